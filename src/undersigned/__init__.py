@@ -1,0 +1,1 @@
+"""Agents of different organisations hire each other."""
