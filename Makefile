@@ -1,0 +1,75 @@
+# Everything here works in one environment, .venv, built from pyproject.toml on first use.
+#
+#   make demo [ARTIFACT=path]   two companies, two processes, one finished hire
+#   make test [ARGS=...]        every test (ARGS go to pytest)
+#   make check                  style, types, imports, generated files, the project's own tests
+#   make bench                  speed, beside the floor measured in the same run
+#   make docs                   write the generated parts of protocol-spec/ again
+#   make clean                  remove what these built
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# Installed from a wheel, the package is as old as that wheel; the editable install that the tests use never is.
+SOURCES := $(if $(wildcard $(VENV)/.ready-dev),,$(shell find src -type f -not -name '*.pyc' 2>/dev/null))
+
+.PHONY: help demo test check bench docs clean
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: $(VENV)/.ready
+	@$(VENV)/bin/undersigned demo $(if $(ARTIFACT),--artifact '$(ARTIFACT)')
+
+test: $(VENV)/.ready-dev
+	@$(RUN) -m pytest $(ARGS)
+
+check: $(VENV)/.ready-dev
+	@echo "== style";           $(VENV)/bin/ruff check .
+	@echo "== format";          $(VENV)/bin/ruff format --check .
+	@echo "== types";           $(VENV)/bin/pyright
+	@echo "== imports";         $(VENV)/bin/lint-imports
+	@echo "== generated files"; $(RUN) protocol-spec/tools/generate.py --check
+	@echo "== vectors";         $(RUN) protocol-spec/tools/make_vectors.py --check
+	@echo "== project";         $(RUN) -m pytest tests/project
+
+bench: $(VENV)/.ready-dev
+	@$(RUN) tests/bench/run.py $(ARGS)
+
+docs: $(VENV)/.ready-dev
+	@$(RUN) protocol-spec/tools/make_vectors.py
+	@$(RUN) protocol-spec/tools/generate.py
+
+clean:
+	rm -rf $(VENV) .demo build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "undersigned needs Python 3.11 or later; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true)."; \
+	  echo "Name another one:  make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@echo "== making the environment $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { \
+	  rm -rf $(VENV); echo "python could not make a virtual environment (on Debian: apt-get install python3-venv)"; exit 2; }
+
+# The environment is installed from a wheel built here, and keeps it: it is what `make demo` works on by default.
+$(VENV)/.ready: pyproject.toml $(SOURCES) | $(VENV)/bin/python
+	@rm -rf $(VENV)/wheels && mkdir -p $(VENV)/wheels
+	@echo "== building the wheel of undersigned"
+	@$(VENV)/bin/pip wheel --no-deps --wheel-dir $(VENV)/wheels .
+	@echo "== installing it with what it needs (a minute or so on the first run)"
+	@$(VENV)/bin/pip install "$$(ls $(VENV)/wheels/undersigned-*.whl)[prov]"
+	@$(VENV)/bin/pip install --quiet --no-deps --force-reinstall $(VENV)/wheels/undersigned-*.whl
+	@rm -f $(VENV)/.ready-dev
+	@touch $@
+
+$(VENV)/.ready-dev: pyproject.toml | $(VENV)/.ready
+	@echo "== installing the tools for tests and checks"
+	@$(RUN) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")' \
+	  > $(VENV)/dev-requirements.txt
+	@$(VENV)/bin/pip install --requirement $(VENV)/dev-requirements.txt --editable '.[prov,fast]'
+	@touch $(VENV)/.ready $@

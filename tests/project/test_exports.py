@@ -1,0 +1,38 @@
+"""What a package exports exists, is listed once, and says what it is."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import types
+import typing
+
+import pytest
+
+import undersigned
+
+PACKAGES = ["undersigned", *(f"undersigned.{m.name}" for m in pkgutil.iter_modules(undersigned.__path__))]
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_every_exported_name_exists_and_is_documented(name: str) -> None:
+    module = importlib.import_module(name)
+    assert module.__doc__, f"{name} has no docstring"
+    if not hasattr(module, "__path__") and name != "undersigned.errors":
+        return  # a single module, such as __main__
+    exported = list(module.__all__)
+    assert len(exported) == len(set(exported)), f"{name}.__all__ repeats a name"
+    for public in exported:
+        value = getattr(module, public)
+        if isinstance(value, type | types.FunctionType) and typing.get_origin(value) is None:
+            assert value.__doc__, f"{name}.{public} has no docstring"
+
+
+def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
+    """Public names resolve on first use; a name that is not public must still fail as Python's own would."""
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = undersigned.no_such_name  # type: ignore[attr-defined]
+
+
+def test_all_public_names_are_listed_by_dir() -> None:
+    assert set(undersigned.__all__) <= set(dir(undersigned))
