@@ -1,0 +1,115 @@
+"""Moves about the result: what was made, what the hirer says to it, and the closing of the books.
+
+Source: protocol-spec/messages/, pages delivery, review, closing
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from undersigned.encoding import Amount, Digest, JsonObject
+from undersigned.messages.base import (
+    MAX_ITEMS,
+    Currency,
+    JsonObjects,
+    MediaType,
+    Move,
+    Multibase,
+    Name,
+    Note,
+    Number,
+    Part,
+    Purpose,
+    Uri,
+)
+from undersigned.messages.execution import Usage
+from undersigned.messages.reasons import Basis, Outcome, Verdict
+
+__all__ = ["Artifact", "Closing", "Criterion", "Delivery", "Review", "Settlement"]
+
+Usages = Annotated[tuple[Usage, ...], Meta(max_length=MAX_ITEMS)]
+
+
+class Artifact(Part, frozen=True, kw_only=True):
+    """One thing that was made."""
+
+    name: Name
+    digest: Digest
+    """Of the bytes."""
+    media_type: MediaType
+    uri: Uri | None = None
+
+
+class Delivery(Move, frozen=True, kw_only=True):
+    """What the provider made, by digest, with its signed statements and what it used.
+
+    Source: protocol-spec/messages/delivery.md
+    """
+
+    purpose: ClassVar[Purpose] = "assertionMethod"
+
+    contract: Digest
+    outcome: Outcome
+    artifacts: Annotated[tuple[Artifact, ...], Meta(max_length=MAX_ITEMS)]
+    statements: JsonObjects
+    """DSSE envelopes of in-toto statements."""
+    usage: Usages
+    round: Number
+    """1, and one more after each rework."""
+
+
+class Criterion(Part, frozen=True, kw_only=True):
+    """The verdict on one acceptance criterion."""
+
+    id: Name
+    met: bool
+    note: Note | None = None
+
+
+class Review(Move, frozen=True, kw_only=True):
+    """The hirer's verdict on a delivery, criterion by criterion, with the verifier's statement.
+
+    Source: protocol-spec/messages/review.md
+    """
+
+    purpose: ClassVar[Purpose] = "assertionMethod"
+
+    delivery: Digest
+    verdict: Verdict
+    criteria: Annotated[tuple[Criterion, ...], Meta(max_length=MAX_ITEMS)]
+    statement: JsonObject
+    """DSSE envelope of the acceptance, by another key of the hirer or by the verifier named in the contract."""
+    credential: JsonObject | None = None
+    """The performance credential."""
+
+
+class Settlement(Part, frozen=True, kw_only=True):
+    """What is owed, all told."""
+
+    amount: Amount
+    currency: Currency
+    reference: Name | None = None
+    """The payment's name where it is made."""
+
+
+class Closing(Move, frozen=True, kw_only=True):
+    """One side's books: how it ended, what was used and is owed, and the state of its ledger.
+
+    Source: protocol-spec/messages/closing.md
+    """
+
+    purpose: ClassVar[Purpose] = "assertionMethod"
+
+    contract: Digest
+    """Of the document in force, the last sealed of the chain."""
+    basis: Basis
+    delivery: Digest | None = None
+    usage: Usages
+    settlement: Settlement
+    checkpoint: Multibase
+    """The sender's signed checkpoint note."""
+    cosignatures: Annotated[tuple[Multibase, ...], Meta(max_length=16)]
+    """Notes of those who cosigned it."""
+    objection: Note | None = None
