@@ -78,7 +78,7 @@ CODES: Final[dict[str, Code]] = {
     "proof_purpose_mismatch": Code("proof", False, 4, "proved", "the proof was made for another purpose"),
     "proof_expired": Code("proof", False, 4, "proved", "the proof is past its expiry"),
     "proof_from_future": Code("proof", True, 4, "proved", "the proof was made more than 60 s ahead of our clock"),
-    "suite_not_allowed": Code("proof", False, 4, "at once", "the cryptosuite is not allowed for this key or engagement"),
+    "suite_not_allowed": Code("proof", False, 4, "at once", "the cryptosuite is not allowed for this key or hire"),
     "challenge_mismatch": Code("proof", False, 5, "proved", "the answer is to another challenge, or a used one"),
     # replay
     "replayed": Code("replay", False, 5, "proved", "seen before, and its answer is no longer kept"),
