@@ -1,0 +1,64 @@
+"""Digests of documents and bytes: `u` and base64url of the sha2-256 multihash.
+
+Source: protocol-spec/03-encoding.md, section 3.5
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Final
+
+from undersigned.encoding.jcs import canonicalize
+from undersigned.encoding.multibase import base64url_decode
+from undersigned.encoding.types import DIGEST_PATTERN, Digest, JsonValue
+from undersigned.errors import FormatError
+
+__all__ = ["digest_bytes", "digest_from_hex", "digest_hex", "digest_of"]
+
+_PREFIX: Final = b"\x12\x20"  # sha2-256, 32 bytes
+_DIGEST: Final = re.compile(DIGEST_PATTERN)
+_HEX: Final = re.compile("[0-9a-f]{64}")
+
+
+def digest_of(document: Mapping[str, JsonValue]) -> Digest:
+    """Digest of a signed thing: over its RFC 8785 form without its own top-level `proof`.
+
+    Another encoding of a signature is therefore not another thing. Documents embedded in it keep their proofs.
+
+    Raises:
+        FormatError: As `canonicalize`.
+
+    Source: protocol-spec/03-encoding.md, section 3.5
+    """
+    return digest_bytes(canonicalize({name: value for name, value in document.items() if name != "proof"}))
+
+
+def digest_bytes(data: bytes) -> Digest:
+    """Digest of bytes as they are: artifacts, DSSE payloads, credentials, and canonical forms already at hand."""
+    # 34 bytes fill 46 characters and two of padding.
+    return "u" + urlsafe_b64encode(_PREFIX + sha256(data).digest())[:46].decode()
+
+
+def digest_hex(digest: Digest) -> str:
+    """The 64 lower-case hex digits of the sha-256 inside.
+
+    Raises:
+        FormatError: `schema_violation`: not a digest.
+    """
+    if not _DIGEST.search(digest):
+        raise FormatError("schema_violation", f"expected a sha2-256 multihash digest, got {digest[:60]!a}")
+    return base64url_decode(digest[1:])[2:].hex()
+
+
+def digest_from_hex(text: str) -> Digest:
+    """The digest whose sha-256 has these 64 lower-case hex digits.
+
+    Raises:
+        FormatError: `schema_violation`: another length, upper case, or not hex.
+    """
+    if not _HEX.fullmatch(text):
+        raise FormatError("schema_violation", f"expected 64 lower-case hex digits, got {text[:70]!a}")
+    return "u" + urlsafe_b64encode(_PREFIX + bytes.fromhex(text))[:46].decode()

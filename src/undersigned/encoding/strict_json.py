@@ -1,0 +1,286 @@
+"""JSON as this protocol reads it: one meaning per text, or no meaning.
+
+Two readers of the same bytes must see the same values, else a signature can be shown to mean two things. So names do
+not repeat, numbers are integers that every language holds exactly, text is Unicode that every store takes, and all
+sizes are bounded.
+
+Most bytes that arrive are canonical already, and that is cheap to prove: depth from the brackets alone, msgspec's
+decoder, one walk over the containers, and `encode(decoded) == raw`, which no text with a repeated name, an odd number
+or an odd escape can pass. Whatever is not proved so goes to the slow reader, which alone decides what is refused and
+says where. The slow reader accepts everything that the fast one does.
+
+Source: protocol-spec/03-encoding.md, section 3.2; RFC 8259; RFC 7493
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from array import array
+from collections.abc import Iterable
+from itertools import accumulate
+from math import isfinite
+from typing import Any, Final, NoReturn, cast
+
+import msgspec
+
+from undersigned.encoding.types import JsonValue
+from undersigned.errors import FormatError
+
+__all__ = ["FOREIGN_LIMITS", "MESSAGE_LIMITS", "Limits", "decode_json", "decode_json_canonical"]
+
+MAX_INTEGER: Final = 2**53 - 1
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What one kind of JSON text may hold. All bounds are inclusive."""
+
+    max_bytes: int
+    max_depth: int
+    """Containers inside one another; `{}` has depth 1."""
+    max_members: int
+    """Members of one object."""
+    max_items: int
+    """Items of one array."""
+    max_string: int
+    """Characters of one string or name."""
+    nulls: bool = False
+    floats: bool = False
+    """Fractions and exponents; the value must be finite."""
+    control_characters: bool = False
+    """U+0001 to U+001F and U+007F to U+009F. NUL, lone surrogates and noncharacters are refused always."""
+    ascii_names: bool = True
+
+
+MESSAGE_LIMITS: Final = Limits(
+    max_bytes=256 * 1024, max_depth=16, max_members=256, max_items=4096, max_string=128 * 1024
+)
+"""Messages and documents of this protocol. Schemas bound each member more narrowly."""
+FOREIGN_LIMITS: Final = Limits(
+    max_bytes=64 * 1024,
+    max_depth=32,
+    max_members=1024,
+    max_items=4096,
+    max_string=64 * 1024,
+    nulls=True,
+    floats=True,
+    control_characters=True,
+    ascii_names=False,
+)
+"""Documents that others define: credentials, DID documents."""
+
+_decode: Final = msgspec.json.Decoder().decode
+_encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
+
+_NOT_STRUCTURE: Final = bytes(sorted(set(range(256)) - set(b'[]{}"')))
+_STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
+# I-JSON (RFC 7493, 2.1) leaves surrogates and noncharacters out; engines that read XML names stumble over them.
+_NONCHARACTERS: Final = "\ufdd0-\ufdef" + "".join(
+    chr(plane + last) for plane in range(0, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF)
+)
+_NEVER: Final = re.compile(f"[\x00\ud800-\udfff{_NONCHARACTERS}]")
+_ODD: Final = re.compile(f"[\x7f-\x9f{_NONCHARACTERS}]")
+
+
+def decode_json(raw: bytes, limits: Limits = MESSAGE_LIMITS) -> JsonValue:
+    """The value that these bytes spell, whatever its type.
+
+    Time and memory are linear in `limits.max_bytes`.
+
+    Raises:
+        FormatError: `bad_json` (not JSON, a repeated name, a null where none is allowed), `bad_unicode`, `too_deep`,
+            `number_out_of_range`, `too_large`. `.path` is a JSON pointer where the place is known.
+
+    Source: protocol-spec/03-encoding.md, section 3.2
+    """
+    return decode_json_canonical(raw, limits)[0]
+
+
+def decode_json_canonical(raw: bytes, limits: Limits = MESSAGE_LIMITS) -> tuple[JsonValue, bool]:
+    """The value, and whether `raw` is proved to be its RFC 8785 form, so that it need not be written again.
+
+    False says only that it was not proved. Under limits without floats and with ASCII names it is exact.
+
+    Raises:
+        FormatError: As `decode_json`.
+    """
+    if len(raw) > limits.max_bytes:
+        raise FormatError("too_large", f"expected at most {limits.max_bytes} bytes, got {len(raw)}")
+    _check_depth(raw, limits.max_depth)
+    try:
+        value = _decode(raw)
+        ascii_only = raw.isascii()
+        if (
+            _is_plain(value, limits, not ascii_only)
+            and _encode_sorted(value) == raw
+            and _has_plain_text(raw, ascii_only, limits)
+        ):
+            return value, True
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        pass  # The slow reader finds out what is wrong, and where.
+    return _read_slowly(raw, limits), False
+
+
+def _check_depth(raw: bytes, max_depth: int) -> None:
+    """Refuse deep nesting before any recursive parser sees it.
+
+    Exact for JSON; for other bytes at least as deep as any parser gets before it notices.
+    """
+    if raw.count(b"[") + raw.count(b"{") <= max_depth:
+        return
+    if b"\\" in raw:
+        # Escaped backslashes first, so that the quote of `\\"` is seen to end its string.
+        raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
+    outside_strings = b"".join(raw.translate(None, _NOT_STRUCTURE).split(b'"')[::2])
+    depth = max(accumulate(array("b", outside_strings.translate(_STEPS))), default=0)
+    if depth > max_depth:
+        raise FormatError("too_deep", f"expected at most {max_depth} levels, got {depth}")
+
+
+def _is_plain(value: Any, limits: Limits, check_names: bool) -> bool:
+    """Whether there is nothing in it but objects, arrays, text, booleans and safe integers within the limits."""
+    max_members, max_items = limits.max_members, limits.max_items
+    containers: list[Any] = [value]
+    while containers:
+        container = containers.pop()
+        items: Iterable[Any]
+        if type(container) is dict:
+            members = cast("dict[str, Any]", container)
+            if len(members) > max_members or (check_names and not all(map(str.isascii, members))):
+                return False
+            items = members.values()
+        elif type(container) is list:
+            items = cast("list[Any]", container)
+            if len(items) > max_items:
+                return False
+        else:
+            return False
+        for item in items:
+            kind: type = type(item)
+            if kind is str or kind is bool:
+                continue
+            if kind is dict or kind is list:
+                containers.append(item)
+            elif kind is not int or not -MAX_INTEGER <= item <= MAX_INTEGER:
+                return False
+    return True
+
+
+def _has_plain_text(canonical: bytes, ascii_only: bool, limits: Limits) -> bool:
+    """Whether no string in canonical JSON can be too long or hold a character that must not be there."""
+    if len(canonical) > limits.max_string:
+        return False
+    # In canonical form a control character below U+0020 is an escape, and no escape but these two is anything else.
+    if b"\\" in canonical and b"\\" in canonical.replace(b"\\\\", b"").replace(b'\\"', b""):
+        return False
+    if ascii_only:
+        return b"\x7f" not in canonical
+    return not _ODD.search(canonical.decode())
+
+
+class _Slow:
+    """Hooks of the standard library's parser that see each number and each object before it is converted."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+
+    def integer(self, text: str) -> int:
+        if len(text) > 17 or text == "-0":
+            self.refuse_number(text)
+        number = int(text)
+        if not -MAX_INTEGER <= number <= MAX_INTEGER:
+            self.refuse_number(text)
+        return number
+
+    def fraction(self, text: str) -> float:
+        if not self.limits.floats or len(text) > 400:
+            self.refuse_number(text)
+        number = float(text)
+        if not isfinite(number) or (number == 0 and text.startswith("-")):
+            self.refuse_number(text)
+        return number
+
+    def refuse_number(self, text: str) -> NoReturn:
+        shown = text if len(text) <= 40 else f"{text[:20]}… ({len(text)} characters)"
+        wanted = "a finite number" if self.limits.floats else "an integer"
+        raise FormatError("number_out_of_range", f"expected {wanted} within ±(2^53-1), got {shown}")
+
+    def object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(pairs) > self.limits.max_members:
+            raise FormatError("too_large", f"expected at most {self.limits.max_members} members, got {len(pairs)}")
+        members = dict(pairs)
+        if len(members) < len(pairs):
+            seen: set[str] = set()
+            twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+            raise FormatError("bad_json", f"expected each name once, got {_shown(twice)} again")
+        return members
+
+
+def _read_slowly(raw: bytes, limits: Limits) -> JsonValue:
+    if b"\x00" in raw or raw.startswith(b"\xef\xbb\xbf"):
+        # NUL is nowhere in JSON text in UTF-8, and in nearly every one in UTF-16 or UTF-32.
+        raise FormatError("bad_unicode", "expected UTF-8 without byte order mark, got NUL bytes or a mark")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as exc:
+        raise FormatError("bad_unicode", f"expected UTF-8, got {exc.reason} at byte {exc.start}") from exc
+    hooks = _Slow(limits)
+    try:
+        value = json.loads(
+            text,
+            parse_int=hooks.integer,
+            parse_float=hooks.fraction,
+            parse_constant=hooks.refuse_number,
+            object_pairs_hook=hooks.object,
+        )
+    except json.JSONDecodeError as exc:
+        code = "bad_unicode" if exc.msg.startswith("Invalid control character") else "bad_json"
+        raise FormatError(code, f"expected JSON, got {exc.msg} at character {exc.pos}") from exc
+    except RecursionError as exc:  # The caller's own stack may be deep already.
+        raise FormatError("too_deep", f"expected at most {limits.max_depth} levels") from exc
+    _check_all(value, limits)
+    return value
+
+
+def _check_all(root: Any, limits: Limits) -> None:
+    """Check what the hooks do not see, with the place at hand."""
+    containers: list[tuple[str, Any]] = [("", root)]
+    while containers:
+        path, value = containers.pop()
+        if isinstance(value, str):
+            _check_text(value, path, limits)
+        elif isinstance(value, dict):
+            for name, member in cast("dict[str, Any]", value).items():
+                _check_text(name, path, limits)
+                if limits.ascii_names and not name.isascii():
+                    raise FormatError("bad_unicode", f"expected an ASCII name, got {_shown(name)}", path=path)
+                containers.append((f"{path}/{_escaped(name)}", member))
+        elif isinstance(value, list):
+            items = cast("list[Any]", value)
+            if len(items) > limits.max_items:
+                raise FormatError(
+                    "too_large", f"expected at most {limits.max_items} items, got {len(items)}", path=path
+                )
+            containers.extend((f"{path}/{index}", item) for index, item in enumerate(items))
+        elif value is None and not limits.nulls:
+            raise FormatError("bad_json", "expected a value, got null", path=path)
+
+
+def _check_text(text: str, path: str, limits: Limits) -> None:
+    if len(text) > limits.max_string:
+        raise FormatError("too_large", f"expected at most {limits.max_string} characters, got {len(text)}", path=path)
+    found = _NEVER.search(text) or (None if limits.control_characters else _CONTROLS.search(text))
+    if found:
+        raise FormatError(
+            "bad_unicode", f"expected text without control characters, got U+{ord(found[0]):04X}", path=path
+        )
+
+
+def _shown(name: str) -> str:
+    return ascii(name if len(name) <= 60 else name[:60] + "…")
+
+
+def _escaped(name: str) -> str:
+    """One step of a JSON pointer, cut short: an error's size must not follow the peer's."""
+    return (name if len(name) <= 60 else name[:60] + "…").replace("~", "~0").replace("/", "~1")

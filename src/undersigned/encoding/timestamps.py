@@ -1,0 +1,98 @@
+"""Instants and durations of the wire, in whole seconds of UTC.
+
+Instants compare as strings; arithmetic goes through here.
+
+Source: protocol-spec/03-encoding.md, section 3.6
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from undersigned.encoding.types import DURATION_PATTERN, INSTANT_PATTERN, Duration, Instant
+from undersigned.errors import FormatError
+
+__all__ = ["format_duration", "format_instant", "parse_duration", "parse_instant", "seconds_between", "shift"]
+
+_INSTANT: Final = re.compile(INSTANT_PATTERN)
+_DURATION: Final = re.compile(DURATION_PATTERN)
+_PART: Final = re.compile("([0-9]+)([DHMS])")
+_SECONDS: Final = {"D": 86400, "H": 3600, "M": 60, "S": 1}
+
+
+def parse_instant(instant: Instant) -> datetime:
+    """The instant as an aware `datetime` in UTC.
+
+    Raises:
+        FormatError: `schema_violation`: another spelling, or no such second.
+    """
+    if not _INSTANT.search(instant):
+        raise FormatError("schema_violation", f"expected YYYY-MM-DDThh:mm:ssZ, got {instant[:40]!a}")
+    return datetime.fromisoformat(instant)
+
+
+def format_instant(moment: datetime) -> Instant:
+    """The second in which `moment`, an aware `datetime`, lies.
+
+    Raises:
+        FormatError: `schema_violation`: without a time zone, or outside the years 2000 to 2999.
+    """
+    if moment.utcoffset() is None:
+        raise FormatError("schema_violation", f"expected a time with its zone, got {moment.isoformat()}")
+    try:
+        utc = moment.astimezone(UTC)
+    except OverflowError as exc:
+        raise FormatError("schema_violation", f"expected a year from 2000 to 2999, got {moment.year}") from exc
+    if not 2000 <= utc.year <= 2999:
+        raise FormatError("schema_violation", f"expected a year from 2000 to 2999, got {utc.year}")
+    return utc.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def shift(instant: Instant, seconds: int) -> Instant:
+    """The instant `seconds` later; earlier if negative.
+
+    Raises:
+        FormatError: `schema_violation`: not an instant, or the result is outside the years 2000 to 2999.
+    """
+    try:
+        return format_instant(parse_instant(instant) + timedelta(seconds=seconds))
+    except OverflowError as exc:
+        raise FormatError("schema_violation", f"{instant} and {seconds} s lies outside 2000 to 2999") from exc
+
+
+def seconds_between(start: Instant, end: Instant) -> int:
+    """Seconds from `start` to `end`; negative if `end` is earlier.
+
+    Raises:
+        FormatError: `schema_violation`: not an instant.
+    """
+    span = parse_instant(end) - parse_instant(start)
+    return span.days * 86400 + span.seconds
+
+
+def parse_duration(duration: Duration) -> int:
+    """Seconds of a duration such as `PT1M`, `P1D` or `P1DT12H`.
+
+    Raises:
+        FormatError: `schema_violation`: another spelling, or years, months, weeks or fractions.
+    """
+    if not _DURATION.search(duration):
+        raise FormatError("schema_violation", f"expected a duration PnDTnHnMnS, got {duration[:40]!a}")
+    return sum(int(number) * _SECONDS[unit] for number, unit in _PART.findall(duration))
+
+
+def format_duration(seconds: int) -> Duration:
+    """The shortest duration of so many seconds, 0 up to 99,999 days.
+
+    Raises:
+        FormatError: `schema_violation`: negative or longer.
+    """
+    if not 0 <= seconds < 100_000 * 86400:
+        raise FormatError("schema_violation", f"expected 0 to 99,999 days, got {seconds} s")
+    days, rest = divmod(seconds, 86400)
+    parts = [(rest // 3600, "H"), (rest % 3600 // 60, "M"), (rest % 60, "S")]
+    time = "".join(f"{number}{unit}" for number, unit in parts if number)
+    date = f"{days}D" if days else ""
+    return f"P{date}T{time}" if time else f"P{date}" if date else "PT0S"

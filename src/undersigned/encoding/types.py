@@ -1,0 +1,83 @@
+"""Text values of the wire as checked types, and the shape of JSON itself.
+
+A value that travels as text stays `str` in memory; the annotation says what was checked when it was decoded. Every
+pattern is anchored at both ends and matches in time linear in the text: each alternative of a repetition starts with
+another character. `(?!\\n)$` and not `$`, because `$` alone accepts a newline after the end.
+
+Source: protocol-spec/03-encoding.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Final, TypeAlias
+
+from msgspec import Meta
+
+__all__ = [
+    "AMOUNT_PATTERN",
+    "DIDURL_PATTERN",
+    "DID_PATTERN",
+    "DIGEST_PATTERN",
+    "DURATION_PATTERN",
+    "ENGAGEMENT_PATTERN",
+    "INSTANT_PATTERN",
+    "MESSAGEID_PATTERN",
+    "Amount",
+    "Did",
+    "DidUrl",
+    "Digest",
+    "Duration",
+    "EngagementId",
+    "Instant",
+    "JsonObject",
+    "JsonValue",
+    "MessageId",
+]
+
+JsonValue: TypeAlias = "str | int | float | bool | None | Sequence[JsonValue] | Mapping[str, JsonValue]"
+"""Any JSON value. Decoding gives exactly `dict`, `list`, `str`, `int`, `bool`, and where allowed `float`, `None`."""
+JsonObject: TypeAlias = "dict[str, JsonValue]"
+"""A JSON object as decoded: the caller owns it and may change it."""
+
+END: Final = r"(?!\n)$"
+DIGEST: Final = "uEi[A-D][A-Za-z0-9_-]{42}[AQgw]"
+DIGEST_PATTERN: Final = f"^{DIGEST}{END}"
+ENGAGEMENT_PATTERN: Final = f"^urn:hire:engagement:{DIGEST}{END}"
+MESSAGEID_PATTERN: Final = (
+    f"^urn:uuid:[0-9a-f]{{8}}-[0-9a-f]{{4}}-4[0-9a-f]{{3}}-[89ab][0-9a-f]{{3}}-[0-9a-f]{{12}}{END}"
+)
+
+# The calendar is in the pattern, so that a decoded instant exists and comparing strings compares time.
+_DAY: Final = (
+    "(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8])"
+)
+_LEAP_DAY: Final = "(?:2[0-9](?:0[48]|[2468][048]|[13579][26])|2[048]00)-02-29"
+INSTANT_PATTERN: Final = f"^(?:2[0-9]{{3}}-(?:{_DAY})|{_LEAP_DAY})T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z{END}"
+DURATION_PATTERN: Final = (
+    r"^P(?!(?:\n|$))(?:[0-9]{1,5}D)?(?:T(?=[0-9])(?:[0-9]{1,7}H)?(?:[0-9]{1,9}M)?(?:[0-9]{1,10}S)?)?" + END
+)
+AMOUNT_PATTERN: Final = rf"^(?:0|-?(?:[1-9][0-9]{{0,17}}(?:\.[0-9]{{0,8}}[1-9])?|0\.[0-9]{{0,8}}[1-9])){END}"
+
+_IDCHAR: Final = "(?:[A-Za-z0-9._-]|%[0-9A-Fa-f]{2})"
+_DID: Final = f"did:[a-z0-9]+:(?:{_IDCHAR}|:)*{_IDCHAR}"
+_PCHAR: Final = "(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})"
+DID_PATTERN: Final = f"^{_DID}{END}"
+DIDURL_PATTERN: Final = rf"^{_DID}(?:/{_PCHAR}*)*(?:\?(?:{_PCHAR}|[/?])*)?(?:#(?:{_PCHAR}|[/?])*)?{END}"
+
+Digest: TypeAlias = Annotated[str, Meta(pattern=DIGEST_PATTERN, title="Digest")]
+"""`u` and base64url of a sha2-256 multihash: 47 characters, one spelling per digest."""
+EngagementId: TypeAlias = Annotated[str, Meta(pattern=ENGAGEMENT_PATTERN, title="EngagementId")]
+"""`urn:hire:engagement:` and the digest of hirer, provider and nonce."""
+MessageId: TypeAlias = Annotated[str, Meta(pattern=MESSAGEID_PATTERN, title="MessageId")]
+"""`urn:uuid:` and a version 4 UUID in lower case."""
+Instant: TypeAlias = Annotated[str, Meta(pattern=INSTANT_PATTERN, title="Instant")]
+"""`YYYY-MM-DDThh:mm:ssZ`, a second that exists, of the years 2000 to 2999. No leap second: none has a POSIX time."""
+Duration: TypeAlias = Annotated[str, Meta(pattern=DURATION_PATTERN, title="Duration")]
+"""`PnDTnHnMnS` in whole numbers with at least one part. No years, months or weeks: their length varies or misleads."""
+Amount: TypeAlias = Annotated[str, Meta(pattern=AMOUNT_PATTERN, title="Amount")]
+"""Exact decimal as text: up to 18 digits before the point and 9 after, no exponent, trailing zero or minus zero."""
+Did: TypeAlias = Annotated[str, Meta(pattern=DID_PATTERN, max_length=2048, title="Did")]
+"""A DID as in DID Core, 3.1, at most 2,048 characters."""
+DidUrl: TypeAlias = Annotated[str, Meta(pattern=DIDURL_PATTERN, max_length=2048, title="DidUrl")]
+"""A DID, perhaps with path, query and fragment; `did…#key` names a verification method."""
