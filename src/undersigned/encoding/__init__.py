@@ -85,7 +85,6 @@ __all__ = [
     "SHA2_256",
     "X25519_PUB",
     "Amount",
-    "BLS12_381_G1_PUB",
     "Did",
     "DidUrl",
     "Digest",

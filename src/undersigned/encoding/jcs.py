@@ -51,7 +51,7 @@ def _is_common(root: Any) -> bool:
     pending: list[Any] = [root]
     while pending:
         value = pending.pop()
-        kind: type = type(value)
+        kind: type[Any] = type(value)
         if kind is str or kind is bool or value is None:
             continue
         if kind is int:

@@ -157,7 +157,7 @@ def _is_plain(value: Any, limits: Limits, check_names: bool) -> bool:
         else:
             return False
         for item in items:
-            kind: type = type(item)
+            kind: type[Any] = type(item)
             if kind is str or kind is bool:
                 continue
             if kind is dict or kind is list:

@@ -1,8 +1,8 @@
-"""Text values of the wire as checked types, and the shape of JSON itself.
+r"""Text values of the wire as checked types, and the shape of JSON itself.
 
 A value that travels as text stays `str` in memory; the annotation says what was checked when it was decoded. Every
 pattern is anchored at both ends and matches in time linear in the text: each alternative of a repetition starts with
-another character. `(?!\\n)$` and not `$`, because `$` alone accepts a newline after the end.
+another character. `(?!\n)$` and not `$`, because `$` alone accepts a newline after the end.
 
 Source: protocol-spec/03-encoding.md
 """
@@ -35,7 +35,7 @@ __all__ = [
     "MessageId",
 ]
 
-JsonValue: TypeAlias = "str | int | float | bool | None | Sequence[JsonValue] | Mapping[str, JsonValue]"
+JsonValue: TypeAlias = "str | int | float | bool | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
 """Any JSON value. Decoding gives exactly `dict`, `list`, `str`, `int`, `bool`, and where allowed `float`, `None`."""
 JsonObject: TypeAlias = "dict[str, JsonValue]"
 """A JSON object as decoded: the caller owns it and may change it."""
