@@ -1,0 +1,41 @@
+"""Ledgers: where an engagement's journal, outbox, evidence, limits and the tree of contracts are kept.
+
+`open_ledger(url)` opens one; `LEDGERS` lists them by URL scheme.
+"""
+
+from undersigned.ledger.base import (
+    Blob,
+    CheckReport,
+    Commit,
+    Committed,
+    Counters,
+    Defect,
+    Draw,
+    Head,
+    Ledger,
+    Reservation,
+    Row,
+    Settlement,
+    Summary,
+)
+from undersigned.ledger.memory import MemoryLedger
+from undersigned.ledger.registry import LEDGERS, open_ledger
+
+__all__ = [
+    "LEDGERS",
+    "Blob",
+    "CheckReport",
+    "Commit",
+    "Committed",
+    "Counters",
+    "Defect",
+    "Draw",
+    "Head",
+    "Ledger",
+    "MemoryLedger",
+    "Reservation",
+    "Row",
+    "Settlement",
+    "Summary",
+    "open_ledger",
+]

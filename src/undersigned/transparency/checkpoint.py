@@ -1,0 +1,222 @@
+"""Checkpoints: a log's size and root in a note that its owner signs.
+
+A checkpoint is three lines (origin, size, base64 of the root), as tlog-checkpoint says; a signed note is such a text,
+an empty line and one line for each signature, as signed-note says. Both are published by C2SP. Signature lines that
+are not ours to check are kept and ignored: witnesses add theirs later.
+
+Only Ed25519 signs notes. A peer whose key is of another kind leaves checkpoints out, or names a log key.
+
+Source: protocol-spec/08-ledger.md, section 8.4
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from hashlib import sha256
+from typing import Final, Protocol
+
+import msgspec
+
+from undersigned.errors import LogProofError, ProofError
+
+__all__ = [
+    "Checkpoint",
+    "Note",
+    "NoteKey",
+    "checkpoint_text",
+    "key_hash",
+    "read_checkpoint",
+    "read_note",
+    "signed_note",
+    "verify_note",
+]
+
+MAX_NOTE_BYTES: Final = 16_384
+MAX_SIGNATURES: Final = 32
+_DASH: Final = "\u2014 "
+_ED25519: Final = b"\x01"
+
+
+class NoteKey(Protocol):
+    """What a note is checked with; `undersigned.keys.PublicKey` is one."""
+
+    @property
+    def kind(self) -> str:
+        """Key type, of which only `Ed25519` signs notes."""
+        ...
+
+    @property
+    def raw(self) -> bytes:
+        """Public key, 32 bytes for Ed25519."""
+        ...
+
+    def verify(self, signature: bytes, data: bytes) -> None:
+        """Raises ProofError unless `signature` is this key's over `data`."""
+        ...
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """A log's size and root at one moment."""
+
+    origin: str
+    """Name of the log: the DID of its owner."""
+    size: int
+    root: bytes
+    """32 bytes."""
+
+
+class Note(msgspec.Struct, frozen=True):
+    """A note as read: nothing is verified yet."""
+
+    text: bytes
+    """What is signed: the text with its last newline."""
+    signatures: tuple[tuple[str, bytes, bytes], ...]
+    """(key name, 4-byte key hash, signature) for each signature line."""
+
+
+def checkpoint_text(origin: str, size: int, root: bytes) -> bytes:
+    """The bytes that the log's key signs.
+
+    Raises:
+        LogProofError: The origin is empty or holds white space or control characters, `size` is negative, or `root` is
+            not 32 bytes.
+    """
+    _check_name(origin)
+    if size < 0 or len(root) != 32:
+        raise LogProofError("log_proof_invalid", "a checkpoint has a size of 0 or more and a root of 32 bytes")
+    return f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n".encode()
+
+
+def read_checkpoint(text: bytes) -> Checkpoint:
+    """The checkpoint that a note's text states; extension lines after the third are allowed and ignored.
+
+    Raises:
+        LogProofError: Not a checkpoint: fewer lines, a size with leading zeros, another root length.
+    """
+    lines = _decode(text).split("\n")
+    if len(lines) < 4 or lines[-1] or "" in lines[:-1]:
+        raise LogProofError("log_proof_invalid", "a checkpoint has three lines or more, each ended by a newline")
+    origin, count, root_text = lines[:3]
+    _check_name(origin)
+    digits = count.isascii() and count.isdigit() and (count == "0" or count[0] != "0")
+    if not digits or len(count) > 19:
+        raise LogProofError("log_proof_invalid", f"not the size of a log: {count[:40]!r}")
+    root = _base64(root_text)
+    if len(root) != 32:
+        raise LogProofError("log_proof_invalid", f"the root of a checkpoint has 32 bytes, not {len(root)}")
+    return Checkpoint(origin, int(count), root)
+
+
+def key_hash(name: str, key: NoteKey) -> bytes:
+    """The 4 bytes by which a signature line names `key` (signed-note: SHA-256 of name, newline, type and key).
+
+    Raises:
+        LogProofError: The key is not Ed25519: notes have no signature type for the others.
+    """
+    if key.kind != "Ed25519":
+        raise LogProofError("log_proof_invalid", f"a note is signed with an Ed25519 key, not {key.kind}")
+    return sha256(name.encode() + b"\n" + _ED25519 + key.raw).digest()[:4]
+
+
+def signed_note(text: bytes, name: str, key: NoteKey, signature: bytes) -> str:
+    """The note: `text` with the one signature that `key` made over exactly `text`.
+
+    Raises:
+        LogProofError: The text has no last newline, the name is not usable, or the key is not Ed25519.
+    """
+    _check_name(name)
+    decoded = _decode(text)
+    if not decoded.endswith("\n"):
+        raise LogProofError("log_proof_invalid", "the text of a note ends with a newline")
+    if len(signature) != 64:
+        raise LogProofError("log_proof_invalid", f"an Ed25519 signature has 64 bytes, not {len(signature)}")
+    line = base64.b64encode(key_hash(name, key) + signature).decode()
+    return f"{decoded}\n{_DASH}{name} {line}\n"
+
+
+def read_note(note: str) -> Note:
+    """Text and signatures of a note; nothing is verified.
+
+    Raises:
+        LogProofError: Not a note: no empty line before the signatures, a malformed signature line, control
+            characters, more than 32 signatures, or more than 16 KiB.
+    """
+    if len(note) > MAX_NOTE_BYTES or len(note.encode("utf-8", "surrogatepass")) > MAX_NOTE_BYTES:
+        raise LogProofError("log_proof_invalid", f"a note has at most {MAX_NOTE_BYTES} bytes")
+    # The signatures begin after the last empty line, so that the text itself may hold one.
+    cut = note.rfind("\n\n")
+    if cut < 0 or not note.endswith("\n"):
+        raise LogProofError(
+            "log_proof_invalid", "a note has an empty line before its signatures and ends with a newline"
+        )
+    text = note[: cut + 1]
+    lines = note[cut + 2 : -1].split("\n")
+    if len(lines) > MAX_SIGNATURES:
+        raise LogProofError("log_proof_invalid", f"a note has at most {MAX_SIGNATURES} signatures")
+    _check_characters(note)
+    return Note(text.encode(), tuple(_signature_line(line) for line in lines))
+
+
+def verify_note(note: str, key: NoteKey, name: str | None = None) -> Checkpoint:
+    """The checkpoint in `note`, once `key` is known to have signed it.
+
+    The signature is looked for under `name`, by default the checkpoint's own origin: a log signs its own notes.
+
+    Raises:
+        LogProofError: Malformed, no signature line by this name and key, the signature does not verify, or the key
+            is not Ed25519.
+    """
+    parsed = read_note(note)
+    checkpoint = read_checkpoint(parsed.text)
+    signer = checkpoint.origin if name is None else name
+    wanted = key_hash(signer, key)
+    found = [signature for who, hint, signature in parsed.signatures if who == signer and hint == wanted]
+    if len(found) != 1:
+        # Two lines by one key would let either be the one somebody else looks at.
+        raise LogProofError("log_proof_invalid", f"the note carries {len(found)} signatures by {signer}, not one")
+    try:
+        key.verify(found[0], parsed.text)
+    except ProofError as exc:
+        raise LogProofError("log_proof_invalid", f"the note's signature by {signer} does not verify") from exc
+    return checkpoint
+
+
+def _signature_line(line: str) -> tuple[str, bytes, bytes]:
+    parts = line[len(_DASH) :].split(" ")
+    if not line.startswith(_DASH) or len(parts) != 2:
+        raise LogProofError("log_proof_invalid", "a signature line is a dash, a key name and a signature")
+    _check_name(parts[0])
+    data = _base64(parts[1])
+    if len(data) < 5:
+        raise LogProofError("log_proof_invalid", "a signature line holds a key hash and a signature")
+    return parts[0], data[:4], data[4:]
+
+
+def _base64(text: str) -> bytes:
+    try:
+        data = base64.b64decode(text.encode("ascii"), validate=True)
+    except (binascii.Error, UnicodeEncodeError, ValueError) as exc:
+        raise LogProofError("log_proof_invalid", f"not base64: {text[:60]!r}") from exc
+    if base64.b64encode(data).decode() != text:
+        raise LogProofError("log_proof_invalid", f"not canonical base64: {text[:60]!r}")
+    return data
+
+
+def _check_name(name: str) -> None:
+    if not name or len(name) > 1024 or "+" in name or any(ch.isspace() or not ch.isprintable() for ch in name):
+        raise LogProofError("log_proof_invalid", f"not the name of a log or key: {name[:60]!r}")
+
+
+def _check_characters(text: str) -> None:
+    if any(ord(ch) < 0x20 and ch != "\n" for ch in text):
+        raise LogProofError("log_proof_invalid", "a note holds no control characters but newlines")
+
+
+def _decode(text: bytes) -> str:
+    try:
+        decoded = text.decode()
+    except UnicodeDecodeError as exc:
+        raise LogProofError("log_proof_invalid", "a note is UTF-8") from exc
+    _check_characters(decoded)
+    return decoded
