@@ -1,0 +1,48 @@
+"""What the provider may do: written by people, signed in its ODRL form, decided by one pure function."""
+
+from undersigned.scope.compiled import compile_scope, read_scope, sketch
+from undersigned.scope.decision import Action, Charge, GateDecision, Usage, counter, permits
+from undersigned.scope.model import CONDITIONS, Grant, Limit, Obligation, Prohibition, Scope, Window
+from undersigned.scope.target import Target, inside, matches, parse_pattern, parse_target
+from undersigned.scope.wire import (
+    ACTION_PATTERN,
+    LEFT_OPERANDS,
+    NAME_PATTERN,
+    OPERATORS,
+    SKETCH_BASE,
+    WireConstraint,
+    WireRule,
+    WireScope,
+)
+
+__all__ = [
+    "ACTION_PATTERN",
+    "CONDITIONS",
+    "LEFT_OPERANDS",
+    "NAME_PATTERN",
+    "OPERATORS",
+    "SKETCH_BASE",
+    "Action",
+    "Charge",
+    "GateDecision",
+    "Grant",
+    "Limit",
+    "Obligation",
+    "Prohibition",
+    "Scope",
+    "Target",
+    "Usage",
+    "Window",
+    "WireConstraint",
+    "WireRule",
+    "WireScope",
+    "compile_scope",
+    "counter",
+    "inside",
+    "matches",
+    "parse_pattern",
+    "parse_target",
+    "permits",
+    "read_scope",
+    "sketch",
+]

@@ -1,0 +1,174 @@
+"""Between the two forms of a scope: what people write and what is signed.
+
+Compiling writes every id from the clause's short name and sorts every set; reading accepts exactly what compiling
+writes. So the two forms stand for each other one to one, and a scope that says more than this release understands is
+refused whole instead of being read as a wider one.
+
+Source: protocol-spec/06-scope.md, section 6.2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from undersigned.errors import FormatError
+from undersigned.scope.model import Grant, Limit, Obligation, Prohibition, Scope, Window
+from undersigned.scope.wire import SKETCH_BASE, WireConstraint, WireRule, WireScope
+
+__all__ = ["compile_scope", "read_scope", "sketch"]
+
+_WINDOW: Final = {"gteq": "not-before", "lteq": "until"}
+
+
+def compile_scope(scope: Scope, base_id: str) -> WireScope:
+    """The scope as the document named `base_id` carries it; ids are `<base_id>#<name>`.
+
+    Source: protocol-spec/06-scope.md, section 6.2
+    """
+    return WireScope(
+        id=f"{base_id}#scope",
+        type="Scope",
+        grants=tuple(_rule(grant, base_id, _grant_constraints(grant)) for grant in scope.grants),
+        prohibitions=tuple(_rule(rule, base_id, ()) for rule in scope.prohibitions),
+        obligations=tuple(_rule(rule, base_id, _obligation_constraints(rule)) for rule in scope.obligations),
+        extensions=dict(scope.extensions) or None,
+        critical=scope.critical or None,
+    )
+
+
+def sketch(scope: Scope) -> WireScope:
+    """The scope as an `Inquiry` sketches it: the same form, under ids that belong to no document."""
+    return compile_scope(scope, SKETCH_BASE)
+
+
+def read_scope(wire: WireScope, understood: Iterable[str] = ()) -> Scope:
+    """The scope that was compiled into `wire`; `understood` are the URIs of extensions that the caller enforces.
+
+    Raises:
+        FormatError: `schema_violation`: a critical extension is not understood, or compiling writes it otherwise
+            (an id that is not the derived one, a set out of order, a target or constraint that is not known).
+
+    Source: protocol-spec/06-scope.md, section 6.2
+    """
+    base, mark, name = wire.id.rpartition("#")
+    if not (base and mark and name == "scope"):
+        raise FormatError("schema_violation", f"scope: expected an id that ends in #scope, got {wire.id!r:.200}")
+    if unknown := sorted(set(wire.critical or ()) - set(understood)):
+        raise FormatError("schema_violation", f"scope: critical extension {unknown[0]!r:.200} is not understood here")
+    scope = Scope(
+        grants=tuple(_grant(rule, base) for rule in wire.grants),
+        prohibitions=tuple(Prohibition(_name(rule.id, base), rule.action, rule.target) for rule in wire.prohibitions),
+        obligations=tuple(_obligation(rule, base) for rule in wire.obligations),
+        extensions=wire.extensions or {},
+        critical=wire.critical or (),
+    )
+    # One comparison stands for every rule of form: derived ids, order, repeats, spelling, members that do not belong.
+    if compile_scope(scope, base) != wire:
+        raise FormatError("schema_violation", "scope: not in the form that compiling it gives (ids, order or spelling)")
+    return scope
+
+
+def _rule(rule: Grant | Prohibition | Obligation, base: str, constraints: Iterable[WireConstraint]) -> WireRule:
+    return WireRule(
+        id=f"{base}#{rule.id}",
+        action=rule.action,
+        target=rule.target,
+        constraint=tuple(
+            sorted(
+                (_with_id(constraint, f"{base}#{rule.id}.{constraint.id}") for constraint in constraints),
+                key=lambda constraint: constraint.id,
+            )
+        ),
+    )
+
+
+def _with_id(constraint: WireConstraint, identifier: str) -> WireConstraint:
+    return WireConstraint(
+        id=identifier,
+        left_operand=constraint.left_operand,
+        operator=constraint.operator,
+        right_operand=constraint.right_operand,
+        unit=constraint.unit,
+        per=constraint.per,
+    )
+
+
+def _grant_constraints(grant: Grant) -> list[WireConstraint]:
+    constraints: list[WireConstraint] = []
+    for limit in grant.limits:
+        operand, unit = _operand(limit)
+        constraints.append(
+            WireConstraint(
+                id=f"limit.{limit.name}",
+                left_operand=operand,
+                operator="lteq",
+                right_operand=(limit.max,),
+                unit=unit,
+                per=limit.per,
+            )
+        )
+    window = grant.window
+    if window is not None and window.not_before is not None:
+        constraints.append(_instant("not-before", window.not_before))
+    if window is not None and window.until is not None:
+        constraints.append(_instant("until", window.until))
+    for name, values in grant.conditions.items():
+        constraints.append(
+            WireConstraint(
+                id=f"condition.{name}",
+                left_operand="dataClass" if name == "dataClass" else "region",
+                operator="isAnyOf",
+                right_operand=tuple(values),
+            )
+        )
+    return constraints
+
+
+def _obligation_constraints(obligation: Obligation) -> list[WireConstraint]:
+    return [] if obligation.until is None else [_instant("until", obligation.until)]
+
+
+def _instant(edge: str, instant: str) -> WireConstraint:
+    return WireConstraint(
+        id=f"window.{edge}",
+        left_operand="dateTime",
+        operator="gteq" if edge == "not-before" else "lteq",
+        right_operand=(instant,),
+    )
+
+
+def _operand(limit: Limit):
+    if limit.unit == "count":
+        return "count", None
+    return ("payAmount" if limit.unit.isupper() else "amount"), limit.unit
+
+
+def _name(identifier: str, base: str) -> str:
+    if not identifier.startswith(f"{base}#"):
+        raise FormatError("schema_violation", f"scope: expected an id below {base[:200]}#, got {identifier!r:.200}")
+    return identifier[len(base) + 1 :]
+
+
+def _grant(rule: WireRule, base: str) -> Grant:
+    limits: list[Limit] = []
+    edges: dict[str, str] = {}
+    conditions: dict[str, tuple[str, ...]] = {}
+    for constraint in rule.constraint:
+        match constraint.left_operand, constraint.operator:
+            case ("count" | "payAmount" | "amount") as operand, "lteq":
+                unit = "count" if operand == "count" else constraint.unit or ""
+                limits.append(Limit(unit, constraint.right_operand[0], constraint.per))
+            case "dateTime", ("gteq" | "lteq") as operator:
+                edges[_WINDOW[operator]] = constraint.right_operand[0]
+            case ("dataClass" | "region") as condition, "isAnyOf":
+                conditions[condition] = constraint.right_operand
+            case operand, operator:
+                raise FormatError("schema_violation", f"scope: no constraint has {operand} with {operator}")
+    window = Window(not_before=edges.get("not-before"), until=edges.get("until")) if edges else None
+    return Grant(_name(rule.id, base), rule.action, rule.target, tuple(limits), window, conditions)
+
+
+def _obligation(rule: WireRule, base: str) -> Obligation:
+    until = next((constraint.right_operand[0] for constraint in rule.constraint), None)
+    return Obligation(_name(rule.id, base), rule.action, rule.target, until)

@@ -1,0 +1,234 @@
+"""The scope as people write it, in Python or TOML: grants with limits, windows and conditions, under short names.
+
+Every value is checked when it is made and kept in its only spelling, so two scopes that mean the same are equal.
+
+Source: protocol-spec/06-scope.md, section 6.1
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, Final, cast
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
+
+from undersigned.encoding import compare_amounts, format_duration, parse_duration, parse_instant
+from undersigned.errors import ConfigurationError, FormatError
+from undersigned.scope.target import parse_pattern
+from undersigned.scope.wire import ACTION_PATTERN, MAX_RULES, NAME_PATTERN
+
+__all__ = ["CONDITIONS", "Grant", "Limit", "Obligation", "Prohibition", "Scope", "Window"]
+
+CONDITIONS: Final = ("dataClass", "region")
+"""Conditions that a grant may set and an action must state the fact for."""
+
+_NAME: Final = re.compile(NAME_PATTERN)
+_ACTION: Final = re.compile(ACTION_PATTERN)
+_CURRENCY: Final = re.compile(r"[A-Z]{3}")
+_UNIT: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_VALUE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
+_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}:[!-~]{1,500}")
+
+
+class Limit(Struct, frozen=True):
+    """How much of something a grant allows, in all or per period."""
+
+    unit: str
+    """`count` of uses, a currency (`EUR`), or what is counted, in lower case (`bytes`)."""
+    max: str
+    """Decimal text, not negative; whole for `count`."""
+    per: str | None = None
+    """Duration of the period in which it counts anew, such as `PT1M`; periods begin at multiples of it, UTC."""
+
+    def __post_init__(self) -> None:
+        if not (_CURRENCY.fullmatch(self.unit) or _UNIT.fullmatch(self.unit)) or self.unit in ("id", "type"):
+            raise _wrong(f"limit: expected `count`, a currency or a unit in lower case, got {self.unit!r:.80}")
+        if compare_amounts(self.max, "0") < 0:
+            raise _wrong(f"limit of {self.unit}: expected an amount that is not negative, got {self.max}")
+        if self.unit == "count" and "." in self.max:
+            raise _wrong(f"limit of count: expected a whole number, got {self.max}")
+        if self.per is not None:
+            seconds = parse_duration(self.per)
+            if seconds == 0:
+                raise _wrong(f"limit of {self.unit}: expected a period longer than nothing, got {self.per}")
+            force_setattr(self, "per", format_duration(seconds))
+
+    @property
+    def name(self) -> str:
+        """Unit and period, as in `count` or `count.PT1M`; once per grant."""
+        return self.unit if self.per is None else f"{self.unit}.{self.per}"
+
+
+class Window(Struct, frozen=True, kw_only=True):
+    """When a grant may be used; both ends inclusive."""
+
+    not_before: str | None = None
+    until: str | None = None
+
+    def __post_init__(self) -> None:
+        for instant in (self.not_before, self.until):
+            if instant is not None:
+                parse_instant(instant)
+        if self.not_before is None and self.until is None:
+            raise _wrong("window: expected `not_before`, `until` or both")
+        if self.not_before is not None and self.until is not None and self.not_before > self.until:
+            raise _wrong(f"window: it ends ({self.until}) before it begins ({self.not_before})")
+
+
+class _Rule(Struct, frozen=True):
+    """What every clause has: a short name, an action, and the targets it is about."""
+
+    id: str
+    action: str
+    """An absolute IRI in lower case, such as `artifact:read`."""
+    target: str
+    """A URI; a path segment may be `*`, and a last `*` reaches any depth (`target.py` has the rule)."""
+
+    def _check(self) -> None:
+        if not _NAME.fullmatch(self.id) or self.id == "scope":
+            raise _wrong(f"clause: expected a name of lower-case letters, digits and hyphens, got {self.id!r:.80}")
+        if not _ACTION.fullmatch(self.action):
+            raise _wrong(f"clause {self.id}: expected an action such as `artifact:read`, got {self.action!r:.120}")
+        force_setattr(self, "target", str(parse_pattern(self.target)))
+
+
+class Grant(_Rule, frozen=True):
+    """One thing the provider may do, and how far."""
+
+    limits: tuple[Limit, ...] = ()
+    window: Window | None = None
+    conditions: Mapping[str, Collection[str]] = {}
+    """Name of a condition -> values that pass; an action that does not state the fact is refused."""
+
+    def __post_init__(self) -> None:
+        self._check()
+        limits = tuple(sorted(self.limits, key=lambda limit: limit.name))
+        if len({limit.name for limit in limits}) < len(limits):
+            raise _wrong(f"grant {self.id}: one limit for each unit and period, not several")
+        conditions: dict[str, tuple[str, ...]] = {}
+        for name in sorted(self.conditions):
+            values = self.conditions[name]
+            if name not in CONDITIONS:
+                raise _wrong(f"grant {self.id}: expected a condition among {', '.join(CONDITIONS)}, got {name!r:.80}")
+            if isinstance(values, str) or not values or not all(_VALUE.fullmatch(value) for value in values):
+                raise _wrong(f"grant {self.id}: condition {name} needs a list of plain values, and at least one")
+            conditions[name] = tuple(sorted(set(values)))
+        force_setattr(self, "limits", limits)
+        force_setattr(self, "conditions", conditions)
+
+
+class Prohibition(_Rule, frozen=True):
+    """One thing the provider may not do, whatever a grant says."""
+
+    def __post_init__(self) -> None:
+        self._check()
+
+
+class Obligation(_Rule, frozen=True):
+    """One thing the provider has to do, if `until` is given by then."""
+
+    until: str | None = None
+
+    def __post_init__(self) -> None:
+        self._check()
+        if self.until is not None:
+            parse_instant(self.until)
+
+
+class Scope(Struct, frozen=True, kw_only=True):
+    """Everything a provider may do under a contract. What no grant allows is refused, and a prohibition wins."""
+
+    grants: tuple[Grant, ...] = ()
+    prohibitions: tuple[Prohibition, ...] = ()
+    obligations: tuple[Obligation, ...] = ()
+    extensions: Mapping[str, Any] = {}
+    """URI -> any JSON; an unknown one is carried and ignored."""
+    critical: tuple[str, ...] = ()
+    """The extensions that must be understood by whoever decides by this scope."""
+
+    def __post_init__(self) -> None:
+        names: list[str] = []
+        for field in ("grants", "prohibitions", "obligations"):
+            rules = cast("tuple[_Rule, ...]", getattr(self, field))
+            if len(rules) > MAX_RULES:
+                raise FormatError("too_large", f"scope: at most {MAX_RULES} {field}, got {len(rules)}")
+            names += [rule.id for rule in rules]
+            force_setattr(self, field, tuple(sorted(rules, key=lambda rule: rule.id)))
+        if len(set(names)) < len(names):
+            raise _wrong("scope: every clause has its own name; one is used twice")
+        for uri in self.extensions:
+            if not _URI.fullmatch(uri):
+                raise _wrong(f"scope: expected extensions keyed by URI, got {uri!r:.80}")
+        if not set(self.critical) <= set(self.extensions):
+            raise _wrong("scope: `critical` lists an extension that is not there")
+        force_setattr(self, "critical", tuple(sorted(set(self.critical))))
+
+    @classmethod
+    def from_toml(cls, table: Mapping[str, Any]) -> Scope:
+        """The scope written in a parsed TOML table, with or without the `scope` level around it.
+
+        `[[grant]]`, `[[prohibition]]` and `[[obligation]]` hold the fields of those classes; a limit's `max` is an
+        integer or decimal text, never a float.
+
+        Raises:
+            ConfigurationError: `bad_configuration`, and what was expected.
+
+        Source: protocol-spec/06-scope.md, section 6.1
+        """
+        inner = table.get("scope", table)
+        try:
+            known = {"grant", "prohibition", "obligation", "extensions", "critical"}
+            if not isinstance(inner, Mapping) or (unknown := set(cast("Mapping[str, Any]", inner)) - known):
+                raise _wrong(f"scope: expected a table of {', '.join(sorted(known))}; got {unknown or inner!r:.120}")
+            return cls(
+                grants=tuple(_grant(entry) for entry in inner.get("grant", ())),
+                prohibitions=tuple(
+                    Prohibition(**_only(entry, "prohibition")) for entry in inner.get("prohibition", ())
+                ),
+                obligations=tuple(
+                    Obligation(**_only(entry, "obligation", "until")) for entry in inner.get("obligation", ())
+                ),
+                extensions=dict(inner.get("extensions", {})),
+                critical=tuple(inner.get("critical", ())),
+            )
+        except FormatError as exc:
+            raise ConfigurationError("bad_configuration", exc.message) from exc
+        except (TypeError, AttributeError, ValueError) as exc:
+            raise ConfigurationError("bad_configuration", f"scope: a value has another shape ({exc})") from exc
+
+
+def _grant(entry: Any) -> Grant:
+    fields = _only(entry, "grant", "limits", "window", "conditions")
+    limits: list[Limit] = []
+    for limit in fields.pop("limits", ()):
+        limit = _only(limit, "limit", required=("unit", "max"), optional=("per",))
+        maximum = limit["max"]
+        if isinstance(maximum, bool) or not isinstance(maximum, int | str):
+            raise _wrong(f"limit of {limit['unit']}: expected an integer or decimal text, got {maximum!r:.80}")
+        limits.append(Limit(limit["unit"], str(maximum), limit.get("per")))
+    window = fields.pop("window", None)
+    if window is not None:
+        window = Window(**_only(window, "window", required=(), optional=("not_before", "until")))
+    return Grant(**fields, limits=tuple(limits), window=window)
+
+
+def _only(
+    entry: Any, what: str, *more: str, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """The table, once it holds all it must and nothing else: an unknown key may be a misspelled limit."""
+    if more or not (required or optional):
+        required, optional = ("id", "action", "target"), more
+    if not isinstance(entry, Mapping):
+        raise _wrong(f"{what}: expected a table, got {entry!r:.80}")
+    table = dict(cast("Mapping[str, Any]", entry))
+    if missing := [key for key in required if key not in table]:
+        raise _wrong(f"{what}: `{missing[0]}` is missing")
+    if unknown := set(table) - {*required, *optional}:
+        raise _wrong(f"{what}: unknown `{min(unknown)}`; known are {', '.join((*required, *optional))}")
+    return table
+
+
+def _wrong(message: str) -> FormatError:
+    return FormatError("schema_violation", message)
