@@ -8,13 +8,10 @@ Source: protocol-spec/05-messages.md
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Final
-
-from undersigned.messages.attestation import Artifact, Closing, Criterion, Delivery, Review, Settlement
+from undersigned.messages.attestation import Artifact, Closing, CriterionVerdict, Delivery, Review, Settled
 from undersigned.messages.base import CONTEXT, VERSIONS, Message, Move, Need, Notice, Proof, Purpose, Role
-from undersigned.messages.discovery import Inquiry, Limits, Profile, Task, Tender
+from undersigned.messages.codec import decode_message, recorded_message
+from undersigned.messages.discovery import Inquiry, Limits, Profile, Tender
 from undersigned.messages.execution import Cancel, Input, Start, Terminate, Usage
 from undersigned.messages.negotiation import Acceptance, Bid, LedgerPlace, Offer, Seal, Withdraw
 from undersigned.messages.presentation import Presentation, PresentationRequest
@@ -27,6 +24,12 @@ from undersigned.messages.reasons import (
     REASONS,
     VERDICTS,
     WAITING_FOR,
+)
+from undersigned.messages.registry import MESSAGE_TYPES
+from undersigned.messages.signed import (
+    SignedMessage,
+    VerifiedMessage,
+    engagement_id,
 )
 
 __all__ = [
@@ -45,7 +48,7 @@ __all__ = [
     "Bid",
     "Cancel",
     "Closing",
-    "Criterion",
+    "CriterionVerdict",
     "Delivery",
     "Inclusion",
     "Input",
@@ -68,40 +71,17 @@ __all__ = [
     "Review",
     "Role",
     "Seal",
-    "Settlement",
+    "Settled",
+    "SignedMessage",
     "Start",
     "Sync",
-    "Task",
     "Tender",
     "Terminate",
     "Usage",
+    "VerifiedMessage",
     "Waiting",
     "Withdraw",
+    "decode_message",
+    "engagement_id",
+    "recorded_message",
 ]
-
-MESSAGE_TYPES: Final[Mapping[str, type[Message]]] = MappingProxyType(
-    {
-        of.__name__: of
-        for of in (
-            Inquiry,
-            Profile,
-            Presentation,
-            Bid,
-            Offer,
-            Acceptance,
-            Seal,
-            Withdraw,
-            Start,
-            Cancel,
-            Terminate,
-            Delivery,
-            Review,
-            Closing,
-            Receipt,
-            Problem,
-            Sync,
-            Progress,
-        )
-    }
-)
-"""Every type of message, by its name on the wire. A new type is a struct and a line here."""

@@ -9,11 +9,12 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from undersigned.encoding import Amount, Digest, JsonObject
+from undersigned.encoding import Amount, Digest
 from undersigned.messages.base import (
     MAX_ITEMS,
     Currency,
-    JsonObjects,
+    Foreign,
+    Foreigns,
     MediaType,
     Move,
     Multibase,
@@ -27,7 +28,7 @@ from undersigned.messages.base import (
 from undersigned.messages.execution import Usage
 from undersigned.messages.reasons import Basis, Outcome, Verdict
 
-__all__ = ["Artifact", "Closing", "Criterion", "Delivery", "Review", "Settlement"]
+__all__ = ["Artifact", "Closing", "CriterionVerdict", "Delivery", "Review", "Settled"]
 
 Usages = Annotated[tuple[Usage, ...], Meta(max_length=MAX_ITEMS)]
 
@@ -53,14 +54,14 @@ class Delivery(Move, frozen=True, kw_only=True):
     contract: Digest
     outcome: Outcome
     artifacts: Annotated[tuple[Artifact, ...], Meta(max_length=MAX_ITEMS)]
-    statements: JsonObjects
+    statements: Foreigns
     """DSSE envelopes of in-toto statements."""
     usage: Usages
     round: Number
     """1, and one more after each rework."""
 
 
-class Criterion(Part, frozen=True, kw_only=True):
+class CriterionVerdict(Part, frozen=True, kw_only=True):
     """The verdict on one acceptance criterion."""
 
     id: Name
@@ -78,14 +79,14 @@ class Review(Move, frozen=True, kw_only=True):
 
     delivery: Digest
     verdict: Verdict
-    criteria: Annotated[tuple[Criterion, ...], Meta(max_length=MAX_ITEMS)]
-    statement: JsonObject
+    criteria: Annotated[tuple[CriterionVerdict, ...], Meta(max_length=MAX_ITEMS)]
+    statement: Foreign
     """DSSE envelope of the acceptance, by another key of the hirer or by the verifier named in the contract."""
-    credential: JsonObject | None = None
+    credential: Foreign | None = None
     """The performance credential."""
 
 
-class Settlement(Part, frozen=True, kw_only=True):
+class Settled(Part, frozen=True, kw_only=True):
     """What is owed, all told."""
 
     amount: Amount
@@ -107,7 +108,7 @@ class Closing(Move, frozen=True, kw_only=True):
     basis: Basis
     delivery: Digest | None = None
     usage: Usages
-    settlement: Settlement
+    settlement: Settled
     checkpoint: Multibase
     """The sender's signed checkpoint note."""
     cosignatures: Annotated[tuple[Multibase, ...], Meta(max_length=16)]

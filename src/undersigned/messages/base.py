@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct, field, to_builtins
 
-from undersigned.encoding import Did, DidUrl, Digest, EngagementId, Instant, JsonObject, MessageId
+from undersigned.encoding import Did, DidUrl, Digest, Duration, EngagementId, Instant, MessageId
 from undersigned.errors import FormatError
 
 __all__ = [
@@ -59,17 +59,22 @@ MAX_ITEMS: Final = 64
 MAX_NUMBER: Final = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly."""
 
+END: Final = r"(?!\n)$"
+"""The end of a pattern; `$` alone accepts a newline after it."""
+
 # Every pattern below is anchored and reads its text once, left to right, so its time grows with the length only.
 Name = Annotated[str, Meta(min_length=1, max_length=256, description="A short name or identifier.")]
 Text = Annotated[str, Meta(min_length=1, max_length=4096, description="Text for a person, or of an application.")]
 Note = Annotated[str, Meta(min_length=1, max_length=1024, description="A remark; never an instruction.")]
-Code = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$", max_length=64, description="A code of a published list.")]
-Version = Annotated[str, Meta(pattern=r"^(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})$", max_length=9)]
-SuiteName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$", max_length=64, description="A cryptosuite.")]
+Code = Annotated[
+    str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}" + END, max_length=64, description="A code of a published list.")
+]
+Version = Annotated[str, Meta(pattern=r"^(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})" + END, max_length=9)]
+SuiteName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,63}" + END, max_length=64, description="A cryptosuite.")]
 Uri = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z][A-Za-z0-9+.-]{0,31}:[!#-;=?-\[\]_a-z~]{1,2000}$",
+        pattern=r"^[A-Za-z][A-Za-z0-9+.-]{0,31}:[!#-;=?-\[\]_a-z~]{1,2000}" + END,
         max_length=2048,
         description="An absolute URI in ASCII.",
     ),
@@ -78,7 +83,7 @@ MediaType = Annotated[
     str,
     Meta(
         pattern=r"^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}"
-        r"(; ?[a-z0-9-]{1,32}=[A-Za-z0-9_.+-]{1,64}){0,4}$",
+        r"(; ?[a-z0-9-]{1,32}=[A-Za-z0-9_.+-]{1,64}){0,4}" + END,
         max_length=512,
         description="A media type, lower case.",
     ),
@@ -86,7 +91,7 @@ MediaType = Annotated[
 Nonce = Annotated[
     str,
     Meta(
-        pattern=r"^u[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$",
+        pattern=r"^u[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]" + END,
         max_length=44,
         description="32 random bytes, multibase base64url without padding.",
     ),
@@ -94,16 +99,17 @@ Nonce = Annotated[
 Multibase = Annotated[
     str,
     Meta(
-        pattern=r"^u[A-Za-z0-9_-]{2,}$",
+        pattern=r"^u[A-Za-z0-9_-]{2,}" + END,
         max_length=8192,
         description="Bytes that are not text of ours, multibase base64url without padding.",
     ),
 ]
 Pointer = Annotated[
-    str, Meta(pattern=r"^(/([^~/]|~[01])*)*$", max_length=256, description="A JSON pointer into the refused message.")
+    str,
+    Meta(pattern=r"^(/([^~/]|~[01])*)*" + END, max_length=256, description="A JSON pointer into the refused message."),
 ]
 Currency = Annotated[
-    str, Meta(pattern=r"^[A-Z][A-Z0-9]{2,7}$", max_length=8, description="ISO 4217, or a longer code.")
+    str, Meta(pattern=r"^[A-Z][A-Z0-9]{2,7}" + END, max_length=8, description="ISO 4217, or a longer code.")
 ]
 Number = Annotated[int, Meta(ge=1, le=MAX_NUMBER, description="A place in a row that starts at 1.")]
 Count = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
@@ -111,8 +117,9 @@ Percent = Annotated[int, Meta(ge=0, le=100)]
 
 Digests = Annotated[tuple[Digest, ...], Meta(max_length=MAX_ITEMS)]
 """Digests in the order their sender gave."""
-JsonObjects = Annotated[tuple[JsonObject, ...], Meta(max_length=MAX_ITEMS)]
-"""Documents that others define, as received."""
+Foreign: TypeAlias = dict[str, Any]
+"""A document with a shape and proofs of its own, kept as the JSON object that came."""
+Foreigns = Annotated[tuple[Foreign, ...], Meta(max_length=MAX_ITEMS)]
 
 
 def violated(path: str, expected: str, came: object) -> FormatError:
@@ -138,7 +145,7 @@ class Proof(Part, frozen=True, kw_only=True):
     """Last instant at which it is taken; at most 24 h after `created`."""
     verification_method: DidUrl
     proof_purpose: Purpose
-    proof_value: Annotated[str, Meta(pattern=r"^z[1-9A-HJ-NP-Za-km-z]{1,200}$", max_length=201)]
+    proof_value: Annotated[str, Meta(pattern=r"^z[1-9A-HJ-NP-Za-km-z]{1,200}" + END, max_length=201)]
     """Signature bytes, multibase base58btc."""
 
 
@@ -151,17 +158,8 @@ class Need(Part, frozen=True, kw_only=True):
     issuers: Annotated[tuple[Did, ...], Meta(max_length=MAX_ITEMS)] | None = None
     """Issuers it is believed from; absent means any that policy trusts."""
     capability: Name | None = None
-    max_age: (
-        Annotated[
-            str,
-            Meta(
-                pattern=r"^P(?=[0-9T])([0-9]{1,5}D)?(T(?=[0-9])([0-9]{1,5}H)?([0-9]{1,5}M)?([0-9]{1,5}S)?)?$",
-                max_length=32,
-            ),
-        ]
-        | None
-    ) = None
-    """How old it may be, as an ISO 8601 duration of days or less."""
+    max_age: Duration | None = None
+    """How old it may be."""
     member: Name | None = None
     """Name or JSON pointer of the member that would have to differ."""
 

@@ -9,38 +9,29 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from undersigned.encoding import Digest, Instant, JsonObject
+from undersigned.contract import Task
+from undersigned.encoding import Digest, Instant
 from undersigned.messages.base import (
     MAX_ITEMS,
-    Digests,
-    JsonObjects,
+    Foreign,
+    Foreigns,
     Move,
     Name,
     Nonce,
     Part,
     Role,
     SuiteName,
-    Text,
     Uri,
     Version,
     violated,
 )
 from undersigned.messages.presentation import PresentationRequest
+from undersigned.scope import WireScope
 
-__all__ = ["Inquiry", "Limits", "Profile", "Task", "Tender"]
+__all__ = ["Inquiry", "Limits", "Profile", "Tender"]
 
 MAX_ROUNDS = 64
 MAX_NEGOTIATION_BYTES = 2 * 1024 * 1024
-
-
-class Task(Part, frozen=True, kw_only=True):
-    """What is to be done, as far as the inquiry says it."""
-
-    kind: Name
-    """What sort of work, as the provider's capabilities name it."""
-    summary: Text
-    inputs: Digests
-    """Digests of the things to be worked on; may be empty."""
 
 
 class Limits(Part, frozen=True, kw_only=True):
@@ -61,7 +52,7 @@ class Tender(Part, frozen=True, kw_only=True):
     bids_close: Instant
     reveal_by: Instant
     award_by: Instant
-    rule: JsonObject
+    rule: Foreign
     """How bids are scored, stated before any is made."""
 
 
@@ -76,16 +67,17 @@ class Inquiry(Move, frozen=True, kw_only=True):
     need: Name
     """The capability wanted, in a word the provider lists."""
     task: Task
+    """What is to be done, as the contract will say it."""
     continues: Digest | None = None
     """Digest of an earlier `Withdraw` with `needed` that this answers."""
-    scope_sketch: JsonObject
-    """The authority thought of, in the wire form of a scope; binds nobody."""
+    scope_sketch: WireScope
+    """The authority thought of; its ids begin with `urn:hire:sketch`, and it binds nobody."""
     versions: Annotated[tuple[Version, ...], Meta(min_length=1, max_length=16)]
     """Versions offered, best liked first."""
     suites: Annotated[tuple[SuiteName, ...], Meta(min_length=1, max_length=16)]
     """Cryptosuites offered, best liked first."""
     extensions: Annotated[tuple[Uri, ...], Meta(max_length=MAX_ITEMS)]
-    """Extensions the hirer understands; sorted by code point, no repeats."""
+    """Extensions the hirer understands."""
     opens: Role
     """Who puts the first offer on the table."""
     limits: Limits
@@ -120,8 +112,8 @@ class Profile(Move, frozen=True, kw_only=True):
     """The suite chosen; `version` of the envelope is the version chosen."""
     hybrid: bool
     """Whether documents get a second, post-quantum proof from each party."""
-    capabilities: JsonObjects
-    terms_template: JsonObject | None = None
+    capabilities: Foreigns
+    terms_template: Foreign | None = None
     request: PresentationRequest
     respond_by: Instant
 

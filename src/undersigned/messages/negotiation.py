@@ -11,8 +11,9 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from undersigned.encoding import Digest, Instant, JsonObject
-from undersigned.messages.base import MAX_ITEMS, Count, Move, Name, Need, Nonce, Note, Part, Purpose
+from undersigned.contract import ContractDocument
+from undersigned.encoding import Digest, Instant
+from undersigned.messages.base import MAX_ITEMS, Count, Foreign, Move, Name, Need, Nonce, Note, Part, Purpose
 from undersigned.messages.reasons import WithdrawReason
 
 __all__ = ["Acceptance", "Bid", "LedgerPlace", "Offer", "Seal", "Withdraw"]
@@ -35,7 +36,7 @@ class Offer(Move, frozen=True, kw_only=True):
     Source: protocol-spec/messages/offer.md
     """
 
-    document: JsonObject
+    document: ContractDocument
     """The whole document, not a difference, with its sender's proof: it can be read and verified alone."""
     valid_until: Instant
     """Last instant, UTC, at which it may be accepted; inclusive, by the offerer's clock."""
@@ -55,7 +56,7 @@ class Acceptance(Move, frozen=True, kw_only=True):
     offer: Digest
     document: Digest
     """Digest of the document of that offer."""
-    contract_proof: JsonObject
+    contract_proof: Foreign
     """The acceptor's proof on the document; its `previousProof` names the offerer's."""
 
 
@@ -95,7 +96,7 @@ class Withdraw(Move, frozen=True, kw_only=True):
     """The offer it ends; required in the document lane and after an acceptance."""
     needed: Annotated[tuple[Need, ...], Meta(max_length=MAX_ITEMS)] | None = None
     """What would change the answer."""
-    award: JsonObject | None = None
+    award: Foreign | None = None
     """For a loser of a tender: each bid's commitment, score and reason, and the rule."""
     refused: Digest | None = None
     """Digest of the move whose refusal led to this."""

@@ -12,8 +12,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from undersigned.encoding import Digest, JsonObject
-from undersigned.messages.base import MAX_ITEMS, Move, Need, Part, violated
+from undersigned.encoding import Digest
+from undersigned.messages.base import MAX_ITEMS, Foreign, Move, Need, Part, violated
 
 __all__ = ["Presentation", "PresentationRequest"]
 
@@ -33,7 +33,7 @@ class Presentation(Move, frozen=True, kw_only=True):
 
     answers: Digest
     """Digest of the move that asked, which is also the challenge of the presentation."""
-    presentation: JsonObject
+    presentation: Foreign
     request: PresentationRequest | None = None
     """The hirer's, and required there."""
 

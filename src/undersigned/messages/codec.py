@@ -1,0 +1,174 @@
+"""Messages from bytes: one strict parse, a closed schema, and an error that says where and what.
+
+The bytes are decoded once and canonicalized once. Errors of the schema library become codes of the specification,
+with a JSON pointer; its exceptions end here.
+
+Source: protocol-spec/05-messages.md, section 5.3
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, NoReturn, cast
+
+from msgspec import ValidationError, convert
+
+from undersigned.encoding import canonicalize, decode_json, digest_bytes
+from undersigned.errors import FormatError, ProofError
+from undersigned.messages.base import CONTEXT, VERSIONS, Message
+from undersigned.messages.registry import MESSAGE_TYPES
+from undersigned.messages.signed import SignedMessage, VerifiedMessage
+
+__all__ = ["MAX_MESSAGE_BYTES", "decode_message", "read_message", "recorded_message"]
+
+MAX_MESSAGE_BYTES: Final = 256 * 1024
+MAX_NOTICE_BYTES: Final = 8 * 1024
+MAX_PROBLEM_BYTES: Final = 2 * 1024
+MAX_MEMBER_BYTES: Final[tuple[tuple[str, int], ...]] = (
+    ("document", 64 * 1024),
+    ("credential", 64 * 1024),
+    ("presentation", 128 * 1024),
+    ("statements", 128 * 1024),
+    ("statement", 128 * 1024),
+)
+"""The most that an embedded document may take, in canonical form."""
+
+_WHERE: Final = re.compile(r"(?s)(.*?)(?: - at `\$(.*)`)?\Z")
+_NAMED: Final = re.compile(r"(?s)Object (contains unknown|missing required) field `(.*)`\Z")
+_STEP: Final = re.compile(r"\.([A-Za-z@]+)|\[([0-9]+)\]")
+_SUITE_PATHS: Final = ("/proof/type", "/proof/cryptosuite")
+
+
+def decode_message(raw: bytes) -> SignedMessage:
+    """The message in these bytes, of the one right shape, its proof present and not yet checked.
+
+    Raises:
+        FormatError: `bad_json`, `bad_unicode`, `too_deep`, `number_out_of_range`, `too_large`,
+            `version_not_supported`, `context_not_allowed`, `unknown_term`, `schema_violation`; `path` says where.
+        ProofError: `proof_missing`, `suite_not_allowed`, `proof_purpose_mismatch`.
+
+    Source: protocol-spec/05-messages.md, section 5.3
+    """
+    # Step 1: size and strict JSON, before anything is looked at.
+    content = _parse(raw)
+    # Step 2: a proof is there. Whether it holds is asked later; an empty list of proofs would hold always.
+    if not content.get("proof"):
+        raise ProofError("proof_missing", "expected one Data Integrity proof; came none", path="/proof")
+    # Steps 3 to 5: version, type and context; sizes; the closed schema.
+    message = read_message(content, len(raw))
+    # Step 6: the digest, over the canonical form without the proof.
+    del content["proof"]
+    canonical = canonicalize(content)
+    return SignedMessage(message=message, digest=digest_bytes(canonical), raw=raw, content=content, canonical=canonical)
+
+
+def recorded_message(raw: bytes) -> VerifiedMessage:
+    """A message read back from our own store, where it was verified before it was written. Never bytes of a peer.
+
+    Raises:
+        FormatError: As `decode_message`: the store is damaged, or was written by another version.
+    """
+    received = decode_message(raw)
+    return VerifiedMessage(message=received.message, digest=received.digest, raw=raw)
+
+
+def read_message(content: dict[str, Any], size: int) -> Message:
+    """The struct that this strict JSON object of `size` bytes describes; its proof may be absent.
+
+    Raises:
+        FormatError, ProofError: As `decode_message`, steps 3 to 5.
+    """
+    # Step 3: version, type and context by exact value. The version first: another one has another context.
+    version = content.get("version")
+    if isinstance(version, str) and version not in VERSIONS:
+        text = f"expected version {' or '.join(VERSIONS)}; came {_shown(version)}"
+        raise FormatError("version_not_supported", text, path="/version")
+    kind = content.get("type")
+    of = MESSAGE_TYPES.get(kind) if isinstance(kind, str) else None
+    if of is None:
+        raise FormatError("schema_violation", f"expected a type of message; came {_shown(kind)}", path="/type")
+    if content.get("@context") != CONTEXT:
+        text = f"expected exactly {CONTEXT!r}; came {_shown(content.get('@context'))}"
+        raise FormatError("context_not_allowed", text, path="/@context")
+    if version is None:
+        raise FormatError("schema_violation", "expected a version; came none", path="/version")
+    # Step 4: the sizes of this type. Canonical form is never longer than what came.
+    if of.notice:
+        limit = MAX_PROBLEM_BYTES if kind == "Problem" else MAX_NOTICE_BYTES
+        if size > limit:
+            raise _too_large("", limit, size)
+    else:
+        for member, limit in MAX_MEMBER_BYTES:
+            if size > limit and member in content and (came := len(canonicalize(content[member]))) > limit:
+                raise _too_large(f"/{member}", limit, came)
+    # Step 5: the closed schema.
+    try:
+        return convert(content, of)
+    except ValidationError as exc:
+        _refuse(str(exc), content)
+
+
+def _parse(raw: bytes) -> dict[str, Any]:
+    try:
+        value = decode_json(raw)
+    except FormatError as exc:
+        if exc.path == "/proof" and exc.code == "bad_json":
+            raise ProofError("proof_missing", "expected one Data Integrity proof; came null", path="/proof") from exc
+        raise
+    if not isinstance(value, dict):
+        raise FormatError("bad_json", f"expected a JSON object; came {_shown(value)}")
+    return cast("dict[str, Any]", value)
+
+
+def _refuse(text: str, content: dict[str, Any]) -> NoReturn:
+    """Raise the specification's error for what the schema library said."""
+    said, at = cast("re.Match[str]", _WHERE.match(text)).groups()
+    path = "".join(f"/{name or index}" for name, index in _STEP.findall(at or ""))
+    code = "schema_violation"
+    if named := _NAMED.match(said):
+        unknown, name = named[1] == "contains unknown", named[2]
+        path = f"{path}/{_cut(name).replace('~', '~0').replace('/', '~1')}"
+        if not unknown:
+            said = "expected this member; came none"
+        elif name == "@context":
+            # A context inside a body would give its names another meaning.
+            code, said = "context_not_allowed", "expected no context inside a message; came one"
+        elif name.startswith("@"):
+            said = "expected a member of the schema; came a JSON-LD keyword"
+        else:
+            code, said = "unknown_term", "expected a member of the schema; came another"
+    else:
+        said = f"{said.replace('`', '')}; came {_shown(_value_at(content, path))}"
+    if path in _SUITE_PATHS:
+        raise ProofError("suite_not_allowed", said, path=path)
+    if path == "/proof/proofPurpose":
+        raise ProofError("proof_purpose_mismatch", said, path=path)
+    raise FormatError(code, said, path=path)
+
+
+def _value_at(value: Any, path: str) -> Any:
+    """What stands at a pointer that the schema library gave; for the text of an error only."""
+    for step in path.split("/")[1:]:
+        if isinstance(value, dict):
+            value = cast("dict[str, Any]", value).get(step)
+        elif isinstance(value, list) and step.isdigit() and int(step) < len(cast("list[Any]", value)):
+            value = cast("list[Any]", value)[int(step)]
+        else:
+            return None
+    return value
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "an array"
+    return "nothing" if value is None else ascii(_cut(value) if isinstance(value, str) else value)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def _too_large(path: str, limit: int, came: int) -> FormatError:
+    return FormatError("too_large", f"expected at most {limit} bytes; came {came}", path=path)

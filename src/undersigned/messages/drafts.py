@@ -1,0 +1,87 @@
+"""Messages on their way out: what has to be signed, and the wire form once it is.
+
+The core holds no private key. `draft` checks the message with the parser and schema that its receiver uses, and gives
+the bytes to be signed; `Draft.signed` puts the signature in. The message is written once: the wire form is the
+canonical form with the proof put in its place.
+
+Source: protocol-spec/05-messages.md, section 5.4
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from msgspec import Struct, convert
+from msgspec.structs import replace
+
+from undersigned.encoding import DidUrl, Digest, Instant, JsonObject, canonicalize, decode_json, digest_bytes
+from undersigned.messages.base import Message, Proof
+from undersigned.messages.codec import read_message
+from undersigned.messages.signed import VerifiedMessage
+from undersigned.proof import attach, prepare, proof_config
+
+__all__ = ["Draft", "draft", "redraft"]
+
+
+class Draft(Struct, frozen=True, kw_only=True, eq=False):
+    """A message without its signature."""
+
+    message: Message
+    digest: Digest
+    to_sign: bytes
+    """What the key signs."""
+    canonical: bytes
+    content: JsonObject
+    config: JsonObject
+
+    def signed(self, signature: bytes) -> VerifiedMessage:
+        """The message with this signature, ready to be recorded and sent. The signature is not checked again."""
+        proof = cast("dict[str, Any]", attach({}, self.config, signature)["proof"])
+        raw = _with_proof(self.canonical, self.content, proof)
+        return VerifiedMessage(message=replace(self.message, proof=convert(proof, Proof)), digest=self.digest, raw=raw)
+
+
+def draft(message: Message, method: DidUrl, suite: str, kind: str, created: Instant, expires: Instant) -> Draft:
+    """The message and the bytes to be signed for it. `kind` is the key's: Ed25519, P-256 or P-384.
+
+    Raises:
+        FormatError: As `decode_message`: a message that no peer would take is not signed.
+        ProofError: `suite_not_allowed`: the suite is unknown or does not sign with such a key.
+
+    Source: protocol-spec/05-messages.md, section 5.4
+    """
+    unsigned = message if message.proof is None else replace(message, proof=None)
+    canonical = canonicalize(unsigned.as_json())
+    content = cast("dict[str, Any]", decode_json(canonical))
+    checked = read_message(content, len(canonical))
+    config = proof_config(suite, method, message.purpose, created, expires)
+    return Draft(
+        message=checked,
+        digest=digest_bytes(canonical),
+        to_sign=prepare(content, config, kind, jcs=canonical),
+        canonical=canonical,
+        content=content,
+        config=config,
+    )
+
+
+def redraft(
+    verified: VerifiedMessage, method: DidUrl, suite: str, kind: str, created: Instant, expires: Instant
+) -> Draft:
+    """The same content to be signed again, once its proof is past `expires` or its key was replaced (rule C9).
+
+    Same id, same digest, new proof.
+
+    Raises:
+        FormatError, ProofError: As `draft`.
+    """
+    return draft(verified.message, method, suite, kind, created, expires)
+
+
+def _with_proof(canonical: bytes, content: JsonObject, proof: JsonObject) -> bytes:
+    """Canonical form of the whole message, without writing it again: members are sorted, so `proof` has one place.
+
+    `recipient`, `role`, `sender` and more always follow it, `@context` always stands before.
+    """
+    after = canonicalize({name: value for name, value in content.items() if name > "proof"})[1:]
+    return b"".join((canonical[: -len(after)], b'"proof":', canonicalize(proof), b",", after))

@@ -1,0 +1,61 @@
+"""A message that came, before and after its proof was checked.
+
+Bytes become a `SignedMessage`, and `verify_message` makes a `VerifiedMessage` of it or raises; only the latter enters
+the fold.
+
+Source: protocol-spec/05-messages.md, sections 5.1 and 5.4
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from undersigned.encoding import Did, Digest, EngagementId, JsonObject, canonicalize, digest_bytes
+from undersigned.errors import ProofError
+from undersigned.messages.base import Message, Proof
+
+__all__ = ["SignedMessage", "VerifiedMessage", "engagement_id"]
+
+
+class SignedMessage(Struct, frozen=True, kw_only=True, eq=False):
+    """A well-formed message whose proof nobody checked yet. Believe nothing in it."""
+
+    message: Message
+    digest: Digest
+    raw: bytes
+    """The bytes as they came."""
+    content: JsonObject
+    """The message without its proof, as JSON; kept for the cryptosuite and dropped once verified."""
+    canonical: bytes
+    """JCS of `content`, which the digest covers."""
+
+    @property
+    def proof(self) -> Proof:
+        """The proof, which `decode_message` has seen to be there."""
+        proof = self.message.proof
+        if proof is None:
+            raise ProofError("proof_missing", "expected a message with a proof; came one without", path="/proof")
+        return proof
+
+
+class VerifiedMessage(Struct, frozen=True, kw_only=True, eq=False):
+    """A message whose proof held when it came. Two are equal if their digests are, whatever their proofs."""
+
+    message: Message
+    digest: Digest
+    raw: bytes
+    """The bytes as they came, or as they are sent."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, VerifiedMessage) and other.digest == self.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+def engagement_id(hirer: Did, provider: Did, nonce: str) -> EngagementId:
+    """The engagement's id: a digest of both parties and the hirer's nonce, so that it can belong to no others.
+
+    Source: protocol-spec/05-messages.md, section 5.1
+    """
+    return f"urn:hire:engagement:{digest_bytes(canonicalize({'hirer': hirer, 'nonce': nonce, 'provider': provider}))}"
