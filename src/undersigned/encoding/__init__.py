@@ -1,6 +1,7 @@
 """Bytes and text of the wire: strict JSON, its canonical form, digests, multibase, instants, amounts."""
 
 from undersigned.encoding.amounts import add_amounts, compare_amounts, subtract_amounts
+from undersigned.encoding.closed import from_struct, to_struct
 from undersigned.encoding.digests import digest_bytes, digest_from_hex, digest_hex, digest_of
 from undersigned.encoding.jcs import canonicalize
 from undersigned.encoding.multibase import (
@@ -110,6 +111,7 @@ __all__ = [
     "digest_of",
     "format_duration",
     "format_instant",
+    "from_struct",
     "multibase_decode",
     "multibase_encode",
     "multicodec_decode",
@@ -119,6 +121,7 @@ __all__ = [
     "seconds_between",
     "shift",
     "subtract_amounts",
+    "to_struct",
     "varint_decode",
     "varint_encode",
 ]

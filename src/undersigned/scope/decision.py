@@ -67,7 +67,7 @@ class GateDecision(Struct, frozen=True, kw_only=True):
     """On yes: what has to be reserved before acting."""
 
     def require(self) -> GateDecision:
-        """This decision, if it allows.
+        """The decision itself, if it allows.
 
         Raises:
             ScopeError: It does not; `detail["clause"]` and `detail["would_pass"]` say more.

@@ -1,0 +1,142 @@
+"""Terms and documents from what people and strategies decide; the ids are written here.
+
+Terms that are still being thought about carry the ids of no document. `build_document` gives them the ids below the
+document's own, so a counter-offer is the other side's terms with one part replaced.
+
+Source: protocol-spec/07-contract.md, section 7.3
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec.structs import replace
+
+from undersigned.contract.document import ContractDocument, Methods, Organisations, Role, Transcript, document_id
+from undersigned.contract.terms import (
+    DataHandling,
+    Deadlines,
+    Deliverable,
+    Evidence,
+    Price,
+    Settlement,
+    Subcontracting,
+    Task,
+    Termination,
+    Terms,
+)
+from undersigned.encoding import Did, Digest, EngagementId
+from undersigned.scope import SKETCH_BASE, Scope, compile_scope, read_scope
+
+__all__ = ["build_document", "draft_terms", "rebase", "same_terms"]
+
+CONTEXT: Final = "https://w3id.org/hire/v1"
+
+
+def draft_terms(
+    *,
+    task: Task,
+    deliverables: Iterable[Deliverable],
+    scope: Scope,
+    price: Price,
+    deadlines: Deadlines,
+    settlement: Settlement | None = None,
+    evidence: Evidence | None = None,
+    data_handling: DataHandling | None = None,
+    termination: Termination | None = None,
+    subcontracting: Subcontracting | None = None,
+    reworks: int = 1,
+    seal_grace: str = "PT2M",
+    must_stay_valid: Iterable[Digest] = (),
+    arbiter: Did | None = None,
+    on_silence: str = "accepted",
+    policies: Iterable[Digest] = (),
+) -> Terms:
+    """Whole terms from the parts that were decided; what is left out gets the cautious value, written out.
+
+    Not left out: no settlement, no subcontracting, nothing kept or passed on, no ending without cause.
+
+    Source: protocol-spec/07-contract.md, section 7.3
+    """
+    return Terms(
+        id=f"{SKETCH_BASE}#terms",
+        task=task,
+        deliverables=tuple(deliverables),
+        scope=compile_scope(scope, SKETCH_BASE),
+        price=price,
+        settlement=settlement or Settlement(method="none"),
+        deadlines=deadlines,
+        reworks=reworks,
+        seal_grace=seal_grace,
+        subcontracting=subcontracting or Subcontracting(allowed=False, depth=0),
+        must_stay_valid=_set(must_stay_valid),
+        evidence=evidence or Evidence(predicates=(), c2pa=False),
+        data_handling=data_handling
+        or DataHandling(purpose="this task only", classes=(), retention="PT0S", onward=False, training=False),
+        termination=termination or Termination(convenience="none", cure="PT1H"),
+        arbiter=arbiter,
+        on_silence="accepted" if on_silence == "accepted" else "rejected",
+        policies=_set(policies),
+    )
+
+
+def build_document(
+    *,
+    engagement: EngagementId,
+    role: Role,
+    sequence: int,
+    hirer: Did,
+    provider: Did,
+    methods: Methods,
+    transcript: Transcript,
+    terms: Terms,
+    organisations: Organisations | None = None,
+    parent: Digest | None = None,
+) -> ContractDocument:
+    """The document that the offer of `role` in place `sequence` carries, without its proof yet.
+
+    Raises:
+        FormatError: `schema_violation`: the scope in `terms` is not well-formed.
+
+    Source: protocol-spec/07-contract.md, section 7.1
+    """
+    name = document_id(engagement, role, sequence)
+    return ContractDocument(
+        context=CONTEXT,
+        id=name,
+        type="Contract",
+        engagement=engagement,
+        hirer=hirer,
+        provider=provider,
+        organisations=organisations,
+        methods=Methods(hirer=_set(methods.hirer), provider=_set(methods.provider)),
+        transcript=transcript,
+        terms=rebase(terms, name),
+        parent=parent,
+    )
+
+
+def rebase(terms: Terms, base_id: str) -> Terms:
+    """The same terms with the ids that belong below `base_id`.
+
+    Critical extensions are carried along without being understood: nothing is decided by them here.
+
+    Raises:
+        FormatError: `schema_violation`: the scope is not in the form that compiling gives.
+    """
+    scope = read_scope(terms.scope, understood=terms.scope.critical or ())
+    return replace(terms, id=f"{base_id}#terms", scope=compile_scope(scope, base_id))
+
+
+def same_terms(one: Terms, other: Terms) -> bool:
+    """Whether two documents ask for the same, whatever they are called.
+
+    Raises:
+        FormatError: As `rebase`.
+    """
+    return rebase(one, SKETCH_BASE) == rebase(other, SKETCH_BASE)
+
+
+def _set(members: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(members)))

@@ -1,0 +1,181 @@
+"""Whether a document is whole, and is the one that this offer may carry.
+
+Shape was checked when it was decoded. Here its parts are held against each other and against the engagement: who,
+which place, which negotiation. Proofs are checked in `sealed.py`.
+
+Source: protocol-spec/07-contract.md, section 7.4
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from undersigned.contract.document import ContractDocument, Role, Transcript, document_id
+from undersigned.contract.terms import Terms
+from undersigned.encoding import (
+    Did,
+    Digest,
+    EngagementId,
+    canonicalize,
+    compare_amounts,
+    digest_of,
+    to_struct,
+)
+from undersigned.errors import ContractError, FormatError
+from undersigned.scope import Scope, read_scope
+
+__all__ = ["MAX_DOCUMENT_BYTES", "DocumentName", "check_document", "contract_digest", "read_document", "scope_of"]
+
+MAX_DOCUMENT_BYTES: Final = 64 * 1024
+"""Largest document, in canonical form with its proofs."""
+
+_NAME: Final = re.compile(r"(.+):(hirer|provider):([1-9][0-9]{0,15})")
+
+
+class DocumentName(NamedTuple):
+    """What the id of a document says: the place of the offer that carries it."""
+
+    engagement: EngagementId
+    role: Role
+    """Of the offerer."""
+    sequence: int
+
+    @classmethod
+    def parse(cls, identifier: str) -> DocumentName:
+        """The parts of a document's id.
+
+        Raises:
+            FormatError: `schema_violation`: not `<engagement>:<role>:<sequence>`.
+        """
+        found = _NAME.fullmatch(identifier)
+        if found is None:
+            raise FormatError(
+                "schema_violation", f"expected <engagement>:<role>:<sequence>, got {identifier!r:.200}", path="/id"
+            )
+        return cls(found[1], "hirer" if found[2] == "hirer" else "provider", int(found[3]))
+
+
+def read_document(document: Mapping[str, Any]) -> ContractDocument:
+    """The contract document in this JSON object, once it is well-formed and its parts agree.
+
+    Raises:
+        FormatError: `schema_violation`, `unknown_term`, `too_large`.
+        ContractError: `self_dealing`: hirer and provider are one.
+
+    Source: protocol-spec/07-contract.md, section 7.4
+    """
+    # Step 1: size, then the closed schema.
+    if len(canonicalize(document)) > MAX_DOCUMENT_BYTES:
+        raise FormatError("too_large", f"expected a document of at most {MAX_DOCUMENT_BYTES} bytes")
+    read = to_struct(document, ContractDocument)
+
+    # Step 2: the id names this engagement, and every id below is the document's.
+    if DocumentName.parse(read.id).engagement != read.engagement:
+        raise _wrong("/id", f"the engagement {read.engagement} in front", read.id)
+    if read.terms.id != f"{read.id}#terms":
+        raise _wrong("/terms/id", f"{read.id}#terms", read.terms.id)
+    if read.terms.scope.id != f"{read.id}#scope":
+        raise _wrong("/terms/scope/id", f"{read.id}#scope", read.terms.scope.id)
+
+    # Step 3: two parties, each with methods of its own. One key under two names is one party (SC-11).
+    if read.hirer == read.provider or set(read.methods.hirer) & set(read.methods.provider):
+        raise ContractError("self_dealing", f"expected two parties; came {read.hirer} twice")
+    for role, did, methods in (("hirer", read.hirer, read.methods.hirer), ("provider", read.provider, read.methods.provider)):
+        _sorted_set(methods, f"/methods/{role}")
+        for method in methods:
+            if method.partition("#")[0] != did:
+                raise _wrong(f"/methods/{role}", f"methods of {did}", method)
+
+    # Step 4: the terms agree with themselves, and their scope reads back.
+    _check_terms(read.terms)
+    read_scope(read.terms.scope, understood=read.terms.scope.critical or ())
+    return read
+
+
+def check_document(
+    document: ContractDocument,
+    *,
+    engagement: EngagementId,
+    hirer: Did,
+    provider: Did,
+    role: Role,
+    sequence: int,
+    transcript: Transcript,
+) -> None:
+    """Returns if this is a document that the offer of `role` in place `sequence` may carry.
+
+    `transcript` is where both chains stand by the offer's envelope: `sequence` - 1 and `previous` for its sender, `seen`
+    for the other side.
+
+    Raises:
+        ContractError: `wrong_negotiation`: another engagement or other parties; `terms_mismatch`: another place or
+            another transcript.
+
+    Source: protocol-spec/07-contract.md, section 7.4
+    """
+    if (document.engagement, document.hirer, document.provider) != (engagement, hirer, provider):
+        raise ContractError(
+            "wrong_negotiation",
+            f"expected a document of {engagement} between {hirer} and {provider}; "
+            f"came one of {document.engagement} between {document.hirer} and {document.provider}",
+        )
+    expected = document_id(engagement, role, sequence)
+    if document.id != expected:
+        raise ContractError("terms_mismatch", f"expected the document {expected}; came {document.id}", path="/id")
+    # The transcript is what ties the contract to what was said before: shown, promised and refused.
+    if document.transcript != transcript:
+        raise ContractError("terms_mismatch", "the document is of another transcript", path="/transcript")
+
+
+def contract_digest(document: Mapping[str, Any]) -> Digest:
+    """The digest by which a contract is referred to, for its whole life; the same with one proof, two or none."""
+    return digest_of(document)
+
+
+def scope_of(document: ContractDocument, understood: tuple[str, ...] = ()) -> Scope:
+    """The scope to decide by.
+
+    Raises:
+        FormatError: `schema_violation`: it holds a critical extension that is not in `understood`.
+    """
+    return read_scope(document.terms.scope, understood)
+
+
+def _check_terms(terms: Terms) -> None:
+    at = terms.deadlines
+    order = [("notBefore", at.not_before or at.start), ("start", at.start), ("finish", at.finish), ("until", at.until)]
+    for (earlier, first), (later, second) in zip(order, order[1:], strict=False):
+        if first > second:
+            raise _wrong(f"/terms/deadlines/{later}", f"an instant not before {earlier}, {first}", second)
+    if compare_amounts(terms.price.amount, "0") < 0:
+        raise _wrong("/terms/price/amount", "an amount that is not negative", terms.price.amount)
+    if (terms.subcontracting.depth > 0) != terms.subcontracting.allowed:
+        raise _wrong("/terms/subcontracting/depth", "0 exactly if not allowed", terms.subcontracting.depth)
+    ending = terms.termination
+    if (ending.notice is not None) != (ending.convenience == "notice"):
+        raise _wrong("/terms/termination/notice", "a notice exactly if convenience is notice", ending.notice)
+    if (ending.fee is not None) != (ending.convenience == "fee"):
+        raise _wrong("/terms/termination/fee", "a fee exactly if convenience is fee", ending.convenience)
+    _once([deliverable.name for deliverable in terms.deliverables], "/terms/deliverables")
+    _once(
+        [criterion.id for deliverable in terms.deliverables for criterion in deliverable.criteria],
+        "/terms/deliverables",
+    )
+    _sorted_set(terms.must_stay_valid, "/terms/mustStayValid")
+    _sorted_set(terms.policies, "/terms/policies")
+
+
+def _once(names: list[str], path: str) -> None:
+    if len(set(names)) < len(names):
+        raise _wrong(path, "each name and criterion once", sorted(names))
+
+
+def _sorted_set(members: tuple[str, ...], path: str) -> None:
+    if list(members) != sorted(set(members)):
+        raise _wrong(path, "a set: sorted by code point, no repeats", list(members))
+
+
+def _wrong(path: str, expected: str, came: object) -> FormatError:
+    return FormatError("schema_violation", f"expected {expected}; came {str(came)[:300]}", path=path)

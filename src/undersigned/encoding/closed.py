@@ -1,0 +1,63 @@
+"""Decoded JSON into closed structs, with our errors: which member, what was expected, what came.
+
+Source: protocol-spec/03-encoding.md, section 3.8
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, TypeVar
+
+from msgspec import ValidationError, convert
+from msgspec.json import decode, encode
+
+from undersigned.errors import FormatError
+
+__all__ = ["from_struct", "to_struct"]
+
+T = TypeVar("T")
+
+_UNKNOWN: Final = re.compile(r"contains unknown field `(.*?)`", re.DOTALL)
+_AT: Final = re.compile(r" - at `(?:key in )?\$?(.*?)`$", re.DOTALL)
+_STEP: Final = re.compile(r"\.([^.\[\]]+)|\[([0-9]+|\.\.\.)\]")
+_ARRAYS: Final = (list, tuple)
+
+
+def to_struct(value: object, of: type[T], path: str = "") -> T:
+    """The JSON value as an `of`; `path`, a JSON pointer, is where the value itself stands.
+
+    `null` is refused everywhere: in memory None means that a member is absent, and absent has one spelling.
+
+    Raises:
+        FormatError: `unknown_term`: a member that the struct does not define; `schema_violation`: anything else.
+
+    Source: protocol-spec/03-encoding.md, section 3.8
+    """
+    if (null := _null(value)) is not None:
+        raise FormatError("schema_violation", "expected a value or no member; came null", path=path + null)
+    try:
+        return convert(value, of)
+    except ValidationError as exc:
+        text = str(exc)
+        at = _AT.search(text)
+        steps = "" if at is None else "".join(f"/{name or index}" for name, index in _STEP.findall(at[1]))
+        unknown = _UNKNOWN.search(text)
+        if unknown is not None:
+            raise FormatError("unknown_term", "no such member is defined", path=f"{path}{steps}/{unknown[1][:80]}") from exc
+        raise FormatError("schema_violation", text[: at.start()] if at else text, path=path + steps) from exc
+
+
+def from_struct(struct: object) -> dict[str, Any]:
+    """The struct as a JSON object: names of the wire, arrays as lists, absent members left out."""
+    return decode(encode(struct))  # by way of JSON, because to_builtins keeps tuples, which equal no list
+
+
+def _null(value: object) -> str | None:
+    """Pointer of the first null. The value was decoded under a depth limit, so this ends soon."""
+    if value is None:
+        return ""
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, _ARRAYS) else ()
+    for name, member in members:
+        if (found := _null(member)) is not None:
+            return f"/{name}{found}"
+    return None
