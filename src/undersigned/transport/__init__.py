@@ -3,6 +3,7 @@
 Source: protocol-spec/03-connection.md
 """
 
+from undersigned.transport.addresses import addresses_of, dial, is_loopback_name, may_dial
 from undersigned.transport.base import (
     DEFAULT_LIMITS,
     SUBPROTOCOL,
@@ -12,23 +13,37 @@ from undersigned.transport.base import (
     closing,
     told_code,
 )
+from undersigned.transport.budget import Budget
+from undersigned.transport.connecting import TRANSPORTS, Dial, connect
 from undersigned.transport.memory import MemoryListener, listen_memory, memory_pair
 from undersigned.transport.proving import PROTOCOL_VERSIONS, Identity, Proved, Resolve, admit, prove
+from undersigned.transport.watch import Watch
+from undersigned.transport.websocket import AcceptedChannel
 
 __all__ = [
     "DEFAULT_LIMITS",
     "PROTOCOL_VERSIONS",
     "SUBPROTOCOL",
+    "TRANSPORTS",
+    "AcceptedChannel",
+    "Budget",
     "Channel",
     "ChannelLimits",
+    "Dial",
     "Identity",
     "MemoryListener",
     "Proved",
     "Resolve",
+    "Watch",
+    "addresses_of",
     "admit",
     "closed_by_peer",
     "closing",
+    "connect",
+    "dial",
+    "is_loopback_name",
     "listen_memory",
+    "may_dial",
     "memory_pair",
     "prove",
     "told_code",

@@ -35,7 +35,8 @@ class MemoryChannel:
         self._waiter: asyncio.Future[None] | None = None
         self._why: Closed | None = None
 
-    def _join(self, other: MemoryChannel) -> None:
+    def join(self, other: MemoryChannel) -> None:
+        """Makes `other` the other end of this one; done once, when the pair is made."""
         self._other = other
 
     @property
@@ -104,8 +105,8 @@ class MemoryChannel:
 def memory_pair(limits: ChannelLimits = DEFAULT_LIMITS, *, name: str = "pair") -> tuple[MemoryChannel, MemoryChannel]:
     """The two ends of one channel."""
     left, right = MemoryChannel(f"memory:{name}", limits), MemoryChannel(f"memory:{name}", limits)
-    left._join(right)
-    right._join(left)
+    left.join(right)
+    right.join(left)
     return left, right
 
 
@@ -121,7 +122,8 @@ class MemoryListener:
         self._limits = limits
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def _dialled(self, limits: ChannelLimits) -> MemoryChannel:
+    def dialled(self, limits: ChannelLimits) -> MemoryChannel:
+        """A new connection: the dialler's end; the other is handed to `accept`."""
         theirs, ours = memory_pair(limits, name=self.name)
         ours.limits = self._limits
         task = asyncio.get_running_loop().create_task(self._serve(ours))
@@ -169,4 +171,4 @@ async def connect_memory(url: str, limits: ChannelLimits, ssl: SSLContext | None
     listener = _listeners.get(url.removeprefix("memory://"))
     if listener is None:
         raise TransportError("unreachable", f"nobody listens at {url}")
-    return listener._dialled(limits)
+    return listener.dialled(limits)

@@ -1,0 +1,130 @@
+"""Which addresses are dialled, and the one place where a socket to a peer is opened.
+
+The rule is applied to the address that is dialled and not to the name that led there, because names are the peer's:
+a name may resolve to our own network, or to something else each time it is asked. So a name is resolved once, each
+address is judged, and the socket is connected to an address that passed.
+
+Source: protocol-spec/02-identity-and-keys.md, section "Addresses that are not dialled"
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import socket
+from typing import Final
+
+from undersigned.errors import ResolutionError, TimedOut, TransportError
+
+__all__ = ["addresses_of", "dial", "is_loopback_name", "may_dial"]
+
+_MAX_ADDRESSES: Final = 4
+_LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1"})
+_NUMERIC_LABEL: Final = re.compile("0[xX][0-9a-fA-F]*|[0-9]+")
+_EMBEDDING: Final = tuple(
+    ipaddress.ip_network(net)
+    for net in (
+        "64:ff9b::/96",  # NAT64: the last 32 bits are an IPv4 address that somebody else will dial for us
+        "64:ff9b:1::/48",
+        "2002::/16",  # 6to4
+        "2001::/32",  # Teredo
+        "::/96",  # IPv4-compatible, unused for long
+    )
+)
+
+
+def is_loopback_name(host: str) -> bool:
+    """Whether `host` is one of the two spellings of this machine that local state may use."""
+    return host.lower() in _LOCAL_NAMES
+
+
+def may_dial(address: str) -> bool:
+    """Whether `address`, an IP address as text, is a public unicast address.
+
+    Not so: private, loopback, link-local, shared (CGNAT), unique-local, multicast, reserved and unspecified ones, and
+    IPv6 addresses that carry an IPv4 address inside.
+    """
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return may_dial(str(parsed.ipv4_mapped))
+        if any(parsed in net for net in _EMBEDDING) or parsed.is_site_local:
+            return False
+    return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
+
+
+def _numeric(host: str) -> bool:
+    """Whether `host` would be taken for an IPv4 address by some resolver: its last label is a number.
+
+    Covers decimal, octal and hexadecimal spellings and the short ones (`127.1`).
+    """
+    return _NUMERIC_LABEL.fullmatch(host.rstrip(".").rpartition(".")[2]) is not None
+
+
+async def addresses_of(host: str, port: int, *, local: bool = False) -> tuple[tuple[socket.AddressFamily, str], ...]:
+    """The addresses of `host` that may be dialled, in the resolver's order, at most 4.
+
+    With `local`, the names `localhost` and `127.0.0.1` are this machine, without asking a resolver.
+
+    Raises:
+        ResolutionError: `did_forbidden_address`, there is none that may be dialled, or `host` is a number in one of
+            the spellings that are not the usual one; `did_unresolvable`, the name does not resolve.
+    """
+    if local and is_loopback_name(host):
+        return ((socket.AF_INET, "127.0.0.1"),)
+    try:
+        literal: str | None = str(ipaddress.ip_address(host.strip("[]")))
+    except ValueError:
+        literal = None
+        if not host or _numeric(host):
+            raise ResolutionError("did_forbidden_address", f"{host!r} is a number, and not a name") from None
+    if literal is not None:
+        found = [(socket.AF_INET6 if ":" in literal else socket.AF_INET, literal)]
+    else:
+        try:
+            answers = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as exc:
+            raise ResolutionError("did_unresolvable", f"{host} has no address: {exc}") from exc
+        found = [(family, str(where[0])) for family, _, _, _, where in answers]
+    permitted = tuple(dict.fromkeys(pair for pair in found if may_dial(pair[1])))
+    if not permitted:
+        tried = ", ".join(sorted({address for _, address in found}))
+        raise ResolutionError("did_forbidden_address", f"{host} leads to {tried}, which is not dialled")
+    return permitted[:_MAX_ADDRESSES]
+
+
+async def dial(host: str, port: int, *, seconds: float, local: bool = False) -> socket.socket:
+    """A TCP socket connected to an address of `host` that may be dialled; not blocking, Nagle off.
+
+    Raises:
+        ResolutionError: See `addresses_of`.
+        TransportError: `unreachable`, no address took the connection; `TimedOut`, not within `seconds`.
+    """
+    loop = asyncio.get_running_loop()
+    refused: list[str] = []
+    try:
+        async with asyncio.timeout(seconds):
+            candidates = await addresses_of(host, port, local=local)
+            for family, address in candidates:
+                sock = socket.socket(family, socket.SOCK_STREAM)
+                try:
+                    sock.setblocking(False)
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    # One silent address must not use up the time of the others.
+                    async with asyncio.timeout(seconds / len(candidates)):
+                        await loop.sock_connect(sock, (address, port))
+                except (OSError, TimeoutError) as exc:
+                    sock.close()
+                    refused.append(f"{address}: {exc or 'no answer'}")
+                except BaseException:
+                    sock.close()
+                    raise
+                else:
+                    return sock
+    except TimeoutError as exc:
+        raise TimedOut("timeout", f"{host}:{port} took no connection within {seconds:g} s") from exc
+    raise TransportError("unreachable", f"{host}:{port} took no connection ({'; '.join(refused)})")

@@ -1,0 +1,50 @@
+"""How many failures a peer may cause before it is not listened to for a while.
+
+Verifying a signature that does not hold costs us more than sending it costs the peer. Each failure is counted
+against whoever caused it: the proved DID, or the address while nothing is proved.
+
+Source: protocol-spec/03-connection.md, section "Limits"
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from undersigned.errors import TransportError
+
+__all__ = ["Budget"]
+
+
+class Budget:
+    """At most `failures` failures per key in any window of `window_seconds`, counted from the first of them.
+
+    Times are seconds of any clock that does not run back. Holds at most `max_keys` keys; the one that started its
+    window first makes room.
+    """
+
+    def __init__(self, failures: int = 20, window_seconds: float = 60.0, *, max_keys: int = 4096) -> None:
+        self.failures = failures
+        self.window_seconds = window_seconds
+        self._max_keys = max_keys
+        self._windows: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def exhausted(self, key: str, at: float) -> bool:
+        """Whether `key` has no failure left at the time `at`."""
+        start, count = self._windows.get(key, (at, 0))
+        return count >= self.failures and at - start < self.window_seconds
+
+    def spend(self, key: str, at: float) -> None:
+        """Counts one failure of `key`.
+
+        Raises:
+            TransportError: `rate_limited`, that was the last one in this window; close the channel with 1008.
+        """
+        start, count = self._windows.get(key, (at, 0))
+        if at - start >= self.window_seconds:
+            del self._windows[key]
+            start, count = at, 0
+        self._windows[key] = (start, count + 1)
+        if len(self._windows) > self._max_keys:
+            self._windows.popitem(last=False)
+        if count + 1 >= self.failures:
+            raise TransportError("rate_limited", f"{key} caused {count + 1} failures in {self.window_seconds:g} s")

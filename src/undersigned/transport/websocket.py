@@ -1,0 +1,341 @@
+"""Channels over WebSockets: `connect_websocket` dials with `websockets`, `AcceptedChannel` is the aiohttp side.
+
+Every message is one text frame (or several, if the peer likes) of UTF-8 JSON; compression is never negotiated. Both
+sides insist on the subprotocol `hire.v1`. A dialler follows no redirect, uses no proxy that the environment names,
+and connects a socket whose address it has checked (`addresses.py`).
+
+Source: protocol-spec/03-connection.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from ssl import SSLContext, SSLError
+from typing import Any, Final, cast
+from urllib.parse import SplitResult, urlsplit
+
+from aiohttp import WebSocketError, WSMessage, WSMsgType
+from aiohttp.web import WebSocketResponse
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, NegotiationError
+from websockets.typing import Subprotocol
+
+from undersigned.encoding import Did
+from undersigned.errors import Closed, TimedOut, TransportError
+
+from .addresses import dial, is_loopback_name
+from .base import SUBPROTOCOL, Channel, ChannelLimits, closed_by_peer
+from .watch import Watch
+
+__all__ = ["AcceptedChannel", "DialledChannel", "connect_websocket"]
+
+_MAX_HEAD_BYTES: Final = 16 * 1024
+_SECURE: Final = {"ws": False, "http": False, "wss": True, "https": True}
+_REFUSALS: Final = {429: "rate_limited", 503: "overloaded", 400: "bad_request", 426: "version_not_supported"}
+_OWN_CODES: Final = {1002: "bad_request", 1003: "bad_request", 1007: "bad_unicode", 1009: "too_large"}
+"""Why this side closed a channel, when the library did it for us."""
+
+_quiet: Final = logging.getLogger("undersigned.transport.websockets")
+_quiet.addHandler(logging.NullHandler())
+_quiet.propagate = False  # it would write bytes of strangers into our operator's log
+
+
+class _SocketChannel:
+    """What the two ends of a WebSocket have in common: who is there, the limits, and why it ended."""
+
+    def __init__(self, address: str, limits: ChannelLimits) -> None:
+        self.address = address
+        self.limits = limits
+        self.peer: Did | None = None
+        self._why: Closed | None = None
+        self._ending: asyncio.Task[None] | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more can be sent."""
+        return self._why is not None
+
+    def proved(self, peer: Did) -> None:
+        """Notes that a connection proof showed `peer`."""
+        self.peer = peer
+
+    def broken(self, code: int, reason: str) -> None:
+        """Ends the channel from the protocol underneath, where nothing can be awaited."""
+        if self._why is None:
+            self._why = Closed(reason, f"closed by this side with {code} {reason}", close_code=code)
+        if reason == "overloaded":
+            # The peer takes no bytes, so it would take no close frame either.
+            self._abort()
+        elif self._ending is None:
+            self._ending = asyncio.get_running_loop().create_task(self._shut(code, reason))
+
+    def _end(self, why: Closed) -> Closed:
+        if self._why is None:
+            self._why = why
+        return self._why
+
+    def _check_size(self, data: bytes, waiting: int) -> None:
+        """Before `data` is queued behind `waiting` bytes."""
+        if self._why is not None:
+            raise self._why
+        if len(data) > self.limits.max_message_bytes:
+            raise TransportError("too_large", f"{len(data)} bytes are more than {self.limits.max_message_bytes}")
+        if waiting + len(data) > self.limits.queue_bytes:
+            self.broken(1008, "overloaded")
+            raise Closed("overloaded", f"{self.address} has left {waiting} bytes unread")
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Closes the channel; see `Channel.close`."""
+        if self._why is None:
+            self._why = Closed("connection_closed", f"closed by this side with {code} {reason}".rstrip())
+        await self._shut(code, reason)
+
+    async def _shut(self, code: int, reason: str) -> None:
+        raise NotImplementedError
+
+    def _abort(self) -> None:
+        raise NotImplementedError
+
+
+class _WatchedConnection(ClientConnection):
+    """A connection of `websockets` whose bytes pass a watch first."""
+
+    watch: Watch | None = None
+    channel: DialledChannel | None = None
+
+    def begin(self, channel: DialledChannel, limits: ChannelLimits) -> None:
+        """Watches what follows the head of the server's answer."""
+        self.channel = channel
+        self._head: bytes | None = b""
+        self._limits = limits
+
+    def data_received(self, data: bytes) -> None:
+        if self.watch is None:
+            body = self._after_head(data)
+            if body and self.watch is not None and not self.watch.received(body):
+                return
+        elif not self.watch.received(data):
+            return
+        super().data_received(data)
+
+    def _after_head(self, data: bytes) -> bytes:
+        """What of `data` lies behind the head; starts the watch when the head ends. A server may speak at once."""
+        head = (self._head or b"") + data
+        end = head.find(b"\r\n\r\n")
+        if end < 0:
+            self._head = head
+            if len(head) > _MAX_HEAD_BYTES:
+                self.transport.abort()
+            return b""
+        self._head = None
+        assert self.channel is not None  # noqa: S101 - set before the connection is made
+        transport = self.transport
+        self.watch = Watch(
+            self._limits, self.channel.broken, masked=False, paused_reading=lambda: not transport.is_reading()
+        )
+        return head[end + 4 :]
+
+    def pause_writing(self) -> None:
+        if self.watch is not None:
+            self.watch.writing_paused()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        if self.watch is not None:
+            self.watch.writing_resumed()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.watch is not None:
+            self.watch.end()
+        super().connection_lost(exc)
+
+
+class DialledChannel(_SocketChannel):
+    """The end of a channel that dialled. `connect_websocket` makes it."""
+
+    _socket: _WatchedConnection
+
+    def opened(self, connection: _WatchedConnection) -> None:
+        """Takes the connection, once the upgrade is done."""
+        self._socket = connection
+
+    async def send(self, data: bytes) -> None:
+        """Sends one message; see `Channel.send`."""
+        self._check_size(data, self._socket.transport.get_write_buffer_size())
+        try:
+            await self._socket.send(data, text=True)
+        except ConnectionClosed as exc:
+            raise self._end(_reason(exc)) from exc
+
+    async def receive(self) -> bytes:
+        """The next message; see `Channel.receive`."""
+        try:
+            message = await self._socket.recv()
+        except ConnectionClosed as exc:
+            raise self._end(_reason(exc)) from exc
+        if isinstance(message, bytes):
+            # The watch ends a channel at its first binary frame; this is in case it ever does not.
+            await self.close(1003, "bad_request")
+            raise self._end(Closed("bad_request", "a binary message"))
+        return message.encode()
+
+    async def _shut(self, code: int, reason: str) -> None:
+        await self._socket.close(code, reason)
+
+    def _abort(self) -> None:
+        self._socket.transport.abort()
+
+
+def _reason(exc: ConnectionClosed) -> Closed:
+    received, sent = exc.rcvd, exc.sent
+    if received is not None and (exc.rcvd_then_sent or sent is None):
+        return closed_by_peer(received.code, received.reason)
+    if sent is not None:
+        code = _OWN_CODES.get(sent.code, "connection_closed")
+        return Closed(code, f"closed by this side with {sent.code}", close_code=sent.code)
+    return closed_by_peer(None, "")
+
+
+class AcceptedChannel(_SocketChannel):
+    """The end of a channel that was dialled, over an aiohttp `WebSocketResponse` that is prepared already.
+
+    `on_proved` is told once, when the peer has proved itself: the listener then stops counting it as a stranger.
+    """
+
+    def __init__(
+        self,
+        socket: WebSocketResponse,
+        transport: asyncio.Transport,
+        address: str,
+        limits: ChannelLimits,
+        on_proved: Callable[[], None],
+    ) -> None:
+        super().__init__(address, limits)
+        self._socket = socket
+        self._transport = transport
+        self._on_proved = on_proved
+
+    def proved(self, peer: Did) -> None:
+        """Notes that a connection proof showed `peer`."""
+        super().proved(peer)
+        self._on_proved()
+
+    async def send(self, data: bytes) -> None:
+        """Sends one message; see `Channel.send`."""
+        self._check_size(data, self._transport.get_write_buffer_size())
+        try:
+            await self._socket.send_frame(data, WSMsgType.TEXT)
+        except (ConnectionError, RuntimeError) as exc:
+            raise self._end(closed_by_peer(None, "")) from exc
+
+    async def receive(self) -> bytes:
+        """The next message; see `Channel.receive`."""
+        if self._why is not None:
+            raise self._why
+        message: WSMessage = await self._socket.receive()
+        if message.type is WSMsgType.TEXT:
+            text: str = message.data
+            return text.encode()
+        if message.type is WSMsgType.CLOSE:
+            raise self._end(closed_by_peer(message.data, message.extra or ""))
+        if message.type is WSMsgType.BINARY:
+            await self.close(1003, "bad_request")
+        if message.type is WSMsgType.ERROR and isinstance(message.data, WebSocketError):
+            code = message.data.code
+            known = _OWN_CODES.get(code, "connection_closed")
+            raise self._end(Closed(known, f"closed by this side with {code}", close_code=int(code)))
+        raise self._end(closed_by_peer(None, ""))
+
+    async def _shut(self, code: int, reason: str) -> None:
+        with suppress(ConnectionError):
+            await self._socket.close(code=code, message=reason.encode())
+        if self._transport.get_write_buffer_size():
+            # It did not take our close frame in `close_seconds`; without this the socket would wait for ever.
+            self._transport.abort()
+
+    def _abort(self) -> None:
+        self._transport.abort()
+
+
+def _checked(url: str, limits: ChannelLimits) -> tuple[SplitResult, bool, int]:
+    """The parts of `url`, whether it is secure, and its port."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as exc:
+        raise TransportError("bad_request", f"not a URL: {url!r}") from exc
+    secure = _SECURE.get(parts.scheme)
+    if secure is None or not parts.hostname or parts.username or parts.password or parts.fragment:
+        raise TransportError("bad_request", f"not the URL of a peer: {url!r}")
+    if not secure and not (limits.local and is_loopback_name(parts.hostname)):
+        raise TransportError("version_not_supported", f"{url} is not encrypted; ws:// is for local state only")
+    return parts, secure, port or (443 if secure else 80)
+
+
+async def connect_websocket(url: str, limits: ChannelLimits, ssl: SSLContext | None = None) -> Channel:
+    """A channel to the peer at `url` (`wss:` or `https:`; with `limits.local` also `ws:` or `http:` to loopback).
+
+    `ssl` is for `wss:`; by default the system's certificate authorities are trusted.
+
+    Raises:
+        TransportError: `unreachable`, `bad_request`, `overloaded`, `rate_limited`; `version_not_supported`, the
+            server does not choose the subprotocol, or `url` is not encrypted; `TimedOut`, not within `open_seconds`.
+        ResolutionError: `did_unresolvable`, `did_forbidden_address`, see `addresses_of`.
+    """
+    parts, secure, port = _checked(url, limits)
+    host = parts.hostname or ""
+    target = parts._replace(scheme="wss" if secure else "ws").geturl()
+    started = asyncio.get_running_loop().time()
+    sock = await dial(host, port, seconds=limits.open_seconds, local=limits.local)
+    left = max(0.001, limits.open_seconds - (asyncio.get_running_loop().time() - started))
+    channel = DialledChannel(f"{host}:{port}", limits)
+
+    def watched(*arguments: Any, **options: Any) -> ClientConnection:
+        connection = _WatchedConnection(*arguments, **options)
+        connection.begin(channel, limits)
+        return connection
+
+    options: dict[str, Any] = {}
+    if secure:
+        options = {"ssl": ssl if ssl is not None else True, "server_hostname": host}
+    try:
+        connection = await connect(
+            target,
+            sock=sock,
+            proxy=None,
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            compression=None,
+            user_agent_header=None,
+            max_size=limits.max_message_bytes,
+            open_timeout=left,
+            ping_interval=limits.ping_seconds,
+            ping_timeout=limits.ping_seconds,
+            close_timeout=limits.close_seconds,
+            write_limit=64 * 1024,
+            logger=_quiet,
+            create_connection=cast(type[ClientConnection], watched),
+            **options,
+        )
+    except InvalidStatus as exc:
+        status = exc.response.status_code
+        raise TransportError(_REFUSALS.get(status, "unreachable"), f"{url} answered {status}") from exc
+    except NegotiationError as exc:
+        raise TransportError("version_not_supported", f"{url} chose another subprotocol or an extension") from exc
+    except TimeoutError as exc:
+        raise TimedOut("timeout", f"{url} did not open within {limits.open_seconds:g} s") from exc
+    except (InvalidHandshake, SSLError, OSError, EOFError, ValueError) as exc:
+        # ValueError is what `websockets` makes of a redirect when it was given a socket.
+        raise TransportError("unreachable", f"{url} did not open: {exc}") from exc
+    except BaseException:
+        sock.close()
+        raise
+    assert isinstance(connection, _WatchedConnection)  # noqa: S101 - made by `watched`
+    channel.opened(connection)
+    if connection.subprotocol != SUBPROTOCOL:
+        await channel.close(1002, "version_not_supported")
+        raise TransportError("version_not_supported", f"{url} did not choose {SUBPROTOCOL}")
+    return channel
