@@ -43,7 +43,9 @@ def to_struct(value: object, of: type[T], path: str = "") -> T:
         steps = "" if at is None else "".join(f"/{name or index}" for name, index in _STEP.findall(at[1]))
         unknown = _UNKNOWN.search(text)
         if unknown is not None:
-            raise FormatError("unknown_term", "no such member is defined", path=f"{path}{steps}/{unknown[1][:80]}") from exc
+            raise FormatError(
+                "unknown_term", "no such member is defined", path=f"{path}{steps}/{unknown[1][:80]}"
+            ) from exc
         raise FormatError("schema_violation", text[: at.start()] if at else text, path=path + steps) from exc
 
 

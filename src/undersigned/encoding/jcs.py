@@ -8,7 +8,7 @@ Source: RFC 8785
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import msgspec
 import rfc8785
@@ -46,21 +46,21 @@ def canonicalize(value: JsonValue) -> bytes:
         raise FormatError("bad_json", f"expected a JSON value: {exc}") from exc
 
 
-def _is_common(root: Any) -> bool:
+def _is_common(root: object) -> bool:
     """Whether msgspec writes it as RFC 8785 does. Raises TypeError for what is not JSON at all."""
-    pending: list[Any] = [root]
+    pending: list[object] = [root]
     while pending:
         value = pending.pop()
-        kind: type[Any] = type(value)
+        kind = type(value)
         if kind is str or kind is bool or value is None:
             continue
         if kind is int:
-            if not -MAX_INTEGER <= value <= MAX_INTEGER:
+            if not -MAX_INTEGER <= cast("int", value) <= MAX_INTEGER:
                 return False
         elif kind is list or kind is tuple:
-            pending.extend(value)
+            pending.extend(cast("list[object]", value))
         elif kind is dict:
-            members = cast("dict[object, Any]", value)
+            members = cast("dict[object, object]", value)
             for name in members:
                 if type(name) is not str:
                     raise TypeError(f"a name is {type(name).__name__}")

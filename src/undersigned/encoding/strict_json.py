@@ -138,31 +138,31 @@ def _check_depth(raw: bytes, max_depth: int) -> None:
         raise FormatError("too_deep", f"expected at most {max_depth} levels, got {depth}")
 
 
-def _is_plain(value: Any, limits: Limits, check_names: bool) -> bool:
+def _is_plain(value: object, limits: Limits, check_names: bool) -> bool:
     """Whether there is nothing in it but objects, arrays, text, booleans and safe integers within the limits."""
     max_members, max_items = limits.max_members, limits.max_items
-    containers: list[Any] = [value]
+    containers = [value]
     while containers:
         container = containers.pop()
-        items: Iterable[Any]
+        items: Iterable[object]
         if type(container) is dict:
-            members = cast("dict[str, Any]", container)
+            members = cast("dict[str, object]", container)
             if len(members) > max_members or (check_names and not all(map(str.isascii, members))):
                 return False
             items = members.values()
         elif type(container) is list:
-            items = cast("list[Any]", container)
+            items = cast("list[object]", container)
             if len(items) > max_items:
                 return False
         else:
             return False
         for item in items:
-            kind: type[Any] = type(item)
+            kind = type(item)
             if kind is str or kind is bool:
                 continue
             if kind is dict or kind is list:
                 containers.append(item)
-            elif kind is not int or not -MAX_INTEGER <= item <= MAX_INTEGER:
+            elif kind is not int or not -MAX_INTEGER <= cast("int", item) <= MAX_INTEGER:
                 return False
     return True
 

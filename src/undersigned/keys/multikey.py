@@ -29,7 +29,7 @@ __all__ = ["KeyKind", "read_multikey", "write_multikey"]
 KeyKind = Literal["Ed25519", "P-256", "P-384"]
 
 _CODES: Final[dict[KeyKind, int]] = {"Ed25519": ED25519_PUB, "P-256": P256_PUB, "P-384": P384_PUB}
-_KINDS: Final = {code: kind for kind, code in _CODES.items()}
+_KINDS: Final[dict[int, KeyKind]] = {code: kind for kind, code in _CODES.items()}
 _REFUSED: Final = {
     BLS12_381_G1_PUB: "BLS12-381 G1",
     BLS12_381_G2_PUB: "BLS12-381 G2",

@@ -1,0 +1,298 @@
+"""A DID document as received, behind a read-only view that answers one question: which key may do what.
+
+The document stays JSON; a method that is malformed or of a kind not used here harms nobody until a proof names it.
+What could be read in two ways (two methods of one name, two encodings of one key) is refused at once or when used.
+
+Source: protocol-spec/04-identity.md, section 4.2; DID Core, section 5; Controlled Identifiers 1.0, section 2
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, cast
+
+from undersigned.did.url import parse_did, parse_did_url
+from undersigned.encoding import (
+    FOREIGN_LIMITS,
+    INSTANT_PATTERN,
+    Did,
+    DidUrl,
+    Digest,
+    Instant,
+    JsonObject,
+    canonicalize,
+    decode_json,
+    digest_bytes,
+)
+from undersigned.errors import FormatError, VerificationError
+from undersigned.keys import PublicKey, public_key_from_jwk, public_key_from_multikey
+
+__all__ = ["RELATIONSHIPS", "DidDocument", "make_document"]
+
+DID_CONTEXT: Final = "https://www.w3.org/ns/did/v1"
+MULTIKEY_CONTEXT: Final = "https://w3id.org/security/multikey/v1"
+JWK_CONTEXT: Final = "https://w3id.org/security/jwk/v1"
+
+RELATIONSHIPS: Final = (
+    "authentication",
+    "assertionMethod",
+    "keyAgreement",
+    "capabilityInvocation",
+    "capabilityDelegation",
+)
+_INSTANT: Final = re.compile(INSTANT_PATTERN)
+_FRAGMENT: Final = re.compile("[A-Za-z0-9._-]{1,128}")
+# What names a private part, in any of the suites whose documents are read here.
+_PRIVATE: Final = ("secretKeyMultibase", "secretKeyJwk", "privateKeyMultibase", "privateKeyJwk", "privateKeyBase58")
+_ENCODINGS: Final = ("publicKeyMultibase", "publicKeyJwk", "publicKeyBase58", "publicKeyPem", "publicKeyHex")
+
+
+class DidDocument:
+    """One DID's document, checked to be that DID's and well-formed. Immutable; equal if their bytes are.
+
+    Raises:
+        VerificationError: When made. `did_document_invalid`: not JSON of the expected shape, of another DID, or two
+            methods of one name.
+
+    Source: protocol-spec/04-identity.md, section 4.2
+    """
+
+    __slots__ = ("_allowed", "_methods", "_services", "id", "raw", "raw_digest")
+
+    id: Did
+    raw: bytes
+    """The bytes as fetched, or the canonical form where the document follows from the DID: evidence."""
+    raw_digest: Digest
+
+    def __init__(self, did: Did, raw: bytes) -> None:
+        parse_did(did)
+        document = _object(raw)
+        if document.get("id") != did:
+            # Exactly: letter case, percent-encoding and a trailing dot make another DID.
+            raise VerificationError(
+                "did_document_invalid", f"expected the document of {did}, got that of {str(document.get('id'))[:80]!a}"
+            )
+        self.id = did
+        self.raw = raw
+        self.raw_digest = digest_bytes(raw)
+        self._methods: dict[DidUrl, JsonObject] = {}
+        for entry in _objects(document, "verificationMethod"):
+            self._add(entry)
+        self._allowed: dict[str, dict[DidUrl, None]] = {}  # A dict, for its order
+        for relationship in RELATIONSHIPS:
+            self._allowed[relationship] = {name: None for name in self._names(document, relationship)}
+        self._services = tuple(_services(document))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DidDocument) and self.id == other.id and self.raw == other.raw
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.raw_digest))
+
+    def __repr__(self) -> str:
+        return f"DidDocument({self.id!r}, {self.raw_digest})"
+
+    @property
+    def json(self) -> JsonObject:
+        """The document as JSON: a new copy each time."""
+        return _object(self.raw)
+
+    def key_for(self, method_url: DidUrl, relationship: str, *, now: Instant | None = None) -> PublicKey:
+        """The key that `method_url` names, if this DID lets it do what `relationship` says.
+
+        `now` matters only to a method that states `expires`; without it such a method is refused.
+
+        Raises:
+            VerificationError: `key_not_authorized`: of another DID, not in the document, not in that relationship,
+                controlled by somebody else, expired or revoked. `did_document_invalid`: its key cannot be read or is
+                of a kind not used here. `key_weak`: the key is of small order or not canonical.
+
+        Source: protocol-spec/04-identity.md, section 4.2
+        """
+        if parse_did_url(method_url).did != self.id:
+            raise VerificationError("key_not_authorized", f"expected a key of {self.id}, got {method_url[:160]!a}")
+        if method_url not in self._allowed.get(relationship, ()):
+            raise VerificationError("key_not_authorized", f"{method_url[:160]!a} is not listed under {relationship!a}")
+        method = self._methods.get(method_url)
+        if method is None:
+            raise VerificationError("key_not_authorized", f"{method_url[:160]!a} is listed, but not in the document")
+        if method["controller"] != self.id:
+            # Listing somebody's key is a claim about them: only their own document can make it.
+            raise VerificationError("key_not_authorized", f"{method_url[:160]!a} has another controller than {self.id}")
+        _check_validity(method, now)
+        return _key(method)
+
+    def methods(self, relationship: str) -> tuple[DidUrl, ...]:
+        """The names under `relationship` that `key_for` can authorize, in the document's order.
+
+        Whether each one's key is of a kind used here shows when it is asked for.
+        """
+        return tuple(
+            name
+            for name in self._allowed.get(relationship, ())
+            if name in self._methods and self._methods[name]["controller"] == self.id
+        )
+
+    def services(self, service_type: str) -> tuple[str, ...]:
+        """Endpoint URLs of the services of one type, in the document's order. Endpoints that are not text are left out."""
+        return tuple(endpoint for types, endpoint in self._services if service_type in types)
+
+    def _add(self, entry: JsonObject) -> DidUrl:
+        name, kind, controller = entry.get("id"), entry.get("type"), entry.get("controller")
+        if not (isinstance(name, str) and isinstance(kind, str) and isinstance(controller, str)):
+            raise VerificationError("did_document_invalid", "expected text for id, type and controller of a method")
+        url = self._absolute(name)
+        if url in self._methods:
+            raise VerificationError(
+                "did_document_invalid", f"expected one method of each name, got {url[:160]!a} twice"
+            )
+        self._methods[url] = entry
+        return url
+
+    def _names(self, document: JsonObject, relationship: str) -> Iterator[DidUrl]:
+        for entry in _list(document, relationship):
+            if isinstance(entry, str):
+                yield self._absolute(entry)
+            elif isinstance(entry, dict):
+                # A method embedded here is for this relationship alone.
+                yield self._add(cast("JsonObject", entry))
+            else:
+                raise VerificationError("did_document_invalid", f"expected methods or their names in {relationship}")
+
+    def _absolute(self, name: str) -> DidUrl:
+        url = self.id + name if name.startswith("#") else name
+        if parse_did_url(url).fragment is None:
+            raise VerificationError("did_document_invalid", f"expected a name with a fragment, got {name[:160]!a}")
+        return url
+
+
+def make_document(
+    did: Did,
+    *,
+    authentication: Mapping[str, PublicKey],
+    assertion_method: Mapping[str, PublicKey],
+    services: Sequence[tuple[str, str]] = (),
+) -> JsonObject:
+    """The document to publish for `did`, with Multikey methods.
+
+    The mappings go from fragment (`"key-1"`) to key; a fragment in both is one method in two relationships. `services`
+    are pairs of type and URL.
+
+    Raises:
+        VerificationError: `did_document_invalid`: a fragment that is not 1 to 128 letters, digits, `.`, `_`, `-`, or
+            one fragment with two keys.
+
+    Source: protocol-spec/04-identity.md, section 4.2
+    """
+    parse_did(did)
+    keys = {**authentication, **assertion_method}
+    for fragment, key in authentication.items():
+        if keys[fragment] != key:
+            raise VerificationError("did_document_invalid", f"expected one key named {fragment!a}, got two")
+    for fragment in keys:
+        if not _FRAGMENT.fullmatch(fragment):
+            raise VerificationError("did_document_invalid", f"expected a plain fragment, got {fragment[:140]!a}")
+    document: JsonObject = {
+        "@context": [DID_CONTEXT, MULTIKEY_CONTEXT],
+        "id": did,
+        "verificationMethod": [
+            {"id": f"{did}#{name}", "type": "Multikey", "controller": did, "publicKeyMultibase": key.multikey}
+            for name, key in keys.items()
+        ],
+        "authentication": [f"{did}#{name}" for name in authentication],
+        "assertionMethod": [f"{did}#{name}" for name in assertion_method],
+    }
+    if services:
+        document["service"] = [
+            {"id": f"{did}#service-{number}", "type": kind, "serviceEndpoint": url}
+            for number, (kind, url) in enumerate(services, 1)
+        ]
+    return document
+
+
+def derived_document(did: Did, fragment: str, method: Mapping[str, Any], context: str) -> DidDocument:
+    """The document of a DID that is its own key: one method, in every relationship of a signing key."""
+    name = f"{did}#{fragment}"
+    signing = [relationship for relationship in RELATIONSHIPS if relationship != "keyAgreement"]
+    document: JsonObject = {
+        "@context": [DID_CONTEXT, context],
+        "id": did,
+        "verificationMethod": [{"id": name, "controller": did, **method}],
+        **{relationship: [name] for relationship in signing},
+    }
+    return DidDocument(did, canonicalize(document))
+
+
+def _key(method: JsonObject) -> PublicKey:
+    kind = method["type"]
+    if any(name in method for name in _PRIVATE):
+        raise VerificationError("did_document_invalid", "expected a public key, got a method with private parts")
+    given = [name for name in _ENCODINGS if name in method]
+    if len(given) != 1:
+        raise VerificationError("did_document_invalid", f"expected one encoding of the key, got {len(given)}")
+    value = method[given[0]]
+    if (
+        kind in ("Multikey", "Ed25519VerificationKey2020")
+        and given == ["publicKeyMultibase"]
+        and isinstance(value, str)
+    ):
+        key = public_key_from_multikey(value)
+        if kind != "Multikey" and key.kind != "Ed25519":
+            raise VerificationError("did_document_invalid", f"expected an Ed25519 key in {kind}, got {key.kind}")
+        return key
+    if kind in ("JsonWebKey", "JsonWebKey2020") and given == ["publicKeyJwk"] and isinstance(value, dict):
+        return public_key_from_jwk(cast("JsonObject", value))
+    raise VerificationError(
+        "did_document_invalid", f"expected Multikey, JsonWebKey or Ed25519VerificationKey2020, got {str(kind)[:60]!a}"
+    )
+
+
+def _check_validity(method: JsonObject, now: Instant | None) -> None:
+    if "revoked" in method:
+        raise VerificationError("key_not_authorized", "the method is revoked")
+    if "expires" in method:
+        expires = method["expires"]
+        if not isinstance(expires, str) or not _INSTANT.search(expires):
+            raise VerificationError("did_document_invalid", "expected expires as YYYY-MM-DDThh:mm:ssZ")
+        if now is None or now > expires:
+            raise VerificationError("key_not_authorized", f"the method expires {expires}, and now is {now}")
+
+
+def _object(raw: bytes) -> JsonObject:
+    try:
+        document = decode_json(raw, FOREIGN_LIMITS)
+    except FormatError as exc:
+        raise VerificationError(
+            "did_document_invalid", f"expected a DID document: {exc.message}", path=exc.path
+        ) from exc
+    if not isinstance(document, dict):
+        raise VerificationError("did_document_invalid", "expected a DID document, got JSON that is no object")
+    return cast("JsonObject", document)
+
+
+def _list(document: JsonObject, member: str) -> list[Any]:
+    entries = document.get(member, [])
+    if not isinstance(entries, list):
+        raise VerificationError("did_document_invalid", f"expected a list in {member}", path=f"/{member}")
+    return cast("list[Any]", entries)
+
+
+def _objects(document: JsonObject, member: str) -> Iterator[JsonObject]:
+    for entry in _list(document, member):
+        if not isinstance(entry, dict):
+            raise VerificationError("did_document_invalid", f"expected objects in {member}", path=f"/{member}")
+        yield cast("JsonObject", entry)
+
+
+def _services(document: JsonObject) -> Iterator[tuple[tuple[str, ...], str]]:
+    for entry in _objects(document, "service"):
+        kinds, endpoints = entry.get("type"), entry.get("serviceEndpoint")
+        for endpoint in _several(endpoints):
+            yield tuple(_several(kinds)), endpoint
+
+
+def _several(value: object) -> list[str]:
+    """The texts in one text or a list."""
+    values = cast("list[object]", value) if isinstance(value, list) else [value]
+    return [item for item in values if isinstance(item, str)]

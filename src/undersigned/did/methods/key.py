@@ -1,0 +1,48 @@
+"""`did:key`: the identifier is the key. Nothing is fetched, and nothing can change.
+
+Source: did:key method, section 3; protocol-spec/04-identity.md, section 4.4
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from undersigned.did.document import MULTIKEY_CONTEXT, DidDocument, derived_document
+from undersigned.did.url import ParsedDidUrl
+from undersigned.encoding import Did
+from undersigned.errors import VerificationError
+from undersigned.keys import PublicKey, public_key_from_multikey
+
+__all__ = ["did_key", "document", "fetches"]
+
+
+def did_key(public_key: PublicKey) -> Did:
+    """The `did:key` of a key; its one method is `<did>#<what follows did:key:>`."""
+    return f"did:key:{public_key.multikey}"
+
+
+def fetches(did: ParsedDidUrl, local: bool) -> tuple[str, ...]:
+    """No URLs; the key in the DID is checked.
+
+    Raises:
+        VerificationError: `did_document_invalid`, `key_weak`.
+    """
+    _key(did)
+    return ()
+
+
+def document(did: ParsedDidUrl, fetched: Mapping[str, bytes]) -> DidDocument:
+    """The document that follows from the DID, with a Multikey method.
+
+    Raises:
+        VerificationError: `did_document_invalid`, `key_weak`.
+    """
+    method = {"type": "Multikey", "publicKeyMultibase": _key(did).multikey}
+    return derived_document(did.did, did.specific, method, MULTIKEY_CONTEXT)
+
+
+def _key(did: ParsedDidUrl) -> PublicKey:
+    key = public_key_from_multikey(did.specific)
+    if key.multikey != did.specific:
+        raise VerificationError("did_document_invalid", "expected the one spelling of the key")
+    return key

@@ -1,0 +1,81 @@
+"""`did:web`: the document lies at an HTTPS address that the identifier spells.
+
+Which address may be dialled is the fetcher's check, on the address itself. Here the text is held to one spelling: a
+lower-case DNS name, perhaps a port, plain path segments. Hosts that are addresses in any notation never get so far.
+
+Source: did:web method, section 3; protocol-spec/04-identity.md, section 4.4
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from undersigned.did.document import DidDocument
+from undersigned.did.url import ParsedDidUrl
+from undersigned.errors import ResolutionError, VerificationError
+
+__all__ = ["document", "fetches"]
+
+_LABEL: Final = re.compile("[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+# A last label that a URL parser reads as a number makes the whole host an IPv4 address (WHATWG URL, 3.5).
+_NUMBER: Final = re.compile("[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
+_PORT: Final = re.compile("[1-9][0-9]{0,4}")
+_SEGMENT: Final = re.compile(r"[A-Za-z0-9._-]{1,255}")
+
+
+def fetches(did: ParsedDidUrl, local: bool) -> tuple[str, ...]:
+    """The one URL of the document. With `local`, `localhost%3APORT` is allowed too, over http.
+
+    Raises:
+        ResolutionError: `did_forbidden_address`: the host is an address, or a name of this machine or network.
+        VerificationError: `did_document_invalid`: not a `did:web` in its one spelling.
+    """
+    host, port, path = _split(did)
+    is_local = host == "localhost"
+    if is_local and not (local and port):
+        raise ResolutionError("did_forbidden_address", "expected a public host, got localhost")
+    scheme = "http" if is_local else "https"
+    authority = f"{host}:{port}" if port else host
+    return (f"{scheme}://{authority}/{'/'.join(path) if path else '.well-known'}/did.json",)
+
+
+def document(did: ParsedDidUrl, fetched: Mapping[str, bytes]) -> DidDocument:
+    """The document among what was fetched. Whether `localhost` may be dialled was decided when fetching.
+
+    Raises:
+        ResolutionError: `did_unresolvable`: its URL is not among them; `did_forbidden_address`: as `fetches`.
+        VerificationError: `did_document_invalid`: as `fetches`, or not the document of this DID.
+    """
+    (url,) = fetches(did, local=True)
+    raw = fetched.get(url)
+    if raw is None:
+        raise ResolutionError("did_unresolvable", f"expected the document of {did.did} from {url}, got none")
+    return DidDocument(did.did, raw)
+
+
+def _split(did: ParsedDidUrl) -> tuple[str, str, list[str]]:
+    authority, *path = did.specific.split(":")
+    host, _, port = authority.partition("%3A")
+    _check_host(host, did.did)
+    if ("%3A" in authority and not _PORT.fullmatch(port)) or int(port or 0) > 65535:
+        raise VerificationError("did_document_invalid", f"expected a port from 1 to 65535, got {port[:20]!a}")
+    for segment in path:
+        if not _SEGMENT.fullmatch(segment) or not segment.strip("."):
+            raise VerificationError("did_document_invalid", f"expected plain path segments, got {segment[:60]!a}")
+    return host, port, path
+
+
+def _check_host(host: str, did: str) -> None:
+    labels = host.split(".")
+    # A trailing dot is the same host in another spelling: look at the label before it.
+    last = labels[-1] or labels[-2:][0]
+    if "%5B" in host.upper() or _NUMBER.fullmatch(last):
+        raise ResolutionError("did_forbidden_address", f"expected a host name, got an address in {did[:160]}")
+    if last.lower() == "localhost" and host != "localhost":
+        raise ResolutionError("did_forbidden_address", f"expected a public host, got a local one in {did[:160]}")
+    if len(host) > 253 or not all(map(_LABEL.fullmatch, labels)):
+        raise VerificationError("did_document_invalid", f"expected a lower-case host name, got {host[:80]!a}")
+    if len(labels) == 1 and host != "localhost":
+        raise ResolutionError("did_forbidden_address", f"expected a public host, got the local name {host[:80]!a}")
