@@ -81,7 +81,7 @@ class DidDocument:
             self._add(entry)
         self._allowed: dict[str, dict[DidUrl, None]] = {}  # A dict, for its order
         for relationship in RELATIONSHIPS:
-            self._allowed[relationship] = {name: None for name in self._names(document, relationship)}
+            self._allowed[relationship] = dict.fromkeys(self._names(document, relationship))
         self._services = tuple(_services(document))
 
     def __eq__(self, other: object) -> bool:
@@ -135,7 +135,7 @@ class DidDocument:
         )
 
     def services(self, service_type: str) -> tuple[str, ...]:
-        """Endpoint URLs of the services of one type, in the document's order. Endpoints that are not text are left out."""
+        """Endpoint URLs of the services of one type, in the document's order; endpoints that are not text are left out."""
         return tuple(endpoint for types, endpoint in self._services if service_type in types)
 
     def _add(self, entry: JsonObject) -> DidUrl:
@@ -268,7 +268,7 @@ def _object(raw: bytes) -> JsonObject:
         ) from exc
     if not isinstance(document, dict):
         raise VerificationError("did_document_invalid", "expected a DID document, got JSON that is no object")
-    return cast("JsonObject", document)
+    return document
 
 
 def _list(document: JsonObject, member: str) -> list[Any]:

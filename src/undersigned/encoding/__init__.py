@@ -1,6 +1,6 @@
 """Bytes and text of the wire: strict JSON, its canonical form, digests, multibase, instants, amounts."""
 
-from undersigned.encoding.amounts import add_amounts, compare_amounts, subtract_amounts
+from undersigned.encoding.amounts import add_amounts, compare_amounts, is_amount, subtract_amounts
 from undersigned.encoding.closed import from_struct, to_struct
 from undersigned.encoding.digests import digest_bytes, digest_from_hex, digest_hex, digest_of
 from undersigned.encoding.jcs import canonicalize
@@ -112,6 +112,7 @@ __all__ = [
     "format_duration",
     "format_instant",
     "from_struct",
+    "is_amount",
     "multibase_decode",
     "multibase_encode",
     "multicodec_decode",

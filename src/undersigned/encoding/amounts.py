@@ -11,12 +11,17 @@ from typing import Final
 from undersigned.encoding.types import AMOUNT_PATTERN, Amount
 from undersigned.errors import FormatError
 
-__all__ = ["add_amounts", "compare_amounts", "subtract_amounts"]
+__all__ = ["add_amounts", "compare_amounts", "is_amount", "subtract_amounts"]
 
 _AMOUNT: Final = re.compile(AMOUNT_PATTERN)
 _PLACES: Final = 9
 _UNIT: Final = 10**_PLACES
 _LIMIT: Final = 10**18 * _UNIT
+
+
+def is_amount(text: str) -> bool:
+    """Whether `text` is an amount in its one spelling."""
+    return bool(_AMOUNT.search(text))
 
 
 def compare_amounts(left: Amount, right: Amount) -> int:
@@ -50,7 +55,7 @@ def subtract_amounts(left: Amount, right: Amount) -> Amount:
 
 def _units(amount: Amount) -> int:
     """Billionths."""
-    if not _AMOUNT.search(amount):
+    if not is_amount(amount):
         raise FormatError("schema_violation", f"expected a decimal amount, got {amount[:40]!a}")
     whole, _, fraction = amount.partition(".")
     units = int(whole.lstrip("-")) * _UNIT + int(fraction.ljust(_PLACES, "0"))

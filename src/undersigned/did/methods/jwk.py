@@ -6,7 +6,6 @@ Source: did:jwk method; protocol-spec/04-identity.md, section 4.4
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
 
 from undersigned.did.document import JWK_CONTEXT, DidDocument, derived_document
 from undersigned.did.url import ParsedDidUrl
@@ -45,4 +44,4 @@ def _jwk(did: ParsedDidUrl) -> JsonObject:
         raise VerificationError("did_document_invalid", f"expected a JWK in base64url: {exc.message}") from exc
     if not isinstance(jwk, dict):
         raise VerificationError("did_document_invalid", "expected a JWK, got JSON that is no object")
-    return cast("JsonObject", jwk)
+    return jwk
