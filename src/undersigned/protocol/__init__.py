@@ -1,0 +1,102 @@
+"""The protocol as pure functions: states, the fold of entries, and what is owed next.
+
+    engagement = begin("hirer", own, peer, engagement_id)
+    engagement = apply(engagement, Received(message, at))
+    for effect in pending(engagement, now): ...
+    wake_at(engagement)
+
+`machine` compiles and draws the tables; it is not imported from here, because it needs `transitions`.
+
+Source: protocol-spec/03-negotiation.md and 04-contract-lifecycle.md
+"""
+
+from __future__ import annotations
+
+from undersigned.protocol.deadlines import Wait, passed, waits
+from undersigned.protocol.effects import (
+    REPEAT_SECONDS,
+    Acknowledge,
+    Effect,
+    Finished,
+    Free,
+    Owe,
+    Repeat,
+    Reserve,
+    Work,
+)
+from undersigned.protocol.engagement import Contract, Ending, Engagement, Offered, Pause, Talks, begin, position
+from undersigned.protocol.entries import FACTS, Entry, Noted, Received, Sent
+from undersigned.protocol.fold import Outcome, apply, legal, outcome
+from undersigned.protocol.pending import Owed, basis, owed, pending, wake_at
+from undersigned.protocol.states import (
+    ENDED,
+    HIRER,
+    IDLE,
+    NOTICES,
+    OTHER,
+    PROVIDER,
+    ROLES,
+    ROWS,
+    START,
+    STATES,
+    TABLES,
+    Role,
+    Row,
+)
+from undersigned.protocol.strategy import Answer, Bounds, Concede, Moment, Strategy, bounded
+
+__all__ = [
+    "ENDED",
+    "FACTS",
+    "HIRER",
+    "IDLE",
+    "NOTICES",
+    "OTHER",
+    "PROVIDER",
+    "REPEAT_SECONDS",
+    "ROLES",
+    "ROWS",
+    "START",
+    "STATES",
+    "TABLES",
+    "Acknowledge",
+    "Answer",
+    "Bounds",
+    "Concede",
+    "Contract",
+    "Effect",
+    "Ending",
+    "Engagement",
+    "Entry",
+    "Finished",
+    "Free",
+    "Moment",
+    "Noted",
+    "Offered",
+    "Outcome",
+    "Owe",
+    "Owed",
+    "Pause",
+    "Received",
+    "Repeat",
+    "Reserve",
+    "Role",
+    "Row",
+    "Sent",
+    "Strategy",
+    "Talks",
+    "Wait",
+    "Work",
+    "apply",
+    "basis",
+    "begin",
+    "bounded",
+    "legal",
+    "outcome",
+    "owed",
+    "passed",
+    "pending",
+    "position",
+    "waits",
+    "wake_at",
+]

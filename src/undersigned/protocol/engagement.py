@@ -1,0 +1,229 @@
+"""An engagement as this side knows it: one frozen value, made by folding the journal.
+
+It is kept small, because a peer may hold thousands: digests of the moves, what later moves are compared with, and the
+bytes of the live offer. Everything else is in the journal.
+
+Source: protocol-spec/03-negotiation.md, section 3.1
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from msgspec import Struct
+
+from undersigned.contract import Deadlines
+from undersigned.encoding import Did, Digest, EngagementId, Instant
+from undersigned.errors import LocalProtocolError
+from undersigned.messages import Offer, Tender, decode_message
+from undersigned.protocol.states import HIRER, IDLE, OTHER, PROVIDER, START, Role
+
+__all__ = [
+    "Contract",
+    "Ending",
+    "Engagement",
+    "Essentials",
+    "Offered",
+    "Pause",
+    "Talks",
+    "begin",
+    "chain_of",
+    "position",
+]
+
+
+class Talks(Struct, frozen=True, kw_only=True):
+    """What the opening moves settled about the negotiation itself."""
+
+    opens: Role
+    rounds: int
+    """Offers allowed, both sides together."""
+    bytes: int
+    respond_by: Instant
+    closes_at: Instant
+    tender: Tender | None
+    offered_versions: tuple[str, ...] = ()
+    offered_suites: tuple[str, ...] = ()
+    """The lists of the `Inquiry`, kept until the `Profile` has echoed them."""
+    version: str = ""
+    suite: str = ""
+    """What the `Profile` chose; empty before."""
+    offers: int = 0
+    used: int = 0
+    """Bytes of the moves so far."""
+    bid: Digest | None = None
+    commitment: Digest | None = None
+    bid_until: Instant | None = None
+
+
+class Essentials(Struct, frozen=True, kw_only=True):
+    """What the fold needs of a document's terms; durations in seconds."""
+
+    deadlines: Deadlines
+    seal_grace_seconds: int
+    reworks: int
+    convenience: bool
+    """Whether it may be ended without cause, with the notice or fee of the terms."""
+    inputs: tuple[Digest, ...]
+
+
+class Offered(Struct, frozen=True, kw_only=True):
+    """The live offer; after the seal, the one that became the contract."""
+
+    owner: Role
+    digest: Digest
+    sequence: int
+    document: Digest
+    """Digest of its document."""
+    valid_until: Instant
+    terms: Essentials
+    raw: bytes
+    """The `Offer` as it went over the wire."""
+
+    def message(self) -> Offer:
+        """The `Offer`, decoded again from its bytes, which were verified before they came here."""
+        return cast(Offer, decode_message(self.raw).message)
+
+
+class Ending(Struct, frozen=True, kw_only=True):
+    """One move that ends a contract; several may cross, and the strongest decides."""
+
+    basis: str
+    role: Role
+    move: Digest
+    detail: str
+    """The cause of a `Terminate`, the verdict of a `Review`, else empty."""
+
+
+class Contract(Struct, frozen=True, kw_only=True):
+    """What happened under the seal."""
+
+    digest: Digest
+    """Of the document as first sealed: the contract's name for its whole life."""
+    in_force: Digest
+    sealed_at: Instant
+    late_seal: bool = False
+    """We are the acceptor and recorded the seal later than `validUntil` and `sealGrace`: we may end it at once."""
+    start: Digest | None = None
+    began: Digest | None = None
+    """The move that began the current round: the `Start`, or the `Review` that asked for rework."""
+    round: int = 1
+    delivery: Digest | None = None
+    review_sequence: int = 0
+    """The hirer's sequence of the last `Review` that asked for rework."""
+    due: Instant | None = None
+    """Last instant for the next `Delivery`: `finish`, after rework or `Cancel` another."""
+    heard_at: Instant | None = None
+    """When the provider was last heard of in its work."""
+    cursor: str | None = None
+    progress: int = 0
+    missed: tuple[str, ...] = ()
+    """Deadlines that the peer's move kept too late by our clock: we have the right to `Terminate`."""
+    endings: tuple[Ending, ...] = ()
+    closed_by: tuple[Role, ...] = ()
+
+
+class Pause(Struct, frozen=True, kw_only=True):
+    """A side has said that its answer waits for something."""
+
+    role: Role
+    waits_for: str
+    until: Instant
+
+
+class Engagement(Struct, frozen=True, kw_only=True):
+    """One side's view. Equal journals give equal values."""
+
+    role: Role
+    own: Did
+    peer: Did
+    id: EngagementId
+    state: str = START
+    lane: str = IDLE
+    last_at: Instant | None = None
+    """Time of the last entry; time never runs back behind it."""
+    since: Instant | None = None
+    """When the state was entered, by this side's clock."""
+    cause: Digest | None = None
+    """The move that led to this state."""
+
+    sent: tuple[Digest, ...] = ()
+    got: tuple[Digest, ...] = ()
+    unreceipted: tuple[Instant, ...] = ()
+    """When the own moves that the peer has not yet said it has were sent, oldest first."""
+    answered: int = 0
+    """How many of the peer's moves this side has said it has."""
+    unanswered_since: Instant | None = None
+    answer_follows: bool = True
+    """Whether a move of ours is expected to answer soon what is unanswered."""
+    peer_saw: int = 0
+    """How many own moves the peer's last move had seen."""
+    crossing: tuple[tuple[int, str], ...] = ()
+    """Own moves that no move of the peer has seen, each with the state the peer may still be in (rule C7)."""
+    before: Engagement | None = None
+    """The value before the last own move, while the peer may still refuse that for good (rule N9)."""
+    pause: Pause | None = None
+
+    talks: Talks | None = None
+    offer: Offered | None = None
+    acceptance: Digest | None = None
+    accepted_late: bool = False
+    """The acceptance of our offer was recorded after `validUntil`."""
+    contract: Contract | None = None
+    reserved: tuple[Digest, ...] = ()
+    """Reservations made and not yet known to be given back."""
+    done: tuple[str, ...] = ()
+    """Keys of effects that were noted as done."""
+    ended: str | None = None
+    """The reason of the `Withdraw` that ended it."""
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether we accepted and the offerer has not yet said seal or withdrawal (rule N4)."""
+        return self.state == f"accepted-by-{self.role}"
+
+    @property
+    def hirer(self) -> Did:
+        """The hirer's DID."""
+        return self.own if self.role == HIRER else self.peer
+
+    @property
+    def provider(self) -> Did:
+        """The provider's DID."""
+        return self.own if self.role == PROVIDER else self.peer
+
+    @property
+    def outbox(self) -> tuple[Digest, ...]:
+        """Own moves without a receipt, oldest first."""
+        return self.sent[len(self.sent) - len(self.unreceipted) :]
+
+    @property
+    def authority(self) -> bool:
+        """Whether the scope gives authority now, as far as the state says it: in `working` and nowhere else."""
+        return self.state == "working"
+
+
+def begin(role: Role, own: Did, peer: Did, engagement: EngagementId) -> Engagement:
+    """An engagement of which nothing was said yet.
+
+    Raises:
+        LocalProtocolError: `self_dealing`: both parties are one.
+    """
+    if own == peer:
+        raise LocalProtocolError("self_dealing", f"hirer and provider must be two; both are {own}")
+    return Engagement(role=role, own=own, peer=peer, id=engagement)
+
+
+def position(engagement: Engagement) -> tuple[int, int]:
+    """How many own and how many of the peer's moves are recorded; a decision holds only where it was made."""
+    return len(engagement.sent), len(engagement.got)
+
+
+def chain_of(engagement: Engagement, role: Role) -> tuple[Digest, ...]:
+    """Digests of one side's moves, in order."""
+    return engagement.sent if role == engagement.role else engagement.got
+
+
+def other_role(engagement: Engagement) -> Role:
+    """The peer's role."""
+    return OTHER[engagement.role]

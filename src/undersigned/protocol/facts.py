@@ -1,0 +1,223 @@
+"""What a move that applies adds to the engagement besides its state. One function for each type that adds something.
+
+Source: protocol-spec/03-negotiation.md, section 3.2, and 04-contract-lifecycle.md, section 4.2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias, cast
+
+from msgspec.structs import replace
+
+from undersigned.encoding import Digest, Instant, parse_duration, shift
+from undersigned.messages import Bid, Cancel, Inquiry, Profile, Review, VerifiedMessage, Withdraw
+from undersigned.protocol.engagement import Contract, Ending, Engagement, Talks
+from undersigned.protocol.guards import Case, offered
+
+__all__ = ["FACTS_OF", "Changes", "ending_of"]
+
+Changes: TypeAlias = dict[str, Any]
+"""Members of the engagement that take new values."""
+
+
+def _inquiry(case: Case) -> Changes:
+    move = cast(Inquiry, case.move.message)
+    return {
+        "talks": Talks(
+            opens=move.opens,
+            rounds=move.limits.rounds,
+            bytes=move.limits.bytes,
+            respond_by=move.respond_by,
+            closes_at=move.closes_at,
+            tender=move.tender,
+            offered_versions=move.versions,
+            offered_suites=move.suites,
+        )
+    }
+
+
+def _profile(case: Case) -> Changes:
+    move = cast(Profile, case.move.message)
+    chosen = {"version": move.version, "suite": move.suite, "respond_by": move.respond_by}
+    return {"talks": replace(_talks(case), offered_versions=(), offered_suites=(), **chosen)}
+
+
+def _bid(case: Case) -> Changes:
+    move, engagement = cast(Bid, case.move.message), case.engagement
+    talks = replace(_talks(case), bid=case.move.digest, commitment=move.commitment, bid_until=move.valid_until)
+    return {"talks": talks, "reserved": _reserved(engagement, case, case.move.digest)}
+
+
+def _offer(case: Case) -> Changes:
+    talks = _talks(case)
+    return {
+        "talks": replace(talks, offers=talks.offers + 1),
+        "offer": offered(case.move),
+        "reserved": _reserved(case.engagement, case, case.move.digest),
+    }
+
+
+def _acceptance(case: Case) -> Changes:
+    engagement, offer = case.engagement, case.engagement.offer
+    if offer is None:
+        raise AssertionError("the guard saw a live offer")
+    return {
+        "acceptance": case.move.digest,
+        # Only the offerer's clock judges, when it records; the acceptor has no say in it.
+        "accepted_late": not case.mine and case.at > offer.valid_until,
+        "reserved": _reserved(engagement, case, offer.digest),
+    }
+
+
+def _seal(case: Case) -> Changes:
+    offer = case.engagement.offer
+    if offer is None:
+        raise AssertionError("the guard saw a live offer")
+    late = not case.mine and case.at > shift(offer.valid_until, offer.terms.seal_grace_seconds)
+    contract = Contract(digest=offer.document, in_force=offer.document, sealed_at=case.at, late_seal=late)
+    return {"contract": contract, "reserved": _add(case.engagement.reserved, offer.digest)}
+
+
+def _withdraw(case: Case) -> Changes:
+    return {"ended": cast(Withdraw, case.move.message).reason}
+
+
+def _start(case: Case) -> Changes:
+    contract, digest = _contract(case), case.move.digest
+    return _under(
+        replace(
+            contract,
+            start=digest,
+            began=digest,
+            due=_deadlines(case).finish,
+            heard_at=case.at,
+            missed=_missed(case, contract, "start", _deadlines(case).start),
+        )
+    )
+
+
+def _cancel(case: Case) -> Changes:
+    return _under(replace(_contract(case), due=cast(Cancel, case.move.message).wind_down))
+
+
+def _delivery(case: Case) -> Changes:
+    contract = _contract(case)
+    name = "windDown" if case.engagement.state == "cancelling" else "finish"
+    return _under(
+        replace(
+            contract,
+            delivery=case.move.digest,
+            missed=_missed(case, contract, name, contract.due or _deadlines(case).finish),
+        )
+    )
+
+
+def _review(case: Case) -> Changes:
+    contract, move = _contract(case), cast(Review, case.move.message)
+    if move.verdict != "rework":
+        return _ends(case)
+    return _under(
+        replace(
+            contract,
+            round=contract.round + 1,
+            began=case.move.digest,
+            review_sequence=move.sequence,
+            due=shift(case.at, parse_duration(_deadlines(case).rework)),
+            heard_at=case.at,
+            cursor=None,
+        )
+    )
+
+
+def _closing(case: Case) -> Changes:
+    contract, move = _contract(case), case.move.message
+    changes = _ends(case) if case.engagement.state != "closing" else _under(_with_ending(case, contract))
+    contract = cast(Contract, changes["contract"])
+    return _under(replace(contract, closed_by=(*contract.closed_by, move.role)))
+
+
+def _ends(case: Case) -> Changes:
+    return _under(_with_ending(case, _contract(case)))
+
+
+def _with_ending(case: Case, contract: Contract) -> Contract:
+    ending = ending_of(case.move, unseen=case.seen < contract.review_sequence or case.crossed)
+    if ending is None:
+        return contract
+    return replace(contract, endings=(*contract.endings, ending))
+
+
+def ending_of(move: VerifiedMessage, *, unseen: bool) -> Ending | None:
+    """What this move says about how the contract ends; None if nothing.
+
+    Endings of both sides count, also those that crossed another and moved nothing. A `Closing` by silence counts as
+    such only if its sender had not seen the `Review`: `unseen`, or the delivery was waiting for one.
+    """
+    message: Any = move.message
+    match message.type:
+        case "Terminate":
+            basis, detail = "terminate", message.cause
+        case "Review" if message.verdict != "rework":
+            basis, detail = "review", message.verdict
+        case "Closing" if message.basis == "silence" and unseen:
+            basis, detail = "silence", ""
+        case _:
+            return None
+    return Ending(basis=basis, role=message.role, move=move.digest, detail=detail)
+
+
+FACTS_OF: Final[Mapping[str, Callable[[Case], Changes]]] = MappingProxyType(
+    {
+        "Inquiry": _inquiry,
+        "Profile": _profile,
+        "Bid": _bid,
+        "Offer": _offer,
+        "Acceptance": _acceptance,
+        "Seal": _seal,
+        "Withdraw": _withdraw,
+        "Start": _start,
+        "Cancel": _cancel,
+        "Delivery": _delivery,
+        "Review": _review,
+        "Closing": _closing,
+        "Terminate": _ends,
+    }
+)
+"""Type to function; a `Presentation` adds nothing."""
+
+
+def _under(contract: Contract) -> Changes:
+    return {"contract": contract}
+
+
+def _talks(case: Case) -> Talks:
+    if case.engagement.talks is None:
+        raise AssertionError("the guard saw an opened engagement")
+    return case.engagement.talks
+
+
+def _contract(case: Case) -> Contract:
+    if case.engagement.contract is None:
+        raise AssertionError("the guard saw a contract")
+    return case.engagement.contract
+
+
+def _deadlines(case: Case) -> Any:
+    if case.engagement.offer is None:
+        raise AssertionError("a contract has an offer")
+    return case.engagement.offer.terms.deadlines
+
+
+def _missed(case: Case, contract: Contract, name: str, by: Instant) -> tuple[str, ...]:
+    """The side that waits judges, when it records: a late move is taken, and gives the right to `Terminate`."""
+    return (*contract.missed, name) if not case.mine and case.at > by else contract.missed
+
+
+def _reserved(engagement: Engagement, case: Case, digest: Digest) -> tuple[Digest, ...]:
+    return _add(engagement.reserved, digest) if case.mine else engagement.reserved
+
+
+def _add(reserved: tuple[Digest, ...], digest: Digest) -> tuple[Digest, ...]:
+    return reserved if digest in reserved else (*reserved, digest)

@@ -1,0 +1,370 @@
+"""The fold: how entries make an engagement. `apply` is the only way in which state changes.
+
+Each move goes through the same steps, ours as well as the peer's, so that we hold ourselves to what we hold the peer
+to: parties, chain, table, guard, facts. A move that is not taken raises, and the value from before still stands.
+
+Source: protocol-spec/03-negotiation.md, sections 3.1 to 3.3
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
+
+from msgspec.structs import replace
+
+from undersigned.encoding import Digest, Instant
+from undersigned.errors import LocalProtocolError, RemoteProtocolError
+from undersigned.messages import (
+    MESSAGE_TYPES,
+    Closing,
+    Message,
+    Problem,
+    Progress,
+    Receipt,
+    Review,
+    VerifiedMessage,
+)
+from undersigned.protocol.engagement import Contract, Engagement, Pause
+from undersigned.protocol.entries import Entry, Noted, Sent
+from undersigned.protocol.facts import FACTS_OF, Changes, ending_of
+from undersigned.protocol.guards import GUARDS, Case, Refused
+from undersigned.protocol.states import ENDED, LIMIT_EXEMPT, OTHER, PROVIDER, ROWS, Role, Row
+
+__all__ = ["MAX_CONTRACT_MOVES", "Outcome", "apply", "legal", "outcome"]
+
+MAX_CONTRACT_MOVES = 4096
+"""Moves of both sides together, once there is a contract; beyond it only those that end it are taken."""
+
+Outcome: TypeAlias = Literal["applies", "repeat", "void", "late"]
+"""What becomes of a message: it applies; it is a repeat, and the stored answer goes out again; it crossed a move of
+ours and is recorded but moves nothing (C7); the engagement has ended, and it is recorded and moves nothing (C6)."""
+
+_WEIGHED = frozenset({"Profile", "Presentation", "Bid", "Offer"})
+"""Moves that count against the negotiation's bytes; what answers or ends it is never refused for its size."""
+
+
+class _Judged(NamedTuple):
+    outcome: Outcome
+    seen: int
+    row: Row | None
+    case: Case | None
+
+
+def apply(engagement: Engagement, entry: Entry) -> Engagement:
+    """The engagement after `entry`; the given value is not changed.
+
+    A repeat gives the same value again. Notices and facts change no state.
+
+    Raises:
+        RemoteProtocolError: A received message is not taken. Codes `wrong_negotiation` `wrong_recipient`
+            `wrong_party` `wrong_state` `conflicting_message` `out_of_order` `ledger_diverged` `stale_offer`
+            `terms_mismatch` `offer_expired` `round_limit` `already_contracted` `conflicting_contract`
+            `challenge_mismatch` `version_not_supported` `contract_expired` `schema_violation` `too_large`.
+        LocalProtocolError: The same for a message of ours.
+
+    Source: protocol-spec/03-negotiation.md, section 3.1
+    """
+    at = entry.at if engagement.last_at is None else max(entry.at, engagement.last_at)  # time never runs back
+    if isinstance(entry, Noted):
+        return replace(engagement, last_at=at, **_noted(engagement, entry))
+    mine = isinstance(entry, Sent)
+    move = entry.message
+    judged = _judge_or_raise(engagement, move, mine, at)
+    if judged.outcome == "repeat":
+        return engagement
+    if move.message.notice:
+        return _notice(engagement, move.message, mine, at)
+    changes = _chain(engagement, move, mine, at, judged)
+    if judged.outcome == "applies" and judged.row is not None and judged.case is not None:
+        changes.update(_moves(engagement, move, mine, at, judged.row))
+        facts = FACTS_OF.get(move.message.type)
+        if facts is not None:
+            changes.update(facts(judged.case))
+        talks = changes.get("talks", engagement.talks)
+        if engagement.contract is None and talks is not None:
+            changes["talks"] = replace(talks, used=talks.used + len(move.raw))
+    elif engagement.contract is not None:
+        # What crossed moves nothing, but how both sides wanted to end it is kept.
+        ending = ending_of(move, unseen=True)
+        if ending is not None:
+            contract = engagement.contract
+            changes["contract"] = replace(contract, endings=(*contract.endings, ending))
+    return replace(engagement, **changes)
+
+
+def outcome(engagement: Engagement, message: VerifiedMessage, at: Instant | None = None) -> Outcome:
+    """What would become of `message`, ours or the peer's, recorded at `at` (default: the time of the last entry).
+
+    Raises:
+        RemoteProtocolError, LocalProtocolError: As `apply` does.
+    """
+    now = max(filter(None, (at, engagement.last_at)), default="")
+    mine = message.message.sender == engagement.own
+    return _judge_or_raise(engagement, message, mine, now).outcome
+
+
+def _judge_or_raise(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant) -> _Judged:
+    try:
+        return _judge(engagement, move, mine, at)
+    except Refused as refused:
+        error = LocalProtocolError if mine else RemoteProtocolError
+        raise error(refused.code, refused.text, digest=move.digest) from None
+
+
+# --- judging
+
+
+def _judge(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant) -> _Judged:
+    message = move.message
+    _parties(engagement, message, mine)
+    own_chain, other_chain = (
+        (engagement.sent, engagement.got) if mine else (engagement.got, engagement.sent)
+    )  # of the sender, of the receiver
+    seen = _seen(message, other_chain)
+    if message.notice:
+        _position(message, own_chain)
+        return _Judged("applies", seen, None, None)
+    # C2: a lower number with the same digest is a repeat, with another it is equivocation.
+    place = message.sequence
+    if place <= len(own_chain):
+        if own_chain[place - 1] == move.digest:
+            return _Judged("repeat", seen, None, None)
+        text = f"{message.role} sent another {message.type} in place {place}; {own_chain[place - 1]} stands there"
+        raise Refused("conflicting_message", text)
+    if place > len(own_chain) + 1:
+        raise Refused("out_of_order", f"move {place} of {message.role} came before move {len(own_chain) + 1}")
+    last = own_chain[-1] if own_chain else None
+    if message.previous != last:
+        text = f"move {place} of {message.role} follows {message.previous}; the move recorded before it is {last}"
+        raise Refused("conflicting_message", text)
+    # C1: a decision of ours holds only on the position it was made on; a peer's view never goes back.
+    if mine and seen != len(other_chain):
+        raise Refused("out_of_order", f"decided on {seen} of the peer's moves; {len(other_chain)} are recorded")
+    if not mine and seen < engagement.peer_saw:
+        text = f"move {place} of {message.role} has seen {seen} of our moves, the one before it {engagement.peer_saw}"
+        raise Refused("conflicting_message", text)
+    return _row(engagement, move, mine, at, seen, len(other_chain))
+
+
+def _parties(engagement: Engagement, message: Message, mine: bool) -> None:
+    sender, recipient = (engagement.own, engagement.peer) if mine else (engagement.peer, engagement.own)
+    role = engagement.role if mine else OTHER[engagement.role]
+    if message.engagement != engagement.id:
+        raise Refused("wrong_negotiation", f"expected engagement {engagement.id}, came {message.engagement}")
+    if message.recipient != recipient:
+        raise Refused("wrong_recipient", f"expected recipient {recipient}, came {message.recipient}")
+    if message.sender != sender or message.role != role:
+        raise Refused("wrong_party", f"expected {sender} as {role}, came {message.sender} as {message.role}")
+    talks = engagement.talks
+    if talks is not None and talks.version and message.version != talks.version:
+        raise Refused("version_not_supported", f"expected version {talks.version}, came {message.version}")
+
+
+def _seen(message: Message, chain: tuple[Digest, ...]) -> int:
+    """How many moves of the receiving side the sender says it has recorded."""
+    if message.seen is None:
+        return 0
+    for place in range(len(chain), 0, -1):
+        if chain[place - 1] == message.seen:
+            return place
+    raise Refused("ledger_diverged", f"{message.role} has seen {message.seen}, which is no move recorded here")
+
+
+def _position(notice: Message, chain: tuple[Digest, ...]) -> None:
+    """A notice states its sender's position; it may be ahead of what came in, but it may not contradict that."""
+    place = notice.sequence
+    if 0 < place <= len(chain) and chain[place - 1] != notice.previous:
+        text = f"{notice.role} says its move {place} is {notice.previous}; {chain[place - 1]} stands there"
+        raise Refused("conflicting_message", text)
+
+
+def _row(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant, seen: int, total: int) -> _Judged:
+    """Look the move up, and let its guard decide; without a row it is void, late or refused."""
+    message = move.message
+    ahead = () if mine else tuple(entry for entry in engagement.crossing if entry[0] > seen)
+    row = ROWS.get((engagement.state, message.type, message.role, _case(engagement, message)))
+    _limits(engagement, move)
+    if row is None:
+        # C6, C7: what its sender's earlier state allowed crossed a move of ours, and is recorded.
+        if ahead and _rows_of(ahead[0][1], message):
+            return _Judged("late" if engagement.state in ENDED else "void", seen, None, None)
+        raise _no_row(engagement, message)
+    case = Case(engagement, move, mine, at, seen, crossed=bool(ahead))
+    if row.check:
+        GUARDS[row.check](case)
+    return _Judged("applies", seen, row, case)
+
+
+def _case(engagement: Engagement, message: Message) -> str:
+    if isinstance(message, Review):
+        return "rework" if message.verdict == "rework" else "final"
+    if isinstance(message, Closing):
+        if engagement.state == "closing":
+            contract = engagement.contract
+            others = OTHER[message.role]
+            return "last" if contract is not None and others in contract.closed_by else "first"
+        return "silence" if message.basis == "silence" else ""
+    return ""
+
+
+_CASES = ("", "final", "rework", "silence", "first", "last")
+
+
+def _rows_of(state: str, message: Message) -> tuple[Row, ...]:
+    """Every row of a state for this type and sender; more than one only where a case decides."""
+    found = (ROWS.get((state, message.type, message.role, case)) for case in _CASES)
+    return tuple(row for row in found if row is not None)
+
+
+def _no_row(engagement: Engagement, message: Message) -> Refused:
+    state, role = engagement.state, message.role
+    here = ", ".join(legal(engagement, role)) or "nothing"
+    text = f"{role} sent {message.type} in state {state}; legal here: {here}"
+    if message.type == "Acceptance" and (
+        state == f"accepted-by-{role}"
+        or (engagement.contract is not None and cast(Any, message).offer == _offer_digest(engagement))
+    ):
+        return Refused("already_contracted", text)
+    others = any((state, message.type, OTHER[role], case) in ROWS for case in _CASES)
+    return Refused("wrong_party" if others else "wrong_state", text)
+
+
+def _offer_digest(engagement: Engagement) -> Digest | None:
+    return engagement.offer.digest if engagement.offer is not None else None
+
+
+def _limits(engagement: Engagement, move: VerifiedMessage) -> None:
+    talks, kind = engagement.talks, move.message.type
+    if engagement.contract is not None:
+        count = len(engagement.sent) + len(engagement.got)
+        if count >= MAX_CONTRACT_MOVES and kind not in LIMIT_EXEMPT:
+            raise Refused("round_limit", f"{MAX_CONTRACT_MOVES} moves; legal here: those that end it")
+    elif talks is not None and kind in _WEIGHED and talks.used + len(move.raw) > talks.bytes:
+        raise Refused("too_large", f"a negotiation of more than {talks.bytes} bytes; legal here: Withdraw")
+
+
+def legal(engagement: Engagement, role: Role) -> tuple[str, ...]:
+    """Types of moves that `role` may send now, in the order of the tables; what they say is the guards' to judge."""
+    state, talks, contract = engagement.state, engagement.talks, engagement.contract
+    found = dict.fromkeys(
+        kind for (at, kind, sender, _), _row in ROWS.items() if at == state and sender == role and kind in MESSAGE_TYPES
+    )
+    if state == "ready" and talks is not None:
+        sealed = talks.tender is not None and talks.tender.sealed
+        for kind, may in (("Offer", not sealed), ("Bid", sealed)):
+            if not (may and role == talks.opens):
+                found.pop(kind, None)
+    if state.startswith("offered-by-") and talks is not None:
+        if talks.offers >= talks.rounds or talks.tender is not None:
+            found.pop("Offer", None)
+    if state == "closing" and contract is not None and role in contract.closed_by:
+        found.pop("Closing", None)
+    if state in ("working", "suspended", "cancelling"):
+        found.pop("Closing", None)  # by the table one by silence may still arrive here, but nobody sends it any more
+    return tuple(found)
+
+
+# --- changing
+
+
+def _chain(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant, judged: _Judged) -> Changes:
+    """Both chains after a recorded move, whatever it moves."""
+    if mine:
+        final = move.message.type in ("Acceptance", "Seal")  # N9: a binding signature is not taken back by an error
+        return {
+            "last_at": at,
+            "sent": (*engagement.sent, move.digest),
+            "unreceipted": (*engagement.unreceipted, at),
+            "answered": len(engagement.got),
+            "unanswered_since": None,
+            "answer_follows": True,
+            "crossing": (*engagement.crossing, (move.message.sequence, engagement.state)),
+            "before": None if final else replace(engagement, before=None),
+        }
+    row = judged.row
+    follows = (
+        row is not None and row.next not in ENDED and row.type not in ("Seal", "Withdraw", "Closing")
+    )  # C5: these have no answer, so their receipt is due at once
+    return {
+        "last_at": at,
+        "got": (*engagement.got, move.digest),
+        "unreceipted": _unreceipted(engagement, judged.seen),
+        "unanswered_since": engagement.unanswered_since or at,
+        "answer_follows": engagement.answer_follows and follows,
+        "peer_saw": judged.seen,
+        "crossing": _crossing(engagement, move.message, judged.seen),
+        "before": None,
+    }
+
+
+def _unreceipted(engagement: Engagement, seen: int) -> tuple[Instant, ...]:
+    keep = min(len(engagement.sent) - seen, len(engagement.unreceipted))
+    return engagement.unreceipted[-keep:] if keep > 0 else ()
+
+
+def _crossing(engagement: Engagement, message: Message, seen: int) -> tuple[tuple[int, str], ...]:
+    """Own moves still unseen; the state in which the peer sent this one goes on by its own row."""
+    ahead = tuple(entry for entry in engagement.crossing if entry[0] > seen)
+    if not ahead:
+        return ()
+    (place, state), rest = ahead[0], ahead[1:]
+    rows = _rows_of(state, message)
+    return ((place, rows[0].next if rows else state), *rest)
+
+
+def _moves(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant, row: Row) -> Changes:
+    if row.next == engagement.state:  # the first Closing: the clock of `closing` goes on
+        return {"pause": None}
+    return {"state": row.next, "since": at, "cause": move.digest, "pause": None}
+
+
+# --- notices and facts
+
+
+def _notice(engagement: Engagement, notice: Message, mine: bool, at: Instant) -> Engagement:
+    """What a notice lets us know: what the peer has, that somebody still lives, or that a move is refused for good."""
+    changes: Changes = {"last_at": at}
+    chain = engagement.got if mine else engagement.sent
+    seen = _seen(notice, chain)
+    if isinstance(notice, Receipt):
+        seen = max([seen, *(chain.index(of) + 1 for of in notice.of if of in chain)])
+        if notice.waiting is not None:
+            waiting = notice.waiting
+            changes["pause"] = Pause(role=notice.role, waits_for=waiting.for_, until=waiting.until)
+    if mine:
+        if seen > engagement.answered:
+            changes["answered"] = seen
+        if seen >= len(engagement.got):
+            changes.update(unanswered_since=None, answer_follows=True)
+    else:
+        if isinstance(notice, Problem) and notice.final:
+            before = engagement.before
+            if before is not None and engagement.sent and notice.of == engagement.sent[-1]:
+                # N9: its place is free again, and everything is as it was before it.
+                return replace(before, last_at=at, reserved=engagement.reserved)
+        changes["unreceipted"] = _unreceipted(engagement, seen)
+        if seen >= len(engagement.sent):
+            changes["before"] = None
+    contract = engagement.contract
+    if isinstance(notice, Progress) and contract is not None and notice.contract == contract.digest:
+        if notice.role == PROVIDER and notice.number > contract.progress:
+            changes["contract"] = replace(
+                contract, progress=notice.number, heard_at=at, cursor=notice.cursor or contract.cursor
+            )
+    return replace(engagement, **changes)
+
+
+def _noted(engagement: Engagement, fact: Noted) -> Changes:
+    contract: Contract | None = engagement.contract
+    match fact.name:
+        case "cursor" if contract is not None:
+            return {"contract": replace(contract, cursor=fact.value)}
+        case "waived" if contract is not None:
+            return {"contract": replace(contract, missed=tuple(m for m in contract.missed if m != fact.value))}
+        case "done":
+            return {"done": (*engagement.done, fact.value)} if fact.value not in engagement.done else {}
+        case "freed":
+            left = tuple(digest for digest in engagement.reserved if digest != fact.value)
+            return {"reserved": left, "done": tuple(key for key in engagement.done if fact.value not in key)}
+        case _:
+            return {}

@@ -1,0 +1,337 @@
+"""What this side owes next, who owes what by when, and when to look again.
+
+All three are functions of the engagement and the time. Nothing here remembers what was asked for already.
+
+Source: protocol-spec/03-negotiation.md, section 3.4
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from msgspec import Struct
+
+from undersigned.encoding import Digest, Instant, parse_duration, seconds_between, shift
+from undersigned.protocol.deadlines import Wait, waits
+from undersigned.protocol.effects import (
+    REPEAT_SECONDS,
+    Acknowledge,
+    Effect,
+    Finished,
+    Free,
+    Owe,
+    Repeat,
+    Reserve,
+    Work,
+)
+from undersigned.protocol.engagement import Engagement
+from undersigned.protocol.fold import legal
+from undersigned.protocol.states import ENDED, HIRER, PROVIDER, TABLES, Role
+
+__all__ = ["RECEIPT_SECONDS", "Owed", "basis", "owed", "pending", "wake_at"]
+
+RECEIPT_SECONDS: Final = 1
+"""How long an answer may take before a separate `Receipt` is due (rule C5)."""
+
+_STRENGTH: Final = ("ruling", "release", "silence", "review", "terminate")
+
+
+class Owed(Struct, frozen=True):
+    """Who owes what by when, and why."""
+
+    who: tuple[Role, ...]
+    """Empty at an end; both only while each still owes its `Closing`."""
+    moves: tuple[str, ...]
+    by: Instant | None
+    """Last instant, inclusive, by the clock of the side that waits; None if no deadline was agreed."""
+    why: str
+
+
+def pending(engagement: Engagement, now: Instant) -> tuple[Effect, ...]:
+    """What this side has to do at `now`, in the order of `effects`. The same state gives the same effects again.
+
+    Source: protocol-spec/03-negotiation.md, section 3.4
+    """
+    at = now if engagement.last_at is None else max(now, engagement.last_at)
+    found = (
+        *_reservations(engagement, at),
+        *_work(engagement, at),
+        *_owes(engagement, at),
+        *_receipts(engagement, at),
+        *_repeats(engagement, at),
+        *_finished(engagement, at),
+    )
+    return tuple(effect for effect in found if effect.key not in engagement.done)
+
+
+def wake_at(engagement: Engagement, now: Instant | None = None) -> Instant | None:
+    """The next instant after `now` (default: the last entry) at which time alone may change `pending`; None if never."""
+    after = max(filter(None, (now, engagement.last_at)), default="")
+    return min((instant for instant in _instants(engagement, after) if instant > after), default=None)
+
+
+def owed(engagement: Engagement) -> Owed:
+    """Who owes the next move: every wait has an owner, a deadline and a reason (rule N10).
+
+    Source: protocol-spec/03-negotiation.md, section 3.2
+    """
+    state, contract = engagement.state, engagement.contract
+    if state in ENDED:
+        return Owed((), (), None, f"ended: {engagement.ended or 'closed by both'}")
+    who = _holders(engagement)
+    moves = _answers(engagement, who[0]) if who else ()
+    by = _by(engagement)
+    if engagement.in_doubt:
+        return Owed(who, moves, by, "in doubt: our acceptance waits for its seal or withdrawal")
+    if engagement.pause is not None and engagement.pause.role in who:
+        return Owed(who, moves, by, f"waits for {engagement.pause.waits_for} until {engagement.pause.until}")
+    if contract is not None and contract.late_seal and state == "sealed":
+        return Owed(who, moves, by, "sealed late: we may end it at once")
+    return Owed(who, moves, by, _WHY.get(state, "an answer to the last move"))
+
+
+def basis(engagement: Engagement) -> str | None:
+    """What a `Closing` has to rest on: the strongest of what ended the contract; None while nothing did.
+
+    Source: protocol-spec/04-contract-lifecycle.md, section 4.5
+    """
+    if engagement.contract is None:
+        return None
+    found = [ending.basis for ending in engagement.contract.endings]
+    return min(found, key=_STRENGTH.index, default=None)
+
+
+_WHY: Final = {
+    "-": "nothing was said yet",
+    "presented": "the provider evaluates what the hirer showed",
+    "ready": "the side that opens puts the first offer on the table",
+    "committed": "the sealed bid has to be opened",
+    "sealed": "work has to be started",
+    "working": "the work",
+    "cancelling": "what there is of the work",
+    "delivered": "the review of the delivery",
+    "closing": "the closing of the books",
+}
+
+
+def _holders(engagement: Engagement) -> tuple[Role, ...]:
+    state, talks, contract = engagement.state, engagement.talks, engagement.contract
+    if state == "-":
+        return (HIRER,)
+    if state == "ready" and talks is not None:
+        return (talks.opens,)
+    if state == "closing" and contract is not None:
+        return tuple(role for role in (HIRER, PROVIDER) if role not in contract.closed_by)
+    named: str | None = TABLES["negotiation_owners"].get(state) or TABLES["contract_owners"].get(state)
+    return (HIRER if named == HIRER else PROVIDER,) if named in (HIRER, PROVIDER) else ()
+
+
+def _answers(engagement: Engagement, role: Role) -> tuple[str, ...]:
+    """Moves that answer what is asked of `role`, without those that only end a contract early."""
+    return tuple(kind for kind in legal(engagement, role) if kind != "Terminate")
+
+
+def _by(engagement: Engagement) -> Instant | None:
+    state, talks, offer, since = engagement.state, engagement.talks, engagement.offer, engagement.since
+    if state.startswith("offered-by-") and offer is not None:
+        tender = talks.tender if talks is not None else None
+        return tender.award_by if tender is not None else offer.valid_until
+    if state.startswith("accepted-by-"):
+        return since  # at once
+    if state == "closing" and offer is not None and since is not None:
+        return shift(since, parse_duration(offer.terms.deadlines.close))
+    who = _holders(engagement)
+    return min((wait.by for wait in waits(engagement) if wait.waits not in who and wait.name != "until"), default=None)
+
+
+# --- effects
+
+
+def _key(name: str, digest: Digest | str | None) -> str:
+    return f"{name}:{digest or '-'}"
+
+
+def _held(engagement: Engagement, at: Instant) -> tuple[str, Digest, Instant] | None:
+    """The reservation that this state stands on: what for, under which digest, until when (rules N5, N6, T4)."""
+    state, talks, offer = engagement.state, engagement.talks, engagement.offer
+    if state == "committed" and talks is not None and talks.bid is not None and talks.bid_until is not None:
+        return ("bid", talks.bid, talks.bid_until) if engagement.role == PROVIDER and at <= talks.bid_until else None
+    if offer is None or state in ENDED or state == "closing":
+        return None
+    if engagement.contract is not None:
+        return "contract", offer.digest, offer.terms.deadlines.until
+    if engagement.in_doubt:
+        until = shift(offer.valid_until, offer.terms.seal_grace_seconds)
+        return ("acceptance", offer.digest, until) if at <= until else None
+    if offer.owner != engagement.role:
+        return None
+    accepted = state.startswith("accepted-by-") and not engagement.accepted_late
+    return ("offer", offer.digest, offer.valid_until) if accepted or at <= offer.valid_until else None
+
+
+def _reservations(engagement: Engagement, at: Instant) -> Iterator[Effect]:
+    held = _held(engagement, at)
+    if held is not None:
+        name, digest, until = held
+        yield Reserve(key=_key(f"reserve-{name}", digest), name=name, digest=digest, until=until)
+    for digest in engagement.reserved:
+        if held is None or digest != held[1]:
+            yield Free(key=_key("free", digest), name="reservation", digest=digest)
+
+
+def _late_start(engagement: Engagement) -> bool:
+    """The hirer started later than agreed, and we have not forgiven it."""
+    contract = engagement.contract
+    return contract is not None and engagement.state == "working" and "start" in contract.missed
+
+
+def _work(engagement: Engagement, at: Instant) -> Iterator[Effect]:
+    contract, offer = engagement.contract, engagement.offer
+    if contract is None or offer is None or contract.start is None or contract.began is None:
+        return
+    if engagement.role != PROVIDER or not engagement.authority or _late_start(engagement):
+        return
+    not_before = offer.terms.deadlines.not_before
+    if not_before is not None and at < not_before:
+        return
+    yield Work(
+        key=_key("start-work", contract.began),
+        contract=contract.digest,
+        start=contract.start,
+        cursor=contract.cursor,
+        round=contract.round,
+    )
+
+
+def _owes(engagement: Engagement, at: Instant) -> Iterator[Owe]:
+    role, state, offer = engagement.role, engagement.state, engagement.offer
+    cause = engagement.cause
+    for wait in waits(engagement):
+        if wait.waits == role and wait.duty and at > wait.by:
+            # The deadline of the other side has passed: there is one thing to say, and waiting is over.
+            yield _ends(wait, cause)
+            return
+    if _late_start(engagement):
+        yield Owe(key=_key("owe-deadline", cause), moves=("Terminate",), by=None, reason="deadline")
+        return
+    if role not in _holders(engagement) or state in ENDED:
+        return
+    by = _by(engagement)
+    moves = _answers(engagement, role)
+    reason: str | None = None
+    if state.startswith("accepted-by-") and engagement.accepted_late:
+        moves, reason = ("Withdraw",), "offer_expired"
+    elif state.startswith("offered-by-") and offer is not None and at > offer.valid_until:
+        # N7: an acceptance now must fail; a counter-offer of the same terms need not.
+        moves = tuple(kind for kind in moves if kind != "Acceptance")
+    elif state == "sealed" and offer is not None:
+        not_before = offer.terms.deadlines.not_before
+        if at > offer.terms.deadlines.start or (not_before is not None and at < not_before):
+            moves = tuple(kind for kind in moves if kind != "Start")
+    elif state == "committed" and engagement.talks is not None and engagement.talks.tender is not None:
+        if at <= engagement.talks.tender.bids_close:
+            moves = tuple(kind for kind in moves if kind != "Offer")
+    elif state == "closing":
+        reason = basis(engagement)
+    yield Owe(key=_key("owe-" + "-".join(moves), cause), moves=moves, by=by, reason=reason)
+
+
+def _ends(wait: Wait, cause: Digest | None) -> Owe:
+    return Owe(key=_key(f"owe-{wait.reason}", cause), moves=(wait.move,), by=wait.by, reason=wait.reason)
+
+
+def _receipts(engagement: Engagement, at: Instant) -> Iterator[Acknowledge]:
+    due = _receipt_due(engagement)
+    if due is not None and at >= due:
+        of = engagement.got[engagement.answered :]
+        yield Acknowledge(key=_key("receipt", of[-1]), of=of, due=due)
+
+
+def _receipt_due(engagement: Engagement) -> Instant | None:
+    since = engagement.unanswered_since
+    if since is None or engagement.answered >= len(engagement.got):
+        return None
+    return shift(since, RECEIPT_SECONDS) if engagement.answer_follows else since
+
+
+def _asked(engagement: Engagement) -> tuple[Digest, Instant] | None:
+    """The own move that goes out again until it is answered, and since when it does."""
+    if engagement.unreceipted:
+        return engagement.outbox[0], engagement.unreceipted[0]
+    if engagement.in_doubt and engagement.acceptance is not None and engagement.since is not None:
+        return engagement.acceptance, engagement.since  # N4: receipted is not yet answered
+    return None
+
+
+def _repeats(engagement: Engagement, at: Instant) -> Iterator[Repeat]:
+    asked = _asked(engagement)
+    if asked is not None:
+        digest, since = asked
+        attempt = _attempts(seconds_between(since, at))
+        if attempt:
+            yield Repeat(key=_key(f"repeat-{attempt}", digest), digest=digest, attempt=attempt)
+
+
+def _attempts(elapsed: int) -> int:
+    """How many repeats were due within so many seconds."""
+    count, total = 0, 0
+    for step in REPEAT_SECONDS:
+        total += step
+        if elapsed < total:
+            return count
+        count += 1
+    return count + (elapsed - total) // REPEAT_SECONDS[-1]
+
+
+def _next_repeat(elapsed: int) -> int:
+    """Seconds from the sending to the repeat after the last one due within `elapsed`."""
+    total = 0
+    for step in REPEAT_SECONDS:
+        total += step
+        if elapsed < total:
+            return total
+    return total + ((elapsed - total) // REPEAT_SECONDS[-1] + 1) * REPEAT_SECONDS[-1]
+
+
+def _finished(engagement: Engagement, at: Instant) -> Iterator[Finished]:
+    contract, offer, since = engagement.contract, engagement.offer, engagement.since
+    settled = not engagement.unreceipted and engagement.answered >= len(engagement.got)
+    over = engagement.state in ENDED and settled
+    if engagement.state == "closing" and contract is not None and offer is not None and since is not None:
+        # After `close` one `Closing` is enough for the books; the state stays.
+        over = engagement.role in contract.closed_by and at > shift(since, parse_duration(offer.terms.deadlines.close))
+    if over:
+        yield Finished(key=_key("finished", engagement.cause))
+
+
+def _instants(engagement: Engagement, after: Instant) -> Iterator[Instant]:
+    """Every instant at which an effect may appear, change or go. What is inclusive passes a second later."""
+    for wait in waits(engagement):
+        if wait.waits == engagement.role and wait.duty:
+            yield shift(wait.by, 1)
+    due = _receipt_due(engagement)
+    if due is not None:
+        yield due
+    asked = _asked(engagement)
+    if asked is not None:
+        yield shift(asked[1], _next_repeat(seconds_between(asked[1], after) if after else 0))
+    state, talks, offer, since = engagement.state, engagement.talks, engagement.offer, engagement.since
+    if talks is not None and talks.bid_until is not None and state == "committed":
+        yield shift(talks.bid_until, 1)
+        if talks.tender is not None:
+            yield shift(talks.tender.bids_close, 1)
+    if offer is None or state in ENDED:
+        return
+    if engagement.contract is None:
+        yield shift(offer.valid_until, 1)
+        if engagement.in_doubt:
+            yield shift(offer.valid_until, offer.terms.seal_grace_seconds + 1)
+        return
+    deadlines = offer.terms.deadlines
+    if deadlines.not_before is not None:
+        yield deadlines.not_before
+    if state == "sealed":
+        yield shift(deadlines.start, 1)
+    if state == "closing" and since is not None:
+        yield shift(since, parse_duration(deadlines.close) + 1)
