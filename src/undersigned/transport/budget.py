@@ -33,18 +33,22 @@ class Budget:
         start, count = self._windows.get(key, (at, 0))
         return count >= self.failures and at - start < self.window_seconds
 
+    def count(self, key: str, at: float) -> bool:
+        """Counts one failure of `key`; whether it was the last one in this window."""
+        start, count = self._windows.get(key, (at, 0))
+        if at - start >= self.window_seconds:
+            self._windows.pop(key, None)
+            start, count = at, 0
+        self._windows[key] = (start, count + 1)
+        if len(self._windows) > self._max_keys:
+            self._windows.popitem(last=False)
+        return count + 1 >= self.failures
+
     def spend(self, key: str, at: float) -> None:
         """Counts one failure of `key`.
 
         Raises:
             TransportError: `rate_limited`, that was the last one in this window; close the channel with 1008.
         """
-        start, count = self._windows.get(key, (at, 0))
-        if at - start >= self.window_seconds:
-            del self._windows[key]
-            start, count = at, 0
-        self._windows[key] = (start, count + 1)
-        if len(self._windows) > self._max_keys:
-            self._windows.popitem(last=False)
-        if count + 1 >= self.failures:
-            raise TransportError("rate_limited", f"{key} caused {count + 1} failures in {self.window_seconds:g} s")
+        if self.count(key, at):
+            raise TransportError("rate_limited", f"{key} caused {self.failures} failures in {self.window_seconds:g} s")

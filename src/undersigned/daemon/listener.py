@@ -1,0 +1,330 @@
+"""The public listener: one HTTP server for documents, artifacts and the peer WebSocket, and nothing else.
+
+It serves `GET` (and `HEAD`) without bodies: the paths that `documents` knows, `/artifacts/<digest>` through a callback
+that decides, and `/hire`, which becomes a channel. Everything else is 404 with `{"code": ...}`. It holds no key, no
+state of an engagement and no policy; those are behind its three callbacks.
+
+Source: protocol-spec/03-connection.md, section "Listener"
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import Awaitable, Callable
+from ssl import SSLContext
+from typing import Final
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from undersigned.encoding import Digest
+from undersigned.errors import ConfigurationError, TransportError, UndersignedError
+from undersigned.transport import SUBPROTOCOL, AcceptedChannel, Channel, closing
+
+from .door import Door, Edge, ListenerLimits, Ticket, error_response
+
+__all__ = ["ArtifactRequest", "ArtifactResponse", "Document", "ListenerLimits", "PublicListener"]
+
+_log: Final = structlog.get_logger("undersigned.listener")
+_ARTIFACT: Final = re.compile("/artifacts/(uEi[A-D][A-Za-z0-9_-]{42}[AQgw])")
+_ABSENT_BODY: Final = frozenset({"", "0"})
+_REFUSED: Final = {
+    "overloaded": b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    b'Content-Length: 21\r\n\r\n{"code":"overloaded"}',
+    "rate_limited": b"HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    b'Content-Length: 23\r\n\r\n{"code":"rate_limited"}',
+}
+
+
+class Document(msgspec.Struct, frozen=True):
+    """A public document, as it is served."""
+
+    body: bytes
+    media_type: str = "application/json"
+    max_age_seconds: int = 0
+
+
+class ArtifactRequest(msgspec.Struct, frozen=True):
+    """A request for an artifact. Nothing in it has been verified."""
+
+    digest: Digest
+    method: str
+    path: str
+    """As sent, with the query: put the origin that is ours in front of it to have the target URI."""
+    headers: tuple[tuple[str, str], ...]
+    """Name and value of each field, in order; names as sent."""
+    address: str
+
+
+class ArtifactResponse(msgspec.Struct, frozen=True):
+    """The answer: the bytes, or a status of 400 and above with the code that the peer is told."""
+
+    status: int
+    body: bytes = b""
+    media_type: str = "application/octet-stream"
+    code: str = ""
+
+
+class PublicListener:
+    """Listens on `host`:`port` (0 picks a free port) once started.
+
+    `documents` gives what is published at a path, or None. `accept` is run for each new channel and its return ends
+    the channel; it begins with `admit`. `artifacts` decides on and answers requests for artifacts; without it there
+    are none. With `ssl` everything is served over TLS, without it in the clear: for loopback, or behind a proxy.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        documents: Callable[[str], Document | None],
+        accept: Callable[[Channel], Awaitable[None]],
+        artifacts: Callable[[ArtifactRequest], Awaitable[ArtifactResponse]] | None = None,
+        limits: ListenerLimits | None = None,
+        ssl: SSLContext | None = None,
+    ) -> None:
+        self.host = host
+        self.limits = limits or ListenerLimits()
+        self._port = port
+        self._documents = documents
+        self._accept = accept
+        self._artifacts = artifacts
+        self._ssl = ssl
+        self._sockets: list[socket.socket] = []
+        self._loops: list[asyncio.Task[None]] = []
+        self._opening: set[asyncio.Task[None]] = set()
+        self._channels: set[AcceptedChannel] = set()
+        self._server: web.Server | None = None
+        self._door: Door | None = None
+
+    @property
+    def port(self) -> int:
+        """The port listened on."""
+        return int(self._sockets[0].getsockname()[1]) if self._sockets else self._port
+
+    @property
+    def door(self) -> Door:
+        """The counts of who is connected."""
+        if self._door is None:
+            raise ConfigurationError("bad_configuration", "the listener is not started")
+        return self._door
+
+    async def start(self) -> None:
+        """Listens.
+
+        Raises:
+            ConfigurationError: `bad_configuration`, the address cannot be listened on.
+        """
+        loop = asyncio.get_running_loop()
+        self._door = Door(self.limits, loop.time)
+        self._server = web.Server(self._handle, handler_cancellation=False)
+        try:
+            found = await loop.getaddrinfo(
+                self.host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_ADDRCONFIG
+            )
+            port = self._port
+            for family, kind, proto, _, where in dict.fromkeys(found):
+                sock = socket.socket(family, kind, proto)
+                self._sockets.append(sock)
+                sock.setblocking(False)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family is socket.AF_INET6:
+                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                sock.bind((where[0], port, *where[2:]))
+                port = port or int(sock.getsockname()[1])
+                sock.listen(512)
+        except OSError as exc:
+            self._close_sockets()
+            raise ConfigurationError("bad_configuration", f"cannot listen on {self.host}:{self._port}: {exc}") from exc
+        self._loops = [loop.create_task(self._take(sock)) for sock in self._sockets]
+
+    async def stop(self) -> None:
+        """Takes nothing more, closes every channel with 1001, lets answers under way finish, and returns."""
+        for task in self._loops:
+            task.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        self._loops = []
+        self._close_sockets()
+        for task in tuple(self._opening):
+            task.cancel()
+        await asyncio.gather(*self._opening, return_exceptions=True)
+        await asyncio.gather(*(channel.close(1001) for channel in tuple(self._channels)), return_exceptions=True)
+        if self._server is not None:
+            self._server.pre_shutdown()
+            await self._server.shutdown(self.limits.channel.close_seconds)
+            self._server = None
+
+    def _close_sockets(self) -> None:
+        for sock in self._sockets:
+            sock.close()
+        self._sockets = []
+
+    async def _take(self, listening: socket.socket) -> None:
+        """Takes connections for ever. The counts are asked before TLS, and before anything is read."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, where = await loop.sock_accept(listening)
+            except OSError as exc:
+                # Out of file descriptors, most likely. The backlog waits; trying at once would only burn the CPU.
+                _log.error("cannot accept", error=str(exc))
+                await asyncio.sleep(0.2)
+                continue
+            ticket = self.door.enter(str(where[0]))
+            if isinstance(ticket, str):
+                self._refuse(sock, ticket)
+                continue
+            task = loop.create_task(self._open(sock, ticket))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    def _refuse(self, sock: socket.socket, code: str) -> None:
+        with sock:
+            if self._ssl is None:
+                try:
+                    sock.setblocking(False)
+                    sock.send(_REFUSED[code])
+                except OSError:
+                    return
+
+    async def _open(self, sock: socket.socket, ticket: Ticket) -> None:
+        server = self._server
+        try:
+            if server is None:
+                raise ConnectionError("stopped")
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: Edge(server, ticket, self.limits),
+                sock,
+                ssl=self._ssl,
+                ssl_handshake_timeout=self.limits.head_seconds if self._ssl is not None else None,
+                ssl_shutdown_timeout=self.limits.channel.close_seconds if self._ssl is not None else None,
+            )
+        except BaseException as exc:
+            sock.close()
+            ticket.leave()
+            # A handshake that fails or takes too long is the stranger's affair (OSError covers TLS and time).
+            if not isinstance(exc, OSError):
+                raise
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answers one request. Whatever goes wrong, the peer gets a code and no more."""
+        try:
+            refusal = _refusal(request)
+            if refusal is not None:
+                return refusal
+            path = request.raw_path.partition("?")[0]
+            if path == "/hire":
+                return await self._hire(request)
+            artifact = _ARTIFACT.fullmatch(path)
+            if artifact is not None and self._artifacts is not None:
+                return await self._artifact(request, artifact[1], self._artifacts)
+            document = self._documents(path)
+        except TransportError as exc:
+            return error_response(400, exc.code)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            _log.exception("a request was not answered", path=request.raw_path[:200])
+            return error_response(500, "internal")
+        if document is None:
+            return error_response(404, "bad_path")
+        age = document.max_age_seconds
+        return _answer(200, document.body, document.media_type, f"max-age={age}" if age else "no-cache")
+
+    async def _artifact(
+        self,
+        request: web.BaseRequest,
+        digest: str,
+        artifacts: Callable[[ArtifactRequest], Awaitable[ArtifactResponse]],
+    ) -> web.StreamResponse:
+        asked = ArtifactRequest(
+            digest=digest,
+            method=request.method,
+            path=request.raw_path,
+            headers=tuple((name, value) for name, value in request.headers.items()),
+            address=request.remote or "",
+        )
+        try:
+            async with asyncio.timeout(self.limits.answer_seconds):
+                response = await artifacts(asked)
+        except TimeoutError:
+            return error_response(503, "timeout")
+        if response.status >= 400:
+            return error_response(response.status, response.code or "policy_denied")
+        return _answer(response.status, response.body, response.media_type, "no-store")
+
+    async def _hire(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Turns the request into a channel and has it served."""
+        edge, transport = request.protocol, request.transport
+        offered = request.headers.get("Sec-WebSocket-Protocol", "")
+        if SUBPROTOCOL not in (name.strip() for name in offered.split(",")):
+            return error_response(400, "version_not_supported")
+        if request.headers.get("Sec-WebSocket-Version") != "13":
+            response = error_response(426, "version_not_supported")
+            response.headers["Sec-WebSocket-Version"] = "13"
+            return response
+        limits = self.limits.channel
+        socket_ = web.WebSocketResponse(
+            protocols=(SUBPROTOCOL,),
+            compress=False,
+            timeout=limits.close_seconds,
+            heartbeat=limits.ping_seconds,
+            max_msg_size=limits.max_message_bytes + 1,
+        )
+        if request.method != "GET" or not socket_.can_prepare(request).ok:
+            return error_response(400, "bad_request")
+        if not isinstance(edge, Edge) or transport is None:
+            return error_response(500, "internal")
+        channel = AcceptedChannel(socket_, transport, edge.ticket.address, limits, edge.ticket.proved)
+        if not edge.watch(channel.broken):
+            return error_response(400, "bad_request")
+        await socket_.prepare(request)
+        self._channels.add(channel)
+        try:
+            await self._accept(channel)
+        except UndersignedError as exc:
+            _log.info("channel ended", address=channel.address, peer=channel.peer, code=exc.code, reason=exc.message)
+            await channel.close(*closing(exc))
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            _log.exception("channel failed", address=channel.address, peer=channel.peer)
+            await channel.close(1011, "internal")
+        finally:
+            self._channels.discard(channel)
+            if channel.peer is None:
+                edge.ticket.failed()
+            await channel.close()
+        return socket_
+
+
+def _refusal(request: web.BaseRequest) -> web.Response | None:
+    """The answer to a request that is not one of ours in form, or None.
+
+    We take no bodies, so two readers cannot disagree on where one ends; and what comes after a refusal on the same
+    connection is not read.
+    """
+    headers = request.headers
+    if "Transfer-Encoding" in headers or any(
+        value.strip() not in _ABSENT_BODY for value in headers.getall("Content-Length", ())
+    ):
+        return error_response(400, "bad_request")
+    if len(headers.getall("Host", ())) != 1 or len(headers.getall("Content-Length", ())) > 1:
+        return error_response(400, "bad_request")
+    if not request.raw_path.startswith("/") or request.raw_path.startswith("//") or "#" in request.raw_path:
+        # Absolute and authority form are for proxies.
+        return error_response(400, "bad_request")
+    if request.method not in ("GET", "HEAD"):
+        response = error_response(405, "bad_request")
+        response.headers["Allow"] = "GET, HEAD"
+        return response
+    return None
+
+
+def _answer(status: int, body: bytes, media_type: str, cache: str) -> web.Response:
+    headers = {"Cache-Control": cache, "X-Content-Type-Options": "nosniff", "Server": "hire"}
+    return web.Response(status=status, body=body, content_type=media_type, headers=headers)
