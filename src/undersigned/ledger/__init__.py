@@ -20,6 +20,7 @@ from undersigned.ledger.base import (
 )
 from undersigned.ledger.memory import MemoryLedger
 from undersigned.ledger.registry import LEDGERS, open_ledger
+from undersigned.ledger.sqlite import SqliteLedger
 
 __all__ = [
     "LEDGERS",
@@ -36,6 +37,7 @@ __all__ = [
     "Reservation",
     "Row",
     "Settlement",
+    "SqliteLedger",
     "Summary",
     "open_ledger",
 ]

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from undersigned.errors import ConfigurationError
 from undersigned.ledger.base import Ledger
 from undersigned.ledger.memory import MemoryLedger
+from undersigned.ledger.sqlite import open_sqlite
 
 __all__ = ["LEDGERS", "Opener", "open_ledger"]
 
@@ -21,7 +22,7 @@ async def _memory(url: str, read_only: bool) -> Ledger:
     return MemoryLedger()
 
 
-LEDGERS: Final[Mapping[str, Opener]] = MappingProxyType({"memory": _memory})
+LEDGERS: Final[Mapping[str, Opener]] = MappingProxyType({"memory": _memory, "sqlite": open_sqlite})
 
 
 async def open_ledger(url: str, *, read_only: bool = False, ledgers: Mapping[str, Opener] = LEDGERS) -> Ledger:

@@ -17,7 +17,7 @@ from undersigned.encoding import Amount, Instant, add_amounts, compare_amounts, 
 from undersigned.errors import LedgerConflict, LedgerError, ScopeError
 from undersigned.ledger.base import Reservation, Settlement
 
-__all__ = ["Book", "Entry", "counted", "release", "reserve", "settle"]
+__all__ = ["Book", "Entry", "counted", "recounted", "release", "reserve", "settle"]
 
 EntryState: TypeAlias = Literal["open", "settled", "released", "lapsed"]
 
@@ -132,6 +132,21 @@ def counted(totals: Mapping[str, tuple[Amount, Amount]], lapsed: Iterable[Entry]
         for draw in entry.reservation.draws:
             found[draw.key] = subtract_amounts(found[draw.key], draw.amount)
     return found
+
+
+def recounted(entries: Iterable[Entry]) -> dict[tuple[str, str], tuple[Amount, Amount]]:
+    """(used, held) for each (contract, key), summed up again from all entries."""
+    totals: dict[tuple[str, str], tuple[Amount, Amount]] = {}
+    for entry in entries:
+        contract = entry.reservation.contract
+        for draw in entry.reservation.draws:
+            used, held = totals.get((contract, draw.key), ("0", "0"))
+            now = add_amounts(held, draw.amount) if entry.state == "open" else held
+            totals[contract, draw.key] = used, now
+        for key, amount in entry.actual.items():
+            used, held = totals.get((contract, key), ("0", "0"))
+            totals[contract, key] = add_amounts(used, amount), held
+    return totals
 
 
 def _give_back(book: Book, entry: Entry, state: EntryState) -> None:

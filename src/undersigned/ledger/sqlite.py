@@ -1,0 +1,373 @@
+"""The default ledger: one SQLite file, durable at each commit, never waited for by the event loop. URL `sqlite:PATH`.
+
+Writes go to the writer thread (`sqlite_writer`), reads to a thread of their own with a connection that cannot write,
+so that reading never waits for a sync. A ledger opened for reading only has no writer and takes no lock: `watch` and
+`ledger` look into a running peer's file with it.
+
+Source: protocol-spec/08-ledger.md, section 8.6
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from undersigned.encoding import Amount, Digest, Instant, digest_bytes
+from undersigned.errors import ConfigurationError, LedgerError, LedgerUnavailable, LogProofError
+from undersigned.ledger import usage as limits
+from undersigned.ledger.base import (
+    Blob,
+    CheckReport,
+    Commit,
+    Committed,
+    Counters,
+    Head,
+    Ledger,
+    Reservation,
+    Row,
+    Settlement,
+    Summary,
+)
+from undersigned.ledger.chain import first_link, verify_links
+from undersigned.ledger.sqlite_check import check_database
+from undersigned.ledger.sqlite_file import HeadFile, connect, prepare, translated
+from undersigned.ledger.sqlite_writer import Release, SignedHead, SqliteBook, Writer, node_source
+from undersigned.transparency import InclusionProof, inclusion_path, root_at
+
+__all__ = ["SqliteLedger", "open_sqlite"]
+
+T = TypeVar("T")
+
+_COLUMNS: Final = "j.place, j.kind, j.at, j.sender, j.sequence, j.type, j.digest, j.raw, j.link"
+_WAITING: Final = (
+    "SELECT j.place, j.kind, j.at, j.sender, j.sequence, j.type, j.digest, j.raw, o.digest"
+    " FROM outbox o JOIN engagement e ON e.id = o.engagement"
+    " LEFT JOIN journal j ON j.engagement = o.engagement AND j.place = o.place"
+    " WHERE e.name = ? ORDER BY o.place"
+)
+_ALL: Final = "SELECT summary FROM engagement ORDER BY id"
+_LIVE: Final = "SELECT summary FROM engagement WHERE live = 1 ORDER BY id"
+_OF_ENGAGEMENT: Final = "FROM journal j JOIN engagement e ON e.id = j.engagement WHERE e.name = ?"
+
+
+async def open_sqlite(url: str, read_only: bool = False) -> Ledger:
+    """The ledger in the file that `url` names: `sqlite:///absolute/path` or `sqlite:relative/path`.
+
+    Raises:
+        ConfigurationError: `bad_configuration`: the URL names no file.
+        LedgerUnavailable: `store_unavailable`: written by another process, or it cannot be opened.
+        LedgerError: `store_version`, `store_corrupt`, `ledger_diverged`.
+    """
+    parts = urlsplit(url)
+    if parts.netloc or not parts.path or parts.query or parts.fragment:
+        raise ConfigurationError("bad_configuration", f"{url!r} names no file: write sqlite:///absolute/path")
+    ledger = SqliteLedger(Path(unquote(parts.path)), read_only=read_only)
+    await ledger.open()
+    return ledger
+
+
+class SqliteLedger:
+    """A `Ledger` in one SQLite file, used from the event loop on which `open` was awaited."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self._path = path
+        self._read_only = read_only
+        self._writer: Writer | None = None
+        self._pool = ThreadPoolExecutor(1, "undersigned-ledger-reads")
+        self._reader: sqlite3.Connection | None = None
+        self._closed = True
+
+    async def open(self) -> None:
+        """Open the file; must be done once, before anything else. See `open_sqlite` for what it raises."""
+        self._closed = False
+        if self._read_only:
+            await self._read(lambda db: None)
+            return
+        writer = Writer(self._path, asyncio.get_running_loop())
+        writer.start()
+        try:
+            await writer.opened
+        except asyncio.CancelledError:
+            writer.stop()
+            raise
+        self._writer = writer
+
+    @property
+    def ready(self) -> bool:
+        """Whether the last attempt to write worked and no damage is known."""
+        writer = self._writer
+        return not self._closed and writer is not None and writer.trouble is None and writer.damage is None
+
+    @property
+    def counters(self) -> Counters:
+        """Counts since it was opened."""
+        return self._writer.counters if self._writer else Counters()
+
+    # writing
+
+    def _submit(self, write: Commit | Reservation | Settlement | Release | SignedHead) -> asyncio.Future[Any]:
+        if self._closed or self._writer is None:
+            why = "closed" if self._closed else "open for reading only"
+            raise LedgerUnavailable("store_unavailable", f"the ledger is {why}")
+        return self._writer.submit(write)
+
+    async def commit(self, commit: Commit) -> Committed:
+        """See `Ledger.commit`."""
+        return await self._submit(commit)
+
+    async def reserve(self, reservation: Reservation) -> None:
+        """See `Ledger.reserve`."""
+        await self._submit(reservation)
+
+    async def settle(self, id: str, amounts: Mapping[str, Amount]) -> None:
+        """See `Ledger.settle`."""
+        await self._submit(Settlement(id, amounts))
+
+    async def release(self, id: str) -> None:
+        """See `Ledger.release`."""
+        await self._submit(Release(id))
+
+    async def put_checkpoint(self, head: Head, note: str) -> None:
+        """See `Ledger.put_checkpoint`."""
+        await self._submit(SignedHead(head, note))
+
+    # reading
+
+    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        if self._closed:
+            raise LedgerUnavailable("store_unavailable", "the ledger is closed")
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._query, query)
+
+    def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            if self._reader is None:
+                reader = connect(self._path, writing=False)
+                try:
+                    prepare(reader, writing=False)
+                except BaseException:
+                    reader.close()
+                    raise
+                self._reader = reader
+            # One snapshot for all that a query reads.
+            self._reader.execute("BEGIN")
+            try:
+                return query(self._reader)
+            finally:
+                self._reader.execute("COMMIT")
+        except (sqlite3.Error, OSError) as exc:
+            # Opened anew for the next query, since this handle may never work again.
+            self._drop_reader()
+            raise self._noted(translated(exc)) from exc
+        except LedgerError as exc:
+            raise self._noted(exc)  # noqa: B904  (the same error)
+
+    def _noted(self, error: LedgerError) -> LedgerError:
+        """Damage that a reader finds ends the writing too: nothing is signed from a damaged ledger."""
+        if error.code == "store_corrupt" and self._writer is not None:
+            self._writer.damage = error
+        return error
+
+    def _drop_reader(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            with suppress(sqlite3.Error):
+                reader.close()
+
+    async def rows(self, engagement: str, since: int = 0, *, verify: bool = True) -> tuple[Row, ...]:
+        """See `Ledger.rows`."""
+
+        def query(db: sqlite3.Connection) -> tuple[Row, ...]:
+            found = db.execute(
+                f"SELECT {_COLUMNS} {_OF_ENGAGEMENT} AND j.place > ? ORDER BY j.place", (engagement, since)
+            )
+            chained = [(Row(engagement, *values), at) for *values, at in found]
+            if verify:
+                self._verify(db, engagement, since, chained)
+            return tuple(row for row, _ in chained)
+
+        return await self._read(query)
+
+    @staticmethod
+    def _verify(db: sqlite3.Connection, engagement: str, since: int, chained: list[tuple[Row, bytes]]) -> None:
+        head = db.execute("SELECT length, head FROM engagement WHERE name = ?", (engagement,)).fetchone()
+        if head is None:
+            return
+        length, last = head
+        if since >= length:
+            return
+        before = first_link(engagement)
+        if since:
+            found = db.execute(f"SELECT j.link {_OF_ENGAGEMENT} AND j.place = ?", (engagement, since)).fetchone()
+            before = found[0] if found else before
+        end = verify_links(engagement, chained, before, since)
+        if end != last or since + len(chained) != length:
+            raise LedgerError("store_corrupt", f"the journal of {engagement} does not end as its entry says")
+
+    async def summaries(self, live_only: bool = False) -> tuple[Summary, ...]:
+        """See `Ledger.summaries`."""
+        sql = _LIVE if live_only else _ALL
+        return await self._read(lambda db: tuple(_summary(row[0]) for row in db.execute(sql)))
+
+    async def summary(self, engagement: str) -> Summary | None:
+        """See `Ledger.summary`."""
+
+        def query(db: sqlite3.Connection) -> Summary | None:
+            found = db.execute("SELECT summary FROM engagement WHERE name = ?", (engagement,)).fetchone()
+            return _summary(found[0]) if found else None
+
+        return await self._read(query)
+
+    async def outbox(self, engagement: str) -> tuple[Row, ...]:
+        """See `Ledger.outbox`."""
+
+        def query(db: sqlite3.Connection) -> tuple[Row, ...]:
+            found = db.execute(_WAITING, (engagement,))
+            return tuple(_waiting(engagement, values) for values in found)
+
+        return await self._read(query)
+
+    async def effects(self, engagement: str) -> frozenset[str]:
+        """See `Ledger.effects`."""
+        sql = "SELECT key FROM effect JOIN engagement e ON e.id = effect.engagement WHERE e.name = ?"
+        return await self._read(lambda db: frozenset(row[0] for row in db.execute(sql, (engagement,))))
+
+    async def blob(self, digest: Digest) -> bytes | None:
+        """See `Ledger.blob`."""
+
+        def query(db: sqlite3.Connection) -> bytes | None:
+            found = db.execute("SELECT raw FROM blob WHERE digest = ?", (digest,)).fetchone()
+            return _intact(digest, found[0]) if found else None
+
+        return await self._read(query)
+
+    async def evidence(self, engagement: str) -> tuple[Blob, ...]:
+        """See `Ledger.evidence`."""
+
+        def query(db: sqlite3.Connection) -> tuple[Blob, ...]:
+            found: Iterable[tuple[str, bytes, str, str]] = db.execute(
+                "SELECT v.digest, b.raw, v.kind, v.name FROM evidence v JOIN engagement e ON e.id = v.engagement"
+                " JOIN blob b ON b.digest = v.digest WHERE e.name = ? ORDER BY v.id",
+                (engagement,),
+            )
+            return tuple(Blob(digest, _intact(digest, raw), kind, name) for digest, raw, kind, name in found)
+
+        return await self._read(query)
+
+    async def usage(self, contract: str, now: Instant | None = None) -> Mapping[str, Amount]:
+        """See `Ledger.usage`."""
+
+        def query(db: sqlite3.Connection) -> dict[str, Amount]:
+            found = db.execute("SELECT key, used, held FROM usage WHERE contract = ?", (contract,))
+            totals = {key: (used, held) for key, used, held in found}
+            return limits.counted(totals, SqliteBook(db).lapsed(contract, now) if now else ())
+
+        return await self._read(query)
+
+    async def open_reservations(self, contract: str) -> tuple[Reservation, ...]:
+        """See `Ledger.open_reservations`."""
+        return await self._read(lambda db: tuple(entry.reservation for entry in SqliteBook(db).open(contract)))
+
+    async def tree_size(self) -> int:
+        """See `Ledger.tree_size`."""
+        return await self._read(_tree_size)
+
+    async def root(self, size: int | None = None) -> bytes:
+        """See `Ledger.root`."""
+        return await self._read(lambda db: root_at(_size(db, size), node_source(db)))
+
+    async def leaf(self, index: int) -> bytes | None:
+        """See `Ledger.leaf`."""
+
+        def query(db: sqlite3.Connection) -> bytes | None:
+            found = db.execute("SELECT data FROM leaf WHERE id = ?", (index,)).fetchone()
+            return found[0] if found else None
+
+        return await self._read(query)
+
+    async def index_of(self, leaf_hash: bytes) -> int | None:
+        """See `Ledger.index_of`."""
+
+        def query(db: sqlite3.Connection) -> int | None:
+            found = db.execute("SELECT id FROM leaf WHERE hash = ?", (leaf_hash,)).fetchone()
+            return found[0] if found else None
+
+        return await self._read(query)
+
+    async def inclusion(self, index: int, size: int | None = None) -> InclusionProof:
+        """See `Ledger.inclusion`."""
+
+        def query(db: sqlite3.Connection) -> InclusionProof:
+            total, node = _size(db, size), node_source(db)
+            path = inclusion_path(index, total, node)
+            return InclusionProof.of(node(0, index), index, total, path)
+
+        return await self._read(query)
+
+    async def checkpoint(self) -> str | None:
+        """See `Ledger.checkpoint`."""
+        return await self._read(lambda db: db.execute("SELECT checkpoint FROM tree").fetchone()[0])
+
+    async def check(self) -> CheckReport:
+        """See `Ledger.check`."""
+        head = HeadFile(self._path.with_name(self._path.name + ".head"))
+        report = await self._read(lambda db: check_database(db, head.read()))
+        if report.defects and self._writer is not None:
+            first = report.defects[0]
+            self._writer.damage = LedgerError(first.code, f"{first.where}: {first.detail}")
+        return report
+
+    async def close(self) -> None:
+        """See `Ledger.close`."""
+        if self._closed:
+            return
+        self._closed = True
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._pool, self._drop_reader)
+        self._pool.shutdown(wait=False)
+        if self._writer is not None:
+            self._writer.stop()
+            await self._writer.stopped
+
+
+def _summary(data: bytes) -> Summary:
+    try:
+        return msgspec.json.decode(data, type=Summary)
+    except msgspec.MsgspecError as exc:
+        raise LedgerError("store_corrupt", "the entry of an engagement cannot be read") from exc
+
+
+def _waiting(engagement: str, values: tuple[Any, ...]) -> Row:
+    *fields, digest = values
+    row = Row(engagement, *fields)
+    if row.digest != digest:
+        raise LedgerError(
+            "store_corrupt", f"the outbox of {engagement} names {digest}, which its journal does not hold"
+        )
+    return row
+
+
+def _intact(digest: Digest, raw: bytes) -> bytes:
+    if digest_bytes(raw) != digest:
+        raise LedgerError("store_corrupt", f"evidence {digest} was changed")
+    return raw
+
+
+def _tree_size(db: sqlite3.Connection) -> int:
+    return db.execute("SELECT size FROM tree").fetchone()[0]
+
+
+def _size(db: sqlite3.Connection, size: int | None) -> int:
+    total = _tree_size(db)
+    if size is None:
+        return total
+    if not 0 <= size <= total:
+        raise LogProofError("log_proof_invalid", f"the tree has {total} leaves, not {size}")
+    return size

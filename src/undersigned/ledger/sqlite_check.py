@@ -1,0 +1,159 @@
+"""Recompute everything that a SQLite ledger holds, and say what does not agree.
+
+What is chained or sealed is recomputed from the values themselves; what only repeats something is compared with it.
+SQLite's own check goes first: it finds damage in pages and indexes that no row shows.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from undersigned.encoding import digest_bytes
+from undersigned.errors import UndersignedError
+from undersigned.ledger import usage as limits
+from undersigned.ledger.base import CheckReport, Defect, Head, Row, Summary
+from undersigned.ledger.chain import content_defect, first_link, link
+from undersigned.ledger.sqlite_writer import engagement_seal, load_tree, read_entry, seal
+from undersigned.transparency import Frontier, leaf_hash
+
+__all__ = ["check_database"]
+
+
+def check_database(db: sqlite3.Connection, known: Head | None) -> CheckReport:
+    """Everything that is wrong with the database; `known` is the head kept beside it.
+
+    Source: protocol-spec/08-ledger.md, section 8.7
+    """
+    counts = {"rows": 0, "leaves": 0, "blobs": 0}
+    defects: list[Defect] = []
+    parts: tuple[tuple[str, Callable[[], Iterator[Defect]]], ...] = (
+        ("database", lambda: _pages(db)),
+        ("journal", lambda: _journal(db, counts)),
+        ("outbox and effects", lambda: _lists(db)),
+        ("evidence", lambda: _evidence(db, counts)),
+        ("limits", lambda: _limits(db)),
+        ("tree", lambda: _tree(db, counts, known)),
+    )
+    for name, part in parts:
+        try:
+            defects += part()
+        except (sqlite3.Error, UndersignedError, ValueError, TypeError, msgspec.MsgspecError) as exc:
+            # A part that cannot be read is a finding, and the others are still looked at.
+            code = exc.code if isinstance(exc, UndersignedError) else "store_corrupt"
+            defects.append(Defect(code, name, str(exc)))
+    return CheckReport(counts["rows"], counts["leaves"], counts["blobs"], tuple(defects))
+
+
+def _pages(db: sqlite3.Connection) -> Iterator[Defect]:
+    for (line,) in db.execute("PRAGMA integrity_check(20)"):
+        if line != "ok":
+            yield Defect("store_corrupt", "database", line)
+
+
+def _journal(db: sqlite3.Connection, counts: dict[str, int]) -> Iterator[Defect]:
+    last, rows = db.execute("SELECT ifnull(max(id), 0), count(*) FROM journal").fetchone()
+    if last != rows:
+        yield Defect("store_corrupt", "journal", f"{last - rows} of {last} rows are missing")
+    known: set[int] = set()
+    for id, name, own, peer, length, head, live, summary, mark in db.execute("SELECT * FROM engagement"):
+        known.add(id)
+        if engagement_seal(name, own, peer, length, head, live, summary) != mark:
+            yield Defect("store_corrupt", f"entry of {name}", "was changed")
+            continue
+        yield from _one_journal(db, (id, name, own, peer, length, head), summary, counts)
+    for (id,) in db.execute("SELECT DISTINCT engagement FROM journal"):
+        if id not in known:
+            yield Defect("store_corrupt", "journal", f"rows of engagement {id} have no entry")
+
+
+def _one_journal(
+    db: sqlite3.Connection, entry: tuple[int, str, int, int, int, bytes], summary: bytes, counts: dict[str, int]
+) -> Iterator[Defect]:
+    id, name, own, peer, length, head = entry
+    other = msgspec.json.decode(summary, type=Summary).peer
+    at, place, moves = first_link(name), 0, [0, 0]
+    found = db.execute(
+        "SELECT place, kind, at, sender, sequence, type, digest, raw, link"
+        " FROM journal WHERE engagement = ? ORDER BY place",
+        (id,),
+    )
+    for *values, stored in found:
+        row = Row(name, *values)
+        place += 1
+        counts["rows"] += 1
+        at = link(at, row)
+        if row.place != place or at != stored:
+            yield Defect("store_corrupt", f"journal of {name}, place {place}", "does not follow the row before")
+            return
+        if row.sequence is not None:
+            moves[row.sender == other] += 1
+        defect = content_defect(row)
+        if defect is not None:
+            yield defect
+    if (place, at) != (length, head):
+        yield Defect("store_corrupt", f"journal of {name}", f"ends at place {place}; {length} were recorded")
+    elif moves != [own, peer]:
+        yield Defect("store_corrupt", f"journal of {name}", f"holds {moves} moves; {[own, peer]} were recorded")
+
+
+def _lists(db: sqlite3.Connection) -> Iterator[Defect]:
+    strays = db.execute(
+        "SELECT o.engagement, o.place FROM outbox o LEFT JOIN journal j ON j.engagement = o.engagement"
+        " AND j.place = o.place WHERE j.digest IS NOT o.digest OR j.kind IS NOT 'sent'"
+    )
+    for id, place in strays:
+        yield Defect("store_corrupt", "outbox", f"place {place} of engagement {id} is no row that was sent")
+    for id, key, mark in db.execute("SELECT engagement, key, seal FROM effect"):
+        if seal(id, key) != mark:
+            yield Defect("store_corrupt", "effects", f"{key} was changed")
+
+
+def _evidence(db: sqlite3.Connection, counts: dict[str, int]) -> Iterator[Defect]:
+    for digest, raw in db.execute("SELECT digest, raw FROM blob"):
+        counts["blobs"] += 1
+        if digest_bytes(raw) != digest:
+            yield Defect("store_corrupt", f"evidence {digest}", "the bytes are of another digest")
+    named = db.execute("SELECT v.*, b.id FROM evidence v LEFT JOIN blob b ON b.digest = v.digest")
+    for _, id, digest, kind, name, mark, blob in named:
+        if seal(id, digest, kind, name) != mark or blob is None:
+            yield Defect("store_corrupt", f"evidence {digest}", "its entry was changed, or its bytes are gone")
+
+
+def _limits(db: sqlite3.Connection) -> Iterator[Defect]:
+    entries: list[limits.Entry] = []
+    rows: list[Any] = db.execute("SELECT id, contract, kind, state, until, body, seal FROM reservation").fetchall()
+    for row in rows:
+        entry = read_entry(row)
+        if (entry.reservation.id, entry.state) != (row[0], row[3]):
+            yield Defect("store_corrupt", f"reservation {row[0]}", "its columns and its body differ")
+        entries.append(entry)
+    expected = limits.recounted(entries)
+    stored = {(contract, key): (used, held) for contract, key, used, held in db.execute("SELECT * FROM usage")}
+    for place in expected.keys() | stored.keys():
+        if expected.get(place, ("0", "0")) != stored.get(place, ("0", "0")):
+            yield Defect("store_corrupt", f"limit {place[1]} of {place[0]}", "is not the sum of its reservations")
+
+
+def _tree(db: sqlite3.Connection, counts: dict[str, int], known: Head | None) -> Iterator[Defect]:
+    again = Frontier()
+    nodes: dict[tuple[int, int], bytes] = {
+        (level, place): value for level, place, value in db.execute("SELECT level, place, hash FROM node")
+    }
+    for id, value, data in db.execute("SELECT id, hash, data FROM leaf ORDER BY id"):
+        counts["leaves"] += 1
+        if id != again.size or leaf_hash(data) != value:
+            yield Defect("store_corrupt", f"leaf {id}", "was changed, or one before it is missing")
+            return
+        for level, place, node in again.append(value):
+            if level and nodes.pop((level, place), None) != node:
+                yield Defect("store_corrupt", f"node {place} of level {level}", "does not follow from its leaves")
+    if nodes:
+        yield Defect("ledger_diverged", "tree", f"{len(nodes)} nodes have no leaves")
+    root = db.execute("SELECT root FROM tree").fetchone()[0]
+    if again.root != root:
+        yield Defect("ledger_diverged", "tree", f"its {again.size} leaves do not lead to the root recorded")
+    load_tree(db, known)

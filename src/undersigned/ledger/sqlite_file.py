@@ -1,0 +1,236 @@
+"""The files of a SQLite ledger: connection, schema version, lock, room kept back, and the head beside the database.
+
+ledger.db         the database, with SQLite's own -wal and -shm
+ledger.db.lock    held by the one process that writes; names it
+ledger.db.spare   room that refusals and endings may use when the disk is full
+ledger.db.head    size and root of the tree, so that a shortened or deleted database is noticed
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import sqlite3
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from undersigned.errors import LedgerConflict, LedgerError, LedgerUnavailable
+from undersigned.ledger.base import Head
+from undersigned.transparency import EMPTY_ROOT
+
+__all__ = ["HeadFile", "Lock", "Spare", "connect", "disk_trouble", "prepare", "translated"]
+
+APPLICATION_ID: Final = 0x48697265  # "Hire"
+VERSION: Final = 1
+SPARE_BYTES: Final = 1 << 20
+BUSY_MILLISECONDS: Final = 5000
+
+
+def connect(path: Path, *, writing: bool) -> sqlite3.Connection:
+    """A connection in autocommit mode; the writing one is durable at each COMMIT, the other cannot write.
+
+    Raises:
+        LedgerUnavailable: It cannot be opened, or SQLite did not take WAL or synchronous=FULL.
+    """
+    if writing:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # SQLite gives its other files the mode of this one.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    uri = f"file:{quote(str(path))}?mode=rw"
+    db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_MILLISECONDS / 1000)
+    try:
+        if writing:
+            _require(db, "journal_mode", "wal", "wal")
+            _require(db, "synchronous", "FULL", 2)
+            db.execute("PRAGMA wal_autocheckpoint = 2000")
+        else:
+            _require(db, "query_only", "1", 1)
+        db.execute("PRAGMA cache_size = -16000")
+        db.execute("PRAGMA temp_store = MEMORY")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _require(db: sqlite3.Connection, name: str, value: str, wanted: object) -> None:
+    # SQLite answers with what is in force, which need not be what was asked for.
+    db.execute(f"PRAGMA {name} = {value}")
+    found = db.execute(f"PRAGMA {name}").fetchone()
+    if found is None or found[0] != wanted:
+        raise LedgerUnavailable("store_unavailable", f"SQLite keeps {name} at {found and found[0]!r}, not {value}")
+
+
+def prepare(db: sqlite3.Connection, *, writing: bool) -> None:
+    """The database has this release's schema, created if the file is new.
+
+    Raises:
+        LedgerError: `store_version`: of another program, a newer release, or an older one that is opened for reading.
+    """
+    application = db.execute("PRAGMA application_id").fetchone()[0]
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if (application, version) == (APPLICATION_ID, VERSION):
+        return
+    empty = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
+    if application != APPLICATION_ID and not (empty and application == 0 and version == 0):
+        raise LedgerError("store_version", f"the file is no ledger: its application id is {application:#x}")
+    if version > VERSION or not writing:
+        raise LedgerError("store_version", f"the ledger is of schema version {version}, this release reads {VERSION}")
+    for number in range(version + 1, VERSION + 1):
+        script = files("undersigned.ledger.schema").joinpath(f"sqlite_{number:04d}.sql").read_text("utf-8")
+        # The version changes with the tables: killed in between, the file is as before.
+        db.executescript(
+            f"BEGIN EXCLUSIVE;\n{script}\nPRAGMA application_id = {APPLICATION_ID};\n"
+            f"PRAGMA user_version = {number};\nCOMMIT;"
+        )
+    with_tree = db.execute("SELECT count(*) FROM tree").fetchone()[0]
+    if not with_tree:
+        db.execute("INSERT INTO tree VALUES (1, 0, ?, 0, ?, NULL)", (EMPTY_ROOT, EMPTY_ROOT))
+
+
+_UNAVAILABLE: Final = frozenset(
+    {
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
+_UNIQUE: Final = frozenset(
+    {sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_ROWID}
+)
+
+
+def disk_trouble(exc: BaseException) -> bool:
+    """Whether the disk or the file is to blame, and not what was asked to be written."""
+    primary = getattr(exc, "sqlite_errorcode", 0) & 0xFF
+    return isinstance(exc, OSError) or primary in _UNAVAILABLE | {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+    }
+
+
+def translated(exc: BaseException) -> LedgerError:
+    """The error of our tree for one of SQLite's or of the operating system."""
+    code = getattr(exc, "sqlite_errorcode", 0)
+    primary = code & 0xFF
+    name = getattr(exc, "sqlite_errorname", type(exc).__name__)
+    if primary == sqlite3.SQLITE_FULL:
+        return LedgerUnavailable("store_full", f"no room for the ledger: {exc}")
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return LedgerError("store_corrupt", f"the ledger's file is damaged ({name}): {exc}")
+    if code in _UNIQUE:
+        return LedgerConflict("store_conflict", f"another row has this key already: {exc}")
+    if primary in _UNAVAILABLE or isinstance(exc, OSError):
+        return LedgerUnavailable("store_unavailable", f"the ledger cannot be read or written ({name}): {exc}")
+    return LedgerError("internal", f"SQLite refused a statement ({name}): {exc}")
+
+
+class Lock:
+    """Held by the one process that may write, let go by the system when the process ends.
+
+    Raises:
+        LedgerUnavailable: Another process holds it; `detail["pid"]` is its number, if it could be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _lock(self._file)
+        except OSError as exc:
+            holder = os.read(self._file, 32).decode("ascii", "replace").strip()
+            os.close(self._file)
+            who = f"process {holder}" if holder else "another process"
+            raise LedgerUnavailable("store_unavailable", f"{who} writes this ledger: {path}", pid=holder) from exc
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let others write."""
+        if self._file >= 0:
+            os.ftruncate(self._file, 0)
+            os.close(self._file)
+            self._file = -1
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: int) -> None:
+        # Beyond the text, which others must be able to read.
+        os.lseek(file, 1 << 20, os.SEEK_SET)
+        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        os.lseek(file, 0, os.SEEK_SET)
+else:
+    import fcntl
+
+    def _lock(file: int) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class Spare:
+    """A file that takes room on the disk, to be deleted when the disk is full and something must still be written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def hold(self) -> bool:
+        """Whether the room is held, taking it if need be."""
+        try:
+            if self._path.stat().st_size == SPARE_BYTES:
+                return True
+        except OSError:
+            pass
+        try:
+            with open(self._path, "wb") as file:
+                # Bytes, not a hole: a hole takes no room.
+                file.write(os.urandom(4096) * (SPARE_BYTES // 4096))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            self.give_up()
+            return False
+        return True
+
+    def give_up(self) -> None:
+        """Give the room back to the disk."""
+        self._path.unlink(missing_ok=True)
+
+
+class HeadFile:
+    """Size and root of the tree, kept beside the database and written after it.
+
+    It is not synced: after a power cut it may be old or empty, which says nothing. It never runs ahead of the
+    database, unless the database lost something.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> Head | None:
+        """The head, or None if there is none or it is unreadable."""
+        try:
+            size, root, end = self._path.read_text("ascii").split("\n")
+            head = Head(int(size), base64.b64decode(root, validate=True))
+        except (OSError, ValueError, binascii.Error):
+            return None
+        return head if end == "" and head.size >= 0 and len(head.root) == 32 else None
+
+    def write(self, head: Head) -> None:
+        """Replace the head; that it cannot be written is no reason to refuse a commit that is durable."""
+        new = self._path.with_name(self._path.name + ".new")
+        try:
+            new.write_text(f"{head.size}\n{base64.b64encode(head.root).decode()}\n", "ascii")
+            new.replace(self._path)
+        except OSError:
+            pass

@@ -1,0 +1,618 @@
+"""The thread that writes a SQLite ledger: one at a time, and all that queued up during a sync with the next one.
+
+Nobody waits for a timer. While a transaction is being synced, further writes queue up; they make the next group, so a
+slow disk makes larger groups and a quiet ledger has groups of one. Each answer goes back after its group's COMMIT, one
+wake-up of the event loop for the whole group.
+
+The thread is the only writer (the lock sees to it), so heads of engagements and the right edge of the tree are kept
+in memory and checked there. What a group changes in them is staged and adopted after COMMIT. Uniqueness is checked by
+the database's own keys: if they refuse a group, each of its writes is tried by itself, and only the one at fault fails.
+
+After a sync error nothing that SQLite or the system has cached can be believed. The handle is thrown away, the file
+is opened and read again, and a checkpoint rewrites what the write-ahead log holds before anything is acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from undersigned.encoding import Amount, Instant
+from undersigned.errors import LedgerConflict, LedgerError, LedgerUnavailable, UndersignedError
+from undersigned.ledger import usage as limits
+from undersigned.ledger.base import Commit, Committed, Counters, Head, Reservation, Settlement
+from undersigned.ledger.chain import check_commit, first_link, link
+from undersigned.ledger.sqlite_file import HeadFile, Lock, Spare, connect, disk_trouble, prepare, translated
+from undersigned.transparency import Frontier, leaf_hash, root_at
+
+__all__ = ["Release", "SignedHead", "SqliteBook", "Writer", "engagement_seal", "node_source", "seal"]
+
+MAX_GROUP: Final = 256
+MAX_HEADS: Final = 65_536
+PROBE_SECONDS: Final = 1.0
+
+
+class Release(msgspec.Struct, frozen=True):
+    """Asks for a reservation to be released."""
+
+    id: str
+
+
+class SignedHead(msgspec.Struct, frozen=True):
+    """Asks for a signed checkpoint to be kept."""
+
+    head: Head
+    note: str
+
+
+Write: TypeAlias = Commit | Reservation | Settlement | Release | SignedHead
+Item: TypeAlias = tuple[Write, "asyncio.Future[Any]"]
+Outcome: TypeAlias = Committed | UndersignedError | None
+
+
+class EngagementHead(msgspec.Struct):
+    """Where an engagement's journal ends."""
+
+    id: int
+    own: int
+    peer: int
+    length: int
+    link: bytes
+    new: bool = False
+
+
+class Stage:
+    """What one group is about to change: rows to be written, and what memory will hold once they are."""
+
+    __slots__ = (
+        "blobs",
+        "effects",
+        "engagements",
+        "evidence",
+        "frontier",
+        "heads",
+        "leaf_index",
+        "leaves",
+        "nodes",
+        "outbox",
+        "receipted",
+        "rows",
+    )
+
+    def __init__(self) -> None:
+        self.heads: dict[str, EngagementHead] = {}
+        self.engagements: dict[str, tuple[Any, ...]] = {}
+        self.rows: list[tuple[Any, ...]] = []
+        self.outbox: list[tuple[int, int, str]] = []
+        self.receipted: list[tuple[int, str]] = []
+        self.effects: list[tuple[int, str, bytes]] = []
+        self.blobs: list[tuple[str, bytes]] = []
+        self.evidence: list[tuple[int, str, str, str, bytes]] = []
+        self.frontier: Frontier | None = None
+        self.leaf_index: dict[bytes, int] = {}
+        self.leaves: list[tuple[int, bytes, bytes]] = []
+        self.nodes: dict[tuple[int, int], bytes] = {}
+
+
+class Writer(threading.Thread):
+    """Owns the writing connection. `start` it, await `opened`, `submit` writes, `stop` it."""
+
+    def __init__(self, path: Path, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(name="undersigned-ledger", daemon=True)
+        self.counters = Counters()
+        self.opened: asyncio.Future[None] = loop.create_future()
+        self.stopped: asyncio.Future[None] = loop.create_future()
+        self.trouble: UndersignedError | None = None
+        """Why the last attempt to write failed; None while all is well."""
+        self.damage: LedgerError | None = None
+        """Why this ledger is not written any more."""
+        self._loop = loop
+        self._path = path
+        self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
+        self._db: sqlite3.Connection | None = None
+        self._heads: dict[str, EngagementHead] = {}
+        self._next_engagement = 1
+        self._frontier = Frontier()
+        self._spare = Spare(path.with_name(path.name + ".spare"))
+        self._head_file = HeadFile(path.with_name(path.name + ".head"))
+
+    def submit(self, write: Write) -> asyncio.Future[Any]:
+        """Queue a write; the future is done once it is durable or refused."""
+        future = self._loop.create_future()
+        self._queue.put((write, future))
+        return future
+
+    def stop(self) -> None:
+        """Write what is queued, then end."""
+        self._queue.put(None)
+
+    # the thread
+
+    def run(self) -> None:
+        """Open the ledger, then write groups until told to stop."""
+        lock = None
+        try:
+            lock = Lock(self._path.with_name(self._path.name + ".lock"))
+            self._open()
+        except Exception as exc:
+            if lock is not None:
+                lock.release()
+            error = exc if isinstance(exc, UndersignedError) else translated(exc)
+            self._post(lambda: self.opened.set_exception(error))
+            return
+        self._post(lambda: self.opened.set_result(None))
+        going = True
+        while going:
+            group, going = self._take()
+            if group:
+                self._answer(group, self._write([write for write, _ in group]))
+            elif going:
+                self._probe()
+        self._drop()
+        lock.release()
+        self._post(lambda: self.stopped.set_result(None))
+
+    def _take(self) -> tuple[list[Item], bool]:
+        """The next group, and whether to go on. While something is wrong an empty group comes every second."""
+        group: list[Item] = []
+        try:
+            item = self._queue.get(timeout=PROBE_SECONDS if self.trouble and not self.damage else None)
+            while item is not None:
+                group.append(item)
+                if len(group) == MAX_GROUP:
+                    return group, True
+                item = self._queue.get_nowait()
+        except queue.Empty:
+            return group, True
+        return group, False
+
+    def _answer(self, group: Sequence[Item], outcomes: Sequence[Outcome]) -> None:
+        def resolve() -> None:
+            for (_, future), outcome in zip(group, outcomes, strict=True):
+                if future.done():
+                    continue
+                if isinstance(outcome, UndersignedError):
+                    future.set_exception(outcome)
+                else:
+                    future.set_result(outcome)
+
+        self._post(resolve)
+
+    def _post(self, callback: Callable[[], None]) -> None:
+        # The loop may be gone before its ledger; what was written is written.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(callback)
+
+    # opening, and opening again
+
+    def _open(self) -> None:
+        db = connect(self._path, writing=True)
+        try:
+            prepare(db, writing=True)
+            # Whatever the log holds is written to the database and synced, or opening fails.
+            busy = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            if busy:
+                raise LedgerUnavailable("store_unavailable", f"another connection keeps {self._path} busy")
+            self._heads = {}
+            self._next_engagement = 1 + db.execute("SELECT ifnull(max(id), 0) FROM engagement").fetchone()[0]
+            self._frontier = load_tree(db, self._head_file.read())
+        except BaseException:
+            db.close()
+            raise
+        self._db = db
+        self._spare.hold()
+
+    def _ensure_open(self) -> sqlite3.Connection:
+        if self._db is None:
+            self._open()
+        assert self._db is not None  # noqa: S101  (_open sets it or raises)
+        return self._db
+
+    def _drop(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            with suppress(sqlite3.Error):
+                db.close()
+
+    def _probe(self) -> None:
+        """Nobody writes, and something was wrong: see whether it still is."""
+        if self.damage is None:
+            try:
+                db = self._ensure_open()
+                db.execute("UPDATE tree SET size = size")
+                self.trouble = None if self._spare.hold() else self.trouble
+            except (sqlite3.Error, OSError, UndersignedError) as exc:
+                self._failed(exc)
+
+    def _failed(self, exc: BaseException) -> UndersignedError:
+        """Take note that the disk refused; returns the error for everybody whose write was lost."""
+        error = exc if isinstance(exc, UndersignedError) else translated(exc)
+        self.trouble = error
+        self.counters.failures += 1
+        if error.code in ("store_corrupt", "ledger_diverged") and isinstance(error, LedgerError):
+            self.damage = error
+        if error.code == "store_full" and self._db is not None:
+            # Room was missing before the sync: nothing was written and the handle is sound.
+            try:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                return error
+            except sqlite3.Error:
+                pass
+        self._drop()
+        return error
+
+    # writing
+
+    def _write(self, writes: Sequence[Write]) -> list[Outcome]:
+        if self.damage is not None:
+            return [self.damage] * len(writes)
+        # With the spare room given up, only what is urgent may use the disk, until the room is held again.
+        if self.trouble is not None and not self._spare.hold():
+            return self._write_urgent(writes, self.trouble)
+        outcomes, error = self._attempt(writes)
+        if error is None:
+            self.trouble = None
+        elif error.code == "store_full":
+            self._spare.give_up()
+            return self._write_urgent(writes, error)
+        return outcomes
+
+    def _write_urgent(self, writes: Sequence[Write], error: UndersignedError) -> list[Outcome]:
+        outcomes: list[Outcome] = [error] * len(writes)
+        urgent = [at for at, write in enumerate(writes) if isinstance(write, Commit) and write.urgent]
+        if urgent:
+            written, _ = self._attempt([writes[at] for at in urgent])
+            for at, outcome in zip(urgent, written, strict=True):
+                outcomes[at] = outcome
+        return outcomes
+
+    def _attempt(self, writes: Sequence[Write]) -> tuple[list[Outcome], UndersignedError | None]:
+        """Outcomes of all `writes`, and what was wrong with the disk, if anything."""
+        try:
+            db = self._ensure_open()
+            try:
+                return self._together(db, writes), None
+            except Exception as exc:
+                if disk_trouble(exc):
+                    raise
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                if len(writes) == 1:
+                    return [self._refusal(exc)], None
+            # A key or a value was refused. Who is at fault shows when each is alone; the others are written.
+            outcomes: list[Outcome] = []
+            for write in writes:
+                made, error = self._attempt([write])
+                outcomes += made
+                if error is not None:
+                    return [*outcomes, *[error] * (len(writes) - len(outcomes))], error
+            return outcomes, None
+        except (sqlite3.Error, OSError, UndersignedError) as exc:
+            error = self._failed(exc)
+            return [error] * len(writes), error
+
+    def _refusal(self, exc: Exception) -> UndersignedError:
+        if not isinstance(exc, sqlite3.Error):
+            return LedgerError("internal", f"not something a ledger can write: {exc!r}")
+        error = translated(exc)
+        if isinstance(error, LedgerConflict):
+            self.counters.conflicts += 1
+        return error
+
+    def _together(self, db: sqlite3.Connection, writes: Sequence[Write]) -> list[Outcome]:
+        """All `writes` in one transaction; a refusal known before anything is written takes only its own place."""
+        stage = Stage()
+        outcomes: list[Outcome] = []
+        before = db.total_changes
+        db.execute("BEGIN IMMEDIATE")
+        for write in writes:
+            try:
+                outcomes.append(self._apply(db, stage, write))
+            except UndersignedError as exc:
+                outcomes.append(exc)
+                if exc.code == "store_corrupt" and isinstance(exc, LedgerError):
+                    self.damage = exc
+        self._flush(db, stage)
+        db.execute("COMMIT")
+        self._adopt(stage)
+        self.counters.groups += db.total_changes > before
+        for write, outcome in zip(writes, outcomes, strict=True):
+            if isinstance(outcome, LedgerConflict):
+                self.counters.conflicts += 1
+            elif isinstance(write, Commit) and isinstance(outcome, Committed):
+                self.counters.commits += 1
+        return outcomes
+
+    def _apply(self, db: sqlite3.Connection, stage: Stage, write: Write) -> Outcome:
+        if isinstance(write, Commit):
+            return self._apply_commit(db, stage, write)
+        if isinstance(write, SignedHead):
+            self._keep_checkpoint(db, stage, write)
+            return None
+        book = SqliteBook(db)
+        if isinstance(write, Reservation):
+            _undoing(db, lambda: limits.reserve(book, write))
+        elif isinstance(write, Settlement):
+            _undoing(db, lambda: limits.settle(book, write))
+        else:
+            _undoing(db, lambda: limits.release(book, write.id))
+        return None
+
+    def _apply_commit(self, db: sqlite3.Connection, stage: Stage, commit: Commit) -> Committed:
+        name = commit.engagement
+        head = stage.heads.get(name) or self._heads.get(name) or self._stored_head(db, name)
+        if head is None:
+            check_commit(commit, 0, 0, None)
+            # Within a group, ids are counted up from what is stored.
+            new_id = self._next_engagement + sum(other.new for other in stage.heads.values())
+            head = EngagementHead(new_id, 0, 0, 0, first_link(name), True)
+        else:
+            check_commit(commit, head.own, head.peer, head.length)
+        if commit.reserve or commit.settle or commit.release:
+            _undoing(db, lambda: _apply_limits(SqliteBook(db), commit))
+        # From here on nothing is refused but by the database's keys.
+        id, at, places = head.id, head.link, {}
+        for row in commit.rows:
+            at = link(at, row)
+            stage.rows.append(
+                (id, row.place, row.kind, row.at, row.sender, row.sequence, row.type, row.digest, row.raw, at)
+            )
+            places[row.digest] = row.place
+        own, peer = commit.position
+        length = head.length + len(commit.rows)
+        stage.heads[name] = EngagementHead(id, own, peer, length, at, head.new)
+        summary, live = msgspec.json.encode(commit.summary), int(commit.summary.live)
+        mark = engagement_seal(name, own, peer, length, at, live, summary)
+        stage.engagements[name] = (own, peer, length, at, live, summary, mark, id)
+        if commit.outbox:
+            stage.outbox += [(id, places[digest], digest) for digest in commit.outbox]
+        if commit.receipted:
+            stage.receipted += [(id, digest) for digest in commit.receipted]
+        if commit.effects:
+            stage.effects += [(id, key, seal(id, key)) for key in commit.effects]
+        for blob in commit.evidence:
+            stage.blobs.append((blob.digest, blob.raw))
+            stage.evidence.append((id, blob.digest, blob.kind, blob.name, seal(id, blob.digest, blob.kind, blob.name)))
+        leaves = tuple(self._append(db, stage, leaf) for leaf in commit.leaves)
+        frontier = stage.frontier or self._frontier
+        return Committed(leaves, Head(frontier.size, frontier.root))
+
+    def _stored_head(self, db: sqlite3.Connection, name: str) -> EngagementHead | None:
+        found = db.execute(
+            "SELECT id, own, peer, length, head, live, summary, seal FROM engagement WHERE name = ?", (name,)
+        ).fetchone()
+        if found is None:
+            return None
+        id, own, peer, length, at, live, summary, mark = found
+        if engagement_seal(name, own, peer, length, at, live, summary) != mark:
+            raise LedgerError("store_corrupt", f"the entry of {name} was changed")
+        return EngagementHead(id, own, peer, length, at)
+
+    def _append(self, db: sqlite3.Connection, stage: Stage, data: bytes) -> int:
+        value = leaf_hash(data)
+        known = stage.leaf_index.get(value)
+        if known is None:
+            found = db.execute("SELECT id FROM leaf WHERE hash = ?", (value,)).fetchone()
+            known = found[0] if found else None
+        if known is not None:
+            return known
+        if stage.frontier is None:
+            stage.frontier = self._frontier.copy()
+        index = stage.leaf_index[value] = stage.frontier.size
+        stage.leaves.append((index, value, data))
+        stage.nodes.update(((level, at), node) for level, at, node in stage.frontier.append(value))
+        return index
+
+    def _keep_checkpoint(self, db: sqlite3.Connection, stage: Stage, signed: SignedHead) -> None:
+        stored = node_source(db)
+
+        def node(level: int, place: int) -> bytes:
+            return stage.nodes.get((level, place)) or stored(level, place)
+
+        head = signed.head
+        size = (stage.frontier or self._frontier).size
+        if not 0 <= head.size <= size or root_at(head.size, node) != head.root:
+            raise LedgerError("ledger_diverged", f"the tree never had this root at {head.size} leaves")
+        db.execute(
+            "UPDATE tree SET checkpoint_size = ?1, checkpoint_root = ?2, checkpoint = ?3"
+            " WHERE checkpoint IS NULL OR checkpoint_size < ?1",
+            (head.size, head.root, signed.note),
+        )
+
+    def _flush(self, db: sqlite3.Connection, stage: Stage) -> None:
+        new: list[tuple[Any, ...]] = []
+        old: list[tuple[Any, ...]] = []
+        for name, values in stage.engagements.items():
+            if stage.heads[name].new:
+                new.append((*values, name))
+            else:
+                old.append(values)
+        for sql, values in (
+            (_NEW_ENGAGEMENT, new),
+            (_OLD_ENGAGEMENT, old),
+            (_ROW, stage.rows),
+            (_OUTBOX, stage.outbox),
+            (_RECEIPTED, stage.receipted),
+            (_EFFECT, stage.effects),
+            (_BLOB, stage.blobs),
+            (_EVIDENCE, stage.evidence),
+            (_LEAF, stage.leaves),
+        ):
+            if values:
+                db.executemany(sql, values)
+        if stage.frontier is not None:
+            inner = [(level, place, node) for (level, place), node in stage.nodes.items() if level]
+            db.executemany("INSERT INTO node VALUES (?, ?, ?)", inner)
+            db.execute("UPDATE tree SET size = ?, root = ?", (stage.frontier.size, stage.frontier.root))
+
+    def _adopt(self, stage: Stage) -> None:
+        if len(self._heads) > MAX_HEADS:
+            self._heads.clear()
+        for head in stage.heads.values():
+            if head.new:
+                head.new = False
+                self._next_engagement += 1
+        self._heads.update(stage.heads)
+        if stage.frontier is not None:
+            self._frontier = stage.frontier
+            self._head_file.write(Head(stage.frontier.size, stage.frontier.root))
+
+
+_NEW_ENGAGEMENT: Final = (
+    "INSERT INTO engagement (own, peer, length, head, live, summary, seal, id, name) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_OLD_ENGAGEMENT: Final = (
+    "UPDATE engagement SET own = ?, peer = ?, length = ?, head = ?, live = ?, summary = ?, seal = ? WHERE id = ?"
+)
+_ROW: Final = (
+    "INSERT INTO journal (engagement, place, kind, at, sender, sequence, type, digest, raw, link)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_OUTBOX: Final = "INSERT INTO outbox VALUES (?, ?, ?)"
+_RECEIPTED: Final = "DELETE FROM outbox WHERE engagement = ? AND digest = ?"
+_EFFECT: Final = "INSERT INTO effect VALUES (?, ?, ?)"
+_BLOB: Final = "INSERT OR IGNORE INTO blob (digest, raw) VALUES (?, ?)"
+_EVIDENCE: Final = "INSERT OR IGNORE INTO evidence (engagement, digest, kind, name, seal) VALUES (?, ?, ?, ?, ?)"
+_LEAF: Final = "INSERT INTO leaf VALUES (?, ?, ?)"
+
+
+def seal(*values: object) -> bytes:
+    """SHA-256 over a row's values, so that a changed bit in it shows."""
+    return sha256(msgspec.json.encode(values)).digest()
+
+
+def engagement_seal(name: str, own: int, peer: int, length: int, head: bytes, live: int, summary: bytes) -> bytes:
+    """The same for the row of an engagement."""
+    return sha256(msgspec.json.encode((name, own, peer, length, live)) + head + summary).digest()
+
+
+def node_source(db: sqlite3.Connection) -> Callable[[int, int], bytes]:
+    """Complete nodes of the stored tree."""
+
+    def node(level: int, place: int) -> bytes:
+        if level:
+            found = db.execute("SELECT hash FROM node WHERE level = ? AND place = ?", (level, place)).fetchone()
+        else:
+            found = db.execute("SELECT hash FROM leaf WHERE id = ?", (place,)).fetchone()
+        if found is None:
+            raise LedgerError("store_corrupt", f"the tree misses node {place} of level {level}")
+        return found[0]
+
+    return node
+
+
+def load_tree(db: sqlite3.Connection, known: Head | None) -> Frontier:
+    """The stored tree's right edge, once it agrees with the heads kept inside and beside the database.
+
+    Raises:
+        LedgerError: `store_corrupt`: it does not lead to its own root; `ledger_diverged`: it is shorter than, or
+            another than, the signed checkpoint or the head beside it says.
+    """
+    size, root, signed_size, signed_root = db.execute(
+        "SELECT size, root, checkpoint_size, checkpoint_root FROM tree"
+    ).fetchone()
+    leaves = db.execute("SELECT ifnull(max(id), -1) + 1 FROM leaf").fetchone()[0]
+    node = node_source(db)
+    if leaves != size:
+        raise LedgerError("ledger_diverged", f"the tree has {leaves} leaves; {size} were recorded")
+    frontier = Frontier.load(size, node) if size else Frontier()
+    if frontier.root != root:
+        raise LedgerError("store_corrupt", f"the tree of {size} leaves does not lead to its root")
+    for what, head in (("signed checkpoint", Head(signed_size, signed_root)), ("head file", known)):
+        if head is None:
+            continue
+        if head.size > size or root_at(head.size, node) != head.root:
+            raise LedgerError(
+                "ledger_diverged",
+                f"the {what} says {head.size} leaves, the database holds {size} or others: it was cut, replaced or"
+                " restored from an older copy. Nothing is written until the operator decides",
+            )
+    return frontier
+
+
+class SqliteBook:
+    """Limits in tables; see `undersigned.ledger.usage.Book`."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def find(self, id: str) -> limits.Entry | None:
+        """See `Book.find`."""
+        found = self._db.execute(f"{_RESERVATION} WHERE id = ?", (id,)).fetchone()
+        return None if found is None else read_entry(found)
+
+    def put(self, entry: limits.Entry) -> None:
+        """See `Book.put`."""
+        item, body = entry.reservation, msgspec.json.encode(entry)
+        values = (item.id, item.contract, item.kind, entry.state, item.until, body)
+        self._db.execute(
+            "INSERT INTO reservation VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE"
+            " SET state = excluded.state, body = excluded.body, seal = excluded.seal",
+            (*values, seal(*values)),
+        )
+
+    def total(self, contract: str, key: str) -> tuple[Amount, Amount]:
+        """See `Book.total`."""
+        found = self._db.execute("SELECT used, held FROM usage WHERE contract = ? AND key = ?", (contract, key))
+        return found.fetchone() or ("0", "0")
+
+    def set_total(self, contract: str, key: str, used: Amount, held: Amount) -> None:
+        """See `Book.set_total`."""
+        self._db.execute("INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?)", (contract, key, used, held))
+
+    def lapsed(self, contract: str, now: Instant) -> Sequence[limits.Entry]:
+        """See `Book.lapsed`."""
+        found = self._db.execute(
+            f"{_RESERVATION} WHERE state = 'open' AND contract = ? AND kind = 'capacity' AND until < ?", (contract, now)
+        )
+        return [read_entry(row) for row in found]
+
+    def open(self, contract: str) -> Sequence[limits.Entry]:
+        """Open entries of a contract, oldest first."""
+        found = self._db.execute(f"{_RESERVATION} WHERE state = 'open' AND contract = ? ORDER BY rowid", (contract,))
+        return [read_entry(row) for row in found]
+
+
+_RESERVATION: Final = "SELECT id, contract, kind, state, until, body, seal FROM reservation"
+
+
+def read_entry(row: Sequence[Any]) -> limits.Entry:
+    """The entry in a row of `reservation`.
+
+    Raises:
+        LedgerError: `store_corrupt`: the row was changed.
+    """
+    if seal(*row[:6]) != row[6]:
+        raise LedgerError("store_corrupt", f"reservation {row[0]} was changed")
+    return msgspec.json.decode(row[5], type=limits.Entry)
+
+
+def _apply_limits(book: SqliteBook, commit: Commit) -> None:
+    for reservation in commit.reserve:
+        limits.reserve(book, reservation)
+    for settlement in commit.settle:
+        limits.settle(book, settlement)
+    for id in commit.release:
+        limits.release(book, id)
+
+
+def _undoing(db: sqlite3.Connection, step: Callable[[], None]) -> None:
+    """Do `step`; if it is refused, what it wrote is taken back and the transaction goes on."""
+    db.execute("SAVEPOINT step")
+    try:
+        step()
+    except UndersignedError:
+        db.execute("ROLLBACK TO step")
+        db.execute("RELEASE step")
+        raise
+    db.execute("RELEASE step")
