@@ -5,12 +5,14 @@
     for effect in pending(engagement, now): ...
     wake_at(engagement)
 
-`machine` compiles and draws the tables; it is not imported from here, because it needs `transitions`.
+`machine` compiles and draws the tables; it needs `transitions`, and is imported when `draw` or `figures` is first used.
 
-Source: protocol-spec/03-negotiation.md and 04-contract-lifecycle.md
+Source: protocol-spec/05-negotiation.md and 07-contract.md
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from undersigned.protocol.deadlines import Wait, passed, waits
 from undersigned.protocol.effects import (
@@ -44,6 +46,9 @@ from undersigned.protocol.states import (
     Row,
 )
 from undersigned.protocol.strategy import Answer, Bounds, Concede, Moment, Strategy, bounded
+
+if TYPE_CHECKING:
+    from undersigned.protocol.machine import draw, figures
 
 __all__ = [
     "ENDED",
@@ -91,6 +96,8 @@ __all__ = [
     "basis",
     "begin",
     "bounded",
+    "draw",
+    "figures",
     "legal",
     "outcome",
     "owed",
@@ -100,3 +107,11 @@ __all__ = [
     "waits",
     "wake_at",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("draw", "figures"):
+        from undersigned.protocol import machine
+
+        return getattr(machine, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

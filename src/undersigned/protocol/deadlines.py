@@ -3,7 +3,7 @@
 No state changes by the clock alone (rule C8): a deadline gives one side a right, and by default its runtime the duty,
 to send a move. Every boundary is inclusive: at the instant itself nothing has passed.
 
-Source: protocol-spec/04-contract-lifecycle.md, section 4.3
+Source: protocol-spec/05-negotiation.md, section 5.6, and 07-contract.md, section 7.6
 """
 
 from __future__ import annotations

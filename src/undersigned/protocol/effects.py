@@ -24,7 +24,7 @@ that was given back, `Noted("freed", digest)` are optional: they let `pending` s
 One answer comes from an error and not from here: when `apply` refuses a received `Acceptance` with `terms_mismatch`,
 the refused move is not in the journal, and the shell sends `Withdraw` with that reason (rule N9).
 
-Source: protocol-spec/03-negotiation.md, section 3.4
+Source: protocol-spec/05-negotiation.md, section 5.6
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 It is kept small, because a peer may hold thousands: digests of the moves, what later moves are compared with, and the
 bytes of the live offer. Everything else is in the journal.
 
-Source: protocol-spec/03-negotiation.md, section 3.1
+Source: protocol-spec/04-envelope-and-digests.md, section 4.3
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from msgspec import Struct
 from undersigned.contract import Deadlines
 from undersigned.encoding import Did, Digest, EngagementId, Instant
 from undersigned.errors import LocalProtocolError
-from undersigned.messages import Offer, Tender, decode_message
+from undersigned.messages import Offer, Tender, recorded_message
 from undersigned.protocol.states import HIRER, IDLE, OTHER, PROVIDER, START, Role
 
 __all__ = [
@@ -82,7 +82,7 @@ class Offered(Struct, frozen=True, kw_only=True):
 
     def message(self) -> Offer:
         """The `Offer`, decoded again from its bytes, which were verified before they came here."""
-        return cast(Offer, decode_message(self.raw).message)
+        return cast(Offer, recorded_message(self.raw).message)
 
 
 class Ending(Struct, frozen=True, kw_only=True):

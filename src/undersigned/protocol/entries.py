@@ -4,7 +4,7 @@ There are three kinds: a message of ours, a message of the peer's, and a fact th
 clock when the line was written. Every deadline is judged by it, so that folding the journal again gives what it gave
 the first time.
 
-Source: protocol-spec/03-negotiation.md, section 3.1
+Source: protocol-spec/04-envelope-and-digests.md, section 4.3
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Received(Struct, frozen=True):
 
 
 class Noted(Struct, frozen=True):
-    """A fact this side noted; `FACTS` lists the names that the fold uses. Any other name is kept and changes nothing."""
+    """A fact this side noted. `FACTS` lists the names that the fold uses; any other is kept and changes nothing."""
 
     name: str
     value: str

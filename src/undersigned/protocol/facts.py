@@ -1,6 +1,6 @@
 """What a move that applies adds to the engagement besides its state. One function for each type that adds something.
 
-Source: protocol-spec/03-negotiation.md, section 3.2, and 04-contract-lifecycle.md, section 4.2
+Source: protocol-spec/05-negotiation.md, section 5.2, and 07-contract.md, section 7.5
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Each move goes through the same steps, ours as well as the peer's, so that we hold ourselves to what we hold the peer
 to: parties, chain, table, guard, facts. A move that is not taken raises, and the value from before still stands.
 
-Source: protocol-spec/03-negotiation.md, sections 3.1 to 3.3
+Source: protocol-spec/04-envelope-and-digests.md, section 4.3
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def apply(engagement: Engagement, entry: Entry) -> Engagement:
             `challenge_mismatch` `version_not_supported` `contract_expired` `schema_violation` `too_large`.
         LocalProtocolError: The same for a message of ours.
 
-    Source: protocol-spec/03-negotiation.md, section 3.1
+    Source: protocol-spec/04-envelope-and-digests.md, section 4.3
     """
     at = entry.at if engagement.last_at is None else max(entry.at, engagement.last_at)  # time never runs back
     if isinstance(entry, Noted):
@@ -254,9 +254,8 @@ def legal(engagement: Engagement, role: Role) -> tuple[str, ...]:
         for kind, may in (("Offer", not sealed), ("Bid", sealed)):
             if not (may and role == talks.opens):
                 found.pop(kind, None)
-    if state.startswith("offered-by-") and talks is not None:
-        if talks.offers >= talks.rounds or talks.tender is not None:
-            found.pop("Offer", None)
+    if state.startswith("offered-by-") and talks is not None and (talks.offers >= talks.rounds or talks.tender):
+        found.pop("Offer", None)
     if state == "closing" and contract is not None and role in contract.closed_by:
         found.pop("Closing", None)
     if state in ("working", "suspended", "cancelling"):
@@ -346,12 +345,15 @@ def _notice(engagement: Engagement, notice: Message, mine: bool, at: Instant) ->
         if seen >= len(engagement.sent):
             changes["before"] = None
     contract = engagement.contract
-    if isinstance(notice, Progress) and contract is not None and notice.contract == contract.digest:
-        if notice.role == PROVIDER and notice.number > contract.progress:
-            changes["contract"] = replace(
-                contract, progress=notice.number, heard_at=at, cursor=notice.cursor or contract.cursor
-            )
+    if isinstance(notice, Progress) and contract is not None and _is_news(notice, contract):
+        cursor = notice.cursor or contract.cursor
+        changes["contract"] = replace(contract, progress=notice.number, heard_at=at, cursor=cursor)
     return replace(engagement, **changes)
+
+
+def _is_news(notice: Progress, contract: Contract) -> bool:
+    of_this = notice.role == PROVIDER and notice.contract == contract.digest
+    return of_this and notice.number > contract.progress
 
 
 def _noted(engagement: Engagement, fact: Noted) -> Changes:

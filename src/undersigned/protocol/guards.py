@@ -4,7 +4,7 @@ A guard gets the engagement as it was, the move, and when it is judged; it retur
 that ask a clock ask ours only for what we judge: both sides must reach the same state, so a move that comes late is
 taken all the same and gives its receiver a right (rules C8 and N5).
 
-Source: protocol-spec/03-negotiation.md, section 3.3, and 04-contract-lifecycle.md, section 4.2
+Source: protocol-spec/05-negotiation.md, sections 5.3 to 5.5, and 07-contract.md, sections 7.5 to 7.7
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, cast
 
-from msgspec import ValidationError, convert
-
-from undersigned.contract import ContractDocument, document_id
-from undersigned.encoding import Digest, Instant, digest_of, parse_duration, shift
+from undersigned.contract import Place, Transcript, check_document
+from undersigned.encoding import Digest, Instant, digest_of, from_struct, parse_duration, shift
+from undersigned.errors import ContractError
 from undersigned.messages import (
     VERSIONS,
     Acceptance,
@@ -154,7 +153,7 @@ def opens_commitment(case: Case) -> None:
         raise Refused("wrong_state", "there is no bid to open")
     if case.engagement.role == HIRER and not tender.bids_close < case.at <= tender.reveal_by:
         raise Refused("offer_expired", f"bids open from {tender.bids_close} to {tender.reveal_by}; came at {case.at}")
-    terms = move.document.get("terms")
+    terms = from_struct(move.document.terms)
     opened = digest_of({"salt": move.salt, "terms": terms}) if move.salt is not None else None
     _expect(opened == talks.commitment, "terms_mismatch", "what salt and terms open", talks.commitment, opened)
     _expect(move.valid_until >= talks.bid_until, "terms_mismatch", "offer stands", talks.bid_until, move.valid_until)
@@ -187,44 +186,43 @@ def _binds(case: Case, move: Offer, live: Digest | None) -> None:
         raise Refused("round_limit", f"offer {talks.offers + 1} of {talks.rounds}; legal here: Acceptance, Withdraw")
     if case.mine and move.valid_until < case.at:
         raise Refused("offer_expired", f"an offer that ended at {move.valid_until}, made at {case.at}")
-    document = _document(move)
-    name = document_id(engagement.id, move.role, move.sequence)
-    for what, expected, came in (
-        ("document id", name, document.id),
-        ("engagement of the document", engagement.id, document.engagement),
-        ("hirer of the document", engagement.hirer, document.hirer),
-        ("provider of the document", engagement.provider, document.provider),
-        ("id of the terms", f"{name}#terms", document.terms.id),
-    ):
-        _expect(came == expected, "terms_mismatch", what, expected, came)
-    for party, did in ((HIRER, engagement.hirer), (PROVIDER, engagement.provider)):
-        methods = document.methods.hirer if party == HIRER else document.methods.provider
-        for method in methods:
-            _expect(method.partition("#")[0] == did, "terms_mismatch", f"{party}'s method", f"one of {did}", method)
-    # The contract binds the negotiation that led to it: the transcript is the envelope's own `previous` and `seen`.
-    places = {HIRER: document.transcript.hirer, PROVIDER: document.transcript.provider}
-    mine, theirs = places[move.role], places[OTHER[move.role]]
-    envelope = (move.sequence - 1, move.previous, case.seen, move.seen)
-    stated = (mine.sequence, mine.digest, theirs.sequence, theirs.digest)
-    _expect(stated == envelope, "terms_mismatch", "transcript", envelope, stated)
-
-
-def _document(move: Offer) -> ContractDocument:
+    document = move.document
+    sent, seen = _place(move.sequence - 1, move.previous), _place(case.seen, move.seen)
     try:
-        return convert(move.document, ContractDocument)
-    except ValidationError as exc:
-        raise Refused("schema_violation", f"the offer's document is not a contract: {exc}") from None
+        check_document(
+            document,
+            engagement=engagement.id,
+            hirer=engagement.hirer,
+            provider=engagement.provider,
+            role=move.role,
+            sequence=move.sequence,
+            # The contract binds the negotiation that led to it, as the envelope of its offer states it.
+            transcript=Transcript(hirer=sent, provider=seen)
+            if move.role == HIRER
+            else Transcript(hirer=seen, provider=sent),
+        )
+    except ContractError as exc:
+        raise Refused(exc.code, exc.message) from None
+    for did, methods in ((engagement.hirer, document.methods.hirer), (engagement.provider, document.methods.provider)):
+        for method in methods:
+            _expect(method.partition("#")[0] == did, "terms_mismatch", "verification method", f"one of {did}", method)
+
+
+def _place(sequence: int, digest: Digest | None) -> Place:
+    if digest is None:
+        raise Refused("wrong_state", "an offer before both sides have spoken")
+    return Place(sequence=sequence, digest=digest)
 
 
 def offered(move: VerifiedMessage) -> Offered:
-    """What the fold keeps of an offer. The guard has read its document before, so it is well-formed."""
+    """What the fold keeps of an offer."""
     message = cast(Offer, move.message)
-    terms = _document(message).terms
+    terms = message.document.terms
     return Offered(
         owner=message.role,
         digest=move.digest,
         sequence=message.sequence,
-        document=digest_of(message.document),
+        document=digest_of(from_struct(message.document)),
         valid_until=message.valid_until,
         raw=move.raw,
         terms=Essentials(

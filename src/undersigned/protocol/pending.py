@@ -2,7 +2,7 @@
 
 All three are functions of the engagement and the time. Nothing here remembers what was asked for already.
 
-Source: protocol-spec/03-negotiation.md, section 3.4
+Source: protocol-spec/05-negotiation.md, section 5.6
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Owed(Struct, frozen=True):
 def pending(engagement: Engagement, now: Instant) -> tuple[Effect, ...]:
     """What this side has to do at `now`, in the order of `effects`. The same state gives the same effects again.
 
-    Source: protocol-spec/03-negotiation.md, section 3.4
+    Source: protocol-spec/05-negotiation.md, section 5.6
     """
     at = now if engagement.last_at is None else max(now, engagement.last_at)
     found = (
@@ -66,7 +66,10 @@ def pending(engagement: Engagement, now: Instant) -> tuple[Effect, ...]:
 
 
 def wake_at(engagement: Engagement, now: Instant | None = None) -> Instant | None:
-    """The next instant after `now` (default: the last entry) at which time alone may change `pending`; None if never."""
+    """The next instant after `now` at which time alone may change `pending`; None if there is none.
+
+    `now` defaults to the time of the last entry.
+    """
     after = max(filter(None, (now, engagement.last_at)), default="")
     return min((instant for instant in _instants(engagement, after) if instant > after), default=None)
 
@@ -74,7 +77,7 @@ def wake_at(engagement: Engagement, now: Instant | None = None) -> Instant | Non
 def owed(engagement: Engagement) -> Owed:
     """Who owes the next move: every wait has an owner, a deadline and a reason (rule N10).
 
-    Source: protocol-spec/03-negotiation.md, section 3.2
+    Source: protocol-spec/05-negotiation.md, section 5.6
     """
     state, contract = engagement.state, engagement.contract
     if state in ENDED:
@@ -94,7 +97,7 @@ def owed(engagement: Engagement) -> Owed:
 def basis(engagement: Engagement) -> str | None:
     """What a `Closing` has to rest on: the strongest of what ended the contract; None while nothing did.
 
-    Source: protocol-spec/04-contract-lifecycle.md, section 4.5
+    Source: protocol-spec/07-contract.md, section 7.7
     """
     if engagement.contract is None:
         return None

@@ -10,7 +10,7 @@ Beside the contract's state there is the document lane, `idle` unless an amendme
 The tables are data, `tables.json`, the same for both sides: a row is looked up by (state, type, sender's role, case)
 and gives the next state and the name of its guard. Who we are plays no part in it.
 
-Source: protocol-spec/03-negotiation.md, section 3.2, and 04-contract-lifecycle.md, section 4.1
+Source: protocol-spec/05-negotiation.md, section 5.2, and 07-contract.md, section 7.5
 """
 
 from __future__ import annotations

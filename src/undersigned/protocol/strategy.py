@@ -3,7 +3,7 @@
 A strategy sees the terms on the table and the time, and answers with what it would do. It sees no key, it cannot send,
 and it cannot widen policy: `bounded` refuses terms that lie outside the limits it was given, whoever proposed them.
 
-Source: protocol-spec/03-negotiation.md, section 3.5
+Source: protocol-spec/05-negotiation.md, section 5.4
 """
 
 from __future__ import annotations
