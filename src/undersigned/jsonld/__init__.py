@@ -1,5 +1,21 @@
 """JSON-LD: bundled contexts, and canonical N-Quads of our own documents (fast) and of foreign ones (guarded)."""
 
+from undersigned.jsonld.canonical import CANON_LIMITS, CanonLimits, canonical_quads
+from undersigned.jsonld.compiled import compiled_quads
 from undersigned.jsonld.contexts import CONTEXTS, HIRE_CONTEXT, Contexts
+from undersigned.jsonld.loader import closed_loader
+from undersigned.jsonld.processor import document_quads, expand, to_quads
 
-__all__ = ["CONTEXTS", "HIRE_CONTEXT", "Contexts"]
+__all__ = [
+    "CANON_LIMITS",
+    "CONTEXTS",
+    "HIRE_CONTEXT",
+    "CanonLimits",
+    "Contexts",
+    "canonical_quads",
+    "closed_loader",
+    "compiled_quads",
+    "document_quads",
+    "expand",
+    "to_quads",
+]

@@ -151,7 +151,10 @@ JWT_CLAIMS: Final[Table] = {
         "@id": JWT + "cnf",
         "@context": {"@protected": True, **_links(JWT, "kid"), "jwk": _typed(JWT + "jwk", "@json")},
     },
-    **{name: _typed(JWT + name, "https://www.w3.org/2001/XMLSchema#nonNegativeInteger") for name in ("exp", "iat", "nbf")},
+    **{
+        name: _typed(JWT + name, "https://www.w3.org/2001/XMLSchema#nonNegativeInteger")
+        for name in ("exp", "iat", "nbf")
+    },
     **_links(JOSE, "iss", "jku", "kid", "sub", "x5u"),
 }
 

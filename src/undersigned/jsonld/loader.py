@@ -1,0 +1,68 @@
+"""The closed loader: contexts come from a registry, and nothing else is ever opened.
+
+There is no fall-back to the network or to files: an IRI that differs from a listed one in a fragment, a query, the
+scheme or a letter is another IRI.
+
+Source: protocol-spec/04-documents.md, section 4.2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from cachetools import LRUCache
+from pyld.context_resolver import ContextResolver
+
+from undersigned.errors import FormatError
+from undersigned.jsonld.contexts import CONTEXTS, Contexts
+
+__all__ = ["check_context", "closed_loader", "resolver"]
+
+_RESOLVED: Final[LRUCache[Any, Any]] = LRUCache(maxsize=256)
+"""Processed forms of the bundled contexts only. The cache of pyld itself is shared by everybody in the process who
+uses pyld, and what another loader put there would be believed."""
+
+
+def closed_loader(contexts: Contexts = CONTEXTS) -> Callable[[str, Any], dict[str, Any]]:
+    """A document loader for pyld that knows exactly `contexts`.
+
+    The loader raises FormatError `context_not_allowed` for any other IRI, and `context_tampered` for a bundled
+    context that differs from its digest.
+    """
+
+    def load(iri: str, options: Any) -> dict[str, Any]:
+        if iri not in contexts:
+            raise _refused(iri)
+        return {
+            "contentType": "application/ld+json",
+            "contextUrl": None,
+            "documentUrl": iri,
+            "document": {"@context": contexts[iri]["@context"]},
+            "tag": "static",
+        }
+
+    return load
+
+
+def resolver(contexts: Contexts = CONTEXTS) -> ContextResolver:
+    """A context resolver over a registry; what it makes of the bundled contexts is kept for the next one."""
+    return ContextResolver(_RESOLVED if contexts is CONTEXTS else {}, closed_loader(contexts))
+
+
+def check_context(value: Any, contexts: Contexts, path: str = "/@context") -> None:
+    """Return if `value` is the IRI of a context in the registry, or a list of such.
+
+    Raises:
+        FormatError: `context_not_allowed`: another IRI, an inline context, null, or an empty list.
+    """
+    listed = value if isinstance(value, list | tuple) else [value]
+    if not listed:
+        raise _refused(value, path)
+    for item in listed:
+        if not isinstance(item, str) or item not in contexts:
+            raise _refused(item, path)
+
+
+def _refused(value: Any, path: str = "/@context") -> FormatError:
+    return FormatError("context_not_allowed", f"expected a bundled context; came {value!a:.128}", path=path)

@@ -1,0 +1,28 @@
+"""Data Integrity proofs and their cryptosuites. Private keys stay with the shell: it signs the bytes given here."""
+
+from undersigned.proof.cryptosuite import SIGNATURE_BYTES, Cryptosuite, Document, Kind
+from undersigned.proof.data_integrity import KeyLookup, attach, make_proof, prepare, proofs_of, verify_proof
+from undersigned.proof.detached import detach, verify_detached
+from undersigned.proof.options import MAX_SKEW_SECONDS, Purpose, proof_config
+from undersigned.proof.sets import verify_proof_set
+from undersigned.proof.suites import CRYPTOSUITES
+
+__all__ = [
+    "CRYPTOSUITES",
+    "MAX_SKEW_SECONDS",
+    "SIGNATURE_BYTES",
+    "Cryptosuite",
+    "Document",
+    "KeyLookup",
+    "Kind",
+    "Purpose",
+    "attach",
+    "detach",
+    "make_proof",
+    "prepare",
+    "proof_config",
+    "proofs_of",
+    "verify_detached",
+    "verify_proof",
+    "verify_proof_set",
+]

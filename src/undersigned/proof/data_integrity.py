@@ -1,0 +1,268 @@
+"""Data Integrity proofs: making one (the shell signs in between), and verifying exactly one.
+
+    config = proof_config(suite, method, purpose, created)
+    to_sign = prepare(document, config, kind)              # bytes
+    signed = attach(document, config, signature)           # the document with its proof
+    verify_proof(signed, key=..., purpose=...)             # the document, or ProofError
+
+Source: protocol-spec/04-documents.md, sections 4.4 and 4.5
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from undersigned.encoding import DidUrl, Instant, JsonObject, multibase_decode, multibase_encode
+from undersigned.errors import FormatError, ProofError
+from undersigned.jsonld import CONTEXTS, Contexts
+from undersigned.keys import PublicKey
+from undersigned.proof.cryptosuite import SIGNATURE_BYTES, Cryptosuite, Document, Kind
+from undersigned.proof.options import check_options, check_times, previous_proofs
+from undersigned.proof.suites import CRYPTOSUITES
+
+__all__ = [
+    "KeyLookup",
+    "Registry",
+    "attach",
+    "make_proof",
+    "prepare",
+    "proofs_of",
+    "secured",
+    "verify_options",
+    "verify_proof",
+    "verify_signature",
+]
+
+KeyLookup: TypeAlias = Callable[[DidUrl, str], PublicKey]
+"""The key of a verification method, if its DID document lists it for the purpose; raises VerificationError if not."""
+
+Registry: TypeAlias = Mapping[str, Cryptosuite]
+
+MAX_SIGNATURE_CHARACTERS: Final = 200
+
+
+def prepare(
+    document: Document,
+    config: Document,
+    kind: Kind,
+    *,
+    jcs: bytes | None = None,
+    contexts: Contexts = CONTEXTS,
+    registry: Registry = CRYPTOSUITES,
+) -> bytes:
+    """The bytes to be signed for a proof with these options on `document`.
+
+    Proofs the document has already are left out, but those that `previousProof` names: they are signed too.
+    `jcs` is the canonical JSON of the document without proofs, if the caller has it.
+
+    Raises:
+        ProofError: `suite_not_allowed`: no such suite, or not for this kind of key; `proof_invalid`: `previousProof`
+            names a proof that the document does not have.
+        FormatError: The document has no canonical form in this suite.
+    """
+    suite = registry.get(str(config.get("cryptosuite")))
+    if suite is None or kind not in suite.kinds:
+        raise ProofError("suite_not_allowed", f"expected a suite for {kind}; came {config.get('cryptosuite')}")
+    previous = previous_proofs(dict(config))
+    content = secured(document, previous)
+    return suite.hash(
+        content, _options(document, config, suite), kind, jcs=None if previous else jcs, contexts=contexts
+    )
+
+
+def make_proof(
+    document: Document, config: Document, signature: bytes, *, registry: Registry = CRYPTOSUITES
+) -> JsonObject:
+    """The proof alone, made of its options and the signature over what `prepare` gave."""
+    suite = registry.get(str(config.get("cryptosuite")))
+    if suite is None:
+        raise ProofError("suite_not_allowed", f"expected a known suite; came {config.get('cryptosuite')}")
+    return {**_options(document, config, suite), "proofValue": multibase_encode("z", signature)}
+
+
+def attach(document: Document, config: Document, signature: bytes, *, registry: Registry = CRYPTOSUITES) -> JsonObject:
+    """A copy of the document with the proof on it: alone, or behind those it has, which make a list then."""
+    made = make_proof(document, config, signature, registry=registry)
+    there = document.get("proof")
+    if there is None:
+        return {**document, "proof": made}
+    return {**document, "proof": [*(there if isinstance(there, list) else [there]), made]}
+
+
+def verify_proof(
+    document: Document,
+    *,
+    key: KeyLookup,
+    purpose: str,
+    now: Instant | None = None,
+    challenge: str | None = None,
+    domain: str | None = None,
+    suites: Collection[str] | None = None,
+    jcs: bytes | None = None,
+    contexts: Contexts = CONTEXTS,
+    registry: Registry = CRYPTOSUITES,
+    low_s: bool = True,
+) -> JsonObject:
+    """The document as given, once its one proof is known to hold.
+
+    `suites` are those allowed here (all of `registry` if None). `challenge` and `domain` must be the proof's exactly,
+    and a proof that has one where none is expected is refused: it answers somebody else. `jcs` is the canonical JSON
+    of the document without its proof, if the caller has it. `low_s` may be turned off for documents of others, whose
+    standard allows both values of an ECDSA signature.
+
+    Raises:
+        ProofError: `proof_missing`, `suite_not_allowed`, `proof_purpose_mismatch`, `challenge_mismatch`,
+            `proof_from_future`, `proof_expired`, `proof_invalid`, `unknown_term`, `schema_violation`.
+        VerificationError: What `key` raises.
+        FormatError: The document has no canonical form in the suite.
+
+    Source: protocol-spec/04-documents.md, section 4.5
+    """
+    # Step 1: exactly one proof. None at all must not pass as "all of them hold".
+    proofs = proofs_of(document)
+    if len(proofs) != 1:
+        raise ProofError("proof_invalid", f"expected one proof; came {len(proofs)}", path="/proof")
+    proof = check_options(proofs[0])
+    if "previousProof" in proof:
+        raise ProofError("proof_invalid", "expected a proof that stands alone; came one of a chain", path="/proof")
+    # Steps 2 to 5: what the options say.
+    suite = verify_options(
+        proof,
+        context=document.get("@context"),
+        purpose=purpose,
+        now=now,
+        challenge=challenge,
+        domain=domain,
+        suites=suites,
+        registry=registry,
+    )
+    # Steps 6 to 8: the key and the signature.
+    content = {name: value for name, value in document.items() if name != "proof"}
+    verify_signature(content, proof, suite, key=key, purpose=purpose, jcs=jcs, contexts=contexts, low_s=low_s)
+    return document if isinstance(document, dict) else dict(document)
+
+
+def proofs_of(document: Document) -> list[Any]:
+    """The proofs on a document, at least one; a single one counts as a list of one.
+
+    Raises:
+        ProofError: `proof_missing`: no member `proof`, null, or empty.
+    """
+    proof = document.get("proof")
+    if not proof:
+        raise ProofError("proof_missing", "expected a proof; came none", path="/proof")
+    return proof if isinstance(proof, list) else [proof]
+
+
+def secured(document: Document, previous: Sequence[str] = ()) -> JsonObject:
+    """What a proof covers: the document without its proofs, but with those that the proof builds on.
+
+    Raises:
+        ProofError: `proof_invalid`: one of `previous` is not the id of exactly one of the document's proofs.
+
+    Source: W3C Verifiable Credential Data Integrity 1.0, section 4.2 (Add Proof Set/Chain)
+    """
+    content = {name: value for name, value in document.items() if name != "proof"}
+    if not previous:
+        return content
+    matching: list[Any] = []
+    for named in previous:
+        found = [proof for proof in proofs_of(document) if isinstance(proof, dict) and proof.get("id") == named]
+        if len(found) != 1:
+            text = f"expected one proof with id {named[:128]}; came {len(found)}"
+            raise ProofError("proof_invalid", text, path="/proof")
+        matching += found
+    return {**content, "proof": matching}
+
+
+def verify_options(
+    proof: JsonObject,
+    *,
+    context: Any,
+    purpose: str,
+    now: Instant | None,
+    challenge: str | None,
+    domain: str | None,
+    suites: Collection[str] | None,
+    registry: Registry,
+    path: str = "/proof",
+) -> Cryptosuite:
+    """The suite of a proof, once everything its options say is what is expected here.
+
+    Raises:
+        ProofError: `suite_not_allowed`, `proof_purpose_mismatch`, `challenge_mismatch`, `proof_from_future`,
+            `proof_expired`, `proof_invalid`.
+    """
+    # Step 2: the suite is one that is allowed here. It is never chosen by the proof alone.
+    name = str(proof["cryptosuite"])
+    suite = registry.get(name)
+    if suite is None or (suites is not None and name not in suites):
+        text = f"expected {' or '.join(sorted(registry if suites is None else suites))}; came {name[:64]!r}"
+        raise ProofError("suite_not_allowed", text, path=f"{path}/cryptosuite")
+    # Step 3: made for this purpose.
+    if proof["proofPurpose"] != purpose:
+        text = f"expected {purpose}; came {proof['proofPurpose']!a:.64}"
+        raise ProofError("proof_purpose_mismatch", text, path=f"{path}/proofPurpose")
+    # Step 4: an answer to this challenge, for us; and no answer where none was asked.
+    for member, expected in (("challenge", challenge), ("domain", domain)):
+        if proof.get(member) != expected:
+            text = f"expected {member} {expected!r}; came {proof.get(member)!a:.128}"
+            raise ProofError("challenge_mismatch", text, path=f"{path}/{member}")
+    # Step 5: neither ahead of time nor past its expiry.
+    check_times(proof, now, path=path)
+    # A context in the proof must be the document's own, or the two would be read differently.
+    if "@context" in proof and proof["@context"] != context:
+        raise ProofError("proof_invalid", "expected the document's @context in its proof", path=f"{path}/@context")
+    return suite
+
+
+def verify_signature(
+    content: Document,
+    proof: JsonObject,
+    suite: Cryptosuite,
+    *,
+    key: KeyLookup,
+    purpose: str,
+    jcs: bytes | None,
+    contexts: Contexts,
+    low_s: bool,
+    path: str = "/proof",
+) -> PublicKey:
+    """The key that signed `content` under these options.
+
+    Raises:
+        ProofError: `suite_not_allowed`: the key is of another kind; `proof_invalid`: the signature does not hold.
+        VerificationError: What `key` raises.
+        FormatError: The document has no canonical form in the suite.
+    """
+    # Step 6: the key, listed for the purpose.
+    public = key(str(proof["verificationMethod"]), purpose)
+    if public.kind not in suite.kinds:
+        text = f"expected a key for {suite.name}; came {public.kind}"
+        raise ProofError("suite_not_allowed", text, path=f"{path}/verificationMethod")
+    # Step 7: one spelling of one signature: base58btc, and of full length.
+    text = str(proof["proofValue"])
+    if len(text) > MAX_SIGNATURE_CHARACTERS:
+        # Decoding base58 takes time by the square of its length.
+        raise ProofError(
+            "proof_invalid", f"expected a signature; came {len(text)} characters", path=f"{path}/proofValue"
+        )
+    try:
+        signature = multibase_decode(text, allowed="z")
+    except FormatError as exc:
+        raise ProofError("proof_invalid", f"expected base58btc: {exc.message}", path=f"{path}/proofValue") from exc
+    if len(signature) != SIGNATURE_BYTES[public.kind]:
+        text = f"expected {SIGNATURE_BYTES[public.kind]} bytes; came {len(signature)}"
+        raise ProofError("proof_invalid", text, path=f"{path}/proofValue")
+    # Step 8: the signature.
+    options = {name: value for name, value in proof.items() if name != "proofValue"}
+    public.verify(signature, suite.hash(content, options, public.kind, jcs=jcs, contexts=contexts), low_s=low_s)
+    return public
+
+
+def _options(document: Document, config: Document, suite: Cryptosuite) -> JsonObject:
+    """The options as they are hashed and written: those of the JCS suites repeat the document's contexts."""
+    if not suite.carries_context or "@context" not in document:
+        return dict(config)
+    return {**config, "@context": document["@context"]}

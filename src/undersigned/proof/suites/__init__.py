@@ -1,0 +1,18 @@
+"""The cryptosuites that Undersigned makes and verifies, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from undersigned.proof.cryptosuite import Cryptosuite
+from undersigned.proof.suites.jcs import ECDSA_JCS_2019, EDDSA_JCS_2022
+from undersigned.proof.suites.rdfc import ECDSA_RDFC_2019, EDDSA_RDFC_2022
+
+__all__ = ["CRYPTOSUITES"]
+
+CRYPTOSUITES: Final[Mapping[str, Cryptosuite]] = MappingProxyType(
+    {suite.name: suite for suite in (EDDSA_JCS_2022, EDDSA_RDFC_2022, ECDSA_JCS_2019, ECDSA_RDFC_2019)}
+)
+"""Read-only; functions take it as an argument, so an application adds its own without changing this one."""

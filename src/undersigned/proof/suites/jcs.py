@@ -1,0 +1,43 @@
+"""The suites over canonical JSON (RFC 8785): `eddsa-jcs-2022` and `ecdsa-jcs-2019`.
+
+What is signed is the JSON itself, so every member is covered, also one that no context defines. The proof repeats the
+document's `@context`, and a proof whose `@context` is another one is refused.
+
+Source: W3C Data Integrity EdDSA Cryptosuites v1.0, section 3.3; ECDSA Cryptosuites v1.0, section 3.3
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from undersigned.encoding import canonicalize
+from undersigned.jsonld import CONTEXTS, Contexts
+from undersigned.proof.cryptosuite import Document, Kind, digest_function
+
+__all__ = ["ECDSA_JCS_2019", "EDDSA_JCS_2022"]
+
+
+class JcsSuite(NamedTuple):
+    """A suite that signs canonical JSON."""
+
+    name: str
+    kinds: tuple[Kind, ...]
+    carries_context: bool = True
+
+    def hash(
+        self,
+        document: Document,
+        config: Document,
+        kind: Kind,
+        *,
+        jcs: bytes | None = None,
+        contexts: Contexts = CONTEXTS,
+    ) -> bytes:
+        """See `Cryptosuite.hash`."""
+        digest = digest_function(kind)
+        content = canonicalize(document) if jcs is None else jcs
+        return digest(canonicalize(config)).digest() + digest(content).digest()
+
+
+EDDSA_JCS_2022: Final = JcsSuite("eddsa-jcs-2022", ("Ed25519",))
+ECDSA_JCS_2019: Final = JcsSuite("ecdsa-jcs-2019", ("P-256", "P-384"))
