@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from undersigned.contract.document import ContractDocument, Role, Transcript, document_id
@@ -82,7 +83,10 @@ def read_document(document: Mapping[str, Any]) -> ContractDocument:
     # Step 3: two parties, each with methods of its own. One key under two names is one party (SC-11).
     if read.hirer == read.provider or set(read.methods.hirer) & set(read.methods.provider):
         raise ContractError("self_dealing", f"expected two parties; came {read.hirer} twice")
-    for role, did, methods in (("hirer", read.hirer, read.methods.hirer), ("provider", read.provider, read.methods.provider)):
+    for role, did, methods in (
+        ("hirer", read.hirer, read.methods.hirer),
+        ("provider", read.provider, read.methods.provider),
+    ):
         _sorted_set(methods, f"/methods/{role}")
         for method in methods:
             if method.partition("#")[0] != did:
@@ -106,8 +110,8 @@ def check_document(
 ) -> None:
     """Returns if this is a document that the offer of `role` in place `sequence` may carry.
 
-    `transcript` is where both chains stand by the offer's envelope: `sequence` - 1 and `previous` for its sender, `seen`
-    for the other side.
+    `transcript` is where both chains stand by the offer's envelope: `sequence` - 1 and `previous` for its sender,
+    `seen` for the other side.
 
     Raises:
         ContractError: `wrong_negotiation`: another engagement or other parties; `terms_mismatch`: another place or
@@ -146,7 +150,7 @@ def scope_of(document: ContractDocument, understood: tuple[str, ...] = ()) -> Sc
 def _check_terms(terms: Terms) -> None:
     at = terms.deadlines
     order = [("notBefore", at.not_before or at.start), ("start", at.start), ("finish", at.finish), ("until", at.until)]
-    for (earlier, first), (later, second) in zip(order, order[1:], strict=False):
+    for (earlier, first), (later, second) in pairwise(order):
         if first > second:
             raise _wrong(f"/terms/deadlines/{later}", f"an instant not before {earlier}, {first}", second)
     if compare_amounts(terms.price.amount, "0") < 0:

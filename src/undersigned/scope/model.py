@@ -177,18 +177,21 @@ class Scope(Struct, frozen=True, kw_only=True):
 
         Source: protocol-spec/06-scope.md, section 6.1
         """
-        inner = table.get("scope", table)
         try:
-            known = {"grant", "prohibition", "obligation", "extensions", "critical"}
-            if not isinstance(inner, Mapping) or (unknown := set(cast("Mapping[str, Any]", inner)) - known):
-                raise _wrong(f"scope: expected a table of {', '.join(sorted(known))}; got {unknown or inner!r:.120}")
+            inner = _only(
+                table.get("scope", table),
+                "scope",
+                required=(),
+                optional=("grant", "prohibition", "obligation", "extensions", "critical"),
+            )
             return cls(
                 grants=tuple(_grant(entry) for entry in inner.get("grant", ())),
                 prohibitions=tuple(
                     Prohibition(**_only(entry, "prohibition")) for entry in inner.get("prohibition", ())
                 ),
                 obligations=tuple(
-                    Obligation(**_only(entry, "obligation", "until")) for entry in inner.get("obligation", ())
+                    Obligation(**_only(entry, "obligation", optional=("until",)))
+                    for entry in inner.get("obligation", ())
                 ),
                 extensions=dict(inner.get("extensions", {})),
                 critical=tuple(inner.get("critical", ())),
@@ -200,7 +203,7 @@ class Scope(Struct, frozen=True, kw_only=True):
 
 
 def _grant(entry: Any) -> Grant:
-    fields = _only(entry, "grant", "limits", "window", "conditions")
+    fields = _only(entry, "grant", optional=("limits", "window", "conditions"))
     limits: list[Limit] = []
     for limit in fields.pop("limits", ()):
         limit = _only(limit, "limit", required=("unit", "max"), optional=("per",))
@@ -215,11 +218,13 @@ def _grant(entry: Any) -> Grant:
 
 
 def _only(
-    entry: Any, what: str, *more: str, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()
+    entry: Any,
+    what: str,
+    *,
+    required: tuple[str, ...] = ("id", "action", "target"),
+    optional: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """The table, once it holds all it must and nothing else: an unknown key may be a misspelled limit."""
-    if more or not (required or optional):
-        required, optional = ("id", "action", "target"), more
     if not isinstance(entry, Mapping):
         raise _wrong(f"{what}: expected a table, got {entry!r:.80}")
     table = dict(cast("Mapping[str, Any]", entry))

@@ -135,7 +135,7 @@ def _parse(text: str, *, pattern: bool) -> Target:
     for part in (*segments, query or ""):
         if "*" in part and (not pattern or part != "*"):
             raise _refused(text, "`*` only as a whole segment of a pattern" if pattern else "no `*` in a request")
-    if authority is None and segments[0] == "*":
+    if authority is None and segments[:1] == ("*",):
         raise _refused(text, "a name after the scheme")
     return Target(scheme, authority, segments, query)
 

@@ -1,0 +1,92 @@
+"""The contract as a card for people: plain text, so it can be shown anywhere.
+
+What agents wrote is untrusted: control characters are dropped, so a name can neither forge a line nor move a cursor,
+and every value is cut to a length.
+
+Source: protocol-spec/07-contract.md, section 7.7
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from typing import Any, Final
+
+from undersigned.contract.check import DocumentName, read_document
+from undersigned.encoding import digest_of
+from undersigned.scope import Grant, read_scope
+
+__all__ = ["contract_card", "plain"]
+
+WIDTH: Final = 12
+MAX_VALUE: Final = 160
+
+
+def plain(text: object, limit: int = MAX_VALUE) -> str:
+    """The text on one line: without control, format and private characters, cut to `limit` characters."""
+    kept = "".join(
+        " " if character.isspace() else character
+        for character in str(text)[: limit * 4]
+        if character.isspace() or not unicodedata.category(character).startswith("C")
+    )
+    return kept if len(kept) <= limit else f"{kept[: limit - 1]}…"
+
+
+def contract_card(document: Mapping[str, Any], seal: Mapping[str, Any] | None = None) -> str:
+    """The contract in a few lines; with its `seal` it says so, without it says what is missing.
+
+    Nothing is verified here beyond the document's shape: show what `verify_sealed` gave.
+
+    Raises:
+        FormatError: As `read_document`.
+        ContractError: As `read_document`.
+    """
+    read = read_document(document)
+    terms, name = read.terms, DocumentName.parse(read.id)
+    scope = read_scope(terms.scope, understood=terms.scope.critical or ())
+    organisations = read.organisations
+    lines = [
+        ("Contract", digest_of(document)),
+        ("Hirer", _party(read.hirer, organisations and organisations.hirer)),
+        ("Provider", _party(read.provider, organisations and organisations.provider)),
+        ("Task", f"{terms.task.kind}: {terms.task.summary}"),
+    ]
+    for deliverable in terms.deliverables:
+        criteria = "; ".join(criterion.text for criterion in deliverable.criteria)
+        lines.append(("Delivers", f"{deliverable.name} ({deliverable.media_type}){': ' if criteria else ''}{criteria}"))
+    lines += [("May", f"[{grant.id}] {_grant(grant)}") for grant in scope.grants]
+    lines += [("May not", f"[{rule.id}] {rule.action} {rule.target}") for rule in scope.prohibitions]
+    lines += [
+        ("Must", f"[{rule.id}] {rule.action} {rule.target}{f' by {rule.until}' if rule.until else ''}")
+        for rule in scope.obligations
+    ]
+    lines += [
+        ("Price", f"{terms.price.amount} {terms.price.currency}, settled by {terms.settlement.method}"),
+        ("Start by", terms.deadlines.start),
+        ("Finish by", f"{terms.deadlines.finish}; authority until {terms.deadlines.until}"),
+        ("Evidence", ", ".join(terms.evidence.predicates) or "none required"),
+    ]
+    signed = 0 if read.proof is None else len(read.proof) if isinstance(read.proof, tuple) else 1
+    states = ("a draft, not signed", f"offered by the {name.role}", "signed by both, not sealed")
+    state = "sealed" if seal is not None else states[min(signed, 2)]
+    lines.append(("State", state))
+    width = max(len(label) for label, _ in lines)
+    return "\n".join(f"{label.ljust(max(width, WIDTH))}  {plain(value)}" for label, value in lines)
+
+
+def _party(did: str, organisation: str | None) -> str:
+    return f"{did} of {organisation}" if organisation else did
+
+
+def _grant(grant: Grant) -> str:
+    parts = [f"{grant.action} {grant.target}"]
+    parts += [
+        f"at most {limit.max} {'times' if limit.unit == 'count' else limit.unit}" + (f" per {limit.per}" if limit.per else "")
+        for limit in grant.limits
+    ]
+    if grant.window is not None and grant.window.not_before is not None:
+        parts.append(f"from {grant.window.not_before}")
+    if grant.window is not None and grant.window.until is not None:
+        parts.append(f"until {grant.window.until}")
+    parts += [f"{condition} {' or '.join(values)}" for condition, values in grant.conditions.items()]
+    return ", ".join(parts)

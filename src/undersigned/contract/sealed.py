@@ -1,0 +1,274 @@
+"""Who signed a document, in which order, and whether it was sealed: a contract verifies alone.
+
+The offerer signs first; the acceptor's proof names the offerer's, so the second signature covers the first and
+cannot be moved under another body. `Acceptance` and `Seal` are taken as the JSON that was signed: this module knows
+nothing of a journal, so an auditor with the three documents and the two DID documents needs nothing else.
+
+Source: protocol-spec/07-contract.md, sections 7.5 and 7.6
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final, cast
+
+from msgspec import Struct
+
+from undersigned.contract.check import DocumentName, read_document
+from undersigned.contract.document import ContractDocument, Role
+from undersigned.encoding import Did, DidUrl, Digest, Instant, JsonObject, digest_of
+from undersigned.errors import ContractError, ProofError
+from undersigned.proof import KeyLookup, proof_config, proofs_of, verify_proof, verify_proof_set
+
+__all__ = [
+    "SealedContract",
+    "acceptance_config",
+    "countersigned",
+    "offer_config",
+    "verify_countersigned",
+    "verify_offered",
+    "verify_sealed",
+]
+
+PURPOSE: Final = "assertionMethod"
+"""A contract is asserted. A key that may only open sessions signs none (SC-02)."""
+
+
+class SealedContract(Struct, frozen=True, kw_only=True):
+    """A contract that was checked whole: both parties' proofs, the acceptance and the seal."""
+
+    document: ContractDocument
+    digest: Digest
+    """Its name for its whole life."""
+    offerer: Role
+    acceptance: Digest
+    seal: Digest
+    json: JsonObject
+    """The document with both proofs, as it was verified."""
+
+    @property
+    def offerer_did(self) -> Did:
+        """Whose offer it was, and who sealed it."""
+        return self.document.hirer if self.offerer == "hirer" else self.document.provider
+
+    @property
+    def acceptor_did(self) -> Did:
+        """Who accepted it."""
+        return self.document.provider if self.offerer == "hirer" else self.document.hirer
+
+
+def offer_config(suite: str, method: DidUrl, created: Instant, proof_id: str) -> JsonObject:
+    """Options of the offerer's proof on a document, for `prepare`; `proof_id` is a fresh `urn:uuid:`.
+
+    The id is what the acceptor's proof will name. The proof has no expiry: offers end, contracts stay provable.
+    """
+    return proof_config(suite, method, PURPOSE, created, id=proof_id)
+
+
+def acceptance_config(document: Mapping[str, Any], suite: str, method: DidUrl, created: Instant) -> JsonObject:
+    """Options of the acceptor's proof on a document that carries the offerer's, for `prepare`.
+
+    Raises:
+        ProofError: `proof_missing`; `proof_invalid`: not exactly one proof, or one without an id.
+    """
+    return proof_config(suite, method, PURPOSE, created, previous_proof=_proof_id(_one(document)))
+
+
+def countersigned(document: Mapping[str, Any], acceptor_proof: Mapping[str, Any]) -> JsonObject:
+    """The document with the second proof behind the first; nothing is verified yet.
+
+    Raises:
+        ProofError: `proof_missing`; `proof_invalid`: the document has not exactly one proof, or the second does not
+            name the first.
+
+    Source: protocol-spec/07-contract.md, section 7.5
+    """
+    first = _one(document)
+    if acceptor_proof.get("previousProof") != _proof_id(first):
+        raise ProofError(
+            "proof_invalid",
+            f"expected a proof that builds on {_proof_id(first)}; came {acceptor_proof.get('previousProof')!a:.128}",
+            path="/contractProof/previousProof",
+        )
+    return {**document, "proof": [first, dict(acceptor_proof)]}
+
+
+def verify_offered(
+    document: Mapping[str, Any],
+    *,
+    keys: KeyLookup,
+    now: Instant | None = None,
+    suites: Collection[str] | None = None,
+    jcs: bytes | None = None,
+) -> ContractDocument:
+    """The document on the table, once it is well-formed and its one proof is the offerer's.
+
+    `jcs` is its canonical form without proofs, if the caller has it.
+
+    Raises:
+        FormatError: As `read_document`.
+        ProofError: `proof_missing`, `proof_invalid` and the others of `verify_proof`.
+        ContractError: `self_dealing`.
+        VerificationError: What `keys` raises.
+
+    Source: protocol-spec/07-contract.md, section 7.5
+    """
+    read = read_document(document)
+    first = _one(document)
+    _proof_id(first)
+    _check_method(first, read, DocumentName.parse(read.id).role, "/proof")
+    verify_proof(document, key=keys, purpose=PURPOSE, now=now, suites=suites, jcs=jcs)
+    return read
+
+
+def verify_countersigned(
+    document: Mapping[str, Any],
+    *,
+    keys: KeyLookup,
+    now: Instant | None = None,
+    suites: Collection[str] | None = None,
+    jcs: bytes | None = None,
+) -> ContractDocument:
+    """The document that both signed, the offerer first; not a contract before it is sealed.
+
+    Raises:
+        As `verify_offered`; `proof_invalid` also if one party is missing, signs twice, signs with the other's key, or a
+        third proof is there.
+
+    Source: protocol-spec/07-contract.md, section 7.5
+    """
+    read = read_document(document)
+    offerer = DocumentName.parse(read.id).role
+    acceptor = _other(offerer)
+    signers = (read.hirer, read.provider) if offerer == "hirer" else (read.provider, read.hirer)
+    proofs = proofs_of(document)
+    for place, (role, proof) in enumerate(zip((offerer, acceptor), proofs, strict=False)):
+        _check_method(proof, read, role, f"/proof/{place}")
+    verify_proof_set(document, key=keys, purpose=PURPOSE, required=signers, chain=True, now=now, suites=suites, jcs=jcs)
+    return read
+
+
+def verify_sealed(
+    document: Mapping[str, Any],
+    acceptance: Mapping[str, Any],
+    seal: Mapping[str, Any],
+    *,
+    keys: KeyLookup,
+    suites: Collection[str] | None = None,
+) -> SealedContract:
+    """The contract, once document, acceptance and seal are known to belong together and to be signed.
+
+    All three are JSON objects as decoded by the strict parser, proofs included. Whether their proofs were fresh was
+    judged when they were received; here only what they say is checked, so this gives the same answer years later.
+
+    Raises:
+        FormatError: As `read_document`.
+        ProofError: A proof does not hold, or is of another purpose.
+        ContractError: `wrong_negotiation`, `wrong_party`, `terms_mismatch`: they do not belong together.
+        VerificationError: What `keys` raises.
+
+    Source: protocol-spec/07-contract.md, section 7.6
+    """
+    # Step 1: the document, and both parties' proofs on it.
+    read = verify_countersigned(document, keys=keys, suites=suites)
+    digest = digest_of(document)
+    name = DocumentName.parse(read.id)
+    offerer, acceptor = name.role, _other(name.role)
+    parties = {"hirer": read.hirer, "provider": read.provider}
+
+    # Step 2: the acceptance is the acceptor's, of this document, and carries the very proof that is on it.
+    _check_envelope(acceptance, "Acceptance", read.engagement, acceptor, parties)
+    _expect(acceptance, "document", digest)
+    if acceptance.get("contractProof") != proofs_of(document)[1]:
+        raise ContractError("terms_mismatch", "the acceptance carries another proof than the document")
+    verify_proof(acceptance, key=_of(keys, parties[acceptor]), purpose="authentication", suites=suites)
+    accepted = digest_of(acceptance)
+
+    # Step 3: it answers the offer that carried the document: the last thing the acceptor had seen.
+    offer = acceptance.get("offer")
+    _expect(acceptance, "seen", offer)
+
+    # Step 4: the seal is the offerer's very next move, and names all three.
+    _check_envelope(seal, "Seal", read.engagement, offerer, parties)
+    for member, expected in (
+        ("document", digest),
+        ("offer", offer),
+        ("acceptance", accepted),
+        ("seen", accepted),
+        ("previous", offer),
+        ("sequence", name.sequence + 1),
+    ):
+        _expect(seal, member, expected)
+    verify_proof(seal, key=_of(keys, parties[offerer]), purpose=PURPOSE, suites=suites)
+
+    return SealedContract(
+        document=read,
+        digest=digest,
+        offerer=offerer,
+        acceptance=accepted,
+        seal=digest_of(seal),
+        json=dict(document),
+    )
+
+
+def _other(role: Role) -> Role:
+    return "provider" if role == "hirer" else "hirer"
+
+
+def _one(document: Mapping[str, Any]) -> JsonObject:
+    proofs = proofs_of(document)
+    if len(proofs) != 1 or not isinstance(proofs[0], dict):
+        raise ProofError("proof_invalid", f"expected the offerer's proof alone; came {len(proofs)}", path="/proof")
+    return cast("JsonObject", proofs[0])
+
+
+def _proof_id(proof: Mapping[str, Any]) -> str:
+    identifier = proof.get("id")
+    if not isinstance(identifier, str) or not identifier.startswith("urn:uuid:"):
+        raise ProofError("proof_invalid", "expected an id (urn:uuid:) on the offerer's proof", path="/proof/id")
+    return identifier
+
+
+def _check_method(proof: Any, document: ContractDocument, role: Role, path: str) -> None:
+    """Each side signs by a method that the document itself names for it; who else owns a key is no matter."""
+    method = cast("JsonObject", proof).get("verificationMethod") if isinstance(proof, dict) else None
+    named = document.methods.hirer if role == "hirer" else document.methods.provider
+    if method not in named:
+        raise ProofError(
+            "proof_invalid",
+            f"expected a proof by {' or '.join(named)}; came {method!a:.200}",
+            path=f"{path}/verificationMethod",
+        )
+
+
+def _check_envelope(
+    message: Mapping[str, Any], of: str, engagement: str, role: Role, parties: Mapping[str, Did]
+) -> None:
+    if message.get("type") != of:
+        raise ContractError("terms_mismatch", f"expected {of}; came {message.get('type')!a:.80}")
+    if message.get("engagement") != engagement:
+        raise ContractError("wrong_negotiation", f"{of}: expected engagement {engagement}; came another")
+    if (message.get("role"), message.get("sender"), message.get("recipient")) != (
+        role,
+        parties[role],
+        parties[_other(role)],
+    ):
+        raise ContractError("wrong_party", f"{of}: expected it from the {role} {parties[role]} to the other party")
+
+
+def _expect(message: Mapping[str, Any], member: str, expected: Any) -> None:
+    if expected is None or message.get(member) != expected:
+        raise ContractError(
+            "terms_mismatch", f"{message['type']}: expected {member} {expected}; came {message.get(member)!a:.128}"
+        )
+
+
+def _of(keys: KeyLookup, did: Did) -> KeyLookup:
+    """The same look-up, for methods of one DID only: a message is signed by its sender (SC-01)."""
+
+    def lookup(method: DidUrl, purpose: str):
+        if method.partition("#")[0] != did:
+            raise ProofError("key_not_authorized", f"expected a method of {did}; came {method!a:.200}")
+        return keys(method, purpose)
+
+    return lookup
