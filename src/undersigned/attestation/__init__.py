@@ -1,0 +1,63 @@
+"""What a provider made and how, in signed statements, and the verdict on it."""
+
+from undersigned.attestation.dsse import (
+    MAX_PAYLOAD_BYTES,
+    PAYLOAD_TYPE,
+    VerifiedPayload,
+    envelope,
+    pae,
+    verify_envelope,
+)
+from undersigned.attestation.predicates import (
+    PREDICATES,
+    AcceptancePredicate,
+    ActionTaken,
+    Input,
+    Predicate,
+    ProvenancePredicate,
+    Resource,
+    UsageLine,
+    WorkPredicate,
+    accepted,
+    provenance,
+    work,
+)
+from undersigned.attestation.statement import (
+    STATEMENT_TYPE,
+    Artifact,
+    Statement,
+    Subject,
+    VerifiedStatement,
+    make_statement,
+    verify_delivery,
+    verify_statement,
+)
+
+__all__ = [
+    "MAX_PAYLOAD_BYTES",
+    "PAYLOAD_TYPE",
+    "PREDICATES",
+    "STATEMENT_TYPE",
+    "AcceptancePredicate",
+    "ActionTaken",
+    "Artifact",
+    "Input",
+    "Predicate",
+    "ProvenancePredicate",
+    "Resource",
+    "Statement",
+    "Subject",
+    "UsageLine",
+    "VerifiedPayload",
+    "VerifiedStatement",
+    "WorkPredicate",
+    "accepted",
+    "envelope",
+    "make_statement",
+    "pae",
+    "provenance",
+    "verify_delivery",
+    "verify_envelope",
+    "verify_statement",
+    "work",
+]

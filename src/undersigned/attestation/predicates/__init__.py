@@ -1,0 +1,29 @@
+"""The kinds of claims that are known here, by predicate type. An application may pass a table of its own."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from undersigned.attestation.predicates.acceptance import AcceptancePredicate, accepted
+from undersigned.attestation.predicates.base import Predicate, Resource
+from undersigned.attestation.predicates.provenance import ProvenancePredicate, provenance
+from undersigned.attestation.predicates.work import ActionTaken, Input, UsageLine, WorkPredicate, work
+
+PREDICATES: Final[Mapping[str, type[Predicate]]] = MappingProxyType(
+    {of.PREDICATE_TYPE: of for of in (AcceptancePredicate, ProvenancePredicate, WorkPredicate)}
+)
+
+__all__ = [
+    "PREDICATES",
+    "AcceptancePredicate",
+    "ActionTaken",
+    "Input",
+    "Predicate",
+    "ProvenancePredicate",
+    "Resource",
+    "UsageLine",
+    "WorkPredicate",
+    "accepted",
+    "provenance",
+    "work",
+]

@@ -1,0 +1,241 @@
+"""in-toto statements: what is claimed, of which artifacts, and how a delivery's claims are checked.
+
+The order of checks is fixed: envelope, payload type, statement type, subjects, predicate, binding to the contract.
+Each step reads only what the step before verified.
+
+Source: protocol-spec/08-attestation.md, sections 8.2 to 8.4; in-toto Attestation Framework v1, statement
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from hashlib import new
+from typing import Annotated, Any, Final, Literal
+
+from msgspec import Meta, Struct, field
+
+from undersigned.attestation.dsse import PAYLOAD_TYPE, VerifiedPayload, verify_envelope
+from undersigned.attestation.predicates import PREDICATES, Predicate
+from undersigned.encoding import (
+    FOREIGN_LIMITS,
+    Did,
+    Digest,
+    JsonObject,
+    canonicalize,
+    decode_json,
+    digest_bytes,
+    digest_hex,
+    from_struct,
+    to_struct,
+)
+from undersigned.errors import FormatError, ProofError, VerificationError
+from undersigned.keys import PublicKey
+
+__all__ = [
+    "STATEMENT_TYPE",
+    "Statement",
+    "Subject",
+    "VerifiedStatement",
+    "make_statement",
+    "verify_delivery",
+    "verify_statement",
+]
+
+STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
+MAX_SUBJECTS: Final = 64
+MAX_STATEMENTS: Final = 64
+
+ALGORITHMS: Final[Mapping[str, int]] = {"sha256": 64, "sha384": 96, "sha512": 128}
+"""Accepted digest algorithms and the number of their hex digits. Others prove nothing."""
+
+_HEX: Final = re.compile("[0-9a-f]+")
+
+Artifact = Digest | bytes
+"""What a subject is held against: the digest of an artifact or, to check every algorithm, its bytes."""
+
+
+class Subject(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
+    """One artifact that a statement is about."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=256)]
+    digest: Annotated[dict[str, str], Meta(min_length=1, max_length=8)]
+    """Algorithm -> lower-case hex."""
+    media_type: Annotated[str, Meta(max_length=512)] | None = None
+    uri: Annotated[str, Meta(max_length=2048)] | None = None
+
+
+class Statement(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A claim of a kind (`predicate_type`) about artifacts, as an in-toto Statement v1."""
+
+    type: Literal["https://in-toto.io/Statement/v1"] = field(name="_type")
+    subject: Annotated[tuple[Subject, ...], Meta(min_length=1, max_length=MAX_SUBJECTS)]
+    predicate_type: Annotated[str, Meta(min_length=1, max_length=256)]
+    predicate: dict[str, Any]
+
+
+class VerifiedStatement(Struct, frozen=True, kw_only=True):
+    """A statement that was checked whole."""
+
+    statement: Statement
+    predicate: Predicate
+    """The predicate in its own struct."""
+    digest: Digest
+    """Of the payload's bytes."""
+    signers: tuple[str, ...]
+    """Verification methods whose signatures hold."""
+
+
+def make_statement(artifacts: Mapping[str, Digest], predicate: Predicate) -> bytes:
+    """The payload of a statement with this predicate about these artifacts, by name; sign its `pae`.
+
+    Source: protocol-spec/08-attestation.md, section 8.2
+    """
+    statement: JsonObject = {
+        "_type": STATEMENT_TYPE,
+        "subject": [
+            {"name": name, "digest": {"sha256": digest_hex(digest)}} for name, digest in sorted(artifacts.items())
+        ],
+        "predicateType": type(predicate).PREDICATE_TYPE,
+        "predicate": from_struct(predicate),
+    }
+    to_struct(statement, Statement)
+    return canonicalize(statement)
+
+
+def verify_statement(
+    document: Mapping[str, Any],
+    *,
+    attester: Did,
+    keys: Mapping[str, PublicKey],
+    contract: Digest,
+    artifacts: Mapping[str, Artifact],
+    predicates: Mapping[str, type[Predicate]] = PREDICATES,
+) -> VerifiedStatement:
+    """The statement in this envelope, once it is the attester's, about these artifacts and of this contract.
+
+    `keys` are the attester's assertion keys by verification method, and only those: for what a provider claims, keys of
+    the provider. `artifacts` are those delivered, by name; every subject must be one of them.
+
+    Raises:
+        FormatError: `schema_violation`, `unknown_term`, `bad_json` and others of the parser: not such a statement.
+        ProofError: `proof_missing`, `proof_invalid`, `attester_not_trusted`: as `verify_envelope`.
+        VerificationError: `digest_mismatch`: a subject is not an artifact delivered (SC-65, SC-68);
+            `attester_not_trusted`: it claims another builder or verifier than its signer, or is of a kind that is not
+            known (SC-67); `attestation_binding`: it is of another contract (SC-66).
+
+    Source: protocol-spec/08-attestation.md, section 8.3
+    """
+    # Steps 1 and 2: envelope and payload type. The keys are one party's: anybody else's signature counts for nothing.
+    if strangers := [method for method in keys if method.partition("#")[0] != attester]:
+        raise ProofError("attester_not_trusted", f"expected keys of {attester}; came {strangers[0]}")
+    verified = verify_envelope(document, keys=keys, payload_type=PAYLOAD_TYPE)
+
+    # Step 3: statement type and shape, of the verified bytes.
+    statement = _read(verified)
+
+    # Step 4: subjects.
+    names = [subject.name for subject in statement.subject]
+    if len(set(names)) < len(names):
+        raise VerificationError("digest_mismatch", "expected each subject once", path="/subject")
+    for place, subject in enumerate(statement.subject):
+        if subject.name not in artifacts:
+            raise VerificationError(
+                "digest_mismatch", f"no artifact named {subject.name!r:.200} was delivered", path=f"/subject/{place}"
+            )
+        _check_digests(subject, artifacts[subject.name], f"/subject/{place}/digest")
+
+    # Step 5: the predicate is of a kind we know, closed, and speaks for its signer.
+    of = predicates.get(statement.predicate_type)
+    if of is None:
+        raise VerificationError(
+            "attester_not_trusted",
+            f"no such kind of claim is taken: {statement.predicate_type!r:.200}",
+            path="/predicateType",
+        )
+    predicate = to_struct(statement.predicate, of, "/predicate")
+    if predicate.attester != attester:
+        raise VerificationError(
+            "attester_not_trusted", f"expected a claim of {attester}; it claims to be of {predicate.attester!r:.300}"
+        )
+
+    # Step 6: the contract. The same artifact made under another contract fulfils nothing here.
+    if predicate.contract_digest != contract:
+        raise VerificationError(
+            "attestation_binding",
+            f"expected a statement under contract {contract}; came {predicate.contract_digest!r:.80}",
+        )
+    return VerifiedStatement(
+        statement=statement,
+        predicate=predicate,
+        digest=digest_bytes(verified.payload),
+        signers=verified.signers,
+    )
+
+
+def verify_delivery(
+    statements: Iterable[Mapping[str, Any]],
+    *,
+    attester: Did,
+    keys: Mapping[str, PublicKey],
+    contract: Digest,
+    artifacts: Mapping[str, Artifact],
+    required: Collection[str],
+    predicates: Mapping[str, type[Predicate]] = PREDICATES,
+) -> tuple[VerifiedStatement, ...]:
+    """All statements of a delivery, once each holds and every artifact has one of each `required` predicate type.
+
+    Raises:
+        As `verify_statement`; VerificationError `digest_mismatch` also if an artifact lacks a required statement.
+
+    Source: protocol-spec/08-attestation.md, section 8.4
+    """
+    verified: list[VerifiedStatement] = []
+    for place, document in enumerate(statements):
+        if place >= MAX_STATEMENTS:
+            raise FormatError("too_large", f"expected at most {MAX_STATEMENTS} statements")
+        verified.append(
+            verify_statement(
+                document, attester=attester, keys=keys, contract=contract, artifacts=artifacts, predicates=predicates
+            )
+        )
+    covered = {(one.statement.predicate_type, subject.name) for one in verified for subject in one.statement.subject}
+    for predicate_type in required:
+        for name in artifacts:
+            if (predicate_type, name) not in covered:
+                raise VerificationError(
+                    "digest_mismatch", f"expected a statement of {predicate_type} about {name!r:.200}; there is none"
+                )
+    return tuple(verified)
+
+
+def _read(verified: VerifiedPayload) -> Statement:
+    document = decode_json(verified.payload, FOREIGN_LIMITS)
+    if not isinstance(document, dict):
+        raise FormatError("schema_violation", "expected a statement; came another JSON value")
+    return to_struct(document, Statement)
+
+
+def _check_digests(subject: Subject, artifact: Artifact, path: str) -> None:
+    """At least one accepted algorithm, and every accepted one is right; one that cannot be checked is not right."""
+    accepted = {name: value for name, value in subject.digest.items() if name in ALGORITHMS}
+    if not accepted:
+        known = ", ".join(ALGORITHMS)
+        raise VerificationError(
+            "digest_mismatch", f"expected a digest by {known}; came {sorted(subject.digest)}", path=path
+        )
+    for name, value in accepted.items():
+        if len(value) != ALGORITHMS[name] or not _HEX.fullmatch(value):
+            raise VerificationError(
+                "digest_mismatch",
+                f"expected {ALGORITHMS[name]} lower-case hex digits; came {value!r:.140}",
+                path=f"{path}/{name}",
+            )
+        if isinstance(artifact, bytes):
+            actual = new(name, artifact).hexdigest()
+        elif name == "sha256":
+            actual = digest_hex(artifact)
+        else:
+            raise VerificationError("digest_mismatch", f"{name} cannot be checked without the artifact", path=path)
+        if value != actual:
+            raise VerificationError("digest_mismatch", f"expected {actual}; came {value}", path=f"{path}/{name}")
