@@ -1,0 +1,447 @@
+"""HTTP Message Signatures (RFC 9421): how a hired agent signs a call to a resource, and how the resource checks it.
+
+Pure: the request comes in as a value, the key and the time are arguments, and what is to be signed goes out as bytes.
+
+Our requests cover `@method`, `@target-uri`, the field `Hire-Contract` (digest of the contract they are made under) and,
+when there is a body, `Content-Digest`; their parameters are `created`, `nonce`, `keyid` (the verification method, a DID
+URL), `alg` and `tag="hire"`. A signature with another tag is somebody else's and is left alone.
+
+`signature_base` can do all derived components and the parameters `name`, `key`, `bs`, `sf` (for fields that
+RFC 9421 readers know the type of) and `req`; `tr` is refused, since no trailers are read.
+
+Source: protocol-spec/08-bindings.md, section "HTTP requests"
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple, cast
+from urllib.parse import parse_qsl, quote, urlsplit
+
+import http_sf
+import msgspec
+
+from undersigned.encoding import DIGEST_PATTERN, DidUrl, Digest, Instant, format_instant, parse_instant
+from undersigned.errors import FormatError, ProofError
+from undersigned.keys import PublicKey
+
+__all__ = [
+    "ALGORITHMS",
+    "TAG",
+    "Component",
+    "NonceWindow",
+    "Request",
+    "RequestDraft",
+    "Response",
+    "VerifiedRequest",
+    "claimed_key",
+    "content_digest",
+    "draft_request",
+    "signature_base",
+    "signature_input",
+    "verify_request",
+]
+
+TAG: Final = "hire"
+ALGORITHMS: Final[Mapping[str, str]] = {
+    "Ed25519": "ed25519",
+    "P-256": "ecdsa-p256-sha256",
+    "P-384": "ecdsa-p384-sha384",
+}
+"""The algorithm of RFC 9421, section 3.3, for each kind of key. There is no choice, so none to talk anybody down to."""
+
+_REQUIRED: Final[tuple[str, ...]] = ("@method", "@target-uri", "hire-contract")
+_SKEW_SECONDS: Final = 60
+_DIGEST: Final = re.compile(DIGEST_PATTERN)
+_NAME: Final = re.compile("[a-z0-9!#$%&'*+.^_`|~-]+")
+_VALUE: Final = re.compile("[\t\x20-\x7e\x80-\xff]*")
+_NONCE: Final = re.compile("[\x21-\x7e]{16,128}")
+_COMPONENT_PARAMETERS: Final = frozenset({"name", "key", "bs", "sf", "req"})
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+Headers = tuple[tuple[str, str], ...]
+Parameters = Mapping[str, "str | int | bool"]
+
+
+class Request(msgspec.Struct, frozen=True):
+    """An HTTP request as both sides see it."""
+
+    method: str
+    url: str
+    """The target URI, absolute. A server builds it from its own origin and the path; the Host field is the peer's."""
+    headers: Headers = ()
+    """Name and value of each field line, in order."""
+    body_digest: bytes | None = None
+    """SHA-256 of the body; None if there is none."""
+
+
+class Response(msgspec.Struct, frozen=True):
+    """An HTTP response; `request` is what it answers, for components with `req`."""
+
+    status: int
+    headers: Headers = ()
+    request: Request | None = None
+
+
+class Component(NamedTuple):
+    """A covered component with its parameters; a plain string stands for one without."""
+
+    name: str
+    parameters: tuple[tuple[str, str | bool], ...] = ()
+
+
+class VerifiedRequest(msgspec.Struct, frozen=True):
+    """What a verified signature says. Whether the contract allows the request is the gate's question."""
+
+    keyid: DidUrl
+    contract: Digest
+    created: Instant
+    nonce: str
+    components: tuple[str, ...]
+
+
+class RequestDraft(msgspec.Struct, frozen=True):
+    """A request waiting for its signature over `to_sign`."""
+
+    request: Request
+    to_sign: bytes
+    input: str
+
+    def signed(self, signature: bytes) -> Request:
+        """The request with its two signature fields."""
+        fields = (
+            ("Signature-Input", f"{TAG}={self.input}"),
+            ("Signature", f"{TAG}=:{base64.b64encode(signature).decode()}:"),
+        )
+        return msgspec.structs.replace(self.request, headers=self.request.headers + fields)
+
+
+def content_digest(body_digest: bytes) -> str:
+    """The value of `Content-Digest` (RFC 9530) for a SHA-256."""
+    return f"sha-256=:{base64.b64encode(body_digest).decode()}:"
+
+
+def draft_request(
+    request: Request, keyid: DidUrl, kind: str, *, contract: Digest, now: Instant, nonce: str
+) -> RequestDraft:
+    """The request with `Hire-Contract` and, if it has a body, `Content-Digest`, ready to be signed by a key of `kind`.
+
+    `nonce` is fresh: 16 to 128 visible ASCII characters.
+
+    Raises:
+        FormatError: `schema_violation`, the request cannot be signed as it is.
+    """
+    headers = (*request.headers, ("Hire-Contract", contract))
+    components = list(_REQUIRED)
+    if request.body_digest is not None:
+        headers += (("Content-Digest", content_digest(request.body_digest)),)
+        components.append("content-digest")
+    request = msgspec.structs.replace(request, headers=headers)
+    parameters = {
+        "created": int(parse_instant(now).timestamp()),
+        "nonce": nonce,
+        "keyid": keyid,
+        "alg": ALGORITHMS[kind],
+        "tag": TAG,
+    }
+    return RequestDraft(
+        request, signature_base(request, components, parameters), signature_input(components, parameters)
+    )
+
+
+def signature_input(components: Sequence[str | Component], parameters: Parameters) -> str:
+    """The inner list that says what is covered: value of `@signature-params`, and a member of `Signature-Input`.
+
+    Raises:
+        FormatError: `schema_violation`, a name or value that a structured field cannot hold.
+
+    Source: RFC 9421, section 2.3
+    """
+    items = [(part.name, dict(part.parameters)) for part in map(_component, components)]
+    try:
+        return http_sf.ser(cast(Any, [(items, dict(parameters))]))
+    except (ValueError, TypeError) as exc:
+        raise FormatError("schema_violation", f"not writable as a structured field: {exc}") from exc
+
+
+def signature_base(message: Request | Response, components: Sequence[str | Component], parameters: Parameters) -> bytes:
+    """The bytes that are signed.
+
+    Raises:
+        FormatError: `schema_violation`: a component is not there, repeats, is ambiguous, or is one that is not known.
+
+    Source: RFC 9421, section 2.5
+    """
+    lines: list[str] = []
+    seen: set[str] = set()
+    for part in map(_component, components):
+        identifier = _identifier(part)
+        if identifier in seen:
+            raise FormatError("schema_violation", f"{identifier} is covered twice")
+        seen.add(identifier)
+        value = _value(message, part)
+        # A line break in a value would let one component be read as two.
+        if _VALUE.fullmatch(value) is None:
+            raise FormatError("schema_violation", f"the value of {identifier} holds a control character")
+        lines.append(f"{identifier}: {value}")
+    lines.append(f'"@signature-params": {signature_input(components, parameters)}')
+    return "\n".join(lines).encode("latin-1")
+
+
+def claimed_key(request: Request) -> DidUrl:
+    """The verification method that the request claims to be signed by, so that its DID document can be gathered.
+
+    Raises:
+        ProofError: `proof_missing`, `proof_invalid`, as `verify_request`.
+    """
+    _, parameters, _ = _signature_of(request)
+    return _text(parameters, "keyid")
+
+
+def verify_request(
+    request: Request,
+    key: Callable[[DidUrl], PublicKey],
+    *,
+    now: Instant,
+    fresh: Callable[[DidUrl, str], bool],
+    required: Sequence[str] = _REQUIRED,
+    max_age_seconds: int = 60,
+) -> VerifiedRequest:
+    """What the request's signature says, once it holds.
+
+    `key` gives the key of a verification method under `authentication`, or raises. `fresh` says whether a nonce is
+    seen for the first time by that method, and remembers it (`NonceWindow.first`).
+
+    Raises:
+        ProofError: `proof_missing`; `proof_invalid`, it does not hold, or covers too little; `suite_not_allowed`;
+            `proof_expired`, `proof_from_future`; `digest_mismatch`, the body is another; `replayed`.
+        VerificationError: What `key` raises.
+
+    Source: RFC 9421, section 3.2; protocol-spec/08-bindings.md, section "HTTP requests"
+    """
+    # Step 1: exactly one signature with our tag.
+    components, parameters, signature = _signature_of(request)
+    # Step 2: it covers what matters.
+    plain = {part.name for part in components if not part.parameters}
+    needed = (*required, "content-digest") if request.body_digest is not None else tuple(required)
+    missing = [name for name in needed if name not in plain]
+    if missing:
+        raise ProofError("proof_invalid", f"the signature does not cover {', '.join(missing)}")
+    # Step 3: made just now, by our clock. Inclusive on both ends.
+    keyid, nonce = _text(parameters, "keyid"), _text(parameters, "nonce")
+    created, seconds = parameters.get("created"), int(parse_instant(now).timestamp())
+    if type(created) is not int:
+        raise ProofError("proof_invalid", "the signature does not say when it was made")
+    if created > seconds + _SKEW_SECONDS:
+        raise ProofError("proof_from_future", f"made {created - seconds} s ahead of our clock")
+    if created < seconds - max_age_seconds:
+        raise ProofError("proof_expired", f"made {seconds - created} s ago; at most {max_age_seconds} s are taken")
+    expires = parameters.get("expires", seconds)
+    if type(expires) is not int or expires < seconds:
+        raise ProofError("proof_expired", "the signature is past its expiry")
+    if _NONCE.fullmatch(nonce) is None:
+        raise ProofError("proof_invalid", "the nonce is not 16 to 128 visible characters")
+    # Step 4: the body is the one whose digest is covered.
+    if "content-digest" in plain:
+        _check_content_digest(request)
+    # Step 5: the key, and the algorithm that goes with it.
+    public = key(keyid)
+    algorithm = parameters.get("alg", ALGORITHMS[public.kind])
+    if algorithm != ALGORITHMS[public.kind]:
+        raise ProofError("suite_not_allowed", f"{algorithm!r} with a {public.kind} key")
+    # Step 6: the signature. RFC 9421 has no rule for s in ECDSA, and nothing here is named by signature bytes.
+    try:
+        base = signature_base(request, components, parameters)
+    except FormatError as exc:
+        raise ProofError("proof_invalid", f"the signature covers what is not there: {exc.message}") from exc
+    public.verify(signature, base, low_s=False)
+    # Step 7: the first time. Last, because a stranger must not be able to use up somebody's nonces.
+    if not fresh(keyid, nonce):
+        raise ProofError("replayed", f"the nonce {nonce!r} of {keyid} was used before")
+    contract = _field(request.headers, "hire-contract") if "hire-contract" in plain else ""
+    if contract and _DIGEST.fullmatch(contract) is None:
+        raise ProofError("proof_invalid", "Hire-Contract is not a digest")
+    moment = format_instant(datetime.fromtimestamp(created, UTC))
+    return VerifiedRequest(keyid, contract, moment, nonce, tuple(part.name for part in components))
+
+
+class NonceWindow:
+    """Nonces seen, for as long as a request that carries them could still be taken.
+
+    Holds at most `max_entries`; full, it takes no more until some have aged: a nonce forgotten early could be used
+    again. Whoever fills it is a holder of a valid key, and one key may fill no more than `per_key`.
+    """
+
+    def __init__(self, max_age_seconds: int = 60, *, max_entries: int = 100_000, per_key: int = 10_000) -> None:
+        self._keep_seconds = max_age_seconds + _SKEW_SECONDS
+        self._max_entries = max_entries
+        self._per_key = per_key
+        self._until: dict[tuple[DidUrl, str], float] = {}
+        self._counts: dict[DidUrl, int] = {}
+
+    def first(self, keyid: DidUrl, nonce: str, now: Instant) -> bool:
+        """Whether `nonce` is new for `keyid`; remembers it. Times must not run back."""
+        seconds = parse_instant(now).timestamp()
+        while self._until:
+            # In order of insertion, which is the order of time.
+            oldest = next(iter(self._until))
+            if self._until[oldest] >= seconds:
+                break
+            del self._until[oldest]
+            self._counts[oldest[0]] -= 1
+            if not self._counts[oldest[0]]:
+                del self._counts[oldest[0]]
+        held = self._counts.get(keyid, 0)
+        if (keyid, nonce) in self._until or len(self._until) >= self._max_entries or held >= self._per_key:
+            return False
+        self._until[keyid, nonce] = seconds + self._keep_seconds
+        self._counts[keyid] = held + 1
+        return True
+
+
+def _component(part: str | Component) -> Component:
+    return Component(part) if isinstance(part, str) else part
+
+
+def _identifier(part: Component) -> str:
+    try:
+        return http_sf.ser(cast(Any, (part.name, dict(part.parameters))))
+    except (ValueError, TypeError) as exc:
+        raise FormatError("schema_violation", f"not a component: {part.name!a}: {exc}") from exc
+
+
+def _signature_of(request: Request) -> tuple[tuple[Component, ...], dict[str, Any], bytes]:
+    """Components, parameters and bytes of the one signature with our tag."""
+    inputs, signatures = _dictionary(request, "signature-input"), _dictionary(request, "signature")
+    ours: list[tuple[str, list[Any], dict[str, Any]]] = []
+    for label, member in inputs.items():
+        items, attributes = cast("tuple[Any, dict[str, Any]]", member)
+        if isinstance(items, list) and attributes.get("tag") == TAG:
+            ours.append((label, cast("list[Any]", items), attributes))
+    if len(ours) != 1:
+        raise ProofError("proof_invalid" if ours else "proof_missing", f"{len(ours)} signatures for {TAG!r}")
+    label, covered, parameters = ours[0]
+    value: Any = signatures.get(label, (None, {}))[0]
+    if not isinstance(value, bytes):
+        raise ProofError("proof_missing", f"Signature has no bytes for {label!r}")
+    components: list[Component] = []
+    for name, attributes in covered:
+        if not isinstance(name, str):
+            raise ProofError("proof_invalid", "a covered component is not named by a string")
+        components.append(Component(name, tuple(attributes.items())))
+    return tuple(components), parameters, value
+
+
+def _dictionary(request: Request, name: str) -> dict[str, Any]:
+    try:
+        text = _field(request.headers, name)
+    except FormatError as exc:
+        raise ProofError("proof_missing", f"no field {name}") from exc
+
+    def repeated(key: str, where: str) -> None:
+        raise http_sf.StructuredFieldError(f"{key} repeats in a {where}")
+
+    try:
+        return cast(
+            "dict[str, Any]", http_sf.parse(text.encode("latin-1"), tltype="dictionary", on_duplicate_key=repeated)
+        )
+    except (http_sf.StructuredFieldError, ValueError) as exc:
+        raise ProofError("proof_invalid", f"{name} is not a dictionary: {exc}") from exc
+
+
+def _text(parameters: Mapping[str, Any], name: str) -> str:
+    value = parameters.get(name)
+    if not isinstance(value, str):
+        raise ProofError("proof_invalid", f"the signature has no {name}")
+    return value
+
+
+def _check_content_digest(request: Request) -> None:
+    member = _dictionary(request, "content-digest").get("sha-256")
+    expected = request.body_digest if request.body_digest is not None else hashlib.sha256(b"").digest()
+    if member is None or member[0] != expected:
+        raise ProofError("digest_mismatch", "the body is not the one whose sha-256 the request states")
+
+
+def _field(headers: Headers, name: str) -> str:
+    """The combined value of a field: its lines in order, trimmed, joined by a comma."""
+    values = [value.strip(" \t") for key, value in headers if key.lower() == name]
+    if not values:
+        raise FormatError("schema_violation", f"there is no field {name}")
+    return ", ".join(values)
+
+
+def _value(message: Request | Response, part: Component) -> str:
+    """The value of one component (RFC 9421, sections 2.1 and 2.2)."""
+    parameters = dict(part.parameters)
+    unknown = set(parameters) - _COMPONENT_PARAMETERS
+    if unknown:
+        raise FormatError("schema_violation", f"parameters not known: {', '.join(sorted(unknown))}")
+    if "req" in parameters:
+        if not isinstance(message, Response) or message.request is None:
+            raise FormatError("schema_violation", "req is for responses")
+        message = message.request
+    if part.name.startswith("@"):
+        return _derived(message, part.name, parameters)
+    if _NAME.fullmatch(part.name) is None or "name" in parameters:
+        raise FormatError("schema_violation", f"not a field name: {part.name!a}")
+    if "bs" in parameters:
+        if "sf" in parameters or "key" in parameters:
+            raise FormatError("schema_violation", "bs does not go with sf or key")
+        lines = [value.strip(" \t") for key, value in message.headers if key.lower() == part.name]
+        if lines:
+            return ", ".join(f":{base64.b64encode(line.encode('latin-1')).decode()}:" for line in lines)
+    combined = _field(message.headers, part.name)
+    if "key" not in parameters and "sf" not in parameters:
+        return combined
+    try:
+        kind = "dictionary" if "key" in parameters else None
+        parsed: Any = http_sf.parse(combined.encode("latin-1"), name=part.name, tltype=kind)
+        if "key" not in parameters:
+            return http_sf.ser(parsed)
+        member = parsed[parameters["key"]]
+        return http_sf.ser([member])
+    except (http_sf.StructuredFieldError, ValueError, KeyError, TypeError) as exc:
+        raise FormatError("schema_violation", f"{part.name} is not the structured field that is covered") from exc
+
+
+def _derived(message: Request | Response, name: str, parameters: Mapping[str, str | bool]) -> str:
+    if set(parameters) - {"req"} != ({"name"} if name == "@query-param" else set[str]()):
+        raise FormatError("schema_violation", f"{name} has parameters that it does not take")
+    if isinstance(message, Response):
+        if name == "@status":
+            return str(message.status)
+        raise FormatError("schema_violation", f"{name} is not a component of a response")
+    if name == "@method":
+        return message.method
+    if name == "@target-uri":
+        return message.url
+    parts = urlsplit(message.url)
+    path, query = parts.path or "/", f"?{parts.query}"
+    if name == "@scheme":
+        return parts.scheme.lower()
+    if name == "@authority":
+        host = (parts.netloc.rpartition("@")[2]).lower()
+        return host.removesuffix(f":{_DEFAULT_PORTS.get(parts.scheme.lower(), 0)}")
+    if name == "@path":
+        return path
+    if name == "@query":
+        return query
+    if name == "@request-target":
+        return path + (query if "?" in message.url.partition("#")[0] else "")
+    if name == "@query-param":
+        wanted = str(parameters["name"])
+        found = [value for key, value in parse_qsl(parts.query, keep_blank_values=True) if _encoded(key) == wanted]
+        if len(found) != 1:
+            raise FormatError("schema_violation", f"{len(found)} query parameters are named {wanted!a}")
+        return _encoded(found[0])
+    raise FormatError("schema_violation", f"not a component of a request: {name!a}")
+
+
+def _encoded(text: str) -> str:
+    """As a form-urlencoded string, but a space is %20 (RFC 9421, section 2.2.8)."""
+    return quote(text, safe="*").replace("~", "%7E")
