@@ -3,15 +3,17 @@
 `decode_message` makes a `SignedMessage` of bytes, `verify_message` a `VerifiedMessage` of that, and `draft` a message
 to be signed. `MESSAGE_TYPES` lists the types; any other is refused.
 
-Source: protocol-spec/05-messages.md
+Source: protocol-spec/04-envelope-and-digests.md
 """
 
 from __future__ import annotations
 
+from undersigned.contract import Task
 from undersigned.messages.attestation import Artifact, Closing, CriterionVerdict, Delivery, Review, Settled
 from undersigned.messages.base import CONTEXT, VERSIONS, Message, Move, Need, Notice, Proof, Purpose, Role
 from undersigned.messages.codec import decode_message, recorded_message
 from undersigned.messages.discovery import Inquiry, Limits, Profile, Tender
+from undersigned.messages.drafts import Draft, draft, redraft
 from undersigned.messages.execution import Cancel, Input, Start, Terminate, Usage
 from undersigned.messages.negotiation import Acceptance, Bid, LedgerPlace, Offer, Seal, Withdraw
 from undersigned.messages.presentation import Presentation, PresentationRequest
@@ -31,6 +33,7 @@ from undersigned.messages.signed import (
     VerifiedMessage,
     engagement_id,
 )
+from undersigned.messages.verify import problem_code_told, verify_message
 
 __all__ = [
     "BASES",
@@ -50,6 +53,7 @@ __all__ = [
     "Closing",
     "CriterionVerdict",
     "Delivery",
+    "Draft",
     "Inclusion",
     "Input",
     "Inquiry",
@@ -75,6 +79,7 @@ __all__ = [
     "SignedMessage",
     "Start",
     "Sync",
+    "Task",
     "Tender",
     "Terminate",
     "Usage",
@@ -82,6 +87,10 @@ __all__ = [
     "Waiting",
     "Withdraw",
     "decode_message",
+    "draft",
     "engagement_id",
+    "problem_code_told",
     "recorded_message",
+    "redraft",
+    "verify_message",
 ]

@@ -4,7 +4,7 @@ A message is one closed struct: unknown members are refused, an absent member is
 `null` never appears (`None` in memory means absent on the wire). Shape is checked here and in the bodies; whether a
 message is legal now is decided by `undersigned.protocol`.
 
-Source: protocol-spec/05-messages.md, sections 5.1 and 5.2
+Source: protocol-spec/04-envelope-and-digests.md, section 4.2
 """
 
 from __future__ import annotations
@@ -108,9 +108,7 @@ Pointer = Annotated[
     str,
     Meta(pattern=r"^(/([^~/]|~[01])*)*" + END, max_length=256, description="A JSON pointer into the refused message."),
 ]
-Currency = Annotated[
-    str, Meta(pattern=r"^[A-Z][A-Z0-9]{2,7}" + END, max_length=8, description="ISO 4217, or a longer code.")
-]
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}" + END, max_length=3, description="An ISO 4217 code.")]
 Number = Annotated[int, Meta(ge=1, le=MAX_NUMBER, description="A place in a row that starts at 1.")]
 Count = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
 Percent = Annotated[int, Meta(ge=0, le=100)]
@@ -124,7 +122,8 @@ Foreigns = Annotated[tuple[Foreign, ...], Meta(max_length=MAX_ITEMS)]
 
 def violated(path: str, expected: str, came: object) -> FormatError:
     """The error for a member of the right type whose value does not fit the others. `path` is a JSON pointer."""
-    return FormatError("schema_violation", f"expected {expected}; came {came!r}", path=path)
+    shown = "nothing" if came is None else "something" if isinstance(came, Struct) else ascii(came)
+    return FormatError("schema_violation", f"expected {expected}; came {shown}", path=path)
 
 
 class Part(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
@@ -134,10 +133,12 @@ class Part(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fie
 class Proof(Part, frozen=True, kw_only=True):
     """The one Data Integrity proof of a message. Challenge, domain, chains and sets belong to documents.
 
-    Source: protocol-spec/05-messages.md, section 5.4
+    Source: protocol-spec/04-envelope-and-digests.md, section 4.5
     """
 
-    type: Literal["DataIntegrityProof"] = field(default_factory=lambda: "DataIntegrityProof")
+    type: Literal["DataIntegrityProof"]
+    context: Literal["https://w3id.org/hire/v1"] | None = field(name="@context", default=None)
+    """The message's, repeated by the `jcs` suites and by no other."""
     cryptosuite: SuiteName
     created: Instant
     """When it was signed, by the signer's clock, UTC."""
@@ -179,7 +180,7 @@ class Message(
     Raises:
         FormatError: `schema_violation`: members that do not fit each other, such as a `previous` on a first move.
 
-    Source: protocol-spec/05-messages.md, section 5.1
+    Source: protocol-spec/04-envelope-and-digests.md, section 4.2
     """
 
     notice: ClassVar[bool] = False

@@ -3,7 +3,7 @@
 The bytes are decoded once and canonicalized once. Errors of the schema library become codes of the specification,
 with a JSON pointer; its exceptions end here.
 
-Source: protocol-spec/05-messages.md, section 5.3
+Source: protocol-spec/04-envelope-and-digests.md, sections 4.1 and 4.2
 """
 
 from __future__ import annotations
@@ -13,11 +13,23 @@ from typing import Any, Final, NoReturn, cast
 
 from msgspec import ValidationError, convert
 
-from undersigned.encoding import canonicalize, decode_json, digest_bytes
+from undersigned.encoding import (
+    AMOUNT_PATTERN,
+    DID_PATTERN,
+    DIDURL_PATTERN,
+    DIGEST_PATTERN,
+    DURATION_PATTERN,
+    ENGAGEMENT_PATTERN,
+    INSTANT_PATTERN,
+    MESSAGEID_PATTERN,
+    canonicalize,
+    decode_json,
+    digest_bytes,
+)
 from undersigned.errors import FormatError, ProofError
 from undersigned.messages.base import CONTEXT, VERSIONS, Message
 from undersigned.messages.registry import MESSAGE_TYPES
-from undersigned.messages.signed import SignedMessage, VerifiedMessage
+from undersigned.messages.signed import SignedMessage, VerifiedMessage, write_canonical
 
 __all__ = ["MAX_MESSAGE_BYTES", "decode_message", "read_message", "recorded_message"]
 
@@ -36,6 +48,21 @@ MAX_MEMBER_BYTES: Final[tuple[tuple[str, int], ...]] = (
 _WHERE: Final = re.compile(r"(?s)(.*?)(?: - at `\$(.*)`)?\Z")
 _NAMED: Final = re.compile(r"(?s)Object (contains unknown|missing required) field `(.*)`\Z")
 _STEP: Final = re.compile(r"\.([A-Za-z@]+)|\[([0-9]+)\]")
+_PATTERN: Final = re.compile(r"(?s)Expected str matching regex (.*)\Z")
+_SHAPES: Final = {
+    repr(pattern): shape
+    for pattern, shape in (
+        (AMOUNT_PATTERN, "an amount in its only spelling"),
+        (DIDURL_PATTERN, "a DID URL"),
+        (DID_PATTERN, "a DID"),
+        (DIGEST_PATTERN, "a sha2-256 digest, u and 46 characters"),
+        (DURATION_PATTERN, "a duration such as PT1M"),
+        (ENGAGEMENT_PATTERN, "urn:hire:engagement: and a digest"),
+        (INSTANT_PATTERN, "an instant such as 2026-11-24T09:00:00Z"),
+        (MESSAGEID_PATTERN, "urn:uuid: and a version 4 UUID in lower case"),
+    )
+}
+"""What the patterns that people meet most are called."""
 _SUITE_PATHS: Final = ("/proof/type", "/proof/cryptosuite")
 
 
@@ -47,7 +74,7 @@ def decode_message(raw: bytes) -> SignedMessage:
             `version_not_supported`, `context_not_allowed`, `unknown_term`, `schema_violation`; `path` says where.
         ProofError: `proof_missing`, `suite_not_allowed`, `proof_purpose_mismatch`.
 
-    Source: protocol-spec/05-messages.md, section 5.3
+    Source: protocol-spec/04-envelope-and-digests.md, sections 4.1 and 4.2
     """
     # Step 1: size and strict JSON, before anything is looked at.
     content = _parse(raw)
@@ -58,7 +85,7 @@ def decode_message(raw: bytes) -> SignedMessage:
     message = read_message(content, len(raw))
     # Step 6: the digest, over the canonical form without the proof.
     del content["proof"]
-    canonical = canonicalize(content)
+    canonical = write_canonical(content)
     return SignedMessage(message=message, digest=digest_bytes(canonical), raw=raw, content=content, canonical=canonical)
 
 
@@ -138,12 +165,22 @@ def _refuse(text: str, content: dict[str, Any]) -> NoReturn:
         else:
             code, said = "unknown_term", "expected a member of the schema; came another"
     else:
-        said = f"{said.replace('`', '')}; came {_shown(_value_at(content, path))}"
+        said = f"{_plainly(said)}; came {_shown(_value_at(content, path))}"
     if path in _SUITE_PATHS:
         raise ProofError("suite_not_allowed", said, path=path)
     if path == "/proof/proofPurpose":
         raise ProofError("proof_purpose_mismatch", said, path=path)
     raise FormatError(code, said, path=path)
+
+
+def _plainly(said: str) -> str:
+    """What was expected, of a sentence of the schema library's such as "Expected `int`, got `str`"."""
+    said = said.replace("`", "").partition(", got ")[0].replace(" | null", "")
+    if said.startswith("Invalid enum value"):
+        return "expected a word of the list"
+    if pattern := _PATTERN.match(said):
+        return f"expected {_SHAPES.get(pattern[1], f'text like {pattern[1]}')}"
+    return said.replace("Expected", "expected", 1)
 
 
 def _value_at(value: Any, path: str) -> Any:
@@ -162,7 +199,7 @@ def _shown(value: object) -> str:
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):
-        return "an array"
+        return f"an array of {len(cast('list[Any]', value))}"
     return "nothing" if value is None else ascii(_cut(value) if isinstance(value, str) else value)
 
 

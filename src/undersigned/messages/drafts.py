@@ -4,21 +4,22 @@ The core holds no private key. `draft` checks the message with the parser and sc
 the bytes to be signed; `Draft.signed` puts the signature in. The message is written once: the wire form is the
 canonical form with the proof put in its place.
 
-Source: protocol-spec/05-messages.md, section 5.4
+Source: protocol-spec/04-envelope-and-digests.md, section 4.5
 """
 
 from __future__ import annotations
 
 from typing import Any, cast
 
-from msgspec import Struct, convert
+from msgspec import MsgspecError, Struct, convert
 from msgspec.structs import replace
 
-from undersigned.encoding import DidUrl, Digest, Instant, JsonObject, canonicalize, decode_json, digest_bytes
+from undersigned.encoding import DidUrl, Digest, Instant, JsonObject, decode_json, digest_bytes
+from undersigned.errors import FormatError
 from undersigned.messages.base import Message, Proof
 from undersigned.messages.codec import read_message
-from undersigned.messages.signed import VerifiedMessage
-from undersigned.proof import attach, prepare, proof_config
+from undersigned.messages.signed import VerifiedMessage, write_canonical
+from undersigned.proof import Kind, make_proof, prepare, proof_config
 
 __all__ = ["Draft", "draft", "redraft"]
 
@@ -36,22 +37,25 @@ class Draft(Struct, frozen=True, kw_only=True, eq=False):
 
     def signed(self, signature: bytes) -> VerifiedMessage:
         """The message with this signature, ready to be recorded and sent. The signature is not checked again."""
-        proof = cast("dict[str, Any]", attach({}, self.config, signature)["proof"])
+        proof = make_proof(self.content, self.config, signature)
         raw = _with_proof(self.canonical, self.content, proof)
         return VerifiedMessage(message=replace(self.message, proof=convert(proof, Proof)), digest=self.digest, raw=raw)
 
 
-def draft(message: Message, method: DidUrl, suite: str, kind: str, created: Instant, expires: Instant) -> Draft:
+def draft(message: Message, method: DidUrl, suite: str, kind: Kind, created: Instant, expires: Instant) -> Draft:
     """The message and the bytes to be signed for it. `kind` is the key's: Ed25519, P-256 or P-384.
 
     Raises:
         FormatError: As `decode_message`: a message that no peer would take is not signed.
         ProofError: `suite_not_allowed`: the suite is unknown or does not sign with such a key.
 
-    Source: protocol-spec/05-messages.md, section 5.4
+    Source: protocol-spec/04-envelope-and-digests.md, section 4.5
     """
     unsigned = message if message.proof is None else replace(message, proof=None)
-    canonical = canonicalize(unsigned.as_json())
+    try:
+        canonical = write_canonical(unsigned)
+    except (MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as exc:
+        raise FormatError("bad_json", f"expected a message of JSON values: {exc}") from exc
     content = cast("dict[str, Any]", decode_json(canonical))
     checked = read_message(content, len(canonical))
     config = proof_config(suite, method, message.purpose, created, expires)
@@ -66,7 +70,7 @@ def draft(message: Message, method: DidUrl, suite: str, kind: str, created: Inst
 
 
 def redraft(
-    verified: VerifiedMessage, method: DidUrl, suite: str, kind: str, created: Instant, expires: Instant
+    verified: VerifiedMessage, method: DidUrl, suite: str, kind: Kind, created: Instant, expires: Instant
 ) -> Draft:
     """The same content to be signed again, once its proof is past `expires` or its key was replaced (rule C9).
 
@@ -83,5 +87,5 @@ def _with_proof(canonical: bytes, content: JsonObject, proof: JsonObject) -> byt
 
     `recipient`, `role`, `sender` and more always follow it, `@context` always stands before.
     """
-    after = canonicalize({name: value for name, value in content.items() if name > "proof"})[1:]
-    return b"".join((canonical[: -len(after)], b'"proof":', canonicalize(proof), b",", after))
+    after = write_canonical({name: value for name, value in content.items() if name > "proof"})[1:]
+    return b"".join((canonical[: -len(after)], b'"proof":', write_canonical(proof), b",", after))

@@ -1,6 +1,6 @@
 """The types of message there are.
 
-Source: protocol-spec/05-messages.md, section 5.1
+Source: protocol-spec/04-envelope-and-digests.md, section 4.2
 """
 
 from __future__ import annotations

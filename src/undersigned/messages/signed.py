@@ -3,18 +3,25 @@
 Bytes become a `SignedMessage`, and `verify_message` makes a `VerifiedMessage` of it or raises; only the latter enters
 the fold.
 
-Source: protocol-spec/05-messages.md, sections 5.1 and 5.4
+Source: protocol-spec/04-envelope-and-digests.md, sections 4.2 and 4.4
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct
+from msgspec.json import Encoder
 
 from undersigned.encoding import Did, Digest, EngagementId, JsonObject, canonicalize, digest_bytes
 from undersigned.errors import ProofError
 from undersigned.messages.base import Message, Proof
 
-__all__ = ["SignedMessage", "VerifiedMessage", "engagement_id"]
+__all__ = ["SignedMessage", "VerifiedMessage", "engagement_id", "write_canonical"]
+
+write_canonical: Final = Encoder(order="sorted").encode
+"""RFC 8785 form of what the strict reader gave, or will read: without floats, unsafe integers and odd names, msgspec
+writes the same bytes, and nothing needs to be looked at twice."""
 
 
 class SignedMessage(Struct, frozen=True, kw_only=True, eq=False):
@@ -56,6 +63,6 @@ class VerifiedMessage(Struct, frozen=True, kw_only=True, eq=False):
 def engagement_id(hirer: Did, provider: Did, nonce: str) -> EngagementId:
     """The engagement's id: a digest of both parties and the hirer's nonce, so that it can belong to no others.
 
-    Source: protocol-spec/05-messages.md, section 5.1
+    Source: protocol-spec/04-envelope-and-digests.md, section 4.2
     """
     return f"urn:hire:engagement:{digest_bytes(canonicalize({'hirer': hirer, 'nonce': nonce, 'provider': provider}))}"

@@ -1,0 +1,98 @@
+"""JSON Schemas of the messages, made from the structs that read them, so that the two cannot differ.
+
+What a schema cannot say stays with the decoder: sizes in bytes, repeated names, instants compared with each other.
+
+Source: protocol-spec/schemas/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from msgspec import Struct
+from msgspec.json import schema_components
+
+from undersigned.contract import ContractDocument
+from undersigned.encoding import JsonObject
+from undersigned.messages.base import Message
+from undersigned.messages.registry import MESSAGE_TYPES
+
+__all__ = ["json_schemas"]
+
+_DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
+_BASE: Final = "https://w3id.org/hire/v1/schemas/"
+_ALWAYS: Final = ("@context", "type", "version", "proof")
+"""Members that the structs can fill in, or do without while a message is made, and that the wire must have."""
+
+
+def _present_exactly_if(member: str, condition: JsonObject) -> JsonObject:
+    return {
+        "if": {"properties": condition},
+        "then": {"required": [member]},
+        "else": {"properties": {member: False}},
+    }
+
+
+_RULES: Final[Mapping[str, tuple[JsonObject, ...]]] = {
+    "Presentation": (_present_exactly_if("request", {"role": {"const": "hirer"}}),),
+    "Terminate": (
+        {
+            "if": {"properties": {"cause": {"enum": ["breach", "revoked", "parent"]}}},
+            "then": {"required": ["names"]},
+        },
+    ),
+    "Receipt": ({"dependentRequired": {"inclusion": ["checkpoint"]}},),
+    "Problem": (
+        {
+            "if": {"properties": {"retryable": {"const": True}}},
+            "then": {"properties": {"final": {"const": False}}},
+            "else": {"properties": {"retryAfter": False}},
+        },
+    ),
+}
+"""What `__post_init__` checks, type by type; a test feeds both with the same examples."""
+
+
+def json_schemas() -> dict[str, JsonObject]:
+    """File name -> schema (draft 2020-12): one for each type of message, and one for the contract document."""
+    made = {f"{name}.json": _message_schema(of) for name, of in MESSAGE_TYPES.items()}
+    made["Contract.json"] = _schema("Contract", ContractDocument)
+    return made
+
+
+def _message_schema(of: type[Message]) -> JsonObject:
+    name = of.__name__
+    schema: dict[str, Any] = dict(_schema(name, of))
+    required = cast("list[str]", schema["required"])
+    schema["required"] = sorted({*required, *_ALWAYS})
+    first = 0 if of.notice else 1
+    properties = cast("dict[str, Any]", schema["properties"])
+    properties["sequence"] = {**properties["sequence"], "minimum": first}
+    rules: list[JsonObject] = [_present_exactly_if("previous", {"sequence": {"minimum": first + 1}})]
+    schema["allOf"] = [*rules, *_RULES.get(name, ())]
+    return schema
+
+
+def _schema(name: str, of: type[Struct]) -> JsonObject:
+    _, components = schema_components([of])
+    defs = {part: _without_nulls(schema) for part, schema in sorted(components.items())}
+    own = defs.pop(of.__name__)
+    return {"$schema": _DRAFT, "$id": f"{_BASE}{name}.json", **own, "$defs": defs}
+
+
+def _without_nulls(schema: Any) -> Any:
+    """The schema as the wire has it: an absent member is left out and never `null`; the text for people cut short."""
+    if isinstance(schema, list):
+        return [_without_nulls(item) for item in cast("list[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    members = dict(cast("dict[str, Any]", schema))
+    choices = members.get("anyOf")
+    if isinstance(choices, list) and {"type": "null"} in choices:
+        left = [choice for choice in cast("list[Any]", choices) if choice != {"type": "null"}]
+        del members["anyOf"], members["default"]
+        members |= left[0] if len(left) == 1 else {"anyOf": left}
+    if isinstance(members.get("description"), str):
+        members["description"] = " ".join(members["description"].partition("\n\n")[0].split())
+    return {name: _without_nulls(value) for name, value in members.items()}
