@@ -135,7 +135,10 @@ class DidDocument:
         )
 
     def services(self, service_type: str) -> tuple[str, ...]:
-        """Endpoint URLs of the services of one type, in the document's order; endpoints that are not text are left out."""
+        """Endpoint URLs of the services of one type, in the document's order.
+
+        Endpoints that are not text are left out.
+        """
         return tuple(endpoint for types, endpoint in self._services if service_type in types)
 
     def _add(self, entry: JsonObject) -> DidUrl:

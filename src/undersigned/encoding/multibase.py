@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from functools import cache
 from typing import Final, NamedTuple
 
 from undersigned.errors import FormatError
@@ -150,19 +151,23 @@ def _base(prefix: str, allowed: str) -> Base:
     return base
 
 
+@cache
+def _pairs(alphabet: str) -> list[str]:
+    return [first + second for first in alphabet for second in alphabet]
+
+
 def _write_number(data: bytes, alphabet: str) -> str:
-    radix = len(alphabet)
+    pairs, square = _pairs(alphabet), len(alphabet) ** 2
     number = int.from_bytes(data, "big")
     digits: list[str] = []
-    # Five digits at a time: the division of the big number is what costs.
-    chunk = radix**5
+    # Four digits at a time: dividing the big number is what costs.
     while number:
-        number, rest = divmod(number, chunk)
-        for _ in range(5):
-            rest, digit = divmod(rest, radix)
-            digits.append(alphabet[digit])
+        number, four = divmod(number, square * square)
+        digits.append(pairs[four % square])
+        digits.append(pairs[four // square])
+    digits.reverse()
     zeros = len(data) - len(data.lstrip(b"\x00"))
-    return alphabet[0] * zeros + "".join(reversed(digits)).lstrip(alphabet[0])
+    return alphabet[0] * zeros + "".join(digits).lstrip(alphabet[0])
 
 
 def _read_number(text: str, name: str, values: dict[str, int]) -> bytes:

@@ -179,7 +179,7 @@ def _has_plain_text(canonical: bytes, ascii_only: bool, limits: Limits) -> bool:
     return not _ODD.search(canonical.decode())
 
 
-class _Slow:
+class _Hooks:
     """Hooks of the standard library's parser that see each number and each object before it is converted."""
 
     def __init__(self, limits: Limits) -> None:
@@ -225,7 +225,7 @@ def _read_slowly(raw: bytes, limits: Limits) -> JsonValue:
         text = raw.decode()
     except UnicodeDecodeError as exc:
         raise FormatError("bad_unicode", f"expected UTF-8, got {exc.reason} at byte {exc.start}") from exc
-    hooks = _Slow(limits)
+    hooks = _Hooks(limits)
     try:
         value = json.loads(
             text,
@@ -239,48 +239,59 @@ def _read_slowly(raw: bytes, limits: Limits) -> JsonValue:
         raise FormatError(code, f"expected JSON, got {exc.msg} at character {exc.pos}") from exc
     except RecursionError as exc:  # The caller's own stack may be deep already.
         raise FormatError("too_deep", f"expected at most {limits.max_depth} levels") from exc
-    _check_all(value, limits)
+    ascii_only = text.isascii()
+    is_plain_text = "\\" not in text and len(text) <= limits.max_string and not _ODD.search(text)
+    if not (is_plain_text and _is_plain(value, limits, not ascii_only)):
+        _check_all(value, limits)
     return value
 
 
-def _check_all(root: Any, limits: Limits) -> None:
+Place = tuple["Place | None", str]
+"""Where a value stands: its container's place, and the last step. A pointer is spelled only when it is needed."""
+
+
+def _check_all(root: object, limits: Limits) -> None:
     """Check what the hooks do not see, with the place at hand."""
-    containers: list[tuple[str, Any]] = [("", root)]
-    while containers:
-        path, value = containers.pop()
+    values: list[tuple[Place | None, object]] = [(None, root)]
+    while values:
+        place, value = values.pop()
         if isinstance(value, str):
-            _check_text(value, path, limits)
+            _check_text(value, place, limits)
         elif isinstance(value, dict):
-            for name, member in cast("dict[str, Any]", value).items():
-                _check_text(name, path, limits)
+            for name, member in cast("dict[str, object]", value).items():
+                _check_text(name, place, limits)
                 if limits.ascii_names and not name.isascii():
-                    raise FormatError("bad_unicode", f"expected an ASCII name, got {_shown(name)}", path=path)
-                containers.append((f"{path}/{_escaped(name)}", member))
+                    _refuse("bad_unicode", f"expected an ASCII name, got {_shown(name)}", place)
+                values.append(((place, name), member))
         elif isinstance(value, list):
-            items = cast("list[Any]", value)
+            items = cast("list[object]", value)
             if len(items) > limits.max_items:
-                raise FormatError(
-                    "too_large", f"expected at most {limits.max_items} items, got {len(items)}", path=path
-                )
-            containers.extend((f"{path}/{index}", item) for index, item in enumerate(items))
+                _refuse("too_large", f"expected at most {limits.max_items} items, got {len(items)}", place)
+            values.extend(((place, str(index)), item) for index, item in enumerate(items))
         elif value is None and not limits.nulls:
-            raise FormatError("bad_json", "expected a value, got null", path=path)
+            _refuse("bad_json", "expected a value, got null", place)
 
 
-def _check_text(text: str, path: str, limits: Limits) -> None:
+def _check_text(text: str, place: Place | None, limits: Limits) -> None:
     if len(text) > limits.max_string:
-        raise FormatError("too_large", f"expected at most {limits.max_string} characters, got {len(text)}", path=path)
+        _refuse("too_large", f"expected at most {limits.max_string} characters, got {len(text)}", place)
     found = _NEVER.search(text) or (None if limits.control_characters else _CONTROLS.search(text))
     if found:
-        raise FormatError(
-            "bad_unicode", f"expected text without control characters, got U+{ord(found[0]):04X}", path=path
-        )
+        _refuse("bad_unicode", f"expected text without U+{ord(found[0]):04X}", place)
+
+
+def _refuse(code: str, message: str, place: Place | None) -> NoReturn:
+    path = ""
+    while place:
+        # Steps are cut short: the size of an error must not follow the peer's.
+        place, step = place
+        path = "/" + _cut(step).replace("~", "~0").replace("/", "~1") + path
+    raise FormatError(code, message, path=ascii(path)[1:-1])
 
 
 def _shown(name: str) -> str:
-    return ascii(name if len(name) <= 60 else name[:60] + "…")
+    return ascii(_cut(name))
 
 
-def _escaped(name: str) -> str:
-    """One step of a JSON pointer, cut short: an error's size must not follow the peer's."""
-    return (name if len(name) <= 60 else name[:60] + "…").replace("~", "~0").replace("/", "~1")
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else text[:60] + "…"
