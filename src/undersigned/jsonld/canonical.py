@@ -5,7 +5,7 @@ can neither be interrupted nor run beside the event loop. So before it is made t
 nodes are counted, first-degree hashes are compared, and where some are equal, what Hash N-Degree Quads would do is
 walked through without hashing, up to a limit. Nothing is hashed to the N-th degree before that walk has ended.
 
-Source: protocol-spec/04-documents.md, section 4.3; W3C RDF Dataset Canonicalization, section 4
+Source: protocol-spec/04-envelope-and-digests.md, section 4.7; W3C RDF Dataset Canonicalization, section 4
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def canonical_quads(
     _check_work(graph, limits.max_steps)
     if graph.mentions:
         dataset.canonicalize(_ALGORITHMS[algorithm])
-    written = ox.serialize(dataset, format=ox.RdfFormat.N_QUADS)
+    written = ox.serialize(dataset, format=ox.RdfFormat.N_QUADS) or b""
     # Lines end at \n and nowhere else; other characters that end lines for some readers stand inside literals.
     lines = sorted(written.split(b"\n"))
     return b"\n".join([line for line in lines if line] + [b""])
@@ -118,7 +118,7 @@ def _check_work(graph: _BlankNodes, max_steps: int) -> None:
     canonical = {name for names in groups.values() if len(names) == 1 for name in names}
     steps = 0
 
-    def walk(name: str, issued: set[str], depth: int) -> None:
+    def walk(name: str, issued: set[str]) -> None:
         nonlocal steps
         alike: dict[tuple[str, str], list[str]] = {}
         for how, other in graph.links[name]:
@@ -138,7 +138,7 @@ def _check_work(graph: _BlankNodes, max_steps: int) -> None:
                         after.add(other)
                 _check_steps(steps, max_steps)
                 for other in new:
-                    walk(other, after, depth + 1)
+                    walk(other, after)
             issued |= after
 
     # RDFC-1.0, section 4.4.3, step 5. Groups go by the order of their hashes; which is first changes what the later
@@ -147,7 +147,7 @@ def _check_work(graph: _BlankNodes, max_steps: int) -> None:
         reached: set[str] = set()
         for name in names:
             issued = {name}
-            walk(name, issued, 0)
+            walk(name, issued)
             reached |= issued
 
 

@@ -10,7 +10,7 @@ JSON type for a value, an IRI written out where a term stands, a set out of orde
 members or with the id of another. So a signature over the quads binds the JSON that digests are taken of. (A member
 that holds a set of nodes may be empty; that it is never absent is for the schema to say.)
 
-Source: protocol-spec/04-documents.md, section 4.3; protocol-spec/decisions/0002-json-literals.md
+Source: protocol-spec/04-envelope-and-digests.md, section 4.7; protocol-spec/decisions/0002-json-literals.md
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import hashlib
 import re
 from collections.abc import Mapping
 from functools import cache
+from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, cast
 
 from undersigned.encoding import canonicalize
@@ -43,6 +45,8 @@ _XSD: Final = "http://www.w3.org/2001/XMLSchema#"
 _IRI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|\\^`\x7f-\x9f\ud800-\udfff]*")
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 _SPECIAL: Final = re.compile(r"[\x00-\x1f\x7f\ufffe\uffff]")
+_OWN_GRAPH: Final = " _:a .\n"
+"""The end of a line about a graph that has no label yet: as its object, or as the graph it stands in."""
 _ESCAPES: Final = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
 
 
@@ -53,7 +57,7 @@ class _Term(NamedTuple):
     shape: str
     """text, typed, integer, boolean, iri, json, node, nodes, texts or vocab."""
     datatype: str = ""
-    words: Mapping[str, str] = {}
+    words: Mapping[str, str] = MappingProxyType({})
     """For vocab: the IRI of each word."""
     vocab: str = ""
     """For vocab: what stands before a word that is not listed, if any such is taken."""
@@ -81,7 +85,7 @@ def compiled_quads(document: Mapping[str, Any], *, algorithm: str = "sha256") ->
             define), `schema_violation` (a value of another shape, a relative IRI, a set out of order),
             `number_out_of_range`, `bad_unicode`.
 
-    Source: protocol-spec/04-documents.md, section 4.3
+    Source: protocol-spec/04-envelope-and-digests.md, section 4.7
     """
     if document.get("@context") != HIRE_CONTEXT:
         raise FormatError("context_not_allowed", f"expected @context {HIRE_CONTEXT}", path="/@context")
@@ -146,8 +150,6 @@ def _node(table: _Table, node: Mapping[str, Any], lines: list[str], path: str, i
         shape = term.shape
         if shape == "node" or shape == "nodes":
             for place, inner in _inner_nodes(value, shape, f"{path}/{name}"):
-                if inner is None:
-                    continue
                 object_ = _node(table, inner, lines, place, ids, depth + 1)
                 lines.append(f"{subject} {term.predicate} {object_} .\n")
         elif shape == "texts":
@@ -163,7 +165,7 @@ def _object(term: _Term, value: Any, path: str, name: str) -> str:
     shape = term.shape
     if shape == "json":
         return f'"{escaped(canonicalize(value).decode())}"{_RDF_JSON}'
-    kind: type = type(value)
+    kind = cast("type[Any]", type(value))
     if kind is str:
         if shape == "text" or shape == "typed":
             return f'"{escaped(value)}"{term.datatype}'
@@ -184,7 +186,7 @@ def _object(term: _Term, value: Any, path: str, name: str) -> str:
     raise FormatError("schema_violation", f"expected {shape}; came {kind.__name__}", path=f"{path}/{name}")
 
 
-def _inner_nodes(value: Any, shape: str, path: str) -> list[tuple[str, Mapping[str, Any] | None]]:
+def _inner_nodes(value: Any, shape: str, path: str) -> list[tuple[str, Mapping[str, Any]]]:
     """The nodes of a member with their paths: one, or a set sorted by id without repeats."""
     if shape == "node":
         if not isinstance(value, Mapping):
@@ -192,7 +194,7 @@ def _inner_nodes(value: Any, shape: str, path: str) -> list[tuple[str, Mapping[s
         return [(path, cast("Mapping[str, Any]", value))]
     if not isinstance(value, list | tuple):
         raise FormatError("schema_violation", "expected an array of objects with ids", path=path)
-    found: list[tuple[str, Mapping[str, Any] | None]] = []
+    found: list[tuple[str, Mapping[str, Any]]] = []
     last = ""
     for place, inner in enumerate(cast("list[Any]", value)):
         own: Any = cast("Mapping[str, Any]", inner).get("id") if isinstance(inner, Mapping) else None
@@ -229,8 +231,11 @@ def _options(table: _Table, subject: str, proof: Mapping[str, Any], end: str, li
         term = table.options.get(name)
         if term is None:
             raise _unknown(name, path)
-        several = name == "previousProof" and isinstance(value, list | tuple)
-        for item in set(cast("list[Any]", value)) if several else (value,):
+        if name == "previousProof" and isinstance(value, list | tuple):
+            items = _texts(sorted(set(map(str, cast("list[Any]", value)))), f"{path}/{name}")
+        else:
+            items = [value]
+        for item in items:
             lines.append(f"{subject} {term.predicate} {_object(term, item, path, name)}{end}")
 
 
@@ -244,18 +249,17 @@ def _previous(table: _Table, subject: str, proofs: Any, lines: list[str], algori
         if not isinstance(proof, Mapping):
             raise FormatError("schema_violation", "expected a proof", path=path)
         found = cast("Mapping[str, Any]", proof)
-        mine: list[str] = [f"{subject} {table.proof.predicate} _:a .\n"]
-        _options(table, _iri(found.get("id"), f"{path}/id"), found, " _:a .\n", mine, path)
+        mine: list[str] = [f"{subject} {table.proof.predicate}{_OWN_GRAPH}"]
+        _options(table, _iri(found.get("id"), f"{path}/id"), found, _OWN_GRAPH, mine, path)
         # RDFC-1.0, section 4.6: the hash of what is said with this label, itself written as _:a. No two are equal,
         # since no two proofs have the same id, so labels go by the order of the hashes.
         mine.sort()
         graphs.append((hashlib.new(algorithm, "".join(mine).encode()).hexdigest(), mine))
     graphs.sort()
-    if any(one[0] == other[0] for one, other in zip(graphs, graphs[1:], strict=False)):
+    if any(one[0] == other[0] for one, other in pairwise(graphs)):
         raise FormatError("schema_violation", "expected proofs with an id of their own", path="/proof")
     for label, (_, mine) in enumerate(graphs):
-        # Only the label stands unquoted at the end of a line, so nothing else can be taken for it.
-        lines += [f"{line[: -len('_:a .') - 1]}_:c14n{label} .\n" for line in mine]
+        lines += [line.removesuffix(_OWN_GRAPH) + f" _:c14n{label} .\n" for line in mine]
 
 
 def _iri(value: Any, path: str) -> str:

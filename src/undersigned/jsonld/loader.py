@@ -3,13 +3,13 @@
 There is no fall-back to the network or to files: an IRI that differs from a listed one in a fragment, a query, the
 scheme or a letter is another IRI.
 
-Source: protocol-spec/04-documents.md, section 4.2
+Source: protocol-spec/04-envelope-and-digests.md, section 4.7
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from cachetools import LRUCache
 from pyld.context_resolver import ContextResolver
@@ -56,7 +56,7 @@ def check_context(value: Any, contexts: Contexts, path: str = "/@context") -> No
     Raises:
         FormatError: `context_not_allowed`: another IRI, an inline context, null, or an empty list.
     """
-    listed = value if isinstance(value, list | tuple) else [value]
+    listed = cast("list[Any]", value if isinstance(value, list | tuple) else [value])
     if not listed:
         raise _refused(value, path)
     for item in listed:

@@ -4,12 +4,13 @@ JSON-LD drops what it does not understand. What is dropped is not signed, so her
 context defines, a null, an empty array, a relative IRI, a repeated value of a set, text direction, an index. Messages
 and contracts of ours do not come through here but by `compiled_quads`.
 
-Source: protocol-spec/04-documents.md, section 4.3
+Source: protocol-spec/04-envelope-and-digests.md, section 4.7
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, cast
 
 import pyoxigraph as ox
@@ -47,10 +48,10 @@ def document_quads(
             `schema_violation` (anything else that would be dropped, or is not JSON-LD), `number_out_of_range`,
             `too_deep`, `canon_limit`.
 
-    Source: protocol-spec/04-documents.md, section 4.3
+    Source: protocol-spec/04-envelope-and-digests.md, section 4.7
     """
     check_context(document.get("@context"), contexts)
-    quads = list(_quads(_StrictProcessor(contexts), document, contexts, {}))
+    quads = _quads(_StrictProcessor(contexts), document, contexts, {})
     if not quads:
         raise FormatError("schema_violation", "expected a document that says something; came one without a quad")
     return canonical_quads(quads, limits=limits, algorithm=algorithm)
@@ -62,11 +63,11 @@ def expand(document: Any, *, contexts: Contexts = CONTEXTS, **options: Any) -> l
     For looking at a document, not for signing one. `options` are those of the JSON-LD API.
 
     Raises:
-        FormatError: `schema_violation`: not JSON-LD; `detail["code"]` is the code of the JSON-LD API.
+        FormatError: `schema_violation`: not JSON-LD; `detail["jsonld_code"]` is the code of the JSON-LD API.
             `context_not_allowed`: a context that is not in the registry.
     """
     with _translated():
-        return JsonLdProcessor().expand(document, _options(contexts, options))
+        return cast("Any", JsonLdProcessor()).expand(document, _options(contexts, options))
 
 
 def to_quads(document: Any, *, contexts: Contexts = CONTEXTS, **options: Any) -> list[ox.Quad]:
@@ -75,7 +76,7 @@ def to_quads(document: Any, *, contexts: Contexts = CONTEXTS, **options: Any) ->
     Raises:
         FormatError: As `expand`.
     """
-    return list(_quads(JsonLdProcessor(), document, contexts, options))
+    return _quads(JsonLdProcessor(), document, contexts, options)
 
 
 class _StrictProcessor(JsonLdProcessor):
@@ -84,12 +85,12 @@ class _StrictProcessor(JsonLdProcessor):
     def __init__(self, contexts: Contexts) -> None:
         super().__init__(on_property_dropped=self._dropped)
         self._contexts = contexts
-        self._nested = False
 
     def _dropped(self, name: str | None) -> None:
         raise FormatError("unknown_term", f"expected terms that a context defines; came {name!a:.64}")
 
-    def _expand(self, active_ctx: Any, active_property: Any, element: Any, options: Any, **more: Any) -> Any:
+    def _expand(self, *found: Any, **more: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride] always called so
+        active_ctx, active_property, element, *_ = found
         # JSON literals are not expanded, so what stands in them never comes here.
         if isinstance(element, dict):
             for name in cast("dict[str, Any]", element):
@@ -97,21 +98,21 @@ class _StrictProcessor(JsonLdProcessor):
                     raise FormatError("schema_violation", f"expected no {name} in a signed document")
                 if name == "@context":
                     check_context(element[name], self._contexts)
-        elif isinstance(element, list) and not element and not _in_list(active_ctx, active_property, more):
+        elif element == [] and not _in_list(active_ctx, active_property, more):
             raise _lost(active_property, "an empty array")
-        found = super()._expand(active_ctx, active_property, element, options, **more)
-        if found is None:
+        expanded: Any = cast("Any", super())._expand(*found, **more)
+        if expanded is None:
             raise _lost(active_property, "null or a value without effect")
-        return found
+        return expanded
 
     def expand(self, input_: Any, options: Any) -> Any:
-        expanded = super().expand(input_, options)
+        expanded: Any = cast("Any", super()).expand(input_, options)
         _check(expanded, "")
         return expanded
 
 
 def _in_list(active_ctx: Any, name: Any, more: Mapping[str, Any]) -> bool:
-    container = JsonLdProcessor.get_context_value(active_ctx, name, "@container") if name else None
+    container: Any = cast("Any", JsonLdProcessor).get_context_value(active_ctx, name, "@container") if name else None
     return bool(more.get("inside_list")) or "@list" in (container or ())
 
 
@@ -119,10 +120,10 @@ def _check(value: Any, name: str) -> None:
     """Walk an expanded document; refuse what the quads would leave out, and put JSON literals in canonical form."""
     if isinstance(value, list):
         items = cast("list[Any]", value)
-        if len(items) > 1 and name != "@list":
-            _check_repeats(items, name)
         for item in items:
             _check(item, name)
+        if len(items) > 1 and name != "@list":
+            _check_repeats(items, name)
         return
     if not isinstance(value, dict):
         return
@@ -132,7 +133,7 @@ def _check(value: Any, name: str) -> None:
         return
     for member, inner in node.items():
         if member == "@id" or member == "@type":
-            for iri in inner if isinstance(inner, list) else [inner]:
+            for iri in cast("list[Any]", inner if isinstance(inner, list) else [inner]):
                 if not is_iri(iri) and not str(iri).startswith("_:"):
                     raise _lost(member, f"the relative IRI {iri!a:.64}")
         elif member[0] != "@" and not is_iri(member):
@@ -161,8 +162,6 @@ def _check_repeats(items: list[Any], name: str) -> None:
             found = cast("dict[str, Any]", item)
             if "@value" in found:
                 value = found["@value"]
-                if isinstance(value, dict | list):
-                    value = canonicalize(value)
                 key = (value, found.get("@type"), found.get("@language"))
             elif "@id" in found:
                 key = found["@id"]
@@ -186,51 +185,50 @@ def _options(contexts: Contexts, options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _quads(
-    processor: JsonLdProcessor, document: Any, contexts: Contexts, options: Mapping[str, Any]
-) -> Iterator[ox.Quad]:
-    """The quads of a document, built one by one: no text between the two libraries to be written and read back."""
+def _quads(processor: JsonLdProcessor, document: Any, contexts: Contexts, options: Mapping[str, Any]) -> list[ox.Quad]:
+    """The quads of a document, made one by one: no text between the two libraries to be written and read back."""
     with _translated():
-        dataset = processor.to_rdf(document, _options(contexts, options))
-        for name, triples in dataset.items():
-            graph: Any = ox.DefaultGraph() if name == "@default" else _resource(name)
-            for triple in triples:
-                object_ = triple["object"]
-                yield ox.Quad(
-                    _resource(triple["subject"]["value"]),
-                    ox.NamedNode(triple["predicate"]["value"]),
-                    _literal(object_) if object_["type"] == "literal" else _resource(object_["value"]),
-                    graph,
-                )
+        dataset: dict[str, list[dict[str, Any]]] = cast("Any", processor).to_rdf(document, _options(contexts, options))
+        return [
+            ox.Quad(
+                _resource(triple["subject"]["value"]),
+                ox.NamedNode(triple["predicate"]["value"]),
+                _object(triple["object"]),
+                ox.DefaultGraph() if name == "@default" else _resource(name),
+            )
+            for name, triples in dataset.items()
+            for triple in triples
+        ]
 
 
 def _resource(text: str) -> ox.NamedNode | ox.BlankNode:
     return ox.BlankNode(text[2:]) if text.startswith("_:") else ox.NamedNode(text)
 
 
-def _literal(found: Mapping[str, Any]) -> ox.Literal:
+def _object(found: Mapping[str, Any]) -> ox.NamedNode | ox.BlankNode | ox.Literal:
+    if found["type"] != "literal":
+        return _resource(found["value"])
     if "language" in found:
         return ox.Literal(found["value"], language=found["language"])
     return ox.Literal(found["value"], datatype=ox.NamedNode(found["datatype"]))
 
 
-class _translated:
-    """What the libraries raise, as an error of ours; the cause of a cause is found, as they wrap each other."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if error is None or isinstance(error, UndersignedError):
-            return
-        if isinstance(error, RecursionError):
-            raise FormatError("too_deep", "nested deeper than can be processed") from error
+@contextmanager
+def _translated() -> Generator[None]:
+    """What the libraries raise, as an error of ours. They wrap each other's, so the causes are looked through."""
+    try:
+        yield
+    except UndersignedError:
+        raise
+    except RecursionError as exc:
+        raise FormatError("too_deep", "nested deeper than can be processed") from exc
+    except (JsonLdError, ValueError, TypeError, KeyError, AttributeError, IndexError) as exc:
         code = ""
-        inner: BaseException | None = error
+        inner: BaseException | None = exc
         while inner is not None:
             if isinstance(inner, UndersignedError):
-                raise inner from error
+                raise inner from exc
             code = getattr(inner, "code", None) or code
             inner = inner.__cause__
-        if isinstance(error, JsonLdError | ValueError | TypeError | KeyError | AttributeError | IndexError):
-            raise FormatError("schema_violation", f"expected JSON-LD: {code or error!s:.128}", code=code) from error
+        text = f"expected JSON-LD: {code or type(exc).__name__}"
+        raise FormatError("schema_violation", text, jsonld_code=code) from exc

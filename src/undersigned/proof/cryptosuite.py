@@ -4,7 +4,7 @@ Every suite hashes the canonical form of the options and that of the document, a
 other. Suites differ in the canonical form (`suites.jcs`, `suites.rdfc`) and in the kind of key; the hash is SHA-256,
 or SHA-384 with P-384. No suite holds a private key: the shell signs.
 
-Source: protocol-spec/04-documents.md, section 4.4
+Source: protocol-spec/04-envelope-and-digests.md, section 4.5
 """
 
 from __future__ import annotations

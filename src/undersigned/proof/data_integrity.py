@@ -5,13 +5,13 @@
     signed = attach(document, config, signature)           # the document with its proof
     verify_proof(signed, key=..., purpose=...)             # the document, or ProofError
 
-Source: protocol-spec/04-documents.md, sections 4.4 and 4.5
+Source: protocol-spec/04-envelope-and-digests.md, section 4.5
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from undersigned.encoding import DidUrl, Instant, JsonObject, multibase_decode, multibase_encode
 from undersigned.errors import FormatError, ProofError
@@ -64,7 +64,7 @@ def prepare(
     suite = registry.get(str(config.get("cryptosuite")))
     if suite is None or kind not in suite.kinds:
         raise ProofError("suite_not_allowed", f"expected a suite for {kind}; came {config.get('cryptosuite')}")
-    previous = previous_proofs(dict(config))
+    previous = previous_proofs(config)
     content = secured(document, previous)
     return suite.hash(
         content, _options(document, config, suite), kind, jcs=None if previous else jcs, contexts=contexts
@@ -87,7 +87,7 @@ def attach(document: Document, config: Document, signature: bytes, *, registry: 
     there = document.get("proof")
     if there is None:
         return {**document, "proof": made}
-    return {**document, "proof": [*(there if isinstance(there, list) else [there]), made]}
+    return {**document, "proof": [*proofs_of(document), made]}
 
 
 def verify_proof(
@@ -117,7 +117,7 @@ def verify_proof(
         VerificationError: What `key` raises.
         FormatError: The document has no canonical form in the suite.
 
-    Source: protocol-spec/04-documents.md, section 4.5
+    Source: protocol-spec/04-envelope-and-digests.md, section 4.5
     """
     # Step 1: exactly one proof. None at all must not pass as "all of them hold".
     proofs = proofs_of(document)
@@ -152,7 +152,7 @@ def proofs_of(document: Document) -> list[Any]:
     proof = document.get("proof")
     if not proof:
         raise ProofError("proof_missing", "expected a proof; came none", path="/proof")
-    return proof if isinstance(proof, list) else [proof]
+    return cast("list[Any]", proof) if isinstance(proof, list) else [proof]
 
 
 def secured(document: Document, previous: Sequence[str] = ()) -> JsonObject:
@@ -166,9 +166,10 @@ def secured(document: Document, previous: Sequence[str] = ()) -> JsonObject:
     content = {name: value for name, value in document.items() if name != "proof"}
     if not previous:
         return content
+    there = [cast("Document", proof) for proof in proofs_of(document) if isinstance(proof, dict)]
     matching: list[Any] = []
     for named in previous:
-        found = [proof for proof in proofs_of(document) if isinstance(proof, dict) and proof.get("id") == named]
+        found = [proof for proof in there if proof.get("id") == named]
         if len(found) != 1:
             text = f"expected one proof with id {named[:128]}; came {len(found)}"
             raise ProofError("proof_invalid", text, path="/proof")

@@ -2,13 +2,13 @@
 
 Nothing is signed differently. The parts are put together again and verified as one document.
 
-Source: protocol-spec/04-documents.md, section 4.7
+Source: protocol-spec/04-envelope-and-digests.md, section 4.5
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, cast
 
 from undersigned.encoding import Instant, JsonObject
 from undersigned.errors import ProofError
@@ -29,7 +29,7 @@ def detach(document: Document) -> tuple[JsonObject, JsonObject]:
     proofs = proofs_of(document)
     if len(proofs) != 1 or not isinstance(proofs[0], dict):
         raise ProofError("proof_invalid", f"expected one proof; came {len(proofs)}", path="/proof")
-    return {name: value for name, value in document.items() if name != "proof"}, proofs[0]
+    return {name: value for name, value in document.items() if name != "proof"}, cast("JsonObject", proofs[0])
 
 
 def verify_detached(

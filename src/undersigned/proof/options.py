@@ -1,17 +1,17 @@
 """The options of a proof (all of it but `proofValue`): how they are written, and the closed shape they must have.
 
-Source: protocol-spec/04-documents.md, section 4.4
+Source: protocol-spec/04-envelope-and-digests.md, section 4.5
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast
 
 from undersigned.encoding import DidUrl, Instant, JsonObject, parse_instant, shift
-from undersigned.errors import FormatError, ProofError
+from undersigned.errors import ProofError
 
 __all__ = ["MAX_SKEW_SECONDS", "Purpose", "check_options", "check_times", "previous_proofs", "proof_config"]
 
@@ -21,8 +21,23 @@ Purpose: TypeAlias = Literal["authentication", "assertionMethod"]
 MAX_SKEW_SECONDS: Final = 60
 """How far ahead of our clock `created` may lie; inclusive. `expires` is taken as it is, inclusive too."""
 
-_TEXT: Final = ("id", "cryptosuite", "created", "expires", "verificationMethod", "proofPurpose", "challenge", "domain")
-_MEMBERS: Final = frozenset({*_TEXT, "@context", "type", "nonce", "previousProof", "proofValue"})
+_MEMBERS: Final = frozenset(
+    {
+        "@context",
+        "challenge",
+        "created",
+        "cryptosuite",
+        "domain",
+        "expires",
+        "id",
+        "nonce",
+        "previousProof",
+        "proofPurpose",
+        "proofValue",
+        "type",
+        "verificationMethod",
+    }
+)
 _MOMENT: Final = re.compile(
     r"(2[0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9])(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
 )
@@ -68,24 +83,20 @@ def check_options(proof: Any, *, path: str = "/proof") -> JsonObject:
     """
     if not proof or not isinstance(proof, dict):
         raise ProofError("proof_missing", f"expected a proof; came {type(proof).__name__}", path=path)
-    if proof.get("type") != "DataIntegrityProof" or "cryptosuite" not in proof:
+    members = cast("dict[str, Any]", proof)
+    if members.get("type") != "DataIntegrityProof" or "cryptosuite" not in members:
         # Every older type names its suite by its type; none of them is taken.
         raise ProofError("suite_not_allowed", "expected a DataIntegrityProof with its cryptosuite", path=path)
-    for name, value in proof.items():
+    for name, value in members.items():
         if name not in _MEMBERS:
             raise ProofError("unknown_term", f"expected members of a proof; came {name[:64]!r}", path=path)
-        if name == "previousProof":
-            whole = isinstance(value, str) or (
-                isinstance(value, list) and value and all(isinstance(item, str) for item in value)
-            )
-        else:
-            whole = name == "@context" or (isinstance(value, str) and value != "")
-        if not whole:
+        texts = cast("list[Any]", value if name == "previousProof" and isinstance(value, list) else [value])
+        if name != "@context" and (not texts or not all(isinstance(text, str) and text for text in texts)):
             raise ProofError("schema_violation", f"expected text in {name}", path=f"{path}/{name}")
     for name in ("verificationMethod", "proofPurpose", "proofValue"):
-        if name not in proof:
+        if name not in members:
             raise ProofError("schema_violation", f"expected a proof with {name}", path=path)
-    return proof
+    return members
 
 
 def check_times(proof: JsonObject, now: Instant | None, *, path: str = "/proof") -> None:
@@ -111,10 +122,10 @@ def check_times(proof: JsonObject, now: Instant | None, *, path: str = "/proof")
         raise ProofError("proof_expired", f"expected {now} or later; came {expires}", path=f"{path}/expires")
 
 
-def previous_proofs(proof: JsonObject) -> tuple[str, ...]:
+def previous_proofs(proof: Mapping[str, Any]) -> tuple[str, ...]:
     """The ids that `previousProof` names; none if there is no such member."""
-    named = proof.get("previousProof", ())
-    return (named,) if isinstance(named, str) else tuple(named)  # pyright: ignore[reportArgumentType, reportUnknownVariableType, reportUnknownArgumentType] checked
+    named: Any = proof.get("previousProof", ())
+    return (named,) if isinstance(named, str) else tuple(named)
 
 
 def _moment(proof: JsonObject, name: str, path: str) -> datetime | None:

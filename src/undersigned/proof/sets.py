@@ -3,7 +3,7 @@
 In a set every proof stands alone. In a chain each signer after the first also signs the proof before it, named in
 `previousProof`, so a countersignature cannot be moved to another body or under another first signature.
 
-Source: protocol-spec/04-documents.md, section 4.6; W3C Verifiable Credential Data Integrity 1.0, section 4.5
+Source: protocol-spec/07-contract.md, section 7.3; W3C Verifiable Credential Data Integrity 1.0, section 4.5
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def verify_proof_set(
         VerificationError: What `key` raises.
         FormatError: The document has no canonical form in a suite.
 
-    Source: protocol-spec/04-documents.md, section 4.6
+    Source: protocol-spec/07-contract.md, section 7.3
     """
     # Step 1: as many proofs as signers. One more by a stranger is refused, not ignored.
     proofs = [check_options(proof, path=f"/proof/{place}") for place, proof in enumerate(proofs_of(document))]

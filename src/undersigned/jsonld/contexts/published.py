@@ -2,9 +2,9 @@
 
 A table is a context as JSON-LD 1.1 defines it; the short forms below only spare repetition. What each table says is
 the meaning of the published context of the same IRI: a test lets both expand documents that use every term and
-compares the quads. The digest of each table is pinned in the package's `__init__`.
+compares the quads. The digest of each table is pinned beside it.
 
-Source: protocol-spec/04-documents.md, section 4.2
+Source: protocol-spec/04-envelope-and-digests.md, section 4.7
 """
 
 from __future__ import annotations
