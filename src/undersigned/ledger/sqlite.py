@@ -39,7 +39,7 @@ from undersigned.ledger.base import (
 from undersigned.ledger.chain import first_link, verify_links
 from undersigned.ledger.sqlite_check import check_database
 from undersigned.ledger.sqlite_file import HeadFile, connect, prepare, translated
-from undersigned.ledger.sqlite_writer import Release, SignedHead, SqliteBook, Writer, node_source
+from undersigned.ledger.sqlite_writer import Outbox, Release, SignedHead, SqliteBook, Writer, node_source
 from undersigned.transparency import InclusionProof, inclusion_path, root_at
 
 __all__ = ["SqliteLedger", "open_sqlite"]
@@ -47,12 +47,6 @@ __all__ = ["SqliteLedger", "open_sqlite"]
 T = TypeVar("T")
 
 _COLUMNS: Final = "j.place, j.kind, j.at, j.sender, j.sequence, j.type, j.digest, j.raw, j.link"
-_WAITING: Final = (
-    "SELECT j.place, j.kind, j.at, j.sender, j.sequence, j.type, j.digest, j.raw, o.digest"
-    " FROM outbox o JOIN engagement e ON e.id = o.engagement"
-    " LEFT JOIN journal j ON j.engagement = o.engagement AND j.place = o.place"
-    " WHERE e.name = ? ORDER BY o.place"
-)
 _ALL: Final = "SELECT summary FROM engagement ORDER BY id"
 _LIVE: Final = "SELECT summary FROM engagement WHERE live = 1 ORDER BY id"
 _OF_ENGAGEMENT: Final = "FROM journal j JOIN engagement e ON e.id = j.engagement WHERE e.name = ?"
@@ -229,8 +223,9 @@ class SqliteLedger:
         """See `Ledger.outbox`."""
 
         def query(db: sqlite3.Connection) -> tuple[Row, ...]:
-            found = db.execute(_WAITING, (engagement,))
-            return tuple(_waiting(engagement, values) for values in found)
+            found = db.execute("SELECT outbox FROM engagement WHERE name = ?", (engagement,)).fetchone()
+            listed = msgspec.json.decode(found[0], type=Outbox) if found else ()
+            return tuple(_waiting(db, engagement, place, digest) for place, digest in listed)
 
         return await self._read(query)
 
@@ -344,10 +339,10 @@ def _summary(data: bytes) -> Summary:
         raise LedgerError("store_corrupt", "the entry of an engagement cannot be read") from exc
 
 
-def _waiting(engagement: str, values: tuple[Any, ...]) -> Row:
-    *fields, digest = values
-    row = Row(engagement, *fields)
-    if row.digest != digest:
+def _waiting(db: sqlite3.Connection, engagement: str, place: int, digest: str) -> Row:
+    found = db.execute(f"SELECT {_COLUMNS} {_OF_ENGAGEMENT} AND j.place = ?", (engagement, place)).fetchone()
+    row = Row(engagement, *found[:-1]) if found else None
+    if row is None or row.digest != digest:
         raise LedgerError(
             "store_corrupt", f"the outbox of {engagement} names {digest}, which its journal does not hold"
         )

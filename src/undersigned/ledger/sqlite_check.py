@@ -17,7 +17,7 @@ from undersigned.errors import UndersignedError
 from undersigned.ledger import usage as limits
 from undersigned.ledger.base import CheckReport, Defect, Head, Row, Summary
 from undersigned.ledger.chain import content_defect, first_link, link
-from undersigned.ledger.sqlite_writer import engagement_seal, load_tree, read_entry, seal
+from undersigned.ledger.sqlite_writer import Outbox, engagement_seal, load_tree, read_entry, seal
 from undersigned.transparency import Frontier, leaf_hash
 
 __all__ = ["check_database"]
@@ -33,7 +33,7 @@ def check_database(db: sqlite3.Connection, known: Head | None) -> CheckReport:
     parts: tuple[tuple[str, Callable[[], Iterator[Defect]]], ...] = (
         ("database", lambda: _pages(db)),
         ("journal", lambda: _journal(db, counts)),
-        ("outbox and effects", lambda: _lists(db)),
+        ("effects", lambda: _effects(db)),
         ("evidence", lambda: _evidence(db, counts)),
         ("limits", lambda: _limits(db)),
         ("tree", lambda: _tree(db, counts, known)),
@@ -59,22 +59,26 @@ def _journal(db: sqlite3.Connection, counts: dict[str, int]) -> Iterator[Defect]
     if last != rows:
         yield Defect("store_corrupt", "journal", f"{last - rows} of {last} rows are missing")
     known: set[int] = set()
-    for id, name, own, peer, length, head, live, summary, mark in db.execute("SELECT * FROM engagement"):
+    for id, name, own, peer, length, head, live, summary, outbox, mark in db.execute("SELECT * FROM engagement"):
         known.add(id)
-        if engagement_seal(name, own, peer, length, head, live, summary) != mark:
+        if engagement_seal(name, own, peer, length, head, live, summary, outbox) != mark:
             yield Defect("store_corrupt", f"entry of {name}", "was changed")
             continue
-        yield from _one_journal(db, (id, name, own, peer, length, head), summary, counts)
+        yield from _one_journal(db, (id, name, own, peer, length, head), (summary, outbox), counts)
     for (id,) in db.execute("SELECT DISTINCT engagement FROM journal"):
         if id not in known:
             yield Defect("store_corrupt", "journal", f"rows of engagement {id} have no entry")
 
 
 def _one_journal(
-    db: sqlite3.Connection, entry: tuple[int, str, int, int, int, bytes], summary: bytes, counts: dict[str, int]
+    db: sqlite3.Connection,
+    entry: tuple[int, str, int, int, int, bytes],
+    texts: tuple[bytes, bytes],
+    counts: dict[str, int],
 ) -> Iterator[Defect]:
     id, name, own, peer, length, head = entry
-    other = msgspec.json.decode(summary, type=Summary).peer
+    other = msgspec.json.decode(texts[0], type=Summary).peer
+    waiting = dict(msgspec.json.decode(texts[1], type=Outbox))
     at, place, moves = first_link(name), 0, [0, 0]
     found = db.execute(
         "SELECT place, kind, at, sender, sequence, type, digest, raw, link"
@@ -91,6 +95,8 @@ def _one_journal(
             return
         if row.sequence is not None:
             moves[row.sender == other] += 1
+        if waiting.pop(place, row.digest) != row.digest:
+            yield Defect("store_corrupt", f"journal of {name}, place {place}", "is not the move in the outbox")
         defect = content_defect(row)
         if defect is not None:
             yield defect
@@ -100,13 +106,7 @@ def _one_journal(
         yield Defect("store_corrupt", f"journal of {name}", f"holds {moves} moves; {[own, peer]} were recorded")
 
 
-def _lists(db: sqlite3.Connection) -> Iterator[Defect]:
-    strays = db.execute(
-        "SELECT o.engagement, o.place FROM outbox o LEFT JOIN journal j ON j.engagement = o.engagement"
-        " AND j.place = o.place WHERE j.digest IS NOT o.digest OR j.kind IS NOT 'sent'"
-    )
-    for id, place in strays:
-        yield Defect("store_corrupt", "outbox", f"place {place} of engagement {id} is no row that was sent")
+def _effects(db: sqlite3.Connection) -> Iterator[Defect]:
     for id, key, mark in db.execute("SELECT engagement, key, seal FROM effect"):
         if seal(id, key) != mark:
             yield Defect("store_corrupt", "effects", f"{key} was changed")

@@ -34,7 +34,7 @@ from undersigned.ledger.chain import check_commit, first_link, link
 from undersigned.ledger.sqlite_file import HeadFile, Lock, Spare, connect, disk_trouble, prepare, translated
 from undersigned.transparency import Frontier, leaf_hash, root_at
 
-__all__ = ["Release", "SignedHead", "SqliteBook", "Writer", "engagement_seal", "node_source", "seal"]
+__all__ = ["Outbox", "Release", "SignedHead", "SqliteBook", "Writer", "engagement_seal", "node_source", "seal"]
 
 MAX_GROUP: Final = 256
 MAX_HEADS: Final = 65_536
@@ -55,6 +55,8 @@ class SignedHead(msgspec.Struct, frozen=True):
 
 
 Write: TypeAlias = Commit | Reservation | Settlement | Release | SignedHead
+Outbox: TypeAlias = tuple[tuple[int, str], ...]
+"""(place, digest) of each own move without a receipt, oldest first."""
 Item: TypeAlias = tuple[Write, "asyncio.Future[Any]"]
 Outcome: TypeAlias = Committed | UndersignedError | None
 
@@ -67,6 +69,7 @@ class EngagementHead(msgspec.Struct):
     peer: int
     length: int
     link: bytes
+    outbox: Outbox
     new: bool = False
 
 
@@ -83,8 +86,6 @@ class Stage:
         "leaf_index",
         "leaves",
         "nodes",
-        "outbox",
-        "receipted",
         "rows",
     )
 
@@ -92,8 +93,6 @@ class Stage:
         self.heads: dict[str, EngagementHead] = {}
         self.engagements: dict[str, tuple[Any, ...]] = {}
         self.rows: list[tuple[Any, ...]] = []
-        self.outbox: list[tuple[int, int, str]] = []
-        self.receipted: list[tuple[int, str]] = []
         self.effects: list[tuple[int, str, bytes]] = []
         self.blobs: list[tuple[str, bytes]] = []
         self.evidence: list[tuple[int, str, str, str, bytes]] = []
@@ -355,13 +354,14 @@ class Writer(threading.Thread):
             check_commit(commit, 0, 0, None)
             # Within a group, ids are counted up from what is stored.
             new_id = self._next_engagement + sum(other.new for other in stage.heads.values())
-            head = EngagementHead(new_id, 0, 0, 0, first_link(name), True)
+            head = EngagementHead(new_id, 0, 0, 0, first_link(name), (), True)
         else:
             check_commit(commit, head.own, head.peer, head.length)
         if commit.reserve or commit.settle or commit.release:
             _undoing(db, lambda: _apply_limits(SqliteBook(db), commit))
         # From here on nothing is refused but by the database's keys.
-        id, at, places = head.id, head.link, {}
+        id, at = head.id, head.link
+        places: dict[str, int] = {}
         for row in commit.rows:
             at = link(at, row)
             stage.rows.append(
@@ -370,14 +370,15 @@ class Writer(threading.Thread):
             places[row.digest] = row.place
         own, peer = commit.position
         length = head.length + len(commit.rows)
-        stage.heads[name] = EngagementHead(id, own, peer, length, at, head.new)
+        outbox = head.outbox
+        if commit.outbox or commit.receipted:
+            waiting = (*outbox, *((places[digest], digest) for digest in commit.outbox))
+            outbox = tuple(item for item in waiting if item[1] not in commit.receipted)
+        stage.heads[name] = EngagementHead(id, own, peer, length, at, outbox, head.new)
         summary, live = msgspec.json.encode(commit.summary), int(commit.summary.live)
-        mark = engagement_seal(name, own, peer, length, at, live, summary)
-        stage.engagements[name] = (own, peer, length, at, live, summary, mark, id)
-        if commit.outbox:
-            stage.outbox += [(id, places[digest], digest) for digest in commit.outbox]
-        if commit.receipted:
-            stage.receipted += [(id, digest) for digest in commit.receipted]
+        listed = msgspec.json.encode(outbox)
+        mark = engagement_seal(name, own, peer, length, at, live, summary, listed)
+        stage.engagements[name] = (own, peer, length, at, live, summary, listed, mark, id)
         if commit.effects:
             stage.effects += [(id, key, seal(id, key)) for key in commit.effects]
         for blob in commit.evidence:
@@ -389,14 +390,14 @@ class Writer(threading.Thread):
 
     def _stored_head(self, db: sqlite3.Connection, name: str) -> EngagementHead | None:
         found = db.execute(
-            "SELECT id, own, peer, length, head, live, summary, seal FROM engagement WHERE name = ?", (name,)
+            "SELECT id, own, peer, length, head, live, summary, outbox, seal FROM engagement WHERE name = ?", (name,)
         ).fetchone()
         if found is None:
             return None
-        id, own, peer, length, at, live, summary, mark = found
-        if engagement_seal(name, own, peer, length, at, live, summary) != mark:
+        id, own, peer, length, at, live, summary, outbox, mark = found
+        if engagement_seal(name, own, peer, length, at, live, summary, outbox) != mark:
             raise LedgerError("store_corrupt", f"the entry of {name} was changed")
-        return EngagementHead(id, own, peer, length, at)
+        return EngagementHead(id, own, peer, length, at, msgspec.json.decode(outbox, type=Outbox))
 
     def _append(self, db: sqlite3.Connection, stage: Stage, data: bytes) -> int:
         value = leaf_hash(data)
@@ -441,8 +442,6 @@ class Writer(threading.Thread):
             (_NEW_ENGAGEMENT, new),
             (_OLD_ENGAGEMENT, old),
             (_ROW, stage.rows),
-            (_OUTBOX, stage.outbox),
-            (_RECEIPTED, stage.receipted),
             (_EFFECT, stage.effects),
             (_BLOB, stage.blobs),
             (_EVIDENCE, stage.evidence),
@@ -469,17 +468,17 @@ class Writer(threading.Thread):
 
 
 _NEW_ENGAGEMENT: Final = (
-    "INSERT INTO engagement (own, peer, length, head, live, summary, seal, id, name) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO engagement (own, peer, length, head, live, summary, outbox, seal, id, name)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _OLD_ENGAGEMENT: Final = (
-    "UPDATE engagement SET own = ?, peer = ?, length = ?, head = ?, live = ?, summary = ?, seal = ? WHERE id = ?"
+    "UPDATE engagement SET own = ?, peer = ?, length = ?, head = ?, live = ?, summary = ?, outbox = ?, seal = ?"
+    " WHERE id = ?"
 )
 _ROW: Final = (
     "INSERT INTO journal (engagement, place, kind, at, sender, sequence, type, digest, raw, link)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_OUTBOX: Final = "INSERT INTO outbox VALUES (?, ?, ?)"
-_RECEIPTED: Final = "DELETE FROM outbox WHERE engagement = ? AND digest = ?"
 _EFFECT: Final = "INSERT INTO effect VALUES (?, ?, ?)"
 _BLOB: Final = "INSERT OR IGNORE INTO blob (digest, raw) VALUES (?, ?)"
 _EVIDENCE: Final = "INSERT OR IGNORE INTO evidence (engagement, digest, kind, name, seal) VALUES (?, ?, ?, ?, ?)"
@@ -491,9 +490,11 @@ def seal(*values: object) -> bytes:
     return sha256(msgspec.json.encode(values)).digest()
 
 
-def engagement_seal(name: str, own: int, peer: int, length: int, head: bytes, live: int, summary: bytes) -> bytes:
-    """The same for the row of an engagement."""
-    return sha256(msgspec.json.encode((name, own, peer, length, live)) + head + summary).digest()
+def engagement_seal(
+    name: str, own: int, peer: int, length: int, head: bytes, live: int, summary: bytes, outbox: bytes
+) -> bytes:
+    """The same for the row of an engagement, over two JSON texts and a hash of fixed length."""
+    return sha256(msgspec.json.encode((name, own, peer, length, live)) + head + summary + outbox).digest()
 
 
 def node_source(db: sqlite3.Connection) -> Callable[[int, int], bytes]:

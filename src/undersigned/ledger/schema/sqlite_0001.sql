@@ -9,6 +9,7 @@ CREATE TABLE engagement (
     head    BLOB NOT NULL,              -- link of the last row
     live    INTEGER NOT NULL,
     summary BLOB NOT NULL,              -- JSON
+    outbox  BLOB NOT NULL,              -- JSON, [place, digest] of each own move without a receipt, oldest first
     seal    BLOB NOT NULL               -- SHA-256 over the columns above
 ) STRICT;
 
@@ -31,13 +32,6 @@ CREATE TABLE journal (
 CREATE UNIQUE INDEX journal_place ON journal (engagement, place);
 -- One move per place: seal or withdrawal, never both.
 CREATE UNIQUE INDEX journal_move ON journal (engagement, sender, sequence) WHERE sequence IS NOT NULL;
-
-CREATE TABLE outbox (
-    engagement INTEGER NOT NULL,
-    place      INTEGER NOT NULL,
-    digest     TEXT NOT NULL,
-    PRIMARY KEY (engagement, place)
-) STRICT, WITHOUT ROWID;
 
 CREATE TABLE effect (
     engagement INTEGER NOT NULL,
