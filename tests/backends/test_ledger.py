@@ -1,0 +1,551 @@
+"""One suite that every ledger passes. Those that outlive their process are opened again before they are asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from backends.moves import AT, LATER, OWN, PEER, answer, engagement, move, reservation, row, summary
+
+from undersigned.encoding import digest_bytes
+from undersigned.errors import (
+    ConfigurationError,
+    LedgerConflict,
+    LedgerError,
+    LedgerUnavailable,
+    LogProofError,
+    ScopeError,
+)
+from undersigned.ledger import Blob, Commit, Draw, Head, Ledger, Reservation, Row, Settlement, open_ledger
+from undersigned.transparency import leaf_hash
+
+Again = Callable[[Ledger], Awaitable[Ledger]]
+C = "uEiContract"
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return "memory:" if request.param == "memory" else f"sqlite://{tmp_path}/peer%20a/ledger.db"
+
+
+@pytest.fixture
+async def ledger(url: str) -> AsyncIterator[Ledger]:
+    opened = await open_ledger(url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def again(url: str) -> AsyncIterator[Again]:
+    """Closes a durable ledger and opens it again, so that what is read was written."""
+    made: list[Ledger] = []
+
+    async def reopened(ledger: Ledger) -> Ledger:
+        if url == "memory:":
+            return ledger
+        await ledger.close()
+        made.append(await open_ledger(url))
+        return made[-1]
+
+    yield reopened
+    for item in made:
+        await item.close()
+
+
+async def everything(ledger: Ledger) -> Any:
+    """All that can be read, to show that nothing changed."""
+    found: list[Any] = [await ledger.tree_size(), await ledger.root(), await ledger.usage(C), await ledger.checkpoint()]
+    for item in await ledger.summaries():
+        name = item.engagement
+        found += [item, await ledger.rows(name), await ledger.outbox(name), await ledger.effects(name)]
+        found.append(await ledger.evidence(name))
+    return found
+
+
+def blob(data: bytes, **more: Any) -> Blob:
+    return Blob(digest_bytes(data), data, **more)
+
+
+# commits
+
+
+async def test_what_is_committed_is_read_back(ledger: Ledger, again: Again) -> None:
+    """Every part of a commit is there afterwards, also after the store was opened again."""
+    name = engagement()
+    first = move(name, 1, effects=("d1/start",), evidence=(blob(b"{}", kind="did-document", name=PEER),))
+    await ledger.commit(first)
+    second = answer(name, 1, own=1, effects=("d2/reserve",))
+    await ledger.commit(second)
+    fact = Row(name, 3, "noted", AT, OWN, None, "decision", "", b"allow")
+    await ledger.commit(Commit(name, (1, 1), (1, 1), (fact,), summary(name, (1, 1), state="ready")))
+    ledger = await again(ledger)
+    rows = (*first.rows, *second.rows, fact)
+    assert await ledger.rows(name) == rows
+    assert await ledger.rows(name, 2) == (fact,)
+    assert await ledger.rows(name, 3) == ()
+    assert await ledger.rows(name, verify=False) == rows
+    assert await ledger.summary(name) == summary(name, (1, 1), state="ready")
+    assert await ledger.summaries() == (summary(name, (1, 1), state="ready"),)
+    assert await ledger.outbox(name) == first.rows
+    assert await ledger.effects(name) == {"d1/start", "d2/reserve"}
+    assert await ledger.evidence(name) == first.evidence
+    assert await ledger.blob(digest_bytes(b"{}")) == b"{}"
+
+
+async def test_what_is_not_there_is_empty(ledger: Ledger) -> None:
+    name = engagement("nobody")
+    assert await ledger.rows(name) == ()
+    assert await ledger.summary(name) is None
+    assert await ledger.summaries() == ()
+    assert await ledger.outbox(name) == ()
+    assert await ledger.effects(name) == frozenset()
+    assert await ledger.evidence(name) == ()
+    assert await ledger.blob(digest_bytes(b"?")) is None
+    assert await ledger.usage(C) == {}
+    assert await ledger.leaf(0) is None
+    assert await ledger.index_of(bytes(32)) is None
+    assert await ledger.checkpoint() is None
+    assert await ledger.root() == sha256(b"").digest()
+
+
+async def test_only_live_engagements_are_listed_when_asked(ledger: Ledger, again: Again) -> None:
+    for at, live in enumerate((True, False, True)):
+        name = engagement(at)
+        await ledger.commit(move(name, 1, summary=summary(name, (1, 0), live=live)))
+    ledger = await again(ledger)
+    assert [item.engagement for item in await ledger.summaries()] == [engagement(at) for at in range(3)]
+    assert [item.engagement for item in await ledger.summaries(live_only=True)] == [engagement(0), engagement(2)]
+
+
+async def test_an_engagement_that_ends_leaves_the_live_list(ledger: Ledger) -> None:
+    name = engagement()
+    await ledger.commit(move(name, 1))
+    await ledger.commit(move(name, 2, summary=summary(name, (2, 0), live=False, wake_at=None)))
+    assert await ledger.summaries(live_only=True) == ()
+
+
+def _conflicts(name: str) -> dict[str, Commit]:
+    """Commits that do not follow `move(1)`, `answer(1)`; each would change something of every kind."""
+    more: dict[str, Any] = {
+        "effects": ("fresh",),
+        "evidence": (blob(b"new"),),
+        "leaves": (b"new leaf",),
+        "reserve": (reservation("new", "1", None),),
+    }
+    good = row(name, 3, sequence=2)
+    return {
+        "older position": move(name, 1, text="other", place=3, **more),
+        "newer position": move(name, 3, peer=1, place=3, **more),
+        "peer moved meanwhile": move(name, 2, peer=0, place=3, **more),
+        "claims to be first": move(name, 2, peer=1, place=3, **{**more, "expected": None}),
+        "place taken": move(name, 2, peer=1, place=2, **more),
+        "place skipped": move(name, 2, peer=1, place=4, **more),
+        "move stands already": move(name, 2, peer=1, rows=(row(name, 3, sequence=1),), outbox=(), **more),
+        "two moves in one place": Commit(
+            name, (1, 1), (3, 1), (good, row(name, 4, sequence=2, text="other")), summary(name, (3, 1)), **more
+        ),
+        "effect done already": move(name, 2, peer=1, **{**more, "effects": ("fresh", "done")}),
+        "effect twice": move(name, 2, peer=1, **{**more, "effects": ("fresh", "fresh")}),
+        "reservation of another kind": move(name, 2, peer=1, **{**more, "reserve": (reservation("r", "2", None),)}),
+    }
+
+
+@pytest.mark.parametrize("case", _conflicts(engagement()))
+async def test_a_commit_decided_on_something_else_writes_nothing(ledger: Ledger, again: Again, case: str) -> None:
+    """C1: unique places, unique effects, and the position a decision was made on must still be the position."""
+    name = engagement()
+    await ledger.commit(move(name, 1, effects=("done",), reserve=(reservation("r", "1", "5"),)))
+    await ledger.commit(answer(name, 1, own=1))
+    before = await everything(ledger)
+    with pytest.raises(LedgerConflict) as caught:
+        await ledger.commit(_conflicts(name)[case])
+    assert caught.value.code == "store_conflict"
+    assert ledger.counters.conflicts == 1
+    assert ledger.ready
+    ledger = await again(ledger)
+    assert await everything(ledger) == before
+    # The right move still fits.
+    await ledger.commit(move(name, 2, peer=1))
+
+
+def _refusals(name: str) -> dict[str, tuple[Commit, str]]:
+    fact = Row(name, 2, "noted", AT, OWN, 2, "decision", "", b"x")
+    more: dict[str, Any] = {"evidence": (blob(b"new"),), "leaves": (b"new leaf",)}
+    return {
+        "evidence of another digest": (move(name, 2, evidence=(Blob(digest_bytes(b"a"), b"b"),)), "digest_mismatch"),
+        "outbox without row": (move(name, 2, outbox=(digest_bytes(b"?"),), **more), "not_found"),
+        "rows lead elsewhere": (move(name, 2, position=(3, 0), **more), "internal"),
+        "summary says otherwise": (move(name, 2, summary=summary(name, (1, 0)), **more), "internal"),
+        "summary of another": (move(name, 2, summary=summary(engagement("b"), (2, 0)), **more), "internal"),
+        "row of another": (move(name, 2, rows=(row(engagement("b"), 2, sequence=2),), outbox=(), **more), "internal"),
+        "a fact with a place": (Commit(name, (1, 0), (2, 0), (fact,), summary(name, (2, 0)), **more), "internal"),
+        "settles what is not reserved": (move(name, 2, settle=(Settlement("none", {}),), **more), "not_found"),
+        "over a limit": (move(name, 2, reserve=(reservation("r", "6", "5"),), **more), "scope_exceeded"),
+        "second reservation over": (
+            move(name, 2, reserve=(reservation("r", "3", "5"), reservation("s", "3", "5")), **more),
+            "scope_exceeded",
+        ),
+    }
+
+
+@pytest.mark.parametrize("case", _refusals(engagement()))
+async def test_a_commit_that_contradicts_itself_writes_nothing(ledger: Ledger, again: Again, case: str) -> None:
+    name = engagement()
+    await ledger.commit(move(name, 1))
+    before = await everything(ledger)
+    commit, code = _refusals(name)[case]
+    with pytest.raises((LedgerError, ScopeError)) as caught:
+        await ledger.commit(commit)
+    assert caught.value.code == code
+    ledger = await again(ledger)
+    assert await everything(ledger) == before
+    await ledger.commit(move(name, 2))
+
+
+async def test_notices_take_no_place(ledger: Ledger) -> None:
+    """Any number of rows without a sequence, and the position stays."""
+    name = engagement()
+    await ledger.commit(move(name, 1))
+    for place in (2, 3, 4):
+        notice = row(name, place, own=False)
+        await ledger.commit(Commit(name, (1, 0), (1, 0), (notice,), summary(name, (1, 0))))
+    assert len(await ledger.rows(name)) == 4
+
+
+async def test_one_of_many_decisions_on_a_position_counts(ledger: Ledger) -> None:
+    """However many tasks decide on the same position, one commit is written and the others conflict."""
+    name = engagement()
+    await ledger.commit(move(name, 1))
+    tries = [ledger.commit(move(name, 2, text=str(at), effects=(f"e{at}",))) for at in range(40)]
+    done = await asyncio.gather(*tries, return_exceptions=True)
+    assert sum(isinstance(item, LedgerConflict) for item in done) == 39
+    assert len(await ledger.rows(name)) == 2
+    assert len(await ledger.effects(name)) == 1
+
+
+async def test_a_conflict_fails_alone(ledger: Ledger, again: Again) -> None:
+    """In a crowd, each commit that conflicts fails and every other is written."""
+    shared = [move(engagement(at), 1, effects=(f"once-{at // 2}",), leaves=(b"leaf %d" % at,)) for at in range(60)]
+    done = await asyncio.gather(*map(ledger.commit, shared), return_exceptions=True)
+    written = [commit for commit, outcome in zip(shared, done, strict=True) if not isinstance(outcome, Exception)]
+    assert [isinstance(item, LedgerConflict) for item in done] == [at % 2 == 1 for at in range(60)]
+    ledger = await again(ledger)
+    assert len(await ledger.summaries()) == 30
+    assert await ledger.tree_size() == 30
+    for commit in written:
+        assert await ledger.rows(commit.engagement) == commit.rows
+    assert (await ledger.check()).ok
+
+
+async def test_a_cancelled_task_does_not_take_its_commit_back(ledger: Ledger) -> None:
+    name = engagement()
+    task = asyncio.ensure_future(ledger.commit(move(name, 1)))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await ledger.commit(move(name, 2))
+    assert len(await ledger.rows(name)) == 2
+
+
+# outbox
+
+
+async def test_the_outbox_is_oldest_first_and_shrinks_by_receipts(ledger: Ledger, again: Again) -> None:
+    name = engagement()
+    moves = [move(name, number) for number in (1, 2, 3)]
+    for commit in moves:
+        await ledger.commit(commit)
+    assert await ledger.outbox(name) == tuple(commit.rows[0] for commit in moves)
+    receipted = (moves[0].rows[0].digest, moves[2].rows[0].digest, digest_bytes(b"unknown"))
+    await ledger.commit(answer(name, 1, own=3, receipted=receipted))
+    ledger = await again(ledger)
+    assert await ledger.outbox(name) == (moves[1].rows[0],)
+    await ledger.commit(answer(name, 2, own=3, receipted=receipted))
+    assert await ledger.outbox(name) == (moves[1].rows[0],)
+
+
+# evidence
+
+
+async def test_evidence_is_kept_once_and_named_by_each(ledger: Ledger, again: Again) -> None:
+    """One blob for a digest, however many engagements and names it has."""
+    a, b = engagement("a"), engagement("b")
+    document = blob(b'{"id":"did:web:globex.example"}', kind="did-document", name=PEER)
+    await ledger.commit(move(a, 1, evidence=(document, blob(b"x", kind="statement"))))
+    await ledger.commit(move(a, 2, evidence=(document,)))
+    await ledger.commit(move(b, 1, evidence=(document,)))
+    ledger = await again(ledger)
+    assert await ledger.evidence(a) == (document, blob(b"x", kind="statement"))
+    assert await ledger.evidence(b) == (document,)
+    assert (await ledger.check()).blobs == 2
+
+
+# limits
+
+
+async def test_a_limit_is_reached_exactly_and_never_passed(ledger: Ledger, again: Again) -> None:
+    """Amounts are decimal: three tenths fit into 0.3, and not a billionth more."""
+    for id in ("a", "b", "c"):
+        await ledger.reserve(reservation(id, "0.1", "0.3"))
+    with pytest.raises(ScopeError) as caught:
+        await ledger.reserve(reservation("d", "0.000000001", "0.3"))
+    assert (caught.value.code, caught.value.detail["key"]) == ("scope_exceeded", "read/EUR")
+    ledger = await again(ledger)
+    assert await ledger.usage(C) == {"read/EUR": "0.3"}
+    assert await ledger.usage("another") == {}
+
+
+async def test_a_refused_reservation_takes_from_no_limit(ledger: Ledger) -> None:
+    """All limits of a reservation or none."""
+    two = Reservation(C, "r", (Draw("count", "1", "10"), Draw("EUR", "6", "5")), LATER, AT)
+    with pytest.raises(ScopeError) as caught:
+        await ledger.reserve(two)
+    assert caught.value.detail["key"] == "EUR"
+    assert await ledger.usage(C) == {}
+    assert await ledger.open_reservations(C) == ()
+
+
+async def test_a_key_drawn_twice_in_one_reservation_counts_twice(ledger: Ledger) -> None:
+    twice = Reservation(C, "r", (Draw("EUR", "3", "5"), Draw("EUR", "3", "5")), LATER, AT)
+    with pytest.raises(ScopeError):
+        await ledger.reserve(twice)
+    assert await ledger.usage(C) == {}
+
+
+async def test_many_tasks_never_pass_a_limit(ledger: Ledger, again: Again) -> None:
+    """I7: whatever the order, what is used and held together stays within the limit at every moment."""
+
+    async def spend(id: int) -> int:
+        held = reservation(f"r{id}", "0.7", "10")
+        try:
+            await ledger.reserve(held)
+        except ScopeError:
+            return 0
+        if id % 3 == 0:
+            await ledger.release(held.id)
+            return 0
+        await ledger.settle(held.id, {"read/EUR": "0.7" if id % 3 == 1 else "0.2"})
+        return 7 if id % 3 == 1 else 2
+
+    tenths = sum(await asyncio.gather(*(spend(id) for id in range(120))))
+    used = await ledger.usage(C)
+    assert tenths <= 100
+    assert used == {"read/EUR": str(tenths // 10) + (f".{tenths % 10}" if tenths % 10 else "")}
+    ledger = await again(ledger)
+    assert await ledger.usage(C) == used
+    assert (await ledger.check()).ok
+
+
+async def test_many_tasks_at_once_get_what_fits(ledger: Ledger) -> None:
+    """Of a hundred that each want three of a hundred, thirty-three get it."""
+    tries = [ledger.reserve(reservation(f"r{at}", "3", "100")) for at in range(100)]
+    done = await asyncio.gather(*tries, return_exceptions=True)
+    assert sum(item is None for item in done) == 33
+    assert await ledger.usage(C) == {"read/EUR": "99"}
+
+
+async def test_settling_replaces_what_was_held(ledger: Ledger, again: Again) -> None:
+    await ledger.reserve(reservation("r", "5", "5"))
+    await ledger.settle("r", {"read/EUR": "1.5"})
+    await ledger.settle("r", {"read/EUR": "1.5"})
+    ledger = await again(ledger)
+    assert await ledger.usage(C) == {"read/EUR": "1.5"}
+    await ledger.reserve(reservation("s", "3.5", "5"))
+    with pytest.raises(LedgerConflict):
+        await ledger.settle("r", {"read/EUR": "1"})
+    with pytest.raises(LedgerConflict):
+        await ledger.release("r")
+    with pytest.raises(LedgerConflict):
+        # Done already: reserving it again would let it be done twice.
+        await ledger.reserve(reservation("r", "5", "5"))
+    assert await ledger.usage(C) == {"read/EUR": "5"}
+
+
+async def test_more_than_was_held_is_recorded_as_it_is(ledger: Ledger) -> None:
+    """It happened. What is left under the limit is then nothing."""
+    await ledger.reserve(reservation("r", "4", "5"))
+    await ledger.settle("r", {"read/EUR": "6"})
+    assert await ledger.usage(C) == {"read/EUR": "6"}
+    with pytest.raises(ScopeError):
+        await ledger.reserve(reservation("s", "0.1", "5"))
+
+
+@pytest.mark.parametrize("amounts", [{"other": "1"}, {"read/EUR": "-1"}])
+async def test_a_settlement_of_what_was_not_held_is_refused(ledger: Ledger, amounts: dict[str, str]) -> None:
+    await ledger.reserve(reservation("r", "4", "5"))
+    with pytest.raises(LedgerError) as caught:
+        await ledger.settle("r", amounts)
+    assert caught.value.code == "not_found"
+    assert await ledger.usage(C) == {"read/EUR": "4"}
+
+
+async def test_a_negative_amount_widens_no_limit(ledger: Ledger) -> None:
+    with pytest.raises(ScopeError):
+        await ledger.reserve(reservation("r", "-1", "5"))
+    assert await ledger.usage(C) == {}
+
+
+async def test_releasing_gives_back_once(ledger: Ledger) -> None:
+    await ledger.reserve(reservation("r", "2", "5"))
+    await ledger.reserve(reservation("s", "2", "5"))
+    await ledger.release("r")
+    await ledger.release("r")
+    await ledger.release("unknown")
+    assert await ledger.usage(C) == {"read/EUR": "2"}
+    with pytest.raises(LedgerConflict):
+        await ledger.settle("r", {"read/EUR": "1"})
+
+
+async def test_the_same_reservation_again_changes_nothing(ledger: Ledger) -> None:
+    """The id is the idempotency key: after a crash the same reservation is made again."""
+    await ledger.reserve(reservation("r", "2", "5"))
+    await ledger.reserve(reservation("r", "2", "5", at=LATER))
+    assert await ledger.usage(C) == {"read/EUR": "2"}
+    with pytest.raises(LedgerConflict):
+        await ledger.reserve(reservation("r", "1", "5"))
+
+
+async def test_an_action_past_its_time_stays_spent(ledger: Ledger, again: Again) -> None:
+    """After a crash nobody knows that it did not happen: spent until proved otherwise."""
+    await ledger.reserve(reservation("r", "4", "5"))
+    ledger = await again(ledger)
+    with pytest.raises(ScopeError):
+        await ledger.reserve(reservation("s", "4", "5", at="2026-12-25T00:00:00Z", until="2026-12-25T01:00:00Z"))
+    assert await ledger.usage(C, "2026-12-25T00:00:00Z") == {"read/EUR": "4"}
+    assert [item.id for item in await ledger.open_reservations(C)] == ["r"]
+
+
+async def test_capacity_ends_by_itself_after_its_last_instant(ledger: Ledger, again: Again) -> None:
+    """`until` is inclusive."""
+    await ledger.reserve(reservation("r", "4", "5", kind="capacity"))
+    with pytest.raises(ScopeError):
+        await ledger.reserve(reservation("s", "4", "5", kind="capacity", at=LATER))
+    after = "2026-11-25T13:00:01Z"
+    assert await ledger.usage(C) == {"read/EUR": "4"}
+    assert await ledger.usage(C, LATER) == {"read/EUR": "4"}
+    assert await ledger.usage(C, after) == {"read/EUR": "0"}
+    await ledger.reserve(reservation("s", "4", "5", kind="capacity", at=after, until="2026-11-26T00:00:00Z"))
+    await ledger.release("r")
+    ledger = await again(ledger)
+    assert await ledger.usage(C) == {"read/EUR": "4"}
+    assert [item.id for item in await ledger.open_reservations(C)] == ["s"]
+
+
+async def test_limits_change_with_the_commit(ledger: Ledger) -> None:
+    """What a move reserves, settles and releases is written with it."""
+    name = engagement()
+    await ledger.commit(move(name, 1, reserve=(reservation("r", "2", "5"), reservation("s", "1", "5"))))
+    await ledger.commit(move(name, 2, settle=(Settlement("r", {"read/EUR": "1"}),), release=("s",)))
+    assert await ledger.usage(C) == {"read/EUR": "1"}
+
+
+# tree
+
+
+async def test_every_leaf_is_proved_in_every_tree_after_it(ledger: Ledger, again: Again) -> None:
+    heads: list[Head] = []
+    leaves = [b"leaf %d" % at for at in range(21)]
+    for at, leaf in enumerate(leaves):
+        done = await ledger.commit(move(engagement(at), 1, leaves=(leaf,)))
+        assert done.leaves == (at,)
+        heads.append(done.head)
+    ledger = await again(ledger)
+    assert await ledger.tree_size() == len(leaves)
+    assert await ledger.root() == heads[-1].root
+    for at, leaf in enumerate(leaves):
+        assert await ledger.leaf(at) == leaf
+        assert await ledger.index_of(leaf_hash(leaf)) == at
+        for head in heads[at:]:
+            assert head.root == await ledger.root(head.size)
+            proof = await ledger.inclusion(at, head.size)
+            proof.verify(head.root)
+            assert proof.leaf_hash == leaf_hash(leaf)
+    with pytest.raises(LogProofError):
+        await ledger.inclusion(5, 5)
+    with pytest.raises(LogProofError):
+        await ledger.inclusion(0, 22)
+    with pytest.raises(LogProofError):
+        await ledger.root(22)
+
+
+async def test_a_leaf_keeps_its_place(ledger: Ledger, again: Again) -> None:
+    """Appended again after a crash between commit and use, a leaf is where it was."""
+    done = await ledger.commit(move(engagement("a"), 1, leaves=(b"x", b"y", b"x")))
+    assert (done.leaves, done.head.size) == ((0, 1, 0), 2)
+    ledger = await again(ledger)
+    twice = [ledger.commit(move(engagement(name), 1, leaves=(b"z", b"y"))) for name in "bc"]
+    assert [item.leaves for item in await asyncio.gather(*twice)] == [(2, 1), (2, 1)]
+    assert await ledger.tree_size() == 3
+
+
+async def test_a_commit_without_leaves_states_the_tree_as_it_is(ledger: Ledger) -> None:
+    first = await ledger.commit(move(engagement("a"), 1, leaves=(b"x",)))
+    second = await ledger.commit(move(engagement("b"), 1))
+    assert (second.leaves, second.head) == ((), first.head)
+
+
+async def test_the_newest_checkpoint_is_kept(ledger: Ledger, again: Again) -> None:
+    heads = [(await ledger.commit(move(engagement(at), 1, leaves=(b"%d" % at,)))).head for at in range(3)]
+    await ledger.put_checkpoint(heads[1], "note 2")
+    await ledger.put_checkpoint(heads[0], "note 1")
+    ledger = await again(ledger)
+    assert await ledger.checkpoint() == "note 2"
+    await ledger.put_checkpoint(heads[2], "note 3")
+    assert await ledger.checkpoint() == "note 3"
+
+
+async def test_a_checkpoint_of_another_history_is_refused(ledger: Ledger) -> None:
+    head = (await ledger.commit(move(engagement(), 1, leaves=(b"x",)))).head
+    for other in (Head(1, bytes(32)), Head(2, head.root)):
+        with pytest.raises(LedgerError) as caught:
+            await ledger.put_checkpoint(other, "note")
+        assert caught.value.code == "ledger_diverged"
+    assert await ledger.checkpoint() is None
+
+
+# whole
+
+
+async def test_check_recomputes_everything(ledger: Ledger) -> None:
+    for at in range(5):
+        await ledger.commit(move(engagement(at), 1, leaves=(b"%d" % at,), evidence=(blob(b"%d" % at),)))
+        await ledger.commit(answer(engagement(at), 1, own=1))
+    report = await ledger.check()
+    assert (report.ok, report.rows, report.leaves, report.blobs) == (True, 10, 5, 5)
+
+
+async def test_check_finds_a_row_whose_digest_is_not_its_own(ledger: Ledger) -> None:
+    """The ledger takes the digest that `messages` computed; `check` computes it again."""
+    name = engagement()
+    good = row(name, 1, sequence=1)
+    wrong = Row(name, 1, "sent", AT, OWN, 1, "Offer", digest_bytes(b"other"), good.raw)
+    await ledger.commit(move(name, 1, rows=(wrong,), outbox=()))
+    report = await ledger.check()
+    assert [item.code for item in report.defects] == ["store_corrupt"]
+
+
+async def test_a_closed_ledger_says_so(ledger: Ledger) -> None:
+    await ledger.commit(move(engagement(), 1))
+    await ledger.close()
+    await ledger.close()
+    assert not ledger.ready
+    for asked in (lambda: ledger.commit(move(engagement(), 2)), lambda: ledger.rows(engagement())):
+        with pytest.raises(LedgerUnavailable) as caught:
+            await asked()
+        assert caught.value.code == "store_unavailable"
+
+
+async def test_commits_are_counted(ledger: Ledger) -> None:
+    for number in (1, 2, 3):
+        await ledger.commit(move(engagement(), number))
+    assert (ledger.counters.commits, ledger.counters.groups) == (3, 3)
+
+
+async def test_an_unknown_scheme_is_refused() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        await open_ledger("oracle://somewhere")
+    assert "memory, sqlite" in caught.value.message
