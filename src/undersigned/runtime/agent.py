@@ -1,0 +1,608 @@
+"""An agent: its identity, its store, its connections, and the engagements it is a party of.
+
+An agent does not listen; `undersigned.daemon.Peer` is an agent with a public listener. Messages come in through
+`read`, are verified, and go to the conversation of their engagement; what a conversation decides comes back through
+the methods that `Shell` names.
+
+Source: protocol-spec/01-overview.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from undersigned.contract import ContractDocument, Price, Terms, read_document, same_terms
+from undersigned.did import DidDocument
+from undersigned.encoding import Did, Digest, EngagementId, canonicalize, digest_bytes
+from undersigned.errors import (
+    FormatError,
+    LocalProtocolError,
+    ProofError,
+    ResolutionError,
+    ScopeError,
+    UndersignedError,
+    VerificationError,
+)
+from undersigned.ledger import Blob, Ledger, open_ledger
+from undersigned.messages import (
+    Acceptance,
+    Closing,
+    Delivery,
+    Offer,
+    Presentation,
+    Seal,
+    SignedMessage,
+    Start,
+    VerifiedMessage,
+    decode_message,
+    problem_code_told,
+    verify_message,
+)
+from undersigned.protocol import Engagement, Owe, Strategy, Work, begin, owed
+from undersigned.transport import Budget, Channel, ChannelLimits, Identity
+
+from .artifacts import ArtifactStore
+from .clock import Clock, SystemClock
+from .conversation import Arrived, Conversation, Event, Say, load_engagement
+from .gate import Gate
+from .gather import Gatherer
+from .hirer import HirerSide
+from .home import Home
+from .job import Handler
+from .links import Links
+from .meeting import Meeting
+from .order import Order, parse_price
+from .papers import Papers, leaf_of
+from .provider import ProviderSide, Service
+from .serving import ArtifactDoor, signed_headers
+from .work import Reviewer, Worker
+
+__all__ = ["Agent"]
+
+_log = structlog.get_logger()
+
+SUITE_OF = {"Ed25519": "eddsa-jcs-2022", "P-256": "ecdsa-jcs-2019", "P-384": "ecdsa-jcs-2019"}
+FRESH_SECONDS = 300
+"""How old a DID document may be for what binds (PROTOCOL: an acceptance, a seal, an offer)."""
+USUAL_SECONDS = 3600
+DIAL_BACK_SECONDS = 5.0
+"""How long a provider leaves it to the hirer to come back."""
+MAX_INBOX = 256
+
+
+class Agent:
+    """One agent. `start` it, use it, `close` it; or `async with`."""
+
+    def __init__(
+        self,
+        home: Home,
+        *,
+        clock: Clock | None = None,
+        ledger_url: str | None = None,
+        suite: str | None = None,
+        strategy: Strategy | None = None,
+        handlers: Mapping[str, Handler] | None = None,
+    ) -> None:
+        """`suite` is the cryptosuite preferred for messages and documents; by default the JCS suite of the key."""
+        configuration = home.configuration
+        key = home.key("agent")
+        own = home.document()
+        self.home = home
+        self.own = own
+        self.clock: Clock = clock or SystemClock()
+        self.strategy = strategy
+        self.identity = Identity(
+            did=own.id,
+            method=own.methods("assertionMethod")[0],
+            suite=suite or SUITE_OF[key.public_key.kind],
+            kind=key.public_key.kind,
+            sign=key.sign,
+        )
+        self.gatherer = Gatherer(local=configuration.local)
+        self.artifacts = ArtifactStore(home.artifacts)
+        self.services: dict[str, Service] = {}
+        self.reviewers: dict[str, Reviewer] = {}
+        """How a hirer checks what it gets, by kind of task or by engagement."""
+        self.conversations: dict[EngagementId, Conversation] = {}
+        self.base_url = (configuration.listen.url or "").rstrip("/")
+        """Where others reach our public listener; known once it listens."""
+        self._ledger_url = ledger_url or home.ledger_url
+        self._ledger: Ledger | None = None
+        self._handlers = dict(handlers or {})
+        self._watchers: list[tuple[EngagementId | None, asyncio.Queue[Event]]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._budget = Budget()
+        self._urls: dict[Did, str] = {}
+        self._gates: dict[Digest, EngagementId] = {}
+        self.links = Links(
+            self.identity,
+            clock=self.clock,
+            resolve=self.document_of,
+            limits=ChannelLimits(local=configuration.local),
+            read=self.read,
+            opened=self._opened,
+            locate=self._locate,
+            wanted=self._wanted,
+        )
+        self.hirer = HirerSide(self)
+        self.provider = ProviderSide(self, self.services)
+        self.worker = Worker(self)
+
+    # ------------------------------------------------------------------ life
+
+    async def start(self) -> None:
+        """Opens the ledger and goes on with every engagement that is not over.
+
+        Raises:
+            LedgerError: The store cannot be opened.
+        """
+        self._ledger = await open_ledger(self._ledger_url)
+        self.gate = Gate(self.ledger, self.clock)
+        self.papers = Papers(self.identity, self.own, self.ledger, self.clock)
+        self.meeting = Meeting(self)
+        self.door = ArtifactDoor(self)
+        for offer in self.home.configuration.offer:
+            if offer.task not in self.services:
+                self.services[offer.task] = Service(
+                    task=offer.task,
+                    handler=self._handlers.get(offer.task) or load_handler(offer.handler),
+                    price=parse_price(offer.price),
+                    summary=offer.summary,
+                    capacity=offer.capacity,
+                )
+        for summary in await self.ledger.summaries(live_only=True):
+            engagement, places, facts = await load_engagement(self.ledger, summary, self.identity.did)
+            conversation = Conversation(self, engagement, places=places, facts=facts)
+            await conversation.recall()
+            self._keep(conversation)
+
+    async def close(self) -> None:
+        """Ends connections and tasks; what is stored stays, and the next start goes on from it."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for conversation in tuple(self.conversations.values()):
+            await conversation.stop()
+        await self.links.close()
+        await self.gatherer.close()
+        if self._ledger is not None:
+            await self._ledger.close()
+            self._ledger = None
+
+    async def __aenter__(self) -> Agent:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def ledger(self) -> Ledger:
+        """The open ledger."""
+        if self._ledger is None:
+            raise LocalProtocolError("store_unavailable", "the agent is not started")
+        return self._ledger
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Runs something in the background until the agent closes."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # ------------------------------------------------------------------ what applications use
+
+    def offers(
+        self, task: str, *, price: str = "0 EUR", summary: str = "", capacity: int = 16
+    ) -> Callable[[Handler], Handler]:
+        """Decorator: this function does `task` for whoever hires us at `price` or more."""
+
+        def register(handler: Handler) -> Handler:
+            self.services[task] = Service(
+                task=task, handler=handler, price=parse_price(price), summary=summary, capacity=capacity
+            )
+            return handler
+
+        return register
+
+    async def begin(self, order: Order) -> Conversation:
+        """Opens an engagement for an order; returns once its `Inquiry` is stored.
+
+        Raises:
+            LocalProtocolError: `self_dealing`.
+        """
+        engagement_id, inquiry = self.hirer.begin(order)
+        if order.url is not None:
+            self._urls[order.provider] = order.url
+        conversation = Conversation(self, begin("hirer", self.identity.did, order.provider, engagement_id))
+        self._keep(conversation)
+        await conversation.ask(lambda _: inquiry)
+        return conversation
+
+    async def watch(self, engagement: EngagementId | None = None) -> AsyncIterator[Event]:
+        """Events of one engagement, until it is over, or of all, for ever."""
+        queue = self.listen(engagement)
+        try:
+            while True:
+                event = await queue.get()
+                yield event
+                if engagement is not None and event.kind == "over":
+                    return
+        finally:
+            self.unlisten(queue)
+
+    def listen(self, engagement: EngagementId | None = None) -> asyncio.Queue[Event]:
+        """A queue that receives events from now on; give it back with `unlisten`."""
+        queue: asyncio.Queue[Event] = asyncio.Queue(1024)
+        self._watchers.append((engagement, queue))
+        return queue
+
+    def unlisten(self, queue: asyncio.Queue[Event]) -> None:
+        """Ends a queue of `listen`."""
+        self._watchers = [pair for pair in self._watchers if pair[1] is not queue]
+
+    def running(self, task: str) -> int:
+        """How many contracts of a task are not over."""
+        return sum(
+            1
+            for conversation in self.conversations.values()
+            if conversation.engagement.role == "provider"
+            and conversation.engagement.contract is not None
+            and conversation.engagement.state not in ("closing", "closed")
+            and self.read_contract(conversation.contract_json()).terms.task.kind == task
+        )
+
+    def artifact_url(self, digest: Digest) -> str:
+        """Where others fetch an artifact of ours."""
+        return f"{self.base_url}/artifacts/{digest}"
+
+    # ------------------------------------------------------------------ Shell: what a conversation asks for
+
+    async def deliver(self, peer: Did, raw: bytes) -> bool:
+        """Sends bytes to a connected peer; without a connection it makes sure that one is being opened."""
+        if await self.links.send(peer, raw):
+            return True
+        self._dial(peer)
+        return False
+
+    async def check(
+        self, conversation: Conversation, message: VerifiedMessage, document: DidDocument
+    ) -> tuple[bytes | None, tuple[Blob, ...]]:
+        """Verifies what a received move carries; gives the log's leaf, if it makes one.
+
+        Raises:
+            UndersignedError: It does not hold.
+        """
+        body, engagement = message.message, conversation.engagement
+        match body:
+            case Presentation():
+                self.meeting.check(engagement, body, document)
+            case Offer():
+                self.papers.check_offer(engagement, body, document)
+            case Acceptance():
+                leaf = self.papers.check_acceptance(engagement, body.contract_proof, document)
+                live = engagement.offer
+                # A late acceptance makes no contract, so it gets no leaf.
+                if live is not None and self.clock.now() <= live.valid_until:
+                    return leaf, ()
+            case Seal():
+                own = conversation.last("Acceptance", Acceptance)
+                if engagement.offer is not None:
+                    return leaf_of(engagement.offer, own.contract_proof), ()
+            case Closing():
+                self.papers.check_closing(body, document)
+            case _:
+                pass
+        return None, ()
+
+    async def decide(self, conversation: Conversation, engagement: Engagement, owed: Owe) -> Say | None:
+        """What this side says now, or None to wait."""
+        if owed.reason is not None:
+            return await self._must(conversation, engagement, owed, owed.reason)
+        side = self.hirer if engagement.role == "hirer" else self.provider
+        return await side.decide(conversation, engagement, owed)
+
+    async def _must(self, conversation: Conversation, engagement: Engagement, owed: Owe, reason: str) -> Say | None:
+        """What is owed when there is only one thing to say."""
+        live, contract = engagement.offer, engagement.contract
+        match owed.moves[0]:
+            case "Withdraw":
+                return Say("Withdraw", {"reason": reason, "offer": live.digest if live is not None else None})
+            case "Terminate" if contract is not None:
+                return Say("Terminate", {"contract": contract.digest, "cause": reason, "evidence": ()})
+            case "Closing":
+                side = self.hirer if engagement.role == "hirer" else self.provider
+                return await side.decide(conversation, engagement, owed)
+            case _:
+                return None
+
+    def work(self, conversation: Conversation, work: Work) -> None:
+        """Begins or resumes the work of a contract."""
+        self.spawn(self.worker.work(conversation, work), f"work {conversation.id[-8:]}")
+
+    def review(self, conversation: Conversation, delivery: Delivery) -> None:
+        """Begins the review of a delivery."""
+        self.spawn(self.worker.review(conversation, delivery), f"review {conversation.id[-8:]}")
+
+    async def seal(self, conversation: Conversation, engagement: Engagement) -> Say:
+        """The `Seal`, once everything that was checked before still holds (status is checked again at signing)."""
+        live = engagement.offer
+        if live is None:
+            raise LocalProtocolError("wrong_state", "there is no offer to seal")
+        await self.document_of(engagement.peer, max_age_seconds=FRESH_SECONDS)
+        self.meeting.recheck(conversation, engagement)
+        role = "provider" if engagement.role == "hirer" else "hirer"
+        acceptance = conversation.last("Acceptance", Acceptance, role)
+        return await self.papers.seal(engagement, leaf_of(live, acceptance.contract_proof))
+
+    async def close_books(self, conversation: Conversation, engagement: Engagement, owed: Owe, paid: Price) -> Say:
+        """The `Closing` of this side."""
+        contract = engagement.contract
+        if contract is None:
+            raise LocalProtocolError("wrong_state", "there is no contract to close")
+        usage = await self.gate.usage(contract.digest)
+        return await self.papers.closing(engagement, owed.reason or "review", usage, paid)
+
+    def happened(self, conversation: Conversation, event: Event) -> None:
+        """Hands an event to whoever watches; who does not read loses the oldest."""
+        contract = conversation.engagement.contract
+        if contract is not None:
+            self._gates.setdefault(contract.digest, conversation.id)
+        for wanted, queue in self._watchers:
+            if wanted is None or wanted == event.engagement:
+                if queue.full():
+                    queue.get_nowait()
+                queue.put_nowait(event)
+
+    def finished(self, conversation: Conversation) -> None:
+        """Puts an engagement away; the ledger keeps it."""
+        self.conversations.pop(conversation.id, None)
+        contract = conversation.engagement.contract
+        if contract is not None:
+            self.gate.forget(contract.digest)
+        self.happened(
+            conversation,
+            Event(
+                engagement=conversation.id,
+                kind="over",
+                type="",
+                at=self.clock.now(),
+                state=conversation.engagement.state,
+            ),
+        )
+
+    # ------------------------------------------------------------------ contracts
+
+    def read_contract(self, document: Mapping[str, Any]) -> ContractDocument:
+        """The contract document in a JSON object."""
+        return read_document(document)
+
+    @staticmethod
+    def only_price_differs(theirs: Terms, ours: Terms) -> bool:
+        """Whether a counter-offer changed nothing but the price and the times that count from the offer."""
+        return same_terms(
+            msgspec.structs.replace(theirs, price=ours.price, deadlines=ours.deadlines, policies=ours.policies), ours
+        )
+
+    def conversation_of(self, contract: Digest) -> Conversation | None:
+        """The engagement of a contract that is not over."""
+        found = self._gates.get(contract)
+        return self.conversations.get(found) if found is not None else None
+
+    # ------------------------------------------------------------------ other parties
+
+    async def document_of(self, did: Did, max_age_seconds: float = USUAL_SECONDS) -> DidDocument:
+        """A DID document, ours or another's, at most so old.
+
+        Raises:
+            ResolutionError: It did not resolve.
+        """
+        if did == self.own.id:
+            return self.own
+        organisation = self.home.organisation_document()
+        if organisation is not None and did == organisation.id:
+            return organisation
+        return await self.gatherer.document(did, max_age_seconds)
+
+    async def fetch(self, url: str, contract: Digest, *, max_bytes: int) -> bytes:
+        """The bytes at `url`, asked for under a contract with an RFC 9421 signature.
+
+        Raises:
+            ScopeError: The other side's gate refused; with its code.
+            ResolutionError: Not reached.
+        """
+        headers = await signed_headers(self.identity, "GET", url, contract, self.clock.now())
+        try:
+            return await self.gatherer.fetch(url, max_bytes=max_bytes, timeout_seconds=30.0, headers=headers)
+        except ResolutionError as error:
+            if error.detail.get("status") in (401, 403):
+                code = str(error.detail.get("told") or "scope_exceeded")
+                raise ScopeError(
+                    code, f"the gate at {url} refused: {code}", clause=error.detail.get("clause", "")
+                ) from error
+            raise
+
+    async def _locate(self, peer: Did) -> str | None:
+        known = self._urls.get(peer)
+        if known is not None:
+            return known
+        services = (await self.document_of(peer)).services("HireService")
+        return services[0] if services else None
+
+    def _wanted(self, peer: Did) -> bool:
+        return any(
+            conversation.engagement.peer == peer and not conversation.over
+            for conversation in self.conversations.values()
+        )
+
+    def _dial(self, peer: Did) -> None:
+        hirer = any(c.engagement.peer == peer and c.engagement.role == "hirer" for c in self.conversations.values())
+        self.links.keep(peer, patience_seconds=0.0 if hirer else DIAL_BACK_SECONDS)
+
+    def _keep(self, conversation: Conversation) -> None:
+        self.conversations[conversation.id] = conversation
+        order = conversation.facts.get("order")
+        if order is not None:
+            url = msgspec.json.decode(order, type=Order).url
+            if url is not None:
+                self._urls[conversation.engagement.peer] = url
+        contract = conversation.engagement.contract
+        if contract is not None:
+            self._gates[contract.digest] = conversation.id
+        conversation.start()
+        if conversation.engagement.sent or conversation.engagement.got:
+            self._dial(conversation.engagement.peer)
+
+    # ------------------------------------------------------------------ receiving
+
+    async def _opened(self, peer: Did) -> None:
+        """First on every connection: our position in each engagement with this peer."""
+        for conversation in tuple(self.conversations.values()):
+            if conversation.engagement.peer == peer:
+                conversation.connected()
+
+    async def read(self, channel: Channel, raw: bytes) -> None:
+        """Takes one message from a proved connection.
+
+        Raises:
+            UndersignedError: The connection is to be closed for it.
+        """
+        peer = channel.peer
+        if peer is None:
+            raise ProofError("proof_missing", "the connection is not proved")
+        try:
+            received = decode_message(raw)
+            await self._verified(channel, peer, received)
+        except UndersignedError as error:
+            await self._refuse(channel, peer, raw, error)
+
+    async def _verified(self, channel: Channel, peer: Did, received: SignedMessage) -> None:
+        message = received.message
+        conversation = self.conversations.get(message.engagement)
+        if message.sender != peer:
+            raise VerificationError("key_not_authorized", f"{peer} sent a message of {message.sender}", close=True)
+        binds = isinstance(message, Offer | Acceptance | Seal)
+        document = await self.document_of(message.sender, FRESH_SECONDS if binds else USUAL_SECONDS)
+        verified = verify_message(
+            received,
+            {document.id: document, self.own.id: self.own},
+            now=self.clock.now(),
+            recipient=self.identity.did,
+            suites=self._suites(conversation),
+        )
+        if conversation is None:
+            conversation = await self._conversation(verified)
+        # Somebody who is no party learns nothing, not even that the engagement exists.
+        if conversation is None or conversation.engagement.peer != peer:
+            raise VerificationError("wrong_negotiation", f"no engagement {message.engagement} with {peer}", proved=True)
+        if conversation.waiting > MAX_INBOX:
+            raise UndersignedError("overloaded", f"{peer} sends faster than it is answered")
+        conversation.post(Arrived(verified, document))
+
+    @staticmethod
+    def _suites(conversation: Conversation | None) -> tuple[str, ...] | None:
+        talks = conversation.engagement.talks if conversation is not None else None
+        return (talks.suite,) if talks is not None and talks.suite else None
+
+    async def _conversation(self, verified: VerifiedMessage) -> Conversation | None:
+        """The conversation of an engagement that is not in memory: a new one, or one that is over."""
+        message = verified.message
+        summary = await self.ledger.summary(message.engagement)
+        if summary is None:
+            if message.type != "Inquiry":
+                return None
+            conversation = Conversation(
+                self, begin("provider", self.identity.did, message.sender, message.engagement)
+            )
+        else:
+            engagement, places, facts = await load_engagement(self.ledger, summary, self.identity.did)
+            conversation = Conversation(self, engagement, places=places, facts=facts)
+            await conversation.recall()
+        known = self.conversations.get(message.engagement)
+        if known is not None:  # another message of the same engagement was faster
+            return known
+        if conversation.engagement.peer == message.sender:
+            self.conversations[conversation.id] = conversation
+            conversation.start()
+        return conversation
+
+    async def _refuse(self, channel: Channel, peer: Did, raw: bytes, error: UndersignedError) -> None:
+        """Tells a proved peer the code it may hear, and counts the failure against it."""
+        _log.warning("message refused", peer=peer, error=str(error))
+        if error.detail.get("close"):
+            raise error
+        now = asyncio.get_running_loop().time()
+        self._budget.spend(peer, now)
+        if self._budget.exhausted(peer, now):
+            raise UndersignedError("rate_limited", f"{peer} sent too much that was refused") from error
+        if b'"type":"Fault"' in raw[:256] or not isinstance(error, FormatError | VerificationError | UndersignedError):
+            return  # an error is never answered with an error
+        code = problem_code_told(error)
+        if code is None:
+            return
+        fault: dict[str, Any] = {"code": code, "of": digest_bytes(raw), "type": "Fault"}
+        if error.path and error.row.told == "at once":
+            fault["path"] = error.path[:256]
+        await channel.send(canonicalize(fault))
+
+    # ------------------------------------------------------------------ for people
+
+    def status(self) -> list[dict[str, Any]]:
+        """Every engagement that is not over: its state, and who owes what by when."""
+        found: list[dict[str, Any]] = []
+        for conversation in self.conversations.values():
+            engagement = conversation.engagement
+            due = owed(engagement)
+            found.append(
+                {
+                    "engagement": engagement.id,
+                    "role": engagement.role,
+                    "peer": engagement.peer,
+                    "state": engagement.state,
+                    "inDoubt": engagement.in_doubt,
+                    "owes": list(due.who),
+                    "moves": list(due.moves),
+                    "by": due.by,
+                    "why": due.why,
+                    "connected": self.links.connected(engagement.peer),
+                }
+            )
+        return found
+
+
+def load_handler(name: str) -> Handler:
+    """The function that `package.module:function` names.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, there is none; `missing_extra`, it needs something not installed.
+    """
+    from importlib import import_module
+
+    from undersigned.errors import ConfigurationError
+
+    module, _, function = name.partition(":")
+    try:
+        found: Awaitable[None] | Any = getattr(import_module(module), function)
+    except ImportError as exc:
+        known = exc.name is not None and not module.startswith(exc.name)
+        code = "missing_extra" if known else "bad_configuration"
+        hint = " (install undersigned[prov])" if module.startswith("undersigned.") else ""
+        raise ConfigurationError(code, f"handler {name} cannot be loaded: {exc}{hint}") from exc
+    except AttributeError as exc:
+        raise ConfigurationError("bad_configuration", f"handler {name}: the module has no {function!r}") from exc
+    return found
+
+
+def inputs_of(start: Start) -> dict[str, Digest]:
+    """Names and digests of the inputs that a `Start` gives."""
+    return {item.name: item.digest for item in start.inputs}
+
+
+def home_at(path: str | Path) -> Home:
+    """The state folder at `path`."""
+    return Home(Path(path))

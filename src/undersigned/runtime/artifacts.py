@@ -1,0 +1,75 @@
+"""Contents by digest: what goes into work and what comes out of it.
+
+A file is named by its own digest and by nothing a peer said, so no name leads outside the folder. Reading checks the
+digest again; a file that was changed on disk is not served.
+
+Source: protocol-spec/08-attestation-and-evidence.md, section "Artifacts"
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from pathlib import Path
+
+from undersigned.encoding import Digest, digest_bytes
+from undersigned.errors import UndersignedError, VerificationError
+
+__all__ = ["ArtifactStore"]
+
+
+class ArtifactStore:
+    """A folder of artifacts. Files are read and written off the event loop."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def put(self, data: bytes) -> Digest:
+        """Keeps `data`; returns its digest once it is on disk."""
+        digest = digest_bytes(data)
+        if not self._path(digest).exists():
+            await asyncio.to_thread(self._write, digest, data)
+        return digest
+
+    async def get(self, digest: Digest) -> bytes:
+        """The bytes of `digest`.
+
+        Raises:
+            UndersignedError: `not_found`.
+            VerificationError: `digest_mismatch`, the file on disk is damaged.
+        """
+        try:
+            data = await asyncio.to_thread(self._path(digest).read_bytes)
+        except OSError as exc:
+            raise UndersignedError("not_found", f"no artifact {digest} here") from exc
+        if digest_bytes(data) != digest:
+            raise VerificationError("digest_mismatch", f"the file of artifact {digest} has other bytes")
+        return data
+
+    def size(self, digest: Digest) -> int | None:
+        """How many bytes `digest` has, or None if it is not here."""
+        try:
+            return self._path(digest).stat().st_size
+        except OSError:
+            return None
+
+    def _path(self, digest: Digest) -> Path:
+        # A digest is of a fixed alphabet and length (checked where it was decoded), so it is a file name.
+        if "/" in digest or not digest.startswith("uEi"):
+            raise UndersignedError("bad_path", f"{digest!r} is not a digest")
+        return self.folder / digest[:6] / digest
+
+    def _write(self, digest: Digest, data: bytes) -> None:
+        path = self._path(digest)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise

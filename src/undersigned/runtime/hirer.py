@@ -1,0 +1,179 @@
+"""What a hirer says at each step, from its order and its policy.
+
+Source: protocol-spec/05-negotiation.md and 07-contract.md
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from undersigned.contract import Price
+from undersigned.encoding import EngagementId, base64url_encode, shift
+from undersigned.errors import LocalProtocolError, PolicyError, UndersignedError
+from undersigned.messages import Delivery, Input, Limits, Presentation, Profile, Review, engagement_id
+from undersigned.messages.discovery import Task
+from undersigned.proof import CRYPTOSUITES
+from undersigned.protocol import Bounds, Concede, Engagement, Moment, Owe, bounded
+
+from .conversation import Conversation, Say
+from .order import Order
+
+if TYPE_CHECKING:
+    from .agent import Agent
+
+__all__ = ["HirerSide"]
+
+
+class HirerSide:
+    """Decides for engagements in which this agent is the hirer."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    def begin(self, order: Order) -> tuple[EngagementId, Say]:
+        """A fresh engagement for an order, and its `Inquiry`."""
+        agent = self._agent
+        now = agent.clock.now()
+        nonce = "u" + base64url_encode(secrets.token_bytes(32))
+        identity = agent.identity
+        offered = (identity.suite, *(s for s in CRYPTOSUITES if s != identity.suite and identity.kind in CRYPTOSUITES[s].kinds))
+        return engagement_id(identity.did, order.provider, nonce), Say(
+            "Inquiry",
+            {
+                "nonce": nonce,
+                "need": order.task,
+                "task": Task(
+                    kind=order.task, summary=order.summary, inputs=tuple(item.digest for item in order.inputs)
+                ),
+                "scope_sketch": msgspec.to_builtins(order.scope),
+                "versions": ("1.0",),
+                "suites": offered,
+                "extensions": (),
+                "opens": "hirer",
+                "limits": Limits(rounds=order.rounds, bytes=2 * 1024 * 1024),
+                "respond_by": shift(now, order.timing.answer_seconds),
+                "closes_at": shift(now, order.timing.negotiation_seconds),
+            },
+            facts=(("order", msgspec.json.encode(order).decode()),),
+        )
+
+    @staticmethod
+    def order(conversation: Conversation) -> Order:
+        """The order that an engagement was begun with.
+
+        Raises:
+            LocalProtocolError: The journal holds none.
+        """
+        text = conversation.facts.get("order")
+        if text is None:
+            raise LocalProtocolError("not_found", f"the journal of {conversation.id} holds no order")
+        return msgspec.json.decode(text, type=Order)
+
+    async def decide(self, conversation: Conversation, engagement: Engagement, owed: Owe) -> Say | None:
+        """What the hirer says now, or None to wait for something that is under way."""
+        agent, order = self._agent, self.order(conversation)
+        match engagement.state:
+            case "profiled":
+                profile = conversation.last("Profile", Profile)
+                return Say(
+                    "Presentation",
+                    {
+                        "answers": engagement.got[-1],
+                        "presentation": await agent.meeting.present(
+                            engagement, profile.request, challenge=engagement.got[-1]
+                        ),
+                        "request": agent.meeting.request(),
+                    },
+                )
+            case "ready":
+                shown = conversation.last("Presentation", Presentation, "provider")
+                decision = await agent.meeting.evaluate(engagement, shown.presentation, challenge=engagement.sent[-1])
+                if not decision.allowed:
+                    return decision.withdrawal()
+                if order.probe:
+                    return Say("Withdraw", {"reason": "changed"}, facts=decision.facts)
+                said = await agent.papers.offer(
+                    engagement,
+                    order.terms(agent.clock.now()),
+                    await agent.document_of(engagement.peer, max_age_seconds=300),
+                    valid_seconds=order.timing.offer_seconds,
+                )
+                return msgspec.structs.replace(said, facts=decision.facts)
+            case "offered-by-provider":
+                return await self._answer(engagement, order)
+            case "accepted-by-provider":
+                return await agent.seal(conversation, engagement)
+            case "sealed":
+                contract = engagement.contract
+                return Say(
+                    "Start",
+                    {
+                        "contract": contract.digest if contract is not None else "",
+                        "inputs": tuple(Input(name=i.name, digest=i.digest, uri=i.uri) for i in order.inputs),
+                    },
+                )
+            case "delivered":
+                agent.review(conversation, conversation.last("Delivery", Delivery, "provider"))
+                return None
+            case "closing":
+                return await agent.close_books(conversation, engagement, owed, self._paid(conversation, engagement))
+            case _:
+                return None
+
+    async def _answer(self, engagement: Engagement, order: Order) -> Say:
+        """To the provider's offer: take it, counter it, or walk away; never past the order's ceiling."""
+        agent, live, talks = self._agent, engagement.offer, engagement.talks
+        if live is None or talks is None:
+            raise LocalProtocolError("wrong_state", "there is no offer to answer")
+        now = agent.clock.now()
+        document = agent.read_contract(live.message().document)
+        theirs, ours = document.terms, order.terms(now)
+        if not agent.only_price_differs(theirs, ours):
+            return Say("Withdraw", {"reason": "declined", "offer": live.digest})
+        answer = bounded(
+            agent.strategy or Concede(steps=(order.ceiling.amount,)),
+            Moment(role="hirer", now=now, theirs=theirs, ours=ours, rounds_left=talks.rounds - talks.offers),
+            Bounds(role="hirer", limit=order.ceiling),
+        )
+        if answer.act == "accept":
+            return await agent.papers.acceptance(engagement)
+        if answer.act == "counter" and answer.terms is not None:
+            return await agent.papers.offer(
+                engagement,
+                answer.terms,
+                await agent.document_of(engagement.peer, max_age_seconds=300),
+                valid_seconds=order.timing.offer_seconds,
+            )
+        return Say("Withdraw", {"reason": answer.reason, "offer": live.digest})
+
+    def _paid(self, conversation: Conversation, engagement: Engagement) -> Price:
+        """What is owed: the price for accepted work, nothing for other."""
+        live = engagement.offer
+        if live is None:
+            raise PolicyError("decision_failed", "there is no contract")
+        price = self._agent.read_contract(live.message().document).terms.price
+        return owed_price(conversation, engagement, price)
+
+
+def owed_price(conversation: Conversation, engagement: Engagement, price: Price) -> Price:
+    """What the contract's end makes due: the price if the work was accepted, or silence means that it was."""
+    nothing = Price(amount="0", currency=price.currency)
+    contract = engagement.contract
+    if contract is None:
+        return nothing
+    for ending in contract.endings:
+        if ending.basis == "silence":
+            return price
+        if ending.basis == "review":
+            return price if ending.detail == "accepted" else nothing
+    return nothing
+
+
+def check_reviewed(review: Review) -> bool:
+    """Whether a review accepts the work."""
+    if review.verdict == "accepted" and not all(criterion.met for criterion in review.criteria):
+        raise UndersignedError("terms_mismatch", "a review that accepts work whose criteria are not met")
+    return review.verdict == "accepted"

@@ -1,0 +1,319 @@
+"""The state folder of a peer: its configuration, keys, credentials, ledger and artifacts.
+
+    undersigned.toml              configuration, read strictly: an unknown name is an error
+    keys/agent.json               private key of the agent, sealed; keys/organisation.json likewise
+    keys/passphrase               what seals them, unless UNDERSIGNED_PASSPHRASE says another (mode 0600)
+    did.json, organisation.json   the DID documents that are published
+    credentials/*.json            what this agent shows about itself
+    ledger.db                     journal and log
+    artifacts/                    contents by digest
+    evidence/                     evidence packs
+
+Source: protocol-spec/02-identity-and-keys.md
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import tomllib
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import quote
+
+import msgspec
+
+from undersigned.did import DidDocument, did_key, document_from, make_document
+from undersigned.encoding import JsonObject, canonicalize, decode_json
+from undersigned.errors import ConfigurationError
+
+from .signers import KeyKind, PrivateKey, generate_key, open_key, seal_key
+
+__all__ = [
+    "Configuration",
+    "Home",
+    "ListenPart",
+    "OfferPart",
+    "OrganisationPart",
+    "PolicyPart",
+    "TrustPart",
+    "create_home",
+    "rotate_key",
+]
+
+CONFIGURATION: Final = "undersigned.toml"
+_DOMAIN: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})+", re.ASCII)
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the configuration file; unknown names are refused."""
+
+
+class ListenPart(_Part, frozen=True, kw_only=True):
+    """Where the public listener binds, and how others reach it."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+    """0 lets the system choose; then the DID must not name a port."""
+    url: str | None = None
+    """Public base URL, `https://…`; by default made from host and port."""
+
+
+class OrganisationPart(_Part, frozen=True, kw_only=True):
+    """The organisation that vouches for this agent."""
+
+    did: str
+    name: str
+
+
+class TrustPart(_Part, frozen=True, kw_only=True):
+    """Whose word counts."""
+
+    anchors: tuple[str, ...] = ()
+    """DIDs of issuers whose credentials are believed."""
+
+
+class PolicyPart(_Part, frozen=True, kw_only=True):
+    """What is asked of a peer, and the limits no negotiation passes."""
+
+    require: tuple[str, ...] = ("MembershipCredential",)
+    """Credential types that the peer has to present, from an anchor."""
+    max_price: str | None = None
+    """Most that is paid in one contract, `5.00 EUR`; a hire may set less."""
+
+
+class OfferPart(_Part, frozen=True, kw_only=True):
+    """A task that this agent does for others."""
+
+    task: str
+    handler: str
+    """`package.module:function`, called with the job."""
+    price: str = "0 EUR"
+    summary: str = ""
+    capacity: Annotated[int, msgspec.Meta(ge=1)] = 16
+    """How many contracts at a time."""
+
+
+class Configuration(_Part, frozen=True, kw_only=True):
+    """`undersigned.toml`, checked."""
+
+    did: str
+    name: str
+    local: bool = False
+    """Loopback only, over http and ws: for trying things out on one machine."""
+    organisation: OrganisationPart | None = None
+    listen: ListenPart = ListenPart()
+    trust: TrustPart = TrustPart()
+    policy: PolicyPart = PolicyPart()
+    offer: tuple[OfferPart, ...] = ()
+
+
+class Home:
+    """An opened state folder.
+
+    Raises:
+        ConfigurationError: `not_found` without a configuration, `bad_configuration` when it cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        file = path / CONFIGURATION
+        try:
+            text = file.read_text()
+        except OSError as exc:
+            raise ConfigurationError(
+                "not_found", f"{path} is not a state folder: it has no {CONFIGURATION}; make one with 'undersigned init'"
+            ) from exc
+        try:
+            self.configuration = msgspec.convert(tomllib.loads(text), Configuration)
+        except (tomllib.TOMLDecodeError, msgspec.ValidationError) as exc:
+            raise ConfigurationError("bad_configuration", f"{file}: {exc}") from exc
+        if self.configuration.local and self.configuration.listen.host not in {"127.0.0.1", "::1", "localhost"}:
+            # What `init --local` makes speaks http and ws without TLS, and never leaves this machine.
+            raise ConfigurationError(
+                "bad_configuration",
+                f"a local state folder listens on loopback only, not on {self.configuration.listen.host}",
+            )
+
+    @property
+    def ledger_url(self) -> str:
+        """URL of the ledger, for `open_ledger`."""
+        return f"sqlite:///{self.path / 'ledger.db'}"
+
+    @property
+    def artifacts(self) -> Path:
+        """Folder of contents by digest."""
+        return self.path / "artifacts"
+
+    @property
+    def evidence(self) -> Path:
+        """Folder of evidence packs."""
+        return self.path / "evidence"
+
+    def key(self, name: str = "agent") -> PrivateKey:
+        """The private key `agent` or `organisation`.
+
+        Raises:
+            ConfigurationError: `key_unavailable`.
+        """
+        return open_key(self.path / "keys" / f"{name}.json", _passphrase(self.path))
+
+    def document(self) -> DidDocument:
+        """The agent's DID document, as published."""
+        return self._document(self.configuration.did, "did.json")
+
+    def organisation_document(self) -> DidDocument | None:
+        """The organisation's DID document, if there is one."""
+        part = self.configuration.organisation
+        return self._document(part.did, "organisation.json") if part else None
+
+    def _document(self, did: str, name: str) -> DidDocument:
+        if not did.startswith("did:web:"):
+            return document_from(did, {})
+        try:
+            raw = (self.path / name).read_bytes()
+        except OSError as exc:
+            raise ConfigurationError("not_found", f"{self.path / name} is missing: {exc}") from exc
+        return DidDocument(did, raw)
+
+    def credentials(self) -> tuple[JsonObject, ...]:
+        """The credentials this agent can present, in order of file name."""
+        found: list[JsonObject] = []
+        for file in sorted((self.path / "credentials").glob("*.json")):
+            value = decode_json(file.read_bytes())
+            if not isinstance(value, dict):
+                raise ConfigurationError("bad_configuration", f"{file} is not a JSON object")
+            found.append(value)
+        return tuple(found)
+
+
+def _passphrase(path: Path) -> str:
+    named = os.environ.get("UNDERSIGNED_PASSPHRASE")
+    if named:
+        return named
+    try:
+        return (path / "keys" / "passphrase").read_text().strip()
+    except OSError as exc:
+        raise ConfigurationError(
+            "key_unavailable", "the keys are sealed: set UNDERSIGNED_PASSPHRASE (there is no keys/passphrase)"
+        ) from exc
+
+
+def create_home(
+    path: Path,
+    *,
+    name: str,
+    organisation: str | None = None,
+    domain: str | None = None,
+    local_port: int | None = None,
+    kind: KeyKind = "Ed25519",
+    anchors: tuple[str, ...] = (),
+    offers: tuple[OfferPart, ...] = (),
+    max_price: str | None = None,
+) -> Home:
+    """A new state folder: keys made and sealed, DIDs chosen, configuration written. Nothing is overwritten.
+
+    With `domain` the DIDs are `did:web`, with `local_port` they are `did:web:localhost%3APORT`, else `did:key`.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, the folder holds one already or an argument is not usable.
+    """
+    if (path / CONFIGURATION).exists():
+        raise ConfigurationError("bad_configuration", f"{path} is a state folder already")
+    if domain is not None and not _DOMAIN.fullmatch(domain):
+        raise ConfigurationError("bad_configuration", f"{domain!r} is not a lower-case domain name")
+    if domain is None and local_port is None and kind != "Ed25519":
+        raise ConfigurationError("bad_configuration", "a did:key agent needs an Ed25519 key, which also signs its log")
+    path.mkdir(parents=True, exist_ok=True)
+    keys = path / "keys"
+    keys.mkdir(mode=0o700, exist_ok=True)
+    if not os.environ.get("UNDERSIGNED_PASSPHRASE"):
+        descriptor = os.open(keys / "passphrase", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(24) + "\n")
+    passphrase = _passphrase(path)
+    agent, office = generate_key(kind), generate_key("Ed25519")
+    seal_key(keys / "agent.json", agent, passphrase)
+    seal_key(keys / "organisation.json", office, passphrase)
+
+    local = local_port is not None
+    authority = f"localhost:{local_port}" if local else domain
+    if authority:
+        base = "did:web:" + quote(authority, safe="")
+        did, office_did = base, base + ":org"
+        scheme = "ws" if local else "wss"
+        services = (("HireService", f"{scheme}://{authority}/hire"),)
+        (path / "did.json").write_bytes(_published(did, "agent", agent, services))
+        (path / "organisation.json").write_bytes(_published(office_did, "office", office, ()))
+    else:
+        did, office_did = did_key(agent.public_key), did_key(office.public_key)
+    lines = [
+        f"did = {_toml(did)}",
+        f"name = {_toml(name)}",
+        f"local = {'true' if local or not domain else 'false'}",
+        "",
+        "[organisation]",
+        f"did = {_toml(office_did)}",
+        f"name = {_toml(organisation or name)}",
+        "",
+        "[listen]",
+        'host = "127.0.0.1"',
+        f"port = {local_port or (8443 if domain else 0)}",
+        *([f"url = {_toml(f'https://{domain}')}"] if domain else []),
+        "",
+        "[trust]",
+        f"anchors = [{', '.join(_toml(anchor) for anchor in anchors)}]",
+        "",
+        "[policy]",
+        'require = ["MembershipCredential"]',
+        *([f"max_price = {_toml(max_price)}"] if max_price else []),
+    ]
+    for offer in offers:
+        lines += [
+            "",
+            "[[offer]]",
+            f"task = {_toml(offer.task)}",
+            f"handler = {_toml(offer.handler)}",
+            f"price = {_toml(offer.price)}",
+            f"summary = {_toml(offer.summary)}",
+        ]
+    (path / CONFIGURATION).write_text("\n".join(lines) + "\n")
+    return Home(path)
+
+
+def _published(did: str, fragment: str, key: PrivateKey, services: tuple[tuple[str, str], ...]) -> bytes:
+    """The DID document of a did:web DID, as it is served."""
+    keys = {fragment: key.public_key}
+    return canonicalize(make_document(did, authentication=keys, assertion_method=keys, services=services))
+
+
+def rotate_key(home: Home) -> str:
+    """Gives the agent a new key under the same DID; the old one is kept under keys/retired. Returns the new method.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, the DID is its key and cannot rotate.
+    """
+    did = home.configuration.did
+    if not did.startswith("did:web:"):
+        raise ConfigurationError("bad_configuration", f"{did} is its key: it cannot rotate")
+    old = home.document()
+    passphrase = _passphrase(home.path)
+    key = generate_key(old.key_for(old.methods("assertionMethod")[0], "assertionMethod").kind)
+    number = 1 + len(list((home.path / "keys" / "retired").glob("agent-*.json")))
+    retired = home.path / "keys" / "retired" / f"agent-{number}.json"
+    retired.parent.mkdir(mode=0o700, exist_ok=True)
+    (home.path / "keys" / "agent.json").rename(retired)
+    seal_key(home.path / "keys" / "agent.json", key, passphrase)
+    fragment = f"agent-{number + 1}"
+    services = tuple(("HireService", url) for url in old.services("HireService"))
+    (home.path / "did.json").write_bytes(_published(did, fragment, key, services))
+    return f"{did}#{fragment}"
+
+
+def _toml(text: str) -> str:
+    """A TOML basic string."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in escaped):
+        raise ConfigurationError("bad_configuration", f"control characters in {text!r}")
+    return f'"{escaped}"'

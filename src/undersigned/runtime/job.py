@@ -1,0 +1,205 @@
+"""The work of one contract, as the function that does it sees it.
+
+The job holds the contract's scope and nothing else: what it does in the world goes through `act`, which asks the gate
+and books the use first. What it delivers is kept by digest and stated under signature.
+
+Source: protocol-spec/06-scope.md and 08-attestation-and-evidence.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from undersigned.attestation import ActionTaken
+from undersigned.contract import ContractDocument
+from undersigned.encoding import Amount, Digest, Instant, digest_bytes
+from undersigned.errors import FormatError, ScopeError, UndersignedError, VerificationError
+from undersigned.messages import Artifact, Input
+from undersigned.scope import Action
+
+from .conversation import Conversation, Say
+from .gate import Permit
+from .order import ARTIFACT_READ
+
+if TYPE_CHECKING:
+    from .agent import Agent
+
+__all__ = ["Handler", "Job", "run_handler"]
+
+Handler = Callable[["Job"], Awaitable[None]]
+"""What does a task: reads its inputs, works, delivers."""
+
+MAX_ARTIFACT_BYTES = 64 * 1024 * 1024
+
+
+class Job:
+    """One contract at work. Given to the handler; valid until the handler returns."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        conversation: Conversation,
+        *,
+        contract: Digest,
+        document: ContractDocument,
+        inputs: tuple[Input, ...],
+        cursor: str | None,
+        round: int,
+    ) -> None:
+        self._agent = agent
+        self._conversation = conversation
+        self.contract = contract
+        """Digest of the contract."""
+        self.document = document
+        """The contract, as both signed it."""
+        self.inputs = inputs
+        self.cursor = cursor
+        """Where an earlier attempt got to, in the handler's own words; None at first."""
+        self.round = round
+        """1, and one more after each rework."""
+        self.actions: list[ActionTaken] = []
+        self.artifacts: list[Artifact] = []
+        self.started: Instant = agent.clock.now()
+        self._progress = 0
+
+    @property
+    def task(self) -> str:
+        """The kind of task, such as `sbom`."""
+        return self.document.terms.task.kind
+
+    def input(self, name: str) -> Input:
+        """The input called `name`.
+
+        Raises:
+            FormatError: `schema_violation`: the hirer gave none of that name.
+        """
+        for item in self.inputs:
+            if item.name == name:
+                return item
+        raise FormatError(
+            "schema_violation", f"no input {name!r}; the hirer gave {', '.join(i.name for i in self.inputs) or 'none'}"
+        )
+
+    @asynccontextmanager
+    async def act(
+        self, action: str, target: str, amounts: Mapping[str, Amount] | None = None, **facts: str
+    ) -> AsyncIterator[Permit]:
+        """Permission for one action, booked before the block runs and settled after it.
+
+        If the block raises, what was reserved stays spent: nobody knows how far it came.
+
+        Raises:
+            ScopeError: The contract does not allow it; `detail["clause"]` names the clause that decided. The refusal
+                is recorded.
+        """
+        asked = Action(name=action, target=target, amounts=dict(amounts or {}), facts=facts)
+        now = self._agent.clock.now()
+        try:
+            permit = await self._agent.gate.admit(
+                self.contract,
+                self.document,
+                self._conversation.engagement.state,
+                asked,
+                until=self.document.terms.deadlines.until,
+            )
+        except ScopeError as error:
+            await self._refused(asked, now, error)
+            raise
+        self.actions.append(
+            ActionTaken(action=action, target=target, allowed=True, clause=permit.decision.clause, at=now)
+        )
+        yield permit
+        await self._agent.gate.settle(permit)
+
+    async def read(self, name: str) -> bytes:
+        """The bytes of the input `name`, fetched through the contract's grant and checked against its digest.
+
+        Raises:
+            ScopeError: No grant allows it, here or at the hirer's gate.
+            VerificationError: `digest_mismatch`.
+            TransportError: Not reached.
+        """
+        item = self.input(name)
+        if item.uri is None:
+            raise FormatError("schema_violation", f"the hirer did not say where input {name!r} is")
+        async with self.act(ARTIFACT_READ, item.uri):
+            data = await self._agent.fetch(item.uri, self.contract, max_bytes=MAX_ARTIFACT_BYTES)
+        if digest_bytes(data) != item.digest:
+            raise VerificationError("digest_mismatch", f"input {name!r} is not what the contract names")
+        return data
+
+    async def send_past_gate(self, target: str) -> bytes:
+        """Requests `target`, signed for this contract, without asking our own gate; the other side's gate decides.
+
+        For finding out whether the other side's gate holds. An agent that is allowed to act uses `act` or `read`.
+
+        Raises:
+            ScopeError: The other side refused it, with its code.
+        """
+        try:
+            return await self._agent.fetch(target, self.contract, max_bytes=MAX_ARTIFACT_BYTES)
+        except UndersignedError as error:
+            now = self._agent.clock.now()
+            clause = str(error.detail.get("clause") or "")
+            self.actions.append(
+                ActionTaken(
+                    action=ARTIFACT_READ, target=target, allowed=False, clause=clause, at=now, reason=error.code
+                )
+            )
+            raise
+
+    async def progress(self, *, percent: int | None = None, note: str | None = None, cursor: str | None = None) -> None:
+        """Tells the hirer how far it is. A `cursor` is kept, and given to the next attempt after a crash."""
+        body: dict[str, Any] = {"contract": self.contract, "percent": percent, "note": note, "cursor": cursor}
+
+        def make(engagement: Any) -> Say:
+            contract = engagement.contract
+            number = (contract.progress if contract is not None else 0) + 1
+            return Say("Progress", {**body, "number": number})
+
+        await self._conversation.ask(make)
+
+    async def deliver(self, name: str, data: bytes, media_type: str = "application/octet-stream") -> Digest:
+        """Keeps an artifact for the `Delivery` that is sent when the handler returns; gives its digest."""
+        digest = await self._agent.artifacts.put(data)
+        self.artifacts = [artifact for artifact in self.artifacts if artifact.name != name]
+        self.artifacts.append(
+            Artifact(name=name, digest=digest, media_type=media_type, uri=self._agent.artifact_url(digest))
+        )
+        return digest
+
+    async def _refused(self, asked: Action, at: Instant, error: ScopeError) -> None:
+        taken = ActionTaken(
+            action=asked.name,
+            target=asked.target,
+            allowed=False,
+            clause=str(error.detail.get("clause") or "scope"),
+            at=at,
+            reason=error.message,
+        )
+        self.actions.append(taken)
+        record = msgspec.json.encode(taken).decode()
+        await self._conversation.ask(lambda _: Say("", {}, facts=(("refused-action", record),)))
+
+
+async def run_handler(handler: Handler, job: Job, seconds: float) -> None:
+    """Runs the handler, at most until the contract's `finish`.
+
+    Raises:
+        UndersignedError: `timeout`, or what the handler raised; anything else it raised becomes `decision_failed`.
+    """
+    try:
+        async with asyncio.timeout(max(0.0, seconds)):
+            await handler(job)
+    except TimeoutError as exc:
+        raise UndersignedError("timeout", f"the handler of {job.task} ran past the contract's finish") from exc
+    except UndersignedError:
+        raise
+    except Exception as exc:
+        # A handler is the application's code; whatever it raises ends this work and nothing else.
+        raise UndersignedError("decision_failed", f"the handler of {job.task} failed: {type(exc).__name__}: {exc}") from exc

@@ -1,0 +1,176 @@
+"""Connections to peers: accepted, dialled, proved, kept, and read.
+
+One connection serves all engagements with a peer. A peer with whom something is unfinished is dialled again, with
+growing and jittered pauses, as long as somebody here knows where it listens; the hirer dials first.
+
+Source: protocol-spec/03-connection.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from undersigned.encoding import Did
+from undersigned.errors import Closed, UndersignedError
+from undersigned.transport import Channel, ChannelLimits, Identity, Resolve, admit, closing, connect, prove
+
+from .clock import Clock
+
+__all__ = ["Links"]
+
+_log = structlog.get_logger()
+
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 30.0
+
+
+class Links:
+    """The connections of one agent."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        *,
+        clock: Clock,
+        resolve: Resolve,
+        limits: ChannelLimits,
+        read: Callable[[Channel, bytes], Awaitable[None]],
+        opened: Callable[[Did], Awaitable[None]],
+        locate: Callable[[Did], Awaitable[str | None]],
+        wanted: Callable[[Did], bool],
+    ) -> None:
+        """`read` takes each message; `opened` is told of each proved connection; `locate` gives a peer's URL, or None;
+        `wanted` says whether a connection to a peer is still worth having.
+        """
+        self._identity = identity
+        self._clock = clock
+        self._resolve = resolve
+        self._limits = limits
+        self._read = read
+        self._opened = opened
+        self._locate = locate
+        self._wanted = wanted
+        self._channels: dict[Did, list[Channel]] = {}
+        self._keepers: dict[Did, asyncio.Task[None]] = {}
+        self._readers: set[asyncio.Task[None]] = set()
+        self._changed: dict[Did, asyncio.Event] = {}
+        self.last_error: dict[Did, UndersignedError] = {}
+        """Why the last attempt to reach a peer failed."""
+
+    def connected(self, peer: Did) -> bool:
+        """Whether there is a proved connection to `peer`."""
+        return self._channel(peer) is not None
+
+    async def send(self, peer: Did, raw: bytes) -> bool:
+        """Sends on the newest connection; False if there is none or it broke. What matters is in the outbox."""
+        channel = self._channel(peer)
+        if channel is None:
+            return False
+        try:
+            await channel.send(raw)
+        except UndersignedError as error:
+            _log.info("not sent", peer=peer, error=str(error))
+            return False
+        return True
+
+    async def accept(self, channel: Channel) -> None:
+        """Serves a connection that somebody opened to us, until it ends."""
+        try:
+            await admit(channel, {self._identity.did: self._identity}, self._resolve, self._clock.now)
+        except UndersignedError as error:
+            _log.info("connection refused", address=channel.address, error=str(error))
+            return
+        await self._serve(channel)
+
+    def keep(self, peer: Did, *, patience_seconds: float = 0.0) -> None:
+        """Keeps a connection to `peer` open while one is wanted; the first attempt after `patience_seconds`."""
+        task = self._keepers.get(peer)
+        if task is None or task.done():
+            self._keepers[peer] = asyncio.create_task(self._keep(peer, patience_seconds), name=f"link to {peer[-12:]}")
+
+    async def close(self) -> None:
+        """Closes every connection and stops dialling."""
+        for task in self._keepers.values():
+            task.cancel()
+        for channels in list(self._channels.values()):
+            for channel in list(channels):
+                await channel.close(1001, "")
+        for task in self._readers:
+            task.cancel()
+        await asyncio.gather(*self._keepers.values(), *self._readers, return_exceptions=True)
+
+    # ------------------------------------------------------------------
+
+    def _channel(self, peer: Did) -> Channel | None:
+        for channel in reversed(self._channels.get(peer, ())):
+            if not channel.closed:
+                return channel
+        return None
+
+    def _signal(self, peer: Did) -> asyncio.Event:
+        return self._changed.setdefault(peer, asyncio.Event())
+
+    async def _keep(self, peer: Did, patience_seconds: float) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        await asyncio.sleep(patience_seconds)
+        while self._wanted(peer):
+            if self.connected(peer):
+                signal = self._signal(peer)
+                signal.clear()
+                await signal.wait()
+                pause = FIRST_PAUSE_SECONDS
+                # Whoever closed it may be about to dial itself; two connections would do no harm but cost.
+                await asyncio.sleep(patience_seconds or random.uniform(0, pause))  # noqa: S311 - jitter
+                continue
+            try:
+                url = await self._locate(peer)
+                if url is None:
+                    return
+                channel = await self.dial(peer, url)
+            except UndersignedError as error:
+                self.last_error[peer] = error
+                _log.info("not reached", peer=peer, error=str(error))
+                await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - jitter
+                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                continue
+            self.last_error.pop(peer, None)
+            task = asyncio.create_task(self._serve(channel), name=f"reading {peer[-12:]}")
+            self._readers.add(task)
+            task.add_done_callback(self._readers.discard)
+            await asyncio.sleep(0)
+
+    async def dial(self, peer: Did, url: str) -> Channel:
+        """A proved connection to `peer` at `url`, not read by anybody yet.
+
+        Raises:
+            TransportError: Not reached.
+            VerificationError: Somebody else is there.
+        """
+        channel = await connect(url, limits=self._limits)
+        await prove(channel, self._identity, self._resolve, self._clock.now, expect=peer)
+        return channel
+
+    async def _serve(self, channel: Channel) -> None:
+        peer = channel.peer
+        if peer is None:
+            return
+        mine = self._channels.setdefault(peer, [])
+        mine.append(channel)
+        try:
+            await self._opened(peer)
+            while True:
+                await self._read(channel, await channel.receive())
+        except Closed:
+            pass
+        except UndersignedError as error:
+            _log.warning("connection ended", peer=peer, error=str(error))
+            await channel.close(*closing(error))
+        finally:
+            mine.remove(channel)
+            if not mine:
+                self._channels.pop(peer, None)
+            self._signal(peer).set()

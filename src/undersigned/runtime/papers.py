@@ -1,0 +1,248 @@
+"""The documents that both roles make: offers, acceptances, seals, closings; and the checks of the peer's.
+
+Everything signed here goes through the identity's signer; nothing here decides whether it should be said.
+
+Source: protocol-spec/07-contract.md
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+
+from undersigned.contract import (
+    ContractDocument,
+    Methods,
+    Place,
+    Price,
+    Terms,
+    Transcript,
+    acceptance_config,
+    build_document,
+    contract_digest,
+    countersigned,
+    offer_config,
+    verify_countersigned,
+    verify_offered,
+)
+from undersigned.did import DidDocument
+from undersigned.encoding import DidUrl, Digest, JsonObject, base64url_decode, base64url_encode, shift
+from undersigned.errors import LocalProtocolError, LogProofError, VerificationError
+from undersigned.keys import PublicKey
+from undersigned.ledger import Head, Ledger
+from undersigned.messages import Closing, LedgerPlace, Offer, Settled, Usage
+from undersigned.proof import attach, make_proof, prepare
+from undersigned.protocol import Engagement, Offered, position
+from undersigned.transparency import checkpoint_text, contract_leaf, leaf_digest, leaf_hash, signed_note, verify_note
+from undersigned.transport import Identity
+
+from .clock import Clock
+from .conversation import Say
+
+__all__ = ["Papers", "keys_of", "read_multibase_note"]
+
+
+def keys_of(*documents: DidDocument) -> Any:
+    """A look-up of keys in these DID documents, for `undersigned.proof`."""
+    known = {document.id: document for document in documents}
+
+    def lookup(method: DidUrl, purpose: str) -> PublicKey:
+        document = known.get(method.partition("#")[0])
+        if document is None:
+            raise VerificationError("key_not_authorized", f"{method[:160]!a} is of neither party")
+        return document.key_for(method, purpose)
+
+    return lookup
+
+
+def read_multibase_note(text: str) -> str:
+    """The signed note in its multibase form.
+
+    Raises:
+        LogProofError: It is not text.
+    """
+    try:
+        return base64url_decode(text[1:]).decode()
+    except UnicodeDecodeError as exc:
+        raise LogProofError("log_proof_invalid", "the note is not text") from exc
+
+
+class Papers:
+    """Makes and checks the documents of one agent's engagements."""
+
+    def __init__(self, identity: Identity, own: DidDocument, ledger: Ledger, clock: Clock) -> None:
+        self._identity = identity
+        self._own = own
+        self._ledger = ledger
+        self._clock = clock
+
+    # ------------------------------------------------------------------ made
+
+    async def offer(self, engagement: Engagement, terms: Terms, peer: DidDocument, *, valid_seconds: int) -> Say:
+        """An `Offer` of these terms, in answer to the live offer if there is one."""
+        identity, now = self._identity, self._clock.now()
+        own, theirs = position(engagement)
+        places = {
+            engagement.role: Place(sequence=own, digest=engagement.sent[-1]),
+            "provider" if engagement.role == "hirer" else "hirer": Place(sequence=theirs, digest=engagement.got[-1]),
+        }
+        methods = {
+            engagement.role: (identity.method,),
+            "provider" if engagement.role == "hirer" else "hirer": peer.methods("assertionMethod")[:16],
+        }
+        document = build_document(
+            engagement=engagement.id,
+            role=engagement.role,
+            sequence=own + 1,
+            hirer=engagement.hirer,
+            provider=engagement.provider,
+            methods=Methods(**methods),
+            transcript=Transcript(**places),
+            terms=terms,
+        )
+        unsigned: JsonObject = msgspec.to_builtins(document)
+        config = offer_config(self._suite(engagement), identity.method, now, f"urn:uuid:{uuid4()}")
+        signature = await identity.sign(prepare(unsigned, config, identity.kind))
+        live = engagement.offer
+        return Say(
+            "Offer",
+            {
+                "document": attach(unsigned, config, signature),
+                "valid_until": shift(now, valid_seconds),
+                "in_reply_to": live.digest if live is not None else None,
+            },
+        )
+
+    async def acceptance(self, engagement: Engagement) -> Say:
+        """An `Acceptance` of the live offer, with the second signature."""
+        identity, live = self._identity, _live(engagement)
+        document = live.message().document
+        config = acceptance_config(document, self._suite(engagement), identity.method, self._clock.now())
+        signature = await identity.sign(prepare(document, config, identity.kind))
+        return Say(
+            "Acceptance",
+            {
+                "offer": live.digest,
+                "document": live.document,
+                "contract_proof": make_proof(document, config, signature),
+            },
+        )
+
+    async def seal(self, engagement: Engagement, leaf: bytes) -> Say:
+        """The `Seal` of the accepted offer; `leaf` is in the log already, and its place is stated."""
+        live = _live(engagement)
+        index = await self._ledger.index_of(leaf_hash(leaf))
+        if index is None or engagement.acceptance is None:
+            raise LocalProtocolError("wrong_state", "the accepted contract has no place in the log yet")
+        return Say(
+            "Seal",
+            {
+                "offer": live.digest,
+                "document": live.document,
+                "acceptance": engagement.acceptance,
+                "ledger": LedgerPlace(log=self._identity.did, index=index, leaf=leaf_digest(leaf)),
+            },
+        )
+
+    async def closing(
+        self, engagement: Engagement, basis: str, usage: tuple[Usage, ...], paid: Price, objection: str | None = None
+    ) -> Say:
+        """The `Closing` of this side's books, with a signed checkpoint of its log."""
+        contract = engagement.contract
+        if contract is None:
+            raise LocalProtocolError("wrong_state", "there is no contract to close")
+        note = await self.checkpoint()
+        return Say(
+            "Closing",
+            {
+                "contract": contract.in_force,
+                "basis": basis,
+                "delivery": contract.delivery,
+                "usage": usage,
+                "settlement": Settled(amount=paid.amount, currency=paid.currency),
+                "checkpoint": "u" + base64url_encode(note.encode()),
+                "cosignatures": (),
+                "objection": objection,
+            },
+        )
+
+    async def checkpoint(self, head: Head | None = None) -> str:
+        """A signed note of the log as it stands; kept in the ledger too.
+
+        Raises:
+            LogProofError: The agent's key is not Ed25519, which notes need.
+        """
+        if head is None:
+            size = await self._ledger.tree_size()
+            head = Head(size, await self._ledger.root(size))
+        identity = self._identity
+        text = checkpoint_text(identity.did, head.size, head.root)
+        key = self._own.key_for(identity.method, "assertionMethod")
+        note = signed_note(text, identity.did, key, await identity.sign(text))
+        await self._ledger.put_checkpoint(head, note)
+        return note
+
+    def _suite(self, engagement: Engagement) -> str:
+        talks = engagement.talks
+        return talks.suite if talks is not None and talks.suite else self._identity.suite
+
+    # ------------------------------------------------------------------ checked
+
+    def check_offer(self, engagement: Engagement, offer: Offer, peer: DidDocument) -> ContractDocument:
+        """The document of a received offer, once its proof holds and it names our keys as they are.
+
+        Raises:
+            VerificationError, FormatError: It does not hold.
+        """
+        read = verify_offered(offer.document, keys=keys_of(peer), now=self._clock.now())
+        ours = read.methods.hirer if engagement.role == "hirer" else read.methods.provider
+        if self._identity.method not in ours:
+            raise VerificationError(
+                "key_not_authorized", f"the document does not let {self._identity.method} sign for us", path="/document"
+            )
+        return read
+
+    def check_acceptance(self, engagement: Engagement, proof: JsonObject, peer: DidDocument) -> bytes:
+        """The leaf of the contract that this acceptance of our offer makes possible.
+
+        Raises:
+            VerificationError, FormatError: The second signature does not hold.
+        """
+        document = countersigned(_live(engagement).message().document, proof)
+        verify_countersigned(document, keys=keys_of(self._own, peer), now=self._clock.now())
+        return contract_leaf(document)
+
+    def check_closing(self, closing: Closing, peer: DidDocument) -> None:
+        """The checkpoint of a received closing is signed by its sender's key.
+
+        Raises:
+            LogProofError: It is not.
+        """
+        note = read_multibase_note(closing.checkpoint)
+        for method in peer.methods("assertionMethod"):
+            key = peer.key_for(method, "assertionMethod")
+            if key.kind == "Ed25519":
+                try:
+                    verify_note(note, key, peer.id)
+                except LogProofError:
+                    continue
+                return
+        raise LogProofError("log_proof_invalid", f"no key of {peer.id} signed the checkpoint", path="/checkpoint")
+
+
+def leaf_of(offer: Offered, acceptor_proof: JsonObject) -> bytes:
+    """The leaf of the contract made of this offer and the acceptor's proof."""
+    return contract_leaf(countersigned(offer.message().document, acceptor_proof))
+
+
+def document_digest(document: JsonObject) -> Digest:
+    """The contract's digest."""
+    return contract_digest(document)
+
+
+def _live(engagement: Engagement) -> Offered:
+    if engagement.offer is None:
+        raise LocalProtocolError("wrong_state", "there is no offer on the table")
+    return engagement.offer

@@ -1,0 +1,164 @@
+"""What a provider says at each step, from what it offers and its policy.
+
+Source: protocol-spec/05-negotiation.md and 07-contract.md
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from undersigned.contract import Price
+from undersigned.encoding import base64url_encode, shift
+from undersigned.errors import LocalProtocolError
+from undersigned.messages import Inquiry, Need, Presentation
+from undersigned.proof import CRYPTOSUITES
+from undersigned.protocol import Bounds, Concede, Engagement, Moment, Owe, bounded
+
+from .conversation import Conversation, Say
+from .hirer import owed_price
+from .job import Handler
+
+if TYPE_CHECKING:
+    from .agent import Agent
+
+__all__ = ["ProviderSide", "Service"]
+
+ANSWER_SECONDS = 60
+OFFER_SECONDS = 300
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """A task that this agent does for others."""
+
+    task: str
+    handler: Handler
+    price: Price
+    """Asked for; nothing below it is taken."""
+    summary: str = ""
+    capacity: int = 16
+    """Contracts at a time."""
+
+
+class ProviderSide:
+    """Decides for engagements in which this agent is the provider."""
+
+    def __init__(self, agent: Agent, services: Mapping[str, Service]) -> None:
+        self._agent = agent
+        self._services = services
+
+    async def decide(self, conversation: Conversation, engagement: Engagement, owed: Owe) -> Say | None:
+        """What the provider says now, or None to wait for something that is under way."""
+        agent = self._agent
+        match engagement.state:
+            case "inquired":
+                return self._profile(conversation.last("Inquiry", Inquiry), engagement)
+            case "presented":
+                shown = conversation.last("Presentation", Presentation, "hirer")
+                decision = await agent.meeting.evaluate(engagement, shown.presentation, challenge=engagement.sent[-1])
+                if not decision.allowed or shown.request is None:
+                    return decision.withdrawal()
+                return Say(
+                    "Presentation",
+                    {
+                        "answers": engagement.got[-1],
+                        "presentation": await agent.meeting.present(
+                            engagement, shown.request, challenge=engagement.got[-1]
+                        ),
+                    },
+                    facts=decision.facts,
+                )
+            case "offered-by-hirer":
+                return await self._answer(conversation, engagement)
+            case "accepted-by-hirer":
+                return await agent.seal(conversation, engagement)
+            case "closing":
+                live = engagement.offer
+                if live is None:
+                    return None
+                price = agent.read_contract(live.message().document).terms.price
+                return await agent.close_books(conversation, engagement, owed, owed_price(conversation, engagement, price))
+            case _:
+                return None
+
+    def _profile(self, inquiry: Inquiry, engagement: Engagement) -> Say:
+        agent, identity = self._agent, self._agent.identity
+        service = self._services.get(inquiry.need)
+        if service is None:
+            return Say("Withdraw", {"reason": "not_offered"})
+        if inquiry.opens != "hirer" or inquiry.tender is not None:
+            # Opening ourselves, and tenders, are for later; the hirer hears what would do.
+            return Say("Withdraw", {"reason": "opens", "needed": (Need(code="opens", member="opens"),)})
+        suite = next(
+            (s for s in inquiry.suites if s in CRYPTOSUITES and identity.kind in CRYPTOSUITES[s].kinds), None
+        )
+        if suite is None or "1.0" not in inquiry.versions:
+            return Say("Withdraw", {"reason": "version_not_supported"})
+        if agent.running(service.task) >= service.capacity:
+            return Say("Withdraw", {"reason": "capacity"})
+        return Say(
+            "Profile",
+            {
+                "nonce": "u" + base64url_encode(secrets.token_bytes(32)),
+                "inquiry": engagement.got[-1],
+                "versions": inquiry.versions,
+                "suites": inquiry.suites,
+                "suite": suite,
+                "hybrid": False,
+                "capabilities": (
+                    {
+                        "task": service.task,
+                        "summary": service.summary,
+                        "price": {"amount": service.price.amount, "currency": service.price.currency},
+                    },
+                ),
+                "request": agent.meeting.request(),
+                "respond_by": shift(agent.clock.now(), ANSWER_SECONDS),
+            },
+        )
+
+    async def _answer(self, conversation: Conversation, engagement: Engagement) -> Say:
+        """To the hirer's offer: take it at our price or better, counter with our price, or walk away."""
+        agent, live, talks = self._agent, engagement.offer, engagement.talks
+        if live is None or talks is None:
+            raise LocalProtocolError("wrong_state", "there is no offer to answer")
+        theirs = agent.read_contract(live.message().document).terms
+        service = self._services.get(theirs.task.kind)
+        if service is None:
+            return Say("Withdraw", {"reason": "not_offered", "offer": live.digest})
+        if agent.running(service.task) >= service.capacity:
+            return Say("Withdraw", {"reason": "capacity", "offer": live.digest})
+        # What we ask at first lies above our price list by nothing, so the first step of the concession is the list.
+        ours = msgspec.structs.replace(theirs, price=service.price)
+        answer = bounded(
+            agent.strategy or Concede(steps=()),
+            Moment(
+                role="provider",
+                now=agent.clock.now(),
+                theirs=theirs,
+                ours=ours,
+                rounds_left=talks.rounds - talks.offers,
+            ),
+            Bounds(role="provider", limit=service.price),
+        )
+        if answer.act == "accept":
+            return await agent.papers.acceptance(engagement)
+        terms = answer.terms
+        if answer.act == "withdraw" and engagement.talks is not None and not self._offered(conversation):
+            # Our price was not named yet; say it once before giving up.
+            terms = ours if theirs.price.currency == ours.price.currency else None
+        if terms is None:
+            return Say("Withdraw", {"reason": answer.reason, "offer": live.digest})
+        return await agent.papers.offer(
+            engagement,
+            terms,
+            await agent.document_of(engagement.peer, max_age_seconds=300),
+            valid_seconds=OFFER_SECONDS,
+        )
+
+    @staticmethod
+    def _offered(conversation: Conversation) -> bool:
+        return conversation.said("Offer", "provider")

@@ -1,0 +1,180 @@
+"""Private keys: made, sealed in a file, opened, and used to sign. Nothing above this module sees one.
+
+A sealed file is JSON: the key's kind, its public Multikey, scrypt parameters, and the private key encrypted with
+AES-256-GCM under a key that scrypt derives from a passphrase. The public part is authenticated with it.
+
+Source: protocol-spec/02-identity-and-keys.md, section "Private keys"
+"""
+
+from __future__ import annotations
+
+import os
+from hashlib import scrypt
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+import msgspec
+import nacl.bindings
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from undersigned.encoding import base64url_decode, base64url_encode, canonicalize
+from undersigned.errors import ConfigurationError
+from undersigned.keys import PublicKey, public_key_from_multikey, public_key_from_raw
+
+__all__ = ["KeyKind", "PrivateKey", "Signer", "generate_key", "open_key", "seal_key"]
+
+KeyKind = Literal["Ed25519", "P-256", "P-384"]
+
+_CURVES: Final[dict[str, tuple[ec.EllipticCurve, hashes.HashAlgorithm]]] = {
+    "P-256": (ec.SECP256R1(), hashes.SHA256()),
+    "P-384": (ec.SECP384R1(), hashes.SHA384()),
+}
+_ORDERS: Final = {
+    "P-256": 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
+    "P-384": int(
+        "FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973", 16
+    ),
+}
+_SCRYPT_N: Final = 2**15
+_SCRYPT_R: Final = 8
+_SCRYPT_P: Final = 1
+
+
+class Signer(Protocol):
+    """Something that signs for one verification method; a key in memory, a token, a key service."""
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The key that verifies what this signs."""
+        ...
+
+    async def sign(self, data: bytes) -> bytes:
+        """The signature over `data`: 64 bytes for Ed25519, r||s with low s for ECDSA."""
+        ...
+
+
+class PrivateKey:
+    """A private key in memory. It prints as its public key and does not pickle."""
+
+    __slots__ = ("_ecdsa", "_secret", "public_key")
+
+    def __init__(self, kind: KeyKind, secret: bytes) -> None:
+        self._secret = secret
+        self._ecdsa: ec.EllipticCurvePrivateKey | None = None
+        if kind == "Ed25519":
+            raw, self._secret = nacl.bindings.crypto_sign_seed_keypair(secret)
+        else:
+            self._ecdsa = ec.derive_private_key(int.from_bytes(secret, "big"), _CURVES[kind][0])
+            raw = self._ecdsa.public_key().public_bytes(
+                serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint
+            )
+        self.public_key: PublicKey = public_key_from_raw(kind, raw)
+
+    async def sign(self, data: bytes) -> bytes:
+        """The signature over `data`."""
+        return self.sign_now(data)
+
+    def sign_now(self, data: bytes) -> bytes:
+        """The signature over `data`, for callers without an event loop."""
+        if self._ecdsa is None:
+            return nacl.bindings.crypto_sign(data, self._secret)[:64]
+        kind = self.public_key.kind
+        r, s = decode_dss_signature(self._ecdsa.sign(data, ec.ECDSA(_CURVES[kind][1])))
+        # Of the two values of s that verify, only the lower one is accepted on the wire.
+        s = min(s, _ORDERS[kind] - s)
+        size = 32 if kind == "P-256" else 48
+        return r.to_bytes(size, "big") + s.to_bytes(size, "big")
+
+    def secret_bytes(self) -> bytes:
+        """The private scalar or seed, for sealing."""
+        if self._ecdsa is None:
+            return self._secret[:32]
+        size = 32 if self.public_key.kind == "P-256" else 48
+        return self._ecdsa.private_numbers().private_value.to_bytes(size, "big")
+
+    def __repr__(self) -> str:
+        return f"<PrivateKey of {self.public_key.multikey}>"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a private key is not pickled")
+
+
+def generate_key(kind: KeyKind = "Ed25519") -> PrivateKey:
+    """A fresh private key."""
+    if kind == "Ed25519":
+        return PrivateKey(kind, os.urandom(32))
+    value = ec.generate_private_key(_CURVES[kind][0]).private_numbers().private_value
+    return PrivateKey(kind, value.to_bytes(32 if kind == "P-256" else 48, "big"))
+
+
+class _SealedKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    kind: KeyKind
+    multikey: str
+    n: int
+    r: int
+    p: int
+    salt: str
+    nonce: str
+    sealed: str
+
+
+def _wrapping_key(passphrase: str, salt: bytes, n: int, r: int, p: int) -> bytes:
+    return scrypt(passphrase.encode(), salt=salt, n=n, r=r, p=p, maxmem=256 * 1024 * 1024, dklen=32)
+
+
+def seal_key(path: Path, key: PrivateKey, passphrase: str) -> None:
+    """Writes `key` to `path` (mode 0600), sealed under `passphrase`.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, the file exists already.
+    """
+    if path.exists():
+        raise ConfigurationError("bad_configuration", f"{path} exists; keys are not overwritten")
+    salt, nonce = os.urandom(16), os.urandom(12)
+    public = key.public_key
+    header = canonicalize({"kind": public.kind, "multikey": public.multikey})
+    wrapping = _wrapping_key(passphrase, salt, _SCRYPT_N, _SCRYPT_R, _SCRYPT_P)
+    sealed = AESGCM(wrapping).encrypt(nonce, key.secret_bytes(), header)
+    record = _SealedKey(
+        kind=public.kind,
+        multikey=public.multikey,
+        n=_SCRYPT_N,
+        r=_SCRYPT_R,
+        p=_SCRYPT_P,
+        salt=base64url_encode(salt),
+        nonce=base64url_encode(nonce),
+        sealed=base64url_encode(sealed),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
+
+
+def open_key(path: Path, passphrase: str) -> PrivateKey:
+    """The private key sealed in `path`.
+
+    Raises:
+        ConfigurationError: `key_unavailable`, no such file, not a sealed key, or another passphrase.
+    """
+    try:
+        record = msgspec.json.decode(path.read_bytes(), type=_SealedKey)
+        salt, nonce, sealed = (base64url_decode(text) for text in (record.salt, record.nonce, record.sealed))
+    except (OSError, msgspec.MsgspecError) as exc:
+        raise ConfigurationError("key_unavailable", f"{path} is not a sealed key: {exc}") from exc
+    if record.n > 2**20 or record.r > 32 or record.p > 16:
+        raise ConfigurationError("key_unavailable", f"{path} asks for more scrypt work than is allowed")
+    header = canonicalize({"kind": record.kind, "multikey": record.multikey})
+    wrapping = _wrapping_key(passphrase, salt, record.n, record.r, record.p)
+    try:
+        secret = AESGCM(wrapping).decrypt(nonce, sealed, header)
+    except InvalidTag as exc:
+        raise ConfigurationError("key_unavailable", f"{path} does not open with this passphrase") from exc
+    key = PrivateKey(record.kind, secret)
+    if key.public_key != public_key_from_multikey(record.multikey):
+        raise ConfigurationError("key_unavailable", f"{path} holds another key than it names")
+    return key
