@@ -131,7 +131,9 @@ class DidDocument:
         return tuple(
             name
             for name in self._allowed.get(relationship, ())
-            if name in self._methods and self._methods[name]["controller"] == self.id
+            if parse_did_url(name).did == self.id
+            and name in self._methods
+            and self._methods[name]["controller"] == self.id
         )
 
     def services(self, service_type: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from undersigned.errors import VerificationError
 __all__ = ["ParsedDidUrl", "parse_did", "parse_did_url"]
 
 _DIDURL: Final = re.compile(DIDURL_PATTERN)
-_PARTS: Final = re.compile(r"(did:([a-z0-9]+):([^/?#]+))([^?#]*)(?:\?([^#]*))?(?:#(.*))?")
+_PARTS: Final = re.compile(r"(did:([a-z0-9]+):([^/?#]+))((?:/[^?#]*)?)(?:\?([^#]*))?(?:#(.*))?")
 MAX_LENGTH: Final = 2048
 
 

@@ -1,8 +1,9 @@
 r"""Text values of the wire as checked types, and the shape of JSON itself.
 
 A value that travels as text stays `str` in memory; the annotation says what was checked when it was decoded. Every
-pattern is anchored at both ends and matches in time linear in the text: each alternative of a repetition starts with
-another character. `(?!\n)$` and not `$`, because `$` alone accepts a newline after the end.
+pattern is anchored at both ends and takes time linear in the text: where something may repeat without bound, the next
+character alone decides which part of the pattern it belongs to (a test works this out from the patterns). `(?!\n)$`
+and not `$`, because `$` alone accepts a newline after the end.
 
 Source: protocol-spec/03-encoding.md
 """
@@ -60,7 +61,7 @@ DURATION_PATTERN: Final = (
 AMOUNT_PATTERN: Final = rf"^(?:0|-?(?:[1-9][0-9]{{0,17}}(?:\.[0-9]{{0,8}}[1-9])?|0\.[0-9]{{0,8}}[1-9])){END}"
 
 _IDCHAR: Final = "(?:[A-Za-z0-9._-]|%[0-9A-Fa-f]{2})"
-_DID: Final = f"did:[a-z0-9]+:(?:{_IDCHAR}|:)*{_IDCHAR}"
+_DID: Final = f"did:[a-z0-9]+::*{_IDCHAR}(?:{_IDCHAR}|:+{_IDCHAR})*"
 _PCHAR: Final = "(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})"
 DID_PATTERN: Final = f"^{_DID}{END}"
 DIDURL_PATTERN: Final = rf"^{_DID}(?:/{_PCHAR}*)*(?:\?(?:{_PCHAR}|[/?])*)?(?:#(?:{_PCHAR}|[/?])*)?{END}"

@@ -19,8 +19,6 @@ from undersigned.errors import ResolutionError, VerificationError
 __all__ = ["document", "fetches"]
 
 _LABEL: Final = re.compile("[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-# A last label that a URL parser reads as a number makes the whole host an IPv4 address (WHATWG URL, 3.5).
-_NUMBER: Final = re.compile("[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
 _PORT: Final = re.compile("[1-9][0-9]{0,4}")
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9._-]{1,255}")
 
@@ -69,9 +67,10 @@ def _split(did: ParsedDidUrl) -> tuple[str, str, list[str]]:
 
 def _check_host(host: str, did: str) -> None:
     labels = host.split(".")
-    # A trailing dot is the same host in another spelling: look at the label before it.
+    # With a trailing dot it is the same host in another spelling: look at the label before.
     last = labels[-1] or labels[-2:][0]
-    if "%5B" in host.upper() or _NUMBER.fullmatch(last):
+    # A last label that is a number makes the whole host an IPv4 address to URL parsers (WHATWG URL, section 3.5).
+    if "%5B" in host.upper() or last.isdecimal() or last.lower().startswith("0x"):
         raise ResolutionError("did_forbidden_address", f"expected a host name, got an address in {did[:160]}")
     if last.lower() == "localhost" and host != "localhost":
         raise ResolutionError("did_forbidden_address", f"expected a public host, got a local one in {did[:160]}")

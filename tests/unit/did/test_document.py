@@ -1,0 +1,332 @@
+"""The view of a DID document: which key may do what, and what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nacl.signing import SigningKey
+
+from undersigned.did import DidDocument, make_document
+from undersigned.encoding import base58_encode, digest_bytes
+from undersigned.errors import VerificationError
+from undersigned.keys import public_key_from_raw
+
+DID = "did:web:acme.example"
+OTHER = "did:web:other.example"
+K1, K2 = (public_key_from_raw("Ed25519", bytes(SigningKey(seed * 32).verify_key)) for seed in (b"1", b"2"))
+
+
+def method(name: str = "#k1", **more: object) -> dict:
+    return {"id": DID + name, "type": "Multikey", "controller": DID, "publicKeyMultibase": K1.multikey, **more}
+
+
+def without(entry: dict, *names: str, **more: object) -> dict:
+    return {name: value for name, value in entry.items() if name not in names} | more
+
+
+def view(**members: object) -> DidDocument:
+    return DidDocument(DID, json.dumps({"id": DID, **members}).encode())
+
+
+def signing(entry: dict) -> DidDocument:
+    return view(verificationMethod=[entry], authentication=[entry["id"]], assertionMethod=[entry["id"]])
+
+
+def code_of(use: object, *arguments: object, **options: object) -> str:
+    with pytest.raises(VerificationError) as caught:
+        use(*arguments, **options)
+    assert len(str(caught.value)) < 600
+    return caught.value.code
+
+
+def test_published_document():
+    services = [("HireService", "wss://acme.example/hire"), ("LinkedDomains", "https://acme.example")]
+    made = make_document(
+        DID, authentication={"key-1": K1}, assertion_method={"key-1": K1, "key-2": K2}, services=services
+    )
+    assert made["@context"] == ["https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1"]
+    assert [entry["type"] for entry in made["verificationMethod"]] == ["Multikey", "Multikey"]
+    raw = json.dumps(made).encode()
+    document = DidDocument(DID, raw)
+    assert document.json == made
+    assert document.raw_digest == digest_bytes(raw)
+    assert document.methods("authentication") == (f"{DID}#key-1",)
+    assert document.methods("assertionMethod") == (f"{DID}#key-1", f"{DID}#key-2")
+    assert document.key_for(f"{DID}#key-2", "assertionMethod") == K2
+    assert document.services("HireService") == ("wss://acme.example/hire",)
+    assert document.services("Nothing") == ()
+
+
+@pytest.mark.parametrize("fragment", ["", "a b", "a#b", "é", "a\n", "a/b", "x" * 129])
+def test_published_fragment(fragment: str):
+    assert code_of(make_document, DID, authentication={fragment: K1}, assertion_method={}) == "did_document_invalid"
+
+
+def test_published_name_has_one_key():
+    assert code_of(make_document, DID, authentication={"k": K1}, assertion_method={"k": K2}) == "did_document_invalid"
+
+
+def test_view_is_read_only():
+    document = signing(method())
+    document.json["authentication"].clear()
+    document.json["verificationMethod"][0]["publicKeyMultibase"] = K2.multikey
+    assert document.key_for(f"{DID}#k1", "authentication") == K1
+    assert document == signing(method())
+    assert document != signing(method(more=1))
+    assert len({document, signing(method()), signing(method(more=1))}) == 2
+
+
+def test_embedded_method_is_for_its_relationship_alone():
+    document = view(authentication=[method()])
+    assert document.key_for(f"{DID}#k1", "authentication") == K1
+    assert document.methods("assertionMethod") == ()
+    assert code_of(document.key_for, f"{DID}#k1", "assertionMethod") == "key_not_authorized"
+
+
+def test_relative_names():
+    document = view(
+        verificationMethod=[method() | {"id": "#k1"}], authentication=["#k1"], assertionMethod=[f"{DID}#k1"]
+    )
+    for relationship in ("authentication", "assertionMethod"):
+        assert document.methods(relationship) == (f"{DID}#k1",)
+        assert document.key_for(f"{DID}#k1", relationship) == K1
+    assert code_of(document.key_for, "#k1", "authentication") == "did_document_invalid"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        method(),
+        without(method(), "publicKeyMultibase", type="JsonWebKey", publicKeyJwk=K1.jwk),
+        without(method(), "publicKeyMultibase", type="JsonWebKey2020", publicKeyJwk=K1.jwk),
+        method(type="Ed25519VerificationKey2020"),
+        method(comment="ignored"),
+    ],
+    ids=lambda entry: entry["type"],
+)
+def test_key_encodings(entry: dict):
+    assert signing(entry).key_for(f"{DID}#k1", "authentication") == K1
+
+
+P256 = "zDnaerx9CtbPJ1q36T5Ln5wYt3MQYeGRG5ehnPAmxcf5mDZpv"
+
+
+@pytest.mark.parametrize(
+    ("entry", "code"),
+    [
+        (without(method(), "publicKeyMultibase"), "did_document_invalid"),
+        (method(publicKeyMultibase=None), "did_document_invalid"),
+        (method(publicKeyMultibase="z"), "did_document_invalid"),
+        (method(publicKeyMultibase=["z"]), "did_document_invalid"),
+        (method(publicKeyMultibase="z6LSeu9HkTHSfLLeUs2nnzUSNedgDUevfNQgQjQC23ZCit6F"), "did_document_invalid"),
+        (method(type="Ed25519VerificationKey2020", publicKeyMultibase=P256), "did_document_invalid"),
+        (method(type="Ed25519VerificationKey2018"), "did_document_invalid"),
+        (method(type="multikey"), "did_document_invalid"),
+        (method(type="JsonWebKey"), "did_document_invalid"),
+        (method(publicKeyJwk=K1.jwk), "did_document_invalid"),
+        (method(publicKeyBase58=base58_encode(K2.raw)), "did_document_invalid"),
+        (without(method(), "publicKeyMultibase", publicKeyJwk=K1.jwk), "did_document_invalid"),
+        (without(method(), "publicKeyMultibase", type="JsonWebKey", publicKeyJwk="x"), "did_document_invalid"),
+        (
+            without(method(), "publicKeyMultibase", type="JsonWebKey", publicKeyJwk={**K1.jwk, "d": "AA"}),
+            "did_document_invalid",
+        ),
+        (method(secretKeyMultibase="z3u2"), "did_document_invalid"),
+        (method(privateKeyJwk={}), "did_document_invalid"),
+        (method(revoked="2030-01-01T00:00:00Z"), "key_not_authorized"),
+        (method(expires="2030-01-01T00:00:00Z"), "key_not_authorized"),
+        (method(expires="soon"), "did_document_invalid"),
+        (method(expires=5), "did_document_invalid"),
+        (method(controller=OTHER), "key_not_authorized"),
+        (method(controller=DID.upper()), "key_not_authorized"),
+    ],
+)
+def test_method_that_cannot_be_used(entry: dict, code: str):
+    """The document stands, and other methods in it work; only the use of this one is refused."""
+    document = view(
+        verificationMethod=[entry, method("#k2", publicKeyMultibase=K2.multikey)],
+        authentication=[f"{DID}#k1", f"{DID}#k2"],
+    )
+    assert code_of(document.key_for, f"{DID}#k1", "authentication") == code
+    assert document.key_for(f"{DID}#k2", "authentication") == K2
+
+
+def test_expiry_is_inclusive():
+    document = signing(method(expires="2030-01-01T00:00:00Z"))
+    assert document.key_for(f"{DID}#k1", "authentication", now="2030-01-01T00:00:00Z") == K1
+    assert code_of(document.key_for, f"{DID}#k1", "authentication", now="2030-01-01T00:00:01Z") == "key_not_authorized"
+
+
+@pytest.mark.parametrize(
+    ("name", "relationship"),
+    [
+        (f"{DID}#k2", "authentication"),
+        (f"{DID}#K1", "authentication"),
+        (f"{DID}#k1", "assertion"),
+        (f"{DID}#k1", ""),
+        (f"{DID}#k1", "verificationMethod"),
+        (f"{DID}#k1", "keyAgreement"),
+        (f"{DID}/#k1", "authentication"),
+        (f"{DID}?a=b#k1", "authentication"),
+        (DID, "authentication"),
+        (f"{OTHER}#k1", "authentication"),
+    ],
+)
+def test_not_authorized(name: str, relationship: str):
+    assert code_of(signing(method()).key_for, name, relationship) == "key_not_authorized"
+
+
+def test_sc_02_listed_but_not_for_this_relationship():
+    document = view(verificationMethod=[method()], authentication=[f"{DID}#k1"])
+    assert document.key_for(f"{DID}#k1", "authentication") == K1
+    assert code_of(document.key_for, f"{DID}#k1", "assertionMethod") == "key_not_authorized"
+
+
+def test_sc_03_foreign_controller():
+    """Neither a method with another controller, nor one named in another DID, nor a bare reference, counts as ours."""
+    theirs = {"id": f"{OTHER}#k1", "type": "Multikey", "controller": DID, "publicKeyMultibase": K1.multikey}
+    document = view(
+        verificationMethod=[method(controller=OTHER), theirs],
+        authentication=[f"{DID}#k1", f"{OTHER}#k1", f"{OTHER}#k9"],
+        assertionMethod=[method("#k3", controller=OTHER)],
+    )
+    assert f"{DID}#k1" not in document.methods("authentication")
+    assert document.methods("assertionMethod") == ()
+    for name in (f"{DID}#k1", f"{OTHER}#k1", f"{OTHER}#k9"):
+        assert code_of(document.key_for, name, "authentication") == "key_not_authorized"
+    assert code_of(document.key_for, f"{DID}#k3", "assertionMethod") == "key_not_authorized"
+    for name in document.methods("authentication"):
+        assert name.startswith(f"{DID}#")
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        OTHER,
+        "did:web:Acme.example",
+        "did:web:acme%2Eexample",
+        "did:web:acme.example.",
+        f"{DID}#",
+        f"{DID}\n",
+        "",
+        None,
+        5,
+        [DID],
+        {"id": DID},
+    ],
+)
+def test_sc_04_document_of_another_did(named: object):
+    assert code_of(DidDocument, DID, json.dumps({"id": named}).encode()) == "did_document_invalid"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"[]",
+        b"null",
+        b'"x"',
+        b"{}",
+        b"<html>",
+        b'{"id":"did:web:acme.example","id":"did:web:acme.example"}',
+        b'{"id":"did:web:other.example","\\u0069d":"did:web:acme.example"}',
+        b'\xef\xbb\xbf{"id":"did:web:acme.example"}',
+        b'{"id":"did:web:acme.example","x":' + b"[" * 40 + b"]" * 40 + b"}",
+        b'{"id":"did:web:acme.example","x":"' + b"x" * 65536 + b'"}',
+        b'{"id":"did:web:acme.example","x":"\\u0000"}',
+        b'{"id":"did:web:acme.example","x":1e999}',
+    ],
+)
+def test_not_a_document(raw: bytes):
+    assert code_of(DidDocument, DID, raw) == "did_document_invalid"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"verificationMethod": {}},
+        {"verificationMethod": None},
+        {"verificationMethod": ["#k1"]},
+        {"verificationMethod": [method(), method()]},
+        {"verificationMethod": [method(), method() | {"id": "#k1"}]},
+        {"verificationMethod": [method()], "authentication": [method()]},
+        {"verificationMethod": [without(method(), "id")]},
+        {"verificationMethod": [without(method(), "type")]},
+        {"verificationMethod": [without(method(), "controller")]},
+        {"verificationMethod": [method(type=["Multikey"])]},
+        {"verificationMethod": [method(controller=[DID])]},
+        {"verificationMethod": [method() | {"id": DID}]},
+        {"verificationMethod": [method() | {"id": "k1"}]},
+        {"verificationMethod": [method() | {"id": "https://acme.example/#k1"}]},
+        {"authentication": "#k1"},
+        {"authentication": [5]},
+        {"authentication": [None]},
+        {"authentication": ["k1"]},
+        {"authentication": [{}]},
+        {"assertionMethod": [[]]},
+        {"keyAgreement": {}},
+        {"service": {}},
+        {"service": ["https://acme.example"]},
+    ],
+)
+def test_malformed_document(members: dict):
+    assert code_of(view, **members) == "did_document_invalid"
+
+
+def test_services():
+    document = view(
+        service=[
+            {"id": "#a", "type": "HireService", "serviceEndpoint": "wss://a.example/hire"},
+            {"id": "#b", "type": ["Other", "HireService"], "serviceEndpoint": ["wss://b.example/hire", {"uri": "x"}]},
+            {"id": "#c", "type": "HireService", "serviceEndpoint": {"uri": "wss://c.example"}},
+            {"id": "#d", "type": "HireServices", "serviceEndpoint": "wss://d.example"},
+            {"id": "#e", "type": 5, "serviceEndpoint": "wss://e.example"},
+            {"id": "#f"},
+        ]
+    )
+    assert document.services("HireService") == ("wss://a.example/hire", "wss://b.example/hire")
+    assert document.services("Other") == ("wss://b.example/hire",)
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 5)
+    | st.sampled_from([DID, f"{DID}#k1", "#k1", "Multikey", K1.multikey]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["id", "type", "controller", "publicKeyMultibase", "publicKeyJwk", "serviceEndpoint", "expires"]
+            ),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["verificationMethod", "authentication", "assertionMethod", "service", "@context"]), json_values
+    ),
+    st.sampled_from([f"{DID}#k1", "#k1", f"{OTHER}#k1", "", DID]),
+)
+def test_any_document_answers_or_refuses(members: dict, name: str):
+    try:
+        document = view(**members)
+    except VerificationError as error:
+        assert error.code == "did_document_invalid"  # noqa: PT017 nothing else is meant to be raised
+        return
+    assert document.services("Multikey") is not None
+    for relationship in ("authentication", "assertionMethod"):
+        for listed in (*document.methods(relationship), name):
+            try:
+                key = document.key_for(listed, relationship)
+            except VerificationError:
+                continue
+            assert key == K1
