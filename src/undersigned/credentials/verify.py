@@ -1,0 +1,224 @@
+"""Whether a credential was issued, and a presentation made for us, by those they name.
+
+Each function gives the verified thing or raises; an outer proof never speaks for an inner one, nor the reverse.
+Limits stand before cryptography, and what needs to be fetched is asked for as a value (`issuers_of`).
+
+Source: protocol-spec/02-identity-and-keys.md, sections 2.6 and 2.7
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final, cast
+
+from msgspec import Struct
+
+from undersigned.credentials.model import (
+    MAX_CREDENTIALS,
+    Credential,
+    check_contexts,
+    read_credential,
+    read_types,
+    wrong,
+)
+from undersigned.did import DidDocument
+from undersigned.encoding import Did, DidUrl, Digest, EngagementId, Instant, JsonObject, canonicalize, digest_bytes
+from undersigned.errors import CredentialError, FormatError, ProofError
+from undersigned.jsonld import CONTEXTS, Contexts
+from undersigned.keys import PublicKey
+from undersigned.proof import proofs_of, verify_proof
+
+__all__ = ["VerifiedPresentation", "issuers_of", "verify_credential", "verify_presentation"]
+
+MAX_PRESENTATION_BYTES: Final = 128 * 1024
+MAX_ISSUERS: Final = 8
+"""Different issuers in one presentation: each may be a host to be asked (SC-103)."""
+
+_MEMBERS: Final = frozenset({"@context", "id", "type", "holder", "engagement", "verifiableCredential", "proof"})
+
+
+class VerifiedPresentation(Struct, frozen=True, kw_only=True):
+    """A presentation made for us, for this engagement, with every credential in it verified."""
+
+    holder: Did
+    engagement: EngagementId
+    credentials: tuple[Credential, ...]
+    """In the order shown; each is about the holder."""
+    digest: Digest
+    """Of the canonical form, proofs included: what a decision was made on."""
+
+
+def issuers_of(presentation: Mapping[str, Any], *, contexts: Contexts = CONTEXTS) -> tuple[Did, ...]:
+    """The DIDs whose documents `verify_presentation` needs, the holder's first; sizes and shape are checked.
+
+    Raises:
+        FormatError: `too_large`: more than 16 credentials, one above 64 KiB, all above 128 KiB, or more than 8 issuers.
+        CredentialError: `schema_violation`: not a presentation of ours.
+
+    Source: protocol-spec/02-identity-and-keys.md, section 2.7
+    """
+    holder, credentials = _read(presentation, contexts)
+    issuers = sorted({credential.issuer for credential in credentials} - {holder})
+    if len(issuers) > MAX_ISSUERS:
+        raise FormatError("too_large", f"expected at most {MAX_ISSUERS} issuers; came {len(issuers)}")
+    return (holder, *issuers)
+
+
+def verify_credential(
+    document: Mapping[str, Any],
+    *,
+    documents: Mapping[Did, DidDocument],
+    now: Instant,
+    suites: Collection[str] | None = None,
+    contexts: Contexts = CONTEXTS,
+) -> Credential:
+    """The credential, once it is valid at `now` and signed by its issuer.
+
+    Raises:
+        CredentialError: `schema_violation`: not a credential; `policy_denied`: not valid at `now`;
+            `status_unavailable`: it has a status, and no list was consulted; `did_unresolvable`: no document of its
+            issuer in `documents`.
+        FormatError: `too_large`, `context_not_allowed` and others of canonicalization.
+        ProofError: As `verify_proof`; `key_not_authorized`: signed by somebody else than its issuer.
+        VerificationError: The issuer's document does not list the key.
+
+    Source: protocol-spec/02-identity-and-keys.md, section 2.6
+    """
+    return _verify(read_credential(document, contexts=contexts), documents, now, suites, contexts)
+
+
+def verify_presentation(
+    presentation: Mapping[str, Any],
+    *,
+    challenge: Digest,
+    domain: Did,
+    holder: Did,
+    engagement: EngagementId,
+    documents: Mapping[Did, DidDocument],
+    now: Instant,
+    suites: Collection[str] | None = None,
+    contexts: Contexts = CONTEXTS,
+) -> VerifiedPresentation:
+    """The presentation, once the holder made it for this challenge, domain and engagement, and all in it holds.
+
+    `challenge` is the digest of the move that asked, `domain` our own DID, `holder` the sender of the move that carries
+    it, `documents` those that `issuers_of` named. That a challenge is used once follows from the state machine.
+
+    Raises:
+        FormatError: As `issuers_of`.
+        CredentialError: As `verify_credential`; `holder_mismatch`: of another holder, or a credential about somebody
+            else (SC-64); `wrong_negotiation`: made for another engagement.
+        ProofError: `challenge_mismatch`, `proof_missing` and others of `verify_proof`.
+
+    Source: protocol-spec/02-identity-and-keys.md, section 2.7
+    """
+    # Step 1: sizes and shape, before any cryptography (SC-102).
+    issuers_of(presentation, contexts=contexts)
+    named, credentials = _read(presentation, contexts)
+
+    # Step 2: the sender's, and about the sender.
+    if named != holder:
+        raise CredentialError(
+            "holder_mismatch", f"expected a presentation by {holder}; came one by {named}", path="/holder"
+        )
+    for place, credential in enumerate(credentials):
+        for subject in credential.subjects:
+            if subject.get("id") != holder:
+                raise CredentialError(
+                    "holder_mismatch",
+                    f"expected a credential about {holder}; came one about {subject.get('id')!a:.200}",
+                    path=f"/verifiableCredential/{place}/credentialSubject",
+                )
+
+    # Step 3: for this engagement.
+    if presentation.get("engagement") != engagement:
+        raise CredentialError(
+            "wrong_negotiation", f"expected engagement {engagement}; came another", path="/engagement"
+        )
+
+    # Step 4: the holder's proof, in answer to us.
+    verify_proof(
+        presentation,
+        key=_key_of(holder, documents, now),
+        purpose="authentication",
+        now=now,
+        challenge=challenge,
+        domain=domain,
+        suites=suites,
+        contexts=contexts,
+    )
+
+    # Step 5: each credential by itself.
+    verified = tuple(_verify(credential, documents, now, suites, contexts) for credential in credentials)
+    return VerifiedPresentation(
+        holder=holder,
+        engagement=engagement,
+        credentials=verified,
+        digest=digest_bytes(canonicalize(presentation)),
+    )
+
+
+def _verify(
+    credential: Credential,
+    documents: Mapping[Did, DidDocument],
+    now: Instant,
+    suites: Collection[str] | None,
+    contexts: Contexts,
+) -> Credential:
+    proofs_of(credential.json)  # ProofError proof_missing, before anything that depends on us
+    if not credential.valid_at(now):
+        raise CredentialError(
+            "policy_denied", f"valid from {credential.valid_from} until {credential.valid_until}; it is {now}"
+        )
+    if credential.has_status:
+        # It may be revoked. What could not be checked is taken as revoked.
+        raise CredentialError("status_unavailable", "the credential has a status, and status lists are not read here")
+    verify_proof(
+        credential.json,
+        key=_key_of(credential.issuer, documents, now),
+        purpose="assertionMethod",
+        now=now,
+        suites=suites,
+        contexts=contexts,
+        # Credentials are documents of others, whose standard allows both values of s.
+        low_s=False,
+    )
+    return credential
+
+
+def _read(presentation: Mapping[str, Any], contexts: Contexts) -> tuple[Did, tuple[Credential, ...]]:
+    listed: Any = presentation.get("verifiableCredential", [])
+    if not isinstance(listed, list):
+        raise wrong("/verifiableCredential", "a list", listed)
+    embedded = cast("list[Any]", listed)
+    if len(embedded) > MAX_CREDENTIALS:
+        raise FormatError("too_large", f"expected at most {MAX_CREDENTIALS} credentials; came {len(embedded)}")
+    size = len(canonicalize(presentation))
+    if size > MAX_PRESENTATION_BYTES:
+        raise FormatError("too_large", f"expected at most {MAX_PRESENTATION_BYTES} bytes; came {size}")
+    if unknown := sorted(set(presentation) - _MEMBERS):
+        raise FormatError("unknown_term", "no such member of a presentation is defined", path=f"/{unknown[0][:80]}")
+    check_contexts(presentation, contexts)
+    if read_types(presentation, "VerifiablePresentation"):
+        raise wrong("/type", "VerifiablePresentation alone", presentation.get("type"))
+    holder: Any = presentation.get("holder")
+    if not isinstance(holder, str) or not holder.startswith("did:"):
+        raise wrong("/holder", "a DID", holder)
+    credentials: list[Credential] = []
+    for place, document in enumerate(embedded):
+        if not isinstance(document, dict):
+            raise wrong(f"/verifiableCredential/{place}", "a credential", document)
+        credentials.append(read_credential(cast("JsonObject", document), contexts=contexts))
+    return holder, tuple(credentials)
+
+
+def _key_of(did: Did, documents: Mapping[Did, DidDocument], now: Instant):
+    def lookup(method: DidUrl, purpose: str) -> PublicKey:
+        if method.partition("#")[0] != did:
+            raise ProofError("key_not_authorized", f"expected a method of {did}; came {method!a:.200}")
+        document = documents.get(did)
+        if document is None:
+            raise CredentialError("did_unresolvable", f"there is no document of {did}")
+        return document.key_for(method, purpose, now=now)
+
+    return lookup
