@@ -25,8 +25,8 @@ from undersigned.jsonld.loader import check_context, closed_loader, resolver
 
 __all__ = ["document_quads", "expand", "to_quads"]
 
-REFUSED_KEYWORDS: Final = frozenset({"@graph", "@included", "@reverse", "@nest", "@index", "@import", "@direction"})
-"""Keywords that wrap, smuggle or drop; no document that is signed needs them."""
+KEYWORDS: Final = frozenset({"@context", "@id", "@language", "@list", "@set", "@type", "@value"})
+"""Keywords that a signed document may have. The others wrap, smuggle or drop."""
 
 _RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 
@@ -94,8 +94,8 @@ class _StrictProcessor(JsonLdProcessor):
         # JSON literals are not expanded, so what stands in them never comes here.
         if isinstance(element, dict):
             for name in cast("dict[str, Any]", element):
-                if name in REFUSED_KEYWORDS:
-                    raise FormatError("schema_violation", f"expected no {name} in a signed document")
+                if name[:1] == "@" and name not in KEYWORDS:
+                    raise FormatError("schema_violation", f"expected no {name[:32]} in a signed document")
                 if name == "@context":
                     check_context(element[name], self._contexts)
         elif element == [] and not _in_list(active_ctx, active_property, more):
@@ -135,7 +135,15 @@ def _check(value: Any, name: str) -> None:
         if member == "@id" or member == "@type":
             for iri in cast("list[Any]", inner if isinstance(inner, list) else [inner]):
                 if not is_iri(iri) and not str(iri).startswith("_:"):
-                    raise _lost(member, f"the relative IRI {iri!a:.64}")
+                    # A type that no context defines comes out as a relative IRI.
+                    code = "unknown_term" if member == "@type" else "schema_violation"
+                    raise _lost(member, f"the relative IRI {iri!a:.64}", code)
+        elif member == "@index":
+            raise _lost(name, "an index")
+        elif member == "@graph":
+            for item in cast("list[Any]", inner):
+                if "@value" in item or "@list" in item or not item.keys() - {"@id"}:
+                    raise _lost(name, "a graph that says nothing of what is in it")
         elif member[0] != "@" and not is_iri(member):
             raise _lost(member, "a property that is no IRI")
         if inner == [] and member != "@list":
@@ -145,6 +153,8 @@ def _check(value: Any, name: str) -> None:
 
 def _check_literal(node: dict[str, Any], name: str) -> None:
     value = node["@value"]
+    if "@index" in node or "@direction" in node:
+        raise _lost(name, "an index or a direction")
     if node.get("@type") == "@json":
         # The canonical form is RFC 8785; said here, so that it is ours and not the processor's.
         node["@value"] = canonicalize(value).decode()
@@ -172,8 +182,8 @@ def _check_repeats(items: list[Any], name: str) -> None:
         seen.add(key)
 
 
-def _lost(name: Any, what: str) -> FormatError:
-    return FormatError("schema_violation", f"expected members that are signed whole; {name!a:.128} has {what}")
+def _lost(name: Any, what: str, code: str = "schema_violation") -> FormatError:
+    return FormatError(code, f"expected members that are signed whole; {name!a:.128} has {what}")
 
 
 def _options(contexts: Contexts, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -222,13 +232,13 @@ def _translated() -> Generator[None]:
         raise
     except RecursionError as exc:
         raise FormatError("too_deep", "nested deeper than can be processed") from exc
-    except (JsonLdError, ValueError, TypeError, KeyError, AttributeError, IndexError) as exc:
+    except (JsonLdError, Warning, ValueError, TypeError, KeyError, AttributeError, IndexError) as exc:
         code = ""
         inner: BaseException | None = exc
         while inner is not None:
             if isinstance(inner, UndersignedError):
                 raise inner from exc
-            code = getattr(inner, "code", None) or code
+            code = code or getattr(inner, "code", None) or ""
             inner = inner.__cause__
         text = f"expected JSON-LD: {code or type(exc).__name__}"
         raise FormatError("schema_violation", text, jsonld_code=code) from exc
