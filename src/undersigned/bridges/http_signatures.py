@@ -136,7 +136,7 @@ def draft_request(
         FormatError: `schema_violation`, the request cannot be signed as it is.
     """
     headers = (*request.headers, ("Hire-Contract", contract))
-    components = list(_REQUIRED)
+    components: list[str] = [*_REQUIRED]
     if request.body_digest is not None:
         headers += (("Content-Digest", content_digest(request.body_digest)),)
         components.append("content-digest")

@@ -10,6 +10,7 @@ from undersigned.transport.base import (
     Channel,
     ChannelLimits,
     closed_by_peer,
+    closed_by_us,
     closing,
     told_code,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "addresses_of",
     "admit",
     "closed_by_peer",
+    "closed_by_us",
     "closing",
     "connect",
     "dial",

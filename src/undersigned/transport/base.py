@@ -24,6 +24,7 @@ __all__ = [
     "Channel",
     "ChannelLimits",
     "closed_by_peer",
+    "closed_by_us",
     "closing",
     "told_code",
 ]
@@ -138,6 +139,15 @@ def closed_by_peer(close_code: int | None, reason: str) -> Closed:
     The peer's reason becomes the error's code if it is one that peers are told; it can decide no more than whether
     we try again. Any other text is left out of the message: it is the peer's.
     """
+    return _closed("the peer", close_code or 1006, reason)
+
+
+def closed_by_us(close_code: int, reason: str) -> Closed:
+    """The error for a channel that this side closed."""
+    return _closed("this side", close_code, reason)
+
+
+def _closed(who: str, close_code: int, reason: str) -> Closed:
     known = CODES.get(reason)
     code = reason if known is not None and known.told == "at once" else "connection_closed"
-    return Closed(code, f"the peer closed the channel with {close_code or 1006}", close_code=close_code or 1006)
+    return Closed(code, f"{who} closed the channel with {close_code}", close_code=close_code)

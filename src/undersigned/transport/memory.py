@@ -17,7 +17,7 @@ from typing import Final
 from undersigned.encoding import Did
 from undersigned.errors import Closed, TransportError
 
-from .base import DEFAULT_LIMITS, Channel, ChannelLimits, closed_by_peer
+from .base import DEFAULT_LIMITS, Channel, ChannelLimits, closed_by_peer, closed_by_us
 
 __all__ = ["MemoryChannel", "MemoryListener", "connect_memory", "listen_memory", "memory_pair"]
 
@@ -94,7 +94,7 @@ class MemoryChannel:
             self._why = closed_by_peer(code, reason)
             self._wake()
         if self._other._why is None:
-            self._other._why = Closed("connection_closed", f"closed by this side with {code} {reason}".rstrip())
+            self._other._why = closed_by_us(code, reason)
             self._other._wake()
 
     async def close(self, code: int = 1000, reason: str = "") -> None:

@@ -27,7 +27,7 @@ from undersigned.encoding import Did
 from undersigned.errors import Closed, TimedOut, TransportError
 
 from .addresses import dial, is_loopback_name
-from .base import SUBPROTOCOL, Channel, ChannelLimits, closed_by_peer
+from .base import SUBPROTOCOL, Channel, ChannelLimits, closed_by_peer, closed_by_us
 from .watch import Watch
 
 __all__ = ["AcceptedChannel", "DialledChannel", "connect_websocket"]
@@ -65,7 +65,7 @@ class _SocketChannel:
     def broken(self, code: int, reason: str) -> None:
         """Ends the channel from the protocol underneath, where nothing can be awaited."""
         if self._why is None:
-            self._why = Closed(reason, f"closed by this side with {code} {reason}", close_code=code)
+            self._why = closed_by_us(code, reason)
         if reason == "overloaded":
             # The peer takes no bytes, so it would take no close frame either.
             self._abort()
@@ -90,7 +90,7 @@ class _SocketChannel:
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Closes the channel; see `Channel.close`."""
         if self._why is None:
-            self._why = Closed("connection_closed", f"closed by this side with {code} {reason}".rstrip())
+            self._why = closed_by_us(code, reason)
         await self._shut(code, reason)
 
     async def _shut(self, code: int, reason: str) -> None:
@@ -111,6 +111,7 @@ class _WatchedConnection(ClientConnection):
         self.channel = channel
         self._head: bytes | None = b""
         self._limits = limits
+        self._last_call: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
         if self.watch is None:
@@ -120,6 +121,9 @@ class _WatchedConnection(ClientConnection):
         elif not self.watch.received(data):
             return
         super().data_received(data)
+        if self._last_call is None and self.protocol.close_expected():
+            # `websockets` waits for the server to hang up, for as long as the server likes.
+            self._last_call = self.loop.call_later(self._limits.close_seconds, self.transport.abort)
 
     def _after_head(self, data: bytes) -> bytes:
         """What of `data` lies behind the head; starts the watch when the head ends. A server may speak at once."""
@@ -151,6 +155,8 @@ class _WatchedConnection(ClientConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         if self.watch is not None:
             self.watch.end()
+        if self._last_call is not None:
+            self._last_call.cancel()
         super().connection_lost(exc)
 
 
@@ -195,8 +201,7 @@ def _reason(exc: ConnectionClosed) -> Closed:
     if received is not None and (exc.rcvd_then_sent or sent is None):
         return closed_by_peer(received.code, received.reason)
     if sent is not None:
-        code = _OWN_CODES.get(sent.code, "connection_closed")
-        return Closed(code, f"closed by this side with {sent.code}", close_code=sent.code)
+        return closed_by_us(sent.code, _OWN_CODES.get(sent.code, ""))
     return closed_by_peer(None, "")
 
 
@@ -246,8 +251,7 @@ class AcceptedChannel(_SocketChannel):
             await self.close(1003, "bad_request")
         if message.type is WSMsgType.ERROR and isinstance(message.data, WebSocketError):
             code = message.data.code
-            known = _OWN_CODES.get(code, "connection_closed")
-            raise self._end(Closed(known, f"closed by this side with {code}", close_code=int(code)))
+            raise self._end(closed_by_us(int(code), _OWN_CODES.get(code, "")))
         raise self._end(closed_by_peer(None, ""))
 
     async def _shut(self, code: int, reason: str) -> None:

@@ -1,0 +1,244 @@
+"""What every transport promises, run over each of them with real sockets where it has any."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+
+from undersigned.daemon.listener import ListenerLimits, PublicListener
+from undersigned.errors import Closed, TransportError
+from undersigned.transport import TRANSPORTS, Channel, ChannelLimits, connect, listen_memory
+
+LIMITS = ChannelLimits(local=True, max_message_bytes=64 * 1024, queue_bytes=512 * 1024, close_seconds=0.5)
+
+
+@dataclass
+class Ends:
+    """The two ends of one open channel."""
+
+    dialled: Channel
+    accepted: Channel
+
+
+@asynccontextmanager
+async def over_memory(accept: Callable[[Channel], Awaitable[None]], limits: ChannelLimits) -> AsyncIterator[str]:
+    listener = listen_memory("here", accept, limits=limits)
+    try:
+        yield "memory://here"
+    finally:
+        await listener.close()
+
+
+@asynccontextmanager
+async def over_websocket(accept: Callable[[Channel], Awaitable[None]], limits: ChannelLimits) -> AsyncIterator[str]:
+    listener = PublicListener(
+        "127.0.0.1", 0, documents=lambda path: None, accept=accept, limits=ListenerLimits(channel=limits)
+    )
+    await listener.start()
+    try:
+        yield f"ws://127.0.0.1:{listener.port}/hire"
+    finally:
+        await listener.stop()
+
+
+@pytest.fixture(params=[over_memory, over_websocket], ids=["memory", "websocket"])
+def open_channel(request):
+    """Opens one channel, each end under limits of its own, and closes it at the end."""
+
+    @asynccontextmanager
+    async def opened(accepting: ChannelLimits = LIMITS, dialling: ChannelLimits = LIMITS) -> AsyncIterator[Ends]:
+        arrived: asyncio.Future[Channel] = asyncio.get_running_loop().create_future()
+        over = asyncio.Event()
+
+        async def accept(channel: Channel) -> None:
+            arrived.set_result(channel)
+            await over.wait()
+
+        async with request.param(accept, accepting) as url:
+            dialled = await connect(url, limits=dialling)
+            try:
+                yield Ends(dialled, await arrived)
+            finally:
+                await dialled.close()
+                over.set()
+
+    return opened
+
+
+async def test_messages_arrive_whole_and_in_order_both_ways(open_channel) -> None:
+    sent = [b"{}", b'{"a":"' + "ü".encode() * 300 + b'"}', b'"' + b"x" * 60_000 + b'"']
+    async with open_channel() as ends:
+        for data in sent:
+            await ends.dialled.send(data)
+        assert [await ends.accepted.receive() for _ in sent] == sent
+        for data in sent:
+            await ends.accepted.send(data)
+        assert [await ends.dialled.receive() for _ in sent] == sent
+
+
+async def test_many_senders_share_one_channel(open_channel) -> None:
+    async with open_channel() as ends:
+        messages = [f'"{number}"'.encode() for number in range(200)]
+        received = asyncio.create_task(gathered(ends.accepted, len(messages)))
+        await asyncio.gather(*(ends.dialled.send(data) for data in messages))
+        assert sorted(await received) == sorted(messages)
+
+
+async def gathered(channel: Channel, count: int) -> list[bytes]:
+    return [await channel.receive() for _ in range(count)]
+
+
+async def test_nobody_is_there_until_proved(open_channel) -> None:
+    async with open_channel() as ends:
+        assert ends.dialled.peer is None
+        assert ends.accepted.peer is None
+        ends.accepted.proved("did:web:acme.example")
+        assert ends.accepted.peer == "did:web:acme.example"
+
+
+async def test_the_limits_and_the_address_are_readable(open_channel) -> None:
+    async with open_channel() as ends:
+        assert ends.accepted.limits == LIMITS
+        assert ends.dialled.limits == LIMITS
+        assert ends.accepted.address
+        assert ends.dialled.address
+
+
+@pytest.mark.parametrize("closer", ["dialled", "accepted"])
+async def test_closing_ends_both(open_channel, closer) -> None:
+    """The other side learns the close code and reason; both sides refuse to send and receive afterwards."""
+    async with open_channel() as ends:
+        ours = getattr(ends, closer)
+        theirs = ends.accepted if closer == "dialled" else ends.dialled
+        waiting = asyncio.create_task(theirs.receive())
+        await asyncio.sleep(0)
+        await ours.close(1008, "proof_invalid")
+        with pytest.raises(Closed) as caught:
+            await waiting
+        assert caught.value.code == "proof_invalid"
+        assert caught.value.detail["close_code"] == 1008
+        for channel in (ours, theirs):
+            assert channel.closed
+            with pytest.raises(Closed):
+                await channel.receive()
+            with pytest.raises(Closed):
+                await channel.send(b"{}")
+            await channel.close()
+
+
+async def test_a_reason_of_the_peer_that_is_no_code_is_not_believed(open_channel) -> None:
+    async with open_channel() as ends:
+        waiting = asyncio.create_task(ends.accepted.receive())
+        await asyncio.sleep(0)
+        await ends.dialled.close(1008, "store_corrupt")
+        with pytest.raises(Closed) as caught:
+            await waiting
+        assert caught.value.code == "connection_closed"
+        assert "store_corrupt" not in str(caught.value)
+
+
+async def test_what_was_sent_before_the_close_arrives(open_channel) -> None:
+    async with open_channel() as ends:
+        await ends.dialled.send(b'"last"')
+        closing = asyncio.create_task(ends.dialled.close())
+        assert await ends.accepted.receive() == b'"last"'
+        with pytest.raises(Closed) as caught:
+            await ends.accepted.receive()
+        assert caught.value.code == "connection_closed"
+        await closing
+
+
+async def test_a_close_wakes_our_own_reader(open_channel) -> None:
+    async with open_channel() as ends:
+        for channel in (ends.accepted, ends.dialled):
+            waiting = asyncio.create_task(channel.receive())
+            await asyncio.sleep(0)
+            await channel.close()
+            with pytest.raises(Closed):
+                await waiting
+
+
+async def test_a_message_of_exactly_the_limit_passes(open_channel) -> None:
+    async with open_channel() as ends:
+        data = b'"' + b"x" * (LIMITS.max_message_bytes - 2) + b'"'
+        await ends.dialled.send(data)
+        assert await ends.accepted.receive() == data
+        await ends.accepted.send(data)
+        assert await ends.dialled.receive() == data
+
+
+async def test_a_message_past_our_own_limit_is_not_sent(open_channel) -> None:
+    """Refused here, and the channel goes on."""
+    async with open_channel() as ends:
+        for sender, receiver in ((ends.dialled, ends.accepted), (ends.accepted, ends.dialled)):
+            with pytest.raises(TransportError) as caught:
+                await sender.send(b"x" * (LIMITS.max_message_bytes + 1))
+            assert caught.value.code == "too_large"
+            await sender.send(b"{}")
+            assert await receiver.receive() == b"{}"
+
+
+@pytest.mark.parametrize("small", ["dialling", "accepting"])
+async def test_sc_78_a_message_past_the_peers_limit_closes(open_channel, small) -> None:
+    """Both sides learn `too_large`: the one that refuses by itself, the other by close code 1009."""
+    less = msgspec.structs.replace(LIMITS, max_message_bytes=1024)
+    async with open_channel(**{small: less}) as ends:
+        sender, receiver = (ends.accepted, ends.dialled) if small == "dialling" else (ends.dialled, ends.accepted)
+        reading = asyncio.create_task(receiver.receive())
+        with suppress(Closed):  # in memory the sender hears of it at once
+            await sender.send(b"x" * 1025)
+        with pytest.raises(Closed) as caught:
+            await reading
+        assert caught.value.code == "too_large"
+        assert receiver.closed
+        with pytest.raises(Closed) as caught:
+            await sender.receive()
+        assert caught.value.detail["close_code"] == 1009
+
+
+@pytest.mark.parametrize("reader", ["dialled", "accepted"])
+async def test_sc_81_a_peer_that_stops_reading_is_let_go(open_channel, reader) -> None:
+    """What waits for one peer is bounded by `queue_bytes` and `send_seconds`, then its channel ends: `overloaded`."""
+    tight = msgspec.structs.replace(LIMITS, queue_bytes=200 * 1024, send_seconds=0.2)
+    async with open_channel(accepting=tight, dialling=tight) as ends:
+        sender = ends.accepted if reader == "dialled" else ends.dialled
+        data = b'"' + b"x" * 60_000 + b'"'
+        with pytest.raises(Closed) as caught:  # noqa: PT012 - how many fit is the system's affair
+            for _ in range(1000):
+                await sender.send(data)
+        assert caught.value.code == "overloaded"
+        assert sender.closed
+
+
+async def test_a_scheme_without_a_transport_is_refused() -> None:
+    with pytest.raises(TransportError) as caught:
+        await connect("gopher://localhost/")
+    assert caught.value.code == "bad_request"
+
+
+async def test_nobody_listening_is_unreachable() -> None:
+    for url in ("memory://nobody", "ws://127.0.0.1:1/hire"):
+        with pytest.raises(TransportError) as caught:
+            await connect(url, limits=LIMITS)
+        assert caught.value.code == "unreachable"
+
+
+def test_the_table_of_transports_is_read_only() -> None:
+    with pytest.raises(TypeError):
+        TRANSPORTS["memory"] = None  # type: ignore[index]
+
+
+async def test_a_name_in_memory_is_taken_once() -> None:
+    async def accept(channel: Channel) -> None:
+        await channel.close()
+
+    listener = listen_memory("once", accept)
+    with pytest.raises(TransportError):
+        listen_memory("once", accept)
+    await listener.close()
+    await listen_memory("once", accept).close()

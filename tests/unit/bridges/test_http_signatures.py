@@ -1,0 +1,354 @@
+"""HTTP message signatures: the published cases, our own requests, and what must be refused."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+
+import http_sf
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from support import conformance_dir
+from undersigned.bridges.http_signatures import (
+    ALGORITHMS,
+    Component,
+    NonceWindow,
+    Request,
+    Response,
+    claimed_key,
+    content_digest,
+    draft_request,
+    signature_base,
+    signature_input,
+    verify_request,
+)
+from undersigned.encoding import digest_bytes, shift
+from undersigned.errors import FormatError, ProofError
+from undersigned.keys import PublicKey, public_key_from_raw
+from undersigned.runtime.signers import PrivateKey, generate_key
+
+NOW = "2026-11-25T12:00:00Z"
+CONTRACT = digest_bytes(b"contract")
+METHOD = "did:web:globex.example#key-1"
+NONCE = "0123456789abcdef"
+URL = "https://acme.example/artifacts/x?y=1"
+PLAIN = Request("GET", URL)
+
+
+def at(seconds: int) -> str:
+    return shift(NOW, seconds)
+
+
+def signed(key: PrivateKey, request: Request = PLAIN, *, now: str = NOW, nonce: str = NONCE) -> Request:
+    draft = draft_request(request, METHOD, key.public_key.kind, contract=CONTRACT, now=now, nonce=nonce)
+    return draft.signed(key.sign_now(draft.to_sign))
+
+
+def always(keyid: str, nonce: str) -> bool:
+    return True
+
+
+@pytest.mark.parametrize("kind", sorted(ALGORITHMS))
+def test_a_signed_request_verifies(kind) -> None:
+    key = generate_key(kind)
+    verified = verify_request(signed(key), lambda keyid: key.public_key, now=NOW, fresh=always)
+    assert verified.keyid == METHOD
+    assert verified.contract == CONTRACT
+    assert verified.created == NOW
+    assert verified.nonce == NONCE
+    assert verified.components == ("@method", "@target-uri", "hire-contract")
+
+
+def test_the_claimed_key_is_readable_before_it_is_verified() -> None:
+    assert claimed_key(signed(generate_key())) == METHOD
+
+
+def test_a_body_is_covered_by_its_digest() -> None:
+    key = generate_key()
+    body = hashlib.sha256(b"{}").digest()
+    request = signed(key, Request("POST", URL, body_digest=body))
+    assert ("Content-Digest", content_digest(body)) in request.headers
+    verify_request(request, lambda _: key.public_key, now=NOW, fresh=always)
+    other = msgspec.structs.replace(request, body_digest=hashlib.sha256(b"[]").digest())
+    with pytest.raises(ProofError) as caught:
+        verify_request(other, lambda _: key.public_key, now=NOW, fresh=always)
+    assert caught.value.code == "digest_mismatch"
+
+
+def test_a_body_without_a_covered_digest_is_refused() -> None:
+    """Absent means refused: a body that the signature does not cover is anybody's."""
+    key = generate_key()
+    request = msgspec.structs.replace(signed(key), body_digest=hashlib.sha256(b"{}").digest())
+    with pytest.raises(ProofError) as caught:
+        verify_request(request, lambda _: key.public_key, now=NOW, fresh=always)
+    assert caught.value.code == "proof_invalid"
+
+
+def replaced(request: Request, name: str, value: str) -> Request:
+    headers = tuple((key, value if key == name else old) for key, old in request.headers)
+    return msgspec.structs.replace(request, headers=headers)
+
+
+def field(request: Request, name: str) -> str:
+    return next(value for key, value in request.headers if key == name)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda r: msgspec.structs.replace(r, method="DELETE"), "proof_invalid"),
+        (lambda r: msgspec.structs.replace(r, url=URL + "0"), "proof_invalid"),
+        (lambda r: msgspec.structs.replace(r, url="https://evil.example/artifacts/x?y=1"), "proof_invalid"),
+        (lambda r: replaced(r, "Hire-Contract", digest_bytes(b"other")), "proof_invalid"),
+        (lambda r: msgspec.structs.replace(r, headers=(*r.headers, ("hire-contract", CONTRACT))), "proof_invalid"),
+        (lambda r: msgspec.structs.replace(r, headers=r.headers[1:]), "proof_invalid"),
+        (lambda r: msgspec.structs.replace(r, headers=r.headers[:-1]), "proof_missing"),
+        (lambda r: msgspec.structs.replace(r, headers=()), "proof_missing"),
+        (lambda r: replaced(r, "Signature", "hire=:AAAA:"), "proof_invalid"),
+        (lambda r: replaced(r, "Signature", "hire=()"), "proof_missing"),
+        (lambda r: replaced(r, "Signature", "other=:AAAA:"), "proof_missing"),
+        (lambda r: replaced(r, "Signature", "hire=:A"), "proof_invalid"),
+        (lambda r: replaced(r, "Signature-Input", "hire=1"), "proof_missing"),
+        (
+            lambda r: replaced(r, "Signature-Input", field(r, "Signature-Input").replace('"@method" ', "")),
+            "proof_invalid",
+        ),
+        (
+            lambda r: replaced(
+                r, "Signature-Input", field(r, "Signature-Input").replace('"@method"', '"@method" "@method"')
+            ),
+            "proof_invalid",
+        ),
+        (
+            lambda r: replaced(r, "Signature-Input", field(r, "Signature-Input").replace(";nonce=", ";salt=")),
+            "proof_invalid",
+        ),
+        (
+            lambda r: replaced(r, "Signature-Input", field(r, "Signature-Input").replace(";created=", ";made=")),
+            "proof_invalid",
+        ),
+        (
+            lambda r: replaced(r, "Signature-Input", field(r, "Signature-Input").replace("ed25519", "hmac-sha256")),
+            "suite_not_allowed",
+        ),
+        (
+            lambda r: replaced(
+                r, "Signature-Input", field(r, "Signature-Input") + ", two" + field(r, "Signature-Input")[4:]
+            ),
+            "proof_invalid",
+        ),
+        (
+            lambda r: replaced(r, "Signature-Input", field(r, "Signature-Input") + ", " + field(r, "Signature-Input")),
+            "proof_invalid",
+        ),
+        (lambda r: replaced(r, "Signature-Input", field(r, "Signature-Input") + ";expires=1"), "proof_expired"),
+    ],
+)
+def test_a_changed_request_is_refused(change, code) -> None:
+    key = generate_key()
+    with pytest.raises(ProofError) as caught:
+        verify_request(change(signed(key)), lambda _: key.public_key, now=NOW, fresh=always)
+    assert caught.value.code == code
+
+
+def test_another_key_is_refused() -> None:
+    with pytest.raises(ProofError) as caught:
+        verify_request(signed(generate_key()), lambda _: generate_key().public_key, now=NOW, fresh=always)
+    assert caught.value.code == "proof_invalid"
+
+
+def test_a_signature_with_another_tag_is_left_alone() -> None:
+    """A proxy may add its own; ours is found by its tag."""
+    key = generate_key()
+    request = signed(key)
+    request = replaced(
+        request, "Signature-Input", 'proxy=("@method");created=1;keyid="p", ' + field(request, "Signature-Input")
+    )
+    request = replaced(request, "Signature", "proxy=:AAAA:, " + field(request, "Signature"))
+    assert verify_request(request, lambda _: key.public_key, now=NOW, fresh=always).keyid == METHOD
+
+
+@pytest.mark.parametrize(
+    ("later", "code"),
+    [(-61, "proof_from_future"), (-60, None), (0, None), (60, None), (61, "proof_expired")],
+)
+def test_the_age_is_bounded_on_both_sides_inclusively(later, code) -> None:
+    key = generate_key()
+    request = signed(key)
+    if code is None:
+        verify_request(request, lambda _: key.public_key, now=at(later), fresh=always)
+        return
+    with pytest.raises(ProofError) as caught:
+        verify_request(request, lambda _: key.public_key, now=at(later), fresh=always)
+    assert caught.value.code == code
+
+
+def test_a_nonce_works_once() -> None:
+    key = generate_key()
+    window = NonceWindow()
+
+    def fresh(keyid: str, nonce: str) -> bool:
+        return window.first(keyid, nonce, NOW)
+
+    verify_request(signed(key), lambda _: key.public_key, now=NOW, fresh=fresh)
+    with pytest.raises(ProofError) as caught:
+        verify_request(signed(key), lambda _: key.public_key, now=NOW, fresh=fresh)
+    assert caught.value.code == "replayed"
+    verify_request(signed(key, nonce="fedcba9876543210"), lambda _: key.public_key, now=NOW, fresh=fresh)
+
+
+def test_a_stranger_cannot_use_up_a_nonce() -> None:
+    """The nonce is looked at after the signature."""
+    key, asked = generate_key(), []
+    with pytest.raises(ProofError):
+        verify_request(
+            signed(generate_key()), lambda _: key.public_key, now=NOW, fresh=lambda *a: bool(asked.append(a)) or True
+        )
+    assert asked == []
+
+
+def test_the_nonce_window_keeps_nonces_as_long_as_they_could_return_and_no_longer() -> None:
+    window = NonceWindow(60, max_entries=3, per_key=2)
+    assert window.first("a", "1", at(0))
+    assert not window.first("a", "1", at(0))
+    assert window.first("a", "2", at(0))
+    assert not window.first("a", "3", at(0)), "one key may not fill it"
+    assert window.first("b", "1", at(0))
+    assert not window.first("c", "1", at(0)), "full: nothing is forgotten early"
+    assert not window.first("a", "1", at(120)), "a request made 60 s ahead is taken until 60 s after it was made"
+    assert window.first("a", "1", at(121))
+
+
+def test_a_line_break_cannot_add_a_component() -> None:
+    """One component must not read as two."""
+    request = Request("GET", URL, (("X", 'a\n"@method": PUT'),))
+    with pytest.raises(FormatError) as caught:
+        signature_base(request, ["x"], {})
+    assert caught.value.code == "schema_violation"
+
+
+@pytest.mark.parametrize(
+    ("component", "value"),
+    [
+        ("@method", "GET"),
+        ("@target-uri", "HTTPS://Example.com:443/p%20a?a=b%20c&d=e+f&t=~"),
+        ("@authority", "example.com"),
+        ("@scheme", "https"),
+        ("@path", "/p%20a"),
+        ("@query", "?a=b%20c&d=e+f&t=~"),
+        ("@request-target", "/p%20a?a=b%20c&d=e+f&t=~"),
+        (Component("@query-param", (("name", "a"),)), "b%20c"),
+        (Component("@query-param", (("name", "d"),)), "e%20f"),
+        (Component("@query-param", (("name", "t"),)), "%7E"),
+        ("x-two", "1, 2"),
+        (Component("x-two", (("bs", True),)), ":MQ==:, :Mg==:"),
+        (Component("x-dict", (("key", "b"),)), "2;x"),
+        (Component("priority", (("sf", True),)), "u=1, i"),
+    ],
+)
+def test_components(component, value) -> None:
+    """RFC 9421, sections 2.1 and 2.2."""
+    headers = (("X-Two", " 1 "), ("x-two", "2"), ("X-Dict", "a=1, b=2;x"), ("Priority", "u=1,   i"))
+    request = Request("GET", "HTTPS://Example.com:443/p%20a?a=b%20c&d=e+f&t=~", headers)
+    assert signature_base(request, [component], {}).decode().split("\n")[0].partition(": ")[2] == value
+
+
+@pytest.mark.parametrize(
+    "component",
+    [
+        "@status",
+        "@unknown",
+        "absent",
+        "Upper",
+        "@query-param",
+        Component("@query-param", (("name", "none"),)),
+        Component("@query-param", (("name", "twice"),)),
+        Component("@method", (("name", "a"),)),
+        Component("x", (("tr", True),)),
+        Component("x", (("req", True),)),
+        Component("x", (("bs", True), ("sf", True))),
+        Component("x", (("sf", True),)),
+        Component("x", (("key", "z"),)),
+        Component("x", (("name", "z"),)),
+    ],
+)
+def test_a_component_that_has_no_one_value_is_refused(component) -> None:
+    request = Request("GET", "https://example.com/?twice=1&twice=2", (("X", "a=1"),))
+    with pytest.raises(FormatError) as caught:
+        signature_base(request, [component], {})
+    assert caught.value.code == "schema_violation"
+
+
+def test_components_of_the_request_in_a_response() -> None:
+    response = Response(204, (("A", "1"),), Request("PUT", URL))
+    base = signature_base(response, ["@status", Component("@method", (("req", True),)), "a"], {"created": 1})
+    assert (
+        base.decode()
+        == '"@status": 204\n"@method";req: PUT\n"a": 1\n"@signature-params": ("@status" "@method";req "a");created=1'
+    )
+
+
+# --- RFC 9421, Appendix B -------------------------------------------------------------------------------------------
+
+FOUND = conformance_dir()
+CASES = json.loads((FOUND / "rfc9421" / "cases.json").read_text()) if FOUND else []
+
+
+def message_of(case: dict) -> Request | Response:
+    head, _, _ = case["message"].partition("\n\n")
+    start, *lines = head.split("\n")
+    headers = tuple((name, value) for name, _, value in (line.partition(": ") for line in lines))
+    first, second, _ = start.split(" ", 2)
+    if first.startswith("HTTP/"):
+        return Response(int(second), headers)
+    host = next(value for name, value in headers if name == "Host")
+    return Request(first, f"https://{host}{second}", headers)
+
+
+def parse_input(text: str) -> tuple[list[Component], dict]:
+    ((items, parameters),) = http_sf.parse(text.encode(), tltype="dictionary").values()
+    return [Component(name, tuple(attributes.items())) for name, attributes in items], parameters
+
+
+def key_of(conformance: Path, keyid: str) -> PublicKey | None:
+    entry = json.loads((conformance / "rfc9421" / "keys.json").read_text())[keyid]
+    loaded = load_pem_public_key(entry["public_pem"].encode())
+    if keyid == "test-key-ed25519":
+        return public_key_from_raw("Ed25519", loaded.public_bytes_raw())
+    if keyid == "test-key-ecc-p256":
+        numbers = loaded.public_numbers()
+        return public_key_from_raw("P-256", bytes([2 + numbers.y % 2]) + numbers.x.to_bytes(32, "big"))
+    return None
+
+
+@pytest.mark.conformance
+def test_the_published_cases_are_there(conformance) -> None:
+    assert len(json.loads((conformance / "rfc9421" / "cases.json").read_text())) == 8
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+def test_published_case(case, conformance) -> None:
+    """The signature base is byte-equal, and signatures by keys that we know verify or fail as labelled."""
+    message = message_of(case)
+    fields = {name.lower(): value for name, value in message.headers}
+    components, parameters = parse_input(case.get("signature_input") or fields["signature-input"])
+    base = signature_base(message, components, parameters)
+    if case["signature_base"] is not None:
+        assert base.decode() == case["signature_base"]
+    text = case.get("signature_input") or fields["signature-input"]
+    assert text.partition("=")[2] == signature_input(components, parameters)
+    key = key_of(conformance, case["keyid"])
+    if key is None:
+        assert case["algorithm"] == "rsa-pss-sha512", "an algorithm that we do not use; the base is what is compared"
+        return
+    signature = base64.b64decode((case.get("signature") or fields["signature"]).partition("=")[2].strip(":"))
+    if case["valid"]:
+        key.verify(signature, base, low_s=False)
+    else:
+        with pytest.raises(ProofError):
+            key.verify(signature, base, low_s=False)
