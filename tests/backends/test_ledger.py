@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backends.moves import AT, LATER, OWN, PEER, answer, engagement, move, reservation, row, summary
 
+from backends.moves import AT, LATER, OWN, PEER, answer, engagement, move, reservation, row, summary
 from undersigned.encoding import digest_bytes
 from undersigned.errors import (
     ConfigurationError,

@@ -20,7 +20,6 @@ from urllib.parse import quote
 
 from undersigned.errors import LedgerConflict, LedgerError, LedgerUnavailable
 from undersigned.ledger.base import Head
-from undersigned.transparency import EMPTY_ROOT
 
 __all__ = ["HeadFile", "Lock", "Spare", "connect", "disk_trouble", "prepare", "translated"]
 
@@ -87,9 +86,6 @@ def prepare(db: sqlite3.Connection, *, writing: bool) -> None:
             f"BEGIN EXCLUSIVE;\n{script}\nPRAGMA application_id = {APPLICATION_ID};\n"
             f"PRAGMA user_version = {number};\nCOMMIT;"
         )
-    with_tree = db.execute("SELECT count(*) FROM tree").fetchone()[0]
-    if not with_tree:
-        db.execute("INSERT INTO tree VALUES (1, 0, ?, 0, ?, NULL)", (EMPTY_ROOT, EMPTY_ROOT))
 
 
 _UNAVAILABLE: Final = frozenset(

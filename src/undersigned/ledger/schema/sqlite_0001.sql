@@ -98,3 +98,11 @@ CREATE TABLE tree (
     checkpoint_root BLOB NOT NULL,
     checkpoint      TEXT                -- signed note
 ) STRICT;
+
+-- The empty tree: its root is the SHA-256 of nothing.
+INSERT INTO tree VALUES (
+    1,
+    0, x'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
+    0, x'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
+    NULL
+);
