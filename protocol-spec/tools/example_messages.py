@@ -145,9 +145,11 @@ SCOPE = Scope(
 )
 
 
-def proof_on(document: dict[str, Any], party: Party, created: str, purpose: str, **options: Any) -> dict[str, Any]:
+def proof_on(
+    document: dict[str, Any], party: Party, created: str, purpose: str, suite: str = SUITE, **options: Any
+) -> dict[str, Any]:
     """The document with a proof of the party's on it."""
-    config = proof_config(SUITE, party.method, purpose, created, **options)
+    config = proof_config(suite, party.method, purpose, created, **options)
     return attach(document, config, party.sign(prepare(document, config, "Ed25519")))
 
 
@@ -259,6 +261,7 @@ def contract(talk: Talk, role: str, price: str) -> ContractDocument:
         PARTIES[role],
         talk.now,
         "assertionMethod",
+        talk.suite,
         id=f"urn:uuid:{uuid.UUID(bytes=seed(base)[:16], version=4)}",
     )
     return convert(signed, ContractDocument)
@@ -363,7 +366,7 @@ def conversation(suite: str = SUITE) -> dict[str, VerifiedMessage]:
     assert isinstance(offered, Offer)
     json = offered.as_json()["document"]
     named = json["proof"]["id"]
-    both = proof_on(json, HIRER, talk.now, "assertionMethod", previous_proof=named)
+    both = proof_on(json, HIRER, talk.now, "assertionMethod", suite, previous_proof=named)
     acceptance = say(
         "acceptance",
         Acceptance,

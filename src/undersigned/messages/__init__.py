@@ -33,7 +33,7 @@ from undersigned.messages.signed import (
     VerifiedMessage,
     engagement_id,
 )
-from undersigned.messages.verify import problem_code_told, verify_message
+from undersigned.messages.verify import problem_code_told, problem_path_told, verify_message
 
 __all__ = [
     "BASES",
@@ -90,6 +90,7 @@ __all__ = [
     "draft",
     "engagement_id",
     "problem_code_told",
+    "problem_path_told",
     "recorded_message",
     "redraft",
     "verify_message",

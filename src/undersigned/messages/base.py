@@ -56,6 +56,8 @@ Purpose: TypeAlias = Literal["authentication", "assertionMethod"]
 
 MAX_ITEMS: Final = 64
 """Items in a list, unless its member says otherwise."""
+MAX_POINTER: Final = 256
+"""Characters of a JSON pointer."""
 MAX_NUMBER: Final = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly."""
 
@@ -106,7 +108,11 @@ Multibase = Annotated[
 ]
 Pointer = Annotated[
     str,
-    Meta(pattern=r"^(/([^~/]|~[01])*)*" + END, max_length=256, description="A JSON pointer into the refused message."),
+    Meta(
+        pattern=r"^(/([^~/]|~[01])*)*" + END,
+        max_length=MAX_POINTER,
+        description="A JSON pointer into the refused message.",
+    ),
 ]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}" + END, max_length=3, description="An ISO 4217 code.")]
 Number = Annotated[int, Meta(ge=1, le=MAX_NUMBER, description="A place in a row that starts at 1.")]

@@ -120,11 +120,10 @@ def read_message(content: dict[str, Any], size: int) -> Message:
     if version is None:
         raise FormatError("schema_violation", "expected a version; came none", path="/version")
     # Step 4: the sizes of this type. Canonical form is never longer than what came.
-    if of.notice:
-        limit = MAX_PROBLEM_BYTES if kind == "Problem" else MAX_NOTICE_BYTES
-        if size > limit:
-            raise _too_large("", limit, size)
-    else:
+    limit = MAX_PROBLEM_BYTES if kind == "Problem" else MAX_NOTICE_BYTES if of.notice else MAX_MESSAGE_BYTES
+    if size > limit:
+        raise _too_large("", limit, size)
+    if not of.notice:
         for member, limit in MAX_MEMBER_BYTES:
             if size > limit and member in content and (came := len(canonicalize(content[member]))) > limit:
                 raise _too_large(f"/{member}", limit, came)

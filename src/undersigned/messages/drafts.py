@@ -9,7 +9,7 @@ Source: protocol-spec/04-envelope-and-digests.md, section 4.5
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from msgspec import MsgspecError, Struct, convert
 from msgspec.structs import replace
@@ -22,6 +22,9 @@ from undersigned.messages.signed import VerifiedMessage, write_canonical
 from undersigned.proof import Kind, make_proof, prepare, proof_config
 
 __all__ = ["Draft", "draft", "redraft"]
+
+_SIGNATURE_ROOM: Final = 200
+"""Bytes by which a proof in its place can be longer than its options: names, `@context`, the longest signature."""
 
 
 class Draft(Struct, frozen=True, kw_only=True, eq=False):
@@ -57,8 +60,8 @@ def draft(message: Message, method: DidUrl, suite: str, kind: Kind, created: Ins
     except (MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as exc:
         raise FormatError("bad_json", f"expected a message of JSON values: {exc}") from exc
     content = cast("dict[str, Any]", decode_json(canonical))
-    checked = read_message(content, len(canonical))
     config = proof_config(suite, method, message.purpose, created, expires)
+    checked = read_message(content, len(canonical) + len(write_canonical(config)) + _SIGNATURE_ROOM)
     return Draft(
         message=checked,
         digest=digest_bytes(canonical),

@@ -18,12 +18,12 @@ from undersigned.did import DidDocument
 from undersigned.encoding import Did, DidUrl, Instant, seconds_between
 from undersigned.errors import ProofError, ResolutionError, UndersignedError, VerificationError
 from undersigned.keys import PublicKey
-from undersigned.messages.base import Proof
+from undersigned.messages.base import MAX_POINTER, Proof
 from undersigned.messages.discovery import Inquiry
 from undersigned.messages.signed import SignedMessage, VerifiedMessage, engagement_id
 from undersigned.proof import verify_proof
 
-__all__ = ["MAX_PROOF_SECONDS", "MAX_SKEW_SECONDS", "problem_code_told", "verify_message"]
+__all__ = ["MAX_PROOF_SECONDS", "MAX_SKEW_SECONDS", "problem_code_told", "problem_path_told", "verify_message"]
 
 MAX_SKEW_SECONDS: Final = 60
 """How far ahead of our clock a proof may have been made; inclusive."""
@@ -108,6 +108,16 @@ def problem_code_told(error: UndersignedError, *, proved: bool = False) -> str |
     if told == "at once" or proved or error.detail.get("proved") is True:
         return error.code
     return "proof_invalid"
+
+
+def problem_path_told(error: UndersignedError) -> str | None:
+    """The JSON pointer that a peer is told beside the code, or None: it points nowhere, or is too long to be sent.
+
+    Send it only with a code that `problem_code_told` gives as it is: the place says what was looked at.
+
+    Source: protocol-spec/10-security.md, section 10.5
+    """
+    return error.path if 0 < len(error.path) <= MAX_POINTER else None
 
 
 def _check_times(proof: Proof, now: Instant) -> None:

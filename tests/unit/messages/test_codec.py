@@ -1,0 +1,172 @@
+"""From bytes to a signed message, or to an error that says where and what."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from message_examples import conversation, refused
+from undersigned.encoding import canonicalize, digest_of
+from undersigned.errors import CODES, FormatError, ProofError
+from undersigned.messages import MESSAGE_TYPES, Offer, decode_message, recorded_message
+from undersigned.messages.codec import MAX_MESSAGE_BYTES
+
+
+@pytest.mark.parametrize("name", sorted(conversation()))
+def test_what_was_signed_is_read_back(name: str) -> None:
+    said = conversation()[name]
+    received = decode_message(said.raw)
+    assert received.message == said.message
+    assert received.digest == said.digest == digest_of(json.loads(said.raw))
+    assert received.raw == said.raw
+    assert "proof" not in received.content
+    assert received.canonical == canonicalize(received.content)
+
+
+@pytest.mark.parametrize("name", sorted(conversation()))
+def test_a_gateway_that_writes_the_json_anew_changes_no_digest(name: str) -> None:
+    """Order, white space and escapes are not the message (HIRE-DIG-03)."""
+    said = conversation()[name]
+    turned = dict(reversed(json.loads(said.raw).items()))
+    for raw in (json.dumps(turned, indent=4), json.dumps(turned, ensure_ascii=True).replace("/", "\\/")):
+        received = decode_message(raw.encode())
+        assert received.digest == said.digest
+        assert received.message == said.message
+
+
+@pytest.mark.parametrize("name", sorted(refused()))
+def test_what_is_wrong_is_refused_with_its_code_and_place(name: str) -> None:
+    example = refused()[name]
+    with pytest.raises((FormatError, ProofError)) as caught:
+        decode_message(json.dumps(example["message"]).encode())
+    assert (caught.value.code, caught.value.path) == (example["code"], example["path"])
+    assert "expected" in caught.value.message
+    assert "came" in caught.value.message or "got" in caught.value.message
+    assert CODES[caught.value.code].family in ("parse", "schema", "context", "proof", "transport")
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (b"", "bad_json"),
+        (b"[]", "bad_json"),
+        (b'"text"', "bad_json"),
+        (b"1", "bad_json"),
+        (b"{", "bad_json"),
+        (b'{"a":1,"a":1}', "bad_json"),
+        (b'{"a":NaN}', "number_out_of_range"),
+        (b'{"a":1.5}', "number_out_of_range"),
+        (b'{"a":"\\ud800"}', "bad_unicode"),
+        (b'{"a":"\\u0000"}', "bad_unicode"),
+        (b"\xef\xbb\xbf{}", "bad_unicode"),
+        (b"[" * 100_000, "too_deep"),
+        (b" " * (MAX_MESSAGE_BYTES + 1), "too_large"),
+    ],
+)
+def test_what_is_no_strict_json_object_is_refused_first(raw: bytes, code: str) -> None:
+    with pytest.raises(FormatError) as caught:
+        decode_message(raw)
+    assert caught.value.code == code
+
+
+def _wire(name: str) -> dict[str, Any]:
+    return json.loads(conversation()[name].raw)
+
+
+def _too_large(message: dict[str, Any]) -> str:
+    with pytest.raises(FormatError) as caught:
+        decode_message(canonicalize(message))
+    assert caught.value.code == "too_large"
+    return caught.value.path
+
+
+def test_each_kind_has_its_size() -> None:
+    message = _wire("presentation-hirer")
+    message["presentation"]["holder"] = "x" * (127 * 1024)
+    decode_message(canonicalize(message))
+    message["presentation"]["more"] = "x" * (1024)
+    assert _too_large(message) == "/presentation"
+
+    message = _wire("delivery")
+    message["statements"] = [{"payload": "x" * 64 * 1024}, {"payload": "x" * 64 * 1024}]
+    assert _too_large(message) == "/statements"
+
+    message = _wire("offer")
+    message["document"]["terms"]["deliverables"] = [
+        {"name": f"n{i}", "mediaType": "text/plain", "criteria": [{"id": "a", "text": "x" * 4096}]} for i in range(15)
+    ]
+    decode_message(canonicalize(message))
+    message["document"]["terms"]["deliverables"] += message["document"]["terms"]["deliverables"][:1]
+    assert _too_large(message) == "/document"
+
+
+def test_notices_are_small_and_problems_smaller() -> None:
+    message = _wire("receipt-inclusion")
+    message["checkpoint"] = "u" + "A" * 8191
+    assert _too_large(message) == ""
+
+    message = _wire("problem")
+    message["needed"] = [{"code": "credential", "credential": "x" * 200}] * 5
+    assert _too_large(message) == ""
+
+
+def test_a_small_document_behind_much_white_space_is_not_a_large_one() -> None:
+    raw = conversation()["offer"].raw
+    assert isinstance(decode_message(raw + b" " * 100_000).message, Offer)
+
+
+def test_errors_show_no_more_than_a_glimpse_of_what_came() -> None:
+    message = _wire("start")
+    message["contract"] = "y" * 100_000
+    message["inputs"][0]["z" * 100_000] = 1
+    with pytest.raises(FormatError) as caught:
+        decode_message(json.dumps(message).encode())
+    assert len(str(caught.value)) < 500
+    del message["inputs"][0]["z" * 100_000]
+    with pytest.raises(FormatError) as caught:
+        decode_message(json.dumps(message).encode())
+    assert len(str(caught.value)) < 500
+
+
+def test_a_name_with_marks_of_a_pointer_is_escaped() -> None:
+    message = _wire("start")
+    message["a/b~c`d"] = 1
+    with pytest.raises(FormatError) as caught:
+        decode_message(json.dumps(message).encode())
+    assert (caught.value.code, caught.value.path) == ("unknown_term", "/a~1b~0c`d")
+
+
+def test_every_member_but_the_optional_ones_is_required() -> None:
+    """Absent means refused; no member has a default on the wire (HIRE-ENV-01)."""
+    optional = {
+        (of.__name__, member)
+        for of in MESSAGE_TYPES.values()
+        for member, default in zip(
+            of.__struct_encode_fields__[-len(of.__struct_defaults__) :], of.__struct_defaults__, strict=True
+        )
+        if default is None and member != "proof"
+    }
+    tried = 0
+    for said in conversation().values():
+        kind = said.message.type
+        for member in json.loads(said.raw):
+            if (kind, member) in optional:
+                continue
+            message = json.loads(said.raw)
+            del message[member]
+            with pytest.raises((FormatError, ProofError)):
+                decode_message(json.dumps(message).encode())
+            tried += 1
+    assert tried > 300
+
+
+def test_a_recorded_message_is_read_back_as_verified() -> None:
+    said = conversation()["seal"]
+    again = recorded_message(said.raw)
+    assert again == said
+    assert hash(again) == hash(said)
+    assert again.message == said.message
+    assert again != conversation()["start"]
+    assert again != said.message
