@@ -81,7 +81,8 @@ def _party(did: str, organisation: str | None) -> str:
 def _grant(grant: Grant) -> str:
     parts = [f"{grant.action} {grant.target}"]
     parts += [
-        f"at most {limit.max} {'times' if limit.unit == 'count' else limit.unit}" + (f" per {limit.per}" if limit.per else "")
+        f"at most {limit.max} {'times' if limit.unit == 'count' else limit.unit}"
+        + (f" per {limit.per}" if limit.per else "")
         for limit in grant.limits
     ]
     if grant.window is not None and grant.window.not_before is not None:

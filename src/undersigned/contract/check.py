@@ -27,7 +27,15 @@ from undersigned.encoding import (
 from undersigned.errors import ContractError, FormatError
 from undersigned.scope import Scope, read_scope
 
-__all__ = ["MAX_DOCUMENT_BYTES", "DocumentName", "check_document", "contract_digest", "read_document", "scope_of"]
+__all__ = [
+    "MAX_DOCUMENT_BYTES",
+    "DocumentName",
+    "check_document",
+    "check_parts",
+    "contract_digest",
+    "read_document",
+    "scope_of",
+]
 
 MAX_DOCUMENT_BYTES: Final = 64 * 1024
 """Largest document, in canonical form with its proofs."""
@@ -67,12 +75,23 @@ def read_document(document: Mapping[str, Any]) -> ContractDocument:
 
     Source: protocol-spec/07-contract.md, section 7.4
     """
-    # Step 1: size, then the closed schema.
     if len(canonicalize(document)) > MAX_DOCUMENT_BYTES:
         raise FormatError("too_large", f"expected a document of at most {MAX_DOCUMENT_BYTES} bytes")
     read = to_struct(document, ContractDocument)
+    check_parts(read)
+    return read
 
-    # Step 2: the id names this engagement, and every id below is the document's.
+
+def check_parts(read: ContractDocument) -> None:
+    """Returns if the parts of the document agree with each other; its shape was checked when it was decoded.
+
+    Raises:
+        FormatError: `schema_violation`, with the JSON pointer of the part that does not fit.
+        ContractError: `self_dealing`.
+
+    Source: protocol-spec/07-contract.md, section 7.4
+    """
+    # Step 1: the id names this engagement, and every id below is the document's.
     if DocumentName.parse(read.id).engagement != read.engagement:
         raise _wrong("/id", f"the engagement {read.engagement} in front", read.id)
     if read.terms.id != f"{read.id}#terms":
@@ -80,7 +99,7 @@ def read_document(document: Mapping[str, Any]) -> ContractDocument:
     if read.terms.scope.id != f"{read.id}#scope":
         raise _wrong("/terms/scope/id", f"{read.id}#scope", read.terms.scope.id)
 
-    # Step 3: two parties, each with methods of its own. One key under two names is one party (SC-11).
+    # Step 2: two parties, each with methods of its own. One key under two names is one party (SC-11).
     if read.hirer == read.provider or set(read.methods.hirer) & set(read.methods.provider):
         raise ContractError("self_dealing", f"expected two parties; came {read.hirer} twice")
     for role, did, methods in (
@@ -92,10 +111,9 @@ def read_document(document: Mapping[str, Any]) -> ContractDocument:
             if method.partition("#")[0] != did:
                 raise _wrong(f"/methods/{role}", f"methods of {did}", method)
 
-    # Step 4: the terms agree with themselves, and their scope reads back.
+    # Step 3: the terms agree with themselves, and their scope reads back.
     _check_terms(read.terms)
     read_scope(read.terms.scope, understood=read.terms.scope.critical or ())
-    return read
 
 
 def check_document(
@@ -115,7 +133,7 @@ def check_document(
 
     Raises:
         ContractError: `wrong_negotiation`: another engagement or other parties; `terms_mismatch`: another place or
-            another transcript.
+            another transcript; what `check_parts` finds, with its code.
 
     Source: protocol-spec/07-contract.md, section 7.4
     """
@@ -131,6 +149,10 @@ def check_document(
     # The transcript is what ties the contract to what was said before: shown, promised and refused.
     if document.transcript != transcript:
         raise ContractError("terms_mismatch", "the document is of another transcript", path="/transcript")
+    try:
+        check_parts(document)
+    except FormatError as exc:
+        raise ContractError(exc.code, exc.message, path=exc.path) from exc
 
 
 def contract_digest(document: Mapping[str, Any]) -> Digest:

@@ -1,6 +1,7 @@
 """What the provider may do: written by people, signed in its ODRL form, decided by one pure function."""
 
 from undersigned.scope.compiled import compile_scope, read_scope, sketch
+from undersigned.scope.contain import attenuate, contains, draws
 from undersigned.scope.decision import Action, Charge, GateDecision, Usage, counter, permits
 from undersigned.scope.model import CONDITIONS, Grant, Limit, Obligation, Prohibition, Scope, Window
 from undersigned.scope.target import Target, inside, matches, parse_pattern, parse_target
@@ -36,8 +37,11 @@ __all__ = [
     "WireConstraint",
     "WireRule",
     "WireScope",
+    "attenuate",
     "compile_scope",
+    "contains",
     "counter",
+    "draws",
     "inside",
     "matches",
     "parse_pattern",
