@@ -1,0 +1,343 @@
+"""Writes the generated parts of the specification from the data that the program uses.
+
+    python protocol-spec/tools/generate.py           writes them
+    python protocol-spec/tools/generate.py --check   says what would change, and fails if anything would
+
+A page holds `<!-- generated: NAME ARGUMENT -->`, the generated text, `<!-- end -->`. `BLOCKS` has a function for each
+name. Figures and JSON Schemas are whole files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+SPEC: Final = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(SPEC / "tools")]
+if (SPEC.parent / "src").is_dir():
+    sys.path[:0] = [str(SPEC.parent / "src")]
+
+import schemas
+import shapes
+
+from undersigned.contract import ContractDocument, Terms
+from undersigned.errors import CODES
+from undersigned.messages import MESSAGE_TYPES, Message, Proof
+from undersigned.messages import reasons as lists
+from undersigned.protocol import TABLES
+from undersigned.protocol.machine import figures
+from undersigned.scope import WireConstraint, WireRule, WireScope
+
+MARK: Final = re.compile(
+    r"<!-- generated: (?P<name>[\w-]+)(?: (?P<argument>\S+))? -->\n(?P<text>.*?)<!-- end -->", re.S
+)
+
+EXITS: Final = {
+    0: "done, or the answer is yes",
+    1: "a defect of ours",
+    2: "usage or configuration",
+    3: "the answer is no: policy, scope, withdrawn, expired",
+    4: "a check failed: proof, digest, ledger, evidence",
+    5: "the peer broke the protocol",
+    6: "unreachable, or timed out",
+    7: "waits for a person, or in doubt",
+    8: "the store failed",
+    130: "interrupted",
+}
+
+
+def table(head: str, rows: Iterator[str] | list[str]) -> str:
+    columns = head.count("|") - 1
+    return "\n".join([head, "|" + " --- |" * columns, *rows])
+
+
+# --- tables of states ------------------------------------------------------------------------------------------------
+
+
+def core_states() -> set[str]:
+    """The states that can be reached by types that the core class has."""
+    reached, rows = {"-"}, [*TABLES["negotiation"], *TABLES["contract"]]
+    while True:
+        more = {row["next"] for row in rows if row["type"] in MESSAGE_TYPES and reached & set(row["states"])} - reached
+        if not more:
+            return reached
+        reached |= more
+
+
+def rows(of: str, wanted: Callable[[Mapping[str, Any]], bool]) -> str:
+    states = core_states()
+    lines: list[str] = []
+    for row in TABLES[of]:
+        if not wanted(row):
+            continue
+        shown = [state for state in row["states"] if state in states or row["type"] not in MESSAGE_TYPES]
+        if not shown and of != "lane":
+            continue
+        case = f" ({row['case']})" if row.get("case") else ""
+        lines.append(
+            f"| {' '.join(f'`{state}`' for state in shown or row['states'])} | `{row['type']}`{case} "
+            f"| {', '.join(row['roles'])} | {row.get('guard', '')} | `{row['next']}` |"
+        )
+    return table("| state | message | sender | guard | next |", lines)
+
+
+def negotiation(_: str) -> str:
+    return rows("negotiation", lambda row: True)
+
+
+def contract_table(_: str) -> str:
+    return rows("contract", lambda row: row["type"] in MESSAGE_TYPES)
+
+
+def contract_later(_: str) -> str:
+    return rows("contract", lambda row: row["type"] not in MESSAGE_TYPES)
+
+
+def lane_later(_: str) -> str:
+    return rows("lane", lambda row: True)
+
+
+def owners(of: str) -> str:
+    known = core_states()
+    return table(
+        "| state | who owes the next move |",
+        [f"| `{state}` | {who} |" for state, who in TABLES[f"{of}_owners"].items() if state in known],
+    )
+
+
+def rows_of(name: str) -> str:
+    if MESSAGE_TYPES[name].notice:
+        return "A notice: legal in every state, for both sides, and it moves nothing."
+    found = [rows(of, lambda row: row["type"] == name) for of in ("negotiation", "contract")]
+    return "\n\n".join(one for one in found if one.count("\n") > 1)
+
+
+# --- members ---------------------------------------------------------------------------------------------------------
+
+
+def with_nested(cls: type, *, without: type | None = None, stop: tuple[type, ...] = ()) -> str:
+    """The member table of `cls`, then one for each struct inside it that is not in `stop`."""
+    elsewhere = {*stop, *(part for one in stop for part in shapes.nested(one))}
+    inside = [part for part in shapes.nested(cls, without=without) if part not in elsewhere]
+    return "\n\n".join([shapes.members(cls, without=without), *(section(part) for part in inside)])
+
+
+def section(part: type) -> str:
+    return f"#### {part.__name__}\n\n{shapes.purpose_of(part)}\n\n{shapes.members(part)}"
+
+
+def members(name: str) -> str:
+    text = with_nested(MESSAGE_TYPES[name], without=Message, stop=(WireScope, ContractDocument))
+    text = text.replace("](#contractdocument)", "](../07-contract.md#71-the-document)")
+    return text.replace("](#wirescope)", "](../06-scope.md#wirescope)")
+
+
+def envelope(_: str) -> str:
+    return shapes.members(Message).replace("`proof`? | [Proof](#proof) |  |", "`proof` | [Proof](#45-proof) | One. |")
+
+
+def proof(_: str) -> str:
+    return shapes.members(Proof)
+
+
+def contract(_: str) -> str:
+    text = with_nested(ContractDocument, stop=(Terms,)).replace("](#terms)", "](#72-terms)")
+    return text.replace("`proof`?", "`proof`")
+
+
+def terms(_: str) -> str:
+    return with_nested(Terms, stop=(WireScope,)).replace("](#wirescope)", "](06-scope.md#wirescope)")
+
+
+def scope(_: str) -> str:
+    return "\n\n".join(section(part) for part in (WireScope, WireRule, WireConstraint))
+
+
+def purposes(_: str) -> str:
+    by: dict[str, list[str]] = {}
+    for name, cls in MESSAGE_TYPES.items():
+        by.setdefault(cls.purpose, []).append(f"`{name}`")
+    return table("| purpose | types |", [f"| `{purpose}` | {', '.join(types)} |" for purpose, types in by.items()])
+
+
+def facts(name: str) -> str:
+    cls = MESSAGE_TYPES[name]
+    kind = "Notice" if cls.notice else "Move"
+    schema = f"[schema](../schemas/{name}.json)"
+    return f"{shapes.purpose_of(cls)}\n\n{kind} · proof purpose `{cls.purpose}` · {schema}"
+
+
+# --- lists -----------------------------------------------------------------------------------------------------------
+
+
+def codes(_: str) -> str:
+    return table(
+        "| family | code | means | told | retry | exit |",
+        [
+            f"| {row.family} | `{code}` | {row.meaning} | {row.told} | {'yes' if row.retryable else 'no'} "
+            f"| {row.exit_code} |"
+            for code, row in CODES.items()
+        ],
+    )
+
+
+def exits(_: str) -> str:
+    assert {row.exit_code for row in CODES.values()} <= set(EXITS)
+    return table("| exit | means |", [f"| {exit_code} | {meaning} |" for exit_code, meaning in EXITS.items()])
+
+
+def causes(_: str) -> str:
+    return table("| cause | condition |", [f"| `{word}` | {meaning} |" for word, meaning in lists.CAUSES.items()])
+
+
+def reasons(_: str) -> str:
+    names = {
+        "REASONS": "`reason` of `Withdraw`",
+        "CANCEL_REASONS": "`reason` of `Cancel`",
+        "CAUSES": "`cause` of `Terminate`",
+        "OUTCOMES": "`outcome` of `Delivery`",
+        "VERDICTS": "`verdict` of `Review`",
+        "BASES": "`basis` of `Closing`",
+        "WAITING_FOR": "`waiting.for` of `Receipt`",
+    }
+    return "\n\n".join(
+        f"**{title}**\n\n"
+        + table("| word | means |", [f"| `{word}` | {meaning} |" for word, meaning in getattr(lists, name).items()])
+        for name, title in names.items()
+    )
+
+
+def decisions(_: str) -> str:
+    lines: list[str] = []
+    for page in sorted((SPEC / "decisions").glob("[0-9]*.md")):
+        title = page.read_text().splitlines()[0].lstrip("# ").split(":", 1)[-1].strip()
+        title = re.sub(r"^(?:Decision )?\d{4}[.:]? *", "", title)
+        lines.append(f"| [{page.name[:4]}]({page.name}) | {title} |")
+    return table("| | |", lines)
+
+
+def message_index(_: str) -> str:
+    return table(
+        "| type | |",
+        [f"| [`{name}`]({name.lower()}.md) | {shapes.purpose_of(cls)} |" for name, cls in MESSAGE_TYPES.items()],
+    )
+
+
+# --- vectors ---------------------------------------------------------------------------------------------------------
+
+
+def cases() -> Iterator[tuple[Path, str, dict[str, Any]]]:
+    """Every vector: its folder, its README line, what is expected."""
+    for readme in sorted((SPEC / "vectors").rglob("README.md")):
+        expected = readme.parent / "expected.json"
+        if expected.exists():
+            yield readme.parent, readme.read_text().strip(), json.loads(expected.read_bytes())
+
+
+def vectors(_: str) -> str:
+    lines: list[str] = []
+    for folder, line, expected in cases():
+        name = folder.relative_to(SPEC / "vectors")
+        result = f"`{expected['code']}`" if "code" in expected else "good"
+        lines.append(f"| [{name}]({name}) | {line} | {result} |")
+    return table("| folder | shows | result |", lines)
+
+
+def refusals(name: str) -> str:
+    found = [
+        f"| [{folder.name}](../{folder.relative_to(SPEC)}) | {line} | `{expected['code']}` |"
+        for folder, line, expected in cases()
+        if "code" in expected and expected.get("type") == name
+    ]
+    for path in sorted((SPEC / "schemas" / "examples" / "invalid").glob("*.json")):
+        invalid = json.loads(path.read_bytes())
+        if invalid["message"].get("type") == name:
+            says = f"{invalid['says'][0].upper()}{invalid['says'][1:]} (`{invalid['path']}`)."
+            found.append(f"| [{path.stem}](../{path.relative_to(SPEC)}) | {says} | `{invalid['code']}` |")
+    return table("| vector | shows | code |", found) if found else "As every message."
+
+
+def example(name: str) -> str:
+    folder = SPEC / "vectors" / "messages" / "eddsa-jcs-2022"
+    found = sorted(folder.glob(f"{name.lower()}*/expected.json"))
+    path = next(path for path in found if json.loads(path.read_bytes())["type"] == name).parent
+    text = json.dumps(json.loads((path / "input.json").read_bytes()), indent=2, ensure_ascii=False)
+    where = f"[{path.relative_to(SPEC)}](../{path.relative_to(SPEC)}) has the steps to its signature"
+    return f"{where}:\n\n```json\n{text}\n```"
+
+
+BLOCKS: Final[dict[str, Callable[[str], str]]] = {
+    "causes": causes,
+    "codes": codes,
+    "contract": contract,
+    "contract-later": contract_later,
+    "contract-table": contract_table,
+    "decisions": decisions,
+    "envelope": envelope,
+    "example": example,
+    "exits": exits,
+    "facts": facts,
+    "lane-later": lane_later,
+    "members": members,
+    "messages": message_index,
+    "negotiation": negotiation,
+    "owners": owners,
+    "proof": proof,
+    "purposes": purposes,
+    "reasons": reasons,
+    "refusals": refusals,
+    "rows": rows_of,
+    "scope": scope,
+    "terms": terms,
+    "vectors": vectors,
+}
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def page(text: str) -> str:
+    def block(match: re.Match[str]) -> str:
+        body = BLOCKS[match["name"]](match["argument"] or "")
+        return match[0][: match.start("text") - match.start()] + body + "\n<!-- end -->"
+
+    return MARK.sub(block, text)
+
+
+def wanted() -> dict[Path, str]:
+    """Every file that is generated, in whole or in part, with the text it should have."""
+    files = {SPEC / "figures" / f"{name}.mmd": text for name, text in figures().items()}
+    files |= {SPEC / "schemas" / name: text for name, text in schemas.wanted().items()}
+    for path in sorted(SPEC.rglob("*.md")):
+        text = path.read_text()
+        if MARK.search(text):
+            files[path] = page(text)
+    return files
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if something would change")
+    check = parser.parse_args().check
+    files = wanted()
+    stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
+    extra = [path for kind in ("figures", "schemas") for path in (SPEC / kind).rglob("*.*") if path not in files]
+    for path in stale if not check else []:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(files[path])
+    for path in extra if not check else []:
+        path.unlink()
+    for path in stale + extra:
+        print(f"{'would change' if check else 'wrote'} {path.relative_to(SPEC)}")
+    if check and stale + extra:
+        print("run `make docs` and commit the result")
+    return 1 if check and stale + extra else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Vectors of contracts: a sealed one that verifies alone, and what is not one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from example_messages import HIRER, PROVIDER, SUITE, Party, conversation, proof_on
+from vector_parts import Vector, changed, content_of, intermediates, resigned, signers
+
+from undersigned.encoding import canonicalize, digest_bytes, digest_of
+
+__all__ = ["contract_vectors"]
+
+AT = "2026-11-24T09:07:00Z"
+
+
+def contract_vectors() -> Iterator[Vector]:
+    """All of them."""
+    for suite in (SUITE, "eddsa-rdfc-2022"):
+        yield from _of(suite)
+
+
+def parts(suite: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Document with both proofs, acceptance and seal of the example hire."""
+    said = conversation(suite)
+    offered = json.loads(said["offer-counter"].raw)["document"]
+    acceptance = json.loads(said["acceptance"].raw)
+    document = {**offered, "proof": [offered["proof"], acceptance["contractProof"]]}
+    return document, acceptance, json.loads(said["seal"].raw)
+
+
+def _of(suite: str) -> Iterator[Vector]:
+    short = suite.split("-")[1]
+    document, acceptance, seal = parts(suite)
+    first, second = document["proof"]
+    content = content_of(document)
+
+    yield Vector(
+        f"contracts/{short}-sealed",
+        f"a sealed contract under {suite}",
+        _input(document, acceptance, seal),
+        _case(),
+        {
+            "digest": digest_of(content),
+            "offerer": "provider",
+            "acceptance": digest_of(content_of(acceptance)),
+            "seal": digest_of(content_of(seal)),
+            "offererProof": intermediates(content, first),
+            # A proof of a chain covers the proofs it names: they stay in the document.
+            "acceptorProof": intermediates({**content, "proof": [first]}, second),
+        },
+    )
+
+    def refused(name: str, says: str, code: str, **other: dict[str, Any]) -> Vector:
+        whole = {"document": document, "acceptance": acceptance, "seal": seal, **other}
+        return Vector(f"contracts/{short}-{name}", says, canonicalize(whole), _case(), {"code": code})
+
+    cheaper = changed(document, terms__price__amount="1")
+    yield refused("changed-price", "another price under the same proofs", "proof_invalid", document=cheaper)
+    wider = changed(document, terms__scope__grants__0__target="https://acme.example/*")
+    yield refused("changed-scope", "a wider grant under the same proofs", "proof_invalid", document=wider)
+    silent = changed(document, terms__onSilence="rejected")
+    yield refused("changed-default", "another meaning of silence", "proof_invalid", document=silent)
+    one = {**document, "proof": first}
+    yield refused("one-proof", "only one party signed", "proof_invalid", document=one)
+    swapped = {**document, "proof": [second, first]}
+    yield refused("proofs-swapped", "the proofs in the other order", "proof_invalid", document=swapped)
+    twice = {**document, "proof": [first, first]}
+    yield refused("one-party-twice", "one party's proof twice", "proof_invalid", document=twice)
+    alone = proof_on({**content, "proof": first}, HIRER, AT, "assertionMethod", suite)
+    yield refused("proof-names-none", "a second proof that does not name the first", "proof_invalid", document=alone)
+    stranger = proof_on(document, Party("stranger"), AT, "assertionMethod", suite, previous_proof=first["id"])
+    yield refused("third-proof", "a stranger's proof besides", "proof_invalid", document=stranger)
+    wrong = resigned(changed(seal, acceptance=digest_bytes(b"another")))
+    yield refused("seal-of-another-acceptance", "a Seal of another acceptance", "terms_mismatch", seal=wrong)
+    forged = resigned(seal, HIRER)
+    yield refused("seal-by-the-acceptor", "a Seal signed by the acceptor", "key_not_authorized", seal=forged)
+    other = resigned(changed(acceptance, document=digest_bytes(b"other terms")))
+    yield refused("acceptance-of-other-terms", "an Acceptance of other terms", "terms_mismatch", acceptance=other)
+    none = changed(seal, proof=...)
+    yield refused("seal-without-proof", "a Seal that nobody signed", "proof_missing", seal=none)
+
+
+def _input(document: dict[str, Any], acceptance: dict[str, Any], seal: dict[str, Any]) -> bytes:
+    return canonicalize({"document": document, "acceptance": acceptance, "seal": seal})
+
+
+def _case() -> dict[str, Any]:
+    return {"kind": "sealed", "keys": signers(HIRER, PROVIDER)}

@@ -1,0 +1,548 @@
+"""Vectors of histories: the messages so far, one more, and the state after it or the code it is refused with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from example_messages import (
+    BEGIN,
+    ENGAGEMENT,
+    HIRER,
+    PROVIDER,
+    SUITE,
+    Talk,
+    contract,
+    conversation,
+    presentation,
+)
+from vector_parts import Vector, changed, resigned, signers
+
+from undersigned.encoding import canonicalize, digest_bytes, shift
+from undersigned.messages import (
+    Cancel,
+    CriterionVerdict,
+    Inquiry,
+    Limits,
+    Message,
+    Offer,
+    Presentation,
+    PresentationRequest,
+    Profile,
+    Review,
+    Start,
+    Terminate,
+    VerifiedMessage,
+    Withdraw,
+    decode_message,
+)
+
+__all__ = ["journal_vectors"]
+
+# A hire's messages in order; `up_to(name)` are those before and with `name`.
+ORDER = (
+    *("inquiry", "profile", "presentation-hirer", "presentation-provider", "offer", "offer-counter"),
+    *("receipt-waiting", "acceptance", "seal", "receipt-inclusion", "start", "progress", "progress-bare"),
+    *("delivery", "review", "closing-hirer", "closing-provider"),
+)
+
+
+def journal_vectors() -> Iterator[Vector]:
+    """All of them."""
+    yield from _whole()
+    yield from _chain()
+    yield from _opening()
+    yield from _agreeing()
+    yield from _working()
+
+
+def up_to(name: str, suite: str = SUITE) -> list[dict[str, Any]]:
+    said = conversation(suite)
+    return [json.loads(said[each].raw) for each in ORDER[: ORDER.index(name) + 1]]
+
+
+def talk_after(name: str) -> Talk:
+    """Both chains as they stand after a message of the hire, to go on differently from there."""
+    said = conversation()
+    talk = Talk()
+    for each in ORDER[: ORDER.index(name) + 1]:
+        talk.count += 1
+        if not said[each].message.notice:
+            talk.moves[said[each].message.role].append(said[each])
+    talk.count += 100  # so that ids and times are not those of the hire
+    return talk
+
+
+def at_of(message: dict[str, Any]) -> str:
+    return message["proof"]["created"]
+
+
+def _journal(
+    name: str, says: str, before: list[dict[str, Any]], message: dict[str, Any], view: str, **expected: Any
+) -> Vector:
+    at = expected.pop("at", at_of(message))
+    lines = [{"at": at_of(one), "message": one} for one in before]
+    case = {
+        "kind": "journal",
+        "view": view,
+        "hirer": HIRER.did,
+        "provider": PROVIDER.did,
+        "engagement": ENGAGEMENT,
+        "at": at,
+        "keys": signers(HIRER, PROVIDER),
+    }
+    files = {"journal.json": (json.dumps(lines, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode()}
+    return Vector(f"journals/{name}", says, canonicalize(message), case, {"type": message["type"], **expected}, files)
+
+
+def _json(said: VerifiedMessage) -> dict[str, Any]:
+    return json.loads(said.raw)
+
+
+def _verified(message: dict[str, Any]) -> VerifiedMessage:
+    received = decode_message(canonicalize(message))
+    return VerifiedMessage(message=received.message, digest=received.digest, raw=received.raw)
+
+
+def _whole() -> Iterator[Vector]:
+    states = (
+        *("inquired", "profiled", "presented", "ready", "offered-by-hirer", "offered-by-provider"),
+        *("offered-by-provider", "accepted-by-hirer", "sealed", "sealed", "working", "working", "working"),
+        *("delivered", "closing", "closing", "closed"),
+    )
+    for suite in (SUITE, "eddsa-rdfc-2022"):
+        for view in ("hirer", "provider"):
+            *before, last = up_to("closing-provider", suite)
+            yield _journal(
+                f"one-hire-{suite.split('-')[1]}-{view}",
+                f"a whole hire under {suite}, as the {view} sees it",
+                before,
+                last,
+                view,
+                outcome="applies",
+                states=list(states),
+                state="closed",
+            )
+
+
+def _chain() -> Iterator[Vector]:
+    """Places, repeats, equivocation, crossing, late moves."""
+    before = up_to("presentation-provider")
+    offer = _json(conversation()["offer"])
+    yield _journal(
+        "repeat",
+        "a move that was recorded before",
+        up_to("acceptance"),
+        before[0],
+        "provider",
+        outcome="repeat",
+        state="accepted-by-hirer",
+        at=at_of(up_to("acceptance")[-1]),
+    )
+    again = resigned(before[0], created=shift(BEGIN, 3600), expires=shift(BEGIN, 7200))
+    yield _journal(
+        "repeat-signed-again",
+        "the same content under another proof",
+        up_to("acceptance"),
+        again,
+        "provider",
+        outcome="repeat",
+        state="accepted-by-hirer",
+    )
+    ahead = resigned(changed(offer, sequence=4))
+    yield _journal(
+        "number-too-high", "a place after the next one", before, ahead, "provider", code="out_of_order", state="ready"
+    )
+    other = resigned(changed(offer, previous=digest_bytes(b"another move")))
+    yield _journal(
+        "previous-of-another-chain",
+        "the next place after another move",
+        before,
+        other,
+        "provider",
+        code="conflicting_message",
+        state="ready",
+    )
+    twice = resigned(changed(before[2], answers=before[1]["inquiry"]))
+    yield _journal(
+        "equivocation",
+        "another move in a taken place",
+        before,
+        twice,
+        "provider",
+        code="conflicting_message",
+        state="ready",
+    )
+    talk = talk_after("start")
+    cancel = talk.say(
+        Cancel,
+        "hirer",
+        contract=_json(conversation()["start"])["contract"],
+        reason="budget",
+        wind_down=shift(talk.now, 3600),
+    )
+    yield _journal(
+        "void-crossing-delivery",
+        "a Cancel that crossed the Delivery is recorded and moves nothing",
+        up_to("delivery"),
+        _json(cancel),
+        "provider",
+        outcome="void",
+        state="delivered",
+    )
+    talk = talk_after("offer")
+    ending = talk.say(Withdraw, "provider", reason="capacity")
+    unaware = talk_after("offer")
+    unaware.count += 1
+    other = unaware.say(Withdraw, "hirer", reason="changed")
+    yield _journal(
+        "late",
+        "a move that was legal when it was sent and comes after the end is recorded and moves nothing",
+        [*up_to("offer"), _json(ending)],
+        _json(other),
+        "provider",
+        outcome="late",
+        state="withdrawn",
+    )
+
+
+def _opening() -> Iterator[Vector]:
+    """From the inquiry to state ready."""
+    said = conversation()
+    inquiry, profile = _json(said["inquiry"]), _json(said["profile"])
+    start = resigned(changed(_json(said["start"]), sequence=2, previous=said["inquiry"].digest, seen=...))
+    yield _journal(
+        "start-after-inquiry",
+        "work before a contract",
+        [inquiry],
+        start,
+        "provider",
+        code="wrong_state",
+        state="inquired",
+    )
+    shortened = resigned(changed(profile, suites=[SUITE]))
+    yield _journal(
+        "lists-not-echoed",
+        "a Profile that repeats a shorter list",
+        [inquiry],
+        shortened,
+        "hirer",
+        code="version_not_supported",
+        state="inquired",
+    )
+    chosen = resigned(changed(profile, suite="ecdsa-jcs-2019"))
+    yield _journal(
+        "suite-not-offered",
+        "a choice that was not offered",
+        [inquiry],
+        chosen,
+        "hirer",
+        code="version_not_supported",
+        state="inquired",
+    )
+    shown = resigned(changed(_json(said["presentation-hirer"]), answers=said["inquiry"].digest))
+    yield _journal(
+        "presentation-for-another-question",
+        "a Presentation that answers another move",
+        [inquiry, profile],
+        shown,
+        "provider",
+        code="challenge_mismatch",
+        state="profiled",
+    )
+    talk = talk_after("presentation-provider")
+    offer = talk.say(Offer, "provider", document=contract(talk, "provider", "25"), valid_until=shift(talk.now, 3600))
+    yield _journal(
+        "offer-by-the-other-side",
+        "a first offer by the side that does not open",
+        up_to("presentation-provider"),
+        _json(offer),
+        "hirer",
+        code="wrong_party",
+        state="ready",
+    )
+
+
+def _agreeing() -> Iterator[Vector]:
+    """Offers, acceptance and seal."""
+    said = conversation()
+    offer, counter = _json(said["offer"]), _json(said["offer-counter"])
+    acceptance, seal = _json(said["acceptance"]), _json(said["seal"])
+    before_offer, before_counter = up_to("presentation-provider"), up_to("offer")
+    before_acceptance, before_seal = up_to("receipt-waiting"), up_to("acceptance")
+
+    talk = talk_after("offer")
+    own = talk.say(
+        Offer,
+        "hirer",
+        document=contract(talk, "hirer", "19"),
+        valid_until=shift(talk.now, 3600),
+        in_reply_to=said["offer"].digest,
+    )
+    yield _journal(
+        "offer-replaced-by-its-owner",
+        "an offer over one's own offer",
+        before_counter,
+        _json(own),
+        "provider",
+        code="wrong_party",
+        state="offered-by-hirer",
+    )
+    aside = resigned(changed(counter, inReplyTo=said["profile"].digest))
+    yield _journal(
+        "counter-offer-to-another",
+        "a counter-offer that does not name the live offer",
+        before_counter,
+        aside,
+        "hirer",
+        code="stale_offer",
+        state="offered-by-hirer",
+    )
+    talk = talk_after("profile")
+    elsewhere = Talk(moves={"hirer": talk.moves["hirer"], "provider": talk.moves["provider"]}, count=talk.count)
+    document = contract(elsewhere, "hirer", "20")
+    talk = talk_after("presentation-provider")
+    early = talk.say(Offer, "hirer", document=document, valid_until=shift(talk.now, 3600))
+    yield _journal(
+        "document-of-another-place",
+        "a document that was made for another place",
+        before_offer,
+        _json(early),
+        "provider",
+        code="terms_mismatch",
+        state="ready",
+    )
+    stale = resigned(changed(acceptance, offer=said["offer"].digest))
+    yield _journal(
+        "acceptance-of-a-superseded-offer",
+        "an Acceptance of an offer that was answered",
+        before_acceptance,
+        stale,
+        "provider",
+        code="stale_offer",
+        state="offered-by-provider",
+    )
+    mismatch = resigned(changed(acceptance, document=digest_bytes(b"other terms")))
+    yield _journal(
+        "acceptance-of-other-terms",
+        "an Acceptance of the live offer with another document",
+        before_acceptance,
+        mismatch,
+        "provider",
+        code="terms_mismatch",
+        state="offered-by-provider",
+    )
+    own_offer = resigned(
+        changed(acceptance, offer=said["offer"].digest, sequence=4, previous=said["offer"].digest, seen=offer["seen"])
+    )
+    yield _journal(
+        "acceptance-of-ones-own-offer",
+        "an Acceptance by the owner of the live offer",
+        before_counter,
+        own_offer,
+        "provider",
+        code="wrong_party",
+        state="offered-by-hirer",
+    )
+    for member, says in (
+        ("acceptance", "a Seal of another acceptance"),
+        ("document", "a Seal of other terms"),
+        ("offer", "a Seal of another offer"),
+    ):
+        other = resigned(changed(seal, **{member: digest_bytes(b"another")}))
+        yield _journal(
+            f"seal-of-another-{member}",
+            says,
+            before_seal,
+            other,
+            "hirer",
+            code="terms_mismatch",
+            state="accepted-by-hirer",
+        )
+    talk = talk_after("acceptance")
+    regret = talk.say(Withdraw, "provider", reason="changed", offer=said["offer-counter"].digest)
+    yield _journal(
+        "withdrawal-without-reason",
+        "an acceptance answered by a change of mind",
+        before_seal,
+        _json(regret),
+        "hirer",
+        code="wrong_state",
+        state="accepted-by-hirer",
+    )
+    talk = talk_after("acceptance")
+    expired = talk.say(Withdraw, "provider", reason="offer_expired", offer=said["offer-counter"].digest)
+    yield _journal(
+        "withdrawal-of-a-late-acceptance",
+        "an acceptance that came too late by the offerer's clock, answered",
+        before_seal,
+        _json(expired),
+        "hirer",
+        outcome="applies",
+        state="withdrawn",
+    )
+    both = talk_after("acceptance")
+    answered = both.say(Withdraw, "provider", reason="revoked", offer=said["offer-counter"].digest)
+    yield _journal(
+        "seal-after-withdrawal",
+        "a Seal in the place of the withdrawal",
+        [*before_seal, _json(answered)],
+        resigned(seal, created=both.now, expires=shift(both.now, 3600)),
+        "hirer",
+        code="conflicting_message",
+        state="withdrawn",
+    )
+    talk = talk_after("seal")
+    undo = talk.say(Withdraw, "hirer", reason="changed")
+    yield _journal(
+        "withdrawal-after-the-seal",
+        "a Withdraw when the contract exists",
+        up_to("seal"),
+        _json(undo),
+        "provider",
+        code="wrong_state",
+        state="sealed",
+    )
+    yield _rounds()
+
+
+def _rounds() -> Vector:
+    """One round was agreed on; the counter-offer is the second."""
+    talk = Talk()
+    inquiry = _opened(talk, Inquiry, "hirer", "inquiry", limits=Limits(rounds=1, bytes=2_097_152))
+    profile = _opened(talk, Profile, "provider", "profile", inquiry=inquiry.digest)
+    shown = talk.say(
+        Presentation,
+        "hirer",
+        answers=profile.digest,
+        presentation=presentation(talk, HIRER, PROVIDER, profile.digest),
+        request=PresentationRequest(needs=()),
+    )
+    back = talk.say(
+        Presentation,
+        "provider",
+        answers=shown.digest,
+        presentation=presentation(talk, PROVIDER, HIRER, shown.digest),
+    )
+    first = talk.say(Offer, "hirer", document=contract(talk, "hirer", "20"), valid_until=shift(BEGIN, 3600))
+    second = talk.say(
+        Offer,
+        "provider",
+        document=contract(talk, "provider", "25"),
+        valid_until=shift(BEGIN, 3600),
+        in_reply_to=first.digest,
+    )
+    return _journal(
+        "one-offer-too-many",
+        "a counter-offer where one round was agreed on",
+        [_json(one) for one in (inquiry, profile, shown, back, first)],
+        _json(second),
+        "hirer",
+        code="round_limit",
+        state="offered-by-hirer",
+    )
+
+
+def _opened(talk: Talk, of: type[Message], role: str, name: str, **other: Any) -> VerifiedMessage:
+    """A message of the hire with some other members, said in another talk."""
+    message = conversation()[name].message
+    envelope = (*Message.__struct_fields__, "proof")
+    body = {member: getattr(message, member) for member in message.__struct_fields__ if member not in envelope}
+    return talk.say(of, role, **{**body, **other})
+
+
+def _working() -> Iterator[Vector]:
+    """From the seal to the closings."""
+    said = conversation()
+    sealed = _json(said["start"])["contract"]
+    talk = talk_after("receipt-inclusion")
+    foreign = talk.say(Start, "hirer", contract=digest_bytes(b"another contract"), inputs=())
+    yield _journal(
+        "start-of-another-contract",
+        "work under a contract of another engagement",
+        up_to("receipt-inclusion"),
+        _json(foreign),
+        "provider",
+        code="conflicting_contract",
+        state="sealed",
+    )
+    delivery = _json(said["delivery"])
+    wrong_round = resigned(changed(delivery, round=2))
+    yield _journal(
+        "delivery-of-another-round",
+        "a second round that nobody asked for",
+        up_to("progress-bare"),
+        wrong_round,
+        "hirer",
+        code="terms_mismatch",
+        state="working",
+    )
+    review = _json(said["review"])
+    other = resigned(changed(review, delivery=digest_bytes(b"another delivery")))
+    yield _journal(
+        "review-of-another-delivery",
+        "a verdict on another delivery",
+        up_to("delivery"),
+        other,
+        "provider",
+        code="terms_mismatch",
+        state="delivered",
+    )
+    talk = talk_after("delivery")
+    again = talk.say(
+        Review,
+        "hirer",
+        delivery=said["delivery"].digest,
+        verdict="rework",
+        criteria=(CriterionVerdict(id="valid", met=False),),
+        statement=review["statement"],
+    )
+    yield _journal(
+        "rework",
+        "a Review that asks for another round",
+        up_to("delivery"),
+        _json(again),
+        "provider",
+        outcome="applies",
+        state="working",
+    )
+    second = resigned(
+        changed(
+            _json(said["closing-hirer"]),
+            id=_json(said["closing-provider"])["id"],
+            sequence=8,
+            previous=said["closing-hirer"].digest,
+        )
+    )
+    yield _journal(
+        "closing-twice",
+        "a second Closing by one side",
+        up_to("closing-hirer"),
+        second,
+        "provider",
+        code="wrong_state",
+        state="closing",
+    )
+    talk = talk_after("start")
+    unable = talk.say(Terminate, "hirer", contract=sealed, cause="unable", evidence=())
+    yield _journal(
+        "cause-of-the-other-side",
+        "the hirer cannot be unable to do the provider's work",
+        up_to("start"),
+        _json(unable),
+        "provider",
+        code="wrong_party",
+        state="working",
+    )
+    talk = talk_after("start")
+    easy = talk.say(Terminate, "provider", contract=sealed, cause="convenience", evidence=())
+    yield _journal(
+        "cause-not-in-the-terms",
+        "an end without cause that the terms do not allow",
+        up_to("start"),
+        _json(easy),
+        "hirer",
+        code="terms_mismatch",
+        state="working",
+    )

@@ -1,0 +1,304 @@
+"""Vectors of single messages: JSON, proofs, addresses. What a schema refuses is in `schemas/examples/invalid`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from example_messages import BEGIN, HIRER, PROVIDER, Party, conversation, nonce
+from vector_parts import (
+    EcParty,
+    Vector,
+    changed,
+    content_of,
+    good,
+    intermediates,
+    message_case,
+    resigned,
+    with_signature,
+)
+
+from undersigned.encoding import base58_decode, canonicalize, digest_of, multibase_encode, shift
+from undersigned.messages import engagement_id
+
+__all__ = ["message_vectors"]
+
+SUITES = ("eddsa-jcs-2022", "eddsa-rdfc-2022")
+ED25519_ORDER = 2**252 + 27742317777372353535851937790883648493
+SAYS = {
+    "inquiry": "a hirer's need, the first message",
+    "profile": "the answer, with suite and version chosen",
+    "presentation-hirer": "the hirer shows itself and asks",
+    "presentation-provider": "the provider shows itself",
+    "offer": "the first document on the table",
+    "offer-counter": "a counter-offer",
+    "acceptance": "the second signature",
+    "seal": "the contract is made",
+    "withdraw": "the end of a negotiation",
+    "withdraw-needed": "an end that says what would change it",
+    "start": "work begins",
+    "cancel": "the hirer asks to stop",
+    "terminate": "a missed deadline ends it",
+    "terminate-revoked": "a revoked credential ends it",
+    "delivery": "what was made",
+    "review": "the verdict",
+    "closing-hirer": "the hirer's books",
+    "closing-provider": "the provider's books",
+    "receipt-waiting": "recorded, and a person decides",
+    "receipt-inclusion": "an inclusion proof",
+    "problem": "a refusal for good",
+    "problem-retryable": "a refusal for now",
+    "sync": "where a side stands",
+    "progress": "work goes on, with a cursor",
+    "progress-bare": "a sign of life",
+    "inquiry-tender": "the first message of a tender",
+    "bid": "a sealed bid",
+}
+
+
+def message_vectors() -> Iterator[Vector]:
+    """All of them."""
+    yield from _good()
+    yield from _json()
+    yield from _proofs()
+    yield from _addresses()
+
+
+def _good() -> Iterator[Vector]:
+    for suite in SUITES:
+        for name, said in conversation(suite).items():
+            yield good(f"messages/{suite}/{name}", said, SAYS[name])
+    inquiry = json.loads(conversation()["inquiry"].raw)
+    for kind in ("P-256", "P-384"):
+        for suite in ("ecdsa-jcs-2019", "ecdsa-rdfc-2019"):
+            party = EcParty("hirer", kind)
+            asked = _by(inquiry, party, suite)
+            content = content_of(asked)
+            yield Vector(
+                f"messages/{suite}/inquiry-{kind.lower()}",
+                f"a hirer whose key is {kind}",
+                canonicalize(asked),
+                message_case(asked["proof"]["created"], asked["recipient"], party),
+                {"type": "Inquiry", "digest": digest_of(content), **intermediates(content, asked["proof"], kind)},
+            )
+
+
+def _by(inquiry: dict[str, Any], party: EcParty, suite: str) -> dict[str, Any]:
+    """The inquiry of another hirer."""
+    engagement = engagement_id(party.did, inquiry["recipient"], inquiry["nonce"])
+    asked = changed(inquiry, sender=party.did, engagement=engagement, suites=[suite])
+    return resigned(asked, party, cryptosuite=suite)
+
+
+def _refused(
+    name: str, says: str, message: dict[str, Any] | bytes, code: str, of: str = "Inquiry", **case: Any
+) -> Vector:
+    raw = message if isinstance(message, bytes) else canonicalize(message)
+    now = case.pop("now", shift(BEGIN, 60))
+    recipient = case.pop("recipient", PROVIDER.did)
+    return Vector(
+        f"messages/refused/{name}", says, raw, message_case(now, recipient, **case), {"type": of, "code": code}
+    )
+
+
+def _json() -> Iterator[Vector]:
+    raw = conversation()["inquiry"].raw
+    text = raw.decode()
+
+    def put(old: str, new: str) -> bytes:
+        assert text.count(old) == 1, old
+        return text.replace(old, new).encode()
+
+    yield _refused("not-json", "a text that ends too early", raw[:-1], "bad_json")
+    yield _refused("not-an-object", "a list", b"[" + raw + b"]", "bad_json")
+    yield _refused("name-twice", "a name twice", put('"need":"sbom"', '"need":"sbom","need":"sbom"'), "bad_json")
+    escaped = put('"need":"sbom"', '"need":"sbom","n\\u0065ed":"other"')
+    yield _refused("name-twice-escaped", "a name twice, once with an escape", escaped, "bad_json")
+    inside = put('"rounds":16', '"rounds":16,"rounds":64')
+    yield _refused("name-twice-inside", "a name twice in a nested object", inside, "bad_json")
+    yield _refused("null", "an optional member that is null", put('"need":', '"continues":null,"need":'), "bad_json")
+    yield _refused("byte-order-mark", "a byte order mark", b"\xef\xbb\xbf" + raw, "bad_unicode")
+    not_utf8 = raw.replace(b'"need":"sbom"', b'"need":"sb\xc0\xafom"')
+    yield _refused("not-utf-8", "an overlong form in UTF-8", not_utf8, "bad_unicode")
+    lone = put('"need":"sbom"', '"need":"\\ud800"')
+    yield _refused("lone-surrogate", "half of a surrogate pair", lone, "bad_unicode")
+    control = put('"need":"sbom"', '"need":"sb\\u0000om"')
+    yield _refused("control-character", "a control character in a text", control, "bad_unicode")
+    name = put('"need":"sbom"', '"n\u00e9ed":"sbom"')
+    yield _refused("name-not-ascii", "a member name outside ASCII", name, "bad_unicode")
+    for case, number in (
+        ("number-fraction", "16.0"),
+        ("number-exponent", "1E1"),
+        ("number-minus-zero", "-0"),
+        ("number-too-high", "9007199254740992"),
+        ("number-endless", "1" + "0" * 400),
+    ):
+        says = f"{number if len(number) < 20 else 'a number of 401 digits'} where an integer is expected"
+        yield _refused(case, says, put('"rounds":16', f'"rounds":{number}'), "number_out_of_range")
+    deep = put('"scopeSketch":{', '"x":' + "[" * 16 + "]" * 16 + ',"scopeSketch":{')
+    yield _refused("too-deep", "17 containers inside one another", deep, "too_deep")
+    long = canonicalize(changed(json.loads(conversation()["problem"].raw), supported=["x" * 250] * 10))
+    yield _refused("problem-too-large", "a Problem beyond its limit", long, "too_large", "Problem")
+
+    gateway = json.dumps(dict(reversed(json.loads(raw).items())), indent=2).encode()
+    content = content_of(json.loads(raw))
+    proof = json.loads(raw)["proof"]
+    yield Vector(
+        "messages/eddsa-jcs-2022/inquiry-written-anew",
+        "the same inquiry with other white space and order of members: same digest, same proof",
+        gateway,
+        message_case(proof["created"], PROVIDER.did, HIRER),
+        {"type": "Inquiry", "digest": digest_of(content), **intermediates(content, proof)},
+    )
+
+
+def _proofs() -> Iterator[Vector]:
+    for suite in SUITES:
+        said = conversation(suite)
+        inquiry = json.loads(said["inquiry"].raw)
+        short = suite.split("-")[1]
+        altered = changed(inquiry, need="other")
+        yield _refused(f"{short}-changed-member", f"a member changed under {suite}", altered, "proof_invalid")
+        altered = changed(inquiry, limits__rounds=17)
+        yield _refused(f"{short}-changed-inside", f"a nested member changed under {suite}", altered, "proof_invalid")
+        altered = changed(inquiry, suites=list(reversed(inquiry["suites"])))
+        yield _refused(f"{short}-changed-order", f"a list in another order under {suite}", altered, "proof_invalid")
+        altered = changed(inquiry, proof__expires=shift(inquiry["proof"]["expires"], 60))
+        yield _refused(f"{short}-changed-option", f"a longer life under {suite}", altered, "proof_invalid")
+
+    said = conversation()
+    inquiry = json.loads(said["inquiry"].raw)
+    created, expires = inquiry["proof"]["created"], inquiry["proof"]["expires"]
+    after = {"now": shift(expires, 1)}
+    yield _refused("proof-expired", "one second after its end", inquiry, "proof_expired", **after)
+    yield _still_good("proof-at-its-end", "at its last instant", inquiry, expires)
+    ahead = {"now": shift(created, -61)}
+    yield _refused("proof-from-future", "made 61 seconds ahead", inquiry, "proof_from_future", **ahead)
+    yield _still_good("proof-a-minute-ahead", "made 60 seconds ahead", inquiry, shift(created, -60))
+    long = resigned(inquiry, expires=shift(created, 86_401))
+    yield _refused("proof-lives-too-long", "a proof for more than 24 hours", long, "proof_expired")
+    backwards = resigned(inquiry, expires=shift(created, -1))
+    yield _refused("proof-ends-before-it-begins", "expires before created", backwards, "proof_invalid")
+    other = resigned(inquiry, purpose="assertionMethod")
+    yield _refused("proof-purpose", "an Inquiry signed as an assertion", other, "proof_purpose_mismatch")
+    seal = json.loads(said["seal"].raw)
+    opened = resigned(seal, purpose="authentication")
+    at = {"now": seal["proof"]["created"], "recipient": HIRER.did}
+    yield _refused("seal-purpose", "a Seal signed as authentication", opened, "proof_purpose_mismatch", "Seal", **at)
+    only = {"suites": ["eddsa-jcs-2022"]}
+    rdfc = json.loads(conversation("eddsa-rdfc-2022")["inquiry"].raw)
+    yield _refused("suite-not-agreed", "a suite that was not agreed on", rdfc, "suite_not_allowed", **only)
+    none = changed(inquiry, proof__cryptosuite="none")
+    yield _refused("suite-unknown", "a suite that does not exist", none, "suite_not_allowed")
+    ec = EcParty("hirer", "P-256")
+    mixed = changed(_by(inquiry, ec, "ecdsa-jcs-2019"), proof__cryptosuite="eddsa-jcs-2022")
+    yield _refused("suite-of-another-key", "an EdDSA suite with a P-256 key", mixed, "suite_not_allowed")
+
+    foreign = resigned(inquiry, PROVIDER)
+    yield _refused("signed-by-another", "signed by the recipient's key", foreign, "key_not_authorized")
+    stranger = Party("stranger")
+    posing = resigned(inquiry, stranger, method=HIRER.method)
+    yield _refused("signed-by-a-stranger", "a stranger's signature under the sender's method", posing, "proof_invalid")
+    unlisted = changed(inquiry, proof__verificationMethod=f"{HIRER.did}#{stranger.multikey}")
+    yield _refused("method-not-listed", "a method that the document does not have", unlisted, "key_not_authorized")
+    yield from _relationship(seal)
+
+    signature = base58_decode(inquiry["proof"]["proofValue"][1:])
+    beyond = int.from_bytes(signature[32:], "little") + ED25519_ORDER
+    malleable = with_signature(inquiry, signature[:32] + beyond.to_bytes(32, "little"))
+    yield _refused("signature-beyond-the-order", "S plus the group order", malleable, "proof_invalid")
+    yield _refused("signature-short", "63 bytes", with_signature(inquiry, signature[:-1]), "proof_invalid")
+    yield _refused("signature-long", "65 bytes", with_signature(inquiry, signature + b"\0"), "proof_invalid")
+    high = resigned(_by(inquiry, ec, "ecdsa-jcs-2019"), ec, high=True)
+    yield _refused("signature-high-s", "ECDSA with the larger s", high, "proof_invalid")
+    two = changed(inquiry, proof=[inquiry["proof"], inquiry["proof"]])
+    yield _refused("two-proofs", "the same proof twice", two, "schema_violation")
+
+
+def _still_good(name: str, says: str, message: dict[str, Any], now: str) -> Vector:
+    content = content_of(message)
+    return Vector(
+        f"messages/eddsa-jcs-2022/{name}",
+        says,
+        canonicalize(message),
+        message_case(now, message["recipient"], HIRER),
+        {"type": message["type"], "digest": digest_of(content), **intermediates(content, message["proof"])},
+    )
+
+
+def _relationship(seal: dict[str, Any]) -> Iterator[Vector]:
+    """A did:web whose key may open connections and sign no contract."""
+    did = "did:web:globex.example"
+    method = {
+        "id": f"{did}#key-1",
+        "type": "Multikey",
+        "controller": did,
+        "publicKeyMultibase": PROVIDER.multikey,
+    }
+    document = {
+        "@context": ["https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1"],
+        "id": did,
+        "verificationMethod": [method],
+        "authentication": [method["id"]],
+    }
+    asserted = resigned(changed(seal, sender=did), PROVIDER, method=method["id"])
+    at = {"now": seal["proof"]["created"], "recipient": HIRER.did}
+    yield _refused(
+        "key-for-another-purpose",
+        "a Seal by a key that is listed under authentication only",
+        asserted,
+        "key_not_authorized",
+        "Seal",
+        documents={did: document},
+        **at,
+    )
+    elsewhere = {
+        **document,
+        "verificationMethod": [{**method, "controller": HIRER.did}],
+        "assertionMethod": [method["id"]],
+    }
+    yield _refused(
+        "key-of-another-controller",
+        "a Seal by a key whose controller is another DID",
+        asserted,
+        "key_not_authorized",
+        "Seal",
+        documents={did: elsewhere},
+        **at,
+    )
+
+
+def _addresses() -> Iterator[Vector]:
+    inquiry = json.loads(conversation()["inquiry"].raw)
+    third = Party("a third party")
+    yield _refused("wrong-recipient", "read by a third party", inquiry, "wrong_recipient", recipient=third.did)
+    alien = resigned(changed(inquiry, nonce=nonce("another")))
+    yield _refused("engagement-of-others", "an engagement id of another nonce", alien, "wrong_negotiation")
+    own = engagement_id(HIRER.did, HIRER.did, inquiry["nonce"])
+    selfish = resigned(changed(inquiry, recipient=HIRER.did, engagement=own))
+    yield _refused("self-dealing", "hirer and provider are one DID", selfish, "self_dealing", recipient=HIRER.did)
+    twin = "did:web:acme.example"
+    method = {
+        "id": f"{twin}#key-1",
+        "type": "Multikey",
+        "controller": twin,
+        "publicKeyMultibase": multibase_encode("z", b"\xed\x01" + bytes(HIRER.key.verify_key)),
+    }
+    document = {
+        "@context": ["https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1"],
+        "id": twin,
+        "verificationMethod": [method],
+        "authentication": [method["id"]],
+        "assertionMethod": [method["id"]],
+    }
+    engagement = engagement_id(HIRER.did, twin, inquiry["nonce"])
+    paired = resigned(changed(inquiry, recipient=twin, engagement=engagement))
+    yield _refused(
+        "self-dealing-by-one-key",
+        "two DIDs with one key",
+        paired,
+        "self_dealing",
+        recipient=twin,
+        documents={twin: document},
+    )

@@ -1,0 +1,201 @@
+"""Every folder of protocol-spec/vectors gives the result that it states (HIRE-CLS-03).
+
+Intermediate values are computed here a second time with other libraries: rfc8785 for the canonical JSON, pyld and
+pyoxigraph with the published context for the canonical N-Quads, hashlib for the hashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyld.jsonld
+import pyoxigraph
+import pytest
+import rfc8785
+from nacl.signing import SigningKey
+
+from support import ROOT
+from undersigned.contract import verify_sealed
+from undersigned.did import DidDocument, document_from
+from undersigned.encoding import base58_decode, base64url_encode, decode_json
+from undersigned.errors import CODES, UndersignedError
+from undersigned.keys import public_key_from_multikey
+from undersigned.messages import MESSAGE_TYPES, VerifiedMessage, decode_message, verify_message
+from undersigned.protocol import Received, Sent, apply, begin, outcome
+
+VECTORS = ROOT / "protocol-spec" / "vectors"
+FOLDERS = sorted(path.parent for path in VECTORS.rglob("case.json"))
+CONTEXT = json.loads((ROOT / "protocol-spec" / "context" / "hire-v1.jsonld").read_bytes())
+
+
+def read(folder: Path, name: str) -> Any:
+    return json.loads((folder / name).read_bytes())
+
+
+def of_kind(*kinds: str) -> list[Any]:
+    found = [folder for folder in FOLDERS if read(folder, "case.json")["kind"] in kinds]
+    return [pytest.param(folder, id=str(folder.relative_to(VECTORS))) for folder in found]
+
+
+def document_of(did: str, given: Mapping[str, Any]) -> DidDocument:
+    """The DID document: made from the identifier, or the one that the case gives."""
+    if did not in given:
+        return document_from(did, {})
+    host = did.removeprefix("did:web:")
+    return document_from(did, {f"https://{host}/.well-known/did.json": json.dumps(given[did]).encode()})
+
+
+def verified(raw: bytes, case: Mapping[str, Any], now: str) -> VerifiedMessage:
+    received = decode_message(raw)
+    recipient = case.get("recipient") or received.message.recipient
+    documents = {did: document_of(did, case.get("documents", {})) for did in (received.message.sender, recipient)}
+    return verify_message(received, documents, now=now, recipient=recipient, suites=case.get("suites"))
+
+
+@pytest.mark.parametrize("folder", of_kind("message"))
+def test_a_message_is_taken_or_refused(folder: Path) -> None:
+    """HIRE-CLS-03, HIRE-JSN-01, HIRE-JSN-02, HIRE-JSN-03, HIRE-PRF-02, HIRE-PRF-03, HIRE-PRF-04, HIRE-PRF-06."""
+    case, expected, raw = read(folder, "case.json"), read(folder, "expected.json"), (folder / "input.json").read_bytes()
+    if "code" in expected:
+        with pytest.raises(UndersignedError) as refused:
+            verified(raw, case, case["now"])
+        assert refused.value.code == expected["code"]
+        return
+    message = verified(raw, case, case["now"])
+    assert message.message.type == expected["type"]
+    assert message.digest == expected["digest"]
+    assert message.raw == raw
+    document = json.loads(raw)
+    proof = document.pop("proof")
+    check_intermediates(document, proof, expected, case["keys"])
+    assert message.digest == "u" + base64url_encode(b"\x12\x20" + hashlib.sha256(rfc8785.dumps(document)).digest())
+
+
+@pytest.mark.parametrize("folder", of_kind("journal"))
+def test_a_history_takes_one_more_message(folder: Path) -> None:
+    """HIRE-OVR-01, HIRE-CHN-03, HIRE-CHN-05, HIRE-CHN-09, HIRE-CHN-10, HIRE-NEG-01, HIRE-NEG-11, HIRE-NEG-14."""
+    case, expected = read(folder, "case.json"), read(folder, "expected.json")
+    own = case[case["view"]]
+    peer = case["provider" if case["view"] == "hirer" else "hirer"]
+    engagement = begin(case["view"], own, peer, case["engagement"])
+    states: list[str] = []
+    for line in read(folder, "journal.json"):
+        message = verified(rfc8785.dumps(line["message"]), {}, line["at"])
+        entry = Sent if line["message"]["sender"] == own else Received
+        engagement = apply(engagement, entry(message, line["at"]))
+        states.append(engagement.state)
+    last = verified((folder / "input.json").read_bytes(), {}, case["at"])
+    entry = (Sent if last.message.sender == own else Received)(last, case["at"])
+    if "code" in expected:
+        before = engagement
+        with pytest.raises(UndersignedError) as refused:
+            apply(engagement, entry)
+        assert refused.value.code == expected["code"]
+        assert engagement == before
+    else:
+        assert outcome(engagement, last, case["at"]) == expected["outcome"]
+        engagement = apply(engagement, entry)
+        states.append(engagement.state)
+    assert engagement.state == expected["state"]
+    assert states == expected.get("states", states)
+
+
+@pytest.mark.parametrize("folder", of_kind("sealed"))
+def test_a_sealed_contract_verifies_alone(folder: Path) -> None:
+    """HIRE-CTR-07, HIRE-CTR-08, HIRE-CTR-09, HIRE-CTR-10, HIRE-CTR-11."""
+    case, expected = read(folder, "case.json"), read(folder, "expected.json")
+    given = decode_json((folder / "input.json").read_bytes())
+    assert isinstance(given, dict)
+
+    def key(method: str, purpose: str) -> Any:
+        return document_from(method.partition("#")[0], {}).key_for(method, purpose)
+
+    if "code" in expected:
+        with pytest.raises(UndersignedError) as refused:
+            verify_sealed(given["document"], given["acceptance"], given["seal"], keys=key)
+        assert refused.value.code == expected["code"]
+        return
+    sealed = verify_sealed(given["document"], given["acceptance"], given["seal"], keys=key)
+    assert (sealed.digest, sealed.offerer) == (expected["digest"], expected["offerer"])
+    assert (sealed.acceptance, sealed.seal) == (expected["acceptance"], expected["seal"])
+    document = read(folder, "input.json")["document"]
+    first, second = document.pop("proof")
+    check_intermediates(document, first, expected["offererProof"], case["keys"])
+    check_intermediates({**document, "proof": [first]}, second, expected["acceptorProof"], case["keys"])
+
+
+@pytest.mark.parametrize("folder", of_kind("key"))
+def test_a_public_key_is_read_or_refused(folder: Path) -> None:
+    """HIRE-KEY-01."""
+    expected, text = read(folder, "expected.json"), (folder / "input.json").read_text()
+    if "code" in expected:
+        with pytest.raises(UndersignedError) as refused:
+            public_key_from_multikey(text)
+        assert refused.value.code == expected["code"]
+        return
+    key = public_key_from_multikey(text)
+    assert key.kind == expected["keyKind"]
+    assert key.multikey == text
+
+
+def check_intermediates(
+    document: dict[str, Any], proof: dict[str, Any], expected: dict[str, Any], keys: list[dict[str, str]]
+) -> None:
+    config = {name: value for name, value in proof.items() if name != "proofValue"}
+    if "jcs" in proof["cryptosuite"]:
+        forms = rfc8785.dumps(document), rfc8785.dumps(config)
+    else:
+        forms = quads(document), quads({"@context": document["@context"], **config})
+    assert forms[0].decode() == expected["documentForm"]
+    assert forms[1].decode() == expected["proofConfigForm"]
+    signer = next(key for key in keys if key["method"] == proof["verificationMethod"])
+    hash_of = hashlib.sha384 if signer["kind"] == "P-384" else hashlib.sha256
+    assert hash_of(forms[0]).hexdigest() == expected["documentHash"]
+    assert hash_of(forms[1]).hexdigest() == expected["proofConfigHash"]
+    assert expected["signed"] == expected["proofConfigHash"] + expected["documentHash"]
+    signature = base58_decode(proof["proofValue"][1:])
+    assert signature.hex() == expected["signature"]
+    if signer["kind"] == "Ed25519":
+        again = SigningKey(bytes.fromhex(signer["seed"])).sign(bytes.fromhex(expected["signed"])).signature
+        assert again == signature
+
+
+def quads(document: dict[str, Any]) -> bytes:
+    """Canonical N-Quads by a JSON-LD processor and an RDF library, with nothing of ours but the published context."""
+
+    def load(url: str, _: Any) -> dict[str, Any]:
+        assert url == "https://w3id.org/hire/v1"
+        return {"contextUrl": None, "documentUrl": url, "document": CONTEXT, "contentType": "application/ld+json"}
+
+    made = pyld.jsonld.to_rdf(document, {"documentLoader": load, "format": "application/n-quads"})
+    dataset = pyoxigraph.Dataset(pyoxigraph.parse(made.encode(), pyoxigraph.RdfFormat.N_QUADS))
+    dataset.canonicalize(pyoxigraph.CanonicalizationAlgorithm.RDFC_1_0)
+    lines = pyoxigraph.serialize(dataset, format=pyoxigraph.RdfFormat.N_QUADS).decode().splitlines(keepends=True)
+    return "".join(sorted(lines)).encode()
+
+
+def test_every_type_has_a_good_vector_in_both_suites() -> None:
+    for suite in ("eddsa-jcs-2022", "eddsa-rdfc-2022"):
+        there = {read(folder, "expected.json")["type"] for folder in (VECTORS / "messages" / suite).iterdir()}
+        assert there == set(MESSAGE_TYPES)
+
+
+def test_every_code_of_a_vector_is_listed() -> None:
+    """HIRE-ERR-01."""
+    stated = {read(folder, "expected.json").get("code") for folder in FOLDERS} - {None}
+    assert stated <= set(CODES)
+
+
+def test_the_manifest_lists_every_file() -> None:
+    manifest = (VECTORS / "MANIFEST.sha256").read_text()
+    listed = {name: digest for digest, name in re.findall(r"^(\S{64})  (.+)$", manifest, flags=re.MULTILINE)}
+    assert {
+        str(path.relative_to(VECTORS)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in VECTORS.rglob("*")
+        if path.is_file() and path.parent != VECTORS
+    } == listed
