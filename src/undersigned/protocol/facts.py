@@ -132,28 +132,26 @@ def _review(case: Case) -> Changes:
 
 
 def _closing(case: Case) -> Changes:
-    contract, move = _contract(case), case.move.message
-    changes = _ends(case) if case.engagement.state != "closing" else _under(_with_ending(case, contract))
-    contract = cast(Contract, changes["contract"])
+    move, engagement = case.move.message, case.engagement
+    # Outside `closing` it is one by silence, and the guard saw that no review was seen.
+    contract = _with_ending(case, unseen=case.crossed or engagement.state != "closing")
     return _under(replace(contract, closed_by=(*contract.closed_by, move.role)))
 
 
 def _ends(case: Case) -> Changes:
-    return _under(_with_ending(case, _contract(case)))
+    return _under(_with_ending(case, unseen=False))
 
 
-def _with_ending(case: Case, contract: Contract) -> Contract:
-    ending = ending_of(case.move, unseen=case.seen < contract.review_sequence or case.crossed)
-    if ending is None:
-        return contract
-    return replace(contract, endings=(*contract.endings, ending))
+def _with_ending(case: Case, *, unseen: bool) -> Contract:
+    contract, ending = _contract(case), ending_of(case.move, unseen=unseen)
+    return contract if ending is None else replace(contract, endings=(*contract.endings, ending))
 
 
 def ending_of(move: VerifiedMessage, *, unseen: bool) -> Ending | None:
     """What this move says about how the contract ends; None if nothing.
 
     Endings of both sides count, also those that crossed another and moved nothing. A `Closing` by silence counts as
-    such only if its sender had not seen the `Review`: `unseen`, or the delivery was waiting for one.
+    such only if its sender had not seen the `Review`: `unseen`.
     """
     message: Any = move.message
     match message.type:

@@ -120,15 +120,14 @@ def _judge(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instan
     own_chain, other_chain = (
         (engagement.sent, engagement.got) if mine else (engagement.got, engagement.sent)
     )  # of the sender, of the receiver
-    seen = _seen(message, other_chain)
     if message.notice:
         _position(message, own_chain)
-        return _Judged("applies", seen, None, None)
+        return _Judged("applies", _seen(message, other_chain), None, None)
     # C2: a lower number with the same digest is a repeat, with another it is equivocation.
     place = message.sequence
     if place <= len(own_chain):
         if own_chain[place - 1] == move.digest:
-            return _Judged("repeat", seen, None, None)
+            return _Judged("repeat", 0, None, None)
         text = f"{message.role} sent another {message.type} in place {place}; {own_chain[place - 1]} stands there"
         raise Refused("conflicting_message", text)
     if place > len(own_chain) + 1:
@@ -137,6 +136,7 @@ def _judge(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instan
     if message.previous != last:
         text = f"move {place} of {message.role} follows {message.previous}; the move recorded before it is {last}"
         raise Refused("conflicting_message", text)
+    seen = _seen(message, other_chain)
     # C1: a decision of ours holds only on the position it was made on; a peer's view never goes back.
     if mine and seen != len(other_chain):
         raise Refused("out_of_order", f"decided on {seen} of the peer's moves; {len(other_chain)} are recorded")

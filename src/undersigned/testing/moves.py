@@ -163,8 +163,8 @@ def profile(**members: Any) -> Say:
         return {
             "nonce": party.actor.nonce(),
             "inquiry": _last(party.engagement.got),
-            "versions": talks.offered_versions if talks else ("1.0",),
-            "suites": talks.offered_suites if talks else (SUITE,),
+            "versions": (talks.offered_versions if talks else ()) or ("1.0",),
+            "suites": (talks.offered_suites if talks else ()) or (SUITE,),
             "suite": SUITE,
             "hybrid": False,
             "capabilities": (),

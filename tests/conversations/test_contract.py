@@ -1,0 +1,378 @@
+"""Contracts from seal to closing, on every path that the core class has."""
+
+from __future__ import annotations
+
+import pytest
+
+from undersigned.encoding import shift
+from undersigned.protocol import HIRER, PROVIDER, Acknowledge, Finished, Owe, Work, basis, owed
+from undersigned.testing import (
+    ARTIFACT,
+    Playbook,
+    acceptance,
+    cancel,
+    closing,
+    delivery,
+    minutes,
+    offer,
+    progress,
+    receipt,
+    review,
+    seal,
+    start,
+    terminate,
+)
+
+
+def owes(party) -> list[Owe]:
+    return [effect for effect in party.pending() if isinstance(effect, Owe)]
+
+
+def work(party) -> list[Work]:
+    return [effect for effect in party.pending() if isinstance(effect, Work)]
+
+
+def both_close(playbook: Playbook, rests_on: str) -> None:
+    """Both say what it rests on, and both books are closed."""
+    for party in playbook.parties.values():
+        assert basis(party.engagement) == rests_on
+    playbook.expect(closing(), closing(), state="closed")
+
+
+def test_work_delivered_accepted_and_closed() -> None:
+    """The straight way."""
+    playbook = Playbook("sealed")
+    playbook.expect(start(), state="working")
+    assert [effect.round for effect in work(playbook.provider.party)] == [1]
+    assert work(playbook.hirer.party) == []
+    playbook.expect(delivery(), state="delivered")
+    assert work(playbook.provider.party) == []
+    playbook.expect(review("accepted"), state="closing")
+    both_close(playbook, "review")
+    playbook.hirer >> receipt()
+    for party in playbook.parties.values():
+        assert any(isinstance(effect, Finished) for effect in party.pending())
+
+
+def test_rework_is_asked_for_as_often_as_agreed() -> None:
+    """Each round is work of its own, with its own key and number; one more is refused."""
+    playbook = Playbook("ready")
+    playbook.hirer >> offer(reworks=1)
+    playbook.provider >> acceptance()
+    playbook.hirer >> seal()
+    playbook.hirer >> start()
+    first = work(playbook.provider.party)
+    playbook.provider >> delivery()
+    playbook.hirer >> review("rework")
+    playbook.agree("working")
+    second = work(playbook.provider.party)
+    assert [effect.round for effect in first + second] == [1, 2]
+    assert first[0].key != second[0].key
+    playbook.refused("terms_mismatch", lambda: playbook.provider >> delivery(round=1))
+    playbook.provider >> delivery()
+    playbook.refused("round_limit", lambda: playbook.hirer >> review("rework"))
+    playbook.hirer >> review("rejected")
+    both_close(playbook, "review")
+
+
+def test_a_cancelled_contract_winds_down() -> None:
+    """The provider hands over what there is; the hirer still reviews it."""
+    playbook = Playbook("working")
+    playbook.hirer >> cancel()
+    assert not playbook.provider.party.engagement.authority
+    assert work(playbook.provider.party) == []
+    playbook.expect(delivery("cancelled"), state="delivered")
+    playbook.hirer >> review("accepted")
+    both_close(playbook, "review")
+
+
+def test_a_contract_cancelled_before_its_start_winds_down_too() -> None:
+    """`sealed` may be cancelled; a delivery of nothing follows."""
+    playbook = Playbook("sealed")
+    playbook.hirer >> cancel()
+    playbook.provider >> delivery("cancelled")
+    playbook.agree("delivered")
+
+
+def test_a_silent_hirer_is_closed_over() -> None:
+    """At `review` nothing yet; a second later the provider closes by silence, and a late review is void."""
+    playbook = Playbook("delivered")
+    playbook.advance(minutes(120))
+    playbook.refused("wrong_state", lambda: playbook.provider >> closing())
+    assert owes(playbook.provider.party) == []
+    playbook.advance(1)
+    with playbook.held():
+        playbook.expect(closing())
+        playbook.hirer >> review("rejected")
+    playbook.agree("closing")
+    for party in playbook.parties.values():
+        assert basis(party.engagement) == "silence"
+    playbook.hirer >> closing()
+    playbook.agree("closed")
+
+
+def test_a_closing_by_silence_crosses_a_rework() -> None:
+    """The provider had not seen the review: its closing stands, the rework is void."""
+    playbook = Playbook("delivered")
+    playbook.advance(minutes(121))
+    with playbook.held():
+        playbook.hirer >> review("rework")
+        playbook.provider >> closing()
+    playbook.agree("closing")
+
+
+def test_a_seen_rework_is_not_closed_over() -> None:
+    """After it has seen the review the provider works; silence is no basis any more."""
+    playbook = Playbook("delivered")
+    playbook.advance(minutes(121))
+    playbook.hirer >> review("rework")
+    playbook.refused("wrong_state", lambda: playbook.provider >> closing(basis="silence"))
+    posed = playbook.provider.forge(closing(basis="silence"))
+    playbook.refused("wrong_state", lambda: playbook.hirer.party.take(posed))
+
+
+def test_a_delivery_crosses_a_cancel() -> None:
+    """The delivery stands, the cancel is void."""
+    playbook = Playbook("working")
+    with playbook.held():
+        playbook.hirer >> cancel()
+        playbook.provider >> delivery()
+    playbook.agree("delivered")
+
+
+def test_a_delivery_crosses_a_termination() -> None:
+    """It is evidence for the closing and no delivery; the state is the same on both sides."""
+    playbook = Playbook("working")
+    with playbook.held():
+        playbook.hirer >> terminate("key_compromised")
+        playbook.provider >> delivery()
+    playbook.agree("closing")
+    both_close(playbook, "terminate")
+
+
+def test_two_terminations_cross_and_both_causes_are_kept() -> None:
+    """State is the same whatever the order, and neither cause is lost."""
+    playbook = Playbook("working")
+    with playbook.held():
+        playbook.hirer >> terminate("key_compromised")
+        playbook.provider >> terminate("unable")
+    playbook.agree("closing")
+    for party in playbook.parties.values():
+        contract = party.engagement.contract
+        assert contract is not None
+        assert {(ending.role, ending.detail) for ending in contract.endings} == {
+            (HIRER, "key_compromised"),
+            (PROVIDER, "unable"),
+        }
+
+
+def test_a_review_is_stronger_than_a_termination_that_crossed_it() -> None:
+    """Both sides come to the same basis."""
+    playbook = Playbook("delivered")
+    with playbook.held():
+        playbook.hirer >> review("accepted")
+        playbook.provider >> terminate("key_compromised")
+    playbook.agree("closing")
+    both_close(playbook, "review")
+
+
+@pytest.mark.parametrize(
+    ("state", "waits", "passed", "move", "reason"),
+    [
+        ("sealed", PROVIDER, minutes(60), terminate, "deadline"),
+        ("cancelling", HIRER, minutes(10), terminate, "deadline"),
+        ("delivered", PROVIDER, minutes(120), closing, "silence"),
+    ],
+)
+def test_a_deadline_gives_the_side_that_waits_its_move(state, waits, passed, move, reason) -> None:
+    """At the instant itself nothing has passed; a second later there is one thing to say."""
+    playbook = Playbook(state)
+    party = playbook.parties[waits]
+    playbook.advance(passed)
+    assert [owe for owe in owes(party) if owe.reason] == []
+    say = move("deadline") if move is terminate else move()
+    playbook.refused("wrong_state", lambda: playbook.side(waits) >> say)
+    playbook.advance(1)
+    assert [owe.reason for owe in owes(party)] == [reason]
+    playbook.expect(say, state="closing")
+
+
+def test_the_finish_is_kept_alive_by_heartbeats() -> None:
+    """Progress restarts the heartbeat timer; the finish stays what it is."""
+    playbook = Playbook("working")
+    hirer = playbook.hirer.party
+    for number in range(1, 6):
+        playbook.advance(minutes(29))
+        assert owes(hirer) == []
+        playbook.provider >> progress(number, cursor=f"item {number}")
+    playbook.advance(minutes(30))
+    assert owes(hirer) == []
+    playbook.advance(1)
+    assert [owe.reason for owe in owes(hirer)] == ["deadline"]
+    playbook.provider >> progress(6)
+    assert owes(hirer) == []
+    playbook.clock.set(hirer.engagement.offer.terms.deadlines.finish)
+    playbook.provider >> progress(7)
+    assert owes(hirer) == []
+    playbook.advance(1)
+    playbook.expect(terminate("deadline"), state="closing")
+
+
+def test_an_expired_contract_is_ended_by_the_hirer_and_an_hour_later_by_the_provider() -> None:
+    """`until` in a state where nothing else ends it sooner."""
+    playbook = Playbook("sealed")
+    deadlines = playbook.hirer.party.engagement.offer.terms.deadlines
+    playbook.clock.set(deadlines.until)
+    assert [owe for owe in owes(playbook.hirer.party) if owe.reason] == []
+    playbook.advance(1)
+    assert [owe.reason for owe in owes(playbook.hirer.party)] == ["deadline"]
+    playbook.hirer >> terminate("deadline")
+    playbook.agree("closing")
+
+
+def test_a_late_start_is_taken_and_gives_the_provider_its_right() -> None:
+    """No state splits by the clock: the start is recorded, and what is owed is the termination, unless forgiven."""
+    playbook = Playbook("sealed")
+    playbook.advance(minutes(60))
+    playbook.hold()
+    playbook.hirer >> start()
+    playbook.advance(1)
+    playbook.deliver()
+    provider = playbook.provider.party
+    playbook.agree("working")
+    assert [(owe.moves, owe.reason) for owe in owes(provider)] == [(("Terminate",), "deadline")]
+    assert work(provider) == []
+    provider.note("waived", "start")
+    assert len(work(provider)) == 1
+    playbook.agree("working")
+
+
+def test_nobody_starts_late_or_early_itself() -> None:
+    """`notBefore` and `start` bind the hirer by its own clock."""
+    playbook = Playbook("sealed")
+    playbook.advance(minutes(60, seconds=1))
+    playbook.refused("contract_expired", lambda: playbook.hirer >> start())
+    assert [owe.moves for owe in owes(playbook.hirer.party)] == [("Cancel",)]
+
+
+def test_a_start_with_foreign_inputs_is_refused() -> None:
+    """Inputs as contracted, and no others."""
+    from undersigned.messages import Input
+
+    playbook = Playbook("sealed")
+    other = Input(name="other", digest=playbook.hirer.party.engagement.sent[0])
+    playbook.refused("terms_mismatch", lambda: playbook.hirer >> start(inputs=(other,)))
+
+
+@pytest.mark.parametrize(
+    ("role", "cause", "code"),
+    [
+        (HIRER, "unable", "wrong_party"),
+        (PROVIDER, "convenience", "terms_mismatch"),
+        (HIRER, "breach", "wrong_state"),
+        (HIRER, "no_ruling", "wrong_state"),
+        (HIRER, "late_seal", "wrong_party"),
+        (PROVIDER, "late_seal", "wrong_state"),
+        (HIRER, "deadline", "wrong_state"),
+    ],
+)
+def test_a_cause_that_the_contract_does_not_allow(role: str, cause: str, code: str) -> None:
+    """Each cause to the side, and at the time, that has it."""
+    playbook = Playbook("sealed")
+    playbook.refused(code, lambda: playbook.side(role) >> terminate(cause))
+
+
+@pytest.mark.parametrize("cause", ["revoked", "parent", "key_compromised"])
+@pytest.mark.parametrize("role", [HIRER, PROVIDER])
+@pytest.mark.parametrize("state", ["sealed", "working", "cancelling", "delivered"])
+def test_a_cause_of_either_side_ends_it(state: str, role: str, cause: str) -> None:
+    """Whoever says it, from wherever, both close."""
+    playbook = Playbook(state)
+    playbook.side(role) >> terminate(cause)
+    playbook.agree("closing")
+    both_close(playbook, "terminate")
+
+
+def test_moves_about_another_contract_are_refused() -> None:
+    """The contract is named by the digest under which it was sealed."""
+    playbook = Playbook("working")
+    playbook.refused("conflicting_contract", lambda: playbook.hirer >> cancel(contract=ARTIFACT))
+    playbook.refused("conflicting_contract", lambda: playbook.provider >> delivery(contract=ARTIFACT))
+    playbook.refused("conflicting_contract", lambda: playbook.provider >> terminate("unable", contract=ARTIFACT))
+    playbook.provider >> delivery()
+    playbook.refused("terms_mismatch", lambda: playbook.hirer >> review(delivery=ARTIFACT))
+    playbook.hirer >> review()
+    playbook.refused("conflicting_contract", lambda: playbook.hirer >> closing(contract=ARTIFACT))
+
+
+def test_each_side_closes_once_and_one_is_enough_after_the_deadline() -> None:
+    """After `close` the books of the side that closed are done; the state stays."""
+    playbook = Playbook("closing")
+    hirer = playbook.hirer.party
+    playbook.hirer >> closing()
+    playbook.refused("wrong_state", lambda: playbook.hirer >> closing())
+    assert owed(hirer.engagement).who == (PROVIDER,)
+    playbook.advance(minutes(60))
+    assert not any(isinstance(effect, Finished) for effect in hirer.pending())
+    playbook.advance(1)
+    assert any(isinstance(effect, Finished) for effect in hirer.pending())
+    playbook.agree("closing")
+    playbook.provider >> closing()
+    playbook.agree("closed")
+
+
+def test_work_resumes_at_its_cursor_after_a_crash() -> None:
+    """The last cursor sent or noted is in the journal; the key stays, so it is the same work."""
+    playbook = Playbook("working")
+    provider = playbook.provider.party
+    before = work(provider)
+    playbook.provider >> progress(1, cursor="7 of 12")
+    provider.note("cursor", "8 of 12")
+    playbook.crash(PROVIDER)
+    after = work(provider)
+    assert [effect.cursor for effect in before + after] == [None, "8 of 12"]
+    assert before[0].key == after[0].key
+    assert after[0].start == playbook.hirer.party.engagement.sent[-1]
+
+
+def test_a_start_is_receipted_because_its_answer_takes_long() -> None:
+    """C5: an answer may take a second; a closing has none, so its receipt is due at once."""
+    playbook = Playbook("sealed")
+    provider = playbook.provider.party
+    assert [effect.due for effect in provider.pending() if isinstance(effect, Acknowledge)] == [provider.now]
+    playbook.provider >> receipt()
+    playbook.hirer >> start()
+    due = [effect for effect in provider.pending() if isinstance(effect, Acknowledge)]
+    assert due == []
+    playbook.advance(1)
+    due = [effect for effect in provider.pending() if isinstance(effect, Acknowledge)]
+    assert [(effect.of, effect.due) for effect in due] == [(provider.engagement.got[-1:], provider.now)]
+    playbook.provider >> receipt()
+    assert not any(isinstance(effect, Acknowledge) for effect in provider.pending())
+    assert playbook.hirer.party.engagement.outbox == ()
+
+
+def test_not_before_holds_back_start_and_work() -> None:
+    """The hirer owes no `Start` before it, and may not send one."""
+    from msgspec.structs import replace
+
+    from undersigned.testing import terms_for
+
+    playbook = Playbook("ready")
+    terms = terms_for(playbook.hirer.party)
+    opens = shift(playbook.clock.now(), minutes(20))
+    terms = replace(terms, deadlines=replace(terms.deadlines, not_before=opens))
+    playbook.hirer >> offer(terms=terms)
+    playbook.provider >> acceptance()
+    playbook.hirer >> seal()
+    hirer = playbook.hirer.party
+    assert [owe.moves for owe in owes(hirer)] == [("Cancel",)]
+    playbook.refused("wrong_state", lambda: playbook.hirer >> start())
+    playbook.clock.set(opens)
+    assert [owe.moves for owe in owes(hirer)] == [("Start", "Cancel")]
+    provider = playbook.provider.party
+    provider.clock = playbook.clock.skewed(-30)
+    playbook.hirer >> start()
+    assert work(provider) == []
+    playbook.advance(30)
+    assert len(work(provider)) == 1
