@@ -45,8 +45,8 @@ MAX_MEMBER_BYTES: Final[tuple[tuple[str, int], ...]] = (
 )
 """The most that an embedded document may take, in canonical form."""
 
-_WHERE: Final = re.compile(r"(?s)(.*?)(?: - at `\$(.*)`)?\Z")
 _NAMED: Final = re.compile(r"(?s)Object (contains unknown|missing required) field `(.*)`\Z")
+_MAX_PLACE: Final = 256
 _STEP: Final = re.compile(r"\.([A-Za-z@]+)|\[([0-9]+)\]")
 _PATTERN: Final = re.compile(r"(?s)Expected str matching regex (.*)\Z")
 _SHAPES: Final = {
@@ -148,8 +148,10 @@ def _parse(raw: bytes) -> dict[str, Any]:
 
 def _refuse(text: str, content: dict[str, Any]) -> NoReturn:
     """Raise the specification's error for what the schema library said."""
-    said, at = cast("re.Match[str]", _WHERE.match(text)).groups()
-    path = "".join(f"/{name or index}" for name, index in _STEP.findall(at or ""))
+    # The place comes last: what stands before it may quote the peer.
+    said, found, at = text.rpartition(" - at `$")
+    path = "".join(f"/{name or index}" for name, index in _STEP.findall(at[:_MAX_PLACE])) if found else ""
+    said = said if found else text
     code = "schema_violation"
     if named := _NAMED.match(said):
         unknown, name = named[1] == "contains unknown", named[2]

@@ -170,3 +170,13 @@ def test_a_recorded_message_is_read_back_as_verified() -> None:
     assert again.message == said.message
     assert again != conversation()["start"]
     assert again != said.message
+
+
+@pytest.mark.parametrize("name", ["a` - at `$.proof.type", " - at `$.proof.type", " - at `$.x" * 100, "`" * 1000])
+def test_names_that_imitate_a_place_are_refused_all_the_same(name: str) -> None:
+    message = _wire("start")
+    message["inputs"][0][name] = 1
+    with pytest.raises((FormatError, ProofError)) as caught:
+        decode_message(json.dumps(message).encode())
+    assert (caught.value.code, caught.value.path[:10]) == ("unknown_term", "/inputs/0/")
+    assert len(str(caught.value)) < 500
