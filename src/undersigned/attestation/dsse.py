@@ -3,7 +3,7 @@
 What is signed is the pre-authentication encoding, which has one reading. What comes out of `verify_envelope` are the
 bytes that were verified, and nothing reads the envelope again. A `keyid` is a hint; only the key decides.
 
-Source: protocol-spec/08-attestation.md, section 8.1; DSSE v1.0.2, protocol and envelope
+Source: protocol-spec/08-attestation-and-evidence.md, section 8.1; DSSE v1.0.2, protocol and envelope
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def verify_envelope(
         ProofError: `proof_missing`: no signatures; `proof_invalid`: another payload type, or too few hold;
             `attester_not_trusted`: none of them claims to be by one of these keys.
 
-    Source: protocol-spec/08-attestation.md, section 8.1
+    Source: protocol-spec/08-attestation-and-evidence.md, section 8.1
     """
     # Step 1: shape. An empty list must not pass as "all of them hold".
     read = to_struct(document, _Envelope)

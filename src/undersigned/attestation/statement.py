@@ -3,7 +3,7 @@
 The order of checks is fixed: envelope, payload type, statement type, subjects, predicate, binding to the contract.
 Each step reads only what the step before verified.
 
-Source: protocol-spec/08-attestation.md, sections 8.2 to 8.4; in-toto Attestation Framework v1, statement
+Source: protocol-spec/08-attestation-and-evidence.md, sections 8.1 and 8.3; in-toto Attestation Framework v1, statement
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class VerifiedStatement(Struct, frozen=True, kw_only=True):
 def make_statement(artifacts: Mapping[str, Digest], predicate: Predicate) -> bytes:
     """The payload of a statement with this predicate about these artifacts, by name; sign its `pae`.
 
-    Source: protocol-spec/08-attestation.md, section 8.2
+    Source: protocol-spec/08-attestation-and-evidence.md, section 8.1
     """
     statement: JsonObject = {
         "_type": STATEMENT_TYPE,
@@ -124,7 +124,7 @@ def verify_statement(
             `attester_not_trusted`: it claims another builder or verifier than its signer, or is of a kind that is not
             known (SC-67); `attestation_binding`: it is of another contract (SC-66).
 
-    Source: protocol-spec/08-attestation.md, section 8.3
+    Source: protocol-spec/08-attestation-and-evidence.md, section 8.1
     """
     # Steps 1 and 2: envelope and payload type. The keys are one party's: anybody else's signature counts for nothing.
     if strangers := [method for method in keys if method.partition("#")[0] != attester]:
@@ -188,7 +188,7 @@ def verify_delivery(
     Raises:
         As `verify_statement`; VerificationError `digest_mismatch` also if an artifact lacks a required statement.
 
-    Source: protocol-spec/08-attestation.md, section 8.4
+    Source: protocol-spec/08-attestation-and-evidence.md, section 8.3
     """
     verified: list[VerifiedStatement] = []
     for place, document in enumerate(statements):

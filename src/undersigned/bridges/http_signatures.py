@@ -9,7 +9,7 @@ URL), `alg` and `tag="hire"`. A signature with another tag is somebody else's an
 `signature_base` can do all derived components and the parameters `name`, `key`, `bs`, `sf` (for fields that
 RFC 9421 readers know the type of) and `req`; `tr` is refused, since no trailers are read.
 
-Source: protocol-spec/08-bindings.md, section "HTTP requests"
+Source: protocol-spec/03-connection.md, section 3.7
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ def verify_request(
             `proof_expired`, `proof_from_future`; `digest_mismatch`, the body is another; `replayed`.
         VerificationError: What `key` raises.
 
-    Source: RFC 9421, section 3.2; protocol-spec/08-bindings.md, section "HTTP requests"
+    Source: RFC 9421, section 3.2; protocol-spec/03-connection.md, section 3.7
     """
     # Step 1: exactly one signature with our tag.
     components, parameters, signature = _signature_of(request)

@@ -3,7 +3,7 @@
 Terms that are still being thought about carry the ids of no document. `build_document` gives them the ids below the
 document's own, so a counter-offer is the other side's terms with one part replaced.
 
-Source: protocol-spec/07-contract.md, section 7.3
+Source: protocol-spec/07-contract.md, section 7.2
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def draft_terms(
 
     Not left out: no settlement, no subcontracting, nothing kept or passed on, no ending without cause.
 
-    Source: protocol-spec/07-contract.md, section 7.3
+    Source: protocol-spec/07-contract.md, section 7.2
     """
     return Terms(
         id=f"{SKETCH_BASE}#terms",

@@ -3,7 +3,7 @@
 What agents wrote is untrusted: control characters are dropped, so a name can neither forge a line nor move a cursor,
 and every value is cut to a length.
 
-Source: protocol-spec/07-contract.md, section 7.7
+Source: protocol-spec/07-contract.md, section 7.2
 """
 
 from __future__ import annotations

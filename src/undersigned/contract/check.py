@@ -3,7 +3,7 @@
 Shape was checked when it was decoded. Here its parts are held against each other and against the engagement: who,
 which place, which negotiation. Proofs are checked in `sealed.py`.
 
-Source: protocol-spec/07-contract.md, section 7.4
+Source: protocol-spec/07-contract.md, section 7.1
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def read_document(document: Mapping[str, Any]) -> ContractDocument:
         FormatError: `schema_violation`, `unknown_term`, `too_large`.
         ContractError: `self_dealing`: hirer and provider are one.
 
-    Source: protocol-spec/07-contract.md, section 7.4
+    Source: protocol-spec/07-contract.md, section 7.1
     """
     if len(canonicalize(document)) > MAX_DOCUMENT_BYTES:
         raise FormatError("too_large", f"expected a document of at most {MAX_DOCUMENT_BYTES} bytes")
@@ -89,7 +89,7 @@ def check_parts(read: ContractDocument) -> None:
         FormatError: `schema_violation`, with the JSON pointer of the part that does not fit.
         ContractError: `self_dealing`.
 
-    Source: protocol-spec/07-contract.md, section 7.4
+    Source: protocol-spec/07-contract.md, section 7.1
     """
     # Step 1: the id names this engagement, and every id below is the document's.
     if DocumentName.parse(read.id).engagement != read.engagement:
@@ -135,7 +135,7 @@ def check_document(
         ContractError: `wrong_negotiation`: another engagement or other parties; `terms_mismatch`: another place or
             another transcript; what `check_parts` finds, with its code.
 
-    Source: protocol-spec/07-contract.md, section 7.4
+    Source: protocol-spec/07-contract.md, section 7.1
     """
     if (document.engagement, document.hirer, document.provider) != (engagement, hirer, provider):
         raise ContractError(

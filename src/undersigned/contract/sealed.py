@@ -4,7 +4,7 @@ The offerer signs first; the acceptor's proof names the offerer's, so the second
 cannot be moved under another body. `Acceptance` and `Seal` are taken as the JSON that was signed: this module knows
 nothing of a journal, so an auditor with the three documents and the two DID documents needs nothing else.
 
-Source: protocol-spec/07-contract.md, sections 7.5 and 7.6
+Source: protocol-spec/07-contract.md, sections 7.3 and 7.4
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def countersigned(document: Mapping[str, Any], acceptor_proof: Mapping[str, Any]
         ProofError: `proof_missing`; `proof_invalid`: the document has not exactly one proof, or the second does not
             name the first.
 
-    Source: protocol-spec/07-contract.md, section 7.5
+    Source: protocol-spec/07-contract.md, section 7.3
     """
     first = _one(document)
     if acceptor_proof.get("previousProof") != _proof_id(first):
@@ -111,7 +111,7 @@ def verify_offered(
         ContractError: `self_dealing`.
         VerificationError: What `keys` raises.
 
-    Source: protocol-spec/07-contract.md, section 7.5
+    Source: protocol-spec/07-contract.md, section 7.3
     """
     read = read_document(document)
     first = _one(document)
@@ -135,7 +135,7 @@ def verify_countersigned(
         As `verify_offered`; `proof_invalid` also if one party is missing, signs twice, signs with the other's key, or a
         third proof is there.
 
-    Source: protocol-spec/07-contract.md, section 7.5
+    Source: protocol-spec/07-contract.md, section 7.3
     """
     read = read_document(document)
     offerer = DocumentName.parse(read.id).role
@@ -167,7 +167,7 @@ def verify_sealed(
         ContractError: `wrong_negotiation`, `wrong_party`, `terms_mismatch`: they do not belong together.
         VerificationError: What `keys` raises.
 
-    Source: protocol-spec/07-contract.md, section 7.6
+    Source: protocol-spec/07-contract.md, section 7.4
     """
     # Step 1: the document, and both parties' proofs on it.
     read = verify_countersigned(document, keys=keys, suites=suites)

@@ -4,7 +4,7 @@ A connection costs memory and a file descriptor before anybody has proved anythi
 address and altogether, and what they may cost is fixed: `unproved` connections of at most a request head and one
 unfinished message each. A proved peer no longer counts as a stranger.
 
-Source: protocol-spec/03-connection.md, section "Limits"
+Source: protocol-spec/10-security.md, section 10.4
 """
 
 from __future__ import annotations

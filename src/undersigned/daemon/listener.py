@@ -4,7 +4,7 @@ It serves `GET` (and `HEAD`) without bodies: the paths that `documents` knows, `
 that decides, and `/hire`, which becomes a channel. Everything else is 404 with `{"code": ...}`. It holds no key, no
 state of an engagement and no policy; those are behind its three callbacks.
 
-Source: protocol-spec/03-connection.md, section "Listener"
+Source: protocol-spec/03-connection.md, section 3.6
 """
 
 from __future__ import annotations

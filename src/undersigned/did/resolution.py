@@ -2,7 +2,7 @@
 
 The core asks for URLs and the shell fetches them, guarded; what came is turned into a document here.
 
-Source: protocol-spec/04-identity.md, section 4.4
+Source: protocol-spec/02-identity-and-keys.md, sections 2.1 and 2.2
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Exact arithmetic on amounts, which are decimal text. No floats and no rounding anywhere.
 
-Source: protocol-spec/03-encoding.md, section 3.7
+Source: protocol-spec/04-envelope-and-digests.md, section 4.1
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Digests of documents and bytes: `u` and base64url of the sha2-256 multihash.
 
-Source: protocol-spec/03-encoding.md, section 3.5
+Source: protocol-spec/04-envelope-and-digests.md, section 4.4
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def digest_of(document: Mapping[str, JsonValue]) -> Digest:
     Raises:
         FormatError: As `canonicalize`.
 
-    Source: protocol-spec/03-encoding.md, section 3.5
+    Source: protocol-spec/04-envelope-and-digests.md, section 4.4
     """
     return digest_bytes(canonicalize({name: value for name, value in document.items() if name != "proof"}))
 

@@ -3,7 +3,7 @@
 The protocol itself uses two: `z` (base58btc) and `u` (base64url without padding). A decoder takes only the bases its
 caller allows, and of each byte string exactly one spelling: what decodes, encodes back to the same text.
 
-Source: protocol-spec/03-encoding.md, section 3.4; Multibase, RFC 4648
+Source: protocol-spec/04-envelope-and-digests.md, section 4.1; Multibase, RFC 4648
 """
 
 from __future__ import annotations

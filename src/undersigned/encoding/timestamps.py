@@ -2,7 +2,7 @@
 
 Instants compare as strings; arithmetic goes through here.
 
-Source: protocol-spec/03-encoding.md, section 3.6
+Source: protocol-spec/04-envelope-and-digests.md, section 4.1
 """
 
 from __future__ import annotations

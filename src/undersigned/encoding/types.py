@@ -5,7 +5,7 @@ pattern is anchored at both ends and takes time linear in the text: where someth
 character alone decides which part of the pattern it belongs to (a test works this out from the patterns). `(?!\n)$`
 and not `$`, because `$` alone accepts a newline after the end.
 
-Source: protocol-spec/03-encoding.md
+Source: protocol-spec/04-envelope-and-digests.md, section 4.1
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """ECDSA over P-256 with SHA-256 and P-384 with SHA-384, through `cryptography`. Signatures are r and s, side by side.
 
-Source: FIPS 186-5; RFC 7518, section 3.4; protocol-spec/04-identity.md, section 4.3
+Source: FIPS 186-5; RFC 7518, section 3.4; protocol-spec/02-identity-and-keys.md, section 2.3
 """
 
 from __future__ import annotations

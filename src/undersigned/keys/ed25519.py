@@ -3,7 +3,7 @@
 The checks of a key are the project's own and come before any verification: with a key of small order one fixed
 signature fits every message, and some libraries verify it.
 
-Source: RFC 8032; protocol-spec/04-identity.md, section 4.3
+Source: RFC 8032; protocol-spec/02-identity-and-keys.md, section 2.3
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Ed25519 goes through libsodium (half the time of OpenSSL, and it frees the interpreter), the rest through
 `cryptography`; nothing above this package knows which.
 
-Source: protocol-spec/04-identity.md, section 4.3
+Source: protocol-spec/02-identity-and-keys.md, section 2.3
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class PublicKey:
         Raises:
             ProofError: `proof_invalid`.
 
-        Source: protocol-spec/04-identity.md, section 4.3
+        Source: protocol-spec/02-identity-and-keys.md, section 2.3
         """
         if self.kind == "Ed25519":
             ed25519.verify(self.raw, signature, data)

@@ -7,7 +7,7 @@ summary) goes into the same `Commit`, so that after a crash there is all of it o
 Three things are decided in the store and nowhere else, because only there they hold on many replicas too: one move
 per (engagement, sender, sequence), one effect per key, and a commit only on the position it was decided on.
 
-Source: protocol-spec/08-ledger.md, section 8.5
+Source: protocol-spec/08-attestation-and-evidence.md, section 8.4
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ class Ledger(Protocol):
     """A store. Every method may raise LedgerUnavailable (`store_unavailable`, `store_full`) or LedgerError
     (`store_corrupt`); then nothing was acknowledged, and after `store_unavailable` a commit may still be found done.
 
-    Source: protocol-spec/08-ledger.md, section 8.5
+    Source: protocol-spec/08-attestation-and-evidence.md, section 8.4
     """
 
     @property

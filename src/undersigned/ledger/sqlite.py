@@ -4,7 +4,7 @@ Writes go to the writer thread (`sqlite_writer`), reads to a thread of their own
 so that reading never waits for a sync. A ledger opened for reading only has no writer and takes no lock: `watch` and
 `ledger` look into a running peer's file with it.
 
-Source: protocol-spec/08-ledger.md, section 8.6
+Source: protocol-spec/08-attestation-and-evidence.md, section 8.4
 """
 
 from __future__ import annotations

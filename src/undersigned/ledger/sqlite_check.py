@@ -26,7 +26,7 @@ __all__ = ["check_database"]
 def check_database(db: sqlite3.Connection, known: Head | None) -> CheckReport:
     """Everything that is wrong with the database; `known` is the head kept beside it.
 
-    Source: protocol-spec/08-ledger.md, section 8.7
+    Source: protocol-spec/08-attestation-and-evidence.md, section 8.4
     """
     counts = {"rows": 0, "leaves": 0, "blobs": 0}
     defects: list[Defect] = []

@@ -4,7 +4,7 @@ A leaf is a label and the SHA-256 of what it stands for, never the thing itself,
 anybody. Both parties' signatures are inside the hash; nobody who does not hold the contract can guess them, and so
 nobody can confirm a guess at its terms (decision 0060).
 
-Source: protocol-spec/08-ledger.md, section 8.1
+Source: protocol-spec/08-attestation-and-evidence.md, section 8.4
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def contract_leaf(document: Mapping[str, JsonValue]) -> bytes:
     Raises:
         LogProofError: The document does not carry a list of at least two proofs; half a contract has no leaf.
 
-    Source: protocol-spec/08-ledger.md, section 8.1
+    Source: protocol-spec/08-attestation-and-evidence.md, section 8.4
     """
     proof = document.get("proof")
     if not isinstance(proof, list) or len(proof) < 2:
@@ -49,7 +49,7 @@ def leaf_digest(data: bytes) -> Digest:
 class InclusionProof(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """That a leaf stands at `index` in the tree of the first `size` leaves.
 
-    Source: protocol-spec/08-ledger.md, section 8.3
+    Source: protocol-spec/08-attestation-and-evidence.md, section 8.4
     """
 
     leaf: Digest

@@ -5,7 +5,7 @@ which is all that appending and the current root need. Proofs and older roots ne
 make them ask for a node by (level, index), where level 0 are the leaf hashes and node (l, i) covers leaves
 `i * 2**l` to `(i + 1) * 2**l - 1`. A store keeps the complete nodes that `append` returns, and needs nothing else.
 
-Source: protocol-spec/08-ledger.md, section 8.2
+Source: protocol-spec/08-attestation-and-evidence.md, section 8.4
 """
 
 from __future__ import annotations

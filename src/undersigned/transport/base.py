@@ -127,7 +127,7 @@ def closing(error: UndersignedError) -> tuple[int, str]:
 
     Use: `await channel.close(*closing(error))`.
 
-    Source: protocol-spec/09-errors.md, table of close codes
+    Source: protocol-spec/03-connection.md, section 3.5
     """
     reason = told_code(error)
     return _CLOSE_CODES.get(reason, 1008), reason

@@ -3,7 +3,7 @@
 Verifying a signature that does not hold costs us more than sending it costs the peer. Each failure is counted
 against whoever caused it: the proved DID, or the address while nothing is proved.
 
-Source: protocol-spec/03-connection.md, section "Limits"
+Source: protocol-spec/10-security.md, section 10.4
 """
 
 from __future__ import annotations

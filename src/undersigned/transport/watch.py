@@ -4,7 +4,7 @@ Both libraries that we use bound the size of a message, and neither bounds how l
 frames it may be cut: a peer that sends one byte now and then keeps buffers and a connection for ever. The watch
 reads frame headers only (RFC 6455, section 5.2) and copies nothing.
 
-Source: protocol-spec/03-connection.md, section "Limits"
+Source: protocol-spec/10-security.md, section 10.4
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`did:jwk`: the identifier is a JWK in base64url. Nothing is fetched, and nothing can change.
 
-Source: did:jwk method; protocol-spec/04-identity.md, section 4.4
+Source: did:jwk method; protocol-spec/02-identity-and-keys.md, sections 2.1 and 2.2
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`did:key`: the identifier is the key. Nothing is fetched, and nothing can change.
 
-Source: did:key method, section 3; protocol-spec/04-identity.md, section 4.4
+Source: did:key method, section 3; protocol-spec/02-identity-and-keys.md, sections 2.1 and 2.2
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Which address may be dialled is the fetcher's check, on the address itself. Here the text is held to one spelling: a
 lower-case DNS name, perhaps a port, plain path segments. Hosts that are addresses in any notation never get so far.
 
-Source: did:web method, section 3; protocol-spec/04-identity.md, section 4.4
+Source: did:web method, section 3; protocol-spec/02-identity-and-keys.md, sections 2.1 and 2.2
 """
 
 from __future__ import annotations
