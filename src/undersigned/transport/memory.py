@@ -123,7 +123,7 @@ class MemoryListener:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def dialled(self, limits: ChannelLimits) -> MemoryChannel:
-        """A new connection: the dialler's end; the other is handed to `accept`."""
+        """A new connection: the dialer's end; the other is handed to `accept`."""
         theirs, ours = memory_pair(limits, name=self.name)
         ours.limits = self._limits
         task = asyncio.get_running_loop().create_task(self._serve(ours))

@@ -309,9 +309,10 @@ async def _verify(
     if method.partition("#")[0] != frame.sender:
         raise ProofError("key_not_authorized", f"{method} is no verification method of {frame.sender}")
     resolved = await resolve(frame.sender)
+    moment = now()
 
     def key(url: DidUrl, purpose: str) -> PublicKey:
-        return resolved.key_for(url, purpose)
+        return resolved.key_for(url, purpose, now=moment)
 
     # Step 3: the proof. Its document is read again from the bytes, so that what is verified is what came.
     document = decode_json(raw, _FRAME_LIMITS)
@@ -320,7 +321,7 @@ async def _verify(
         document,
         key=key,
         purpose="authentication",
-        now=now(),
+        now=moment,
         challenge=own_nonce,
         domain=own,
         suites=_PROOF_SUITES,

@@ -1,7 +1,7 @@
 """Channels over WebSockets: `connect_websocket` dials with `websockets`, `AcceptedChannel` is the aiohttp side.
 
 Every message is one text frame (or several, if the peer likes) of UTF-8 JSON; compression is never negotiated. Both
-sides insist on the subprotocol `hire.v1`. A dialler follows no redirect, uses no proxy that the environment names,
+sides insist on the subprotocol `hire.v1`. A dialer follows no redirect, uses no proxy that the environment names,
 and connects a socket whose address it has checked (`addresses.py`).
 
 Source: protocol-spec/03-connection.md
