@@ -247,7 +247,7 @@ def _key(method: JsonObject) -> PublicKey:
             raise VerificationError("did_document_invalid", f"expected an Ed25519 key in {kind}, got {key.kind}")
         return key
     if kind in ("JsonWebKey", "JsonWebKey2020") and given == ["publicKeyJwk"] and isinstance(value, dict):
-        return public_key_from_jwk(cast("JsonObject", value))
+        return public_key_from_jwk(value)
     raise VerificationError(
         "did_document_invalid", f"expected Multikey, JsonWebKey or Ed25519VerificationKey2020, got {str(kind)[:60]!a}"
     )

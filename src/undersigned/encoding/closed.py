@@ -6,11 +6,13 @@ Source: protocol-spec/03-encoding.md, section 3.8
 from __future__ import annotations
 
 import re
-from typing import Any, Final, TypeVar
+from collections.abc import Iterable
+from typing import Any, Final, TypeVar, cast
 
 from msgspec import ValidationError, convert
 from msgspec.json import decode, encode
 
+from undersigned.encoding.strict_json import pointer_step
 from undersigned.errors import FormatError
 
 __all__ = ["from_struct", "to_struct"]
@@ -18,9 +20,8 @@ __all__ = ["from_struct", "to_struct"]
 T = TypeVar("T")
 
 _UNKNOWN: Final = re.compile(r"contains unknown field `(.*?)`", re.DOTALL)
-_AT: Final = re.compile(r" - at `(?:key in )?\$?(.*?)`$", re.DOTALL)
-_STEP: Final = re.compile(r"\.([^.\[\]]+)|\[([0-9]+|\.\.\.)\]")
-_ARRAYS: Final = (list, tuple)
+_STEP: Final = re.compile(r"\.([^.\[\]`]+)|\[([0-9]+|\.\.\.)\]")
+_MAX_SHOWN: Final = 300  # The text may quote the peer, and an error must not grow with its cause.
 
 
 def to_struct(value: object, of: type[T], path: str = "") -> T:
@@ -38,15 +39,17 @@ def to_struct(value: object, of: type[T], path: str = "") -> T:
     try:
         return convert(value, of)
     except ValidationError as exc:
-        text = str(exc)
-        at = _AT.search(text)
-        steps = "" if at is None else "".join(f"/{name or index}" for name, index in _STEP.findall(at[1]))
-        unknown = _UNKNOWN.search(text)
+        # The place is the last such part: what stands before it may quote the peer.
+        what, found, place = str(exc).rpartition(" - at `")
+        if not found:
+            what, place = place, ""
+        steps = "".join(f"/{name or index}" for name, index in _STEP.findall(place[:_MAX_SHOWN]))
+        unknown = _UNKNOWN.search(what)
         if unknown is not None:
             raise FormatError(
-                "unknown_term", "no such member is defined", path=f"{path}{steps}/{unknown[1][:80]}"
+                "unknown_term", "no such member is defined", path=path + steps + pointer_step(unknown[1])
             ) from exc
-        raise FormatError("schema_violation", text[: at.start()] if at else text, path=path + steps) from exc
+        raise FormatError("schema_violation", what[:_MAX_SHOWN], path=path + steps) from exc
 
 
 def from_struct(struct: object) -> dict[str, Any]:
@@ -58,8 +61,12 @@ def _null(value: object) -> str | None:
     """Pointer of the first null. The value was decoded under a depth limit, so this ends soon."""
     if value is None:
         return ""
-    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, _ARRAYS) else ()
+    members: Iterable[tuple[object, object]] = ()
+    if isinstance(value, dict):
+        members = cast("dict[object, object]", value).items()
+    elif isinstance(value, list | tuple):
+        members = enumerate(cast("list[object]", value))
     for name, member in members:
         if (found := _null(member)) is not None:
-            return f"/{name}{found}"
+            return pointer_step(str(name)) + found
     return None

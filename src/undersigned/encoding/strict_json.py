@@ -283,10 +283,14 @@ def _check_text(text: str, place: Place | None, limits: Limits) -> None:
 def _refuse(code: str, message: str, place: Place | None) -> NoReturn:
     path = ""
     while place:
-        # Steps are cut short: the size of an error must not follow the peer's.
         place, step = place
-        path = "/" + _cut(step).replace("~", "~0").replace("/", "~1") + path
-    raise FormatError(code, message, path=ascii(path)[1:-1])
+        path = pointer_step(step) + path
+    raise FormatError(code, message, path=path)
+
+
+def pointer_step(name: str) -> str:
+    """One step of a JSON pointer; a long name is cut, because the size of an error must not follow the peer's."""
+    return "/" + _cut(name).replace("~", "~0").replace("/", "~1")
 
 
 def _shown(name: str) -> str:
@@ -294,4 +298,6 @@ def _shown(name: str) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= 60 else text[:60] + "…"
+    """At most 60 characters of it, without what no encoder or terminal takes."""
+    shown = text if len(text) <= 60 else text[:60] + "…"
+    return shown if shown.isprintable() else ascii(shown)[1:-1]
