@@ -21,7 +21,7 @@ from urllib.parse import quote
 from undersigned.errors import LedgerConflict, LedgerError, LedgerUnavailable
 from undersigned.ledger.base import Head
 
-__all__ = ["HeadFile", "Lock", "Spare", "connect", "disk_trouble", "prepare", "translated"]
+__all__ = ["HeadFile", "Lock", "Spare", "connect", "disk_trouble", "prepare", "require", "translated"]
 
 APPLICATION_ID: Final = 0x48697265  # "Hire"
 VERSION: Final = 1
@@ -43,11 +43,11 @@ def connect(path: Path, *, writing: bool) -> sqlite3.Connection:
     db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_MILLISECONDS / 1000)
     try:
         if writing:
-            _require(db, "journal_mode", "wal", "wal")
-            _require(db, "synchronous", "FULL", 2)
+            require(db, "journal_mode", "wal", "wal")
+            require(db, "synchronous", "FULL", 2)
             db.execute("PRAGMA wal_autocheckpoint = 2000")
         else:
-            _require(db, "query_only", "1", 1)
+            require(db, "query_only", "1", 1)
         db.execute("PRAGMA cache_size = -16000")
         db.execute("PRAGMA temp_store = MEMORY")
     except BaseException:
@@ -56,7 +56,12 @@ def connect(path: Path, *, writing: bool) -> sqlite3.Connection:
     return db
 
 
-def _require(db: sqlite3.Connection, name: str, value: str, wanted: object) -> None:
+def require(db: sqlite3.Connection, name: str, value: str, wanted: object) -> None:
+    """Set a pragma, and see that it is in force.
+
+    Raises:
+        LedgerUnavailable: It is not.
+    """
     # SQLite answers with what is in force, which need not be what was asked for.
     db.execute(f"PRAGMA {name} = {value}")
     found = db.execute(f"PRAGMA {name}").fetchone()

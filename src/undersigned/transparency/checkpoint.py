@@ -208,8 +208,8 @@ def _check_name(name: str) -> None:
 
 
 def _check_characters(text: str) -> None:
-    if any(ord(ch) < 0x20 and ch != "\n" for ch in text):
-        raise LogProofError("log_proof_invalid", "a note holds no control characters but newlines")
+    if any((ch < " " and ch != "\n") or "\ud800" <= ch <= "\udfff" for ch in text):
+        raise LogProofError("log_proof_invalid", "a note is UTF-8 without control characters but newlines")
 
 
 def _decode(text: bytes) -> str:

@@ -97,6 +97,8 @@ def read_inclusion(value: JsonValue) -> InclusionProof:
 
 
 def _text(value: bytes) -> Digest:
+    if len(value) != 32:
+        raise LogProofError("log_proof_invalid", f"a hash has 32 bytes, not {len(value)}")
     return digest_from_hex(value.hex())
 
 

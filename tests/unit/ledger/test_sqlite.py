@@ -1,0 +1,304 @@
+"""What only the SQLite ledger has: its file, its lock, reading beside a writer, groups, and its version."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from backends.moves import answer, engagement, move
+from support import ROOT
+from undersigned.errors import ConfigurationError, LedgerError, LedgerUnavailable
+from undersigned.ledger import SqliteLedger, open_ledger
+from undersigned.ledger.sqlite_file import APPLICATION_ID, VERSION, HeadFile, Lock, Spare, connect, require
+
+NAME = engagement()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+async def ledger(path: Path) -> AsyncIterator[SqliteLedger]:
+    opened = SqliteLedger(path)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+def elsewhere(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run code in another process."""
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}"}
+    start = "import asyncio, sys; from undersigned.ledger import open_ledger; from backends.moves import *\n"
+    command = [sys.executable, "-c", start + code, *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def content_of(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def fill(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+# file
+
+
+@pytest.mark.parametrize("url", ["sqlite:", "sqlite://", "sqlite://host/ledger.db", "sqlite:///l.db?mode=ro"])
+async def test_a_url_that_names_no_file_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        await open_ledger(url)
+    assert caught.value.code == "bad_configuration"
+
+
+async def test_a_relative_url_is_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ledger = await open_ledger("sqlite:state/ledger.db")
+    await ledger.close()
+    assert (tmp_path / "state" / "ledger.db").exists()
+
+
+async def test_nobody_else_may_read_the_files(ledger: SqliteLedger, path: Path) -> None:
+    await ledger.commit(move(NAME, 1))
+    for name in (path.name, path.name + "-wal", path.name + ".lock"):
+        assert stat.S_IMODE((path.parent / name).stat().st_mode) == 0o600, name
+
+
+async def test_both_pragmas_are_in_force(ledger: SqliteLedger, path: Path) -> None:
+    db = connect(path, writing=True)
+    assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert db.execute("PRAGMA synchronous").fetchone() == (2,)
+    db.close()
+
+
+def test_a_database_in_memory_is_refused() -> None:
+    """A store without WAL is not durable at COMMIT as this one promises."""
+    db = sqlite3.connect(":memory:")
+    with pytest.raises(LedgerUnavailable, match="journal_mode at 'memory'"):
+        require(db, "journal_mode", "wal", "wal")
+    db.close()
+
+
+# version
+
+
+async def test_a_newer_ledger_is_not_opened(ledger: SqliteLedger, path: Path) -> None:
+    """And stays as it is."""
+    await ledger.commit(move(NAME, 1))
+    await ledger.close()
+    db = sqlite3.connect(path)
+    db.execute(f"PRAGMA user_version = {VERSION + 1}")
+    db.close()
+    before = content_of(path)
+    for read_only in (False, True):
+        with pytest.raises(LedgerError) as caught:
+            await open_ledger(f"sqlite://{path}", read_only=read_only)
+        assert caught.value.code == "store_version"
+    assert content_of(path) == before
+
+
+async def test_another_programs_database_is_not_touched(path: Path) -> None:
+    db = sqlite3.connect(path)
+    db.execute("CREATE TABLE mine (x)")
+    db.close()
+    with pytest.raises(LedgerError) as caught:
+        await open_ledger(f"sqlite://{path}")
+    assert caught.value.code == "store_version"
+    db = sqlite3.connect(path)
+    assert db.execute("SELECT name FROM sqlite_schema").fetchall() == [("mine",)]
+    db.close()
+
+
+@pytest.mark.parametrize("content", [b"not a database, but long enough to look at" * 50, os.urandom(8192)])
+async def test_a_file_that_is_no_database_is_damage(path: Path, content: bytes) -> None:
+    fill(path, content)
+    with pytest.raises(LedgerError) as caught:
+        await open_ledger(f"sqlite://{path}")
+    assert caught.value.code == "store_corrupt"
+    assert content_of(path) == content
+
+
+async def test_the_file_says_what_it_is(ledger: SqliteLedger, path: Path) -> None:
+    db = sqlite3.connect(path)
+    assert db.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+    assert db.execute("PRAGMA user_version").fetchone() == (VERSION,)
+    db.close()
+
+
+# lock
+
+
+async def test_a_second_writer_is_told_who_writes(ledger: SqliteLedger, path: Path) -> None:
+    with pytest.raises(LedgerUnavailable) as caught:
+        await open_ledger(f"sqlite://{path}")
+    assert caught.value.code == "store_unavailable"
+    assert f"process {os.getpid()} writes this ledger" in caught.value.message
+    done = elsewhere("asyncio.run(open_ledger(sys.argv[1]))", f"sqlite://{path}")
+    assert f"process {os.getpid()} writes this ledger" in done.stderr
+    # The first one does not notice.
+    await ledger.commit(move(NAME, 1))
+
+
+async def test_a_dead_writer_leaves_no_lock(path: Path) -> None:
+    done = elsewhere(
+        "async def main():\n ledger = await open_ledger(sys.argv[1])\n await ledger.commit(move(engagement(), 1))\n"
+        " import os; os.kill(os.getpid(), 9)\nasyncio.run(main())",
+        f"sqlite://{path}",
+    )
+    assert done.returncode == -9, done.stderr
+    ledger = await open_ledger(f"sqlite://{path}")
+    assert len(await ledger.rows(NAME)) == 1
+    await ledger.close()
+
+
+def test_a_lock_is_released_once(tmp_path: Path) -> None:
+    lock = Lock(tmp_path / "lock")
+    lock.release()
+    lock.release()
+    Lock(tmp_path / "lock").release()
+
+
+async def test_a_refused_opening_leaves_no_lock(path: Path) -> None:
+    fill(path, b"x" * 4096)
+    for _ in range(2):
+        with pytest.raises(LedgerError) as caught:
+            await open_ledger(f"sqlite://{path}")
+        assert caught.value.code == "store_corrupt"
+
+
+# reading beside a writer
+
+
+async def test_another_process_reads_while_one_writes(ledger: SqliteLedger, path: Path) -> None:
+    """`watch` and `ledger` of another process see each commit, and write nothing."""
+    reader = await open_ledger(f"sqlite://{path}", read_only=True)
+    for number in range(1, 4):
+        await ledger.commit(move(NAME, number, leaves=(b"%d" % number,)))
+        assert len(await reader.rows(NAME)) == number
+        assert await reader.tree_size() == number
+    count = "async def main():\n l = await open_ledger(sys.argv[1], read_only=True)\n"
+    count += " print(len(await l.rows(engagement())), (await l.check()).ok, l.ready)\nasyncio.run(main())"
+    assert elsewhere(count, f"sqlite://{path}").stdout == "3 True False\n"
+    for write in (reader.commit(move(NAME, 4)), reader.release("r"), reader.settle("r", {})):
+        with pytest.raises(LedgerUnavailable, match="reading only"):
+            await write
+    await reader.close()
+
+
+async def test_a_closed_ledger_is_read(path: Path) -> None:
+    ledger = await open_ledger(f"sqlite://{path}")
+    await ledger.commit(move(NAME, 1))
+    await ledger.close()
+    reader = await open_ledger(f"sqlite://{path}", read_only=True)
+    assert len(await reader.rows(NAME)) == 1
+    assert reader.counters.commits == 0
+    await reader.close()
+
+
+async def test_reading_creates_nothing(path: Path) -> None:
+    with pytest.raises(LedgerUnavailable) as caught:
+        await open_ledger(f"sqlite://{path}", read_only=True)
+    assert caught.value.code == "store_unavailable"
+    assert list(path.parent.iterdir()) == []
+
+
+# groups
+
+
+async def test_what_queues_up_shares_a_sync(ledger: SqliteLedger) -> None:
+    """Counted, not timed: a hundred commits at once need far fewer transactions than a hundred."""
+    await asyncio.gather(*(ledger.commit(move(engagement(at), 1)) for at in range(100)))
+    assert ledger.counters.commits == 100
+    assert ledger.counters.groups <= 25
+
+
+async def test_a_group_holds_commits_that_follow_each_other(ledger: SqliteLedger) -> None:
+    """Moves of one engagement, queued without waiting, are written in order."""
+    work = [ledger.commit(move(NAME, number)) for number in range(1, 30)]
+    work += [ledger.commit(answer(NAME, 1, own=29))]
+    await asyncio.gather(*work)
+    assert [row.place for row in await ledger.rows(NAME)] == list(range(1, 31))
+    assert (await ledger.check()).ok
+
+
+async def test_conflicts_need_no_sync(ledger: SqliteLedger) -> None:
+    await ledger.commit(move(NAME, 1))
+    groups = ledger.counters.groups
+    for _ in range(5):
+        with pytest.raises(LedgerError):
+            await ledger.commit(move(NAME, 1))
+    assert ledger.counters.groups == groups
+
+
+async def test_what_is_no_commit_harms_nobody(ledger: SqliteLedger) -> None:
+    """A value that SQLite cannot take is a defect of ours: it is refused, and its neighbours are written."""
+    bad = move(engagement("bad"), 1, effects=(object(),))
+    worse = move(engagement("worse"), 1, receipted=None)
+    work = [ledger.commit(item) for item in (move(engagement("a"), 1), bad, move(engagement("b"), 1), worse)]
+    done = await asyncio.gather(*work, move_later(ledger), return_exceptions=True)
+    refused = [item for item in done if isinstance(item, Exception)]
+    assert [getattr(item, "code", item) for item in refused] == ["internal", "internal"]
+    assert len(await ledger.summaries()) == 3
+    assert (await ledger.check()).ok
+
+
+async def move_later(ledger: SqliteLedger) -> None:
+    await ledger.commit(move(engagement("later"), 1))
+
+
+async def test_closing_writes_what_is_queued(path: Path) -> None:
+    ledger = SqliteLedger(path)
+    await ledger.open()
+    work = [asyncio.ensure_future(ledger.commit(move(engagement(at), 1))) for at in range(20)]
+    await asyncio.sleep(0)
+    await ledger.close()
+    await asyncio.gather(*work)
+    again = await open_ledger(f"sqlite://{path}", read_only=True)
+    assert len(await again.summaries()) == 20
+    await again.close()
+
+
+async def test_the_event_loop_never_waits_for_the_disk(ledger: SqliteLedger, path: Path) -> None:
+    """While another connection holds the file, commits wait in their thread and the loop goes on."""
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    task = asyncio.ensure_future(ledger.commit(move(NAME, 1)))
+    turns = 0
+    while turns < 1000:
+        await asyncio.sleep(0)
+        turns += 1
+    assert not task.done()
+    holder.execute("ROLLBACK")
+    holder.close()
+    await task
+
+
+# spare room and head
+
+
+def test_the_spare_room_is_taken_and_given_up(tmp_path: Path) -> None:
+    spare = Spare(tmp_path / "spare")
+    assert spare.hold()
+    assert (tmp_path / "spare").stat().st_blocks * 512 >= 1 << 20
+    spare.give_up()
+    spare.give_up()
+    assert not (tmp_path / "spare").exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n", "1", "1\nAAAA\n", "x\n" + "A" * 43 + "=\n", "-1\n" + "A" * 43 + "=\n", "1\n!\n", "é"]
+)
+def test_an_unreadable_head_says_nothing(tmp_path: Path, text: str) -> None:
+    """After a power cut it may be empty; the checkpoint in the database still speaks."""
+    (tmp_path / "head").write_text(text)
+    assert HeadFile(tmp_path / "head").read() is None

@@ -1,0 +1,97 @@
+"""Leaves of contracts, and inclusion proofs as JSON."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from undersigned.encoding import JsonValue, canonicalize, digest_from_hex
+from undersigned.errors import LogProofError
+from undersigned.transparency import (
+    InclusionProof,
+    contract_leaf,
+    leaf_digest,
+    leaf_hash,
+    node_hash,
+    read_inclusion,
+)
+
+CONTRACT: dict[str, Any] = {
+    "id": "urn:x",
+    "terms": {"price": "5"},
+    "proof": [{"proofValue": "z1"}, {"proofValue": "z2"}],
+}
+
+
+def test_a_leaf_is_a_label_and_a_hash() -> None:
+    """Nothing of the contract can be read from it."""
+    leaf = contract_leaf(CONTRACT)
+    assert leaf == b"hire/v1 contract\n" + sha256(canonicalize(CONTRACT)).digest()
+    assert leaf_digest(leaf) == digest_from_hex(sha256(b"\x00" + leaf).hexdigest())
+
+
+@pytest.mark.parametrize("path", ["terms", "first proof", "second proof", "order"])
+def test_terms_and_both_proofs_are_in_the_leaf(path: str) -> None:
+    """The signatures are the salt: whoever does not hold them cannot confirm a guess at the terms."""
+    one, two = CONTRACT["proof"]
+    other = {
+        "terms": {**CONTRACT, "terms": {"price": "6"}},
+        "first proof": {**CONTRACT, "proof": [{"proofValue": "z3"}, two]},
+        "second proof": {**CONTRACT, "proof": [one, {"proofValue": "z3"}]},
+        "order": {**CONTRACT, "proof": [two, one]},
+    }[path]
+    assert contract_leaf(other) != contract_leaf(CONTRACT)
+
+
+@pytest.mark.parametrize("proof", [None, {"proofValue": "z1"}, [], [{"proofValue": "z1"}]])
+def test_half_a_contract_has_no_leaf(proof: JsonValue) -> None:
+    with pytest.raises(LogProofError):
+        contract_leaf({**CONTRACT, "proof": proof})
+    with pytest.raises(LogProofError):
+        contract_leaf({"id": "urn:x"})
+
+
+def test_an_inclusion_proof_travels_as_json() -> None:
+    left, right = leaf_hash(b"a"), leaf_hash(b"b")
+    proof = InclusionProof.of(right, 1, 2, (left,))
+    again = read_inclusion(proof.document())
+    assert again == proof
+    assert again.leaf_hash == right
+    again.verify(node_hash(left, right))
+    with pytest.raises(LogProofError):
+        again.verify(node_hash(right, left))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"leaf": "uEi"},
+        {"leaf": "f" * 64},
+        {"index": "1"},
+        {"index": 1.5},
+        {"size": None},
+        {"path": "x"},
+        {"path": ["x"]},
+        {"path": [1]},
+        {"more": 1},
+    ],
+)
+def test_what_is_no_inclusion_proof_is_refused(change: dict[str, JsonValue]) -> None:
+    left, right = leaf_hash(b"a"), leaf_hash(b"b")
+    document = {**InclusionProof.of(right, 1, 2, (left,)).document(), **change}
+    with pytest.raises(LogProofError) as caught:
+        read_inclusion(document)
+    assert caught.value.code == "log_proof_invalid"
+
+
+@pytest.mark.parametrize("value", [None, [], "proof", 1, {}])
+def test_another_json_value_is_no_inclusion_proof(value: JsonValue) -> None:
+    with pytest.raises(LogProofError):
+        read_inclusion(value)
+
+
+def test_hashes_of_another_length_make_no_proof() -> None:
+    with pytest.raises(LogProofError):
+        InclusionProof.of(b"short", 0, 1, ())
