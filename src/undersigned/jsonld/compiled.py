@@ -23,6 +23,8 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, cast
 
+from pyoxigraph import NamedNode
+
 from undersigned.encoding import canonicalize
 from undersigned.errors import FormatError
 from undersigned.jsonld.contexts import CONTEXTS, HIRE_CONTEXT
@@ -40,9 +42,9 @@ MAX_NODE_DEPTH: Final = 8
 
 _RDF_TYPE: Final = "<http://www.w3.org/1999/02/22-rdf-syntax-ns#type>"
 _RDF_JSON: Final = "^^<http://www.w3.org/1999/02/22-rdf-syntax-ns#JSON>"
+_PROOF_TYPE: Final = "<https://w3id.org/security#DataIntegrityProof>"
 _XSD: Final = "http://www.w3.org/2001/XMLSchema#"
 
-_IRI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|\\^`\x7f-\x9f\ud800-\udfff]*")
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 _SPECIAL: Final = re.compile(r"[\x00-\x1f\x7f\ufffe\uffff]")
 _OWN_GRAPH: Final = " _:a .\n"
@@ -68,6 +70,7 @@ class _Table(NamedTuple):
 
     terms: Mapping[str, _Term]
     types: Mapping[str, str]
+    """Types of nodes, that of a proof not among them."""
     proof: _Term
     options: Mapping[str, _Term]
     """The terms of a proof's options."""
@@ -122,8 +125,14 @@ def escaped(text: str) -> str:
 
 
 def is_iri(value: object) -> bool:
-    """Whether it is text with a scheme and no character that an IRI may not have."""
-    return isinstance(value, str) and _IRI.fullmatch(value) is not None
+    """Whether it is an absolute IRI (RFC 3987), as strictly as readers of RDF take it."""
+    if not isinstance(value, str):
+        return False
+    try:
+        NamedNode(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _node(table: _Table, node: Mapping[str, Any], lines: list[str], path: str, ids: set[str], depth: int) -> str:
@@ -226,7 +235,7 @@ def _options(table: _Table, subject: str, proof: Mapping[str, Any], end: str, li
         if name == "type":
             if value != "DataIntegrityProof":
                 raise FormatError("schema_violation", "expected a DataIntegrityProof", path=f"{path}/type")
-            lines.append(f"{subject} {_RDF_TYPE} {table.types[value]}{end}")
+            lines.append(f"{subject} {_RDF_TYPE} {_PROOF_TYPE}{end}")
             continue
         term = table.options.get(name)
         if term is None:
@@ -281,9 +290,9 @@ def _compiled() -> _Table:
     terms: dict[str, _Term] = {}
     types: dict[str, str] = {}
     for name, defined in context.items():
-        if name[0].isupper():
+        if name[0].isupper() and name != "DataIntegrityProof":
             types[name] = f"<{defined if isinstance(defined, str) else defined['@id']}>"
-        elif name[0] != "@" and name not in ("id", "type"):
+        elif name[0].islower() and name not in ("id", "type"):
             terms[name] = _term(name, defined)
     proof = terms.pop("proof")
     inner: Mapping[str, Any] = context["DataIntegrityProof"]["@context"]
