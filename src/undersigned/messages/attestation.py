@@ -37,10 +37,13 @@ class Artifact(Part, frozen=True, kw_only=True):
     """One thing that was made."""
 
     name: Name
+    """As the contract's deliverables name it."""
     digest: Digest
     """Of the bytes."""
     media_type: MediaType
+    """What the bytes are."""
     uri: Uri | None = None
+    """Where the bytes are, if not at the sender's listener."""
 
 
 class Delivery(Move, frozen=True, kw_only=True):
@@ -52,11 +55,15 @@ class Delivery(Move, frozen=True, kw_only=True):
     purpose: ClassVar[Purpose] = "assertionMethod"
 
     contract: Digest
+    """As in `Start`."""
     outcome: Outcome
+    """How far the work got."""
     artifacts: Annotated[tuple[Artifact, ...], Meta(max_length=MAX_ITEMS)]
+    """What was made; may be empty."""
     statements: Foreigns
     """DSSE envelopes of in-toto statements."""
     usage: Usages
+    """All that was used so far."""
     round: Number
     """1, and one more after each rework."""
 
@@ -65,7 +72,9 @@ class CriterionVerdict(Part, frozen=True, kw_only=True):
     """The verdict on one acceptance criterion."""
 
     id: Name
+    """As the contract names it."""
     met: bool
+    """Whether the delivery meets it."""
     note: Note | None = None
 
 
@@ -78,8 +87,11 @@ class Review(Move, frozen=True, kw_only=True):
     purpose: ClassVar[Purpose] = "assertionMethod"
 
     delivery: Digest
+    """Digest of the delivery."""
     verdict: Verdict
+    """What follows from the criteria."""
     criteria: Annotated[tuple[CriterionVerdict, ...], Meta(max_length=MAX_ITEMS)]
+    """One for each criterion of the contract."""
     statement: Foreign
     """DSSE envelope of the acceptance, by another key of the hirer or by the verifier named in the contract."""
     credential: Foreign | None = None
@@ -90,7 +102,9 @@ class Settled(Part, frozen=True, kw_only=True):
     """What is owed, all told."""
 
     amount: Amount
+    """What the hirer owes; may be 0."""
     currency: Currency
+    """That of the contract's price."""
     reference: Name | None = None
     """The payment's name where it is made."""
 
@@ -106,11 +120,16 @@ class Closing(Move, frozen=True, kw_only=True):
     contract: Digest
     """Of the document in force, the last sealed of the chain."""
     basis: Basis
+    """What it rests on, the strongest of what happened."""
     delivery: Digest | None = None
+    """Digest of the delivery that was reviewed, or not reviewed in time."""
     usage: Usages
+    """All that was used, as this side counts it."""
     settlement: Settled
+    """What is owed, as this side counts it."""
     checkpoint: Multibase
     """The sender's signed checkpoint note."""
     cosignatures: Annotated[tuple[Multibase, ...], Meta(max_length=16)]
     """Notes of those who cosigned it."""
     objection: Note | None = None
+    """Where this side does not agree."""

@@ -143,15 +143,19 @@ class Proof(Part, frozen=True, kw_only=True):
     """
 
     type: Literal["DataIntegrityProof"]
+    """No older type of proof is taken."""
     context: Literal["https://w3id.org/hire/v1"] | None = field(name="@context", default=None)
     """The message's, repeated by the `jcs` suites and by no other."""
     cryptosuite: SuiteName
+    """One of those agreed on, and for this kind of key."""
     created: Instant
     """When it was signed, by the signer's clock, UTC."""
     expires: Instant
     """Last instant at which it is taken; at most 24 h after `created`."""
     verification_method: DidUrl
+    """A key of the sender's, listed in its DID document for the purpose."""
     proof_purpose: Purpose
+    """That of the message's type."""
     proof_value: Annotated[str, Meta(pattern=r"^z[1-9A-HJ-NP-Za-km-z]{1,200}" + END, max_length=201)]
     """Signature bytes, multibase base58btc."""
 
@@ -160,11 +164,13 @@ class Need(Part, frozen=True, kw_only=True):
     """One thing that would change the answer, or that is asked for. `code` says which of the others matter."""
 
     code: Code
+    """`credential`, `opens`, or another word of the side that needs it."""
     credential: Name | None = None
     """Type of the credential wanted."""
     issuers: Annotated[tuple[Did, ...], Meta(max_length=MAX_ITEMS)] | None = None
     """Issuers it is believed from; absent means any that policy trusts."""
     capability: Name | None = None
+    """What the credential must attest."""
     max_age: Duration | None = None
     """How old it may be."""
     member: Name | None = None
@@ -196,12 +202,17 @@ class Message(
 
     # Written always and never left to a default when read: the codec refuses a message without them.
     context: Literal["https://w3id.org/hire/v1"] = field(name="@context", default_factory=lambda: CONTEXT)
+    """Exactly this text."""
     version: Literal["1.0"] = field(default_factory=lambda: "1.0")
+    """The version chosen in `Profile`; in `Inquiry` the lowest offered."""
     id: MessageId
     """Chosen and stored before the first send; the same on every repeat."""
     engagement: EngagementId
+    """Made of both parties and the hirer's nonce."""
     sender: Did
+    """Who signed it."""
     recipient: Did
+    """The only one it is good for."""
     role: Role
     """The sender's."""
     sequence: Count
@@ -211,6 +222,7 @@ class Message(
     seen: Digest | None = None
     """Digest of the last move recorded from the peer; absent iff there is none."""
     proof: Proof | None = None
+    """Not covered by the digest: the same content signed again is the same message."""
 
     def __post_init__(self) -> None:
         """Refuse an envelope whose members contradict each other (rule C1)."""

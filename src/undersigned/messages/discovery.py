@@ -40,6 +40,7 @@ class Limits(Part, frozen=True, kw_only=True):
     rounds: Annotated[int, Meta(ge=1, le=MAX_ROUNDS)]
     """Offers, counter-offers included; the one beyond is refused `round_limit`."""
     bytes: Annotated[int, Meta(ge=1, le=MAX_NEGOTIATION_BYTES)]
+    """Bytes of all messages up to the seal or withdrawal."""
 
 
 class Tender(Part, frozen=True, kw_only=True):
@@ -50,8 +51,11 @@ class Tender(Part, frozen=True, kw_only=True):
     sealed: bool
     """Whether bids are committed by `Bid` before they are opened by `Offer`."""
     bids_close: Instant
+    """Last instant for a bid, by the hirer's clock."""
     reveal_by: Instant
+    """Last instant to open a sealed bid, by the hirer's clock."""
     award_by: Instant
+    """When the hirer has decided."""
     rule: Foreign
     """How bids are scored, stated before any is made."""
 
@@ -81,10 +85,13 @@ class Inquiry(Move, frozen=True, kw_only=True):
     opens: Role
     """Who puts the first offer on the table."""
     limits: Limits
+    """How long the negotiation may get."""
     respond_by: Instant
+    """Last instant for the `Profile`, by the hirer's clock."""
     closes_at: Instant
     """When the negotiation ends whatever its state."""
     tender: Tender | None = None
+    """Given if others are asked too."""
 
     def __post_init__(self) -> None:
         """Refuse an inquiry that contradicts itself."""
@@ -104,6 +111,7 @@ class Profile(Move, frozen=True, kw_only=True):
     nonce: Nonce
     """The provider's own."""
     inquiry: Digest
+    """Digest of the `Inquiry` it answers."""
     versions: Annotated[tuple[Version, ...], Meta(min_length=1, max_length=16)]
     """Echo of the list offered, so that nobody between could shorten it."""
     suites: Annotated[tuple[SuiteName, ...], Meta(min_length=1, max_length=16)]
@@ -113,9 +121,13 @@ class Profile(Move, frozen=True, kw_only=True):
     hybrid: bool
     """Whether documents get a second, post-quantum proof from each party."""
     capabilities: Foreigns
+    """What the provider does, each in words of its kind."""
     terms_template: Foreign | None = None
+    """Terms that the provider would sign, to start from."""
     request: PresentationRequest
+    """What the hirer is to show."""
     respond_by: Instant
+    """Last instant for the hirer's `Presentation`, by the provider's clock."""
 
 
 def _order(version: str) -> tuple[int, ...]:

@@ -20,6 +20,7 @@ class Input(Part, frozen=True, kw_only=True):
     """One thing to work on."""
 
     name: Name
+    """Its name in this contract."""
     digest: Digest
     """Of the bytes."""
     uri: Uri | None = None
@@ -32,6 +33,7 @@ class Usage(Part, frozen=True, kw_only=True):
     clause: Name
     """Id of the grant."""
     unit: Name
+    """`count`, a currency, or what else the grant limits."""
     amount: Amount
     """Total so far, the unproved part included."""
     unproved: Amount | None = None
@@ -47,6 +49,7 @@ class Start(Move, frozen=True, kw_only=True):
     contract: Digest
     """Of the contract as first sealed, for its whole life."""
     inputs: Annotated[tuple[Input, ...], Meta(max_length=MAX_ITEMS)]
+    """What there is to work on, as contracted."""
 
 
 class Cancel(Move, frozen=True, kw_only=True):
@@ -58,7 +61,9 @@ class Cancel(Move, frozen=True, kw_only=True):
     purpose: ClassVar[Purpose] = "assertionMethod"
 
     contract: Digest
+    """As in `Start`."""
     reason: CancelReason
+    """Why, in a word of the list."""
     wind_down: Instant
     """Last instant for the `Delivery`, by the hirer's clock."""
 
@@ -72,10 +77,13 @@ class Terminate(Move, frozen=True, kw_only=True):
     purpose: ClassVar[Purpose] = "assertionMethod"
 
     contract: Digest
+    """As in `Start`."""
     cause: Cause
+    """What allows it."""
     names: Digest | None = None
     """The breach, the evidence of a revocation, or the parent's ending; required for these causes."""
     evidence: Digests
+    """Digests of what shows the cause."""
 
     def __post_init__(self) -> None:
         """Refuse a cause that points at something without saying at what."""

@@ -28,6 +28,7 @@ class Bid(Move, frozen=True, kw_only=True):
     commitment: Digest
     """Digest of the JSON object with `salt` and `terms`."""
     valid_until: Instant
+    """How long it binds its sender, at least to `awardBy`."""
 
 
 class Offer(Move, frozen=True, kw_only=True):
@@ -45,6 +46,7 @@ class Offer(Move, frozen=True, kw_only=True):
     salt: Nonce | None = None
     """Opens the commitment; required after `Bid`."""
     note: Note | None = None
+    """For the person or program that decides."""
 
 
 class Acceptance(Move, frozen=True, kw_only=True):
@@ -54,6 +56,7 @@ class Acceptance(Move, frozen=True, kw_only=True):
     """
 
     offer: Digest
+    """Digest of the live offer."""
     document: Digest
     """Digest of the document of that offer."""
     contract_proof: Foreign
@@ -79,8 +82,11 @@ class Seal(Move, frozen=True, kw_only=True):
     purpose: ClassVar[Purpose] = "assertionMethod"
 
     offer: Digest
+    """Digest of the offer that was accepted."""
     document: Digest
+    """Digest of its document."""
     acceptance: Digest
+    """Digest of the acceptance."""
     ledger: LedgerPlace
     """A promise of place; the inclusion proof follows in a `Receipt` or `Closing`."""
 
@@ -92,6 +98,7 @@ class Withdraw(Move, frozen=True, kw_only=True):
     """
 
     reason: WithdrawReason
+    """Why, in a word of the list."""
     offer: Digest | None = None
     """The offer it ends; required in the document lane and after an acceptance."""
     needed: Annotated[tuple[Need, ...], Meta(max_length=MAX_ITEMS)] | None = None

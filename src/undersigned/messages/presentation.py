@@ -34,6 +34,7 @@ class Presentation(Move, frozen=True, kw_only=True):
     answers: Digest
     """Digest of the move that asked, which is also the challenge of the presentation."""
     presentation: Foreign
+    """A verifiable presentation, with a proof of its own over the challenge."""
     request: PresentationRequest | None = None
     """The hirer's, and required there."""
 

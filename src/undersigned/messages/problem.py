@@ -36,14 +36,18 @@ class Waiting(Part, frozen=True, kw_only=True):
     """Why no answer came yet."""
 
     for_: WaitingFor = field(name="for")
+    """What the answer waits for."""
     until: Instant
+    """When the sender means to know more."""
 
 
 class Inclusion(Part, frozen=True, kw_only=True):
     """An RFC 6962 inclusion proof, every hash as a digest."""
 
     leaf: Digest
+    """Hash of the leaf."""
     index: Count
+    """Its place, from 0."""
     size: Number
     """Leaves of the tree that the checkpoint beside it signs."""
     path: Annotated[tuple[Digest, ...], Meta(max_length=63)]
@@ -57,9 +61,11 @@ class Receipt(Notice, frozen=True, kw_only=True):
     """
 
     of: Digests
+    """Digests of the moves recorded; empty in answer to a `Sync` with nothing new."""
     received_at: Instant
     """When the last of them was recorded, by the sender's clock."""
     waiting: Waiting | None = None
+    """Given if an answer is owed and not there yet."""
     checkpoint: Multibase | None = None
     """The sender's signed checkpoint note."""
     inclusion: Inclusion | None = None
@@ -81,9 +87,11 @@ class Problem(Notice, frozen=True, kw_only=True):
     of: Digest
     """Digest of the refused message; of its bytes if they did not parse."""
     code: Code
+    """Of the list of errors."""
     class_: Code = field(name="class")
     """The code's family, for a reader that does not know the code."""
     path: Pointer | None = None
+    """The place in the refused message."""
     retryable: bool
     """Whether the same message can succeed later."""
     retry_after: Annotated[int, Meta(ge=0, le=86_400)] | None = None
@@ -93,6 +101,7 @@ class Problem(Notice, frozen=True, kw_only=True):
     supported: Annotated[tuple[Name, ...], Meta(max_length=MAX_ITEMS)] | None = None
     """Versions or suites that would do."""
     needed: Annotated[tuple[Need, ...], Meta(max_length=MAX_ITEMS)] | None = None
+    """What would change the answer."""
 
     def __post_init__(self) -> None:
         """Refuse a problem that says both try again and never."""
@@ -110,8 +119,11 @@ class Sync(Notice, frozen=True, kw_only=True):
     """
 
     state: Name
+    """Of the engagement, as the tables name it."""
     lane: Name
+    """State of the document lane."""
     checkpoint: Multibase | None = None
+    """The sender's signed checkpoint note."""
 
 
 class Progress(Notice, frozen=True, kw_only=True):
@@ -121,10 +133,14 @@ class Progress(Notice, frozen=True, kw_only=True):
     """
 
     contract: Digest
+    """As in `Start`."""
     number: Number
     """1, 2, … in this contract."""
     cursor: Name | None = None
     """Where work can resume, in the provider's own words."""
     percent: Percent | None = None
+    """How much is done, as far as that can be said."""
     usage: Usages | None = None
+    """What was used so far."""
     note: Note | None = None
+    """What is being done."""
