@@ -9,6 +9,7 @@ their cost is bounded by a constant.
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 import re
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from re import _parser as parser
 
 import pytest
 
+from support import ROOT
 from undersigned.encoding import (
     AMOUNT_PATTERN,
     DID_PATTERN,
@@ -168,24 +170,59 @@ def test_sc_106_patterns_of_the_wire(pattern: str):
     assert is_linear(pattern)
 
 
+CORE = (
+    *("encoding", "keys", "jsonld", "did", "proof", "scope", "transparency", "contract", "attestation", "credentials"),
+    *("trust", "messages", "protocol", "evidence", "bridges", "ledger", "transport"),
+)
+
+# Linear for another reason than the one that is checked. A new pattern is written so that it passes, or listed here.
+OTHER_REASONS = {
+    "undersigned.attestation.dsse._STANDARD": "groups of four; only the last is looked at again",
+    "undersigned.attestation.dsse._URL_SAFE": "groups of four; only the last is looked at again",
+    "undersigned.contract.check._NAME": "matched whole; backs off from the end to one of three fixed words",
+    "undersigned.encoding.closed._UNKNOWN": "searched once; lazy, stops at the first quote",
+    "undersigned.messages.codec._NAMED": "matched once; what follows the quote is one character at the end",
+    "undersigned.scope.target._AUTHORITY": "labels end at a dot; at most 62 characters of one are looked at again",
+    "undersigned.scope.target._URI": "the next part begins with a character that the last may hold, and always matches",
+    "undersigned.transport.addresses._NUMERIC_LABEL": "two branches without repetition in common",
+}
+
+
 def _compiled() -> Iterator[tuple[str, re.Pattern[str]]]:
-    for package in ("encoding", "keys", "did"):
-        root = importlib.import_module(f"undersigned.{package}")
+    for package in CORE:
+        try:
+            root = importlib.import_module(f"undersigned.{package}")
+        except ModuleNotFoundError:
+            continue
         for found in pkgutil.walk_packages(root.__path__, f"{root.__name__}."):
-            for name, value in vars(importlib.import_module(found.name)).items():
-                if isinstance(value, re.Pattern):
+            module = importlib.import_module(found.name)
+            for name, value in vars(module).items():
+                if isinstance(value, re.Pattern) and isinstance(value.pattern, str):
                     yield f"{found.name}.{name}", value
 
 
-# Their one unbounded part is followed by what it may hold itself; each is searched once, from one place.
-SEARCHED_ONCE = {"undersigned.encoding.closed._UNKNOWN": "lazy: stops at the first quote, over one error text"}
+def test_sc_106_compiled_patterns():
+    found = {name: is_linear(pattern.pattern, pattern.flags) for name, pattern in _compiled()}
+    assert len(found) > 20
+    assert {name for name, answer in found.items() if not answer} == set(OTHER_REASONS)
 
 
-@pytest.mark.parametrize(
-    ("name", "pattern"), list(_compiled()), ids=lambda value: value if isinstance(value, str) else ""
-)
-def test_sc_106_compiled_patterns(name: str, pattern: re.Pattern[str]):
-    assert is_linear(pattern.pattern, pattern.flags) is (name not in SEARCHED_ONCE)
+def _patterns(schema: object) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if isinstance(schema.get("pattern"), str):
+            yield schema["pattern"]
+        for member in schema.values():
+            yield from _patterns(member)
+    elif isinstance(schema, list):
+        for item in schema:
+            yield from _patterns(item)
+
+
+def test_sc_106_patterns_of_the_schemas():
+    schemas = sorted((ROOT / "protocol-spec" / "schemas").glob("*.json"))
+    patterns = {pattern for path in schemas for pattern in _patterns(json.loads(path.read_text()))}
+    assert len(patterns) > 10
+    assert [pattern for pattern in sorted(patterns) if not is_linear(pattern)] == []
 
 
 WORST = [

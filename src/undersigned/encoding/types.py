@@ -60,11 +60,16 @@ DURATION_PATTERN: Final = (
 )
 AMOUNT_PATTERN: Final = rf"^(?:0|-?(?:[1-9][0-9]{{0,17}}(?:\.[0-9]{{0,8}}[1-9])?|0\.[0-9]{{0,8}}[1-9])){END}"
 
-_IDCHAR: Final = "(?:[A-Za-z0-9._-]|%[0-9A-Fa-f]{2})"
-_DID: Final = f"did:[a-z0-9]+::*{_IDCHAR}(?:{_IDCHAR}|:+{_IDCHAR})*"
-_PCHAR: Final = "(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})"
+# What is usual stands outside the alternation, where a matcher takes it in one stride: usual* (special usual*)*.
+_ID: Final = "[A-Za-z0-9._-]"
+_HEX: Final = "%[0-9A-Fa-f]{2}"
+_DID: Final = f"did:[a-z0-9]+::*(?:{_ID}|{_HEX}){_ID}*(?:(?:{_HEX}|:+(?:{_ID}|{_HEX})){_ID}*)*"
+_P: Final = "[A-Za-z0-9._~!$&'()*+,;=:@-]"
+_SEGMENT: Final = f"{_P}*(?:{_HEX}{_P}*)*"
+_Q: Final = "[/?A-Za-z0-9._~!$&'()*+,;=:@-]"
+_QUERY: Final = f"{_Q}*(?:{_HEX}{_Q}*)*"
 DID_PATTERN: Final = f"^{_DID}{END}"
-DIDURL_PATTERN: Final = rf"^{_DID}(?:/{_PCHAR}*)*(?:\?(?:{_PCHAR}|[/?])*)?(?:#(?:{_PCHAR}|[/?])*)?{END}"
+DIDURL_PATTERN: Final = rf"^{_DID}(?:/{_SEGMENT})*(?:\?{_QUERY})?(?:#{_QUERY})?{END}"
 
 Digest: TypeAlias = Annotated[str, Meta(pattern=DIGEST_PATTERN, title="Digest")]
 """`u` and base64url of a sha2-256 multihash: 47 characters, one spelling per digest."""
