@@ -6,7 +6,6 @@ such texts too, so the same examples come out each time.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import uuid
@@ -16,6 +15,17 @@ from typing import Any
 from msgspec import convert, to_builtins
 from nacl.signing import SigningKey
 
+from undersigned.attestation import (
+    PAYLOAD_TYPE,
+    ActionTaken,
+    Predicate,
+    UsageLine,
+    accepted,
+    envelope,
+    make_statement,
+    pae,
+    work,
+)
 from undersigned.contract import (
     ContractDocument,
     Criterion,
@@ -33,15 +43,18 @@ from undersigned.contract import (
     Transcript,
     document_id,
 )
+from undersigned.credentials import build_presentation
 from undersigned.encoding import (
     ED25519_PUB,
     base64url_encode,
     digest_bytes,
+    digest_from_hex,
     digest_of,
     multibase_encode,
     multicodec_encode,
     shift,
 )
+from undersigned.keys import public_key_from_raw
 from undersigned.messages import (
     Acceptance,
     Artifact,
@@ -81,6 +94,15 @@ from undersigned.messages import (
 )
 from undersigned.proof import attach, prepare, proof_config
 from undersigned.scope import Grant, Limit, Scope, compile_scope, sketch
+from undersigned.transparency import (
+    Frontier,
+    checkpoint_text,
+    contract_leaf,
+    leaf_digest,
+    leaf_hash,
+    node_hash,
+    signed_note,
+)
 
 BEGIN = "2026-11-24T09:00:00Z"
 SUITE = "eddsa-jcs-2022"
@@ -133,6 +155,7 @@ HIRER, PROVIDER = Party("hirer"), Party("provider")
 PARTIES = {"hirer": HIRER, "provider": PROVIDER}
 ENGAGEMENT = engagement_id(HIRER.did, PROVIDER.did, nonce("hirer's nonce"))
 INPUT = digest_bytes(b"an input")
+MADE = digest_bytes(b"a bill")
 SCOPE = Scope(
     grants=(
         Grant(
@@ -269,23 +292,31 @@ def contract(talk: Talk, role: str, price: str) -> ContractDocument:
 
 def presentation(talk: Talk, holder: Party, verifier: Party, challenge: str) -> dict[str, Any]:
     """A presentation with no credential in it."""
-    document = {
-        "@context": ["https://www.w3.org/ns/credentials/v2"],
-        "type": ["VerifiablePresentation"],
-        "holder": holder.did,
-    }
+    name = f"urn:uuid:{uuid.UUID(bytes=seed(f'presentation by the {holder.role}')[:16], version=4)}"
+    document = build_presentation(id=name, holder=holder.did, engagement=ENGAGEMENT, credentials=())
     return proof_on(document, holder, talk.now, "authentication", challenge=challenge, domain=verifier.did)
 
 
-def envelope(party: Party, payload: bytes) -> dict[str, Any]:
-    """A DSSE envelope whose payload is only an example."""
-    kind = "application/vnd.in-toto+json"
-    pae = b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(payload), payload)
-    return {
-        "payload": base64.b64encode(payload).decode(),
-        "payloadType": kind,
-        "signatures": [{"keyid": party.method, "sig": base64.b64encode(party.sign(pae)).decode()}],
-    }
+def statement(party: Party, predicate: Predicate) -> dict[str, Any]:
+    """The envelope of a statement about the one artifact of the hire."""
+    payload = make_statement({"sbom.json": MADE}, predicate)
+    return envelope(payload, [(party.method, party.sign(pae(PAYLOAD_TYPE, payload)))])
+
+
+def signed_checkpoint(party: Party, size: int, root: bytes) -> str:
+    """A checkpoint of the party's log, as messages write it."""
+    text = checkpoint_text(party.did, size, root)
+    key = public_key_from_raw("Ed25519", bytes(party.key.verify_key))
+    return "u" + base64url_encode(signed_note(text, party.did, key, party.sign(text)).encode())
+
+
+def log_of(party: Party, contract_entry: bytes) -> tuple[Frontier, list[bytes]]:
+    """A log of five leaves, the contract's the last."""
+    leaves = [leaf_hash(seed(f"leaf {place} of the {party.role}")) for place in range(4)] + [leaf_hash(contract_entry)]
+    tree = Frontier()
+    for leaf in leaves:
+        tree.append(leaf)
+    return tree, leaves
 
 
 def conversation(suite: str = SUITE) -> dict[str, VerifiedMessage]:
@@ -375,7 +406,8 @@ def conversation(suite: str = SUITE) -> dict[str, VerifiedMessage]:
         document=digest_of(json),
         contract_proof=both["proof"][1],
     )
-    leaf = digest_bytes(b"a leaf")
+    tree, leaves = log_of(PROVIDER, contract_leaf(both))
+    leaf = leaf_digest(contract_leaf(both))
     seal = say(
         "seal",
         Seal,
@@ -383,32 +415,52 @@ def conversation(suite: str = SUITE) -> dict[str, VerifiedMessage]:
         offer=counter.digest,
         document=digest_of(json),
         acceptance=acceptance.digest,
-        ledger=LedgerPlace(log="globex.example/ledger", index=4, leaf=leaf),
+        ledger=LedgerPlace(log=PROVIDER.did, index=4, leaf=leaf),
     )
-    checkpoint = "u" + base64url_encode(b"globex.example/ledger\n5\nAAAA\n\n\xe2\x80\x94 globex.example/ledger AAAA\n")
+    # With five leaves, the fifth has one sibling: the root of the other four.
+    sibling = node_hash(node_hash(leaves[0], leaves[1]), node_hash(leaves[2], leaves[3]))
+    checkpoint = signed_checkpoint(PROVIDER, tree.size, tree.root)
     said["receipt-inclusion"] = talk.say(
         Receipt,
         "provider",
         of=(),
         received_at=talk.now,
         checkpoint=checkpoint,
-        inclusion=Inclusion(leaf=leaf, index=4, size=5, path=(digest_bytes(b"a sibling"),)),
+        inclusion=Inclusion(leaf=leaf, index=4, size=5, path=(digest_from_hex(sibling.hex()),)),
     )
     sealed = digest_of(json)
     say("start", Start, "hirer", contract=sealed, inputs=(Input(name="a.whl", digest=INPUT),))
     usage = (Usage(clause="read-input", unit="count", amount="1"),)
     say("progress", Progress, "provider", contract=sealed, number=1, cursor="parsed", percent=50, usage=usage)
     say("progress-bare", Progress, "provider", contract=sealed, number=2)
+    began, ended = talk.moves["hirer"][-1], talk.now
+    account = work(
+        contract=sealed,
+        engagement=ENGAGEMENT,
+        provider=PROVIDER.did,
+        task="sbom",
+        inputs={"a.whl": INPUT},
+        actions=(
+            ActionTaken(
+                at=ended,
+                action="artifact:read",
+                target=f"https://acme.example/artifacts/{INPUT}",
+                clause="read-input",
+                allowed=True,
+            ),
+        ),
+        usage=(UsageLine(clause="read-input", unit="count", amount="1"),),
+        started_on=began.message.proof.created if began.message.proof else ended,
+        finished_on=ended,
+    )
     delivery = say(
         "delivery",
         Delivery,
         "provider",
         contract=sealed,
         outcome="complete",
-        artifacts=(
-            Artifact(name="sbom.json", digest=digest_bytes(b"a bill"), media_type="application/vnd.cyclonedx+json"),
-        ),
-        statements=(envelope(PROVIDER, b'{"_type":"https://in-toto.io/Statement/v1"}'),),
+        artifacts=(Artifact(name="sbom.json", digest=MADE, media_type="application/vnd.cyclonedx+json"),),
+        statements=(statement(PROVIDER, account),),
         usage=usage,
         round=1,
     )
@@ -419,8 +471,20 @@ def conversation(suite: str = SUITE) -> dict[str, VerifiedMessage]:
         delivery=delivery.digest,
         verdict="accepted",
         criteria=(CriterionVerdict(id="valid", met=True),),
-        statement=envelope(HIRER, b'{"_type":"https://in-toto.io/Statement/v1"}'),
+        statement=statement(
+            HIRER,
+            accepted(
+                contract=sealed,
+                document_id=document.id,
+                verifier=HIRER.did,
+                passed=True,
+                statements=(digest_bytes(make_statement({"sbom.json": MADE}, account)),),
+                time_verified=talk.now,
+            ),
+        ),
     )
+    own, _ = log_of(HIRER, contract_leaf(both))
+    books = {"hirer": signed_checkpoint(HIRER, own.size, own.root), "provider": checkpoint}
     for role in ("hirer", "provider"):
         say(
             f"closing-{role}",
@@ -431,10 +495,10 @@ def conversation(suite: str = SUITE) -> dict[str, VerifiedMessage]:
             delivery=delivery.digest,
             usage=usage,
             settlement=Settled(amount="25", currency="EUR"),
-            checkpoint=checkpoint,
+            checkpoint=books[role],
             cosignatures=(),
         )
-    say("sync", Sync, "hirer", state="closed", lane="idle", checkpoint=checkpoint)
+    say("sync", Sync, "hirer", state="closed", lane="idle", checkpoint=books["hirer"])
     say(
         "problem",
         Problem,
