@@ -37,7 +37,7 @@ def refused(raw: bytes, limits: Limits = MESSAGE_LIMITS) -> str:
     ],
 )
 def test_sc_12_duplicate_names(raw: bytes, limits: Limits):
-    """Never the first, never the last: refused, also where an escape spells the second."""
+    """Never the first, never the last: refused, also where an escape spells the second (HIRE-JSN-01)."""
     assert json.loads(raw)
     assert refused(raw, limits) == "bad_json"
 
@@ -50,6 +50,7 @@ def test_sc_12_names_that_only_look_alike_are_two():
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "-0", "1e400", "-1e400", "-0.0", "-0e0"])
 @pytest.mark.parametrize("member", ['{"amount":%s}', '{"ttl":[%s]}', '{"a":{"sequence":%s}}'])
 def test_sc_13_numbers_that_are_none(number: str, member: str):
+    """HIRE-JSN-03."""
     for limits in (MESSAGE_LIMITS, FOREIGN_LIMITS):
         assert refused((member % number).encode(), limits) == "number_out_of_range"
 
@@ -73,6 +74,7 @@ def test_sc_13_numbers_that_are_none(number: str, member: str):
     ],
 )
 def test_sc_14_numbers_that_are_no_safe_integer(number: str):
+    """HIRE-JSN-03."""
     assert refused(b'{"sequence":' + number.encode() + b"}") == "number_out_of_range"
 
 
@@ -110,6 +112,7 @@ def test_sc_14_safe_integers_pass(safe: int):
     ],
 )
 def test_sc_15_deep_nesting(raw: bytes):
+    """HIRE-JSN-04."""
     assert len(raw) <= MESSAGE_LIMITS.max_bytes
     assert refused(raw) == "too_deep"
 
@@ -129,6 +132,7 @@ def test_sc_15_depth_limit_itself_passes(raw: bytes):
 
 
 def test_sc_16_wide_objects():
+    """HIRE-JSN-04."""
     members = b",".join(b'"%d":0' % number for number in range(1_000_000))
     assert refused(b"{" + members + b"}", WIDE) == "too_large"
     assert refused(b'{"a":[' + b"0," * 999_999 + b"0]}", WIDE) == "too_large"
@@ -178,6 +182,7 @@ def test_sc_16_limits_to_the_item(more: int):
 )
 @pytest.mark.parametrize("where", ['{"%s":1}', '{"id":"%s"}', '{"scope":["%s"]}', '"%s"'])
 def test_sc_17_text_that_no_store_takes(text: str, where: str, limits: Limits):
+    """HIRE-JSN-02; never an encoding error later, when it is signed, stored or logged."""
     assert refused((where % text).encode(), limits) == "bad_unicode"
 
 
@@ -220,6 +225,7 @@ BAD_UTF8 = [
 @pytest.mark.parametrize("limits", [MESSAGE_LIMITS, FOREIGN_LIMITS], ids=["message", "foreign"])
 @pytest.mark.parametrize("bad", BAD_UTF8)
 def test_sc_18_invalid_utf8(bad: bytes, limits: Limits):
+    """HIRE-JSN-02."""
     for raw in (b'{"a":"' + bad + b'"}', b'{"' + bad + b'":1}', bad, b"{}" + bad, b'{"a":"x' + bad):
         assert refused(raw, limits) == "bad_unicode"
 

@@ -48,7 +48,7 @@ def test_a_good_key_passes_everywhere():
 
 @pytest.mark.parametrize("number", WEAK, ids=lambda number: number.to_bytes(32, "little").hex()[:8] + "…")
 def test_sc_08_small_order_and_non_canonical_keys(number: int):
-    """One fixed signature (R the identity, S zero) would fit every message under such a key."""
+    """One fixed signature (R the identity, S zero) would fit every message under such a key (HIRE-KEY-01)."""
     for way in everywhere(number.to_bytes(32, "little")):
         with pytest.raises(VerificationError) as caught:
             way()
@@ -79,6 +79,7 @@ PREFIXES = {
 
 @pytest.mark.parametrize("prefix", PREFIXES.values(), ids=PREFIXES)
 def test_sc_09_wrong_multicodec(prefix: bytes):
+    """HIRE-KEY-01."""
     for way in everywhere(GOOD, prefix):
         with pytest.raises(VerificationError) as caught:
             way()

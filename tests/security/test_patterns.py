@@ -1,4 +1,4 @@
-"""SC-106: no pattern takes more than linear time, worked out from the patterns and not from a clock.
+"""SC-106, HIRE-LIM-03: no pattern takes more than linear time, worked out from the patterns and not from a clock.
 
 A backtracking matcher takes linear time if, wherever it stands, the next character alone decides where it goes: every
 other way fails at once. That is so if in the pattern's position automaton no two positions that may come next share a

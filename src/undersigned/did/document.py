@@ -3,7 +3,7 @@
 The document stays JSON; a method that is malformed or of a kind not used here harms nobody until a proof names it.
 What could be read in two ways (two methods of one name, two encodings of one key) is refused at once or when used.
 
-Source: protocol-spec/04-identity.md, section 4.2; DID Core, section 5; Controlled Identifiers 1.0, section 2
+Source: protocol-spec/02-identity-and-keys.md, sections 2.3 and 2.4; DID Core, section 5; Controlled Identifiers 1.0, section 2
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class DidDocument:
         VerificationError: When made. `did_document_invalid`: not JSON of the expected shape, of another DID, or two
             methods of one name.
 
-    Source: protocol-spec/04-identity.md, section 4.2
+    Source: protocol-spec/02-identity-and-keys.md, sections 2.3 and 2.4
     """
 
     __slots__ = ("_allowed", "_methods", "_services", "id", "raw", "raw_digest")
@@ -108,7 +108,7 @@ class DidDocument:
                 controlled by somebody else, expired or revoked. `did_document_invalid`: its key cannot be read or is
                 of a kind not used here. `key_weak`: the key is of small order or not canonical.
 
-        Source: protocol-spec/04-identity.md, section 4.2
+        Source: protocol-spec/02-identity-and-keys.md, sections 2.3 and 2.4
         """
         if parse_did_url(method_url).did != self.id:
             raise VerificationError("key_not_authorized", f"expected a key of {self.id}, got {method_url[:160]!a}")
@@ -188,7 +188,7 @@ def make_document(
         VerificationError: `did_document_invalid`: a fragment that is not 1 to 128 letters, digits, `.`, `_`, `-`, or
             one fragment with two keys.
 
-    Source: protocol-spec/04-identity.md, section 4.2
+    Source: protocol-spec/02-identity-and-keys.md, sections 2.3 and 2.4
     """
     parse_did(did)
     keys = {**authentication, **assertion_method}

@@ -1,6 +1,6 @@
 """Decoded JSON into closed structs, with our errors: which member, what was expected, what came.
 
-Source: protocol-spec/03-encoding.md, section 3.8
+Source: protocol-spec/04-envelope-and-digests.md, section 4.2
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def to_struct(value: object, of: type[T], path: str = "") -> T:
     Raises:
         FormatError: `unknown_term`: a member that the struct does not define; `schema_violation`: anything else.
 
-    Source: protocol-spec/03-encoding.md, section 3.8
+    Source: protocol-spec/04-envelope-and-digests.md, section 4.2
     """
     if (null := _null(value)) is not None:
         raise FormatError("schema_violation", "expected a value or no member; came null", path=path + null)

@@ -9,7 +9,7 @@ decoder, one walk over the containers, and `encode(decoded) == raw`, which no te
 or an odd escape can pass. Whatever is not proved so goes to the slow reader, which alone decides what is refused and
 says where. The slow reader accepts everything that the fast one does.
 
-Source: protocol-spec/03-encoding.md, section 3.2; RFC 8259; RFC 7493
+Source: protocol-spec/04-envelope-and-digests.md, section 4.1; RFC 8259; RFC 7493
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def decode_json(raw: bytes, limits: Limits = MESSAGE_LIMITS) -> JsonValue:
         FormatError: `bad_json` (not JSON, a repeated name, a null where none is allowed), `bad_unicode`, `too_deep`,
             `number_out_of_range`, `too_large`. `.path` is a JSON pointer where the place is known.
 
-    Source: protocol-spec/03-encoding.md, section 3.2
+    Source: protocol-spec/04-envelope-and-digests.md, section 4.1
     """
     return decode_json_canonical(raw, limits)[0]
 

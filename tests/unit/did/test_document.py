@@ -180,13 +180,14 @@ def test_not_authorized(name: str, relationship: str):
 
 
 def test_sc_02_listed_but_not_for_this_relationship():
+    """HIRE-KEY-03."""
     document = view(verificationMethod=[method()], authentication=[f"{DID}#k1"])
     assert document.key_for(f"{DID}#k1", "authentication") == K1
     assert code_of(document.key_for, f"{DID}#k1", "assertionMethod") == "key_not_authorized"
 
 
 def test_sc_03_foreign_controller():
-    """Neither a method with another controller, nor one named in another DID, nor a bare reference, counts as ours."""
+    """A method with another controller or of another DID, or a bare reference, is not ours (HIRE-KEY-04, HIRE-KEY-05)."""
     theirs = {"id": f"{OTHER}#k1", "type": "Multikey", "controller": DID, "publicKeyMultibase": K1.multikey}
     document = view(
         verificationMethod=[method(controller=OTHER), theirs],
@@ -219,6 +220,7 @@ def test_sc_03_foreign_controller():
     ],
 )
 def test_sc_04_document_of_another_did(named: object):
+    """HIRE-DID-01, HIRE-DID-02."""
     assert code_of(DidDocument, DID, json.dumps({"id": named}).encode()) == "did_document_invalid"
 
 

@@ -99,6 +99,7 @@ def test_did_web(did: str, url: str):
     ],
 )
 def test_sc_05_hosts_that_are_addresses_or_local_names(host: str):
+    """As text, before anything is dialled (HIRE-DID-05); the fetcher checks the address itself."""
     assert code_of(fetches, f"did:web:{host}") == "did_forbidden_address"
     if not host.startswith("localhost"):
         assert code_of(fetches, f"did:web:{host}", local=True) == "did_forbidden_address"
@@ -106,6 +107,7 @@ def test_sc_05_hosts_that_are_addresses_or_local_names(host: str):
 
 
 def test_local_mode_allows_localhost_with_a_port_and_nothing_else():
+    """HIRE-DID-07."""
     assert fetches("did:web:localhost%3A8001", local=True) == ("http://localhost:8001/.well-known/did.json",)
     assert fetches("did:web:localhost%3A8001:a", local=True) == ("http://localhost:8001/a/did.json",)
     for host in ("localhost", "LOCALHOST%3A80", "localhost.%3A80", "127.0.0.1%3A80", "a.localhost%3A80"):

@@ -38,6 +38,7 @@ def test_known_answer():
 
 
 def test_own_proof_is_left_out_and_no_other():
+    """HIRE-DIG-01."""
     inner = {"proof": {"proofValue": "z1"}}
     document = {"b": inner, "a": 1}
     assert digest_of(document) == digest_bytes(canonicalize(document))

@@ -1,4 +1,4 @@
-"""The annotated types accept one spelling each, as msgspec checks them."""
+"""The annotated types accept one spelling each, as msgspec checks them (HIRE-JSN-05)."""
 
 from __future__ import annotations
 

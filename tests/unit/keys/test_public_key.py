@@ -83,6 +83,7 @@ def test_ed25519_signature_length(length: int):
 
 
 def test_ed25519_s_above_the_order_is_refused():
+    """HIRE-KEY-02."""
     order = 2**252 + 27742317777372353535851937790883648493
     signature = SEED.sign(b"data").signature
     s = int.from_bytes(signature[32:], "little") + order
@@ -92,6 +93,7 @@ def test_ed25519_s_above_the_order_is_refused():
 
 @pytest.mark.parametrize("name", CURVES)
 def test_ecdsa(name: str):
+    """The higher form of s is another signature for the same message: refused in this protocol (HIRE-KEY-02)."""
     key, size, order = nist_key(name), CURVES[name][2], CURVES[name][0].group_order
     for number in range(8):
         data = bytes([number])
