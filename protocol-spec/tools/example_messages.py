@@ -24,6 +24,7 @@ from undersigned.attestation import (
     envelope,
     make_statement,
     pae,
+    provenance,
     work,
 )
 from undersigned.contract import (
@@ -301,6 +302,23 @@ def statement(party: Party, predicate: Predicate) -> dict[str, Any]:
     """The envelope of a statement about the one artifact of the hire."""
     payload = make_statement({"sbom.json": MADE}, predicate)
     return envelope(payload, [(party.method, party.sign(pae(PAYLOAD_TYPE, payload)))])
+
+
+def provenance_statement(contract: str) -> bytes:
+    """The payload of a provenance statement about the artifact of the hire."""
+    return make_statement(
+        {"sbom.json": MADE},
+        provenance(
+            contract=contract,
+            clauses=("read-input",),
+            provider=PROVIDER.did,
+            task="sbom",
+            inputs={"a.whl": INPUT},
+            invocation_id=f"{ENGAGEMENT}:1",
+            started_on=shift(BEGIN, 660),
+            finished_on=shift(BEGIN, 840),
+        ),
+    )
 
 
 def signed_checkpoint(party: Party, size: int, root: bytes) -> str:

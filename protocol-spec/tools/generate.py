@@ -10,6 +10,7 @@ name. Figures and JSON Schemas are whole files.
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import re
 import sys
@@ -22,9 +23,11 @@ sys.path[:0] = [str(SPEC / "tools")]
 if (SPEC.parent / "src").is_dir():
     sys.path[:0] = [str(SPEC.parent / "src")]
 
+import example_messages
 import schemas
 import shapes
 
+from undersigned import attestation
 from undersigned.contract import ContractDocument, Terms
 from undersigned.errors import CODES
 from undersigned.messages import MESSAGE_TYPES, Message, Proof
@@ -134,11 +137,12 @@ def section(part: type) -> str:
 def members(name: str) -> str:
     text = with_nested(MESSAGE_TYPES[name], without=Message, stop=(WireScope, ContractDocument))
     text = text.replace("](#contractdocument)", "](../07-contract.md#71-the-document)")
+    text = text.replace("](#task)", "](../07-contract.md#task)")
     return text.replace("](#wirescope)", "](../06-scope.md#wirescope)")
 
 
 def envelope(_: str) -> str:
-    return shapes.members(Message).replace("`proof`? | [Proof](#proof) |  |", "`proof` | [Proof](#45-proof) | One. |")
+    return shapes.members(Message).replace("`proof`? | [Proof](#proof) |", "`proof` | [Proof](#45-proof) |")
 
 
 def proof(_: str) -> str:
@@ -271,6 +275,21 @@ def example(name: str) -> str:
     return f"{where}:\n\n```json\n{text}\n```"
 
 
+def predicate(name: str) -> str:
+    return with_nested(getattr(attestation, name))
+
+
+def statement(name: str) -> str:
+    """The statement of this kind in the example hire, or one made for this page."""
+    of = getattr(attestation, name)
+    said = example_messages.conversation()
+    delivery, review = (json.loads(said[one].raw) for one in ("delivery", "review"))
+    payloads = [base64.b64decode(one["payload"]) for one in (*delivery["statements"], review["statement"])]
+    payloads.append(example_messages.provenance_statement(delivery["contract"]))
+    found = next(one for one in map(json.loads, payloads) if one["predicateType"] == of.PREDICATE_TYPE)
+    return f"```json\n{json.dumps(found, indent=2, ensure_ascii=False)}\n```"
+
+
 BLOCKS: Final[dict[str, Callable[[str], str]]] = {
     "causes": causes,
     "codes": codes,
@@ -287,12 +306,14 @@ BLOCKS: Final[dict[str, Callable[[str], str]]] = {
     "messages": message_index,
     "negotiation": negotiation,
     "owners": owners,
+    "predicate": predicate,
     "proof": proof,
     "purposes": purposes,
     "reasons": reasons,
     "refusals": refusals,
     "rows": rows_of,
     "scope": scope,
+    "statement": statement,
     "terms": terms,
     "vectors": vectors,
 }

@@ -88,10 +88,11 @@ def _without_nulls(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     members = dict(cast("dict[str, Any]", schema))
+    members.pop("default", None)  # what is absent on the wire is not filled in by a reader of the schema
     choices = members.get("anyOf")
     if isinstance(choices, list) and {"type": "null"} in choices:
         left = [choice for choice in cast("list[Any]", choices) if choice != {"type": "null"}]
-        del members["anyOf"], members["default"]
+        del members["anyOf"]
         members |= left[0] if len(left) == 1 else {"anyOf": left}
     if isinstance(members.get("description"), str):
         members["description"] = " ".join(members["description"].partition("\n\n")[0].split())
