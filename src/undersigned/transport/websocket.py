@@ -20,7 +20,7 @@ from urllib.parse import SplitResult, urlsplit
 from aiohttp import WebSocketError, WSMessage, WSMsgType
 from aiohttp.web import WebSocketResponse
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, NegotiationError
+from websockets.exceptions import ConnectionClosed, InvalidStatus, NegotiationError, WebSocketException
 from websockets.typing import Subprotocol
 
 from undersigned.encoding import Did
@@ -104,20 +104,19 @@ class _WatchedConnection(ClientConnection):
     """A connection of `websockets` whose bytes pass a watch first."""
 
     watch: Watch | None = None
-    channel: DialledChannel | None = None
 
     def begin(self, channel: DialledChannel, limits: ChannelLimits) -> None:
         """Watches what follows the head of the server's answer."""
-        self.channel = channel
-        self._head: bytes | None = b""
+        self._channel = channel
+        self._head = b""
         self._limits = limits
         self._last_call: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
         if self.watch is None:
-            body = self._after_head(data)
-            if body and self.watch is not None and not self.watch.received(body):
-                return
+            data, behind = self._divided(data)
+            if behind and self.watch is not None and self.watch.received(behind):
+                data += behind
         elif not self.watch.received(data):
             return
         super().data_received(data)
@@ -125,22 +124,24 @@ class _WatchedConnection(ClientConnection):
             # `websockets` waits for the server to hang up, for as long as the server likes.
             self._last_call = self.loop.call_later(self._limits.close_seconds, self.transport.abort)
 
-    def _after_head(self, data: bytes) -> bytes:
-        """What of `data` lies behind the head; starts the watch when the head ends. A server may speak at once."""
-        head = (self._head or b"") + data
-        end = head.find(b"\r\n\r\n")
+    def _divided(self, data: bytes) -> tuple[bytes, bytes]:
+        """What of `data` is head of the answer, and what lies behind it; starts the watch when the head ends.
+
+        A server may speak at once, so that its first frames come together with its answer.
+        """
+        known = len(self._head)
+        self._head += data
+        end = self._head.find(b"\r\n\r\n")
         if end < 0:
-            self._head = head
-            if len(head) > _MAX_HEAD_BYTES:
+            if len(self._head) > _MAX_HEAD_BYTES:
                 self.transport.abort()
-            return b""
-        self._head = None
-        assert self.channel is not None  # noqa: S101 - set before the connection is made
+            return data, b""
+        self._head = b""
         transport = self.transport
         self.watch = Watch(
-            self._limits, self.channel.broken, masked=False, paused_reading=lambda: not transport.is_reading()
+            self._limits, self._channel.broken, masked=False, paused_reading=lambda: not transport.is_reading()
         )
-        return head[end + 4 :]
+        return data[: end + 4 - known], data[end + 4 - known :]
 
     def pause_writing(self) -> None:
         if self.watch is not None:
@@ -166,7 +167,7 @@ class DialledChannel(_SocketChannel):
     _socket: _WatchedConnection
 
     def opened(self, connection: _WatchedConnection) -> None:
-        """Takes the connection, once the upgrade is done."""
+        """Takes the connection that is being opened."""
         self._socket = connection
 
     async def send(self, data: bytes) -> None:
@@ -301,6 +302,7 @@ async def connect_websocket(url: str, limits: ChannelLimits, ssl: SSLContext | N
     def watched(*arguments: Any, **options: Any) -> ClientConnection:
         connection = _WatchedConnection(*arguments, **options)
         connection.begin(channel, limits)
+        channel.opened(connection)
         return connection
 
     options: dict[str, Any] = {}
@@ -331,14 +333,12 @@ async def connect_websocket(url: str, limits: ChannelLimits, ssl: SSLContext | N
         raise TransportError("version_not_supported", f"{url} chose another subprotocol or an extension") from exc
     except TimeoutError as exc:
         raise TimedOut("timeout", f"{url} did not open within {limits.open_seconds:g} s") from exc
-    except (InvalidHandshake, SSLError, OSError, EOFError, ValueError) as exc:
-        # ValueError is what `websockets` makes of a redirect when it was given a socket.
+    except (WebSocketException, SSLError, OSError, EOFError, ValueError) as exc:
+        # InvalidURI and ValueError are what `websockets` makes of a redirect when it was given a socket.
         raise TransportError("unreachable", f"{url} did not open: {exc}") from exc
     except BaseException:
         sock.close()
         raise
-    assert isinstance(connection, _WatchedConnection)  # noqa: S101 - made by `watched`
-    channel.opened(connection)
     if connection.subprotocol != SUBPROTOCOL:
         await channel.close(1002, "version_not_supported")
         raise TransportError("version_not_supported", f"{url} did not choose {SUBPROTOCOL}")

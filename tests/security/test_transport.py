@@ -1,0 +1,892 @@
+"""SC-76 to SC-83 and SC-105: strangers on the socket. Everything here speaks raw bytes to a real listener."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import os
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import pytest
+
+from undersigned.daemon.listener import (
+    ArtifactRequest,
+    ArtifactResponse,
+    Document,
+    ListenerLimits,
+    PublicListener,
+)
+from undersigned.encoding import digest_bytes
+from undersigned.errors import Closed, TransportError, UndersignedError
+from undersigned.transport import Budget, Channel, ChannelLimits, Watch, admit, connect
+
+LIMITS = ChannelLimits(local=True, max_message_bytes=64 * 1024, message_seconds=0.3, close_seconds=0.3, proof_seconds=2)
+LISTENING = ListenerLimits(channel=LIMITS, head_seconds=0.5)
+BIG = os.urandom(24 * 1024 * 1024)
+DIGEST = digest_bytes(b"artifact")
+
+
+@dataclass
+class Served:
+    """A listener, and what reached the code behind it."""
+
+    listener: PublicListener
+    messages: list[bytes] = field(default_factory=list)
+    ended: list[Closed] = field(default_factory=list)
+    channels: list[Channel] = field(default_factory=list)
+    asked: list[ArtifactRequest] = field(default_factory=list)
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.listener.port}/hire"
+
+
+@asynccontextmanager
+async def served(limits: ListenerLimits = LISTENING, *, proves: bool = True) -> AsyncIterator[Served]:
+    async def accept(channel: Channel) -> None:
+        serving.channels.append(channel)
+        if proves:
+            channel.proved("did:web:acme.example")
+        try:
+            while True:
+                serving.messages.append(await channel.receive())
+                await channel.send(b'"thanks"')
+        except Closed as exc:
+            serving.ended.append(exc)
+
+    def documents(path: str) -> Document | None:
+        return Document(b'{"id":"did:web:here"}', "application/did+json") if path == "/.well-known/did.json" else None
+
+    async def artifacts(request: ArtifactRequest) -> ArtifactResponse:
+        serving.asked.append(request)
+        if request.digest == DIGEST:
+            return ArtifactResponse(200, BIG)
+        return ArtifactResponse(403, code="scope_exceeded")
+
+    serving = Served(
+        PublicListener("127.0.0.1", 0, documents=documents, accept=accept, artifacts=artifacts, limits=limits)
+    )
+    await serving.listener.start()
+    try:
+        yield serving
+    finally:
+        await serving.listener.stop()
+        for writer in serving.writers:
+            writer.transport.abort()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+    assert serving.listener.door.connections == 0
+    assert serving.listener.door.unproved == 0
+
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def raw(serving: Served, *, source: str = "127.0.0.1") -> Streams:
+    streams = await asyncio.open_connection("127.0.0.1", serving.listener.port, local_addr=(source, 0))
+    serving.writers.append(streams[1])
+    return streams
+
+
+UPGRADE = (
+    b"GET /hire HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Protocol: hire.v1\r\n\r\n"
+)
+
+
+async def upgraded(serving: Served) -> Streams:
+    reader, writer = await raw(serving)
+    writer.write(UPGRADE)
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 101 ")
+    return reader, writer
+
+
+def frame(
+    payload: bytes = b"", *, opcode: int = 1, fin: bool = True, length: int | None = None, mask: bool = True
+) -> bytes:
+    """One frame as a client sends it; `length` may announce something else than what follows."""
+    size = len(payload) if length is None else length
+    first = bytes([(0x80 if fin else 0) | opcode])
+    masked = 0x80 if mask else 0
+    if size < 126:
+        head = first + bytes([masked | size])
+    elif size < 2**16:
+        head = first + bytes([masked | 126]) + size.to_bytes(2, "big")
+    else:
+        head = first + bytes([masked | 127]) + size.to_bytes(8, "big")
+    return head + (b"\0\0\0\0" if mask else b"") + payload
+
+
+async def close_of(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """Code and reason of the close frame that comes next, other frames left aside."""
+    while True:
+        first, size = await reader.readexactly(2)
+        payload = await reader.readexactly(size)
+        if first & 0x0F == 8:
+            return int.from_bytes(payload[:2], "big"), payload[2:]
+
+
+async def ended(reader: asyncio.StreamReader) -> bytes:
+    """What comes until the server hangs up; it has to."""
+    with suppress(ConnectionError):
+        async with asyncio.timeout(5):
+            return await reader.read(-1)
+    return b""
+
+
+async def goes_on(serving: Served) -> None:
+    """An honest peer still gets through."""
+    channel = await connect(serving.url, limits=LIMITS)
+    await channel.send(b'"honest"')
+    assert await channel.receive() == b'"thanks"'
+    await channel.close()
+
+
+# --- SC-76 ----------------------------------------------------------------------------------------------------------
+
+
+async def test_sc_76_a_slow_handshake_is_ended_and_honest_peers_connect() -> None:
+    async with served() as serving:
+        streams = [await raw(serving) for _ in range(20)]
+
+        async def dribble(writer: asyncio.StreamWriter) -> None:
+            with suppress(ConnectionError):
+                for byte in UPGRADE:
+                    writer.write(bytes([byte]))
+                    await writer.drain()
+                    await asyncio.sleep(0.05)
+
+        dribbling = [asyncio.create_task(dribble(writer)) for _, writer in streams]
+        await goes_on(serving)
+        for reader, _ in streams:
+            assert b"101" not in await ended(reader)
+        assert serving.listener.door.unproved == 0
+        for task in dribbling:
+            task.cancel()
+        await asyncio.gather(*dribbling, return_exceptions=True)
+
+
+async def test_sc_76_a_silent_connection_is_ended() -> None:
+    async with served() as serving:
+        reader, _ = await raw(serving)
+        assert await ended(reader) == b""
+
+
+async def test_sc_76_a_kept_alive_connection_is_ended_too() -> None:
+    async with served() as serving:
+        reader, writer = await raw(serving)
+        writer.write(b"GET /.well-known/did.json HTTP/1.1\r\nHost: localhost\r\n\r\nGET /.well-kn")
+        answer = await ended(reader)
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert answer.endswith(b'{"id":"did:web:here"}')
+
+
+# --- SC-77 ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        frame(b"x", length=60_000),
+        frame(b"x", fin=False),
+        frame(b"x", fin=False) + frame(b"", opcode=9) + frame(b"x", opcode=0, fin=False),
+        b"\x81",
+        b"\x81\xfe",
+        frame(b"whole") + frame(b"x", length=60_000),
+    ],
+    ids=["payload", "no fin", "pings between", "half a header", "no length", "after a whole one"],
+)
+async def test_sc_77_a_message_that_does_not_end_is_not_waited_for(begun) -> None:
+    async with served() as serving:
+        reader, writer = await upgraded(serving)
+        writer.write(begun)
+        async with asyncio.timeout(5):
+            assert await close_of(reader) == (1008, b"timeout")
+        await ended(reader)
+        assert [exc.code for exc in serving.ended] == ["timeout"]
+        await goes_on(serving)
+
+
+async def test_sc_77_a_dribble_does_not_extend_the_deadline() -> None:
+    async with served() as serving:
+        reader, writer = await upgraded(serving)
+        writer.write(frame(b"", length=60_000))
+        closing = asyncio.create_task(close_of(reader))
+        for _ in range(100):
+            if closing.done():
+                break
+            writer.write(b"x")
+            await asyncio.sleep(0.02)
+        assert await closing == (1008, b"timeout")
+
+
+async def test_sc_77_many_messages_that_straddle_reads_are_no_slow_message() -> None:
+    """Each message has its own time: a stream in which one is always unfinished goes on."""
+    async with served() as serving:
+        reader, writer = await upgraded(serving)
+        whole = frame(b'"message"')
+        for _ in range(12):
+            writer.write(whole[-4:] if _ else whole[:0])
+            writer.write(whole[:-4])
+            await asyncio.sleep(0.05)
+        writer.write(whole[-4:] + frame(b"\x03\xe8", opcode=8))
+        assert (await close_of(reader))[0] == 1000
+        assert serving.messages == [b'"message"'] * 12
+
+
+async def test_sc_77_fragments_are_counted() -> None:
+    async with served() as serving:
+        reader, writer = await upgraded(serving)
+        pieces = [frame(b"x", fin=False)] + [frame(b"x", opcode=0, fin=False)] * 62 + [frame(b"x", opcode=0)]
+        writer.write(b"".join(pieces))
+        assert await reader.readexactly(2 + len(b'"thanks"')) == b'\x81\x08"thanks"'
+        assert serving.messages == [b"x" * 64]
+        writer.write(b"".join(pieces[:-1]) + frame(b"", opcode=0, fin=False) * 2)
+        assert await close_of(reader) == (1008, b"too_large")
+
+
+async def test_sc_77_a_slow_server_is_not_waited_for_either() -> None:
+    """The same watch stands before what we dialled."""
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await answer_upgrade(reader, writer)
+        writer.write(frame(b"x", length=60_000, mask=False))
+        with suppress(ConnectionError):
+            await reader.read(-1)
+        writer.close()
+
+    async with serving_raw(slow) as url:
+        channel = await connect(url, limits=LIMITS)
+        with pytest.raises(Closed) as caught:
+            async with asyncio.timeout(5):
+                await channel.receive()
+        assert caught.value.code == "timeout"
+
+
+# --- SC-78 ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [LIMITS.max_message_bytes + 1, 2**31, 2**63 - 1, 2**63, 2**64 - 1])
+async def test_sc_78_an_announced_length_is_believed_before_it_is_buffered(size) -> None:
+    async with served() as serving:
+        reader, writer = await upgraded(serving)
+        writer.write(frame(b"", length=size))
+        async with asyncio.timeout(5):
+            assert (await close_of(reader))[0] == 1009
+        await ended(reader)
+        assert [exc.code for exc in serving.ended] == ["too_large"]
+        assert serving.messages == []
+
+
+async def test_sc_78_fragments_add_up() -> None:
+    async with served() as serving:
+        reader, writer = await upgraded(serving)
+        piece = b"x" * (LIMITS.max_message_bytes // 63)
+        writer.write(frame(piece, fin=False))
+        for number in range(63):
+            writer.write(frame(piece, opcode=0, fin=number == 62))
+        assert (await close_of(reader))[0] == 1009
+        assert serving.messages == []
+        await goes_on(serving)
+
+
+# --- SC-79 ----------------------------------------------------------------------------------------------------------
+
+
+async def test_sc_79_compression_is_not_negotiated() -> None:
+    async with served() as serving:
+        reader, writer = await raw(serving)
+        writer.write(UPGRADE[:-2] + b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101 ")
+        assert b"extensions" not in head.lower()
+        compressed = bytearray(frame(b"x" * 10))
+        compressed[0] |= 0x40
+        writer.write(bytes(compressed))
+        assert (await close_of(reader))[0] == 1002
+
+
+async def test_sc_79_a_body_is_not_inflated() -> None:
+    body = gzip.compress(b"\0" * 1_000_000)
+    async with served() as serving:
+        reader, writer = await raw(serving)
+        writer.write(
+            b"GET /.well-known/did.json HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: gzip\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+        )
+        answer = await ended(reader)
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert answer.endswith(b'{"code":"bad_request"}')
+
+
+# --- SC-80 ----------------------------------------------------------------------------------------------------------
+
+
+async def test_sc_80_strangers_are_counted_by_address_and_altogether() -> None:
+    limits = ListenerLimits(channel=LIMITS, unproved=6, unproved_per_address=4, head_seconds=5)
+    async with served(limits) as serving:
+        door = serving.listener.door
+        first = [await raw(serving) for _ in range(4)]
+        await settled(lambda: door.unproved == 4)
+        refused_reader, _ = await raw(serving)
+        refused = await ended(refused_reader)
+        assert refused.startswith(b"HTTP/1.1 503 ")
+        assert refused.endswith(b'{"code":"overloaded"}')
+        with pytest.raises(TransportError) as caught:
+            await connect(serving.url, limits=LIMITS)
+        assert caught.value.code in ("overloaded", "unreachable")
+        other = [await raw(serving, source="127.0.0.2") for _ in range(2)]
+        await settled(lambda: door.unproved == 6)
+        third, _ = await raw(serving, source="127.0.0.3")
+        assert (await ended(third)).startswith(b"HTTP/1.1 503 ")
+        for _, writer in first + other:
+            writer.close()
+        await settled(lambda: door.unproved == 0)
+        await goes_on(serving)
+
+
+async def test_sc_80_a_proved_peer_is_no_stranger() -> None:
+    limits = ListenerLimits(channel=LIMITS, unproved_per_address=2)
+    async with served(limits) as serving:
+        channels = []
+        for _ in range(6):
+            channels.append(await connect(serving.url, limits=LIMITS))
+            await settled(lambda: serving.listener.door.unproved == 0)
+        assert serving.listener.door.connections == 6
+        for channel in channels:
+            await channel.send(b"{}")
+            assert await channel.receive() == b'"thanks"'
+            await channel.close()
+        await settled(lambda: serving.listener.door.connections == 0)
+
+
+async def test_sc_80_everybody_together_is_bounded() -> None:
+    limits = ListenerLimits(channel=LIMITS, connections=3)
+    async with served(limits) as serving:
+        channels = [await connect(serving.url, limits=LIMITS) for _ in range(3)]
+        with pytest.raises(TransportError):
+            await connect(serving.url, limits=LIMITS)
+        for channel in channels:
+            await channel.close()
+
+
+async def settled(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - what is waited for is a count of the listener's
+            await asyncio.sleep(0.005)
+
+
+# --- SC-81 ----------------------------------------------------------------------------------------------------------
+
+
+async def test_sc_81_an_answer_nobody_reads_is_given_up() -> None:
+    """An artifact of 24 MB, and a client that does not read: `send_seconds` later its connection is gone."""
+    channel = ChannelLimits(local=True, send_seconds=0.2)
+    async with served(ListenerLimits(channel=channel)) as serving:
+        _, writer = await raw(serving)
+        writer.transport.pause_reading()
+        writer.write(b"GET /artifacts/%s HTTP/1.1\r\nHost: localhost\r\n\r\n" % DIGEST.encode())
+        await settled(lambda: len(serving.asked) == 1)
+        await settled(lambda: serving.listener.door.connections == 0)
+        writer.transport.abort()
+
+
+async def test_sc_81_requests_without_reading_fill_no_memory() -> None:
+    """A peer that asks for ever and never reads is closed, and others are served meanwhile."""
+    channel = ChannelLimits(local=True, send_seconds=0.3, queue_bytes=256 * 1024)
+    async with served(ListenerLimits(channel=channel)) as serving:
+
+        async def answer(own: Channel) -> None:
+            own.proved("did:web:mallory.example")
+            with suppress(Closed):
+                while True:
+                    await own.receive()
+                    await own.send(b'"' + b"x" * 200_000 + b'"')
+
+        serving.listener._accept = answer
+        reader, writer = await upgraded(serving)
+        reader._transport.pause_reading()  # type: ignore[attr-defined]
+        with suppress(ConnectionError):
+            for _ in range(200):
+                writer.write(frame(b'"more"'))
+                await writer.drain()
+        await settled(lambda: serving.listener.door.connections == 0)
+
+
+# --- SC-82 ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url", ["ws://acme.example/hire", "http://acme.example/hire", "ws://127.0.0.1:1/hire", "ws://localhost:1/hire"]
+)
+async def test_sc_82_plain_websockets_are_refused(url) -> None:
+    with pytest.raises(TransportError) as caught:
+        await connect(url)
+    assert caught.value.code == "version_not_supported"
+
+
+async def test_sc_82_local_state_means_loopback_and_no_more() -> None:
+    with pytest.raises(TransportError) as caught:
+        await connect("ws://acme.example/hire", limits=LIMITS)
+    assert caught.value.code == "version_not_supported"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "status", "code"),
+    [
+        (b"Sec-WebSocket-Protocol: hire.v1\r\n", b"", b"400", b"version_not_supported"),
+        (b"hire.v1", b"hire.v0, chat", b"400", b"version_not_supported"),
+        (b"Version: 13", b"Version: 8", b"426", b"version_not_supported"),
+        (b"Upgrade: websocket\r\n", b"", b"400", b"bad_request"),
+        (b"AAAAAAAAAAAAAAAAAAAAAA==", b"short", b"400", b"bad_request"),
+        (b"GET /hire", b"HEAD /hire", b"400", b""),
+    ],
+)
+async def test_sc_82_the_listener_insists_on_the_subprotocol(old, new, status, code) -> None:
+    async with served() as serving:
+        reader, writer = await raw(serving)
+        writer.write(UPGRADE.replace(old, new))
+        answer = await ended(reader)
+        assert answer.startswith(b"HTTP/1.1 " + status)
+        assert answer.endswith(b'{"code":"' + code + b'"}') or not code
+        assert serving.channels == []
+
+
+async def test_sc_82_a_list_of_subprotocols_may_hold_others() -> None:
+    async with served() as serving:
+        reader, writer = await raw(serving)
+        writer.write(UPGRADE.replace(b"hire.v1", b"chat, hire.v1"))
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101 ")
+        assert b"sec-websocket-protocol: hire.v1\r\n" in head.lower()
+        writer.close()
+
+
+async def answer_upgrade(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    *,
+    protocol: bytes = b"Sec-WebSocket-Protocol: hire.v1\r\n",
+) -> None:
+    import base64
+    import hashlib
+
+    head = await reader.readuntil(b"\r\n\r\n")
+    key = next(
+        line.partition(b": ")[2] for line in head.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key")
+    )
+    accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+    writer.write(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept + b"\r\n" + protocol + b"\r\n"
+    )
+
+
+@asynccontextmanager
+async def serving_raw(handler) -> AsyncIterator[str]:
+    writers: list[asyncio.StreamWriter] = []
+
+    async def handling(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        with suppress(ConnectionError):
+            await handler(reader, writer)
+
+    server = await asyncio.start_server(handling, "127.0.0.1", 0)
+    try:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/hire"
+    finally:
+        server.close()
+        for writer in writers:
+            writer.transport.abort()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        b"",
+        b"Sec-WebSocket-Protocol: hire.v0\r\n",
+        b"Sec-WebSocket-Protocol: hire.v1\r\nSec-WebSocket-Extensions: permessage-deflate\r\n",
+    ],
+)
+async def test_sc_82_a_server_that_chooses_something_else_is_left(protocol) -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await answer_upgrade(reader, writer, protocol=protocol)
+        with suppress(ConnectionError):
+            await reader.read(-1)
+        writer.close()
+
+    async with serving_raw(handler) as url:
+        with pytest.raises(TransportError) as caught:
+            await connect(url, limits=LIMITS)
+        assert caught.value.code == "version_not_supported"
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (b"HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:%d/hire\r\nContent-Length: 0\r\n\r\n", "unreachable"),
+        (b"HTTP/1.1 301 Moved\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n", "unreachable"),
+        (b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "overloaded"),
+        (b"HTTP/1.1 429 Slow\r\nContent-Length: 0\r\n\r\n", "rate_limited"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "unreachable"),
+        (b"\x16\x03\x01\x00\x00", "unreachable"),
+        (b"", "unreachable"),
+        (b"HTTP/1.1 101 Switching Protocols\r\nX: " + b"x" * 100_000, "unreachable"),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", "unreachable"),
+    ],
+)
+async def test_sc_82_an_answer_that_is_no_upgrade_ends_the_dial(answer, code) -> None:
+    """Redirects above all: the address that they lead to was never checked."""
+    visits: list[int] = []
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        visits.append(1)
+        await reader.readuntil(b"\r\n\r\n")
+        port = writer.get_extra_info("sockname")[1]
+        writer.write(answer % port if b"%d" in answer else answer)
+        writer.close()
+
+    async with serving_raw(handler) as url:
+        with pytest.raises(TransportError) as caught:
+            await connect(url, limits=LIMITS)
+        assert caught.value.code == code
+    assert visits == [1]
+
+
+async def test_a_server_that_says_nothing_is_given_up() -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            await reader.read(-1)
+        writer.close()
+
+    async with serving_raw(handler) as url:
+        with pytest.raises(TransportError) as caught:
+            await connect(url, limits=ChannelLimits(local=True, open_seconds=0.2))
+        assert caught.value.code == "timeout"
+
+
+@pytest.mark.parametrize(
+    "url", ["ws://u:p@localhost/", "ws://localhost/#a", "ws:///hire", "ws://localhost:99999/", "ws://["]
+)
+async def test_a_url_that_is_none_of_a_peer_is_refused(url) -> None:
+    with pytest.raises(TransportError) as caught:
+        await connect(url, limits=LIMITS)
+    assert caught.value.code == "bad_request"
+
+
+# --- frames that are not ours (SC-18 and rule 5) --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sent", "close_code"),
+    [
+        (frame(b'"\xff"'), 1007),
+        (frame(b"\xc0\xaf"), 1007),
+        (frame(b"\xed\xa0\x80"), 1007),
+        (frame(b'"whole"', opcode=2), 1003),
+        (frame(b'"whole"', mask=False), 1002),
+        (frame(b"x", opcode=3), 1002),
+        (frame(b"x", opcode=0), 1002),
+        (frame(b"x", opcode=9, fin=False), 1002),
+        (frame(b"x" * 126, opcode=9), 1002),
+    ],
+)
+async def test_sc_18_frames_that_are_not_text_close_with_their_code(sent, close_code) -> None:
+    async with served() as serving:
+        reader, writer = await upgraded(serving)
+        writer.write(sent)
+        async with asyncio.timeout(5):
+            assert (await close_of(reader))[0] == close_code
+        assert serving.messages == []
+        await goes_on(serving)
+
+
+@pytest.mark.parametrize("sent", [frame(b"x", opcode=2, mask=False), frame(b"x", mask=True)])
+async def test_sc_18_frames_of_a_server_are_watched_too(sent) -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await answer_upgrade(reader, writer)
+        writer.write(sent)
+        with suppress(ConnectionError):
+            await reader.read(-1)
+        writer.close()
+
+    async with serving_raw(handler) as url:
+        channel = await connect(url, limits=LIMITS)
+        with pytest.raises(Closed) as caught:
+            await channel.receive()
+        assert caught.value.code == "bad_request"
+
+
+async def test_frames_before_the_answer_are_refused() -> None:
+    """They could not be watched from their start, so a client has to wait, as RFC 6455 says."""
+    for early in (frame(b'"early"'), b"\x81", frame(b"\r\n\r\n", length=1000)):
+        async with served() as serving:
+            reader, writer = await raw(serving)
+            writer.write(UPGRADE + early)
+            assert (await ended(reader)).startswith(b"HTTP/1.1 400 ")
+            assert serving.messages == []
+
+
+async def test_an_upgrade_is_the_first_request_of_a_connection() -> None:
+    async with served() as serving:
+        reader, writer = await raw(serving)
+        writer.write(b"GET /.well-known/did.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await reader.readuntil(b"}")
+        writer.write(UPGRADE)
+        assert (await ended(reader)).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_a_handshake_in_single_bytes_works_if_it_is_quick() -> None:
+    async with served() as serving:
+        reader, writer = await raw(serving)
+        for byte in UPGRADE:
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        for byte in frame(b'"bytes"'):
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0)
+        assert await reader.readexactly(10) == b'\x81\x08"thanks"'
+        assert serving.messages == [b'"bytes"']
+        writer.close()
+
+
+# --- SC-83 ----------------------------------------------------------------------------------------------------------
+
+GET = b"GET /.well-known/did.json HTTP/1.1\r\nHost: localhost\r\n"
+SECOND = b"GET /artifacts/" + DIGEST.encode() + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        GET + b"Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SECOND,
+        GET + b"Transfer-Encoding: chunked\r\nContent-Length: 6\r\n\r\n0\r\n\r\n" + SECOND,
+        GET + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SECOND,
+        GET + b"Transfer-Encoding: xchunked\r\n\r\n" + SECOND,
+        GET + b"Transfer-Encoding : chunked\r\n\r\n" + SECOND,
+        GET + b"Transfer-Encoding:\x0bchunked\r\n\r\n" + SECOND,
+        GET + b"Content-Length: %d\r\n\r\n" % len(SECOND) + SECOND,
+        GET + b"Content-Length: 0\r\nContent-Length: %d\r\n\r\n" % len(SECOND) + SECOND,
+        GET + b"Content-Length: 0\r\nContent-Length: 0\r\n\r\n" + SECOND,
+        GET + b"Content-Length: 0, 0\r\n\r\n" + SECOND,
+        GET + b"Content-Length: +0\r\n\r\n" + SECOND,
+        GET + b"Content-Length: -1\r\n\r\n" + SECOND,
+        GET + b"Host: other\r\n\r\n" + SECOND,
+        GET + b"Host: localhost\r\n\r\n" + SECOND,
+        GET.replace(b"Host: localhost\r\n", b"") + b"\r\n" + SECOND,
+        GET + b"X: " + b"x" * 100_000 + b"\r\n\r\n" + SECOND,
+        GET + b"".join(b"X-%d: 1\r\n" % number for number in range(1000)) + b"\r\n" + SECOND,
+        GET + b"X: 1\r\n folded: 2\r\n\r\n" + SECOND,
+        GET + b"X\0: 1\r\n\r\n" + SECOND,
+        GET + b"X: 1\0\r\n\r\n" + SECOND,
+        GET + b"no colon\r\n\r\n" + SECOND,
+        GET + b": empty\r\n\r\n" + SECOND,
+        GET + b"X: 1\rY: 2\r\n\r\n" + SECOND,
+        GET.replace(b"/.well", b"http://localhost/.well") + b"\r\n" + SECOND,
+        GET.replace(b"/.well", b"//localhost/.well") + b"\r\n" + SECOND,
+        GET.replace(b"/.well-known/did.json", b"*") + b"\r\n" + SECOND,
+        GET.replace(b"/.well-known/did.json", b"localhost:80") + b"\r\n" + SECOND,
+        GET.replace(b"/.well-known/did.json", b"/" + b"x" * 100_000) + b"\r\n" + SECOND,
+        GET.replace(b"/.well", b"/ .well") + b"\r\n" + SECOND,
+        GET.replace(b"HTTP/1.1", b"HTTP/1.1 HTTP/1.1") + b"\r\n" + SECOND,
+        GET.replace(b"HTTP/1.1", b"HTTP/9.9") + b"\r\n" + SECOND,
+        GET.replace(b"GET", b"POST") + b"\r\n" + SECOND,
+        GET.replace(b"GET", b"CONNECT") + b"\r\n" + SECOND,
+        GET.replace(b"GET", b"OPTIONS") + b"\r\n" + SECOND,
+        GET.replace(b"GET", b"get") + b"\r\n" + SECOND,
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + SECOND,
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SECOND,
+        b"\0" * 1000 + SECOND,
+    ],
+)
+async def test_sc_83_one_request_never_becomes_two(sent) -> None:
+    """4xx and close; the request hidden behind it is not answered, and the answer is a code and no more."""
+    async with served() as serving:
+        reader, writer = await raw(serving)
+        with suppress(ConnectionError):
+            writer.write(sent)
+            await writer.drain()
+        answer = await ended(reader)
+        assert re.match(rb"HTTP/1\.[01] 4", answer), answer[:200]
+        assert answer.count(b"HTTP/1.") == 1
+        assert answer.endswith(b'{"code":"bad_request"}')
+        assert serving.asked == []
+        await goes_on(serving)
+
+
+async def test_sc_83_two_whole_requests_are_two() -> None:
+    """Not every pair is an attack."""
+    async with served() as serving:
+        reader, writer = await raw(serving)
+        writer.write((GET + b"\r\n") * 2 + GET + b"Connection: close\r\n\r\n")
+        assert (await ended(reader)).count(b"HTTP/1.1 200 ") == 3
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/", "/did.json", "/.well-known/", "/.well-known/did.json/", "/.well-known/%64id.json", "/artifacts/", "/hire/",
+        "/artifacts/..%2f..%2fetc", "/artifacts/" + "u" * 47, "/artifacts/../.well-known/did.json", "/%00",
+    ],
+)  # fmt: skip
+async def test_everything_else_is_not_there(path) -> None:
+    async with served() as serving:
+        reader, writer = await raw(serving)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        answer = await ended(reader)
+        assert answer.startswith(b"HTTP/1.1 404 ")
+        assert answer.endswith(b'{"code":"bad_path"}')
+
+
+async def test_documents_and_artifacts_are_served() -> None:
+    async with served() as serving:
+        reader, writer = await raw(serving)
+        writer.write(GET.replace(b"GET", b"HEAD") + b"\r\n" + GET + b"X-A: b\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"content-length: 21\r\n" in head.lower()
+        assert b"application/did+json" in head
+        assert b"nosniff" in head
+        assert (await reader.readuntil(b"}")).endswith(b'\r\n\r\n{"id":"did:web:here"}')
+        other = digest_bytes(b"other")
+        writer.write(b"GET /artifacts/%s?x=1 HTTP/1.1\r\nHost: localhost\r\nSignature: a\r\n\r\n" % other.encode())
+        answer = await ended(reader)
+        assert answer.startswith(b"HTTP/1.1 403 ")
+        assert answer.endswith(b'{"code":"scope_exceeded"}')
+        (asked,) = serving.asked
+        assert asked.digest == other
+        assert asked.path == f"/artifacts/{other}?x=1"
+        assert asked.headers == (("Host", "localhost"), ("Signature", "a"))
+
+
+async def test_a_defect_of_ours_shows_a_code_and_no_trace() -> None:
+    async with served() as serving:
+
+        def documents(path: str) -> Document | None:
+            raise ZeroDivisionError("secret")
+
+        serving.listener._documents = documents
+        reader, writer = await raw(serving)
+        writer.write(GET + b"\r\n")
+        answer = await ended(reader)
+        assert answer.startswith(b"HTTP/1.1 500 ")
+        assert answer.endswith(b'{"code":"internal"}')
+        assert b"secret" not in answer
+        assert b"Python" not in answer
+
+
+async def test_stopping_says_so_and_frees_everything() -> None:
+    async with served() as serving:
+        channel = await connect(serving.url, limits=LIMITS)
+        waiting = asyncio.create_task(channel.receive())
+        await raw(serving)
+        await asyncio.sleep(0)
+        await serving.listener.stop()
+        with pytest.raises(Closed) as caught:
+            await waiting
+        assert caught.value.detail["close_code"] == 1001
+
+
+# --- SC-105 ---------------------------------------------------------------------------------------------------------
+
+
+async def test_sc_105_failed_proofs_use_up_the_budget_of_an_address() -> None:
+    """After `failures` of them the address is refused before anything of it is read; others are not."""
+    limits = ListenerLimits(channel=LIMITS, failures=3)
+    async with served(limits) as serving:
+
+        async def accept(channel: Channel) -> None:
+            await admit(channel, {}, unresolved, lambda: "2026-11-25T12:00:00Z")
+
+        serving.listener._accept = accept
+        for _ in range(3):
+            channel = await connect(serving.url, limits=LIMITS)
+            await channel.receive()
+            await channel.send(b'{"type":"Connection"}')
+            with pytest.raises(Closed) as caught:
+                await channel.receive()
+            assert caught.value.code == "schema_violation"
+        await settled(lambda: serving.listener.door.connections == 0)
+        reader, _ = await raw(serving)
+        answer = await ended(reader)
+        assert answer.startswith(b"HTTP/1.1 429 ")
+        assert answer.endswith(b'{"code":"rate_limited"}')
+        reader, writer = await raw(serving, source="127.0.0.2")
+        writer.write(GET + b"Connection: close\r\n\r\n")
+        assert (await ended(reader)).startswith(b"HTTP/1.1 200 ")
+
+
+async def unresolved(did: str):
+    raise AssertionError(did)
+
+
+def test_sc_105_a_budget_counts_failures_in_a_window() -> None:
+    budget = Budget(3, 60.0)
+    for at in (0.0, 10.0):
+        budget.spend("did:web:mallory.example", at)
+        assert not budget.exhausted("did:web:mallory.example", at)
+    with pytest.raises(TransportError) as caught:
+        budget.spend("did:web:mallory.example", 20.0)
+    assert caught.value.code == "rate_limited"
+    assert budget.exhausted("did:web:mallory.example", 59.9)
+    assert not budget.exhausted("did:web:globex.example", 20.0)
+    assert not budget.exhausted("did:web:mallory.example", 60.0)
+    budget.spend("did:web:mallory.example", 60.0)
+    assert not budget.exhausted("did:web:mallory.example", 60.0)
+
+
+def test_sc_105_a_budget_holds_a_bounded_number_of_keys() -> None:
+    budget = Budget(2, 60.0, max_keys=10)
+    for number in range(1000):
+        budget.spend(f"key {number}", 1.0)
+    with pytest.raises(TransportError):
+        budget.spend("key 999", 1.0)
+    assert not budget.exhausted("key 0", 1.0)
+    assert len(budget._windows) == 10
+
+
+# --- the watch alone ------------------------------------------------------------------------------------------------
+
+
+async def test_the_watch_reads_frames_however_they_are_cut() -> None:
+    """Any cut of a good stream is the same stream: no frame is misread as another."""
+    stream = b"".join(
+        [
+            frame(b"x" * 125), frame(b"x" * 126), frame(b"y" * 70_000), frame(b""), frame(b"", opcode=9),
+            frame(b"a", fin=False), frame(b"ping", opcode=9), frame(b"", opcode=0), frame(b'"end"'),
+        ]
+    )  # fmt: skip
+    for step in (1, 2, 3, 7, 1000, len(stream)):
+        broken: list[tuple[object, ...]] = []
+        watch = Watch(LIMITS, lambda *why, to=broken: to.append(why), masked=True, paused_reading=lambda: False)
+        assert all(watch.received(stream[at : at + step]) for at in range(0, len(stream), step))
+        assert broken == []
+        assert watch._message_timer is None
+        watch.received(frame(b"x", opcode=2))
+        assert broken == [(1003, "bad_request")]
+
+
+async def test_the_watch_gives_time_while_we_do_not_read() -> None:
+    """It is the peer's time that is bounded, not ours."""
+    broken: list[str] = []
+    paused = True
+    limits = ChannelLimits(message_seconds=0.02)
+    watch = Watch(limits, lambda code, reason: broken.append(reason), masked=True, paused_reading=lambda: paused)
+    watch.received(frame(b"", length=100))
+    await asyncio.sleep(0.06)
+    assert broken == []
+    paused = False
+    await settled(lambda: broken == ["timeout"])
+
+
+def test_errors_of_this_page_are_in_the_table() -> None:
+    for code in ("timeout", "too_large", "overloaded", "version_not_supported", "bad_request", "rate_limited"):
+        assert UndersignedError(code, "").row.told == "at once"
