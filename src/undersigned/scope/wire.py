@@ -1,8 +1,8 @@
 """The scope as it travels: rules and constraints shaped like ODRL 2.2, every node with an id below the document's.
 
 People do not write this form; `compile_scope` does, and `read_scope` reads it back. Sets are arrays sorted by id, so
-one scope has one spelling. A constraint always has a set of right operands, also when there is one, so that a member
-has one JSON type.
+one scope has one spelling. An empty set is absent and never `[]`: both would be the same quads. A constraint always has
+a set of right operands, also when there is one, so that a member has one JSON type.
 
 Source: protocol-spec/06-scope.md, section 6.2
 """
@@ -69,8 +69,8 @@ class WireRule(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
     id: _Id
     action: Annotated[str, Meta(pattern=ACTION_PATTERN)]
     target: Annotated[str, Meta(min_length=1, max_length=2048)]
-    constraint: Annotated[tuple[WireConstraint, ...], Meta(max_length=MAX_CONSTRAINTS)]
-    """A set, sorted by id; may be empty, never absent."""
+    constraint: Annotated[tuple[WireConstraint, ...], Meta(min_length=1, max_length=MAX_CONSTRAINTS)] = ()
+    """A set, sorted by id."""
 
 
 class WireScope(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
@@ -78,9 +78,9 @@ class WireScope(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknow
 
     id: _Id
     type: Literal["Scope"]
-    grants: Annotated[tuple[WireRule, ...], Meta(max_length=MAX_RULES)]
-    prohibitions: Annotated[tuple[WireRule, ...], Meta(max_length=MAX_RULES)]
-    obligations: Annotated[tuple[WireRule, ...], Meta(max_length=MAX_RULES)]
+    grants: Annotated[tuple[WireRule, ...], Meta(min_length=1, max_length=MAX_RULES)] = ()
+    prohibitions: Annotated[tuple[WireRule, ...], Meta(min_length=1, max_length=MAX_RULES)] = ()
+    obligations: Annotated[tuple[WireRule, ...], Meta(min_length=1, max_length=MAX_RULES)] = ()
     extensions: dict[str, Any] | None = None
     """One JSON literal keyed by URI; what a reader does not know it leaves alone, unless `critical` lists it."""
     critical: Annotated[tuple[str, ...], Meta(min_length=1, max_length=16)] | None = None

@@ -1,0 +1,172 @@
+from typing import Any
+
+import pytest
+
+from undersigned.encoding import digest_bytes, from_struct, to_struct
+from undersigned.errors import FormatError
+from undersigned.jsonld import HIRE_CONTEXT, compiled_quads, document_quads
+from undersigned.scope import (
+    SKETCH_BASE,
+    Grant,
+    Limit,
+    Obligation,
+    Prohibition,
+    Scope,
+    Window,
+    WireScope,
+    compile_scope,
+    read_scope,
+    sketch,
+)
+
+BASE = f"urn:hire:engagement:{digest_bytes(b'x')}:hirer:4"
+SCOPE = Scope(
+    grants=(
+        Grant(
+            "read",
+            "artifact:read",
+            "https://acme.example/artifacts/*",
+            limits=(Limit("count", "10"), Limit("EUR", "5.5"), Limit("bytes", "1000"), Limit("count", "2", "PT1M")),
+            window=Window(not_before="2026-11-25T00:00:00Z", until="2026-12-01T00:00:00Z"),
+            conditions={"region": ["eu", "ch"], "dataClass": ["public"]},
+        ),
+        Grant("write", "artifact:write", "https://acme.example/out"),
+    ),
+    prohibitions=(Prohibition("secrets", "artifact:read", "https://acme.example/artifacts/secret"),),
+    obligations=(Obligation("erase", "data:erase", "https://acme.example/*", "2026-12-02T00:00:00Z"),),
+    extensions={"https://x.example/e": {"a": [1, "b"]}},
+)
+
+
+def test_compiling_and_reading_are_inverse() -> None:
+    wire = compile_scope(SCOPE, BASE)
+    assert read_scope(wire) == SCOPE
+    assert read_scope(to_struct(from_struct(wire), WireScope)) == SCOPE
+    assert read_scope(sketch(SCOPE)) == SCOPE
+    assert sketch(SCOPE).id == f"{SKETCH_BASE}#scope"
+
+
+def test_money_counts_and_amounts_have_their_operands() -> None:
+    wire = from_struct(compile_scope(SCOPE, BASE))
+    assert wire["grants"][0]["constraint"] == [
+        constraint(".condition.dataClass", "dataClass", "isAnyOf", "public"),
+        constraint(".condition.region", "region", "isAnyOf", "ch", "eu"),
+        constraint(".limit.EUR", "payAmount", "lteq", "5.5", unit="EUR"),
+        constraint(".limit.bytes", "amount", "lteq", "1000", unit="bytes"),
+        constraint(".limit.count", "count", "lteq", "10"),
+        constraint(".limit.count.PT1M", "count", "lteq", "2", per="PT1M"),
+        constraint(".window.not-before", "dateTime", "gteq", "2026-11-25T00:00:00Z"),
+        constraint(".window.until", "dateTime", "lteq", "2026-12-01T00:00:00Z"),
+    ]
+
+
+def constraint(name: str, operand: str, operator: str, *values: str, **more: str) -> dict[str, Any]:
+    return {
+        "id": f"{BASE}#read{name}",
+        "leftOperand": operand,
+        "operator": operator,
+        "rightOperand": list(values),
+        **more,
+    }
+
+
+def test_a_scope_is_odrl_by_the_hire_context() -> None:
+    """The quads are ODRL's, the same on the fast and on the general path."""
+    document = {"@context": HIRE_CONTEXT, **from_struct(compile_scope(SCOPE, BASE))}
+    quads = compiled_quads(document)
+    assert quads == document_quads(document)
+    odrl, kind = "http://www.w3.org/ns/odrl/2", "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
+    for line in (
+        f"<{BASE}#scope> <{kind}> <{odrl}/Set> .",
+        f"<{BASE}#scope> <{odrl}/permission> <{BASE}#read> .",
+        f"<{BASE}#read> <{odrl}/action> <artifact:read> .",
+        f"<{BASE}#read.limit.EUR> <{odrl}/leftOperand> <{odrl}/payAmount> .",
+        f"<{BASE}#read.condition.region> <{odrl}/operator> <{odrl}/isAnyOf> .",
+    ):
+        assert f"{line}\n".encode() in quads
+    assert b"_:" not in quads
+
+
+def changed(path: list[Any], value: Any) -> WireScope:
+    wire = from_struct(compile_scope(SCOPE, BASE))
+    inner = wire
+    for step in path[:-1]:
+        inner = inner[step]
+    if value is None:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = value
+    return to_struct(wire, WireScope)
+
+
+READ = ["grants", 0, "constraint"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["id"], f"{BASE}#other"),
+        (["id"], "scope"),
+        (["grants", 0, "id"], f"{BASE}:x#read"),
+        (["grants", 0, "id"], f"{BASE}#write"),
+        (["grants", 0, "target"], "https://ACME.example/artifacts/*"),
+        (["grants", 0, "target"], "https://acme.example/a*"),
+        ([*READ, 0, "id"], f"{BASE}#read.condition.region"),
+        ([*READ, 1, "rightOperand"], ["eu", "ch"]),
+        ([*READ, 1, "rightOperand"], ["ch", "ch", "eu"]),
+        ([*READ, 2, "unit"], "USD"),
+        ([*READ, 2, "unit"], "bytes"),
+        ([*READ, 2, "unit"], None),
+        ([*READ, 2, "operator"], "gteq"),
+        ([*READ, 2, "rightOperand"], ["5.50"]),
+        ([*READ, 2, "rightOperand"], ["5.5", "9"]),
+        ([*READ, 4, "unit"], "bytes"),
+        ([*READ, 5, "per"], "PT60S"),
+        ([*READ, 7, "rightOperand"], ["2026-12-01"]),
+        ([*READ, 7, "per"], "PT1M"),
+        ([*READ, 7], None),
+        (["obligations", 0, "constraint", 0, "operator"], "gteq"),
+        (["critical"], ["https://x.example/e"]),
+    ],
+)
+def test_what_compiling_does_not_write_is_refused(path: list[Any], value: Any) -> None:
+    """One meaning, one spelling; and a constraint that is not understood is never skipped."""
+    if path == [*READ, 7] and value is None:
+        assert read_scope(changed(path, value)) != SCOPE
+        return
+    with pytest.raises(FormatError):
+        read_scope(changed(path, value))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "code"),
+    [
+        ([*READ, 2, "leftOperand"], "purpose", "schema_violation"),
+        ([*READ, 2, "operator"], "neq", "schema_violation"),
+        ([*READ, 2, "status"], "x", "unknown_term"),
+        (["grants", 0, "duty"], [], "unknown_term"),
+        (["grants", 0, "action"], "Read", "schema_violation"),
+        (["prohibitions"], [], "schema_violation"),
+        (["grants", 1, "constraint"], [], "schema_violation"),
+        (["type"], "Offer", "schema_violation"),
+    ],
+)
+def test_the_shape_is_closed(path: list[Any], value: Any, code: str) -> None:
+    with pytest.raises(FormatError) as caught:
+        changed(path, value)
+    assert caught.value.code == code
+
+
+def test_a_critical_extension_has_to_be_understood() -> None:
+    scope = Scope(extensions={"https://x.example/e": 1}, critical=("https://x.example/e",))
+    wire = compile_scope(scope, BASE)
+    with pytest.raises(FormatError, match="critical"):
+        read_scope(wire)
+    assert read_scope(wire, understood=["https://x.example/e"]) == scope
+
+
+def test_clauses_in_another_order_are_another_text() -> None:
+    wire = from_struct(compile_scope(SCOPE, BASE))
+    wire["grants"].reverse()
+    with pytest.raises(FormatError):
+        read_scope(to_struct(wire, WireScope))

@@ -1,0 +1,123 @@
+import pytest
+
+from undersigned.errors import FormatError
+from undersigned.scope import matches, parse_pattern, parse_target
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("https://acme.example/a/b", "https://acme.example/a/b"),
+        ("HTTPS://ACME.example:443/a", "https://acme.example/a"),
+        ("http://acme.example:80", "http://acme.example"),
+        ("https://acme.example/", "https://acme.example"),
+        ("https://acme.example:8443/", "https://acme.example:8443"),
+        ("https://acme.example/%7Ejo/%c3%a9", "https://acme.example/~jo/%C3%A9"),
+        ("https://acme.example/a/", "https://acme.example/a/"),
+        ("https://acme.example/a?q=x%2fy&r=%41", "https://acme.example/a?q=x%2Fy&r=A"),
+        ("https://[::1]:8080/a", "https://[::1]:8080/a"),
+        ("urn:hire:artifact:1", "urn:hire:artifact:1"),
+    ],
+)
+def test_a_target_has_one_spelling(written: str, kept: str) -> None:
+    assert str(parse_target(written)) == kept
+    assert str(parse_target(kept)) == kept
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "acme.example/a",
+        "/a",
+        "https:",
+        "https://",
+        "https:///a",
+        "file:///etc/passwd",
+        "file:/etc/passwd",
+        "https://acme.example/a#b",
+        "https://user@acme.example/a",
+        "https://acme.example./a",
+        "https://acme..example/a",
+        "https://acme.example:0/a",
+        "https://acme.example:080/a",
+        "https://acme.example:/a",
+        "https://acme.example/a/../b",
+        "https://acme.example/a/%2e%2E/b",
+        "https://acme.example/./a",
+        "https://acme.example/a//b",
+        "https://acme.example//",
+        "https://acme.example/a%2Fb",
+        "https://acme.example/a%5cb",
+        "https://acme.example/a%252Fb",
+        "https://acme.example/a%00",
+        "https://acme.example/a%2A",
+        "https://acme.example/a?b=%2a",
+        "https://acme.example/a%",
+        "https://acme.example/a%4",
+        "https://acme.example/a%zz",
+        "https://acme.example/a\\b",
+        "https://acme.example/a b",
+        "https://acme.example/a\n",
+        "https://acme.example/é",
+        "https://аcme.example/a",
+        "https://acme.example/*",
+        "https://acme.example/a?*",
+        "https://acme.example/" + "a/" * 65,
+        "https://acme.example/" + "a" * 2048,
+    ],
+)
+def test_what_has_two_readings_is_no_target(text: str) -> None:
+    with pytest.raises(FormatError) as caught:
+        parse_target(text)
+    assert caught.value.code == "schema_violation"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://*.acme.example/a",
+        "https://*/a",
+        "https://acme.example/a*",
+        "https://acme.example/**",
+        "https://acme.example/*a/b",
+        "https://acme.example/a?b=*",
+        "urn:*",
+        "*",
+    ],
+)
+def test_a_wildcard_is_a_whole_segment_and_never_a_host(text: str) -> None:
+    with pytest.raises(FormatError):
+        parse_pattern(text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "target", "covered"),
+    [
+        ("https://a.example/x", "https://a.example/x", True),
+        ("https://a.example/x", "https://a.example/x/", False),
+        ("https://a.example/x", "http://a.example/x", False),
+        ("https://a.example/x", "https://a.example:8443/x", False),
+        ("https://a.example/x", "https://a.example/x?q", False),
+        ("https://a.example/x?*", "https://a.example/x?q", True),
+        ("https://a.example/x?*", "https://a.example/x", True),
+        ("https://a.example/x?q=1", "https://a.example/x?q=1", True),
+        ("https://a.example/x?q=1", "https://a.example/x?q=2", False),
+        ("https://a.example/*", "https://a.example/x", True),
+        ("https://a.example/*", "https://a.example/x/y/z", True),
+        ("https://a.example/*", "https://a.example/x/", True),
+        ("https://a.example/*", "https://a.example", False),
+        ("https://a.example/x/*", "https://a.example/x", False),
+        ("https://a.example/x/*", "https://a.example/x/", False),
+        ("https://a.example/*/y", "https://a.example/x/y", True),
+        ("https://a.example/*/y", "https://a.example/x/z/y", False),
+        ("https://a.example/*/y", "https://a.example/y", False),
+        ("urn:hire:*", "urn:hire:x", None),
+    ],
+)
+def test_a_pattern_covers_by_whole_segments(pattern: str, target: str, covered: bool | None) -> None:
+    if covered is None:
+        with pytest.raises(FormatError):
+            parse_pattern(pattern)
+    else:
+        assert matches(parse_pattern(pattern), parse_target(target)) is covered
