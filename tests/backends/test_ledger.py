@@ -216,6 +216,31 @@ async def test_notices_take_no_place(ledger: Ledger) -> None:
     assert len(await ledger.rows(name)) == 4
 
 
+async def test_a_place_refused_for_good_is_taken_again(ledger: Ledger, again: Again) -> None:
+    """N9: once the peer's final refusal is recorded, another move may stand in that place. Both rows are kept."""
+    name = engagement()
+    refused = move(name, 1)
+    await ledger.commit(refused)
+    (first,) = refused.rows
+    problem = row(name, 2, own=False)
+    back = Commit(name, (1, 0), (0, 0), (problem,), summary(name, (0, 0)), freed=(first.digest,))
+    with pytest.raises(LedgerError) as caught:
+        await ledger.commit(Commit(name, (1, 0), (0, 0), (problem,), summary(name, (0, 0)), freed=(problem.digest,)))
+    assert caught.value.code == "not_found"
+    await ledger.commit(back)
+    assert await ledger.outbox(name) == ()
+    other = move(name, 1, place=3, text="another", expected=(0, 0))
+    ledger = await again(ledger)
+    await ledger.commit(other)
+    assert await ledger.rows(name) == (first, problem, *other.rows)
+    assert (await ledger.check()).ok
+    with pytest.raises(LedgerError) as twice:
+        await ledger.commit(Commit(name, (1, 0), (0, 0), (), summary(name, (0, 0)), freed=(first.digest,)))
+    assert twice.value.code == "not_found"
+    with pytest.raises(LedgerConflict):
+        await ledger.commit(move(name, 2, place=4, rows=(row(name, 4, sequence=1, text="third"),), outbox=()))
+
+
 async def test_one_of_many_decisions_on_a_position_counts(ledger: Ledger) -> None:
     """However many tasks decide on the same position, one commit is written and the others conflict."""
     name = engagement()

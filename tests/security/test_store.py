@@ -294,6 +294,7 @@ def edit(path: Path, *statements: Any) -> None:
         "UPDATE journal SET sequence = 9 WHERE id = 3",
         "UPDATE journal SET engagement = 2, place = 4, sequence = 4 WHERE id = 3",
         "UPDATE journal SET link = zeroblob(32) WHERE id = 3",
+        "UPDATE journal SET freed = 1 WHERE id = 3",
         "DELETE FROM journal WHERE id = 2",
         "DELETE FROM journal WHERE id = 3",
         "DELETE FROM engagement WHERE id = 2",

@@ -143,6 +143,8 @@ class Commit(Struct, frozen=True):
     """Digests of own moves among `rows` that wait for a receipt from now on."""
     receipted: tuple[Digest, ...] = ()
     """Digests that leave the outbox; one that is not in it changes nothing."""
+    freed: tuple[Digest, ...] = ()
+    """Own moves that the peer refused for good: their rows stay, their places may be taken again (rule N9)."""
     effects: tuple[str, ...] = ()
     """Keys of effects done with this commit; each can be done once."""
     evidence: tuple[Blob, ...] = ()
@@ -233,7 +235,8 @@ class Ledger(Protocol):
             LedgerConflict: `store_conflict`: the position, journal length, place of a move or effect key is taken.
             ScopeError: `scope_exceeded`: a reservation of the commit is over its limit; `detail["key"]` names it.
             LedgerError: `digest_mismatch`: evidence that is not of its digest; `not_found`: a digest put into the
-                outbox that is no row, or a settlement of an unknown reservation.
+                outbox that is no row, a move to be freed that holds no place, or a settlement of an unknown
+                reservation; `internal`: rows, position and summary contradict each other.
         """
         ...
 

@@ -75,7 +75,7 @@ def check_commit(commit: Commit, own: int, peer: int, length: int | None) -> Non
             "store_conflict", f"decided on position {commit.expected}, stored is {(own, peer)}: {commit.engagement}"
         )
     place = length or 0
-    expected_own, expected_peer = own, peer
+    expected_own, expected_peer = own - len(commit.freed), peer
     sent: set[str] = set()
     for row in commit.rows:
         place += 1

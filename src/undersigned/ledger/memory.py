@@ -78,7 +78,7 @@ class MemoryLedger:
         self._closed = False
         self._journal: dict[str, list[Row]] = {}
         self._summaries: dict[str, Summary] = {}
-        self._places: set[tuple[str, str, int]] = set()
+        self._places: dict[tuple[str, str, int | None], Row] = {}
         self._effects: dict[str, str] = {}
         self._outbox: dict[str, dict[str, Row]] = {}
         self._blobs: dict[str, bytes] = {}
@@ -114,12 +114,14 @@ class MemoryLedger:
         name = commit.engagement
         self._journal.setdefault(name, []).extend(commit.rows)
         self._summaries[name] = commit.summary
-        self._places.update((name, row.sender, row.sequence) for row in commit.rows if row.sequence is not None)
+        for row in self._freed(commit):
+            del self._places[name, row.sender, row.sequence]
+        self._places.update(((name, row.sender, row.sequence), row) for row in commit.rows if row.sequence is not None)
         self._effects.update((key, name) for key in commit.effects)
         waiting = self._outbox.setdefault(name, {})
         sent = {row.digest: row for row in commit.rows if row.kind == "sent"}
         waiting.update((digest, sent[digest]) for digest in commit.outbox)
-        for digest in commit.receipted:
+        for digest in (*commit.receipted, *commit.freed):
             waiting.pop(digest, None)
         for blob in commit.evidence:
             self._blobs.setdefault(blob.digest, blob.raw)
@@ -134,11 +136,21 @@ class MemoryLedger:
         stored = self._summaries.get(commit.engagement)
         own, peer = stored.position if stored else (0, 0)
         check_commit(commit, own, peer, len(self._journal[commit.engagement]) if stored else None)
+        freed = self._freed(commit)
+        if len(freed) < len(commit.freed):
+            raise LedgerError("not_found", f"not all of {commit.freed} hold a place of ours")
+        given = {(row.engagement, row.sender, row.sequence) for row in freed}
         places = [(row.engagement, row.sender, row.sequence) for row in commit.rows if row.sequence is not None]
-        if len(set(places)) < len(places) or any(place in self._places for place in places):
+        if len(set(places)) < len(places) or any(place in self._places and place not in given for place in places):
             raise LedgerConflict("store_conflict", f"a move stands in one of the places already: {places}")
         if len(set(commit.effects)) < len(commit.effects) or any(key in self._effects for key in commit.effects):
             raise LedgerConflict("store_conflict", f"one of the effects was done already: {commit.effects}")
+
+    def _freed(self, commit: Commit) -> list[Row]:
+        """Rows of the moves that the commit frees, as far as they hold a place of ours."""
+        own = (row for row in self._journal.get(commit.engagement, ()) if row.sender != commit.summary.peer)
+        held = (row for row in own if self._places.get((row.engagement, row.sender, row.sequence)) is row)
+        return [row for row in held if row.digest in commit.freed] if commit.freed else []
 
     def _append(self, leaf: bytes) -> int:
         value = leaf_hash(leaf)

@@ -81,11 +81,11 @@ def _one_journal(
     waiting = dict(msgspec.json.decode(texts[1], type=Outbox))
     at, place, moves = first_link(name), 0, [0, 0]
     found = db.execute(
-        "SELECT place, kind, at, sender, sequence, type, digest, raw, link"
+        "SELECT place, kind, at, sender, sequence, type, digest, raw, link, freed"
         " FROM journal WHERE engagement = ? ORDER BY place",
         (id,),
     )
-    for *values, stored in found:
+    for *values, stored, freed in found:
         row = Row(name, *values)
         place += 1
         counts["rows"] += 1
@@ -93,7 +93,7 @@ def _one_journal(
         if row.place != place or at != stored:
             yield Defect("store_corrupt", f"journal of {name}, place {place}", "does not follow the row before")
             return
-        if row.sequence is not None:
+        if row.sequence is not None and not freed:
             moves[row.sender == other] += 1
         if waiting.pop(place, row.digest) != row.digest:
             yield Defect("store_corrupt", f"journal of {name}, place {place}", "is not the move in the outbox")

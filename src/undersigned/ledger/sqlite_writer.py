@@ -357,8 +357,8 @@ class Writer(threading.Thread):
             head = EngagementHead(new_id, 0, 0, 0, first_link(name), (), True)
         else:
             check_commit(commit, head.own, head.peer, head.length)
-        if commit.reserve or commit.settle or commit.release:
-            _undoing(db, lambda: _apply_limits(SqliteBook(db), commit))
+        if commit.reserve or commit.settle or commit.release or commit.freed:
+            _undoing(db, lambda: _apply_changes(db, head.id, commit))
         # From here on nothing is refused but by the database's keys.
         id, at = head.id, head.link
         places: dict[str, int] = {}
@@ -371,9 +371,9 @@ class Writer(threading.Thread):
         own, peer = commit.position
         length = head.length + len(commit.rows)
         outbox = head.outbox
-        if commit.outbox or commit.receipted:
+        if commit.outbox or commit.receipted or commit.freed:
             waiting = (*outbox, *((places[digest], digest) for digest in commit.outbox))
-            outbox = tuple(item for item in waiting if item[1] not in commit.receipted)
+            outbox = tuple(item for item in waiting if item[1] not in commit.receipted + commit.freed)
         stage.heads[name] = EngagementHead(id, own, peer, length, at, outbox, head.new)
         summary, live = msgspec.json.encode(commit.summary), int(commit.summary.live)
         listed = msgspec.json.encode(outbox)
@@ -478,6 +478,10 @@ _OLD_ENGAGEMENT: Final = (
 _ROW: Final = (
     "INSERT INTO journal (engagement, place, kind, at, sender, sequence, type, digest, raw, link)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_FREE: Final = (
+    "UPDATE journal SET freed = 1"
+    " WHERE engagement = ? AND digest = ? AND sender <> ? AND sequence IS NOT NULL AND freed = 0"
 )
 _EFFECT: Final = "INSERT INTO effect VALUES (?, ?, ?)"
 _BLOB: Final = "INSERT OR IGNORE INTO blob (digest, raw) VALUES (?, ?)"
@@ -598,7 +602,13 @@ def read_entry(row: Sequence[Any]) -> limits.Entry:
     return msgspec.json.decode(row[5], type=limits.Entry)
 
 
-def _apply_limits(book: SqliteBook, commit: Commit) -> None:
+def _apply_changes(db: sqlite3.Connection, engagement: int, commit: Commit) -> None:
+    """What a commit changes in rows that are there already; the first that does not hold refuses it."""
+    for digest in commit.freed:
+        found = db.execute(_FREE, (engagement, digest, commit.summary.peer))
+        if found.rowcount != 1:
+            raise LedgerError("not_found", f"{digest} holds no place of ours")
+    book = SqliteBook(db)
     for reservation in commit.reserve:
         limits.reserve(book, reservation)
     for settlement in commit.settle:

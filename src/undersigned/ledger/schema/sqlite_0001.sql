@@ -26,12 +26,14 @@ CREATE TABLE journal (
     type       TEXT NOT NULL,
     digest     TEXT NOT NULL,
     raw        BLOB NOT NULL,
-    link       BLOB NOT NULL            -- chains the row to the one before
+    link       BLOB NOT NULL,           -- chains the row to the one before
+    freed      INTEGER NOT NULL DEFAULT 0  -- 1: refused by the peer for good, its place may be taken again
 ) STRICT;
 
 CREATE UNIQUE INDEX journal_place ON journal (engagement, place);
 -- One move per place: seal or withdrawal, never both.
-CREATE UNIQUE INDEX journal_move ON journal (engagement, sender, sequence) WHERE sequence IS NOT NULL;
+CREATE UNIQUE INDEX journal_move ON journal (engagement, sender, sequence) 
+    WHERE sequence IS NOT NULL AND freed = 0;
 
 CREATE TABLE effect (
     engagement INTEGER NOT NULL,
