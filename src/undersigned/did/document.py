@@ -3,7 +3,8 @@
 The document stays JSON; a method that is malformed or of a kind not used here harms nobody until a proof names it.
 What could be read in two ways (two methods of one name, two encodings of one key) is refused at once or when used.
 
-Source: protocol-spec/02-identity-and-keys.md, sections 2.3 and 2.4; DID Core, section 5; Controlled Identifiers 1.0, section 2
+Source: protocol-spec/02-identity-and-keys.md, sections 2.3 and 2.4; DID Core, section 5; Controlled Identifiers 1.0,
+section 2
 """
 
 from __future__ import annotations

@@ -82,6 +82,7 @@ def public_key_from_raw(kind: KeyKind, raw: bytes) -> PublicKey:
     return PublicKey(kind, raw)
 
 
+@lru_cache(maxsize=4096)
 def public_key_from_multikey(text: str) -> PublicKey:
     """The key of a Multikey.
 

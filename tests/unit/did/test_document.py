@@ -187,7 +187,7 @@ def test_sc_02_listed_but_not_for_this_relationship():
 
 
 def test_sc_03_foreign_controller():
-    """A method with another controller or of another DID, or a bare reference, is not ours (HIRE-KEY-04, HIRE-KEY-05)."""
+    """Another controller, a method of another DID, a bare reference: not ours (HIRE-KEY-04, HIRE-KEY-05)."""
     theirs = {"id": f"{OTHER}#k1", "type": "Multikey", "controller": DID, "publicKeyMultibase": K1.multikey}
     document = view(
         verificationMethod=[method(controller=OTHER), theirs],
