@@ -1,1 +1,64 @@
-"""Agents of different organisations hire each other."""
+"""Agents of different organisations hire each other.
+
+    async with Peer.open("acme") as peer:
+        result = await peer.hire(provider, task="sbom", inputs={"artifact": path}, price="5.00 EUR")
+
+Importing this loads the standard library and msgspec; each public name is loaded on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from undersigned.daemon import Hire, HireResult, Peer, SyncPeer
+    from undersigned.errors import UndersignedError
+    from undersigned.evidence import verify_pack
+    from undersigned.runtime import Job, Reviewed, create_home, issue_membership
+    from undersigned.scope import Grant, Limit, Obligation, Prohibition, Scope, Window
+    from undersigned.trust import Decision, Policy
+
+__all__ = [
+    "Decision",
+    "Grant",
+    "Hire",
+    "HireResult",
+    "Job",
+    "Limit",
+    "Obligation",
+    "Peer",
+    "Policy",
+    "Prohibition",
+    "Reviewed",
+    "Scope",
+    "SyncPeer",
+    "UndersignedError",
+    "Window",
+    "create_home",
+    "issue_membership",
+    "verify_pack",
+]
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "undersigned.daemon": ("Hire", "HireResult", "Peer", "SyncPeer"),
+    "undersigned.errors": ("UndersignedError",),
+    "undersigned.evidence": ("verify_pack",),
+    "undersigned.runtime": ("Job", "Reviewed", "create_home", "issue_membership"),
+    "undersigned.scope": ("Grant", "Limit", "Obligation", "Prohibition", "Scope", "Window"),
+    "undersigned.trust": ("Decision", "Policy"),
+}
+_MODULE = {name: module for module, names in _WHERE.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULE.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(module), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,5 +1,6 @@
-"""The peer daemon: the public listener and what is served behind it."""
+"""The peer daemon: an agent behind a public listener."""
 
+from undersigned.daemon.hire import Hire, HireResult
 from undersigned.daemon.listener import (
     ArtifactRequest,
     ArtifactResponse,
@@ -7,5 +8,16 @@ from undersigned.daemon.listener import (
     ListenerLimits,
     PublicListener,
 )
+from undersigned.daemon.peer import Peer, SyncPeer
 
-__all__ = ["ArtifactRequest", "ArtifactResponse", "Document", "ListenerLimits", "PublicListener"]
+__all__ = [
+    "ArtifactRequest",
+    "ArtifactResponse",
+    "Document",
+    "Hire",
+    "HireResult",
+    "ListenerLimits",
+    "Peer",
+    "PublicListener",
+    "SyncPeer",
+]

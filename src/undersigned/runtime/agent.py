@@ -11,21 +11,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import structlog
 
-from undersigned.contract import ContractDocument, Price, Terms, read_document, same_terms
+from undersigned.contract import Price, Terms, same_terms
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, Digest, EngagementId, canonicalize, digest_bytes
+from undersigned.encoding import Did, Digest, EngagementId, canonicalize, digest_bytes, shift
 from undersigned.errors import (
-    FormatError,
+    ConfigurationError,
     LocalProtocolError,
     ProofError,
-    ResolutionError,
-    ScopeError,
     UndersignedError,
     VerificationError,
 )
@@ -36,6 +35,7 @@ from undersigned.messages import (
     Delivery,
     Offer,
     Presentation,
+    Review,
     Seal,
     SignedMessage,
     Start,
@@ -60,7 +60,6 @@ from .meeting import Meeting
 from .order import Order, parse_price
 from .papers import Papers, leaf_of
 from .provider import ProviderSide, Service
-from .serving import ArtifactDoor, signed_headers
 from .work import Reviewer, Worker
 
 __all__ = ["Agent"]
@@ -74,6 +73,11 @@ USUAL_SECONDS = 3600
 DIAL_BACK_SECONDS = 5.0
 """How long a provider leaves it to the hirer to come back."""
 MAX_INBOX = 256
+FAULT = b'{"type":"Fault",'
+"""How a frame begins that names the fault of one that was no message of an engagement. It is unsigned, moves nothing,
+and is never answered."""
+WIND_DOWN_SECONDS = 60
+"""Time a provider has to hand over what there is after a `Cancel`."""
 
 
 class Agent:
@@ -112,6 +116,10 @@ class Agent:
         self.conversations: dict[EngagementId, Conversation] = {}
         self.base_url = (configuration.listen.url or "").rstrip("/")
         """Where others reach our public listener; known once it listens."""
+        self.fetcher: Callable[[str, Digest, int], Awaitable[bytes]] | None = None
+        """Fetches an artifact under a contract; set by what listens for this agent."""
+        self.reach_seconds = 30.0
+        """How long a hire goes on trying to reach a provider that has not answered yet."""
         self._ledger_url = ledger_url or home.ledger_url
         self._ledger: Ledger | None = None
         self._handlers = dict(handlers or {})
@@ -146,7 +154,6 @@ class Agent:
         self.gate = Gate(self.ledger, self.clock)
         self.papers = Papers(self.identity, self.own, self.ledger, self.clock)
         self.meeting = Meeting(self)
-        self.door = ArtifactDoor(self)
         for offer in self.home.configuration.offer:
             if offer.task not in self.services:
                 self.services[offer.task] = Service(
@@ -193,7 +200,12 @@ class Agent:
         """Runs something in the background until the agent closes."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a task failed", task=task.get_name(), exc_info=error)
 
     # ------------------------------------------------------------------ what applications use
 
@@ -246,6 +258,22 @@ class Agent:
         """Ends a queue of `listen`."""
         self._watchers = [pair for pair in self._watchers if pair[1] is not queue]
 
+    async def cancel(self, conversation: Conversation, reason: str = "no_longer_needed") -> None:
+        """Ends an engagement from the hirer's side, as far as the tables allow it now.
+
+        Raises:
+            LocalProtocolError: It cannot be ended now: an acceptance waits for its answer.
+        """
+
+        def make(engagement: Engagement) -> Say:
+            live, contract = engagement.offer, engagement.contract
+            if contract is None:
+                return Say("Withdraw", {"reason": "changed", "offer": live.digest if live is not None else None})
+            wind_down = shift(self.clock.now(), WIND_DOWN_SECONDS)
+            return Say("Cancel", {"contract": contract.digest, "reason": reason, "wind_down": wind_down})
+
+        await conversation.ask(make)
+
     def running(self, task: str) -> int:
         """How many contracts of a task are not over."""
         return sum(
@@ -254,7 +282,7 @@ class Agent:
             if conversation.engagement.role == "provider"
             and conversation.engagement.contract is not None
             and conversation.engagement.state not in ("closing", "closed")
-            and self.read_contract(conversation.contract_json()).terms.task.kind == task
+            and conversation.contract_document().terms.task.kind == task
         )
 
     def artifact_url(self, digest: Digest) -> str:
@@ -281,7 +309,7 @@ class Agent:
         body, engagement = message.message, conversation.engagement
         match body:
             case Presentation():
-                self.meeting.check(engagement, body, document)
+                await self.meeting.check(engagement, body)
             case Offer():
                 self.papers.check_offer(engagement, body, document)
             case Acceptance():
@@ -294,6 +322,9 @@ class Agent:
                 own = conversation.last("Acceptance", Acceptance)
                 if engagement.offer is not None:
                     return leaf_of(engagement.offer, own.contract_proof), ()
+            case Review():
+                delivery = conversation.last("Delivery", Delivery, "provider")
+                self.worker.check_review(engagement, body, document, delivery)
             case Closing():
                 self.papers.check_closing(body, document)
             case _:
@@ -335,7 +366,7 @@ class Agent:
         if live is None:
             raise LocalProtocolError("wrong_state", "there is no offer to seal")
         await self.document_of(engagement.peer, max_age_seconds=FRESH_SECONDS)
-        self.meeting.recheck(conversation, engagement)
+        await self.meeting.recheck(conversation, engagement, live.message().document.terms)
         role = "provider" if engagement.role == "hirer" else "hirer"
         acceptance = conversation.last("Acceptance", Acceptance, role)
         return await self.papers.seal(engagement, leaf_of(live, acceptance.contract_proof))
@@ -365,6 +396,7 @@ class Agent:
         contract = conversation.engagement.contract
         if contract is not None:
             self.gate.forget(contract.digest)
+        self.meeting.forget(conversation.id)
         self.happened(
             conversation,
             Event(
@@ -377,10 +409,6 @@ class Agent:
         )
 
     # ------------------------------------------------------------------ contracts
-
-    def read_contract(self, document: Mapping[str, Any]) -> ContractDocument:
-        """The contract document in a JSON object."""
-        return read_document(document)
 
     @staticmethod
     def only_price_differs(theirs: Terms, ours: Terms) -> bool:
@@ -410,22 +438,15 @@ class Agent:
         return await self.gatherer.document(did, max_age_seconds)
 
     async def fetch(self, url: str, contract: Digest, *, max_bytes: int) -> bytes:
-        """The bytes at `url`, asked for under a contract with an RFC 9421 signature.
+        """The bytes at `url`, asked for under a contract.
 
         Raises:
             ScopeError: The other side's gate refused; with its code.
             ResolutionError: Not reached.
         """
-        headers = await signed_headers(self.identity, "GET", url, contract, self.clock.now())
-        try:
-            return await self.gatherer.fetch(url, max_bytes=max_bytes, timeout_seconds=30.0, headers=headers)
-        except ResolutionError as error:
-            if error.detail.get("status") in (401, 403):
-                code = str(error.detail.get("told") or "scope_exceeded")
-                raise ScopeError(
-                    code, f"the gate at {url} refused: {code}", clause=error.detail.get("clause", "")
-                ) from error
-            raise
+        if self.fetcher is None:
+            raise ConfigurationError("bad_configuration", "this agent has no way to fetch artifacts")
+        return await self.fetcher(url, contract, max_bytes)
 
     async def _locate(self, peer: Did) -> str | None:
         known = self._urls.get(peer)
@@ -476,6 +497,9 @@ class Agent:
         if peer is None:
             raise ProofError("proof_missing", "the connection is not proved")
         try:
+            if raw.startswith(FAULT):
+                _log.warning("the peer refused something", peer=peer, fault=raw[:512])
+                return
             received = decode_message(raw)
             await self._verified(channel, peer, received)
         except UndersignedError as error:
@@ -540,15 +564,11 @@ class Agent:
         self._budget.spend(peer, now)
         if self._budget.exhausted(peer, now):
             raise UndersignedError("rate_limited", f"{peer} sent too much that was refused") from error
-        if b'"type":"Fault"' in raw[:256] or not isinstance(error, FormatError | VerificationError | UndersignedError):
-            return  # an error is never answered with an error
         code = problem_code_told(error)
         if code is None:
             return
-        fault: dict[str, Any] = {"code": code, "of": digest_bytes(raw), "type": "Fault"}
-        if error.path and error.row.told == "at once":
-            fault["path"] = error.path[:256]
-        await channel.send(canonicalize(fault))
+        path = error.path[:256] if error.row.told == "at once" else ""
+        await channel.send(FAULT + canonicalize({"code": code, "of": digest_bytes(raw), "path": path})[1:])
 
     # ------------------------------------------------------------------ for people
 
@@ -581,10 +601,6 @@ def load_handler(name: str) -> Handler:
     Raises:
         ConfigurationError: `bad_configuration`, there is none; `missing_extra`, it needs something not installed.
     """
-    from importlib import import_module
-
-    from undersigned.errors import ConfigurationError
-
     module, _, function = name.partition(":")
     try:
         found: Awaitable[None] | Any = getattr(import_module(module), function)
@@ -596,13 +612,3 @@ def load_handler(name: str) -> Handler:
     except AttributeError as exc:
         raise ConfigurationError("bad_configuration", f"handler {name}: the module has no {function!r}") from exc
     return found
-
-
-def inputs_of(start: Start) -> dict[str, Digest]:
-    """Names and digests of the inputs that a `Start` gives."""
-    return {item.name: item.digest for item in start.inputs}
-
-
-def home_at(path: str | Path) -> Home:
-    """The state folder at `path`."""
-    return Home(Path(path))

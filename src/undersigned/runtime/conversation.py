@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
 import msgspec
 import structlog
 
 from undersigned.did import DidDocument
+from undersigned.contract import ContractDocument
 from undersigned.encoding import Did, Digest, EngagementId, Instant, digest_bytes, seconds_between, shift
 from undersigned.errors import (
     CODES,
@@ -33,10 +34,12 @@ from undersigned.errors import (
 from undersigned.ledger import Blob, Commit, Committed, Ledger, Reservation, Row, Summary
 from undersigned.messages import (
     MESSAGE_TYPES,
+    Delivery,
     Message,
     Problem,
     Progress,
     Receipt,
+    Sync,
     VerifiedMessage,
     draft,
     recorded_message,
@@ -69,6 +72,7 @@ from .clock import Clock
 __all__ = ["Arrived", "Asked", "Conversation", "Event", "Say", "Shell", "load_engagement"]
 
 _log = structlog.get_logger()
+M = TypeVar("M", bound=Message)
 
 PROOF_SECONDS = 3600
 """How long the proof of a message is good for; the same content can be signed again after that."""
@@ -127,7 +131,9 @@ class Shell(Protocol):
         """Sends bytes to a proved connection of `peer`, if there is one."""
         ...
 
-    async def check(self, conversation: Conversation, message: VerifiedMessage) -> tuple[bytes | None, tuple[Blob, ...]]:
+    async def check(
+        self, conversation: Conversation, message: VerifiedMessage, document: DidDocument
+    ) -> tuple[bytes | None, tuple[Blob, ...]]:
         """Verifies what a received move carries, before it is folded; returns a leaf for the log and evidence.
 
         Raises:
@@ -219,7 +225,9 @@ class Conversation:
         self._served: set[str] = set()
         self._lazy: list[Row] = []
         self._lazy_receipts: list[Digest] = []
+        self._reconnected = False
         self._documents: set[Digest] = set()
+        self._last: dict[tuple[str, str], Message] = {}
         self._task: asyncio.Task[None] | None = None
         self.over = False
 
@@ -250,9 +258,9 @@ class Conversation:
         self.post(Asked(make, done))
         await done
 
-    def nudge(self) -> None:
-        """Has the conversation look again at what is pending."""
-        self._wake.set()
+    async def settled(self) -> None:
+        """Returns once the turn that is under way is stored."""
+        await self.ask(lambda _: None)
 
     async def stop(self) -> None:
         """Ends the task, once what was being committed is; nothing else is said."""
@@ -262,6 +270,58 @@ class Conversation:
             await asyncio.gather(task, return_exceptions=True)
         if self._timer is not None:
             self._timer.cancel()
+
+    @property
+    def waiting(self) -> int:
+        """How many items are in the inbox."""
+        return len(self._inbox)
+
+    def last(self, type: str, of: type[M], role: str | None = None) -> M:
+        """The last move of a type (and of a role, if both sides send such) that was recorded.
+
+        Raises:
+            LocalProtocolError: There is none.
+        """
+        for (kind, sender), message in self._last.items():
+            if kind == type and role in (None, sender) and isinstance(message, of):
+                return message
+        raise LocalProtocolError("not_found", f"{self.id} has no {type} of {role or 'either side'}")
+
+    def said(self, type: str, role: str) -> bool:
+        """Whether a side has sent a move of this type."""
+        return (type, role) in self._last
+
+    def delivered(self) -> frozenset[Digest]:
+        """Digests of the artifacts of the last delivery."""
+        found = self._last.get(("Delivery", "provider"))
+        artifacts = found.artifacts if isinstance(found, Delivery) else ()
+        return frozenset(artifact.digest for artifact in artifacts)
+
+    def contract_document(self) -> ContractDocument:
+        """The contract document as it was offered.
+
+        Raises:
+            LocalProtocolError: There is no contract.
+        """
+        engagement = self.engagement
+        if engagement.contract is None or engagement.offer is None:
+            raise LocalProtocolError("wrong_state", f"{self.id} has no contract")
+        return engagement.offer.message().document
+
+    async def recall(self) -> None:
+        """Reads back from the journal what `last` gives."""
+        for row in await self.shell.ledger.rows(self.id):
+            if row.kind != "noted" and row.sequence is not None:
+                self._remember(recorded_message(row.raw).message)
+
+    def _remember(self, message: Message) -> None:
+        if not message.notice:
+            self._last[message.type, message.role] = message
+
+    def connected(self) -> None:
+        """A connection to the peer was opened: it hears our position before anything else."""
+        self._reconnected = True
+        self._wake.set()
 
     async def outbox(self) -> tuple[Row, ...]:
         """Own moves without a receipt, oldest first."""
@@ -319,6 +379,9 @@ class Conversation:
 
     async def _turn(self, items: list[Arrived | Asked]) -> None:
         turn = _Turn(self.engagement)
+        if self._reconnected:
+            self._reconnected = False
+            await self._reconnect(turn)
         for item in items:
             if isinstance(item, Arrived):
                 await self._receive(turn, item)
@@ -384,7 +447,7 @@ class Conversation:
             if how == "repeat":
                 await self._answer_repeat(turn)
                 return
-            leaf, evidence = await self.shell.check(self, message) if how == "applies" else (None, ())
+            leaf, evidence = await self.shell.check(self, message, item.document) if how == "applies" else (None, ())
             turn.engagement = apply(turn.engagement, Received(message, now))
         except LedgerError:
             raise
@@ -403,6 +466,10 @@ class Conversation:
             self._keep_document(turn, item.document)
             if leaf is not None:
                 turn.leaves.append(leaf)
+        self._remember(body)
+        if isinstance(body, Sync):
+            # What the peer lacks goes to it, oldest first.
+            turn.sends.extend([await self._fresh(waiting.raw) for waiting in await self.outbox()])
         kind = "received" if how == "applies" else how
         if body.type == "Problem":
             kind = "problem"
@@ -414,15 +481,22 @@ class Conversation:
             self._documents.add(digest)
             turn.evidence.append(Blob(digest=digest, raw=document.raw, kind="did-document", name=document.id))
 
+    async def _reconnect(self, turn: _Turn) -> None:
+        """First on a connection: our position; to a peer that does not know the engagement yet, what opened it."""
+        engagement = turn.engagement
+        if engagement.got:
+            await self._say(turn, Say("Sync", {"state": engagement.state, "lane": engagement.lane}))
+        else:
+            turn.sends.extend([await self._fresh(row.raw) for row in await self.outbox()])
+
     async def _answer_repeat(self, turn: _Turn) -> None:
         """A move that was recorded already: the stored answer goes out again, or a receipt if there is none."""
         waiting = await self.outbox()
         for row in waiting:
             turn.sends.append(await self._fresh(row.raw))
         if not waiting:
-            last = turn.engagement.peer_digest
-            if last is not None:
-                await self._say(turn, Say("Receipt", {"of": (last,), "received_at": self.shell.clock.now()}))
+            last = turn.engagement.got[-1]
+            await self._say(turn, Say("Receipt", {"of": (last,), "received_at": self.shell.clock.now()}))
 
     async def _refuse(self, turn: _Turn, item: Arrived, error: UndersignedError) -> None:
         """A refused message is not recorded; its sender hears the code, unless it was a notice."""
@@ -495,8 +569,8 @@ class Conversation:
             "recipient": engagement.peer,
             "role": engagement.role,
             "sequence": own if of.notice else own + 1,
-            "previous": engagement.own_digest,
-            "seen": engagement.peer_digest,
+            "previous": engagement.sent[-1] if engagement.sent else None,
+            "seen": engagement.got[-1] if engagement.got else None,
         }
         message = of(**envelope, **{k: v for k, v in said.body.items() if v is not None})
         unsigned = draft(
@@ -510,6 +584,7 @@ class Conversation:
         signed = unsigned.signed(await identity.sign(unsigned.to_sign))
         engagement = apply(engagement, Sent(signed, now))
         turn.engagement = engagement
+        self._remember(signed.message)
         row = self._row(turn, "sent", now, signed)
         turn.sends.append(signed.raw)
         turn.rows.append(row)
@@ -525,7 +600,8 @@ class Conversation:
         turn.events.append(self._event(turn, "sent", said.type, message=message))
 
     def _suite(self, engagement: Engagement) -> str:
-        return engagement.suite or self.shell.identity.suite
+        talks = engagement.talks
+        return talks.suite if talks is not None and talks.suite else self.shell.identity.suite
 
     async def _repeat(self, turn: _Turn, digest: Digest) -> None:
         for row in await self.outbox():
@@ -628,7 +704,7 @@ class Conversation:
                 position=position(engagement),
                 wake_at=wake_at(engagement),
                 updated=self.shell.clock.now(),
-                contract=engagement.contract,
+                contract=engagement.contract.digest if engagement.contract is not None else None,
                 live=not self.over,
             ),
             outbox=tuple(turn.outbox),

@@ -25,7 +25,7 @@ from yarl import URL
 
 from undersigned.did import DidDocument, document_from, fetches
 from undersigned.encoding import Did
-from undersigned.errors import ResolutionError, UndersignedError, VerificationError
+from undersigned.errors import CODES, ResolutionError, UndersignedError, VerificationError
 from undersigned.transport import addresses_of, is_loopback_name, may_dial
 
 __all__ = ["Gatherer", "GathererLimits"]
@@ -96,20 +96,28 @@ class Gatherer:
         self._under_way: dict[Did, asyncio.Task[DidDocument]] = {}
         self._session: ClientSession | None = None
 
-    async def fetch(self, url: str, *, max_bytes: int | None = None, timeout_seconds: float | None = None) -> bytes:
+    async def fetch(
+        self,
+        url: str,
+        *,
+        max_bytes: int | None = None,
+        timeout_seconds: float | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> bytes:
         """The bytes at `url`, at most `max_bytes` (default `document_bytes`), within `timeout_seconds`
         (default `seconds`) from the first look-up to the last byte.
 
         Raises:
             ResolutionError: `did_forbidden_address`, the URL or every address of its host is one that is not dialled;
-                `did_unresolvable`, anything else but 200 and whole, plain bytes, redirects included.
+                `did_unresolvable`, anything else but 200 and whole, plain bytes, redirects included. `detail` has the
+                `status` of an answer that is not 200, and as `told` the code of one of ours.
         """
         limit = self.limits.document_bytes if max_bytes is None else max_bytes
         seconds = self.limits.seconds if timeout_seconds is None else timeout_seconds
         target = self._checked(url)
         try:
             async with asyncio.timeout(seconds):
-                return await self._read(target, limit)
+                return await self._read(target, limit, headers)
         except TimeoutError as exc:
             raise ResolutionError("did_unresolvable", f"{url} did not answer within {seconds:g} s") from exc
         except (ClientError, OSError, ValueError) as exc:
@@ -125,11 +133,14 @@ class Gatherer:
             raise ResolutionError("did_forbidden_address", f"{url} carries credentials")
         return parsed
 
-    async def _read(self, url: URL, limit: int) -> bytes:
+    async def _read(self, url: URL, limit: int, headers: tuple[tuple[str, str], ...] = ()) -> bytes:
         session = self._open_session()
-        async with session.get(url, allow_redirects=False) as response:
+        async with session.get(url, allow_redirects=False, headers=headers) as response:
             if response.status != 200:
-                raise ResolutionError("did_unresolvable", f"{url} answered {response.status}")
+                told = _told(await response.content.read(256))
+                raise ResolutionError(
+                    "did_unresolvable", f"{url} answered {response.status} {told}", status=response.status, told=told
+                )
             # A body that has to be inflated first can be a thousand times what was read; we asked for none.
             if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
                 raise ResolutionError("did_unresolvable", f"{url} is encoded though that was not asked for")
@@ -252,6 +263,15 @@ class Gatherer:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+def _told(body: bytes) -> str:
+    """The error code in an answer of ours, `{"code": …}`, if it is one that we know; else nothing."""
+    try:
+        code = msgspec.json.decode(body, type=dict[str, str]).get("code", "")
+    except msgspec.MsgspecError:
+        return ""
+    return code if code in CODES else ""
 
 
 def _parse(url: str) -> URL:

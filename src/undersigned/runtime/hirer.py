@@ -19,6 +19,7 @@ from undersigned.proof import CRYPTOSUITES
 from undersigned.protocol import Bounds, Concede, Engagement, Moment, Owe, bounded
 
 from .conversation import Conversation, Say
+from .meeting import declined, recorded
 from .order import Order
 
 if TYPE_CHECKING:
@@ -90,20 +91,20 @@ class HirerSide:
                 )
             case "ready":
                 shown = conversation.last("Presentation", Presentation, "provider")
-                decision = await agent.meeting.evaluate(engagement, shown.presentation, challenge=engagement.sent[-1])
-                if not decision.allowed:
-                    return decision.withdrawal()
+                decision = await agent.meeting.evaluate(engagement, shown)
+                if decision.outcome != "allow":
+                    return declined(decision)
                 if order.probe:
-                    return Say("Withdraw", {"reason": "changed"}, facts=decision.facts)
+                    return Say("Withdraw", {"reason": "changed"}, facts=recorded(decision))
                 said = await agent.papers.offer(
                     engagement,
                     order.terms(agent.clock.now()),
                     await agent.document_of(engagement.peer, max_age_seconds=300),
                     valid_seconds=order.timing.offer_seconds,
                 )
-                return msgspec.structs.replace(said, facts=decision.facts)
+                return msgspec.structs.replace(said, facts=recorded(decision))
             case "offered-by-provider":
-                return await self._answer(engagement, order)
+                return await self._answer(conversation, engagement, order)
             case "accepted-by-provider":
                 return await agent.seal(conversation, engagement)
             case "sealed":
@@ -123,13 +124,13 @@ class HirerSide:
             case _:
                 return None
 
-    async def _answer(self, engagement: Engagement, order: Order) -> Say:
+    async def _answer(self, conversation: Conversation, engagement: Engagement, order: Order) -> Say:
         """To the provider's offer: take it, counter it, or walk away; never past the order's ceiling."""
         agent, live, talks = self._agent, engagement.offer, engagement.talks
         if live is None or talks is None:
             raise LocalProtocolError("wrong_state", "there is no offer to answer")
         now = agent.clock.now()
-        document = agent.read_contract(live.message().document)
+        document = live.message().document
         theirs, ours = document.terms, order.terms(now)
         if not agent.only_price_differs(theirs, ours):
             return Say("Withdraw", {"reason": "declined", "offer": live.digest})
@@ -139,7 +140,9 @@ class HirerSide:
             Bounds(role="hirer", limit=order.ceiling),
         )
         if answer.act == "accept":
-            return await agent.papers.acceptance(engagement)
+            decision = await agent.meeting.recheck(conversation, engagement, theirs)
+            said = await agent.papers.acceptance(engagement)
+            return msgspec.structs.replace(said, facts=recorded(decision))
         if answer.act == "counter" and answer.terms is not None:
             return await agent.papers.offer(
                 engagement,
@@ -154,7 +157,7 @@ class HirerSide:
         live = engagement.offer
         if live is None:
             raise PolicyError("decision_failed", "there is no contract")
-        price = self._agent.read_contract(live.message().document).terms.price
+        price = live.message().document.terms.price
         return owed_price(conversation, engagement, price)
 
 

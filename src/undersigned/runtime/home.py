@@ -21,13 +21,20 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import quote
+from uuid import uuid4
 
 import msgspec
 
 from undersigned.did import DidDocument, did_key, document_from, make_document
-from undersigned.encoding import JsonObject, canonicalize, decode_json
+from undersigned.credentials import credential_config, membership
+from undersigned.encoding import FOREIGN_LIMITS, JsonObject, canonicalize, decode_json, shift
 from undersigned.errors import ConfigurationError
 
+from undersigned.proof import attach, prepare
+from undersigned.trust import Policy
+
+from .clock import Clock, SystemClock
+from .order import parse_price
 from .signers import KeyKind, PrivateKey, generate_key, open_key, seal_key
 
 __all__ = [
@@ -36,9 +43,9 @@ __all__ = [
     "ListenPart",
     "OfferPart",
     "OrganisationPart",
-    "PolicyPart",
     "TrustPart",
     "create_home",
+    "issue_membership",
     "rotate_key",
 ]
 
@@ -74,15 +81,6 @@ class TrustPart(_Part, frozen=True, kw_only=True):
     """DIDs of issuers whose credentials are believed."""
 
 
-class PolicyPart(_Part, frozen=True, kw_only=True):
-    """What is asked of a peer, and the limits no negotiation passes."""
-
-    require: tuple[str, ...] = ("MembershipCredential",)
-    """Credential types that the peer has to present, from an anchor."""
-    max_price: str | None = None
-    """Most that is paid in one contract, `5.00 EUR`; a hire may set less."""
-
-
 class OfferPart(_Part, frozen=True, kw_only=True):
     """A task that this agent does for others."""
 
@@ -105,7 +103,8 @@ class Configuration(_Part, frozen=True, kw_only=True):
     organisation: OrganisationPart | None = None
     listen: ListenPart = ListenPart()
     trust: TrustPart = TrustPart()
-    policy: PolicyPart = PolicyPart()
+    policy: Policy = Policy()
+    """What is asked of a peer, and the limits that no negotiation passes."""
     offer: tuple[OfferPart, ...] = ()
 
 
@@ -139,7 +138,7 @@ class Home:
     @property
     def ledger_url(self) -> str:
         """URL of the ledger, for `open_ledger`."""
-        return f"sqlite:///{self.path / 'ledger.db'}"
+        return f"sqlite://{(self.path / 'ledger.db').absolute()}"
 
     @property
     def artifacts(self) -> Path:
@@ -181,7 +180,7 @@ class Home:
         """The credentials this agent can present, in order of file name."""
         found: list[JsonObject] = []
         for file in sorted((self.path / "credentials").glob("*.json")):
-            value = decode_json(file.read_bytes())
+            value = decode_json(file.read_bytes(), FOREIGN_LIMITS)
             if not isinstance(value, dict):
                 raise ConfigurationError("bad_configuration", f"{file} is not a JSON object")
             found.append(value)
@@ -225,6 +224,7 @@ def create_home(
         raise ConfigurationError("bad_configuration", f"{domain!r} is not a lower-case domain name")
     if domain is None and local_port is None and kind != "Ed25519":
         raise ConfigurationError("bad_configuration", "a did:key agent needs an Ed25519 key, which also signs its log")
+    limit = parse_price(max_price) if max_price else None
     path.mkdir(parents=True, exist_ok=True)
     keys = path / "keys"
     keys.mkdir(mode=0o700, exist_ok=True)
@@ -267,7 +267,7 @@ def create_home(
         "",
         "[policy]",
         'require = ["MembershipCredential"]',
-        *([f"max_price = {_toml(max_price)}"] if max_price else []),
+        *([f"max_price = {_toml(limit.amount)}", f"currency = {_toml(limit.currency)}"] if limit else []),
     ]
     for offer in offers:
         lines += [
@@ -280,6 +280,31 @@ def create_home(
         ]
     (path / CONFIGURATION).write_text("\n".join(lines) + "\n")
     return Home(path)
+
+
+async def issue_membership(home: Home, *, days: int = 365, clock: Clock | None = None) -> Path:
+    """Has the organisation of a state folder say, under signature, that it operates the agent; returns the file.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, the folder has no organisation.
+    """
+    office = home.organisation_document()
+    if office is None:
+        raise ConfigurationError("bad_configuration", f"{home.path} has no organisation")
+    key, now = home.key("organisation"), (clock or SystemClock()).now()
+    unsigned = membership(
+        id=f"urn:uuid:{uuid4()}",
+        organisation=office.id,
+        agent=home.configuration.did,
+        valid_from=now,
+        valid_until=shift(now, days * 86_400),
+    )
+    config = credential_config("eddsa-jcs-2022", office.methods("assertionMethod")[0], now)
+    signed = attach(unsigned, config, await key.sign(prepare(unsigned, config, key.public_key.kind)))
+    path = home.path / "credentials" / "membership.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(canonicalize(signed))
+    return path
 
 
 def _published(did: str, fragment: str, key: PrivateKey, services: tuple[tuple[str, str], ...]) -> bytes:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -11,7 +14,21 @@ from undersigned.encoding import Did, Digest, Instant, is_amount, shift
 from undersigned.errors import ConfigurationError
 from undersigned.scope import Grant, Limit, Scope, WireScope, read_scope, sketch
 
-__all__ = ["ARTIFACT_READ", "Order", "OrderInput", "Timing", "input_grants", "parse_price"]
+if TYPE_CHECKING:
+    from .agent import Agent
+
+__all__ = [
+    "ARTIFACT_READ",
+    "TASKS",
+    "KnownTask",
+    "Order",
+    "OrderInput",
+    "Timing",
+    "hire_order",
+    "input_grants",
+    "order_scope",
+    "parse_price",
+]
 
 ARTIFACT_READ = "artifact:read"
 """The action of fetching an artifact from a party's artifact route."""
@@ -123,12 +140,85 @@ def order_scope(inputs: tuple[OrderInput, ...], scope: Scope | None) -> WireScop
     )
 
 
-def default_deliverables(name: str, media_type: str, criteria: dict[str, str]) -> tuple[Deliverable, ...]:
-    """One artifact with its acceptance criteria, id to text."""
-    return (
-        Deliverable(
-            name=name,
-            media_type=media_type,
-            criteria=tuple(Criterion(id=key, text=text) for key, text in criteria.items()),
+async def hire_order(
+    agent: Agent,
+    provider: Did,
+    *,
+    task: str,
+    inputs: Mapping[str, Path | bytes | str],
+    price: str,
+    opening: str | None = None,
+    scope: Scope | None = None,
+    deliverable: str | None = None,
+    criteria: Mapping[str, str],
+    summary: str = "",
+    at: str | None = None,
+    finish_seconds: int = 3600,
+) -> Order:
+    """The order for a hire; its inputs are put into the artifact store.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, a price, a file or a name is not usable.
+    """
+    kept: list[OrderInput] = []
+    for name, given in inputs.items():
+        data = given if isinstance(given, bytes) else await _read(Path(given))
+        digest = await agent.artifacts.put(data)
+        kept.append(OrderInput(name=name, digest=digest, uri=agent.artifact_url(digest)))
+    ceiling = parse_price(price)
+    first = parse_price(opening) if opening else ceiling
+    if first.currency != ceiling.currency:
+        raise ConfigurationError("bad_configuration", "the opening price and the limit are in two currencies")
+    known = TASKS.get(task)
+    return Order(
+        provider=provider,
+        url=at,
+        task=task,
+        summary=summary or (known.summary if known else task),
+        inputs=tuple(kept),
+        scope=order_scope(tuple(kept), scope),
+        deliverables=(
+            Deliverable(
+                name=deliverable or (known.deliverable if known else f"{task}.out"),
+                media_type=known.media_type if known else "application/octet-stream",
+                criteria=tuple(
+                    Criterion(id=key, text=text)
+                    for key, text in (criteria or (known.criteria if known else {})).items()
+                ),
+            ),
         ),
+        opening=first,
+        ceiling=ceiling,
+        timing=Timing(finish_seconds=finish_seconds, until_seconds=finish_seconds + 3600),
     )
+
+
+async def _read(path: Path) -> bytes:
+    try:
+        return await asyncio.to_thread(path.read_bytes)
+    except OSError as exc:
+        raise ConfigurationError("bad_configuration", f"{path}: {exc.strerror or exc}") from exc
+
+
+class KnownTask(msgspec.Struct, frozen=True, kw_only=True):
+    """A kind of task whose deliverable and criteria this library knows."""
+
+    summary: str
+    deliverable: str
+    media_type: str
+    criteria: dict[str, str]
+
+
+TASKS: Mapping[str, KnownTask] = {
+    "sbom": KnownTask(
+        summary="A CycloneDX 1.6 software bill of materials of the artifact",
+        deliverable="sbom.cdx.json",
+        media_type="application/vnd.cyclonedx+json",
+        criteria={
+            "schema-valid": "valid against the strict CycloneDX 1.6 JSON schema",
+            "describes-artifact": "describes the artifact by its SHA-256",
+            "lists-every-file": "lists every file of the artifact with its SHA-256",
+        },
+    )
+}
+"""Kinds of task known here; an application names deliverable and criteria of its own."""

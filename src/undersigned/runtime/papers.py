@@ -10,8 +10,6 @@ from __future__ import annotations
 from typing import Any
 from uuid import uuid4
 
-import msgspec
-
 from undersigned.contract import (
     ContractDocument,
     Methods,
@@ -21,14 +19,13 @@ from undersigned.contract import (
     Transcript,
     acceptance_config,
     build_document,
-    contract_digest,
     countersigned,
     offer_config,
     verify_countersigned,
     verify_offered,
 )
 from undersigned.did import DidDocument
-from undersigned.encoding import DidUrl, Digest, JsonObject, base64url_decode, base64url_encode, shift
+from undersigned.encoding import DidUrl, JsonObject, base64url_decode, base64url_encode, from_struct, shift, to_struct
 from undersigned.errors import LocalProtocolError, LogProofError, VerificationError
 from undersigned.keys import PublicKey
 from undersigned.ledger import Head, Ledger
@@ -41,7 +38,7 @@ from undersigned.transport import Identity
 from .clock import Clock
 from .conversation import Say
 
-__all__ = ["Papers", "keys_of", "read_multibase_note"]
+__all__ = ["Papers", "keys_of", "leaf_of", "offered_json", "read_multibase_note"]
 
 
 def keys_of(*documents: DidDocument) -> Any:
@@ -102,14 +99,14 @@ class Papers:
             transcript=Transcript(**places),
             terms=terms,
         )
-        unsigned: JsonObject = msgspec.to_builtins(document)
+        unsigned = from_struct(document)
         config = offer_config(self._suite(engagement), identity.method, now, f"urn:uuid:{uuid4()}")
         signature = await identity.sign(prepare(unsigned, config, identity.kind))
         live = engagement.offer
         return Say(
             "Offer",
             {
-                "document": attach(unsigned, config, signature),
+                "document": to_struct(attach(unsigned, config, signature), ContractDocument),
                 "valid_until": shift(now, valid_seconds),
                 "in_reply_to": live.digest if live is not None else None,
             },
@@ -118,7 +115,7 @@ class Papers:
     async def acceptance(self, engagement: Engagement) -> Say:
         """An `Acceptance` of the live offer, with the second signature."""
         identity, live = self._identity, _live(engagement)
-        document = live.message().document
+        document = offered_json(live)
         config = acceptance_config(document, self._suite(engagement), identity.method, self._clock.now())
         signature = await identity.sign(prepare(document, config, identity.kind))
         return Say(
@@ -196,7 +193,7 @@ class Papers:
         Raises:
             VerificationError, FormatError: It does not hold.
         """
-        read = verify_offered(offer.document, keys=keys_of(peer), now=self._clock.now())
+        read = verify_offered(from_struct(offer.document), keys=keys_of(peer), now=self._clock.now())
         ours = read.methods.hirer if engagement.role == "hirer" else read.methods.provider
         if self._identity.method not in ours:
             raise VerificationError(
@@ -210,7 +207,7 @@ class Papers:
         Raises:
             VerificationError, FormatError: The second signature does not hold.
         """
-        document = countersigned(_live(engagement).message().document, proof)
+        document = countersigned(offered_json(_live(engagement)), proof)
         verify_countersigned(document, keys=keys_of(self._own, peer), now=self._clock.now())
         return contract_leaf(document)
 
@@ -234,12 +231,12 @@ class Papers:
 
 def leaf_of(offer: Offered, acceptor_proof: JsonObject) -> bytes:
     """The leaf of the contract made of this offer and the acceptor's proof."""
-    return contract_leaf(countersigned(offer.message().document, acceptor_proof))
+    return contract_leaf(countersigned(offered_json(offer), acceptor_proof))
 
 
-def document_digest(document: JsonObject) -> Digest:
-    """The contract's digest."""
-    return contract_digest(document)
+def offered_json(offer: Offered) -> JsonObject:
+    """The document of an offer as the JSON that was signed."""
+    return from_struct(offer.message().document)
 
 
 def _live(engagement: Engagement) -> Offered:

@@ -21,6 +21,7 @@ from undersigned.protocol import Bounds, Concede, Engagement, Moment, Owe, bound
 from .conversation import Conversation, Say
 from .hirer import owed_price
 from .job import Handler
+from .meeting import declined, recorded
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -58,9 +59,9 @@ class ProviderSide:
                 return self._profile(conversation.last("Inquiry", Inquiry), engagement)
             case "presented":
                 shown = conversation.last("Presentation", Presentation, "hirer")
-                decision = await agent.meeting.evaluate(engagement, shown.presentation, challenge=engagement.sent[-1])
-                if not decision.allowed or shown.request is None:
-                    return decision.withdrawal()
+                decision = await agent.meeting.evaluate(engagement, shown)
+                if decision.outcome != "allow" or shown.request is None:
+                    return declined(decision)
                 return Say(
                     "Presentation",
                     {
@@ -69,7 +70,7 @@ class ProviderSide:
                             engagement, shown.request, challenge=engagement.got[-1]
                         ),
                     },
-                    facts=decision.facts,
+                    facts=recorded(decision),
                 )
             case "offered-by-hirer":
                 return await self._answer(conversation, engagement)
@@ -79,7 +80,7 @@ class ProviderSide:
                 live = engagement.offer
                 if live is None:
                     return None
-                price = agent.read_contract(live.message().document).terms.price
+                price = live.message().document.terms.price
                 return await agent.close_books(conversation, engagement, owed, owed_price(conversation, engagement, price))
             case _:
                 return None
@@ -125,7 +126,7 @@ class ProviderSide:
         agent, live, talks = self._agent, engagement.offer, engagement.talks
         if live is None or talks is None:
             raise LocalProtocolError("wrong_state", "there is no offer to answer")
-        theirs = agent.read_contract(live.message().document).terms
+        theirs = live.message().document.terms
         service = self._services.get(theirs.task.kind)
         if service is None:
             return Say("Withdraw", {"reason": "not_offered", "offer": live.digest})
@@ -145,7 +146,9 @@ class ProviderSide:
             Bounds(role="provider", limit=service.price),
         )
         if answer.act == "accept":
-            return await agent.papers.acceptance(engagement)
+            decision = await agent.meeting.recheck(conversation, engagement, theirs)
+            said = await agent.papers.acceptance(engagement)
+            return msgspec.structs.replace(said, facts=recorded(decision))
         terms = answer.terms
         if answer.act == "withdraw" and engagement.talks is not None and not self._offered(conversation):
             # Our price was not named yet; say it once before giving up.

@@ -1,0 +1,166 @@
+"""A hire as the hirer's application sees it: events while it goes on, and a result at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Generator
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from undersigned.encoding import Did, Digest, EngagementId
+from undersigned.errors import PolicyError, TransportError, UndersignedError, VerificationError
+from undersigned.messages import Delivery, Problem, Review, Withdraw
+from undersigned.runtime import Conversation, Event, Order, Reviewer
+
+if TYPE_CHECKING:
+    from .peer import Peer
+
+__all__ = ["Hire", "HireResult"]
+
+
+class HireResult(msgspec.Struct, frozen=True, kw_only=True):
+    """How a hire ended. Only an accepted one becomes a result; every other end is an error."""
+
+    engagement: EngagementId
+    provider: Did
+    contract: Digest
+    """Digest of the sealed contract."""
+    artifacts: dict[str, bytes]
+    """What was delivered, by name; each was checked against its digest and statement."""
+    price: str
+    """What is owed, `4 EUR`."""
+    criteria: dict[str, bool]
+
+    def __getitem__(self, name: str) -> bytes:
+        """The bytes of one artifact."""
+        return self.artifacts[name]
+
+    def explain(self) -> str:
+        """The result in a few lines."""
+        lines = [f"contract {self.contract} with {self.provider}", f"owed {self.price}"]
+        lines += [f"artifact {name}: {len(data)} bytes" for name, data in self.artifacts.items()]
+        lines += [f"criterion {name}: {'met' if met else 'not met'}" for name, met in self.criteria.items()]
+        return "\n".join(lines)
+
+
+class Hire:
+    """One hire under way: `await` it for its result, or iterate over its events."""
+
+    def __init__(self, peer: Peer, order: Awaitable[Order], review: Reviewer | None) -> None:
+        self._peer = peer
+        self._order = order
+        self._review = review
+        self._task: asyncio.Task[HireResult] | None = None
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self.engagement: EngagementId | None = None
+        """Known once the `Inquiry` is stored."""
+
+    def __await__(self) -> Generator[Any, None, HireResult]:
+        return self._started().__await__()
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        task = self._started()
+        while True:
+            event = await self._events.get()
+            if event is None:
+                break
+            yield event
+        if task.done() and task.exception() is None:
+            return
+
+    async def cancel(self, reason: str = "no_longer_needed") -> None:
+        """Withdraws before there is a contract; afterwards orders the provider to stop and hand over what there is."""
+        if self.engagement is not None:
+            conversation = self._peer.conversations.get(self.engagement)
+            if conversation is not None:
+                await self._peer.cancel(conversation, reason)
+
+    def _started(self) -> asyncio.Task[HireResult]:
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="hire")
+        return self._task
+
+    async def _run(self) -> HireResult:
+        peer = self._peer
+        queue = None
+        try:
+            order = await self._order
+            conversation = await peer.begin(order)
+            self.engagement = conversation.id
+            if self._review is not None:
+                peer.reviewers[conversation.id] = self._review
+            queue = peer.listen(conversation.id)
+            return await self._follow(conversation, queue)
+        finally:
+            if queue is not None:
+                peer.unlisten(queue)
+            if self.engagement is not None:
+                peer.reviewers.pop(self.engagement, None)
+            self._events.put_nowait(None)
+
+    async def _follow(self, conversation: Conversation, queue: asyncio.Queue[Event]) -> HireResult:
+        peer = self._peer
+        deadline = asyncio.get_running_loop().time() + peer.reach_seconds
+        refused: Problem | None = None
+        while True:
+            engagement = conversation.engagement
+            reached = bool(engagement.got)
+            try:
+                async with asyncio.timeout_at(None if reached else deadline):
+                    event = await queue.get()
+            except TimeoutError:
+                error = peer.links.last_error.get(engagement.peer)
+                await peer.cancel(conversation, "no_longer_needed")
+                raise error or TransportError("unreachable", f"{engagement.peer} did not answer") from None
+            self._events.put_nowait(event)
+            if isinstance(event.message, Problem) and event.kind == "problem":
+                refused = event.message
+            if event.kind == "over" or conversation.engagement.state in ("withdrawn", "closed"):
+                return await self._result(conversation, refused)
+
+    async def _result(self, conversation: Conversation, refused: Problem | None) -> HireResult:
+        engagement = conversation.engagement
+        contract = engagement.contract
+        if contract is None:
+            raise self._withdrawn(conversation, refused)
+        if not conversation.said("Review", "hirer"):
+            ends = ", ".join(f"{e.basis} {e.detail}".strip() for e in contract.endings) or engagement.state
+            raise PolicyError("upstream_failed", f"the contract ended without a review: {ends}")
+        review = conversation.last("Review", Review)
+        delivery = conversation.last("Delivery", Delivery)
+        criteria = {criterion.id: criterion.met for criterion in review.criteria}
+        if review.verdict != "accepted":
+            notes = sorted({criterion.note for criterion in review.criteria if criterion.note})
+            missed = ", ".join(name for name, met in criteria.items() if not met)
+            raise VerificationError(
+                "digest_mismatch" if "digest_mismatch" in notes else "evidence_invalid",
+                f"the delivery ({delivery.outcome}) was rejected: {missed or ', '.join(notes) or 'it does not hold'}",
+            )
+        price = conversation.contract_document().terms.price
+        return HireResult(
+            engagement=engagement.id,
+            provider=engagement.peer,
+            contract=contract.digest,
+            artifacts={a.name: await self._peer.artifacts.get(a.digest) for a in delivery.artifacts},
+            price=f"{price.amount} {price.currency}",
+            criteria=criteria,
+        )
+
+    @staticmethod
+    def _withdrawn(conversation: Conversation, refused: Problem | None) -> UndersignedError:
+        for role in ("provider", "hirer"):
+            if conversation.said("Withdraw", role):
+                withdraw = conversation.last("Withdraw", Withdraw, role)
+                needed = "; ".join(
+                    f"{need.credential or need.member or need.code}"
+                    + (f" from {' or '.join(need.issuers)}" if need.issuers else "")
+                    for need in withdraw.needed or ()
+                )
+                hint = f"; would change the answer: {needed}" if needed else ""
+                code = {"offer_expired": "offer_expired", "round_limit": "round_limit", "revoked": "revoked"}.get(
+                    withdraw.reason, "policy_denied"
+                )
+                told = f" after refusing a message ({refused.code})" if refused is not None else ""
+                return PolicyError(code, f"the {role} withdrew: {withdraw.reason}{told}{hint}")
+        return PolicyError("policy_denied", "the negotiation ended without a contract")

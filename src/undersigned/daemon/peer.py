@@ -1,0 +1,239 @@
+"""A peer: an agent with a public listener. This is what applications embed and what `undersigned serve` runs.
+
+Source: protocol-spec/03-connection.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from undersigned.encoding import Did, Digest, canonicalize
+from undersigned.errors import ResolutionError, ScopeError
+from undersigned.protocol import Strategy
+from undersigned.runtime import Agent, Clock, Handler, Home, Reviewer, hire_order
+from undersigned.scope import Scope
+
+from .hire import Hire, HireResult
+from .listener import Document, ListenerLimits, PublicListener
+from .serving import ArtifactDoor, signed_headers
+
+__all__ = ["Peer", "SyncPeer"]
+
+T = TypeVar("T")
+FETCH_SECONDS = 30.0
+
+
+class Peer(Agent):
+    """An agent that listens.
+
+        async with Peer.open("acme") as peer:
+            result = await peer.hire(provider, task="sbom", inputs={"artifact": path}, price="5.00 EUR")
+
+    The listener serves the DID documents, the agent card, artifacts behind the gate, and the peer WebSocket.
+    """
+
+    @classmethod
+    def open(
+        cls,
+        home: Home | Path | str,
+        *,
+        clock: Clock | None = None,
+        ledger_url: str | None = None,
+        suite: str | None = None,
+        strategy: Strategy | None = None,
+        handlers: Mapping[str, Handler] | None = None,
+    ) -> Peer:
+        """The peer of a state folder, to be entered with `async with`.
+
+        Raises:
+            ConfigurationError: The folder is not one, or its keys do not open.
+        """
+        opened = home if isinstance(home, Home) else Home(Path(home))
+        return cls(opened, clock=clock, ledger_url=ledger_url, suite=suite, strategy=strategy, handlers=handlers)
+
+    @classmethod
+    def open_sync(cls, home: Home | Path | str, **options: Any) -> SyncPeer:
+        """The same for callers without asyncio: a context manager whose methods block."""
+        return SyncPeer(cls.open(home, **options))
+
+    async def start(self) -> None:
+        """Listens, opens the ledger, and goes on with every engagement that is not over.
+
+        Raises:
+            ConfigurationError: The address cannot be listened on.
+            LedgerError: The store cannot be opened.
+        """
+        part = self.home.configuration.listen
+        self._door = ArtifactDoor(self)
+        self.fetcher = self._fetch_signed
+        limits = ListenerLimits(channel=msgspec.structs.replace(ListenerLimits().channel, local=True)) if self.home.configuration.local else ListenerLimits()
+        self._listener = PublicListener(
+            part.host,
+            part.port,
+            documents=self._document,
+            accept=self.links.accept,
+            artifacts=self._door.answer,
+            limits=limits,
+        )
+        await self._listener.start()
+        if not self.base_url:
+            host = "localhost" if self.home.configuration.local else part.host
+            self.base_url = f"http://{host}:{self._listener.port}"
+        try:
+            await super().start()
+        except BaseException:
+            await self._listener.stop()
+            raise
+
+    async def close(self) -> None:
+        """Takes no more connections, and ends as `Agent.close`."""
+        await super().close()
+        await self._listener.stop()
+
+    async def __aenter__(self) -> Peer:
+        await self.start()
+        return self
+
+    @property
+    def url(self) -> str:
+        """Where other peers connect to: `ws://…/hire` or `wss://…/hire`."""
+        return self.base_url.replace("http", "ws", 1) + "/hire"
+
+    async def serve_forever(self) -> None:
+        """Returns when cancelled."""
+        await asyncio.Event().wait()
+
+    def hire(
+        self,
+        provider: Did,
+        *,
+        task: str,
+        inputs: Mapping[str, Path | bytes | str] | None = None,
+        price: str,
+        opening: str | None = None,
+        scope: Scope | None = None,
+        deliverable: str | None = None,
+        criteria: Mapping[str, str] | None = None,
+        review: Reviewer | None = None,
+        summary: str = "",
+        at: str | None = None,
+        finish_seconds: int = 3600,
+    ) -> Hire:
+        """Hires `provider` for `task`. Await it for the result, or iterate over it for events first.
+
+        `inputs` are files (paths) or bytes by name; the provider may read them and nothing else, unless `scope` adds
+        to it. `price` is the most that is paid, `opening` the first offer (default: `price`). `criteria` (id to text)
+        are what the delivery is held to; `review` says for each whether it is met. `at` is the provider's URL, needed
+        if its DID document does not say.
+
+        Raises, when awaited:
+            PolicyError: `policy_denied` and others: one side said no.
+            TransportError, ResolutionError: The provider was not reached.
+        """
+        return Hire(
+            self,
+            hire_order(
+                self,
+                provider,
+                task=task,
+                inputs=inputs or {},
+                price=price,
+                opening=opening,
+                scope=scope,
+                deliverable=deliverable,
+                criteria=criteria or {},
+                summary=summary,
+                at=at,
+                finish_seconds=finish_seconds,
+            ),
+            review,
+        )
+
+    # ------------------------------------------------------------------
+
+    def _document(self, path: str) -> Document | None:
+        if path == "/.well-known/did.json" and self.own.id.startswith("did:web:"):
+            return Document(self.own.raw, "application/did+json", 60)
+        organisation = self.home.organisation_document()
+        if organisation is not None and path == "/org/did.json" and organisation.id.startswith("did:web:"):
+            return Document(organisation.raw, "application/did+json", 60)
+        if path == "/.well-known/agent-card.json":
+            return Document(canonicalize(self.agent_card()), "application/json", 60)
+        return None
+
+    def agent_card(self) -> dict[str, Any]:
+        """What is published about this agent: who it is, where it listens, what it does."""
+        return {
+            "name": self.home.configuration.name,
+            "did": self.own.id,
+            "url": self.url,
+            "protocol": "hire.v1",
+            "suites": [self.identity.suite],
+            "tasks": [
+                {
+                    "task": service.task,
+                    "summary": service.summary,
+                    "price": {"amount": service.price.amount, "currency": service.price.currency},
+                }
+                for service in self.services.values()
+            ],
+        }
+
+    async def _fetch_signed(self, url: str, contract: Digest, max_bytes: int) -> bytes:
+        headers = await signed_headers(self.identity, "GET", url, contract, self.clock.now())
+        try:
+            return await self.gatherer.fetch(url, max_bytes=max_bytes, timeout_seconds=FETCH_SECONDS, headers=headers)
+        except ResolutionError as error:
+            status = error.detail.get("status")
+            if status in (401, 403):
+                code = str(error.detail.get("told") or "scope_exceeded")
+                raise ScopeError(
+                    code, f"the gate of {urlsplit(url).netloc} refused: {code}", clause="(the other side's gate)"
+                ) from error
+            raise
+
+
+class SyncPeer:
+    """A peer for callers without asyncio. Enter it, call it, leave it; each call blocks until it is done."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+        self._runner: asyncio.Runner | None = None
+
+    def __enter__(self) -> SyncPeer:
+        self._runner = asyncio.Runner()
+        self._run(self._peer.start())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._runner is not None:
+            self._run(self._peer.close())
+            self._runner.close()
+            self._runner = None
+
+    def hire(self, provider: Did, **options: Any) -> HireResult:
+        """As `Peer.hire`; returns the result."""
+
+        async def hired() -> HireResult:
+            return await self._peer.hire(provider, **options)
+
+        return self._run(hired())
+
+    @property
+    def peer(self) -> Peer:
+        """The asynchronous peer."""
+        return self._peer
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._runner is None:
+            raise RuntimeError("enter the peer first: with Peer.open_sync(...) as peer")
+        return self._runner.run(work)

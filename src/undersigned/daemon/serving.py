@@ -1,0 +1,135 @@
+"""Artifacts between the parties: served behind the gate, and asked for with a signature.
+
+A request is answered in this order: the signature over it holds and is fresh, the contract it names is one of ours and
+in force, the signer is the other party, and then, for the hirer's inputs, the contract's scope allows it and the use is
+booked. What a provider delivered is for its hirer to read.
+
+Source: protocol-spec/06-scope.md, section 6.6; RFC 9421
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from undersigned.bridges.http_signatures import NonceWindow, Request, claimed_key, draft_request, verify_request
+from undersigned.did import DidDocument
+from undersigned.encoding import DidUrl, Digest, Instant
+from undersigned.errors import ScopeError, UndersignedError
+from undersigned.keys import PublicKey
+from undersigned.runtime import ARTIFACT_READ, Conversation, Say
+from undersigned.scope import Action
+from undersigned.transport import Identity
+
+from .listener import ArtifactRequest, ArtifactResponse
+
+if TYPE_CHECKING:
+    from .peer import Peer
+
+__all__ = ["ArtifactDoor", "signed_headers"]
+
+_log = structlog.get_logger()
+
+
+async def signed_headers(
+    identity: Identity, method: str, url: str, contract: Digest, now: Instant
+) -> tuple[tuple[str, str], ...]:
+    """The fields that sign a request without a body for `contract`."""
+    unsigned = draft_request(
+        Request(method=method, url=url),
+        identity.method,
+        identity.kind,
+        contract=contract,
+        now=now,
+        nonce=secrets.token_urlsafe(24),
+    )
+    return unsigned.signed(await identity.sign(unsigned.to_sign)).headers
+
+
+class ArtifactDoor:
+    """Answers requests for artifacts."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+        self._nonces = NonceWindow()
+
+    async def answer(self, asked: ArtifactRequest) -> ArtifactResponse:
+        """The artifact, or a status and the code that the requester may hear."""
+        peer = self._peer
+        try:
+            request = Request(
+                method=asked.method, url=f"{peer.base_url}{asked.path}", headers=asked.headers, body_digest=None
+            )
+            signer = claimed_key(request).partition("#")[0]
+            document = await self._known(signer)
+            verified = verify_request(request, self._keys(document), now=peer.clock.now(), fresh=self._first)
+        except UndersignedError as error:
+            _log.warning("artifact refused", digest=asked.digest, error=str(error))
+            code = error.code if error.row.told == "at once" else "proof_invalid"
+            return ArtifactResponse(401, code=code)
+        try:
+            conversation = peer.conversation_of(verified.contract)
+            if conversation is None or conversation.engagement.peer != signer:
+                # Whoever is no party does not learn whether the contract exists.
+                raise ScopeError("contract_expired", "no contract in force of this name and party", clause="contract")
+            data = await self._allowed(conversation, verified.contract, asked, request.url)
+            return ArtifactResponse(200, data)
+        except UndersignedError as error:
+            _log.warning("artifact refused", digest=asked.digest, contract=verified.contract, error=str(error))
+            if error.code == "not_found":
+                return ArtifactResponse(404, code="bad_path")
+            return ArtifactResponse(403 if isinstance(error, ScopeError) else 503, code=error.code)
+
+    async def _allowed(
+        self, conversation: Conversation, contract: Digest, asked: ArtifactRequest, target: str
+    ) -> bytes:
+        peer, engagement = self._peer, conversation.engagement
+        if engagement.role == "provider":
+            if asked.digest not in conversation.delivered():
+                raise ScopeError("scope_exceeded", "not among what was delivered under this contract", clause="scope")
+            return await peer.artifacts.get(asked.digest)
+        document = conversation.contract_document()
+        action = Action(name=ARTIFACT_READ, target=target)
+        try:
+            permit = await peer.gate.admit(
+                contract, document, engagement.state, action, until=document.terms.deadlines.until
+            )
+        except ScopeError as error:
+            await self._record(conversation, action, error)
+            raise
+        data = await peer.artifacts.get(asked.digest)
+        await peer.gate.settle(permit)
+        return data
+
+    async def _record(self, conversation: Conversation, action: Action, error: ScopeError) -> None:
+        """A refused action leaves a record: who asked for what, and the clause that said no."""
+        record = msgspec.json.encode(
+            {
+                "action": action.name,
+                "target": action.target,
+                "code": error.code,
+                "clause": error.detail.get("clause"),
+                "reason": error.message,
+                "at": self._peer.clock.now(),
+            }
+        ).decode()
+        await conversation.ask(lambda _: Say("", {}, facts=(("refused-action", record),)))
+
+    async def _known(self, signer: str) -> DidDocument:
+        """The signer's DID document; only parties of our engagements are looked up."""
+        if not any(c.engagement.peer == signer for c in self._peer.conversations.values()):
+            raise ScopeError("contract_expired", f"{signer} is a party of no engagement here")
+        return await self._peer.document_of(signer)
+
+    @staticmethod
+    def _keys(document: DidDocument):  # noqa: ANN205 - inferred
+        def key(method: DidUrl) -> PublicKey:
+            return document.key_for(method, "authentication")
+
+        return key
+
+    def _first(self, method: DidUrl, nonce: str) -> bool:
+        return self._nonces.first(method, nonce, self._peer.clock.now())

@@ -1,0 +1,68 @@
+"""The asyncio shell around the protocol: it moves bytes, signs, keeps the ledger and does the work."""
+
+from undersigned.runtime.agent import Agent, load_handler
+from undersigned.runtime.artifacts import ArtifactStore
+from undersigned.runtime.clock import Clock, SystemClock
+from undersigned.runtime.conversation import Arrived, Conversation, Event, Say, Shell, load_engagement
+from undersigned.runtime.gate import Gate, Permit
+from undersigned.runtime.gather import Gatherer, GathererLimits
+from undersigned.runtime.home import (
+    Configuration,
+    Home,
+    ListenPart,
+    OfferPart,
+    OrganisationPart,
+    TrustPart,
+    create_home,
+    issue_membership,
+    rotate_key,
+)
+from undersigned.runtime.job import Handler, Job
+from undersigned.runtime.order import ARTIFACT_READ, TASKS, Order, OrderInput, Timing, hire_order, parse_price
+from undersigned.runtime.provider import Service
+from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_key, seal_key
+from undersigned.runtime.work import Reviewed, Reviewer
+
+__all__ = [
+    "ARTIFACT_READ",
+    "TASKS",
+    "Agent",
+    "Arrived",
+    "ArtifactStore",
+    "Clock",
+    "Configuration",
+    "Conversation",
+    "Event",
+    "Gate",
+    "Gatherer",
+    "GathererLimits",
+    "Handler",
+    "Home",
+    "Job",
+    "ListenPart",
+    "OfferPart",
+    "Order",
+    "OrderInput",
+    "OrganisationPart",
+    "Permit",
+    "PrivateKey",
+    "Reviewed",
+    "Reviewer",
+    "Say",
+    "Service",
+    "Shell",
+    "Signer",
+    "SystemClock",
+    "Timing",
+    "TrustPart",
+    "create_home",
+    "generate_key",
+    "hire_order",
+    "issue_membership",
+    "load_engagement",
+    "load_handler",
+    "open_key",
+    "parse_price",
+    "rotate_key",
+    "seal_key",
+]

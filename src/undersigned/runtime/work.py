@@ -1,0 +1,302 @@
+"""What takes longer than a turn: the provider's work, and the hirer's review of it.
+
+Both run beside the conversation and come back with one move. After a restart the conversation asks for them again: the
+work goes on from its last cursor, the review is made anew.
+
+Source: protocol-spec/07-contract.md and 08-attestation-and-evidence.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from undersigned.attestation import (
+    Predicate,
+    UsageLine,
+    WorkPredicate,
+    accepted,
+    envelope,
+    make_statement,
+    pae,
+    PAYLOAD_TYPE,
+    provenance,
+    verify_delivery,
+    verify_statement,
+    work,
+)
+from undersigned.contract import ContractDocument
+from undersigned.did import DidDocument
+from undersigned.encoding import Digest, JsonObject, digest_bytes, seconds_between
+from undersigned.errors import LocalProtocolError, UndersignedError, VerificationError
+from undersigned.keys import PublicKey
+from undersigned.ledger import Blob
+from undersigned.messages import CriterionVerdict, Delivery, Review, Start
+from undersigned.protocol import Engagement, Work
+
+from .conversation import Conversation, Say
+from .job import MAX_ARTIFACT_BYTES, Job, run_handler
+
+if TYPE_CHECKING:
+    from .agent import Agent
+
+__all__ = ["Reviewed", "Reviewer", "Worker", "assertion_keys"]
+
+_log = structlog.get_logger()
+
+RETRY_SECONDS = 2.0
+
+
+class Reviewed(msgspec.Struct, frozen=True):
+    """What a reviewer gets: the contract, and the artifacts by name, inputs and results alike."""
+
+    document: ContractDocument
+    inputs: Mapping[str, bytes]
+    artifacts: Mapping[str, bytes]
+
+
+Reviewer = Callable[[Reviewed], Awaitable[Mapping[str, bool]]]
+"""Says for each acceptance criterion, by id, whether it is met. One that is left out is not."""
+
+
+def assertion_keys(document: DidDocument) -> dict[str, PublicKey]:
+    """The keys by which a DID makes claims, by verification method."""
+    return {name: document.key_for(name, "assertionMethod") for name in document.methods("assertionMethod")}
+
+
+class Worker:
+    """Does the work and the reviews of one agent."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    # ------------------------------------------------------------------ provider
+
+    async def work(self, conversation: Conversation, effect: Work) -> None:
+        """Runs the handler of a contract's task, then sends the `Delivery`."""
+        await conversation.settled()
+        agent, engagement = self._agent, conversation.engagement
+        document = conversation.contract_document()
+        start = conversation.last("Start", Start)
+        job = Job(
+            agent,
+            conversation,
+            contract=effect.contract,
+            document=document,
+            inputs=start.inputs,
+            cursor=effect.cursor,
+            round=effect.round,
+        )
+        service = agent.services.get(job.task)
+        outcome = "complete"
+        try:
+            if service is None:
+                raise UndersignedError("decision_failed", f"nothing here does {job.task!r} any more")
+            seconds = seconds_between(agent.clock.now(), document.terms.deadlines.finish)
+            await run_handler(service.handler, job, seconds)
+            if not job.artifacts:
+                raise UndersignedError("decision_failed", f"the handler of {job.task} delivered nothing")
+        except UndersignedError as error:
+            _log.error("work failed", engagement=conversation.id, error=str(error))
+            outcome = "failed"
+        said = await self._delivery(engagement, job, outcome)
+        try:
+            await conversation.ask(lambda _: said)
+        except LocalProtocolError as error:
+            # The contract ended while the work was done; what was made stays here and is not delivered.
+            _log.warning("not delivered", engagement=conversation.id, error=str(error))
+
+    async def _delivery(self, engagement: Engagement, job: Job, outcome: str) -> Say:
+        agent, now = self._agent, self._agent.clock.now()
+        usage = await agent.gate.usage(job.contract)
+        artifacts = {artifact.name: artifact.digest for artifact in job.artifacts}
+        inputs = {item.name: item.digest for item in job.inputs}
+        statements: list[JsonObject] = []
+        if outcome == "complete":
+            own = agent.identity.did
+            predicates: tuple[Predicate, ...] = (
+                work(
+                    contract=job.contract,
+                    engagement=engagement.id,
+                    provider=own,
+                    task=job.task,
+                    inputs=inputs,
+                    actions=job.actions,
+                    usage=tuple(UsageLine(clause=u.clause, unit=u.unit, amount=u.amount) for u in usage),
+                    started_on=job.started,
+                    finished_on=now,
+                    policies=job.document.terms.policies,
+                ),
+                provenance(
+                    contract=job.contract,
+                    clauses=tuple(action.clause for action in job.actions if action.allowed),
+                    provider=own,
+                    task=job.task,
+                    inputs=inputs,
+                    invocation_id=f"{engagement.id}:{job.round}",
+                    started_on=job.started,
+                    finished_on=now,
+                ),
+            )
+            statements = [await self._stated(artifacts, predicate) for predicate in predicates]
+        return Say(
+            "Delivery",
+            {
+                "contract": job.contract,
+                "outcome": outcome,
+                "artifacts": tuple(job.artifacts) if outcome == "complete" else (),
+                "statements": tuple(statements),
+                "usage": usage,
+                "round": job.round,
+            },
+        )
+
+    async def _stated(self, artifacts: Mapping[str, Digest], predicate: Predicate) -> JsonObject:
+        """The predicate about these artifacts, in a signed envelope."""
+        identity = self._agent.identity
+        payload = make_statement(artifacts, predicate)
+        return envelope(payload, [(identity.method, await identity.sign(pae(PAYLOAD_TYPE, payload)))])
+
+    # ------------------------------------------------------------------ hirer
+
+    async def review(self, conversation: Conversation, delivery: Delivery) -> None:
+        """Fetches what was delivered, checks it and its statements, then sends the `Review`."""
+        await conversation.settled()
+        agent = self._agent
+        document = conversation.contract_document()
+        while True:
+            try:
+                said = await self._review(conversation, document, delivery)
+                break
+            except UndersignedError as error:
+                if not error.retryable:
+                    raise
+                # Not being able to look is no verdict; the review's own deadline ends this.
+                _log.warning("review waits", engagement=conversation.id, error=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+        try:
+            await conversation.ask(lambda _: said)
+        except LocalProtocolError as error:
+            _log.warning("not reviewed", engagement=conversation.id, error=str(error))
+
+    async def _review(self, conversation: Conversation, document: ContractDocument, delivery: Delivery) -> Say:
+        agent, now = self._agent, self._agent.clock.now()
+        engagement = conversation.engagement
+        wanted = {item.name for item in document.terms.deliverables}
+        notes: dict[str, str] = {}
+        artifacts: dict[str, bytes] = {}
+        statements: tuple[Digest, ...] = ()
+        met: dict[str, bool] = {}
+        try:
+            if delivery.outcome != "complete":
+                raise VerificationError("digest_mismatch", f"the delivery is {delivery.outcome}")
+            for artifact in delivery.artifacts:
+                data = await self._fetched(artifact.uri, artifact.digest, delivery.contract)
+                artifacts[artifact.name] = data
+            if missing := wanted - set(artifacts):
+                raise VerificationError("digest_mismatch", f"not delivered: {', '.join(sorted(missing))}")
+            provider = await agent.document_of(engagement.peer)
+            verified = verify_delivery(
+                delivery.statements,
+                attester=engagement.peer,
+                keys=assertion_keys(provider),
+                contract=delivery.contract,
+                artifacts=artifacts,
+                required=document.terms.evidence.predicates or (WorkPredicate.PREDICATE_TYPE,),
+            )
+            statements = tuple(one.digest for one in verified)
+            met = dict(await self._criteria(conversation, document, artifacts))
+        except UndersignedError as error:
+            if error.retryable:
+                raise
+            _log.error("delivery does not hold", engagement=conversation.id, error=str(error))
+            notes["delivery"] = error.code
+        criteria = tuple(
+            CriterionVerdict(id=criterion.id, met=met.get(criterion.id, False), note=notes.get("delivery"))
+            for item in document.terms.deliverables
+            for criterion in item.criteria
+        )
+        passed = not notes and all(criterion.met for criterion in criteria)
+        predicate = accepted(
+            contract=delivery.contract,
+            document_id=document.id,
+            verifier=agent.identity.did,
+            passed=passed,
+            statements=statements,
+            time_verified=now,
+        )
+        named = {artifact.name: artifact.digest for artifact in delivery.artifacts}
+        # A statement has a subject; when nothing was delivered it is about the contract itself.
+        statement = await self._stated(named or {"contract": delivery.contract}, predicate)
+        for name, data in artifacts.items():
+            await agent.artifacts.put(data)
+            _log.info("artifact kept", engagement=conversation.id, name=name, digest=digest_bytes(data))
+        return Say(
+            "Review",
+            {
+                "delivery": engagement.contract.delivery if engagement.contract is not None else None,
+                "verdict": "accepted" if passed else "rejected",
+                "criteria": criteria,
+                "statement": statement,
+            },
+            evidence=tuple(
+                Blob(digest=digest_bytes(data), raw=data, kind="artifact", name=name)
+                for name, data in artifacts.items()
+            ),
+        )
+
+    async def _fetched(self, uri: str | None, digest: Digest, contract: Digest) -> bytes:
+        agent = self._agent
+        if agent.artifacts.size(digest) is not None:
+            return await agent.artifacts.get(digest)
+        if uri is None:
+            raise VerificationError("digest_mismatch", "the delivery does not say where the artifact is")
+        data = await agent.fetch(uri, contract, max_bytes=MAX_ARTIFACT_BYTES)
+        if digest_bytes(data) != digest:
+            raise VerificationError("digest_mismatch", "the artifact fetched is not the one delivered")
+        return data
+
+    async def _criteria(
+        self, conversation: Conversation, document: ContractDocument, artifacts: Mapping[str, bytes]
+    ) -> Mapping[str, bool]:
+        agent = self._agent
+        if not any(item.criteria for item in document.terms.deliverables):
+            return {}
+        reviewer = agent.reviewers.get(conversation.id) or agent.reviewers.get(document.terms.task.kind)
+        if reviewer is None:
+            return {}
+        inputs: dict[str, bytes] = {}
+        for item in agent.hirer.order(conversation).inputs:
+            inputs[item.name] = await agent.artifacts.get(item.digest)
+        try:
+            return await reviewer(Reviewed(document, inputs, artifacts))
+        except UndersignedError:
+            raise
+        except Exception as exc:
+            # The application's code; a criterion that could not be checked is not met.
+            raise VerificationError("decision_failed", f"the review failed: {type(exc).__name__}: {exc}") from exc
+
+    def check_review(self, engagement: Engagement, review: Review, document: DidDocument, delivery: Delivery) -> None:
+        """The statement in a received `Review` is the hirer's, about what was delivered, under this contract.
+
+        Raises:
+            VerificationError, FormatError: It is not.
+        """
+        contract = engagement.contract
+        if contract is None:
+            return
+        named = {artifact.name: artifact.digest for artifact in delivery.artifacts}
+        verified = verify_statement(
+            review.statement,
+            attester=engagement.peer,
+            keys=assertion_keys(document),
+            contract=contract.digest,
+            artifacts=named or {"contract": contract.digest},
+        )
+        result = getattr(verified.predicate, "verification_result", None)
+        if (result == "PASSED") != (review.verdict == "accepted"):
+            raise VerificationError("terms_mismatch", f"a verdict of {review.verdict} with a statement of {result}")
