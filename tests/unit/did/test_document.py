@@ -43,6 +43,7 @@ def code_of(use: object, *arguments: object, **options: object) -> str:
 
 
 def test_published_document():
+    """Its digest is that of the bytes as served (HIRE-DIG-02)."""
     services = [("HireService", "wss://acme.example/hire"), ("LinkedDomains", "https://acme.example")]
     made = make_document(
         DID, authentication={"key-1": K1}, assertion_method={"key-1": K1, "key-2": K2}, services=services

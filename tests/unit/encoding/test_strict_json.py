@@ -300,6 +300,7 @@ def test_any_bytes_give_a_value_or_a_format_error(raw: bytes):
         written = canonicalize(value)
         assert written == rfc8785.dumps(value)
         assert proved <= (written == raw)
+        assert _read_slowly(raw, limits) == value
         if not limits.floats:
             assert canonicalize(decode_json(written, limits)) == written
 
