@@ -26,7 +26,7 @@ from yarl import URL
 from undersigned.did import DidDocument, document_from, fetches
 from undersigned.encoding import Did
 from undersigned.errors import CODES, ResolutionError, UndersignedError, VerificationError
-from undersigned.transport import addresses_of, is_loopback_name, may_dial
+from undersigned.transport import addresses_of, is_loopback_name, is_odd_number, may_dial
 
 __all__ = ["Gatherer", "GathererLimits"]
 
@@ -126,11 +126,14 @@ class Gatherer:
     def _checked(self, url: str) -> URL:
         """The URL as aiohttp will use it, if its form may be used at all; the address is checked when it is dialled."""
         parsed = _parse(url)
-        plain = parsed.scheme == "http" and self.local and is_loopback_name(parsed.raw_host or "")
+        host = parsed.raw_host or ""
+        plain = parsed.scheme == "http" and self.local and is_loopback_name(host)
         if parsed.scheme != "https" and not plain:
             raise ResolutionError("did_forbidden_address", f"{url} is not https")
         if parsed.user is not None or parsed.password is not None:
             raise ResolutionError("did_forbidden_address", f"{url} carries credentials")
+        if is_odd_number(host):
+            raise ResolutionError("did_forbidden_address", f"the host of {url} is a number, and not a name")
         return parsed
 
     async def _read(self, url: URL, limit: int, headers: tuple[tuple[str, str], ...] = ()) -> bytes:

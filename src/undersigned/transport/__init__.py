@@ -3,7 +3,7 @@
 Source: protocol-spec/03-connection.md
 """
 
-from undersigned.transport.addresses import addresses_of, dial, is_loopback_name, may_dial
+from undersigned.transport.addresses import addresses_of, dial, is_loopback_name, is_odd_number, may_dial
 from undersigned.transport.base import (
     DEFAULT_LIMITS,
     SUBPROTOCOL,
@@ -44,6 +44,7 @@ __all__ = [
     "connect",
     "dial",
     "is_loopback_name",
+    "is_odd_number",
     "listen_memory",
     "may_dial",
     "memory_pair",

@@ -17,7 +17,7 @@ from typing import Final
 
 from undersigned.errors import ResolutionError, TimedOut, TransportError
 
-__all__ = ["addresses_of", "dial", "is_loopback_name", "may_dial"]
+__all__ = ["addresses_of", "dial", "is_loopback_name", "is_odd_number", "may_dial"]
 
 _MAX_ADDRESSES: Final = 4
 _LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1"})
@@ -57,12 +57,18 @@ def may_dial(address: str) -> bool:
     return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
 
 
-def _numeric(host: str) -> bool:
-    """Whether `host` would be taken for an IPv4 address by some resolver: its last label is a number.
+def is_odd_number(host: str) -> bool:
+    """Whether some resolver would take `host` for an IPv4 address though it is not written as one.
 
-    Covers decimal, octal and hexadecimal spellings and the short ones (`127.1`).
+    So it is when the last label is a number: decimal, octal and hexadecimal spellings, and short ones (`127.1`).
     """
-    return _NUMERIC_LABEL.fullmatch(host.rstrip(".").rpartition(".")[2]) is not None
+    if _NUMERIC_LABEL.fullmatch(host.rstrip(".").rpartition(".")[2]) is None:
+        return False
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return True
+    return False
 
 
 async def addresses_of(host: str, port: int, *, local: bool = False) -> tuple[tuple[socket.AddressFamily, str], ...]:
@@ -80,7 +86,7 @@ async def addresses_of(host: str, port: int, *, local: bool = False) -> tuple[tu
         literal: str | None = str(ipaddress.ip_address(host.strip("[]")))
     except ValueError:
         literal = None
-        if not host or _numeric(host):
+        if not host or is_odd_number(host):
             raise ResolutionError("did_forbidden_address", f"{host!r} is a number, and not a name") from None
     if literal is not None:
         found = [(socket.AF_INET6 if ":" in literal else socket.AF_INET, literal)]

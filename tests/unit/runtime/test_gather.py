@@ -1,0 +1,489 @@
+"""Guarded fetching and DID resolution: SC-05, SC-06, SC-07, and what is remembered for how long."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import pytest
+
+from undersigned.did import did_key, make_document
+from undersigned.encoding import canonicalize
+from undersigned.errors import ResolutionError, UndersignedError, VerificationError
+from undersigned.runtime.gather import Gatherer, GathererLimits
+from undersigned.runtime.signers import generate_key
+from undersigned.transport import addresses_of, dial, may_dial
+
+Answer = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
+
+
+@dataclass
+class Site:
+    """A web server that answers as it is told, and counts."""
+
+    answer: Answer | None = None
+    port: int = 0
+    requests: list[bytes] = field(default_factory=list)
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    @property
+    def did(self) -> str:
+        return f"did:web:localhost%3A{self.port}"
+
+    def url(self, path: str = "/.well-known/did.json") -> str:
+        return f"http://localhost:{self.port}{path}"
+
+    def serves(self, body: bytes, *, status: str = "200 OK", fields: str = "") -> None:
+        async def answer(head: bytes, writer: asyncio.StreamWriter) -> None:
+            writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{fields}\r\n".encode() + body)
+
+        self.answer = answer
+
+
+@asynccontextmanager
+async def site() -> AsyncIterator[Site]:
+    found = Site()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        found.writers.append(writer)
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            found.requests.append(head)
+            if found.answer is not None:
+                await found.answer(head, writer)
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    found.port = server.sockets[0].getsockname()[1]
+    try:
+        yield found
+    finally:
+        server.close()
+        for writer in found.writers:
+            writer.transport.abort()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+@asynccontextmanager
+async def gathering(*, local: bool = True, **options) -> AsyncIterator[Gatherer]:
+    gatherer = Gatherer(local=local, limits=GathererLimits(**{"seconds": 2.0, **options}))
+    try:
+        yield gatherer
+    finally:
+        await gatherer.close()
+
+
+def document_of(did: str) -> bytes:
+    key = generate_key().public_key
+    return canonicalize(make_document(did, authentication={"key-1": key}, assertion_method={"key-1": key}))
+
+
+async def refused(awaited: Awaitable[object], code: str) -> UndersignedError:
+    with pytest.raises(UndersignedError) as caught:
+        await awaited
+    assert caught.value.code == code, caught.value
+    return caught.value
+
+
+# --- addresses ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address", ["1.1.1.1", "8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8"])
+def test_public_addresses_may_be_dialled(address) -> None:
+    assert may_dial(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "127.255.255.255", "0.0.0.0", "0.1.2.3", "10.0.0.1", "172.16.0.1", "172.31.255.255",
+        "192.168.1.1", "169.254.169.254", "100.64.0.1", "100.127.255.255", "224.0.0.1", "239.1.1.1", "240.0.0.1",
+        "255.255.255.255", "192.0.2.1", "198.18.0.1", "198.51.100.1", "203.0.113.1", "192.0.0.1",
+        "::", "::1", "fe80::1", "fe80::1%eth0", "fec0::1", "fc00::1", "fd00:ec2::254", "ff02::1",
+        "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1",
+        "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::1", "2002:7f00:1::", "2001:0:7f00:1::", "2001:db8::1",
+        "100::1", "", "localhost", "1.1.1", "01.1.1.1",
+    ],
+)  # fmt: skip
+def test_sc_05_addresses_that_are_not_dialled(address) -> None:
+    assert not may_dial(address)
+
+
+LOOPBACK_SPELLINGS = [
+    "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.0.0.1", "017700000001", "0177.0.0.1", "127.0.0.1.",
+    "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "localhost", "LOCALHOST", "①②⑦.⓪.⓪.①", "0", "0.0.0.0",
+    "127。0。0。1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", LOOPBACK_SPELLINGS)
+async def test_sc_05_no_spelling_of_loopback_is_connected_to(host) -> None:
+    """Whatever the name looks like: the server that listens there sees nothing."""
+    async with site() as here, gathering(local=False) as gatherer:
+        await refused(gatherer.fetch(f"https://{host}:{here.port}/"), "did_forbidden_address")
+        with pytest.raises(ResolutionError):
+            await dial(host.strip("[]"), here.port, seconds=1)
+        await asyncio.sleep(0)
+        assert here.writers == []
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "10.0.0.1", "[fd00::1]", "[fe80::1]", "100.64.0.1", "224.0.0.1"])
+async def test_sc_05_private_addresses_are_not_connected_to(host) -> None:
+    async with gathering(local=False) as gatherer:
+        await refused(gatherer.fetch(f"https://{host}/"), "did_forbidden_address")
+
+
+def answering(monkeypatch, *answers: list[str]) -> list[str]:
+    """Has the resolver of this loop give these addresses, one list for each question; the names it was asked for."""
+    asked: list[str] = []
+    given = iter(answers)
+
+    async def getaddrinfo(host, port, **options):
+        asked.append(host)
+        return [
+            (socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
+            for address in next(given)
+        ]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    return asked
+
+
+async def test_sc_05_a_name_that_leads_home_is_not_followed(monkeypatch) -> None:
+    async with site() as here, gathering(local=False) as gatherer:
+        asked = answering(monkeypatch, ["127.0.0.1", "::1"], ["10.1.2.3"])
+        await refused(gatherer.fetch(f"https://evil.example:{here.port}/"), "did_forbidden_address")
+        await refused(gatherer.document(f"did:web:evil.example%3A{here.port}"), "did_forbidden_address")
+        assert asked == ["evil.example", "evil.example"]
+        assert here.writers == []
+
+
+async def test_sc_05_in_local_state_too_only_localhost_is_loopback(monkeypatch) -> None:
+    async with site() as here, gathering(local=True) as gatherer:
+        answering(monkeypatch, ["127.0.0.1"])
+        await refused(gatherer.fetch(f"https://evil.example:{here.port}/"), "did_forbidden_address")
+        await refused(gatherer.fetch(f"http://evil.example:{here.port}/"), "did_forbidden_address")
+        await refused(gatherer.fetch(f"http://127.0.0.2:{here.port}/"), "did_forbidden_address")
+        assert here.writers == []
+
+
+async def test_sc_05_of_several_addresses_only_those_that_may_be_dialled_are(monkeypatch) -> None:
+    answering(monkeypatch, ["10.0.0.1", "8.8.8.8", "8.8.8.8", "::1", "2606:4700::1"])
+    assert await addresses_of("mixed.example", 443) == ((socket.AF_INET, "8.8.8.8"), (socket.AF_INET6, "2606:4700::1"))
+
+
+async def test_sc_05_a_name_is_asked_for_again_each_time(monkeypatch) -> None:
+    """Rebinding: a first, harmless answer opens no door for a second one."""
+    async with gathering(local=False, seconds=0.2) as gatherer:
+        asked = answering(monkeypatch, ["127.0.0.1"], ["127.0.0.1"])
+        for _ in range(2):
+            await refused(gatherer.fetch("https://rebind.example/"), "did_forbidden_address")
+        assert len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("http://acme.example/", "did_forbidden_address"),
+        ("ftp://localhost/", "did_forbidden_address"),
+        ("file:///etc/passwd", "did_unresolvable"),
+        ("https://user:secret@acme.example/", "did_forbidden_address"),
+        ("https:///x", "did_unresolvable"),
+        ("https://acme.example:99999/", "did_unresolvable"),
+        ("https://[/", "did_unresolvable"),
+        ("", "did_unresolvable"),
+    ],
+)
+async def test_sc_05_other_urls_are_not_fetched(url, code) -> None:
+    async with gathering(local=False) as gatherer:
+        await refused(gatherer.fetch(url), code)
+
+
+# --- answers --------------------------------------------------------------------------------------------------------
+
+
+async def test_bytes_are_fetched_as_they_are() -> None:
+    async with site() as here, gathering() as gatherer:
+        here.serves(b"\x00\xffwhole")
+        assert await gatherer.fetch(here.url()) == b"\x00\xffwhole"
+        assert await gatherer.fetch(f"http://127.0.0.1:{here.port}/") == b"\x00\xffwhole"
+        (head, _) = here.requests
+        assert head.startswith(b"GET /.well-known/did.json HTTP/1.1\r\n")
+        assert b"cookie" not in head.lower()
+        assert b"accept-encoding: identity\r\n" in head.lower()
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["http://169.254.169.254/", "http://localhost:{port}/other", "https://acme.example/", "/.well-known/did.json"],
+    ids=["private", "another path", "another host", "loop"],
+)
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See", "307 Again", "308 There"])
+async def test_sc_06_redirects_are_not_followed(location, status) -> None:
+    async with site() as here, gathering() as gatherer:
+        here.serves(b"", status=status, fields=f"Location: {location.format(port=here.port)}\r\n")
+        await refused(gatherer.document(here.did), "did_unresolvable")
+        assert len(here.requests) == 1
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "500 Broken", "204 Nothing", "206 Part", "203 Other"])
+async def test_only_200_is_an_answer(status) -> None:
+    async with site() as here, gathering() as gatherer:
+        here.serves(document_of(here.did), status=status)
+        await refused(gatherer.document(here.did), "did_unresolvable")
+
+
+async def test_sc_07_an_endless_document_is_cut_at_the_limit() -> None:
+    """No more is read than the limit and a buffer or two."""
+    sent = 0
+    async with site() as here, gathering() as gatherer:
+
+        async def endless(head: bytes, writer: asyncio.StreamWriter) -> None:
+            nonlocal sent
+            writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+            while True:
+                writer.write(b"x" * 16_384)
+                sent += 16_384
+                await writer.drain()
+
+        here.answer = endless
+        await refused(gatherer.document(here.did), "did_unresolvable")
+        assert sent < 16 * 1024 * 1024
+
+
+async def test_sc_07_fifty_megabytes_announced_are_not_read() -> None:
+    async with site() as here, gathering() as gatherer:
+
+        async def announced(head: bytes, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 52428800\r\n\r\n" + b"x" * 70_000)
+            await writer.drain()
+            await asyncio.sleep(30)
+
+        here.answer = announced
+        await refused(gatherer.fetch(here.url()), "did_unresolvable")
+
+
+async def test_sc_07_a_dribble_is_cut_at_the_deadline() -> None:
+    async with site() as here, gathering(seconds=0.3) as gatherer:
+
+        async def dribble(head: bytes, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            while True:
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+
+        here.answer = dribble
+        await refused(gatherer.document(here.did), "did_unresolvable")
+
+
+async def test_sc_07_a_server_that_says_nothing_is_cut_at_the_deadline() -> None:
+    async with site() as here, gathering(seconds=0.2) as gatherer:
+
+        async def silent(head: bytes, writer: asyncio.StreamWriter) -> None:
+            await asyncio.sleep(30)
+
+        here.answer = silent
+        await refused(gatherer.document(here.did), "did_unresolvable")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, gzip", "x"])
+async def test_sc_07_nothing_is_inflated(encoding) -> None:
+    async with site() as here, gathering() as gatherer:
+        here.serves(gzip.compress(b"\0" * 10_000_000), fields=f"Content-Encoding: {encoding}\r\n")
+        await refused(gatherer.document(here.did), "did_unresolvable")
+
+
+async def test_sc_07_a_document_cut_short_is_none() -> None:
+    async with site() as here, gathering() as gatherer:
+
+        async def short(head: bytes, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{")
+
+        here.answer = short
+        await refused(gatherer.document(here.did), "did_unresolvable")
+
+
+@pytest.mark.parametrize("answer", [b"", b"junk\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n"])
+async def test_an_answer_that_is_no_http_is_none(answer) -> None:
+    async with site() as here, gathering() as gatherer:
+
+        async def junk(head: bytes, writer: asyncio.StreamWriter) -> None:
+            writer.write(answer)
+
+        here.answer = junk
+        await refused(gatherer.fetch(here.url()), "did_unresolvable")
+
+
+async def test_the_limit_is_inclusive_and_can_be_given() -> None:
+    async with site() as here, gathering(document_bytes=100) as gatherer:
+        here.serves(b"x" * 101)
+        await refused(gatherer.fetch(here.url()), "did_unresolvable")
+        assert len(await gatherer.fetch(here.url(), max_bytes=101)) == 101
+        here.serves(b"x" * 100)
+        assert len(await gatherer.fetch(here.url())) == 100
+
+
+async def test_nobody_listening_is_unresolvable() -> None:
+    async with gathering() as gatherer:
+        await refused(gatherer.fetch("http://localhost:1/"), "did_unresolvable")
+
+
+# --- DID documents --------------------------------------------------------------------------------------------------
+
+
+class Seconds:
+    """A clock set by hand."""
+
+    def __init__(self) -> None:
+        self.at = 1000.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+async def test_a_did_key_needs_no_network() -> None:
+    did = did_key(generate_key().public_key)
+    async with gathering(local=False) as gatherer:
+        assert (await gatherer.document(did)).id == did
+
+
+async def test_a_document_is_remembered_as_long_as_the_caller_allows() -> None:
+    clock = Seconds()
+    gatherer = Gatherer(local=True, clock=clock)
+    async with site() as here:
+        here.serves(document_of(here.did))
+        first = await gatherer.document(here.did)
+        assert first.id == here.did
+        clock.at += 300
+        assert await gatherer.document(here.did, max_age_seconds=300) is first
+        assert len(here.requests) == 1
+        clock.at += 1
+        assert await gatherer.document(here.did, max_age_seconds=300) is not first
+        assert len(here.requests) == 2
+        await gatherer.document(here.did)
+        assert len(here.requests) == 2
+    await gatherer.close()
+
+
+async def test_a_failure_is_not_remembered_and_does_not_replace() -> None:
+    clock = Seconds()
+    gatherer = Gatherer(local=True, clock=clock)
+    async with site() as here:
+        here.serves(b"", status="500 Broken")
+        await refused(gatherer.document(here.did), "did_unresolvable")
+        here.serves(document_of(here.did))
+        kept = await gatherer.document(here.did)
+        clock.at += 400
+        here.serves(b"{}")
+        await refused(gatherer.document(here.did, max_age_seconds=300), "did_document_invalid")
+        assert await gatherer.document(here.did) is kept
+    await gatherer.close()
+
+
+async def test_many_callers_cause_one_fetch() -> None:
+    async with site() as here, gathering() as gatherer:
+        here.serves(document_of(here.did))
+        found = await asyncio.gather(*(gatherer.document(here.did) for _ in range(50)))
+        assert all(one is found[0] for one in found)
+        assert len(here.requests) == 1
+
+
+async def test_a_caller_that_gives_up_does_not_take_the_answer_from_others() -> None:
+    async with site() as here, gathering() as gatherer:
+        going = asyncio.Event()
+
+        async def slow(head: bytes, writer: asyncio.StreamWriter) -> None:
+            await going.wait()
+            body = document_of(here.did)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+        here.answer = slow
+        first, second = (asyncio.create_task(gatherer.document(here.did)) for _ in range(2))
+        await asyncio.sleep(0.01)
+        first.cancel()
+        going.set()
+        assert (await second).id == here.did
+        with pytest.raises(asyncio.CancelledError):
+            await first
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"{}", b'{"id":"did:web:other.example"}', b"\xff", b"[" * 60_000, b'{"id":1}']
+)
+async def test_sc_04_a_document_that_is_not_of_this_did_is_refused(body) -> None:
+    async with site() as here, gathering() as gatherer:
+        here.serves(body)
+        error = await refused(gatherer.document(here.did), "did_document_invalid")
+        assert isinstance(error, VerificationError)
+
+
+@pytest.mark.parametrize(
+    ("did", "code"),
+    [
+        ("did:web:127.0.0.1", "did_forbidden_address"),
+        ("did:web:localhost", "did_forbidden_address"),
+        ("did:example:1", "did_unresolvable"),
+        ("nothing", "did_document_invalid"),
+    ],
+)
+async def test_dids_that_lead_nowhere(did, code) -> None:
+    async with gathering(local=False) as gatherer:
+        await refused(gatherer.document(did), code)
+
+
+async def test_documents_come_all_or_none() -> None:
+    keys = [did_key(generate_key().public_key) for _ in range(3)]
+    async with site() as here, gathering() as gatherer:
+        here.serves(document_of(here.did))
+        found = await gatherer.documents([*keys, here.did, keys[0]])
+        assert {did: document.id for did, document in found.items()} == {did: did for did in (*keys, here.did)}
+        await refused(gatherer.documents([*keys, "did:web:localhost%3A1"]), "did_unresolvable")
+
+
+async def test_sc_103_one_gathering_leads_to_few_hosts() -> None:
+    """Counted before anything is fetched."""
+    async with gathering(local=False, hosts=3) as gatherer:
+        error = await refused(
+            gatherer.documents([f"did:web:host{number}.example" for number in range(4)]), "did_unresolvable"
+        )
+        assert "4 hosts" in error.message
+
+
+async def test_one_gathering_has_one_deadline() -> None:
+    async with site() as here, gathering(seconds=0.2) as gatherer:
+
+        async def silent(head: bytes, writer: asyncio.StreamWriter) -> None:
+            await asyncio.sleep(30)
+
+        here.answer = silent
+        await refused(gatherer.documents([here.did]), "did_unresolvable")
+
+
+async def test_what_is_remembered_is_bounded() -> None:
+    async with gathering(cached=5) as gatherer:
+        dids = [did_key(generate_key().public_key) for _ in range(20)]
+        for did in dids:
+            await gatherer.document(did)
+        assert list(gatherer._documents) == dids[-5:]
+
+
+async def test_closing_ends_what_is_under_way() -> None:
+    async with site() as here:
+        gatherer = Gatherer(local=True)
+
+        async def silent(head: bytes, writer: asyncio.StreamWriter) -> None:
+            await asyncio.sleep(30)
+
+        here.answer = silent
+        waiting = asyncio.create_task(gatherer.document(here.did))
+        await asyncio.sleep(0.01)
+        await gatherer.close()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
