@@ -110,3 +110,84 @@ def vector_contexts(conformance: Path) -> dict[str, Any]:
     index = json.loads((conformance / "contexts/index.json").read_text())
     extra = {entry["iri"]: json.loads((conformance / "contexts" / entry["file"]).read_text()) for entry in index}
     return {**extra, **CONTEXTS}
+
+
+def contract(**changes: Any) -> dict[str, Any]:
+    """A contract document without proofs: nodes for terms and scope, JSON literals for all else."""
+    own = "urn:hire:engagement:uEiAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA:hirer:3"
+    document: dict[str, Any] = {
+        "@context": "https://w3id.org/hire/v1",
+        "id": own,
+        "type": "Contract",
+        "engagement": own.rpartition(":hirer")[0],
+        "hirer": HIRER.did,
+        "provider": PROVIDER.did,
+        "methods": {"hirer": [HIRER.method], "provider": [PROVIDER.method]},
+        "transcript": {"hirer": {"sequence": 2, "digest": "uEiA"}, "provider": {"sequence": 2, "digest": "uEiB"}},
+        "terms": {
+            "id": f"{own}#terms",
+            "task": {"kind": "sbom", "summary": "List the parts", "inputs": ["uEiC", "uEiA"]},
+            "price": {"amount": "5", "currency": "EUR"},
+            "reworks": 1,
+            "sealGrace": "PT2M",
+            "scope": {
+                "id": f"{own}#scope",
+                "type": "Scope",
+                "grants": [
+                    {
+                        "id": f"{own}#read",
+                        "action": "repo:read",
+                        "target": "https://git.acme.example/app/*",
+                        "constraint": [
+                            {
+                                "id": f"{own}#read-count",
+                                "leftOperand": "count",
+                                "operator": "lteq",
+                                "rightOperand": ["100"],
+                                "unit": "count",
+                            },
+                            {
+                                "id": f"{own}#read-region",
+                                "leftOperand": "region",
+                                "operator": "isAnyOf",
+                                "rightOperand": ["ch", "eu"],
+                            },
+                        ],
+                    },
+                    {
+                        "id": f"{own}#write",
+                        "action": "repo:write",
+                        "target": "https://git.acme.example/app/out",
+                        "constraint": [],
+                    },
+                ],
+                "prohibitions": [],
+                "obligations": [],
+            },
+        },
+    }
+    return {**document, **changes}
+
+
+def credential(**changes: Any) -> dict[str, Any]:
+    """An unsigned credential that uses the hire context beside its own."""
+    return {
+        "@context": ["https://www.w3.org/ns/credentials/v2", "https://w3id.org/hire/v1"],
+        "id": "urn:uuid:6f6a5ed6-2f4c-4b62-8ff5-2d3c3c9be6a1",
+        "type": ["VerifiableCredential", "MembershipCredential"],
+        "issuer": HIRER.did,
+        "validFrom": "2026-01-01T00:00:00Z",
+        "validUntil": "2027-01-01T00:00:00Z",
+        "credentialSubject": {"id": PROVIDER.did, "memberOf": HIRER.did},
+        **changes,
+    }
+
+
+def replaced(document: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """A copy of a JSON value with one place in it changed or added."""
+    if not path:
+        return value
+    head, *rest = path
+    if isinstance(document, list):
+        return [replaced(item, tuple(rest), value) if place == head else item for place, item in enumerate(document)]
+    return {**document, head: replaced(document.get(head), tuple(rest), value)}

@@ -1,8 +1,9 @@
-"""The general path: any JSON-LD document to quads, by pyld, with nothing lost on the way.
+"""The general path: any JSON-LD document to quads, with nothing lost on the way.
 
 JSON-LD drops what it does not understand. What is dropped is not signed, so here it is an error: a member that no
-context defines, a null, an empty array, a relative IRI, a repeated value of a set, text direction, an index. Messages
-and contracts of ours do not come through here but by `compiled_quads`.
+context defines, a null, an empty array, a relative IRI, a repeated value of a set, text direction, an index. pyld
+expands the document; the walk over the expanded form either makes quads of what it meets or refuses it. Messages and
+contracts of ours do not come through here but by `compiled_quads`.
 
 Source: protocol-spec/04-envelope-and-digests.md, section 4.7
 """
@@ -29,6 +30,12 @@ KEYWORDS: Final = frozenset({"@context", "@id", "@language", "@list", "@set", "@
 """Keywords that a signed document may have. The others wrap, smuggle or drop."""
 
 _RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_XSD: Final = "http://www.w3.org/2001/XMLSchema#"
+_TYPE: Final = ox.NamedNode(f"{_RDF}type")
+_FIRST: Final = ox.NamedNode(f"{_RDF}first")
+_REST: Final = ox.NamedNode(f"{_RDF}rest")
+_NIL: Final = ox.NamedNode(f"{_RDF}nil")
+_MEMBERS_OF_LITERALS: Final = frozenset({"@value", "@type", "@language"})
 
 
 def document_quads(
@@ -51,10 +58,16 @@ def document_quads(
     Source: protocol-spec/04-envelope-and-digests.md, section 4.7
     """
     check_context(document.get("@context"), contexts)
-    quads = _quads(_StrictProcessor(contexts), document, contexts, {})
-    if not quads:
+    with _translated():
+        # Without a base a relative IRI stays relative, and is seen.
+        processor: Any = _StrictProcessor(contexts, limits.max_quads)
+        expanded: list[dict[str, Any]] = processor.expand(document, _options(contexts, {"base": None}))
+        writer = _Quads()
+        for node in expanded:
+            writer.node(node, ox.DefaultGraph())
+    if not writer.quads:
         raise FormatError("schema_violation", "expected a document that says something; came one without a quad")
-    return canonical_quads(quads, limits=limits, algorithm=algorithm)
+    return canonical_quads(writer.quads, limits=limits, algorithm=algorithm)
 
 
 def expand(document: Any, *, contexts: Contexts = CONTEXTS, **options: Any) -> list[Any]:
@@ -76,15 +89,28 @@ def to_quads(document: Any, *, contexts: Contexts = CONTEXTS, **options: Any) ->
     Raises:
         FormatError: As `expand`.
     """
-    return _quads(JsonLdProcessor(), document, contexts, options)
+    with _translated():
+        processor: Any = JsonLdProcessor()
+        dataset: dict[str, list[dict[str, Any]]] = processor.to_rdf(document, _options(contexts, options))
+        return [
+            ox.Quad(
+                _resource(triple["subject"]["value"]),
+                ox.NamedNode(triple["predicate"]["value"]),
+                _object(triple["object"]),
+                ox.DefaultGraph() if name == "@default" else _resource(name),
+            )
+            for name, triples in dataset.items()
+            for triple in triples
+        ]
 
 
 class _StrictProcessor(JsonLdProcessor):
-    """pyld, stopped where it would drop something."""
+    """pyld, stopped where it would drop something or go on for too long."""
 
-    def __init__(self, contexts: Contexts) -> None:
+    def __init__(self, contexts: Contexts, max_values: int) -> None:
         super().__init__(on_property_dropped=self._dropped)
         self._contexts = contexts
+        self._left = max_values
 
     def _dropped(self, name: str | None) -> None:
         raise FormatError("unknown_term", f"expected terms that a context defines; came {name!a:.64}")
@@ -98,16 +124,20 @@ class _StrictProcessor(JsonLdProcessor):
                     raise FormatError("schema_violation", f"expected no {name[:32]} in a signed document")
                 if name == "@context":
                     check_context(element[name], self._contexts)
-        elif element == [] and not _in_list(active_ctx, active_property, more):
+        if element == [] and not _in_list(active_ctx, active_property, more):
             raise _lost(active_property, "an empty array")
+        if not isinstance(element, list):
+            # Each of these makes a quad at least, so more of them than quads are allowed need not be looked at.
+            self._left -= 1
+            if self._left < 0:
+                raise FormatError("canon_limit", "expected fewer values")
         expanded: Any = cast("Any", super())._expand(*found, **more)
         if expanded is None:
             raise _lost(active_property, "null or a value without effect")
-        return expanded
-
-    def expand(self, input_: Any, options: Any) -> Any:
-        expanded: Any = cast("Any", super()).expand(input_, options)
-        _check(expanded, "")
+        if isinstance(element, dict) and [] in element.values() and isinstance(expanded, dict):
+            # An empty array of types leaves no trace at all; that of a list or in a JSON literal does.
+            if len(cast("dict[str, Any]", expanded)) < len(element.keys() - {"@context"}):
+                raise _lost(active_property, "an empty array")
         return expanded
 
 
@@ -116,70 +146,100 @@ def _in_list(active_ctx: Any, name: Any, more: Mapping[str, Any]) -> bool:
     return bool(more.get("inside_list")) or "@list" in (container or ())
 
 
-def _check(value: Any, name: str) -> None:
-    """Walk an expanded document; refuse what the quads would leave out, and put JSON literals in canonical form."""
-    if isinstance(value, list):
-        items = cast("list[Any]", value)
-        for item in items:
-            _check(item, name)
-        if len(items) > 1 and name != "@list":
-            _check_repeats(items, name)
-        return
-    if not isinstance(value, dict):
-        return
-    node = cast("dict[str, Any]", value)
-    if "@value" in node:
-        _check_literal(node, name)
-        return
-    for member, inner in node.items():
-        if member == "@id" or member == "@type":
-            for iri in cast("list[Any]", inner if isinstance(inner, list) else [inner]):
-                if not is_iri(iri) and not str(iri).startswith("_:"):
-                    # A type that no context defines comes out as a relative IRI.
-                    code = "unknown_term" if member == "@type" else "schema_violation"
-                    raise _lost(member, f"the relative IRI {iri!a:.64}", code)
-        elif member == "@index":
-            raise _lost(name, "an index")
-        elif member == "@graph":
-            for item in cast("list[Any]", inner):
-                if "@value" in item or "@list" in item or not item.keys() - {"@id"}:
-                    raise _lost(name, "a graph that says nothing of what is in it")
-        elif member[0] != "@" and not is_iri(member):
-            raise _lost(member, "a property that is no IRI")
-        if inner == [] and member != "@list":
-            raise _lost(member, "an empty array")
-        _check(inner, member)
+class _Quads:
+    """The quads of an expanded document. Every member of it becomes some, or is refused."""
 
+    def __init__(self) -> None:
+        self.quads: list[ox.Quad] = []
+        self._labels: dict[str, ox.BlankNode] = {}
 
-def _check_literal(node: dict[str, Any], name: str) -> None:
-    value = node["@value"]
-    if "@index" in node or "@direction" in node:
-        raise _lost(name, "an index or a direction")
-    if node.get("@type") == "@json":
-        # The canonical form is RFC 8785; said here, so that it is ours and not the processor's.
-        node["@value"] = canonicalize(value).decode()
-        node["@type"] = f"{_RDF}JSON"
-    elif isinstance(value, int) and not isinstance(value, bool) and not -MAX_INTEGER <= value <= MAX_INTEGER:
-        raise FormatError("number_out_of_range", f"expected an integer within 2^53-1 in {name[:128]}")
-
-
-def _check_repeats(items: list[Any], name: str) -> None:
-    """A set has no repeats: they would vanish, and 1 and true are one to the processor."""
-    seen: set[Any] = set()
-    for item in items:
-        key: Any = item
-        if isinstance(item, dict):
-            found = cast("dict[str, Any]", item)
-            if "@value" in found:
-                value = found["@value"]
-                key = (value, found.get("@type"), found.get("@language"))
-            elif "@id" in found:
-                key = found["@id"]
-            else:
+    def node(self, node: dict[str, Any], graph: Any) -> Any:
+        """Append what is said of a node, and of those inside it; its name."""
+        subject = self._name(node["@id"]) if "@id" in node else ox.BlankNode()
+        for member, inner in node.items():
+            if member == "@id":
                 continue
-        if key in seen:
-            raise _lost(name, "a repeated value")
-        seen.add(key)
+            if inner == []:
+                raise _lost(member, "an empty array")
+            if member == "@type":
+                # A type that no context defines comes out as a relative IRI.
+                objects = [self._name(of, "unknown_term") for of in inner]
+                self._add(subject, _TYPE, objects, graph, member)
+            elif member == "@graph":
+                for item in inner:
+                    if "@value" in item or "@list" in item or not item.keys() - {"@id"}:
+                        raise _lost("a graph", "a thing of which it says nothing")
+                    self.node(item, subject)
+            elif member[0] == "@":
+                raise _lost(member, "no place in the graph")
+            else:
+                objects = [self._value(item, graph, member) for item in inner]
+                self._add(subject, self._predicate(member), objects, graph, member)
+        return subject
+
+    def _add(self, subject: Any, predicate: ox.NamedNode, objects: list[Any], graph: Any, member: str) -> None:
+        if len(set(objects)) != len(objects):
+            # A set has no repeats; with them two documents would say the same.
+            raise _lost(member, "a repeated value")
+        self.quads += [ox.Quad(subject, predicate, object_, graph) for object_ in objects]
+
+    def _value(self, item: dict[str, Any], graph: Any, member: str) -> Any:
+        if "@value" in item:
+            return self._literal(item, member)
+        if "@list" not in item:
+            return self.node(item, graph)
+        if len(item) > 1:
+            raise _lost(member, "a list with something beside it")
+        rest: Any = _NIL
+        for inner in reversed(item["@list"]):
+            cell = ox.BlankNode()
+            self.quads.append(ox.Quad(cell, _FIRST, self._value(inner, graph, member), graph))
+            self.quads.append(ox.Quad(cell, _REST, rest, graph))
+            rest = cell
+        return rest
+
+    def _literal(self, item: dict[str, Any], member: str) -> ox.Literal:
+        """RDF from values, as the JSON-LD API has it (section 8.2.2), but for integers no reader keeps exactly."""
+        value, kind = item["@value"], item.get("@type")
+        if not item.keys() <= _MEMBERS_OF_LITERALS:
+            raise _lost(member, "an index or a direction")
+        if kind == "@json":
+            return ox.Literal(canonicalize(value).decode(), datatype=ox.NamedNode(f"{_RDF}JSON"))
+        if isinstance(value, bool):
+            value, default = ("true" if value else "false"), "boolean"
+        elif isinstance(value, int | float):
+            if abs(value) > MAX_INTEGER and value == int(value):
+                raise FormatError("number_out_of_range", f"expected an integer within 2^53-1 in {member[:128]}")
+            if value != int(value) or kind == f"{_XSD}double":
+                value, default = _double(float(value)), "double"
+            else:
+                value, default = str(int(value)), "integer"
+        elif "@language" in item:
+            return ox.Literal(value, language=item["@language"])
+        else:
+            default = "string"
+        if kind is not None and not is_iri(kind):
+            raise _lost(member, f"the datatype {kind!a:.64}")
+        return ox.Literal(value, datatype=ox.NamedNode(kind or f"{_XSD}{default}"))
+
+    def _name(self, text: str, code: str = "schema_violation") -> ox.NamedNode | ox.BlankNode:
+        if text.startswith("_:"):
+            return self._labels.setdefault(text, ox.BlankNode())
+        if not is_iri(text):
+            raise _lost("a member", f"the relative IRI {text!a:.64}", code)
+        return ox.NamedNode(text)
+
+    def _predicate(self, text: str) -> ox.NamedNode:
+        if not is_iri(text):
+            raise _lost(text, "no IRI")
+        return ox.NamedNode(text)
+
+
+def _double(value: float) -> str:
+    """The canonical form of an `xsd:double`: `1.5E0`."""
+    mantissa, _, exponent = f"{value:.15E}".partition("E")
+    mantissa = mantissa.rstrip("0")
+    return f"{mantissa}0E{int(exponent)}" if mantissa.endswith(".") else f"{mantissa}E{int(exponent)}"
 
 
 def _lost(name: Any, what: str, code: str = "schema_violation") -> FormatError:
@@ -188,27 +248,10 @@ def _lost(name: Any, what: str, code: str = "schema_violation") -> FormatError:
 
 def _options(contexts: Contexts, options: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "base": "",
         **options,
         "documentLoader": closed_loader(contexts),
         "contextResolver": resolver(contexts),
     }
-
-
-def _quads(processor: JsonLdProcessor, document: Any, contexts: Contexts, options: Mapping[str, Any]) -> list[ox.Quad]:
-    """The quads of a document, made one by one: no text between the two libraries to be written and read back."""
-    with _translated():
-        dataset: dict[str, list[dict[str, Any]]] = cast("Any", processor).to_rdf(document, _options(contexts, options))
-        return [
-            ox.Quad(
-                _resource(triple["subject"]["value"]),
-                ox.NamedNode(triple["predicate"]["value"]),
-                _object(triple["object"]),
-                ox.DefaultGraph() if name == "@default" else _resource(name),
-            )
-            for name, triples in dataset.items()
-            for triple in triples
-        ]
 
 
 def _resource(text: str) -> ox.NamedNode | ox.BlankNode:
@@ -232,7 +275,7 @@ def _translated() -> Generator[None]:
         raise
     except RecursionError as exc:
         raise FormatError("too_deep", "nested deeper than can be processed") from exc
-    except (JsonLdError, Warning, ValueError, TypeError, KeyError, AttributeError, IndexError) as exc:
+    except (JsonLdError, Warning, ArithmeticError, ValueError, TypeError, LookupError, AttributeError) as exc:
         code = ""
         inner: BaseException | None = exc
         while inner is not None:
