@@ -54,7 +54,10 @@ def test_the_attackers_proof_does_hold() -> None:
     ],
 )
 def test_sc_19_an_unknown_term_is_refused(at: tuple[Any, ...], term: str, value: Any) -> None:
-    """SC-19: under RDF it would not be signed; also a term that the context knows and the type does not have."""
+    """SC-19: under RDF it would not be signed; also a term that the context knows and the type does not have.
+
+    HIRE-LD-03, HIRE-EXT-01.
+    """
     message = _wire("start")
     inside: Any = message
     for step in at:
@@ -106,7 +109,7 @@ def test_sc_20_a_context_inside_is_refused(where: str) -> None:
 
 @pytest.mark.parametrize("keyword", ["@graph", "@included", "@reverse", "@nest", "@id", "@type", "@set", "@value"])
 def test_sc_23_wrapping_keywords_are_refused(keyword: str) -> None:
-    """SC-23: a second message cannot be smuggled beside or around the first."""
+    """SC-23: a second message cannot be smuggled beside or around the first (HIRE-LD-04)."""
     other = {name: value for name, value in _wire("seal").items() if name != "proof"}
     assert _code(canonicalize({**_wire("start"), keyword: other})) == "schema_violation"
     wrapped = {"@context": "https://w3id.org/hire/v1", keyword: other, "proof": _wire("seal")["proof"]}
@@ -239,7 +242,7 @@ def test_sc_29_the_purpose_is_fixed_by_the_type(name: str) -> None:
 
 
 def test_sc_30_a_signature_for_one_message_fits_no_other() -> None:
-    """SC-30: the whole matrix of types; what is signed carries version and type."""
+    """SC-30: the whole matrix of types; what is signed carries version and type (HIRE-SEC-05)."""
     said = [json.loads(message.raw) for message in conversation().values()]
     for one in said:
         for other in said:

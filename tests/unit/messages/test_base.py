@@ -44,7 +44,10 @@ def test_the_context_defines_every_member_and_type(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(MESSAGE_TYPES))
 def test_every_nested_object_is_one_json_literal(name: str) -> None:
-    """So a message is a flat node without blank nodes, and its arrays keep their order under every suite."""
+    """So a message is a flat node without blank nodes, and its arrays keep their order under every suite.
+
+    HIRE-LD-01, HIRE-LD-02.
+    """
     context = json.loads((ROOT / "protocol-spec/context/hire-v1.jsonld").read_text())["@context"]
     for said in conversation().values():
         if said.message.type != name:
@@ -77,13 +80,17 @@ def _sync(**changes: Any) -> Sync:
     ],
 )
 def test_members_that_contradict_each_other_make_no_message(name: str, changes: dict[str, Any], path: str) -> None:
-    """Also when made here: nothing is signed that a peer would refuse."""
+    """Also when made here: nothing is signed that a peer would refuse.
+
+    HIRE-CHN-01, HIRE-MSG-01, HIRE-MSG-02, HIRE-MSG-03, HIRE-MSG-04, HIRE-MSG-05.
+    """
     with pytest.raises(FormatError) as caught:
         msgspec.structs.replace(conversation()[name].message, **changes)
     assert (caught.value.code, caught.value.path) == ("schema_violation", path)
 
 
 def test_a_notice_before_any_move_has_no_previous() -> None:
+    """HIRE-CHN-02."""
     assert _sync(sequence=0, previous=None).sequence == 0
 
 

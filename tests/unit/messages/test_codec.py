@@ -38,6 +38,7 @@ def test_a_gateway_that_writes_the_json_anew_changes_no_digest(name: str) -> Non
 
 @pytest.mark.parametrize("name", sorted(refused()))
 def test_what_is_wrong_is_refused_with_its_code_and_place(name: str) -> None:
+    """HIRE-ENV-02, HIRE-ENV-03, HIRE-ENV-04, HIRE-PRF-01, HIRE-ERR-04."""
     example = refused()[name]
     with pytest.raises((FormatError, ProofError)) as caught:
         decode_message(json.dumps(example["message"]).encode())
@@ -66,6 +67,7 @@ def test_what_is_wrong_is_refused_with_its_code_and_place(name: str) -> None:
     ],
 )
 def test_what_is_no_strict_json_object_is_refused_first(raw: bytes, code: str) -> None:
+    """HIRE-SEC-01, HIRE-LIM-01."""
     with pytest.raises(FormatError) as caught:
         decode_message(raw)
     assert caught.value.code == code
@@ -83,6 +85,7 @@ def _too_large(message: dict[str, Any]) -> str:
 
 
 def test_each_kind_has_its_size() -> None:
+    """HIRE-LIM-01."""
     message = _wire("presentation-hirer")
     message["presentation"]["holder"] = "x" * (127 * 1024)
     decode_message(canonicalize(message))
@@ -118,6 +121,7 @@ def test_a_small_document_behind_much_white_space_is_not_a_large_one() -> None:
 
 
 def test_errors_show_no_more_than_a_glimpse_of_what_came() -> None:
+    """HIRE-SEC-07."""
     message = _wire("start")
     message["contract"] = "y" * 100_000
     message["inputs"][0]["z" * 100_000] = 1

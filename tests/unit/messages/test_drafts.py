@@ -30,7 +30,10 @@ def test_the_wire_form_is_canonical(name: str) -> None:
 
 
 def test_what_is_signed_again_is_the_same_message_with_another_proof() -> None:
-    """Same id, same digest, new proof, so that an expired move leaves no hole in the chain (C9)."""
+    """Same id, same digest, new proof, so that an expired move leaves no hole in the chain (C9).
+
+    HIRE-PRF-05, HIRE-ENV-07.
+    """
     for said in conversation().values():
         party = HIRER if said.message.role == "hirer" else None
         if party is None:

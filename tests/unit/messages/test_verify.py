@@ -35,6 +35,7 @@ SUITES = ("eddsa-jcs-2022", "eddsa-rdfc-2022")
 @pytest.mark.parametrize("suite", SUITES)
 @pytest.mark.parametrize("name", sorted(conversation()))
 def test_a_good_message_is_verified_in_both_suites(name: str, suite: str) -> None:
+    """HIRE-SEC-04, HIRE-LD-07."""
     said = conversation(suite)[name]
     created = json.loads(said.raw)["proof"]["created"]
     assert verify(said.raw, now=created, suites=(suite,)) == said
@@ -99,6 +100,7 @@ def _start() -> Message:
 
 
 def test_it_must_be_for_us() -> None:
+    """HIRE-ENV-06."""
     assert _code(_start(), recipient=HIRER.did) == ("wrong_recipient", True)
 
 
@@ -147,6 +149,7 @@ def test_the_key_must_be_the_senders_own() -> None:
 
 
 def test_without_the_senders_document_the_answer_is_no() -> None:
+    """HIRE-SEC-03."""
     with pytest.raises(ResolutionError) as caught:
         verify(sign(_start()).raw, documents={PROVIDER.did: DOCUMENTS[PROVIDER.did]})
     assert caught.value.code == "did_unresolvable"
@@ -168,6 +171,7 @@ def test_nobody_hires_itself() -> None:
 
 
 def test_an_inquirys_engagement_is_computed_again() -> None:
+    """HIRE-ENV-05."""
     assert _code(_inquiry(nonce=conversation()["profile"].message.nonce)) == ("wrong_negotiation", True)  # type: ignore[attr-defined]
     assert (
         _code(_inquiry(engagement=engagement_id(PROVIDER.did, HIRER.did, _inquiry().nonce)))[0] == "wrong_negotiation"
@@ -193,6 +197,7 @@ def test_a_verified_message_is_its_digest() -> None:
 
 
 def test_a_peer_hears_what_its_own_bytes_decide_and_the_rest_only_once_proved() -> None:
+    """HIRE-ERR-02, HIRE-PRF-06."""
     assert problem_code_told(FormatError("unknown_term", "x")) == "unknown_term"
     assert problem_code_told(VerificationError("wrong_recipient", "x")) == "proof_invalid"
     assert problem_code_told(VerificationError("wrong_recipient", "x"), proved=True) == "wrong_recipient"
