@@ -156,7 +156,10 @@ def _conflicts(name: str) -> dict[str, Commit]:
 
 @pytest.mark.parametrize("case", _conflicts(engagement()))
 async def test_a_commit_decided_on_something_else_writes_nothing(ledger: Ledger, again: Again, case: str) -> None:
-    """C1: unique places, unique effects, and the position a decision was made on must still be the position."""
+    """C1: unique places, unique effects, and the position a decision was made on must still be the position.
+
+    HIRE-CHN-06.
+    """
     name = engagement()
     await ledger.commit(move(name, 1, effects=("done",), reserve=(reservation("r", "1", "5"),)))
     await ledger.commit(answer(name, 1, own=1))
@@ -217,7 +220,10 @@ async def test_notices_take_no_place(ledger: Ledger) -> None:
 
 
 async def test_a_place_refused_for_good_is_taken_again(ledger: Ledger, again: Again) -> None:
-    """N9: once the peer's final refusal is recorded, another move may stand in that place. Both rows are kept."""
+    """N9: once the peer's final refusal is recorded, another move may stand in that place. Both rows are kept.
+
+    HIRE-NEG-19.
+    """
     name = engagement()
     refused = move(name, 1)
     await ledger.commit(refused)
@@ -242,7 +248,7 @@ async def test_a_place_refused_for_good_is_taken_again(ledger: Ledger, again: Ag
 
 
 async def test_one_of_many_decisions_on_a_position_counts(ledger: Ledger) -> None:
-    """However many tasks decide on the same position, one commit is written and the others conflict."""
+    """However many tasks decide on the same position, one commit is written and the others conflict (HIRE-CHN-06)."""
     name = engagement()
     await ledger.commit(move(name, 1))
     tries = [ledger.commit(move(name, 2, text=str(at), effects=(f"e{at}",))) for at in range(40)]
@@ -280,6 +286,7 @@ async def test_a_cancelled_task_does_not_take_its_commit_back(ledger: Ledger) ->
 
 
 async def test_the_outbox_is_oldest_first_and_shrinks_by_receipts(ledger: Ledger, again: Again) -> None:
+    """HIRE-CHN-12."""
     name = engagement()
     moves = [move(name, number) for number in (1, 2, 3)]
     for commit in moves:
@@ -313,7 +320,7 @@ async def test_evidence_is_kept_once_and_named_by_each(ledger: Ledger, again: Ag
 
 
 async def test_a_limit_is_reached_exactly_and_never_passed(ledger: Ledger, again: Again) -> None:
-    """Amounts are decimal: three tenths fit into 0.3, and not a billionth more."""
+    """Amounts are decimal: three tenths fit into 0.3, and not a billionth more (HIRE-SCO-08)."""
     for id in ("a", "b", "c"):
         await ledger.reserve(reservation(id, "0.1", "0.3"))
     with pytest.raises(ScopeError) as caught:
@@ -342,7 +349,7 @@ async def test_a_key_drawn_twice_in_one_reservation_counts_twice(ledger: Ledger)
 
 
 async def test_many_tasks_never_pass_a_limit(ledger: Ledger, again: Again) -> None:
-    """I7: whatever the order, what is used and held together stays within the limit at every moment."""
+    """I7: whatever the order, what is used and held together stays within the limit at every moment (HIRE-SCO-08)."""
 
     async def spend(id: int) -> int:
         held = reservation(f"r{id}", "0.7", "10")
@@ -426,7 +433,7 @@ async def test_releasing_gives_back_once(ledger: Ledger) -> None:
 
 
 async def test_the_same_reservation_again_changes_nothing(ledger: Ledger) -> None:
-    """The id is the idempotency key: after a crash the same reservation is made again."""
+    """The id is the idempotency key: after a crash the same reservation is made again (HIRE-LIF-14)."""
     await ledger.reserve(reservation("r", "2", "5"))
     await ledger.reserve(reservation("r", "2", "5", at=LATER))
     assert await ledger.usage(C) == {"read/EUR": "2"}
@@ -435,7 +442,7 @@ async def test_the_same_reservation_again_changes_nothing(ledger: Ledger) -> Non
 
 
 async def test_an_action_past_its_time_stays_spent(ledger: Ledger, again: Again) -> None:
-    """After a crash nobody knows that it did not happen: spent until proved otherwise."""
+    """After a crash nobody knows that it did not happen: spent until proved otherwise (HIRE-LIF-14)."""
     await ledger.reserve(reservation("r", "4", "5"))
     ledger = await again(ledger)
     with pytest.raises(ScopeError):
@@ -445,7 +452,7 @@ async def test_an_action_past_its_time_stays_spent(ledger: Ledger, again: Again)
 
 
 async def test_capacity_ends_by_itself_after_its_last_instant(ledger: Ledger, again: Again) -> None:
-    """`until` is inclusive."""
+    """`until` is inclusive (HIRE-NEG-21)."""
     await ledger.reserve(reservation("r", "4", "5", kind="capacity"))
     with pytest.raises(ScopeError):
         await ledger.reserve(reservation("s", "4", "5", kind="capacity", at=LATER))
@@ -472,6 +479,7 @@ async def test_limits_change_with_the_commit(ledger: Ledger) -> None:
 
 
 async def test_every_leaf_is_proved_in_every_tree_after_it(ledger: Ledger, again: Again) -> None:
+    """HIRE-LOG-02."""
     heads: list[Head] = []
     leaves = [b"leaf %d" % at for at in range(21)]
     for at, leaf in enumerate(leaves):
@@ -498,7 +506,7 @@ async def test_every_leaf_is_proved_in_every_tree_after_it(ledger: Ledger, again
 
 
 async def test_a_leaf_keeps_its_place(ledger: Ledger, again: Again) -> None:
-    """Appended again after a crash between commit and use, a leaf is where it was."""
+    """Appended again after a crash between commit and use, a leaf is where it was (HIRE-LOG-02)."""
     done = await ledger.commit(move(engagement("a"), 1, leaves=(b"x", b"y", b"x")))
     assert (done.leaves, done.head.size) == ((0, 1, 0), 2)
     ledger = await again(ledger)
@@ -524,6 +532,7 @@ async def test_the_newest_checkpoint_is_kept(ledger: Ledger, again: Again) -> No
 
 
 async def test_a_checkpoint_of_another_history_is_refused(ledger: Ledger) -> None:
+    """HIRE-LOG-05."""
     head = (await ledger.commit(move(engagement(), 1, leaves=(b"x",)))).head
     for other in (Head(1, bytes(32)), Head(2, head.root)):
         with pytest.raises(LedgerError) as caught:

@@ -40,7 +40,7 @@ def both_close(playbook: Playbook, rests_on: str) -> None:
 
 
 def test_work_delivered_accepted_and_closed() -> None:
-    """The straight way."""
+    """The straight way (HIRE-LIF-01)."""
     playbook = Playbook("sealed")
     playbook.expect(start(), state="working")
     assert [effect.round for effect in work(playbook.provider.party)] == [1]
@@ -55,7 +55,7 @@ def test_work_delivered_accepted_and_closed() -> None:
 
 
 def test_rework_is_asked_for_as_often_as_agreed() -> None:
-    """Each round is work of its own, with its own key and number; one more is refused."""
+    """Each round is work of its own, with its own key and number; one more is refused (HIRE-LIF-05, HIRE-LIF-06)."""
     playbook = Playbook("ready")
     playbook.hirer >> offer(reworks=1)
     playbook.provider >> acceptance()
@@ -95,7 +95,10 @@ def test_a_contract_cancelled_before_its_start_winds_down_too() -> None:
 
 
 def test_a_silent_hirer_is_closed_over() -> None:
-    """At `review` nothing yet; a second later the provider closes by silence, and a late review is void."""
+    """At `review` nothing yet; a second later the provider closes by silence, and a late review is void.
+
+    HIRE-LIF-07.
+    """
     playbook = Playbook("delivered")
     playbook.advance(minutes(120))
     playbook.refused("wrong_state", lambda: playbook.provider >> closing())
@@ -132,7 +135,7 @@ def test_a_seen_rework_is_not_closed_over() -> None:
 
 
 def test_a_delivery_crosses_a_cancel() -> None:
-    """The delivery stands, the cancel is void."""
+    """The delivery stands, the cancel is void (HIRE-LIF-12)."""
     playbook = Playbook("working")
     with playbook.held():
         playbook.hirer >> cancel()
@@ -141,7 +144,7 @@ def test_a_delivery_crosses_a_cancel() -> None:
 
 
 def test_a_delivery_crosses_a_termination() -> None:
-    """It is evidence for the closing and no delivery; the state is the same on both sides."""
+    """It is evidence for the closing and no delivery; the state is the same on both sides (HIRE-LIF-12)."""
     playbook = Playbook("working")
     with playbook.held():
         playbook.hirer >> terminate("key_compromised")
@@ -151,7 +154,7 @@ def test_a_delivery_crosses_a_termination() -> None:
 
 
 def test_two_terminations_cross_and_both_causes_are_kept() -> None:
-    """State is the same whatever the order, and neither cause is lost."""
+    """State is the same whatever the order, and neither cause is lost (HIRE-LIF-11)."""
     playbook = Playbook("working")
     with playbook.held():
         playbook.hirer >> terminate("key_compromised")
@@ -167,7 +170,7 @@ def test_two_terminations_cross_and_both_causes_are_kept() -> None:
 
 
 def test_a_review_is_stronger_than_a_termination_that_crossed_it() -> None:
-    """Both sides come to the same basis."""
+    """Both sides come to the same basis (HIRE-LIF-11)."""
     playbook = Playbook("delivered")
     with playbook.held():
         playbook.hirer >> review("accepted")
@@ -185,7 +188,7 @@ def test_a_review_is_stronger_than_a_termination_that_crossed_it() -> None:
     ],
 )
 def test_a_deadline_gives_the_side_that_waits_its_move(state, waits, passed, move, reason) -> None:
-    """At the instant itself nothing has passed; a second later there is one thing to say."""
+    """At the instant itself nothing has passed; a second later there is one thing to say (HIRE-LIF-09, HIRE-OVR-02)."""
     playbook = Playbook(state)
     party = playbook.parties[waits]
     playbook.advance(passed)
@@ -231,7 +234,10 @@ def test_an_expired_contract_is_ended_by_the_hirer_and_an_hour_later_by_the_prov
 
 
 def test_a_late_start_is_taken_and_gives_the_provider_its_right() -> None:
-    """No state splits by the clock: the start is recorded, and what is owed is the termination, unless forgiven."""
+    """No state splits by the clock: the start is recorded, and what is owed is the termination, unless forgiven.
+
+    HIRE-OVR-02.
+    """
     playbook = Playbook("sealed")
     playbook.advance(minutes(60))
     playbook.hold()
@@ -248,7 +254,7 @@ def test_a_late_start_is_taken_and_gives_the_provider_its_right() -> None:
 
 
 def test_nobody_starts_late_or_early_itself() -> None:
-    """`notBefore` and `start` bind the hirer by its own clock."""
+    """`notBefore` and `start` bind the hirer by its own clock (HIRE-LIF-04)."""
     playbook = Playbook("sealed")
     playbook.advance(minutes(60, seconds=1))
     playbook.refused("contract_expired", lambda: playbook.hirer >> start())
@@ -256,7 +262,7 @@ def test_nobody_starts_late_or_early_itself() -> None:
 
 
 def test_a_start_with_foreign_inputs_is_refused() -> None:
-    """Inputs as contracted, and no others."""
+    """Inputs as contracted, and no others (HIRE-LIF-04)."""
     from undersigned.messages import Input
 
     playbook = Playbook("sealed")
@@ -277,7 +283,7 @@ def test_a_start_with_foreign_inputs_is_refused() -> None:
     ],
 )
 def test_a_cause_that_the_contract_does_not_allow(role: str, cause: str, code: str) -> None:
-    """Each cause to the side, and at the time, that has it."""
+    """Each cause to the side, and at the time, that has it (HIRE-LIF-10)."""
     playbook = Playbook("sealed")
     playbook.refused(code, lambda: playbook.side(role) >> terminate(cause))
 
@@ -306,7 +312,7 @@ def test_moves_about_another_contract_are_refused() -> None:
 
 
 def test_each_side_closes_once_and_one_is_enough_after_the_deadline() -> None:
-    """After `close` the books of the side that closed are done; the state stays."""
+    """After `close` the books of the side that closed are done; the state stays (HIRE-LIF-08)."""
     playbook = Playbook("closing")
     hirer = playbook.hirer.party
     playbook.hirer >> closing()
@@ -322,7 +328,10 @@ def test_each_side_closes_once_and_one_is_enough_after_the_deadline() -> None:
 
 
 def test_work_resumes_at_its_cursor_after_a_crash() -> None:
-    """The last cursor sent or noted is in the journal; the key stays, so it is the same work."""
+    """The last cursor sent or noted is in the journal; the key stays, so it is the same work.
+
+    HIRE-LIF-13, HIRE-LIF-15.
+    """
     playbook = Playbook("working")
     provider = playbook.provider.party
     before = work(provider)
@@ -336,7 +345,7 @@ def test_work_resumes_at_its_cursor_after_a_crash() -> None:
 
 
 def test_a_start_is_receipted_because_its_answer_takes_long() -> None:
-    """C5: an answer may take a second; a closing has none, so its receipt is due at once."""
+    """C5: an answer may take a second; a closing has none, so its receipt is due at once (HIRE-CHN-08)."""
     playbook = Playbook("sealed")
     provider = playbook.provider.party
     assert [effect.due for effect in provider.pending() if isinstance(effect, Acknowledge)] == [provider.now]

@@ -30,7 +30,7 @@ def of_type(party, kind) -> list:
 
 
 def test_one_counter_offer_and_a_seal() -> None:
-    """The shape of the example: offer, counter-offer, acceptance, seal."""
+    """The shape of the example: offer, counter-offer, acceptance, seal (HIRE-NEG-01)."""
     playbook = Playbook("-")
     playbook.expect(inquiry(), state="inquired")
     playbook.expect(profile(), state="profiled")
@@ -49,7 +49,7 @@ def test_one_counter_offer_and_a_seal() -> None:
 
 
 def test_a_provider_that_opens_need_not_be_asked_twice() -> None:
-    """N1: after its presentation the opening provider owes the offer; the hirer may not make it."""
+    """N1: after its presentation the opening provider owes the offer; the hirer may not make it (HIRE-NEG-02)."""
     playbook = Playbook("ready", first=inquiry(opens=PROVIDER))
     playbook.refused("wrong_party", lambda: playbook.hirer >> offer())
     assert owed(playbook.hirer.party.engagement).who == (PROVIDER,)
@@ -60,14 +60,14 @@ def test_a_provider_that_opens_need_not_be_asked_twice() -> None:
 
 
 def test_nobody_accepts_or_replaces_its_own_offer() -> None:
-    """N2: only the side that does not own the live offer may answer it."""
+    """N2: only the side that does not own the live offer may answer it (HIRE-NEG-05)."""
     playbook = Playbook("offered-by-hirer")
     playbook.refused("wrong_party", lambda: playbook.hirer >> acceptance())
     playbook.refused("wrong_party", lambda: playbook.hirer >> offer())
 
 
 def test_a_late_acceptance_is_answered() -> None:
-    """The offerer's clock decides, and the acceptor always gets a signed answer."""
+    """The offerer's clock decides, and the acceptor always gets a signed answer (HIRE-NEG-09, HIRE-NEG-12)."""
     playbook = Playbook("ready")
     playbook.hirer >> offer(valid_for=minutes(5))
     playbook.advance(minutes(5, seconds=1))
@@ -76,7 +76,7 @@ def test_a_late_acceptance_is_answered() -> None:
 
 
 def test_a_timely_acceptance_may_not_be_called_late() -> None:
-    """N3: what the offerer recorded first decides; it may not hide behind its clock."""
+    """N3: what the offerer recorded first decides; it may not hide behind its clock (HIRE-NEG-15)."""
     playbook = Playbook("accepted-by-provider")
     playbook.refused("wrong_state", lambda: playbook.hirer >> withdraw("offer_expired"))
     playbook.refused("wrong_state", lambda: playbook.hirer >> withdraw("declined"))
@@ -102,7 +102,7 @@ def test_a_slow_offerer_may_still_seal_what_came_in_time() -> None:
 
 @pytest.mark.parametrize(("after", "late"), [(minutes(7), False), (minutes(7, seconds=1), True)])
 def test_a_late_seal_is_judged_by_the_acceptor_inclusive(after: int, late: bool) -> None:
-    """N5: recorded by `validUntil` and `sealGrace` it is in time."""
+    """N5: recorded by `validUntil` and `sealGrace` it is in time (HIRE-NEG-17)."""
     playbook = Playbook("ready")
     playbook.hirer >> offer(valid_for=minutes(5), seal_grace="PT2M")
     playbook.provider >> acceptance()
@@ -114,7 +114,10 @@ def test_a_late_seal_is_judged_by_the_acceptor_inclusive(after: int, late: bool)
 
 
 def test_withdrawal_and_acceptance_cross() -> None:
-    """N3: the offerer withdrew first; its acceptance is late, the acceptor is out of doubt, both have receipts."""
+    """N3: the offerer withdrew first; its acceptance is late, the acceptor is out of doubt, both have receipts.
+
+    HIRE-NEG-15.
+    """
     playbook = Playbook("offered-by-hirer")
     with playbook.held():
         playbook.hirer >> withdraw("changed")
@@ -160,7 +163,10 @@ def test_two_withdrawals_cross() -> None:
     ],
 )
 def test_silence_has_an_end(state: str, waits: str, passed: int, reason: str) -> None:
-    """N10, N6: at the deadline nothing happens; a second later the side that waits, and only it, withdraws."""
+    """N10, N6: at the deadline nothing happens; a second later the side that waits, and only it, withdraws.
+
+    HIRE-NEG-20, HIRE-OVR-02.
+    """
     playbook = Playbook(state)
     waiting = playbook.parties[waits]
     playbook.advance(passed)
@@ -180,7 +186,7 @@ def test_the_other_side_may_still_counter_an_expired_offer() -> None:
 
 
 def test_a_person_is_waited_for() -> None:
-    """N7: `waiting` moves the offerer's patience to `until`, and everybody sees who is waited for."""
+    """N7: `waiting` moves the offerer's patience to `until`, and everybody sees who is waited for (HIRE-NEG-10)."""
     playbook = Playbook("offered-by-hirer")
     until = shift(playbook.clock.now(), minutes(30))
     playbook.provider >> receipt(waiting_until=until)
@@ -203,7 +209,7 @@ def test_patience_ends_with_the_negotiation() -> None:
 
 
 def test_a_refused_move_frees_its_place() -> None:
-    """N9: after a final `Problem` its sender is where it was and may put another move there."""
+    """N9: after a final `Problem` its sender is where it was and may put another move there (HIRE-NEG-19)."""
     playbook = Playbook("ready")
     hirer = playbook.hirer.party
     before = hirer.engagement
@@ -219,7 +225,7 @@ def test_a_refused_move_frees_its_place() -> None:
 
 @pytest.mark.parametrize(("state", "move"), [("offered-by-hirer", acceptance), ("accepted-by-provider", seal)])
 def test_a_binding_signature_is_not_taken_back_by_an_error(state: str, move) -> None:
-    """N9: a final `Problem` about an acceptance or a seal frees nothing."""
+    """N9: a final `Problem` about an acceptance or a seal frees nothing (HIRE-NEG-19, HIRE-NEG-12)."""
     playbook = Playbook(state)
     side, other = (playbook.provider, playbook.hirer) if move is acceptance else (playbook.hirer, playbook.provider)
     playbook.hold()
@@ -258,7 +264,10 @@ def test_a_problem_about_a_recorded_move_frees_nothing() -> None:
 
 
 def test_capacity_is_reserved_for_what_was_signed_and_freed_after() -> None:
-    """N5, N6: an offer holds until `validUntil`, an acceptance until its answer, a contract until its end."""
+    """N5, N6: an offer holds until `validUntil`, an acceptance until its answer, a contract until its end.
+
+    HIRE-NEG-21.
+    """
     playbook = Playbook("ready")
     hirer, provider = playbook.hirer.party, playbook.provider.party
     first = playbook.hirer >> offer(valid_for=minutes(5))

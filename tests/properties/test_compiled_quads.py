@@ -119,7 +119,7 @@ def general(document: dict[str, Any], algorithm: str = "sha256") -> bytes:
 @given(documents())
 @settings(max_examples=300, deadline=None)
 def test_documents(document: dict[str, Any]) -> None:
-    """Byte for byte what pyld and pyoxigraph give."""
+    """Byte for byte what pyld and pyoxigraph give (HIRE-LD-01)."""
     assert compiled_quads(document) == general(document)
 
 
@@ -143,7 +143,7 @@ def test_documents_in_a_chain(document: dict[str, Any], data: st.DataObject, alg
 @given(documents(), documents())
 @settings(max_examples=200, deadline=None)
 def test_two_documents_never_say_the_same(one: dict[str, Any], other: dict[str, Any]) -> None:
-    """Empty sets of nodes aside, which the schema asks for always."""
+    """Empty sets of nodes aside, which the schema asks for always (HIRE-LD-02)."""
     if canonicalize(without_empty(one)) != canonicalize(without_empty(other)):
         assert compiled_quads(one) != compiled_quads(other)
 
@@ -151,7 +151,10 @@ def test_two_documents_never_say_the_same(one: dict[str, Any], other: dict[str, 
 @given(documents(), st.data())
 @settings(max_examples=300, deadline=None)
 def test_another_spelling_is_refused_or_says_something_else(document: dict[str, Any], data: st.DataObject) -> None:
-    """What a relay may try: write it so that RDF reads the same. The processor is shown to read the same in many."""
+    """What a relay may try: write it so that RDF reads the same. The processor is shown to read the same in many.
+
+    HIRE-LD-04.
+    """
     changed = respell(document, data)
     if changed is None or canonicalize(changed) == canonicalize(document):
         return

@@ -108,6 +108,7 @@ def test_any_text_parses_to_its_one_spelling_or_is_refused(text: str) -> None:
 
 @given(scopes("g"), st.lists(ASKED, max_size=12))
 def test_no_limit_is_overshot(scope: Scope, asked: list[tuple[Action, str]]) -> None:
+    """HIRE-SCO-08."""
     used: dict[str, dict[str, str]] = {}
     for action, now in asked:
         for charge in permits(scope, used, action, now).charges:
@@ -146,7 +147,10 @@ def near(grant: Grant) -> st.SearchStrategy[tuple[Action, str]]:
 
 @given(narrowed() | st.tuples(scopes("g"), scopes("c")), st.data())
 def test_whatever_the_child_permits_the_parent_permits(pair: tuple[Scope, Scope], data: st.DataObject) -> None:
-    """Use of a child's grant is use of the one it draws on, and the parent's grant alone would have allowed it."""
+    """Use of a child's grant is use of the one it draws on, and the parent's grant alone would have allowed it.
+
+    HIRE-SCO-05.
+    """
     parent, child = pair
     try:
         drawn = draws(parent, child)

@@ -118,7 +118,7 @@ async def test_one_listener_may_be_several_dids() -> None:
 
 
 async def test_the_acceptor_signs_nothing_for_a_stranger() -> None:
-    """No signing oracle: a dialer whose proof fails has seen 32 random bytes and a close code."""
+    """No signing oracle: a dialer whose proof fails has seen 32 random bytes and a close code (HIRE-CNX-04)."""
     signed: list[bytes] = []
 
     async def sign(data: bytes) -> bytes:
@@ -142,7 +142,7 @@ async def test_the_acceptor_signs_nothing_for_a_stranger() -> None:
 
 
 async def test_a_stranger_is_told_the_same_whoever_it_asks_for() -> None:
-    """Whether a DID is here, and why a proof failed, is ours to know (rule 4)."""
+    """Whether a DID is here, and why a proof failed, is ours to know (rule 4) (HIRE-CNX-07)."""
     told = set()
     for expect, between in ((MALLORY.did, lambda _, data: data), (GLOBEX.did, changed(1, nonce=fresh_nonce()))):
         dialled, _, _, _ = await met(expect=expect, between=between)
@@ -196,7 +196,7 @@ async def test_a_changed_dialer_frame_is_refused(members, code) -> None:
     ],
 )
 async def test_a_changed_acceptor_frame_is_refused(members, code) -> None:
-    """SC-82 too: the offered list and the choice are both signed."""
+    """SC-82 too: the offered list and the choice are both signed (HIRE-CNX-06)."""
     dialled, _, ours, _ = await met(between=changed(2, **members))
     assert code_of(dialled) == code
     assert ours.closed
@@ -255,7 +255,7 @@ async def test_a_frame_made_by_hand_is_taken() -> None:
 
 
 async def test_sc_43_an_answer_works_once() -> None:
-    """A recorded answer meets another challenge on every other connection."""
+    """A recorded answer meets another challenge on every other connection (HIRE-CNX-05, HIRE-SEC-06)."""
     recorded = []
 
     async def frame(challenge: str) -> bytes:
@@ -283,14 +283,14 @@ async def test_sc_43_an_answer_given_twice_on_one_connection_is_no_message() -> 
 
 
 async def test_sc_43_an_answer_for_somebody_else_is_refused() -> None:
-    """B's challenge with a proof made for C: the domain is signed."""
+    """B's challenge with a proof made for C: the domain is signed (HIRE-CNX-05)."""
     with pytest.raises(ProofError) as caught:
         await admitted(lambda challenge: answer(challenge, MALLORY.did))
     assert caught.value.code == "challenge_mismatch"
 
 
 async def test_sc_43_a_challenge_expires() -> None:
-    """After `proof_seconds` the exchange is over, however good the answer."""
+    """After `proof_seconds` the exchange is over, however good the answer (HIRE-CNX-08)."""
     theirs, ours = memory_pair(ChannelLimits(proof_seconds=0.05))
     with pytest.raises(TransportError) as caught:
         await admit(theirs, {GLOBEX.did: GLOBEX}, resolve, lambda: NOW)
@@ -376,7 +376,7 @@ async def test_our_own_proof_sent_back_is_refused() -> None:
 
 
 async def test_nothing_is_looked_up_for_an_answer_to_another_challenge() -> None:
-    """I11: what is not an answer to our challenge causes no fetch."""
+    """I11: what is not an answer to our challenge causes no fetch (HIRE-DID-06)."""
     asked = []
 
     async def counting(did: str) -> DidDocument:
@@ -404,6 +404,7 @@ async def test_a_did_that_does_not_resolve_is_not_admitted() -> None:
 
 
 async def test_no_common_version_is_a_typed_refusal() -> None:
+    """HIRE-VER-03."""
     dialled, accepted, _, _ = await met(versions=("7.3",))
     assert code_of(accepted) == "version_not_supported"
     assert code_of(dialled) == "version_not_supported"

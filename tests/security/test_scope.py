@@ -41,6 +41,7 @@ def ask(
     ],
 )
 def test_sc_56_each_dimension_alone_is_refused(change: dict[str, str]) -> None:
+    """HIRE-SCO-06."""
     assert ask().allowed
     decision = ask(**change)
     assert not decision.allowed
@@ -90,6 +91,7 @@ def test_sc_56_each_dimension_alone_is_refused(change: dict[str, str]) -> None:
     ],
 )
 def test_sc_57_no_prefix_suffix_or_wildcard_trick_passes(target: str) -> None:
+    """HIRE-SCO-04."""
     assert not ask(target).allowed
 
 
@@ -176,6 +178,7 @@ def test_sc_58_a_subset_is_taken() -> None:
     ],
 )
 def test_sc_58_more_in_any_dimension_is_refused(changes: dict[str, object]) -> None:
+    """HIRE-SCO-05."""
     with pytest.raises(ScopeError) as caught:
         attenuate(PARENT, child(**changes))
     assert caught.value.code == "scope_exceeded"

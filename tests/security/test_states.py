@@ -84,7 +84,10 @@ def forged(party: Party, kind: str, **members: object) -> VerifiedMessage:
 
 
 def test_sc_37_a_plain_replay_changes_nothing() -> None:
-    """Every message of a finished engagement comes again, to both sides, before and after a restart."""
+    """Every message of a finished engagement comes again, to both sides, before and after a restart.
+
+    HIRE-CHN-04, HIRE-SEC-02.
+    """
     playbook = Playbook("closed")
     parcels = list(playbook.network.sent)
     assert {type(entry).__name__ for entry in playbook.hirer.party.journal} == {"Sent", "Received"}
@@ -102,7 +105,7 @@ def test_sc_37_a_plain_replay_changes_nothing() -> None:
 
 
 def test_sc_37_a_replay_after_a_day_needs_a_fresh_proof() -> None:
-    """The same content under a proof that is past is `proof_expired`; under a new one it is a repeat."""
+    """The same content under a proof that is past is `proof_expired`; under a new one it is a repeat (HIRE-PRF-05)."""
     playbook = Playbook("offered-by-hirer")
     party = playbook.hirer.party
     offered = party.stored[party.engagement.sent[-1]]
@@ -115,7 +118,7 @@ def test_sc_37_a_replay_after_a_day_needs_a_fresh_proof() -> None:
 
 
 def test_sc_38_a_replay_to_another_recipient_is_refused() -> None:
-    """A's offer for B is delivered to C, who has an engagement of the same name."""
+    """A's offer for B is delivered to C, who has an engagement of the same name (HIRE-ENV-06)."""
     playbook = Playbook("offered-by-hirer")
     hirer, stranger = playbook.hirer.party, Actor("somebody else")
     raw = hirer.stored[hirer.engagement.sent[-1]].raw
@@ -167,7 +170,7 @@ def test_sc_40_another_body_in_the_same_place_is_equivocation(same_id: bool) -> 
 
 
 def test_sc_41_every_order_of_six_messages_ends_the_same() -> None:
-    """All 720 orders of a six-message negotiation, each delivered until nothing more is taken."""
+    """All 720 orders of a six-message negotiation, each delivered until nothing more is taken (HIRE-SYN-03)."""
     whole = Playbook("accepted-by-provider")
     finals = {role: party.engagement.state for role, party in whole.parties.items()}
     messages = [
@@ -228,7 +231,7 @@ def _deliver_in(views, whole, order) -> None:
 
 
 def test_sc_42_a_storm_of_duplicates_makes_one_contract_each() -> None:
-    """Each message one to five times, interleaved both ways, over a thousand negotiations."""
+    """Each message one to five times, interleaved both ways, over a thousand negotiations (HIRE-CHN-04)."""
     whole = Playbook("sealed")
     contract = whole.hirer.party.engagement.contract
     assert contract is not None
@@ -262,7 +265,10 @@ def test_sc_42_a_storm_of_duplicates_makes_one_contract_each() -> None:
 
 @pytest.mark.parametrize("state", PATHS)
 def test_sc_44_every_message_in_every_state(state: str) -> None:
-    """Type, state and sender's role: what the table has moves as it says, all else is refused and changes nothing."""
+    """Type, state and sender's role: what the table has moves as it says, all else is refused and changes nothing.
+
+    HIRE-CHN-11, HIRE-NEG-01, HIRE-LIF-01, HIRE-ERR-03.
+    """
     playbook = Playbook(state)
     for role, kind in product(ROLES, MESSAGE_TYPES):
         sender, receiver = playbook.parties[role], playbook.parties[OTHER[role]]
@@ -351,7 +357,7 @@ def test_sc_45_the_middle_cannot_be_skipped(state: str, role: str, kind: str) ->
 
 
 def test_sc_46_a_superseded_offer_cannot_be_accepted() -> None:
-    """Offer, counter-offer, offer: the peer accepts the first."""
+    """Offer, counter-offer, offer: the peer accepts the first (HIRE-NEG-06)."""
     playbook = Playbook("ready")
     first = playbook.hirer >> offer(price="10")
     playbook.provider >> offer(price="14")
@@ -366,7 +372,7 @@ def test_sc_46_a_superseded_offer_cannot_be_accepted() -> None:
 @pytest.mark.parametrize("skew", [-3600, -60, 0, 60, 3600])
 @pytest.mark.parametrize(("beyond", "sealed"), [(-1, True), (0, True), (1, False)])
 def test_sc_47_the_offerers_clock_decides_about_lateness(skew: int, beyond: int, sealed: bool) -> None:
-    """One second before, at, and one second after; however wrong the acceptor's clock is."""
+    """One second before, at, and one second after; however wrong the acceptor's clock is (HIRE-NEG-09)."""
     playbook = Playbook("ready", skew={PROVIDER: 0})
     playbook.hirer >> offer(valid_for=minutes(10))
     playbook.advance(minutes(10) + beyond)
@@ -449,7 +455,10 @@ def test_sc_50_two_contracts_for_one_negotiation_are_equivocation() -> None:
 
 
 def test_sc_51_a_lost_final_message_leaves_doubt_and_ends_in_the_contract() -> None:
-    """The seal is lost for an hour, the acceptor restarts: it asks again and gets the same answer."""
+    """The seal is lost for an hour, the acceptor restarts: it asks again and gets the same answer.
+
+    HIRE-NEG-13, HIRE-CHN-12.
+    """
     playbook = Playbook("accepted-by-provider")
     hirer, provider = playbook.hirer.party, playbook.provider.party
     playbook.hold()
@@ -469,7 +478,10 @@ def test_sc_51_a_lost_final_message_leaves_doubt_and_ends_in_the_contract() -> N
 
 
 def test_sc_52_a_silent_offerer_holds_no_capacity_and_no_way_out() -> None:
-    """What was reserved is freed at `validUntil` and `sealGrace`; the doubt stays, and no second contract is signed."""
+    """What was reserved is freed at `validUntil` and `sealGrace`; the doubt stays, and no second contract is signed.
+
+    HIRE-NEG-13, HIRE-NEG-17.
+    """
     playbook = Playbook("ready")
     playbook.hirer >> offer(valid_for=minutes(10), seal_grace="PT2M")
     playbook.provider >> acceptance()
@@ -512,7 +524,7 @@ def test_sc_53_a_refusal_and_a_contract_in_one_place(first: str) -> None:
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("state", ["sealed", "working", "delivered", "closing", "closed"])
 def test_sc_54_nobody_withdraws_from_a_contract(state: str, role: str) -> None:
-    """Withdraw after the contract exists: only its own ways out apply."""
+    """Withdraw after the contract exists: only its own ways out apply (HIRE-CHN-11)."""
     playbook = Playbook(state)
     message = forged(playbook.parties[role], "Withdraw")
     playbook.refused("wrong_state", lambda: playbook.parties[OTHER[role]].take(message))
@@ -521,7 +533,7 @@ def test_sc_54_nobody_withdraws_from_a_contract(state: str, role: str) -> None:
 
 @pytest.mark.parametrize("rounds", [1, 2, 5])
 def test_sc_55_bargaining_ends_at_the_agreed_round(rounds: int) -> None:
-    """The offer beyond the limit is refused; its sender's turn is left with acceptance or withdrawal."""
+    """The offer beyond the limit is refused; its sender's turn is left with acceptance or withdrawal (HIRE-NEG-08)."""
     playbook = Playbook("ready", first=inquiry(rounds=rounds))
     for number in range(rounds):
         side = playbook.hirer if number % 2 == 0 else playbook.provider
@@ -539,7 +551,10 @@ def test_sc_55_bargaining_ends_at_the_agreed_round(rounds: int) -> None:
 
 
 def test_sc_55_bargaining_ends_at_the_agreed_size_and_time() -> None:
-    """Bytes beyond `limits.bytes` are refused but for what ends it; at `closesAt` the waiting side ends it."""
+    """Bytes beyond `limits.bytes` are refused but for what ends it; at `closesAt` the waiting side ends it.
+
+    HIRE-NEG-22.
+    """
     playbook = Playbook("offered-by-hirer", first=inquiry(limits=Limits(rounds=64, bytes=16_000)))
     playbook.provider >> offer(valid_for=minutes(200))
     playbook.refused("too_large", lambda: playbook.hirer >> offer(valid_for=minutes(200)))

@@ -94,7 +94,10 @@ async def everything(ledger: Ledger, *, verify: bool = True) -> list[Any]:
 
 @pytest.mark.parametrize("at", range(0, 24, 2))
 async def test_sc84_killed_at_a_sync_loses_nothing_acknowledged(tmp_path: Path, faults: Path, at: int) -> None:
-    """SIGKILL at the n-th sync: what was acknowledged is there, what was not is there whole or not at all."""
+    """SIGKILL at the n-th sync: what was acknowledged is there, what was not is there whole or not at all.
+
+    HIRE-CHN-07.
+    """
     path = tmp_path / "ledger.db"
     code, lines = child("kill_in_sync", path, at, preload=faults)
     acknowledged = max((line.get("acknowledged", 0) for line in lines), default=0)
@@ -111,7 +114,10 @@ async def test_sc84_killed_at_a_sync_loses_nothing_acknowledged(tmp_path: Path, 
 
 
 async def test_sc85_recorded_but_not_answered(tmp_path: Path) -> None:
-    """Killed between commit and reply: the reply is in the outbox byte for byte, and the peer's repeat is absorbed."""
+    """Killed between commit and reply: the reply is in the outbox byte for byte, and the peer's repeat is absorbed.
+
+    HIRE-CHN-07.
+    """
     path = tmp_path / "ledger.db"
     code, lines = child("commit_and_die", path)
     assert (code, lines) == (-signal.SIGKILL, [{"ready": True}])
@@ -258,6 +264,7 @@ async def test_sc88_a_flip_in_the_log_file_loses_a_tail_at_most(tmp_path: Path) 
 
 
 async def test_sc88_a_damaged_ledger_is_read_and_not_written(tmp_path: Path) -> None:
+    """HIRE-SEC-03."""
     path = tmp_path / "ledger.db"
     await filled(path)
     edit(path, "UPDATE journal SET raw = ? WHERE id = 2", b"{}")

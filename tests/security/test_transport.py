@@ -274,6 +274,7 @@ async def test_sc_77_a_slow_server_is_not_waited_for_either() -> None:
 
 @pytest.mark.parametrize("size", [LIMITS.max_message_bytes + 1, 2**31, 2**63 - 1, 2**63, 2**64 - 1])
 async def test_sc_78_an_announced_length_is_believed_before_it_is_buffered(size) -> None:
+    """HIRE-CNX-03."""
     async with served() as serving:
         reader, writer = await upgraded(serving)
         writer.write(frame(b"", length=size))
@@ -300,6 +301,7 @@ async def test_sc_78_fragments_add_up() -> None:
 
 
 async def test_sc_79_compression_is_not_negotiated() -> None:
+    """HIRE-CNX-02."""
     async with served() as serving:
         reader, writer = await raw(serving)
         writer.write(UPGRADE[:-2] + b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n")
@@ -329,6 +331,7 @@ async def test_sc_79_a_body_is_not_inflated() -> None:
 
 
 async def test_sc_80_strangers_are_counted_by_address_and_altogether() -> None:
+    """HIRE-LIM-02."""
     limits = ListenerLimits(channel=LIMITS, unproved=6, unproved_per_address=4, head_seconds=5)
     async with served(limits) as serving:
         door = serving.listener.door
@@ -426,6 +429,7 @@ async def test_sc_81_requests_without_reading_fill_no_memory() -> None:
     "url", ["ws://acme.example/hire", "http://acme.example/hire", "ws://127.0.0.1:1/hire", "ws://localhost:1/hire"]
 )
 async def test_sc_82_plain_websockets_are_refused(url) -> None:
+    """HIRE-CNX-01."""
     with pytest.raises(TransportError) as caught:
         await connect(url)
     assert caught.value.code == "version_not_supported"
@@ -449,6 +453,7 @@ async def test_sc_82_local_state_means_loopback_and_no_more() -> None:
     ],
 )
 async def test_sc_82_the_listener_insists_on_the_subprotocol(old, new, status, code) -> None:
+    """HIRE-CNX-02."""
     async with served() as serving:
         reader, writer = await raw(serving)
         writer.write(UPGRADE.replace(old, new))
@@ -517,6 +522,7 @@ async def serving_raw(handler) -> AsyncIterator[str]:
     ],
 )
 async def test_sc_82_a_server_that_chooses_something_else_is_left(protocol) -> None:
+    """HIRE-CNX-01."""
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await answer_upgrade(reader, writer, protocol=protocol)
         with suppress(ConnectionError):
@@ -544,7 +550,7 @@ async def test_sc_82_a_server_that_chooses_something_else_is_left(protocol) -> N
     ],
 )
 async def test_sc_82_an_answer_that_is_no_upgrade_ends_the_dial(answer, code) -> None:
-    """Redirects above all: the address that they lead to was never checked."""
+    """Redirects above all: the address that they lead to was never checked (HIRE-CNX-01)."""
     visits: list[int] = []
 
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -600,6 +606,7 @@ async def test_a_url_that_is_none_of_a_peer_is_refused(url) -> None:
     ],
 )
 async def test_sc_18_frames_that_are_not_text_close_with_their_code(sent, close_code) -> None:
+    """HIRE-CNX-03."""
     async with served() as serving:
         reader, writer = await upgraded(serving)
         writer.write(sent)
@@ -748,6 +755,7 @@ async def test_everything_else_is_not_there(path) -> None:
 
 
 async def test_documents_and_artifacts_are_served() -> None:
+    """HIRE-ART-01."""
     async with served() as serving:
         reader, writer = await raw(serving)
         writer.write(GET.replace(b"GET", b"HEAD") + b"\r\n" + GET + b"X-A: b\r\n\r\n")
@@ -768,6 +776,7 @@ async def test_documents_and_artifacts_are_served() -> None:
 
 
 async def test_a_defect_of_ours_shows_a_code_and_no_trace() -> None:
+    """HIRE-SEC-07."""
     async with served() as serving:
 
         def documents(path: str) -> Document | None:
@@ -799,7 +808,7 @@ async def test_stopping_says_so_and_frees_everything() -> None:
 
 
 async def test_sc_105_failed_proofs_use_up_the_budget_of_an_address() -> None:
-    """After `failures` of them the address is refused before anything of it is read; others are not."""
+    """After `failures` of them the address is refused before anything of it is read; others are not (HIRE-LIM-02)."""
     limits = ListenerLimits(channel=LIMITS, failures=3)
     async with served(limits) as serving:
 

@@ -80,7 +80,7 @@ def test_a_body_is_covered_by_its_digest() -> None:
 
 
 def test_a_body_without_a_covered_digest_is_refused() -> None:
-    """Absent means refused: a body that the signature does not cover is anybody's."""
+    """Absent means refused: a body that the signature does not cover is anybody's (HIRE-RQS-01)."""
     key = generate_key()
     request = msgspec.structs.replace(signed(key), body_digest=hashlib.sha256(b"{}").digest())
     with pytest.raises(ProofError) as caught:
@@ -149,6 +149,7 @@ def field(request: Request, name: str) -> str:
     ],
 )
 def test_a_changed_request_is_refused(change, code) -> None:
+    """HIRE-RQS-01."""
     key = generate_key()
     with pytest.raises(ProofError) as caught:
         verify_request(change(signed(key)), lambda _: key.public_key, now=NOW, fresh=always)
@@ -177,6 +178,7 @@ def test_a_signature_with_another_tag_is_left_alone() -> None:
     [(-61, "proof_from_future"), (-60, None), (0, None), (60, None), (61, "proof_expired")],
 )
 def test_the_age_is_bounded_on_both_sides_inclusively(later, code) -> None:
+    """HIRE-RQS-01."""
     key = generate_key()
     request = signed(key)
     if code is None:
@@ -188,6 +190,7 @@ def test_the_age_is_bounded_on_both_sides_inclusively(later, code) -> None:
 
 
 def test_a_nonce_works_once() -> None:
+    """HIRE-RQS-01."""
     key = generate_key()
     window = NonceWindow()
 

@@ -93,7 +93,7 @@ def test_a_database_in_memory_is_refused() -> None:
 
 
 async def test_a_newer_ledger_is_not_opened(ledger: SqliteLedger, path: Path) -> None:
-    """And stays as it is."""
+    """And stays as it is (HIRE-SEC-03)."""
     await ledger.commit(move(NAME, 1))
     await ledger.close()
     db = sqlite3.connect(path)

@@ -130,7 +130,10 @@ READ = ["grants", 0, "constraint"]
     ],
 )
 def test_what_compiling_does_not_write_is_refused(path: list[Any], value: Any) -> None:
-    """One meaning, one spelling; and a constraint that is not understood is never skipped."""
+    """One meaning, one spelling; and a constraint that is not understood is never skipped.
+
+    HIRE-SCO-01, HIRE-SCO-02.
+    """
     if path == [*READ, 7] and value is None:
         assert read_scope(changed(path, value)) != SCOPE
         return
@@ -158,6 +161,7 @@ def test_the_shape_is_closed(path: list[Any], value: Any, code: str) -> None:
 
 
 def test_a_critical_extension_has_to_be_understood() -> None:
+    """HIRE-SCO-02."""
     scope = Scope(extensions={"https://x.example/e": 1}, critical=("https://x.example/e",))
     wire = compile_scope(scope, BASE)
     with pytest.raises(FormatError, match="critical"):

@@ -27,6 +27,7 @@ def read(
 
 
 def test_a_grant_allows_and_says_what_to_reserve() -> None:
+    """HIRE-SCO-07."""
     decision = permits(SCOPE, {}, read(), NOW)
     assert decision.allowed
     assert decision.clause == "read"
@@ -39,6 +40,7 @@ def test_a_grant_allows_and_says_what_to_reserve() -> None:
 
 
 def test_the_default_is_no() -> None:
+    """HIRE-SCO-06, HIRE-SCO-07."""
     decision = permits(Scope(), {}, read(), NOW)
     assert (decision.allowed, decision.clause, decision.would_pass) == (False, "scope", "")
     decision = permits(SCOPE, {}, Action("artifact:write", "https://acme.example/artifacts/a"), NOW)
@@ -46,6 +48,7 @@ def test_the_default_is_no() -> None:
 
 
 def test_a_prohibition_wins() -> None:
+    """HIRE-SCO-06."""
     decision = permits(SCOPE, {}, read("https://acme.example/artifacts/secret"), NOW)
     assert (decision.allowed, decision.clause) == (False, "secrets")
     with pytest.raises(ScopeError) as caught:
@@ -89,6 +92,7 @@ def test_limits_count_what_was_used(used: dict[str, str], asked: str, allowed: b
 
 
 def test_an_amount_that_is_limited_has_to_be_stated() -> None:
+    """HIRE-SCO-09."""
     decision = permits(SCOPE, {}, read(bytes=None), NOW)
     assert (decision.allowed, decision.would_pass) == (False, "bytes up to 1000")
 
@@ -122,6 +126,7 @@ def test_the_first_grant_that_allows_decides_and_the_nearest_explains() -> None:
 
 
 def test_a_period_begins_at_a_multiple_of_its_length() -> None:
+    """HIRE-SCO-10."""
     assert counter(Limit("count", "1", "P1D"), NOW) == "count.P1D@2026-11-25T00:00:00Z"
     assert counter(Limit("count", "1", "PT7S"), NOW) == "count.PT7S@2026-11-25T12:00:24Z"
     assert counter(Limit("count", "1"), NOW) == "count"

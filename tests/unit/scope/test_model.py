@@ -78,6 +78,7 @@ def test_toml_and_python_say_the_same() -> None:
     ],
 )
 def test_what_cannot_be_meant_is_refused_as_configuration(old: str, new: str) -> None:
+    """HIRE-SCO-03."""
     assert old in TOML
     with pytest.raises(ConfigurationError) as caught:
         Scope.from_toml(tomllib.loads(TOML.replace(old, new)))

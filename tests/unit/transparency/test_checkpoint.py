@@ -66,6 +66,7 @@ def test_a_signed_checkpoint_verifies() -> None:
 
 
 def test_signatures_of_others_are_kept_and_ignored() -> None:
+    """HIRE-LOG-04."""
     witness = SigningKey(b"w" * 32)
     line = signed_note(TEXT, "witness.example", public_key_from_raw("Ed25519", bytes(witness.verify_key)), bytes(64))
     both = NOTE + line.rsplit("\n\n", 1)[1]
@@ -74,7 +75,7 @@ def test_signatures_of_others_are_kept_and_ignored() -> None:
 
 
 def test_every_changed_byte_of_a_note_is_noticed() -> None:
-    """Text, name, key hash or signature: no other note verifies, and none is an accident."""
+    """Text, name, key hash or signature: no other note verifies, and none is an accident (HIRE-LOG-03)."""
     data = NOTE.encode()
     for at in range(len(data)):
         for bit in (1, 2, 16, 128):

@@ -26,7 +26,7 @@ CONTRACT: dict[str, Any] = {
 
 
 def test_a_leaf_is_a_label_and_a_hash() -> None:
-    """Nothing of the contract can be read from it."""
+    """Nothing of the contract can be read from it (HIRE-LOG-01)."""
     leaf = contract_leaf(CONTRACT)
     assert leaf == b"hire/v1 contract\n" + sha256(canonicalize(CONTRACT)).digest()
     assert leaf_digest(leaf) == digest_from_hex(sha256(b"\x00" + leaf).hexdigest())
@@ -34,7 +34,7 @@ def test_a_leaf_is_a_label_and_a_hash() -> None:
 
 @pytest.mark.parametrize("path", ["terms", "first proof", "second proof", "order"])
 def test_terms_and_both_proofs_are_in_the_leaf(path: str) -> None:
-    """The signatures are the salt: whoever does not hold them cannot confirm a guess at the terms."""
+    """The signatures are the salt: whoever does not hold them cannot confirm a guess at the terms (HIRE-LOG-01)."""
     one, two = CONTRACT["proof"]
     other = {
         "terms": {**CONTRACT, "terms": {"price": "6"}},

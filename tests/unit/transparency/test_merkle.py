@@ -110,7 +110,7 @@ def test_roots_proofs_and_frontiers_of_every_size(tree: Tree) -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 13, 40])
 def test_a_changed_inclusion_proof_is_refused(tree: Tree, size: int) -> None:
-    """Another leaf, place, size, root, or any hash of the path; one hash more or less."""
+    """Another leaf, place, size, root, or any hash of the path; one hash more or less (HIRE-LOG-03)."""
     root = tree.roots[size]
     for at in range(size):
         leaf, good = leaf_hash(tree.leaves[at]), inclusion_path(at, size, tree.node)
