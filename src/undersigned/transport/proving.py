@@ -29,7 +29,7 @@ A nonce lives in the memory of one exchange and dies with it: an answer given tw
 an answer to another challenge. A frame that does not fit ends the connection: close code 1008, and as reason an error
 code that depends on the peer's bytes alone, else `proof_invalid`.
 
-Source: protocol-spec/03-connection.md, section "Connection proof"
+Source: protocol-spec/03-connection.md, section 3.3
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ async def prove(
 
     The channel is closed whenever this raises.
 
-    Source: protocol-spec/03-connection.md, section "Connection proof"
+    Source: protocol-spec/03-connection.md, section 3.3
     """
 
     async def exchange() -> Proved:
@@ -196,7 +196,7 @@ async def admit(
 
     The channel is closed whenever this raises.
 
-    Source: protocol-spec/03-connection.md, section "Connection proof"
+    Source: protocol-spec/03-connection.md, section 3.3
     """
 
     async def exchange() -> Proved:
