@@ -41,7 +41,7 @@ def both(**changes: Any) -> list[Any]:
 @pytest.mark.parametrize("name", ["liability", "maxSpendX", "", "Terms", "sender:x", "https://example.org/p#q r"])
 @pytest.mark.parametrize("path", [(), ("terms",), ("terms", "scope"), ("terms", "scope", "grants", 0)])
 def test_sc_19_an_unknown_term_of_a_contract_is_refused(path: tuple[Any, ...], name: str) -> None:
-    """No context defines it, so the quads would not change and the old signature would still hold."""
+    """No context defines it, so the quads would not change and the old signature would still hold (HIRE-LD-03)."""
     signed = HIRER.signed(contract(), SUITE)
     refused(replaced(signed, (*path, name), "none"), "unknown_term")
 
@@ -174,7 +174,10 @@ def test_sc_21_the_loader_is_asked_for_listed_contexts_only() -> None:
     ],
 )
 def test_sc_22_a_modified_context_stops_the_start(tmp_path: Path, file: str, old: str, new: str) -> None:
-    """A copy of the package with one context changed refuses to be imported, and so to sign or verify anything."""
+    """A copy of the package with one context changed refuses to be imported, and so to sign or verify anything.
+
+    HIRE-LD-05.
+    """
     shutil.copytree(ROOT / "src/undersigned", tmp_path / "undersigned", ignore=shutil.ignore_patterns("__pycache__"))
     target = tmp_path / "undersigned/jsonld/contexts" / file
     text = target.read_text()
@@ -200,7 +203,7 @@ def test_sc_22_any_changed_byte_is_seen(iri: str) -> None:
 
 @pytest.mark.parametrize("keyword", ["@graph", "@included", "@reverse", "@nest", "@index", "@import", "@list", "@none"])
 def test_sc_23_wrapping_keywords_are_refused(keyword: str) -> None:
-    """The body in a graph, a second document beside it, edges the other way: none of it is in a schema."""
+    """The body in a graph, a second document beside it, edges the other way: none of it is in a schema (HIRE-LD-04)."""
     for signed in both():
         content = {name: value for name, value in signed.items() if name not in ("@context", "proof")}
         kept = {"@context": signed["@context"], "proof": signed["proof"]}
@@ -212,7 +215,7 @@ def test_sc_23_wrapping_keywords_are_refused(keyword: str) -> None:
 
 
 def test_sc_24_order_and_repeats_are_signed() -> None:
-    """Where order matters the array is one JSON literal; where it does not, one order is the only one."""
+    """Where order matters the array is one JSON literal; where it does not, one order is the only one (HIRE-LD-02)."""
     document = contract()
     signed = HIRER.signed(document, SUITE)
     inputs = document["terms"]["task"]["inputs"]
@@ -264,7 +267,7 @@ def poison(name: str) -> Any:
 
 @pytest.mark.parametrize("name", ["clique8", "clique10", "clique16", "twins8", "twins10", "twins30", "diamonds"])
 def test_sc_25_poison_is_refused_before_it_works(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within 100 ms of CPU, and the engine, which nobody can stop, was not started."""
+    """Within 100 ms of CPU, and the engine, which nobody can stop, was not started (HIRE-LD-06)."""
     called: list[Any] = []
     monkeypatch.setattr("undersigned.jsonld.canonical._label", lambda *given: called.append(given))
     contexts = {**CONTEXTS, "urn:x:context": {"@context": {"relatedTo": {"@id": "urn:x:related", "@type": "@id"}}}}
@@ -294,7 +297,7 @@ def test_sc_25_quads_and_blank_nodes_are_counted() -> None:
 
 
 def test_sc_25_a_message_has_no_blank_node() -> None:
-    """So nothing of ours ever needs the algorithm: refused by the one pass over its members."""
+    """So nothing of ours ever needs the algorithm: refused by the one pass over its members (HIRE-LD-01)."""
     for node in ({}, {"memberOf": "urn:x:1"}, {"id": "_:b0", "memberOf": "urn:x:1"}):
         with pytest.raises(FormatError) as raised:
             compiled_quads(contract(terms=node))

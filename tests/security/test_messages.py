@@ -92,7 +92,7 @@ def test_sc_19_an_unknown_term_in_the_offered_contract_is_refused(suite: str) ->
     ],
 )
 def test_sc_20_a_context_but_the_one_is_refused(context: Any) -> None:
-    """SC-20 and SC-21: by exact value, and nothing is fetched: this package has no means to."""
+    """SC-20 and SC-21: by exact value, and nothing is fetched: this package has no means to (HIRE-ENV-02)."""
     message = {**_wire("start"), "@context": context, "budget": 10}
     assert _code(_signed(message, "hirer")) == "context_not_allowed"
 
@@ -129,7 +129,7 @@ def test_sc_23_wrapping_keywords_are_refused(keyword: str) -> None:
 )
 @pytest.mark.parametrize("member", ["sender", "role", "sequence", "contract", "previous", "id", "version", "type"])
 def test_sc_26_one_spelling_of_each_value(member: str, spelled: Any) -> None:
-    """SC-26: what JSON-LD would read as the same is another JSON, and refused."""
+    """SC-26: what JSON-LD would read as the same is another JSON, and refused (HIRE-LD-04)."""
     message = _wire("start")
     message[member] = spelled(message[member])
     assert _code(canonicalize(message)) == "schema_violation"
@@ -144,7 +144,7 @@ def test_sc_26_a_number_is_a_number(value: Any) -> None:
 
 
 def test_sc_01_the_signer_is_the_sender() -> None:
-    """SC-01: a good proof by somebody else's key."""
+    """SC-01: a good proof by somebody else's key (HIRE-KEY-03)."""
     message = _wire("start")
     config = proof_config("eddsa-jcs-2022", PROVIDER.method, "authentication", NOW, shift(NOW, 600))
     del message["proof"]
@@ -153,7 +153,7 @@ def test_sc_01_the_signer_is_the_sender() -> None:
 
 
 def test_sc_02_the_key_is_listed_for_what_the_type_needs() -> None:
-    """SC-02: a key that may authenticate does not bind."""
+    """SC-02: a key that may authenticate does not bind (HIRE-KEY-03)."""
     did = "did:web:acme.example"
     method = f"{did}#key-1"
     document = {
@@ -179,7 +179,7 @@ def test_sc_02_the_key_is_listed_for_what_the_type_needs() -> None:
 
 
 def test_sc_11_one_key_under_two_dids_hires_nobody() -> None:
-    """SC-11."""
+    """SC-11 (HIRE-DID-03)."""
     did = "did:web:acme.example"
     method = f"{did}#key-1"
     document = {
@@ -199,7 +199,7 @@ def test_sc_11_one_key_under_two_dids_hires_nobody() -> None:
 
 @pytest.mark.parametrize("proof", [None, [], {}, ...])
 def test_sc_27_no_proof_is_no_message(proof: Any) -> None:
-    """SC-27: all of no proofs hold."""
+    """SC-27: all of no proofs hold (HIRE-PRF-01)."""
     message = {**_wire("start"), "proof": proof}
     if proof is ...:
         del message["proof"]
@@ -271,7 +271,7 @@ def test_sc_31_a_time_has_one_spelling(member: str, time: str) -> None:
 
 
 def test_sc_32_a_message_has_exactly_one_proof() -> None:
-    """SC-32: two good proofs are one too many."""
+    """SC-32: two good proofs are one too many (HIRE-PRF-01)."""
     message = _wire("start")
     again = json.loads(_signed(message, "hirer"))["proof"]
     assert _code(canonicalize({**message, "proof": [message["proof"], again]})) == "schema_violation"

@@ -35,7 +35,7 @@ def _members(of: type[msgspec.Struct]) -> set[str]:
 
 @pytest.mark.parametrize("name", sorted(MESSAGE_TYPES))
 def test_the_context_defines_every_member_and_type(name: str) -> None:
-    """A term that no context defines would fall outside what an RDF suite signs (SC-19)."""
+    """A term that no context defines would fall outside what an RDF suite signs (SC-19) (HIRE-LD-03)."""
     context = json.loads((ROOT / "protocol-spec/context/hire-v1.jsonld").read_text())["@context"]
     assert name in context
     assert _members(MESSAGE_TYPES[name]) - {"@context"} <= set(context)
@@ -83,6 +83,8 @@ def test_members_that_contradict_each_other_make_no_message(name: str, changes: 
     """Also when made here: nothing is signed that a peer would refuse.
 
     HIRE-CHN-01, HIRE-MSG-01, HIRE-MSG-02, HIRE-MSG-03, HIRE-MSG-04, HIRE-MSG-05.
+
+    HIRE-CHN-02.
     """
     with pytest.raises(FormatError) as caught:
         msgspec.structs.replace(conversation()[name].message, **changes)

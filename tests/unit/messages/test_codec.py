@@ -38,7 +38,10 @@ def test_a_gateway_that_writes_the_json_anew_changes_no_digest(name: str) -> Non
 
 @pytest.mark.parametrize("name", sorted(refused()))
 def test_what_is_wrong_is_refused_with_its_code_and_place(name: str) -> None:
-    """HIRE-ENV-02, HIRE-ENV-03, HIRE-ENV-04, HIRE-PRF-01, HIRE-ERR-04."""
+    """HIRE-ENV-02, HIRE-ENV-03, HIRE-ENV-04, HIRE-PRF-01, HIRE-ERR-04.
+
+    HIRE-LD-04, HIRE-JSN-05, HIRE-MSG-01, HIRE-MSG-02, HIRE-MSG-03, HIRE-MSG-04, HIRE-MSG-05.
+    """
     example = refused()[name]
     with pytest.raises((FormatError, ProofError)) as caught:
         decode_message(json.dumps(example["message"]).encode())
@@ -106,6 +109,7 @@ def test_each_kind_has_its_size() -> None:
 
 
 def test_notices_are_small_and_problems_smaller() -> None:
+    """HIRE-LIM-01."""
     message = _wire("receipt-inclusion")
     message["checkpoint"] = "u" + "A" * 8191
     assert _too_large(message) == ""

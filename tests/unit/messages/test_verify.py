@@ -166,6 +166,7 @@ def _inquiry(**changes: Any) -> Inquiry:
 
 
 def test_nobody_hires_itself() -> None:
+    """HIRE-DID-03."""
     itself = _inquiry(recipient=HIRER.did)
     assert _code(itself, recipient=HIRER.did) == ("self_dealing", True)
 
