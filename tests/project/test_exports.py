@@ -18,8 +18,8 @@ PACKAGES = ["undersigned", *(f"undersigned.{m.name}" for m in pkgutil.iter_modul
 def test_every_exported_name_exists_and_is_documented(name: str) -> None:
     module = importlib.import_module(name)
     assert module.__doc__, f"{name} has no docstring"
-    if not hasattr(module, "__path__") and name != "undersigned.errors":
-        return  # a single module, such as __main__
+    if name == "undersigned.__main__" or name == "undersigned.bridges":
+        return  # runs the command; and a shelf of translators, each imported by its own name
     exported = list(module.__all__)
     assert len(exported) == len(set(exported)), f"{name}.__all__ repeats a name"
     for public in exported:
