@@ -28,7 +28,7 @@ from undersigned.protocol.engagement import Contract, Engagement, Pause
 from undersigned.protocol.entries import Entry, Noted, Sent
 from undersigned.protocol.facts import FACTS_OF, Changes, ending_of
 from undersigned.protocol.guards import GUARDS, Case, Refused
-from undersigned.protocol.states import ENDED, LIMIT_EXEMPT, OTHER, PROVIDER, ROWS, Role, Row
+from undersigned.protocol.states import CASES, ENDED, LIMIT_EXEMPT, OTHER, PROVIDER, ROWS, Role, Row
 
 __all__ = ["MAX_CONTRACT_MOVES", "Outcome", "apply", "legal", "outcome"]
 
@@ -182,11 +182,11 @@ def _row(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant,
     """Look the move up, and let its guard decide; without a row it is void, late or refused."""
     message = move.message
     ahead = () if mine else tuple(entry for entry in engagement.crossing if entry[0] > seen)
-    row = ROWS.get((engagement.state, message.type, message.role, _case(engagement, message)))
+    row = _row_in(engagement.state, message, engagement.contract)
     _limits(engagement, move)
     if row is None:
         # C6, C7: what its sender's earlier state allowed crossed a move of ours, and is recorded.
-        if ahead and _rows_of(ahead[0][1], message):
+        if ahead and _row_in(ahead[0][1], message):
             return _Judged("late" if engagement.state in ENDED else "void", seen, None, None)
         raise _no_row(engagement, message)
     case = Case(engagement, move, mine, at, seen, crossed=bool(ahead))
@@ -195,25 +195,17 @@ def _row(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant,
     return _Judged("applies", seen, row, case)
 
 
-def _case(engagement: Engagement, message: Message) -> str:
+def _row_in(state: str, message: Message, contract: Contract | None = None) -> Row | None:
+    """The row of this move in a state, ours or the one its sender may still have been in."""
+    case = ""
     if isinstance(message, Review):
-        return "rework" if message.verdict == "rework" else "final"
-    if isinstance(message, Closing):
-        if engagement.state == "closing":
-            contract = engagement.contract
-            others = OTHER[message.role]
-            return "last" if contract is not None and others in contract.closed_by else "first"
-        return "silence" if message.basis == "silence" else ""
-    return ""
-
-
-_CASES = ("", "final", "rework", "silence", "first", "last")
-
-
-def _rows_of(state: str, message: Message) -> tuple[Row, ...]:
-    """Every row of a state for this type and sender; more than one only where a case decides."""
-    found = (ROWS.get((state, message.type, message.role, case)) for case in _CASES)
-    return tuple(row for row in found if row is not None)
+        case = "rework" if message.verdict == "rework" else "final"
+    elif isinstance(message, Closing):
+        if state == "closing":
+            case = "last" if contract is not None and OTHER[message.role] in contract.closed_by else "first"
+        elif message.basis == "silence":
+            case = "silence"
+    return ROWS.get((state, message.type, message.role, case))
 
 
 def _no_row(engagement: Engagement, message: Message) -> Refused:
@@ -225,7 +217,7 @@ def _no_row(engagement: Engagement, message: Message) -> Refused:
         or (engagement.contract is not None and cast(Any, message).offer == _offer_digest(engagement))
     ):
         return Refused("already_contracted", text)
-    others = any((state, message.type, OTHER[role], case) in ROWS for case in _CASES)
+    others = any((state, message.type, OTHER[role], case) in ROWS for case in CASES)
     return Refused("wrong_party" if others else "wrong_state", text)
 
 
@@ -307,8 +299,8 @@ def _crossing(engagement: Engagement, message: Message, seen: int) -> tuple[tupl
     if not ahead:
         return ()
     (place, state), rest = ahead[0], ahead[1:]
-    rows = _rows_of(state, message)
-    return ((place, rows[0].next if rows else state), *rest)
+    row = _row_in(state, message)
+    return ((place, row.next if row is not None else state), *rest)
 
 
 def _moves(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant, row: Row) -> Changes:

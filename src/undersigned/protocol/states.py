@@ -23,6 +23,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from msgspec import json
 
 __all__ = [
+    "CASES",
     "CONTRACT_STATES",
     "ENDED",
     "HIRER",
@@ -102,6 +103,9 @@ def _written_out() -> dict[tuple[str, str, str, str], Row]:
 
 ROWS: Final[Mapping[tuple[str, str, str, str], Row]] = MappingProxyType(_written_out())
 """Negotiation and contract in one lookup: (state, type, sender's role, case)."""
+
+CASES: Final = tuple(dict.fromkeys(row.case for row in ROWS.values()))
+"""Every case that a row has; the empty one is first."""
 
 NOTICES: Final = frozenset(row["type"] for row in TABLES["notices"])
 """Types that take no place in a chain and change no state."""

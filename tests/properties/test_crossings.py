@@ -1,0 +1,252 @@
+"""Every crossing of honest moves, explored: both sides come to the same, and nobody honest is ever refused.
+
+Each side's moves reach the other once and in order, as the chain sees to it, so what is left open is when. From a start
+state all interleavings of up to so many moves per side are tried. Deadlines are free choices: a provider may close by
+silence at any time, and an acceptance may be recorded in time or late.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import NamedTuple
+from uuid import UUID
+
+import pytest
+
+from undersigned.encoding import shift
+from undersigned.errors import LocalProtocolError, RemoteProtocolError
+from undersigned.messages import VerifiedMessage
+from undersigned.protocol import (
+    HIRER,
+    OTHER,
+    PROVIDER,
+    ROLES,
+    Engagement,
+    Received,
+    Role,
+    Sent,
+    apply,
+    basis,
+    fold,
+    legal,
+    outcome,
+    owed,
+    waits,
+)
+from undersigned.protocol.fold import _row_in
+from undersigned.testing import (
+    NOON,
+    Playbook,
+    Say,
+    acceptance,
+    cancel,
+    closing,
+    delivery,
+    minutes,
+    offer,
+    review,
+    seal,
+    start,
+    terminate,
+    withdraw,
+)
+
+LATE = shift(NOON, minutes(11))
+"""After `validUntil` of every offer here."""
+
+
+class World(NamedTuple):
+    """Both views, and what is under way to each side."""
+
+    hirer: Engagement
+    provider: Engagement
+    to_hirer: tuple[VerifiedMessage, ...]
+    to_provider: tuple[VerifiedMessage, ...]
+    sent: tuple[int, int]
+
+    def view(self, role: Role) -> Engagement:
+        return self.hirer if role == HIRER else self.provider
+
+    def to(self, role: Role) -> tuple[VerifiedMessage, ...]:
+        return self.to_hirer if role == HIRER else self.to_provider
+
+    def after(self, role: Role, view: Engagement, *, took: bool = False, said: VerifiedMessage | None = None) -> World:
+        """`role` has this view now, because it took its next message or said one."""
+        inbox = {one: self.to(one) for one in ROLES}
+        views = {one: self.view(one) for one in ROLES} | {role: view}
+        count = dict(zip(ROLES, self.sent, strict=True))
+        if took:
+            inbox[role] = inbox[role][1:]
+        if said is not None:
+            inbox[OTHER[role]] = (*inbox[OTHER[role]], said)
+            count[role] += 1
+        return World(views[HIRER], views[PROVIDER], inbox[HIRER], inbox[PROVIDER], (count[HIRER], count[PROVIDER]))
+
+
+class Explorer:
+    """Walks every world that honest parties can come to from one state."""
+
+    def __init__(self, state: str, limit: int) -> None:
+        self.limit = limit
+        self.playbook = Playbook(state)
+        self.signed: dict[str, VerifiedMessage] = {}
+        views = [self.playbook.parties[role].engagement for role in ROLES]
+        self.first = World(views[0], views[1], (), (), (0, 0))
+        self.visited = 0
+        self.quiet = 0
+
+    def run(self) -> None:
+        """Raise AssertionError at the first world that is wrong."""
+        seen, todo = {self.first}, deque([self.first])
+        while todo:
+            world = todo.popleft()
+            self.visited += 1
+            if not world.to_hirer and not world.to_provider:
+                self.quiet += 1
+                agree(world)
+            for further in self.steps(world):
+                if further not in seen:
+                    seen.add(further)
+                    todo.append(further)
+
+    def steps(self, world: World) -> Iterator[World]:
+        for number, role in enumerate(ROLES):
+            if world.sent[number] < self.limit:
+                for say, at in honest(world.view(role), role):
+                    said = self.sign(world.view(role), role, say)
+                    try:
+                        view = apply(world.view(role), Sent(said, at))
+                    except LocalProtocolError:
+                        continue  # the guard of its own table holds an honest side back
+                    yield world.after(role, view, said=said)
+            if world.to(role):
+                message = world.to(role)[0]
+                for at in (NOON, LATE) if message.message.type == "Acceptance" else (NOON,):
+                    view = world.view(role)
+                    try:
+                        became = outcome(view, message, at)
+                    except RemoteProtocolError as refused:
+                        raise AssertionError(f"an honest move was refused: {refused}") from refused
+                    assert became != "repeat"
+                    after = apply(view, Received(message, at))
+                    assert (became == "applies") or (after.state == view.state)
+                    yield world.after(role, after, took=True)
+
+    def sign(self, view: Engagement, role: Role, say: Say) -> VerifiedMessage:
+        """The message of this side at this point; the same content at the same point is the same message."""
+        point = repr((say.type, say.members, sorted(say_of(say)), role, view.sent[-1:], view.got[-1:]))
+        if point not in self.signed:
+            party = self.playbook.parties[role]
+            party.engagement = view
+            name = UUID(bytes=sha256(point.encode()).digest()[:16], version=4).urn
+            self.signed[point] = party.actor.sign(say._replace(members=say.members | {"id": name}).message(party), NOON)
+        return self.signed[point]
+
+
+def say_of(say: Say) -> tuple[str, ...]:
+    """What distinguishes two moves of one type here: the words their recipes closed over."""
+    return tuple(str(cell.cell_contents) for cell in say.write.__closure__ or () if isinstance(cell.cell_contents, str))
+
+
+def honest(view: Engagement, role: Role) -> Iterator[tuple[Say, str]]:
+    """What an honest side may say in this view, and when."""
+    for kind in legal(view, role):
+        match kind:
+            case "Offer":
+                yield offer(), NOON
+            case "Acceptance":
+                yield acceptance(), NOON
+            case "Seal":
+                yield seal(), NOON
+            case "Withdraw" if view.state.startswith("accepted-by-"):
+                yield withdraw("offer_expired" if view.accepted_late else "revoked"), NOON
+            case "Withdraw":
+                yield withdraw("declined"), NOON
+            case "Start":
+                yield start(), NOON
+            case "Cancel":
+                yield cancel(), NOON
+            case "Terminate":
+                yield terminate("key_compromised"), NOON
+            case "Delivery":
+                yield delivery(), NOON
+            case "Review":
+                yield review("accepted"), NOON
+                yield review("rework"), NOON
+            case "Closing":
+                silence = next((wait.by for wait in waits(view) if wait.name == "review"), None)
+                yield closing(), shift(silence, 1) if silence is not None else NOON
+
+
+def agree(world: World) -> None:
+    """All has arrived: then both hold the same, somebody owes the next move, and nobody is in doubt for nothing."""
+    one, two = world.hirer, world.provider
+    assert what_counts(one) == what_counts(two)
+    assert (one.sent, one.got) == (two.got, two.sent)
+    assert owed(one).who == owed(two).who
+    assert one.state in ("closed", "withdrawn") or owed(one).who, f"nobody owes the next move in {one.state}"
+    for view, other in ((one, two), (two, one)):
+        if view.in_doubt:
+            assert {"Seal", "Withdraw"} & set(legal(other, other.role)), "nobody can end the doubt"
+
+
+def what_counts(view: Engagement) -> tuple[object, ...]:
+    """What both sides must hold alike; times and outboxes are each side's own."""
+    contract = view.contract
+    if view.state == "withdrawn":
+        return (view.state,)
+    if contract is None:
+        return view.state, view.offer.digest if view.offer else None, view.acceptance
+    ended = (
+        basis(view),
+        frozenset(contract.closed_by),
+        {one.move for one in contract.endings if one.basis == "terminate"},
+    )
+    # What crossed an ending is evidence and no delivery: only one side took it for one.
+    work = () if view.state in ("closing", "closed") else (contract.round, contract.delivery)
+    return view.state, contract.digest, *ended, *work
+
+
+@pytest.mark.parametrize(
+    ("state", "limit", "least"),
+    [
+        ("ready", 5, 1000),
+        ("offered-by-hirer", 4, 500),
+        ("accepted-by-hirer", 3, 300),
+        ("sealed", 5, 1000),
+        ("working", 5, 1000),
+        ("cancelling", 5, 500),
+        ("delivered", 5, 500),
+        ("closing", 3, 6),
+    ],
+)
+def test_all_crossings_converge(state: str, limit: int, least: int) -> None:
+    """No honest move is refused, and when all has arrived both sides hold the same."""
+    explorer = Explorer(state, limit)
+    explorer.run()
+    assert explorer.quiet >= least, "the exploration came to too little to show anything"
+
+
+def _no_crossing(engagement: Engagement, _message: object, seen: int) -> tuple[tuple[int, str], ...]:
+    """As the fold, but without following the state in which the peer goes on."""
+    return tuple(entry for entry in engagement.crossing if entry[0] > seen)
+
+
+@pytest.mark.parametrize(
+    ("mutant", "finds"),
+    [
+        (
+            ("_row_in", lambda state, message, *contract: _row_in(state, message, *contract) if contract else None),
+            "refused",
+        ),
+        (("_crossing", _no_crossing), "refused"),
+        (("ending_of", lambda _move, *, unseen: None), None),
+    ],
+)
+def test_the_exploration_finds_a_missing_rule(monkeypatch: pytest.MonkeyPatch, mutant, finds: str | None) -> None:
+    """Without a rule about crossings an honest move is refused, or the sides differ: the exploration is not blind."""
+    monkeypatch.setattr(fold, *mutant)
+    with pytest.raises(AssertionError, match=finds):
+        Explorer("working", 4).run()
