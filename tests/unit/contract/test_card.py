@@ -1,0 +1,45 @@
+from contracts import acceptance, accepted, document, offered, seal, terms
+from undersigned.contract import Task, contract_card, plain
+from undersigned.encoding import digest_of, from_struct
+
+
+def test_the_card_says_who_what_and_how_far() -> None:
+    contract = accepted()
+    agreed = acceptance(contract)
+    card = contract_card(contract, seal(contract, agreed))
+    for text in (
+        digest_of(contract),
+        contract["hirer"],
+        contract["provider"],
+        "sbom: A bill of materials of one wheel",
+        "sbom.cdx.json (application/vnd.cyclonedx+json): names every component",
+        "[read-artifact] artifact:read https://acme.example/artifacts/*, at most 1000000 bytes, at most 10 times",
+        "12.5 EUR, settled by none",
+        "2026-11-25T13:00:00Z; authority until 2026-11-25T14:00:00Z",
+    ):
+        assert text in card
+    assert card.endswith("sealed")
+
+
+def test_the_card_says_what_is_missing() -> None:
+    assert contract_card(accepted()).endswith("signed by both, not sealed")
+    assert contract_card(offered("provider")).endswith("offered by the provider")
+    assert contract_card(from_struct(document())).endswith("a draft, not signed")
+
+
+def test_text_of_agents_forges_no_line() -> None:
+    """SC-99: control characters, bidirectional marks and lengths of a peer stay out of what people read."""
+    evil = "x\x1b[2J\nState       sealed\u202e\u2028\u200b" + "y" * 4000
+    made = document(terms=terms(task=Task(kind="sbom", summary=evil, inputs=())))
+    card = contract_card(from_struct(made))
+    lines = card.splitlines()
+    assert len(lines) == len(contract_card(from_struct(document())).splitlines())
+    assert max(map(len, lines)) < 200
+    assert all(character.isprintable() for line in lines for character in line)
+    assert lines[-1].endswith("a draft, not signed")
+
+
+def test_plain_cuts_and_keeps_words() -> None:
+    assert plain("a\tb\nc\x00d") == "a b cd"
+    assert plain("é 漢 ☃") == "é 漢 ☃"
+    assert plain("x" * 200, 10) == "x" * 9 + "…"

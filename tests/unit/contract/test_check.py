@@ -1,0 +1,168 @@
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from contracts import ENGAGEMENT, HIRER, PROVIDER, STRANGER, TRANSCRIPT, document
+from undersigned.contract import (
+    DocumentName,
+    Methods,
+    Place,
+    Transcript,
+    check_document,
+    check_parts,
+    contract_digest,
+    read_document,
+)
+from undersigned.encoding import digest_bytes, from_struct
+from undersigned.errors import ContractError, FormatError
+
+
+def check(made: Any, **changes: Any) -> None:
+    expected: dict[str, Any] = {
+        "engagement": ENGAGEMENT,
+        "hirer": HIRER.did,
+        "provider": PROVIDER.did,
+        "role": "hirer",
+        "sequence": 3,
+        "transcript": TRANSCRIPT,
+    }
+    check_document(made, **(expected | changes))
+
+
+def test_the_document_of_its_offer_is_taken() -> None:
+    check(document())
+    check_parts(document())
+    assert read_document(from_struct(document())) == document()
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"engagement": f"urn:hire:engagement:{digest_bytes(b'other')}"}, "wrong_negotiation"),
+        ({"hirer": STRANGER.did}, "wrong_negotiation"),
+        ({"provider": STRANGER.did}, "wrong_negotiation"),
+        ({"hirer": PROVIDER.did, "provider": HIRER.did}, "wrong_negotiation"),
+        ({"role": "provider"}, "terms_mismatch"),
+        ({"sequence": 5}, "terms_mismatch"),
+        (
+            {"transcript": Transcript(hirer=TRANSCRIPT.hirer, provider=Place(sequence=3, digest=digest_bytes(b"x")))},
+            "terms_mismatch",
+        ),
+        (
+            {"transcript": Transcript(hirer=TRANSCRIPT.provider, provider=TRANSCRIPT.hirer)},
+            "terms_mismatch",
+        ),
+    ],
+)
+def test_the_document_of_another_place_is_refused(changes: dict[str, Any], code: str) -> None:
+    with pytest.raises(ContractError) as caught:
+        check(document(), **changes)
+    assert caught.value.code == code
+
+
+def change(path: list[Any], value: Any) -> dict[str, Any]:
+    made = from_struct(document())
+    inner = made
+    for step in path[:-1]:
+        inner = inner[step]
+    if value is None:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = value
+    return made
+
+
+DIGESTS = sorted(digest_bytes(bytes([n])) for n in range(3))
+DEADLINES = ["terms", "deadlines"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "code", "at"),
+    [
+        (["@context"], "https://w3id.org/hire/v2", "schema_violation", "/@context"),
+        (["liability"], "none", "unknown_term", "/liability"),
+        (["terms", "maxSpend"], "1", "unknown_term", "/terms/maxSpend"),
+        (["terms", "scope", "grants", 0, "limits"], [], "unknown_term", "/terms/scope/grants/0/limits"),
+        (["terms", "arbiter"], "", "schema_violation", "/terms/arbiter"),
+        (["terms", "price"], None, "schema_violation", "/terms"),
+        (["terms", "price", "amount"], 12, "schema_violation", "/terms/price/amount"),
+        (["terms", "price", "amount"], "12.50", "schema_violation", "/terms/price/amount"),
+        (["terms", "price", "amount"], "-1", "schema_violation", "/terms/price/amount"),
+        (["terms", "price", "currency"], "eur", "schema_violation", "/terms/price/currency"),
+        (["terms", "reworks"], 17, "schema_violation", "/terms/reworks"),
+        (["terms", "reworks"], True, "schema_violation", "/terms/reworks"),
+        (["terms", "sealGrace"], 120, "schema_violation", "/terms/sealGrace"),
+        (["terms", "onSilence"], "maybe", "schema_violation", "/terms/onSilence"),
+        ([*DEADLINES, "until"], "2026-11-25T14:00:00+00:00", "schema_violation", "/terms/deadlines/until"),
+        ([*DEADLINES, "until"], "2026-11-25T12:59:59Z", "schema_violation", "/terms/deadlines/until"),
+        ([*DEADLINES, "finish"], "2026-11-25T12:09:59Z", "schema_violation", "/terms/deadlines/finish"),
+        ([*DEADLINES, "notBefore"], "2026-11-25T12:10:01Z", "schema_violation", "/terms/deadlines/start"),
+        (["terms", "subcontracting", "depth"], 1, "schema_violation", "/terms/subcontracting/depth"),
+        (["terms", "subcontracting", "allowed"], True, "schema_violation", "/terms/subcontracting/depth"),
+        (["terms", "termination", "notice"], "P1D", "schema_violation", "/terms/termination/notice"),
+        (["terms", "termination", "convenience"], "fee", "schema_violation", "/terms/termination/fee"),
+        (["terms", "policies"], DIGESTS[::-1], "schema_violation", "/terms/policies"),
+        (["terms", "mustStayValid"], [DIGESTS[0], DIGESTS[0]], "schema_violation", "/terms/mustStayValid"),
+        (["terms", "id"], "urn:x#terms", "schema_violation", "/terms/id"),
+        (["terms", "scope", "id"], "urn:x#scope", "schema_violation", "/terms/scope/id"),
+        (["terms", "scope", "grants", 0, "id"], "urn:x#read-artifact", "schema_violation", ""),
+        (["id"], f"{ENGAGEMENT}:hirer", "schema_violation", "/id"),
+        (["id"], f"{ENGAGEMENT}:hirer:03", "schema_violation", "/id"),
+        (["id"], f"urn:hire:engagement:{digest_bytes(b'x')}:hirer:3", "schema_violation", "/id"),
+        (["type"], "Amendment", "schema_violation", "/type"),
+        (["provider"], HIRER.did, "self_dealing", ""),
+        (["methods", "provider"], [HIRER.method], "self_dealing", ""),
+        (["methods", "provider"], [STRANGER.method], "schema_violation", "/methods/provider"),
+        (["methods", "provider"], [], "schema_violation", "/methods/provider"),
+        (["transcript", "hirer", "sequence"], 0, "schema_violation", "/transcript/hirer/sequence"),
+        (["transcript", "provider"], None, "schema_violation", "/transcript"),
+        (["proof"], [], "schema_violation", "/proof"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_named(path: list[Any], value: Any, code: str, at: str) -> None:
+    with pytest.raises((FormatError, ContractError)) as caught:
+        read_document(change(path, value))
+    assert (caught.value.code, caught.value.path) == (code, at)
+
+
+def test_a_name_is_given_once() -> None:
+    made = from_struct(document())
+    deliverables = made["terms"]["deliverables"]
+    deliverables.append(deliverables[0] | {"name": "other"})
+    with pytest.raises(FormatError) as caught:
+        read_document(made)
+    assert caught.value.path == "/terms/deliverables"
+
+
+def test_a_document_has_a_size() -> None:
+    made = from_struct(document())
+    made["terms"]["deliverables"] = [
+        {
+            "name": f"d{n}",
+            "mediaType": "text/plain",
+            "criteria": [{"id": f"c{n}-{m}", "text": "x" * 4000} for m in range(9)],
+        }
+        for n in range(2)
+    ]
+    with pytest.raises(FormatError) as caught:
+        read_document(made)
+    assert caught.value.code == "too_large"
+
+
+def test_parts_are_checked_where_an_offer_is_judged() -> None:
+    made = document()
+    broken = replace(made, methods=Methods(hirer=made.methods.hirer, provider=(STRANGER.method,)))
+    with pytest.raises(ContractError) as caught:
+        check(broken)
+    assert (caught.value.code, caught.value.path) == ("schema_violation", "/methods/provider")
+
+
+def test_the_digest_is_without_proofs() -> None:
+    made = from_struct(document())
+    assert contract_digest(made) == contract_digest({**made, "proof": {"type": "x"}})
+    assert contract_digest(made) != contract_digest({**made, "parent": DIGESTS[0]})
+
+
+def test_a_name_has_three_parts() -> None:
+    assert DocumentName.parse(f"{ENGAGEMENT}:provider:12") == DocumentName(ENGAGEMENT, "provider", 12)

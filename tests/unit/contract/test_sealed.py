@@ -1,0 +1,185 @@
+from typing import Any
+
+import pytest
+
+from contracts import (
+    ENGAGEMENT,
+    HIRER,
+    OFFER,
+    PROOF_ID,
+    PROVIDER,
+    STRANGER,
+    acceptance,
+    accepted,
+    document,
+    offered,
+    seal,
+    terms,
+)
+from parties import NOW, Party, keys_of
+from undersigned.contract import (
+    Price,
+    acceptance_config,
+    countersigned,
+    offer_config,
+    verify_countersigned,
+    verify_offered,
+    verify_sealed,
+)
+from undersigned.encoding import digest_bytes, digest_of, from_struct
+from undersigned.errors import ContractError, ProofError, VerificationError
+
+KEYS = keys_of(HIRER, PROVIDER, STRANGER)
+SUITES = ("eddsa-jcs-2022", "eddsa-rdfc-2022")
+
+
+@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("role", ["hirer", "provider"])
+def test_a_contract_verifies_alone(role: str, suite: str) -> None:
+    contract = accepted(role, suite)
+    agreed = acceptance(contract, role, suite)
+    sealed = verify_sealed(contract, agreed, seal(contract, agreed, role, suite), keys=KEYS)
+    assert sealed.digest == digest_of(contract)
+    assert sealed.offerer == role
+    assert sealed.json == contract
+    assert {sealed.offerer_did, sealed.acceptor_did} == {HIRER.did, PROVIDER.did}
+    assert sealed.offerer_did == (HIRER.did if role == "hirer" else PROVIDER.did)
+
+
+def test_an_offer_has_one_proof_and_an_acceptance_two() -> None:
+    assert verify_offered(offered(), keys=KEYS, now=NOW).id == document().id
+    assert verify_countersigned(accepted(), keys=KEYS, now=NOW).id == document().id
+    for wrong, verify in ((accepted(), verify_offered), (offered(), verify_countersigned)):
+        with pytest.raises(ProofError) as caught:
+            verify(wrong, keys=KEYS)
+        assert caught.value.code == "proof_invalid"
+
+
+def test_the_digest_stays_what_it_was_when_offered() -> None:
+    assert digest_of(offered()) == digest_of(accepted()) == digest_of(from_struct(document()))
+
+
+def test_only_the_offerer_offers() -> None:
+    unsigned = from_struct(document("hirer"))
+    wrong = PROVIDER.prove(unsigned, offer_config("eddsa-jcs-2022", PROVIDER.method, NOW, PROOF_ID))
+    with pytest.raises(ProofError, match="expected a proof by"):
+        verify_offered(wrong, keys=KEYS)
+
+
+def test_an_offer_without_an_id_on_its_proof_cannot_be_countersigned() -> None:
+    config = offer_config("eddsa-jcs-2022", HIRER.method, NOW, PROOF_ID)
+    del config["id"]
+    nameless = HIRER.prove(from_struct(document()), config)
+    with pytest.raises(ProofError):
+        verify_offered(nameless, keys=KEYS)
+    with pytest.raises(ProofError):
+        acceptance_config(nameless, "eddsa-jcs-2022", PROVIDER.method, NOW)
+
+
+def test_a_countersignature_names_the_first_proof() -> None:
+    first = offered()
+    config = acceptance_config(first, "eddsa-jcs-2022", PROVIDER.method, NOW)
+    loose = PROVIDER.proof(first, {name: value for name, value in config.items() if name != "previousProof"})
+    with pytest.raises(ProofError):
+        countersigned(first, loose)
+    with pytest.raises(ProofError):
+        verify_countersigned({**first, "proof": [first["proof"], loose]}, keys=KEYS)
+
+
+def test_an_authentication_key_signs_no_contract() -> None:
+    """SC-02: the look-up is asked for assertionMethod, whatever the proof says."""
+
+    def authentication_only(method: str, purpose: str) -> Any:
+        if purpose != "authentication":
+            raise VerificationError("key_not_authorized", "not listed")
+        return KEYS(method, purpose)
+
+    with pytest.raises(VerificationError) as caught:
+        verify_offered(offered(), keys=authentication_only)
+    assert caught.value.code == "key_not_authorized"
+
+
+CONTRACT = accepted()
+AGREED = acceptance(CONTRACT)
+OTHER = digest_bytes(b"other")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"type": "Seal"}, "terms_mismatch"),
+        ({"engagement": f"urn:hire:engagement:{OTHER}"}, "wrong_negotiation"),
+        ({"role": "hirer"}, "wrong_party"),
+        ({"sender": HIRER.did, "recipient": PROVIDER.did, "by": HIRER}, "wrong_party"),
+        ({"sender": STRANGER.did, "by": STRANGER}, "wrong_party"),
+        ({"recipient": STRANGER.did}, "wrong_party"),
+        ({"by": STRANGER}, "key_not_authorized"),
+        ({"by": HIRER}, "key_not_authorized"),
+        ({"document": OTHER}, "terms_mismatch"),
+        ({"seen": OTHER}, "terms_mismatch"),
+        ({"offer": None, "seen": None}, "terms_mismatch"),
+        ({"contractProof": CONTRACT["proof"][0]}, "terms_mismatch"),
+        ({"purpose": "assertionMethod"}, "proof_purpose_mismatch"),
+    ],
+)
+def test_another_acceptance_is_refused(changes: dict[str, Any], code: str) -> None:
+    agreed = acceptance(CONTRACT, **changes)
+    with pytest.raises((ContractError, ProofError)) as caught:
+        verify_sealed(CONTRACT, agreed, seal(CONTRACT, agreed), keys=KEYS)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"type": "Withdraw"}, "terms_mismatch"),
+        ({"engagement": f"urn:hire:engagement:{OTHER}"}, "wrong_negotiation"),
+        ({"role": "provider", "sender": PROVIDER.did, "recipient": HIRER.did, "by": PROVIDER}, "wrong_party"),
+        ({"by": PROVIDER}, "key_not_authorized"),
+        ({"document": OTHER}, "terms_mismatch"),
+        ({"offer": OTHER}, "terms_mismatch"),
+        ({"acceptance": OTHER}, "terms_mismatch"),
+        ({"seen": OTHER}, "terms_mismatch"),
+        ({"previous": OTHER}, "terms_mismatch"),
+        ({"sequence": 5}, "terms_mismatch"),
+        ({"purpose": "authentication"}, "proof_purpose_mismatch"),
+    ],
+)
+def test_another_seal_is_refused(changes: dict[str, Any], code: str) -> None:
+    with pytest.raises((ContractError, ProofError)) as caught:
+        verify_sealed(CONTRACT, AGREED, seal(CONTRACT, AGREED, **changes), keys=KEYS)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_an_edit_anywhere_is_found(which: int) -> None:
+    texts: list[Any] = [CONTRACT, AGREED, seal(CONTRACT, AGREED)]
+    edits = [
+        {"terms": {**CONTRACT["terms"], "reworks": 2}},
+        {"previous": OTHER},
+        {"ledger": {"log": "acme.example", "index": 1, "leaf": OTHER}},
+    ]
+    texts[which] = {**texts[which], **edits[which]}
+    with pytest.raises((ProofError, ContractError)):
+        verify_sealed(*texts, keys=KEYS)
+
+
+def test_the_acceptor_of_another_offer_cannot_be_put_under_this_one() -> None:
+    cheap = accepted(terms=terms(price=Price(amount="1", currency="EUR")))
+    with pytest.raises((ProofError, ContractError)):
+        verify_sealed(CONTRACT, acceptance(cheap), seal(CONTRACT, acceptance(cheap)), keys=KEYS)
+    assert AGREED["offer"] == OFFER
+    assert AGREED["engagement"] == ENGAGEMENT
+
+
+def test_two_names_for_one_key_are_one_signer() -> None:
+    """SC-11 where only the keys tell: both parties' documents list the same key."""
+    twin = Party("acme")
+
+    def same(method: str, purpose: str) -> Any:
+        return twin.key
+
+    first = offered()
+    proof = twin.proof(first, acceptance_config(first, "eddsa-jcs-2022", PROVIDER.method, NOW))
+    with pytest.raises(ProofError):
+        verify_countersigned(countersigned(first, proof), keys=same)
