@@ -134,11 +134,16 @@ class _StrictProcessor(JsonLdProcessor):
         expanded: Any = cast("Any", super())._expand(*found, **more)
         if expanded is None:
             raise _lost(active_property, "null or a value without effect")
-        if isinstance(element, dict) and [] in element.values() and isinstance(expanded, dict):
-            # An empty array of types leaves no trace at all; that of a list or in a JSON literal does.
-            if len(cast("dict[str, Any]", expanded)) < len(element.keys() - {"@context"}):
-                raise _lost(active_property, "an empty array")
+        if isinstance(element, dict) and _has_lost_types(cast("Any", element), expanded):
+            raise _lost(active_property, "an empty array")
         return expanded
+
+
+def _has_lost_types(element: dict[str, Any], expanded: Any) -> bool:
+    """Whether an empty array left no trace: one of types does not, that of a list or in a JSON literal does."""
+    if [] not in element.values() or not isinstance(expanded, dict):
+        return False
+    return len(cast("dict[str, Any]", expanded)) < len(element) - ("@context" in element)
 
 
 def _in_list(active_ctx: Any, name: Any, more: Mapping[str, Any]) -> bool:

@@ -56,7 +56,7 @@ def verify_detached(
     if "proof" in document:
         raise ProofError("proof_invalid", "expected a document without its proof; came one with", path="/proof")
     verify_proof(
-        {**document, "proof": None if proof is None else dict(proof)},
+        {**document, "proof": proof if isinstance(proof, dict) else None},
         key=key,
         purpose=purpose,
         now=now,
