@@ -555,14 +555,14 @@ def test_sc_55_bargaining_ends_at_the_agreed_size_and_time() -> None:
 
     HIRE-NEG-22.
     """
-    playbook = Playbook("offered-by-hirer", first=inquiry(limits=Limits(rounds=64, bytes=16_000)))
-    playbook.provider >> offer(valid_for=minutes(200))
+    measured = Playbook("offered-by-provider").hirer.party.engagement.talks
+    assert measured is not None
+    limits = Limits(rounds=64, bytes=measured.used + 500)
+    playbook = Playbook("offered-by-provider", first=inquiry(limits=limits))
     playbook.refused("too_large", lambda: playbook.hirer >> offer(valid_for=minutes(200)))
     posed = forged(playbook.hirer.party, "Offer")
     playbook.refused("too_large", lambda: playbook.provider.party.take(posed))
     holder = playbook.hirer.party
-    assert holder.engagement.talks is not None
-    assert holder.engagement.talks.used <= 16_000
     playbook.advance(minutes(400))
     waiting = playbook.parties[OTHER[holder.role]]
     owed = [effect for effect in waiting.pending() if isinstance(effect, Owe)]

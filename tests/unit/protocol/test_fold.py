@@ -1,0 +1,281 @@
+"""Parties, chain, notices and facts: the steps of `apply` that come before any table."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from undersigned.errors import LocalProtocolError, RemoteProtocolError
+from undersigned.messages import engagement_id
+from undersigned.protocol import (
+    HIRER,
+    PROVIDER,
+    Noted,
+    Received,
+    Sent,
+    apply,
+    begin,
+    fold,
+    legal,
+    outcome,
+    position,
+)
+from undersigned.testing import (
+    ARTIFACT,
+    Actor,
+    Playbook,
+    acceptance,
+    delivery,
+    offer,
+    presentation,
+    problem,
+    progress,
+    receipt,
+    seal,
+    start,
+    sync,
+    terminate,
+    withdraw,
+)
+
+
+def forged(side, say, **members):
+    """Signed by this side, with these members, recorded by nobody."""
+    return side.forge(say._replace(members=say.members | members))
+
+
+def test_nothing_is_changed_in_place() -> None:
+    """The value from before a move still stands, also when the move is taken."""
+    playbook = Playbook("ready")
+    party = playbook.hirer.party
+    before = party.engagement
+    copy = replace(before)
+    playbook.hirer >> offer()
+    assert before == copy
+    assert party.engagement != before
+
+
+def test_hirer_and_provider_are_two() -> None:
+    """Nobody hires itself."""
+    actor = Actor("alone")
+    with pytest.raises(LocalProtocolError) as refused:
+        begin(HIRER, actor.did, actor.did, engagement_id(actor.did, actor.did, actor.nonce()))
+    assert refused.value.code == "self_dealing"
+
+
+@pytest.mark.parametrize(
+    ("members", "code"),
+    [
+        ({"engagement": f"urn:hire:engagement:{ARTIFACT}"}, "wrong_negotiation"),
+        ({"recipient": Actor("else").did}, "wrong_recipient"),
+        ({"sender": Actor("else").did}, "wrong_party"),
+        ({"role": PROVIDER}, "wrong_party"),
+        ({"sequence": 9}, "out_of_order"),
+        ({"previous": ARTIFACT}, "conflicting_message"),
+        ({"seen": ARTIFACT}, "ledger_diverged"),
+    ],
+)
+def test_the_envelope_is_held_to(members: dict, code: str) -> None:
+    """Whose, for whom, in which place, after which move, having seen which: for the peer's moves and for ours."""
+    playbook = Playbook("ready")
+    wrong = forged(playbook.hirer, withdraw(), **members)
+    playbook.refused(code, lambda: playbook.provider.party.take(wrong))
+    with pytest.raises(LocalProtocolError) as refused:
+        apply(playbook.hirer.party.engagement, Sent(wrong, playbook.clock.now()))
+    assert refused.value.code == code
+
+
+def test_a_peer_does_not_unsee() -> None:
+    """A later move that has seen less than an earlier one contradicts it."""
+    playbook = Playbook("ready")
+    first = playbook.provider.party.engagement.sent[0]
+    wrong = forged(playbook.hirer, withdraw(), seen=first)
+    assert playbook.provider.party.engagement.peer_saw == 1
+    playbook.provider >> receipt()
+    playbook.hirer >> offer()
+    assert playbook.provider.party.engagement.peer_saw == 2
+    later = forged(playbook.hirer, withdraw(), seen=first)
+    playbook.refused("conflicting_message", lambda: playbook.provider.party.take(later))
+    assert wrong.digest != later.digest
+
+
+def test_we_decide_only_on_the_latest_position() -> None:
+    """C1: a move of ours that has not seen everything recorded was decided on an older position."""
+    playbook = Playbook("offered-by-hirer")
+    decided = forged(playbook.hirer, withdraw("changed"))
+    playbook.provider >> acceptance()
+    with pytest.raises(LocalProtocolError) as refused:
+        apply(playbook.hirer.party.engagement, Sent(decided, playbook.clock.now()))
+    assert refused.value.code == "out_of_order"
+
+
+def test_our_own_second_content_for_a_place_is_refused() -> None:
+    """Seal or withdraw, never both: the fold says so before the store does."""
+    playbook = Playbook("accepted-by-provider")
+    other = forged(playbook.hirer, withdraw("revoked"))
+    said = playbook.hirer >> seal()
+    engagement = playbook.hirer.party.engagement
+    with pytest.raises(LocalProtocolError) as refused:
+        apply(engagement, Sent(other, playbook.clock.now()))
+    assert refused.value.code == "conflicting_message"
+    assert apply(engagement, Sent(said, playbook.clock.now())) is engagement
+
+
+def test_outcome_says_what_apply_does() -> None:
+    """Applies, repeat, void, late; or the error that `apply` raises."""
+    playbook = Playbook("working")
+    provider, hirer = playbook.provider.party, playbook.hirer.party
+    playbook.hold()
+    said = playbook.provider >> delivery()
+    assert outcome(hirer.engagement, said) == "applies"
+    ended = playbook.hirer >> terminate("key_compromised")
+    assert outcome(hirer.engagement, said) == "void"
+    assert outcome(hirer.engagement, ended) == "repeat"
+    assert outcome(provider.engagement, ended) == "applies"
+    playbook.deliver()
+    assert outcome(hirer.engagement, said) == "repeat"
+    with pytest.raises(RemoteProtocolError):
+        outcome(hirer.engagement, forged(playbook.provider, start()))
+    early = Playbook("offered-by-hirer")
+    early.hold()
+    accepted = early.provider >> acceptance()
+    early.hirer >> withdraw("changed")
+    assert outcome(early.hirer.party.engagement, accepted) == "late"
+
+
+def test_a_void_move_takes_its_place_and_moves_nothing() -> None:
+    """C7: recorded and receipted; the next move of its sender follows it."""
+    playbook = Playbook("working")
+    with playbook.held():
+        playbook.provider >> delivery()
+        playbook.hirer >> terminate("key_compromised")
+    hirer, provider = playbook.hirer.party.engagement, playbook.provider.party.engagement
+    assert position(hirer) == (position(provider)[1], position(provider)[0])
+    assert hirer.contract is not None
+    assert hirer.contract.delivery is None
+    assert hirer.answered < len(hirer.got)
+
+
+def test_what_no_earlier_state_allowed_is_not_called_crossed() -> None:
+    """C7: an unseen move of ours excuses only what its sender's state before it allowed."""
+    playbook = Playbook("working")
+    playbook.hold()
+    posed = forged(playbook.provider, start(), role=PROVIDER)
+    playbook.hirer >> terminate("key_compromised")
+    playbook.refused("wrong_state", lambda: playbook.hirer.party.take(posed))
+
+
+def test_the_error_says_what_was_expected() -> None:
+    """Who sent what in which state, and what is legal there."""
+    playbook = Playbook("ready")
+    posed = forged(playbook.hirer, acceptance())
+    with pytest.raises(RemoteProtocolError) as refused:
+        playbook.provider.party.take(posed)
+    assert refused.value.message == "hirer sent Acceptance in state ready; legal here: Offer, Withdraw"
+    assert refused.value.detail["digest"] == posed.digest
+
+
+def test_notices_take_no_place() -> None:
+    """All four, from both sides: chains, state and offer stay as they are."""
+    playbook = Playbook("working")
+    for side, say in (
+        (playbook.provider, receipt()),
+        (playbook.provider, progress()),
+        (playbook.hirer, sync()),
+        (playbook.hirer, problem(ARTIFACT)),
+    ):
+        before = [(p.engagement.state, position(p.engagement)) for p in playbook.parties.values()]
+        side >> say
+        assert [(p.engagement.state, position(p.engagement)) for p in playbook.parties.values()] == before
+
+
+def test_a_notice_states_its_senders_whole_position() -> None:
+    """Its `seen` is a receipt for all up to it; a position that contradicts ours is refused."""
+    playbook = Playbook("offered-by-hirer")
+    hirer = playbook.hirer.party
+    assert len(hirer.engagement.outbox) == 1
+    playbook.provider >> sync()
+    assert hirer.engagement.outbox == ()
+    liar = forged(playbook.provider, sync(), previous=ARTIFACT)
+    playbook.refused("conflicting_message", lambda: hirer.take(liar))
+    ahead = forged(playbook.provider, sync(), sequence=7)
+    assert hirer.take(ahead) == "applies"
+    blind = forged(playbook.provider, sync(), seen=ARTIFACT)
+    playbook.refused("ledger_diverged", lambda: hirer.take(blind))
+
+
+def test_a_receipt_for_an_older_move_leaves_the_younger_in_the_outbox() -> None:
+    """The outbox keeps what the peer has not said it has, oldest first."""
+    playbook = Playbook("accepted-by-provider")
+    hirer = playbook.hirer.party
+    playbook.hold()
+    sealed = playbook.hirer >> seal()
+    begun = playbook.hirer >> start()
+    playbook.lose()
+    assert hirer.engagement.outbox == (sealed.digest, begun.digest)
+    playbook.repeat(sealed)
+    playbook.provider >> receipt()
+    assert hirer.engagement.outbox == (begun.digest,)
+    assert len(hirer.engagement.unreceipted) == 1
+
+
+def test_progress_counts_only_forward() -> None:
+    """An old or foreign `Progress` restarts nothing."""
+    playbook = Playbook("working")
+    hirer = playbook.hirer.party
+    playbook.advance(60)
+    playbook.provider >> progress(2, "second")
+    contract = hirer.engagement.contract
+    playbook.advance(60)
+    playbook.provider >> progress(1, "first")
+    hirer.take(forged(playbook.provider, progress(3), contract=ARTIFACT))
+    assert hirer.engagement.contract == contract
+    playbook.provider >> progress(3)
+    assert hirer.engagement.contract is not None
+    assert hirer.engagement.contract.cursor == "second"
+
+
+def test_facts() -> None:
+    """A cursor needs a contract; done and freed are remembered once."""
+    playbook = Playbook("ready")
+    party = playbook.hirer.party
+    party.note("cursor", "nowhere")
+    party.note("waived", "start")
+    assert party.engagement.contract is None
+    party.note("done", "one")
+    party.note("done", "one")
+    assert party.engagement.done == ("one",)
+    assert apply(party.engagement, Noted("freed", "one", party.now)).done == ()
+
+
+def test_after_so_many_moves_only_what_ends_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engagement can always end."""
+    playbook = Playbook("sealed")
+    monkeypatch.setattr(fold, "MAX_CONTRACT_MOVES", 7)
+    playbook.refused("round_limit", lambda: playbook.hirer >> start())
+    playbook.hirer >> terminate("key_compromised")
+    playbook.agree("closing")
+
+
+def test_the_version_chosen_is_kept_to() -> None:
+    """After the profile every message names the version that was picked."""
+    playbook = Playbook("profiled")
+    party = playbook.provider.party
+    assert party.engagement.talks is not None
+    other = replace(party.engagement, talks=replace(party.engagement.talks, version="1.1"))
+    with pytest.raises(RemoteProtocolError) as refused:
+        apply(other, Received(forged(playbook.hirer, presentation()), party.now))
+    assert refused.value.code == "version_not_supported"
+
+
+def test_legal_is_what_the_tables_say_now() -> None:
+    """The turn, the opener and the rounds are in it."""
+    playbook = Playbook("ready")
+    assert legal(playbook.hirer.party.engagement, HIRER) == ("Offer", "Withdraw")
+    assert legal(playbook.hirer.party.engagement, PROVIDER) == ("Withdraw",)
+    assert legal(Playbook("-").hirer.party.engagement, HIRER) == ("Inquiry",)
+    assert legal(Playbook("-").hirer.party.engagement, PROVIDER) == ()
+    assert legal(Playbook("inquired").hirer.party.engagement, PROVIDER) == ("Profile", "Withdraw")
+    assert legal(Playbook("accepted-by-provider").hirer.party.engagement, PROVIDER) == ()
+    assert legal(Playbook("working").hirer.party.engagement, PROVIDER) == ("Delivery", "Terminate")
+    assert legal(Playbook("closed").hirer.party.engagement, HIRER) == ()

@@ -1,0 +1,239 @@
+"""What a move has to say besides being in its turn: opening, offers, and sealed tenders."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from undersigned.encoding import digest_of, from_struct, shift
+from undersigned.messages import Limits, Tender
+from undersigned.protocol import HIRER, PROVIDER, Owe
+from undersigned.testing import (
+    ARTIFACT,
+    NOON,
+    Actor,
+    Playbook,
+    bid,
+    inquiry,
+    minutes,
+    offer,
+    presentation,
+    profile,
+    terms_for,
+    withdraw,
+)
+
+SALT = "u" + "A" * 43
+
+
+def forged(side, say, **members):
+    """Signed by this side, with these members, recorded by nobody."""
+    return side.forge(say._replace(members=say.members | members))
+
+
+# --- opening
+
+
+def test_versions_are_ours_or_refused() -> None:
+    """Unknown versions are a typed refusal; one of ours among others is enough."""
+    playbook = Playbook("-")
+    playbook.hirer >> inquiry(versions=("2.0", "1.0"))
+    assert playbook.provider.state == "inquired"
+    stranger = Playbook("-")
+    with pytest.raises(Exception, match="version"):  # the envelope's version must be the lowest offered
+        stranger.hirer >> inquiry(versions=("2.0",))
+
+
+def test_an_inquiry_belongs_to_its_parties() -> None:
+    """The engagement's id is made of both DIDs and the nonce; another nonce is another engagement."""
+    playbook = Playbook("-")
+    playbook.refused("wrong_negotiation", lambda: playbook.hirer >> inquiry(nonce=SALT))
+
+
+@pytest.mark.parametrize(
+    ("members", "code"),
+    [
+        ({"inquiry": ARTIFACT}, "wrong_negotiation"),
+        ({"suites": ("eddsa-jcs-2022", "ecdsa-jcs-2019")}, "version_not_supported"),
+        ({"versions": ("1.0", "1.1")}, "version_not_supported"),
+        ({"suite": "ecdsa-jcs-2019"}, "version_not_supported"),
+    ],
+)
+def test_a_profile_echoes_and_picks(members: dict, code: str) -> None:
+    """Nobody between may shorten or lengthen a list, and the choice was offered."""
+    playbook = Playbook("inquired")
+    playbook.refused(code, lambda: playbook.provider >> profile(**members))
+    posed = forged(playbook.provider, profile(), **members)
+    playbook.refused(code, lambda: playbook.hirer.party.take(posed))
+
+
+def test_a_presentation_answers_the_move_that_asked() -> None:
+    """Each question gets its own answer, once."""
+    playbook = Playbook("profiled")
+    first = playbook.provider.party.engagement.got[0]
+    playbook.refused("challenge_mismatch", lambda: playbook.hirer >> presentation(answers=first))
+    playbook.hirer >> presentation()
+    profiled = playbook.hirer.party.engagement.got[0]
+    posed = forged(playbook.provider, presentation(), answers=profiled)
+    playbook.refused("challenge_mismatch", lambda: playbook.hirer.party.take(posed))
+
+
+# --- offers
+
+
+def _with_document(playbook: Playbook, **changes: object):
+    """The hirer's offer with a document that says something else, properly signed."""
+    party = playbook.hirer.party
+    document = offer().message(party).document
+    return party.actor.prove_offer(replace(document, proof=None, **changes), party.now)
+
+
+def test_the_document_is_of_this_place_and_negotiation() -> None:
+    """Transcript, name, engagement, parties and methods: each alone is refused."""
+    playbook = Playbook("ready")
+    good = offer().message(playbook.hirer.party).document
+    other = Playbook("ready", seed=5).hirer.party.engagement
+    place = good.transcript.hirer
+    for code, changes in (
+        ("terms_mismatch", {"id": f"{good.engagement}:hirer:9"}),
+        ("terms_mismatch", {"id": f"{good.engagement}:provider:3"}),
+        ("wrong_negotiation", {"engagement": other.id}),
+        ("wrong_negotiation", {"hirer": other.hirer}),
+        ("wrong_negotiation", {"provider": other.provider}),
+        ("terms_mismatch", {"transcript": replace(good.transcript, hirer=replace(place, digest=ARTIFACT))}),
+        ("terms_mismatch", {"transcript": replace(good.transcript, provider=replace(place, sequence=1))}),
+        ("self_dealing", {"methods": replace(good.methods, provider=good.methods.hirer)}),
+        ("schema_violation", {"methods": replace(good.methods, provider=(Actor("else").method,))}),
+    ):
+        document = _with_document(playbook, **changes)
+        posed = forged(playbook.hirer, offer(), document=document)
+        playbook.refused(code, lambda posed=posed: playbook.provider.party.take(posed))
+        playbook.refused(code, lambda document=document: playbook.hirer >> offer(document=document))
+
+
+def test_a_counter_offer_names_the_live_one() -> None:
+    """`inReplyTo` absent, or of an offer that is not live any more, is `stale_offer`."""
+    playbook = Playbook("offered-by-hirer")
+    playbook.refused("stale_offer", lambda: playbook.provider >> offer(in_reply_to=None))
+    playbook.refused("stale_offer", lambda: playbook.provider >> offer(in_reply_to=ARTIFACT))
+    first = Playbook("ready")
+    first.refused("stale_offer", lambda: first.hirer >> offer(in_reply_to=ARTIFACT))
+
+
+def test_we_do_not_offer_what_has_ended() -> None:
+    """An offer dead on arrival is a mistake of ours; a peer's is judged by its own clock, so it is taken."""
+    playbook = Playbook("ready")
+    playbook.refused("offer_expired", lambda: playbook.hirer >> offer(valid_for=-1))
+    posed = forged(playbook.hirer, offer(valid_for=-1))
+    assert playbook.provider.party.take(posed) == "applies"
+
+
+# --- tenders
+
+
+def tender(*, sealed: bool = True) -> Tender:
+    return Tender(
+        id="urn:uuid:11111111-1111-4111-8111-111111111111",
+        sealed=sealed,
+        bids_close=shift(NOON, minutes(30)),
+        reveal_by=shift(NOON, minutes(60)),
+        award_by=shift(NOON, minutes(90)),
+        rule={"lowest": "price"},
+    )
+
+
+def opened(*, sealed: bool = True) -> Playbook:
+    return Playbook("ready", first=inquiry(opens=PROVIDER, rounds=1, tender=tender(sealed=sealed)))
+
+
+def committed() -> tuple[Playbook, object, str]:
+    """A bid is in, and the terms that it commits to."""
+    playbook = opened()
+    terms = terms_for(playbook.provider.party)
+    commitment = digest_of({"salt": SALT, "terms": from_struct(_bid_terms(playbook, terms))})
+    playbook.provider >> bid(commitment, valid_for=minutes(120))
+    return playbook, terms, commitment
+
+
+def _bid_terms(playbook: Playbook, terms):
+    """The terms with the ids that they will have in the offer after the bid."""
+    from undersigned.contract import rebase
+
+    party = playbook.provider.party
+    name = f"{party.engagement.id}:provider:{len(party.engagement.sent) + 2}"
+    return rebase(terms, name)
+
+
+def test_a_sealed_bid_is_committed_and_opened() -> None:
+    """T2: the offer that salt and terms open stands; it cannot be countered."""
+    playbook, terms, _ = committed()
+    playbook.agree("committed")
+    playbook.advance(minutes(31))
+    playbook.provider >> offer(terms=terms, salt=SALT, valid_for=minutes(120))
+    playbook.agree("offered-by-provider")
+    playbook.refused("wrong_state", lambda: playbook.hirer >> offer())
+
+
+@pytest.mark.parametrize("at", [minutes(29), minutes(30), minutes(61)])
+def test_bids_are_opened_between_close_and_reveal(at: int) -> None:
+    """T3: by the hirer's clock, after `bidsClose` and by `revealBy`."""
+    playbook, terms, _ = committed()
+    playbook.advance(at)
+    posed = forged(playbook.provider, offer(terms=terms, salt=SALT, valid_for=minutes(120)))
+    playbook.refused("offer_expired", lambda: playbook.hirer.party.take(posed))
+
+
+def test_another_salt_or_price_does_not_open_a_bid() -> None:
+    """T2: what was committed is what is offered."""
+    playbook, terms, _ = committed()
+    playbook.advance(minutes(31))
+    other = "u" + "B" * 42 + "A"
+    dearer = replace(terms, price=replace(terms.price, amount="99"))
+    for say in (
+        offer(terms=terms, salt=other, valid_for=minutes(120)),
+        offer(terms=dearer, salt=SALT, valid_for=minutes(120)),
+        offer(terms=terms, valid_for=minutes(120)),
+        offer(terms=terms, salt=SALT, valid_for=minutes(10)),
+    ):
+        playbook.refused("terms_mismatch", lambda say=say: playbook.provider >> say)
+
+
+def test_a_bid_in_time_and_for_long_enough() -> None:
+    """T3, T4: by `bidsClose` on the hirer's clock; good until the award can be sealed."""
+    playbook = opened()
+    playbook.refused("terms_mismatch", lambda: playbook.provider >> bid(valid_for=minutes(91)))
+    playbook.refused("wrong_state", lambda: playbook.provider >> offer())
+    late = opened()
+    late.advance(minutes(30))
+    posed = forged(late.provider, bid(valid_for=minutes(120)))
+    late.advance(1)
+    late.refused("offer_expired", lambda: late.hirer.party.take(posed))
+    open_tender = opened(sealed=False)
+    open_tender.refused("wrong_state", lambda: open_tender.provider >> bid())
+    open_tender.provider >> offer()
+    open_tender.refused("wrong_state", lambda: open_tender.hirer >> offer())
+
+
+def test_what_is_not_revealed_is_withdrawn() -> None:
+    """T7."""
+    playbook, _, _ = committed()
+    hirer = playbook.hirer.party
+    playbook.advance(minutes(60))
+    assert not any(isinstance(effect, Owe) for effect in hirer.pending())
+    playbook.advance(1)
+    playbook.expect(withdraw("not_revealed"), state="withdrawn")
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"opens": HIRER},
+        {"limits": Limits(rounds=2, bytes=1000)},
+        {"tender": replace(tender(), award_by=shift(NOON, minutes(40)))},
+    ],
+)
+def test_a_tender_that_contradicts_itself_is_refused(members: dict) -> None:
+    """T1: the provider opens, one round, and the times are in order."""
+    playbook = Playbook("-")
+    said = {"opens": PROVIDER, "limits": Limits(rounds=1, bytes=100_000), "tender": tender()} | members
+    playbook.refused("schema_violation", lambda: playbook.hirer >> inquiry(**said))

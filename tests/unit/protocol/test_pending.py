@@ -1,0 +1,180 @@
+"""Receipts, repeats, reservations and who owes what: `pending`, `owed` and `wake_at` by themselves."""
+
+from __future__ import annotations
+
+import pytest
+
+from undersigned.encoding import shift
+from undersigned.protocol import (
+    HIRER,
+    PROVIDER,
+    REPEAT_SECONDS,
+    Acknowledge,
+    Finished,
+    Owe,
+    Repeat,
+    owed,
+    pending,
+    wake_at,
+)
+from undersigned.protocol.pending import _attempts, _next_repeat
+from undersigned.testing import PATHS, Playbook, acceptance, minutes, offer, receipt, seal, sync, withdraw
+
+OWED = {
+    "-": ((HIRER,), ("Inquiry",)),
+    "inquired": ((PROVIDER,), ("Profile", "Withdraw")),
+    "profiled": ((HIRER,), ("Presentation", "Withdraw")),
+    "presented": ((PROVIDER,), ("Presentation", "Withdraw")),
+    "ready": ((HIRER,), ("Offer", "Withdraw")),
+    "offered-by-hirer": ((PROVIDER,), ("Offer", "Acceptance", "Withdraw")),
+    "offered-by-provider": ((HIRER,), ("Offer", "Acceptance", "Withdraw")),
+    "accepted-by-provider": ((HIRER,), ("Seal", "Withdraw")),
+    "accepted-by-hirer": ((PROVIDER,), ("Seal", "Withdraw")),
+    "withdrawn": ((), ()),
+    "sealed": ((HIRER,), ("Start", "Cancel")),
+    "working": ((PROVIDER,), ("Delivery",)),
+    "cancelling": ((PROVIDER,), ("Delivery",)),
+    "delivered": ((HIRER,), ("Review",)),
+    "closing": ((HIRER, PROVIDER), ("Closing",)),
+    "closed": ((), ()),
+}
+
+
+@pytest.mark.parametrize("state", PATHS)
+def test_every_wait_shows_who_owes_what_by_when(state: str) -> None:
+    """Both sides see the same owner, the same moves and a deadline; only the owner is asked to move."""
+    playbook = Playbook(state)
+    who, moves = OWED[state]
+    for party in playbook.parties.values():
+        shown = owed(party.engagement)
+        assert (shown.who, shown.moves) == (who, moves)
+        assert (shown.by is not None) == (state not in ("-", "withdrawn", "closed")), shown
+        assert shown.why
+        asked = [effect for effect in party.pending() if isinstance(effect, Owe)]
+        assert [effect.moves for effect in asked] == ([moves] if party.role in who else [])
+        assert all(effect.by == shown.by for effect in asked)
+
+
+@pytest.mark.parametrize("state", PATHS)
+def test_the_same_state_asks_for_the_same(state: str) -> None:
+    """Twice, and after a restart: same effects, same keys; no key twice in one answer."""
+    playbook = Playbook(state)
+    for party in playbook.parties.values():
+        first = party.pending()
+        assert party.pending() == first
+        party.crash()
+        assert party.pending() == first
+        keys = [effect.key for effect in first]
+        assert len(set(keys)) == len(keys)
+
+
+def test_an_answer_within_a_second_is_the_receipt() -> None:
+    """C5: due a second after, gone once a move that has seen it is made."""
+    playbook = Playbook("offered-by-hirer")
+    provider = playbook.provider.party
+    due = shift(provider.now, 1)
+    assert wake_at(provider.engagement) == due
+    assert not _of(provider, Acknowledge)
+    playbook.advance(1)
+    assert [(effect.of, effect.due) for effect in _of(provider, Acknowledge)] == [(provider.engagement.got[-1:], due)]
+    playbook.provider >> offer()
+    assert not _of(provider, Acknowledge)
+
+
+def test_any_notice_that_has_seen_it_is_a_receipt_too() -> None:
+    """A `Sync` states the whole position."""
+    playbook = Playbook("offered-by-hirer")
+    playbook.advance(1)
+    playbook.provider >> sync()
+    assert not _of(playbook.provider.party, Acknowledge)
+    assert playbook.hirer.party.engagement.outbox == ()
+
+
+@pytest.mark.parametrize(("state", "move"), [("accepted-by-provider", seal), ("offered-by-provider", withdraw)])
+def test_what_has_no_answer_is_receipted_at_once(state: str, move) -> None:
+    """C5: a seal, a withdrawal."""
+    playbook = Playbook(state)
+    playbook.hirer >> move()
+    assert len(_of(playbook.provider.party, Acknowledge)) == 1
+
+
+def test_repeats_come_in_growing_intervals_until_the_receipt() -> None:
+    """Oldest first, each attempt with a key of its own; the last interval goes on for ever."""
+    playbook = Playbook("offered-by-hirer")
+    hirer = playbook.hirer.party
+    said = hirer.engagement.sent[-1]
+    keys: list[str] = []
+    elapsed = 0
+    for step in (*REPEAT_SECONDS, REPEAT_SECONDS[-1]):
+        playbook.advance(step - 1)
+        assert len({effect.key for effect in _of(hirer, Repeat)} - set(keys)) == 0
+        playbook.advance(1)
+        elapsed += step
+        repeat = _of(hirer, Repeat)
+        assert [effect.digest for effect in repeat] == [said]
+        keys.append(repeat[0].key)
+    assert len(set(keys)) == len(keys)
+    playbook.provider >> receipt()
+    assert not _of(hirer, Repeat)
+
+
+@pytest.mark.parametrize("elapsed", [0, 4, 5, 19, 20, 64, 65, 184, 185, 484, 485, 785, 10_000])
+def test_attempts_and_the_next_one_agree(elapsed: int) -> None:
+    """The next repeat is the first instant at which one more is due."""
+    following = _next_repeat(elapsed)
+    assert following > elapsed
+    assert _attempts(following) == _attempts(elapsed) + 1
+    assert _attempts(following - 1) == _attempts(elapsed)
+
+
+def test_an_acceptor_asks_on_after_its_receipt() -> None:
+    """N4: receipted is not answered."""
+    playbook = Playbook("accepted-by-provider")
+    playbook.hirer >> receipt()
+    provider = playbook.provider.party
+    assert provider.engagement.outbox == ()
+    playbook.advance(minutes(30))
+    assert [effect.digest for effect in _of(provider, Repeat)] == [provider.engagement.acceptance]
+    assert "in doubt" in owed(provider.engagement).why
+
+
+def test_an_ended_engagement_wakes_nobody() -> None:
+    """When both have everything, there is nothing to wait for."""
+    playbook = Playbook("closed")
+    for side in (playbook.hirer, playbook.provider):
+        side >> sync()
+    for party in playbook.parties.values():
+        assert wake_at(party.engagement) is None
+        assert [type(effect) for effect in party.pending() if not hasattr(effect, "name")] == [Finished]
+
+
+def test_a_past_deadline_does_not_wake_again() -> None:
+    """`wake_at` looks forward from the time it is given, so a policy that lets a deadline pass is not woken for it."""
+    playbook = Playbook("inquired")
+    hirer = playbook.hirer.party
+    playbook.provider >> sync()
+    passed = shift(hirer.engagement.talks.respond_by, 1)
+    assert wake_at(hirer.engagement) == passed
+    assert wake_at(hirer.engagement, passed) is None
+
+
+def test_time_given_before_the_last_entry_counts_as_that() -> None:
+    """Time never runs back behind the journal."""
+    playbook = Playbook("ready")
+    playbook.hirer >> offer(valid_for=minutes(5))
+    playbook.advance(minutes(6))
+    playbook.provider >> acceptance()
+    hirer = playbook.hirer.party
+    early = pending(hirer.engagement, shift(hirer.now, -minutes(6)))
+    assert early == hirer.pending()
+
+
+def test_a_start_that_is_past_is_not_offered_any_more() -> None:
+    """The hirer may still cancel."""
+    playbook = Playbook("sealed")
+    playbook.advance(minutes(60, seconds=1))
+    assert [effect.moves for effect in _of(playbook.hirer.party, Owe)] == [("Cancel",)]
+
+
+def _of(party, kind) -> list:
+    return [effect for effect in party.pending() if isinstance(effect, kind)]

@@ -1,0 +1,102 @@
+"""The kit itself: that it is repeatable, hostile where it should be, and fails when it should."""
+
+from __future__ import annotations
+
+import pytest
+
+from undersigned.protocol import HIRER, PROVIDER
+from undersigned.testing import (
+    NOON,
+    PATHS,
+    Actor,
+    HandClock,
+    Network,
+    Playbook,
+    acceptance,
+    minutes,
+    offer,
+    seal,
+    withdraw,
+)
+
+
+def test_one_seed_gives_the_same_bytes() -> None:
+    """Keys, ids, nonces and so every message."""
+    one, two, other = Playbook("closed"), Playbook("closed"), Playbook("closed", seed=1)
+    assert [parcel.raw for parcel in one.network.sent] == [parcel.raw for parcel in two.network.sent]
+    assert not {parcel.raw for parcel in one.network.sent} & {parcel.raw for parcel in other.network.sent}
+
+
+@pytest.mark.parametrize("state", PATHS)
+def test_paths_lead_where_they_say(state: str) -> None:
+    """And both sides agree there."""
+    Playbook(state).agree(state)
+
+
+def test_actors_have_keys_of_their_own() -> None:
+    """A message of one does not verify as another's."""
+    one, two = Actor("one"), Actor("two")
+    assert one.did != two.did
+    assert one.did == Actor("one").did
+    assert one.did != Actor("one", seed=1).did
+    assert one.message_id() != one.message_id()
+    assert one.nonce() != one.nonce()
+
+
+def test_the_network_gives_anything_any_number_of_times() -> None:
+    """Delivering takes nothing away; one seed gives one order."""
+    one, two = Network(7), Network(7)
+    for network in (one, two):
+        assert network.pick() is None
+        for number in range(20):
+            network.send("a", "b" if number % 2 else "c", bytes([number]))
+    first = [parcel.number for parcel in one.shuffled(drop=0.3, repeat=3)]
+    assert first == [parcel.number for parcel in two.shuffled(drop=0.3, repeat=3)]
+    assert first != sorted(first)
+    assert len(set(first)) < 20
+    assert len(first) > len(set(first))
+    assert [parcel.number for parcel in one.to("b")] == list(range(1, 20, 2))
+    assert one.pick() in one.sent
+    assert {parcel.recipient for parcel in one.shuffled(only=lambda parcel: parcel.recipient == "c")} == {"c"}
+
+
+def test_the_clock_moves_by_hand() -> None:
+    """Both ways, and a skewed clock keeps its distance."""
+    clock = HandClock()
+    fast = clock.skewed(30)
+    assert clock.now() == NOON
+    assert clock.advance(minutes(1, seconds=1)) == "2026-03-02T12:01:01Z"
+    assert fast.now() == "2026-03-02T12:01:31Z"
+    clock.set("2026-03-02T11:00:00Z")
+    assert fast.now() == "2026-03-02T11:00:30Z"
+    assert clock.since("2026-03-02T10:59:00Z") == 60
+
+
+def test_expect_fails_for_what_nobody_owes() -> None:
+    """The playbook is a test: it says no."""
+    playbook = Playbook("offered-by-hirer")
+    with pytest.raises(AssertionError, match="nobody owes Seal"):
+        playbook.expect(seal())
+    with pytest.raises(AssertionError, match="state of the hirer"):
+        playbook.agree("sealed")
+    late = Playbook("ready")
+    late.hirer >> offer(valid_for=minutes(5))
+    late.advance(minutes(6, seconds=1))
+    with pytest.raises(AssertionError, match="owes Withdraw"):
+        late.expect(withdraw("changed"))
+
+
+def test_refused_fails_for_what_is_taken() -> None:
+    """And for another code."""
+    playbook = Playbook("offered-by-hirer")
+    with pytest.raises(AssertionError, match="it was taken"):
+        playbook.refused("wrong_state", lambda: playbook.provider >> acceptance())
+    with pytest.raises(AssertionError, match="code of"):
+        playbook.refused("stale_offer", lambda: playbook.provider >> acceptance())
+
+
+def test_each_side_has_its_own_clock() -> None:
+    """`skew` is per role."""
+    playbook = Playbook("ready", skew={HIRER: 20, PROVIDER: -20})
+    assert playbook.hirer.party.now == "2026-03-02T12:00:20Z"
+    assert playbook.provider.party.now == "2026-03-02T11:59:40Z"
