@@ -211,8 +211,18 @@ async def ledger_check(out: Out, home: str | None) -> int:
         report = await store.check()
     finally:
         await store.close()
-    out.value({"ok": report.ok, "rows": report.rows, "leaves": report.leaves, "faults": list(report.faults)})
-    for fault in report.faults:
-        out.line(plain(fault, 2000), style="red")
-    out.line(f"{'ok' if report.ok else 'DAMAGED'}: {report.rows} rows, {report.leaves} leaves")
+    defects = [{"code": d.code, "where": d.where, "detail": d.detail} for d in report.defects]
+    out.value(
+        {
+            "ok": report.ok,
+            "rows": report.rows,
+            "leaves": report.leaves,
+            "blobs": report.blobs,
+            "defects": defects,
+        }
+    )
+    for defect in defects:
+        out.line(plain(f"{defect['code']} at {defect['where']}: {defect['detail']}", 2000), style="red")
+    verdict = "ok" if report.ok else "DAMAGED"
+    out.line(f"{verdict}: {report.rows} rows, {report.leaves} leaves, {report.blobs} pieces of evidence")
     return 0 if report.ok else 4

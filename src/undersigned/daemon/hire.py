@@ -83,18 +83,16 @@ class Hire:
 
     async def _run(self) -> HireResult:
         peer = self._peer
-        queue = None
+        queue: asyncio.Queue[Event] = asyncio.Queue(1024)
         try:
             order = await self._order
-            conversation = await peer.begin(order)
+            conversation = await peer.begin(order, queue)
             self.engagement = conversation.id
             if self._review is not None:
                 peer.reviewers[conversation.id] = self._review
-            queue = peer.listen(conversation.id)
             return await self._follow(conversation, queue)
         finally:
-            if queue is not None:
-                peer.unlisten(queue)
+            peer.unlisten(queue)
             if self.engagement is not None:
                 peer.reviewers.pop(self.engagement, None)
             self._events.put_nowait(None)

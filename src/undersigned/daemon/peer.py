@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -15,9 +16,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from undersigned.encoding import Did, Digest, canonicalize
-from undersigned.errors import ResolutionError, ScopeError
+from undersigned.errors import ConfigurationError, ResolutionError, ScopeError
 from undersigned.protocol import Strategy
-from undersigned.runtime import Agent, Clock, Handler, Home, Reviewer, hire_order
+from undersigned.runtime import Agent, Clock, Handler, Home, Reviewed, Reviewer, hire_order
 from undersigned.scope import Scope
 
 from .hire import Hire, HireResult
@@ -73,6 +74,7 @@ class Peer(Agent):
         part = self.home.configuration.listen
         self._door = ArtifactDoor(self)
         self.fetcher = self._fetch_signed
+        self.reviewers.setdefault("sbom", _review_sbom)
         limits = ListenerLimits(channel=msgspec.structs.replace(ListenerLimits().channel, local=True)) if self.home.configuration.local else ListenerLimits()
         self._listener = PublicListener(
             part.host,
@@ -198,6 +200,14 @@ class Peer(Agent):
                     code, f"the gate of {urlsplit(url).netloc} refused: {code}", clause="(the other side's gate)"
                 ) from error
             raise
+
+
+async def _review_sbom(reviewed: Reviewed) -> Mapping[str, bool]:
+    try:
+        module = import_module("undersigned.daemon.sbom")
+    except ImportError as exc:
+        raise ConfigurationError("missing_extra", "reviewing an SBOM needs the extra: undersigned[prov]") from exc
+    return await module.review_sbom(reviewed)
 
 
 class SyncPeer:

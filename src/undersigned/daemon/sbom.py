@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import re
 import tarfile
+import warnings
 import zipfile
 from collections.abc import Iterator
 from email.parser import HeaderParser
@@ -19,14 +21,31 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import UUID, uuid5
 
-from undersigned.errors import ConfigurationError, FormatError
+from cyclonedx.factory.license import LicenseFactory
+from cyclonedx.model import HashAlgorithm, HashType, Property
+from cyclonedx.model.bom import Bom
+from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.output.json import JsonV1Dot6
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packageurl import PackageURL
+
+from undersigned.errors import FormatError
 
 if TYPE_CHECKING:
-    from undersigned.runtime import Job
+    from undersigned.runtime import Job, Reviewed
 
-__all__ = ["SBOM_MEDIA_TYPE", "Distribution", "bill_of_materials", "check_bill", "make_sbom", "read_distribution"]
+__all__ = [
+    "SBOM_MEDIA_TYPE",
+    "Distribution",
+    "bill_of_materials",
+    "check_bill",
+    "make_sbom",
+    "read_distribution",
+    "review_sbom",
+]
 
-SBOM_MEDIA_TYPE: Final = "application/vnd.cyclonedx+json; version=1.6"
+SBOM_MEDIA_TYPE: Final = "application/vnd.cyclonedx+json"
 MAX_FILES: Final = 20_000
 MAX_INFLATED: Final = 256 * 1024 * 1024
 _REQUIREMENT: Final = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]{0,127})\s*(?:\[[^\]]*\])?\s*([^;]*)", re.ASCII)
@@ -122,18 +141,7 @@ def bill_of_materials(data: bytes, file_name: str) -> bytes:
 
     Raises:
         FormatError: as `read_distribution`.
-        ConfigurationError: `missing_extra`.
     """
-    try:
-        from cyclonedx.factory.license import LicenseFactory
-        from cyclonedx.model import HashAlgorithm, HashType, Property
-        from cyclonedx.model.bom import Bom
-        from cyclonedx.model.component import Component, ComponentType
-        from cyclonedx.output.json import JsonV1Dot6
-        from packageurl import PackageURL
-    except ImportError as exc:
-        raise ConfigurationError("missing_extra", "bills of materials need the extra: undersigned[prov]") from exc
-
     found = read_distribution(data)
     digest = sha256(data).hexdigest()
     factory = LicenseFactory()
@@ -174,6 +182,9 @@ def bill_of_materials(data: bytes, file_name: str) -> bytes:
             )
         )
     bom.register_dependency(root, dependencies)
+    if not dependencies:
+        # The library warns that a root without dependencies may be incomplete; this one declares none.
+        warnings.filterwarnings("ignore", message=".*has no defined dependencies.*", category=UserWarning)
     return JsonV1Dot6(bom).output_as_string().encode()
 
 
@@ -181,17 +192,7 @@ def check_bill(bill: bytes, artifact: bytes) -> dict[str, bool]:
     """Which of the criteria of the task `sbom` hold: `schema-valid`, `describes-artifact`, `lists-every-file`.
 
     What cannot be checked does not hold.
-
-    Raises:
-        ConfigurationError: `missing_extra`.
     """
-    try:
-        from cyclonedx.schema import SchemaVersion
-        from cyclonedx.validation.json import JsonStrictValidator
-    except ImportError as exc:
-        raise ConfigurationError("missing_extra", "bills of materials need the extra: undersigned[prov]") from exc
-    import json
-
     verdict = {"schema-valid": False, "describes-artifact": False, "lists-every-file": False}
     try:
         text = bill.decode()
@@ -215,3 +216,11 @@ async def make_sbom(job: Job) -> None:
     # Hashing and schema work would hold up every other engagement of this peer.
     bill = await asyncio.to_thread(bill_of_materials, data, artifact.name)
     await job.deliver("sbom.cdx.json", bill, media_type=SBOM_MEDIA_TYPE)
+
+
+async def review_sbom(reviewed: Reviewed) -> dict[str, bool]:
+    """Whether a delivered bill of materials meets the criteria of the task `sbom`."""
+    artifact, bill = reviewed.inputs.get("artifact"), reviewed.artifacts.get("sbom.cdx.json")
+    if artifact is None or bill is None:
+        return {}
+    return await asyncio.to_thread(check_bill, bill, artifact)

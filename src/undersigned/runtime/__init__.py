@@ -4,6 +4,7 @@ from undersigned.runtime.agent import Agent, load_handler
 from undersigned.runtime.artifacts import ArtifactStore
 from undersigned.runtime.clock import Clock, SystemClock
 from undersigned.runtime.conversation import Arrived, Conversation, Event, Say, Shell, load_engagement
+from undersigned.runtime.export import export_pack
 from undersigned.runtime.gate import Gate, Permit
 from undersigned.runtime.gather import Gatherer, GathererLimits
 from undersigned.runtime.home import (
@@ -56,6 +57,7 @@ __all__ = [
     "Timing",
     "TrustPart",
     "create_home",
+    "export_pack",
     "generate_key",
     "hire_order",
     "issue_membership",

@@ -222,8 +222,9 @@ class Agent:
 
         return register
 
-    async def begin(self, order: Order) -> Conversation:
-        """Opens an engagement for an order; returns once its `Inquiry` is stored.
+    async def begin(self, order: Order, watcher: asyncio.Queue[Event] | None = None) -> Conversation:
+        """Opens an engagement for an order; returns once its `Inquiry` is stored. `watcher` receives its events, from
+        the first on, until it is given back with `unlisten`.
 
         Raises:
             LocalProtocolError: `self_dealing`.
@@ -231,6 +232,8 @@ class Agent:
         engagement_id, inquiry = self.hirer.begin(order)
         if order.url is not None:
             self._urls[order.provider] = order.url
+        if watcher is not None:
+            self._watchers.append((engagement_id, watcher))
         conversation = Conversation(self, begin("hirer", self.identity.did, order.provider, engagement_id))
         self._keep(conversation)
         await conversation.ask(lambda _: inquiry)

@@ -124,8 +124,13 @@ class Shell(Protocol):
     """What a conversation needs from the peer that runs it."""
 
     clock: Clock
-    ledger: Ledger
     identity: Identity
+    own: DidDocument
+
+    @property
+    def ledger(self) -> Ledger:
+        """The open store."""
+        ...
 
     async def deliver(self, peer: Did, raw: bytes) -> bool:
         """Sends bytes to a proved connection of `peer`, if there is one."""
@@ -554,6 +559,7 @@ class Conversation:
         engagement, identity, now = turn.engagement, self.shell.identity, self.shell.clock.now()
         for name, value in said.facts:
             turn.rows.append(self._fact(turn, name, value))
+            turn.events.append(self._event(turn, "noted", name, detail=value))
             engagement = apply(engagement, Noted(name, value, now))
             self.facts[name] = value
             turn.durable = True
@@ -594,6 +600,8 @@ class Conversation:
         if not of.notice:
             turn.outbox.append(signed.digest)
             turn.durable = True
+            # Whoever checks this later needs the key that signed it, even if it is replaced by then.
+            self._keep_document(turn, self.shell.own)
         elif of is Progress:
             # Its cursor is where the work goes on after a crash.
             turn.durable = True

@@ -1,0 +1,58 @@
+"""The command `undersigned`. Its commands are loaded when they are called, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+__all__ = ["main"]
+
+_COMMANDS = {
+    "demo": ("demo", "demo", "Two companies, two processes, one hire: from the first message to the evidence."),
+    "init": ("state", "init", "Make a state folder: keys, DIDs, a membership credential, configuration."),
+    "serve": ("hiring", "serve", "Run the peer: listen, answer, work, go on with what is unfinished."),
+    "discover": ("hiring", "discover", "What a DID publishes: its keys, where it listens, what it does."),
+    "check": ("hiring", "check", "Would our policy let us work with this agent, for this task, now?"),
+    "hire": ("hiring", "hire", "Hire an agent: meet, judge, agree, have it done, check it, close the books."),
+    "watch": ("hiring", "watch", "Follow an engagement in the ledger, from another terminal."),
+    "verify": ("evidence", "verify", "Check an evidence pack, offline."),
+    "export": ("evidence", "export", "Write the evidence pack of an engagement."),
+    "keys": ("state", "keys", "Show and rotate the keys of the state folder."),
+    "ledger": ("state", "ledger", "Look at the ledger: engagements, journals, checks."),
+}
+
+
+class _Commands(click.Group):
+    """The group of all commands; one is imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        found = _COMMANDS.get(cmd_name)
+        if found is None:
+            return None
+        module, name, _ = found
+        return getattr(import_module(f"undersigned.cli.{module}"), name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in _COMMANDS.items()])
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="undersigned")
+def _group() -> None:
+    """Agents of different organisations hire each other.
+
+    Exit codes: 0 done, or yes; 1 a defect of ours; 2 usage or configuration; 3 the answer is no; 4 a check failed;
+    5 the peer broke the protocol; 6 unreachable or timed out; 7 waits for a person, or in doubt; 8 store failure;
+    130 interrupted.
+    """
+
+
+def main() -> None:
+    """Entry point of the command."""
+    sys.exit(_group(standalone_mode=True))

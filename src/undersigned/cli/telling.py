@@ -1,0 +1,139 @@
+"""An engagement in words: one line for each thing that happens, for people who watch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from undersigned.messages import (
+    Acceptance,
+    Cancel,
+    Closing,
+    Delivery,
+    Inquiry,
+    Message,
+    Offer,
+    Presentation,
+    Problem,
+    Profile,
+    Progress,
+    Receipt,
+    Review,
+    Seal,
+    Start,
+    Sync,
+    Terminate,
+    Withdraw,
+)
+from undersigned.runtime import Event
+
+from .output import plain
+
+__all__ = ["event_json", "event_line", "summary_of"]
+
+
+def summary_of(message: Message) -> str:
+    """What a message says, in a few words. Text of the peer is escaped and cut."""
+    match message:
+        case Inquiry():
+            return f"needs {plain(message.need, 40)}: {plain(message.task.summary, 80)}"
+        case Profile():
+            return f"version {message.version}, suite {message.suite}; asks for {_needs(message.request.needs)}"
+        case Presentation():
+            shown = message.presentation.get("verifiableCredential")
+            types = [c["type"][-1] for c in shown if isinstance(c, dict)] if isinstance(shown, list) else []
+            asks = f"; asks for {_needs(message.request.needs)}" if message.request is not None else ""
+            return f"shows {', '.join(plain(t, 40) for t in types) or 'nothing'}{asks}"
+        case Offer():
+            terms = message.document.terms
+            rules = len(terms.scope.grants)
+            return f"{terms.price.amount} {terms.price.currency}, {rules} grants, good until {message.valid_until}"
+        case Acceptance():
+            return f"second signature on {_short(message.document)}"
+        case Seal():
+            return f"contract {_short(message.document)}, leaf {message.ledger.index} of its log"
+        case Withdraw():
+            return f"{message.reason}{'; needed: ' + _needs(message.needed) if message.needed else ''}"
+        case Start():
+            return f"inputs {', '.join(plain(item.name, 40) for item in message.inputs) or 'none'}"
+        case Progress():
+            percent = f"{message.percent} % " if message.percent is not None else ""
+            return f"{percent}{plain(message.note or '', 80)}"
+        case Delivery():
+            names = ", ".join(f"{plain(a.name, 40)} {_short(a.digest)}" for a in message.artifacts)
+            return f"{message.outcome}: {names or 'nothing'}; {len(message.statements)} statements"
+        case Review():
+            met = sum(1 for criterion in message.criteria if criterion.met)
+            return f"{message.verdict}, {met} of {len(message.criteria)} criteria met"
+        case Closing():
+            return f"basis {message.basis}, owed {message.settlement.amount} {message.settlement.currency}"
+        case Cancel():
+            return f"{message.reason}, wind down by {message.wind_down}"
+        case Terminate():
+            return f"cause {message.cause}"
+        case Receipt():
+            waiting = f", waiting for a {message.waiting.for_}" if message.waiting else ""
+            return f"has {', '.join(_short(digest) for digest in message.of)}{waiting}"
+        case Problem():
+            return f"{message.code} about {_short(message.of)}{' (final)' if message.final else ''}"
+        case Sync():
+            return f"is at {plain(message.state, 40)}"
+        case _:
+            return ""
+
+
+def event_line(event: Event, own: str, peer: str) -> str:
+    """One event on one line."""
+    if event.kind == "over":
+        return f"{event.at[11:19]}  {'':26} over: {event.state}"
+    if event.kind == "noted":
+        return f"{event.at[11:19]}  {own + ' notes':26} {event.type:14} {_noted(event)}"
+    arrow = f"{own} -> {peer}" if event.kind == "sent" else f"{peer} -> {own}"
+    said = summary_of(event.message) if event.message is not None else ""
+    mark = "" if event.kind in ("sent", "received") else f"[{event.kind}] "
+    detail = f"  {plain(event.detail, 300)}" if event.detail else ""
+    return f"{event.at[11:19]}  {arrow:26} {event.type:14} {mark}{said}{detail}"
+
+
+def event_json(event: Event) -> dict[str, Any]:
+    """One event as JSON; the message as it went over the wire, without its proof."""
+    message = msgspec.to_builtins(event.message) if event.message is not None else None
+    if isinstance(message, dict):
+        message.pop("proof", None)
+    return {
+        "engagement": event.engagement,
+        "kind": event.kind,
+        "type": event.type,
+        "at": event.at,
+        "state": event.state,
+        "summary": summary_of(event.message) if event.message is not None else _noted(event),
+        "detail": event.detail,
+        "message": message,
+    }
+
+
+def _noted(event: Event) -> str:
+    try:
+        fact = msgspec.json.decode(event.detail.encode())
+    except msgspec.MsgspecError:
+        return plain(event.detail, 200)
+    if not isinstance(fact, dict):
+        return plain(event.detail, 200)
+    if event.type == "refused-action":
+        return (
+            f"{plain(fact.get('action'), 40)} on …{plain(fact.get('target'), 400)[-24:]} refused by clause "
+            f"'{plain(fact.get('clause'), 60)}': {plain(fact.get('reason'), 160)}"
+        )
+    if event.type == "decision":
+        reasons = "; ".join(f"{r.get('clause')}: {plain(r.get('value'), 120)}" for r in fact.get("reasons", ()))
+        return f"{fact.get('outcome')} ({reasons})"
+    return ""
+
+
+def _needs(needs: Any) -> str:
+    return ", ".join(plain(need.credential or need.member or need.code, 60) for need in needs or ()) or "nothing"
+
+
+def _short(digest: str) -> str:
+    return f"{digest[4:12]}…"
