@@ -82,14 +82,17 @@ def build_presentation(
     The engagement is a member of the presentation, so it is covered by the proof of every suite and can be read without
     knowing the move that the challenge names.
     """
-    return {
+    document: JsonObject = {
         "@context": own_context(),
         "id": id,
         "type": ["VerifiablePresentation"],
         "holder": holder,
         "engagement": engagement,
-        "verifiableCredential": [dict(credential) for credential in credentials],
     }
+    # An empty array would say nothing in RDF, and what says nothing is not signed: none is no member.
+    if shown := [dict(credential) for credential in credentials]:
+        document["verifiableCredential"] = shown
+    return document
 
 
 def presentation_config(
