@@ -223,7 +223,7 @@ def what_counts(view: Engagement) -> tuple[object, ...]:
     ],
 )
 def test_all_crossings_converge(state: str, limit: int, least: int) -> None:
-    """No honest move is refused, and when all has arrived both sides hold the same."""
+    """No honest move is refused, and when all has arrived both sides hold the same (HIRE-CHN-09, HIRE-LIF-11)."""
     explorer = Explorer(state, limit)
     explorer.run()
     assert explorer.quiet >= least, "the exploration came to too little to show anything"

@@ -318,7 +318,10 @@ TestDishonestHirer.settings = _often
 
 @pytest.mark.parametrize("state", PATHS)
 def test_replay_equals_live(state: str) -> None:
-    """Whatever prefix of the journal is folded, it gives what this side held then; and it asks for the same."""
+    """Whatever prefix of the journal is folded, it gives what this side held then; and it asks for the same.
+
+    HIRE-OVR-01.
+    """
     playbook = Playbook(state)
     for party in playbook.parties.values():
         engagement = party._first
@@ -333,7 +336,7 @@ def test_replay_equals_live(state: str) -> None:
 @given(offset=st.integers(0, 4 * 24 * 3600), further=st.integers(0, 3600))
 @settings(max_examples=25, deadline=None)
 def test_pending_changes_at_wake_at_and_nowhere_between(state: str, offset: int, further: int) -> None:
-    """`wake_at` misses nothing: between now and then `pending` is the same at every instant."""
+    """`wake_at` misses nothing: between now and then `pending` is the same at every instant (HIRE-OVR-02)."""
     playbook = SHARED.setdefault(state, Playbook(state))
     for party in playbook.parties.values():
         now = shift(party.now, offset)
@@ -352,7 +355,7 @@ SHARED: dict[str, Playbook] = {}
 @given(st.lists(st.integers(-7200, 7200), max_size=12))
 @settings(max_examples=50, deadline=None)
 def test_time_never_runs_back(jumps: list[int]) -> None:
-    """However the clock jumps, entries are folded at the latest time known."""
+    """However the clock jumps, entries are folded at the latest time known (HIRE-CLK-01)."""
     playbook = Playbook("ready")
     party = playbook.hirer.party
     latest = party.engagement.last_at

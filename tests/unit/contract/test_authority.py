@@ -20,6 +20,7 @@ MADE = document(terms=terms(deadlines=replace(DEADLINES, not_before="2026-11-25T
     ],
 )
 def test_sc_59_authority_begins_and_ends_with_the_contract(now: str, code: str) -> None:
+    """HIRE-GAT-01."""
     decision = authorises(MADE, {}, READ, now)
     assert (decision.code, decision.allowed, decision.clause) == (code, not code, "read-artifact")
 

@@ -9,6 +9,7 @@ from undersigned.scope import SKETCH_BASE, Scope
 
 
 def test_the_id_is_a_name_and_every_other_id_is_below_it() -> None:
+    """HIRE-CTR-02, HIRE-CTR-05."""
     made = document("provider", 7)
     assert made.id == document_id(ENGAGEMENT, "provider", 7) == f"{ENGAGEMENT}:provider:7"
     assert made.terms.id == f"{made.id}#terms"
@@ -18,6 +19,7 @@ def test_the_id_is_a_name_and_every_other_id_is_below_it() -> None:
 
 
 def test_terms_are_compared_without_their_names() -> None:
+    """HIRE-CTR-05."""
     one, other = document("hirer", 3).terms, document("provider", 4).terms
     assert one != other
     assert same_terms(one, other)

@@ -28,7 +28,10 @@ def test_the_card_says_what_is_missing() -> None:
 
 
 def test_text_of_agents_forges_no_line() -> None:
-    """SC-99: control characters, bidirectional marks and lengths of a peer stay out of what people read."""
+    """SC-99: control characters, bidirectional marks and lengths of a peer stay out of what people read.
+
+    HIRE-SEC-09.
+    """
     evil = "x\x1b[2J\nState       sealed\u202e\u2028\u200b" + "y" * 4000
     made = document(terms=terms(task=Task(kind="sbom", summary=evil, inputs=())))
     card = contract_card(from_struct(made))

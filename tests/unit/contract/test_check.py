@@ -56,6 +56,7 @@ def test_the_document_of_its_offer_is_taken() -> None:
     ],
 )
 def test_the_document_of_another_place_is_refused(changes: dict[str, Any], code: str) -> None:
+    """HIRE-CTR-03."""
     with pytest.raises(ContractError) as caught:
         check(document(), **changes)
     assert caught.value.code == code
@@ -121,6 +122,7 @@ DEADLINES = ["terms", "deadlines"]
     ],
 )
 def test_what_does_not_fit_is_refused_and_named(path: list[Any], value: Any, code: str, at: str) -> None:
+    """HIRE-CTR-01, HIRE-CTR-06."""
     with pytest.raises((FormatError, ContractError)) as caught:
         read_document(change(path, value))
     assert (caught.value.code, caught.value.path) == (code, at)

@@ -36,6 +36,7 @@ SUITES = ("eddsa-jcs-2022", "eddsa-rdfc-2022")
 @pytest.mark.parametrize("suite", SUITES)
 @pytest.mark.parametrize("role", ["hirer", "provider"])
 def test_a_contract_verifies_alone(role: str, suite: str) -> None:
+    """HIRE-CTR-10."""
     contract = accepted(role, suite)
     agreed = acceptance(contract, role, suite)
     sealed = verify_sealed(contract, agreed, seal(contract, agreed, role, suite), keys=KEYS)
@@ -60,6 +61,7 @@ def test_the_digest_stays_what_it_was_when_offered() -> None:
 
 
 def test_only_the_offerer_offers() -> None:
+    """HIRE-CTR-04."""
     unsigned = from_struct(document("hirer"))
     wrong = PROVIDER.prove(unsigned, offer_config("eddsa-jcs-2022", PROVIDER.method, NOW, PROOF_ID))
     with pytest.raises(ProofError, match="expected a proof by"):
@@ -77,6 +79,7 @@ def test_an_offer_without_an_id_on_its_proof_cannot_be_countersigned() -> None:
 
 
 def test_a_countersignature_names_the_first_proof() -> None:
+    """HIRE-CTR-07."""
     first = offered()
     config = acceptance_config(first, "eddsa-jcs-2022", PROVIDER.method, NOW)
     loose = PROVIDER.proof(first, {name: value for name, value in config.items() if name != "previousProof"})
@@ -153,6 +156,7 @@ def test_another_seal_is_refused(changes: dict[str, Any], code: str) -> None:
 
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_an_edit_anywhere_is_found(which: int) -> None:
+    """HIRE-CTR-09."""
     texts: list[Any] = [CONTRACT, AGREED, seal(CONTRACT, AGREED)]
     edits = [
         {"terms": {**CONTRACT["terms"], "reworks": 2}},

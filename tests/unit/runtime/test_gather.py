@@ -124,7 +124,7 @@ LOOPBACK_SPELLINGS = [
 
 @pytest.mark.parametrize("host", LOOPBACK_SPELLINGS)
 async def test_sc_05_no_spelling_of_loopback_is_connected_to(host) -> None:
-    """Whatever the name looks like: the server that listens there sees nothing."""
+    """Whatever the name looks like: the server that listens there sees nothing (HIRE-DID-05)."""
     async with site() as here, gathering(local=False) as gatherer:
         await refused(gatherer.fetch(f"https://{host}:{here.port}/"), "did_forbidden_address")
         with pytest.raises(ResolutionError):
@@ -135,6 +135,7 @@ async def test_sc_05_no_spelling_of_loopback_is_connected_to(host) -> None:
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "10.0.0.1", "[fd00::1]", "[fe80::1]", "100.64.0.1", "224.0.0.1"])
 async def test_sc_05_private_addresses_are_not_connected_to(host) -> None:
+    """HIRE-DID-05."""
     async with gathering(local=False) as gatherer:
         await refused(gatherer.fetch(f"https://{host}/"), "did_forbidden_address")
 
@@ -226,6 +227,7 @@ async def test_bytes_are_fetched_as_they_are() -> None:
 )
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See", "307 Again", "308 There"])
 async def test_sc_06_redirects_are_not_followed(location, status) -> None:
+    """HIRE-DID-04."""
     async with site() as here, gathering() as gatherer:
         here.serves(b"", status=status, fields=f"Location: {location.format(port=here.port)}\r\n")
         await refused(gatherer.document(here.did), "did_unresolvable")
@@ -240,7 +242,7 @@ async def test_only_200_is_an_answer(status) -> None:
 
 
 async def test_sc_07_an_endless_document_is_cut_at_the_limit() -> None:
-    """No more is read than the limit and a buffer or two."""
+    """No more is read than the limit and a buffer or two (HIRE-DID-04)."""
     sent = 0
     async with site() as here, gathering() as gatherer:
 
