@@ -1,0 +1,219 @@
+from hashlib import sha1, sha256, sha512
+from typing import Any
+
+import pytest
+
+from contracts import ENGAGEMENT, HIRER, PROVIDER, STRANGER
+from parties import LATER, NOW
+from undersigned.attestation import (
+    PREDICATES,
+    STATEMENT_TYPE,
+    ActionTaken,
+    UsageLine,
+    accepted,
+    make_statement,
+    provenance,
+    verify_delivery,
+    verify_statement,
+    work,
+)
+from undersigned.encoding import canonicalize, decode_json, digest_bytes
+from undersigned.errors import FormatError, UndersignedError, VerificationError
+from undersigned.scope import Action, Scope, permits
+
+ARTIFACT = b"the bill of materials"
+ARTIFACTS = {"sbom.cdx.json": digest_bytes(ARTIFACT)}
+CONTRACT = digest_bytes(b"contract")
+REFUSED = permits(Scope(), {}, Action("artifact:read", "https://acme.example/secret"), NOW)
+
+
+def claim(**changes: Any):
+    fields: dict[str, Any] = {
+        "contract": CONTRACT,
+        "engagement": ENGAGEMENT,
+        "provider": PROVIDER.did,
+        "task": "sbom",
+        "inputs": {"wheel": digest_bytes(b"wheel")},
+        "actions": [ActionTaken.of(REFUSED, NOW)],
+        "usage": [UsageLine(clause="read", unit="count", amount="1")],
+        "started_on": NOW,
+        "finished_on": LATER,
+    }
+    return work(**(fields | changes))
+
+
+def built(**changes: Any):
+    fields: dict[str, Any] = {
+        "contract": CONTRACT,
+        "clauses": ["read"],
+        "provider": PROVIDER.did,
+        "task": "sbom",
+        "inputs": {"wheel": digest_bytes(b"wheel")},
+        "invocation_id": ENGAGEMENT,
+        "started_on": NOW,
+        "finished_on": LATER,
+        "version": {"undersigned": "0.1.0"},
+    }
+    return provenance(**(fields | changes))
+
+
+def verdict(passed: bool = True):
+    return accepted(
+        contract=CONTRACT,
+        document_id=f"{ENGAGEMENT}:hirer:3",
+        verifier=HIRER.did,
+        passed=passed,
+        statements=[digest_bytes(b"statement")],
+        time_verified=LATER,
+    )
+
+
+def verify(document: Any, *, by=PROVIDER, **changes: Any):
+    fields: dict[str, Any] = {"attester": by.did, "keys": by.keys, "contract": CONTRACT, "artifacts": ARTIFACTS}
+    return verify_statement(document, **(fields | changes))
+
+
+def edited(payload: bytes, *path: Any, value: Any) -> bytes:
+    statement: Any = decode_json(payload)
+    inner = statement
+    for step in path[:-1]:
+        inner = inner[step]
+    inner[path[-1]] = value
+    return canonicalize(statement)
+
+
+@pytest.mark.parametrize("predicate", [claim(), built()])
+def test_a_providers_statement_verifies(predicate: Any) -> None:
+    payload = make_statement(ARTIFACTS, predicate)
+    verified = verify(PROVIDER.seal_statement(payload))
+    assert verified.predicate == predicate
+    assert verified.digest == digest_bytes(payload)
+    assert verified.signers == (PROVIDER.method,)
+    assert verified.statement.subject[0].digest == {"sha256": sha256(ARTIFACT).hexdigest()}
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_an_acceptance_is_the_verifiers(passed: bool) -> None:
+    document = HIRER.seal_statement(make_statement(ARTIFACTS, verdict(passed)))
+    assert verify(document, by=HIRER).predicate == verdict(passed)
+    with pytest.raises(UndersignedError):
+        verify(document)
+
+
+def test_the_standard_members_have_their_standard_names() -> None:
+    statement: Any = decode_json(make_statement(ARTIFACTS, built()))
+    assert (statement["_type"], statement["predicateType"]) == (STATEMENT_TYPE, "https://slsa.dev/provenance/v1")
+    assert statement["predicate"]["buildDefinition"]["externalParameters"] == {
+        "contract": CONTRACT,
+        "clauses": ["read"],
+        "task": "sbom",
+    }
+    assert statement["predicate"]["buildDefinition"]["resolvedDependencies"] == [
+        {"name": "wheel", "digest": {"sha256": sha256(b"wheel").hexdigest()}}
+    ]
+    assert statement["predicate"]["runDetails"] == {
+        "builder": {"id": PROVIDER.did, "version": {"undersigned": "0.1.0"}},
+        "metadata": {"invocationId": ENGAGEMENT, "startedOn": NOW, "finishedOn": LATER},
+    }
+    statement = decode_json(make_statement(ARTIFACTS, verdict()))
+    assert statement["predicate"]["verificationResult"] == "PASSED"
+    assert statement["predicate"]["policy"]["uri"] == f"{ENGAGEMENT}:hirer:3"
+    assert set(PREDICATES) == {
+        "https://slsa.dev/provenance/v1",
+        "https://slsa.dev/verification_summary/v1",
+        "https://w3id.org/hire/attestation/work/v1",
+    }
+
+
+def test_refused_actions_are_told_too() -> None:
+    statement: Any = decode_json(make_statement(ARTIFACTS, claim()))
+    assert statement["predicate"]["actions"] == [
+        {
+            "at": NOW,
+            "action": "artifact:read",
+            "target": "https://acme.example/secret",
+            "clause": "scope",
+            "allowed": False,
+            "reason": "no grant names 'artifact:read'",
+        }
+    ]
+
+
+def test_more_actions_than_fit_are_counted() -> None:
+    predicate = claim(actions=[ActionTaken.of(REFUSED, NOW)] * 300)
+    assert (len(predicate.actions), predicate.actions_omitted) == (256, 44)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "code"),
+    [
+        (["_type"], "https://in-toto.io/Statement/v0.1", "schema_violation"),
+        (["extra"], 1, "unknown_term"),
+        (["subject"], [], "schema_violation"),
+        (["subject", 0, "digest"], {}, "schema_violation"),
+        (["predicateType"], "https://example.org/own/v1", "attester_not_trusted"),
+        (["predicateType"], "https://slsa.dev/provenance/v1", "unknown_term"),
+        (["predicate", "contract"], "x", "schema_violation"),
+        (["predicate", "extra"], 1, "unknown_term"),
+        (["predicate", "finishedOn"], "2026-11-25T11:00:00Z", "schema_violation"),
+        (["predicate", "usage", 0, "amount"], 1, "schema_violation"),
+    ],
+)
+def test_a_statement_of_another_shape_is_refused(path: list[Any], value: Any, code: str) -> None:
+    payload = edited(make_statement(ARTIFACTS, claim()), *path, value=value)
+    with pytest.raises((FormatError, VerificationError)) as caught:
+        verify(PROVIDER.seal_statement(payload))
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("payload", [b"[]", b"x", b'{"_type":1,"_type":2}', b"\xff", b'{"_type":"\\ud800"}'])
+def test_any_bytes_are_read_by_the_strict_parser(payload: bytes) -> None:
+    with pytest.raises(FormatError):
+        verify(PROVIDER.seal_statement(payload))
+
+
+def test_external_parameters_are_closed() -> None:
+    payload = edited(
+        make_statement(ARTIFACTS, built()), "predicate", "buildDefinition", "externalParameters", "extra", value="x"
+    )
+    with pytest.raises(FormatError) as caught:
+        verify(PROVIDER.seal_statement(payload))
+    assert caught.value.path == "/predicate/buildDefinition/externalParameters/extra"
+
+
+def test_a_delivery_has_each_required_statement_about_each_artifact() -> None:
+    two = ARTIFACTS | {"log.txt": digest_bytes(b"log")}
+    both = [PROVIDER.seal_statement(make_statement(two, made)) for made in (claim(), built())]
+    required = ["https://w3id.org/hire/attestation/work/v1", "https://slsa.dev/provenance/v1"]
+
+    def deliver(statements: Any, needed: Any = required):
+        return verify_delivery(
+            statements, attester=PROVIDER.did, keys=PROVIDER.keys, contract=CONTRACT, artifacts=two, required=needed
+        )
+
+    assert len(deliver(both)) == 2
+    assert deliver([], []) == ()
+    partial = PROVIDER.seal_statement(make_statement(ARTIFACTS, built()))
+    for statements in ([], both[:1], [both[0], partial]):
+        with pytest.raises(VerificationError) as caught:
+            deliver(statements)
+        assert caught.value.code == "digest_mismatch"
+
+
+def test_every_algorithm_is_checked_against_bytes() -> None:
+    digests = {"sha256": sha256(ARTIFACT).hexdigest(), "sha512": sha512(ARTIFACT).hexdigest()}
+    payload = edited(make_statement(ARTIFACTS, claim()), "subject", 0, "digest", value=digests)
+    document = PROVIDER.seal_statement(payload)
+    assert verify(document, artifacts={"sbom.cdx.json": ARTIFACT})
+    with pytest.raises(VerificationError, match="cannot be checked"):
+        verify(document)
+    weak = digests | {"sha1": sha1(b"x").hexdigest()}
+    payload = edited(make_statement(ARTIFACTS, claim()), "subject", 0, "digest", value=weak)
+    assert verify(PROVIDER.seal_statement(payload), artifacts={"sbom.cdx.json": ARTIFACT})
+
+
+def test_keys_of_somebody_else_do_not_count() -> None:
+    document = PROVIDER.seal_statement(make_statement(ARTIFACTS, claim()))
+    with pytest.raises(VerificationError) as caught:
+        verify(document, keys=PROVIDER.keys | STRANGER.keys)
+    assert caught.value.code == "attester_not_trusted"

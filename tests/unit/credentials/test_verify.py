@@ -1,0 +1,235 @@
+from typing import Any
+
+import pytest
+
+from contracts import ENGAGEMENT
+from parties import NOW, Party, documents
+from undersigned.credentials import (
+    build_presentation,
+    credential_config,
+    issuers_of,
+    membership,
+    presentation_config,
+    verify_credential,
+    verify_presentation,
+)
+from undersigned.encoding import JsonObject, digest_bytes
+from undersigned.errors import CredentialError, FormatError, ProofError, UndersignedError
+
+ORGANISATION, AGENT, VERIFIER, STRANGER = Party("acme-org"), Party("acme"), Party("globex"), Party("mallory")
+EC = Party("acme-org", "P-256")
+CHALLENGE = digest_bytes(b"the move that asked")
+DOCUMENTS = documents(ORGANISATION, AGENT, EC, STRANGER)
+SUITES = [
+    (ORGANISATION, "eddsa-jcs-2022"),
+    (ORGANISATION, "eddsa-rdfc-2022"),
+    (EC, "ecdsa-jcs-2019"),
+    (EC, "ecdsa-rdfc-2019"),
+]
+
+
+def issued(
+    by: Party = ORGANISATION,
+    to: Party = AGENT,
+    suite: str = "eddsa-jcs-2022",
+    purpose: str = "assertionMethod",
+    **changes: Any,
+) -> JsonObject:
+    document = membership(
+        id="urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b01",
+        organisation=by.did,
+        agent=to.did,
+        valid_from="2026-11-01T00:00:00Z",
+        valid_until="2026-12-01T00:00:00Z",
+    )
+    config = credential_config(suite, changes.pop("method", by.method), NOW) | {"proofPurpose": purpose}
+    return changes.pop("signer", by).prove(document | changes, config)
+
+
+def shown(
+    *credentials: JsonObject,
+    holder: Party = AGENT,
+    signer: Party | None = None,
+    suite: str = "eddsa-jcs-2022",
+    purpose: str = "authentication",
+    challenge: str = CHALLENGE,
+    domain: str = VERIFIER.did,
+    engagement: str = ENGAGEMENT,
+    **changes: Any,
+) -> JsonObject:
+    document = build_presentation(
+        id="urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b02",
+        holder=holder.did,
+        engagement=engagement,
+        credentials=credentials,
+    )
+    signer = signer or holder
+    config = presentation_config(suite, signer.method, NOW, challenge=challenge, domain=domain)
+    return signer.prove(document | changes, config | {"proofPurpose": purpose})
+
+
+def verify(presentation: JsonObject, **changes: Any):
+    fields: dict[str, Any] = {
+        "challenge": CHALLENGE,
+        "domain": VERIFIER.did,
+        "holder": AGENT.did,
+        "engagement": ENGAGEMENT,
+        "documents": DOCUMENTS,
+        "now": NOW,
+    }
+    return verify_presentation(presentation, **(fields | changes))
+
+
+def refused(presentation: JsonObject, **changes: Any) -> str:
+    with pytest.raises(UndersignedError) as caught:
+        verify(presentation, **changes)
+    return caught.value.code
+
+
+@pytest.mark.parametrize(("issuer", "suite"), SUITES)
+def test_a_credential_of_each_suite_verifies(issuer: Party, suite: str) -> None:
+    credential = issued(issuer, suite=suite)
+    assert verify_credential(credential, documents=DOCUMENTS, now=NOW).issuer == issuer.did
+    edited = credential | {"credentialSubject": {"id": STRANGER.did, "memberOf": issuer.did}}
+    with pytest.raises(ProofError) as caught:
+        verify_credential(edited, documents=DOCUMENTS, now=NOW)
+    assert caught.value.code == "proof_invalid"
+
+
+@pytest.mark.parametrize("suite", ["eddsa-jcs-2022", "eddsa-rdfc-2022"])
+def test_a_presentation_verifies(suite: str) -> None:
+    credential = issued(suite=suite)
+    verified = verify(shown(credential, suite=suite))
+    assert verified.holder == AGENT.did
+    assert verified.engagement == ENGAGEMENT
+    assert [one.json for one in verified.credentials] == [credential]
+
+
+def test_there_may_be_nothing_to_show() -> None:
+    assert verify(shown()).credentials == ()
+
+
+def test_the_documents_wanted_are_the_holders_and_the_issuers() -> None:
+    assert issuers_of(shown(issued(), issued(EC, suite="ecdsa-jcs-2019"))) == (
+        AGENT.did,
+        *sorted([ORGANISATION.did, EC.did]),
+    )
+    many = [issued(Party(f"org {n}")) for n in range(9)]
+    with pytest.raises(FormatError) as caught:
+        issuers_of(shown(*many))
+    assert caught.value.code == "too_large"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"challenge": digest_bytes(b"another move")}, "challenge_mismatch"),
+        ({"domain": STRANGER.did}, "challenge_mismatch"),
+        ({"engagement": f"urn:hire:engagement:{CHALLENGE}"}, "wrong_negotiation"),
+        ({"holder": STRANGER}, "holder_mismatch"),
+        ({"signer": STRANGER}, "key_not_authorized"),
+        ({"purpose": "assertionMethod"}, "proof_purpose_mismatch"),
+        ({"termsOfUse": {"type": "X"}}, "unknown_term"),
+        ({"type": ["VerifiablePresentation", "Other"]}, "schema_violation"),
+        ({"holder_": None}, "unknown_term"),
+        ({"verifiableCredential": ["data:application/vc+jwt,x"]}, "schema_violation"),
+        ({"verifiableCredential": {}}, "schema_violation"),
+    ],
+)
+def test_a_presentation_for_somebody_or_something_else_is_refused(changes: dict[str, Any], code: str) -> None:
+    if "holder_" in changes:
+        changes = {"holder": AGENT, "holder_": 1}
+    assert refused(shown(**({"suite": "eddsa-jcs-2022"} | changes))) == code
+
+
+def test_sc_27_no_proof_is_no_presentation() -> None:
+    presentation = shown(issued())
+    for proof in ([], {}, None):
+        assert refused(presentation | {"proof": proof}) == "proof_missing"
+    del presentation["proof"]
+    assert refused(presentation) == "proof_missing"
+    bare = issued()
+    del bare["proof"]
+    assert refused(shown(bare)) == "proof_missing"
+
+
+def test_sc_29_a_proof_of_another_purpose_counts_nowhere() -> None:
+    assert refused(shown(issued(purpose="authentication"))) == "proof_purpose_mismatch"
+    # The issuer's proof moved to the presentation, and the presenter's to the credential.
+    presentation = shown(issued())
+    assert refused(presentation | {"proof": issued()["proof"]}) == "proof_purpose_mismatch"
+    moved = issued() | {"proof": presentation["proof"]}
+    assert refused(shown(moved)) == "proof_purpose_mismatch"
+
+
+def test_sc_35_one_good_proof_speaks_for_no_other() -> None:
+    broken = issued() | {"validUntil": "2027-12-01T00:00:00Z"}
+    assert refused(shown(broken)) == "proof_invalid"
+    outer = shown(issued())
+    assert refused(outer | {"id": "urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b03"}) == "proof_invalid"
+
+
+def test_sc_43_an_answer_is_to_one_challenge_and_one_verifier() -> None:
+    presentation = shown(issued())
+    assert verify(presentation)
+    assert refused(presentation, challenge=digest_bytes(b"a fresh one")) == "challenge_mismatch"
+    assert refused(presentation, domain=STRANGER.did) == "challenge_mismatch"
+    assert refused(presentation, engagement=f"urn:hire:engagement:{CHALLENGE}") == "wrong_negotiation"
+
+
+def test_sc_64_a_borrowed_credential() -> None:
+    # Issued to somebody else, shown by the thief.
+    assert refused(shown(issued(), holder=STRANGER), holder=STRANGER.did) == "holder_mismatch"
+    # A stolen presentation, sent by the thief.
+    assert refused(shown(issued()), holder=STRANGER.did) == "holder_mismatch"
+    # Two subjects, one of them the thief.
+    both = issued(credentialSubject=[{"id": STRANGER.did}, {"id": AGENT.did}])
+    assert refused(shown(both, holder=STRANGER), holder=STRANGER.did) == "holder_mismatch"
+    # No subject at all belongs to everybody.
+    nobody = issued(credentialSubject={"memberOf": ORGANISATION.did})
+    assert refused(shown(nobody)) == "holder_mismatch"
+
+
+def test_sc_01_a_credential_is_its_issuers() -> None:
+    assert refused(shown(issued(signer=STRANGER, method=STRANGER.method))) == "key_not_authorized"
+    assert refused(shown(issued(signer=STRANGER))) == "proof_invalid"
+
+
+def test_sc_61_what_may_be_revoked_and_was_not_checked_is_refused() -> None:
+    status = {
+        "type": "BitstringStatusListEntry",
+        "statusPurpose": "revocation",
+        "statusListIndex": "1",
+        "statusListCredential": "https://acme.example/status/1",
+    }
+    assert refused(shown(issued(credentialStatus=status))) == "status_unavailable"
+
+
+@pytest.mark.parametrize("now", ["2026-10-31T23:59:59Z", "2026-12-01T00:00:01Z"])
+def test_sc_74_out_of_its_time_a_credential_says_nothing(now: str) -> None:
+    with pytest.raises(CredentialError) as caught:
+        verify_credential(issued(), documents=DOCUMENTS, now=now)
+    assert caught.value.code == "policy_denied"
+
+
+def test_sc_102_too_many_or_too_large_before_any_cryptography() -> None:
+    credential = issued()
+    presentation = shown(*[credential] * 16)
+    assert len(verify(presentation).credentials) == 16
+    # The proof is not looked at: it is not even there.
+    flood = presentation | {"verifiableCredential": [credential] * 17, "proof": None}
+    assert refused(flood) == "too_large"
+    large = credential | {"name": "x" * 66_000}
+    assert refused(presentation | {"verifiableCredential": [large], "proof": None}) == "too_large"
+    heavy = credential | {"name": "x" * 60_000}
+    assert refused(presentation | {"verifiableCredential": [heavy] * 3, "proof": None}) == "too_large"
+
+
+def test_an_issuer_without_a_document_is_not_believed() -> None:
+    with pytest.raises(CredentialError) as caught:
+        verify_credential(issued(), documents={}, now=NOW)
+    assert caught.value.code == "did_unresolvable"
+
+
+def test_suites_are_those_agreed() -> None:
+    assert refused(shown(issued()), suites=["eddsa-rdfc-2022"]) == "suite_not_allowed"

@@ -1,0 +1,206 @@
+import tomllib
+from typing import Any
+
+import pytest
+
+from contracts import ENGAGEMENT, terms
+from parties import NOW, Party
+from undersigned.contract import Price, Subcontracting
+from undersigned.credentials import VerifiedPresentation, membership, read_credential
+from undersigned.encoding import digest_bytes, from_struct, to_struct
+from undersigned.errors import ConfigurationError
+from undersigned.scope import Scope
+from undersigned.trust import Anchor, Anchors, Decision, Policy, evaluate
+
+ORGANISATION, AGENT, STRANGER = Party("acme-org"), Party("acme"), Party("mallory")
+ANCHORS = Anchors.of(ORGANISATION.did)
+MEMBER = "MembershipCredential"
+
+
+def credential(by: Party = ORGANISATION, **changes: Any):
+    document = membership(
+        id="urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b01",
+        organisation=by.did,
+        agent=AGENT.did,
+        valid_from="2026-11-01T00:00:00Z",
+        valid_until="2026-12-01T00:00:00Z",
+    )
+    return read_credential(document | changes)
+
+
+def presented(*credentials: Any) -> VerifiedPresentation:
+    return VerifiedPresentation(
+        holder=AGENT.did,
+        engagement=ENGAGEMENT,
+        credentials=credentials,
+        digest=digest_bytes(repr([one.digest for one in credentials]).encode()),
+    )
+
+
+SHOWN = presented(credential())
+
+
+def test_a_member_of_an_anchor_is_allowed() -> None:
+    decision = evaluate(SHOWN, ANCHORS, Policy(), NOW)
+    assert decision.outcome == "allow"
+    assert [(reason.code, reason.clause) for reason in decision.reasons] == [("met", "require")]
+    assert decision.needed == ()
+    assert decision.peer == AGENT.did
+
+
+@pytest.mark.parametrize(
+    ("shown", "anchors", "now"),
+    [
+        (presented(), ANCHORS, NOW),
+        (presented(credential(STRANGER)), ANCHORS, NOW),
+        (presented(credential(AGENT)), ANCHORS, NOW),
+        (presented(credential(AGENT)), Anchors.of(AGENT.did), NOW),
+        (SHOWN, Anchors(), NOW),
+        (SHOWN, Anchors(anchors=(Anchor(issuer=ORGANISATION.did, types=("OtherCredential",)),)), NOW),
+        (SHOWN, ANCHORS, "2026-12-01T00:00:01Z"),
+        (SHOWN, ANCHORS, "2026-10-31T23:59:59Z"),
+        (presented(credential(type=["VerifiableCredential"])), ANCHORS, NOW),
+        (presented(credential(credentialStatus={"type": "BitstringStatusListEntry"})), ANCHORS, NOW),
+    ],
+)
+def test_without_a_valid_credential_of_an_anchor_the_answer_is_no(
+    shown: VerifiedPresentation, anchors: Anchors, now: str
+) -> None:
+    decision = evaluate(shown, anchors, Policy(), now)
+    assert decision.outcome == "deny"
+    assert decision.reasons[0].code == "policy_denied"
+    assert decision.reasons[0].would_pass.startswith("one by ")
+    assert (decision.needed[0].code, decision.needed[0].credential) == ("credential", MEMBER)
+
+
+def test_what_is_needed_names_who_would_be_believed() -> None:
+    decision = evaluate(presented(), ANCHORS, Policy(), NOW)
+    assert decision.needed[0].issuers == (ORGANISATION.did,)
+    assert evaluate(presented(), Anchors(), Policy(), NOW).needed[0].issuers is None
+
+
+def test_a_self_issued_credential_counts_only_if_the_policy_says_so() -> None:
+    own = presented(credential(AGENT))
+    assert evaluate(own, ANCHORS, Policy(allow_self_issued=True), NOW).outcome == "allow"
+    assert evaluate(own, ANCHORS, Policy(require=()), NOW).outcome == "allow"
+
+
+def test_a_refused_party_stays_refused() -> None:
+    for listed in (AGENT.did, ORGANISATION.did):
+        decision = evaluate(SHOWN, ANCHORS, Policy(refuse=(listed,)), NOW)
+        assert (decision.outcome, decision.reasons[0].clause) == ("deny", "refuse")
+
+
+@pytest.mark.parametrize(
+    ("policy", "changes", "outcome", "clause"),
+    [
+        ({}, {}, "allow", ""),
+        ({"currency": "EUR", "max_price": "12.5"}, {}, "allow", ""),
+        ({"currency": "EUR", "max_price": "12.499999999"}, {}, "deny", "max_price"),
+        ({"currency": "EUR", "min_price": "12.5"}, {}, "allow", ""),
+        ({"currency": "EUR", "min_price": "13"}, {}, "deny", "min_price"),
+        ({"currency": "EUR", "ask_above": "12"}, {}, "ask", "ask_above"),
+        ({"currency": "EUR", "ask_above": "12", "max_price": "12.1"}, {}, "deny", "max_price"),
+        ({"currency": "USD", "max_price": "100"}, {}, "deny", "currency"),
+        ({"actions": ("artifact:read",)}, {}, "allow", ""),
+        ({"actions": ("artifact:write",)}, {}, "deny", "actions"),
+        ({"actions": ()}, {}, "deny", "actions"),
+        ({"max_duration": "PT2H"}, {}, "allow", ""),
+        ({"max_duration": "PT1H59M59S"}, {}, "deny", "max_duration"),
+        (
+            {"allow_subcontracting": False},
+            {"subcontracting": Subcontracting(allowed=True, depth=1)},
+            "deny",
+            "allow_subcontracting",
+        ),
+        ({"ask": True}, {}, "ask", "ask"),
+        (
+            {},
+            {"scope": Scope(extensions={"https://x.example/e": 1}, critical=("https://x.example/e",))},
+            "deny",
+            "scope",
+        ),
+    ],
+)
+def test_terms_are_held_against_the_policy(
+    policy: dict[str, Any], changes: dict[str, Any], outcome: str, clause: str
+) -> None:
+    decision = evaluate(SHOWN, ANCHORS, Policy(**policy), NOW, terms=terms(**changes))
+    assert decision.outcome == outcome
+    named = [reason.clause for reason in decision.reasons if reason.code != "met"]
+    assert clause in named if clause else named == []
+    if outcome == "deny":
+        assert decision.needed[0].member
+
+
+def test_terms_that_are_over_are_refused() -> None:
+    decision = evaluate(SHOWN, ANCHORS, Policy(), "2026-11-25T14:00:01Z", terms=terms())
+    assert (decision.outcome, decision.reasons[-1].clause) == ("deny", "until")
+
+
+def test_the_same_inputs_give_the_same_decision_again() -> None:
+    policy = Policy(currency="EUR", ask_above="1")
+    first = evaluate(SHOWN, ANCHORS, policy, NOW, terms=terms())
+    again = evaluate(SHOWN, Anchors.of(ORGANISATION.did), Policy(currency="EUR", ask_above="1"), NOW, terms=terms())
+    assert first == again
+    assert first.digest == again.digest
+    assert to_struct(from_struct(first), Decision) == first
+    assert first.inputs.policy == policy.digest != Policy().digest
+    assert first.inputs.anchors != Anchors().digest
+    for other in (
+        evaluate(SHOWN, ANCHORS, policy, NOW),
+        evaluate(SHOWN, ANCHORS, policy, "2026-11-25T12:00:01Z", terms=terms()),
+        evaluate(SHOWN, ANCHORS, policy, NOW, terms=terms(price=Price(amount="2", currency="EUR"))),
+        evaluate(presented(credential(), credential()), ANCHORS, policy, NOW, terms=terms()),
+    ):
+        assert other.digest != first.digest
+
+
+def test_order_of_credentials_does_not_matter() -> None:
+    one, other = credential(), credential(STRANGER)
+    assert evaluate(presented(one, other), ANCHORS, Policy(), NOW).outcome == "allow"
+    assert evaluate(presented(other, one), ANCHORS, Policy(), NOW).outcome == "allow"
+
+
+def test_a_decision_explains_itself() -> None:
+    text = evaluate(presented(), ANCHORS, Policy(), NOW).explain()
+    assert text.startswith(f"deny: {AGENT.did} by default/1 at {NOW}")
+    assert f"policy_denied [require] no {MEMBER}; would pass: one by {ORGANISATION.did}" in text
+
+
+def test_policy_and_anchors_are_written_in_toml() -> None:
+    table = tomllib.loads(
+        """
+        [policy]
+        name = "acme"
+        require = ["MembershipCredential", "AuditCredential"]
+        currency = "EUR"
+        max_price = "50"
+        [[anchor]]
+        issuer = "did:web:acme.example"
+        types = ["MembershipCredential"]
+        """
+    )
+    policy, anchors = Policy.from_toml(table["policy"]), Anchors.from_toml(table["anchor"])
+    assert policy.require == ("MembershipCredential", "AuditCredential")
+    assert anchors.believed("did:web:acme.example", "MembershipCredential")
+    assert not anchors.believed("did:web:acme.example", "AuditCredential")
+    assert anchors.issuers("MembershipCredential") == ("did:web:acme.example",)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"max_price": "5"},
+        {"max_price": 5, "currency": "EUR"},
+        {"max_prise": "5"},
+        {"require": "MembershipCredential"},
+        {"max_duration": "1 day"},
+    ],
+)
+def test_a_policy_that_cannot_be_meant_is_refused(table: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Policy.from_toml(table)
+    assert caught.value.code == "bad_configuration"
+    with pytest.raises(ConfigurationError):
+        Anchors.from_toml([{"issuer": "acme"}])
