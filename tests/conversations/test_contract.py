@@ -273,11 +273,11 @@ def test_a_start_with_foreign_inputs_is_refused() -> None:
 @pytest.mark.parametrize(
     ("role", "cause", "code"),
     [
-        (HIRER, "unable", "wrong_party"),
-        (PROVIDER, "convenience", "terms_mismatch"),
+        (HIRER, "unable", "wrong_state"),
+        (PROVIDER, "convenience", "wrong_state"),
         (HIRER, "breach", "wrong_state"),
         (HIRER, "no_ruling", "wrong_state"),
-        (HIRER, "late_seal", "wrong_party"),
+        (HIRER, "late_seal", "wrong_state"),
         (PROVIDER, "late_seal", "wrong_state"),
         (HIRER, "deadline", "wrong_state"),
     ],
@@ -307,6 +307,7 @@ def test_moves_about_another_contract_are_refused() -> None:
     playbook.refused("conflicting_contract", lambda: playbook.provider >> terminate("unable", contract=ARTIFACT))
     playbook.provider >> delivery()
     playbook.refused("terms_mismatch", lambda: playbook.hirer >> review(delivery=ARTIFACT))
+    playbook.refused("terms_mismatch", lambda: playbook.hirer >> review(criteria=()))
     playbook.hirer >> review()
     playbook.refused("conflicting_contract", lambda: playbook.hirer >> closing(contract=ARTIFACT))
 

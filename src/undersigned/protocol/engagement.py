@@ -65,6 +65,8 @@ class Essentials(Struct, frozen=True, kw_only=True):
     convenience: bool
     """Whether it may be ended without cause, with the notice or fee of the terms."""
     inputs: tuple[Digest, ...]
+    criteria: tuple[str, ...]
+    """Ids of the acceptance criteria of all deliverables."""
 
 
 class Offered(Struct, frozen=True, kw_only=True):

@@ -228,6 +228,7 @@ def offered(move: VerifiedMessage) -> Offered:
             reworks=terms.reworks,
             convenience=terms.termination.convenience != "none",
             inputs=terms.task.inputs,
+            criteria=tuple(criterion.id for item in terms.deliverables for criterion in item.criteria),
         ),
     )
 
@@ -305,9 +306,11 @@ def delivers_round(case: Case) -> None:
 
 
 def reviews_delivery(case: Case) -> None:
-    """The review is of the delivery that waits for it."""
+    """The review is of the delivery that waits for it, and answers every criterion once."""
     move, contract = cast(Review, case.move.message), _contract(case)
     _expect(move.delivery == contract.delivery, "terms_mismatch", "delivery", contract.delivery, move.delivery)
+    criteria, answered = _live(case).terms.criteria, tuple(one.id for one in move.criteria)
+    _expect(sorted(answered) == sorted(criteria), "terms_mismatch", "criteria answered", criteria, answered)
 
 
 def asks_for_rework(case: Case) -> None:
@@ -349,12 +352,12 @@ def cause_allowed(case: Case) -> None:
     if cause == "no_ruling":
         raise Refused("wrong_state", "Terminate for no_ruling: there is no dispute")
     if cause == "unable" and role != PROVIDER:
-        raise Refused("wrong_party", "hirer sent Terminate unable; only the provider may")
+        raise Refused("wrong_state", "hirer sent Terminate unable; only the provider may")
     if cause == "convenience" and not offer.terms.convenience:
-        raise Refused("terms_mismatch", "Terminate for convenience: the terms state no notice and no fee")
+        raise Refused("wrong_state", "Terminate for convenience: the terms state no notice and no fee")
     if cause == "late_seal":
         if role == offer.owner:
-            raise Refused("wrong_party", f"{role} sent Terminate late_seal; only the acceptor may")
+            raise Refused("wrong_state", f"{role} sent Terminate late_seal; only the acceptor may")
         if case.mine and not contract.late_seal:
             raise Refused("wrong_state", "Terminate late_seal: the seal came in time")
     if cause == "deadline" and case.mine and not passed(engagement, role, case.at):

@@ -28,6 +28,7 @@ from undersigned.encoding import Digest, digest_bytes, from_struct, shift
 from undersigned.messages import (
     MESSAGE_TYPES,
     Artifact,
+    CriterionVerdict,
     Input,
     LedgerPlace,
     Limits,
@@ -332,8 +333,14 @@ def review(verdict: str = "accepted", **members: Any) -> Say:
 
     def write(party: Party) -> dict[str, Any]:
         contract = party.engagement.contract
-        delivered = contract.delivery if contract else None
-        return {"delivery": delivered or ARTIFACT, "verdict": verdict, "criteria": (), "statement": {"payload": ""}}
+        live = party.engagement.offer
+        asked = live.terms.criteria if live else ()
+        return {
+            "delivery": (contract.delivery if contract else None) or ARTIFACT,
+            "verdict": verdict,
+            "criteria": tuple(CriterionVerdict(id=name, met=verdict == "accepted") for name in asked),
+            "statement": {"payload": ""},
+        }
 
     return Say("Review", write, members)
 

@@ -44,7 +44,7 @@ def test_an_idle_negotiation_is_small(state: str) -> None:
 
 
 def test_what_it_says_about_itself() -> None:
-    """Parties, position, doubt, authority, outbox."""
+    """Parties, position, doubt, authority (HIRE-LIF-02, HIRE-NEG-18), outbox."""
     playbook = Playbook("accepted-by-provider")
     hirer, provider = playbook.hirer.party.engagement, playbook.provider.party.engagement
     assert (hirer.hirer, hirer.provider) == (provider.hirer, provider.provider)
