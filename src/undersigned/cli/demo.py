@@ -14,6 +14,8 @@ import socket
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import datetime
 from importlib.metadata import distribution
 from io import BytesIO
@@ -55,15 +57,11 @@ async def curious_sbom(job: Job) -> None:
 
     secret = os.environ.get(SECRET)
     if secret:
-        try:
+        with suppress(ScopeError):  # refused by our own gate, and recorded with the clause
             async with job.act(ARTIFACT_READ, secret):
-                raise ScopeError("scope_exceeded", "the gate let the agent out of its scope")
-        except ScopeError:
-            pass  # recorded by the runtime, with the clause
-        try:
+                pass
+        with suppress(ScopeError):  # refused and recorded by the other side's gate
             await job.send_past_gate(secret)
-        except ScopeError:
-            pass  # recorded by the other side's gate
     await make_sbom(job)
 
 
@@ -119,7 +117,7 @@ class _Processes:
                     await process.wait()
 
 
-async def _lines(process: Process) -> Any:
+async def _lines(process: Process) -> AsyncIterator[dict[str, Any]]:
     stream = process.stdout
     if stream is None:
         return
@@ -178,7 +176,7 @@ class _Narrator:
         self._out.line(f"    {arrow:18} {name:13} {plain(text, 240)}", style=style)
 
 
-async def _serve_until_ready(processes: _Processes, home: Path, env: dict[str, str]) -> tuple[Process, Any]:
+async def _serve_until_ready(processes: _Processes, home: Path, env: dict[str, str]) -> tuple[Process, AsyncIterator[dict[str, Any]]]:
     log = home / "serve.log"
     process = await processes.start("serve", "--home", str(home), "--json", env=env, log=log)
     lines = _lines(process)
@@ -214,7 +212,7 @@ async def demo(out: Out, artifact: Path | None, folder: Path) -> int:
         described = read_distribution(data)
     except ImportError as exc:
         raise ConfigurationError("missing_extra", "the demo needs an extra: pip install 'undersigned[prov]'") from exc
-    run = folder / datetime.now().strftime("%Y%m%d-%H%M%S")  # noqa: DTZ005 - a name for people
+    run = folder / datetime.now().strftime("%Y%m%d-%H%M%S")
     acme_port, globex_port = _free_ports(2)
     dids = {port: "did:web:" + quote(f"localhost:{port}", safe="") for port in (acme_port, globex_port)}
     out.line(f"{name}: {described.name} {described.version}, {len(data)} bytes, {len(described.files)} files")

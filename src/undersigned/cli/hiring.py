@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def quiet_logs(verbose: bool) -> None:
     level = 10 if verbose else 40
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(click.get_text_stream("stderr")),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
 
 
@@ -120,9 +121,7 @@ async def discover(out: Out, did: str, at: str | None, local: bool, home: str | 
         card = await _card(gatherer, endpoints[0]) if endpoints else None
     finally:
         await gatherer.close()
-    keys = {
-        method: document.key_for(method, "authentication").kind for method in document.methods("authentication")
-    }
+    keys = {method: document.key_for(method, "authentication").kind for method in document.methods("authentication")}
     out.value({"did": did, "keys": keys, "endpoints": endpoints, "card": card})
     out.line(f"{did}")
     for method, kind in keys.items():
@@ -270,7 +269,9 @@ async def hire(
             folder.mkdir(parents=True, exist_ok=True)
             for number, (name, data) in enumerate(result.artifacts.items(), start=1):
                 # The name is the provider's text: it becomes a file name only if it is a plain one.
-                safe = name if name.replace(".", "").replace("-", "").replace("_", "").isalnum() else f"artifact-{number}"
+                safe = (
+                    name if name.replace(".", "").replace("-", "").replace("_", "").isalnum() else f"artifact-{number}"
+                )
                 path = folder / safe.lstrip(".")
                 path.write_bytes(data)
                 written[name] = str(path)
@@ -327,5 +328,3 @@ async def watch(out: Out, engagement: str | None, follow: bool, home: str | None
             await asyncio.sleep(0.3)
     finally:
         await store.close()
-
-

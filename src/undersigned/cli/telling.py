@@ -41,8 +41,8 @@ def summary_of(message: Message) -> str:
         case Profile():
             return f"version {message.version}, suite {message.suite}; asks for {_needs(message.request.needs)}"
         case Presentation():
-            shown = message.presentation.get("verifiableCredential")
-            types = [c["type"][-1] for c in shown if isinstance(c, dict)] if isinstance(shown, list) else []
+            shown: Any = message.presentation.get("verifiableCredential", [])
+            types = [str(credential.get("type", ["?"])[-1]) for credential in shown]
             asks = f"; asks for {_needs(message.request.needs)}" if message.request is not None else ""
             return f"shows {', '.join(plain(t, 40) for t in types) or 'nothing'}{asks}"
         case Offer():
@@ -115,10 +115,8 @@ def event_json(event: Event) -> dict[str, Any]:
 
 def _noted(event: Event) -> str:
     try:
-        fact = msgspec.json.decode(event.detail.encode())
+        fact = msgspec.json.decode(event.detail.encode(), type=dict[str, Any])
     except msgspec.MsgspecError:
-        return plain(event.detail, 200)
-    if not isinstance(fact, dict):
         return plain(event.detail, 200)
     if event.type == "refused-action":
         return (

@@ -75,7 +75,11 @@ class Peer(Agent):
         self._door = ArtifactDoor(self)
         self.fetcher = self._fetch_signed
         self.reviewers.setdefault("sbom", _review_sbom)
-        limits = ListenerLimits(channel=msgspec.structs.replace(ListenerLimits().channel, local=True)) if self.home.configuration.local else ListenerLimits()
+        limits = (
+            ListenerLimits(channel=msgspec.structs.replace(ListenerLimits().channel, local=True))
+            if self.home.configuration.local
+            else ListenerLimits()
+        )
         self._listener = PublicListener(
             part.host,
             part.port,

@@ -18,13 +18,15 @@ import zipfile
 from collections.abc import Iterator
 from email.parser import HeaderParser
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID, uuid5
 
-from cyclonedx.factory.license import LicenseFactory
-from cyclonedx.model import HashAlgorithm, HashType, Property
-from cyclonedx.model.bom import Bom
-from cyclonedx.model.component import Component, ComponentType
+import cyclonedx.model as cdx
+import cyclonedx.model.bom as cdx_bom
+import cyclonedx.model.component as cdx_component
+from cyclonedx.contrib.license.factories import LicenseFactory
+from cyclonedx.model import HashAlgorithm
+from cyclonedx.model.component import ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
@@ -44,6 +46,12 @@ __all__ = [
     "read_distribution",
     "review_sbom",
 ]
+
+# The library's decorators hide its classes from type checkers.
+Bom: Any = cdx_bom.Bom
+Component: Any = cdx_component.Component
+HashType: Any = cdx.HashType
+Property: Any = cdx.Property
 
 SBOM_MEDIA_TYPE: Final = "application/vnd.cyclonedx+json"
 MAX_FILES: Final = 20_000
@@ -158,8 +166,8 @@ def bill_of_materials(data: bytes, file_name: str) -> bytes:
     )
     bom = Bom(serial_number=uuid5(_NAMESPACE, digest))
     bom.metadata.component = root
-    bom.metadata.timestamp = None  # type: ignore[assignment]  # the statement about this document carries the time
-    dependencies: list[Component] = []
+    bom.metadata.timestamp = None  # the statement about this document carries the time
+    dependencies: list[Any] = []
     for name, specifier in found.requires:
         dependencies.append(
             Component(

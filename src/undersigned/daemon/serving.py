@@ -125,7 +125,7 @@ class ArtifactDoor:
         return await self._peer.document_of(signer)
 
     @staticmethod
-    def _keys(document: DidDocument):  # noqa: ANN205 - inferred
+    def _keys(document: DidDocument):
         def key(method: DidUrl) -> PublicKey:
             return document.key_for(method, "authentication")
 

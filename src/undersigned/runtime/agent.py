@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -38,7 +37,6 @@ from undersigned.messages import (
     Review,
     Seal,
     SignedMessage,
-    Start,
     VerifiedMessage,
     decode_message,
     problem_code_told,
@@ -543,9 +541,7 @@ class Agent:
         if summary is None:
             if message.type != "Inquiry":
                 return None
-            conversation = Conversation(
-                self, begin("provider", self.identity.did, message.sender, message.engagement)
-            )
+            conversation = Conversation(self, begin("provider", self.identity.did, message.sender, message.engagement))
         else:
             engagement, places, facts = await load_engagement(self.ledger, summary, self.identity.did)
             conversation = Conversation(self, engagement, places=places, facts=facts)
@@ -606,7 +602,7 @@ def load_handler(name: str) -> Handler:
     """
     module, _, function = name.partition(":")
     try:
-        found: Awaitable[None] | Any = getattr(import_module(module), function)
+        found: Handler = getattr(import_module(module), function)
     except ImportError as exc:
         known = exc.name is not None and not module.startswith(exc.name)
         code = "missing_extra" if known else "bad_configuration"

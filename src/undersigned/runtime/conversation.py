@@ -20,15 +20,14 @@ from uuid import uuid4
 import msgspec
 import structlog
 
-from undersigned.did import DidDocument
 from undersigned.contract import ContractDocument
+from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, EngagementId, Instant, digest_bytes, seconds_between, shift
 from undersigned.errors import (
     CODES,
     LedgerConflict,
     LedgerError,
     LocalProtocolError,
-    RemoteProtocolError,
     UndersignedError,
 )
 from undersigned.ledger import Blob, Commit, Committed, Ledger, Reservation, Row, Summary
@@ -368,7 +367,7 @@ class Conversation:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        due = wake_at(self.engagement)
+        due = wake_at(self.engagement, self.shell.clock.now())
         if due is not None:
             delay = max(0.05, seconds_between(self.shell.clock.now(), due))
             self._timer = asyncio.get_running_loop().call_later(delay, self._wake.set)
@@ -438,7 +437,11 @@ class Conversation:
             _log.warning("no decision", engagement=self.id, moves=owed.moves, error=str(error))
             turn.events.append(self._event(turn, "refused", owed.moves[0], detail=str(error)))
             if "Withdraw" in owed.moves:
-                reason = error.code if error.code in ("revoked", "status_unavailable", "policy_denied") else "decision_failed"
+                reason = (
+                    error.code
+                    if error.code in ("revoked", "status_unavailable", "policy_denied")
+                    else "decision_failed"
+                )
                 return Say("Withdraw", {"reason": reason})
             return None
 
@@ -514,9 +517,7 @@ class Conversation:
                 Blob(digest=digest_bytes(item.message.raw), raw=item.message.raw, kind="equivocation", name=body.type)
             )
             turn.rows.append(self._fact(turn, "equivocation", item.message.digest))
-            turn.engagement = apply(
-                turn.engagement, Noted("equivocation", item.message.digest, self.shell.clock.now())
-            )
+            turn.engagement = apply(turn.engagement, Noted("equivocation", item.message.digest, self.shell.clock.now()))
             turn.durable = True
         if body.notice:
             return

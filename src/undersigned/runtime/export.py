@@ -10,7 +10,7 @@ from __future__ import annotations
 from undersigned.contract import countersigned
 from undersigned.encoding import Did, EngagementId, from_struct
 from undersigned.errors import UndersignedError
-from undersigned.evidence.pack import write_pack
+from undersigned.evidence import write_pack
 from undersigned.ledger import Ledger, Row
 from undersigned.messages import Acceptance, Delivery, Offer, recorded_message
 from undersigned.transparency import InclusionProof, contract_leaf, leaf_hash, read_checkpoint, read_note

@@ -1,4 +1,4 @@
-"""The gate: what is asked is compared with the sealed contract, and what it takes of a limit is booked before it is done.
+"""The gate: what is asked is held against the sealed contract, and what it takes of a limit is booked first.
 
 The same gate stands on both sides. The provider's runtime asks it before it acts, the hirer's servers before they
 answer; each side books in its own ledger.
@@ -72,8 +72,14 @@ class Gate:
         # Authority exists in `working` only, and within the contract's own end.
         if state != "working":
             raise ScopeError(
-                "contract_expired", f"the contract gives no authority while it is {state}", clause="state", would_pass=""
+                "contract_expired",
+                f"the contract gives no authority while it is {state}",
+                clause="state",
+                would_pass="",
             )
+        not_before = document.terms.deadlines.not_before
+        if not_before is not None and now < not_before:
+            raise ScopeError("contract_expired", "it has not begun", clause="notBefore", would_pass=not_before)
         if now > document.terms.deadlines.until:
             raise ScopeError("contract_expired", "the contract is past its end", clause="until", would_pass="")
         used: dict[str, dict[str, str]] = {}

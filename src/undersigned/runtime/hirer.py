@@ -40,7 +40,10 @@ class HirerSide:
         now = agent.clock.now()
         nonce = "u" + base64url_encode(secrets.token_bytes(32))
         identity = agent.identity
-        offered = (identity.suite, *(s for s in CRYPTOSUITES if s != identity.suite and identity.kind in CRYPTOSUITES[s].kinds))
+        offered = (
+            identity.suite,
+            *(s for s in CRYPTOSUITES if s != identity.suite and identity.kind in CRYPTOSUITES[s].kinds),
+        )
         return engagement_id(identity.did, order.provider, nonce), Say(
             "Inquiry",
             {
@@ -98,7 +101,7 @@ class HirerSide:
                     return Say("Withdraw", {"reason": "changed"}, facts=recorded(decision))
                 said = await agent.papers.offer(
                     engagement,
-                    order.terms(agent.clock.now()),
+                    order.terms(agent.clock.now(), (agent.meeting.policy.digest,)),
                     await agent.document_of(engagement.peer, max_age_seconds=300),
                     valid_seconds=order.timing.offer_seconds,
                 )
@@ -131,7 +134,7 @@ class HirerSide:
             raise LocalProtocolError("wrong_state", "there is no offer to answer")
         now = agent.clock.now()
         document = live.message().document
-        theirs, ours = document.terms, order.terms(now)
+        theirs, ours = document.terms, order.terms(now, (agent.meeting.policy.digest,))
         if not agent.only_price_differs(theirs, ours):
             return Say("Withdraw", {"reason": "declined", "offer": live.digest})
         answer = bounded(

@@ -25,11 +25,10 @@ from uuid import uuid4
 
 import msgspec
 
-from undersigned.did import DidDocument, did_key, document_from, make_document
 from undersigned.credentials import credential_config, membership
+from undersigned.did import DidDocument, did_key, document_from, make_document
 from undersigned.encoding import FOREIGN_LIMITS, JsonObject, canonicalize, decode_json, shift
 from undersigned.errors import ConfigurationError
-
 from undersigned.proof import attach, prepare
 from undersigned.trust import Policy
 
@@ -122,7 +121,8 @@ class Home:
             text = file.read_text()
         except OSError as exc:
             raise ConfigurationError(
-                "not_found", f"{path} is not a state folder: it has no {CONFIGURATION}; make one with 'undersigned init'"
+                "not_found",
+                f"{path} is not a state folder: it has no {CONFIGURATION}; make one with 'undersigned init'",
             ) from exc
         try:
             self.configuration = msgspec.convert(tomllib.loads(text), Configuration)

@@ -9,7 +9,7 @@ Source: protocol-spec/06-scope.md and 08-attestation-and-evidence.md
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +88,7 @@ class Job:
     @asynccontextmanager
     async def act(
         self, action: str, target: str, amounts: Mapping[str, Amount] | None = None, **facts: str
-    ) -> AsyncIterator[Permit]:
+    ) -> AsyncGenerator[Permit]:
         """Permission for one action, booked before the block runs and settled after it.
 
         If the block raises, what was reserved stays spent: nobody knows how far it came.
@@ -202,4 +202,6 @@ async def run_handler(handler: Handler, job: Job, seconds: float) -> None:
         raise
     except Exception as exc:
         # A handler is the application's code; whatever it raises ends this work and nothing else.
-        raise UndersignedError("decision_failed", f"the handler of {job.task} failed: {type(exc).__name__}: {exc}") from exc
+        raise UndersignedError(
+            "decision_failed", f"the handler of {job.task} failed: {type(exc).__name__}: {exc}"
+        ) from exc

@@ -136,7 +136,9 @@ class Meeting:
         agent = self._agent
         return {did: await agent.document_of(did, FRESH_SECONDS) for did in issuers_of(presentation)}
 
-    async def _verify(self, engagement: Engagement, presentation: JsonObject, challenge: Digest) -> VerifiedPresentation:
+    async def _verify(
+        self, engagement: Engagement, presentation: JsonObject, challenge: Digest
+    ) -> VerifiedPresentation:
         documents = await self._documents(presentation)
         shown = verify_presentation(
             presentation,

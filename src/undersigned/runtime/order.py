@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from undersigned.contract import Criterion, Deadlines, Deliverable, Price, Task, Terms, draft_terms
+from undersigned.attestation import ProvenancePredicate, WorkPredicate
+from undersigned.contract import Criterion, Deadlines, Deliverable, Evidence, Price, Task, Terms, draft_terms
 from undersigned.encoding import Did, Digest, Instant, is_amount, shift
 from undersigned.errors import ConfigurationError
 from undersigned.scope import Grant, Limit, Scope, WireScope, read_scope, sketch
@@ -71,15 +72,17 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Price of the first offer."""
     ceiling: Price
     """The most that is accepted."""
-    evidence: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = (WorkPredicate.PREDICATE_TYPE, ProvenancePredicate.PREDICATE_TYPE)
     """Predicate types of the statements wanted."""
+    sbom: str | None = None
+    """Format and version of a bill of materials that is wanted."""
     timing: Timing = Timing()
     rounds: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16
     probe: bool = False
     """Only evaluate: withdraw once both have shown who they are."""
 
-    def terms(self, now: Instant) -> Terms:
-        """The terms of the first offer, made at `now`."""
+    def terms(self, now: Instant, policies: tuple[Digest, ...] = ()) -> Terms:
+        """The terms of the first offer, made at `now`; `policies` are digests of those that judged it."""
         timing = self.timing
         return draft_terms(
             task=Task(kind=self.task, summary=self.summary, inputs=tuple(i.digest for i in self.inputs)),
@@ -96,6 +99,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
                 wind_down="PT1M",
                 close=timing.close,
             ),
+            evidence=Evidence(predicates=self.evidence, sbom=self.sbom, c2pa=False),
+            policies=policies,
         )
 
 
@@ -121,7 +126,11 @@ def parse_price(text: str) -> Price:
     amount, _, currency = text.strip().partition(" ")
     if "." in amount:
         amount = amount.rstrip("0").rstrip(".")
-    if not is_amount(amount) or amount.startswith("-") or not (currency.isascii() and currency.isupper() and len(currency) == 3):
+    if (
+        not is_amount(amount)
+        or amount.startswith("-")
+        or not (currency.isascii() and currency.isupper() and len(currency) == 3)
+    ):
         raise ConfigurationError("bad_configuration", f"expected a price such as '4.50 EUR', got {text!r}")
     return Price(amount=amount, currency=currency)
 
@@ -187,6 +196,7 @@ async def hire_order(
                 ),
             ),
         ),
+        sbom=known.sbom if known else None,
         opening=first,
         ceiling=ceiling,
         timing=Timing(finish_seconds=finish_seconds, until_seconds=finish_seconds + 3600),
@@ -207,6 +217,7 @@ class KnownTask(msgspec.Struct, frozen=True, kw_only=True):
     deliverable: str
     media_type: str
     criteria: dict[str, str]
+    sbom: str | None = None
 
 
 TASKS: Mapping[str, KnownTask] = {
@@ -219,6 +230,7 @@ TASKS: Mapping[str, KnownTask] = {
             "describes-artifact": "describes the artifact by its SHA-256",
             "lists-every-file": "lists every file of the artifact with its SHA-256",
         },
+        sbom="CycloneDX 1.6",
     )
 }
 """Kinds of task known here; an application names deliverable and criteria of its own."""

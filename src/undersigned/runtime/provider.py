@@ -81,7 +81,9 @@ class ProviderSide:
                 if live is None:
                     return None
                 price = live.message().document.terms.price
-                return await agent.close_books(conversation, engagement, owed, owed_price(conversation, engagement, price))
+                return await agent.close_books(
+                    conversation, engagement, owed, owed_price(conversation, engagement, price)
+                )
             case _:
                 return None
 
@@ -93,9 +95,7 @@ class ProviderSide:
         if inquiry.opens != "hirer" or inquiry.tender is not None:
             # Opening ourselves, and tenders, are for later; the hirer hears what would do.
             return Say("Withdraw", {"reason": "opens", "needed": (Need(code="opens", member="opens"),)})
-        suite = next(
-            (s for s in inquiry.suites if s in CRYPTOSUITES and identity.kind in CRYPTOSUITES[s].kinds), None
-        )
+        suite = next((s for s in inquiry.suites if s in CRYPTOSUITES and identity.kind in CRYPTOSUITES[s].kinds), None)
         if suite is None or "1.0" not in inquiry.versions:
             return Say("Withdraw", {"reason": "version_not_supported"})
         if agent.running(service.task) >= service.capacity:

@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from undersigned.attestation import (
+    PAYLOAD_TYPE,
     Predicate,
     UsageLine,
     WorkPredicate,
@@ -23,7 +24,6 @@ from undersigned.attestation import (
     envelope,
     make_statement,
     pae,
-    PAYLOAD_TYPE,
     provenance,
     verify_delivery,
     verify_statement,
@@ -166,7 +166,6 @@ class Worker:
     async def review(self, conversation: Conversation, delivery: Delivery) -> None:
         """Fetches what was delivered, checks it and its statements, then sends the `Review`."""
         await conversation.settled()
-        agent = self._agent
         document = conversation.contract_document()
         while True:
             try:
