@@ -273,11 +273,11 @@ def test_a_start_with_foreign_inputs_is_refused() -> None:
 @pytest.mark.parametrize(
     ("role", "cause", "code"),
     [
-        (HIRER, "unable", "wrong_state"),
-        (PROVIDER, "convenience", "wrong_state"),
+        (HIRER, "unable", "wrong_party"),
+        (PROVIDER, "convenience", "terms_mismatch"),
         (HIRER, "breach", "wrong_state"),
         (HIRER, "no_ruling", "wrong_state"),
-        (HIRER, "late_seal", "wrong_state"),
+        (HIRER, "late_seal", "wrong_party"),
         (PROVIDER, "late_seal", "wrong_state"),
         (HIRER, "deadline", "wrong_state"),
     ],

@@ -352,12 +352,12 @@ def cause_allowed(case: Case) -> None:
     if cause == "no_ruling":
         raise Refused("wrong_state", "Terminate for no_ruling: there is no dispute")
     if cause == "unable" and role != PROVIDER:
-        raise Refused("wrong_state", "hirer sent Terminate unable; only the provider may")
+        raise Refused("wrong_party", "hirer sent Terminate unable; only the provider may")
     if cause == "convenience" and not offer.terms.convenience:
-        raise Refused("wrong_state", "Terminate for convenience: the terms state no notice and no fee")
+        raise Refused("terms_mismatch", "Terminate for convenience: the terms state no notice and no fee")
     if cause == "late_seal":
         if role == offer.owner:
-            raise Refused("wrong_state", f"{role} sent Terminate late_seal; only the acceptor may")
+            raise Refused("wrong_party", f"{role} sent Terminate late_seal; only the acceptor may")
         if case.mine and not contract.late_seal:
             raise Refused("wrong_state", "Terminate late_seal: the seal came in time")
     if cause == "deadline" and case.mine and not passed(engagement, role, case.at):
