@@ -237,6 +237,8 @@ def test_a_late_start_is_taken_and_gives_the_provider_its_right() -> None:
     """No state splits by the clock: the start is recorded, and what is owed is the termination, unless forgiven.
 
     HIRE-OVR-02.
+
+    HIRE-LIF-16.
     """
     playbook = Playbook("sealed")
     playbook.advance(minutes(60))

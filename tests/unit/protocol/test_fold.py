@@ -86,7 +86,7 @@ def test_the_envelope_is_held_to(members: dict, code: str) -> None:
 
 
 def test_a_peer_does_not_unsee() -> None:
-    """A later move that has seen less than an earlier one contradicts it."""
+    """A later move that has seen less than an earlier one contradicts it (HIRE-CHN-13)."""
     playbook = Playbook("ready")
     first = playbook.provider.party.engagement.sent[0]
     wrong = forged(playbook.hirer, withdraw(), seen=first)
@@ -100,7 +100,7 @@ def test_a_peer_does_not_unsee() -> None:
 
 
 def test_we_decide_only_on_the_latest_position() -> None:
-    """C1: a move of ours that has not seen everything recorded was decided on an older position."""
+    """C1: a move of ours that has not seen everything recorded was decided on an older position (HIRE-CHN-06)."""
     playbook = Playbook("offered-by-hirer")
     decided = forged(playbook.hirer, withdraw("changed"))
     playbook.provider >> acceptance()
@@ -144,7 +144,7 @@ def test_outcome_says_what_apply_does() -> None:
 
 
 def test_a_void_move_takes_its_place_and_moves_nothing() -> None:
-    """C7: recorded and receipted; the next move of its sender follows it."""
+    """C7: recorded and receipted; the next move of its sender follows it (HIRE-CHN-09)."""
     playbook = Playbook("working")
     with playbook.held():
         playbook.provider >> delivery()
@@ -157,7 +157,7 @@ def test_a_void_move_takes_its_place_and_moves_nothing() -> None:
 
 
 def test_what_no_earlier_state_allowed_is_not_called_crossed() -> None:
-    """C7: an unseen move of ours excuses only what its sender's state before it allowed."""
+    """C7: an unseen move of ours excuses only what its sender's state before it allowed (HIRE-CHN-11)."""
     playbook = Playbook("working")
     playbook.hold()
     posed = forged(playbook.provider, start(), role=PROVIDER)
@@ -166,7 +166,7 @@ def test_what_no_earlier_state_allowed_is_not_called_crossed() -> None:
 
 
 def test_the_error_says_what_was_expected() -> None:
-    """Who sent what in which state, and what is legal there."""
+    """Who sent what in which state, and what is legal there (HIRE-ERR-04)."""
     playbook = Playbook("ready")
     posed = forged(playbook.hirer, acceptance())
     with pytest.raises(RemoteProtocolError) as refused:
@@ -176,7 +176,7 @@ def test_the_error_says_what_was_expected() -> None:
 
 
 def test_notices_take_no_place() -> None:
-    """All four, from both sides: chains, state and offer stay as they are."""
+    """All four, from both sides: chains, state and offer stay as they are (HIRE-CHN-02)."""
     playbook = Playbook("working")
     for side, say in (
         (playbook.provider, receipt()),
@@ -249,7 +249,7 @@ def test_facts() -> None:
 
 
 def test_after_so_many_moves_only_what_ends_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An engagement can always end."""
+    """An engagement can always end (HIRE-LIM-01)."""
     playbook = Playbook("sealed")
     monkeypatch.setattr(fold, "MAX_CONTRACT_MOVES", 7)
     playbook.refused("round_limit", lambda: playbook.hirer >> start())
@@ -258,7 +258,7 @@ def test_after_so_many_moves_only_what_ends_it_is_taken(monkeypatch: pytest.Monk
 
 
 def test_the_version_chosen_is_kept_to() -> None:
-    """After the profile every message names the version that was picked."""
+    """After the profile every message names the version that was picked (HIRE-VER-04)."""
     playbook = Playbook("profiled")
     party = playbook.provider.party
     assert party.engagement.talks is not None

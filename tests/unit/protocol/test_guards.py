@@ -35,7 +35,7 @@ def forged(side, say, **members):
 
 
 def test_versions_are_ours_or_refused() -> None:
-    """Unknown versions are a typed refusal; one of ours among others is enough."""
+    """Unknown versions are a typed refusal; one of ours among others is enough (HIRE-VER-03)."""
     playbook = Playbook("-")
     playbook.hirer >> inquiry(versions=("2.0", "1.0"))
     assert playbook.provider.state == "inquired"
@@ -60,7 +60,7 @@ def test_an_inquiry_belongs_to_its_parties() -> None:
     ],
 )
 def test_a_profile_echoes_and_picks(members: dict, code: str) -> None:
-    """Nobody between may shorten or lengthen a list, and the choice was offered."""
+    """Nobody between may shorten or lengthen a list, and the choice was offered (HIRE-VER-01, HIRE-VER-02)."""
     playbook = Playbook("inquired")
     playbook.refused(code, lambda: playbook.provider >> profile(**members))
     posed = forged(playbook.provider, profile(), **members)
@@ -89,7 +89,10 @@ def _with_document(playbook: Playbook, **changes: object):
 
 
 def test_the_document_is_of_this_place_and_negotiation() -> None:
-    """Transcript, name, engagement, parties and methods: each alone is refused."""
+    """Transcript, name, engagement, parties and methods: each alone is refused.
+
+    HIRE-NEG-07, HIRE-CTR-02, HIRE-CTR-03.
+    """
     playbook = Playbook("ready")
     good = offer().message(playbook.hirer.party).document
     other = Playbook("ready", seed=5).hirer.party.engagement
@@ -112,7 +115,7 @@ def test_the_document_is_of_this_place_and_negotiation() -> None:
 
 
 def test_a_counter_offer_names_the_live_one() -> None:
-    """`inReplyTo` absent, or of an offer that is not live any more, is `stale_offer`."""
+    """`inReplyTo` absent, or of an offer that is not live any more, is `stale_offer` (HIRE-NEG-06)."""
     playbook = Playbook("offered-by-hirer")
     playbook.refused("stale_offer", lambda: playbook.provider >> offer(in_reply_to=None))
     playbook.refused("stale_offer", lambda: playbook.provider >> offer(in_reply_to=ARTIFACT))

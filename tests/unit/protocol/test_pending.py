@@ -42,7 +42,7 @@ OWED = {
 
 @pytest.mark.parametrize("state", PATHS)
 def test_every_wait_shows_who_owes_what_by_when(state: str) -> None:
-    """Both sides see the same owner, the same moves and a deadline; only the owner is asked to move."""
+    """Both sides see the same owner, the same moves and a deadline; only the owner is asked to move (HIRE-NEG-20)."""
     playbook = Playbook(state)
     who, moves = OWED[state]
     for party in playbook.parties.values():
@@ -57,7 +57,7 @@ def test_every_wait_shows_who_owes_what_by_when(state: str) -> None:
 
 @pytest.mark.parametrize("state", PATHS)
 def test_the_same_state_asks_for_the_same(state: str) -> None:
-    """Twice, and after a restart: same effects, same keys; no key twice in one answer."""
+    """Twice, and after a restart: same effects, same keys; no key twice in one answer (HIRE-LIF-13)."""
     playbook = Playbook(state)
     for party in playbook.parties.values():
         first = party.pending()
@@ -69,7 +69,7 @@ def test_the_same_state_asks_for_the_same(state: str) -> None:
 
 
 def test_an_answer_within_a_second_is_the_receipt() -> None:
-    """C5: due a second after, gone once a move that has seen it is made."""
+    """C5: due a second after, gone once a move that has seen it is made (HIRE-CHN-08)."""
     playbook = Playbook("offered-by-hirer")
     provider = playbook.provider.party
     due = shift(provider.now, 1)
@@ -99,7 +99,7 @@ def test_what_has_no_answer_is_receipted_at_once(state: str, move) -> None:
 
 
 def test_repeats_come_in_growing_intervals_until_the_receipt() -> None:
-    """Oldest first, each attempt with a key of its own; the last interval goes on for ever."""
+    """Oldest first, each attempt with a key of its own; the last interval goes on for ever (HIRE-CHN-12)."""
     playbook = Playbook("offered-by-hirer")
     hirer = playbook.hirer.party
     said = hirer.engagement.sent[-1]
@@ -128,7 +128,7 @@ def test_attempts_and_the_next_one_agree(elapsed: int) -> None:
 
 
 def test_an_acceptor_asks_on_after_its_receipt() -> None:
-    """N4: receipted is not answered."""
+    """N4: receipted is not answered (HIRE-NEG-13)."""
     playbook = Playbook("accepted-by-provider")
     playbook.hirer >> receipt()
     provider = playbook.provider.party
@@ -159,7 +159,7 @@ def test_a_past_deadline_does_not_wake_again() -> None:
 
 
 def test_time_given_before_the_last_entry_counts_as_that() -> None:
-    """Time never runs back behind the journal."""
+    """Time never runs back behind the journal (HIRE-CLK-01)."""
     playbook = Playbook("ready")
     playbook.hirer >> offer(valid_for=minutes(5))
     playbook.advance(minutes(6))
