@@ -147,6 +147,7 @@ def near(grant: Grant) -> st.SearchStrategy[tuple[Action, str]]:
 
 @given(narrowed() | st.tuples(scopes("g"), scopes("c")), st.data())
 def test_whatever_the_child_permits_the_parent_permits(pair: tuple[Scope, Scope], data: st.DataObject) -> None:
+    """HIRE-SCO-05."""
     """Use of a child's grant is use of the one it draws on, and the parent's grant alone would have allowed it.
 
     HIRE-SCO-05.

@@ -51,6 +51,7 @@ def code(document: Any, artifact: bytes | None = None, **changes: Any) -> str:
 
 @pytest.mark.parametrize("artifact", [ARTIFACT[:-1], b"", bytes([ARTIFACT[0] ^ 1]) + ARTIFACT[1:], ARTIFACT + b"\0"])
 def test_sc_65_another_artifact_by_one_bit(artifact: bytes) -> None:
+    """HIRE-ATT-03."""
     document = PROVIDER.seal_statement(claim())
     assert code(document, ARTIFACT) == ""
     assert code(document, artifact) == "digest_mismatch"
@@ -60,6 +61,7 @@ def test_sc_65_another_artifact_by_one_bit(artifact: bytes) -> None:
 
 
 def test_sc_66_another_contract() -> None:
+    """HIRE-ATT-04."""
     other = digest_bytes(b"contract 2")
     for payload in (
         claim(contract=other),
@@ -83,6 +85,7 @@ def test_sc_66_another_contract() -> None:
 
 
 def test_sc_67_a_forged_builder() -> None:
+    """HIRE-ATT-02, HIRE-ATT-05."""
     assert code(PROVIDER.seal_statement(claim(builder=STRANGER))) == "attester_not_trusted"
     assert code(HIRER.seal_statement(claim(builder=HIRER))) == "attester_not_trusted"
     assert code(HIRER.seal_statement(claim())) == "attester_not_trusted"
@@ -116,6 +119,7 @@ RIGHT = sha256(ARTIFACT).hexdigest()
     ],
 )
 def test_sc_68_weak_wrong_or_several_digests(digests: dict[str, str]) -> None:
+    """HIRE-ATT-03."""
     statement: Any = decode_json(claim())
     statement["subject"][0]["digest"] = digests
     document = PROVIDER.seal_statement(canonicalize(statement))

@@ -111,11 +111,13 @@ def verify_statement(
     contract: Digest,
     artifacts: Mapping[str, Artifact],
     predicates: Mapping[str, type[Predicate]] = PREDICATES,
+    other_than: Collection[PublicKey] = (),
 ) -> VerifiedStatement:
     """The statement in this envelope, once it is the attester's, about these artifacts and of this contract.
 
     `keys` are the attester's assertion keys by verification method, and only those: for what a provider claims, keys of
-    the provider. `artifacts` are those delivered, by name; every subject must be one of them.
+    the provider. `artifacts` are those delivered, by name; every subject must be one of them. `other_than` are keys by
+    which it must not be signed: for an acceptance, those of the provider, under whatever name (HIRE-ATT-06).
 
     Raises:
         FormatError: `schema_violation`, `unknown_term`, `bad_json` and others of the parser: not such a statement.
@@ -129,7 +131,10 @@ def verify_statement(
     # Steps 1 and 2: envelope and payload type. The keys are one party's: anybody else's signature counts for nothing.
     if strangers := [method for method in keys if method.partition("#")[0] != attester]:
         raise ProofError("attester_not_trusted", f"expected keys of {attester}; came {strangers[0]}")
-    verified = verify_envelope(document, keys=keys, payload_type=PAYLOAD_TYPE)
+    own = {method: key for method, key in keys.items() if key not in other_than}
+    if keys and not own:
+        raise ProofError("attester_not_trusted", f"{attester} signs by a key of the one whose work it judges")
+    verified = verify_envelope(document, keys=own, payload_type=PAYLOAD_TYPE)
 
     # Step 3: statement type and shape, of the verified bytes.
     statement = _read(verified)

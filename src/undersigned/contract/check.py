@@ -111,7 +111,13 @@ def check_parts(read: ContractDocument) -> None:
             if method.partition("#")[0] != did:
                 raise _wrong(f"/methods/{role}", f"methods of {did}", method)
 
-    # Step 3: the terms agree with themselves, and their scope reads back.
+    # Step 3: who judges the work, or a dispute about it, is not the one whose work it is.
+    if read.terms.evidence.verifier == read.provider:
+        raise _wrong("/terms/evidence/verifier", "another party than the provider", read.provider)
+    if read.terms.arbiter in (read.hirer, read.provider):
+        raise _wrong("/terms/arbiter", "another party than hirer and provider", read.terms.arbiter)
+
+    # Step 4: the terms agree with themselves, and their scope reads back.
     _check_terms(read.terms)
     read_scope(read.terms.scope, understood=read.terms.scope.critical or ())
 

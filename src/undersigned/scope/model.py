@@ -210,11 +210,16 @@ def _grant(entry: Any) -> Grant:
         maximum = limit["max"]
         if isinstance(maximum, bool) or not isinstance(maximum, int | str):
             raise _wrong(f"limit of {limit['unit']}: expected an integer or decimal text, got {maximum!r:.80}")
-        limits.append(Limit(limit["unit"], str(maximum), limit.get("per")))
+        limits.append(Limit(limit["unit"], _plain(str(maximum)), limit.get("per")))
     window = fields.pop("window", None)
     if window is not None:
         window = Window(**_only(window, "window", required=(), optional=("not_before", "until")))
     return Grant(**fields, limits=tuple(limits), window=window)
+
+
+def _plain(amount: str) -> str:
+    """People write `5.00`; an amount has no trailing zeros."""
+    return amount.rstrip("0").removesuffix(".") if re.fullmatch(r"[0-9]+\.[0-9]+", amount) else amount
 
 
 def _only(

@@ -56,6 +56,7 @@ def test_both_alphabets_of_base64_are_read() -> None:
 
 
 def test_a_keyid_is_a_hint() -> None:
+    """HIRE-ATT-02."""
     document = signed(ALICE)
     for keyid in ("", BOB.method, "did:key:zUnknown#x"):
         document["signatures"][0]["keyid"] = keyid

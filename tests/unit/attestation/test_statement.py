@@ -160,6 +160,7 @@ def test_more_actions_than_fit_are_counted() -> None:
     ],
 )
 def test_a_statement_of_another_shape_is_refused(path: list[Any], value: Any, code: str) -> None:
+    """HIRE-ATT-05."""
     payload = edited(make_statement(ARTIFACTS, claim()), *path, value=value)
     with pytest.raises((FormatError, VerificationError)) as caught:
         verify(PROVIDER.seal_statement(payload))
@@ -168,6 +169,7 @@ def test_a_statement_of_another_shape_is_refused(path: list[Any], value: Any, co
 
 @pytest.mark.parametrize("payload", [b"[]", b"x", b'{"_type":1,"_type":2}', b"\xff", b'{"_type":"\\ud800"}'])
 def test_any_bytes_are_read_by_the_strict_parser(payload: bytes) -> None:
+    """HIRE-ATT-01."""
     with pytest.raises(FormatError):
         verify(PROVIDER.seal_statement(payload))
 
@@ -216,4 +218,13 @@ def test_keys_of_somebody_else_do_not_count() -> None:
     document = PROVIDER.seal_statement(make_statement(ARTIFACTS, claim()))
     with pytest.raises(VerificationError) as caught:
         verify(document, keys=PROVIDER.keys | STRANGER.keys)
+    assert caught.value.code == "attester_not_trusted"
+
+
+def test_nobody_accepts_his_own_work() -> None:
+    """HIRE-ATT-06: the same key under another name is the same key."""
+    document = HIRER.seal_statement(make_statement(ARTIFACTS, verdict()))
+    assert verify(document, by=HIRER, other_than=[PROVIDER.key])
+    with pytest.raises(VerificationError) as caught:
+        verify(document, by=HIRER, other_than=[HIRER.key])
     assert caught.value.code == "attester_not_trusted"

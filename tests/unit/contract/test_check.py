@@ -56,7 +56,7 @@ def test_the_document_of_its_offer_is_taken() -> None:
     ],
 )
 def test_the_document_of_another_place_is_refused(changes: dict[str, Any], code: str) -> None:
-    """HIRE-CTR-03."""
+    """HIRE-CTR-02, HIRE-CTR-03."""
     with pytest.raises(ContractError) as caught:
         check(document(), **changes)
     assert caught.value.code == code
@@ -103,6 +103,8 @@ DEADLINES = ["terms", "deadlines"]
         (["terms", "subcontracting", "allowed"], True, "schema_violation", "/terms/subcontracting/depth"),
         (["terms", "termination", "notice"], "P1D", "schema_violation", "/terms/termination/notice"),
         (["terms", "termination", "convenience"], "fee", "schema_violation", "/terms/termination/fee"),
+        (["terms", "arbiter"], HIRER.did, "schema_violation", "/terms/arbiter"),
+        (["terms", "evidence", "verifier"], PROVIDER.did, "schema_violation", "/terms/evidence/verifier"),
         (["terms", "policies"], DIGESTS[::-1], "schema_violation", "/terms/policies"),
         (["terms", "mustStayValid"], [DIGESTS[0], DIGESTS[0]], "schema_violation", "/terms/mustStayValid"),
         (["terms", "id"], "urn:x#terms", "schema_violation", "/terms/id"),
@@ -122,7 +124,7 @@ DEADLINES = ["terms", "deadlines"]
     ],
 )
 def test_what_does_not_fit_is_refused_and_named(path: list[Any], value: Any, code: str, at: str) -> None:
-    """HIRE-CTR-01, HIRE-CTR-06."""
+    """HIRE-CTR-01, HIRE-CTR-04, HIRE-CTR-05, HIRE-CTR-06."""
     with pytest.raises((FormatError, ContractError)) as caught:
         read_document(change(path, value))
     assert (caught.value.code, caught.value.path) == (code, at)

@@ -48,6 +48,7 @@ def test_a_contract_verifies_alone(role: str, suite: str) -> None:
 
 
 def test_an_offer_has_one_proof_and_an_acceptance_two() -> None:
+    """HIRE-CTR-08, HIRE-CTR-11."""
     assert verify_offered(offered(), keys=KEYS, now=NOW).id == document().id
     assert verify_countersigned(accepted(), keys=KEYS, now=NOW).id == document().id
     for wrong, verify in ((accepted(), verify_offered), (offered(), verify_countersigned)):

@@ -143,6 +143,7 @@ def test_a_presentation_for_somebody_or_something_else_is_refused(changes: dict[
 
 
 def test_sc_27_no_proof_is_no_presentation() -> None:
+    """HIRE-CRD-01."""
     presentation = shown(issued())
     for proof in ([], {}, None):
         assert refused(presentation | {"proof": proof}) == "proof_missing"
@@ -163,6 +164,7 @@ def test_sc_29_a_proof_of_another_purpose_counts_nowhere() -> None:
 
 
 def test_sc_35_one_good_proof_speaks_for_no_other() -> None:
+    """HIRE-CRD-06."""
     broken = issued() | {"validUntil": "2027-12-01T00:00:00Z"}
     assert refused(shown(broken)) == "proof_invalid"
     outer = shown(issued())
@@ -170,6 +172,7 @@ def test_sc_35_one_good_proof_speaks_for_no_other() -> None:
 
 
 def test_sc_43_an_answer_is_to_one_challenge_and_one_verifier() -> None:
+    """HIRE-CRD-05."""
     presentation = shown(issued())
     assert verify(presentation)
     assert refused(presentation, challenge=digest_bytes(b"a fresh one")) == "challenge_mismatch"
@@ -178,6 +181,7 @@ def test_sc_43_an_answer_is_to_one_challenge_and_one_verifier() -> None:
 
 
 def test_sc_64_a_borrowed_credential() -> None:
+    """HIRE-CRD-04."""
     # Issued to somebody else, shown by the thief.
     assert refused(shown(issued(), holder=STRANGER), holder=STRANGER.did) == "holder_mismatch"
     # A stolen presentation, sent by the thief.
@@ -191,11 +195,13 @@ def test_sc_64_a_borrowed_credential() -> None:
 
 
 def test_sc_01_a_credential_is_its_issuers() -> None:
+    """HIRE-CRD-01."""
     assert refused(shown(issued(signer=STRANGER, method=STRANGER.method))) == "key_not_authorized"
     assert refused(shown(issued(signer=STRANGER))) == "proof_invalid"
 
 
 def test_sc_61_what_may_be_revoked_and_was_not_checked_is_refused() -> None:
+    """HIRE-CRD-02."""
     status = {
         "type": "BitstringStatusListEntry",
         "statusPurpose": "revocation",
@@ -207,12 +213,14 @@ def test_sc_61_what_may_be_revoked_and_was_not_checked_is_refused() -> None:
 
 @pytest.mark.parametrize("now", ["2026-10-31T23:59:59Z", "2026-12-01T00:00:01Z"])
 def test_sc_74_out_of_its_time_a_credential_says_nothing(now: str) -> None:
+    """HIRE-CRD-01."""
     with pytest.raises(CredentialError) as caught:
         verify_credential(issued(), documents=DOCUMENTS, now=now)
     assert caught.value.code == "policy_denied"
 
 
 def test_sc_102_too_many_or_too_large_before_any_cryptography() -> None:
+    """HIRE-CRD-03."""
     credential = issued()
     presentation = shown(*[credential] * 16)
     assert len(verify(presentation).credentials) == 16

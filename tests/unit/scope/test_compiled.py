@@ -130,6 +130,7 @@ READ = ["grants", 0, "constraint"]
     ],
 )
 def test_what_compiling_does_not_write_is_refused(path: list[Any], value: Any) -> None:
+    """HIRE-SCO-01."""
     """One meaning, one spelling; and a constraint that is not understood is never skipped.
 
     HIRE-SCO-01, HIRE-SCO-02.
@@ -155,6 +156,7 @@ def test_what_compiling_does_not_write_is_refused(path: list[Any], value: Any) -
     ],
 )
 def test_the_shape_is_closed(path: list[Any], value: Any, code: str) -> None:
+    """HIRE-SCO-02."""
     with pytest.raises(FormatError) as caught:
         changed(path, value)
     assert caught.value.code == code

@@ -48,7 +48,7 @@ def test_the_default_is_no() -> None:
 
 
 def test_a_prohibition_wins() -> None:
-    """HIRE-SCO-06."""
+    """HIRE-SCO-06, HIRE-SCO-07."""
     decision = permits(SCOPE, {}, read("https://acme.example/artifacts/secret"), NOW)
     assert (decision.allowed, decision.clause) == (False, "secrets")
     with pytest.raises(ScopeError) as caught:
@@ -87,6 +87,7 @@ def test_a_window_is_inclusive(now: str, allowed: bool, would_pass: str) -> None
     ],
 )
 def test_limits_count_what_was_used(used: dict[str, str], asked: str, allowed: bool, would_pass: str) -> None:
+    """HIRE-SCO-08."""
     decision = permits(SCOPE, {"read": used}, read(bytes=asked), NOW)
     assert (decision.allowed, decision.would_pass) == (allowed, would_pass)
 

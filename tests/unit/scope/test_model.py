@@ -10,7 +10,7 @@ TOML = """
 id = "read-repo"
 action = "repo:read"
 target = "https://git.acme.example/app/*"
-limits = [{ unit = "count", max = 100 }, { unit = "EUR", max = "5" }, { unit = "count", max = 10, per = "PT60S" }]
+limits = [{ unit = "count", max = 100 }, { unit = "EUR", max = "5.00" }, { unit = "count", max = 10, per = "PT60S" }]
 window = { until = "2026-12-01T00:00:00Z" }
 conditions = { dataClass = ["public", "internal"], region = ["eu"] }
 
@@ -47,10 +47,10 @@ def test_toml_and_python_say_the_same() -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ('max = "5"', 'max = "5.00"'),
-        ('max = "5"', "max = 5.5"),
-        ('max = "5"', "max = true"),
-        ('max = "5"', 'max = "-5"'),
+        ('max = "5.00"', 'max = "5,00"'),
+        ('max = "5.00"', "max = 5.5"),
+        ('max = "5.00"', "max = true"),
+        ('max = "5.00"', 'max = "-5"'),
         ("max = 100", 'max = "1.5"'),
         ('unit = "EUR"', 'unit = "euro!"'),
         ('unit = "EUR"', 'unit = "type"'),

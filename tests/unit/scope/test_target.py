@@ -68,6 +68,7 @@ def test_a_target_has_one_spelling(written: str, kept: str) -> None:
     ],
 )
 def test_what_has_two_readings_is_no_target(text: str) -> None:
+    """HIRE-SCO-04."""
     with pytest.raises(FormatError) as caught:
         parse_target(text)
     assert caught.value.code == "schema_violation"
@@ -116,6 +117,7 @@ def test_a_wildcard_is_a_whole_segment_and_never_a_host(text: str) -> None:
     ],
 )
 def test_a_pattern_covers_by_whole_segments(pattern: str, target: str, covered: bool | None) -> None:
+    """HIRE-SCO-04."""
     if covered is None:
         with pytest.raises(FormatError):
             parse_pattern(pattern)

@@ -66,6 +66,7 @@ def test_a_member_of_an_anchor_is_allowed() -> None:
 def test_without_a_valid_credential_of_an_anchor_the_answer_is_no(
     shown: VerifiedPresentation, anchors: Anchors, now: str
 ) -> None:
+    """HIRE-CRD-07."""
     decision = evaluate(shown, anchors, Policy(), now)
     assert decision.outcome == "deny"
     assert decision.reasons[0].code == "policy_denied"
@@ -139,6 +140,7 @@ def test_terms_that_are_over_are_refused() -> None:
 
 
 def test_the_same_inputs_give_the_same_decision_again() -> None:
+    """HIRE-CRD-08."""
     policy = Policy(currency="EUR", ask_above="1")
     first = evaluate(SHOWN, ANCHORS, policy, NOW, terms=terms())
     again = evaluate(SHOWN, Anchors.of(ORGANISATION.did), Policy(currency="EUR", ask_above="1"), NOW, terms=terms())
