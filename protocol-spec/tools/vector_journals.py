@@ -532,7 +532,7 @@ def _working() -> Iterator[Vector]:
         up_to("start"),
         _json(unable),
         "provider",
-        code="wrong_state",
+        code="wrong_party",
         state="working",
     )
     talk = talk_after("start")
@@ -543,6 +543,6 @@ def _working() -> Iterator[Vector]:
         up_to("start"),
         _json(easy),
         "hirer",
-        code="wrong_state",
+        code="terms_mismatch",
         state="working",
     )
