@@ -221,6 +221,9 @@ class _Quads:
                 value, default = str(int(value)), "integer"
         elif "@language" in item:
             return ox.Literal(value, language=item["@language"])
+        elif kind == f"{_XSD}double":
+            # The standard keeps the text, and processors in wide use write it as a number.
+            raise _lost(member, "a number written as text")
         else:
             default = "string"
         if kind is not None and not is_iri(kind):

@@ -1,0 +1,127 @@
+"""RDFC-1.0 behind its guard: sorting, limits, and the bound on work."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pyoxigraph as ox
+import pytest
+
+from undersigned.errors import FormatError
+from undersigned.jsonld import CANON_LIMITS, CanonLimits, canonical_quads
+from undersigned.jsonld.canonical import _BlankNodes, _check_work
+
+P, Q = ox.NamedNode("urn:x:p"), ox.NamedNode("urn:x:q")
+
+
+def blank(name: Any) -> ox.BlankNode:
+    return ox.BlankNode(f"b{name}")
+
+
+def ring(size: int) -> list[ox.Quad]:
+    return [ox.Quad(blank(place), P, blank((place + 1) % size)) for place in range(size)]
+
+
+def both_ways(size: int) -> list[ox.Quad]:
+    return ring(size) + [ox.Quad(blank((place + 1) % size), P, blank(place)) for place in range(size)]
+
+
+def clique(size: int) -> list[ox.Quad]:
+    return [ox.Quad(blank(one), P, blank(other)) for one in range(size) for other in range(size) if one != other]
+
+
+def twins(size: int) -> list[ox.Quad]:
+    return [ox.Quad(blank(one), P, blank(f"{one}c{child}")) for one in range(2) for child in range(size)]
+
+
+def labelled(quads: list[ox.Quad], texts: int, length: int) -> list[ox.Quad]:
+    """With much to be hashed on every node."""
+    nodes = sorted({quad.subject.value for quad in quads})
+    said = [
+        ox.Quad(ox.BlankNode(name), ox.NamedNode(f"urn:x:t{number}"), ox.Literal("x" * length))
+        for name in nodes
+        for number in range(texts)
+    ]
+    return quads + said
+
+
+def code_of(quads: list[ox.Quad], **limits: int) -> str:
+    with pytest.raises(FormatError) as raised:
+        canonical_quads(quads, limits=CanonLimits(**limits))
+    return raised.value.code
+
+
+def test_lines_are_sorted_as_bytes_and_end_at_newlines_only() -> None:
+    """Some readers end a line at U+0085 or U+2028; those stand inside a literal here."""
+    quads = [
+        ox.Quad(ox.NamedNode("urn:x:1"), P, ox.Literal(text))
+        for text in ("\u2028b", "\u0085", "\x0b", "😀", "\uffee", "z")
+    ]
+    lines = canonical_quads(quads).split(b"\n")
+    assert lines[-1] == b""
+    assert len(lines) == 7
+    assert lines[:-1] == sorted(lines[:-1])
+    assert canonical_quads(quads[::-1]) == canonical_quads(quads)
+
+
+def test_an_empty_dataset_has_no_lines() -> None:
+    assert canonical_quads([]) == b""
+
+
+def test_quads_and_blank_nodes_are_counted_inclusively() -> None:
+    quads = [ox.Quad(blank(number), ox.NamedNode(f"urn:x:{number}"), ox.Literal("x")) for number in range(8)]
+    assert canonical_quads(quads, limits=CanonLimits(max_quads=8, max_blank_nodes=8))
+    assert code_of(quads, max_quads=7) == "canon_limit"
+    assert code_of(quads, max_blank_nodes=7) == "canon_limit"
+    assert CANON_LIMITS == (4096, 64, 10_000)
+
+
+def test_the_same_quad_counts_once() -> None:
+    quad = ox.Quad(ox.NamedNode("urn:x:1"), P, ox.Literal("x"))
+    assert canonical_quads([quad] * 5000, limits=CanonLimits(max_quads=1))
+
+
+def test_nodes_without_ties_cost_no_step() -> None:
+    """However many, and however they hang together: first-degree hashes tell them apart."""
+    chain = [ox.Quad(blank(place), ox.NamedNode(f"urn:x:{place}"), blank(place + 1)) for place in range(60)]
+    assert canonical_quads(chain, limits=CanonLimits(max_steps=0))
+
+
+@pytest.mark.parametrize("quads", [clique(6), clique(10), twins(6), twins(12), both_ways(40)], ids=len)
+def test_poison_is_refused(quads: list[ox.Quad]) -> None:
+    assert code_of(quads) == "canon_limit"
+
+
+@pytest.mark.parametrize(
+    "quads", [clique(4), clique(5), twins(4), ring(32), both_ways(16), ring(3) + clique(0)], ids=len
+)
+def test_small_ties_are_resolved(quads: list[ox.Quad]) -> None:
+    """Honest documents have equal parts too; their labels do not depend on the names given."""
+    renamed = [
+        ox.Quad(ox.BlankNode(f"z{quad.subject.value}"), quad.predicate, ox.BlankNode(f"z{quad.object.value}"))
+        for quad in quads
+    ]
+    assert canonical_quads(quads) == canonical_quads(renamed[::-1])
+
+
+@pytest.mark.parametrize(
+    "quads",
+    [ring(48), clique(5), twins(5), both_ways(24), labelled(ring(16), 10, 300), labelled(clique(4), 1, 5000)],
+    ids=len,
+)
+def test_what_is_let_through_takes_the_engine_less_than_100_ms(quads: list[ox.Quad]) -> None:
+    """The limit is the one that is used, the graphs lie just inside; best of three, on a busy machine too."""
+    _check_work(_BlankNodes(ox.Dataset(quads)), CANON_LIMITS.max_steps)
+    spent: list[float] = []
+    for _ in range(3):
+        before = time.process_time()
+        canonical_quads(quads)
+        spent.append(time.process_time() - before)
+    assert min(spent) < 0.1
+
+
+def test_text_that_is_hashed_again_and_again_counts() -> None:
+    """The same ring with long texts on its nodes is refused: each step hashes all of them."""
+    assert canonical_quads(ring(32))
+    assert code_of(labelled(ring(32), 10, 2000)) == "canon_limit"

@@ -1,0 +1,174 @@
+"""Making a proof, putting it on the document, and verifying exactly one."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+
+from proofs import CREATED, HIRER, P256, P384, PROVIDER, SUITES, Key, contract, credential, key_of
+from undersigned.encoding import canonicalize
+from undersigned.errors import FormatError, ProofError
+from undersigned.jsonld import compiled_quads, document_quads
+from undersigned.proof import (
+    CRYPTOSUITES,
+    attach,
+    detach,
+    make_proof,
+    prepare,
+    proof_config,
+    verify_detached,
+    verify_proof,
+)
+from undersigned.proof.data_integrity import secured
+
+PURPOSE = "assertionMethod"
+
+
+def config_of(suite: str, key: Key, **options: Any) -> dict[str, Any]:
+    return proof_config(suite, key.method, PURPOSE, CREATED, **options)
+
+
+def test_what_is_signed() -> None:
+    """Hash of the options, then hash of the document, each in the suite's canonical form."""
+    document, other = contract(), credential()
+    for suite, key in SUITES:
+        digest = hashlib.sha384 if key.kind == "P-384" else hashlib.sha256
+        config = config_of(suite, key)
+        for found in (document, other):
+            options = {**config, "@context": found["@context"]}
+            if "jcs" in suite:
+                parts = (canonicalize(options), canonicalize(found))
+            elif found is document:
+                parts = (compiled_quads(options), compiled_quads(found))
+            else:
+                algorithm = "sha384" if key.kind == "P-384" else "sha256"
+                parts = (document_quads(options, algorithm=algorithm), document_quads(found, algorithm=algorithm))
+            expected = b"".join(digest(part).digest() for part in parts)
+            assert prepare(found, config, key.public.kind) == expected
+
+
+def test_the_canonical_form_is_not_made_twice() -> None:
+    """A JCS suite takes the caller's; it is believed, so it must be the document's."""
+    document = contract()
+    config = config_of("eddsa-jcs-2022", HIRER)
+    given = canonicalize(document)
+    assert prepare(document, config, "Ed25519", jcs=given) == prepare(document, config, "Ed25519")
+    signed = HIRER.signed(document, "eddsa-jcs-2022")
+    assert verify_proof(signed, key=key_of, purpose=PURPOSE, jcs=given) is signed
+    with pytest.raises(ProofError):
+        verify_proof(signed, key=key_of, purpose=PURPOSE, jcs=given + b" ")
+    quads = config_of("eddsa-rdfc-2022", HIRER)
+    assert prepare(document, quads, "Ed25519", jcs=b"not asked for") == prepare(document, quads, "Ed25519")
+
+
+def test_a_second_proof_makes_a_list() -> None:
+    document = contract()
+    one = HIRER.signed(document, "eddsa-jcs-2022")
+    assert isinstance(one["proof"], dict)
+    two = PROVIDER.signed(one, "eddsa-jcs-2022")
+    assert two["proof"] == [one["proof"], PROVIDER.proof(document, "eddsa-jcs-2022")]
+    assert "proof" not in document
+
+
+def test_proofs_of_jcs_suites_repeat_the_context() -> None:
+    for suite in CRYPTOSUITES:
+        key = HIRER if "Ed25519" in CRYPTOSUITES[suite].kinds else P256
+        proof = key.proof(credential(), suite)
+        assert ("@context" in proof) == ("jcs" in suite)
+        assert "@context" not in key.proof({"id": "urn:x:1"}, "eddsa-jcs-2022" if key is HIRER else "ecdsa-jcs-2019")
+
+
+def test_a_document_without_a_context_has_no_quads() -> None:
+    for document in ({"id": "urn:x:1"}, {"@context": None, "id": "urn:x:1"}):
+        with pytest.raises(FormatError) as raised:
+            prepare(document, config_of("eddsa-rdfc-2022", HIRER), "Ed25519")
+        assert raised.value.code == "context_not_allowed"
+
+
+@pytest.mark.parametrize("suite", ["none", "", None, "eddsa-rdfc-2023"])
+def test_an_unknown_suite_makes_no_proof(suite: Any) -> None:
+    config = {**config_of("eddsa-jcs-2022", HIRER), "cryptosuite": suite}
+    for function in (
+        lambda: prepare(contract(), config, "Ed25519"),
+        lambda: make_proof(contract(), config, b"x" * 64),
+        lambda: attach(contract(), config, b"x" * 64),
+    ):
+        with pytest.raises(ProofError) as raised:
+            function()
+        assert raised.value.code == "suite_not_allowed"
+
+
+def test_what_a_proof_covers() -> None:
+    """The document without proofs, but with those that are built on: each by its id, and each exactly one."""
+    document = {"id": "urn:x:0", "proof": [{"id": "urn:x:1"}, {"id": "urn:x:2"}, {"id": "urn:x:2"}, {}, "x"]}
+    assert secured(document) == {"id": "urn:x:0"}
+    assert secured(document, ["urn:x:1"]) == {"id": "urn:x:0", "proof": [{"id": "urn:x:1"}]}
+    assert secured({**document, "proof": {"id": "urn:x:1"}}, ["urn:x:1"])["proof"] == [{"id": "urn:x:1"}]
+    for named in (["urn:x:2"], ["urn:x:3"], ["urn:x:1", "urn:x:3"]):
+        with pytest.raises(ProofError) as raised:
+            secured(document, named)
+        assert raised.value.code == "proof_invalid"
+
+
+def test_a_registry_of_ones_own() -> None:
+    """An application adds a suite by passing another registry."""
+
+    class Salted:
+        name, kinds, carries_context = "x-salted", ("Ed25519",), False
+
+        def hash(self, document: Any, config: Any, kind: Any, *, jcs: Any = None, contexts: Any = None) -> bytes:
+            return b"salt" + canonicalize(document)
+
+    registry = {**CRYPTOSUITES, "x-salted": Salted()}
+    config = config_of("x-salted", HIRER)
+    signed = attach(
+        contract(), config, HIRER.sign(prepare(contract(), config, "Ed25519", registry=registry)), registry=registry
+    )
+    assert verify_proof(signed, key=key_of, purpose=PURPOSE, registry=registry) == signed
+    with pytest.raises(ProofError) as raised:
+        verify_proof(signed, key=key_of, purpose=PURPOSE)
+    assert raised.value.code == "suite_not_allowed"
+    with pytest.raises(TypeError):
+        CRYPTOSUITES["x-salted"] = Salted()  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("suite", "key"), SUITES)
+def test_a_proof_may_travel_apart(suite: str, key: Key) -> None:
+    """It verifies the same, for this document only, and not for one that has a proof of its own."""
+    signed = key.signed(contract(), suite)
+    document, proof = detach(signed)
+    assert document == contract()
+    assert {**document, "proof": proof} == signed
+    assert verify_detached(document, proof, key=key_of, purpose=PURPOSE) == document
+    for wrong, given, code in (
+        (contract(parent="uEiA"), proof, "proof_invalid"),
+        (signed, proof, "proof_invalid"),
+        (document, None, "proof_missing"),
+        (document, {}, "proof_missing"),
+        (document, [proof], "proof_missing"),
+        (document, {**proof, "proofPurpose": "authentication"}, "proof_purpose_mismatch"),
+    ):
+        with pytest.raises(ProofError) as raised:
+            verify_detached(wrong, given, key=key_of, purpose=PURPOSE)
+        assert raised.value.code == code
+
+
+def test_proofs_that_belong_together_do_not_travel_apart() -> None:
+    two = PROVIDER.signed(HIRER.signed(contract(), "eddsa-jcs-2022"), "eddsa-jcs-2022")
+    for document, code in (
+        (two, "proof_invalid"),
+        (contract(), "proof_missing"),
+        (contract(proof=["x"]), "proof_invalid"),
+    ):
+        with pytest.raises(ProofError) as raised:
+            detach(document)
+        assert raised.value.code == code
+
+
+def test_kinds_of_keys() -> None:
+    """Each suite by each kind it takes: the digest of P-384 is the longer one."""
+    for suite, key in SUITES:
+        length = 96 if key is P384 else 64
+        assert len(prepare(contract(), config_of(suite, key), key.public.kind)) == length
