@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 MAX_DOCUMENT_BYTES: Final = 64 * 1024
-"""Largest document, in canonical form with its proofs."""
+"""Largest document, in canonical form without its proofs; those are bounded by the limits of the reader."""
 
 _NAME: Final = re.compile(r"(.+):(hirer|provider):([1-9][0-9]{0,15})")
 
@@ -66,8 +66,10 @@ class DocumentName(NamedTuple):
         return cls(found[1], "hirer" if found[2] == "hirer" else "provider", int(found[3]))
 
 
-def read_document(document: Mapping[str, Any]) -> ContractDocument:
+def read_document(document: Mapping[str, Any], *, jcs: bytes | None = None) -> ContractDocument:
     """The contract document in this JSON object, once it is well-formed and its parts agree.
+
+    `jcs` is its canonical form without proofs, if the caller has it.
 
     Raises:
         FormatError: `schema_violation`, `unknown_term`, `too_large`.
@@ -75,7 +77,7 @@ def read_document(document: Mapping[str, Any]) -> ContractDocument:
 
     Source: protocol-spec/07-contract.md, section 7.1
     """
-    if len(canonicalize(document)) > MAX_DOCUMENT_BYTES:
+    if len(unproved(document) if jcs is None else jcs) > MAX_DOCUMENT_BYTES:
         raise FormatError("too_large", f"expected a document of at most {MAX_DOCUMENT_BYTES} bytes")
     read = to_struct(document, ContractDocument)
     check_parts(read)
@@ -164,6 +166,11 @@ def check_document(
 def contract_digest(document: Mapping[str, Any]) -> Digest:
     """The digest by which a contract is referred to, for its whole life; the same with one proof, two or none."""
     return digest_of(document)
+
+
+def unproved(document: Mapping[str, Any]) -> bytes:
+    """The canonical form without proofs: what the digest covers and the first proof signs."""
+    return canonicalize({name: value for name, value in document.items() if name != "proof"})
 
 
 def scope_of(document: ContractDocument, understood: tuple[str, ...] = ()) -> Scope:

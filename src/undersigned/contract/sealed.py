@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 
 from msgspec import Struct
 
-from undersigned.contract.check import DocumentName, read_document
+from undersigned.contract.check import DocumentName, read_document, unproved
 from undersigned.contract.document import ContractDocument, Role
 from undersigned.encoding import Did, DidUrl, Digest, Instant, JsonObject, digest_of
 from undersigned.errors import ContractError, ProofError
@@ -113,7 +113,8 @@ def verify_offered(
 
     Source: protocol-spec/07-contract.md, section 7.3
     """
-    read = read_document(document)
+    jcs = unproved(document) if jcs is None else jcs
+    read = read_document(document, jcs=jcs)
     first = _one(document)
     _proof_id(first)
     _check_method(first, read, DocumentName.parse(read.id).role, "/proof")
@@ -137,7 +138,8 @@ def verify_countersigned(
 
     Source: protocol-spec/07-contract.md, section 7.3
     """
-    read = read_document(document)
+    jcs = unproved(document) if jcs is None else jcs
+    read = read_document(document, jcs=jcs)
     offerer = DocumentName.parse(read.id).role
     acceptor = _other(offerer)
     signers = (read.hirer, read.provider) if offerer == "hirer" else (read.provider, read.hirer)
