@@ -388,3 +388,43 @@ def test_not_before_holds_back_start_and_work() -> None:
     assert work(provider) == []
     playbook.advance(30)
     assert len(work(provider)) == 1
+
+
+def test_a_rework_is_a_fresh_round() -> None:
+    """It starts without the old cursor, and its heartbeat and deadline count from the review."""
+    playbook = Playbook("working")
+    provider, hirer = playbook.provider.party, playbook.hirer.party
+    playbook.provider >> progress(1, cursor="last of the first round")
+    playbook.provider >> delivery()
+    playbook.advance(minutes(60))
+    playbook.hirer >> review("rework")
+    assert [effect.cursor for effect in work(provider)] == [None]
+    playbook.advance(minutes(30))
+    assert owes(hirer) == []
+    playbook.advance(1)
+    assert [owe.reason for owe in owes(hirer)] == ["deadline"]
+    playbook.provider >> progress(2)
+    for number in range(3, 11):
+        playbook.advance(minutes(26))
+        playbook.provider >> progress(number)
+    assert owes(hirer) == []
+    playbook.clock.set(shift(hirer.engagement.since, minutes(4 * 60)))
+    assert owes(hirer) == []
+    playbook.advance(1)
+    assert [owe.reason for owe in owes(hirer)] == ["deadline"]
+
+
+def test_after_a_delivery_the_end_of_the_contract_is_a_right_and_no_duty() -> None:
+    """What is owed there is the review, which has a deadline of its own; `until` may be used all the same."""
+    playbook = Playbook("working")
+    hirer = playbook.hirer.party
+    until = hirer.engagement.offer.terms.deadlines.until
+    playbook.clock.set(shift(until, -minutes(60)))
+    playbook.provider >> delivery()
+    hirer.note("waived", "finish")
+    playbook.clock.set(until)
+    playbook.refused("wrong_state", lambda: playbook.hirer >> terminate("deadline"))
+    playbook.advance(1)
+    assert [owe.moves for owe in owes(hirer)] == [("Review",)]
+    playbook.hirer >> terminate("deadline")
+    playbook.agree("closing")

@@ -303,3 +303,12 @@ def test_a_withdrawn_negotiation_holds_nothing_and_finishes() -> None:
     assert len(of_type(hirer, Finished)) == 1
     assert len(of_type(provider, Finished)) == 1
     assert owed(provider.engagement).who == ()
+
+
+def test_a_problem_about_an_answered_move_frees_nothing() -> None:
+    """The peer's own answer has seen the move; it cannot be unsaid afterwards (HIRE-NEG-19)."""
+    playbook = Playbook("ready")
+    said = playbook.hirer >> offer()
+    playbook.provider >> offer()
+    playbook.provider >> problem(said.digest)
+    playbook.agree("offered-by-provider")
