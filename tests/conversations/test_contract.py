@@ -428,3 +428,22 @@ def test_after_a_delivery_the_end_of_the_contract_is_a_right_and_no_duty() -> No
     assert [owe.moves for owe in owes(hirer)] == [("Review",)]
     playbook.hirer >> terminate("deadline")
     playbook.agree("closing")
+
+
+def test_authority_begins_at_the_later_and_ends_at_the_earlier() -> None:
+    """The hirer's side goes by what it has sent, the provider's by what it has received (HIRE-LIF-03)."""
+    playbook = Playbook("sealed")
+    hirer, provider = playbook.hirer.party, playbook.provider.party
+
+    def both() -> bool:
+        return hirer.engagement.authority and provider.engagement.authority
+
+    playbook.hold()
+    playbook.hirer >> start()
+    assert (hirer.engagement.authority, provider.engagement.authority) == (True, False)
+    playbook.deliver()
+    assert both()
+    playbook.hold()
+    playbook.hirer >> cancel()
+    assert (hirer.engagement.authority, provider.engagement.authority) == (False, True)
+    assert not both()
