@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from undersigned.daemon.listener import ListenerLimits, PublicListener
 from undersigned.errors import Closed, TransportError
@@ -46,7 +54,60 @@ async def over_websocket(accept: Callable[[Channel], Awaitable[None]], limits: C
         await listener.stop()
 
 
-@pytest.fixture(params=[over_memory, over_websocket], ids=["memory", "websocket"])
+@asynccontextmanager
+async def over_tls(accept: Callable[[Channel], Awaitable[None]], limits: ChannelLimits) -> AsyncIterator[str]:
+    listener = PublicListener(
+        "127.0.0.1",
+        0,
+        documents=lambda path: None,
+        accept=accept,
+        limits=ListenerLimits(channel=limits),
+        ssl=serving_tls(),
+    )
+    await listener.start()
+    try:
+        yield f"wss://localhost:{listener.port}/hire"
+    finally:
+        await listener.stop()
+
+
+@cache
+def certificate() -> tuple[bytes, bytes]:
+    """A self-signed certificate for localhost, and its key, in PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    plain = serialization.NoEncryption()
+    return (
+        made.public_bytes(serialization.Encoding.PEM),
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain),
+    )
+
+
+@cache
+def serving_tls() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "both.pem")
+        file.write_bytes(b"".join(certificate()))
+        context.load_cert_chain(file)
+    return context
+
+
+@cache
+def dialling_tls() -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=certificate()[0].decode())
+
+
+@pytest.fixture(params=[over_memory, over_websocket, over_tls], ids=["memory", "websocket", "tls"])
 def open_channel(request):
     """Opens one channel, each end under limits of its own, and closes it at the end."""
 
@@ -60,7 +121,7 @@ def open_channel(request):
             await over.wait()
 
         async with request.param(accept, accepting) as url:
-            dialled = await connect(url, limits=dialling)
+            dialled = await connect(url, limits=dialling, ssl=dialling_tls() if url.startswith("wss:") else None)
             try:
                 yield Ends(dialled, await arrived)
             finally:
@@ -242,3 +303,41 @@ async def test_a_name_in_memory_is_taken_once() -> None:
         listen_memory("once", accept)
     await listener.close()
     await listen_memory("once", accept).close()
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:
+    """The system's authorities decide unless the caller brings its own; there is no way to turn the check off."""
+
+    async def accept(channel: Channel) -> None:
+        raise AssertionError("nobody gets here")
+
+    async with over_tls(accept, LIMITS) as url:
+        with pytest.raises(TransportError) as caught:
+            await connect(url, limits=LIMITS)
+        assert caught.value.code == "unreachable"
+        with pytest.raises(TransportError) as caught:
+            await connect(url.replace("localhost", "127.0.0.1"), limits=LIMITS, ssl=dialling_tls())
+        assert caught.value.code == "unreachable", "the certificate is for another name"
+        with pytest.raises(TransportError) as caught:
+            await connect(url.replace("wss:", "ws:"), limits=LIMITS)
+        assert caught.value.code == "unreachable", "no plain talk with a server that wants TLS"
+
+
+async def test_sc_76_a_slow_tls_handshake_is_ended() -> None:
+    """Counted and timed before TLS begins."""
+
+    async def accept(channel: Channel) -> None:
+        raise AssertionError("nobody gets here")
+
+    limits = ListenerLimits(channel=LIMITS, head_seconds=0.2)
+    listener = PublicListener(
+        "127.0.0.1", 0, documents=lambda path: None, accept=accept, limits=limits, ssl=serving_tls()
+    )
+    await listener.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    writer.write(b"\x16\x03\x01")
+    with suppress(ConnectionError):
+        assert await reader.read(-1) == b""
+    writer.close()
+    await listener.stop()
+    assert listener.door.connections == 0

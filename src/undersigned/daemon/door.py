@@ -185,7 +185,10 @@ class Edge(web.RequestHandler):
         if head is None or transport is None or head.find(b"\r\n\r\n") != len(head) - 4:
             return False
         self._watch = Watch(
-            self._limits.channel, broken, masked=True, paused_reading=lambda: not transport.is_reading()
+            self._limits.channel,
+            broken,
+            masked=True,
+            paused_reading=lambda: transport.is_closing() or not transport.is_reading(),
         )
         return True
 

@@ -43,6 +43,15 @@ _quiet.addHandler(logging.NullHandler())
 _quiet.propagate = False  # it would write bytes of strangers into our operator's log
 
 
+def _waiting_bytes(transport: asyncio.Transport) -> int:
+    """What was written and is not sent yet."""
+    try:
+        return transport.get_write_buffer_size()
+    except AttributeError:
+        # asyncio's TLS transport forgets its protocol when it is closed, and then cannot be asked.
+        return 0
+
+
 class _SocketChannel:
     """What the two ends of a WebSocket have in common: who is there, the limits, and why it ended."""
 
@@ -139,7 +148,10 @@ class _WatchedConnection(ClientConnection):
         self._head = b""
         transport = self.transport
         self.watch = Watch(
-            self._limits, self._channel.broken, masked=False, paused_reading=lambda: not transport.is_reading()
+            self._limits,
+            self._channel.broken,
+            masked=False,
+            paused_reading=lambda: transport.is_closing() or not transport.is_reading(),
         )
         return data[: end + 4 - known], data[end + 4 - known :]
 
@@ -172,7 +184,7 @@ class DialledChannel(_SocketChannel):
 
     async def send(self, data: bytes) -> None:
         """Sends one message; see `Channel.send`."""
-        self._check_size(data, self._socket.transport.get_write_buffer_size())
+        self._check_size(data, _waiting_bytes(self._socket.transport))
         try:
             await self._socket.send(data, text=True)
         except ConnectionClosed as exc:
@@ -232,7 +244,7 @@ class AcceptedChannel(_SocketChannel):
 
     async def send(self, data: bytes) -> None:
         """Sends one message; see `Channel.send`."""
-        self._check_size(data, self._transport.get_write_buffer_size())
+        self._check_size(data, _waiting_bytes(self._transport))
         try:
             await self._socket.send_frame(data, WSMsgType.TEXT)
         except (ConnectionError, RuntimeError) as exc:
@@ -258,7 +270,7 @@ class AcceptedChannel(_SocketChannel):
     async def _shut(self, code: int, reason: str) -> None:
         with suppress(ConnectionError):
             await self._socket.close(code=code, message=reason.encode())
-        if self._transport.get_write_buffer_size():
+        if _waiting_bytes(self._transport):
             # It did not take our close frame in `close_seconds`; without this the socket would wait for ever.
             self._transport.abort()
 
