@@ -1,0 +1,24 @@
+"""Evidence packs: one file that proves an engagement to somebody who asks nobody, and its offline verifier."""
+
+from undersigned.evidence.archive import MAX_MEMBERS, MAX_PACK_BYTES, read_archive, write_archive
+from undersigned.evidence.pack import FORMAT, Line, Manifest, Member, Pack, Transcribed, read_pack, write_pack
+from undersigned.evidence.verify import STEPS, Report, Step, verify_pack
+
+__all__ = [
+    "FORMAT",
+    "MAX_MEMBERS",
+    "MAX_PACK_BYTES",
+    "STEPS",
+    "Line",
+    "Manifest",
+    "Member",
+    "Pack",
+    "Report",
+    "Step",
+    "Transcribed",
+    "read_archive",
+    "read_pack",
+    "verify_pack",
+    "write_archive",
+    "write_pack",
+]
