@@ -158,11 +158,8 @@ def contract(**changes: Any) -> dict[str, Any]:
                         "id": f"{own}#write",
                         "action": "repo:write",
                         "target": "https://git.acme.example/app/out",
-                        "constraint": [],
                     },
                 ],
-                "prohibitions": [],
-                "obligations": [],
             },
         },
     }

@@ -223,7 +223,7 @@ def test_sc_24_order_and_repeats_are_signed() -> None:
         assert digest_of(replaced(signed, ("terms", "task", "inputs"), changed)) != digest_of(signed)
         refused(replaced(signed, ("terms", "task", "inputs"), changed), "proof_invalid")
     grants = document["terms"]["scope"]["grants"]
-    for changed in (grants[::-1], [*grants, grants[-1]], [grants[0], *grants]):
+    for changed in (grants[::-1], [*grants, grants[-1]], [grants[0], *grants], []):
         refused(replaced(signed, ("terms", "scope", "grants"), changed), "schema_violation")
     refused(replaced(signed, ("terms", "scope", "grants"), grants[:1]), "proof_invalid")
     path = ("terms", "scope", "grants", 0, "constraint", 1, "rightOperand")

@@ -6,9 +6,8 @@ literals, so there is nothing to label. The exceptions are the options of a proo
 proofs that a chain builds on, each in a graph of its own whose label follows from a hash.
 
 Two documents of different JSON never give the same quads, because everything that RDF would merge is refused: another
-JSON type for a value, an IRI written out where a term stands, a set out of order or with repeats, a node without
-members or with the id of another. So a signature over the quads binds the JSON that digests are taken of. (A member
-that holds a set of nodes may be empty; that it is never absent is for the schema to say.)
+JSON type for a value, an IRI written out where a term stands, a set that is empty, out of order or with repeats, a
+node without members or with the id of another. So a signature over the quads binds the JSON that digests are taken of.
 
 Source: protocol-spec/04-envelope-and-digests.md, section 4.7; protocol-spec/decisions/0002-json-literals.md
 """
@@ -201,8 +200,8 @@ def _inner_nodes(value: Any, shape: str, path: str) -> list[tuple[str, Mapping[s
         if not isinstance(value, Mapping):
             raise FormatError("schema_violation", "expected an object with an id", path=path)
         return [(path, cast("Mapping[str, Any]", value))]
-    if not isinstance(value, list | tuple):
-        raise FormatError("schema_violation", "expected an array of objects with ids", path=path)
+    if not isinstance(value, list | tuple) or not value:
+        raise FormatError("schema_violation", "expected an array of at least one object with an id", path=path)
     found: list[tuple[str, Mapping[str, Any]]] = []
     last = ""
     for place, inner in enumerate(cast("list[Any]", value)):

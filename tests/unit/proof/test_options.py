@@ -39,7 +39,7 @@ def test_absent_options_are_left_out() -> None:
         CREATED,
         CREATED,
         "uEiA",
-        "did:web:b.example",
+        "did:b",
         ["urn:x:1"],
         "urn:x:2",
     )
