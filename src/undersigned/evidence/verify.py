@@ -414,9 +414,16 @@ def _ledger(case: Case) -> str:
         if canonicalize(proof.document()) != inclusion or proof.leaf != leaf:
             raise LogProofError("log_proof_invalid", f"{INCLUSION} is of another leaf, or not in canonical form")
         found.append(_included(proof, _note(case, _utf8(checkpoint), own), seal))
-    elif checkpoint is not None or inclusion is not None or _signs_notes(case, own):
-        raise LogProofError("log_proof_invalid", f"{own} can sign a checkpoint, and the pack holds no proof under one")
-    return "; ".join(found) or f"{own} has no key that signs checkpoints"
+    elif checkpoint is not None or inclusion is not None:
+        raise LogProofError("log_proof_invalid", f"{CHECKPOINT} and {INCLUSION} prove something only together")
+    elif _signs_notes(case, own) and any(
+        isinstance(m.message, Closing) and m.message.sender == own for _, m in case.verified
+    ):
+        # Whoever closed its books has signed its log, and can prove what is in it.
+        raise LogProofError(
+            "log_proof_invalid", f"{own} signed its log, and the pack does not prove the contract in it"
+        )
+    return "; ".join(found) or f"no proof under a checkpoint of {own} yet"
 
 
 def _included(proof: InclusionProof, head: Checkpoint, seal: Seal) -> str:

@@ -1,0 +1,193 @@
+"""Hires to be packed: two actors in memory, real signatures, statements and logs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from undersigned.attestation import (
+    PAYLOAD_TYPE,
+    Predicate,
+    UsageLine,
+    accepted,
+    envelope,
+    make_statement,
+    pae,
+    work,
+)
+from undersigned.contract import countersigned
+from undersigned.encoding import Digest, JsonObject, base64url_encode, digest_bytes, from_struct
+from undersigned.evidence import write_pack
+from undersigned.messages import Acceptance, Artifact, Inclusion, LedgerPlace
+from undersigned.protocol import Noted, Sent
+from undersigned.testing import (
+    ARTIFACT,
+    Actor,
+    Party,
+    Playbook,
+    closing,
+    delivery,
+    minutes,
+    receipt,
+    review,
+    seal,
+    start,
+)
+from undersigned.transparency import (
+    Frontier,
+    InclusionProof,
+    checkpoint_text,
+    contract_leaf,
+    inclusion_path,
+    leaf_digest,
+    leaf_hash,
+    signed_note,
+)
+
+MADE = b'{"bomFormat":"CycloneDX"}'
+NAME = "sbom.json"
+
+
+class Line(NamedTuple):
+    kind: str
+    at: str
+    raw: bytes
+
+
+class Log:
+    """One party's log: leaves of others, and whatever is appended."""
+
+    def __init__(self, actor: Actor, others: int) -> None:
+        self.actor = actor
+        self.frontier = Frontier()
+        self.nodes: dict[tuple[int, int], bytes] = {}
+        for number in range(others):
+            self.append(b"another leaf %d" % number)
+
+    def append(self, leaf: bytes) -> int:
+        self.nodes.update(((level, at), value) for level, at, value in self.frontier.append(leaf_hash(leaf)))
+        return self.frontier.size - 1
+
+    def note(self) -> str:
+        text = checkpoint_text(self.actor.did, self.frontier.size, self.frontier.root)
+        return signed_note(text, self.actor.did, self.actor.public_key, sign(self.actor, text))
+
+    def proof(self, index: int) -> InclusionProof:
+        size = self.frontier.size
+        path = inclusion_path(index, size, lambda level, place: self.nodes[level, place])
+        return InclusionProof.of(self.nodes[0, index], index, size, path)
+
+
+def sign(actor: Actor, data: bytes) -> bytes:
+    return actor._key.sign(data).signature
+
+
+def stated(actor: Actor, artifacts: Mapping[str, Digest], predicate: Predicate) -> JsonObject:
+    payload = make_statement(artifacts, predicate)
+    return envelope(payload, [(actor.method, sign(actor, pae(PAYLOAD_TYPE, payload)))])
+
+
+class Hire:
+    """A hire from offer to closing; keywords of `run` change what is said, for packs that must not verify."""
+
+    def __init__(self) -> None:
+        self.book = Playbook("accepted-by-provider")
+        self.hirer: Party = self.book.hirer.party
+        self.provider: Party = self.book.provider.party
+        self.logs = {"hirer": Log(self.hirer.actor, 3), "provider": Log(self.provider.actor, 6)}
+        live, taken = self.hirer.engagement.offer, self.hirer.engagement.acceptance
+        assert live is not None
+        assert taken is not None
+        acceptance = self.hirer.stored[taken].message
+        assert isinstance(acceptance, Acceptance)
+        self.document = countersigned(from_struct(live.message().document), acceptance.contract_proof)
+        self.contract: Digest = live.document
+        self.leaf = contract_leaf(self.document)
+        self.places = {role: log.append(self.leaf) for role, log in self.logs.items()}
+
+    def place(self, **change: Any) -> LedgerPlace:
+        fields: dict[str, Any] = {"log": self.hirer.actor.did, "index": self.places["hirer"]}
+        return LedgerPlace(**{**fields, "leaf": leaf_digest(self.leaf), **change})
+
+    def claims(self, **change: Any) -> JsonObject:
+        """The provider's statement of its work."""
+        fields: dict[str, Any] = {
+            "contract": self.contract,
+            "engagement": self.hirer.engagement.id,
+            "provider": self.provider.actor.did,
+            "task": "sbom",
+            "inputs": {"artifact": ARTIFACT},
+            "actions": (),
+            "usage": (UsageLine(clause="read", unit="count", amount="1"),),
+            "started_on": self.book.clock.now(),
+            "finished_on": self.book.clock.now(),
+        }
+        return stated(self.provider.actor, {NAME: digest_bytes(MADE)}, work(**{**fields, **change}))
+
+    def verdict(self, *, by: Actor | None = None, passed: bool = True, **change: Any) -> JsonObject:
+        """The hirer's statement of acceptance."""
+        signer = by or self.hirer.actor
+        fields: dict[str, Any] = {
+            "contract": self.contract,
+            "document_id": self.document["id"],
+            "verifier": signer.did,
+            "passed": passed,
+            "statements": (),
+            "time_verified": self.book.clock.now(),
+        }
+        return stated(signer, {NAME: digest_bytes(MADE)}, accepted(**{**fields, **change}))
+
+    def sealed(self, place: LedgerPlace | None = None, *, proof: InclusionProof | None = None) -> Hire:
+        self.book.hirer >> seal(ledger=place or self.place())
+        log = self.logs["hirer"]
+        shown = proof or log.proof(self.places["hirer"])
+        self.book.hirer >> receipt(checkpoint=coded(log.note()), inclusion=Inclusion(**from_struct(shown)))
+        self.book.advance(minutes(1))
+        self.book.hirer >> start()
+        return self
+
+    def delivered(self, *statements: JsonObject, name: str = NAME, **members: Any) -> Hire:
+        self.book.advance(minutes(5))
+        given = (Artifact(name=name, digest=digest_bytes(MADE), media_type="application/json"),)
+        self.book.provider >> delivery(**{"artifacts": given, "statements": statements or (self.claims(),), **members})
+        return self
+
+    def reviewed(self, verdict: str = "accepted", statement: JsonObject | None = None) -> Hire:
+        self.book.advance(minutes(5))
+        said = statement or self.verdict(passed=verdict == "accepted")
+        self.book.hirer >> review(verdict, statement=said)
+        return self
+
+    def closed(self, note: str | None = None) -> Hire:
+        self.book.hirer >> closing(checkpoint=coded(note or self.logs["hirer"].note()))
+        self.book.provider >> closing(checkpoint=coded(self.logs["provider"].note()))
+        return self
+
+    def whole(self) -> Hire:
+        return self.sealed().delivered().reviewed().closed()
+
+    def lines(self, role: str = "hirer") -> list[Line]:
+        party = self.hirer if role == "hirer" else self.provider
+        return [
+            Line("sent" if isinstance(entry, Sent) else "received", entry.at, entry.message.raw)
+            for entry in party.journal
+            if not isinstance(entry, Noted)
+        ]
+
+    def pack(self, role: str = "hirer", **change: Any) -> bytes:
+        own, peer = (self.hirer, self.provider) if role == "hirer" else (self.provider, self.hirer)
+        fields: dict[str, Any] = {
+            "engagement": own.engagement.id,
+            "role": role,
+            "own": own.actor.did,
+            "peer": peer.actor.did,
+            "checkpoint": self.logs[role].note(),
+            "inclusion": self.logs[role].proof(self.places[role]),
+            "artifacts": (MADE,),
+            **change,
+        }
+        return write_pack(fields.pop("lines", self.lines(role)), **fields)
+
+
+def coded(note: str) -> str:
+    return "u" + base64url_encode(note.encode())

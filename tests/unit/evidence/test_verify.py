@@ -1,0 +1,525 @@
+"""Packs that hold, and every way in which one must not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import pytest
+
+from packs import MADE, NAME, Hire, Line, coded, stated
+from undersigned.attestation import accepted
+from undersigned.encoding import canonicalize, decode_json, digest_bytes, shift
+from undersigned.errors import FormatError, UndersignedError, VerificationError
+from undersigned.evidence import STEPS, Report, read_archive, read_pack, verify_pack, write_archive, write_pack
+from undersigned.protocol import Sent
+from undersigned.testing import Actor, Playbook, minutes, withdraw
+
+ARCHIVE, DOCUMENTS, MESSAGES, TRANSCRIPT, CONTRACT, STATEMENTS, ACCEPTANCE, LEDGER = range(1, 9)
+
+
+@pytest.fixture(scope="module")
+def hire() -> Hire:
+    return Hire().whole()
+
+
+@pytest.fixture(scope="module")
+def pack(hire: Hire) -> bytes:
+    return hire.pack()
+
+
+def report_on(data: bytes, hire: Hire, **more: Any) -> Report:
+    return verify_pack(data, now=hire.book.clock.now(), **more)
+
+
+def failing(report: Report) -> tuple[int, str]:
+    """Number and code of the step that failed; the ones after it must say that they were not reached."""
+    first = next(step for step in report.steps if not step.ok)
+    assert all(step.detail == f"not checked: step {first.number} failed" for step in report.steps[first.number :])
+    assert not report.ok
+    return first.number, first.code
+
+
+def remade(data: bytes, change: dict[str, bytes | None], **manifest: Any) -> bytes:
+    """The pack as a forger makes it: members changed, added or dropped, and the manifest made to agree."""
+    members = read_archive(data)
+    said: dict[str, Any] = json.loads(members.pop("manifest.json"))
+    listed = {item["path"]: item for item in said["members"]}
+    for path, content in change.items():
+        if content is None:
+            members.pop(path)
+            listed.pop(path)
+        else:
+            members[path] = content
+            listed[path] = {"kind": "other", **listed.get(path, {}), "path": path, "digest": digest_bytes(content)}
+    said = {**said, "members": sorted(listed.values(), key=lambda item: item["path"]), **manifest}
+    return write_archive({**members, "manifest.json": canonicalize(said)})
+
+
+def path_of(data: bytes, part: str) -> str:
+    return next(name for name in sorted(read_archive(data)) if part in name)
+
+
+# packs that hold
+
+
+@pytest.mark.parametrize("role", ["hirer", "provider"])
+def test_a_whole_hire_verifies_from_its_bytes(hire: Hire, role: str) -> None:
+    data = hire.pack(role)
+    report = report_on(data, hire)
+    assert report.ok, report.steps
+    assert [step.number for step in report.steps] == list(range(1, 9))
+    assert (report.state, report.contract, report.engagement) == ("closed", hire.contract, hire.hirer.engagement.id)
+    assert [step.code for step in report.steps] == [""] * 8
+    assert report.document()["ok"] is True
+
+
+@pytest.mark.parametrize(
+    ("made", "state"),
+    [
+        (lambda: Hire().sealed(), "working"),
+        (lambda: Hire().sealed().delivered(), "delivered"),
+        (lambda: Hire().sealed().delivered().reviewed(), "closing"),
+    ],
+)
+def test_a_hire_under_way_verifies_as_far_as_it_went(made: Callable[[], Hire], state: str) -> None:
+    hire = made()
+    for change in ({}, {"checkpoint": None, "inclusion": None}):
+        report = report_on(hire.pack(**change), hire)
+        assert report.ok, report.steps
+        assert report.state == state
+
+
+@pytest.mark.parametrize("state", ["inquired", "ready", "offered-by-provider", "accepted-by-provider", "withdrawn"])
+def test_a_negotiation_without_a_contract_verifies(state: str) -> None:
+    book = Playbook(state)
+    own, peer = book.hirer.party, book.provider.party
+    lines = [Line("sent" if isinstance(item, Sent) else "received", item.at, item.message.raw) for item in own.journal]
+    parties: dict[str, Any] = {"role": "hirer", "own": own.actor.did, "peer": peer.actor.did}
+    data = write_pack(lines, engagement=own.engagement.id, **parties)
+    report = verify_pack(data, now=book.clock.now())
+    assert report.ok, report.steps
+    assert (report.state, report.contract) == (state, None)
+
+
+def test_moves_that_crossed_verify_as_they_were_recorded() -> None:
+    """Both withdraw at once: each journal has its own order, and each pack its own fold."""
+    book = Playbook("offered-by-hirer")
+    with book.held():
+        book.hirer >> withdraw()
+        book.provider >> withdraw()
+    for own, peer in ((book.hirer.party, book.provider.party), (book.provider.party, book.hirer.party)):
+        lines = [
+            Line("sent" if isinstance(item, Sent) else "received", item.at, item.message.raw) for item in own.journal
+        ]
+        parties: dict[str, Any] = {"role": own.role, "own": own.actor.did, "peer": peer.actor.did}
+        report = verify_pack(write_pack(lines, engagement=own.engagement.id, **parties), now=book.clock.now())
+        assert report.ok, report.steps
+        assert report.state == "withdrawn"
+
+
+def test_packing_twice_gives_the_same_bytes(hire: Hire, pack: bytes) -> None:
+    assert hire.pack() == pack
+
+
+def test_facts_stay_at_home(hire: Hire, pack: bytes) -> None:
+    lines = [*hire.lines(), Line("noted", hire.book.clock.now(), b"a secret note")]
+    assert hire.pack(lines=lines) == pack
+
+
+def test_what_was_sent_and_received_is_kept_byte_for_byte(hire: Hire, pack: bytes) -> None:
+    read = read_pack(pack)
+    assert [(one.kind, one.at, one.signed.raw) for one in read.transcript] == [tuple(line) for line in hire.lines()]
+    assert [path.partition("/")[0] for path, _ in read.of_kind("artifact")] == ["artifacts"]
+
+
+def test_a_pack_of_nothing_is_not_made(hire: Hire) -> None:
+    with pytest.raises(VerificationError):
+        hire.pack(lines=[])
+
+
+def test_a_member_of_a_later_version_is_kept_and_not_judged(hire: Hire, pack: bytes) -> None:
+    assert report_on(remade(pack, {"credentials/one.json": b"{}"}), hire).ok
+
+
+def test_the_artifact_may_stay_away(hire: Hire) -> None:
+    assert report_on(hire.pack(artifacts=()), hire).ok
+
+
+# one byte
+
+
+def spread(data: bytes, count: int, seed: int) -> list[int]:
+    return sorted(Random(seed).sample(range(len(data)), min(count, len(data))))
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :]
+
+
+def test_any_changed_byte_of_the_file_is_noticed(hire: Hire, pack: bytes) -> None:
+    """As it happens on a disk or on the way."""
+    for at in spread(pack, 400, 1):
+        assert failing(report_on(flipped(pack, at), hire))[0] == ARCHIVE
+
+
+@pytest.mark.parametrize("part", ["contract.json", "work", "acceptance", "Seal", "Offer", "sent-Start", "checkpoint"])
+def test_any_changed_byte_of_a_member_is_noticed(hire: Hire, pack: bytes, part: str) -> None:
+    """Written into a fresh archive: the manifest's digest tells."""
+    path, members = path_of(pack, part), read_archive(pack)
+    for at in range(0, len(members[path]), 7):
+        data = write_archive({**members, path: flipped(members[path], at)})
+        assert failing(report_on(data, hire)) == (ARCHIVE, "evidence_invalid")
+
+
+@pytest.mark.parametrize("part", ["contract.json", "work", "acceptance-1", "Seal", "Offer", "Delivery", "ledger"])
+def test_any_byte_changed_by_a_forger_is_noticed(hire: Hire, pack: bytes, part: str) -> None:
+    """The manifest is made to agree: then signatures, chains and copies tell."""
+    path = path_of(pack, part)
+    original = read_archive(pack)[path]
+    for at in spread(original, 60, 2):
+        report = report_on(remade(pack, {path: flipped(original, at)}), hire)
+        assert not report.ok, f"byte {at} of {path}"
+
+
+def test_a_value_changed_everywhere_is_noticed(hire: Hire, pack: bytes) -> None:
+    """The price is raised in the offer, in the contract and in the manifest: the signatures are over another one."""
+    members = read_archive(pack)
+    change = {
+        path: data.replace(b'"amount":"12.5"', b'"amount":"92.5"')
+        for path, data in members.items()
+        if b'"amount":"12.5"' in data and path != "manifest.json"
+    }
+    assert {"contract.json"} < set(change)
+    assert failing(report_on(remade(pack, change), hire)) == (MESSAGES, "proof_invalid")
+
+
+# step 1: manifest
+
+
+@pytest.mark.parametrize(
+    ("manifest", "code"),
+    [
+        ({"format": 2}, "evidence_invalid"),
+        ({"format": "1"}, "evidence_invalid"),
+        ({"more": 1}, "evidence_invalid"),
+        ({"role": "witness"}, "evidence_invalid"),
+        ({"created": "2026-03-02T12:00:00Z"}, "evidence_invalid"),
+        ({"created": "yesterday"}, "evidence_invalid"),
+        ({"members": []}, "evidence_invalid"),
+        ({"members": None}, "evidence_invalid"),
+    ],
+)
+def test_a_manifest_that_is_none_is_refused(hire: Hire, pack: bytes, manifest: dict[str, Any], code: str) -> None:
+    assert failing(report_on(remade(pack, {}, **manifest), hire)) == (ARCHIVE, code)
+
+
+def test_an_unlisted_or_missing_member_is_refused(hire: Hire, pack: bytes) -> None:
+    members = read_archive(pack)
+    more = write_archive({**members, "extra.txt": b"x"})
+    less = write_archive({path: data for path, data in members.items() if path != "contract.json"})
+    none = write_archive({path: data for path, data in members.items() if path != "manifest.json"})
+    loose = write_archive({**members, "manifest.json": members["manifest.json"] + b"\n"})
+    for data in (more, less, none, loose, b"", pack[:-1]):
+        assert failing(report_on(data, hire)) == (ARCHIVE, "evidence_invalid")
+
+
+def test_a_message_under_another_name_is_refused(hire: Hire, pack: bytes) -> None:
+    """A name says number, direction and type; none of the three may lie."""
+    for old, new in (("0005-sent", "0005-received"), ("0007-sent-Seal", "0007-sent-Offer"), ("0013-", "0099-")):
+        path = path_of(pack, old)
+        members = read_archive(pack)
+        said = json.loads(members["manifest.json"])
+        renamed = path.replace(old, new)
+        members[renamed] = members.pop(path)
+        for item in said["members"]:
+            item["path"] = renamed if item["path"] == path else item["path"]
+        said["members"].sort(key=lambda item: item["path"])
+        data = write_archive({**members, "manifest.json": canonicalize(said)})
+        step = MESSAGES if "received" in new else ARCHIVE  # only the sender's name tells which way it went
+        assert failing(report_on(data, hire)) == (step, "evidence_invalid")
+
+
+def test_a_pack_from_the_future_is_refused(hire: Hire, pack: bytes) -> None:
+    """At most 60 s ahead, as everywhere."""
+    now = hire.book.clock.now()
+    assert verify_pack(pack, now=shift(now, -60)).ok
+    assert failing(verify_pack(pack, now=shift(now, -61))) == (ARCHIVE, "evidence_invalid")
+    assert verify_pack(pack, now=shift(now, 10 * 365 * 24 * 3600)).ok
+
+
+@pytest.mark.parametrize("data", [b"{", b"[]", b"\xff", b'{"type":"Offer"}'])
+def test_a_transcript_that_is_no_message_is_refused(hire: Hire, pack: bytes, data: bytes) -> None:
+    number, code = failing(report_on(remade(pack, {path_of(pack, "Offer"): data}), hire))
+    assert number == ARCHIVE
+    assert code in ("bad_json", "bad_unicode", "proof_missing")
+
+
+# step 2: DID documents
+
+
+def test_documents_are_those_of_the_dids(hire: Hire, pack: bytes) -> None:
+    """A `did:key` document follows from the DID, whatever is in the pack."""
+    path = next(name for name, data in read_pack(pack).of_kind("did-document") if hire.hirer.actor.did.encode() in data)
+    document = json.loads(read_archive(pack)[path])
+    document["service"] = [{"id": "#x", "type": "HireService", "serviceEndpoint": "wss://evil.example/hire"}]
+    other = canonicalize(document)
+    assert failing(report_on(remade(pack, {path: None}), hire)) == (DOCUMENTS, "evidence_invalid")
+    changed = remade(pack, {path: other})
+    assert failing(report_on(changed, hire)) == (DOCUMENTS, "evidence_invalid")
+    members, said = read_archive(pack), json.loads(read_archive(pack)["manifest.json"])
+    members[f"did-documents/{digest_bytes(other)}.json"] = other
+    said["members"].append(
+        {"path": f"did-documents/{digest_bytes(other)}.json", "digest": digest_bytes(other), "kind": "did-document"}
+    )
+    said["members"].sort(key=lambda item: item["path"])
+    added = write_archive({**members, "manifest.json": canonicalize(said)})
+    assert failing(report_on(added, hire)) == (DOCUMENTS, "evidence_invalid")
+
+
+@pytest.mark.parametrize("data", [b"{", b"[]", b"{}", b'{"id":"did:key:zBad"}', b'{"id":7}'])
+def test_a_document_that_is_none_is_refused(hire: Hire, pack: bytes, data: bytes) -> None:
+    assert failing(report_on(remade(pack, {path_of(pack, "did-documents/"): data}), hire))[0] == DOCUMENTS
+
+
+def test_a_document_known_from_elsewhere_decides(hire: Hire, pack: bytes) -> None:
+    own, other = hire.hirer.actor, Actor("somebody else")
+    assert report_on(pack, hire, known={own.did: own.document}).ok
+    assert failing(report_on(pack, hire, known={own.did: other.document})) == (DOCUMENTS, "evidence_invalid")
+
+
+# step 3, 4: messages and chains
+
+
+def without(hire: Hire, *numbers: int) -> bytes:
+    lines = [line for at, line in enumerate(hire.lines(), start=1) if at not in numbers]
+    return hire.pack(lines=lines)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 9, 10, 11, 12])
+def test_a_missing_move_is_noticed(hire: Hire, number: int) -> None:
+    """Everything but the end: a chain has no holes. A shorter pack is one that was made earlier."""
+    assert failing(report_on(without(hire, number), hire))[0] == TRANSCRIPT
+
+
+@pytest.mark.parametrize("number", [5, 6])
+def test_a_seal_without_what_it_seals_makes_no_pack(hire: Hire, number: int) -> None:
+    with pytest.raises(VerificationError):
+        without(hire, number)
+
+
+def test_swapped_and_repeated_messages_are_noticed(hire: Hire) -> None:
+    lines = hire.lines()
+    swapped = [*lines[:2], lines[3]._replace(at=lines[2].at), lines[2], *lines[4:]]
+    assert failing(report_on(hire.pack(lines=swapped), hire))[0] == TRANSCRIPT
+    assert failing(report_on(hire.pack(lines=[*lines, lines[-1]]), hire))[0] == MESSAGES
+
+
+def test_time_does_not_run_back(hire: Hire) -> None:
+    lines = hire.lines()
+    lines[4] = lines[4]._replace(at=shift(lines[4].at, -60))
+    assert failing(report_on(hire.pack(lines=lines), hire)) == (ARCHIVE, "evidence_invalid")
+
+
+def test_a_message_recorded_after_its_proof_ended_is_noticed(hire: Hire) -> None:
+    late = [line._replace(at=shift(line.at, 3 * 3600)) for line in hire.lines()]
+    now = shift(hire.book.clock.now(), 4 * 3600)
+    assert failing(verify_pack(hire.pack(lines=late), now=now)) == (MESSAGES, "proof_expired")
+
+
+def test_messages_of_another_engagement_or_party_are_noticed(hire: Hire) -> None:
+    other = Actor("somebody else")
+    for change in (
+        {"engagement": Playbook("ready", seed=5).hirer.party.engagement.id},
+        {"own": other.did},
+        {"peer": other.did},
+        {"own": hire.provider.actor.did, "peer": hire.hirer.actor.did},
+    ):
+        assert failing(report_on(hire.pack(**change), hire))[0] == MESSAGES
+    assert failing(report_on(hire.pack(role="hirer", **{"lines": hire.lines("provider")}), hire))[0] == MESSAGES
+
+
+def test_the_wrong_role_is_noticed(hire: Hire, pack: bytes) -> None:
+    assert failing(report_on(remade(pack, {}, role="provider"), hire))[0] == TRANSCRIPT
+
+
+# step 5: contract
+
+
+def test_the_contract_is_the_one_sealed(hire: Hire, pack: bytes) -> None:
+    other = digest_bytes(b"another contract")
+    assert failing(report_on(remade(pack, {}, contract=other), hire)) == (CONTRACT, "evidence_invalid")
+    assert failing(report_on(remade(pack, {"contract.json": None}), hire)) == (CONTRACT, "evidence_invalid")
+    contract: Any = decode_json(read_archive(pack)["contract.json"])
+    contract["document"]["proof"].reverse()
+    assert failing(report_on(remade(pack, {"contract.json": canonicalize(contract)}), hire))[0] == CONTRACT
+
+
+def test_a_contract_without_a_seal_is_none() -> None:
+    hire = Hire()
+    data = hire.pack(checkpoint=None, inclusion=None)
+    contract = Hire().sealed().pack()
+    sneaked = remade(data, {"contract.json": read_archive(contract)["contract.json"]}, contract=hire.contract)
+    assert failing(report_on(sneaked, hire)) == (CONTRACT, "evidence_invalid")
+
+
+# steps 6, 7: statements and acceptance
+
+
+def test_statements_are_those_of_the_transcript(hire: Hire, pack: bytes) -> None:
+    path = path_of(pack, "work")
+    assert failing(report_on(remade(pack, {path: None}), hire)) == (STATEMENTS, "evidence_invalid")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        (lambda hire: hire.claims(contract=digest_bytes(b"another")), "attestation_binding"),
+        (lambda hire: hire.claims(provider=hire.hirer.actor.did), "attester_not_trusted"),
+        (lambda hire: hire.verdict(), "attester_not_trusted"),
+        (lambda hire: {**hire.claims(), "signatures": []}, "proof_missing"),
+        (lambda hire: {**hire.claims(), "payloadType": "text/plain"}, "proof_invalid"),
+    ],
+)
+def test_work_whose_claims_do_not_hold_was_not_accepted(wrong: Callable[[Hire], Any], code: str) -> None:
+    """SC-66, SC-67: and if the hirer accepted it all the same, the pack does not hold. A refusal is evidence too."""
+    taken = Hire().sealed()
+    taken.delivered(wrong(taken)).reviewed("accepted")
+    assert failing(report_on(taken.pack(), taken)) == (STATEMENTS, code)
+    waiting = Hire().sealed()
+    waiting.delivered(wrong(waiting))
+    assert failing(report_on(waiting.pack(), waiting)) == (STATEMENTS, code)
+    refused = Hire().sealed()
+    refused.delivered(wrong(refused)).reviewed("rejected").closed()
+    report = report_on(refused.pack(), refused)
+    assert report.ok, report.steps
+    assert f"{code}, and it was not accepted" in report.steps[STATEMENTS - 1].detail
+
+
+def test_an_artifact_in_the_pack_is_the_one_delivered(hire: Hire, pack: bytes) -> None:
+    """SC-65."""
+    path = f"artifacts/{digest_bytes(MADE)}"
+    assert failing(report_on(remade(pack, {path: MADE + b" "}), hire)) == (STATEMENTS, "evidence_invalid")
+
+
+def test_a_delivery_without_a_statement_about_each_artifact_does_not_hold() -> None:
+    hire = Hire().sealed().delivered(statements=()).reviewed()
+    assert failing(report_on(hire.pack(), hire)) == (STATEMENTS, "digest_mismatch")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        (lambda hire: hire.verdict(passed=False), "attestation_binding"),
+        (lambda hire: hire.verdict(by=hire.provider.actor), "attester_not_trusted"),
+        (lambda hire: hire.verdict(contract=digest_bytes(b"another")), "attestation_binding"),
+        (lambda hire: hire.claims(), "attester_not_trusted"),
+        (lambda hire: {**hire.verdict(), "payload": "AAAA"}, "proof_invalid"),
+    ],
+)
+def test_an_acceptance_that_does_not_hold_is_noticed(wrong: Callable[[Hire], Any], code: str) -> None:
+    hire = Hire().sealed().delivered()
+    hire.reviewed("accepted", wrong(hire))
+    assert failing(report_on(hire.pack(), hire)) == (ACCEPTANCE, code)
+
+
+def test_a_work_that_failed_is_reviewed_as_such() -> None:
+    """Nothing was delivered: the verdict is about the contract itself."""
+
+    hire = Hire().sealed().delivered(outcome="failed", artifacts=(), statements=())
+    said = accepted(
+        contract=hire.contract,
+        document_id=str(hire.document["id"]),
+        verifier=hire.hirer.actor.did,
+        passed=False,
+        statements=(),
+        time_verified=hire.book.clock.now(),
+    )
+    hire.reviewed("rejected", stated(hire.hirer.actor, {"contract": hire.contract}, said)).closed()
+    report = report_on(hire.pack(), hire)
+    assert report.ok, report.steps
+
+
+# step 8: ledger
+
+
+def test_a_packer_who_closed_its_books_proves_its_log(hire: Hire) -> None:
+    for change in (
+        {"checkpoint": None, "inclusion": None},
+        {"checkpoint": None},
+        {"inclusion": None},
+        {"checkpoint": hire.logs["provider"].note()},
+        {"checkpoint": "not a note"},
+        {"inclusion": hire.logs["hirer"].proof(0)},
+        {"inclusion": hire.logs["provider"].proof(hire.places["provider"])},
+    ):
+        assert failing(report_on(hire.pack(**change), hire)) == (LEDGER, "log_proof_invalid")
+
+
+def test_a_proof_under_another_size_is_noticed() -> None:
+    hire = Hire().whole()
+    older = hire.logs["hirer"].note()
+    hire.logs["hirer"].append(b"one more")
+    assert report_on(hire.pack(), hire).ok
+    assert failing(report_on(hire.pack(checkpoint=older), hire)) == (LEDGER, "log_proof_invalid")
+
+
+@pytest.mark.parametrize(
+    "promise",
+    [{"index": 2}, {"index": 4}, {"leaf": digest_bytes(b"another")}, {"log": "did:web:elsewhere.example"}],
+)
+def test_a_promise_in_the_seal_that_was_not_kept_is_noticed(promise: dict[str, Any]) -> None:
+    """HIRE-LOG-02: the contract stands where the seal said, in the offerer's own log."""
+    hire = Hire()
+    hire.sealed(hire.place(**promise)).delivered().reviewed().closed()
+    for role in ("hirer", "provider"):
+        assert failing(report_on(hire.pack(role), hire)) == (LEDGER, "log_proof_invalid")
+
+
+def test_a_proof_that_the_peer_sent_is_checked() -> None:
+    hire = Hire()
+    hire.sealed(proof=hire.logs["hirer"].proof(hire.places["hirer"]).__class__.of(bytes(32), 0, 1, ()))
+    assert report_on(hire.pack(), hire).ok  # of another leaf: not about this contract
+    wrong = Hire()
+    right = wrong.logs["hirer"].proof(wrong.places["hirer"])
+    wrong.sealed(proof=right.__class__(right.leaf, right.index - 1, right.size, right.path))
+    assert failing(report_on(wrong.pack("provider"), wrong)) == (LEDGER, "log_proof_invalid")
+
+
+@pytest.mark.parametrize("note", ["", "x", "a note\n\n— of nothing AAAAAAAA\n"])
+def test_books_closed_under_no_checkpoint_are_noticed(note: str) -> None:
+    hire = Hire().sealed().delivered().reviewed().closed(note or "\n")
+    assert failing(report_on(hire.pack(), hire)) == (LEDGER, "log_proof_invalid")
+
+
+# anything at all
+
+
+def test_no_bytes_raise(hire: Hire, pack: bytes) -> None:
+    """Whatever comes, the answer is a report."""
+    dice = Random(3)
+    members = read_archive(pack)
+    for _ in range(60):
+        path = dice.choice(sorted(members))
+        data = bytearray(members[path] or b"x")
+        for _ in range(dice.randrange(1, 6)):
+            data[dice.randrange(len(data))] = dice.randrange(256)
+        report = report_on(write_archive({**members, path: bytes(data)}), hire)
+        assert len(report.steps) == len(STEPS)
+    for size in (0, 1, 30, 1000):
+        assert not verify_pack(dice.randbytes(size), now=hire.book.clock.now()).ok
+
+
+def test_read_pack_raises_what_step_1_reports(pack: bytes) -> None:
+    with pytest.raises(UndersignedError) as caught:
+        read_pack(pack[:-1])
+    assert isinstance(caught.value, VerificationError | FormatError)
+
+
+def test_notes_of_the_kit_are_real(hire: Hire) -> None:
+    """The test's own means: what it signs verifies, so that what fails above fails for the reason given."""
+    assert coded(hire.logs["hirer"].note()).startswith("u")
+    assert minutes(1) == 60
+    assert NAME in hire.lines()[9].raw.decode()
