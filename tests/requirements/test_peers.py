@@ -1,0 +1,262 @@
+"""Two whole peers on real sockets: what the specification asks of the program around the tables."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration.hires import REPORT, did_of, summarise, two_homes, until
+from undersigned.daemon import Peer
+from undersigned.daemon.serving import signed_headers
+from undersigned.did import DidDocument
+from undersigned.encoding import Did, Digest, decode_json, digest_bytes, shift
+from undersigned.errors import Closed, ResolutionError, ScopeError, UndersignedError
+from undersigned.messages import Sync, decode_message, draft
+from undersigned.runtime import Home, Job
+from undersigned.transport import Channel
+
+NEVER = digest_bytes(b"nothing of ours")
+
+
+class Watching(Peer):
+    """A peer that keeps what it receives, by connection, and how fresh the DID documents are that it asks for."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.received: list[tuple[Channel, bytes]] = []
+        self.ages: list[tuple[Did, float]] = []
+
+    async def read(self, channel: Channel, raw: bytes) -> None:
+        self.received.append((channel, raw))
+        await super().read(channel, raw)
+
+    async def document_of(self, did: Did, max_age_seconds: float = 3600) -> DidDocument:
+        self.ages.append((did, max_age_seconds))
+        return await super().document_of(did, max_age_seconds)
+
+    def types(self, channel: Channel | None = None) -> list[str]:
+        """Types of the messages received, in order; on one connection only, if it is given."""
+        return [str(decode_json(raw)["type"]) for on, raw in self.received if channel is None or on is channel]  # type: ignore[index]
+
+
+@asynccontextmanager
+async def two_peers(folder: Path, work: Any = summarise) -> AsyncIterator[tuple[Watching, Watching]]:
+    acme, globex = await two_homes(folder)
+    async with Watching(acme) as hirer, Watching(globex, handlers={"summary": work}) as provider:
+        yield hirer, provider
+
+
+def port(home: Home) -> int:
+    return home.configuration.listen.port
+
+
+async def hire(hirer: Peer, provider: Peer) -> Any:
+    async with asyncio.timeout(30):
+        return await hirer.hire(
+            did_of(port(provider.home)),
+            task="summary",
+            inputs={"report": REPORT},
+            price="5 EUR",
+            deliverable="summary.txt",
+        )
+
+
+async def close_code(channel: Channel) -> object:
+    """Reads until the other side closes; the code it gives."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await channel.receive()
+            except Closed as closed:
+                return closed.detail["close_code"]
+
+
+async def settled(*peers: Peer) -> None:
+    """Both sides have put the engagement away."""
+    await until(lambda: not any(peer.conversations for peer in peers))
+
+
+async def test_a_peer_is_hirer_and_provider(tmp_path: Path) -> None:
+    """HIRE-CLS-01: the same two peers hire each other, one after the other."""
+    async with two_peers(tmp_path) as (acme, globex):
+        acme.offers("summary", price="4 EUR")(summarise)
+        first = await hire(acme, globex)
+        second = await hire(globex, acme)
+        assert first["summary.txt"] == second["summary.txt"] == REPORT.split(b"\n", 1)[0]
+        assert first.contract != second.contract
+        await settled(acme, globex)
+
+
+async def test_after_a_cut_both_say_where_they_stand_and_go_on(tmp_path: Path) -> None:
+    """HIRE-SYN-01, HIRE-SYN-02, HIRE-SYN-03, HIRE-CNX-10: nothing changes by a cut; Sync comes first, and once."""
+    cut = asyncio.Event()
+    gone_on = asyncio.Event()
+
+    async def work(job: Job) -> None:
+        cut.set()
+        await gone_on.wait()
+        await summarise(job)
+
+    async with two_peers(tmp_path, work) as (acme, globex):
+        hiring = asyncio.create_task(hire(acme, globex))
+        await cut.wait()
+        await until(lambda: any(c.engagement.state == "working" for c in acme.conversations.values()))
+        before = [next(iter(peer.conversations.values())).engagement for peer in (acme, globex)]
+        old = {on for peer in (acme, globex) for on, _ in peer.received}
+        for channel in old:
+            await channel.close(1001, "")
+        after = [next(iter(peer.conversations.values())).engagement for peer in (acme, globex)]
+        assert [(e.state, e.sent, e.got) for e in before] == [(e.state, e.sent, e.got) for e in after]
+        await until(lambda: all(any(on not in old for on, _ in peer.received) for peer in (acme, globex)))
+        gone_on.set()
+        result = await hiring
+        assert result["summary.txt"].startswith(b"Quarterly")
+        for peer in (acme, globex):
+            for channel in {on for on, _ in peer.received} - old:
+                said = peer.types(channel)
+                assert said[0] == "Sync"
+                assert said.count("Sync") == 1
+
+
+async def test_a_message_of_somebody_else_ends_the_connection(tmp_path: Path) -> None:
+    """HIRE-CNX-09: the signer of a message is the proved DID, however good the signature."""
+    async with two_peers(tmp_path) as (acme, globex):
+        await hire(acme, globex)
+        await settled(acme, globex)
+        stolen = next(raw for _, raw in globex.received if decode_message(raw).message.type == "Inquiry")
+        rows = len(await globex.ledger.summaries())
+        channel = await acme.links.dial(globex.identity.did, globex.url)
+        # On a connection that Acme proved, a message that says it is Globex's own.
+        own = next(raw for _, raw in acme.received if decode_message(raw).message.type == "Profile")
+        await channel.send(own)
+        assert await close_code(channel) == 1008
+        assert len(await globex.ledger.summaries()) == rows
+        assert decode_message(stolen).message.sender == acme.identity.did
+
+
+async def test_artifacts_are_given_to_the_contract_and_nobody_else(tmp_path: Path) -> None:
+    """HIRE-ART-02, HIRE-RQS-02, HIRE-GAT-02: signed or not, in scope or not, before the end or after it."""
+    asked: dict[str, str] = {}
+
+    async def outcome(job: Job, target: str) -> str:
+        try:
+            return f"{len(await job.send_past_gate(target))} bytes"
+        except ScopeError as error:
+            return error.code
+
+    async def work(job: Job) -> None:
+        named = job.input("report").uri or ""
+        other = named.rsplit("/", 1)[0] + "/" + await globex.artifacts.put(b"something else")
+        await acme.artifacts.put(b"something else")
+        asked["contracted"] = await outcome(job, named)
+        asked["not contracted"] = await outcome(job, other)
+        asked["url"], asked["contract"] = named, job.contract
+        for name, headers in (
+            ("unsigned", ()),
+            ("no contract", await signed_headers(globex.identity, "GET", named, NEVER, globex.clock.now())),
+        ):
+            try:
+                await globex.gatherer.fetch(named, max_bytes=1000, timeout_seconds=5, headers=headers)
+            except ResolutionError as error:
+                asked[name] = str(error.detail.get("status"))
+        await summarise(job)
+
+    async with two_peers(tmp_path, work) as (acme, globex):
+        await hire(acme, globex)
+        assert asked["contracted"] == f"{len(REPORT)} bytes"
+        assert asked["not contracted"] == "scope_exceeded"
+        assert asked["unsigned"] == "401"
+        assert asked["no contract"] == "403"
+        await settled(acme, globex)
+        headers = await signed_headers(globex.identity, "GET", asked["url"], asked["contract"], globex.clock.now())
+        with pytest.raises(ResolutionError) as refused:
+            await globex.gatherer.fetch(asked["url"], max_bytes=1000, timeout_seconds=5, headers=headers)
+        assert refused.value.detail["status"] in (401, 403)
+        (summary,) = await acme.ledger.summaries()
+        noted = [row for row in await acme.ledger.rows(summary.engagement) if row.kind == "noted"]
+        records = [row.raw for row in noted if row.type == "refused-action"]
+        assert any(b'"clause"' in raw and b"scope_exceeded" in raw for raw in records)
+
+
+async def test_an_artifact_that_was_changed_is_not_used(tmp_path: Path) -> None:
+    """HIRE-ART-03: what comes is compared with the digest before anything is done with it."""
+    seen: list[str] = []
+
+    async def work(job: Job) -> None:
+        report = job.input("report")
+        # The hirer's server hands out other bytes under the right name: the worst that it can do.
+        acme.artifacts.get = changed  # type: ignore[method-assign]
+        try:
+            await job.read("report")
+        except UndersignedError as error:
+            seen.append(error.code)
+        acme.artifacts.get = original  # type: ignore[method-assign]
+        assert digest_bytes(await job.read("report")) == report.digest
+        await summarise(job)
+
+    async with two_peers(tmp_path, work) as (acme, globex):
+        original = acme.artifacts.get
+
+        async def changed(digest: Digest) -> bytes:
+            return (await original(digest))[:-1] + b"!"
+
+        await hire(acme, globex)
+    assert seen == ["digest_mismatch"]
+
+
+async def test_documents_that_bind_are_checked_by_a_fresh_did_document_and_kept(tmp_path: Path) -> None:
+    """HIRE-KEY-06: 5 minutes for what binds; the documents used are in the ledger's evidence."""
+    async with two_peers(tmp_path) as (acme, globex):
+        await hire(acme, globex)
+        await settled(acme, globex)
+        for peer, other in ((acme, globex), (globex, acme)):
+            ages = {age for did, age in peer.ages if did == other.identity.did}
+            binding = [t for t in peer.types() if t in ("Offer", "Acceptance", "Seal")]
+            assert binding
+            assert sum(1 for did, age in peer.ages if did == other.identity.did and age <= 300) >= len(binding)
+            assert max(ages) <= 3600
+            document = await peer.ledger.blob(other.own.raw_digest)
+            assert document == other.own.raw
+
+
+async def test_no_notice_is_answered_with_a_problem(tmp_path: Path) -> None:
+    """HIRE-SEC-08: a notice that does not fit is refused, recorded nowhere, and nothing goes back."""
+    ready, go = asyncio.Event(), asyncio.Event()
+
+    async def work(job: Job) -> None:
+        ready.set()
+        await go.wait()
+        await summarise(job)
+
+    async with two_peers(tmp_path, work) as (acme, globex):
+        hiring = asyncio.create_task(hire(acme, globex))
+        await ready.wait()
+        (conversation,) = globex.conversations.values()
+        before = [kind for kind in acme.types() if kind in ("Problem", "Fault")]
+        # A Sync that names another last move than its sender's, signed as well as any other.
+        sync = Sync(
+            id="urn:uuid:00000000-0000-4000-8000-000000000001",
+            engagement=conversation.id,
+            sender=acme.identity.did,
+            recipient=globex.identity.did,
+            role="hirer",
+            sequence=1,
+            previous=NEVER,
+            state="inquired",
+            lane="idle",
+        )
+        now = acme.clock.now()
+        made = draft(sync, acme.identity.method, acme.identity.suite, acme.identity.kind, now, shift(now, 60))
+        signed = made.signed(await acme.identity.sign(made.to_sign))
+        assert await acme.links.send(globex.identity.did, signed.raw)
+        await until(lambda: any(raw == signed.raw for _, raw in globex.received))
+        await conversation.settled()
+        assert made.digest not in {row.digest for row in await globex.ledger.rows(conversation.id)}
+        go.set()
+        await hiring
+        assert [kind for kind in acme.types() if kind in ("Problem", "Fault")] == before
