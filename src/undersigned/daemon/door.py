@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from undersigned.transport import DEFAULT_LIMITS, Budget, ChannelLimits, Watch
+from undersigned.transport import DEFAULT_LIMITS, MAX_FRAME_BYTES, Budget, ChannelLimits, Watch
 
 __all__ = ["Door", "Edge", "ListenerLimits", "Ticket", "error_response"]
 
@@ -34,7 +34,7 @@ class ListenerLimits(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = 10_000
     """Of everybody together."""
     unproved: int = 512
-    """Of strangers together: each is one file descriptor and, at worst, about 300 KiB."""
+    """Of strangers together: each is one file descriptor and, at worst, about 100 KiB."""
     unproved_per_address: int = 32
     """Of strangers from one IPv4 address or one IPv6 /64."""
     head_seconds: float = 10.0
@@ -190,7 +190,15 @@ class Edge(web.RequestHandler):
             masked=True,
             paused_reading=lambda: transport.is_closing() or not transport.is_reading(),
         )
+        # What a stranger may have us hold is no more than its proof needs.
+        self._watch.max_message_bytes = min(MAX_FRAME_BYTES, self._limits.channel.max_message_bytes)
         return True
+
+    def proved(self) -> None:
+        """The peer proved itself: its messages may have their full size, and it is no stranger to the door."""
+        if self._watch is not None:
+            self._watch.max_message_bytes = self._limits.channel.max_message_bytes
+        self.ticket.proved()
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the peer: kept while they are the first request, watched once they are frames."""

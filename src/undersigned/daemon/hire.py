@@ -133,7 +133,8 @@ class Hire:
             missed = ", ".join(name for name, met in criteria.items() if not met)
             raise VerificationError(
                 "digest_mismatch" if "digest_mismatch" in notes else "evidence_invalid",
-                f"the delivery ({delivery.outcome}) was rejected: {missed or ', '.join(notes) or 'it does not hold'}",
+                f"the delivery ({delivery.outcome}) was rejected: "
+                f"{conversation.facts.get('rejected') or f'not met: {missed}'}",
             )
         price = conversation.contract_document().terms.price
         return HireResult(

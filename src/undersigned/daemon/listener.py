@@ -279,7 +279,7 @@ class PublicListener:
             return error_response(400, "bad_request")
         if not isinstance(edge, Edge) or transport is None:
             return error_response(500, "internal")
-        channel = AcceptedChannel(socket_, transport, edge.ticket.address, limits, edge.ticket.proved)
+        channel = AcceptedChannel(socket_, transport, edge.ticket.address, limits, edge.proved)
         if not edge.watch(channel.broken):
             return error_response(400, "bad_request")
         await socket_.prepare(request)

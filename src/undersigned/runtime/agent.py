@@ -159,6 +159,8 @@ class Agent:
                     handler=self._handlers.get(offer.task) or load_handler(offer.handler),
                     price=parse_price(offer.price),
                     summary=offer.summary,
+                    delivers=offer.delivers,
+                    media_type=offer.media_type,
                     capacity=offer.capacity,
                 )
         for summary in await self.ledger.summaries(live_only=True):
@@ -208,13 +210,26 @@ class Agent:
     # ------------------------------------------------------------------ what applications use
 
     def offers(
-        self, task: str, *, price: str = "0 EUR", summary: str = "", capacity: int = 16
+        self,
+        task: str,
+        *,
+        price: str = "0 EUR",
+        summary: str = "",
+        delivers: str = "result",
+        media_type: str = "application/octet-stream",
+        capacity: int = 16,
     ) -> Callable[[Handler], Handler]:
-        """Decorator: this function does `task` for whoever hires us at `price` or more."""
+        """Decorator: this function does `task` for whoever hires us at `price` or more, and delivers `delivers`."""
 
         def register(handler: Handler) -> Handler:
             self.services[task] = Service(
-                task=task, handler=handler, price=parse_price(price), summary=summary, capacity=capacity
+                task=task,
+                handler=handler,
+                price=parse_price(price),
+                summary=summary,
+                delivers=delivers,
+                media_type=media_type,
+                capacity=capacity,
             )
             return handler
 

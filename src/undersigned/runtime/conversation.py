@@ -327,10 +327,6 @@ class Conversation:
         self._reconnected = True
         self._wake.set()
 
-    async def outbox(self) -> tuple[Row, ...]:
-        """Own moves without a receipt, oldest first."""
-        return await self.shell.ledger.outbox(self.id)
-
     # ------------------------------------------------------------------ the task
 
     async def _run(self) -> None:
@@ -453,7 +449,7 @@ class Conversation:
         try:
             how = outcome(turn.engagement, message, now)
             if how == "repeat":
-                await self._answer_repeat(turn)
+                await self._answer_repeat(turn, message)
                 return
             leaf, evidence = await self.shell.check(self, message, item.document) if how == "applies" else (None, ())
             turn.engagement = apply(turn.engagement, Received(message, now))
@@ -477,7 +473,7 @@ class Conversation:
         self._remember(body)
         if isinstance(body, Sync):
             # What the peer lacks goes to it, oldest first.
-            turn.sends.extend([await self._fresh(waiting.raw) for waiting in await self.outbox()])
+            turn.sends.extend([await self._fresh(waiting.raw) for waiting in await self._unreceipted(turn)])
         kind = "received" if how == "applies" else how
         if body.type == "Problem":
             kind = "problem"
@@ -495,16 +491,20 @@ class Conversation:
         if engagement.got:
             await self._say(turn, Say("Sync", {"state": engagement.state, "lane": engagement.lane}))
         else:
-            turn.sends.extend([await self._fresh(row.raw) for row in await self.outbox()])
+            turn.sends.extend([await self._fresh(row.raw) for row in await self._unreceipted(turn)])
 
-    async def _answer_repeat(self, turn: _Turn) -> None:
-        """A move that was recorded already: the stored answer goes out again, or a receipt if there is none."""
-        waiting = await self.outbox()
-        for row in waiting:
-            turn.sends.append(await self._fresh(row.raw))
-        if not waiting:
-            last = turn.engagement.got[-1]
-            await self._say(turn, Say("Receipt", {"of": (last,), "received_at": self.shell.clock.now()}))
+    async def _answer_repeat(self, turn: _Turn, move: VerifiedMessage) -> None:
+        """A move that was recorded already: its receipt, and the stored answer if the peer may not have it.
+
+        The receipt goes first, so that two sides that repeat to each other stop.
+        """
+        await self._say(turn, Say("Receipt", {"of": (move.digest,), "received_at": self.shell.clock.now()}))
+        turn.sends.extend([await self._fresh(row.raw) for row in await self._unreceipted(turn)])
+
+    async def _unreceipted(self, turn: _Turn) -> list[Row]:
+        """Own moves that the peer has not said it has, oldest first. Receipts may not be in the store yet."""
+        wanted = set(turn.engagement.outbox)
+        return [row for row in await self.shell.ledger.outbox(self.id) if row.digest in wanted]
 
     async def _refuse(self, turn: _Turn, item: Arrived, error: UndersignedError) -> None:
         """A refused message is not recorded; its sender hears the code, unless it was a notice."""
@@ -613,10 +613,10 @@ class Conversation:
         return talks.suite if talks is not None and talks.suite else self.shell.identity.suite
 
     async def _repeat(self, turn: _Turn, digest: Digest) -> None:
-        for row in await self.outbox():
-            if row.digest == digest:
+        """Sends an own move again. An acceptance is repeated though it has its receipt: that is no answer (rule N4)."""
+        for row in await self.shell.ledger.rows(self.id):
+            if row.kind == "sent" and row.digest == digest:
                 turn.sends.append(await self._fresh(row.raw))
-                return
 
     async def _fresh(self, raw: bytes) -> bytes:
         """The stored bytes; if their proof is past its end, the same content with a new one (rule C9)."""
@@ -718,6 +718,8 @@ class Conversation:
             ),
             outbox=tuple(turn.outbox),
             receipted=(*self._lazy_receipts, *turn.receipted),
+            # N9: a move that the peer refused for good keeps its row and gives up its place.
+            freed=tuple(digest for digest in self.engagement.sent if digest not in engagement.sent),
             effects=tuple(turn.effects),
             evidence=tuple(turn.evidence),
             leaves=tuple(turn.leaves),

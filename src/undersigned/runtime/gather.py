@@ -5,7 +5,7 @@ may be dialled (`transport/addresses.py` judges the address, not the name), redi
 inflated, and size, time and the number of hosts are bounded. Nothing is sent but the request itself: no cookies, no
 credentials, no proxy from the environment.
 
-Source: protocol-spec/02-identity-and-keys.md, section "Resolution"
+Source: protocol-spec/02-identity-and-keys.md, section 2.2
 """
 
 from __future__ import annotations

@@ -6,11 +6,12 @@ Source: protocol-spec/05-negotiation.md and 07-contract.md
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from undersigned.contract import Price
+from undersigned.contract import Deliverable, Price, Terms
 from undersigned.encoding import EngagementId, base64url_encode, shift
 from undersigned.errors import LocalProtocolError, PolicyError, UndersignedError
 from undersigned.messages import Delivery, Input, Limits, Presentation, Profile, Review, engagement_id
@@ -101,7 +102,7 @@ class HirerSide:
                     return Say("Withdraw", {"reason": "changed"}, facts=recorded(decision))
                 said = await agent.papers.offer(
                     engagement,
-                    order.terms(agent.clock.now(), (agent.meeting.policy.digest,)),
+                    self._terms(conversation, order),
                     await agent.document_of(engagement.peer, max_age_seconds=300),
                     valid_seconds=order.timing.offer_seconds,
                 )
@@ -134,7 +135,7 @@ class HirerSide:
             raise LocalProtocolError("wrong_state", "there is no offer to answer")
         now = agent.clock.now()
         document = live.message().document
-        theirs, ours = document.terms, order.terms(now, (agent.meeting.policy.digest,))
+        theirs, ours = document.terms, self._terms(conversation, order)
         if not agent.only_price_differs(theirs, ours):
             return Say("Withdraw", {"reason": "declined", "offer": live.digest})
         answer = bounded(
@@ -155,6 +156,16 @@ class HirerSide:
             )
         return Say("Withdraw", {"reason": answer.reason, "offer": live.digest})
 
+    def _terms(self, conversation: Conversation, order: Order) -> Terms:
+        """What we would offer now, for what the provider says that it delivers."""
+        agent = self._agent
+        profile = conversation.last("Profile", Profile)
+        delivers: tuple[Deliverable, ...] = ()
+        for capability in profile.capabilities:
+            if capability.get("task") == order.task:
+                delivers = delivered_by(capability)
+        return order.terms(agent.clock.now(), delivers=delivers, policies=(agent.meeting.policy.digest,))
+
     def _paid(self, conversation: Conversation, engagement: Engagement) -> Price:
         """What is owed: the price for accepted work, nothing for other."""
         live = engagement.offer
@@ -162,6 +173,18 @@ class HirerSide:
             raise PolicyError("decision_failed", "there is no contract")
         price = live.message().document.terms.price
         return owed_price(conversation, engagement, price)
+
+
+def delivered_by(capability: Mapping[str, Any]) -> tuple[Deliverable, ...]:
+    """What a capability of a `Profile` says that it delivers; nothing if it says so in no form that we know."""
+    try:
+        listed = msgspec.convert(capability.get("delivers", []), list[dict[str, str]])
+        return tuple(
+            msgspec.convert({"name": item["name"], "mediaType": item["mediaType"], "criteria": ()}, Deliverable)
+            for item in listed[:64]
+        )
+    except (msgspec.ValidationError, KeyError):
+        return ()
 
 
 def owed_price(conversation: Conversation, engagement: Engagement, price: Price) -> Price:

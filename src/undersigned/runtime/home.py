@@ -88,6 +88,9 @@ class OfferPart(_Part, frozen=True, kw_only=True):
     """`package.module:function`, called with the job."""
     price: str = "0 EUR"
     summary: str = ""
+    delivers: str = "result"
+    """Name of what the handler delivers, unless the hirer names another."""
+    media_type: str = "application/octet-stream"
     capacity: Annotated[int, msgspec.Meta(ge=1)] = 16
     """How many contracts at a time."""
 
@@ -277,6 +280,8 @@ def create_home(
             f"handler = {_toml(offer.handler)}",
             f"price = {_toml(offer.price)}",
             f"summary = {_toml(offer.summary)}",
+            f"delivers = {_toml(offer.delivers)}",
+            f"media_type = {_toml(offer.media_type)}",
         ]
     (path / CONFIGURATION).write_text("\n".join(lines) + "\n")
     return Home(path)

@@ -164,8 +164,20 @@ class Job:
 
         await self._conversation.ask(make)
 
-    async def deliver(self, name: str, data: bytes, media_type: str = "application/octet-stream") -> Digest:
-        """Keeps an artifact for the `Delivery` that is sent when the handler returns; gives its digest."""
+    async def deliver(self, name: str, data: bytes, media_type: str | None = None) -> Digest:
+        """Keeps an artifact for the `Delivery` that is sent when the handler returns; gives its digest.
+
+        Raises:
+            FormatError: `schema_violation`: the contract names no such deliverable.
+        """
+        named = {item.name: item.media_type for item in self.document.terms.deliverables}
+        if name not in named:
+            raise FormatError(
+                "schema_violation",
+                f"the contract wants {' and '.join(named)}; {name!r} is none of it",
+                path="/artifacts",
+            )
+        media_type = media_type or named[name]
         digest = await self._agent.artifacts.put(data)
         self.artifacts = [artifact for artifact in self.artifacts if artifact.name != name]
         self.artifacts.append(

@@ -67,7 +67,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     inputs: tuple[OrderInput, ...] = ()
     scope: WireScope
-    deliverables: tuple[Deliverable, ...]
+    deliverables: tuple[Deliverable, ...] = ()
+    """What is to be delivered; empty: what the provider's profile says that it delivers."""
+    criteria: dict[str, str] = {}
+    """What it is held to, id to text, where the provider says what it delivers."""
     opening: Price
     """Price of the first offer."""
     ceiling: Price
@@ -81,12 +84,17 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     probe: bool = False
     """Only evaluate: withdraw once both have shown who they are."""
 
-    def terms(self, now: Instant, policies: tuple[Digest, ...] = ()) -> Terms:
-        """The terms of the first offer, made at `now`; `policies` are digests of those that judged it."""
+    def terms(
+        self, now: Instant, *, delivers: tuple[Deliverable, ...] = (), policies: tuple[Digest, ...] = ()
+    ) -> Terms:
+        """The terms of the first offer, made at `now`.
+
+        `delivers` is what the provider's profile says that it delivers; `policies` are digests of those that judged.
+        """
         timing = self.timing
         return draft_terms(
             task=Task(kind=self.task, summary=self.summary, inputs=tuple(i.digest for i in self.inputs)),
-            deliverables=self.deliverables,
+            deliverables=self.deliverables or self._criteria(delivers) or self._criteria(UNNAMED),
             scope=read_scope(self.scope),
             price=self.opening,
             deadlines=Deadlines(
@@ -102,6 +110,19 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
             evidence=Evidence(predicates=self.evidence, sbom=self.sbom, c2pa=False),
             policies=policies,
         )
+
+    def _criteria(self, delivers: tuple[Deliverable, ...]) -> tuple[Deliverable, ...]:
+        """What the provider delivers, held to our criteria and not to its own."""
+        criteria = tuple(Criterion(id=key, text=text) for key, text in self.criteria.items())
+        # Criteria are named once in a contract, so they stand with the first deliverable.
+        return tuple(
+            Deliverable(name=item.name, media_type=item.media_type, criteria=criteria if number == 0 else ())
+            for number, item in enumerate(delivers)
+        )
+
+
+UNNAMED = (Deliverable(name="result", media_type="application/octet-stream", criteria=()),)
+"""What is owed if neither side names it."""
 
 
 def input_grants(inputs: tuple[OrderInput, ...]) -> tuple[Grant, ...]:
@@ -186,20 +207,27 @@ async def hire_order(
         summary=summary or (known.summary if known else task),
         inputs=tuple(kept),
         scope=order_scope(tuple(kept), scope),
-        deliverables=(
-            Deliverable(
-                name=deliverable or (known.deliverable if known else f"{task}.out"),
-                media_type=known.media_type if known else "application/octet-stream",
-                criteria=tuple(
-                    Criterion(id=key, text=text)
-                    for key, text in (criteria or (known.criteria if known else {})).items()
-                ),
-            ),
-        ),
+        deliverables=_named(deliverable, known, criteria),
+        criteria=dict(criteria),
         sbom=known.sbom if known else None,
         opening=first,
         ceiling=ceiling,
         timing=Timing(finish_seconds=finish_seconds, until_seconds=finish_seconds + 3600),
+    )
+
+
+def _named(deliverable: str | None, known: KnownTask | None, criteria: Mapping[str, str]) -> tuple[Deliverable, ...]:
+    """The deliverable that the hirer names, or that the kind of task has; none: the provider names it."""
+    if known is None and deliverable is None:
+        return ()
+    return (
+        Deliverable(
+            name=deliverable or (known.deliverable if known else ""),
+            media_type=known.media_type if known else "application/octet-stream",
+            criteria=tuple(
+                Criterion(id=key, text=text) for key, text in (criteria or (known.criteria if known else {})).items()
+            ),
+        ),
     )
 
 

@@ -40,6 +40,9 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     price: Price
     """Asked for; nothing below it is taken."""
     summary: str = ""
+    delivers: str = "result"
+    """Name of what the handler delivers, unless the hirer names another."""
+    media_type: str = "application/octet-stream"
     capacity: int = 16
     """Contracts at a time."""
 
@@ -114,6 +117,7 @@ class ProviderSide:
                         "task": service.task,
                         "summary": service.summary,
                         "price": {"amount": service.price.amount, "currency": service.price.currency},
+                        "delivers": [{"name": service.delivers, "mediaType": service.media_type}],
                     },
                 ),
                 "request": agent.meeting.request(),

@@ -190,6 +190,7 @@ class Worker:
         artifacts: dict[str, bytes] = {}
         statements: tuple[Digest, ...] = ()
         met: dict[str, bool] = {}
+        reasons: tuple[tuple[str, str], ...] = ()
         try:
             if delivery.outcome != "complete":
                 raise VerificationError("digest_mismatch", f"the delivery is {delivery.outcome}")
@@ -214,6 +215,7 @@ class Worker:
                 raise
             _log.error("delivery does not hold", engagement=conversation.id, error=str(error))
             notes["delivery"] = error.code
+            reasons = (("rejected", str(error)),)
         criteria = tuple(
             CriterionVerdict(id=criterion.id, met=met.get(criterion.id, False), note=notes.get("delivery"))
             for item in document.terms.deliverables
@@ -246,6 +248,7 @@ class Worker:
                 Blob(digest=digest_bytes(data), raw=data, kind="artifact", name=name)
                 for name, data in artifacts.items()
             ),
+            facts=reasons,
         )
 
     async def _fetched(self, uri: str | None, digest: Digest, contract: Digest) -> bytes:

@@ -1,0 +1,97 @@
+"""What the integration tests share: two companies on one machine, and what must be true after any of their hires."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+from urllib.parse import quote
+
+from undersigned.ledger import Ledger, Row, open_ledger
+from undersigned.runtime import Home, Job, OfferPart, create_home, issue_membership
+
+REPORT = b"Quarterly report: everything is fine, says the report that nobody has read.\n"
+
+
+async def summarise(job: Job) -> None:
+    """A task without any library: the first line of the input `report`."""
+    text = await job.read("report")
+    await job.deliver("summary.txt", text.split(b"\n", 1)[0], media_type="text/plain")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports nobody listens on at the moment."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def did_of(port: int) -> str:
+    """The DID of a local agent."""
+    return "did:web:" + quote(f"localhost:{port}", safe="")
+
+
+async def two_homes(folder: Path, *, handler: str = "integration.hires:summarise") -> tuple[Home, Home]:
+    """State folders of a hirer (acme) and a provider (globex) that trust each other's organisation."""
+    acme_port, globex_port = free_ports(2)
+    acme = create_home(
+        folder / "acme", name="Acme", local_port=acme_port, anchors=(f"{did_of(globex_port)}:org",), max_price="10 EUR"
+    )
+    globex = create_home(
+        folder / "globex",
+        name="Globex",
+        local_port=globex_port,
+        anchors=(f"{did_of(acme_port)}:org",),
+        offers=(OfferPart(task="summary", handler=handler, price="4.00 EUR", delivers="summary.txt"),),
+    )
+    await issue_membership(acme)
+    await issue_membership(globex)
+    return acme, globex
+
+
+async def moves(ledger: Ledger) -> dict[str, list[tuple[str, int, str, str]]]:
+    """The moves in a ledger, per engagement: sender, sequence, digest, type; in order of sender and sequence."""
+    found: dict[str, list[tuple[str, int, str, str]]] = {}
+    for summary in await ledger.summaries():
+        rows: tuple[Row, ...] = await ledger.rows(summary.engagement)
+        found[summary.engagement] = sorted(
+            (row.sender, row.sequence, row.digest, row.type) for row in rows if row.sequence is not None
+        )
+    return found
+
+
+async def assert_one_contract_or_none(acme: Home, globex: Home) -> set[str | None]:
+    """I1, I2, I4, I8: both ledgers tell one story, and it holds one contract or none per engagement.
+
+    Returns the contracts. Both peers must have been closed.
+    """
+    ledgers = [await open_ledger(home.ledger_url, read_only=True) for home in (acme, globex)]
+    try:
+        stories = [await moves(ledger) for ledger in ledgers]
+        assert stories[0] == stories[1], "the two transcripts differ"
+        for engagement, story in stories[0].items():
+            places = [(sender, sequence) for sender, sequence, _, _ in story]
+            assert len(set(places)) == len(places), f"two moves in one place of {engagement}"
+            assert sum(1 for *_, kind in story if kind == "Seal") <= 1, f"two seals in {engagement}"
+        contracts: list[dict[str, str | None]] = []
+        for ledger in ledgers:
+            report = await ledger.check()
+            assert report.ok, report.defects
+            contracts.append({s.engagement: s.contract for s in await ledger.summaries()})
+        assert contracts[0] == contracts[1], "the two sides hold different contracts"
+        return set(contracts[0].values())
+    finally:
+        for ledger in ledgers:
+            await ledger.close()
+
+
+async def until(condition, seconds: float = 20.0) -> None:
+    """Returns once `condition()` holds; fails after `seconds`."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.02)
