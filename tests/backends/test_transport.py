@@ -112,11 +112,15 @@ def open_channel(request):
     """Opens one channel, each end under limits of its own, and closes it at the end."""
 
     @asynccontextmanager
-    async def opened(accepting: ChannelLimits = LIMITS, dialling: ChannelLimits = LIMITS) -> AsyncIterator[Ends]:
+    async def opened(
+        accepting: ChannelLimits = LIMITS, dialling: ChannelLimits = LIMITS, *, proved: bool = True
+    ) -> AsyncIterator[Ends]:
         arrived: asyncio.Future[Channel] = asyncio.get_running_loop().create_future()
         over = asyncio.Event()
 
         async def accept(channel: Channel) -> None:
+            if proved:
+                channel.proved("did:web:globex.example")
             arrived.set_result(channel)
             await over.wait()
 
@@ -155,7 +159,7 @@ async def gathered(channel: Channel, count: int) -> list[bytes]:
 
 
 async def test_nobody_is_there_until_proved(open_channel) -> None:
-    async with open_channel() as ends:
+    async with open_channel(proved=False) as ends:
         assert ends.dialled.peer is None
         assert ends.accepted.peer is None
         ends.accepted.proved("did:web:acme.example")

@@ -297,6 +297,22 @@ async def test_sc_78_fragments_add_up() -> None:
         await goes_on(serving)
 
 
+async def test_sc_78_a_stranger_may_send_what_a_proof_needs_and_no_more() -> None:
+    """HIRE-LIM-02: until the peer has proved itself a message is at most 8 KiB, whatever the limit is afterwards."""
+    async with served(proves=False) as serving:
+        reader, writer = await upgraded(serving)
+        writer.write(frame(b"x" * 8192))
+        assert await reader.readexactly(10) == b'\x81\x08"thanks"'
+        writer.write(frame(b"", length=8193))
+        assert await close_of(reader) == (1009, b"too_large")
+        reader, writer = await upgraded(serving)
+        writer.write(
+            frame(b"x" * 4000, fin=False) + frame(b"x" * 4000, opcode=0, fin=False) + frame(b"", length=193, opcode=0)
+        )
+        assert await close_of(reader) == (1009, b"too_large")
+        assert [len(data) for data in serving.messages] == [8192]
+
+
 # --- SC-79 ----------------------------------------------------------------------------------------------------------
 
 
@@ -523,6 +539,7 @@ async def serving_raw(handler) -> AsyncIterator[str]:
 )
 async def test_sc_82_a_server_that_chooses_something_else_is_left(protocol) -> None:
     """HIRE-CNX-01."""
+
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await answer_upgrade(reader, writer, protocol=protocol)
         with suppress(ConnectionError):
@@ -875,7 +892,9 @@ async def test_the_watch_reads_frames_however_they_are_cut() -> None:
     )  # fmt: skip
     for step in (1, 2, 3, 7, 1000, len(stream)):
         broken: list[tuple[object, ...]] = []
-        watch = Watch(LIMITS, lambda *why, to=broken: to.append(why), masked=True, paused_reading=lambda: False)
+        watch = Watch(
+            ChannelLimits(), lambda *why, to=broken: to.append(why), masked=True, paused_reading=lambda: False
+        )
         assert all(watch.received(stream[at : at + step]) for at in range(0, len(stream), step))
         assert broken == []
         assert watch._message_timer is None

@@ -6,6 +6,7 @@ Source: protocol-spec/03-connection.md
 from undersigned.transport.addresses import addresses_of, dial, is_loopback_name, is_odd_number, may_dial
 from undersigned.transport.base import (
     DEFAULT_LIMITS,
+    MAX_FRAME_BYTES,
     SUBPROTOCOL,
     Channel,
     ChannelLimits,
@@ -23,6 +24,7 @@ from undersigned.transport.websocket import AcceptedChannel
 
 __all__ = [
     "DEFAULT_LIMITS",
+    "MAX_FRAME_BYTES",
     "PROTOCOL_VERSIONS",
     "SUBPROTOCOL",
     "TRANSPORTS",

@@ -4,7 +4,7 @@ The rule is applied to the address that is dialled and not to the name that led 
 a name may resolve to our own network, or to something else each time it is asked. So a name is resolved once, each
 address is judged, and the socket is connected to an address that passed.
 
-Source: protocol-spec/02-identity-and-keys.md, section "Addresses that are not dialled"
+Source: protocol-spec/02-identity-and-keys.md, section 2.2
 """
 
 from __future__ import annotations

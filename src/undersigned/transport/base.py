@@ -20,6 +20,7 @@ from undersigned.errors import CODES, Closed, UndersignedError
 
 __all__ = [
     "DEFAULT_LIMITS",
+    "MAX_FRAME_BYTES",
     "SUBPROTOCOL",
     "Channel",
     "ChannelLimits",
@@ -31,6 +32,9 @@ __all__ = [
 
 SUBPROTOCOL: Final = "hire.v1"
 """The WebSocket subprotocol; both sides require it, and the connection proof signs it."""
+
+MAX_FRAME_BYTES: Final = 8 * 1024
+"""Size of a frame of the connection proof, and so of anything that a stranger may send."""
 
 _CLOSE_CODES: Final[Mapping[str, int]] = MappingProxyType(
     {"bad_unicode": 1007, "bad_request": 1002, "too_large": 1009, "internal": 1011}

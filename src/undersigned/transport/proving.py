@@ -59,7 +59,7 @@ from undersigned.errors import FormatError, ProofError, TimedOut, TransportError
 from undersigned.keys import PublicKey
 from undersigned.proof import CRYPTOSUITES, attach, prepare, proof_config, verify_proof
 
-from .base import SUBPROTOCOL, Channel, closing
+from .base import MAX_FRAME_BYTES, SUBPROTOCOL, Channel, closing
 
 __all__ = ["PROTOCOL_VERSIONS", "Identity", "Proved", "Resolve", "admit", "prove"]
 
@@ -74,7 +74,7 @@ _SUITES: Final[Mapping[str, str]] = {
 """Nothing of a stranger is put through an RDF processor, so a connection is proved by the JCS suite of the key."""
 _PROOF_SUITES: Final = {name: CRYPTOSUITES[name] for name in sorted(set(_SUITES.values()))}
 _PROOF_LIFE_SECONDS: Final = 60
-_FRAME_LIMITS: Final = Limits(max_bytes=8 * 1024, max_depth=4, max_members=16, max_items=16, max_string=2048)
+_FRAME_LIMITS: Final = Limits(max_bytes=MAX_FRAME_BYTES, max_depth=4, max_members=16, max_items=16, max_string=2048)
 
 Nonce = Annotated[str, msgspec.Meta(pattern="^u[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]
 Version = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,3}\\.[0-9]{1,3}$")]
@@ -169,6 +169,7 @@ async def prove(
                 f"offered {', '.join(offered)}; the answer is {answer.version} from {', '.join(answer.versions)}",
             )
         await _verify(raw, answer, identity.did, own_nonce, resolve, now)
+        channel.proved(expect)
         return Proved(identity.did, expect, answer.version)
 
     return await _bounded(channel, exchange)
@@ -217,6 +218,8 @@ async def admit(
             # Also stops a reflection: our own proof, sent back to us.
             raise ProofError("self_dealing", f"{asked.sender} is ours")
         await _verify(raw, asked, identity.did, own_nonce, resolve, now)
+        # Before our answer leaves: what the dialer sends next is a message, and no longer a stranger's.
+        channel.proved(asked.sender)
         document = _document("acceptor", identity.did, asked.sender, own_nonce, asked.versions)
         document["version"] = version
         await channel.send(await _signed(document, identity, now(), challenge=asked.nonce, domain=asked.sender))
@@ -240,7 +243,6 @@ async def _bounded(channel: Channel, exchange: Callable[[], Awaitable[Proved]]) 
     except BaseException:
         await channel.close(1011, "internal")
         raise
-    channel.proved(proved.peer)
     return proved
 
 

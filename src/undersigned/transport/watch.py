@@ -27,8 +27,9 @@ class Watch:
     """Follows the frames that arrive on one socket.
 
     `broken(code, reason)` is called once, with a close code and an error code, when a message takes longer than
-    `message_seconds`, comes in more than `max_fragments` frames, is binary, or is masked as only the other side may;
-    and when our writes have waited longer than `send_seconds`. From then on nothing that arrives is worth parsing.
+    `message_seconds`, comes in more than `max_fragments` frames, announces more than `max_message_bytes`, is binary,
+    or is masked as only the other side may; and when our writes have waited longer than `send_seconds`. From then on
+    nothing that arrives is worth parsing.
     """
 
     __slots__ = (
@@ -40,10 +41,12 @@ class Watch:
         "_limits",
         "_loop",
         "_masked",
+        "_message_bytes",
         "_message_timer",
         "_paused_reading",
         "_payload",
         "_write_timer",
+        "max_message_bytes",
     )
 
     def __init__(
@@ -59,8 +62,10 @@ class Watch:
         self._masked = 0x80 if masked else 0
         self._paused_reading = paused_reading
         self._loop = asyncio.get_running_loop()
+        self.max_message_bytes = limits.max_message_bytes
         self._payload = 0
         self._header = b""
+        self._message_bytes = 0
         self._fragments = 0
         self._message_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
@@ -107,9 +112,13 @@ class Watch:
                 self._fragments += 1
                 if self._fragments > self._limits.max_fragments:
                     return self._stop(1008, "too_large")
-                if first & 0x80:
-                    self._fragments = 0
             self._payload = int.from_bytes(data[at + 2 : at + 2 + extended]) if extended else short
+            if opcode < _FIRST_CONTROL:
+                self._message_bytes += self._payload
+                if self._message_bytes > self.max_message_bytes:
+                    return self._stop(1009, "too_large")
+                if first & 0x80:
+                    self._fragments = self._message_bytes = 0
             at += header
             if not self._payload:
                 finished = finished or (self._fragments == 0 and opcode < _FIRST_CONTROL)

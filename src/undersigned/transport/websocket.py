@@ -4,7 +4,7 @@ Every message is one text frame (or several, if the peer likes) of UTF-8 JSON; c
 sides insist on the subprotocol `hire.v1`. A dialer follows no redirect, uses no proxy that the environment names,
 and connects a socket whose address it has checked (`addresses.py`).
 
-Source: protocol-spec/03-connection.md
+Source: protocol-spec/03-connection.md, section 3.2
 """
 
 from __future__ import annotations
