@@ -1,16 +1,23 @@
-"""The clock of a running peer: UTC to the second, and never backwards.
+"""The clock of a running peer: UTC to the second, never backwards, and slow to believe a leap.
 
-Source: protocol-spec/10-security.md, section "Clocks"
+Source: protocol-spec/10-security.md, section 10.2
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
 
-from undersigned.encoding import Instant, format_instant
+from undersigned.encoding import Instant, format_instant, parse_instant
 
 __all__ = ["Clock", "SystemClock"]
+
+LEAP_SECONDS: Final = 3600
+"""A jump ahead by more than this is not believed at once."""
+CONFIRM_SECONDS: Final = 5.0
+"""How long such a jump has to last, by the steady clock, until it is."""
 
 
 class Clock(Protocol):
@@ -22,18 +29,41 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock, held back from running backwards."""
+    """The machine's clock, held back from running backwards and from leaping ahead on one reading.
 
-    def __init__(self) -> None:
-        self._last = ""
+    A clock that was set wrong for a moment would let offers, contracts and proofs expire, and no later reading brings
+    them back. So a jump of more than an hour, compared with the steady clock, counts only once it has lasted; until
+    then the time goes on as it did.
+    """
+
+    def __init__(self, *, wall: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic) -> None:
+        """`wall` gives seconds since 1970, `steady` seconds that only ever go on."""
+        self._read_wall, self._read_steady = wall, steady
+        self._wall, self._steady = wall(), steady()
+        self._leapt_at: float | None = None
         self._second = -1
+        self._last: Instant = ""
 
     def now(self) -> Instant:
         """The present instant, UTC; never earlier than one given before."""
-        moment = datetime.now(UTC)
+        wall, steady = self._read_wall(), self._read_steady()
+        expected = self._wall + (steady - self._steady)
+        if wall - expected > LEAP_SECONDS:
+            self._leapt_at = steady if self._leapt_at is None else self._leapt_at
+            if steady - self._leapt_at < CONFIRM_SECONDS:
+                wall = expected
+            else:
+                self._leapt_at = None
+        else:
+            self._leapt_at = None
+        self._wall, self._steady = wall, steady
         # Formatting is asked for several times per message, the text changes once a second.
-        second = int(moment.timestamp())
-        if second > self._second:
-            self._second = second
-            self._last = max(self._last, format_instant(moment))
+        if int(wall) > self._second:
+            self._second = int(wall)
+            self._last = max(self._last, format_instant(datetime.fromtimestamp(self._second, UTC)))
         return self._last
+
+    def hold(self, instant: Instant) -> None:
+        """Gives nothing earlier than `instant` from now on: the time of the last entry that a ledger holds."""
+        self._last = max(self._last, instant)
+        self._second = max(self._second, int(parse_instant(instant).timestamp()))

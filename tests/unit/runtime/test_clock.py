@@ -1,0 +1,102 @@
+"""The clock of a running peer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from undersigned.encoding import format_instant
+from undersigned.runtime.clock import CONFIRM_SECONDS, LEAP_SECONDS, SystemClock
+
+START = 1_764_000_000.0
+
+
+def text(seconds: float) -> str:
+    return format_instant(datetime.fromtimestamp(seconds, UTC))
+
+
+class Machine:
+    """The two clocks of a machine, set by hand; `pass_` moves both."""
+
+    def __init__(self) -> None:
+        self.wall, self.steady = START, 50.0
+
+    def pass_(self, seconds: float) -> None:
+        self.wall += seconds
+        self.steady += seconds
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine()
+
+
+@pytest.fixture
+def clock(machine: Machine) -> SystemClock:
+    return SystemClock(wall=lambda: machine.wall, steady=lambda: machine.steady)
+
+
+def test_it_shows_the_second(clock: SystemClock, machine: Machine) -> None:
+    assert clock.now() == text(START)
+    machine.pass_(0.9)
+    assert clock.now() == text(START)
+    machine.pass_(0.2)
+    assert clock.now() == text(START + 1)
+
+
+@pytest.mark.parametrize("back", [1, 60, 7200, 10_000_000])
+def test_it_never_runs_back(clock: SystemClock, machine: Machine, back: float) -> None:
+    """HIRE-CLK-01, HIRE-GAT-03: what is over stays over, and time goes on from there once it has caught up."""
+    clock.now()
+    machine.wall -= back
+    assert clock.now() == text(START)
+    machine.pass_(back + 1)
+    assert clock.now() == text(START + 1)
+
+
+def test_it_begins_where_the_ledger_ended(clock: SystemClock, machine: Machine) -> None:
+    """HIRE-CLK-01: after a restart on a clock that was set back."""
+    clock.hold(text(START + 500))
+    assert clock.now() == text(START + 500)
+    machine.pass_(501)
+    assert clock.now() == text(START + 501)
+    clock.hold(text(START))
+    assert clock.now() == text(START + 501)
+
+
+def test_a_leap_counts_once_it_has_lasted(clock: SystemClock, machine: Machine) -> None:
+    """HIRE-CLK-02: two readings say so, some seconds apart; until then the time goes on as it did."""
+    clock.now()
+    machine.wall += LEAP_SECONDS + 10
+    assert clock.now() == text(START)
+    machine.pass_(CONFIRM_SECONDS - 1)
+    assert clock.now() == text(START + CONFIRM_SECONDS - 1)
+    machine.pass_(1)
+    assert clock.now() == text(START + LEAP_SECONDS + 10 + CONFIRM_SECONDS)
+
+
+def test_a_leap_that_is_taken_back_leaves_no_trace(clock: SystemClock, machine: Machine) -> None:
+    """HIRE-CLK-02: nothing expired by it."""
+    clock.now()
+    machine.wall += 86_400
+    assert clock.now() == text(START)
+    machine.pass_(2)
+    machine.wall -= 86_400
+    assert clock.now() == text(START + 2)
+    machine.pass_(CONFIRM_SECONDS)
+    machine.wall += 86_400
+    assert clock.now() == text(START + 2 + CONFIRM_SECONDS)
+
+
+def test_an_hour_is_believed(clock: SystemClock, machine: Machine) -> None:
+    """A correction, or a machine that slept for a while."""
+    clock.now()
+    machine.wall += LEAP_SECONDS
+    assert clock.now() == text(START + LEAP_SECONDS)
+
+
+def test_a_long_time_without_a_reading_is_no_leap(clock: SystemClock, machine: Machine) -> None:
+    clock.now()
+    machine.pass_(10 * LEAP_SECONDS)
+    assert clock.now() == text(START + 10 * LEAP_SECONDS)
