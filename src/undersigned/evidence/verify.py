@@ -51,7 +51,7 @@ from undersigned.evidence.pack import (
     statement_members,
 )
 from undersigned.keys import PublicKey
-from undersigned.messages import Closing, Delivery, Receipt, Review, Seal, VerifiedMessage, verify_message
+from undersigned.messages import Closing, Delivery, Receipt, Review, Seal, Sync, VerifiedMessage, verify_message
 from undersigned.protocol import Engagement, Received, Sent, apply, begin
 from undersigned.transparency import (
     Checkpoint,
@@ -391,7 +391,15 @@ def _of_review(case: Case, review: Review, delivery: Delivery) -> None:
 def _ledger(case: Case) -> str:
     """The contract stands in the packer's log, and in the offerer's where the seal promised it."""
     pack = _pack(case)
-    _check_closings(case)
+    own = pack.manifest.own
+    checkpoint, inclusion = pack.members.get(CHECKPOINT), pack.members.get(INCLUSION)
+    if (checkpoint is None) != (inclusion is None):
+        raise LogProofError("log_proof_invalid", f"{CHECKPOINT} and {INCLUSION} prove something only together")
+    heads = _heads(case)
+    if checkpoint is not None:
+        # It is the newest that the packer has, so it came after all that is in the pack.
+        heads.append((shift(pack.manifest.created, 1), _note(case, _utf8(checkpoint), own)))
+    _check_growth(heads)
     if case.sealed is None:
         return "no contract, and nothing in a log"
     leaf = leaf_digest(contract_leaf(case.sealed.json))
@@ -402,23 +410,15 @@ def _ledger(case: Case) -> str:
     for _, message in case.verified:
         receipt = message.message
         if isinstance(receipt, Receipt) and receipt.inclusion is not None and receipt.inclusion.leaf == leaf:
-            proof = InclusionProof(
-                receipt.inclusion.leaf, receipt.inclusion.index, receipt.inclusion.size, receipt.inclusion.path
-            )
-            head = _note(case, _text(receipt.checkpoint or ""), receipt.sender)
-            found.append(_included(proof, head, seal))
-    checkpoint, inclusion = pack.members.get(CHECKPOINT), pack.members.get(INCLUSION)
-    own = pack.manifest.own
+            given = receipt.inclusion
+            proof = InclusionProof(given.leaf, given.index, given.size, given.path)
+            found.append(_included(proof, _note(case, _text(receipt.checkpoint or ""), receipt.sender), seal))
     if checkpoint is not None and inclusion is not None:
         proof = read_inclusion(decode_json(inclusion))
         if canonicalize(proof.document()) != inclusion or proof.leaf != leaf:
             raise LogProofError("log_proof_invalid", f"{INCLUSION} is of another leaf, or not in canonical form")
         found.append(_included(proof, _note(case, _utf8(checkpoint), own), seal))
-    elif checkpoint is not None or inclusion is not None:
-        raise LogProofError("log_proof_invalid", f"{CHECKPOINT} and {INCLUSION} prove something only together")
-    elif _signs_notes(case, own) and any(
-        isinstance(m.message, Closing) and m.message.sender == own for _, m in case.verified
-    ):
+    elif _signs_notes(case, own) and any(_is_closing(message, own) for _, message in case.verified):
         # Whoever closed its books has signed its log, and can prove what is in it.
         raise LogProofError(
             "log_proof_invalid", f"{own} signed its log, and the pack does not prove the contract in it"
@@ -437,16 +437,31 @@ def _included(proof: InclusionProof, head: Checkpoint, seal: Seal) -> str:
     return f"leaf {proof.index} of {head.size} in the log of {head.origin}"
 
 
-def _check_closings(case: Case) -> None:
-    """Each side's books carry a checkpoint that it signed, and its log only grew."""
-    sizes: dict[Did, int] = {}
+def _is_closing(message: VerifiedMessage, sender: Did) -> bool:
+    return isinstance(message.message, Closing) and message.message.sender == sender
+
+
+def _heads(case: Case) -> list[tuple[Instant, Checkpoint]]:
+    """Each checkpoint that a message carries, with the time at which it was signed; its own signature holds."""
+    heads: list[tuple[Instant, Checkpoint]] = []
     for one, message in case.verified:
-        closing = message.message
-        if isinstance(closing, Closing) and _signs_notes(case, closing.sender):
-            head = _note(case, _text(closing.checkpoint), closing.sender)
-            if head.size < sizes.get(closing.sender, 0):
-                raise LogProofError("ledger_diverged", f"message {one.number}: the log of {closing.sender} shrank")
-            sizes[closing.sender] = head.size
+        body = message.message
+        if isinstance(body, Closing | Receipt | Sync) and body.checkpoint and _signs_notes(case, body.sender):
+            heads.append((one.signed.proof.created, _note(case, _text(body.checkpoint), body.sender)))
+    return heads
+
+
+def _check_growth(heads: list[tuple[Instant, Checkpoint]]) -> None:
+    """HIRE-LOG-05: one root for each size of a log, and no log smaller than it was before."""
+    roots: dict[tuple[Did, int], bytes] = {}
+    largest: dict[Did, tuple[Instant, int, int]] = {}  # when last signed, largest by then, largest before then
+    for at, head in sorted(heads, key=lambda item: item[0]):
+        then, most, before = largest.get(head.origin, (at, 0, 0))
+        # Of two signed in the same second nobody knows which came first.
+        before = most if at > then else before
+        if roots.setdefault((head.origin, head.size), head.root) != head.root or head.size < before:
+            raise LogProofError("ledger_diverged", f"the log of {head.origin} had other leaves before, or more")
+        largest[head.origin] = (at, max(most, head.size), before)
 
 
 def _note(case: Case, note: str, signer: Did) -> Checkpoint:

@@ -67,6 +67,7 @@ def path_of(data: bytes, part: str) -> str:
 
 @pytest.mark.parametrize("role", ["hirer", "provider"])
 def test_a_whole_hire_verifies_from_its_bytes(hire: Hire, role: str) -> None:
+    """HIRE-PCK-01."""
     data = hire.pack(role)
     report = report_on(data, hire)
     assert report.ok, report.steps
@@ -121,6 +122,7 @@ def test_moves_that_crossed_verify_as_they_were_recorded() -> None:
 
 
 def test_packing_twice_gives_the_same_bytes(hire: Hire, pack: bytes) -> None:
+    """HIRE-PCK-03."""
     assert hire.pack() == pack
 
 
@@ -167,7 +169,7 @@ def test_any_changed_byte_of_the_file_is_noticed(hire: Hire, pack: bytes) -> Non
 
 @pytest.mark.parametrize("part", ["contract.json", "work", "acceptance", "Seal", "Offer", "sent-Start", "checkpoint"])
 def test_any_changed_byte_of_a_member_is_noticed(hire: Hire, pack: bytes, part: str) -> None:
-    """Written into a fresh archive: the manifest's digest tells."""
+    """HIRE-PCK-02: written into a fresh archive, the manifest's digest tells."""
     path, members = path_of(pack, part), read_archive(pack)
     for at in range(0, len(members[path]), 7):
         data = write_archive({**members, path: flipped(members[path], at)})
@@ -486,6 +488,20 @@ def test_a_proof_that_the_peer_sent_is_checked() -> None:
     right = wrong.logs["hirer"].proof(wrong.places["hirer"])
     wrong.sealed(proof=right.__class__(right.leaf, right.index - 1, right.size, right.path))
     assert failing(report_on(wrong.pack("provider"), wrong)) == (LEDGER, "log_proof_invalid")
+
+
+def test_two_histories_of_one_log_are_noticed() -> None:
+    """HIRE-LOG-05: another root for a size that was signed before, or fewer leaves than were signed before."""
+    hire = Hire().sealed().delivered().reviewed()
+    other = Hire().logs["hirer"]
+    other.append(b"another history")
+    other.append(b"and longer")
+    hire.closed(other.note())
+    assert failing(report_on(hire.pack(), hire)) == (LEDGER, "ledger_diverged")
+    fork = Hire()
+    forked = fork.logs["hirer"].__class__(fork.hirer.actor, 4).note()
+    fork.sealed().delivered().reviewed().closed(forked)
+    assert failing(report_on(fork.pack(), fork)) == (LEDGER, "ledger_diverged")
 
 
 @pytest.mark.parametrize("note", ["", "x", "a note\n\n— of nothing AAAAAAAA\n"])
