@@ -97,6 +97,7 @@ class Agent:
         own = home.document()
         self.home = home
         self.own = own
+        self.organisation = home.organisation_document()
         self.clock: Clock = clock or SystemClock()
         self.strategy = strategy
         self.identity = Identity(
@@ -106,7 +107,8 @@ class Agent:
             kind=key.public_key.kind,
             sign=key.sign,
         )
-        self.gatherer = Gatherer(local=configuration.local)
+        tls = home.tls()
+        self.gatherer = Gatherer(local=configuration.local, ssl=tls)
         self.artifacts = ArtifactStore(home.artifacts)
         self.services: dict[str, Service] = {}
         self.reviewers: dict[str, Reviewer] = {}
@@ -135,6 +137,7 @@ class Agent:
             opened=self._opened,
             locate=self._locate,
             wanted=self._wanted,
+            ssl=tls,
         )
         self.hirer = HirerSide(self)
         self.provider = ProviderSide(self, self.services)
@@ -164,6 +167,8 @@ class Agent:
                     capacity=offer.capacity,
                 )
         for summary in await self.ledger.summaries(live_only=True):
+            if isinstance(self.clock, SystemClock):
+                self.clock.hold(summary.updated)  # a clock that was set back revives nothing that was over
             engagement, places, facts = await load_engagement(self.ledger, summary, self.identity.did)
             conversation = Conversation(self, engagement, places=places, facts=facts)
             await conversation.recall()
@@ -448,9 +453,8 @@ class Agent:
         """
         if did == self.own.id:
             return self.own
-        organisation = self.home.organisation_document()
-        if organisation is not None and did == organisation.id:
-            return organisation
+        if self.organisation is not None and did == self.organisation.id:
+            return self.organisation
         return await self.gatherer.document(did, max_age_seconds)
 
     async def fetch(self, url: str, contract: Digest, *, max_bytes: int) -> bytes:

@@ -19,6 +19,7 @@ import re
 import secrets
 import tomllib
 from pathlib import Path
+from ssl import SSLContext, create_default_context
 from typing import Annotated, Final
 from urllib.parse import quote
 from uuid import uuid4
@@ -102,6 +103,8 @@ class Configuration(_Part, frozen=True, kw_only=True):
     name: str
     local: bool = False
     """Loopback only, over http and ws: for trying things out on one machine."""
+    ca_file: str | None = None
+    """PEM file of certificate authorities to be trusted for TLS besides the system's; relative to the state folder."""
     organisation: OrganisationPart | None = None
     listen: ListenPart = ListenPart()
     trust: TrustPart = TrustPart()
@@ -152,6 +155,22 @@ class Home:
     def evidence(self) -> Path:
         """Folder of evidence packs."""
         return self.path / "evidence"
+
+    def tls(self) -> SSLContext | None:
+        """How TLS is spoken to others; None for the usual way, with the system's certificate authorities alone.
+
+        Raises:
+            ConfigurationError: `bad_configuration`, `ca_file` cannot be used.
+        """
+        name = self.configuration.ca_file
+        if name is None:
+            return None
+        context = create_default_context()
+        try:
+            context.load_verify_locations(self.path / name)
+        except OSError as exc:  # SSLError is one
+            raise ConfigurationError("bad_configuration", f"ca_file {self.path / name}: {exc}") from exc
+        return context
 
     def key(self, name: str = "agent") -> PrivateKey:
         """The private key `agent` or `organisation`.

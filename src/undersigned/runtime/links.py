@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from ssl import SSLContext
 
 import structlog
 
@@ -42,9 +43,11 @@ class Links:
         opened: Callable[[Did], Awaitable[None]],
         locate: Callable[[Did], Awaitable[str | None]],
         wanted: Callable[[Did], bool],
+        ssl: SSLContext | None = None,
     ) -> None:
         """`read` takes each message; `opened` is told of each proved connection; `locate` gives a peer's URL, or None;
-        `wanted` says whether a connection to a peer is still worth having.
+        `wanted` says whether a connection to a peer is still worth having; `ssl` replaces the system's certificate
+        authorities.
         """
         self._identity = identity
         self._clock = clock
@@ -54,6 +57,7 @@ class Links:
         self._opened = opened
         self._locate = locate
         self._wanted = wanted
+        self._ssl = ssl
         self._channels: dict[Did, list[Channel]] = {}
         self._keepers: dict[Did, asyncio.Task[None]] = {}
         self._readers: set[asyncio.Task[None]] = set()
@@ -150,7 +154,7 @@ class Links:
             TransportError: Not reached.
             VerificationError: Somebody else is there.
         """
-        channel = await connect(url, limits=self._limits)
+        channel = await connect(url, limits=self._limits, ssl=self._ssl)
         await prove(channel, self._identity, self._resolve, self._clock.now, expect=peer)
         return channel
 
