@@ -40,7 +40,10 @@ iris = st.builds(
     st.sampled_from(["urn", "did", "https", "x-y.z+1", "sender", "unit"]),
     st.text(alphabet="abz019:/?#@.-_~%é😀*()!$&',;=+", max_size=12),
 ).filter(is_iri)
-words = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,6}", fullmatch=True)
+words = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,6}", fullmatch=True) | st.sampled_from(
+    sorted({"id", "type"} | set(TABLE.terms) | set(TABLE.types))
+)
+"""Units; also such as are terms of the context, which a processor must not take for them."""
 
 
 def value(name: str) -> st.SearchStrategy[Any]:

@@ -309,7 +309,11 @@ def _term(name: str, defined: Any) -> _Term:
     if defined.get("@container") == "@set":
         return _Term(predicate, "texts")
     if kind == "@vocab":
-        scoped: Mapping[str, Any] = defined["@context"]
+        # A scope that begins with null forgets the other terms, so that none of them can stand for a word.
+        given = cast(
+            "list[Any]", defined["@context"] if isinstance(defined["@context"], list) else [defined["@context"]]
+        )
+        scoped: Mapping[str, Any] = given[-1]
         words = {
             word: f"<{of if isinstance(of, str) else of['@id']}>"
             for word, of in scoped.items()
