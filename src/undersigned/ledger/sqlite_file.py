@@ -179,6 +179,11 @@ else:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def _private(path: str, flags: int) -> int:
+    """Opener of files that only this user may read."""
+    return os.open(path, flags, 0o600)
+
+
 class Spare:
     """A file that takes room on the disk, to be deleted when the disk is full and something must still be written."""
 
@@ -193,7 +198,7 @@ class Spare:
         except OSError:
             pass
         try:
-            with open(self._path, "wb") as file:
+            with open(self._path, "wb", opener=_private) as file:
                 # Bytes, not a hole: a hole takes no room.
                 file.write(os.urandom(4096) * (SPARE_BYTES // 4096))
                 file.flush()
@@ -231,7 +236,8 @@ class HeadFile:
         """Replace the head; that it cannot be written is no reason to refuse a commit that is durable."""
         new = self._path.with_name(self._path.name + ".new")
         try:
-            new.write_text(f"{head.size}\n{base64.b64encode(head.root).decode()}\n", "ascii")
+            with open(new, "w", encoding="ascii", opener=_private) as file:
+                file.write(f"{head.size}\n{base64.b64encode(head.root).decode()}\n")
             new.replace(self._path)
         except OSError:
             pass

@@ -69,8 +69,8 @@ async def test_a_relative_url_is_a_relative_path(tmp_path: Path, monkeypatch: py
 
 
 async def test_nobody_else_may_read_the_files(ledger: SqliteLedger, path: Path) -> None:
-    await ledger.commit(move(NAME, 1))
-    for name in (path.name, path.name + "-wal", path.name + ".lock"):
+    await ledger.commit(move(NAME, 1, leaves=(b"leaf",)))
+    for name in (path.name, *(path.name + end for end in ("-wal", ".lock", ".head", ".spare"))):
         assert stat.S_IMODE((path.parent / name).stat().st_mode) == 0o600, name
 
 
