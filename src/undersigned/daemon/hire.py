@@ -136,7 +136,7 @@ class Hire:
                 f"the delivery ({delivery.outcome}) was rejected: "
                 f"{conversation.facts.get('rejected') or f'not met: {missed}'}",
             )
-        price = conversation.contract_document().terms.price
+        price = conversation.offered().terms.price
         return HireResult(
             engagement=engagement.id,
             provider=engagement.peer,

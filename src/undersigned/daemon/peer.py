@@ -167,7 +167,7 @@ class Peer(Agent):
     def _document(self, path: str) -> Document | None:
         if path == "/.well-known/did.json" and self.own.id.startswith("did:web:"):
             return Document(self.own.raw, "application/did+json", 60)
-        organisation = self.home.organisation_document()
+        organisation = self.organisation
         if organisation is not None and path == "/org/did.json" and organisation.id.startswith("did:web:"):
             return Document(organisation.raw, "application/did+json", 60)
         if path == "/.well-known/agent-card.json":

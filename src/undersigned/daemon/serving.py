@@ -91,7 +91,7 @@ class ArtifactDoor:
             if asked.digest not in conversation.delivered():
                 raise ScopeError("scope_exceeded", "not among what was delivered under this contract", clause="scope")
             return await peer.artifacts.get(asked.digest)
-        document = conversation.contract_document()
+        document = conversation.offered()
         action = Action(name=ARTIFACT_READ, target=target)
         try:
             permit = await peer.gate.admit(

@@ -1,6 +1,7 @@
 """Instants and durations of the wire, in whole seconds of UTC.
 
-Instants compare as strings; arithmetic goes through here.
+Instants compare as strings; arithmetic goes through here. The same few instants are asked about over and over (a
+deadline at every step of its engagement), so answers are remembered.
 
 Source: protocol-spec/04-envelope-and-digests.md, section 4.1
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from undersigned.encoding.types import DURATION_PATTERN, INSTANT_PATTERN, Duration, Instant
@@ -22,6 +24,7 @@ _PART: Final = re.compile("([0-9]+)([DHMS])")
 _SECONDS: Final = {"D": 86400, "H": 3600, "M": 60, "S": 1}
 
 
+@lru_cache(maxsize=4096)
 def parse_instant(instant: Instant) -> datetime:
     """The instant as an aware `datetime` in UTC.
 
@@ -47,9 +50,10 @@ def format_instant(moment: datetime) -> Instant:
         raise FormatError("schema_violation", f"expected a year from 2000 to 2999, got {moment.year}") from exc
     if not 2000 <= utc.year <= 2999:
         raise FormatError("schema_violation", f"expected a year from 2000 to 2999, got {utc.year}")
-    return utc.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return utc.isoformat(timespec="seconds")[:19] + "Z"
 
 
+@lru_cache(maxsize=4096)
 def shift(instant: Instant, seconds: int) -> Instant:
     """The instant `seconds` later; earlier if negative.
 
@@ -72,6 +76,7 @@ def seconds_between(start: Instant, end: Instant) -> int:
     return span.days * 86400 + span.seconds
 
 
+@lru_cache(maxsize=1024)
 def parse_duration(duration: Duration) -> int:
     """Seconds of a duration such as `PT1M`, `P1D` or `P1DT12H`.
 

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from undersigned.contract import Price, Terms, same_terms
+from undersigned.contract import Price, Terms, countersigned, same_terms
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, EngagementId, canonicalize, digest_bytes, shift
 from undersigned.errors import (
@@ -43,6 +43,7 @@ from undersigned.messages import (
     verify_message,
 )
 from undersigned.protocol import Engagement, Owe, Strategy, Work, begin, owed
+from undersigned.transparency import contract_leaf
 from undersigned.transport import Budget, Channel, ChannelLimits, Identity
 
 from .artifacts import ArtifactStore
@@ -56,7 +57,7 @@ from .job import Handler
 from .links import Links
 from .meeting import Meeting
 from .order import Order, parse_price
-from .papers import Papers, leaf_of
+from .papers import Papers
 from .provider import ProviderSide, Service
 from .work import Reviewer, Worker
 
@@ -303,7 +304,7 @@ class Agent:
             if conversation.engagement.role == "provider"
             and conversation.engagement.contract is not None
             and conversation.engagement.state not in ("closing", "closed")
-            and conversation.contract_document().terms.task.kind == task
+            and conversation.offered().terms.task.kind == task
         )
 
     def artifact_url(self, digest: Digest) -> str:
@@ -334,15 +335,14 @@ class Agent:
             case Offer():
                 self.papers.check_offer(engagement, body, document)
             case Acceptance():
-                leaf = self.papers.check_acceptance(engagement, body.contract_proof, document)
+                leaf = self.papers.check_acceptance(conversation.offered_json(), body.contract_proof, document)
                 live = engagement.offer
                 # A late acceptance makes no contract, so it gets no leaf.
                 if live is not None and self.clock.now() <= live.valid_until:
                     return leaf, ()
             case Seal():
                 own = conversation.last("Acceptance", Acceptance)
-                if engagement.offer is not None:
-                    return leaf_of(engagement.offer, own.contract_proof), ()
+                return contract_leaf(countersigned(conversation.offered_json(), own.contract_proof)), ()
             case Review():
                 delivery = conversation.last("Delivery", Delivery, "provider")
                 self.worker.check_review(engagement, body, document, delivery)
@@ -387,10 +387,11 @@ class Agent:
         if live is None:
             raise LocalProtocolError("wrong_state", "there is no offer to seal")
         await self.document_of(engagement.peer, max_age_seconds=FRESH_SECONDS)
-        await self.meeting.recheck(conversation, engagement, live.message().document.terms)
+        await self.meeting.recheck(conversation, engagement, conversation.offered(engagement).terms)
         role = "provider" if engagement.role == "hirer" else "hirer"
         acceptance = conversation.last("Acceptance", Acceptance, role)
-        return await self.papers.seal(engagement, leaf_of(live, acceptance.contract_proof))
+        document = countersigned(conversation.offered_json(engagement), acceptance.contract_proof)
+        return await self.papers.seal(engagement, contract_leaf(document))
 
     async def close_books(self, conversation: Conversation, engagement: Engagement, owed: Owe, paid: Price) -> Say:
         """The `Closing` of this side."""

@@ -22,7 +22,17 @@ import structlog
 
 from undersigned.contract import ContractDocument
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, Digest, EngagementId, Instant, digest_bytes, seconds_between, shift
+from undersigned.encoding import (
+    Did,
+    Digest,
+    EngagementId,
+    Instant,
+    JsonObject,
+    digest_bytes,
+    from_struct,
+    seconds_between,
+    shift,
+)
 from undersigned.errors import (
     CODES,
     LedgerConflict,
@@ -35,6 +45,7 @@ from undersigned.messages import (
     MESSAGE_TYPES,
     Delivery,
     Message,
+    Offer,
     Problem,
     Progress,
     Receipt,
@@ -232,6 +243,7 @@ class Conversation:
         self._reconnected = False
         self._documents: set[Digest] = set()
         self._last: dict[tuple[str, str], Message] = {}
+        self._json: tuple[Digest, JsonObject] = ("", {})
         self._task: asyncio.Task[None] | None = None
         self.over = False
 
@@ -301,16 +313,25 @@ class Conversation:
         artifacts = found.artifacts if isinstance(found, Delivery) else ()
         return frozenset(artifact.digest for artifact in artifacts)
 
-    def contract_document(self) -> ContractDocument:
-        """The contract document as it was offered.
+    def offered(self, engagement: Engagement | None = None) -> ContractDocument:
+        """The document of the live offer; after the seal, the contract.
 
         Raises:
-            LocalProtocolError: There is no contract.
+            LocalProtocolError: There is no offer.
         """
-        engagement = self.engagement
-        if engagement.contract is None or engagement.offer is None:
-            raise LocalProtocolError("wrong_state", f"{self.id} has no contract")
-        return engagement.offer.message().document
+        live = (engagement or self.engagement).offer
+        if live is None:
+            raise LocalProtocolError("wrong_state", f"{self.id} has no offer on the table")
+        # The live offer is always its owner's last one, which is decoded already.
+        return self.last("Offer", Offer, live.owner).document
+
+    def offered_json(self, engagement: Engagement | None = None) -> JsonObject:
+        """The same as the JSON that was signed. Not to be changed."""
+        live = (engagement or self.engagement).offer
+        if live is None or self._json[0] != live.digest:
+            document = from_struct(self.offered(engagement))
+            self._json = (live.digest if live is not None else "", document)
+        return self._json[1]
 
     async def recall(self) -> None:
         """Reads back from the journal what `last` gives."""

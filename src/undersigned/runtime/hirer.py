@@ -13,7 +13,7 @@ import msgspec
 
 from undersigned.contract import Deliverable, Price, Terms
 from undersigned.encoding import EngagementId, base64url_encode, shift
-from undersigned.errors import LocalProtocolError, PolicyError, UndersignedError
+from undersigned.errors import LocalProtocolError, UndersignedError
 from undersigned.messages import Delivery, Input, Limits, Presentation, Profile, Review, engagement_id
 from undersigned.messages.discovery import Task
 from undersigned.proof import CRYPTOSUITES
@@ -134,7 +134,7 @@ class HirerSide:
         if live is None or talks is None:
             raise LocalProtocolError("wrong_state", "there is no offer to answer")
         now = agent.clock.now()
-        document = live.message().document
+        document = conversation.offered(engagement)
         theirs, ours = document.terms, self._terms(conversation, order)
         if not agent.only_price_differs(theirs, ours):
             return Say("Withdraw", {"reason": "declined", "offer": live.digest})
@@ -145,7 +145,7 @@ class HirerSide:
         )
         if answer.act == "accept":
             decision = await agent.meeting.recheck(conversation, engagement, theirs)
-            said = await agent.papers.acceptance(engagement)
+            said = await agent.papers.acceptance(engagement, conversation.offered_json(engagement))
             return msgspec.structs.replace(said, facts=recorded(decision))
         if answer.act == "counter" and answer.terms is not None:
             return await agent.papers.offer(
@@ -168,11 +168,7 @@ class HirerSide:
 
     def _paid(self, conversation: Conversation, engagement: Engagement) -> Price:
         """What is owed: the price for accepted work, nothing for other."""
-        live = engagement.offer
-        if live is None:
-            raise PolicyError("decision_failed", "there is no contract")
-        price = live.message().document.terms.price
-        return owed_price(conversation, engagement, price)
+        return owed_price(engagement, conversation.offered(engagement).terms.price)
 
 
 def delivered_by(capability: Mapping[str, Any]) -> tuple[Deliverable, ...]:
@@ -187,7 +183,7 @@ def delivered_by(capability: Mapping[str, Any]) -> tuple[Deliverable, ...]:
         return ()
 
 
-def owed_price(conversation: Conversation, engagement: Engagement, price: Price) -> Price:
+def owed_price(engagement: Engagement, price: Price) -> Price:
     """What the contract's end makes due: the price if the work was accepted, or silence means that it was."""
     nothing = Price(amount="0", currency=price.currency)
     contract = engagement.contract

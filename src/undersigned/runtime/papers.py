@@ -38,7 +38,7 @@ from undersigned.transport import Identity
 from .clock import Clock
 from .conversation import Say
 
-__all__ = ["Papers", "keys_of", "leaf_of", "offered_json", "read_multibase_note"]
+__all__ = ["Papers", "keys_of", "read_multibase_note"]
 
 
 def keys_of(*documents: DidDocument) -> Any:
@@ -112,10 +112,9 @@ class Papers:
             },
         )
 
-    async def acceptance(self, engagement: Engagement) -> Say:
-        """An `Acceptance` of the live offer, with the second signature."""
+    async def acceptance(self, engagement: Engagement, document: JsonObject) -> Say:
+        """An `Acceptance` of the live offer, whose `document` it is, with the second signature."""
         identity, live = self._identity, _live(engagement)
-        document = offered_json(live)
         config = acceptance_config(document, self._suite(engagement), identity.method, self._clock.now())
         signature = await identity.sign(prepare(document, config, identity.kind))
         return Say(
@@ -201,13 +200,13 @@ class Papers:
             )
         return read
 
-    def check_acceptance(self, engagement: Engagement, proof: JsonObject, peer: DidDocument) -> bytes:
-        """The leaf of the contract that this acceptance of our offer makes possible.
+    def check_acceptance(self, offered: JsonObject, proof: JsonObject, peer: DidDocument) -> bytes:
+        """The leaf of the contract that this acceptance of our offer makes possible; `offered` is its document.
 
         Raises:
             VerificationError, FormatError: The second signature does not hold.
         """
-        document = countersigned(offered_json(_live(engagement)), proof)
+        document = countersigned(offered, proof)
         verify_countersigned(document, keys=keys_of(self._own, peer), now=self._clock.now())
         return contract_leaf(document)
 
@@ -227,16 +226,6 @@ class Papers:
                     continue
                 return
         raise LogProofError("log_proof_invalid", f"no key of {peer.id} signed the checkpoint", path="/checkpoint")
-
-
-def leaf_of(offer: Offered, acceptor_proof: JsonObject) -> bytes:
-    """The leaf of the contract made of this offer and the acceptor's proof."""
-    return contract_leaf(countersigned(offered_json(offer), acceptor_proof))
-
-
-def offered_json(offer: Offered) -> JsonObject:
-    """The document of an offer as the JSON that was signed."""
-    return from_struct(offer.message().document)
 
 
 def _live(engagement: Engagement) -> Offered:

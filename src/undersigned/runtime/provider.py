@@ -80,13 +80,8 @@ class ProviderSide:
             case "accepted-by-hirer":
                 return await agent.seal(conversation, engagement)
             case "closing":
-                live = engagement.offer
-                if live is None:
-                    return None
-                price = live.message().document.terms.price
-                return await agent.close_books(
-                    conversation, engagement, owed, owed_price(conversation, engagement, price)
-                )
+                price = owed_price(engagement, conversation.offered(engagement).terms.price)
+                return await agent.close_books(conversation, engagement, owed, price)
             case _:
                 return None
 
@@ -130,7 +125,7 @@ class ProviderSide:
         agent, live, talks = self._agent, engagement.offer, engagement.talks
         if live is None or talks is None:
             raise LocalProtocolError("wrong_state", "there is no offer to answer")
-        theirs = live.message().document.terms
+        theirs = conversation.offered(engagement).terms
         service = self._services.get(theirs.task.kind)
         if service is None:
             return Say("Withdraw", {"reason": "not_offered", "offer": live.digest})
@@ -151,7 +146,7 @@ class ProviderSide:
         )
         if answer.act == "accept":
             decision = await agent.meeting.recheck(conversation, engagement, theirs)
-            said = await agent.papers.acceptance(engagement)
+            said = await agent.papers.acceptance(engagement, conversation.offered_json(engagement))
             return msgspec.structs.replace(said, facts=recorded(decision))
         terms = answer.terms
         if answer.act == "withdraw" and engagement.talks is not None and not self._offered(conversation):

@@ -80,7 +80,7 @@ class Worker:
         """Runs the handler of a contract's task, then sends the `Delivery`."""
         await conversation.settled()
         agent, engagement = self._agent, conversation.engagement
-        document = conversation.contract_document()
+        document = conversation.offered()
         start = conversation.last("Start", Start)
         job = Job(
             agent,
@@ -166,7 +166,7 @@ class Worker:
     async def review(self, conversation: Conversation, delivery: Delivery) -> None:
         """Fetches what was delivered, checks it and its statements, then sends the `Review`."""
         await conversation.settled()
-        document = conversation.contract_document()
+        document = conversation.offered()
         while True:
             try:
                 said = await self._review(conversation, document, delivery)
