@@ -512,10 +512,12 @@ async def answer_upgrade(
 @asynccontextmanager
 async def serving_raw(handler) -> AsyncIterator[str]:
     writers: list[asyncio.StreamWriter] = []
+    tasks: list[asyncio.Task[None] | None] = []
 
     async def handling(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers.append(writer)
-        with suppress(ConnectionError):
+        tasks.append(asyncio.current_task())
+        with suppress(ConnectionError, asyncio.CancelledError):
             await handler(reader, writer)
 
     server = await asyncio.start_server(handling, "127.0.0.1", 0)
@@ -523,6 +525,9 @@ async def serving_raw(handler) -> AsyncIterator[str]:
         yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/hire"
     finally:
         server.close()
+        for task in tasks:
+            if task is not None:
+                task.cancel()
         for writer in writers:
             writer.transport.abort()
             with suppress(ConnectionError):
@@ -649,6 +654,25 @@ async def test_sc_18_frames_of_a_server_are_watched_too(sent) -> None:
         assert caught.value.code == "bad_request"
 
 
+@pytest.mark.parametrize(
+    ("sent", "code"), [(frame(b"\xff", mask=False), "bad_unicode"), (frame(b"x", opcode=3, mask=False), "bad_request")]
+)
+async def test_a_server_that_broke_the_rules_is_not_waited_for(sent, code) -> None:
+    """It is told why, and has `close_seconds` to hang up."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await answer_upgrade(reader, writer)
+        writer.write(sent)
+        await asyncio.sleep(30)
+
+    async with serving_raw(handler) as url:
+        channel = await connect(url, limits=LIMITS)
+        with pytest.raises(Closed) as caught:
+            async with asyncio.timeout(5):
+                await channel.receive()
+        assert caught.value.code == code
+
+
 async def test_frames_before_the_answer_are_refused() -> None:
     """They could not be watched from their start, so a client has to wait, as RFC 6455 says."""
     for early in (frame(b'"early"'), b"\x81", frame(b"\r\n\r\n", length=1000)):
@@ -707,6 +731,7 @@ SECOND = b"GET /artifacts/" + DIGEST.encode() + b" HTTP/1.1\r\nHost: localhost\r
         GET + b"Host: other\r\n\r\n" + SECOND,
         GET + b"Host: localhost\r\n\r\n" + SECOND,
         GET.replace(b"Host: localhost\r\n", b"") + b"\r\n" + SECOND,
+        GET.replace(b"Host: localhost\r\n", b"").replace(b"/1.1", b"/1.0") + b"\r\n" + SECOND,
         GET + b"X: " + b"x" * 100_000 + b"\r\n\r\n" + SECOND,
         GET + b"".join(b"X-%d: 1\r\n" % number for number in range(1000)) + b"\r\n" + SECOND,
         GET + b"X: 1\r\n folded: 2\r\n\r\n" + SECOND,
