@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from undersigned.attestation import (
     AcceptancePredicate,
@@ -24,26 +24,24 @@ from undersigned.attestation import (
     verify_delivery,
     verify_statement,
 )
-from undersigned.contract import SealedContract, verify_sealed
+from undersigned.contract import verify_sealed
 from undersigned.did import DidDocument, document_from, fetches
 from undersigned.encoding import (
     FOREIGN_LIMITS,
     Did,
-    DidUrl,
     Digest,
     Instant,
     JsonObject,
-    base64url_decode,
     canonicalize,
     decode_json,
     digest_bytes,
     shift,
 )
-from undersigned.errors import FormatError, LogProofError, UndersignedError, VerificationError
+from undersigned.errors import UndersignedError, VerificationError
+from undersigned.evidence.case import Case, assertion_keys, engagement_of, invalid, lookup_in, pack_of, sealed_of
+from undersigned.evidence.logs import check_logs
 from undersigned.evidence.pack import (
-    CHECKPOINT,
     CONTRACT,
-    INCLUSION,
     Pack,
     Transcribed,
     read_pack,
@@ -51,16 +49,8 @@ from undersigned.evidence.pack import (
     statement_members,
 )
 from undersigned.keys import PublicKey
-from undersigned.messages import Closing, Delivery, Receipt, Review, Seal, Sync, VerifiedMessage, verify_message
-from undersigned.protocol import Engagement, Received, Sent, apply, begin
-from undersigned.transparency import (
-    Checkpoint,
-    InclusionProof,
-    contract_leaf,
-    leaf_digest,
-    read_inclusion,
-    verify_note,
-)
+from undersigned.messages import Delivery, Review, VerifiedMessage, verify_message
+from undersigned.protocol import Received, Sent, apply, begin
 
 __all__ = ["STEPS", "Report", "Step", "verify_pack"]
 
@@ -104,25 +94,6 @@ class Report(Struct, frozen=True, kw_only=True):
         return {"ok": self.ok, **{name: value for name, value in found.items() if value is not None}, "steps": steps}
 
 
-class Case(Struct):
-    """What the steps so far have verified; each step adds to it."""
-
-    data: bytes
-    now: Instant
-    known: Mapping[Did, DidDocument]
-    pack: Pack | None = None
-    documents: dict[Did, list[DidDocument]] = field(default_factory=dict[Did, list[DidDocument]])
-    verified: list[tuple[Transcribed, VerifiedMessage]] = field(
-        default_factory=list[tuple[Transcribed, VerifiedMessage]]
-    )
-    engagement: Engagement | None = None
-    sealed: SealedContract | None = None
-    statements: dict[Digest, tuple[VerifiedStatement, ...]] = field(
-        default_factory=dict[Digest, tuple[VerifiedStatement, ...]]
-    )
-    """By delivery."""
-
-
 def verify_pack(data: bytes, *, now: Instant, known: Mapping[Did, DidDocument] | None = None) -> Report:
     """The report on a pack; nothing is raised for what is in it.
 
@@ -160,11 +131,11 @@ def _archive(case: Case) -> str:
     manifest = pack.manifest
     times = [one.at for one in pack.transcript]
     if not times or manifest.created != max(times):
-        raise _invalid("the manifest was not created with its last message")
+        raise invalid("the manifest was not created with its last message")
     if times != sorted(times):
-        raise _invalid("the transcript runs back in time")
+        raise invalid("the transcript runs back in time")
     if manifest.created > shift(case.now, MAX_SKEW_SECONDS):
-        raise _invalid(f"recorded at {manifest.created}, which is after {case.now}")
+        raise invalid(f"recorded at {manifest.created}, which is after {case.now}")
     return f"{len(pack.members)} members as listed; {len(times)} messages, the last of {manifest.created}"
 
 
@@ -173,15 +144,15 @@ def _archive(case: Case) -> str:
 
 def _documents(case: Case) -> str:
     """A document of each party, and none that contradicts its DID or what the verifier knows."""
-    pack = _pack(case)
+    pack = pack_of(case)
     parties = (pack.manifest.own, pack.manifest.peer)
     for path, data in pack.of_kind("did-document"):
         did = _id_of(data, path)
         document = DidDocument(did, data)
         if path != f"did-documents/{digest_bytes(data)}.json":
-            raise _invalid(f"{path} is not named by its digest")
+            raise invalid(f"{path} is not named by its digest")
         if not fetches(did, local=True) and document.raw != document_from(did, {}).raw:
-            raise _invalid(f"{path} is not the document that follows from {did}")
+            raise invalid(f"{path} is not the document that follows from {did}")
         case.documents.setdefault(did, []).append(document)
     taken: list[Did] = []
     for did in parties:
@@ -189,7 +160,7 @@ def _documents(case: Case) -> str:
             raise VerificationError("evidence_invalid", f"there is no document of {did}")
         if did in case.known:
             if case.known[did] not in case.documents[did]:
-                raise _invalid(f"the document of {did} is another than the one known")
+                raise invalid(f"the document of {did} is another than the one known")
         elif fetches(did, local=True):
             taken.append(did)
     return f"taken from the pack: {', '.join(taken)}" if taken else "both follow from their DIDs or are known"
@@ -199,7 +170,7 @@ def _id_of(data: bytes, path: str) -> Did:
     value = decode_json(data, FOREIGN_LIMITS)
     did = value.get("id") if isinstance(value, dict) else None
     if not isinstance(did, str):
-        raise _invalid(f"{path} is not a DID document")
+        raise invalid(f"{path} is not a DID document")
     return did
 
 
@@ -208,15 +179,15 @@ def _id_of(data: bytes, path: str) -> Did:
 
 def _messages(case: Case) -> str:
     """Each message is signed by its sender for the other party, and was fresh when it was recorded."""
-    pack = _pack(case)
+    pack = pack_of(case)
     manifest = pack.manifest
     seen: set[Digest] = set()
     for one in pack.transcript:
         sender, recipient = (manifest.own, manifest.peer) if one.kind == "sent" else (manifest.peer, manifest.own)
         if one.message.engagement != manifest.engagement or one.message.sender != sender:
-            raise _invalid(f"message {one.number} is not one of {sender} in this engagement")
+            raise invalid(f"message {one.number} is not one of {sender} in this engagement")
         if one.signed.digest in seen:
-            raise _invalid(f"message {one.number} is there twice")
+            raise invalid(f"message {one.number} is there twice")
         seen.add(one.signed.digest)
         case.verified.append((one, _verified(case, one, recipient)))
     return f"{len(case.verified)} proofs hold"
@@ -240,7 +211,7 @@ def _verified(case: Case, one: Transcribed, recipient: Did) -> VerifiedMessage:
 
 def _transcript(case: Case) -> str:
     """Order and completeness of both chains, and that each move was legal where it stands."""
-    manifest = _pack(case).manifest
+    manifest = pack_of(case).manifest
     engagement = begin(manifest.role, manifest.own, manifest.peer, manifest.engagement)
     for one, message in case.verified:
         entry = (Sent if one.kind == "sent" else Received)(message, one.at)
@@ -257,23 +228,23 @@ def _transcript(case: Case) -> str:
 
 def _contract(case: Case) -> str:
     """Document, both proofs, acceptance and seal, standing alone; and that they are those of the transcript."""
-    pack, engagement = _pack(case), _engagement(case)
+    pack, engagement = pack_of(case), engagement_of(case)
     derived = sealed_contract(pack.transcript)
     packed = pack.members.get(CONTRACT)
     made = engagement.contract.digest if engagement.contract else None
     if made != pack.manifest.contract or (derived is None) != (made is None) or (packed is None) != (made is None):
-        raise _invalid(f"the transcript makes contract {made}, the manifest says {pack.manifest.contract}")
+        raise invalid(f"the transcript makes contract {made}, the manifest says {pack.manifest.contract}")
     if derived is None or packed is None:
         return "no contract was made"
     if packed != canonicalize(derived):
-        raise _invalid(f"{CONTRACT} is not what the transcript says", CONTRACT)
+        raise invalid(f"{CONTRACT} is not what the transcript says", CONTRACT)
     document: Any = derived["document"]
     acceptance: Any = derived["acceptance"]
     seal: Any = derived["seal"]
-    case.sealed = sealed = verify_sealed(document, acceptance, seal, keys=_lookup(case, pack.manifest.created))
+    case.sealed = sealed = verify_sealed(document, acceptance, seal, keys=lookup_in(case, pack.manifest.created))
     parties = {pack.manifest.own, pack.manifest.peer}
     if sealed.digest != made or {sealed.document.hirer, sealed.document.provider} != parties:
-        raise _invalid("the contract is another than the one sealed in the transcript")
+        raise invalid("the contract is another than the one sealed in the transcript")
     return f"{made}: both proofs, acceptance and seal hold"
 
 
@@ -285,10 +256,10 @@ def _statements(case: Case) -> str:
 
     A delivery whose claims do not hold may be in a pack: then the hirer must have said so.
     """
-    pack = _pack(case)
+    pack = pack_of(case)
     carried = dict(statement_members(pack.transcript))
     if carried != dict(pack.of_kind("statement")):
-        raise _invalid("the statements are not those of the transcript")
+        raise invalid("the statements are not those of the transcript")
     _check_artifacts(pack)
     deliveries = [(message, body) for _, message in case.verified if isinstance(body := message.message, Delivery)]
     if not deliveries:
@@ -309,10 +280,10 @@ def _statements(case: Case) -> str:
 
 
 def _of_delivery(case: Case, delivery: Delivery) -> tuple[VerifiedStatement, ...]:
-    sealed = _sealed(case)
+    sealed = sealed_of(case)
     document = sealed.document
     artifacts: dict[str, Digest | bytes] = {
-        item.name: _pack(case).members.get(f"artifacts/{item.digest}", item.digest) for item in delivery.artifacts
+        item.name: pack_of(case).members.get(f"artifacts/{item.digest}", item.digest) for item in delivery.artifacts
     }
     if len(artifacts) < len(delivery.artifacts):
         raise VerificationError("digest_mismatch", "two artifacts of the delivery have one name")
@@ -323,7 +294,7 @@ def _of_delivery(case: Case, delivery: Delivery) -> tuple[VerifiedStatement, ...
     # HIRE-ATT-02: only keys that the contract lists speak for the provider.
     keys = {
         method: key
-        for method, key in _assertion_keys(case, document.provider).items()
+        for method, key in assertion_keys(case, document.provider).items()
         if method in document.methods.provider
     }
     complete = delivery.outcome == "complete"
@@ -341,7 +312,12 @@ def _of_delivery(case: Case, delivery: Delivery) -> tuple[VerifiedStatement, ...
 def _check_artifacts(pack: Pack) -> None:
     for path, data in pack.of_kind("artifact"):
         if path != f"artifacts/{digest_bytes(data)}":
-            raise _invalid(f"{path} is not named by its digest")
+            raise invalid(f"{path} is not named by its digest")
+
+
+def _reviews(case: Case, delivery: Digest) -> list[Review]:
+    found = (message.message for _, message in case.verified)
+    return [review for review in found if isinstance(review, Review) and review.delivery == delivery]
 
 
 # Step 7
@@ -356,24 +332,28 @@ def _acceptance(case: Case) -> str:
     for review in reviews:
         delivery = deliveries.get(review.delivery)
         if not isinstance(delivery, Delivery):
-            raise _invalid(f"a review of {review.delivery}, which was not delivered here")
+            raise invalid(f"a review of {review.delivery}, which was not delivered here")
         _of_review(case, review, delivery)
     return f"{len(reviews)} reviewed; the last verdict is {reviews[-1].verdict}"
 
 
 def _of_review(case: Case, review: Review, delivery: Delivery) -> None:
-    sealed = _sealed(case)
+    sealed = sealed_of(case)
     document = sealed.document
     verifier = document.terms.evidence.verifier or document.hirer
     named: dict[str, Digest | bytes] = {item.name: item.digest for item in delivery.artifacts}
     verified = verify_statement(
         review.statement,
         attester=verifier,
-        keys=_assertion_keys(case, verifier),
+        keys=assertion_keys(case, verifier),
         contract=sealed.digest,
         # A statement has a subject; when nothing was delivered it is about the contract itself.
         artifacts=named or {"contract": sealed.digest},
     )
+    # HIRE-ATT-06: nobody accepts its own work, under whatever name.
+    claimants = {key for one in case.statements.get(review.delivery, ()) for key in _keys(case, one)}
+    if claimants & set(_keys(case, verified)):
+        raise VerificationError("attester_not_trusted", "the work was accepted with a key that made its statements")
     predicate = verified.predicate
     if not isinstance(predicate, AcceptancePredicate):
         raise VerificationError("attestation_binding", "the statement of a review is no acceptance")
@@ -385,175 +365,9 @@ def _of_review(case: Case, review: Review, delivery: Delivery) -> None:
         raise VerificationError("attestation_binding", "the acceptance is not of everything delivered")
 
 
-# Step 8
-
-
-def _ledger(case: Case) -> str:
-    """The contract stands in the packer's log, and in the offerer's where the seal promised it."""
-    pack = _pack(case)
-    own = pack.manifest.own
-    checkpoint, inclusion = pack.members.get(CHECKPOINT), pack.members.get(INCLUSION)
-    if (checkpoint is None) != (inclusion is None):
-        raise LogProofError("log_proof_invalid", f"{CHECKPOINT} and {INCLUSION} prove something only together")
-    heads = _heads(case)
-    if checkpoint is not None:
-        # It is the newest that the packer has, so it came after all that is in the pack.
-        heads.append((shift(pack.manifest.created, 1), _note(case, _utf8(checkpoint), own)))
-    _check_growth(heads)
-    if case.sealed is None:
-        return "no contract, and nothing in a log"
-    leaf = leaf_digest(contract_leaf(case.sealed.json))
-    seal = next(message.message for _, message in case.verified if isinstance(message.message, Seal))
-    if seal.ledger.leaf != leaf or seal.ledger.log != seal.sender:
-        raise LogProofError("log_proof_invalid", "the seal promises a place for another leaf, or in another's log")
-    found: list[str] = []
-    for _, message in case.verified:
-        receipt = message.message
-        if isinstance(receipt, Receipt) and receipt.inclusion is not None and receipt.inclusion.leaf == leaf:
-            given = receipt.inclusion
-            proof = InclusionProof(given.leaf, given.index, given.size, given.path)
-            found.append(_included(proof, _note(case, _text(receipt.checkpoint or ""), receipt.sender), seal))
-    if checkpoint is not None and inclusion is not None:
-        proof = read_inclusion(decode_json(inclusion))
-        if canonicalize(proof.document()) != inclusion or proof.leaf != leaf:
-            raise LogProofError("log_proof_invalid", f"{INCLUSION} is of another leaf, or not in canonical form")
-        found.append(_included(proof, _note(case, _utf8(checkpoint), own), seal))
-    elif _signs_notes(case, own) and any(_is_closing(message, own) for _, message in case.verified):
-        # Whoever closed its books has signed its log, and can prove what is in it.
-        raise LogProofError(
-            "log_proof_invalid", f"{own} signed its log, and the pack does not prove the contract in it"
-        )
-    return "; ".join(found) or f"no proof under a checkpoint of {own} yet"
-
-
-def _included(proof: InclusionProof, head: Checkpoint, seal: Seal) -> str:
-    if proof.size != head.size:
-        raise LogProofError("log_proof_invalid", f"a proof for {proof.size} leaves, a checkpoint of {head.size}")
-    proof.verify(head.root)
-    if head.origin == seal.ledger.log and proof.index != seal.ledger.index:
-        raise LogProofError(
-            "log_proof_invalid", f"the seal promised place {seal.ledger.index}; the contract stands at {proof.index}"
-        )
-    return f"leaf {proof.index} of {head.size} in the log of {head.origin}"
-
-
-def _is_closing(message: VerifiedMessage, sender: Did) -> bool:
-    return isinstance(message.message, Closing) and message.message.sender == sender
-
-
-def _heads(case: Case) -> list[tuple[Instant, Checkpoint]]:
-    """Each checkpoint that a message carries, with the time at which it was signed; its own signature holds."""
-    heads: list[tuple[Instant, Checkpoint]] = []
-    for one, message in case.verified:
-        body = message.message
-        if isinstance(body, Closing | Receipt | Sync) and body.checkpoint and _signs_notes(case, body.sender):
-            heads.append((one.signed.proof.created, _note(case, _text(body.checkpoint), body.sender)))
-    return heads
-
-
-def _check_growth(heads: list[tuple[Instant, Checkpoint]]) -> None:
-    """HIRE-LOG-05: one root for each size of a log, and no log smaller than it was before."""
-    roots: dict[tuple[Did, int], bytes] = {}
-    largest: dict[Did, tuple[Instant, int, int]] = {}  # when last signed, largest by then, largest before then
-    for at, head in sorted(heads, key=lambda item: item[0]):
-        then, most, before = largest.get(head.origin, (at, 0, 0))
-        # Of two signed in the same second nobody knows which came first.
-        before = most if at > then else before
-        if roots.setdefault((head.origin, head.size), head.root) != head.root or head.size < before:
-            raise LogProofError("ledger_diverged", f"the log of {head.origin} had other leaves before, or more")
-        largest[head.origin] = (at, max(most, head.size), before)
-
-
-def _note(case: Case, note: str, signer: Did) -> Checkpoint:
-    failure: LogProofError | None = None
-    for key in _assertion_keys(case, signer).values():
-        if key.kind != "Ed25519":
-            continue
-        try:
-            head = verify_note(note, key, signer)
-        except LogProofError as exc:
-            failure = exc
-            continue
-        if head.origin != signer:
-            raise LogProofError("log_proof_invalid", f"a checkpoint of {head.origin!a:.200}, signed by {signer}")
-        return head
-    raise failure or LogProofError("log_proof_invalid", f"{signer} has no key that signs checkpoints")
-
-
-def _text(multibase: str) -> str:
-    try:
-        return _utf8(base64url_decode(multibase[1:]))
-    except FormatError as exc:
-        raise LogProofError("log_proof_invalid", "not the multibase form of a note") from exc
-
-
-def _utf8(data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError as exc:
-        raise LogProofError("log_proof_invalid", "a note is UTF-8") from exc
-
-
-# What the steps share
-
-
-def _pack(case: Case) -> Pack:
-    if case.pack is None:
-        raise _invalid("there is no pack")
-    return case.pack
-
-
-def _engagement(case: Case) -> Engagement:
-    if case.engagement is None:
-        raise _invalid("the transcript leads nowhere")
-    return case.engagement
-
-
-def _sealed(case: Case) -> SealedContract:
-    if case.sealed is None:
-        raise _invalid("work without a contract")
-    return case.sealed
-
-
-def _reviews(case: Case, delivery: Digest) -> list[Review]:
-    found = (message.message for _, message in case.verified)
-    return [review for review in found if isinstance(review, Review) and review.delivery == delivery]
-
-
-def _lookup(case: Case, at: Instant) -> Callable[[DidUrl, str], PublicKey]:
-    """Keys of the parties' documents in the pack."""
-
-    def lookup(method: DidUrl, purpose: str) -> PublicKey:
-        failure: UndersignedError | None = None
-        for document in case.documents.get(method.partition("#")[0], ()):
-            try:
-                return document.key_for(method, purpose, now=at)
-            except UndersignedError as exc:
-                failure = exc
-        raise failure or VerificationError("key_not_authorized", f"{method[:160]!a} is of nobody in this pack")
-
-    return lookup
-
-
-def _assertion_keys(case: Case, did: Did) -> dict[DidUrl, PublicKey]:
-    """Keys by which a DID makes claims; one whose kind is not used here speaks for nobody."""
-    keys: dict[DidUrl, PublicKey] = {}
-    at = _pack(case).manifest.created
-    for document in case.documents.get(did, ()):
-        for method in document.methods(ASSERTION):
-            try:
-                keys[method] = document.key_for(method, ASSERTION, now=at)
-            except UndersignedError:
-                continue
-    return keys
-
-
-def _signs_notes(case: Case, did: Did) -> bool:
-    return any(key.kind == "Ed25519" for key in _assertion_keys(case, did).values())
-
-
-def _invalid(text: str, path: str = "") -> VerificationError:
-    return VerificationError("evidence_invalid", text, path=path)
+def _keys(case: Case, statement: VerifiedStatement) -> list[PublicKey]:
+    """Keys, not names: one key may stand in two DID documents."""
+    return [lookup_in(case, pack_of(case).manifest.created)(name, "assertionMethod") for name in statement.signers]
 
 
 STEPS: Final[tuple[tuple[str, Callable[[Case], str]], ...]] = (
@@ -564,6 +378,6 @@ STEPS: Final[tuple[tuple[str, Callable[[Case], str]], ...]] = (
     ("contract", _contract),
     ("statements", _statements),
     ("acceptance of the work", _acceptance),
-    ("ledger proofs", _ledger),
+    ("ledger proofs", check_logs),
 )
 """The steps in their order: name, and the function that says what it found or raises."""

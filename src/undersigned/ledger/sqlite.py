@@ -39,7 +39,8 @@ from undersigned.ledger.base import (
 from undersigned.ledger.chain import first_link, verify_links
 from undersigned.ledger.sqlite_check import check_database
 from undersigned.ledger.sqlite_file import HeadFile, connect, prepare, translated
-from undersigned.ledger.sqlite_writer import Outbox, Release, SignedHead, SqliteBook, Writer, node_source
+from undersigned.ledger.sqlite_rows import Outbox, SqliteBook, node_source
+from undersigned.ledger.sqlite_writer import Release, SignedHead, Writer
 from undersigned.transparency import InclusionProof, inclusion_path, root_at
 
 __all__ = ["SqliteLedger", "open_sqlite"]

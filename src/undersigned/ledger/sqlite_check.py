@@ -17,7 +17,7 @@ from undersigned.errors import UndersignedError
 from undersigned.ledger import usage as limits
 from undersigned.ledger.base import CheckReport, Defect, Head, Row, Summary
 from undersigned.ledger.chain import content_defect, first_link, link
-from undersigned.ledger.sqlite_writer import Outbox, engagement_seal, load_tree, read_entry, seal
+from undersigned.ledger.sqlite_rows import Outbox, engagement_seal, load_tree, read_entry, seal
 from undersigned.transparency import Frontier, leaf_hash
 
 __all__ = ["check_database"]

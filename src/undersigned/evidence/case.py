@@ -1,0 +1,103 @@
+"""What the steps of a pack's verification hand on to each other: each adds what it verified, and reads no more.
+
+Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from msgspec import Struct, field
+
+from undersigned.attestation import VerifiedStatement
+from undersigned.contract import SealedContract
+from undersigned.did import DidDocument
+from undersigned.encoding import Did, DidUrl, Digest, Instant
+from undersigned.errors import UndersignedError, VerificationError
+from undersigned.evidence.pack import Pack, Transcribed
+from undersigned.keys import PublicKey
+from undersigned.messages import VerifiedMessage
+from undersigned.protocol import Engagement
+
+__all__ = ["Case", "assertion_keys", "engagement_of", "invalid", "lookup_in", "pack_of", "sealed_of", "signs_notes"]
+
+ASSERTION: Final = "assertionMethod"
+
+
+class Case(Struct):
+    """What the steps so far have verified; each step adds to it."""
+
+    data: bytes
+    now: Instant
+    known: Mapping[Did, DidDocument]
+    pack: Pack | None = None
+    documents: dict[Did, list[DidDocument]] = field(default_factory=dict[Did, list[DidDocument]])
+    verified: list[tuple[Transcribed, VerifiedMessage]] = field(
+        default_factory=list[tuple[Transcribed, VerifiedMessage]]
+    )
+    engagement: Engagement | None = None
+    sealed: SealedContract | None = None
+    statements: dict[Digest, tuple[VerifiedStatement, ...]] = field(
+        default_factory=dict[Digest, tuple[VerifiedStatement, ...]]
+    )
+    """By delivery."""
+
+
+def pack_of(case: Case) -> Pack:
+    """The pack of step 1."""
+    if case.pack is None:
+        raise invalid("there is no pack")
+    return case.pack
+
+
+def engagement_of(case: Case) -> Engagement:
+    """The engagement of step 4."""
+    if case.engagement is None:
+        raise invalid("the transcript leads nowhere")
+    return case.engagement
+
+
+def sealed_of(case: Case) -> SealedContract:
+    """The contract of step 5; work without one is refused."""
+    if case.sealed is None:
+        raise invalid("work without a contract")
+    return case.sealed
+
+
+def lookup_in(case: Case, at: Instant) -> Callable[[DidUrl, str], PublicKey]:
+    """Keys of the parties' documents in the pack."""
+
+    def lookup(method: DidUrl, purpose: str) -> PublicKey:
+        failure: UndersignedError | None = None
+        for document in case.documents.get(method.partition("#")[0], ()):
+            try:
+                return document.key_for(method, purpose, now=at)
+            except UndersignedError as exc:
+                failure = exc
+        raise failure or VerificationError("key_not_authorized", f"{method[:160]!a} is of nobody in this pack")
+
+    return lookup
+
+
+def assertion_keys(case: Case, did: Did) -> dict[DidUrl, PublicKey]:
+    """Keys by which a DID makes claims; one whose kind is not used here speaks for nobody."""
+    keys: dict[DidUrl, PublicKey] = {}
+    at = pack_of(case).manifest.created
+    for document in case.documents.get(did, ()):
+        for method in document.methods(ASSERTION):
+            try:
+                keys[method] = document.key_for(method, ASSERTION, now=at)
+            except UndersignedError:
+                continue
+    return keys
+
+
+def signs_notes(case: Case, did: Did) -> bool:
+    """Whether a DID has a key that signs checkpoints."""
+    return any(key.kind == "Ed25519" for key in assertion_keys(case, did).values())
+
+
+def invalid(text: str, path: str = "") -> VerificationError:
+    """The error of a pack that contradicts itself."""
+    return VerificationError("evidence_invalid", text, path=path)

@@ -1,0 +1,128 @@
+"""The last step of a pack's verification: what stands in the parties' logs.
+
+Source: protocol-spec/08-attestation-and-evidence.md, sections 8.4 and 8.5
+"""
+
+from __future__ import annotations
+
+from undersigned.encoding import Did, Instant, base64url_decode, canonicalize, decode_json, shift
+from undersigned.errors import FormatError, LogProofError
+from undersigned.evidence.case import Case, assertion_keys, pack_of, signs_notes
+from undersigned.evidence.pack import CHECKPOINT, INCLUSION
+from undersigned.messages import Closing, Receipt, Seal, Sync, VerifiedMessage
+from undersigned.transparency import (
+    Checkpoint,
+    InclusionProof,
+    contract_leaf,
+    leaf_digest,
+    read_inclusion,
+    verify_note,
+)
+
+__all__ = ["check_logs"]
+
+
+def check_logs(case: Case) -> str:
+    """The contract stands in the packer's log, and in the offerer's where the seal promised it."""
+    pack = pack_of(case)
+    own = pack.manifest.own
+    checkpoint, inclusion = pack.members.get(CHECKPOINT), pack.members.get(INCLUSION)
+    if (checkpoint is None) != (inclusion is None):
+        raise LogProofError("log_proof_invalid", f"{CHECKPOINT} and {INCLUSION} prove something only together")
+    heads = _heads(case)
+    if checkpoint is not None:
+        # It is the newest that the packer has, so it came after all that is in the pack.
+        heads.append((shift(pack.manifest.created, 1), _note(case, _utf8(checkpoint), own)))
+    _check_growth(heads)
+    if case.sealed is None:
+        return "no contract, and nothing in a log"
+    leaf = leaf_digest(contract_leaf(case.sealed.json))
+    seal = next(message.message for _, message in case.verified if isinstance(message.message, Seal))
+    if seal.ledger.leaf != leaf or seal.ledger.log != seal.sender:
+        raise LogProofError("log_proof_invalid", "the seal promises a place for another leaf, or in another's log")
+    found: list[str] = []
+    for _, message in case.verified:
+        receipt = message.message
+        if isinstance(receipt, Receipt) and receipt.inclusion is not None and receipt.inclusion.leaf == leaf:
+            given = receipt.inclusion
+            proof = InclusionProof(given.leaf, given.index, given.size, given.path)
+            found.append(_included(proof, _note(case, _text(receipt.checkpoint or ""), receipt.sender), seal))
+    if checkpoint is not None and inclusion is not None:
+        proof = read_inclusion(decode_json(inclusion))
+        if canonicalize(proof.document()) != inclusion or proof.leaf != leaf:
+            raise LogProofError("log_proof_invalid", f"{INCLUSION} is of another leaf, or not in canonical form")
+        found.append(_included(proof, _note(case, _utf8(checkpoint), own), seal))
+    elif signs_notes(case, own) and any(_is_closing(message, own) for _, message in case.verified):
+        # Whoever closed its books has signed its log, and can prove what is in it.
+        raise LogProofError(
+            "log_proof_invalid", f"{own} signed its log, and the pack does not prove the contract in it"
+        )
+    return "; ".join(found) or f"no proof under a checkpoint of {own} yet"
+
+
+def _included(proof: InclusionProof, head: Checkpoint, seal: Seal) -> str:
+    if proof.size != head.size:
+        raise LogProofError("log_proof_invalid", f"a proof for {proof.size} leaves, a checkpoint of {head.size}")
+    proof.verify(head.root)
+    if head.origin == seal.ledger.log and proof.index != seal.ledger.index:
+        raise LogProofError(
+            "log_proof_invalid", f"the seal promised place {seal.ledger.index}; the contract stands at {proof.index}"
+        )
+    return f"leaf {proof.index} of {head.size} in the log of {head.origin}"
+
+
+def _is_closing(message: VerifiedMessage, sender: Did) -> bool:
+    return isinstance(message.message, Closing) and message.message.sender == sender
+
+
+def _heads(case: Case) -> list[tuple[Instant, Checkpoint]]:
+    """Each checkpoint that a message carries, with the time at which it was signed; its own signature holds."""
+    heads: list[tuple[Instant, Checkpoint]] = []
+    for one, message in case.verified:
+        body = message.message
+        if isinstance(body, Closing | Receipt | Sync) and body.checkpoint and signs_notes(case, body.sender):
+            heads.append((one.signed.proof.created, _note(case, _text(body.checkpoint), body.sender)))
+    return heads
+
+
+def _check_growth(heads: list[tuple[Instant, Checkpoint]]) -> None:
+    """HIRE-LOG-05: one root for each size of a log, and no log smaller than it was before."""
+    roots: dict[tuple[Did, int], bytes] = {}
+    largest: dict[Did, tuple[Instant, int, int]] = {}  # when last signed, largest by then, largest before then
+    for at, head in sorted(heads, key=lambda item: item[0]):
+        then, most, before = largest.get(head.origin, (at, 0, 0))
+        # Of two signed in the same second nobody knows which came first.
+        before = most if at > then else before
+        if roots.setdefault((head.origin, head.size), head.root) != head.root or head.size < before:
+            raise LogProofError("ledger_diverged", f"the log of {head.origin} had other leaves before, or more")
+        largest[head.origin] = (at, max(most, head.size), before)
+
+
+def _note(case: Case, note: str, signer: Did) -> Checkpoint:
+    failure: LogProofError | None = None
+    for key in assertion_keys(case, signer).values():
+        if key.kind != "Ed25519":
+            continue
+        try:
+            head = verify_note(note, key, signer)
+        except LogProofError as exc:
+            failure = exc
+            continue
+        if head.origin != signer:
+            raise LogProofError("log_proof_invalid", f"a checkpoint of {head.origin!a:.200}, signed by {signer}")
+        return head
+    raise failure or LogProofError("log_proof_invalid", f"{signer} has no key that signs checkpoints")
+
+
+def _text(multibase: str) -> str:
+    try:
+        return _utf8(base64url_decode(multibase[1:]))
+    except FormatError as exc:
+        raise LogProofError("log_proof_invalid", "not the multibase form of a note") from exc
+
+
+def _utf8(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as exc:
+        raise LogProofError("log_proof_invalid", "a note is UTF-8") from exc
