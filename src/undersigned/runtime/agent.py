@@ -1,7 +1,7 @@
 """An agent: its identity, its store, its connections, and the engagements it is a party of.
 
 An agent does not listen; `undersigned.daemon.Peer` is an agent with a public listener. Messages come in through
-`read`, are verified, and go to the conversation of their engagement; what a conversation decides comes back through
+its `Intake` and go to the conversation of their engagement; what a conversation decides comes back through
 the methods that `Shell` names.
 
 Source: protocol-spec/01-overview.md
@@ -19,13 +19,10 @@ import structlog
 
 from undersigned.contract import Price, Terms, countersigned, same_terms
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, Digest, EngagementId, canonicalize, digest_bytes, shift
+from undersigned.encoding import Did, Digest, EngagementId, shift
 from undersigned.errors import (
     ConfigurationError,
     LocalProtocolError,
-    ProofError,
-    UndersignedError,
-    VerificationError,
 )
 from undersigned.ledger import Blob, Ledger, open_ledger
 from undersigned.messages import (
@@ -36,23 +33,20 @@ from undersigned.messages import (
     Presentation,
     Review,
     Seal,
-    SignedMessage,
     VerifiedMessage,
-    decode_message,
-    problem_code_told,
-    verify_message,
 )
 from undersigned.protocol import Engagement, Owe, Strategy, Work, begin, owed
 from undersigned.transparency import contract_leaf
-from undersigned.transport import Budget, Channel, ChannelLimits, Identity
+from undersigned.transport import ChannelLimits, Identity
 
 from .artifacts import ArtifactStore
 from .clock import Clock, SystemClock
-from .conversation import Arrived, Conversation, Event, Say, load_engagement
+from .conversation import Conversation, Event, Say, load_engagement
 from .gate import Gate
 from .gather import Gatherer
 from .hirer import HirerSide
 from .home import Home
+from .intake import FRESH_SECONDS, USUAL_SECONDS, Intake
 from .job import Handler
 from .links import Links
 from .meeting import Meeting
@@ -66,17 +60,10 @@ __all__ = ["Agent"]
 _log = structlog.get_logger()
 
 SUITE_OF = {"Ed25519": "eddsa-jcs-2022", "P-256": "ecdsa-jcs-2019", "P-384": "ecdsa-jcs-2019"}
-FRESH_SECONDS = 300
-"""How old a DID document may be for what binds (PROTOCOL: an acceptance, a seal, an offer)."""
-USUAL_SECONDS = 3600
-DIAL_BACK_SECONDS = 5.0
-"""How long a provider leaves it to the hirer to come back."""
-MAX_INBOX = 256
-FAULT = b'{"type":"Fault",'
-"""How a frame begins that names the fault of one that was no message of an engagement. It is unsigned, moves nothing,
-and is never answered."""
 WIND_DOWN_SECONDS = 60
 """Time a provider has to hand over what there is after a `Cancel`."""
+DIAL_BACK_SECONDS = 5.0
+"""How long a provider leaves it to the hirer to come back."""
 
 
 class Agent:
@@ -126,15 +113,15 @@ class Agent:
         self._handlers = dict(handlers or {})
         self._watchers: list[tuple[EngagementId | None, asyncio.Queue[Event]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._budget = Budget()
         self._urls: dict[Did, str] = {}
         self._gates: dict[Digest, EngagementId] = {}
+        self.intake = Intake(self)
         self.links = Links(
             self.identity,
             clock=self.clock,
             resolve=self.document_of,
             limits=ChannelLimits(local=configuration.local),
-            read=self.read,
+            read=self.intake.read,
             opened=self._opened,
             locate=self._locate,
             wanted=self._wanted,
@@ -507,87 +494,6 @@ class Agent:
         for conversation in tuple(self.conversations.values()):
             if conversation.engagement.peer == peer:
                 conversation.connected()
-
-    async def read(self, channel: Channel, raw: bytes) -> None:
-        """Takes one message from a proved connection.
-
-        Raises:
-            UndersignedError: The connection is to be closed for it.
-        """
-        peer = channel.peer
-        if peer is None:
-            raise ProofError("proof_missing", "the connection is not proved")
-        try:
-            if raw.startswith(FAULT):
-                _log.warning("the peer refused something", peer=peer, fault=raw[:512])
-                return
-            received = decode_message(raw)
-            await self._verified(channel, peer, received)
-        except UndersignedError as error:
-            await self._refuse(channel, peer, raw, error)
-
-    async def _verified(self, channel: Channel, peer: Did, received: SignedMessage) -> None:
-        message = received.message
-        conversation = self.conversations.get(message.engagement)
-        if message.sender != peer:
-            raise VerificationError("key_not_authorized", f"{peer} sent a message of {message.sender}", close=True)
-        binds = isinstance(message, Offer | Acceptance | Seal)
-        document = await self.document_of(message.sender, FRESH_SECONDS if binds else USUAL_SECONDS)
-        verified = verify_message(
-            received,
-            {document.id: document, self.own.id: self.own},
-            now=self.clock.now(),
-            recipient=self.identity.did,
-            suites=self._suites(conversation),
-        )
-        if conversation is None:
-            conversation = await self._conversation(verified)
-        # Somebody who is no party learns nothing, not even that the engagement exists.
-        if conversation is None or conversation.engagement.peer != peer:
-            raise VerificationError("wrong_negotiation", f"no engagement {message.engagement} with {peer}", proved=True)
-        if conversation.waiting > MAX_INBOX:
-            raise UndersignedError("overloaded", f"{peer} sends faster than it is answered")
-        conversation.post(Arrived(verified, document))
-
-    @staticmethod
-    def _suites(conversation: Conversation | None) -> tuple[str, ...] | None:
-        talks = conversation.engagement.talks if conversation is not None else None
-        return (talks.suite,) if talks is not None and talks.suite else None
-
-    async def _conversation(self, verified: VerifiedMessage) -> Conversation | None:
-        """The conversation of an engagement that is not in memory: a new one, or one that is over."""
-        message = verified.message
-        summary = await self.ledger.summary(message.engagement)
-        if summary is None:
-            if message.type != "Inquiry":
-                return None
-            conversation = Conversation(self, begin("provider", self.identity.did, message.sender, message.engagement))
-        else:
-            engagement, places, facts = await load_engagement(self.ledger, summary, self.identity.did)
-            conversation = Conversation(self, engagement, places=places, facts=facts)
-            await conversation.recall()
-        known = self.conversations.get(message.engagement)
-        if known is not None:  # another message of the same engagement was faster
-            return known
-        if conversation.engagement.peer == message.sender:
-            self.conversations[conversation.id] = conversation
-            conversation.start()
-        return conversation
-
-    async def _refuse(self, channel: Channel, peer: Did, raw: bytes, error: UndersignedError) -> None:
-        """Tells a proved peer the code it may hear, and counts the failure against it."""
-        _log.warning("message refused", peer=peer, error=str(error))
-        if error.detail.get("close"):
-            raise error
-        now = asyncio.get_running_loop().time()
-        self._budget.spend(peer, now)
-        if self._budget.exhausted(peer, now):
-            raise UndersignedError("rate_limited", f"{peer} sent too much that was refused") from error
-        code = problem_code_told(error)
-        if code is None:
-            return
-        path = error.path[:256] if error.row.told == "at once" else ""
-        await channel.send(FAULT + canonicalize({"code": code, "of": digest_bytes(raw), "path": path})[1:])
 
     # ------------------------------------------------------------------ for people
 

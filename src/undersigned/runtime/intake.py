@@ -1,0 +1,146 @@
+"""Messages on their way in: from bytes of a proved connection to the inbox of an engagement.
+
+Cheap before costly: size and parse, schema, who sent it, and only then the signature. A peer hears at once what its own
+bytes decide, and of everything else only after its proof held; of an engagement it is no party of, it hears the same as
+of one that does not exist.
+
+Source: protocol-spec/10-security.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from undersigned.encoding import Did, canonicalize, digest_bytes
+from undersigned.errors import ProofError, UndersignedError, VerificationError
+from undersigned.messages import (
+    Acceptance,
+    Offer,
+    Seal,
+    SignedMessage,
+    VerifiedMessage,
+    decode_message,
+    problem_code_told,
+    verify_message,
+)
+from undersigned.protocol import begin
+from undersigned.transport import Budget, Channel
+
+from .conversation import Arrived, Conversation, load_engagement
+
+if TYPE_CHECKING:
+    from .agent import Agent
+
+__all__ = ["FRESH_SECONDS", "USUAL_SECONDS", "Intake"]
+
+_log = structlog.get_logger()
+
+FRESH_SECONDS = 300
+"""How old a DID document may be for what binds: an acceptance, a seal, an offer."""
+USUAL_SECONDS = 3600
+MAX_INBOX = 256
+"""Messages that may wait for one engagement."""
+MAX_ENGAGEMENTS = 10_000
+"""Engagements that one peer may have open here at a time."""
+FAULT = b'{"type":"Fault",'
+"""How a frame begins that names the fault of one that was no message of an engagement. It is unsigned, moves nothing,
+and is never answered."""
+WIND_DOWN_SECONDS = 60
+"""Time a provider has to hand over what there is after a `Cancel`."""
+
+
+class Intake:
+    """What reads for one agent."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._budget = Budget()
+
+    async def read(self, channel: Channel, raw: bytes) -> None:
+        """Takes one message from a proved connection.
+
+        Raises:
+            UndersignedError: The connection is to be closed for it.
+        """
+        peer = channel.peer
+        if peer is None:
+            raise ProofError("proof_missing", "the connection is not proved")
+        try:
+            if raw.startswith(FAULT):
+                _log.warning("the peer refused something", peer=peer, fault=raw[:512])
+                return
+            received = decode_message(raw)
+            await self._verified(channel, peer, received)
+        except UndersignedError as error:
+            await self._refuse(channel, peer, raw, error)
+
+    async def _verified(self, channel: Channel, peer: Did, received: SignedMessage) -> None:
+        message = received.message
+        conversation = self._agent.conversations.get(message.engagement)
+        if message.sender != peer:
+            raise VerificationError("key_not_authorized", f"{peer} sent a message of {message.sender}", close=True)
+        binds = isinstance(message, Offer | Acceptance | Seal)
+        document = await self._agent.document_of(message.sender, FRESH_SECONDS if binds else USUAL_SECONDS)
+        verified = verify_message(
+            received,
+            {document.id: document, self._agent.own.id: self._agent.own},
+            now=self._agent.clock.now(),
+            recipient=self._agent.identity.did,
+            suites=self._suites(conversation),
+        )
+        if conversation is None:
+            conversation = await self._conversation(verified)
+        # Somebody who is no party learns nothing, not even that the engagement exists.
+        if conversation is None or conversation.engagement.peer != peer:
+            raise VerificationError("wrong_negotiation", f"no engagement {message.engagement} with {peer}", proved=True)
+        if conversation.waiting > MAX_INBOX:
+            raise UndersignedError("overloaded", f"{peer} sends faster than it is answered")
+        conversation.post(Arrived(verified, document))
+
+    @staticmethod
+    def _suites(conversation: Conversation | None) -> tuple[str, ...] | None:
+        talks = conversation.engagement.talks if conversation is not None else None
+        return (talks.suite,) if talks is not None and talks.suite else None
+
+    async def _conversation(self, verified: VerifiedMessage) -> Conversation | None:
+        """The conversation of an engagement that is not in memory: a new one, or one that is over."""
+        message = verified.message
+        summary = await self._agent.ledger.summary(message.engagement)
+        if summary is None:
+            if message.type != "Inquiry":
+                return None
+            held = sum(1 for one in self._agent.conversations.values() if one.engagement.peer == message.sender)
+            if held >= MAX_ENGAGEMENTS:
+                raise UndersignedError("overloaded", f"{message.sender} has {held} engagements open", proved=True)
+            conversation = Conversation(
+                self._agent, begin("provider", self._agent.identity.did, message.sender, message.engagement)
+            )
+        else:
+            engagement, places, facts = await load_engagement(self._agent.ledger, summary, self._agent.identity.did)
+            conversation = Conversation(self._agent, engagement, places=places, facts=facts)
+            await conversation.recall()
+        known = self._agent.conversations.get(message.engagement)
+        if known is not None:  # another message of the same engagement was faster
+            return known
+        if conversation.engagement.peer == message.sender:
+            self._agent.conversations[conversation.id] = conversation
+            conversation.start()
+        return conversation
+
+    async def _refuse(self, channel: Channel, peer: Did, raw: bytes, error: UndersignedError) -> None:
+        """Tells a proved peer the code it may hear, and counts the failure against it."""
+        _log.warning("message refused", peer=peer, error=str(error))
+        if error.detail.get("close"):
+            raise error
+        now = asyncio.get_running_loop().time()
+        self._budget.spend(peer, now)
+        if self._budget.exhausted(peer, now):
+            raise UndersignedError("rate_limited", f"{peer} sent too much that was refused") from error
+        code = problem_code_told(error)
+        if code is None:
+            return
+        path = error.path[:256] if error.row.told == "at once" else ""
+        await channel.send(FAULT + canonicalize({"code": code, "of": digest_bytes(raw), "path": path})[1:])
