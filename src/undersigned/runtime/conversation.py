@@ -38,6 +38,7 @@ from undersigned.errors import (
     LedgerConflict,
     LedgerError,
     LocalProtocolError,
+    ResolutionError,
     UndersignedError,
 )
 from undersigned.ledger import Blob, Commit, Committed, Ledger, Reservation, Row, Summary
@@ -70,6 +71,7 @@ from undersigned.protocol import (
     Work,
     apply,
     begin,
+    legal,
     outcome,
     pending,
     position,
@@ -454,12 +456,16 @@ class Conversation:
             _log.warning("no decision", engagement=self.id, moves=owed.moves, error=str(error))
             turn.events.append(self._event(turn, "refused", owed.moves[0], detail=str(error)))
             if "Withdraw" in owed.moves:
-                reason = (
-                    error.code
-                    if error.code in ("revoked", "status_unavailable", "policy_denied")
-                    else "decision_failed"
-                )
-                return Say("Withdraw", {"reason": reason})
+                live = turn.engagement.offer
+                if "Seal" in owed.moves:
+                    # An acceptance is answered in any case, and only by what the offerer cannot help (HIRE-NEG-16).
+                    unchecked = isinstance(error, ResolutionError) or error.code == "status_unavailable"
+                    reason = "status_unavailable" if unchecked else "revoked"
+                elif error.code in ("revoked", "status_unavailable", "policy_denied"):
+                    reason = error.code
+                else:
+                    reason = "decision_failed"
+                return Say("Withdraw", {"reason": reason, "offer": live.digest if live is not None else None})
             return None
 
     # ------------------------------------------------------------------ receiving
@@ -473,7 +479,8 @@ class Conversation:
                 await self._answer_repeat(turn, message)
                 return
             leaf, evidence = await self.shell.check(self, message, item.document) if how == "applies" else (None, ())
-            turn.engagement = apply(turn.engagement, Received(message, now))
+            before = turn.engagement
+            turn.engagement = apply(before, Received(message, now))
         except LedgerError:
             raise
         except UndersignedError as error:
@@ -499,6 +506,17 @@ class Conversation:
         if body.type == "Problem":
             kind = "problem"
         turn.events.append(self._event(turn, kind, body.type, message=body))
+        if len(turn.engagement.sent) < len(before.sent):
+            await self._taken_back(turn, before.sent[-1])
+
+    async def _taken_back(self, turn: _Turn, refused: Digest) -> None:
+        """Our last move was refused for good and its place is free (rule N9); saying it again helps nobody."""
+        turn.durable = True
+        engagement = turn.engagement
+        if "Withdraw" in legal(engagement, engagement.role):
+            live = engagement.offer
+            body = {"reason": "changed", "refused": refused, "offer": live.digest if live is not None else None}
+            await self._say(turn, Say("Withdraw", body))
 
     def _keep_document(self, turn: _Turn, document: DidDocument) -> None:
         digest = document.raw_digest
