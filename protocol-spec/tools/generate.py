@@ -30,6 +30,7 @@ import shapes
 from undersigned import attestation
 from undersigned.contract import ContractDocument, Terms
 from undersigned.errors import CODES
+from undersigned.evidence import Manifest, Member
 from undersigned.messages import MESSAGE_TYPES, Message, Proof
 from undersigned.messages import reasons as lists
 from undersigned.protocol import TABLES
@@ -160,6 +161,10 @@ def terms(_: str) -> str:
 
 def scope(_: str) -> str:
     return "\n\n".join(section(part) for part in (WireScope, WireRule, WireConstraint))
+
+
+def manifest(_: str) -> str:
+    return "\n\n".join(section(part) for part in (Manifest, Member))
 
 
 def purposes(_: str) -> str:
@@ -302,6 +307,7 @@ BLOCKS: Final[dict[str, Callable[[str], str]]] = {
     "exits": exits,
     "facts": facts,
     "lane-later": lane_later,
+    "manifest": manifest,
     "members": members,
     "messages": message_index,
     "negotiation": negotiation,
