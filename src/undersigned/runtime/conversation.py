@@ -527,10 +527,12 @@ class Conversation:
     async def _reconnect(self, turn: _Turn) -> None:
         """First on a connection: our position; to a peer that does not know the engagement yet, what opened it."""
         engagement = turn.engagement
-        if engagement.got:
+        waiting = await self._unreceipted(turn)
+        if engagement.got or not waiting:
+            # Without anything of the peer's and with nothing to send, a `Sync` of the peer has confirmed the inquiry.
             await self._say(turn, Say("Sync", {"state": engagement.state, "lane": engagement.lane}))
         else:
-            turn.sends.extend([await self._fresh(row.raw) for row in await self._unreceipted(turn)])
+            turn.sends.extend([await self._fresh(row.raw) for row in waiting])
 
     async def _answer_repeat(self, turn: _Turn, move: VerifiedMessage) -> None:
         """A move that was recorded already: its receipt, and the stored answer if the peer may not have it.
@@ -758,7 +760,7 @@ class Conversation:
             outbox=tuple(turn.outbox),
             receipted=(*self._lazy_receipts, *turn.receipted),
             # N9: a move that the peer refused for good keeps its row and gives up its place.
-            freed=tuple(digest for digest in self.engagement.sent if digest not in engagement.sent),
+            freed=_freed(self.engagement.sent, engagement.sent),
             effects=tuple(turn.effects),
             evidence=tuple(turn.evidence),
             leaves=tuple(turn.leaves),
@@ -770,3 +772,8 @@ class Conversation:
         self._places += len(placed)
         self._lazy.clear()
         self._lazy_receipts.clear()
+
+
+def _freed(before: tuple[Digest, ...], after: tuple[Digest, ...]) -> tuple[Digest, ...]:
+    """Own moves that stood in the chain before and no longer do."""
+    return () if after[: len(before)] == before else tuple(digest for digest in before if digest not in after)
