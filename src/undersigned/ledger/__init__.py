@@ -19,7 +19,7 @@ from undersigned.ledger.base import (
     Summary,
 )
 from undersigned.ledger.memory import MemoryLedger
-from undersigned.ledger.registry import LEDGERS, open_ledger
+from undersigned.ledger.registry import LEDGERS, Opener, open_ledger
 from undersigned.ledger.sqlite import SqliteLedger
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "Head",
     "Ledger",
     "MemoryLedger",
+    "Opener",
     "Reservation",
     "Row",
     "Settlement",

@@ -24,7 +24,7 @@ from undersigned.errors import (
     ConfigurationError,
     LocalProtocolError,
 )
-from undersigned.ledger import Blob, Ledger, open_ledger
+from undersigned.ledger import LEDGERS, Blob, Ledger, Opener, open_ledger
 from undersigned.messages import (
     Acceptance,
     Closing,
@@ -75,11 +75,14 @@ class Agent:
         *,
         clock: Clock | None = None,
         ledger_url: str | None = None,
+        ledgers: Mapping[str, Opener] = LEDGERS,
         suite: str | None = None,
         strategy: Strategy | None = None,
         handlers: Mapping[str, Handler] | None = None,
     ) -> None:
-        """`suite` is the cryptosuite preferred for messages and documents; by default the JCS suite of the key."""
+        """`ledgers` opens `ledger_url`, by its scheme; an application adds a store of its own there. `suite` is the
+        cryptosuite preferred for messages and documents; by default the JCS suite of the key.
+        """
         configuration = home.configuration
         key = home.key("agent")
         own = home.document()
@@ -109,6 +112,7 @@ class Agent:
         self.reach_seconds = 30.0
         """How long a hire goes on trying to reach a provider that has not answered yet."""
         self._ledger_url = ledger_url or home.ledger_url
+        self._ledgers = ledgers
         self._ledger: Ledger | None = None
         self._handlers = dict(handlers or {})
         self._watchers: list[tuple[EngagementId | None, asyncio.Queue[Event]]] = []
@@ -139,7 +143,7 @@ class Agent:
         Raises:
             LedgerError: The store cannot be opened.
         """
-        self._ledger = await open_ledger(self._ledger_url)
+        self._ledger = await open_ledger(self._ledger_url, ledgers=self._ledgers)
         self.gate = Gate(self.ledger, self.clock)
         self.papers = Papers(self.identity, self.own, self.ledger, self.clock)
         self.meeting = Meeting(self)
