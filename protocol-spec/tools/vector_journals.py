@@ -23,6 +23,7 @@ from undersigned.encoding import canonicalize, digest_bytes, shift
 from undersigned.messages import (
     Cancel,
     CriterionVerdict,
+    Delivery,
     Inquiry,
     Limits,
     Message,
@@ -477,6 +478,26 @@ def _working() -> Iterator[Vector]:
         "hirer",
         code="terms_mismatch",
         state="working",
+    )
+    again = talk_after("review")
+    second = again.say(
+        Delivery,
+        "provider",
+        contract=sealed,
+        outcome="complete",
+        artifacts=said["delivery"].message.artifacts,
+        statements=tuple(delivery["statements"]),
+        usage=(),
+        round=2,
+    )
+    yield _journal(
+        "delivery-after-the-review",
+        "another delivery when the first was accepted",
+        up_to("review"),
+        _json(second),
+        "hirer",
+        code="wrong_state",
+        state="closing",
     )
     review = _json(said["review"])
     other = resigned(changed(review, delivery=digest_bytes(b"another delivery")))

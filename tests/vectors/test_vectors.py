@@ -83,7 +83,8 @@ def test_a_history_takes_one_more_message(folder: Path) -> None:
     HIRE-OVR-01, HIRE-CHN-03, HIRE-CHN-05, HIRE-CHN-09, HIRE-CHN-10, HIRE-NEG-01 (`one-hire`, `repeat`, `late`, …);
     HIRE-VER-01, HIRE-VER-02 (`lists-not-echoed`, `suite-not-offered`); HIRE-NEG-03
     (`presentation-for-another-question`); HIRE-NEG-07, HIRE-CTR-02, HIRE-CTR-03 (`document-of-another-place`);
-    HIRE-NEG-11, HIRE-NEG-14 (`acceptance-…`, `seal-…`); HIRE-NEG-16 (`withdrawal-without-reason`).
+    HIRE-NEG-11, HIRE-NEG-14 (`acceptance-…`, `seal-…`); HIRE-NEG-16 (`withdrawal-without-reason`);
+    HIRE-ATT-07 (`delivery-after-the-review`).
     """
     case, expected = read(folder, "case.json"), read(folder, "expected.json")
     own = case[case["view"]]
