@@ -176,7 +176,10 @@ async def test_the_limits_and_the_address_are_readable(open_channel) -> None:
 
 @pytest.mark.parametrize("closer", ["dialled", "accepted"])
 async def test_closing_ends_both(open_channel, closer) -> None:
-    """The other side learns the close code and reason; both sides refuse to send and receive afterwards."""
+    """The other side learns the close code and reason; both sides refuse to send and receive afterwards.
+
+    HIRE-CNX-10.
+    """
     async with open_channel() as ends:
         ours = getattr(ends, closer)
         theirs = ends.accepted if closer == "dialled" else ends.dialled
@@ -250,7 +253,7 @@ async def test_a_message_past_our_own_limit_is_not_sent(open_channel) -> None:
 
 @pytest.mark.parametrize("small", ["dialling", "accepting"])
 async def test_sc_78_a_message_past_the_peers_limit_closes(open_channel, small) -> None:
-    """Both sides learn `too_large`: the one that refuses by itself, the other by close code 1009."""
+    """Both sides learn `too_large`: the one that refuses by itself, the other by close code 1009 (HIRE-CNX-03)."""
     less = msgspec.structs.replace(LIMITS, max_message_bytes=1024)
     async with open_channel(**{small: less}) as ends:
         sender, receiver = (ends.accepted, ends.dialled) if small == "dialling" else (ends.dialled, ends.accepted)

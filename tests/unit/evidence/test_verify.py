@@ -162,7 +162,7 @@ def flipped(data: bytes, at: int) -> bytes:
 
 
 def test_any_changed_byte_of_the_file_is_noticed(hire: Hire, pack: bytes) -> None:
-    """As it happens on a disk or on the way."""
+    """As it happens on a disk or on the way (HIRE-PCK-02)."""
     for at in spread(pack, 400, 1):
         assert failing(report_on(flipped(pack, at), hire))[0] == ARCHIVE
 
@@ -219,6 +219,7 @@ def test_a_manifest_that_is_none_is_refused(hire: Hire, pack: bytes, manifest: d
 
 
 def test_an_unlisted_or_missing_member_is_refused(hire: Hire, pack: bytes) -> None:
+    """HIRE-PCK-02."""
     members = read_archive(pack)
     more = write_archive({**members, "extra.txt": b"x"})
     less = write_archive({path: data for path, data in members.items() if path != "contract.json"})
@@ -302,7 +303,7 @@ def without(hire: Hire, *numbers: int) -> bytes:
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 9, 10, 11, 12])
 def test_a_missing_move_is_noticed(hire: Hire, number: int) -> None:
-    """Everything but the end: a chain has no holes. A shorter pack is one that was made earlier."""
+    """Everything but the end: a chain has no holes. A shorter pack is one that was made earlier (HIRE-PCK-01)."""
     assert failing(report_on(without(hire, number), hire))[0] == TRANSCRIPT
 
 
