@@ -14,10 +14,10 @@ from integration.hires import REPORT, did_of, summarise, two_homes, until
 from undersigned.daemon import Peer
 from undersigned.daemon.serving import signed_headers
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, Digest, decode_json, digest_bytes, shift
+from undersigned.encoding import Did, Digest, Instant, canonicalize, decode_json, digest_bytes, shift
 from undersigned.errors import Closed, ResolutionError, ScopeError, UndersignedError
 from undersigned.messages import Sync, decode_message, draft
-from undersigned.runtime import Home, Job
+from undersigned.runtime import Home, Job, SystemClock
 from undersigned.transport import Channel
 
 NEVER = digest_bytes(b"nothing of ours")
@@ -30,10 +30,13 @@ class Watching(Peer):
         super().__init__(*args, **options)
         self.received: list[tuple[Channel, bytes]] = []
         self.ages: list[tuple[Did, float]] = []
+        take = self.links._read
 
-    async def read(self, channel: Channel, raw: bytes) -> None:
-        self.received.append((channel, raw))
-        await super().read(channel, raw)
+        async def read(channel: Channel, raw: bytes) -> None:
+            self.received.append((channel, raw))
+            await take(channel, raw)
+
+        self.links._read = read
 
     async def document_of(self, did: Did, max_age_seconds: float = 3600) -> DidDocument:
         self.ages.append((did, max_age_seconds))
@@ -260,3 +263,81 @@ async def test_no_notice_is_answered_with_a_problem(tmp_path: Path) -> None:
         go.set()
         await hiring
         assert [kind for kind in acme.types() if kind in ("Problem", "Fault")] == before
+
+
+class LaterClock:
+    """The machine's clock and so many days."""
+
+    def __init__(self) -> None:
+        self.days = 0
+        self._clock = SystemClock()
+
+    def now(self) -> Instant:
+        return shift(self._clock.now(), 86_400 * self.days)
+
+
+async def test_credentials_are_checked_again_before_the_seal(tmp_path: Path) -> None:
+    """HIRE-NEG-04: one that ended since it was shown makes no contract, and the acceptor still gets its answer."""
+    acme, globex = await two_homes(tmp_path)
+    later = LaterClock()
+
+    class Slow(Watching):
+        async def seal(self, conversation: Any, engagement: Any) -> Any:
+            # What the other side showed is good for a year; this side gets to its seal later than that.
+            later.days = 400
+            return await super().seal(conversation, engagement)
+
+    async with (
+        Slow(acme, clock=later) as hirer,
+        Watching(globex, handlers={"summary": summarise}, clock=later) as provider,
+    ):
+        with pytest.raises(UndersignedError) as refused:
+            await hire(hirer, provider)
+        assert refused.value.exit_code == 3
+        await until(lambda: "Withdraw" in provider.types())
+        await settled(hirer, provider)
+        assert "Seal" not in provider.types()
+        (summary,) = await provider.ledger.summaries()
+        assert (summary.state, summary.contract) == ("withdrawn", None)
+
+
+async def test_a_fault_moves_nothing_and_is_not_answered(tmp_path: Path) -> None:
+    """HIRE-SYN-04: it is unsigned, so it says no more than that something was refused."""
+    ready, go = asyncio.Event(), asyncio.Event()
+
+    async def work(job: Job) -> None:
+        ready.set()
+        await go.wait()
+        await summarise(job)
+
+    async with two_peers(tmp_path, work) as (acme, globex):
+        hiring = asyncio.create_task(hire(acme, globex))
+        await ready.wait()
+        (conversation,) = globex.conversations.values()
+        before, said = conversation.engagement, len(acme.received)
+        start = next(raw for _, raw in globex.received if b'"type":"Start"' in raw)
+        fault = canonicalize({"type": "Fault", "code": "proof_invalid", "of": digest_bytes(start), "path": ""})
+        for raw in (fault, b'{"type":"Fault",' + fault[1:-1].replace(b'"type":"Fault"', b'"x":1') + b"}"):
+            assert await acme.links.send(globex.identity.did, raw)
+        await until(lambda: any(raw.startswith(b'{"type":"Fault"') for _, raw in globex.received))
+        await conversation.settled()
+        assert (conversation.engagement.state, conversation.engagement.got) == (before.state, before.got)
+        assert not [raw for _, raw in acme.received[said:] if b'"Fault"' in raw or b'"Problem"' in raw]
+        go.set()
+        assert (await hiring).criteria is not None
+
+
+async def test_what_was_delivered_is_not_given_out_before_it_was_checked(tmp_path: Path) -> None:
+    """HIRE-ATT-07: the provider's server gives other bytes than its statement is about; the hirer keeps none."""
+    async with two_peers(tmp_path) as (acme, globex):
+        original = globex.artifacts.get
+
+        async def changed(digest: Digest) -> bytes:
+            return (await original(digest))[:-1] + b"!"
+
+        globex.artifacts.get = changed  # type: ignore[method-assign]
+        with pytest.raises(UndersignedError) as refused:
+            await hire(acme, globex)
+        assert refused.value.exit_code == 4
+        made = digest_bytes(REPORT.split(b"\n", 1)[0])
+        assert acme.artifacts.size(made) is None
