@@ -109,6 +109,7 @@ def test_sc_27_a_proof_without_a_part_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", ["jws", "capability", "proofvalue", "@id", "@graph", "x" * 5000])
 @each_suite
 def test_sc_27_a_proof_has_no_other_members(suite: str, key: Key, name: str) -> None:
+    """HIRE-PRF-08."""
     assert code_of(with_proof(key.signed(contract(), suite), **{name: "x"})) == "unknown_term"
 
 
@@ -183,6 +184,7 @@ def test_sc_29_the_key_is_asked_for_with_the_expected_purpose() -> None:
 
 @pytest.mark.parametrize("member", ["challenge", "domain"])
 def test_sc_29_an_answer_is_to_its_own_challenge(member: str) -> None:
+    """HIRE-PRF-08."""
     document = credential()
     answer = HIRER.signed(document, "eddsa-jcs-2022", challenge="uEiA", domain=PROVIDER.did)
     given = {"challenge": "uEiA", "domain": PROVIDER.did}
@@ -233,7 +235,7 @@ def signed_things() -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("purpose", ["authentication", PURPOSE])
 @each_suite
 def test_sc_30_no_signature_fits_another_document(suite: str, key: Key, purpose: str) -> None:
-    """The whole matrix: made for one thing, tried on every other."""
+    """The whole matrix: made for one thing, tried on every other (HIRE-SEC-05)."""
     things = signed_things()
     proofs = {name: key.proof(thing, suite, purpose) for name, thing in things.items()}
     for (name, thing), (other, proof) in itertools.product(things.items(), proofs.items()):
@@ -335,7 +337,7 @@ def test_sc_31_a_changed_time_is_a_changed_proof() -> None:
 
 @pytest.mark.parametrize("suite", ["eddsa-jcs-2022", "eddsa-rdfc-2022"])
 def test_sc_32_each_signer_exactly_once(suite: str) -> None:
-    """One bad proof fails all; two by one signer, one more by a stranger, one too few too."""
+    """One bad proof fails all; two by one signer, one more by a stranger, one too few too (HIRE-CTR-08)."""
     document = contract()
     one, two, three = (key.proof(document, suite) for key in (HIRER, PROVIDER, STRANGER))
     required = [HIRER.did, PROVIDER.did]
@@ -388,7 +390,10 @@ def countersigned(suite: str, document: Any = None) -> Any:
 
 @pytest.mark.parametrize("suite", ["eddsa-jcs-2022", "eddsa-rdfc-2022"])
 def test_sc_33_a_countersignature_covers_the_first_and_the_terms(suite: str) -> None:
-    """Taken from a contract with the same id and another price, or over another first signature, it fails."""
+    """Taken from a contract with the same id and another price, or over another first signature, it fails.
+
+    HIRE-CTR-07.
+    """
     required = [HIRER.did, PROVIDER.did]
     good = countersigned(suite)
     assert verify_proof_set(good, key=key_of, purpose=PURPOSE, required=required, chain=True) == good
@@ -477,7 +482,7 @@ def test_sc_34_a_signature_has_one_length_and_form() -> None:
 
 
 def test_sc_34_ed25519_s_is_below_the_order() -> None:
-    """S + L is the same number to a lenient verifier."""
+    """S + L is the same number to a lenient verifier (HIRE-KEY-02)."""
     for suite in ("eddsa-jcs-2022", "eddsa-rdfc-2022"):
         signed = HIRER.signed(contract(), suite)
         r, s = signature(signed)[:32], int.from_bytes(signature(signed)[32:], "little")
@@ -531,7 +536,7 @@ def test_sc_36_the_identity_point_signs_nothing(name: str) -> None:
 
 
 def test_jcs_contexts_cannot_be_swapped() -> None:
-    """The proof repeats the document's contexts; one with others would be read another way."""
+    """The proof repeats the document's contexts; one with others would be read another way (HIRE-PRF-08)."""
     signed = HIRER.signed(credential(), "eddsa-jcs-2022")
     assert signed["proof"]["@context"] == signed["@context"]
     for context in (signed["@context"][:1], signed["@context"][::-1], "https://w3id.org/hire/v1", [], None):
