@@ -3,7 +3,7 @@
 from undersigned.runtime.agent import Agent, load_handler
 from undersigned.runtime.artifacts import ArtifactStore
 from undersigned.runtime.clock import Clock, SystemClock
-from undersigned.runtime.conversation import Arrived, Conversation, Event, Say, Shell, load_engagement
+from undersigned.runtime.conversation import Arrived, Conversation, Shell
 from undersigned.runtime.export import export_pack
 from undersigned.runtime.gate import Gate, Permit
 from undersigned.runtime.gather import Gatherer, GathererLimits
@@ -22,6 +22,7 @@ from undersigned.runtime.job import Handler, Job
 from undersigned.runtime.order import ARTIFACT_READ, TASKS, Order, OrderInput, Timing, hire_order, parse_price
 from undersigned.runtime.provider import Service
 from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_key, seal_key
+from undersigned.runtime.turn import Event, Say, load_engagement
 from undersigned.runtime.work import Reviewed, Reviewer
 
 __all__ = [

@@ -41,7 +41,7 @@ from undersigned.transport import ChannelLimits, Identity
 
 from .artifacts import ArtifactStore
 from .clock import Clock, SystemClock
-from .conversation import Conversation, Event, Say, load_engagement
+from .conversation import Conversation
 from .gate import Gate
 from .gather import Gatherer
 from .hirer import HirerSide
@@ -53,6 +53,7 @@ from .meeting import Meeting
 from .order import Order, parse_price
 from .papers import Papers
 from .provider import ProviderSide, Service
+from .turn import Event, Say
 from .work import Reviewer, Worker
 
 __all__ = ["Agent"]
@@ -161,9 +162,7 @@ class Agent:
         for summary in await self.ledger.summaries(live_only=True):
             if isinstance(self.clock, SystemClock):
                 self.clock.hold(summary.updated)  # a clock that was set back revives nothing that was over
-            engagement, places, facts = await load_engagement(self.ledger, summary, self.identity.did)
-            conversation = Conversation(self, engagement, places=places, facts=facts)
-            await conversation.recall()
+            conversation = await Conversation.stored(self, summary)
             self._keep(conversation)
 
     async def close(self) -> None:

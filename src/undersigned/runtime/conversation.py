@@ -20,16 +20,12 @@ from uuid import uuid4
 import msgspec
 import structlog
 
-from undersigned.contract import ContractDocument
 from undersigned.did import DidDocument
 from undersigned.encoding import (
     Did,
     Digest,
     EngagementId,
-    Instant,
-    JsonObject,
     digest_bytes,
-    from_struct,
     seconds_between,
     shift,
 )
@@ -37,16 +33,13 @@ from undersigned.errors import (
     CODES,
     LedgerConflict,
     LedgerError,
-    LocalProtocolError,
     ResolutionError,
     UndersignedError,
 )
-from undersigned.ledger import Blob, Commit, Committed, Ledger, Reservation, Row, Summary
+from undersigned.ledger import Blob, Committed, Ledger, Row, Summary
 from undersigned.messages import (
     MESSAGE_TYPES,
-    Delivery,
     Message,
-    Offer,
     Problem,
     Progress,
     Receipt,
@@ -59,10 +52,8 @@ from undersigned.messages import (
 from undersigned.protocol import (
     Acknowledge,
     Engagement,
-    Entry,
     Finished,
     Free,
-    Noted,
     Owe,
     Received,
     Repeat,
@@ -80,8 +71,10 @@ from undersigned.protocol import (
 from undersigned.transport import Identity
 
 from .clock import Clock
+from .remembered import Remembered
+from .turn import Event, Say, Turn, load_engagement
 
-__all__ = ["Arrived", "Asked", "Conversation", "Event", "Say", "Shell", "load_engagement"]
+__all__ = ["Arrived", "Asked", "Conversation", "Shell"]
 
 _log = structlog.get_logger()
 M = TypeVar("M", bound=Message)
@@ -90,18 +83,6 @@ PROOF_SECONDS = 3600
 """How long the proof of a message is good for; the same content can be signed again after that."""
 RETRY_SECONDS = 1.0
 """Between attempts while the store does not take anything."""
-
-
-class Say(msgspec.Struct, frozen=True):
-    """A move or notice to make: its type and the fields of its body."""
-
-    type: str
-    body: dict[str, Any]
-    leaf: bytes | None = None
-    """Leaf to be appended to the log with it."""
-    evidence: tuple[Blob, ...] = ()
-    facts: tuple[tuple[str, str], ...] = ()
-    """Facts noted before it, in the same transaction."""
 
 
 class Arrived(msgspec.Struct, frozen=True):
@@ -117,19 +98,6 @@ class Asked(msgspec.Struct, frozen=True):
     make: Callable[[Engagement], Say | None]
     """Makes it for the engagement as it stands then; may raise."""
     done: asyncio.Future[None]
-
-
-class Event(msgspec.Struct, frozen=True):
-    """Something that happened in an engagement, for whoever watches it."""
-
-    engagement: EngagementId
-    kind: str
-    """`sent`, `received`, `noted`, `void`, `late`, `refused`, `problem`."""
-    type: str
-    at: Instant
-    state: str
-    message: Message | None = None
-    detail: str = ""
 
 
 class Shell(Protocol):
@@ -175,67 +143,19 @@ class Shell(Protocol):
         ...
 
 
-class _Turn:
-    """What one turn changes, until it is committed."""
-
-    def __init__(self, engagement: Engagement) -> None:
-        self.engagement = engagement
-        self.rows: list[Row] = []
-        self.outbox: list[Digest] = []
-        self.receipted: list[Digest] = []
-        self.effects: list[str] = []
-        self.evidence: list[Blob] = []
-        self.leaves: list[bytes] = []
-        self.reserve: list[Reservation] = []
-        self.release: list[str] = []
-        self.sends: list[bytes] = []
-        self.events: list[Event] = []
-        self.done: list[asyncio.Future[None]] = []
-        self.durable = False
-        """Whether anything in it has to be on disk before this side goes on."""
-
-
-async def load_engagement(
-    ledger: Ledger, summary: Summary, own: Did
-) -> tuple[Engagement, int, tuple[tuple[str, str], ...]]:
-    """The engagement folded from its journal, the journal's length, and the facts noted in it."""
-    role = "hirer" if summary.role == "hirer" else "provider"
-    engagement = begin(role, own, summary.peer, summary.engagement)
-    rows = await ledger.rows(summary.engagement)
-    facts: list[tuple[str, str]] = []
-    for row in rows:
-        if row.kind == "noted":
-            facts.append((row.type, row.raw.decode()))
-        engagement = apply(engagement, entry_of(row))
-    return engagement, len(rows), tuple(facts)
-
-
-def entry_of(row: Row) -> Entry:
-    """The entry that a journal row stands for. Its proof was checked when it was written."""
-    if row.kind == "noted":
-        return Noted(row.type, row.raw.decode(), row.at)
-    message = recorded_message(row.raw)
-    return Sent(message, row.at) if row.kind == "sent" else Received(message, row.at)
-
-
-class Conversation:
+class Conversation(Remembered):
     """One engagement and its task."""
 
-    def __init__(
-        self,
-        shell: Shell,
-        engagement: Engagement,
-        *,
-        places: int = 0,
-        facts: tuple[tuple[str, str], ...] = (),
-    ) -> None:
+    def __init__(self, shell: Shell, engagement: Engagement) -> None:
+        """An engagement of which nothing is stored yet."""
+        super().__init__(engagement)
         self.shell = shell
-        self.engagement = engagement
-        self.facts: dict[str, str] = dict(facts)
+        self.facts: dict[str, str] = {}
         """The last value of each fact noted."""
         self.head: Committed | None = None
         """What the last commit made."""
-        self._places = places
+        self.over = False
+        self._places = 0
         self._inbox: list[Arrived | Asked] = []
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -244,10 +164,26 @@ class Conversation:
         self._lazy_receipts: list[Digest] = []
         self._reconnected = False
         self._documents: set[Digest] = set()
-        self._last: dict[tuple[str, str], Message] = {}
-        self._json: tuple[Digest, JsonObject] = ("", {})
         self._task: asyncio.Task[None] | None = None
-        self.over = False
+
+    @classmethod
+    async def stored(cls, shell: Shell, summary: Summary) -> Conversation:
+        """An engagement that the ledger holds.
+
+        Raises:
+            LedgerError: `store_corrupt`.
+        """
+        conversation = cls(shell, begin("hirer", shell.identity.did, summary.peer, summary.engagement))
+        await conversation._load(summary)
+        return conversation
+
+    async def _load(self, summary: Summary) -> None:
+        loaded = await load_engagement(self.shell.ledger, summary, self.shell.identity.did)
+        self.engagement, self._places, self.facts, moves = loaded
+        self._lazy.clear()
+        self._lazy_receipts.clear()
+        for move in moves:
+            self.remember(move)
 
     # ------------------------------------------------------------------ from outside
 
@@ -294,57 +230,6 @@ class Conversation:
         """How many items are in the inbox."""
         return len(self._inbox)
 
-    def last(self, type: str, of: type[M], role: str | None = None) -> M:
-        """The last move of a type (and of a role, if both sides send such) that was recorded.
-
-        Raises:
-            LocalProtocolError: There is none.
-        """
-        for (kind, sender), message in self._last.items():
-            if kind == type and role in (None, sender) and isinstance(message, of):
-                return message
-        raise LocalProtocolError("not_found", f"{self.id} has no {type} of {role or 'either side'}")
-
-    def said(self, type: str, role: str) -> bool:
-        """Whether a side has sent a move of this type."""
-        return (type, role) in self._last
-
-    def delivered(self) -> frozenset[Digest]:
-        """Digests of the artifacts of the last delivery."""
-        found = self._last.get(("Delivery", "provider"))
-        artifacts = found.artifacts if isinstance(found, Delivery) else ()
-        return frozenset(artifact.digest for artifact in artifacts)
-
-    def offered(self, engagement: Engagement | None = None) -> ContractDocument:
-        """The document of the live offer; after the seal, the contract.
-
-        Raises:
-            LocalProtocolError: There is no offer.
-        """
-        live = (engagement or self.engagement).offer
-        if live is None:
-            raise LocalProtocolError("wrong_state", f"{self.id} has no offer on the table")
-        # The live offer is always its owner's last one, which is decoded already.
-        return self.last("Offer", Offer, live.owner).document
-
-    def offered_json(self, engagement: Engagement | None = None) -> JsonObject:
-        """The same as the JSON that was signed. Not to be changed."""
-        live = (engagement or self.engagement).offer
-        if live is None or self._json[0] != live.digest:
-            document = from_struct(self.offered(engagement))
-            self._json = (live.digest if live is not None else "", document)
-        return self._json[1]
-
-    async def recall(self) -> None:
-        """Reads back from the journal what `last` gives."""
-        for row in await self.shell.ledger.rows(self.id):
-            if row.kind != "noted" and row.sequence is not None:
-                self._remember(recorded_message(row.raw).message)
-
-    def _remember(self, message: Message) -> None:
-        if not message.notice:
-            self._last[message.type, message.role] = message
-
     def connected(self) -> None:
         """A connection to the peer was opened: it hears our position before anything else."""
         self._reconnected = True
@@ -361,7 +246,9 @@ class Conversation:
             except LedgerConflict as error:
                 # Somebody else wrote to this engagement: what was decided here was decided on an old position.
                 _log.warning("decided on an old position", engagement=self.id, error=str(error))
-                await self._reload()
+                summary = await self.shell.ledger.summary(self.id)
+                if summary is not None:
+                    await self._load(summary)
                 self._inbox[:0] = items
                 continue
             except LedgerError as error:
@@ -391,17 +278,8 @@ class Conversation:
             delay = max(0.05, seconds_between(self.shell.clock.now(), due))
             self._timer = asyncio.get_running_loop().call_later(delay, self._wake.set)
 
-    async def _reload(self) -> None:
-        summary = await self.shell.ledger.summary(self.id)
-        if summary is not None:
-            self.engagement, self._places, facts = await load_engagement(
-                self.shell.ledger, summary, self.shell.identity.did
-            )
-            self.facts = dict(facts)
-            self._lazy.clear()
-
     async def _turn(self, items: list[Arrived | Asked]) -> None:
-        turn = _Turn(self.engagement)
+        turn = Turn(self.engagement, self.shell.clock.now())
         if self._reconnected:
             self._reconnected = False
             await self._reconnect(turn)
@@ -420,7 +298,7 @@ class Conversation:
                     if turn.leaves:
                         # The seal states the place of the leaf, so the leaf is stored first.
                         await self._commit(turn)
-                        turn = _Turn(self.engagement)
+                        turn = Turn(self.engagement, self.shell.clock.now())
                     self._served.add(effect.key)
                     said = await self._decide(turn, effect)
                     if said is not None:
@@ -447,14 +325,14 @@ class Conversation:
         if self.over:
             self.shell.finished(self)
 
-    async def _decide(self, turn: _Turn, owed: Owe) -> Say | None:
+    async def _decide(self, turn: Turn, owed: Owe) -> Say | None:
         try:
             return await self.shell.decide(self, turn.engagement, owed)
         except LedgerError:
             raise
         except UndersignedError as error:
             _log.warning("no decision", engagement=self.id, moves=owed.moves, error=str(error))
-            turn.events.append(self._event(turn, "refused", owed.moves[0], detail=str(error)))
+            turn.event("refused", owed.moves[0], detail=str(error))
             if "Withdraw" in owed.moves:
                 live = turn.engagement.offer
                 if "Seal" in owed.moves:
@@ -470,9 +348,8 @@ class Conversation:
 
     # ------------------------------------------------------------------ receiving
 
-    async def _receive(self, turn: _Turn, item: Arrived) -> None:
-        message, now = item.message, self.shell.clock.now()
-        body = message.message
+    async def _receive(self, turn: Turn, item: Arrived) -> None:
+        message, body, now = item.message, item.message.message, turn.now
         try:
             how = outcome(turn.engagement, message, now)
             if how == "repeat":
@@ -486,8 +363,7 @@ class Conversation:
         except UndersignedError as error:
             await self._refuse(turn, item, error)
             return
-        row = self._row(turn, "received", now, message)
-        turn.rows.append(row)
+        turn.message("received", message)
         if isinstance(body, Receipt):
             turn.receipted.extend(body.of)
         elif isinstance(body, Problem):
@@ -498,18 +374,18 @@ class Conversation:
             self._keep_document(turn, item.document)
             if leaf is not None:
                 turn.leaves.append(leaf)
-        self._remember(body)
+        self.remember(body)
         if isinstance(body, Sync):
             # What the peer lacks goes to it, oldest first.
             turn.sends.extend([await self._fresh(waiting.raw) for waiting in await self._unreceipted(turn)])
         kind = "received" if how == "applies" else how
         if body.type == "Problem":
             kind = "problem"
-        turn.events.append(self._event(turn, kind, body.type, message=body))
+        turn.event(kind, body.type, message=body)
         if len(turn.engagement.sent) < len(before.sent):
             await self._taken_back(turn, before.sent[-1])
 
-    async def _taken_back(self, turn: _Turn, refused: Digest) -> None:
+    async def _taken_back(self, turn: Turn, refused: Digest) -> None:
         """Our last move was refused for good and its place is free (rule N9); saying it again helps nobody."""
         turn.durable = True
         engagement = turn.engagement
@@ -518,13 +394,13 @@ class Conversation:
             body = {"reason": "changed", "refused": refused, "offer": live.digest if live is not None else None}
             await self._say(turn, Say("Withdraw", body))
 
-    def _keep_document(self, turn: _Turn, document: DidDocument) -> None:
+    def _keep_document(self, turn: Turn, document: DidDocument) -> None:
         digest = document.raw_digest
         if digest not in self._documents:
             self._documents.add(digest)
             turn.evidence.append(Blob(digest=digest, raw=document.raw, kind="did-document", name=document.id))
 
-    async def _reconnect(self, turn: _Turn) -> None:
+    async def _reconnect(self, turn: Turn) -> None:
         """First on a connection: our position; to a peer that does not know the engagement yet, what opened it."""
         engagement = turn.engagement
         waiting = await self._unreceipted(turn)
@@ -534,7 +410,7 @@ class Conversation:
         else:
             turn.sends.extend([await self._fresh(row.raw) for row in waiting])
 
-    async def _answer_repeat(self, turn: _Turn, move: VerifiedMessage) -> None:
+    async def _answer_repeat(self, turn: Turn, move: VerifiedMessage) -> None:
         """A move that was recorded already: its receipt, and the stored answer if the peer may not have it.
 
         The receipt goes first, so that two sides that repeat to each other stop.
@@ -542,24 +418,22 @@ class Conversation:
         await self._say(turn, Say("Receipt", {"of": (move.digest,), "received_at": self.shell.clock.now()}))
         turn.sends.extend([await self._fresh(row.raw) for row in await self._unreceipted(turn)])
 
-    async def _unreceipted(self, turn: _Turn) -> list[Row]:
+    async def _unreceipted(self, turn: Turn) -> list[Row]:
         """Own moves that the peer has not said it has, oldest first. Receipts may not be in the store yet."""
         wanted = set(turn.engagement.outbox)
         return [row for row in await self.shell.ledger.outbox(self.id) if row.digest in wanted]
 
-    async def _refuse(self, turn: _Turn, item: Arrived, error: UndersignedError) -> None:
+    async def _refuse(self, turn: Turn, item: Arrived, error: UndersignedError) -> None:
         """A refused message is not recorded; its sender hears the code, unless it was a notice."""
         body = item.message.message
         _log.warning("refused", engagement=self.id, type=body.type, error=str(error))
-        turn.events.append(self._event(turn, "refused", body.type, message=body, detail=str(error)))
+        turn.event("refused", body.type, message=body, detail=str(error))
         if error.code == "conflicting_message":
             # Both copies are the proof of equivocation; the first one is in the journal.
             turn.evidence.append(
                 Blob(digest=digest_bytes(item.message.raw), raw=item.message.raw, kind="equivocation", name=body.type)
             )
-            turn.rows.append(self._fact(turn, "equivocation", item.message.digest))
-            turn.engagement = apply(turn.engagement, Noted("equivocation", item.message.digest, self.shell.clock.now()))
-            turn.durable = True
+            turn.fact(self.shell.identity.did, "equivocation", item.message.digest)
         if body.notice:
             return
         code = error.code if error.row.told != "never" else "decision_failed"
@@ -579,7 +453,7 @@ class Conversation:
 
     # ------------------------------------------------------------------ saying
 
-    async def _say_asked(self, turn: _Turn, item: Asked) -> None:
+    async def _say_asked(self, turn: Turn, item: Asked) -> None:
         if item.done.cancelled():
             return
         try:
@@ -592,22 +466,19 @@ class Conversation:
             return
         turn.done.append(item.done)
 
-    async def _say(self, turn: _Turn, said: Say) -> None:
+    async def _say(self, turn: Turn, said: Say) -> None:
         """Signs a message and folds it in; it leaves after the commit.
 
         Raises:
             LocalProtocolError: The tables do not allow it.
         """
-        engagement, identity, now = turn.engagement, self.shell.identity, self.shell.clock.now()
+        identity, now = self.shell.identity, self.shell.clock.now()
         for name, value in said.facts:
-            turn.rows.append(self._fact(turn, name, value))
-            turn.events.append(self._event(turn, "noted", name, detail=value))
-            engagement = apply(engagement, Noted(name, value, now))
+            turn.fact(identity.did, name, value)
             self.facts[name] = value
-            turn.durable = True
         if said.type == "":
-            turn.engagement = engagement
             return
+        engagement = turn.engagement
         of = MESSAGE_TYPES[said.type]
         own, _ = position(engagement)
         envelope: dict[str, Any] = {
@@ -630,12 +501,10 @@ class Conversation:
             expires=shift(now, PROOF_SECONDS),
         )
         signed = unsigned.signed(await identity.sign(unsigned.to_sign))
-        engagement = apply(engagement, Sent(signed, now))
-        turn.engagement = engagement
-        self._remember(signed.message)
-        row = self._row(turn, "sent", now, signed)
+        turn.engagement = apply(engagement, Sent(signed, turn.now))
+        self.remember(signed.message)
         turn.sends.append(signed.raw)
-        turn.rows.append(row)
+        turn.message("sent", signed)
         turn.evidence.extend(said.evidence)
         if said.leaf is not None:
             turn.leaves.append(said.leaf)
@@ -647,13 +516,13 @@ class Conversation:
         elif of is Progress:
             # Its cursor is where the work goes on after a crash.
             turn.durable = True
-        turn.events.append(self._event(turn, "sent", said.type, message=message))
+        turn.event("sent", said.type, message=message)
 
     def _suite(self, engagement: Engagement) -> str:
         talks = engagement.talks
         return talks.suite if talks is not None and talks.suite else self.shell.identity.suite
 
-    async def _repeat(self, turn: _Turn, digest: Digest) -> None:
+    async def _repeat(self, turn: Turn, digest: Digest) -> None:
         """Sends an own move again. An acceptance is repeated though it has its receipt: that is no answer (rule N4)."""
         for row in await self.shell.ledger.rows(self.id):
             if row.kind == "sent" and row.digest == digest:
@@ -679,48 +548,15 @@ class Conversation:
 
     # ------------------------------------------------------------------ storing
 
-    def _row(self, turn: _Turn, kind: Any, at: Instant, message: VerifiedMessage) -> Row:
-        body = message.message
-        return Row(
-            engagement=body.engagement,
-            place=0,
-            kind=kind,
-            at=at,
-            sender=body.sender,
-            sequence=None if body.notice else body.sequence,
-            type=body.type,
-            digest=message.digest,
-            raw=message.raw,
-        )
-
-    def _fact(self, turn: _Turn, name: str, value: str) -> Row:
-        return Row(
-            engagement=turn.engagement.id,
-            place=0,
-            kind="noted",
-            at=self.shell.clock.now(),
-            sender=self.shell.identity.did,
-            sequence=None,
-            type=name,
-            digest="",
-            raw=value.encode(),
-        )
-
-    def _event(self, turn: _Turn, kind: str, type: str, *, message: Message | None = None, detail: str = "") -> Event:
-        return Event(
-            engagement=self.id,
-            kind=kind,
-            type=type,
-            at=self.shell.clock.now(),
-            state=turn.engagement.state,
-            message=message,
-            detail=detail,
-        )
-
-    async def _commit(self, turn: _Turn) -> None:
+    async def _commit(self, turn: Turn) -> None:
         """Writes the turn, then sends what it says. A turn of receipts alone waits for the next one."""
         if turn.durable:
-            await self._write(turn)
+            self.head = await self.shell.ledger.commit(
+                turn.commit(self._places, self._lazy, self._lazy_receipts, live=not self.over)
+            )
+            self._places += len(self._lazy) + len(turn.rows)
+            self._lazy.clear()
+            self._lazy_receipts.clear()
         else:
             self._lazy.extend(turn.rows)
             self._lazy_receipts.extend(turn.receipted)
@@ -732,48 +568,3 @@ class Conversation:
                 done.set_result(None)
         for event in turn.events:
             self.shell.happened(self, event)
-
-    async def _write(self, turn: _Turn) -> None:
-        before = position(self.engagement)
-        rows = [*self._lazy, *turn.rows]
-        placed = tuple(
-            msgspec.structs.replace(row, place=self._places + number) for number, row in enumerate(rows, start=1)
-        )
-        engagement = turn.engagement
-        commit = Commit(
-            engagement=self.id,
-            expected=None if self._places == 0 else before,
-            position=position(engagement),
-            rows=placed,
-            summary=Summary(
-                engagement=self.id,
-                role=engagement.role,
-                peer=engagement.peer,
-                state=engagement.state,
-                lane=engagement.lane,
-                position=position(engagement),
-                wake_at=wake_at(engagement),
-                updated=self.shell.clock.now(),
-                contract=engagement.contract.digest if engagement.contract is not None else None,
-                live=not self.over,
-            ),
-            outbox=tuple(turn.outbox),
-            receipted=(*self._lazy_receipts, *turn.receipted),
-            # N9: a move that the peer refused for good keeps its row and gives up its place.
-            freed=_freed(self.engagement.sent, engagement.sent),
-            effects=tuple(turn.effects),
-            evidence=tuple(turn.evidence),
-            leaves=tuple(turn.leaves),
-            reserve=tuple(turn.reserve),
-            release=tuple(turn.release),
-            urgent=engagement.state in ("withdrawn", "closing", "closed"),
-        )
-        self.head = await self.shell.ledger.commit(commit)
-        self._places += len(placed)
-        self._lazy.clear()
-        self._lazy_receipts.clear()
-
-
-def _freed(before: tuple[Digest, ...], after: tuple[Digest, ...]) -> tuple[Digest, ...]:
-    """Own moves that stood in the chain before and no longer do."""
-    return () if after[: len(before)] == before else tuple(digest for digest in before if digest not in after)

@@ -19,9 +19,10 @@ from undersigned.messages.discovery import Task
 from undersigned.proof import CRYPTOSUITES
 from undersigned.protocol import Bounds, Concede, Engagement, Moment, Owe, bounded
 
-from .conversation import Conversation, Say
+from .conversation import Conversation
 from .meeting import declined, recorded
 from .order import Order
+from .turn import Say
 
 if TYPE_CHECKING:
     from .agent import Agent

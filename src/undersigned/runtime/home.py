@@ -142,9 +142,14 @@ class Home:
             )
 
     @property
+    def ledger(self) -> Path:
+        """File of the ledger."""
+        return self.path / "ledger.db"
+
+    @property
     def ledger_url(self) -> str:
         """URL of the ledger, for `open_ledger`."""
-        return f"sqlite://{(self.path / 'ledger.db').absolute()}"
+        return f"sqlite://{quote(str(self.ledger.absolute()))}"
 
     @property
     def artifacts(self) -> Path:
@@ -228,6 +233,7 @@ def create_home(
     organisation: str | None = None,
     domain: str | None = None,
     local_port: int | None = None,
+    port: int | None = None,
     kind: KeyKind = "Ed25519",
     anchors: tuple[str, ...] = (),
     offers: tuple[OfferPart, ...] = (),
@@ -235,7 +241,8 @@ def create_home(
 ) -> Home:
     """A new state folder: keys made and sealed, DIDs chosen, configuration written. Nothing is overwritten.
 
-    With `domain` the DIDs are `did:web`, with `local_port` they are `did:web:localhost%3APORT`, else `did:key`.
+    With `domain` the DIDs are `did:web`, with `local_port` they are `did:web:localhost%3APORT`, else `did:key`. `port`
+    is the one listened on, where the DID does not name it: by default 8443, and any free one for `did:key`.
 
     Raises:
         ConfigurationError: `bad_configuration`, the folder holds one already or an argument is not usable.
@@ -281,7 +288,7 @@ def create_home(
         "",
         "[listen]",
         'host = "127.0.0.1"',
-        f"port = {local_port or (8443 if domain else 0)}",
+        f"port = {local_port or port or (8443 if domain else 0)}",
         *([f"url = {_toml(f'https://{domain}')}"] if domain else []),
         "",
         "[trust]",

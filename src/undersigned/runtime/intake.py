@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from undersigned.encoding import Did, canonicalize, digest_bytes
-from undersigned.errors import ProofError, UndersignedError, VerificationError
+from undersigned.encoding import Did, canonicalize, decode_json, digest_bytes
+from undersigned.errors import FormatError, ProofError, UndersignedError, VerificationError
 from undersigned.messages import (
     Acceptance,
     Offer,
@@ -29,7 +29,7 @@ from undersigned.messages import (
 from undersigned.protocol import begin
 from undersigned.transport import Budget, Channel
 
-from .conversation import Arrived, Conversation, load_engagement
+from .conversation import Arrived, Conversation
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -69,12 +69,12 @@ class Intake:
         if peer is None:
             raise ProofError("proof_missing", "the connection is not proved")
         try:
-            if raw.startswith(FAULT):
-                _log.warning("the peer refused something", peer=peer, fault=raw[:512])
-                return
             received = decode_message(raw)
             await self._verified(channel, peer, received)
         except UndersignedError as error:
+            if _is_fault(raw):
+                _log.warning("the peer refused something", peer=peer, fault=raw[:512])
+                return
             await self._refuse(channel, peer, raw, error)
 
     async def _verified(self, channel: Channel, peer: Did, received: SignedMessage) -> None:
@@ -119,9 +119,7 @@ class Intake:
                 self._agent, begin("provider", self._agent.identity.did, message.sender, message.engagement)
             )
         else:
-            engagement, places, facts = await load_engagement(self._agent.ledger, summary, self._agent.identity.did)
-            conversation = Conversation(self._agent, engagement, places=places, facts=facts)
-            await conversation.recall()
+            conversation = await Conversation.stored(self._agent, summary)
         known = self._agent.conversations.get(message.engagement)
         if known is not None:  # another message of the same engagement was faster
             return known
@@ -144,3 +142,12 @@ class Intake:
             return
         path = error.path[:256] if error.row.told == "at once" else ""
         await channel.send(FAULT + canonicalize({"code": code, "of": digest_bytes(raw), "path": path})[1:])
+
+
+def _is_fault(raw: bytes) -> bool:
+    """Whether what is no message is a fault, however it is written: peers must not answer each other's."""
+    try:
+        value = decode_json(raw)
+    except FormatError:
+        return False
+    return isinstance(value, dict) and value.get("type") == "Fault"

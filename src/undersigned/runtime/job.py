@@ -22,9 +22,10 @@ from undersigned.errors import FormatError, ScopeError, UndersignedError, Verifi
 from undersigned.messages import Artifact, Input
 from undersigned.scope import Action
 
-from .conversation import Conversation, Say
+from .conversation import Conversation
 from .gate import Permit
 from .order import ARTIFACT_READ
+from .turn import Say
 
 if TYPE_CHECKING:
     from .agent import Agent

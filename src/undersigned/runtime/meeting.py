@@ -29,7 +29,8 @@ from undersigned.proof import attach, prepare
 from undersigned.protocol import Engagement
 from undersigned.trust import Anchors, Decision, Policy, evaluate
 
-from .conversation import Conversation, Say
+from .conversation import Conversation
+from .turn import Say
 
 if TYPE_CHECKING:
     from .agent import Agent

@@ -36,7 +36,7 @@ from undersigned.transparency import checkpoint_text, contract_leaf, leaf_digest
 from undersigned.transport import Identity
 
 from .clock import Clock
-from .conversation import Say
+from .turn import Say
 
 __all__ = ["Papers", "keys_of", "read_multibase_note"]
 

@@ -18,10 +18,11 @@ from undersigned.messages import Inquiry, Need, Presentation
 from undersigned.proof import CRYPTOSUITES
 from undersigned.protocol import Bounds, Concede, Engagement, Moment, Owe, bounded
 
-from .conversation import Conversation, Say
+from .conversation import Conversation
 from .hirer import owed_price
 from .job import Handler
 from .meeting import declined, recorded
+from .turn import Say
 
 if TYPE_CHECKING:
     from .agent import Agent

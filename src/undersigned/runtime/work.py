@@ -38,8 +38,9 @@ from undersigned.ledger import Blob
 from undersigned.messages import CriterionVerdict, Delivery, Review, Start
 from undersigned.protocol import Engagement, Work
 
-from .conversation import Conversation, Say
+from .conversation import Conversation
 from .job import MAX_ARTIFACT_BYTES, Job, run_handler
+from .turn import Say
 
 if TYPE_CHECKING:
     from .agent import Agent

@@ -1,0 +1,185 @@
+"""A turn of an engagement: what one step says and changes, until all of it is committed together.
+
+Source: protocol-spec/10-security.md, "Order of storing and sending"
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from undersigned.encoding import Did, Digest, EngagementId, Instant
+from undersigned.ledger import Blob, Commit, Ledger, Row, Summary
+from undersigned.messages import Message, VerifiedMessage, recorded_message
+from undersigned.protocol import Engagement, Entry, Noted, Received, Sent, apply, begin, position, wake_at
+
+__all__ = ["Event", "Loaded", "Say", "Turn", "entry_of", "load_engagement"]
+
+
+class Say(msgspec.Struct, frozen=True):
+    """A move or notice to make: its type and the fields of its body."""
+
+    type: str
+    body: dict[str, Any]
+    leaf: bytes | None = None
+    """Leaf to be appended to the log with it."""
+    evidence: tuple[Blob, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    """Facts noted before it, in the same transaction."""
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Something that happened in an engagement, for whoever watches it."""
+
+    engagement: EngagementId
+    kind: str
+    """`sent`, `received`, `noted`, `void`, `late`, `refused`, `problem`."""
+    type: str
+    at: Instant
+    state: str
+    message: Message | None = None
+    detail: str = ""
+
+
+class Turn:
+    """What one turn changes, until it is committed."""
+
+    def __init__(self, engagement: Engagement, now: Instant) -> None:
+        self.before = engagement
+        self.engagement = engagement
+        self.now = now
+        """When it began: all that is recorded in it is recorded then."""
+        self.rows: list[Row] = []
+        self.outbox: list[Digest] = []
+        self.receipted: list[Digest] = []
+        self.evidence: list[Blob] = []
+        self.leaves: list[bytes] = []
+        self.sends: list[bytes] = []
+        self.events: list[Event] = []
+        self.done: list[asyncio.Future[None]] = []
+        self.durable = False
+        """Whether anything in it has to be on disk before this side goes on."""
+
+    def message(self, kind: Literal["sent", "received"], message: VerifiedMessage) -> None:
+        """Adds the row of a message."""
+        body = message.message
+        row = Row(
+            engagement=body.engagement,
+            place=0,
+            kind=kind,
+            at=self.now,
+            sender=body.sender,
+            sequence=None if body.notice else body.sequence,
+            type=body.type,
+            digest=message.digest,
+            raw=message.raw,
+        )
+        self.rows.append(row)
+
+    def fact(self, own: Did, name: str, value: str) -> None:
+        """Notes a fact: its row, its fold and its event."""
+        row = Row(
+            engagement=self.engagement.id,
+            place=0,
+            kind="noted",
+            at=self.now,
+            sender=own,
+            sequence=None,
+            type=name,
+            digest="",
+            raw=value.encode(),
+        )
+        self.engagement = apply(self.engagement, Noted(name, value, self.now))
+        self.rows.append(row)
+        self.event("noted", name, detail=value)
+        self.durable = True
+
+    def event(self, kind: str, type: str, *, message: Message | None = None, detail: str = "") -> None:
+        """Adds an event for whoever watches."""
+        self.events.append(
+            Event(
+                engagement=self.engagement.id,
+                kind=kind,
+                type=type,
+                at=self.now,
+                state=self.engagement.state,
+                message=message,
+                detail=detail,
+            )
+        )
+
+    def commit(self, places: int, carried: list[Row], receipted: list[Digest], *, live: bool) -> Commit:
+        """The transaction, behind `places` rows of the journal and after the rows carried over from turns before."""
+        engagement = self.engagement
+        rows = tuple(
+            msgspec.structs.replace(row, place=place) for place, row in enumerate([*carried, *self.rows], places + 1)
+        )
+        contract = engagement.contract
+        return Commit(
+            engagement=engagement.id,
+            expected=position(self.before) if places else None,
+            position=position(engagement),
+            rows=rows,
+            summary=Summary(
+                engagement=engagement.id,
+                role=engagement.role,
+                peer=engagement.peer,
+                state=engagement.state,
+                lane=engagement.lane,
+                position=position(engagement),
+                wake_at=wake_at(engagement, self.now),
+                updated=self.now,
+                contract=contract.digest if contract is not None else None,
+                live=live,
+            ),
+            outbox=tuple(self.outbox),
+            receipted=(*receipted, *self.receipted),
+            # N9: a move that the peer refused for good keeps its row and gives up its place.
+            freed=_freed(self.before.sent, engagement.sent),
+            evidence=tuple(self.evidence),
+            leaves=tuple(self.leaves),
+            urgent=engagement.state in ("withdrawn", "closing", "closed"),
+        )
+
+
+class Loaded(NamedTuple):
+    """An engagement as its journal gives it."""
+
+    engagement: Engagement
+    places: int
+    """Rows of the journal."""
+    facts: dict[str, str]
+    """The last value of each fact noted."""
+    moves: list[Message]
+    """Moves of both sides, in the order of the journal."""
+
+
+async def load_engagement(ledger: Ledger, summary: Summary, own: Did) -> Loaded:
+    """The engagement folded from its journal."""
+    engagement = begin("hirer" if summary.role == "hirer" else "provider", own, summary.peer, summary.engagement)
+    facts: dict[str, str] = {}
+    moves: list[Message] = []
+    rows = await ledger.rows(summary.engagement)
+    for row in rows:
+        entry = entry_of(row)
+        if isinstance(entry, Noted):
+            facts[entry.name] = entry.value
+        elif not entry.message.message.notice:
+            moves.append(entry.message.message)
+        engagement = apply(engagement, entry)
+    return Loaded(engagement, len(rows), facts, moves)
+
+
+def entry_of(row: Row) -> Entry:
+    """The entry that a journal row stands for. Its proof was checked when it was written."""
+    if row.kind == "noted":
+        return Noted(row.type, row.raw.decode(), row.at)
+    message = recorded_message(row.raw)
+    return Sent(message, row.at) if row.kind == "sent" else Received(message, row.at)
+
+
+def _freed(before: tuple[Digest, ...], after: tuple[Digest, ...]) -> tuple[Digest, ...]:
+    """Own moves that stood in the chain before and no longer do."""
+    return () if after[: len(before)] == before else tuple(digest for digest in before if digest not in after)
