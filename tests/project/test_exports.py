@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
 import types
 import typing
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +38,16 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
 
 def test_all_public_names_are_listed_by_dir() -> None:
     assert set(undersigned.__all__) <= set(dir(undersigned))
+
+
+def test_the_three_lists_of_public_names_agree() -> None:
+    """What type checkers see, what `__all__` says and what resolves on first use are one list."""
+    seen: dict[str, str] = {}
+    tree = ast.parse(Path(undersigned.__file__ or "").read_text())
+    for block in (node for node in tree.body if isinstance(node, ast.If)):
+        for line in block.body:
+            if isinstance(line, ast.ImportFrom):
+                seen |= {name.asname or name.name: line.module or "" for name in line.names}
+    assert set(seen) == set(undersigned.__all__)
+    for name, module in seen.items():
+        assert getattr(undersigned, name) is getattr(importlib.import_module(module), name)
