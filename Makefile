@@ -46,7 +46,7 @@ docs: $(VENV)/.ready-dev
 	@$(RUN) protocol-spec/tools/generate.py
 
 clean:
-	rm -rf $(VENV) .demo build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) undersigned-demo build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
