@@ -164,6 +164,7 @@ class Conversation(Remembered):
         self._lazy_receipts: list[Digest] = []
         self._reconnected = False
         self._documents: set[Digest] = set()
+        self._heard: set[Digest] = set()
         self._task: asyncio.Task[None] | None = None
 
     @classmethod
@@ -179,7 +180,7 @@ class Conversation(Remembered):
 
     async def _load(self, summary: Summary) -> None:
         loaded = await load_engagement(self.shell.ledger, summary, self.shell.identity.did)
-        self.engagement, self._places, self.facts, moves = loaded
+        self.engagement, self._places, self.facts, moves, self._heard = loaded
         self._lazy.clear()
         self._lazy_receipts.clear()
         for move in moves:
@@ -350,6 +351,9 @@ class Conversation(Remembered):
 
     async def _receive(self, turn: Turn, item: Arrived) -> None:
         message, body, now = item.message, item.message.message, turn.now
+        if message.digest in self._heard or message.digest in turn.notices:
+            # A carrier delivered it again. A notice has no place in the chain, so only this keeps it from the journal.
+            return
         try:
             how = outcome(turn.engagement, message, now)
             if how == "repeat":
@@ -368,7 +372,9 @@ class Conversation(Remembered):
             turn.receipted.extend(body.of)
         elif isinstance(body, Problem):
             _log.warning("the peer refused a message", engagement=self.id, code=body.code)
-        if not body.notice:
+        if body.notice:
+            turn.notices.add(message.digest)
+        else:
             turn.durable = True
             turn.evidence.extend(evidence)
             self._keep_document(turn, item.document)
@@ -561,6 +567,7 @@ class Conversation(Remembered):
             self._lazy.extend(turn.rows)
             self._lazy_receipts.extend(turn.receipted)
         self.engagement = turn.engagement
+        self._heard |= turn.notices
         for raw in turn.sends:
             await self.shell.deliver(self.engagement.peer, raw)
         for done in turn.done:

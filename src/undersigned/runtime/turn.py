@@ -59,6 +59,8 @@ class Turn:
         self.sends: list[bytes] = []
         self.events: list[Event] = []
         self.done: list[asyncio.Future[None]] = []
+        self.notices: set[Digest] = set()
+        """Those of the peer."""
         self.durable = False
         """Whether anything in it has to be on disk before this side goes on."""
 
@@ -154,6 +156,8 @@ class Loaded(NamedTuple):
     """The last value of each fact noted."""
     moves: list[Message]
     """Moves of both sides, in the order of the journal."""
+    notices: set[Digest]
+    """Notices of the peer that were recorded."""
 
 
 async def load_engagement(ledger: Ledger, summary: Summary, own: Did) -> Loaded:
@@ -161,6 +165,7 @@ async def load_engagement(ledger: Ledger, summary: Summary, own: Did) -> Loaded:
     engagement = begin("hirer" if summary.role == "hirer" else "provider", own, summary.peer, summary.engagement)
     facts: dict[str, str] = {}
     moves: list[Message] = []
+    notices: set[Digest] = set()
     rows = await ledger.rows(summary.engagement)
     for row in rows:
         entry = entry_of(row)
@@ -168,8 +173,10 @@ async def load_engagement(ledger: Ledger, summary: Summary, own: Did) -> Loaded:
             facts[entry.name] = entry.value
         elif not entry.message.message.notice:
             moves.append(entry.message.message)
+        elif row.kind == "received":
+            notices.add(row.digest)
         engagement = apply(engagement, entry)
-    return Loaded(engagement, len(rows), facts, moves)
+    return Loaded(engagement, len(rows), facts, moves, notices)
 
 
 def entry_of(row: Row) -> Entry:
