@@ -1,12 +1,16 @@
 """The kit for tests of hires: actors with real keys, playbooks of two parties, a clock by hand, a hostile network.
 
-Nothing here sleeps, opens a socket or patches anything. Everything made from one seed is the same each time.
+Nothing here patches anything, and what chance decides comes from a seed. Actors, playbooks and the network in memory
+neither sleep nor open a socket. For peers that run on real sockets there are wires and carriers to put between them,
+and time that runs faster.
 """
 
 from __future__ import annotations
 
 from undersigned.testing.actors import SUITE, Actor
+from undersigned.testing.carriers import Carried, Carrier, Meddler, Mischief, Queue, Rewriter, Session
 from undersigned.testing.clock import NOON, HandClock, SkewedClock, minutes
+from undersigned.testing.hurry import HurriedClock, hurry
 from undersigned.testing.moves import (
     ARTIFACT,
     Say,
@@ -33,6 +37,7 @@ from undersigned.testing.moves import (
 from undersigned.testing.network import Network, Parcel
 from undersigned.testing.party import Party
 from undersigned.testing.playbook import PATHS, Playbook, Side
+from undersigned.testing.wire import Break, Direction, Stall, Wire, WireFaults
 
 __all__ = [
     "ARTIFACT",
@@ -40,19 +45,33 @@ __all__ = [
     "PATHS",
     "SUITE",
     "Actor",
+    "Break",
+    "Carried",
+    "Carrier",
+    "Direction",
     "HandClock",
+    "HurriedClock",
+    "Meddler",
+    "Mischief",
     "Network",
     "Parcel",
     "Party",
     "Playbook",
+    "Queue",
+    "Rewriter",
     "Say",
+    "Session",
     "Side",
     "SkewedClock",
+    "Stall",
+    "Wire",
+    "WireFaults",
     "acceptance",
     "bid",
     "cancel",
     "closing",
     "delivery",
+    "hurry",
     "inquiry",
     "minutes",
     "offer",

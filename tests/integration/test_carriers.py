@@ -1,0 +1,367 @@
+"""One whole hire through whatever may stand between two peers: what they signed arrives as it was, or not at all.
+
+Each carrier is a program of its own kind on real sockets; the hire is the same each time, with one counter-offer. After
+each, both transcripts agree move for move, there is one contract, and both evidence packs verify offline.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from integration.carried import Companies, assert_one_hire, listed, port_of, rows_of, two_companies
+from integration.hires import until
+from undersigned.daemon import Peer
+from undersigned.errors import ConfigurationError, TransportError
+from undersigned.runtime import Home
+from undersigned.testing import (
+    Break,
+    Carried,
+    Carrier,
+    HurriedClock,
+    Queue,
+    Rewriter,
+    Session,
+    Wire,
+    WireFaults,
+    hurry,
+)
+
+pytestmark = pytest.mark.timeout(60)
+
+
+# ---------------------------------------------------------------------- TLS-terminating proxy
+
+
+def certified(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """A certificate authority made for this, as a PEM file, and TLS for a server named localhost that it certified."""
+    now = datetime.now(UTC)
+    authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    authority = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "An authority of our own")])
+
+    def builder(subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(authority)
+            .public_key(public)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(minutes=1))
+            .not_valid_after(now + timedelta(days=1))
+        )
+
+    root = (
+        builder(authority, authority_key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(
+            x509.KeyUsage(True, False, False, False, False, True, True, False, False),
+            critical=True,
+        )
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), critical=False)
+        .sign(authority_key, hashes.SHA256())
+    )
+    leaf = (
+        builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]), key.public_key())
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]),
+            critical=False,
+        )
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()),
+            critical=False,
+        )
+        .sign(authority_key, hashes.SHA256())
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "ca.pem").write_bytes(root.public_bytes(serialization.Encoding.PEM))
+    (folder / "chain.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + leaf.public_bytes(serialization.Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "chain.pem")
+    return folder / "ca.pem", context
+
+
+def configured(home: Home, *, top: str = "", listen: str = "") -> Home:
+    """The home with more lines at the top and in the `[listen]` table of its configuration."""
+    file = home.path / "undersigned.toml"
+    file.write_text(f"{top}\n{file.read_text()}".replace("[listen]\n", f"[listen]\n{listen}\n"))
+    return Home(home.path)
+
+
+async def test_a_proxy_that_ends_tls(tmp_path: Path) -> None:
+    """Acme dials wss:// and Globex fetches the report over https://; TLS ends before either of them, so the proofs are
+    between the two ends and not between the two sockets."""
+    ca_file, server = certified(tmp_path / "tls")
+    plain = await two_companies(tmp_path)
+    acme, globex = plain.homes
+    async with (
+        Wire(("127.0.0.1", port_of(globex)), tls=server) as before_globex,
+        Wire(("127.0.0.1", port_of(acme)), tls=server) as before_acme,
+    ):
+        trusting = f'ca_file = "{ca_file}"'
+        both = Companies(
+            configured(acme, top=trusting, listen=f'url = "https://localhost:{before_acme.port}"'),
+            configured(globex, top=trusting),
+        )
+        async with both:
+            result = await both.hire(f"wss://localhost:{before_globex.port}/hire")
+            await both.over()
+    assert result["summary.txt"].startswith(b"Quarterly")
+    assert before_globex.passed > 10, "the messages went another way"
+    assert before_acme.taken, "the report was fetched another way"
+    assert await assert_one_hire(acme, globex) == result.contract
+
+
+async def test_a_proxy_of_an_unknown_authority_is_not_talked_to(tmp_path: Path) -> None:
+    """`ca_file` is what makes the authority known: without it the same proxy is refused, before a message is sent."""
+    _, server = certified(tmp_path / "tls")
+    both = await two_companies(tmp_path)
+    async with Wire(("127.0.0.1", port_of(both.homes[1])), tls=server) as proxy, both:
+        both.acme.reach_seconds = 1.0
+        with pytest.raises(TransportError) as refused:
+            await both.hire(f"wss://localhost:{proxy.port}/hire")
+        assert refused.value.code == "unreachable"
+        assert "certificate" in str(refused.value)
+    assert proxy.passed == 0
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"], ids=["missing", "not PEM"])
+async def test_a_ca_file_that_cannot_be_used_is_an_error_at_the_start(content: str | None, tmp_path: Path) -> None:
+    acme, _ = (await two_companies(tmp_path)).homes
+    if content is not None:
+        (acme.path / "ca.pem").write_text(content)
+    with pytest.raises(ConfigurationError, match="ca_file") as refused:
+        Peer.open(configured(acme, top='ca_file = "ca.pem"'))
+    assert refused.value.code == "bad_configuration"
+
+
+# ---------------------------------------------------------------------- load balancer
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_load_balancer_that_moves_the_connection(seed: int, tmp_path: Path) -> None:
+    """Every few messages the connection breaks, at the end of a message or in the middle of one, and the next one goes
+    by the other way. Nothing is lost, and nothing is done twice."""
+    random = Random(seed)
+    breaks: list[Break] = []
+    at = 0
+    for number in range(5):
+        at += random.randint(4, 8)
+        breaks.append(Break(after=at, inside=(number + seed) % 2 == 1))
+    both = await two_companies(tmp_path)
+    aim = ("127.0.0.1", port_of(both.homes[1]))
+    async with (
+        Wire(aim) as one,
+        Wire(aim) as other,
+        Wire(
+            ("127.0.0.1", one.port), ("127.0.0.1", other.port), faults=WireFaults(breaks=tuple(breaks)), seed=seed
+        ) as balancer,
+        both,
+    ):
+        result = await both.hire(f"ws://localhost:{balancer.port}/hire")
+        await both.over()
+    assert len(balancer.taken) >= 4, f"seed {seed}: it did not move"
+    assert one.passed
+    assert other.passed
+    assert await assert_one_hire(*both.homes) == result.contract
+
+
+# ---------------------------------------------------------------------- queue
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_queue_that_stores_and_forwards(seed: int, tmp_path: Path) -> None:
+    """Each message is stored, comes later, some twice, some after their sender is gone, some on the next connection."""
+
+    async def main(clock: HurriedClock) -> None:
+        both = await two_companies(tmp_path, clock)
+        acme, globex = both.urls
+        async with Queue(globex, tmp_path / "q.db", seed=seed) as queue, Queue(acme, tmp_path / "back.db") as back:
+            listed(both.homes[0], back.url)
+
+            async def hang_up() -> None:
+                """Every few deliveries one side is cut off; which one is the seed's to say."""
+                for enough in range(6, 1000, 6):
+                    await until(lambda enough=enough: queue.delivered >= enough, 1000)
+                    for session in queue.sessions:
+                        session.from_(queue.network.random.choice(["up", "down"])).transport.abort()
+
+            queue.spawn(hang_up())
+            async with both:
+                result = await both.hire(queue.url)
+                await both.over()
+            assert queue.again, "nothing came twice"
+            assert queue.orphaned, "nothing came after its sender was gone"
+            assert queue.across, "nothing came on another connection"
+            assert queue.opened > 1
+        assert await assert_one_hire(*both.homes) == result.contract
+
+    hurry(main)
+
+
+# ---------------------------------------------------------------------- gateway
+
+
+def respelled(value: Any, random: Random) -> str:
+    """The same JSON value in other words: other order of members, white space, and escapes where none are needed."""
+
+    def space() -> str:
+        return random.choice(["", "", " ", "\n", "\t", "  \r\n"])
+
+    def text(string: str) -> str:
+        out: list[str] = []
+        for character in string:
+            if character == "/" and random.random() < 0.3:
+                out.append("\\/")
+            elif random.random() < 0.2 or character in '"\\' or character < " ":
+                units = character.encode("utf-16-be")
+                out += [f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2)]
+            else:
+                out.append(character)
+        return f'"{"".join(out)}"'
+
+    def write(value: Any) -> str:
+        if isinstance(value, dict):
+            members = [f"{space()}{text(name)}{space()}:{write(one)}" for name, one in value.items()]
+            random.shuffle(members)
+            return space() + "{" + ",".join(members) + space() + "}" + space()
+        if isinstance(value, list):
+            return space() + "[" + ",".join(write(one) for one in value) + space() + "]" + space()
+        return space() + (text(value) if isinstance(value, str) else json.dumps(value)) + space()
+
+    return write(value)
+
+
+async def test_a_gateway_that_writes_the_json_again(tmp_path: Path) -> None:
+    """No digest and no proof depends on how the JSON is spelled, and what each side stores is what it received."""
+    random = Random(7)
+    wrote: dict[bytes, bytes] = {}
+
+    def rewrite(carried: Carried) -> bytes:
+        again = respelled(json.loads(carried.raw), random).encode()
+        assert again != carried.raw
+        wrote[again] = carried.raw
+        return again
+
+    both = await two_companies(tmp_path)
+    async with Rewriter(both.urls[1], rewrite, proofs=True) as gateway, both:
+        result = await both.hire(gateway.url)
+        await both.over()
+    assert await assert_one_hire(*both.homes) == result.contract
+    acme, globex = [await rows_of(home) for home in both.homes]
+    for here, there in ((acme, globex), (globex, acme)):
+        sent = {row.digest: row.raw for row in there if row.kind == "sent"}
+        received = [row for row in here if row.kind == "received"]
+        assert len([row for row in received if row.sequence is not None]) >= 6
+        for row in received:
+            assert wrote[row.raw] == sent[row.digest], "what is stored is not what came"
+
+
+# ---------------------------------------------------------------------- a carrier that changes a value
+
+
+def changed(*path: str | int, to: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """Changes the value at a place of a message."""
+
+    def change(message: Any) -> None:
+        for step in path[:-1]:
+            message = message[step]
+        old = message[path[-1]]
+        message[path[-1]] = to(old)
+        assert message[path[-1]] != old
+
+    return change
+
+
+CHANGES: dict[str, tuple[str, Callable[[Any], None]]] = {
+    "what is asked for": ("Inquiry", changed("task", "summary", to=lambda _: "something else")),
+    "a price list": ("Profile", changed("capabilities", 0, "price", "amount", to=lambda _: "1")),
+    "a sequence number": ("Presentation", changed("sequence", to=lambda old: old + 1)),
+    "the price of an offer": ("Offer", changed("document", "terms", "price", "amount", to=lambda _: "2")),
+    "the end of an offer": ("Offer", changed("validUntil", to=lambda old: f"{int(old[:4]) + 1}{old[4:]}")),
+    "a recipient": ("Acceptance", changed("recipient", to=lambda old: f"{old}:somebody")),
+    "the proof that accepts": (
+        "Acceptance",
+        changed("contractProof", "created", to=lambda old: f"{int(old[:4]) + 1}{old[4:]}"),
+    ),
+    "a place in a ledger": ("Seal", changed("ledger", "index", to=lambda old: old + 1)),
+    "an input": ("Start", changed("inputs", 0, "name", to=lambda _: "another")),
+    "an outcome": ("Delivery", changed("outcome", to=lambda _: "failed")),
+    "a verdict": ("Review", changed("verdict", to=lambda _: "rejected")),
+    "a sum": ("Closing", changed("settlement", "amount", to=lambda _: "400")),
+    "who is seen": (
+        "Closing",
+        changed("seen", to=lambda old: f"{old[:-2]}AA" if old[-2:] != "AA" else f"{old[:-2]}BA"),
+    ),
+}
+
+
+class Forger(Carrier):
+    """Changes one value in one message, once; then waits for what its receiver says, and looks at the ledger."""
+
+    def __init__(
+        self, both: Companies, type: str, change: Callable[[Any], None], respell: Random | None = None
+    ) -> None:
+        super().__init__(both.urls[1])
+        self.both = both
+        self.told: list[str] = []
+        """Codes that the receivers told."""
+        self.forged = 0
+        self._type, self._change, self._respell = type, change, respell
+
+    async def carry(self, session: Session, carried: Carried) -> None:
+        message = json.loads(carried.raw)
+        raw = carried.raw
+        if message["type"] == "Fault":
+            self.told.append(message["code"])
+        forging = message["type"] == self._type and not self.forged
+        if forging:
+            self.forged += 1
+            self._change(message)
+            raw = json.dumps(message).encode()
+        if self._respell is not None:
+            raw = respelled(message, self._respell).encode()
+        receiver = self.both.globex if carried.direction == "up" else self.both.acme
+        before = await self.stored(receiver) if forging else None
+        await session.send(carried.direction, raw)
+        if forging:
+            await until(lambda: self.told)
+            assert await self.stored(receiver) == before, "something moved"
+
+    async def stored(self, peer: Peer) -> list[Any]:
+        ledger = peer.ledger
+        return [
+            (summary, await ledger.rows(summary.engagement), await ledger.outbox(summary.engagement))
+            for summary in await ledger.summaries()
+        ]
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_carrier_that_changes_a_value(what: str, tmp_path: Path) -> None:
+    """The receiver says `proof_invalid` and nothing moves; once the carrier behaves the hire goes on by itself."""
+
+    async def main(clock: HurriedClock) -> None:
+        both = await two_companies(tmp_path, clock)
+        async with Forger(both, *CHANGES[what]) as carrier, both:
+            result = await both.hire(carrier.url)
+            await both.over()
+        assert carrier.forged == 1
+        assert carrier.told == ["proof_invalid"]
+        assert await assert_one_hire(*both.homes) == result.contract
+
+    hurry(main, factor=20)
