@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import io
+import json
 import sys
 from importlib import import_module
 
 import click
+
+from undersigned import __version__
 
 __all__ = ["main"]
 
 _COMMANDS = {
     "demo": ("demo", "demo", "Two companies, two processes, one hire: from the first message to the evidence."),
     "init": ("state", "init", "Make a state folder: keys, DIDs, a membership credential, configuration."),
-    "serve": ("hiring", "serve", "Run the peer: listen, answer, work, go on with what is unfinished."),
-    "discover": ("hiring", "discover", "What a DID publishes: its keys, where it listens, what it does."),
+    "serve": ("serving", "serve", "Run the peer: listen, answer, work, go on with what is unfinished."),
+    "discover": ("discovery", "discover", "What a DID publishes: its keys, where it listens, what it does."),
     "check": ("hiring", "check", "Would our policy let us work with this agent, for this task, now?"),
     "hire": ("hiring", "hire", "Hire an agent: meet, judge, agree, have it done, check it, close the books."),
-    "watch": ("hiring", "watch", "Follow an engagement in the ledger, from another terminal."),
+    "watch": ("serving", "watch", "Follow an engagement in the ledger, from another terminal."),
     "verify": ("evidence", "verify", "Check an evidence pack, offline."),
     "export": ("evidence", "export", "Write the evidence pack of an engagement."),
     "keys": ("state", "keys", "Show and rotate the keys of the state folder."),
@@ -42,10 +46,12 @@ class _Commands(click.Group):
             formatter.write_dl([(name, text) for name, (_, _, text) in _COMMANDS.items()])
 
 
-@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="undersigned")
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="undersigned")
 def _group() -> None:
     """Agents of different organisations hire each other.
+
+    New here? 'undersigned demo' shows the whole story on this machine. Every command has --help and --json.
 
     Exit codes: 0 done, or yes; 1 a defect of ours; 2 usage or configuration; 3 the answer is no; 4 a check failed;
     5 the peer broke the protocol; 6 unreachable or timed out; 7 waits for a person, or in doubt; 8 store failure;
@@ -55,4 +61,18 @@ def _group() -> None:
 
 def main() -> None:
     """Entry point of the command."""
-    sys.exit(_group(standalone_mode=True))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A locale that cannot write a character is no reason to fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        code = _group.main(prog_name="undersigned", standalone_mode=False)
+    except click.ClickException as exc:
+        if "--json" in sys.argv and not isinstance(exc, click.exceptions.NoArgsIsHelpError):
+            error = {"code": "bad_configuration", "message": exc.format_message(), "path": ""}
+            sys.stdout.write(json.dumps({"error": error}) + "\n")
+        else:
+            exc.show()
+        code = exc.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        code = 130
+    sys.exit(code)

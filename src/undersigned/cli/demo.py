@@ -27,7 +27,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import click
 
 from undersigned.contract import contract_card
-from undersigned.errors import ConfigurationError, ScopeError, UndersignedError
+from undersigned.errors import ConfigurationError, FormatError, ScopeError, UndersignedError
 from undersigned.evidence import read_pack, verify_pack
 from undersigned.runtime import (
     ARTIFACT_READ,
@@ -41,7 +41,7 @@ from undersigned.runtime import (
 )
 
 from .evidence import export_to
-from .output import Out, command, plain
+from .output import Out, command, counted, plain, program
 
 __all__ = ["curious_sbom", "demo"]
 
@@ -170,13 +170,16 @@ class _Narrator:
         phase = PHASE.get(name, self._phase)
         if phase > self._phase:
             self._phase = phase
-            self._out.line(f"\n {phase}", style="bold cyan")
+            self._out.line()
+            self._out.line(f" {phase}", style="bold cyan")
         self._out.value({"phase": self._phase[3:], "who": arrow, "type": name, "text": text})
         style = "yellow" if name == "REFUSED" else ""
         self._out.line(f"    {arrow:18} {name:13} {plain(text, 240)}", style=style)
 
 
-async def _serve_until_ready(processes: _Processes, home: Path, env: dict[str, str]) -> tuple[Process, AsyncIterator[dict[str, Any]]]:
+async def _serve_until_ready(
+    processes: _Processes, home: Path, env: dict[str, str]
+) -> tuple[Process, AsyncIterator[dict[str, Any]]]:
     log = home / "serve.log"
     process = await processes.start("serve", "--home", str(home), "--json", env=env, log=log)
     lines = _lines(process)
@@ -193,8 +196,19 @@ async def _serve_until_ready(processes: _Processes, home: Path, env: dict[str, s
 
 
 @click.command()
-@click.option("--artifact", type=click.Path(path_type=Path, dir_okay=False), help="A wheel or source distribution.")
-@click.option("--dir", "folder", type=click.Path(path_type=Path), default=Path("undersigned-demo"), show_default=True)
+@click.option(
+    "--artifact",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A wheel or source distribution; by default one that is installed here.",
+)
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("undersigned-demo"),
+    show_default=True,
+    help="Folder for what is made; each run gets one of its own in it.",
+)
 @command
 async def demo(out: Out, artifact: Path | None, folder: Path) -> int:
     """Two companies, two processes, one hire: from the first message to the evidence."""
@@ -212,11 +226,17 @@ async def demo(out: Out, artifact: Path | None, folder: Path) -> int:
         described = read_distribution(data)
     except ImportError as exc:
         raise ConfigurationError("missing_extra", "the demo needs an extra: pip install 'undersigned[prov]'") from exc
+    except FormatError as error:
+        raise ConfigurationError("bad_configuration", f"{name}: {error.message}") from error
     run = folder / datetime.now().strftime("%Y%m%d-%H%M%S")
     acme_port, globex_port = _free_ports(2)
     dids = {port: "did:web:" + quote(f"localhost:{port}", safe="") for port in (acme_port, globex_port)}
-    out.line(f"{name}: {described.name} {described.version}, {len(data)} bytes, {len(described.files)} files")
-    out.line(f"two state folders in {run} (local: loopback only, without TLS)")
+    out.local = True
+    out.line(
+        f"{name}: {described.name} {described.version}, {counted(len(data), 'byte')}, "
+        f"{counted(len(described.files), 'file')}"
+    )
+    out.line(f"two state folders in {run}; local: loopback only, without TLS")
     acme = create_home(
         run / "acme",
         name="Acme buying agent",
@@ -302,21 +322,24 @@ async def demo(out: Out, artifact: Path | None, folder: Path) -> int:
     packs = {home.path.name: await export_to(Home(home.path), result["engagement"], None) for home in (acme, globex)}
     reports = {who: verify_pack(pack.read_bytes(), now=SystemClock().now()) for who, pack in packs.items()}
     contract = json.loads(dict(read_pack(packs["acme"].read_bytes()).members)["contract.json"])
-    out.line("\n The contract", style="bold cyan")
+    out.line()
+    out.line(" The contract", style="bold cyan")
     for line in contract_card(contract["document"], contract["seal"]).splitlines():
         out.line(f"    {line}")
-    out.line("\n The evidence", style="bold cyan")
+    out.line()
+    out.line(" The evidence", style="bold cyan")
     for who, pack in packs.items():
         report = reports[who]
         verdict = f"verified, {len(report.steps)} steps" if report.ok else "DOES NOT HOLD"
         out.line(f"    {who:8} {pack}  ({verdict})", style="" if report.ok else "bold red")
-    out.line(f"    check it yourself:  undersigned verify {packs['acme']} --explain")
     for path in result["written"].values():
-        out.line(f"    delivered:  {path}")
+        out.line(f"    result   {path}")
+    out.line(f"    check it yourself:  {program()} verify {packs['acme']} --explain")
     held = all(report.ok for report in reports.values())
+    out.line()
     out.line(
-        f"\n{'Done' if held else 'FAILED'}: hired, worked, refused {narrator.refusals} times, accepted and closed in "
-        f"{seconds:.1f} s (everything: {time.monotonic() - began:.1f} s)",
+        f"{'Done' if held else 'FAILED'}: hired, worked, refused {counted(narrator.refusals, 'time')}, accepted and "
+        f"closed in {seconds:.1f} s (everything: {time.monotonic() - began:.1f} s)",
         style="bold green" if held else "bold red",
     )
     out.value(

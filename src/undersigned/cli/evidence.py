@@ -8,10 +8,9 @@ import click
 
 from undersigned.errors import ConfigurationError
 from undersigned.evidence import verify_pack
-from undersigned.ledger import open_ledger
 from undersigned.runtime import ArtifactStore, Home, SystemClock, export_pack
 
-from .output import Out, command, home_path, plain
+from .output import HOME_OPTION, Out, command, counted, plain, program, reading
 
 __all__ = ["export", "export_to", "verify"]
 
@@ -22,7 +21,7 @@ async def export_to(home: Home, engagement: str | None, file: Path | None) -> Pa
     Raises:
         ConfigurationError: `not_found`.
     """
-    store = await open_ledger(home.ledger_url, read_only=True)
+    store = await reading(home)
     try:
         found = await store.summaries()
         if engagement is None:
@@ -40,15 +39,21 @@ async def export_to(home: Home, engagement: str | None, file: Path | None) -> Pa
 
 @click.command()
 @click.argument("engagement", required=False)
-@click.option("--out", "file", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
-@click.option("--home", metavar="FOLDER", help="State folder (or UNDERSIGNED_HOME).")
+@click.option(
+    "--out",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write; by default one in the folder evidence/ of the state folder.",
+)
+@HOME_OPTION
 @command
 async def export(out: Out, engagement: str | None, file: Path | None, home: str | None) -> None:
     """Write the evidence pack of an engagement (by default the newest): one file that anybody can check."""
-    path = await export_to(Home(home_path(home)), engagement, file)
-    out.value({"pack": str(path), "bytes": path.stat().st_size})
-    out.line(f"{path} ({path.stat().st_size} bytes)")
-    out.line(f"check it:  undersigned verify {path}")
+    path = await export_to(out.home(home), engagement, file)
+    size = path.stat().st_size
+    out.value({"pack": str(path), "bytes": size})
+    out.line(f"{path} ({counted(size, 'byte')})")
+    out.line(f"check it:  {program()} verify {path} --explain")
 
 
 @click.command()
@@ -56,7 +61,10 @@ async def export(out: Out, engagement: str | None, file: Path | None, home: str 
 @click.option("--explain", is_flag=True, help="Show every step, not only those that failed.")
 @command
 async def verify(out: Out, pack: Path, explain: bool) -> int:
-    """Check an evidence pack: no network, no state folder, no key. Exit code 4 if anything does not hold."""
+    """Check an evidence pack: no network, no state folder, no key.
+
+    Exit code 0 if everything holds, 4 if anything does not.
+    """
     try:
         data = pack.read_bytes()
     except OSError as exc:
@@ -65,6 +73,9 @@ async def verify(out: Out, pack: Path, explain: bool) -> int:
     out.value(
         {
             "ok": report.ok,
+            "engagement": report.engagement,
+            "contract": report.contract,
+            "state": report.state,
             "steps": [
                 {"number": s.number, "name": s.name, "ok": s.ok, "code": s.code, "detail": s.detail}
                 for s in report.steps
@@ -72,11 +83,18 @@ async def verify(out: Out, pack: Path, explain: bool) -> int:
         }
     )
     for step in report.steps:
-        if explain or not step.ok:
-            mark = "ok    " if step.ok else "FAILED"
-            text = f"{step.number:3}  {mark} {plain(step.name, 100)}  {plain(step.code, 40)} {plain(step.detail, 400)}"
-            out.line(text.rstrip(), style="" if step.ok else "red")
-    failed = sum(1 for step in report.steps if not step.ok)
-    verdict = f"it holds: {len(report.steps)} steps" if report.ok else f"it does NOT hold: {failed} steps failed"
-    out.line(verdict, style="bold green" if report.ok else "bold red")
+        skipped = step.detail.startswith("not checked:")
+        if explain or not (step.ok or skipped):
+            mark = "ok    " if step.ok else "-     " if skipped else "FAILED"
+            code = f"{plain(step.code, 40)}: " if step.code and not skipped else ""
+            out.line(
+                f"{step.number:3}  {mark} {plain(step.name, 100):27} {code}{plain(step.detail, 400)}",
+                style="" if step.ok else "dim" if skipped else "red",
+            )
+    if report.ok:
+        more = "" if explain else "; --explain shows them"
+        out.line(f"it holds (all {len(report.steps)} steps{more})", style="bold green")
+    else:
+        first = next(step for step in report.steps if not step.ok)
+        out.line(f"it does NOT hold: step {first.number} failed, {plain(first.name, 100)}", style="bold red")
     return 0 if report.ok else 4

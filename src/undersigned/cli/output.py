@@ -1,6 +1,7 @@
 """How commands speak: text for people, one JSON value per line for programs, exit codes for both.
 
-Text that a peer sent is data: control characters are shown as escapes and never reach the terminal.
+Text that a peer sent is data: control characters are shown as escapes and never reach the terminal. What belongs to a
+local state folder says so in each line, because it must not be taken for the real thing.
 
 Source: protocol-spec/09-errors.md, table of exit codes
 """
@@ -11,7 +12,9 @@ import asyncio
 import functools
 import json
 import os
+import shutil
 import sys
+import traceback
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
@@ -22,12 +25,20 @@ from rich.console import Console
 from rich.text import Text
 
 from undersigned.errors import ConfigurationError, UndersignedError
+from undersigned.ledger import Ledger, open_ledger
+from undersigned.runtime import Home
 
-__all__ = ["Out", "command", "home_path", "pass_out", "plain"]
+__all__ = ["HOME_OPTION", "Out", "command", "counted", "home_path", "plain", "program", "reading"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 INTERRUPTED: Final = 130
+LOCAL: Final = "local | "
+"""Begins each line that is about a local state folder."""
+
+HOME_OPTION = click.option(
+    "--home", metavar="FOLDER", help="State folder; by default UNDERSIGNED_HOME, else the user's data folder."
+)
 
 
 def plain(text: object, limit: int = 400) -> str:
@@ -36,37 +47,94 @@ def plain(text: object, limit: int = 400) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 grant`, `2 grants`; `many` where an s does not do."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def program() -> str:
+    """What to type to run this command again: `undersigned`, or its path if it is not found by that name."""
+    called = sys.argv[0]
+    if Path(called).name == "undersigned" and shutil.which("undersigned") is None:
+        return called
+    return "undersigned"
+
+
+class _Console(Console):
+    """A console that tells when its reader has left, as everything else that writes does."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 class Out:
     """Where a command writes."""
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        self.console = Console(highlight=False, soft_wrap=True)
-        self.errors = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.local = False
+        """Whether what is told is of a local state folder, as far as is known yet."""
+        self._console = _Console(highlight=False, soft_wrap=True)
+        self._errors = _Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def home(self, named: str | None) -> Home:
+        """The state folder meant, opened; from now on each line says so if it is a local one.
+
+        Raises:
+            ConfigurationError: There is none, or it cannot be used.
+        """
+        opened = Home(home_path(named))
+        self.local = opened.configuration.local
+        return opened
 
     def value(self, value: dict[str, Any]) -> None:
         """One JSON object on one line; only with `--json`."""
+        self.document({**value, "local": True} if self.local else value)
+
+    def document(self, value: dict[str, Any]) -> None:
+        """The same for a document that others define: nothing is added to it."""
         if self.as_json:
-            sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+            # ASCII, because whatever a peer or the command line put in must come out, in any locale.
+            sys.stdout.write(json.dumps(value) + "\n")
             sys.stdout.flush()
 
     def line(self, text: str = "", style: str = "") -> None:
         """A line for people; nothing with `--json`."""
         if not self.as_json:
-            self.console.print(Text(text, style=style))
+            self._write(self._console, text, style)
 
     def error(self, error: UndersignedError) -> None:
         """An error, on standard error for people, as an object for programs."""
-        if self.as_json:
-            self.value({"error": {"code": error.code, "message": error.message, "path": error.path}})
-        else:
-            self.errors.print(Text(f"error: {plain(error, 2000)}", style="bold red"))
+        where = f" at {error.path}" if error.path else ""
+        self.value({"error": {"code": error.code, "message": plain(error.message, 4000), "path": error.path}})
+        if not self.as_json:
+            self._write(self._errors, f"error: {error.message}{where}  ({error.code})", "bold red")
+
+    def _write(self, console: Console, text: str, style: str) -> None:
+        mark = LOCAL if self.local and text else ""
+        console.print(Text.assemble((mark, "dim"), (plain(text, 4000), style)))
 
 
 def home_path(home: str | None) -> Path:
-    """The state folder meant: `--home`, else `UNDERSIGNED_HOME`, else the user's data folder."""
+    """The state folder meant: `--home`, else `UNDERSIGNED_HOME`, else the user's data folder.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, it is not a name that every part of the system can write.
+    """
     named = home or os.environ.get("UNDERSIGNED_HOME")
-    return Path(named) if named else Path(platformdirs.user_data_dir("undersigned"))
+    path = Path(named) if named else Path(platformdirs.user_data_dir("undersigned"))
+    if not path.as_posix().isprintable():
+        raise ConfigurationError("bad_configuration", f"the state folder has an unprintable name: {plain(path)}")
+    return path
+
+
+async def reading(home: Home) -> Ledger:
+    """The ledger of a state folder, for reading; an empty one if nothing was ever written there.
+
+    Raises:
+        LedgerError: It is damaged, of another release, or cannot be read.
+    """
+    return await open_ledger(home.ledger_url if home.ledger.exists() else "memory:", read_only=True)
 
 
 def pass_out(function: Callable[..., R]) -> Callable[..., R]:
@@ -91,14 +159,24 @@ def command(function: Callable[..., Coroutine[Any, Any, int | None]]) -> Callabl
         try:
             code = asyncio.run(function(out, *args, **kwargs))
         except UndersignedError as error:
-            out.error(error)
-            code = error.exit_code
+            code = _told(out, error)
         except KeyboardInterrupt:
             code = INTERRUPTED
+        except BrokenPipeError:
+            # Whoever read our output has left. Nothing more is written, not even when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = INTERRUPTED
         except OSError as exc:
-            error = ConfigurationError("bad_configuration", f"{exc.filename or ''}: {exc.strerror or exc}")
-            out.error(error)
-            code = error.exit_code
+            where = f"{exc.filename}: " if exc.filename else ""
+            code = _told(out, ConfigurationError("bad_configuration", f"{where}{exc.strerror or exc}"))
+        except Exception as exc:
+            code = _told(out, UndersignedError("internal", f"a defect of ours, please report it: {exc!r}"))
+            traceback.print_exception(exc)
         sys.exit(code or 0)
 
     return pass_out(wrapped)
+
+
+def _told(out: Out, error: UndersignedError) -> int:
+    out.error(error)
+    return error.exit_code

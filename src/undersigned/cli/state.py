@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from undersigned.errors import ConfigurationError
-from undersigned.ledger import open_ledger
-from undersigned.runtime import Home, OfferPart, create_home, issue_membership, rotate_key
+from undersigned.did import parse_did
+from undersigned.errors import ConfigurationError, UndersignedError
+from undersigned.ledger import Ledger, Summary
+from undersigned.protocol import owed
+from undersigned.runtime import (
+    Home,
+    OfferPart,
+    create_home,
+    issue_membership,
+    load_engagement,
+    parse_price,
+    rotate_key,
+)
 
-from .output import Out, command, home_path, plain
+from .output import HOME_OPTION, Out, command, counted, home_path, plain, program, reading
 
 __all__ = ["init", "keys", "ledger"]
 
@@ -34,16 +45,25 @@ def _own(home: Home) -> dict[str, Any]:
 @click.command()
 @click.argument("folder", required=False)
 @click.option("--name", help="Name people see; by default the folder's.")
-@click.option("--organisation", help="Name of the organisation that vouches for the agent.")
+@click.option("--organisation", help="Name of the organisation that vouches for the agent; by default the agent's.")
 @click.option("--domain", help="Host the agent at this domain: did:web over https.")
 @click.option("--local", "local", is_flag=True, help="Loopback only, without TLS: for one machine. Needs --port.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port of the public listener.")
-@click.option("--key", "kind", type=click.Choice(["Ed25519", "P-256", "P-384"]), default="Ed25519", show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on; by default 8443, or any for did:key.")
+@click.option(
+    "--key",
+    "kind",
+    type=click.Choice(["Ed25519", "P-256", "P-384"]),
+    default="Ed25519",
+    show_default=True,
+    help="Kind of the agent's key.",
+)
 @click.option("--trust", "anchors", multiple=True, metavar="DID", help="An issuer whose credentials are believed.")
-@click.option("--offer", "offers", multiple=True, metavar="TASK[=PRICE]", help="A task done for others: sbom=4.00 EUR.")
-@click.option("--handler", help="module:function that does the offered task; 'sbom' has one built in.")
+@click.option(
+    "--offer", "offers", multiple=True, metavar="TASK[=PRICE]", help="A task done for others, such as 'sbom=4.00 EUR'."
+)
+@click.option("--handler", help="module:function that does the offered tasks; 'sbom' has one built in.")
 @click.option("--max-price", help="Most that is paid in one contract, e.g. '5.00 EUR'.")
-@click.option("--home", "home", metavar="FOLDER", help="State folder, as in other commands.")
+@HOME_OPTION
 @command
 async def init(
     out: Out,
@@ -60,24 +80,42 @@ async def init(
     max_price: str | None,
     home: str | None,
 ) -> None:
-    """Make a state folder: keys, DIDs, a membership credential, configuration."""
+    """Make a state folder: keys, DIDs, a membership credential, configuration.
+
+    With --domain the agent is did:web, with --local it is did:web:localhost%3APORT and stays on this machine; with
+    neither it is did:key, and others reach it with --at URL. FOLDER is created; nothing is overwritten.
+    """
     if local and not port:
         raise ConfigurationError("bad_configuration", "--local needs --port: the DID names it")
     if domain and local:
         raise ConfigurationError("bad_configuration", "--domain and --local exclude each other")
+    if folder and home and Path(folder) != Path(home):
+        raise ConfigurationError("bad_configuration", f"two state folders are named: {folder} and {home}")
+    for anchor in anchors:
+        try:
+            parse_did(anchor)
+        except UndersignedError as error:
+            raise ConfigurationError("bad_configuration", f"--trust: {error.message}") from error
     parts: list[OfferPart] = []
     for offer in offers:
         task, _, price = offer.partition("=")
+        if not task or price != price.strip():
+            raise ConfigurationError(
+                "bad_configuration", f"--offer: expected TASK[=PRICE], such as 'sbom=4.00 EUR', got {offer!r}"
+            )
         if task != "sbom" and handler is None:
             raise ConfigurationError("bad_configuration", f"--offer {task} needs --handler module:function")
+        if price:
+            parse_price(price)
         parts.append(OfferPart(task=task, handler=handler or SBOM_HANDLER, price=price or "0 EUR"))
-    path = Path(folder) if folder else home_path(home)
+    path = home_path(folder or home)
     made = create_home(
         path,
-        name=name or path.name,
+        name=name or path.absolute().name,
         organisation=organisation,
         domain=domain,
         local_port=port if local else None,
+        port=port,
         kind=kind,
         anchors=anchors,
         offers=tuple(parts),
@@ -85,13 +123,19 @@ async def init(
     )
     await issue_membership(made)
     own = _own(made)
+    out.local = bool(own["local"])
     out.value(own)
-    mark = " (local: loopback only, without TLS)" if own["local"] else ""
-    out.line(f"state folder   {own['home']}{mark}")
-    out.line(f"agent          {own['did']}{mark}")
-    out.line(f"organisation   {own['organisation']}{mark}")
-    out.line("keys           sealed in keys/; the passphrase is in keys/passphrase or UNDERSIGNED_PASSPHRASE")
-    out.line(f"others trust this agent with:  --trust {own['organisation']}")
+    passphrase = path / "keys" / "passphrase"
+    out.line(f"state folder   {own['home']}{'  (loopback only, without TLS)' if out.local else ''}")
+    out.line(f"agent          {own['did']}")
+    out.line(f"organisation   {own['organisation']}")
+    sealed = f"with the passphrase in {passphrase}" if passphrase.exists() else "with UNDERSIGNED_PASSPHRASE"
+    out.line(f"keys           sealed in {path / 'keys'}, {sealed}")
+    out.line(f"settings       {path / 'undersigned.toml'}")
+    if not anchors:
+        out.line("trusts nobody yet: add issuers to [trust] anchors in the settings, or nobody passes its policy")
+    out.line(f"others trust this agent with   --trust {own['organisation']}")
+    out.line(f"run it with                    {program()} serve --home {path}")
 
 
 @click.group()
@@ -100,11 +144,11 @@ def keys() -> None:
 
 
 @keys.command("list")
-@click.option("--home", metavar="FOLDER", help="State folder.")
+@HOME_OPTION
 @command
 async def keys_list(out: Out, home: str | None) -> None:
     """Which keys there are; never their private parts."""
-    opened = Home(home_path(home))
+    opened = out.home(home)
     documents = {"agent": opened.document(), "organisation": opened.organisation_document()}
     for name, document in documents.items():
         if document is None:
@@ -117,28 +161,31 @@ async def keys_list(out: Out, home: str | None) -> None:
 
 @keys.command("show")
 @click.argument("name", type=click.Choice(["agent", "organisation"]), default="agent")
-@click.option("--home", metavar="FOLDER", help="State folder.")
+@HOME_OPTION
 @command
 async def keys_show(out: Out, name: str, home: str | None) -> None:
     """The DID document that publishes a key."""
-    opened = Home(home_path(home))
+    opened = out.home(home)
     document = opened.document() if name == "agent" else opened.organisation_document()
     if document is None:
         raise ConfigurationError("not_found", f"this state folder has no {name}")
-    out.value(dict(document.json))
-    if not out.as_json:
-        out.console.print_json(data=dict(document.json))
+    out.document(dict(document.json))
+    for line in json.dumps(document.json, indent=2, ensure_ascii=False).splitlines():
+        out.line(line)
 
 
 @keys.command("rotate")
-@click.option("--home", metavar="FOLDER", help="State folder.")
+@HOME_OPTION
 @command
 async def keys_rotate(out: Out, home: str | None) -> None:
-    """A new key for the agent: the DID stays, the old key is retired. Not possible for did:key."""
-    opened = Home(home_path(home))
+    """A new key for the agent: the DID stays, the old key is retired. Not possible for did:key.
+
+    What the old key signed stays valid. A running peer uses the new key after a restart.
+    """
+    opened = out.home(home)
     method = rotate_key(opened)
     out.value({"did": opened.configuration.did, "method": method})
-    out.line(f"new key {method}; restart 'undersigned serve' to use it")
+    out.line(f"new key {method}; a running 'serve' uses it after a restart")
 
 
 @click.group()
@@ -148,16 +195,19 @@ def ledger() -> None:
 
 @ledger.command("list")
 @click.option("--live", is_flag=True, help="Only those that are not over.")
-@click.option("--home", metavar="FOLDER", help="State folder.")
+@HOME_OPTION
 @command
 async def ledger_list(out: Out, live: bool, home: str | None) -> None:
-    """The engagements of this peer, their state, and who owes what by when."""
-    store = await open_ledger(Home(home_path(home)).ledger_url, read_only=True)
+    """The engagements of this peer: their state, and who owes what by when."""
+    opened = out.home(home)
+    store = await reading(opened)
     try:
         found = await store.summaries(live_only=live)
+        waits = {row.engagement: await _waits(store, row, opened) for row in found if row.live}
     finally:
         await store.close()
     for row in found:
+        wait = waits.get(row.engagement)
         out.value(
             {
                 "engagement": row.engagement,
@@ -166,20 +216,39 @@ async def ledger_list(out: Out, live: bool, home: str | None) -> None:
                 "state": row.state,
                 "contract": row.contract,
                 "updated": row.updated,
+                "live": row.live,
+                "owed": wait,
             }
         )
-        out.line(f"{row.updated}  {row.role:8} {row.state:22} {plain(row.peer, 60)}  {row.engagement}")
+        out.line(f"{row.updated}  {row.role:8} {row.state:12} {plain(row.peer, 60)}  {row.engagement}")
+        if wait is not None:
+            out.line(f"{'':20}  {wait['text']}", style="yellow")
     if not found:
-        out.line("no engagements")
+        out.line("no live engagements" if live else "no engagements yet")
+
+
+async def _waits(store: Ledger, summary: Summary, home: Home) -> dict[str, Any]:
+    """Who owes what by when in an engagement that is not over."""
+    loaded = await load_engagement(store, summary, home.configuration.did)
+    due = owed(loaded[0])
+    by = f" by {due.by}" if due.by else ""
+    text = f"owed: {' or '.join(due.moves)}, by the {' and the '.join(due.who)}{by} ({due.why})"
+    return {
+        "who": list(due.who),
+        "moves": list(due.moves),
+        "by": due.by,
+        "why": due.why,
+        "text": text if due.who else "ended here; the other side has not confirmed that it knows",
+    }
 
 
 @ledger.command("show")
 @click.argument("engagement")
-@click.option("--home", metavar="FOLDER", help="State folder.")
+@HOME_OPTION
 @command
 async def ledger_show(out: Out, engagement: str, home: str | None) -> None:
     """The journal of one engagement, entry by entry."""
-    store = await open_ledger(Home(home_path(home)).ledger_url, read_only=True)
+    store = await reading(out.home(home))
     try:
         rows = await store.rows(engagement)
     finally:
@@ -202,11 +271,11 @@ async def ledger_show(out: Out, engagement: str, home: str | None) -> None:
 
 
 @ledger.command("check")
-@click.option("--home", metavar="FOLDER", help="State folder.")
+@HOME_OPTION
 @command
 async def ledger_check(out: Out, home: str | None) -> int:
     """Recompute every digest, position and the log's root. Exit code 4 when something differs."""
-    store = await open_ledger(Home(home_path(home)).ledger_url, read_only=True)
+    store = await reading(out.home(home))
     try:
         report = await store.check()
     finally:
@@ -224,5 +293,6 @@ async def ledger_check(out: Out, home: str | None) -> int:
     for defect in defects:
         out.line(plain(f"{defect['code']} at {defect['where']}: {defect['detail']}", 2000), style="red")
     verdict = "ok" if report.ok else "DAMAGED"
-    out.line(f"{verdict}: {report.rows} rows, {report.leaves} leaves, {report.blobs} pieces of evidence")
+    parts = counted(report.rows, "row"), counted(report.leaves, "leaf", "leaves"), counted(report.blobs, "document")
+    out.line(f"{verdict}: {', '.join(parts)}", style="green" if report.ok else "bold red")
     return 0 if report.ok else 4

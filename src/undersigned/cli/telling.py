@@ -1,4 +1,9 @@
-"""An engagement in words: one line for each thing that happens, for people who watch."""
+"""An engagement in words: one line for each thing that happens, for people who watch.
+
+01:12:49  -> Inquiry        needs sbom: a bill of materials       sent
+01:12:49  <- Profile        version 1.0, suite eddsa-jcs-2022     received
+01:12:49     decision       allow (require: ...)                  noted on this side alone
+"""
 
 from __future__ import annotations
 
@@ -28,16 +33,17 @@ from undersigned.messages import (
 )
 from undersigned.runtime import Event
 
-from .output import plain
+from .output import counted, plain
 
-__all__ = ["event_json", "event_line", "summary_of"]
+__all__ = ["event_json", "event_line", "noted", "quiet", "row_line", "summary_of"]
 
 
 def summary_of(message: Message) -> str:
     """What a message says, in a few words. Text of the peer is escaped and cut."""
     match message:
         case Inquiry():
-            return f"needs {plain(message.need, 40)}: {plain(message.task.summary, 80)}"
+            more = f": {plain(message.task.summary, 80)}" if message.task.summary != message.need else ""
+            return f"needs {plain(message.need, 40)}{more}"
         case Profile():
             return f"version {message.version}, suite {message.suite}; asks for {_needs(message.request.needs)}"
         case Presentation():
@@ -47,8 +53,8 @@ def summary_of(message: Message) -> str:
             return f"shows {', '.join(plain(t, 40) for t in types) or 'nothing'}{asks}"
         case Offer():
             terms = message.document.terms
-            rules = len(terms.scope.grants)
-            return f"{terms.price.amount} {terms.price.currency}, {rules} grants, good until {message.valid_until}"
+            grants = counted(len(terms.scope.grants), "grant")
+            return f"{terms.price.amount} {terms.price.currency}, {grants}, good until {message.valid_until}"
         case Acceptance():
             return f"second signature on {_short(message.document)}"
         case Seal():
@@ -62,7 +68,7 @@ def summary_of(message: Message) -> str:
             return f"{percent}{plain(message.note or '', 80)}"
         case Delivery():
             names = ", ".join(f"{plain(a.name, 40)} {_short(a.digest)}" for a in message.artifacts)
-            return f"{message.outcome}: {names or 'nothing'}; {len(message.statements)} statements"
+            return f"{message.outcome}: {names or 'nothing'}; {counted(len(message.statements), 'statement')}"
         case Review():
             met = sum(1 for criterion in message.criteria if criterion.met)
             return f"{message.verdict}, {met} of {len(message.criteria)} criteria met"
@@ -83,17 +89,30 @@ def summary_of(message: Message) -> str:
             return ""
 
 
-def event_line(event: Event, own: str, peer: str) -> str:
+def quiet(event: Event) -> bool:
+    """Whether people are spared this event: a receipt or position that keeps the two sides in step and says no more."""
+    waits = isinstance(event.message, Receipt) and event.message.waiting is not None
+    return event.kind in ("sent", "received") and event.type in ("Receipt", "Sync") and not waits
+
+
+def event_line(event: Event) -> str:
     """One event on one line."""
     if event.kind == "over":
-        return f"{event.at[11:19]}  {'':26} over: {event.state}"
+        return row_line(event.at, "", "over", event.state)
     if event.kind == "noted":
-        return f"{event.at[11:19]}  {own + ' notes':26} {event.type:14} {_noted(event)}"
-    arrow = f"{own} -> {peer}" if event.kind == "sent" else f"{peer} -> {own}"
-    said = summary_of(event.message) if event.message is not None else ""
-    mark = "" if event.kind in ("sent", "received") else f"[{event.kind}] "
+        return row_line(event.at, "noted", event.type, noted(event.type, event.detail))
+    if event.message is None:
+        return row_line(event.at, "noted", event.type, f"CANNOT BE SAID: {plain(event.detail, 300)}")
+    said = summary_of(event.message)
+    mark = "" if event.kind in ("sent", "received") else f"{event.kind.upper()}: "
     detail = f"  {plain(event.detail, 300)}" if event.detail else ""
-    return f"{event.at[11:19]}  {arrow:26} {event.type:14} {mark}{said}{detail}"
+    return row_line(event.at, "sent" if event.kind == "sent" else "received", event.type, f"{mark}{said}{detail}")
+
+
+def row_line(at: str, kind: str, name: str, said: str) -> str:
+    """One entry of a journal on one line; `at` is an instant, of which the time of day is shown."""
+    arrow = {"sent": "->", "received": "<-"}.get(kind, "  ")
+    return f"{at[11:19]}  {arrow} {plain(name, 24):14} {said}"
 
 
 def event_json(event: Event) -> dict[str, Any]:
@@ -107,23 +126,28 @@ def event_json(event: Event) -> dict[str, Any]:
         "type": event.type,
         "at": event.at,
         "state": event.state,
-        "summary": summary_of(event.message) if event.message is not None else _noted(event),
+        "summary": summary_of(event.message) if event.message is not None else noted(event.type, event.detail),
         "detail": event.detail,
         "message": message,
     }
 
 
-def _noted(event: Event) -> str:
+def noted(name: str, text: str) -> str:
+    """What this side wrote into its journal for itself, in a few words."""
     try:
-        fact = msgspec.json.decode(event.detail.encode(), type=dict[str, Any])
+        fact = msgspec.json.decode(text.encode(), type=dict[str, Any])
     except msgspec.MsgspecError:
-        return plain(event.detail, 200)
-    if event.type == "refused-action":
+        return plain(text, 200)
+    if name == "order":
+        ceiling = fact.get("ceiling", {})
+        most = f"{plain(ceiling.get('amount'), 20)} {plain(ceiling.get('currency'), 8)}"
+        return "only to see whether policy allows it" if fact.get("probe") else f"we want it for at most {most}"
+    if name == "refused-action":
         return (
             f"{plain(fact.get('action'), 40)} on …{plain(fact.get('target'), 400)[-24:]} refused by clause "
             f"'{plain(fact.get('clause'), 60)}': {plain(fact.get('reason'), 160)}"
         )
-    if event.type == "decision":
+    if name == "decision":
         reasons = "; ".join(f"{r.get('clause')}: {plain(r.get('value'), 120)}" for r in fact.get("reasons", ()))
         return f"{fact.get('outcome')} ({reasons})"
     return ""

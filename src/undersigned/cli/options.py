@@ -1,0 +1,168 @@
+"""Options that several commands share, and what is typed into them turned into checked values.
+
+All that can be wrong with a command line is found here, before anybody is asked for anything.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+import structlog
+
+from undersigned.daemon import Peer
+from undersigned.did import fetches
+from undersigned.errors import ConfigurationError, ResolutionError, UndersignedError, VerificationError
+from undersigned.runtime import Home
+from undersigned.scope import Grant, Limit, Scope
+
+__all__ = [
+    "AT_OPTION",
+    "VERBOSE_OPTION",
+    "WAIT_OPTION",
+    "checked_did",
+    "checked_url",
+    "open_peer",
+    "parse_allow",
+    "quiet_logs",
+    "read_inputs",
+    "read_scope_options",
+]
+
+AT_OPTION = click.option(
+    "--at", metavar="URL", help="Where the peer listens, ws://… or wss://…, if its DID document does not say."
+)
+WAIT_OPTION = click.option(
+    "--wait",
+    type=click.FloatRange(0.1, 86_400),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to go on trying to reach it.",
+)
+VERBOSE_OPTION = click.option("--verbose", is_flag=True, help="Log everything to standard error.")
+
+
+def quiet_logs(verbose: bool) -> None:
+    """Logs go to standard error: all of them with `--verbose`, else only errors."""
+    level = 10 if verbose else 40
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def checked_did(text: str, local: bool) -> str:
+    """`text`, once it is a DID that could be resolved.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, it is none.
+        ResolutionError: It leads to a place that is not dialled.
+    """
+    try:
+        fetches(text, local=local)
+    except VerificationError as error:
+        raise ConfigurationError(
+            "bad_configuration", f"expected a DID such as did:web:agents.example.com, got {text!r}: {error.message}"
+        ) from error
+    except ResolutionError as error:
+        if not local and text.startswith("did:web:localhost"):
+            hint = f"{error.message}; only a state folder made with 'init --local' may go there"
+            raise ResolutionError(error.code, hint) from error
+        raise
+    return text
+
+
+def checked_url(text: str | None, local: bool) -> str | None:
+    """The URL of `--at`, once it has the shape of one.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    if text is None:
+        return None
+    schemes = ("wss", "ws") if local else ("wss",)
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        example = "ws://localhost:8102/hire" if local else "wss://agents.example.com/hire"
+        raise ConfigurationError("bad_configuration", f"--at: expected a URL such as {example}, got {text!r}")
+    return text
+
+
+def open_peer(home: Home) -> Peer:
+    """The peer of a state folder. Handlers that its configuration names are also looked for where the user is."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    return Peer.open(home)
+
+
+def parse_allow(number: int, text: str) -> Grant:
+    """The grant in `ACTION=TARGET[;UNIT<=MAX]...`, such as `repo:read=https://git.example/app/*;count<=100`.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, with an example.
+    """
+    head, *limits = text.split(";")
+    action, equals, target = head.partition("=")
+    parts = [limit.partition("<=") for limit in limits]
+    if not equals or not all(mark for _, mark, _ in parts):
+        example = "repo:read=https://git.example/app/*;count<=100"
+        raise ConfigurationError(
+            "bad_configuration", f"--allow: expected ACTION=TARGET[;UNIT<=MAX], such as {example}, got {text!r}"
+        )
+    try:
+        parsed = tuple(Limit(unit.strip(), most.strip()) for unit, _, most in parts)
+        return Grant(f"allow-{number}", action.strip(), target.strip(), limits=parsed)
+    except UndersignedError as error:
+        raise ConfigurationError("bad_configuration", f"--allow {text!r}: {error.message}") from error
+
+
+def read_scope_options(allow: tuple[str, ...], scope_file: Path | None) -> Scope:
+    """The scope that `--allow` and `--scope` give together."""
+    grants = tuple(parse_allow(number, text) for number, text in enumerate(allow, start=1))
+    if scope_file is None:
+        return Scope(grants=grants)
+    try:
+        written = Scope.from_toml(tomllib.loads(scope_file.read_text(encoding="utf-8")))
+    except OSError as exc:
+        raise ConfigurationError("bad_configuration", f"{scope_file}: {exc.strerror or exc}") from exc
+    except ValueError as exc:  # not TOML, or not even text
+        raise ConfigurationError("bad_configuration", f"{scope_file}: {exc}") from exc
+    except UndersignedError as error:
+        raise ConfigurationError("bad_configuration", f"{scope_file}: {error.message}") from error
+    return Scope(
+        grants=(*written.grants, *grants),
+        prohibitions=written.prohibitions,
+        obligations=written.obligations,
+        extensions=written.extensions,
+        critical=written.critical,
+    )
+
+
+def read_inputs(inputs: tuple[str, ...]) -> dict[str, Path | bytes | str]:
+    """The files that `--input NAME=PATH` names, each of which is there.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    files: dict[str, Path | bytes | str] = {}
+    for text in inputs:
+        name, equals, path = text.partition("=")
+        if not equals or not name or not path:
+            raise ConfigurationError(
+                "bad_configuration", f"--input: expected NAME=PATH, such as artifact=app.whl, got {text!r}"
+            )
+        if name in files:
+            raise ConfigurationError("bad_configuration", f"--input: two inputs are named {name!r}")
+        if not Path(path).is_file():
+            raise ConfigurationError("bad_configuration", f"--input {name}: there is no file {path}")
+        files[name] = Path(path)
+    return files

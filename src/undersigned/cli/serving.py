@@ -1,0 +1,142 @@
+"""Commands that run a peer and follow what happens in it: `serve`, `watch`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import click
+
+from undersigned.daemon import Peer
+from undersigned.errors import ConfigurationError
+from undersigned.messages import recorded_message
+
+from .options import VERBOSE_OPTION, open_peer, quiet_logs
+from .output import HOME_OPTION, Out, command, plain, reading
+from .telling import event_json, event_line, noted, quiet, row_line, summary_of
+
+__all__ = ["serve", "watch"]
+
+ENDED = ("withdrawn", "closed")
+
+
+@click.command()
+@HOME_OPTION
+@VERBOSE_OPTION
+@command
+async def serve(out: Out, home: str | None, verbose: bool) -> int:
+    """Run the peer: listen, answer, work, go on with what is unfinished.
+
+    It is stopped with Ctrl-C (SIGINT) or SIGTERM and then ends with exit code 0; what is unfinished goes on at the next
+    start.
+    """
+    quiet_logs(verbose)
+    opened = out.home(home)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def stopping() -> None:
+        stop.set()
+        for number in signals:  # whoever asks twice does not want to wait
+            loop.remove_signal_handler(number)
+
+    for number in signals:
+        loop.add_signal_handler(number, stopping)
+    async with open_peer(opened) as peer:
+        out.value(
+            {
+                "kind": "ready",
+                "did": peer.own.id,
+                "url": peer.url,
+                "tasks": sorted(peer.services),
+                "local": opened.configuration.local,
+                "resumed": len(peer.conversations),
+            }
+        )
+        reach = "; loopback only, without TLS" if opened.configuration.local else ""
+        out.line(f"serving {peer.own.id} at {peer.url}{reach}")
+        prices = [f"{task} for {s.price.amount} {s.price.currency}" for task, s in sorted(peer.services.items())]
+        out.line(f"tasks: {', '.join(prices) or 'none; this peer only hires'}")
+        for unfinished in peer.status():
+            out.line(f"goes on with {unfinished['engagement']}: {unfinished['state']}, {unfinished['why']}")
+        out.line("stop it with Ctrl-C")
+        await _tell_until(stop, peer, out)
+    out.line("stopped; what is unfinished goes on at the next start")
+    return 0
+
+
+async def _tell_until(stop: asyncio.Event, peer: Peer, out: Out) -> None:
+    """Tells all that happens until `stop`; each line begins with the engagement it is of."""
+    queue = peer.listen()
+    waiting = asyncio.create_task(stop.wait())
+    introduced: set[str] = set()
+    try:
+        while not stop.is_set():
+            getting = asyncio.create_task(queue.get())
+            done, _ = await asyncio.wait({getting, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            if getting not in done:
+                getting.cancel()
+                continue
+            event = getting.result()
+            out.value(event_json(event))
+            name = event.engagement.rpartition(":")[2][4:12]
+            conversation = peer.conversations.get(event.engagement)
+            if event.engagement not in introduced and conversation is not None:
+                introduced.add(event.engagement)
+                role = "hires us" if conversation.engagement.role == "provider" else "is hired by us"
+                out.line(f"{name}  {conversation.engagement.peer} {role}: {event.engagement}", style="bold")
+            if not quiet(event):
+                out.line(f"{name}  {event_line(event)}")
+            if event.kind == "over":
+                introduced.discard(event.engagement)
+    finally:
+        waiting.cancel()
+        peer.unlisten(queue)
+
+
+@click.command()
+@click.argument("engagement", required=False)
+@click.option("--follow/--no-follow", default=True, show_default=True, help="Go on until the engagement is over.")
+@HOME_OPTION
+@command
+async def watch(out: Out, engagement: str | None, follow: bool, home: str | None) -> int:
+    """Follow an engagement (by default the newest one) in the ledger, from another terminal.
+
+    '->' was sent, '<-' was received, the rest was noted on this side alone.
+    """
+    opened = out.home(home)
+    store = await reading(opened)
+    try:
+        if engagement is None:
+            found = await store.summaries()
+            if not found:
+                raise ConfigurationError("not_found", "this ledger holds no engagement yet")
+            engagement = max(found, key=lambda summary: summary.updated).engagement
+        place = 0
+        while True:
+            summary = await store.summary(engagement)
+            if summary is None:
+                raise ConfigurationError("not_found", f"no engagement {engagement} in this ledger")
+            if place == 0:
+                out.line(f"{engagement} with {plain(summary.peer, 200)}, who is the {_other(summary.role)}")
+            for row in await store.rows(engagement, place):
+                place = row.place
+                if row.kind == "noted":
+                    said = noted(row.type, row.raw.decode(errors="replace"))
+                else:
+                    said = summary_of(recorded_message(row.raw).message)
+                out.value({"place": row.place, "at": row.at, "kind": row.kind, "type": row.type, "summary": said})
+                out.line(row_line(row.at, row.kind, row.type, said))
+            # An ended one may be live for long: its last move waits until the other side confirms it.
+            if not follow or not summary.live or summary.state in ENDED:
+                out.value({"engagement": engagement, "state": summary.state, "live": summary.live})
+                out.line(f"state {summary.state}{'' if summary.live else ', over'}", style="bold")
+                return 0
+            await asyncio.sleep(0.3)
+    finally:
+        await store.close()
+
+
+def _other(role: str) -> str:
+    return "provider" if role == "hirer" else "hirer"
