@@ -29,7 +29,7 @@ import msgspec
 from undersigned.credentials import credential_config, membership
 from undersigned.did import DidDocument, did_key, document_from, make_document
 from undersigned.encoding import FOREIGN_LIMITS, JsonObject, canonicalize, decode_json, shift
-from undersigned.errors import ConfigurationError
+from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.proof import attach, prepare
 from undersigned.trust import Policy
 
@@ -124,15 +124,15 @@ class Home:
         self.path = path
         file = path / CONFIGURATION
         try:
-            text = file.read_text()
+            raw = file.read_bytes()
         except OSError as exc:
             raise ConfigurationError(
                 "not_found",
                 f"{path} is not a state folder: it has no {CONFIGURATION}; make one with 'undersigned init'",
             ) from exc
         try:
-            self.configuration = msgspec.convert(tomllib.loads(text), Configuration)
-        except (tomllib.TOMLDecodeError, msgspec.ValidationError) as exc:
+            self.configuration = msgspec.convert(tomllib.loads(raw.decode()), Configuration)
+        except (ValueError, RecursionError, msgspec.ValidationError) as exc:  # not UTF-8, not TOML, not our table
             raise ConfigurationError("bad_configuration", f"{file}: {exc}") from exc
         if self.configuration.local and self.configuration.listen.host not in {"127.0.0.1", "::1", "localhost"}:
             # What `init --local` makes speaks http and ws without TLS, and never leaves this machine.
@@ -201,13 +201,19 @@ class Home:
             raw = (self.path / name).read_bytes()
         except OSError as exc:
             raise ConfigurationError("not_found", f"{self.path / name} is missing: {exc}") from exc
-        return DidDocument(did, raw)
+        try:
+            return DidDocument(did, raw)
+        except UndersignedError as exc:
+            raise ConfigurationError("bad_configuration", f"{self.path / name}: {exc}") from exc
 
     def credentials(self) -> tuple[JsonObject, ...]:
         """The credentials this agent can present, in order of file name."""
         found: list[JsonObject] = []
         for file in sorted((self.path / "credentials").glob("*.json")):
-            value = decode_json(file.read_bytes(), FOREIGN_LIMITS)
+            try:
+                value = decode_json(file.read_bytes(), FOREIGN_LIMITS)
+            except UndersignedError as exc:
+                raise ConfigurationError("bad_configuration", f"{file}: {exc}") from exc
             if not isinstance(value, dict):
                 raise ConfigurationError("bad_configuration", f"{file} is not a JSON object")
             found.append(value)
@@ -216,13 +222,18 @@ class Home:
 
 def _passphrase(path: Path) -> str:
     named = os.environ.get("UNDERSIGNED_PASSPHRASE")
-    if named:
-        return named
+    file = path / "keys" / "passphrase"
     try:
-        return (path / "keys" / "passphrase").read_text().strip()
+        if named:
+            return os.fsencode(named).decode()
+        return file.read_bytes().decode().strip()
     except OSError as exc:
         raise ConfigurationError(
             "key_unavailable", "the keys are sealed: set UNDERSIGNED_PASSPHRASE (there is no keys/passphrase)"
+        ) from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigurationError(
+            "key_unavailable", f"{'UNDERSIGNED_PASSPHRASE' if named else file} is not UTF-8 text"
         ) from exc
 
 
@@ -348,12 +359,13 @@ def rotate_key(home: Home) -> str:
     """Gives the agent a new key under the same DID; the old one is kept under keys/retired. Returns the new method.
 
     Raises:
-        ConfigurationError: `bad_configuration`, the DID is its key and cannot rotate.
+        ConfigurationError: `bad_configuration`, the DID is its key and cannot rotate; `key_unavailable`.
     """
     did = home.configuration.did
     if not did.startswith("did:web:"):
         raise ConfigurationError("bad_configuration", f"{did} is its key: it cannot rotate")
     old = home.document()
+    home.key("agent")  # what opens the old key seals the new one, so that one passphrase opens them all
     passphrase = _passphrase(home.path)
     key = generate_key(old.key_for(old.methods("assertionMethod")[0], "assertionMethod").kind)
     number = 1 + len(list((home.path / "keys" / "retired").glob("agent-*.json")))

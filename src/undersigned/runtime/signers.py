@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from undersigned.encoding import base64url_decode, base64url_encode, canonicalize
-from undersigned.errors import ConfigurationError
+from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.keys import PublicKey, public_key_from_multikey, public_key_from_raw
 
 __all__ = ["KeyKind", "PrivateKey", "Signer", "generate_key", "open_key", "seal_key"]
@@ -164,17 +164,20 @@ def open_key(path: Path, passphrase: str) -> PrivateKey:
     try:
         record = msgspec.json.decode(path.read_bytes(), type=_SealedKey)
         salt, nonce, sealed = (base64url_decode(text) for text in (record.salt, record.nonce, record.sealed))
-    except (OSError, msgspec.MsgspecError) as exc:
+        named = public_key_from_multikey(record.multikey)
+    except (OSError, msgspec.MsgspecError, UndersignedError) as exc:
         raise ConfigurationError("key_unavailable", f"{path} is not a sealed key: {exc}") from exc
     if record.n > 2**20 or record.r > 32 or record.p > 16:
         raise ConfigurationError("key_unavailable", f"{path} asks for more scrypt work than is allowed")
     header = canonicalize({"kind": record.kind, "multikey": record.multikey})
-    wrapping = _wrapping_key(passphrase, salt, record.n, record.r, record.p)
     try:
+        wrapping = _wrapping_key(passphrase, salt, record.n, record.r, record.p)
         secret = AESGCM(wrapping).decrypt(nonce, sealed, header)
+    except ValueError as exc:
+        raise ConfigurationError("key_unavailable", f"{path} is not a sealed key: {exc}") from exc
     except InvalidTag as exc:
         raise ConfigurationError("key_unavailable", f"{path} does not open with this passphrase") from exc
     key = PrivateKey(record.kind, secret)
-    if key.public_key != public_key_from_multikey(record.multikey):
+    if key.public_key != named:
         raise ConfigurationError("key_unavailable", f"{path} holds another key than it names")
     return key
