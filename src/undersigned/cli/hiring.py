@@ -11,8 +11,8 @@ import msgspec
 
 from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import digest_bytes
-from undersigned.errors import CODES, UndersignedError
-from undersigned.runtime import hire_order, parse_price
+from undersigned.errors import CODES, ConfigurationError, UndersignedError
+from undersigned.runtime import TASKS, hire_order, parse_price
 
 from .options import (
     AT_OPTION,
@@ -137,6 +137,10 @@ async def hire(
     checked_did(did, out.local)
     checked_url(at, out.local)
     files = read_inputs(inputs)
+    known = TASKS.get(task)
+    for name in known.inputs if known is not None else ():
+        if name not in files:
+            raise ConfigurationError("bad_configuration", f"the task {task} needs --input {name}=FILE")
     scope = read_scope_options(allow, scope_file)
     for text in (price, opening):
         if text is not None:

@@ -10,7 +10,7 @@ import msgspec
 
 from undersigned.encoding import Did, Digest, EngagementId
 from undersigned.errors import PolicyError, TransportError, UndersignedError, VerificationError
-from undersigned.messages import Delivery, Problem, Review, Withdraw
+from undersigned.messages import Delivery, Offer, Problem, Review, Withdraw
 from undersigned.runtime import Conversation, Event, Order, Reviewer
 
 if TYPE_CHECKING:
@@ -115,6 +115,8 @@ class Hire:
             if isinstance(event.message, Problem) and event.kind == "problem":
                 refused = event.message
             if event.kind == "over" or conversation.engagement.state in ("withdrawn", "closed"):
+                while not queue.empty():  # what led to the end happened before it
+                    self._events.put_nowait(queue.get_nowait())
                 return await self._result(conversation, refused)
 
     async def _result(self, conversation: Conversation, refused: Problem | None) -> HireResult:
@@ -127,14 +129,17 @@ class Hire:
             raise PolicyError("upstream_failed", f"the contract ended without a review: {ends}")
         review = conversation.last("Review", Review)
         delivery = conversation.last("Delivery", Delivery)
+        if delivery.outcome != "complete":
+            raise PolicyError(
+                "upstream_failed", f"the provider did not finish the work: the delivery is {delivery.outcome}"
+            )
         criteria = {criterion.id: criterion.met for criterion in review.criteria}
         if review.verdict != "accepted":
             notes = sorted({criterion.note for criterion in review.criteria if criterion.note})
             missed = ", ".join(name for name, met in criteria.items() if not met)
             raise VerificationError(
                 "digest_mismatch" if "digest_mismatch" in notes else "evidence_invalid",
-                f"the delivery ({delivery.outcome}) was rejected: "
-                f"{conversation.facts.get('rejected') or f'not met: {missed}'}",
+                f"the delivery was rejected: {conversation.facts.get('rejected') or f'not met: {missed}'}",
             )
         price = conversation.offered().terms.price
         return HireResult(
@@ -161,5 +166,10 @@ class Hire:
                     withdraw.reason, "policy_denied"
                 )
                 told = f" after refusing a message ({refused.code})" if refused is not None else ""
-                return PolicyError(code, f"the {role} withdrew: {withdraw.reason}{told}{hint}")
+                who = "the provider" if role == "provider" else "we"
+                asked = ""
+                if role == "hirer" and conversation.said("Offer", "provider"):
+                    price = conversation.last("Offer", Offer, "provider").document.terms.price
+                    asked = f"; its last offer was {price.amount} {price.currency}"
+                return PolicyError(code, f"{who} withdrew: {withdraw.reason}{told}{hint}{asked}")
         return PolicyError("policy_denied", "the negotiation ended without a contract")

@@ -245,6 +245,8 @@ class KnownTask(msgspec.Struct, frozen=True, kw_only=True):
     deliverable: str
     media_type: str
     criteria: dict[str, str]
+    inputs: tuple[str, ...] = ()
+    """Names of the inputs without which it cannot be done."""
     sbom: str | None = None
 
 
@@ -258,6 +260,7 @@ TASKS: Mapping[str, KnownTask] = {
             "describes-artifact": "describes the artifact by its SHA-256",
             "lists-every-file": "lists every file of the artifact with its SHA-256",
         },
+        inputs=("artifact",),
         sbom="CycloneDX 1.6",
     )
 }
