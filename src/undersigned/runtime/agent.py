@@ -87,6 +87,11 @@ class Agent:
         configuration = home.configuration
         key = home.key("agent")
         own = home.document()
+        method = next(iter(own.methods("assertionMethod")), "")
+        if not method or own.key_for(method, "assertionMethod") != key.public_key:
+            raise ConfigurationError(
+                "key_unavailable", f"the private key in {home.path} is not the first one that {own.id} publishes"
+            )
         self.home = home
         self.own = own
         self.organisation = home.organisation_document()
@@ -94,7 +99,7 @@ class Agent:
         self.strategy = strategy
         self.identity = Identity(
             did=own.id,
-            method=own.methods("assertionMethod")[0],
+            method=method,
             suite=suite or SUITE_OF[key.public_key.kind],
             kind=key.public_key.kind,
             sign=key.sign,
@@ -112,6 +117,7 @@ class Agent:
         """Fetches an artifact under a contract; set by what listens for this agent."""
         self.reach_seconds = 30.0
         """How long a hire goes on trying to reach a provider that has not answered yet."""
+        self._log_key = key if key.public_key.kind == "Ed25519" else home.key("log")
         self._ledger_url = ledger_url or home.ledger_url
         self._ledgers = ledgers
         self._ledger: Ledger | None = None
@@ -146,7 +152,7 @@ class Agent:
         """
         self._ledger = await open_ledger(self._ledger_url, ledgers=self._ledgers)
         self.gate = Gate(self.ledger, self.clock)
-        self.papers = Papers(self.identity, self.own, self.ledger, self.clock)
+        self.papers = Papers(self.identity, self.own, self.ledger, self.clock, self._log_key)
         self.meeting = Meeting(self)
         for offer in self.home.configuration.offer:
             if offer.task not in self.services:

@@ -2,6 +2,7 @@
 
     undersigned.toml              configuration, read strictly: an unknown name is an error
     keys/agent.json               private key of the agent, sealed; keys/organisation.json likewise
+    keys/log.json                 the same of the key that signs checkpoints, if the agent's is not Ed25519
     keys/passphrase               what seals them, unless UNDERSIGNED_PASSPHRASE says another (mode 0600)
     did.json, organisation.json   the DID documents that are published
     credentials/*.json            what this agent shows about itself
@@ -185,6 +186,15 @@ class Home:
         """
         return open_key(self.path / "keys" / f"{name}.json", _passphrase(self.path))
 
+    def log_key(self) -> PrivateKey:
+        """The private key that signs checkpoints of the log: the agent's, if it is Ed25519, else one of its own.
+
+        Raises:
+            ConfigurationError: `key_unavailable`.
+        """
+        key = self.key("agent")
+        return key if key.public_key.kind == "Ed25519" else self.key("log")
+
     def document(self) -> DidDocument:
         """The agent's DID document, as published."""
         return self._document(self.configuration.did, "did.json")
@@ -276,6 +286,9 @@ def create_home(
     agent, office = generate_key(kind), generate_key("Ed25519")
     seal_key(keys / "agent.json", agent, passphrase)
     seal_key(keys / "organisation.json", office, passphrase)
+    log = None if kind == "Ed25519" else generate_key("Ed25519")
+    if log is not None:
+        seal_key(keys / "log.json", log, passphrase)
 
     local = local_port is not None
     authority = f"localhost:{local_port}" if local else domain
@@ -284,7 +297,7 @@ def create_home(
         did, office_did = base, base + ":org"
         scheme = "ws" if local else "wss"
         services = (("HireService", f"{scheme}://{authority}/hire"),)
-        (path / "did.json").write_bytes(_published(did, "agent", agent, services))
+        (path / "did.json").write_bytes(_published(did, "agent", agent, services, log))
         (path / "organisation.json").write_bytes(_published(office_did, "office", office, ()))
     else:
         did, office_did = did_key(agent.public_key), did_key(office.public_key)
@@ -349,10 +362,13 @@ async def issue_membership(home: Home, *, days: int = 365, clock: Clock | None =
     return path
 
 
-def _published(did: str, fragment: str, key: PrivateKey, services: tuple[tuple[str, str], ...]) -> bytes:
-    """The DID document of a did:web DID, as it is served."""
+def _published(
+    did: str, fragment: str, key: PrivateKey, services: tuple[tuple[str, str], ...], log: PrivateKey | None = None
+) -> bytes:
+    """The DID document of a did:web DID, as it is served. The log's own key asserts, and authenticates nobody."""
     keys = {fragment: key.public_key}
-    return canonicalize(make_document(did, authentication=keys, assertion_method=keys, services=services))
+    asserting = keys if log is None else {**keys, "log": log.public_key}
+    return canonicalize(make_document(did, authentication=keys, assertion_method=asserting, services=services))
 
 
 def rotate_key(home: Home) -> str:
@@ -365,9 +381,10 @@ def rotate_key(home: Home) -> str:
     if not did.startswith("did:web:"):
         raise ConfigurationError("bad_configuration", f"{did} is its key: it cannot rotate")
     old = home.document()
-    home.key("agent")  # what opens the old key seals the new one, so that one passphrase opens them all
+    # What opens the old keys seals the new one, so that one passphrase opens them all.
+    kind, log = home.key("agent").public_key.kind, home.log_key()
     passphrase = _passphrase(home.path)
-    key = generate_key(old.key_for(old.methods("assertionMethod")[0], "assertionMethod").kind)
+    key = generate_key(kind)
     number = 1 + len(list((home.path / "keys" / "retired").glob("agent-*.json")))
     retired = home.path / "keys" / "retired" / f"agent-{number}.json"
     retired.parent.mkdir(mode=0o700, exist_ok=True)
@@ -375,7 +392,8 @@ def rotate_key(home: Home) -> str:
     seal_key(home.path / "keys" / "agent.json", key, passphrase)
     fragment = f"agent-{number + 1}"
     services = tuple(("HireService", url) for url in old.services("HireService"))
-    (home.path / "did.json").write_bytes(_published(did, fragment, key, services))
+    published = _published(did, fragment, key, services, log if kind != "Ed25519" else None)
+    (home.path / "did.json").write_bytes(published)
     return f"{did}#{fragment}"
 
 

@@ -36,6 +36,7 @@ from undersigned.transparency import checkpoint_text, contract_leaf, leaf_digest
 from undersigned.transport import Identity
 
 from .clock import Clock
+from .signers import Signer
 from .turn import Say
 
 __all__ = ["Papers", "keys_of", "read_multibase_note"]
@@ -69,7 +70,9 @@ def read_multibase_note(text: str) -> str:
 class Papers:
     """Makes and checks the documents of one agent's engagements."""
 
-    def __init__(self, identity: Identity, own: DidDocument, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, identity: Identity, own: DidDocument, ledger: Ledger, clock: Clock, log: Signer) -> None:
+        """`log` signs checkpoints, with an Ed25519 key that `own` lists under `assertionMethod`."""
+        self._log = log
         self._identity = identity
         self._own = own
         self._ledger = ledger
@@ -165,18 +168,12 @@ class Papers:
         )
 
     async def checkpoint(self, head: Head | None = None) -> str:
-        """A signed note of the log as it stands; kept in the ledger too.
-
-        Raises:
-            LogProofError: The agent's key is not Ed25519, which notes need.
-        """
+        """A signed note of the log as it stands; kept in the ledger too."""
         if head is None:
             size = await self._ledger.tree_size()
             head = Head(size, await self._ledger.root(size))
-        identity = self._identity
-        text = checkpoint_text(identity.did, head.size, head.root)
-        key = self._own.key_for(identity.method, "assertionMethod")
-        note = signed_note(text, identity.did, key, await identity.sign(text))
+        text = checkpoint_text(self._own.id, head.size, head.root)
+        note = signed_note(text, self._own.id, self._log.public_key, await self._log.sign(text))
         await self._ledger.put_checkpoint(head, note)
         return note
 
