@@ -1,0 +1,247 @@
+"""The floor: what was counted in a real hire, done again with nothing around it.
+
+The same messages go over the same kind of connection (one for all, `websockets` on one end, aiohttp on the other), the
+same artifacts over aiohttp, the same bytes through bare canonicalization, PyNaCl and SQLite with group commit. There is
+no protocol, no checking, no state: only what cannot be left out of a hire that does this much.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import sqlite3
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import rfc8785
+from aiohttp import ClientSession, TCPConnector, WSMsgType, web
+from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
+from websockets.asyncio.client import ClientConnection, connect
+
+from undersigned.encoding import multibase_decode, multibase_encode
+from undersigned.jsonld import compiled_quads
+from undersigned.ledger import Commit
+
+from .counting import Op
+from .pair import HIRER, PROVIDER
+
+__all__ = ["Floor"]
+
+_decode = msgspec.json.Decoder().decode
+_sorted = msgspec.json.Encoder(order="sorted").encode
+_LARGEST = 2**53
+
+
+def canonical(value: Any) -> bytes:
+    """Canonical JSON by the fastest way known: msgspec, and a walk that sees whether it is right here."""
+    return _sorted(value) if _is_plain(value) else rfc8785.dumps(value)
+
+
+def _is_plain(value: Any) -> bool:
+    left = [value]
+    while left:
+        item = left.pop()
+        kind = type(item)
+        if kind is dict:
+            for name, member in item.items():
+                if not name.isascii():
+                    return False
+                if type(member) is not str:
+                    left.append(member)
+        elif kind is list:
+            left.extend(item)
+        elif kind is float or (kind is int and not -_LARGEST < item < _LARGEST):
+            return False
+    return True
+
+
+class Store(threading.Thread):
+    """One connection and one thread; everything that is queued while a commit is synced shares the next one."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(daemon=True)
+        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA wal_autocheckpoint = 2000")
+        self._db.execute("CREATE TABLE row (id INTEGER PRIMARY KEY, engagement INTEGER NOT NULL, raw BLOB NOT NULL)")
+
+    def append(self, rows: Sequence[tuple[int, bytes]]) -> asyncio.Future[None]:
+        """Done once the rows are on disk."""
+        future = self._loop.create_future()
+        self._queue.put((rows, future))
+        return future
+
+    def run(self) -> None:
+        going = True
+        while going:
+            group = [self._queue.get()]
+            while not self._queue.empty() and len(group) < 256:
+                group.append(self._queue.get())
+            going = None not in group
+            group = [item for item in group if item is not None]
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(
+                "INSERT INTO row (engagement, raw) VALUES (?, ?)", [row for rows, _ in group for row in rows]
+            )
+            self._db.execute("COMMIT")
+            self._loop.call_soon_threadsafe(self._answer, [future for _, future in group])
+        self._db.close()
+
+    def stop(self) -> None:
+        self._queue.put(None)
+        self.join()
+
+    @staticmethod
+    def _answer(futures: Iterable[asyncio.Future[None]]) -> None:
+        for future in futures:
+            if not future.done():
+                future.set_result(None)
+
+
+class Floor:
+    """Plays a tape. Enter it, run `hires` as often as wanted, leave it."""
+
+    def __init__(self, ops: Sequence[Op], folder: Path, *, keep_alive: bool) -> None:
+        """`keep_alive`: HTTP requests share connections, which the product's do not."""
+        _, self._secret = crypto_sign_seed_keypair(os.urandom(32))
+        self._folder = folder
+        self._keep_alive = keep_alive
+        self._arriving: dict[str, deque[asyncio.Future[None]]] = {HIRER: deque(), PROVIDER: deque()}
+        self._bodies: dict[str, bytes] = {}
+        self._steps = [step for op in ops if (step := self._step(op)) is not None]
+
+    async def __aenter__(self) -> Floor:
+        loop = asyncio.get_running_loop()
+        self._accepted = loop.create_future()
+        self._stores = {side: Store(self._folder / f"floor-{side}.db") for side in (HIRER, PROVIDER)}
+        for store in self._stores.values():
+            store.start()
+        self._server = web.Server(self._answer, access_log=None)
+        self._listening = await loop.create_server(self._server, "127.0.0.1", 0)
+        port = self._listening.sockets[0].getsockname()[1]
+        self._base = f"http://127.0.0.1:{port}"
+        self._socket: ClientConnection = await connect(f"ws://127.0.0.1:{port}/hire", compression=None, proxy=None)
+        self._reading = loop.create_task(self._read())
+        connector = TCPConnector(force_close=not self._keep_alive)
+        self._session = ClientSession(connector=connector, auto_decompress=False)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+        await self._socket.close()
+        await self._reading
+        self._listening.close()
+        await self._server.shutdown(1.0)
+        for store in self._stores.values():
+            store.stop()
+
+    async def hires(self, count: int, at_once: int, done: Callable[[], None] = lambda: None) -> None:
+        """The work of `count` hires, `at_once` at a time."""
+        left = iter(range(count))
+        accepted = await self._accepted
+
+        async def worker() -> None:
+            for number in left:
+                await self._hire(number, accepted)
+                done()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(at_once, count)):
+                group.create_task(worker())
+
+    async def _hire(self, number: int, accepted: web.WebSocketResponse) -> None:
+        loop = asyncio.get_running_loop()
+        for kind, side, what in self._steps:
+            if kind == "do":
+                what()
+            elif kind == "send":
+                arrived = loop.create_future()
+                if side == HIRER:
+                    self._arriving[PROVIDER].append(arrived)
+                    await self._socket.send(what, text=True)
+                else:
+                    self._arriving[HIRER].append(arrived)
+                    await accepted.send_frame(what, WSMsgType.TEXT)
+                await arrived
+            elif kind == "write":
+                await self._stores[side].append([(number, raw) for raw in what])
+            elif kind == "http":
+                path, headers = what
+                async with self._session.get(self._base + path, headers=headers) as response:
+                    await response.read()
+            else:
+                await asyncio.to_thread(self._keep, what)
+
+    def _step(self, op: Op) -> tuple[str, str, Any] | None:
+        """What to do for an operation; None for what a floor has no use for."""
+        payload = op.payload
+        do: Callable[[], Any]
+        match op.kind:
+            case "sign":
+                do = lambda: crypto_sign(payload, self._secret)[:64]  # noqa: E731
+            case "verify":
+                raw, signature, data = payload
+                do = lambda: crypto_sign_open(signature + data, raw)  # noqa: E731
+            case "base58" if isinstance(payload, bytes):
+                do = lambda: multibase_encode("z", payload)  # noqa: E731
+            case "base58":
+                do = lambda: multibase_decode(payload, allowed="z")  # noqa: E731
+            case "jcs" | "options" | "parts":
+                value, guarded = payload
+                do = (lambda: canonical(value)) if guarded else (lambda: _sorted(value))
+            case "quads" | "option-quads":
+                do = lambda: compiled_quads(payload)  # noqa: E731
+            case "decode":
+                do = lambda: _decode(payload)  # noqa: E731
+            case "sha256":
+                do = lambda: sha256(payload).digest()  # noqa: E731
+            case "send" | "file":
+                return op.kind, op.side, payload
+            case "write":
+                return op.kind, op.side, rows_of(payload)
+            case "http":
+                headers, body = payload
+                path = f"/artifacts/{len(self._bodies)}"
+                self._bodies[path] = body
+                return op.kind, op.side, (path, dict(headers))
+            case _:
+                return None
+        return "do", op.side, do
+
+    def _keep(self, data: bytes) -> None:
+        descriptor, _ = tempfile.mkstemp(dir=self._folder)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+    async def _read(self) -> None:
+        async for _ in self._socket:
+            self._arriving[HIRER].popleft().set_result(None)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.path != "/hire":
+            return web.Response(body=self._bodies[request.path])
+        response = web.WebSocketResponse(compress=False)
+        await response.prepare(request)
+        self._accepted.set_result(response)
+        async for _ in response:
+            self._arriving[PROVIDER].popleft().set_result(None)
+        return response
+
+
+def rows_of(write: Any) -> list[bytes]:
+    """What a durable write puts on disk, without what indexes it."""
+    if isinstance(write, Commit):
+        return [row.raw for row in write.rows] + [blob.raw for blob in write.evidence if blob.kind != "did-document"]
+    return [msgspec.json.encode(write)]

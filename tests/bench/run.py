@@ -1,0 +1,298 @@
+"""`make bench`: how fast two companies hire each other, beside the floor measured in the same run.
+
+Both companies run in this process: real loopback sockets, two SQLite ledgers that sync at every commit. The floor
+(`floor.py`) does again what one of these hires was counted to do (`counting.py`), with nothing around it. Hires and
+floors take turns, and what is reported are medians over the rounds, so a busy machine disturbs the milliseconds and
+hardly the ratios. Nothing here passes or fails.
+
+    make bench                                    both suites, a bit more than a minute
+    make bench ARGS="--rounds 15 --hires 200"     steadier
+    make bench ARGS="--sites"                     which line of the library does what how often in one hire
+    make bench ARGS="--profile"                   where the time goes
+    make bench ARGS="--memory"                    what an idle negotiation holds
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Coroutine
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import structlog
+
+from bench.counting import KINDS, Tape, counting
+from bench.floor import Floor
+from bench.memory import idle_negotiations
+from bench.pair import HIRER, PROVIDER, Pair, two_peers
+from bench.profiling import profiled
+
+SUITES = ("eddsa-jcs-2022", "eddsa-rdfc-2022")
+PER_MESSAGE = ("sign", "verify", "jcs", "options", "parts", "quads", "option-quads", "decode", "convert", "sha256")
+
+
+class Load(Protocol):
+    """Something that does the work of hires."""
+
+    async def hires(self, count: int, at_once: int, done: Any = ...) -> None: ...
+
+
+class Progress:
+    """One line on the terminal that says how far it is; a line per step where there is no terminal."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._terminal = sys.stderr.isatty()
+        self._width = 0
+        self._what = ""
+        self._shown = 0.0
+
+    def begin(self, what: str) -> None:
+        """A new step."""
+        self._what = what
+        self._count = 0
+        if not self._quiet and not self._terminal:
+            print(what, file=sys.stderr, flush=True)
+
+    def step(self) -> None:
+        """One more hire of this step is done."""
+        self._count += 1
+        now = time.monotonic()
+        if self._terminal and not self._quiet and now - self._shown > 0.1:
+            self._shown = now
+            text = f"{self._what}: {self._count}"
+            print(f"\r{text:<{self._width}}", end="", file=sys.stderr, flush=True)
+            self._width = len(text)
+
+    def end(self) -> None:
+        """Clears the line."""
+        if self._terminal and not self._quiet:
+            print(f"\r{'':<{self._width}}\r", end="", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    options = arguments()
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(40),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    progress = Progress(options.quiet)
+    report: dict[str, Any] = {"versions": versions(options.loop), "suites": {}}
+    if not options.json:
+        print("  ".join(f"{name} {version}" for name, version in report["versions"].items()), flush=True)
+    for suite in options.suite or SUITES:
+        with tempfile.TemporaryDirectory(dir=options.folder, ignore_cleanup_errors=True) as folder:
+            if options.profile:
+                text = run(options.loop, profiled(Path(folder), suite, options.hires, options.at_once, progress))
+                print(f"\n{suite}\n{text}", flush=True)
+                continue
+            if options.memory:
+                report["suites"][suite] = run(options.loop, idle_negotiations(Path(folder), suite, options.hires))
+                show_memory(suite, report["suites"][suite], options)
+                continue
+            report["suites"][suite], tape = run(options.loop, measured(Path(folder), suite, options, progress))
+        if not options.json:
+            show(suite, report["suites"][suite], options)
+            if options.sites:
+                show_sites(tape)
+    if options.json:
+        print(json.dumps(report, indent=2))
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description="Speed of whole hires, beside their floor.")
+    parser.add_argument("--suite", action="append", choices=SUITES, help="one suite only (default: both)")
+    parser.add_argument("--rounds", type=int, default=7, help="rounds of hires and floors (default 7)")
+    parser.add_argument("--hires", type=int, default=64, help="hires in a round (default 64)")
+    parser.add_argument("--at-once", type=int, default=8, help="hires under way at a time (default 8)")
+    parser.add_argument(
+        "--loop", choices=("auto", "asyncio", "uvloop"), default="auto", help="default: uvloop if there"
+    )
+    parser.add_argument("--folder", help="where the ledgers are made: the disk that is measured (default: temporary)")
+    parser.add_argument("--json", action="store_true", help="the report as JSON")
+    parser.add_argument("--sites", action="store_true", help="count by the line of the library that does it")
+    parser.add_argument("--profile", action="store_true", help="where the time of hires goes, instead of the report")
+    parser.add_argument("--memory", action="store_true", help="memory of idle negotiations, instead of the report")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    options = parser.parse_args()
+    if options.loop == "auto":
+        try:
+            metadata.version("uvloop")
+            options.loop = "uvloop"
+        except metadata.PackageNotFoundError:
+            options.loop = "asyncio"
+    return options
+
+
+def run(loop: str, work: Coroutine[Any, Any, Any]) -> Any:
+    """Does `work` on a fresh event loop of this kind."""
+    if loop == "uvloop":
+        import uvloop
+
+        return uvloop.run(work)
+    return asyncio.run(work)
+
+
+def versions(loop: str) -> dict[str, str]:
+    """What was measured."""
+    names = ("msgspec", "pynacl", "websockets", "aiohttp", *(["uvloop"] if loop == "uvloop" else []))
+    return {
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in names},
+        "cores": str(os.cpu_count()),
+    }
+
+
+async def counted(pair: Pair) -> Tape:
+    """What one hire does, on a connection that is open, between parties that know each other."""
+    with counting() as tape:
+        await pair.hires(1, 1)
+    return tape
+
+
+async def measured(
+    folder: Path, suite: str, options: argparse.Namespace, progress: Progress
+) -> tuple[dict[str, Any], Tape]:
+    """The report of one suite."""
+    rounds: dict[str, list[dict[str, float]]] = {"hire": [], "floor": [], "least": []}
+    async with two_peers(folder, suite) as pair:
+        progress.begin(f"{suite}: first hires")
+        await pair.hires(options.at_once + 2, options.at_once, progress.step)
+        tape = await counted(pair)
+        for name in ("floor", "least"):
+            (folder / name).mkdir()
+        async with (
+            Floor(tape.ops, folder / "floor", keep_alive=False) as floor,
+            Floor(tape.needed_ops(), folder / "least", keep_alive=True) as least,
+        ):
+            loads: dict[str, Load] = {"hire": pair, "floor": floor, "least": least}
+            for load in (floor, least):
+                await load.hires(options.at_once, options.at_once)
+            for number in range(1, options.rounds + 1):
+                for name, load in loads.items():
+                    progress.begin(f"{suite}: round {number} of {options.rounds}, {name}")
+                    rounds[name].append(await timed(load, options.hires, options.at_once, progress))
+        progress.end()
+        commits = pair.acme.ledger.counters.commits + pair.globex.ledger.counters.commits
+        groups = pair.acme.ledger.counters.groups + pair.globex.ledger.counters.groups
+    return report_of(rounds, tape, options, commits / groups), tape
+
+
+async def timed(load: Load, hires: int, at_once: int, progress: Progress) -> dict[str, float]:
+    """CPU of the whole process, of its main thread, and time passed: milliseconds per hire."""
+    wall, cpu, main_thread = time.perf_counter_ns(), time.process_time_ns(), time.thread_time_ns()
+    await load.hires(hires, at_once, progress.step)
+    return {
+        "cpu_ms": (time.process_time_ns() - cpu) / hires / 1e6,
+        "main_thread_ms": (time.thread_time_ns() - main_thread) / hires / 1e6,
+        "wall_ms": (time.perf_counter_ns() - wall) / hires / 1e6,
+    }
+
+
+def report_of(
+    rounds: dict[str, list[dict[str, float]]], tape: Tape, options: argparse.Namespace, commits_per_sync: float
+) -> dict[str, Any]:
+    """Medians, ratios by round, and counts."""
+
+    def median(name: str, key: str) -> float:
+        return statistics.median(one[key] for one in rounds[name])
+
+    def ratios(name: str) -> list[float]:
+        return [hire["cpu_ms"] / floor["cpu_ms"] for hire, floor in zip(rounds["hire"], rounds[name], strict=True)]
+
+    done, needed = tape.done(), tape.needed()
+    messages = done["send"]
+    return {
+        "rounds": options.rounds,
+        "hires": options.hires,
+        "at_once": options.at_once,
+        "hires_per_second": 1000 / median("hire", "wall_ms"),
+        "cpu_ms_per_hire": median("hire", "cpu_ms"),
+        "main_thread_ms_per_hire": median("hire", "main_thread_ms"),
+        "cpu_ms_per_ten_messages": median("hire", "cpu_ms") / messages * 10,
+        "floor_cpu_ms": median("floor", "cpu_ms"),
+        "floor_hires_per_second": 1000 / median("floor", "wall_ms"),
+        "least_cpu_ms": median("least", "cpu_ms"),
+        "ratio": statistics.median(ratios("floor")),
+        "ratios": ratios("floor"),
+        "ratio_to_least": statistics.median(ratios("least")),
+        "commits_per_sync": commits_per_sync,
+        "messages": messages,
+        "types": {side: tape.sent(side) for side in (HIRER, PROVIDER)},
+        "bytes": {side: tape.bytes_sent(side) for side in (HIRER, PROVIDER)},
+        "counts": {KINDS[kind]: {"needed": needed[kind], "done": done[kind]} for kind in KINDS},
+    }
+
+
+def show(suite: str, report: dict[str, Any], options: argparse.Namespace) -> None:
+    """The report for people."""
+    ratios = report["ratios"]
+    print(
+        f"\n{suite}: {report['rounds']} rounds of {report['hires']} hires, {report['at_once']} at once,"
+        f" {options.loop}\n"
+        f"  hires per second        {report['hires_per_second']:8.1f}      both companies in this process, wall time\n"
+        f"  CPU per hire            {report['cpu_ms_per_hire']:8.2f} ms   "
+        f"{report['main_thread_ms_per_hire']:.2f} of it in the main thread\n"
+        f"  CPU per ten messages    {report['cpu_ms_per_ten_messages']:8.2f} ms\n"
+        f"  floor, same work        {report['floor_cpu_ms']:8.2f} ms   the hire takes {report['ratio']:.2f} times that"
+        f" ({min(ratios):.2f} to {max(ratios):.2f})\n"
+        f"  floor, only the needed  {report['least_cpu_ms']:8.2f} ms   the hire takes {report['ratio_to_least']:.2f}"
+        f" times that\n"
+        f"\n  counted in one hire                          needed     done   done per message"
+    )
+    for kind, name in KINDS.items():
+        count = report["counts"][name]
+        if count["done"] or kind == "general":
+            each = f"{count['done'] / report['messages']:10.1f}" if kind in PER_MESSAGE else ""
+            more = "  <" if count["done"] > count["needed"] else ""
+            print(f"    {name:<40} {count['needed']:8} {count['done']:8} {each:>10}{more}")
+    sizes = report["bytes"]
+    print(
+        f"    bytes of messages: {sizes[HIRER]} to the provider, {sizes[PROVIDER]} to the hirer\n"
+        f"    messages: hirer {' '.join(report['types'][HIRER])}; provider {' '.join(report['types'][PROVIDER])}\n"
+        f"    commits in one sync, on average: {report['commits_per_sync']:.2f}",
+        flush=True,
+    )
+
+
+def show_sites(tape: Tape) -> None:
+    """Which line does what how often."""
+    print("\n  line of the library                                                    needed     done")
+    before = ""
+    for kind, site, done, needed in tape.sites():
+        if kind != before:
+            print(f"  {KINDS[kind]}")
+        before = kind
+        print(f"    {site:<68} {needed:6} {done:8}{'  <' if done > needed else ''}")
+    sys.stdout.flush()
+
+
+def show_memory(suite: str, report: dict[str, Any], options: argparse.Namespace) -> None:
+    """What idle negotiations hold."""
+    if options.json:
+        return
+    print(
+        f"\n{suite}: {report['negotiations']} negotiations that wait for the answer to an offer, on one connection\n"
+        f"  {report['bytes']:8.0f} bytes of Python objects for each negotiation on each side\n"
+        f"  {report['bytes_of_hire']:8.0f} more for an application that waits for the end of its hire\n"
+        "  by line, for each side:"
+    )
+    for line in report["lines"]:
+        print(f"    {line['bytes']:8.0f} bytes, {line['blocks']:5.1f} blocks  {line['line']}")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
