@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -67,9 +69,45 @@ class Companies:
 
 async def two_companies(folder: Path, clock: Clock | None = None) -> Companies:
     """Both companies. Acme's DID document names no listener, so that Globex cannot come back past a carrier."""
-    acme, globex = await two_homes(folder)
+    acme, globex = await _made(folder)
     listed(acme, None)
     return Companies(acme, globex, clock)
+
+
+_kept: dict[str, tuple[int, bytes]] = {}
+
+
+async def _made(folder: Path) -> tuple[Home, Home]:
+    """`two_homes`, made once and written again for the next test: sealing keys is slow on purpose."""
+    if _kept:
+        for name, (mode, content) in _kept.items():
+            file = folder / name
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            file.write_bytes(content)
+            file.chmod(mode)
+        homes = Home(folder / "acme"), Home(folder / "globex")
+        if all(_free(port_of(home)) for home in homes):
+            return homes
+        shutil.rmtree(folder / "acme")
+        shutil.rmtree(folder / "globex")
+        _kept.clear()
+    homes = await two_homes(folder)
+    for home in homes:
+        for file in home.path.rglob("*"):
+            if file.is_file():
+                _kept[str(file.relative_to(folder))] = file.stat().st_mode & 0o777, file.read_bytes()
+    return homes
+
+
+def _free(port: int) -> bool:
+    """Whether a listener may have this port."""
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def listed(home: Home, url: str | None) -> None:

@@ -6,6 +6,7 @@ each, both transcripts agree move for move, there is one contract, and both evid
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 from collections.abc import Callable
@@ -21,10 +22,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from integration.carried import Companies, assert_one_hire, listed, port_of, rows_of, two_companies
-from integration.hires import until
+from integration.carried import Companies, assert_one_hire, heads, listed, port_of, rows_of, two_companies
+from integration.hires import assert_one_contract_or_none, until
 from undersigned.daemon import Peer
-from undersigned.errors import ConfigurationError, TransportError
+from undersigned.errors import ConfigurationError, PolicyError, TransportError, UndersignedError
 from undersigned.runtime import Home
 from undersigned.testing import (
     Break,
@@ -300,6 +301,11 @@ CHANGES: dict[str, tuple[str, Callable[[Any], None]]] = {
         changed("contractProof", "created", to=lambda old: f"{int(old[:4]) + 1}{old[4:]}"),
     ),
     "a place in a ledger": ("Seal", changed("ledger", "index", to=lambda old: old + 1)),
+    "a signature": (
+        "Seal",
+        changed("proof", "proofValue", to=lambda old: old[:-1] + ("2" if old[-1] != "2" else "3")),
+    ),
+    "when it was signed": ("Start", changed("proof", "created", to=lambda old: f"{int(old[:4]) - 1}{old[4:]}")),
     "an input": ("Start", changed("inputs", 0, "name", to=lambda _: "another")),
     "an outcome": ("Delivery", changed("outcome", to=lambda _: "failed")),
     "a verdict": ("Review", changed("verdict", to=lambda _: "rejected")),
@@ -363,5 +369,97 @@ def test_a_carrier_that_changes_a_value(what: str, tmp_path: Path) -> None:
         assert carrier.forged == 1
         assert carrier.told == ["proof_invalid"]
         assert await assert_one_hire(*both.homes) == result.contract
+
+    hurry(main, factor=20)
+
+
+def test_a_fault_that_a_gateway_writes_again_is_not_answered(tmp_path: Path) -> None:
+    """HIRE-SYN-04: two peers whose gateway spells every frame anew do not refuse each other's refusals."""
+
+    async def main(clock: HurriedClock) -> None:
+        both = await two_companies(tmp_path, clock)
+        async with Forger(both, *CHANGES["the price of an offer"], respell=Random(3)) as carrier, both:
+            result = await both.hire(carrier.url)
+            await both.over()
+        assert carrier.told == ["proof_invalid"]
+        assert await assert_one_hire(*both.homes) == result.contract
+
+    hurry(main, factor=20)
+
+
+def test_a_carrier_that_changes_the_sender_loses_the_connection(tmp_path: Path) -> None:
+    """HIRE-CNX-09: a message of another than the proved DID ends the connection; on the next one the hire goes on."""
+
+    async def main(clock: HurriedClock) -> None:
+        both = await two_companies(tmp_path, clock)
+        forged: list[int] = []
+
+        def rewrite(carried: Carried) -> bytes:
+            message = json.loads(carried.raw)
+            if message["type"] == "Presentation" and carried.direction == "up" and not forged:
+                forged.append(carried.session)
+                message["sender"] += ":somebody"
+            return json.dumps(message).encode()
+
+        async with Rewriter(both.urls[1], rewrite) as carrier, both:
+            result = await both.hire(carrier.url)
+            await both.over()
+            assert forged == [1]
+            assert carrier.opened == 2
+        assert await assert_one_hire(*both.homes) == result.contract
+
+    hurry(main, factor=20)
+
+
+@pytest.mark.parametrize("part", ["dialer", "acceptor"])
+async def test_a_carrier_that_changes_a_connection_proof(part: str, tmp_path: Path) -> None:
+    """HIRE-CNX-07: whose proof does not hold is told `proof_invalid`, and no message is exchanged."""
+
+    def rewrite(carried: Carried) -> bytes:
+        message = json.loads(carried.raw)
+        if message.get("part") == part:
+            message["nonce"] = f"{message['nonce'][:-2]}{'A' if message['nonce'][-2] != 'A' else 'B'}A"
+        return json.dumps(message).encode()
+
+    both = await two_companies(tmp_path)
+    async with Rewriter(both.urls[1], rewrite, proofs=True) as carrier, both:
+        both.acme.reach_seconds = 0.5
+        with pytest.raises(UndersignedError) as refused:
+            await both.hire(carrier.url)
+        assert refused.value.code == "proof_invalid"
+        assert not carrier.network.sent, "a message passed"
+        assert await both.globex.ledger.summaries() == ()
+
+
+def test_what_a_carrier_kept_from_being_offered_is_withdrawn(tmp_path: Path) -> None:
+    """Every offer of Acme arrives with another price, until Acme has had enough. Both sides end without a contract."""
+
+    async def main(clock: HurriedClock) -> None:
+        both = await two_companies(tmp_path, clock)
+        refused: list[str] = []
+        forging = True
+
+        def rewrite(carried: Carried) -> bytes:
+            message = json.loads(carried.raw)
+            if message["type"] == "Offer" and carried.direction == "up" and forging:
+                CHANGES["the price of an offer"][1](message)
+            if message["type"] == "Fault":
+                refused.append(message["code"])
+            return json.dumps(message).encode()
+
+        async with Rewriter(both.urls[1], rewrite) as carrier, both:
+            hire = asyncio.ensure_future(both.hire(carrier.url))
+            await until(lambda: len(refused) >= 2, 100)
+            (conversation,) = both.acme.conversations.values()
+            await both.acme.cancel(conversation)
+            forging = False
+            with pytest.raises(PolicyError, match="withdrew"):
+                await hire
+            await both.over()
+        assert set(refused) == {"proof_invalid"}
+        assert await assert_one_contract_or_none(*both.homes) == {None}
+        acme, globex = [await heads(home) for home in both.homes]
+        assert acme == globex
+        assert acme[0] == "withdrawn"
 
     hurry(main, factor=20)
