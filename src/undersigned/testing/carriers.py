@@ -326,6 +326,8 @@ class Queue(Carrier):
                 "CREATE TABLE IF NOT EXISTS frames (place INTEGER PRIMARY KEY, session INTEGER NOT NULL,"
                 " direction TEXT NOT NULL, raw BLOB NOT NULL, times INTEGER NOT NULL)"
             )
+            # Numbers of connections go on where a carrier before us ended, as the file does.
+            self.opened = int(store.execute("SELECT coalesce(max(session), 0) FROM frames").fetchone()[0])
 
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path)
