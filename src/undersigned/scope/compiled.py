@@ -10,6 +10,7 @@ Source: protocol-spec/06-scope.md, section 6.2
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from undersigned.errors import FormatError
@@ -56,6 +57,10 @@ def read_scope(wire: WireScope, understood: Iterable[str] = ()) -> Scope:
         raise FormatError("schema_violation", f"scope: expected an id that ends in #scope, got {wire.id!r:.200}")
     if unknown := sorted(set(wire.critical or ()) - set(understood)):
         raise FormatError("schema_violation", f"scope: critical extension {unknown[0]!r:.200} is not understood here")
+    return _read_again(wire, base) if wire.extensions is None else _read(wire, base)
+
+
+def _read(wire: WireScope, base: str) -> Scope:
     scope = Scope(
         grants=tuple(_grant(rule, base) for rule in wire.grants),
         prohibitions=tuple(Prohibition(_name(rule.id, base), rule.action, rule.target) for rule in wire.prohibitions),
@@ -67,6 +72,10 @@ def read_scope(wire: WireScope, understood: Iterable[str] = ()) -> Scope:
     if compile_scope(scope, base) != wire:
         raise FormatError("schema_violation", "scope: not in the form that compiling it gives (ids, order or spelling)")
     return scope
+
+
+_read_again: Final = lru_cache(maxsize=128)(_read)
+"""The same scope is read several times while an offer is built, checked and compared. Extensions cannot be hashed."""
 
 
 def _rule(rule: Grant | Prohibition | Obligation, base: str, constraints: Iterable[WireConstraint]) -> WireRule:
