@@ -57,11 +57,8 @@ def issuers_of(presentation: Mapping[str, Any], *, contexts: Contexts = CONTEXTS
 
     Source: protocol-spec/02-identity-and-keys.md, section 2.7
     """
-    holder, credentials = _read(presentation, contexts)
-    issuers = sorted({credential.issuer for credential in credentials} - {holder})
-    if len(issuers) > MAX_ISSUERS:
-        raise FormatError("too_large", f"expected at most {MAX_ISSUERS} issuers; came {len(issuers)}")
-    return (holder, *issuers)
+    holder, credentials, _ = _read(presentation, contexts)
+    return (holder, *sorted({credential.issuer for credential in credentials} - {holder}))
 
 
 def verify_credential(
@@ -113,8 +110,7 @@ def verify_presentation(
     Source: protocol-spec/02-identity-and-keys.md, section 2.7
     """
     # Step 1: sizes and shape, before any cryptography (SC-102).
-    issuers_of(presentation, contexts=contexts)
-    named, credentials = _read(presentation, contexts)
+    named, credentials, digest = _read(presentation, contexts)
 
     # Step 2: the sender's, and about the sender.
     if named != holder:
@@ -154,7 +150,7 @@ def verify_presentation(
         holder=holder,
         engagement=engagement,
         credentials=verified,
-        digest=digest_bytes(canonicalize(presentation)),
+        digest=digest,
     )
 
 
@@ -186,16 +182,17 @@ def _verify(
     return credential
 
 
-def _read(presentation: Mapping[str, Any], contexts: Contexts) -> tuple[Did, tuple[Credential, ...]]:
+def _read(presentation: Mapping[str, Any], contexts: Contexts) -> tuple[Did, tuple[Credential, ...], Digest]:
+    """Holder, credentials and digest of a presentation whose sizes and shape are right; nothing is verified."""
     listed: Any = presentation.get("verifiableCredential", [])
     if not isinstance(listed, list):
         raise wrong("/verifiableCredential", "a list", listed)
     embedded = cast("list[Any]", listed)
     if len(embedded) > MAX_CREDENTIALS:
         raise FormatError("too_large", f"expected at most {MAX_CREDENTIALS} credentials; came {len(embedded)}")
-    size = len(canonicalize(presentation))
-    if size > MAX_PRESENTATION_BYTES:
-        raise FormatError("too_large", f"expected at most {MAX_PRESENTATION_BYTES} bytes; came {size}")
+    canonical = canonicalize(presentation)
+    if len(canonical) > MAX_PRESENTATION_BYTES:
+        raise FormatError("too_large", f"expected at most {MAX_PRESENTATION_BYTES} bytes; came {len(canonical)}")
     if unknown := sorted(set(presentation) - _MEMBERS):
         raise FormatError("unknown_term", "no such member of a presentation is defined", path=f"/{unknown[0][:80]}")
     check_contexts(presentation, contexts)
@@ -209,7 +206,10 @@ def _read(presentation: Mapping[str, Any], contexts: Contexts) -> tuple[Did, tup
         if not isinstance(document, dict):
             raise wrong(f"/verifiableCredential/{place}", "a credential", document)
         credentials.append(read_credential(cast("JsonObject", document), contexts=contexts))
-    return holder, tuple(credentials)
+    issuers = {credential.issuer for credential in credentials} - {holder}
+    if len(issuers) > MAX_ISSUERS:
+        raise FormatError("too_large", f"expected at most {MAX_ISSUERS} issuers; came {len(issuers)}")
+    return holder, tuple(credentials), digest_bytes(canonical)
 
 
 def _key_of(did: Did, documents: Mapping[Did, DidDocument], now: Instant):
