@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias, cast
 
 from undersigned.encoding import DidUrl, Instant, JsonObject, parse_instant, shift
@@ -38,6 +39,8 @@ _MEMBERS: Final = frozenset(
         "verificationMethod",
     }
 )
+_MAX_MOMENT: Final = 35
+"""Characters of the longest time that is taken."""
 _MOMENT: Final = re.compile(
     r"(2[0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9])(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
 )
@@ -133,10 +136,18 @@ def _moment(proof: JsonObject, name: str, path: str) -> datetime | None:
     text = proof.get(name)
     if text is None:
         return None
-    found = _MOMENT.fullmatch(text) if isinstance(text, str) else None
+    found = _read_moment(text) if isinstance(text, str) and len(text) <= _MAX_MOMENT else None
+    if found is None:
+        raise ProofError("schema_violation", f"expected a time with its zone; came {text!a:.60}", path=f"{path}/{name}")
+    return found
+
+
+@lru_cache(maxsize=256)
+def _read_moment(text: str) -> datetime | None:
+    """The time, or None if it is none. Many proofs are made in one second, so most texts were read before."""
+    if not _MOMENT.fullmatch(text):
+        return None
     try:
-        if found:
-            return datetime.fromisoformat(found[0]).astimezone(UTC)
+        return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
-        pass
-    raise ProofError("schema_violation", f"expected a time with its zone; came {text!a:.60}", path=f"{path}/{name}")
+        return None
