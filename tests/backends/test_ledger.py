@@ -8,10 +8,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from backends.moves import AT, LATER, OWN, PEER, answer, engagement, move, reservation, row, summary
-from undersigned.encoding import digest_bytes
+from undersigned.encoding import digest_bytes, shift
 from undersigned.errors import (
     ConfigurationError,
     LedgerConflict,
@@ -583,3 +584,23 @@ async def test_an_unknown_scheme_is_refused() -> None:
     with pytest.raises(ConfigurationError) as caught:
         await open_ledger("oracle://somewhere")
     assert "memory, sqlite" in caught.value.message
+
+
+async def test_a_promise_of_capacity_can_be_made_for_longer(ledger: Ledger) -> None:
+    """HIRE-NEG-21: from the offer to the contract one reservation stands, and takes room once."""
+
+    def minute(number: int) -> str:
+        return shift(AT, 60 * number)
+
+    offer = Reservation("capacity:sbom", "offer", (Draw("sbom", "1", "1"),), minute(5), minute(0), "capacity")
+    await ledger.reserve(offer)
+    longer = msgspec.structs.replace(offer, until=minute(50), at=minute(1))
+    await ledger.reserve(longer)
+    other = msgspec.structs.replace(offer, id="other", at=minute(10))
+    with pytest.raises(ScopeError):
+        await ledger.reserve(other)
+    assert await ledger.usage("capacity:sbom") == {"sbom": "1"}
+    # It ended, somebody else has the room, and it does not come back by itself.
+    await ledger.reserve(msgspec.structs.replace(other, at=minute(51), until=minute(60)))
+    with pytest.raises(ScopeError):
+        await ledger.reserve(msgspec.structs.replace(longer, at=minute(52), until=minute(70)))

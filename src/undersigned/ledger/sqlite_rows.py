@@ -97,7 +97,7 @@ class SqliteBook:
         values = (item.id, item.contract, item.kind, entry.state, item.until, body)
         self._db.execute(
             "INSERT INTO reservation VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE"
-            " SET state = excluded.state, body = excluded.body, seal = excluded.seal",
+            " SET state = excluded.state, until = excluded.until, body = excluded.body, seal = excluded.seal",
             (*values, seal(*values)),
         )
 

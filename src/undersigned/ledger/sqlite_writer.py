@@ -36,6 +36,9 @@ from undersigned.transparency import Frontier, leaf_hash, root_at
 __all__ = ["Release", "SignedHead", "Writer"]
 
 MAX_GROUP: Final = 256
+GATHER_ROUNDS: Final = 3
+"""Rounds of the event loop from a message's arrival to the write it causes: it is read, wakes its engagement, and that
+has its turn. What arrives together is written together."""
 MAX_HEADS: Final = 65_536
 PROBE_SECONDS: Final = 1.0
 
@@ -114,6 +117,7 @@ class Writer(threading.Thread):
         self._loop = loop
         self._path = path
         self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
+        self._gathered: list[Item] = []
         self._db: sqlite3.Connection | None = None
         self._heads: dict[str, EngagementHead] = {}
         self._next_engagement = 1
@@ -122,14 +126,32 @@ class Writer(threading.Thread):
         self._head_file = HeadFile(path.with_name(path.name + ".head"))
 
     def submit(self, write: Write) -> asyncio.Future[Any]:
-        """Queue a write; the future is done once it is durable or refused."""
+        """Queue a write; the future is done once it is durable or refused.
+
+        It reaches the thread a few rounds of the event loop later, together with what the other engagements that are
+        awake write meanwhile: one sync for all of them. A loop that has nothing else to do turns in microseconds.
+        """
         future = self._loop.create_future()
-        self._queue.put((write, future))
+        if not self._gathered:
+            self._loop.call_soon(self._gather, GATHER_ROUNDS)
+        self._gathered.append((write, future))
         return future
 
     def stop(self) -> None:
         """Write what is queued, then end."""
+        self._hand_over()
         self._queue.put(None)
+
+    def _gather(self, rounds: int) -> None:
+        if rounds > 1 and len(self._gathered) < MAX_GROUP:
+            self._loop.call_soon(self._gather, rounds - 1)
+        else:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        for item in gathered:
+            self._queue.put(item)
 
     # the thread
 

@@ -60,16 +60,14 @@ def reserve(book: Book, wanted: Reservation) -> None:
     known = book.find(wanted.id)
     if known is not None:
         held = known.reservation
-        same = (held.contract, held.draws, held.until, held.kind) == (
-            wanted.contract,
-            wanted.draws,
-            wanted.until,
-            wanted.kind,
-        )
-        # Settled means that the action was done: reserving it again would let it be done twice.
-        if same and known.state == "open":
+        same = (held.contract, held.draws, held.kind) == (wanted.contract, wanted.draws, wanted.kind)
+        if same and known.state == "open" and (wanted.kind == "capacity" or held.until == wanted.until):
+            # What was promised may be promised for longer: it takes no more room.
+            book.put(Entry(wanted))
             return
-        raise LedgerConflict("store_conflict", f"reservation {wanted.id} exists already and is {known.state}")
+        if not (same and known.state == "lapsed"):
+            # Settled means that the action was done: reserving it again would let it be done twice.
+            raise LedgerConflict("store_conflict", f"reservation {wanted.id} exists already and is {known.state}")
     for entry in book.lapsed(wanted.contract, wanted.at):
         _give_back(book, entry, "lapsed")
     taken: dict[str, tuple[Amount, Amount]] = {}

@@ -24,7 +24,7 @@ from undersigned.errors import (
     ConfigurationError,
     LocalProtocolError,
 )
-from undersigned.ledger import LEDGERS, Blob, Ledger, Opener, open_ledger
+from undersigned.ledger import LEDGERS, Blob, Draw, Ledger, Opener, Reservation, open_ledger
 from undersigned.messages import (
     Acceptance,
     Closing,
@@ -35,7 +35,7 @@ from undersigned.messages import (
     Seal,
     VerifiedMessage,
 )
-from undersigned.protocol import Engagement, Owe, Strategy, Work, begin, owed
+from undersigned.protocol import Engagement, Owe, Reserve, Strategy, Work, begin, owed
 from undersigned.transparency import contract_leaf
 from undersigned.transport import ChannelLimits, Identity
 
@@ -352,8 +352,32 @@ class Agent:
         """What this side says now, or None to wait."""
         if owed.reason is not None:
             return await self._must(conversation, engagement, owed, owed.reason)
+        if conversation.full and "Withdraw" in owed.moves:
+            live = engagement.offer
+            return Say("Withdraw", {"reason": "capacity", "offer": live.digest if live is not None else None})
         side = self.hirer if engagement.role == "hirer" else self.provider
         return await side.decide(conversation, engagement, owed)
+
+    def reservations(
+        self, conversation: Conversation, engagement: Engagement, effect: Reserve
+    ) -> tuple[Reservation, ...]:
+        """One of the contracts that a provider does at a time; the store counts them, over all processes."""
+        if engagement.role == "hirer":
+            return ()
+        task = conversation.offered(engagement).terms.task.kind
+        service = self.services.get(task)
+        if service is None:
+            return ()
+        return (
+            Reservation(
+                contract=f"capacity:{task}",
+                id=effect.digest,
+                draws=(Draw(task, "1", str(service.capacity)),),
+                until=effect.until,
+                at=self.clock.now(),
+                kind="capacity",
+            ),
+        )
 
     async def _must(self, conversation: Conversation, engagement: Engagement, owed: Owe, reason: str) -> Say | None:
         """What is owed when there is only one thing to say."""

@@ -34,9 +34,10 @@ from undersigned.errors import (
     LedgerConflict,
     LedgerError,
     ResolutionError,
+    ScopeError,
     UndersignedError,
 )
-from undersigned.ledger import Blob, Committed, Ledger, Row, Summary
+from undersigned.ledger import Blob, Committed, Ledger, Reservation, Row, Summary
 from undersigned.messages import (
     MESSAGE_TYPES,
     Message,
@@ -134,6 +135,12 @@ class Shell(Protocol):
         """Begins or resumes the work of a contract."""
         ...
 
+    def reservations(
+        self, conversation: Conversation, engagement: Engagement, effect: Reserve
+    ) -> tuple[Reservation, ...]:
+        """What an offer, acceptance or contract holds of this side's capacity, under the offer's digest."""
+        ...
+
     def happened(self, conversation: Conversation, event: Event) -> None:
         """Tells whoever watches."""
         ...
@@ -150,11 +157,11 @@ class Conversation(Remembered):
         """An engagement of which nothing is stored yet."""
         super().__init__(engagement)
         self.shell = shell
-        self.facts: dict[str, str] = {}
-        """The last value of each fact noted."""
         self.head: Committed | None = None
         """What the last commit made."""
         self.over = False
+        self.full = False
+        """The store had no room for what was decided last."""
         self._places = 0
         self._inbox: list[Arrived | Asked] = []
         self._wake = asyncio.Event()
@@ -242,6 +249,7 @@ class Conversation(Remembered):
         while not self.over:
             self._wake.clear()
             items, self._inbox = self._inbox, []
+            before = self.snapshot()
             try:
                 await self._turn(items)
             except LedgerConflict as error:
@@ -254,12 +262,22 @@ class Conversation(Remembered):
                 continue
             except LedgerError as error:
                 _log.error("the store does not take it", engagement=self.id, error=str(error))
+                self.restore(before)
                 self._inbox[:0] = items
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            except UndersignedError as error:
-                _log.error("a turn failed", engagement=self.id, error=str(error))
-                self._fail(items, error)
+            except ScopeError as error:
+                # The store has the last word on what is left; decide again, knowing that it is too little.
+                _log.info("no room", engagement=self.id, error=str(error))
+                self.full = True
+                self.restore(before)
+                self._inbox[:0] = items
+                continue
+            except Exception as exc:
+                # A defect of ours must not stop this engagement for good, nor be tried for ever on the same input.
+                _log.exception("a turn failed", engagement=self.id)
+                self.restore(before)
+                self._fail(items, exc if isinstance(exc, UndersignedError) else UndersignedError("internal", repr(exc)))
                 await asyncio.sleep(RETRY_SECONDS)
             if not self._inbox and not self.over:
                 self._set_timer()
@@ -291,36 +309,34 @@ class Conversation(Remembered):
                 await self._say_asked(turn, item)
         while True:
             now = self.shell.clock.now()
-            effect = next((e for e in pending(turn.engagement, now) if e.key not in self._served), None)
+            served = self._served | turn.served
+            effect = next((e for e in pending(turn.engagement, now) if e.key not in served), None)
             if effect is None:
                 break
+            if isinstance(effect, Owe) and turn.leaves:
+                # The seal states the place of the leaf, so the leaf is stored first.
+                await self._commit(turn)
+                turn = Turn(self.engagement, now)
+            turn.served.add(effect.key)
             match effect:
                 case Owe():
-                    if turn.leaves:
-                        # The seal states the place of the leaf, so the leaf is stored first.
-                        await self._commit(turn)
-                        turn = Turn(self.engagement, self.shell.clock.now())
-                    self._served.add(effect.key)
                     said = await self._decide(turn, effect)
                     if said is not None:
                         await self._say(turn, said)
                 case Acknowledge(of=of):
-                    self._served.add(effect.key)
                     await self._say(turn, Say("Receipt", {"of": of, "received_at": now}))
                 case Repeat(digest=digest):
-                    self._served.add(effect.key)
                     await self._repeat(turn, digest)
                 case Work():
-                    self._served.add(effect.key)
                     self.shell.work(self, effect)
-                case Reserve(digest=digest, until=until, name=name):
-                    self._served.add(effect.key)
-                    _log.debug("reserve", engagement=self.id, name=name, digest=digest, until=until)
-                case Free():
-                    self._served.add(effect.key)
-                case Finished():
-                    self.over = True
+                case Reserve():
+                    turn.reserve.extend(self.shell.reservations(self, turn.engagement, effect))
+                    turn.durable = turn.durable or bool(turn.reserve)
+                case Free(digest=digest):
+                    turn.release.append(digest)
                     turn.durable = True
+                case Finished():
+                    turn.over = turn.durable = True
                     break
         await self._commit(turn)
         if self.over:
@@ -460,7 +476,7 @@ class Conversation(Remembered):
     # ------------------------------------------------------------------ saying
 
     async def _say_asked(self, turn: Turn, item: Asked) -> None:
-        if item.done.cancelled():
+        if item.done.done():
             return
         try:
             said = item.make(turn.engagement)
@@ -557,9 +573,7 @@ class Conversation(Remembered):
     async def _commit(self, turn: Turn) -> None:
         """Writes the turn, then sends what it says. A turn of receipts alone waits for the next one."""
         if turn.durable:
-            self.head = await self.shell.ledger.commit(
-                turn.commit(self._places, self._lazy, self._lazy_receipts, live=not self.over)
-            )
+            self.head = await self.shell.ledger.commit(turn.commit(self._places, self._lazy, self._lazy_receipts))
             self._places += len(self._lazy) + len(turn.rows)
             self._lazy.clear()
             self._lazy_receipts.clear()
@@ -568,6 +582,9 @@ class Conversation(Remembered):
             self._lazy_receipts.extend(turn.receipted)
         self.engagement = turn.engagement
         self._heard |= turn.notices
+        self._served |= turn.served
+        self.over = turn.over
+        self.full = False
         for raw in turn.sends:
             await self.shell.deliver(self.engagement.peer, raw)
         for done in turn.done:

@@ -1,4 +1,4 @@
-"""What an engagement's moves said, as far as later steps ask for it: the last move of each type and side."""
+"""What an engagement's moves said, as far as later steps ask for it: the last move of each type and side, the facts."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ class Remembered:
 
     def __init__(self, engagement: Engagement) -> None:
         self.engagement = engagement
+        self.facts: dict[str, str] = {}
+        """The last value of each fact noted."""
         self._last: dict[tuple[str, str], Message] = {}
         self._json: tuple[Digest, JsonObject] = ("", {})
 
@@ -68,3 +70,11 @@ class Remembered:
         """Keeps a move that was recorded."""
         if not message.notice:
             self._last[message.type, message.role] = message
+
+    def snapshot(self) -> tuple[dict[tuple[str, str], Message], dict[str, str]]:
+        """What is remembered now, for `restore`."""
+        return dict(self._last), dict(self.facts)
+
+    def restore(self, snapshot: tuple[dict[tuple[str, str], Message], dict[str, str]]) -> None:
+        """Forgets what was said since: the turn that said it was not stored."""
+        self._last, self.facts = snapshot

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from undersigned.encoding import Did, Digest, EngagementId, Instant
-from undersigned.ledger import Blob, Commit, Ledger, Row, Summary
+from undersigned.ledger import Blob, Commit, Ledger, Reservation, Row, Summary
 from undersigned.messages import Message, VerifiedMessage, recorded_message
 from undersigned.protocol import Engagement, Entry, Noted, Received, Sent, apply, begin, position, wake_at
 
@@ -56,11 +56,16 @@ class Turn:
         self.receipted: list[Digest] = []
         self.evidence: list[Blob] = []
         self.leaves: list[bytes] = []
+        self.reserve: list[Reservation] = []
+        self.release: list[str] = []
         self.sends: list[bytes] = []
         self.events: list[Event] = []
         self.done: list[asyncio.Future[None]] = []
         self.notices: set[Digest] = set()
         """Those of the peer."""
+        self.served: set[str] = set()
+        """Keys of the effects served in it; they count once it is stored."""
+        self.over = False
         self.durable = False
         """Whether anything in it has to be on disk before this side goes on."""
 
@@ -112,7 +117,7 @@ class Turn:
             )
         )
 
-    def commit(self, places: int, carried: list[Row], receipted: list[Digest], *, live: bool) -> Commit:
+    def commit(self, places: int, carried: list[Row], receipted: list[Digest]) -> Commit:
         """The transaction, behind `places` rows of the journal and after the rows carried over from turns before."""
         engagement = self.engagement
         rows = tuple(
@@ -134,7 +139,7 @@ class Turn:
                 wake_at=wake_at(engagement, self.now),
                 updated=self.now,
                 contract=contract.digest if contract is not None else None,
-                live=live,
+                live=not self.over,
             ),
             outbox=tuple(self.outbox),
             receipted=(*receipted, *self.receipted),
@@ -142,6 +147,8 @@ class Turn:
             freed=_freed(self.before.sent, engagement.sent),
             evidence=tuple(self.evidence),
             leaves=tuple(self.leaves),
+            reserve=tuple(self.reserve),
+            release=tuple(self.release),
             urgent=engagement.state in ("withdrawn", "closing", "closed"),
         )
 

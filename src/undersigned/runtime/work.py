@@ -74,12 +74,22 @@ class Worker:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
+        self._begun: set[str] = set()
+
+    def _first(self, key: str) -> bool:
+        """Whether this is begun for the first time here: a turn that was not stored asks for it again."""
+        if key in self._begun:
+            return False
+        self._begun.add(key)
+        return True
 
     # ------------------------------------------------------------------ provider
 
     async def work(self, conversation: Conversation, effect: Work) -> None:
         """Runs the handler of a contract's task, then sends the `Delivery`."""
         await conversation.settled()
+        if not self._first(effect.key):
+            return
         agent, engagement = self._agent, conversation.engagement
         document = conversation.offered()
         start = conversation.last("Start", Start)
@@ -167,6 +177,8 @@ class Worker:
     async def review(self, conversation: Conversation, delivery: Delivery) -> None:
         """Fetches what was delivered, checks it and its statements, then sends the `Review`."""
         await conversation.settled()
+        if not self._first(f"review:{conversation.id}:{delivery.round}"):
+            return
         document = conversation.offered()
         while True:
             try:
