@@ -28,6 +28,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from undersigned.encoding import multibase_decode, multibase_encode
 from undersigned.jsonld import compiled_quads
 from undersigned.ledger import Commit
+from undersigned.ledger.sqlite_writer import GATHER_ROUNDS
 
 from .counting import Op
 from .pair import HIRER, PROVIDER
@@ -68,6 +69,7 @@ class Store(threading.Thread):
     def __init__(self, path: Path) -> None:
         super().__init__(daemon=True)
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._gathered: list[Any] = []
         self._loop = asyncio.get_running_loop()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode = WAL")
@@ -76,10 +78,20 @@ class Store(threading.Thread):
         self._db.execute("CREATE TABLE row (id INTEGER PRIMARY KEY, engagement INTEGER NOT NULL, raw BLOB NOT NULL)")
 
     def append(self, rows: Sequence[tuple[int, bytes]]) -> asyncio.Future[None]:
-        """Done once the rows are on disk."""
+        """Done once the rows are on disk. They go to the thread a few rounds of the loop later, with other rows."""
         future = self._loop.create_future()
-        self._queue.put((rows, future))
+        if not self._gathered:
+            self._loop.call_soon(self._gather, GATHER_ROUNDS)
+        self._gathered.append((rows, future))
         return future
+
+    def _gather(self, rounds: int) -> None:
+        if rounds > 1:
+            self._loop.call_soon(self._gather, rounds - 1)
+            return
+        gathered, self._gathered = self._gathered, []
+        for item in gathered:
+            self._queue.put(item)
 
     def run(self) -> None:
         going = True

@@ -1,7 +1,8 @@
 """The thread that writes a SQLite ledger: one at a time, and all that queued up during a sync with the next one.
 
-Nobody waits for a timer. While a transaction is being synced, further writes queue up; they make the next group, so a
-slow disk makes larger groups and a quiet ledger has groups of one. Each answer goes back after its group's COMMIT, one
+Nobody waits for a timer. What the event loop asks for in a few of its rounds comes as one, and while a transaction is
+being synced, further writes queue up; they make the next group, so a slow disk makes larger groups and a quiet ledger
+has groups of one. Each answer goes back after its group's COMMIT, one
 wake-up of the event loop for the whole group.
 
 The thread is the only writer (the lock sees to it), so heads of engagements and the right edge of the tree are kept
@@ -36,9 +37,9 @@ from undersigned.transparency import Frontier, leaf_hash, root_at
 __all__ = ["Release", "SignedHead", "Writer"]
 
 MAX_GROUP: Final = 256
-GATHER_ROUNDS: Final = 3
-"""Rounds of the event loop from a message's arrival to the write it causes: it is read, wakes its engagement, and that
-has its turn. What arrives together is written together."""
+GATHER_ROUNDS: Final = 6
+"""Rounds of the event loop that a write waits for others. A message takes three from its arrival to the write that it
+causes, so what arrived together is written together; beyond six hardly anything joins (`make bench`)."""
 MAX_HEADS: Final = 65_536
 PROBE_SECONDS: Final = 1.0
 
