@@ -2,8 +2,7 @@
 
 Nobody waits for a timer. What the event loop asks for in a few of its rounds comes as one, and while a transaction is
 being synced, further writes queue up; they make the next group, so a slow disk makes larger groups and a quiet ledger
-has groups of one. Each answer goes back after its group's COMMIT, one
-wake-up of the event loop for the whole group.
+has groups of one. Each answer goes back after its group's COMMIT, one wake-up of the event loop for the whole group.
 
 The thread is the only writer (the lock sees to it), so heads of engagements and the right edge of the tree are kept
 in memory and checked there. What a group changes in them is staged and adopted after COMMIT. Uniqueness is checked by
