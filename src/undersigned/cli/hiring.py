@@ -142,9 +142,9 @@ async def hire(
         if name not in files:
             raise ConfigurationError("bad_configuration", f"the task {task} needs --input {name}=FILE")
     scope = read_scope_options(allow, scope_file)
-    for text in (price, opening):
-        if text is not None:
-            parse_price(text)
+    currencies = {parse_price(text).currency for text in (price, opening) if text is not None}
+    if len(currencies) > 1:
+        raise ConfigurationError("bad_configuration", "--price and --opening are in two currencies")
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     async with open_peer(opened) as peer:

@@ -132,6 +132,9 @@ async def init(
     sealed = f"with the passphrase in {passphrase}" if passphrase.exists() else "with UNDERSIGNED_PASSPHRASE"
     out.line(f"keys           sealed in {path / 'keys'}, {sealed}")
     out.line(f"settings       {path / 'undersigned.toml'}")
+    if domain:
+        listen = made.configuration.listen
+        out.line(f"reached at     https://{domain}: let it end TLS and pass all on to {listen.host}:{listen.port}")
     if not anchors:
         out.line("trusts nobody yet: add issuers to [trust] anchors in the settings, or nobody passes its policy")
     out.line(f"others trust this agent with   --trust {own['organisation']}")

@@ -13,6 +13,7 @@ import msgspec
 
 from undersigned.messages import (
     Acceptance,
+    Bid,
     Cancel,
     Closing,
     Delivery,
@@ -51,6 +52,8 @@ def summary_of(message: Message) -> str:
             types = [str(credential.get("type", ["?"])[-1]) for credential in shown]
             asks = f"; asks for {_needs(message.request.needs)}" if message.request is not None else ""
             return f"shows {', '.join(plain(t, 40) for t in types) or 'nothing'}{asks}"
+        case Bid():
+            return f"commits to sealed terms, good until {message.valid_until}"
         case Offer():
             terms = message.document.terms
             grants = counted(len(terms.scope.grants), "grant")

@@ -275,30 +275,18 @@ def create_home(
     if domain is None and local_port is None and kind != "Ed25519":
         raise ConfigurationError("bad_configuration", "a did:key agent needs an Ed25519 key, which also signs its log")
     limit = parse_price(max_price) if max_price else None
-    path.mkdir(parents=True, exist_ok=True)
-    keys = path / "keys"
-    keys.mkdir(mode=0o700, exist_ok=True)
-    if not os.environ.get("UNDERSIGNED_PASSPHRASE"):
-        descriptor = os.open(keys / "passphrase", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(24) + "\n")
-    passphrase = _passphrase(path)
     agent, office = generate_key(kind), generate_key("Ed25519")
-    seal_key(keys / "agent.json", agent, passphrase)
-    seal_key(keys / "organisation.json", office, passphrase)
     log = None if kind == "Ed25519" else generate_key("Ed25519")
-    if log is not None:
-        seal_key(keys / "log.json", log, passphrase)
-
     local = local_port is not None
     authority = f"localhost:{local_port}" if local else domain
+    published: dict[str, bytes] = {}
     if authority:
         base = "did:web:" + quote(authority, safe="")
         did, office_did = base, base + ":org"
         scheme = "ws" if local else "wss"
         services = (("HireService", f"{scheme}://{authority}/hire"),)
-        (path / "did.json").write_bytes(_published(did, "agent", agent, services, log))
-        (path / "organisation.json").write_bytes(_published(office_did, "office", office, ()))
+        published["did.json"] = _published(did, "agent", agent, services, log)
+        published["organisation.json"] = _published(office_did, "office", office, ())
     else:
         did, office_did = did_key(agent.public_key), did_key(office.public_key)
     lines = [
@@ -333,7 +321,24 @@ def create_home(
             f"delivers = {_toml(offer.delivers)}",
             f"media_type = {_toml(offer.media_type)}",
         ]
-    (path / CONFIGURATION).write_text("\n".join(lines) + "\n")
+
+    # Nothing is written before everything that can be wrong was found. The configuration makes it a state folder, so it
+    # comes last.
+    path.mkdir(parents=True, exist_ok=True)
+    keys = path / "keys"
+    keys.mkdir(mode=0o700, exist_ok=True)
+    if not os.environ.get("UNDERSIGNED_PASSPHRASE"):
+        descriptor = os.open(keys / "passphrase", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(24) + "\n")
+    passphrase = _passphrase(path)
+    seal_key(keys / "agent.json", agent, passphrase)
+    seal_key(keys / "organisation.json", office, passphrase)
+    if log is not None:
+        seal_key(keys / "log.json", log, passphrase)
+    for file_name, document in published.items():
+        (path / file_name).write_bytes(document)
+    (path / CONFIGURATION).write_bytes("\n".join([*lines, ""]).encode())
     return Home(path)
 
 
@@ -399,7 +404,7 @@ def rotate_key(home: Home) -> str:
 
 def _toml(text: str) -> str:
     """A TOML basic string."""
+    if not text.isprintable():
+        raise ConfigurationError("bad_configuration", f"characters that do not print in {text!r}")
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in escaped):
-        raise ConfigurationError("bad_configuration", f"control characters in {text!r}")
     return f'"{escaped}"'

@@ -1,0 +1,211 @@
+"""What is typed into options: good values become what they say, every other text is an error with an example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from undersigned.cli.options import checked_did, checked_url, parse_allow, read_inputs, read_scope_options
+from undersigned.errors import ConfigurationError, UndersignedError
+from undersigned.scope import Grant, Limit, Scope
+
+GRANT = b"[[scope.grant]]\nid = 'x'\naction = 'a:b'\ntarget = 'https://a.example/'\n"
+DID_KEY = "did:key:z6MkpTHR8VNsBxYAAWHut2Geadd9jSwuBV8xRoAnwWsdvktH"
+
+
+def refusal(call: Callable[[], object]) -> str | None:
+    """The code of the error that a call ends with; None if it ends well. Anything else is a defect."""
+    try:
+        call()
+    except UndersignedError as error:
+        return error.code
+    return None
+
+
+def test_allow_is_an_action_a_target_and_limits() -> None:
+    target = "https://git.example/app/*"
+    assert parse_allow(1, f"repo:read={target}") == Grant("allow-1", "repo:read", target)
+    assert parse_allow(2, f"repo:read={target}; count <= 100;EUR<=2.5") == Grant(
+        "allow-2", "repo:read", target, limits=(Limit("count", "100"), Limit("EUR", "2.5"))
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "repo:read",
+        "=https://git.example/",
+        "repo:read=",
+        "repo:read=nowhere",
+        "repo:read=https://git.example/;count",
+        "repo:read=https://git.example/;count=100",
+        "repo:read=https://git.example/;count<=many",
+        "repo:read=https://git.example/;count<=-1",
+        "repo:read=https://git.example/;<=1",
+        "repo:read=https://git.example/;count<=1;count<=2",
+        "repo:read=https://git.example/../../",
+        "two words=https://git.example/",
+    ],
+)
+def test_allow_refuses(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="--allow") as refused:
+        parse_allow(1, text)
+    assert (refused.value.code, refused.value.exit_code) == ("bad_configuration", 2)
+
+
+@given(
+    st.text(alphabet=st.characters(codec=None), max_size=60) | st.from_regex(r"[a-z:]{0,9}=.{0,30}(;.{0,9}<=.{0,9})*")
+)
+def test_any_text_is_a_grant_or_an_error(text: str) -> None:
+    assert refusal(lambda: parse_allow(1, text)) in {None, "bad_configuration"}
+
+
+def test_a_scope_file_and_allow_add_up(tmp_path: Path) -> None:
+    file = tmp_path / "scope.toml"
+    file.write_text(
+        '[[scope.grant]]\nid = "read-repo"\naction = "repo:read"\ntarget = "https://git.example/*"\n'
+        '[[scope.prohibition]]\nid = "no-secrets"\naction = "repo:read"\ntarget = "https://git.example/secrets/*"\n'
+    )
+    scope = read_scope_options(("api:call=https://api.example/",), file)
+    assert [grant.id for grant in scope.grants] == ["allow-1", "read-repo"]
+    assert [one.id for one in scope.prohibitions] == ["no-secrets"]
+    assert read_scope_options((), None) == Scope()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe\x00binary",
+        b"not toml",
+        b"[[scope.grant]]\n",
+        b"[[scope.grant]]\nid = 'x'\naction = 'a:b'\ntarget = 'nowhere'\n",
+        GRANT + b"limits = [{unit = 'count', max = 1.5}]\n",
+        GRANT + b"surprise = 1\n",
+        b"[scope]\ngrant = 7\n",
+        b"scope = 7\n",
+        b"[[grants]]\nid = 'x'\n",
+        GRANT + b"window = {until = 2030-01-01T00:00:00Z}\n",
+    ],
+)
+def test_a_scope_file_that_is_none_is_named(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "scope.toml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"scope\.toml") as refused:
+        read_scope_options((), file)
+    assert refused.value.code == "bad_configuration"
+
+
+@given(content=st.binary(max_size=120) | st.text(max_size=120).map(lambda text: text.encode("utf-8", "surrogatepass")))
+def test_any_scope_file_is_a_scope_or_an_error(content: bytes, tmp_path_factory) -> None:
+    file = tmp_path_factory.getbasetemp() / "any.toml"
+    file.write_bytes(content)
+    assert refusal(lambda: read_scope_options((), file)) in {None, "bad_configuration"}
+
+
+@pytest.mark.parametrize("name", ["missing.toml", "."])
+def test_a_scope_file_that_cannot_be_read_is_named(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=str(tmp_path)):
+        read_scope_options((), tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("did", "local"),
+    [
+        (DID_KEY, False),
+        ("did:web:agents.example.com", False),
+        ("did:web:agents.example.com:team:agent", False),
+        ("did:web:localhost%3A8102", True),
+    ],
+)
+def test_dids(did: str, local: bool) -> None:
+    assert checked_did(did, local) == did
+
+
+@pytest.mark.parametrize(
+    ("did", "local", "code"),
+    [
+        ("", False, "bad_configuration"),
+        ("agents.example.com", False, "bad_configuration"),
+        ("did:web:", False, "bad_configuration"),
+        ("did:web:agents.example.com#key", False, "bad_configuration"),
+        ("did:web:AGENTS.example.com", False, "bad_configuration"),
+        ("did:key:z6MkpTHR8", False, "bad_configuration"),
+        ("did:unknown:x", False, "did_unresolvable"),
+        ("did:web:127.0.0.1", False, "did_forbidden_address"),
+        ("did:web:localhost%3A8102", False, "did_forbidden_address"),
+    ],
+)
+def test_dids_that_are_none_or_lead_nowhere(did: str, local: bool, code: str) -> None:
+    """HIRE-DID-05, HIRE-DID-07."""
+    with pytest.raises(UndersignedError) as refused:
+        checked_did(did, local)
+    assert refused.value.code == code
+    if did.startswith("did:web:localhost"):
+        assert "init --local" in refused.value.message
+
+
+@given(st.text(max_size=60) | st.text(max_size=40).map(lambda text: "did:web:" + text))
+def test_any_text_is_a_did_or_an_error(text: str) -> None:
+    known = {None, "bad_configuration", "did_unresolvable", "did_forbidden_address", "key_weak"}
+    assert refusal(lambda: checked_did(text, local=False)) in known
+
+
+@pytest.mark.parametrize(("url", "local"), [("ws://localhost:8102/hire", True), ("wss://a.example/hire", False)])
+def test_urls(url: str, local: bool) -> None:
+    assert checked_url(url, local) == url
+    assert checked_url(None, local) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [
+        ("ws://localhost:8102/hire", False),
+        ("ws://a.example/hire", False),
+        ("http://localhost:8102", True),
+        ("localhost:8102", True),
+        ("ws://", True),
+        ("ws://localhost:99999/hire", True),
+        ("ws://localhost:0/hire", True),
+        ("ws://[::1/hire", True),
+        ("--local", True),
+        ("", True),
+    ],
+)
+def test_urls_refused(url: str, local: bool) -> None:
+    """HIRE-DID-07: http and ws are for local state alone."""
+    with pytest.raises(ConfigurationError, match="--at"):
+        checked_url(url, local)
+
+
+@given(st.text(max_size=60) | st.text(max_size=40).map(lambda text: "wss://" + text), st.booleans())
+def test_any_text_is_a_url_or_an_error(text: str, local: bool) -> None:
+    assert refusal(lambda: checked_url(text, local)) in {None, "bad_configuration"}
+
+
+def test_inputs_are_files_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "a=b.whl"
+    file.write_bytes(b"x")
+    assert read_inputs((f"artifact={file}",)) == {"artifact": file}
+    assert read_inputs(()) == {}
+
+
+def test_inputs_refused(tmp_path: Path) -> None:
+    file = tmp_path / "app.whl"
+    file.write_bytes(b"x")
+    for texts in [
+        ("",),
+        ("app.whl",),
+        (f"={file}",),
+        ("artifact=",),
+        (f"artifact={tmp_path}",),
+        (f"artifact={tmp_path / 'missing'}",),
+        (f"artifact={file}", f"artifact={file}"),
+        ("artifact=a\0b",),
+    ]:
+        with pytest.raises(ConfigurationError, match="--input"):
+            read_inputs(texts)

@@ -1,0 +1,191 @@
+"""How commands speak: one JSON value per line, exit codes, marks of local state, nothing that moves a terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support import ROOT
+from undersigned.cli.output import Out, command, counted, home_path, plain, program
+from undersigned.errors import CODES, ConfigurationError, UndersignedError
+from unit.cli.running import environment, run
+
+
+def called(function, as_json: bool, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a command made of `function`."""
+    out, err = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    with pytest.raises(SystemExit) as ended:
+        command(function)(as_json=as_json)
+    assert isinstance(ended.value.code, int)
+    return ended.value.code, out.getvalue(), err.getvalue()
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_error_ends_a_command_with_the_exit_code_of_its_line(code: str, monkeypatch) -> None:
+    """HIRE-ERR: the table of codes is the table of exit codes."""
+
+    async def fails(out: Out) -> None:
+        raise UndersignedError(code, "what came\nwas not expected", path="/terms")
+
+    ended, out, err = called(fails, True, monkeypatch)
+    assert ended == CODES[code].exit_code
+    assert json.loads(out) == {"error": {"code": code, "message": "what came\\nwas not expected", "path": "/terms"}}
+    assert err == ""
+    ended, out, err = called(fails, False, monkeypatch)
+    assert ended == CODES[code].exit_code
+    assert (out, err) == ("", f"error: what came\\nwas not expected at /terms  ({code})\n")
+
+
+@pytest.mark.parametrize(("answer", "code"), [(None, 0), (0, 0), (3, 3), (4, 4)])
+def test_an_answer_is_an_exit_code(answer: int | None, code: int, monkeypatch) -> None:
+    async def answers(out: Out) -> int | None:
+        return answer
+
+    assert called(answers, False, monkeypatch) == (code, "", "")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_defect_is_exit_code_1_and_shows_where(as_json: bool, monkeypatch) -> None:
+    """Only a defect of ours shows a traceback, and only on standard error."""
+
+    async def breaks(out: Out) -> None:
+        raise KeyError("nonsense")
+
+    code, out, err = called(breaks, as_json, monkeypatch)
+    assert code == 1
+    assert "Traceback" in err
+    assert "Traceback" not in out
+    if as_json:
+        assert json.loads(out)["error"]["code"] == "internal"
+    else:
+        assert err.startswith("error: a defect of ours")
+
+
+def test_an_error_of_the_operating_system_is_one_of_configuration(tmp_path, monkeypatch) -> None:
+    async def reads(out: Out) -> None:
+        (tmp_path / "missing").read_bytes()
+
+    code, out, err = called(reads, False, monkeypatch)
+    assert (code, out) == (2, "")
+    assert err == f"error: {tmp_path / 'missing'}: No such file or directory  (bad_configuration)\n"
+
+
+def test_an_interrupt_is_exit_code_130(monkeypatch) -> None:
+    async def interrupted(out: Out) -> None:
+        raise KeyboardInterrupt
+
+    assert called(interrupted, True, monkeypatch) == (130, "", "")
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_a_reader_that_leaves_ends_the_command_quietly(more: tuple[str, ...]) -> None:
+    """`undersigned ... | head -1`: no traceback, and not exit code 0 either, because not all was said."""
+    read, write = os.pipe()
+    os.close(read)
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    with os.fdopen(write, "wb") as closed:
+        did = "did:key:z6MkpTHR8VNsBxYAAWHut2Geadd9jSwuBV8xRoAnwWsdvktH"
+        ran = subprocess.run(
+            [sys.executable, "-m", "undersigned.cli", "discover", did, *more],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            env=env,
+            check=False,
+        )
+    assert (ran.returncode, ran.stderr) == (130, b"")
+
+
+def test_each_line_of_local_state_says_so(monkeypatch) -> None:
+    """HIRE-DID-06, the exception: who uses local state is told in each line, in whatever form."""
+
+    async def speaks(out: Out) -> None:
+        out.local = True
+        out.line("first")
+        out.line("second", style="bold red")
+        out.line()
+        out.value({"kind": "first"})
+        raise ConfigurationError("bad_configuration", "third")
+
+    _, out, err = called(speaks, False, monkeypatch)
+    assert out == "local | first\nlocal | second\n\n"
+    assert err == "local | error: third  (bad_configuration)\n"
+    _, out, _ = called(speaks, True, monkeypatch)
+    assert [json.loads(line)["local"] for line in out.splitlines()] == [True, True]
+
+
+def test_a_document_of_others_stays_as_it_is(monkeypatch) -> None:
+    async def shows(out: Out) -> None:
+        out.local = True
+        out.document({"id": "did:web:localhost%3A1"})
+
+    assert called(shows, True, monkeypatch)[1] == '{"id": "did:web:localhost%3A1"}\n'
+
+
+@given(st.text(max_size=300), st.integers(1, 200))
+def test_plain_text_is_one_printable_line(text: str, limit: int) -> None:
+    shown = plain(text, limit)
+    assert shown.isprintable()
+    assert len(shown) <= limit
+    assert plain(shown, limit) == shown
+
+
+@given(st.text(max_size=100))
+def test_no_text_moves_the_terminal(text: str) -> None:
+    """Whatever a peer put into a name: one line, no control character, and valid JSON that gives it back."""
+    for as_json in (False, True):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="backslashreplace", write_through=True)
+        before, sys.stdout = sys.stdout, stream
+        try:
+            out = Out(as_json)
+            out.line(text)
+            out.value({"text": text})
+        finally:
+            sys.stdout = before
+        written = stream.buffer.getvalue().decode("ascii")
+        assert written.count("\n") == 1
+        assert written[:-1].isprintable()
+        if as_json:
+            assert json.loads(written) == {"text": text}
+
+
+def test_numbers_of_things() -> None:
+    assert [counted(n, "grant") for n in (0, 1, 2)] == ["0 grants", "1 grant", "2 grants"]
+    assert [counted(n, "leaf", "leaves") for n in (1, 3)] == ["1 leaf", "3 leaves"]
+
+
+def test_the_state_folder_is_the_option_then_the_variable_then_the_users(tmp_path) -> None:
+    with environment(UNDERSIGNED_HOME=str(tmp_path / "variable"), XDG_DATA_HOME=str(tmp_path / "data")):
+        assert home_path(str(tmp_path / "option")) == tmp_path / "option"
+        assert home_path(None) == tmp_path / "variable"
+    with environment(UNDERSIGNED_HOME=None, XDG_DATA_HOME=str(tmp_path / "data")):
+        assert home_path(None).name == "undersigned"
+    with pytest.raises(ConfigurationError, match="unprintable"):
+        home_path(os.fsdecode(b"a\xff"))
+
+
+def test_a_command_to_type_names_the_program_as_it_is_found(tmp_path, monkeypatch) -> None:
+    """After `make demo` the program is at .venv/bin/undersigned, which is on nobody's path."""
+    monkeypatch.setattr(sys, "argv", [".venv/bin/undersigned", "demo"])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert program() == ".venv/bin/undersigned"
+    (tmp_path / "undersigned").write_text("#!/bin/sh\n")
+    (tmp_path / "undersigned").chmod(0o755)
+    assert program() == "undersigned"
+
+
+def test_names_that_are_not_text_are_an_error_and_no_defect() -> None:
+    """A file name on the command line may be any bytes."""
+    odd = os.fsdecode(b"\xff\xfe.zip")
+    ran = run("verify", odd)
+    assert ran.code == 2
+    assert "udcff" in ran.err
+    assert run("verify", odd, "--json").error["code"] == "bad_configuration"

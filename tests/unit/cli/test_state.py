@@ -1,0 +1,212 @@
+"""`init`, `keys`, `ledger`: state folders are made whole, shown without secrets, and never overwritten."""
+
+from __future__ import annotations
+
+import stat
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from undersigned.runtime import Home
+from unit.cli.running import files, run
+
+LOCAL = ("--local", "--port", 8109)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    assert run("init", tmp_path / "acme", *LOCAL).code == 0
+    return tmp_path / "acme"
+
+
+def secrets(home: Path) -> list[str]:
+    opened = Home(home)
+    keys = [opened.key(name).secret_bytes().hex() for name in ("agent", "organisation")]
+    return [*keys, (home / "keys" / "passphrase").read_text().strip()]
+
+
+def test_a_local_home(tmp_path: Path) -> None:
+    ran = run("init", tmp_path / "acme", *LOCAL, "--trust", "did:web:localhost%3A8102:org", "--max-price", "5.00 EUR")
+    assert (ran.code, ran.err) == (0, "")
+    assert all(line.startswith("local | ") for line in ran.out.splitlines())
+    assert "--trust did:web:localhost%3A8109:org" in ran.out
+    assert f"serve --home {tmp_path / 'acme'}" in ran.out
+    said = tomllib.loads((tmp_path / "acme" / "undersigned.toml").read_text())
+    assert said["did"] == "did:web:localhost%3A8109"
+    assert said["local"] is True
+    assert said["listen"] == {"host": "127.0.0.1", "port": 8109}
+    assert said["trust"]["anchors"] == ["did:web:localhost%3A8102:org"]
+    assert (said["policy"]["max_price"], said["policy"]["currency"]) == ("5", "EUR")
+
+
+def test_a_home_of_a_domain_is_not_local(tmp_path: Path) -> None:
+    ran = run("init", tmp_path / "acme", "--domain", "agents.example.com", "--port", 9443, "--json")
+    (made,) = ran.values
+    assert made["did"] == "did:web:agents.example.com"
+    assert made["organisation"] == "did:web:agents.example.com:org"
+    assert made["local"] is False
+    listen = Home(tmp_path / "acme").configuration.listen
+    assert (listen.port, listen.url) == (9443, "https://agents.example.com")
+    assert "local |" not in run("keys", "list", "--home", tmp_path / "acme").out
+
+
+def test_a_home_without_a_domain_is_its_key_and_local(tmp_path: Path) -> None:
+    (made,) = run("init", tmp_path / "acme", "--port", 9001, "--json").values
+    assert made["did"].startswith("did:key:z6Mk")
+    assert made["local"] is True
+    assert Home(tmp_path / "acme").configuration.listen.port == 9001
+    assert run("keys", "rotate", "--home", tmp_path / "acme").code == 2
+
+
+@pytest.mark.parametrize("kind", ["P-256", "P-384"])
+def test_a_home_with_another_kind_of_key_has_one_for_its_log(kind: str, tmp_path: Path) -> None:
+    """Checkpoints are notes, and those know only Ed25519; the key for them opens no connection."""
+    assert run("init", tmp_path / "acme", *LOCAL, "--key", kind).code == 0
+    found = {
+        value["method"].partition("#")[2]: value["kind"]
+        for value in run("keys", "list", "--home", tmp_path / "acme", "--json").values
+    }
+    assert found == {"agent": kind, "log": "Ed25519", "office": "Ed25519"}
+    document = Home(tmp_path / "acme").document()
+    assert [method.partition("#")[2] for method in document.methods("authentication")] == ["agent"]
+    before = document.key_for("did:web:localhost%3A8109#log", "assertionMethod")
+    assert run("keys", "rotate", "--home", tmp_path / "acme").code == 0
+    after = Home(tmp_path / "acme").document()
+    assert after.key_for("did:web:localhost%3A8109#log", "assertionMethod") == before
+    assert [method.partition("#")[2] for method in after.methods("assertionMethod")] == ["agent-2", "log"]
+    assert run("init", tmp_path / "key", "--key", kind).code == 2
+
+
+def test_secrets_are_sealed_and_shown_to_nobody(home: Path) -> None:
+    """HIRE-KEY: private keys are in no output, and no file but the passphrase opens them."""
+    assert stat.S_IMODE((home / "keys").stat().st_mode) == 0o700
+    for name in ("agent.json", "organisation.json", "passphrase"):
+        assert stat.S_IMODE((home / "keys" / name).stat().st_mode) == 0o600
+    shown = [
+        run("keys", *more, "--home", home, *form).out
+        for more in (("list",), ("show",), ("show", "organisation"))
+        for form in ((), ("--json",))
+    ]
+    assert all(shown)
+    held = secrets(home)
+    assert not [secret for secret in held for text in shown if secret in text]
+    sealed = b"".join(content for name, content in files(home).items() if name != "keys/passphrase")
+    assert not [secret for secret in held if secret.encode() in sealed]
+
+
+def test_a_passphrase_of_ones_own_is_not_written(tmp_path: Path) -> None:
+    env = {"UNDERSIGNED_PASSPHRASE": "correct horse"}
+    ran = run("init", tmp_path / "acme", *LOCAL, **env)
+    assert "UNDERSIGNED_PASSPHRASE" in ran.out
+    assert not (tmp_path / "acme" / "keys" / "passphrase").exists()
+    assert b"correct horse" not in b"".join(files(tmp_path / "acme").values())
+    before = files(tmp_path / "acme")
+    for wrong in (None, "wrong"):
+        ran = run("keys", "rotate", "--home", tmp_path / "acme", "--json", UNDERSIGNED_PASSPHRASE=wrong)
+        assert (ran.code, ran.error["code"]) == (2, "key_unavailable")
+    assert files(tmp_path / "acme") == before
+    assert run("keys", "rotate", "--home", tmp_path / "acme", **env).code == 0
+
+
+def test_nothing_is_overwritten(home: Path) -> None:
+    before = files(home)
+    ran = run("init", home, *LOCAL, "--json")
+    assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
+    assert files(home) == before
+
+
+def test_the_document_is_shown_as_it_is_published(home: Path) -> None:
+    (document,) = run("keys", "show", "--home", home, "--json").values
+    assert document == dict(Home(home).document().json)
+    assert '"id": "did:web:localhost%3A8109"' in run("keys", "show", "--home", home).out
+    (office,) = run("keys", "show", "organisation", "--home", home, "--json").values
+    assert office["id"] == "did:web:localhost%3A8109:org"
+
+
+def test_a_rotation_keeps_the_did_and_retires_the_key(home: Path) -> None:
+    old = Home(home).key()
+    for number in (2, 3):
+        (rotated,) = run("keys", "rotate", "--home", home, "--json").values
+        assert rotated["did"] == "did:web:localhost%3A8109"
+        assert rotated["method"] == f"did:web:localhost%3A8109#agent-{number}"
+        document = Home(home).document()
+        assert document.methods("authentication") == (rotated["method"],)
+        assert document.key_for(rotated["method"], "authentication") == Home(home).key().public_key != old.public_key
+        assert document.services("HireService") == ("ws://localhost:8109/hire",)
+    assert sorted(path.name for path in (home / "keys" / "retired").iterdir()) == ["agent-1.json", "agent-2.json"]
+
+
+def test_a_folder_that_was_never_used_has_an_empty_ledger(home: Path) -> None:
+    before = files(home)
+    assert run("ledger", "list", "--home", home).out == "local | no engagements yet\n"
+    assert run("ledger", "list", "--live", "--home", home, "--json").values == []
+    (checked,) = run("ledger", "check", "--home", home, "--json").values
+    assert (checked["ok"], checked["rows"]) == (True, 0)
+    for command in (("watch",), ("export",), ("ledger", "show", "urn:hire:engagement:x")):
+        ran = run(*command, "--home", home, "--json")
+        assert (ran.code, ran.error["code"]) == (2, "not_found")
+    assert files(home) == before
+
+
+def test_the_folder_may_have_any_printable_name(tmp_path: Path) -> None:
+    home = tmp_path / "a b#c?d%41é"
+    assert run("init", home, *LOCAL).code == 0
+    assert Home(home).ledger_url.endswith("/a%20b%23c%3Fd%2541%C3%A9/ledger.db")
+    assert run("keys", "list", "--home", home).code == 0
+
+
+def test_the_variable_names_the_folder(home: Path) -> None:
+    assert run("keys", "list", UNDERSIGNED_HOME=str(home)).code == 0
+
+
+def test_offers_are_written_down(tmp_path: Path) -> None:
+    more = ("--offer", "sbom=4.00 EUR", "--offer", "summary", "--handler", "acme.tasks:summarise")
+    assert run("init", tmp_path / "acme", *LOCAL, *more).code == 0
+    offers = Home(tmp_path / "acme").configuration.offer
+    assert [(offer.task, offer.price, offer.handler) for offer in offers] == [
+        ("sbom", "4.00 EUR", "acme.tasks:summarise"),
+        ("summary", "0 EUR", "acme.tasks:summarise"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--local",),
+        ("--domain", "agents.example.com", *LOCAL),
+        ("--domain", "Agents.Example.Com"),
+        ("--domain", "https://agents.example.com"),
+        ("--domain", "localhost"),
+        ("--domain", "-a.example"),
+        ("--domain", ""),
+        (*LOCAL, "--name", "new\nline"),
+        (*LOCAL, "--organisation", "bell\a"),
+        (*LOCAL, "--trust", "nobody"),
+        (*LOCAL, "--trust", "did:web:a.example#key"),
+        (*LOCAL, "--offer", "sbom=cheap"),
+        (*LOCAL, "--offer", "=4 EUR"),
+        (*LOCAL, "--offer", "sbom= 4 EUR"),
+        (*LOCAL, "--offer", "summary=4 EUR"),
+        (*LOCAL, "--offer", "two\nlines=4 EUR", "--handler", "a:b"),
+        (*LOCAL, "--max-price", "5"),
+        (*LOCAL, "--max-price", "-5 EUR"),
+        (*LOCAL, "--home", "elsewhere"),
+        ("--key", "P-256"),
+    ],
+    ids=lambda arguments: " ".join(map(repr, arguments)),
+)
+def test_init_refuses_and_leaves_nothing(arguments: tuple[object, ...], tmp_path: Path) -> None:
+    ran = run("init", tmp_path / "new", *arguments, "--json")
+    assert (ran.code, ran.err) == (2, "")
+    assert ran.error["code"] == "bad_configuration"
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/acme")):
+        ran = run("init", place, *LOCAL)
+        assert ran.code == 2
+        assert str(place) in ran.err
+        assert "Traceback" not in ran.err

@@ -1,0 +1,90 @@
+"""An engagement in words: every kind of message has a line, and no peer writes it for us."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from message_examples import conversation
+from undersigned.cli.telling import event_json, event_line, noted, quiet, row_line, summary_of
+from undersigned.messages import MESSAGE_TYPES
+from undersigned.runtime import Event
+
+MESSAGES = conversation()
+
+
+def event(kind: str, name: str = "Offer", **more: object) -> Event:
+    return Event(engagement="urn:x", kind=kind, type=name, at="2026-11-24T09:30:00Z", state="ready", **more)
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_every_message_is_told_in_one_line(name: str) -> None:
+    message = MESSAGES[name].message
+    said = summary_of(message)
+    assert said.isprintable()
+    assert len(said) < 400
+    assert event_line(event("sent", message.type, message=message)) == row_line(
+        "2026-11-24T09:30:00Z", "sent", message.type, said
+    )
+    told = msgspec.json.decode(msgspec.json.encode(event_json(event("received", message.type, message=message))))
+    assert told["message"]["engagement"] == message.engagement
+    assert "proof" not in told["message"]
+
+
+def test_every_type_of_message_has_words() -> None:
+    told = {message.message.type for message in MESSAGES.values() if summary_of(message.message)}
+    assert set(MESSAGE_TYPES) - told == set()
+
+
+def test_a_line_says_who_spoke() -> None:
+    offer = next(message.message for message in MESSAGES.values() if message.message.type == "Offer")
+    assert event_line(event("sent", message=offer)).startswith("09:30:00  -> Offer ")
+    assert event_line(event("received", message=offer)).startswith("09:30:00  <- Offer ")
+    assert event_line(event("noted", "order", detail="{}")).startswith("09:30:00     order ")
+    assert "<- Offer          REFUSED: " in event_line(event("refused", message=offer, detail="proof_invalid: no"))
+    assert "CANNOT BE SAID: policy_denied" in event_line(event("refused", detail="policy_denied: no"))
+    assert event_line(event("over", "")).endswith("over           ready")
+
+
+def test_only_what_keeps_in_step_is_left_out() -> None:
+    receipts = [message.message for message in MESSAGES.values() if message.message.type == "Receipt"]
+    assert receipts
+    for receipt in receipts:
+        assert quiet(event("sent", "Receipt", message=receipt)) == (receipt.waiting is None)
+        assert not quiet(event("refused", "Receipt", message=receipt))
+    offer = next(message.message for message in MESSAGES.values() if message.message.type == "Offer")
+    assert not quiet(event("sent", message=offer))
+    assert not quiet(event("noted", "decision"))
+
+
+@pytest.mark.parametrize(
+    ("name", "fact", "said"),
+    [
+        ("order", '{"ceiling":{"amount":"5","currency":"EUR"}}', "we want it for at most 5 EUR"),
+        ("order", '{"probe":true}', "only to see whether policy allows it"),
+        (
+            "decision",
+            '{"outcome":"deny","reasons":[{"clause":"require","value":"no MembershipCredential"}]}',
+            "deny (require: no MembershipCredential)",
+        ),
+        (
+            "refused-action",
+            '{"action":"artifact:read","target":"https://acme.example/payroll","clause":"read-1","reason":"outside"}',
+            "artifact:read on …s://acme.example/payroll refused by clause 'read-1': outside",
+        ),
+        ("rejected", "digest_mismatch: \x1b[31mred", "digest_mismatch: \\x1b[31mred"),
+        ("something-new", "{}", ""),
+    ],
+)
+def test_what_was_noted_is_told(name: str, fact: str, said: str) -> None:
+    assert noted(name, fact) == said
+
+
+@given(st.sampled_from(["order", "decision", "refused-action", "rejected", "x"]), st.text(max_size=200))
+def test_notes_are_printable_whatever_they_hold(name: str, text: str) -> None:
+    assert noted(name, text).isprintable()
+    record = {"ceiling": {"amount": text}, "action": text, "target": text, "clause": text, "reason": text}
+    value = msgspec.json.encode(record).decode() if text.isascii() else "{}"
+    assert noted(name, value).isprintable()
