@@ -14,7 +14,8 @@ The whole list, in the order in which `pending` gives them:
   `seen` them does as well.
 * `Repeat(digest, attempt)`: send this own move again, the same content. It comes up in growing intervals
   (`REPEAT_SECONDS`) after the move was sent; a resend asked for by a peer's `Sync` is apart from that.
-* `Finished()`: nothing is owed by anybody and everything has its receipt; the engagement can be put away.
+* `Finished()`: nothing is owed by anybody, and everything has its receipt or a day has passed; the engagement can be
+  put away.
 
 `pending` looks at the state and not at the step that led there: as long as the state lasts it gives the same effects
 with the same keys, after a restart too. So the shell remembers, for as long as it runs, the keys it has served and

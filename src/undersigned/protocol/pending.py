@@ -34,6 +34,10 @@ __all__ = ["RECEIPT_SECONDS", "Owed", "basis", "owed", "pending", "wake_at"]
 RECEIPT_SECONDS: Final = 1
 """How long an answer may take before a separate `Receipt` is due (rule C5)."""
 
+PUT_AWAY_SECONDS: Final = 24 * 3600
+"""How long after its end an engagement still asks for a receipt that does not come. The peer may be gone for good, and
+one that comes back finds the ledger."""
+
 _STRENGTH: Final = ("ruling", "release", "silence", "review", "terminate")
 
 
@@ -299,13 +303,18 @@ def _next_repeat(elapsed: int) -> int:
 
 def _finished(engagement: Engagement, at: Instant) -> Iterator[Finished]:
     contract, offer, since = engagement.contract, engagement.offer, engagement.since
-    settled = not engagement.unreceipted and engagement.answered >= len(engagement.got)
-    over = engagement.state in ENDED and settled
+    gone = since is not None and at > shift(since, PUT_AWAY_SECONDS)
+    over = engagement.state in ENDED and (gone or _settled(engagement))
     if engagement.state == "closing" and contract is not None and offer is not None and since is not None:
         # After `close` one `Closing` is enough for the books; the state stays.
         over = engagement.role in contract.closed_by and at > shift(since, parse_duration(offer.terms.deadlines.close))
     if over:
         yield Finished(key=_key("finished", engagement.cause))
+
+
+def _settled(engagement: Engagement) -> bool:
+    """Every move of either side has its receipt."""
+    return not engagement.unreceipted and engagement.answered >= len(engagement.got)
 
 
 def _instants(engagement: Engagement, after: Instant) -> Iterator[Instant]:
@@ -324,6 +333,8 @@ def _instants(engagement: Engagement, after: Instant) -> Iterator[Instant]:
         yield shift(talks.bid_until, 1)
         if talks.tender is not None:
             yield shift(talks.tender.bids_close, 1)
+    if state in ENDED and since is not None and not _settled(engagement):
+        yield shift(since, PUT_AWAY_SECONDS + 1)
     if offer is None or state in ENDED:
         return
     if engagement.contract is None:

@@ -17,7 +17,7 @@ from undersigned.protocol import (
     pending,
     wake_at,
 )
-from undersigned.protocol.pending import _attempts, _next_repeat
+from undersigned.protocol.pending import PUT_AWAY_SECONDS, _attempts, _next_repeat
 from undersigned.testing import PATHS, Playbook, acceptance, minutes, offer, receipt, seal, sync, withdraw
 
 OWED = {
@@ -146,6 +146,19 @@ def test_an_ended_engagement_wakes_nobody() -> None:
     for party in playbook.parties.values():
         assert wake_at(party.engagement) is None
         assert [type(effect) for effect in party.pending() if not hasattr(effect, "name")] == [Finished]
+
+
+@pytest.mark.parametrize("state", ["withdrawn", "closed"])
+def test_a_receipt_that_never_comes_is_waited_for_a_day(state: str) -> None:
+    """The peer may be gone for good. Whoever ended last asks for a day, and then puts the engagement away."""
+    playbook = Playbook(state)
+    (waiting,) = [party for party in playbook.parties.values() if party.engagement.unreceipted]
+    engagement = waiting.engagement
+    a_day = shift(engagement.since, PUT_AWAY_SECONDS)
+    before = pending(engagement, a_day)
+    assert [type(effect) for effect in before if not hasattr(effect, "name")] == [Repeat]
+    assert wake_at(engagement, a_day) == shift(a_day, 1)
+    assert Finished in [type(effect) for effect in pending(engagement, shift(a_day, 1))]
 
 
 def test_a_past_deadline_does_not_wake_again() -> None:
