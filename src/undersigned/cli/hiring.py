@@ -10,15 +10,16 @@ import click
 import msgspec
 
 from undersigned.daemon import HireResult, Peer
-from undersigned.encoding import digest_bytes
-from undersigned.errors import CODES, ConfigurationError, UndersignedError
-from undersigned.runtime import TASKS, hire_order, parse_price
+from undersigned.encoding import compare_amounts, digest_bytes
+from undersigned.errors import CODES, ConfigurationError, LocalProtocolError, UndersignedError
+from undersigned.runtime import TASKS, Home, hire_order, parse_price
 
 from .options import (
     AT_OPTION,
     VERBOSE_OPTION,
     WAIT_OPTION,
     checked_did,
+    checked_name,
     checked_url,
     open_peer,
     quiet_logs,
@@ -52,8 +53,9 @@ async def check(out: Out, did: str, task: str, at: str | None, wait: float, home
     """
     quiet_logs(verbose)
     opened = out.home(home)
-    checked_did(did, out.local)
+    _checked_peer(did, opened)
     checked_url(at, out.local)
+    checked_name("--task", task)
     async with open_peer(opened) as peer:
         peer.reach_seconds = wait
         order = await hire_order(peer, did, task=task, inputs={}, price="0 EUR", criteria={}, at=at)
@@ -134,17 +136,20 @@ async def hire(
     quiet_logs(verbose)
     opened = out.home(home)
     # All that can be wrong with the command is found before anybody is asked for anything.
-    checked_did(did, out.local)
+    _checked_peer(did, opened)
     checked_url(at, out.local)
+    checked_name("--task", task)
     files = read_inputs(inputs)
     known = TASKS.get(task)
     for name in known.inputs if known is not None else ():
         if name not in files:
             raise ConfigurationError("bad_configuration", f"the task {task} needs --input {name}=FILE")
     scope = read_scope_options(allow, scope_file)
-    currencies = {parse_price(text).currency for text in (price, opening) if text is not None}
-    if len(currencies) > 1:
-        raise ConfigurationError("bad_configuration", "--price and --opening are in two currencies")
+    most, first = parse_price(price), parse_price(price if opening is None else opening)
+    if first.currency != most.currency or compare_amounts(first.amount, most.amount) > 0:
+        raise ConfigurationError(
+            "bad_configuration", f"--opening {opening} is more than --price {price}, or other money"
+        )
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     async with open_peer(opened) as peer:
@@ -206,6 +211,17 @@ def _write_artifacts(result: HireResult, folder: Path) -> dict[str, str]:
         path.write_bytes(data)
         written[name] = str(path)
     return written
+
+
+def _checked_peer(did: str, home: Home) -> None:
+    """Whether `did` is a DID of somebody else.
+
+    Raises:
+        UndersignedError: `self_dealing`; others as `checked_did`.
+    """
+    checked_did(did, home.configuration.local)
+    if did == home.configuration.did:
+        raise LocalProtocolError("self_dealing", f"{did} is this agent itself")
 
 
 async def _tell_if_not_reached(out: Out, peer: Peer, did: str) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "VERBOSE_OPTION",
     "WAIT_OPTION",
     "checked_did",
+    "checked_name",
     "checked_url",
     "open_peer",
     "parse_allow",
@@ -33,6 +34,7 @@ __all__ = [
     "read_scope_options",
 ]
 
+MAX_NAME = 128
 AT_OPTION = click.option(
     "--at", metavar="URL", help="Where the peer listens, ws://… or wss://…, if its DID document does not say."
 )
@@ -97,8 +99,26 @@ def checked_url(text: str | None, local: bool) -> str | None:
     return text
 
 
+def checked_name(option: str, text: str) -> str:
+    """`text`, once it can be the name of a task or input in a message.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    if not 0 < len(text) <= MAX_NAME or not text.isprintable():
+        raise ConfigurationError(
+            "bad_configuration", f"{option}: expected 1 to {MAX_NAME} printable characters, got {text[:40]!r}"
+        )
+    return text
+
+
 def open_peer(home: Home) -> Peer:
-    """The peer of a state folder. Handlers that its configuration names are also looked for where the user is."""
+    """The peer of a state folder. Handlers that its configuration names are also looked for where the user is.
+
+    Raises:
+        ConfigurationError: Configuration, documents, keys or credentials cannot be used.
+    """
+    home.credentials()  # shown when a peer asks for them; whoever starts this one should know before
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     return Peer.open(home)
@@ -156,10 +176,11 @@ def read_inputs(inputs: tuple[str, ...]) -> dict[str, Path | bytes | str]:
     files: dict[str, Path | bytes | str] = {}
     for text in inputs:
         name, equals, path = text.partition("=")
-        if not equals or not name or not path:
+        if not equals or not path:
             raise ConfigurationError(
                 "bad_configuration", f"--input: expected NAME=PATH, such as artifact=app.whl, got {text!r}"
             )
+        checked_name("--input", name)
         if name in files:
             raise ConfigurationError("bad_configuration", f"--input: two inputs are named {name!r}")
         if not Path(path).is_file():

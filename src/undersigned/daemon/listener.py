@@ -13,6 +13,7 @@ import asyncio
 import re
 import socket
 from collections.abc import Awaitable, Callable
+from errno import EADDRINUSE
 from ssl import SSLContext
 from typing import Final
 
@@ -139,7 +140,10 @@ class PublicListener:
                 sock.listen(512)
         except OSError as exc:
             self._close_sockets()
-            raise ConfigurationError("bad_configuration", f"cannot listen on {self.host}:{self._port}: {exc}") from exc
+            taken = "; is this peer, or another one, running there already?" if exc.errno == EADDRINUSE else ""
+            raise ConfigurationError(
+                "bad_configuration", f"cannot listen on {self.host}:{self._port}: {exc.strerror or exc}{taken}"
+            ) from exc
         self._loops = [loop.create_task(self._take(sock)) for sock in self._sockets]
 
     async def stop(self) -> None:

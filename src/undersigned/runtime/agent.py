@@ -562,6 +562,8 @@ def load_handler(name: str) -> Handler:
     module, _, function = name.partition(":")
     try:
         found: Handler = getattr(import_module(module), function)
+    except (ValueError, TypeError) as exc:  # no name of a module
+        raise ConfigurationError("bad_configuration", f"handler {name!r}: expected package.module:function") from exc
     except ImportError as exc:
         known = exc.name is not None and not module.startswith(exc.name)
         code = "missing_extra" if known else "bad_configuration"

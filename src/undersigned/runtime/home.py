@@ -28,7 +28,7 @@ from uuid import uuid4
 import msgspec
 
 from undersigned.credentials import credential_config, membership
-from undersigned.did import DidDocument, did_key, document_from, make_document
+from undersigned.did import DidDocument, did_key, document_from, make_document, parse_did
 from undersigned.encoding import FOREIGN_LIMITS, JsonObject, canonicalize, decode_json, shift
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.proof import attach, prepare
@@ -133,7 +133,10 @@ class Home:
             ) from exc
         try:
             self.configuration = msgspec.convert(tomllib.loads(raw.decode()), Configuration)
-        except (ValueError, RecursionError, msgspec.ValidationError) as exc:  # not UTF-8, not TOML, not our table
+            part = self.configuration.organisation
+            for did in (self.configuration.did, *([part.did] if part else []), *self.configuration.trust.anchors):
+                parse_did(did)
+        except (ValueError, RecursionError, msgspec.ValidationError, UndersignedError) as exc:
             raise ConfigurationError("bad_configuration", f"{file}: {exc}") from exc
         if self.configuration.local and self.configuration.listen.host not in {"127.0.0.1", "::1", "localhost"}:
             # What `init --local` makes speaks http and ws without TLS, and never leaves this machine.
@@ -206,7 +209,10 @@ class Home:
 
     def _document(self, did: str, name: str) -> DidDocument:
         if not did.startswith("did:web:"):
-            return document_from(did, {})
+            try:
+                return document_from(did, {})
+            except UndersignedError as exc:
+                raise ConfigurationError("bad_configuration", f"{self.path / CONFIGURATION}: {exc}") from exc
         try:
             raw = (self.path / name).read_bytes()
         except OSError as exc:

@@ -165,10 +165,10 @@ def open_key(path: Path, passphrase: str) -> PrivateKey:
         record = msgspec.json.decode(path.read_bytes(), type=_SealedKey)
         salt, nonce, sealed = (base64url_decode(text) for text in (record.salt, record.nonce, record.sealed))
         named = public_key_from_multikey(record.multikey)
-    except (OSError, msgspec.MsgspecError, UndersignedError) as exc:
+    except (OSError, ValueError, msgspec.MsgspecError, UndersignedError) as exc:
         raise ConfigurationError("key_unavailable", f"{path} is not a sealed key: {exc}") from exc
-    if record.n > 2**20 or record.r > 32 or record.p > 16:
-        raise ConfigurationError("key_unavailable", f"{path} asks for more scrypt work than is allowed")
+    if not (1 < record.n <= 2**20 and 0 < record.r <= 32 and 0 < record.p <= 16):
+        raise ConfigurationError("key_unavailable", f"{path} asks for more scrypt work than is allowed, or for none")
     header = canonicalize({"kind": record.kind, "multikey": record.multikey})
     try:
         wrapping = _wrapping_key(passphrase, salt, record.n, record.r, record.p)

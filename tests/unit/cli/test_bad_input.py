@@ -1,0 +1,316 @@
+"""Whatever is wrong with a command line or a state folder: a clear error, a documented code, and nothing is changed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from unit.cli.running import Ran, files, run
+
+PORT = 8109
+PEER = "did:web:localhost%3A8110"
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("homes") / "acme"
+    assert run("init", home, "--local", "--port", free_port(), "--trust", f"{PEER}:org").code == 0
+    (home.parent / "app.whl").write_bytes(b"not an archive")
+    return home
+
+
+@pytest.fixture
+def home(template: Path, tmp_path: Path) -> Path:
+    shutil.copytree(template, tmp_path / "acme")
+    return tmp_path / "acme"
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def refused(home: Path, *arguments: object, **env: str | None) -> Ran:
+    """The answer to a command that must fail: clear in both forms, and the state folder as it was."""
+    before = files(home)
+    for_people = run(*arguments, "--home", home, **env)
+    assert for_people.code != 0
+    assert for_people.code != 1, for_people.err
+    assert "error: " in for_people.err
+    assert "Traceback" not in for_people.err
+    assert all(len(line) < 1000 for line in for_people.err.splitlines())
+    ran = run(*arguments, "--home", home, "--json", **env)
+    assert ran.code == for_people.code
+    assert ran.error["code"]
+    assert ran.error["message"]
+    assert "Traceback" not in ran.err
+    assert files(home) == before
+    return ran
+
+
+# ---------------------------------------------------------------- the command line
+
+HIRE = ("hire", PEER, "--task", "sbom", "--input", "artifact=APP")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("hire", "acme", "--task", "x"), "bad_configuration"),
+        (("hire", "did:web:localhost%3A8110#key", "--task", "x"), "bad_configuration"),
+        (("hire", "did:foo:bar", "--task", "x"), "did_unresolvable"),
+        (("hire", "did:web:10.0.0.1", "--task", "x"), "did_forbidden_address"),
+        (("hire", PEER, "--task", "sbom"), "bad_configuration"),
+        (("hire", PEER, "--task", ""), "bad_configuration"),
+        (("hire", PEER, "--task", "x" * 129), "bad_configuration"),
+        (("hire", PEER, "--task", "bell\a"), "bad_configuration"),
+        ((*HIRE, "--price", "cheap"), "bad_configuration"),
+        ((*HIRE, "--price", "5"), "bad_configuration"),
+        ((*HIRE, "--price", "5 euro"), "bad_configuration"),
+        ((*HIRE, "--price", "-5 EUR"), "bad_configuration"),
+        ((*HIRE, "--price", "0.1234567891 EUR"), "bad_configuration"),
+        ((*HIRE, "--price", "1e3 EUR"), "bad_configuration"),
+        ((*HIRE, "--opening", "5 USD"), "bad_configuration"),
+        ((*HIRE, "--opening", ""), "bad_configuration"),
+        ((*HIRE, "--opening", "6 EUR", "--price", "5 EUR"), "bad_configuration"),
+        ((*HIRE, "--allow", "repo:read"), "bad_configuration"),
+        ((*HIRE, "--allow", "repo:read=nowhere"), "bad_configuration"),
+        ((*HIRE, "--scope", "missing.toml"), "bad_configuration"),
+        ((*HIRE, "--scope", "."), "bad_configuration"),
+        ((*HIRE, "--scope", __file__), "bad_configuration"),
+        ((*HIRE, "--at", "localhost:8110"), "bad_configuration"),
+        ((*HIRE, "--input", "artifact=APP"), "bad_configuration"),
+        ((*HIRE, "--input", "more"), "bad_configuration"),
+        ((*HIRE, "--input", "more=missing.whl"), "bad_configuration"),
+        ((*HIRE, "--input", "more=."), "bad_configuration"),
+        ((*HIRE, "--input", "two\nlines=APP"), "bad_configuration"),
+        ((*HIRE, "--input", f"{'x' * 300}=APP"), "bad_configuration"),
+        (("check", "acme"), "bad_configuration"),
+        (("check", PEER, "--at", "http://localhost"), "bad_configuration"),
+        (("check", PEER, "--task", ""), "bad_configuration"),
+        (("discover", "acme"), "bad_configuration"),
+        (("discover", "did:foo:bar"), "did_unresolvable"),
+        (("discover", PEER, "--at", "nowhere"), "bad_configuration"),
+        (("discover", PEER), "did_unresolvable"),
+        (("watch", "urn:hire:engagement:nothing"), "not_found"),
+        (("watch",), "not_found"),
+        (("export", "--out", "/proc/nothing/pack.zip"), "not_found"),
+        (("ledger", "show", "nothing"), "not_found"),
+        (("ledger", "show", "\x1b[2J"), "not_found"),
+    ],
+    ids=lambda value: " ".join(map(str, value))[:60] if isinstance(value, tuple) else "",
+)
+def test_on_the_command_line(arguments: tuple[str, ...], code: str, home: Path, template: Path) -> None:
+    app = str(template.parent / "app.whl")
+    assert refused(home, *(text.replace("APP", app) for text in arguments)).error["code"] == code
+
+
+def test_nobody_hires_itself(home: Path) -> None:
+    did = json.loads((home / "did.json").read_bytes())["id"]
+    for command in (("hire", did, "--task", "x"), ("check", did)):
+        assert refused(home, *command).error["code"] == "self_dealing"
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    option=st.sampled_from(["--price", "--opening", "--allow", "--scope", "--input", "--at", "--wait", "--task"]),
+    value=st.text(alphabet=st.characters(codec=None, exclude_characters="\0"), max_size=30),
+)
+def test_any_text_in_any_option_of_hire_is_an_error(template: Path, option: str, value: str) -> None:
+    """Nothing listens at the peer's port, so no text makes it a success; and none is a defect."""
+    before = set(files(template)) - {"ledger.db", "ledger.db-wal", "ledger.db-shm"}
+    ran = run("hire", PEER, "--task", "x", "--wait", "0.1", option, value, "--home", template, "--json")
+    assert ran.code in {2, 6}, ran
+    assert "Traceback" not in ran.err
+    assert before <= set(files(template))
+
+
+# ---------------------------------------------------------------- the state folder
+
+READERS = [("keys", "list"), ("ledger", "list"), ("serve",), ("hire", PEER, "--task", "x"), ("export",), ("watch",)]
+
+
+@pytest.mark.parametrize("command", READERS, ids=" ".join)
+def test_no_state_folder(command: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "missing", tmp_path / "file", tmp_path):
+        ran = run(*command, "--home", place, "--json")
+        assert (ran.code, ran.error["code"]) == (2, "not_found")
+        assert "undersigned init" in ran.error["message"]
+    assert sorted(files(tmp_path)) == ["file"]
+
+
+CONFIGURATIONS = {
+    "binary": b"\xff\xfe\x00\x01" * 50,
+    "empty": b"",
+    "not TOML": b"did = \n",
+    "a list for a table": b"did = []\n",
+    "an unknown name": b'surprise = true\ndid = "did:web:localhost%3A8109"\nname = "x"\n',
+    "a float for a port": b'did = "did:web:localhost%3A8109"\nname = "x"\n[listen]\nport = 1.5\n',
+    "a port out of range": b'did = "did:web:localhost%3A8109"\nname = "x"\n[listen]\nport = 70000\n',
+    "nested too deep": b"did = " + b"[" * 5000 + b"]" * 5000 + b"\n",
+    "a DID that is none": b'did = "acme"\nname = "x"\nlocal = true\n',
+}
+
+
+@pytest.mark.parametrize("what", CONFIGURATIONS)
+@pytest.mark.parametrize("command", READERS, ids=" ".join)
+def test_a_configuration_that_cannot_be_used(what: str, command: tuple[str, ...], home: Path) -> None:
+    (home / "undersigned.toml").write_bytes(CONFIGURATIONS[what])
+    if what == "a DID that is none" and command[0] in {"ledger", "export", "watch"}:
+        return  # these need no identity
+    ran = refused(home, *command)
+    assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com", ""])
+@pytest.mark.parametrize("command", [("serve",), ("hire", PEER, "--task", "x")], ids=" ".join)
+def test_local_state_listens_on_loopback_alone(host: str, command: tuple[str, ...], home: Path) -> None:
+    """HIRE-DID-06, the exception: without TLS, on this machine only."""
+    file = home / "undersigned.toml"
+    file.write_text(file.read_text().replace('host = "127.0.0.1"', f'host = "{host}"'))
+    ran = refused(home, *command)
+    assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
+    assert "loopback" in ran.error["message"]
+
+
+def edited(home: Path, name: str, **changes: object) -> None:
+    record = json.loads((home / name).read_bytes())
+    (home / name).write_text(json.dumps({**record, **changes}))
+
+
+KEYS = {
+    "missing": lambda home: (home / "keys/agent.json").unlink(),
+    "empty": lambda home: (home / "keys/agent.json").write_bytes(b""),
+    "binary": lambda home: (home / "keys/agent.json").write_bytes(b"\xff" * 99),
+    "a folder": lambda home: ((home / "keys/agent.json").unlink(), (home / "keys/agent.json").mkdir()),
+    "of the organisation": lambda home: shutil.copy(home / "keys/organisation.json", home / "keys/agent.json"),
+    "odd scrypt cost": lambda home: edited(home, "keys/agent.json", n=3),
+    "no scrypt cost": lambda home: edited(home, "keys/agent.json", n=0),
+    "huge scrypt cost": lambda home: edited(home, "keys/agent.json", n=2**40),
+    "huge scrypt memory": lambda home: edited(home, "keys/agent.json", n=2**20, r=32),
+    "negative": lambda home: edited(home, "keys/agent.json", p=-1),
+    "another public key": lambda home: edited(
+        home, "keys/agent.json", multikey="z6MkpTHR8VNsBxYAAWHut2Geadd9jSwuBV8xRoAnwWsdvktH"
+    ),
+    "no public key": lambda home: edited(home, "keys/agent.json", multikey="z"),
+    "salt that is none": lambda home: edited(home, "keys/agent.json", salt="***"),
+    "short nonce": lambda home: edited(home, "keys/agent.json", nonce="AA"),
+    "nothing sealed": lambda home: edited(home, "keys/agent.json", sealed=""),
+    "another kind": lambda home: edited(home, "keys/agent.json", kind="P-256"),
+    "an unknown member": lambda home: edited(home, "keys/agent.json", more=1),
+    "no passphrase": lambda home: (home / "keys/passphrase").unlink(),
+    "passphrase is binary": lambda home: (home / "keys/passphrase").write_bytes(b"\xff\xfe"),
+    "passphrase is another": lambda home: (home / "keys/passphrase").write_text("guess"),
+}
+
+
+@pytest.mark.parametrize("what", KEYS)
+def test_a_key_that_does_not_open(what: str, home: Path) -> None:
+    KEYS[what](home)
+    for command in (("serve",), ("hire", PEER, "--task", "x")):
+        ran = refused(home, *command)
+        assert (ran.code, ran.error["code"]) == (2, "key_unavailable")
+
+
+@pytest.mark.parametrize("passphrase", ["guess", "\udcff", " "])
+def test_a_wrong_passphrase_in_the_environment(passphrase: str, home: Path) -> None:
+    for command in (("serve",), ("keys", "rotate")):
+        ran = refused(home, *command, UNDERSIGNED_PASSPHRASE=passphrase)
+        assert (ran.code, ran.error["code"]) == (2, "key_unavailable")
+        assert passphrase.strip() not in ran.error["message"] or not passphrase.strip()
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_any_damage_of_a_key_file_is_found(template: Path, tmp_path: Path, seed: int) -> None:
+    random = Random(seed)
+    content = bytearray((template / "keys/agent.json").read_bytes())
+    at = random.randrange(len(content))
+    before = content[at]
+    content[at] = random.randrange(256)
+    home = tmp_path / "damaged"
+    shutil.rmtree(home, ignore_errors=True)
+    shutil.copytree(template, home)
+    (home / "keys/agent.json").write_bytes(content)
+    spaces = b" \t\r\n"
+    if content[at] == before or (before in spaces and content[at] in spaces):
+        return
+    ran = run("keys", "rotate", "--home", home, "--json")
+    assert (ran.code, ran.error["code"]) == (2, "key_unavailable")
+
+
+DOCUMENTS = {"binary": b"\xff\xfe" * 20, "empty": b"", "a list": b"[]", "another": b'{"id":"did:web:localhost%3A1"}'}
+
+
+@pytest.mark.parametrize("what", DOCUMENTS)
+@pytest.mark.parametrize("name", ["did.json", "organisation.json"])
+def test_a_document_that_is_damaged(name: str, what: str, home: Path) -> None:
+    (home / name).write_bytes(DOCUMENTS[what])
+    for command in (("serve",), ("keys", "list"), ("keys", "show", "agent" if name == "did.json" else "organisation")):
+        ran = refused(home, *command)
+        assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
+        assert name in ran.error["message"]
+
+
+def test_a_document_that_is_missing(home: Path) -> None:
+    (home / "did.json").unlink()
+    assert refused(home, "serve").error["code"] == "not_found"
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[]", b"{", b'{"a":1,"a":2}'])
+def test_a_credential_that_is_damaged(content: bytes, home: Path) -> None:
+    (home / "credentials" / "membership.json").write_bytes(content)
+    ran = refused(home, "serve")
+    assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
+    assert "membership.json" in ran.error["message"]
+
+
+@pytest.mark.parametrize("content", [b"\xff" * 8192, b"SQLite format 3\0" + bytes(4080)])
+@pytest.mark.parametrize("command", [("ledger", "list"), ("ledger", "check"), ("watch",), ("export",), ("serve",)])
+def test_a_ledger_that_is_none(content: bytes, command: tuple[str, ...], home: Path) -> None:
+    (home / "ledger.db").write_bytes(content)
+    ran = run(*command, "--home", home, "--json")
+    assert ran.code in {2, 8}, ran
+    assert ran.error["code"] in {"store_corrupt", "store_unavailable", "store_version", "ledger_diverged", "not_found"}
+    assert "Traceback" not in ran.err
+    assert (home / "ledger.db").read_bytes() == content
+
+
+OFFERS = {
+    "no such module": 'task = "x"\nhandler = "no.such:thing"\n',
+    "no such function": 'task = "x"\nhandler = "json:nothing"\n',
+    "no function named": 'task = "x"\nhandler = "json"\n',
+    "not a name": 'task = "x"\nhandler = "..:x"\n',
+    "empty": 'task = "x"\nhandler = ""\n',
+    "price": 'task = "x"\nhandler = "json:loads"\nprice = "free"\n',
+    "capacity": 'task = "x"\nhandler = "json:loads"\ncapacity = 0\n',
+}
+
+
+@pytest.mark.parametrize("what", OFFERS)
+def test_an_offer_that_cannot_be_kept(what: str, home: Path) -> None:
+    file = home / "undersigned.toml"
+    file.write_text(file.read_text() + "\n[[offer]]\n" + OFFERS[what])
+    ran = run("serve", "--home", home, "--json")
+    assert (ran.code, ran.error["code"]) == (2, "bad_configuration"), ran
+    assert "Traceback" not in ran.err
+
+
+def test_a_port_that_is_taken(home: Path) -> None:
+    port = int(json.loads((home / "did.json").read_bytes())["id"].rpartition("%3A")[2])
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        ran = refused(home, "serve")
+    assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
+    assert f"127.0.0.1:{port}" in ran.error["message"]
+    assert "running" in ran.error["message"]

@@ -1,0 +1,125 @@
+"""`verify` and `export`: yes, no, and why, of any bytes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from packs import Hire
+from undersigned.encoding import canonicalize, digest_bytes
+from undersigned.evidence import STEPS, read_archive, write_archive
+from unit.cli.running import files, run
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("pack") / "hire.zip"
+    file.write_bytes(Hire().whole().pack())
+    return file
+
+
+def remade(data: bytes, name: str, content: bytes) -> bytes:
+    """The pack with one member changed, and its manifest made to agree, as a forger would."""
+    members = read_archive(data)
+    manifest = json.loads(members.pop("manifest.json"))
+    for item in manifest["members"]:
+        if item["path"] == name:
+            item["digest"] = digest_bytes(content)
+    return write_archive({**members, name: content, "manifest.json": canonicalize(manifest)})
+
+
+def test_a_pack_that_holds(pack: Path) -> None:
+    ran = run("verify", pack)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == f"it holds (all {len(STEPS)} steps; --explain shows them)\n"
+    explained = run("verify", pack, "--explain")
+    assert len(explained.out.splitlines()) == len(STEPS) + 1
+    (said,) = run("verify", pack, "--json").values
+    assert (said["ok"], said["state"], len(said["steps"])) == (True, "closed", len(STEPS))
+    assert said["contract"].startswith("uEi")
+
+
+@pytest.mark.parametrize("part", ["contract", "statement", "transcript", "did-document", "manifest"])
+def test_one_changed_byte_is_found(part: str, pack: Path, tmp_path: Path) -> None:
+    """HIRE-PCK: with the manifest as it was, and with one that a forger made to agree."""
+    data, random = pack.read_bytes(), Random(part)
+    members = read_archive(data)
+    named = [name for name in members if part in name or (part == "did-document" and name.startswith("did"))]
+    assert named
+    changed = tmp_path / "changed.zip"
+    for name in named:
+        at = random.randrange(len(members[name]))
+        content = bytearray(members[name])
+        content[at] ^= 1 << random.randrange(8)
+        packs = [write_archive({**members, name: bytes(content)})]
+        if part != "manifest":
+            packs.append(remade(data, name, bytes(content)))
+        for forged in packs:
+            changed.write_bytes(forged)
+            ran = run("verify", changed)
+            assert ran.code == 4, f"{name} at {at}"
+            assert ran.out.splitlines()[-1].startswith("it does NOT hold: step ")
+            assert "FAILED" in ran.out
+            assert ran.err == ""
+            (said,) = run("verify", changed, "--json").values
+            assert said["ok"] is False
+            assert [step for step in said["steps"] if not step["ok"]]
+
+
+def test_what_was_not_reached_is_no_failure(pack: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.zip"
+    cut.write_bytes(pack.read_bytes()[:-1])
+    lines = run("verify", cut).out.splitlines()
+    assert len(lines) == 2
+    explained = run("verify", cut, "--explain").out.splitlines()
+    assert len(explained) == len(STEPS) + 1
+    assert sum("FAILED" in line for line in explained) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"\x00" * 4096, b"PK\x05\x06" + bytes(18), b"PK\x03\x04" * 99, b"{}"])
+def test_what_is_no_pack_does_not_hold(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.zip").write_bytes(content)
+    assert run("verify", tmp_path / "x.zip").code == 4
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+def test_any_bytes_are_answered(pack: Path, tmp_path: Path, data: st.DataObject) -> None:
+    """Cut anywhere, changed anywhere, or other bytes altogether: never a traceback, never a yes."""
+    whole = pack.read_bytes()
+    kind = data.draw(st.sampled_from(["cut", "flip", "insert", "any"]))
+    at = data.draw(st.integers(0, len(whole) - 1))
+    forged = {
+        "cut": whole[:at],
+        "flip": whole[:at] + bytes([whole[at] ^ data.draw(st.integers(1, 255))]) + whole[at + 1 :],
+        "insert": whole[:at] + data.draw(st.binary(min_size=1, max_size=8)) + whole[at:],
+        "any": data.draw(st.binary(max_size=200)) if kind == "any" else b"",
+    }[kind]
+    file = tmp_path / "forged.zip"
+    file.write_bytes(forged)
+    ran = run("verify", file, "--json")
+    assert (ran.code, ran.err) == (4, "")
+    assert ran.values[0]["ok"] is False
+
+
+@pytest.mark.parametrize("name", ["missing.zip", ".", "x" * 300])
+def test_a_pack_that_cannot_be_read_is_an_error_of_the_command_line(name: str, tmp_path: Path) -> None:
+    for form in ((), ("--json",)):
+        ran = run("verify", f"{tmp_path}/{name}", *form)
+        assert ran.code == 2
+        assert "Traceback" not in ran.err
+    assert ran.error["code"] == "bad_configuration"
+
+
+def test_an_export_that_cannot_be_made_writes_nothing(tmp_path: Path) -> None:
+    assert run("init", tmp_path / "acme", "--local", "--port", 8109).code == 0
+    before = files(tmp_path)
+    for engagement in ((), ("urn:hire:engagement:nothing",), ("",), ("\x1b[2J",)):
+        ran = run("export", *engagement, "--home", tmp_path / "acme", "--out", tmp_path / "pack.zip", "--json")
+        assert (ran.code, ran.error["code"]) == (2, "not_found")
+    assert files(tmp_path) == before
