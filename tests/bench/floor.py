@@ -124,7 +124,7 @@ class Floor:
     """Plays a tape. Enter it, run `hires` as often as wanted, leave it."""
 
     def __init__(self, ops: Sequence[Op], folder: Path, *, keep_alive: bool) -> None:
-        """`keep_alive`: HTTP requests share connections, which the product's do not."""
+        """`keep_alive`: HTTP requests share connections, as the product's do."""
         _, self._secret = crypto_sign_seed_keypair(os.urandom(32))
         self._folder = folder
         self._keep_alive = keep_alive

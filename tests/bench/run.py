@@ -174,7 +174,7 @@ async def measured(
         for name in ("floor", "least"):
             (folder / name).mkdir()
         async with (
-            Floor(tape.ops, folder / "floor", keep_alive=False) as floor,
+            Floor(tape.ops, folder / "floor", keep_alive=True) as floor,
             Floor(tape.needed_ops(), folder / "least", keep_alive=True) as least,
         ):
             loads: dict[str, Load] = {"hire": pair, "floor": floor, "least": least}

@@ -101,7 +101,7 @@ class ArtifactDoor:
             await self._record(conversation, action, error)
             raise
         data = await peer.artifacts.get(asked.digest)
-        await peer.gate.settle(permit)
+        conversation.settle(permit.used())
         return data
 
     async def _record(self, conversation: Conversation, action: Action, error: ScopeError) -> None:

@@ -411,7 +411,7 @@ class Agent:
         role = "provider" if engagement.role == "hirer" else "hirer"
         acceptance = conversation.last("Acceptance", Acceptance, role)
         document = countersigned(conversation.offered_json(engagement), acceptance.contract_proof)
-        return await self.papers.seal(engagement, contract_leaf(document))
+        return await self.papers.seal(engagement, contract_leaf(document), conversation.head)
 
     async def close_books(self, conversation: Conversation, engagement: Engagement, owed: Owe, paid: Price) -> Say:
         """The `Closing` of this side."""
@@ -419,7 +419,8 @@ class Agent:
         if contract is None:
             raise LocalProtocolError("wrong_state", "there is no contract to close")
         usage = await self.gate.usage(contract.digest)
-        return await self.papers.closing(engagement, owed.reason or "review", usage, paid)
+        head = conversation.head.head if conversation.head is not None else None
+        return await self.papers.closing(engagement, owed.reason or "review", usage, paid, head)
 
     def happened(self, conversation: Conversation, event: Event) -> None:
         """Hands an event to whoever watches; who does not read loses the oldest."""
@@ -563,7 +564,9 @@ def load_handler(name: str) -> Handler:
     try:
         found: Handler = getattr(import_module(module), function)
     except (ValueError, TypeError) as exc:  # no name of a module
-        raise ConfigurationError("bad_configuration", f"handler {name!r}: expected package.module:function") from exc
+        raise ConfigurationError(
+            "bad_configuration", f"handler {name!r}: expected package.module:function"
+        ) from exc
     except ImportError as exc:
         known = exc.name is not None and not module.startswith(exc.name)
         code = "missing_extra" if known else "bad_configuration"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+from collections import OrderedDict
 from pathlib import Path
 
 from undersigned.encoding import Digest, digest_bytes
@@ -18,18 +19,24 @@ from undersigned.errors import UndersignedError, VerificationError
 
 __all__ = ["ArtifactStore"]
 
+RECENT_BYTES = 16 * 1024 * 1024
+"""Artifacts that are kept in memory beside the disk, all together."""
+
 
 class ArtifactStore:
     """A folder of artifacts. Files are read and written off the event loop."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._recent: OrderedDict[Digest, bytes] = OrderedDict()
+        self._held = 0
 
     async def put(self, data: bytes) -> Digest:
         """Keeps `data`; returns its digest once it is on disk."""
         digest = digest_bytes(data)
-        if not self._path(digest).exists():
+        if digest not in self._recent and not self._path(digest).exists():
             await asyncio.to_thread(self._write, digest, data)
+        self._remember(digest, data)
         return digest
 
     async def get(self, digest: Digest) -> bytes:
@@ -39,20 +46,36 @@ class ArtifactStore:
             UndersignedError: `not_found`.
             VerificationError: `digest_mismatch`, the file on disk is damaged.
         """
+        recent = self._recent.get(digest)
+        if recent is not None:
+            return recent
         try:
             data = await asyncio.to_thread(self._path(digest).read_bytes)
         except OSError as exc:
             raise UndersignedError("not_found", f"no artifact {digest} here") from exc
         if digest_bytes(data) != digest:
             raise VerificationError("digest_mismatch", f"the file of artifact {digest} has other bytes")
+        self._remember(digest, data)
         return data
 
     def size(self, digest: Digest) -> int | None:
         """How many bytes `digest` has, or None if it is not here."""
+        recent = self._recent.get(digest)
+        if recent is not None:
+            return len(recent)
         try:
             return self._path(digest).stat().st_size
         except OSError:
             return None
+
+    def _remember(self, digest: Digest, data: bytes) -> None:
+        """Small artifacts are asked for soon after they came: by the other side, by the review, by the application."""
+        if len(data) > RECENT_BYTES // 8 or digest in self._recent:
+            return
+        self._recent[digest] = data
+        self._held += len(data)
+        while self._held > RECENT_BYTES:
+            self._held -= len(self._recent.popitem(last=False)[1])
 
     def _path(self, digest: Digest) -> Path:
         # A digest is of a fixed alphabet and length (checked where it was decoded), so it is a file name.

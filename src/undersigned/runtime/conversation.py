@@ -33,11 +33,12 @@ from undersigned.errors import (
     CODES,
     LedgerConflict,
     LedgerError,
+    LocalProtocolError,
     ResolutionError,
     ScopeError,
     UndersignedError,
 )
-from undersigned.ledger import Blob, Committed, Ledger, Reservation, Row, Summary
+from undersigned.ledger import Blob, Committed, Ledger, Reservation, Row, Settlement, Summary
 from undersigned.messages import (
     MESSAGE_TYPES,
     Message,
@@ -162,11 +163,16 @@ class Conversation(Remembered):
         self.over = False
         self.full = False
         """The store had no room for what was decided last."""
+        self._mark = self.snapshot()
+        """What was remembered when the last turn was stored."""
+        self._trying = b""
+        """The first row of the last commit tried."""
         self._places = 0
         self._inbox: list[Arrived | Asked] = []
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._served: set[str] = set()
+        self._settled: list[Settlement] = []
         self._lazy: list[Row] = []
         self._lazy_receipts: list[Digest] = []
         self._reconnected = False
@@ -190,6 +196,7 @@ class Conversation(Remembered):
         self.engagement, self._places, self.facts, moves, self._heard = loaded
         self._lazy.clear()
         self._lazy_receipts.clear()
+        self.forget()
         for move in moves:
             self.remember(move)
 
@@ -214,8 +221,10 @@ class Conversation(Remembered):
         """Has the conversation say something, and returns when it is stored.
 
         Raises:
-            LocalProtocolError: It is not legal now.
+            LocalProtocolError: It is not legal now, or the engagement is over.
         """
+        if self.over:
+            raise self._ended()
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.post(Asked(make, done))
         await done
@@ -223,6 +232,10 @@ class Conversation(Remembered):
     async def settled(self) -> None:
         """Returns once the turn that is under way is stored."""
         await self.ask(lambda _: None)
+
+    def settle(self, settlement: Settlement) -> None:
+        """Books what an action used, with the next turn that is stored."""
+        self._settled.append(settlement)
 
     async def stop(self) -> None:
         """Ends the task, once what was being committed is; nothing else is said."""
@@ -249,39 +262,63 @@ class Conversation(Remembered):
         while not self.over:
             self._wake.clear()
             items, self._inbox = self._inbox, []
-            before = self.snapshot()
+            greets, self._reconnected = self._reconnected, False
+            self._mark = self.snapshot()
             try:
-                await self._turn(items)
+                await self._turn(items, greets)
             except LedgerConflict as error:
                 # Somebody else wrote to this engagement: what was decided here was decided on an old position.
                 _log.warning("decided on an old position", engagement=self.id, error=str(error))
+                self._undo(items, greets)
                 summary = await self.shell.ledger.summary(self.id)
                 if summary is not None:
                     await self._load(summary)
-                self._inbox[:0] = items
                 continue
             except LedgerError as error:
                 _log.error("the store does not take it", engagement=self.id, error=str(error))
-                self.restore(before)
-                self._inbox[:0] = items
+                self._undo(items, greets)
                 await asyncio.sleep(RETRY_SECONDS)
+                await self._look_again(items)
                 continue
             except ScopeError as error:
                 # The store has the last word on what is left; decide again, knowing that it is too little.
                 _log.info("no room", engagement=self.id, error=str(error))
                 self.full = True
-                self.restore(before)
-                self._inbox[:0] = items
+                self._undo(items, greets)
                 continue
             except Exception as exc:
                 # A defect of ours must not stop this engagement for good, nor be tried for ever on the same input.
                 _log.exception("a turn failed", engagement=self.id)
-                self.restore(before)
+                self._undo([], greets)
                 self._fail(items, exc if isinstance(exc, UndersignedError) else UndersignedError("internal", repr(exc)))
                 await asyncio.sleep(RETRY_SECONDS)
             if not self._inbox and not self.over:
                 self._set_timer()
                 await self._wake.wait()
+        self._fail(self._inbox, self._ended())
+
+    def _undo(self, items: list[Arrived | Asked], greets: bool) -> None:
+        """Goes back to what is stored; `items` are looked at again."""
+        self.restore(self._mark)
+        self._inbox[:0] = items
+        self._reconnected = self._reconnected or greets
+
+    async def _look_again(self, items: list[Arrived | Asked]) -> None:
+        """After a sync error nobody knows whether the commit stands. If it does, nothing of it is done twice."""
+        try:
+            rows = await self.shell.ledger.rows(self.id, self._places)
+            summary = await self.shell.ledger.summary(self.id)
+            if summary is None or not rows or rows[0].raw != self._trying:
+                return
+            await self._load(summary)
+        except LedgerError:
+            return  # the next turn fails the same way, and looks again
+        for item in items:
+            if isinstance(item, Asked) and not item.done.done():
+                item.done.set_result(None)
+
+    def _ended(self) -> LocalProtocolError:
+        return LocalProtocolError("wrong_state", f"{self.id} is over: {self.engagement.state}")
 
     def _fail(self, items: list[Arrived | Asked], error: UndersignedError) -> None:
         for item in items:
@@ -297,10 +334,9 @@ class Conversation(Remembered):
             delay = max(0.05, seconds_between(self.shell.clock.now(), due))
             self._timer = asyncio.get_running_loop().call_later(delay, self._wake.set)
 
-    async def _turn(self, items: list[Arrived | Asked]) -> None:
+    async def _turn(self, items: list[Arrived | Asked], greets: bool) -> None:
         turn = Turn(self.engagement, self.shell.clock.now())
-        if self._reconnected:
-            self._reconnected = False
+        if greets:
             await self._reconnect(turn)
         for item in items:
             if isinstance(item, Arrived):
@@ -418,8 +454,8 @@ class Conversation(Remembered):
 
     def _keep_document(self, turn: Turn, document: DidDocument) -> None:
         digest = document.raw_digest
-        if digest not in self._documents:
-            self._documents.add(digest)
+        if digest not in self._documents | turn.documents:
+            turn.documents.add(digest)
             turn.evidence.append(Blob(digest=digest, raw=document.raw, kind="did-document", name=document.id))
 
     async def _reconnect(self, turn: Turn) -> None:
@@ -573,7 +609,14 @@ class Conversation(Remembered):
     async def _commit(self, turn: Turn) -> None:
         """Writes the turn, then sends what it says. A turn of receipts alone waits for the next one."""
         if turn.durable:
-            self.head = await self.shell.ledger.commit(turn.commit(self._places, self._lazy, self._lazy_receipts))
+            settled, self._settled = self._settled, []
+            try:
+                self.head = await self.shell.ledger.commit(
+                    turn.commit(self._places, self._lazy, self._lazy_receipts, settled)
+                )
+            except LedgerError:
+                self._settled[:0] = settled
+                raise
             self._places += len(self._lazy) + len(turn.rows)
             self._lazy.clear()
             self._lazy_receipts.clear()
@@ -581,6 +624,8 @@ class Conversation(Remembered):
             self._lazy.extend(turn.rows)
             self._lazy_receipts.extend(turn.receipted)
         self.engagement = turn.engagement
+        self._mark = self.snapshot()
+        self._documents |= turn.documents
         self._heard |= turn.notices
         self._served |= turn.served
         self.over = turn.over

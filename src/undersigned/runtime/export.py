@@ -12,10 +12,11 @@ from undersigned.encoding import Did, EngagementId, from_struct
 from undersigned.errors import UndersignedError
 from undersigned.evidence import write_pack
 from undersigned.ledger import Ledger, Row
-from undersigned.messages import Acceptance, Delivery, Offer, recorded_message
+from undersigned.messages import Acceptance, Closing, Delivery, Offer, recorded_message
 from undersigned.transparency import InclusionProof, contract_leaf, leaf_hash, read_checkpoint, read_note
 
 from .artifacts import ArtifactStore
+from .papers import read_multibase_note
 
 __all__ = ["export_pack"]
 
@@ -30,7 +31,7 @@ async def export_pack(ledger: Ledger, artifacts: ArtifactStore, own: Did, engage
     if summary is None:
         raise UndersignedError("not_found", f"no engagement {engagement} in this ledger")
     rows = await ledger.rows(engagement)
-    note = await ledger.checkpoint()
+    note = _own_checkpoint(rows, own) or await ledger.checkpoint()
     inclusion = await _inclusion(ledger, rows, note)
     evidence = await ledger.evidence(engagement)
     kept: list[bytes] = []
@@ -54,6 +55,16 @@ async def export_pack(ledger: Ledger, artifacts: ArtifactStore, own: Did, engage
         inclusion=inclusion,
         artifacts=kept,
     )
+
+
+def _own_checkpoint(rows: tuple[Row, ...], own: Did) -> str | None:
+    """The checkpoint that our own `Closing` carries."""
+    for row in reversed(rows):
+        if row.type == "Closing" and row.kind == "sent" and row.sender == own:
+            message = recorded_message(row.raw).message
+            if isinstance(message, Closing):
+                return read_multibase_note(message.checkpoint)
+    return None
 
 
 async def _inclusion(ledger: Ledger, rows: tuple[Row, ...], note: str | None) -> InclusionProof | None:

@@ -16,7 +16,7 @@ import msgspec
 from undersigned.contract import ContractDocument
 from undersigned.encoding import Amount, Digest, Instant
 from undersigned.errors import ScopeError
-from undersigned.ledger import Draw, Ledger, Reservation
+from undersigned.ledger import Draw, Ledger, Reservation, Settlement
 from undersigned.messages import Usage
 from undersigned.scope import Action, GateDecision, Scope, permits, read_scope
 
@@ -31,12 +31,16 @@ class Permit(msgspec.Struct, frozen=True):
     id: str
     decision: GateDecision
 
-    def actual(self, amounts: Mapping[str, Amount]) -> dict[str, Amount]:
-        """What was really used, by the keys of the ledger; a unit left out is taken as reserved."""
-        return {
-            f"{charge.clause}/{charge.counter}": amounts.get(charge.counter.partition("@")[0], charge.amount)
-            for charge in self.decision.charges
-        }
+    def used(self, amounts: Mapping[str, Amount] | None = None) -> Settlement:
+        """What was really used, in place of what was reserved; a unit left out is taken as reserved."""
+        given = amounts or {}
+        return Settlement(
+            self.id,
+            {
+                f"{charge.clause}/{charge.counter}": given.get(charge.counter.partition("@")[0], charge.amount)
+                for charge in self.decision.charges
+            },
+        )
 
 
 class Gate:
@@ -82,29 +86,28 @@ class Gate:
             raise ScopeError("contract_expired", "it has not begun", clause="notBefore", would_pass=not_before)
         if now > document.terms.deadlines.until:
             raise ScopeError("contract_expired", "the contract is past its end", clause="until", would_pass="")
+        scope = self.scope(contract, document)
+        # The store has the last word on what is left, so what was used is read only after it said no.
+        try:
+            return await self._book(contract, permits(scope, {}, action, now).require(), until, now)
+        except ScopeError:
+            used = await self._used(contract, now)
+            return await self._book(contract, permits(scope, used, action, now).require(), until, now)
+
+    async def _book(self, contract: Digest, decision: GateDecision, until: Instant, now: Instant) -> Permit:
+        permit = Permit(id=f"urn:uuid:{uuid4()}", decision=decision)
+        draws = tuple(
+            Draw(f"{charge.clause}/{charge.counter}", charge.amount, charge.maximum) for charge in decision.charges
+        )
+        await self._ledger.reserve(Reservation(contract=contract, id=permit.id, draws=draws, until=until, at=now))
+        return permit
+
+    async def _used(self, contract: Digest, now: Instant) -> dict[str, dict[str, str]]:
         used: dict[str, dict[str, str]] = {}
         for key, amount in (await self._ledger.usage(contract, now)).items():
             clause, _, counter = key.partition("/")
             used.setdefault(clause, {})[counter] = amount
-        decision = permits(self.scope(contract, document), used, action, now).require()
-        permit = Permit(id=f"urn:uuid:{uuid4()}", decision=decision)
-        await self._ledger.reserve(
-            Reservation(
-                contract=contract,
-                id=permit.id,
-                draws=tuple(
-                    Draw(f"{charge.clause}/{charge.counter}", charge.amount, charge.maximum)
-                    for charge in decision.charges
-                ),
-                until=until,
-                at=now,
-            )
-        )
-        return permit
-
-    async def settle(self, permit: Permit, amounts: Mapping[str, Amount] | None = None) -> None:
-        """Books what was really used in place of what was reserved."""
-        await self._ledger.settle(permit.id, permit.actual(amounts or {}))
+        return used
 
     async def release(self, permit: Permit) -> None:
         """Gives back what was reserved: the action is known not to have happened."""

@@ -31,6 +31,8 @@ from undersigned.transport import addresses_of, is_loopback_name, is_odd_number,
 __all__ = ["Gatherer", "GathererLimits"]
 
 _READ_BYTES: Final = 16 * 1024
+KEEP_SECONDS: Final = 15.0
+"""How long a connection to a checked address waits for the next request."""
 
 
 class GathererLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,7 +164,7 @@ class Gatherer:
                     socket_factory=self._socket,
                     # aiohttp would remember addresses beyond the check that let them pass.
                     use_dns_cache=False,
-                    force_close=True,
+                    keepalive_timeout=KEEP_SECONDS,
                     limit=self.limits.connections,
                     ssl=self._ssl if self._ssl is not None else True,
                 ),

@@ -115,7 +115,8 @@ class Job:
             ActionTaken(action=action, target=target, allowed=True, clause=permit.decision.clause, at=now)
         )
         yield permit
-        await self._agent.gate.settle(permit)
+        # Booked with the next thing that is stored; until then it counts as spent.
+        self._conversation.settle(permit.used())
 
     async def read(self, name: str) -> bytes:
         """The bytes of the input `name`, fetched through the contract's grant and checked against its digest.

@@ -28,7 +28,7 @@ from undersigned.did import DidDocument
 from undersigned.encoding import DidUrl, JsonObject, base64url_decode, base64url_encode, from_struct, shift, to_struct
 from undersigned.errors import LocalProtocolError, LogProofError, VerificationError
 from undersigned.keys import PublicKey
-from undersigned.ledger import Head, Ledger
+from undersigned.ledger import Committed, Head, Ledger
 from undersigned.messages import Closing, LedgerPlace, Offer, Settled, Usage
 from undersigned.proof import attach, make_proof, prepare
 from undersigned.protocol import Engagement, Offered, position
@@ -129,10 +129,16 @@ class Papers:
             },
         )
 
-    async def seal(self, engagement: Engagement, leaf: bytes) -> Say:
-        """The `Seal` of the accepted offer; `leaf` is in the log already, and its place is stated."""
+    async def seal(self, engagement: Engagement, leaf: bytes, committed: Committed | None) -> Say:
+        """The `Seal` of the accepted offer; `leaf` is in the log already, and its place is stated.
+
+        `committed` is the last commit of this engagement, which in most cases put it there.
+        """
         live = _live(engagement)
-        index = await self._ledger.index_of(leaf_hash(leaf))
+        if committed is not None and committed.leaves:
+            index = committed.leaves[-1]
+        else:
+            index = await self._ledger.index_of(leaf_hash(leaf))
         if index is None or engagement.acceptance is None:
             raise LocalProtocolError("wrong_state", "the accepted contract has no place in the log yet")
         return Say(
@@ -146,13 +152,19 @@ class Papers:
         )
 
     async def closing(
-        self, engagement: Engagement, basis: str, usage: tuple[Usage, ...], paid: Price, objection: str | None = None
+        self,
+        engagement: Engagement,
+        basis: str,
+        usage: tuple[Usage, ...],
+        paid: Price,
+        head: Head | None,
+        objection: str | None = None,
     ) -> Say:
-        """The `Closing` of this side's books, with a signed checkpoint of its log."""
+        """The `Closing` of this side's books, with a signed checkpoint of its log at `head` (default: as it stands)."""
         contract = engagement.contract
         if contract is None:
             raise LocalProtocolError("wrong_state", "there is no contract to close")
-        note = await self.checkpoint()
+        note = await self.checkpoint(head)
         return Say(
             "Closing",
             {
@@ -168,14 +180,12 @@ class Papers:
         )
 
     async def checkpoint(self, head: Head | None = None) -> str:
-        """A signed note of the log as it stands; kept in the ledger too."""
+        """A signed note of the log at `head`, or as it stands."""
         if head is None:
             size = await self._ledger.tree_size()
             head = Head(size, await self._ledger.root(size))
         text = checkpoint_text(self._own.id, head.size, head.root)
-        note = signed_note(text, self._own.id, self._log.public_key, await self._log.sign(text))
-        await self._ledger.put_checkpoint(head, note)
-        return note
+        return signed_note(text, self._own.id, self._log.public_key, await self._log.sign(text))
 
     def _suite(self, engagement: Engagement) -> str:
         talks = engagement.talks

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from undersigned.encoding import Did, Digest, EngagementId, Instant
-from undersigned.ledger import Blob, Commit, Ledger, Reservation, Row, Summary
+from undersigned.ledger import Blob, Commit, Ledger, Reservation, Row, Settlement, Summary
 from undersigned.messages import Message, VerifiedMessage, recorded_message
 from undersigned.protocol import Engagement, Entry, Noted, Received, Sent, apply, begin, position, wake_at
 
@@ -61,6 +61,8 @@ class Turn:
         self.sends: list[bytes] = []
         self.events: list[Event] = []
         self.done: list[asyncio.Future[None]] = []
+        self.documents: set[Digest] = set()
+        """DID documents among the evidence."""
         self.notices: set[Digest] = set()
         """Those of the peer."""
         self.served: set[str] = set()
@@ -117,7 +119,7 @@ class Turn:
             )
         )
 
-    def commit(self, places: int, carried: list[Row], receipted: list[Digest]) -> Commit:
+    def commit(self, places: int, carried: list[Row], receipted: list[Digest], settle: list[Settlement]) -> Commit:
         """The transaction, behind `places` rows of the journal and after the rows carried over from turns before."""
         engagement = self.engagement
         rows = tuple(
@@ -148,6 +150,7 @@ class Turn:
             evidence=tuple(self.evidence),
             leaves=tuple(self.leaves),
             reserve=tuple(self.reserve),
+            settle=tuple(settle),
             release=tuple(self.release),
             urgent=engagement.state in ("withdrawn", "closing", "closed"),
         )

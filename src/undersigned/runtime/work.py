@@ -34,7 +34,6 @@ from undersigned.did import DidDocument
 from undersigned.encoding import Digest, JsonObject, digest_bytes, seconds_between
 from undersigned.errors import LocalProtocolError, UndersignedError, VerificationError
 from undersigned.keys import PublicKey
-from undersigned.ledger import Blob
 from undersigned.messages import CriterionVerdict, Delivery, Review, Start
 from undersigned.protocol import Engagement, Work
 
@@ -257,10 +256,6 @@ class Worker:
                 "criteria": criteria,
                 "statement": statement,
             },
-            evidence=tuple(
-                Blob(digest=digest_bytes(data), raw=data, kind="artifact", name=name)
-                for name, data in artifacts.items()
-            ),
             facts=reasons,
         )
 
