@@ -271,12 +271,20 @@ class SqliteLedger:
         """See `Ledger.open_reservations`."""
         return await self._read(lambda db: tuple(entry.reservation for entry in SqliteBook(db).open(contract)))
 
+    def _head(self) -> Head | None:
+        """The writer's head of the tree, unless something is wrong with the file; then it has to be read."""
+        return self._writer.head if self._writer is not None and self.ready else None
+
     async def tree_size(self) -> int:
         """See `Ledger.tree_size`."""
-        return await self._read(_tree_size)
+        head = self._head()
+        return head.size if head is not None else await self._read(_tree_size)
 
     async def root(self, size: int | None = None) -> bytes:
         """See `Ledger.root`."""
+        head = self._head()
+        if head is not None and size in (None, head.size):
+            return head.root
         return await self._read(lambda db: root_at(_size(db, size), node_source(db)))
 
     async def leaf(self, index: int) -> bytes | None:

@@ -114,6 +114,8 @@ class Writer(threading.Thread):
         """Why the last attempt to write failed; None while all is well."""
         self.damage: LedgerError | None = None
         """Why this ledger is not written any more."""
+        self.head: Head | None = None
+        """Head of the tree as it is on disk; None before it was read. Replaced whole, so any thread may read it."""
         self._loop = loop
         self._path = path
         self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
@@ -227,6 +229,7 @@ class Writer(threading.Thread):
             db.close()
             raise
         self._db = db
+        self.head = Head(self._frontier.size, self._frontier.root)
         self._spare.hold()
 
     def _ensure_open(self) -> sqlite3.Connection:
@@ -483,7 +486,8 @@ class Writer(threading.Thread):
         self._heads.update(stage.heads)
         if stage.frontier is not None:
             self._frontier = stage.frontier
-            self._head_file.write(Head(stage.frontier.size, stage.frontier.root))
+            self.head = Head(stage.frontier.size, stage.frontier.root)
+            self._head_file.write(self.head)
 
 
 _NEW_ENGAGEMENT: Final = (
