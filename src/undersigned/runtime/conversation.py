@@ -610,10 +610,10 @@ class Conversation(Remembered):
         """Writes the turn, then sends what it says. A turn of receipts alone waits for the next one."""
         if turn.durable:
             settled, self._settled = self._settled, []
+            commit = turn.commit(self._places, self._lazy, self._lazy_receipts, settled)
+            self._trying = commit.rows[0].raw if commit.rows else b""
             try:
-                self.head = await self.shell.ledger.commit(
-                    turn.commit(self._places, self._lazy, self._lazy_receipts, settled)
-                )
+                self.head = await self.shell.ledger.commit(commit)
             except LedgerError:
                 self._settled[:0] = settled
                 raise

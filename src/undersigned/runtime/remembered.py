@@ -71,6 +71,10 @@ class Remembered:
         if not message.notice:
             self._last[message.type, message.role] = message
 
+    def forget(self) -> None:
+        """Drops every move, to be read back from the journal."""
+        self._last.clear()
+
     def snapshot(self) -> tuple[dict[tuple[str, str], Message], dict[str, str]]:
         """What is remembered now, for `restore`."""
         return dict(self._last), dict(self.facts)
