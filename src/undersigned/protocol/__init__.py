@@ -28,7 +28,7 @@ from undersigned.protocol.effects import (
 )
 from undersigned.protocol.engagement import Contract, Ending, Engagement, Offered, Pause, Talks, begin, position
 from undersigned.protocol.entries import FACTS, Entry, Noted, Received, Sent
-from undersigned.protocol.fold import Outcome, apply, legal, outcome
+from undersigned.protocol.fold import Outcome, apply, judge, legal, outcome
 from undersigned.protocol.pending import Owed, basis, owed, pending, wake_at
 from undersigned.protocol.states import (
     ENDED,
@@ -98,6 +98,7 @@ __all__ = [
     "bounded",
     "draw",
     "figures",
+    "judge",
     "legal",
     "outcome",
     "owed",

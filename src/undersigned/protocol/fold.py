@@ -25,12 +25,12 @@ from undersigned.messages import (
     VerifiedMessage,
 )
 from undersigned.protocol.engagement import Contract, Engagement, Pause
-from undersigned.protocol.entries import Entry, Noted, Sent
+from undersigned.protocol.entries import Entry, Noted, Received, Sent
 from undersigned.protocol.facts import FACTS_OF, Changes, ending_of
 from undersigned.protocol.guards import GUARDS, Case, Refused
 from undersigned.protocol.states import CASES, ENDED, LIMIT_EXEMPT, OTHER, PROVIDER, ROWS, Role, Row
 
-__all__ = ["MAX_CONTRACT_MOVES", "Outcome", "apply", "legal", "outcome"]
+__all__ = ["MAX_CONTRACT_MOVES", "Outcome", "apply", "judge", "legal", "outcome"]
 
 MAX_CONTRACT_MOVES = 4096
 """Moves of both sides together, once there is a contract; beyond it only those that end it are taken."""
@@ -64,16 +64,33 @@ def apply(engagement: Engagement, entry: Entry) -> Engagement:
 
     Source: protocol-spec/04-envelope-and-digests.md, section 4.3
     """
-    at = entry.at if engagement.last_at is None else max(entry.at, engagement.last_at)  # time never runs back
     if isinstance(entry, Noted):
-        return replace(engagement, last_at=at, **_noted(engagement, entry))
+        return replace(engagement, last_at=_not_before(engagement, entry.at), **_noted(engagement, entry))
+    return _folded(engagement, entry)[1]
+
+
+def judge(engagement: Engagement, entry: Sent | Received) -> tuple[Outcome, Engagement]:
+    """What becomes of a message, and the engagement after it: `outcome` and `apply` in one step.
+
+    Raises:
+        RemoteProtocolError, LocalProtocolError: As `apply` does.
+    """
+    return _folded(engagement, entry)
+
+
+def _not_before(engagement: Engagement, at: Instant) -> Instant:
+    return at if engagement.last_at is None else max(at, engagement.last_at)  # time never runs back
+
+
+def _folded(engagement: Engagement, entry: Sent | Received) -> tuple[Outcome, Engagement]:
+    at = _not_before(engagement, entry.at)
     mine = isinstance(entry, Sent)
     move = entry.message
     judged = _judge_or_raise(engagement, move, mine, at)
     if judged.outcome == "repeat":
-        return engagement
+        return "repeat", engagement
     if move.message.notice:
-        return _notice(engagement, move.message, mine, at)
+        return judged.outcome, _notice(engagement, move.message, mine, at)
     changes = _chain(engagement, move, mine, at, judged)
     if judged.outcome == "applies" and judged.row is not None and judged.case is not None:
         changes.update(_moves(engagement, move, mine, at, judged.row))
@@ -89,7 +106,7 @@ def apply(engagement: Engagement, entry: Entry) -> Engagement:
         if ending is not None:
             contract = engagement.contract
             changes["contract"] = replace(contract, endings=(*contract.endings, ending))
-    return replace(engagement, **changes)
+    return judged.outcome, replace(engagement, **changes)
 
 
 def outcome(engagement: Engagement, message: VerifiedMessage, at: Instant | None = None) -> Outcome:

@@ -53,6 +53,7 @@ from undersigned.messages import (
 )
 from undersigned.protocol import (
     Acknowledge,
+    Effect,
     Engagement,
     Finished,
     Free,
@@ -64,8 +65,8 @@ from undersigned.protocol import (
     Work,
     apply,
     begin,
+    judge,
     legal,
-    outcome,
     pending,
     position,
     wake_at,
@@ -343,16 +344,19 @@ class Conversation(Remembered):
                 await self._receive(turn, item)
             else:
                 await self._say_asked(turn, item)
+        asked: Engagement | None = None
+        effects: tuple[Effect, ...] = ()
         while True:
-            now = self.shell.clock.now()
-            served = self._served | turn.served
-            effect = next((e for e in pending(turn.engagement, now) if e.key not in served), None)
+            if turn.engagement is not asked:
+                asked = turn.engagement
+                effects = pending(asked, turn.now)
+            effect = next((e for e in effects if e.key not in self._served and e.key not in turn.served), None)
             if effect is None:
                 break
             if isinstance(effect, Owe) and turn.leaves:
                 # The seal states the place of the leaf, so the leaf is stored first.
                 await self._commit(turn)
-                turn = Turn(self.engagement, now)
+                turn = Turn(self.engagement, self.shell.clock.now())
             turn.served.add(effect.key)
             match effect:
                 case Owe():
@@ -360,7 +364,7 @@ class Conversation(Remembered):
                     if said is not None:
                         await self._say(turn, said)
                 case Acknowledge(of=of):
-                    await self._say(turn, Say("Receipt", {"of": of, "received_at": now}))
+                    await self._say(turn, Say("Receipt", {"of": of, "received_at": turn.now}))
                 case Repeat(digest=digest):
                     await self._repeat(turn, digest)
                 case Work():
@@ -407,13 +411,13 @@ class Conversation(Remembered):
             # A carrier delivered it again. A notice has no place in the chain, so only this keeps it from the journal.
             return
         try:
-            how = outcome(turn.engagement, message, now)
+            before = turn.engagement
+            how, after = judge(before, Received(message, now))
             if how == "repeat":
                 await self._answer_repeat(turn, message)
                 return
             leaf, evidence = await self.shell.check(self, message, item.document) if how == "applies" else (None, ())
-            before = turn.engagement
-            turn.engagement = apply(before, Received(message, now))
+            turn.engagement = after
         except LedgerError:
             raise
         except UndersignedError as error:
