@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,9 +30,10 @@ from .options import (
 from .output import HOME_OPTION, Out, command, counted, plain, program
 from .telling import event_json, event_line, quiet
 
-__all__ = ["check", "hire"]
+__all__ = ["check", "hire", "write_artifacts"]
 
 UNREACHABLE = CODES["unreachable"].exit_code
+PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 CONFIRM_SECONDS = 2.0
 """How long `check` stays for the other side to confirm that it is over."""
 PATIENCE_SECONDS = 2.0
@@ -177,7 +179,7 @@ async def hire(
             raise
         finally:
             impatient.cancel()
-        written = _write_artifacts(result, folder) if folder is not None else {}
+        written = write_artifacts(result, folder) if folder is not None else {}
         out.value(
             {
                 "kind": "result",
@@ -201,13 +203,12 @@ async def hire(
     return 0
 
 
-def _write_artifacts(result: HireResult, folder: Path) -> dict[str, str]:
+def write_artifacts(result: HireResult, folder: Path) -> dict[str, str]:
     """Writes what was delivered; gives the path of each artifact by its name."""
     written: dict[str, str] = {}
     for number, (name, data) in enumerate(result.artifacts.items(), start=1):
         # The name is the provider's text: it becomes a file name only if it is a plain one.
-        safe = name if name.replace(".", "").replace("-", "").replace("_", "").isalnum() else f"artifact-{number}"
-        path = folder / (safe.lstrip(".") or f"artifact-{number}")
+        path = folder / (name if PLAIN_NAME.fullmatch(name) else f"artifact-{number}")
         path.write_bytes(data)
         written[name] = str(path)
     return written

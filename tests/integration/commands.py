@@ -1,0 +1,139 @@
+"""The command `undersigned` in processes of its own, as people and programs run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from support import ROOT
+
+UNDERSIGNED = (sys.executable, "-m", "undersigned.cli")
+SECONDS = 60.0
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment of a process: ours, and where the package and the tests' handlers are."""
+    return {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}", "PYTHONUNBUFFERED": "1", **more}
+
+
+class Ended(NamedTuple):
+    """How a process ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def values(self) -> list[dict[str, Any]]:
+        """What it wrote with `--json`: one JSON object on each line, and nothing else."""
+        found = [json.loads(line) for line in self.out.splitlines()]
+        assert all(isinstance(value, dict) for value in found)
+        return found
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error that it ended with, under `--json`."""
+        return self.values[-1]["error"]
+
+    def result(self) -> dict[str, Any]:
+        """What a hire ended with."""
+        assert self.code == 0, self
+        assert self.values[-1]["kind"] == "result"
+        return self.values[-1]
+
+
+class Process:
+    """A process that runs beside the test; all that it writes is kept, line by line."""
+
+    def __init__(self, program: Sequence[str], folder: Path, **env: str) -> None:
+        self._process = subprocess.Popen(
+            program,
+            cwd=folder,
+            env=environment(**env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+        self.lines: list[str] = []
+        self.errors: list[str] = []
+        self._changed = threading.Condition()
+        self._readers = [
+            threading.Thread(target=self._read, args=pair, daemon=True)
+            for pair in ((self._process.stdout, self.lines), (self._process.stderr, self.errors))
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, stream: Any, into: list[str]) -> None:
+        for line in stream:
+            with self._changed:
+                into.append(line.rstrip("\n"))
+                self._changed.notify_all()
+        stream.close()
+        with self._changed:
+            self._changed.notify_all()
+
+    def until(self, text: str, seconds: float = SECONDS) -> str:
+        """The first line of standard output with `text` in it, as soon as there is one."""
+
+        def found() -> str | None:
+            return next((line for line in self.lines if text in line), None)
+
+        with self._changed:
+            self._changed.wait_for(lambda: found() or not self._readers[0].is_alive(), seconds)
+            line = found()
+        assert line is not None, f"no {text!r} in {self.lines} {self.errors}"
+        return line
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def end(self, number: int | None = None, seconds: float = SECONDS) -> Ended:
+        """How it ended, after this signal or by itself."""
+        if number is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+        try:
+            self._process.wait(seconds)
+        finally:
+            if self._process.poll() is None:
+                self._process.kill()
+                self._process.wait()
+            for reader in self._readers:
+                reader.join(5)
+        return Ended(self._process.returncode, "".join(f"{one}\n" for one in self.lines), "\n".join(self.errors))
+
+
+@contextmanager
+def running(program: Sequence[str], folder: Path, ready: str, **env: str) -> Iterator[Process]:
+    """A process that is ready when it says so, and that ends well on SIGTERM if it is still there."""
+    process = Process(program, folder, **env)
+    try:
+        process.until(ready)
+        yield process
+    finally:
+        ended = process.end(signal.SIGTERM)
+        assert "Traceback" not in ended.err, ended.err
+
+
+@contextmanager
+def serving(home: Path, *more: str, **env: str) -> Iterator[Process]:
+    """`undersigned serve` on a state folder."""
+    program = [*UNDERSIGNED, "serve", "--home", str(home), "--json", *more]
+    with running(program, home.parent, '"ready"', **env) as process:
+        yield process
+
+
+def undersigned(*arguments: object, folder: Path, seconds: float = SECONDS, **env: str) -> Ended:
+    """One command, run to its end in a process of its own."""
+    ended = Process([*UNDERSIGNED, *map(str, arguments)], folder, **env).end(seconds=seconds)
+    assert "Traceback" not in ended.err, ended.err
+    return ended

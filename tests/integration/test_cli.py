@@ -1,0 +1,369 @@
+"""Two companies, each with nothing but the command `undersigned`: a hire, and everything that can be asked about it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from integration.archives import contents, make_wheel
+from integration.commands import UNDERSIGNED, Ended, Process, serving, undersigned
+from integration.hires import did_of, free_ports
+from undersigned.cli.hiring import write_artifacts
+from undersigned.daemon import HireResult
+from unit.cli.running import files, run
+
+MOVES = [
+    "Inquiry",
+    "Profile",
+    "Presentation",
+    "Presentation",
+    "Offer",
+    "Acceptance",
+    "Seal",
+    "Start",
+    "Delivery",
+    "Review",
+    "Closing",
+    "Closing",
+]
+
+
+class Companies:
+    """Two state folders that trust each other's organisation, and what became of their first hire."""
+
+    def __init__(self, folder: Path, *more: str, trust: tuple[bool, bool] = (True, True)) -> None:
+        ports = free_ports(2)
+        self.folder = folder
+        self.acme, self.globex = folder / "acme", folder / "globex"
+        self.hirer, self.provider = map(did_of, ports)
+        self.wheel = make_wheel(folder)
+        self.hired: Ended
+        for home, port, other, trusts, offers in (
+            (self.acme, ports[0], ports[1], trust[0], ()),
+            (self.globex, ports[1], ports[0], trust[1], ("--offer", "sbom=4.00 EUR")),
+        ):
+            anchors = ("--trust", f"{did_of(other)}:org") if trusts else ()
+            assert run("init", home, "--local", "--port", port, *anchors, *offers, *more).code == 0
+
+    def hire(self, *more: object, home: Path | None = None) -> Ended:
+        """Acme hires Globex for a bill of materials of the wheel."""
+        artifact = ("--input", f"artifact={self.wheel}")
+        ran = run("hire", self.provider, "--home", home or self.acme, "--task", "sbom", *artifact, "--json", *more)
+        return Ended(*ran)
+
+
+@pytest.fixture(scope="module")
+def companies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Companies]:
+    """Two companies after their first hire; Globex still serves."""
+    found = Companies(tmp_path_factory.mktemp("companies"))
+    with serving(found.globex) as served:
+        found.hired = undersigned(
+            *("hire", found.provider, "--home", found.acme, "--task", "sbom", "--price", "5 EUR", "--json"),
+            *("--input", f"artifact={found.wheel}", "--out", found.folder / "out"),
+            folder=found.folder,
+        )
+        served.until('"over"')
+        yield found
+
+
+def engagement_of(companies: Companies) -> str:
+    return companies.hired.result()["engagement"]
+
+
+def test_a_hire_between_two_processes(companies: Companies) -> None:
+    result = companies.hired.result()
+    assert result["price"] == "5 EUR"
+    assert result["criteria"] == {"schema-valid": True, "describes-artifact": True, "lists-every-file": True}
+    bill = json.loads(Path(result["written"]["sbom.cdx.json"]).read_bytes())
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    described = bill["metadata"]["component"]
+    assert (described["name"], described["version"]) == ("app", "1.0")
+    assert described["hashes"] == [{"alg": "SHA-256", "content": sha256(companies.wheel.read_bytes()).hexdigest()}]
+    listed = {c["name"]: c["hashes"][0]["content"] for c in bill["components"] if c["type"] == "file"}
+    assert listed == contents(companies.wheel)
+    assert companies.hired.err == ""
+
+
+def test_the_hirer_is_told_every_move_once_and_in_order(companies: Companies) -> None:
+    moves = [v for v in companies.hired.values if v["kind"] in ("sent", "received") and v["type"] in MOVES]
+    assert [move["type"] for move in moves] == MOVES
+    sent = [move["type"] for move in moves if move["kind"] == "sent"]
+    assert sent == ["Inquiry", "Presentation", "Offer", "Seal", "Start", "Review", "Closing"]
+    assert all(value["local"] is True for value in companies.hired.values)
+
+
+@pytest.mark.parametrize("side", ["acme", "globex"])
+def test_both_sides_can_be_looked_at(side: str, companies: Companies) -> None:
+    """While Globex's peer runs: readers do not need the ledger for themselves, and change nothing."""
+    home, engagement = getattr(companies, side), engagement_of(companies)
+    before = {name: content for name, content in files(home).items() if not name.startswith("ledger.db")}
+    seen = run("watch", engagement, "--no-follow", "--home", home, "--json").values
+    assert [value["type"] for value in seen[:-1] if value["type"] in MOVES] == MOVES
+    assert (seen[-1]["engagement"], seen[-1]["state"]) == (engagement, "closed")
+    followed = run("watch", engagement, "--home", home)
+    assert followed.code == 0, "an engagement that is over is not waited for"
+    listed = {value["engagement"]: value for value in run("ledger", "list", "--home", home, "--json").values}
+    assert listed[engagement]["contract"] == companies.hired.result()["contract"]
+    assert listed[engagement]["role"] == ("hirer" if side == "acme" else "provider")
+    rows = run("ledger", "show", engagement, "--home", home, "--json").values
+    assert [row["place"] for row in rows] == list(range(1, len(rows) + 1))
+    assert [row["type"] for row in rows if row["type"] in MOVES] == MOVES
+    (checked,) = run("ledger", "check", "--home", home, "--json").values
+    assert (checked["ok"], checked["defects"]) == (True, [])
+    assert checked["leaves"] >= 1
+    keys = run("keys", "list", "--home", home, "--json").values
+    assert [key["name"] for key in keys] == ["agent", "organisation"]
+    after = {name: content for name, content in files(home).items() if not name.startswith("ledger.db")}
+    assert before == after
+
+
+@pytest.mark.parametrize("side", ["acme", "globex"])
+def test_both_sides_have_evidence(side: str, companies: Companies, tmp_path: Path) -> None:
+    """HIRE-PCK: each side's pack is checked without network, state or keys, and says the same."""
+    home, pack = getattr(companies, side), tmp_path / "new" / "hire.zip"
+    exported = run("export", engagement_of(companies), "--home", home, "--out", pack, "--json")
+    assert exported.values == [{"pack": str(pack), "bytes": pack.stat().st_size, "local": True}]
+    ended = undersigned("verify", pack, "--explain", folder=tmp_path, HOME=str(tmp_path))
+    assert (ended.code, ended.err) == (0, "")
+    assert len(ended.out.splitlines()) == 9
+    (said,) = run("verify", pack, "--json").values
+    assert (said["ok"], said["contract"], said["state"]) == (True, companies.hired.result()["contract"], "closed")
+
+
+def test_each_line_says_local(companies: Companies, tmp_path: Path) -> None:
+    """HIRE-DID-06, the exception: who uses local state is told so wherever something is printed."""
+    home, engagement = companies.acme, engagement_of(companies)
+    for command in (
+        ("keys", "list"),
+        ("keys", "show"),
+        ("ledger", "list"),
+        ("ledger", "show", engagement),
+        ("ledger", "check"),
+        ("watch", "--no-follow"),
+        ("export", "--out", tmp_path / "x.zip"),
+        ("check", companies.provider),
+        ("discover", companies.provider),
+        ("hire", companies.provider, "--task", "nothing-known"),
+        ("hire", "nonsense", "--task", "x"),
+    ):
+        ran = run(*command, "--home", home)
+        lines = [line for line in (ran.out + ran.err).splitlines() if line]
+        assert lines
+        assert [line for line in lines if not line.startswith("local | ")] == []
+
+
+def test_what_a_did_publishes(companies: Companies, tmp_path: Path) -> None:
+    (seen,) = run("discover", companies.provider, "--local", "--json", UNDERSIGNED_HOME=str(tmp_path)).values
+    assert seen["endpoints"] == [companies.provider.replace("did:web:localhost%3A", "ws://localhost:") + "/hire"]
+    assert list(seen["keys"].values()) == ["Ed25519"]
+    assert seen["card"]["tasks"][0]["task"] == "sbom"
+    assert "does      sbom for 4 EUR" in run("discover", companies.provider, "--home", companies.acme).out
+    forbidden = run("discover", companies.provider, "--json", UNDERSIGNED_HOME=str(tmp_path))
+    assert (forbidden.code, forbidden.error["code"]) == (4, "did_forbidden_address")
+    key = "did:key:z6MkpTHR8VNsBxYAAWHut2Geadd9jSwuBV8xRoAnwWsdvktH"
+    assert "name one with --at" in run("discover", key, UNDERSIGNED_HOME=str(tmp_path)).out
+
+
+def test_a_check_says_yes(companies: Companies) -> None:
+    ran = run("check", companies.provider, "--home", companies.acme, "--json")
+    assert (ran.code, ran.values[0]["outcome"], ran.values[0]["peer"]) == (0, "allow", companies.provider)
+    newest = run("ledger", "list", "--home", companies.acme, "--json").values
+    probes = [value for value in newest if value["state"] == "withdrawn"]
+    assert probes
+    assert all(value["live"] is False and value["contract"] is None for value in probes), "and leaves nothing behind"
+
+
+def test_a_check_of_a_task_that_is_not_offered_says_no(companies: Companies) -> None:
+    ran = run("check", companies.provider, "--task", "painting", "--home", companies.acme, "--json")
+    assert (ran.code, ran.values[0]["outcome"]) == (3, "deny")
+
+
+def test_a_price_that_is_too_low_is_a_no(companies: Companies) -> None:
+    ended = companies.hire("--price", "3 EUR")
+    assert (ended.code, ended.error["code"]) == (3, "policy_denied")
+    assert "4 EUR" in ended.error["message"], "it says what would have been enough"
+    assert ended.values[-2]["type"] == "Withdraw"
+
+
+def test_work_that_fails_is_told(companies: Companies, tmp_path: Path) -> None:
+    (tmp_path / "app.whl").write_bytes(b"not an archive")
+    more = ("--input", f"artifact={tmp_path / 'app.whl'}", "--task", "sbom", "--json")
+    ran = run("hire", companies.provider, "--home", companies.acme, *more)
+    assert (ran.code, ran.error["code"]) == (3, "upstream_failed")
+
+
+def test_nobody_there(companies: Companies) -> None:
+    """Exit code 6, within the time given, and with a reason."""
+    nobody = did_of(free_ports(1)[0])
+    for command in (("hire", nobody, "--task", "x"), ("check", nobody)):
+        began = time.monotonic()
+        ran = run(*command, "--wait", "0.5", "--home", companies.acme, "--json")
+        assert (ran.code, ran.error["code"]) == (6, "did_unresolvable")
+        assert "--wait" in ran.error["message"]
+        assert time.monotonic() - began < 20
+
+
+def test_a_second_process_on_the_same_folder_is_told(companies: Companies) -> None:
+    for command in (("serve",), ("hire", companies.hirer, "--task", "x"), ("check", companies.hirer)):
+        began = time.monotonic()
+        ran = run(*command, "--home", companies.globex, "--json")
+        assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
+        assert "running there already" in ran.error["message"]
+        assert time.monotonic() - began < 20
+
+
+def test_an_interrupted_hire_is_exit_code_130_and_goes_on_later(companies: Companies) -> None:
+    nobody = did_of(free_ports(1)[0])
+    command = [*UNDERSIGNED, "hire", nobody, "--task", "x", "--home", str(companies.acme)]
+    process = Process(command, companies.folder)
+    process.until("not reached yet")
+    ended = process.end(signal.SIGINT)
+    assert (ended.code, ended.err) == (130, "")
+    last = ended.out.splitlines()[-1]
+    assert "interrupted, but not over" in last
+    assert "serve --home" in last
+    (live,) = [
+        v
+        for v in run("ledger", "list", "--live", "--home", companies.acme, "--json").values
+        if v["peer"] == nobody and v["state"] == "inquired"
+    ]
+    assert live["engagement"] in last
+    assert (live["owed"]["who"], live["owed"]["by"] is not None) == (["provider"], True)
+    assert "owed: " in run("ledger", "list", "--live", "--home", companies.acme).out
+
+
+@pytest.mark.parametrize("trust", [(False, True), (True, False)], ids=["we do not", "they do not"])
+def test_without_trust_the_answer_is_no(trust: tuple[bool, bool], tmp_path: Path) -> None:
+    companies = Companies(tmp_path, trust=trust)
+    with serving(companies.globex):
+        checked = run("check", companies.provider, "--home", companies.acme, "--json")
+        assert (checked.code, checked.values[0]["outcome"]) == (3, "deny")
+        ended = companies.hire()
+        assert (ended.code, ended.error["code"]) == (3, "policy_denied")
+        if trust[1]:
+            assert "would pass" in run("check", companies.provider, "--home", companies.acme).out
+
+
+def test_keys_rotate_and_old_evidence_still_holds(tmp_path: Path) -> None:
+    """HIRE-KEY-07: what was recorded while a key was listed stays valid; the DID is what is relied on."""
+    companies = Companies(tmp_path)
+    with serving(companies.globex) as served:
+        first = companies.hire().result()
+        served.until('"over"')
+    for home in (companies.acme, companies.globex):
+        assert run("keys", "rotate", "--home", home).code == 0
+    with serving(companies.globex) as served:
+        second = companies.hire().result()
+        served.until('"over"')
+    assert second["contract"] != first["contract"]
+    for home in (companies.acme, companies.globex):
+        for result in (first, second):
+            pack = tmp_path / "pack.zip"
+            assert run("export", result["engagement"], "--home", home, "--out", pack).code == 0
+            (said,) = run("verify", pack, "--json").values
+            assert (said["ok"], said["contract"]) == (True, result["contract"]), said
+        assert run("ledger", "check", "--home", home).code == 0
+
+
+@pytest.mark.parametrize("kind", ["P-256", "P-384"])
+def test_agents_with_other_keys(kind: str, tmp_path: Path) -> None:
+    """The suite follows the key, and the books are closed with a key of the log's own."""
+    companies = Companies(tmp_path, "--key", kind)
+    with serving(companies.globex) as served:
+        ended = companies.hire("--price", "5 EUR")
+        served.until('"over"')
+    (profile,) = [value for value in ended.values if value.get("type") == "Profile"]
+    assert profile["message"]["suite"] == "ecdsa-jcs-2019"
+    for home in (companies.acme, companies.globex):
+        assert run("export", "--home", home, "--out", tmp_path / "pack.zip").code == 0
+        (said,) = run("verify", tmp_path / "pack.zip", "--json").values
+        assert (said["ok"], said["state"], said["contract"]) == (True, "closed", ended.result()["contract"])
+
+
+def test_agents_that_are_their_key(tmp_path: Path) -> None:
+    """did:key says nowhere where its agent listens; `--at` does."""
+    acme, globex = tmp_path / "acme", tmp_path / "globex"
+    (own,) = run("init", acme, "--json").values
+    port = free_ports(1)[0]
+    offer = ("--offer", "sbom=4 EUR", "--trust", own["organisation"], "--port", port)
+    (other,) = run("init", globex, *offer, "--json").values
+    settings = acme / "undersigned.toml"
+    settings.write_text(settings.read_text().replace("anchors = []", f'anchors = ["{other["organisation"]}"]'))
+    artifact = ("--task", "sbom", "--input", f"artifact={make_wheel(tmp_path)}")
+    with serving(globex) as served:
+        ready = json.loads(served.lines[0])
+        assert ready["url"] == f"ws://localhost:{port}/hire"
+        without = run("hire", other["did"], *artifact, "--wait", "0.3", "--home", acme, "--json")
+        assert without.code == 6
+        assert run("check", other["did"], "--at", ready["url"], "--home", acme).code == 0
+        hired = run("hire", other["did"], *artifact, "--at", ready["url"], "--home", acme, "--json")
+        assert (hired.code, hired.values[-1]["kind"]) == (0, "result"), hired.values[-1]
+        busy = run("hire", own["did"], "--task", "x", "--at", ready["url"], "--home", globex, "--json")
+        assert (busy.code, busy.error["code"]) in {(8, "store_unavailable"), (2, "bad_configuration")}
+    for home in (acme, globex):
+        assert run("export", "--home", home, "--out", tmp_path / "pack.zip").code == 0
+        assert run("verify", tmp_path / "pack.zip").code == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_server_ends_well(number: int, companies: Companies, tmp_path: Path) -> None:
+    home = tmp_path / "idle"
+    assert run("init", home).code == 0
+    process = Process([*UNDERSIGNED, "serve", "--home", str(home)], tmp_path)
+    process.until("stop it with Ctrl-C")
+    busy = run("serve", "--home", home, "--json")
+    assert (busy.code, busy.error["code"]) == (8, "store_unavailable"), "one process at a time has the ledger"
+    began = time.monotonic()
+    ended = process.end(number)
+    assert (ended.code, ended.err) == (0, "")
+    assert "loopback only, without TLS" in ended.out
+    assert ended.out.splitlines()[-1] == "local | stopped; what is unfinished goes on at the next start"
+    assert time.monotonic() - began < 15
+
+
+def test_a_handler_beside_the_user_is_found(tmp_path: Path) -> None:
+    """`undersigned serve` finds the module that the configuration names in the folder where it is started."""
+    (tmp_path / "my_tasks.py").write_text(
+        "async def shout(job):\n    await job.deliver('result', (await job.read('text')).upper())\n"
+    )
+    (tmp_path / "text").write_bytes(b"hello")
+    companies = Companies(tmp_path)
+    settings = companies.globex / "undersigned.toml"
+    settings.write_text(settings.read_text() + '\n[[offer]]\ntask = "shout"\nhandler = "my_tasks:shout"\n')
+    with serving(
+        companies.globex,
+        PYTHONSAFEPATH="1",
+        PYTHONPATH=os.environ.get("PYTHONPATH", "") or str(Path(__file__).parents[2] / "src"),
+    ):
+        ran = run(
+            *("hire", companies.provider, "--task", "shout", "--input", f"text={tmp_path / 'text'}", "--json"),
+            *("--home", companies.acme, "--out", tmp_path / "out"),
+        )
+    assert ran.code == 0, ran
+    assert (tmp_path / "out" / "result").read_bytes() == b"HELLO"
+
+
+def test_names_of_deliveries_stay_in_the_folder(tmp_path: Path) -> None:
+    """What a provider calls its result is its text, and not a path of ours."""
+    names = ("../../escaped", ".hidden", "a/b", "plain-name_1.txt", "bell\a", "..")
+    found = HireResult(
+        engagement="urn:hire:engagement:x",
+        provider="did:web:globex.example",
+        contract="uEi",
+        artifacts={name: name.encode() for name in names},
+        price="1 EUR",
+        criteria={},
+    )
+    folder = tmp_path / "deep" / "out"
+    folder.mkdir(parents=True)
+    written = write_artifacts(found, folder)
+    assert {Path(path).parent for path in written.values()} == {folder}
+    assert {name: Path(path).read_bytes() for name, path in written.items()} == {n: n.encode() for n in names}
+    assert sorted(files(tmp_path)) == sorted(str(Path(path).relative_to(tmp_path)) for path in written.values())
