@@ -12,12 +12,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
-import structlog
 
 from undersigned.daemon import Peer
 from undersigned.did import fetches
 from undersigned.errors import ConfigurationError, ResolutionError, UndersignedError, VerificationError
-from undersigned.runtime import Home
+from undersigned.runtime import Home, configure_logs
 from undersigned.scope import Grant, Limit, Scope
 
 __all__ = [
@@ -52,10 +51,7 @@ VERBOSE_OPTION = click.option("--verbose", is_flag=True, help="Log everything to
 def quiet_logs(verbose: bool) -> None:
     """Logs go to standard error: all of them with `--verbose`, else only errors."""
     level = 10 if verbose else 40
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    configure_logs(level, force=True)
 
 
 def checked_did(text: str, local: bool) -> str:

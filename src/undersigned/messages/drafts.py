@@ -23,8 +23,8 @@ from undersigned.proof import Kind, make_proof, prepare, proof_config
 
 __all__ = ["Draft", "draft", "redraft"]
 
-_SIGNATURE_ROOM: Final = 200
-"""Bytes by which a proof in its place can be longer than its options: names, `@context`, the longest signature."""
+_PROOF_ROOM: Final = 600
+"""Bytes that a proof in its place takes beside its method: names, `@context`, times, suite, the longest signature."""
 
 
 class Draft(Struct, frozen=True, kw_only=True, eq=False):
@@ -61,7 +61,7 @@ def draft(message: Message, method: DidUrl, suite: str, kind: Kind, created: Ins
         raise FormatError("bad_json", f"expected a message of JSON values: {exc}") from exc
     content = cast("dict[str, Any]", decode_json(canonical))
     config = proof_config(suite, method, message.purpose, created, expires)
-    checked = read_message(content, len(canonical) + len(write_canonical(config)) + _SIGNATURE_ROOM)
+    checked = read_message(content, len(canonical) + len(method) + _PROOF_ROOM)
     return Draft(
         message=checked,
         digest=digest_bytes(canonical),

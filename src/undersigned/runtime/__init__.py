@@ -19,6 +19,7 @@ from undersigned.runtime.home import (
     rotate_key,
 )
 from undersigned.runtime.job import Handler, Job
+from undersigned.runtime.logs import configure_logs
 from undersigned.runtime.order import ARTIFACT_READ, TASKS, Order, OrderInput, Timing, hire_order, parse_price
 from undersigned.runtime.provider import Service
 from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_key, seal_key
@@ -57,6 +58,7 @@ __all__ = [
     "SystemClock",
     "Timing",
     "TrustPart",
+    "configure_logs",
     "create_home",
     "export_pack",
     "generate_key",

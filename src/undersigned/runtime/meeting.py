@@ -52,7 +52,7 @@ class Meeting:
         self.anchors = Anchors.of(*configuration.trust.anchors)
         self.policy: Policy = configuration.policy
         self._credentials = agent.home.credentials()
-        self._shown: dict[EngagementId, tuple[VerifiedPresentation, tuple[Digest, ...]]] = {}
+        self._shown: dict[EngagementId, tuple[VerifiedPresentation, dict[Did, Digest]]] = {}
         """What was verified, and by which DID documents: nothing is verified twice while these stand."""
 
     def request(self) -> PresentationRequest:
@@ -110,9 +110,9 @@ class Meeting:
         Raises:
             VerificationError, ResolutionError, FormatError: A credential does not hold, or could not be checked.
         """
-        shown, made_with = self._shown.get(engagement.id, (None, ()))
-        documents = await self._documents(message.presentation)
-        if shown is None or made_with != tuple(document.raw_digest for document in documents.values()):
+        shown, made_with = self._shown.get(engagement.id, (None, {}))
+        now = {did: (await self._agent.document_of(did, FRESH_SECONDS)).raw_digest for did in made_with}
+        if shown is None or made_with != now:
             shown = await self._verify(engagement, message.presentation, message.answers)
         return evaluate(shown, self.anchors, self.policy, self._agent.clock.now(), terms=terms)
 
@@ -150,7 +150,7 @@ class Meeting:
             documents=documents,
             now=self._agent.clock.now(),
         )
-        self._shown[engagement.id] = shown, tuple(document.raw_digest for document in documents.values())
+        self._shown[engagement.id] = shown, {did: document.raw_digest for did, document in documents.items()}
         return shown
 
 

@@ -6,6 +6,7 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.8
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -49,7 +50,7 @@ class Anchors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def digest(self) -> Digest:
         """Names these anchors in decisions that were made by them."""
-        return digest_bytes(canonicalize(from_struct(self)))
+        return _digest(self)
 
     def believed(self, issuer: Did, credential_type: str) -> bool:
         """Whether what `issuer` says in a credential of this type counts."""
@@ -60,3 +61,8 @@ class Anchors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def issuers(self, credential_type: str) -> tuple[Did, ...]:
         """Who is believed about this type; sorted."""
         return tuple(sorted({one.issuer for one in self.anchors if not one.types or credential_type in one.types}))
+
+
+@lru_cache(maxsize=64)
+def _digest(anchors: Anchors) -> Digest:
+    return digest_bytes(canonicalize(from_struct(anchors)))

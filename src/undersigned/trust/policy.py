@@ -9,6 +9,7 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.8
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -66,4 +67,9 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     @property
     def digest(self) -> Digest:
         """Names this policy in contracts and decisions."""
-        return digest_bytes(canonicalize(from_struct(self)))
+        return _digest(self)
+
+
+@lru_cache(maxsize=64)
+def _digest(policy: Policy) -> Digest:
+    return digest_bytes(canonicalize(from_struct(policy)))
