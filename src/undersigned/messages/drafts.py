@@ -23,7 +23,7 @@ from undersigned.proof import Kind, make_proof, prepare, proof_config
 
 __all__ = ["Draft", "draft", "redraft"]
 
-_PROOF_ROOM: Final = 600
+_PROOF_ROOM: Final = 460
 """Bytes that a proof in its place takes beside its method: names, `@context`, times, suite, the longest signature."""
 
 

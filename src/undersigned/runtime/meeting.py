@@ -110,9 +110,10 @@ class Meeting:
         Raises:
             VerificationError, ResolutionError, FormatError: A credential does not hold, or could not be checked.
         """
-        shown, made_with = self._shown.get(engagement.id, (None, {}))
-        now = {did: (await self._agent.document_of(did, FRESH_SECONDS)).raw_digest for did in made_with}
-        if shown is None or made_with != now:
+        known = self._shown.get(engagement.id)
+        if known is not None and await self._current(known[1]):
+            shown = known[0]
+        else:
             shown = await self._verify(engagement, message.presentation, message.answers)
         return evaluate(shown, self.anchors, self.policy, self._agent.clock.now(), terms=terms)
 
@@ -132,6 +133,13 @@ class Meeting:
     def forget(self, engagement: EngagementId) -> None:
         """Drops what was verified for an engagement."""
         self._shown.pop(engagement, None)
+
+    async def _current(self, made_with: dict[Did, Digest]) -> bool:
+        """Whether the DID documents that a presentation was verified with still stand."""
+        for did, digest in made_with.items():
+            if (await self._agent.document_of(did, FRESH_SECONDS)).raw_digest != digest:
+                return False
+        return True
 
     async def _documents(self, presentation: JsonObject) -> dict[Did, DidDocument]:
         agent = self._agent
