@@ -179,6 +179,8 @@ class Conversation(Remembered):
         self._reconnected = False
         self._documents: set[Digest] = set()
         self._heard: set[Digest] = set()
+        self._live = True
+        """Whether the ledger holds it as not over."""
         self._task: asyncio.Task[None] | None = None
 
     @classmethod
@@ -195,6 +197,7 @@ class Conversation(Remembered):
     async def _load(self, summary: Summary) -> None:
         loaded = await load_engagement(self.shell.ledger, summary, self.shell.identity.did)
         self.engagement, self._places, self.facts, moves, self._heard = loaded
+        self._live = summary.live
         self._lazy.clear()
         self._lazy_receipts.clear()
         self.forget()
@@ -376,7 +379,8 @@ class Conversation(Remembered):
                     turn.release.append(digest)
                     turn.durable = True
                 case Finished():
-                    turn.over = turn.durable = True
+                    turn.over = True
+                    turn.durable = turn.durable or self._live
                     break
         await self._commit(turn)
         if self.over:
@@ -423,14 +427,16 @@ class Conversation(Remembered):
         except UndersignedError as error:
             await self._refuse(turn, item, error)
             return
-        turn.message("received", message)
-        if isinstance(body, Receipt):
+        told = not body.notice or isinstance(body, Problem) or _tells(before, after)
+        if told:
+            turn.message("received", message)
+        if isinstance(body, Receipt) and told:
             turn.receipted.extend(body.of)
         elif isinstance(body, Problem):
             _log.warning("the peer refused a message", engagement=self.id, code=body.code)
-        if body.notice:
+        if body.notice and told:
             turn.notices.add(message.digest)
-        else:
+        elif not body.notice:
             turn.durable = True
             turn.evidence.extend(evidence)
             self._keep_document(turn, item.document)
@@ -566,7 +572,8 @@ class Conversation(Remembered):
         turn.engagement = apply(engagement, Sent(signed, turn.now))
         self.remember(signed.message)
         turn.sends.append(signed.raw)
-        turn.message("sent", signed)
+        if not of.notice or _tells(engagement, turn.engagement):
+            turn.message("sent", signed)
         turn.evidence.extend(said.evidence)
         if said.leaf is not None:
             turn.leaves.append(said.leaf)
@@ -641,3 +648,10 @@ class Conversation(Remembered):
                 done.set_result(None)
         for event in turn.events:
             self.shell.happened(self, event)
+
+
+def _tells(before: Engagement, after: Engagement) -> bool:
+    """Whether a notice let somebody know more than the time. One that did not is no line of the journal, or a peer
+    could make that as long as it likes.
+    """
+    return msgspec.structs.replace(after, last_at=before.last_at) != before
