@@ -31,19 +31,22 @@ BESIDE_MESSAGES = {
 }
 
 REPEATED = {
-    # The documents of two presentations are read again before each decision, and own drafts are read as peers will.
+    # An acceptance is verified whole, the offerer's own proof on it too.
     "verify": 1,
-    "jcs": 40,
-    "options": 14,
-    "decode": 14,
     "quads": 1,
+    # The documents of two presentations are read again before each decision.
+    "jcs": 28,
+    # Own drafts are read as their receiver will: what no peer would take is not signed.
+    "decode": 1,
+    "options": 1,
     "convert": 14,
-    "sha256": 80,
+    # Most of it is what is hashed for the digest and for the proof, in the suites that hash the same for both.
+    "sha256": 75,
 }
-"""Most of what may be done though it was not needed. To be lowered, not raised."""
+"""Most of what may be done though it was not needed; `decode` and `options` per message. To be lowered, not raised."""
 
-MOST_WRITES = 24
-"""Durable transactions of both sides: the turns of a hire, and the bookings of the two reads of artifacts."""
+MOST_WRITES = 20
+"""Durable transactions of both sides: the turns of a hire, and the bookings of two reads of an artifact."""
 
 
 @pytest.fixture(scope="module", params=["eddsa-jcs-2022", "eddsa-rdfc-2022"])
@@ -95,7 +98,7 @@ def test_one_hire_does_what_it_needs(tape: Tape, suite: str) -> None:
     for kind in KINDS:
         repeated = done[kind] - needed[kind]
         if kind != "write":
-            allowed = REPEATED.get(kind, 0)
+            allowed = REPEATED.get(kind, 0) * (messages if kind in ("decode", "options") else 1)
             assert repeated <= allowed, (
                 f"{KINDS[kind]}: {repeated} not needed, {allowed} known{LOOK}\n{sites(tape, kind)}"
             )
