@@ -93,5 +93,5 @@ async def assert_one_contract_or_none(acme: Home, globex: Home) -> set[str | Non
 async def until(condition, seconds: float = 20.0) -> None:
     """Returns once `condition()` holds; fails after `seconds`."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for knows nothing of events
             await asyncio.sleep(0.02)

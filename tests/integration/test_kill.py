@@ -15,9 +15,9 @@ from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 
 import pytest
+
 from integration.hires import REPORT, assert_one_contract_or_none, did_of, two_homes
 from support import ROOT
-
 from undersigned.daemon import Peer
 from undersigned.ledger import open_ledger
 from undersigned.runtime import Home
@@ -71,7 +71,7 @@ async def _over(home: Home) -> bool:
 async def _finish(here: Peer, there: Home) -> None:
     """Waits until nothing is unfinished on either side."""
     async with asyncio.timeout(40):
-        while here.conversations or not await _over(there):
+        while here.conversations or not await _over(there):  # noqa: ASYNC110 - the other is a process
             await asyncio.sleep(0.05)
 
 
