@@ -155,7 +155,7 @@ async def test_a_ca_file_that_cannot_be_used_is_an_error_at_the_start(content: s
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_a_load_balancer_that_moves_the_connection(seed: int, tmp_path: Path) -> None:
+def test_a_load_balancer_that_moves_the_connection(seed: int, tmp_path: Path) -> None:
     """Every few messages the connection breaks, at the end of a message or in the middle of one, and the next one goes
     by the other way. Nothing is lost, and nothing is done twice."""
     random = Random(seed)
@@ -164,22 +164,28 @@ async def test_a_load_balancer_that_moves_the_connection(seed: int, tmp_path: Pa
     for number in range(5):
         at += random.randint(4, 8)
         breaks.append(Break(after=at, inside=(number + seed) % 2 == 1))
-    both = await two_companies(tmp_path)
-    aim = ("127.0.0.1", port_of(both.homes[1]))
-    async with (
-        Wire(aim) as one,
-        Wire(aim) as other,
-        Wire(
-            ("127.0.0.1", one.port), ("127.0.0.1", other.port), faults=WireFaults(breaks=tuple(breaks)), seed=seed
-        ) as balancer,
-        both,
-    ):
-        result = await both.hire(f"ws://localhost:{balancer.port}/hire")
-        await both.over()
-    assert len(balancer.taken) >= 4, f"seed {seed}: it did not move"
-    assert one.passed
-    assert other.passed
-    assert await assert_one_hire(*both.homes) == result.contract
+
+    async def main(clock: HurriedClock) -> None:
+        both = await two_companies(tmp_path, clock)
+        acme, globex = (("127.0.0.1", port_of(home)) for home in both.homes)
+        async with (
+            Wire(globex) as one,
+            Wire(globex) as other,
+            Wire(
+                ("127.0.0.1", one.port), ("127.0.0.1", other.port), faults=WireFaults(breaks=tuple(breaks)), seed=seed
+            ) as balancer,
+            Wire(acme) as back,
+        ):
+            listed(both.homes[0], f"ws://localhost:{back.port}/hire")
+            async with both:
+                result = await both.hire(f"ws://localhost:{balancer.port}/hire")
+                await both.over()
+        assert len(balancer.taken) >= 4, "it did not move"
+        assert one.passed
+        assert other.passed
+        assert await assert_one_hire(*both.homes) == result.contract
+
+    hurry(main)
 
 
 async def test_a_break_right_after_the_inquiry_costs_no_repeat(tmp_path: Path) -> None:
