@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -20,18 +19,8 @@ from undersigned.daemon import HireResult
 from unit.cli.running import files, run
 
 MOVES = [
-    "Inquiry",
-    "Profile",
-    "Presentation",
-    "Presentation",
-    "Offer",
-    "Acceptance",
-    "Seal",
-    "Start",
-    "Delivery",
-    "Review",
-    "Closing",
-    "Closing",
+    *("Inquiry", "Profile", "Presentation", "Presentation", "Offer", "Acceptance", "Seal", "Start"),
+    *("Delivery", "Review", "Closing", "Closing"),
 ]
 
 
@@ -337,11 +326,8 @@ def test_a_handler_beside_the_user_is_found(tmp_path: Path) -> None:
     companies = Companies(tmp_path)
     settings = companies.globex / "undersigned.toml"
     settings.write_text(settings.read_text() + '\n[[offer]]\ntask = "shout"\nhandler = "my_tasks:shout"\n')
-    with serving(
-        companies.globex,
-        PYTHONSAFEPATH="1",
-        PYTHONPATH=os.environ.get("PYTHONPATH", "") or str(Path(__file__).parents[2] / "src"),
-    ):
+    # As an installed program is started: the present folder is not on the path by itself.
+    with serving(companies.globex, PYTHONSAFEPATH="1"):
         ran = run(
             *("hire", companies.provider, "--task", "shout", "--input", f"text={tmp_path / 'text'}", "--json"),
             *("--home", companies.acme, "--out", tmp_path / "out"),

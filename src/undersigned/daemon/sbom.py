@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import lzma
 import re
 import tarfile
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator
 from email.parser import HeaderParser
 from hashlib import sha256
@@ -57,6 +59,11 @@ SBOM_MEDIA_TYPE: Final = "application/vnd.cyclonedx+json"
 MAX_FILES: Final = 20_000
 MAX_INFLATED: Final = 256 * 1024 * 1024
 _REQUIREMENT: Final = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]{0,127})\s*(?:\[[^\]]*\])?\s*([^;]*)", re.ASCII)
+UNREADABLE: Final = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
+    *(OSError, EOFError, RuntimeError, NotImplementedError, ValueError),
+)
+"""What the libraries raise for archives that are damaged, encrypted or of a kind they do not know."""
 _NAMESPACE: Final = UUID("6f1f2f39-6a0e-5d2c-9a64-58f1d8f5b5f0")
 
 
@@ -119,7 +126,7 @@ def read_distribution(data: bytes) -> Distribution:
                 depth = name.count("/")
                 if metadata is None or depth < metadata[0]:
                     metadata = depth, content.decode("utf-8", "replace")
-    except (zipfile.BadZipFile, tarfile.TarError, OSError, EOFError, RuntimeError, NotImplementedError) as exc:
+    except UNREADABLE as exc:
         raise FormatError("bad_request", f"not a wheel or source distribution: {exc}") from exc
     if metadata is None:
         raise FormatError("bad_request", "the archive has no METADATA or PKG-INFO: not a wheel or source distribution")

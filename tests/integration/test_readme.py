@@ -1,0 +1,188 @@
+"""The README runs as it is written: its consoles, its programs, its scope, in its order and in one folder."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import signal
+import socket
+import sys
+import tomllib
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from integration.archives import make_wheel
+from integration.commands import UNDERSIGNED, Ended, Process, running
+from integration.hires import free_ports
+from support import ROOT
+from undersigned.scope import Scope
+from unit.cli.running import run
+
+README = ROOT / "README.md"
+PORTS = ("8101", "8102")
+"""The ports that the README names, of Acme and of Globex; others are taken if these are in use."""
+RUN_HERE = ["console", "console", "toml", "python provider", "python hirer", "python blocking"]
+
+
+class Block(NamedTuple):
+    language: str
+    text: str
+
+
+def blocks(path: Path) -> list[Block]:
+    """The fenced blocks of a page that say what they are written in."""
+    found = re.findall(r"^```(\w[^\n]*)\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)
+    return [Block(*pair) for pair in found]
+
+
+def text_of(language: str) -> str:
+    (text,) = (block.text for block in blocks(README) if block.language == language)
+    return text
+
+
+def free(port: str) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", int(port))) != 0
+
+
+class Run(NamedTuple):
+    """What became of each part of the README."""
+
+    folder: Path
+    consoles: list[tuple[str, Ended]]
+    """Each command line that ends by itself, and how it ended."""
+    provider: Ended
+    hirer: Ended
+    blocking: Ended
+    scoped: Ended
+
+
+@pytest.fixture(scope="module")
+def readme(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("readme")
+    make_wheel(folder).rename(folder / "app.whl")
+    ports = PORTS if all(map(free, PORTS)) else tuple(map(str, free_ports(2)))
+
+    def here(text: str) -> str:
+        for named, port in zip(PORTS, ports, strict=True):
+            text = re.sub(rf"\b{named}\b|(?<=%3A){named}", port, text)
+        return text
+
+    def program(name: str) -> list[str]:
+        (folder / f"{name}.py").write_text(here(text_of(f"python {name}")))
+        return [sys.executable, f"{name}.py"]
+
+    consoles: list[tuple[str, Ended]] = []
+    with ExitStack() as serving:
+        for text in (block.text for block in blocks(README) if block.language == "console"):
+            lines = text.splitlines()
+            assert all(line.startswith("$ undersigned ") for line in lines)
+            for line in lines:
+                words = shlex.split(here(line))[2:]
+                if words[0] == "serve":
+                    serving.enter_context(running([*UNDERSIGNED, *words], folder, "serving did:web:"))
+                else:
+                    consoles.append((line[2:], Process([*UNDERSIGNED, *words], folder).end()))
+        (folder / "scope.toml").write_text(text_of("toml"))
+        hire = next(shlex.split(here(line))[1:] for line, _ in consoles if line.startswith("undersigned hire"))
+        scoped = Process([*UNDERSIGNED, *hire, "--scope", "scope.toml", "--json"], folder).end()
+    provider = Process(program("provider"), folder)
+    try:
+        hirer = Process(program("hirer"), folder).end()
+        blocking = Process(program("blocking"), folder).end()
+    finally:
+        ended = provider.end(signal.SIGINT)
+    return Run(folder, consoles, ended, hirer, blocking, scoped)
+
+
+def test_every_block_of_the_readme_runs_here() -> None:
+    assert [block.language for block in blocks(README)] == RUN_HERE
+
+
+def test_no_other_page_has_programs_that_nobody_runs() -> None:
+    pages = [ROOT / "CONTRIBUTING.md", *(ROOT / "protocol-spec").rglob("*.md")]
+    runs = ("python", "console", "sh", "bash", "shell")
+    found = {(page.name, block.language) for page in pages for block in blocks(page)}
+    assert [pair for pair in found if pair[1].split()[0] in runs] == []
+    for page in pages:
+        for block in blocks(page):
+            if block.language == "toml":
+                assert Scope.from_toml(tomllib.loads(block.text)).grants, page
+
+
+def test_the_consoles(readme: Run) -> None:
+    assert [(line.split()[1], ended.code) for line, ended in readme.consoles] == [
+        ("init", 0),
+        ("init", 0),
+        ("hire", 0),
+        ("export", 0),
+        ("verify", 0),
+    ]
+    said = {line.split()[1]: ended for line, ended in readme.consoles}
+    assert not [ended.err for ended in said.values() if ended.err]
+    assert "accepted; owed 5 EUR" in said["hire"].out
+    assert (readme.folder / "out" / "sbom.cdx.json").is_file()
+    assert "hire.zip" in said["export"].out
+    assert said["verify"].out.splitlines()[-1] == "it holds (all 8 steps)"
+
+
+def test_the_scope(readme: Run) -> None:
+    scope = Scope.from_toml(tomllib.loads(text_of("toml")))
+    assert [grant.id for grant in scope.grants] == ["read-repo"]
+    result = readme.scoped.result()
+    assert result["price"] == "5 EUR"
+    offers = [value["message"] for value in readme.scoped.values if value.get("type") == "Offer"]
+    granted = offers[0]["document"]["terms"]["scope"]["grants"]
+    assert sorted(grant["action"] for grant in granted) == ["artifact:read", "repo:read"]
+
+
+def test_the_hirer_in_ten_lines(readme: Run) -> None:
+    assert (readme.hirer.code, readme.hirer.err) == (0, "")
+    words = readme.hirer.out.split()
+    assert words[:5] == ["All", "is", "well.", "5", "EUR"]
+    assert words[5].startswith("uEi")
+
+
+def test_the_provider_in_ten_lines(readme: Run) -> None:
+    """It served both, said nothing, and ended as any program does that is interrupted."""
+    assert readme.provider.out == ""
+    assert readme.provider.code == -signal.SIGINT
+    assert readme.provider.err.splitlines()[0].startswith("Traceback")
+    assert readme.provider.err.splitlines()[-1] == "KeyboardInterrupt"
+
+
+def test_the_hirer_without_asyncio(readme: Run) -> None:
+    assert (readme.blocking.code, readme.blocking.err) == (0, "")
+    assert "owed 5 EUR" in readme.blocking.out
+    assert "artifact summary.txt: 12 bytes" in readme.blocking.out
+
+
+def test_what_the_programs_left_can_be_checked(readme: Run) -> None:
+    for home in ("acme", "globex"):
+        assert run("ledger", "check", "--home", readme.folder / home).code == 0
+        listed = run("ledger", "list", "--home", readme.folder / home, "--json").values
+        assert [value["state"] for value in listed] == ["closed"] * 4
+        assert run("export", "--home", readme.folder / home, "--out", readme.folder / "last.zip").code == 0
+        assert run("verify", readme.folder / "last.zip").code == 0
+
+
+def test_the_table_of_exit_codes_is_the_one_of_the_command() -> None:
+    said = " ".join(run("--help").out.split())
+    written = " ".join(README.read_text().split())
+    for code, meaning in (
+        ("0", "done, or yes"),
+        ("1", "a defect of ours"),
+        ("2", "usage or configuration"),
+        ("3", "the answer is no"),
+        ("4", "a check failed"),
+        ("5", "the peer broke the protocol"),
+        ("6", "unreachable or timed out"),
+        ("7", "waits for a person, or in doubt"),
+        ("8", "store failure"),
+        ("130", "interrupted"),
+    ):
+        assert f"{code} {meaning}" in said
+        assert f"{code} {meaning}" in written
