@@ -62,7 +62,7 @@ class Companies:
             at=at,
         )
 
-    async def over(self, seconds: float = 60.0) -> None:
+    async def over(self, seconds: float = 600.0) -> None:
         """Returns once nothing is unfinished on either side."""
         await until(lambda: not self.acme.conversations and not self.globex.conversations, seconds)
 

@@ -40,7 +40,7 @@ from undersigned.testing import (
     hurry,
 )
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(90)
 
 
 # ---------------------------------------------------------------------- TLS-terminating proxy

@@ -17,7 +17,7 @@ import pytest
 from integration.carried import assert_one_hire, listed, port_of, two_companies
 from undersigned.testing import Break, HurriedClock, Meddler, Mischief, Stall, Wire, WireFaults, hurry
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(90)
 
 
 def broken(random: Random) -> WireFaults:
@@ -61,7 +61,7 @@ def test_bytes(fault: str, seed: int, tmp_path: Path) -> None:
             listed(both.homes[0], f"ws://localhost:{back.port}/hire")
             async with both:
                 result = await both.hire(f"ws://localhost:{there.port}/hire")
-                await both.over(1000)
+                await both.over()
             assert there.passed > 15
         assert await assert_one_hire(*both.homes) == result.contract
 
@@ -91,7 +91,7 @@ def test_messages(fault: str, seed: int, tmp_path: Path) -> None:
             listed(both.homes[0], back.url)
             async with both:
                 result = await both.hire(there.url)
-                await both.over(1000)
+                await both.over()
             assert isinstance(there, Meddler)
             assert sum(there.done.values()), "nothing was done"
         assert await assert_one_hire(*both.homes) == result.contract
