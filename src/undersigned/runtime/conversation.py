@@ -52,6 +52,7 @@ from undersigned.messages import (
     redraft,
 )
 from undersigned.protocol import (
+    START,
     Acknowledge,
     Effect,
     Engagement,
@@ -170,6 +171,8 @@ class Conversation(Remembered):
         """The first row of the last commit tried."""
         self._places = 0
         self._inbox: list[Arrived | Asked] = []
+        self._taken: list[Arrived | Asked] = []
+        """What the turn that is under way took from the inbox."""
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._served: set[str] = set()
@@ -242,11 +245,12 @@ class Conversation(Remembered):
         self._settled.append(settlement)
 
     async def stop(self) -> None:
-        """Ends the task, once what was being committed is; nothing else is said."""
+        """Ends the task, once what was being committed is; nothing else is said. Whoever asked hears so."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        self._fail([*self._taken, *self._inbox], LocalProtocolError("connection_closed", "this side is closing"))
         if self._timer is not None:
             self._timer.cancel()
 
@@ -266,6 +270,7 @@ class Conversation(Remembered):
         while not self.over:
             self._wake.clear()
             items, self._inbox = self._inbox, []
+            self._taken = items
             greets, self._reconnected = self._reconnected, False
             self._mark = self.snapshot()
             try:
@@ -382,6 +387,8 @@ class Conversation(Remembered):
                     turn.over = True
                     turn.durable = turn.durable or self._live
                     break
+        if turn.engagement.state == START and turn.engagement.role == "provider":
+            turn.over = True  # what should have opened it was refused
         await self._commit(turn)
         if self.over:
             self.shell.finished(self)
@@ -461,6 +468,8 @@ class Conversation(Remembered):
             live = engagement.offer
             body = {"reason": "changed", "refused": refused, "offer": live.digest if live is not None else None}
             await self._say(turn, Say("Withdraw", body))
+        elif engagement.state == START:
+            turn.over = True  # it was the inquiry, so nothing was ever opened
 
     def _keep_document(self, turn: Turn, document: DidDocument) -> None:
         digest = document.raw_digest
