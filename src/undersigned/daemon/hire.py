@@ -172,4 +172,6 @@ class Hire:
                     price = conversation.last("Offer", Offer, "provider").document.terms.price
                     asked = f"; its last offer was {price.amount} {price.currency}"
                 return PolicyError(code, f"{who} withdrew: {withdraw.reason}{told}{hint}{asked}")
+        if refused is not None:
+            return PolicyError(refused.code, f"{conversation.engagement.peer} refused the inquiry: {refused.code}")
         return PolicyError("policy_denied", "the negotiation ended without a contract")
