@@ -27,19 +27,26 @@ MOVES = [
 class Companies:
     """Two state folders that trust each other's organisation, and what became of their first hire."""
 
-    def __init__(self, folder: Path, *more: str, trust: tuple[bool, bool] = (True, True)) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        trust: tuple[bool, bool] = (True, True),
+        keys: tuple[str, str] = ("Ed25519", "Ed25519"),
+    ) -> None:
         ports = free_ports(2)
         self.folder = folder
         self.acme, self.globex = folder / "acme", folder / "globex"
         self.hirer, self.provider = map(did_of, ports)
         self.wheel = make_wheel(folder)
         self.hired: Ended
-        for home, port, other, trusts, offers in (
-            (self.acme, ports[0], ports[1], trust[0], ()),
-            (self.globex, ports[1], ports[0], trust[1], ("--offer", "sbom=4.00 EUR")),
+        for home, own, other, more in (
+            (self.acme, 0, 1, ()),
+            (self.globex, 1, 0, ("--offer", "sbom=4.00 EUR")),
         ):
-            anchors = ("--trust", f"{did_of(other)}:org") if trusts else ()
-            assert run("init", home, "--local", "--port", port, *anchors, *offers, *more).code == 0
+            anchors = ("--trust", f"{did_of(ports[other])}:org") if trust[own] else ()
+            place = ("--local", "--port", ports[own], "--key", keys[own])
+            assert run("init", home, *place, *anchors, *more).code == 0
 
     def hire(self, *more: object, home: Path | None = None) -> Ended:
         """Acme hires Globex for a bill of materials of the wheel."""
@@ -172,6 +179,7 @@ def test_a_check_says_yes(companies: Companies) -> None:
 def test_a_check_of_a_task_that_is_not_offered_says_no(companies: Companies) -> None:
     ran = run("check", companies.provider, "--task", "painting", "--home", companies.acme, "--json")
     assert (ran.code, ran.values[0]["outcome"]) == (3, "deny")
+    assert ran.values[0]["reasons"][0]["value"] == "it withdrew: not_offered"
 
 
 def test_a_price_that_is_too_low_is_a_no(companies: Companies) -> None:
@@ -261,10 +269,9 @@ def test_keys_rotate_and_old_evidence_still_holds(tmp_path: Path) -> None:
         assert run("ledger", "check", "--home", home).code == 0
 
 
-@pytest.mark.parametrize("kind", ["P-256", "P-384"])
-def test_agents_with_other_keys(kind: str, tmp_path: Path) -> None:
-    """The suite follows the key, and the books are closed with a key of the log's own."""
-    companies = Companies(tmp_path, "--key", kind)
+def test_agents_with_other_keys(tmp_path: Path) -> None:
+    """The suite follows the keys, and the books are closed with keys of the logs' own."""
+    companies = Companies(tmp_path, keys=("P-256", "P-384"))
     with serving(companies.globex) as served:
         ended = companies.hire("--price", "5 EUR")
         served.until('"over"')
@@ -274,6 +281,15 @@ def test_agents_with_other_keys(kind: str, tmp_path: Path) -> None:
         assert run("export", "--home", home, "--out", tmp_path / "pack.zip").code == 0
         (said,) = run("verify", tmp_path / "pack.zip", "--json").values
         assert (said["ok"], said["state"], said["contract"]) == (True, "closed", ended.result()["contract"])
+
+
+def test_keys_without_a_common_suite_are_a_no(companies: Companies, tmp_path: Path) -> None:
+    """One suite serves a whole hire; where the two keys share none, nobody waits."""
+    port = free_ports(1)[0]
+    assert run("init", tmp_path / "ecdsa", "--local", "--port", port, "--key", "P-256").code == 0
+    ended = companies.hire(home=tmp_path / "ecdsa")
+    assert (ended.code, ended.error["code"]) == (3, "policy_denied")
+    assert "version_not_supported" in ended.error["message"]
 
 
 def test_agents_that_are_their_key(tmp_path: Path) -> None:

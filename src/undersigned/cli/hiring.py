@@ -13,6 +13,7 @@ import msgspec
 from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import compare_amounts, digest_bytes
 from undersigned.errors import CODES, ConfigurationError, LocalProtocolError, UndersignedError
+from undersigned.messages import Withdraw
 from undersigned.runtime import TASKS, Home, hire_order, parse_price
 
 from .options import (
@@ -80,9 +81,14 @@ async def check(out: Out, did: str, task: str, at: str | None, wait: float, home
                 while conversation.id in peer.conversations:
                     await queue.get()
         text = conversation.facts.get("decision")
+        reason = "none given"
+        if conversation.said("Withdraw", "provider"):
+            reason = conversation.last("Withdraw", Withdraw, "provider").reason
     if text is None:
-        out.value({"did": did, "outcome": "deny", "reasons": [{"code": "policy_denied", "value": "it withdrew"}]})
-        out.line(f"no: {did} withdrew before it showed who it is", style="red")
+        out.value(
+            {"did": did, "outcome": "deny", "reasons": [{"code": "policy_denied", "value": f"it withdrew: {reason}"}]}
+        )
+        out.line(f"no: {did} withdrew before it showed who it is: {plain(reason)}", style="bold red")
         return 3
     decision = msgspec.json.decode(text)
     allowed = decision["outcome"] == "allow"
