@@ -167,6 +167,8 @@ def _refuse(text: str, content: dict[str, Any]) -> NoReturn:
             code, said = "unknown_term", "expected a member of the schema; came another"
     else:
         said = f"{_plainly(said)}; came {_shown(_value_at(content, path))}"
+    if path.endswith("/@context"):
+        code = "context_not_allowed"
     if path in _SUITE_PATHS:
         raise ProofError("suite_not_allowed", said, path=path)
     if path == "/proof/proofPurpose":

@@ -423,7 +423,10 @@ class Agent:
         return await self.papers.closing(engagement, owed.reason or "review", usage, paid, head)
 
     def happened(self, conversation: Conversation, event: Event) -> None:
-        """Hands an event to whoever watches; who does not read loses the oldest."""
+        """Hands an event to whoever watches; who does not read loses the oldest. What was refused has consequences."""
+        if event.code and event.message is not None:
+            refused = self.intake.refused(conversation.engagement.peer, event.code, notice=event.message.notice)
+            self.spawn(refused, f"refused {event.code}")
         contract = conversation.engagement.contract
         if contract is not None:
             self._gates.setdefault(contract.digest, conversation.id)
@@ -564,9 +567,7 @@ def load_handler(name: str) -> Handler:
     try:
         found: Handler = getattr(import_module(module), function)
     except (ValueError, TypeError) as exc:  # no name of a module
-        raise ConfigurationError(
-            "bad_configuration", f"handler {name!r}: expected package.module:function"
-        ) from exc
+        raise ConfigurationError("bad_configuration", f"handler {name!r}: expected package.module:function") from exc
     except ImportError as exc:
         known = exc.name is not None and not module.startswith(exc.name)
         code = "missing_extra" if known else "bad_configuration"

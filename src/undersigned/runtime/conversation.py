@@ -48,6 +48,7 @@ from undersigned.messages import (
     Sync,
     VerifiedMessage,
     draft,
+    problem_path_told,
     recorded_message,
     redraft,
 )
@@ -504,13 +505,15 @@ class Conversation(Remembered):
         """A refused message is not recorded; its sender hears the code, unless it was a notice."""
         body = item.message.message
         _log.warning("refused", engagement=self.id, type=body.type, error=str(error))
-        turn.event("refused", body.type, message=body, detail=str(error))
-        if error.code == "conflicting_message":
-            # Both copies are the proof of equivocation; the first one is in the journal.
+        turn.event("refused", body.type, message=body, detail=str(error), code=error.code)
+        if error.code == "conflicting_message" and "equivocation" not in self.facts:
+            # Both copies are the proof of equivocation; the first one is in the journal. One pair is proof enough, and
+            # more would fill the store as fast as the peer can sign.
             turn.evidence.append(
                 Blob(digest=digest_bytes(item.message.raw), raw=item.message.raw, kind="equivocation", name=body.type)
             )
             turn.fact(self.shell.identity.did, "equivocation", item.message.digest)
+            self.facts["equivocation"] = item.message.digest
         if body.notice:
             return
         code = error.code if error.row.told != "never" else "decision_failed"
@@ -522,8 +525,8 @@ class Conversation(Remembered):
             "retryable": row.retryable,
             "final": not row.retryable and body.type not in ("Acceptance", "Seal"),
         }
-        if error.path:
-            problem["path"] = error.path
+        if path := problem_path_told(error):
+            problem["path"] = path
         await self._say(turn, Say("Problem", problem))
         if error.code == "terms_mismatch" and body.type == "Acceptance":
             await self._say(turn, Say("Withdraw", {"reason": "terms_mismatch", "offer": getattr(body, "offer", None)}))

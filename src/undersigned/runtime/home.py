@@ -326,6 +326,7 @@ def create_home(
             f"summary = {_toml(offer.summary)}",
             f"delivers = {_toml(offer.delivers)}",
             f"media_type = {_toml(offer.media_type)}",
+            f"capacity = {offer.capacity}",
         ]
 
     # Nothing is written before everything that can be wrong was found. The configuration makes it a state folder, so it

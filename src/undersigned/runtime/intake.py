@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from undersigned.encoding import Did, canonicalize, decode_json, digest_bytes
-from undersigned.errors import FormatError, ProofError, UndersignedError, VerificationError
+from undersigned.errors import CODES, FormatError, ProofError, UndersignedError, VerificationError
 from undersigned.messages import (
     Acceptance,
     Offer,
@@ -24,6 +24,7 @@ from undersigned.messages import (
     VerifiedMessage,
     decode_message,
     problem_code_told,
+    problem_path_told,
     verify_message,
 )
 from undersigned.protocol import begin
@@ -48,6 +49,10 @@ MAX_ENGAGEMENTS = 10_000
 FAULT = b'{"type":"Fault",'
 """How a frame begins that names the fault of one that was no message of an engagement. It is unsigned, moves nothing,
 and is never answered."""
+PARTING = frozenset(
+    {"conflicting_message", "conflicting_contract", "terms_mismatch", "holder_mismatch", "challenge_mismatch"}
+)
+"""Codes of what nobody says by mistake: after a move refused with one of these the connection is closed, too."""
 WIND_DOWN_SECONDS = 60
 """Time a provider has to hand over what there is after a `Cancel`."""
 
@@ -72,9 +77,6 @@ class Intake:
             received = decode_message(raw)
             await self._verified(channel, peer, received)
         except UndersignedError as error:
-            if _is_fault(raw):
-                _log.warning("the peer refused something", peer=peer, fault=raw[:512])
-                return
             await self._refuse(channel, peer, raw, error)
 
     async def _verified(self, channel: Channel, peer: Did, received: SignedMessage) -> None:
@@ -128,26 +130,49 @@ class Intake:
             conversation.start()
         return conversation
 
+    async def refused(self, peer: Did, code: str, *, notice: bool) -> None:
+        """What follows when an engagement refused a message of `peer`, which has heard why unless it was a notice."""
+        # What only came too early is nobody's fault; the carrier may have turned it round.
+        spent = not CODES[code].retryable and self._budget.count(peer, asyncio.get_running_loop().time())
+        if spent or (code in PARTING and not notice):
+            _log.warning("connection ended", peer=peer, code=code, spent=spent)
+            await self._agent.links.part(peer, "rate_limited" if spent else code)
+
     async def _refuse(self, channel: Channel, peer: Did, raw: bytes, error: UndersignedError) -> None:
-        """Tells a proved peer the code it may hear, and counts the failure against it."""
-        _log.warning("message refused", peer=peer, error=str(error))
-        if error.detail.get("close"):
+        """Tells a proved peer the code it may hear, and counts the failure against it.
+
+        Raises:
+            UndersignedError: The connection is to be closed for it.
+        """
+        refusal = _is_refusal(raw)
+        if refusal:
+            _log.warning("the peer refused something", peer=peer, said=raw[:256])
+        else:
+            _log.warning("message refused", peer=peer, error=str(error))
+        if error.detail.get("close") or _is_no_text(raw):
             raise error
-        now = asyncio.get_running_loop().time()
-        self._budget.spend(peer, now)
-        if self._budget.exhausted(peer, now):
-            raise UndersignedError("rate_limited", f"{peer} sent too much that was refused") from error
+        self._budget.spend(peer, asyncio.get_running_loop().time())
         code = problem_code_told(error)
-        if code is None:
+        if code is None or refusal:
             return
-        path = error.path[:256] if error.row.told == "at once" else ""
-        await channel.send(FAULT + canonicalize({"code": code, "of": digest_bytes(raw), "path": path})[1:])
+        path = (problem_path_told(error) or "") if error.row.told == "at once" else ""
+        # A fault is smaller than its cause, or nobody could be made to send more than he is sent.
+        for said in ({"code": code, "of": digest_bytes(raw), "path": path}, {"code": code}):
+            fault = FAULT + canonicalize(said)[1:]
+            if len(fault) < len(raw):
+                await channel.send(fault)
+                return
 
 
-def _is_fault(raw: bytes) -> bool:
-    """Whether what is no message is a fault, however it is written: peers must not answer each other's."""
+def _is_refusal(raw: bytes) -> bool:
+    """Whether what could not be taken is a refusal itself, however written: peers must not answer each other's."""
     try:
         value = decode_json(raw)
     except FormatError:
         return False
-    return isinstance(value, dict) and value.get("type") == "Fault"
+    return isinstance(value, dict) and value.get("type") in ("Fault", "Problem")
+
+
+def _is_no_text(raw: bytes) -> bool:
+    """Whether this is another encoding than UTF-8, or has a mark; a frame that is no UTF-8 does not come here."""
+    return b"\x00" in raw or raw.startswith(b"\xef\xbb\xbf")

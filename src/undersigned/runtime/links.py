@@ -62,6 +62,8 @@ class Links:
         self._keepers: dict[Did, asyncio.Task[None]] = {}
         self._readers: set[asyncio.Task[None]] = set()
         self._changed: dict[Did, asyncio.Event] = {}
+        self._fell_out: set[Did] = set()
+        """Peers with whom the last connection ended because one side refused what the other said."""
         self.last_error: dict[Did, UndersignedError] = {}
         """Why the last attempt to reach a peer failed."""
 
@@ -96,6 +98,11 @@ class Links:
         if task is None or task.done():
             self._keepers[peer] = asyncio.create_task(self._keep(peer, patience_seconds), name=f"link to {peer[-12:]}")
 
+    async def part(self, peer: Did, code: str) -> None:
+        """Closes every connection to `peer`, which hears `code`. It may come again, and so may we."""
+        for channel in tuple(self._channels.get(peer, ())):
+            await channel.close(1008, code)
+
     async def close(self) -> None:
         """Closes every connection and stops dialling."""
         for task in self._keepers.values():
@@ -126,7 +133,8 @@ class Links:
                 signal = self._signal(peer)
                 signal.clear()
                 await signal.wait()
-                pause = FIRST_PAUSE_SECONDS
+                # What was refused is refused again; to come back at once with the same would never end.
+                pause = min(pause * 2, LONGEST_PAUSE_SECONDS) if peer in self._fell_out else FIRST_PAUSE_SECONDS
                 # Whoever closed it may be about to dial itself; two connections would do no harm but cost.
                 await asyncio.sleep(patience_seconds or random.uniform(0, pause))  # noqa: S311 - jitter
                 continue
@@ -164,13 +172,18 @@ class Links:
             return
         mine = self._channels.setdefault(peer, [])
         mine.append(channel)
+        self._fell_out.discard(peer)
         try:
             await self._opened(peer)
             while True:
                 await self._read(channel, await channel.receive())
-        except Closed:
-            pass
+        except Closed as closed:
+            if closed.detail.get("close_code") == 1008:
+                self._fell_out.add(peer)
+            if closed.code != "connection_closed":
+                _log.warning("connection ended", peer=peer, error=str(closed))
         except UndersignedError as error:
+            self._fell_out.add(peer)
             _log.warning("connection ended", peer=peer, error=str(error))
             await channel.close(*closing(error))
         finally:

@@ -41,6 +41,8 @@ class Event(msgspec.Struct, frozen=True):
     state: str
     message: Message | None = None
     detail: str = ""
+    code: str = ""
+    """Why a message of the peer was refused."""
 
 
 class Turn:
@@ -105,7 +107,7 @@ class Turn:
         self.event("noted", name, detail=value)
         self.durable = True
 
-    def event(self, kind: str, type: str, *, message: Message | None = None, detail: str = "") -> None:
+    def event(self, kind: str, type: str, *, message: Message | None = None, detail: str = "", code: str = "") -> None:
         """Adds an event for whoever watches."""
         self.events.append(
             Event(
@@ -116,6 +118,7 @@ class Turn:
                 state=self.engagement.state,
                 message=message,
                 detail=detail,
+                code=code,
             )
         )
 
