@@ -1,0 +1,514 @@
+"""Whoever attacks: real keys, proved connections, and bytes made by hand.
+
+An `Attacker` signs whatever it likes. A `Line` is a proved connection of its, which collects every frame that comes
+back. A `Hiring` is an engagement that it opened as a hirer and takes as far as a test wants, honestly; the attack is
+then sent beside it, and the engagement goes on as if nothing had been.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from hashlib import sha256
+from itertools import count
+from typing import Any, NamedTuple, TypeVar
+
+from structlog.testing import capture_logs
+
+from integration.hires import until
+from security.wire_world import GUILD, Kept, World
+from undersigned.contract import Criterion, Deadlines, Deliverable, Price, Task, Terms, acceptance_config, draft_terms
+from undersigned.contract import offer_config as document_config
+from undersigned.contract.document import ContractDocument
+from undersigned.credentials import build_presentation, credential_config, membership, presentation_config
+from undersigned.did import DidDocument, did_key, document_from
+from undersigned.encoding import (
+    Did,
+    DidUrl,
+    Digest,
+    Instant,
+    JsonObject,
+    canonicalize,
+    digest_bytes,
+    from_struct,
+    shift,
+    to_struct,
+)
+from undersigned.errors import CODES, Closed
+from undersigned.messages import MESSAGE_TYPES, Message, VerifiedMessage, decode_message, draft, engagement_id
+from undersigned.proof import attach, make_proof, prepare, proof_config
+from undersigned.runtime import PrivateKey
+from undersigned.scope import Grant, Limit, Scope
+from undersigned.testing import (
+    ARTIFACT,
+    Actor,
+    Party,
+    Say,
+    acceptance,
+    inquiry,
+    minutes,
+    offer,
+    presentation,
+    seal,
+    start,
+    withdraw,
+)
+from undersigned.transport import Channel, ChannelLimits, Identity, connect, prove
+
+__all__ = [
+    "Attacker",
+    "Hiring",
+    "Known",
+    "Line",
+    "Told",
+    "attacked",
+    "changed",
+    "checked_reply",
+    "hiring_at",
+    "quiet_logs",
+    "refused",
+    "still_open",
+]
+
+T = TypeVar("T")
+LIMITS = ChannelLimits(
+    local=True, max_message_bytes=2**24, queue_bytes=2**26, ping_seconds=3600, message_seconds=3600, send_seconds=3600
+)
+"""Of the attacker's own end, which holds itself to nothing."""
+SUITE_OF = {"Ed25519": "eddsa-jcs-2022", "P-256": "ecdsa-jcs-2019"}
+
+
+class Known(NamedTuple):
+    """Somebody of whom only the DID document is known; stands where `Party` asks for the peer."""
+
+    did: Did
+    document: DidDocument
+
+    @property
+    def method(self) -> DidUrl:
+        return self.document.methods("assertionMethod")[0]
+
+
+class Attacker(Actor):
+    """A party with a key in memory, vouched for by the guild, that keeps to no rule."""
+
+    def __init__(self, name: str, *, kind: Any = "Ed25519", suite: str | None = None) -> None:
+        super().__init__(name)
+        self.kind = kind
+        self.suite = suite or SUITE_OF[kind]
+        self.key = PrivateKey(kind, sha256(f"{name}/{kind}".encode()).digest())
+        self.public_key = self.key.public_key
+        self.did = did_key(self.public_key)
+        self.document = document_from(self.did, {})
+        self.method = self.document.methods("authentication")[0]
+
+    @property
+    def identity(self) -> Identity:
+        """What proves its connections."""
+        return Identity(self.did, self.method, self.suite, self.kind, self.key.sign)
+
+    # ------------------------------------------------------------------ what `Party` and the recipes ask of an actor
+
+    def sign(self, message: Message, now: Instant, *, lifetime_seconds: int = 3600) -> VerifiedMessage:
+        unsigned = draft(message, self.method, self.suite, self.kind, now, shift(now, lifetime_seconds))
+        return unsigned.signed(self.key.sign_now(unsigned.to_sign))
+
+    def prove_offer(self, document: ContractDocument, now: Instant) -> ContractDocument:
+        bare = from_struct(document)
+        config = document_config(self.suite, self.method, now, self.message_id())
+        return to_struct({**bare, "proof": self._proof(bare, config)}, ContractDocument)
+
+    def prove_acceptance(self, document: Mapping[str, Any], now: Instant) -> JsonObject:
+        return self._proof(document, acceptance_config(document, self.suite, self.method, now))
+
+    def _proof(self, document: Mapping[str, Any], config: JsonObject) -> JsonObject:
+        return make_proof(document, config, self.key.sign_now(prepare(document, config, self.kind)))
+
+    # ------------------------------------------------------------------ anything, signed
+
+    def signed(self, content: Mapping[str, Any], now: Instant, **options: Any) -> JsonObject:
+        """Any JSON object with a proof that holds, as a message of its type would have it.
+
+        `options` replace `suite`, `purpose`, `created`, `expires`, and others of `proof_config`.
+        """
+        bare = {name: value for name, value in content.items() if name != "proof"}
+        of = MESSAGE_TYPES.get(str(content.get("type")))
+        given: dict[str, Any] = {
+            "suite": self.suite,
+            "method": self.method,
+            "purpose": of.purpose if of is not None else "authentication",
+            "created": now,
+            "expires": shift(options.get("created", now), 600),
+        }
+        config = proof_config(**given | options)
+        return attach(bare, config, self.key.sign_now(prepare(bare, config, self.kind)))
+
+    def member(self, now: Instant, *, of: Did | None = None) -> JsonObject:
+        """The guild's word that this is one of its members; or that another is, which does not help."""
+        unsigned = membership(
+            id=self.message_id(),
+            organisation=GUILD.did,
+            agent=of or self.did,
+            valid_from=shift(now, -60),
+            valid_until=shift(now, 86_400),
+        )
+        config = credential_config("eddsa-jcs-2022", GUILD.method, now)
+        return attach(unsigned, config, GUILD._signature(prepare(unsigned, config, "Ed25519")))
+
+    def shown(self, hiring: Hiring, *, credentials: tuple[JsonObject, ...] | None = None, **options: Any) -> JsonObject:
+        """A presentation in answer to the last move of the peer's; `options` replace those of its proof."""
+        party = hiring.party
+        now = party.now
+        unsigned = build_presentation(
+            id=self.message_id(),
+            holder=self.did,
+            engagement=party.engagement.id,
+            credentials=(self.member(now),) if credentials is None else credentials,
+        )
+        given: dict[str, Any] = {
+            "challenge": party.engagement.got[-1],
+            "domain": party.engagement.peer,
+            "expires": shift(now, 600),
+        }
+        config = presentation_config(SUITE_OF[self.kind], self.method, now, **given | options)
+        return attach(unsigned, config, self.key.sign_now(prepare(unsigned, config, self.kind)))
+
+
+class Told(NamedTuple):
+    """What the attacker heard of its attack."""
+
+    how: str
+    """`Fault`, `Problem`, `close`, or `nothing`."""
+    code: str
+    path: str = ""
+    raw: bytes = b""
+    close_code: int | None = None
+
+
+class Line:
+    """A proved connection to Globex, and every frame that came back on it."""
+
+    def __init__(self, world: World, who: Attacker, channel: Channel) -> None:
+        self.world = world
+        self.who = who
+        self.channel = channel
+        self.frames: list[bytes] = []
+        self.closed: Closed | None = None
+        self._news = asyncio.Event()
+        self._reading = asyncio.create_task(self._read())
+
+    @classmethod
+    async def to(cls, world: World, who: Attacker) -> Line:
+        """Connects as `who` and proves it."""
+        channel = await connect(world.url, limits=LIMITS)
+        await prove(channel, who.identity, world.globex.document_of, world.clock.now, expect=world.globex.identity.did)
+        return cls(world, who, channel)
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                raw = await self.channel.receive()
+                self.frames.append(raw)
+                self._news.set()
+        except Closed as closed:
+            self.closed = closed
+            self._news.set()
+
+    async def send(self, raw: bytes) -> None:
+        with suppress(Closed):  # while it was sent: the reader says why
+            await self.channel.send(raw)
+
+    async def hang_up(self) -> None:
+        await self.channel.close()
+        await self._reading
+
+    async def wait(self, found: Callable[[], T | None], seconds: float = 10.0) -> T:
+        """What `found` finds, as soon as it does."""
+        async with asyncio.timeout(seconds):
+            while (value := found()) is None:
+                self._news.clear()
+                await self._news.wait()
+        return value
+
+    def answer(self, digests: set[Digest]) -> Told | None:
+        """The refusal of a message with one of these digests, if it came."""
+        for raw in self.frames:
+            frame = json.loads(raw)
+            if frame.get("type") in ("Fault", "Problem") and frame.get("of", "") in {*digests, ""}:
+                return Told(frame["type"], frame["code"], frame.get("path", ""), raw)
+        if self.closed is not None:
+            return Told("close", self.closed.code, close_code=int(str(self.closed.detail["close_code"])))
+        return None
+
+
+class Hiring:
+    """An engagement in which an attacker hires Globex, folded as an honest hirer would."""
+
+    def __init__(self, line: Line, *, task: str = "idle", **members: Any) -> None:
+        who, world = line.who, line.world
+        nonce = who.nonce()
+        globex = Known(world.globex.identity.did, world.globex.own)
+        self.line = line
+        self.task = task
+        self.party = Party("hirer", who, globex, engagement_id(who.did, globex.did, nonce), world.clock)
+        given = {"nonce": nonce, "need": task, "suites": (who.suite,), "task": self._task()}
+        self._first = inquiry(**given | members)
+        self._read = 0
+
+    def _task(self) -> Task:
+        return Task(kind=self.task, summary="Do as little as you can", inputs=(ARTIFACT,))
+
+    @property
+    def who(self) -> Attacker:
+        return self.line.who
+
+    @property
+    def state(self) -> str:
+        return self.party.state
+
+    def terms(self, price: str = "4") -> Terms:
+        """Terms that Globex takes at 4 EUR and answers with those at less."""
+        now = self.party.now
+        return draft_terms(
+            task=self._task(),
+            deliverables=(
+                Deliverable(
+                    name="summary.txt",
+                    media_type="text/plain",
+                    criteria=(Criterion(id="short", text="It is short"), Criterion(id="true", text="It is true")),
+                ),
+            ),
+            scope=Scope(
+                grants=(
+                    Grant("read", "artifact:read", f"urn:hire:artifact:{ARTIFACT}", limits=(Limit("count", "3"),)),
+                    Grant("write", "artifact:write", "urn:hire:artifact:made", limits=(Limit("count", "1"),)),
+                )
+            ),
+            price=Price(amount=price, currency="EUR"),
+            deadlines=Deadlines(
+                start=shift(now, minutes(60)),
+                finish=shift(now, minutes(24 * 60)),
+                heartbeat="PT10M",
+                review="PT2H",
+                rework="PT4H",
+                wind_down="PT10M",
+                close="PT1H",
+                until=shift(now, minutes(72 * 60)),
+            ),
+        )
+
+    def next_move(self, price: str = "4") -> Say:
+        """What this hirer says next if it means to hire."""
+        match self.state:
+            case "-":
+                return self._first
+            case "profiled":
+                return presentation(presentation=self.who.shown(self))
+            case "ready":
+                return offer(terms=self.terms(price))
+            case "offered-by-provider":
+                return acceptance()
+            case "accepted-by-provider":
+                return seal()
+            case "sealed":
+                return start()
+            case state:
+                raise AssertionError(f"nothing to say in {state}")
+
+    def next_message(self, price: str = "4", **members: Any) -> VerifiedMessage:
+        """The next move signed, and not said."""
+        move = self.next_move(price)
+        return self.who.sign(move._replace(members=move.members | members).message(self.party), self.party.now)
+
+    def next_json(self, price: str = "4", **members: Any) -> dict[str, Any]:
+        """The same as JSON, to be tampered with."""
+        return json.loads(self.next_message(price, **members).raw)
+
+    async def say(self, move: Say) -> VerifiedMessage:
+        """Signs, records and sends a move."""
+        message = self.party.send(move.message(self.party))
+        await self.line.send(message.raw)
+        return message
+
+    async def hear(self, *kinds: str) -> Message:
+        """Folds what came until a message of one of these types did; gives that."""
+
+        def found() -> Message | None:
+            while self._read < len(self.line.frames):
+                raw = self.line.frames[self._read]
+                self._read += 1
+                frame = json.loads(raw)
+                if frame.get("engagement") != self.party.engagement.id:
+                    continue
+                self.party.receive(raw)
+                if frame["type"] in kinds:
+                    return decode_message(raw).message
+                assert frame["type"] in ("Receipt", "Sync", "Problem"), frame
+            return None
+
+        return await self.line.wait(found)
+
+    async def go_on(self, price: str = "4") -> None:
+        """The next move, and the answer to it."""
+        await self.say(self.next_move(price))
+        answers = {
+            "inquired": ("Profile",),
+            "presented": ("Presentation",),
+            "offered-by-hirer": ("Offer", "Acceptance"),
+            "accepted-by-hirer": ("Seal",),
+            "sealed": ("Receipt",),
+        }
+        if self.state in answers:
+            await self.hear(*answers[self.state])
+        else:  # the answer to a start is the delivery, and its receipt takes a second
+            conversations = self.line.world.globex.conversations
+            await until(lambda: conversations[self.party.engagement.id].engagement.state == self.state)
+
+    async def up_to(self, state: str, price: str = "4") -> Hiring:
+        """Goes on until `state`."""
+        while self.state != state:
+            await self.go_on(price)
+        return self
+
+    async def come_back(self) -> Line:
+        """On a new connection."""
+        self.line, self._read = await Line.to(self.line.world, self.who), 0
+        return self.line
+
+    async def give_up(self) -> None:
+        """Ends it, so that nothing of it is left."""
+        await self.say(withdraw("changed"))
+        await self.hear("Receipt")
+
+
+_numbers = count(1)
+
+
+@asynccontextmanager
+async def hiring_at(
+    world: World, state: str, price: str = "4", *, kind: Any = "Ed25519", suite: str | None = None, **members: Any
+) -> AsyncIterator[Hiring]:
+    """A fresh attacker's engagement in `state`. Afterwards it goes on, and ends in a contract all the same."""
+    line = await Line.to(world, Attacker(f"attacker {next(_numbers)}", kind=kind, suite=suite))
+    hiring = await Hiring(line, **members).up_to(state, price)
+    yield hiring
+    if line.closed is not None:
+        line = await hiring.come_back()
+    await hiring.up_to("sealed", price)
+    kept = await world.kept(line.who.did)
+    assert len(kept.contracts) == 1
+    await line.hang_up()
+
+
+# ---------------------------------------------------------------------- attacks
+
+
+def changed(raw: bytes, old: str, new: str) -> bytes:
+    """The bytes with one piece replaced, which has to be there."""
+    assert old.encode() in raw
+    return raw.replace(old.encode(), new.encode("utf-8", "surrogatepass"), 1)
+
+
+@contextmanager
+def quiet_logs() -> Iterator[list[Any]]:
+    """What is logged meanwhile; nothing of it may be a defect, carry a trace, or be of unbounded size."""
+    with capture_logs() as entries:
+        yield entries
+    for entry in entries:
+        assert entry["log_level"] in ("debug", "info", "warning"), entry
+        assert "exc_info" not in entry, entry
+        assert len(str(entry)) < 2048, entry
+        assert "Traceback" not in str(entry), entry
+
+
+async def attacked(line: Line, raw: bytes) -> tuple[Told, Kept, Kept, list[Any]]:
+    """Sends an attack; what the attacker heard, what Globex kept before and after, and what it logged."""
+    before = await line.world.kept(line.who.did)
+    with quiet_logs() as logs:
+        seen, line.frames = line.frames, []
+        try:
+            await line.send(raw)
+            told = await line.wait(lambda: line.answer(_digests(raw)))
+        finally:
+            fresh = list(line.frames)
+            line.frames[:0] = seen
+        after = await line.world.kept(line.who.did)
+    # One answer, not several.
+    assert sum(1 for one in fresh if json.loads(one).get("type") in ("Fault", "Problem")) <= 1
+    return told, before, after, logs
+
+
+async def refused(
+    line: Line,
+    raw: bytes,
+    code: str,
+    *,
+    how: str = "Fault",
+    path: str | None = None,
+    logged: str | None = None,
+    close_code: int | None = None,
+) -> Told:
+    """Sends an attack and checks all that a refusal is.
+
+    The attacker is told `code`, by a `Fault`, a `Problem` or (`how` close) by the close with `close_code`; with `path`
+    if that is given. Globex logs `logged`, or else `code`. What it keeps is the same, to the byte. The connection stays
+    open and another engagement begins on it, or it is closed and the attacker can come back.
+    """
+    told, before, after, logs = await attacked(line, raw)
+    # A library that closes by itself says so in its own words.
+    codes = (code, "connection_closed") if how == "close" else (code,)
+    assert told.how == how, (told, [entry.get("error") for entry in logs])
+    assert told.code in codes, (told, [entry.get("error") for entry in logs])
+    assert before == after
+    if path is not None:
+        assert told.path == path
+    said = [str(entry.get("error", "")) for entry in logs]
+    assert any(text.startswith((logged or code,)) for text in said), said
+    checked_reply(line, told, raw)
+    if how == "close":
+        assert told.close_code == close_code
+        line = await Line.to(line.world, line.who)
+        await still_open(line)
+        await line.hang_up()
+    else:
+        assert close_code is None
+        await still_open(line)
+    return told
+
+
+def checked_reply(line: Line, told: Told, raw: bytes) -> None:
+    """A reply is smaller than its cause, has a code and a place in it at most, and is signed if it is a `Problem`."""
+    if told.how == "close":
+        return
+    assert len(told.raw) < len(raw), (len(told.raw), len(raw))
+    assert told.code in CODES
+    assert CODES[told.code].told != "never"
+    assert len(told.path) <= 256
+    if told.how == "Fault":
+        assert set(json.loads(told.raw)) <= {"type", "code", "of", "path"}
+        assert CODES[told.code].told == "at once" or told.path == ""
+        return
+    globex = Known(line.world.globex.identity.did, line.world.globex.own)
+    problem = line.who.verify(told.raw, globex, line.world.clock.now()).message  # type: ignore[arg-type]
+    assert problem.type == "Problem"
+
+
+async def still_open(line: Line) -> None:
+    """Another engagement begins on this connection."""
+    other = Hiring(line)
+    await other.go_on()
+    assert other.state == "profiled"
+    await other.give_up()
+
+
+def _digests(raw: bytes) -> set[Digest]:
+    found = {digest_bytes(raw)}
+    try:
+        content = json.loads(raw)
+        content.pop("proof", None)
+        found.add(digest_bytes(canonicalize(content)))
+    except Exception:  # noqa: BLE001, S110 - an attack need not be JSON
+        pass
+    return found
