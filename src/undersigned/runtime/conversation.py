@@ -280,9 +280,7 @@ class Conversation(Remembered):
                 # Somebody else wrote to this engagement: what was decided here was decided on an old position.
                 _log.warning("decided on an old position", engagement=self.id, error=str(error))
                 self._undo(items, greets)
-                summary = await self.shell.ledger.summary(self.id)
-                if summary is not None:
-                    await self._load(summary)
+                await self._reload()
                 continue
             except LedgerError as error:
                 _log.error("the store does not take it", engagement=self.id, error=str(error))
@@ -317,15 +315,29 @@ class Conversation(Remembered):
         """After a sync error nobody knows whether the commit stands. If it does, nothing of it is done twice."""
         try:
             rows = await self.shell.ledger.rows(self.id, self._places)
-            summary = await self.shell.ledger.summary(self.id)
-            if summary is None or not rows or rows[0].raw != self._trying:
-                return
-            await self._load(summary)
         except LedgerError:
             return  # the next turn fails the same way, and looks again
+        if not rows or rows[0].raw != self._trying:
+            return
+        await self._reload()
         for item in items:
             if isinstance(item, Asked) and not item.done.done():
                 item.done.set_result(None)
+
+    async def _reload(self) -> None:
+        """Goes on from what the ledger holds; nothing more is to be done if it holds the end."""
+        try:
+            summary = await self.shell.ledger.summary(self.id)
+            if summary is None:
+                return
+            await self._load(summary)
+        except LedgerError as error:
+            _log.error("the store cannot be read", engagement=self.id, error=str(error))
+            await asyncio.sleep(RETRY_SECONDS)  # until then every commit is refused for its position
+            return
+        if not summary.live:
+            self.over = True
+            self.shell.finished(self)
 
     def _ended(self) -> LocalProtocolError:
         return LocalProtocolError("wrong_state", f"{self.id} is over: {self.engagement.state}")
