@@ -609,7 +609,7 @@ def refused() -> dict[str, dict[str, Any]]:
     change("proof-empty", "start", "proof_missing", "/proof", "an empty proof", proof={})
     change("proof-list-empty", "start", "proof_missing", "/proof", "no proof in a list", proof=[])
     change("proof-null", "start", "proof_missing", "/proof", "a proof that is null", proof=None)
-    change("proof-list", "start", wrong, "/proof", "a proof in a list", proof=[said["start"]["proof"]])
+    change("proof-list", "start", "proof_invalid", "/proof", "a proof in a list", proof=[said["start"]["proof"]])
     change("proof-challenge", "start", "unknown_term", "/proof/challenge", "no challenge", proof__challenge="x")
     change(
         "proof-old-type",

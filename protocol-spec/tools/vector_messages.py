@@ -213,7 +213,7 @@ def _proofs() -> Iterator[Vector]:
     high = resigned(_by(inquiry, ec, "ecdsa-jcs-2019"), ec, high=True)
     yield _refused("signature-high-s", "ECDSA with the larger s", high, "proof_invalid")
     two = changed(inquiry, proof=[inquiry["proof"], inquiry["proof"]])
-    yield _refused("two-proofs", "the same proof twice", two, "schema_violation")
+    yield _refused("two-proofs", "the same proof twice", two, "proof_invalid")
 
 
 def _still_good(name: str, says: str, message: dict[str, Any], now: str) -> Vector:

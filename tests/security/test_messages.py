@@ -274,7 +274,7 @@ def test_sc_32_a_message_has_exactly_one_proof() -> None:
     """SC-32: two good proofs are one too many (HIRE-PRF-01)."""
     message = _wire("start")
     again = json.loads(_signed(message, "hirer"))["proof"]
-    assert _code(canonicalize({**message, "proof": [message["proof"], again]})) == "schema_violation"
+    assert _code(canonicalize({**message, "proof": [message["proof"], again]})) == "proof_invalid"
 
 
 def test_a_signature_of_another_length_or_base_is_refused() -> None:

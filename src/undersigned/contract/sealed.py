@@ -84,6 +84,8 @@ def countersigned(document: Mapping[str, Any], acceptor_proof: Mapping[str, Any]
     Source: protocol-spec/07-contract.md, section 7.3
     """
     first = _one(document)
+    if not acceptor_proof:
+        raise ProofError("proof_missing", "expected the acceptor's proof; came an empty one", path="/contractProof")
     if acceptor_proof.get("previousProof") != _proof_id(first):
         raise ProofError(
             "proof_invalid",

@@ -23,7 +23,7 @@ from undersigned.credentials.model import (
 )
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, DidUrl, Digest, EngagementId, Instant, JsonObject, canonicalize, digest_bytes
-from undersigned.errors import CredentialError, FormatError, ProofError
+from undersigned.errors import CredentialError, FormatError, ProofError, UndersignedError
 from undersigned.jsonld import CONTEXTS, Contexts
 from undersigned.keys import PublicKey
 from undersigned.proof import proofs_of, verify_proof
@@ -145,11 +145,17 @@ def verify_presentation(
     )
 
     # Step 5: each credential by itself.
-    verified = tuple(_verify(credential, documents, now, suites, contexts) for credential in credentials)
+    verified: list[Credential] = []
+    for place, credential in enumerate(credentials):
+        try:
+            verified.append(_verify(credential, documents, now, suites, contexts))
+        except UndersignedError as error:
+            error.path = f"/verifiableCredential/{place}{error.path}"
+            raise
     return VerifiedPresentation(
         holder=holder,
         engagement=engagement,
-        credentials=verified,
+        credentials=tuple(verified),
         digest=digest,
     )
 

@@ -64,6 +64,8 @@ _SHAPES: Final = {
 }
 """What the patterns that people meet most are called."""
 _SUITE_PATHS: Final = ("/proof/type", "/proof/cryptosuite")
+_PROOF_PATHS: Final = ("/proof", "/document/proof", "/presentation/proof", "/contractProof")
+"""Where a proof stands. None of them may be absent, empty or null, and none but documents' may be several."""
 
 
 def decode_message(raw: bytes) -> SignedMessage:
@@ -138,8 +140,8 @@ def _parse(raw: bytes) -> dict[str, Any]:
     try:
         value = decode_json(raw)
     except FormatError as exc:
-        if exc.path == "/proof" and exc.code == "bad_json":
-            raise ProofError("proof_missing", "expected one Data Integrity proof; came null", path="/proof") from exc
+        if exc.path in _PROOF_PATHS and exc.code == "bad_json":
+            raise ProofError("proof_missing", "expected a Data Integrity proof; came null", path=exc.path) from exc
         raise
     if not isinstance(value, dict):
         raise FormatError("bad_json", f"expected a JSON object; came {_shown(value)}")
@@ -169,6 +171,12 @@ def _refuse(text: str, content: dict[str, Any]) -> NoReturn:
         said = f"{_plainly(said)}; came {_shown(_value_at(content, path))}"
     if path.endswith("/@context"):
         code = "context_not_allowed"
+    if path in _PROOF_PATHS:
+        value = _value_at(content, path)
+        if not value:
+            raise ProofError("proof_missing", said, path=path)
+        if isinstance(value, list):
+            raise ProofError("proof_invalid", said, path=path)
     if path in _SUITE_PATHS:
         raise ProofError("suite_not_allowed", said, path=path)
     if path == "/proof/proofPurpose":

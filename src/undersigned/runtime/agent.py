@@ -23,6 +23,7 @@ from undersigned.encoding import Did, Digest, EngagementId, shift
 from undersigned.errors import (
     ConfigurationError,
     LocalProtocolError,
+    UndersignedError,
 )
 from undersigned.ledger import LEDGERS, Blob, Draw, Ledger, Opener, Reservation, open_ledger
 from undersigned.messages import (
@@ -61,6 +62,16 @@ __all__ = ["Agent"]
 _log = structlog.get_logger()
 
 SUITE_OF = {"Ed25519": "eddsa-jcs-2022", "P-256": "ecdsa-jcs-2019", "P-384": "ecdsa-jcs-2019"}
+CARRIED = {
+    "Presentation": "/presentation",
+    "Offer": "/document",
+    "Acceptance": "/contractProof",
+    "Review": "/statement",
+    "Closing": "/checkpoint",
+}
+"""Where a move carries what is verified by itself."""
+SECOND_PROOF = "/proof/1"
+"""Where the acceptor's proof is in the countersigned document."""
 WIND_DOWN_SECONDS = 60
 """Time a provider has to hand over what there is after a `Cancel`."""
 DIAL_BACK_SECONDS = 5.0
@@ -324,6 +335,18 @@ class Agent:
         Raises:
             UndersignedError: It does not hold.
         """
+        try:
+            return await self._checked(conversation, message, document)
+        except UndersignedError as error:
+            # Whoever checks a document says where in it; the peer is told where in its message.
+            carried = CARRIED.get(message.message.type, "")
+            if carried and not error.path.startswith(carried):
+                error.path = carried + error.path.removeprefix(SECOND_PROOF)
+            raise
+
+    async def _checked(
+        self, conversation: Conversation, message: VerifiedMessage, document: DidDocument
+    ) -> tuple[bytes | None, tuple[Blob, ...]]:
         body, engagement = message.message, conversation.engagement
         match body:
             case Presentation():

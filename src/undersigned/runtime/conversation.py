@@ -86,6 +86,8 @@ M = TypeVar("M", bound=Message)
 
 PROOF_SECONDS = 3600
 """How long the proof of a message is good for; the same content can be signed again after that."""
+MAX_PROBLEM_BYTES = 2048
+"""A message longer than that is longer than any refusal of it, so that may say which place is meant."""
 RETRY_SECONDS = 1.0
 """Between attempts while the store does not take anything."""
 
@@ -537,7 +539,7 @@ class Conversation(Remembered):
             "retryable": row.retryable,
             "final": not row.retryable and body.type not in ("Acceptance", "Seal"),
         }
-        if path := problem_path_told(error):
+        if len(item.message.raw) > MAX_PROBLEM_BYTES and (path := problem_path_told(error)):
             problem["path"] = path
         await self._say(turn, Say("Problem", problem))
         if error.code == "terms_mismatch" and body.type == "Acceptance":
