@@ -404,6 +404,8 @@ class Conversation(Remembered):
                     break
         if turn.engagement.state == START and turn.engagement.role == "provider":
             turn.over = True  # what should have opened it was refused
+        elif not self._live and not turn.durable:
+            turn.over = True  # it was over before, and has answered what came
         await self._commit(turn)
         if self.over:
             self.shell.finished(self)
