@@ -396,8 +396,9 @@ class Conversation(Remembered):
                     turn.reserve.extend(self.shell.reservations(self, turn.engagement, effect))
                     turn.durable = turn.durable or bool(turn.reserve)
                 case Free(digest=digest):
-                    turn.release.append(digest)
-                    turn.durable = True
+                    if self._live:  # what is over gave it back with its end
+                        turn.release.append(digest)
+                        turn.durable = True
                 case Finished():
                     turn.over = True
                     turn.durable = turn.durable or self._live
