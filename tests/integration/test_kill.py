@@ -10,8 +10,11 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -27,6 +30,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed"),
 ]
 MOST_SYNCS = 60
+_started: list[int] = []
 AT_ONCE = 4
 """Hires that run beside each other, each killed at another sync."""
 
@@ -38,7 +42,27 @@ async def _peer_process(home: Home, *command: str, kill_at: int | None = None) -
         program = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", inject, *program]
     env = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}"}
     with (home.path / "process.log").open("ab") as log:
-        return await asyncio.create_subprocess_exec(*program, stdout=PIPE, stderr=log, env=env)
+        # A session of its own: strace ignores signals that are meant for what it traces.
+        process = await asyncio.create_subprocess_exec(
+            *program, stdout=PIPE, stderr=log, env=env, start_new_session=True
+        )
+    _started.append(process.pid)
+    return process
+
+
+def _terminate(process: Process) -> None:
+    """Asks the peer to end, also when strace stands before it."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_over() -> Iterator[None]:
+    """A test that fails leaves no peer running."""
+    yield
+    while _started:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(_started.pop(), signal.SIGKILL)
 
 
 async def _read(process: Process) -> list[dict]:
@@ -77,7 +101,7 @@ async def _finish(here: Peer, there: Home) -> None:
 
 async def _end(process: Process) -> None:
     if process.returncode is None:
-        process.terminate()
+        _terminate(process)
     await _read(process)
 
 
@@ -110,7 +134,7 @@ async def _killed_provider(folder: Path, kill_at: int) -> bool:
         assert result["summary.txt"].startswith(b"Quarterly")
         await _finish(peer, globex)
         if process.returncode is None:
-            process.terminate()
+            _terminate(process)
         await reading
     assert await assert_one_contract_or_none(acme, globex) == {result.contract}
     return killed
@@ -130,7 +154,7 @@ async def _killed_hirer(folder: Path, kill_at: int) -> bool:
             await _ready(process)
             reading = asyncio.create_task(_read(process))
             await _finish(peer, acme)
-            process.terminate()
+            _terminate(process)
             await reading
         else:
             await _finish(peer, acme)

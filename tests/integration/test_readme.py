@@ -123,17 +123,17 @@ def test_the_consoles(readme: Run) -> None:
     ]
     said = {line.split()[1]: ended for line, ended in readme.consoles}
     assert not [ended.err for ended in said.values() if ended.err]
-    assert "accepted; owed 5 EUR" in said["hire"].out
+    assert "accepted; owed 4 EUR" in said["hire"].out
     assert (readme.folder / "out" / "sbom.cdx.json").is_file()
     assert "hire.zip" in said["export"].out
-    assert said["verify"].out.splitlines()[-1] == "it holds (all 8 steps)"
+    assert "it holds (all 8 steps), up to the state closed" in said["verify"].out
 
 
 def test_the_scope(readme: Run) -> None:
     scope = Scope.from_toml(tomllib.loads(text_of("toml")))
     assert [grant.id for grant in scope.grants] == ["read-repo"]
     result = readme.scoped.result()
-    assert result["price"] == "5 EUR"
+    assert result["price"] == "4 EUR"
     offers = [value["message"] for value in readme.scoped.values if value.get("type") == "Offer"]
     granted = offers[0]["document"]["terms"]["scope"]["grants"]
     assert sorted(grant["action"] for grant in granted) == ["artifact:read", "repo:read"]
@@ -142,7 +142,7 @@ def test_the_scope(readme: Run) -> None:
 def test_the_hirer_in_ten_lines(readme: Run) -> None:
     assert (readme.hirer.code, readme.hirer.err) == (0, "")
     words = readme.hirer.out.split()
-    assert words[:5] == ["All", "is", "well.", "5", "EUR"]
+    assert words[:5] == ["All", "is", "well.", "4", "EUR"]
     assert words[5].startswith("uEi")
 
 
@@ -156,7 +156,7 @@ def test_the_provider_in_ten_lines(readme: Run) -> None:
 
 def test_the_hirer_without_asyncio(readme: Run) -> None:
     assert (readme.blocking.code, readme.blocking.err) == (0, "")
-    assert "owed 5 EUR" in readme.blocking.out
+    assert "owed 4 EUR" in readme.blocking.out
     assert "artifact summary.txt: 12 bytes" in readme.blocking.out
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from undersigned.errors import ConfigurationError
-from undersigned.evidence import verify_pack
+from undersigned.evidence import MAX_PACK_BYTES, verify_pack
 from undersigned.runtime import ArtifactStore, Home, SystemClock, export_pack
 
 from .output import HOME_OPTION, Out, command, counted, plain, program, reading
@@ -66,6 +66,8 @@ async def verify(out: Out, pack: Path, explain: bool) -> int:
     Exit code 0 if everything holds, 4 if anything does not.
     """
     try:
+        if pack.exists() and (not pack.is_file() or pack.stat().st_size > MAX_PACK_BYTES):
+            raise ConfigurationError("bad_configuration", f"{pack} is no file of at most {MAX_PACK_BYTES} bytes")
         data = pack.read_bytes()
     except OSError as exc:
         raise ConfigurationError("bad_configuration", f"{pack}: {exc.strerror or exc}") from exc
@@ -93,7 +95,17 @@ async def verify(out: Out, pack: Path, explain: bool) -> int:
             )
     if report.ok:
         more = "" if explain else "; --explain shows them"
-        out.line(f"it holds (all {len(report.steps)} steps{more})", style="bold green")
+        state = report.state or "no state"
+        ended = "" if state in ("closed", "withdrawn") else ", which is no end: the other side may hold more"
+        out.line(
+            f"it holds (all {len(report.steps)} steps{more}), up to the state {plain(state, 40)}{ended}",
+            style="bold green",
+        )
+        for step in report.steps:
+            if step.detail.startswith("taken from the pack: "):
+                # A did:web name is worth what its domain serves; offline, the pack is all there is.
+                names = plain(step.detail.removeprefix("taken from the pack: "), 300)
+                out.line(f"the keys of {names} are the pack's own: compare them with what these names publish")
     else:
         first = next(step for step in report.steps if not step.ok)
         out.line(f"it does NOT hold: step {first.number} failed, {plain(first.name, 100)}", style="bold red")

@@ -115,7 +115,7 @@ async def check(out: Out, did: str, task: str, at: str | None, wait: float, home
 )
 @click.option("--scope", "scope_file", type=click.Path(path_type=Path), help="A TOML file with [[scope.grant]] tables.")
 @click.option("--price", default="10 EUR", show_default=True, help="The most that is paid.")
-@click.option("--opening", help="Price of the first offer, such as '3 EUR'; by default the most that is paid.")
+@click.option("--opening", help="Price of the first offer, such as '3 EUR'; by default what the provider asks for.")
 @click.option("--out", "folder", type=click.Path(path_type=Path, file_okay=False), help="Folder for what is delivered.")
 @AT_OPTION
 @WAIT_OPTION

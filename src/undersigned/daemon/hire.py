@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Generator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from .peer import Peer
 
 __all__ = ["Hire", "HireResult"]
+
+LAST_RECEIPT_SECONDS = 2.0
+"""How long a hire that has ended waits for the receipt of its last word."""
 
 
 class HireResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,9 +119,16 @@ class Hire:
             if isinstance(event.message, Problem) and event.kind == "problem":
                 refused = event.message
             if event.kind == "over" or conversation.engagement.state in ("withdrawn", "closed"):
-                while not queue.empty():  # what led to the end happened before it
-                    self._events.put_nowait(queue.get_nowait())
+                await self._last_events(event, queue)
                 return await self._result(conversation, refused)
+
+    async def _last_events(self, event: Event, queue: asyncio.Queue[Event]) -> None:
+        """What led to the end happened before it; and a last receipt under way spares the next start from waiting."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_RECEIPT_SECONDS):
+                while event.kind != "over":
+                    event = await queue.get()
+                    self._events.put_nowait(event)
 
     async def _result(self, conversation: Conversation, refused: Problem | None) -> HireResult:
         engagement = conversation.engagement

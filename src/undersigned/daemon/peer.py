@@ -135,7 +135,8 @@ class Peer(Agent):
         """Hires `provider` for `task`. Await it for the result, or iterate over it for events first.
 
         `inputs` are files (paths) or bytes by name; the provider may read them and nothing else, unless `scope` adds
-        to it. `price` is the most that is paid, `opening` the first offer (default: `price`). `criteria` (id to text)
+        to it. `price` is the most that is paid, `opening` the first offer (default: what the
+        provider asks for, if that is less). `criteria` (id to text)
         are what the delivery is held to; `review` says for each whether it is met. `at` is the provider's URL, needed
         if its DID document does not say.
 

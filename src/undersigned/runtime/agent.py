@@ -72,6 +72,8 @@ CARRIED = {
 """Where a move carries what is verified by itself."""
 SECOND_PROOF = "/proof/1"
 """Where the acceptor's proof is in the countersigned document."""
+PROVING_SECONDS = 10
+"""How old the DID document may be by which a connection is proved."""
 WIND_DOWN_SECONDS = 60
 """Time a provider has to hand over what there is after a `Cancel`."""
 DIAL_BACK_SECONDS = 5.0
@@ -141,7 +143,7 @@ class Agent:
         self.links = Links(
             self.identity,
             clock=self.clock,
-            resolve=self.document_of,
+            resolve=self._proving,
             limits=ChannelLimits(local=configuration.local),
             read=self.intake.read,
             opened=self._opened,
@@ -515,6 +517,10 @@ class Agent:
         if self.fetcher is None:
             raise ConfigurationError("bad_configuration", "this agent has no way to fetch artifacts")
         return await self.fetcher(url, contract, max_bytes)
+
+    async def _proving(self, did: Did) -> DidDocument:
+        """The DID document of a peer that proves itself: nearly fresh, for it may have a new key since it was here."""
+        return await self.document_of(did, PROVING_SECONDS)
 
     async def _locate(self, peer: Did) -> str | None:
         known = self._urls.get(peer)

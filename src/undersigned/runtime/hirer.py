@@ -162,10 +162,11 @@ class HirerSide:
         agent = self._agent
         profile = conversation.last("Profile", Profile)
         delivers: tuple[Deliverable, ...] = ()
+        asked: Price | None = None
         for capability in profile.capabilities:
             if capability.get("task") == order.task:
-                delivers = delivered_by(capability)
-        return order.terms(agent.clock.now(), delivers=delivers, policies=(agent.meeting.policy.digest,))
+                delivers, asked = delivered_by(capability), asked_by(capability)
+        return order.terms(agent.clock.now(), delivers=delivers, asked=asked, policies=(agent.meeting.policy.digest,))
 
     def _paid(self, conversation: Conversation, engagement: Engagement) -> Price:
         """What is owed: the price for accepted work, nothing for other."""
@@ -182,6 +183,14 @@ def delivered_by(capability: Mapping[str, Any]) -> tuple[Deliverable, ...]:
         )
     except (msgspec.ValidationError, KeyError):
         return ()
+
+
+def asked_by(capability: Mapping[str, Any]) -> Price | None:
+    """The price that a capability of a `Profile` names; None if it names none in a form that we know."""
+    try:
+        return msgspec.convert(capability.get("price"), Price)
+    except msgspec.ValidationError:
+        return None
 
 
 def owed_price(engagement: Engagement, price: Price) -> Price:

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import structlog
 
 from undersigned.attestation import ActionTaken
 from undersigned.contract import ContractDocument
@@ -36,6 +37,10 @@ Handler = Callable[["Job"], Awaitable[None]]
 """What does a task: reads its inputs, works, delivers."""
 
 MAX_ARTIFACT_BYTES = 64 * 1024 * 1024
+RETRY_SECONDS = 0.5
+LONGEST_RETRY_SECONDS = 30.0
+
+_log = structlog.get_logger()
 
 
 class Job:
@@ -130,10 +135,23 @@ class Job:
         if item.uri is None:
             raise FormatError("schema_violation", f"the hirer did not say where input {name!r} is")
         async with self.act(ARTIFACT_READ, item.uri):
-            data = await self._agent.fetch(item.uri, self.contract, max_bytes=MAX_ARTIFACT_BYTES)
+            data = await self._fetched(item.uri)
         if digest_bytes(data) != item.digest:
             raise VerificationError("digest_mismatch", f"input {name!r} is not what the contract names")
         return data
+
+    async def _fetched(self, uri: str) -> bytes:
+        """Fetches an input; a hirer that is away for a moment is tried again, until the work's deadline."""
+        pause = RETRY_SECONDS
+        while True:
+            try:
+                return await self._agent.fetch(uri, self.contract, max_bytes=MAX_ARTIFACT_BYTES)
+            except UndersignedError as error:
+                if not error.retryable:
+                    raise
+                _log.warning("an input was not fetched yet", engagement=self._conversation.id, error=str(error))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_RETRY_SECONDS)
 
     async def send_past_gate(self, target: str) -> bytes:
         """Requests `target`, signed for this contract, without asking our own gate; the other side's gate decides.

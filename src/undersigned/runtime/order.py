@@ -11,7 +11,7 @@ import msgspec
 
 from undersigned.attestation import ProvenancePredicate, WorkPredicate
 from undersigned.contract import Criterion, Deadlines, Deliverable, Evidence, Price, Task, Terms, draft_terms
-from undersigned.encoding import Did, Digest, Instant, is_amount, shift
+from undersigned.encoding import Did, Digest, Instant, compare_amounts, is_amount, shift
 from undersigned.errors import ConfigurationError
 from undersigned.scope import Grant, Limit, Scope, WireScope, read_scope, sketch
 
@@ -71,8 +71,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be delivered; empty: what the provider's profile says that it delivers."""
     criteria: dict[str, str] = {}
     """What it is held to, id to text, where the provider says what it delivers."""
-    opening: Price
-    """Price of the first offer."""
+    opening: Price | None = None
+    """Price of the first offer; None: what the provider asks for, if that is below the most."""
     ceiling: Price
     """The most that is accepted."""
     evidence: tuple[str, ...] = (WorkPredicate.PREDICATE_TYPE, ProvenancePredicate.PREDICATE_TYPE)
@@ -85,18 +85,24 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Only evaluate: withdraw once both have shown who they are."""
 
     def terms(
-        self, now: Instant, *, delivers: tuple[Deliverable, ...] = (), policies: tuple[Digest, ...] = ()
+        self,
+        now: Instant,
+        *,
+        delivers: tuple[Deliverable, ...] = (),
+        asked: Price | None = None,
+        policies: tuple[Digest, ...] = (),
     ) -> Terms:
         """The terms of the first offer, made at `now`.
 
-        `delivers` is what the provider's profile says that it delivers; `policies` are digests of those that judged.
+        `delivers` and `asked` are what the provider's profile says that it delivers, and for what price; `policies` are
+        digests of those that judged.
         """
         timing = self.timing
         return draft_terms(
             task=Task(kind=self.task, summary=self.summary, inputs=tuple(i.digest for i in self.inputs)),
             deliverables=self.deliverables or self._criteria(delivers) or self._criteria(UNNAMED),
             scope=read_scope(self.scope),
-            price=self.opening,
+            price=self.first_price(asked),
             deadlines=Deadlines(
                 start=shift(now, timing.start_seconds),
                 finish=shift(now, timing.finish_seconds),
@@ -110,6 +116,14 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
             evidence=Evidence(predicates=self.evidence, sbom=self.sbom, c2pa=False),
             policies=policies,
         )
+
+    def first_price(self, asked: Price | None) -> Price:
+        """What is offered first: never more than is asked for, if nothing else was decided."""
+        if self.opening is not None:
+            return self.opening
+        if asked is None or asked.currency != self.ceiling.currency:
+            return self.ceiling
+        return asked if compare_amounts(asked.amount, self.ceiling.amount) <= 0 else self.ceiling
 
     def _criteria(self, delivers: tuple[Deliverable, ...]) -> tuple[Deliverable, ...]:
         """What the provider delivers, held to our criteria and not to its own."""
@@ -196,8 +210,8 @@ async def hire_order(
         digest = await agent.artifacts.put(data)
         kept.append(OrderInput(name=name, digest=digest, uri=agent.artifact_url(digest)))
     ceiling = parse_price(price)
-    first = parse_price(opening) if opening else ceiling
-    if first.currency != ceiling.currency:
+    first = parse_price(opening) if opening else None
+    if first is not None and first.currency != ceiling.currency:
         raise ConfigurationError("bad_configuration", "the opening price and the limit are in two currencies")
     known = TASKS.get(task)
     return Order(
@@ -232,10 +246,21 @@ def _named(deliverable: str | None, known: KnownTask | None, criteria: Mapping[s
 
 
 async def _read(path: Path) -> bytes:
+    def read() -> bytes:
+        # A device or pipe has no end that could be waited for.
+        if path.exists() and not path.is_file():
+            raise ConfigurationError("bad_configuration", f"{path} is not a file")
+        if path.stat().st_size > MAX_INPUT_BYTES:
+            raise ConfigurationError("bad_configuration", f"{path} is larger than {MAX_INPUT_BYTES} bytes")
+        return path.read_bytes()
+
     try:
-        return await asyncio.to_thread(path.read_bytes)
+        return await asyncio.to_thread(read)
     except OSError as exc:
         raise ConfigurationError("bad_configuration", f"{path}: {exc.strerror or exc}") from exc
+
+
+MAX_INPUT_BYTES = 64 * 1024 * 1024
 
 
 class KnownTask(msgspec.Struct, frozen=True, kw_only=True):
