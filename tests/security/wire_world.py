@@ -17,6 +17,7 @@ from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import Did, Instant
 from undersigned.ledger import Blob, Row, Summary
 from undersigned.runtime import Home, Job, OfferPart, SystemClock, create_home, issue_membership
+from undersigned.runtime.signers import KeyKind
 from undersigned.testing import Actor
 
 GUILD = Actor("the guild")
@@ -57,8 +58,11 @@ class Kept(NamedTuple):
 class World:
     """Globex and Acme, both open; and the clock that both read."""
 
-    def __init__(self, folder: Path, clock: Any = None, ledger: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, clock: Any = None, *, ledger: str | None = None, kind: KeyKind = "Ed25519"
+    ) -> None:
         self._ledger = ledger
+        self._kind: KeyKind = kind
         self.clock = clock or HeldClock()
         self._folder = folder
         self._open = AsyncExitStack()
@@ -66,7 +70,7 @@ class World:
 
     async def __aenter__(self) -> World:
         if self._homes is None:
-            self._homes = await _homes(self._folder)
+            self._homes = await _homes(self._folder, self._kind)
         acme, globex = self._homes
         handlers = {"summary": summarise, "idle": idle}
         self.globex = await self._open.enter_async_context(
@@ -123,10 +127,15 @@ class World:
         )
 
 
-async def _homes(folder: Path) -> tuple[Home, Home]:
+async def _homes(folder: Path, kind: KeyKind) -> tuple[Home, Home]:
     acme_port, globex_port = free_ports(2)
     acme = create_home(
-        folder / "acme", name="Acme", local_port=acme_port, anchors=(f"{did_of(globex_port)}:org",), max_price="10 EUR"
+        folder / "acme",
+        name="Acme",
+        local_port=acme_port,
+        kind=kind,
+        anchors=(f"{did_of(globex_port)}:org",),
+        max_price="10 EUR",
     )
     offers = [
         OfferPart(
@@ -142,6 +151,7 @@ async def _homes(folder: Path) -> tuple[Home, Home]:
         folder / "globex",
         name="Globex",
         local_port=globex_port,
+        kind=kind,
         anchors=(f"{did_of(acme_port)}:org", GUILD.did),
         offers=tuple(offers),
     )
@@ -151,6 +161,7 @@ async def _homes(folder: Path) -> tuple[Home, Home]:
 
 
 @asynccontextmanager
-async def world_in(folder: Path, clock: Any = None, ledger: str | None = None) -> AsyncIterator[World]:
-    async with World(folder, clock, ledger) as world:
+async def world_in(folder: Path, clock: Any = None, **options: Any) -> AsyncIterator[World]:
+    """A world, open. `options` as of `World`."""
+    async with World(folder, clock, **options) as world:
         yield world

@@ -88,6 +88,8 @@ PROOF_SECONDS = 3600
 """How long the proof of a message is good for; the same content can be signed again after that."""
 MAX_PROBLEM_BYTES = 2048
 """A message longer than that is longer than any refusal of it, so that may say which place is meant."""
+MAX_LAZY = 64
+"""Notices that are kept back for the next commit. A peer that repeats itself gets its receipts; they are not kept."""
 RETRY_SECONDS = 1.0
 """Between attempts while the store does not take anything."""
 
@@ -661,7 +663,8 @@ class Conversation(Remembered):
             self._lazy.clear()
             self._lazy_receipts.clear()
         else:
-            self._lazy.extend(turn.rows)
+            if len(self._lazy) < MAX_LAZY:
+                self._lazy.extend(turn.rows)
             self._lazy_receipts.extend(turn.receipted)
         self.engagement = turn.engagement
         self._mark = self.snapshot()
