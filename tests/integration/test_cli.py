@@ -75,7 +75,7 @@ def engagement_of(companies: Companies) -> str:
 
 def test_a_hire_between_two_processes(companies: Companies) -> None:
     result = companies.hired.result()
-    assert result["price"] == "5 EUR"
+    assert result["price"] == "4 EUR"
     assert result["criteria"] == {"schema-valid": True, "describes-artifact": True, "lists-every-file": True}
     bill = json.loads(Path(result["written"]["sbom.cdx.json"]).read_bytes())
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
@@ -128,7 +128,7 @@ def test_both_sides_have_evidence(side: str, companies: Companies, tmp_path: Pat
     assert exported.values == [{"pack": str(pack), "bytes": pack.stat().st_size, "local": True}]
     ended = undersigned("verify", pack, "--explain", folder=tmp_path, HOME=str(tmp_path))
     assert (ended.code, ended.err) == (0, "")
-    assert len(ended.out.splitlines()) == 9
+    assert len(ended.out.splitlines()) == 10
     (said,) = run("verify", pack, "--json").values
     assert (said["ok"], said["contract"], said["state"]) == (True, companies.hired.result()["contract"], "closed")
 
@@ -186,7 +186,7 @@ def test_a_price_that_is_too_low_is_a_no(companies: Companies) -> None:
     ended = companies.hire("--price", "3 EUR")
     assert (ended.code, ended.error["code"]) == (3, "policy_denied")
     assert "4 EUR" in ended.error["message"], "it says what would have been enough"
-    assert ended.values[-2]["type"] == "Withdraw"
+    assert "Withdraw" in [value.get("type") for value in ended.values]
 
 
 def test_work_that_fails_is_told(companies: Companies, tmp_path: Path) -> None:
