@@ -638,7 +638,7 @@ def mirrored(engagement: Engagement, stale: bool) -> Engagement:
 
 
 _few = settings(
-    max_examples=EXAMPLES or 40,
+    max_examples=EXAMPLES or 15,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
