@@ -165,7 +165,7 @@ async def _killed_hirer(folder: Path, kill_at: int) -> bool:
 
 @pytest.mark.parametrize("side", [_killed_provider, _killed_hirer], ids=["provider", "hirer"])
 async def test_sc_84_kill_at_every_sync(side, tmp_path: Path) -> None:
-    """HIRE-SEC: no acknowledged message is lost, and the hire goes on by itself after the restart."""
+    """No acknowledged message is lost, and the hire goes on by itself after the restart."""
     for first in range(1, MOST_SYNCS, AT_ONCE):
         wanted = range(first, first + AT_ONCE)
         killed = await asyncio.gather(*(side(tmp_path / str(kill_at), kill_at) for kill_at in wanted))
