@@ -322,8 +322,8 @@ async def test_rule_2_nothing_of_ours_is_told(world: World) -> None:
     async with hiring_at(world, "ready") as hiring:
         own = {*texts(json.loads(b"".join([b"[", b",".join(hiring.line.frames), b"]"])))}
         own |= {world.globex.identity.did, world.globex.identity.method, hiring.who.did}
-        own |= {*hiring.party.engagement.sent}
-        for attack in DEPENDS[:-1]:
+        own |= {*hiring.party.engagement.sent, *hiring.party.engagement.got}
+        for attack in DEPENDS[:9]:
             for raw in (broken(attack.make(hiring)), canonicalize(attack.make(hiring))):
                 told, _, _, _ = await attacked(hiring.line, raw)
                 frame = json.loads(told.raw)

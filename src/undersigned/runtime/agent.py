@@ -149,6 +149,7 @@ class Agent:
             opened=self._opened,
             locate=self._locate,
             wanted=self._wanted,
+            spent=self.intake.spent,
             ssl=tls,
         )
         self.hirer = HirerSide(self)

@@ -130,6 +130,10 @@ class Intake:
             conversation.start()
         return conversation
 
+    def spent(self, peer: Did) -> bool:
+        """Whether `peer` has no failure left for now."""
+        return self._budget.exhausted(peer, asyncio.get_running_loop().time())
+
     async def refused(self, peer: Did, code: str, *, notice: bool) -> None:
         """What follows when an engagement refused a message of `peer`, which has heard why unless it was a notice."""
         # What only came too early is nobody's fault; the carrier may have turned it round.

@@ -15,8 +15,9 @@ from ssl import SSLContext
 
 import structlog
 
+from undersigned.did import DidDocument
 from undersigned.encoding import Did
-from undersigned.errors import Closed, UndersignedError
+from undersigned.errors import Closed, TransportError, UndersignedError
 from undersigned.transport import Channel, ChannelLimits, Identity, Resolve, admit, closing, connect, prove
 
 from .clock import Clock
@@ -43,11 +44,12 @@ class Links:
         opened: Callable[[Did], Awaitable[None]],
         locate: Callable[[Did], Awaitable[str | None]],
         wanted: Callable[[Did], bool],
+        spent: Callable[[Did], bool],
         ssl: SSLContext | None = None,
     ) -> None:
         """`read` takes each message; `opened` is told of each proved connection; `locate` gives a peer's URL, or None;
-        `wanted` says whether a connection to a peer is still worth having; `ssl` replaces the system's certificate
-        authorities.
+        `wanted` says whether a connection to a peer is still worth having, `spent` whether it has to wait before it may
+        come again; `ssl` replaces the system's certificate authorities.
         """
         self._identity = identity
         self._clock = clock
@@ -57,6 +59,7 @@ class Links:
         self._opened = opened
         self._locate = locate
         self._wanted = wanted
+        self._spent = spent
         self._ssl = ssl
         self._channels: dict[Did, list[Channel]] = {}
         self._keepers: dict[Did, asyncio.Task[None]] = {}
@@ -86,7 +89,7 @@ class Links:
     async def accept(self, channel: Channel) -> None:
         """Serves a connection that somebody opened to us, until it ends."""
         try:
-            await admit(channel, {self._identity.did: self._identity}, self._resolve, self._clock.now)
+            await admit(channel, {self._identity.did: self._identity}, self._document, self._clock.now)
         except UndersignedError as error:
             _log.info("connection refused", address=channel.address, error=str(error))
             return
@@ -115,6 +118,12 @@ class Links:
         await asyncio.gather(*self._keepers.values(), *self._readers, return_exceptions=True)
 
     # ------------------------------------------------------------------
+
+    async def _document(self, peer: Did) -> DidDocument:
+        """That of somebody who comes to us; whoever has spent its failures is sent away before anything costs more."""
+        if self._spent(peer):
+            raise TransportError("rate_limited", f"{peer} caused too many failures")
+        return await self._resolve(peer)
 
     def _channel(self, peer: Did) -> Channel | None:
         for channel in reversed(self._channels.get(peer, ())):
