@@ -133,6 +133,7 @@ class Home:
             ) from exc
         try:
             self.configuration = msgspec.convert(tomllib.loads(raw.decode()), Configuration)
+            self.configuration.policy.checked()
             part = self.configuration.organisation
             for did in (self.configuration.did, *([part.did] if part else []), *self.configuration.trust.anchors):
                 parse_did(did)

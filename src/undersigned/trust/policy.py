@@ -60,9 +60,17 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
             policy = to_struct(dict(table), cls)
         except FormatError as exc:
             raise ConfigurationError("bad_configuration", f"policy{exc.path}: {exc.message}") from exc
-        if policy.currency is None and (policy.max_price or policy.min_price or policy.ask_above):
+        return policy.checked()
+
+    def checked(self) -> Policy:
+        """This policy, once what it limits has a unit: ten of what?
+
+        Raises:
+            ConfigurationError: `bad_configuration`.
+        """
+        if self.currency is None and (self.max_price or self.min_price or self.ask_above):
             raise ConfigurationError("bad_configuration", "policy: a limited price needs its `currency`")
-        return policy
+        return self
 
     @property
     def digest(self) -> Digest:

@@ -1,0 +1,331 @@
+"""State folders: made, opened, and refused with a reason."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from undersigned.errors import ConfigurationError
+from undersigned.ledger import open_ledger
+from undersigned.runtime import Home, OfferPart, create_home, issue_membership, open_key, rotate_key
+from undersigned.testing import NOON, HandClock
+
+MINIMAL = 'did = "did:key:z6MkoVNKbBqcyxASmBuHMfyKY2oro2aiqb42u88HsXC2UtSN"\nname = "Acme"\n'
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return create_home(tmp_path_factory.mktemp("made") / "home", name="Acme", domain="acme.example")
+
+
+@pytest.fixture
+def home(folder: Path) -> Home:
+    return create_home(folder, name="Acme", local_port=18080)
+
+
+def write(folder: Path, text: str | bytes) -> Path:
+    folder.mkdir()
+    raw = text if isinstance(text, bytes) else text.encode()
+    (folder / "undersigned.toml").write_bytes(raw)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        MINIMAL + "colour = 'red'\n",
+        MINIMAL + "[listen]\nports = 1\n",
+        MINIMAL + "[listen]\nport = 65536\n",
+        MINIMAL + "[listen]\nport = '8443'\n",
+        MINIMAL + "[trust]\nanchor = []\n",
+        MINIMAL + "[trust]\nanchors = ['acme']\n",
+        MINIMAL + "[policy]\nmaxPrice = '5'\n",
+        MINIMAL + "[policy]\nmax_price = '5,00'\ncurrency = 'EUR'\n",
+        MINIMAL + "[[offer]]\ntask = 'sbom'\n",
+        MINIMAL + "[[offer]]\ntask = 'sbom'\nhandler = 'a:b'\ncapacity = 0\n",
+        MINIMAL + "[organisation]\ndid = 'did:web:acme.example'\n",
+        "name = 'Acme'\n",
+        "did = 'acme'\nname = 'Acme'\n",
+        "did = 'did:WEB:acme.example'\nname = 'Acme'\n",
+        "did = 1\nname = 'Acme'\n",
+        "not toml",
+        b"\xff\xfe",
+        MINIMAL + "x = " + "[" * 5000,
+    ],
+    ids=lambda text: repr(text[-30:]),
+)
+def test_a_configuration_is_read_strictly(text: str | bytes, folder: Path) -> None:
+    """An unknown name may be a limit that was misspelled, so it is an error."""
+    with pytest.raises(ConfigurationError) as refused:
+        Home(write(folder, text))
+    assert refused.value.code == "bad_configuration"
+    assert "undersigned.toml" in str(refused.value)
+
+
+@pytest.mark.parametrize("limit", ["max_price", "min_price", "ask_above"])
+def test_a_limited_price_needs_its_currency(limit: str, folder: Path) -> None:
+    """Ten of what? Without a currency the limit would count for any, so it is none."""
+    with pytest.raises(ConfigurationError) as refused:
+        Home(write(folder, f"{MINIMAL}[policy]\n{limit} = '10'\n"))
+    assert refused.value.code == "bad_configuration"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "acme.example", "127.0.0.1.acme.example", ""])
+def test_what_is_local_listens_on_loopback_only(host: str, folder: Path) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Home(write(folder, f"{MINIMAL}local = true\n[listen]\nhost = '{host}'\n"))
+    assert refused.value.code == "bad_configuration"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_loopback_is_local(host: str, folder: Path) -> None:
+    assert Home(write(folder, f"{MINIMAL}local = true\n[listen]\nhost = '{host}'\n")).configuration.local
+
+
+def test_what_is_not_written_is_cautious(folder: Path) -> None:
+    configuration = Home(write(folder, MINIMAL)).configuration
+    assert configuration.policy.require == ("MembershipCredential",)
+    assert configuration.trust.anchors == ()
+    assert not configuration.policy.allow_self_issued
+    assert not configuration.local
+    assert configuration.offer == ()
+    assert configuration.listen.host == "127.0.0.1"
+
+
+def test_a_folder_without_configuration_is_none(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Home(tmp_path)
+    assert refused.value.code == "not_found"
+    assert "undersigned init" in str(refused.value)
+
+
+# --- making one
+
+
+def test_what_is_made_can_be_opened(made: Home) -> None:
+    again = Home(made.path)
+    assert again.configuration == made.configuration
+    assert again.document().id == "did:web:acme.example"
+    assert again.document().services("HireService") == ("wss://acme.example/hire",)
+    organisation = again.organisation_document()
+    assert organisation is not None
+    assert organisation.id == "did:web:acme.example:org"
+    for name, document in (("agent", again.document()), ("organisation", organisation)):
+        method = document.methods("assertionMethod")[0]
+        assert document.key_for(method, "authentication") == again.key(name).public_key
+
+
+def test_what_is_made_is_not_made_again(made: Home) -> None:
+    """A second `init` would orphan every contract of the first one's keys."""
+    before = {path: path.read_bytes() for path in made.path.rglob("*") if path.is_file()}
+    with pytest.raises(ConfigurationError) as refused:
+        create_home(made.path, name="Another")
+    assert refused.value.code == "bad_configuration"
+    assert {path: path.read_bytes() for path in made.path.rglob("*") if path.is_file()} == before
+
+
+def test_secrets_are_for_their_owner_alone(made: Home) -> None:
+    assert stat.S_IMODE((made.path / "keys").stat().st_mode) == 0o700
+    for path in (made.path / "keys").iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path.name
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"domain": "Acme.example"},
+        {"domain": "acme"},
+        {"domain": "acme.example/evil"},
+        {"domain": "acme.example:443"},
+        {"domain": "-acme.example"},
+        {"domain": "acme..example"},
+        {"domain": "acmé.example"},
+        {"kind": "P-256"},
+        {"max_price": "10"},
+        {"max_price": "-1 EUR"},
+        {"max_price": "1e3 EUR"},
+        {"name": "a\nb"},
+        {"name": "a\x00b"},
+    ],
+    ids=str,
+)
+def test_nothing_is_made_of_what_cannot_be(options: dict[str, Any], folder: Path) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        create_home(folder, **{"name": "Acme", **options})
+    assert refused.value.code == "bad_configuration"
+    assert not (folder / "undersigned.toml").exists()
+
+
+@pytest.mark.parametrize("name", ['"', "\\", "'", '"]\n[trust]', "[policy]", "Acmé & Söhne", "a" * 500])
+def test_a_name_is_text_and_nothing_else(name: str, folder: Path) -> None:
+    """No name writes a line of the configuration."""
+    if "\n" in name:
+        with pytest.raises(ConfigurationError):
+            create_home(folder, name=name)
+        return
+    made = create_home(folder, name=name, organisation=name)
+    assert made.configuration.name == name
+    assert made.configuration.trust.anchors == ()
+
+
+def test_offers_are_kept_as_given(folder: Path) -> None:
+    given = OfferPart(task='sum"mary', handler="a.b:c", price="4.50 EUR", delivers="x.txt", capacity=3)
+    assert create_home(folder, name="Acme", offers=(given,)).configuration.offer == (given,)
+
+
+def test_a_limit_given_is_policy(folder: Path) -> None:
+    policy = create_home(folder, name="Acme", max_price="10.50 EUR").configuration.policy
+    assert (policy.max_price, policy.currency) == ("10.5", "EUR")
+
+
+async def test_a_path_may_hold_anything_that_a_path_may(tmp_path: Path) -> None:
+    """The ledger's URL is made of it."""
+    home = create_home(tmp_path / "a b%20c?d#e", name="Acme")
+    ledger = await open_ledger(home.ledger_url)
+    await ledger.close()
+    assert home.ledger.is_file()
+
+
+# --- passphrases
+
+
+def test_a_passphrase_of_the_environment_is_written_nowhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNDERSIGNED_PASSPHRASE", "from the environment")
+    home = create_home(folder, name="Acme")
+    assert not (folder / "keys" / "passphrase").exists()
+    assert home.key().public_key
+    assert not [p for p in folder.rglob("*") if p.is_file() and b"from the environment" in p.read_bytes()]
+    monkeypatch.delenv("UNDERSIGNED_PASSPHRASE")
+    with pytest.raises(ConfigurationError) as refused:
+        home.key()
+    assert refused.value.code == "key_unavailable"
+
+
+def test_the_environment_wins_over_the_file(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNDERSIGNED_PASSPHRASE", "another")
+    with pytest.raises(ConfigurationError) as refused:
+        home.key()
+    assert refused.value.code == "key_unavailable"
+
+
+@pytest.mark.parametrize("raw", [b"\xff\xff", b"", b"something else\n"])
+def test_a_passphrase_file_that_is_another_opens_nothing(raw: bytes, home: Home) -> None:
+    (home.path / "keys" / "passphrase").write_bytes(raw)
+    with pytest.raises(ConfigurationError) as refused:
+        home.key()
+    assert refused.value.code == "key_unavailable"
+
+
+# --- documents and credentials
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "code"),
+    [
+        ("did.json", None, "not_found"),
+        ("did.json", b"{}", "bad_configuration"),
+        ("did.json", b"nonsense", "bad_configuration"),
+        ("organisation.json", None, "not_found"),
+    ],
+)
+def test_a_document_that_cannot_be_published_is_an_error(name: str, raw: bytes | None, code: str, home: Home) -> None:
+    if raw is None:
+        (home.path / name).unlink()
+    else:
+        (home.path / name).write_bytes(raw)
+    with pytest.raises(ConfigurationError) as refused:
+        home.document() if name == "did.json" else home.organisation_document()
+    assert refused.value.code == code
+
+
+def test_the_document_of_another_did_is_not_ours(home: Home) -> None:
+    value = json.loads((home.path / "did.json").read_text())
+    (home.path / "did.json").write_text(json.dumps(value).replace("18080", "18081"))
+    with pytest.raises(ConfigurationError) as refused:
+        home.document()
+    assert refused.value.code == "bad_configuration"
+
+
+async def test_the_organisation_vouches_for_its_agent(home: Home) -> None:
+    clock = HandClock()
+    path = await issue_membership(home, clock=clock, days=30)
+    (credential,) = home.credentials()
+    assert credential["issuer"] == f"{home.configuration.did}:org"
+    assert credential["credentialSubject"]["id"] == home.configuration.did  # type: ignore[index,call-overload]
+    assert credential["validFrom"] == NOON
+    assert credential["validUntil"] == "2026-04-01T12:00:00Z"
+    assert path.parent.name == "credentials"
+
+
+async def test_without_an_organisation_nobody_vouches(folder: Path) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        await issue_membership(Home(write(folder, MINIMAL)))
+    assert refused.value.code == "bad_configuration"
+
+
+@pytest.mark.parametrize("raw", [b"nonsense", b"[]", b'{"a":1,"a":2}', b"\xff"])
+def test_a_credential_that_is_none_is_an_error(raw: bytes, home: Home) -> None:
+    """It is not passed over in silence: the agent would go out without it and be refused everywhere."""
+    (home.path / "credentials").mkdir(exist_ok=True)
+    (home.path / "credentials" / "broken.json").write_bytes(raw)
+    with pytest.raises(ConfigurationError) as refused:
+        home.credentials()
+    assert refused.value.code == "bad_configuration"
+    assert "broken.json" in str(refused.value)
+
+
+# --- rotation
+
+
+def test_a_new_key_keeps_the_identity(home: Home) -> None:
+    """HIRE-KEY-07 begins here: the same DID, another key, the old one put aside."""
+    old, document = home.key(), home.document()
+    method = rotate_key(home)
+    again = Home(home.path)
+    assert again.document().id == document.id
+    assert again.document().methods("authentication") == (method,)
+    assert method not in document.methods("authentication")
+    assert again.key().public_key != old.public_key
+    assert again.document().key_for(method, "assertionMethod") == again.key().public_key
+    assert again.document().services("HireService") == document.services("HireService")
+    passphrase = (home.path / "keys" / "passphrase").read_text().strip()
+    assert open_key(home.path / "keys" / "retired" / "agent-1.json", passphrase).public_key == old.public_key
+    assert rotate_key(again) != method
+    assert len(list((home.path / "keys" / "retired").iterdir())) == 2
+
+
+def test_a_did_that_is_its_key_cannot_rotate(folder: Path) -> None:
+    home = create_home(folder, name="Acme")
+    before = home.key().public_key
+    with pytest.raises(ConfigurationError) as refused:
+        rotate_key(home)
+    assert refused.value.code == "bad_configuration"
+    assert home.key().public_key == before
+
+
+def test_a_key_that_does_not_open_is_not_replaced(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the new key would be sealed under another passphrase than the others."""
+    before = (home.path / "keys" / "agent.json").read_bytes()
+    monkeypatch.setenv("UNDERSIGNED_PASSPHRASE", "another")
+    with pytest.raises(ConfigurationError) as refused:
+        rotate_key(home)
+    assert refused.value.code == "key_unavailable"
+    assert (home.path / "keys" / "agent.json").read_bytes() == before
+
+
+# --- TLS
+
+
+def test_authorities_of_its_own_are_trusted_besides(home: Home) -> None:
+    assert home.tls() is None
+    for raw in (b"", b"not a certificate"):
+        (home.path / "ca.pem").write_bytes(raw)
+        text = (home.path / "undersigned.toml").read_text()
+        (home.path / "undersigned.toml").write_text(f'ca_file = "ca.pem"\n{text}' if "ca_file" not in text else text)
+        with pytest.raises(ConfigurationError) as refused:
+            Home(home.path).tls()
+        assert refused.value.code == "bad_configuration"
