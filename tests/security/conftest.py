@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+import structlog
 
 from security.wire_world import World, world_in
 
@@ -23,3 +24,9 @@ async def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
         for peer in (opened.globex, opened.acme):
             report = await peer.ledger.check()
             assert report.ok, report.defects
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_come() -> None:
+    """What is logged is looked at here; a test before may have asked for less."""
+    structlog.reset_defaults()
