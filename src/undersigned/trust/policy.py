@@ -63,7 +63,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
         return policy.checked()
 
     def checked(self) -> Policy:
-        """This policy, once what it limits has a unit: ten of what?
+        """The same policy, once what it limits has a unit: ten of what?
 
         Raises:
             ConfigurationError: `bad_configuration`.
