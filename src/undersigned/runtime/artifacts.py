@@ -34,7 +34,7 @@ class ArtifactStore:
     async def put(self, data: bytes) -> Digest:
         """Keeps `data`; returns its digest once it is on disk."""
         digest = digest_bytes(data)
-        if digest not in self._recent and not self._path(digest).exists():
+        if digest not in self._recent:
             await asyncio.to_thread(self._write, digest, data)
         self._remember(digest, data)
         return digest
@@ -85,6 +85,9 @@ class ArtifactStore:
 
     def _write(self, digest: Digest, data: bytes) -> None:
         path = self._path(digest)
+        # A file that is there already may be damaged.
+        if path.exists() and digest_bytes(path.read_bytes()) == digest:
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=path.parent)
         try:

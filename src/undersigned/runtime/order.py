@@ -159,8 +159,9 @@ def parse_price(text: str) -> Price:
         ConfigurationError: `bad_configuration`, with an example.
     """
     amount, _, currency = text.strip().partition(" ")
-    if "." in amount:
-        amount = amount.rstrip("0").rstrip(".")
+    whole, point, cents = amount.partition(".")
+    if point and cents.isdecimal():  # an amount has no trailing zeros, people write them
+        amount = f"{whole}.{cents}".rstrip("0").rstrip(".")
     if (
         not is_amount(amount)
         or amount.startswith("-")

@@ -1,0 +1,135 @@
+"""What a hirer decided before it asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from runtimes import REPORT, World
+from undersigned.contract import Criterion, Deliverable
+from undersigned.errors import ConfigurationError, LocalProtocolError
+from undersigned.runtime import ARTIFACT_READ, Order, hire_order, parse_price
+from undersigned.scope import Grant, Limit, Prohibition, Scope, read_scope
+from undersigned.testing import NOON
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("4 EUR", "4"),
+        ("4.00 EUR", "4"),
+        ("4.50 EUR", "4.5"),
+        (" 0 EUR ", "0"),
+        ("0.000000001 EUR", "0.000000001"),
+        ("999999999999999999 EUR", "999999999999999999"),
+    ],
+)
+def test_a_price_is_an_amount_and_a_currency(text: str, amount: str) -> None:
+    price = parse_price(text)
+    assert (price.amount, price.currency) == (amount, "EUR")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "4", "EUR", "4EUR", "4  EUR", "-4 EUR", "4,50 EUR", "4.5.0 EUR", "4.0.0 EUR", "4. EUR", ".5 EUR"),
+        *("04 EUR", "1e3 EUR", "4 eur", "4 EURO", "4 €", "NaN EUR", "∞ EUR", "4 EU", "٤ EUR", "4.٠ EUR"),
+        *("0.0000000001 EUR", "9999999999999999999 EUR", ". EUR", "4\nEUR"),
+    ],
+)
+def test_everything_else_is_none(text: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        parse_price(text)
+    assert refused.value.code == "bad_configuration"
+    assert "4.50 EUR" in str(refused.value)
+
+
+def test_an_order_survives_its_journal(open_world: Any) -> None:
+    """A restart goes on from what was stored, so nothing may be lost on the way."""
+    scope = Scope(
+        grants=(Grant("mail", "mail:send", "https://mail.example/*", limits=(Limit("count", "3", per="PT1M"),)),),
+        prohibitions=(Prohibition("not-there", "mail:send", "https://mail.example/boss"),),
+    )
+    order: Order = open_world().order(
+        scope=scope, criteria={"short": "one line"}, deliverable="x.txt", at="memory://globex", finish_seconds=60
+    )
+    assert msgspec.json.decode(msgspec.json.encode(order), type=Order) == order
+
+
+def test_an_input_may_be_read_and_nothing_else(open_world: Any) -> None:
+    """HIRE-SCO-01: deny by default; what the order does not list is not in the scope."""
+    world: World = open_world()
+    order = world.order()
+    (given,) = order.inputs
+    scope = read_scope(order.scope)
+    (grant,) = scope.grants
+    assert (grant.action, grant.target) == (ARTIFACT_READ, given.uri)
+    assert grant.limits == (Limit("count", "4"),)
+    assert world.run(world.hirer.artifacts.get(given.digest)) == REPORT
+
+
+def test_files_are_read_and_kept(open_world: Any, tmp_path: Path) -> None:
+    (tmp_path / "report.txt").write_bytes(REPORT)
+    world: World = open_world()
+    by_path = world.order(inputs={"report": tmp_path / "report.txt"})
+    assert by_path.inputs == world.order(inputs={"report": REPORT}).inputs
+    assert world.order(inputs={"report": str(tmp_path / "report.txt")}).inputs == by_path.inputs
+
+
+@pytest.mark.parametrize("name", ["missing.txt", ".", "/dev/zero"])
+def test_what_is_no_file_is_refused(name: str, open_world: Any, tmp_path: Path) -> None:
+    world: World = open_world()
+    with pytest.raises(ConfigurationError) as refused:
+        world.order(inputs={"report": tmp_path / name})
+    assert refused.value.code == "bad_configuration"
+
+
+@pytest.mark.parametrize("prices", [{"opening": "3 USD"}, {"price": "free"}, {"opening": "-1 EUR"}])
+def test_prices_that_do_not_fit_are_refused(prices: dict[str, str], open_world: Any) -> None:
+    with pytest.raises(ConfigurationError):
+        open_world().order(**prices)
+
+
+def test_terms_say_what_the_order_says(open_world: Any) -> None:
+    order: Order = open_world().order(deliverable="x.txt", criteria={"short": "one line"}, finish_seconds=60)
+    terms = order.terms(NOON)
+    assert terms.price == order.ceiling
+    assert terms.deliverables[0].name == "x.txt"
+    assert terms.deliverables[0].criteria == (Criterion(id="short", text="one line"),)
+    assert terms.deadlines.finish == "2026-03-02T12:01:00Z"
+    assert terms.deadlines.until > terms.deadlines.finish
+    assert terms.task.inputs == tuple(item.digest for item in order.inputs)
+
+
+def test_criteria_are_the_hirers(open_world: Any) -> None:
+    """What a provider says that it delivers, it does not say by what it is judged."""
+    order: Order = open_world().order(criteria={"short": "one line"})
+    said = (
+        Deliverable(name="a", media_type="text/plain", criteria=(Criterion(id="mine", text="always met"),)),
+        Deliverable(name="b", media_type="text/plain", criteria=()),
+    )
+    terms = order.terms(NOON, delivers=said)
+    assert [item.name for item in terms.deliverables] == ["a", "b"]
+    assert [item.criteria for item in terms.deliverables] == [(Criterion(id="short", text="one line"),), ()]
+
+
+def test_a_known_task_has_its_criteria(open_world: Any) -> None:
+    world: World = open_world()
+    order = world.order(task="sbom", criteria={})
+    (item,) = order.deliverables
+    assert item.name == "sbom.cdx.json"
+    assert {criterion.id for criterion in item.criteria} == {"schema-valid", "describes-artifact", "lists-every-file"}
+    assert order.sbom == "CycloneDX 1.6"
+
+
+def test_hiring_oneself_is_refused(open_world: Any) -> None:
+    """HIRE-NEG-05's spirit before a first message: both parties would be one."""
+    world: World = open_world()
+    order = world.run(hire_order(world.hirer, world.hirer.did, task="x", inputs={}, price="1 EUR", criteria={}))
+    with pytest.raises(LocalProtocolError) as refused:
+        world.begin(order)
+    assert refused.value.code == "self_dealing"
+    assert not world.hirer.conversations
