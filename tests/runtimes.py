@@ -456,21 +456,23 @@ class World:
         self.settle()
         return conversation
 
-    def until(self, state: str, engagement: EngagementId, *, most: int = 200) -> None:
-        """Delivers held messages, oldest first, until both sides have stored `state`.
+    def until(self, state: str, engagement: EngagementId, *nodes: Node, most: int = 200) -> None:
+        """Delivers held messages, oldest first, until each of `nodes` (default: both) has stored `state`.
 
         Raises:
             AssertionError: They do not get there.
         """
+        wanted = nodes or tuple(self.nodes)
+        states: list[str] = []
         for _ in range(most):
             self.settle()
-            if all(engagement in node.kept.engagements() for node in self.nodes):
-                states = [folded(node, engagement).state for node in self.nodes]
-                if states == [state, state]:
-                    return
+            held = [node.kept.summary_of(engagement) for node in wanted]
+            states = [summary.state if summary is not None else "" for summary in held]
+            if set(states) == {state}:
+                return
             if not self.next_parcel():
                 self.settle(1)
-        raise AssertionError(f"expected {state} on both sides, came {states}")
+        raise AssertionError(f"expected {state}, came {states}")
 
     def next_parcel(self) -> Parcel | None:
         """Delivers the oldest message that was not asked for yet, and lets its recipient react."""

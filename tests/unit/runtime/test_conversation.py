@@ -1,0 +1,643 @@
+"""One engagement while it runs: what it stores, sends, repeats and answers, whatever fails around it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from runtimes import FIRST_LINE, KeptLedger, Node, World, facts, folded, last, messages, moves
+from undersigned.encoding import Digest, EngagementId, digest_bytes
+from undersigned.errors import LocalProtocolError, UndersignedError
+from undersigned.ledger import Commit, Committed
+from undersigned.messages import Acceptance, Delivery, Inquiry, Offer, Withdraw, recorded_message
+from undersigned.protocol import OTHER, pending
+from undersigned.runtime import Job, Say
+from undersigned.testing import (
+    HandClock,
+    Party,
+    acceptance,
+    closing,
+    inquiry,
+    offer,
+    problem,
+    receipt,
+    review,
+    seal,
+    start,
+    sync,
+    terminate,
+    withdraw,
+)
+from undersigned.testing import Say as Move
+
+Open = Callable[..., World]
+WAITS = (
+    *((0, "inquired"), (1, "profiled"), (0, "presented"), (1, "ready"), (0, "offered-by-hirer")),
+    *((1, "offered-by-provider"), (0, "accepted-by-hirer"), (1, "sealed"), (0, "working"), (1, "delivered")),
+    (0, "closing"),
+)
+"""Who waits in which state, in a hire in which the provider makes a counter-offer: 0 is the hirer."""
+
+
+def story(node: Node, engagement: EngagementId) -> list[str]:
+    return [row.type for row in moves(node, engagement)]
+
+
+def over(world: World, engagement: EngagementId, state: str = "closed") -> None:
+    """Both sides hold `state`, and have put the engagement away."""
+    for node in world.nodes:
+        summary = node.kept.summary_of(engagement)
+        assert summary is not None
+        assert (summary.state, summary.live) == (state, False)
+        assert engagement not in node.conversations
+
+
+def forge(world: World, node: Node, engagement: EngagementId, move: Move, **members: Any) -> bytes:
+    """A move as the other side of `node` would sign it now."""
+    held = folded(node, engagement)
+    other = world.other(node)
+    party = Party(OTHER[held.role], other.office.actor, node.office.actor, engagement, HandClock(world.clock.now()))
+    party.engagement = replace(held, role=party.role, own=held.peer, peer=held.own, sent=held.got, got=held.sent)
+    return party.actor.sign(move._replace(members=move.members | members).message(party), party.now).raw
+
+
+class Counting(KeptLedger):
+    """Fails at one commit, by number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+        self.at = 0
+        self.how = "refused"
+
+    async def commit(self, commit: Commit) -> Committed:
+        self.count += 1
+        if self.count == self.at:
+            self.failures.append(self.how)
+        return await super().commit(commit)
+
+
+# --- the order of things
+
+
+def test_a_hire_runs_by_itself(open_world: Open) -> None:
+    """So the failures below are for the reason they name."""
+    world = open_world()
+    name = world.begin(opening="3 EUR").id
+    over(world, name)
+    assert story(world.hirer, name) == [
+        *("Inquiry", "Profile", "Presentation", "Presentation", "Offer", "Offer", "Acceptance", "Seal"),
+        *("Start", "Delivery", "Review", "Closing", "Closing"),
+    ]
+    assert {row.digest for row in moves(world.hirer, name)} == {row.digest for row in moves(world.provider, name)}
+    assert last(world.hirer, name, Delivery).artifacts[0].digest == digest_bytes(FIRST_LINE)
+
+
+def test_nothing_is_sent_before_it_is_stored(open_world: Open) -> None:
+    """HIRE-CHN-03 and the order of storing and sending: whoever has it from us finds it in our ledger."""
+    seen: list[str] = []
+    world = open_world()
+    carried = world.carry
+
+    def carry(sender: Node, recipient: str, raw: bytes) -> bool:
+        said = recorded_message(raw)
+        if not said.message.notice:
+            stored = {row.digest: row.raw for row in moves(sender, said.message.engagement)}
+            assert stored[said.digest] == raw
+            seen.append(said.message.type)
+        return carried(sender, recipient, raw)
+
+    world.carry = carry  # type: ignore[method-assign]
+    world.begin()
+    assert {"Inquiry", "Offer", "Acceptance", "Seal", "Delivery", "Closing"} <= set(seen)
+
+
+@pytest.mark.parametrize("how", ["refused", "full", "unknown"])
+@pytest.mark.parametrize("side", [0, 1], ids=["hirer", "provider"])
+@pytest.mark.parametrize("number", range(1, 11))
+def test_sc_86_one_commit_that_fails_stops_nothing(number: int, side: int, how: str, open_world: Open) -> None:
+    """SC-86, SC-87, SC-91: refused, on a full disk, or written though the store said no. Nothing is acknowledged that
+    is not stored, nothing is decided twice, and the hire goes on by itself."""
+    world = open_world()
+    ledger = Counting()
+    ledger.at, ledger.how = number, how
+    world.ledgers = (ledger, world.ledgers[1]) if side == 0 else (world.ledgers[0], ledger)
+    world.restart(world.nodes[side])
+    order = world.order(opening="3 EUR")
+    begun = world.run(world.hirer.begin(order), 10)
+    world.settle(30)
+    over(world, begun.id)
+    assert story(world.hirer, begun.id)[-3:] == ["Review", "Closing", "Closing"]
+    assert {row.digest for row in moves(world.hirer, begun.id)} == {
+        row.digest for row in moves(world.provider, begun.id)
+    }
+    for node in world.nodes:
+        assert len({row.sequence for row in moves(node, begun.id) if row.sender == node.did}) == len(
+            [row for row in moves(node, begun.id) if row.sender == node.did]
+        )
+
+
+def test_while_the_store_takes_nothing_nothing_is_said(open_world: Open) -> None:
+    """SC-86: the peer hears neither answer nor receipt; once the store is back, it does."""
+    world = open_world()
+    world.provider.kept.failures.extend(["refused"] * 5)
+    name = world.begin().id
+    assert world.provider.kept.engagements() == ()
+    assert [parcel for parcel in world.network.sent if parcel.sender == world.provider.did] == []
+    world.settle(10)
+    over(world, name)
+
+
+def test_what_failed_for_a_defect_is_told_and_stops_nothing(open_world: Open) -> None:
+    """An application's request that breaks is an error for who asked, and the engagement goes on."""
+    world = open_world(held=True)
+    conversation = world.begin()
+
+    def broken(_: Any) -> Say:
+        return Say("Withdraw", {"reason": object()})
+
+    with pytest.raises(UndersignedError):
+        world.run(conversation.ask(broken), 5)
+    world.until("closed", conversation.id)
+
+
+# --- restarts
+
+
+@pytest.mark.parametrize(("side", "state"), WAITS)
+def test_a_restart_goes_on_from_every_state(side: int, state: str, open_world: Open) -> None:
+    """HIRE-OVR-01, HIRE-LIF-13: what was pending is pending again, and the hire ends as it would have."""
+    world = open_world(held=True)
+    name = world.begin(opening="3 EUR").id
+    node = world.nodes[side]
+    world.until(state, name, node)
+    asked = pending(folded(node, name), world.clock.now())
+    again = world.restart(node)
+    assert again is not node
+    loaded = again.the(name).engagement
+    assert (loaded.state, loaded.sent, loaded.got) == (state, folded(node, name).sent, folded(node, name).got)
+    assert asked == pending(folded(again, name), world.clock.now())
+    world.reconnect()
+    world.until("closed", name)
+    assert story(world.hirer, name).count("Acceptance") == 1
+    assert story(world.hirer, name).count("Seal") == 1
+    assert len(moves(world.provider, name)) == 13
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("side", [0, 1], ids=["hirer", "provider"])
+@pytest.mark.parametrize("number", range(1, 9))
+def test_sc_84_a_process_that_ends_at_a_commit(number: int, side: int, when: str, open_world: Open) -> None:
+    """SC-84, SC-85: before it was written or before it was answered; another process goes on."""
+    world = open_world(held=True)
+    name = world.begin(opening="3 EUR").id
+    for _ in range(2 * number):
+        world.next_parcel()
+    node = world.nodes[side]
+    node.kept.dies = when
+    for _ in range(6):
+        world.next_parcel()
+    world.restart(node)
+    world.reconnect()
+    world.until("closed", name)
+    assert {row.digest for row in moves(world.hirer, name)} == {row.digest for row in moves(world.provider, name)}
+
+
+def test_work_goes_on_from_its_cursor(open_world: Open) -> None:
+    """HIRE-LIF-15: the next attempt gets what the last one kept."""
+    seen: list[str | None] = []
+
+    async def work(job: Job) -> None:
+        seen.append(job.cursor)
+        if job.cursor is None:
+            await job.progress(cursor="chapter 3", percent=50)
+            await asyncio.Event().wait()
+        await job.deliver("summary.txt", b"from chapter 3")
+
+    world = open_world(handler=work)
+    name = world.begin().id
+    assert folded(world.provider, name).state == "working"
+    world.restart(world.provider)
+    world.settle(10)
+    assert seen == [None, "chapter 3"]
+    over(world, name)
+    assert story(world.provider, name).count("Delivery") == 1
+
+
+def test_sc_93_what_is_over_is_not_loaded_again(open_world: Open) -> None:
+    world = open_world()
+    name = world.begin().id
+    again = world.restart(world.provider)
+    assert again.conversations == {}
+    assert again.kept.engagements() == (name,)
+
+
+# --- repeats and receipts
+
+
+def test_a_repeat_gets_the_stored_answer_and_is_no_line_of_the_journal(open_world: Open) -> None:
+    """HIRE-CHN-04, SC-37: each message of a finished hire again, as often as anybody likes."""
+    world = open_world()
+    name = world.begin(opening="3 EUR").id
+    before = [node.kept.journal(name) for node in world.nodes]
+    commits = [node.kept.counters.commits for node in world.nodes]
+    for parcel in tuple(world.network.sent) * 3:
+        world.deliver(parcel.raw, parcel.sender, parcel.recipient)
+        world.settle()
+    assert [node.kept.journal(name) for node in world.nodes] == before
+    assert [node.kept.counters.commits for node in world.nodes] == commits
+    over(world, name)
+
+
+def test_a_repeat_is_answered_by_a_receipt_first(open_world: Open) -> None:
+    """Two sides that repeat to each other stop, since each then knows that the other has it."""
+    world = open_world(held=True)
+    name = world.begin().id
+    (sent,) = world.network.sent
+    for _ in range(2):
+        world.deliver(sent.raw, sent.sender, sent.recipient)
+        world.settle()
+    types = [recorded_message(p.raw).message.type for p in world.network.sent if p.sender == world.provider.did]
+    assert types == ["Profile", "Receipt", "Profile"]
+    assert world.provider.the(name).engagement.state == "profiled"
+
+
+def test_what_has_no_answer_is_said_again_until_it_has(open_world: Open) -> None:
+    """HIRE-CHN-06: the same bytes, at growing intervals, from the oldest on."""
+    world = open_world(held=True)
+    world.begin()
+    world.settle(4)
+    assert len(world.network.sent) == 1
+    world.settle(1)
+    assert len(world.network.sent) == 2
+    world.settle(14)
+    assert len(world.network.sent) == 2
+    world.settle(1)
+    assert len(world.network.sent) == 3
+    assert len({parcel.raw for parcel in world.network.sent}) == 1
+
+
+def test_a_move_whose_proof_has_ended_is_signed_again(open_world: Open) -> None:
+    """Rule C9: the same content, the same id and digest, another proof; the peer takes it, and takes it once."""
+    world = open_world(held=True, price="5 EUR")
+    name = world.begin(opening="5 EUR").id
+    world.until("accepted-by-provider", name, world.provider)
+    sent = next(p for p in world.network.sent if recorded_message(p.raw).message.type == "Acceptance")
+    count = len(world.network.sent)
+    world.settle(2 * 3600)
+    # The acceptor is in doubt and has said nothing else since; it asks until it is told.
+    said = [recorded_message(p.raw) for p in world.network.sent[count:] if p.sender == world.provider.did]
+    again = [one for one in said if one.message.type == "Acceptance"]
+    assert {one.digest for one in again} == {recorded_message(sent.raw).digest}
+    assert again[-1].raw != sent.raw
+    old, new = recorded_message(sent.raw).message.proof, again[-1].message.proof
+    assert old is not None
+    assert new is not None
+    assert old.expires < new.expires
+
+
+def test_a_receipt_is_due_after_a_second_without_an_answer(open_world: Open) -> None:
+    """Rule C5: the answer is the receipt; a `Seal` has none, so its receipt is sent at once."""
+    world = open_world()
+    world.begin(opening="3 EUR")
+    said = [(e.kind, e.type) for e in world.hirer.events]
+    assert said[said.index(("received", "Seal")) + 1 :][:1] == [("sent", "Start")]
+    notices = [e.type for e in world.provider.events if e.kind == "sent" and e.type == "Receipt"]
+    assert len(notices) <= 3
+
+
+# --- being connected
+
+
+def test_a_connection_begins_with_where_we_stand(open_world: Open) -> None:
+    """HIRE-SYN-01: a `Sync` of each engagement with this peer, and of nobody else's."""
+    world = open_world(held=True)
+    name = world.begin().id
+    world.until("profiled", name, world.provider)
+    count = len(world.network.sent)
+    world.reconnect()
+    world.settle()
+    said = [recorded_message(p.raw).message for p in world.network.sent[count:]]
+    # The hirer has not heard of the provider yet, so it says again what opens the engagement.
+    assert {(m.role, m.type, m.sequence) for m in said} == {("hirer", "Inquiry", 1), ("provider", "Sync", 1)}
+    world.until("offered-by-hirer", name, world.hirer)
+    count = len(world.network.sent)
+    world.reconnect()
+    world.settle()
+    said = [recorded_message(p.raw).message for p in world.network.sent[count:]]
+    assert {(m.role, m.type, m.sequence) for m in said} == {("hirer", "Sync", 3), ("provider", "Sync", 2)}
+
+
+def test_who_was_never_heard_gets_what_opens_the_engagement(open_world: Open) -> None:
+    """A `Sync` about an engagement that the peer does not know would be refused."""
+    world = open_world(held=True)
+    world.begin()
+    count = len(world.network.sent)
+    world.reconnect()
+    world.settle()
+    assert [recorded_message(p.raw).message.type for p in world.network.sent[count:]] == ["Inquiry"]
+
+
+def test_what_the_peer_lacks_goes_to_it(open_world: Open) -> None:
+    """HIRE-SYN-02: a `Sync` is answered by moves, the oldest first, and never by a `Sync`."""
+    world = open_world(held=True)
+    name = world.begin().id
+    world.until("closing", name, world.hirer)
+    assert folded(world.provider, name).state == "delivered"
+    count = len(world.network.sent)
+    has = folded(world.hirer, name).sent[-3]
+    world.deliver(forge(world, world.hirer, name, sync(), seen=has), world.provider.did, world.hirer.did)
+    world.settle()
+    said = [recorded_message(p.raw).message.type for p in world.network.sent[count:] if p.sender == world.hirer.did]
+    assert said == ["Review", "Closing"]
+    world.until("closed", name)
+
+
+def test_a_sync_that_contradicts_us_changes_nothing(open_world: Open) -> None:
+    """HIRE-SEC-02, HIRE-SEC-08: it is a notice, so nothing is said about it either."""
+    world = open_world(held=True)
+    name = world.begin().id
+    world.until("ready", name, world.provider)
+    raw = forge(world, world.provider, name, sync(), previous=digest_bytes(b"another"))
+    before, count = world.provider.the(name).engagement, len(world.network.sent)
+    assert world.tell(raw, world.hirer.did, world.provider) == []
+    assert world.provider.the(name).engagement == before
+    assert len(world.network.sent) == count
+
+
+# --- refusing
+
+
+def test_a_refused_move_changes_nothing_and_its_sender_hears_why(open_world: Open) -> None:
+    """HIRE-NEG-19, HIRE-SEC-02: state, journal and outbox are as before, and the `Problem` says for which move."""
+    world = open_world(held=True)
+    name = world.begin().id
+    world.until("ready", name, world.provider)
+    raw = forge(world, world.provider, name, start())
+    kept = world.provider.kept
+    before = kept.journal(name), kept.waiting(name), world.provider.the(name).engagement.state
+    count = len(world.network.sent)
+    world.tell(raw, world.hirer.did, world.provider)
+    assert (kept.journal(name), kept.waiting(name), world.provider.the(name).engagement.state) == before
+    (answer,) = [recorded_message(p.raw).message for p in world.network.sent[count:]]
+    assert answer.type == "Problem"
+    assert (answer.of, answer.code) == (recorded_message(raw).digest, "wrong_state")  # type: ignore[attr-defined]
+    world.until("closed", name)
+
+
+def test_an_acceptance_of_another_document_ends_the_negotiation(open_world: Open) -> None:
+    """HIRE-NEG-11, rule N9: it is not recorded, and the offerer withdraws with `terms_mismatch`."""
+    world = open_world(held=True)
+    name = world.begin(opening="5 EUR").id
+    world.until("offered-by-hirer", name, world.hirer)
+    raw = forge(world, world.hirer, name, acceptance(document=digest_bytes(b"other terms")))
+    world.tell(raw, world.provider.did, world.hirer)
+    assert folded(world.hirer, name).state == "withdrawn"
+    assert last(world.hirer, name, Withdraw).reason == "terms_mismatch"
+    assert "Acceptance" not in story(world.hirer, name)
+    assert folded(world.hirer, name).contract is None
+
+
+def test_equivocation_is_kept_as_proof_once(open_world: Open) -> None:
+    """HIRE-CHN-05, SC-50: the first stands, both copies are kept, and more of the same fill nothing."""
+    world = open_world(held=True)
+    name = world.begin().id
+    world.until("ready", name, world.provider)
+    held = folded(world.provider, name)
+    forged = [
+        forge(world, world.provider, name, withdraw(reason), sequence=len(held.got), previous=held.got[-2])
+        for reason in ("declined", "changed", "capacity")
+    ]
+    for raw in forged:
+        world.tell(raw, world.hirer.did, world.provider)
+    assert folded(world.provider, name).got == held.got
+    assert [fact for fact in facts(world.provider, name) if fact[0] == "equivocation"] == [
+        ("equivocation", recorded_message(forged[0]).digest)
+    ]
+    blobs = [b for b in world.run(world.provider.ledger.evidence(name)) if b.kind == "equivocation"]
+    assert [blob.raw for blob in blobs] == forged[:1]
+
+
+@pytest.mark.parametrize("move", [seal(), review(), closing(), terminate(), withdraw("declined")], ids=lambda m: m.type)
+def test_sc_52_in_doubt_only_the_answer_is_taken(move: Move, open_world: Open) -> None:
+    """HIRE-NEG-12 to HIRE-NEG-16: the acceptor waits durably, says nothing else, and no other move lets it go."""
+    world = open_world(held=True)
+    name = world.begin(opening="5 EUR").id
+    world.until("accepted-by-provider", name, world.provider)
+    if move.type == "Seal":
+        move = seal(acceptance=digest_bytes(b"another"))
+    raw = forge(world, world.provider, name, move)
+    world.tell(raw, world.hirer.did, world.provider)
+    held = folded(world.provider, name)
+    assert held.in_doubt
+    assert held.contract is None
+    (row,) = [one for one in world.provider.status() if one["engagement"] == name]
+    assert row["inDoubt"]
+    assert row["owes"] == ["hirer"]
+
+
+def test_nobody_in_doubt_is_let_go_by_time(open_world: Open) -> None:
+    """HIRE-NEG-13: no time-out ends it; it asks, and the operator can see it."""
+    world = open_world(held=True)
+    name = world.begin(opening="5 EUR").id
+    world.until("accepted-by-provider", name, world.provider)
+    count = len(world.network.sent)
+    for _ in range(24):
+        world.settle(3600)
+    assert folded(world.provider, name).in_doubt
+    mine = [recorded_message(p.raw).message for p in world.network.sent[count:] if p.sender == world.provider.did]
+    assert {m.type for m in mine} <= {"Acceptance", "Receipt"}
+    with pytest.raises(LocalProtocolError):
+        world.run(world.provider.the(name).ask(lambda _: Say("Withdraw", {"reason": "changed"})), 5)
+
+
+# --- taken back
+
+
+def test_a_move_that_was_refused_for_good_gives_up_its_place(open_world: Open) -> None:
+    """HIRE-NEG-19: with the peer's signed `Problem` in hand, another move takes the place; here it ends the matter."""
+    world = open_world(held=True)
+    name = world.begin().id
+    world.until("offered-by-hirer", name, world.hirer)
+    refused = folded(world.hirer, name).sent[-1]
+    world.tell(forge(world, world.hirer, name, problem(refused)), world.provider.did, world.hirer)
+    held = folded(world.hirer, name)
+    assert held.state == "withdrawn"
+    assert refused not in held.sent
+    withdrawn = last(world.hirer, name, Withdraw)
+    assert withdrawn.refused == refused
+    assert withdrawn.sequence == last(world.hirer, name, Offer).sequence
+
+
+@pytest.mark.parametrize("state", ["accepted-by-hirer", "sealed"])
+def test_a_binding_signature_is_not_taken_back(state: str, open_world: Open) -> None:
+    """HIRE-NEG-19: never in the place of an `Acceptance` or a `Seal`, whatever the peer says about it."""
+    world = open_world(held=True)
+    name = world.begin(opening="3 EUR").id
+    node = world.hirer if state == "accepted-by-hirer" else world.provider
+    world.until(state, name, node)
+    before = folded(node, name)
+    world.tell(forge(world, node, name, problem(before.sent[-1])), world.other(node).did, node)
+    after = node.the(name).engagement
+    assert (after.state, after.sent) == (before.state, before.sent)
+
+
+def test_an_inquiry_that_was_refused_for_good_is_the_end(open_world: Open) -> None:
+    """Nothing was opened, so there is nothing to withdraw from; and nobody waits for it, after a restart either."""
+    world = open_world(held=True)
+    name = world.begin().id
+    (sent,) = world.network.sent
+    raw = forge(world, world.hirer, name, problem(recorded_message(sent.raw).digest, "schema_violation"))
+    world.tell(raw, world.provider.did, world.hirer)
+    assert world.hirer.conversations == {}
+    assert world.hirer.said("over") == [""]
+    summary = world.hirer.kept.summary_of(name)
+    assert summary is not None
+    assert (summary.state, summary.live) == ("-", False)
+    assert world.restart(world.hirer).conversations == {}
+
+
+# --- asking
+
+
+def test_who_asks_an_engagement_that_is_over_hears_so(open_world: Open) -> None:
+    """Work that ends later than its contract does not wait for ever."""
+    world = open_world()
+    conversation = world.begin()
+    over(world, conversation.id)
+    with pytest.raises(LocalProtocolError) as refused:
+        world.run(conversation.ask(lambda _: Say("Withdraw", {"reason": "changed"})))
+    assert refused.value.code == "wrong_state"
+
+
+def test_who_asked_hears_when_the_process_closes(open_world: Open) -> None:
+    world = open_world(held=True)
+    conversation = world.begin()
+    world.hirer.kept.dies = "before"
+    asking = world.loop.create_task(conversation.ask(lambda _: Say("Withdraw", {"reason": "changed"})))
+    world.settle()
+    assert not asking.done()
+    world.restart(world.hirer)
+    assert isinstance(asking.exception(), LocalProtocolError)
+
+
+def test_a_move_that_is_not_legal_is_an_error_and_leaves_no_trace(open_world: Open) -> None:
+    """Local and remote are held to the same tables."""
+    world = open_world(held=True)
+    conversation = world.begin()
+    journal, count = world.hirer.kept.journal(conversation.id), len(world.network.sent)
+    with pytest.raises(LocalProtocolError) as refused:
+        world.run(conversation.ask(lambda _: Say("Start", {"contract": digest_bytes(b"none"), "inputs": ()})))
+    assert refused.value.code == "wrong_state"
+    assert world.hirer.kept.journal(conversation.id) == journal
+    assert len(world.network.sent) == count
+    world.until("closed", conversation.id)
+
+
+def test_a_decision_made_on_an_old_position_is_made_again(open_world: Open) -> None:
+    """HIRE-CHN-01, rule C1: another process of ours wrote first; the store refuses ours, and we read what stands."""
+    world = open_world(held=True)
+    conversation = world.begin()
+    name = conversation.id
+    world.until("ready", name, world.provider)
+    node = world.provider
+    # The other process recorded the hirer's next move while this one slept.
+    rows = node.kept.journal(name)
+    raw = forge(world, node, name, withdraw("changed"))
+    summary = node.kept.summary_of(name)
+    assert summary is not None
+    said = recorded_message(raw)
+    row = replace(rows[-1], place=len(rows) + 1, kind="received", sender=world.hirer.did, sequence=3)
+    row = replace(row, type="Withdraw", digest=said.digest, raw=raw)
+    position = (summary.position[0], summary.position[1] + 1)
+    world.run(
+        node.kept.commit(
+            Commit(
+                engagement=name,
+                expected=summary.position,
+                position=position,
+                rows=(row,),
+                summary=replace(summary, position=position, state="withdrawn"),
+            )
+        )
+    )
+    with pytest.raises(LocalProtocolError):
+        world.run(node.the(name).ask(lambda _: Say("Withdraw", {"reason": "changed"})), 5)
+    assert story(node, name)[-1] == "Withdraw"
+    assert story(node, name).count("Withdraw") == 1
+
+
+def test_a_flood_of_notices_fills_nothing(open_world: Open) -> None:
+    """HIRE-LIM-02: what tells nothing new is no line of the journal, on disk or in memory."""
+    world = open_world(held=True)
+    name = world.begin(opening="5 EUR").id
+    world.until("offered-by-hirer", name, world.hirer)
+    conversation = world.hirer.the(name)
+    for _ in range(200):
+        world.deliver(forge(world, world.hirer, name, sync()), world.provider.did, world.hirer.did)
+        world.deliver(forge(world, world.hirer, name, receipt()), world.provider.did, world.hirer.did)
+        world.settle()
+    assert len(conversation._lazy) <= 4
+    assert len(world.hirer.kept.journal(name)) < 25
+
+
+def test_a_message_of_another_engagement_id_does_not_open_one(open_world: Open) -> None:
+    """HIRE-ENV-05: the id cannot belong to other parties; nothing is kept of it."""
+    world = open_world(held=True)
+    name = world.begin().id
+    said = last(world.hirer, name, Inquiry)
+    made = "urn:hire:engagement:" + digest_bytes(b"made up")
+    raw = world.hirer.office.actor.sign(replace(said, engagement=made), world.clock.now()).raw
+    world.tell(raw, world.hirer.did, world.provider)
+    assert world.provider.conversations == {}
+    assert world.provider.kept.engagements() == ()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_several_hires_do_not_disturb_each_other(count: int, open_world: Open) -> None:
+    world = open_world(held=True)
+    names = [world.begin(opening="3 EUR").id for _ in range(count + 1)]
+    world.until("working", names[0], world.hirer)
+    world.tell(forge(world, world.hirer, names[0], terminate("unable")), world.provider.did, world.hirer)
+    for name in names[1:]:
+        world.until("closed", name)
+    assert folded(world.hirer, names[0]).state == "closing"
+
+
+def seen_acceptances(node: Node, name: EngagementId) -> set[Digest]:
+    return {m.digest for m in messages(node, name) if isinstance(m.message, Acceptance)}
+
+
+def test_one_acceptance_is_all_there_can_be(open_world: Open) -> None:
+    """SC-48: the same again changes nothing, another is refused."""
+    world = open_world(held=True)
+    name = world.begin(opening="5 EUR").id
+    world.until("working", name, world.hirer)
+    raw = forge(world, world.hirer, name, acceptance())
+    before = seen_acceptances(world.hirer, name)
+    world.tell(raw, world.provider.did, world.hirer)
+    assert seen_acceptances(world.hirer, name) == before
+    world.until("closed", name)
+
+
+def test_an_inquiry_by_the_provider_of_an_engagement_is_refused(open_world: Open) -> None:
+    world = open_world(held=True)
+    name = world.begin().id
+    raw = forge(world, world.hirer, name, inquiry(nonce=world.hirer.office.actor.nonce()), role="provider")
+    world.tell(raw, world.provider.did, world.hirer)
+    assert "Profile" not in story(world.hirer, name)
+
+
+def test_an_offer_of_the_one_whose_turn_it_is_not_is_refused(open_world: Open) -> None:
+    """HIRE-NEG-05: an offer cannot be replaced by its owner."""
+    world = open_world(held=True)
+    name = world.begin(opening="5 EUR").id
+    world.until("accepted-by-provider", name, world.provider)
+    raw = forge(world, world.provider, name, offer(price="1"))
+    live = folded(world.provider, name).offer
+    world.tell(raw, world.hirer.did, world.provider)
+    assert folded(world.provider, name).offer == live
