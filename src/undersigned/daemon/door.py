@@ -1,8 +1,8 @@
 """Who is let in: counts of connections, and the protocol that stands between an accepted socket and aiohttp.
 
 A connection costs memory and a file descriptor before anybody has proved anything, so strangers are counted by
-address and altogether, and what they may cost is fixed: `unproved` connections of at most a request head and one
-unfinished message each. A proved peer no longer counts as a stranger.
+address and altogether, and what they may cost is fixed: `unproved` connections, and a few more from where somebody is
+proved already, of at most a request head and one unfinished message each. A proved peer no longer counts as a stranger.
 
 Source: protocol-spec/10-security.md, section 10.4
 """
@@ -35,6 +35,10 @@ class ListenerLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Of everybody together."""
     unproved: int = 512
     """Of strangers together: each is one file descriptor and, at worst, about 100 KiB."""
+    reserved: int = 128
+    """More than `unproved`, for strangers who come from where somebody is proved: a peer fetches what was delivered by
+    a connection of its own, and must not be kept from it by a crowd.
+    """
     unproved_per_address: int = 32
     """Of strangers from one IPv4 address or one IPv6 /64."""
     head_seconds: float = 10.0
@@ -51,19 +55,25 @@ class ListenerLimits(msgspec.Struct, frozen=True, kw_only=True):
 class Ticket:
     """One connection's place in the counts of a `Door`."""
 
-    __slots__ = ("_door", "address", "counted", "open")
+    __slots__ = ("_door", "address", "counted", "open", "welcome")
 
     def __init__(self, door: Door, address: str) -> None:
         self._door = door
         self.address = address
         self.open = True
         self.counted = True
+        self.welcome = False
 
     def proved(self) -> None:
         """The peer proved itself: it no longer counts as a stranger."""
         if self.open and self.counted:
-            self.counted = False
-            self._door.known(self.address)
+            self._uncount()
+            self.welcome = True
+            self._door.welcome(self.address, 1)
+
+    def _uncount(self) -> None:
+        self.counted = False
+        self._door.known(self.address)
 
     def failed(self) -> None:
         """The connection ended without a proof after one was asked for."""
@@ -72,7 +82,10 @@ class Ticket:
     def leave(self) -> None:
         """The connection is gone. Saying so twice does nothing."""
         if self.open:
-            self.proved()
+            if self.counted:
+                self._uncount()
+            if self.welcome:
+                self._door.welcome(self.address, -1)
             self.open = False
             self._door.left()
 
@@ -84,6 +97,7 @@ class Door:
         self._limits = limits
         self._clock = clock
         self._strangers: dict[str, int] = {}
+        self._proved: dict[str, int] = {}
         self._budget = Budget(limits.failures, limits.failure_seconds)
         self.unproved = 0
         self.connections = 0
@@ -95,7 +109,8 @@ class Door:
             return "rate_limited"
         limits = self._limits
         here = self._strangers.get(key, 0)
-        full = self.connections >= limits.connections or self.unproved >= limits.unproved
+        most = limits.unproved + (limits.reserved if key in self._proved else 0)
+        full = self.connections >= limits.connections or self.unproved >= most
         if full or here >= limits.unproved_per_address:
             return "overloaded"
         self._strangers[key] = here + 1
@@ -111,6 +126,14 @@ class Door:
             self._strangers[key] = left
         else:
             del self._strangers[key]
+
+    def welcome(self, key: str, more: int) -> None:
+        """So many more proved peers there."""
+        count = self._proved.get(key, 0) + more
+        if count:
+            self._proved[key] = count
+        else:
+            del self._proved[key]
 
     def left(self) -> None:
         """One connection fewer."""
