@@ -93,7 +93,8 @@ class Reservation(Struct, frozen=True):
     contract: str
     """Digest of the contract, or the name of a pool (for instance of the peer's own capacity)."""
     id: str
-    """Also the idempotency key that goes to the resource. Reserving it again with the same content changes nothing."""
+    """Also the idempotency key that goes to the resource. Reserving it again with the same content changes nothing,
+    except that a capacity may be promised for longer, and again after it ended or was given back if there is room."""
     draws: tuple[Draw, ...]
     until: Instant
     at: Instant

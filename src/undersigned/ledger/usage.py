@@ -60,12 +60,13 @@ def reserve(book: Book, wanted: Reservation) -> None:
     known = book.find(wanted.id)
     if known is not None:
         held = known.reservation
-        same = (held.contract, held.draws, held.kind) == (wanted.contract, wanted.draws, wanted.kind)
-        if same and known.state == "open" and (wanted.kind == "capacity" or held.until == wanted.until):
+        promised = wanted.kind == "capacity"
+        same = _content(held) == _content(wanted)
+        if same and known.state == "open" and (promised or held.until == wanted.until):
             # What was promised may be promised for longer: it takes no more room.
             book.put(Entry(wanted))
             return
-        if not (same and known.state == "lapsed"):
+        if not (same and promised and known.state in ("lapsed", "released")):
             # Settled means that the action was done: reserving it again would let it be done twice.
             raise LedgerConflict("store_conflict", f"reservation {wanted.id} exists already and is {known.state}")
     for entry in book.lapsed(wanted.contract, wanted.at):
@@ -145,6 +146,14 @@ def recounted(entries: Iterable[Entry]) -> dict[tuple[str, str], tuple[Amount, A
             used, held = totals.get((contract, key), ("0", "0"))
             totals[contract, key] = add_amounts(used, amount), held
     return totals
+
+
+def _content(reservation: Reservation) -> tuple[object, ...]:
+    """What may not change under one id. A service's own capacity may: it is configured anew between two processes."""
+    draws: object = reservation.draws
+    if reservation.kind == "capacity":
+        draws = [(draw.key, draw.amount) for draw in reservation.draws]
+    return reservation.contract, reservation.kind, draws
 
 
 def _give_back(book: Book, entry: Entry, state: EntryState) -> None:

@@ -182,9 +182,12 @@ def _reservations(engagement: Engagement, at: Instant) -> Iterator[Effect]:
     if held is not None:
         name, digest, until = held
         yield Reserve(key=_key(f"reserve-{name}", digest), name=name, digest=digest, until=until)
+    signed = engagement.offer.digest if engagement.contract is not None and engagement.offer is not None else None
     for digest in engagement.reserved:
         if held is None or digest != held[1]:
-            yield Free(key=_key("free", digest), name="reservation", digest=digest)
+            # A key is served once, and what an acceptance held may have been given back before a late seal came.
+            name = "free-contract" if digest == signed else "free"
+            yield Free(key=_key(name, digest), name="reservation", digest=digest)
 
 
 def _late_start(engagement: Engagement) -> bool:

@@ -394,11 +394,13 @@ class Agent:
         service = self.services.get(task)
         if service is None:
             return ()
+        # Both signed it: a contract is counted even if what was held for it has lapsed and is another's now.
+        limit = None if effect.name == "contract" else str(service.capacity)
         return (
             Reservation(
                 contract=f"capacity:{task}",
                 id=effect.digest,
-                draws=(Draw(task, "1", str(service.capacity)),),
+                draws=(Draw(task, "1", limit),),
                 until=effect.until,
                 at=self.clock.now(),
                 kind="capacity",

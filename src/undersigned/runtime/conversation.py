@@ -284,7 +284,10 @@ class Conversation(Remembered):
                 # Somebody else wrote to this engagement: what was decided here was decided on an old position.
                 _log.warning("decided on an old position", engagement=self.id, error=str(error))
                 self._undo(items, greets)
+                before = self._places
                 await self._reload()
+                if self._places == before:
+                    await asyncio.sleep(RETRY_SECONDS)  # nothing new to decide on
                 continue
             except LedgerError as error:
                 _log.error("the store does not take it", engagement=self.id, error=str(error))
@@ -295,8 +298,10 @@ class Conversation(Remembered):
             except ScopeError as error:
                 # The store has the last word on what is left; decide again, knowing that it is too little.
                 _log.info("no room", engagement=self.id, error=str(error))
-                self.full = True
                 self._undo(items, greets)
+                if self.full:
+                    await asyncio.sleep(RETRY_SECONDS)  # it was known, and there is nothing else to say
+                self.full = True
                 continue
             except Exception as exc:
                 # A defect of ours must not stop this engagement for good, nor be tried for ever on the same input.
