@@ -91,7 +91,7 @@ class Intake:
             {document.id: document, self._agent.own.id: self._agent.own},
             now=self._agent.clock.now(),
             recipient=self._agent.identity.did,
-            suites=self._suites(conversation),
+            suites=self._suites(conversation, peer),
         )
         if conversation is None:
             conversation = await self._conversation(verified)
@@ -103,8 +103,11 @@ class Intake:
         conversation.post(Arrived(verified, document))
 
     @staticmethod
-    def _suites(conversation: Conversation | None) -> tuple[str, ...] | None:
-        talks = conversation.engagement.talks if conversation is not None else None
+    def _suites(conversation: Conversation | None, peer: Did) -> tuple[str, ...] | None:
+        """The suite agreed with `peer`; a stranger must not find out by it that the engagement exists."""
+        if conversation is None or conversation.engagement.peer != peer:
+            return None
+        talks = conversation.engagement.talks
         return (talks.suite,) if talks is not None and talks.suite else None
 
     async def _conversation(self, verified: VerifiedMessage) -> Conversation | None:
