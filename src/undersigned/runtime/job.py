@@ -232,6 +232,11 @@ async def run_handler(handler: Handler, job: Job, seconds: float) -> None:
         raise UndersignedError("timeout", f"the handler of {job.task} ran past the contract's finish") from exc
     except UndersignedError:
         raise
+    except asyncio.CancelledError as exc:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise  # this side is closing
+        raise UndersignedError("decision_failed", f"the handler of {job.task} gave up something it waited for") from exc
     except Exception as exc:
         # A handler is the application's code; whatever it raises ends this work and nothing else.
         raise UndersignedError(

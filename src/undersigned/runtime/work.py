@@ -201,7 +201,7 @@ class Worker:
         notes: dict[str, str] = {}
         artifacts: dict[str, bytes] = {}
         statements: tuple[Digest, ...] = ()
-        met: dict[str, bool] = {}
+        met: Mapping[str, bool] = {}
         reasons: tuple[tuple[str, str], ...] = ()
         try:
             if delivery.outcome != "complete":
@@ -221,7 +221,7 @@ class Worker:
                 required=document.terms.evidence.predicates or (WorkPredicate.PREDICATE_TYPE,),
             )
             statements = tuple(one.digest for one in verified)
-            met = dict(await self._criteria(conversation, document, artifacts))
+            met = await self._criteria(conversation, document, artifacts)
         except UndersignedError as error:
             if error.retryable:
                 raise
@@ -283,7 +283,9 @@ class Worker:
         for item in agent.hirer.order(conversation).inputs:
             inputs[item.name] = await agent.artifacts.get(item.digest)
         try:
-            return await reviewer(Reviewed(document, inputs, artifacts))
+            found = await reviewer(Reviewed(document, inputs, artifacts))
+            # True and nothing else counts as met, whatever the application gave.
+            return {id: met is True for id, met in dict(found).items()}
         except UndersignedError:
             raise
         except Exception as exc:
