@@ -16,7 +16,7 @@ from undersigned.contract import Deadlines
 from undersigned.encoding import Did, Digest, EngagementId, Instant
 from undersigned.errors import LocalProtocolError
 from undersigned.messages import Offer, Tender, recorded_message
-from undersigned.protocol.states import HIRER, IDLE, OTHER, PROVIDER, START, Role
+from undersigned.protocol.states import HIRER, IDLE, PROVIDER, START, Role
 
 __all__ = [
     "Contract",
@@ -224,8 +224,3 @@ def position(engagement: Engagement) -> tuple[int, int]:
 def chain_of(engagement: Engagement, role: Role) -> tuple[Digest, ...]:
     """Digests of one side's moves, in order."""
     return engagement.sent if role == engagement.role else engagement.got
-
-
-def other_role(engagement: Engagement) -> Role:
-    """The peer's role."""
-    return OTHER[engagement.role]

@@ -13,8 +13,8 @@ import msgspec
 
 from undersigned.contract import Deliverable, Price, Terms
 from undersigned.encoding import EngagementId, base64url_encode, shift
-from undersigned.errors import LocalProtocolError, UndersignedError
-from undersigned.messages import Delivery, Input, Limits, Presentation, Profile, Review, engagement_id
+from undersigned.errors import LocalProtocolError
+from undersigned.messages import Delivery, Input, Limits, Presentation, Profile, engagement_id
 from undersigned.messages.discovery import Task
 from undersigned.proof import CRYPTOSUITES
 from undersigned.protocol import Bounds, Concede, Engagement, Moment, Owe, bounded
@@ -205,10 +205,3 @@ def owed_price(engagement: Engagement, price: Price) -> Price:
         if ending.basis == "review":
             return price if ending.detail == "accepted" else nothing
     return nothing
-
-
-def check_reviewed(review: Review) -> bool:
-    """Whether a review accepts the work."""
-    if review.verdict == "accepted" and not all(criterion.met for criterion in review.criteria):
-        raise UndersignedError("terms_mismatch", "a review that accepts work whose criteria are not met")
-    return review.verdict == "accepted"

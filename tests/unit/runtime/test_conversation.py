@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from runtimes import FIRST_LINE, KeptLedger, Node, World, facts, folded, last, messages, moves
-from undersigned.encoding import Digest, EngagementId, digest_bytes
+from undersigned.encoding import Digest, EngagementId, digest_bytes, shift
 from undersigned.errors import LocalProtocolError, UndersignedError
-from undersigned.ledger import Commit, Committed
-from undersigned.messages import Acceptance, Delivery, Inquiry, Offer, Withdraw, recorded_message
+from undersigned.ledger import Commit, Committed, Draw, Reservation
+from undersigned.messages import Acceptance, Delivery, Inquiry, Offer, Review, Seal, Withdraw, draft, recorded_message
 from undersigned.protocol import OTHER, pending
 from undersigned.runtime import Job, Say
+from undersigned.runtime.job import run_handler
+from undersigned.runtime.work import Reviewed
 from undersigned.testing import (
+    Actor,
     HandClock,
     Party,
     acceptance,
@@ -41,6 +45,8 @@ WAITS = (
     (0, "closing"),
 )
 """Who waits in which state, in a hire in which the provider makes a counter-offer: 0 is the hirer."""
+GRACE_SECONDS = 500
+"""Longer than an offer holds, and its grace together."""
 
 
 def story(node: Node, engagement: EngagementId) -> list[str]:
@@ -453,6 +459,110 @@ def test_nobody_in_doubt_is_let_go_by_time(open_world: Open) -> None:
     assert {m.type for m in mine} <= {"Acceptance", "Receipt"}
     with pytest.raises(LocalProtocolError):
         world.run(world.provider.the(name).ask(lambda _: Say("Withdraw", {"reason": "changed"})), 5)
+
+
+@pytest.mark.parametrize("taken", [False, True], ids=["free", "taken"])
+def test_a_seal_after_the_grace_makes_the_contract(taken: bool, open_world: Open) -> None:
+    """HIRE-NEG-13: what the acceptor held of its capacity has lapsed by then, and may be another's; it is bound."""
+    world = open_world(held=True, capacity=1)
+    name = world.begin(opening="5 EUR").id
+    world.until("working", name, world.hirer)
+    world.settle(GRACE_SECONDS)
+    assert folded(world.provider, name).in_doubt
+    if taken:
+        other = Reservation(
+            "capacity:summary", "other", (Draw("summary", "1", "1"),), shift(world.clock.now(), 3600), world.clock.now()
+        )
+        world.run(world.provider.kept.reserve(replace(other, kind="capacity")))
+    world.until("closed", name)
+    assert last(world.provider, name, Seal) == last(world.hirer, name, Seal)
+    assert "Start" in story(world.provider, name)
+    # Held for the contract, and given back with its end.
+    assert world.run(world.provider.kept.usage("capacity:summary")) == {"summary": "1" if taken else "0"}
+
+
+def test_a_promise_outlives_a_change_of_the_capacity(open_world: Open) -> None:
+    """A service that is configured for less after a restart keeps what it promised before."""
+    world = open_world(held=True, capacity=2)
+    name = world.begin(opening="5 EUR").id
+    world.until("working", name, world.hirer)
+    world.service["capacity"] = 1
+    world.restart(world.provider)
+    world.reconnect()
+    world.until("sealed", name, world.provider)
+    assert world.run(world.provider.kept.usage("capacity:summary")) == {"summary": "1"}
+
+
+# --- what an application's code does
+
+
+async def test_a_handler_that_gives_up_what_it_waits_for_has_failed() -> None:
+    """A cancelled task of the handler's own is no end of this process: the hirer hears that the work failed."""
+
+    async def work(job: Job) -> None:
+        inner = asyncio.ensure_future(asyncio.Event().wait())
+        inner.cancel()
+        await inner
+
+    job: Any = SimpleNamespace(task="summary")
+    with pytest.raises(UndersignedError) as caught:
+        await run_handler(work, job, 60)
+    assert caught.value.code == "decision_failed"
+
+    async def waits(job: Job) -> None:
+        await asyncio.Event().wait()
+
+    closing = asyncio.ensure_future(run_handler(waits, job, 60))
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict"),
+    [
+        (None, "rejected"),
+        ("yes", "rejected"),
+        ({}, "rejected"),
+        ({"whole": "no"}, "rejected"),
+        ({"whole": 1}, "rejected"),
+        ({"whole": True}, "accepted"),
+    ],
+)
+def test_a_criterion_is_met_by_true_alone(found: Any, verdict: str, open_world: Open) -> None:
+    """Whatever else a reviewer gives, the review is made and the engagement ends."""
+    world = open_world()
+
+    async def looks(_: Reviewed) -> Any:
+        return found
+
+    world.hirer.reviewers["summary"] = looks
+    name = world.begin(criteria={"whole": "nothing is missing"}).id
+    world.settle(10)
+    over(world, name)
+    assert last(world.hirer, name, Review).verdict == verdict
+
+
+# --- a stranger
+
+
+@pytest.mark.parametrize("suite", ["eddsa-jcs-2022", "eddsa-rdfc-2022"])
+@pytest.mark.parametrize("real", [True, False], ids=["an engagement", "none"])
+def test_a_stranger_hears_the_same_whether_it_exists(suite: str, real: bool, open_world: Open) -> None:
+    """HIRE-SEC-07: nor by the suite that its parties agreed on."""
+    world = open_world(held=True)
+    name = world.begin().id
+    world.until("offered-by-hirer", name, world.hirer)
+    said = last(world.hirer, name, Offer)
+    stranger = Actor("a stranger")
+    engagement = name if real else "urn:hire:engagement:" + digest_bytes(b"none")
+    now = world.clock.now()
+    forged = replace(said, engagement=engagement, sender=stranger.did, recipient=world.provider.did)
+    unsigned = draft(forged, stranger.method, suite, "Ed25519", now, shift(now, 600))
+    raw = unsigned.signed(stranger._signature(unsigned.to_sign)).raw
+    told = world.tell(raw, stranger.did, world.provider)
+    assert [fault["code"] for fault in told] == ["wrong_negotiation"]
 
 
 # --- taken back
