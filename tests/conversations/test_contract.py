@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from undersigned.encoding import shift
-from undersigned.protocol import HIRER, PROVIDER, Acknowledge, Finished, Owe, Work, basis, owed
+from undersigned.protocol import HIRER, PROVIDER, Acknowledge, Finished, Owe, Repeat, Work, basis, owed
 from undersigned.testing import (
     ARTIFACT,
     Playbook,
@@ -319,6 +319,7 @@ def test_each_side_closes_once_and_one_is_enough_after_the_deadline() -> None:
     playbook = Playbook("closing")
     hirer = playbook.hirer.party
     playbook.hirer >> closing()
+    playbook.provider >> receipt()
     playbook.refused("wrong_state", lambda: playbook.hirer >> closing())
     assert owed(hirer.engagement).who == (PROVIDER,)
     playbook.advance(minutes(60))
@@ -328,6 +329,18 @@ def test_each_side_closes_once_and_one_is_enough_after_the_deadline() -> None:
     playbook.agree("closing")
     playbook.provider >> closing()
     playbook.agree("closed")
+
+
+def test_a_closing_that_the_peer_may_not_have_is_repeated_for_a_day() -> None:
+    """Both may have ended the contract on a line that was down; when it is up, each still gets the other's story."""
+    playbook = Playbook("closing")
+    hirer = playbook.hirer.party
+    playbook.hirer >> closing()
+    playbook.advance(minutes(60) + 1)
+    assert not any(isinstance(effect, Finished) for effect in hirer.pending())
+    assert any(isinstance(effect, Repeat) for effect in hirer.pending())
+    playbook.advance(minutes(60 * 23))
+    assert any(isinstance(effect, Finished) for effect in hirer.pending())
 
 
 def test_work_resumes_at_its_cursor_after_a_crash() -> None:

@@ -307,11 +307,12 @@ def _next_repeat(elapsed: int) -> int:
 def _finished(engagement: Engagement, at: Instant) -> Iterator[Finished]:
     contract, offer, since = engagement.contract, engagement.offer, engagement.since
     gone = since is not None and at > shift(since, PUT_AWAY_SECONDS)
-    over = engagement.state in ENDED and (gone or _settled(engagement))
+    over = engagement.state in ENDED
     if engagement.state == "closing" and contract is not None and offer is not None and since is not None:
         # After `close` one `Closing` is enough for the books; the state stays.
         over = engagement.role in contract.closed_by and at > shift(since, parse_duration(offer.terms.deadlines.close))
-    if over:
+    # What the peer may not have is repeated for a day all the same: both may have ended it on a line that was down.
+    if over and (gone or _settled(engagement)):
         yield Finished(key=_key("finished", engagement.cause))
 
 
@@ -336,7 +337,7 @@ def _instants(engagement: Engagement, after: Instant) -> Iterator[Instant]:
         yield shift(talks.bid_until, 1)
         if talks.tender is not None:
             yield shift(talks.tender.bids_close, 1)
-    if state in ENDED and since is not None and not _settled(engagement):
+    if (state in ENDED or state == "closing") and since is not None and not _settled(engagement):
         yield shift(since, PUT_AWAY_SECONDS + 1)
     if offer is None or state in ENDED:
         return
