@@ -21,7 +21,7 @@ import pytest
 
 from integration.hires import REPORT, assert_one_contract_or_none, did_of, two_homes
 from support import ROOT
-from undersigned.daemon import Peer
+from undersigned.daemon import HireResult, Peer
 from undersigned.ledger import open_ledger
 from undersigned.runtime import Home
 
@@ -118,21 +118,25 @@ async def _killed_provider(folder: Path, kill_at: int) -> bool:
             await _end(process)
             return True
         reading = asyncio.create_task(_read(process))
-        hire = asyncio.ensure_future(
-            peer.hire(
-                did_of(globex.configuration.listen.port), task="summary", inputs={"report": REPORT}, price="5 EUR"
-            )
-        )
-        await asyncio.wait({reading, hire}, return_when=asyncio.FIRST_COMPLETED)
+
+        async def done() -> HireResult:
+            async with asyncio.timeout(80):
+                result = await peer.hire(
+                    did_of(globex.configuration.listen.port), task="summary", inputs={"report": REPORT}, price="5 EUR"
+                )
+                await _finish(peer, globex)
+            return result
+
+        finishing = asyncio.create_task(done())
+        # The last sync may be that of the end, when the hirer has its result already.
+        await asyncio.wait({reading, finishing}, return_when=asyncio.FIRST_COMPLETED)
         killed = reading.done()
         if killed:
             process = await _peer_process(globex, "serve")
             await _ready(process)
             reading = asyncio.create_task(_read(process))
-        async with asyncio.timeout(40):
-            result = await hire
+        result = await finishing
         assert result["summary.txt"].startswith(b"Quarterly")
-        await _finish(peer, globex)
         if process.returncode is None:
             _terminate(process)
         await reading
