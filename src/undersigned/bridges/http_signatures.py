@@ -19,6 +19,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -148,9 +149,8 @@ def draft_request(
         "alg": ALGORITHMS[kind],
         "tag": TAG,
     }
-    return RequestDraft(
-        request, signature_base(request, components, parameters), signature_input(components, parameters)
-    )
+    written = signature_input(components, parameters)
+    return RequestDraft(request, _base(request, components, written), written)
 
 
 def signature_input(components: Sequence[str | Component], parameters: Parameters) -> str:
@@ -176,6 +176,11 @@ def signature_base(message: Request | Response, components: Sequence[str | Compo
 
     Source: RFC 9421, section 2.5
     """
+    return _base(message, components, signature_input(components, parameters))
+
+
+def _base(message: Request | Response, components: Sequence[str | Component], written: str) -> bytes:
+    """`written` is the inner list of components and parameters."""
     lines: list[str] = []
     seen: set[str] = set()
     for part in map(_component, components):
@@ -188,7 +193,7 @@ def signature_base(message: Request | Response, components: Sequence[str | Compo
         if _VALUE.fullmatch(value) is None:
             raise FormatError("schema_violation", f"the value of {identifier} holds a control character")
         lines.append(f"{identifier}: {value}")
-    lines.append(f'"@signature-params": {signature_input(components, parameters)}')
+    lines.append(f'"@signature-params": {written}')
     return "\n".join(lines).encode("latin-1")
 
 
@@ -198,8 +203,7 @@ def claimed_key(request: Request) -> DidUrl:
     Raises:
         ProofError: `proof_missing`, `proof_invalid`, as `verify_request`.
     """
-    _, parameters, _ = _signature_of(request)
-    return _text(parameters, "keyid")
+    return _text(_signature_of(request).parameters, "keyid")
 
 
 def verify_request(
@@ -307,6 +311,7 @@ def _component(part: str | Component) -> Component:
     return Component(part) if isinstance(part, str) else part
 
 
+@lru_cache(maxsize=64)
 def _identifier(part: Component) -> str:
     try:
         return http_sf.ser(cast(Any, (part.name, dict(part.parameters))))
@@ -314,8 +319,15 @@ def _identifier(part: Component) -> str:
         raise FormatError("schema_violation", f"not a component: {part.name!a}: {exc}") from exc
 
 
-def _signature_of(request: Request) -> tuple[tuple[Component, ...], dict[str, Any], bytes]:
-    """Components, parameters and bytes of the one signature with our tag."""
+class _Signature(NamedTuple):
+    components: tuple[Component, ...]
+    parameters: dict[str, Any]
+    raw: bytes
+
+
+@lru_cache(maxsize=64)
+def _signature_of(request: Request) -> _Signature:
+    """The one signature with our tag. Read twice: to find out whose key is claimed, and to check it."""
     inputs, signatures = _dictionary(request, "signature-input"), _dictionary(request, "signature")
     ours: list[tuple[str, list[Any], dict[str, Any]]] = []
     for label, member in inputs.items():
@@ -333,7 +345,7 @@ def _signature_of(request: Request) -> tuple[tuple[Component, ...], dict[str, An
         if not isinstance(name, str):
             raise ProofError("proof_invalid", "a covered component is not named by a string")
         components.append(Component(name, tuple(attributes.items())))
-    return tuple(components), parameters, value
+    return _Signature(tuple(components), parameters, value)
 
 
 def _dictionary(request: Request, name: str) -> dict[str, Any]:

@@ -102,10 +102,12 @@ def verify_offered(
     now: Instant | None = None,
     suites: Collection[str] | None = None,
     jcs: bytes | None = None,
+    read: ContractDocument | None = None,
 ) -> ContractDocument:
     """The document on the table, once it is well-formed and its one proof is the offerer's.
 
-    `jcs` is its canonical form without proofs, if the caller has it.
+    `jcs` is its canonical form without proofs, `read` the document as a struct with parts that agree, if the caller has
+    them.
 
     Raises:
         FormatError: As `read_document`.
@@ -116,7 +118,7 @@ def verify_offered(
     Source: protocol-spec/07-contract.md, section 7.3
     """
     jcs = unproved(document) if jcs is None else jcs
-    read = read_document(document, jcs=jcs)
+    read = read_document(document, jcs=jcs) if read is None else read
     first = _one(document)
     _proof_id(first)
     _check_method(first, read, DocumentName.parse(read.id).role, "/proof")
@@ -131,8 +133,11 @@ def verify_countersigned(
     now: Instant | None = None,
     suites: Collection[str] | None = None,
     jcs: bytes | None = None,
+    read: ContractDocument | None = None,
 ) -> ContractDocument:
     """The document that both signed, the offerer first; not a contract before it is sealed.
+
+    `jcs` and `read` as for `verify_offered`.
 
     Raises:
         As `verify_offered`; `proof_invalid` also if one party is missing, signs twice, signs with the other's key, or a
@@ -141,7 +146,7 @@ def verify_countersigned(
     Source: protocol-spec/07-contract.md, section 7.3
     """
     jcs = unproved(document) if jcs is None else jcs
-    read = read_document(document, jcs=jcs)
+    read = read_document(document, jcs=jcs) if read is None else read
     offerer = DocumentName.parse(read.id).role
     acceptor = _other(offerer)
     signers = (read.hirer, read.provider) if offerer == "hirer" else (read.provider, read.hirer)

@@ -59,7 +59,7 @@ class DidDocument:
     Source: protocol-spec/02-identity-and-keys.md, sections 2.3 and 2.4
     """
 
-    __slots__ = ("_allowed", "_methods", "_services", "id", "raw", "raw_digest")
+    __slots__ = ("_allowed", "_keys", "_methods", "_services", "id", "raw", "raw_digest")
 
     id: Did
     raw: bytes
@@ -78,6 +78,8 @@ class DidDocument:
         self.raw = raw
         self.raw_digest = digest_bytes(raw)
         self._methods: dict[DidUrl, JsonObject] = {}
+        self._keys: dict[DidUrl, PublicKey] = {}
+        """Those that were asked for and could be read."""
         for entry in _objects(document, "verificationMethod"):
             self._add(entry)
         self._allowed: dict[str, dict[DidUrl, None]] = {}  # A dict, for its order
@@ -122,7 +124,10 @@ class DidDocument:
             # Listing somebody's key is a claim about them: only their own document can make it.
             raise VerificationError("key_not_authorized", f"{method_url[:160]!a} has another controller than {self.id}")
         _check_validity(method, now)
-        return _key(method)
+        key = self._keys.get(method_url)
+        if key is None:
+            key = self._keys[method_url] = _key(method)
+        return key
 
     def methods(self, relationship: str) -> tuple[DidUrl, ...]:
         """The names under `relationship` that `key_for` can authorize, in the document's order.

@@ -6,6 +6,7 @@ Source: DID Core, sections 3.1 and 3.2
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -33,8 +34,11 @@ class ParsedDidUrl(msgspec.Struct, frozen=True):
     fragment: str | None = None
 
 
+@lru_cache(maxsize=1024)
 def parse_did_url(text: str) -> ParsedDidUrl:
     """A DID URL in its parts. Nothing is decoded or normalized: DIDs are compared as they are spelled.
+
+    The same few are asked about at every message, so answers are remembered.
 
     Raises:
         VerificationError: `did_document_invalid`: not a DID URL, or longer than 2,048 characters.

@@ -1,7 +1,9 @@
 """Canonical JSON (RFC 8785): the one byte string that a JSON value is hashed and signed as.
 
 msgspec writes the same bytes as RFC 8785 for all but floats, unsafe integers and names outside ASCII; those go to
-`rfc8785`. The walk that tells them apart runs after the encoder, so that a value with a cycle in it ends there.
+`rfc8785`. That there are none shows from the bytes, and from reading them back: what is no JSON value does not come
+back as it was. Only where that does not show it a walk tells them apart. Both run after the encoder, so that a value
+with a cycle in it ends there.
 
 Source: RFC 8785
 """
@@ -13,7 +15,7 @@ from typing import Final, cast
 import msgspec
 import rfc8785
 
-from undersigned.encoding.strict_json import MAX_INTEGER
+from undersigned.encoding.strict_json import MAX_INTEGER, decode_integers, has_long_number
 from undersigned.encoding.types import JsonValue
 from undersigned.errors import FormatError
 
@@ -33,7 +35,7 @@ def canonicalize(value: JsonValue) -> bytes:
     """
     try:
         written = _encode_sorted(value)
-        if _is_common(value):
+        if _comes_back(written, value) or _is_common(value):
             return written
         return rfc8785.dumps(value)  # pyright: ignore[reportArgumentType] its own alias of the same shape
     except (rfc8785.IntegerDomainError, rfc8785.FloatDomainError) as exc:
@@ -46,29 +48,35 @@ def canonicalize(value: JsonValue) -> bytes:
         raise FormatError("bad_json", f"expected a JSON value: {exc}") from exc
 
 
+def _comes_back(written: bytes, value: object) -> bool:
+    """Whether this ASCII text without a float or an unsafe integer reads back as `value`."""
+    try:
+        return written.isascii() and not has_long_number(written) and decode_integers(written) == value
+    except msgspec.MsgspecError:
+        return False
+
+
 def _is_common(root: object) -> bool:
     """Whether msgspec writes it as RFC 8785 does. Raises TypeError for what is not JSON at all."""
     pending: list[object] = [root]
     while pending:
         value = pending.pop()
         kind = type(value)
-        if kind is str or kind is bool or value is None:
-            continue
-        if kind is int:
-            if not -MAX_INTEGER <= cast("int", value) <= MAX_INTEGER:
-                return False
-        elif kind is list or kind is tuple:
-            pending.extend(cast("list[object]", value))
-        elif kind is dict:
-            members = cast("dict[object, object]", value)
-            for name in members:
+        if kind is dict:
+            for name, member in cast("dict[object, object]", value).items():
                 if type(name) is not str:
                     raise TypeError(f"a name is {type(name).__name__}")
                 if not name.isascii():
                     return False
-            pending.extend(members.values())
+                if type(member) is not str:
+                    pending.append(member)
+        elif kind is list or kind is tuple:
+            pending += [item for item in cast("list[object]", value) if type(item) is not str]
+        elif kind is int:
+            if not -MAX_INTEGER <= cast("int", value) <= MAX_INTEGER:
+                return False
         elif kind is float:
             return False
-        else:
+        elif not (value is None or kind is bool or kind is str):
             raise TypeError(f"{kind.__name__} is not a JSON type")
     return True

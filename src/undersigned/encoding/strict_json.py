@@ -4,10 +4,10 @@ Two readers of the same bytes must see the same values, else a signature can be 
 not repeat, numbers are integers that every language holds exactly, text is Unicode that every store takes, and all
 sizes are bounded.
 
-Most bytes that arrive are canonical already, and that is cheap to prove: depth from the brackets alone, msgspec's
-decoder, one walk over the containers, and `encode(decoded) == raw`, which no text with a repeated name, an odd number
-or an odd escape can pass. Whatever is not proved so goes to the slow reader, which alone decides what is refused and
-says where. The slow reader accepts everything that the fast one does.
+Most bytes that arrive are canonical already, and that is cheap to prove: depth and sizes from the bytes alone or by one
+walk over the containers, msgspec's decoder, and `encode(decoded) == raw`, which no text with a repeated name, an odd
+number or an odd escape can pass. Whatever is not proved so goes to the slow reader, which alone decides what is refused
+and says where. The slow reader accepts everything that the fast one does.
 
 Source: protocol-spec/04-envelope-and-digests.md, section 4.1; RFC 8259; RFC 7493
 """
@@ -69,10 +69,17 @@ FOREIGN_LIMITS: Final = Limits(
 )
 """Documents that others define: credentials, DID documents."""
 
-_decode: Final = msgspec.json.Decoder().decode
+
+def _no_float(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no integer")
+
+
+decode_integers: Final = msgspec.json.Decoder(float_hook=_no_float).decode
+"""Raises where there is a fraction or an exponent."""
 _encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
 
 _NOT_STRUCTURE: Final = bytes(sorted(set(range(256)) - set(b'[]{}"')))
+_DIGITS: Final = bytes.maketrans(b"123456789", b"0" * 9)
 _STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 # I-JSON (RFC 7493, 2.1) leaves surrogates and noncharacters out; engines that read XML names stumble over them.
@@ -109,10 +116,10 @@ def decode_json_canonical(raw: bytes, limits: Limits = MESSAGE_LIMITS) -> tuple[
         raise FormatError("too_large", f"expected at most {limits.max_bytes} bytes, got {len(raw)}")
     _check_depth(raw, limits.max_depth)
     try:
-        value = _decode(raw)
+        value = decode_integers(raw)
         ascii_only = raw.isascii()
         if (
-            _is_plain(value, limits, not ascii_only)
+            (_is_seen_plain(raw, value, limits, ascii_only) or _is_plain(value, limits, not ascii_only))
             and _encode_sorted(value) == raw
             and _has_plain_text(raw, ascii_only, limits)
         ):
@@ -136,6 +143,25 @@ def _check_depth(raw: bytes, max_depth: int) -> None:
     depth = max(accumulate(array("b", outside_strings.translate(_STEPS))), default=0)
     if depth > max_depth:
         raise FormatError("too_deep", f"expected at most {max_depth} levels, got {depth}")
+
+
+def _is_seen_plain(raw: bytes, value: object, limits: Limits, ascii_only: bool) -> bool:
+    """Whether the bytes alone show what `_is_plain` finds by walking: commas bound what a container can hold, and no
+    unsafe integer has fewer than sixteen digits. False says only that they do not show it.
+    """
+    return (
+        ascii_only
+        and raw.count(b",") < limits.max_members
+        and limits.max_members <= limits.max_items
+        and type(value) in (dict, list)
+        and b"null" not in raw
+        and not has_long_number(raw)
+    )
+
+
+def has_long_number(raw: bytes) -> bool:
+    """Whether sixteen digits follow each other: without, every integer in it is safe."""
+    return b"0000000000000000" in raw.translate(_DIGITS)
 
 
 def _is_plain(value: object, limits: Limits, check_names: bool) -> bool:

@@ -13,6 +13,8 @@ import binascii
 import os
 import sqlite3
 import sys
+from contextlib import suppress
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -217,7 +219,8 @@ class HeadFile:
     """Size and root of the tree, kept beside the database and written after it.
 
     It is not synced: after a power cut it may be old or empty, which says nothing. It never runs ahead of the
-    database, unless the database lost something.
+    database, unless the database lost something. It is written in place, always the same number of bytes; who reads
+    half of one and half of another sees it by the sum and takes it for unreadable.
     """
 
     def __init__(self, path: Path) -> None:
@@ -226,18 +229,23 @@ class HeadFile:
     def read(self) -> Head | None:
         """The head, or None if there is none or it is unreadable."""
         try:
-            size, root, end = self._path.read_text("ascii").split("\n")
+            size, root, check, end = self._path.read_text("ascii").split("\n")
             head = Head(int(size), base64.b64decode(root, validate=True))
         except (OSError, ValueError, binascii.Error):
             return None
-        return head if end == "" and head.size >= 0 and len(head.root) == 32 else None
+        whole = end == "" and head.size >= 0 and len(head.root) == 32 and check == _sum(head)
+        return head if whole else None
 
     def write(self, head: Head) -> None:
         """Replace the head; that it cannot be written is no reason to refuse a commit that is durable."""
-        new = self._path.with_name(self._path.name + ".new")
-        try:
-            with open(new, "w", encoding="ascii", opener=_private) as file:
-                file.write(f"{head.size}\n{base64.b64encode(head.root).decode()}\n")
-            new.replace(self._path)
-        except OSError:
-            pass
+        text = f"{head.size:020}\n{base64.b64encode(head.root).decode()}\n{_sum(head)}\n"
+        with suppress(OSError):
+            descriptor = _private(str(self._path), os.O_WRONLY | os.O_CREAT)
+            try:
+                os.pwrite(descriptor, text.encode(), 0)
+            finally:
+                os.close(descriptor)
+
+
+def _sum(head: Head) -> str:
+    return sha256(b"%d %b" % (head.size, head.root)).hexdigest()[:16]

@@ -6,8 +6,10 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.4
 from __future__ import annotations
 
 import sqlite3
+from collections import ChainMap
 from collections.abc import Callable, Sequence
 from hashlib import sha256
+from itertools import chain
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -18,7 +20,20 @@ from undersigned.ledger import usage as limits
 from undersigned.ledger.base import Head
 from undersigned.transparency import Frontier, root_at
 
-__all__ = ["Outbox", "SqliteBook", "engagement_seal", "load_tree", "node_source", "read_entry", "seal"]
+__all__ = [
+    "RESERVATION",
+    "USAGE",
+    "Insert",
+    "Outbox",
+    "SqliteBook",
+    "StagedBook",
+    "engagement_seal",
+    "load_tree",
+    "node_source",
+    "read_entry",
+    "reservation_row",
+    "seal",
+]
 
 Outbox: TypeAlias = tuple[tuple[int, str], ...]
 """(place, digest) of each own move without a receipt, oldest first."""
@@ -80,8 +95,36 @@ def load_tree(db: sqlite3.Connection, known: Head | None) -> Frontier:
     return frontier
 
 
+class Insert:
+    """An INSERT of many rows as one statement: each statement costs the writing thread a turn of the interpreter."""
+
+    ROWS_AT_ONCE: Final = 64
+
+    def __init__(self, into: str, otherwise: str = "") -> None:
+        """`into` names table and columns; `otherwise` is an ON CONFLICT clause."""
+        place = f"({', '.join('?' * (into.count(',') + 1))})"
+        self._sql = [
+            f"INSERT {into} VALUES {', '.join([place] * count)}{otherwise}"  # noqa: S608 - all of it is written here
+            for count in range(self.ROWS_AT_ONCE + 1)
+        ]
+
+    def all(self, db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Inserts all `rows`."""
+        for start in range(0, len(rows), self.ROWS_AT_ONCE):
+            some = rows[start : start + self.ROWS_AT_ONCE]
+            db.execute(self._sql[len(some)], tuple(chain.from_iterable(some)))
+
+
+RESERVATION: Final = Insert(
+    "INTO reservation (id, contract, kind, state, until, body, seal)",
+    " ON CONFLICT (id) DO UPDATE"
+    " SET state = excluded.state, until = excluded.until, body = excluded.body, seal = excluded.seal",
+)
+USAGE: Final = Insert("OR REPLACE INTO usage (contract, key, used, held)")
+
+
 class SqliteBook:
-    """Limits in tables; see `undersigned.ledger.usage.Book`."""
+    """Limits as the tables hold them; see `undersigned.ledger.usage.Book`."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -91,24 +134,10 @@ class SqliteBook:
         found = self._db.execute(f"{_RESERVATION} WHERE id = ?", (id,)).fetchone()
         return None if found is None else read_entry(found)
 
-    def put(self, entry: limits.Entry) -> None:
-        """See `Book.put`."""
-        item, body = entry.reservation, msgspec.json.encode(entry)
-        values = (item.id, item.contract, item.kind, entry.state, item.until, body)
-        self._db.execute(
-            "INSERT INTO reservation VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE"
-            " SET state = excluded.state, until = excluded.until, body = excluded.body, seal = excluded.seal",
-            (*values, seal(*values)),
-        )
-
     def total(self, contract: str, key: str) -> tuple[Amount, Amount]:
         """See `Book.total`."""
         found = self._db.execute("SELECT used, held FROM usage WHERE contract = ? AND key = ?", (contract, key))
         return found.fetchone() or ("0", "0")
-
-    def set_total(self, contract: str, key: str, used: Amount, held: Amount) -> None:
-        """See `Book.set_total`."""
-        self._db.execute("INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?)", (contract, key, used, held))
 
     def lapsed(self, contract: str, now: Instant) -> Sequence[limits.Entry]:
         """See `Book.lapsed`."""
@@ -121,6 +150,61 @@ class SqliteBook:
         """Open entries of a contract, oldest first."""
         found = self._db.execute(f"{_RESERVATION} WHERE state = 'open' AND contract = ? ORDER BY rowid", (contract,))
         return [read_entry(row) for row in found]
+
+
+class StagedBook:
+    """A `Book` for one write: changes stay in it until they are kept, and reach the tables with their group."""
+
+    def __init__(
+        self,
+        stored: SqliteBook,
+        entries: dict[str, limits.Entry],
+        totals: dict[tuple[str, str], tuple[Amount, Amount]],
+    ) -> None:
+        """`entries` and `totals` are what the group has changed so far; `keep` adds to them."""
+        self._stored = stored
+        self._entries = ChainMap(dict[str, limits.Entry](), entries)
+        self._totals = ChainMap(dict[tuple[str, str], tuple[Amount, Amount]](), totals)
+
+    def keep(self) -> None:
+        """Adds the changes to those of the group; without this they are forgotten."""
+        self._entries.maps[1].update(self._entries.maps[0])
+        self._totals.maps[1].update(self._totals.maps[0])
+
+    def find(self, id: str) -> limits.Entry | None:
+        """See `Book.find`."""
+        return self._entries.get(id) or self._stored.find(id)
+
+    def put(self, entry: limits.Entry) -> None:
+        """See `Book.put`."""
+        self._entries[entry.reservation.id] = entry
+
+    def total(self, contract: str, key: str) -> tuple[Amount, Amount]:
+        """See `Book.total`."""
+        return self._totals.get((contract, key)) or self._stored.total(contract, key)
+
+    def set_total(self, contract: str, key: str, used: Amount, held: Amount) -> None:
+        """See `Book.set_total`."""
+        self._totals[contract, key] = used, held
+
+    def lapsed(self, contract: str, now: Instant) -> Sequence[limits.Entry]:
+        """See `Book.lapsed`."""
+        found = {entry.reservation.id: entry for entry in self._stored.lapsed(contract, now)}
+        for id, entry in self._entries.items():
+            wanted = entry.reservation
+            lapsed = entry.state == "open" and wanted.kind == "capacity" and wanted.until < now
+            if wanted.contract == contract and lapsed:
+                found[id] = entry
+            else:
+                found.pop(id, None)
+        return list(found.values())
+
+
+def reservation_row(entry: limits.Entry) -> tuple[Any, ...]:
+    """The columns of `reservation` for an entry."""
+    item, body = entry.reservation, msgspec.json.encode(entry)
+    values = (item.id, item.contract, item.kind, entry.state, item.until, body)
+    return (*values, seal(*values))
 
 
 _RESERVATION: Final = "SELECT id, contract, kind, state, until, body, seal FROM reservation"

@@ -25,12 +25,25 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from undersigned.encoding import Amount
 from undersigned.errors import LedgerConflict, LedgerError, LedgerUnavailable, UndersignedError
 from undersigned.ledger import usage as limits
 from undersigned.ledger.base import Commit, Committed, Counters, Head, Reservation, Settlement
 from undersigned.ledger.chain import check_commit, first_link, link
 from undersigned.ledger.sqlite_file import HeadFile, Lock, Spare, connect, disk_trouble, prepare, translated
-from undersigned.ledger.sqlite_rows import Outbox, SqliteBook, engagement_seal, load_tree, node_source, seal
+from undersigned.ledger.sqlite_rows import (
+    RESERVATION,
+    USAGE,
+    Insert,
+    Outbox,
+    SqliteBook,
+    StagedBook,
+    engagement_seal,
+    load_tree,
+    node_source,
+    reservation_row,
+    seal,
+)
 from undersigned.transparency import Frontier, leaf_hash, root_at
 
 __all__ = ["Release", "SignedHead", "Writer"]
@@ -86,7 +99,9 @@ class Stage:
         "leaf_index",
         "leaves",
         "nodes",
+        "reservations",
         "rows",
+        "totals",
     )
 
     def __init__(self) -> None:
@@ -94,12 +109,14 @@ class Stage:
         self.engagements: dict[str, tuple[Any, ...]] = {}
         self.rows: list[tuple[Any, ...]] = []
         self.effects: list[tuple[int, str, bytes]] = []
-        self.blobs: list[tuple[str, bytes]] = []
+        self.blobs: dict[str, bytes] = {}
         self.evidence: list[tuple[int, str, str, str, bytes]] = []
         self.frontier: Frontier | None = None
         self.leaf_index: dict[bytes, int] = {}
         self.leaves: list[tuple[int, bytes, bytes]] = []
         self.nodes: dict[tuple[int, int], bytes] = {}
+        self.reservations: dict[str, limits.Entry] = {}
+        self.totals: dict[tuple[str, str], tuple[Amount, Amount]] = {}
 
 
 class Writer(threading.Thread):
@@ -360,13 +377,14 @@ class Writer(threading.Thread):
         if isinstance(write, SignedHead):
             self._keep_checkpoint(db, stage, write)
             return None
-        book = SqliteBook(db)
+        book = StagedBook(SqliteBook(db), stage.reservations, stage.totals)
         if isinstance(write, Reservation):
-            _undoing(db, lambda: limits.reserve(book, write))
+            limits.reserve(book, write)
         elif isinstance(write, Settlement):
-            _undoing(db, lambda: limits.settle(book, write))
+            limits.settle(book, write)
         else:
-            _undoing(db, lambda: limits.release(book, write.id))
+            limits.release(book, write.id)
+        book.keep()
         return None
 
     def _apply_commit(self, db: sqlite3.Connection, stage: Stage, commit: Commit) -> Committed:
@@ -379,8 +397,14 @@ class Writer(threading.Thread):
             head = EngagementHead(new_id, 0, 0, 0, first_link(name), (), True)
         else:
             check_commit(commit, head.own, head.peer, head.length)
-        if commit.reserve or commit.settle or commit.release or commit.freed:
-            _undoing(db, lambda: _apply_changes(db, head.id, commit))
+        if commit.reserve or commit.settle or commit.release:
+            book = StagedBook(SqliteBook(db), stage.reservations, stage.totals)
+            _book(book, commit)
+            if commit.freed:
+                _free(db, head.id, commit)
+            book.keep()
+        elif commit.freed:
+            _free(db, head.id, commit)
         # From here on nothing is refused but by the database's keys.
         id, at = head.id, head.link
         places: dict[str, int] = {}
@@ -400,11 +424,11 @@ class Writer(threading.Thread):
         summary, live = msgspec.json.encode(commit.summary), int(commit.summary.live)
         listed = msgspec.json.encode(outbox)
         mark = engagement_seal(name, own, peer, length, at, live, summary, listed)
-        stage.engagements[name] = (own, peer, length, at, live, summary, listed, mark, id)
+        stage.engagements[name] = (id, name, own, peer, length, at, live, summary, listed, mark)
         if commit.effects:
             stage.effects += [(id, key, seal(id, key)) for key in commit.effects]
         for blob in commit.evidence:
-            stage.blobs.append((blob.digest, blob.raw))
+            stage.blobs[blob.digest] = blob.raw
             stage.evidence.append((id, blob.digest, blob.kind, blob.name, seal(id, blob.digest, blob.kind, blob.name)))
         leaves = tuple(self._append(db, stage, leaf) for leaf in commit.leaves)
         frontier = stage.frontier or self._frontier
@@ -453,27 +477,19 @@ class Writer(threading.Thread):
         )
 
     def _flush(self, db: sqlite3.Connection, stage: Stage) -> None:
-        new: list[tuple[Any, ...]] = []
-        old: list[tuple[Any, ...]] = []
-        for name, values in stage.engagements.items():
-            if stage.heads[name].new:
-                new.append((*values, name))
-            else:
-                old.append(values)
-        for sql, values in (
-            (_NEW_ENGAGEMENT, new),
-            (_OLD_ENGAGEMENT, old),
+        for insert, rows in (
+            (_ENGAGEMENT, list(stage.engagements.values())),
             (_ROW, stage.rows),
             (_EFFECT, stage.effects),
-            (_BLOB, stage.blobs),
+            (_BLOB, list(stage.blobs.items())),
             (_EVIDENCE, stage.evidence),
             (_LEAF, stage.leaves),
+            (_NODE, [(level, place, node) for (level, place), node in stage.nodes.items() if level]),
+            (RESERVATION, [reservation_row(entry) for entry in stage.reservations.values()]),
+            (USAGE, [(*key, *total) for key, total in stage.totals.items()]),
         ):
-            if values:
-                db.executemany(sql, values)
+            insert.all(db, rows)
         if stage.frontier is not None:
-            inner = [(level, place, node) for (level, place), node in stage.nodes.items() if level]
-            db.executemany("INSERT INTO node VALUES (?, ?, ?)", inner)
             db.execute("UPDATE tree SET size = ?, root = ?", (stage.frontier.size, stage.frontier.root))
 
     def _adopt(self, stage: Stage) -> None:
@@ -490,35 +506,25 @@ class Writer(threading.Thread):
             self._head_file.write(self.head)
 
 
-_NEW_ENGAGEMENT: Final = (
-    "INSERT INTO engagement (own, peer, length, head, live, summary, outbox, seal, id, name)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ENGAGEMENT: Final = Insert(
+    "INTO engagement (id, name, own, peer, length, head, live, summary, outbox, seal)",
+    " ON CONFLICT (id) DO UPDATE SET own = excluded.own, peer = excluded.peer, length = excluded.length,"
+    " head = excluded.head, live = excluded.live, summary = excluded.summary, outbox = excluded.outbox,"
+    " seal = excluded.seal",
 )
-_OLD_ENGAGEMENT: Final = (
-    "UPDATE engagement SET own = ?, peer = ?, length = ?, head = ?, live = ?, summary = ?, outbox = ?, seal = ?"
-    " WHERE id = ?"
-)
-_ROW: Final = (
-    "INSERT INTO journal (engagement, place, kind, at, sender, sequence, type, digest, raw, link)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
+_ROW: Final = Insert("INTO journal (engagement, place, kind, at, sender, sequence, type, digest, raw, link)")
+_EFFECT: Final = Insert("INTO effect (engagement, key, seal)")
+_BLOB: Final = Insert("OR IGNORE INTO blob (digest, raw)")
+_EVIDENCE: Final = Insert("OR IGNORE INTO evidence (engagement, digest, kind, name, seal)")
+_LEAF: Final = Insert("INTO leaf (id, hash, data)")
+_NODE: Final = Insert("INTO node (level, place, hash)")
 _FREE: Final = (
     "UPDATE journal SET freed = 1"
     " WHERE engagement = ? AND digest = ? AND sender <> ? AND sequence IS NOT NULL AND freed = 0"
 )
-_EFFECT: Final = "INSERT INTO effect VALUES (?, ?, ?)"
-_BLOB: Final = "INSERT OR IGNORE INTO blob (digest, raw) VALUES (?, ?)"
-_EVIDENCE: Final = "INSERT OR IGNORE INTO evidence (engagement, digest, kind, name, seal) VALUES (?, ?, ?, ?, ?)"
-_LEAF: Final = "INSERT INTO leaf VALUES (?, ?, ?)"
 
 
-def _apply_changes(db: sqlite3.Connection, engagement: int, commit: Commit) -> None:
-    """What a commit changes in rows that are there already; the first that does not hold refuses it."""
-    for digest in commit.freed:
-        found = db.execute(_FREE, (engagement, digest, commit.summary.peer))
-        if found.rowcount != 1:
-            raise LedgerError("not_found", f"{digest} holds no place of ours")
-    book = SqliteBook(db)
+def _book(book: limits.Book, commit: Commit) -> None:
     for reservation in commit.reserve:
         limits.reserve(book, reservation)
     for settlement in commit.settle:
@@ -527,13 +533,12 @@ def _apply_changes(db: sqlite3.Connection, engagement: int, commit: Commit) -> N
         limits.release(book, id)
 
 
-def _undoing(db: sqlite3.Connection, step: Callable[[], None]) -> None:
-    """Do `step`; if it is refused, what it wrote is taken back and the transaction goes on."""
-    db.execute("SAVEPOINT step")
-    try:
-        step()
-    except UndersignedError:
-        db.execute("ROLLBACK TO step")
-        db.execute("RELEASE step")
-        raise
-    db.execute("RELEASE step")
+def _free(db: sqlite3.Connection, engagement: int, commit: Commit) -> None:
+    """Gives up the places of moves that the peer refused; if one holds none, nothing is given up."""
+    db.execute("SAVEPOINT free")
+    for digest in commit.freed:
+        if db.execute(_FREE, (engagement, digest, commit.summary.peer)).rowcount != 1:
+            db.execute("ROLLBACK TO free")
+            db.execute("RELEASE free")
+            raise LedgerError("not_found", f"{digest} holds no place of ours")
+    db.execute("RELEASE free")

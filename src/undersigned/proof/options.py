@@ -93,8 +93,10 @@ def check_options(proof: Any, *, path: str = "/proof") -> JsonObject:
     for name, value in members.items():
         if name not in _MEMBERS:
             raise ProofError("unknown_term", f"expected members of a proof; came {name[:64]!r}", path=path)
-        texts = cast("list[Any]", value if name == "previousProof" and isinstance(value, list) else [value])
-        if name != "@context" and (not texts or not all(isinstance(text, str) and text for text in texts)):
+        if (type(value) is str and value) or name == "@context":
+            continue
+        texts = cast("list[Any]", value) if name == "previousProof" and isinstance(value, list) else []
+        if not texts or not all(isinstance(text, str) and text for text in texts):
             raise ProofError("schema_violation", f"expected text in {name}", path=f"{path}/{name}")
     for name in ("verificationMethod", "proofPurpose", "proofValue"):
         if name not in members:

@@ -39,6 +39,12 @@ Outcome: TypeAlias = Literal["applies", "repeat", "void", "late"]
 """What becomes of a message: it applies; it is a repeat, and the stored answer goes out again; it crossed a move of
 ours and is recorded but moves nothing (C7); the engagement has ended, and it is recorded and moves nothing (C6)."""
 
+_LEGAL: dict[tuple[str, str], list[str]] = {}
+"""Types by state and role, in the order of the tables."""
+for _at, _kind, _sender, _case in ROWS:
+    if _kind in MESSAGE_TYPES:
+        _LEGAL.setdefault((_at, _sender), []).append(_kind)
+
 _WEIGHED = frozenset({"Profile", "Presentation", "Bid", "Offer"})
 """Moves that count against the negotiation's bytes; what answers or ends it is never refused for its size."""
 
@@ -255,9 +261,7 @@ def _limits(engagement: Engagement, move: VerifiedMessage) -> None:
 def legal(engagement: Engagement, role: Role) -> tuple[str, ...]:
     """Types of moves that `role` may send now, in the order of the tables; what they say is the guards' to judge."""
     state, talks, contract = engagement.state, engagement.talks, engagement.contract
-    found = dict.fromkeys(
-        kind for (at, kind, sender, _), _row in ROWS.items() if at == state and sender == role and kind in MESSAGE_TYPES
-    )
+    found = dict.fromkeys(_LEGAL.get((state, role), ()))
     if state == "ready" and talks is not None:
         sealed = talks.tender is not None and talks.tender.sealed
         for kind, may in (("Offer", not sealed), ("Bid", sealed)):

@@ -357,7 +357,8 @@ class Agent:
             case Offer():
                 self.papers.check_offer(engagement, body, document)
             case Acceptance():
-                leaf = self.papers.check_acceptance(conversation.offered_json(), body.contract_proof, document)
+                offered, read = conversation.offered_json(), conversation.offered()
+                leaf = self.papers.check_acceptance(offered, read, body.contract_proof, document)
                 live = engagement.offer
                 # A late acceptance makes no contract, so it gets no leaf.
                 if live is not None and self.clock.now() <= live.valid_until:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
+import secrets
 from collections import OrderedDict
 from pathlib import Path
 
@@ -81,31 +81,34 @@ class ArtifactStore:
         # A digest is of a fixed alphabet and length (checked where it was decoded), so it is a file name.
         if "/" in digest or not digest.startswith("uEi"):
             raise UndersignedError("bad_path", f"{digest!r} is not a digest")
-        return self.folder / digest[:6] / digest
+        return self.folder / digest
 
     def _write(self, digest: Digest, data: bytes) -> None:
         path = self._path(digest)
         # A file that is there already may be damaged.
         if path.exists() and digest_bytes(path.read_bytes()) == digest:
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent)
+        if not self.folder.is_dir():
+            self.folder.mkdir(parents=True, exist_ok=True)
+        new = f"{path}.{secrets.token_hex(8)}"
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, path)
-            _sync_folder(path.parent)
+            with open(new, "xb", buffering=0, opener=_private) as file:
+                left = memoryview(data)
+                while left:
+                    left = left[file.write(left) :]
+                os.fsync(file)
+            os.replace(new, path)
+            # A new name survives a power cut only once its folder is on disk, too.
+            folder = os.open(self.folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            Path(new).unlink(missing_ok=True)
             raise
 
 
-def _sync_folder(folder: Path) -> None:
-    """A new name survives a power cut only once its folder is on disk, too."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _private(path: str, flags: int) -> int:
+    """Opener of files that only this user may read."""
+    return os.open(path, flags, 0o600)

@@ -25,6 +25,7 @@ from undersigned.encoding import (
     Did,
     Digest,
     EngagementId,
+    Instant,
     digest_bytes,
     seconds_between,
     shift,
@@ -180,6 +181,9 @@ class Conversation(Remembered):
         """What the turn that is under way took from the inbox."""
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._rings_at: Instant = ""
+        self._due: tuple[Engagement | None, Instant | None] = (None, None)
+        """What the last commit said of when to look again, and for which state."""
         self._served: set[str] = set()
         self._settled: list[Settlement] = []
         self._lazy: list[Row] = []
@@ -357,13 +361,23 @@ class Conversation(Remembered):
                 item.done.set_exception(error)
 
     def _set_timer(self) -> None:
+        now = self.shell.clock.now()
+        of, due = self._due
+        if of is not self.engagement or (due is not None and due <= now):
+            due = wake_at(self.engagement, now)
         if self._timer is not None:
+            if due is not None and self._rings_at <= due:
+                return  # it wakes early enough, and then the next one is set
             self._timer.cancel()
             self._timer = None
-        due = wake_at(self.engagement, self.shell.clock.now())
         if due is not None:
-            delay = max(0.05, seconds_between(self.shell.clock.now(), due))
-            self._timer = asyncio.get_running_loop().call_later(delay, self._wake.set)
+            self._rings_at = due
+            delay = max(0.05, seconds_between(now, due))
+            self._timer = asyncio.get_running_loop().call_later(delay, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._wake.set()
 
     async def _turn(self, items: list[Arrived | Asked], greets: bool) -> None:
         turn = Turn(self.engagement, self.shell.clock.now())
@@ -664,6 +678,7 @@ class Conversation(Remembered):
             except LedgerError:
                 self._settled[:0] = settled
                 raise
+            self._due = turn.engagement, commit.summary.wake_at
             self._places += len(self._lazy) + len(turn.rows)
             self._lazy.clear()
             self._lazy_receipts.clear()

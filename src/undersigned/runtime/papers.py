@@ -199,7 +199,8 @@ class Papers:
         Raises:
             VerificationError, FormatError: It does not hold.
         """
-        read = verify_offered(from_struct(offer.document), keys=keys_of(peer), now=self._clock.now())
+        document = offer.document  # the fold has seen that its parts agree
+        read = verify_offered(from_struct(document), keys=keys_of(peer), now=self._clock.now(), read=document)
         ours = read.methods.hirer if engagement.role == "hirer" else read.methods.provider
         if self._identity.method not in ours:
             raise VerificationError(
@@ -207,14 +208,17 @@ class Papers:
             )
         return read
 
-    def check_acceptance(self, offered: JsonObject, proof: JsonObject, peer: DidDocument) -> bytes:
-        """The leaf of the contract that this acceptance of our offer makes possible; `offered` is its document.
+    def check_acceptance(
+        self, offered: JsonObject, read: ContractDocument, proof: JsonObject, peer: DidDocument
+    ) -> bytes:
+        """The leaf of the contract that this acceptance of our offer makes possible; `offered` is its document, which
+        was `read`.
 
         Raises:
             VerificationError, FormatError: The second signature does not hold.
         """
         document = countersigned(offered, proof)
-        verify_countersigned(document, keys=keys_of(self._own, peer), now=self._clock.now())
+        verify_countersigned(document, keys=keys_of(self._own, peer), now=self._clock.now(), read=read)
         return contract_leaf(document)
 
     def check_closing(self, closing: Closing, peer: DidDocument) -> None:

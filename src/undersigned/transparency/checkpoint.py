@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from hashlib import sha256
 from typing import Final, Protocol
 
@@ -36,6 +37,7 @@ MAX_NOTE_BYTES: Final = 16_384
 MAX_SIGNATURES: Final = 32
 _DASH: Final = "\u2014 "
 _ED25519: Final = b"\x01"
+_NEVER: Final = re.compile("[\x00-\x09\x0b-\x1f\ud800-\udfff]")
 
 
 class NoteKey(Protocol):
@@ -203,12 +205,12 @@ def _base64(text: str) -> bytes:
 
 
 def _check_name(name: str) -> None:
-    if not name or len(name) > 1024 or "+" in name or any(ch.isspace() or not ch.isprintable() for ch in name):
+    if not name or len(name) > 1024 or "+" in name or not name.isprintable() or name.split() != [name]:
         raise LogProofError("log_proof_invalid", f"not the name of a log or key: {name[:60]!r}")
 
 
 def _check_characters(text: str) -> None:
-    if any((ch < " " and ch != "\n") or "\ud800" <= ch <= "\udfff" for ch in text):
+    if _NEVER.search(text):
         raise LogProofError("log_proof_invalid", "a note is UTF-8 without control characters but newlines")
 
 
