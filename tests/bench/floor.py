@@ -231,11 +231,19 @@ class Floor:
         return "do", op.side, do
 
     def _keep(self, data: bytes) -> None:
-        descriptor, _ = tempfile.mkstemp(dir=self._folder)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        """A file that is never half there, and whose name survives a power cut: what the product's artifacts are."""
+        descriptor, new = tempfile.mkstemp(dir=self._folder)
+        try:
+            os.write(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(new, f"{new}.kept")
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     async def _read(self) -> None:
         async for _ in self._socket:
