@@ -206,7 +206,7 @@ def _replacements(tape: Tape) -> dict[Any, Callable[..., Any]]:
 
     from undersigned.encoding import canonicalize, from_struct, multibase_decode, multibase_encode
     from undersigned.jsonld import compiled_quads, document_quads
-    from undersigned.messages import drafts
+    from undersigned.messages.codec import read_canonical
     from undersigned.messages.signed import write_canonical
     from undersigned.proof.cryptosuite import digest_function
 
@@ -246,6 +246,11 @@ def _replacements(tape: Tape) -> dict[Any, Callable[..., Any]]:
         tape.add("decode", raw, raw, foreign=raw)
         return decode_canonical(raw, *limits)
 
+    def read(raw: bytes, room: int = 0) -> Any:
+        tape.add("decode", raw, raw, foreign=raw)
+        tape.add("convert", None, raw)
+        return read_canonical(raw, room)
+
     def converted(value: Any, type: Any, **options: Any) -> Any:
         tape.add("convert", None, (str(type), _sorted(value)))
         return convert(value, type, **options)
@@ -275,18 +280,14 @@ def _replacements(tape: Tape) -> dict[Any, Callable[..., Any]]:
             tape.add("base58", text, text)
         return multibase_decode(text, **options)
 
-    def with_proof(*parts: Any) -> bytes:
-        raw = spliced(*parts)
-        tape.wrote(raw)
-        return raw
-
-    convert, decode_canonical, spliced = msgspec.convert, strict_json.decode_json_canonical, drafts._with_proof
+    convert, decode_canonical = msgspec.convert, strict_json.decode_json_canonical
     return {
         canonicalize: jcs(canonicalize, True),
         write_canonical: jcs(write_canonical, False),
         compiled_quads: quads,
         document_quads: general,
         decode_canonical: decode,
+        read_canonical: read,
         convert: converted,
         from_struct: json_of,
         sha256: hashed,
@@ -294,7 +295,6 @@ def _replacements(tape: Tape) -> dict[Any, Callable[..., Any]]:
         digest_function: digest_of_kind,
         multibase_encode: encoded,
         multibase_decode: decoded,
-        spliced: with_proof,
     }
 
 

@@ -16,6 +16,7 @@ from undersigned.contract.card import (
 from undersigned.contract.check import (
     MAX_DOCUMENT_BYTES,
     DocumentName,
+    canonical_document,
     check_document,
     check_parts,
     contract_digest,
@@ -78,6 +79,7 @@ __all__ = [
     "acceptance_config",
     "authorises",
     "build_document",
+    "canonical_document",
     "check_document",
     "check_parts",
     "contract_card",

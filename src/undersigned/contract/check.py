@@ -13,6 +13,9 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
+from msgspec.json import Encoder
+from msgspec.structs import replace
+
 from undersigned.contract.document import ContractDocument, Role, Transcript, document_id
 from undersigned.contract.terms import Terms
 from undersigned.encoding import (
@@ -30,6 +33,7 @@ from undersigned.scope import Scope, read_scope
 __all__ = [
     "MAX_DOCUMENT_BYTES",
     "DocumentName",
+    "canonical_document",
     "check_document",
     "check_parts",
     "contract_digest",
@@ -40,6 +44,7 @@ __all__ = [
 MAX_DOCUMENT_BYTES: Final = 64 * 1024
 """Largest document, in canonical form without its proofs; those are bounded by the limits of the reader."""
 
+_write: Final = Encoder(order="sorted").encode
 _NAME: Final = re.compile(r"(.+):(hirer|provider):([1-9][0-9]{0,15})")
 
 
@@ -166,6 +171,13 @@ def check_document(
 def contract_digest(document: Mapping[str, Any]) -> Digest:
     """The digest by which a contract is referred to, for its whole life; the same with one proof, two or none."""
     return digest_of(document)
+
+
+def canonical_document(document: ContractDocument) -> bytes:
+    """The same as `unproved` of a document that was read, without its JSON at hand: its schema has neither floats nor
+    names that canonical JSON would sort in another way.
+    """
+    return _write(document if document.proof is None else replace(document, proof=None))
 
 
 def unproved(document: Mapping[str, Any]) -> bytes:

@@ -34,6 +34,8 @@ from undersigned.encoding.strict_json import (
     Limits,
     decode_json,
     decode_json_canonical,
+    no_float,
+    seen_plain,
 )
 from undersigned.encoding.timestamps import (
     format_duration,
@@ -117,9 +119,11 @@ __all__ = [
     "multibase_encode",
     "multicodec_decode",
     "multicodec_encode",
+    "no_float",
     "parse_duration",
     "parse_instant",
     "seconds_between",
+    "seen_plain",
     "shift",
     "subtract_amounts",
     "to_struct",

@@ -35,7 +35,7 @@ def canonicalize(value: JsonValue) -> bytes:
     """
     try:
         written = _encode_sorted(value)
-        if _comes_back(written, value) or _is_common(value):
+        if _is_flat(written, value) or _comes_back(written, value) or _is_common(value):
             return written
         return rfc8785.dumps(value)  # pyright: ignore[reportArgumentType] its own alias of the same shape
     except (rfc8785.IntegerDomainError, rfc8785.FloatDomainError) as exc:
@@ -46,6 +46,14 @@ def canonicalize(value: JsonValue) -> bytes:
         raise FormatError("too_deep", "nested deeper than can be written") from exc
     except (rfc8785.CanonicalizationError, msgspec.MsgspecError, TypeError, OverflowError, ValueError) as exc:
         raise FormatError("bad_json", f"expected a JSON value: {exc}") from exc
+
+
+def _is_flat(written: bytes, value: object) -> bool:
+    """Whether this is an object of texts alone, as the options of a proof are."""
+    if type(value) is not dict or not written.isascii():
+        return False
+    members = cast("dict[object, object]", value)
+    return {*map(type, members), *map(type, members.values())} == {str}
 
 
 def _comes_back(written: bytes, value: object) -> bool:

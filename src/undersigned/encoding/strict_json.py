@@ -27,7 +27,15 @@ import msgspec
 from undersigned.encoding.types import JsonValue
 from undersigned.errors import FormatError
 
-__all__ = ["FOREIGN_LIMITS", "MESSAGE_LIMITS", "Limits", "decode_json", "decode_json_canonical"]
+__all__ = [
+    "FOREIGN_LIMITS",
+    "MESSAGE_LIMITS",
+    "Limits",
+    "decode_json",
+    "decode_json_canonical",
+    "no_float",
+    "seen_plain",
+]
 
 MAX_INTEGER: Final = 2**53 - 1
 
@@ -70,11 +78,12 @@ FOREIGN_LIMITS: Final = Limits(
 """Documents that others define: credentials, DID documents."""
 
 
-def _no_float(text: str) -> NoReturn:
+def no_float(text: str) -> NoReturn:
+    """A decoder's hook that takes no fraction and no exponent."""
     raise ValueError(f"{text} is no integer")
 
 
-decode_integers: Final = msgspec.json.Decoder(float_hook=_no_float).decode
+decode_integers: Final = msgspec.json.Decoder(float_hook=no_float).decode
 """Raises where there is a fraction or an exponent."""
 _encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
 
@@ -143,6 +152,24 @@ def _check_depth(raw: bytes, max_depth: int) -> None:
     depth = max(accumulate(array("b", outside_strings.translate(_STEPS))), default=0)
     if depth > max_depth:
         raise FormatError("too_deep", f"expected at most {max_depth} levels, got {depth}")
+
+
+def seen_plain(raw: bytes) -> bool:
+    """Whether these bytes, if they are canonical JSON, keep `MESSAGE_LIMITS`, and hold no null. False says only that
+    the bytes alone do not show it.
+
+    Raises:
+        FormatError: `too_deep`.
+    """
+    limits = MESSAGE_LIMITS
+    _check_depth(raw, limits.max_depth)
+    return (
+        raw.isascii()
+        and raw.count(b",") < limits.max_members
+        and b"null" not in raw
+        and not has_long_number(raw)
+        and _has_plain_text(raw, True, limits)
+    )
 
 
 def _is_seen_plain(raw: bytes, value: object, limits: Limits, ascii_only: bool) -> bool:

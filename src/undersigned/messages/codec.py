@@ -1,7 +1,9 @@
 """Messages from bytes: one strict parse, a closed schema, and an error that says where and what.
 
-The bytes are decoded once and canonicalized once. Errors of the schema library become codes of the specification,
-with a JSON pointer; its exceptions end here.
+Most messages are canonical already: those are decoded straight into their struct, and writing it again gives the same
+bytes, which proves that nothing was read that is not there. Whatever is not proved so is read in steps, which alone
+decide what is refused. Errors of the schema library become codes of the specification, with a JSON pointer; its
+exceptions end here.
 
 Source: protocol-spec/04-envelope-and-digests.md, sections 4.1 and 4.2
 """
@@ -9,9 +11,12 @@ Source: protocol-spec/04-envelope-and-digests.md, sections 4.1 and 4.2
 from __future__ import annotations
 
 import re
-from typing import Any, Final, NoReturn, cast
+from collections.abc import Callable
+from typing import Any, Final, NoReturn, Union, cast
 
-from msgspec import ValidationError, convert
+from msgspec import MsgspecError, ValidationError, convert
+from msgspec.json import Decoder, Encoder
+from msgspec.structs import replace
 
 from undersigned.encoding import (
     AMOUNT_PATTERN,
@@ -25,13 +30,16 @@ from undersigned.encoding import (
     canonicalize,
     decode_json,
     digest_bytes,
+    no_float,
+    seen_plain,
 )
-from undersigned.errors import FormatError, ProofError
+from undersigned.errors import FormatError, ProofError, UndersignedError
 from undersigned.messages.base import CONTEXT, VERSIONS, Message
+from undersigned.messages.problem import Problem
 from undersigned.messages.registry import MESSAGE_TYPES
 from undersigned.messages.signed import SignedMessage, VerifiedMessage, write_canonical
 
-__all__ = ["MAX_MESSAGE_BYTES", "decode_message", "read_message", "recorded_message"]
+__all__ = ["MAX_MESSAGE_BYTES", "decode_message", "read_canonical", "read_message", "recorded_message"]
 
 MAX_MESSAGE_BYTES: Final = 256 * 1024
 MAX_NOTICE_BYTES: Final = 8 * 1024
@@ -44,6 +52,14 @@ MAX_MEMBER_BYTES: Final[tuple[tuple[str, int], ...]] = (
     ("statement", 128 * 1024),
 )
 """The most that an embedded document may take, in canonical form."""
+MAX_PLAIN_BYTES: Final = min(limit for _, limit in MAX_MEMBER_BYTES)
+
+_write: Final = Encoder(order="sorted").encode
+# A union made of a registry is one that only the program knows.
+_decode: Final[Callable[[bytes], Message]] = Decoder(
+    Union[tuple(MESSAGE_TYPES.values())],  # pyright: ignore[reportArgumentType, reportUnknownArgumentType]  # noqa: UP007
+    float_hook=no_float,
+).decode
 
 _NAMED: Final = re.compile(r"(?s)Object (contains unknown|missing required) field `(.*)`\Z")
 _MAX_PLACE: Final = 256
@@ -78,6 +94,10 @@ def decode_message(raw: bytes) -> SignedMessage:
 
     Source: protocol-spec/04-envelope-and-digests.md, sections 4.1 and 4.2
     """
+    message = read_canonical(raw)
+    if message is not None and message.proof is not None:
+        canonical = write_canonical(replace(message, proof=None))
+        return SignedMessage(message=message, digest=digest_bytes(canonical), raw=raw, canonical=canonical)
     # Step 1: size and strict JSON, before anything is looked at.
     content = _parse(raw)
     # Step 2: a proof is there. Whether it holds is asked later; an empty list of proofs would hold always.
@@ -88,7 +108,7 @@ def decode_message(raw: bytes) -> SignedMessage:
     # Step 6: the digest, over the canonical form without the proof.
     del content["proof"]
     canonical = write_canonical(content)
-    return SignedMessage(message=message, digest=digest_bytes(canonical), raw=raw, content=content, canonical=canonical)
+    return SignedMessage(message=message, digest=digest_bytes(canonical), raw=raw, canonical=canonical)
 
 
 def recorded_message(raw: bytes) -> VerifiedMessage:
@@ -99,6 +119,23 @@ def recorded_message(raw: bytes) -> VerifiedMessage:
     """
     received = decode_message(raw)
     return VerifiedMessage(message=received.message, digest=received.digest, raw=raw)
+
+
+def read_canonical(raw: bytes, room: int = 0) -> Message | None:
+    """The message in these bytes, with or without a proof, if they are seen to be its canonical form and within every
+    limit with `room` bytes more; None says only that they are not seen to be.
+    """
+    size = len(raw) + room
+    # What is larger than this may hold a member that is too large.
+    if size > MAX_PLAIN_BYTES or not seen_plain(raw):
+        return None
+    try:
+        message: Message = _decode(raw)
+        if _write(message) != raw:
+            return None
+    except (MsgspecError, UndersignedError, UnicodeError, RecursionError, ValueError):
+        return None  # The steps find out what is wrong, and where.
+    return message if size <= _limit(message.__class__) else None
 
 
 def read_message(content: dict[str, Any], size: int) -> Message:
@@ -122,7 +159,7 @@ def read_message(content: dict[str, Any], size: int) -> Message:
     if version is None:
         raise FormatError("schema_violation", "expected a version; came none", path="/version")
     # Step 4: the sizes of this type. Canonical form is never longer than what came.
-    limit = MAX_PROBLEM_BYTES if kind == "Problem" else MAX_NOTICE_BYTES if of.notice else MAX_MESSAGE_BYTES
+    limit = _limit(of)
     if size > limit:
         raise _too_large("", limit, size)
     if not of.notice:
@@ -134,6 +171,10 @@ def read_message(content: dict[str, Any], size: int) -> Message:
         return convert(content, of)
     except ValidationError as exc:
         _refuse(str(exc), content)
+
+
+def _limit(of: type[Message]) -> int:
+    return MAX_PROBLEM_BYTES if of is Problem else MAX_NOTICE_BYTES if of.notice else MAX_MESSAGE_BYTES
 
 
 def _parse(raw: bytes) -> dict[str, Any]:

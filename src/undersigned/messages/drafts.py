@@ -1,8 +1,7 @@
 """Messages on their way out: what has to be signed, and the wire form once it is.
 
 The core holds no private key. `draft` checks the message with the parser and schema that its receiver uses, and gives
-the bytes to be signed; `Draft.signed` puts the signature in. The message is written once: the wire form is the
-canonical form with the proof put in its place.
+the bytes to be signed; `Draft.signed` puts the signature in. The wire form is the canonical form.
 
 Source: protocol-spec/04-envelope-and-digests.md, section 4.5
 """
@@ -12,19 +11,22 @@ from __future__ import annotations
 from typing import Any, Final, cast
 
 from msgspec import MsgspecError, Struct
+from msgspec.json import decode
 from msgspec.structs import replace
 
 from undersigned.encoding import DidUrl, Digest, Instant, JsonObject, decode_json, digest_bytes
 from undersigned.errors import FormatError
-from undersigned.messages.base import Message, Proof
-from undersigned.messages.codec import read_message
+from undersigned.messages.base import CONTEXT, Message, Proof
+from undersigned.messages.codec import read_canonical, read_message
 from undersigned.messages.signed import VerifiedMessage, write_canonical
-from undersigned.proof import Kind, make_proof, prepare, proof_config
+from undersigned.proof import Kind, make_proof, prepare, proof_config, signs_json
 
 __all__ = ["Draft", "draft", "redraft"]
 
 _PROOF_ROOM: Final = 460
 """Bytes that a proof in its place takes beside its method: names, `@context`, times, suite, the longest signature."""
+_CONTEXT: Final[JsonObject] = {"@context": CONTEXT}
+"""What of a message a proof's options are made with."""
 
 
 class Draft(Struct, frozen=True, kw_only=True, eq=False):
@@ -34,15 +36,12 @@ class Draft(Struct, frozen=True, kw_only=True, eq=False):
     digest: Digest
     to_sign: bytes
     """What the key signs."""
-    canonical: bytes
-    content: JsonObject
     config: JsonObject
 
     def signed(self, signature: bytes) -> VerifiedMessage:
         """The message with this signature, ready to be recorded and sent. The signature is not checked again."""
-        proof = make_proof(self.content, self.config, signature)
-        raw = _with_proof(self.canonical, self.content, proof)
-        return VerifiedMessage(message=replace(self.message, proof=_struct_of(proof)), digest=self.digest, raw=raw)
+        message = replace(self.message, proof=_struct_of(make_proof(_CONTEXT, self.config, signature)))
+        return VerifiedMessage(message=message, digest=self.digest, raw=write_canonical(message))
 
 
 def draft(message: Message, method: DidUrl, suite: str, kind: Kind, created: Instant, expires: Instant) -> Draft:
@@ -59,15 +58,17 @@ def draft(message: Message, method: DidUrl, suite: str, kind: Kind, created: Ins
         canonical = write_canonical(unsigned)
     except (MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as exc:
         raise FormatError("bad_json", f"expected a message of JSON values: {exc}") from exc
-    content = cast("dict[str, Any]", decode_json(canonical))
+    room = len(method) + _PROOF_ROOM
+    checked = read_canonical(canonical, room)
+    if checked is None:
+        checked = read_message(cast("dict[str, Any]", decode_json(canonical)), len(canonical) + room)
     config = proof_config(suite, method, message.purpose, created, expires)
-    checked = read_message(content, len(canonical) + len(method) + _PROOF_ROOM)
+    # A suite that signs canonical JSON needs no more than that.
+    content = _CONTEXT if signs_json(suite) else decode(canonical)
     return Draft(
         message=checked,
         digest=digest_bytes(canonical),
         to_sign=prepare(content, config, kind, jcs=canonical),
-        canonical=canonical,
-        content=content,
         config=config,
     )
 
@@ -98,12 +99,3 @@ def _struct_of(proof: JsonObject) -> Proof:
         proof_purpose=made["proofPurpose"],
         proof_value=made["proofValue"],
     )
-
-
-def _with_proof(canonical: bytes, content: JsonObject, proof: JsonObject) -> bytes:
-    """Canonical form of the whole message, without writing it again: members are sorted, so `proof` has one place.
-
-    `recipient`, `role`, `sender` and more always follow it, `@context` always stands before.
-    """
-    after = write_canonical({name: value for name, value in content.items() if name > "proof"})[1:]
-    return b"".join((canonical[: -len(after)], b'"proof":', write_canonical(proof), b",", after))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from msgspec import Struct
-from msgspec.json import Encoder
+from msgspec.json import Encoder, decode
 
 from undersigned.encoding import Did, Digest, EngagementId, JsonObject, canonicalize, digest_bytes
 from undersigned.errors import ProofError
@@ -31,10 +31,13 @@ class SignedMessage(Struct, frozen=True, kw_only=True, eq=False):
     digest: Digest
     raw: bytes
     """The bytes as they came."""
-    content: JsonObject
-    """The message without its proof, as JSON; kept for the cryptosuite and dropped once verified."""
     canonical: bytes
-    """JCS of `content`, which the digest covers."""
+    """JCS of the message without its proof, which the digest covers."""
+
+    @property
+    def content(self) -> JsonObject:
+        """The message without its proof, as JSON: a new copy each time."""
+        return decode(self.canonical)
 
     @property
     def proof(self) -> Proof:

@@ -15,13 +15,13 @@ from typing import Final
 from msgspec import to_builtins
 
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, DidUrl, Instant, seconds_between
+from undersigned.encoding import Did, DidUrl, Instant, JsonObject, seconds_between
 from undersigned.errors import ProofError, ResolutionError, UndersignedError, VerificationError
 from undersigned.keys import PublicKey
 from undersigned.messages.base import MAX_POINTER, Proof
 from undersigned.messages.discovery import Inquiry
 from undersigned.messages.signed import SignedMessage, VerifiedMessage, engagement_id
-from undersigned.proof import verify_proof
+from undersigned.proof import verify_options, verify_signature
 
 __all__ = ["MAX_PROOF_SECONDS", "MAX_SKEW_SECONDS", "problem_code_told", "problem_path_told", "verify_message"]
 
@@ -72,8 +72,10 @@ def verify_message(
 
     # Steps 1 to 4: a suite that both agreed on; the purpose of the type, as what proves who speaks does not bind to a
     # contract; the key; the signature. All that follows is told, for its sender has proved to be itself.
-    signed = {**received.content, "proof": to_builtins(proof)}
-    verify_proof(signed, key=key, purpose=message.purpose, suites=suites, jcs=received.canonical)
+    options: JsonObject = to_builtins(proof)
+    suite = verify_options(options, context=message.context, purpose=message.purpose, suites=suites)
+    content = {} if suite.signs_json else received.content
+    verify_signature(content, options, suite, key=key, purpose=message.purpose, jcs=received.canonical)
     # Step 5: made not too far ahead, and still good.
     _check_times(proof, now)
     # Step 6: it is for us.

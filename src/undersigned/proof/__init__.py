@@ -1,7 +1,17 @@
 """Data Integrity proofs and their cryptosuites. Private keys stay with the shell: it signs the bytes given here."""
 
 from undersigned.proof.cryptosuite import SIGNATURE_BYTES, Cryptosuite, Document, Kind
-from undersigned.proof.data_integrity import KeyLookup, attach, make_proof, prepare, proofs_of, verify_proof
+from undersigned.proof.data_integrity import (
+    KeyLookup,
+    attach,
+    make_proof,
+    prepare,
+    proofs_of,
+    signs_json,
+    verify_options,
+    verify_proof,
+    verify_signature,
+)
 from undersigned.proof.detached import detach, verify_detached
 from undersigned.proof.options import MAX_SKEW_SECONDS, Purpose, proof_config
 from undersigned.proof.sets import verify_proof_set
@@ -22,7 +32,10 @@ __all__ = [
     "prepare",
     "proof_config",
     "proofs_of",
+    "signs_json",
     "verify_detached",
+    "verify_options",
     "verify_proof",
     "verify_proof_set",
+    "verify_signature",
 ]

@@ -51,6 +51,11 @@ class Cryptosuite(Protocol):
         """Whether its proofs repeat the document's `@context`, as the JCS suites do."""
         ...
 
+    @property
+    def signs_json(self) -> bool:
+        """Whether `jcs` is all that it needs of a document."""
+        ...
+
     def hash(
         self,
         document: Document,

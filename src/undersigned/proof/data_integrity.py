@@ -29,6 +29,7 @@ __all__ = [
     "prepare",
     "proofs_of",
     "secured",
+    "signs_json",
     "verify_options",
     "verify_proof",
     "verify_signature",
@@ -79,6 +80,12 @@ def make_proof(
     if suite is None:
         raise ProofError("suite_not_allowed", f"expected a known suite; came {config.get('cryptosuite')}")
     return {**_options(document, config, suite), "proofValue": multibase_encode("z", signature)}
+
+
+def signs_json(suite: str, *, registry: Registry = CRYPTOSUITES) -> bool:
+    """Whether the canonical JSON of a document is all that this suite needs of it; False for an unknown one."""
+    known = registry.get(suite)
+    return known is not None and known.signs_json
 
 
 def attach(document: Document, config: Document, signature: bytes, *, registry: Registry = CRYPTOSUITES) -> JsonObject:
@@ -182,11 +189,11 @@ def verify_options(
     *,
     context: Any,
     purpose: str,
-    now: Instant | None,
-    challenge: str | None,
-    domain: str | None,
-    suites: Collection[str] | None,
-    registry: Registry,
+    now: Instant | None = None,
+    challenge: str | None = None,
+    domain: str | None = None,
+    suites: Collection[str] | None = None,
+    registry: Registry = CRYPTOSUITES,
     path: str = "/proof",
 ) -> Cryptosuite:
     """The suite of a proof, once everything its options say is what is expected here.
@@ -225,9 +232,9 @@ def verify_signature(
     *,
     key: KeyLookup,
     purpose: str,
-    jcs: bytes | None,
-    contexts: Contexts,
-    low_s: bool,
+    jcs: bytes | None = None,
+    contexts: Contexts = CONTEXTS,
+    low_s: bool = True,
     path: str = "/proof",
 ) -> PublicKey:
     """The key that signed `content` under these options.

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, cast
 
-from undersigned.contract import Place, Transcript, check_document
-from undersigned.encoding import Digest, Instant, digest_of, from_struct, parse_duration, shift
+from undersigned.contract import Place, Transcript, canonical_document, check_document
+from undersigned.encoding import Digest, Instant, digest_bytes, digest_of, from_struct, parse_duration, shift
 from undersigned.errors import ContractError
 from undersigned.messages import (
     VERSIONS,
@@ -219,7 +219,7 @@ def offered(move: VerifiedMessage) -> Offered:
         owner=message.role,
         digest=move.digest,
         sequence=message.sequence,
-        document=digest_of(from_struct(message.document)),
+        document=digest_bytes(canonical_document(message.document)),
         valid_until=message.valid_until,
         raw=move.raw,
         terms=Essentials(

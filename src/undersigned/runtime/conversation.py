@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
-from uuid import uuid4
 
 import msgspec
 import structlog
@@ -77,6 +76,7 @@ from undersigned.protocol import (
 from undersigned.transport import Identity
 
 from .clock import Clock
+from .names import fresh_urn
 from .remembered import Remembered
 from .turn import Event, Say, Turn, load_engagement
 
@@ -600,7 +600,7 @@ class Conversation(Remembered):
         of = MESSAGE_TYPES[said.type]
         own, _ = position(engagement)
         envelope: dict[str, Any] = {
-            "id": f"urn:uuid:{uuid4()}",
+            "id": fresh_urn(),
             "engagement": engagement.id,
             "sender": identity.did,
             "recipient": engagement.peer,

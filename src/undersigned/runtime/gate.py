@@ -9,7 +9,6 @@ Source: protocol-spec/06-scope.md, section 6.6
 from __future__ import annotations
 
 from collections.abc import Mapping
-from uuid import uuid4
 
 import msgspec
 
@@ -21,6 +20,7 @@ from undersigned.messages import Usage
 from undersigned.scope import Action, GateDecision, Scope, permits, read_scope
 
 from .clock import Clock
+from .names import fresh_urn
 
 __all__ = ["Gate", "Permit"]
 
@@ -95,7 +95,7 @@ class Gate:
             return await self._book(contract, permits(scope, used, action, now).require(), until, now)
 
     async def _book(self, contract: Digest, decision: GateDecision, until: Instant, now: Instant) -> Permit:
-        permit = Permit(id=f"urn:uuid:{uuid4()}", decision=decision)
+        permit = Permit(id=fresh_urn(), decision=decision)
         draws = tuple(
             Draw(f"{charge.clause}/{charge.counter}", charge.amount, charge.maximum) for charge in decision.charges
         )

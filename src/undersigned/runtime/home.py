@@ -23,7 +23,6 @@ from pathlib import Path
 from ssl import SSLContext, create_default_context
 from typing import Annotated, Final
 from urllib.parse import quote
-from uuid import uuid4
 
 import msgspec
 
@@ -35,6 +34,7 @@ from undersigned.proof import attach, prepare
 from undersigned.trust import Policy
 
 from .clock import Clock, SystemClock
+from .names import fresh_urn
 from .order import parse_price
 from .signers import KeyKind, PrivateKey, generate_key, open_key, seal_key
 
@@ -361,7 +361,7 @@ async def issue_membership(home: Home, *, days: int = 365, clock: Clock | None =
         raise ConfigurationError("bad_configuration", f"{home.path} has no organisation")
     key, now = home.key("organisation"), (clock or SystemClock()).now()
     unsigned = membership(
-        id=f"urn:uuid:{uuid4()}",
+        id=fresh_urn(),
         organisation=office.id,
         agent=home.configuration.did,
         valid_from=now,

@@ -9,7 +9,6 @@ Source: protocol-spec/02-identity-and-keys.md, sections 2.6 to 2.8
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import msgspec
 
@@ -30,6 +29,7 @@ from undersigned.protocol import Engagement
 from undersigned.trust import Anchors, Decision, Policy, evaluate
 
 from .conversation import Conversation
+from .names import fresh_urn
 from .turn import Say
 
 if TYPE_CHECKING:
@@ -73,9 +73,7 @@ class Meeting:
             if found is not None and found not in chosen:
                 chosen.append(found)
         now = agent.clock.now()
-        unsigned = build_presentation(
-            id=f"urn:uuid:{uuid4()}", holder=identity.did, engagement=engagement.id, credentials=chosen
-        )
+        unsigned = build_presentation(id=fresh_urn(), holder=identity.did, engagement=engagement.id, credentials=chosen)
         talks = engagement.talks
         suite = talks.suite if talks is not None and talks.suite else identity.suite
         config = presentation_config(

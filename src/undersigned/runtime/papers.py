@@ -8,7 +8,9 @@ Source: protocol-spec/07-contract.md
 from __future__ import annotations
 
 from typing import Any
-from uuid import uuid4
+
+from msgspec.json import decode
+from msgspec.structs import replace
 
 from undersigned.contract import (
     ContractDocument,
@@ -19,23 +21,25 @@ from undersigned.contract import (
     Transcript,
     acceptance_config,
     build_document,
+    canonical_document,
     countersigned,
     offer_config,
     verify_countersigned,
     verify_offered,
 )
 from undersigned.did import DidDocument
-from undersigned.encoding import DidUrl, JsonObject, base64url_decode, base64url_encode, from_struct, shift, to_struct
+from undersigned.encoding import DidUrl, JsonObject, base64url_decode, base64url_encode, from_struct, shift
 from undersigned.errors import LocalProtocolError, LogProofError, VerificationError
 from undersigned.keys import PublicKey
 from undersigned.ledger import Committed, Head, Ledger
 from undersigned.messages import Closing, LedgerPlace, Offer, Settled, Usage
-from undersigned.proof import attach, make_proof, prepare
+from undersigned.proof import make_proof, prepare
 from undersigned.protocol import Engagement, Offered, position
 from undersigned.transparency import checkpoint_text, contract_leaf, leaf_digest, leaf_hash, signed_note, verify_note
 from undersigned.transport import Identity
 
 from .clock import Clock
+from .names import fresh_urn
 from .signers import Signer
 from .turn import Say
 
@@ -102,14 +106,15 @@ class Papers:
             transcript=Transcript(**places),
             terms=terms,
         )
-        unsigned = from_struct(document)
-        config = offer_config(self._suite(engagement), identity.method, now, f"urn:uuid:{uuid4()}")
-        signature = await identity.sign(prepare(unsigned, config, identity.kind))
+        jcs = canonical_document(document)
+        unsigned: JsonObject = decode(jcs)
+        config = offer_config(self._suite(engagement), identity.method, now, fresh_urn())
+        signature = await identity.sign(prepare(unsigned, config, identity.kind, jcs=jcs))
         live = engagement.offer
         return Say(
             "Offer",
             {
-                "document": to_struct(attach(unsigned, config, signature), ContractDocument),
+                "document": replace(document, proof=make_proof(unsigned, config, signature)),
                 "valid_until": shift(now, valid_seconds),
                 "in_reply_to": live.digest if live is not None else None,
             },
@@ -200,7 +205,13 @@ class Papers:
             VerificationError, FormatError: It does not hold.
         """
         document = offer.document  # the fold has seen that its parts agree
-        read = verify_offered(from_struct(document), keys=keys_of(peer), now=self._clock.now(), read=document)
+        read = verify_offered(
+            from_struct(document),
+            keys=keys_of(peer),
+            now=self._clock.now(),
+            jcs=canonical_document(document),
+            read=document,
+        )
         ours = read.methods.hirer if engagement.role == "hirer" else read.methods.provider
         if self._identity.method not in ours:
             raise VerificationError(

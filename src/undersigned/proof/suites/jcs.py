@@ -23,6 +23,7 @@ class JcsSuite(NamedTuple):
     name: str
     kinds: tuple[Kind, ...]
     carries_context: bool = True
+    signs_json: bool = True
 
     def hash(
         self,

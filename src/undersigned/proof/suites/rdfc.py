@@ -24,6 +24,7 @@ class RdfcSuite(NamedTuple):
     name: str
     kinds: tuple[Kind, ...]
     carries_context: bool = False
+    signs_json: bool = False
 
     def hash(
         self,
