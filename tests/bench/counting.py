@@ -204,10 +204,9 @@ def _replacements(tape: Tape) -> dict[Any, Callable[..., Any]]:
     """Functions of modules, each with what stands in for it."""
     from hashlib import new, sha256
 
-    from undersigned.encoding import canonicalize, from_struct, multibase_decode, multibase_encode
+    from undersigned.encoding import canonicalize, from_struct, multibase_decode, multibase_encode, write_canonical
     from undersigned.jsonld import compiled_quads, document_quads
     from undersigned.messages.codec import read_canonical
-    from undersigned.messages.signed import write_canonical
     from undersigned.proof.cryptosuite import digest_function
 
     def jcs(real: Callable[[Any], bytes], guarded: bool) -> Callable[[Any], bytes]:

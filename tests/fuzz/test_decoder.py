@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from message_examples import conversation, verify
-from undersigned.encoding import canonicalize, digest_of
+from undersigned.encoding import canonicalize, decode_json, digest_of
 from undersigned.errors import CODES, FormatError, ProofError, UndersignedError
 from undersigned.messages import SignedMessage, decode_message, draft, problem_code_told
+from undersigned.messages.codec import read_canonical, read_message
 
 FAMILIES = {"parse", "schema", "context", "proof", "limit", "transport"}
 EXAMPLES = [message.raw for message in conversation().values()]
@@ -165,3 +166,32 @@ def _holds_only_if_the_same(changed: bytes, raw: bytes) -> None:
 def _containers(value: Any) -> list[Any]:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return [found for one in inner if isinstance(one, (dict, list)) for found in (one, *_containers(one))]
+
+
+@relaxed
+@given(data=st.data())
+def test_what_is_read_at_once_is_what_the_steps_read(data: st.DataObject) -> None:
+    """The short way takes nothing that the numbered steps would refuse, nor reads anything else in it."""
+    content = json.loads(data.draw(st.sampled_from(EXAMPLES)))
+    for _ in range(data.draw(st.integers(0, 3))):
+        target = data.draw(st.sampled_from([content, *(v for v in content.values() if isinstance(v, dict) and v)]))
+        name = data.draw(st.sampled_from(sorted(target) or ["id"]) | names)
+        if data.draw(st.booleans()):
+            target.pop(name, None)
+        else:
+            target[name] = data.draw(values | st.sampled_from(list(content.values())))
+    try:
+        raw = canonicalize(content)
+    except FormatError:
+        return
+    short = read_canonical(raw)
+    if short is None:
+        return
+    content = decode_json(raw)
+    assert isinstance(content, dict)
+    assert read_message(content, len(raw)) == short
+
+
+def test_every_example_is_read_at_once() -> None:
+    """So that the test above compares something."""
+    assert all(read_canonical(raw) is not None for raw in EXAMPLES)

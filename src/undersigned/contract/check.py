@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
-from msgspec.json import Encoder
 from msgspec.structs import replace
 
 from undersigned.contract.document import ContractDocument, Role, Transcript, document_id
@@ -26,6 +25,7 @@ from undersigned.encoding import (
     compare_amounts,
     digest_of,
     to_struct,
+    write_canonical,
 )
 from undersigned.errors import ContractError, FormatError
 from undersigned.scope import Scope, read_scope
@@ -44,7 +44,6 @@ __all__ = [
 MAX_DOCUMENT_BYTES: Final = 64 * 1024
 """Largest document, in canonical form without its proofs; those are bounded by the limits of the reader."""
 
-_write: Final = Encoder(order="sorted").encode
 _NAME: Final = re.compile(r"(.+):(hirer|provider):([1-9][0-9]{0,15})")
 
 
@@ -177,7 +176,7 @@ def canonical_document(document: ContractDocument) -> bytes:
     """The same as `unproved` of a document that was read, without its JSON at hand: its schema has neither floats nor
     names that canonical JSON would sort in another way.
     """
-    return _write(document if document.proof is None else replace(document, proof=None))
+    return write_canonical(document if document.proof is None else replace(document, proof=None))
 
 
 def unproved(document: Mapping[str, Any]) -> bytes:

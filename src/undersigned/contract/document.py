@@ -20,7 +20,9 @@ __all__ = ["ContractDocument", "Methods", "Organisations", "Place", "Role", "Tra
 Role = Literal["hirer", "provider"]
 
 
-class _Part(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
+class _Part(
+    Struct, frozen=True, kw_only=True, gc=False, rename="camel", forbid_unknown_fields=True, omit_defaults=True
+):
     """What all parts have in common: closed, camelCase, absent when not given."""
 
 

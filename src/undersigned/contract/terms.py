@@ -39,7 +39,9 @@ MediaType = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0
 Uri = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9+.-]{0,31}:[!-~]{1,2000}(?!\n)$")]
 
 
-class _Part(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
+class _Part(
+    Struct, frozen=True, kw_only=True, gc=False, rename="camel", forbid_unknown_fields=True, omit_defaults=True
+):
     """What all parts of the terms have in common: closed, camelCase, absent when not given."""
 
 

@@ -106,21 +106,27 @@ class Hire:
         deadline = asyncio.get_running_loop().time() + peer.reach_seconds
         refused: Problem | None = None
         while True:
-            engagement = conversation.engagement
-            reached = bool(engagement.got)
-            try:
-                async with asyncio.timeout_at(None if reached else deadline):
-                    event = await queue.get()
-            except TimeoutError:
-                error = peer.links.last_error.get(engagement.peer)
-                await peer.cancel(conversation, "no_longer_needed")
-                raise error or TransportError("unreachable", f"{engagement.peer} did not answer") from None
+            if conversation.engagement.got:
+                event = await queue.get()
+            else:
+                event = await self._first(conversation, queue, deadline)
             self._events.put_nowait(event)
             if isinstance(event.message, Problem) and event.kind == "problem":
                 refused = event.message
             if event.kind == "over" or conversation.engagement.state in ("withdrawn", "closed"):
                 await self._last_events(event, queue)
                 return await self._result(conversation, refused)
+
+    async def _first(self, conversation: Conversation, queue: asyncio.Queue[Event], deadline: float) -> Event:
+        """The next event while the provider has not answered; past `deadline`, by the loop's time, it is given up."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await queue.get()
+        except TimeoutError:
+            error = self._peer.links.last_error.get(conversation.engagement.peer)
+            await self._peer.cancel(conversation, "no_longer_needed")
+            peer = conversation.engagement.peer
+            raise error or TransportError("unreachable", f"{peer} did not answer") from None
 
     async def _last_events(self, event: Event, queue: asyncio.Queue[Event]) -> None:
         """What led to the end happened before it; and a last receipt under way spares the next start from waiting."""

@@ -3,7 +3,7 @@
 from undersigned.encoding.amounts import add_amounts, compare_amounts, is_amount, subtract_amounts
 from undersigned.encoding.closed import from_struct, to_struct
 from undersigned.encoding.digests import digest_bytes, digest_from_hex, digest_hex, digest_of
-from undersigned.encoding.jcs import canonicalize
+from undersigned.encoding.jcs import canonicalize, write_canonical
 from undersigned.encoding.multibase import (
     base58_decode,
     base58_encode,
@@ -129,4 +129,5 @@ __all__ = [
     "to_struct",
     "varint_decode",
     "varint_encode",
+    "write_canonical",
 ]

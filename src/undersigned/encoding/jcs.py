@@ -19,9 +19,14 @@ from undersigned.encoding.strict_json import MAX_INTEGER, decode_integers, has_l
 from undersigned.encoding.types import JsonValue
 from undersigned.errors import FormatError
 
-__all__ = ["canonicalize"]
+__all__ = ["canonicalize", "write_canonical"]
 
 _encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
+
+
+write_canonical: Final = msgspec.json.Encoder(order="sorted").encode
+"""RFC 8785 form of what a strict reader gave, or will read, and of structs with such a schema: without floats, unsafe
+integers and odd names msgspec writes the same bytes, and nothing needs to be looked at twice."""
 
 
 def canonicalize(value: JsonValue) -> bytes:

@@ -132,7 +132,7 @@ def violated(path: str, expected: str, came: object) -> FormatError:
     return FormatError("schema_violation", f"expected {expected}; came {shown}", path=path)
 
 
-class Part(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
+class Part(Struct, frozen=True, kw_only=True, gc=False, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
     """A closed object inside a body: camelCase names, no unknown members."""
 
 
@@ -184,6 +184,7 @@ class Message(
     rename="camel",
     forbid_unknown_fields=True,
     omit_defaults=True,
+    gc=False,  # JSON holds no cycles
     tag_field="type",
     tag=True,
 ):

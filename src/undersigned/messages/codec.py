@@ -32,12 +32,13 @@ from undersigned.encoding import (
     digest_bytes,
     no_float,
     seen_plain,
+    write_canonical,
 )
 from undersigned.errors import FormatError, ProofError, UndersignedError
 from undersigned.messages.base import CONTEXT, VERSIONS, Message
 from undersigned.messages.problem import Problem
 from undersigned.messages.registry import MESSAGE_TYPES
-from undersigned.messages.signed import SignedMessage, VerifiedMessage, write_canonical
+from undersigned.messages.signed import SignedMessage, VerifiedMessage
 
 __all__ = ["MAX_MESSAGE_BYTES", "decode_message", "read_canonical", "read_message", "recorded_message"]
 

@@ -14,11 +14,11 @@ from msgspec import MsgspecError, Struct
 from msgspec.json import decode
 from msgspec.structs import replace
 
-from undersigned.encoding import DidUrl, Digest, Instant, JsonObject, decode_json, digest_bytes
+from undersigned.encoding import DidUrl, Digest, Instant, JsonObject, decode_json, digest_bytes, write_canonical
 from undersigned.errors import FormatError
 from undersigned.messages.base import CONTEXT, Message, Proof
 from undersigned.messages.codec import read_canonical, read_message
-from undersigned.messages.signed import VerifiedMessage, write_canonical
+from undersigned.messages.signed import VerifiedMessage
 from undersigned.proof import Kind, make_proof, prepare, proof_config, signs_json
 
 __all__ = ["Draft", "draft", "redraft"]

@@ -8,23 +8,19 @@ Source: protocol-spec/04-envelope-and-digests.md, sections 4.2 and 4.4
 
 from __future__ import annotations
 
-from typing import Final
+from functools import lru_cache
 
 from msgspec import Struct
-from msgspec.json import Encoder, decode
+from msgspec.json import decode
 
 from undersigned.encoding import Did, Digest, EngagementId, JsonObject, canonicalize, digest_bytes
 from undersigned.errors import ProofError
 from undersigned.messages.base import Message, Proof
 
-__all__ = ["SignedMessage", "VerifiedMessage", "engagement_id", "write_canonical"]
-
-write_canonical: Final = Encoder(order="sorted").encode
-"""RFC 8785 form of what the strict reader gave, or will read: without floats, unsafe integers and odd names, msgspec
-writes the same bytes, and nothing needs to be looked at twice."""
+__all__ = ["SignedMessage", "VerifiedMessage", "engagement_id"]
 
 
-class SignedMessage(Struct, frozen=True, kw_only=True, eq=False):
+class SignedMessage(Struct, frozen=True, gc=False, kw_only=True, eq=False):
     """A well-formed message whose proof nobody checked yet. Believe nothing in it."""
 
     message: Message
@@ -48,7 +44,7 @@ class SignedMessage(Struct, frozen=True, kw_only=True, eq=False):
         return proof
 
 
-class VerifiedMessage(Struct, frozen=True, kw_only=True, eq=False):
+class VerifiedMessage(Struct, frozen=True, gc=False, kw_only=True, eq=False):
     """A message whose proof held when it came. Two are equal if their digests are, whatever their proofs."""
 
     message: Message
@@ -63,8 +59,11 @@ class VerifiedMessage(Struct, frozen=True, kw_only=True, eq=False):
         return hash(self.digest)
 
 
+@lru_cache(maxsize=256)
 def engagement_id(hirer: Did, provider: Did, nonce: str) -> EngagementId:
     """The engagement's id: a digest of both parties and the hirer's nonce, so that it can belong to no others.
+
+    Asked for when an inquiry is verified, and again when it is folded in.
 
     Source: protocol-spec/04-envelope-and-digests.md, section 4.2
     """

@@ -28,7 +28,7 @@ HEARTBEATS_MISSED: Final = 3
 """`heartbeat` intervals without a sign of life after which the hirer may end the contract: losing one costs nothing."""
 
 
-class Wait(Struct, frozen=True):
+class Wait(Struct, frozen=True, gc=False):
     """One deadline: `waits` may send `move` with `reason` once `by` has passed."""
 
     name: str

@@ -42,7 +42,7 @@ REPEAT_SECONDS = (5, 15, 45, 120, 300)
 """Seconds from one sending of an unanswered move to the next; the last goes on for ever."""
 
 
-class Reserve(Struct, frozen=True, kw_only=True, tag=True):
+class Reserve(Struct, frozen=True, gc=False, kw_only=True, tag=True):
     """Hold capacity or budget until the end of `until`, inclusive."""
 
     key: str
@@ -51,7 +51,7 @@ class Reserve(Struct, frozen=True, kw_only=True, tag=True):
     until: Instant
 
 
-class Free(Struct, frozen=True, kw_only=True, tag=True):
+class Free(Struct, frozen=True, gc=False, kw_only=True, tag=True):
     """Give a reservation back."""
 
     key: str
@@ -59,7 +59,7 @@ class Free(Struct, frozen=True, kw_only=True, tag=True):
     digest: Digest
 
 
-class Work(Struct, frozen=True, kw_only=True, tag=True):
+class Work(Struct, frozen=True, gc=False, kw_only=True, tag=True):
     """Do the work of this contract, from the cursor if there is one."""
 
     key: str
@@ -71,7 +71,7 @@ class Work(Struct, frozen=True, kw_only=True, tag=True):
     """1, and one more after each rework; the `round` of the `Delivery` that this leads to."""
 
 
-class Owe(Struct, frozen=True, kw_only=True, tag=True):
+class Owe(Struct, frozen=True, gc=False, kw_only=True, tag=True):
     """Make one of these moves."""
 
     key: str
@@ -80,7 +80,7 @@ class Owe(Struct, frozen=True, kw_only=True, tag=True):
     reason: str | None = None
 
 
-class Acknowledge(Struct, frozen=True, kw_only=True, tag=True):
+class Acknowledge(Struct, frozen=True, gc=False, kw_only=True, tag=True):
     """Send a `Receipt` for these moves, oldest first."""
 
     key: str
@@ -88,7 +88,7 @@ class Acknowledge(Struct, frozen=True, kw_only=True, tag=True):
     due: Instant
 
 
-class Repeat(Struct, frozen=True, kw_only=True, tag=True):
+class Repeat(Struct, frozen=True, gc=False, kw_only=True, tag=True):
     """Send this own move again: the bytes as they were, or signed anew if the proof is past its `expires` (rule C9)."""
 
     key: str
@@ -97,7 +97,7 @@ class Repeat(Struct, frozen=True, kw_only=True, tag=True):
     """1, 2, …; each has a key of its own."""
 
 
-class Finished(Struct, frozen=True, kw_only=True, tag=True):
+class Finished(Struct, frozen=True, gc=False, kw_only=True, tag=True):
     """Nothing is left to do."""
 
     key: str

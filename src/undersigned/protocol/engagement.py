@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 
-class Talks(Struct, frozen=True, kw_only=True):
+class Talks(Struct, frozen=True, gc=False, kw_only=True):
     """What the opening moves settled about the negotiation itself."""
 
     opens: Role
@@ -56,7 +56,7 @@ class Talks(Struct, frozen=True, kw_only=True):
     bid_until: Instant | None = None
 
 
-class Essentials(Struct, frozen=True, kw_only=True):
+class Essentials(Struct, frozen=True, gc=False, kw_only=True):
     """What the fold needs of a document's terms; durations in seconds."""
 
     deadlines: Deadlines
@@ -69,7 +69,7 @@ class Essentials(Struct, frozen=True, kw_only=True):
     """Ids of the acceptance criteria of all deliverables."""
 
 
-class Offered(Struct, frozen=True, kw_only=True):
+class Offered(Struct, frozen=True, gc=False, kw_only=True):
     """The live offer; after the seal, the one that became the contract."""
 
     owner: Role
@@ -87,7 +87,7 @@ class Offered(Struct, frozen=True, kw_only=True):
         return cast(Offer, recorded_message(self.raw).message)
 
 
-class Ending(Struct, frozen=True, kw_only=True):
+class Ending(Struct, frozen=True, gc=False, kw_only=True):
     """One move that ends a contract; several may cross, and the strongest decides."""
 
     basis: str
@@ -97,7 +97,7 @@ class Ending(Struct, frozen=True, kw_only=True):
     """The cause of a `Terminate`, the verdict of a `Review`, else empty."""
 
 
-class Contract(Struct, frozen=True, kw_only=True):
+class Contract(Struct, frozen=True, gc=False, kw_only=True):
     """What happened under the seal."""
 
     digest: Digest
@@ -125,7 +125,7 @@ class Contract(Struct, frozen=True, kw_only=True):
     closed_by: tuple[Role, ...] = ()
 
 
-class Pause(Struct, frozen=True, kw_only=True):
+class Pause(Struct, frozen=True, gc=False, kw_only=True):
     """A side has said that its answer waits for something."""
 
     role: Role
@@ -133,7 +133,7 @@ class Pause(Struct, frozen=True, kw_only=True):
     until: Instant
 
 
-class Engagement(Struct, frozen=True, kw_only=True):
+class Engagement(Struct, frozen=True, gc=False, kw_only=True):
     """One side's view. Equal journals give equal values."""
 
     role: Role

@@ -21,21 +21,21 @@ from undersigned.messages import VerifiedMessage
 __all__ = ["FACTS", "Entry", "Noted", "Received", "Sent"]
 
 
-class Sent(Struct, frozen=True):
+class Sent(Struct, frozen=True, gc=False):
     """A message of ours, signed and about to be committed."""
 
     message: VerifiedMessage
     at: Instant
 
 
-class Received(Struct, frozen=True):
+class Received(Struct, frozen=True, gc=False):
     """A message of the peer's, verified and about to be committed."""
 
     message: VerifiedMessage
     at: Instant
 
 
-class Noted(Struct, frozen=True):
+class Noted(Struct, frozen=True, gc=False):
     """A fact this side noted. `FACTS` lists the names that the fold uses; any other is kept and changes nothing."""
 
     name: str

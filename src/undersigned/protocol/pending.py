@@ -41,7 +41,7 @@ one that comes back finds the ledger."""
 _STRENGTH: Final = ("ruling", "release", "silence", "review", "terminate")
 
 
-class Owed(Struct, frozen=True):
+class Owed(Struct, frozen=True, gc=False):
     """Who owes what by when, and why."""
 
     who: tuple[Role, ...]

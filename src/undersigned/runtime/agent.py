@@ -364,8 +364,7 @@ class Agent:
                 if live is not None and self.clock.now() <= live.valid_until:
                     return leaf, ()
             case Seal():
-                own = conversation.last("Acceptance", Acceptance)
-                return contract_leaf(countersigned(conversation.offered_json(), own.contract_proof)), ()
+                return _leaf(conversation), ()
             case Review():
                 delivery = conversation.last("Delivery", Delivery, "provider")
                 self.worker.check_review(engagement, body, document, delivery)
@@ -437,10 +436,7 @@ class Agent:
             raise LocalProtocolError("wrong_state", "there is no offer to seal")
         await self.document_of(engagement.peer, max_age_seconds=FRESH_SECONDS)
         await self.meeting.recheck(conversation, engagement, conversation.offered(engagement).terms)
-        role = "provider" if engagement.role == "hirer" else "hirer"
-        acceptance = conversation.last("Acceptance", Acceptance, role)
-        document = countersigned(conversation.offered_json(engagement), acceptance.contract_proof)
-        return await self.papers.seal(engagement, contract_leaf(document), conversation.head)
+        return await self.papers.seal(engagement, conversation.leaf or _leaf(conversation), conversation.head)
 
     async def close_books(self, conversation: Conversation, engagement: Engagement, owed: Owe, paid: Price) -> Say:
         """The `Closing` of this side."""
@@ -609,3 +605,9 @@ def load_handler(name: str) -> Handler:
     except AttributeError as exc:
         raise ConfigurationError("bad_configuration", f"handler {name}: the module has no {function!r}") from exc
     return found
+
+
+def _leaf(conversation: Conversation) -> bytes:
+    """The leaf of the live offer's contract, made of the one acceptance that was recorded."""
+    acceptance = conversation.last("Acceptance", Acceptance)
+    return contract_leaf(countersigned(conversation.offered_json(), acceptance.contract_proof))

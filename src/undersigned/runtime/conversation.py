@@ -168,6 +168,8 @@ class Conversation(Remembered):
         self.shell = shell
         self.head: Committed | None = None
         """What the last commit made."""
+        self.leaf = b""
+        """The last leaf that this process put into the log."""
         self.over = False
         self.full = False
         """The store had no room for what was decided last."""
@@ -688,6 +690,7 @@ class Conversation(Remembered):
             self._lazy_receipts.extend(turn.receipted)
         self.engagement = turn.engagement
         self._mark = self.snapshot()
+        self.leaf = turn.leaves[-1] if turn.leaves else self.leaf
         self._documents |= turn.documents
         self._heard |= turn.notices
         self._served |= turn.served

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -76,7 +77,7 @@ class HirerSide:
         text = conversation.facts.get("order")
         if text is None:
             raise LocalProtocolError("not_found", f"the journal of {conversation.id} holds no order")
-        return msgspec.json.decode(text, type=Order)
+        return _order(text)
 
     async def decide(self, conversation: Conversation, engagement: Engagement, owed: Owe) -> Say | None:
         """What the hirer says now, or None to wait for something that is under way."""
@@ -205,3 +206,9 @@ def owed_price(engagement: Engagement, price: Price) -> Price:
         if ending.basis == "review":
             return price if ending.detail == "accepted" else nothing
     return nothing
+
+
+@lru_cache(maxsize=256)
+def _order(text: str) -> Order:
+    """The order in a fact of the journal. Each decision of an engagement asks for it."""
+    return msgspec.json.decode(text, type=Order)

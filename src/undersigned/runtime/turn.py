@@ -18,7 +18,7 @@ from undersigned.protocol import Engagement, Entry, Noted, Received, Sent, apply
 __all__ = ["Event", "Loaded", "Say", "Turn", "entry_of", "load_engagement"]
 
 
-class Say(msgspec.Struct, frozen=True):
+class Say(msgspec.Struct, frozen=True, gc=False):
     """A move or notice to make: its type and the fields of its body."""
 
     type: str
@@ -30,7 +30,7 @@ class Say(msgspec.Struct, frozen=True):
     """Facts noted before it, in the same transaction."""
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """Something that happened in an engagement, for whoever watches it."""
 
     engagement: EngagementId

@@ -28,7 +28,7 @@ NOTHING: Final = "scope"
 """The clause that decides when no grant comes near: the scope itself. No clause can have this name."""
 
 
-class Action(Struct, frozen=True):
+class Action(Struct, frozen=True, gc=False):
     """One thing to be done, as the one who asks puts it."""
 
     name: str
@@ -40,7 +40,7 @@ class Action(Struct, frozen=True):
     """Condition -> the fact, such as `{"dataClass": "public"}`."""
 
 
-class Charge(Struct, frozen=True):
+class Charge(Struct, frozen=True, gc=False):
     """What one action takes of one limit."""
 
     clause: str
@@ -49,7 +49,7 @@ class Charge(Struct, frozen=True):
     maximum: str
 
 
-class GateDecision(Struct, frozen=True, kw_only=True):
+class GateDecision(Struct, frozen=True, gc=False, kw_only=True):
     """The answer to one action; frozen, and recorded as it is."""
 
     allowed: bool

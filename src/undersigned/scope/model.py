@@ -32,7 +32,7 @@ _VALUE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}:[!-~]{1,500}")
 
 
-class Limit(Struct, frozen=True):
+class Limit(Struct, frozen=True, gc=False):
     """How much of something a grant allows, in all or per period."""
 
     unit: str
@@ -61,7 +61,7 @@ class Limit(Struct, frozen=True):
         return self.unit if self.per is None else f"{self.unit}.{self.per}"
 
 
-class Window(Struct, frozen=True, kw_only=True):
+class Window(Struct, frozen=True, gc=False, kw_only=True):
     """When a grant may be used; both ends inclusive."""
 
     not_before: str | None = None
@@ -77,7 +77,7 @@ class Window(Struct, frozen=True, kw_only=True):
             raise _wrong(f"window: it ends ({self.until}) before it begins ({self.not_before})")
 
 
-class _Rule(Struct, frozen=True):
+class _Rule(Struct, frozen=True, gc=False):
     """What every clause has: a short name, an action, and the targets it is about."""
 
     id: str
@@ -137,7 +137,7 @@ class Obligation(_Rule, frozen=True):
             parse_instant(self.until)
 
 
-class Scope(Struct, frozen=True, kw_only=True):
+class Scope(Struct, frozen=True, gc=False, kw_only=True):
     """Everything a provider may do under a contract. What no grant allows is refused, and a prohibition wins."""
 
     grants: tuple[Grant, ...] = ()

@@ -48,7 +48,9 @@ _LONG = 512  # document id (engagement, role, place), `#` and the names behind i
 _Id = Annotated[str, Meta(min_length=1, max_length=_LONG)]
 
 
-class WireConstraint(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
+class WireConstraint(
+    Struct, frozen=True, kw_only=True, gc=False, rename="camel", forbid_unknown_fields=True, omit_defaults=True
+):
     """One condition that an action has to meet (`odrl:Constraint`)."""
 
     id: _Id
@@ -63,7 +65,9 @@ class WireConstraint(Struct, frozen=True, kw_only=True, rename="camel", forbid_u
     """Duration of the period in which the limit counts anew, as in `PT1M`; absent: the whole contract."""
 
 
-class WireRule(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
+class WireRule(
+    Struct, frozen=True, kw_only=True, gc=False, rename="camel", forbid_unknown_fields=True, omit_defaults=True
+):
     """One grant, prohibition or obligation (`odrl:Permission`, `odrl:Prohibition`, `odrl:Duty`)."""
 
     id: _Id
@@ -73,7 +77,9 @@ class WireRule(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
     """A set, sorted by id."""
 
 
-class WireScope(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
+class WireScope(
+    Struct, frozen=True, kw_only=True, gc=False, rename="camel", forbid_unknown_fields=True, omit_defaults=True
+):
     """What the provider may do (`odrl:Set`): nothing that no grant allows or a prohibition names."""
 
     id: _Id

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from undersigned.encoding import Did, Digest, canonicalize, digest_bytes, from_struct, to_struct
+from undersigned.encoding import Did, Digest, digest_bytes, to_struct, write_canonical
 from undersigned.errors import ConfigurationError, FormatError
 
 __all__ = ["Anchor", "Anchors"]
@@ -65,4 +65,4 @@ class Anchors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 @lru_cache(maxsize=64)
 def _digest(anchors: Anchors) -> Digest:
-    return digest_bytes(canonicalize(from_struct(anchors)))
+    return digest_bytes(write_canonical(anchors))

@@ -19,12 +19,11 @@ from undersigned.encoding import (
     Did,
     Digest,
     Instant,
-    canonicalize,
     compare_amounts,
     digest_bytes,
-    from_struct,
     parse_duration,
     seconds_between,
+    write_canonical,
 )
 from undersigned.errors import FormatError
 from undersigned.scope import read_scope
@@ -83,7 +82,7 @@ class Decision(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
     @property
     def digest(self) -> Digest:
         """Names the decision in ledger and evidence."""
-        return digest_bytes(canonicalize(from_struct(self)))
+        return digest_bytes(write_canonical(self))
 
     def explain(self) -> str:
         """The decision for a person, one line per reason."""
@@ -126,7 +125,7 @@ def evaluate(
             policy=policy.digest,
             anchors=anchors.digest,
             presentation=presented.digest,
-            terms=None if terms is None else digest_bytes(canonicalize(from_struct(terms))),
+            terms=None if terms is None else digest_bytes(write_canonical(terms)),
         ),
     )
 

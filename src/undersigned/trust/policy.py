@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from undersigned.encoding import Amount, Did, Digest, Duration, canonicalize, digest_bytes, from_struct, to_struct
+from undersigned.encoding import Amount, Did, Digest, Duration, digest_bytes, to_struct, write_canonical
 from undersigned.errors import ConfigurationError, FormatError
 
 __all__ = ["Policy"]
@@ -80,4 +80,4 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
 
 @lru_cache(maxsize=64)
 def _digest(policy: Policy) -> Digest:
-    return digest_bytes(canonicalize(from_struct(policy)))
+    return digest_bytes(write_canonical(policy))

@@ -14,11 +14,13 @@ __all__ = ["Part", "Predicate", "Resource", "Sha256", "digest_of_resource", "res
 Uri = Annotated[str, Meta(min_length=1, max_length=2048)]
 
 
-class Part(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
+class Part(Struct, frozen=True, kw_only=True, gc=False, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
     """A closed object inside a predicate: camelCase names, no unknown members."""
 
 
-class Predicate(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
+class Predicate(
+    Struct, frozen=True, kw_only=True, gc=False, rename="camel", forbid_unknown_fields=True, omit_defaults=True
+):
     """A claim; its type in `PREDICATES` is the class."""
 
     PREDICATE_TYPE: ClassVar[str] = ""
