@@ -287,7 +287,8 @@ def show_memory(suite: str, report: dict[str, Any], options: argparse.Namespace)
         return
     print(
         f"\n{suite}: {report['negotiations']} negotiations that wait for the answer to an offer, on one connection\n"
-        f"  {report['bytes']:8.0f} bytes of Python objects for each negotiation on each side\n"
+        f"  {report['bytes']:8.0f} bytes of Python objects for each negotiation on each side;"
+        f" the target is at most {report['target']}\n"
         f"  {report['bytes_of_hire']:8.0f} more for an application that waits for the end of its hire\n"
         "  by line, for each side:"
     )

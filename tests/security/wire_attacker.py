@@ -409,9 +409,7 @@ class Hiring:
 
     def offered(self) -> dict[str, Any]:
         """The live offer's document, as JSON that is free to be changed."""
-        live = self.party.engagement.offer
-        assert live is not None
-        return json.loads(json.dumps(from_struct(live.message().document)))
+        return json.loads(json.dumps(from_struct(self.party.offered())))
 
     async def hear(self, *kinds: str) -> Message:
         """Folds what came until a message of one of these types did; gives that."""

@@ -461,6 +461,10 @@ class Agent:
                     queue.get_nowait()
                 queue.put_nowait(event)
 
+    def rests(self, conversation: Conversation) -> None:
+        """Lets go of what is kept for a negotiation in which nothing happens."""
+        self.meeting.let_go(conversation.id)
+
     def finished(self, conversation: Conversation) -> None:
         """Puts an engagement away; the ledger keeps it."""
         self.conversations.pop(conversation.id, None)

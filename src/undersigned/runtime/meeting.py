@@ -21,7 +21,7 @@ from undersigned.credentials import (
     verify_presentation,
 )
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, Digest, EngagementId, JsonObject, shift
+from undersigned.encoding import Did, Digest, EngagementId, Instant, JsonObject, shift
 from undersigned.errors import CredentialError, PolicyError
 from undersigned.messages import Need, Presentation, PresentationRequest
 from undersigned.proof import attach, prepare
@@ -43,6 +43,16 @@ FRESH_SECONDS = 300
 _OF_A_CREDENTIAL = frozenset({"policy_denied", "status_unavailable", "did_unresolvable"})
 
 
+class Shown(msgspec.Struct, frozen=True):
+    """A presentation that was verified."""
+
+    presentation: VerifiedPresentation | None
+    """None: to be read again from the message, as it was verified then."""
+    at: Instant
+    documents: dict[Did, Digest]
+    """The DID documents by which it was."""
+
+
 class Meeting:
     """The present and evaluate phases of one agent."""
 
@@ -52,8 +62,8 @@ class Meeting:
         self.anchors = Anchors.of(*configuration.trust.anchors)
         self.policy: Policy = configuration.policy
         self._credentials = agent.home.credentials()
-        self._shown: dict[EngagementId, tuple[VerifiedPresentation, dict[Did, Digest]]] = {}
-        """What was verified, and by which DID documents: nothing is verified twice while these stand."""
+        self._shown: dict[EngagementId, Shown] = {}
+        """What was verified: nothing is judged anew while the DID documents that it was verified by stand."""
 
     def request(self) -> PresentationRequest:
         """What we ask to be shown: what our policy requires, by type and believed issuers."""
@@ -94,6 +104,7 @@ class Meeting:
         Raises:
             VerificationError, FormatError: It is not; the move is refused.
         """
+        self.forget(engagement.id)
         try:
             await self._verify(engagement, message.presentation, message.answers)
         except CredentialError as error:
@@ -109,8 +120,8 @@ class Meeting:
             VerificationError, ResolutionError, FormatError: A credential does not hold, or could not be checked.
         """
         known = self._shown.get(engagement.id)
-        if known is not None and await self._current(known[1]):
-            shown = known[0]
+        if known is not None and known.presentation is not None and await self._current(known.documents):
+            shown = known.presentation
         else:
             shown = await self._verify(engagement, message.presentation, message.answers)
         return evaluate(shown, self.anchors, self.policy, self._agent.clock.now(), terms=terms)
@@ -127,6 +138,12 @@ class Meeting:
         if decision.outcome != "allow":
             raise PolicyError("policy_denied", decision.explain())
         return decision
+
+    def let_go(self, engagement: EngagementId) -> None:
+        """Drops the presentation of a negotiation that rests, but not when and by what it was verified."""
+        known = self._shown.get(engagement)
+        if known is not None:
+            self._shown[engagement] = msgspec.structs.replace(known, presentation=None)
 
     def forget(self, engagement: EngagementId) -> None:
         """Drops what was verified for an engagement."""
@@ -147,6 +164,11 @@ class Meeting:
         self, engagement: Engagement, presentation: JsonObject, challenge: Digest
     ) -> VerifiedPresentation:
         documents = await self._documents(presentation)
+        digests = {did: document.raw_digest for did, document in documents.items()}
+        known, now = self._shown.get(engagement.id), self._agent.clock.now()
+        if known is not None and known.documents == digests:
+            # Only let go of. The holder's proof answered our challenge in time, and does not outlast the negotiation.
+            now = known.at
         shown = verify_presentation(
             presentation,
             challenge=challenge,
@@ -154,9 +176,9 @@ class Meeting:
             holder=engagement.peer,
             engagement=engagement.id,
             documents=documents,
-            now=self._agent.clock.now(),
+            now=now,
         )
-        self._shown[engagement.id] = shown, {did: document.raw_digest for did, document in documents.items()}
+        self._shown[engagement.id] = Shown(shown, now, digests)
         return shown
 
 
