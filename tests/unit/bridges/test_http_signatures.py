@@ -11,6 +11,8 @@ import http_sf
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from support import conformance_dir
 from undersigned.bridges.http_signatures import (
@@ -355,3 +357,28 @@ def test_published_case(case, conformance) -> None:
     else:
         with pytest.raises(ProofError):
             key.verify(signature, base, low_s=False)
+
+
+plain = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=20)
+
+
+@given(
+    names=st.lists(plain, max_size=4),
+    parameters=st.dictionaries(
+        st.from_regex("[a-z*][a-z0-9_.*-]{0,8}", fullmatch=True),
+        plain | st.integers(-(10**15) + 1, 10**15 - 1) | st.booleans(),
+        max_size=5,
+    ),
+)
+@example(names=["@method"], parameters={"nonce": 'a"b\\c'})
+@example(names=["@method"], parameters={"created": 10**15 - 1, "tag": ""})
+def test_what_is_covered_is_written_as_a_structured_field(names, parameters) -> None:
+    """Whether it is written at once or by the library."""
+    written = http_sf.ser([([(name, {}) for name in names], parameters)])
+    assert signature_input(names, parameters) == written
+
+
+def test_what_no_structured_field_holds_is_refused() -> None:
+    for parameters in ({"created": 10**15}, {"nonce": "\x7f"}, {"Nonce": "x"}, {"nonce": 1.5j}):
+        with pytest.raises(FormatError):
+            signature_input(["@method"], parameters)
