@@ -19,6 +19,7 @@ from undersigned.credentials import (
     build_presentation,
     issuers_of,
     presentation_config,
+    select,
     verify_presentation,
 )
 from undersigned.did import DidDocument
@@ -67,14 +68,12 @@ class Meeting:
     async def present(self, engagement: Engagement, asked: PresentationRequest, *, challenge: Digest) -> JsonObject:
         """A presentation that answers `asked` with the fewest credentials that do."""
         agent, identity = self._agent, self._agent.identity
-        chosen: list[JsonObject] = []
-        for need in asked.needs:
-            found = next((c for c in self._credentials if _answers(c, need)), None)
-            if found is not None and found not in chosen:
-                chosen.append(found)
         now = agent.clock.now()
         unsigned = build_presentation(
-            id=f"urn:uuid:{uuid4()}", holder=identity.did, engagement=engagement.id, credentials=chosen
+            id=f"urn:uuid:{uuid4()}",
+            holder=identity.did,
+            engagement=engagement.id,
+            credentials=[credential.shown for credential in select(asked.needs, self._credentials, now)],
         )
         talks = engagement.talks
         suite = talks.suite if talks is not None and talks.suite else identity.suite
@@ -160,14 +159,6 @@ class Meeting:
         )
         self._shown[engagement.id] = shown, {did: document.raw_digest for did, document in documents.items()}
         return shown
-
-
-def _answers(credential: JsonObject, need: Need) -> bool:
-    types = credential.get("type")
-    if not isinstance(types, list) or need.credential not in types:
-        return False
-    issuer = credential.get("issuer")
-    return need.issuers is None or issuer in need.issuers
 
 
 def recorded(decision: Decision) -> tuple[tuple[str, str], ...]:

@@ -17,15 +17,19 @@ from undersigned.encoding import JsonObject, digest_bytes
 from undersigned.errors import CredentialError, FormatError, ProofError, UndersignedError
 
 ORGANISATION, AGENT, VERIFIER, STRANGER = Party("acme-org"), Party("acme"), Party("globex"), Party("mallory")
-EC = Party("acme-org", "P-256")
+EC, EC_384 = Party("acme-org", "P-256"), Party("acme-org", "P-384")
 CHALLENGE = digest_bytes(b"the move that asked")
-DOCUMENTS = documents(ORGANISATION, AGENT, EC, STRANGER)
+AGENT_256, AGENT_384 = Party("acme", "P-256"), Party("acme", "P-384")
+DOCUMENTS = documents(ORGANISATION, AGENT, EC, EC_384, AGENT_256, AGENT_384, STRANGER)
 SUITES = [
     (ORGANISATION, "eddsa-jcs-2022"),
     (ORGANISATION, "eddsa-rdfc-2022"),
     (EC, "ecdsa-jcs-2019"),
     (EC, "ecdsa-rdfc-2019"),
+    (EC_384, "ecdsa-jcs-2019"),
+    (EC_384, "ecdsa-rdfc-2019"),
 ]
+HOLDERS = {"Ed25519": AGENT, "P-256": AGENT_256, "P-384": AGENT_384}
 
 
 def issued(
@@ -88,6 +92,7 @@ def refused(presentation: JsonObject, **changes: Any) -> str:
 
 @pytest.mark.parametrize(("issuer", "suite"), SUITES)
 def test_a_credential_of_each_suite_verifies(issuer: Party, suite: str) -> None:
+    """HIRE-VC-01."""
     credential = issued(issuer, suite=suite)
     assert verify_credential(credential, documents=DOCUMENTS, now=NOW).issuer == issuer.did
     edited = credential | {"credentialSubject": {"id": STRANGER.did, "memberOf": issuer.did}}
@@ -96,13 +101,21 @@ def test_a_credential_of_each_suite_verifies(issuer: Party, suite: str) -> None:
     assert caught.value.code == "proof_invalid"
 
 
-@pytest.mark.parametrize("suite", ["eddsa-jcs-2022", "eddsa-rdfc-2022"])
-def test_a_presentation_verifies(suite: str) -> None:
-    credential = issued(suite=suite)
-    verified = verify(shown(credential, suite=suite))
-    assert verified.holder == AGENT.did
+@pytest.mark.parametrize(("issuer", "suite"), SUITES)
+def test_a_presentation_of_each_suite_verifies(issuer: Party, suite: str) -> None:
+    """HIRE-VC-01: with credentials of every other suite in it."""
+    holder = HOLDERS[issuer.kind]
+    credentials = [issued(by, holder, suite=of) for by, of in SUITES]
+    presentation = shown(*credentials, holder=holder, suite=suite)
+    verified = verify(presentation, holder=holder.did)
+    assert verified.holder == holder.did
     assert verified.engagement == ENGAGEMENT
-    assert [one.json for one in verified.credentials] == [credential]
+    assert [one.json for one in verified.credentials] == credentials
+    for name, value in (
+        ("id", "urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b03"),
+        ("verifiableCredential", credentials[1:]),
+    ):
+        assert refused(presentation | {name: value}, holder=holder.did) == "proof_invalid"
 
 
 def test_there_may_be_nothing_to_show() -> None:
@@ -133,6 +146,7 @@ def test_the_documents_wanted_are_the_holders_and_the_issuers() -> None:
         ({"type": ["VerifiablePresentation", "Other"]}, "schema_violation"),
         ({"holder_": None}, "unknown_term"),
         ({"verifiableCredential": ["data:application/vc+jwt,x"]}, "schema_violation"),
+        ({"verifiableCredential": [{"id": "data:application/vc+jwt,x"}]}, "context_not_allowed"),
         ({"verifiableCredential": {}}, "schema_violation"),
     ],
 )
