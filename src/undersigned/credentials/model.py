@@ -50,6 +50,7 @@ _MOMENT: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
 )
 _TYPED: Final = ("credentialStatus", "credentialSchema", "termsOfUse", "evidence", "refreshService", "confidenceMethod")
+_LANGUAGE: Final = frozenset({"@value", "@language", "@direction"})
 _NAMED: Final = ("credentialSchema",)  # those of `_TYPED` that must have an id as well
 
 
@@ -136,6 +137,10 @@ def read_credential(document: Mapping[str, Any], *, contexts: Contexts = CONTEXT
     for subject in subjects:
         if "id" in subject:
             _url(subject["id"], "/credentialSubject/id")
+
+    _check_names(document, "")
+    if isinstance(document.get("issuer"), dict):
+        _check_names(cast("JsonObject", document["issuer"]), "/issuer")
 
     # Step 4: validity.
     bounds: dict[str, str | None] = {}
@@ -258,6 +263,21 @@ def wrong(path: str, expected: str, came: object) -> CredentialError:
 def own_context() -> list[str]:
     """The `@context` of the credentials and presentations that are made here."""
     return [CREDENTIALS_CONTEXT, HIRE_CONTEXT]
+
+
+def _check_names(of: Mapping[str, Any], path: str) -> None:
+    """Return if name and description are text, or text in languages: what else stands there, a reader might show.
+
+    Source: W3C Verifiable Credentials Data Model 2.0, sections 4.6 and 11.1
+    """
+    for member in ("name", "description"):
+        value: Any = of.get(member, "")
+        for one in cast("list[Any]", value if isinstance(value, list) and value else [value]):
+            words = cast("JsonObject", one) if isinstance(one, dict) else {"@value": one}
+            if not words.keys() <= _LANGUAGE or not all(isinstance(word, str) for word in words.values()):
+                raise wrong(f"{path}/{member}", "text, or text with a language", one)
+            if "@value" not in words:
+                raise wrong(f"{path}/{member}", "text, or text with a language", one)
 
 
 def _is_types(value: Any) -> bool:
