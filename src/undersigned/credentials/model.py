@@ -127,6 +127,8 @@ def read_credential(document: Mapping[str, Any], *, contexts: Contexts = CONTEXT
     # Step 2: contexts, by exact value, the data model's first.
     check_contexts(document, contexts)
 
+    _check_spelling(document)
+
     # Step 3: id, type, issuer, subject.
     if "id" in document:
         _url(document["id"], "/id")
@@ -265,6 +267,37 @@ def own_context() -> list[str]:
     return [CREDENTIALS_CONTEXT, HIRE_CONTEXT]
 
 
+def _check_spelling(document: Mapping[str, Any]) -> None:
+    """Return if nothing is said in another place or by another name than where it is looked for.
+
+    A proof of an RDF suite covers the graph and not the JSON: with `validUntil` or `credentialStatus` written as an
+    IRI, or moved into a second mention of the same node, it still holds, and a reader of JSON would not find them.
+    """
+    mentioned: set[str] = set()
+    left: list[tuple[str, Any]] = [("", {name: value for name, value in document.items() if name != "proof"})]
+    while left:
+        path, value = left.pop()
+        if isinstance(value, list):
+            left += [(f"{path}/{place}", item) for place, item in enumerate(cast("list[Any]", value))]
+        if not isinstance(value, dict):
+            continue
+        node = cast("JsonObject", value)
+        for name, inner in node.items():
+            keyword = name in _LANGUAGE or (name == "@context" and not path)
+            if (":" in name or name[:1] == "@") and not keyword:
+                raise FormatError("unknown_term", "expected terms as names of members", path=path + _step(name))
+            left.append((path + _step(name), inner))
+        identifier = node.get("id")
+        if isinstance(identifier, str):
+            if identifier in mentioned:
+                raise wrong(f"{path}/id", "all that is said of one thing in one place", identifier)
+            mentioned.add(identifier)
+
+
+def _step(name: str) -> str:
+    return "/" + name[:80].replace("~", "~0").replace("/", "~1")
+
+
 def _check_names(of: Mapping[str, Any], path: str) -> None:
     """Return if name and description are text, or text in languages: what else stands there, a reader might show.
 
@@ -273,11 +306,10 @@ def _check_names(of: Mapping[str, Any], path: str) -> None:
     for member in ("name", "description"):
         value: Any = of.get(member, "")
         for one in cast("list[Any]", value if isinstance(value, list) and value else [value]):
-            words = cast("JsonObject", one) if isinstance(one, dict) else {"@value": one}
-            if not words.keys() <= _LANGUAGE or not all(isinstance(word, str) for word in words.values()):
-                raise wrong(f"{path}/{member}", "text, or text with a language", one)
-            if "@value" not in words:
-                raise wrong(f"{path}/{member}", "text, or text with a language", one)
+            words: JsonObject = cast("JsonObject", one) if isinstance(one, dict) else {"@value": one}
+            known = "@value" in words and words.keys() <= _LANGUAGE
+            if not known or not all(isinstance(word, str) for word in words.values()):
+                raise wrong(f"{path}/{member}", "text, or text with a language", words)
 
 
 def _is_types(value: Any) -> bool:

@@ -15,6 +15,7 @@ from undersigned.credentials import (
 )
 from undersigned.encoding import JsonObject, digest_bytes
 from undersigned.errors import CredentialError, FormatError, ProofError, UndersignedError
+from undersigned.jsonld import document_quads
 
 ORGANISATION, AGENT, VERIFIER, STRANGER = Party("acme-org"), Party("acme"), Party("globex"), Party("mallory")
 EC, EC_384 = Party("acme-org", "P-256"), Party("acme-org", "P-384")
@@ -212,6 +213,84 @@ def test_sc_01_a_credential_is_its_issuers() -> None:
     """HIRE-CRD-01."""
     assert refused(shown(issued(signer=STRANGER, method=STRANGER.method))) == "key_not_authorized"
     assert refused(shown(issued(signer=STRANGER))) == "proof_invalid"
+
+
+IRI = "https://www.w3.org/2018/credentials#"
+DATE = "http://www.w3.org/2001/XMLSchema#dateTime"
+
+
+def respelled(credential: JsonObject, form: str) -> JsonObject:
+    """The same graph in other JSON: its proof of an RDF suite holds, and the member `validUntil` is not there."""
+    rest = {name: value for name, value in credential.items() if name != "validUntil"}
+    ends = {"@value": credential["validUntil"], "@type": DATE}
+    match form:
+        case "iri":
+            return rest | {f"{IRI}validUntil": ends}
+        case "in a list":
+            return rest | {f"{IRI}validUntil": [ends]}
+        case "moved":
+            again = {"id": credential["id"], "type": "VerifiableCredential", "validUntil": credential["validUntil"]}
+            return rest | {"relatedResource": again}
+        case _:
+            raise AssertionError(form)
+
+
+@pytest.mark.parametrize("form", ["iri", "in a list"])
+def test_sc_74_an_end_that_is_spelled_otherwise(form: str) -> None:
+    """HIRE-VC-06: the proof would hold."""
+    past = "2026-11-24T00:00:00Z"
+    credential = issued(suite="eddsa-rdfc-2022", validUntil=past)
+    again = respelled(credential, form)
+    assert document_quads(without_proof(again)) == document_quads(without_proof(credential))
+    with pytest.raises(FormatError) as caught:
+        verify_credential(again, documents=DOCUMENTS, now=NOW)
+    assert caught.value.code == "unknown_term"
+
+
+def test_sc_74_an_end_that_is_said_elsewhere() -> None:
+    """HIRE-VC-06: in a second mention of the credential, where one is to be had."""
+    related = {"id": "urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b01"}
+    credential = issued(suite="eddsa-rdfc-2022", validUntil="2026-11-24T00:00:00Z", relatedResource=related)
+    again = respelled(credential, "moved")
+    assert document_quads(without_proof(again)) == document_quads(without_proof(credential))
+    for one in (again, credential):
+        with pytest.raises(CredentialError) as caught:
+            verify_credential(one, documents=DOCUMENTS, now=NOW)
+        assert (caught.value.code, caught.value.path) == ("schema_violation", "/relatedResource/id")
+
+
+def test_sc_61_a_status_that_is_spelled_otherwise() -> None:
+    """HIRE-VC-06: or what is revoked would look like what cannot be."""
+    status = {
+        "id": "https://acme.example/status/1#1",
+        "type": "BitstringStatusListEntry",
+        "statusPurpose": "revocation",
+    }
+    credential = issued(suite="eddsa-rdfc-2022", credentialStatus=status)
+    rest = {name: value for name, value in credential.items() if name != "credentialStatus"}
+    again = rest | {f"{IRI}credentialStatus": status}
+    with pytest.raises(FormatError) as caught:
+        verify_credential(again, documents=DOCUMENTS, now=NOW)
+    assert caught.value.code == "unknown_term"
+
+
+@pytest.mark.parametrize("suite", ["eddsa-jcs-2022", "eddsa-rdfc-2022"])
+@pytest.mark.parametrize(
+    "member", ["@id", "@type", "@graph", "@context", "hire:memberOf", "https://w3id.org/hire#memberOf"]
+)
+def test_members_are_terms(member: str, suite: str) -> None:
+    """HIRE-VC-06."""
+    credential = issued(suite=suite)
+    subject = credential["credentialSubject"]
+    assert isinstance(subject, dict)
+    again = credential | {"credentialSubject": subject | {member: "https://w3id.org/hire/v1"}}
+    with pytest.raises(FormatError) as caught:
+        verify_credential(again, documents=DOCUMENTS, now=NOW)
+    assert (caught.value.code, caught.value.path[:18]) == ("unknown_term", "/credentialSubject")
+
+
+def without_proof(document: JsonObject) -> JsonObject:
+    return {name: value for name, value in document.items() if name != "proof"}
 
 
 def test_sc_61_what_may_be_revoked_and_was_not_checked_is_refused() -> None:
