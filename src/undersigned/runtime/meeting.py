@@ -142,7 +142,14 @@ class Meeting:
 
     async def _documents(self, presentation: JsonObject) -> dict[Did, DidDocument]:
         agent = self._agent
-        return {did: await agent.document_of(did, FRESH_SECONDS) for did in issuers_of(presentation)}
+        holder, *issuers = issuers_of(presentation)
+        ours = {agent.own.id} if agent.organisation is None else {agent.own.id, agent.organisation.id}
+        # What we publish is not fetched; the rest together has one deadline and a limit of hosts (SC-103).
+        known = {
+            did: await agent.document_of(did, FRESH_SECONDS) for did in (holder, *issuers) if did in (holder, *ours)
+        }
+        rest = [did for did in issuers if did not in known]
+        return known | await agent.gatherer.documents(rest, FRESH_SECONDS)
 
     async def _verify(
         self, engagement: Engagement, presentation: JsonObject, challenge: Digest
