@@ -181,6 +181,10 @@ def _opened(jws: Jws, contexts: Contexts) -> Credential:
     if "proof" in claims:
         # Two ways of being secured: one reader checks this one, another the other.
         raise wrong("/proof", "no proof in what is signed as a whole", claims["proof"])
+    for name in ("aud", "cnf", "nonce"):
+        if name in claims:
+            # It is for somebody, or for the holder of a key, in a way that is not checked here.
+            raise wrong(f"/{name}", "a credential that may be shown to anybody", claims[name])
     begins, ends = check_claims(claims, credential.issuer)
     subjects = [subject.get("id") for subject in credential.subjects]
     if "sub" in claims and subjects != [claims["sub"]]:

@@ -11,7 +11,7 @@ from joserfc import jws
 from joserfc.jwk import ECKey, OctKey, OKPKey
 
 from contracts import ENGAGEMENT
-from parties import NOW, Party, documents
+from parties import CURVES, NOW, Party, documents
 from undersigned.credentials import (
     build_presentation,
     credential_config,
@@ -86,6 +86,18 @@ def test_a_credential_of_each_kind_of_key_verifies(kind: str) -> None:
     assert found.shown == enveloped_credential(text)
     header = json.loads(base64url_decode(text.split(".")[0]))
     assert header == {"alg": WRITTEN[kind], "cty": "vc", "kid": ISSUERS[kind].method, "typ": "vc+jwt"}
+
+
+@pytest.mark.parametrize("kind", ["P-256", "P-384"])
+def test_both_values_of_s_are_taken(kind: str) -> None:
+    """As other libraries write them; the two texts are two credentials."""
+    text = jwt(ISSUERS[kind])
+    to_sign, _, signature = text.rpartition(".")
+    raw, (_, _, order, size) = base64url_decode(signature), CURVES[kind]
+    other = raw[:size] + (order - int.from_bytes(raw[size:])).to_bytes(size)
+    again = f"{to_sign}.{base64url_encode(other)}"
+    assert verified(again).json == verified(text).json
+    assert verified(again) != verified(text)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -237,6 +249,9 @@ def test_sc_102_a_text_has_a_size() -> None:
         ({"jti": "urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b99"}, "schema_violation"),
         ({"vc": {}}, "schema_violation"),
         ({"vp": {}}, "schema_violation"),
+        ({"aud": VERIFIER.did}, "schema_violation"),
+        ({"cnf": {"jwk": {}}}, "schema_violation"),
+        ({"nonce": "x"}, "schema_violation"),
         ({"proof": {"type": "DataIntegrityProof"}}, "schema_violation"),
         ({"exp": "1"}, "schema_violation"),
         ({"exp": SECONDS + 0.5}, "schema_violation"),
@@ -290,6 +305,11 @@ def test_an_envelope_has_one_form(changes: dict[str, Any], code: str) -> None:
 def test_an_envelope_holds_no_envelope() -> None:
     """HIRE-JWT-08."""
     assert refused(written(HEADER, enveloped_credential(jwt()))) == "schema_violation"
+    header = {"alg": "Ed25519", "kid": AGENT.method, "typ": "vp+jwt"}
+    inside = shown_jwt() | {"aud": VERIFIER.did, "nonce": CHALLENGE, "holder": AGENT.did, "engagement": ENGAGEMENT}
+    assert turned_away(enveloped_presentation(written(header, inside, AGENT))) == "context_not_allowed"
+    inside["@context"] = ["https://www.w3.org/ns/credentials/v2"]
+    assert turned_away(enveloped_presentation(written(header, inside, AGENT))) == "schema_violation"
 
 
 # --- presentations
