@@ -26,10 +26,10 @@ from urllib.parse import quote
 
 import msgspec
 
-from undersigned.credentials import credential_config, membership
+from undersigned.credentials import Credential, credential_config, membership, read_credential
 from undersigned.did import DidDocument, did_key, document_from, make_document, parse_did
-from undersigned.encoding import FOREIGN_LIMITS, JsonObject, canonicalize, decode_json, shift
-from undersigned.errors import ConfigurationError, UndersignedError
+from undersigned.encoding import FOREIGN_LIMITS, canonicalize, decode_json, shift
+from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.proof import attach, prepare
 from undersigned.trust import Policy
 
@@ -51,6 +51,8 @@ __all__ = [
 ]
 
 CONFIGURATION: Final = "undersigned.toml"
+_CREDENTIAL_LIMITS: Final = msgspec.structs.replace(FOREIGN_LIMITS, max_bytes=96 * 1024, max_string=96 * 1024)
+"""An enveloped credential of 64 KiB is a text of a third more."""
 _DOMAIN: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})+", re.ASCII)
 
 
@@ -223,17 +225,17 @@ class Home:
         except UndersignedError as exc:
             raise ConfigurationError("bad_configuration", f"{self.path / name}: {exc}") from exc
 
-    def credentials(self) -> tuple[JsonObject, ...]:
+    def credentials(self) -> tuple[Credential, ...]:
         """The credentials this agent can present, in order of file name."""
-        found: list[JsonObject] = []
+        found: list[Credential] = []
         for file in sorted((self.path / "credentials").glob("*.json")):
             try:
-                value = decode_json(file.read_bytes(), FOREIGN_LIMITS)
+                value = decode_json(file.read_bytes(), _CREDENTIAL_LIMITS)
+                if not isinstance(value, dict):
+                    raise FormatError("bad_json", "expected a JSON object")
+                found.append(read_credential(value))
             except UndersignedError as exc:
                 raise ConfigurationError("bad_configuration", f"{file}: {exc}") from exc
-            if not isinstance(value, dict):
-                raise ConfigurationError("bad_configuration", f"{file} is not a JSON object")
-            found.append(value)
         return tuple(found)
 
 

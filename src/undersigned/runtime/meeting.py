@@ -18,6 +18,7 @@ from undersigned.credentials import (
     build_presentation,
     issuers_of,
     presentation_config,
+    select,
     verify_presentation,
 )
 from undersigned.did import DidDocument
@@ -77,13 +78,13 @@ class Meeting:
     async def present(self, engagement: Engagement, asked: PresentationRequest, *, challenge: Digest) -> JsonObject:
         """A presentation that answers `asked` with the fewest credentials that do."""
         agent, identity = self._agent, self._agent.identity
-        chosen: list[JsonObject] = []
-        for need in asked.needs:
-            found = next((c for c in self._credentials if _answers(c, need)), None)
-            if found is not None and found not in chosen:
-                chosen.append(found)
         now = agent.clock.now()
-        unsigned = build_presentation(id=fresh_urn(), holder=identity.did, engagement=engagement.id, credentials=chosen)
+        unsigned = build_presentation(
+            id=fresh_urn(),
+            holder=identity.did,
+            engagement=engagement.id,
+            credentials=[credential.shown for credential in select(asked.needs, self._credentials, now)],
+        )
         talks = engagement.talks
         suite = talks.suite if talks is not None and talks.suite else identity.suite
         config = presentation_config(
@@ -158,7 +159,14 @@ class Meeting:
 
     async def _documents(self, presentation: JsonObject) -> dict[Did, DidDocument]:
         agent = self._agent
-        return {did: await agent.document_of(did, FRESH_SECONDS) for did in issuers_of(presentation)}
+        holder, *issuers = issuers_of(presentation)
+        ours = {agent.own.id} if agent.organisation is None else {agent.own.id, agent.organisation.id}
+        # What we publish is not fetched; the rest together has one deadline and a limit of hosts (SC-103).
+        known = {
+            did: await agent.document_of(did, FRESH_SECONDS) for did in (holder, *issuers) if did in (holder, *ours)
+        }
+        rest = [did for did in issuers if did not in known]
+        return known | await agent.gatherer.documents(rest, FRESH_SECONDS)
 
     async def _verify(
         self, engagement: Engagement, presentation: JsonObject, challenge: Digest
@@ -180,14 +188,6 @@ class Meeting:
         )
         self._shown[engagement.id] = Shown(shown, now, digests)
         return shown
-
-
-def _answers(credential: JsonObject, need: Need) -> bool:
-    types = credential.get("type")
-    if not isinstance(types, list) or need.credential not in types:
-        return False
-    issuer = credential.get("issuer")
-    return need.issuers is None or issuer in need.issuers
 
 
 def recorded(decision: Decision) -> tuple[tuple[str, str], ...]:

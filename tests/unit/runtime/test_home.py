@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from undersigned.credentials import read_claim
 from undersigned.errors import ConfigurationError
 from undersigned.ledger import open_ledger
 from undersigned.runtime import Home, OfferPart, create_home, issue_membership, open_key, rotate_key
@@ -254,10 +255,10 @@ async def test_the_organisation_vouches_for_its_agent(home: Home) -> None:
     clock = HandClock()
     path = await issue_membership(home, clock=clock, days=30)
     (credential,) = home.credentials()
-    assert credential["issuer"] == f"{home.configuration.did}:org"
-    assert credential["credentialSubject"]["id"] == home.configuration.did  # type: ignore[index,call-overload]
-    assert credential["validFrom"] == NOON
-    assert credential["validUntil"] == "2026-04-01T12:00:00Z"
+    assert credential.issuer == f"{home.configuration.did}:org"
+    assert read_claim(credential).id == home.configuration.did
+    assert credential.valid_from == NOON
+    assert credential.valid_until == "2026-04-01T12:00:00Z"
     assert path.parent.name == "credentials"
 
 
