@@ -1,19 +1,24 @@
 """DIDs: their URLs, their documents, and the methods that lead from one to the other."""
 
 from undersigned.did.document import RELATIONSHIPS, DidDocument, make_document
+from undersigned.did.history import DidHistory, DidVersion
 from undersigned.did.methods.key import did_key
-from undersigned.did.resolution import DID_METHODS, DidMethod, document_from, fetches
+from undersigned.did.resolution import DID_METHODS, DidMethod, document_from, fetches, history_from, keeps_history
 from undersigned.did.url import ParsedDidUrl, parse_did, parse_did_url
 
 __all__ = [
     "DID_METHODS",
     "RELATIONSHIPS",
     "DidDocument",
+    "DidHistory",
     "DidMethod",
+    "DidVersion",
     "ParsedDidUrl",
     "did_key",
     "document_from",
     "fetches",
+    "history_from",
+    "keeps_history",
     "make_document",
     "parse_did",
     "parse_did_url",

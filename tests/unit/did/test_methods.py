@@ -163,7 +163,7 @@ def test_did_web_that_was_not_fetched():
 
 def test_unknown_method_and_registry():
     assert code_of(fetches, "did:example:a") == code_of(document_from, "did:example:a", {}) == "did_unresolvable"
-    assert sorted(DID_METHODS) == ["jwk", "key", "web"]
+    assert sorted(DID_METHODS) == ["jwk", "key", "web", "webvh"]
     with pytest.raises(TypeError):
         DID_METHODS["x"] = DID_METHODS["key"]
     more = {**DID_METHODS, "example": DID_METHODS["web"]}
