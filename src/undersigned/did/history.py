@@ -76,6 +76,18 @@ class DidHistory(msgspec.Struct, frozen=True, kw_only=True):
             return self.document  # which raises
         return self._named(in_force[-1])
 
+    def under(self, name: Did) -> DidHistory:
+        """The same history, asked for under another of its names.
+
+        Raises:
+            VerificationError: `did_document_invalid`: it never had this name.
+        """
+        if all(version.did != name for version in self.versions):
+            raise VerificationError(
+                "did_document_invalid", f"expected the history of {name}, got that of {self.versions[-1].did}"
+            )
+        return msgspec.structs.replace(self, did=name)
+
     def continues(self, earlier: DidHistory) -> bool:
         """Whether it begins with all of `earlier`: nothing that was seen before was taken back or replaced."""
         return [one.id for one in self.versions[: len(earlier.versions)]] == [one.id for one in earlier.versions]

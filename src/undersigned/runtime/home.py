@@ -28,7 +28,7 @@ from uuid import uuid4
 import msgspec
 
 from undersigned.credentials import credential_config, membership
-from undersigned.did import DidDocument, did_key, document_from, make_document, parse_did
+from undersigned.did import DidDocument, did_key, document_from, keeps_history, make_document, parse_did
 from undersigned.encoding import FOREIGN_LIMITS, JsonObject, canonicalize, decode_json, shift
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.proof import attach, prepare
@@ -106,7 +106,13 @@ class Configuration(_Part, frozen=True, kw_only=True):
     """Loopback only, over http and ws: for trying things out on one machine."""
     ca_file: str | None = None
     """PEM file of certificate authorities to be trusted for TLS besides the system's; relative to the state folder."""
+    resolver: str | None = None
+    """Base URL, `https://…`, of a Universal Resolver that is asked about DIDs of methods not implemented here."""
     organisation: OrganisationPart | None = None
+    moved: dict[str, str] = {}
+    """Where a DID with a history lives now: its former name, and its latest. The operator's word, checked against the
+    history.
+    """
     listen: ListenPart = ListenPart()
     trust: TrustPart = TrustPart()
     policy: Policy = Policy()
@@ -137,6 +143,12 @@ class Home:
             part = self.configuration.organisation
             for did in (self.configuration.did, *([part.did] if part else []), *self.configuration.trust.anchors):
                 parse_did(did)
+            for did in (*self.configuration.moved, *self.configuration.moved.values()):
+                if not keeps_history(did):
+                    raise ValueError(f"{did} keeps no history, so it cannot move")
+            resolver = self.configuration.resolver
+            if resolver is not None and not resolver.startswith("https://") and not self.configuration.local:
+                raise ValueError(f"resolver {resolver} is not https")
         except (ValueError, RecursionError, msgspec.ValidationError, UndersignedError) as exc:
             raise ConfigurationError("bad_configuration", f"{file}: {exc}") from exc
         if self.configuration.local and self.configuration.listen.host not in {"127.0.0.1", "::1", "localhost"}:

@@ -61,17 +61,14 @@ def history(did: ParsedDidUrl, fetched: Mapping[str, bytes], now: Instant | None
         raise ResolutionError("did_unresolvable", f"the history of {did.did} is not judged without the time")
     entries = read_log(raw)
     versions = verify_log(entries, now=now)
-    if all(version.did != did.did for version in versions):
-        raise VerificationError(
-            "did_document_invalid", f"expected the log of {did.did}, got that of {versions[-1].did}"
-        )
     if asks_for_witnesses(entries):
         proofs = fetched.get(proofs_url)
         if proofs is None:
             raise ResolutionError("did_unresolvable", f"expected witness proofs from {proofs_url}, got none")
         verify_witnesses(entries, proofs)
     last = entries[-1].parameters
-    return DidHistory(did=did.did, versions=versions, deactivated=last.deactivated, ttl_seconds=last.ttl)
+    latest = DidHistory(did=versions[-1].did, versions=versions, deactivated=last.deactivated, ttl_seconds=last.ttl)
+    return latest.under(did.did)
 
 
 def _urls(did: ParsedDidUrl, local: bool) -> tuple[str, str]:
