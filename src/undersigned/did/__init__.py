@@ -3,7 +3,15 @@
 from undersigned.did.document import RELATIONSHIPS, DidDocument, make_document
 from undersigned.did.history import DidHistory, DidVersion
 from undersigned.did.methods.key import did_key
-from undersigned.did.resolution import DID_METHODS, DidMethod, document_from, fetches, history_from, keeps_history
+from undersigned.did.resolution import (
+    DID_METHODS,
+    DidMethod,
+    document_from,
+    fetches,
+    history_from,
+    is_derived,
+    keeps_history,
+)
 from undersigned.did.universal import methods_for
 from undersigned.did.url import ParsedDidUrl, parse_did, parse_did_url
 
@@ -19,6 +27,7 @@ __all__ = [
     "document_from",
     "fetches",
     "history_from",
+    "is_derived",
     "keeps_history",
     "make_document",
     "methods_for",

@@ -24,7 +24,7 @@ from undersigned.did.url import ParsedDidUrl, parse_did
 from undersigned.encoding import Did, Instant
 from undersigned.errors import ResolutionError
 
-__all__ = ["DID_METHODS", "DidMethod", "document_from", "fetches", "history_from", "keeps_history"]
+__all__ = ["DID_METHODS", "DidMethod", "document_from", "fetches", "history_from", "is_derived", "keeps_history"]
 
 
 class DidMethod(NamedTuple):
@@ -89,6 +89,16 @@ def document_from(
     """
     parsed = parse_did(did)
     return _method(parsed, methods).document(parsed, fetched, now)
+
+
+def is_derived(did: Did) -> bool:
+    """Whether the document follows from the DID alone, so that everybody gets the same: `did:key` and `did:jwk`.
+
+    Raises:
+        VerificationError: `did_document_invalid`, `key_weak`: not a DID of its method.
+    """
+    parsed = parse_did(did)
+    return parsed.method in DID_METHODS and not DID_METHODS[parsed.method].fetches(parsed, True, _NOTHING)
 
 
 def keeps_history(did: Did, *, methods: Mapping[str, DidMethod] = DID_METHODS) -> bool:
