@@ -493,8 +493,8 @@ async def test_sc_10_a_rotated_key(tmp_path: Path, web: Web, method: str) -> Non
             assert engaged.state == "working"
         pack = await export_pack(world.globex.ledger, world.globex.artifacts, world.globex.own.id, engaged.id)
         report = verify_pack(pack, now=world.clock.now())
-        # Archive, documents, messages, transcript, contract and work. The ledger's proofs come after: this hirer made up
-        # the place in a log that its seal promises.
+        # Archive, documents, messages, transcript, contract and work. Proofs of the ledger come after: this hirer made
+        # up the place in a log that its seal promises.
         assert all(step.ok for step in report.steps[:7]), report.document()
         assert report.contract == contract
         await engaged.line.hang_up()

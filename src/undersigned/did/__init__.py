@@ -3,6 +3,7 @@
 from undersigned.did.document import RELATIONSHIPS, DidDocument, make_document
 from undersigned.did.history import DidHistory, DidVersion
 from undersigned.did.methods.key import did_key
+from undersigned.did.methods.webvh_write import UNNAMED, entry_proof, first_entry, log_line, next_entry, next_key_hash
 from undersigned.did.resolution import (
     DID_METHODS,
     DidMethod,
@@ -18,6 +19,7 @@ from undersigned.did.url import ParsedDidUrl, parse_did, parse_did_url
 __all__ = [
     "DID_METHODS",
     "RELATIONSHIPS",
+    "UNNAMED",
     "DidDocument",
     "DidHistory",
     "DidMethod",
@@ -25,12 +27,17 @@ __all__ = [
     "ParsedDidUrl",
     "did_key",
     "document_from",
+    "entry_proof",
     "fetches",
+    "first_entry",
     "history_from",
     "is_derived",
     "keeps_history",
+    "log_line",
     "make_document",
     "methods_for",
+    "next_entry",
+    "next_key_hash",
     "parse_did",
     "parse_did_url",
 ]
