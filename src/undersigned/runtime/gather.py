@@ -61,6 +61,8 @@ class GathererLimits(msgspec.Struct, frozen=True, kw_only=True):
     """At the same time, of all gatherings."""
     cached: int = 4096
     """DID documents remembered."""
+    cached_bytes: int = 64 * 1024 * 1024
+    """Bytes of all that is remembered: a history may be as long as hundreds of documents."""
 
 
 class _Known(NamedTuple):
@@ -71,6 +73,8 @@ class _Known(NamedTuple):
     document: DidDocument | None
     """None if it was deactivated."""
     history: DidHistory | None
+    size: int
+    """Bytes that were fetched for it."""
 
 
 class _GuardedResolver(AbstractResolver):
@@ -127,6 +131,7 @@ class Gatherer:
         self._moved = moved
         self._resolver = resolver
         self._documents: OrderedDict[Did, _Known] = OrderedDict()
+        self._documents_bytes = 0
         self._under_way: dict[Did, asyncio.Task[_Known]] = {}
         self._session: ClientSession | None = None
 
@@ -317,15 +322,22 @@ class Gatherer:
         else:
             document, history = self._verified(did, fetched, now)
         # The time before the fetch, so that the age is never less than it really is.
-        known = _Known(started, document, history)
+        known = _Known(started, document, history, sum(map(len, fetched.values())))
         before = self._documents.get(did)
         if before is not None and before.history and known.history and not known.history.continues(before.history):
             raise VerificationError("did_document_invalid", f"the history of {did} is another than was seen before")
-        self._documents[did] = known
-        self._documents.move_to_end(did)
-        if len(self._documents) > self.limits.cached:
-            self._documents.popitem(last=False)
+        self._remember(did, known)
         return known
+
+    def _remember(self, did: Did, known: _Known) -> None:
+        """Keeps what was found, and lets go of what was not asked for the longest."""
+        replaced = self._documents.pop(did, None)
+        self._documents[did] = known
+        self._documents_bytes += known.size - (replaced.size if replaced else 0)
+        while len(self._documents) > self.limits.cached or (
+            self._documents_bytes > self.limits.cached_bytes and len(self._documents) > 1
+        ):
+            self._documents_bytes -= self._documents.popitem(last=False)[1].size
 
     def _verified(
         self, did: Did, fetched: Mapping[str, bytes], now: Instant

@@ -479,6 +479,20 @@ async def test_what_is_remembered_is_bounded() -> None:
         assert list(gatherer._documents) == dids[-5:]
 
 
+async def test_what_is_remembered_is_bounded_in_bytes() -> None:
+    """A history is long; a thousand of them are not kept because each is one DID."""
+    async with site() as here, gathering(cached_bytes=3000) as gatherer:
+        logs = [Log(f"localhost%3A{here.port}:{number}", controller=CONTROLLER, key=KEY_1) for number in range(5)]
+        assert all(1000 < len(log.raw) <= 1500 for log in logs)
+        for log in logs:
+            here.serves(log.raw)
+            await gatherer.document(log.did)
+        assert list(gatherer._documents) == [log.did for log in logs[-2:]]
+        here.serves(logs[-1].raw)
+        await gatherer.document(logs[-1].did, max_age_seconds=-1)
+        assert gatherer._documents_bytes == sum(one.size for one in gatherer._documents.values())
+
+
 async def test_closing_ends_what_is_under_way() -> None:
     async with site() as here:
         gatherer = Gatherer(local=True)
