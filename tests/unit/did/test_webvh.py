@@ -295,6 +295,17 @@ def test_a_method_of_two_keys_is_refused() -> None:
         assert "its proof does not hold" in refused(log)
 
 
+@pytest.mark.parametrize("halves", [(CONTROLLER, OTHER), (OTHER, CONTROLLER)])
+def test_a_forgery_under_two_names(halves: tuple[Party, Party]) -> None:
+    """HIRE-WVH-04: signed by a stranger, who shows its own key in one half of the name."""
+    log = new_log()
+    bare = {name: value for name, value in log.entries[0].items() if name != "proof"}
+    config = {**log.entries[0]["proof"], "verificationMethod": f"{halves[0].did}#{halves[1].key.multikey}"}
+    del config["proofValue"]
+    log.entries[0] = OTHER.prove(bare, config)
+    assert "not one of the keys allowed" in refused(log)
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -547,10 +558,11 @@ def test_a_later_rotation_counts_under_the_former_name_too() -> None:
     assert document.methods("assertionMethod") == (f"{former}#{OTHER.name}",)
 
 
-def test_a_former_name_ends_when_the_document_no_longer_says_so() -> None:
+@pytest.mark.parametrize("also", [(), ("did:web:globex.example",)])
+def test_a_former_name_ends_when_the_document_no_longer_says_so(also: tuple[str, ...]) -> None:
     """HIRE-WVH-11."""
     log, former, latest = moved()
-    log.add(document_at(latest, KEY_2), controller=CONTROLLER, now=THIRD)
+    log.add(document_at(latest, KEY_2, also=also), controller=CONTROLLER, now=THIRD)
     history = history_of(log, latest)
     assert history.document.id == latest
     with pytest.raises(UndersignedError) as caught:
