@@ -226,7 +226,7 @@ def _checked_peer(did: str, home: Home) -> None:
     Raises:
         UndersignedError: `self_dealing`; others as `checked_did`.
     """
-    checked_did(did, home.configuration.local)
+    checked_did(did, home.configuration.local, home.configuration.resolver)
     if did == home.configuration.did:
         raise LocalProtocolError("self_dealing", f"{did} is this agent itself")
 

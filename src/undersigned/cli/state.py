@@ -47,6 +47,13 @@ def _own(home: Home) -> dict[str, Any]:
 @click.option("--name", help="Name people see; by default the folder's.")
 @click.option("--organisation", help="Name of the organisation that vouches for the agent; by default the agent's.")
 @click.option("--domain", help="Host the agent at this domain: did:web over https.")
+@click.option(
+    "--method",
+    type=click.Choice(["web", "webvh"]),
+    default="web",
+    show_default=True,
+    help="Method of a DID with a domain: webvh keeps a verifiable history, and can move.",
+)
 @click.option("--local", "local", is_flag=True, help="Loopback only, without TLS: for one machine. Needs --port.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on; by default 8443, or any for did:key.")
 @click.option(
@@ -71,6 +78,7 @@ async def init(
     name: str | None,
     organisation: str | None,
     domain: str | None,
+    method: str,
     local: bool,
     port: int | None,
     kind: Any,
@@ -120,6 +128,7 @@ async def init(
         anchors=anchors,
         offers=tuple(parts),
         max_price=max_price,
+        history=method == "webvh",
     )
     await issue_membership(made)
     own = _own(made)

@@ -118,7 +118,13 @@ class Agent:
             sign=key.sign,
         )
         tls = home.tls()
-        self.gatherer = Gatherer(local=configuration.local, ssl=tls)
+        self.gatherer = Gatherer(
+            local=configuration.local,
+            ssl=tls,
+            now=self.clock.now,
+            moved=configuration.moved,
+            resolver=configuration.resolver,
+        )
         self.artifacts = ArtifactStore(home.artifacts)
         self.services: dict[str, Service] = {}
         self.reviewers: dict[str, Reviewer] = {}

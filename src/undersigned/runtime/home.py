@@ -5,6 +5,7 @@
     keys/log.json                 the same of the key that signs checkpoints, if the agent's is not Ed25519
     keys/passphrase               what seals them, unless UNDERSIGNED_PASSPHRASE says another (mode 0600)
     did.json, organisation.json   the DID documents that are published
+    did.jsonl, keys/update-*.json the log of an agent with a did:webvh, in place of did.json (`own_log.py`)
     credentials/*.json            what this agent shows about itself
     ledger.db                     journal and log
     artifacts/                    contents by digest
@@ -27,8 +28,17 @@ from urllib.parse import quote
 import msgspec
 
 from undersigned.credentials import Credential, credential_config, membership, read_credential
-from undersigned.did import DidDocument, did_key, document_from, make_document, parse_did
-from undersigned.encoding import FOREIGN_LIMITS, canonicalize, decode_json, shift
+from undersigned.did import (
+    DidDocument,
+    did_key,
+    document_from,
+    fetches,
+    is_derived,
+    keeps_history,
+    make_document,
+    parse_did,
+)
+from undersigned.encoding import FOREIGN_LIMITS, JsonObject, canonicalize, decode_json, shift
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.proof import attach, prepare
 from undersigned.trust import Policy
@@ -36,6 +46,7 @@ from undersigned.trust import Policy
 from .clock import Clock, SystemClock
 from .names import fresh_urn
 from .order import parse_price
+from .own_log import LOG, begin_log, continue_log
 from .signers import KeyKind, PrivateKey, generate_key, open_key, seal_key
 
 __all__ = [
@@ -108,7 +119,13 @@ class Configuration(_Part, frozen=True, kw_only=True):
     """Loopback only, over http and ws: for trying things out on one machine."""
     ca_file: str | None = None
     """PEM file of certificate authorities to be trusted for TLS besides the system's; relative to the state folder."""
+    resolver: str | None = None
+    """Base URL, `https://…`, of a Universal Resolver that is asked about DIDs of methods not implemented here."""
     organisation: OrganisationPart | None = None
+    moved: dict[str, str] = {}
+    """Where a DID with a history lives now: its former name, and its latest. The operator's word, checked against the
+    history.
+    """
     listen: ListenPart = ListenPart()
     trust: TrustPart = TrustPart()
     policy: Policy = Policy()
@@ -139,6 +156,12 @@ class Home:
             part = self.configuration.organisation
             for did in (self.configuration.did, *([part.did] if part else []), *self.configuration.trust.anchors):
                 parse_did(did)
+            for did in (*self.configuration.moved, *self.configuration.moved.values()):
+                if not keeps_history(did):
+                    raise ValueError(f"{did} keeps no history, so it cannot move")
+            resolver = self.configuration.resolver
+            if resolver is not None and not resolver.startswith("https://") and not self.configuration.local:
+                raise ValueError(f"resolver {resolver} is not https")
         except (ValueError, RecursionError, msgspec.ValidationError, UndersignedError) as exc:
             raise ConfigurationError("bad_configuration", f"{file}: {exc}") from exc
         if self.configuration.local and self.configuration.listen.host not in {"127.0.0.1", "::1", "localhost"}:
@@ -210,7 +233,25 @@ class Home:
         part = self.configuration.organisation
         return self._document(part.did, "organisation.json") if part else None
 
+    def log(self) -> bytes | None:
+        """The log of the agent's DID, as published; None if its method keeps none.
+
+        Raises:
+            ConfigurationError: `not_found`.
+        """
+        if not keeps_history(self.configuration.did):
+            return None
+        try:
+            return (self.path / LOG).read_bytes()
+        except OSError as exc:
+            raise ConfigurationError("not_found", f"{self.path / LOG} is missing: {exc}") from exc
+
     def _document(self, did: str, name: str) -> DidDocument:
+        if did == self.configuration.did and (log := self.log()) is not None:
+            try:
+                return document_from(did, {fetches(did, local=True)[0]: log}, now=SystemClock().now())
+            except UndersignedError as exc:
+                raise ConfigurationError("bad_configuration", f"{self.path / LOG}: {exc}") from exc
         if not did.startswith("did:web:"):
             try:
                 return document_from(did, {})
@@ -268,10 +309,13 @@ def create_home(
     anchors: tuple[str, ...] = (),
     offers: tuple[OfferPart, ...] = (),
     max_price: str | None = None,
+    history: bool = False,
+    clock: Clock | None = None,
 ) -> Home:
     """A new state folder: keys made and sealed, DIDs chosen, configuration written. Nothing is overwritten.
 
-    With `domain` the DIDs are `did:web`, with `local_port` they are `did:web:localhost%3APORT`, else `did:key`. `port`
+    With `domain` the DIDs are `did:web`, with `local_port` they are `did:web:localhost%3APORT`, else `did:key`. With
+    `history` the agent's is a `did:webvh` in place of `did:web`: it shows its former keys, and can move. `port`
     is the one listened on, where the DID does not name it: by default 8443, and any free one for `did:key`.
 
     Raises:
@@ -283,23 +327,26 @@ def create_home(
         raise ConfigurationError("bad_configuration", f"{domain!r} is not a lower-case domain name")
     if domain is None and local_port is None and kind != "Ed25519":
         raise ConfigurationError("bad_configuration", "a did:key agent needs an Ed25519 key, which also signs its log")
+    if history and domain is None and local_port is None:
+        raise ConfigurationError("bad_configuration", "a did:webvh needs a domain, or the port of a local agent")
     limit = parse_price(max_price) if max_price else None
     agent, office = generate_key(kind), generate_key("Ed25519")
     log = None if kind == "Ed25519" else generate_key("Ed25519")
     local = local_port is not None
     authority = f"localhost:{local_port}" if local else domain
     published: dict[str, bytes] = {}
+    services: tuple[tuple[str, str], ...] = ()
     if authority:
         base = "did:web:" + quote(authority, safe="")
         did, office_did = base, base + ":org"
         scheme = "ws" if local else "wss"
         services = (("HireService", f"{scheme}://{authority}/hire"),)
-        published["did.json"] = _published(did, "agent", agent, services, log)
-        published["organisation.json"] = _published(office_did, "office", office, ())
+        if not history:
+            published["did.json"] = canonicalize(_published(did, "agent", agent, services, log))
+        published["organisation.json"] = canonicalize(_published(office_did, "office", office, ()))
     else:
         did, office_did = did_key(agent.public_key), did_key(office.public_key)
     lines = [
-        f"did = {_toml(did)}",
         f"name = {_toml(name)}",
         f"local = {'true' if local or not domain else 'false'}",
         "",
@@ -348,6 +395,15 @@ def create_home(
         seal_key(keys / "log.json", log, passphrase)
     for file_name, document in published.items():
         (path / file_name).write_bytes(document)
+    if history and authority:
+        did = begin_log(
+            path,
+            quote(authority, safe=""),
+            lambda unnamed: _published(unnamed, "agent", agent, services, log),
+            passphrase=passphrase,
+            now=(clock or SystemClock()).now(),
+        )
+    lines.insert(0, f"did = {_toml(did)}")
     (path / CONFIGURATION).write_bytes("\n".join([*lines, ""]).encode())
     return Home(path)
 
@@ -379,21 +435,21 @@ async def issue_membership(home: Home, *, days: int = 365, clock: Clock | None =
 
 def _published(
     did: str, fragment: str, key: PrivateKey, services: tuple[tuple[str, str], ...], log: PrivateKey | None = None
-) -> bytes:
-    """The DID document of a did:web DID, as it is served. The log's own key asserts, and authenticates nobody."""
+) -> JsonObject:
+    """The DID document of a DID with a domain. The log's own key asserts, and authenticates nobody."""
     keys = {fragment: key.public_key}
     asserting = keys if log is None else {**keys, "log": log.public_key}
-    return canonicalize(make_document(did, authentication=keys, assertion_method=asserting, services=services))
+    return make_document(did, authentication=keys, assertion_method=asserting, services=services)
 
 
-def rotate_key(home: Home) -> str:
+def rotate_key(home: Home, *, clock: Clock | None = None) -> str:
     """Gives the agent a new key under the same DID; the old one is kept under keys/retired. Returns the new method.
 
     Raises:
         ConfigurationError: `bad_configuration`, the DID is its key and cannot rotate; `key_unavailable`.
     """
     did = home.configuration.did
-    if not did.startswith("did:web:"):
+    if is_derived(did):
         raise ConfigurationError("bad_configuration", f"{did} is its key: it cannot rotate")
     old = home.document()
     # What opens the old keys seals the new one, so that one passphrase opens them all.
@@ -408,7 +464,10 @@ def rotate_key(home: Home) -> str:
     fragment = f"agent-{number + 1}"
     services = tuple(("HireService", url) for url in old.services("HireService"))
     published = _published(did, fragment, key, services, log if kind != "Ed25519" else None)
-    (home.path / "did.json").write_bytes(published)
+    if keeps_history(did):
+        continue_log(home.path, published, passphrase=passphrase, now=(clock or SystemClock()).now())
+    else:
+        (home.path / "did.json").write_bytes(canonicalize(published))
     return f"{did}#{fragment}"
 
 
