@@ -33,8 +33,10 @@ def build_credential(
     subject: Mapping[str, Any],
     valid_from: Instant,
     valid_until: Instant,
+    status: JsonObject | None = None,
 ) -> JsonObject:
-    """The credential, without its proof. `id` is a URL, fresh for each; `subject` has an `id` and the claims.
+    """The credential, without its proof. `id` is a URL, fresh for each; `subject` has an `id` and the claims. `status`
+    is what `status_entry` gives; without one it cannot be withdrawn before its end.
 
     Raises:
         CredentialError: `schema_violation`: a part has another shape, or it ends before it begins.
@@ -49,11 +51,21 @@ def build_credential(
         "validUntil": valid_until,
         "credentialSubject": dict(subject),
     }
+    if status is not None:
+        document["credentialStatus"] = status
     read_credential(document)
     return document
 
 
-def membership(*, id: str, organisation: Did, agent: Did, valid_from: Instant, valid_until: Instant) -> JsonObject:
+def membership(
+    *,
+    id: str,
+    organisation: Did,
+    agent: Did,
+    valid_from: Instant,
+    valid_until: Instant,
+    status: JsonObject | None = None,
+) -> JsonObject:
     """The credential by which an organisation says that it operates an agent, without its proof.
 
     Raises:
@@ -66,6 +78,7 @@ def membership(*, id: str, organisation: Did, agent: Did, valid_from: Instant, v
         subject={"id": agent, "memberOf": organisation},
         valid_from=valid_from,
         valid_until=valid_until,
+        status=status,
     )
 
 

@@ -21,6 +21,7 @@ from undersigned.credentials.model import (
     read_types,
     wrong,
 )
+from undersigned.credentials.status_list import MAX_LIST_DOCUMENT_BYTES, StatusList, check_status, read_status_list
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, DidUrl, Digest, EngagementId, Instant, JsonObject, canonicalize, digest_bytes
 from undersigned.errors import CredentialError, FormatError, ProofError, UndersignedError
@@ -28,7 +29,14 @@ from undersigned.jsonld import CONTEXTS, Contexts
 from undersigned.keys import PublicKey
 from undersigned.proof import proofs_of, verify_proof
 
-__all__ = ["VerifiedPresentation", "issuers_of", "verify_credential", "verify_presentation"]
+__all__ = [
+    "VerifiedPresentation",
+    "issuers_of",
+    "shown_credentials",
+    "verify_credential",
+    "verify_presentation",
+    "verify_status_list",
+]
 
 MAX_PRESENTATION_BYTES: Final = 128 * 1024
 MAX_ISSUERS: Final = 8
@@ -43,7 +51,7 @@ class VerifiedPresentation(Struct, frozen=True, kw_only=True):
     holder: Did
     engagement: EngagementId
     credentials: tuple[Credential, ...]
-    """In the order shown; each is about the holder."""
+    """In the order shown; each is about the holder. Their status is still to be checked (`check_status`)."""
     digest: Digest
     """Of the canonical form, proofs included: what a decision was made on."""
 
@@ -61,27 +69,72 @@ def issuers_of(presentation: Mapping[str, Any], *, contexts: Contexts = CONTEXTS
     return (holder, *sorted({credential.issuer for credential in credentials} - {holder}))
 
 
+def shown_credentials(presentation: Mapping[str, Any], *, contexts: Contexts = CONTEXTS) -> tuple[Credential, ...]:
+    """The credentials in a presentation that was verified before, in the order shown; nothing is verified again.
+
+    Raises:
+        FormatError, CredentialError: As `issuers_of`.
+    """
+    return _read(presentation, contexts)[1]
+
+
 def verify_credential(
     document: Mapping[str, Any],
     *,
     documents: Mapping[Did, DidDocument],
     now: Instant,
+    lists: Mapping[str, StatusList] | None = None,
     suites: Collection[str] | None = None,
     contexts: Contexts = CONTEXTS,
 ) -> Credential:
-    """The credential, once it is valid at `now` and signed by its issuer.
+    """The credential, once it is valid at `now`, signed by its issuer, and clear in the status `lists` that it names.
 
     Raises:
         CredentialError: `schema_violation`: not a credential; `policy_denied`: not valid at `now`;
-            `status_unavailable`: it has a status, and no list was consulted; `did_unresolvable`: no document of its
-            issuer in `documents`.
+            `revoked`, `status_unavailable`, `status_invalid`: as `check_status`; `did_unresolvable`: no document of
+            its issuer in `documents`.
         FormatError: `too_large`, `context_not_allowed` and others of canonicalization.
         ProofError: As `verify_proof`; `key_not_authorized`: signed by somebody else than its issuer.
         VerificationError: The issuer's document does not list the key.
 
     Source: protocol-spec/02-identity-and-keys.md, section 2.6
     """
-    return _verify(read_credential(document, contexts=contexts), documents, now, suites, contexts)
+    verified = _verify(read_credential(document, contexts=contexts), documents, now, suites, contexts)
+    check_status(verified, lists or {}, now)
+    return verified
+
+
+def verify_status_list(
+    document: Mapping[str, Any],
+    *,
+    url: str,
+    issuer: Did,
+    documents: Mapping[Did, DidDocument],
+    now: Instant,
+    contexts: Contexts = CONTEXTS,
+) -> StatusList:
+    """The status list of `issuer` that was fetched from `url`, once it is valid at `now` and signed by that issuer.
+
+    Raises:
+        CredentialError: `status_unavailable`: another issuer's, wrongly signed, or not valid at `now`: nobody said
+            anything that counts; `status_invalid`: signed, and not a list (`read_status_list`).
+
+    Source: protocol-spec/02-identity-and-keys.md, section 2.9
+    """
+    try:
+        credential = read_credential(document, contexts=contexts, max_bytes=MAX_LIST_DOCUMENT_BYTES)
+        # Whose it is comes first: what a stranger made costs no signature, and is not inflated.
+        if credential.issuer != issuer:
+            raise CredentialError("status_unavailable", f"expected a list of {issuer}; came another issuer's")
+    except FormatError as exc:
+        raise CredentialError("status_invalid", exc.message, path=exc.path) from exc
+    except CredentialError as exc:
+        raise exc if exc.code == "status_unavailable" else CredentialError("status_invalid", str(exc)) from exc
+    try:
+        verified = _verify(credential, documents, now, None, contexts)
+    except UndersignedError as exc:
+        raise CredentialError("status_unavailable", f"{url} does not hold: {exc}") from exc
+    return read_status_list(verified, url=url, issuer=issuer)
 
 
 def verify_presentation(
@@ -97,6 +150,9 @@ def verify_presentation(
     contexts: Contexts = CONTEXTS,
 ) -> VerifiedPresentation:
     """The presentation, once the holder made it for this challenge, domain and engagement, and all in it holds.
+
+    Status is not looked up here, because lists are fetched only for what is verified (HIRE-DID-06): `check_status`
+    comes after it, and `evaluate` counts no credential without it.
 
     `challenge` is the digest of the move that asked, `domain` our own DID, `holder` the sender of the move that carries
     it, `documents` those that `issuers_of` named. That a challenge is used once follows from the state machine.
@@ -172,9 +228,6 @@ def _verify(
         raise CredentialError(
             "policy_denied", f"valid from {credential.valid_from} until {credential.valid_until}; it is {now}"
         )
-    if credential.has_status:
-        # It may be revoked. What could not be checked is taken as revoked.
-        raise CredentialError("status_unavailable", "the credential has a status, and status lists are not read here")
     verify_proof(
         credential.json,
         key=_key_of(credential.issuer, documents, now),

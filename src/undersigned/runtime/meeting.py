@@ -15,10 +15,13 @@ import msgspec
 
 from undersigned.contract import Terms
 from undersigned.credentials import (
+    Credential,
     VerifiedPresentation,
     build_presentation,
+    check_status,
     issuers_of,
     presentation_config,
+    shown_credentials,
     verify_presentation,
 )
 from undersigned.did import DidDocument
@@ -26,7 +29,7 @@ from undersigned.encoding import Did, Digest, EngagementId, JsonObject, shift
 from undersigned.errors import CredentialError, PolicyError
 from undersigned.messages import Need, Presentation, PresentationRequest
 from undersigned.proof import attach, prepare
-from undersigned.protocol import Engagement
+from undersigned.protocol import OTHER, ROLES, Engagement, Role
 from undersigned.trust import Anchors, Decision, Policy, evaluate
 
 from .conversation import Conversation
@@ -39,7 +42,9 @@ __all__ = ["Meeting", "declined", "recorded"]
 
 PRESENTATION_SECONDS = 600
 FRESH_SECONDS = 300
-"""How old the DID document of an issuer may be."""
+"""How old the DID document of an issuer may be, and a status list when we only look whether to go on."""
+MAX_TTL_SECONDS = 86_400.0
+"""Longest that a status list is relied on while a contract runs; its own time is shorter."""
 _OF_A_CREDENTIAL = frozenset({"policy_denied", "status_unavailable", "did_unresolvable"})
 
 
@@ -54,6 +59,8 @@ class Meeting:
         self._credentials = agent.home.credentials()
         self._shown: dict[EngagementId, tuple[VerifiedPresentation, dict[Did, Digest]]] = {}
         """What was verified, and by which DID documents: nothing is verified twice while these stand."""
+        self._relied: dict[tuple[EngagementId, str], tuple[Credential, ...]] = {}
+        """What each role showed, read once."""
 
     def request(self) -> PresentationRequest:
         """What we ask to be shown: what our policy requires, by type and believed issuers."""
@@ -102,7 +109,14 @@ class Meeting:
             if error.code not in _OF_A_CREDENTIAL:
                 raise
 
-    async def evaluate(self, engagement: Engagement, message: Presentation, terms: Terms | None = None) -> Decision:
+    async def evaluate(
+        self,
+        engagement: Engagement,
+        message: Presentation,
+        terms: Terms | None = None,
+        *,
+        status_age_seconds: float = FRESH_SECONDS,
+    ) -> Decision:
         """Whether we work with the peer at all and, with `terms`, whether we bind ourselves to these.
 
         Asked again right before signing: what the peer showed must still hold, by DID documents that are fresh.
@@ -115,7 +129,10 @@ class Meeting:
             shown = known[0]
         else:
             shown = await self._verify(engagement, message.presentation, message.answers)
-        return evaluate(shown, self.anchors, self.policy, self._agent.clock.now(), terms=terms)
+        lists = await self._agent.statuses.lists(shown.credentials, max_age_seconds=status_age_seconds)
+        now = self._agent.clock.now()
+        statuses = tuple(check_status(one, lists, now) for one in shown.credentials if one.has_status)
+        return evaluate(shown, self.anchors, self.policy, now, terms=terms, statuses=statuses)
 
     async def recheck(self, conversation: Conversation, engagement: Engagement, terms: Terms) -> Decision:
         """The judgement of `terms` with what the peer showed before.
@@ -124,15 +141,52 @@ class Meeting:
             PolicyError: `policy_denied`, it is no yes.
             VerificationError: A credential no longer holds.
         """
-        role = "provider" if engagement.role == "hirer" else "hirer"
-        decision = await self.evaluate(engagement, conversation.last("Presentation", Presentation, role), terms)
+        shown = conversation.last("Presentation", Presentation, OTHER[engagement.role])
+        # Status is asked for anew: a list that we fetched a second ago may be the one before the revocation (SC-60).
+        decision = await self.evaluate(engagement, shown, terms, status_age_seconds=0.0)
         if decision.outcome != "allow":
             raise PolicyError("policy_denied", decision.explain())
         return decision
 
+    async def stands(self, conversation: Conversation) -> None:
+        """Returns if what the other side showed still holds: in its time, and clear in lists that are in theirs.
+
+        The proofs were verified before the move was recorded, so only what can change is looked at.
+
+        Raises:
+            CredentialError: `revoked`, `status_unavailable`, `status_invalid`; `policy_denied`, past its end. `detail`
+                has the digest of the `credential`.
+        """
+        credentials = self.relied(conversation, OTHER[conversation.engagement.role])
+        lists = await self._agent.statuses.lists(credentials, max_age_seconds=MAX_TTL_SECONDS)
+        now = self._agent.clock.now()
+        for one in credentials:
+            check_status(one, lists, now)
+            if not one.valid_at(now):
+                raise CredentialError(
+                    "policy_denied", f"valid until {one.valid_until}; it is {now}", credential=one.digest
+                )
+
+    def relied(self, conversation: Conversation, role: Role) -> tuple[Credential, ...]:
+        """The credentials that a side showed in an engagement.
+
+        Raises:
+            LocalProtocolError: It has shown nothing yet.
+        """
+        key = conversation.id, role
+        found = self._relied.get(key)
+        if found is None:
+            verified = self._shown.get(conversation.id) if role != conversation.engagement.role else None
+            shown = conversation.last("Presentation", Presentation, role).presentation
+            found = verified[0].credentials if verified is not None else shown_credentials(shown)
+            self._relied[key] = found
+        return found
+
     def forget(self, engagement: EngagementId) -> None:
         """Drops what was verified for an engagement."""
         self._shown.pop(engagement, None)
+        for role in ROLES:
+            self._relied.pop((engagement, role), None)
 
     async def _current(self, made_with: dict[Did, Digest]) -> bool:
         """Whether the DID documents that a presentation was verified with still stand."""

@@ -9,12 +9,13 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.8
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 from msgspec import Struct
 
 from undersigned.contract import Terms
-from undersigned.credentials import VerifiedPresentation
+from undersigned.credentials import ClearStatus, VerifiedPresentation, cleared
 from undersigned.encoding import (
     Did,
     Digest,
@@ -64,6 +65,8 @@ class Inputs(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     policy: Digest
     anchors: Digest
     presentation: Digest | None = None
+    statuses: Digest | None = None
+    """Of the status answers, if a credential had to be looked up."""
     terms: Digest | None = None
 
 
@@ -101,15 +104,17 @@ def evaluate(
     now: Instant,
     *,
     terms: Terms | None = None,
+    statuses: Collection[ClearStatus] = (),
 ) -> Decision:
     """Whether to work with the holder of `presented` and, if `terms` are given, on these terms.
 
-    Credentials must be valid at `now`: time may have passed since they were verified. Any no makes the outcome deny;
+    Credentials must be valid at `now`: time may have passed since they were verified. One that has a status counts
+    only with an answer in `statuses` that was given at `now`. Any no makes the outcome deny;
     without one, any doubt that a person can settle makes it ask.
 
     Source: protocol-spec/02-identity-and-keys.md, section 2.8
     """
-    weighed = [*_peer(presented, policy), *_credentials(presented, anchors, policy, now)]
+    weighed = [*_peer(presented, policy), *_credentials(presented, anchors, policy, now, statuses)]
     if terms is not None:
         weighed += _terms(terms, policy, now)
     reasons = tuple(reason for reason, _ in weighed)
@@ -126,6 +131,7 @@ def evaluate(
             policy=policy.digest,
             anchors=anchors.digest,
             presentation=presented.digest,
+            statuses=digest_bytes(canonicalize([from_struct(one) for one in statuses])) if statuses else None,
             terms=None if terms is None else digest_bytes(canonicalize(from_struct(terms))),
         ),
     )
@@ -141,7 +147,13 @@ def _peer(presented: VerifiedPresentation, policy: Policy) -> list[Weighed]:
     return [_no("refuse", f"{min(listed)} is on the list of those refused", "another party")]
 
 
-def _credentials(presented: VerifiedPresentation, anchors: Anchors, policy: Policy, now: Instant) -> list[Weighed]:
+def _credentials(
+    presented: VerifiedPresentation,
+    anchors: Anchors,
+    policy: Policy,
+    now: Instant,
+    statuses: Collection[ClearStatus],
+) -> list[Weighed]:
     weighed: list[Weighed] = []
     for required in policy.require:
         issuers = anchors.issuers(required)
@@ -155,7 +167,7 @@ def _credentials(presented: VerifiedPresentation, anchors: Anchors, policy: Poli
             own = credential.issuer == presented.holder
             # An anchor that vouches for itself is self-issued like anybody else.
             trusted = policy.allow_self_issued if own else anchors.believed(credential.issuer, required)
-            valid = credential.valid_at(now) and not credential.has_status
+            valid = credential.valid_at(now) and cleared(credential, statuses, now)
             believed = believed or (trusted and valid)
             found.append(f"{required} by {'its holder' if own else credential.issuer}{'' if valid else ', not valid'}")
         value = "; ".join(found) or f"no {required}"
