@@ -142,7 +142,7 @@ async def test_sc_60_who_is_not_revoked_is_hired(tmp_path: Path) -> None:
         assert (await hire(world)).contract is not None
         for summary in await world.acme.ledger.summaries():
             noted = [row.raw for row in await world.acme.ledger.rows(summary.engagement) if row.kind == "noted"]
-            assert any(b"statuses" in raw for raw in noted)
+            assert any(b"statusLists" in raw for raw in noted)
 
 
 # --- SC-61

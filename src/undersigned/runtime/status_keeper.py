@@ -82,33 +82,47 @@ class StatusKeeper:
         Raises:
             CredentialError: `status_unavailable`: one could not be fetched or does not hold; `status_invalid`.
         """
-        wanted = status_urls(credentials)
+        oldest = self._seconds() - max_age_seconds
+        lists: dict[str, StatusList] = {}
+        wanted: dict[str, Did] = {}
+        for url, issuer in status_urls(credentials).items():
+            kept = self._held((url, issuer), oldest)
+            if kept is not None:
+                lists[url] = kept
+            else:
+                wanted[url] = issuer
+        if not wanted:
+            return lists  # most often: nothing is waited for
         limits = self._gatherer.limits
         if len({urlsplit(url).netloc for url in wanted}) > limits.hosts:
             raise CredentialError("status_unavailable", f"the lists are at more than {limits.hosts} hosts")
         try:
             async with asyncio.timeout(limits.seconds):
                 found = await asyncio.gather(
-                    *(self._list(url, issuer, max_age_seconds) for url, issuer in wanted.items()),
+                    *(self._list((url, issuer), oldest) for url, issuer in wanted.items()),
                     return_exceptions=True,
                 )
         except TimeoutError as exc:
             raise CredentialError("status_unavailable", f"the lists took longer than {limits.seconds:g} s") from exc
-        lists: dict[str, StatusList] = {}
         for url, one in zip(wanted, found, strict=True):
             if isinstance(one, BaseException):
                 raise one
             lists[url] = one
         return lists
 
-    async def _list(self, url: str, issuer: Did, max_age: float) -> StatusList:
-        oldest = self._seconds() - max_age
-        key = url, issuer
+    def _held(self, key: tuple[str, Did], oldest: float) -> StatusList | None:
+        """What is kept, if its fetch began at `oldest` or later and its own time is not over."""
+        kept = self._kept.get(key)
+        if kept is None or kept.since < max(oldest, self._seconds() - kept.list.ttl_seconds):
+            return None
+        self._kept.move_to_end(key)
+        return kept.list
+
+    async def _list(self, key: tuple[str, Did], oldest: float) -> StatusList:
         while True:
-            kept = self._kept.get(key)
-            if kept is not None and kept.since >= max(oldest, self._seconds() - kept.list.ttl_seconds):
-                self._kept.move_to_end(key)
-                return kept.list
+            held = self._held(key, oldest)
+            if held is not None:
+                return held
             since, task = self._under_way.get(key) or self._begin(key)
             try:
                 # An asker that gives up must not take the answer from the others.

@@ -32,6 +32,7 @@ _log = structlog.get_logger()
 
 WATCH_SECONDS: Final = 30.0
 """Between two looks at all contracts. A list is fetched again when its own time is over, so most looks cost nothing."""
+AT_ONCE: Final = 64
 WATCHED: Final = frozenset({"sealed", "working"})
 """States in which somebody has authority, or is about to have it. What was delivered is still reviewed and paid."""
 
@@ -47,9 +48,13 @@ class StatusWatch:
         """Returns when cancelled."""
         while True:
             await asyncio.sleep(self.every_seconds)
-            for conversation in tuple(self._agent.conversations.values()):
-                if conversation.engagement.state in WATCHED:
-                    await self.look(conversation)
+            watched = [c for c in self._agent.conversations.values() if c.engagement.state in WATCHED]
+            # Several at a time: contracts with one peer wait for the same list, and a host that hangs holds up few.
+            for some in (watched[at : at + AT_ONCE] for at in range(0, len(watched), AT_ONCE)):
+                for came in await asyncio.gather(*map(self.look, some), return_exceptions=True):
+                    if isinstance(came, Exception):
+                        # One contract that cannot be looked at must not keep the others from it.
+                        _log.error("a contract was not looked at", error=repr(came))
 
     async def require(self, contract: Digest) -> None:
         """Returns if an action under `contract` may go on, as far as the other side's credentials matter.

@@ -65,8 +65,8 @@ class Inputs(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     policy: Digest
     anchors: Digest
     presentation: Digest | None = None
-    statuses: Digest | None = None
-    """Of the status answers, if a credential had to be looked up."""
+    status_lists: tuple[Digest, ...] = ()
+    """Of the list credentials in which the presented ones were looked up, in that order."""
     terms: Digest | None = None
 
 
@@ -131,7 +131,7 @@ def evaluate(
             policy=policy.digest,
             anchors=anchors.digest,
             presentation=presented.digest,
-            statuses=digest_bytes(canonicalize([from_struct(one) for one in statuses])) if statuses else None,
+            status_lists=tuple(digest for one in statuses for digest in one.lists),
             terms=None if terms is None else digest_bytes(canonicalize(from_struct(terms))),
         ),
     )
