@@ -31,6 +31,7 @@ from undersigned.messages import Terminate, Withdraw, recorded_message
 from undersigned.protocol import Answer, Concede, Moment
 from undersigned.runtime import SystemClock, generate_key
 from undersigned.scope import Action
+from undersigned.trust import Anchors
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(90)]
 
@@ -244,6 +245,15 @@ async def test_sc_61_it_is_back_and_who_is_revoked_is_told_apart(tmp_path: Path)
         with pytest.raises(PolicyError) as caught, quiet_logs():
             await hire(world)
         assert caught.value.code == "revoked"
+
+
+async def test_sc_61_a_stranger_does_not_say_whom_we_call(tmp_path: Path) -> None:
+    """HIRE-STA-04. A membership of an organisation that Acme does not believe names a list: nobody asks for it."""
+    async with AsyncExitStack() as stack:
+        world, host = await failing(stack, tmp_path)
+        world.acme.meeting.anchors = Anchors.of("did:web:somebody.example")
+        assert await refused(world) == "policy_denied"
+        assert host.asked == 0
 
 
 async def test_sc_61_suspended_is_no_as_well(tmp_path: Path) -> None:

@@ -129,9 +129,10 @@ class Meeting:
             shown = known[0]
         else:
             shown = await self._verify(engagement, message.presentation, message.answers)
-        lists = await self._agent.statuses.lists(shown.credentials, max_age_seconds=status_age_seconds)
+        asked = self._counted(shown.credentials, engagement.peer)
+        lists = await self._agent.statuses.lists(asked, max_age_seconds=status_age_seconds)
         now = self._agent.clock.now()
-        statuses = tuple(check_status(one, lists, now) for one in shown.credentials if one.has_status)
+        statuses = tuple(check_status(one, lists, now) for one in asked if one.has_status)
         return evaluate(shown, self.anchors, self.policy, now, terms=terms, statuses=statuses)
 
     async def recheck(self, conversation: Conversation, engagement: Engagement, terms: Terms) -> Decision:
@@ -157,7 +158,8 @@ class Meeting:
             CredentialError: `revoked`, `status_unavailable`, `status_invalid`; `policy_denied`, past its end. `detail`
                 has the digest of the `credential`.
         """
-        credentials = self.relied(conversation, OTHER[conversation.engagement.role])
+        engagement = conversation.engagement
+        credentials = self._counted(self.relied(conversation, OTHER[engagement.role]), engagement.peer)
         lists = await self._agent.statuses.lists(credentials, max_age_seconds=MAX_TTL_SECONDS)
         now = self._agent.clock.now()
         for one in credentials:
@@ -166,6 +168,17 @@ class Meeting:
                 raise CredentialError(
                     "policy_denied", f"valid until {one.valid_until}; it is {now}", credential=one.digest
                 )
+
+    def _counted(self, credentials: tuple[Credential, ...], holder: Did) -> tuple[Credential, ...]:
+        """Those that can count for us. What a stranger wrote about itself must not make us ask anybody: whoever names
+        a list in it would choose whom we call.
+        """
+        return tuple(
+            one
+            for one in credentials
+            if (self.policy.allow_self_issued and one.issuer == holder)
+            or any(self.anchors.believed(one.issuer, type) for type in one.types)
+        )
 
     def relied(self, conversation: Conversation, role: Role) -> tuple[Credential, ...]:
         """The credentials that a side showed in an engagement.
