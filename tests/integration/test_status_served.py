@@ -12,6 +12,7 @@ from integration.hires import free_ports
 from undersigned.credentials import read_credential, status_entries, verify_status_list
 from undersigned.daemon import Peer
 from undersigned.encoding import decode_json
+from undersigned.errors import ConfigurationError
 from undersigned.runtime import Home, create_home, issue_membership
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
@@ -77,6 +78,14 @@ async def test_a_list_that_cannot_be_signed_is_not_served(tmp_path: Path) -> Non
     home = await made(tmp_path / "acme")
     (entry,) = status_entries(read_credential(home.credentials()[0]))
     (home.path / "keys" / "organisation.json").rename(home.path / "keys" / "elsewhere.json")
-    async with Peer.open(home), ClientSession() as session, session.get(entry.url) as answer:
-        assert answer.status == 500
-        assert await answer.json() == {"code": "internal"}
+    async with Peer.open(home) as peer, ClientSession() as session:
+        async with session.get(entry.url) as answer:
+            assert answer.status == 200, "it was signed when the credential was issued"
+        register = home.register()
+        with pytest.raises(ConfigurationError) as caught:
+            register.revoke(register.issued()[0].id, peer.clock.now())
+        register.close()
+        assert caught.value.code == "key_unavailable"
+        async with session.get(entry.url) as answer:
+            assert answer.status == 500
+            assert await answer.json() == {"code": "internal"}

@@ -122,6 +122,9 @@ class StatusRegister:
                 "INSERT INTO issued VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?)",
                 (signed["id"], type, subject, now, until, number, place, canonicalize(signed)),
             )
+            if number is not None and self._current(store, number, now) is None:
+                # The key is open now; to open it takes longer than whoever asks for the list should wait.
+                self._sign_list(store, number, now)
         return signed
 
     def issued(self) -> tuple[Issued, ...]:
@@ -142,7 +145,8 @@ class StatusRegister:
         """Withdraws a credential for good, and signs its list; doing it again changes nothing.
 
         Raises:
-            ConfigurationError: `not_found`; `bad_configuration`, it has no status; `key_unavailable`.
+            ConfigurationError: `not_found`; `bad_configuration`, it has no status; `key_unavailable`, it is withdrawn,
+                and the list that would say so cannot be signed: until it can be, none is served.
             LedgerError: The register was not written: it is not withdrawn.
         """
         found = self.find(id)
