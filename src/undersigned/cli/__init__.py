@@ -24,6 +24,7 @@ _COMMANDS = {
     "verify": ("evidence", "verify", "Check an evidence pack, offline."),
     "export": ("evidence", "export", "Write the evidence pack of an engagement."),
     "keys": ("state", "keys", "Show and rotate the keys of the state folder."),
+    "credentials": ("credentials", "credentials", "Issue, list, show and withdraw the organisation's credentials."),
     "ledger": ("state", "ledger", "Look at the ledger: engagements, journals, checks."),
 }
 

@@ -43,8 +43,10 @@ def build_credential(
     subject: Mapping[str, Any],
     valid_from: Instant,
     valid_until: Instant,
+    status: JsonObject | None = None,
 ) -> JsonObject:
-    """The credential, without its proof. `id` is a URL, fresh for each; `subject` has an `id` and the claims.
+    """The credential, without its proof. `id` is a URL, fresh for each; `subject` has an `id` and the claims. `status`
+    is what `status_entry` gives; without one it cannot be withdrawn before its end.
 
     Raises:
         CredentialError: `schema_violation`: a part has another shape, or it ends before it begins.
@@ -59,12 +61,22 @@ def build_credential(
         "validUntil": valid_until,
         "credentialSubject": dict(subject),
     }
+    if status is not None:
+        document["credentialStatus"] = status
     read_credential(document)
     return document
 
 
-def claim_credential(claim: Claim, *, id: str, issuer: Did, valid_from: Instant, valid_until: Instant) -> JsonObject:
-    """The credential by which `issuer` says `claim`, without its proof.
+def claim_credential(
+    claim: Claim,
+    *,
+    id: str,
+    issuer: Did,
+    valid_from: Instant,
+    valid_until: Instant,
+    status: JsonObject | None = None,
+) -> JsonObject:
+    """The credential by which `issuer` says `claim`, without its proof; `status` is its `credentialStatus`.
 
     Raises:
         As `build_credential`, and as `read_claim`: a member of the claim has another shape, or it is not this issuer's
@@ -77,12 +89,21 @@ def claim_credential(claim: Claim, *, id: str, issuer: Did, valid_from: Instant,
         subject=from_struct(claim),
         valid_from=valid_from,
         valid_until=valid_until,
+        status=status,
     )
     read_claim(read_credential(document))
     return document
 
 
-def membership(*, id: str, organisation: Did, agent: Did, valid_from: Instant, valid_until: Instant) -> JsonObject:
+def membership(
+    *,
+    id: str,
+    organisation: Did,
+    agent: Did,
+    valid_from: Instant,
+    valid_until: Instant,
+    status: JsonObject | None = None,
+) -> JsonObject:
     """The credential by which an organisation says that it operates an agent, without its proof.
 
     Raises:
@@ -94,6 +115,7 @@ def membership(*, id: str, organisation: Did, agent: Did, valid_from: Instant, v
         issuer=organisation,
         valid_from=valid_from,
         valid_until=valid_until,
+        status=status,
     )
 
 

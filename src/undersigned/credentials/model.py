@@ -105,13 +105,16 @@ class Credential(Struct, frozen=True, kw_only=True, eq=False):
         return {}
 
 
-def read_credential(document: Mapping[str, Any], *, contexts: Contexts = CONTEXTS) -> Credential:
+def read_credential(
+    document: Mapping[str, Any], *, contexts: Contexts = CONTEXTS, max_bytes: int = MAX_CREDENTIAL_BYTES
+) -> Credential:
     """The credential in this JSON object, once it has the shape of one. Nothing in it is verified yet.
 
     An `EnvelopedVerifiableCredential` is opened, and what it holds is read.
 
     Raises:
-        FormatError: `too_large`: above 64 KiB; `context_not_allowed`: a context that is inline or not in `contexts`.
+        FormatError: `too_large`: above `max_bytes`; `context_not_allowed`: a context that is inline or not among those
+            in `contexts`.
         CredentialError: `schema_violation`: not a credential of the data model, with the JSON pointer.
         FormatError, ProofError: As `open_envelope`, of an enveloped one.
 
@@ -121,8 +124,8 @@ def read_credential(document: Mapping[str, Any], *, contexts: Contexts = CONTEXT
         return _opened(open_envelope(document, CREDENTIAL_JWT), contexts)
     # Step 1: size, before anything is looked at.
     canonical = canonicalize(document)
-    if len(canonical) > MAX_CREDENTIAL_BYTES:
-        raise FormatError("too_large", f"expected at most {MAX_CREDENTIAL_BYTES} bytes; came {len(canonical)}")
+    if len(canonical) > max_bytes:
+        raise FormatError("too_large", f"expected at most {max_bytes} bytes; came {len(canonical)}")
 
     # Step 2: contexts, by exact value, the data model's first.
     check_contexts(document, contexts)

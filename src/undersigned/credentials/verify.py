@@ -28,6 +28,7 @@ from undersigned.credentials.model import (
     wrong,
 )
 from undersigned.credentials.schemas import check_schemas
+from undersigned.credentials.status_list import MAX_LIST_DOCUMENT_BYTES, StatusList, check_status, read_status_list
 from undersigned.did import DidDocument
 from undersigned.encoding import (
     Did,
@@ -45,7 +46,15 @@ from undersigned.jsonld import CONTEXTS, Contexts
 from undersigned.keys import PublicKey
 from undersigned.proof import KeyLookup, proofs_of, verify_proof
 
-__all__ = ["VerifiedPresentation", "issuers_of", "verify_credential", "verify_presentation"]
+__all__ = [
+    "ShownPresentation",
+    "VerifiedPresentation",
+    "issuers_of",
+    "read_presentation",
+    "verify_credential",
+    "verify_presentation",
+    "verify_status_list",
+]
 
 MAX_PRESENTATION_BYTES: Final = 128 * 1024
 MAX_ISSUERS: Final = 8
@@ -63,13 +72,31 @@ class VerifiedPresentation(Struct, frozen=True, kw_only=True):
     holder: Did
     engagement: EngagementId
     credentials: tuple[Credential, ...]
-    """In the order shown; each is about the holder."""
+    """In the order shown; each is about the holder. Their status is still to be checked (`check_status`)."""
     digest: Digest
     """Of the canonical form, proofs included: what a decision was made on."""
 
 
-def issuers_of(presentation: Mapping[str, Any], *, contexts: Contexts = CONTEXTS) -> tuple[Did, ...]:
-    """The DIDs whose documents `verify_presentation` needs, the holder's first; sizes and shape are checked.
+class ShownPresentation(NamedTuple):
+    """A presentation whose sizes and shape are right. Believe nothing in it."""
+
+    json: Mapping[str, Any]
+    """As it came."""
+    holder: Did
+    credentials: tuple[Credential, ...]
+    digest: Digest
+    content: Mapping[str, Any]
+    """Its members: of an enveloped one, what its text says."""
+    jws: Jws | None
+
+    @property
+    def parties(self) -> tuple[Did, ...]:
+        """The DIDs whose documents `verify_presentation` needs, the holder's first."""
+        return (self.holder, *sorted({credential.issuer for credential in self.credentials} - {self.holder}))
+
+
+def read_presentation(presentation: Mapping[str, Any], *, contexts: Contexts = CONTEXTS) -> ShownPresentation:
+    """The presentation in this JSON object, once its sizes and shape are right; nothing in it is verified.
 
     Raises:
         FormatError: `too_large`: more than 16 credentials, one above 64 KiB, all above 128 KiB, or more than 8 issuers.
@@ -77,8 +104,47 @@ def issuers_of(presentation: Mapping[str, Any], *, contexts: Contexts = CONTEXTS
 
     Source: protocol-spec/02-identity-and-keys.md, section 2.7
     """
-    shown = _read(presentation, contexts)
-    return (shown.holder, *sorted({credential.issuer for credential in shown.credentials} - {shown.holder}))
+    content, jws, allowed = presentation, None, _MEMBERS | {"proof"}
+    if is_enveloped(presentation, PRESENTATION_JWT):
+        jws = open_envelope(presentation, PRESENTATION_JWT)
+        content, allowed = jws.payload, _MEMBERS | _CLAIMS
+    listed: Any = content.get("verifiableCredential", [])
+    if not isinstance(listed, list):
+        raise wrong("/verifiableCredential", "a list", listed)
+    embedded = cast("list[Any]", listed)
+    if len(embedded) > MAX_CREDENTIALS:
+        raise FormatError("too_large", f"expected at most {MAX_CREDENTIALS} credentials; came {len(embedded)}")
+    canonical = canonicalize(presentation)
+    if len(canonical) > MAX_PRESENTATION_BYTES:
+        raise FormatError("too_large", f"expected at most {MAX_PRESENTATION_BYTES} bytes; came {len(canonical)}")
+    if unknown := sorted(set(content) - allowed):
+        raise FormatError("unknown_term", "no such member of a presentation is defined", path=f"/{unknown[0][:80]}")
+    check_contexts(content, contexts)
+    if read_types(content, "VerifiablePresentation"):
+        raise wrong("/type", "VerifiablePresentation alone", content.get("type"))
+    holder: Any = content.get("holder")
+    if not isinstance(holder, str) or not holder.startswith("did:"):
+        raise wrong("/holder", "a DID", holder)
+    credentials: list[Credential] = []
+    for place, document in enumerate(embedded):
+        if not isinstance(document, dict):
+            raise wrong(f"/verifiableCredential/{place}", "a credential", document)
+        credentials.append(read_credential(cast("JsonObject", document), contexts=contexts))
+    issuers = {credential.issuer for credential in credentials} - {holder}
+    if len(issuers) > MAX_ISSUERS:
+        raise FormatError("too_large", f"expected at most {MAX_ISSUERS} issuers; came {len(issuers)}")
+    return ShownPresentation(presentation, holder, tuple(credentials), digest_bytes(canonical), content, jws)
+
+
+def issuers_of(presentation: Mapping[str, Any], *, contexts: Contexts = CONTEXTS) -> tuple[Did, ...]:
+    """The DIDs whose documents `verify_presentation` needs, the holder's first; sizes and shape are checked.
+
+    Raises:
+        FormatError, CredentialError: As `read_presentation`.
+
+    Source: protocol-spec/02-identity-and-keys.md, section 2.7
+    """
+    return read_presentation(presentation, contexts=contexts).parties
 
 
 def verify_credential(
@@ -86,29 +152,67 @@ def verify_credential(
     *,
     documents: Mapping[Did, DidDocument],
     now: Instant,
+    lists: Mapping[str, StatusList] | None = None,
     suites: Collection[str] | None = None,
     contexts: Contexts = CONTEXTS,
 ) -> Credential:
-    """The credential, once it is valid at `now`, signed by its issuer, and says what its type and schemas let it say.
+    """The credential, once it is valid at `now`, signed by its issuer, says what its type and schemas let it say, and
+    is clear in the status `lists` that it names.
 
     `document` has a proof, or is an `EnvelopedVerifiableCredential`. `suites` are the cryptosuites and JOSE algorithms
     that are allowed; all if None.
 
     Raises:
         CredentialError: `schema_violation`: not a credential, or not what its schema asks; `policy_denied`: not valid
-            at `now`, or with a schema that is not known here, so that it could not be checked; `status_unavailable`: it
-            has a status, and no list was consulted; `did_unresolvable`: no document of its issuer in `documents`.
+            at `now`, or with a schema that is not known here, so that it could not be checked; `revoked`,
+            `status_unavailable`, `status_invalid`: as `check_status`; `did_unresolvable`: no document of its issuer in
+            `documents`.
         FormatError: `too_large`, `context_not_allowed`, others of canonicalization and of `read_claim`.
         ProofError: As `verify_proof` and `read_jws`; `key_not_authorized`: signed by somebody else than its issuer.
         VerificationError: The issuer's document does not list the key.
 
     Source: protocol-spec/02-identity-and-keys.md, section 2.6; protocol-spec/11-credentials.md
     """
-    return _verify(read_credential(document, contexts=contexts), documents, now, suites, contexts)
+    verified = _verify(read_credential(document, contexts=contexts), documents, now, suites, contexts)
+    check_status(verified, lists or {}, now)
+    return verified
+
+
+def verify_status_list(
+    document: Mapping[str, Any],
+    *,
+    url: str,
+    issuer: Did,
+    documents: Mapping[Did, DidDocument],
+    now: Instant,
+    contexts: Contexts = CONTEXTS,
+) -> StatusList:
+    """The status list of `issuer` that was fetched from `url`, once it is valid at `now` and signed by that issuer.
+
+    Raises:
+        CredentialError: `status_unavailable`: another issuer's, wrongly signed, or not valid at `now`: nobody said
+            anything that counts; `status_invalid`: signed, and not a list (`read_status_list`).
+
+    Source: protocol-spec/02-identity-and-keys.md, section 2.12
+    """
+    try:
+        credential = read_credential(document, contexts=contexts, max_bytes=MAX_LIST_DOCUMENT_BYTES)
+        # Whose it is comes first: what a stranger made costs no signature, and is not inflated.
+        if credential.issuer != issuer:
+            raise CredentialError("status_unavailable", f"expected a list of {issuer}; came another issuer's")
+    except FormatError as exc:
+        raise CredentialError("status_invalid", exc.message, path=exc.path) from exc
+    except CredentialError as exc:
+        raise exc if exc.code == "status_unavailable" else CredentialError("status_invalid", str(exc)) from exc
+    try:
+        verified = _verify(credential, documents, now, None, contexts)
+    except UndersignedError as exc:
+        raise CredentialError("status_unavailable", f"{url} does not hold: {exc}") from exc
+    return read_status_list(verified, url=url, issuer=issuer)
 
 
 def verify_presentation(
-    presentation: Mapping[str, Any],
+    presentation: Mapping[str, Any] | ShownPresentation,
     *,
     challenge: Digest,
     domain: Did,
@@ -120,6 +224,9 @@ def verify_presentation(
     contexts: Contexts = CONTEXTS,
 ) -> VerifiedPresentation:
     """The presentation, once the holder made it for this challenge, domain and engagement, and all in it holds.
+
+    Status is not looked up here, because lists are fetched only for what is verified (HIRE-DID-06): `check_status`
+    comes after it, and `evaluate` counts no credential without it.
 
     `challenge` is the digest of the move that asked, `domain` our own DID, `holder` the sender of the move that carries
     it, `documents` those that `issuers_of` named. That a challenge is used once follows from the state machine.
@@ -133,7 +240,11 @@ def verify_presentation(
     Source: protocol-spec/02-identity-and-keys.md, section 2.7
     """
     # Step 1: sizes and shape, before any cryptography (SC-102).
-    shown = _read(presentation, contexts)
+    shown = (
+        presentation
+        if isinstance(presentation, ShownPresentation)
+        else read_presentation(presentation, contexts=contexts)
+    )
 
     # Step 2: the sender's, and about the sender.
     if shown.holder != holder:
@@ -162,7 +273,7 @@ def verify_presentation(
         _verify_jws(shown.jws, key, "authentication", now, suites)
     else:
         verify_proof(
-            presentation,
+            shown.json,
             key=key,
             purpose="authentication",
             now=now,
@@ -201,9 +312,6 @@ def _verify(
         raise CredentialError(
             "policy_denied", f"valid from {credential.valid_from} until {credential.valid_until}; it is {now}"
         )
-    if credential.has_status:
-        # It may be revoked. What could not be checked is taken as revoked.
-        raise CredentialError("status_unavailable", "the credential has a status, and status lists are not read here")
     check_schemas(credential)
     key = _key_of(credential.issuer, documents, now)
     if credential.jws is not None:
@@ -252,50 +360,6 @@ def _verify_answer(signed: Jws, challenge: Digest, domain: Did, now: Instant) ->
         raise ProofError("proof_from_future", f"expected {now} or before; came {begins}", path="/id")
     if ends is not None and now > ends:
         raise ProofError("proof_expired", f"expected {now} or later; came {ends}", path="/id")
-
-
-class _Shown(NamedTuple):
-    """A presentation whose sizes and shape are right; nothing is verified."""
-
-    holder: Did
-    credentials: tuple[Credential, ...]
-    digest: Digest
-    content: Mapping[str, Any]
-    """Its members: of an enveloped one, what its text says."""
-    jws: Jws | None
-
-
-def _read(presentation: Mapping[str, Any], contexts: Contexts) -> _Shown:
-    content, jws, allowed = presentation, None, _MEMBERS | {"proof"}
-    if is_enveloped(presentation, PRESENTATION_JWT):
-        jws = open_envelope(presentation, PRESENTATION_JWT)
-        content, allowed = jws.payload, _MEMBERS | _CLAIMS
-    listed: Any = content.get("verifiableCredential", [])
-    if not isinstance(listed, list):
-        raise wrong("/verifiableCredential", "a list", listed)
-    embedded = cast("list[Any]", listed)
-    if len(embedded) > MAX_CREDENTIALS:
-        raise FormatError("too_large", f"expected at most {MAX_CREDENTIALS} credentials; came {len(embedded)}")
-    canonical = canonicalize(presentation)
-    if len(canonical) > MAX_PRESENTATION_BYTES:
-        raise FormatError("too_large", f"expected at most {MAX_PRESENTATION_BYTES} bytes; came {len(canonical)}")
-    if unknown := sorted(set(content) - allowed):
-        raise FormatError("unknown_term", "no such member of a presentation is defined", path=f"/{unknown[0][:80]}")
-    check_contexts(content, contexts)
-    if read_types(content, "VerifiablePresentation"):
-        raise wrong("/type", "VerifiablePresentation alone", content.get("type"))
-    holder: Any = content.get("holder")
-    if not isinstance(holder, str) or not holder.startswith("did:"):
-        raise wrong("/holder", "a DID", holder)
-    credentials: list[Credential] = []
-    for place, document in enumerate(embedded):
-        if not isinstance(document, dict):
-            raise wrong(f"/verifiableCredential/{place}", "a credential", document)
-        credentials.append(read_credential(cast("JsonObject", document), contexts=contexts))
-    issuers = {credential.issuer for credential in credentials} - {holder}
-    if len(issuers) > MAX_ISSUERS:
-        raise FormatError("too_large", f"expected at most {MAX_ISSUERS} issuers; came {len(issuers)}")
-    return _Shown(holder, tuple(credentials), digest_bytes(canonical), content, jws)
 
 
 def _key_of(did: Did, documents: Mapping[Did, DidDocument], now: Instant) -> KeyLookup:

@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from undersigned.encoding import Did, Digest, canonicalize
+from undersigned.encoding import Did, Digest, canonicalize, digest_bytes
 from undersigned.errors import ConfigurationError, ResolutionError, ScopeError
 from undersigned.protocol import Strategy
-from undersigned.runtime import Agent, Clock, Handler, Home, Reviewed, Reviewer, hire_order
+from undersigned.runtime import LIST_TTL_SECONDS, Agent, Clock, Handler, Home, Reviewed, Reviewer, hire_order
 from undersigned.scope import Scope
 
 from .hire import Hire, HireResult
@@ -38,7 +38,8 @@ class Peer(Agent):
         async with Peer.open("acme") as peer:
             result = await peer.hire(provider, task="sbom", inputs={"artifact": path}, price="5.00 EUR")
 
-    The listener serves the DID documents, the agent card, artifacts behind the gate, and the peer WebSocket.
+    The listener serves the DID documents, the agent card, status lists, artifacts behind the gate, and the peer
+    WebSocket.
     """
 
     @classmethod
@@ -74,6 +75,7 @@ class Peer(Agent):
         """
         part = self.home.configuration.listen
         self._door = ArtifactDoor(self)
+        self._register = self.home.register() if self.organisation is not None else None
         self.fetcher = self._fetch_signed
         self.reviewers.setdefault("sbom", _review_sbom)
         limits = (
@@ -103,6 +105,8 @@ class Peer(Agent):
         """Takes no more connections, and ends as `Agent.close`."""
         await super().close()
         await self._listener.stop()
+        if self._register is not None:
+            self._register.close()
 
     async def __aenter__(self) -> Peer:
         await self.start()
@@ -185,6 +189,10 @@ class Peer(Agent):
             return Document(organisation.raw, "application/did+json", 60)
         if path == "/.well-known/agent-card.json":
             return Document(canonicalize(self.agent_card()), "application/json", 60)
+        if path.startswith("/status/") and self._register is not None:
+            raw = self._register.served(path, self.clock.now())
+            if raw is not None:
+                return Document(raw, "application/vc", LIST_TTL_SECONDS, f'"{digest_bytes(raw)}"')
         return None
 
     def agent_card(self) -> dict[str, Any]:

@@ -23,11 +23,14 @@ from undersigned.runtime.logs import configure_logs
 from undersigned.runtime.order import ARTIFACT_READ, TASKS, Order, OrderInput, Timing, hire_order, parse_price
 from undersigned.runtime.provider import Service
 from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_key, seal_key
+from undersigned.runtime.status_keeper import StatusKeeper
+from undersigned.runtime.status_register import LIST_TTL_SECONDS, Issued, StatusRegister
 from undersigned.runtime.turn import Event, Say, load_engagement
 from undersigned.runtime.work import Reviewed, Reviewer
 
 __all__ = [
     "ARTIFACT_READ",
+    "LIST_TTL_SECONDS",
     "TASKS",
     "Agent",
     "Arrived",
@@ -41,6 +44,7 @@ __all__ = [
     "GathererLimits",
     "Handler",
     "Home",
+    "Issued",
     "Job",
     "ListenPart",
     "OfferPart",
@@ -55,6 +59,8 @@ __all__ = [
     "Service",
     "Shell",
     "Signer",
+    "StatusKeeper",
+    "StatusRegister",
     "SystemClock",
     "Timing",
     "TrustPart",

@@ -54,6 +54,8 @@ from .meeting import Meeting
 from .order import Order, parse_price
 from .papers import Papers
 from .provider import ProviderSide, Service
+from .status_keeper import StatusKeeper
+from .status_watch import StatusWatch
 from .turn import Event, Say
 from .work import Reviewer, Worker
 
@@ -125,6 +127,8 @@ class Agent:
             moved=configuration.moved,
             resolver=configuration.resolver,
         )
+        self.statuses = StatusKeeper(self.gatherer, self.document_of, self.clock)
+        self.status_watch = StatusWatch(self)
         self.artifacts = ArtifactStore(home.artifacts)
         self.services: dict[str, Service] = {}
         self.reviewers: dict[str, Reviewer] = {}
@@ -171,7 +175,7 @@ class Agent:
             LedgerError: The store cannot be opened.
         """
         self._ledger = await open_ledger(self._ledger_url, ledgers=self._ledgers)
-        self.gate = Gate(self.ledger, self.clock)
+        self.gate = Gate(self.ledger, self.clock, self.status_watch.require)
         self.papers = Papers(self.identity, self.own, self.ledger, self.clock, self._log_key)
         self.meeting = Meeting(self)
         for offer in self.home.configuration.offer:
@@ -190,6 +194,7 @@ class Agent:
                 self.clock.hold(summary.updated)  # a clock that was set back revives nothing that was over
             conversation = await Conversation.stored(self, summary)
             self._keep(conversation)
+        self.spawn(self.status_watch.run(), "status watch")
 
     async def close(self) -> None:
         """Ends connections and tasks; what is stored stays, and the next start goes on from it."""
@@ -199,6 +204,7 @@ class Agent:
         for conversation in tuple(self.conversations.values()):
             await conversation.stop()
         await self.links.close()
+        await self.statuses.close()
         await self.gatherer.close()
         if self._ledger is not None:
             await self._ledger.close()

@@ -539,10 +539,12 @@ class Conversation(Remembered):
                 live = turn.engagement.offer
                 if "Seal" in owed.moves:
                     # An acceptance is answered in any case, and only by what the offerer cannot help (HIRE-NEG-16).
-                    unchecked = isinstance(error, ResolutionError) or error.code == "status_unavailable"
+                    unchecked = isinstance(error, ResolutionError) or error.code.startswith("status_")
                     reason = "status_unavailable" if unchecked else "revoked"
                 elif error.code in ("revoked", "status_unavailable", "policy_denied"):
                     reason = error.code
+                elif error.code == "status_invalid":
+                    reason = "status_unavailable"
                 else:
                     reason = "decision_failed"
                 return Say("Withdraw", {"reason": reason, "offer": live.digest if live is not None else None})

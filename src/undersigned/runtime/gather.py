@@ -149,7 +149,8 @@ class Gatherer:
         Raises:
             ResolutionError: `did_forbidden_address`, the URL or every address of its host is one that is not dialled;
                 `did_unresolvable`, anything else but 200 and whole, plain bytes, redirects included. `detail` has the
-                `status` of an answer that is not 200, and as `told` the code of one of ours.
+                `status` of an answer that is not 200, as `told` the code of one of ours, and `unfit` if an answer of
+                200 was too long or encoded.
         """
         limit = self.limits.document_bytes if max_bytes is None else max_bytes
         seconds = self.limits.seconds if timeout_seconds is None else timeout_seconds
@@ -185,12 +186,13 @@ class Gatherer:
                 )
             # A body that has to be inflated first can be a thousand times what was read; we asked for none.
             if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-                raise ResolutionError("did_unresolvable", f"{url} is encoded though that was not asked for")
+                text = f"{url} is encoded though that was not asked for"
+                raise ResolutionError("did_unresolvable", text, unfit=True)
             body = bytearray()
             async for chunk in response.content.iter_chunked(_READ_BYTES):
                 body += chunk
                 if len(body) > limit:
-                    raise ResolutionError("did_unresolvable", f"{url} is longer than {limit} bytes")
+                    raise ResolutionError("did_unresolvable", f"{url} is longer than {limit} bytes", unfit=True)
             return bytes(body)
 
     def _open_session(self) -> ClientSession:

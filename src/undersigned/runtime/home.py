@@ -7,6 +7,7 @@
     did.json, organisation.json   the DID documents that are published
     did.jsonl, keys/update-*.json the log of an agent with a did:webvh, in place of did.json (`own_log.py`)
     credentials/*.json            what this agent shows about itself
+    issued.db                     what the organisation issued and withdrew
     ledger.db                     journal and log
     artifacts/                    contents by digest
     evidence/                     evidence packs
@@ -27,7 +28,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from undersigned.credentials import Credential, credential_config, membership, read_credential
+from undersigned.credentials import MEMBERSHIP, Credential, read_credential
 from undersigned.did import (
     DidDocument,
     did_key,
@@ -40,14 +41,13 @@ from undersigned.did import (
 )
 from undersigned.encoding import FOREIGN_LIMITS, JsonObject, canonicalize, decode_json, shift
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
-from undersigned.proof import attach, prepare
 from undersigned.trust import Policy
 
 from .clock import Clock, SystemClock
-from .names import fresh_urn
 from .order import parse_price
 from .own_log import LOG, begin_log, continue_log
 from .signers import KeyKind, PrivateKey, generate_key, open_key, seal_key
+from .status_register import StatusRegister
 
 __all__ = [
     "Configuration",
@@ -266,6 +266,18 @@ class Home:
         except UndersignedError as exc:
             raise ConfigurationError("bad_configuration", f"{self.path / name}: {exc}") from exc
 
+    def register(self) -> StatusRegister:
+        """What the organisation of this folder issued.
+
+        Raises:
+            ConfigurationError: `bad_configuration`, the folder has no organisation.
+        """
+        document = self.organisation_document()
+        if document is None:
+            raise ConfigurationError("bad_configuration", f"{self.path} has no organisation")
+        local = self.configuration.local
+        return StatusRegister(self.path / "issued.db", document, lambda: self.key("organisation"), local=local)
+
     def credentials(self) -> tuple[Credential, ...]:
         """The credentials this agent can present, in order of file name."""
         found: list[Credential] = []
@@ -414,19 +426,17 @@ async def issue_membership(home: Home, *, days: int = 365, clock: Clock | None =
     Raises:
         ConfigurationError: `bad_configuration`, the folder has no organisation.
     """
-    office = home.organisation_document()
-    if office is None:
-        raise ConfigurationError("bad_configuration", f"{home.path} has no organisation")
-    key, now = home.key("organisation"), (clock or SystemClock()).now()
-    unsigned = membership(
-        id=fresh_urn(),
-        organisation=office.id,
-        agent=home.configuration.did,
-        valid_from=now,
-        valid_until=shift(now, days * 86_400),
-    )
-    config = credential_config("eddsa-jcs-2022", office.methods("assertionMethod")[0], now)
-    signed = attach(unsigned, config, await key.sign(prepare(unsigned, config, key.public_key.kind)))
+    register, now = home.register(), (clock or SystemClock()).now()
+    try:
+        signed = register.issue(
+            MEMBERSHIP,
+            home.configuration.did,
+            {"memberOf": register.issuer},
+            now=now,
+            until=shift(now, days * 86_400),
+        )
+    finally:
+        register.close()
     path = home.path / "credentials" / "membership.json"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(canonicalize(signed))

@@ -6,10 +6,12 @@ from contracts import ENGAGEMENT
 from parties import NOW, Party, documents
 from undersigned.credentials import (
     build_presentation,
+    check_status,
     credential_config,
     issuers_of,
     membership,
     presentation_config,
+    status_entry,
     verify_credential,
     verify_presentation,
 )
@@ -294,14 +296,15 @@ def without_proof(document: JsonObject) -> JsonObject:
 
 
 def test_sc_61_what_may_be_revoked_and_was_not_checked_is_refused() -> None:
-    """HIRE-CRD-02."""
-    status = {
-        "type": "BitstringStatusListEntry",
-        "statusPurpose": "revocation",
-        "statusListIndex": "1",
-        "statusListCredential": "https://acme.example/status/1",
-    }
-    assert refused(shown(issued(credentialStatus=status))) == "status_unavailable"
+    """HIRE-CRD-02. A presentation is verified without it, because lists are fetched only for what is verified."""
+    credential = issued(credentialStatus=status_entry("https://acme.example/status/1", 94567))
+    with pytest.raises(CredentialError) as caught:
+        verify_credential(credential, documents=DOCUMENTS, now=NOW)
+    assert caught.value.code == "status_unavailable"
+    (one,) = verify(shown(credential)).credentials
+    with pytest.raises(CredentialError) as caught:
+        check_status(one, {}, NOW)
+    assert caught.value.code == "status_unavailable"
 
 
 @pytest.mark.parametrize("now", ["2026-10-31T23:59:59Z", "2026-12-01T00:00:01Z"])
