@@ -144,7 +144,7 @@ def _peer(presented: VerifiedPresentation, policy: Policy) -> list[Weighed]:
 def _credentials(presented: VerifiedPresentation, anchors: Anchors, policy: Policy, now: Instant) -> list[Weighed]:
     weighed: list[Weighed] = []
     for required in policy.require:
-        issuers = anchors.issuers(required)
+        issuers = anchors.issuers(required, now=now)
         need = Needed(code="credential", credential=required, issuers=issuers or None)
         by = " or ".join(issuers) or "nobody: no anchor is configured for it"
         found: list[str] = []
@@ -154,7 +154,7 @@ def _credentials(presented: VerifiedPresentation, anchors: Anchors, policy: Poli
                 continue
             own = credential.issuer == presented.holder
             # An anchor that vouches for itself is self-issued like anybody else.
-            trusted = policy.allow_self_issued if own else anchors.believed(credential.issuer, required)
+            trusted = policy.allow_self_issued if own else anchors.believed(credential.issuer, required, now=now)
             valid = credential.valid_at(now) and not credential.has_status
             believed = believed or (trusted and valid)
             found.append(f"{required} by {'its holder' if own else credential.issuer}{'' if valid else ', not valid'}")
