@@ -1,6 +1,7 @@
 """The asyncio shell around the protocol: it moves bytes, signs, keeps the ledger and does the work."""
 
 from undersigned.runtime.agent import Agent, load_handler
+from undersigned.runtime.anchors import AnchorBook, KeptRecord, load_anchors, read_document, sign_record
 from undersigned.runtime.artifacts import ArtifactStore
 from undersigned.runtime.clock import Clock, SystemClock
 from undersigned.runtime.conversation import Arrived, Conversation, Shell
@@ -22,6 +23,7 @@ from undersigned.runtime.job import Handler, Job
 from undersigned.runtime.logs import configure_logs
 from undersigned.runtime.order import ARTIFACT_READ, TASKS, Order, OrderInput, Timing, hire_order, parse_price
 from undersigned.runtime.provider import Service
+from undersigned.runtime.reliance import open_engagements
 from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_key, seal_key
 from undersigned.runtime.turn import Event, Say, load_engagement
 from undersigned.runtime.work import Reviewed, Reviewer
@@ -30,6 +32,7 @@ __all__ = [
     "ARTIFACT_READ",
     "TASKS",
     "Agent",
+    "AnchorBook",
     "Arrived",
     "ArtifactStore",
     "Clock",
@@ -42,6 +45,7 @@ __all__ = [
     "Handler",
     "Home",
     "Job",
+    "KeptRecord",
     "ListenPart",
     "OfferPart",
     "Order",
@@ -64,10 +68,14 @@ __all__ = [
     "generate_key",
     "hire_order",
     "issue_membership",
+    "load_anchors",
     "load_engagement",
     "load_handler",
+    "open_engagements",
     "open_key",
     "parse_price",
+    "read_document",
     "rotate_key",
     "seal_key",
+    "sign_record",
 ]

@@ -27,8 +27,9 @@ from undersigned.errors import CredentialError, PolicyError
 from undersigned.messages import Need, Presentation, PresentationRequest
 from undersigned.proof import attach, prepare
 from undersigned.protocol import Engagement
-from undersigned.trust import Anchors, Decision, Policy, evaluate
+from undersigned.trust import Decision, Policy, evaluate
 
+from .anchors import load_anchors
 from .conversation import Conversation
 from .turn import Say
 
@@ -48,18 +49,18 @@ class Meeting:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
-        configuration = agent.home.configuration
-        self.anchors = Anchors.of(*configuration.trust.anchors)
-        self.policy: Policy = configuration.policy
+        self.anchors = load_anchors(agent.home, agent.clock.now())
+        self.policy: Policy = agent.home.configuration.policy
         self._credentials = agent.home.credentials()
         self._shown: dict[EngagementId, tuple[VerifiedPresentation, dict[Did, Digest]]] = {}
         """What was verified, and by which DID documents: nothing is verified twice while these stand."""
 
     def request(self) -> PresentationRequest:
         """What we ask to be shown: what our policy requires, by type and believed issuers."""
+        now = self._agent.clock.now()
         return PresentationRequest(
             needs=tuple(
-                Need(code="credential", credential=required, issuers=self.anchors.issuers(required) or None)
+                Need(code="credential", credential=required, issuers=self.anchors.issuers(required, now=now) or None)
                 for required in self.policy.require
             )
         )

@@ -1,6 +1,6 @@
 """Whether to work with somebody: anchors, the graph of what others say, rules, and the decision they give."""
 
-from undersigned.trust.anchors import Anchor, Anchors
+from undersigned.trust.anchors import ANY, Anchor, Anchors
 from undersigned.trust.authority import Authority, authority
 from undersigned.trust.drawing import draw_paths
 from undersigned.trust.edge import KINDS, MAX_DEPTH, UNIT, Edge, Kind, Status, edge_of
@@ -37,6 +37,7 @@ from undersigned.trust.reputation import Reputation, reputation
 from undersigned.trust.viewpoint import Viewpoint
 
 __all__ = [
+    "ANY",
     "KINDS",
     "MAX_DEPTH",
     "UNIT",
