@@ -31,12 +31,11 @@ __all__ = ["Admitted", "TrustStore"]
 
 APPLICATION_ID: Final = 0x54727374  # "Trst"
 VERSION: Final = 1
-MANY: Final = 500
-"""DIDs in one statement."""
 _COLUMNS: Final = "digest, source, target, kind, capability, depth, weight, valid_from, valid_until, status, says"
-_PAIRS: Final = (
-    "SELECT DISTINCT one.did, other.did FROM signer AS one "
-    "JOIN signer AS other ON other.key = one.key AND other.did <> one.did"
+_LISTED: Final = "(SELECT value FROM json_each(?))"
+_SHARED: Final = (
+    "SELECT DISTINCT one.did, other.did FROM signer AS one JOIN signer AS other "  # noqa: S608 - names of ours
+    f"ON other.key = one.key AND other.did <> one.did WHERE one.did IN {_LISTED} LIMIT ?"
 )
 _INSERT: Final = f"INSERT OR IGNORE INTO edge ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
 
@@ -148,48 +147,32 @@ class TrustStore:
 
     def read(self, wanted: Wanted) -> Read:
         """What a question wants; a `Reader`. At most one above `most` is read."""
+        dids, most = json.dumps(wanted.dids), wanted.most + 1
         with _translating():
-            return self._pairs(wanted) if wanted.of == "key" else self._edges(wanted)
+            if wanted.of == "key":
+                return self._db.execute(_SHARED, (dids, most)).fetchall()
+            # The index is named, because the planner would otherwise go by guesses about a table nobody analysed.
+            end = "target" if wanted.of == "target" else "source"
+            what = "source, target" if wanted.of == "reached" else _COLUMNS
+            where = f"{end} IN {_LISTED} AND kind IN {_LISTED}"
+            values: list[Any] = [dids, json.dumps(wanted.kinds)]
+            if wanted.capability is not None:
+                where += " AND (capability IS NULL OR capability = ?)"
+                values.append(wanted.capability)
+            if wanted.by is not None:
+                where += f" AND source IN {_LISTED}"
+                values.append(json.dumps(wanted.by))
+            rows = self._db.execute(
+                f"SELECT {what} FROM edge INDEXED BY edge_by_{end} WHERE {where} LIMIT ?",  # noqa: S608 - names of ours
+                (*values, most),
+            )
+            return rows.fetchall() if wanted.of == "reached" else [Edge(*row) for row in rows]
 
     def edges(self) -> Iterator[Edge]:
         """All of them, by digest: for people and tests. Questions do not need it."""
         with _translating():
             for row in self._db.execute(f"SELECT {_COLUMNS} FROM edge ORDER BY digest"):  # noqa: S608
                 yield Edge(*row)
-
-    def _edges(self, wanted: Wanted) -> list[Edge]:
-        found: list[Edge] = []
-        kinds = ",".join("?" * len(wanted.kinds))
-        where, last = f"kind IN ({kinds})", list(wanted.kinds)
-        if wanted.capability is not None:
-            where, last = f"{where} AND (capability IS NULL OR capability = ?)", [*last, wanted.capability]
-        if wanted.by is not None:
-            where += " AND source IN (SELECT value FROM json_each(?))"
-            last = [*last, json.dumps(wanted.by)]
-        column, index = ("source", "edge_by_source") if wanted.of == "source" else ("target", "edge_by_target")
-        for dids in _batches(wanted.dids):
-            # The index is named, because the planner would otherwise go by guesses about a table nobody analysed.
-            here = f"{column} IN ({','.join('?' * len(dids))})"
-            rows = self._db.execute(
-                f"SELECT {_COLUMNS} FROM edge INDEXED BY {index} WHERE {here} AND {where} LIMIT ?",  # noqa: S608
-                (*dids, *last, wanted.most + 1 - len(found)),
-            )
-            found += [Edge(*row) for row in rows]
-            if len(found) > wanted.most:
-                break
-        return found
-
-    def _pairs(self, wanted: Wanted) -> list[tuple[Did, Did]]:
-        found: list[tuple[Did, Did]] = []
-        for dids in _batches(wanted.dids):
-            rows = self._db.execute(
-                f"{_PAIRS} WHERE one.did IN ({','.join('?' * len(dids))}) LIMIT ?",
-                (*dids, wanted.most + 1 - len(found)),
-            )
-            found += rows.fetchall()
-            if len(found) > wanted.most:
-                break
-        return found
 
     @contextmanager
     def _writing(self) -> Generator[sqlite3.Connection]:
@@ -206,10 +189,6 @@ class TrustStore:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
-
-
-def _batches(dids: tuple[Did, ...]) -> Iterator[tuple[Did, ...]]:
-    return (dids[start : start + MANY] for start in range(0, len(dids), MANY))
 
 
 def _row(edge: Edge) -> tuple[Any, ...]:

@@ -48,13 +48,14 @@ T = TypeVar("T")
 class Wanted(NamedTuple):
     """What a question needs to go on: edges by one of their ends, or the names that share a key."""
 
-    of: Literal["source", "target", "key"]
-    """`source`: edges that these issued; `target`: edges about these; `key`: pairs of DIDs with a key in common."""
+    of: Literal["source", "target", "reached", "key"]
+    """`source`: edges that these issued; `target`: edges about these; `reached`: pairs of one of these and somebody it
+    issued an edge about, standing or not; `key`: pairs of one of these and another DID with a key in common."""
     dids: tuple[Did, ...]
     """Sorted, each once."""
     kinds: tuple[Kind, ...] = ()
     capability: str | None = None
-    """Of `source` and `target`: only edges about this capability, or about none; None: about any."""
+    """Of all but `key`: only edges about this capability, or about none; None: about any."""
     by: tuple[Did, ...] | None = None
     """Of `target`: only edges that one of these issued."""
     most: int = 0
@@ -63,7 +64,7 @@ class Wanted(NamedTuple):
 
 Read: TypeAlias = "Sequence[Edge] | Sequence[tuple[Did, Did]]"
 Reader: TypeAlias = Callable[[Wanted], Read]
-"""Gives the edges for `source` and `target`; for `key` a pair (one of `dids`, another DID that has a key of it)."""
+"""Gives edges, or pairs, in any order."""
 Question: TypeAlias = Generator[Wanted, Read, T]
 
 
@@ -152,18 +153,21 @@ class Graph:
                 for name in self._keys.get(did, ()):
                     pairs.update((did, other) for other in self._having[name] if other != did)
             return sorted(pairs)[: wanted.most + 1]
-        index = self._from if wanted.of == "source" else self._to
+        index = self._to if wanted.of == "target" else self._from
+        by = None if wanted.by is None else frozenset(wanted.by)
         found: list[Edge] = []
         for did in wanted.dids:
             for edge in index.get(did, ()):
                 if (
                     edge.kind in wanted.kinds
                     and (wanted.capability is None or edge.capability in (None, wanted.capability))
-                    and (wanted.by is None or edge.source in wanted.by)
+                    and (by is None or edge.source in by)
                 ):
                     found.append(edge)
                     if len(found) > wanted.most:
-                        return found
+                        break
+        if wanted.of == "reached":
+            return sorted({(edge.source, edge.target) for edge in found})
         return found
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from typing import Final, Literal, cast
 
 from msgspec import Struct
@@ -24,7 +24,7 @@ from undersigned.encoding import Did, Digest, Instant
 from undersigned.trust.edge import KINDS, MAX_DEPTH, UNIT, Edge, Kind, written
 from undersigned.trust.flow import largest_flow
 from undersigned.trust.graph import Meter, Path, Question, Read, TooMuchWork, Wanted, Work
-from undersigned.trust.viewpoint import Viewpoint, lapsed_text, negatives, shared, stands_until
+from undersigned.trust.viewpoint import Viewpoint, lapsed_text, negatives, read_edges, shared, stands_until
 
 __all__ = ["POSITIVE", "Reputation", "reputation"]
 
@@ -181,74 +181,103 @@ def _neighbourhood(
 ) -> Generator[Wanted, Read, dict[Digest, Edge]]:
     """All edges on chains of up to four links from a root to the party, and some more.
 
-    From the roots and from the party, whichever side has fewer parties to ask about next. A side that would need more
-    than half of the limit is given up, and the other goes all the way: who is spammed from one side is seen from the
-    other.
+    Three levels are read from the roots and from the party, whichever side has fewer parties to ask about next; between
+    them lies the fourth, of which only the edges from one side to the other are read. A side that would need more than
+    half of the limit is given up, and the other goes all the way: who is spammed from one side is seen from the other.
     """
     found: dict[Digest, Edge] = {}
-    sides = {
-        "source": _Side(frontier=set(cover.all) - same, half=view.limit // 2),
-        "target": _Side(frontier={party}, half=view.limit // 2),
-    }
-    while sum(side.levels for side in sides.values()) < MAX_DEPTH:
-        going = [name for name, side in sides.items() if not side.given_up]
+    half = view.limit // 2
+    roots, end = _Side(start=frozenset(cover.all - same), half=half), _Side(start=frozenset({party}), half=half)
+
+    def standing(edges: Iterable[Edge]) -> Iterator[Edge]:
+        for edge in edges:
+            found[edge.digest] = edge
+            if edge.source not in same and _carries(edge, capability, view):
+                yield edge
+
+    while roots.levels + end.levels < MAX_DEPTH - 1:
+        going = [side for side in (roots, end) if not side.given_up]
         if not going:
             raise TooMuchWork
-        of = min(going, key=lambda name: (len(sides[name].frontier), name))
-        side = sides[of]
+        side = min(going, key=lambda one: len(one.frontier))
         if not side.frontier:
-            break  # all chains are read from this side
+            return found  # all chains are read from this side
+        if side is roots and roots.levels + end.levels == MAX_DEPTH - 2 and not end.given_up:
+            # Of the roots' last level only the names, which are many, and then the edges that go on to the other side.
+            wanted = Wanted("reached", tuple(sorted(roots.frontier)), POSITIVE, capability, most=roots.half)
+            pairs = cast("list[tuple[Did, Did]]", list((yield wanted)))
+            if roots.takes(wanted.dids, len(pairs), meter):
+                names = {target for _, target in pairs} - same
+                middle = yield from _between(names, end.frontier, capability, meter)
+                onward = {edge.source for edge in standing(middle)} | end.frontier
+                last = yield from _between(roots.frontier, onward, capability, meter)
+                found.update((edge.digest, edge) for edge in last)
+                return found
+            continue
         asked = tuple(sorted(side.frontier - side.read.keys()))
         if asked:
-            wanted = Wanted(cast("Literal['source', 'target']", of), asked, POSITIVE, capability, most=side.half)
+            wanted = Wanted("source" if side is roots else "target", asked, POSITIVE, capability, most=side.half)
             edges = cast("list[Edge]", list((yield wanted)))
-            if len(edges) > side.half:
-                # Which of too many came depends on their order, so none is used.
-                meter.spend(asked, side.half)
-                side.given_up, side.levels = True, 0
+            if not side.takes(asked, len(edges), meter):
                 continue
-            meter.spend(asked, len(edges))
-            side.half -= len(edges)
             side.read.update((did, []) for did in asked)
-            for edge in edges:
-                found[edge.digest] = edge
-                if _carries(edge, capability, view) and edge.source not in same:
-                    side.read[edge.source if of == "source" else edge.target].append(edge)
+            for edge in standing(edges):
+                side.read[edge.source if side is roots else edge.target].append(edge)
         passed = [(cover.origin(edge) == ROOT, edge) for did in side.frontier for edge in side.read[did]]
-        if of == "source":
+        if side is roots:
             # A root is left first as one, by the edges it is believed about, and perhaps later like anybody else.
-            side.frontier = {edge.target for as_root, edge in passed if as_root == (side.levels == 0)}
+            side.frontier = frozenset(edge.target for as_root, edge in passed if as_root == (side.levels == 0))
         else:
-            side.frontier = {edge.source for as_root, edge in passed if not as_root}
+            side.frontier = frozenset(edge.source for as_root, edge in passed if not as_root)
         side.levels += 1
+    last = yield from _between(roots.frontier, end.frontier, capability, meter)
+    found.update((edge.digest, edge) for edge in last)
     return found
 
 
-class _Side(Struct):
+def _between(
+    sources: Collection[Did], targets: Collection[Did], capability: str | None, meter: Meter
+) -> Generator[Wanted, Read, list[Edge]]:
+    """The edges from one of these to one of those."""
+    if not sources or not targets:
+        return []
+    wanted = Wanted("target", tuple(sorted(targets)), POSITIVE, capability, by=tuple(sorted(sources)))
+    return (yield from read_edges(wanted, meter))
+
+
+class _Side:
     """How far the walk from one end has come."""
 
-    frontier: set[Did]
-    half: int
-    """Edges it may still read."""
-    read: dict[Did, list[Edge]] = {}
-    levels: int = 0
-    given_up: bool = False
+    def __init__(self, *, start: frozenset[Did], half: int) -> None:
+        self.start = self.frontier = start
+        self.half = half
+        """What it may still read."""
+        self.read: dict[Did, list[Edge]] = {}
+        self.levels = 0
+        self.given_up = False
+
+    def takes(self, asked: Iterable[Did], count: int, meter: Meter) -> bool:
+        """Whether what was read is within its half. If not, none is used: which part came depends on its order."""
+        meter.spend(asked, min(count, self.half))
+        if count > self.half:
+            self.given_up, self.levels, self.frontier = True, 0, self.start
+            return False
+        self.half -= count
+        return True
 
 
 def _within_depth(party: Did, edges: Iterable[Edge], cover: _Cover) -> list[Edge]:
     """Those on a chain of at most four links from the roots to the party; by digest."""
-    arcs = [(cover.origin(edge), edge) for edge in sorted(edges, key=lambda one: one.digest)]
+    arcs = [(cover.origin(edge), edge) for edge in edges]
     after: defaultdict[str, list[str]] = defaultdict(list)
     before: defaultdict[str, list[str]] = defaultdict(list)
     for origin, edge in arcs:
         after[origin].append(edge.target)
         before[edge.target].append(origin)
     down, up = _distances(ROOT, after), _distances(party, before)
-    return [
-        edge
-        for origin, edge in arcs
-        if origin in down and edge.target in up and down[origin] + 1 + up[edge.target] <= MAX_DEPTH
-    ]
+    far = MAX_DEPTH + 1
+    near = [edge for origin, edge in arcs if down.get(origin, far) + 1 + up.get(edge.target, far) <= MAX_DEPTH]
+    return sorted(near, key=lambda edge: edge.digest)
 
 
 def _distances(start: str, after: Mapping[str, list[str]]) -> dict[str, int]:

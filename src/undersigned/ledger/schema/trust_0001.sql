@@ -15,8 +15,9 @@ CREATE TABLE edge (
     says TEXT NOT NULL
 ) STRICT;
 
-CREATE INDEX edge_by_source ON edge (source, kind);
-CREATE INDEX edge_by_target ON edge (target, kind);
+-- With the columns that a question looks at before it wants the row.
+CREATE INDEX edge_by_source ON edge (source, kind, capability, target);
+CREATE INDEX edge_by_target ON edge (target, kind, source);
 
 CREATE TABLE signer (
     did TEXT NOT NULL,
