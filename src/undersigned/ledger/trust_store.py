@@ -31,6 +31,8 @@ __all__ = ["Admitted", "TrustStore"]
 
 APPLICATION_ID: Final = 0x54727374  # "Trst"
 VERSION: Final = 1
+CACHE_KIB: Final = 128 * 1024
+"""Most of the file that is kept in memory: the edges of a neighbourhood lie all over it."""
 _COLUMNS: Final = "digest, source, target, kind, capability, depth, weight, valid_from, valid_until, status, says"
 _LISTED: Final = "(SELECT value FROM json_each(?))"
 _SHARED: Final = (
@@ -63,6 +65,7 @@ class TrustStore:
             with _translating():
                 self._db = connect(path, writing=not read_only)
                 try:
+                    self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
                     _prepare(self._db, writing=not read_only)
                 except BaseException:
                     self._db.close()
@@ -152,18 +155,21 @@ class TrustStore:
             if wanted.of == "key":
                 return self._db.execute(_SHARED, (dids, most)).fetchall()
             # The index is named, because the planner would otherwise go by guesses about a table nobody analysed.
-            end = "target" if wanted.of == "target" else "source"
+            end, index = ("target", "") if wanted.of == "target" else ("source", "INDEXED BY edge_by_source")
             what = "source, target" if wanted.of == "reached" else _COLUMNS
-            where = f"{end} IN {_LISTED} AND kind IN {_LISTED}"
-            values: list[Any] = [dids, json.dumps(wanted.kinds)]
+            # One kind is looked up. Several are a filter (the plus), or each would be looked up for each party.
+            several = "+" if len(wanted.kinds) > 1 else ""
+            where = f"{end} IN {_LISTED} AND {several}kind IN ({','.join('?' * len(wanted.kinds))})"
+            values: list[Any] = [dids, *wanted.kinds]
             if wanted.capability is not None:
                 where += " AND (capability IS NULL OR capability = ?)"
                 values.append(wanted.capability)
             if wanted.by is not None:
-                where += f" AND source IN {_LISTED}"
+                # The plus keeps it a filter: as a key, each of one list would be looked up with each of the other.
+                where += f" AND +source IN {_LISTED}"
                 values.append(json.dumps(wanted.by))
             rows = self._db.execute(
-                f"SELECT {what} FROM edge INDEXED BY edge_by_{end} WHERE {where} LIMIT ?",  # noqa: S608 - names of ours
+                f"SELECT {what} FROM edge {index} WHERE {where} LIMIT ?",  # noqa: S608 - names of ours
                 (*values, most),
             )
             return rows.fetchall() if wanted.of == "reached" else [Edge(*row) for row in rows]

@@ -128,7 +128,9 @@ def reputation(party: Did, capability: str | None, view: Viewpoint) -> Question[
             hoped = [edge for edge in edges.values() if edge.weight and edge.source not in same]
             missing = (
                 f"a chain of at most {MAX_DEPTH} links from an anchor to {party}" if cover.all else "an anchor",
-                *lapsed_text(view, _within_depth(party, hoped, cover)),
+                *lapsed_text(
+                    view, [*_within_depth(party, hoped, cover), *(one for one in hoped if one.target == party)]
+                ),
             )
     except TooMuchWork:
         missing = (f"an answer within {view.limit} edges",)
@@ -187,7 +189,9 @@ def _neighbourhood(
     """
     found: dict[Digest, Edge] = {}
     half = view.limit // 2
-    roots, end = _Side(start=frozenset(cover.all - same), half=half), _Side(start=frozenset({party}), half=half)
+    # Roots have many edges, and none of them is worth reading in full before it is known to lead somewhere.
+    roots = _Side(start=frozenset(cover.all - same), half=half, cost=16)
+    end = _Side(start=frozenset({party}), half=half, cost=1)
 
     def standing(edges: Iterable[Edge]) -> Iterator[Edge]:
         for edge in edges:
@@ -199,7 +203,7 @@ def _neighbourhood(
         going = [side for side in (roots, end) if not side.given_up]
         if not going:
             raise TooMuchWork
-        side = min(going, key=lambda one: len(one.frontier))
+        side = min(going, key=lambda one: len(one.frontier) * one.cost)
         if not side.frontier:
             return found  # all chains are read from this side
         if side is roots and roots.levels + end.levels == MAX_DEPTH - 2 and not end.given_up:
@@ -248,8 +252,9 @@ def _between(
 class _Side:
     """How far the walk from one end has come."""
 
-    def __init__(self, *, start: frozenset[Did], half: int) -> None:
+    def __init__(self, *, start: frozenset[Did], half: int, cost: int) -> None:
         self.start = self.frontier = start
+        self.cost = cost
         self.half = half
         """What it may still read."""
         self.read: dict[Did, list[Edge]] = {}

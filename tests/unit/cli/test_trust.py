@@ -16,7 +16,7 @@ from undersigned.credentials import build_credential, credential_config
 from undersigned.encoding import JsonObject
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import AnchorBook, Home, SystemClock, load_anchors, sign_record
-from undersigned.trust import Anchor, Anchors, anchor_set, record_config
+from undersigned.trust import Anchor, Anchors, OpenEngagement, Shown, anchor_set, record_config
 from unit.cli.running import files, run
 
 NOW = SystemClock().now()
@@ -37,7 +37,8 @@ def trust(home: Path, *arguments: object):
 
 
 def anchors(home: Path) -> Anchors:
-    return load_anchors(Home(home), NOW)
+    # Proofs made since are not from the future.
+    return load_anchors(Home(home), SystemClock().now())
 
 
 def written(path: Path, document: JsonObject) -> Path:
@@ -258,3 +259,29 @@ def test_a_set_is_signed_by_the_folder_that_publishes_it(home: Path) -> None:
     document = anchor_set(id=SET_ID, issuer=own, number=1, published=NOW, anchors=[Anchor(issuer=EVE.did)])
     file = written(home / "set.json", asyncio.run(sign_record(opened, document, NOW)))
     assert trust(home, "import", file, *WHY).code == 0
+
+
+def test_nothing_is_removed_while_an_open_engagement_would_lose_its_path(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-ANC-05: it is shown first, and the exit code says that somebody has to decide."""
+    relying = OpenEngagement(
+        engagement="urn:hire:engagement:e",
+        peer=AGENT.did,
+        required=("MembershipCredential",),
+        shown=(Shown(BODY.did, "MembershipCredential"),),
+    )
+
+    async def one_is_open(*_: object) -> list[OpenEngagement]:
+        return [relying]
+
+    # What a real ledger gives is shown by tests/unit/runtime/test_reliance.py.
+    monkeypatch.setattr("undersigned.cli.trust.open_engagements", one_is_open)
+    before = files(home)
+    ran = trust(home, "remove", BODY.did)
+    assert (ran.code, ran.values[0]["losing"], ran.values[0]["peer"]) == (7, relying.engagement, AGENT.did)
+    assert files(home) == before
+    spoken = run("trust", "remove", BODY.did, "--home", home)
+    assert "loses its path: urn:hire:engagement:e" in spoken.out
+    assert trust(home, "remove", BODY.did, "--yes").code == 0
+    assert anchors(home) == Anchors()
