@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from uuid import uuid4
 
 import click
@@ -13,6 +13,7 @@ from undersigned.did import DidDocument
 from undersigned.encoding import Instant, JsonObject, digest_of, from_struct
 from undersigned.errors import ConfigurationError, FormatError
 from undersigned.ledger import Admitted, TrustStore
+from undersigned.proof import proofs_of
 from undersigned.runtime import (
     AnchorBook,
     Gatherer,
@@ -435,8 +436,8 @@ async def _admit(out: Out, home: Home, document: JsonObject, now: Instant) -> in
     finally:
         await ledger.close()
     edge = edge_of(credential, contracts=contracts)
-    method = str(cast("JsonObject", document["proof"])["verificationMethod"])
-    key = issuer.key_for(method, "assertionMethod", now=now)
+    (proof,) = proofs_of(document)  # that there is exactly one, and what it has, was verified
+    key = issuer.key_for(str(proof["verificationMethod"]), "assertionMethod", now=now)
     with TrustStore(home.trust) as store:
         new = store.admit([Admitted(edge, key)])
     out.value({"edge": from_struct(edge), "new": bool(new)})

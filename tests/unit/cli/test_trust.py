@@ -223,6 +223,12 @@ def test_what_makes_no_edge_is_not_imported(home: Path, tmp_path: Path, type: st
     assert not (home / "trust.db").exists()
 
 
+def test_a_proof_in_a_list_of_one_is_one_proof(home: Path, tmp_path: Path) -> None:
+    path = said(tmp_path, BODY, EVE, "EndorsementCredential", capability="sbom")
+    document = json.loads(path.read_text())
+    assert trust(home, "import", written(path, document | {"proof": [document["proof"]]})).code == 0
+
+
 def test_a_credential_that_was_changed_is_not_imported(home: Path, tmp_path: Path) -> None:
     """HIRE-TRU-01."""
     path = said(tmp_path, BODY, EVE, "EndorsementCredential", capability="sbom", weight="0.2")
