@@ -108,10 +108,10 @@ class Accusation(Claim, frozen=True, kw_only=True):
 
     type = "AccusationCredential"
 
-    kind: Literal["breach", "equivocation"]
-    """`equivocation`: two moves in one place. `breach`: a ruling."""
+    kind: Literal["breach", "distrust", "equivocation"]
+    """`equivocation`: two moves in one place. `breach`: a ruling. `distrust`: a judgement of the issuer's own."""
     evidence: Digest
-    """Of the equivocation proof or the ruling."""
+    """Of the equivocation proof, of the ruling, or of what the judgement rests on."""
 
 
 class PartOf(Claim, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """The asyncio shell around the protocol: it moves bytes, signs, keeps the ledger and does the work."""
 
 from undersigned.runtime.agent import Agent, load_handler
+from undersigned.runtime.anchors import AnchorBook, KeptRecord, load_anchors, read_document, sign_record
 from undersigned.runtime.artifacts import ArtifactStore
 from undersigned.runtime.clock import Clock, SystemClock
 from undersigned.runtime.conversation import Arrived, Conversation, Shell
@@ -22,6 +23,7 @@ from undersigned.runtime.job import Handler, Job
 from undersigned.runtime.logs import configure_logs
 from undersigned.runtime.order import ARTIFACT_READ, TASKS, Order, OrderInput, Timing, hire_order, parse_price
 from undersigned.runtime.provider import Service
+from undersigned.runtime.reliance import open_engagements
 from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_key, seal_key
 from undersigned.runtime.status_keeper import StatusKeeper
 from undersigned.runtime.status_register import LIST_TTL_SECONDS, Issued, StatusRegister
@@ -33,6 +35,7 @@ __all__ = [
     "LIST_TTL_SECONDS",
     "TASKS",
     "Agent",
+    "AnchorBook",
     "Arrived",
     "ArtifactStore",
     "Clock",
@@ -46,6 +49,7 @@ __all__ = [
     "Home",
     "Issued",
     "Job",
+    "KeptRecord",
     "ListenPart",
     "OfferPart",
     "Order",
@@ -70,10 +74,14 @@ __all__ = [
     "generate_key",
     "hire_order",
     "issue_membership",
+    "load_anchors",
     "load_engagement",
     "load_handler",
+    "open_engagements",
     "open_key",
     "parse_price",
+    "read_document",
     "rotate_key",
     "seal_key",
+    "sign_record",
 ]

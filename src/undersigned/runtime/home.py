@@ -8,6 +8,8 @@
     did.jsonl, keys/update-*.json the log of an agent with a did:webvh, in place of did.json (`own_log.py`)
     credentials/*.json            what this agent shows about itself
     issued.db                     what the organisation issued and withdrew
+    anchors/*.json                signed records of further anchors; anchors/removed/ keeps those taken out
+    trust.db                      the trust graph
     ledger.db                     journal and log
     artifacts/                    contents by digest
     evidence/                     evidence packs
@@ -41,7 +43,7 @@ from undersigned.did import (
 )
 from undersigned.encoding import FOREIGN_LIMITS, JsonObject, canonicalize, decode_json, shift
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
-from undersigned.trust import Policy
+from undersigned.trust import ANY, Policy
 
 from .clock import Clock, SystemClock
 from .order import parse_price
@@ -92,7 +94,11 @@ class TrustPart(_Part, frozen=True, kw_only=True):
     """Whose word counts."""
 
     anchors: tuple[str, ...] = ()
-    """DIDs of issuers whose credentials are believed."""
+    """DIDs of issuers whose credentials are believed, about any type; further ones are signed records."""
+    people: tuple[str, ...] = ()
+    """DIDs of those who may add anchors: did:key, did:jwk or this folder's own. By default its organisation."""
+    reach_of_one: Annotated[int, msgspec.Meta(ge=-1, le=ANY)] = ANY
+    """Widest reach of an anchor that one person may add; above it two must. By default one may add any."""
 
 
 class OfferPart(_Part, frozen=True, kw_only=True):
@@ -153,8 +159,8 @@ class Home:
         try:
             self.configuration = msgspec.convert(tomllib.loads(raw.decode()), Configuration)
             self.configuration.policy.checked()
-            part = self.configuration.organisation
-            for did in (self.configuration.did, *([part.did] if part else []), *self.configuration.trust.anchors):
+            part, trust = self.configuration.organisation, self.configuration.trust
+            for did in (self.configuration.did, *([part.did] if part else []), *trust.anchors, *trust.people):
                 parse_did(did)
             for did in (*self.configuration.moved, *self.configuration.moved.values()):
                 if not keeps_history(did):
@@ -180,6 +186,16 @@ class Home:
     def ledger_url(self) -> str:
         """URL of the ledger, for `open_ledger`."""
         return f"sqlite://{quote(str(self.ledger.absolute()))}"
+
+    @property
+    def anchors(self) -> Path:
+        """Folder of the signed records of anchors."""
+        return self.path / "anchors"
+
+    @property
+    def trust(self) -> Path:
+        """File of the trust graph."""
+        return self.path / "trust.db"
 
     @property
     def artifacts(self) -> Path:

@@ -30,8 +30,9 @@ from undersigned.errors import CredentialError, PolicyError
 from undersigned.messages import Need, Presentation, PresentationRequest
 from undersigned.proof import attach, prepare
 from undersigned.protocol import OTHER, ROLES, Engagement, Role
-from undersigned.trust import Anchors, Decision, Policy, evaluate
+from undersigned.trust import Decision, Policy, evaluate
 
+from .anchors import load_anchors
 from .conversation import Conversation
 from .names import fresh_urn
 from .turn import Say
@@ -64,9 +65,8 @@ class Meeting:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
-        configuration = agent.home.configuration
-        self.anchors = Anchors.of(*configuration.trust.anchors)
-        self.policy: Policy = configuration.policy
+        self.anchors = load_anchors(agent.home, agent.clock.now())
+        self.policy: Policy = agent.home.configuration.policy
         self._credentials = agent.home.credentials()
         self._shown: dict[EngagementId, Shown] = {}
         """What was verified: nothing is judged anew while the DID documents that it was verified by stand."""
@@ -75,9 +75,10 @@ class Meeting:
 
     def request(self) -> PresentationRequest:
         """What we ask to be shown: what our policy requires, by type and believed issuers."""
+        now = self._agent.clock.now()
         return PresentationRequest(
             needs=tuple(
-                Need(code="credential", credential=required, issuers=self.anchors.issuers(required) or None)
+                Need(code="credential", credential=required, issuers=self.anchors.issuers(required, now=now) or None)
                 for required in self.policy.require
             )
         )
@@ -191,11 +192,12 @@ class Meeting:
         """Those that can count for us. What a stranger wrote about itself must not make us ask anybody: whoever names
         a list in it would choose whom we call.
         """
+        now = self._agent.clock.now()
         return tuple(
             one
             for one in credentials
             if (self.policy.allow_self_issued and one.issuer == holder)
-            or any(self.anchors.believed(one.issuer, type) for type in one.types)
+            or any(self.anchors.believed(one.issuer, type, now=now) for type in one.types)
         )
 
     def relied(self, conversation: Conversation, role: Role) -> tuple[Credential, ...]:

@@ -155,7 +155,7 @@ def _credentials(
 ) -> list[Weighed]:
     weighed: list[Weighed] = []
     for required in policy.require:
-        issuers = anchors.issuers(required)
+        issuers = anchors.issuers(required, now=now)
         need = Needed(code="credential", credential=required, issuers=issuers or None)
         by = " or ".join(issuers) or "nobody: no anchor is configured for it"
         found: list[str] = []
@@ -165,7 +165,7 @@ def _credentials(
                 continue
             own = credential.issuer == presented.holder
             # An anchor that vouches for itself is self-issued like anybody else.
-            trusted = policy.allow_self_issued if own else anchors.believed(credential.issuer, required)
+            trusted = policy.allow_self_issued if own else anchors.believed(credential.issuer, required, now=now)
             valid = credential.valid_at(now) and cleared(credential, statuses, now)
             believed = believed or (trusted and valid)
             found.append(f"{required} by {'its holder' if own else credential.issuer}{'' if valid else ', not valid'}")
