@@ -11,10 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from math import inf
 from typing import Any, Final, cast
 
 from msgspec import Struct
+from msgspec.json import decode
 from msgspec.structs import replace
 
 from undersigned.credentials.envelope import CREDENTIALS_CONTEXT, enveloped_credential, is_enveloped, open_envelope
@@ -43,6 +45,9 @@ __all__ = [
 
 MAX_CREDENTIALS: Final = 16
 MAX_CREDENTIAL_BYTES: Final = 64 * 1024
+_MAX_MOMENT: Final = 40
+MAX_REMEMBERED_BYTES: Final = 8 * 1024
+"""Larger ones are read anew each time."""
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}:[!-~]{1,2000}")
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,127}|[A-Za-z][A-Za-z0-9+.-]{0,31}:[!-~]{1,500}")
@@ -126,7 +131,12 @@ def read_credential(
     canonical = canonicalize(document)
     if len(canonical) > max_bytes:
         raise FormatError("too_large", f"expected at most {max_bytes} bytes; came {len(canonical)}")
+    if contexts is CONTEXTS and len(canonical) <= MAX_REMEMBERED_BYTES:
+        return _read_again(canonical)
+    return _read(document, canonical, contexts)
 
+
+def _read(document: Mapping[str, Any], canonical: bytes, contexts: Contexts) -> Credential:
     # Step 2: contexts, by exact value, the data model's first.
     check_contexts(document, contexts)
 
@@ -174,6 +184,12 @@ def read_credential(
         valid_until=ends,
         has_status="credentialStatus" in document,
     )
+
+
+@lru_cache(maxsize=256)
+def _read_again(canonical: bytes) -> Credential:
+    """An agent shows the same few credentials in each engagement, and each is looked at several times in one."""
+    return _read(decode(canonical), canonical, CONTEXTS)
 
 
 def _opened(jws: Jws, contexts: Contexts) -> Credential:
@@ -345,9 +361,17 @@ def _is_later(written: str, instant: Instant) -> bool:
 
 def _moment(value: Any, path: str) -> datetime:
     """A date-time with its zone; finer than a second is taken as others write it."""
-    if isinstance(value, str) and _MOMENT.fullmatch(value):
-        try:
-            return datetime.fromisoformat(value).astimezone(UTC)
-        except (ValueError, OverflowError):
-            pass
-    raise wrong(path, "a date-time with its zone", value)
+    found = _read_moment(value) if isinstance(value, str) and len(value) <= _MAX_MOMENT else None
+    if found is None:
+        raise wrong(path, "a date-time with its zone", value)
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _read_moment(text: str) -> datetime | None:
+    if not _MOMENT.fullmatch(text):
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

@@ -87,11 +87,13 @@ class Meeting:
         """A presentation that answers `asked` with the fewest credentials that do."""
         agent, identity = self._agent, self._agent.identity
         now = agent.clock.now()
+        chosen = select(asked.needs, self._credentials, now)
+        self._relied[engagement.id, engagement.role] = chosen
         unsigned = build_presentation(
             id=fresh_urn(),
             holder=identity.did,
             engagement=engagement.id,
-            credentials=[credential.shown for credential in select(asked.needs, self._credentials, now)],
+            credentials=[credential.shown for credential in chosen],
         )
         talks = engagement.talks
         suite = talks.suite if talks is not None and talks.suite else identity.suite
