@@ -148,7 +148,16 @@ def _check_depth(raw: bytes, max_depth: int) -> None:
     if b"\\" in raw:
         # Escaped backslashes first, so that the quote of `\\"` is seen to end its string.
         raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
-    outside_strings = b"".join(raw.translate(None, _NOT_STRUCTURE).split(b'"')[::2])
+    structure = raw.translate(None, _NOT_STRUCTURE)
+    # Without the quotes that stand next to each other none is left, unless a string holds brackets.
+    brackets = structure.replace(b'""', b"")
+    if b'"' not in brackets:
+        # The innermost level is taken away, as often as levels are allowed; the mark keeps it at one level a time.
+        for _ in range(max_depth):
+            brackets = brackets.replace(b"{}", b".").replace(b"[]", b".").replace(b".", b"")
+            if not brackets:
+                return
+    outside_strings = b"".join(structure.split(b'"')[::2])
     depth = max(accumulate(array("b", outside_strings.translate(_STEPS))), default=0)
     if depth > max_depth:
         raise FormatError("too_deep", f"expected at most {max_depth} levels, got {depth}")

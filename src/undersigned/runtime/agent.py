@@ -145,7 +145,8 @@ class Agent:
         self._ledgers = ledgers
         self._ledger: Ledger | None = None
         self._handlers = dict(handlers or {})
-        self._watchers: list[tuple[EngagementId | None, asyncio.Queue[Event]]] = []
+        self._watchers: dict[EngagementId | None, list[asyncio.Queue[Event]]] = {}
+        """Who receives events, by engagement; None: of all."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._urls: dict[Did, str] = {}
         self._gates: dict[Digest, EngagementId] = {}
@@ -274,7 +275,7 @@ class Agent:
         if order.url is not None:
             self._urls[order.provider] = order.url
         if watcher is not None:
-            self._watchers.append((engagement_id, watcher))
+            self._watchers.setdefault(engagement_id, []).append(watcher)
         conversation = Conversation(self, begin("hirer", self.identity.did, order.provider, engagement_id))
         self._keep(conversation)
         await conversation.ask(lambda _: inquiry)
@@ -295,12 +296,16 @@ class Agent:
     def listen(self, engagement: EngagementId | None = None) -> asyncio.Queue[Event]:
         """A queue that receives events from now on; give it back with `unlisten`."""
         queue: asyncio.Queue[Event] = asyncio.Queue(1024)
-        self._watchers.append((engagement, queue))
+        self._watchers.setdefault(engagement, []).append(queue)
         return queue
 
     def unlisten(self, queue: asyncio.Queue[Event]) -> None:
         """Ends a queue of `listen`."""
-        self._watchers = [pair for pair in self._watchers if pair[1] is not queue]
+        for wanted, queues in list(self._watchers.items()):
+            if queue in queues:
+                queues.remove(queue)
+                if not queues:
+                    del self._watchers[wanted]
 
     async def cancel(self, conversation: Conversation, reason: str = "no_longer_needed") -> None:
         """Ends an engagement from the hirer's side, as far as the tables allow it now.
@@ -467,11 +472,10 @@ class Agent:
         contract = conversation.engagement.contract
         if contract is not None:
             self._gates.setdefault(contract.digest, conversation.id)
-        for wanted, queue in self._watchers:
-            if wanted is None or wanted == event.engagement:
-                if queue.full():
-                    queue.get_nowait()
-                queue.put_nowait(event)
+        for queue in (*self._watchers.get(event.engagement, ()), *self._watchers.get(None, ())):
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(event)
 
     def rests(self, conversation: Conversation) -> None:
         """Lets go of what is kept for a negotiation in which nothing happens."""

@@ -98,10 +98,8 @@ class StatusKeeper:
             raise CredentialError("status_unavailable", f"the lists are at more than {limits.hosts} hosts")
         try:
             async with asyncio.timeout(limits.seconds):
-                found = await asyncio.gather(
-                    *(self._list((url, issuer), oldest) for url, issuer in wanted.items()),
-                    return_exceptions=True,
-                )
+                asked = [self._list(key, oldest) for key in wanted.items()]
+                found = [await asked[0]] if len(asked) == 1 else await asyncio.gather(*asked, return_exceptions=True)
         except TimeoutError as exc:
             raise CredentialError("status_unavailable", f"the lists took longer than {limits.seconds:g} s") from exc
         for url, one in zip(wanted, found, strict=True):
@@ -124,6 +122,10 @@ class StatusKeeper:
             if held is not None:
                 return held
             since, task = self._under_way.get(key) or self._begin(key)
+            if task.done():
+                # It ended in this round of the loop and began too early. Waiting for it again would not let go of the
+                # loop, and so nothing else would ever happen.
+                since, task = self._begin(key)
             try:
                 # An asker that gives up must not take the answer from the others.
                 fetched = await asyncio.shield(task)
@@ -142,7 +144,8 @@ class StatusKeeper:
         return since, task
 
     def _ended(self, key: tuple[str, Did], done: asyncio.Task[_Kept]) -> None:
-        del self._under_way[key]
+        if self._under_way.get(key, (0.0, None))[1] is done:
+            del self._under_way[key]
         if not done.cancelled():
             done.exception()  # somebody may have stopped waiting
 

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from status_host import PLACE, StatusHost, status_host
-from undersigned.credentials import Credential, check_status, encode_list, read_credential, status_entry
+from undersigned.credentials import Credential, check_status, encode_list, read_credential, status_entry, status_urls
 from undersigned.encoding import canonicalize
 from undersigned.errors import CredentialError
 from undersigned.runtime import Gatherer, GathererLimits, StatusKeeper, create_home
@@ -200,3 +200,12 @@ async def test_a_long_list_is_read_beside_the_loop(kept: Kept) -> None:
         if bits[place >> 3] & (0x80 >> (place & 7)):
             assert await kept.look(300, place) == "revoked"
             break
+
+
+async def test_a_fetch_that_ended_in_this_round_of_the_loop_is_not_waited_for(kept: Kept) -> None:
+    """Waiting for what has ended gives the loop to nobody: who asked for something fresher would spin for ever."""
+    (url,) = status_urls([kept.credential()])
+    ended = asyncio.ensure_future(asyncio.sleep(0))
+    await ended
+    kept.keeper._under_way[url, kept.host.issuer] = (kept.at - 1, ended)  # type: ignore[assignment]
+    assert await kept.look() == "clear"
