@@ -207,6 +207,17 @@ def test_nobody_there(companies: Companies) -> None:
         assert time.monotonic() - began < 20
 
 
+def test_a_wrong_url_spoils_nothing_for_who_comes_after(companies: Companies) -> None:
+    """A URL is its own order's: what failed there is unfinished for a while, and others look where the DID says."""
+    wrong = ("--at", f"ws://localhost:{free_ports(1)[0]}/hire", "--wait", "0.5")
+    failed = run("check", companies.provider, *wrong, "--home", companies.acme, "--json")
+    assert (failed.code, failed.error["code"]) == (6, "unreachable")
+    live = run("ledger", "list", "--live", "--home", companies.acme, "--json").values
+    assert [value["state"] for value in live if value["peer"] == companies.provider] == ["withdrawn"]
+    assert run("check", companies.provider, "--home", companies.acme).code == 0
+    assert companies.hire("--price", "5 EUR").code == 0
+
+
 def test_a_second_process_on_the_same_folder_is_told(companies: Companies) -> None:
     for command in (("serve",), ("hire", companies.hirer, "--task", "x"), ("check", companies.hirer)):
         began = time.monotonic()

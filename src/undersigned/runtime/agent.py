@@ -137,7 +137,8 @@ class Agent:
         self._handlers = dict(handlers or {})
         self._watchers: list[tuple[EngagementId | None, asyncio.Queue[Event]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._urls: dict[Did, str] = {}
+        self._urls: dict[EngagementId, str] = {}
+        """Where the order of an engagement says that its provider listens."""
         self._gates: dict[Digest, EngagementId] = {}
         self.intake = Intake(self)
         self.links = Links(
@@ -260,7 +261,7 @@ class Agent:
         """
         engagement_id, inquiry = self.hirer.begin(order)
         if order.url is not None:
-            self._urls[order.provider] = order.url
+            self._urls[engagement_id] = order.url
         if watcher is not None:
             self._watchers.append((engagement_id, watcher))
         conversation = Conversation(self, begin("hirer", self.identity.did, order.provider, engagement_id))
@@ -464,6 +465,7 @@ class Agent:
     def finished(self, conversation: Conversation) -> None:
         """Puts an engagement away; the ledger keeps it."""
         self.conversations.pop(conversation.id, None)
+        self._urls.pop(conversation.id, None)
         contract = conversation.engagement.contract
         if contract is not None:
             self.gate.forget(contract.digest)
@@ -522,12 +524,19 @@ class Agent:
         """The DID document of a peer that proves itself: nearly fresh, for it may have a new key since it was here."""
         return await self.document_of(did, PROVING_SECONDS)
 
-    async def _locate(self, peer: Did) -> str | None:
-        known = self._urls.get(peer)
-        if known is not None:
-            return known
-        services = (await self.document_of(peer)).services("HireService")
-        return services[0] if services else None
+    async def _locate(self, peer: Did) -> tuple[str, ...]:
+        """Where each live engagement with `peer` looks for it, the newest engagement's place first.
+
+        An order's URL is its own engagement's. It may be a wrong one, and whoever asks later is not to suffer for it.
+        """
+        found: dict[str, None] = {}
+        for id, conversation in reversed(self.conversations.items()):
+            if conversation.engagement.peer != peer:
+                continue
+            url = self._urls.get(id)
+            services = (url,) if url is not None else (await self.document_of(peer)).services("HireService")[:1]
+            found.update(dict.fromkeys(services))
+        return tuple(found)
 
     def _wanted(self, peer: Did) -> bool:
         return any(
@@ -545,7 +554,7 @@ class Agent:
         if order is not None:
             url = msgspec.json.decode(order, type=Order).url
             if url is not None:
-                self._urls[conversation.engagement.peer] = url
+                self._urls[conversation.id] = url
         contract = conversation.engagement.contract
         if contract is not None:
             self._gates[contract.digest] = conversation.id
