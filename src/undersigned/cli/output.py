@@ -132,9 +132,10 @@ async def reading(home: Home) -> Ledger:
     """The ledger of a state folder, for reading; an empty one if nothing was ever written there.
 
     Raises:
-        LedgerError: It is damaged, of another release, or cannot be read.
+        LedgerError: It is damaged, of another release, gone, or cannot be read.
     """
-    return await open_ledger(home.ledger_url if home.ledger.exists() else "memory:", read_only=True)
+    written = any(home.path.glob(f"{home.ledger.name}*"))
+    return await open_ledger(home.ledger_url if written else "memory:", read_only=True)
 
 
 def pass_out(function: Callable[..., R]) -> Callable[..., R]:
