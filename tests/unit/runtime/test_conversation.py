@@ -608,6 +608,8 @@ def test_an_inquiry_that_was_refused_for_good_is_the_end(open_world: Open) -> No
     summary = world.hirer.kept.summary_of(name)
     assert summary is not None
     assert (summary.state, summary.live) == ("-", False)
+    kept = world.run(world.hirer.ledger.evidence(name))
+    assert {blob.name for blob in kept} == {world.hirer.did, world.provider.did}, "who said no can be shown"
     assert world.restart(world.hirer).conversations == {}
 
 
