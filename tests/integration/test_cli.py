@@ -123,7 +123,7 @@ def test_both_sides_can_be_looked_at(side: str, companies: Companies) -> None:
 @pytest.mark.parametrize("side", ["acme", "globex"])
 def test_both_sides_have_evidence(side: str, companies: Companies, tmp_path: Path) -> None:
     """HIRE-PCK: each side's pack is checked without network, state or keys, and says the same."""
-    home, pack = getattr(companies, side), tmp_path / "new" / "hire.zip"
+    home, pack = getattr(companies, side), tmp_path / "hire.zip"
     exported = run("export", engagement_of(companies), "--home", home, "--out", pack, "--json")
     assert exported.values == [{"pack": str(pack), "bytes": pack.stat().st_size, "local": True}]
     ended = undersigned("verify", pack, "--explain", folder=tmp_path, HOME=str(tmp_path))
@@ -131,6 +131,48 @@ def test_both_sides_have_evidence(side: str, companies: Companies, tmp_path: Pat
     assert len(ended.out.splitlines()) == 10
     (said,) = run("verify", pack, "--json").values
     assert (said["ok"], said["contract"], said["state"]) == (True, companies.hired.result()["contract"], "closed")
+
+
+def test_an_export_is_of_a_contract_and_holds_and_writes_over_nothing(companies: Companies, tmp_path: Path) -> None:
+    """Neither a check nor a hire that reached nobody is the newest; what would not hold is not written."""
+    home, pack, other = companies.acme, tmp_path / "pack.zip", tmp_path / "other.zip"
+    nobody = did_of(free_ports(1)[0])
+    assert run("check", companies.provider, "--home", home).code == 0
+    assert run("hire", nobody, "--task", "x", "--wait", "0.5", "--home", home).code == 6
+    assert run("export", "--home", home, "--out", pack).code == 0
+    (said,) = run("verify", pack, "--json").values
+    assert (said["ok"], said["contract"] is not None) == (True, True)
+
+    (lonely, *_) = [v for v in run("ledger", "list", "--home", home, "--json").values if v["peer"] == nobody]
+    refused = run("export", lonely["engagement"], "--home", home, "--out", other, "--json")
+    assert (refused.code, refused.error["code"]) == (4, "evidence_invalid")
+    assert not other.exists()
+
+    assert run("export", "--home", home, "--out", pack).code == 0, "the same bytes lose nothing"
+    pack.write_bytes(b"of somebody else")
+    again = run("export", "--home", home, "--out", pack, "--json")
+    assert (again.code, "--force" in again.error["message"]) == (2, True)
+    assert pack.read_bytes() == b"of somebody else"
+    assert run("export", "--home", home, "--out", pack, "--force").code == 0
+    assert run("verify", pack).code == 0
+    assert run("export", "--home", home, "--out", tmp_path / "nowhere" / "x.zip").code == 2
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_part_of_an_id_names_an_engagement(companies: Companies, tmp_path: Path) -> None:
+    """What `serve` shows of an id, or its ending, is enough; what others have too is not."""
+    engagement = engagement_of(companies)
+    for part in (engagement.rpartition(":")[2][4:12], engagement[-10:]):
+        rows = run("ledger", "show", part, "--home", companies.globex, "--json")
+        assert rows.code == 0
+        assert [row["type"] for row in rows.values if row["type"] in MOVES] == MOVES
+        watched = run("watch", part, "--no-follow", "--home", companies.globex, "--json").values
+        assert watched[-1]["engagement"] == engagement
+        assert run("export", part, "--home", companies.globex, "--out", tmp_path / "pack.zip").code == 0
+    for part in (engagement[-5:], "urn:hire:engagement:", "uEi"):
+        for command in (("ledger", "show"), ("watch",), ("export",)):
+            ran = run(*command, part, "--home", companies.globex, "--json")
+            assert (ran.code, ran.error["code"]) == (2, "not_found")
 
 
 def test_each_line_says_local(companies: Companies, tmp_path: Path) -> None:
@@ -171,7 +213,7 @@ def test_a_check_says_yes(companies: Companies) -> None:
     ran = run("check", companies.provider, "--home", companies.acme, "--json")
     assert (ran.code, ran.values[0]["outcome"], ran.values[0]["peer"]) == (0, "allow", companies.provider)
     newest = run("ledger", "list", "--home", companies.acme, "--json").values
-    probes = [value for value in newest if value["state"] == "withdrawn"]
+    probes = [v for v in newest if (v["state"], v["peer"]) == ("withdrawn", companies.provider)]
     assert probes
     assert all(value["live"] is False and value["contract"] is None for value in probes), "and leaves nothing behind"
 
@@ -274,7 +316,7 @@ def test_keys_rotate_and_old_evidence_still_holds(tmp_path: Path) -> None:
     for home in (companies.acme, companies.globex):
         for result in (first, second):
             pack = tmp_path / "pack.zip"
-            assert run("export", result["engagement"], "--home", home, "--out", pack).code == 0
+            assert run("export", result["engagement"], "--home", home, "--out", pack, "--force").code == 0
             (said,) = run("verify", pack, "--json").values
             assert (said["ok"], said["contract"]) == (True, result["contract"]), said
         assert run("ledger", "check", "--home", home).code == 0
@@ -289,7 +331,7 @@ def test_agents_with_other_keys(tmp_path: Path) -> None:
     (profile,) = [value for value in ended.values if value.get("type") == "Profile"]
     assert profile["message"]["suite"] == "ecdsa-jcs-2019"
     for home in (companies.acme, companies.globex):
-        assert run("export", "--home", home, "--out", tmp_path / "pack.zip").code == 0
+        assert run("export", "--home", home, "--out", tmp_path / "pack.zip", "--force").code == 0
         (said,) = run("verify", tmp_path / "pack.zip", "--json").values
         assert (said["ok"], said["state"], said["contract"]) == (True, "closed", ended.result()["contract"])
 
@@ -324,7 +366,7 @@ def test_agents_that_are_their_key(tmp_path: Path) -> None:
         busy = run("hire", own["did"], "--task", "x", "--at", ready["url"], "--home", globex, "--json")
         assert (busy.code, busy.error["code"]) in {(8, "store_unavailable"), (2, "bad_configuration")}
     for home in (acme, globex):
-        assert run("export", "--home", home, "--out", tmp_path / "pack.zip").code == 0
+        assert run("export", "--home", home, "--out", tmp_path / "pack.zip", "--force").code == 0
         assert run("verify", tmp_path / "pack.zip").code == 0
 
 

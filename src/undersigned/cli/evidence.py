@@ -6,35 +6,52 @@ from pathlib import Path
 
 import click
 
-from undersigned.errors import ConfigurationError
+from undersigned.encoding import EngagementId
+from undersigned.errors import ConfigurationError, VerificationError
 from undersigned.evidence import MAX_PACK_BYTES, verify_pack
+from undersigned.ledger import Ledger
 from undersigned.runtime import ArtifactStore, Home, SystemClock, export_pack
 
-from .output import HOME_OPTION, Out, command, counted, plain, program, reading
+from .output import HOME_OPTION, Out, command, counted, engagement_named, plain, program, reading
 
 __all__ = ["export", "export_to", "verify"]
 
 
-async def export_to(home: Home, engagement: str | None, file: Path | None) -> Path:
-    """Writes the pack of an engagement (by default the newest) and returns where.
+async def export_to(home: Home, named: str | None, file: Path | None, *, force: bool = False) -> Path:
+    """Writes the pack of an engagement (by default the newest with a contract), once it holds; returns where.
 
     Raises:
-        ConfigurationError: `not_found`.
+        ConfigurationError: `not_found`, there is no such engagement; `bad_configuration`, it is not written there.
+        VerificationError: What is recorded makes no pack that holds; with the code and the step that says so.
     """
     store = await reading(home)
     try:
-        found = await store.summaries()
-        if engagement is None:
-            if not found:
-                raise ConfigurationError("not_found", "this ledger holds no engagement yet")
-            engagement = max(found, key=lambda summary: summary.updated).engagement
+        engagement = await engagement_named(store, named) if named is not None else await _newest(store)
         data = await export_pack(store, ArtifactStore(home.artifacts), home.configuration.did, engagement)
     finally:
         await store.close()
+    # Whoever needs evidence years later must not learn then that it never held.
+    for step in verify_pack(data, now=SystemClock().now()).steps:
+        if not step.ok:
+            raise VerificationError(
+                step.code, f"{engagement} makes no pack that holds (step {step.number}, {step.name}): {step.detail}"
+            )
     path = file or home.evidence / f"{engagement.rpartition(':')[2][4:16]}.zip"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if file is None:
+        home.evidence.mkdir(exist_ok=True)
+    elif not path.parent.is_dir():
+        raise ConfigurationError("bad_configuration", f"--out: there is no folder {path.parent}")
+    if path.exists() and not force and path.read_bytes() != data:
+        raise ConfigurationError("bad_configuration", f"{path} is there already: --force writes over it")
     path.write_bytes(data)
     return path
+
+
+async def _newest(store: Ledger) -> EngagementId:
+    found = [summary for summary in await store.summaries() if summary.contract is not None]
+    if not found:
+        raise ConfigurationError("not_found", "this ledger holds no contract yet; name an engagement to export it")
+    return max(found, key=lambda summary: summary.updated).engagement
 
 
 @click.command()
@@ -45,11 +62,15 @@ async def export_to(home: Home, engagement: str | None, file: Path | None) -> Pa
     type=click.Path(path_type=Path, dir_okay=False),
     help="File to write; by default one in the folder evidence/ of the state folder.",
 )
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
 @HOME_OPTION
 @command
-async def export(out: Out, engagement: str | None, file: Path | None, home: str | None) -> None:
-    """Write the evidence pack of an engagement (by default the newest): one file that anybody can check."""
-    path = await export_to(out.home(home), engagement, file)
+async def export(out: Out, engagement: str | None, file: Path | None, force: bool, home: str | None) -> None:
+    """Write the evidence pack of an engagement: one file that anybody can check.
+
+    By default it is that of the newest engagement with a contract. Nothing is written that would not hold.
+    """
+    path = await export_to(out.home(home), engagement, file, force=force)
     size = path.stat().st_size
     out.value({"pack": str(path), "bytes": size})
     out.line(f"{path} ({counted(size, 'byte')})")

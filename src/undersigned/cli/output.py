@@ -24,15 +24,18 @@ import platformdirs
 from rich.console import Console
 from rich.text import Text
 
+from undersigned.encoding import EngagementId
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.ledger import Ledger, open_ledger
 from undersigned.runtime import Home
 
-__all__ = ["HOME_OPTION", "Out", "command", "counted", "home_path", "plain", "program", "reading"]
+__all__ = ["HOME_OPTION", "Out", "command", "counted", "engagement_named", "home_path", "plain", "program", "reading"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 INTERRUPTED: Final = 130
+SHORTEST_PART: Final = 6
+"""Characters of an engagement's id that are enough to name it, if they are in no other."""
 LOCAL: Final = "local | "
 """Begins each line that is about a local state folder."""
 
@@ -136,6 +139,23 @@ async def reading(home: Home) -> Ledger:
     """
     written = any(home.path.glob(f"{home.ledger.name}*"))
     return await open_ledger(home.ledger_url if written else "memory:", read_only=True)
+
+
+async def engagement_named(store: Ledger, text: str) -> EngagementId:
+    """The engagement that `text` names: its whole id, or a part of it that no other id has, as `serve` shows one.
+
+    Raises:
+        ConfigurationError: `not_found`, none is named, or more than one.
+    """
+    names = [summary.engagement for summary in await store.summaries()]
+    if text in names:
+        return text
+    found = [name for name in names if len(text) >= SHORTEST_PART and text in name.rpartition(":")[2]]
+    if len(found) > 1:
+        raise ConfigurationError("not_found", f"{plain(text, 60)} names {len(found)} engagements: write more of the id")
+    if not found:
+        raise ConfigurationError("not_found", f"no engagement {plain(text, 100)} in this ledger")
+    return found[0]
 
 
 def pass_out(function: Callable[..., R]) -> Callable[..., R]:

@@ -22,7 +22,7 @@ from undersigned.runtime import (
     rotate_key,
 )
 
-from .output import HOME_OPTION, Out, command, counted, home_path, plain, program, reading
+from .output import HOME_OPTION, Out, command, counted, engagement_named, home_path, plain, program, reading
 
 __all__ = ["init", "keys", "ledger"]
 
@@ -253,11 +253,9 @@ async def ledger_show(out: Out, engagement: str, home: str | None) -> None:
     """The journal of one engagement, entry by entry."""
     store = await reading(out.home(home))
     try:
-        rows = await store.rows(engagement)
+        rows = await store.rows(await engagement_named(store, engagement))
     finally:
         await store.close()
-    if not rows:
-        raise ConfigurationError("not_found", f"no engagement {engagement} in this ledger")
     for row in rows:
         out.value(
             {
