@@ -348,16 +348,15 @@ def test_keys_without_a_common_suite_are_a_no(companies: Companies, tmp_path: Pa
 def test_agents_that_are_their_key(tmp_path: Path) -> None:
     """did:key says nowhere where its agent listens; `--at` does."""
     acme, globex = tmp_path / "acme", tmp_path / "globex"
-    (own,) = run("init", acme, "--json").values
-    port = free_ports(1)[0]
-    offer = ("--offer", "sbom=4 EUR", "--trust", own["organisation"], "--port", port)
-    (other,) = run("init", globex, *offer, "--json").values
+    (own,) = run("init", acme, "--local", "--json").values
+    offer = ("--offer", "sbom=4 EUR", "--trust", own["organisation"])
+    (other,) = run("init", globex, "--local", *offer, "--json").values
     settings = acme / "undersigned.toml"
     settings.write_text(settings.read_text().replace("anchors = []", f'anchors = ["{other["organisation"]}"]'))
     artifact = ("--task", "sbom", "--input", f"artifact={make_wheel(tmp_path)}")
     with serving(globex) as served:
         ready = json.loads(served.lines[0])
-        assert ready["url"] == f"ws://localhost:{port}/hire"
+        assert ready["url"].startswith("ws://localhost:")
         without = run("hire", other["did"], *artifact, "--wait", "0.3", "--home", acme, "--json")
         assert without.code == 6
         assert run("check", other["did"], "--at", ready["url"], "--home", acme).code == 0
@@ -373,7 +372,7 @@ def test_agents_that_are_their_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_server_ends_well(number: int, companies: Companies, tmp_path: Path) -> None:
     home = tmp_path / "idle"
-    assert run("init", home).code == 0
+    assert run("init", home, "--local").code == 0
     process = Process([*UNDERSIGNED, "serve", "--home", str(home)], tmp_path)
     process.until("stop it with Ctrl-C")
     busy = run("serve", "--home", home, "--json")

@@ -55,7 +55,7 @@ async def serve(out: Out, home: str | None, verbose: bool) -> int:
             }
         )
         reach = "; loopback only, without TLS" if opened.configuration.local else ""
-        out.line(f"serving {peer.own.id} at {peer.url}{reach}")
+        out.line(f"serving {peer.own.id} at {peer.url or 'no public URL: it only hires'}{reach}")
         prices = [f"{task} for {s.price.amount} {s.price.currency}" for task, s in sorted(peer.services.items())]
         out.line(f"tasks: {', '.join(prices) or 'none; this peer only hires'}")
         for unfinished in peer.status():

@@ -72,6 +72,10 @@ class Peer(Agent):
             LedgerError: The store cannot be opened.
         """
         part = self.home.configuration.listen
+        if self.home.configuration.offer and not self.base_url and not self.home.configuration.local:
+            raise ConfigurationError(
+                "bad_configuration", "it offers work and nobody can reach it: set url in [listen] of the settings"
+            )
         self._door = ArtifactDoor(self)
         self.fetcher = self._fetch_signed
         self.reviewers.setdefault("sbom", _review_sbom)
@@ -89,9 +93,8 @@ class Peer(Agent):
             limits=limits,
         )
         await self._listener.start()
-        if not self.base_url:
-            host = "localhost" if self.home.configuration.local else part.host
-            self.base_url = f"http://{host}:{self._listener.port}"
+        if not self.base_url and self.home.configuration.local:
+            self.base_url = f"http://localhost:{self._listener.port}"
         try:
             await super().start()
         except BaseException:
@@ -109,8 +112,8 @@ class Peer(Agent):
 
     @property
     def url(self) -> str:
-        """Where other peers connect to: `ws://…/hire` or `wss://…/hire`."""
-        return self.base_url.replace("http", "ws", 1) + "/hire"
+        """Where other peers connect to: `wss://…/hire`, in local state `ws://…/hire`; empty if they cannot."""
+        return f"{self.base_url.replace('http', 'ws', 1)}/hire" if self.base_url else ""
 
     async def serve_forever(self) -> None:
         """Returns when cancelled."""

@@ -319,7 +319,15 @@ class Agent:
         )
 
     def artifact_url(self, digest: Digest) -> str:
-        """Where others fetch an artifact of ours."""
+        """Where others fetch an artifact of ours.
+
+        Raises:
+            ConfigurationError: `bad_configuration`, this agent has no public URL.
+        """
+        if not self.base_url:
+            raise ConfigurationError(
+                "bad_configuration", "nobody can fetch an artifact from here: set url in [listen] of the settings"
+            )
         return f"{self.base_url}/artifacts/{digest}"
 
     # ------------------------------------------------------------------ Shell: what a conversation asks for
