@@ -326,7 +326,7 @@ async def demo(out: Out, artifact: Path | None, folder: Path) -> int:
     contract = json.loads(dict(read_pack(packs["acme"].read_bytes()).members)["contract.json"])
     out.line()
     out.line(" The contract", style="bold cyan")
-    for line in contract_card(contract["document"], contract["seal"]).splitlines():
+    for line in contract_card(contract["document"], contract["seal"], state=reports["acme"].state).splitlines():
         out.line(f"    {line}")
     out.line()
     out.line(" The evidence", style="bold cyan")
