@@ -209,6 +209,7 @@ def test_what_a_did_publishes(companies: Companies, tmp_path: Path) -> None:
     assert seen["card"]["tasks"][0]["task"] == "sbom"
     assert "does      sbom for 4 EUR" in run("discover", companies.provider, "--home", companies.acme).out
     forbidden = run("discover", companies.provider, "--json", UNDERSIGNED_HOME=str(tmp_path))
+    assert "--local of 'discover'" in forbidden.error["message"]
     assert (forbidden.code, forbidden.error["code"]) == (4, "did_forbidden_address")
     key = "did:key:z6MkpTHR8VNsBxYAAWHut2Geadd9jSwuBV8xRoAnwWsdvktH"
     assert "name one with --at" in run("discover", key, UNDERSIGNED_HOME=str(tmp_path)).out
@@ -250,6 +251,7 @@ def test_nobody_there(companies: Companies) -> None:
         began = time.monotonic()
         ran = run(*command, "--wait", "0.5", "--home", companies.acme, "--json")
         assert (ran.code, ran.error["code"]) == (6, "did_unresolvable")
+        assert "tried for 0.5 s, then withdrawn" in ran.error["message"]
         assert "--wait" in ran.error["message"]
         assert time.monotonic() - began < 20
 
@@ -363,7 +365,7 @@ def test_agents_that_are_their_key(tmp_path: Path) -> None:
         ready = json.loads(served.lines[0])
         assert ready["url"].startswith("ws://localhost:")
         without = run("hire", other["did"], *artifact, "--wait", "0.3", "--home", acme, "--json")
-        assert without.code == 6
+        assert (without.code, "--at URL" in without.error["message"]) == (2, True)
         assert run("check", other["did"], "--at", ready["url"], "--home", acme).code == 0
         hired = run("hire", other["did"], *artifact, "--at", ready["url"], "--home", acme, "--json")
         assert (hired.code, hired.values[-1]["kind"]) == (0, "result"), hired.values[-1]

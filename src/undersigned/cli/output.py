@@ -29,7 +29,18 @@ from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.ledger import Ledger, open_ledger
 from undersigned.runtime import Home
 
-__all__ = ["HOME_OPTION", "Out", "command", "counted", "engagement_named", "home_path", "plain", "program", "reading"]
+__all__ = [
+    "HOME_OPTION",
+    "JSON_OPTION",
+    "Out",
+    "command",
+    "counted",
+    "engagement_named",
+    "home_path",
+    "plain",
+    "program",
+    "reading",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,6 +53,7 @@ LOCAL: Final = "local | "
 HOME_OPTION = click.option(
     "--home", metavar="FOLDER", help="State folder; by default UNDERSIGNED_HOME, else the user's data folder."
 )
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Write JSON, one value per line.")
 
 
 def plain(text: object, limit: int = 400) -> str:
@@ -161,10 +173,12 @@ async def engagement_named(store: Ledger, text: str) -> EngagementId:
 def pass_out(function: Callable[..., R]) -> Callable[..., R]:
     """Gives the command its `Out` and the option `--json`."""
 
-    @click.option("--json", "as_json", is_flag=True, help="Write JSON, one value per line.")
+    @JSON_OPTION
     @functools.wraps(function)
     def wrapped(*args: Any, as_json: bool, **kwargs: Any) -> R:
-        return function(Out(as_json), *args, **kwargs)
+        called = click.get_current_context(silent=True)
+        group = called.parent if called is not None else None
+        return function(Out(as_json or bool(group and group.params.get("as_json"))), *args, **kwargs)
 
     return wrapped
 

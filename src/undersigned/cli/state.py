@@ -22,7 +22,18 @@ from undersigned.runtime import (
     rotate_key,
 )
 
-from .output import HOME_OPTION, Out, command, counted, engagement_named, home_path, plain, program, reading
+from .output import (
+    HOME_OPTION,
+    JSON_OPTION,
+    Out,
+    command,
+    counted,
+    engagement_named,
+    home_path,
+    plain,
+    program,
+    reading,
+)
 
 __all__ = ["init", "keys", "ledger"]
 
@@ -152,7 +163,8 @@ async def init(
 
 
 @click.group()
-def keys() -> None:
+@JSON_OPTION
+def keys(as_json: bool) -> None:
     """Show and rotate the keys of the state folder."""
 
 
@@ -202,7 +214,8 @@ async def keys_rotate(out: Out, home: str | None) -> None:
 
 
 @click.group()
-def ledger() -> None:
+@JSON_OPTION
+def ledger(as_json: bool) -> None:
     """Look at the ledger: engagements, their journals, the log, its checks."""
 
 

@@ -141,9 +141,11 @@ class Peer(Agent):
         to it. `price` is the most that is paid, `opening` the first offer (default: what the
         provider asks for, if that is less). `criteria` (id to text)
         are what the delivery is held to; `review` says for each whether it is met. `at` is the provider's URL, needed
-        if its DID document does not say.
+        if its DID document does not say. A provider that does not answer is tried for `reach_seconds` of this peer, 30
+        unless it is set, and then withdrawn from; iterate to see what happens meanwhile.
 
         Raises, when awaited:
+            ConfigurationError: An argument is not usable; nobody was asked for anything.
             PolicyError: `policy_denied` and others: one side said no.
             TransportError, ResolutionError: The provider was not reached.
         """

@@ -20,7 +20,16 @@ from undersigned.runtime.home import (
 )
 from undersigned.runtime.job import Handler, Job
 from undersigned.runtime.logs import configure_logs
-from undersigned.runtime.order import ARTIFACT_READ, TASKS, Order, OrderInput, Timing, hire_order, parse_price
+from undersigned.runtime.order import (
+    ARTIFACT_READ,
+    TASKS,
+    Order,
+    OrderInput,
+    Timing,
+    checked_name,
+    hire_order,
+    parse_price,
+)
 from undersigned.runtime.provider import Service
 from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_key, seal_key
 from undersigned.runtime.turn import Event, Say, load_engagement
@@ -58,6 +67,7 @@ __all__ = [
     "SystemClock",
     "Timing",
     "TrustPart",
+    "checked_name",
     "configure_logs",
     "create_home",
     "export_pack",

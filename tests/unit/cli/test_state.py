@@ -100,6 +100,12 @@ def test_a_home_with_another_kind_of_key_has_one_for_its_log(kind: str, tmp_path
     assert run("init", tmp_path / "key", "--key", kind).code == 2
 
 
+def test_json_may_be_asked_of_the_group(home: Path) -> None:
+    for group, name in (("keys", "list"), ("ledger", "check")):
+        assert run(group, "--json", name, "--home", home).values == run(group, name, "--json", "--home", home).values
+        assert run(group, "--json", "--home", home).code == 2
+
+
 def test_secrets_are_sealed_and_shown_to_nobody(home: Path) -> None:
     """HIRE-KEY: private keys are in no output, and no file but the passphrase opens them."""
     assert stat.S_IMODE((home / "keys").stat().st_mode) == 0o700
