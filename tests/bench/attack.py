@@ -105,8 +105,8 @@ class Attack:
                     transport(line).pause_reading()
                     while line.closed is None and not transport(line).is_closing():
                         if transport(line).get_write_buffer_size() < 2**16:
-                            transport(line).write(60 * frame(raw))
-                            self.counts["messages"] += 60
+                            transport(line).write(100 * frame(raw))
+                            self.counts["messages"] += 100
                         await asyncio.sleep(0.1)
                 self.counts["closed"] += 1
                 await asyncio.sleep(0.1)
