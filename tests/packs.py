@@ -100,7 +100,7 @@ class Hire:
         assert taken is not None
         acceptance = self.hirer.stored[taken].message
         assert isinstance(acceptance, Acceptance)
-        self.document = countersigned(from_struct(live.message().document), acceptance.contract_proof)
+        self.document = countersigned(from_struct(self.hirer.offered()), acceptance.contract_proof)
         self.contract: Digest = live.document
         self.leaf = contract_leaf(self.document)
         self.places = {role: log.append(self.leaf) for role, log in self.logs.items()}

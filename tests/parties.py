@@ -8,7 +8,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from nacl.signing import SigningKey
 
@@ -21,6 +21,8 @@ from undersigned.proof import attach, make_proof, prepare
 NOW = "2026-11-25T12:00:00Z"
 LATER = "2026-11-25T13:00:00Z"
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+P384_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973
+CURVES = {"P-256": (ec.SECP256R1(), SHA256(), P256_ORDER, 32), "P-384": (ec.SECP384R1(), SHA384(), P384_ORDER, 48)}
 
 
 class Party:
@@ -34,7 +36,8 @@ class Party:
             self._ed = SigningKey(secret)
             raw = bytes(self._ed.verify_key)
         else:
-            self._ec = ec.derive_private_key(int.from_bytes(secret) % P256_ORDER, ec.SECP256R1())
+            self._curve, self._hash, self._order, self._size = CURVES[kind]
+            self._ec = ec.derive_private_key(int.from_bytes(secret) % self._order, self._curve)
             raw = self._ec.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
         self.key: PublicKey = public_key_from_raw(kind, raw)
         self.did = did_key(self.key)
@@ -48,8 +51,8 @@ class Party:
     def sign(self, data: bytes) -> bytes:
         if self.kind == "Ed25519":
             return self._ed.sign(data).signature
-        r, s = decode_dss_signature(self._ec.sign(data, ec.ECDSA(SHA256())))
-        return r.to_bytes(32) + min(s, P256_ORDER - s).to_bytes(32)
+        r, s = decode_dss_signature(self._ec.sign(data, ec.ECDSA(self._hash)))
+        return r.to_bytes(self._size) + min(s, self._order - s).to_bytes(self._size)
 
     def prove(self, document: Mapping[str, Any], config: JsonObject) -> JsonObject:
         """A copy of the document with this party's proof."""

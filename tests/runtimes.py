@@ -407,7 +407,7 @@ class World:
         self.cut = False
         for node in self.nodes:
             for conversation in tuple(node.conversations.values()):
-                conversation.connected()
+                self.loop.call_soon(conversation.connected)
 
     @contextmanager
     def silence(self) -> Iterator[None]:

@@ -23,12 +23,14 @@ sys.path[:0] = [str(SPEC / "tools")]
 if (SPEC.parent / "src").is_dir():
     sys.path[:0] = [str(SPEC.parent / "src")]
 
+import example_credentials
 import example_messages
 import schemas
 import shapes
 
 from undersigned import attestation
 from undersigned.contract import ContractDocument, Terms
+from undersigned.credentials import CLAIMS
 from undersigned.errors import CODES
 from undersigned.evidence import Manifest, Member
 from undersigned.messages import MESSAGE_TYPES, Message, Proof
@@ -284,6 +286,31 @@ def predicate(name: str) -> str:
     return with_nested(getattr(attestation, name))
 
 
+def claims(_: str) -> str:
+    """The subject of each type of credential of ours."""
+    return "\n\n".join(
+        f"### {name}\n\n{shapes.purpose_of(of)} [Schema](schemas/credentials/{name}.json).\n\n{shapes.members(of)}"
+        for name, of in CLAIMS.items()
+    )
+
+
+def credential(name: str) -> str:
+    """A valid example, as JSON."""
+    return f"```json\n{json.dumps(example_credentials.valid()[name], indent=2, ensure_ascii=False)}\n```"
+
+
+def credential_refusals(_: str) -> str:
+    folder = "schemas/examples/credentials/invalid"
+    return table(
+        "| example | shows | code |",
+        [
+            f"| [{name}]({folder}/{name}.json) | {one['says'][0].upper()}{one['says'][1:]} (`{one['path']}`). "
+            f"| `{one['code']}` |"
+            for name, one in example_credentials.invalid().items()
+        ],
+    )
+
+
 def statement(name: str) -> str:
     """The statement of this kind in the example hire, or one made for this page."""
     of = getattr(attestation, name)
@@ -297,10 +324,13 @@ def statement(name: str) -> str:
 
 BLOCKS: Final[dict[str, Callable[[str], str]]] = {
     "causes": causes,
+    "claims": claims,
     "codes": codes,
     "contract": contract,
     "contract-later": contract_later,
     "contract-table": contract_table,
+    "credential": credential,
+    "credential-refusals": credential_refusals,
     "decisions": decisions,
     "envelope": envelope,
     "example": example,

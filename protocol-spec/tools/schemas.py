@@ -9,20 +9,25 @@ import json
 import sys
 from pathlib import Path
 
+import example_credentials
 from example_messages import conversation, refused
 
-from undersigned.messages.schemas import json_schemas
+from undersigned.messages.schemas import credential_schemas, json_schemas
 
 SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
 
 
 def wanted() -> dict[str, str]:
     """Path below `schemas/` -> text."""
-    files = {name: text(schema) for name, schema in json_schemas().items()}
+    files = {name: text(schema) for name, schema in (json_schemas() | credential_schemas()).items()}
     for name, message in conversation().items():
         files[f"examples/valid/{name}.json"] = text(json.loads(message.raw))
     for name, example in refused().items():
         files[f"examples/invalid/{name}.json"] = text(example)
+    for name, credential in example_credentials.valid().items():
+        files[f"examples/credentials/valid/{name}.json"] = text(credential)
+    for name, example in example_credentials.invalid().items():
+        files[f"examples/credentials/invalid/{name}.json"] = text(example)
     return files
 
 

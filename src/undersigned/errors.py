@@ -68,6 +68,7 @@ CODES: Final[dict[str, Code]] = {
     "did_unresolvable": Code("identity", True, 6, "proved", "the DID did not resolve"),
     "did_document_invalid": Code("identity", False, 4, "proved", "the DID or its document is not well-formed"),
     "did_forbidden_address": Code("identity", False, 4, "proved", "the DID leads to an address that is not dialled"),
+    "did_deactivated": Code("identity", False, 3, "proved", "the DID was ended by its controller"),
     "key_not_authorized": Code("identity", False, 4, "proved", "the key may not sign this"),
     "key_weak": Code("identity", False, 4, "at once", "the key is of small order or not canonical"),
     "self_dealing": Code("identity", False, 5, "proved", "hirer and provider are one"),

@@ -15,7 +15,10 @@ from .pair import HIRER, Pair, on_side, two_peers
 
 __all__ = ["idle_negotiations"]
 
+TARGET_BYTES = 8 * 1024
 WARM = 20
+CACHED = 150
+"""So many fill the caches of bounded size, which no negotiation holds."""
 TOP = 25
 
 
@@ -37,16 +40,22 @@ async def idle_negotiations(folder: Path, suite: str, count: int) -> dict[str, A
             waiting.append(asyncio.ensure_future(pair.acme.hire(pair.globex.identity.did, **order(pair))))
 
         pair.globex.provider._answer = silent  # pyright: ignore[reportPrivateUsage] - only in this process
-        await many(pair, WARM, begin)
-        await many(pair, WARM, hire)
-        alone, lines = await held(pair, count, begin)
-        watched, _ = await held(pair, count, hire)
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
+        # From here on, so that what a full cache drops for its latest is known as well.
+        tracemalloc.start(1)
+        try:
+            await many(pair, CACHED, begin)
+            await many(pair, WARM, hire)
+            alone, lines = await held(pair, count, begin)
+            watched, _ = await held(pair, count, hire)
+        finally:
+            tracemalloc.stop()
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
     return {
         "negotiations": count,
         "bytes": alone / 2,
+        "target": TARGET_BYTES,
         "bytes_of_hire": watched - alone,
         "lines": lines,
     }
@@ -59,7 +68,7 @@ def order(pair: Pair) -> dict[str, Any]:
 
 
 async def many(pair: Pair, count: int, start: Callable[[], Awaitable[None]]) -> None:
-    """Starts negotiations and returns once all of them wait in `offered-by-hirer`, on both sides."""
+    """Starts negotiations and returns once all of them rest in `offered-by-hirer`, on both sides."""
     wanted = len(pair.acme.conversations) + count
     for _ in range(count):
         await on_side(HIRER, start())  # pyright: ignore[reportArgumentType] - coroutines
@@ -67,8 +76,9 @@ async def many(pair: Pair, count: int, start: Callable[[], Awaitable[None]]) -> 
         # The negotiations end nowhere, so nothing tells when all are there.
         while any(waiting_in(peer) < wanted for peer in (pair.acme, pair.globex)):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-    # The receipts of the last moves follow a second later.
-    await asyncio.sleep(2.5)
+    async with asyncio.timeout(60):
+        while any(not c.resting for peer in (pair.acme, pair.globex) for c in peer.conversations.values()):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 def waiting_in(peer: Any) -> int:
@@ -77,15 +87,11 @@ def waiting_in(peer: Any) -> int:
 
 async def held(pair: Pair, count: int, start: Callable[[], Awaitable[None]]) -> tuple[float, list[dict[str, Any]]]:
     """Bytes that `count` more negotiations hold on both sides together, each, and the lines that took them."""
-    tracemalloc.start(1)
-    try:
-        gc.collect()
-        before = tracemalloc.take_snapshot()
-        await many(pair, count, start)
-        gc.collect()
-        after = tracemalloc.take_snapshot()
-    finally:
-        tracemalloc.stop()
+    gc.collect()
+    before = tracemalloc.take_snapshot()
+    await many(pair, count, start)
+    gc.collect()
+    after = tracemalloc.take_snapshot()
     differences = [
         one for one in after.compare_to(before, "lineno") if not one.traceback[0].filename.endswith("tracemalloc.py")
     ]

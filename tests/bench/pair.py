@@ -95,6 +95,7 @@ async def two_peers(folder: Path, suite: str) -> AsyncIterator[Pair]:
             globex.offers(
                 "summary", price="4.00 EUR", delivers="summary.txt", media_type="text/plain", capacity=100_000
             )(summarise)
+            Peer.settle_down()
             yield Pair(acme, globex)
         finally:
             await globex.close()

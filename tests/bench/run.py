@@ -10,6 +10,7 @@ hardly the ratios. Nothing here passes or fails.
     make bench ARGS="--sites"                     which line of the library does what how often in one hire
     make bench ARGS="--profile"                   where the time goes
     make bench ARGS="--memory"                    what an idle negotiation holds
+    make bench ARGS="--trust"                     the trust graph; with --million also one of a million edges
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from bench.floor import Floor
 from bench.memory import idle_negotiations
 from bench.pair import HIRER, PROVIDER, Pair, two_peers
 from bench.profiling import profiled
+from bench.trust_graph import show_trust
 
 SUITES = ("eddsa-jcs-2022", "eddsa-rdfc-2022")
 PER_MESSAGE = ("sign", "verify", "jcs", "options", "parts", "quads", "option-quads", "decode", "convert", "sha256")
@@ -83,6 +85,9 @@ class Progress:
 
 def main() -> None:
     options = arguments()
+    if options.trust:
+        show_trust(options.million)
+        return
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(40),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -125,6 +130,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sites", action="store_true", help="count by the line of the library that does it")
     parser.add_argument("--profile", action="store_true", help="where the time of hires goes, instead of the report")
     parser.add_argument("--memory", action="store_true", help="memory of idle negotiations, instead of the report")
+    parser.add_argument("--trust", action="store_true", help="the trust graph, instead of the report")
+    parser.add_argument("--million", action="store_true", help="with --trust: a graph of a million edges as well")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     options = parser.parse_args()
     if options.loop == "auto":
@@ -287,7 +294,8 @@ def show_memory(suite: str, report: dict[str, Any], options: argparse.Namespace)
         return
     print(
         f"\n{suite}: {report['negotiations']} negotiations that wait for the answer to an offer, on one connection\n"
-        f"  {report['bytes']:8.0f} bytes of Python objects for each negotiation on each side\n"
+        f"  {report['bytes']:8.0f} bytes of Python objects for each negotiation on each side;"
+        f" the target is at most {report['target']}\n"
         f"  {report['bytes_of_hire']:8.0f} more for an application that waits for the end of its hire\n"
         "  by line, for each side:"
     )

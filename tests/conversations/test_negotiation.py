@@ -45,7 +45,7 @@ def test_one_counter_offer_and_a_seal() -> None:
         assert contract is not None
         assert live is not None
         assert contract.digest == live.document
-        assert live.message().document.terms.price.amount == "12"
+        assert party.offered().terms.price.amount == "12"
 
 
 def test_a_provider_that_opens_need_not_be_asked_twice() -> None:

@@ -114,8 +114,8 @@ def test_a_hire_writes_once_per_turn(tape: Tape) -> None:
 
 
 def test_artifacts_are_fetched_once(tape: Tape) -> None:
-    """One input by the provider, one result by the hirer."""
-    assert tape.done()["http"] == 2
+    """One input by the provider, one result by the hirer; and by each, before it signs, the other's status list."""
+    assert tape.done()["http"] == 4
     assert tape.done()["file"] == 3, "the input, the result, and the hirer's copy of it"
 
 

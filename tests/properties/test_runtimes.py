@@ -366,8 +366,7 @@ class TwoRuntimes(RuleBasedStateMachine):
                 continue
             for name, conversation in self.node(role).conversations.items():
                 task = conversation._task
-                assert task is not None
-                assert not task.done() or conversation.over
+                assert conversation.resting if task is None else not task.done() or conversation.over
                 if self.node(role).kept.summary_of(name) is None:
                     continue
                 live, kept = conversation.engagement, folded(self.node(role), name)
@@ -558,6 +557,7 @@ class DishonestPeer(TwoRuntimes):
         now = self.world.clock.now()
         party = Party(OTHER[honest], liar.office.actor, victim.office.actor, name, HandClock(now))
         party.engagement = mirrored(held, stale)
+        party.stored.update({message.digest: message for message in messages(victim, name)})
         if kind == "Offer":
             terms = self.orders[name].terms(now)
             price = replace(terms.price, amount=("3", "4", "5", "900")[variant])

@@ -22,7 +22,16 @@ from security.wire_world import GUILD, Kept, World
 from undersigned.contract import Criterion, Deadlines, Deliverable, Price, Task, Terms, acceptance_config, draft_terms
 from undersigned.contract import offer_config as document_config
 from undersigned.contract.document import ContractDocument
-from undersigned.credentials import build_presentation, credential_config, membership, presentation_config
+from undersigned.credentials import (
+    build_presentation,
+    credential_config,
+    credential_jwt,
+    enveloped_credential,
+    enveloped_presentation,
+    membership,
+    presentation_config,
+    presentation_jwt,
+)
 from undersigned.did import DidDocument, did_key, document_from
 from undersigned.encoding import (
     Did,
@@ -80,6 +89,7 @@ __all__ = [
     "quiet_logs",
     "refused",
     "still_open",
+    "vouched",
 ]
 
 T = TypeVar("T")
@@ -87,7 +97,7 @@ LIMITS = ChannelLimits(
     local=True, max_message_bytes=2**24, queue_bytes=2**26, ping_seconds=3600, message_seconds=3600, send_seconds=3600
 )
 """Of the attacker's own end, which holds itself to nothing."""
-SUITE_OF = {"Ed25519": "eddsa-jcs-2022", "P-256": "ecdsa-jcs-2019"}
+SUITE_OF = {"Ed25519": "eddsa-jcs-2022", "P-256": "ecdsa-jcs-2019", "P-384": "ecdsa-jcs-2019"}
 
 
 class Known(NamedTuple):
@@ -160,7 +170,7 @@ class Attacker(Actor):
         config = acceptance_config(document, self.suite, self.method, now) | options
         return self._proof(document, {name: value for name, value in config.items() if value is not None})
 
-    def member(self, now: Instant, *, of: Did | None = None) -> JsonObject:
+    def member(self, now: Instant, *, of: Did | None = None, suite: str = "eddsa-jcs-2022") -> JsonObject:
         """The guild's word that this is one of its members; or that another is, which does not help."""
         unsigned = membership(
             id=self.message_id(),
@@ -169,11 +179,13 @@ class Attacker(Actor):
             valid_from=shift(now, -60),
             valid_until=shift(now, 86_400),
         )
-        config = credential_config("eddsa-jcs-2022", GUILD.method, now)
-        return attach(unsigned, config, GUILD._signature(prepare(unsigned, config, "Ed25519")))
+        return vouched(unsigned, now, suite=suite)
 
     def shown(self, hiring: Hiring, *, credentials: tuple[JsonObject, ...] | None = None, **options: Any) -> JsonObject:
-        """A presentation in answer to the last move of the peer's; `options` replace those of its proof."""
+        """A presentation in answer to the last move of the peer's, with a proof or (`jwt`) as a JWT.
+
+        `options` replace those of its proof, `suite` among them.
+        """
         party = hiring.party
         now = party.now
         unsigned = build_presentation(
@@ -186,9 +198,22 @@ class Attacker(Actor):
             "challenge": party.engagement.got[-1],
             "domain": party.engagement.peer,
             "expires": shift(now, 600),
-        }
-        config = presentation_config(SUITE_OF[self.kind], self.method, now, **given | options)
+        } | options
+        if given.pop("jwt", False):
+            draft = presentation_jwt(unsigned, self.method, self.kind, now, **given)
+            return enveloped_presentation(draft.signed(self.key.sign_now(draft.to_sign)))
+        suite = given.pop("suite", SUITE_OF[self.kind])
+        config = presentation_config(suite, self.method, now, **given)
         return attach(unsigned, config, self.key.sign_now(prepare(unsigned, config, self.kind)))
+
+
+def vouched(document: Mapping[str, Any], now: Instant, *, suite: str = "eddsa-jcs-2022") -> JsonObject:
+    """Any credential of the guild's, with its proof; `suite` `jwt` makes it an enveloped one."""
+    if suite == "jwt":
+        draft = credential_jwt(document, GUILD.method, "Ed25519", now)
+        return enveloped_credential(draft.signed(GUILD._signature(draft.to_sign)))
+    config = credential_config(suite, GUILD.method, now)
+    return attach(document, config, GUILD._signature(prepare(document, config, "Ed25519")))
 
 
 class Told(NamedTuple):
@@ -409,9 +434,7 @@ class Hiring:
 
     def offered(self) -> dict[str, Any]:
         """The live offer's document, as JSON that is free to be changed."""
-        live = self.party.engagement.offer
-        assert live is not None
-        return json.loads(json.dumps(from_struct(live.message().document)))
+        return json.loads(json.dumps(from_struct(self.party.offered())))
 
     async def hear(self, *kinds: str) -> Message:
         """Folds what came until a message of one of these types did; gives that."""

@@ -21,9 +21,11 @@ _COMMANDS = {
     "check": ("hiring", "check", "Would our policy let us work with this agent, for this task, now?"),
     "hire": ("hiring", "hire", "Hire an agent: meet, judge, agree, have it done, check it, close the books."),
     "watch": ("serving", "watch", "Follow an engagement in the ledger, from another terminal."),
+    "trust": ("trust", "trust", "Whom we believe about what: anchors, and the graph of what others say."),
     "verify": ("evidence", "verify", "Check an evidence pack, offline."),
     "export": ("evidence", "export", "Write the evidence pack of an engagement."),
     "keys": ("state", "keys", "Show and rotate the keys of the state folder."),
+    "credentials": ("credentials", "credentials", "Issue, list, show and withdraw the organisation's credentials."),
     "ledger": ("state", "ledger", "Look at the ledger: engagements, journals, checks."),
 }
 

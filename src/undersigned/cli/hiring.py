@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from undersigned.daemon import HireResult, Peer
-from undersigned.did import fetches
+from undersigned.did import is_derived
 from undersigned.encoding import compare_amounts, digest_bytes
 from undersigned.errors import CODES, ConfigurationError, UndersignedError
 from undersigned.messages import Withdraw
@@ -227,11 +227,11 @@ def _checked_peer(did: str, at: str | None, home: Home) -> None:
         ResolutionError: As `checked_did`.
     """
     local = home.configuration.local
-    checked_did(did, local)
+    checked_did(did, local, home.configuration.resolver)
     checked_url(at, local)
     if did == home.configuration.did:
         raise ConfigurationError("bad_configuration", f"{did} is this agent itself, and nobody hires itself")
-    if at is None and not fetches(did, local=local):
+    if at is None and is_derived(did):
         raise ConfigurationError(
             "bad_configuration", f"{did} publishes no place where it listens: name one with --at URL"
         )

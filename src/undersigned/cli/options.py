@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import click
 
 from undersigned.daemon import Peer
-from undersigned.did import fetches
+from undersigned.did import fetches, methods_for
 from undersigned.errors import ConfigurationError, ResolutionError, UndersignedError, VerificationError
 from undersigned.runtime import Home, checked_name, configure_logs
 from undersigned.scope import Grant, Limit, Scope
@@ -52,15 +52,15 @@ def quiet_logs(verbose: bool) -> None:
     configure_logs(level, force=True)
 
 
-def checked_did(text: str, local: bool) -> str:
-    """`text`, once it is a DID that could be resolved.
+def checked_did(text: str, local: bool, resolver: str | None = None) -> str:
+    """`text`, once it is a DID that could be resolved; with a `resolver`, of any method.
 
     Raises:
         ConfigurationError: `bad_configuration`, it is none.
         ResolutionError: It leads to a place that is not dialled.
     """
     try:
-        fetches(text, local=local)
+        fetches(text, local=local, methods=methods_for(text, resolver))
     except VerificationError as error:
         raise ConfigurationError(
             "bad_configuration", f"expected a DID such as did:web:agents.example.com, got {text!r}: {error.message}"

@@ -61,6 +61,7 @@ async def serve(out: Out, home: str | None, verbose: bool) -> int:
         for unfinished in peer.status():
             out.line(f"goes on with {unfinished['engagement']}: {unfinished['state']}, {unfinished['why']}")
         out.line("stop it with Ctrl-C")
+        peer.settle_down()
         await _tell_until(stop, peer, out)
     out.line("stopped; what is unfinished goes on at the next start")
     return 0

@@ -58,6 +58,13 @@ def _own(home: Home) -> dict[str, Any]:
 @click.option("--name", help="Name people see; by default the folder's.")
 @click.option("--organisation", help="Name of the organisation that vouches for the agent; by default the agent's.")
 @click.option("--domain", help="Host the agent at this domain: did:web over https.")
+@click.option(
+    "--method",
+    type=click.Choice(["web", "webvh"]),
+    default="web",
+    show_default=True,
+    help="Method of a DID with a domain: webvh keeps a verifiable history, and can move.",
+)
 @click.option("--url", help="Where others reach a did:key agent, such as https://agents.example.com: TLS ends there.")
 @click.option("--local", "local", is_flag=True, help="Loopback only, without TLS: for one machine.")
 @click.option(
@@ -88,6 +95,7 @@ async def init(
     organisation: str | None,
     domain: str | None,
     url: str | None,
+    method: str,
     local: bool,
     port: int | None,
     kind: Any,
@@ -137,6 +145,7 @@ async def init(
         anchors=anchors,
         offers=tuple(parts),
         max_price=max_price,
+        history=method == "webvh",
     )
     await issue_membership(made)
     own = _own(made)

@@ -1,10 +1,14 @@
-"""Credentials and presentations to be signed: built here, signed by the shell.
+"""Credentials and presentations to be signed: built here, signed by the shell, with a proof or as one signed text.
 
-    document = membership(...)
+    document = membership(...)                    # or claim_credential(Endorsement(...), ...)
+
     config = credential_config("eddsa-jcs-2022", method, now)
     signed = attach(document, config, sign(prepare(document, config, kind)))     # undersigned.proof
 
-Source: protocol-spec/02-identity-and-keys.md, section 2.6
+    draft = credential_jwt(document, method, kind, now)
+    signed = enveloped_credential(draft.signed(sign(draft.to_sign)))
+
+Source: protocol-spec/11-credentials.md, sections 11.1 to 11.5
 """
 
 from __future__ import annotations
@@ -12,16 +16,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from undersigned.credentials.model import MEMBERSHIP, own_context, read_credential
-from undersigned.encoding import Did, DidUrl, Digest, EngagementId, Instant, JsonObject
+from undersigned.credentials.claims import Claim, Membership, read_claim
+from undersigned.credentials.jws import CREDENTIAL_JWT, PRESENTATION_JWT, DraftJws, draft_jws
+from undersigned.credentials.model import own_context, read_credential
+from undersigned.encoding import Did, DidUrl, Digest, EngagementId, Instant, JsonObject, from_struct, parse_instant
+from undersigned.keys import KeyKind
 from undersigned.proof import proof_config
 
 __all__ = [
     "build_credential",
     "build_presentation",
+    "claim_credential",
     "credential_config",
+    "credential_jwt",
     "membership",
     "presentation_config",
+    "presentation_jwt",
 ]
 
 
@@ -33,8 +43,10 @@ def build_credential(
     subject: Mapping[str, Any],
     valid_from: Instant,
     valid_until: Instant,
+    status: JsonObject | None = None,
 ) -> JsonObject:
-    """The credential, without its proof. `id` is a URL, fresh for each; `subject` has an `id` and the claims.
+    """The credential, without its proof. `id` is a URL, fresh for each; `subject` has an `id` and the claims. `status`
+    is what `status_entry` gives; without one it cannot be withdrawn before its end.
 
     Raises:
         CredentialError: `schema_violation`: a part has another shape, or it ends before it begins.
@@ -49,29 +61,72 @@ def build_credential(
         "validUntil": valid_until,
         "credentialSubject": dict(subject),
     }
+    if status is not None:
+        document["credentialStatus"] = status
     read_credential(document)
     return document
 
 
-def membership(*, id: str, organisation: Did, agent: Did, valid_from: Instant, valid_until: Instant) -> JsonObject:
+def claim_credential(
+    claim: Claim,
+    *,
+    id: str,
+    issuer: Did,
+    valid_from: Instant,
+    valid_until: Instant,
+    status: JsonObject | None = None,
+) -> JsonObject:
+    """The credential by which `issuer` says `claim`, without its proof; `status` is its `credentialStatus`.
+
+    Raises:
+        As `build_credential`, and as `read_claim`: a member of the claim has another shape, or it is not this issuer's
+        to make.
+    """
+    document = build_credential(
+        id=id,
+        type=claim.type,
+        issuer=issuer,
+        subject=from_struct(claim),
+        valid_from=valid_from,
+        valid_until=valid_until,
+        status=status,
+    )
+    read_claim(read_credential(document))
+    return document
+
+
+def membership(
+    *,
+    id: str,
+    organisation: Did,
+    agent: Did,
+    valid_from: Instant,
+    valid_until: Instant,
+    status: JsonObject | None = None,
+) -> JsonObject:
     """The credential by which an organisation says that it operates an agent, without its proof.
 
     Raises:
-        As `build_credential`.
+        As `claim_credential`.
     """
-    return build_credential(
+    return claim_credential(
+        Membership(id=agent, member_of=organisation),
         id=id,
-        type=MEMBERSHIP,
         issuer=organisation,
-        subject={"id": agent, "memberOf": organisation},
         valid_from=valid_from,
         valid_until=valid_until,
+        status=status,
     )
 
 
 def credential_config(suite: str, method: DidUrl, created: Instant) -> JsonObject:
     """Options of an issuer's proof. It has no expiry of its own: the credential's validity says how long it holds."""
     return proof_config(suite, method, "assertionMethod", created)
+
+
+def credential_jwt(document: Mapping[str, Any], method: DidUrl, kind: KeyKind, created: Instant) -> DraftJws:
+    """The credential as a `vc+jwt` to be signed, by a key of this kind that the issuer's document lists."""
+    return draft_jws({**document, "iat": _seconds(created)}, CREDENTIAL_JWT, method, kind)
 
 
 def build_presentation(
@@ -100,3 +155,24 @@ def presentation_config(
 ) -> JsonObject:
     """Options of a holder's proof: `challenge` is the digest of the move that asked, `domain` the verifier's DID."""
     return proof_config(suite, method, "authentication", created, expires, challenge=challenge, domain=domain)
+
+
+def presentation_jwt(
+    document: Mapping[str, Any],
+    method: DidUrl,
+    kind: KeyKind,
+    created: Instant,
+    *,
+    challenge: Digest,
+    domain: Did,
+    expires: Instant | None = None,
+) -> DraftJws:
+    """The presentation as a `vp+jwt` to be signed by its holder; the arguments are those of `presentation_config`."""
+    claims: JsonObject = {**document, "aud": domain, "nonce": challenge, "iat": _seconds(created)}
+    if expires is not None:
+        claims["exp"] = _seconds(expires)
+    return draft_jws(claims, PRESENTATION_JWT, method, kind)
+
+
+def _seconds(instant: Instant) -> int:
+    return int(parse_instant(instant).timestamp())

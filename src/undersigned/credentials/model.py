@@ -1,9 +1,9 @@
 """Verifiable Credentials 2.0 as documents of others: kept as the JSON that came, behind a read-only view.
 
 Shape is checked here, proofs in `verify.py`. What the data model leaves open and two readers could take in two ways
-is refused: an inline or unknown context, several ids, an enveloped credential.
+is refused: an inline or unknown context, several ids, two ways of being secured at once.
 
-Source: protocol-spec/02-identity-and-keys.md, section 2.6; W3C Verifiable Credentials Data Model 2.0, section 4
+Source: protocol-spec/11-credentials.md, sections 11.1 to 11.3; W3C Verifiable Credentials Data Model 2.0, section 4
 """
 
 from __future__ import annotations
@@ -11,11 +11,25 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from math import inf
 from typing import Any, Final, cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from undersigned.encoding import Did, Digest, Instant, JsonObject, canonicalize, digest_bytes, parse_instant
+from undersigned.credentials.envelope import CREDENTIALS_CONTEXT, enveloped_credential, is_enveloped, open_envelope
+from undersigned.credentials.jws import CREDENTIAL_JWT, Jws
+from undersigned.encoding import (
+    Did,
+    Digest,
+    Instant,
+    JsonObject,
+    canonicalize,
+    digest_bytes,
+    format_instant,
+    parse_instant,
+    shift,
+)
 from undersigned.errors import CredentialError, FormatError
 from undersigned.jsonld import CONTEXTS, HIRE_CONTEXT, Contexts
 
@@ -23,14 +37,9 @@ __all__ = [
     "CREDENTIALS_CONTEXT",
     "MAX_CREDENTIALS",
     "MAX_CREDENTIAL_BYTES",
-    "MEMBERSHIP",
     "Credential",
     "read_credential",
 ]
-
-CREDENTIALS_CONTEXT: Final = "https://www.w3.org/ns/credentials/v2"
-MEMBERSHIP: Final = "MembershipCredential"
-"""An organisation says that it operates an agent: `credentialSubject` is `{id: agent, memberOf: organisation}`."""
 
 MAX_CREDENTIALS: Final = 16
 MAX_CREDENTIAL_BYTES: Final = 64 * 1024
@@ -41,6 +50,7 @@ _MOMENT: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
 )
 _TYPED: Final = ("credentialStatus", "credentialSchema", "termsOfUse", "evidence", "refreshService", "confidenceMethod")
+_LANGUAGE: Final = frozenset({"@value", "@language", "@direction"})
 _NAMED: Final = ("credentialSchema",)  # those of `_TYPED` that must have an id as well
 
 
@@ -48,18 +58,20 @@ class Credential(Struct, frozen=True, kw_only=True, eq=False):
     """What a well-formed credential says. Equal to another if both have the same digest."""
 
     json: JsonObject
-    """As it came, proof included."""
+    """As it came, proof included; of an enveloped one, what its text says."""
     digest: Digest
-    """Of the canonical form, proof included: the credential as its holder shows it."""
+    """Of the canonical form, proof included, or of the enveloped text: the credential as its holder shows it."""
     types: tuple[str, ...]
     """Without `VerifiableCredential`; sorted."""
     issuer: str
     subjects: tuple[JsonObject, ...]
     valid_from: str | None
-    """As written; see `valid_at`."""
+    """As written, or what an envelope makes of it; see `valid_at`."""
     valid_until: str | None
     has_status: bool
     """Whether its issuer may have revoked or suspended it, which only its status list can tell."""
+    jws: Jws | None = None
+    """The signed text that it is, if it came in an envelope; it has no proof then."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Credential) and other.digest == self.digest
@@ -67,12 +79,23 @@ class Credential(Struct, frozen=True, kw_only=True, eq=False):
     def __hash__(self) -> int:
         return hash(self.digest)
 
+    @property
+    def shown(self) -> JsonObject:
+        """As a member of a presentation."""
+        return self.json if self.jws is None else enveloped_credential(self.jws.text)
+
     def valid_at(self, now: Instant) -> bool:
         """Whether `now` lies in its validity; both ends inclusive."""
         moment = parse_instant(now)
         if self.valid_from is not None and moment < _moment(self.valid_from, "/validFrom"):
             return False
         return self.valid_until is None or moment <= _moment(self.valid_until, "/validUntil")
+
+    def age_seconds(self, now: Instant) -> float:
+        """How long ago its validity began; infinite if it does not say."""
+        if self.valid_from is None:
+            return inf
+        return (parse_instant(now) - _moment(self.valid_from, "/validFrom")).total_seconds()
 
     def claims(self, subject: Did) -> JsonObject:
         """What it says about `subject`; empty if nothing."""
@@ -82,22 +105,32 @@ class Credential(Struct, frozen=True, kw_only=True, eq=False):
         return {}
 
 
-def read_credential(document: Mapping[str, Any], *, contexts: Contexts = CONTEXTS) -> Credential:
+def read_credential(
+    document: Mapping[str, Any], *, contexts: Contexts = CONTEXTS, max_bytes: int = MAX_CREDENTIAL_BYTES
+) -> Credential:
     """The credential in this JSON object, once it has the shape of one. Nothing in it is verified yet.
 
-    Raises:
-        FormatError: `too_large`: above 64 KiB; `context_not_allowed`: a context that is inline or not in `contexts`.
-        CredentialError: `schema_violation`: not a credential of the data model, with the JSON pointer.
+    An `EnvelopedVerifiableCredential` is opened, and what it holds is read.
 
-    Source: W3C Verifiable Credentials Data Model 2.0, sections 4.2 to 4.12
+    Raises:
+        FormatError: `too_large`: above `max_bytes`; `context_not_allowed`: a context that is inline or not among those
+            in `contexts`.
+        CredentialError: `schema_violation`: not a credential of the data model, with the JSON pointer.
+        FormatError, ProofError: As `open_envelope`, of an enveloped one.
+
+    Source: W3C Verifiable Credentials Data Model 2.0, sections 4.2 to 4.13
     """
+    if is_enveloped(document, CREDENTIAL_JWT):
+        return _opened(open_envelope(document, CREDENTIAL_JWT), contexts)
     # Step 1: size, before anything is looked at.
     canonical = canonicalize(document)
-    if len(canonical) > MAX_CREDENTIAL_BYTES:
-        raise FormatError("too_large", f"expected at most {MAX_CREDENTIAL_BYTES} bytes; came {len(canonical)}")
+    if len(canonical) > max_bytes:
+        raise FormatError("too_large", f"expected at most {max_bytes} bytes; came {len(canonical)}")
 
     # Step 2: contexts, by exact value, the data model's first.
     check_contexts(document, contexts)
+
+    _check_spelling(document)
 
     # Step 3: id, type, issuer, subject.
     if "id" in document:
@@ -109,6 +142,10 @@ def read_credential(document: Mapping[str, Any], *, contexts: Contexts = CONTEXT
     for subject in subjects:
         if "id" in subject:
             _url(subject["id"], "/credentialSubject/id")
+
+    _check_names(document, "")
+    if isinstance(document.get("issuer"), dict):
+        _check_names(cast("JsonObject", document["issuer"]), "/issuer")
 
     # Step 4: validity.
     bounds: dict[str, str | None] = {}
@@ -137,6 +174,65 @@ def read_credential(document: Mapping[str, Any], *, contexts: Contexts = CONTEXT
         valid_until=ends,
         has_status="credentialStatus" in document,
     )
+
+
+def _opened(jws: Jws, contexts: Contexts) -> Credential:
+    claims = jws.payload
+    if is_enveloped(claims, CREDENTIAL_JWT):
+        raise wrong("/type", "a credential in its envelope", claims["type"])
+    credential = read_credential(claims, contexts=contexts)
+    if "proof" in claims:
+        # Two ways of being secured: one reader checks this one, another the other.
+        raise wrong("/proof", "no proof in what is signed as a whole", claims["proof"])
+    for name in ("aud", "cnf", "nonce"):
+        if name in claims:
+            # It is for somebody, or for the holder of a key, in a way that is not checked here.
+            raise wrong(f"/{name}", "a credential that may be shown to anybody", claims[name])
+    begins, ends = check_claims(claims, credential.issuer)
+    subjects = [subject.get("id") for subject in credential.subjects]
+    if "sub" in claims and subjects != [claims["sub"]]:
+        raise wrong("/sub", "the one subject's id", claims["sub"])
+    # Its signature's time bounds it as well: the narrower one counts, also when it is asked again later.
+    if begins is not None and (credential.valid_from is None or not _is_later(credential.valid_from, begins)):
+        credential = replace(credential, valid_from=begins)
+    if ends is not None and (credential.valid_until is None or _is_later(credential.valid_until, ends)):
+        credential = replace(credential, valid_until=ends)
+    return replace(credential, digest=digest_bytes(jws.text.encode()), jws=jws)
+
+
+def check_claims(claims: Mapping[str, Any], signer: str) -> tuple[Instant | None, Instant | None]:
+    """The first and last second of a signed text, once what it says as a JWT is what it says as a document.
+
+    Raises:
+        CredentialError: `schema_violation`: `vc` or `vp`, which the old form had; `iss` or `jti` other than the
+            document's; a time that is no integer.
+
+    Source: protocol-spec/11-credentials.md, section 11.2; Securing Verifiable Credentials using JOSE and COSE, 3.1.3
+    """
+    for name in ("vc", "vp"):
+        if name in claims:
+            raise wrong(f"/{name}", "the document itself as payload", claims[name])
+    for name, expected in (("iss", signer), ("jti", claims.get("id"))):
+        if name in claims and claims[name] != expected:
+            raise wrong(f"/{name}", f"{expected!a:.160}", claims[name])
+    numeric_date(claims, "iat")
+    ends = numeric_date(claims, "exp")
+    # RFC 7519, section 4.1.4: at `exp` itself it does not hold any more. Here both ends are inclusive.
+    return numeric_date(claims, "nbf"), None if ends is None else shift(ends, -1)
+
+
+def numeric_date(claims: Mapping[str, Any], name: str) -> Instant | None:
+    """The time in this claim, if there is one.
+
+    Raises:
+        CredentialError: `schema_violation`: no integer, or of another millennium.
+    """
+    value: Any = claims.get(name)
+    if name not in claims:
+        return None
+    if type(value) is not int or not 946_684_800 <= value < 32_503_680_000:
+        raise wrong(f"/{name}", "whole seconds since 1970, of the years 2000 to 2999", value)
+    return format_instant(datetime.fromtimestamp(value, UTC))
 
 
 def check_contexts(document: Mapping[str, Any], contexts: Contexts = CONTEXTS) -> None:
@@ -178,6 +274,51 @@ def own_context() -> list[str]:
     return [CREDENTIALS_CONTEXT, HIRE_CONTEXT]
 
 
+def _check_spelling(document: Mapping[str, Any]) -> None:
+    """Return if nothing is said in another place or by another name than where it is looked for.
+
+    A proof of an RDF suite covers the graph and not the JSON: with `validUntil` or `credentialStatus` written as an
+    IRI, or moved into a second mention of the same node, it still holds, and a reader of JSON would not find them.
+    """
+    mentioned: set[str] = set()
+    left: list[tuple[str, Any]] = [("", {name: value for name, value in document.items() if name != "proof"})]
+    while left:
+        path, value = left.pop()
+        if isinstance(value, list):
+            left += [(f"{path}/{place}", item) for place, item in enumerate(cast("list[Any]", value))]
+        if not isinstance(value, dict):
+            continue
+        node = cast("JsonObject", value)
+        for name, inner in node.items():
+            keyword = name in _LANGUAGE or (name == "@context" and not path)
+            if (":" in name or name[:1] == "@") and not keyword:
+                raise FormatError("unknown_term", "expected terms as names of members", path=path + _step(name))
+            left.append((path + _step(name), inner))
+        identifier = node.get("id")
+        if isinstance(identifier, str):
+            if identifier in mentioned:
+                raise wrong(f"{path}/id", "all that is said of one thing in one place", identifier)
+            mentioned.add(identifier)
+
+
+def _step(name: str) -> str:
+    return "/" + name[:80].replace("~", "~0").replace("/", "~1")
+
+
+def _check_names(of: Mapping[str, Any], path: str) -> None:
+    """Return if name and description are text, or text in languages: what else stands there, a reader might show.
+
+    Source: W3C Verifiable Credentials Data Model 2.0, sections 4.6 and 11.1
+    """
+    for member in ("name", "description"):
+        value: Any = of.get(member, "")
+        for one in cast("list[Any]", value if isinstance(value, list) and value else [value]):
+            words: JsonObject = cast("JsonObject", one) if isinstance(one, dict) else {"@value": one}
+            known = "@value" in words and words.keys() <= _LANGUAGE
+            if not known or not all(isinstance(word, str) for word in words.values()):
+                raise wrong(f"{path}/{member}", "text, or text with a language", words)
+
+
 def _is_types(value: Any) -> bool:
     listed = [value] if isinstance(value, str) else value
     if not isinstance(listed, list) or not listed:
@@ -196,6 +337,10 @@ def _url(value: Any, path: str) -> str:
     if not isinstance(value, str) or not _URL.fullmatch(value):
         raise wrong(path, "one URL", value)
     return value
+
+
+def _is_later(written: str, instant: Instant) -> bool:
+    return _moment(written, "") > parse_instant(instant)
 
 
 def _moment(value: Any, path: str) -> datetime:

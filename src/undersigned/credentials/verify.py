@@ -1,40 +1,69 @@
 """Whether a credential was issued, and a presentation made for us, by those they name.
 
 Each function gives the verified thing or raises; an outer proof never speaks for an inner one, nor the reverse.
-Limits stand before cryptography, and what needs to be fetched is asked for as a value (`issuers_of`).
+Limits stand before cryptography, and what needs to be fetched is asked for as a value (`issuers_of`). A document may
+carry a proof or be one signed text in an envelope; what is checked is the same.
 
-Source: protocol-spec/02-identity-and-keys.md, sections 2.6 and 2.7
+Source: protocol-spec/02-identity-and-keys.md, sections 2.6 and 2.7; protocol-spec/11-credentials.md
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from msgspec import Struct
 
+from undersigned.credentials.claims import CLAIMS, read_claim
+from undersigned.credentials.envelope import is_enveloped, open_envelope
+from undersigned.credentials.jws import PRESENTATION_JWT, Jws
 from undersigned.credentials.model import (
     MAX_CREDENTIALS,
     Credential,
+    check_claims,
     check_contexts,
+    numeric_date,
     read_credential,
     read_types,
     wrong,
 )
+from undersigned.credentials.schemas import check_schemas
+from undersigned.credentials.status_list import MAX_LIST_DOCUMENT_BYTES, StatusList, check_status, read_status_list
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, DidUrl, Digest, EngagementId, Instant, JsonObject, canonicalize, digest_bytes
+from undersigned.encoding import (
+    Did,
+    DidUrl,
+    Digest,
+    EngagementId,
+    Instant,
+    JsonObject,
+    canonicalize,
+    digest_bytes,
+    shift,
+)
 from undersigned.errors import CredentialError, FormatError, ProofError, UndersignedError
 from undersigned.jsonld import CONTEXTS, Contexts
 from undersigned.keys import PublicKey
-from undersigned.proof import proofs_of, verify_proof
+from undersigned.proof import KeyLookup, proofs_of, verify_proof
 
-__all__ = ["VerifiedPresentation", "issuers_of", "verify_credential", "verify_presentation"]
+__all__ = [
+    "ShownPresentation",
+    "VerifiedPresentation",
+    "issuers_of",
+    "read_presentation",
+    "verify_credential",
+    "verify_presentation",
+    "verify_status_list",
+]
 
 MAX_PRESENTATION_BYTES: Final = 128 * 1024
 MAX_ISSUERS: Final = 8
 """Different issuers in one presentation: each may be a host to be asked (SC-103)."""
+MAX_SKEW_SECONDS: Final = 60
 
-_MEMBERS: Final = frozenset({"@context", "id", "type", "holder", "engagement", "verifiableCredential", "proof"})
+_MEMBERS: Final = frozenset({"@context", "id", "type", "holder", "engagement", "verifiableCredential"})
+_CLAIMS: Final = frozenset({"iss", "aud", "nonce", "jti", "iat", "nbf", "exp"})
+"""What a presentation that is one signed text says as a JWT."""
 
 
 class VerifiedPresentation(Struct, frozen=True, kw_only=True):
@@ -43,13 +72,31 @@ class VerifiedPresentation(Struct, frozen=True, kw_only=True):
     holder: Did
     engagement: EngagementId
     credentials: tuple[Credential, ...]
-    """In the order shown; each is about the holder."""
+    """In the order shown; each is about the holder. Their status is still to be checked (`check_status`)."""
     digest: Digest
     """Of the canonical form, proofs included: what a decision was made on."""
 
 
-def issuers_of(presentation: Mapping[str, Any], *, contexts: Contexts = CONTEXTS) -> tuple[Did, ...]:
-    """The DIDs whose documents `verify_presentation` needs, the holder's first; sizes and shape are checked.
+class ShownPresentation(NamedTuple):
+    """A presentation whose sizes and shape are right. Believe nothing in it."""
+
+    json: Mapping[str, Any]
+    """As it came."""
+    holder: Did
+    credentials: tuple[Credential, ...]
+    digest: Digest
+    content: Mapping[str, Any]
+    """Its members: of an enveloped one, what its text says."""
+    jws: Jws | None
+
+    @property
+    def parties(self) -> tuple[Did, ...]:
+        """The DIDs whose documents `verify_presentation` needs, the holder's first."""
+        return (self.holder, *sorted({credential.issuer for credential in self.credentials} - {self.holder}))
+
+
+def read_presentation(presentation: Mapping[str, Any], *, contexts: Contexts = CONTEXTS) -> ShownPresentation:
+    """The presentation in this JSON object, once its sizes and shape are right; nothing in it is verified.
 
     Raises:
         FormatError: `too_large`: more than 16 credentials, one above 64 KiB, all above 128 KiB, or more than 8 issuers.
@@ -57,8 +104,47 @@ def issuers_of(presentation: Mapping[str, Any], *, contexts: Contexts = CONTEXTS
 
     Source: protocol-spec/02-identity-and-keys.md, section 2.7
     """
-    holder, credentials, _ = _read(presentation, contexts)
-    return (holder, *sorted({credential.issuer for credential in credentials} - {holder}))
+    content, jws, allowed = presentation, None, _MEMBERS | {"proof"}
+    if is_enveloped(presentation, PRESENTATION_JWT):
+        jws = open_envelope(presentation, PRESENTATION_JWT)
+        content, allowed = jws.payload, _MEMBERS | _CLAIMS
+    listed: Any = content.get("verifiableCredential", [])
+    if not isinstance(listed, list):
+        raise wrong("/verifiableCredential", "a list", listed)
+    embedded = cast("list[Any]", listed)
+    if len(embedded) > MAX_CREDENTIALS:
+        raise FormatError("too_large", f"expected at most {MAX_CREDENTIALS} credentials; came {len(embedded)}")
+    canonical = canonicalize(presentation)
+    if len(canonical) > MAX_PRESENTATION_BYTES:
+        raise FormatError("too_large", f"expected at most {MAX_PRESENTATION_BYTES} bytes; came {len(canonical)}")
+    if unknown := sorted(set(content) - allowed):
+        raise FormatError("unknown_term", "no such member of a presentation is defined", path=f"/{unknown[0][:80]}")
+    check_contexts(content, contexts)
+    if read_types(content, "VerifiablePresentation"):
+        raise wrong("/type", "VerifiablePresentation alone", content.get("type"))
+    holder: Any = content.get("holder")
+    if not isinstance(holder, str) or not holder.startswith("did:"):
+        raise wrong("/holder", "a DID", holder)
+    credentials: list[Credential] = []
+    for place, document in enumerate(embedded):
+        if not isinstance(document, dict):
+            raise wrong(f"/verifiableCredential/{place}", "a credential", document)
+        credentials.append(read_credential(cast("JsonObject", document), contexts=contexts))
+    issuers = {credential.issuer for credential in credentials} - {holder}
+    if len(issuers) > MAX_ISSUERS:
+        raise FormatError("too_large", f"expected at most {MAX_ISSUERS} issuers; came {len(issuers)}")
+    return ShownPresentation(presentation, holder, tuple(credentials), digest_bytes(canonical), content, jws)
+
+
+def issuers_of(presentation: Mapping[str, Any], *, contexts: Contexts = CONTEXTS) -> tuple[Did, ...]:
+    """The DIDs whose documents `verify_presentation` needs, the holder's first; sizes and shape are checked.
+
+    Raises:
+        FormatError, CredentialError: As `read_presentation`.
+
+    Source: protocol-spec/02-identity-and-keys.md, section 2.7
+    """
+    return read_presentation(presentation, contexts=contexts).parties
 
 
 def verify_credential(
@@ -66,26 +152,67 @@ def verify_credential(
     *,
     documents: Mapping[Did, DidDocument],
     now: Instant,
+    lists: Mapping[str, StatusList] | None = None,
     suites: Collection[str] | None = None,
     contexts: Contexts = CONTEXTS,
 ) -> Credential:
-    """The credential, once it is valid at `now` and signed by its issuer.
+    """The credential, once it is valid at `now`, signed by its issuer, says what its type and schemas let it say, and
+    is clear in the status `lists` that it names.
+
+    `document` has a proof, or is an `EnvelopedVerifiableCredential`. `suites` are the cryptosuites and JOSE algorithms
+    that are allowed; all if None.
 
     Raises:
-        CredentialError: `schema_violation`: not a credential; `policy_denied`: not valid at `now`;
-            `status_unavailable`: it has a status, and no list was consulted; `did_unresolvable`: no document of its
-            issuer in `documents`.
-        FormatError: `too_large`, `context_not_allowed` and others of canonicalization.
-        ProofError: As `verify_proof`; `key_not_authorized`: signed by somebody else than its issuer.
+        CredentialError: `schema_violation`: not a credential, or not what its schema asks; `policy_denied`: not valid
+            at `now`, or with a schema that is not known here, so that it could not be checked; `revoked`,
+            `status_unavailable`, `status_invalid`: as `check_status`; `did_unresolvable`: no document of its issuer in
+            `documents`.
+        FormatError: `too_large`, `context_not_allowed`, others of canonicalization and of `read_claim`.
+        ProofError: As `verify_proof` and `read_jws`; `key_not_authorized`: signed by somebody else than its issuer.
         VerificationError: The issuer's document does not list the key.
 
-    Source: protocol-spec/02-identity-and-keys.md, section 2.6
+    Source: protocol-spec/02-identity-and-keys.md, section 2.6; protocol-spec/11-credentials.md
     """
-    return _verify(read_credential(document, contexts=contexts), documents, now, suites, contexts)
+    verified = _verify(read_credential(document, contexts=contexts), documents, now, suites, contexts)
+    check_status(verified, lists or {}, now)
+    return verified
+
+
+def verify_status_list(
+    document: Mapping[str, Any],
+    *,
+    url: str,
+    issuer: Did,
+    documents: Mapping[Did, DidDocument],
+    now: Instant,
+    contexts: Contexts = CONTEXTS,
+) -> StatusList:
+    """The status list of `issuer` that was fetched from `url`, once it is valid at `now` and signed by that issuer.
+
+    Raises:
+        CredentialError: `status_unavailable`: another issuer's, wrongly signed, or not valid at `now`: nobody said
+            anything that counts; `status_invalid`: signed, and not a list (`read_status_list`).
+
+    Source: protocol-spec/02-identity-and-keys.md, section 2.12
+    """
+    try:
+        credential = read_credential(document, contexts=contexts, max_bytes=MAX_LIST_DOCUMENT_BYTES)
+        # Whose it is comes first: what a stranger made costs no signature, and is not inflated.
+        if credential.issuer != issuer:
+            raise CredentialError("status_unavailable", f"expected a list of {issuer}; came another issuer's")
+    except FormatError as exc:
+        raise CredentialError("status_invalid", exc.message, path=exc.path) from exc
+    except CredentialError as exc:
+        raise exc if exc.code == "status_unavailable" else CredentialError("status_invalid", str(exc)) from exc
+    try:
+        verified = _verify(credential, documents, now, None, contexts)
+    except UndersignedError as exc:
+        raise CredentialError("status_unavailable", f"{url} does not hold: {exc}") from exc
+    return read_status_list(verified, url=url, issuer=issuer)
 
 
 def verify_presentation(
-    presentation: Mapping[str, Any],
+    presentation: Mapping[str, Any] | ShownPresentation,
     *,
     challenge: Digest,
     domain: Did,
@@ -97,6 +224,9 @@ def verify_presentation(
     contexts: Contexts = CONTEXTS,
 ) -> VerifiedPresentation:
     """The presentation, once the holder made it for this challenge, domain and engagement, and all in it holds.
+
+    Status is not looked up here, because lists are fetched only for what is verified (HIRE-DID-06): `check_status`
+    comes after it, and `evaluate` counts no credential without it.
 
     `challenge` is the digest of the move that asked, `domain` our own DID, `holder` the sender of the move that carries
     it, `documents` those that `issuers_of` named. That a challenge is used once follows from the state machine.
@@ -110,14 +240,18 @@ def verify_presentation(
     Source: protocol-spec/02-identity-and-keys.md, section 2.7
     """
     # Step 1: sizes and shape, before any cryptography (SC-102).
-    named, credentials, digest = _read(presentation, contexts)
+    shown = (
+        presentation
+        if isinstance(presentation, ShownPresentation)
+        else read_presentation(presentation, contexts=contexts)
+    )
 
     # Step 2: the sender's, and about the sender.
-    if named != holder:
+    if shown.holder != holder:
         raise CredentialError(
-            "holder_mismatch", f"expected a presentation by {holder}; came one by {named}", path="/holder"
+            "holder_mismatch", f"expected a presentation by {holder}; came one by {shown.holder}", path="/holder"
         )
-    for place, credential in enumerate(credentials):
+    for place, credential in enumerate(shown.credentials):
         for subject in credential.subjects:
             if subject.get("id") != holder:
                 raise CredentialError(
@@ -127,26 +261,31 @@ def verify_presentation(
                 )
 
     # Step 3: for this engagement.
-    if presentation.get("engagement") != engagement:
+    if shown.content.get("engagement") != engagement:
         raise CredentialError(
             "wrong_negotiation", f"expected engagement {engagement}; came another", path="/engagement"
         )
 
     # Step 4: the holder's proof, in answer to us.
-    verify_proof(
-        presentation,
-        key=_key_of(holder, documents, now),
-        purpose="authentication",
-        now=now,
-        challenge=challenge,
-        domain=domain,
-        suites=suites,
-        contexts=contexts,
-    )
+    key = _key_of(holder, documents, now)
+    if shown.jws is not None:
+        _verify_answer(shown.jws, challenge, domain, now)
+        _verify_jws(shown.jws, key, "authentication", now, suites)
+    else:
+        verify_proof(
+            shown.json,
+            key=key,
+            purpose="authentication",
+            now=now,
+            challenge=challenge,
+            domain=domain,
+            suites=suites,
+            contexts=contexts,
+        )
 
     # Step 5: each credential by itself.
     verified: list[Credential] = []
-    for place, credential in enumerate(credentials):
+    for place, credential in enumerate(shown.credentials):
         try:
             verified.append(_verify(credential, documents, now, suites, contexts))
         except UndersignedError as error:
@@ -156,7 +295,7 @@ def verify_presentation(
         holder=holder,
         engagement=engagement,
         credentials=tuple(verified),
-        digest=digest,
+        digest=shown.digest,
     )
 
 
@@ -167,58 +306,63 @@ def _verify(
     suites: Collection[str] | None,
     contexts: Contexts,
 ) -> Credential:
-    proofs_of(credential.json)  # ProofError proof_missing, before anything that depends on us
+    if credential.jws is None:
+        proofs_of(credential.json)  # ProofError proof_missing, before anything that depends on us
     if not credential.valid_at(now):
         raise CredentialError(
             "policy_denied", f"valid from {credential.valid_from} until {credential.valid_until}; it is {now}"
         )
-    if credential.has_status:
-        # It may be revoked. What could not be checked is taken as revoked.
-        raise CredentialError("status_unavailable", "the credential has a status, and status lists are not read here")
-    verify_proof(
-        credential.json,
-        key=_key_of(credential.issuer, documents, now),
-        purpose="assertionMethod",
-        now=now,
-        suites=suites,
-        contexts=contexts,
-        # Credentials are documents of others, whose standard allows both values of s.
-        low_s=False,
-    )
+    check_schemas(credential)
+    key = _key_of(credential.issuer, documents, now)
+    if credential.jws is not None:
+        _verify_jws(credential.jws, key, "assertionMethod", now, suites)
+    else:
+        verify_proof(
+            credential.json,
+            key=key,
+            purpose="assertionMethod",
+            now=now,
+            suites=suites,
+            contexts=contexts,
+            # Credentials are documents of others, whose standard allows both values of s.
+            low_s=False,
+        )
+    if not CLAIMS.keys().isdisjoint(credential.types):
+        read_claim(credential)  # of ours, so closed
     return credential
 
 
-def _read(presentation: Mapping[str, Any], contexts: Contexts) -> tuple[Did, tuple[Credential, ...], Digest]:
-    """Holder, credentials and digest of a presentation whose sizes and shape are right; nothing is verified."""
-    listed: Any = presentation.get("verifiableCredential", [])
-    if not isinstance(listed, list):
-        raise wrong("/verifiableCredential", "a list", listed)
-    embedded = cast("list[Any]", listed)
-    if len(embedded) > MAX_CREDENTIALS:
-        raise FormatError("too_large", f"expected at most {MAX_CREDENTIALS} credentials; came {len(embedded)}")
-    canonical = canonicalize(presentation)
-    if len(canonical) > MAX_PRESENTATION_BYTES:
-        raise FormatError("too_large", f"expected at most {MAX_PRESENTATION_BYTES} bytes; came {len(canonical)}")
-    if unknown := sorted(set(presentation) - _MEMBERS):
-        raise FormatError("unknown_term", "no such member of a presentation is defined", path=f"/{unknown[0][:80]}")
-    check_contexts(presentation, contexts)
-    if read_types(presentation, "VerifiablePresentation"):
-        raise wrong("/type", "VerifiablePresentation alone", presentation.get("type"))
-    holder: Any = presentation.get("holder")
-    if not isinstance(holder, str) or not holder.startswith("did:"):
-        raise wrong("/holder", "a DID", holder)
-    credentials: list[Credential] = []
-    for place, document in enumerate(embedded):
-        if not isinstance(document, dict):
-            raise wrong(f"/verifiableCredential/{place}", "a credential", document)
-        credentials.append(read_credential(cast("JsonObject", document), contexts=contexts))
-    issuers = {credential.issuer for credential in credentials} - {holder}
-    if len(issuers) > MAX_ISSUERS:
-        raise FormatError("too_large", f"expected at most {MAX_ISSUERS} issuers; came {len(issuers)}")
-    return holder, tuple(credentials), digest_bytes(canonical)
+def _verify_jws(signed: Jws, key: KeyLookup, purpose: str, now: Instant, suites: Collection[str] | None) -> None:
+    """Return if the key that `kid` names signed it, and may sign for this purpose."""
+    if suites is not None and signed.algorithm not in suites:
+        raise ProofError("suite_not_allowed", f"expected {' or '.join(sorted(suites))}; came {signed.algorithm}")
+    made = numeric_date(signed.payload, "iat")
+    if made is not None and made > shift(now, MAX_SKEW_SECONDS):
+        raise ProofError("proof_from_future", f"expected at most {MAX_SKEW_SECONDS} s after {now}; came {made}")
+    try:
+        from undersigned.credentials.jose import verify_jws
+    except ImportError as exc:
+        # To the peer it is a suite that is not spoken here.
+        raise ProofError("suite_not_allowed", "JWT credentials need an extra: undersigned[jose]") from exc
+    verify_jws(signed, key(signed.method, purpose))
 
 
-def _key_of(did: Did, documents: Mapping[Did, DidDocument], now: Instant):
+def _verify_answer(signed: Jws, challenge: Digest, domain: Did, now: Instant) -> None:
+    """Return if a signed text is an answer to this challenge, for us, and in time."""
+    claims = signed.payload
+    for member, expected in (("nonce", challenge), ("aud", domain)):
+        if claims.get(member) != expected:
+            raise ProofError(
+                "challenge_mismatch", f"expected {member} {expected}; came {claims.get(member)!a:.128}", path="/id"
+            )
+    begins, ends = check_claims(claims, str(claims.get("holder")))
+    if begins is not None and begins > shift(now, MAX_SKEW_SECONDS):
+        raise ProofError("proof_from_future", f"expected {now} or before; came {begins}", path="/id")
+    if ends is not None and now > ends:
+        raise ProofError("proof_expired", f"expected {now} or later; came {ends}", path="/id")
+
+
+def _key_of(did: Did, documents: Mapping[Did, DidDocument], now: Instant) -> KeyLookup:
     def lookup(method: DidUrl, purpose: str) -> PublicKey:
         if method.partition("#")[0] != did:
             raise ProofError("key_not_authorized", f"expected a method of {did}; came {method!a:.200}")

@@ -180,9 +180,8 @@ class Hire:
                     for need in withdraw.needed or ()
                 )
                 hint = f"; would change the answer: {needed}" if needed else ""
-                code = {"offer_expired": "offer_expired", "round_limit": "round_limit", "revoked": "revoked"}.get(
-                    withdraw.reason, "policy_denied"
-                )
+                same = ("offer_expired", "round_limit", "revoked", "status_unavailable")
+                code = withdraw.reason if withdraw.reason in same else "policy_denied"
                 told = f" after refusing a message ({refused.code})" if refused is not None else ""
                 who = "the provider" if role == "provider" else "we"
                 asked = ""

@@ -46,6 +46,8 @@ class Document(msgspec.Struct, frozen=True):
     body: bytes
     media_type: str = "application/json"
     max_age_seconds: int = 0
+    etag: str = ""
+    """Quoted, and another one for other bytes; who has these bytes already is told so and gets none."""
 
 
 class ArtifactRequest(msgspec.Struct, frozen=True):
@@ -237,7 +239,12 @@ class PublicListener:
         if document is None:
             return error_response(404, "bad_path")
         age = document.max_age_seconds
-        return _answer(200, document.body, document.media_type, f"max-age={age}" if age else "no-cache")
+        had = document.etag and document.etag in request.headers.get("If-None-Match", "").split(", ")
+        status, body = (304, b"") if had else (200, document.body)
+        response = _answer(status, body, document.media_type, f"max-age={age}" if age else "no-cache")
+        if document.etag:
+            response.headers["ETag"] = document.etag
+        return response
 
     async def _artifact(
         self,

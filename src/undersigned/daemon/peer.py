@@ -6,6 +6,7 @@ Source: protocol-spec/03-connection.md
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Coroutine, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -15,10 +16,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from undersigned.encoding import Did, Digest, canonicalize
+from undersigned.encoding import Did, Digest, canonicalize, digest_bytes
 from undersigned.errors import ConfigurationError, ResolutionError, ScopeError
 from undersigned.protocol import Strategy
-from undersigned.runtime import Agent, Clock, Handler, Home, Reviewed, Reviewer, hire_order
+from undersigned.runtime import LIST_TTL_SECONDS, Agent, Clock, Handler, Home, Reviewed, Reviewer, hire_order
 from undersigned.scope import Scope
 
 from .hire import Hire, HireResult
@@ -37,7 +38,8 @@ class Peer(Agent):
         async with Peer.open("acme") as peer:
             result = await peer.hire(provider, task="sbom", inputs={"artifact": path}, price="5.00 EUR")
 
-    The listener serves the DID documents, the agent card, artifacts behind the gate, and the peer WebSocket.
+    The listener serves the DID documents, the agent card, status lists, artifacts behind the gate, and the peer
+    WebSocket.
     """
 
     @classmethod
@@ -77,6 +79,7 @@ class Peer(Agent):
                 "bad_configuration", "it offers work and nobody can reach it: set url in [listen] of the settings"
             )
         self._door = ArtifactDoor(self)
+        self._register = self.home.register() if self.organisation is not None else None
         self.fetcher = self._fetch_signed
         self.reviewers.setdefault("sbom", _review_sbom)
         limits = (
@@ -105,6 +108,8 @@ class Peer(Agent):
         """Takes no more connections, and ends as `Agent.close`."""
         await super().close()
         await self._listener.stop()
+        if self._register is not None:
+            self._register.close()
 
     async def __aenter__(self) -> Peer:
         await self.start()
@@ -115,8 +120,17 @@ class Peer(Agent):
         """Where other peers connect to: `wss://…/hire`, in local state `ws://…/hire`; empty if they cannot."""
         return f"{self.base_url.replace('http', 'ws', 1)}/hire" if self.base_url else ""
 
+    @staticmethod
+    def settle_down() -> None:
+        """For a process that does nothing but serve: what is loaded now stays, so the garbage collector need not look
+        through all of it again and again, tens of milliseconds each time in which nobody is answered.
+        """
+        gc.collect()
+        gc.freeze()
+
     async def serve_forever(self) -> None:
         """Returns when cancelled."""
+        self.settle_down()
         await asyncio.Event().wait()
 
     def hire(
@@ -173,11 +187,17 @@ class Peer(Agent):
     def _document(self, path: str) -> Document | None:
         if path == "/.well-known/did.json" and self.own.id.startswith("did:web:"):
             return Document(self.own.raw, "application/did+json", 60)
+        if path == "/.well-known/did.jsonl" and (log := self.home.log()) is not None:
+            return Document(log, "text/jsonl", 60)
         organisation = self.organisation
         if organisation is not None and path == "/org/did.json" and organisation.id.startswith("did:web:"):
             return Document(organisation.raw, "application/did+json", 60)
         if path == "/.well-known/agent-card.json":
             return Document(canonicalize(self.agent_card()), "application/json", 60)
+        if path.startswith("/status/") and self._register is not None:
+            raw = self._register.served(path, self.clock.now())
+            if raw is not None:
+                return Document(raw, "application/vc", LIST_TTL_SECONDS, f'"{digest_bytes(raw)}"')
         return None
 
     def agent_card(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Source: protocol-spec/04-envelope-and-digests.md, section 4.1
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from undersigned.encoding.types import AMOUNT_PATTERN, Amount
@@ -53,8 +54,9 @@ def subtract_amounts(left: Amount, right: Amount) -> Amount:
     return _written(_units(left) - _units(right))
 
 
+@lru_cache(maxsize=1024)
 def _units(amount: Amount) -> int:
-    """Billionths."""
+    """Billionths. The same few amounts are compared again at each step."""
     if not is_amount(amount):
         raise FormatError("schema_violation", f"expected a decimal amount, got {amount[:40]!a}")
     whole, _, fraction = amount.partition(".")

@@ -6,7 +6,7 @@ Source: protocol-spec/04-envelope-and-digests.md, section 4.4
 from __future__ import annotations
 
 import re
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final
@@ -19,6 +19,7 @@ from undersigned.errors import FormatError
 __all__ = ["digest_bytes", "digest_from_hex", "digest_hex", "digest_of"]
 
 _PREFIX: Final = b"\x12\x20"  # sha2-256, 32 bytes
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _DIGEST: Final = re.compile(DIGEST_PATTERN)
 _HEX: Final = re.compile("[0-9a-f]{64}")
 
@@ -39,7 +40,7 @@ def digest_of(document: Mapping[str, JsonValue]) -> Digest:
 def digest_bytes(data: bytes) -> Digest:
     """Digest of bytes as they are: artifacts, DSSE payloads, credentials, and canonical forms already at hand."""
     # 34 bytes fill 46 characters and two of padding.
-    return "u" + urlsafe_b64encode(_PREFIX + sha256(data).digest())[:46].decode()
+    return "u" + b2a_base64(_PREFIX + sha256(data).digest(), newline=False)[:46].translate(_URL_SAFE).decode()
 
 
 def digest_hex(digest: Digest) -> str:
@@ -61,4 +62,4 @@ def digest_from_hex(text: str) -> Digest:
     """
     if not _HEX.fullmatch(text):
         raise FormatError("schema_violation", f"expected 64 lower-case hex digits, got {text[:70]!a}")
-    return "u" + urlsafe_b64encode(_PREFIX + bytes.fromhex(text))[:46].decode()
+    return "u" + b2a_base64(_PREFIX + bytes.fromhex(text), newline=False)[:46].translate(_URL_SAFE).decode()

@@ -24,7 +24,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from undersigned.contract import countersigned
-from undersigned.did import document_from, fetches
+from undersigned.did import document_from, is_derived
 from undersigned.encoding import (
     FOREIGN_LIMITS,
     Did,
@@ -169,7 +169,7 @@ def write_pack(
     if sealed is not None:
         members[CONTRACT] = canonicalize(sealed), "contract", None
     members.update((path, (data, "statement", None)) for path, data in statement_members(transcript))
-    followed = [document_from(did, {}).raw for did in (own, peer) if not fetches(did, local=True)]
+    followed = [document_from(did, {}).raw for did in (own, peer) if is_derived(did)]
     for data in (*documents, *followed):
         members[f"did-documents/{digest_bytes(data)}.json"] = data, "did-document", None
     if checkpoint is not None:

@@ -25,7 +25,7 @@ from undersigned.attestation import (
     verify_statement,
 )
 from undersigned.contract import verify_sealed
-from undersigned.did import DidDocument, document_from, fetches
+from undersigned.did import DidDocument, document_from, is_derived
 from undersigned.encoding import (
     FOREIGN_LIMITS,
     Did,
@@ -143,7 +143,7 @@ def verify_pack(data: bytes, *, now: Instant, known: Mapping[Did, DidDocument] |
 
 def _listed_keys(case: Case) -> Iterator[ListedKey]:
     for did in (case.pack.manifest.own, case.pack.manifest.peer) if case.pack else ():
-        known = did in case.known or not fetches(did, local=True)
+        known = did in case.known or is_derived(did)
         for method, key in assertion_keys(case, did).items():
             yield ListedKey(method, key, known)
 
@@ -177,7 +177,7 @@ def _documents(case: Case) -> str:
         document = DidDocument(did, data)
         if path != f"did-documents/{digest_bytes(data)}.json":
             raise invalid(f"{path} is not named by its digest")
-        if not fetches(did, local=True) and document.raw != document_from(did, {}).raw:
+        if is_derived(did) and document.raw != document_from(did, {}).raw:
             raise invalid(f"{path} is not the document that follows from {did}")
         case.documents.setdefault(did, []).append(document)
     taken: list[Did] = []
@@ -187,7 +187,7 @@ def _documents(case: Case) -> str:
         if did in case.known:
             if case.known[did] not in case.documents[did]:
                 raise invalid(f"the document of {did} is another than the one known")
-        elif fetches(did, local=True):
+        elif not is_derived(did):
             taken.append(did)
     return f"taken from the pack: {', '.join(taken)}" if taken else "both follow from their DIDs or are known"
 

@@ -21,9 +21,11 @@ from undersigned.ledger.base import (
 from undersigned.ledger.memory import MemoryLedger
 from undersigned.ledger.registry import LEDGERS, Opener, open_ledger
 from undersigned.ledger.sqlite import SqliteLedger
+from undersigned.ledger.trust_store import Admitted, TrustStore
 
 __all__ = [
     "LEDGERS",
+    "Admitted",
     "Blob",
     "CheckReport",
     "Commit",
@@ -40,5 +42,6 @@ __all__ = [
     "Settlement",
     "SqliteLedger",
     "Summary",
+    "TrustStore",
     "open_ledger",
 ]

@@ -145,14 +145,17 @@ class SqliteLedger:
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._query, query)
 
     async def _glance(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """As `_read`, for a few rows that are found by their key. Readers of a write-ahead log wait for nobody."""
+        """As `_read`, for one statement that finds a few rows by their key, which sees one moment by itself.
+
+        Readers of a write-ahead log wait for nobody.
+        """
         if self._closed:
             raise LedgerUnavailable("store_unavailable", "the ledger is closed")
         try:
             if self._near is None:
                 self._near = self._connected()
                 self._near.execute("PRAGMA busy_timeout = 0")
-            return _snapshot(self._near, query)
+            return query(self._near)
         except (sqlite3.Error, OSError, LedgerError):
             # What is wrong, or only busy, the other thread finds out and says.
             self._drop_near()
@@ -286,7 +289,7 @@ class SqliteLedger:
             totals = {key: (used, held) for key, used, held in found}
             return limits.counted(totals, SqliteBook(db).lapsed(contract, now) if now else ())
 
-        return await self._glance(query)
+        return await (self._read(query) if now else self._glance(query))
 
     async def open_reservations(self, contract: str) -> tuple[Reservation, ...]:
         """See `Ledger.open_reservations`."""

@@ -6,7 +6,6 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.4
 from __future__ import annotations
 
 import sqlite3
-from collections import ChainMap
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from itertools import chain
@@ -24,6 +23,7 @@ __all__ = [
     "RESERVATION",
     "USAGE",
     "Insert",
+    "Limits",
     "Outbox",
     "SqliteBook",
     "StagedBook",
@@ -152,45 +152,63 @@ class SqliteBook:
         return [read_entry(row) for row in found]
 
 
+class Limits:
+    """Rows of `reservation` and `usage` in memory: what a group changes, or what the tables are known to hold."""
+
+    __slots__ = ("entries", "totals")
+
+    def __init__(self) -> None:
+        self.entries: dict[str, limits.Entry] = {}
+        self.totals: dict[tuple[str, str], tuple[Amount, Amount]] = {}
+
+    def update(self, later: Limits) -> None:
+        """Takes over what `later` holds."""
+        self.entries.update(later.entries)
+        self.totals.update(later.totals)
+
+
 class StagedBook:
     """A `Book` for one write: changes stay in it until they are kept, and reach the tables with their group."""
 
-    def __init__(
-        self,
-        stored: SqliteBook,
-        entries: dict[str, limits.Entry],
-        totals: dict[tuple[str, str], tuple[Amount, Amount]],
-    ) -> None:
-        """`entries` and `totals` are what the group has changed so far; `keep` adds to them."""
+    def __init__(self, stored: SqliteBook, known: Limits, group: Limits) -> None:
+        """`known` is what `stored` need not be asked for, `group` what the group has changed; `keep` adds to that."""
         self._stored = stored
-        self._entries = ChainMap(dict[str, limits.Entry](), entries)
-        self._totals = ChainMap(dict[tuple[str, str], tuple[Amount, Amount]](), totals)
+        self._known = known
+        self._group = group
+        self._own = Limits()
 
     def keep(self) -> None:
         """Adds the changes to those of the group; without this they are forgotten."""
-        self._entries.maps[1].update(self._entries.maps[0])
-        self._totals.maps[1].update(self._totals.maps[0])
+        self._group.update(self._own)
 
     def find(self, id: str) -> limits.Entry | None:
         """See `Book.find`."""
-        return self._entries.get(id) or self._stored.find(id)
+        for held in (self._own, self._group, self._known):
+            entry = held.entries.get(id)
+            if entry is not None:
+                return entry
+        return self._stored.find(id)
 
     def put(self, entry: limits.Entry) -> None:
         """See `Book.put`."""
-        self._entries[entry.reservation.id] = entry
+        self._own.entries[entry.reservation.id] = entry
 
     def total(self, contract: str, key: str) -> tuple[Amount, Amount]:
         """See `Book.total`."""
-        return self._totals.get((contract, key)) or self._stored.total(contract, key)
+        for held in (self._own, self._group, self._known):
+            total = held.totals.get((contract, key))
+            if total is not None:
+                return total
+        return self._stored.total(contract, key)
 
     def set_total(self, contract: str, key: str, used: Amount, held: Amount) -> None:
         """See `Book.set_total`."""
-        self._totals[contract, key] = used, held
+        self._own.totals[contract, key] = used, held
 
     def lapsed(self, contract: str, now: Instant) -> Sequence[limits.Entry]:
         """See `Book.lapsed`."""
         found = {entry.reservation.id: entry for entry in self._stored.lapsed(contract, now)}
-        for id, entry in self._entries.items():
+        for id, entry in {**self._group.entries, **self._own.entries}.items():
             wanted = entry.reservation
             lapsed = entry.state == "open" and wanted.kind == "capacity" and wanted.until < now
             if wanted.contract == contract and lapsed:

@@ -4,9 +4,10 @@ Nobody waits for a timer. What the event loop asks for in a few of its rounds co
 being synced, further writes queue up; they make the next group, so a slow disk makes larger groups and a quiet ledger
 has groups of one. Each answer goes back after its group's COMMIT, one wake-up of the event loop for the whole group.
 
-The thread is the only writer (the lock sees to it), so heads of engagements and the right edge of the tree are kept
-in memory and checked there. What a group changes in them is staged and adopted after COMMIT. Uniqueness is checked by
-the database's own keys: if they refuse a group, each of its writes is tried by itself, and only the one at fault fails.
+The thread is the only writer (the lock sees to it), so heads of engagements, what was last drawn on limits and the
+right edge of the tree are kept in memory and checked there. What a group changes in them is staged and adopted after
+COMMIT. Uniqueness is checked by the database's own keys: if they refuse a group, each of its writes is tried by
+itself, and only the one at fault fails.
 
 After a sync error nothing that SQLite or the system has cached can be believed. The handle is thrown away, the file
 is opened and read again, and a checkpoint rewrites what the write-ahead log holds before anything is acknowledged.
@@ -25,7 +26,6 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from undersigned.encoding import Amount
 from undersigned.errors import LedgerConflict, LedgerError, LedgerUnavailable, UndersignedError
 from undersigned.ledger import usage as limits
 from undersigned.ledger.base import Commit, Committed, Counters, Head, Reservation, Settlement
@@ -35,6 +35,7 @@ from undersigned.ledger.sqlite_rows import (
     RESERVATION,
     USAGE,
     Insert,
+    Limits,
     Outbox,
     SqliteBook,
     StagedBook,
@@ -53,6 +54,8 @@ GATHER_ROUNDS: Final = 6
 """Rounds of the event loop that a write waits for others. A message takes three from its arrival to the write that it
 causes, so what arrived together is written together; beyond six hardly anything joins (`make bench`)."""
 MAX_HEADS: Final = 65_536
+MAX_LIMITS: Final = 8192
+"""Reservations, and keys of limits, that are kept in memory; beyond it they are read again."""
 PROBE_SECONDS: Final = 1.0
 
 
@@ -98,10 +101,9 @@ class Stage:
         "heads",
         "leaf_index",
         "leaves",
+        "limits",
         "nodes",
-        "reservations",
         "rows",
-        "totals",
     )
 
     def __init__(self) -> None:
@@ -115,8 +117,7 @@ class Stage:
         self.leaf_index: dict[bytes, int] = {}
         self.leaves: list[tuple[int, bytes, bytes]] = []
         self.nodes: dict[tuple[int, int], bytes] = {}
-        self.reservations: dict[str, limits.Entry] = {}
-        self.totals: dict[tuple[str, str], tuple[Amount, Amount]] = {}
+        self.limits = Limits()
 
 
 class Writer(threading.Thread):
@@ -139,6 +140,7 @@ class Writer(threading.Thread):
         self._gathered: list[Item] = []
         self._db: sqlite3.Connection | None = None
         self._heads: dict[str, EngagementHead] = {}
+        self._limits = Limits()
         self._next_engagement = 1
         self._frontier = Frontier()
         self._spare = Spare(path.with_name(path.name + ".spare"))
@@ -239,7 +241,7 @@ class Writer(threading.Thread):
             busy = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             if busy:
                 raise LedgerUnavailable("store_unavailable", f"another connection keeps {self._path} busy")
-            self._heads = {}
+            self._heads, self._limits = {}, Limits()
             self._next_engagement = 1 + db.execute("SELECT ifnull(max(id), 0) FROM engagement").fetchone()[0]
             self._frontier = load_tree(db, self._head_file.read())
         except BaseException:
@@ -377,7 +379,7 @@ class Writer(threading.Thread):
         if isinstance(write, SignedHead):
             self._keep_checkpoint(db, stage, write)
             return None
-        book = StagedBook(SqliteBook(db), stage.reservations, stage.totals)
+        book = StagedBook(SqliteBook(db), self._limits, stage.limits)
         if isinstance(write, Reservation):
             limits.reserve(book, write)
         elif isinstance(write, Settlement):
@@ -398,7 +400,7 @@ class Writer(threading.Thread):
         else:
             check_commit(commit, head.own, head.peer, head.length)
         if commit.reserve or commit.settle or commit.release:
-            book = StagedBook(SqliteBook(db), stage.reservations, stage.totals)
+            book = StagedBook(SqliteBook(db), self._limits, stage.limits)
             _book(book, commit)
             if commit.freed:
                 _free(db, head.id, commit)
@@ -485,8 +487,8 @@ class Writer(threading.Thread):
             (_EVIDENCE, stage.evidence),
             (_LEAF, stage.leaves),
             (_NODE, [(level, place, node) for (level, place), node in stage.nodes.items() if level]),
-            (RESERVATION, [reservation_row(entry) for entry in stage.reservations.values()]),
-            (USAGE, [(*key, *total) for key, total in stage.totals.items()]),
+            (RESERVATION, [reservation_row(entry) for entry in stage.limits.entries.values()]),
+            (USAGE, [(*key, *total) for key, total in stage.limits.totals.items()]),
         ):
             insert.all(db, rows)
         if stage.frontier is not None:
@@ -500,6 +502,9 @@ class Writer(threading.Thread):
                 head.new = False
                 self._next_engagement += 1
         self._heads.update(stage.heads)
+        if len(self._limits.entries) > MAX_LIMITS or len(self._limits.totals) > MAX_LIMITS:
+            self._limits = Limits()
+        self._limits.update(stage.limits)
         if stage.frontier is not None:
             self._frontier = stage.frontier
             self.head = Head(stage.frontier.size, stage.frontier.root)

@@ -196,6 +196,8 @@ class Message(
     Source: protocol-spec/04-envelope-and-digests.md, section 4.2
     """
 
+    type: ClassVar[str] = ""
+    """As written on the wire: the name of the class."""
     notice: ClassVar[bool] = False
     """Whether it takes no place in its sender's chain."""
     purpose: ClassVar[Purpose] = "authentication"
@@ -235,10 +237,9 @@ class Message(
         elif (self.previous is None) != (self.sequence == 1):
             raise violated("/previous", "the digest of the move before exactly if sequence is above 1", self.previous)
 
-    @property
-    def type(self) -> str:
-        """The type as written on the wire."""
-        return type(self).__name__
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.type = cls.__name__
 
     def as_json(self) -> dict[str, Any]:
         """The message as the JSON object that the wire carries, its proof included if it has one."""

@@ -1,4 +1,4 @@
-"""JSON Schemas of the messages, made from the structs that read them, so that the two cannot differ.
+"""JSON Schemas of messages and of our credentials, made from the structs that read them, so that they cannot differ.
 
 What a schema cannot say stays with the decoder: sizes in bytes, repeated names, instants compared with each other.
 
@@ -14,11 +14,12 @@ from msgspec import Struct
 from msgspec.json import schema_components
 
 from undersigned.contract import ContractDocument
+from undersigned.credentials import CLAIMS, Claim, schema_id
 from undersigned.encoding import JsonObject
 from undersigned.messages.base import Message
 from undersigned.messages.registry import MESSAGE_TYPES
 
-__all__ = ["json_schemas"]
+__all__ = ["credential_schemas", "json_schemas"]
 
 _DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 _BASE: Final = "https://w3id.org/hire/v1/schemas/"
@@ -59,6 +60,30 @@ def json_schemas() -> dict[str, JsonObject]:
     made = {f"{name}.json": _message_schema(of) for name, of in MESSAGE_TYPES.items()}
     made["Contract.json"] = _schema("Contract", ContractDocument)
     return made
+
+
+def credential_schemas() -> dict[str, JsonObject]:
+    """File name -> schema (draft 2020-12): one for each type of credential of ours, its proof left to the proof."""
+    return {f"credentials/{name}.json": _credential_schema(name, of) for name, of in CLAIMS.items()}
+
+
+def _credential_schema(name: str, of: type[Claim]) -> JsonObject:
+    schema: dict[str, Any] = dict(_schema(name, of))
+    defs = {of.__name__: {key: value for key, value in schema.items() if key[0] != "$"}, **schema["$defs"]}
+    types: JsonObject = {"enum": ["VerifiableCredential", name]}
+    return {
+        "$schema": _DRAFT,
+        "$id": schema_id(name),
+        "title": name,
+        "description": defs[of.__name__].pop("description"),
+        "type": "object",
+        "properties": {
+            "type": {"type": "array", "items": types, "minItems": 2, "maxItems": 2, "uniqueItems": True},
+            "credentialSubject": {"$ref": f"#/$defs/{of.__name__}"},
+        },
+        "required": ["type", "issuer", "credentialSubject"],
+        "$defs": defs,
+    }
 
 
 def _message_schema(of: type[Message]) -> JsonObject:

@@ -1,21 +1,19 @@
 """An engagement as this side knows it: one frozen value, made by folding the journal.
 
-It is kept small, because a peer may hold thousands: digests of the moves, what later moves are compared with, and the
-bytes of the live offer. Everything else is in the journal.
+It is kept small, because a peer may hold thousands: digests of the moves, and what later moves are compared with.
+Everything else is in the journal.
 
 Source: protocol-spec/04-envelope-and-digests.md, section 4.3
 """
 
 from __future__ import annotations
 
-from typing import cast
-
 from msgspec import Struct
 
 from undersigned.contract import Deadlines
 from undersigned.encoding import Did, Digest, EngagementId, Instant
 from undersigned.errors import LocalProtocolError
-from undersigned.messages import Offer, Tender, recorded_message
+from undersigned.messages import Tender
 from undersigned.protocol.states import HIRER, IDLE, PROVIDER, START, Role
 
 __all__ = [
@@ -79,12 +77,6 @@ class Offered(Struct, frozen=True, gc=False, kw_only=True):
     """Digest of its document."""
     valid_until: Instant
     terms: Essentials
-    raw: bytes
-    """The `Offer` as it went over the wire."""
-
-    def message(self) -> Offer:
-        """The `Offer`, decoded again from its bytes, which were verified before they came here."""
-        return cast(Offer, recorded_message(self.raw).message)
 
 
 class Ending(Struct, frozen=True, gc=False, kw_only=True):

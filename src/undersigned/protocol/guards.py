@@ -221,7 +221,6 @@ def offered(move: VerifiedMessage) -> Offered:
         sequence=message.sequence,
         document=digest_bytes(canonical_document(message.document)),
         valid_until=message.valid_until,
-        raw=move.raw,
         terms=Essentials(
             deadlines=terms.deadlines,
             seal_grace_seconds=parse_duration(terms.seal_grace),

@@ -1,6 +1,7 @@
 """The asyncio shell around the protocol: it moves bytes, signs, keeps the ledger and does the work."""
 
 from undersigned.runtime.agent import Agent, load_handler
+from undersigned.runtime.anchors import AnchorBook, KeptRecord, load_anchors, read_document, sign_record
 from undersigned.runtime.artifacts import ArtifactStore
 from undersigned.runtime.clock import Clock, SystemClock
 from undersigned.runtime.conversation import Arrived, Conversation, Shell
@@ -31,14 +32,19 @@ from undersigned.runtime.order import (
     parse_price,
 )
 from undersigned.runtime.provider import Service
+from undersigned.runtime.reliance import open_engagements
 from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_key, seal_key
+from undersigned.runtime.status_keeper import StatusKeeper
+from undersigned.runtime.status_register import LIST_TTL_SECONDS, Issued, StatusRegister
 from undersigned.runtime.turn import Event, Say, load_engagement
 from undersigned.runtime.work import Reviewed, Reviewer
 
 __all__ = [
     "ARTIFACT_READ",
+    "LIST_TTL_SECONDS",
     "TASKS",
     "Agent",
+    "AnchorBook",
     "Arrived",
     "ArtifactStore",
     "Clock",
@@ -50,7 +56,9 @@ __all__ = [
     "GathererLimits",
     "Handler",
     "Home",
+    "Issued",
     "Job",
+    "KeptRecord",
     "ListenPart",
     "OfferPart",
     "Order",
@@ -64,6 +72,8 @@ __all__ = [
     "Service",
     "Shell",
     "Signer",
+    "StatusKeeper",
+    "StatusRegister",
     "SystemClock",
     "Timing",
     "TrustPart",
@@ -74,10 +84,14 @@ __all__ = [
     "generate_key",
     "hire_order",
     "issue_membership",
+    "load_anchors",
     "load_engagement",
     "load_handler",
+    "open_engagements",
     "open_key",
     "parse_price",
+    "read_document",
     "rotate_key",
     "seal_key",
+    "sign_record",
 ]

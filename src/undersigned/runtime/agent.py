@@ -54,6 +54,8 @@ from .meeting import Meeting
 from .order import Order, parse_price
 from .papers import Papers
 from .provider import ProviderSide, Service
+from .status_keeper import StatusKeeper
+from .status_watch import StatusWatch
 from .turn import Event, Say
 from .work import Reviewer, Worker
 
@@ -118,7 +120,15 @@ class Agent:
             sign=key.sign,
         )
         tls = home.tls()
-        self.gatherer = Gatherer(local=configuration.local, ssl=tls)
+        self.gatherer = Gatherer(
+            local=configuration.local,
+            ssl=tls,
+            now=self.clock.now,
+            moved=configuration.moved,
+            resolver=configuration.resolver,
+        )
+        self.statuses = StatusKeeper(self.gatherer, self.document_of, self.clock)
+        self.status_watch = StatusWatch(self)
         self.artifacts = ArtifactStore(home.artifacts)
         self.services: dict[str, Service] = {}
         self.reviewers: dict[str, Reviewer] = {}
@@ -166,7 +176,7 @@ class Agent:
             LedgerError: The store cannot be opened.
         """
         self._ledger = await open_ledger(self._ledger_url, ledgers=self._ledgers)
-        self.gate = Gate(self.ledger, self.clock)
+        self.gate = Gate(self.ledger, self.clock, self.status_watch.require)
         self.papers = Papers(self.identity, self.own, self.ledger, self.clock, self._log_key)
         self.meeting = Meeting(self)
         for offer in self.home.configuration.offer:
@@ -185,6 +195,7 @@ class Agent:
                 self.clock.hold(summary.updated)  # a clock that was set back revives nothing that was over
             conversation = await Conversation.stored(self, summary)
             self._keep(conversation)
+        self.spawn(self.status_watch.run(), "status watch")
 
     async def close(self) -> None:
         """Ends connections and tasks; what is stored stays, and the next start goes on from it."""
@@ -194,6 +205,7 @@ class Agent:
         for conversation in tuple(self.conversations.values()):
             await conversation.stop()
         await self.links.close()
+        await self.statuses.close()
         await self.gatherer.close()
         if self._ledger is not None:
             await self._ledger.close()
@@ -469,6 +481,10 @@ class Agent:
                 if queue.full():
                     queue.get_nowait()
                 queue.put_nowait(event)
+
+    def rests(self, conversation: Conversation) -> None:
+        """Lets go of what is kept for a negotiation in which nothing happens."""
+        self.meeting.let_go(conversation.id)
 
     def finished(self, conversation: Conversation) -> None:
         """Puts an engagement away; the ledger keeps it."""

@@ -53,6 +53,7 @@ from undersigned.messages import (
     redraft,
 )
 from undersigned.protocol import (
+    ENDED,
     START,
     Acknowledge,
     Effect,
@@ -91,6 +92,10 @@ MAX_PROBLEM_BYTES = 2048
 """A message longer than that is longer than any refusal of it, so that may say which place is meant."""
 MAX_LAZY = 64
 """Notices that are kept back for the next commit. A peer that repeats itself gets its receipts; they are not kept."""
+REST_SECONDS = 5
+"""So long nothing happens in a negotiation until it is laid to rest."""
+NOTHING: frozenset[str] = frozenset()
+"""One for all: each empty set takes as much as a set of four."""
 RETRY_SECONDS = 1.0
 """Between attempts while the store does not take anything."""
 
@@ -154,13 +159,21 @@ class Shell(Protocol):
         """Tells whoever watches."""
         ...
 
+    def rests(self, conversation: Conversation) -> None:
+        """Nothing happens in the negotiation; what the journal gives again need not be kept for it."""
+        ...
+
     def finished(self, conversation: Conversation) -> None:
         """The engagement can be put away."""
         ...
 
 
 class Conversation(Remembered):
-    """One engagement and its task."""
+    """One engagement and its task.
+
+    A negotiation in which nothing happens is laid to rest, because a peer may hold thousands: the task ends, and what
+    the moves said is left to the journal. Whatever comes, from outside or by time, starts the task again.
+    """
 
     def __init__(self, shell: Shell, engagement: Engagement) -> None:
         """An engagement of which nothing is stored yet."""
@@ -173,6 +186,10 @@ class Conversation(Remembered):
         self.over = False
         self.full = False
         """The store had no room for what was decided last."""
+        self.resting = False
+        """Whether the task has ended until something comes."""
+        self.forgot = False
+        """Whether what the moves and facts say is in the journal alone; the next turn that asks for it reads it."""
         self._mark = self.snapshot()
         """What was remembered when the last turn was stored."""
         self._trying = b""
@@ -181,18 +198,21 @@ class Conversation(Remembered):
         self._inbox: list[Arrived | Asked] = []
         self._taken: list[Arrived | Asked] = []
         """What the turn that is under way took from the inbox."""
-        self._wake = asyncio.Event()
+        self._called = False
+        """Whether something came since the last turn began."""
+        self._wake: asyncio.Future[None] | None = None
+        """What the task waits for, while it does."""
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at: Instant = ""
         self._due: tuple[Engagement | None, Instant | None] = (None, None)
         """What the last commit said of when to look again, and for which state."""
-        self._served: set[str] = set()
+        self._served: frozenset[str] = NOTHING
         self._settled: list[Settlement] = []
         self._lazy: list[Row] = []
         self._lazy_receipts: list[Digest] = []
         self._reconnected = False
-        self._documents: set[Digest] = set()
-        self._heard: set[Digest] = set()
+        self._documents: frozenset[Digest] = NOTHING
+        self._heard: frozenset[Digest] = NOTHING
         self._live = True
         """Whether the ledger holds it as not over."""
         self._task: asyncio.Task[None] | None = None
@@ -210,13 +230,13 @@ class Conversation(Remembered):
 
     async def _load(self, summary: Summary) -> None:
         loaded = await load_engagement(self.shell.ledger, summary, self.shell.identity.did)
-        self.engagement, self._places, self.facts, moves, self._heard = loaded
+        self.engagement, self._places, facts, moves, heard = loaded
+        self._heard = frozenset(heard) or NOTHING
         self._live = summary.live
         self._lazy.clear()
         self._lazy_receipts.clear()
-        self.forget()
-        for move in moves:
-            self.remember(move)
+        self.recall(moves, facts)
+        self.forgot = False
 
     # ------------------------------------------------------------------ from outside
 
@@ -233,7 +253,7 @@ class Conversation(Remembered):
     def post(self, item: Arrived | Asked) -> None:
         """Puts something into the inbox."""
         self._inbox.append(item)
-        self._wake.set()
+        self._rouse()
 
     async def ask(self, make: Callable[[Engagement], Say | None]) -> None:
         """Has the conversation say something, and returns when it is stored.
@@ -257,7 +277,7 @@ class Conversation(Remembered):
 
     async def stop(self) -> None:
         """Ends the task, once what was being committed is; nothing else is said. Whoever asked hears so."""
-        task, self._task = self._task, None
+        task, self._task, self.resting = self._task, None, False
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -273,13 +293,13 @@ class Conversation(Remembered):
     def connected(self) -> None:
         """A connection to the peer was opened: it hears our position before anything else."""
         self._reconnected = True
-        self._wake.set()
+        self._rouse()
 
     # ------------------------------------------------------------------ the task
 
     async def _run(self) -> None:
         while not self.over:
-            self._wake.clear()
+            self._called = False
             items, self._inbox = self._inbox, []
             self._taken = items
             greets, self._reconnected = self._reconnected, False
@@ -316,9 +336,75 @@ class Conversation(Remembered):
                 self._fail(items, exc if isinstance(exc, UndersignedError) else UndersignedError("internal", repr(exc)))
                 await asyncio.sleep(RETRY_SECONDS)
             if not self._inbox and not self.over:
+                if not items and not greets and self._idle():
+                    self._rest()
+                    return
                 self._set_timer()
-                await self._wake.wait()
+                await self._called_again()
         self._fail(self._inbox, self._ended())
+
+    async def _called_again(self) -> None:
+        if not self._called:
+            self._wake = asyncio.get_running_loop().create_future()
+            try:
+                await self._wake
+            finally:
+                self._wake = None
+
+    def _rouse(self) -> None:
+        """Something came: there is a turn to be made."""
+        self._called = True
+        if self.resting:
+            self.resting = False
+            if self._timer is not None:
+                self._timer.cancel()  # it knows nothing of the next rest
+                self._timer = None
+            self.start()
+        elif self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    def _rests_at(self) -> Instant | None:
+        """When it may be laid to rest, if nothing happens until then; under a contract, and at the end, never."""
+        engagement = self.engagement
+        if engagement.contract is not None or engagement.state in ENDED or not self._places:
+            return None
+        return shift(engagement.last_at or "", REST_SECONDS)
+
+    def _idle(self) -> bool:
+        """Whether it is time, and nothing came while the last turn looked."""
+        rests_at = self._rests_at()
+        return rests_at is not None and rests_at <= self.shell.clock.now() and not self._called
+
+    def _rest(self) -> None:
+        """Lets go of the task and of all that the journal gives again. What is not stored yet stays here."""
+        self.resting = self.forgot = True
+        self._task = None
+        self.forget()
+        self._mark = self._last, self.facts
+        self._trying = b""
+        self._due = (None, None)
+        self._documents = NOTHING
+        # What an effect's key stood for is over once nothing asks for the effect.
+        asked = pending(self.engagement, self.shell.clock.now())
+        self._served = frozenset(effect.key for effect in asked if effect.key in self._served) or NOTHING
+        self.shell.rests(self)
+        self._set_timer()
+
+    async def _read_back(self) -> None:
+        """Before anything asks what was said: it is read from the journal if it was left there.
+
+        Raises:
+            LedgerError: It cannot be read now.
+        """
+        if not self.forgot:
+            return
+        ledger = self.shell.ledger
+        summary = await ledger.summary(self.id)
+        if summary is not None:
+            loaded = await load_engagement(ledger, summary, self.shell.identity.did)
+            self.recall(loaded.moves, loaded.facts)
+        self.forgot = False
+        self._mark = self.snapshot()  # nothing of this turn was remembered before
 
     def _undo(self, items: list[Arrived | Asked], greets: bool) -> None:
         """Goes back to what is stored; `items` are looked at again."""
@@ -372,6 +458,9 @@ class Conversation(Remembered):
                 return  # it wakes early enough, and then the next one is set
             self._timer.cancel()
             self._timer = None
+        rests_at = None if self.resting else self._rests_at()
+        if rests_at is not None and (due is None or rests_at < due):
+            due = rests_at
         if due is not None:
             self._rings_at = due
             delay = max(0.05, seconds_between(now, due))
@@ -379,12 +468,14 @@ class Conversation(Remembered):
 
     def _ring(self) -> None:
         self._timer = None
-        self._wake.set()
+        self._rouse()
 
     async def _turn(self, items: list[Arrived | Asked], greets: bool) -> None:
         turn = Turn(self.engagement, self.shell.clock.now())
         if greets:
             await self._reconnect(turn)
+        if not all(isinstance(item, Arrived) and item.message.message.notice for item in items):
+            await self._read_back()
         for item in items:
             if isinstance(item, Arrived):
                 await self._receive(turn, item)
@@ -404,6 +495,8 @@ class Conversation(Remembered):
                 await self._commit(turn)
                 turn = Turn(self.engagement, self.shell.clock.now())
             turn.served.add(effect.key)
+            if isinstance(effect, Owe | Reserve):
+                await self._read_back()
             match effect:
                 case Owe():
                     said = await self._decide(turn, effect)
@@ -446,10 +539,12 @@ class Conversation(Remembered):
                 live = turn.engagement.offer
                 if "Seal" in owed.moves:
                     # An acceptance is answered in any case, and only by what the offerer cannot help (HIRE-NEG-16).
-                    unchecked = isinstance(error, ResolutionError) or error.code == "status_unavailable"
+                    unchecked = isinstance(error, ResolutionError) or error.code.startswith("status_")
                     reason = "status_unavailable" if unchecked else "revoked"
                 elif error.code in ("revoked", "status_unavailable", "policy_denied"):
                     reason = error.code
+                elif error.code == "status_invalid":
+                    reason = "status_unavailable"
                 else:
                     reason = "decision_failed"
                 return Say("Withdraw", {"reason": reason, "offer": live.digest if live is not None else None})
@@ -548,6 +643,8 @@ class Conversation(Remembered):
         body = item.message.message
         _log.warning("refused", engagement=self.id, type=body.type, error=str(error))
         turn.event("refused", body.type, message=body, detail=str(error), code=error.code)
+        if error.code == "conflicting_message":
+            await self._read_back()
         if error.code == "conflicting_message" and "equivocation" not in self.facts:
             # Both copies are the proof of equivocation; the first one is in the journal. One pair is proof enough, and
             # more would fill the store as fast as the peer can sign.
@@ -693,7 +790,8 @@ class Conversation(Remembered):
         self._mark = self.snapshot()
         self.leaf = turn.leaves[-1] if turn.leaves else self.leaf
         self._documents |= turn.documents
-        self._heard |= turn.notices
+        if turn.notices:
+            self._heard |= turn.notices
         self._served |= turn.served
         self.over = turn.over
         self.full = False

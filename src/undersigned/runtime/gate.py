@@ -8,7 +8,7 @@ Source: protocol-spec/06-scope.md, section 6.6
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
@@ -44,11 +44,18 @@ class Permit(msgspec.Struct, frozen=True):
 
 
 class Gate:
-    """One side's gate for all its contracts."""
+    """One side's gate for all its contracts.
 
-    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+    `require` returns if the other side's credentials still hold under a contract, and raises `ScopeError` if not, or if
+    that cannot be told; without it nobody's credentials matter here.
+    """
+
+    def __init__(
+        self, ledger: Ledger, clock: Clock, require: Callable[[Digest], Awaitable[None]] | None = None
+    ) -> None:
         self._ledger = ledger
         self._clock = clock
+        self._require = require
         self._scopes: dict[Digest, Scope] = {}
 
     def scope(self, contract: Digest, document: ContractDocument) -> Scope:
@@ -69,7 +76,7 @@ class Gate:
 
         Raises:
             ScopeError: `scope_exceeded`, with the clause and what would pass; `contract_expired`, the contract gives
-                no authority in this state or no longer.
+                no authority in this state or no longer; `revoked`, `status_unavailable` and others of `require`.
             LedgerError: It could not be booked, so it is not done.
         """
         now = self._clock.now()
@@ -87,6 +94,9 @@ class Gate:
         if now > document.terms.deadlines.until:
             raise ScopeError("contract_expired", "the contract is past its end", clause="until", would_pass="")
         scope = self.scope(contract, document)
+        if self._require is not None:
+            # After everything that costs nothing: this may have to ask somebody.
+            await self._require(contract)
         # The store has the last word on what is left, so what was used is read only after it said no.
         try:
             return await self._book(contract, permits(scope, {}, action, now).require(), until, now)

@@ -14,23 +14,35 @@ import asyncio
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from ssl import SSLContext
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from undersigned.did import DidDocument, document_from, fetches
-from undersigned.encoding import Did
+from undersigned.did import (
+    DidDocument,
+    DidHistory,
+    document_from,
+    fetches,
+    history_from,
+    keeps_history,
+    methods_for,
+)
+from undersigned.encoding import Did, Instant
 from undersigned.errors import CODES, ResolutionError, UndersignedError, VerificationError
 from undersigned.transport import addresses_of, is_loopback_name, is_odd_number, may_dial
+
+from .clock import SystemClock
 
 __all__ = ["Gatherer", "GathererLimits"]
 
 _READ_BYTES: Final = 16 * 1024
+_NOWHERE: Final[Mapping[Did, Did]] = MappingProxyType({})
 KEEP_SECONDS: Final = 15.0
 """How long a connection to a checked address waits for the next request."""
 
@@ -39,6 +51,8 @@ class GathererLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds of everything that is fetched."""
 
     document_bytes: int = 64 * 1024
+    history_bytes: int = 512 * 1024
+    """Of each file of a DID whose method keeps its history."""
     seconds: float = 5.0
     """For one DID document, and for all of one gathering together."""
     hosts: int = 8
@@ -47,6 +61,20 @@ class GathererLimits(msgspec.Struct, frozen=True, kw_only=True):
     """At the same time, of all gatherings."""
     cached: int = 4096
     """DID documents remembered."""
+    cached_bytes: int = 64 * 1024 * 1024
+    """Bytes of all that is remembered: a history may be as long as hundreds of documents."""
+
+
+class _Known(NamedTuple):
+    """What is remembered of a DID."""
+
+    since: float
+    """When it was fetched, by the gatherer's clock."""
+    document: DidDocument | None
+    """None if it was deactivated."""
+    history: DidHistory | None
+    size: int
+    """Bytes that were fetched for it."""
 
 
 class _GuardedResolver(AbstractResolver):
@@ -79,7 +107,9 @@ class Gatherer:
     """Fetches and remembers. One per peer; `close` it at the end.
 
     `local` is for state made for one machine: `http://localhost:PORT` and `http://127.0.0.1:PORT` are fetched, too.
-    `clock` gives seconds and does not run back. `ssl` replaces the system's certificate authorities.
+    `clock` gives seconds and does not run back, `now` the present instant. `ssl` replaces the system's certificate
+    authorities. `moved` says where a DID that keeps its history lives now: its former name, and its latest. `resolver`
+    is the base URL of a Universal Resolver for methods that are not implemented here.
     """
 
     def __init__(
@@ -89,13 +119,20 @@ class Gatherer:
         limits: GathererLimits | None = None,
         ssl: SSLContext | None = None,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], Instant] | None = None,
+        moved: Mapping[Did, Did] = _NOWHERE,
+        resolver: str | None = None,
     ) -> None:
         self.local = local
         self.limits = limits or GathererLimits()
         self._ssl = ssl
         self._clock = clock
-        self._documents: OrderedDict[Did, tuple[float, DidDocument]] = OrderedDict()
-        self._under_way: dict[Did, asyncio.Task[DidDocument]] = {}
+        self._now = now or SystemClock().now
+        self._moved = moved
+        self._resolver = resolver
+        self._documents: OrderedDict[Did, _Known] = OrderedDict()
+        self._documents_bytes = 0
+        self._under_way: dict[Did, asyncio.Task[_Known]] = {}
         self._session: ClientSession | None = None
 
     async def fetch(
@@ -112,7 +149,8 @@ class Gatherer:
         Raises:
             ResolutionError: `did_forbidden_address`, the URL or every address of its host is one that is not dialled;
                 `did_unresolvable`, anything else but 200 and whole, plain bytes, redirects included. `detail` has the
-                `status` of an answer that is not 200, and as `told` the code of one of ours.
+                `status` of an answer that is not 200, as `told` the code of one of ours, and `unfit` if an answer of
+                200 was too long or encoded.
         """
         limit = self.limits.document_bytes if max_bytes is None else max_bytes
         seconds = self.limits.seconds if timeout_seconds is None else timeout_seconds
@@ -148,12 +186,13 @@ class Gatherer:
                 )
             # A body that has to be inflated first can be a thousand times what was read; we asked for none.
             if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-                raise ResolutionError("did_unresolvable", f"{url} is encoded though that was not asked for")
+                text = f"{url} is encoded though that was not asked for"
+                raise ResolutionError("did_unresolvable", text, unfit=True)
             body = bytearray()
             async for chunk in response.content.iter_chunked(_READ_BYTES):
                 body += chunk
                 if len(body) > limit:
-                    raise ResolutionError("did_unresolvable", f"{url} is longer than {limit} bytes")
+                    raise ResolutionError("did_unresolvable", f"{url} is longer than {limit} bytes", unfit=True)
             return bytes(body)
 
     def _open_session(self) -> ClientSession:
@@ -192,16 +231,39 @@ class Gatherer:
         """The DID document of `did`, fetched at most `max_age_seconds` ago.
 
         Many callers at once cause one fetch. A failure is not remembered, nor does it replace what is: who can live
-        with an older document asks with a larger `max_age_seconds`.
+        with an older document asks with a larger `max_age_seconds`. What is remembered of a DID with a history is used
+        no longer than its controller says, and is what the next answer has to continue.
 
         Raises:
             ResolutionError: `did_unresolvable`, `did_forbidden_address`.
+            VerificationError: `did_document_invalid`, `did_deactivated`, `key_weak`.
+        """
+        known = await self._fresh(did, max_age_seconds)
+        if known.document is None and known.history is not None:
+            return known.history.document  # which says that it is deactivated
+        assert known.document is not None  # noqa: S101  (only a history can end)
+        return known.document
+
+    async def history(self, did: Did, max_age_seconds: float = 3600.0) -> DidHistory:
+        """All versions of the document of `did`, fetched at most `max_age_seconds` ago; of a deactivated one, too.
+
+        Raises:
+            ResolutionError: As `document`; `did_unresolvable`, a method that keeps no history.
             VerificationError: `did_document_invalid`, `key_weak`.
         """
+        if not keeps_history(did):
+            raise ResolutionError("did_unresolvable", f"the method of {did} keeps no history")
+        history = (await self._fresh(did, max_age_seconds)).history
+        assert history is not None  # noqa: S101  (its method keeps one)
+        return history
+
+    async def _fresh(self, did: Did, max_age_seconds: float) -> _Known:
         kept = self._documents.get(did)
-        if kept is not None and self._clock() - kept[0] <= max_age_seconds:
-            self._documents.move_to_end(did)
-            return kept[1]
+        if kept is not None:
+            ttl = kept.history.ttl_seconds if kept.history else max_age_seconds
+            if self._clock() - kept.since <= min(max_age_seconds, ttl) and ttl:
+                self._documents.move_to_end(did)
+                return kept
         under_way = self._under_way.get(did)
         if under_way is None:
             under_way = asyncio.get_running_loop().create_task(self._resolve(did))
@@ -218,7 +280,7 @@ class Gatherer:
             VerificationError: As `document`.
         """
         wanted = tuple(dict.fromkeys(dids))
-        hosts = {_parse(url).authority for did in wanted for url in fetches(did, local=self.local)}
+        hosts = {_parse(url).authority for did in wanted for url in self._fetches(did, {})}
         if len(hosts) > self.limits.hosts:
             raise ResolutionError("did_unresolvable", f"{len(hosts)} hosts are more than {self.limits.hosts}")
         try:
@@ -235,25 +297,65 @@ class Gatherer:
             documents[did] = document
         return documents
 
-    async def _resolve(self, did: Did) -> DidDocument:
-        fetched: dict[str, bytes] = {}
+    def _fetches(self, did: Did, fetched: Mapping[str, bytes]) -> tuple[str, ...]:
+        """The URLs that lead to `did`: to the place it moved to, if it did."""
+        place = self._moved.get(did, did)
+        return fetches(place, fetched, local=self.local, methods=methods_for(place, self._resolver))
+
+    async def _resolve(self, did: Did) -> _Known:
         started = self._clock()
-        for url in fetches(did, local=self.local):
-            fetched[url] = await self.fetch(url)
+        limits = self.limits
+        max_bytes = limits.history_bytes if keeps_history(did) else limits.document_bytes
+        fetched: dict[str, bytes] = {}
+        if did in self._moved and not keeps_history(did):
+            raise ResolutionError("did_unresolvable", f"the method of {did} keeps no history, so it cannot move")
         try:
-            document = document_from(did, fetched)
+            # One deadline for all files of one DID.
+            async with asyncio.timeout(limits.seconds):
+                while wanted := [url for url in self._fetches(did, fetched) if url not in fetched]:
+                    for url in wanted:
+                        fetched[url] = await self.fetch(url, max_bytes=max_bytes)
+        except TimeoutError as exc:
+            raise ResolutionError("did_unresolvable", f"{did} did not resolve within {limits.seconds:g} s") from exc
+        now = self._now()
+        if keeps_history(did):
+            # A long one takes its time, so it is verified beside the event loop.
+            document, history = await asyncio.to_thread(self._verified, did, fetched, now)
+        else:
+            document, history = self._verified(did, fetched, now)
+        # The time before the fetch, so that the age is never less than it really is.
+        known = _Known(started, document, history, sum(map(len, fetched.values())))
+        before = self._documents.get(did)
+        if before is not None and before.history and known.history and not known.history.continues(before.history):
+            raise VerificationError("did_document_invalid", f"the history of {did} is another than was seen before")
+        self._remember(did, known)
+        return known
+
+    def _remember(self, did: Did, known: _Known) -> None:
+        """Keeps what was found, and lets go of what was not asked for the longest."""
+        replaced = self._documents.pop(did, None)
+        self._documents[did] = known
+        self._documents_bytes += known.size - (replaced.size if replaced else 0)
+        while len(self._documents) > self.limits.cached or (
+            self._documents_bytes > self.limits.cached_bytes and len(self._documents) > 1
+        ):
+            self._documents_bytes -= self._documents.popitem(last=False)[1].size
+
+    def _verified(
+        self, did: Did, fetched: Mapping[str, bytes], now: Instant
+    ) -> tuple[DidDocument | None, DidHistory | None]:
+        """What was fetched, verified: the document, unless it was deactivated, and the history if there is one."""
+        try:
+            if not keeps_history(did):
+                return document_from(did, fetched, methods=methods_for(did, self._resolver)), None
+            history = history_from(self._moved.get(did, did), fetched, now=now).under(did)
+            return None if history.deactivated else history.document, history
         except UndersignedError:
             raise
         except (ValueError, TypeError, RecursionError) as exc:
             raise VerificationError("did_document_invalid", f"the document of {did} was not understood") from exc
-        # The time before the fetch, so that the age is never less than it really is.
-        self._documents[did] = (started, document)
-        self._documents.move_to_end(did)
-        if len(self._documents) > self.limits.cached:
-            self._documents.popitem(last=False)
-        return document
 
-    def _resolved(self, did: Did, done: asyncio.Task[DidDocument]) -> None:
+    def _resolved(self, did: Did, done: asyncio.Task[_Known]) -> None:
         del self._under_way[did]
         if not done.cancelled():
             # Somebody may have stopped waiting; asking for the exception keeps the loop from reporting it as lost.

@@ -18,7 +18,7 @@ from undersigned.errors import LocalProtocolError
 from undersigned.messages import Delivery, Input, Limits, Presentation, Profile, engagement_id
 from undersigned.messages.discovery import Task
 from undersigned.proof import CRYPTOSUITES
-from undersigned.protocol import Bounds, Concede, Engagement, Moment, Owe, bounded
+from undersigned.protocol import ROLES, Bounds, Concede, Engagement, Moment, Owe, bounded
 
 from .conversation import Conversation
 from .meeting import declined, recorded
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from .agent import Agent
 
 __all__ = ["HirerSide"]
+
+MAX_MUST_STAY_VALID = 16
+"""Credentials that terms can name."""
 
 
 class HirerSide:
@@ -167,7 +170,14 @@ class HirerSide:
         for capability in profile.capabilities:
             if capability.get("task") == order.task:
                 delivers, asked = delivered_by(capability), asked_by(capability)
-        return order.terms(agent.clock.now(), delivers=delivers, asked=asked, policies=(agent.meeting.policy.digest,))
+        shown = {one.digest for role in ROLES for one in agent.meeting.relied(conversation, role)}
+        return order.terms(
+            agent.clock.now(),
+            delivers=delivers,
+            asked=asked,
+            policies=(agent.meeting.policy.digest,),
+            must_stay_valid=tuple(sorted(shown)[:MAX_MUST_STAY_VALID]),
+        )
 
     def _paid(self, conversation: Conversation, engagement: Engagement) -> Price:
         """What is owed: the price for accepted work, nothing for other."""

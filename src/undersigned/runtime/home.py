@@ -5,7 +5,11 @@
     keys/log.json                 the same of the key that signs checkpoints, if the agent's is not Ed25519
     keys/passphrase               what seals them, unless UNDERSIGNED_PASSPHRASE says another (mode 0600)
     did.json, organisation.json   the DID documents that are published
+    did.jsonl, keys/update-*.json the log of an agent with a did:webvh, in place of did.json (`own_log.py`)
     credentials/*.json            what this agent shows about itself
+    issued.db                     what the organisation issued and withdrew
+    anchors/*.json                signed records of further anchors; anchors/removed/ keeps those taken out
+    trust.db                      the trust graph
     ledger.db                     journal and log
     artifacts/                    contents by digest
     evidence/                     evidence packs
@@ -26,17 +30,26 @@ from urllib.parse import quote
 
 import msgspec
 
-from undersigned.credentials import credential_config, membership
-from undersigned.did import DidDocument, did_key, document_from, make_document, parse_did
+from undersigned.credentials import MEMBERSHIP, Credential, read_credential
+from undersigned.did import (
+    DidDocument,
+    did_key,
+    document_from,
+    fetches,
+    is_derived,
+    keeps_history,
+    make_document,
+    parse_did,
+)
 from undersigned.encoding import FOREIGN_LIMITS, JsonObject, canonicalize, decode_json, shift
-from undersigned.errors import ConfigurationError, UndersignedError
-from undersigned.proof import attach, prepare
-from undersigned.trust import Policy
+from undersigned.errors import ConfigurationError, FormatError, UndersignedError
+from undersigned.trust import ANY, Policy
 
 from .clock import Clock, SystemClock
-from .names import fresh_urn
 from .order import parse_price
+from .own_log import LOG, begin_log, continue_log
 from .signers import KeyKind, PrivateKey, generate_key, open_key, seal_key
+from .status_register import StatusRegister
 
 __all__ = [
     "Configuration",
@@ -51,6 +64,8 @@ __all__ = [
 ]
 
 CONFIGURATION: Final = "undersigned.toml"
+_CREDENTIAL_LIMITS: Final = msgspec.structs.replace(FOREIGN_LIMITS, max_bytes=96 * 1024, max_string=96 * 1024)
+"""An enveloped credential of 64 KiB is a text of a third more."""
 _DOMAIN: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})+", re.ASCII)
 
 _ORIGIN: Final = re.compile(rf"https://{_DOMAIN.pattern}(:[1-9][0-9]{{0,4}})?", re.ASCII)
@@ -81,7 +96,11 @@ class TrustPart(_Part, frozen=True, kw_only=True):
     """Whose word counts."""
 
     anchors: tuple[str, ...] = ()
-    """DIDs of issuers whose credentials are believed."""
+    """DIDs of issuers whose credentials are believed, about any type; further ones are signed records."""
+    people: tuple[str, ...] = ()
+    """DIDs of those who may add anchors: did:key, did:jwk or this folder's own. By default its organisation."""
+    reach_of_one: Annotated[int, msgspec.Meta(ge=-1, le=ANY)] = ANY
+    """Widest reach of an anchor that one person may add; above it two must. By default one may add any."""
 
 
 class OfferPart(_Part, frozen=True, kw_only=True):
@@ -108,7 +127,13 @@ class Configuration(_Part, frozen=True, kw_only=True):
     """Loopback only, over http and ws: for trying things out on one machine."""
     ca_file: str | None = None
     """PEM file of certificate authorities to be trusted for TLS besides the system's; relative to the state folder."""
+    resolver: str | None = None
+    """Base URL, `https://…`, of a Universal Resolver that is asked about DIDs of methods not implemented here."""
     organisation: OrganisationPart | None = None
+    moved: dict[str, str] = {}
+    """Where a DID with a history lives now: its former name, and its latest. The operator's word, checked against the
+    history.
+    """
     listen: ListenPart = ListenPart()
     trust: TrustPart = TrustPart()
     policy: Policy = Policy()
@@ -136,9 +161,15 @@ class Home:
         try:
             self.configuration = msgspec.convert(tomllib.loads(raw.decode()), Configuration)
             self.configuration.policy.checked()
-            part = self.configuration.organisation
-            for did in (self.configuration.did, *([part.did] if part else []), *self.configuration.trust.anchors):
+            part, trust = self.configuration.organisation, self.configuration.trust
+            for did in (self.configuration.did, *([part.did] if part else []), *trust.anchors, *trust.people):
                 parse_did(did)
+            for did in (*self.configuration.moved, *self.configuration.moved.values()):
+                if not keeps_history(did):
+                    raise ValueError(f"{did} keeps no history, so it cannot move")
+            resolver = self.configuration.resolver
+            if resolver is not None and not resolver.startswith("https://") and not self.configuration.local:
+                raise ValueError(f"resolver {resolver} is not https")
         except (ValueError, RecursionError, msgspec.ValidationError, UndersignedError) as exc:
             raise ConfigurationError("bad_configuration", f"{file}: {exc}") from exc
         if self.configuration.local and self.configuration.listen.host not in {"127.0.0.1", "::1", "localhost"}:
@@ -157,6 +188,16 @@ class Home:
     def ledger_url(self) -> str:
         """URL of the ledger, for `open_ledger`."""
         return f"sqlite://{quote(str(self.ledger.absolute()))}"
+
+    @property
+    def anchors(self) -> Path:
+        """Folder of the signed records of anchors."""
+        return self.path / "anchors"
+
+    @property
+    def trust(self) -> Path:
+        """File of the trust graph."""
+        return self.path / "trust.db"
 
     @property
     def artifacts(self) -> Path:
@@ -210,7 +251,25 @@ class Home:
         part = self.configuration.organisation
         return self._document(part.did, "organisation.json") if part else None
 
+    def log(self) -> bytes | None:
+        """The log of the agent's DID, as published; None if its method keeps none.
+
+        Raises:
+            ConfigurationError: `not_found`.
+        """
+        if not keeps_history(self.configuration.did):
+            return None
+        try:
+            return (self.path / LOG).read_bytes()
+        except OSError as exc:
+            raise ConfigurationError("not_found", f"{self.path / LOG} is missing: {exc}") from exc
+
     def _document(self, did: str, name: str) -> DidDocument:
+        if did == self.configuration.did and (log := self.log()) is not None:
+            try:
+                return document_from(did, {fetches(did, local=True)[0]: log}, now=SystemClock().now())
+            except UndersignedError as exc:
+                raise ConfigurationError("bad_configuration", f"{self.path / LOG}: {exc}") from exc
         if not did.startswith("did:web:"):
             try:
                 return document_from(did, {})
@@ -225,17 +284,29 @@ class Home:
         except UndersignedError as exc:
             raise ConfigurationError("bad_configuration", f"{self.path / name}: {exc}") from exc
 
-    def credentials(self) -> tuple[JsonObject, ...]:
+    def register(self) -> StatusRegister:
+        """What the organisation of this folder issued.
+
+        Raises:
+            ConfigurationError: `bad_configuration`, the folder has no organisation.
+        """
+        document = self.organisation_document()
+        if document is None:
+            raise ConfigurationError("bad_configuration", f"{self.path} has no organisation")
+        local = self.configuration.local
+        return StatusRegister(self.path / "issued.db", document, lambda: self.key("organisation"), local=local)
+
+    def credentials(self) -> tuple[Credential, ...]:
         """The credentials this agent can present, in order of file name."""
-        found: list[JsonObject] = []
+        found: list[Credential] = []
         for file in sorted((self.path / "credentials").glob("*.json")):
             try:
-                value = decode_json(file.read_bytes(), FOREIGN_LIMITS)
+                value = decode_json(file.read_bytes(), _CREDENTIAL_LIMITS)
+                if not isinstance(value, dict):
+                    raise FormatError("bad_json", "expected a JSON object")
+                found.append(read_credential(value))
             except UndersignedError as exc:
                 raise ConfigurationError("bad_configuration", f"{file}: {exc}") from exc
-            if not isinstance(value, dict):
-                raise ConfigurationError("bad_configuration", f"{file} is not a JSON object")
-            found.append(value)
         return tuple(found)
 
 
@@ -269,11 +340,14 @@ def create_home(
     anchors: tuple[str, ...] = (),
     offers: tuple[OfferPart, ...] = (),
     max_price: str | None = None,
+    history: bool = False,
+    clock: Clock | None = None,
 ) -> Home:
     """A new state folder: keys made and sealed, DIDs chosen, configuration written. Nothing is overwritten.
 
     With `domain` the DIDs are `did:web`, with `local` and `port` they are `did:web:localhost%3APORT`, else `did:key`.
-    Only `local` state may use loopback without TLS. `port` is the one listened on: by default 8443 behind a `domain` or
+    With `history` the agent's is a `did:webvh` in place of `did:web`: it shows its former keys, and can move. Only
+    `local` state may use loopback without TLS. `port` is the one listened on: by default 8443 behind a `domain` or
     `url`, where others reach it, else any free one.
 
     Raises:
@@ -289,23 +363,26 @@ def create_home(
         )
     if domain is None and not (local and port) and kind != "Ed25519":
         raise ConfigurationError("bad_configuration", "a did:key agent needs an Ed25519 key, which also signs its log")
+    if history and domain is None and not (local and port):
+        raise ConfigurationError("bad_configuration", "a did:webvh needs a domain, or the port of a local agent")
     limit = parse_price(max_price) if max_price else None
     agent, office = generate_key(kind), generate_key("Ed25519")
     log = None if kind == "Ed25519" else generate_key("Ed25519")
     authority = f"localhost:{port}" if local and port else domain
     public = f"https://{domain}" if domain else url
     published: dict[str, bytes] = {}
+    services: tuple[tuple[str, str], ...] = ()
     if authority:
         base = "did:web:" + quote(authority, safe="")
         did, office_did = base, base + ":org"
         scheme = "ws" if local else "wss"
         services = (("HireService", f"{scheme}://{authority}/hire"),)
-        published["did.json"] = _published(did, "agent", agent, services, log)
-        published["organisation.json"] = _published(office_did, "office", office, ())
+        if not history:
+            published["did.json"] = canonicalize(_published(did, "agent", agent, services, log))
+        published["organisation.json"] = canonicalize(_published(office_did, "office", office, ()))
     else:
         did, office_did = did_key(agent.public_key), did_key(office.public_key)
     lines = [
-        f"did = {_toml(did)}",
         f"name = {_toml(name)}",
         f"local = {'true' if local else 'false'}",
         "",
@@ -354,6 +431,15 @@ def create_home(
         seal_key(keys / "log.json", log, passphrase)
     for file_name, document in published.items():
         (path / file_name).write_bytes(document)
+    if history and authority:
+        did = begin_log(
+            path,
+            quote(authority, safe=""),
+            lambda unnamed: _published(unnamed, "agent", agent, services, log),
+            passphrase=passphrase,
+            now=(clock or SystemClock()).now(),
+        )
+    lines.insert(0, f"did = {_toml(did)}")
     (path / CONFIGURATION).write_bytes("\n".join([*lines, ""]).encode())
     return Home(path)
 
@@ -364,19 +450,17 @@ async def issue_membership(home: Home, *, days: int = 365, clock: Clock | None =
     Raises:
         ConfigurationError: `bad_configuration`, the folder has no organisation.
     """
-    office = home.organisation_document()
-    if office is None:
-        raise ConfigurationError("bad_configuration", f"{home.path} has no organisation")
-    key, now = home.key("organisation"), (clock or SystemClock()).now()
-    unsigned = membership(
-        id=fresh_urn(),
-        organisation=office.id,
-        agent=home.configuration.did,
-        valid_from=now,
-        valid_until=shift(now, days * 86_400),
-    )
-    config = credential_config("eddsa-jcs-2022", office.methods("assertionMethod")[0], now)
-    signed = attach(unsigned, config, await key.sign(prepare(unsigned, config, key.public_key.kind)))
+    register, now = home.register(), (clock or SystemClock()).now()
+    try:
+        signed = register.issue(
+            MEMBERSHIP,
+            home.configuration.did,
+            {"memberOf": register.issuer},
+            now=now,
+            until=shift(now, days * 86_400),
+        )
+    finally:
+        register.close()
     path = home.path / "credentials" / "membership.json"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(canonicalize(signed))
@@ -385,21 +469,21 @@ async def issue_membership(home: Home, *, days: int = 365, clock: Clock | None =
 
 def _published(
     did: str, fragment: str, key: PrivateKey, services: tuple[tuple[str, str], ...], log: PrivateKey | None = None
-) -> bytes:
-    """The DID document of a did:web DID, as it is served. The log's own key asserts, and authenticates nobody."""
+) -> JsonObject:
+    """The DID document of a DID with a domain. The log's own key asserts, and authenticates nobody."""
     keys = {fragment: key.public_key}
     asserting = keys if log is None else {**keys, "log": log.public_key}
-    return canonicalize(make_document(did, authentication=keys, assertion_method=asserting, services=services))
+    return make_document(did, authentication=keys, assertion_method=asserting, services=services)
 
 
-def rotate_key(home: Home) -> str:
+def rotate_key(home: Home, *, clock: Clock | None = None) -> str:
     """Gives the agent a new key under the same DID; the old one is kept under keys/retired. Returns the new method.
 
     Raises:
         ConfigurationError: `bad_configuration`, the DID is its key and cannot rotate; `key_unavailable`.
     """
     did = home.configuration.did
-    if not did.startswith("did:web:"):
+    if is_derived(did):
         raise ConfigurationError("bad_configuration", f"{did} is its key: it cannot rotate")
     old = home.document()
     # What opens the old keys seals the new one, so that one passphrase opens them all.
@@ -414,7 +498,10 @@ def rotate_key(home: Home) -> str:
     fragment = f"agent-{number + 1}"
     services = tuple(("HireService", url) for url in old.services("HireService"))
     published = _published(did, fragment, key, services, log if kind != "Ed25519" else None)
-    (home.path / "did.json").write_bytes(published)
+    if keeps_history(did):
+        continue_log(home.path, published, passphrase=passphrase, now=(clock or SystemClock()).now())
+    else:
+        (home.path / "did.json").write_bytes(canonicalize(published))
     return f"{did}#{fragment}"
 
 

@@ -14,20 +14,25 @@ import msgspec
 
 from undersigned.contract import Terms
 from undersigned.credentials import (
+    Credential,
+    ShownPresentation,
     VerifiedPresentation,
     build_presentation,
-    issuers_of,
+    check_status,
     presentation_config,
+    read_presentation,
+    select,
     verify_presentation,
 )
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, Digest, EngagementId, JsonObject, shift
+from undersigned.encoding import Did, Digest, EngagementId, Instant, JsonObject, shift
 from undersigned.errors import CredentialError, PolicyError
 from undersigned.messages import Need, Presentation, PresentationRequest
 from undersigned.proof import attach, prepare
-from undersigned.protocol import Engagement
-from undersigned.trust import Anchors, Decision, Policy, evaluate
+from undersigned.protocol import OTHER, ROLES, Engagement, Role
+from undersigned.trust import Decision, Policy, evaluate
 
+from .anchors import load_anchors
 from .conversation import Conversation
 from .names import fresh_urn
 from .turn import Say
@@ -39,8 +44,20 @@ __all__ = ["Meeting", "declined", "recorded"]
 
 PRESENTATION_SECONDS = 600
 FRESH_SECONDS = 300
-"""How old the DID document of an issuer may be."""
+"""How old the DID document of an issuer may be, and a status list when we only look whether to go on."""
+MAX_TTL_SECONDS = 86_400.0
+"""Longest that a status list is relied on while a contract runs; its own time is shorter."""
 _OF_A_CREDENTIAL = frozenset({"policy_denied", "status_unavailable", "did_unresolvable"})
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A presentation that was verified."""
+
+    presentation: VerifiedPresentation | None
+    """None: to be read again from the message, as it was verified then."""
+    at: Instant
+    documents: dict[Did, Digest]
+    """The DID documents by which it was."""
 
 
 class Meeting:
@@ -48,18 +65,20 @@ class Meeting:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
-        configuration = agent.home.configuration
-        self.anchors = Anchors.of(*configuration.trust.anchors)
-        self.policy: Policy = configuration.policy
+        self.anchors = load_anchors(agent.home, agent.clock.now())
+        self.policy: Policy = agent.home.configuration.policy
         self._credentials = agent.home.credentials()
-        self._shown: dict[EngagementId, tuple[VerifiedPresentation, dict[Did, Digest]]] = {}
-        """What was verified, and by which DID documents: nothing is verified twice while these stand."""
+        self._shown: dict[EngagementId, Shown] = {}
+        """What was verified: nothing is judged anew while the DID documents that it was verified by stand."""
+        self._relied: dict[tuple[EngagementId, str], tuple[Credential, ...]] = {}
+        """What each role showed, read once."""
 
     def request(self) -> PresentationRequest:
         """What we ask to be shown: what our policy requires, by type and believed issuers."""
+        now = self._agent.clock.now()
         return PresentationRequest(
             needs=tuple(
-                Need(code="credential", credential=required, issuers=self.anchors.issuers(required) or None)
+                Need(code="credential", credential=required, issuers=self.anchors.issuers(required, now=now) or None)
                 for required in self.policy.require
             )
         )
@@ -67,13 +86,13 @@ class Meeting:
     async def present(self, engagement: Engagement, asked: PresentationRequest, *, challenge: Digest) -> JsonObject:
         """A presentation that answers `asked` with the fewest credentials that do."""
         agent, identity = self._agent, self._agent.identity
-        chosen: list[JsonObject] = []
-        for need in asked.needs:
-            found = next((c for c in self._credentials if _answers(c, need)), None)
-            if found is not None and found not in chosen:
-                chosen.append(found)
         now = agent.clock.now()
-        unsigned = build_presentation(id=fresh_urn(), holder=identity.did, engagement=engagement.id, credentials=chosen)
+        unsigned = build_presentation(
+            id=fresh_urn(),
+            holder=identity.did,
+            engagement=engagement.id,
+            credentials=[credential.shown for credential in select(asked.needs, self._credentials, now)],
+        )
         talks = engagement.talks
         suite = talks.suite if talks is not None and talks.suite else identity.suite
         config = presentation_config(
@@ -94,13 +113,21 @@ class Meeting:
         Raises:
             VerificationError, FormatError: It is not; the move is refused.
         """
+        self.forget(engagement.id)
         try:
             await self._verify(engagement, message.presentation, message.answers)
         except CredentialError as error:
             if error.code not in _OF_A_CREDENTIAL:
                 raise
 
-    async def evaluate(self, engagement: Engagement, message: Presentation, terms: Terms | None = None) -> Decision:
+    async def evaluate(
+        self,
+        engagement: Engagement,
+        message: Presentation,
+        terms: Terms | None = None,
+        *,
+        status_age_seconds: float = FRESH_SECONDS,
+    ) -> Decision:
         """Whether we work with the peer at all and, with `terms`, whether we bind ourselves to these.
 
         Asked again right before signing: what the peer showed must still hold, by DID documents that are fresh.
@@ -109,11 +136,15 @@ class Meeting:
             VerificationError, ResolutionError, FormatError: A credential does not hold, or could not be checked.
         """
         known = self._shown.get(engagement.id)
-        if known is not None and await self._current(known[1]):
-            shown = known[0]
+        if known is not None and known.presentation is not None and await self._current(known.documents):
+            shown = known.presentation
         else:
             shown = await self._verify(engagement, message.presentation, message.answers)
-        return evaluate(shown, self.anchors, self.policy, self._agent.clock.now(), terms=terms)
+        asked = self._counted(shown.credentials, engagement.peer)
+        lists = await self._agent.statuses.lists(asked, max_age_seconds=status_age_seconds)
+        now = self._agent.clock.now()
+        statuses = tuple(check_status(one, lists, now) for one in asked if one.has_status)
+        return evaluate(shown, self.anchors, self.policy, now, terms=terms, statuses=statuses)
 
     async def recheck(self, conversation: Conversation, engagement: Engagement, terms: Terms) -> Decision:
         """The judgement of `terms` with what the peer showed before.
@@ -122,15 +153,76 @@ class Meeting:
             PolicyError: `policy_denied`, it is no yes.
             VerificationError: A credential no longer holds.
         """
-        role = "provider" if engagement.role == "hirer" else "hirer"
-        decision = await self.evaluate(engagement, conversation.last("Presentation", Presentation, role), terms)
+        shown = conversation.last("Presentation", Presentation, OTHER[engagement.role])
+        # Status is asked for anew: a list that we fetched a second ago may be the one before the revocation (SC-60).
+        decision = await self.evaluate(engagement, shown, terms, status_age_seconds=0.0)
         if decision.outcome != "allow":
             raise PolicyError("policy_denied", decision.explain())
         return decision
 
+    def let_go(self, engagement: EngagementId) -> None:
+        """Drops the presentation of a negotiation that rests, but not when and by what it was verified."""
+        known = self._shown.get(engagement)
+        if known is not None:
+            self._shown[engagement] = msgspec.structs.replace(known, presentation=None)
+        for role in ROLES:
+            self._relied.pop((engagement, role), None)
+
+    async def stands(self, conversation: Conversation) -> None:
+        """Returns if what the other side showed still holds: in its time, and clear in lists that are in theirs.
+
+        The proofs were verified before the move was recorded, so only what can change is looked at.
+
+        Raises:
+            CredentialError: `revoked`, `status_unavailable`, `status_invalid`; `policy_denied`, past its end. `detail`
+                has the digest of the `credential`.
+        """
+        engagement = conversation.engagement
+        credentials = self._counted(self.relied(conversation, OTHER[engagement.role]), engagement.peer)
+        lists = await self._agent.statuses.lists(credentials, max_age_seconds=MAX_TTL_SECONDS)
+        now = self._agent.clock.now()
+        for one in credentials:
+            check_status(one, lists, now)
+            if not one.valid_at(now):
+                raise CredentialError(
+                    "policy_denied", f"valid until {one.valid_until}; it is {now}", credential=one.digest
+                )
+
+    def _counted(self, credentials: tuple[Credential, ...], holder: Did) -> tuple[Credential, ...]:
+        """Those that can count for us. What a stranger wrote about itself must not make us ask anybody: whoever names
+        a list in it would choose whom we call.
+        """
+        now = self._agent.clock.now()
+        return tuple(
+            one
+            for one in credentials
+            if (self.policy.allow_self_issued and one.issuer == holder)
+            or any(self.anchors.believed(one.issuer, type, now=now) for type in one.types)
+        )
+
+    def relied(self, conversation: Conversation, role: Role) -> tuple[Credential, ...]:
+        """The credentials that a side showed in an engagement.
+
+        Raises:
+            LocalProtocolError: It has shown nothing yet.
+        """
+        key = conversation.id, role
+        found = self._relied.get(key)
+        if found is None:
+            verified = self._shown.get(conversation.id) if role != conversation.engagement.role else None
+            if verified is not None and verified.presentation is not None:
+                found = verified.presentation.credentials
+            else:
+                shown = conversation.last("Presentation", Presentation, role).presentation
+                found = read_presentation(shown).credentials
+            self._relied[key] = found
+        return found
+
     def forget(self, engagement: EngagementId) -> None:
         """Drops what was verified for an engagement."""
         self._shown.pop(engagement, None)
+        for role in ROLES:
+            self._relied.pop((engagement, role), None)
 
     async def _current(self, made_with: dict[Did, Digest]) -> bool:
         """Whether the DID documents that a presentation was verified with still stand."""
@@ -139,33 +231,38 @@ class Meeting:
                 return False
         return True
 
-    async def _documents(self, presentation: JsonObject) -> dict[Did, DidDocument]:
+    async def _documents(self, shown: ShownPresentation) -> dict[Did, DidDocument]:
         agent = self._agent
-        return {did: await agent.document_of(did, FRESH_SECONDS) for did in issuers_of(presentation)}
+        holder, *issuers = shown.parties
+        ours = {agent.own.id} if agent.organisation is None else {agent.own.id, agent.organisation.id}
+        # What we publish is not fetched; the rest together has one deadline and a limit of hosts (SC-103).
+        known = {
+            did: await agent.document_of(did, FRESH_SECONDS) for did in (holder, *issuers) if did in (holder, *ours)
+        }
+        rest = [did for did in issuers if did not in known]
+        return known | await agent.gatherer.documents(rest, FRESH_SECONDS)
 
     async def _verify(
         self, engagement: Engagement, presentation: JsonObject, challenge: Digest
     ) -> VerifiedPresentation:
-        documents = await self._documents(presentation)
+        read = read_presentation(presentation)
+        documents = await self._documents(read)
+        digests = {did: document.raw_digest for did, document in documents.items()}
+        known, now = self._shown.get(engagement.id), self._agent.clock.now()
+        if known is not None and known.documents == digests:
+            # Only let go of. The holder's proof answered our challenge in time, and does not outlast the negotiation.
+            now = known.at
         shown = verify_presentation(
-            presentation,
+            read,
             challenge=challenge,
             domain=self._agent.identity.did,
             holder=engagement.peer,
             engagement=engagement.id,
             documents=documents,
-            now=self._agent.clock.now(),
+            now=now,
         )
-        self._shown[engagement.id] = shown, {did: document.raw_digest for did, document in documents.items()}
+        self._shown[engagement.id] = Shown(shown, now, digests)
         return shown
-
-
-def _answers(credential: JsonObject, need: Need) -> bool:
-    types = credential.get("type")
-    if not isinstance(types, list) or need.credential not in types:
-        return False
-    issuer = credential.get("issuer")
-    return need.issuers is None or issuer in need.issuers
 
 
 def recorded(decision: Decision) -> tuple[tuple[str, str], ...]:

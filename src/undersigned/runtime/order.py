@@ -94,11 +94,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         delivers: tuple[Deliverable, ...] = (),
         asked: Price | None = None,
         policies: tuple[Digest, ...] = (),
+        must_stay_valid: tuple[Digest, ...] = (),
     ) -> Terms:
         """The terms of the first offer, made at `now`.
 
         `delivers` and `asked` are what the provider's profile says that it delivers, and for what price; `policies` are
-        digests of those that judged.
+        digests of those that judged, `must_stay_valid` of the credentials whose end may end the contract.
         """
         timing = self.timing
         return draft_terms(
@@ -118,6 +119,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
             ),
             evidence=Evidence(predicates=self.evidence, sbom=self.sbom, c2pa=False),
             policies=policies,
+            must_stay_valid=must_stay_valid,
         )
 
     def first_price(self, asked: Price | None) -> Price:

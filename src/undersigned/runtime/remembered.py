@@ -14,6 +14,9 @@ __all__ = ["Remembered"]
 
 M = TypeVar("M", bound=Message)
 
+NO_JSON: tuple[Digest, JsonObject] = ("", {})
+"""No document was written out yet."""
+
 
 class Remembered:
     """The last move of each type and side. A restart reads them back from the journal."""
@@ -23,7 +26,7 @@ class Remembered:
         self.facts: dict[str, str] = {}
         """The last value of each fact noted."""
         self._last: dict[tuple[str, str], Message] = {}
-        self._json: tuple[Digest, JsonObject] = ("", {})
+        self._json = NO_JSON
 
     def last(self, type: str, of: type[M], role: str | None = None) -> M:
         """The last move of a type (and of a role, if both sides send such) that was recorded.
@@ -72,8 +75,15 @@ class Remembered:
             self._last[message.type, message.role] = message
 
     def forget(self) -> None:
-        """Drops every move, to be read back from the journal."""
-        self._last.clear()
+        """Drops what the journal holds as well, to be recalled from there."""
+        self._last, self.facts, self._json = {}, {}, NO_JSON
+
+    def recall(self, moves: list[Message], facts: dict[str, str]) -> None:
+        """What the journal holds, instead of what was remembered before."""
+        self.forget()
+        self.facts = facts
+        for move in moves:
+            self.remember(move)
 
     def snapshot(self) -> tuple[dict[tuple[str, str], Message], dict[str, str]]:
         """What is remembered now, for `restore`."""

@@ -241,7 +241,7 @@ def acceptance(**members: Any) -> Say:
         live = party.engagement.offer
         if live is None:
             return {"offer": ARTIFACT, "document": ARTIFACT, "contract_proof": {}}
-        document = from_struct(live.message().document)
+        document = from_struct(party.offered())
         return {
             "offer": live.digest,
             "document": live.document,

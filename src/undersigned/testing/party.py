@@ -8,8 +8,10 @@ Source: protocol-spec/04-envelope-and-digests.md, section 4.3
 
 from __future__ import annotations
 
+from undersigned.contract import ContractDocument
 from undersigned.encoding import Digest, EngagementId, Instant
-from undersigned.messages import Message, VerifiedMessage
+from undersigned.errors import LocalProtocolError
+from undersigned.messages import Message, Offer, VerifiedMessage
 from undersigned.protocol import (
     Effect,
     Engagement,
@@ -57,6 +59,18 @@ class Party:
     def now(self) -> Instant:
         """The time on this side's clock."""
         return self.clock.now()
+
+    def offered(self) -> ContractDocument:
+        """The document of the live offer, as the store has it; after the seal, the contract.
+
+        Raises:
+            LocalProtocolError: There is no offer.
+        """
+        live = self.engagement.offer
+        found = self.stored[live.digest].message if live is not None else None
+        if not isinstance(found, Offer):
+            raise LocalProtocolError("wrong_state", f"{self.engagement.id} has no offer on the table")
+        return found.document
 
     def send(self, message: Message) -> VerifiedMessage:
         """Sign and record a message of ours. Nothing is delivered by that.

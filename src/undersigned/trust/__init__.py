@@ -1,7 +1,91 @@
-"""Whether to work with somebody: anchors, rules, and the decision they give."""
+"""Whether to work with somebody: anchors, the graph of what others say, rules, and the decision they give."""
 
-from undersigned.trust.anchors import Anchor, Anchors
+from undersigned.trust.anchors import ANY, Anchor, Anchors
+from undersigned.trust.authority import Authority, authority
+from undersigned.trust.drawing import draw_paths
+from undersigned.trust.edge import KINDS, MAX_DEPTH, UNIT, Edge, Kind, Status, edge_of
 from undersigned.trust.evaluate import Decision, Inputs, Needed, Outcome, Reason, evaluate
+from undersigned.trust.graph import (
+    WORK_LIMIT,
+    Graph,
+    Path,
+    Question,
+    Read,
+    Reader,
+    Wanted,
+    Work,
+    answer,
+    check_presented,
+)
 from undersigned.trust.policy import Policy
+from undersigned.trust.records import (
+    AddingRule,
+    AnchorChanges,
+    AnchorSet,
+    VerifiedRecord,
+    adoption,
+    anchor_changes,
+    anchor_record,
+    anchor_set,
+    check_successor,
+    record_config,
+    verify_record,
+    verify_set,
+)
+from undersigned.trust.reliance import Lost, OpenEngagement, Shown, belief, losing_their_path, shown_in
+from undersigned.trust.reputation import Reputation, reputation
+from undersigned.trust.viewpoint import Viewpoint
 
-__all__ = ["Anchor", "Anchors", "Decision", "Inputs", "Needed", "Outcome", "Policy", "Reason", "evaluate"]
+__all__ = [
+    "ANY",
+    "KINDS",
+    "MAX_DEPTH",
+    "UNIT",
+    "WORK_LIMIT",
+    "AddingRule",
+    "Anchor",
+    "AnchorChanges",
+    "AnchorSet",
+    "Anchors",
+    "Authority",
+    "Decision",
+    "Edge",
+    "Graph",
+    "Inputs",
+    "Kind",
+    "Lost",
+    "Needed",
+    "OpenEngagement",
+    "Outcome",
+    "Path",
+    "Policy",
+    "Question",
+    "Read",
+    "Reader",
+    "Reason",
+    "Reputation",
+    "Shown",
+    "Status",
+    "VerifiedRecord",
+    "Viewpoint",
+    "Wanted",
+    "Work",
+    "adoption",
+    "anchor_changes",
+    "anchor_record",
+    "anchor_set",
+    "answer",
+    "authority",
+    "belief",
+    "check_presented",
+    "check_successor",
+    "draw_paths",
+    "edge_of",
+    "evaluate",
+    "losing_their_path",
+    "record_config",
+    "reputation",
+    "shown_in",
+    "verify_record",
+    "verify_set",
+]

@@ -9,12 +9,13 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.8
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 from msgspec import Struct
 
 from undersigned.contract import Terms
-from undersigned.credentials import VerifiedPresentation
+from undersigned.credentials import ClearStatus, VerifiedPresentation, cleared
 from undersigned.encoding import (
     Did,
     Digest,
@@ -63,6 +64,8 @@ class Inputs(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     policy: Digest
     anchors: Digest
     presentation: Digest | None = None
+    status_lists: tuple[Digest, ...] = ()
+    """Of the list credentials in which the presented ones were looked up, in that order."""
     terms: Digest | None = None
 
 
@@ -100,15 +103,17 @@ def evaluate(
     now: Instant,
     *,
     terms: Terms | None = None,
+    statuses: Collection[ClearStatus] = (),
 ) -> Decision:
     """Whether to work with the holder of `presented` and, if `terms` are given, on these terms.
 
-    Credentials must be valid at `now`: time may have passed since they were verified. Any no makes the outcome deny;
+    Credentials must be valid at `now`: time may have passed since they were verified. One that has a status counts
+    only with an answer in `statuses` that was given at `now`. Any no makes the outcome deny;
     without one, any doubt that a person can settle makes it ask.
 
     Source: protocol-spec/02-identity-and-keys.md, section 2.8
     """
-    weighed = [*_peer(presented, policy), *_credentials(presented, anchors, policy, now)]
+    weighed = [*_peer(presented, policy), *_credentials(presented, anchors, policy, now, statuses)]
     if terms is not None:
         weighed += _terms(terms, policy, now)
     reasons = tuple(reason for reason, _ in weighed)
@@ -125,6 +130,7 @@ def evaluate(
             policy=policy.digest,
             anchors=anchors.digest,
             presentation=presented.digest,
+            status_lists=tuple(digest for one in statuses for digest in one.lists),
             terms=None if terms is None else digest_bytes(write_canonical(terms)),
         ),
     )
@@ -140,10 +146,16 @@ def _peer(presented: VerifiedPresentation, policy: Policy) -> list[Weighed]:
     return [_no("refuse", f"{min(listed)} is on the list of those refused", "another party")]
 
 
-def _credentials(presented: VerifiedPresentation, anchors: Anchors, policy: Policy, now: Instant) -> list[Weighed]:
+def _credentials(
+    presented: VerifiedPresentation,
+    anchors: Anchors,
+    policy: Policy,
+    now: Instant,
+    statuses: Collection[ClearStatus],
+) -> list[Weighed]:
     weighed: list[Weighed] = []
     for required in policy.require:
-        issuers = anchors.issuers(required)
+        issuers = anchors.issuers(required, now=now)
         need = Needed(code="credential", credential=required, issuers=issuers or None)
         by = " or ".join(issuers) or "nobody: no anchor is configured for it"
         found: list[str] = []
@@ -153,8 +165,8 @@ def _credentials(presented: VerifiedPresentation, anchors: Anchors, policy: Poli
                 continue
             own = credential.issuer == presented.holder
             # An anchor that vouches for itself is self-issued like anybody else.
-            trusted = policy.allow_self_issued if own else anchors.believed(credential.issuer, required)
-            valid = credential.valid_at(now) and not credential.has_status
+            trusted = policy.allow_self_issued if own else anchors.believed(credential.issuer, required, now=now)
+            valid = credential.valid_at(now) and cleared(credential, statuses, now)
             believed = believed or (trusted and valid)
             found.append(f"{required} by {'its holder' if own else credential.issuer}{'' if valid else ', not valid'}")
         value = "; ".join(found) or f"no {required}"

@@ -11,8 +11,11 @@ import http_sf
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from support import conformance_dir
+from undersigned.bridges import http_signatures
 from undersigned.bridges.http_signatures import (
     ALGORITHMS,
     Component,
@@ -355,3 +358,59 @@ def test_published_case(case, conformance) -> None:
     else:
         with pytest.raises(ProofError):
             key.verify(signature, base, low_s=False)
+
+
+plain = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=20)
+
+
+@given(
+    names=st.lists(plain, max_size=4),
+    parameters=st.dictionaries(
+        st.from_regex("[a-z*][a-z0-9_.*-]{0,8}", fullmatch=True),
+        plain | st.integers(-(10**15) + 1, 10**15 - 1) | st.booleans(),
+        max_size=5,
+    ),
+)
+@example(names=["@method"], parameters={"nonce": 'a"b\\c'})
+@example(names=["@method"], parameters={"created": 10**15 - 1, "tag": ""})
+def test_what_is_covered_is_written_as_a_structured_field(names, parameters) -> None:
+    """Whether it is written at once or by the library."""
+    written = http_sf.ser([([(name, {}) for name in names], parameters)])
+    assert signature_input(names, parameters) == written
+
+
+def test_what_no_structured_field_holds_is_refused() -> None:
+    for parameters in ({"created": 10**15}, {"nonce": "\x7f"}, {"Nonce": "x"}, {"nonce": 1.5j}):
+        with pytest.raises(FormatError):
+            signature_input(["@method"], parameters)
+
+
+@given(
+    covered=st.lists(plain, min_size=1, max_size=4),
+    parameters=st.dictionaries(
+        st.sampled_from(["created", "nonce", "keyid", "alg"]), plain | st.integers(-(10**15) + 1, 10**15 - 1)
+    ),
+    raw=st.binary(max_size=70),
+    more=st.sampled_from(["", ', other=("@method")', ";tag=x", ";created=1", ";x", ";x=1.5", " ", ";x=?1", "\t"]),
+)
+def test_fields_read_at_once_are_read_as_the_library_reads_them(covered, parameters, raw, more) -> None:
+    written = signature_input(covered, {**parameters, "tag": "hire"})
+    headers = (
+        ("Signature-Input", f"hire={written}{more}"),
+        ("Signature", f"hire=:{base64.b64encode(raw).decode()}:"),
+    )
+    request = Request(method="GET", url="https://acme.example/", headers=headers, body_digest=None)
+    short = http_signatures._plain_signature(request)
+    if short is None:
+        return
+    (member,) = http_sf.parse(headers[0][1].strip().encode(), tltype="dictionary").values()
+    assert [(part.name, {}) for part in short.components] == member[0]
+    assert (short.parameters, short.raw) == (member[1], raw)
+
+
+def test_what_we_write_is_read_at_once() -> None:
+    """So that the test above compares something."""
+    written = signature_input(["@method"], {"created": 1, "nonce": "x", "tag": "hire"})
+    headers = (("Signature-Input", f"hire={written}"), ("Signature", "hire=:AAAA:"))
+    request = Request(method="GET", url="https://acme.example/", headers=headers, body_digest=None)
+    assert http_signatures._plain_signature(request) is not None

@@ -27,7 +27,7 @@ def every_command() -> list[tuple[str, ...]]:
 
 
 COMMANDS = every_command()
-LEAVES = [path for path in COMMANDS if path not in {("keys",), ("ledger",)}]
+LEAVES = [path for path in COMMANDS if path not in {("keys",), ("ledger",), ("credentials",), ("trust",)}]
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
@@ -127,7 +127,7 @@ def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...], says: str) -> No
     assert says in for_programs.error["message"]
 
 
-@pytest.mark.parametrize("path", [(), ("keys",), ("ledger",)], ids=" ".join)
+@pytest.mark.parametrize("path", [(), ("keys",), ("ledger",), ("credentials",)], ids=" ".join)
 def test_a_group_alone_shows_its_commands(path: tuple[str, ...]) -> None:
     ran = run(*path)
     assert ran.code == 2

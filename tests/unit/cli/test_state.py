@@ -81,6 +81,17 @@ def test_who_offers_work_can_be_reached(tmp_path: Path) -> None:
     assert (ran.code, "[listen]" in ran.error["message"]) == (2, True)
 
 
+def test_a_home_with_a_history(tmp_path: Path) -> None:
+    (made,) = run("init", tmp_path / "acme", "--domain", "acme.example", "--method", "webvh", "--json").values
+    assert made["did"].startswith("did:webvh:Qm")
+    (rotated,) = run("keys", "rotate", "--home", tmp_path / "acme", "--json").values
+    assert rotated == {"did": made["did"], "method": f"{made['did']}#agent-2"}
+    log = Home(tmp_path / "acme").log()
+    assert log is not None
+    assert log.count(b"\n") == 2
+    assert run("init", tmp_path / "other", "--method", "webvh").code == 2
+
+
 @pytest.mark.parametrize("kind", ["P-256", "P-384"])
 def test_a_home_with_another_kind_of_key_has_one_for_its_log(kind: str, tmp_path: Path) -> None:
     """Checkpoints are notes, and those know only Ed25519; the key for them opens no connection."""

@@ -6,26 +6,33 @@ from contracts import ENGAGEMENT
 from parties import NOW, Party, documents
 from undersigned.credentials import (
     build_presentation,
+    check_status,
     credential_config,
     issuers_of,
     membership,
     presentation_config,
+    status_entry,
     verify_credential,
     verify_presentation,
 )
 from undersigned.encoding import JsonObject, digest_bytes
 from undersigned.errors import CredentialError, FormatError, ProofError, UndersignedError
+from undersigned.jsonld import document_quads
 
 ORGANISATION, AGENT, VERIFIER, STRANGER = Party("acme-org"), Party("acme"), Party("globex"), Party("mallory")
-EC = Party("acme-org", "P-256")
+EC, EC_384 = Party("acme-org", "P-256"), Party("acme-org", "P-384")
 CHALLENGE = digest_bytes(b"the move that asked")
-DOCUMENTS = documents(ORGANISATION, AGENT, EC, STRANGER)
+AGENT_256, AGENT_384 = Party("acme", "P-256"), Party("acme", "P-384")
+DOCUMENTS = documents(ORGANISATION, AGENT, EC, EC_384, AGENT_256, AGENT_384, STRANGER)
 SUITES = [
     (ORGANISATION, "eddsa-jcs-2022"),
     (ORGANISATION, "eddsa-rdfc-2022"),
     (EC, "ecdsa-jcs-2019"),
     (EC, "ecdsa-rdfc-2019"),
+    (EC_384, "ecdsa-jcs-2019"),
+    (EC_384, "ecdsa-rdfc-2019"),
 ]
+HOLDERS = {"Ed25519": AGENT, "P-256": AGENT_256, "P-384": AGENT_384}
 
 
 def issued(
@@ -88,6 +95,7 @@ def refused(presentation: JsonObject, **changes: Any) -> str:
 
 @pytest.mark.parametrize(("issuer", "suite"), SUITES)
 def test_a_credential_of_each_suite_verifies(issuer: Party, suite: str) -> None:
+    """HIRE-VC-01."""
     credential = issued(issuer, suite=suite)
     assert verify_credential(credential, documents=DOCUMENTS, now=NOW).issuer == issuer.did
     edited = credential | {"credentialSubject": {"id": STRANGER.did, "memberOf": issuer.did}}
@@ -96,13 +104,21 @@ def test_a_credential_of_each_suite_verifies(issuer: Party, suite: str) -> None:
     assert caught.value.code == "proof_invalid"
 
 
-@pytest.mark.parametrize("suite", ["eddsa-jcs-2022", "eddsa-rdfc-2022"])
-def test_a_presentation_verifies(suite: str) -> None:
-    credential = issued(suite=suite)
-    verified = verify(shown(credential, suite=suite))
-    assert verified.holder == AGENT.did
+@pytest.mark.parametrize(("issuer", "suite"), SUITES)
+def test_a_presentation_of_each_suite_verifies(issuer: Party, suite: str) -> None:
+    """HIRE-VC-01: with credentials of every other suite in it."""
+    holder = HOLDERS[issuer.kind]
+    credentials = [issued(by, holder, suite=of) for by, of in SUITES]
+    presentation = shown(*credentials, holder=holder, suite=suite)
+    verified = verify(presentation, holder=holder.did)
+    assert verified.holder == holder.did
     assert verified.engagement == ENGAGEMENT
-    assert [one.json for one in verified.credentials] == [credential]
+    assert [one.json for one in verified.credentials] == credentials
+    for name, value in (
+        ("id", "urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b03"),
+        ("verifiableCredential", credentials[1:]),
+    ):
+        assert refused(presentation | {name: value}, holder=holder.did) == "proof_invalid"
 
 
 def test_there_may_be_nothing_to_show() -> None:
@@ -133,6 +149,7 @@ def test_the_documents_wanted_are_the_holders_and_the_issuers() -> None:
         ({"type": ["VerifiablePresentation", "Other"]}, "schema_violation"),
         ({"holder_": None}, "unknown_term"),
         ({"verifiableCredential": ["data:application/vc+jwt,x"]}, "schema_violation"),
+        ({"verifiableCredential": [{"id": "data:application/vc+jwt,x"}]}, "context_not_allowed"),
         ({"verifiableCredential": {}}, "schema_violation"),
     ],
 )
@@ -200,15 +217,94 @@ def test_sc_01_a_credential_is_its_issuers() -> None:
     assert refused(shown(issued(signer=STRANGER))) == "proof_invalid"
 
 
-def test_sc_61_what_may_be_revoked_and_was_not_checked_is_refused() -> None:
-    """HIRE-CRD-02."""
+IRI = "https://www.w3.org/2018/credentials#"
+DATE = "http://www.w3.org/2001/XMLSchema#dateTime"
+
+
+def respelled(credential: JsonObject, form: str) -> JsonObject:
+    """The same graph in other JSON: its proof of an RDF suite holds, and the member `validUntil` is not there."""
+    rest = {name: value for name, value in credential.items() if name != "validUntil"}
+    ends = {"@value": credential["validUntil"], "@type": DATE}
+    match form:
+        case "iri":
+            return rest | {f"{IRI}validUntil": ends}
+        case "in a list":
+            return rest | {f"{IRI}validUntil": [ends]}
+        case "moved":
+            again = {"id": credential["id"], "type": "VerifiableCredential", "validUntil": credential["validUntil"]}
+            return rest | {"relatedResource": again}
+        case _:
+            raise AssertionError(form)
+
+
+@pytest.mark.parametrize("form", ["iri", "in a list"])
+def test_sc_74_an_end_that_is_spelled_otherwise(form: str) -> None:
+    """HIRE-VC-06: the proof would hold."""
+    past = "2026-11-24T00:00:00Z"
+    credential = issued(suite="eddsa-rdfc-2022", validUntil=past)
+    again = respelled(credential, form)
+    assert document_quads(without_proof(again)) == document_quads(without_proof(credential))
+    with pytest.raises(FormatError) as caught:
+        verify_credential(again, documents=DOCUMENTS, now=NOW)
+    assert caught.value.code == "unknown_term"
+
+
+def test_sc_74_an_end_that_is_said_elsewhere() -> None:
+    """HIRE-VC-06: in a second mention of the credential, where one is to be had."""
+    related = {"id": "urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b01"}
+    credential = issued(suite="eddsa-rdfc-2022", validUntil="2026-11-24T00:00:00Z", relatedResource=related)
+    again = respelled(credential, "moved")
+    assert document_quads(without_proof(again)) == document_quads(without_proof(credential))
+    for one in (again, credential):
+        with pytest.raises(CredentialError) as caught:
+            verify_credential(one, documents=DOCUMENTS, now=NOW)
+        assert (caught.value.code, caught.value.path) == ("schema_violation", "/relatedResource/id")
+
+
+def test_sc_61_a_status_that_is_spelled_otherwise() -> None:
+    """HIRE-VC-06: or what is revoked would look like what cannot be."""
     status = {
+        "id": "https://acme.example/status/1#1",
         "type": "BitstringStatusListEntry",
         "statusPurpose": "revocation",
-        "statusListIndex": "1",
-        "statusListCredential": "https://acme.example/status/1",
     }
-    assert refused(shown(issued(credentialStatus=status))) == "status_unavailable"
+    credential = issued(suite="eddsa-rdfc-2022", credentialStatus=status)
+    rest = {name: value for name, value in credential.items() if name != "credentialStatus"}
+    again = rest | {f"{IRI}credentialStatus": status}
+    with pytest.raises(FormatError) as caught:
+        verify_credential(again, documents=DOCUMENTS, now=NOW)
+    assert caught.value.code == "unknown_term"
+
+
+@pytest.mark.parametrize("suite", ["eddsa-jcs-2022", "eddsa-rdfc-2022"])
+@pytest.mark.parametrize(
+    "member", ["@id", "@type", "@graph", "@context", "hire:memberOf", "https://w3id.org/hire#memberOf"]
+)
+def test_members_are_terms(member: str, suite: str) -> None:
+    """HIRE-VC-06."""
+    credential = issued(suite=suite)
+    subject = credential["credentialSubject"]
+    assert isinstance(subject, dict)
+    again = credential | {"credentialSubject": subject | {member: "https://w3id.org/hire/v1"}}
+    with pytest.raises(FormatError) as caught:
+        verify_credential(again, documents=DOCUMENTS, now=NOW)
+    assert (caught.value.code, caught.value.path[:18]) == ("unknown_term", "/credentialSubject")
+
+
+def without_proof(document: JsonObject) -> JsonObject:
+    return {name: value for name, value in document.items() if name != "proof"}
+
+
+def test_sc_61_what_may_be_revoked_and_was_not_checked_is_refused() -> None:
+    """HIRE-CRD-02. A presentation is verified without it, because lists are fetched only for what is verified."""
+    credential = issued(credentialStatus=status_entry("https://acme.example/status/1", 94567))
+    with pytest.raises(CredentialError) as caught:
+        verify_credential(credential, documents=DOCUMENTS, now=NOW)
+    assert caught.value.code == "status_unavailable"
+    (one,) = verify(shown(credential)).credentials
+    with pytest.raises(CredentialError) as caught:
+        check_status(one, {}, NOW)
+    assert caught.value.code == "status_unavailable"
 
 
 @pytest.mark.parametrize("now", ["2026-10-31T23:59:59Z", "2026-12-01T00:00:01Z"])

@@ -7,7 +7,7 @@ import json
 import pytest
 from nacl.signing import SigningKey
 
-from undersigned.did import DID_METHODS, did_key, document_from, fetches
+from undersigned.did import DID_METHODS, did_key, document_from, fetches, is_derived
 from undersigned.encoding import base64url_encode, canonicalize, digest_bytes
 from undersigned.errors import ResolutionError, UndersignedError, VerificationError
 from undersigned.keys import PublicKey, public_key_from_raw
@@ -163,7 +163,7 @@ def test_did_web_that_was_not_fetched():
 
 def test_unknown_method_and_registry():
     assert code_of(fetches, "did:example:a") == code_of(document_from, "did:example:a", {}) == "did_unresolvable"
-    assert sorted(DID_METHODS) == ["jwk", "key", "web"]
+    assert sorted(DID_METHODS) == ["jwk", "key", "web", "webvh"]
     with pytest.raises(TypeError):
         DID_METHODS["x"] = DID_METHODS["key"]
     more = {**DID_METHODS, "example": DID_METHODS["web"]}
@@ -181,3 +181,16 @@ def test_keys_are_public_keys():
     assert isinstance(
         document_from(did_key(KEY), {}).key_for(f"{did_key(KEY)}#{KEY.multikey}", "authentication"), PublicKey
     )
+
+
+def test_which_documents_follow_from_their_did():
+    for did, derived in (
+        (did_key(KEY), True),
+        (did_jwk({"kty": "OKP", "crv": "Ed25519", "x": base64url_encode(KEY.raw)}), True),
+        ("did:web:globex.example", False),
+        ("did:web:localhost%3A8001", False),
+        (f"did:webvh:Qm{'1' * 44}:globex.example", False),
+        ("did:example:globex", False),
+    ):
+        assert is_derived(did) is derived
+    assert code_of(is_derived, "did:key:z") == "did_document_invalid"

@@ -9,16 +9,19 @@ import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from backends.moves import AT, OWN, answer, engagement, move
+from backends.moves import AT, OWN, answer, engagement, move, reservation
 from support import ROOT
 from undersigned.encoding import canonicalize, digest_bytes, digest_of
-from undersigned.errors import ConfigurationError, LedgerError, LedgerUnavailable
-from undersigned.ledger import Blob, Row, SqliteLedger, open_ledger
+from undersigned.errors import ConfigurationError, LedgerError, LedgerUnavailable, ScopeError
+from undersigned.ledger import Blob, SqliteLedger, open_ledger, sqlite_writer
+from undersigned.ledger.base import Row
+from undersigned.ledger.chain import link
 from undersigned.ledger.sqlite_file import APPLICATION_ID, VERSION, HeadFile, Lock, Spare, connect, require
 from undersigned.testing import Actor
 
@@ -294,6 +297,32 @@ async def test_a_group_holds_commits_that_follow_each_other(ledger: SqliteLedger
     await asyncio.gather(*work)
     assert [row.place for row in await ledger.rows(NAME)] == list(range(1, 31))
     assert (await ledger.check()).ok
+
+
+@pytest.mark.parametrize("kept", [0, 8192])
+async def test_limits_are_the_same_from_memory_and_from_the_file(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    """What is no longer in memory is read again, and a reservation refused leaves nothing there."""
+    monkeypatch.setattr(sqlite_writer, "MAX_LIMITS", kept)
+    for number in range(3):
+        await ledger.reserve(reservation(f"r{number}", "3", "10"))
+    with pytest.raises(ScopeError):
+        await ledger.reserve(reservation("r3", "3", "10"))
+    await ledger.settle("r0", {"read/EUR": "1"})
+    await ledger.release("r1")
+    await ledger.reserve(reservation("r3", "6", "10"))
+    assert await ledger.usage("uEiContract") == {"read/EUR": "10"}
+    assert [entry.id for entry in await ledger.open_reservations("uEiContract")] == ["r2", "r3"]
+    assert (await ledger.check()).ok
+
+
+@pytest.mark.parametrize("size", [0, 1900, 2047, 2048, 9000])
+def test_a_link_is_one_hash_over_all_of_its_row(size: int) -> None:
+    """However long a row is; it is hashed in pieces."""
+    row = Row(NAME, 1, "sent", "2026-01-01T00:00:00Z", "did:web:a", 1, "Offer", "uEi", b"x" * size)
+    fields = b'[1,"sent","2026-01-01T00:00:00Z","did:web:a",1,"Offer","uEi"]'
+    assert link(bytes(32), row) == sha256(bytes(32) + fields + row.raw).digest()
 
 
 async def test_conflicts_need_no_sync(ledger: SqliteLedger) -> None:

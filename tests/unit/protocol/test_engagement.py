@@ -7,6 +7,7 @@ import sys
 import msgspec
 import pytest
 
+from undersigned.messages import Offer
 from undersigned.protocol import HIRER, PROVIDER, position
 from undersigned.testing import Playbook, receipt
 
@@ -59,12 +60,15 @@ def test_what_it_says_about_itself() -> None:
 
 
 def test_the_live_offer_can_be_read_again() -> None:
-    """Its bytes are kept, and decode to the message that was sent."""
-    engagement = Playbook("offered-by-hirer").provider.party.engagement
-    assert engagement.offer is not None
-    message = engagement.offer.message()
-    assert message.valid_until == engagement.offer.valid_until
-    assert message.document.terms.deadlines == engagement.offer.terms.deadlines
+    """Its digest leads to the message in the journal; the engagement holds no message's bytes itself."""
+    party = Playbook("offered-by-hirer").provider.party
+    live = party.engagement.offer
+    assert live is not None
+    message = party.stored[live.digest].message
+    assert isinstance(message, Offer)
+    assert message.valid_until == live.valid_until
+    assert message.document.terms.deadlines == live.terms.deadlines
+    assert not any(isinstance(getattr(live, field), bytes) for field in live.__struct_fields__)
 
 
 def test_equal_journals_give_equal_values() -> None:

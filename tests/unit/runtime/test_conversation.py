@@ -69,6 +69,7 @@ def forge(world: World, node: Node, engagement: EngagementId, move: Move, **memb
     other = world.other(node)
     party = Party(OTHER[held.role], other.office.actor, node.office.actor, engagement, HandClock(world.clock.now()))
     party.engagement = replace(held, role=party.role, own=held.peer, peer=held.own, sent=held.got, got=held.sent)
+    party.stored.update({message.digest: message for message in messages(node, engagement)})
     return party.actor.sign(move._replace(members=move.members | members).message(party), party.now).raw
 
 

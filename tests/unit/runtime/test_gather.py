@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -11,6 +12,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from histories import Log, document_at
+from parties import Party
 from undersigned.did import did_key, make_document
 from undersigned.encoding import canonicalize
 from undersigned.errors import ResolutionError, UndersignedError, VerificationError
@@ -476,6 +479,20 @@ async def test_what_is_remembered_is_bounded() -> None:
         assert list(gatherer._documents) == dids[-5:]
 
 
+async def test_what_is_remembered_is_bounded_in_bytes() -> None:
+    """A history is long; a thousand of them are not kept because each is one DID."""
+    async with site() as here, gathering(cached_bytes=3000) as gatherer:
+        logs = [Log(f"localhost%3A{here.port}:{number}", controller=CONTROLLER, key=KEY_1) for number in range(5)]
+        assert all(1000 < len(log.raw) <= 1500 for log in logs)
+        for log in logs:
+            here.serves(log.raw)
+            await gatherer.document(log.did)
+        assert list(gatherer._documents) == [log.did for log in logs[-2:]]
+        here.serves(logs[-1].raw)
+        await gatherer.document(logs[-1].did, max_age_seconds=-1)
+        assert gatherer._documents_bytes == sum(one.size for one in gatherer._documents.values())
+
+
 async def test_closing_ends_what_is_under_way() -> None:
     async with site() as here:
         gatherer = Gatherer(local=True)
@@ -489,3 +506,249 @@ async def test_closing_ends_what_is_under_way() -> None:
         await gatherer.close()
         with pytest.raises(asyncio.CancelledError):
             await waiting
+
+
+# --- histories ------------------------------------------------------------------------------------------------------
+
+
+CONTROLLER, KEY_1, KEY_2 = Party("controller"), Party("key-1"), Party("key-2")
+WITNESS = Party("witness")
+NOW = "2026-11-25T12:00:00Z"
+
+
+def log_at(here: Site, **parameters) -> Log:
+    """A log of a DID that lies at the site, which serves it."""
+    log = Log(f"localhost%3A{here.port}", controller=CONTROLLER, key=KEY_1, **parameters)
+    publish(here, log)
+    return log
+
+
+def publish(here: Site, log: Log) -> None:
+    """Serves the two files of a log, and nothing else."""
+    files = {"/.well-known/did.jsonl": log.raw}
+    if log.witnessed:
+        files["/.well-known/did-witness.json"] = json.dumps(log.witnessed).encode()
+
+    async def answer(head: bytes, writer: asyncio.StreamWriter) -> None:
+        body = files.get(head.split(b" ")[1].decode())
+        status = "200 OK" if body is not None else "404 Not Found"
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body or b'')}\r\n\r\n".encode() + (body or b""))
+
+    here.answer = answer
+
+
+@asynccontextmanager
+async def recalling(clock: Callable[[], float], **options) -> AsyncIterator[Gatherer]:
+    gatherer = Gatherer(local=True, clock=clock, now=lambda: NOW, **options)
+    try:
+        yield gatherer
+    finally:
+        await gatherer.close()
+
+
+async def test_a_history_is_fetched_and_its_witnesses_only_if_named() -> None:
+    """HIRE-WVH-02: and the two files count as one host, under one deadline (HIRE-DID-08)."""
+    async with site() as here, recalling(Seconds(), limits=GathererLimits(hosts=1)) as gatherer:
+        log = log_at(here)
+        assert (await gatherer.documents([log.did]))[log.did].id == log.did
+        assert len(here.requests) == 1
+        witnessed = Log(f"localhost%3A{here.port}", controller=CONTROLLER, key=KEY_2,
+                        witness={"threshold": 1, "witnesses": [{"id": WITNESS.did}]})  # fmt: skip
+        publish(here, witnessed)
+        await refused(gatherer.document(witnessed.did), "did_unresolvable")
+        witnessed.witness(1, WITNESS)
+        publish(here, witnessed)
+        assert list(await gatherer.documents([witnessed.did])) == [witnessed.did]
+        assert [one.split(b" ")[1].rpartition(b"/")[2] for one in here.requests[-2:]] == [
+            b"did.jsonl",
+            b"did-witness.json",
+        ]
+
+
+async def test_the_files_of_one_did_have_one_deadline() -> None:
+    """HIRE-DID-08: each alone would be in time."""
+    async with site() as here, gathering(seconds=0.5) as gatherer:
+        log = Log(f"localhost%3A{here.port}", controller=CONTROLLER, key=KEY_1,
+                  witness={"threshold": 1, "witnesses": [{"id": WITNESS.did}]})  # fmt: skip
+        log.witness(1, WITNESS)
+        publish(here, log)
+        quick = here.answer
+        assert quick is not None
+
+        async def slow(head: bytes, writer: asyncio.StreamWriter) -> None:
+            await asyncio.sleep(0.35)
+            await quick(head, writer)
+
+        here.answer = slow
+        error = await refused(gatherer.document(log.did), "did_unresolvable")
+        assert "within 0.5 s" in error.message
+        assert len(here.requests) == 2
+
+
+async def test_a_history_may_be_longer_than_a_document() -> None:
+    """HIRE-WVH-05: each file has its own limit."""
+    async with site() as here, recalling(Seconds(), limits=GathererLimits(document_bytes=10)) as gatherer:
+        log = log_at(here)
+        assert (await gatherer.document(log.did)).id == log.did
+    async with site() as here, recalling(Seconds(), limits=GathererLimits(history_bytes=1000)) as gatherer:
+        await refused(gatherer.document(log_at(here).did), "did_unresolvable")
+
+
+async def test_a_history_that_was_rewritten_is_refused() -> None:
+    """HIRE-WVH-10: also one that is valid, and only shorter."""
+    clock = Seconds()
+    async with site() as here, recalling(clock) as gatherer:
+        log = log_at(here)
+        log.add(document_at(log.did, KEY_2), controller=CONTROLLER)
+        publish(here, log)
+        kept = await gatherer.document(log.did)
+        clock.at += 400
+        full = list(log.entries)
+        del log.entries[1:]
+        publish(here, log)
+        error = await refused(gatherer.document(log.did, 300), "did_document_invalid")
+        assert "seen before" in error.message
+        log.add(document_at(log.did, KEY_1, KEY_2), controller=CONTROLLER)
+        publish(here, log)
+        await refused(gatherer.document(log.did, 300), "did_document_invalid")
+        assert await gatherer.document(log.did) is kept
+        log.entries = full
+        publish(here, log)
+        assert await gatherer.document(log.did, 300) == kept
+
+
+@pytest.mark.parametrize(("ttl", "fetched"), [(0, 3), (100, 2), (86_400, 1)])
+async def test_a_controller_says_how_long_its_document_is_remembered(ttl, fetched) -> None:
+    """HIRE-WVH-10: never longer than the caller allows."""
+    clock = Seconds()
+    async with site() as here, recalling(clock) as gatherer:
+        log = log_at(here, ttl=ttl)
+        for later in (0, 100, 101):
+            clock.at += later
+            await gatherer.document(log.did)
+        assert len(here.requests) == fetched
+        clock.at += 3600
+        await gatherer.document(log.did)
+        assert len(here.requests) == fetched + 1
+
+
+async def test_a_deactivated_did_stays_so() -> None:
+    """HIRE-WVH-09: what was remembered is no longer given, and the log without its end is refused."""
+    clock = Seconds()
+    async with site() as here, recalling(clock) as gatherer:
+        log = log_at(here)
+        await gatherer.document(log.did)
+        log.add(document_at(log.did), controller=CONTROLLER, deactivated=True, updateKeys=[])
+        publish(here, log)
+        clock.at += 400
+        await refused(gatherer.document(log.did, 300), "did_deactivated")
+        await refused(gatherer.document(log.did), "did_deactivated")
+        assert len(here.requests) == 2
+        history = await gatherer.history(log.did)
+        assert history.at("2026-11-02T00:00:00Z").methods("assertionMethod") == (f"{log.did}#key-1",)
+        del log.entries[1:]
+        publish(here, log)
+        clock.at += 400
+        await refused(gatherer.document(log.did, 300), "did_document_invalid")
+        await refused(gatherer.history(here.did), "did_unresolvable")
+
+
+async def test_a_did_that_moved_is_found_where_it_is_now() -> None:
+    """HIRE-WVH-12: by the operator's word, checked against the history; the former place is not asked."""
+    async with site() as former_place, site() as here:
+        log = Log(f"localhost%3A{former_place.port}", controller=CONTROLLER, key=KEY_1, portable=True)
+        former, latest = log.did, f"did:webvh:{log.scid}:localhost%3A{here.port}"
+        publish(former_place, log)
+        clock = Seconds()
+        moved: dict[str, str] = {}
+        async with recalling(clock, moved=moved) as gatherer:
+            assert (await gatherer.document(former)).methods("authentication") == (f"{former}#key-1",)
+            log.add(document_at(latest, KEY_2, also=(former,)), controller=CONTROLLER)
+            publish(here, log)
+            former_place.serves(b"", status="302 Found", fields=f"Location: {here.url('/.well-known/did.jsonl')}\r\n")
+            clock.at += 400
+            # A redirect is not followed, and nobody else's word is taken.
+            await refused(gatherer.document(former, 300), "did_unresolvable")
+            assert (await gatherer.document(latest)).id == latest
+            await refused(gatherer.document(former, 300), "did_unresolvable")
+            asked = len(former_place.requests)
+            moved[former] = latest
+            document = await gatherer.document(former, 300)
+            assert document.id == former
+            assert document.methods("authentication") == (f"{former}#key-2",)
+            assert len(former_place.requests) == asked
+            # Another history with both names, made with a key that was known before, is none that continues it.
+            del log.entries[1:]
+            log.add(document_at(latest, KEY_1, also=(former,)), controller=CONTROLLER)
+            publish(here, log)
+            clock.at += 400
+            await refused(gatherer.document(former, 300), "did_document_invalid")
+        strangers = {former: f"did:webvh:{log.scid}:localhost%3A{former_place.port}:other", here.did: latest}
+        async with recalling(clock, moved=strangers) as gatherer:
+            await refused(gatherer.document(former), "did_unresolvable")
+            await refused(gatherer.document(here.did), "did_unresolvable")
+        other = Log(f"localhost%3A{here.port}", controller=CONTROLLER, key=KEY_2)
+        publish(here, other)
+        async with recalling(clock, moved={former: other.did}) as gatherer:
+            await refused(gatherer.document(former), "did_document_invalid")
+
+
+# --- a universal resolver -------------------------------------------------------------------------------------------
+
+
+def answers(document: object, **metadata: object) -> bytes:
+    return json.dumps({"didDocument": document, "didDocumentMetadata": metadata}).encode()
+
+
+async def test_a_resolver_is_asked_about_other_methods_alone() -> None:
+    """HIRE-DID-09: what is implemented here is resolved here."""
+    async with site() as resolver, site() as here:
+        async with recalling(Seconds(), resolver=f"{resolver.url('/')}") as gatherer:
+            resolver.serves(answers(json.loads(document_of("did:example:globex:a%2Fb"))))
+            document = await gatherer.document("did:example:globex:a%2Fb")
+            assert document.id == "did:example:globex:a%2Fb"
+            assert document.methods("authentication") == ("did:example:globex:a%2Fb#key-1",)
+            assert resolver.requests[0].startswith(b"GET /1.0/identifiers/did:example:globex:a%252Fb HTTP/1.1")
+            resolver.serves(document_of("did:example:plain"))
+            assert (await gatherer.document("did:example:plain")).id == "did:example:plain"
+            asked = len(resolver.requests)
+            for did in (here.did, "did:web:localhost%3A1", "did:webvh:x", "did:jwk:x", "did:key:x"):
+                with pytest.raises(UndersignedError):
+                    await gatherer.document(did)
+            assert len(resolver.requests) == asked
+        async with gathering() as gatherer:
+            await refused(gatherer.document("did:example:globex"), "did_unresolvable")
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (answers({"id": "did:example:other"}), "did_document_invalid"),
+        (answers({"id": "did:example:Globex"}), "did_document_invalid"),
+        (answers(None), "did_unresolvable"),
+        (answers({"id": "did:example:globex"}, deactivated=True), "did_deactivated"),
+        (answers({"id": "did:example:globex"}, deactivated="true"), "did_deactivated"),
+        (b'{"id":"did:example:other"}', "did_document_invalid"),
+        (b"{}", "did_document_invalid"),
+        (b"[]", "did_document_invalid"),
+        (b"", "did_document_invalid"),
+        (b" " * 65_537, "did_unresolvable"),
+    ],
+)
+async def test_what_a_resolver_says_is_checked(body, code) -> None:
+    """HIRE-DID-09."""
+    async with site() as resolver, recalling(Seconds(), resolver=resolver.url("")) as gatherer:
+        resolver.serves(body)
+        await refused(gatherer.document("did:example:globex"), code)
+
+
+async def test_a_resolver_is_fetched_from_like_anybody() -> None:
+    """HIRE-DID-09: neither at home nor by redirect."""
+    async with site() as resolver, gathering(local=False) as gatherer:
+        gatherer._resolver = f"https://127.0.0.1:{resolver.port}"
+        await refused(gatherer.document("did:example:globex"), "did_forbidden_address")
+        gatherer._resolver = resolver.url("")
+        await refused(gatherer.document("did:example:globex"), "did_forbidden_address")
+    async with site() as resolver, recalling(Seconds(), resolver=resolver.url("")) as gatherer:
+        resolver.serves(b"", status="302 Found", fields="Location: https://example.com/\r\n")
+        await refused(gatherer.document("did:example:globex"), "did_unresolvable")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from undersigned.credentials import read_claim
 from undersigned.errors import ConfigurationError
 from undersigned.ledger import open_ledger
 from undersigned.runtime import Home, OfferPart, create_home, issue_membership, open_key, rotate_key
@@ -48,6 +49,9 @@ def write(folder: Path, text: str | bytes) -> Path:
         MINIMAL + "[[offer]]\ntask = 'sbom'\n",
         MINIMAL + "[[offer]]\ntask = 'sbom'\nhandler = 'a:b'\ncapacity = 0\n",
         MINIMAL + "[organisation]\ndid = 'did:web:acme.example'\n",
+        MINIMAL + "resolver = 'http://resolver.example'\n",
+        MINIMAL + "[moved]\n'did:web:acme.example' = 'did:web:acme.org'\n",
+        MINIMAL + "[moved]\n'acme' = 'did:webvh:a:acme.org'\n",
         "name = 'Acme'\n",
         "did = 'acme'\nname = 'Acme'\n",
         "did = 'did:WEB:acme.example'\nname = 'Acme'\n",
@@ -254,10 +258,10 @@ async def test_the_organisation_vouches_for_its_agent(home: Home) -> None:
     clock = HandClock()
     path = await issue_membership(home, clock=clock, days=30)
     (credential,) = home.credentials()
-    assert credential["issuer"] == f"{home.configuration.did}:org"
-    assert credential["credentialSubject"]["id"] == home.configuration.did  # type: ignore[index,call-overload]
-    assert credential["validFrom"] == NOON
-    assert credential["validUntil"] == "2026-04-01T12:00:00Z"
+    assert credential.issuer == f"{home.configuration.did}:org"
+    assert read_claim(credential).id == home.configuration.did
+    assert credential.valid_from == NOON
+    assert credential.valid_until == "2026-04-01T12:00:00Z"
     assert path.parent.name == "credentials"
 
 

@@ -2,11 +2,12 @@ import tomllib
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from contracts import ENGAGEMENT, terms
 from parties import NOW, Party
 from undersigned.contract import Price, Subcontracting
-from undersigned.credentials import VerifiedPresentation, membership, read_credential
+from undersigned.credentials import ClearStatus, VerifiedPresentation, membership, read_credential, status_entry
 from undersigned.encoding import digest_bytes, from_struct, to_struct
 from undersigned.errors import ConfigurationError
 from undersigned.scope import Scope
@@ -72,6 +73,25 @@ def test_without_a_valid_credential_of_an_anchor_the_answer_is_no(
     assert decision.reasons[0].code == "policy_denied"
     assert decision.reasons[0].would_pass.startswith("one by ")
     assert (decision.needed[0].code, decision.needed[0].credential) == ("credential", MEMBER)
+
+
+def test_a_credential_with_a_status_counts_if_it_was_looked_up_now() -> None:
+    """HIRE-STA-06. The lists are an input by digest: another list is another decision."""
+    one = credential(credentialStatus=status_entry("https://acme.example/status/1", 40))
+    lists = [digest_bytes(b"one list"), digest_bytes(b"another")]
+    answers = [ClearStatus(credential=one.digest, lists=(name,), at=NOW) for name in lists]
+    decisions = [evaluate(presented(one), ANCHORS, Policy(), NOW, statuses=[answer]) for answer in answers]
+    assert [decision.outcome for decision in decisions] == ["allow", "allow"]
+    assert [decision.inputs.status_lists for decision in decisions] == [(lists[0],), (lists[1],)]
+    assert decisions[0].digest != decisions[1].digest
+    assert evaluate(presented(one), ANCHORS, Policy(), NOW, statuses=answers[:1]) == decisions[0]
+    assert evaluate(presented(one), ANCHORS, Policy(), NOW).outcome == "deny"
+    earlier = replace(answers[0], at="2026-11-25T11:59:59Z")
+    assert evaluate(presented(one), ANCHORS, Policy(), NOW, statuses=[earlier]).outcome == "deny"
+    others = replace(answers[0], credential=credential().digest)
+    assert evaluate(presented(one), ANCHORS, Policy(), NOW, statuses=[others]).outcome == "deny"
+    # Without a status nothing had to be looked up, and the decision reads as it always did.
+    assert evaluate(SHOWN, ANCHORS, Policy(), NOW).inputs.status_lists == ()
 
 
 def test_what_is_needed_names_who_would_be_believed() -> None:

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 
 from undersigned.did.document import JWK_CONTEXT, DidDocument, derived_document
 from undersigned.did.url import ParsedDidUrl
-from undersigned.encoding import FOREIGN_LIMITS, JsonObject, base64url_decode, decode_json
+from undersigned.encoding import FOREIGN_LIMITS, Instant, JsonObject, base64url_decode, decode_json
 from undersigned.errors import FormatError, VerificationError
 from undersigned.keys import public_key_from_jwk
 
 __all__ = ["document", "fetches"]
 
 
-def fetches(did: ParsedDidUrl, local: bool) -> tuple[str, ...]:
+def fetches(did: ParsedDidUrl, local: bool, fetched: Mapping[str, bytes]) -> tuple[str, ...]:
     """No URLs; the key in the DID is checked.
 
     Raises:
@@ -26,7 +26,7 @@ def fetches(did: ParsedDidUrl, local: bool) -> tuple[str, ...]:
     return ()
 
 
-def document(did: ParsedDidUrl, fetched: Mapping[str, bytes]) -> DidDocument:
+def document(did: ParsedDidUrl, fetched: Mapping[str, bytes], now: Instant | None) -> DidDocument:
     """The document that follows from the DID: its JWK as it is, named `#0`.
 
     Raises:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from undersigned.did.document import MULTIKEY_CONTEXT, DidDocument, derived_document
 from undersigned.did.url import ParsedDidUrl
-from undersigned.encoding import Did
+from undersigned.encoding import Did, Instant
 from undersigned.errors import VerificationError
 from undersigned.keys import PublicKey, public_key_from_multikey
 
@@ -21,7 +21,7 @@ def did_key(public_key: PublicKey) -> Did:
     return f"did:key:{public_key.multikey}"
 
 
-def fetches(did: ParsedDidUrl, local: bool) -> tuple[str, ...]:
+def fetches(did: ParsedDidUrl, local: bool, fetched: Mapping[str, bytes]) -> tuple[str, ...]:
     """No URLs; the key in the DID is checked.
 
     Raises:
@@ -31,7 +31,7 @@ def fetches(did: ParsedDidUrl, local: bool) -> tuple[str, ...]:
     return ()
 
 
-def document(did: ParsedDidUrl, fetched: Mapping[str, bytes]) -> DidDocument:
+def document(did: ParsedDidUrl, fetched: Mapping[str, bytes], now: Instant | None) -> DidDocument:
     """The document that follows from the DID, with a Multikey method.
 
     Raises:

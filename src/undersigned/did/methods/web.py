@@ -14,49 +14,59 @@ from typing import Final
 
 from undersigned.did.document import DidDocument
 from undersigned.did.url import ParsedDidUrl
+from undersigned.encoding import Instant
 from undersigned.errors import ResolutionError, VerificationError
 
-__all__ = ["document", "fetches"]
+__all__ = ["document", "fetches", "folder_url"]
 
 _LABEL: Final = re.compile("[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _PORT: Final = re.compile("[1-9][0-9]{0,4}")
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9._-]{1,255}")
 
 
-def fetches(did: ParsedDidUrl, local: bool) -> tuple[str, ...]:
+def fetches(did: ParsedDidUrl, local: bool, fetched: Mapping[str, bytes]) -> tuple[str, ...]:
     """The one URL of the document. With `local`, `localhost%3APORT` is allowed too, over http.
 
     Raises:
         ResolutionError: `did_forbidden_address`: the host is an address, or a name of this machine or network.
         VerificationError: `did_document_invalid`: not a `did:web` in its one spelling.
     """
-    host, port, path = _split(did)
+    return (f"{folder_url(did.specific, local=local)}/did.json",)
+
+
+def folder_url(location: str, *, local: bool) -> str:
+    """The URL, without a last slash, of the folder that `host[%3Aport][:segment]...` names; `did:webvh` has it, too.
+
+    Raises:
+        ResolutionError, VerificationError: As `fetches`.
+    """
+    host, port, path = _split(location)
     is_local = host == "localhost"
     if is_local and not (local and port):
         raise ResolutionError("did_forbidden_address", "expected a public host, got localhost")
     scheme = "http" if is_local else "https"
     authority = f"{host}:{port}" if port else host
-    return (f"{scheme}://{authority}/{'/'.join(path) if path else '.well-known'}/did.json",)
+    return f"{scheme}://{authority}/{'/'.join(path) if path else '.well-known'}"
 
 
-def document(did: ParsedDidUrl, fetched: Mapping[str, bytes]) -> DidDocument:
+def document(did: ParsedDidUrl, fetched: Mapping[str, bytes], now: Instant | None) -> DidDocument:
     """The document among what was fetched. Whether `localhost` may be dialled was decided when fetching.
 
     Raises:
         ResolutionError: `did_unresolvable`: its URL is not among them; `did_forbidden_address`: as `fetches`.
         VerificationError: `did_document_invalid`: as `fetches`, or not the document of this DID.
     """
-    (url,) = fetches(did, local=True)
+    (url,) = fetches(did, True, fetched)
     raw = fetched.get(url)
     if raw is None:
         raise ResolutionError("did_unresolvable", f"expected the document of {did.did} from {url}, got none")
     return DidDocument(did.did, raw)
 
 
-def _split(did: ParsedDidUrl) -> tuple[str, str, list[str]]:
-    authority, *path = did.specific.split(":")
+def _split(location: str) -> tuple[str, str, list[str]]:
+    authority, *path = location.split(":")
     host, _, port = authority.partition("%3A")
-    _check_host(host, did.did)
+    _check_host(host)
     if ("%3A" in authority and not _PORT.fullmatch(port)) or int(port or 0) > 65535:
         raise VerificationError("did_document_invalid", f"expected a port from 1 to 65535, got {port[:20]!a}")
     for segment in path:
@@ -65,15 +75,15 @@ def _split(did: ParsedDidUrl) -> tuple[str, str, list[str]]:
     return host, port, path
 
 
-def _check_host(host: str, did: str) -> None:
+def _check_host(host: str) -> None:
     labels = host.split(".")
     # With a trailing dot it is the same host in another spelling: look at the label before.
     last = labels[-1] or labels[-2:][0]
     # A last label that is a number makes the whole host an IPv4 address to URL parsers (WHATWG URL, section 3.5).
     if "%5B" in host.upper() or last.isdecimal() or last.lower().startswith("0x"):
-        raise ResolutionError("did_forbidden_address", f"expected a host name, got an address in {did[:160]}")
+        raise ResolutionError("did_forbidden_address", f"expected a host name, got an address in {host[:160]!a}")
     if last.lower() == "localhost" and host != "localhost":
-        raise ResolutionError("did_forbidden_address", f"expected a public host, got a local one in {did[:160]}")
+        raise ResolutionError("did_forbidden_address", f"expected a public host, got a local one in {host[:160]!a}")
     if len(host) > 253 or not all(map(_LABEL.fullmatch, labels)):
         raise VerificationError("did_document_invalid", f"expected a lower-case host name, got {host[:80]!a}")
     if len(labels) == 1 and host != "localhost":

@@ -1,0 +1,474 @@
+"""Commands about trust: `trust add|remove|list|import|diff|path|graph|explain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import click
+
+from undersigned.credentials import read_credential, verify_credential
+from undersigned.did import DidDocument
+from undersigned.encoding import Instant, JsonObject, digest_of, from_struct
+from undersigned.errors import ConfigurationError, FormatError
+from undersigned.ledger import Admitted, TrustStore
+from undersigned.proof import proofs_of
+from undersigned.runtime import (
+    AnchorBook,
+    Gatherer,
+    Home,
+    KeptRecord,
+    SystemClock,
+    open_engagements,
+    read_document,
+    sign_record,
+)
+from undersigned.trust import (
+    MAX_DEPTH,
+    Anchor,
+    AnchorChanges,
+    Anchors,
+    AnchorSet,
+    Graph,
+    Lost,
+    Question,
+    Viewpoint,
+    adoption,
+    anchor_changes,
+    anchor_record,
+    answer,
+    authority,
+    check_successor,
+    draw_paths,
+    edge_of,
+    losing_their_path,
+    reputation,
+    verify_set,
+)
+from undersigned.trust import (
+    Path as TrustPath,
+)
+
+from .options import checked_did
+from .output import HOME_OPTION, Out, command, counted, plain, program, reading
+
+__all__ = ["trust"]
+
+WAITS = 7
+"""Exit code: a person has to do something first."""
+CAPABILITY_OPTION = click.option("--capability", metavar="NAME", help="Only about this capability.")
+EVIDENCE_OPTION = click.option("--evidence", metavar="TEXT", help="Why: words, or the digest of a document.")
+YES_OPTION = click.option("--yes", is_flag=True, help="Go on although open engagements lose their path.")
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group()
+def trust() -> None:
+    """Whom we believe about what: anchors, and the graph of what others say."""
+
+
+@trust.command("list")
+@HOME_OPTION
+@command
+async def trust_list(out: Out, home: str | None) -> None:
+    """The anchors: for what, until when, who added them and on what evidence."""
+    now = SystemClock().now()
+    book = AnchorBook(out.home(home), now)
+    for anchor in book.listed:
+        _tell_anchor(out, anchor, now, {"by": ["configuration"]})
+    for kept in book.records:
+        found = kept.record
+        if found is None:
+            out.value({"record": kept.digest, "state": "waits for a second person"})
+            out.line(f"waits for a second person: {kept.digest}", style="yellow")
+            continue
+        more: dict[str, Any] = {"by": list(found.added_by), "record": kept.digest, "evidence": found.evidence}
+        if found.set is not None:
+            more["set"] = {"id": found.set.id, "issuer": found.set.issuer, "number": found.set.number}
+        for anchor in found.anchors:
+            _tell_anchor(out, anchor, now, more | {"added": found.added})
+    out.value({"anchors": book.anchors.digest, "count": len(book.anchors.anchors)})
+    out.line(f"{counted(len(book.anchors.anchors), 'anchor')}, version {book.anchors.digest}")
+
+
+@trust.command("add")
+@click.argument("did", required=False)
+@click.option("--type", "types", multiple=True, metavar="TYPE", help="Of credentials it is believed about; else any.")
+@click.option("--capability", "capabilities", multiple=True, metavar="NAME", help="It is believed about; else any.")
+@click.option(
+    "--depth",
+    type=click.IntRange(0, MAX_DEPTH),
+    default=MAX_DEPTH,
+    show_default=True,
+    help="How many links of authority may hang below it.",
+)
+@click.option("--until", metavar="INSTANT", help="Last second, such as 2027-01-01T00:00:00Z; else no end.")
+@EVIDENCE_OPTION
+@click.option("--record", "file", type=FILE, help="Sign a record that somebody else made, instead of a new one.")
+@HOME_OPTION
+@command
+async def trust_add(
+    out: Out,
+    did: str | None,
+    types: tuple[str, ...],
+    capabilities: tuple[str, ...],
+    depth: int,
+    until: str | None,
+    evidence: str | None,
+    file: Path | None,
+    home: str | None,
+) -> int:
+    """Believe an issuer: a record under this organisation's signature. Exit code 7 if a second person must sign."""
+    opened, now = out.home(home), SystemClock().now()
+    book = AnchorBook(opened, now)
+    if (did is None) == (file is None):
+        raise ConfigurationError("bad_configuration", "name a DID to believe, or --record FILE to sign")
+    if file is not None:
+        document = read_document(file)
+    else:
+        if evidence is None:
+            raise ConfigurationError("bad_configuration", "--evidence is needed: on what ground is it believed?")
+        try:
+            anchor = Anchor(
+                issuer=checked_did(did or "", out.local), types=types, capabilities=capabilities, depth=depth
+            )
+            members = from_struct(anchor) | ({} if until is None else {"until": until})
+            document = anchor_record(
+                id=f"urn:uuid:{uuid4()}", anchor=Anchors.from_toml([members]).anchors[0], evidence=evidence, added=now
+            )
+        except FormatError as error:
+            raise ConfigurationError("bad_configuration", f"{error.path}: {error.message}") from error
+    return await _sign_and_put(out, opened, book, document, now)
+
+
+@trust.command("remove")
+@click.argument("which", metavar="DID|RECORD")
+@YES_OPTION
+@HOME_OPTION
+@command
+async def trust_remove(out: Out, which: str, yes: bool, home: str | None) -> int:
+    """Believe an issuer no longer: all its anchors, or one record. Shows first which open engagements lose their path.
+
+    With any, nothing is removed without --yes, and the exit code is 7.
+    """
+    opened, now = out.home(home), SystemClock().now()
+    book = AnchorBook(opened, now)
+    records = [kept for kept in book.records if kept.digest == which or _is_of(kept.document, which)]
+    listed = [anchor for anchor in book.listed if anchor.issuer == which]
+    if not records and not listed:
+        raise ConfigurationError("not_found", f"no anchor {plain(which, 200)} and no record of that name")
+    left = [one for one in book.listed if one not in listed]
+    left += [one for kept in book.records if kept not in records and kept.record for one in kept.record.anchors]
+    after = Anchors().with_anchors(left)
+    lost = await _told_lost(out, opened, book.anchors, after, now)
+    if lost and not yes:
+        return _held(out, lost)
+    for kept in records:
+        book.remove(kept.digest)
+    for anchor in listed:
+        book.unlist(anchor.issuer)
+    out.value(
+        {"removed": [*[kept.digest for kept in records], *[one.issuer for one in listed]], "anchors": after.digest}
+    )
+    out.line(f"removed {counted(len(records) + len(listed), 'entry', 'entries')}; anchors are now {after.digest}")
+    return 0
+
+
+@trust.command("import")
+@click.argument("file", type=FILE)
+@EVIDENCE_OPTION
+@YES_OPTION
+@HOME_OPTION
+@command
+async def trust_import(out: Out, file: Path, evidence: str | None, yes: bool, home: str | None) -> int:
+    """Take in a signed anchor set, which replaces an older one of the same body; or a credential, as an edge.
+
+    Everything is verified first. Exit code 7 if a second person must sign, or if open engagements would lose
+    their path.
+    """
+    opened, now = out.home(home), SystemClock().now()
+    document = read_document(file)
+    if document.get("type") != "AnchorSet":
+        return await _admit(out, opened, document, now)
+    book = AnchorBook(opened, now)
+    found, old, changes = await _compare(opened, book, document, now)
+    if not old or old.record is None or old.record.set != found:
+        if evidence is None:
+            raise ConfigurationError("bad_configuration", "--evidence is needed: on what ground is the set adopted?")
+        _tell_changes(out, found, changes)
+        kept = [one for one in book.records if one is not old and one.record is not None]
+        left = [one for each in kept if each.record for one in each.record.anchors]
+        after = Anchors().with_anchors([*book.listed, *left, *found.anchors])
+        lost = await _told_lost(out, opened, book.anchors, after, now)
+        if lost and not yes:
+            return _held(out, lost)
+        record = adoption(id=f"urn:uuid:{uuid4()}", signed_set=document, evidence=evidence, added=now)
+        code = await _sign_and_put(out, opened, book, record, now)
+        if old is not None and code == 0:
+            book.remove(old.digest)
+        return code
+    out.value({"set": found.id, "number": found.number, "changed": False})
+    out.line(f"number {found.number} of this set is adopted already")
+    return 0
+
+
+@trust.command("diff")
+@click.argument("file", type=FILE)
+@HOME_OPTION
+@command
+async def trust_diff(out: Out, file: Path, home: str | None) -> None:
+    """What importing a signed anchor set would change. Nothing is changed."""
+    opened, now = out.home(home), SystemClock().now()
+    found, _, changes = await _compare(opened, AnchorBook(opened, now), read_document(file), now)
+    _tell_changes(out, found, changes)
+
+
+@trust.command("path")
+@click.argument("did")
+@click.option("--type", "credential_type", required=True, metavar="TYPE", help="Of the credential that it issued.")
+@CAPABILITY_OPTION
+@HOME_OPTION
+@command
+async def trust_path(out: Out, did: str, credential_type: str, capability: str | None, home: str | None) -> int:
+    """By which chain is an issuer entitled to attest this? Exit code 3 if by none."""
+    opened, view = _view(out, home)
+    found = _ask(opened, authority(checked_did(did, out.local), credential_type, capability, view))
+    out.value(
+        {
+            "issuer": found.issuer,
+            "type": credential_type,
+            "capability": capability,
+            "verdict": found.verdict,
+            "paths": [_path(path) for path in found.paths],
+            **_common(found),
+        }
+    )
+    _tell_lines(out, found.explain())
+    return 0 if found.entitled else 3
+
+
+@trust.command("explain")
+@click.argument("did")
+@CAPABILITY_OPTION
+@HOME_OPTION
+@command
+async def trust_explain(out: Out, did: str, capability: str | None, home: str | None) -> int:
+    """How well is a party spoken of, by whom, and who speaks against it? Exit code 3 if there is no score above 0."""
+    opened, view = _view(out, home)
+    found = _ask(opened, reputation(checked_did(did, out.local), capability, view))
+    out.value(
+        {
+            "party": found.party,
+            "capability": capability,
+            "verdict": found.verdict,
+            "score": found.score,
+            "paths": [_path(path) for path in found.paths],
+            **_common(found),
+        }
+    )
+    _tell_lines(out, found.explain())
+    return 0 if found.units else 3
+
+
+@trust.command("graph")
+@click.argument("did")
+@CAPABILITY_OPTION
+@click.option("--type", "credential_type", metavar="TYPE", help="Draw authority to attest this type, not reputation.")
+@click.option("--svg", is_flag=True, help="Write a drawing.")
+@click.option("--out", "file", type=FILE, help="File to write the drawing to; by default standard output.")
+@HOME_OPTION
+@command
+async def trust_graph(
+    out: Out,
+    did: str,
+    capability: str | None,
+    credential_type: str | None,
+    svg: bool,
+    file: Path | None,
+    home: str | None,
+) -> None:
+    """The trust paths to a party: link by link, or as a drawing with --svg."""
+    opened, view = _view(out, home)
+    checked_did(did, out.local)
+    if credential_type:
+        found = _ask(opened, authority(did, credential_type, capability, view))
+    else:
+        found = _ask(opened, reputation(did, capability, view))
+    if svg:
+        drawn = draw_paths(did, found.paths, found.dissent, title=f"Trust paths to {did}")
+        if file is not None:
+            file.write_text(drawn, encoding="utf-8")
+        out.value({"svg": str(file) if file else drawn})
+        if file is not None:
+            out.line(f"{file} ({counted(len(found.paths), 'path')})")
+        elif not out.as_json:
+            click.echo(drawn, nl=False)
+        return
+    edges = {edge.digest: edge for path in found.paths for edge in path.edges}
+    for edge in [*edges.values(), *found.dissent]:
+        out.value(from_struct(edge))
+        out.line(f"{plain(edge.source, 90)} --{edge.kind}--> {plain(edge.target, 90)}")
+    if not edges and not found.dissent:
+        out.line("no path")
+
+
+# -- what several of them do
+
+
+def _view(out: Out, home: str | None) -> tuple[Home, Viewpoint]:
+    opened, now = out.home(home), SystemClock().now()
+    part = opened.configuration.organisation
+    own = (opened.configuration.did, *([part.did] if part else []))
+    return opened, Viewpoint(anchors=AnchorBook(opened, now).anchors, own=own, now=now)
+
+
+def _ask(home: Home, question: Question[Any]) -> Any:
+    if not home.trust.exists():
+        return answer(question, Graph().read)
+    with TrustStore(home.trust, read_only=True) as store:
+        return store.ask(question)
+
+
+def _common(found: Any) -> dict[str, Any]:
+    """What both answers tell beside their own."""
+    return {
+        "dissent": [from_struct(edge) for edge in found.dissent],
+        "missing": list(found.missing),
+        "anchors": found.anchors,
+        "at": found.at,
+        "until": found.until,
+        "work": found.work._asdict(),
+    }
+
+
+def _path(path: TrustPath) -> dict[str, Any]:
+    return {"edges": [from_struct(edge) for edge in path.edges], "amount": path.amount}
+
+
+def _tell_lines(out: Out, text: str) -> None:
+    for line in text.splitlines():
+        out.line(plain(line, 2000))
+
+
+def _tell_anchor(out: Out, anchor: Anchor, now: Instant, more: dict[str, Any]) -> None:
+    ended = anchor.until is not None and anchor.until < now
+    out.value({**from_struct(anchor), "reach": anchor.reach, "state": "ended" if ended else "good", **more})
+    about = f"{' or '.join(anchor.types) or 'any type'}, {' or '.join(anchor.capabilities) or 'any capability'}"
+    end = f", {'ended' if ended else 'until'} {anchor.until}" if anchor.until else ""
+    out.line(
+        f"{plain(anchor.issuer, 200)}  {plain(about, 300)}, depth {anchor.depth}{end}", style="dim" if ended else ""
+    )
+    why = f": {plain(more['evidence'], 300)}" if "evidence" in more else ""
+    out.line(f"    by {plain(' and '.join(more['by']), 300)}{why}")
+
+
+def _tell_changes(out: Out, found: AnchorSet, changes: AnchorChanges) -> None:
+    out.value(
+        {
+            "set": found.id,
+            "issuer": found.issuer,
+            "number": found.number,
+            "added": [from_struct(one) for one in changes.added],
+            "removed": [from_struct(one) for one in changes.removed],
+        }
+    )
+    out.line(f"number {found.number} of the set {found.id} by {plain(found.issuer, 200)}")
+    for mark, anchors in (("+", changes.added), ("-", changes.removed)):
+        for one in anchors:
+            about = f"{' or '.join(one.types) or 'any type'}, {' or '.join(one.capabilities) or 'any capability'}"
+            out.line(f"  {mark} {plain(one.issuer, 200)}  {plain(about, 300)}, depth {one.depth}")
+    if not changes:
+        out.line("  nothing changes")
+
+
+async def _sign_and_put(out: Out, home: Home, book: AnchorBook, document: JsonObject, now: Instant) -> int:
+    signed = await sign_record(home, document, now)
+    path = book.put(signed)
+    waits = book.checked(signed) is None
+    digest = digest_of(signed)
+    out.value({"record": digest, "file": str(path), "state": "waits for a second person" if waits else "good"})
+    if waits:
+        out.line(f"{path}: waits for a second person", style="yellow")
+        out.line(f"who signs it with   {program()} trust add --record {path}   and gives it back the same way")
+        return WAITS
+    out.line(f"{path}: counts from the next start of a running peer on")
+    return 0
+
+
+def _is_of(document: JsonObject, did: str) -> bool:
+    anchor = document.get("anchor")
+    return isinstance(anchor, dict) and anchor.get("issuer") == did
+
+
+async def _document_of(home: Home, did: str) -> DidDocument:
+    gatherer = Gatherer(local=home.configuration.local)
+    try:
+        return await gatherer.document(checked_did(did, home.configuration.local))
+    finally:
+        await gatherer.close()
+
+
+async def _compare(
+    home: Home, book: AnchorBook, document: JsonObject, now: Instant
+) -> tuple[AnchorSet, KeptRecord | None, AnchorChanges]:
+    """The set in a document, verified; the record of its older version, if there is one; and what would change."""
+    issuer = document.get("issuer")
+    known = {issuer: await _document_of(home, issuer)} if isinstance(issuer, str) else {}
+    found = verify_set(document, documents=known, now=now)
+    old: KeptRecord | None = None
+    before: tuple[Anchor, ...] = ()
+    for kept in book.records:
+        there = kept.record.set if kept.record else None
+        if there is not None and (there.issuer, there.id) == (found.issuer, found.id):
+            check_successor(there, found)
+            old, before = kept, there.anchors
+    return found, old, anchor_changes(before, found.anchors)
+
+
+async def _admit(out: Out, home: Home, document: JsonObject, now: Instant) -> int:
+    """A credential becomes an edge of the graph, once it is verified."""
+    issuer = await _document_of(home, read_credential(document).issuer)
+    credential = verify_credential(document, documents={issuer.id: issuer}, now=now)
+    ledger = await reading(home)
+    try:
+        contracts = {row.contract for row in await ledger.summaries() if row.contract}
+    finally:
+        await ledger.close()
+    edge = edge_of(credential, contracts=contracts)
+    (proof,) = proofs_of(document)  # that there is exactly one, and what it has, was verified
+    key = issuer.key_for(str(proof["verificationMethod"]), "assertionMethod", now=now)
+    with TrustStore(home.trust) as store:
+        new = store.admit([Admitted(edge, key)])
+    out.value({"edge": from_struct(edge), "new": bool(new)})
+    out.line(f"{plain(edge.source, 90)} --{edge.kind}--> {plain(edge.target, 90)}{'' if new else ' (known already)'}")
+    return 0
+
+
+def _held(out: Out, lost: tuple[Lost, ...]) -> int:
+    out.value({"state": "waits for --yes", "losing": len(lost)})
+    out.line("nothing was changed; --yes goes on all the same", style="yellow")
+    return WAITS
+
+
+async def _told_lost(out: Out, home: Home, before: Anchors, after: Anchors, now: Instant) -> tuple[Lost, ...]:
+    """The open engagements that lose their path by a change of anchors; told as they are found."""
+    part = home.configuration.organisation
+    own = (home.configuration.did, *([part.did] if part else []))
+    old, new = (Viewpoint(anchors=anchors, own=own, now=now) for anchors in (before, after))
+    ledger = await reading(home)
+    try:
+        open_now = await open_engagements(ledger, home)
+    finally:
+        await ledger.close()
+    if home.trust.exists():
+        with TrustStore(home.trust, read_only=True) as store:
+            lost = losing_their_path(open_now, old, new, store.read)
+    else:
+        lost = losing_their_path(open_now, old, new, Graph().read)
+    for one in lost:
+        claims = [{"issuer": c.issuer, "type": c.credential_type, "capability": c.capability} for c in one.claims]
+        out.value({"losing": one.engagement, "peer": one.peer, "claims": claims})
+        said = ", ".join(f"{c.credential_type} by {c.issuer}" for c in one.claims)
+        out.line(f"loses its path: {one.engagement} with {plain(one.peer, 200)}: {plain(said, 400)}", style="red")
+    return lost

@@ -1,0 +1,241 @@
+"""The trust graph on disk: edges one by one in a SQLite file of its own, of which a question reads its neighbourhood.
+
+    with TrustStore(path) as store:
+        store.admit([Admitted(edge_of(credential), key)])
+        found = store.ask(reputation(agent, "sbom", view))
+
+Edges were verified when they were admitted; opening reads none of them. One process writes, at each commit durably
+(WAL, synchronous=FULL, so a crash leaves the graph as of the last one); any number read. A question may span several
+reads: `ask` holds them to one state of the graph.
+
+Source: protocol-spec/12-trust.md, sections 12.1 and 12.6
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from undersigned.encoding import Did, Digest
+from undersigned.errors import LedgerError, UndersignedError
+from undersigned.keys import PublicKey
+from undersigned.ledger.sqlite_file import Lock, connect, translated
+from undersigned.trust import Edge, Question, Read, Status, Wanted, answer
+
+__all__ = ["Admitted", "TrustStore"]
+
+APPLICATION_ID: Final = 0x54727374  # "Trst"
+VERSION: Final = 1
+CACHE_KIB: Final = 128 * 1024
+"""Most of the file that is kept in memory: the edges of a neighbourhood lie all over it."""
+_COLUMNS: Final = "digest, source, target, kind, capability, depth, weight, valid_from, valid_until, status, says"
+_LISTED: Final = "(SELECT value FROM json_each(?))"
+_SHARED: Final = (
+    "SELECT DISTINCT one.did, other.did FROM signer AS one JOIN signer AS other "  # noqa: S608 - names of ours
+    f"ON other.key = one.key AND other.did <> one.did WHERE one.did IN {_LISTED} LIMIT ?"
+)
+_INSERT: Final = f"INSERT OR IGNORE INTO edge ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+
+
+class Admitted(NamedTuple):
+    """An edge to be stored, with the key that its credential's proof was verified by."""
+
+    edge: Edge
+    key: PublicKey
+    """Of `edge.source`. Only keys that signed something are told here: anybody can list the key of somebody else."""
+
+
+class TrustStore:
+    """The graph in one file. Not for several threads at once.
+
+    Raises:
+        LedgerError: When made. `store_version`: of another program or release; `store_corrupt`.
+        LedgerUnavailable: Another process writes it, or the file cannot be used.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path = path
+        self._lock = None if read_only else Lock(path.with_name(path.name + ".lock"))
+        try:
+            with _translating():
+                self._db = connect(path, writing=not read_only)
+                try:
+                    self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+                    _prepare(self._db, writing=not read_only)
+                except BaseException:
+                    self._db.close()
+                    raise
+        except BaseException:
+            if self._lock is not None:
+                self._lock.release()
+            raise
+
+    def __enter__(self) -> TrustStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let others write. What was committed stays."""
+        self._db.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    # -- writing
+
+    def admit(self, admitted: Iterable[Admitted]) -> int:
+        """Stores verified edges in one transaction; returns how many were new.
+
+        An edge that is there already stays as it is, its status above all: who shows a revoked credential again
+        does not bring it back.
+        """
+        rows: list[tuple[Any, ...]] = []
+        keys: list[tuple[Did, str]] = []
+        for edge, key in admitted:
+            rows.append(_row(edge))
+            keys.append((edge.source, key.multikey))
+        with self._writing() as db:
+            before = db.total_changes
+            db.executemany(_INSERT, rows)
+            new = db.total_changes - before
+            db.executemany("INSERT OR IGNORE INTO signer VALUES (?, ?)", keys)
+        return new
+
+    def proved(self, did: Did, key: PublicKey) -> None:
+        """Remembers that `did` has signed something with `key` that verified."""
+        with self._writing() as db:
+            db.execute("INSERT OR IGNORE INTO signer VALUES (?, ?)", (did, key.multikey))
+
+    def set_status(self, digest: Digest, status: Status) -> bool:
+        """Gives an edge the status that its issuer's list has; whether there is such an edge. Revoked is for ever."""
+        with self._writing() as db:
+            found = db.execute(
+                "UPDATE edge SET status = iif(status = 'revoked', 'revoked', ?) WHERE digest = ?", (status, digest)
+            )
+            return found.rowcount > 0
+
+    def forget(self, digest: Digest) -> bool:
+        """Takes an edge out; whether it was there."""
+        with self._writing() as db:
+            return db.execute("DELETE FROM edge WHERE digest = ?", (digest,)).rowcount > 0
+
+    # -- reading
+
+    @property
+    def version(self) -> int:
+        """Another number after each change: an answer is kept no longer than it stands (HIRE-TRU-12)."""
+        with _translating():
+            return int(self._db.execute("SELECT number FROM version").fetchone()[0])
+
+    @property
+    def count(self) -> int:
+        """How many edges there are, standing or not."""
+        with _translating():
+            return int(self._db.execute("SELECT count(*) FROM edge").fetchone()[0])
+
+    def ask(self, question: Question[Any]) -> Any:
+        """The answer to one question, from one state of the graph."""
+        with _translating():
+            self._db.execute("BEGIN")
+            try:
+                return answer(question, self.read)
+            finally:
+                self._db.execute("ROLLBACK")
+
+    def read(self, wanted: Wanted) -> Read:
+        """What a question wants; a `Reader`. At most one above `most` is read."""
+        dids, most = json.dumps(wanted.dids), wanted.most + 1
+        with _translating():
+            if wanted.of == "key":
+                return self._db.execute(_SHARED, (dids, most)).fetchall()
+            # The index is named, because the planner would otherwise go by guesses about a table nobody analysed.
+            end, index = ("target", "") if wanted.of == "target" else ("source", "INDEXED BY edge_by_source")
+            what = "source, target" if wanted.of == "reached" else _COLUMNS
+            # One kind is looked up. Several are a filter (the plus), or each would be looked up for each party.
+            several = "+" if len(wanted.kinds) > 1 else ""
+            where = f"{end} IN {_LISTED} AND {several}kind IN ({','.join('?' * len(wanted.kinds))})"
+            values: list[Any] = [dids, *wanted.kinds]
+            if wanted.capability is not None:
+                where += " AND (capability IS NULL OR capability = ?)"
+                values.append(wanted.capability)
+            if wanted.by is not None:
+                # The plus keeps it a filter: as a key, each of one list would be looked up with each of the other.
+                where += f" AND +source IN {_LISTED}"
+                values.append(json.dumps(wanted.by))
+            rows = self._db.execute(
+                f"SELECT {what} FROM edge {index} WHERE {where} LIMIT ?",  # noqa: S608 - names of ours
+                (*values, most),
+            )
+            return rows.fetchall() if wanted.of == "reached" else [Edge(*row) for row in rows]
+
+    def edges(self) -> Iterator[Edge]:
+        """All of them, by digest: for people and tests. Questions do not need it."""
+        with _translating():
+            for row in self._db.execute(f"SELECT {_COLUMNS} FROM edge ORDER BY digest"):  # noqa: S608
+                yield Edge(*row)
+
+    @contextmanager
+    def _writing(self) -> Generator[sqlite3.Connection]:
+        """One durable transaction, that counts as a change."""
+        if self._lock is None:
+            raise LedgerError("internal", "this trust store was opened for reading")
+        with _translating():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("UPDATE version SET number = number + 1")
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+
+def _row(edge: Edge) -> tuple[Any, ...]:
+    return (
+        edge.digest,
+        edge.source,
+        edge.target,
+        edge.kind,
+        edge.capability,
+        edge.depth,
+        edge.weight,
+        edge.valid_from,
+        edge.valid_until,
+        edge.status,
+        edge.says,
+    )
+
+
+def _prepare(db: sqlite3.Connection, *, writing: bool) -> None:
+    application = db.execute("PRAGMA application_id").fetchone()[0]
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if (application, version) == (APPLICATION_ID, VERSION):
+        return
+    empty = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
+    if not writing or not (empty and application == version == 0):
+        raise LedgerError(
+            "store_version", f"the file is no trust graph of this release: {application:#x}, version {version}"
+        )
+    script = files("undersigned.ledger.schema").joinpath("trust_0001.sql").read_text("utf-8")
+    # The version changes with the tables: killed in between, the file is as before.
+    db.executescript(
+        f"BEGIN EXCLUSIVE;\n{script}\nPRAGMA application_id = {APPLICATION_ID};\n"
+        f"PRAGMA user_version = {VERSION};\nCOMMIT;"
+    )
+
+
+@contextmanager
+def _translating() -> Generator[None]:
+    try:
+        yield
+    except UndersignedError:
+        raise
+    except (sqlite3.Error, OSError) as exc:
+        raise translated(exc) from exc

@@ -1,0 +1,209 @@
+"""The anchors of a state folder: DIDs that its configuration lists, and signed records in the folder `anchors/`.
+
+A record is named by its digest, so a second signature replaces the file and makes no other record. What is taken out is
+kept under `anchors/removed/`, with everything that its signers had signed.
+
+Source: protocol-spec/12-trust.md, section 12.7
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from undersigned.did import DidDocument, document_from
+from undersigned.encoding import (
+    FOREIGN_LIMITS,
+    Did,
+    Digest,
+    Instant,
+    JsonObject,
+    canonicalize,
+    decode_json,
+    digest_of,
+)
+from undersigned.errors import ConfigurationError, UndersignedError
+from undersigned.proof import attach, prepare
+from undersigned.trust import AddingRule, Anchor, Anchors, VerifiedRecord, record_config, verify_record
+
+from .home import CONFIGURATION, Home
+
+__all__ = ["AnchorBook", "KeptRecord", "load_anchors", "read_document", "sign_record"]
+
+
+class KeptRecord(Struct, frozen=True, kw_only=True):
+    """A record in the folder: verified, or waiting for a second person."""
+
+    digest: Digest
+    document: JsonObject
+    record: VerifiedRecord | None
+    """None while a second person has to sign; then it counts for nothing."""
+
+
+class AnchorBook:
+    """All anchors of a state folder, read once.
+
+    Raises:
+        ConfigurationError: When made. `bad_configuration`: a record does not verify, the people cannot be used, or the
+            configuration lists anchors although one person may not add them.
+    """
+
+    def __init__(self, home: Home, now: Instant) -> None:
+        self._home, self._now = home, now
+        trust, part = home.configuration.trust, home.configuration.organisation
+        self.rule = AddingRule(
+            people=trust.people or (part.did if part else home.configuration.did,), reach_of_one=trust.reach_of_one
+        )
+        self._documents = _documents(home, self.rule.people)
+        self.listed = tuple(Anchor(issuer=did) for did in sorted(set(trust.anchors)))
+        if self.listed and self.rule.needed(self.listed) > 1:
+            raise ConfigurationError(
+                "bad_configuration",
+                f"{home.path / CONFIGURATION} lists anchors, which are believed about everything, and one person "
+                "may not add such: add them with 'undersigned trust add'",
+            )
+        self.records = tuple(self._kept(file) for file in sorted(home.anchors.glob("*.json")))
+
+    @property
+    def anchors(self) -> Anchors:
+        """Those that count: the configuration's, and those of every record that enough people signed."""
+        counted = [anchor for kept in self.records if kept.record for anchor in kept.record.anchors]
+        return Anchors().with_anchors([*self.listed, *counted])
+
+    def checked(self, document: Mapping[str, Any]) -> VerifiedRecord | None:
+        """The record in a document; None if only a second person's proof is missing.
+
+        Raises:
+            UndersignedError: As `verify_record`.
+        """
+        try:
+            return verify_record(document, self.rule, documents=self._documents, now=self._now)
+        except UndersignedError as error:
+            if error.code != "approval_required":
+                raise
+            return None
+
+    def put(self, document: JsonObject) -> Path:
+        """Writes a record that verifies, or waits for a second person; the file, once it is on disk.
+
+        Raises:
+            UndersignedError: As `verify_record`.
+        """
+        self.checked(document)
+        path = self._home.anchors / f"{digest_of(document)}.json"
+        _write(path, canonicalize(document))
+        return path
+
+    def remove(self, digest: Digest) -> None:
+        """Takes a record out of the folder and keeps it under `removed/`."""
+        gone = self._home.anchors / "removed"
+        gone.mkdir(parents=True, exist_ok=True)
+        (self._home.anchors / f"{digest}.json").rename(gone / f"{digest}.json")
+
+    def unlist(self, did: Did) -> None:
+        """Takes a DID off the list in the configuration, and changes nothing else in it.
+
+        Raises:
+            ConfigurationError: `bad_configuration`: the list is not written as `init` writes it.
+        """
+        file = self._home.path / CONFIGURATION
+        text = file.read_text("utf-8")
+        wanted = tomllib.loads(text)
+        wanted["trust"]["anchors"] = [one for one in wanted["trust"]["anchors"] if one != did]
+        line = f"anchors = {json.dumps(wanted['trust']['anchors'])}"
+        changed, count = re.subn(r"(?m)^anchors = \[.*\]$", lambda _: line, text)
+        if count != 1 or tomllib.loads(changed) != wanted:
+            raise ConfigurationError("bad_configuration", f"take {did} off the list [trust] anchors in {file} by hand")
+        _write(file, changed.encode())
+
+    def _kept(self, file: Path) -> KeptRecord:
+        try:
+            document = read_document(file)
+            digest = digest_of(document)
+            if file.stem != digest:
+                raise ConfigurationError("bad_configuration", f"the record's digest is {digest}")
+            return KeptRecord(digest=digest, document=document, record=self.checked(document))
+        except UndersignedError as error:
+            raise ConfigurationError("bad_configuration", f"{file}: {error}") from error
+
+
+def load_anchors(home: Home, now: Instant) -> Anchors:
+    """Whom a state folder believes.
+
+    Raises:
+        ConfigurationError: As `AnchorBook`.
+    """
+    return AnchorBook(home, now).anchors
+
+
+def read_document(file: Path) -> JsonObject:
+    """The JSON object in a file.
+
+    Raises:
+        FormatError: It is none.
+        ConfigurationError: `bad_configuration`: it cannot be read, or is larger than 1 MiB.
+    """
+    try:
+        with file.open("rb") as opened:
+            raw = opened.read((1 << 20) + 1)
+    except OSError as exc:
+        raise ConfigurationError("bad_configuration", f"{file}: {exc.strerror or exc}") from exc
+    if len(raw) > 1 << 20:
+        raise ConfigurationError("bad_configuration", f"{file} is larger than 1 MiB")
+    value = decode_json(raw, FOREIGN_LIMITS)
+    if not isinstance(value, dict):
+        raise ConfigurationError("bad_configuration", f"{file} is not a JSON object")
+    return value
+
+
+async def sign_record(home: Home, document: Mapping[str, Any], now: Instant) -> JsonObject:
+    """A record or set with the proof of this folder's organisation, or of the agent if it has none.
+
+    Raises:
+        ConfigurationError: `key_unavailable`.
+    """
+    office = home.organisation_document()
+    key = home.key("organisation" if office else "agent")
+    method = (office or home.document()).methods("assertionMethod")[0]
+    suite = "eddsa-jcs-2022" if key.public_key.kind == "Ed25519" else "ecdsa-jcs-2019"
+    config = record_config(suite, method, now)
+    return attach(document, config, await key.sign(prepare(document, config, key.public_key.kind)))
+
+
+def _documents(home: Home, people: tuple[Did, ...]) -> dict[Did, DidDocument]:
+    office = home.organisation_document()
+    found = {home.configuration.did: home.document()}
+    if office is not None:
+        found[office.id] = office
+    for did in people:
+        if did not in found:
+            try:
+                # Those of other methods would have to be fetched each time, from somebody who may change them.
+                found[did] = document_from(did, {})
+            except UndersignedError as error:
+                raise ConfigurationError(
+                    "bad_configuration", f"[trust] people: expected did:key, did:jwk or an own DID; came {did}"
+                ) from error
+    return found
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Replaces a file; after a crash it is the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with beside.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,192 @@
+"""Status lists of others: fetched when they are needed, verified, and kept as long as they and the asker allow.
+
+Which lists are needed, and what they say, is decided in `undersigned.credentials`; here they only come in. Many askers
+at once cause one fetch, but nobody is given what was fetched before it asked, unless it said that this will do.
+
+Source: protocol-spec/02-identity-and-keys.md, section 2.12
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from undersigned.credentials import (
+    MAX_LIST_DOCUMENT_BYTES,
+    Credential,
+    StatusList,
+    status_urls,
+    verify_status_list,
+)
+from undersigned.did import DidDocument
+from undersigned.encoding import FOREIGN_LIMITS, Did, Digest, decode_json, digest_bytes
+from undersigned.errors import CredentialError, FormatError, UndersignedError
+
+from .clock import Clock
+from .gather import Gatherer
+
+__all__ = ["StatusKeeper"]
+
+DOCUMENT_SECONDS: Final = 300.0
+"""How old the DID document of a list's issuer may be, as for the issuer of a credential."""
+INLINE_BYTES: Final = 32 * 1024
+"""A longer list is read and verified in a thread: it takes milliseconds."""
+_LIMITS: Final = msgspec.structs.replace(
+    FOREIGN_LIMITS, max_bytes=MAX_LIST_DOCUMENT_BYTES, max_string=MAX_LIST_DOCUMENT_BYTES
+)
+# We keep lists ourselves, by what they say of it; a copy kept between us and the issuer would be older than we know.
+_HEADERS: Final = (("Accept", "application/vc"), ("Cache-Control", "no-cache"))
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    since: float
+    """When its fetch began."""
+    raw: Digest
+    document: Digest
+    """Of the DID document it was verified with."""
+    list: StatusList
+    size: int
+
+
+class StatusKeeper:
+    """One per peer. `resolve` gives DID documents, `seconds` does not run back."""
+
+    def __init__(
+        self,
+        gatherer: Gatherer,
+        resolve: Callable[[Did, float], Awaitable[DidDocument]],
+        clock: Clock,
+        *,
+        max_bytes: int = 32 * 1024 * 1024,
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._gatherer = gatherer
+        self._resolve = resolve
+        self._clock = clock
+        self._max_bytes = max_bytes
+        self._seconds = seconds
+        self._kept: OrderedDict[tuple[str, Did], _Kept] = OrderedDict()
+        self._size = 0
+        self._under_way: dict[tuple[str, Did], tuple[float, asyncio.Task[_Kept]]] = {}
+
+    async def lists(self, credentials: Iterable[Credential], *, max_age_seconds: float) -> Mapping[str, StatusList]:
+        """The lists that these credentials name, by URL, each fetched at most `max_age_seconds` ago and within its own
+        time; 0: fetched after this was called.
+
+        Raises:
+            CredentialError: `status_unavailable`: one could not be fetched or does not hold; `status_invalid`.
+        """
+        oldest = self._seconds() - max_age_seconds
+        lists: dict[str, StatusList] = {}
+        wanted: dict[str, Did] = {}
+        for url, issuer in status_urls(credentials).items():
+            kept = self._held((url, issuer), oldest)
+            if kept is not None:
+                lists[url] = kept
+            else:
+                wanted[url] = issuer
+        if not wanted:
+            return lists  # most often: nothing is waited for
+        limits = self._gatherer.limits
+        if len({urlsplit(url).netloc for url in wanted}) > limits.hosts:
+            raise CredentialError("status_unavailable", f"the lists are at more than {limits.hosts} hosts")
+        try:
+            async with asyncio.timeout(limits.seconds):
+                found = await asyncio.gather(
+                    *(self._list((url, issuer), oldest) for url, issuer in wanted.items()),
+                    return_exceptions=True,
+                )
+        except TimeoutError as exc:
+            raise CredentialError("status_unavailable", f"the lists took longer than {limits.seconds:g} s") from exc
+        for url, one in zip(wanted, found, strict=True):
+            if isinstance(one, BaseException):
+                raise one
+            lists[url] = one
+        return lists
+
+    def _held(self, key: tuple[str, Did], oldest: float) -> StatusList | None:
+        """What is kept, if its fetch began at `oldest` or later and its own time is not over."""
+        kept = self._kept.get(key)
+        if kept is None or kept.since < max(oldest, self._seconds() - kept.list.ttl_seconds):
+            return None
+        self._kept.move_to_end(key)
+        return kept.list
+
+    async def _list(self, key: tuple[str, Did], oldest: float) -> StatusList:
+        while True:
+            held = self._held(key, oldest)
+            if held is not None:
+                return held
+            since, task = self._under_way.get(key) or self._begin(key)
+            try:
+                # An asker that gives up must not take the answer from the others.
+                fetched = await asyncio.shield(task)
+            except CredentialError:
+                if since >= oldest:
+                    raise
+            else:
+                if since >= oldest:
+                    return fetched.list
+
+    def _begin(self, key: tuple[str, Did]) -> tuple[float, asyncio.Task[_Kept]]:
+        since = self._seconds()
+        task = asyncio.get_running_loop().create_task(self._fetch(*key, since))
+        self._under_way[key] = since, task
+        task.add_done_callback(lambda done: self._ended(key, done))
+        return since, task
+
+    def _ended(self, key: tuple[str, Did], done: asyncio.Task[_Kept]) -> None:
+        del self._under_way[key]
+        if not done.cancelled():
+            done.exception()  # somebody may have stopped waiting
+
+    async def _fetch(self, url: str, issuer: Did, since: float) -> _Kept:
+        try:
+            raw = await self._gatherer.fetch(url, max_bytes=MAX_LIST_DOCUMENT_BYTES, headers=_HEADERS)
+            document = await self._resolve(issuer, DOCUMENT_SECONDS)
+        except UndersignedError as exc:
+            code = "status_invalid" if exc.detail.get("unfit") else "status_unavailable"
+            raise CredentialError(code, f"the status list {url} was not fetched: {exc}") from exc
+        digest = digest_bytes(raw)
+        known = self._kept.get((url, issuer))
+        if known is not None and (known.raw, known.document) == (digest, document.raw_digest):
+            # The same bytes by the same keys say the same; whether they are still valid, whoever looks will ask.
+            kept = msgspec.structs.replace(known, since=since)
+        elif len(raw) <= INLINE_BYTES:
+            kept = self._verified(url, issuer, raw, digest, document, since)
+        else:
+            kept = await asyncio.to_thread(self._verified, url, issuer, raw, digest, document, since)
+        self._keep((url, issuer), kept)
+        return kept
+
+    def _verified(
+        self, url: str, issuer: Did, raw: bytes, digest: Digest, document: DidDocument, since: float
+    ) -> _Kept:
+        try:
+            value = decode_json(raw, _LIMITS)
+        except FormatError as exc:
+            raise CredentialError("status_invalid", f"{url} is no status list: {exc}") from exc
+        if not isinstance(value, dict):
+            raise CredentialError("status_invalid", f"{url} is no JSON object")
+        found = verify_status_list(value, url=url, issuer=issuer, documents={issuer: document}, now=self._clock.now())
+        return _Kept(since, digest, document.raw_digest, found, len(raw) + len(found.bits))
+
+    def _keep(self, key: tuple[str, Did], kept: _Kept) -> None:
+        before = self._kept.pop(key, None)
+        self._kept[key] = kept
+        self._size += kept.size - (before.size if before is not None else 0)
+        while self._size > self._max_bytes and len(self._kept) > 1:
+            self._size -= self._kept.popitem(last=False)[1].size
+
+    async def close(self) -> None:
+        """Ends what is under way."""
+        tasks = tuple(task for _, task in self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

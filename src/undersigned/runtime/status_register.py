@@ -1,0 +1,313 @@
+"""What an organisation issued, and what it withdrew: `issued.db` in its state folder.
+
+Each credential is one row with its place in a status list; a list is signed when it is asked for and something changed,
+or when half of its validity is over. So withdrawing is one durable write, by whichever process, and the next who asks
+the daemon for the list is told. An organisation without a domain (`did:key`) has nowhere to serve a list: its
+credentials have no status, end by their validity alone, and cannot be withdrawn.
+
+Source: protocol-spec/02-identity-and-keys.md, section 2.12
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import sqlite3
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import msgspec
+
+from undersigned.credentials import (
+    MIN_LIST_BITS,
+    build_credential,
+    build_status_list,
+    credential_config,
+    status_entry,
+)
+from undersigned.did import DidDocument, fetches
+from undersigned.encoding import Did, Instant, JsonObject, canonicalize, shift
+from undersigned.errors import ConfigurationError, LedgerError
+from undersigned.proof import attach, prepare
+
+from .signers import PrivateKey
+
+__all__ = ["LIST_TTL_SECONDS", "Issued", "StatusRegister"]
+
+LIST_SECONDS: Final = 86_400
+"""Validity of a signed list: as long as somebody in between could show an old one."""
+LIST_TTL_SECONDS: Final = 300
+"""How long others may use it without asking again."""
+FIRST_PLACE: Final = 32
+"""Earlier places stay empty: bits that look like the beginning of gzip are refused (decision 0130)."""
+MOST_PLACES: Final = MIN_LIST_BITS // 2
+"""Of one list. Places are drawn at random, so that neighbours in a list were not issued one after the other."""
+_PATH: Final = re.compile(r"/status/([1-9][0-9]{0,8})")
+_VERSION: Final = 1
+_SCHEMA: Final = """
+CREATE TABLE issued (
+    id TEXT PRIMARY KEY, type TEXT NOT NULL, subject TEXT NOT NULL, issued TEXT NOT NULL, until TEXT NOT NULL,
+    list INTEGER, place INTEGER, revoked TEXT, raw BLOB NOT NULL, UNIQUE (list, place)
+) STRICT;
+CREATE INDEX withdrawn ON issued (list, place) WHERE revoked IS NOT NULL;
+CREATE TABLE lists (
+    number INTEGER PRIMARY KEY, revoked INTEGER NOT NULL, signed TEXT NOT NULL, raw BLOB NOT NULL
+) STRICT;
+"""
+
+
+class Issued(msgspec.Struct, frozen=True, kw_only=True):
+    """One credential that was issued."""
+
+    id: str
+    type: str
+    subject: Did
+    issued: Instant
+    until: Instant
+    url: str | None
+    """Of the status list; None: it has no status."""
+    place: int | None
+    revoked: Instant | None
+    raw: bytes
+
+
+class StatusRegister:
+    """The register of one issuer, `document` being its DID document and `key` what opens its key when one is needed.
+
+    Opened on first use and by several processes at a time; `close` it at the end.
+    """
+
+    def __init__(self, path: Path, document: DidDocument, key: Callable[[], PrivateKey], *, local: bool) -> None:
+        self.issuer = document.id
+        self._path = path
+        self._document = document
+        self._open_key = key
+        self._key: PrivateKey | None = None
+        self._store: sqlite3.Connection | None = None
+        self._base: str | None = None
+        for url in fetches(document.id, local=local):
+            parts = urlsplit(url)
+            self._base = f"{parts.scheme}://{parts.netloc}"
+
+    def issue(self, type: str, subject: Did, claims: Mapping[str, Any], *, now: Instant, until: Instant) -> JsonObject:
+        """A signed credential about `subject`, written down before it is given to anybody.
+
+        Raises:
+            ConfigurationError: `key_unavailable`.
+            CredentialError, FormatError: As `build_credential`.
+            LedgerError: The register was not written.
+        """
+        with self._writing() as store:
+            number = place = status = None
+            if self._base is not None:
+                number, place = self._free(store)
+                status = status_entry(f"{self._base}/status/{number}", place)
+            signed = self._signed(
+                build_credential(
+                    id=f"urn:uuid:{uuid4()}",
+                    type=type,
+                    issuer=self._document.id,
+                    subject={"id": subject, **claims},
+                    valid_from=now,
+                    valid_until=until,
+                    status=status,
+                ),
+                now,
+            )
+            store.execute(
+                "INSERT INTO issued VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?)",
+                (signed["id"], type, subject, now, until, number, place, canonicalize(signed)),
+            )
+            if number is not None and self._current(store, number, now) is None:
+                # The key is open now; to open it takes longer than whoever asks for the list should wait.
+                self._sign_list(store, number, now)
+        return signed
+
+    def issued(self) -> tuple[Issued, ...]:
+        """Everything that was issued, oldest first."""
+        return self._found(None)
+
+    def find(self, id: str) -> Issued:
+        """The credential of this id.
+
+        Raises:
+            ConfigurationError: `not_found`.
+        """
+        for one in self._found(id):
+            return one
+        raise ConfigurationError("not_found", f"{self._document.id} issued no credential {id}")
+
+    def revoke(self, id: str, now: Instant) -> Issued:
+        """Withdraws a credential for good, and signs its list; doing it again changes nothing.
+
+        Raises:
+            ConfigurationError: `not_found`; `bad_configuration`, it has no status; `key_unavailable`, it is withdrawn,
+                and the list that would say so cannot be signed: until it can be, none is served.
+            LedgerError: The register was not written: it is not withdrawn.
+        """
+        found = self.find(id)
+        if found.url is None:
+            raise ConfigurationError(
+                "bad_configuration",
+                f"{id} has no status, so it cannot be withdrawn: {self._document.id} has no domain to serve a list at; "
+                f"it ends at {found.until}",
+            )
+        with self._writing() as store:
+            store.execute("UPDATE issued SET revoked = ? WHERE id = ? AND revoked IS NULL", (now, id))
+        self.served(urlsplit(found.url).path, now)
+        return self.find(id)
+
+    def served(self, path: str, now: Instant) -> bytes | None:
+        """The signed list at a path such as `/status/1`, as it is now; None if there is none.
+
+        Raises:
+            ConfigurationError: `key_unavailable`, it has to be signed again and cannot be.
+            LedgerError: The register cannot be read.
+        """
+        named = _PATH.fullmatch(path)
+        if named is None or self._base is None or not self._path.exists():
+            return None
+        number = int(named[1])
+        with self._reading() as store:
+            if store.execute("SELECT 1 FROM issued WHERE list = ? LIMIT 1", (number,)).fetchone() is None:
+                return None
+            if (raw := self._current(store, number, now)) is not None:
+                return raw
+        with self._writing() as store:
+            # Another process may have signed it in the meantime.
+            return self._current(store, number, now) or self._sign_list(store, number, now)
+
+    # ------------------------------------------------------------------
+
+    def _current(self, store: sqlite3.Connection, number: int, now: Instant) -> bytes | None:
+        """The list as it was signed last, if nothing was withdrawn since and most of its time is left."""
+        row = store.execute("SELECT revoked, signed, raw FROM lists WHERE number = ?", (number,)).fetchone()
+        if row is None:
+            return None
+        revoked, signed, raw = row
+        if not signed <= now <= shift(signed, LIST_SECONDS // 2) or revoked != len(self._withdrawn(store, number)):
+            return None
+        return raw
+
+    def _sign_list(self, store: sqlite3.Connection, number: int, now: Instant) -> bytes:
+        bits = bytearray(MIN_LIST_BITS // 8)
+        withdrawn = self._withdrawn(store, number)
+        for place in withdrawn:
+            bits[place >> 3] |= 0x80 >> (place & 7)
+        unsigned = build_status_list(
+            url=f"{self._base}/status/{number}",
+            issuer=self._document.id,
+            bits=bits,
+            valid_from=now,
+            valid_until=shift(now, LIST_SECONDS),
+            ttl_seconds=LIST_TTL_SECONDS,
+        )
+        raw = canonicalize(self._signed(unsigned, now))
+        store.execute("INSERT OR REPLACE INTO lists VALUES (?, ?, ?, ?)", (number, len(withdrawn), now, raw))
+        return raw
+
+    @staticmethod
+    def _withdrawn(store: sqlite3.Connection, number: int) -> list[int]:
+        found = store.execute("SELECT place FROM issued WHERE list = ? AND revoked IS NOT NULL", (number,))
+        return [place for (place,) in found]
+
+    @staticmethod
+    def _free(store: sqlite3.Connection) -> tuple[int, int]:
+        """A place that was never given, in the newest list that is not half full."""
+        number, count = store.execute(
+            "SELECT coalesce(max(list), 1), count(*) FROM issued WHERE list = (SELECT max(list) FROM issued)"
+        ).fetchone()
+        if count >= MOST_PLACES:
+            number += 1
+        while True:
+            place = FIRST_PLACE + secrets.randbelow(MIN_LIST_BITS - FIRST_PLACE)
+            taken = store.execute("SELECT 1 FROM issued WHERE list = ? AND place = ?", (number, place)).fetchone()
+            if taken is None:
+                return number, place
+
+    def _signed(self, unsigned: JsonObject, now: Instant) -> JsonObject:
+        if self._key is None:
+            self._key = self._open_key()
+        key = self._key
+        suite = "eddsa-jcs-2022" if key.public_key.kind == "Ed25519" else "ecdsa-jcs-2019"
+        config = credential_config(suite, self._document.methods("assertionMethod")[0], now)
+        return attach(unsigned, config, key.sign_now(prepare(unsigned, config, key.public_key.kind)))
+
+    def _found(self, only: str | None) -> tuple[Issued, ...]:
+        if not self._path.exists():
+            return ()
+        with self._reading() as store:
+            rows = store.execute(
+                "SELECT id, type, subject, issued, until, list, place, revoked, raw FROM issued "
+                "WHERE ?1 IS NULL OR id = ?1 ORDER BY issued, rowid",
+                (only,),
+            ).fetchall()
+        return tuple(
+            Issued(
+                id=id,
+                type=type,
+                subject=subject,
+                issued=issued,
+                until=until,
+                url=None if number is None else f"{self._base}/status/{number}",
+                place=place,
+                revoked=revoked,
+                raw=raw,
+            )
+            for id, type, subject, issued, until, number, place, revoked, raw in rows
+        )
+
+    @contextmanager
+    def _reading(self) -> Generator[sqlite3.Connection]:
+        try:
+            yield self._connected()
+        except sqlite3.Error as exc:
+            raise _failed(self._path, exc) from exc
+
+    @contextmanager
+    def _writing(self) -> Generator[sqlite3.Connection]:
+        """One transaction: all of it is on disk afterwards, or nothing is."""
+        with self._reading() as store:
+            store.execute("BEGIN IMMEDIATE")
+            try:
+                yield store
+                store.execute("COMMIT")
+            except BaseException:
+                store.rollback()
+                raise
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._store is None:
+            store = sqlite3.connect(self._path, timeout=5.0, isolation_level=None)
+            try:
+                # What was withdrawn stays withdrawn, whatever happens to the machine a moment later.
+                store.execute("PRAGMA synchronous = EXTRA")
+                store.execute("BEGIN IMMEDIATE")
+                (version,) = store.execute("PRAGMA user_version").fetchone()
+                if version == 0:
+                    for statement in _SCHEMA.split(";"):
+                        store.execute(statement)
+                    store.execute(f"PRAGMA user_version = {_VERSION}")
+                elif version != _VERSION:
+                    raise LedgerError("store_version", f"{self._path} has version {version}; expected {_VERSION}")
+                store.execute("COMMIT")
+            except BaseException:
+                store.close()
+                raise
+            self._store = store
+        return self._store
+
+    def close(self) -> None:
+        """Closes the store; it is opened again when it is used again."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+
+def _failed(path: Path, exc: sqlite3.Error) -> LedgerError:
+    damaged = isinstance(exc, sqlite3.DatabaseError) and not isinstance(exc, sqlite3.OperationalError)
+    return LedgerError("store_corrupt" if damaged else "store_unavailable", f"{path}: {exc}")

@@ -1,0 +1,98 @@
+"""Trust paths as a drawing: values in, SVG out. Names are data of others, so all text is escaped.
+
+Source: protocol-spec/12-trust.md, sections 12.3 to 12.5
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+from xml.sax.saxutils import escape
+
+from undersigned.encoding import Did
+from undersigned.trust.edge import Edge, written
+from undersigned.trust.graph import Path
+
+__all__ = ["draw_paths"]
+
+WIDTH: Final = 220
+HEIGHT: Final = 64
+BOX: Final = (160, 36)
+MAX_NAME: Final = 26
+_HEAD: Final = (
+    '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+    '<path d="M0 0 8 4 0 8z"/></marker></defs>'
+)
+
+
+def draw_paths(party: Did, paths: Sequence[Path], dissent: Iterable[Edge] = (), *, title: str = "Trust paths") -> str:
+    """An SVG document: anchors left, the party right, a column for each link; accusations in red, dashed.
+
+    Equal values give an equal document.
+    """
+    edges = list({edge.digest: edge for path in paths for edge in path.edges}.values())
+    against = sorted(dissent, key=lambda edge: edge.digest)
+    column: dict[Did, int] = {}
+    for path in paths:
+        for place, edge in enumerate(path.edges):
+            column[edge.source] = max(column.get(edge.source, 0), place)
+            column[edge.target] = max(column.get(edge.target, 0), place + 1)
+    column.setdefault(party, 0)
+    column[party] = max(column.values())
+    for edge in against:
+        column.setdefault(edge.target, max(0, column[party] - 1))
+        column.setdefault(edge.source, max(0, column[edge.target] - 1))
+    place = _places(column)
+    width, height = (max(at) + size for at, size in zip(zip(*place.values(), strict=True), (190, 72), strict=True))
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
+        f'font-size="11" role="img">',
+        f"<title>{_text(title)}</title>",
+        _HEAD,
+    ]
+    parts += [_arrow(place, edge, edge.kind + (f" {written(edge.weight)}" if edge.weight else "")) for edge in edges]
+    parts += [_arrow(place, edge, f"accuses: {edge.says}", "#b00020") for edge in against]
+    accused = {edge.target for edge in against}
+    parts += [_box(did, place[did], own=did == party, accused=did in accused) for did in sorted(place)]
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def _places(column: dict[Did, int]) -> dict[Did, tuple[int, int]]:
+    """The left upper corner of each party's box."""
+    rows: dict[int, int] = {}
+    found: dict[Did, tuple[int, int]] = {}
+    for did in sorted(column, key=lambda one: (column[one], one)):
+        row = rows.get(column[did], 0)
+        rows[column[did]] = row + 1
+        found[did] = (16 + column[did] * WIDTH, 24 + row * HEIGHT)
+    return found
+
+
+def _arrow(place: dict[Did, tuple[int, int]], edge: Edge, label: str, colour: str = "") -> str:
+    (x1, y1), (x2, y2) = place[edge.source], place[edge.target]
+    # From the right side to the left one; within a column, or backwards, from below to above.
+    ahead = x2 > x1
+    start = (x1 + BOX[0], y1 + BOX[1] // 2) if ahead else (x1 + BOX[0] // 2, y1)
+    end = (x2, y2 + BOX[1] // 2) if ahead else (x2 + BOX[0] // 2, y2 + BOX[1])
+    stroke = f'stroke="{colour}" stroke-dasharray="5 3"' if colour else 'stroke="#333"'
+    middle = ((start[0] + end[0]) // 2, (start[1] + end[1]) // 2 - 5)
+    return (
+        f'<line x1="{start[0]}" y1="{start[1]}" x2="{end[0]}" y2="{end[1]}" {stroke} marker-end="url(#tip)"/>'
+        f'<text x="{middle[0]}" y="{middle[1]}" text-anchor="middle" font-size="9" fill="{colour or "#333"}">'
+        f"{_text(label)}</text>"
+    )
+
+
+def _box(did: Did, at: tuple[int, int], *, own: bool, accused: bool) -> str:
+    name = did if len(did) <= MAX_NAME else f"{did[: MAX_NAME - 9]}…{did[-8:]}"
+    fill, stroke = ("#e8f0fe" if own else "#fff"), ("#b00020" if accused else "#333")
+    return (
+        f'<g><title>{_text(did)}</title><rect x="{at[0]}" y="{at[1]}" width="{BOX[0]}" height="{BOX[1]}" rx="6" '
+        f'fill="{fill}" stroke="{stroke}"/><text x="{at[0] + BOX[0] // 2}" y="{at[1] + 22}" text-anchor="middle">'
+        f"{_text(name)}</text></g>"
+    )
+
+
+def _text(text: str) -> str:
+    """Text that cannot be markup; what does not print is shown as an escape, and would not be XML otherwise."""
+    return escape("".join(c if c.isprintable() else repr(c)[1:-1] for c in text), {'"': "&quot;"})

@@ -1,0 +1,122 @@
+"""Two companies known by did:webvh hire each other, rotate keys, and one of them moves while a contract is open."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from integration.hires import REPORT, assert_one_contract_or_none, free_ports, until
+from undersigned.daemon import HireResult, Peer
+from undersigned.encoding import FOREIGN_LIMITS, canonicalize, decode_json
+from undersigned.runtime import Home, Job, OfferPart, SystemClock, create_home, issue_membership, rotate_key
+from undersigned.runtime.own_log import continue_log
+
+pytestmark = pytest.mark.timeout(90)
+
+
+class Patient:
+    """Delivers when it is let."""
+
+    def __init__(self) -> None:
+        self.may = asyncio.Event()
+
+    async def __call__(self, job: Job) -> None:
+        await self.may.wait()
+        await job.deliver("summary.txt", b"short", media_type="text/plain")
+
+
+async def homes(folder: Path) -> tuple[Home, Home]:
+    acme_port, globex_port = free_ports(2)
+
+    def org(port: int) -> str:
+        return f"did:web:{quote(f'localhost:{port}', safe='')}:org"
+
+    acme = create_home(
+        folder / "acme",
+        name="Acme",
+        local=True,
+        port=acme_port,
+        anchors=(org(globex_port),),
+        max_price="10 EUR",
+        history=True,
+    )
+    globex = create_home(
+        folder / "globex",
+        name="Globex",
+        local=True,
+        port=globex_port,
+        anchors=(org(acme_port),),
+        offers=(
+            OfferPart(
+                task="summary",
+                handler="integration.hires:summarise",
+                price="4.00 EUR",
+                delivers="summary.txt",
+                capacity=10,
+            ),
+        ),
+        history=True,
+    )
+    await issue_membership(acme)
+    await issue_membership(globex)
+    return acme, globex
+
+
+async def test_a_hire_between_two_histories_and_another_after_both_rotated(tmp_path: Path) -> None:
+    acme, globex = await homes(tmp_path)
+    for rotation in range(2):
+        async with Peer.open(globex) as provider, Peer.open(acme) as hirer:
+            assert hirer.own.id.startswith("did:webvh:")
+            result = await hirer.hire(provider.own.id, task="summary", inputs={"report": REPORT}, price="5.00 EUR")
+            assert result.contract is not None
+            history = await hirer.gatherer.history(provider.own.id)
+            assert len(history.versions) == rotation + 1
+        for home in (acme, globex):
+            rotate_key(home)
+    assert len(await assert_one_contract_or_none(acme, globex)) == 2
+
+
+def move(globex: Home, port: int) -> str:
+    """Globex goes to another port: its log says so, and what it listens on. Returns its latest DID."""
+    former = globex.configuration.did
+    latest = former.rpartition(":")[0] + ":" + quote(f"localhost:{port}", safe="")
+    text = canonicalize(globex.document().json).decode()
+    old_port = str(globex.configuration.listen.port)
+    document = decode_json(text.replace(former, latest).replace(old_port, str(port)).encode(), FOREIGN_LIMITS)
+    assert isinstance(document, dict)
+    passphrase = (globex.path / "keys" / "passphrase").read_text().strip()
+    continue_log(globex.path, {**document, "alsoKnownAs": [former]}, passphrase=passphrase, now=SystemClock().now())
+    settings = globex.path / "undersigned.toml"
+    settings.write_text(settings.read_text().replace(f"port = {old_port}", f"port = {port}"))
+    return latest
+
+
+async def test_a_provider_moves_during_a_contract_and_delivers_from_its_new_place(tmp_path: Path) -> None:
+    """HIRE-WVH-12: the contract stays in force, under the name that was signed."""
+    acme, globex = await homes(tmp_path)
+    former, work = globex.configuration.did, Patient()
+    async with Peer.open(acme) as hirer:
+        async with Peer.open(globex, handlers={"summary": work}) as provider:
+
+            async def hiring() -> HireResult:
+                return await hirer.hire(former, task="summary", inputs={"report": REPORT}, price="5.00 EUR")
+
+            hire = asyncio.create_task(hiring())
+            await until(lambda: any(one.engagement.state == "working" for one in provider.conversations.values()))
+        # The former place is gone.
+        (port,) = free_ports(1)
+        latest = move(globex, port)
+        moved = Home(globex.path)
+        assert moved.document().id == former
+        work.may.set()
+        async with Peer.open(moved, handlers={"summary": work}) as provider:
+            hirer.gatherer._moved = {former: latest}
+            hirer.gatherer._documents[former] = hirer.gatherer._documents[former]._replace(since=-1e9)
+            result = await hire
+            assert result.contract is not None
+            assert (await hirer.gatherer.document(latest)).id == latest
+    contracts = await assert_one_contract_or_none(acme, globex)
+    assert contracts == {result.contract}

@@ -1,0 +1,196 @@
+"""The trust graph on disk: the same answers as in memory, one neighbourhood read, nothing lost by a kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from parties import Party
+from support import ROOT
+from trust_graphs import NOW, did, edge, view
+from undersigned.errors import LedgerError, LedgerUnavailable
+from undersigned.ledger import Admitted, TrustStore
+from undersigned.trust import Edge, Graph, Wanted, answer, authority, reputation
+
+KEYS = {name: Party(name).key for name in "rqabcdetxyz"}
+
+
+def stored(*edges: Edge) -> list[Admitted]:
+    return [Admitted(one, KEYS[one.source[-1]]) for one in edges]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[TrustStore]:
+    with TrustStore(tmp_path / "trust.db") as opened:
+        yield opened
+
+
+def score(store: TrustStore, of: str = "t") -> str:
+    return store.ask(reputation(did(of), "sbom", view("r"))).score
+
+
+def test_edges_are_there_after_the_store_is_opened_again(tmp_path: Path) -> None:
+    edges = [
+        edge("r", "a", weight="0.2", valid_from=NOW, valid_until=NOW),
+        edge("a", "t", "accusation"),
+        edge("a", "b", "authority", depth=3),
+    ]
+    with TrustStore(tmp_path / "trust.db") as store:
+        assert store.admit(stored(*edges)) == 3
+        assert store.admit(stored(*edges)) == 0, "shown again, it is the same edge"
+    with TrustStore(tmp_path / "trust.db", read_only=True) as store:
+        assert list(store.edges()) == sorted(edges, key=lambda one: one.digest)
+        assert store.count == 3
+        with pytest.raises(LedgerError):
+            store.admit([])
+
+
+def test_a_status_takes_an_edge_out_and_revoked_is_for_ever(store: TrustStore) -> None:
+    """HIRE-TRU-03, HIRE-TRU-12."""
+    first, last = edge("r", "a", weight="0.2"), edge("a", "t")
+    store.admit(stored(first, last))
+    assert score(store) == "0.2"
+    before = store.version
+    assert store.set_status(last.digest, "suspended")
+    assert score(store) == "0"
+    assert store.set_status(last.digest, "good")
+    assert score(store) == "0.2"
+    assert store.set_status(last.digest, "revoked")
+    store.set_status(last.digest, "good")
+    store.admit(stored(last))
+    assert score(store) == "0", "who shows it again does not bring it back"
+    assert store.version > before
+    assert not store.set_status(edge("x", "y").digest, "revoked")
+    assert store.forget(last.digest)
+    assert not store.forget(last.digest)
+
+
+def test_who_shares_a_key_is_known_by_signatures_alone(store: TrustStore) -> None:
+    """HIRE-TRU-14: the store is told the key of a proof that verified, and nothing of what a document lists."""
+    store.admit([Admitted(edge("r", "a"), KEYS["r"]), Admitted(edge("b", "a"), KEYS["b"])])
+    assert score(store, "a") == "1"
+    store.admit([Admitted(edge("r", "b", weight="0.5"), KEYS["r"])])
+    accused = [Admitted(edge("r", "b", "accusation"), KEYS["r"])]
+    store.admit(accused)
+    assert score(store, "a") == "1", "no key in common"
+    store.proved(did("a"), KEYS["b"])
+    assert score(store, "a") == "0", "a has signed with the key that b signs with"
+
+
+def test_one_process_writes(tmp_path: Path, store: TrustStore) -> None:
+    with pytest.raises(LedgerUnavailable):
+        TrustStore(store.path)
+    store.admit(stored(edge("r", "t", weight="0.2")))
+    with TrustStore(store.path, read_only=True) as reader:
+        assert score(reader) == "0.2"
+
+
+def test_it_is_durable_at_each_commit(store: TrustStore) -> None:
+    db = store._db
+    assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert db.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_another_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE x (y)")
+    for read_only in (False, True):
+        with pytest.raises(LedgerError) as caught:
+            TrustStore(path, read_only=read_only)
+        assert caught.value.code == "store_version"
+    (tmp_path / "text.db").write_bytes(b"no database at all, " * 100)
+    with pytest.raises(LedgerError) as caught:
+        TrustStore(tmp_path / "text.db", read_only=True)
+    assert caught.value.code == "store_corrupt"
+
+
+def test_only_the_neighbourhood_is_read(store: TrustStore) -> None:
+    """HIRE-TRU-11: ten thousand edges elsewhere are not touched; every look-up goes by an index."""
+    far = [edge(f"n{i}x", f"n{i * 7 % 3000}y") for i in range(10_000)]
+    near = [edge("r", "a", weight="0.2"), edge("a", "t")]
+    store.admit(stored(*far, *near))
+    found = store.ask(reputation(did("t"), "sbom", view("r")))
+    assert (found.score, found.work.edges) == ("0.2", 2)
+    plans: list[str] = []
+    store._db.set_trace_callback(lambda text: plans.append(text) if text.startswith("SELECT") else None)
+    store.ask(reputation(did("t"), "sbom", view("r")))
+    store.ask(authority(did("t"), "X", "sbom", view("r")))
+    store._db.set_trace_callback(None)
+    assert len(plans) >= 4
+    for text in plans:
+        steps = [row[3] for row in store._db.execute(f"EXPLAIN QUERY PLAN {text}")]
+        assert not [step for step in steps if step.startswith("SCAN") and "json_each" not in step], (text, steps)
+
+
+def test_no_more_than_one_too_many_is_read(store: TrustStore) -> None:
+    store.admit(stored(*(edge(f"n{i}x", "t") for i in range(50))))
+    assert len(store.read(Wanted("target", (did("t"),), ("endorsement",), most=10))) == 11
+
+
+names = st.sampled_from("rqabcdet")
+edges = st.one_of(
+    st.builds(edge, names, names, st.sampled_from(["endorsement", "performance", "accusation"]), st.just("0.3")),
+    st.builds(lambda a, b, depth: edge(a, b, "authority", depth=depth), names, names, st.integers(0, 4)),
+)
+
+
+@given(st.lists(edges, max_size=20, unique=True))
+@settings(max_examples=40, deadline=None)
+def test_a_store_answers_as_a_graph_in_memory(some: list[Edge]) -> None:
+    graph = Graph(some, {did(name): [key.multikey] for name, key in KEYS.items()})
+    by = view("r", "q")
+    with tempfile.TemporaryDirectory() as folder, TrustStore(Path(folder) / "trust.db") as store:
+        store.admit(stored(*some))
+        for of in "at":
+            question = lambda of=of: reputation(did(of), "sbom", by)  # noqa: E731
+            assert store.ask(question()) == answer(question(), graph.read)
+            asked = lambda of=of: authority(did(of), "X", "sbom", by)  # noqa: E731
+            assert store.ask(asked()) == answer(asked(), graph.read)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from parties import Party
+from trust_graphs import edge
+from undersigned.ledger import Admitted, TrustStore
+key = Party("r").key
+with TrustStore(Path(sys.argv[1])) as store:
+    for number in range(100_000):
+        store.admit([Admitted(edge("r", f"a{number}"), key), Admitted(edge("r", f"b{number}"), key)])
+        print(number, flush=True)
+"""
+
+
+def test_a_kill_loses_nothing_that_was_committed(tmp_path: Path) -> None:
+    """Killed while it writes, three times over: what it said it had is there, and no half of a transaction."""
+    path = tmp_path / "trust.db"
+    for _ in range(3):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path)],
+            env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert writer.stdout is not None
+        said = [int(next(writer.stdout)) for _ in range(20)][-1]
+        writer.send_signal(signal.SIGKILL)
+        writer.wait(timeout=30)
+        said = max([said, *map(int, writer.stdout.read().split())])
+        writer.stdout.close()
+        with TrustStore(path) as store:
+            targets = {one.target for one in store.edges()}
+            assert {did(f"{half}{number}") for half in "ab" for number in range(said + 1)} <= targets
+            assert len(targets) % 2 == 0
+            assert store._db.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -1,0 +1,40 @@
+"""Which open engagements rely on an anchor, read from a ledger and shown before the anchor is removed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from runtimes import World
+from undersigned.runtime import AnchorBook, open_engagements
+from undersigned.trust import Anchors, Graph, Viewpoint, losing_their_path
+
+Open = Callable[..., World]
+
+
+def test_an_engagement_that_is_not_over_relies_on_what_its_peer_showed(open_world: Open) -> None:
+    """HIRE-ANC-05."""
+
+    async def never(_: object) -> None:
+        await asyncio.Event().wait()
+
+    world = open_world(handler=never)
+    name = world.begin().id
+    (found,) = world.run(open_engagements(world.hirer.ledger, world.hirer.home))
+    office = world.provider.home.configuration.organisation
+    assert office is not None
+    assert (found.engagement, found.peer, found.required) == (name, world.provider.did, ("MembershipCredential",))
+    assert [(shown.issuer, shown.credential_type) for shown in found.shown] == [(office.did, "MembershipCredential")]
+
+    now = world.clock.now()
+    before = Viewpoint(anchors=AnchorBook(world.hirer.home, now).anchors, now=now)
+    assert losing_their_path([found], before, before, Graph().read) == ()
+    (lost,) = losing_their_path([found], before, Viewpoint(anchors=Anchors(), now=now), Graph().read)
+    assert (lost.engagement, lost.claims) == (name, found.shown)
+
+
+def test_an_engagement_that_is_over_relies_on_nothing(open_world: Open) -> None:
+    world = open_world()
+    world.begin()
+    world.settle(3600)
+    assert world.run(open_engagements(world.hirer.ledger, world.hirer.home)) == []

@@ -1,0 +1,131 @@
+"""Authority, what relies on it, and what is told of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from trust_graphs import LATER, NOW, PAST, anchored, did, edge, view
+from undersigned.trust import (
+    Anchor,
+    Edge,
+    Graph,
+    OpenEngagement,
+    Shown,
+    answer,
+    authority,
+    losing_their_path,
+    reputation,
+)
+
+TYPE = "EndorsementCredential"
+
+
+def entitled(edges: list[Edge], by=None, of: str = "t", capability: str | None = "sbom") -> bool:
+    return answer(authority(did(of), TYPE, capability, by or view("r")), Graph(edges).read).entitled
+
+
+def grant(source: str, target: str, depth: int = 0, **more: object) -> Edge:
+    return edge(source, target, "authority", depth=depth, **more)
+
+
+def test_depth_says_how_many_links_may_follow() -> None:
+    """HIRE-TRU-05."""
+    assert entitled([grant("r", "t")])
+    assert not entitled([grant("r", "a"), grant("a", "t")])
+    assert entitled([grant("r", "a", 1), grant("a", "t", 4)])
+    assert not entitled([grant("r", "a", 1), grant("a", "b", 4), grant("b", "t")])
+    four = [grant("r", "a", 4), grant("a", "b", 4), grant("b", "c", 4), grant("c", "t", 4)]
+    assert entitled(four)
+    assert not entitled([grant("r", "z", 4), grant("z", "a", 4), *four[1:]])
+
+
+def test_nothing_else_stands_for_a_link() -> None:
+    """HIRE-TRU-05."""
+    for kind in ("membership", "endorsement", "accreditedBy", "partOf", "performance"):
+        assert not entitled([edge("r", "t", kind)])
+    assert not entitled([grant("r", "t", capability="another")])
+    assert not entitled([grant("r", "t", capability=None)])
+
+
+@pytest.mark.parametrize(
+    ("anchor", "direct", "linked"),
+    [
+        (Anchor(issuer=did("r")), True, True),
+        (Anchor(issuer=did("r"), types=(TYPE,)), True, True),
+        (Anchor(issuer=did("r"), types=("X",)), False, False),
+        (Anchor(issuer=did("r"), capabilities=("sbom",)), True, True),
+        (Anchor(issuer=did("r"), capabilities=("another",)), False, False),
+        (Anchor(issuer=did("r"), depth=0), True, False),
+        (Anchor(issuer=did("r"), until=NOW), True, True),
+        (Anchor(issuer=did("r"), until=PAST), False, False),
+    ],
+)
+def test_what_an_anchor_is_believed_about(anchor: Anchor, direct: bool, linked: bool) -> None:
+    """HIRE-TRU-04."""
+    edges = [grant("r", "t")]
+    assert entitled(edges, anchored(anchor), "r") is direct
+    assert entitled(edges, anchored(anchor)) is linked
+
+
+def test_a_claim_about_no_capability() -> None:
+    """HIRE-TRU-04: not from an anchor that names capabilities; authority for the type's name covers it."""
+    assert entitled([], view("r"), "r", None)
+    assert not entitled([], anchored(Anchor(issuer=did("r"), capabilities=("sbom",))), "r", None)
+    assert entitled([grant("r", "t", capability=TYPE)], capability=None)
+    assert not entitled([grant("r", "t")], capability=None)
+
+
+def test_our_own_word_needs_no_anchor() -> None:
+    assert entitled([grant("me", "t")], view(own=("me",)))
+    assert not entitled([grant("me", "t")], view())
+
+
+def test_up_to_three_chains_and_what_is_missing() -> None:
+    edges = [grant("r", "t"), *(edge for name in "abc" for edge in (grant("r", name, 1), grant(name, "t")))]
+    found = answer(authority(did("t"), TYPE, "sbom", view("r")), Graph(edges).read)
+    assert [len(path.edges) for path in found.paths] == [1, 2, 2]
+    assert found.explain().startswith(f"yes: {did('t')} may attest {TYPE} about sbom")
+    gone = [grant("r", "t", valid_until=PAST)]
+    refused = answer(authority(did("t"), TYPE, "sbom", view("r")), Graph(gone).read)
+    assert refused.missing == (
+        f"a chain of authority for sbom from an anchor to {did('t')}",
+        f"the authority of {did('t')} by {did('r')} ended at {PAST}",
+    )
+    assert all(text in refused.explain() for text in refused.missing)
+    nobody = answer(authority(did("t"), TYPE, "sbom", view()), Graph(gone).read)
+    assert nobody.missing == (f"an anchor for {TYPE} about sbom",)
+
+
+def test_more_work_than_the_limit_is_no() -> None:
+    """HIRE-TRU-11."""
+    edges = [grant("r", f"a{i}", 1) for i in range(30)]
+    found = answer(authority(did("t"), TYPE, "sbom", view("r", limit=29)), Graph(edges).read)
+    assert (found.verdict, found.entitled, found.work.edges) == ("indeterminate", False, 29)
+    assert "indeterminate" in found.explain()
+
+
+def test_every_answer_names_the_version_of_the_anchors() -> None:
+    """HIRE-ANC-04."""
+    for by in (view("r"), view("r", "q"), anchored(Anchor(issuer=did("r"), until=LATER))):
+        assert answer(authority(did("t"), TYPE, "sbom", by), Graph().read).anchors == by.anchors.digest
+        assert answer(reputation(did("t"), "sbom", by), Graph().read).anchors == by.anchors.digest
+
+
+def test_which_open_engagements_lose_their_path() -> None:
+    """HIRE-ANC-05."""
+
+    def engaged(name: str, *shown: Shown) -> OpenEngagement:
+        return OpenEngagement(engagement=name, peer=did("p"), required=(TYPE,), shown=shown)
+
+    direct, linked, other = Shown(did("r"), TYPE, "sbom"), Shown(did("t"), TYPE, "sbom"), Shown(did("q"), TYPE, "sbom")
+    stranger = Shown(did("x"), TYPE, "sbom")
+    open_now = [
+        engaged("d", stranger),
+        engaged("c", other),
+        engaged("b", linked, other),
+        engaged("a", linked, stranger),
+        engaged("e", direct),
+    ]
+    lost = losing_their_path(open_now, view("r", "q"), view("q"), Graph([grant("r", "t")]).read)
+    assert [(one.engagement, one.claims) for one in lost] == [("a", (linked,)), ("e", (direct,))]
+    assert losing_their_path(open_now, view("r"), view("r"), Graph([grant("r", "t")]).read) == ()

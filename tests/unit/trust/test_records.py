@@ -1,0 +1,188 @@
+"""Anchors as signed records: who added them, how many people it takes, sets and their versions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from parties import LATER, NOW, Party, documents
+from undersigned.encoding import JsonObject
+from undersigned.errors import CredentialError, FormatError, ProofError, UndersignedError, VerificationError
+from undersigned.trust import (
+    AddingRule,
+    Anchor,
+    Anchors,
+    AnchorSet,
+    adoption,
+    anchor_changes,
+    anchor_record,
+    anchor_set,
+    check_successor,
+    record_config,
+    verify_record,
+    verify_set,
+)
+
+ANN, BOB, EVE, BODY = Party("ann"), Party("bob", "P-256"), Party("eve"), Party("industry-body")
+KNOWN = documents(ANN, BOB, EVE, BODY)
+ID = "urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b01"
+OTHER_ID = "urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b02"
+NARROW = Anchor(issuer=EVE.did, types=("EndorsementCredential",), capabilities=("sbom",), depth=1)
+WIDE = Anchor(issuer=EVE.did)
+RULE = AddingRule(people=(ANN.did, BOB.did), reach_of_one=1)
+
+
+def signed(document: JsonObject, *people: Party) -> JsonObject:
+    for person in people:
+        suite = "ecdsa-jcs-2019" if person.kind == "P-256" else "eddsa-jcs-2022"
+        document = person.prove(document, record_config(suite, person.method, NOW))
+    return document
+
+
+def record(anchor: Anchor, *people: Party, **changes: Any) -> JsonObject:
+    document = anchor_record(id=ID, anchor=anchor, evidence="their published statutes", added=NOW)
+    return signed(document | changes, *people)
+
+
+def verified(document: JsonObject, rule: AddingRule = RULE):
+    return verify_record(document, rule, documents=KNOWN, now=NOW)
+
+
+def refused(document: JsonObject, rule: AddingRule = RULE) -> str:
+    with pytest.raises(UndersignedError) as caught:
+        verified(document, rule)
+    return caught.value.code
+
+
+def published(number: int = 1, anchors: tuple[Anchor, ...] = (NARROW,), **more: Any) -> JsonObject:
+    return anchor_set(id=OTHER_ID, issuer=BODY.did, number=number, published=NOW, anchors=anchors, **more)
+
+
+def test_a_record_says_who_added_it_and_on_what_evidence() -> None:
+    """HIRE-ANC-01."""
+    found = verified(record(NARROW, ANN))
+    assert (found.anchors, found.added_by, found.evidence, found.added) == (
+        (NARROW,),
+        (ANN.did,),
+        "their published statutes",
+        NOW,
+    )
+    both = verified(record(NARROW, ANN, BOB))
+    assert both.added_by == tuple(sorted((ANN.did, BOB.did)))
+    assert both.digest == found.digest, "a second signature makes it no other record"
+
+
+def test_a_wide_reach_takes_two_people() -> None:
+    """HIRE-ANC-01."""
+    assert refused(record(WIDE, ANN)) == "approval_required"
+    assert (
+        refused(record(Anchor(issuer=EVE.did, types=("X",), capabilities=("c",), depth=2), ANN)) == "approval_required"
+    )
+    assert verified(record(WIDE, ANN, BOB)).anchors == (WIDE,)
+    assert refused(record(NARROW, ANN), AddingRule(people=RULE.people, reach_of_one=-1)) == "approval_required"
+
+
+def test_nobody_counts_twice_and_no_stranger_counts() -> None:
+    """HIRE-ANC-01."""
+    assert refused(record(WIDE, ANN, ANN)) == "proof_invalid"
+    assert refused(record(WIDE, ANN, EVE)) == "key_not_authorized"
+    assert refused(record(NARROW, EVE)) == "key_not_authorized"
+    assert refused(record(NARROW)) == "proof_missing"
+    assert refused(record(NARROW, ANN), AddingRule(people=())) == "key_not_authorized"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"evidence": "a rumour"},
+        {"added": LATER},
+        {"anchor": {"issuer": EVE.did}},
+        {"anchor": {"issuer": EVE.did, "types": ["EndorsementCredential"], "capabilities": ["sbom"]}},
+        {"id": OTHER_ID},
+    ],
+)
+def test_every_member_is_under_the_proof(change: dict[str, Any]) -> None:
+    """HIRE-ANC-01."""
+    assert refused(record(NARROW, ANN, BOB) | change) == "proof_invalid"
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"type": "AnchorSet"}, "schema_violation"),
+        ({"@context": "https://other.example"}, "schema_violation"),
+        ({"version": "2.0"}, "schema_violation"),
+        ({"note": "x"}, "unknown_term"),
+        ({"evidence": ""}, "schema_violation"),
+        ({"set": {}}, "schema_violation"),
+        ({"anchor": {"issuer": EVE.did, "depth": 5}}, "schema_violation"),
+        ({"evidence": "x" * 300_000}, "too_large"),
+    ],
+)
+def test_another_shape_is_no_record(change: dict[str, Any], code: str) -> None:
+    assert refused(record(NARROW, ANN) | change) == code
+
+
+def test_a_set_is_its_issuers_and_is_adopted_whole() -> None:
+    """HIRE-ANC-03."""
+    whole = signed(published(until=LATER), BODY)
+    found = verify_set(whole, documents=KNOWN, now=NOW)
+    assert (found.issuer, found.number, found.anchors) == (BODY.did, 1, (NARROW,))
+    document = adoption(id=ID, signed_set=whole, evidence="we are members", added=NOW)
+    adopted = verified(signed(document, ANN))
+    assert adopted.set == found
+    assert [anchor.until for anchor in adopted.anchors] == [LATER], "all of it ends with the set"
+    # Its reach is that of its widest anchor, and nothing in it can be exchanged afterwards.
+    wide = signed(published(anchors=(NARROW, WIDE)), BODY)
+    taken = adoption(id=ID, signed_set=wide, evidence="we are members", added=NOW)
+    assert refused(signed(taken, ANN)) == "approval_required"
+    assert refused(signed(document, ANN) | {"set": whole | {"number": 2}}) == "proof_invalid"
+
+
+def test_a_set_of_somebody_else_or_past_its_end_is_refused() -> None:
+    """HIRE-ANC-03."""
+    with pytest.raises(VerificationError) as caught:
+        verify_set(signed(published(), EVE), documents=KNOWN, now=NOW)
+    assert caught.value.code == "key_not_authorized"
+    with pytest.raises(ProofError):
+        verify_set(published(), documents=KNOWN, now=NOW)
+    with pytest.raises(CredentialError) as ended:
+        verify_set(signed(published(until=NOW), BODY), documents=KNOWN, now=LATER)
+    assert ended.value.code == "policy_denied"
+    with pytest.raises(CredentialError) as unknown:
+        verify_set(signed(published(), BODY), documents={}, now=NOW)
+    assert unknown.value.code == "did_unresolvable"
+    with pytest.raises(FormatError):
+        verify_set(signed(record(NARROW), BODY), documents=KNOWN, now=NOW)
+
+
+def read(document: JsonObject) -> AnchorSet:
+    return verify_set(signed(document, BODY), documents=KNOWN, now=NOW)
+
+
+def test_only_a_higher_number_replaces_a_set() -> None:
+    """HIRE-ANC-03."""
+    old, new = read(published(1)), read(published(2, (WIDE,)))
+    check_successor(old, new)
+    check_successor(old, old)
+    for one, other in ((new, old), (old, read(published(1, (WIDE,)))), (old, read(published(2) | {"id": ID}))):
+        with pytest.raises(CredentialError) as caught:
+            check_successor(one, other)
+        assert caught.value.code == "policy_denied"
+
+
+def test_what_changes_is_shown() -> None:
+    changes = anchor_changes((NARROW,), (NARROW, WIDE))
+    assert (changes.added, changes.removed) == ((WIDE,), ())
+    turned = anchor_changes((NARROW,), (Anchor(issuer=EVE.did, types=("X",)),))
+    assert (len(turned.added), turned.removed) == (1, (NARROW,))
+    assert not anchor_changes((NARROW, WIDE), (WIDE, NARROW))
+
+
+def test_the_version_of_anchors_is_the_same_however_they_came() -> None:
+    """HIRE-ANC-04."""
+    one = Anchors().with_anchors([NARROW, WIDE, NARROW])
+    assert one.digest == Anchors().with_anchors([WIDE, NARROW]).digest
+    assert one.digest != Anchors().with_anchors([WIDE]).digest
+    assert Anchors.of(EVE.did).with_anchors([]).digest == Anchors.of(EVE.did).digest
