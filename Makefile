@@ -4,6 +4,7 @@
 #   make test [ARGS=...]        every test (ARGS go to pytest)
 #   make check                  style, types, imports, generated files, the project's own tests
 #   make bench                  speed, beside the floor measured in the same run
+#   make attack                 load attacks at their full size, and what honest peers feel
 #   make docs                   write the generated parts of protocol-spec/ again
 #   make clean                  remove what these built
 
@@ -19,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Installed from a wheel, the package is as old as that wheel; the editable install that the tests use never is.
 SOURCES := $(if $(wildcard $(VENV)/.ready-dev),,$(shell find src -type f -not -name '*.pyc' 2>/dev/null))
 
-.PHONY: help demo test check bench docs clean
+.PHONY: help demo test check bench attack docs clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -40,6 +41,9 @@ check: $(VENV)/.ready-dev
 
 bench: $(VENV)/.ready-dev
 	@$(RUN) tests/bench/run.py $(ARGS)
+
+attack: $(VENV)/.ready-dev
+	@$(RUN) tests/bench/attack.py $(ARGS)
 
 docs: $(VENV)/.ready-dev
 	@$(RUN) protocol-spec/tools/make_vectors.py

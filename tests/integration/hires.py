@@ -40,12 +40,18 @@ async def two_homes(folder: Path, *, handler: str = "integration.hires:summarise
     """State folders of a hirer (acme) and a provider (globex) that trust each other's organisation."""
     acme_port, globex_port = free_ports(2)
     acme = create_home(
-        folder / "acme", name="Acme", local_port=acme_port, anchors=(f"{did_of(globex_port)}:org",), max_price="10 EUR"
+        folder / "acme",
+        name="Acme",
+        local=True,
+        port=acme_port,
+        anchors=(f"{did_of(globex_port)}:org",),
+        max_price="10 EUR",
     )
     globex = create_home(
         folder / "globex",
         name="Globex",
-        local_port=globex_port,
+        local=True,
+        port=globex_port,
         anchors=(f"{did_of(acme_port)}:org",),
         offers=(OfferPart(task="summary", handler=handler, price="4.00 EUR", delivers="summary.txt"),),
     )

@@ -123,14 +123,61 @@ def test_both_sides_can_be_looked_at(side: str, companies: Companies) -> None:
 @pytest.mark.parametrize("side", ["acme", "globex"])
 def test_both_sides_have_evidence(side: str, companies: Companies, tmp_path: Path) -> None:
     """HIRE-PCK: each side's pack is checked without network, state or keys, and says the same."""
-    home, pack = getattr(companies, side), tmp_path / "new" / "hire.zip"
+    home, pack = getattr(companies, side), tmp_path / "hire.zip"
     exported = run("export", engagement_of(companies), "--home", home, "--out", pack, "--json")
     assert exported.values == [{"pack": str(pack), "bytes": pack.stat().st_size, "local": True}]
     ended = undersigned("verify", pack, "--explain", folder=tmp_path, HOME=str(tmp_path))
     assert (ended.code, ended.err) == (0, "")
-    assert len(ended.out.splitlines()) == 10
+    assert len(ended.out.splitlines()) == 12
     (said,) = run("verify", pack, "--json").values
+    assert [key["known"] for key in said["keys"]] == [False, False]
+    known = [option for one in (companies.acme, companies.globex) for option in ("--did-document", one / "did.json")]
+    (compared,) = run("verify", pack, *known, "--json").values
+    assert [key["known"] for key in compared["keys"]] == [True, True]
+    assert "taken from the pack" not in str(compared)
     assert (said["ok"], said["contract"], said["state"]) == (True, companies.hired.result()["contract"], "closed")
+
+
+def test_an_export_is_of_a_contract_and_holds_and_writes_over_nothing(companies: Companies, tmp_path: Path) -> None:
+    """Neither a check nor a hire that reached nobody is the newest; what would not hold is not written."""
+    home, pack, other = companies.acme, tmp_path / "pack.zip", tmp_path / "other.zip"
+    nobody = did_of(free_ports(1)[0])
+    assert run("check", companies.provider, "--home", home).code == 0
+    assert run("hire", nobody, "--task", "x", "--wait", "0.5", "--home", home).code == 6
+    assert run("export", "--home", home, "--out", pack).code == 0
+    (said,) = run("verify", pack, "--json").values
+    assert (said["ok"], said["contract"] is not None) == (True, True)
+
+    (lonely, *_) = [v for v in run("ledger", "list", "--home", home, "--json").values if v["peer"] == nobody]
+    refused = run("export", lonely["engagement"], "--home", home, "--out", other, "--json")
+    assert (refused.code, refused.error["code"]) == (4, "evidence_invalid")
+    assert not other.exists()
+
+    assert run("export", "--home", home, "--out", pack).code == 0, "the same bytes lose nothing"
+    pack.write_bytes(b"of somebody else")
+    again = run("export", "--home", home, "--out", pack, "--json")
+    assert (again.code, "--force" in again.error["message"]) == (2, True)
+    assert pack.read_bytes() == b"of somebody else"
+    assert run("export", "--home", home, "--out", pack, "--force").code == 0
+    assert run("verify", pack).code == 0
+    assert run("export", "--home", home, "--out", tmp_path / "nowhere" / "x.zip").code == 2
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_part_of_an_id_names_an_engagement(companies: Companies, tmp_path: Path) -> None:
+    """What `serve` shows of an id, or its ending, is enough; what others have too is not."""
+    engagement = engagement_of(companies)
+    for part in (engagement.rpartition(":")[2][4:12], engagement[-10:]):
+        rows = run("ledger", "show", part, "--home", companies.globex, "--json")
+        assert rows.code == 0
+        assert [row["type"] for row in rows.values if row["type"] in MOVES] == MOVES
+        watched = run("watch", part, "--no-follow", "--home", companies.globex, "--json").values
+        assert watched[-1]["engagement"] == engagement
+        assert run("export", part, "--home", companies.globex, "--out", tmp_path / "pack.zip").code == 0
+    for part in (engagement[-5:], "urn:hire:engagement:", "uEi"):
+        for command in (("ledger", "show"), ("watch",), ("export",)):
+            ran = run(*command, part, "--home", companies.globex, "--json")
+            assert (ran.code, ran.error["code"]) == (2, "not_found")
 
 
 def test_each_line_says_local(companies: Companies, tmp_path: Path) -> None:
@@ -162,6 +209,7 @@ def test_what_a_did_publishes(companies: Companies, tmp_path: Path) -> None:
     assert seen["card"]["tasks"][0]["task"] == "sbom"
     assert "does      sbom for 4 EUR" in run("discover", companies.provider, "--home", companies.acme).out
     forbidden = run("discover", companies.provider, "--json", UNDERSIGNED_HOME=str(tmp_path))
+    assert "--local of 'discover'" in forbidden.error["message"]
     assert (forbidden.code, forbidden.error["code"]) == (4, "did_forbidden_address")
     key = "did:key:z6MkpTHR8VNsBxYAAWHut2Geadd9jSwuBV8xRoAnwWsdvktH"
     assert "name one with --at" in run("discover", key, UNDERSIGNED_HOME=str(tmp_path)).out
@@ -171,7 +219,7 @@ def test_a_check_says_yes(companies: Companies) -> None:
     ran = run("check", companies.provider, "--home", companies.acme, "--json")
     assert (ran.code, ran.values[0]["outcome"], ran.values[0]["peer"]) == (0, "allow", companies.provider)
     newest = run("ledger", "list", "--home", companies.acme, "--json").values
-    probes = [value for value in newest if value["state"] == "withdrawn"]
+    probes = [v for v in newest if (v["state"], v["peer"]) == ("withdrawn", companies.provider)]
     assert probes
     assert all(value["live"] is False and value["contract"] is None for value in probes), "and leaves nothing behind"
 
@@ -203,8 +251,20 @@ def test_nobody_there(companies: Companies) -> None:
         began = time.monotonic()
         ran = run(*command, "--wait", "0.5", "--home", companies.acme, "--json")
         assert (ran.code, ran.error["code"]) == (6, "did_unresolvable")
+        assert "tried for 0.5 s, then withdrawn" in ran.error["message"]
         assert "--wait" in ran.error["message"]
         assert time.monotonic() - began < 20
+
+
+def test_a_wrong_url_spoils_nothing_for_who_comes_after(companies: Companies) -> None:
+    """A URL is its own order's: what failed there is unfinished for a while, and others look where the DID says."""
+    wrong = ("--at", f"ws://localhost:{free_ports(1)[0]}/hire", "--wait", "0.5")
+    failed = run("check", companies.provider, *wrong, "--home", companies.acme, "--json")
+    assert (failed.code, failed.error["code"]) == (6, "unreachable")
+    live = run("ledger", "list", "--live", "--home", companies.acme, "--json").values
+    assert [value["state"] for value in live if value["peer"] == companies.provider] == ["withdrawn"]
+    assert run("check", companies.provider, "--home", companies.acme).code == 0
+    assert companies.hire("--price", "5 EUR").code == 0
 
 
 def test_a_second_process_on_the_same_folder_is_told(companies: Companies) -> None:
@@ -263,7 +323,7 @@ def test_keys_rotate_and_old_evidence_still_holds(tmp_path: Path) -> None:
     for home in (companies.acme, companies.globex):
         for result in (first, second):
             pack = tmp_path / "pack.zip"
-            assert run("export", result["engagement"], "--home", home, "--out", pack).code == 0
+            assert run("export", result["engagement"], "--home", home, "--out", pack, "--force").code == 0
             (said,) = run("verify", pack, "--json").values
             assert (said["ok"], said["contract"]) == (True, result["contract"]), said
         assert run("ledger", "check", "--home", home).code == 0
@@ -278,7 +338,7 @@ def test_agents_with_other_keys(tmp_path: Path) -> None:
     (profile,) = [value for value in ended.values if value.get("type") == "Profile"]
     assert profile["message"]["suite"] == "ecdsa-jcs-2019"
     for home in (companies.acme, companies.globex):
-        assert run("export", "--home", home, "--out", tmp_path / "pack.zip").code == 0
+        assert run("export", "--home", home, "--out", tmp_path / "pack.zip", "--force").code == 0
         (said,) = run("verify", tmp_path / "pack.zip", "--json").values
         assert (said["ok"], said["state"], said["contract"]) == (True, "closed", ended.result()["contract"])
 
@@ -295,32 +355,31 @@ def test_keys_without_a_common_suite_are_a_no(companies: Companies, tmp_path: Pa
 def test_agents_that_are_their_key(tmp_path: Path) -> None:
     """did:key says nowhere where its agent listens; `--at` does."""
     acme, globex = tmp_path / "acme", tmp_path / "globex"
-    (own,) = run("init", acme, "--json").values
-    port = free_ports(1)[0]
-    offer = ("--offer", "sbom=4 EUR", "--trust", own["organisation"], "--port", port)
-    (other,) = run("init", globex, *offer, "--json").values
+    (own,) = run("init", acme, "--local", "--json").values
+    offer = ("--offer", "sbom=4 EUR", "--trust", own["organisation"])
+    (other,) = run("init", globex, "--local", *offer, "--json").values
     settings = acme / "undersigned.toml"
     settings.write_text(settings.read_text().replace("anchors = []", f'anchors = ["{other["organisation"]}"]'))
     artifact = ("--task", "sbom", "--input", f"artifact={make_wheel(tmp_path)}")
     with serving(globex) as served:
         ready = json.loads(served.lines[0])
-        assert ready["url"] == f"ws://localhost:{port}/hire"
+        assert ready["url"].startswith("ws://localhost:")
         without = run("hire", other["did"], *artifact, "--wait", "0.3", "--home", acme, "--json")
-        assert without.code == 6
+        assert (without.code, "--at URL" in without.error["message"]) == (2, True)
         assert run("check", other["did"], "--at", ready["url"], "--home", acme).code == 0
         hired = run("hire", other["did"], *artifact, "--at", ready["url"], "--home", acme, "--json")
         assert (hired.code, hired.values[-1]["kind"]) == (0, "result"), hired.values[-1]
         busy = run("hire", own["did"], "--task", "x", "--at", ready["url"], "--home", globex, "--json")
         assert (busy.code, busy.error["code"]) in {(8, "store_unavailable"), (2, "bad_configuration")}
     for home in (acme, globex):
-        assert run("export", "--home", home, "--out", tmp_path / "pack.zip").code == 0
+        assert run("export", "--home", home, "--out", tmp_path / "pack.zip", "--force").code == 0
         assert run("verify", tmp_path / "pack.zip").code == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_server_ends_well(number: int, companies: Companies, tmp_path: Path) -> None:
     home = tmp_path / "idle"
-    assert run("init", home).code == 0
+    assert run("init", home, "--local").code == 0
     process = Process([*UNDERSIGNED, "serve", "--home", str(home)], tmp_path)
     process.until("stop it with Ctrl-C")
     busy = run("serve", "--home", home, "--json")

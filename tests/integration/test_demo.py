@@ -114,6 +114,7 @@ def test_people_are_told_a_story(tmp_path: Path) -> None:
         assert f"local |  {number}  {phase}" in lines
     assert sum("REFUSED" in line for line in lines) == 2
     assert "refused 2 times, accepted and closed" in lines[-1]
+    assert [line.split()[-1] for line in lines if " State " in line] == ["closed"]
     (pack,) = [line.split()[-2] for line in lines if "undersigned verify" in line]
     assert (tmp_path / pack).is_file()
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["here"]
@@ -144,6 +145,7 @@ def test_what_is_no_archive_is_said_before_anything_is_made(what: str, tmp_path:
     ran = run("demo", "--artifact", tmp_path / "file.whl", "--dir", tmp_path / "demo", "--json")
     assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
     assert "file.whl" in ran.error["message"]
+    assert "\\n" not in ran.error["message"]
     assert not (tmp_path / "demo").exists()
 
 

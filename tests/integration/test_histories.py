@@ -37,7 +37,8 @@ async def homes(folder: Path) -> tuple[Home, Home]:
     acme = create_home(
         folder / "acme",
         name="Acme",
-        local_port=acme_port,
+        local=True,
+        port=acme_port,
         anchors=(org(globex_port),),
         max_price="10 EUR",
         history=True,
@@ -45,7 +46,8 @@ async def homes(folder: Path) -> tuple[Home, Home]:
     globex = create_home(
         folder / "globex",
         name="Globex",
-        local_port=globex_port,
+        local=True,
+        port=globex_port,
         anchors=(org(acme_port),),
         offers=(
             OfferPart(

@@ -165,7 +165,7 @@ def test_what_the_programs_left_can_be_checked(readme: Run) -> None:
         assert run("ledger", "check", "--home", readme.folder / home).code == 0
         listed = run("ledger", "list", "--home", readme.folder / home, "--json").values
         assert [value["state"] for value in listed] == ["closed"] * 4
-        assert run("export", "--home", readme.folder / home, "--out", readme.folder / "last.zip").code == 0
+        assert run("export", "--home", readme.folder / home, "--out", readme.folder / "last.zip", "--force").code == 0
         assert run("verify", readme.folder / "last.zip").code == 0
 
 

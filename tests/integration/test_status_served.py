@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
 
 async def made(folder: Path, *, local: bool = True) -> Home:
     (port,) = free_ports(1)
-    home = create_home(folder, name="Acme", local_port=port if local else None, port=None if local else port)
+    home = create_home(folder, name="Acme", local=local, port=port)
     await issue_membership(home)
     return home
 
@@ -69,7 +69,8 @@ async def test_the_list_is_served(tmp_path: Path) -> None:
 async def test_who_has_no_domain_serves_none(tmp_path: Path) -> None:
     """Decision 0132."""
     home = await made(tmp_path / "key", local=False)
-    async with Peer.open(home) as peer, ClientSession() as session, session.get(f"{peer.base_url}/status/1") as answer:
+    url = f"http://127.0.0.1:{home.configuration.listen.port}/status/1"
+    async with Peer.open(home), ClientSession() as session, session.get(url) as answer:
         assert answer.status == 404
 
 

@@ -18,7 +18,8 @@ from undersigned.encoding import Did, Digest, Instant, canonicalize, decode_json
 from undersigned.errors import Closed, ResolutionError, ScopeError, UndersignedError
 from undersigned.messages import Sync, decode_message, draft
 from undersigned.runtime import Home, Job, SystemClock
-from undersigned.transport import Channel
+from undersigned.testing import Actor
+from undersigned.transport import Channel, ChannelLimits, Identity, connect, prove
 
 NEVER = digest_bytes(b"nothing of ours")
 
@@ -138,8 +139,24 @@ async def test_a_message_of_somebody_else_ends_the_connection(tmp_path: Path) ->
         own = next(raw for _, raw in acme.received if decode_message(raw).message.type == "Profile")
         await channel.send(own)
         assert await close_code(channel) == 1008
+        assert await close_code(await come(globex, Actor("mallory"), stolen)) == 1008
         assert len(await globex.ledger.summaries()) == rows
-        assert decode_message(stolen).message.sender == acme.identity.did
+
+
+async def come(peer: Peer, who: Actor, raw: bytes) -> Channel:
+    """Somebody else's own, proved connection to `peer`, with these bytes on it."""
+
+    async def sign(data: bytes) -> bytes:
+        return who._signature(data)
+
+    async def resolve(did: Did) -> DidDocument:
+        return peer.own
+
+    channel = await connect(peer.url, limits=ChannelLimits(local=True))
+    identity = Identity(did=who.did, method=who.method, suite="eddsa-jcs-2022", kind="Ed25519", sign=sign)
+    await prove(channel, identity, resolve, SystemClock().now, expect=peer.own.id)
+    await channel.send(raw)
+    return channel
 
 
 async def test_artifacts_are_given_to_the_contract_and_nobody_else(tmp_path: Path) -> None:

@@ -13,10 +13,13 @@ import os
 import re
 import resource
 import socket
+import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -24,8 +27,10 @@ from integration.hires import REPORT, summarise, until
 from security.wire_attacker import Attacker, Hiring, Line, Stranger, quiet_logs, refused
 from security.wire_world import World, world_in
 from undersigned.encoding import base58_encode, canonicalize
-from undersigned.runtime import Job
+from undersigned.messages import decode_message, verify_message
+from undersigned.runtime import Job, intake
 from undersigned.testing import HurriedClock, hurry
+from undersigned.transport import Channel
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -54,6 +59,19 @@ def attacks(folder: Path, attack: Callable[[World], Awaitable[None]], *, factor:
 
 def door(world: World) -> Any:
     return world.globex._listener.door
+
+
+def counted(world: World) -> dict[str, int]:
+    """How many moves Globex reads of whom, from now on. (How many notices there are depends on the time.)"""
+    reads: dict[str, int] = defaultdict(int)
+    read = world.globex.links._read
+
+    async def counting(channel: Channel, raw: bytes) -> None:
+        reads[str(channel.peer)] += not decode_message(raw).message.notice
+        await read(channel, raw)
+
+    world.globex.links._read = counting
+    return reads
 
 
 def frame(payload: bytes = b"", *, opcode: int = 1, fin: bool = True, length: int | None = None, rsv: int = 0) -> bytes:
@@ -125,15 +143,18 @@ def transport(line: Line) -> Any:
 
 
 def test_sc_76_slow_handshakes(tmp_path: Path) -> None:
-    """Two hundred peers that send their upgrade byte by byte, and fifty that open and never prove themselves."""
+    """Five hundred peers that send their upgrade byte by byte, and some that open and never prove themselves.
+
+    An honest peer still finds a place, and its connection takes less than a second; the best of a few, for this machine
+    does other things as well (`make attack` shows all of them).
+    """
 
     async def attack(world: World) -> None:
         async with strangers() as come:
-            streams = [await come(world, f"127.0.1.{number % 8 + 1}") for number in range(200)]
-            mute = [await come(world, f"127.0.2.{number % 2 + 1}") for number in range(50)]
+            streams = [await come(world, f"127.0.1.{number % 20 + 1}") for number in range(500)]
+            mute = [await come(world, "127.0.2.1") for _ in range(4)]
             for _, writer in mute:
                 writer.write(UPGRADE)
-            assert door(world).unproved == 250
 
             async def dribble(writer: asyncio.StreamWriter) -> None:
                 for byte in UPGRADE:
@@ -141,9 +162,17 @@ def test_sc_76_slow_handshakes(tmp_path: Path) -> None:
                     await asyncio.sleep(1)
 
             dribbling = [asyncio.create_task(dribble(writer)) for _, writer in streams]
+            took: list[float] = []
+            for number in range(3):
+                began = time.monotonic()
+                line = await Line.to(world, Attacker(f"connects beside them {number}"))
+                took.append(time.monotonic() - began)
+                assert door(world).unproved == 504, (
+                    "they are all still there, and whoever proved itself is none of them"
+                )
+                await line.hang_up()
+            assert min(took) < 1
             await world.honest()
-            line = await Line.to(world, Attacker("connects beside them"))
-            await line.hang_up()
             for reader, _ in streams:
                 assert b"101" not in await ended(reader)
             for reader, _ in mute:
@@ -153,7 +182,7 @@ def test_sc_76_slow_handshakes(tmp_path: Path) -> None:
                 task.cancel()
             await asyncio.gather(*dribbling, return_exceptions=True)
 
-    attacks(tmp_path, attack)
+    attacks(tmp_path, attack, factor=2)
 
 
 # --- SC-77, SC-78, SC-79 --------------------------------------------------------------------------------------------
@@ -246,12 +275,44 @@ def files() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files as Linux shows them")
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+UNFINISHED = b"GET /hire HTTP/1.1\r\nHost: localhost\r\n" + b"".join(
+    b"X-%d: %s\r\n" % (n, b"x" * 4000) for n in range(3)
+)
+"""As much of a request as a stranger may send without ending it."""
+
+
+async def knock(world: World, source: str) -> socket.socket:
+    """A stranger's connection that holds nothing on its own side: a bare socket."""
+    loop, knocking = asyncio.get_running_loop(), socket.socket()
+    knocking.setblocking(False)
+    knocking.bind((source, 0))
+    await loop.sock_connect(knocking, ("127.0.0.1", world.port))
+    with suppress(ConnectionError):
+        await loop.sock_sendall(knocking, UNFINISHED)
+    return knocking
+
+
+async def hears(knocking: socket.socket) -> bytes:
+    with suppress(ConnectionError):
+        return await asyncio.get_running_loop().sock_recv(knocking, 4096)
+    return b""
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files and memory as Linux shows them")
 def test_sc_80_a_flood_of_connections(tmp_path: Path) -> None:
-    """Two thousand from one address, then from two hundred; a hire that was under way ends meanwhile."""
+    """HIRE-LIM-02: two thousand from one address, then from two hundred, each with as much as a stranger may send.
+
+    A hire that was under way ends meanwhile; descriptors and memory stay under what `ListenerLimits` documents.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 8192)), hard))
     begun, go_on = asyncio.Event(), asyncio.Event()
+    knocking: list[socket.socket] = []
 
     async def slowly(job: Job) -> None:
         begun.set()
@@ -262,24 +323,31 @@ def test_sc_80_a_flood_of_connections(tmp_path: Path) -> None:
         world.globex.offers("slow", price="4.00 EUR", delivers="summary.txt")(slowly)
         hire = asyncio.ensure_future(under_way(world))
         await begun.wait()
-        before = files()
-        async with strangers() as come:
-            answers = [await come(world, "127.0.3.1") for _ in range(2000)]
-            await until(lambda: door(world).unproved <= 32)
-            for reader, _ in answers[-50:]:
-                assert (await ended(reader)).startswith(b"HTTP/1.1 503 ")
-            for number in range(2000):
-                await come(world, f"127.0.4.{number % 200 + 1}")
-                assert door(world).unproved <= 512
-            # Ours, and of each stranger's connection the end that it holds itself.
-            assert files() - before <= 4000 + 512 + 64
+        gc.collect()
+        files_before, held_before = files(), resident()
+        for _ in range(2000):
+            knocking.append(await knock(world, "127.0.3.1"))
+        await until(lambda: door(world).unproved <= 32)
+        answers = [await hears(one) for one in knocking[-50:]]
+        # Who is not let in is not read; the system may tell it so before it has read the answer.
+        assert all(answer.startswith(b"HTTP/1.1 503 ") for answer in answers if answer)
+        assert any(answers)
+        for number in range(2000):
+            knocking.append(await knock(world, f"127.0.4.{number % 200 + 1}"))
+            assert door(world).unproved <= 512
+        # Ours, and of each stranger's connection the end that it holds itself.
+        assert files() - files_before <= len(knocking) + 512 + 64
+        assert resident() - held_before <= 512 * 100 * 1024
 
-            # The door is full, and stays it until the hire is over: its last part comes by a connection of its own.
-            assert door(world).unproved == 512
-            go_on.set()
-            result = await hire
-            assert door(world).unproved >= 512
-            assert result.contract is not None
+        # The door is full, and stays it until the hire is over: its last part comes by a connection of its own.
+        assert door(world).unproved == 512
+        go_on.set()
+        result = await hire
+        assert door(world).unproved >= 512
+        assert result.contract is not None
+        for one in knocking:
+            one.close()
+        await until(lambda: door(world).unproved < 32)
         gc.collect()
 
     async def under_way(world: World) -> Any:
@@ -294,37 +362,58 @@ def test_sc_80_a_flood_of_connections(tmp_path: Path) -> None:
     try:
         attacks(tmp_path, attack, factor=1)
     finally:
+        for one in knocking:
+            one.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_sc_81_a_peer_that_stops_reading(tmp_path: Path) -> None:
-    """It repeats itself for ever and never reads an answer: closed once a bounded queue is full, and others go on."""
+    """It repeats itself for ever and never reads an answer: closed once a bounded queue is full. While it is stuck,
+    others are hired from beginning to end, with as many moves as ever: nobody waits for it, and nothing is repeated.
+    """
 
     async def attack(world: World) -> None:
         hiring = await negotiating(world, "deaf", "profiled")
-        line = hiring.line
+        line, acme = hiring.line, world.acme.identity.did
         before = await world.kept(hiring.who.did)
         raw = hiring.party.stored[hiring.party.engagement.sent[0]].raw
+        reads = counted(world)
+        await world.honest()
+        alone = reads[acme]
+        assert alone
+
         transport(line).get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         transport(line).pause_reading()
-        honest = asyncio.create_task(world.honest())
-        conversation, written = world.globex.conversations[hiring.id], 50 * frame(raw)
+        conversation = world.globex.conversations[hiring.id]
+        ours: Any = world.globex.links._channel(hiring.who.did)
+        # What the system holds for both of them is no queue of ours, and takes long to fill.
+        ours._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
 
         def connected() -> bool:
             return world.globex.links.connected(hiring.who.did)
 
-        while connected():
+        async def repeats(times: int) -> None:
             # As many as are taken: more than can wait would be refused, which is another matter.
-            transport(line).write(written)
+            transport(line).write(times * frame(raw))
             await asyncio.sleep(0.1)
             await until(lambda: not conversation.waiting or not connected(), 200)
-        await honest
+
+        while not ours._transport.get_write_buffer_size():
+            await repeats(50)
+        honest = asyncio.create_task(world.honest())
+        while not honest.done():
+            await repeats(2)
+        assert (await honest).contract is not None
+        assert connected(), "the hire was over before the deaf one was sent away"
+        assert reads[acme] == 2 * alone
+        while connected():
+            await repeats(50)
         transport(line).abort()
         await hiring.come_back()
         assert (await world.kept(hiring.who.did)).rows == before.rows
         await hiring.up_to("sealed")
 
-    attacks(tmp_path, attack)
+    attacks(tmp_path, attack, factor=2)
 
 
 # --- SC-82, SC-83 ---------------------------------------------------------------------------------------------------
@@ -402,37 +491,54 @@ def test_sc_83_http_parsing(tmp_path: Path) -> None:
 
 
 def test_sc_105_signature_work(tmp_path: Path) -> None:
-    """Twenty peers send invalid signatures as fast as they can and come back at once: each gets twenty in a minute.
+    """A hundred peers send invalid signatures as fast as they can: each gets twenty in a minute, and then is sent away.
 
-    What one of them sends beyond that is not verified, and after it is sent away it is not even answered; an honest
-    hire ends meanwhile.
+    What they send beyond that is not read, so what it costs is bounded however much it is: of each, twenty messages and
+    one signature each. An honest hire beside it takes as many moves as alone. (`make attack` shows the throughput.) Who
+    comes back at once is not even answered.
     """
+    peers, budget, come_back = 100, 20, 12
 
     async def attack(world: World) -> None:
-        stop = asyncio.Event()
-        heard: list[int] = []
+        reads, verified = counted(world), dict[str, int]()
+        acme = world.acme.identity.did
+
+        def verifying(received: Any, *arguments: Any, **options: Any) -> Any:
+            sender = received.message.sender
+            verified[sender] = verified.get(sender, 0) + 1
+            return verify_message(received, *arguments, **options)
+
+        await world.honest()
+        alone = reads[acme]
+        lines: list[Line] = [await Line.to(world, Attacker(f"flood {number}")) for number in range(peers)]
+        sent: list[int] = []
         turned_away: list[tuple[int, str]] = []
 
-        async def flood(number: int) -> None:
-            who = Attacker(f"flood {number}")
-            line = await Line.to(world, who)
+        async def flood(line: Line) -> None:
             message = Hiring(line).next_json()
             message["proof"]["proofValue"] = "z" + base58_encode(bytes(64))
             raw = canonicalize(message)
+            count = 0
             while line.closed is None:
                 await line.send(raw)
+                count += 1
                 await asyncio.sleep(0)
+            sent.append(count)
             assert (line.closed.code, line.closed.detail["close_code"]) == ("rate_limited", 1008)
-            heard.append(sum(json.loads(one)["type"] == "Fault" for one in line.frames))
-            async with Stranger.at(world, who) as stranger:
-                turned_away.append(await stranger.sends(canonicalize(stranger.opening())))
-            await stop.wait()
+            assert sum(json.loads(one)["type"] == "Fault" for one in line.frames) == budget - 1
 
-        flooding = [asyncio.create_task(flood(number)) for number in range(12)]
-        await world.honest()
-        stop.set()
-        await asyncio.gather(*flooding)
-        assert heard == [19] * 12
-        assert turned_away == [(1008, "rate_limited")] * 12
+        with patch.object(intake, "verify_message", verifying):
+            flooding = [asyncio.create_task(flood(line)) for line in lines]
+            await world.honest()
+            await asyncio.gather(*flooding)
+        for line in lines[:come_back]:
+            async with Stranger.at(world, line.who) as stranger:
+                turned_away.append(await stranger.sends(canonicalize(stranger.opening())))
+        flooders = [line.who.did for line in lines]
+        assert sum(sent) > peers * budget, "more was sent than let in"
+        assert {reads[did] for did in flooders} == {budget}
+        assert {verified[did] for did in flooders} == {budget}
+        assert reads[acme] == 2 * alone
+        assert turned_away == [(1008, "rate_limited")] * come_back
 
     attacks(tmp_path, attack)

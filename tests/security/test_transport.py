@@ -324,6 +324,7 @@ async def test_sc_79_compression_is_not_negotiated() -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 101 ")
         assert b"extensions" not in head.lower()
+        assert b"\r\nServer: hire\r\n" in head, "as every other answer, and no more"
         compressed = bytearray(frame(b"x" * 10))
         compressed[0] |= 0x40
         writer.write(bytes(compressed))

@@ -132,7 +132,8 @@ async def _homes(folder: Path, kind: KeyKind) -> tuple[Home, Home]:
     acme = create_home(
         folder / "acme",
         name="Acme",
-        local_port=acme_port,
+        local=True,
+        port=acme_port,
         kind=kind,
         anchors=(f"{did_of(globex_port)}:org",),
         max_price="10 EUR",
@@ -150,7 +151,8 @@ async def _homes(folder: Path, kind: KeyKind) -> tuple[Home, Home]:
     globex = create_home(
         folder / "globex",
         name="Globex",
-        local_port=globex_port,
+        local=True,
+        port=globex_port,
         kind=kind,
         anchors=(f"{did_of(acme_port)}:org", GUILD.did),
         offers=tuple(offers),

@@ -241,7 +241,8 @@ async def demo(out: Out, artifact: Path | None, folder: Path) -> int:
         run / "acme",
         name="Acme buying agent",
         organisation="Acme",
-        local_port=acme_port,
+        local=True,
+        port=acme_port,
         anchors=(f"{dids[globex_port]}:org",),
         max_price="10 EUR",
     )
@@ -249,7 +250,8 @@ async def demo(out: Out, artifact: Path | None, folder: Path) -> int:
         run / "globex",
         name="Globex SBOM agent",
         organisation="Globex",
-        local_port=globex_port,
+        local=True,
+        port=globex_port,
         anchors=(f"{dids[acme_port]}:org",),
         offers=(
             OfferPart(
@@ -324,7 +326,7 @@ async def demo(out: Out, artifact: Path | None, folder: Path) -> int:
     contract = json.loads(dict(read_pack(packs["acme"].read_bytes()).members)["contract.json"])
     out.line()
     out.line(" The contract", style="bold cyan")
-    for line in contract_card(contract["document"], contract["seal"]).splitlines():
+    for line in contract_card(contract["document"], contract["seal"], state=reports["acme"].state).splitlines():
         out.line(f"    {line}")
     out.line()
     out.line(" The evidence", style="bold cyan")

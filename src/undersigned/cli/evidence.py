@@ -6,35 +6,56 @@ from pathlib import Path
 
 import click
 
-from undersigned.errors import ConfigurationError
+from undersigned.did import DidDocument
+from undersigned.encoding import FOREIGN_LIMITS, EngagementId, decode_json
+from undersigned.errors import ConfigurationError, UndersignedError, VerificationError
 from undersigned.evidence import MAX_PACK_BYTES, verify_pack
+from undersigned.ledger import Ledger
 from undersigned.runtime import ArtifactStore, Home, SystemClock, export_pack
 
-from .output import HOME_OPTION, Out, command, counted, plain, program, reading
+from .output import HOME_OPTION, Out, command, counted, engagement_named, plain, program, reading
 
 __all__ = ["export", "export_to", "verify"]
 
+MAX_DOCUMENT_BYTES = 64 * 1024
+"""As of one that is fetched."""
 
-async def export_to(home: Home, engagement: str | None, file: Path | None) -> Path:
-    """Writes the pack of an engagement (by default the newest) and returns where.
+
+async def export_to(home: Home, named: str | None, file: Path | None, *, force: bool = False) -> Path:
+    """Writes the pack of an engagement (by default the newest with a contract), once it holds; returns where.
 
     Raises:
-        ConfigurationError: `not_found`.
+        ConfigurationError: `not_found`, there is no such engagement; `bad_configuration`, it is not written there.
+        VerificationError: What is recorded makes no pack that holds; with the code and the step that says so.
     """
     store = await reading(home)
     try:
-        found = await store.summaries()
-        if engagement is None:
-            if not found:
-                raise ConfigurationError("not_found", "this ledger holds no engagement yet")
-            engagement = max(found, key=lambda summary: summary.updated).engagement
+        engagement = await engagement_named(store, named) if named is not None else await _newest(store)
         data = await export_pack(store, ArtifactStore(home.artifacts), home.configuration.did, engagement)
     finally:
         await store.close()
+    # Whoever needs evidence years later must not learn then that it never held.
+    for step in verify_pack(data, now=SystemClock().now()).steps:
+        if not step.ok:
+            raise VerificationError(
+                step.code, f"{engagement} makes no pack that holds (step {step.number}, {step.name}): {step.detail}"
+            )
     path = file or home.evidence / f"{engagement.rpartition(':')[2][4:16]}.zip"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if file is None:
+        home.evidence.mkdir(exist_ok=True)
+    elif not path.parent.is_dir():
+        raise ConfigurationError("bad_configuration", f"--out: there is no folder {path.parent}")
+    if path.exists() and not force and path.read_bytes() != data:
+        raise ConfigurationError("bad_configuration", f"{path} is there already: --force writes over it")
     path.write_bytes(data)
     return path
+
+
+async def _newest(store: Ledger) -> EngagementId:
+    found = [summary for summary in await store.summaries() if summary.contract is not None]
+    if not found:
+        raise ConfigurationError("not_found", "this ledger holds no contract yet; name an engagement to export it")
+    return max(found, key=lambda summary: summary.updated).engagement
 
 
 @click.command()
@@ -45,11 +66,15 @@ async def export_to(home: Home, engagement: str | None, file: Path | None) -> Pa
     type=click.Path(path_type=Path, dir_okay=False),
     help="File to write; by default one in the folder evidence/ of the state folder.",
 )
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
 @HOME_OPTION
 @command
-async def export(out: Out, engagement: str | None, file: Path | None, home: str | None) -> None:
-    """Write the evidence pack of an engagement (by default the newest): one file that anybody can check."""
-    path = await export_to(out.home(home), engagement, file)
+async def export(out: Out, engagement: str | None, file: Path | None, force: bool, home: str | None) -> None:
+    """Write the evidence pack of an engagement: one file that anybody can check.
+
+    By default it is that of the newest engagement with a contract. Nothing is written that would not hold.
+    """
+    path = await export_to(out.home(home), engagement, file, force=force)
     size = path.stat().st_size
     out.value({"pack": str(path), "bytes": size})
     out.line(f"{path} ({counted(size, 'byte')})")
@@ -58,20 +83,30 @@ async def export(out: Out, engagement: str | None, file: Path | None, home: str 
 
 @click.command()
 @click.argument("pack", type=click.Path(path_type=Path))
-@click.option("--explain", is_flag=True, help="Show every step, not only those that failed.")
+@click.option("--explain", is_flag=True, help="Show every step and the parties' keys, not only what failed.")
+@click.option(
+    "--did-document",
+    "documents",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A DID document that you know, as published: the pack must hold the same. May be repeated.",
+)
 @command
-async def verify(out: Out, pack: Path, explain: bool) -> int:
+async def verify(out: Out, pack: Path, explain: bool, documents: tuple[Path, ...]) -> int:
     """Check an evidence pack: no network, no state folder, no key.
 
     Exit code 0 if everything holds, 4 if anything does not.
     """
-    try:
-        if pack.exists() and (not pack.is_file() or pack.stat().st_size > MAX_PACK_BYTES):
-            raise ConfigurationError("bad_configuration", f"{pack} is no file of at most {MAX_PACK_BYTES} bytes")
-        data = pack.read_bytes()
-    except OSError as exc:
-        raise ConfigurationError("bad_configuration", f"{pack}: {exc.strerror or exc}") from exc
-    report = verify_pack(data, now=SystemClock().now())
+    data = _bytes(pack, MAX_PACK_BYTES)
+    known = {document.id: document for document in map(_document, documents)}
+    if len(known) < len(documents):
+        raise ConfigurationError("bad_configuration", "--did-document: two of the documents are of one DID")
+    report = verify_pack(data, now=SystemClock().now(), known=known)
+    strangers = known.keys() - {one.method.partition("#")[0] for one in report.keys}
+    if report.ok and strangers:
+        # What is compared with nothing must not look as if it had been.
+        raise ConfigurationError("bad_configuration", f"--did-document: no party is {', '.join(sorted(strangers))}")
     out.value(
         {
             "ok": report.ok,
@@ -82,6 +117,16 @@ async def verify(out: Out, pack: Path, explain: bool) -> int:
                 {"number": s.number, "name": s.name, "ok": s.ok, "code": s.code, "detail": s.detail}
                 for s in report.steps
             ],
+            "keys": [
+                {
+                    "method": one.method,
+                    "kind": one.key.kind,
+                    "publicKeyMultibase": one.key.multikey,
+                    "known": one.known,
+                }
+                for one in report.keys
+            ],
+            "notJudged": list(report.not_judged),
         }
     )
     for step in report.steps:
@@ -93,6 +138,12 @@ async def verify(out: Out, pack: Path, explain: bool) -> int:
                 f"{step.number:3}  {mark} {plain(step.name, 100):27} {code}{plain(step.detail, 400)}",
                 style="" if step.ok else "dim" if skipped else "red",
             )
+    if explain:
+        for one in report.keys:
+            whose = "known" if one.known else "the pack's own"
+            out.line(f"     key    {plain(one.method, 300)}: {one.key.kind} {one.key.multikey}, {whose}")
+        for path in report.not_judged:
+            out.line(f"     -      {plain(path, 300)}: of a kind that is not judged here, only unchanged", style="dim")
     if report.ok:
         more = "" if explain else "; --explain shows them"
         state = report.state or "no state"
@@ -105,8 +156,42 @@ async def verify(out: Out, pack: Path, explain: bool) -> int:
             if step.detail.startswith("taken from the pack: "):
                 # A did:web name is worth what its domain serves; offline, the pack is all there is.
                 names = plain(step.detail.removeprefix("taken from the pack: "), 300)
-                out.line(f"the keys of {names} are the pack's own: compare them with what these names publish")
+                out.line(
+                    f"the keys of {names} are the pack's own: compare them with what these names publish (--explain "
+                    "shows them, --did-document FILE compares)"
+                )
     else:
         first = next(step for step in report.steps if not step.ok)
         out.line(f"it does NOT hold: step {first.number} failed, {plain(first.name, 100)}", style="bold red")
     return 0 if report.ok else 4
+
+
+def _bytes(path: Path, most: int) -> bytes:
+    """What a file holds.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, it cannot be read, or holds more.
+    """
+    try:
+        if path.exists() and (not path.is_file() or path.stat().st_size > most):
+            raise ConfigurationError("bad_configuration", f"{path} is no file of at most {most} bytes")
+        return path.read_bytes()
+    except OSError as exc:
+        raise ConfigurationError("bad_configuration", f"{path}: {exc.strerror or exc}") from exc
+
+
+def _document(path: Path) -> DidDocument:
+    """The DID document in a file.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, there is none.
+    """
+    raw = _bytes(path, MAX_DOCUMENT_BYTES)
+    try:
+        value = decode_json(raw, FOREIGN_LIMITS)
+        did = value.get("id") if isinstance(value, dict) else None
+        if isinstance(did, str):
+            return DidDocument(did, raw)
+    except UndersignedError as error:
+        raise ConfigurationError("bad_configuration", f"--did-document {path}: {error.message}") from error
+    raise ConfigurationError("bad_configuration", f"--did-document {path}: it is no DID document")

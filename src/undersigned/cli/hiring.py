@@ -11,17 +11,17 @@ import click
 import msgspec
 
 from undersigned.daemon import HireResult, Peer
+from undersigned.did import is_derived
 from undersigned.encoding import compare_amounts, digest_bytes
-from undersigned.errors import CODES, ConfigurationError, LocalProtocolError, UndersignedError
+from undersigned.errors import CODES, ConfigurationError, UndersignedError
 from undersigned.messages import Withdraw
-from undersigned.runtime import TASKS, Home, hire_order, parse_price
+from undersigned.runtime import TASKS, Home, checked_name, hire_order, parse_price
 
 from .options import (
     AT_OPTION,
     VERBOSE_OPTION,
     WAIT_OPTION,
     checked_did,
-    checked_name,
     checked_url,
     open_peer,
     quiet_logs,
@@ -56,8 +56,7 @@ async def check(out: Out, did: str, task: str, at: str | None, wait: float, home
     """
     quiet_logs(verbose)
     opened = out.home(home)
-    _checked_peer(did, opened)
-    checked_url(at, out.local)
+    _checked_peer(did, at, opened)
     checked_name("--task", task)
     async with open_peer(opened) as peer:
         peer.reach_seconds = wait
@@ -71,8 +70,9 @@ async def check(out: Out, did: str, task: str, at: str | None, wait: float, home
                     await queue.get()
         except TimeoutError as exc:
             await peer.cancel(conversation)
-            error = peer.links.last_error.get(did) or UndersignedError("timeout", f"{did} did not answer")
-            _add_wait(error, wait)
+            last = peer.links.last_error.get(did) or UndersignedError("timeout", f"{did} did not answer")
+            error = type(last)(last.code, f"{last.message}; tried for {wait:g} s, then withdrawn")
+            _hint(error)
             raise error from exc
         finally:
             impatient.cancel()
@@ -144,8 +144,7 @@ async def hire(
     quiet_logs(verbose)
     opened = out.home(home)
     # All that can be wrong with the command is found before anybody is asked for anything.
-    _checked_peer(did, opened)
-    checked_url(at, out.local)
+    _checked_peer(did, at, opened)
     checked_name("--task", task)
     files = read_inputs(inputs)
     known = TASKS.get(task)
@@ -181,7 +180,7 @@ async def hire(
                 )
             raise
         except UndersignedError as error:
-            _add_wait(error, wait)
+            _hint(error)
             raise
         finally:
             impatient.cancel()
@@ -220,15 +219,22 @@ def write_artifacts(result: HireResult, folder: Path) -> dict[str, str]:
     return written
 
 
-def _checked_peer(did: str, home: Home) -> None:
-    """Whether `did` is a DID of somebody else.
+def _checked_peer(did: str, at: str | None, home: Home) -> None:
+    """Whether `did` is a DID of somebody else, who is reached at a URL or says where.
 
     Raises:
-        UndersignedError: `self_dealing`; others as `checked_did`.
+        ConfigurationError: `bad_configuration`.
+        ResolutionError: As `checked_did`.
     """
-    checked_did(did, home.configuration.local, home.configuration.resolver)
+    local = home.configuration.local
+    checked_did(did, local, home.configuration.resolver)
+    checked_url(at, local)
     if did == home.configuration.did:
-        raise LocalProtocolError("self_dealing", f"{did} is this agent itself")
+        raise ConfigurationError("bad_configuration", f"{did} is this agent itself, and nobody hires itself")
+    if at is None and is_derived(did):
+        raise ConfigurationError(
+            "bad_configuration", f"{did} publishes no place where it listens: name one with --at URL"
+        )
 
 
 async def _tell_if_not_reached(out: Out, peer: Peer, did: str) -> None:
@@ -240,7 +246,7 @@ async def _tell_if_not_reached(out: Out, peer: Peer, did: str) -> None:
         out.line(f"not reached yet{why}; trying for {peer.reach_seconds:g} s", style="yellow")
 
 
-def _add_wait(error: UndersignedError, wait: float) -> None:
-    """Adds to the message of an error, if a peer was not reached, how long that was tried."""
+def _hint(error: UndersignedError) -> None:
+    """Adds to the message of an error, if a peer was not reached, what can be done about it."""
     if error.exit_code == UNREACHABLE:
-        error.message += f"; tried for {wait:g} s (--wait). Is it running, and listening there?"
+        error.message += ". Is it running, and listening there? --wait SECONDS tries for longer"

@@ -16,7 +16,7 @@ import click
 from undersigned.daemon import Peer
 from undersigned.did import fetches, methods_for
 from undersigned.errors import ConfigurationError, ResolutionError, UndersignedError, VerificationError
-from undersigned.runtime import Home, configure_logs
+from undersigned.runtime import Home, checked_name, configure_logs
 from undersigned.scope import Grant, Limit, Scope
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "VERBOSE_OPTION",
     "WAIT_OPTION",
     "checked_did",
-    "checked_name",
     "checked_url",
     "open_peer",
     "parse_allow",
@@ -33,7 +32,6 @@ __all__ = [
     "read_scope_options",
 ]
 
-MAX_NAME = 128
 AT_OPTION = click.option(
     "--at", metavar="URL", help="Where the peer listens, ws://… or wss://…, if its DID document does not say."
 )
@@ -69,7 +67,7 @@ def checked_did(text: str, local: bool, resolver: str | None = None) -> str:
         ) from error
     except ResolutionError as error:
         if not local and text.startswith("did:web:localhost"):
-            hint = f"{error.message}; only a state folder made with 'init --local' may go there"
+            hint = f"{error.message}; only local state may go there: 'init --local', or --local of 'discover'"
             raise ResolutionError(error.code, hint) from error
         raise
     return text
@@ -92,19 +90,6 @@ def checked_url(text: str | None, local: bool) -> str | None:
     if not usable:
         example = "ws://localhost:8102/hire" if local else "wss://agents.example.com/hire"
         raise ConfigurationError("bad_configuration", f"--at: expected a URL such as {example}, got {text!r}")
-    return text
-
-
-def checked_name(option: str, text: str) -> str:
-    """`text`, once it can be the name of a task or input in a message.
-
-    Raises:
-        ConfigurationError: `bad_configuration`.
-    """
-    if not 0 < len(text) <= MAX_NAME or not text.isprintable():
-        raise ConfigurationError(
-            "bad_configuration", f"{option}: expected 1 to {MAX_NAME} printable characters, got {text[:40]!r}"
-        )
     return text
 
 

@@ -24,21 +24,36 @@ import platformdirs
 from rich.console import Console
 from rich.text import Text
 
+from undersigned.encoding import EngagementId
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.ledger import Ledger, open_ledger
 from undersigned.runtime import Home
 
-__all__ = ["HOME_OPTION", "Out", "command", "counted", "home_path", "plain", "program", "reading"]
+__all__ = [
+    "HOME_OPTION",
+    "JSON_OPTION",
+    "Out",
+    "command",
+    "counted",
+    "engagement_named",
+    "home_path",
+    "plain",
+    "program",
+    "reading",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 INTERRUPTED: Final = 130
+SHORTEST_PART: Final = 6
+"""Characters of an engagement's id that are enough to name it, if they are in no other."""
 LOCAL: Final = "local | "
 """Begins each line that is about a local state folder."""
 
 HOME_OPTION = click.option(
     "--home", metavar="FOLDER", help="State folder; by default UNDERSIGNED_HOME, else the user's data folder."
 )
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Write JSON, one value per line.")
 
 
 def plain(text: object, limit: int = 400) -> str:
@@ -132,18 +147,38 @@ async def reading(home: Home) -> Ledger:
     """The ledger of a state folder, for reading; an empty one if nothing was ever written there.
 
     Raises:
-        LedgerError: It is damaged, of another release, or cannot be read.
+        LedgerError: It is damaged, of another release, gone, or cannot be read.
     """
-    return await open_ledger(home.ledger_url if home.ledger.exists() else "memory:", read_only=True)
+    written = any(home.path.glob(f"{home.ledger.name}*"))
+    return await open_ledger(home.ledger_url if written else "memory:", read_only=True)
+
+
+async def engagement_named(store: Ledger, text: str) -> EngagementId:
+    """The engagement that `text` names: its whole id, or a part of it that no other id has, as `serve` shows one.
+
+    Raises:
+        ConfigurationError: `not_found`, none is named, or more than one.
+    """
+    names = [summary.engagement for summary in await store.summaries()]
+    if text in names:
+        return text
+    found = [name for name in names if len(text) >= SHORTEST_PART and text in name.rpartition(":")[2]]
+    if len(found) > 1:
+        raise ConfigurationError("not_found", f"{plain(text, 60)} names {len(found)} engagements: write more of the id")
+    if not found:
+        raise ConfigurationError("not_found", f"no engagement {plain(text, 100)} in this ledger")
+    return found[0]
 
 
 def pass_out(function: Callable[..., R]) -> Callable[..., R]:
     """Gives the command its `Out` and the option `--json`."""
 
-    @click.option("--json", "as_json", is_flag=True, help="Write JSON, one value per line.")
+    @JSON_OPTION
     @functools.wraps(function)
     def wrapped(*args: Any, as_json: bool, **kwargs: Any) -> R:
-        return function(Out(as_json), *args, **kwargs)
+        called = click.get_current_context(silent=True)
+        group = called.parent if called is not None else None
+        return function(Out(as_json or bool(group and group.params.get("as_json"))), *args, **kwargs)
 
     return wrapped
 

@@ -12,7 +12,7 @@ from undersigned.errors import ConfigurationError
 from undersigned.messages import recorded_message
 
 from .options import VERBOSE_OPTION, open_peer, quiet_logs
-from .output import HOME_OPTION, Out, command, plain, reading
+from .output import HOME_OPTION, Out, command, engagement_named, plain, reading
 from .telling import event_json, event_line, noted, quiet, row_line, summary_of
 
 __all__ = ["serve", "watch"]
@@ -55,7 +55,7 @@ async def serve(out: Out, home: str | None, verbose: bool) -> int:
             }
         )
         reach = "; loopback only, without TLS" if opened.configuration.local else ""
-        out.line(f"serving {peer.own.id} at {peer.url}{reach}")
+        out.line(f"serving {peer.own.id} at {peer.url or 'no public URL: it only hires'}{reach}")
         prices = [f"{task} for {s.price.amount} {s.price.currency}" for task, s in sorted(peer.services.items())]
         out.line(f"tasks: {', '.join(prices) or 'none; this peer only hires'}")
         for unfinished in peer.status():
@@ -114,6 +114,7 @@ async def watch(out: Out, engagement: str | None, follow: bool, home: str | None
             if not found:
                 raise ConfigurationError("not_found", "this ledger holds no engagement yet")
             engagement = max(found, key=lambda summary: summary.updated).engagement
+        engagement = await engagement_named(store, engagement)
         place = 0
         while True:
             summary = await store.summary(engagement)

@@ -22,7 +22,18 @@ from undersigned.runtime import (
     rotate_key,
 )
 
-from .output import HOME_OPTION, Out, command, counted, home_path, plain, program, reading
+from .output import (
+    HOME_OPTION,
+    JSON_OPTION,
+    Out,
+    command,
+    counted,
+    engagement_named,
+    home_path,
+    plain,
+    program,
+    reading,
+)
 
 __all__ = ["init", "keys", "ledger"]
 
@@ -54,8 +65,13 @@ def _own(home: Home) -> dict[str, Any]:
     show_default=True,
     help="Method of a DID with a domain: webvh keeps a verifiable history, and can move.",
 )
-@click.option("--local", "local", is_flag=True, help="Loopback only, without TLS: for one machine. Needs --port.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on; by default 8443, or any for did:key.")
+@click.option("--url", help="Where others reach a did:key agent, such as https://agents.example.com: TLS ends there.")
+@click.option("--local", "local", is_flag=True, help="Loopback only, without TLS: for one machine.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Port to listen on; by default 8443 with --domain or --url, else any. With --local the DID names it.",
+)
 @click.option(
     "--key",
     "kind",
@@ -78,6 +94,7 @@ async def init(
     name: str | None,
     organisation: str | None,
     domain: str | None,
+    url: str | None,
     method: str,
     local: bool,
     port: int | None,
@@ -90,13 +107,12 @@ async def init(
 ) -> None:
     """Make a state folder: keys, DIDs, a membership credential, configuration.
 
-    With --domain the agent is did:web, with --local it is did:web:localhost%3APORT and stays on this machine; with
-    neither it is did:key, and others reach it with --at URL. FOLDER is created; nothing is overwritten.
+    With --domain the agent is did:web, with --local and --port it is did:web:localhost%3APORT; else it is did:key, and
+    others reach it with --at URL. With --local it stays on this machine; otherwise it dials nothing but wss and https,
+    and a proxy ends TLS before it. FOLDER is created; nothing is overwritten.
     """
-    if local and not port:
-        raise ConfigurationError("bad_configuration", "--local needs --port: the DID names it")
-    if domain and local:
-        raise ConfigurationError("bad_configuration", "--domain and --local exclude each other")
+    if sum(map(bool, (domain, url, local))) > 1:
+        raise ConfigurationError("bad_configuration", "--domain, --url and --local exclude each other")
     if folder and home and Path(folder) != Path(home):
         raise ConfigurationError("bad_configuration", f"two state folders are named: {folder} and {home}")
     for anchor in anchors:
@@ -122,7 +138,8 @@ async def init(
         name=name or path.absolute().name,
         organisation=organisation,
         domain=domain,
-        local_port=port if local else None,
+        url=url,
+        local=local,
         port=port,
         kind=kind,
         anchors=anchors,
@@ -141,9 +158,13 @@ async def init(
     sealed = f"with the passphrase in {passphrase}" if passphrase.exists() else "with UNDERSIGNED_PASSPHRASE"
     out.line(f"keys           sealed in {path / 'keys'}, {sealed}")
     out.line(f"settings       {path / 'undersigned.toml'}")
-    if domain:
-        listen = made.configuration.listen
-        out.line(f"reached at     https://{domain}: let it end TLS and pass all on to {listen.host}:{listen.port}")
+    listen = made.configuration.listen
+    if listen.url:
+        out.line(f"reached at     {listen.url}: let it end TLS and pass all on to {listen.host}:{listen.port}")
+    elif not local:
+        out.line(
+            "reached at     nowhere yet: it can hire without inputs; for more, set url in [listen] of the settings"
+        )
     if not anchors:
         out.line("trusts nobody yet: add issuers to [trust] anchors in the settings, or nobody passes its policy")
     out.line(f"others trust this agent with   --trust {own['organisation']}")
@@ -151,7 +172,8 @@ async def init(
 
 
 @click.group()
-def keys() -> None:
+@JSON_OPTION
+def keys(as_json: bool) -> None:
     """Show and rotate the keys of the state folder."""
 
 
@@ -201,7 +223,8 @@ async def keys_rotate(out: Out, home: str | None) -> None:
 
 
 @click.group()
-def ledger() -> None:
+@JSON_OPTION
+def ledger(as_json: bool) -> None:
     """Look at the ledger: engagements, their journals, the log, its checks."""
 
 
@@ -262,11 +285,9 @@ async def ledger_show(out: Out, engagement: str, home: str | None) -> None:
     """The journal of one engagement, entry by entry."""
     store = await reading(out.home(home))
     try:
-        rows = await store.rows(engagement)
+        rows = await store.rows(await engagement_named(store, engagement))
     finally:
         await store.close()
-    if not rows:
-        raise ConfigurationError("not_found", f"no engagement {engagement} in this ledger")
     for row in rows:
         out.value(
             {

@@ -32,8 +32,11 @@ def plain(text: object, limit: int = MAX_VALUE) -> str:
     return kept if len(kept) <= limit else f"{kept[: limit - 1]}…"
 
 
-def contract_card(document: Mapping[str, Any], seal: Mapping[str, Any] | None = None) -> str:
-    """The contract in a few lines; with its `seal` it says so, without it says what is missing.
+def contract_card(
+    document: Mapping[str, Any], seal: Mapping[str, Any] | None = None, *, state: str | None = None
+) -> str:
+    """The contract in a few lines; with its `seal` it says so, without it says what is missing. `state` is what the
+    engagement has come to since.
 
     Nothing is verified here beyond the document's shape: show what `verify_sealed` gave.
 
@@ -68,8 +71,8 @@ def contract_card(document: Mapping[str, Any], seal: Mapping[str, Any] | None = 
     ]
     signed = 0 if read.proof is None else len(read.proof) if isinstance(read.proof, tuple) else 1
     states = ("a draft, not signed", f"offered by the {name.role}", "signed by both, not sealed")
-    state = "sealed" if seal is not None else states[min(signed, 2)]
-    lines.append(("State", state))
+    made = "sealed" if seal is not None else states[min(signed, 2)]
+    lines.append(("State", state or made))
     width = max(len(label) for label, _ in lines)
     return "\n".join(f"{label.ljust(max(width, WIDTH))}  {plain(value)}" for label, value in lines)
 

@@ -123,10 +123,11 @@ class Hire:
             async with asyncio.timeout_at(deadline):
                 return await queue.get()
         except TimeoutError:
-            error = self._peer.links.last_error.get(conversation.engagement.peer)
-            await self._peer.cancel(conversation, "no_longer_needed")
             peer = conversation.engagement.peer
-            raise error or TransportError("unreachable", f"{peer} did not answer") from None
+            last = self._peer.links.last_error.get(peer) or TransportError("unreachable", f"{peer} did not answer")
+            await self._peer.cancel(conversation, "no_longer_needed")
+            tried = f"tried for {self._peer.reach_seconds:g} s, then withdrawn: nothing binds"
+            raise type(last)(last.code, f"{last.message}; {tried}") from None
 
     async def _last_events(self, event: Event, queue: asyncio.Queue[Event]) -> None:
         """What led to the end happened before it; and a last receipt under way spares the next start from waiting."""

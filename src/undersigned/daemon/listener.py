@@ -290,6 +290,9 @@ class PublicListener:
             return error_response(400, "bad_request")
         if not isinstance(edge, Edge) or transport is None:
             return error_response(500, "internal")
+        socket_.headers["Server"] = (
+            "hire"  # as every answer here: whom it is by and in which release is nobody's affair
+        )
         channel = AcceptedChannel(socket_, transport, edge.ticket.address, limits, edge.proved)
         if not edge.watch(channel.broken):
             return error_response(400, "bad_request")

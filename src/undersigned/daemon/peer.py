@@ -74,6 +74,10 @@ class Peer(Agent):
             LedgerError: The store cannot be opened.
         """
         part = self.home.configuration.listen
+        if self.home.configuration.offer and not self.base_url and not self.home.configuration.local:
+            raise ConfigurationError(
+                "bad_configuration", "it offers work and nobody can reach it: set url in [listen] of the settings"
+            )
         self._door = ArtifactDoor(self)
         self._register = self.home.register() if self.organisation is not None else None
         self.fetcher = self._fetch_signed
@@ -92,9 +96,8 @@ class Peer(Agent):
             limits=limits,
         )
         await self._listener.start()
-        if not self.base_url:
-            host = "localhost" if self.home.configuration.local else part.host
-            self.base_url = f"http://{host}:{self._listener.port}"
+        if not self.base_url and self.home.configuration.local:
+            self.base_url = f"http://localhost:{self._listener.port}"
         try:
             await super().start()
         except BaseException:
@@ -114,8 +117,8 @@ class Peer(Agent):
 
     @property
     def url(self) -> str:
-        """Where other peers connect to: `ws://…/hire` or `wss://…/hire`."""
-        return self.base_url.replace("http", "ws", 1) + "/hire"
+        """Where other peers connect to: `wss://…/hire`, in local state `ws://…/hire`; empty if they cannot."""
+        return f"{self.base_url.replace('http', 'ws', 1)}/hire" if self.base_url else ""
 
     @staticmethod
     def settle_down() -> None:
@@ -152,9 +155,11 @@ class Peer(Agent):
         to it. `price` is the most that is paid, `opening` the first offer (default: what the
         provider asks for, if that is less). `criteria` (id to text)
         are what the delivery is held to; `review` says for each whether it is met. `at` is the provider's URL, needed
-        if its DID document does not say.
+        if its DID document does not say. A provider that does not answer is tried for `reach_seconds` of this peer, 30
+        unless it is set, and then withdrawn from; iterate to see what happens meanwhile.
 
         Raises, when awaited:
+            ConfigurationError: An argument is not usable; nobody was asked for anything.
             PolicyError: `policy_denied` and others: one side said no.
             TransportError, ResolutionError: The provider was not reached.
         """

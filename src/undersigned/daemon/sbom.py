@@ -127,7 +127,9 @@ def read_distribution(data: bytes) -> Distribution:
                 if metadata is None or depth < metadata[0]:
                     metadata = depth, content.decode("utf-8", "replace")
     except UNREADABLE as exc:
-        raise FormatError("bad_request", f"not a wheel or source distribution: {exc}") from exc
+        # tarfile tells on further lines what each of its ways of reading had to say.
+        (reason, *_) = str(exc).splitlines() or [type(exc).__name__]
+        raise FormatError("bad_request", f"not a wheel or source distribution: {reason.rstrip(':')}") from exc
     if metadata is None:
         raise FormatError("bad_request", "the archive has no METADATA or PKG-INFO: not a wheel or source distribution")
     fields = HeaderParser().parsestr(metadata[1])

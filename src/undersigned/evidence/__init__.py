@@ -2,7 +2,7 @@
 
 from undersigned.evidence.archive import MAX_MEMBERS, MAX_PACK_BYTES, read_archive, write_archive
 from undersigned.evidence.pack import FORMAT, Line, Manifest, Member, Pack, Transcribed, read_pack, write_pack
-from undersigned.evidence.verify import STEPS, Report, Step, verify_pack
+from undersigned.evidence.verify import STEPS, ListedKey, Report, Step, verify_pack
 
 __all__ = [
     "FORMAT",
@@ -10,6 +10,7 @@ __all__ = [
     "MAX_PACK_BYTES",
     "STEPS",
     "Line",
+    "ListedKey",
     "Manifest",
     "Member",
     "Pack",

@@ -55,6 +55,8 @@ INCLUSION: Final = "ledger/inclusion.json"
 _LIMITS: Final = replace(FOREIGN_LIMITS, max_bytes=8 * 1024 * 1024, max_items=20_000)
 """Of the manifest, which lists every member."""
 
+KINDS: Final = frozenset({"message", "contract", "statement", "did-document", "ledger", "artifact"})
+"""Kinds of members that are judged."""
 Kind = Annotated[str, Meta(pattern=r"^[a-z][a-z-]{0,31}(?!\n)$")]
 
 

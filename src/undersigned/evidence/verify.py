@@ -12,7 +12,7 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from msgspec import Struct
@@ -29,6 +29,7 @@ from undersigned.did import DidDocument, document_from, is_derived
 from undersigned.encoding import (
     FOREIGN_LIMITS,
     Did,
+    DidUrl,
     Digest,
     Instant,
     JsonObject,
@@ -42,6 +43,7 @@ from undersigned.evidence.case import Case, assertion_keys, engagement_of, inval
 from undersigned.evidence.logs import check_logs
 from undersigned.evidence.pack import (
     CONTRACT,
+    KINDS,
     Pack,
     Transcribed,
     read_pack,
@@ -52,7 +54,7 @@ from undersigned.keys import PublicKey
 from undersigned.messages import Delivery, Review, VerifiedMessage, verify_message
 from undersigned.protocol import Received, Sent, apply, begin
 
-__all__ = ["STEPS", "Report", "Step", "verify_pack"]
+__all__ = ["STEPS", "ListedKey", "Report", "Step", "verify_pack"]
 
 MAX_SKEW_SECONDS: Final = 60
 ASSERTION: Final = "assertionMethod"
@@ -70,10 +72,23 @@ class Step(Struct, frozen=True):
     """What was checked, or what was expected and what came. Quotes the pack: not to be trusted as text."""
 
 
+class ListedKey(Struct, frozen=True):
+    """A key of a party by which a pack was judged, to be compared with what its DID publishes."""
+
+    method: DidUrl
+    key: PublicKey
+    known: bool
+    """It follows from the DID or stands in a document that the verifier knew; otherwise the pack alone says so."""
+
+
 class Report(Struct, frozen=True, kw_only=True):
     """What `verify_pack` found."""
 
     steps: tuple[Step, ...]
+    keys: tuple[ListedKey, ...] = ()
+    """The parties' keys, by the documents of step 2."""
+    not_judged: tuple[str, ...] = ()
+    """Members of a kind that this release does not know: their digests hold, and nothing else was looked at."""
     engagement: str | None = None
     state: str | None = None
     """What the transcript leads to, if it was reached."""
@@ -116,10 +131,21 @@ def verify_pack(data: bytes, *, now: Instant, known: Mapping[Did, DidDocument] |
             steps.append(Step(number, name, False, exc.code, where + exc.message))
     return Report(
         steps=tuple(steps),
+        keys=tuple(_listed_keys(case)),
+        not_judged=tuple(item.path for item in case.pack.manifest.members if item.kind not in KINDS)
+        if case.pack
+        else (),
         engagement=case.pack.manifest.engagement if case.pack else None,
         state=case.engagement.state if case.engagement else None,
         contract=case.sealed.digest if case.sealed else None,
     )
+
+
+def _listed_keys(case: Case) -> Iterator[ListedKey]:
+    for did in (case.pack.manifest.own, case.pack.manifest.peer) if case.pack else ():
+        known = did in case.known or is_derived(did)
+        for method, key in assertion_keys(case, did).items():
+            yield ListedKey(method, key, known)
 
 
 # Step 1

@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from undersigned.encoding import digest_bytes
+from undersigned.did import DidDocument
+from undersigned.encoding import FOREIGN_LIMITS, decode_json, digest_bytes
 from undersigned.errors import UndersignedError
 from undersigned.ledger import usage as limits
 from undersigned.ledger.base import CheckReport, Defect, Head, Row, Summary
@@ -121,6 +122,47 @@ def _evidence(db: sqlite3.Connection, counts: dict[str, int]) -> Iterator[Defect
     for _, id, digest, kind, name, mark, blob in named:
         if seal(id, digest, kind, name) != mark or blob is None:
             yield Defect("store_corrupt", f"evidence {digest}", "its entry was changed, or its bytes are gone")
+    # What was deleted whole has no seal that could be wrong; what it was kept for is still there.
+    for (digest,) in db.execute("SELECT digest FROM blob WHERE digest NOT IN (SELECT digest FROM evidence)"):
+        yield Defect("store_corrupt", f"evidence {digest}", "its entry is gone")
+    for id, name in db.execute("SELECT id, name FROM engagement"):
+        yield from _missing(db, id, name)
+
+
+def _missing(db: sqlite3.Connection, id: int, name: str) -> Iterator[Defect]:
+    """Evidence that the journal of an engagement says was kept: each move's key, and both copies of an equivocation."""
+    found: list[tuple[str, bytes]] = db.execute(
+        "SELECT v.kind, b.raw FROM evidence v JOIN blob b ON b.digest = v.digest WHERE v.engagement = ?", (id,)
+    ).fetchall()
+    kept = {method for kind, raw in found if kind == "did-document" for method in _methods(raw)}
+    rows = db.execute("SELECT raw FROM journal WHERE engagement = ? AND sequence IS NOT NULL", (id,))
+    signed_with = {msgspec.json.decode(raw, type=_Signed).proof.verification_method for (raw,) in rows}
+    for method in sorted(signed_with - kept - {""}):
+        yield Defect("store_corrupt", f"evidence of {name}", f"the DID document that lists {method} is gone")
+    noted = "SELECT count(*) FROM journal WHERE engagement = ? AND kind = 'noted' AND type = 'equivocation'"
+    if db.execute(noted, (id,)).fetchone()[0] and not any(kind == "equivocation" for kind, _ in found):
+        yield Defect("store_corrupt", f"evidence of {name}", "the message that proves an equivocation is gone")
+
+
+class _SignedWith(msgspec.Struct, frozen=True, rename="camel"):
+    verification_method: str = ""
+
+
+class _Signed(msgspec.Struct, frozen=True):
+    """As much of a message as says which key signed it."""
+
+    proof: _SignedWith = _SignedWith()
+
+
+def _methods(raw: bytes) -> tuple[str, ...]:
+    """The keys with which messages may be signed by this DID document; none if it is not one."""
+    try:
+        value = decode_json(raw, FOREIGN_LIMITS)
+        did = value.get("id") if isinstance(value, dict) else None
+        document = DidDocument(did, raw) if isinstance(did, str) else None
+    except UndersignedError:
+        return ()
+    return (*document.methods("authentication"), *document.methods("assertionMethod")) if document else ()
 
 
 def _limits(db: sqlite3.Connection) -> Iterator[Defect]:

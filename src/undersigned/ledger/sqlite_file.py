@@ -35,8 +35,14 @@ def connect(path: Path, *, writing: bool) -> sqlite3.Connection:
     """A connection in autocommit mode; the writing one is durable at each COMMIT, the other cannot write.
 
     Raises:
+        LedgerError: `ledger_diverged`, the head beside it says that there was a database, and there is none.
         LedgerUnavailable: It cannot be opened, or SQLite did not take WAL or synchronous=FULL.
     """
+    head = path.with_name(path.name + ".head")
+    if head.exists() and not path.exists():
+        raise LedgerError(
+            "ledger_diverged", f"{path} is gone, and {head.name} beside it says that it held a log: put it back"
+        )
     if writing:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # SQLite gives its other files the mode of this one.

@@ -21,7 +21,16 @@ from undersigned.runtime.home import (
 )
 from undersigned.runtime.job import Handler, Job
 from undersigned.runtime.logs import configure_logs
-from undersigned.runtime.order import ARTIFACT_READ, TASKS, Order, OrderInput, Timing, hire_order, parse_price
+from undersigned.runtime.order import (
+    ARTIFACT_READ,
+    TASKS,
+    Order,
+    OrderInput,
+    Timing,
+    checked_name,
+    hire_order,
+    parse_price,
+)
 from undersigned.runtime.provider import Service
 from undersigned.runtime.reliance import open_engagements
 from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_key, seal_key
@@ -68,6 +77,7 @@ __all__ = [
     "SystemClock",
     "Timing",
     "TrustPart",
+    "checked_name",
     "configure_logs",
     "create_home",
     "export_pack",

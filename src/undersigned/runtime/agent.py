@@ -148,7 +148,8 @@ class Agent:
         self._watchers: dict[EngagementId | None, list[asyncio.Queue[Event]]] = {}
         """Who receives events, by engagement; None: of all."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._urls: dict[Did, str] = {}
+        self._urls: dict[EngagementId, str] = {}
+        """Where the order of an engagement says that its provider listens."""
         self._gates: dict[Digest, EngagementId] = {}
         self.intake = Intake(self)
         self.links = Links(
@@ -273,7 +274,7 @@ class Agent:
         """
         engagement_id, inquiry = self.hirer.begin(order)
         if order.url is not None:
-            self._urls[order.provider] = order.url
+            self._urls[engagement_id] = order.url
         if watcher is not None:
             self._watchers.setdefault(engagement_id, []).append(watcher)
         conversation = Conversation(self, begin("hirer", self.identity.did, order.provider, engagement_id))
@@ -335,7 +336,15 @@ class Agent:
         )
 
     def artifact_url(self, digest: Digest) -> str:
-        """Where others fetch an artifact of ours."""
+        """Where others fetch an artifact of ours.
+
+        Raises:
+            ConfigurationError: `bad_configuration`, this agent has no public URL.
+        """
+        if not self.base_url:
+            raise ConfigurationError(
+                "bad_configuration", "nobody can fetch an artifact from here: set url in [listen] of the settings"
+            )
         return f"{self.base_url}/artifacts/{digest}"
 
     # ------------------------------------------------------------------ Shell: what a conversation asks for
@@ -484,6 +493,7 @@ class Agent:
     def finished(self, conversation: Conversation) -> None:
         """Puts an engagement away; the ledger keeps it."""
         self.conversations.pop(conversation.id, None)
+        self._urls.pop(conversation.id, None)
         contract = conversation.engagement.contract
         if contract is not None:
             self.gate.forget(contract.digest)
@@ -542,12 +552,19 @@ class Agent:
         """The DID document of a peer that proves itself: nearly fresh, for it may have a new key since it was here."""
         return await self.document_of(did, PROVING_SECONDS)
 
-    async def _locate(self, peer: Did) -> str | None:
-        known = self._urls.get(peer)
-        if known is not None:
-            return known
-        services = (await self.document_of(peer)).services("HireService")
-        return services[0] if services else None
+    async def _locate(self, peer: Did) -> tuple[str, ...]:
+        """Where each live engagement with `peer` looks for it, the newest engagement's place first.
+
+        An order's URL is its own engagement's. It may be a wrong one, and whoever asks later is not to suffer for it.
+        """
+        found: dict[str, None] = {}
+        for id, conversation in reversed(self.conversations.items()):
+            if conversation.engagement.peer != peer:
+                continue
+            url = self._urls.get(id)
+            services = (url,) if url is not None else (await self.document_of(peer)).services("HireService")[:1]
+            found.update(dict.fromkeys(services))
+        return tuple(found)
 
     def _wanted(self, peer: Did) -> bool:
         return any(
@@ -565,7 +582,7 @@ class Agent:
         if order is not None:
             url = msgspec.json.decode(order, type=Order).url
             if url is not None:
-                self._urls[conversation.engagement.peer] = url
+                self._urls[conversation.id] = url
         contract = conversation.engagement.contract
         if contract is not None:
             self._gates[contract.digest] = conversation.id

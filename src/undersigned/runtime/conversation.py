@@ -573,6 +573,7 @@ class Conversation(Remembered):
         told = not body.notice or isinstance(body, Problem) or _tells(before, after)
         if told:
             turn.message("received", message)
+            self._keep_document(turn, item.document)
         if isinstance(body, Receipt) and told:
             turn.receipted.extend(body.of)
         elif isinstance(body, Problem):
@@ -582,7 +583,6 @@ class Conversation(Remembered):
         elif not body.notice:
             turn.durable = True
             turn.evidence.extend(evidence)
-            self._keep_document(turn, item.document)
             if leaf is not None:
                 turn.leaves.append(leaf)
         self.remember(body)
@@ -608,10 +608,12 @@ class Conversation(Remembered):
             turn.over = True  # it was the inquiry, so nothing was ever opened
 
     def _keep_document(self, turn: Turn, document: DidDocument) -> None:
+        """Whoever checks later what is recorded needs the key that signed it, even if it is replaced by then."""
         digest = document.raw_digest
         if digest not in self._documents | turn.documents:
             turn.documents.add(digest)
             turn.evidence.append(Blob(digest=digest, raw=document.raw, kind="did-document", name=document.id))
+            turn.durable = True
 
     async def _reconnect(self, turn: Turn) -> None:
         """First on a connection: our position; to a peer that does not know the engagement yet, what opened it."""
@@ -723,14 +725,13 @@ class Conversation(Remembered):
         turn.sends.append(signed.raw)
         if not of.notice or _tells(engagement, turn.engagement):
             turn.message("sent", signed)
+            self._keep_document(turn, self.shell.own)
         turn.evidence.extend(said.evidence)
         if said.leaf is not None:
             turn.leaves.append(said.leaf)
         if not of.notice:
             turn.outbox.append(signed.digest)
             turn.durable = True
-            # Whoever checks this later needs the key that signed it, even if it is replaced by then.
-            self._keep_document(turn, self.shell.own)
         elif of is Progress:
             # Its cursor is where the work goes on after a crash.
             turn.durable = True

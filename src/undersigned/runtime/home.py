@@ -68,6 +68,8 @@ _CREDENTIAL_LIMITS: Final = msgspec.structs.replace(FOREIGN_LIMITS, max_bytes=96
 """An enveloped credential of 64 KiB is a text of a third more."""
 _DOMAIN: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})+", re.ASCII)
 
+_ORIGIN: Final = re.compile(rf"https://{_DOMAIN.pattern}(:[1-9][0-9]{{0,4}})?", re.ASCII)
+
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the configuration file; unknown names are refused."""
@@ -80,7 +82,7 @@ class ListenPart(_Part, frozen=True, kw_only=True):
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
     """0 lets the system choose; then the DID must not name a port."""
     url: str | None = None
-    """Public base URL, `https://…`; by default made from host and port."""
+    """Public base URL, `https://…`, where TLS ends before what comes is passed on to host and port."""
 
 
 class OrganisationPart(_Part, frozen=True, kw_only=True):
@@ -331,7 +333,8 @@ def create_home(
     name: str,
     organisation: str | None = None,
     domain: str | None = None,
-    local_port: int | None = None,
+    url: str | None = None,
+    local: bool = False,
     port: int | None = None,
     kind: KeyKind = "Ed25519",
     anchors: tuple[str, ...] = (),
@@ -342,9 +345,10 @@ def create_home(
 ) -> Home:
     """A new state folder: keys made and sealed, DIDs chosen, configuration written. Nothing is overwritten.
 
-    With `domain` the DIDs are `did:web`, with `local_port` they are `did:web:localhost%3APORT`, else `did:key`. With
-    `history` the agent's is a `did:webvh` in place of `did:web`: it shows its former keys, and can move. `port`
-    is the one listened on, where the DID does not name it: by default 8443, and any free one for `did:key`.
+    With `domain` the DIDs are `did:web`, with `local` and `port` they are `did:web:localhost%3APORT`, else `did:key`.
+    With `history` the agent's is a `did:webvh` in place of `did:web`: it shows its former keys, and can move. Only
+    `local` state may use loopback without TLS. `port` is the one listened on: by default 8443 behind a `domain` or
+    `url`, where others reach it, else any free one.
 
     Raises:
         ConfigurationError: `bad_configuration`, the folder holds one already or an argument is not usable.
@@ -353,15 +357,19 @@ def create_home(
         raise ConfigurationError("bad_configuration", f"{path} is a state folder already")
     if domain is not None and not _DOMAIN.fullmatch(domain):
         raise ConfigurationError("bad_configuration", f"{domain!r} is not a lower-case domain name")
-    if domain is None and local_port is None and kind != "Ed25519":
+    if url is not None and (domain or local or not _ORIGIN.fullmatch(url)):
+        raise ConfigurationError(
+            "bad_configuration", f"expected https://host, with no domain and not local, got {url!r}"
+        )
+    if domain is None and not (local and port) and kind != "Ed25519":
         raise ConfigurationError("bad_configuration", "a did:key agent needs an Ed25519 key, which also signs its log")
-    if history and domain is None and local_port is None:
+    if history and domain is None and not (local and port):
         raise ConfigurationError("bad_configuration", "a did:webvh needs a domain, or the port of a local agent")
     limit = parse_price(max_price) if max_price else None
     agent, office = generate_key(kind), generate_key("Ed25519")
     log = None if kind == "Ed25519" else generate_key("Ed25519")
-    local = local_port is not None
-    authority = f"localhost:{local_port}" if local else domain
+    authority = f"localhost:{port}" if local and port else domain
+    public = f"https://{domain}" if domain else url
     published: dict[str, bytes] = {}
     services: tuple[tuple[str, str], ...] = ()
     if authority:
@@ -376,7 +384,7 @@ def create_home(
         did, office_did = did_key(agent.public_key), did_key(office.public_key)
     lines = [
         f"name = {_toml(name)}",
-        f"local = {'true' if local or not domain else 'false'}",
+        f"local = {'true' if local else 'false'}",
         "",
         "[organisation]",
         f"did = {_toml(office_did)}",
@@ -384,8 +392,8 @@ def create_home(
         "",
         "[listen]",
         'host = "127.0.0.1"',
-        f"port = {local_port or port or (8443 if domain else 0)}",
-        *([f"url = {_toml(f'https://{domain}')}"] if domain else []),
+        f"port = {port or (8443 if public else 0)}",
+        *([f"url = {_toml(public)}"] if public else []),
         "",
         "[trust]",
         f"anchors = [{', '.join(_toml(anchor) for anchor in anchors)}]",

@@ -42,14 +42,14 @@ class Links:
         limits: ChannelLimits,
         read: Callable[[Channel, bytes], Awaitable[None]],
         opened: Callable[[Did], Awaitable[None]],
-        locate: Callable[[Did], Awaitable[str | None]],
+        locate: Callable[[Did], Awaitable[tuple[str, ...]]],
         wanted: Callable[[Did], bool],
         spent: Callable[[Did], bool],
         ssl: SSLContext | None = None,
     ) -> None:
-        """`read` takes each message; `opened` is told of each proved connection; `locate` gives a peer's URL, or None;
-        `wanted` says whether a connection to a peer is still worth having, `spent` whether it has to wait before it may
-        come again; `ssl` replaces the system's certificate authorities.
+        """`read` takes each message; `opened` is told of each proved connection; `locate` gives the URLs at which a
+        peer may listen, the likeliest first; `wanted` says whether a connection to a peer is still worth having,
+        `spent` whether it has to wait before it may come again; `ssl` replaces the system's certificate authorities.
         """
         self._identity = identity
         self._clock = clock
@@ -148,10 +148,12 @@ class Links:
                 await asyncio.sleep(patience_seconds or random.uniform(0, pause))  # noqa: S311 - jitter
                 continue
             try:
-                url = await self._locate(peer)
-                if url is None:
+                urls = await self._locate(peer)
+                if not urls:
+                    told = f"the DID document of {peer} does not say where it listens: name its URL (--at)"
+                    self.last_error[peer] = TransportError("unreachable", told)
                     return
-                channel = await self.dial(peer, url)
+                channel = await self._dial_first(peer, urls)
             except UndersignedError as error:
                 self.last_error[peer] = error
                 _log.info("not reached", peer=peer, error=str(error))
@@ -174,6 +176,16 @@ class Links:
         channel = await connect(url, limits=self._limits, ssl=self._ssl)
         await prove(channel, self._identity, self._resolve, self._clock.now, expect=peer)
         return channel
+
+    async def _dial_first(self, peer: Did, urls: tuple[str, ...]) -> Channel:
+        """A connection at the first of `urls` that leads to `peer`; what is told is why the likeliest did not."""
+        failed: list[UndersignedError] = []
+        for url in urls:
+            try:
+                return await self.dial(peer, url)
+            except UndersignedError as error:
+                failed.append(error)
+        raise failed[0]
 
     async def _serve(self, channel: Channel) -> None:
         peer = channel.peer

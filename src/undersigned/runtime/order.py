@@ -11,8 +11,9 @@ import msgspec
 
 from undersigned.attestation import ProvenancePredicate, WorkPredicate
 from undersigned.contract import Criterion, Deadlines, Deliverable, Evidence, Price, Task, Terms, draft_terms
+from undersigned.did import parse_did
 from undersigned.encoding import Did, Digest, Instant, compare_amounts, is_amount, shift
-from undersigned.errors import ConfigurationError
+from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.scope import Grant, Limit, Scope, WireScope, read_scope, sketch
 
 if TYPE_CHECKING:
@@ -25,12 +26,14 @@ __all__ = [
     "Order",
     "OrderInput",
     "Timing",
+    "checked_name",
     "hire_order",
     "input_grants",
     "order_scope",
     "parse_price",
 ]
 
+MAX_NAME = 128
 ARTIFACT_READ = "artifact:read"
 """The action of fetching an artifact from a party's artifact route."""
 
@@ -154,12 +157,27 @@ def input_grants(inputs: tuple[OrderInput, ...]) -> tuple[Grant, ...]:
     )
 
 
+def checked_name(what: str, text: str) -> str:
+    """`text`, once it can be the name of a task or input in a message; `what` is what the operator calls it.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    if not isinstance(text, str) or not 0 < len(text) <= MAX_NAME or not text.isprintable():  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+        raise ConfigurationError(
+            "bad_configuration", f"{what}: expected 1 to {MAX_NAME} printable characters, got {str(text)[:40]!r}"
+        )
+    return text
+
+
 def parse_price(text: str) -> Price:
     """The price in `4.00 EUR` (amount, space, currency).
 
     Raises:
         ConfigurationError: `bad_configuration`, with an example.
     """
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+        raise ConfigurationError("bad_configuration", f"expected a price such as '4.50 EUR', got {text!r}")
     amount, _, currency = text.strip().partition(" ")
     whole, point, cents = amount.partition(".")
     if point and cents.isdecimal():  # an amount has no trailing zeros, people write them
@@ -205,10 +223,18 @@ async def hire_order(
     """The order for a hire; its inputs are put into the artifact store.
 
     Raises:
-        ConfigurationError: `bad_configuration`, a price, a file or a name is not usable.
+        ConfigurationError: `bad_configuration`, the provider, a price, a file or a name is not usable.
     """
+    try:
+        parse_did(provider)
+    except (UndersignedError, TypeError, AttributeError) as exc:
+        raise ConfigurationError("bad_configuration", f"expected the provider's DID, got {provider!r}") from exc
+    checked_name("task", task)
     kept: list[OrderInput] = []
     for name, given in inputs.items():
+        checked_name("input", name)
+        if not isinstance(given, bytes | str | Path):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
+            raise ConfigurationError("bad_configuration", f"input {name}: expected a path or bytes, got {given!r:.60}")
         data = given if isinstance(given, bytes) else await _read(Path(given))
         digest = await agent.artifacts.put(data)
         kept.append(OrderInput(name=name, digest=digest, uri=agent.artifact_url(digest)))

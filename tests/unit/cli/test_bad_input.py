@@ -116,7 +116,9 @@ def test_on_the_command_line(arguments: tuple[str, ...], code: str, home: Path, 
 def test_nobody_hires_itself(home: Path) -> None:
     did = json.loads((home / "did.json").read_bytes())["id"]
     for command in (("hire", did, "--task", "x"), ("check", did)):
-        assert refused(home, *command).error["code"] == "self_dealing"
+        ran = refused(home, *command)
+        assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
+        assert "is this agent itself" in ran.error["message"]
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

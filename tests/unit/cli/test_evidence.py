@@ -38,7 +38,7 @@ def test_a_pack_that_holds(pack: Path) -> None:
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.startswith(f"it holds (all {len(STEPS)} steps; --explain shows them), up to the state closed\n")
     explained = run("verify", pack, "--explain")
-    assert len(explained.out.splitlines()) == len(STEPS) + 1
+    assert len(explained.out.splitlines()) == len(STEPS) + 2 + 1, "the steps, a key of each party, and the verdict"
     (said,) = run("verify", pack, "--json").values
     assert (said["ok"], said["state"], len(said["steps"])) == (True, "closed", len(STEPS))
     assert said["contract"].startswith("uEi")
@@ -69,6 +69,56 @@ def test_one_changed_byte_is_found(part: str, pack: Path, tmp_path: Path) -> Non
             (said,) = run("verify", changed, "--json").values
             assert said["ok"] is False
             assert [step for step in said["steps"] if not step["ok"]]
+
+
+def documents_of(pack: Path, folder: Path) -> list[Path]:
+    """The DID documents in a pack, as files."""
+    found: list[Path] = []
+    for name, data in read_archive(pack.read_bytes()).items():
+        if name.startswith("did-documents/"):
+            found.append(folder / name.rpartition("/")[2])
+            found[-1].write_bytes(data)
+    return found
+
+
+def test_the_keys_are_shown_and_compared_with_known_documents(pack: Path, tmp_path: Path) -> None:
+    """HIRE-PCK-01, what it cannot prove: whoever has a party's document brings it, and another one is found."""
+    files = documents_of(pack, tmp_path)
+    assert len(files) == 2
+    options = [option for file in files for option in ("--did-document", file)]
+    ran = run("verify", pack, *options, "--explain")
+    assert ran.code == 0
+    (said,) = run("verify", pack, *options, "--json").values
+    assert [key["known"] for key in said["keys"]] == [True, True]
+    for key in said["keys"]:
+        assert f"{key['method']}: Ed25519 {key['publicKeyMultibase']}, known" in ran.out
+        assert key["method"].endswith(key["publicKeyMultibase"]), "a did:key names its key"
+    other = json.loads(files[0].read_bytes())
+    other["service"] = []
+    files[0].write_bytes(canonicalize(other))
+    changed = run("verify", pack, *options, "--json")
+    assert (changed.code, changed.values[0]["steps"][1]["code"]) == (4, "evidence_invalid")
+    for bad in (b"{}", b"[]", b"not JSON", b'{"id": 1}', b'{"id": "did:web:x"}'):
+        files[0].write_bytes(bad)
+        assert run("verify", pack, *options).code == 2
+    assert run("verify", pack, "--did-document", tmp_path / "nothing").code == 2
+    assert run("verify", pack, *options[2:], *options[2:]).code == 2
+
+
+def test_members_that_nobody_judged_are_named(pack: Path, tmp_path: Path) -> None:
+    members = read_archive(pack.read_bytes())
+    manifest = json.loads(members["manifest.json"])
+    added = {"path": "zz-later/thing.bin", "digest": digest_bytes(b"later"), "kind": "of-a-later-release"}
+    manifest["members"].append(added)
+    later = tmp_path / "later.zip"
+    later.write_bytes(
+        write_archive({**members, "zz-later/thing.bin": b"later", "manifest.json": canonicalize(manifest)})
+    )
+    ran = run("verify", later, "--explain")
+    assert ran.code == 0
+    assert "zz-later/thing.bin: of a kind that is not judged here" in ran.out
+    (said,) = run("verify", later, "--json").values
+    assert said["notJudged"] == ["zz-later/thing.bin"]
 
 
 def test_what_was_not_reached_is_no_failure(pack: Path, tmp_path: Path) -> None:

@@ -51,12 +51,34 @@ def test_a_home_of_a_domain_is_not_local(tmp_path: Path) -> None:
     assert "local |" not in run("keys", "list", "--home", tmp_path / "acme").out
 
 
-def test_a_home_without_a_domain_is_its_key_and_local(tmp_path: Path) -> None:
-    (made,) = run("init", tmp_path / "acme", "--port", 9001, "--json").values
-    assert made["did"].startswith("did:key:z6Mk")
-    assert made["local"] is True
-    assert Home(tmp_path / "acme").configuration.listen.port == 9001
-    assert run("keys", "rotate", "--home", tmp_path / "acme").code == 2
+def test_a_home_without_a_domain_is_its_key(tmp_path: Path) -> None:
+    """HIRE-DID-07: local state is what was asked for as such, and nothing else is."""
+    for name, more, local, port in (
+        ("real", ("--port", 9001), False, 9001),
+        ("reached", ("--url", "https://agents.example.com"), False, 8443),
+        ("local", ("--local",), True, 0),
+    ):
+        (made,) = run("init", tmp_path / name, *more, "--json").values
+        assert made["did"].startswith("did:key:z6Mk")
+        assert made.get("local", False) is local
+        listen = Home(tmp_path / name).configuration.listen
+        assert (listen.port, listen.url) == (port, more[1] if name == "reached" else None)
+        assert run("keys", "rotate", "--home", tmp_path / name).code == 2
+    real = ("--home", tmp_path / "real", "--json")
+    plain = run("check", made["did"], "--at", "ws://localhost:8102/hire", *real)
+    assert (plain.code, plain.error["code"]) == (2, "bad_configuration")
+    forbidden = run("check", "did:web:localhost%3A8102", *real)
+    assert (forbidden.code, forbidden.error["code"]) == (4, "did_forbidden_address")
+    (tmp_path / "input").write_bytes(b"x")
+    wanted = ("--task", "x", "--at", "wss://globex.example/hire", "--input", f"x={tmp_path / 'input'}")
+    unreachable = run("hire", made["did"], *wanted, *real)
+    assert (unreachable.code, "[listen]" in unreachable.error["message"]) == (2, True)
+
+
+def test_who_offers_work_can_be_reached(tmp_path: Path) -> None:
+    assert run("init", tmp_path / "acme", "--offer", "sbom").code == 0
+    ran = run("serve", "--home", tmp_path / "acme", "--json")
+    assert (ran.code, "[listen]" in ran.error["message"]) == (2, True)
 
 
 def test_a_home_with_a_history(tmp_path: Path) -> None:
@@ -87,6 +109,12 @@ def test_a_home_with_another_kind_of_key_has_one_for_its_log(kind: str, tmp_path
     assert after.key_for("did:web:localhost%3A8109#log", "assertionMethod") == before
     assert [method.partition("#")[2] for method in after.methods("assertionMethod")] == ["agent-2", "log"]
     assert run("init", tmp_path / "key", "--key", kind).code == 2
+
+
+def test_json_may_be_asked_of_the_group(home: Path) -> None:
+    for group, name in (("keys", "list"), ("ledger", "check")):
+        assert run(group, "--json", name, "--home", home).values == run(group, name, "--json", "--home", home).values
+        assert run(group, "--json", "--home", home).code == 2
 
 
 def test_secrets_are_sealed_and_shown_to_nobody(home: Path) -> None:
@@ -184,7 +212,6 @@ def test_offers_are_written_down(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--local",),
         ("--domain", "agents.example.com", *LOCAL),
         ("--domain", "Agents.Example.Com"),
         ("--domain", "https://agents.example.com"),
@@ -204,6 +231,12 @@ def test_offers_are_written_down(tmp_path: Path) -> None:
         (*LOCAL, "--max-price", "-5 EUR"),
         (*LOCAL, "--home", "elsewhere"),
         ("--key", "P-256"),
+        ("--key", "P-256", "--local"),
+        ("--url", "http://agents.example.com"),
+        ("--url", "https://agents.example.com/path"),
+        ("--url", "https://localhost"),
+        ("--url", "https://agents.example.com", "--domain", "agents.example.com"),
+        ("--url", "https://agents.example.com", *LOCAL),
     ],
     ids=lambda arguments: " ".join(map(repr, arguments)),
 )

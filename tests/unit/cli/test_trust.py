@@ -28,7 +28,7 @@ SET_ID = "urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b02"
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    assert run("init", tmp_path / "acme", "--trust", BODY.did).code == 0
+    assert run("init", tmp_path / "acme", "--local", "--trust", BODY.did).code == 0
     return tmp_path / "acme"
 
 

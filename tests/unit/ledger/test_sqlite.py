@@ -13,14 +13,17 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from backends.moves import answer, engagement, move, reservation
+from backends.moves import AT, OWN, answer, engagement, move, reservation
 from support import ROOT
+from undersigned.encoding import canonicalize, digest_bytes, digest_of
 from undersigned.errors import ConfigurationError, LedgerError, LedgerUnavailable, ScopeError
-from undersigned.ledger import SqliteLedger, open_ledger, sqlite_writer
+from undersigned.ledger import Blob, SqliteLedger, open_ledger, sqlite_writer
 from undersigned.ledger.base import Row
 from undersigned.ledger.chain import link
 from undersigned.ledger.sqlite_file import APPLICATION_ID, VERSION, HeadFile, Lock, Spare, connect, require
+from undersigned.testing import Actor
 
 NAME = engagement()
 
@@ -213,6 +216,68 @@ async def test_reading_creates_nothing(path: Path) -> None:
         await open_ledger(f"sqlite://{path}", read_only=True)
     assert caught.value.code == "store_unavailable"
     assert list(path.parent.iterdir()) == []
+
+
+async def test_a_reader_sees_that_the_database_is_gone(path: Path) -> None:
+    """HIRE-LOG-05: the head beside it says that there was a log; nobody reads an empty one, and none is begun."""
+    ledger = await open_ledger(f"sqlite://{path}")
+    await ledger.commit(move(NAME, 1, leaves=(b"leaf",)))
+    await ledger.close()
+    os.unlink(path)
+    for read_only in (True, False):
+        with pytest.raises(LedgerError) as caught:
+            await open_ledger(f"sqlite://{path}", read_only=read_only)
+        assert caught.value.code == "ledger_diverged"
+        assert path.name not in os.listdir(path.parent)
+
+
+# evidence that is gone
+
+
+def signed(name: str, place: int, method: str) -> Row:
+    """A move of ours whose proof names a key."""
+    document = {"engagement": name, "place": place}
+    raw = canonicalize({**document, "proof": {"verificationMethod": method}})
+    return Row(name, place, "sent", AT, OWN, place, "Offer", digest_of(document), raw)
+
+
+DELETIONS = {
+    "every entry": "DELETE FROM evidence",
+    "one entry": "DELETE FROM evidence WHERE engagement = 2",
+    "the first key's document": "DELETE FROM evidence WHERE id = 1",
+    "the second key's document": "DELETE FROM evidence WHERE id = 2",
+    "the proof of an equivocation": "DELETE FROM evidence WHERE kind = 'equivocation'",
+    "the bytes with the entries": "DELETE FROM blob; DELETE FROM evidence",
+    "the bytes": "DELETE FROM blob",
+}
+
+
+@pytest.mark.parametrize("deletion", DELETIONS)
+async def test_deleted_evidence_is_a_defect(deletion: str, path: Path) -> None:
+    """The journal says which keys signed: each has its DID document, also the one from before a rotation."""
+    name, other = engagement("first"), engagement("second")
+    ledger = await open_ledger(f"sqlite://{path}")
+    old, new = Actor("old key"), Actor("new key")
+    blobs = [Blob(a.document.raw_digest, a.document.raw, "did-document", a.did) for a in (old, new)]
+    for number, actor, blob in ((1, old, blobs[0]), (2, new, blobs[1])):
+        row = signed(name, number, actor.method)
+        await ledger.commit(replace(move(name, number), rows=(row,), outbox=(row.digest,), evidence=(blob,)))
+    row = signed(other, 1, old.method)
+    fact = Row(other, 2, "noted", AT, OWN, None, "equivocation", digest_bytes(b"x"), b"x")
+    twice = Blob(digest_bytes(b"the other copy"), b"the other copy", "equivocation", "Offer")
+    said = replace(move(other, 1), rows=(row, fact), outbox=(row.digest,), evidence=(blobs[0], twice))
+    await ledger.commit(said)
+    report = await ledger.check()
+    assert report.ok, report.defects
+    await ledger.close()
+    db = sqlite3.connect(path)
+    db.executescript(DELETIONS[deletion])
+    db.close()
+    reader = await open_ledger(f"sqlite://{path}", read_only=True)
+    report = await reader.check()
+    await reader.close()
+    assert {defect.code for defect in report.defects} == {"store_corrupt"}
+    assert all(defect.where.startswith("evidence") for defect in report.defects)
 
 
 # groups

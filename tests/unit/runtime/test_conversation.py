@@ -17,6 +17,7 @@ from undersigned.ledger import Commit, Committed, Draw, Reservation
 from undersigned.messages import Acceptance, Delivery, Inquiry, Offer, Review, Seal, Withdraw, draft, recorded_message
 from undersigned.protocol import OTHER, pending
 from undersigned.runtime import Job, Say
+from undersigned.runtime.intake import MAX_INBOX
 from undersigned.runtime.job import run_handler
 from undersigned.runtime.work import Reviewed
 from undersigned.testing import (
@@ -566,6 +567,25 @@ def test_a_stranger_hears_the_same_whether_it_exists(suite: str, real: bool, ope
     assert [fault["code"] for fault in told] == ["wrong_negotiation"]
 
 
+# --- too much
+
+
+def test_who_sends_faster_than_it_is_answered_is_refused(open_world: Open) -> None:
+    """While the store hangs, what came waits in memory, up to a number; the sender of more is told so at once."""
+    world = open_world(held=True)
+    name = world.begin().id
+    world.until("offered-by-hirer", name, world.hirer)
+    world.hirer.kept.dies = "before"
+    peer, raw = world.provider.did, forge(world, world.hirer, name, withdraw("declined"))
+    assert world.tell(raw, peer, world.hirer) == []
+    for waiting in range(1, MAX_INBOX + 2):
+        assert world.tell(raw, peer, world.hirer) == []
+        assert world.hirer.the(name).waiting == waiting
+    (fault,) = world.tell(raw, peer, world.hirer)
+    assert fault["code"] == "overloaded"  # type: ignore[index]
+    assert world.hirer.the(name).waiting == MAX_INBOX + 1
+
+
 # --- taken back
 
 
@@ -609,6 +629,8 @@ def test_an_inquiry_that_was_refused_for_good_is_the_end(open_world: Open) -> No
     summary = world.hirer.kept.summary_of(name)
     assert summary is not None
     assert (summary.state, summary.live) == ("-", False)
+    kept = world.run(world.hirer.ledger.evidence(name))
+    assert {blob.name for blob in kept} == {world.hirer.did, world.provider.did}, "who said no can be shown"
     assert world.restart(world.hirer).conversations == {}
 
 

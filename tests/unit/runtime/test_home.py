@@ -25,7 +25,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.fixture
 def home(folder: Path) -> Home:
-    return create_home(folder, name="Acme", local_port=18080)
+    return create_home(folder, name="Acme", local=True, port=18080)
 
 
 def write(folder: Path, text: str | bytes) -> Path:

@@ -47,6 +47,39 @@ def test_everything_else_is_none(text: str) -> None:
     assert "4.50 EUR" in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"task": ""},
+        {"task": "x" * 129},
+        {"task": "two\nlines"},
+        {"task": None},
+        {"price": 5},
+        {"price": None},
+        {"opening": 3},
+        {"inputs": {"": b"x"}},
+        {"inputs": {"report": 5}},
+        {"inputs": {5: b"x"}},
+    ],
+    ids=str,
+)
+def test_an_argument_that_is_not_usable_is_an_error_of_usage(options: dict[str, Any], open_world: Any) -> None:
+    """Exit code 2, whoever calls; and never an error that is not of our tree."""
+    world = open_world()
+    with pytest.raises(ConfigurationError) as refused:
+        world.order(**options)
+    assert (refused.value.code, refused.value.exit_code) == ("bad_configuration", 2)
+
+
+@pytest.mark.parametrize("provider", ["", "globex", "did:web:x#key", None, 5])
+def test_a_provider_is_a_did(provider: Any, open_world: Any) -> None:
+    world = open_world()
+    wanted = hire_order(world.hirer, provider, task="summary", inputs={}, price="5 EUR", criteria={})
+    with pytest.raises(ConfigurationError) as refused:
+        world.run(wanted)
+    assert refused.value.exit_code == 2
+
+
 def test_an_order_survives_its_journal(open_world: Any) -> None:
     """A restart goes on from what was stored, so nothing may be lost on the way."""
     scope = Scope(

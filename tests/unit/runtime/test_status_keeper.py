@@ -61,7 +61,7 @@ class Kept:
 
 @pytest_asyncio.fixture
 async def kept(tmp_path: Path) -> AsyncIterator[Kept]:
-    home = create_home(tmp_path / "acme", name="Acme", local_port=18_099)
+    home = create_home(tmp_path / "acme", name="Acme", local=True, port=18_099)
     async with status_host(home, NOON) as host:
         gatherer = Gatherer(local=True, limits=GathererLimits(seconds=1.0))
         found = Kept(host, gatherer)

@@ -178,7 +178,7 @@ async def test_an_organisation_without_a_domain_withdraws_nothing(tmp_path: Path
 
 @pytest.mark.parametrize(
     ("options", "base"),
-    [({"domain": "acme.example"}, "https://acme.example"), ({"local_port": 18_080}, "http://localhost:18080")],
+    [({"domain": "acme.example"}, "https://acme.example"), ({"local": True, "port": 18_080}, "http://localhost:18080")],
 )
 async def test_a_membership_can_be_withdrawn_where_there_is_a_domain(
     options: dict[str, str | int], base: str, tmp_path: Path

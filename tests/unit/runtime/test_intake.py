@@ -1,0 +1,55 @@
+"""Messages on their way in: how fresh the keys are that they are checked with."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+
+from runtimes import Node, World
+from undersigned.did import DidDocument
+from undersigned.encoding import Did, decode_json
+from undersigned.transport import Channel
+
+Open = Callable[..., World]
+FRESH, USUAL = 300, 3600
+BINDING = {"Offer", "Acceptance", "Seal"}
+
+
+def watch_ages(node: Node) -> dict[str, set[float]]:
+    """How old the sender's DID document may be for a message, by the message's type, as the intake asks."""
+    ages: dict[str, set[float]] = defaultdict(set)
+    reading: list[str] = []
+    read, document_of = node.intake.read, node.document_of
+
+    async def watched_read(channel: Channel, raw: bytes) -> None:
+        content = decode_json(raw)
+        assert isinstance(content, dict)
+        reading.append(str(content["type"]))
+        await read(channel, raw)
+
+    async def watched_document(did: Did, max_age_seconds: float = USUAL) -> DidDocument:
+        if reading:  # nothing is asked between the bytes and their sender's keys; later ones are for other checks
+            ages[reading.pop()].add(max_age_seconds)
+        return await document_of(did, max_age_seconds)
+
+    node.intake.read = watched_read
+    node.document_of = watched_document
+    return ages
+
+
+def test_what_binds_is_checked_with_a_document_of_five_minutes_and_the_rest_with_one_of_an_hour(
+    open_world: Open,
+) -> None:
+    """HIRE-KEY-06: by the type of each message, on both sides."""
+    world = open_world()
+    ages = {node.office.name: watch_ages(node) for node in world.nodes}
+    name = world.begin(opening="3 EUR").id
+    world.until("closed", name)
+    assert {kind for kinds in ages.values() for kind in kinds} >= BINDING | {
+        "Inquiry",
+        "Profile",
+        "Delivery",
+        "Closing",
+    }
+    for kinds in ages.values():
+        assert kinds == {kind: {FRESH if kind in BINDING else USUAL} for kind in kinds}
