@@ -557,13 +557,12 @@ class Agent:
 
         An order's URL is its own engagement's. It may be a wrong one, and whoever asks later is not to suffer for it.
         """
+        named = [self._urls.get(id) for id, one in self.conversations.items() if one.engagement.peer == peer]
+        # Engagements come and go while a document is fetched, so they were looked at before.
+        published = (await self.document_of(peer)).services("HireService")[:1] if None in named else ()
         found: dict[str, None] = {}
-        for id, conversation in reversed(self.conversations.items()):
-            if conversation.engagement.peer != peer:
-                continue
-            url = self._urls.get(id)
-            services = (url,) if url is not None else (await self.document_of(peer)).services("HireService")[:1]
-            found.update(dict.fromkeys(services))
+        for url in reversed(named):
+            found.update(dict.fromkeys(published if url is None else (url,)))
         return tuple(found)
 
     def _wanted(self, peer: Did) -> bool:
