@@ -93,6 +93,9 @@ class Explorer:
         self.playbook = Playbook(state)
         self.signed: dict[str, VerifiedMessage] = {}
         views = [self.playbook.parties[role].engagement for role in ROLES]
+        self.stored = {digest: one for party in self.playbook.parties.values() for digest, one in party.stored.items()}
+        for party in self.playbook.parties.values():
+            party.stored = self.stored  # whatever was signed anywhere, as each view has what was offered in it
         self.first = World(views[0], views[1], (), (), (0, 0))
         self.visited = 0
         self.quiet = 0
@@ -141,7 +144,8 @@ class Explorer:
             party = self.playbook.parties[role]
             party.engagement = view
             name = UUID(bytes=sha256(point.encode()).digest()[:16], version=4).urn
-            self.signed[point] = party.actor.sign(say._replace(members=say.members | {"id": name}).message(party), NOON)
+            signed = party.actor.sign(say._replace(members=say.members | {"id": name}).message(party), NOON)
+            self.signed[point] = self.stored[signed.digest] = signed
         return self.signed[point]
 
 
