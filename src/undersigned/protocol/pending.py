@@ -66,7 +66,7 @@ def pending(engagement: Engagement, now: Instant) -> tuple[Effect, ...]:
         *_repeats(engagement, at),
         *_finished(engagement, at),
     )
-    return tuple(effect for effect in found if effect.key not in engagement.done)
+    return tuple([effect for effect in found if effect.key not in engagement.done])
 
 
 def wake_at(engagement: Engagement, now: Instant | None = None) -> Instant | None:
@@ -75,7 +75,7 @@ def wake_at(engagement: Engagement, now: Instant | None = None) -> Instant | Non
     `now` defaults to the time of the last entry.
     """
     after = max(filter(None, (now, engagement.last_at)), default="")
-    return min((instant for instant in _instants(engagement, after) if instant > after), default=None)
+    return min([instant for instant in _instants(engagement, after) if instant > after], default=None)
 
 
 def owed(engagement: Engagement) -> Owed:

@@ -85,10 +85,11 @@ class ArtifactStore:
 
     def _write(self, digest: Digest, data: bytes) -> None:
         path = self._path(digest)
-        # A file that is there already may be damaged.
-        if path.exists() and digest_bytes(path.read_bytes()) == digest:
-            return
-        if not self.folder.is_dir():
+        try:
+            # A file that is there already may be damaged.
+            if digest_bytes(path.read_bytes()) == digest:
+                return
+        except FileNotFoundError:
             self.folder.mkdir(parents=True, exist_ok=True)
         new = f"{path}.{secrets.token_hex(8)}"
         try:
