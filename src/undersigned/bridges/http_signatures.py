@@ -67,9 +67,7 @@ _ONE_INPUT: Final = re.compile(
     rf'(?P<label>{_KEY.pattern})=\((?P<covered>"{_PLAIN.pattern}"(?: "{_PLAIN.pattern}")*)\)'
     rf'(?P<parameters>(?:;{_KEY.pattern}=(?:-?[0-9]{{1,15}}|"{_PLAIN.pattern}"))*)'
 )
-_ONE_SIGNATURE: Final = re.compile(
-    rf"(?P<label>{_KEY.pattern})=:(?P<raw>(?:[A-Za-z0-9+/]{{4}})*(?:[A-Za-z0-9+/]{{2}}==|[A-Za-z0-9+/]{{3}}=)?):"
-)
+_ONE_SIGNATURE: Final = re.compile(rf"(?P<label>{_KEY.pattern})=:(?P<raw>[A-Za-z0-9+/]*={{0,2}}):")
 _PARAMETER: Final = re.compile(rf';({_KEY.pattern})=(?:(-?[0-9]{{1,15}})|"({_PLAIN.pattern})")')
 _MAX_INTEGER: Final = 999_999_999_999_999  # RFC 9651, section 3.3.1
 _COMPONENT_PARAMETERS: Final = frozenset({"name", "key", "bs", "sf", "req"})
@@ -401,9 +399,11 @@ def _plain_signature(request: Request) -> _Signature | None:
     parameters: dict[str, Any] = {name: int(number) if number else text for name, number, text in found}
     if len(parameters) < len(found) or parameters.get("tag") != TAG:
         return None
-    return _Signature(
-        tuple(map(Component, inputs["covered"][1:-1].split('" "'))), parameters, base64.b64decode(value["raw"])
-    )
+    try:
+        raw = base64.b64decode(value["raw"])
+    except ValueError:
+        return None
+    return _Signature(tuple(map(Component, inputs["covered"][1:-1].split('" "'))), parameters, raw)
 
 
 def _dictionary(request: Request, name: str) -> dict[str, Any]:
