@@ -98,8 +98,11 @@ class StatusKeeper:
             raise CredentialError("status_unavailable", f"the lists are at more than {limits.hosts} hosts")
         try:
             async with asyncio.timeout(limits.seconds):
-                asked = [self._list(key, oldest) for key in wanted.items()]
-                found = [await asked[0]] if len(asked) == 1 else await asyncio.gather(*asked, return_exceptions=True)
+                # Each begins a round of the loop later, so all who ask in this round share what it fetches.
+                found = await asyncio.gather(
+                    *(self._list(key, oldest) for key in wanted.items()),
+                    return_exceptions=True,
+                )
         except TimeoutError as exc:
             raise CredentialError("status_unavailable", f"the lists took longer than {limits.seconds:g} s") from exc
         for url, one in zip(wanted, found, strict=True):
