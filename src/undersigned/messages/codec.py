@@ -55,6 +55,7 @@ MAX_MEMBER_BYTES: Final[tuple[tuple[str, int], ...]] = (
 """The most that an embedded document may take, in canonical form."""
 MAX_PLAIN_BYTES: Final = min(limit for _, limit in MAX_MEMBER_BYTES)
 
+# What it writes is compared and thrown away; the benchmark counts apart what `write_canonical` makes to be hashed.
 _write: Final = Encoder(order="sorted").encode
 # A union made of a registry is one that only the program knows.
 _decode: Final[Callable[[bytes], Message]] = Decoder(
