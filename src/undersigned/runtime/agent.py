@@ -206,6 +206,8 @@ class Agent:
         for conversation in tuple(self.conversations.values()):
             await conversation.stop()
         await self.links.close()
+        if self._ledger is not None:
+            await self.meeting.beliefs.close()
         await self.statuses.close()
         await self.gatherer.close()
         if self._ledger is not None:

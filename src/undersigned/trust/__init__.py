@@ -1,10 +1,12 @@
 """Whether to work with somebody: anchors, the graph of what others say, rules, and the decision they give."""
 
 from undersigned.trust.anchors import ANY, Anchor, Anchors
-from undersigned.trust.authority import Authority, authority
+from undersigned.trust.answers import Answers, Asked, Claimed, asked_about, question_of
+from undersigned.trust.authority import Authority, Entitled, authority, entitled
+from undersigned.trust.decision import Decision, Ground, Inputs, Needed, Outcome, Reason
 from undersigned.trust.drawing import draw_paths
 from undersigned.trust.edge import KINDS, MAX_DEPTH, UNIT, Edge, Kind, Status, edge_of
-from undersigned.trust.evaluate import Decision, Inputs, Needed, Outcome, Reason, evaluate
+from undersigned.trust.evaluate import evaluate
 from undersigned.trust.graph import (
     WORK_LIMIT,
     Graph,
@@ -47,10 +49,15 @@ __all__ = [
     "AnchorChanges",
     "AnchorSet",
     "Anchors",
+    "Answers",
+    "Asked",
     "Authority",
+    "Claimed",
     "Decision",
     "Edge",
+    "Entitled",
     "Graph",
+    "Ground",
     "Inputs",
     "Kind",
     "Lost",
@@ -75,14 +82,17 @@ __all__ = [
     "anchor_record",
     "anchor_set",
     "answer",
+    "asked_about",
     "authority",
     "belief",
     "check_presented",
     "check_successor",
     "draw_paths",
     "edge_of",
+    "entitled",
     "evaluate",
     "losing_their_path",
+    "question_of",
     "record_config",
     "reputation",
     "shown_in",
