@@ -42,6 +42,7 @@ from undersigned.encoding.timestamps import (
     format_instant,
     parse_duration,
     parse_instant,
+    read_moment,
     seconds_between,
     shift,
 )
@@ -122,6 +123,7 @@ __all__ = [
     "no_float",
     "parse_duration",
     "parse_instant",
+    "read_moment",
     "seconds_between",
     "seen_plain",
     "shift",
