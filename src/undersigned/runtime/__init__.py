@@ -4,6 +4,7 @@ from undersigned.runtime.agent import Agent, load_handler
 from undersigned.runtime.anchors import AnchorBook, KeptRecord, load_anchors, read_document, sign_record
 from undersigned.runtime.artifacts import ArtifactStore
 from undersigned.runtime.clock import Clock, SystemClock
+from undersigned.runtime.control import CONTROL_TOKEN, ControlPart
 from undersigned.runtime.conversation import Arrived, Conversation, Shell
 from undersigned.runtime.export import export_pack
 from undersigned.runtime.gate import Gate, Permit
@@ -41,6 +42,7 @@ from undersigned.runtime.work import Reviewed, Reviewer
 
 __all__ = [
     "ARTIFACT_READ",
+    "CONTROL_TOKEN",
     "LIST_TTL_SECONDS",
     "TASKS",
     "Agent",
@@ -49,6 +51,7 @@ __all__ = [
     "ArtifactStore",
     "Clock",
     "Configuration",
+    "ControlPart",
     "Conversation",
     "Event",
     "Gate",
