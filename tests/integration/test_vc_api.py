@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from control_world import CREDENTIALS, ENTRY, SUBJECT, Control, controlled, make_home
-from parties import Party
+from parties import P256_ORDER, Party
 from undersigned.credentials import (
     credential_config,
     credential_jwt,
@@ -19,10 +19,12 @@ from undersigned.credentials import (
     enveloped_presentation,
     presentation_jwt,
     read_credential,
+    read_presentation,
     status_entries,
+    verify_shown,
 )
-from undersigned.encoding import JsonObject, shift
-from undersigned.errors import ConfigurationError, FormatError
+from undersigned.encoding import JsonObject, multibase_decode, multibase_encode, shift
+from undersigned.errors import ConfigurationError, FormatError, ProofError
 from undersigned.proof import proof_config
 from undersigned.runtime import ControlPart, Home
 
@@ -323,6 +325,21 @@ async def test_presentations_of_others_are_verified(api: Control) -> None:
         await api.post("/credentials/status", {"credentialId": ours["id"], "credentialStatus": ENTRY})
     ).status == 200
     assert (await api.post("/presentations/verify", body)).code == "revoked"
+
+
+async def test_either_value_of_s_is_taken_from_others(api: Control) -> None:
+    """Other implementations write whichever comes; between peers it is the lower one."""
+    holder = Party("holder", "P-256")
+    config = proof_config("ecdsa-jcs-2019", holder.method, "authentication", api.peer.clock.now())
+    made = holder.prove(presentation(holder), config)
+    signature = multibase_decode(made["proof"]["proofValue"], allowed="z")
+    high = signature[:32] + (P256_ORDER - int.from_bytes(signature[32:])).to_bytes(32)
+    other = made | {"proof": made["proof"] | {"proofValue": multibase_encode("z", high)}}
+    for shown in (made, other):
+        assert (await api.post("/presentations/verify", {"verifiablePresentation": shown})).status == 200
+    read, documents = read_presentation(other), {holder.did: holder.document}
+    with pytest.raises(ProofError):
+        verify_shown(read, challenge=None, domain=None, documents=documents, now=api.peer.clock.now())
 
 
 async def test_an_enveloped_presentation_is_verified(api: Control) -> None:

@@ -316,11 +316,13 @@ def verify_shown(
     now: Instant,
     suites: Collection[str] | None = None,
     contexts: Contexts = CONTEXTS,
+    low_s: bool = True,
 ) -> tuple[Credential, ...]:
     """The credentials of a presentation, once its holder made it in answer to this and each of them holds.
 
     Who the holder is to us, whom the credentials are about, and their status is still to be looked at: of what belongs
     to an engagement, `verify_presentation` does. `None` expects a presentation that names no challenge, or no domain.
+    `low_s` is as of `verify_proof`: between peers, the holder's proof has one spelling.
 
     Raises:
         As `verify_presentation`, without `holder_mismatch` and `wrong_negotiation`.
@@ -341,6 +343,7 @@ def verify_shown(
             domain=domain,
             suites=suites,
             contexts=contexts,
+            low_s=low_s,
         )
     verified: list[Credential] = []
     for place, credential in enumerate(shown.credentials):
