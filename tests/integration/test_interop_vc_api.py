@@ -21,7 +21,8 @@ from integration.hires import free_ports
 from support import ROOT
 from undersigned.cli.options import checked_control
 from undersigned.errors import ConfigurationError
-from undersigned.runtime import ControlPart
+from undersigned.jsonld import CONTEXTS
+from undersigned.runtime import ControlPart, Home, create_home
 
 README = (ROOT / "interop" / "vc-api" / "README.md").read_text()
 PORT, CONTROL = "8105", "9000"
@@ -182,22 +183,20 @@ def test_by_hand(daemon: Suite) -> None:
     assert run(line.replace("control.token", "undersigned.toml | head -c 9"))["code"] == "unauthorized"
 
 
-def test_the_readme_names_a_context_as_the_configuration_takes_it(daemon: Suite) -> None:
+def test_the_readme_names_a_context_as_the_configuration_takes_it(tmp_path: Path) -> None:
     text = re.findall(r"^```toml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)[0]
-    folder = daemon.folder / "named"
-    assert undersigned("init", str(folder), "--local", folder=daemon.folder).code == 0
+    folder = create_home(tmp_path / "named", name="Acme", local=True).path
     with (folder / "undersigned.toml").open("a") as file:
         file.write(f"\n{text}")
-    serve = ["serve", "--home", str(folder), "--control", "127.0.0.1:0", "--json"]
-    ended = undersigned(*serve, folder=daemon.folder)
-    assert ended.code == 2
-    assert "examples-v2.jsonld" in ended.error["message"]
+    home = Home(folder)
+    assert home.configuration.control is not None
+    with pytest.raises(ConfigurationError, match=r"examples-v2\.jsonld"):
+        home.contexts(home.configuration.control)
     (folder / "examples-v2.jsonld").write_text(
         '{"@context": {"@vocab": "https://www.w3.org/ns/credentials/examples#"}}'
     )
-    with running([*UNDERSIGNED, *serve], daemon.folder, '"ready"') as process:
-        ready = json.loads(process.until('"ready"'))
-        assert re.fullmatch(r"http://127\.0\.0\.1:[1-9][0-9]+", ready["control"])
+    found = home.contexts(home.configuration.control)
+    assert set(found) - set(CONTEXTS) == {"https://www.w3.org/ns/credentials/examples/v2"}
 
 
 @pytest.mark.parametrize("where", ["9000", "0.0.0.0:9000", "127.0.0.1:x", "example.com:9000", "127.0.0.1:70000", ":9"])

@@ -149,6 +149,15 @@ async def test_what_is_not_issued(api: Control, change: JsonObject, code: str) -
     assert (await api.post("/credentials/issue", {"credential": api.unsigned()})).status == 201
 
 
+async def test_a_term_that_no_context_defines_is_not_signed_as_rdf(api: Control) -> None:
+    """It would fall outside of what the proof covers."""
+    entry = {"type": "BitstringStatusListEntry", "statusListIndex": True, "statusListCredential": "https://example.com"}
+    for change in ({"statusEntry": entry}, {"credentialSubject": {"id": SUBJECT, "undefinedTerm": "x"}}):
+        body = {"credential": api.unsigned(**change), "options": {"cryptosuite": "eddsa-rdfc-2022"}}
+        heard = await api.post("/credentials/issue", body)
+        assert (heard.status, heard.code) == (400, "unknown_term")
+
+
 # ---------------------------------------------------------------------- status
 
 
@@ -205,6 +214,21 @@ async def test_what_status_is_not_set(api: Control, change: JsonObject, status: 
     body = {"credentialId": signed["id"], "credentialStatus": ENTRY} | change
     assert (await api.post("/credentials/status", body)).status == status
     assert (await api.verify(signed)).status == 200
+
+
+async def test_who_has_no_domain_gives_no_status(tmp_path: Path) -> None:
+    """HIRE-VCA-04: so nothing of it is withdrawn (decision 0132)."""
+    async with controlled(make_home(tmp_path / "acme", local=False)) as api:
+        assert api.organisation.startswith("did:key:")
+        signed = await api.issue(api.unsigned(), cryptosuite="eddsa-rdfc-2022")
+        assert "credentialStatus" not in signed
+        assert (await api.verify(signed)).status == 200
+        body = {"credentialId": signed["id"], "credentialStatus": ENTRY}
+        assert (await api.post("/credentials/status", body)).status == 400
+        register = api.peer.home.register()
+        (written,) = register.issued()
+        register.close()
+        assert json.loads(written.raw) == signed
 
 
 # ---------------------------------------------------------------------- verifying others' credentials

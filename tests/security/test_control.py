@@ -173,7 +173,7 @@ async def test_sc_96_it_does_not_listen_beyond_loopback_by_mistake(tmp_path: Pat
 async def test_sc_96_beyond_loopback_it_answers_to_its_names_alone(tmp_path: Path) -> None:
     """HIRE-CTL-01, HIRE-CTL-03."""
     part = ControlPart(host="0.0.0.0", names=("control.acme.example",))
-    async with controlled(make_home(tmp_path / "acme"), part) as api:
+    async with controlled(make_home(tmp_path / "acme", local=False), part) as api:
         port = api.peer.control_url.rpartition(":")[2]
         body = json.dumps(good(api)).encode()
         for host, expected in (
@@ -184,6 +184,13 @@ async def test_sc_96_beyond_loopback_it_answers_to_its_names_alone(tmp_path: Pat
             (f"control.acme.example:{port}", 403),
         ):
             assert await status(api, request(api, f"Host: {host}", body=body)) == expected
+
+
+async def test_sc_96_local_state_is_controlled_from_this_machine(tmp_path: Path) -> None:
+    """HIRE-CTL-01: names or not."""
+    with pytest.raises(ConfigurationError, match="a local state folder"):
+        async with controlled(make_home(tmp_path / "acme"), ControlPart(host="0.0.0.0", names=("acme.example",))):
+            raise AssertionError("it listens")
 
 
 async def test_sc_96_the_token_is_its_owners(tmp_path: Path) -> None:

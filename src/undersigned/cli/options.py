@@ -108,10 +108,7 @@ def checked_control(text: str, configured: ControlPart | None) -> ControlPart:
             "bad_configuration", f"--control: expected HOST:PORT such as 127.0.0.1:9000, got {text!r}"
         )
     part = msgspec.structs.replace(configured or ControlPart(), host=host, port=int(port))
-    try:
-        part.checked()
-    except ValueError as error:
-        raise ConfigurationError("bad_configuration", f"--control: {error}") from error
+    part.checked()
     return part
 
 

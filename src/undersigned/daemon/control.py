@@ -110,11 +110,7 @@ class ControlListener:
             ConfigurationError: `bad_configuration`, an address that is not loopback and has no names, or that cannot
                 be listened on.
         """
-        try:
-            # Asked here as well: whoever made the part, nothing listens beyond loopback by mistake.
-            self._part.checked()
-        except ValueError as exc:
-            raise ConfigurationError("bad_configuration", str(exc)) from exc
+        self._part.checked()  # whoever made it: nothing listens beyond loopback by mistake
         loop = asyncio.get_running_loop()
         door = Door(_LIMITS, loop.time)
         server = self._server = web.Server(self._handle, handler_cancellation=False)

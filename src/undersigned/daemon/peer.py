@@ -125,6 +125,8 @@ class Peer(Agent):
         part = self.control or self.home.configuration.control
         if part is None:
             return
+        if self.home.configuration.local and not part.loopback:
+            raise ConfigurationError("bad_configuration", f"a local state folder is not controlled from {part.host}")
         api = VcApi(self, self._register, self.home.contexts(part))
         self._control = ControlListener(part, self.home.control_token(), api.routes)
         await self._control.start()

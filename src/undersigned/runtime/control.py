@@ -43,20 +43,33 @@ class ControlPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     folder. A peer's credentials never use them.
     """
 
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError as exc:
+            raise _unusable(f"expected an IP address: {exc}") from exc
+
     def checked(self) -> None:
         """Returns if this can be listened on.
 
         Raises:
-            ValueError: Not an address, beyond loopback without `names`, or a name that no `Host` is spelled like.
+            ConfigurationError: `bad_configuration`: not an address, beyond loopback without `names`, a name that no
+                `Host` is spelled like, or a context that is bundled.
         """
-        if not ip_address(self.host).is_loopback and not self.names:
-            raise ValueError(f"[control] listens on loopback unless it has names; {self.host} is not loopback")
+        if not self.loopback and not self.names:
+            raise _unusable(f"listens on loopback unless it has names; {self.host} is not loopback")
         for name in self.names:
             if not _NAME.fullmatch(name):
-                raise ValueError(f"[control] names: {name!r} is not a lower-case name with, perhaps, a port")
+                raise _unusable(f"names: {name!a:.200} is not a lower-case name with, perhaps, a port")
         for iri in self.contexts:
             if iri in CONTEXTS or not _CONTEXT.fullmatch(iri):
-                raise ValueError(f"[control] contexts: {iri!a:.200} is bundled, or no https URL")
+                raise _unusable(f"contexts: {iri!a:.200} is bundled, or no https URL")
+
+
+def _unusable(what: str) -> ConfigurationError:
+    return ConfigurationError("bad_configuration", f"control: {what}")
 
 
 def control_token(path: Path) -> str:
