@@ -204,6 +204,7 @@ async def test_a_credential_without_id_is_withdrawn_by_the_one_it_was_given(api:
         ({"status": False}, 400),
         ({"credentialStatus": ENTRY | {"statusPurpose": "suspension"}}, 400),
         ({"credentialStatus": {"type": "BitstringStatusListEntry"}}, 400),
+        ({"credentialStatus": ENTRY | {"type": "StatusList2021Entry"}}, 400),
         ({"until": "2030-01-01T00:00:00Z"}, 400),
         ({"credentialId": 7}, 400),
     ],

@@ -51,6 +51,8 @@ _PROBLEM_TYPES: Final = {
     "status_unavailable": _STATUS_LIST + "STATUS_RETRIEVAL_ERROR",
 }
 """What the standards call it, by code or by family of codes."""
+_ENTRIES: Final = ("BitstringStatusListEntry", "BitstringStatusList")
+"""The suites send the type of the entry, the example of the API that of the list."""
 
 
 class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -135,17 +137,14 @@ class VcApi:
 
     async def _issue(self, body: JsonObject) -> Answer:
         asked = to_struct(body, _Issue)
-        document = dict(asked.credential)
-        issuer: Any = document.get("issuer")
-        issuer = cast("JsonObject", issuer).get("id") if isinstance(issuer, dict) else issuer
         suite, now = asked.options.cryptosuite, self._agent.clock.now()
-        credential = read_unsigned(document, contexts=self._contexts)
+        credential = read_unsigned(asked.credential, contexts=self._contexts)
         register = self._register
-        if register is not None and issuer == register.issuer:
+        if register is not None and credential.issuer == register.issuer:
             signed = register.secure(
                 credential, suite, known_as=asked.options.credential_id, now=now, contexts=self._contexts
             )
-        elif issuer == self._agent.own.id:
+        elif credential.issuer == self._agent.own.id:
             signed = await self._signed(
                 credential.json, credential_config(suite or self._suite, self._agent.identity.method, now)
             )
@@ -157,9 +156,13 @@ class VcApi:
     async def _status(self, body: JsonObject) -> Answer:
         asked = to_struct(body, _Status)
         entry = asked.credential_status
-        if entry.status_purpose != "revocation":
+        # The text of the API has the type of the list in its example, the suites have that of the entry.
+        if (
+            entry.type not in ("BitstringStatusListEntry", "BitstringStatusList")
+            or entry.status_purpose != "revocation"
+        ):
             raise CredentialError(
-                "schema_violation", "expected statusPurpose revocation", path="/credentialStatus/statusPurpose"
+                "schema_violation", "expected a BitstringStatusListEntry for revocation", path="/credentialStatus"
             )
         if not asked.status:
             raise CredentialError("schema_violation", "expected true: what is withdrawn stays so", path="/status")
