@@ -93,6 +93,11 @@ class Credential(Struct, frozen=True, kw_only=True, eq=False):
             return False
         return self.valid_until is None or moment <= _moment(self.valid_until, "/validUntil")
 
+    @property
+    def last_instant(self) -> Instant | None:
+        """The last whole second of its validity, UTC; None if it does not say."""
+        return None if self.valid_until is None else format_instant(_moment(self.valid_until, "/validUntil"))
+
     def age_seconds(self, now: Instant) -> float:
         """How long ago its validity began; infinite if it does not say."""
         if self.valid_from is None:

@@ -5,6 +5,7 @@ from undersigned.runtime.anchors import AnchorBook, KeptRecord, load_anchors, re
 from undersigned.runtime.artifacts import ArtifactStore
 from undersigned.runtime.beliefs import Beliefs, admission, viewpoint
 from undersigned.runtime.clock import Clock, SystemClock
+from undersigned.runtime.control import CONTROL_TOKEN, ControlPart
 from undersigned.runtime.conversation import Arrived, Conversation, Shell
 from undersigned.runtime.export import export_pack
 from undersigned.runtime.gate import Gate, Permit
@@ -42,6 +43,7 @@ from undersigned.runtime.work import Reviewed, Reviewer
 
 __all__ = [
     "ARTIFACT_READ",
+    "CONTROL_TOKEN",
     "LIST_TTL_SECONDS",
     "TASKS",
     "Agent",
@@ -51,6 +53,7 @@ __all__ = [
     "Beliefs",
     "Clock",
     "Configuration",
+    "ControlPart",
     "Conversation",
     "Event",
     "Gate",

@@ -253,15 +253,10 @@ class Meeting:
         return True
 
     async def _documents(self, shown: ShownPresentation) -> dict[Did, DidDocument]:
-        agent = self._agent
         holder, *issuers = shown.parties
-        ours = {agent.own.id} if agent.organisation is None else {agent.own.id, agent.organisation.id}
-        # What we publish is not fetched; the rest together has one deadline and a limit of hosts (SC-103).
-        known = {
-            did: await agent.document_of(did, FRESH_SECONDS) for did in (holder, *issuers) if did in (holder, *ours)
-        }
-        rest = [did for did in issuers if did not in known]
-        return known | await agent.gatherer.documents(rest, FRESH_SECONDS)
+        # The holder has a connection to us; its document is not among the hosts that it may have us ask.
+        documents = {holder: await self._agent.document_of(holder, FRESH_SECONDS)}
+        return await self._agent.documents_of(issuers, FRESH_SECONDS) | documents
 
     async def _verify(
         self, engagement: Engagement, presentation: JsonObject, challenge: Digest
