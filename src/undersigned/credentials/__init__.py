@@ -34,6 +34,7 @@ from undersigned.credentials.model import (
     Credential,
     read_credential,
 )
+from undersigned.credentials.renewal import renews
 from undersigned.credentials.schemas import SCHEMAS, schema_id
 from undersigned.credentials.select import Wanted, answers, select
 from undersigned.credentials.status_list import (
@@ -113,6 +114,7 @@ __all__ = [
     "read_credential",
     "read_presentation",
     "read_status_list",
+    "renews",
     "schema_id",
     "select",
     "status_entries",

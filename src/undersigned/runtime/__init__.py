@@ -37,6 +37,7 @@ from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_k
 from undersigned.runtime.status_keeper import StatusKeeper
 from undersigned.runtime.status_register import LIST_TTL_SECONDS, Issued, StatusRegister
 from undersigned.runtime.turn import Event, Say, load_engagement
+from undersigned.runtime.wallet import Wallet, read_handed, verify_handed
 from undersigned.runtime.work import Reviewed, Reviewer
 
 __all__ = [
@@ -77,6 +78,7 @@ __all__ = [
     "SystemClock",
     "Timing",
     "TrustPart",
+    "Wallet",
     "checked_name",
     "configure_logs",
     "create_home",
@@ -91,7 +93,9 @@ __all__ = [
     "open_key",
     "parse_price",
     "read_document",
+    "read_handed",
     "rotate_key",
     "seal_key",
     "sign_record",
+    "verify_handed",
 ]

@@ -298,16 +298,22 @@ class Home:
 
     def credentials(self) -> tuple[Credential, ...]:
         """The credentials this agent can present, in order of file name."""
-        found: list[Credential] = []
-        for file in sorted((self.path / "credentials").glob("*.json")):
-            try:
-                value = decode_json(file.read_bytes(), _CREDENTIAL_LIMITS)
-                if not isinstance(value, dict):
-                    raise FormatError("bad_json", "expected a JSON object")
-                found.append(read_credential(value))
-            except UndersignedError as exc:
-                raise ConfigurationError("bad_configuration", f"{file}: {exc}") from exc
-        return tuple(found)
+        return tuple(self.credential(file) for file in sorted((self.path / "credentials").glob("*.json")))
+
+    @staticmethod
+    def credential(file: Path) -> Credential:
+        """The credential in one file of the folder.
+
+        Raises:
+            ConfigurationError: `bad_configuration`, it is none.
+        """
+        try:
+            value = decode_json(file.read_bytes(), _CREDENTIAL_LIMITS)
+            if not isinstance(value, dict):
+                raise FormatError("bad_json", "expected a JSON object")
+            return read_credential(value)
+        except UndersignedError as exc:
+            raise ConfigurationError("bad_configuration", f"{file}: {exc}") from exc
 
 
 def _passphrase(path: Path) -> str:

@@ -36,6 +36,7 @@ from .anchors import load_anchors
 from .conversation import Conversation
 from .names import fresh_urn
 from .turn import Say
+from .wallet import Wallet
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -67,7 +68,7 @@ class Meeting:
         self._agent = agent
         self.anchors = load_anchors(agent.home, agent.clock.now())
         self.policy: Policy = agent.home.configuration.policy
-        self._credentials = agent.home.credentials()
+        self._wallet = Wallet(agent.home)
         self._shown: dict[EngagementId, Shown] = {}
         """What was verified: nothing is judged anew while the DID documents that it was verified by stand."""
         self._relied: dict[tuple[EngagementId, str], tuple[Credential, ...]] = {}
@@ -87,7 +88,7 @@ class Meeting:
         """A presentation that answers `asked` with the fewest credentials that do."""
         agent, identity = self._agent, self._agent.identity
         now = agent.clock.now()
-        chosen = select(asked.needs, self._credentials, now)
+        chosen = select(asked.needs, self._wallet.held(), now)
         self._relied[engagement.id, engagement.role] = chosen
         unsigned = build_presentation(
             id=fresh_urn(),
