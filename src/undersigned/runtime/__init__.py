@@ -20,6 +20,7 @@ from undersigned.runtime.home import (
     rotate_key,
 )
 from undersigned.runtime.job import Handler, Job
+from undersigned.runtime.linkage import DomainLink, LinkageDesk, domain_links
 from undersigned.runtime.logs import configure_logs
 from undersigned.runtime.order import (
     ARTIFACT_READ,
@@ -51,6 +52,7 @@ __all__ = [
     "Clock",
     "Configuration",
     "Conversation",
+    "DomainLink",
     "Event",
     "Gate",
     "Gatherer",
@@ -60,6 +62,7 @@ __all__ = [
     "Issued",
     "Job",
     "KeptRecord",
+    "LinkageDesk",
     "ListenPart",
     "OfferPart",
     "Order",
@@ -82,6 +85,7 @@ __all__ = [
     "checked_name",
     "configure_logs",
     "create_home",
+    "domain_links",
     "export_pack",
     "generate_key",
     "hire_order",

@@ -382,10 +382,12 @@ def create_home(
         base = "did:web:" + quote(authority, safe="")
         did, office_did = base, base + ":org"
         scheme = "ws" if local else "wss"
-        services = (("HireService", f"{scheme}://{authority}/hire"),)
+        origin = f"http://{authority}" if local else f"https://{authority}"
+        linked = ("LinkedDomains", origin)
+        services = (("HireService", f"{scheme}://{authority}/hire"), linked)
         if not history:
             published["did.json"] = canonicalize(_published(did, "agent", agent, services, log))
-        published["organisation.json"] = canonicalize(_published(office_did, "office", office, ()))
+        published["organisation.json"] = canonicalize(_published(office_did, "office", office, (linked,)))
     else:
         did, office_did = did_key(agent.public_key), did_key(office.public_key)
     lines = [
@@ -502,7 +504,7 @@ def rotate_key(home: Home, *, clock: Clock | None = None) -> str:
     (home.path / "keys" / "agent.json").rename(retired)
     seal_key(home.path / "keys" / "agent.json", key, passphrase)
     fragment = f"agent-{number + 1}"
-    services = tuple(("HireService", url) for url in old.services("HireService"))
+    services = tuple((kind, url) for kind in ("HireService", "LinkedDomains") for url in old.services(kind))
     published = _published(did, fragment, key, services, log if kind != "Ed25519" else None)
     if keeps_history(did):
         continue_log(home.path, published, passphrase=passphrase, now=(clock or SystemClock()).now())
