@@ -150,6 +150,9 @@ def noted(name: str, text: str) -> str:
             f"{plain(fact.get('action'), 40)} on …{plain(fact.get('target'), 400)[-24:]} refused by clause "
             f"'{plain(fact.get('clause'), 60)}': {plain(fact.get('reason'), 160)}"
         )
+    if name == "renewed":
+        anew = counted(len(fact.get("standIns") or ()), "credential")
+        return f"{anew} of the other side, issued anew and shown again"
     if name == "decision":
         reasons = "; ".join(f"{r.get('clause')}: {plain(r.get('value'), 120)}" for r in fact.get("reasons", ()))
         return f"{fact.get('outcome')} ({reasons})"
