@@ -83,7 +83,9 @@ def _value(one: Issued, now: Instant) -> dict[str, Any]:
 
 @credentials.command("issue")
 @click.argument("subject")
-@click.option("--type", "kind", type=click.Choice(list(KINDS)), default="membership", show_default=True)
+@click.option(
+    "--type", "kind", type=click.Choice(list(KINDS)), default="membership", show_default=True, help="What is said."
+)
 @click.option("--capability", metavar="NAME", help="What it may attest, can do, did, or is accredited for.")
 @click.option("--depth", type=int, help="authority: how many further authorities may follow below it; 0 is none.")
 @click.option("--weight", metavar="0..1", help="endorsement: how much is laid on it; absent is 1.")

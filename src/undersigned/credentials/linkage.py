@@ -59,8 +59,7 @@ _LINKAGE_CONTEXTS: Final[Contexts] = MappingProxyType(
 )
 """Known in this file alone: nothing else that is shown to us may be written in this vocabulary."""
 
-_LABEL: Final = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_ORIGIN: Final = re.compile(rf"https://{_LABEL}(\.{_LABEL})+(:[1-9][0-9]{{0,4}})?")
+_ORIGIN: Final = re.compile(r"https://[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})+(?::[1-9][0-9]{0,4})?")
 _LOCAL: Final = re.compile(r"http://localhost:[1-9][0-9]{0,4}")
 
 
