@@ -76,9 +76,9 @@ class Renewals:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._open: dict[Did, EngagementId] = {}
-        """The negotiation that was opened last for this, by peer."""
+        """The negotiation that is under way for this, by peer."""
         self._showed: dict[EngagementId, frozenset[Digest]] = {}
-        """What our wallet held for a contract when we showed it last."""
+        """What we showed, beside a contract, to a provider that took it. After a restart it is shown once more."""
 
     # ------------------------------------------------------------------ what the other side shows
 
@@ -91,6 +91,12 @@ class Renewals:
             running = conversation.engagement
             if running.peer != peer or running.contract is None or running.state not in RENEWABLE:
                 continue
+            if engagement.role == running.role == "hirer":
+                # The provider has judged it, and answered.
+                beside = self._agent.conversations[engagement.id]
+                self._showed[conversation.id] = frozenset(
+                    one.digest for one in self._agent.meeting.relied(beside, "hirer")
+                )
             try:
                 read = read or read_presentation(shown.presentation)
                 await self._take(conversation, engagement, shown, read)
@@ -138,11 +144,10 @@ class Renewals:
         is not asked for ever.
         """
         engagement = conversation.engagement
-        if engagement.role != "hirer" or self._open.get(engagement.peer) in self._agent.conversations:
+        if engagement.role != "hirer" or engagement.peer in self._open:
             return
-        if looks > PATIENT_LOOKS and looks & (looks - 1) and not self.has_news(conversation):
+        if looks > PATIENT_LOOKS and looks & (looks - 1):
             return
-        self._showed[conversation.id] = self._wallet()
         order = msgspec.structs.replace(self._agent.hirer.order(conversation), probe=True)
         opened = await self._agent.begin(order)
         self._open[engagement.peer] = opened.id
@@ -150,10 +155,11 @@ class Renewals:
 
     def has_news(self, conversation: Conversation) -> bool:
         """Whether, as the hirer, we hold something issued anew that was not shown to the provider yet."""
-        if conversation.engagement.role != "hirer" or self._showed.get(conversation.id) == self._wallet():
+        if conversation.engagement.role != "hirer":
             return False
-        shown = self._agent.meeting.relied(conversation, "hirer")
-        return any(renews(one, old) for old in shown for one in self._agent.meeting.wallet.held())
+        meeting, known = self._agent.meeting, self._showed.get(conversation.id, frozenset())
+        held = [one for one in meeting.wallet.held() if one.digest not in known]
+        return any(renews(one, old) for old in meeting.relied(conversation, "hirer") for one in held)
 
     def ends_soon(self, conversation: Conversation, seconds: int) -> bool:
         """Whether something that the other side showed ends within `seconds`."""
@@ -162,8 +168,7 @@ class Renewals:
         return not all(one.valid_at(then) for one in relied)
 
     def forget(self, engagement: EngagementId) -> None:
-        """Drops what is remembered of a contract that is over."""
+        """Drops what is remembered of an engagement that is over."""
         self._showed.pop(engagement, None)
-
-    def _wallet(self) -> frozenset[Digest]:
-        return frozenset(one.digest for one in self._agent.meeting.wallet.held())
+        for peer in [peer for peer, opened in self._open.items() if opened == engagement]:
+            del self._open[peer]

@@ -95,12 +95,10 @@ class StatusWatch:
             _log.warning("credentials were not looked up", engagement=conversation.id, error=str(error))
         else:
             renewals = self._agent.renewals
-            if renewals.ends_soon(conversation, AHEAD_SECONDS):
+            if renewals.ends_soon(conversation, AHEAD_SECONDS) or renewals.has_news(conversation):
                 await renewals.ask(conversation, self._counted(conversation, waits=False).looks)
-                return
-            self._failing.pop(conversation.id, None)
-            if renewals.has_news(conversation):
-                await renewals.ask(conversation, 1)
+            else:
+                self._failing.pop(conversation.id, None)
 
     def forget(self, engagement: EngagementId) -> None:
         """Drops what is remembered of a contract that is over."""
