@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 
+from integration.commands import undersigned
 from integration.hires import free_ports
 from undersigned.credentials import build_linkage, credential_config, did_configuration
 from undersigned.daemon import Peer
@@ -181,3 +183,22 @@ async def test_a_did_does_not_say_whom_we_call() -> None:
         assert all(code == "did_unresolvable" for *_, code in found[8:])
         files = [head for head in one.at.requests if b"did-configuration" in head]
         assert len(files) == 1
+
+
+async def test_the_command_says_whether_and_why_not(tmp_path: Path) -> None:
+    """HIRE-LNK-01: an organisation that is tied, and a DID that names a domain which does not name it."""
+    (port,) = free_ports(1)
+    home = create_home(tmp_path / "acme", name="Acme", local=True, port=port)
+    async with Peer.open(home), claimant() as (one, _):
+        one.origins = [f"http://localhost:{port}"]
+
+        async def discovered(did: str) -> Any:
+            ended = await asyncio.to_thread(undersigned, "discover", did, "--local", "--json", folder=tmp_path)
+            assert ended.code == 0, ended
+            (link,) = ended.values[-1]["domains"]
+            return link
+
+        tied, stray = await asyncio.gather(discovered(office(home).id), discovered(one.at.did))
+    assert (tied["linked"], tied["origin"]) == (True, f"http://localhost:{port}")
+    assert (stray["linked"], stray["code"]) == (False, "domain_not_linked")
+    assert "does not name did:web:localhost" in stray["reason"]

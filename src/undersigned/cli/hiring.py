@@ -39,7 +39,7 @@ from .options import (
     read_scope_options,
 )
 from .output import HOME_OPTION, Out, command, counted, plain, program
-from .telling import event_json, event_line, quiet
+from .telling import domain_lines, event_json, event_line, quiet
 
 __all__ = ["check", "hire", "write_artifacts"]
 
@@ -107,7 +107,8 @@ async def check(out: Out, did: str, task: str, at: str | None, wait: float, home
             }
         )
         out.line(f"no: {did} withdrew before it showed who it is: {plain(reason)}", style="bold red")
-        _tell_domains(out, links)
+        for line, style in domain_lines(links):
+            out.line(line, style=style)
         return 3
     decision = msgspec.json.decode(text)
     allowed = decision["outcome"] == "allow"
@@ -119,7 +120,8 @@ async def check(out: Out, did: str, task: str, at: str | None, wait: float, home
     for reason in decision["reasons"]:
         hint = f"; would pass: {plain(reason['wouldPass'])}" if reason.get("wouldPass") else ""
         out.line(f"  {reason['code']:14} {reason['clause']}: {plain(reason['value'])}{hint}")
-    _tell_domains(out, links)
+    for line, style in domain_lines(links):
+        out.line(line, style=style)
     return 0 if allowed else 3
 
 
@@ -137,19 +139,6 @@ async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dic
         except UndersignedError as error:
             found[party] = (DomainLink(did=party, origin="", linked=False, code=error.code, reason=str(error)),)
     return found
-
-
-def _tell_domains(out: Out, links: dict[Did, tuple[DomainLink, ...]]) -> None:
-    for party, found in links.items():
-        who = plain(party, 200)
-        for link in found:
-            domain = plain(link.origin, 120) or "a domain"
-            if link.linked:
-                out.line(f"  domain         {who} and {domain} are tied by proof", style="green")
-            else:
-                out.line(f"  domain         {who} is not tied to {domain}: {plain(link.reason)}", style="yellow")
-        if not found:
-            out.line(f"  domain         {who} names no domain", style="dim")
 
 
 @click.command()

@@ -7,10 +7,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
+from undersigned.encoding import Did
 from undersigned.messages import (
     Acceptance,
     Bid,
@@ -32,7 +34,7 @@ from undersigned.messages import (
     Terminate,
     Withdraw,
 )
-from undersigned.runtime import Event
+from undersigned.runtime import DomainLink, Event
 
 from .output import counted, plain
 
@@ -133,6 +135,20 @@ def event_json(event: Event) -> dict[str, Any]:
         "detail": event.detail,
         "message": message,
     }
+
+
+def domain_lines(links: Mapping[Did, tuple[DomainLink, ...]]) -> Iterator[tuple[str, str]]:
+    """What ties each DID to the domains that it names: lines with their styles."""
+    for did, found in links.items():
+        who = plain(did, 200)
+        for link in found:
+            domain = plain(link.origin, 120) or "a domain"
+            if link.linked:
+                yield f"  domain         {who} and {domain} are tied by proof", "green"
+            else:
+                yield f"  domain         {who} is not tied to {domain}: {plain(link.reason)}", "yellow"
+        if not found:
+            yield f"  domain         {who} names no domain", "dim"
 
 
 def noted(name: str, text: str) -> str:
