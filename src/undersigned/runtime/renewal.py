@@ -126,6 +126,7 @@ class Renewals:
         text = msgspec.json.encode({"standIns": tuple(found.values())}).decode()
         await conversation.ask(lambda _: Say("", {}, facts=((FACT, text),)))
         meeting.renewed(conversation)
+        self._agent.status_watch.forget(conversation.id)  # what is wanted next is wanted anew
         _log.info("credentials were renewed", engagement=conversation.id, count=len(found))
 
     # ------------------------------------------------------------------ what is asked for, and shown by us
