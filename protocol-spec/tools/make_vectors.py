@@ -23,6 +23,7 @@ if (TOOLS.parent.parent / "src").is_dir():
 from vector_contracts import contract_vectors
 from vector_journals import journal_vectors
 from vector_keys import key_vectors
+from vector_linkage import linkage_vectors
 from vector_messages import message_vectors
 from vector_parts import Vector
 
@@ -32,6 +33,7 @@ def every() -> Iterator[Vector]:
     yield from journal_vectors()
     yield from contract_vectors()
     yield from key_vectors()
+    yield from linkage_vectors()
 
 
 def text(value: Any) -> bytes:

@@ -73,6 +73,7 @@ CODES: Final[dict[str, Code]] = {
     "key_weak": Code("identity", False, 4, "at once", "the key is of small order or not canonical"),
     "self_dealing": Code("identity", False, 5, "proved", "hirer and provider are one"),
     "holder_mismatch": Code("identity", False, 5, "proved", "presenter, holder and subject are not one"),
+    "domain_not_linked": Code("identity", False, 4, "never", "the DID and the domain are not tied by proof"),
     # proof
     "proof_missing": Code("proof", False, 4, "at once", "no proof where one is required"),
     "proof_invalid": Code("proof", False, 4, "at once", "the proof does not verify"),

@@ -24,7 +24,7 @@ from unit.cli.running import run
 README = ROOT / "README.md"
 PORTS = ("8101", "8102")
 """The ports that the README names, of Acme and of Globex; others are taken if these are in use."""
-RUN_HERE = ["console", "console", "toml", "python provider", "python hirer", "python blocking"]
+RUN_HERE = ["console", "console", "toml", "console", "python provider", "python hirer", "python blocking"]
 
 
 class Block(NamedTuple):
@@ -120,6 +120,10 @@ def test_the_consoles(readme: Run) -> None:
         ("hire", 0),
         ("export", 0),
         ("verify", 0),
+        ("credentials", 0),
+        ("credentials", 0),
+        ("credentials", 0),
+        ("check", 0),
     ]
     said = {line.split()[1]: ended for line, ended in readme.consoles}
     assert not [ended.err for ended in said.values() if ended.err]
@@ -127,6 +131,10 @@ def test_the_consoles(readme: Run) -> None:
     assert (readme.folder / "out" / "sbom.cdx.json").is_file()
     assert "hire.zip" in said["export"].out
     assert "it holds (all 8 steps), up to the state closed" in said["verify"].out
+    assert said["check"].out.count("are tied by proof") == 2
+    _, kept, said_of_globex = (ended for line, ended in readme.consoles if line.split()[1] == "credentials")
+    assert "it is renewed by this one" in kept.out
+    assert "accredits did:web:localhost%3A" in said_of_globex.out
 
 
 def test_the_scope(readme: Run) -> None:
@@ -164,7 +172,7 @@ def test_what_the_programs_left_can_be_checked(readme: Run) -> None:
     for home in ("acme", "globex"):
         assert run("ledger", "check", "--home", readme.folder / home).code == 0
         listed = run("ledger", "list", "--home", readme.folder / home, "--json").values
-        assert [value["state"] for value in listed] == ["closed"] * 4
+        assert sorted(value["state"] for value in listed) == ["closed"] * 4 + ["withdrawn"]
         assert run("export", "--home", readme.folder / home, "--out", readme.folder / "last.zip", "--force").code == 0
         assert run("verify", readme.folder / "last.zip").code == 0
 

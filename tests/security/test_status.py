@@ -314,6 +314,7 @@ async def test_a_revocation_during_a_contract_ends_it(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         world, host = await failing(stack, tmp_path, ttl_seconds=0)
         world.acme.status_watch.every_seconds = 3600.0
+        world.acme.status_watch.renewal_seconds = 0.0
         task, acme, globex = await working(world)
         (credential,) = world.acme.meeting.relied(acme, "provider")
         assert credential.digest in acme.offered().terms.must_stay_valid
@@ -344,6 +345,7 @@ async def test_contracts_are_looked_at_from_time_to_time(tmp_path: Path) -> None
         world, host = await failing(stack, tmp_path, ttl_seconds=0)
         await world.acme.close()
         world.acme.status_watch.every_seconds = 0.2
+        world.acme.status_watch.renewal_seconds = 0.0
         await world.acme.start()
         task, *_ = await working(world)
         await asyncio.sleep(0.6)
@@ -362,6 +364,7 @@ async def test_the_provider_looks_after_the_hirers(tmp_path: Path) -> None:
         await world.globex.status_watch.require(contract)
         withdraw_member(world.acme)
         world.globex.statuses._kept.clear()  # as after its `ttl`
+        world.globex.status_watch.renewal_seconds = 0.0
         with pytest.raises(ScopeError) as caught:
             await world.globex.status_watch.require(contract)
         assert (caught.value.code, caught.value.detail["clause"]) == ("revoked", "mustStayValid")

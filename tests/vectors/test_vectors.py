@@ -21,6 +21,7 @@ from nacl.signing import SigningKey
 
 from support import ROOT
 from undersigned.contract import verify_sealed
+from undersigned.credentials import verify_linkage
 from undersigned.did import DidDocument, document_from
 from undersigned.encoding import base58_decode, base64url_encode, decode_json
 from undersigned.errors import CODES, UndersignedError
@@ -134,6 +135,25 @@ def test_a_sealed_contract_verifies_alone(folder: Path) -> None:
     first, second = document.pop("proof")
     check_intermediates(document, first, expected["offererProof"], case["keys"])
     check_intermediates({**document, "proof": [first]}, second, expected["acceptorProof"], case["keys"])
+
+
+@pytest.mark.parametrize("folder", of_kind("linkage"))
+def test_a_did_and_an_origin_are_tied_or_not(folder: Path) -> None:
+    """HIRE-LNK-01, HIRE-LNK-02, HIRE-LNK-03."""
+    case, expected, raw = read(folder, "case.json"), read(folder, "expected.json"), (folder / "input.json").read_bytes()
+    given = {"origin": case["origin"], "document": document_of(case["did"], case["documents"]), "now": case["now"]}
+    if "code" in expected:
+        with pytest.raises(UndersignedError) as refused:
+            verify_linkage(raw, **given)
+        assert refused.value.code == expected["code"]
+        return
+    tied = verify_linkage(raw, **given)
+    assert tied.digest == expected["credential"]
+    if tied.jws is not None:
+        assert tied.jws.text.startswith(f"{expected['signed']}.")
+        return
+    document = dict(tied.json)
+    check_intermediates(document, document.pop("proof"), expected, case["keys"])
 
 
 @pytest.mark.parametrize("folder", of_kind("key"))

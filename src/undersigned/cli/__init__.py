@@ -25,7 +25,11 @@ _COMMANDS = {
     "verify": ("evidence", "verify", "Check an evidence pack, offline."),
     "export": ("evidence", "export", "Write the evidence pack of an engagement."),
     "keys": ("state", "keys", "Show and rotate the keys of the state folder."),
-    "credentials": ("credentials", "credentials", "Issue, list, show and withdraw the organisation's credentials."),
+    "credentials": (
+        "credentials",
+        "credentials",
+        "Issue, list, show and withdraw what we say of others; keep what they say of us.",
+    ),
     "ledger": ("state", "ledger", "Look at the ledger: engagements, journals, checks."),
 }
 

@@ -1,4 +1,4 @@
-"""Commands about what the organisation of this state folder issued: `credentials issue|list|revoke|show`."""
+"""Commands about credentials: `issue|list|revoke|show` of those that the organisation issued, `add` of those held."""
 
 from __future__ import annotations
 
@@ -9,12 +9,23 @@ from typing import Any
 
 import click
 
-from undersigned.credentials import MEMBERSHIP
-from undersigned.did import parse_did
-from undersigned.encoding import FOREIGN_LIMITS, Instant, canonicalize, decode_json, shift
-from undersigned.errors import ConfigurationError, UndersignedError
-from undersigned.runtime import LIST_TTL_SECONDS, Home, Issued, StatusRegister, SystemClock
+from undersigned.credentials import Credential, read_credential
+from undersigned.encoding import FOREIGN_LIMITS, Instant, canonicalize, decode_json, from_struct, shift
+from undersigned.errors import ConfigurationError, FormatError, UndersignedError
+from undersigned.runtime import (
+    LIST_TTL_SECONDS,
+    Gatherer,
+    Home,
+    Issued,
+    StatusRegister,
+    SystemClock,
+    Wallet,
+    read_handed,
+    verify_handed,
+)
+from undersigned.trust import KINDS
 
+from .claims import claim_of, told
 from .output import HOME_OPTION, Out, command, plain
 
 __all__ = ["credentials"]
@@ -22,7 +33,7 @@ __all__ = ["credentials"]
 
 @click.group()
 def credentials() -> None:
-    """Issue, list, show and withdraw the credentials of this folder's organisation."""
+    """Issue, list, show and withdraw what this folder's organisation says; keep what others say about this agent."""
 
 
 @contextmanager
@@ -40,11 +51,27 @@ def _state(one: Issued, now: Instant) -> str:
     return "expired" if now > one.until else "valid"
 
 
+def _read(one: Issued) -> Credential:
+    document = decode_json(one.raw, FOREIGN_LIMITS)
+    if not isinstance(document, dict):
+        raise FormatError("bad_json", f"the register holds no credential as {one.id}")
+    return read_credential(document)
+
+
+def _said(one: Issued) -> str:
+    """What it says, in words; its type and subject if it says more than our types have."""
+    try:
+        return told(_read(one))
+    except UndersignedError:
+        return f"says something about {plain(one.subject, 200)}: {one.type}"
+
+
 def _value(one: Issued, now: Instant) -> dict[str, Any]:
     return {
         "id": one.id,
         "type": one.type,
         "subject": one.subject,
+        "says": _said(one),
         "issued": one.issued,
         "until": one.until,
         "state": _state(one, now),
@@ -55,43 +82,104 @@ def _value(one: Issued, now: Instant) -> dict[str, Any]:
 
 
 @credentials.command("issue")
-@click.argument("agent")
+@click.argument("subject")
+@click.option(
+    "--type", "kind", type=click.Choice(list(KINDS)), default="membership", show_default=True, help="What is said."
+)
+@click.option("--capability", metavar="NAME", help="What it may attest, can do, did, or is accredited for.")
+@click.option("--depth", type=int, help="authority: how many further authorities may follow below it; 0 is none.")
+@click.option("--weight", metavar="0..1", help="endorsement: how much is laid on it; absent is 1.")
+@click.option("--contract", metavar="DIGEST", help="performance: of the contract, as 'ledger list' shows it.")
+@click.option("--outcome", metavar="WORD", help="performance: accepted, rejected, or failed.")
+@click.option("--kind", "accused", metavar="WORD", help="accusation: equivocation, breach, or distrust.")
+@click.option("--evidence", metavar="DIGEST", help="accusation: of the evidence that it rests on.")
+@click.option("--standard", metavar="TEXT", help="auditedBy: against what, with its year.")
 @click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="How long it is valid.")
 @click.option(
     "--out",
     "file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="File to write it to; the agent puts it into credentials/ of its state folder.",
+    help="File to write it to; its subject keeps it with 'credentials add'.",
 )
 @HOME_OPTION
 @command
-async def issue(out: Out, agent: str, days: int, file: Path | None, home: str | None) -> None:
-    """Say under the organisation's signature that it operates AGENT, a DID.
+async def issue(
+    out: Out, subject: str, kind: str, accused: str | None, days: int, file: Path | None, home: str | None, **said: Any
+) -> None:
+    r"""Say something about SUBJECT, a DID, under the organisation's signature: by default, that it operates this agent.
+
+    \b
+    membership     we operate it
+    authority      we believe what it attests about --capability, to --depth
+    endorsement    it can do --capability [--weight]
+    performance    its work under --contract had this --outcome [--capability]
+    accusation     it did this --kind, as --evidence shows
+    partOf         it is a part of us
+    suppliesTo     it supplies us
+    accreditedBy   we accredit it for --capability
+    auditedBy      we audited it against --standard
 
     An organisation with a domain can withdraw it again ('credentials revoke'); one that is did:key cannot, so give a
     short time with --days.
     """
-    try:
-        parse_did(agent)
-    except UndersignedError as error:
-        raise ConfigurationError("bad_configuration", f"AGENT: {error.message}") from error
-    if file is not None and file.exists():
-        raise ConfigurationError("bad_configuration", f"{file} exists already")
     opened, now = out.home(home), SystemClock().now()
     with _register(opened) as register:
-        signed = register.issue(
-            MEMBERSHIP, agent, {"memberOf": register.issuer}, now=now, until=shift(now, days * 86_400)
-        )
+        claim = claim_of(kind, subject, register.issuer, {**said, "kind": accused})
+        if file is not None and file.exists():
+            raise ConfigurationError("bad_configuration", f"{file} exists already")
+        claims = {name: value for name, value in from_struct(claim).items() if name != "id"}
+        signed = register.issue(claim.type, claim.id, claims, now=now, until=shift(now, days * 86_400))
         made = register.find(str(signed["id"]))
+        issuer = register.issuer
     text = canonicalize(signed).decode()
     if file is not None:
         file.write_text(text, encoding="utf-8")
     out.value({**_value(made, now), "file": str(file) if file is not None else None, "credential": signed})
-    out.line(f"{made.type} of {plain(made.subject, 200)}, until {made.until}")
+    out.line(f"{issuer} {told(read_credential(signed))}, until {made.until}")
     out.line(f"id     {made.id}")
     out.line(f"file   {file}" if file is not None else text)
     if made.url is None:
         out.line("it has no status: a did:key organisation serves no list, so it cannot be withdrawn", style="yellow")
+
+
+@credentials.command("add")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@HOME_OPTION
+@command
+async def add(out: Out, file: Path, home: str | None) -> None:
+    """Keep the credential in FILE, which somebody issued to this agent, once it is verified.
+
+    What it renews (the same, said by the same issuer) is put aside in credentials/replaced. A running peer of this
+    state folder shows the new one from then on; it need not be started again.
+    """
+    opened, clock = out.home(home), SystemClock()
+    configuration = opened.configuration
+    gatherer = Gatherer(
+        local=configuration.local,
+        ssl=opened.tls(),
+        moved=configuration.moved,
+        resolver=configuration.resolver,
+    )
+    try:
+        verified = await verify_handed(opened, read_handed(file.read_bytes()), gatherer, clock)
+    finally:
+        await gatherer.close()
+    kept = Wallet(opened).keep(verified)
+    out.value(
+        {
+            "credential": verified.digest,
+            "types": list(verified.types),
+            "issuer": verified.issuer,
+            "until": verified.valid_until,
+            "file": str(kept.file),
+            "new": kept.new,
+            "replaced": [str(one) for one in kept.replaced],
+        }
+    )
+    out.line(f"{plain(verified.issuer, 200)} {told(verified)}, until {verified.valid_until or 'it is withdrawn'}")
+    out.line(f"file   {kept.file}" if kept.new else f"held already, in {kept.file}")
+    for one in kept.replaced:
+        out.line(f"aside  {one}: it is renewed by this one")
 
 
 @credentials.command("list")
@@ -106,7 +194,7 @@ async def list_(out: Out, home: str | None) -> None:
         out.value(_value(one, now))
         state = _state(one, now)
         style = {"valid": "green", "revoked": "red"}.get(state, "dim")
-        out.line(f"{state:8} until {one.until}  {one.type:22} {plain(one.subject, 80)}  {one.id}", style=style)
+        out.line(f"{state:8} until {one.until}  {_said(one)}  ({one.id})", style=style)
     if not found:
         out.line("nothing was issued here yet")
 
@@ -125,7 +213,7 @@ async def revoke(out: Out, credential: str, home: str | None) -> None:
     with _register(opened) as register:
         one = register.revoke(credential, now)
     out.value(_value(one, now))
-    out.line(f"withdrawn since {one.revoked}: {one.type} of {plain(one.subject, 200)}")
+    out.line(f"withdrawn since {one.revoked}: {_said(one)}")
     minutes = LIST_TTL_SECONDS // 60
     out.line(f"listed at {one.url}; who looked it up before may rely on it for {minutes} minutes more")
 
@@ -142,6 +230,7 @@ async def show(out: Out, credential: str, home: str | None) -> None:
     document = decode_json(one.raw, FOREIGN_LIMITS)
     out.value({**_value(one, now), "credential": document})
     since = f" since {one.revoked}" if one.revoked is not None else ""
-    out.line(f"{_state(one, now)}{since}: {one.type} of {plain(one.subject, 200)}, until {one.until}")
+    out.line(f"{_state(one, now)}{since}: {_said(one)}, until {one.until}")
+    out.line(f"type    {one.type}")
     out.line(f"status  {f'{one.url}, place {one.place}' if one.url else 'none: it ends by its validity alone'}")
     out.line(one.raw.decode())

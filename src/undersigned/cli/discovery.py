@@ -6,13 +6,15 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 import click
+from msgspec import to_builtins
 
 from undersigned.encoding import decode_json
 from undersigned.errors import UndersignedError
-from undersigned.runtime import Gatherer
+from undersigned.runtime import Gatherer, SystemClock, domain_links
 
 from .options import AT_OPTION, checked_did, checked_url
 from .output import HOME_OPTION, Out, command, home_path, plain
+from .telling import domain_lines
 
 __all__ = ["discover"]
 
@@ -40,7 +42,8 @@ def _list_of_objects(value: Any) -> list[dict[str, Any]]:
 @HOME_OPTION
 @command
 async def discover(out: Out, did: str, at: str | None, local: bool, home: str | None) -> int:
-    """What a DID publishes: its keys, where it listens, what it does. Nothing of it is proved yet.
+    """What a DID publishes: its keys, where it listens, what it does. Nothing of it is proved yet, except whether it is
+    tied to the domains that it names.
 
     Needs no state folder; a local one, like --local, allows DIDs of this machine.
     """
@@ -54,15 +57,19 @@ async def discover(out: Out, did: str, at: str | None, local: bool, home: str | 
         document = await gatherer.document(did)
         endpoints = [at] if at else list(document.services("HireService"))
         card = await _card(gatherer, endpoints[0]) if endpoints else None
+        domains = await domain_links(gatherer, did, SystemClock())
     finally:
         await gatherer.close()
     keys = {method: document.key_for(method, "authentication").kind for method in document.methods("authentication")}
-    out.value({"did": did, "keys": keys, "endpoints": endpoints, "card": card})
+    told = [to_builtins(link) for link in domains]
+    out.value({"did": did, "keys": keys, "endpoints": endpoints, "card": card, "domains": told})
     out.line(did)
     for method, kind in keys.items():
         out.line(f"  key       {kind} {method}")
     for endpoint in endpoints:
         out.line(f"  listens   {plain(endpoint)}")
+    for line, style in domain_lines({did: domains}):
+        out.line(line, style=style)
     for task in _list_of_objects((card or {}).get("tasks")):
         (price,) = _list_of_objects([task.get("price")]) or [{}]
         cost = f"{plain(price.get('amount'), 20)} {plain(price.get('currency'), 8)}"

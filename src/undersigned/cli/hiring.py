@@ -10,12 +10,22 @@ from pathlib import Path
 import click
 import msgspec
 
+from undersigned.credentials import MEMBERSHIP, read_presentation
 from undersigned.daemon import HireResult, Peer
 from undersigned.did import is_derived
-from undersigned.encoding import compare_amounts, digest_bytes
+from undersigned.encoding import Did, compare_amounts, digest_bytes
 from undersigned.errors import CODES, ConfigurationError, UndersignedError
-from undersigned.messages import Withdraw
-from undersigned.runtime import TASKS, Home, checked_name, hire_order, parse_price
+from undersigned.messages import Presentation, Withdraw
+from undersigned.runtime import (
+    TASKS,
+    Conversation,
+    DomainLink,
+    Home,
+    checked_name,
+    domain_links,
+    hire_order,
+    parse_price,
+)
 
 from .options import (
     AT_OPTION,
@@ -29,7 +39,7 @@ from .options import (
     read_scope_options,
 )
 from .output import HOME_OPTION, Out, command, counted, plain, program
-from .telling import event_json, event_line, quiet
+from .telling import domain_lines, event_json, event_line, quiet
 
 __all__ = ["check", "hire", "write_artifacts"]
 
@@ -52,7 +62,8 @@ PATIENCE_SECONDS = 2.0
 async def check(out: Out, did: str, task: str, at: str | None, wait: float, home: str | None, verbose: bool) -> int:
     """Would our policy let us work with this agent, for this task, now?
 
-    Both show who they are, as in a hire; then we withdraw. Exit code 0 is yes, 3 is no.
+    Both show who they are, as in a hire; then we withdraw. Exit code 0 is yes, 3 is no. Whether it and the organisation
+    that says that it operates it are tied to their domains by proof is told beside, and decides nothing.
     """
     quiet_logs(verbose)
     opened = out.home(home)
@@ -84,15 +95,24 @@ async def check(out: Out, did: str, task: str, at: str | None, wait: float, home
         reason = "none given"
         if conversation.said("Withdraw", "provider"):
             reason = conversation.last("Withdraw", Withdraw, "provider").reason
+        links = await _domain_links(peer, conversation, did)
+    domains = [msgspec.to_builtins(link) for found in links.values() for link in found]
     if text is None:
         out.value(
-            {"did": did, "outcome": "deny", "reasons": [{"code": "policy_denied", "value": f"it withdrew: {reason}"}]}
+            {
+                "did": did,
+                "outcome": "deny",
+                "reasons": [{"code": "policy_denied", "value": f"it withdrew: {reason}"}],
+                "domains": domains,
+            }
         )
         out.line(f"no: {did} withdrew before it showed who it is: {plain(reason)}", style="bold red")
+        for line, style in domain_lines(links):
+            out.line(line, style=style)
         return 3
     decision = msgspec.json.decode(text)
     allowed = decision["outcome"] == "allow"
-    out.value({"did": did, **decision})
+    out.value({"did": did, **decision, "domains": domains})
     out.line(
         f"{'yes' if allowed else 'no'}: {did} for {plain(task, 60)}, by policy {decision['policy']}",
         style="bold green" if allowed else "bold red",
@@ -100,7 +120,25 @@ async def check(out: Out, did: str, task: str, at: str | None, wait: float, home
     for reason in decision["reasons"]:
         hint = f"; would pass: {plain(reason['wouldPass'])}" if reason.get("wouldPass") else ""
         out.line(f"  {reason['code']:14} {reason['clause']}: {plain(reason['value'])}{hint}")
+    for line, style in domain_lines(links):
+        out.line(line, style=style)
     return 0 if allowed else 3
+
+
+async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dict[Did, tuple[DomainLink, ...]]:
+    """What ties the agent to its domains, and the organisation whose membership it showed, if it showed one."""
+    parties = [did]
+    if conversation.said("Presentation", "provider"):
+        shown = conversation.last("Presentation", Presentation, "provider").presentation
+        # One, so that what it shows does not say how many we call.
+        parties += [one.issuer for one in read_presentation(shown).credentials if MEMBERSHIP in one.types][:1]
+    found: dict[Did, tuple[DomainLink, ...]] = {}
+    for party in dict.fromkeys(parties):
+        try:
+            found[party] = await domain_links(peer.gatherer, party, peer.clock)
+        except UndersignedError as error:
+            found[party] = (DomainLink(did=party, origin="", linked=False, code=error.code, reason=str(error)),)
+    return found
 
 
 @click.command()

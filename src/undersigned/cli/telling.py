@@ -7,10 +7,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
+from undersigned.encoding import Did
 from undersigned.messages import (
     Acceptance,
     Bid,
@@ -32,7 +34,7 @@ from undersigned.messages import (
     Terminate,
     Withdraw,
 )
-from undersigned.runtime import Event
+from undersigned.runtime import DomainLink, Event
 
 from .output import counted, plain
 
@@ -135,6 +137,20 @@ def event_json(event: Event) -> dict[str, Any]:
     }
 
 
+def domain_lines(links: Mapping[Did, tuple[DomainLink, ...]]) -> Iterator[tuple[str, str]]:
+    """What ties each DID to the domains that it names: lines with their styles."""
+    for did, found in links.items():
+        who = plain(did, 200)
+        for link in found:
+            domain = plain(link.origin, 120) or "a domain"
+            if link.linked:
+                yield f"  domain         {who} and {domain} are tied by proof", "green"
+            else:
+                yield f"  domain         {who} is not tied to {domain}: {plain(link.reason)}", "yellow"
+        if not found:
+            yield f"  domain         {who} names no domain", "dim"
+
+
 def noted(name: str, text: str) -> str:
     """What this side wrote into its journal for itself, in a few words."""
     try:
@@ -150,6 +166,9 @@ def noted(name: str, text: str) -> str:
             f"{plain(fact.get('action'), 40)} on …{plain(fact.get('target'), 400)[-24:]} refused by clause "
             f"'{plain(fact.get('clause'), 60)}': {plain(fact.get('reason'), 160)}"
         )
+    if name == "renewed":
+        anew = counted(len(fact.get("standIns") or ()), "credential")
+        return f"{anew} of the other side, issued anew and shown again"
     if name == "decision":
         reasons = "; ".join(f"{r.get('clause')}: {plain(r.get('value'), 120)}" for r in fact.get("reasons", ()))
         return f"{fact.get('outcome')} ({reasons})"

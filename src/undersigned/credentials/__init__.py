@@ -28,6 +28,15 @@ from undersigned.credentials.issue import (
     read_unsigned,
 )
 from undersigned.credentials.jws import JOSE_ALGORITHMS, DraftJws
+from undersigned.credentials.linkage import (
+    MAX_CONFIGURATION_BYTES,
+    build_linkage,
+    check_origin,
+    configuration_url,
+    did_configuration,
+    linked_origins,
+    verify_linkage,
+)
 from undersigned.credentials.model import (
     CREDENTIALS_CONTEXT,
     MAX_CREDENTIAL_BYTES,
@@ -35,6 +44,7 @@ from undersigned.credentials.model import (
     Credential,
     read_credential,
 )
+from undersigned.credentials.renewal import renews
 from undersigned.credentials.schemas import SCHEMAS, schema_id
 from undersigned.credentials.select import Wanted, answers, select
 from undersigned.credentials.status_list import (
@@ -70,6 +80,7 @@ __all__ = [
     "CLAIMS",
     "CREDENTIALS_CONTEXT",
     "JOSE_ALGORITHMS",
+    "MAX_CONFIGURATION_BYTES",
     "MAX_CREDENTIALS",
     "MAX_CREDENTIAL_BYTES",
     "MAX_LIST_BYTES",
@@ -97,18 +108,23 @@ __all__ = [
     "Wanted",
     "answers",
     "build_credential",
+    "build_linkage",
     "build_presentation",
     "build_status_list",
+    "check_origin",
     "check_status",
     "claim_credential",
     "cleared",
+    "configuration_url",
     "credential_config",
     "credential_jwt",
     "decode_list",
+    "did_configuration",
     "encode_list",
     "enveloped_credential",
     "enveloped_presentation",
     "issuers_of",
+    "linked_origins",
     "membership",
     "presentation_config",
     "presentation_jwt",
@@ -117,6 +133,7 @@ __all__ = [
     "read_presentation",
     "read_status_list",
     "read_unsigned",
+    "renews",
     "schema_id",
     "select",
     "status_entries",
@@ -124,6 +141,7 @@ __all__ = [
     "status_urls",
     "verify_credential",
     "verify_issued",
+    "verify_linkage",
     "verify_presentation",
     "verify_shown",
     "verify_status_list",

@@ -26,6 +26,7 @@ from undersigned.runtime import (
     ControlPart,
     Handler,
     Home,
+    LinkageDesk,
     Reviewed,
     Reviewer,
     hire_order,
@@ -50,8 +51,9 @@ class Peer(Agent):
         async with Peer.open("acme") as peer:
             result = await peer.hire(provider, task="sbom", inputs={"artifact": path}, price="5.00 EUR")
 
-    The listener serves the DID documents, the agent card, status lists, artifacts behind the gate, and the peer
-    WebSocket. A second one, for control, is there if `[control]` of the configuration or `control` asks for it.
+    The listener serves the DID documents, what ties them to the domain, the agent card, status lists, artifacts behind
+    the gate, and the peer WebSocket. A second one, for control, is there if `[control]` of the configuration or
+    `control` asks for it.
     """
 
     control: ControlPart | None = None
@@ -96,6 +98,7 @@ class Peer(Agent):
             )
         self._door = ArtifactDoor(self)
         self._register = self.home.register() if self.organisation is not None else None
+        self._linkage = LinkageDesk(self.home, self.own, self.organisation)
         self.fetcher = self._fetch_signed
         self.reviewers.setdefault("sbom", _review_sbom)
         limits = (
@@ -229,6 +232,11 @@ class Peer(Agent):
         organisation = self.organisation
         if organisation is not None and path == "/org/did.json" and organisation.id.startswith("did:web:"):
             return Document(organisation.raw, "application/did+json", 60)
+        if (
+            path == "/.well-known/did-configuration.json"
+            and (tied := self._linkage.served(self.clock.now())) is not None
+        ):
+            return Document(tied, "application/json", 60)
         if path == "/.well-known/agent-card.json":
             return Document(canonicalize(self.agent_card()), "application/json", 60)
         if path.startswith("/status/") and self._register is not None:

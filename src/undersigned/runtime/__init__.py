@@ -22,6 +22,7 @@ from undersigned.runtime.home import (
     rotate_key,
 )
 from undersigned.runtime.job import Handler, Job
+from undersigned.runtime.linkage import DomainLink, LinkageDesk, domain_links
 from undersigned.runtime.logs import configure_logs
 from undersigned.runtime.order import (
     ARTIFACT_READ,
@@ -39,6 +40,7 @@ from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_k
 from undersigned.runtime.status_keeper import StatusKeeper
 from undersigned.runtime.status_register import LIST_TTL_SECONDS, Issued, StatusRegister
 from undersigned.runtime.turn import Event, Say, load_engagement
+from undersigned.runtime.wallet import Wallet, read_handed, verify_handed
 from undersigned.runtime.work import Reviewed, Reviewer
 
 __all__ = [
@@ -55,6 +57,7 @@ __all__ = [
     "Configuration",
     "ControlPart",
     "Conversation",
+    "DomainLink",
     "Event",
     "Gate",
     "Gatherer",
@@ -64,6 +67,7 @@ __all__ = [
     "Issued",
     "Job",
     "KeptRecord",
+    "LinkageDesk",
     "ListenPart",
     "OfferPart",
     "Order",
@@ -82,10 +86,12 @@ __all__ = [
     "SystemClock",
     "Timing",
     "TrustPart",
+    "Wallet",
     "admission",
     "checked_name",
     "configure_logs",
     "create_home",
+    "domain_links",
     "export_pack",
     "generate_key",
     "hire_order",
@@ -97,8 +103,10 @@ __all__ = [
     "open_key",
     "parse_price",
     "read_document",
+    "read_handed",
     "rotate_key",
     "seal_key",
     "sign_record",
+    "verify_handed",
     "viewpoint",
 ]

@@ -54,6 +54,7 @@ from .meeting import Meeting
 from .order import Order, parse_price
 from .papers import Papers
 from .provider import ProviderSide, Service
+from .renewal import Renewals
 from .status_keeper import StatusKeeper
 from .status_watch import StatusWatch
 from .turn import Event, Say
@@ -129,6 +130,7 @@ class Agent:
         )
         self.statuses = StatusKeeper(self.gatherer, self.document_of, self.clock)
         self.status_watch = StatusWatch(self)
+        self.renewals = Renewals(self)
         self.artifacts = ArtifactStore(home.artifacts)
         self.services: dict[str, Service] = {}
         self.reviewers: dict[str, Reviewer] = {}
@@ -500,6 +502,8 @@ class Agent:
         if contract is not None:
             self.gate.forget(contract.digest)
         self.meeting.forget(conversation.id)
+        self.renewals.forget(conversation.id)
+        self.status_watch.forget(conversation.id)
         self.happened(
             conversation,
             Event(

@@ -103,6 +103,7 @@ class HirerSide:
                 decision = await agent.meeting.evaluate(engagement, shown)
                 if decision.outcome != "allow":
                     return declined(decision)
+                await agent.renewals.take(engagement, shown)
                 if order.probe:
                     return Say("Withdraw", {"reason": "changed"}, facts=recorded(decision))
                 said = await agent.papers.offer(

@@ -321,16 +321,22 @@ class Home:
 
     def credentials(self) -> tuple[Credential, ...]:
         """The credentials this agent can present, in order of file name."""
-        found: list[Credential] = []
-        for file in sorted((self.path / "credentials").glob("*.json")):
-            try:
-                value = decode_json(file.read_bytes(), _CREDENTIAL_LIMITS)
-                if not isinstance(value, dict):
-                    raise FormatError("bad_json", "expected a JSON object")
-                found.append(read_credential(value))
-            except UndersignedError as exc:
-                raise ConfigurationError("bad_configuration", f"{file}: {exc}") from exc
-        return tuple(found)
+        return tuple(self.credential(file) for file in sorted((self.path / "credentials").glob("*.json")))
+
+    @staticmethod
+    def credential(file: Path) -> Credential:
+        """The credential in one file of the folder.
+
+        Raises:
+            ConfigurationError: `bad_configuration`, it is none.
+        """
+        try:
+            value = decode_json(file.read_bytes(), _CREDENTIAL_LIMITS)
+            if not isinstance(value, dict):
+                raise FormatError("bad_json", "expected a JSON object")
+            return read_credential(value)
+        except UndersignedError as exc:
+            raise ConfigurationError("bad_configuration", f"{file}: {exc}") from exc
 
 
 def _passphrase(path: Path) -> str:
@@ -399,10 +405,12 @@ def create_home(
         base = "did:web:" + quote(authority, safe="")
         did, office_did = base, base + ":org"
         scheme = "ws" if local else "wss"
-        services = (("HireService", f"{scheme}://{authority}/hire"),)
+        origin = f"http://{authority}" if local else f"https://{authority}"
+        linked = ("LinkedDomains", origin)
+        services = (("HireService", f"{scheme}://{authority}/hire"), linked)
         if not history:
             published["did.json"] = canonicalize(_published(did, "agent", agent, services, log))
-        published["organisation.json"] = canonicalize(_published(office_did, "office", office, ()))
+        published["organisation.json"] = canonicalize(_published(office_did, "office", office, (linked,)))
     else:
         did, office_did = did_key(agent.public_key), did_key(office.public_key)
     lines = [
@@ -519,7 +527,7 @@ def rotate_key(home: Home, *, clock: Clock | None = None) -> str:
     (home.path / "keys" / "agent.json").rename(retired)
     seal_key(home.path / "keys" / "agent.json", key, passphrase)
     fragment = f"agent-{number + 1}"
-    services = tuple(("HireService", url) for url in old.services("HireService"))
+    services = tuple((kind, url) for kind in ("HireService", "LinkedDomains") for url in old.services(kind))
     published = _published(did, fragment, key, services, log if kind != "Ed25519" else None)
     if keeps_history(did):
         continue_log(home.path, published, passphrase=passphrase, now=(clock or SystemClock()).now())

@@ -39,6 +39,12 @@ Handler = Callable[["Job"], Awaitable[None]]
 MAX_ARTIFACT_BYTES = 64 * 1024 * 1024
 RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 30.0
+LONGEST_WAIT_SECONDS = 5.0
+"""Between attempts while the contract is suspended: our own gate is asked, which costs little."""
+SUSPENDING_CLAUSE = "mustStayValid"
+"""Clause of our own gate, of the hirer's credentials."""
+SUSPENDING_CODES = frozenset({"revoked", "policy_denied", "status_unavailable", "status_invalid"})
+"""What the hirer's gate answers where ours do not hold; it names no clause."""
 
 _log = structlog.get_logger()
 
@@ -97,31 +103,44 @@ class Job:
     ) -> AsyncGenerator[Permit]:
         """Permission for one action, booked before the block runs and settled after it.
 
-        If the block raises, what was reserved stays spent: nobody knows how far it came.
+        If the block raises, what was reserved stays spent: nobody knows how far it came. While a credential of the
+        hirer does not hold, the contract is suspended and this waits: for another one in its place, or the end.
 
         Raises:
             ScopeError: The contract does not allow it; `detail["clause"]` names the clause that decided. The refusal
                 is recorded.
         """
         asked = Action(name=action, target=target, amounts=dict(amounts or {}), facts=facts)
-        now = self._agent.clock.now()
-        try:
-            permit = await self._agent.gate.admit(
-                self.contract,
-                self.document,
-                self._conversation.engagement.state,
-                asked,
-                until=self.document.terms.deadlines.until,
-            )
-        except ScopeError as error:
-            await self._refused(asked, now, error)
-            raise
+        permit = await self._admitted(asked)
+        at = self._agent.clock.now()
         self.actions.append(
-            ActionTaken(action=action, target=target, allowed=True, clause=permit.decision.clause, at=now)
+            ActionTaken(action=action, target=target, allowed=True, clause=permit.decision.clause, at=at)
         )
         yield permit
         # Booked with the next thing that is stored; until then it counts as spent.
         self._conversation.settle(permit.used())
+
+    async def _admitted(self, asked: Action) -> Permit:
+        pause, told = RETRY_SECONDS, False
+        while True:
+            now = self._agent.clock.now()
+            try:
+                return await self._agent.gate.admit(
+                    self.contract,
+                    self.document,
+                    self._conversation.engagement.state,
+                    asked,
+                    until=self.document.terms.deadlines.until,
+                )
+            except ScopeError as error:
+                suspended = error.detail.get("clause") == SUSPENDING_CLAUSE
+                if not (suspended and told):
+                    await self._refused(asked, now, error)
+                if not suspended:
+                    raise
+                told = True
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_WAIT_SECONDS)
 
     async def read(self, name: str) -> bytes:
         """The bytes of the input `name`, fetched through the contract's grant and checked against its digest.
@@ -141,17 +160,20 @@ class Job:
         return data
 
     async def _fetched(self, uri: str) -> bytes:
-        """Fetches an input; a hirer that is away for a moment is tried again, until the work's deadline."""
+        """Fetches an input; a hirer that is away for a moment, or for whom our credential does not hold now, is tried
+        again, until the work's deadline.
+        """
         pause = RETRY_SECONDS
         while True:
             try:
                 return await self._agent.fetch(uri, self.contract, max_bytes=MAX_ARTIFACT_BYTES)
             except UndersignedError as error:
-                if not error.retryable:
+                suspended = error.code in SUSPENDING_CODES and self._conversation.engagement.state == "working"
+                if not error.retryable and not suspended:
                     raise
                 _log.warning("an input was not fetched yet", engagement=self._conversation.id, error=str(error))
             await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_RETRY_SECONDS)
+            pause = min(2 * pause, LONGEST_WAIT_SECONDS if suspended else LONGEST_RETRY_SECONDS)
 
     async def send_past_gate(self, target: str) -> bytes:
         """Requests `target`, signed for this contract, without asking our own gate; the other side's gate decides.

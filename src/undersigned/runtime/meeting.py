@@ -38,7 +38,9 @@ from undersigned.trust import Claimed, Decision, Policy, asked_about, check_pres
 from .beliefs import Beliefs
 from .conversation import Conversation
 from .names import fresh_urn
+from .renewal import standing
 from .turn import Say
+from .wallet import Wallet
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -70,7 +72,7 @@ class Meeting:
         self._agent = agent
         self.beliefs = Beliefs(agent)
         self.policy: Policy = agent.home.configuration.policy
-        self._credentials = agent.home.credentials()
+        self.wallet = Wallet(agent.home)
         self._shown: dict[EngagementId, Shown] = {}
         """What was verified: nothing is judged anew while the DID documents that it was verified by stand."""
         self._relied: dict[tuple[EngagementId, str], tuple[Credential, ...]] = {}
@@ -93,7 +95,7 @@ class Meeting:
         """A presentation that answers `asked` with the fewest credentials that do."""
         agent, identity = self._agent, self._agent.identity
         now = agent.clock.now()
-        chosen = select(asked.needs, self._credentials, now)
+        chosen = select(asked.needs, self.wallet.held(), now)
         self._relied[engagement.id, engagement.role] = chosen
         unsigned = build_presentation(
             id=fresh_urn(),
@@ -222,7 +224,7 @@ class Meeting:
             raise
 
     def relied(self, conversation: Conversation, role: Role) -> tuple[Credential, ...]:
-        """The credentials that a side showed in an engagement.
+        """The credentials that a side showed in an engagement; of the other side, those that stand in their place now.
 
         Raises:
             LocalProtocolError: It has shown nothing yet.
@@ -236,8 +238,14 @@ class Meeting:
             else:
                 shown = conversation.last("Presentation", Presentation, role).presentation
                 found = read_presentation(shown).credentials
+            if role != conversation.engagement.role:
+                found = standing(conversation, found)
             self._relied[key] = found
         return found
+
+    def renewed(self, conversation: Conversation) -> None:
+        """What the other side showed was renewed: it is read again when it is asked for."""
+        self._relied.pop((conversation.id, OTHER[conversation.engagement.role]), None)
 
     def forget(self, engagement: EngagementId) -> None:
         """Drops what was verified for an engagement."""

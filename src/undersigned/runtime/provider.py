@@ -66,6 +66,7 @@ class ProviderSide:
                 decision = await agent.meeting.evaluate(engagement, shown)
                 if decision.outcome != "allow" or shown.request is None:
                     return declined(decision)
+                await agent.renewals.take(engagement, shown)
                 return Say(
                     "Presentation",
                     {
@@ -97,7 +98,7 @@ class ProviderSide:
         suite = next((s for s in inquiry.suites if s in CRYPTOSUITES and identity.kind in CRYPTOSUITES[s].kinds), None)
         if suite is None or "1.0" not in inquiry.versions:
             return Say("Withdraw", {"reason": "version_not_supported"})
-        if agent.running(service.task) >= service.capacity:
+        if agent.running(service.task) >= service.capacity and not agent.renewals.under_contract(engagement.peer):
             return Say("Withdraw", {"reason": "capacity"})
         return Say(
             "Profile",

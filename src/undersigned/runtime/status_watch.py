@@ -1,26 +1,27 @@
 """Whether what the other side showed still holds, while a contract runs.
 
 The gate asks before each action; and every contract is looked at from time to time, so that one whose credential was
-withdrawn ends though nobody acts under it. What cannot be looked up stops the actions and ends nothing: it may be back
-in a moment.
+withdrawn ends though nobody acts under it, unless another one comes in its place in time. What cannot be looked up
+stops the actions and ends nothing: it may be back in a moment.
 
-Source: protocol-spec/02-identity-and-keys.md, section 2.13
+Source: protocol-spec/02-identity-and-keys.md, sections 2.13 and 2.14
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
 from undersigned.credentials import Credential
-from undersigned.encoding import Digest, canonicalize
+from undersigned.encoding import Digest, EngagementId, Instant, canonicalize, seconds_between
 from undersigned.errors import CredentialError, LocalProtocolError, ScopeError, UndersignedError
 from undersigned.ledger import Blob
 from undersigned.protocol import Engagement
 
 from .conversation import Conversation
+from .renewal import RENEWABLE, origin_of
 from .turn import Say
 
 if TYPE_CHECKING:
@@ -32,9 +33,20 @@ _log = structlog.get_logger()
 
 WATCH_SECONDS: Final = 30.0
 """Between two looks at all contracts. A list is fetched again when its own time is over, so most looks cost nothing."""
+RENEWAL_SECONDS: Final = 300.0
+"""How long a contract waits, suspended, for another credential in the place of one that is revoked or past its end."""
+AHEAD_SECONDS: Final = 60
+"""So long before the end of what the other side showed, it is asked for what comes after."""
 AT_ONCE: Final = 64
-WATCHED: Final = frozenset({"sealed", "working"})
+WATCHED: Final = RENEWABLE
 """States in which somebody has authority, or is about to have it. What was delivered is still reviewed and paid."""
+
+
+class Failing(NamedTuple):
+    """What is wanted of the other side of a contract."""
+
+    since: Instant
+    looks: int
 
 
 class StatusWatch:
@@ -43,6 +55,8 @@ class StatusWatch:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self.every_seconds = WATCH_SECONDS
+        self.renewal_seconds = RENEWAL_SECONDS
+        self._failing: dict[EngagementId, Failing] = {}
 
     async def run(self) -> None:
         """Returns when cancelled."""
@@ -71,22 +85,53 @@ class StatusWatch:
             raise ScopeError(error.code, error.message, clause="mustStayValid", would_pass="") from error
 
     async def look(self, conversation: Conversation) -> None:
-        """Ends a contract if a credential that must stay valid is not any more."""
+        """Looks after one contract: what does not hold is asked for anew, and ends it if it stays away."""
         try:
             await self._agent.meeting.stands(conversation)
         except CredentialError as error:
             _log.warning("a credential does not hold", engagement=conversation.id, error=str(error))
-            ended = error.detail.get("credential")
-            named = conversation.offered().terms.must_stay_valid
-            for_now = error.detail.get("purpose") == "suspension"
-            if ended not in named or for_now or error.code not in ("revoked", "policy_denied"):
-                return  # the gate refuses; what was not agreed to be a reason ends nothing
-            await self._terminate(conversation, str(ended), error.detail.get("evidence"))
+            await self._does_not_hold(conversation, error)
         except UndersignedError as error:
             _log.warning("credentials were not looked up", engagement=conversation.id, error=str(error))
+        else:
+            renewals = self._agent.renewals
+            if renewals.ends_soon(conversation, AHEAD_SECONDS) or renewals.has_news(conversation):
+                await renewals.ask(conversation, self._counted(conversation, waits=False).looks)
+            else:
+                self._failing.pop(conversation.id, None)
 
-    async def _terminate(self, conversation: Conversation, credential: Digest, shown: object) -> None:
+    def forget(self, engagement: EngagementId) -> None:
+        """Drops what is remembered of a contract that is over."""
+        self._failing.pop(engagement, None)
+
+    async def _does_not_hold(self, conversation: Conversation, error: CredentialError) -> None:
+        if error.code not in ("revoked", "policy_denied"):
+            return  # it may hold: the gate refuses until that can be told
+        failing = self._counted(conversation)
+        named = origin_of(conversation, str(error.detail.get("credential")))
+        for_now = error.detail.get("purpose") == "suspension"
+        if for_now or named not in conversation.offered().terms.must_stay_valid:
+            patient = True  # the gate refuses; what was not agreed to be a reason ends nothing
+        else:
+            patient = seconds_between(failing.since, self._agent.clock.now()) < self.renewal_seconds
+        if patient:
+            await self._agent.renewals.ask(conversation, failing.looks)
+        else:
+            await self._terminate(conversation, named, error)
+
+    def _counted(self, conversation: Conversation, *, waits: bool = True) -> Failing:
+        """Since when the contract `waits`, and for how many looks in a row something is wanted of the other side; this
+        one counts.
+        """
+        now = self._agent.clock.now()
+        before = self._failing.get(conversation.id) or Failing(now, 0)
+        found = self._failing[conversation.id] = Failing(before.since if waits else now, before.looks + 1)
+        return found
+
+    async def _terminate(self, conversation: Conversation, named: Digest, error: CredentialError) -> None:
+        shown = error.detail.get("evidence")
         found = shown if isinstance(shown, Credential) else None
+        ended = str(error.detail.get("credential"))
         blobs = () if found is None else (_kept(found),)
 
         def make(engagement: Engagement) -> Say | None:
@@ -97,15 +142,16 @@ class StatusWatch:
                 "contract": contract.digest,
                 "cause": "revoked",
                 # What shows it: the list that says so, or the credential whose own end has come.
-                "names": credential if found is None else found.digest,
-                "evidence": (credential,),
+                "names": ended if found is None else found.digest,
+                # The one that the terms name; and the one that stood in its place, if another did.
+                "evidence": tuple(dict.fromkeys((named, ended))),
             }
             return Say("Terminate", body, evidence=blobs)
 
         try:
             await conversation.ask(make)
-        except LocalProtocolError as error:
-            _log.warning("not terminated", engagement=conversation.id, error=str(error))
+        except LocalProtocolError as exc:
+            _log.warning("not terminated", engagement=conversation.id, error=str(exc))
 
 
 def _kept(credential: Credential) -> Blob:

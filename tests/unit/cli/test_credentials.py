@@ -1,15 +1,25 @@
-"""`credentials issue|list|revoke|show`: what the organisation said, and took back."""
+"""`credentials issue|list|revoke|show|add`: what the organisation said and took back, what others said of us."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from undersigned.credentials import read_credential, status_entries, verify_credential
+from undersigned.credentials import (
+    credential_jwt,
+    membership,
+    read_claim,
+    read_credential,
+    status_entries,
+    verify_credential,
+)
+from undersigned.encoding import canonicalize, from_struct, shift
 from undersigned.errors import CredentialError
 from undersigned.runtime import Home, SystemClock
+from undersigned.trust import KINDS
 from unit.cli.running import files, run
 
 AGENT = "did:web:agent.example"
@@ -111,3 +121,152 @@ def test_a_register_that_is_damaged_is_a_store_failure(home: Path) -> None:
     (home / "issued.db").write_bytes(b"nothing of a database in it, and rather more of that than one line. " * 40)
     ran = run("credentials", "list", "--home", home, "--json")
     assert (ran.code, ran.error["code"]) == (8, "store_corrupt")
+
+
+# --- what is said of others
+
+DIGEST = "uEiCeOf0MTzqgHUh8zSUGKon9P1f8yusqoHBiV2a8RZovJA"
+ISSUER = "did:web:localhost%3A8109:org"
+SAID = {
+    "membership": ((), {"memberOf": ISSUER}, "operates"),
+    "authority": (("--capability", "sbom", "--depth", 1), {"mayAttest": "sbom", "depth": 1}, "1 further authority"),
+    "endorsement": (("--capability", "sbom", "--weight", "0.5"), {"capability": "sbom", "weight": "0.5"}, "0.5 of 1"),
+    "performance": (
+        ("--contract", DIGEST, "--outcome", "accepted"),
+        {"contract": DIGEST, "outcome": "accepted"},
+        "was accepted",
+    ),
+    "accusation": (
+        ("--kind", "breach", "--evidence", DIGEST),
+        {"kind": "breach", "evidence": DIGEST},
+        "accuses",
+    ),
+    "partOf": ((), {"partOf": ISSUER}, "is a part of it"),
+    "suppliesTo": ((), {"suppliesTo": ISSUER}, "supplies it"),
+    "accreditedBy": (("--capability", "sbom"), {"accreditedFor": "sbom"}, "accredits"),
+    "auditedBy": (("--standard", "ISO {27001}:2022"), {"auditedFor": "ISO {27001}:2022"}, "against ISO {27001}:2022"),
+}
+
+
+def test_every_kind_of_claim_is_issued_and_told(home: Path) -> None:
+    """HIRE-VC-03, HIRE-VC-04: each has the members of its type, and tells them in words."""
+    assert set(SAID) == set(KINDS)
+    organisation = Home(home).organisation_document()
+    assert organisation is not None
+    for kind, (options, members, words) in SAID.items():
+        ran = run("credentials", "issue", AGENT, "--type", kind, *options, "--home", home, "--json")
+        assert ran.code == 0, ran
+        (made,) = ran.values
+        claim = read_claim(read_credential(made["credential"]))
+        assert from_struct(claim) == {"id": AGENT, **members}
+        assert words in made["says"]
+        assert AGENT in made["says"]
+        for told in (("list",), ("show", made["id"])):
+            assert made["says"] in run("credentials", *told, "--home", home).out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--type", "authority", "--capability", "sbom"), "--depth missing"),
+        (("--type", "performance"), "--contract and --outcome missing"),
+        (("--type", "partOf", "--depth", 1), "--depth not taken: partOf takes a subject and no more"),
+        (("--type", "endorsement", "--capability", "sbom", "--weight", "1.0"), "--weight: expected a decimal"),
+        (("--type", "authority", "--capability", "sbom", "--depth", 17), "--depth: expected a whole number"),
+        (("--type", "endorsement", "--capability", ""), "--capability: expected a name"),
+        (("--type", "performance", "--contract", "0xab", "--outcome", "failed"), "--contract: expected a digest"),
+        (("--type", "accusation", "--kind", "envy", "--evidence", DIGEST), "--kind: expected equivocation"),
+        (("--type", "friendship",), "friendship"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_said_is_explained(options: tuple[object, ...], words: str, home: Path) -> None:
+    before = files(home)
+    ran = run("credentials", "issue", AGENT, *options, "--home", home, "--json")
+    assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
+    assert words in ran.error["message"]
+    assert files(home) == before
+
+
+# --- what others said of us
+
+
+def issued(home: Path, file: Path, subject: str = "did:web:localhost%3A8109", *more: object) -> dict[str, Any]:
+    ran = run("credentials", "issue", subject, "--out", file, *more, "--home", home, "--json")
+    assert ran.code == 0, ran
+    return ran.values[0]
+
+
+def test_a_renewed_one_takes_the_place_of_the_old(home: Path, tmp_path: Path) -> None:
+    """HIRE-VC-07. It is verified without a running peer, because our own organisation issued it."""
+    made = issued(home, tmp_path / "new.json")
+    ran = run("credentials", "add", tmp_path / "new.json", "--home", home, "--json")
+    (kept,) = ran.values
+    assert (ran.code, kept["new"], kept["types"]) == (0, True, ["MembershipCredential"])
+    (held,) = Home(home).credentials()
+    assert held.json["id"] == made["id"]
+    (aside,) = kept["replaced"]
+    assert Home.credential(Path(aside)).json["id"] != made["id"]
+    (again,) = run("credentials", "add", tmp_path / "new.json", "--home", home, "--json").values
+    assert (again["new"], again["replaced"]) == (False, [])
+    assert len(list((home / "credentials").glob("*.json"))) == 1
+
+
+def test_what_says_something_else_stands_beside(home: Path, tmp_path: Path) -> None:
+    issued(home, tmp_path / "other.json", "did:web:localhost%3A8109", "--type", "endorsement", "--capability", "sbom")
+    said = run("credentials", "add", tmp_path / "other.json", "--home", home).out
+    assert "can do sbom" in said
+    assert len(Home(home).credentials()) == 2
+
+
+def test_a_jwt_is_kept_in_its_envelope(home: Path, tmp_path: Path) -> None:
+    """HIRE-VC-07."""
+    opened, now = Home(home), SystemClock().now()
+    office = opened.organisation_document()
+    assert office is not None
+    document = membership(
+        id="urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b01",
+        organisation=office.id,
+        agent=opened.configuration.did,
+        valid_from=now,
+        valid_until=shift(now, 3600),
+    )
+    key = opened.key("organisation")
+    draft = credential_jwt(document, office.methods("assertionMethod")[0], "Ed25519", now)
+    (tmp_path / "member.jwt").write_text(draft.signed(key.sign_now(draft.to_sign)) + "\n")
+    ran = run("credentials", "add", tmp_path / "member.jwt", "--home", home, "--json")
+    assert ran.code == 0, ran
+    (held,) = opened.credentials()
+    assert held.jws is not None
+
+
+def test_what_does_not_hold_is_not_kept(home: Path, tmp_path: Path) -> None:
+    """HIRE-VC-07: about another, changed, withdrawn, past, or of somebody who cannot be asked."""
+    mine = "did:web:localhost%3A8109"
+    issued(home, tmp_path / "other.json", AGENT)
+    issued(home, tmp_path / "good.json")
+    changed = json.loads((tmp_path / "good.json").read_text())
+    (tmp_path / "changed.json").write_text(json.dumps({**changed, "validUntil": "2099-01-01T00:00:00Z"}))
+    (tmp_path / "not.json").write_text("[]")
+    (tmp_path / "stranger.json").write_text(json.dumps({**changed, "issuer": "did:web:localhost%3A1"}))
+    withdrawn = issued(home, tmp_path / "withdrawn.json")
+    assert run("credentials", "revoke", withdrawn["id"], "--home", home).code == 0
+    register, now = Home(home).register(), SystemClock().now()
+    past = register.issue(
+        "MembershipCredential", mine, {"memberOf": ISSUER}, now=shift(now, -90), until=shift(now, -60)
+    )
+    register.close()
+    (tmp_path / "past.json").write_bytes(canonicalize(past))
+    before = files(home)
+    for name, code in {
+        "other.json": "holder_mismatch",
+        "changed.json": "proof_invalid",
+        "not.json": "bad_json",
+        "stranger.json": "did_unresolvable",
+        "withdrawn.json": "revoked",
+        "past.json": "policy_denied",
+        "nothing.json": "bad_configuration",
+    }.items():
+        ran = run("credentials", "add", tmp_path / name, "--home", home, "--json")
+        assert ran.code, name
+        assert ran.error["code"] == code, (name, ran.error)
+    assert files(home) == before

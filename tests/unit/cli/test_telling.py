@@ -75,6 +75,7 @@ def test_only_what_keeps_in_step_is_left_out() -> None:
             "artifact:read on …s://acme.example/payroll refused by clause 'read-1': outside",
         ),
         ("rejected", "digest_mismatch: \x1b[31mred", "digest_mismatch: \\x1b[31mred"),
+        ("renewed", '{"standIns":[{}]}', "1 credential of the other side, issued anew and shown again"),
         ("something-new", "{}", ""),
     ],
 )
@@ -82,7 +83,7 @@ def test_what_was_noted_is_told(name: str, fact: str, said: str) -> None:
     assert noted(name, fact) == said
 
 
-@given(st.sampled_from(["order", "decision", "refused-action", "rejected", "x"]), st.text(max_size=200))
+@given(st.sampled_from(["order", "decision", "refused-action", "renewed", "rejected", "x"]), st.text(max_size=200))
 def test_notes_are_printable_whatever_they_hold(name: str, text: str) -> None:
     assert noted(name, text).isprintable()
     record = {"ceiling": {"amount": text}, "action": text, "target": text, "clause": text, "reason": text}

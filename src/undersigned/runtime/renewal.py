@@ -1,0 +1,175 @@
+"""Credentials that are issued anew while a contract runs: shown again, judged again, and taken in the place of the old.
+
+A presentation belongs to a negotiation, and under a contract no message carries one. So the hirer opens a negotiation
+beside the contract, for the same task, in which both show what they hold now, and withdraws once both have. Whatever a
+party shows there renews what it showed under its contracts with us. The contract does not move: who holds a good
+credential again may act again.
+
+Source: protocol-spec/02-identity-and-keys.md, section 2.14
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import structlog
+
+from undersigned.credentials import Credential, ShownPresentation, read_credential, read_presentation, renews
+from undersigned.encoding import Did, Digest, EngagementId, shift
+from undersigned.errors import UndersignedError
+from undersigned.messages import Presentation
+from undersigned.protocol import OTHER, Engagement
+
+from .conversation import Conversation
+from .turn import Say
+
+if TYPE_CHECKING:
+    from .agent import Agent
+
+__all__ = ["RENEWABLE", "Renewals", "StandIn", "origin_of", "stand_ins", "standing"]
+
+_log = structlog.get_logger()
+
+RENEWABLE: Final = frozenset({"sealed", "working"})
+"""States in which what was shown still matters."""
+PATIENT_LOOKS: Final = 16
+"""So many times in a row the other side is asked at each look; after that more and more seldom."""
+FACT: Final = "renewed"
+
+
+class StandIn(msgspec.Struct, frozen=True, kw_only=True):
+    """A credential that stands in the place of one that was shown under a contract."""
+
+    renews: Digest
+    """The one that was shown when the contract was made."""
+    credential: dict[str, Any]
+    """The one that stands for it now, as it was shown."""
+    engagement: EngagementId
+    """Where it was shown."""
+    presentation: Digest
+
+
+def stand_ins(conversation: Conversation) -> tuple[StandIn, ...]:
+    """Those of the other side, as this contract's journal has them."""
+    text = conversation.facts.get(FACT)
+    return () if text is None else msgspec.json.decode(text, type=dict[str, tuple[StandIn, ...]])["standIns"]
+
+
+def standing(conversation: Conversation, shown: tuple[Credential, ...]) -> tuple[Credential, ...]:
+    """What the other side showed under a contract, each replaced by what stands in its place."""
+    instead = {one.renews: one.credential for one in stand_ins(conversation)}
+    return tuple(read_credential(instead[one.digest]) if one.digest in instead else one for one in shown)
+
+
+def origin_of(conversation: Conversation, credential: Digest) -> Digest:
+    """The credential that was shown when the contract was made, and in whose place this one stands."""
+    for one in stand_ins(conversation):
+        if read_credential(one.credential).digest == credential:
+            return one.renews
+    return credential
+
+
+class Renewals:
+    """Renewals in the contracts of one agent."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._open: dict[Did, EngagementId] = {}
+        """The negotiation that is under way for this, by peer."""
+        self._showed: dict[EngagementId, frozenset[Digest]] = {}
+        """What we showed, beside a contract, to a provider that took it. After a restart it is shown once more."""
+
+    # ------------------------------------------------------------------ what the other side shows
+
+    async def take(self, engagement: Engagement, shown: Presentation) -> None:
+        """Takes what the peer showed in `engagement`, where our decision about it was yes, in the place of what it
+        renews under its contracts with us.
+        """
+        peer, read = engagement.peer, None
+        for conversation in tuple(self._agent.conversations.values()):
+            running = conversation.engagement
+            if running.peer != peer or running.contract is None or running.state not in RENEWABLE:
+                continue
+            if engagement.role == running.role == "hirer":
+                # The provider has judged it, and answered.
+                beside = self._agent.conversations[engagement.id]
+                self._showed[conversation.id] = frozenset(
+                    one.digest for one in self._agent.meeting.relied(beside, "hirer")
+                )
+            try:
+                read = read or read_presentation(shown.presentation)
+                await self._take(conversation, engagement, shown, read)
+            except UndersignedError as error:
+                _log.warning("nothing was renewed", engagement=conversation.id, error=str(error))
+
+    async def _take(
+        self, conversation: Conversation, engagement: Engagement, shown: Presentation, read: ShownPresentation
+    ) -> None:
+        meeting, role = self._agent.meeting, OTHER[conversation.engagement.role]
+        before = {one.renews: one for one in stand_ins(conversation)}
+        found = dict(before)
+        for stands in meeting.relied(conversation, role):
+            later = next((one for one in read.credentials if renews(one, stands)), None)
+            if later is not None:
+                origin = origin_of(conversation, stands.digest)
+                found[origin] = StandIn(
+                    renews=origin, credential=later.shown, engagement=engagement.id, presentation=read.digest
+                )
+        if found == before:
+            return
+        # Judged with the terms that were signed: our policy may ask for more where there is more at stake.
+        decision = await meeting.evaluate(engagement, shown, conversation.offered().terms)
+        if decision.outcome != "allow":
+            _log.warning("what was shown anew does not do", engagement=conversation.id, decision=decision.explain())
+            return
+        text = msgspec.json.encode({"standIns": tuple(found.values())}).decode()
+        await conversation.ask(lambda _: Say("", {}, facts=((FACT, text),)))
+        meeting.renewed(conversation)
+        self._agent.status_watch.forget(conversation.id)  # what is wanted next is wanted anew
+        _log.info("credentials were renewed", engagement=conversation.id, count=len(found))
+
+    # ------------------------------------------------------------------ what is asked for, and shown by us
+
+    def under_contract(self, peer: Did) -> bool:
+        """Whether a contract with `peer` runs: then it may come to show what it holds, however busy we are."""
+        return any(
+            one.engagement.peer == peer and one.engagement.state in RENEWABLE
+            for one in self._agent.conversations.values()
+        )
+
+    async def ask(self, conversation: Conversation, looks: int) -> None:
+        """As the hirer, opens a negotiation in which both sides show what they hold, unless one is under way.
+
+        `looks` counts for how many looks in a row it has been wanted: it becomes rarer, so that whoever has nothing new
+        is not asked for ever.
+        """
+        engagement = conversation.engagement
+        if engagement.role != "hirer" or engagement.peer in self._open:
+            return
+        if looks > PATIENT_LOOKS and looks & (looks - 1):
+            return
+        order = msgspec.structs.replace(self._agent.hirer.order(conversation), probe=True)
+        opened = await self._agent.begin(order)
+        self._open[engagement.peer] = opened.id
+        _log.info("asked to show again", engagement=conversation.id, beside=opened.id)
+
+    def has_news(self, conversation: Conversation) -> bool:
+        """Whether, as the hirer, we hold something issued anew that was not shown to the provider yet."""
+        if conversation.engagement.role != "hirer":
+            return False
+        meeting, known = self._agent.meeting, self._showed.get(conversation.id, frozenset())
+        held = [one for one in meeting.wallet.held() if one.digest not in known]
+        return any(renews(one, old) for old in meeting.relied(conversation, "hirer") for one in held)
+
+    def ends_soon(self, conversation: Conversation, seconds: int) -> bool:
+        """Whether something that the other side showed ends within `seconds`."""
+        then = shift(self._agent.clock.now(), seconds)
+        relied = self._agent.meeting.relied(conversation, OTHER[conversation.engagement.role])
+        return not all(one.valid_at(then) for one in relied)
+
+    def forget(self, engagement: EngagementId) -> None:
+        """Drops what is remembered of an engagement that is over."""
+        self._showed.pop(engagement, None)
+        for peer in [peer for peer, opened in self._open.items() if opened == engagement]:
+            del self._open[peer]

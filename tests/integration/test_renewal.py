@@ -1,0 +1,318 @@
+"""Credentials that are issued anew while a contract runs: it is suspended, the holder shows again, and it goes on.
+
+Acme hires Globex, which takes one contract at a time; both are daemons on real sockets, and their organisations issue
+and withdraw by the commands or what is under them. The work reads its input twice, and between the two something
+happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from integration.commands import undersigned
+from integration.hires import REPORT, assert_one_contract_or_none, did_of, free_ports, until
+from undersigned.credentials import Credential, read_credential
+from undersigned.daemon import HireResult, Peer
+from undersigned.encoding import Instant, canonicalize, shift
+from undersigned.errors import PolicyError, ScopeError
+from undersigned.messages import recorded_message
+from undersigned.runtime import Conversation, Home, Job, OfferPart, SystemClock, Wallet, create_home
+
+pytestmark = [pytest.mark.timeout(60)]
+
+
+class Hands:
+    """The time of this machine, put forward by hand."""
+
+    ahead = 0
+
+    def now(self) -> Instant:
+        return shift(SystemClock().now(), self.ahead)
+
+
+class Pair:
+    """Both companies, and the work that waits in its middle."""
+
+    def __init__(self, folder: Path) -> None:
+        acme_port, globex_port = free_ports(2)
+        self.folder = folder
+        self.clock = Hands()
+        self.go = asyncio.Event()
+        self.began = asyncio.Event()
+        offer = OfferPart(
+            task="summary",
+            handler="integration.hires:summarise",
+            price="4.00 EUR",
+            delivers="summary.txt",
+            capacity=1,
+        )
+        self.homes = tuple(
+            create_home(
+                folder / name,
+                name=name,
+                local=True,
+                port=port,
+                anchors=(f"{did_of(other)}:org",),
+                max_price="10 EUR" if not offers else None,
+                offers=offers,
+            )
+            for name, port, other, offers in (
+                ("acme", acme_port, globex_port, ()),
+                ("globex", globex_port, acme_port, (offer,)),
+            )
+        )
+
+    async def work(self, job: Job) -> None:
+        first = await job.read("report")
+        self.began.set()
+        await self.go.wait()
+        assert await job.read("report") == first
+        await job.deliver("summary.txt", first.split(b"\n", 1)[0])
+
+    async def start(self) -> None:
+        acme, globex = self.homes
+        self.globex = Peer.open(globex, clock=self.clock, handlers={"summary": self.work})
+        self.acme = Peer.open(acme, clock=self.clock)
+        for peer in (self.globex, self.acme):
+            await peer.start()
+            peer.status_watch.every_seconds = 3600.0  # the tests look themselves
+
+    async def hired(self) -> tuple[asyncio.Task[HireResult], Conversation, Conversation]:
+        provider = self.globex.identity.did
+        task = asyncio.create_task(self._hire(provider))
+        await asyncio.wait_for(self.began.wait(), 20)
+        (acme,) = self.acme.conversations.values()
+        (globex,) = self.globex.conversations.values()
+        return task, acme, globex
+
+    async def _hire(self, provider: str) -> HireResult:
+        return await self.acme.hire(provider, task="summary", inputs={"report": REPORT}, price="5.00 EUR")
+
+    def fresh_lists(self) -> None:
+        """As after the `ttl` of the lists that were looked at."""
+        for peer in (self.acme, self.globex):
+            peer.statuses._kept.clear()
+
+    async def looked(self, peer: Peer, conversation: Conversation) -> None:
+        """One look of the watch, and the end of what it opened beside the contract."""
+        await peer.status_watch.look(conversation)
+        await until(self.quiet)
+
+    def quiet(self) -> bool:
+        return all(len(one.conversations) == 1 for one in (self.acme, self.globex))
+
+
+@asynccontextmanager
+async def pair(folder: Path) -> AsyncIterator[Pair]:
+    found = Pair(folder)
+    try:
+        yield found
+    finally:
+        await found.acme.close()
+        await found.globex.close()
+
+
+def issue(home: Home, now: Instant, *, seconds: int = 86_400) -> Credential:
+    register = home.register()
+    try:
+        did, claims = home.configuration.did, {"memberOf": register.issuer}
+        made = register.issue("MembershipCredential", did, claims, now=now, until=shift(now, seconds))
+        return read_credential(made)
+    finally:
+        register.close()
+
+
+def put(home: Home, credential: Credential) -> None:
+    Wallet(home).keep(credential)
+
+
+def withdraw(home: Home, credential: Credential, now: Instant) -> None:
+    register = home.register()
+    register.revoke(str(credential.json["id"]), now)
+    register.close()
+
+
+async def kinds(peer: Peer, engagement: str) -> list[str]:
+    rows = await peer.ledger.rows(engagement)
+    return [row.type for row in rows if row.kind in ("sent", "received")]
+
+
+async def refusal(peer: Peer, conversation: Conversation) -> str:
+    contract = conversation.engagement.contract
+    assert contract is not None
+    try:
+        await peer.status_watch.require(contract.digest)
+    except ScopeError as error:
+        return error.code
+    return ""
+
+
+async def test_the_provider_is_withdrawn_and_issued_anew(tmp_path: Path) -> None:
+    """HIRE-REN-01 to HIRE-REN-04, HIRE-STA-09: by the command, without a restart of anybody."""
+    async with pair(tmp_path) as world:
+        _, globex_home = world.homes
+        first = [issue(home, world.clock.now()) for home in world.homes]
+        for home, one in zip(world.homes, first, strict=True):
+            put(home, one)
+        await world.start()
+        task, acme, globex = await world.hired()
+        contract = acme.engagement.contract
+        assert contract is not None
+
+        withdraw(globex_home, first[1], world.clock.now())
+        world.fresh_lists()
+        world.go.set()
+        assert await refusal(world.acme, acme) == "revoked"
+        await world.looked(world.acme, acme)
+        assert acme.engagement.state == globex.engagement.state == "working"
+        assert not task.done(), "the work waits: its reading is refused, and it is not over"
+        (beside,) = {one.engagement for one in await world.acme.ledger.summaries()} - {acme.id}
+        assert "Withdraw" in await kinds(world.acme, beside)
+        assert "renewed" not in acme.facts
+
+        anew = issue(globex_home, world.clock.now())
+        (tmp_path / "member.json").write_bytes(canonicalize(anew.shown))
+        arguments = ("credentials", "add", "member.json", "--home", globex_home.path)
+        ended = await asyncio.to_thread(undersigned, *arguments, folder=tmp_path)
+        assert ended.code == 0, ended
+        await world.looked(world.acme, acme)
+        assert await refusal(world.acme, acme) == ""
+        assert world.acme.meeting.relied(acme, "provider") == (anew,)
+
+        result = await task
+        assert result.contract == contract.digest
+        assert result["summary.txt"] == REPORT.split(b"\n", 1)[0]
+        assert "Terminate" not in await kinds(world.acme, acme.id)
+    assert await assert_one_contract_or_none(*world.homes) == {None, contract.digest}
+
+
+async def test_what_stands_in_its_place_is_known_after_a_restart(tmp_path: Path) -> None:
+    """HIRE-REN-02: and can be withdrawn in its turn, which ends the contract for good if nothing comes."""
+    async with pair(tmp_path) as world:
+        acme_home, globex_home = world.homes
+        put(acme_home, issue(acme_home, world.clock.now()))
+        first, second = issue(globex_home, world.clock.now()), issue(globex_home, world.clock.now())
+        put(globex_home, first)
+        await world.start()
+        task, acme, _ = await world.hired()
+        put(globex_home, second)
+        withdraw(globex_home, first, world.clock.now())
+        world.fresh_lists()
+        await world.looked(world.acme, acme)
+        assert await refusal(world.acme, acme) == ""
+
+        task.cancel()
+        await world.acme.close()
+        await world.acme.start()
+        world.acme.status_watch.every_seconds = 3600.0
+        (again,) = world.acme.conversations.values()
+        assert world.acme.meeting.relied(again, "provider") == (second,)
+        assert await refusal(world.acme, again) == ""
+
+        withdraw(globex_home, second, world.clock.now())
+        world.fresh_lists()
+        world.acme.status_watch.renewal_seconds = 20.0
+        await world.looked(world.acme, again)
+        assert again.engagement.state == "working"
+        world.clock.ahead = 25
+        await world.acme.status_watch.look(again)
+        await until(lambda: not world.globex.conversations)
+        (move,) = [
+            recorded_message(row.raw).message
+            for row in await world.acme.ledger.rows(again.id)
+            if row.type == "Terminate"
+        ]
+        assert (move.cause, move.evidence) == ("revoked", (first.digest, second.digest))  # type: ignore[attr-defined]
+
+
+async def test_the_hirers_ends_and_the_provider_waits(tmp_path: Path) -> None:
+    """HIRE-REN-01, HIRE-REN-03: the provider's own gate refuses, the hirer comes and shows what it has now."""
+    async with pair(tmp_path) as world:
+        acme_home, globex_home = world.homes
+        put(acme_home, issue(acme_home, world.clock.now(), seconds=30))
+        put(globex_home, issue(globex_home, world.clock.now()))
+        await world.start()
+        task, acme, globex = await world.hired()
+        world.clock.ahead = 35
+        world.go.set()
+        assert await refusal(world.globex, globex) == "policy_denied"
+        await world.globex.status_watch.look(globex)
+        assert globex.engagement.state == "working"
+        put(acme_home, issue(acme_home, world.clock.now()))
+        assert world.acme.renewals.has_news(acme)
+        await world.looked(world.acme, acme)
+        assert await refusal(world.globex, globex) == ""
+        assert not world.acme.renewals.has_news(acme), "it was shown, and is not shown again at each look"
+        assert (await task)["summary.txt"]
+        refused = [row for row in await world.globex.ledger.rows(globex.id) if row.type == "refused-action"]
+        assert len(refused) <= 1, "a wait is one refusal"
+
+
+async def test_what_ends_soon_is_asked_for_before(tmp_path: Path) -> None:
+    """HIRE-REN-03: a contract longer than its credentials is never suspended."""
+    async with pair(tmp_path) as world:
+        acme_home, globex_home = world.homes
+        put(acme_home, issue(acme_home, world.clock.now()))
+        first = issue(globex_home, world.clock.now(), seconds=50)
+        put(globex_home, first)
+        await world.start()
+        task, acme, _ = await world.hired()
+        await world.looked(world.acme, acme)
+        assert world.acme.meeting.relied(acme, "provider") == (first,), "there was nothing new"
+        put(globex_home, issue(globex_home, world.clock.now()))
+        await world.looked(world.acme, acme)
+        world.clock.ahead = 55
+        assert await refusal(world.acme, acme) == ""
+        world.go.set()
+        await task
+
+
+async def test_what_is_not_issued_anew_renews_nothing(tmp_path: Path) -> None:
+    """HIRE-REN-01, HIRE-STA-09: another organisation's word, believed or not, is not what the terms name."""
+    async with pair(tmp_path) as world:
+        acme_home, globex_home = world.homes
+        put(acme_home, issue(acme_home, world.clock.now()))
+        first = issue(globex_home, world.clock.now())
+        put(globex_home, first)
+        await world.start()
+        task, acme, _ = await world.hired()
+        withdraw(globex_home, first, world.clock.now())
+        register = acme_home.register()
+        now, did = world.clock.now(), globex_home.configuration.did
+        other = register.issue(
+            "MembershipCredential", did, {"memberOf": register.issuer}, now=now, until=shift(now, 3600)
+        )
+        register.close()
+        (file,) = (globex_home.path / "credentials").glob("*.json")
+        file.write_bytes(canonicalize(other))
+        world.fresh_lists()
+        await world.looked(world.acme, acme)
+        assert await refusal(world.acme, acme) == "revoked"
+        assert "renewed" not in acme.facts
+        world.acme.status_watch.renewal_seconds = 0.0
+        await world.acme.status_watch.look(acme)
+        with pytest.raises(PolicyError):
+            await task
+
+
+async def test_whoever_has_nothing_new_is_asked_more_and_more_seldom(tmp_path: Path) -> None:
+    """HIRE-REN-03."""
+    async with pair(tmp_path) as world:
+        for home in world.homes:
+            put(home, issue(home, world.clock.now()))
+        await world.start()
+        task, acme, _ = await world.hired()
+        asked: list[int] = []
+        for looks in (1, 2, 16, 17, 31, 32, 33, 64, 65):
+            before = len(await world.acme.ledger.summaries())
+            await world.acme.renewals.ask(acme, looks)
+            await until(world.quiet)
+            if len(await world.acme.ledger.summaries()) > before:
+                asked.append(looks)
+        assert asked == [1, 2, 16, 32, 64]
+        task.cancel()
