@@ -154,8 +154,10 @@ class TrustStore:
     @property
     def state(self) -> int:
         """Another number once another connection has changed the file; cheaper to ask for than the version."""
-        with _translating():
+        try:
             return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+        except sqlite3.Error as exc:
+            raise translated(exc) from exc
 
     def ask(self, question: Question[Any], *, without: Collection[Digest] = ()) -> Any:
         """The answer to one question, from one state of the graph; `without` edges that are known not to count."""
