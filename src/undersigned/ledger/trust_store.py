@@ -26,7 +26,7 @@ from typing import Any, Final, NamedTuple, cast
 from undersigned.encoding import Did, Digest
 from undersigned.errors import LedgerError, UndersignedError
 from undersigned.keys import PublicKey
-from undersigned.ledger.sqlite_file import Lock, connect, require, translated
+from undersigned.ledger.sqlite_file import Lock, connect, translated
 from undersigned.trust import Edge, Question, Read, Status, Wanted, answer
 
 __all__ = ["Admitted", "TrustStore"]
@@ -267,10 +267,16 @@ def _create(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = path.with_name(path.name + ".new")
     made.unlink(missing_ok=True)
-    os.close(os.open(made, os.O_RDWR | os.O_CREAT, 0o600))
-    with closing(sqlite3.connect(made, isolation_level=None)) as db:
-        require(db, "synchronous", "FULL", 2)
-        _fill(db)
+    file = os.open(made, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        with closing(sqlite3.connect(made, isolation_level=None)) as db:
+            # Killed meanwhile, it is never looked at; so it is synced once, when it is whole.
+            db.execute("PRAGMA synchronous = OFF")
+            db.execute("PRAGMA journal_mode = WAL")
+            _fill(db)
+        os.fsync(file)
+    finally:
+        os.close(file)
     made.replace(path)
 
 
