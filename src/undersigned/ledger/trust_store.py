@@ -26,13 +26,13 @@ from typing import Any, Final, NamedTuple, cast
 from undersigned.encoding import Did, Digest
 from undersigned.errors import LedgerError, UndersignedError
 from undersigned.keys import PublicKey
-from undersigned.ledger.sqlite_file import Lock, connect, require, translated
+from undersigned.ledger.sqlite_file import Lock, connect, translated
 from undersigned.trust import Edge, Question, Read, Status, Wanted, answer
 
 __all__ = ["Admitted", "TrustStore"]
 
 APPLICATION_ID: Final = 0x54727374  # "Trst"
-VERSION: Final = 1
+VERSION: Final = 2
 CACHE_KIB: Final = 128 * 1024
 """Most of the file that is kept in memory: the edges of a neighbourhood lie all over it."""
 _COLUMNS: Final = "digest, source, target, kind, capability, depth, weight, valid_from, valid_until, status, says"
@@ -52,6 +52,8 @@ class Admitted(NamedTuple):
     edge: Edge
     key: PublicKey
     """Of `edge.source`. Only keys that signed something are told here: anybody can list the key of somebody else."""
+    raw: bytes | None = None
+    """The credential, if it has a status: whoever relies on the edge looks it up."""
 
 
 class TrustStore:
@@ -103,14 +105,18 @@ class TrustStore:
         """
         rows: list[tuple[Any, ...]] = []
         keys: list[tuple[Did, str]] = []
-        for edge, key in admitted:
+        held: list[tuple[Digest, bytes]] = []
+        for edge, key, raw in admitted:
             rows.append(_row(edge))
             keys.append((edge.source, key.multikey))
+            if raw is not None:
+                held.append((edge.digest, raw))
         with self._writing() as db:
             before = db.total_changes
             db.executemany(_INSERT, rows)
             new = db.total_changes - before
             db.executemany("INSERT OR IGNORE INTO signer VALUES (?, ?)", keys)
+            db.executemany("INSERT OR IGNORE INTO credential VALUES (?, ?)", held)
             db.executemany(_STATUS, [(status, digest, status) for digest, status in statuses.items()])
         return new
 
@@ -128,6 +134,7 @@ class TrustStore:
     def forget(self, digest: Digest) -> bool:
         """Takes an edge out; whether it was there."""
         with self._writing() as db:
+            db.execute("DELETE FROM credential WHERE digest = ?", (digest,))
             return db.execute("DELETE FROM edge WHERE digest = ?", (digest,)).rowcount > 0
 
     # -- reading
@@ -147,8 +154,10 @@ class TrustStore:
     @property
     def state(self) -> int:
         """Another number once another connection has changed the file; cheaper to ask for than the version."""
-        with _translating():
+        try:
             return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+        except sqlite3.Error as exc:
+            raise translated(exc) from exc
 
     def ask(self, question: Question[Any], *, without: Collection[Digest] = ()) -> Any:
         """The answer to one question, from one state of the graph; `without` edges that are known not to count."""
@@ -191,6 +200,12 @@ class TrustStore:
                 (*values, most),
             )
             return rows.fetchall() if wanted.of == "reached" else [Edge(*row) for row in rows]
+
+    def held(self, digests: Collection[Digest]) -> dict[Digest, bytes]:
+        """The credentials, as they were shown, of those of these edges that have a status."""
+        sql = f"SELECT digest, raw FROM credential WHERE digest IN {_LISTED}"  # noqa: S608 - names of ours
+        with _translating():
+            return dict(self._db.execute(sql, (json.dumps(sorted(digests)),)))
 
     def edges(self) -> Iterator[Edge]:
         """All of them, by digest: for people and tests. Questions do not need it."""
@@ -239,11 +254,12 @@ def _prepare(db: sqlite3.Connection, *, writing: bool) -> None:
     if (application, version) == (APPLICATION_ID, VERSION):
         return
     empty = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
-    if not writing or not (empty and application == version == 0):
+    known = application == APPLICATION_ID or (empty and application == version == 0)
+    if not writing or not known or version > VERSION:
         raise LedgerError(
             "store_version", f"the file is no trust graph of this release: {application:#x}, version {version}"
         )
-    _fill(db)
+    _fill(db, version)
 
 
 def _create(path: Path) -> None:
@@ -251,20 +267,27 @@ def _create(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = path.with_name(path.name + ".new")
     made.unlink(missing_ok=True)
-    os.close(os.open(made, os.O_RDWR | os.O_CREAT, 0o600))
-    with closing(sqlite3.connect(made, isolation_level=None)) as db:
-        require(db, "synchronous", "FULL", 2)
-        _fill(db)
+    file = os.open(made, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        with closing(sqlite3.connect(made, isolation_level=None)) as db:
+            # Killed meanwhile, it is never looked at; so it is synced once, when it is whole.
+            db.execute("PRAGMA synchronous = OFF")
+            db.execute("PRAGMA journal_mode = WAL")
+            _fill(db)
+        os.fsync(file)
+    finally:
+        os.close(file)
     made.replace(path)
 
 
-def _fill(db: sqlite3.Connection) -> None:
-    script = files("undersigned.ledger.schema").joinpath("trust_0001.sql").read_text("utf-8")
-    # The version changes with the tables: killed in between, the file is as before.
-    db.executescript(
-        f"BEGIN EXCLUSIVE;\n{script}\nPRAGMA application_id = {APPLICATION_ID};\n"
-        f"PRAGMA user_version = {VERSION};\nCOMMIT;"
-    )
+def _fill(db: sqlite3.Connection, version: int = 0) -> None:
+    for number in range(version + 1, VERSION + 1):
+        script = files("undersigned.ledger.schema").joinpath(f"trust_{number:04d}.sql").read_text("utf-8")
+        # The version changes with the tables: killed in between, the file is as before.
+        db.executescript(
+            f"BEGIN EXCLUSIVE;\n{script}\nPRAGMA application_id = {APPLICATION_ID};\n"
+            f"PRAGMA user_version = {number};\nCOMMIT;"
+        )
 
 
 @contextmanager

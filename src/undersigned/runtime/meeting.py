@@ -8,20 +8,16 @@ Source: protocol-spec/02-identity-and-keys.md, sections 2.6 to 2.8
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from undersigned.contract import Terms
 from undersigned.credentials import (
-    ClearStatus,
     Credential,
     ShownPresentation,
-    StatusList,
     VerifiedPresentation,
     build_presentation,
-    check_status,
     presentation_config,
     read_presentation,
     select,
@@ -29,17 +25,17 @@ from undersigned.credentials import (
 )
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, EngagementId, Instant, JsonObject, shift
-from undersigned.errors import CredentialError, PolicyError
+from undersigned.errors import CredentialError
 from undersigned.messages import Need, Presentation, PresentationRequest
 from undersigned.proof import attach, prepare
 from undersigned.protocol import OTHER, ROLES, Engagement, Role
-from undersigned.trust import Claimed, Decision, Policy, asked_about, check_presented, evaluate
+from undersigned.trust import Decision, Needed, Policy, Stake, asked_about, check_presented, evaluate, needs, shown_in
 
 from .beliefs import Beliefs
 from .conversation import Conversation
 from .names import fresh_urn
 from .renewal import standing
-from .turn import Say
+from .turn import Declined, Say
 from .wallet import Wallet
 
 if TYPE_CHECKING:
@@ -78,18 +74,11 @@ class Meeting:
         self._relied: dict[tuple[EngagementId, str], tuple[Credential, ...]] = {}
         """What each role showed, read once."""
 
-    def request(self) -> PresentationRequest:
-        """What we ask to be shown: what our policy requires, by type and whoever is entitled to attest it."""
-        return PresentationRequest(
-            needs=tuple(
-                Need(
-                    code="credential",
-                    credential=claimed.credential_type,
-                    issuers=(self.beliefs.entitled(claimed).issuers or None) if claimed.listable else None,
-                )
-                for claimed in map(Claimed, self.policy.require)
-            )
-        )
+    def request(self, stake: Stake) -> PresentationRequest:
+        """What we ask to be shown: exactly what our policy demands where this is at stake."""
+        nobody = VerifiedPresentation(holder="", engagement="", credentials=(), digest="")
+        answers = self.beliefs.answers(asked_about(nobody, self.policy, stake)._replace(reputation=()))
+        return PresentationRequest(needs=tuple(map(_need, needs(self.policy, stake, answers))))
 
     async def present(self, engagement: Engagement, asked: PresentationRequest, *, challenge: Digest) -> JsonObject:
         """A presentation that answers `asked` with the fewest credentials that do."""
@@ -136,9 +125,10 @@ class Meeting:
         message: Presentation,
         terms: Terms | None = None,
         *,
+        stake: Stake | None = None,
         status_age_seconds: float = FRESH_SECONDS,
     ) -> Decision:
-        """Whether we work with the peer at all and, with `terms`, whether we bind ourselves to these.
+        """Whether we work with the peer where this is at `stake` and, with `terms`, whether we bind ourselves to these.
 
         Asked again right before signing: what the peer showed must still hold, by DID documents that are fresh.
 
@@ -150,26 +140,41 @@ class Meeting:
             shown = known.presentation
         else:
             shown = await self._verify(engagement, message.presentation, message.answers)
-        counted = self._counted(shown.credentials, engagement.peer)
+        asked = asked_about(shown, self.policy, Stake.of(terms) if terms is not None else stake)
+        rated = bool(asked.reputation)
+        counted = self._counted(shown.credentials, engagement.peer, rated=rated)
         lists = await self._agent.statuses.lists(counted, max_age_seconds=status_age_seconds)
         now = self._agent.clock.now()
-        statuses = tuple(self._status(one, lists, now) for one in counted if one.has_status)
-        await self.beliefs.learn(one for one in counted if one.issuer != engagement.peer)
-        answers = self.beliefs.answers(asked_about(shown, self.policy))
-        return evaluate(shown, self.beliefs.anchors, self.policy, now, terms=terms, statuses=statuses, answers=answers)
+        for one in counted:
+            self.beliefs.looked_up(one, lists, now)
+        await self.beliefs.learn((one for one in counted if one.issuer != engagement.peer), now=rated)
+        answers, links = await self.beliefs.settled(asked, max_age_seconds=status_age_seconds)
+        now = self._agent.clock.now()  # answers and lists have to stand at one time
+        statuses = tuple(self.beliefs.looked_up(one, lists, now) for one in counted if one.has_status)
+        return evaluate(
+            shown,
+            self.beliefs.anchors,
+            self.policy,
+            now,
+            terms=terms,
+            stake=stake,
+            statuses=(*statuses, *links),
+            answers=answers,
+        )
 
     async def recheck(self, conversation: Conversation, engagement: Engagement, terms: Terms) -> Decision:
         """The judgement of `terms` with what the peer showed before.
 
         Raises:
-            PolicyError: `policy_denied`, it is no yes.
+            Declined: It is no yes.
             VerificationError: A credential no longer holds.
         """
         shown = conversation.last("Presentation", Presentation, OTHER[engagement.role])
         # Status is asked for anew: a list that we fetched a second ago may be the one before the revocation (SC-60).
         decision = await self.evaluate(engagement, shown, terms, status_age_seconds=0.0)
         if decision.outcome != "allow":
-            raise PolicyError("policy_denied", decision.explain())
+            needed = tuple(map(_need, decision.needed)) or None
+            raise Declined(decision.explain(), needed=needed, facts=recorded(decision))
         return decision
 
     def let_go(self, engagement: EngagementId) -> None:
@@ -190,38 +195,40 @@ class Meeting:
                 has the digest of the `credential`; without one: nobody entitles its issuer any more.
         """
         engagement = conversation.engagement
-        credentials = self._counted(self.relied(conversation, OTHER[engagement.role]), engagement.peer)
-        for required in self.policy.require:
-            if not any(required in one.types for one in credentials):
-                raise CredentialError("policy_denied", f"no {required} that was shown is believed any more")
+        relied = self.relied(conversation, OTHER[engagement.role])
+        stake = Stake.of(conversation.offered().terms)
+        shown = VerifiedPresentation(holder=engagement.peer, engagement=engagement.id, credentials=relied, digest="")
+        asked = asked_about(shown, self.policy, stake)._replace(entitled=(), reputation=())
+        answers, _ = await self.beliefs.settled(asked, max_age_seconds=MAX_TTL_SECONDS)
+
+        def stands(credential: Credential, type: str) -> bool:
+            if credential.issuer == engagement.peer:
+                return self.policy.allow_self_issued
+            answer = answers.about(shown_in(credential, type))
+            return answer is not None and answer.entitled
+
+        for _, demand in self.policy.demands(stake):
+            if not any(demand.type in one.types and stands(one, demand.type) for one in relied):
+                raise CredentialError("policy_denied", f"no {demand.type} that was shown is believed any more")
+        credentials = self._counted(relied, engagement.peer)
         lists = await self._agent.statuses.lists(credentials, max_age_seconds=MAX_TTL_SECONDS)
         now = self._agent.clock.now()
         for one in credentials:
-            self._status(one, lists, now)
+            self.beliefs.looked_up(one, lists, now)
             if not one.valid_at(now):
                 raise CredentialError(
                     "policy_denied", f"valid until {one.valid_until}; it is {now}", credential=one.digest
                 )
 
-    def _counted(self, credentials: tuple[Credential, ...], holder: Did) -> tuple[Credential, ...]:
-        """Those that can count for us. What a stranger wrote about itself must not make us ask anybody: whoever names
-        a list in it would choose whom we call.
+    def _counted(
+        self, credentials: tuple[Credential, ...], holder: Did, *, rated: bool = False
+    ) -> tuple[Credential, ...]:
+        """Those that can count for us; `rated`: for a reputation too. What a stranger wrote about itself must not make
+        us ask anybody: whoever names a list in it would choose whom we call.
         """
-        return tuple(
-            one
-            for one in credentials
-            if (self.policy.allow_self_issued if one.issuer == holder else self.beliefs.believed(one))
-        )
-
-    def _status(self, credential: Credential, lists: Mapping[str, StatusList], now: Instant) -> ClearStatus:
-        """As `check_status`; the trust graph hears of a withdrawal."""
-        try:
-            return check_status(credential, lists, now)
-        except CredentialError as error:
-            if error.code == "revoked":
-                for_now = error.detail.get("purpose") == "suspension"
-                self.beliefs.withdrawn(credential.digest, "suspended" if for_now else "revoked")
-            raise
+        theirs = [one for one in credentials if one.issuer != holder]
+        own = [one for one in credentials if one.issuer == holder and self.policy.allow_self_issued]
+        return (*self.beliefs.counting(theirs, rated=rated), *own)
 
     def relied(self, conversation: Conversation, role: Role) -> tuple[Credential, ...]:
         """The credentials that a side showed in an engagement; of the other side, those that stand in their place now.
@@ -297,12 +304,19 @@ def recorded(decision: Decision) -> tuple[tuple[str, str], ...]:
 
 def declined(decision: Decision, offer: Digest | None = None) -> Say:
     """The `Withdraw` of a decision that is not a yes, with what would change it."""
-    needed = tuple(
-        Need(code=need.code, credential=need.credential, issuers=need.issuers, member=need.member)
-        for need in decision.needed
-    )
     return Say(
         "Withdraw",
-        {"reason": "policy_denied", "needed": needed or None, "offer": offer},
+        {"reason": "policy_denied", "needed": tuple(map(_need, decision.needed)) or None, "offer": offer},
         facts=recorded(decision),
+    )
+
+
+def _need(need: Needed) -> Need:
+    return Need(
+        code=need.code,
+        credential=need.credential,
+        issuers=need.issuers,
+        capability=need.capability,
+        max_age=need.max_age,
+        member=need.member,
     )
