@@ -31,6 +31,7 @@ from undersigned.runtime.order import (
     hire_order,
     parse_price,
 )
+from undersigned.runtime.policy_file import read_policy
 from undersigned.runtime.provider import Service
 from undersigned.runtime.reliance import open_engagements
 from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_key, seal_key

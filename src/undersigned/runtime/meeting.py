@@ -74,12 +74,12 @@ class Meeting:
         """What each role showed, read once."""
 
     def request(self) -> PresentationRequest:
-        """What we ask to be shown: what our policy requires, by type and believed issuers."""
+        """What we ask to be shown: what our policy asks for, by type and believed issuers."""
         now = self._agent.clock.now()
         return PresentationRequest(
             needs=tuple(
                 Need(code="credential", credential=required, issuers=self.anchors.issuers(required, now=now) or None)
-                for required in self.policy.require
+                for required in self.policy.asked
             )
         )
 

@@ -29,6 +29,8 @@ from undersigned.encoding import (
 from undersigned.errors import FormatError
 from undersigned.scope import read_scope
 from undersigned.trust.anchors import Anchors
+from undersigned.trust.cedar import judge_by_cedar
+from undersigned.trust.cedar_request import cedar_request
 from undersigned.trust.policy import Policy
 
 __all__ = ["Decision", "Inputs", "Needed", "Outcome", "Reason", "evaluate"]
@@ -42,7 +44,7 @@ class Reason(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     code: str
     """`met`, `policy_denied`, `approval_required`, or another code of the specification."""
     clause: str
-    """Field of the policy that decided."""
+    """Field of the policy that decided, or `cedar:` and the id of a policy in Cedar."""
     value: str
     """What came."""
     would_pass: str = ""
@@ -111,11 +113,16 @@ def evaluate(
     only with an answer in `statuses` that was given at `now`. Any no makes the outcome deny;
     without one, any doubt that a person can settle makes it ask.
 
+    Raises:
+        ConfigurationError: `missing_extra`: the policy has Cedar, and the extra is not installed.
+
     Source: protocol-spec/02-identity-and-keys.md, section 2.8
     """
     weighed = [*_peer(presented, policy), *_credentials(presented, anchors, policy, now, statuses)]
     if terms is not None:
         weighed += _terms(terms, policy, now)
+    if policy.cedar is not None:
+        weighed += _cedar(policy.cedar, presented, anchors, policy, now, terms, statuses)
     reasons = tuple(reason for reason, _ in weighed)
     codes = {reason.code for reason in reasons} - {"met"}
     denied = bool(codes - {"approval_required"})
@@ -211,6 +218,42 @@ def _terms(terms: Terms, policy: Policy, now: Instant) -> list[Weighed]:
         weighed.append(_no("allow_subcontracting", "allowed", "not allowed", member="/subcontracting/allowed"))
     if policy.ask:
         weighed.append((_asked("ask", "every contract is put to a person", "a person's approval"), None))
+    return weighed
+
+
+def _cedar(
+    text: str,
+    presented: VerifiedPresentation,
+    anchors: Anchors,
+    policy: Policy,
+    now: Instant,
+    terms: Terms | None,
+    statuses: Collection[ClearStatus],
+) -> list[Weighed]:
+    """What the policies in Cedar say, which are told only of credentials that count."""
+    counting = [
+        (type, credential)
+        for credential in presented.credentials
+        if credential.valid_at(now) and cleared(credential, statuses, now)
+        for type in credential.types
+        if (
+            policy.allow_self_issued
+            if credential.issuer == presented.holder
+            else anchors.believed(credential.issuer, type, now=now)
+        )
+    ]
+    try:
+        asked = cedar_request(presented.holder, presented.engagement, counting, now, terms=terms)
+    except FormatError as exc:
+        return [_no("cedar", exc.message, "terms that Cedar can be told exactly", member=exc.path or "/scope")]
+    weighed: list[Weighed] = []
+    for found in judge_by_cedar(text, asked):
+        need = None
+        if found.needs is not None:
+            issuers = anchors.issuers(found.needs, now=now)
+            need = Needed(code="credential", credential=found.needs, issuers=issuers or None)
+        reason = Reason(code=found.code, clause=found.clause, value=found.value, would_pass=found.would_pass)
+        weighed.append((reason, need))
     return weighed
 
 

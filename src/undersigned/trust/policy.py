@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 
 from undersigned.encoding import Amount, Did, Digest, Duration, digest_bytes, to_struct, write_canonical
 from undersigned.errors import ConfigurationError, FormatError
+from undersigned.trust.cedar import read_cedar
 
 __all__ = ["Policy"]
 
@@ -48,6 +49,8 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     allow_subcontracting: bool = True
     ask: bool = False
     """A person decides about every contract that is not refused."""
+    cedar: Annotated[str, Meta(min_length=1, max_length=65_536)] | None = None
+    """Policies in Cedar, which have to permit it as well."""
 
     @classmethod
     def from_toml(cls, table: Mapping[str, Any]) -> Policy:
@@ -63,14 +66,26 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
         return policy.checked()
 
     def checked(self) -> Policy:
-        """The same policy, once what it limits has a unit: ten of what?
+        """The same policy, once what it limits has a unit (ten of what?) and its Cedar can be meant.
 
         Raises:
-            ConfigurationError: `bad_configuration`.
+            ConfigurationError: `bad_configuration`; `missing_extra`: it has Cedar, and the extra is not installed.
         """
         if self.currency is None and (self.max_price or self.min_price or self.ask_above):
             raise ConfigurationError("bad_configuration", "policy: a limited price needs its `currency`")
+        if self.cedar is not None:
+            read_cedar(self.cedar)
         return self
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Types of credential that a peer is asked to show: what is required, and what policies in Cedar say they need.
+
+        Raises:
+            ConfigurationError: As `checked`.
+        """
+        needs = () if self.cedar is None else (policy.needs for policy in read_cedar(self.cedar).policies)
+        return tuple(dict.fromkeys((*self.require, *(need for need in needs if need))))
 
     @property
     def digest(self) -> Digest:
