@@ -11,7 +11,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from undersigned.errors import ConfigurationError
 from undersigned.trust import Policy
@@ -46,11 +46,11 @@ def read_policy(file: Path) -> Policy:
             not installed.
     """
     table = read_toml(file)
-    part = table.get("policy", table)
+    part: Any = table.get("policy", table)
     try:
         if not isinstance(part, dict):
             raise ConfigurationError("bad_configuration", "policy: expected a table")
-        return Policy.from_toml(with_cedar(part, file.parent))
+        return Policy.from_toml(with_cedar(cast("dict[str, Any]", part), file.parent))
     except ConfigurationError as exc:
         raise ConfigurationError(exc.code, f"{file}: {exc.message}") from exc
 

@@ -2,6 +2,7 @@
 
 from undersigned.trust.anchors import ANY, Anchor, Anchors
 from undersigned.trust.authority import Authority, authority
+from undersigned.trust.cedar import CedarPolicy, cedar_schema, read_cedar
 from undersigned.trust.drawing import draw_paths
 from undersigned.trust.edge import KINDS, MAX_DEPTH, UNIT, Edge, Kind, Status, edge_of
 from undersigned.trust.evaluate import Decision, Inputs, Needed, Outcome, Reason, evaluate
@@ -18,6 +19,17 @@ from undersigned.trust.graph import (
     check_presented,
 )
 from undersigned.trust.policy import Policy
+from undersigned.trust.policy_cases import (
+    Case,
+    CaseResult,
+    Expected,
+    Hypothetical,
+    SupposedCredential,
+    decide,
+    read_cases,
+    run_case,
+)
+from undersigned.trust.policy_words import Clause, explain_policy
 from undersigned.trust.records import (
     AddingRule,
     AnchorChanges,
@@ -48,9 +60,15 @@ __all__ = [
     "AnchorSet",
     "Anchors",
     "Authority",
+    "Case",
+    "CaseResult",
+    "CedarPolicy",
+    "Clause",
     "Decision",
     "Edge",
+    "Expected",
     "Graph",
+    "Hypothetical",
     "Inputs",
     "Kind",
     "Lost",
@@ -66,6 +84,7 @@ __all__ = [
     "Reputation",
     "Shown",
     "Status",
+    "SupposedCredential",
     "VerifiedRecord",
     "Viewpoint",
     "Wanted",
@@ -77,14 +96,20 @@ __all__ = [
     "answer",
     "authority",
     "belief",
+    "cedar_schema",
     "check_presented",
     "check_successor",
+    "decide",
     "draw_paths",
     "edge_of",
     "evaluate",
+    "explain_policy",
     "losing_their_path",
+    "read_cases",
+    "read_cedar",
     "record_config",
     "reputation",
+    "run_case",
     "shown_in",
     "verify_record",
     "verify_set",

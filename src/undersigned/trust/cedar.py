@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from functools import lru_cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
+from undersigned.credentials import MEMBERSHIP
 from undersigned.errors import ConfigurationError
 from undersigned.trust.cedar_request import CedarRequest
 
@@ -42,6 +43,8 @@ class CedarPolicy(NamedTuple):
     """Whether a person decides about what it forbids: `@outcome("ask")`."""
     needs: str | None
     """Type of credential that would change its answer: `@needs`."""
+    looks_for: tuple[str, ...]
+    """Types of credential that its conditions ask about."""
     would_pass: str
     """What would pass, in words: `@would_pass`; empty if it does not say."""
     text: str
@@ -102,7 +105,7 @@ def read_cedar(text: str) -> CedarPolicies:
     # Step 3: it asks only for what a request can tell.
     checked = cedarpy.validate_policies(text, _schema())
     if not checked.validation_passed:
-        called = {place: _name(place, found["annotations"]) for place, found in read["staticPolicies"].items()}
+        called = {place: _name(place, found) for place, found in read["staticPolicies"].items()}
         errors = (_renamed(error.error, called) for error in checked.errors)
         raise _bad("; ".join(errors)[:2000])
     return CedarPolicies(
@@ -167,8 +170,8 @@ def _json(policies: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _policy(place: str, found: Mapping[str, Any]) -> CedarPolicy:
-    annotations: dict[str, str | None] = found["annotations"]
-    name = _name(place, annotations)
+    annotations: dict[str, str | None] = found.get("annotations", {})
+    name = _name(place, found)
     if unknown := sorted(set(annotations) - _ANNOTATIONS):
         raise _bad(f"{name}: expected @{', @'.join(sorted(_ANNOTATIONS))}; came @{unknown[0]}")
     for annotation, value in annotations.items():
@@ -189,13 +192,33 @@ def _policy(place: str, found: Mapping[str, Any]) -> CedarPolicy:
         effect=found["effect"],
         asks=outcome == "ask",
         needs=needs,
+        looks_for=tuple(dict.fromkeys(_looked_for(name, found))),
         would_pass=annotations.get("would_pass") or "",
         text=_cedarpy().policies_from_json_str(_json({name: found})).strip(),
     )
 
 
-def _name(place: str, annotations: Mapping[str, str | None]) -> str:
-    return annotations.get("id") or place
+def _looked_for(name: str, found: Any) -> Generator[str]:
+    """The types in the names of tags, and that of membership where somebody is `in` an organisation."""
+    if isinstance(found, list):
+        for one in cast("list[Any]", found):
+            yield from _looked_for(name, one)
+    if not isinstance(found, dict):
+        return
+    for member, value in cast("dict[str, Any]", found).items():
+        if member in ("hasTag", "getTag"):
+            tag = value["right"].get("Value")
+            if not isinstance(tag, str):
+                # Whoever is judged could have a say in what is looked at, and nobody could be asked to show it.
+                raise _bad(f'{name}: {member} takes a text, such as "MembershipCredential"')
+            yield tag.partition(" by ")[0]
+        elif member == "in" or (member == "principal" and value.get("op") == "in"):
+            yield MEMBERSHIP
+        yield from _looked_for(name, value)
+
+
+def _name(place: str, found: Mapping[str, Any]) -> str:
+    return found.get("annotations", {}).get("id") or place
 
 
 def _ask(asked: CedarRequest, policies: PolicySet) -> AuthzResult:

@@ -132,7 +132,7 @@ def evaluate(
         policy=f"{policy.name}/{policy.version}",
         at=now,
         reasons=reasons,
-        needed=tuple(need for _, need in weighed if need is not None) if denied else (),
+        needed=tuple(dict.fromkeys(need for _, need in weighed if need is not None)) if denied else (),
         inputs=Inputs(
             policy=policy.digest,
             anchors=anchors.digest,
@@ -235,8 +235,9 @@ def _cedar(
         (type, credential)
         for credential in presented.credentials
         if credential.valid_at(now) and cleared(credential, statuses, now)
-        for type in credential.types
-        if (
+        for type in policy.asked
+        if type in credential.types
+        and (
             policy.allow_self_issued
             if credential.issuer == presented.holder
             else anchors.believed(credential.issuer, type, now=now)

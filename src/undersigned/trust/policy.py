@@ -79,13 +79,14 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """Types of credential that a peer is asked to show: what is required, and what policies in Cedar say they need.
+        """Types of credential that a peer is asked to show: what is required, and what policies in Cedar look for.
 
         Raises:
             ConfigurationError: As `checked`.
         """
-        needs = () if self.cedar is None else (policy.needs for policy in read_cedar(self.cedar).policies)
-        return tuple(dict.fromkeys((*self.require, *(need for need in needs if need))))
+        in_cedar = () if self.cedar is None else read_cedar(self.cedar).policies
+        looked_for = (type for policy in in_cedar for type in (policy.needs, *policy.looks_for) if type is not None)
+        return tuple(dict.fromkeys((*self.require, *looked_for)))
 
     @property
     def digest(self) -> Digest:
