@@ -148,14 +148,21 @@ def decide(supposed: Hypothetical, policy: Policy) -> Decision:
         ConfigurationError: `bad_configuration`: a credential or terms that cannot be; others as `evaluate`.
     """
     try:
-        credentials = tuple(_credential(supposed, one, place) for place, one in enumerate(supposed.credentials))
+        credentials = tuple(
+            _credential(supposed.peer, supposed.now, one, f"/credentials/{place}")
+            for place, one in enumerate(supposed.credentials)
+        )
         terms = None if supposed.terms is None else _terms(supposed.terms, supposed.now)
     except (FormatError, CredentialError) as exc:
         raise ConfigurationError("bad_configuration", f"{exc.path or '/'}: {exc.message}") from exc
     digest = digest_bytes(write_canonical([one.digest for one in credentials]))
+    presented = VerifiedPresentation(
+        holder=supposed.peer, engagement=_ENGAGEMENT, credentials=credentials, digest=digest
+    )
+    anchors = Anchors().with_anchors(Anchor(issuer=one) if isinstance(one, str) else one for one in supposed.anchors)
     return evaluate(
-        VerifiedPresentation(holder=supposed.peer, engagement=_ENGAGEMENT, credentials=credentials, digest=digest),
-        Anchors().with_anchors(Anchor(issuer=one) if isinstance(one, str) else one for one in supposed.anchors),
+        presented,
+        anchors,
         policy,
         supposed.now,
         terms=terms,
@@ -194,21 +201,20 @@ def _line(need: Mapping[str, Any]) -> str:
     return canonicalize(need).decode()
 
 
-def _credential(supposed: Hypothetical, one: SupposedCredential, place: int) -> Credential:
-    path = f"/credentials/{place}"
+def _credential(subject: Did, now: Instant, one: SupposedCredential, path: str) -> Credential:
     claims, kind = dict(one.claims), CLAIMS.get(one.type)
     if kind is not None and kind.by is not None:
         claims.setdefault(kind.__struct_encode_fields__[kind.__struct_fields__.index(kind.by)], one.issuer)
     try:
         credential = read_credential(
             build_credential(
-                id=f"urn:undersigned:supposed:{place}",
+                id=f"urn:undersigned:supposed{path.replace('/', ':')}",
                 type=one.type,
                 issuer=one.issuer,
-                subject={**claims, "id": supposed.peer},
-                valid_from=one.valid_from or shift(supposed.now, -_DAY),
-                valid_until=one.valid_until or shift(supposed.now, _DAY),
-                status=None if one.status == "none" else status_entry(_LIST, place),
+                subject={**claims, "id": subject},
+                valid_from=one.valid_from or shift(now, -_DAY),
+                valid_until=one.valid_until or shift(now, _DAY),
+                status=None if one.status == "none" else status_entry(_LIST, 0),
             )
         )
         if kind is not None:

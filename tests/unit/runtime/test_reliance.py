@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from runtimes import World
 from undersigned.runtime import AnchorBook, open_engagements
 from undersigned.trust import Anchors, Graph, Viewpoint, losing_their_path
@@ -12,12 +14,12 @@ from undersigned.trust import Anchors, Graph, Viewpoint, losing_their_path
 Open = Callable[..., World]
 
 
+async def never(_: object) -> None:
+    await asyncio.Event().wait()
+
+
 def test_an_engagement_that_is_not_over_relies_on_what_its_peer_showed(open_world: Open) -> None:
     """HIRE-ANC-05."""
-
-    async def never(_: object) -> None:
-        await asyncio.Event().wait()
-
     world = open_world(handler=never)
     name = world.begin().id
     (found,) = world.run(open_engagements(world.hirer.ledger, world.hirer.home))
@@ -38,3 +40,15 @@ def test_an_engagement_that_is_over_relies_on_nothing(open_world: Open) -> None:
     world.begin()
     world.settle(3600)
     assert world.run(open_engagements(world.hirer.ledger, world.hirer.home)) == []
+
+
+def test_what_a_policy_in_cedar_looks_for_is_relied_on_as_well(open_world: Open) -> None:
+    """HIRE-ANC-05."""
+    world = open_world(handler=never)
+    home = world.hirer.home
+    text = 'permit (principal, action, resource) unless { principal.hasTag("AuditCredential") };'
+    policy = replace(home.configuration.policy, cedar=text)
+    home.configuration = replace(home.configuration, policy=policy)
+    world.begin()
+    (found,) = world.run(open_engagements(world.hirer.ledger, home))
+    assert found.required == ("MembershipCredential", "AuditCredential")
