@@ -30,6 +30,7 @@ __all__ = ["CedarFinding", "CedarPolicies", "CedarPolicy", "cedar_schema", "judg
 _ANNOTATIONS: Final = frozenset({"id", "outcome", "needs", "would_pass"})
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TYPE: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,127}")
+_EVALUATING: Final = re.compile(r"error while evaluating policy `([A-Za-z0-9._-]+)`: ")
 _MAX_TEXT: Final = 1000
 
 
@@ -81,22 +82,27 @@ def read_cedar(text: str) -> CedarPolicies:
     """The policies in a text, once each of them can be meant.
 
     Raises:
-        ConfigurationError: `missing_extra`: cedarpy is not installed; `bad_configuration`: not Cedar, a template, an
-            annotation that is not ours, two of one id, or a policy that the schema does not allow.
+        ConfigurationError: `missing_extra`: cedarpy is not installed; `bad_configuration`: not Cedar, or nested deeper
+            than its JSON form may be (some sixty operators in one another), a template, an annotation that is not
+            ours, two of one id, or a policy that the schema does not allow.
     """
     cedarpy = _cedarpy()
-    # Step 1: it is Cedar, and only policies.
     try:
-        read: dict[str, Any] = json.loads(cedarpy.policies_to_json_str(text))
-    except ValueError as exc:
+        return _read(cedarpy, text)
+    except (ValueError, RecursionError) as exc:
         raise _bad(f"not read: {exc}") from exc
+
+
+def _read(cedarpy: Any, text: str) -> CedarPolicies:
+    # Step 1: it is Cedar, and only policies.
+    read: dict[str, Any] = json.loads(cedarpy.policies_to_json_str(text))
     if read["templates"]:
         raise _bad("a template permits and forbids nothing: write whole policies")
 
     # Step 2: each means one thing, and has a name of its own.
     policies: dict[str, CedarPolicy] = {}
     written: dict[str, dict[str, Any]] = {}
-    for place, found in read["staticPolicies"].items():
+    for place, found in sorted(read["staticPolicies"].items(), key=lambda one: (len(one[0]), one[0])):
         policy = _policy(place, found)
         if policy.id in policies:
             raise _bad(f"two policies are called {policy.id}")
@@ -126,7 +132,7 @@ def judge_by_cedar(text: str, asked: CedarRequest) -> tuple[CedarFinding, ...]:
 
     # Step 1: what no person can overrule.
     answer = _ask(asked, read.firm)
-    if broken := _broken(answer):
+    if broken := _broken(answer, asked):
         return broken
     if not answer.allowed:
         forbidding = [by_id[name] for name in sorted(answer.diagnostics.reasons)]
@@ -137,7 +143,7 @@ def judge_by_cedar(text: str, asked: CedarRequest) -> tuple[CedarFinding, ...]:
 
     # Step 2: what a person is asked about. These only forbid, so they cannot have permitted it either.
     answer = _ask(asked, read.every)
-    if broken := _broken(answer):
+    if broken := _broken(answer, asked):
         return broken
     if answer.allowed:
         return permitted
@@ -205,6 +211,9 @@ def _looked_for(name: str, found: Any) -> Generator[str]:
             yield from _looked_for(name, one)
     if not isinstance(found, dict):
         return
+    if isinstance(record := cast("dict[str, Any]", found).get("Record"), dict):
+        # Its names are the writer's own, whatever operators are called.
+        found = dict(enumerate(cast("dict[str, Any]", record).values()))
     for member, value in cast("dict[str, Any]", found).items():
         if member in ("hasTag", "getTag"):
             tag = value["right"].get("Value")
@@ -225,13 +234,23 @@ def _ask(asked: CedarRequest, policies: PolicySet) -> AuthzResult:
     return _cedarpy().is_authorized(asked.request, policies, asked.entities, _schema())
 
 
-def _broken(answer: AuthzResult) -> tuple[CedarFinding, ...]:
-    """What could not be worked out. The answer beside it counts for nothing."""
-    undecided = answer.decision.value == "NoDecision" and not answer.diagnostics.errors
-    errors = sorted(answer.diagnostics.errors) or (["no decision"] if undecided else [])
+def _broken(answer: AuthzResult, asked: CedarRequest) -> tuple[CedarFinding, ...]:
+    """What could not be worked out. The answer beside it counts for nothing.
+
+    The engine's own words are left out: another release may have others, and a decision is made again word for word.
+    """
+    errors = answer.diagnostics.errors
+    named = sorted({found[1] for error in errors if (found := _EVALUATING.match(error))})
+    if len(named) < len(errors) or answer.decision.value == "NoDecision":
+        named.append("")
     return tuple(
-        CedarFinding("policy_denied", "cedar", error[:_MAX_TEXT], "a request that every policy can judge")
-        for error in errors
+        CedarFinding(
+            "policy_denied",
+            f"cedar:{name}" if name else "cedar",
+            f"could not be evaluated on {asked.summary}",
+            f"what {name or 'Cedar'} can be evaluated on",
+        )
+        for name in named
     )
 
 
