@@ -32,6 +32,9 @@ _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TYPE: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,127}")
 _EVALUATING: Final = re.compile(r"error while evaluating policy `([A-Za-z0-9._-]+)`: ")
 _MAX_TEXT: Final = 1000
+_MAX_DEPTH: Final = 64
+_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*', re.DOTALL)
+_BRACKET: Final = re.compile(r"[(\[{)\]}]")
 
 
 class CedarPolicy(NamedTuple):
@@ -86,7 +89,12 @@ def read_cedar(text: str) -> CedarPolicies:
             than its JSON form may be (some sixty operators in one another), a template, an annotation that is not
             ours, two of one id, or a policy that the schema does not allow.
     """
-    cedarpy = _cedarpy()
+    cedarpy, depth = _cedarpy(), 0
+    for bracket in _BRACKET.findall(_QUOTED.sub("", text)):
+        depth += 1 if bracket in "([{" else -1
+        if depth > _MAX_DEPTH:
+            # The engine's parser calls itself, and would end the process.
+            raise _bad(f"brackets are nested deeper than {_MAX_DEPTH}")
     try:
         return _read(cedarpy, text)
     except (ValueError, RecursionError) as exc:

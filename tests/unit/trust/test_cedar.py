@@ -358,6 +358,7 @@ def test_what_the_policies_look_for_is_asked_for() -> None:
     assert Policy(cedar=text).asked == (MEMBER, "AccreditedByCredential", AUDIT)
     assert Policy(cedar=text, require=()).asked == ("AccreditedByCredential", AUDIT, MEMBER)
     assert Policy(require=(AUDIT,)).asked == (AUDIT,)
+    assert Policy(cedar=f'@would_pass("{"(" * 99}") {ANY}').checked()
     # Names of a record are nobody's operators.
     record = 'permit (principal, action, resource) when { {hasTag: 1, "in": 2, getTag: principal.hasTag("A")}.getTag };'
     assert Policy(cedar=record, require=()).asked == ("A",)
@@ -388,6 +389,12 @@ def test_what_the_policies_look_for_is_asked_for() -> None:
         (f'@would_pass("\\u{{7}}") {ANY}', "characters that print"),
         (f"permit (principal, action, resource) when {{ {' && '.join(['true'] * 100)} }};", "not read"),
         (f"permit (principal, action, resource) when {{ {' && '.join(['true'] * 5000)} }};", "not read"),
+        (f"permit (principal, action, resource) when {{ {'(' * 12_000}true{')' * 12_000} }};", "nested deeper"),
+        (f"// {'}' * 12_000}\npermit (principal, action, resource) when {{ {'[' * 12_000} }};", "nested deeper"),
+        (
+            f'@would_pass("{")" * 999}") permit (principal, action, resource) when {{ {"{a:" * 9_999} }};',
+            "nested deeper",
+        ),
     ],
 )
 def test_cedar_that_cannot_be_meant_is_refused_when_it_is_loaded(text: str, said: str) -> None:
