@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
-from msgspec.structs import replace
-
-from runtimes import World
+from runtimes import World, offices
 from undersigned.runtime import AnchorBook, open_engagements
 from undersigned.trust import Anchors, Graph, Viewpoint, losing_their_path
 
@@ -42,13 +41,10 @@ def test_an_engagement_that_is_over_relies_on_nothing(open_world: Open) -> None:
     assert world.run(open_engagements(world.hirer.ledger, world.hirer.home)) == []
 
 
-def test_what_a_policy_in_cedar_looks_for_is_relied_on_as_well(open_world: Open) -> None:
+def test_what_a_policy_in_cedar_looks_for_is_relied_on_as_well(open_world: Open, folder: Path) -> None:
     """HIRE-ANC-05."""
-    world = open_world(handler=never)
-    home = world.hirer.home
     text = 'permit (principal, action, resource) unless { principal.hasTag("AuditCredential") };'
-    policy = replace(home.configuration.policy, cedar=text)
-    home.configuration = replace(home.configuration, policy=policy)
+    world = open_world(*offices(folder, hirer_policy=f"cedar = '{text}'"), handler=never)
     world.begin()
-    (found,) = world.run(open_engagements(world.hirer.ledger, home))
+    (found,) = world.run(open_engagements(world.hirer.ledger, world.hirer.home))
     assert found.required == ("MembershipCredential", "AuditCredential")
