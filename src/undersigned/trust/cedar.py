@@ -95,15 +95,19 @@ def read_cedar(text: str) -> CedarPolicies:
         if depth > _MAX_DEPTH:
             # The engine's parser calls itself, and would end the process.
             raise _bad(f"brackets are nested deeper than {_MAX_DEPTH}")
-    try:
-        return _read(cedarpy, text)
-    except (ValueError, RecursionError) as exc:
-        raise _bad(f"not read: {exc}") from exc
-
-
-def _read(cedarpy: Any, text: str) -> CedarPolicies:
     # Step 1: it is Cedar, and only policies.
-    read: dict[str, Any] = json.loads(cedarpy.policies_to_json_str(text))
+    try:
+        in_json = cedarpy.policies_to_json_str(text)
+    except ValueError as exc:
+        raise _bad(f"not read: {exc}") from exc
+    try:
+        return _read(json.loads(in_json), text)
+    except (ValueError, RecursionError) as exc:
+        # The JSON form of what Cedar has read goes as deep as its expressions, and no reader of JSON goes on for ever.
+        raise _bad("an expression is nested too deep: write it as several policies, or with a set") from exc
+
+
+def _read(read: dict[str, Any], text: str) -> CedarPolicies:
     if read["templates"]:
         raise _bad("a template permits and forbids nothing: write whole policies")
 
@@ -117,7 +121,7 @@ def _read(cedarpy: Any, text: str) -> CedarPolicies:
         policies[policy.id], written[policy.id] = policy, found
 
     # Step 3: it asks only for what a request can tell.
-    checked = cedarpy.validate_policies(text, _schema())
+    checked = _cedarpy().validate_policies(text, _schema())
     if not checked.validation_passed:
         called = {place: _name(place, found) for place, found in read["staticPolicies"].items()}
         errors = (_renamed(error.error, called) for error in checked.errors)

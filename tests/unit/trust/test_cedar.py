@@ -387,8 +387,8 @@ def test_what_the_policies_look_for_is_asked_for() -> None:
         ('@outcome("allow") forbid (principal, action, resource);', 'came @outcome("allow")'),
         (f'@needs("two words") {ANY}', "@needs takes the type"),
         (f'@would_pass("\\u{{7}}") {ANY}', "characters that print"),
-        (f"permit (principal, action, resource) when {{ {' && '.join(['true'] * 100)} }};", "not read"),
-        (f"permit (principal, action, resource) when {{ {' && '.join(['true'] * 5000)} }};", "not read"),
+        (f"permit (principal, action, resource) when {{ {' && '.join(['true'] * 100)} }};", "nested too deep"),
+        (f"permit (principal, action, resource) when {{ {' && '.join(['true'] * 5000)} }};", "nested too deep"),
         (f"permit (principal, action, resource) when {{ {'(' * 12_000}true{')' * 12_000} }};", "nested deeper"),
         (f"// {'}' * 12_000}\npermit (principal, action, resource) when {{ {'[' * 12_000} }};", "nested deeper"),
         (
@@ -403,6 +403,15 @@ def test_cedar_that_cannot_be_meant_is_refused_when_it_is_loaded(text: str, said
         Policy.from_toml({"cedar": text})
     assert caught.value.code == "bad_configuration"
     assert said in caught.value.message
+
+
+def test_no_more_is_asked_for_than_a_request_may_name() -> None:
+    one = 'permit (principal, action, resource) when {{ principal.hasTag("Type{}") }};'
+    text = "".join(one.format(n) for n in range(60))
+    more = f'{text} forbid (principal, action, resource) unless {{ principal.hasTag("A") || principal.hasTag("B") }};'
+    assert len(Policy.from_toml({"cedar": text, "require": ["A", "B", "C", "D"]}).asked) == 64
+    with pytest.raises(ConfigurationError, match="more than 64"):
+        Policy.from_toml({"cedar": more, "require": ["C", "D", "E"]})
 
 
 def test_an_error_names_the_policy_as_people_do() -> None:
