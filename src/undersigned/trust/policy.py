@@ -20,8 +20,8 @@ from undersigned.trust.cedar import read_cedar
 
 __all__ = ["Policy"]
 
-MAX_ASKED = 64
-"""Types of credential that a request may name."""
+MAX_ASKED = 63
+"""Types of credential that a request may name; it has one place more, for what is asked beside them."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 
