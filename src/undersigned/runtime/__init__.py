@@ -3,6 +3,7 @@
 from undersigned.runtime.agent import Agent, load_handler
 from undersigned.runtime.anchors import AnchorBook, KeptRecord, load_anchors, read_document, sign_record
 from undersigned.runtime.artifacts import ArtifactStore
+from undersigned.runtime.beliefs import Beliefs, admission, viewpoint
 from undersigned.runtime.clock import Clock, SystemClock
 from undersigned.runtime.conversation import Arrived, Conversation, Shell
 from undersigned.runtime.export import export_pack
@@ -48,6 +49,7 @@ __all__ = [
     "AnchorBook",
     "Arrived",
     "ArtifactStore",
+    "Beliefs",
     "Clock",
     "Configuration",
     "Conversation",
@@ -78,6 +80,7 @@ __all__ = [
     "SystemClock",
     "Timing",
     "TrustPart",
+    "admission",
     "checked_name",
     "configure_logs",
     "create_home",
@@ -97,4 +100,5 @@ __all__ = [
     "rotate_key",
     "seal_key",
     "sign_record",
+    "viewpoint",
 ]

@@ -18,7 +18,6 @@ from undersigned.credentials import (
     ShownPresentation,
     VerifiedPresentation,
     build_presentation,
-    check_status,
     presentation_config,
     read_presentation,
     select,
@@ -26,16 +25,16 @@ from undersigned.credentials import (
 )
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, EngagementId, Instant, JsonObject, shift
-from undersigned.errors import CredentialError, PolicyError
+from undersigned.errors import CredentialError
 from undersigned.messages import Need, Presentation, PresentationRequest
 from undersigned.proof import attach, prepare
 from undersigned.protocol import OTHER, ROLES, Engagement, Role
-from undersigned.trust import Decision, Policy, evaluate
+from undersigned.trust import Decision, Needed, Policy, Stake, asked_about, check_presented, evaluate, needs, shown_in
 
-from .anchors import load_anchors
+from .beliefs import Beliefs
 from .conversation import Conversation
 from .names import fresh_urn
-from .turn import Say
+from .turn import Declined, Say
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -65,7 +64,7 @@ class Meeting:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
-        self.anchors = load_anchors(agent.home, agent.clock.now())
+        self.beliefs = Beliefs(agent)
         self.policy: Policy = agent.home.configuration.policy
         self._credentials = agent.home.credentials()
         self._shown: dict[EngagementId, Shown] = {}
@@ -73,15 +72,11 @@ class Meeting:
         self._relied: dict[tuple[EngagementId, str], tuple[Credential, ...]] = {}
         """What each role showed, read once."""
 
-    def request(self) -> PresentationRequest:
-        """What we ask to be shown: what our policy asks for, by type and believed issuers."""
-        now = self._agent.clock.now()
-        return PresentationRequest(
-            needs=tuple(
-                Need(code="credential", credential=required, issuers=self.anchors.issuers(required, now=now) or None)
-                for required in self.policy.asked
-            )
-        )
+    def request(self, stake: Stake) -> PresentationRequest:
+        """What we ask to be shown: exactly what our policy demands where this is at stake."""
+        nobody = VerifiedPresentation(holder="", engagement="", credentials=(), digest="")
+        answers = self.beliefs.answers(asked_about(nobody, self.policy, stake)._replace(reputation=()))
+        return PresentationRequest(needs=tuple(map(_need, needs(self.policy, stake, answers))))
 
     async def present(self, engagement: Engagement, asked: PresentationRequest, *, challenge: Digest) -> JsonObject:
         """A presentation that answers `asked` with the fewest credentials that do."""
@@ -128,9 +123,10 @@ class Meeting:
         message: Presentation,
         terms: Terms | None = None,
         *,
+        stake: Stake | None = None,
         status_age_seconds: float = FRESH_SECONDS,
     ) -> Decision:
-        """Whether we work with the peer at all and, with `terms`, whether we bind ourselves to these.
+        """Whether we work with the peer where this is at `stake` and, with `terms`, whether we bind ourselves to these.
 
         Asked again right before signing: what the peer showed must still hold, by DID documents that are fresh.
 
@@ -142,24 +138,41 @@ class Meeting:
             shown = known.presentation
         else:
             shown = await self._verify(engagement, message.presentation, message.answers)
-        asked = self._counted(shown.credentials, engagement.peer)
-        lists = await self._agent.statuses.lists(asked, max_age_seconds=status_age_seconds)
+        asked = asked_about(shown, self.policy, Stake.of(terms) if terms is not None else stake)
+        rated = bool(asked.reputation)
+        counted = self._counted(shown.credentials, engagement.peer, rated=rated)
+        lists = await self._agent.statuses.lists(counted, max_age_seconds=status_age_seconds)
         now = self._agent.clock.now()
-        statuses = tuple(check_status(one, lists, now) for one in asked if one.has_status)
-        return evaluate(shown, self.anchors, self.policy, now, terms=terms, statuses=statuses)
+        for one in counted:
+            self.beliefs.looked_up(one, lists, now)
+        await self.beliefs.learn((one for one in counted if one.issuer != engagement.peer), now=rated)
+        answers, links = await self.beliefs.settled(asked, max_age_seconds=status_age_seconds)
+        now = self._agent.clock.now()  # answers and lists have to stand at one time
+        statuses = tuple(self.beliefs.looked_up(one, lists, now) for one in counted if one.has_status)
+        return evaluate(
+            shown,
+            self.beliefs.anchors,
+            self.policy,
+            now,
+            terms=terms,
+            stake=stake,
+            statuses=(*statuses, *links),
+            answers=answers,
+        )
 
     async def recheck(self, conversation: Conversation, engagement: Engagement, terms: Terms) -> Decision:
         """The judgement of `terms` with what the peer showed before.
 
         Raises:
-            PolicyError: `policy_denied`, it is no yes.
+            Declined: It is no yes.
             VerificationError: A credential no longer holds.
         """
         shown = conversation.last("Presentation", Presentation, OTHER[engagement.role])
         # Status is asked for anew: a list that we fetched a second ago may be the one before the revocation (SC-60).
         decision = await self.evaluate(engagement, shown, terms, status_age_seconds=0.0)
         if decision.outcome != "allow":
-            raise PolicyError("policy_denied", decision.explain())
+            needed = tuple(map(_need, decision.needed)) or None
+            raise Declined(decision.explain(), needed=needed, facts=recorded(decision))
         return decision
 
     def let_go(self, engagement: EngagementId) -> None:
@@ -176,31 +189,44 @@ class Meeting:
         The proofs were verified before the move was recorded, so only what can change is looked at.
 
         Raises:
-            CredentialError: `revoked`, `status_unavailable`, `status_invalid`; `policy_denied`, past its end. `detail`
-                has the digest of the `credential`.
+            CredentialError: `revoked`, `status_unavailable`, `status_invalid`; `policy_denied`, past its end: `detail`
+                has the digest of the `credential`; without one: nobody entitles its issuer any more.
         """
         engagement = conversation.engagement
-        credentials = self._counted(self.relied(conversation, OTHER[engagement.role]), engagement.peer)
+        relied = self.relied(conversation, OTHER[engagement.role])
+        stake = Stake.of(conversation.offered().terms)
+        shown = VerifiedPresentation(holder=engagement.peer, engagement=engagement.id, credentials=relied, digest="")
+        asked = asked_about(shown, self.policy, stake)._replace(entitled=(), reputation=())
+        answers, _ = await self.beliefs.settled(asked, max_age_seconds=MAX_TTL_SECONDS)
+
+        def stands(credential: Credential, type: str) -> bool:
+            if credential.issuer == engagement.peer:
+                return self.policy.allow_self_issued
+            answer = answers.about(shown_in(credential, type))
+            return answer is not None and answer.entitled
+
+        for _, demand in self.policy.demands(stake):
+            if not any(demand.type in one.types and stands(one, demand.type) for one in relied):
+                raise CredentialError("policy_denied", f"no {demand.type} that was shown is believed any more")
+        credentials = self._counted(relied, engagement.peer)
         lists = await self._agent.statuses.lists(credentials, max_age_seconds=MAX_TTL_SECONDS)
         now = self._agent.clock.now()
         for one in credentials:
-            check_status(one, lists, now)
+            self.beliefs.looked_up(one, lists, now)
             if not one.valid_at(now):
                 raise CredentialError(
                     "policy_denied", f"valid until {one.valid_until}; it is {now}", credential=one.digest
                 )
 
-    def _counted(self, credentials: tuple[Credential, ...], holder: Did) -> tuple[Credential, ...]:
-        """Those that can count for us. What a stranger wrote about itself must not make us ask anybody: whoever names
-        a list in it would choose whom we call.
+    def _counted(
+        self, credentials: tuple[Credential, ...], holder: Did, *, rated: bool = False
+    ) -> tuple[Credential, ...]:
+        """Those that can count for us; `rated`: for a reputation too. What a stranger wrote about itself must not make
+        us ask anybody: whoever names a list in it would choose whom we call.
         """
-        now = self._agent.clock.now()
-        return tuple(
-            one
-            for one in credentials
-            if (self.policy.allow_self_issued and one.issuer == holder)
-            or any(self.anchors.believed(one.issuer, type, now=now) for type in one.types)
-        )
+        theirs = [one for one in credentials if one.issuer != holder]
+        own = [one for one in credentials if one.issuer == holder and self.policy.allow_self_issued]
+        return (*self.beliefs.counting(theirs, rated=rated), *own)
 
     def relied(self, conversation: Conversation, role: Role) -> tuple[Credential, ...]:
         """The credentials that a side showed in an engagement.
@@ -248,6 +274,7 @@ class Meeting:
         self, engagement: Engagement, presentation: JsonObject, challenge: Digest
     ) -> VerifiedPresentation:
         read = read_presentation(presentation)
+        check_presented(read.credentials)
         documents = await self._documents(read)
         digests = {did: document.raw_digest for did, document in documents.items()}
         known, now = self._shown.get(engagement.id), self._agent.clock.now()
@@ -274,12 +301,19 @@ def recorded(decision: Decision) -> tuple[tuple[str, str], ...]:
 
 def declined(decision: Decision, offer: Digest | None = None) -> Say:
     """The `Withdraw` of a decision that is not a yes, with what would change it."""
-    needed = tuple(
-        Need(code=need.code, credential=need.credential, issuers=need.issuers, member=need.member)
-        for need in decision.needed
-    )
     return Say(
         "Withdraw",
-        {"reason": "policy_denied", "needed": needed or None, "offer": offer},
+        {"reason": "policy_denied", "needed": tuple(map(_need, decision.needed)) or None, "offer": offer},
         facts=recorded(decision),
+    )
+
+
+def _need(need: Needed) -> Need:
+    return Need(
+        code=need.code,
+        credential=need.credential,
+        issuers=need.issuers,
+        capability=need.capability,
+        max_age=need.max_age,
+        member=need.member,
     )

@@ -1,11 +1,13 @@
 """Whether to work with somebody: anchors, the graph of what others say, rules, and the decision they give."""
 
 from undersigned.trust.anchors import ANY, Anchor, Anchors
-from undersigned.trust.authority import Authority, authority
+from undersigned.trust.answers import Answers, Asked, Claimed, Rated, asked_about, question_of
+from undersigned.trust.authority import Authority, Entitled, authority, entitled
 from undersigned.trust.cedar import CedarPolicy, cedar_schema, read_cedar
+from undersigned.trust.decision import Decision, Ground, Inputs, Needed, Outcome, Rating, Reason
 from undersigned.trust.drawing import draw_paths
 from undersigned.trust.edge import KINDS, MAX_DEPTH, UNIT, Edge, Kind, Status, edge_of
-from undersigned.trust.evaluate import Decision, Inputs, Needed, Outcome, Reason, evaluate
+from undersigned.trust.evaluate import evaluate
 from undersigned.trust.graph import (
     WORK_LIMIT,
     Graph,
@@ -18,13 +20,14 @@ from undersigned.trust.graph import (
     answer,
     check_presented,
 )
-from undersigned.trust.policy import Policy
+from undersigned.trust.policy import Demand, Policy, Rule, Stake
 from undersigned.trust.policy_cases import (
     Case,
     CaseResult,
     Expected,
     Hypothetical,
     SupposedCredential,
+    SupposedEdge,
     decide,
     read_cases,
     run_case,
@@ -47,6 +50,7 @@ from undersigned.trust.records import (
 from undersigned.trust.reliance import Lost, OpenEngagement, Shown, belief, losing_their_path, shown_in
 from undersigned.trust.reputation import Reputation, reputation
 from undersigned.trust.viewpoint import Viewpoint
+from undersigned.trust.weighing import needs
 
 __all__ = [
     "ANY",
@@ -59,15 +63,21 @@ __all__ = [
     "AnchorChanges",
     "AnchorSet",
     "Anchors",
+    "Answers",
+    "Asked",
     "Authority",
     "Case",
     "CaseResult",
     "CedarPolicy",
+    "Claimed",
     "Clause",
     "Decision",
+    "Demand",
     "Edge",
+    "Entitled",
     "Expected",
     "Graph",
+    "Ground",
     "Hypothetical",
     "Inputs",
     "Kind",
@@ -78,13 +88,18 @@ __all__ = [
     "Path",
     "Policy",
     "Question",
+    "Rated",
+    "Rating",
     "Read",
     "Reader",
     "Reason",
     "Reputation",
+    "Rule",
     "Shown",
+    "Stake",
     "Status",
     "SupposedCredential",
+    "SupposedEdge",
     "VerifiedRecord",
     "Viewpoint",
     "Wanted",
@@ -94,6 +109,7 @@ __all__ = [
     "anchor_record",
     "anchor_set",
     "answer",
+    "asked_about",
     "authority",
     "belief",
     "cedar_schema",
@@ -102,9 +118,12 @@ __all__ = [
     "decide",
     "draw_paths",
     "edge_of",
+    "entitled",
     "evaluate",
     "explain_policy",
     "losing_their_path",
+    "needs",
+    "question_of",
     "read_cases",
     "read_cedar",
     "record_config",

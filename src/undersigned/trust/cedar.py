@@ -49,6 +49,8 @@ class CedarPolicy(NamedTuple):
     """Type of credential that would change its answer: `@needs`."""
     looks_for: tuple[str, ...]
     """Types of credential that its conditions ask about."""
+    reads_reputation: bool
+    """Whether its conditions ask how well the party is spoken of."""
     would_pass: str
     """What would pass, in words: `@would_pass`; empty if it does not say."""
     text: str
@@ -211,6 +213,8 @@ def _policy(place: str, found: Mapping[str, Any]) -> CedarPolicy:
         asks=outcome == "ask",
         needs=needs,
         looks_for=tuple(dict.fromkeys(_looked_for(name, found))),
+        # A name that only looks like it costs a question, and a missed one would be an attribute that is never there.
+        reads_reputation='"reputation"' in json.dumps(found["conditions"]),
         would_pass=annotations.get("would_pass") or "",
         text=_cedarpy().policies_from_json_str(_json({name: found})).strip(),
     )

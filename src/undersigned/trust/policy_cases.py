@@ -40,10 +40,25 @@ from undersigned.encoding import (
 from undersigned.errors import ConfigurationError, CredentialError, FormatError
 from undersigned.scope import SKETCH_BASE, Scope, compile_scope
 from undersigned.trust.anchors import Anchor, Anchors
-from undersigned.trust.evaluate import Decision, Outcome, evaluate
-from undersigned.trust.policy import Policy
+from undersigned.trust.answers import Answers, asked_about
+from undersigned.trust.decision import Decision, Outcome
+from undersigned.trust.edge import Edge, edge_of
+from undersigned.trust.evaluate import evaluate
+from undersigned.trust.graph import Graph
+from undersigned.trust.policy import Policy, Stake
+from undersigned.trust.viewpoint import Viewpoint
 
-__all__ = ["Case", "CaseResult", "Expected", "Hypothetical", "SupposedCredential", "decide", "read_cases", "run_case"]
+__all__ = [
+    "Case",
+    "CaseResult",
+    "Expected",
+    "Hypothetical",
+    "SupposedCredential",
+    "SupposedEdge",
+    "decide",
+    "read_cases",
+    "run_case",
+]
 
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 
@@ -72,6 +87,12 @@ class SupposedCredential(_Part, frozen=True, kw_only=True):
     """What it says of the peer beside its `id`. In one of our own types the member that names the issuer is filled."""
 
 
+class SupposedEdge(SupposedCredential, frozen=True, kw_only=True):
+    """A credential that the trust graph has; one about work is of a contract that both have signed."""
+
+    about: Did
+
+
 class Hypothetical(_Part, frozen=True, kw_only=True):
     """Who might come, with what, on which terms, and when."""
 
@@ -79,6 +100,10 @@ class Hypothetical(_Part, frozen=True, kw_only=True):
     peer: Did
     anchors: tuple[Did | Anchor, ...] = ()
     credentials: Annotated[tuple[SupposedCredential, ...], Meta(max_length=16)] = ()
+    graph: tuple[SupposedEdge, ...] = ()
+    """What others say of others."""
+    stake: Stake | None = None
+    """What it is about, while there are no terms."""
     terms: dict[str, Any] | None = None
     """Members of the terms of a contract, laid over cautious ones; `scope` as in a scope file. None: only meeting."""
 
@@ -152,6 +177,7 @@ def decide(supposed: Hypothetical, policy: Policy) -> Decision:
             _credential(supposed.peer, supposed.now, one, f"/credentials/{place}")
             for place, one in enumerate(supposed.credentials)
         )
+        edges = tuple(_edge(supposed, one, place) for place, one in enumerate(supposed.graph))
         terms = None if supposed.terms is None else _terms(supposed.terms, supposed.now)
     except (FormatError, CredentialError) as exc:
         raise ConfigurationError("bad_configuration", f"{exc.path or '/'}: {exc.message}") from exc
@@ -160,11 +186,15 @@ def decide(supposed: Hypothetical, policy: Policy) -> Decision:
         holder=supposed.peer, engagement=_ENGAGEMENT, credentials=credentials, digest=digest
     )
     anchors = Anchors().with_anchors(Anchor(issuer=one) if isinstance(one, str) else one for one in supposed.anchors)
+    view = Viewpoint(anchors=anchors, now=supposed.now)
+    stake = supposed.stake if terms is None else Stake.of(terms)
     return evaluate(
         presented,
         anchors,
         policy,
         supposed.now,
+        stake=supposed.stake,
+        answers=Answers.of(asked_about(presented, policy, stake), view, Graph(edges).read),
         terms=terms,
         statuses=tuple(
             ClearStatus(credential=credential.digest, lists=(digest_bytes(_LIST.encode()),), at=supposed.now)
@@ -223,6 +253,12 @@ def _credential(subject: Did, now: Instant, one: SupposedCredential, path: str) 
         exc.path = path + exc.path
         raise
     return credential
+
+
+def _edge(supposed: Hypothetical, one: SupposedEdge, place: int) -> Edge:
+    contract = one.claims.get("contract")
+    credential = _credential(one.about, supposed.now, one, f"/graph/{place}")
+    return edge_of(credential, contracts=(contract,) if isinstance(contract, str) else ())
 
 
 def _terms(members: Mapping[str, Any], now: Instant) -> Terms:

@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 from undersigned.encoding import Instant, from_struct
 from undersigned.trust.anchors import Anchors
 from undersigned.trust.cedar import CedarPolicy, read_cedar
-from undersigned.trust.policy import Policy
+from undersigned.trust.edge import MAX_DEPTH
+from undersigned.trust.policy import Demand, Policy, Rule
 
 __all__ = ["CLAUSES", "Clause", "explain_policy"]
 
@@ -39,6 +40,9 @@ CLAUSES: Final[Mapping[str, Says]] = MappingProxyType(
             else "what its holder issued itself counts for nothing"
         ),
         "refuse": lambda of: _each(of.refuse, "nobody is refused by name", "refused as party and as issuer: "),
+        "refuse_capabilities": lambda of: _each(
+            of.refuse_capabilities, "no work is refused by its kind", "refused, for whatever price: "
+        ),
         "currency": lambda of: f"prices are in {of.currency}" if of.currency else "prices are in any currency",
         "max_price": lambda of: _limit(of.max_price, of, "at most {} is paid", "a price may be as high as it likes"),
         "min_price": lambda of: _limit(of.min_price, of, "at least {} is taken", "a price may be as low as it likes"),
@@ -64,7 +68,7 @@ CLAUSES: Final[Mapping[str, Says]] = MappingProxyType(
     }
 )
 """Every clause but those in Cedar, in the order in which it is told."""
-_TOLD_APART: Final = frozenset({"name", "version", "cedar"})
+_TOLD_APART: Final = frozenset({"name", "version", "rule", "cedar"})
 
 
 def explain_policy(policy: Policy, anchors: Anchors | None = None, now: Instant | None = None) -> tuple[Clause, ...]:
@@ -83,8 +87,9 @@ def explain_policy(policy: Policy, anchors: Anchors | None = None, now: Instant 
     # A clause without words of its own is shown as it is written rather than not at all.
     unsaid: dict[str, Any] = from_struct(policy)
     told += [Clause(name, str(value)) for name, value in unsaid.items() if name not in {*CLAUSES, *_TOLD_APART}]
+    told += [Clause(f"rule {rule.name}", _rule(rule, policy)) for rule in policy.rule]
     if policy.cedar is not None:
-        told.append(Clause("cedar", f"a peer is asked to show: {', '.join(policy.asked) or 'nothing'}"))
+        told.append(Clause("cedar", f"a peer is asked to show: {', '.join(policy.types) or 'nothing'}"))
         told.append(Clause("cedar", "whatever the clauses above allow, these policies have to permit as well"))
         told += [Clause(f"cedar:{one.id}", _cedar(one)) for one in read_cedar(policy.cedar).policies]
     return tuple(told)
@@ -100,7 +105,32 @@ def _limit(amount: str | None, of: Policy, limited: str, unlimited: str) -> str:
 
 def _believed(required: str, anchors: Anchors, now: Instant | None) -> str:
     issuers = anchors.issuers(required, now=now)
-    return f"{required}: from {' or '.join(issuers) or 'nobody, because no anchor is believed about it'}"
+    if not issuers:
+        return f"{required}: from nobody, because no anchor is believed about it"
+    return f"{required}: from {' or '.join(issuers)}, or whom a chain from there entitles"
+
+
+def _rule(rule: Rule, of: Policy) -> str:
+    where = [f"for {' or '.join(rule.capabilities)}" if rule.capabilities else "for any work"]
+    if rule.above is not None:
+        where.append(f"above {rule.above} {of.currency}")
+    needs = [_demand(demand) for demand in rule.credentials]
+    if rule.min_reputation is not None:
+        needs.append(f"a reputation of at least {rule.min_reputation}")
+    return f"{' '.join(where)}: {'; '.join(needs) or 'nothing more'}"
+
+
+def _demand(demand: Demand) -> str:
+    parts = [demand.type]
+    if demand.capability is not None:
+        parts.append(f"about {demand.capability}")
+    if demand.issuers:
+        parts.append(f"by {' or '.join(demand.issuers)}")
+    if demand.max_age is not None:
+        parts.append(f"no older than {demand.max_age}")
+    if demand.max_links < MAX_DEPTH:
+        parts.append(f"at most {demand.max_links} links from an anchor")
+    return " ".join(parts)
 
 
 def _cedar(policy: CedarPolicy) -> str:

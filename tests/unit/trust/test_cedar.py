@@ -24,7 +24,20 @@ from undersigned.credentials import (
 from undersigned.encoding import digest_bytes
 from undersigned.errors import ConfigurationError
 from undersigned.scope import Scope
-from undersigned.trust import Anchor, Anchors, Decision, Policy, evaluate, read_cedar
+from undersigned.trust import (
+    Anchor,
+    Anchors,
+    Answers,
+    Decision,
+    Graph,
+    Policy,
+    Stake,
+    Viewpoint,
+    asked_about,
+    edge_of,
+    evaluate,
+    read_cedar,
+)
 from undersigned.trust.cedar import judge_by_cedar
 from undersigned.trust.cedar_request import cedar_request
 
@@ -60,7 +73,11 @@ def judged(cedar: str, *credentials: Credential, policy: dict[str, Any] | None =
     shown = VerifiedPresentation(
         holder=AGENT.did, engagement=ENGAGEMENT, credentials=credentials, digest=digest_bytes(b"shown")
     )
-    return evaluate(shown, ANCHORS, Policy(cedar=cedar, **({"require": ()} | (policy or {}))), NOW, **of)
+    by = Policy(cedar=cedar, **({"require": ()} | (policy or {})))
+    stake = Stake.of(of["terms"]) if "terms" in of else of.get("stake")
+    graph = Graph(of.pop("edges", ()))
+    answers = Answers.of(asked_about(shown, by, stake), Viewpoint(anchors=ANCHORS, now=NOW), graph.read)
+    return evaluate(shown, ANCHORS, by, NOW, answers=answers, **of)
 
 
 def decided(decision: Decision) -> tuple[str, list[tuple[str, str]]]:
@@ -319,6 +336,46 @@ def test_what_the_peer_writes_is_data_and_no_cedar(text: str) -> None:
     assert judged(forbids, terms=offered).outcome == ("deny" if text == "sbom" else "allow")
 
 
+def test_the_reputation_that_policies_read_is_asked_for_and_recorded() -> None:
+    """HIRE-POL-06."""
+    well = 'context has reputation && context.reputation.greaterThanOrEqual(decimal("0.3"))'
+    text = f"permit (principal, action, resource) when {{ {well} }};"
+    said = build_credential(
+        id="urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b03",
+        type="EndorsementCredential",
+        issuer=ORGANISATION.did,
+        subject={"id": AGENT.did, "capability": "sbom", "weight": "0.3"},
+        valid_from="2026-11-20T00:00:00Z",
+        valid_until="2027-01-01T00:00:00Z",
+    )
+    edge = edge_of(read_credential(said))
+    decision = judged(text, edges=[edge], stake=Stake(capability="sbom"))
+    assert (decision.outcome, decision.ratings[0].score, decision.ratings[0].capability) == ("allow", "0.3", "sbom")
+    assert judged(text, edges=[edge], terms=terms()).outcome == "allow"
+    assert judged(text, edges=[edge], stake=Stake(capability="audit")).outcome == "deny"
+    assert judged(text).outcome == "deny"
+    assert judged(ANY, edges=[edge]).ratings == ()
+
+
+def test_an_issuer_that_a_chain_entitles_counts() -> None:
+    """HIRE-POL-05."""
+    said = build_credential(
+        id="urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b04",
+        type="AttestationAuthorityCredential",
+        issuer=ORGANISATION.did,
+        subject={"id": STRANGER.did, "mayAttest": MEMBER, "depth": 0},
+        valid_from="2026-11-20T00:00:00Z",
+        valid_until="2027-01-01T00:00:00Z",
+    )
+    text = f'permit (principal in Party::"{STRANGER.did}", action, resource);'
+    assert judged(text, credential(MEMBER, STRANGER)).outcome == "deny"
+    link = edge_of(read_credential(said))
+    assert judged(text, credential(MEMBER, STRANGER), edges=[link]).outcome == "allow"
+    refused = {"refuse": (ORGANISATION.did,)}
+    decision = judged(text, credential(MEMBER, STRANGER), edges=[link], policy=refused)
+    assert ("policy_denied", "cedar") in decided(decision)[1], "no chain counts that leads through somebody refused"
+
+
 # -- the decision
 
 
@@ -355,13 +412,13 @@ def test_what_the_policies_look_for_is_asked_for() -> None:
     permit (principal, action, resource) when {{ principal.hasTag("{AUDIT} by did:a:b") }};
     permit (principal in Party::"did:a:b", action, resource);
     """
-    assert Policy(cedar=text).asked == (MEMBER, "AccreditedByCredential", AUDIT)
-    assert Policy(cedar=text, require=()).asked == ("AccreditedByCredential", AUDIT, MEMBER)
-    assert Policy(require=(AUDIT,)).asked == (AUDIT,)
+    assert Policy(cedar=text).types == (MEMBER, "AccreditedByCredential", AUDIT)
+    assert Policy(cedar=text, require=()).types == ("AccreditedByCredential", AUDIT, MEMBER)
+    assert Policy(require=(AUDIT,)).types == (AUDIT,)
     assert Policy(cedar=f'@would_pass("{"(" * 99}") {ANY}').checked()
     # Names of a record are nobody's operators.
     record = 'permit (principal, action, resource) when { {hasTag: 1, "in": 2, getTag: principal.hasTag("A")}.getTag };'
-    assert Policy(cedar=record, require=()).asked == ("A",)
+    assert Policy(cedar=record, require=()).types == ("A",)
 
 
 # -- loading
@@ -409,7 +466,7 @@ def test_no_more_is_asked_for_than_a_request_may_name() -> None:
     one = 'permit (principal, action, resource) when {{ principal.hasTag("Type{}") }};'
     text = "".join(one.format(n) for n in range(60))
     more = f'{text} forbid (principal, action, resource) unless {{ principal.hasTag("A") || principal.hasTag("B") }};'
-    assert len(Policy.from_toml({"cedar": text, "require": ["A", "B", "C"]}).asked) == 63
+    assert len(Policy.from_toml({"cedar": text, "require": ["A", "B", "C"]}).types) == 63
     with pytest.raises(ConfigurationError, match="more than 63"):
         Policy.from_toml({"cedar": more, "require": ["C", "D"]})
 
@@ -428,4 +485,4 @@ def test_without_the_extra_a_policy_in_cedar_is_refused_and_any_other_works(monk
     assert caught.value.code == "missing_extra"
     with pytest.raises(ConfigurationError, match=r"undersigned\[cedar\]"):
         judged(ANY)
-    assert Policy.from_toml({}).asked == (MEMBER,)
+    assert Policy.from_toml({}).types == (MEMBER,)

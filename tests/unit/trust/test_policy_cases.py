@@ -11,7 +11,18 @@ from undersigned.contract import Price
 from undersigned.credentials import MEMBERSHIP
 from undersigned.encoding import from_struct, shift
 from undersigned.errors import ConfigurationError
-from undersigned.trust import Anchors, Hypothetical, Policy, SupposedCredential, decide, read_cases, run_case
+from undersigned.trust import (
+    Anchors,
+    Hypothetical,
+    Policy,
+    Rule,
+    Stake,
+    SupposedCredential,
+    SupposedEdge,
+    decide,
+    read_cases,
+    run_case,
+)
 
 PEER, ORGANISATION = Party("acme").did, Party("acme-org").did
 MEMBER = {"type": MEMBERSHIP, "issuer": ORGANISATION}
@@ -181,3 +192,38 @@ def test_a_file_that_cannot_be_meant_is_refused(changes: dict[str, Any], said: s
         read_cases(good | changes)
     assert caught.value.code == "bad_configuration"
     assert said in caught.value.message
+
+
+def test_a_chain_in_the_supposed_graph_entitles_an_issuer() -> None:
+    """HIRE-POL-08."""
+    root, link = Party("root").did, {"type": "AttestationAuthorityCredential", "about": ORGANISATION}
+    claims = {"mayAttest": MEMBERSHIP, "depth": 0}
+
+    def outcome(**changes: Any) -> str:
+        edge = SupposedEdge(**({"issuer": root, "claims": claims} | link | changes))
+        return decide(supposed(MEMBER, anchors=(root,), graph=(edge,)), Policy()).outcome
+
+    assert outcome() == "allow"
+    assert outcome(issuer=PEER) == "deny"
+    assert outcome(valid_until=shift(NOW, -1)) == "deny"
+    assert outcome(claims=claims | {"mayAttest": "sbom"}) == "deny"
+
+
+def test_what_is_at_stake_is_supposed_while_there_are_no_terms() -> None:
+    rule = Rule(name="sbom", capabilities=("sbom",), min_reputation="0.3")
+    policy = Policy(rule=(rule,), require=())
+    spoken = SupposedEdge(
+        type="EndorsementCredential",
+        issuer=ORGANISATION,
+        about=PEER,
+        claims={"capability": "sbom", "weight": "0.4"},
+    )
+    for stake, graph, outcome in (
+        (Stake(capability="sbom"), (), "deny"),
+        (Stake(capability="sbom"), (spoken,), "allow"),
+        (Stake(capability="audit"), (), "allow"),
+    ):
+        assert decide(supposed(stake=stake, graph=graph), policy).outcome == outcome
+    terms = {"task": {"kind": "sbom"}}
+    assert decide(supposed(graph=(spoken,), terms=terms), policy).outcome == "allow"
+    assert decide(supposed(terms=terms), policy).outcome == "deny"

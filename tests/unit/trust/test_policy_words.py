@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from parties import NOW
-from undersigned.trust import Anchors, Policy, explain_policy
+from undersigned.trust import Anchors, Demand, Policy, Rule, explain_policy
 from undersigned.trust.policy_words import CLAUSES
 
 ISSUER = "did:web:acme.example"
@@ -15,7 +15,7 @@ ISSUER = "did:web:acme.example"
 
 def test_every_clause_has_words_of_its_own() -> None:
     """A clause that is added to the policy is added here."""
-    assert set(CLAUSES) == set(Policy.__struct_fields__) - {"name", "version", "cedar"}
+    assert set(CLAUSES) == set(Policy.__struct_fields__) - {"name", "version", "rule", "cedar"}
     assert [clause for clause, _ in explain_policy(Policy())] == list(CLAUSES)
 
 
@@ -44,7 +44,7 @@ def test_a_clause_says_what_it_demands(policy: dict[str, Any], clause: str, says
 def test_whose_word_counts_is_told_where_anchors_are_known() -> None:
     policy = Policy(require=("A", "B"))
     told = [says for clause, says in explain_policy(policy, Anchors.of(ISSUER), NOW) if clause == "require"]
-    assert told[1:] == [f"A: from {ISSUER}", f"B: from {ISSUER}"]
+    assert told[1:] == [f"{name}: from {ISSUER}, or whom a chain from there entitles" for name in "AB"]
     told = [says for clause, says in explain_policy(policy, Anchors(), NOW) if clause == "require"]
     assert told[1] == "A: from nobody, because no anchor is believed about it"
 
@@ -62,3 +62,20 @@ def test_policies_in_cedar_are_told_one_by_one() -> None:
     assert told[3].says.startswith(
         "asks a person about what it matches; what would change that: AuditCredential; would pass: at most 5 EUR: "
     )
+
+
+def test_rules_are_told_one_by_one() -> None:
+    demand = Demand(type="AuditedByCredential", capability="sbom", issuers=(ISSUER,), max_age="P90D", max_links=1)
+    policy = Policy(
+        currency="EUR",
+        rule=(
+            Rule(name="dear", capabilities=("sbom", "audit"), above="50", credentials=(demand,), min_reputation="0.2"),
+            Rule(name="all", credentials=(Demand(type="MembershipCredential"),)),
+        ),
+    )
+    told = dict(explain_policy(policy))
+    assert told["rule dear"] == (
+        "for sbom or audit above 50 EUR: AuditedByCredential about sbom by did:web:acme.example no older than P90D "
+        "at most 1 links from an anchor; a reputation of at least 0.2"
+    )
+    assert told["rule all"] == "for any work: MembershipCredential"
