@@ -38,6 +38,7 @@ from undersigned.messages import reasons as lists
 from undersigned.protocol import TABLES
 from undersigned.protocol.machine import figures
 from undersigned.scope import WireConstraint, WireRule, WireScope
+from undersigned.trust import cedar_schema
 
 MARK: Final = re.compile(
     r"<!-- generated: (?P<name>[\w-]+)(?: (?P<argument>\S+))? -->\n(?P<text>.*?)<!-- end -->", re.S
@@ -45,7 +46,7 @@ MARK: Final = re.compile(
 
 EXITS: Final = {
     0: "done, or the answer is yes",
-    1: "a defect of ours",
+    1: "a defect of ours, or a case of `policy test` that fails",
     2: "usage or configuration",
     3: "the answer is no: policy, scope, withdrawn, expired",
     4: "a check failed: proof, digest, ledger, evidence",
@@ -202,6 +203,10 @@ def exits(_: str) -> str:
     return table("| exit | means |", [f"| {exit_code} | {meaning} |" for exit_code, meaning in EXITS.items()])
 
 
+def cedar(_: str) -> str:
+    return f"```cedarschema\n{cedar_schema()}```"
+
+
 def causes(_: str) -> str:
     return table("| cause | condition |", [f"| `{word}` | {meaning} |" for word, meaning in lists.CAUSES.items()])
 
@@ -324,6 +329,7 @@ def statement(name: str) -> str:
 
 BLOCKS: Final[dict[str, Callable[[str], str]]] = {
     "causes": causes,
+    "cedar": cedar,
     "claims": claims,
     "codes": codes,
     "contract": contract,

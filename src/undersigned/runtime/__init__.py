@@ -34,6 +34,7 @@ from undersigned.runtime.order import (
     hire_order,
     parse_price,
 )
+from undersigned.runtime.policy_file import read_policy, read_toml
 from undersigned.runtime.provider import Service
 from undersigned.runtime.reliance import open_engagements
 from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_key, seal_key
@@ -104,6 +105,8 @@ __all__ = [
     "parse_price",
     "read_document",
     "read_handed",
+    "read_policy",
+    "read_toml",
     "rotate_key",
     "seal_key",
     "sign_record",

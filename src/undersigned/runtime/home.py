@@ -51,6 +51,7 @@ from .clock import Clock, SystemClock
 from .control import CONTROL_TOKEN, ControlPart, control_token, named_contexts
 from .order import parse_price
 from .own_log import LOG, begin_log, continue_log
+from .policy_file import with_cedar
 from .signers import KeyKind, PrivateKey, generate_key, open_key, seal_key
 from .status_register import StatusRegister
 
@@ -150,7 +151,8 @@ class Home:
     """An opened state folder.
 
     Raises:
-        ConfigurationError: `not_found` without a configuration, `bad_configuration` when it cannot be used.
+        ConfigurationError: `not_found` without a configuration, `bad_configuration` when it cannot be used;
+            `missing_extra`, it needs something not installed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -164,7 +166,10 @@ class Home:
                 f"{path} is not a state folder: it has no {CONFIGURATION}; make one with 'undersigned init'",
             ) from exc
         try:
-            self.configuration = msgspec.convert(tomllib.loads(raw.decode()), Configuration)
+            table = tomllib.loads(raw.decode())
+            if isinstance(table.get("policy"), dict):
+                table["policy"] = with_cedar(table["policy"], path)
+            self.configuration = msgspec.convert(table, Configuration)
             self.configuration.policy.checked()
             if self.configuration.control is not None:
                 self.configuration.control.checked()
@@ -178,7 +183,8 @@ class Home:
             if resolver is not None and not resolver.startswith("https://") and not self.configuration.local:
                 raise ValueError(f"resolver {resolver} is not https")
         except (ValueError, RecursionError, msgspec.ValidationError, UndersignedError) as exc:
-            raise ConfigurationError("bad_configuration", f"{file}: {exc}") from exc
+            code = exc.code if isinstance(exc, ConfigurationError) else "bad_configuration"
+            raise ConfigurationError(code, f"{file}: {exc}") from exc
         if self.configuration.local and self.configuration.listen.host not in {"127.0.0.1", "::1", "localhost"}:
             # What `init --local` makes speaks http and ws without TLS, and never leaves this machine.
             raise ConfigurationError(

@@ -3,6 +3,7 @@
 from undersigned.trust.anchors import ANY, Anchor, Anchors
 from undersigned.trust.answers import Answers, Asked, Claimed, Rated, asked_about, question_of
 from undersigned.trust.authority import Authority, Entitled, authority, entitled
+from undersigned.trust.cedar import CedarPolicy, cedar_schema, read_cedar
 from undersigned.trust.decision import Decision, Ground, Inputs, Needed, Outcome, Rating, Reason
 from undersigned.trust.drawing import draw_paths
 from undersigned.trust.edge import KINDS, MAX_DEPTH, UNIT, Edge, Kind, Status, edge_of
@@ -20,6 +21,18 @@ from undersigned.trust.graph import (
     check_presented,
 )
 from undersigned.trust.policy import Demand, Policy, Rule, Stake
+from undersigned.trust.policy_cases import (
+    Case,
+    CaseResult,
+    Expected,
+    Hypothetical,
+    SupposedCredential,
+    SupposedEdge,
+    decide,
+    read_cases,
+    run_case,
+)
+from undersigned.trust.policy_words import Clause, explain_policy
 from undersigned.trust.records import (
     AddingRule,
     AnchorChanges,
@@ -53,13 +66,19 @@ __all__ = [
     "Answers",
     "Asked",
     "Authority",
+    "Case",
+    "CaseResult",
+    "CedarPolicy",
     "Claimed",
+    "Clause",
     "Decision",
     "Demand",
     "Edge",
     "Entitled",
+    "Expected",
     "Graph",
     "Ground",
+    "Hypothetical",
     "Inputs",
     "Kind",
     "Lost",
@@ -79,6 +98,8 @@ __all__ = [
     "Shown",
     "Stake",
     "Status",
+    "SupposedCredential",
+    "SupposedEdge",
     "VerifiedRecord",
     "Viewpoint",
     "Wanted",
@@ -90,17 +111,23 @@ __all__ = [
     "answer",
     "asked_about",
     "authority",
+    "cedar_schema",
     "check_presented",
     "check_successor",
+    "decide",
     "draw_paths",
     "edge_of",
     "entitled",
     "evaluate",
+    "explain_policy",
     "losing_their_path",
     "needs",
     "question_of",
+    "read_cases",
+    "read_cedar",
     "record_config",
     "reputation",
+    "run_case",
     "shown_in",
     "verify_record",
     "verify_set",

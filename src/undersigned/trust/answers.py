@@ -140,9 +140,9 @@ def asked_about(presented: VerifiedPresentation, policy: Policy, stake: Stake | 
 
     Source: protocol-spec/12-trust.md, section 12.8
     """
-    demands = [demand for _, demand in policy.demands(stake)]
+    demands = policy.asked(stake)
     claims = [Claimed(one.type, one.capability, one.max_links) for one in demands]
-    rated = any(rule.min_reputation is not None for rule in policy.rules(stake))
+    rated = policy.rates(stake)
     return Asked(
         authority=tuple(
             dict.fromkeys(

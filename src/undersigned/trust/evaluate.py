@@ -36,6 +36,7 @@ from undersigned.trust.weighing import (
     weigh_party,
     weigh_reputation,
 )
+from undersigned.trust.weighing_cedar import weigh_cedar
 
 __all__ = ["evaluate"]
 
@@ -61,6 +62,9 @@ def evaluate(
     `asked_about` lists) that stands by these anchors at `now`. Any no makes the outcome deny; without one, any doubt
     that a person can settle makes it ask.
 
+    Raises:
+        ConfigurationError: `missing_extra`: the policy has Cedar, and the extra is not installed.
+
     Source: protocol-spec/02-identity-and-keys.md, section 2.8; protocol-spec/12-trust.md, section 12.8
     """
     if terms is not None:
@@ -71,6 +75,8 @@ def evaluate(
     weighed = [*weigh_party(given), *credentials, *spoken]
     if terms is not None:
         weighed += _terms(terms, policy, now)
+    in_cedar, read_by_cedar = weigh_cedar(given, terms)
+    weighed += in_cedar
     reasons = tuple(reason for reason, _ in weighed)
     codes = {reason.code for reason in reasons} - {"met"}
     refused = bool(codes - {"approval_required"})
@@ -80,9 +86,9 @@ def evaluate(
         policy=f"{policy.name}/{policy.version}",
         at=now,
         reasons=reasons,
-        needed=tuple(need for _, need in weighed if need is not None) if refused else (),
+        needed=tuple(dict.fromkeys(need for _, need in weighed if need is not None)) if refused else (),
         grounds=grounds,
-        ratings=ratings,
+        ratings=tuple(dict.fromkeys((*ratings, *read_by_cedar))),
         inputs=Inputs(
             policy=policy.digest,
             anchors=anchors.digest,

@@ -37,12 +37,16 @@ from undersigned.encoding import (
     write_canonical,
 )
 from undersigned.errors import ConfigurationError, FormatError
+from undersigned.trust.cedar import CedarPolicy, read_cedar
 from undersigned.trust.edge import MAX_DEPTH
 
 __all__ = ["Demand", "Policy", "Rule", "Stake"]
 
 MAX_DEMANDS = 32
 """Of all rules together; a request names each, and asks for reputation beside them."""
+
+MAX_ASKED = 63
+"""Types of credential that a request may name; it has one place more, for what is asked beside them."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 Score = Annotated[str, Meta(pattern=r"^(0|1|0\.[0-9]{0,8}[1-9])(?!\n)$")]
@@ -131,6 +135,8 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     allow_subcontracting: bool = True
     ask: bool = False
     """A person decides about every contract that is not refused."""
+    cedar: Annotated[str, Meta(min_length=1, max_length=65_536)] | None = None
+    """Policies in Cedar, which have to permit it as well."""
 
     @classmethod
     def from_toml(cls, table: Mapping[str, Any]) -> Policy:
@@ -146,10 +152,11 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
         return policy.checked()
 
     def checked(self) -> Policy:
-        """The same policy, once what it limits has a unit (ten of what?), and its rules can be named and asked for.
+        """The same policy, once what it limits has a unit (ten of what?), and its rules can be named and asked for,
+        and its Cedar can be meant.
 
         Raises:
-            ConfigurationError: `bad_configuration`.
+            ConfigurationError: `bad_configuration`; `missing_extra`: it has Cedar, and the extra is not installed.
         """
         limited = self.max_price or self.min_price or self.ask_above or any(rule.above for rule in self.rule)
         if self.currency is None and limited:
@@ -158,6 +165,8 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
             raise ConfigurationError("bad_configuration", "policy: two rules have one name")
         if sum(len(rule.credentials) for rule in self.rule) > MAX_DEMANDS:
             raise ConfigurationError("bad_configuration", f"policy: rules demand more than {MAX_DEMANDS} credentials")
+        if len(self.asked(None)) > MAX_ASKED:
+            raise ConfigurationError("bad_configuration", f"policy: it asks for more than {MAX_ASKED} types")
         return self
 
     def rules(self, stake: Stake | None) -> tuple[Rule, ...]:
@@ -168,6 +177,28 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
         """The credentials that have to be shown where this is at stake, each with its clause."""
         required = [("require", Demand(type=name)) for name in self.require]
         return (*required, *((f"rule {rule.name}", one) for rule in self.rules(stake) for one in rule.credentials))
+
+    def asked(self, stake: Stake | None) -> tuple[Demand, ...]:
+        """What a peer is asked to show: what is demanded, and what policies in Cedar look for."""
+        demanded = [demand for _, demand in self.demands(stake)]
+        return (*demanded, *(Demand(type=type) for type in self._looked_for() if Demand(type=type) not in demanded))
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Every type of credential that a clause is about, whatever is at stake."""
+        return tuple(dict.fromkeys(demand.type for demand in self.asked(None)))
+
+    def rates(self, stake: Stake | None) -> bool:
+        """Whether the other side's reputation is read."""
+        by_rule = any(rule.min_reputation is not None for rule in self.rules(stake))
+        return by_rule or any(one.reads_reputation for one in self._in_cedar())
+
+    def _in_cedar(self) -> tuple[CedarPolicy, ...]:
+        return () if self.cedar is None else read_cedar(self.cedar).policies
+
+    def _looked_for(self) -> tuple[str, ...]:
+        listed = (type for one in self._in_cedar() for type in (one.needs, *one.looks_for) if type is not None)
+        return tuple(dict.fromkeys(listed))
 
     @property
     def digest(self) -> Digest:

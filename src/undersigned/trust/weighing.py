@@ -16,15 +16,19 @@ from undersigned.trust.decision import Ground, Needed, Rating, Reason
 from undersigned.trust.edge import MAX_DEPTH, Edge, units_of, written
 from undersigned.trust.policy import Demand, Policy, Stake
 from undersigned.trust.reliance import Shown, shown_in
+from undersigned.trust.reputation import Reputation
 
 __all__ = [
     "Given",
     "Weighed",
     "asked",
+    "counts",
     "denied",
     "met",
+    "need_of",
     "needs",
     "no",
+    "rating_of",
     "weigh_credentials",
     "weigh_party",
     "weigh_reputation",
@@ -80,7 +84,7 @@ def weigh_credentials(given: Given) -> tuple[list[Weighed], tuple[Ground, ...]]:
         if enough:
             weighed.append((met(clause, value), None))
             continue
-        need = _need(demand, given.answers)
+        need = need_of(demand, given.answers)
         weighed.append((denied(clause, value, _wanted(demand, need, given.answers)), need))
     return weighed, tuple(grounds)
 
@@ -97,16 +101,7 @@ def weigh_reputation(given: Given) -> tuple[list[Weighed], tuple[Rating, ...]]:
         units = 0 if found is None else found.units
         score = written(units)
         value = f"reputation {score}{f' for {about.capability}' if about.capability else ''}"
-        ratings[
-            Rating(
-                party=about.party,
-                capability=about.capability,
-                score=score,
-                paths=() if found is None else tuple(path.edges for path in found.paths),
-                dissent=() if found is None else found.dissent,
-                missing=("an answer that stands",) if found is None else found.missing,
-            )
-        ] = None
+        ratings[rating_of(about, found)] = None
         if units >= units_of(rule.min_reputation):
             weighed.append((met(f"rule {rule.name}", value), None))
         else:
@@ -114,10 +109,22 @@ def weigh_reputation(given: Given) -> tuple[list[Weighed], tuple[Rating, ...]]:
     return weighed, tuple(ratings)
 
 
+def rating_of(about: Rated, found: Reputation | None) -> Rating:
+    """What the graph said, for the record."""
+    return Rating(
+        party=about.party,
+        capability=about.capability,
+        score=written(0 if found is None else found.units),
+        paths=() if found is None else tuple(path.edges for path in found.paths),
+        dissent=() if found is None else found.dissent,
+        missing=("an answer that stands",) if found is None else found.missing,
+    )
+
+
 def needs(policy: Policy, stake: Stake | None, answers: Answers) -> tuple[Needed, ...]:
     """What is asked for before anything is shown: exactly what the policy demands where this is at stake."""
-    wanted = [_need(demand, answers) for _, demand in policy.demands(stake)]
-    if stake is not None and any(rule.min_reputation is not None for rule in policy.rules(stake)):
+    wanted = [need_of(demand, answers) for demand in policy.asked(stake)]
+    if stake is not None and policy.rates(stake):
         wanted.append(_spoken_of(Rated("", stake.capability)))
     return tuple(dict.fromkeys(wanted))
 
@@ -150,7 +157,16 @@ def _passes(chain: tuple[Edge, ...], refused: Collection[Did]) -> bool:
     return any(edge.source in refused or edge.target in refused for edge in chain)
 
 
-def _need(demand: Demand, answers: Answers) -> Needed:
+def counts(credential: Credential, demand: Demand, given: Given) -> bool:
+    """Whether a credential of the type is all that is demanded."""
+    answer = None
+    if credential.issuer != given.presented.holder:
+        answer = given.answers.about(shown_in(credential, demand.type))
+    return not list(_flaws(credential, demand, given, answer))
+
+
+def need_of(demand: Demand, answers: Answers) -> Needed:
+    """A demand as it is asked for, and as `Withdraw` names it."""
     who = answers.who(Claimed(demand.type, demand.capability, demand.max_links))
     issuers = who.issuers if who is not None else None
     if demand.issuers:

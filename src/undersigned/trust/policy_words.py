@@ -1,0 +1,141 @@
+"""What a policy demands, clause by clause, in plain words.
+
+Source: protocol-spec/13-policy.md, section 13.1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from undersigned.encoding import Instant, from_struct
+from undersigned.trust.anchors import Anchors
+from undersigned.trust.cedar import CedarPolicy, read_cedar
+from undersigned.trust.edge import MAX_DEPTH
+from undersigned.trust.policy import Demand, Policy, Rule
+
+__all__ = ["CLAUSES", "Clause", "explain_policy"]
+
+
+class Clause(NamedTuple):
+    """One demand of a policy."""
+
+    clause: str
+    """As reasons name it."""
+    says: str
+    """The demand, for a person."""
+
+
+Says = Callable[[Policy], str]
+
+CLAUSES: Final[Mapping[str, Says]] = MappingProxyType(
+    {
+        "require": lambda of: _each(
+            of.require, "no credential is required", "each is shown, valid and not withdrawn: "
+        ),
+        "allow_self_issued": lambda of: (
+            "what its holder issued itself counts"
+            if of.allow_self_issued
+            else "what its holder issued itself counts for nothing"
+        ),
+        "refuse": lambda of: _each(of.refuse, "nobody is refused by name", "refused as party and as issuer: "),
+        "refuse_capabilities": lambda of: _each(
+            of.refuse_capabilities, "no work is refused by its kind", "refused, for whatever price: "
+        ),
+        "currency": lambda of: f"prices are in {of.currency}" if of.currency else "prices are in any currency",
+        "max_price": lambda of: _limit(of.max_price, of, "at most {} is paid", "a price may be as high as it likes"),
+        "min_price": lambda of: _limit(of.min_price, of, "at least {} is taken", "a price may be as low as it likes"),
+        "ask_above": lambda of: _limit(
+            of.ask_above, of, "above {} a person decides", "no price is put to a person because of its amount"
+        ),
+        "actions": lambda of: (
+            "a scope may grant any action"
+            if of.actions is None
+            else _each(of.actions, "a scope may grant no action", "a scope may grant only: ")
+        ),
+        "max_duration": lambda of: (
+            f"authority ends at most {of.max_duration} from now" if of.max_duration else "authority may last any time"
+        ),
+        "allow_subcontracting": lambda of: (
+            "the provider may be allowed to subcontract" if of.allow_subcontracting else "no subcontracting"
+        ),
+        "ask": lambda of: (
+            "a person decides about every contract that is not refused"
+            if of.ask
+            else "a person is asked only where a clause says so"
+        ),
+    }
+)
+"""Every clause but those in Cedar, in the order in which it is told."""
+_TOLD_APART: Final = frozenset({"name", "version", "rule", "cedar"})
+
+
+def explain_policy(policy: Policy, anchors: Anchors | None = None, now: Instant | None = None) -> tuple[Clause, ...]:
+    """Every demand of `policy`; with `anchors`, whose word counts about each required type at `now`.
+
+    Raises:
+        ConfigurationError: `missing_extra`: the policy has Cedar, and the extra is not installed.
+
+    Source: protocol-spec/13-policy.md, section 13.1
+    """
+    told: list[Clause] = []
+    for name, says in CLAUSES.items():
+        told.append(Clause(name, says(policy)))
+        if name == "require" and anchors is not None:
+            told += [Clause(name, _believed(required, anchors, now)) for required in policy.require]
+    # A clause without words of its own is shown as it is written rather than not at all.
+    unsaid: dict[str, Any] = from_struct(policy)
+    told += [Clause(name, str(value)) for name, value in unsaid.items() if name not in {*CLAUSES, *_TOLD_APART}]
+    told += [Clause(f"rule {rule.name}", _rule(rule, policy)) for rule in policy.rule]
+    if policy.cedar is not None:
+        told.append(Clause("cedar", f"a peer is asked to show: {', '.join(policy.types) or 'nothing'}"))
+        told.append(Clause("cedar", "whatever the clauses above allow, these policies have to permit as well"))
+        told += [Clause(f"cedar:{one.id}", _cedar(one)) for one in read_cedar(policy.cedar).policies]
+    return tuple(told)
+
+
+def _each(listed: tuple[str, ...], none: str, some: str) -> str:
+    return f"{some}{', '.join(listed)}" if listed else none
+
+
+def _limit(amount: str | None, of: Policy, limited: str, unlimited: str) -> str:
+    return unlimited if amount is None else limited.format(f"{amount} {of.currency}")
+
+
+def _believed(required: str, anchors: Anchors, now: Instant | None) -> str:
+    issuers = anchors.issuers(required, now=now)
+    if not issuers:
+        return f"{required}: from nobody, because no anchor is believed about it"
+    return f"{required}: from {' or '.join(issuers)}, or whom a chain from there entitles"
+
+
+def _rule(rule: Rule, of: Policy) -> str:
+    where = [f"for {' or '.join(rule.capabilities)}" if rule.capabilities else "for any work"]
+    if rule.above is not None:
+        where.append(f"above {rule.above} {of.currency}")
+    needs = [_demand(demand) for demand in rule.credentials]
+    if rule.min_reputation is not None:
+        needs.append(f"a reputation of at least {rule.min_reputation}")
+    return f"{' '.join(where)}: {'; '.join(needs) or 'nothing more'}"
+
+
+def _demand(demand: Demand) -> str:
+    parts = [demand.type]
+    if demand.capability is not None:
+        parts.append(f"about {demand.capability}")
+    if demand.issuers:
+        parts.append(f"by {' or '.join(demand.issuers)}")
+    if demand.max_age is not None:
+        parts.append(f"no older than {demand.max_age}")
+    if demand.max_links < MAX_DEPTH:
+        parts.append(f"at most {demand.max_links} links from an anchor")
+    return " ".join(parts)
+
+
+def _cedar(policy: CedarPolicy) -> str:
+    does = "asks a person about what it matches" if policy.asks else f"{policy.effect}s what it matches"
+    needs = f"; what would change that: {policy.needs}" if policy.needs else ""
+    would_pass = f"; would pass: {policy.would_pass}" if policy.would_pass else ""
+    body = " ".join(line for line in policy.text.splitlines() if not line.startswith("@"))
+    return f"{does}{needs}{would_pass}: {body}"
