@@ -2,6 +2,13 @@
 
 from undersigned.runtime.agent import Agent, load_handler
 from undersigned.runtime.anchors import AnchorBook, KeptRecord, load_anchors, read_document, sign_record
+from undersigned.runtime.approvals import (
+    WaitingTerms,
+    drop_approval,
+    load_approvers,
+    sign_approval,
+    waiting_terms,
+)
 from undersigned.runtime.artifacts import ArtifactStore
 from undersigned.runtime.clock import Clock, SystemClock
 from undersigned.runtime.conversation import Arrived, Conversation, Shell
@@ -77,14 +84,17 @@ __all__ = [
     "SystemClock",
     "Timing",
     "TrustPart",
+    "WaitingTerms",
     "checked_name",
     "configure_logs",
     "create_home",
+    "drop_approval",
     "export_pack",
     "generate_key",
     "hire_order",
     "issue_membership",
     "load_anchors",
+    "load_approvers",
     "load_engagement",
     "load_handler",
     "open_engagements",
@@ -93,5 +103,7 @@ __all__ = [
     "read_document",
     "rotate_key",
     "seal_key",
+    "sign_approval",
     "sign_record",
+    "waiting_terms",
 ]

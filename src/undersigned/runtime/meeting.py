@@ -148,17 +148,27 @@ class Meeting:
         statuses = tuple(check_status(one, lists, now) for one in asked if one.has_status)
         return evaluate(shown, self.anchors, self.policy, now, terms=terms, statuses=statuses)
 
-    async def recheck(self, conversation: Conversation, engagement: Engagement, terms: Terms) -> Decision:
-        """The judgement of `terms` with what the peer showed before.
+    async def recheck(
+        self,
+        conversation: Conversation,
+        engagement: Engagement,
+        terms: Terms,
+        *,
+        status_age_seconds: float = 0.0,
+    ) -> Decision:
+        """The judgement of `terms` with what the peer showed before, and with what people said where it asks them.
 
         Raises:
             PolicyError: `policy_denied`, it is no yes.
+            ScopeError: `approval_required`, people have to decide first.
             VerificationError: A credential no longer holds.
         """
         shown = conversation.last("Presentation", Presentation, OTHER[engagement.role])
         # Status is asked for anew: a list that we fetched a second ago may be the one before the revocation (SC-60).
-        decision = await self.evaluate(engagement, shown, terms, status_age_seconds=0.0)
-        if decision.outcome != "allow":
+        decision = await self.evaluate(engagement, shown, terms, status_age_seconds=status_age_seconds)
+        if decision.outcome == "ask":
+            await self._agent.approvals.require(conversation, engagement, terms, decision)
+        elif decision.outcome != "allow":
             raise PolicyError("policy_denied", decision.explain())
         return decision
 

@@ -1,6 +1,19 @@
 """Whether to work with somebody: anchors, the graph of what others say, rules, and the decision they give."""
 
 from undersigned.trust.anchors import ANY, Anchor, Anchors
+from undersigned.trust.approval import (
+    Approver,
+    Approvers,
+    Put,
+    Standing,
+    Verdict,
+    VerifiedApproval,
+    approval,
+    approvals_needed,
+    terms_digest,
+    verify_approval,
+    weigh,
+)
 from undersigned.trust.authority import Authority, authority
 from undersigned.trust.drawing import draw_paths
 from undersigned.trust.edge import KINDS, MAX_DEPTH, UNIT, Edge, Kind, Status, edge_of
@@ -47,6 +60,8 @@ __all__ = [
     "AnchorChanges",
     "AnchorSet",
     "Anchors",
+    "Approver",
+    "Approvers",
     "Authority",
     "Decision",
     "Edge",
@@ -59,13 +74,17 @@ __all__ = [
     "Outcome",
     "Path",
     "Policy",
+    "Put",
     "Question",
     "Read",
     "Reader",
     "Reason",
     "Reputation",
     "Shown",
+    "Standing",
     "Status",
+    "Verdict",
+    "VerifiedApproval",
     "VerifiedRecord",
     "Viewpoint",
     "Wanted",
@@ -75,6 +94,8 @@ __all__ = [
     "anchor_record",
     "anchor_set",
     "answer",
+    "approval",
+    "approvals_needed",
     "authority",
     "belief",
     "check_presented",
@@ -86,6 +107,9 @@ __all__ = [
     "record_config",
     "reputation",
     "shown_in",
+    "terms_digest",
+    "verify_approval",
     "verify_record",
     "verify_set",
+    "weigh",
 ]

@@ -41,6 +41,8 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     """Least that is taken. Inclusive."""
     ask_above: Amount | None = None
     """A person decides about a higher price."""
+    two_above: Amount | None = None
+    """Two people decide about a higher price."""
     actions: Annotated[tuple[Name, ...], Meta(max_length=256)] | None = None
     """Actions that a scope may grant; absent: any."""
     max_duration: Duration | None = None
@@ -68,9 +70,15 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
         Raises:
             ConfigurationError: `bad_configuration`.
         """
-        if self.currency is None and (self.max_price or self.min_price or self.ask_above):
+        limits = (self.max_price, self.min_price, self.ask_above, self.two_above)
+        if self.currency is None and any(limit is not None for limit in limits):
             raise ConfigurationError("bad_configuration", "policy: a limited price needs its `currency`")
         return self
+
+    @property
+    def asks(self) -> bool:
+        """Whether there are terms that it puts to people."""
+        return self.ask or self.ask_above is not None or self.two_above is not None
 
     @property
     def digest(self) -> Digest:
