@@ -138,6 +138,9 @@ def event_json(event: Event) -> dict[str, Any]:
 def noted(name: str, text: str) -> str:
     """What this side wrote into its journal for itself, in a few words."""
     try:
+        if name == "approvals":
+            said = msgspec.json.decode(text.encode(), type=list[dict[str, Any]])[-1:]
+            return "".join(f"a person says: {plain(one.get('verdict'), 20)} {_short(one['terms'])}" for one in said)
         fact = msgspec.json.decode(text.encode(), type=dict[str, Any])
     except msgspec.MsgspecError:
         return plain(text, 200)
@@ -150,6 +153,9 @@ def noted(name: str, text: str) -> str:
             f"{plain(fact.get('action'), 40)} on …{plain(fact.get('target'), 400)[-24:]} refused by clause "
             f"'{plain(fact.get('clause'), 60)}': {plain(fact.get('reason'), 160)}"
         )
+    if name == "approval-asked":
+        who = "a person" if fact.get("needed") == 1 else "two people"
+        return f"waits for {who} until {plain(fact.get('until'), 24)}: see 'offer list' of this state folder"
     if name == "decision":
         reasons = "; ".join(f"{r.get('clause')}: {plain(r.get('value'), 120)}" for r in fact.get("reasons", ()))
         return f"{fact.get('outcome')} ({reasons})"

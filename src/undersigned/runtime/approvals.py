@@ -223,8 +223,9 @@ class WaitingTerms(Struct, frozen=True, kw_only=True):
     asked: Asked
     decision: str
     """The decision that asks, as JSON."""
+    given: tuple[VerifiedApproval, ...]
+    """What people said, with what lies in the folder and is not noted yet."""
     standing: Standing
-    """With what lies in the folder and is not noted yet."""
 
 
 async def waiting_terms(ledger: Ledger, home: Home, now: Instant) -> list[WaitingTerms]:
@@ -245,7 +246,8 @@ async def waiting_terms(ledger: Ledger, home: Home, now: Instant) -> list[Waitin
             continue
         about = _put(engagement, asked.terms)
         documents = [*_statements(loaded.facts), *_dropped(home.approvals / about.terms)]
-        standing = weigh(_verified(documents, approvers, now), about, needed=asked.needed)
+        given = tuple(_verified(documents, approvers, now))
+        standing = weigh(given, about, needed=asked.needed)
         if standing.state != "refused" and await _refused(ledger, about.terms):
             standing = msgspec.structs.replace(standing, state="refused", refused=("somebody before",))
         found.append(
@@ -255,6 +257,7 @@ async def waiting_terms(ledger: Ledger, home: Home, now: Instant) -> list[Waitin
                 peer=engagement.peer,
                 asked=asked,
                 decision=loaded.facts.get("decision", "{}"),
+                given=given,
                 standing=standing,
             )
         )
@@ -297,16 +300,15 @@ async def sign_approval(person: Home, approvers: Approvers, document: JsonObject
     return attach(document, config, await key.sign(prepare(document, config, approver.key.kind)))
 
 
-def drop_approval(home: Home, signed: JsonObject, now: Instant) -> Path:
-    """Puts a signed statement where the peer of a state folder finds it; the file, once it is on disk.
+def drop_approval(home: Home, signed: JsonObject, now: Instant) -> VerifiedApproval:
+    """Puts a signed statement where the peer of a state folder finds it; what it says, once it is on disk.
 
     Raises:
         UndersignedError: As `verify_approval`.
     """
     said = verify_approval(signed, load_approvers(home), now=now)
-    path = home.approvals / said.about.terms / f"{said.digest}.json"
-    write_whole(path, canonicalize(signed))
-    return path
+    write_whole(home.approvals / said.about.terms / f"{said.digest}.json", canonicalize(signed))
+    return said
 
 
 def _put(engagement: Engagement, terms: Terms) -> Put:
