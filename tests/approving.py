@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import uuid4
 
 from parties import Party
@@ -19,9 +18,11 @@ LONG = 3600
 """More than people get in these tests."""
 
 
-def signed(person: Party, about: Put, now: Instant, verdict: Verdict = "approve", **changes: Any) -> JsonObject:
+def signed(
+    person: Party, about: Put, now: Instant, verdict: Verdict = "approve", changes: JsonObject | None = None
+) -> JsonObject:
     """What a person signs; `changes` are made before."""
-    document = approval(id=f"urn:uuid:{uuid4()}", verdict=verdict, about=about, given=now) | changes
+    document = approval(id=f"urn:uuid:{uuid4()}", verdict=verdict, about=about, given=now) | (changes or {})
     suite = "ecdsa-jcs-2019" if person.kind == "P-256" else "eddsa-jcs-2022"
     return person.prove(document, record_config(suite, person.method, now))
 

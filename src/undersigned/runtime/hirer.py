@@ -152,7 +152,8 @@ class HirerSide:
             raise LocalProtocolError("wrong_state", "there is no offer to answer")
         put = agent.approvals.put(conversation, engagement)
         if put is not None:
-            return await self._offer(engagement, order, put, await agent.meeting.recheck(conversation, engagement, put))
+            decision = await agent.meeting.recheck(conversation, engagement, put, offering=True)
+            return await self._offer(engagement, order, put, decision)
         now = agent.clock.now()
         document = conversation.offered(engagement)
         theirs, ours = document.terms, self._terms(conversation, order)
@@ -173,7 +174,7 @@ class HirerSide:
             said = await agent.papers.acceptance(engagement, conversation.offered_json(engagement))
             return msgspec.structs.replace(said, facts=recorded(decision))
         if answer.act == "counter" and answer.terms is not None:
-            decision = await agent.meeting.recheck(conversation, engagement, answer.terms)
+            decision = await agent.meeting.recheck(conversation, engagement, answer.terms, offering=True)
             return await self._offer(engagement, order, answer.terms, decision)
         return Say("Withdraw", {"reason": answer.reason, "offer": live.digest})
 

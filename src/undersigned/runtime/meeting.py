@@ -154,9 +154,11 @@ class Meeting:
         engagement: Engagement,
         terms: Terms,
         *,
-        status_age_seconds: float = 0.0,
+        offering: bool = False,
     ) -> Decision:
         """The judgement of `terms` with what the peer showed before, and with what people said where it asks them.
+
+        `offering`: we are about to offer them, and bind ourselves only by the seal, before which all is asked again.
 
         Raises:
             PolicyError: `policy_denied`, it is no yes.
@@ -165,6 +167,7 @@ class Meeting:
         """
         shown = conversation.last("Presentation", Presentation, OTHER[engagement.role])
         # Status is asked for anew: a list that we fetched a second ago may be the one before the revocation (SC-60).
+        status_age_seconds = FRESH_SECONDS if offering else 0.0
         decision = await self.evaluate(engagement, shown, terms, status_age_seconds=status_age_seconds)
         if decision.outcome == "ask":
             await self._agent.approvals.require(conversation, engagement, terms, decision)

@@ -172,7 +172,8 @@ class ProviderSide:
             terms = ours if theirs.price.currency == ours.price.currency else None
         if terms is None:
             return Say("Withdraw", {"reason": answer.reason, "offer": live.digest})
-        return await self._offer(engagement, terms, await agent.meeting.recheck(conversation, engagement, terms))
+        decision = await agent.meeting.recheck(conversation, engagement, terms, offering=True)
+        return await self._offer(engagement, terms, decision)
 
     @staticmethod
     def _offered(conversation: Conversation) -> bool:

@@ -204,7 +204,7 @@ def verify_approval(document: Mapping[str, Any], approvers: Approvers, *, now: I
     """What an approver signed, once the signature is known to be that person's.
 
     Raises:
-        FormatError: `too_large`, `schema_violation`: not such a statement.
+        FormatError: `too_large`, `schema_violation`, `unknown_term`: not such a statement.
         ProofError: As `verify_proof`.
         VerificationError: `key_not_authorized`: by nobody who may approve.
 
