@@ -87,7 +87,7 @@ class Member(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, om
     digest: Digest
     """Of its bytes."""
     kind: Kind
-    """`message`, `contract`, `statement`, `did-document`, `ledger`, `artifact`; others, such as `approval`, are kept and
+    """`message`, `contract`, `statement`, `did-document`, `ledger`, `artifact`; others (`approval` is one) are kept and
     not judged.
     """
     recorded_at: Instant | None = None

@@ -13,7 +13,8 @@ Source: protocol-spec/12-trust.md, section 12.8
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -115,6 +116,8 @@ class Approvals:
         self.approvers = load_approvers(agent.home)
         self._folder = agent.home.approvals
         self._waiting: dict[EngagementId, _Waits] = {}
+        self._judged: set[Path] = set()
+        """Files that do not count, and were told so."""
         self._watched = False
 
     async def require(
@@ -191,6 +194,7 @@ class Approvals:
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
             self._watched = False
+            self._judged.clear()
 
     async def _look(self, engagement: EngagementId, waits: _Waits) -> None:
         """Notes what people said since the last look, and decides again if that or the time changes anything."""
@@ -199,16 +203,25 @@ class Approvals:
             self._waiting.pop(engagement, None)
             return
         now = agent.clock.now()
-        came = [
-            document
-            for document in _dropped(self._folder / waits.about.terms)
-            if document not in waits.given and _counts(document, waits.about, self.approvers, now)
-        ]
-        if not came and now <= waits.until:
-            return
-        for said in _verified(came, self.approvers, now):
+        came: list[JsonObject] = []
+        for file in _files(self._folder / waits.about.terms, self._judged):
+            try:
+                document = read_document(file)
+                if document in waits.given:
+                    continue
+                said = verify_approval(document, self.approvers, now=now)
+                if said.about != waits.about and (said.verdict, said.about.terms) != ("refuse", waits.about.terms):
+                    raise VerificationError("terms_mismatch", f"expected {waits.about}; came {said.about}")
+            except UndersignedError as error:
+                _log.warning("an approval does not count", file=str(file), error=str(error))
+                if not error.retryable:
+                    self._judged.add(file)
+                continue
             if said.verdict == "refuse":
                 await _refuse(agent.ledger, said)
+            came.append(document)
+        if not came and now <= waits.until:
+            return
         given = [*waits.given, *came]
         facts = ((GIVEN, canonicalize(given).decode()),) if came else ()
         await conversation.reconsider(Say("", {}, evidence=tuple(map(_blob, came)), facts=facts))
@@ -341,30 +354,23 @@ def _statements(facts: dict[str, str]) -> list[JsonObject]:
 def _dropped(folder: Path) -> list[JsonObject]:
     """What lies in a folder, not verified; what cannot be read is left out."""
     found: list[JsonObject] = []
-    for file in sorted(folder.glob("*.json"))[:MAX_FILES]:
-        try:
+    for file in _files(folder):
+        with suppress(UndersignedError):
             found.append(read_document(file))
-        except UndersignedError as error:
-            _log.warning("not an approval", file=str(file), error=str(error))
     return found
+
+
+def _files(folder: Path, but: Set[Path] = frozenset()) -> list[Path]:
+    return [file for file in sorted(folder.glob("*.json")) if file not in but][:MAX_FILES]
 
 
 def _verified(documents: Iterable[JsonObject], approvers: Approvers, now: Instant) -> list[VerifiedApproval]:
+    """Those that count as statements at all; the others say nothing."""
     found: list[VerifiedApproval] = []
     for document in documents:
-        try:
+        with suppress(UndersignedError):
             found.append(verify_approval(document, approvers, now=now))
-        except UndersignedError as error:
-            _log.warning("an approval does not count", error=str(error))
     return found
-
-
-def _counts(document: JsonObject, about: Put, approvers: Approvers, now: Instant) -> bool:
-    """Whether a statement says something about what was put: an approval of it, or a refusal of its terms."""
-    return any(
-        said.about == about or (said.verdict == "refuse" and said.about.terms == about.terms)
-        for said in _verified([document], approvers, now)
-    )
 
 
 def _blob(signed: JsonObject) -> Blob:

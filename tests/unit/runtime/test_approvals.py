@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from approving import ALICE, ASKS, BOB, LONG, TWO, says, waits
-from runtimes import Node, World, facts, last, moves, offices
+from runtimes import Node, World, facts, last, messages, moves, offices
 from undersigned.contract import same_terms
 from undersigned.encoding import Instant
 from undersigned.errors import ConfigurationError
@@ -133,9 +133,10 @@ def test_an_offer_that_expires_meanwhile_is_answered_by_the_same_terms(worlds: W
     world.settle(LONG)
     assert ended(world, hire.id) == ("closed", "closed")
     assert "Acceptance" not in world.provider.said()
-    ours, theirs = last(world.provider, hire.id, Offer), last(world.hirer, hire.id, Offer)
-    assert ours.document.id != theirs.document.id
-    assert same_terms(ours.document.terms, theirs.document.terms)
+    said = [one.message for one in messages(world.provider, hire.id)]
+    theirs, ours = [one.document for one in said if isinstance(one, Offer)]
+    assert (theirs.id, ours.id) == (f"{hire.id}:hirer:3", f"{hire.id}:provider:3")
+    assert same_terms(ours.terms, theirs.terms)
     assert asked(world.provider, hire.id) == 1
 
 
