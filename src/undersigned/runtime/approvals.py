@@ -70,6 +70,9 @@ LOOK_SECONDS: Final = 1.0
 MAX_FILES: Final = 256
 """Statements about the same terms that are looked at."""
 
+_Mark = tuple[str, int, int]
+"""A file by its name, and when and how long it was written: one that was not all there yet is another one later."""
+
 
 class Asked(Struct, frozen=True, kw_only=True, rename="camel"):
     """Terms that were put to people, as the journal notes it."""
@@ -116,7 +119,7 @@ class Approvals:
         self.approvers = load_approvers(agent.home)
         self._folder = agent.home.approvals
         self._waiting: dict[EngagementId, _Waits] = {}
-        self._judged: set[Path] = set()
+        self._judged: set[_Mark] = set()
         """Files that do not count, and were told so."""
         self._watched = False
 
@@ -204,7 +207,7 @@ class Approvals:
             return
         now = agent.clock.now()
         came: list[JsonObject] = []
-        for file in _files(self._folder / waits.about.terms, self._judged):
+        for file, mark in _files(self._folder / waits.about.terms, self._judged):
             try:
                 document = read_document(file)
                 if document in waits.given:
@@ -215,7 +218,7 @@ class Approvals:
             except UndersignedError as error:
                 _log.warning("an approval does not count", file=str(file), error=str(error))
                 if not error.retryable:
-                    self._judged.add(file)
+                    self._judged.add(mark)
                 continue
             if said.verdict == "refuse":
                 await _refuse(agent.ledger, said)
@@ -354,14 +357,20 @@ def _statements(facts: dict[str, str]) -> list[JsonObject]:
 def _dropped(folder: Path) -> list[JsonObject]:
     """What lies in a folder, not verified; what cannot be read is left out."""
     found: list[JsonObject] = []
-    for file in _files(folder):
+    for file, _ in _files(folder):
         with suppress(UndersignedError):
             found.append(read_document(file))
     return found
 
 
-def _files(folder: Path, but: Set[Path] = frozenset()) -> list[Path]:
-    return [file for file in sorted(folder.glob("*.json")) if file not in but][:MAX_FILES]
+def _files(folder: Path, but: Set[_Mark] = frozenset()) -> list[tuple[Path, _Mark]]:
+    """The files in a folder, without those that are as they were when they were told apart."""
+    found: list[tuple[Path, _Mark]] = []
+    for file in sorted(folder.glob("*.json")):
+        with suppress(OSError):
+            status = file.stat()
+            found.append((file, (str(file), status.st_mtime_ns, status.st_size)))
+    return [one for one in found if one[1] not in but][:MAX_FILES]
 
 
 def _verified(documents: Iterable[JsonObject], approvers: Approvers, now: Instant) -> list[VerifiedApproval]:
