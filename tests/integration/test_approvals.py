@@ -15,6 +15,7 @@ from integration.commands import UNDERSIGNED, Process, serving
 from integration.hires import REPORT, assert_one_contract_or_none, did_of, two_homes
 from undersigned.contract import read_document
 from undersigned.encoding import decode_json
+from undersigned.ledger import open_ledger
 from undersigned.runtime import Home, SystemClock
 from undersigned.trust import Approvers, terms_digest, verify_approval
 from unit.cli.running import Ran, run
@@ -70,6 +71,15 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture
 def companies(tmp_path: Path, people: dict[str, Path]) -> Companies:
     return Companies(tmp_path, *asyncio.run(two_homes(tmp_path)), people)
+
+
+async def booked(home: Home, terms: str) -> bool:
+    """Whether the ledger holds a refusal of these terms."""
+    ledger = await open_ledger(home.ledger_url, read_only=True)
+    try:
+        return bool(await ledger.usage(f"refused:{terms}"))
+    finally:
+        await ledger.close()
 
 
 def test_two_people_approve_a_hire_that_was_killed_meanwhile(companies: Companies) -> None:
@@ -138,3 +148,4 @@ def test_a_refusal_beside_a_serving_provider_ends_the_hire(companies: Companies)
         late = companies.says(globex, "approve", one["terms"], "alice")
         assert (late.code, late.error["code"]) == (2, "not_found")
     assert asyncio.run(assert_one_contract_or_none(companies.acme, globex)) == {None}
+    assert asyncio.run(booked(globex, one["terms"])), "in the ledger, whatever becomes of the files"

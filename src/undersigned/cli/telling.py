@@ -140,7 +140,9 @@ def noted(name: str, text: str) -> str:
     try:
         if name == "approvals":
             said = msgspec.json.decode(text.encode(), type=list[dict[str, Any]])[-1:]
-            return "".join(f"a person says: {plain(one.get('verdict'), 20)} {_short(plain(one.get('terms'), 60))}" for one in said)
+            return "".join(
+                f"a person says: {plain(one.get('verdict'), 20)} {_short(plain(one.get('terms'), 60))}" for one in said
+            )
         fact = msgspec.json.decode(text.encode(), type=dict[str, Any])
     except msgspec.MsgspecError:
         return plain(text, 200)

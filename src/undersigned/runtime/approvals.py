@@ -7,7 +7,7 @@ finds, notes it in the journal with the statement as evidence, and decides again
 signed by what the journal holds. A refusal is booked in the ledger first, under the digest of the terms alone, and is
 never given back.
 
-Source: protocol-spec/12-trust.md, section 12.8
+Source: protocol-spec/12-trust.md, section 12.9
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
 
 An approval settles only what the policy asks about. It changes no rule, so whatever the policy denies stays denied.
 
-Source: protocol-spec/12-trust.md, section 12.8
+Source: protocol-spec/12-trust.md, section 12.9
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def verify_approval(document: Mapping[str, Any], approvers: Approvers, *, now: I
         ProofError: As `verify_proof`.
         VerificationError: `key_not_authorized`: by nobody who may approve.
 
-    Source: protocol-spec/12-trust.md, section 12.8
+    Source: protocol-spec/12-trust.md, section 12.9
     """
     # Step 1: the shape, and one proof.
     said = _read(document)
@@ -241,7 +241,7 @@ def weigh(given: Iterable[VerifiedApproval], about: Put, *, needed: int) -> Stan
 
     Approvals count only for exactly what was put, and each person once.
 
-    Source: protocol-spec/12-trust.md, section 12.8
+    Source: protocol-spec/12-trust.md, section 12.9
     """
     said = tuple(given)
     refused = {one.by for one in said if one.verdict == "refuse" and one.about.terms == about.terms}

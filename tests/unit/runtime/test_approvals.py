@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from approving import ALICE, ASKS, BOB, LONG, TWO, says, waits
+from approving import ALICE, ASKS, BOB, LONG, TABLE, TWO, says, waits
 from runtimes import Node, World, facts, last, messages, moves, offices
 from undersigned.contract import same_terms
 from undersigned.encoding import Instant
@@ -202,6 +202,21 @@ def test_an_approval_changes_no_rule(worlds: Worlds) -> None:
     assert ended(world, hire.id) == ("withdrawn", "withdrawn")
     assert last(world.hirer, hire.id, Withdraw).reason == "policy_denied"
     assert "Acceptance" not in node.said()
+
+
+def test_an_acceptance_is_answered_though_people_would_have_to_be_asked(worlds: Worlds) -> None:
+    """HIRE-APR-01, HIRE-NEG-16: whoever accepted is in doubt and is not kept waiting; without a yes there is no seal."""
+    world = worlds(hirer=f'currency = "EUR"\n{TABLE}', provider=ASKS)
+    hire, node = world.begin(), world.hirer
+    file = node.office.path / "undersigned.toml"
+    file.write_text(file.read_text().replace("[approvers]", 'ask_above = "3"\n[approvers]'))
+    node.meeting.policy = Home(node.office.path).configuration.policy
+    says(world.provider, ALICE)
+    world.settle(5)
+    assert "Acceptance" in world.provider.said()
+    assert "Seal" not in node.said()
+    assert ended(world, hire.id) == ("withdrawn", "withdrawn")
+    assert last(world.provider, hire.id, Withdraw).reason == "revoked"
 
 
 def test_without_anybody_to_ask_the_answer_is_no(worlds: Worlds) -> None:
