@@ -139,10 +139,9 @@ def noted(name: str, text: str) -> str:
     """What this side wrote into its journal for itself, in a few words."""
     try:
         if name == "approvals":
-            said = msgspec.json.decode(text.encode(), type=list[dict[str, Any]])[-1:]
-            return "".join(
-                f"a person says: {plain(one.get('verdict'), 20)} {_short(plain(one.get('terms'), 60))}" for one in said
-            )
+            said = msgspec.json.decode(text.encode(), type=list[dict[str, Any]])
+            last = said[-1] if said else {}
+            return f"a person says: {plain(last.get('verdict'), 20)} {_short(plain(last.get('terms'), 60))}"
         fact = msgspec.json.decode(text.encode(), type=dict[str, Any])
     except msgspec.MsgspecError:
         return plain(text, 200)

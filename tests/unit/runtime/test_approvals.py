@@ -205,7 +205,7 @@ def test_an_approval_changes_no_rule(worlds: Worlds) -> None:
 
 
 def test_an_acceptance_is_answered_though_people_would_have_to_be_asked(worlds: Worlds) -> None:
-    """HIRE-APR-01, HIRE-NEG-16: whoever accepted is in doubt and is not kept waiting; without a yes there is no seal."""
+    """HIRE-APR-01, HIRE-NEG-16: whoever accepted is not kept in doubt; without a yes there is no seal."""
     world = worlds(hirer=f'currency = "EUR"\n{TABLE}', provider=ASKS)
     hire, node = world.begin(), world.hirer
     file = node.office.path / "undersigned.toml"
