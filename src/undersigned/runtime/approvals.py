@@ -100,11 +100,20 @@ class ApprovalWanted(ScopeError):
 class _Waits:
     """One engagement that waits, while this process runs."""
 
-    def __init__(self, about: Put, until: Instant, given: list[JsonObject]) -> None:
+    def __init__(
+        self, about: Put, asked: Asked, given: list[JsonObject], known: Iterable[VerifiedApproval], judged: set[_Mark]
+    ) -> None:
         self.about = about
-        self.until = until
+        self.cause = asked.cause
+        self.until = asked.until
+        self.begun = False
+        """Whether the turn that began it is stored."""
+        self.judged = judged
+        """Files that say nothing here, and were told so."""
         self.given = given
         """What the journal holds."""
+        self.known = {(one.by, one.verdict, one.about) for one in known}
+        """Who said what in it: saying it again adds nothing, so nobody makes the journal longer by it."""
 
 
 class Approvals:
@@ -119,8 +128,6 @@ class Approvals:
         self.approvers = load_approvers(agent.home)
         self._folder = agent.home.approvals
         self._waiting: dict[EngagementId, _Waits] = {}
-        self._judged: set[_Mark] = set()
-        """Files that do not count, and were told so."""
         self._watched = False
 
     async def require(
@@ -171,7 +178,10 @@ class Approvals:
             self._waiting.pop(engagement.id, None)
             raise PolicyError("decision_failed", f"nobody decided about the terms by {asked.until}")
         about = _put(engagement, wanted.terms)
-        self._waiting[engagement.id] = _Waits(about, asked.until, _statements(conversation.facts))
+        before = self._waiting.get(engagement.id)
+        judged = before.judged if before is not None and before.about == about else set[_Mark]()
+        given = _statements(conversation.facts)
+        self._waiting[engagement.id] = _Waits(about, asked, given, self._noted(conversation), judged)
         if not self._watched:
             self._watched = True
             self._agent.spawn(self._watch(), "approvals")
@@ -192,22 +202,25 @@ class Approvals:
                 for engagement, waits in tuple(self._waiting.items()):
                     try:
                         await self._look(engagement, waits)
-                    except UndersignedError as error:
-                        _log.error("approvals were not looked at", engagement=engagement, error=str(error))
+                    except Exception as error:
+                        # One that cannot be looked at must not keep the others from it.
+                        _log.error("approvals were not looked at", engagement=engagement, error=repr(error))
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
             self._watched = False
-            self._judged.clear()
 
     async def _look(self, engagement: EngagementId, waits: _Waits) -> None:
         """Notes what people said since the last look, and decides again if that or the time changes anything."""
         agent, conversation = self._agent, self._agent.conversations.get(engagement)
-        if conversation is None or conversation.over or _settled(conversation.engagement):
+        here = conversation is not None and conversation.engagement.cause == waits.cause
+        waits.begun = waits.begun or here
+        if conversation is None or conversation.over or (waits.begun and not here):
             self._waiting.pop(engagement, None)
             return
         now = agent.clock.now()
         came: list[JsonObject] = []
-        for file, mark in _files(self._folder / waits.about.terms, self._judged):
+        known = set(waits.known)
+        for file, mark in _files(self._folder / waits.about.terms, waits.judged):
             try:
                 document = read_document(file)
                 if document in waits.given:
@@ -218,8 +231,12 @@ class Approvals:
             except UndersignedError as error:
                 _log.warning("an approval does not count", file=str(file), error=str(error))
                 if not error.retryable:
-                    self._judged.add(mark)
+                    waits.judged.add(mark)
                 continue
+            if (said.by, said.verdict, said.about) in known:
+                waits.judged.add(mark)
+                continue
+            known.add((said.by, said.verdict, said.about))
             if said.verdict == "refuse":
                 await _refuse(agent.ledger, said)
             came.append(document)
@@ -228,6 +245,8 @@ class Approvals:
         given = [*waits.given, *came]
         facts = ((GIVEN, canonicalize(given).decode()),) if came else ()
         await conversation.reconsider(Say("", {}, evidence=tuple(map(_blob, came)), facts=facts))
+        if now > waits.until and self._waiting.get(engagement) is waits:
+            del self._waiting[engagement]
 
 
 class WaitingTerms(Struct, frozen=True, kw_only=True):
@@ -338,10 +357,6 @@ def _until(engagement: Engagement, terms: Terms) -> Instant:
     talks = engagement.talks
     ends = [terms.deadlines.start, terms.deadlines.until]
     return min(ends if talks is None else [*ends, talks.closes_at])
-
-
-def _settled(engagement: Engagement) -> bool:
-    return engagement.contract is not None or engagement.state in ENDED
 
 
 def _asked(facts: dict[str, str]) -> Asked | None:
