@@ -155,6 +155,12 @@ async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dic
 @click.option("--scope", "scope_file", type=click.Path(path_type=Path), help="A TOML file with [[scope.grant]] tables.")
 @click.option("--price", default="10 EUR", show_default=True, help="The most that is paid.")
 @click.option("--opening", help="Price of the first offer, such as '3 EUR'; by default what the provider asks for.")
+@click.option(
+    "--decide-within",
+    type=click.IntRange(0, 7 * 86_400),
+    metavar="SECONDS",
+    help="Time that people get to approve the terms; by default 3600 if the policy asks them.",
+)
 @click.option("--out", "folder", type=click.Path(path_type=Path, file_okay=False), help="Folder for what is delivered.")
 @click.option(
     "--continues", metavar="ENGAGEMENT|DIGEST", help="The earlier refusal that this answers, with what it asked for."
@@ -173,6 +179,7 @@ async def hire(
     scope_file: Path | None,
     price: str,
     opening: str | None,
+    decide_within: int | None,
     folder: Path | None,
     continues: str | None,
     at: str | None,
@@ -206,7 +213,15 @@ async def hire(
         peer.reach_seconds = wait
         out.line(f"hiring {did} for {plain(task, 60)} as {peer.own.id}")
         under_way = peer.hire(
-            did, task=task, inputs=files, price=price, opening=opening, scope=scope, at=at, continues=continues
+            did,
+            task=task,
+            inputs=files,
+            price=price,
+            opening=opening,
+            scope=scope,
+            at=at,
+            continues=continues,
+            decide_seconds=decide_within,
         )
         impatient = asyncio.create_task(_tell_if_not_reached(out, peer, did))
         try:

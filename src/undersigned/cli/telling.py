@@ -158,6 +158,10 @@ def domain_lines(links: Mapping[Did, tuple[DomainLink, ...]]) -> Iterator[tuple[
 def noted(name: str, text: str) -> str:
     """What this side wrote into its journal for itself, in a few words."""
     try:
+        if name == "approvals":
+            said = msgspec.json.decode(text.encode(), type=list[dict[str, Any]])
+            last = said[-1] if said else {}
+            return f"a person says: {plain(last.get('verdict'), 20)} {_short(plain(last.get('terms'), 60))}"
         fact = msgspec.json.decode(text.encode(), type=dict[str, Any])
     except msgspec.MsgspecError:
         return plain(text, 200)
@@ -173,6 +177,9 @@ def noted(name: str, text: str) -> str:
     if name == "renewed":
         anew = counted(len(fact.get("standIns") or ()), "credential")
         return f"{anew} of the other side, issued anew and shown again"
+    if name == "approval-asked":
+        who = "a person" if fact.get("needed") == 1 else "two people"
+        return f"waits for {who} until {plain(fact.get('until'), 24)}: see 'offer list' of this state folder"
     if name == "decision":
         reasons = "; ".join(f"{r.get('clause')}: {plain(r.get('value'), 120)}" for r in fact.get("reasons", ()))
         return f"{fact.get('outcome')} ({reasons})"

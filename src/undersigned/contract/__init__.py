@@ -12,6 +12,7 @@ from undersigned.contract.build import (
 from undersigned.contract.card import (
     contract_card,
     plain,
+    terms_card,
 )
 from undersigned.contract.check import (
     MAX_DOCUMENT_BYTES,
@@ -93,6 +94,7 @@ __all__ = [
     "rebase",
     "same_terms",
     "scope_of",
+    "terms_card",
     "verify_countersigned",
     "verify_offered",
     "verify_sealed",

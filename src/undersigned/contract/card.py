@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from undersigned.contract.check import DocumentName, read_document
+from undersigned.contract.terms import Terms
 from undersigned.encoding import digest_of
 from undersigned.scope import Grant, read_scope
 
-__all__ = ["contract_card", "plain"]
+__all__ = ["contract_card", "plain", "terms_card"]
 
 WIDTH: Final = 12
 MAX_VALUE: Final = 160
@@ -45,13 +46,30 @@ def contract_card(
         ContractError: As `read_document`.
     """
     read = read_document(document)
-    terms, name = read.terms, DocumentName.parse(read.id)
+    name, organisations = DocumentName.parse(read.id), read.organisations
+    signed = 0 if read.proof is None else len(read.proof) if isinstance(read.proof, tuple) else 1
+    states = ("a draft, not signed", f"offered by the {name.role}", "signed by both, not sealed")
+    made = "sealed" if seal is not None else states[min(signed, 2)]
+    return terms_card(
+        read.terms,
+        hirer=_party(read.hirer, organisations and organisations.hirer),
+        provider=_party(read.provider, organisations and organisations.provider),
+        title=("Contract", digest_of(document)),
+        state=state or made,
+    )
+
+
+def terms_card(terms: Terms, *, hirer: str, provider: str, title: tuple[str, str], state: str) -> str:
+    """The same lines for terms that may be in no document yet; `title` is a label and what the terms are named by.
+
+    Raises:
+        FormatError: The scope is not well-formed.
+    """
     scope = read_scope(terms.scope, understood=terms.scope.critical or ())
-    organisations = read.organisations
     lines = [
-        ("Contract", digest_of(document)),
-        ("Hirer", _party(read.hirer, organisations and organisations.hirer)),
-        ("Provider", _party(read.provider, organisations and organisations.provider)),
+        title,
+        ("Hirer", hirer),
+        ("Provider", provider),
         ("Task", f"{terms.task.kind}: {terms.task.summary}"),
     ]
     for deliverable in terms.deliverables:
@@ -69,10 +87,7 @@ def contract_card(
         ("Finish by", f"{terms.deadlines.finish}; authority until {terms.deadlines.until}"),
         ("Evidence", ", ".join(terms.evidence.predicates) or "none required"),
     ]
-    signed = 0 if read.proof is None else len(read.proof) if isinstance(read.proof, tuple) else 1
-    states = ("a draft, not signed", f"offered by the {name.role}", "signed by both, not sealed")
-    made = "sealed" if seal is not None else states[min(signed, 2)]
-    lines.append(("State", state or made))
+    lines.append(("State", state))
     width = max(len(label) for label, _ in lines)
     return "\n".join(f"{label.ljust(max(width, WIDTH))}  {plain(value)}" for label, value in lines)
 

@@ -189,6 +189,7 @@ class Peer(Agent):
         at: str | None = None,
         finish_seconds: int = 3600,
         continues: str | None = None,
+        decide_seconds: int | None = None,
     ) -> Hire:
         """Hires `provider` for `task`. Await it for the result, or iterate over it for events first.
 
@@ -196,9 +197,10 @@ class Peer(Agent):
         to it. `price` is the most that is paid, `opening` the first offer (default: what the
         provider asks for, if that is less). `criteria` (id to text)
         are what the delivery is held to; `review` says for each whether it is met. `at` is the provider's URL, needed
-        if its DID document does not say. A provider that does not answer is tried for `reach_seconds` of this peer, 30
-        unless it is set, and then withdrawn from; iterate to see what happens meanwhile. `continues` names an earlier
-        withdrawal that said what was needed, by its digest or its engagement.
+        if its DID document does not say. `decide_seconds` gives people on either side so much more time to approve
+        the terms; by default an hour if our own policy asks any. A provider that does not answer is tried for
+        `reach_seconds` of this peer, 30 unless it is set, and then withdrawn from; iterate to see what happens
+        meanwhile. `continues` names an earlier withdrawal that said what was needed, by its digest or its engagement.
 
         Raises, when awaited:
             ConfigurationError: An argument is not usable; nobody was asked for anything.
@@ -222,6 +224,7 @@ class Peer(Agent):
                 at=at,
                 finish_seconds=finish_seconds,
                 continues=continues,
+                decide_seconds=decide_seconds,
             ),
             review,
         )

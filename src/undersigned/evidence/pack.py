@@ -8,6 +8,7 @@
     ledger/checkpoint.txt                    signed note of the packer's log
     ledger/inclusion.json                    proof that the contract is in it
     artifacts/<digest>                       if they are to travel along
+    approvals/<digest>.json                  what the packer's people signed about its terms
 
 `write_pack` derives contract and statements from the transcript, so that a pack cannot disagree with itself by
 accident; `undersigned.evidence.verify` derives them again and compares.
@@ -86,7 +87,9 @@ class Member(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, om
     digest: Digest
     """Of its bytes."""
     kind: Kind
-    """`message`, `contract`, `statement`, `did-document`, `ledger`, `artifact`; others are kept and not judged."""
+    """`message`, `contract`, `statement`, `did-document`, `ledger`, `artifact`; others (`approval` is one) are kept and
+    not judged.
+    """
     recorded_at: Instant | None = None
     """Messages: when the packer recorded it."""
 
@@ -146,6 +149,7 @@ def write_pack(
     checkpoint: str | None = None,
     inclusion: InclusionProof | None = None,
     artifacts: Iterable[bytes] = (),
+    approvals: Iterable[bytes] = (),
 ) -> bytes:
     """The pack of an engagement, from its journal. The same input gives the same bytes.
 
@@ -176,6 +180,8 @@ def write_pack(
         members[CHECKPOINT] = checkpoint.encode(), "ledger", None
     if inclusion is not None:
         members[INCLUSION] = canonicalize(inclusion.document()), "ledger", None
+    for data in approvals:
+        members[f"approvals/{digest_bytes(data)}.json"] = data, "approval", None
     for data in artifacts:
         members[f"artifacts/{digest_bytes(data)}"] = data, "artifact", None
     manifest = Manifest(

@@ -2,6 +2,13 @@
 
 from undersigned.runtime.agent import Agent, load_handler
 from undersigned.runtime.anchors import AnchorBook, KeptRecord, load_anchors, read_document, sign_record
+from undersigned.runtime.approvals import (
+    WaitingTerms,
+    drop_approval,
+    load_approvers,
+    sign_approval,
+    waiting_terms,
+)
 from undersigned.runtime.artifacts import ArtifactStore
 from undersigned.runtime.beliefs import Beliefs, admission, viewpoint
 from undersigned.runtime.clock import Clock, SystemClock
@@ -87,17 +94,20 @@ __all__ = [
     "SystemClock",
     "Timing",
     "TrustPart",
+    "WaitingTerms",
     "Wallet",
     "admission",
     "checked_name",
     "configure_logs",
     "create_home",
     "domain_links",
+    "drop_approval",
     "export_pack",
     "generate_key",
     "hire_order",
     "issue_membership",
     "load_anchors",
+    "load_approvers",
     "load_engagement",
     "load_handler",
     "open_engagements",
@@ -109,7 +119,9 @@ __all__ = [
     "read_toml",
     "rotate_key",
     "seal_key",
+    "sign_approval",
     "sign_record",
     "verify_handed",
     "viewpoint",
+    "waiting_terms",
 ]

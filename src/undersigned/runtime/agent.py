@@ -41,6 +41,7 @@ from undersigned.protocol import Engagement, Owe, Reserve, Strategy, Work, begin
 from undersigned.transparency import contract_leaf
 from undersigned.transport import ChannelLimits, Identity
 
+from .approvals import Approvals, ApprovalWanted
 from .artifacts import ArtifactStore
 from .clock import Clock, SystemClock
 from .continuing import continued
@@ -184,6 +185,7 @@ class Agent:
         self.gate = Gate(self.ledger, self.clock, self.status_watch.require)
         self.papers = Papers(self.identity, self.own, self.ledger, self.clock, self._log_key)
         self.meeting = Meeting(self)
+        self.approvals = Approvals(self)
         for offer in self.home.configuration.offer:
             if offer.task not in self.services:
                 self.services[offer.task] = Service(
@@ -417,7 +419,12 @@ class Agent:
             live = engagement.offer
             return Say("Withdraw", {"reason": "capacity", "offer": live.digest if live is not None else None})
         side = self.hirer if engagement.role == "hirer" else self.provider
-        return await side.decide(conversation, engagement, owed)
+        try:
+            return await side.decide(conversation, engagement, owed)
+        except ApprovalWanted as wanted:
+            if "Seal" in owed.moves:
+                raise  # whoever accepted is in doubt and cannot be kept waiting
+            return self.approvals.wait(conversation, engagement, wanted)
 
     def reservations(
         self, conversation: Conversation, engagement: Engagement, effect: Reserve

@@ -271,6 +271,19 @@ class Conversation(Remembered):
         """Returns once the turn that is under way is stored."""
         await self.ask(lambda _: None)
 
+    async def reconsider(self, said: Say) -> None:
+        """Notes what somebody outside decided and, in the same turn, decides again what had to wait for it.
+
+        Raises:
+            LocalProtocolError: As `ask`.
+        """
+
+        def make(_: Engagement) -> Say:
+            self._served = frozenset([key for key in self._served if not key.startswith("owe-")]) or NOTHING
+            return said
+
+        await self.ask(make)
+
     def settle(self, settlement: Settlement) -> None:
         """Books what an action used, with the next turn that is stored."""
         self._settled.append(settlement)
@@ -579,6 +592,8 @@ class Conversation(Remembered):
             self._keep_document(turn, item.document)
         if isinstance(body, Receipt) and told:
             turn.receipted.extend(body.of)
+            if turn.engagement.pause is not None and before.pause is None:
+                turn.durable = True  # how long a person is waited for is known after a restart too
         elif isinstance(body, Problem):
             _log.warning("the peer refused a message", engagement=self.id, code=body.code)
         if body.notice and told:
@@ -698,6 +713,7 @@ class Conversation(Remembered):
         for name, value in said.facts:
             turn.fact(identity.did, name, value)
             self.facts[name] = value
+        turn.evidence.extend(said.evidence)
         if said.type == "":
             return
         engagement = turn.engagement
@@ -729,7 +745,6 @@ class Conversation(Remembered):
         if not of.notice or _tells(engagement, turn.engagement):
             turn.message("sent", signed)
             self._keep_document(turn, self.shell.own)
-        turn.evidence.extend(said.evidence)
         if said.leaf is not None:
             turn.leaves.append(said.leaf)
         if not of.notice:

@@ -54,6 +54,7 @@ async def export_pack(ledger: Ledger, artifacts: ArtifactStore, own: Did, engage
         checkpoint=note if inclusion is not None else None,
         inclusion=inclusion,
         artifacts=kept,
+        approvals=[blob.raw for blob in evidence if blob.kind == "approval"],
     )
 
 

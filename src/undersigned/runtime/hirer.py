@@ -19,7 +19,7 @@ from undersigned.messages import Delivery, Input, Limits, Presentation, Profile,
 from undersigned.messages.discovery import Task
 from undersigned.proof import CRYPTOSUITES
 from undersigned.protocol import ROLES, Bounds, Concede, Engagement, Moment, Owe, bounded
-from undersigned.trust import Stake
+from undersigned.trust import Decision, Stake
 
 from .continuing import continued
 from .conversation import Conversation
@@ -111,19 +111,20 @@ class HirerSide:
                 )
             case "ready":
                 shown = conversation.last("Presentation", Presentation, "provider")
-                decision = await agent.meeting.evaluate(engagement, shown, stake=_stake(order))
-                if decision.outcome != "allow":
-                    return declined(decision)
-                await agent.renewals.take(engagement, shown)
                 if order.probe:
+                    decision = await agent.meeting.evaluate(engagement, shown, stake=_stake(order))
+                    if decision.outcome != "allow":
+                        return declined(decision)
+                    await agent.renewals.take(engagement, shown)
                     return Say("Withdraw", {"reason": "changed"}, facts=recorded(decision))
-                said = await agent.papers.offer(
-                    engagement,
-                    self._terms(conversation, order),
-                    await agent.document_of(engagement.peer, max_age_seconds=300),
-                    valid_seconds=order.timing.offer_seconds,
-                )
-                return msgspec.structs.replace(said, facts=recorded(decision))
+                terms = agent.approvals.put(conversation, engagement) or self._terms(conversation, order)
+                decision = await agent.meeting.evaluate(engagement, shown, terms)
+                if decision.outcome == "deny":
+                    return declined(decision)
+                if decision.outcome == "ask":
+                    await agent.approvals.require(conversation, engagement, terms, decision)
+                await agent.renewals.take(engagement, shown)
+                return await self._offer(engagement, order, terms, decision)
             case "offered-by-provider":
                 return await self._answer(conversation, engagement, order)
             case "accepted-by-provider":
@@ -145,11 +146,26 @@ class HirerSide:
             case _:
                 return None
 
+    async def _offer(self, engagement: Engagement, order: Order, terms: Terms, decision: Decision) -> Say:
+        """These terms as our offer, once it was decided that we bind ourselves to them."""
+        agent = self._agent
+        said = await agent.papers.offer(
+            engagement,
+            terms,
+            await agent.document_of(engagement.peer, max_age_seconds=300),
+            valid_seconds=order.timing.offer_seconds,
+        )
+        return msgspec.structs.replace(said, facts=recorded(decision))
+
     async def _answer(self, conversation: Conversation, engagement: Engagement, order: Order) -> Say:
         """To the provider's offer: take it, counter it, or walk away; never past the order's ceiling."""
         agent, live, talks = self._agent, engagement.offer, engagement.talks
         if live is None or talks is None:
             raise LocalProtocolError("wrong_state", "there is no offer to answer")
+        put = agent.approvals.put(conversation, engagement)
+        if put is not None:
+            decision = await agent.meeting.recheck(conversation, engagement, put, offering=True)
+            return await self._offer(engagement, order, put, decision)
         now = agent.clock.now()
         document = conversation.offered(engagement)
         theirs, ours = document.terms, self._terms(conversation, order)
@@ -162,15 +178,16 @@ class HirerSide:
         )
         if answer.act == "accept":
             decision = await agent.meeting.recheck(conversation, engagement, theirs)
+            if agent.clock.now() > live.valid_until:
+                # Too late to accept, while people decided: the same terms as our own offer (HIRE-NEG-10).
+                if talks.offers >= talks.rounds:
+                    return Say("Withdraw", {"reason": "offer_expired", "offer": live.digest})
+                return await self._offer(engagement, order, theirs, decision)
             said = await agent.papers.acceptance(engagement, conversation.offered_json(engagement))
             return msgspec.structs.replace(said, facts=recorded(decision))
         if answer.act == "counter" and answer.terms is not None:
-            return await agent.papers.offer(
-                engagement,
-                answer.terms,
-                await agent.document_of(engagement.peer, max_age_seconds=300),
-                valid_seconds=order.timing.offer_seconds,
-            )
+            decision = await agent.meeting.recheck(conversation, engagement, answer.terms, offering=True)
+            return await self._offer(engagement, order, answer.terms, decision)
         return Say("Withdraw", {"reason": answer.reason, "offer": live.digest})
 
     def _terms(self, conversation: Conversation, order: Order) -> Terms:

@@ -8,6 +8,7 @@
     did.jsonl, keys/update-*.json the log of an agent with a did:webvh, in place of did.json (`own_log.py`)
     credentials/*.json            what this agent shows about itself
     issued.db                     what the organisation issued and withdrew
+    approvals/*/*.json            what people signed about terms that wait for them, by the digest of the terms
     anchors/*.json                signed records of further anchors; anchors/removed/ keeps those taken out
     trust.db                      the trust graph
     ledger.db                     journal and log
@@ -45,7 +46,7 @@ from undersigned.did import (
 from undersigned.encoding import FOREIGN_LIMITS, JsonObject, canonicalize, decode_json, shift
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.jsonld import Contexts
-from undersigned.trust import ANY, Policy
+from undersigned.trust import ANY, Approvers, Policy
 
 from .clock import Clock, SystemClock
 from .control import CONTROL_TOKEN, ControlPart, control_token, named_contexts
@@ -144,6 +145,8 @@ class Configuration(_Part, frozen=True, kw_only=True):
     trust: TrustPart = TrustPart()
     policy: Policy = Policy()
     """What is asked of a peer, and the limits that no negotiation passes."""
+    approvers: dict[str, str] = {}
+    """People who decide where the policy asks: for each name a did:key, did:jwk or public key."""
     offer: tuple[OfferPart, ...] = ()
 
 
@@ -176,6 +179,9 @@ class Home:
             part, trust = self.configuration.organisation, self.configuration.trust
             for did in (self.configuration.did, *([part.did] if part else []), *trust.anchors, *trust.people):
                 parse_did(did)
+            self.approvers = Approvers.from_toml(self.configuration.approvers)
+            if self.configuration.policy.two_above is not None and len(self.approvers.people) < 2:
+                raise ValueError("policy two_above takes two people in [approvers]")
             for did in (*self.configuration.moved, *self.configuration.moved.values()):
                 if not keeps_history(did):
                     raise ValueError(f"{did} keeps no history, so it cannot move")
@@ -206,6 +212,11 @@ class Home:
     def anchors(self) -> Path:
         """Folder of the signed records of anchors."""
         return self.path / "anchors"
+
+    @property
+    def approvals(self) -> Path:
+        """Folder of what people signed about terms."""
+        return self.path / "approvals"
 
     @property
     def trust(self) -> Path:

@@ -162,17 +162,30 @@ class Meeting:
             answers=answers,
         )
 
-    async def recheck(self, conversation: Conversation, engagement: Engagement, terms: Terms) -> Decision:
-        """The judgement of `terms` with what the peer showed before.
+    async def recheck(
+        self,
+        conversation: Conversation,
+        engagement: Engagement,
+        terms: Terms,
+        *,
+        offering: bool = False,
+    ) -> Decision:
+        """The judgement of `terms` with what the peer showed before, and with what people said where it asks them.
+
+        `offering`: we are about to offer them, and bind ourselves only by the seal, before which all is asked again.
 
         Raises:
             Declined: It is no yes.
+            ScopeError: `approval_required`, people have to decide first.
             VerificationError: A credential no longer holds.
         """
         shown = conversation.last("Presentation", Presentation, OTHER[engagement.role])
         # Status is asked for anew: a list that we fetched a second ago may be the one before the revocation (SC-60).
-        decision = await self.evaluate(engagement, shown, terms, status_age_seconds=0.0)
-        if decision.outcome != "allow":
+        status_age_seconds = FRESH_SECONDS if offering else 0.0
+        decision = await self.evaluate(engagement, shown, terms, status_age_seconds=status_age_seconds)
+        if decision.outcome == "ask":
+            await self._agent.approvals.require(conversation, engagement, terms, decision)
+        elif decision.outcome != "allow":
             needed = tuple(map(_need, decision.needed)) or None
             raise Declined(decision.explain(), needed=needed, facts=recorded(decision))
         return decision

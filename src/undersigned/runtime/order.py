@@ -36,6 +36,8 @@ __all__ = [
 ]
 
 MAX_NAME = 128
+DECIDE_SECONDS = 3600
+"""How long people may take, if nothing else is said."""
 ARTIFACT_READ = "artifact:read"
 """The action of fetching an artifact from a party's artifact route."""
 
@@ -224,9 +226,13 @@ async def hire_order(
     at: str | None = None,
     finish_seconds: int = 3600,
     continues: str | None = None,
+    decide_seconds: int | None = None,
 ) -> Order:
     """The order for a hire; its inputs are put into the artifact store. `continues` is the digest of an earlier
     withdrawal, or the engagement that ended with it.
+
+    `decide_seconds` is added to every deadline, for people on either side who have to approve; by default an hour if
+    our own policy asks any.
 
     Raises:
         ConfigurationError: `bad_configuration`, the provider, a price, a file or a name is not usable; `not_found`,
@@ -250,6 +256,8 @@ async def hire_order(
     if first is not None and first.currency != ceiling.currency:
         raise ConfigurationError("bad_configuration", "the opening price and the limit are in two currencies")
     known = TASKS.get(task)
+    if decide_seconds is None:
+        decide_seconds = DECIDE_SECONDS if agent.home.configuration.policy.asks else 0
     return Order(
         provider=provider,
         url=at,
@@ -263,7 +271,17 @@ async def hire_order(
         opening=first,
         ceiling=ceiling,
         continues=await named_withdrawal(agent.ledger, continues, provider) if continues is not None else None,
-        timing=Timing(finish_seconds=finish_seconds, until_seconds=finish_seconds + 3600),
+        timing=_timing(finish_seconds, decide_seconds),
+    )
+
+
+def _timing(finish_seconds: int, decide_seconds: int) -> Timing:
+    usual = Timing()
+    return Timing(
+        negotiation_seconds=usual.negotiation_seconds + decide_seconds,
+        start_seconds=usual.start_seconds + decide_seconds,
+        finish_seconds=finish_seconds + decide_seconds,
+        until_seconds=finish_seconds + decide_seconds + 3600,
     )
 
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from undersigned.contract import Price
+from undersigned.contract import Price, Terms
 from undersigned.encoding import base64url_encode, shift
 from undersigned.errors import LocalProtocolError
 from undersigned.messages import Inquiry, Need, Presentation
 from undersigned.proof import CRYPTOSUITES
 from undersigned.protocol import Bounds, Concede, Engagement, Moment, Owe, bounded
-from undersigned.trust import Stake
+from undersigned.trust import Decision, Stake
 
 from .conversation import Conversation
 from .hirer import owed_price
@@ -129,6 +129,17 @@ class ProviderSide:
             },
         )
 
+    async def _offer(self, engagement: Engagement, terms: Terms, decision: Decision) -> Say:
+        """These terms as our offer, once it was decided that we bind ourselves to them."""
+        agent = self._agent
+        said = await agent.papers.offer(
+            engagement,
+            terms,
+            await agent.document_of(engagement.peer, max_age_seconds=300),
+            valid_seconds=OFFER_SECONDS,
+        )
+        return msgspec.structs.replace(said, facts=recorded(decision))
+
     async def _answer(self, conversation: Conversation, engagement: Engagement) -> Say:
         """To the hirer's offer: take it at our price or better, counter with our price, or walk away."""
         agent, live, talks = self._agent, engagement.offer, engagement.talks
@@ -155,6 +166,11 @@ class ProviderSide:
         )
         if answer.act == "accept":
             decision = await agent.meeting.recheck(conversation, engagement, theirs)
+            if agent.clock.now() > live.valid_until:
+                # Too late to accept, while people decided: the same terms as our own offer (HIRE-NEG-10).
+                if talks.offers >= talks.rounds:
+                    return Say("Withdraw", {"reason": "offer_expired", "offer": live.digest})
+                return await self._offer(engagement, theirs, decision)
             said = await agent.papers.acceptance(engagement, conversation.offered_json(engagement))
             return msgspec.structs.replace(said, facts=recorded(decision))
         terms = answer.terms
@@ -163,12 +179,8 @@ class ProviderSide:
             terms = ours if theirs.price.currency == ours.price.currency else None
         if terms is None:
             return Say("Withdraw", {"reason": answer.reason, "offer": live.digest})
-        return await agent.papers.offer(
-            engagement,
-            terms,
-            await agent.document_of(engagement.peer, max_age_seconds=300),
-            valid_seconds=OFFER_SECONDS,
-        )
+        decision = await agent.meeting.recheck(conversation, engagement, terms, offering=True)
+        return await self._offer(engagement, terms, decision)
 
     @staticmethod
     def _offered(conversation: Conversation) -> bool:

@@ -2,6 +2,19 @@
 
 from undersigned.trust.anchors import ANY, Anchor, Anchors
 from undersigned.trust.answers import Answers, Asked, Claimed, Rated, asked_about, question_of
+from undersigned.trust.approval import (
+    Approver,
+    Approvers,
+    Put,
+    Standing,
+    Verdict,
+    VerifiedApproval,
+    approval,
+    approvals_needed,
+    terms_digest,
+    verify_approval,
+    weigh,
+)
 from undersigned.trust.authority import Authority, Entitled, authority, entitled
 from undersigned.trust.cedar import CedarPolicy, cedar_schema, read_cedar
 from undersigned.trust.decision import Decision, Ground, Inputs, Needed, Outcome, Rating, Reason
@@ -64,6 +77,8 @@ __all__ = [
     "AnchorSet",
     "Anchors",
     "Answers",
+    "Approver",
+    "Approvers",
     "Asked",
     "Authority",
     "Case",
@@ -87,6 +102,7 @@ __all__ = [
     "Outcome",
     "Path",
     "Policy",
+    "Put",
     "Question",
     "Rated",
     "Rating",
@@ -97,9 +113,12 @@ __all__ = [
     "Rule",
     "Shown",
     "Stake",
+    "Standing",
     "Status",
     "SupposedCredential",
     "SupposedEdge",
+    "Verdict",
+    "VerifiedApproval",
     "VerifiedRecord",
     "Viewpoint",
     "Wanted",
@@ -109,6 +128,8 @@ __all__ = [
     "anchor_record",
     "anchor_set",
     "answer",
+    "approval",
+    "approvals_needed",
     "asked_about",
     "authority",
     "cedar_schema",
@@ -129,6 +150,9 @@ __all__ = [
     "reputation",
     "run_case",
     "shown_in",
+    "terms_digest",
+    "verify_approval",
     "verify_record",
     "verify_set",
+    "weigh",
 ]

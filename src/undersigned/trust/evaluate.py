@@ -114,6 +114,8 @@ def _terms(terms: Terms, policy: Policy, now: Instant) -> list[Weighed]:
             weighed.append(no("min_price", price, f"at least {policy.min_price}", member="/price/amount"))
         if policy.ask_above is not None and compare_amounts(amount, policy.ask_above) > 0:
             weighed.append((asked("ask_above", price, f"at most {policy.ask_above}, or a person's approval"), None))
+        if policy.two_above is not None and compare_amounts(amount, policy.two_above) > 0:
+            weighed.append((asked("two_above", price, f"at most {policy.two_above}, or two people's approval"), None))
     try:
         scope = read_scope(terms.scope)
     except FormatError as exc:

@@ -128,6 +128,8 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     """Least that is taken. Inclusive."""
     ask_above: Amount | None = None
     """A person decides about a higher price."""
+    two_above: Amount | None = None
+    """Two people decide about a higher price."""
     actions: Annotated[tuple[Name, ...], Meta(max_length=256)] | None = None
     """Actions that a scope may grant; absent: any."""
     max_duration: Duration | None = None
@@ -158,8 +160,8 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
         Raises:
             ConfigurationError: `bad_configuration`; `missing_extra`: it has Cedar, and the extra is not installed.
         """
-        limited = self.max_price or self.min_price or self.ask_above or any(rule.above for rule in self.rule)
-        if self.currency is None and limited:
+        limits = (self.max_price, self.min_price, self.ask_above, self.two_above, *(rule.above for rule in self.rule))
+        if self.currency is None and any(limit is not None for limit in limits):
             raise ConfigurationError("bad_configuration", "policy: a limited price needs its `currency`")
         if len({rule.name for rule in self.rule}) < len(self.rule):
             raise ConfigurationError("bad_configuration", "policy: two rules have one name")
@@ -199,6 +201,11 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     def _looked_for(self) -> tuple[str, ...]:
         listed = (type for one in self._in_cedar() for type in (one.needs, *one.looks_for) if type is not None)
         return tuple(dict.fromkeys(listed))
+
+    @property
+    def asks(self) -> bool:
+        """Whether there are terms that it puts to people."""
+        return self.ask or self.ask_above is not None or self.two_above is not None
 
     @property
     def digest(self) -> Digest:

@@ -49,6 +49,7 @@ CLAUSES: Final[Mapping[str, Says]] = MappingProxyType(
         "ask_above": lambda of: _limit(
             of.ask_above, of, "above {} a person decides", "no price is put to a person because of its amount"
         ),
+        "two_above": lambda of: _limit(of.two_above, of, "above {} two people decide", "no price is put to two people"),
         "actions": lambda of: (
             "a scope may grant any action"
             if of.actions is None

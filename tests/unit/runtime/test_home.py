@@ -70,7 +70,7 @@ def test_a_configuration_is_read_strictly(text: str | bytes, folder: Path) -> No
     assert "undersigned.toml" in str(refused.value)
 
 
-@pytest.mark.parametrize("limit", ["max_price", "min_price", "ask_above"])
+@pytest.mark.parametrize("limit", ["max_price", "min_price", "ask_above", "two_above"])
 def test_a_limited_price_needs_its_currency(limit: str, folder: Path) -> None:
     """Ten of what? Without a currency the limit would count for any, so it is none."""
     with pytest.raises(ConfigurationError) as refused:

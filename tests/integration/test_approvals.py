@@ -1,0 +1,151 @@
+"""People who approve, beside running peers: two companies over real sockets, the command, and `kill -9`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+from typing import NamedTuple
+from zipfile import ZipFile
+
+import pytest
+
+from integration.commands import UNDERSIGNED, Process, serving
+from integration.hires import REPORT, assert_one_contract_or_none, did_of, two_homes
+from undersigned.contract import read_document
+from undersigned.encoding import decode_json
+from undersigned.ledger import open_ledger
+from undersigned.runtime import Home, SystemClock
+from undersigned.trust import Approvers, terms_digest, verify_approval
+from unit.cli.running import Ran, run
+
+TWO = 'currency = "EUR"\nask_above = "3"\ntwo_above = "3.5"\n'
+
+
+class Companies(NamedTuple):
+    """Acme hires, Globex is hired; alice and bob have folders of their own."""
+
+    folder: Path
+    acme: Home
+    globex: Home
+    people: dict[str, Path]
+
+    @property
+    def approvers(self) -> dict[str, str]:
+        """The `[approvers]` table."""
+        return {name: Home(folder).configuration.did for name, folder in self.people.items()}
+
+    def asks(self, home: Home) -> None:
+        """From now on this company's terms need both."""
+        file = home.path / "undersigned.toml"
+        lines = [line for line in file.read_text().splitlines() if not line.startswith("currency")]
+        at = lines.index("[policy]") + 1
+        table = "".join(f'{name} = "{did}"\n' for name, did in self.approvers.items())
+        file.write_text("\n".join([*lines[:at], TWO, *lines[at:], "[approvers]", table]))
+
+    def hire(self) -> Process:
+        """Acme's hire, in a process of its own."""
+        report = self.folder / "report.txt"
+        report.write_bytes(REPORT)
+        provider = did_of(self.globex.configuration.listen.port)
+        options = ("--task", "summary", "--input", f"report={report}", "--price", "5 EUR", "--json")
+        return Process([*UNDERSIGNED, "hire", provider, "--home", str(self.acme.path), *options], self.folder)
+
+    def offer(self, home: Home, *arguments: object) -> Ran:
+        return run("offer", *arguments, "--home", home.path, "--json")
+
+    def says(self, home: Home, verdict: str, terms: str, person: str | Home) -> Ran:
+        folder = person.path if isinstance(person, Home) else self.people[person]
+        return self.offer(home, verdict, terms, "--as", folder, "--note", "as budgeted")
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of two people, each with a key of its own."""
+    folders = {name: tmp_path_factory.mktemp("people") / name for name in ("alice", "bob")}
+    assert [run("init", folder).code for folder in folders.values()] == [0, 0]
+    return folders
+
+
+@pytest.fixture
+def companies(tmp_path: Path, people: dict[str, Path]) -> Companies:
+    return Companies(tmp_path, *asyncio.run(two_homes(tmp_path)), people)
+
+
+async def booked(home: Home, terms: str) -> bool:
+    """Whether the ledger holds a refusal of these terms."""
+    ledger = await open_ledger(home.ledger_url, read_only=True)
+    try:
+        return bool(await ledger.usage(f"refused:{terms}"))
+    finally:
+        await ledger.close()
+
+
+def test_two_people_approve_a_hire_that_was_killed_meanwhile(companies: Companies) -> None:
+    """SC-112, HIRE-APR-01, HIRE-APR-06: beside `hire`, and after SIGKILL while nothing runs; `serve` goes on."""
+    acme = companies.acme
+    companies.asks(acme)
+    with serving(companies.globex.path) as globex:
+        hire = companies.hire()
+        hire.until('"approval-asked"')
+        assert "Receipt" in globex.until('"waiting": {"for": "person"')
+        (one, count) = companies.offer(acme, "list").values
+        assert (one["state"], one["needed"], one["approved"], one["price"]) == ("waits", 2, [], "4 EUR")
+        assert count["count"] == 1
+        shown = companies.offer(acme, "show", one["terms"]).values[0]
+        assert all(part in shown["card"] for part in (one["terms"], "May", "artifact:read", "4 EUR", "0 of 2"))
+        assert {"ask_above", "two_above"} <= {reason["clause"] for reason in shown["decision"]["reasons"]}
+
+        for _ in range(2):
+            ran = companies.says(acme, "approve", one["terms"], "alice")
+            assert (ran.code, ran.values[0]["approved"]) == (7, ["alice"]), "twice is once"
+        hire.until("a person says: approve")
+        ended = hire.end(signal.SIGKILL)
+        assert ended.code == -signal.SIGKILL
+        assert companies.says(acme, "approve", one["terms"], companies.globex).error["code"] == "key_not_authorized"
+        ran = companies.says(acme, "approve", one["terms"], "bob")
+        assert (ran.code, ran.values[0]["state"], ran.values[0]["approved"]) == (0, "approved", ["alice", "bob"])
+        with serving(acme.path) as again:
+            again.until('"closed"')
+            globex.until('"over"')
+    assert companies.offer(acme, "list").values == [{"count": 0, "local": True}]
+    (contract,) = asyncio.run(assert_one_contract_or_none(companies.acme, companies.globex))
+    assert contract is not None
+
+    # Anybody who has the names and their keys checks it later, with the evidence alone.
+    pack = Path(run("export", one["engagement"], "--home", acme.path, "--json").values[0]["pack"])
+    assert run("verify", pack).code == 0
+    with ZipFile(pack) as members:
+        names = [name for name in members.namelist() if name.startswith("approvals/")]
+        said = [decode_json(members.read(name)) for name in names]
+        offer = json.loads(next(members.read(name) for name in members.namelist() if name.endswith("-Offer.json")))
+    known, now = Approvers.from_toml(companies.approvers), SystemClock().now()
+    verified = [verify_approval(document, known, now=now) for document in said]  # type: ignore[arg-type]
+    assert {one.by for one in verified} == {"alice", "bob"}
+    assert {one.about.terms for one in verified} == {one["terms"]}
+    assert terms_digest(read_document(offer["document"]).terms) == one["terms"]
+
+
+def test_a_refusal_beside_a_serving_provider_ends_the_hire(companies: Companies) -> None:
+    """HIRE-APR-04: the hirer sees that a person is waited for, and then the no; nobody approves after it."""
+    globex = companies.globex
+    companies.asks(globex)
+    with serving(globex.path) as served:
+        hire = companies.hire()
+        hire.until('"waiting": {"for": "person"')
+        one = companies.offer(globex, "list").values[0]
+        listed, shown = (run("offer", *what, "--home", globex.path).out for what in (["list"], ["show", one["terms"]]))
+        assert "summary for 4 EUR" in listed
+        assert "hires us; 0 of 2 approvals; until" in listed
+        assert "approval_required [two_above] 4 EUR; would pass: at most 3.5, or two people's approval" in shown
+        assert companies.says(globex, "approve", one["terms"], "alice").code == 7
+        served.until("a person says: approve")
+        assert companies.says(globex, "refuse", one["terms"], "bob").code == 0
+        ended = hire.end()
+        assert (ended.code, ended.error["code"]) == (3, "policy_denied")
+        served.until('"over"')
+        late = companies.says(globex, "approve", one["terms"], "alice")
+        assert (late.code, late.error["code"]) == (2, "not_found")
+    assert asyncio.run(assert_one_contract_or_none(companies.acme, globex)) == {None}
+    assert asyncio.run(booked(globex, one["terms"])), "in the ledger, whatever becomes of the files"

@@ -1,0 +1,47 @@
+"""`offer` where nothing waits, and what a journal's facts about people look like. The rest needs two companies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from undersigned.cli.telling import noted
+from unit.cli.running import files, run
+
+TERMS = "uEiD1AusE0C1wn6TwC4T3OVJXzrCE3t3E1sdynUsSi1ffcg"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    assert run("init", tmp_path / "acme", "--local").code == 0
+    return tmp_path / "acme"
+
+
+def test_where_nothing_waits_nothing_is_listed(home: Path) -> None:
+    assert run("offer", "list", "--home", home, "--json").values == [{"count": 0, "local": True}]
+
+
+@pytest.mark.parametrize("verb", ["show", "approve", "refuse"])
+def test_terms_that_do_not_wait_are_not_found(home: Path, verb: str) -> None:
+    """HIRE-APR-06: and nothing is written."""
+    before = files(home)
+    by = () if verb == "show" else ("--as", home)
+    ran = run("offer", verb, TERMS, *by, "--home", home, "--json")
+    assert (ran.code, ran.error["code"]) == (2, "not_found")
+    assert files(home) == before
+
+
+@pytest.mark.parametrize("verb", ["approve", "refuse"])
+def test_nobody_answers_without_a_name(home: Path, verb: str) -> None:
+    assert run("offer", verb, TERMS, "--home", home, "--json").error["code"] == "bad_configuration"
+
+
+def test_the_journal_says_who_is_waited_for_and_what_was_said() -> None:
+    """HIRE-APR-07: in a line that people can act on; what is no such fact is only text."""
+    asked = {"needed": 2, "until": "2026-11-25T12:00:00Z"}
+    assert noted("approval-asked", json.dumps(asked)).startswith("waits for two people until 2026-11-25T12:00:00Z")
+    said = [{"verdict": "approve", "terms": TERMS}, {"verdict": "refuse", "terms": TERMS}]
+    assert noted("approvals", json.dumps(said)) == f"a person says: refuse {TERMS[4:12]}…"
+    assert noted("approvals", "no list") == "no list"

@@ -1,0 +1,260 @@
+"""Terms that wait for people, in two whole runtimes: who is told what, how it ends, what a restart does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from approving import ALICE, ASKS, BOB, LONG, TABLE, TWO, says, waits
+from runtimes import Node, World, facts, last, messages, moves, offices
+from undersigned.contract import same_terms
+from undersigned.encoding import Instant
+from undersigned.errors import ConfigurationError
+from undersigned.messages import Offer, Receipt, Waiting, Withdraw
+from undersigned.runtime import Home, load_approvers
+from undersigned.trust import terms_digest
+
+Worlds = Callable[..., World]
+OF = {"hirer": 0, "provider": 1}
+
+
+@pytest.fixture
+def worlds(tmp_path: Path) -> Iterator[Worlds]:
+    """Makes worlds, and ends them."""
+    made: list[World] = []
+
+    def make(*, hirer: str = "", provider: str = "", **options: Any) -> World:
+        folder = tmp_path / str(len(made))
+        made.append(World(offices(folder, hirer_policy=hirer, provider_policy=provider), **options))
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.close()
+
+
+def ended(world: World, engagement: str) -> tuple[str, str]:
+    """The state that both sides have stored."""
+    found = [node.kept.summary_of(engagement) for node in world.nodes]
+    return tuple(summary.state if summary else "" for summary in found)  # type: ignore[return-value]
+
+
+def told(node: Node) -> list[Waiting]:
+    """What the other side said that it waits for."""
+    said = [event.message for event in node.events if event.kind == "received"]
+    return [one.waiting for one in said if isinstance(one, Receipt) and one.waiting is not None]
+
+
+def asked(node: Node, engagement: str) -> int:
+    return [name for name, _ in facts(node, engagement)].count("approval-asked")
+
+
+@pytest.mark.parametrize("who", ["hirer", "provider"])
+def test_a_side_says_that_a_person_is_waited_for_and_goes_on_with_the_yes(worlds: Worlds, who: str) -> None:
+    """HIRE-APR-01, HIRE-APR-07: nothing is signed meanwhile; what is signed then is what the person saw."""
+    world = worlds(**{who: ASKS})
+    hire = world.begin()
+    node = world.nodes[OF[who]]
+    waiting = waits(node)
+    assert [(one.for_, one.until) for one in told(world.other(node))] == [("person", waiting.asked.until)]
+    signing = "Offer" if who == "hirer" else "Acceptance"
+    world.settle(120)
+    assert signing not in node.said()
+    assert (waiting.standing.state, waiting.standing.needed) == ("waits", 1)
+    says(node, ALICE)
+    world.settle(LONG)
+    assert ended(world, hire.id) == ("closed", "closed")
+    assert terms_digest(last(node, hire.id, Offer).document.terms) == waiting.about.terms
+    assert asked(node, hire.id) == 1
+    kept = world.run(node.kept.evidence(hire.id))
+    assert [blob.name for blob in kept if blob.kind == "approval"] == ["approve"]
+
+
+def test_above_the_amount_two_people_are_needed(worlds: Worlds) -> None:
+    """HIRE-APR-01."""
+    world = worlds(provider=TWO)
+    hire = world.begin()
+    says(world.provider, ALICE)
+    world.settle(60)
+    assert waits(world.provider).standing.approved == ("alice",)
+    assert "Acceptance" not in world.provider.said()
+    says(world.provider, BOB)
+    world.settle(LONG)
+    assert ended(world, hire.id) == ("closed", "closed")
+
+
+def test_a_price_below_the_amounts_is_put_to_nobody(worlds: Worlds) -> None:
+    world = worlds(provider=TWO, price="3 EUR")
+    hire = world.begin()
+    world.settle(LONG)
+    assert (ended(world, hire.id), told(world.hirer)) == (("closed", "closed"), [])
+
+
+@pytest.mark.parametrize("who", ["hirer", "provider"])
+def test_a_refusal_ends_it_on_both_sides(worlds: Worlds, who: str) -> None:
+    """HIRE-APR-04: the other side hears that policy says no, and nothing about people."""
+    world = worlds(**{who: TWO})
+    hire = world.begin()
+    node = world.nodes[OF[who]]
+    says(node, ALICE)
+    says(node, BOB, "refuse")
+    world.settle(5)
+    assert ended(world, hire.id) == ("withdrawn", "withdrawn")
+    assert last(world.other(node), hire.id, Withdraw).reason == "policy_denied"
+
+
+@pytest.mark.parametrize("who", ["hirer", "provider"])
+def test_what_nobody_decides_ends_on_both_sides(worlds: Worlds, who: str) -> None:
+    """HIRE-APR-07."""
+    world = worlds(**{who: ASKS})
+    hire = world.begin()
+    node = world.nodes[OF[who]]
+    until: Instant = waits(node).asked.until
+    world.settle(590)
+    assert "withdrawn" not in ended(world, hire.id)
+    world.settle(2 * LONG)
+    assert ended(world, hire.id) == ("withdrawn", "withdrawn")
+    # Both may give up in the same second: whose offer it is, because the time that it was asked for is over.
+    reasons = {"decision_failed"} if who == "hirer" else {"decision_failed", "offer_expired"}
+    assert last(world.other(node), hire.id, Withdraw).reason in reasons
+    assert moves(node, hire.id)[-1].at > until
+
+
+def test_an_offer_that_expires_meanwhile_is_answered_by_the_same_terms(worlds: Worlds) -> None:
+    """HIRE-NEG-10, HIRE-APR-01: what came too late for an acceptance is our own offer; nobody is asked again."""
+    world = worlds(provider=ASKS)
+    hire = world.begin()
+    world.settle(400)
+    assert "withdrawn" not in ended(world, hire.id), "the offerer knows how long a person is waited for"
+    says(world.provider, ALICE)
+    world.settle(LONG)
+    assert ended(world, hire.id) == ("closed", "closed")
+    assert "Acceptance" not in world.provider.said()
+    said = [one.message for one in messages(world.provider, hire.id)]
+    theirs, ours = [one.document for one in said if isinstance(one, Offer)]
+    assert (theirs.id, ours.id) == (f"{hire.id}:hirer:3", f"{hire.id}:provider:3")
+    assert same_terms(ours.terms, theirs.terms)
+    assert asked(world.provider, hire.id) == 1
+
+
+@pytest.mark.parametrize("who", ["hirer", "provider"])
+@pytest.mark.parametrize("given", ["before", "meanwhile"])
+def test_a_restart_goes_on_with_what_waits(worlds: Worlds, who: str, given: str) -> None:
+    """HIRE-APR-06: one approval is noted before the process ends, the other comes before it or while nothing runs."""
+    world = worlds(**{who: TWO})
+    hire = world.begin()
+    node = world.nodes[OF[who]]
+    waiting = waits(node)
+    says(node, ALICE)
+    world.settle(3)
+    if given == "before":
+        node.kept.dead = True
+    says(node, BOB)
+    node = world.restart(node)
+    world.reconnect()
+    world.settle(LONG)
+    assert ended(world, hire.id) == ("closed", "closed")
+    assert asked(node, hire.id) == 1
+    assert terms_digest(last(node, hire.id, Offer).document.terms) == waiting.about.terms
+
+
+@pytest.mark.parametrize("dies", ["before", "after"])
+def test_a_crash_while_an_approval_is_noted_loses_nothing(worlds: Worlds, dies: str) -> None:
+    """HIRE-APR-06: the process ends at the very commit."""
+    world = worlds(provider=ASKS)
+    hire = world.begin()
+    says(world.provider, ALICE)
+    world.provider.kept.dies = dies
+    world.settle(5)
+    assert world.provider.kept.dead
+    world.restart(world.provider)
+    world.reconnect()
+    world.settle(LONG)
+    assert ended(world, hire.id) == ("closed", "closed")
+
+
+def test_the_offerer_knows_after_a_restart_that_a_person_is_waited_for(worlds: Worlds) -> None:
+    """HIRE-NEG-10."""
+    world = worlds(provider=ASKS)
+    hire = world.begin()
+    world.restart(world.hirer)
+    world.reconnect()
+    world.settle(420)
+    assert "withdrawn" not in ended(world, hire.id)
+    says(world.provider, ALICE)
+    world.settle(LONG)
+    assert ended(world, hire.id) == ("closed", "closed")
+
+
+def test_an_approval_changes_no_rule(worlds: Worlds) -> None:
+    """HIRE-APR-05: the policy is asked again before the signature, and its no stands."""
+    world = worlds(provider=ASKS)
+    hire = world.begin()
+    says(world.provider, ALICE)
+    file = world.provider.office.path / "undersigned.toml"
+    file.write_text(file.read_text().replace("ask_above", 'max_price = "3.9"\nask_above'))
+    node = world.provider
+    node.meeting.policy = Home(node.office.path).configuration.policy
+    world.settle(LONG)
+    assert ended(world, hire.id) == ("withdrawn", "withdrawn")
+    assert last(world.hirer, hire.id, Withdraw).reason == "policy_denied"
+    assert "Acceptance" not in node.said()
+
+
+def test_an_acceptance_is_answered_though_people_would_have_to_be_asked(worlds: Worlds) -> None:
+    """HIRE-APR-01, HIRE-NEG-16: whoever accepted is not kept in doubt; without a yes there is no seal."""
+    world = worlds(hirer=f'currency = "EUR"\n{TABLE}', provider=ASKS)
+    hire, node = world.begin(), world.hirer
+    file = node.office.path / "undersigned.toml"
+    file.write_text(file.read_text().replace("[approvers]", 'ask_above = "3"\n[approvers]'))
+    node.meeting.policy = Home(node.office.path).configuration.policy
+    says(world.provider, ALICE)
+    world.settle(5)
+    assert "Acceptance" in world.provider.said()
+    assert "Seal" not in node.said()
+    assert ended(world, hire.id) == ("withdrawn", "withdrawn")
+    assert last(world.provider, hire.id, Withdraw).reason == "revoked"
+
+
+def test_without_anybody_to_ask_the_answer_is_no(worlds: Worlds) -> None:
+    """HIRE-APR-01: what cannot be approved does not wait."""
+    world = worlds(provider='currency = "EUR"\nask_above = "3"')
+    hire = world.begin()
+    world.settle(5)
+    assert ended(world, hire.id) == ("withdrawn", "withdrawn")
+    assert told(world.hirer) == []
+
+
+def test_people_get_an_hour_if_our_own_policy_asks(worlds: Worlds) -> None:
+    """HIRE-APR-07: all deadlines move by it; a caller may say another time."""
+    plain, asking = worlds(), worlds(hirer=ASKS)
+    usual, longer, named = plain.order().timing, asking.order().timing, asking.order(decide_seconds=7200).timing
+    for name in ("negotiation_seconds", "start_seconds", "finish_seconds", "until_seconds"):
+        assert getattr(longer, name) - getattr(usual, name) == 3600
+        assert getattr(named, name) - getattr(usual, name) == 7200
+
+
+@pytest.mark.parametrize("whose", ["agent", "organisation"])
+def test_a_key_of_the_folder_is_no_approvers(tmp_path: Path, whose: str) -> None:
+    """HIRE-APR-03: what runs could approve to itself."""
+    acme, _ = offices(tmp_path)
+    did = acme.actor.did if whose == "agent" else acme.organisation.did
+    file = acme.path / "undersigned.toml"
+    file.write_text(f'{file.read_text()}[approvers]\ncarol = "{did}"\n')
+    with pytest.raises(ConfigurationError) as caught:
+        load_approvers(Home(acme.path))
+    assert "carol" in caught.value.message
+
+
+@pytest.mark.parametrize("lines", ["two_above = '3'\ncurrency = 'EUR'", "[approvers]\nalice = 'nobody'"])
+def test_a_configuration_that_can_never_be_approved_is_refused(tmp_path: Path, lines: str) -> None:
+    """HIRE-APR-01, HIRE-APR-03."""
+    acme, _ = offices(tmp_path)
+    file = acme.path / "undersigned.toml"
+    file.write_text(f"{file.read_text()}{lines}\n")
+    with pytest.raises(ConfigurationError) as caught:
+        Home(acme.path)
+    assert caught.value.code == "bad_configuration"
