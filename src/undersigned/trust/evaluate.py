@@ -15,7 +15,14 @@ from typing import Literal
 from msgspec import Struct
 
 from undersigned.contract import Terms
-from undersigned.credentials import ClearStatus, VerifiedPresentation, cleared
+from undersigned.credentials import (
+    MEMBERSHIP,
+    ClearStatus,
+    Membership,
+    VerifiedPresentation,
+    cleared,
+    read_claim,
+)
 from undersigned.encoding import (
     Did,
     Digest,
@@ -116,6 +123,7 @@ def evaluate(
     weighed = [*_peer(presented, policy), *_credentials(presented, anchors, policy, now, statuses)]
     if terms is not None:
         weighed += _terms(terms, policy, now)
+        weighed += _limits(terms, presented)
     reasons = tuple(reason for reason, _ in weighed)
     codes = {reason.code for reason in reasons} - {"met"}
     denied = bool(codes - {"approval_required"})
@@ -211,6 +219,30 @@ def _terms(terms: Terms, policy: Policy, now: Instant) -> list[Weighed]:
         weighed.append(_no("allow_subcontracting", "allowed", "not allowed", member="/subcontracting/allowed"))
     if policy.ask:
         weighed.append((_asked("ask", "every contract is put to a person", "a person's approval"), None))
+    return weighed
+
+
+def _limits(terms: Terms, presented: VerifiedPresentation) -> list[Weighed]:
+    """What passes the ceiling that an organisation has set for its agent (HIRE-CRD-09).
+
+    Whether we believe the organisation does not matter here: its limits only narrow, and the holder chose to show them.
+    """
+    weighed: list[Weighed] = []
+    price = f"{terms.price.amount} {terms.price.currency}"
+    for credential in presented.credentials:
+        claim = read_claim(credential) if MEMBERSHIP in credential.types else None
+        if not isinstance(claim, Membership) or claim.limits is None:
+            continue
+        limits, whose = claim.limits, f"as {credential.issuer} lets its agent"
+        if limits.currency is not None and terms.price.currency != limits.currency:
+            weighed.append(_no("limits", price, f"{limits.currency}, {whose}", member="/price/currency"))
+        elif limits.amount is not None and compare_amounts(terms.price.amount, limits.amount) > 0:
+            weighed.append(_no("limits", price, f"at most {limits.amount}, {whose}", member="/price/amount"))
+        if limits.actions is not None:
+            granted = {grant.action for grant in terms.scope.grants} - set(limits.actions)
+            for action in sorted(granted):
+                would_pass = f"{' or '.join(limits.actions) or 'no action'}, {whose}"
+                weighed.append(_no("limits", action, would_pass, member="/scope/grants"))
     return weighed
 
 
