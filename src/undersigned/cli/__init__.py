@@ -26,6 +26,7 @@ _COMMANDS = {
     "export": ("evidence", "export", "Write the evidence pack of an engagement."),
     "keys": ("state", "keys", "Show and rotate the keys of the state folder."),
     "credentials": ("credentials", "credentials", "Issue, list, show and withdraw the organisation's credentials."),
+    "spawn": ("spawn", "spawn", "Give processes identities of minutes, withdrawn when it ends."),
     "ledger": ("state", "ledger", "Look at the ledger: engagements, journals, checks."),
 }
 

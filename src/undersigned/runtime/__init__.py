@@ -31,17 +31,19 @@ from undersigned.runtime.order import (
     hire_order,
     parse_price,
 )
+from undersigned.runtime.organisation import SPAWN_BATCH, Organisation, Spawned, Swarm
 from undersigned.runtime.provider import Service
 from undersigned.runtime.reliance import open_engagements
 from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_key, seal_key
 from undersigned.runtime.status_keeper import StatusKeeper
-from undersigned.runtime.status_register import LIST_TTL_SECONDS, Issued, StatusRegister
+from undersigned.runtime.status_register import LIST_TTL_SECONDS, Issued, Said, StatusRegister
 from undersigned.runtime.turn import Event, Say, load_engagement
 from undersigned.runtime.work import Reviewed, Reviewer
 
 __all__ = [
     "ARTIFACT_READ",
     "LIST_TTL_SECONDS",
+    "SPAWN_BATCH",
     "TASKS",
     "Agent",
     "AnchorBook",
@@ -63,17 +65,21 @@ __all__ = [
     "OfferPart",
     "Order",
     "OrderInput",
+    "Organisation",
     "OrganisationPart",
     "Permit",
     "PrivateKey",
     "Reviewed",
     "Reviewer",
+    "Said",
     "Say",
     "Service",
     "Shell",
     "Signer",
+    "Spawned",
     "StatusKeeper",
     "StatusRegister",
+    "Swarm",
     "SystemClock",
     "Timing",
     "TrustPart",

@@ -25,7 +25,7 @@ import secrets
 import tomllib
 from pathlib import Path
 from ssl import SSLContext, create_default_context
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 from urllib.parse import quote
 
 import msgspec
@@ -60,7 +60,9 @@ __all__ = [
     "TrustPart",
     "create_home",
     "issue_membership",
+    "named_passphrase",
     "rotate_key",
+    "toml_value",
 ]
 
 CONFIGURATION: Final = "undersigned.toml"
@@ -310,21 +312,31 @@ class Home:
         return tuple(found)
 
 
-def _passphrase(path: Path) -> str:
+def named_passphrase() -> str | None:
+    """The passphrase that the environment names; None: each state folder has its own.
+
+    Raises:
+        ConfigurationError: `key_unavailable`, it is not text.
+    """
     named = os.environ.get("UNDERSIGNED_PASSPHRASE")
+    try:
+        return os.fsencode(named).decode() if named else None
+    except UnicodeDecodeError as exc:
+        raise ConfigurationError("key_unavailable", "UNDERSIGNED_PASSPHRASE is not UTF-8 text") from exc
+
+
+def _passphrase(path: Path) -> str:
+    if named := named_passphrase():
+        return named
     file = path / "keys" / "passphrase"
     try:
-        if named:
-            return os.fsencode(named).decode()
         return file.read_bytes().decode().strip()
     except OSError as exc:
         raise ConfigurationError(
             "key_unavailable", "the keys are sealed: set UNDERSIGNED_PASSPHRASE (there is no keys/passphrase)"
         ) from exc
     except UnicodeDecodeError as exc:
-        raise ConfigurationError(
-            "key_unavailable", f"{'UNDERSIGNED_PASSPHRASE' if named else file} is not UTF-8 text"
-        ) from exc
+        raise ConfigurationError("key_unavailable", f"{file} is not UTF-8 text") from exc
 
 
 def create_home(
@@ -503,6 +515,24 @@ def rotate_key(home: Home, *, clock: Clock | None = None) -> str:
     else:
         (home.path / "did.json").write_bytes(canonicalize(published))
     return f"{did}#{fragment}"
+
+
+def toml_value(value: object) -> str:
+    """A value of a parsed TOML file, as TOML on one line: tables are inline ones."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case str():
+            return _toml(value)
+        case list():
+            return f"[{', '.join(toml_value(one) for one in cast('list[object]', value))}]"
+        case dict():
+            pairs = cast("dict[str, object]", value).items()
+            return f"{{ {', '.join(f'{_toml(name)} = {toml_value(one)}' for name, one in pairs)} }}"
+        case _:
+            raise ConfigurationError("bad_configuration", f"expected no {type(value).__name__} in a configuration")
 
 
 def _toml(text: str) -> str:

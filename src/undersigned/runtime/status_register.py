@@ -2,8 +2,8 @@
 
 Each credential is one row with its place in a status list; a list is signed when it is asked for and something changed,
 or when half of its validity is over. So withdrawing is one durable write, of one credential or of thousands, by
-whichever process, and the next who asks the daemon for the list is told. An organisation without a domain (`did:key`) has nowhere to serve a list: its
-credentials have no status, end by their validity alone, and cannot be withdrawn.
+whichever process, and the next who asks the daemon for the list is told. An organisation without a domain (`did:key`)
+has nowhere to serve a list: its credentials have no status, end by their validity alone, and cannot be withdrawn.
 
 Source: protocol-spec/02-identity-and-keys.md, section 2.12
 """
