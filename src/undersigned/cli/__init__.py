@@ -22,6 +22,7 @@ _COMMANDS = {
     "hire": ("hiring", "hire", "Hire an agent: meet, judge, agree, have it done, check it, close the books."),
     "watch": ("serving", "watch", "Follow an engagement in the ledger, from another terminal."),
     "trust": ("trust", "trust", "Whom we believe about what: anchors, and the graph of what others say."),
+    "registry": ("registry", "registry", "A small trust registry (TRQP) over a file, for others to ask."),
     "verify": ("evidence", "verify", "Check an evidence pack, offline."),
     "export": ("evidence", "export", "Write the evidence pack of an engagement."),
     "keys": ("state", "keys", "Show and rotate the keys of the state folder."),

@@ -19,6 +19,7 @@ from undersigned.runtime import (
     Gatherer,
     Home,
     KeptRecord,
+    RegistryKeeper,
     SystemClock,
     open_engagements,
     read_document,
@@ -30,6 +31,8 @@ from undersigned.trust import (
     AnchorChanges,
     Anchors,
     AnchorSet,
+    Authority,
+    Edge,
     Graph,
     Lost,
     Question,
@@ -233,7 +236,7 @@ async def trust_diff(out: Out, file: Path, home: str | None) -> None:
 async def trust_path(out: Out, did: str, credential_type: str, capability: str | None, home: str | None) -> int:
     """By which chain is an issuer entitled to attest this? Exit code 3 if by none."""
     opened, view = _view(out, home)
-    found = _ask(opened, authority(checked_did(did, out.local), credential_type, capability, view))
+    found, told = await _authority(out, opened, view, checked_did(did, out.local), credential_type, capability)
     out.value(
         {
             "issuer": found.issuer,
@@ -242,6 +245,7 @@ async def trust_path(out: Out, did: str, credential_type: str, capability: str |
             "verdict": found.verdict,
             "paths": [_path(path) for path in found.paths],
             **_common(found),
+            **told,
         }
     )
     _tell_lines(out, found.explain())
@@ -292,7 +296,7 @@ async def trust_graph(
     opened, view = _view(out, home)
     checked_did(did, out.local)
     if credential_type:
-        found = _ask(opened, authority(did, credential_type, capability, view))
+        found, _ = await _authority(out, opened, view, did, credential_type, capability)
     else:
         found = _ask(opened, reputation(did, capability, view))
     if svg:
@@ -323,11 +327,32 @@ def _view(out: Out, home: str | None) -> tuple[Home, Viewpoint]:
     return opened, Viewpoint(anchors=AnchorBook(opened, now).anchors, own=own, now=now)
 
 
-def _ask(home: Home, question: Question[Any]) -> Any:
+def _ask(home: Home, question: Question[Any], more: tuple[Edge, ...] = ()) -> Any:
     if not home.trust.exists():
-        return answer(question, Graph().read)
+        return answer(question, Graph(more).read)
     with TrustStore(home.trust, read_only=True) as store:
-        return store.ask(question)
+        return store.ask(question, more)
+
+
+async def _authority(
+    out: Out, home: Home, view: Viewpoint, did: str, credential_type: str, capability: str | None
+) -> tuple[Authority, dict[str, Any]]:
+    """The answer, by the graph and by what the configured registries say now; and what is told of these."""
+    question = authority(did, credential_type, capability, view)
+    if not home.registries:
+        return _ask(home, question), {}
+    gatherer = Gatherer(local=home.configuration.local, ssl=home.tls())
+    try:
+        word = await RegistryKeeper(home, gatherer, SystemClock()).word(did, credential_type, capability)
+    finally:
+        await gatherer.close()
+    for failure in word.failures:
+        out.line(f"no answer: {plain(failure.message, 400)}", style="yellow")
+    said = [
+        {"url": one.ask.url, "entity": one.ask.entity, "yes": one.yes, "digest": one.digest} for one in word.answers
+    ]
+    failed = [plain(failure.message, 400) for failure in word.failures]
+    return _ask(home, question, word.edges), {"registries": {"answers": said, "failed": failed}}
 
 
 def _common(found: Any) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from undersigned.encoding import Did, Digest
 from undersigned.errors import LedgerError, UndersignedError
 from undersigned.keys import PublicKey
 from undersigned.ledger.sqlite_file import Lock, connect, translated
-from undersigned.trust import Edge, Question, Read, Status, Wanted, answer
+from undersigned.trust import Edge, Question, Read, Status, Wanted, answer, beside
 
 __all__ = ["Admitted", "TrustStore"]
 
@@ -139,12 +139,12 @@ class TrustStore:
         with _translating():
             return int(self._db.execute("SELECT count(*) FROM edge").fetchone()[0])
 
-    def ask(self, question: Question[Any]) -> Any:
-        """The answer to one question, from one state of the graph."""
+    def ask(self, question: Question[Any], more: Iterable[Edge] = ()) -> Any:
+        """The answer to one question, from one state of the graph and `more` edges that are not stored."""
         with _translating():
             self._db.execute("BEGIN")
             try:
-                return answer(question, self.read)
+                return answer(question, beside(more, self.read) if more else self.read)
             finally:
                 self._db.execute("ROLLBACK")
 

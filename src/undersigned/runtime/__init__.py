@@ -14,9 +14,11 @@ from undersigned.runtime.home import (
     ListenPart,
     OfferPart,
     OrganisationPart,
+    RegistryPart,
     TrustPart,
     create_home,
     issue_membership,
+    read_token,
     rotate_key,
 )
 from undersigned.runtime.job import Handler, Job
@@ -33,6 +35,7 @@ from undersigned.runtime.order import (
 )
 from undersigned.runtime.organisation import SPAWN_BATCH, Organisation, Spawned, Swarm
 from undersigned.runtime.provider import Service
+from undersigned.runtime.registries import RegistryKeeper, RegistryWord
 from undersigned.runtime.reliance import open_engagements
 from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_key, seal_key
 from undersigned.runtime.status_keeper import StatusKeeper
@@ -69,6 +72,9 @@ __all__ = [
     "OrganisationPart",
     "Permit",
     "PrivateKey",
+    "RegistryKeeper",
+    "RegistryPart",
+    "RegistryWord",
     "Reviewed",
     "Reviewer",
     "Said",
@@ -97,6 +103,7 @@ __all__ = [
     "open_key",
     "parse_price",
     "read_document",
+    "read_token",
     "rotate_key",
     "seal_key",
     "sign_record",

@@ -185,8 +185,9 @@ class _Template:
         # Where the organisation's own peer listens, and what it offers, are its own.
         for name in ("did", "listen", "offer"):
             settings.pop(name, None)
-        if "ca_file" in settings:
-            settings["ca_file"] = str((home.path / settings["ca_file"]).absolute())
+        for table, name in ((settings, "ca_file"), *((one, "token_file") for one in settings.get("registry", ()))):
+            if name in table:
+                table[name] = str((home.path / table[name]).absolute())
         settings["policy"] = _narrowed(settings.get("policy", {}), ceiling or Ceiling())
         self._settings = settings
         self._files: dict[str, bytes] = {}
