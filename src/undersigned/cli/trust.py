@@ -21,6 +21,7 @@ from undersigned.runtime import (
     KeptRecord,
     RegistryKeeper,
     SystemClock,
+    import_establishment,
     open_engagements,
     read_document,
     sign_record,
@@ -45,7 +46,9 @@ from undersigned.trust import (
     check_successor,
     draw_paths,
     edge_of,
+    is_establishment,
     losing_their_path,
+    read_establishment,
     reputation,
     verify_set,
 )
@@ -185,13 +188,17 @@ async def trust_remove(out: Out, which: str, yes: bool, home: str | None) -> int
 @HOME_OPTION
 @command
 async def trust_import(out: Out, file: Path, evidence: str | None, yes: bool, home: str | None) -> int:
-    """Take in a signed anchor set, which replaces an older one of the same body; or a credential, as an edge.
+    """Take in a signed anchor set, which replaces an older one of the same body; a credential, as an edge; or a trust
+    establishment document (DIF), as one edge for each entry that says what a credential of ours could say.
 
-    Everything is verified first. Exit code 7 if a second person must sign, or if open engagements would lose
+    Everything is verified first. A document without a proof counts if 'trust add' of its author named its digest as the
+    evidence. Exit code 7 if a second person must sign, or if open engagements would lose
     their path.
     """
     opened, now = out.home(home), SystemClock().now()
     document = read_document(file)
+    if is_establishment(document):
+        return await _establish(out, opened, document, now)
     if document.get("type") != "AnchorSet":
         return await _admit(out, opened, document, now)
     book = AnchorBook(opened, now)
@@ -455,12 +462,7 @@ async def _admit(out: Out, home: Home, document: JsonObject, now: Instant) -> in
     """A credential becomes an edge of the graph, once it is verified."""
     issuer = await _document_of(home, read_credential(document).issuer)
     credential = verify_credential(document, documents={issuer.id: issuer}, now=now)
-    ledger = await reading(home)
-    try:
-        contracts = {row.contract for row in await ledger.summaries() if row.contract}
-    finally:
-        await ledger.close()
-    edge = edge_of(credential, contracts=contracts)
+    edge = edge_of(credential, contracts=await _contracts(home))
     (proof,) = proofs_of(document)  # that there is exactly one, and what it has, was verified
     key = issuer.key_for(str(proof["verificationMethod"]), "assertionMethod", now=now)
     with TrustStore(home.trust) as store:
@@ -468,6 +470,42 @@ async def _admit(out: Out, home: Home, document: JsonObject, now: Instant) -> in
     out.value({"edge": from_struct(edge), "new": bool(new)})
     out.line(f"{plain(edge.source, 90)} --{edge.kind}--> {plain(edge.target, 90)}{'' if new else ' (known already)'}")
     return 0
+
+
+async def _establish(out: Out, home: Home, document: JsonObject, now: Instant) -> int:
+    """Each entry of a document becomes an edge of the graph, once the document is verified."""
+    author = read_establishment(document).author
+    documents = {author: await _document_of(home, author)} if "proof" in document else {}
+    made = import_establishment(home, document, documents=documents, contracts=await _contracts(home), now=now)
+    found, said = made.document, made.said
+    out.value(
+        {
+            "establishment": found.id,
+            "author": found.author,
+            "version": found.version,
+            "digest": found.digest,
+            "edges": [from_struct(edge) for edge in said.edges],
+            "new": made.new,
+            "gone": made.gone,
+            "skipped": list(said.skipped),
+        }
+    )
+    out.line(f"version {found.version} of {plain(found.id, 200)} by {plain(found.author, 200)}: {found.digest}")
+    for edge in said.edges:
+        out.line(f"  {plain(edge.source, 90)} --{edge.kind}--> {plain(edge.target, 90)}")
+    for uri in said.skipped:
+        out.line(f"  no edge: {plain(uri, 200)} is no schema of ours", style="dim")
+    out.line(f"{counted(made.new, 'new edge')}, {made.gone} of older versions taken out")
+    return 0
+
+
+async def _contracts(home: Home) -> set[str]:
+    """The contracts in the ledger that both parties signed."""
+    ledger = await reading(home)
+    try:
+        return {row.contract for row in await ledger.summaries() if row.contract}
+    finally:
+        await ledger.close()
 
 
 def _held(out: Out, lost: tuple[Lost, ...]) -> int:

@@ -33,6 +33,7 @@ from undersigned.credentials.model import (
     MAX_CREDENTIAL_BYTES,
     MAX_CREDENTIALS,
     Credential,
+    own_context,
     read_credential,
 )
 from undersigned.credentials.schemas import SCHEMAS, schema_id
@@ -109,6 +110,7 @@ __all__ = [
     "enveloped_presentation",
     "issuers_of",
     "membership",
+    "own_context",
     "presentation_config",
     "presentation_jwt",
     "read_claim",

@@ -46,8 +46,10 @@ class Admitted(NamedTuple):
     """An edge to be stored, with the key that its credential's proof was verified by."""
 
     edge: Edge
-    key: PublicKey
-    """Of `edge.source`. Only keys that signed something are told here: anybody can list the key of somebody else."""
+    key: PublicKey | None
+    """Of `edge.source`. Only keys that signed something are told here: anybody can list the key of somebody else. None:
+    what it is made of is not signed, and stands on what an anchor's record pins.
+    """
 
 
 class TrustStore:
@@ -89,8 +91,9 @@ class TrustStore:
 
     # -- writing
 
-    def admit(self, admitted: Iterable[Admitted]) -> int:
-        """Stores verified edges in one transaction; returns how many were new.
+    def admit(self, admitted: Iterable[Admitted], *, forgetting: Iterable[Digest] = ()) -> int:
+        """Stores verified edges in one transaction, in place of those that are to be forgotten; returns how many were
+        new.
 
         An edge that is there already stays as it is, its status above all: who shows a revoked credential again
         does not bring it back.
@@ -99,8 +102,10 @@ class TrustStore:
         keys: list[tuple[Did, str]] = []
         for edge, key in admitted:
             rows.append(_row(edge))
-            keys.append((edge.source, key.multikey))
+            if key is not None:
+                keys.append((edge.source, key.multikey))
         with self._writing() as db:
+            db.executemany("DELETE FROM edge WHERE digest = ?", [(digest,) for digest in forgetting])
             before = db.total_changes
             db.executemany(_INSERT, rows)
             new = db.total_changes - before

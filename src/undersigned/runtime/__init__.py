@@ -5,6 +5,7 @@ from undersigned.runtime.anchors import AnchorBook, KeptRecord, load_anchors, re
 from undersigned.runtime.artifacts import ArtifactStore
 from undersigned.runtime.clock import Clock, SystemClock
 from undersigned.runtime.conversation import Arrived, Conversation, Shell
+from undersigned.runtime.establishments import Imported, import_establishment
 from undersigned.runtime.export import export_pack
 from undersigned.runtime.gate import Gate, Permit
 from undersigned.runtime.gather import Gatherer, GathererLimits
@@ -61,6 +62,7 @@ __all__ = [
     "GathererLimits",
     "Handler",
     "Home",
+    "Imported",
     "Issued",
     "Job",
     "KeptRecord",
@@ -95,6 +97,7 @@ __all__ = [
     "export_pack",
     "generate_key",
     "hire_order",
+    "import_establishment",
     "issue_membership",
     "load_anchors",
     "load_engagement",

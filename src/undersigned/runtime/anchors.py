@@ -36,7 +36,7 @@ from undersigned.trust import AddingRule, Anchor, Anchors, VerifiedRecord, recor
 
 from .home import CONFIGURATION, Home
 
-__all__ = ["AnchorBook", "KeptRecord", "load_anchors", "read_document", "sign_record"]
+__all__ = ["AnchorBook", "KeptRecord", "load_anchors", "read_document", "sign_record", "write_durably"]
 
 
 class KeptRecord(Struct, frozen=True, kw_only=True):
@@ -99,7 +99,7 @@ class AnchorBook:
         """
         self.checked(document)
         path = self._home.anchors / f"{digest_of(document)}.json"
-        _write(path, canonicalize(document))
+        write_durably(path, canonicalize(document))
         return path
 
     def remove(self, digest: Digest) -> None:
@@ -122,7 +122,7 @@ class AnchorBook:
         changed, count = re.subn(r"(?m)^anchors = \[.*\]$", lambda _: line, text)
         if count != 1 or tomllib.loads(changed) != wanted:
             raise ConfigurationError("bad_configuration", f"take {did} off the list [trust] anchors in {file} by hand")
-        _write(file, changed.encode())
+        write_durably(file, changed.encode())
 
     def _kept(self, file: Path) -> KeptRecord:
         try:
@@ -195,7 +195,7 @@ def _documents(home: Home, people: tuple[Did, ...]) -> dict[Did, DidDocument]:
     return found
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_durably(path: Path, data: bytes) -> None:
     """Replaces a file; after a crash it is the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")

@@ -4,6 +4,16 @@ from undersigned.trust.anchors import ANY, Anchor, Anchors
 from undersigned.trust.authority import Authority, authority
 from undersigned.trust.drawing import draw_paths
 from undersigned.trust.edge import KINDS, MAX_DEPTH, UNIT, Edge, Kind, Status, edge_of
+from undersigned.trust.establishment import (
+    Established,
+    Establishment,
+    check_newer,
+    established,
+    established_names,
+    is_establishment,
+    read_establishment,
+    verify_establishment,
+)
 from undersigned.trust.evaluate import Decision, Inputs, Needed, Outcome, Reason, evaluate
 from undersigned.trust.graph import (
     WORK_LIMIT,
@@ -67,6 +77,8 @@ __all__ = [
     "AuthorityStatement",
     "Decision",
     "Edge",
+    "Established",
+    "Establishment",
     "Graph",
     "Inputs",
     "Kind",
@@ -101,17 +113,23 @@ __all__ = [
     "authority",
     "belief",
     "beside",
+    "check_newer",
     "check_presented",
     "check_successor",
     "draw_paths",
     "edge_of",
+    "established",
+    "established_names",
     "evaluate",
+    "is_establishment",
     "losing_their_path",
     "read_answer",
+    "read_establishment",
     "record_config",
     "registry_asks",
     "reputation",
     "shown_in",
+    "verify_establishment",
     "verify_record",
     "verify_set",
 ]
