@@ -3,7 +3,7 @@
 It answers `POST /authorization` and `POST /recognition` from what the file says at that moment, so an edit counts with
 the next question; a file that cannot be read answers nothing. It holds no key. TLS is for whatever stands before it.
 
-Source: protocol-spec/12-trust.md, section 12.8
+Source: protocol-spec/12-trust.md, section 12.9
 """
 
 from __future__ import annotations

@@ -15,11 +15,9 @@ from undersigned.runtime.home import (
     ListenPart,
     OfferPart,
     OrganisationPart,
-    RegistryPart,
     TrustPart,
     create_home,
     issue_membership,
-    read_token,
     rotate_key,
 )
 from undersigned.runtime.job import Handler, Job
@@ -37,6 +35,7 @@ from undersigned.runtime.order import (
 from undersigned.runtime.organisation import SPAWN_BATCH, Organisation, Spawned, Swarm
 from undersigned.runtime.provider import Service
 from undersigned.runtime.registries import RegistryKeeper, RegistryWord
+from undersigned.runtime.registry_part import RegistryPart, read_token
 from undersigned.runtime.reliance import open_engagements
 from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_key, seal_key
 from undersigned.runtime.status_keeper import StatusKeeper

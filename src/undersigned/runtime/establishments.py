@@ -4,7 +4,7 @@ The folder `establishments/` has one file for each author and id, named by both 
 version is written there first, then the edges are exchanged in one commit, then the older file goes: wherever this is
 interrupted, the next import of the document finds what there was, and puts it right.
 
-Source: protocol-spec/12-trust.md, section 12.9
+Source: protocol-spec/12-trust.md, section 12.10
 """
 
 from __future__ import annotations

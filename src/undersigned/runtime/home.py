@@ -25,8 +25,8 @@ import secrets
 import tomllib
 from pathlib import Path
 from ssl import SSLContext, create_default_context
-from typing import Annotated, Final, cast
-from urllib.parse import quote, urlsplit
+from typing import Annotated, Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -41,13 +41,14 @@ from undersigned.did import (
     make_document,
     parse_did,
 )
-from undersigned.encoding import FOREIGN_LIMITS, JsonObject, canonicalize, decode_json, parse_duration, shift
+from undersigned.encoding import FOREIGN_LIMITS, JsonObject, canonicalize, decode_json, shift
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
-from undersigned.trust import ANY, MAX_AUTHORITIES, Policy, Registry
+from undersigned.trust import ANY, Policy, Registry
 
 from .clock import Clock, SystemClock
 from .order import parse_price
 from .own_log import LOG, begin_log, continue_log
+from .registry_part import RegistryPart, read_token, registries_of
 from .signers import KeyKind, PrivateKey, generate_key, open_key, seal_key
 from .status_register import StatusRegister
 
@@ -57,14 +58,11 @@ __all__ = [
     "ListenPart",
     "OfferPart",
     "OrganisationPart",
-    "RegistryPart",
     "TrustPart",
     "create_home",
     "issue_membership",
     "named_passphrase",
-    "read_token",
     "rotate_key",
-    "toml_value",
 ]
 
 CONFIGURATION: Final = "undersigned.toml"
@@ -72,8 +70,6 @@ _CREDENTIAL_LIMITS: Final = msgspec.structs.replace(FOREIGN_LIMITS, max_bytes=96
 """An enveloped credential of 64 KiB is a text of a third more."""
 _DOMAIN: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})+", re.ASCII)
 
-_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]{1,4096}=*", re.ASCII)
-"""RFC 6750, section 2.1."""
 _ORIGIN: Final = re.compile(rf"https://{_DOMAIN.pattern}(:[1-9][0-9]{{0,4}})?", re.ASCII)
 
 
@@ -107,40 +103,6 @@ class TrustPart(_Part, frozen=True, kw_only=True):
     """DIDs of those who may add anchors: did:key, did:jwk or this folder's own. By default its organisation."""
     reach_of_one: Annotated[int, msgspec.Meta(ge=-1, le=ANY)] = ANY
     """Widest reach of an anchor that one person may add; above it two must. By default one may add any."""
-
-
-class RegistryPart(_Part, frozen=True, kw_only=True):
-    """A trust registry that is asked whom some authorities have authorised."""
-
-    url: str
-    """`https://…`; `/authorization` and `/recognition` stand below it."""
-    authorities: tuple[str, ...]
-    """DIDs of those whom it may speak for; of nobody else it is believed."""
-    action: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] = "issue"
-    """What it calls it when somebody attests."""
-    max_age: str = "PT5M"
-    """How long an answer may be used, from when it was evaluated; at most a day."""
-    token_file: str | None = None
-    """File with the bearer token that it asks for; relative to the state folder."""
-
-    def checked(self, local: bool) -> Registry:
-        """The registry as it is asked.
-
-        Raises:
-            ValueError, UndersignedError: What is wrong.
-        """
-        seconds = parse_duration(self.max_age)
-        if not 1 <= seconds <= 86_400:
-            raise ValueError(f"registry {self.url}: expected a max_age of one second to a day, got {self.max_age}")
-        parts = urlsplit(self.url)
-        plain = local and parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1")
-        if not (parts.scheme == "https" or plain) or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError(f"registry {self.url}: expected https://host, with no query")
-        for did in self.authorities:
-            parse_did(did)
-        return Registry(
-            url=self.url.rstrip("/"), authorities=self.authorities, action=self.action, max_age_seconds=seconds
-        )
 
 
 class OfferPart(_Part, frozen=True, kw_only=True):
@@ -208,7 +170,9 @@ class Home:
             for did in (*self.configuration.moved, *self.configuration.moved.values()):
                 if not keeps_history(did):
                     raise ValueError(f"{did} keeps no history, so it cannot move")
-            self.registries: tuple[Registry, ...] = self._registries()
+            self.registries: tuple[Registry, ...] = registries_of(
+                self.configuration.registry, local=self.configuration.local
+            )
             resolver = self.configuration.resolver
             if resolver is not None and not resolver.startswith("https://") and not self.configuration.local:
                 raise ValueError(f"resolver {resolver} is not https")
@@ -220,17 +184,6 @@ class Home:
                 "bad_configuration",
                 f"a local state folder listens on loopback only, not on {self.configuration.listen.host}",
             )
-
-    def _registries(self) -> tuple[Registry, ...]:
-        """The trust registries that are asked, in the order of the configuration."""
-        found = tuple(part.checked(self.configuration.local) for part in self.configuration.registry)
-        named = [authority for registry in found for authority in registry.authorities]
-        if len(set(named)) < len(named):
-            # If two could speak for one, the more generous of them would decide.
-            raise ValueError("registry: expected each authority at one registry, and once")
-        if len(named) > MAX_AUTHORITIES:
-            raise ValueError(f"registry: expected at most {MAX_AUTHORITIES} authorities in all, got {len(named)}")
-        return found
 
     def registry_token(self, registry: Registry) -> str | None:
         """The bearer token for a registry; None if it asks for none.
@@ -372,21 +325,6 @@ class Home:
             except UndersignedError as exc:
                 raise ConfigurationError("bad_configuration", f"{file}: {exc}") from exc
         return tuple(found)
-
-
-def read_token(file: Path) -> str:
-    """The bearer token in a file.
-
-    Raises:
-        ConfigurationError: `key_unavailable`, it cannot be read, or holds no token.
-    """
-    try:
-        token = file.read_text("ascii").strip()
-    except (OSError, ValueError) as exc:
-        raise ConfigurationError("key_unavailable", f"{file}: {exc}") from exc
-    if not _TOKEN.fullmatch(token):
-        raise ConfigurationError("key_unavailable", f"{file} holds no bearer token")
-    return token
 
 
 def named_passphrase() -> str | None:
@@ -592,24 +530,6 @@ def rotate_key(home: Home, *, clock: Clock | None = None) -> str:
     else:
         (home.path / "did.json").write_bytes(canonicalize(published))
     return f"{did}#{fragment}"
-
-
-def toml_value(value: object) -> str:
-    """A value of a parsed TOML file, as TOML on one line: tables are inline ones."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case int():
-            return str(value)
-        case str():
-            return _toml(value)
-        case list():
-            return f"[{', '.join(toml_value(one) for one in cast('list[object]', value))}]"
-        case dict():
-            pairs = cast("dict[str, object]", value).items()
-            return f"{{ {', '.join(f'{_toml(name)} = {toml_value(one)}' for name, one in pairs)} }}"
-        case _:
-            raise ConfigurationError("bad_configuration", f"expected no {type(value).__name__} in a configuration")
 
 
 def _toml(text: str) -> str:

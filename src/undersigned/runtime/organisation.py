@@ -15,12 +15,13 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.14
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -30,7 +31,7 @@ from undersigned.encoding import Did, Instant, JsonObject, canonicalize, compare
 from undersigned.errors import ConfigurationError, FormatError
 
 from .clock import Clock, SystemClock
-from .home import CONFIGURATION, Home, named_passphrase, toml_value
+from .home import CONFIGURATION, Home, named_passphrase
 from .signers import PrivateKey, Sealer, generate_key
 from .status_register import Said, StatusRegister
 
@@ -182,12 +183,10 @@ class _Template:
 
     def __init__(self, home: Home, ceiling: Ceiling | None) -> None:
         settings = tomllib.loads((home.path / CONFIGURATION).read_text("utf-8"))
-        # Where the organisation's own peer listens, and what it offers, are its own.
-        for name in ("did", "listen", "offer"):
+        # Where the organisation's own peer listens, and what it offers, are its own. All else narrows, and is kept.
+        for name in ("did", "listen", "control", "offer"):
             settings.pop(name, None)
-        for table, name in ((settings, "ca_file"), *((one, "token_file") for one in settings.get("registry", ()))):
-            if name in table:
-                table[name] = str((home.path / table[name]).absolute())
+        settings = _absolute(settings, home.path)
         settings["policy"] = _narrowed(settings.get("policy", {}), ceiling or Ceiling())
         self._settings = settings
         self._files: dict[str, bytes] = {}
@@ -213,6 +212,25 @@ class _Template:
         _write(folder / CONFIGURATION, "\n".join([*lines, ""]).encode())
 
 
+def _absolute(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The settings, with the files that they name where they lie: by convention under names that end in `_file`."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        match value:
+            case str() if name.endswith("_file"):
+                found[name] = str((folder / value).absolute())
+            case dict():
+                found[name] = _absolute(cast("dict[str, Any]", value), folder)
+            case list():
+                items = cast("list[Any]", value)
+                found[name] = [
+                    _absolute(cast("dict[str, Any]", one), folder) if isinstance(one, dict) else one for one in items
+                ]
+            case _:
+                found[name] = value
+    return found
+
+
 def _narrowed(policy: Mapping[str, Any], ceiling: Ceiling) -> dict[str, Any]:
     """The policy, so that an identity does not sign itself what its peers would refuse."""
     found = dict(policy)
@@ -226,6 +244,24 @@ def _narrowed(policy: Mapping[str, Any], ceiling: Ceiling) -> dict[str, Any]:
     if ceiling.actions is not None:
         found["actions"] = sorted(set(ceiling.actions) & set(found.get("actions", ceiling.actions)))
     return found
+
+
+def toml_value(value: object) -> str:
+    """A value of a parsed TOML file, as TOML on one line: tables are inline ones."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case str():
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # a JSON string is a basic string
+        case list():
+            return f"[{', '.join(toml_value(one) for one in cast('list[object]', value))}]"
+        case dict():
+            pairs = cast("dict[str, object]", value).items()
+            return f"{{ {', '.join(f'{toml_value(name)} = {toml_value(one)}' for name, one in pairs)} }}"
+        case _:
+            raise ConfigurationError("bad_configuration", f"expected no {type(value).__name__} in a configuration")
 
 
 def _write(path: Path, data: bytes) -> None:

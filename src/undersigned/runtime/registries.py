@@ -3,7 +3,7 @@
 What is asked and what an answer says is decided in `undersigned.trust`; here it only comes in. Everything that goes
 wrong is no edge: a registry that cannot be asked says nothing, and that is told.
 
-Source: protocol-spec/12-trust.md, section 12.8
+Source: protocol-spec/12-trust.md, section 12.9
 """
 
 from __future__ import annotations

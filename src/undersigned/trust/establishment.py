@@ -7,7 +7,7 @@
 An entry under the schema of one of our credentials is the subject of such a credential by the author, and becomes the
 same edge. The author signs the document; or the operator has pinned its bytes, in the record of an anchor.
 
-Source: protocol-spec/12-trust.md, section 12.9; DIF Trust Establishment
+Source: protocol-spec/12-trust.md, section 12.10; DIF Trust Establishment
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def read_establishment(document: Mapping[str, Any]) -> Establishment:
     Raises:
         FormatError: `schema_violation`, `unknown_term`: it has not the shape of the published schema.
 
-    Source: protocol-spec/12-trust.md, section 12.9
+    Source: protocol-spec/12-trust.md, section 12.10
     """
     bare = {name: value for name, value in document.items() if name != "proof"}
     return Establishment(**asdict(to_struct(bare, _Document)), digest=digest_of(bare))
@@ -113,7 +113,7 @@ def verify_establishment(
             author in `documents`.
         ProofError: As `verify_proof`.
 
-    Source: protocol-spec/12-trust.md, section 12.9
+    Source: protocol-spec/12-trust.md, section 12.10
     """
     found = read_establishment(document)
     if found.valid_until is not None and datetime.fromisoformat(found.valid_until) < datetime.fromisoformat(now):
@@ -135,7 +135,7 @@ def established(found: Establishment, *, contracts: Collection[Digest] = ()) -> 
         FormatError, CredentialError: An entry under one of our schemas is none that the schema allows, or not the
             author's to make; the document makes no edge at all.
 
-    Source: protocol-spec/12-trust.md, section 12.9
+    Source: protocol-spec/12-trust.md, section 12.10
     """
     validity = {"validFrom": found.valid_from} | ({"validUntil": found.valid_until} if found.valid_until else {})
     edges: list[Edge] = []

@@ -9,7 +9,7 @@ A registry says whom an authority has authorised or recognised; nobody signs it.
 authorities that our configuration pins to it, only as an answer to what was asked, and only for its time. What it says
 is an edge of the trust graph like one that the authority had signed, and never a root.
 
-Source: protocol-spec/12-trust.md, section 12.8; ToIP TRQP v2.0
+Source: protocol-spec/12-trust.md, section 12.9; ToIP TRQP v2.0
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def registry_asks(
     """What to ask before deciding whether `issuer` may attest: whether each authority has authorised it, and which of
     the authorities recognise each other.
 
-    Source: protocol-spec/12-trust.md, section 12.8
+    Source: protocol-spec/12-trust.md, section 12.9
     """
     about = capability or credential_type
     every = sorted({authority for registry in registries for authority in registry.authorities})
@@ -178,7 +178,7 @@ def read_answer(raw: bytes, ask: RegistryAsk, now: Instant) -> RegistryAnswer:
     Raises:
         CredentialError: `registry_unavailable`: it is no answer to this question, or not one of now.
 
-    Source: protocol-spec/12-trust.md, section 12.8
+    Source: protocol-spec/12-trust.md, section 12.9
     """
     where = f"{ask.url} about {ask.entity}"
     try:
@@ -255,7 +255,7 @@ def answer_query(kind: QueryKind, body: bytes, known: StatementFile, now: Instan
         FormatError: Not a query, or one with a condition that is not understood: status 400.
         CredentialError: `not_found`: nothing is known of this authority, action and resource: status 404.
 
-    Source: protocol-spec/12-trust.md, section 12.8
+    Source: protocol-spec/12-trust.md, section 12.9
     """
     query = to_struct(decode_json(body), Query)
     if unknown := sorted(set(query.context) - {"time", "locator"}):

@@ -33,6 +33,7 @@ from undersigned.runtime import (
     open_key,
 )
 from undersigned.runtime import status_register as module
+from undersigned.runtime.organisation import toml_value
 from undersigned.testing import NOON, HandClock
 
 CEILING = Ceiling(amount="5", currency="EUR", actions=("artifact:read",))
@@ -218,14 +219,36 @@ def test_under_a_passphrase_that_is_named_none_is_written(tmp_path: Path, monkey
 
 
 def test_settings_are_written_as_they_were_read(home: Home, tmp_path: Path) -> None:
-    """Every kind of value that a configuration can hold comes out as it went in."""
+    """Every kind of value that a configuration can hold comes out as it went in; files are named where they lie."""
     file = home.path / "undersigned.toml"
-    more = 'reach_of_one = -1\npeople = ["did:key:z6MktmEgvys6uurSWe31aoeaVqaCsEc77g9UVr3ZWuiZSmmR"]\n'
-    file.write_text(file.read_text().replace("[trust]\n", f"[trust]\n{more}") + "allow_subcontracting = false\n")
+    (home.path / "token").write_text("secret")
+    trust = 'reach_of_one = -1\npeople = ["did:key:z6MktmEgvys6uurSWe31aoeaVqaCsEc77g9UVr3ZWuiZSmmR"]\n'
+    text = (
+        file.read_text()
+        .replace("[trust]\n", f"[trust]\n{trust}")
+        .replace('name = "Acme"', 'name = "Ac\u00e9me \\"x\\""', 1)
+    )
+    more = """allow_subcontracting = false
+
+[[registry]]
+url = "https://registry.example"
+authorities = ["did:web:guild.example"]
+token_file = "token"
+"""
+    file.write_text(text + more)
     with Organisation(Home(home.path)) as acme, acme.spawn(1) as swarm:
         worker = swarm.write(swarm.identities[0], tmp_path / "worker")
     before, after = (tomllib.loads((one.path / "undersigned.toml").read_text()) for one in (home, worker))
     for settings in (before, after):
         for name in ("did", "listen"):
             settings.pop(name, None)
+    assert after.pop("registry") == [{**before.pop("registry")[0], "token_file": str(home.path / "token")}]
     assert after == before
+    assert worker.registry_token(worker.registries[0]) == "secret"
+
+
+def test_any_text_is_written_as_toml() -> None:
+    for text in ("", "a\nb\tc", '"\\', "\x00\x1f\x7f\x80", "\u2028", "\U0001f600", "é"):
+        assert tomllib.loads(f"x = {toml_value({text or 'y': [text, 1, True]})}") == {
+            "x": {text or "y": [text, 1, True]}
+        }
