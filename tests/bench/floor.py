@@ -15,6 +15,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from undersigned.encoding import multibase_decode, multibase_encode
 from undersigned.jsonld import compiled_quads
 from undersigned.ledger import Commit
-from undersigned.ledger.sqlite_writer import GATHER_ROUNDS
+from undersigned.ledger.sqlite_writer import GATHER_ROUNDS, MAX_GROUP
 
 from .counting import Op
 from .pair import HIRER, PROVIDER
@@ -90,17 +91,14 @@ class Store(threading.Thread):
             self._loop.call_soon(self._gather, rounds - 1)
             return
         gathered, self._gathered = self._gathered, []
-        for item in gathered:
-            self._queue.put(item)
+        self._queue.put(gathered)
 
     def run(self) -> None:
         going = True
         while going:
-            group = [self._queue.get()]
-            while not self._queue.empty() and len(group) < 256:
-                group.append(self._queue.get())
-            going = None not in group
-            group = [item for item in group if item is not None]
+            group, going = self._take()
+            if not group:
+                continue
             self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany(
                 "INSERT INTO row (engagement, raw) VALUES (?, ?)", [row for rows, _ in group for row in rows]
@@ -108,6 +106,18 @@ class Store(threading.Thread):
             self._db.execute("COMMIT")
             self._loop.call_soon_threadsafe(self._answer, [future for _, future in group])
         self._db.close()
+
+    def _take(self) -> tuple[list[Any], bool]:
+        group: list[Any] = []
+        with suppress(queue.Empty):
+            items = self._queue.get()
+            while items is not None:
+                group += items
+                if len(group) >= MAX_GROUP:
+                    break
+                items = self._queue.get_nowait()
+            return group, items is not None
+        return group, True
 
     def stop(self) -> None:
         self._queue.put(None)

@@ -12,17 +12,19 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
+import msgspec
 
 from undersigned.daemon import Peer
 from undersigned.did import fetches, methods_for
 from undersigned.errors import ConfigurationError, ResolutionError, UndersignedError, VerificationError
-from undersigned.runtime import Home, checked_name, configure_logs
+from undersigned.runtime import ControlPart, Home, checked_name, configure_logs
 from undersigned.scope import Grant, Limit, Scope
 
 __all__ = [
     "AT_OPTION",
     "VERBOSE_OPTION",
     "WAIT_OPTION",
+    "checked_control",
     "checked_did",
     "checked_url",
     "open_peer",
@@ -91,6 +93,23 @@ def checked_url(text: str | None, local: bool) -> str | None:
         example = "ws://localhost:8102/hire" if local else "wss://agents.example.com/hire"
         raise ConfigurationError("bad_configuration", f"--at: expected a URL such as {example}, got {text!r}")
     return text
+
+
+def checked_control(text: str, configured: ControlPart | None) -> ControlPart:
+    """What `--control HOST:PORT` asks for; the rest stays as it is configured.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    host, colon, port = text.rpartition(":")
+    host = {"localhost": "127.0.0.1"}.get(host, host.removeprefix("[").removesuffix("]"))
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise ConfigurationError(
+            "bad_configuration", f"--control: expected HOST:PORT such as 127.0.0.1:9000, got {text!r}"
+        )
+    part = msgspec.structs.replace(configured or ControlPart(), host=host, port=int(port))
+    part.checked()
+    return part
 
 
 def open_peer(home: Home) -> Peer:

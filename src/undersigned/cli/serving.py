@@ -10,8 +10,9 @@ import click
 from undersigned.daemon import Peer
 from undersigned.errors import ConfigurationError
 from undersigned.messages import recorded_message
+from undersigned.runtime import CONTROL_TOKEN
 
-from .options import VERBOSE_OPTION, open_peer, quiet_logs
+from .options import VERBOSE_OPTION, checked_control, open_peer, quiet_logs
 from .output import HOME_OPTION, Out, command, engagement_named, plain, reading
 from .telling import event_json, event_line, noted, quiet, row_line, summary_of
 
@@ -21,10 +22,16 @@ ENDED = ("withdrawn", "closed")
 
 
 @click.command()
+@click.option(
+    "--control",
+    metavar="HOST:PORT",
+    help="Also serve the control API (VC API) there, on loopback, to who has the token in control.token of the state "
+    "folder; port 0 picks a free one. [control] of the settings does the same.",
+)
 @HOME_OPTION
 @VERBOSE_OPTION
 @command
-async def serve(out: Out, home: str | None, verbose: bool) -> int:
+async def serve(out: Out, control: str | None, home: str | None, verbose: bool) -> int:
     """Run the peer: listen, answer, work, go on with what is unfinished.
 
     It is stopped with Ctrl-C (SIGINT) or SIGTERM and then ends with exit code 0; what is unfinished goes on at the next
@@ -32,6 +39,9 @@ async def serve(out: Out, home: str | None, verbose: bool) -> int:
     """
     quiet_logs(verbose)
     opened = out.home(home)
+    peer = open_peer(opened)
+    if control is not None:
+        peer.control = checked_control(control, opened.configuration.control)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)
@@ -43,7 +53,7 @@ async def serve(out: Out, home: str | None, verbose: bool) -> int:
 
     for number in signals:
         loop.add_signal_handler(number, stopping)
-    async with open_peer(opened) as peer:
+    async with peer:
         out.value(
             {
                 "kind": "ready",
@@ -52,12 +62,15 @@ async def serve(out: Out, home: str | None, verbose: bool) -> int:
                 "tasks": sorted(peer.services),
                 "local": opened.configuration.local,
                 "resumed": len(peer.conversations),
+                "control": peer.control_url or None,
             }
         )
         reach = "; loopback only, without TLS" if opened.configuration.local else ""
         out.line(f"serving {peer.own.id} at {peer.url or 'no public URL: it only hires'}{reach}")
         prices = [f"{task} for {s.price.amount} {s.price.currency}" for task, s in sorted(peer.services.items())]
         out.line(f"tasks: {', '.join(prices) or 'none; this peer only hires'}")
+        if peer.control_url:
+            out.line(f"control at {peer.control_url}; who has the token in {opened.path / CONTROL_TOKEN} may use it")
         for unfinished in peer.status():
             out.line(f"goes on with {unfinished['engagement']}: {unfinished['state']}, {unfinished['why']}")
         out.line("stop it with Ctrl-C")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import click
+from msgspec.structs import replace
 
 from undersigned.credentials import read_credential, verify_credential
 from undersigned.did import DidDocument
 from undersigned.encoding import Instant, JsonObject, digest_of, from_struct
-from undersigned.errors import ConfigurationError, FormatError
+from undersigned.errors import ConfigurationError, FormatError, LedgerUnavailable
 from undersigned.ledger import Admitted, TrustStore
-from undersigned.proof import proofs_of
 from undersigned.runtime import (
     AnchorBook,
     Gatherer,
@@ -21,10 +22,12 @@ from undersigned.runtime import (
     KeptRecord,
     RegistryKeeper,
     SystemClock,
+    admission,
     import_establishment,
     open_engagements,
     read_document,
     sign_record,
+    viewpoint,
 )
 from undersigned.trust import (
     MAX_DEPTH,
@@ -45,7 +48,6 @@ from undersigned.trust import (
     authority,
     check_successor,
     draw_paths,
-    edge_of,
     is_establishment,
     losing_their_path,
     read_establishment,
@@ -178,6 +180,7 @@ async def trust_remove(out: Out, which: str, yes: bool, home: str | None) -> int
         {"removed": [*[kept.digest for kept in records], *[one.issuer for one in listed]], "anchors": after.digest}
     )
     out.line(f"removed {counted(len(records) + len(listed), 'entry', 'entries')}; anchors are now {after.digest}")
+    out.line("a running peer believes them until its next start")
     return 0
 
 
@@ -328,10 +331,8 @@ async def trust_graph(
 
 
 def _view(out: Out, home: str | None) -> tuple[Home, Viewpoint]:
-    opened, now = out.home(home), SystemClock().now()
-    part = opened.configuration.organisation
-    own = (opened.configuration.did, *([part.did] if part else []))
-    return opened, Viewpoint(anchors=AnchorBook(opened, now).anchors, own=own, now=now)
+    opened = out.home(home)
+    return opened, viewpoint(opened, SystemClock().now())
 
 
 def _ask(home: Home, question: Question[Any], more: tuple[Edge, ...] = ()) -> Any:
@@ -462,11 +463,8 @@ async def _admit(out: Out, home: Home, document: JsonObject, now: Instant) -> in
     """A credential becomes an edge of the graph, once it is verified."""
     issuer = await _document_of(home, read_credential(document).issuer)
     credential = verify_credential(document, documents={issuer.id: issuer}, now=now)
-    edge = edge_of(credential, contracts=await _contracts(home))
-    (proof,) = proofs_of(document)  # that there is exactly one, and what it has, was verified
-    key = issuer.key_for(str(proof["verificationMethod"]), "assertionMethod", now=now)
-    with TrustStore(home.trust) as store:
-        new = store.admit([Admitted(edge, key)])
+    admitted = admission(credential, issuer, now, contracts=await _contracts(home))
+    edge, new = admitted.edge, await _stored(home, admitted)
     out.value({"edge": from_struct(edge), "new": bool(new)})
     out.line(f"{plain(edge.source, 90)} --{edge.kind}--> {plain(edge.target, 90)}{'' if new else ' (known already)'}")
     return 0
@@ -508,6 +506,20 @@ async def _contracts(home: Home) -> set[str]:
         await ledger.close()
 
 
+async def _stored(home: Home, admitted: Admitted) -> int:
+    """Stores an edge; how many were new. A running peer holds the file only for the moment of a write."""
+    left = 20
+    while True:
+        try:
+            with TrustStore(home.trust) as store:
+                return store.admit([admitted])
+        except LedgerUnavailable:
+            left -= 1
+            if not left:
+                raise
+        await asyncio.sleep(0.1)
+
+
 def _held(out: Out, lost: tuple[Lost, ...]) -> int:
     out.value({"state": "waits for --yes", "losing": len(lost)})
     out.line("nothing was changed; --yes goes on all the same", style="yellow")
@@ -516,9 +528,7 @@ def _held(out: Out, lost: tuple[Lost, ...]) -> int:
 
 async def _told_lost(out: Out, home: Home, before: Anchors, after: Anchors, now: Instant) -> tuple[Lost, ...]:
     """The open engagements that lose their path by a change of anchors; told as they are found."""
-    part = home.configuration.organisation
-    own = (home.configuration.did, *([part.did] if part else []))
-    old, new = (Viewpoint(anchors=anchors, own=own, now=now) for anchors in (before, after))
+    old, new = (replace(viewpoint(home, now), anchors=anchors) for anchors in (before, after))
     ledger = await reading(home)
     try:
         open_now = await open_engagements(ledger, home)

@@ -26,6 +26,7 @@ from undersigned.credentials.issue import (
     membership,
     presentation_config,
     presentation_jwt,
+    read_unsigned,
 )
 from undersigned.credentials.jws import JOSE_ALGORITHMS, DraftJws
 from undersigned.credentials.model import (
@@ -61,7 +62,9 @@ from undersigned.credentials.verify import (
     issuers_of,
     read_presentation,
     verify_credential,
+    verify_issued,
     verify_presentation,
+    verify_shown,
     verify_status_list,
 )
 
@@ -117,12 +120,15 @@ __all__ = [
     "read_credential",
     "read_presentation",
     "read_status_list",
+    "read_unsigned",
     "schema_id",
     "select",
     "status_entries",
     "status_entry",
     "status_urls",
     "verify_credential",
+    "verify_issued",
     "verify_presentation",
+    "verify_shown",
     "verify_status_list",
 ]

@@ -16,10 +16,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from undersigned.credentials.claims import Claim, Membership, read_claim
+from undersigned.credentials.claims import CLAIMS, Claim, Membership, read_claim
+from undersigned.credentials.envelope import is_enveloped
 from undersigned.credentials.jws import CREDENTIAL_JWT, PRESENTATION_JWT, DraftJws, draft_jws
-from undersigned.credentials.model import own_context, read_credential
+from undersigned.credentials.model import Credential, own_context, read_credential, wrong
+from undersigned.credentials.status_list import STATUS_LIST
 from undersigned.encoding import Did, DidUrl, Digest, EngagementId, Instant, JsonObject, from_struct, parse_instant
+from undersigned.jsonld import CONTEXTS, Contexts
 from undersigned.keys import KeyKind
 from undersigned.proof import proof_config
 
@@ -32,6 +35,7 @@ __all__ = [
     "membership",
     "presentation_config",
     "presentation_jwt",
+    "read_unsigned",
 ]
 
 
@@ -117,6 +121,31 @@ def membership(
         valid_until=valid_until,
         status=status,
     )
+
+
+def read_unsigned(document: Mapping[str, Any], *, contexts: Contexts = CONTEXTS) -> Credential:
+    """A credential that somebody else wrote and an issuer here may sign, once there is nothing against it.
+
+    Raises:
+        CredentialError, FormatError: As `read_credential`, and as `read_claim` of a type of ours; `schema_violation`
+            also: it is secured already; it brings a status, which is for its issuer to give; or it is a status list,
+            which is made from what was withdrawn and from nothing else.
+
+    Source: protocol-spec/control.md
+    """
+    if is_enveloped(document, CREDENTIAL_JWT):
+        raise wrong("/type", "a credential that is not secured yet", document.get("type"))
+    if "proof" in document:
+        raise wrong("/proof", "a credential that is not secured yet", document["proof"])
+    credential = read_credential(document, contexts=contexts)
+    if credential.has_status:
+        raise wrong("/credentialStatus", "no status yet", document["credentialStatus"])
+    listed = any(name.rpartition("#")[2] == STATUS_LIST for name in credential.types)
+    if listed or any("encodedList" in subject for subject in credential.subjects):
+        raise wrong("/type", "a credential that is no status list", credential.types)
+    if not CLAIMS.keys().isdisjoint(credential.types):
+        read_claim(credential)
+    return credential
 
 
 def credential_config(suite: str, method: DidUrl, created: Instant) -> JsonObject:

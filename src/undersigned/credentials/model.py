@@ -30,6 +30,7 @@ from undersigned.encoding import (
     digest_bytes,
     format_instant,
     parse_instant,
+    read_moment,
     shift,
 )
 from undersigned.errors import CredentialError, FormatError
@@ -45,15 +46,11 @@ __all__ = [
 
 MAX_CREDENTIALS: Final = 16
 MAX_CREDENTIAL_BYTES: Final = 64 * 1024
-_MAX_MOMENT: Final = 40
 MAX_REMEMBERED_BYTES: Final = 8 * 1024
 """Larger ones are read anew each time."""
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}:[!-~]{1,2000}")
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,127}|[A-Za-z][A-Za-z0-9+.-]{0,31}:[!-~]{1,500}")
-_MOMENT: Final = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
-)
 _TYPED: Final = ("credentialStatus", "credentialSchema", "termsOfUse", "evidence", "refreshService", "confidenceMethod")
 _LANGUAGE: Final = frozenset({"@value", "@language", "@direction"})
 _NAMED: Final = ("credentialSchema",)  # those of `_TYPED` that must have an id as well
@@ -95,6 +92,11 @@ class Credential(Struct, frozen=True, kw_only=True, eq=False):
         if self.valid_from is not None and moment < _moment(self.valid_from, "/validFrom"):
             return False
         return self.valid_until is None or moment <= _moment(self.valid_until, "/validUntil")
+
+    @property
+    def last_instant(self) -> Instant | None:
+        """The last whole second of its validity, UTC; None if it does not say."""
+        return None if self.valid_until is None else format_instant(_moment(self.valid_until, "/validUntil"))
 
     def age_seconds(self, now: Instant) -> float:
         """How long ago its validity began; infinite if it does not say."""
@@ -361,17 +363,7 @@ def _is_later(written: str, instant: Instant) -> bool:
 
 def _moment(value: Any, path: str) -> datetime:
     """A date-time with its zone; finer than a second is taken as others write it."""
-    found = _read_moment(value) if isinstance(value, str) and len(value) <= _MAX_MOMENT else None
+    found = read_moment(value)
     if found is None:
         raise wrong(path, "a date-time with its zone", value)
     return found
-
-
-@lru_cache(maxsize=1024)
-def _read_moment(text: str) -> datetime | None:
-    if not _MOMENT.fullmatch(text):
-        return None
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None

@@ -26,6 +26,7 @@ __all__ = [
     "MAX_LIST_DOCUMENT_BYTES",
     "MIN_LIST_BITS",
     "STATUS_ENTRY",
+    "STATUS_LIST",
     "ClearStatus",
     "StatusEntry",
     "StatusList",

@@ -52,7 +52,9 @@ __all__ = [
     "issuers_of",
     "read_presentation",
     "verify_credential",
+    "verify_issued",
     "verify_presentation",
+    "verify_shown",
     "verify_status_list",
 ]
 
@@ -173,9 +175,30 @@ def verify_credential(
 
     Source: protocol-spec/02-identity-and-keys.md, section 2.6; protocol-spec/11-credentials.md
     """
-    verified = _verify(read_credential(document, contexts=contexts), documents, now, suites, contexts)
+    read = read_credential(document, contexts=contexts)
+    verified = verify_issued(read, documents=documents, now=now, suites=suites, contexts=contexts)
     check_status(verified, lists or {}, now)
     return verified
+
+
+def verify_issued(
+    credential: Credential,
+    *,
+    documents: Mapping[Did, DidDocument],
+    now: Instant,
+    suites: Collection[str] | None = None,
+    contexts: Contexts = CONTEXTS,
+) -> Credential:
+    """The credential, once all of `verify_credential` holds but its status, which is still to be looked up.
+
+    Its lists are fetched after this, because only what is verified may say whom we ask (HIRE-DID-06).
+
+    Raises:
+        As `verify_credential`, without what `check_status` raises.
+
+    Source: protocol-spec/02-identity-and-keys.md, section 2.6; protocol-spec/11-credentials.md
+    """
+    return _verify(credential, documents, now, suites, contexts)
 
 
 def verify_status_list(
@@ -266,8 +289,47 @@ def verify_presentation(
             "wrong_negotiation", f"expected engagement {engagement}; came another", path="/engagement"
         )
 
-    # Step 4: the holder's proof, in answer to us.
-    key = _key_of(holder, documents, now)
+    # Steps 4 and 5: the holder's proof, in answer to us, and each credential by itself.
+    verified = verify_shown(
+        shown,
+        challenge=challenge,
+        domain=domain,
+        documents=documents,
+        now=now,
+        suites=suites,
+        contexts=contexts,
+    )
+    return VerifiedPresentation(
+        holder=holder,
+        engagement=engagement,
+        credentials=verified,
+        digest=shown.digest,
+    )
+
+
+def verify_shown(
+    shown: ShownPresentation,
+    *,
+    challenge: str | None,
+    domain: str | None,
+    documents: Mapping[Did, DidDocument],
+    now: Instant,
+    suites: Collection[str] | None = None,
+    contexts: Contexts = CONTEXTS,
+    low_s: bool = True,
+) -> tuple[Credential, ...]:
+    """The credentials of a presentation, once its holder made it in answer to this and each of them holds.
+
+    Who the holder is to us, whom the credentials are about, and their status is still to be looked at: of what belongs
+    to an engagement, `verify_presentation` does. `None` expects a presentation that names no challenge, or no domain.
+    `low_s` is as of `verify_proof`: between peers, the holder's proof has one spelling.
+
+    Raises:
+        As `verify_presentation`, without `holder_mismatch` and `wrong_negotiation`.
+
+    Source: protocol-spec/02-identity-and-keys.md, section 2.7
+    """
+    key = _key_of(shown.holder, documents, now)
     if shown.jws is not None:
         _verify_answer(shown.jws, challenge, domain, now)
         _verify_jws(shown.jws, key, "authentication", now, suites)
@@ -281,9 +343,8 @@ def verify_presentation(
             domain=domain,
             suites=suites,
             contexts=contexts,
+            low_s=low_s,
         )
-
-    # Step 5: each credential by itself.
     verified: list[Credential] = []
     for place, credential in enumerate(shown.credentials):
         try:
@@ -291,12 +352,7 @@ def verify_presentation(
         except UndersignedError as error:
             error.path = f"/verifiableCredential/{place}{error.path}"
             raise
-    return VerifiedPresentation(
-        holder=holder,
-        engagement=engagement,
-        credentials=tuple(verified),
-        digest=shown.digest,
-    )
+    return tuple(verified)
 
 
 def _verify(
@@ -347,7 +403,7 @@ def _verify_jws(signed: Jws, key: KeyLookup, purpose: str, now: Instant, suites:
     verify_jws(signed, key(signed.method, purpose))
 
 
-def _verify_answer(signed: Jws, challenge: Digest, domain: Did, now: Instant) -> None:
+def _verify_answer(signed: Jws, challenge: str | None, domain: str | None, now: Instant) -> None:
     """Return if a signed text is an answer to this challenge, for us, and in time."""
     claims = signed.payload
     for member, expected in (("nonce", challenge), ("aud", domain)):

@@ -19,12 +19,24 @@ import msgspec
 from undersigned.encoding import Did, Digest, canonicalize, digest_bytes
 from undersigned.errors import ConfigurationError, ResolutionError, ScopeError
 from undersigned.protocol import Strategy
-from undersigned.runtime import LIST_TTL_SECONDS, Agent, Clock, Handler, Home, Reviewed, Reviewer, hire_order
+from undersigned.runtime import (
+    LIST_TTL_SECONDS,
+    Agent,
+    Clock,
+    ControlPart,
+    Handler,
+    Home,
+    Reviewed,
+    Reviewer,
+    hire_order,
+)
 from undersigned.scope import Scope
 
+from .control import ControlListener
 from .hire import Hire, HireResult
 from .listener import Document, ListenerLimits, PublicListener
 from .serving import ArtifactDoor, signed_headers
+from .vc_api import VcApi
 
 __all__ = ["Peer", "SyncPeer"]
 
@@ -39,8 +51,12 @@ class Peer(Agent):
             result = await peer.hire(provider, task="sbom", inputs={"artifact": path}, price="5.00 EUR")
 
     The listener serves the DID documents, the agent card, status lists, artifacts behind the gate, and the peer
-    WebSocket.
+    WebSocket. A second one, for control, is there if `[control]` of the configuration or `control` asks for it.
     """
+
+    control: ControlPart | None = None
+    """Set before it starts: in place of `[control]` of the configuration."""
+    _control: ControlListener | None = None
 
     @classmethod
     def open(
@@ -99,17 +115,33 @@ class Peer(Agent):
         if not self.base_url and self.home.configuration.local:
             self.base_url = f"http://localhost:{self._listener.port}"
         try:
+            await self._start_control()
             await super().start()
         except BaseException:
-            await self._listener.stop()
+            await self._stop_listening()
             raise
+
+    async def _start_control(self) -> None:
+        part = self.control or self.home.configuration.control
+        if part is None:
+            return
+        if self.home.configuration.local and not part.loopback:
+            raise ConfigurationError("bad_configuration", f"a local state folder is not controlled from {part.host}")
+        api = VcApi(self, self._register, self.home.contexts(part))
+        self._control = ControlListener(part, self.home.control_token(), api.routes)
+        await self._control.start()
 
     async def close(self) -> None:
         """Takes no more connections, and ends as `Agent.close`."""
         await super().close()
-        await self._listener.stop()
+        await self._stop_listening()
         if self._register is not None:
             self._register.close()
+
+    async def _stop_listening(self) -> None:
+        if self._control is not None:
+            await self._control.stop()
+        await self._listener.stop()
 
     async def __aenter__(self) -> Peer:
         await self.start()
@@ -119,6 +151,11 @@ class Peer(Agent):
     def url(self) -> str:
         """Where other peers connect to: `wss://…/hire`, in local state `ws://…/hire`; empty if they cannot."""
         return f"{self.base_url.replace('http', 'ws', 1)}/hire" if self.base_url else ""
+
+    @property
+    def control_url(self) -> str:
+        """Where the control listener is reached on this machine; empty if there is none."""
+        return self._control.url if self._control is not None else ""
 
     @staticmethod
     def settle_down() -> None:

@@ -45,6 +45,7 @@ from undersigned.encoding.timestamps import (
     format_instant,
     parse_duration,
     parse_instant,
+    read_moment,
     seconds_between,
     shift,
 )
@@ -128,6 +129,7 @@ __all__ = [
     "no_float",
     "parse_duration",
     "parse_instant",
+    "read_moment",
     "seconds_between",
     "seen_plain",
     "shift",

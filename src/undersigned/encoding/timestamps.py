@@ -16,9 +16,22 @@ from typing import Final
 from undersigned.encoding.types import DURATION_PATTERN, INSTANT_PATTERN, Duration, Instant
 from undersigned.errors import FormatError
 
-__all__ = ["format_duration", "format_instant", "parse_duration", "parse_instant", "seconds_between", "shift"]
+__all__ = [
+    "format_duration",
+    "format_instant",
+    "parse_duration",
+    "parse_instant",
+    "read_moment",
+    "seconds_between",
+    "shift",
+]
 
 _INSTANT: Final = re.compile(INSTANT_PATTERN)
+_MOMENT: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
+)
+_MAX_MOMENT: Final = 35
+"""Characters of the longest."""
 _DURATION: Final = re.compile(DURATION_PATTERN)
 _PART: Final = re.compile("([0-9]+)([DHMS])")
 _SECONDS: Final = {"D": 86400, "H": 3600, "M": 60, "S": 1}
@@ -34,6 +47,21 @@ def parse_instant(instant: Instant) -> datetime:
     if not _INSTANT.search(instant):
         raise FormatError("schema_violation", f"expected YYYY-MM-DDThh:mm:ssZ, got {instant[:40]!a}")
     return datetime.fromisoformat(instant)
+
+
+def read_moment(text: object) -> datetime | None:
+    """The time in a date-time as others write it, with its zone and perhaps finer than a second; None if it is none."""
+    return _read_moment(text) if isinstance(text, str) and len(text) <= _MAX_MOMENT else None
+
+
+@lru_cache(maxsize=1024)
+def _read_moment(text: str) -> datetime | None:
+    if not _MOMENT.fullmatch(text):
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def format_instant(moment: datetime) -> Instant:

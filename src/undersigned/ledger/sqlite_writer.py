@@ -50,6 +50,7 @@ from undersigned.transparency import Frontier, leaf_hash, root_at
 __all__ = ["Release", "SignedHead", "Writer"]
 
 MAX_GROUP: Final = 256
+"""A group takes no more once it has so many writes."""
 GATHER_ROUNDS: Final = 6
 """Rounds of the event loop that a write waits for others. A message takes three from its arrival to the write that it
 causes, so what arrived together is written together; beyond six hardly anything joins (`make bench`)."""
@@ -136,7 +137,7 @@ class Writer(threading.Thread):
         """Head of the tree as it is on disk; None before it was read. Replaced whole, so any thread may read it."""
         self._loop = loop
         self._path = path
-        self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
         self._gathered: list[Item] = []
         self._db: sqlite3.Connection | None = None
         self._heads: dict[str, EngagementHead] = {}
@@ -171,8 +172,9 @@ class Writer(threading.Thread):
 
     def _hand_over(self) -> None:
         gathered, self._gathered = self._gathered, []
-        for item in gathered:
-            self._queue.put(item)
+        if gathered:
+            # As one: put one by one, the first would wake the thread, which would begin without the others.
+            self._queue.put(gathered)
 
     # the thread
 
@@ -204,12 +206,12 @@ class Writer(threading.Thread):
         """The next group, and whether to go on. While something is wrong an empty group comes every second."""
         group: list[Item] = []
         try:
-            item = self._queue.get(timeout=PROBE_SECONDS if self.trouble and not self.damage else None)
-            while item is not None:
-                group.append(item)
-                if len(group) == MAX_GROUP:
+            items = self._queue.get(timeout=PROBE_SECONDS if self.trouble and not self.damage else None)
+            while items is not None:
+                group += items
+                if len(group) >= MAX_GROUP:
                     return group, True
-                item = self._queue.get_nowait()
+                items = self._queue.get_nowait()
         except queue.Empty:
             return group, True
         return group, False

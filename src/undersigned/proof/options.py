@@ -5,13 +5,11 @@ Source: protocol-spec/04-envelope-and-digests.md, section 4.5
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias, cast
 
-from undersigned.encoding import DidUrl, Instant, JsonObject, parse_instant, shift
+from undersigned.encoding import DidUrl, Instant, JsonObject, parse_instant, read_moment, shift
 from undersigned.errors import ProofError
 
 __all__ = ["MAX_SKEW_SECONDS", "Purpose", "check_options", "check_times", "previous_proofs", "proof_config"]
@@ -38,11 +36,6 @@ _MEMBERS: Final = frozenset(
         "type",
         "verificationMethod",
     }
-)
-_MAX_MOMENT: Final = 35
-"""Characters of the longest time that is taken."""
-_MOMENT: Final = re.compile(
-    r"(2[0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9])(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
 )
 
 
@@ -138,18 +131,7 @@ def _moment(proof: JsonObject, name: str, path: str) -> datetime | None:
     text = proof.get(name)
     if text is None:
         return None
-    found = _read_moment(text) if isinstance(text, str) and len(text) <= _MAX_MOMENT else None
+    found = read_moment(text)
     if found is None:
         raise ProofError("schema_violation", f"expected a time with its zone; came {text!a:.60}", path=f"{path}/{name}")
     return found
-
-
-@lru_cache(maxsize=256)
-def _read_moment(text: str) -> datetime | None:
-    """The time, or None if it is none. Many proofs are made in one second, so most texts were read before."""
-    if not _MOMENT.fullmatch(text):
-        return None
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None

@@ -3,7 +3,9 @@
 from undersigned.runtime.agent import Agent, load_handler
 from undersigned.runtime.anchors import AnchorBook, KeptRecord, load_anchors, read_document, sign_record
 from undersigned.runtime.artifacts import ArtifactStore
+from undersigned.runtime.beliefs import Beliefs, admission, viewpoint
 from undersigned.runtime.clock import Clock, SystemClock
+from undersigned.runtime.control import CONTROL_TOKEN, ControlPart
 from undersigned.runtime.conversation import Arrived, Conversation, Shell
 from undersigned.runtime.establishments import Imported, import_establishment
 from undersigned.runtime.export import export_pack
@@ -45,6 +47,7 @@ from undersigned.runtime.work import Reviewed, Reviewer
 
 __all__ = [
     "ARTIFACT_READ",
+    "CONTROL_TOKEN",
     "LIST_TTL_SECONDS",
     "SPAWN_BATCH",
     "TASKS",
@@ -52,8 +55,10 @@ __all__ = [
     "AnchorBook",
     "Arrived",
     "ArtifactStore",
+    "Beliefs",
     "Clock",
     "Configuration",
+    "ControlPart",
     "Conversation",
     "Event",
     "Gate",
@@ -90,6 +95,7 @@ __all__ = [
     "SystemClock",
     "Timing",
     "TrustPart",
+    "admission",
     "checked_name",
     "configure_logs",
     "create_home",
@@ -109,4 +115,5 @@ __all__ = [
     "rotate_key",
     "seal_key",
     "sign_record",
+    "viewpoint",
 ]

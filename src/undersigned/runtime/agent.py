@@ -10,7 +10,7 @@ Source: protocol-spec/01-overview.md
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -206,6 +206,8 @@ class Agent:
         for conversation in tuple(self.conversations.values()):
             await conversation.stop()
         await self.links.close()
+        if self._ledger is not None:
+            await self.meeting.beliefs.close()
         await self.statuses.close()
         await self.gatherer.close()
         if self._ledger is not None:
@@ -536,6 +538,18 @@ class Agent:
         if self.organisation is not None and did == self.organisation.id:
             return self.organisation
         return await self.gatherer.document(did, max_age_seconds)
+
+    async def documents_of(self, dids: Iterable[Did], max_age_seconds: float = USUAL_SECONDS) -> dict[Did, DidDocument]:
+        """The DID documents of `dids`, all or none. What we publish is not fetched; the rest together has one deadline
+        and a limit of hosts (SC-103).
+
+        Raises:
+            ResolutionError, VerificationError: As `Gatherer.documents`.
+        """
+        ours = {document.id: document for document in (self.own, self.organisation) if document is not None}
+        wanted = tuple(dict.fromkeys(dids))
+        fetched = await self.gatherer.documents([did for did in wanted if did not in ours], max_age_seconds)
+        return {did: ours.get(did) or fetched[did] for did in wanted}
 
     async def fetch(self, url: str, contract: Digest, *, max_bytes: int) -> bytes:
         """The bytes at `url`, asked for under a contract.

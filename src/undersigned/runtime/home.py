@@ -11,6 +11,7 @@
     anchors/*.json                signed records of further anchors; anchors/removed/ keeps those taken out
     trust.db                      the trust graph
     ledger.db                     journal and log
+    control.token                 who has it may use the control listener (mode 0600)
     artifacts/                    contents by digest
     evidence/                     evidence packs
 
@@ -43,9 +44,11 @@ from undersigned.did import (
 )
 from undersigned.encoding import FOREIGN_LIMITS, JsonObject, canonicalize, decode_json, shift
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
+from undersigned.jsonld import Contexts
 from undersigned.trust import ANY, Policy, Registry
 
 from .clock import Clock, SystemClock
+from .control import CONTROL_TOKEN, ControlPart, control_token, named_contexts
 from .order import parse_price
 from .own_log import LOG, begin_log, continue_log
 from .registry_part import RegistryPart, read_token, registries_of
@@ -137,6 +140,8 @@ class Configuration(_Part, frozen=True, kw_only=True):
     history.
     """
     listen: ListenPart = ListenPart()
+    control: ControlPart | None = None
+    """The control listener; there is none unless this table, or `serve --control`, asks for it."""
     trust: TrustPart = TrustPart()
     policy: Policy = Policy()
     """What is asked of a peer, and the limits that no negotiation passes."""
@@ -164,6 +169,8 @@ class Home:
         try:
             self.configuration = msgspec.convert(tomllib.loads(raw.decode()), Configuration)
             self.configuration.policy.checked()
+            if self.configuration.control is not None:
+                self.configuration.control.checked()
             part, trust = self.configuration.organisation, self.configuration.trust
             for did in (self.configuration.did, *([part.did] if part else []), *trust.anchors, *trust.people):
                 parse_did(did)
@@ -280,6 +287,22 @@ class Home:
             return (self.path / LOG).read_bytes()
         except OSError as exc:
             raise ConfigurationError("not_found", f"{self.path / LOG} is missing: {exc}") from exc
+
+    def control_token(self) -> str:
+        """What a request to the control listener has to show; made when it is first asked for.
+
+        Raises:
+            ConfigurationError: `bad_configuration`, others can read its file or it is none; `key_unavailable`.
+        """
+        return control_token(self.path / CONTROL_TOKEN)
+
+    def contexts(self, part: ControlPart) -> Contexts:
+        """The bundled contexts and those that the control listener's configuration names.
+
+        Raises:
+            ConfigurationError: `bad_configuration`.
+        """
+        return named_contexts(self.path, part)
 
     def _document(self, did: str, name: str) -> DidDocument:
         if did == self.configuration.did and (log := self.log()) is not None:

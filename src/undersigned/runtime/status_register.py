@@ -24,14 +24,17 @@ import msgspec
 
 from undersigned.credentials import (
     MIN_LIST_BITS,
+    Credential,
     build_credential,
     build_status_list,
     credential_config,
+    read_credential,
     status_entry,
 )
 from undersigned.did import DidDocument, fetches
 from undersigned.encoding import Did, Instant, JsonObject, canonicalize, shift
-from undersigned.errors import ConfigurationError, LedgerError
+from undersigned.errors import ConfigurationError, CredentialError, LedgerError
+from undersigned.jsonld import CONTEXTS, Contexts
 from undersigned.proof import attach, prepare
 
 from .signers import PrivateKey
@@ -46,6 +49,8 @@ FIRST_PLACE: Final = 32
 """Earlier places stay empty: bits that look like the beginning of gzip are refused (decision 0130)."""
 MOST_PLACES: Final = MIN_LIST_BITS // 2
 """Of one list. Places are drawn at random, so that neighbours in a list were not issued one after the other."""
+NO_END: Final = "2999-12-31T23:59:59Z"
+"""Written down for a credential that does not end."""
 _PATH: Final = re.compile(r"/status/([1-9][0-9]{0,8})")
 _VERSION: Final = 1
 _SCHEMA: Final = """
@@ -155,6 +160,56 @@ class StatusRegister:
                     # The key is open now; to open it takes longer than whoever asks for the list should wait.
                     self._sign_list(store, number, now)
         return tuple(made)
+
+    def secure(
+        self,
+        credential: Credential,
+        suite: str | None = None,
+        *,
+        known_as: str | None = None,
+        now: Instant,
+        contexts: Contexts = CONTEXTS,
+    ) -> JsonObject:
+        """A credential of this issuer that was written elsewhere (`read_unsigned`), signed and written down.
+
+        It gets a place in a list, if there is somewhere to serve one. It is written down under its id or, without one,
+        under `known_as`; what is issued again under one id keeps its place, so all of it is withdrawn together
+        (decision 0165).
+
+        Raises:
+            ConfigurationError: `key_unavailable`.
+            CredentialError: `revoked`: what has this id was withdrawn, for good.
+            FormatError, ProofError: As `prepare`: another kind of key, no canonical form; `too_large`.
+            LedgerError: The register was not written.
+        """
+        named = credential.json.get("id") or known_as or f"urn:uuid:{uuid4()}"
+        with self._writing() as store:
+            row = store.execute("SELECT list, place, revoked FROM issued WHERE id = ?", (named,)).fetchone()
+            if row is not None and row[2] is not None:
+                raise CredentialError("revoked", f"{named} was withdrawn at {row[2]} and is not issued again")
+            number = place = None
+            unsigned = credential.json
+            if self._base is not None:
+                number, place = self._free(store) if row is None or row[0] is None else row[:2]
+                unsigned = {**unsigned, "credentialStatus": status_entry(f"{self._base}/status/{number}", place)}
+            signed = self._signed(unsigned, now, suite, contexts)
+            read_credential(signed, contexts=contexts)  # with its status and proof, it can still be read
+            store.execute(
+                "INSERT OR REPLACE INTO issued VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?)",
+                (
+                    named,
+                    next(iter(credential.types), "VerifiableCredential"),
+                    str(credential.subjects[0].get("id", "")),
+                    now,
+                    min(credential.last_instant or NO_END, NO_END),
+                    number,
+                    place,
+                    canonicalize(signed),
+                ),
+            )
+            if number is not None and self._current(store, number, now) is None:
+                self._sign_list(store, number, now)
+        return signed
 
     def issued(self) -> tuple[Issued, ...]:
         """Everything that was issued, oldest first."""
@@ -289,13 +344,15 @@ class StatusRegister:
                 count += 1
                 yield number, place
 
-    def _signed(self, unsigned: JsonObject, now: Instant) -> JsonObject:
+    def _signed(
+        self, unsigned: JsonObject, now: Instant, suite: str | None = None, contexts: Contexts = CONTEXTS
+    ) -> JsonObject:
         if self._key is None:
             self._key = self._open_key()
         key = self._key
-        suite = "eddsa-jcs-2022" if key.public_key.kind == "Ed25519" else "ecdsa-jcs-2019"
+        suite = suite or ("eddsa-jcs-2022" if key.public_key.kind == "Ed25519" else "ecdsa-jcs-2019")
         config = credential_config(suite, self._document.methods("assertionMethod")[0], now)
-        return attach(unsigned, config, key.sign_now(prepare(unsigned, config, key.public_key.kind)))
+        return attach(unsigned, config, key.sign_now(prepare(unsigned, config, key.public_key.kind, contexts=contexts)))
 
     def _found(self, only: str | None) -> tuple[Issued, ...]:
         if not self._path.exists():

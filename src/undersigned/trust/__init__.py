@@ -1,7 +1,9 @@
 """Whether to work with somebody: anchors, the graph of what others say, rules, and the decision they give."""
 
 from undersigned.trust.anchors import ANY, Anchor, Anchors
-from undersigned.trust.authority import Authority, authority
+from undersigned.trust.answers import Answers, Asked, Claimed, asked_about, question_of
+from undersigned.trust.authority import Authority, Entitled, authority, entitled
+from undersigned.trust.decision import Decision, Ground, Inputs, Needed, Outcome, Reason
 from undersigned.trust.drawing import draw_paths
 from undersigned.trust.edge import KINDS, MAX_DEPTH, UNIT, Edge, Kind, Status, edge_of
 from undersigned.trust.establishment import (
@@ -14,7 +16,7 @@ from undersigned.trust.establishment import (
     read_establishment,
     verify_establishment,
 )
-from undersigned.trust.evaluate import Decision, Inputs, Needed, Outcome, Reason, evaluate
+from undersigned.trust.evaluate import evaluate
 from undersigned.trust.graph import (
     WORK_LIMIT,
     Graph,
@@ -73,13 +75,18 @@ __all__ = [
     "AnchorChanges",
     "AnchorSet",
     "Anchors",
+    "Answers",
+    "Asked",
     "Authority",
     "AuthorityStatement",
+    "Claimed",
     "Decision",
     "Edge",
+    "Entitled",
     "Established",
     "Establishment",
     "Graph",
+    "Ground",
     "Inputs",
     "Kind",
     "Lost",
@@ -110,6 +117,7 @@ __all__ = [
     "anchor_set",
     "answer",
     "answer_query",
+    "asked_about",
     "authority",
     "belief",
     "beside",
@@ -118,11 +126,13 @@ __all__ = [
     "check_successor",
     "draw_paths",
     "edge_of",
+    "entitled",
     "established",
     "established_names",
     "evaluate",
     "is_establishment",
     "losing_their_path",
+    "question_of",
     "read_answer",
     "read_establishment",
     "record_config",
