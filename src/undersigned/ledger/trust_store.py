@@ -144,7 +144,7 @@ class TrustStore:
         with _translating():
             return int(self._db.execute("SELECT count(*) FROM edge").fetchone()[0])
 
-    def ask(self, question: Question[Any], more: Iterable[Edge] = ()) -> Any:
+    def ask(self, question: Question[Any], *, more: Iterable[Edge] = ()) -> Any:
         """The answer to one question, from one state of the graph and `more` edges that are not stored."""
         with _translating():
             self._db.execute("BEGIN")
