@@ -339,7 +339,7 @@ def _ask(home: Home, question: Question[Any], more: tuple[Edge, ...] = ()) -> An
     if not home.trust.exists():
         return answer(question, Graph(more).read)
     with TrustStore(home.trust, read_only=True) as store:
-        return store.ask(question, more)
+        return store.ask(question, more=more)
 
 
 async def _authority(
@@ -357,7 +357,8 @@ async def _authority(
     for failure in word.failures:
         out.line(f"no answer: {plain(failure.message, 400)}", style="yellow")
     said = [
-        {"url": one.ask.url, "entity": one.ask.entity, "yes": one.yes, "digest": one.digest} for one in word.answers
+        {"url": one.ask.url, "authority": one.ask.authority, "entity": one.ask.entity, "yes": one.yes}
+        for one in word.answers
     ]
     failed = [plain(failure.message, 400) for failure in word.failures]
     return _ask(home, question, word.edges), {"registries": {"answers": said, "failed": failed}}

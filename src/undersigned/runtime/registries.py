@@ -16,7 +16,15 @@ from msgspec import Struct
 
 from undersigned.encoding import Did
 from undersigned.errors import CredentialError, UndersignedError
-from undersigned.trust import MAX_ANSWER_BYTES, Edge, RegistryAnswer, RegistryAsk, read_answer, registry_asks
+from undersigned.trust import (
+    MAX_ANSWER_BYTES,
+    Edge,
+    RegistryAnswer,
+    RegistryAsk,
+    read_answer,
+    recognition_asks,
+    registry_asks,
+)
 
 from .clock import Clock
 from .gather import Gatherer
@@ -52,19 +60,24 @@ class RegistryKeeper:
         Raises:
             ConfigurationError: `key_unavailable`, the token for one cannot be read.
         """
-        asks = registry_asks(issuer, credential_type, capability, self._home.registries)
-        found = await asyncio.gather(*(self._answer(ask) for ask in asks), return_exceptions=True)
-        answers: list[RegistryAnswer] = []
-        failures: list[CredentialError] = []
-        for one in found:
-            if isinstance(one, RegistryAnswer):
-                answers.append(one)
-            elif isinstance(one, CredentialError):
-                failures.append(one)
-            else:
-                raise one
+        registries, resource = self._home.registries, capability or credential_type
+        answers, failures = await self._answers(registry_asks(issuer, credential_type, capability, registries))
+        more = await self._answers(recognition_asks(issuer, answers, resource, registries))
+        answers, failures = answers + more[0], failures + more[1]
         edges = tuple(answer.edge for answer in answers if answer.edge is not None)
-        return RegistryWord(edges, tuple(answers), tuple(failures))
+        return RegistryWord(edges, answers, failures)
+
+    async def _answers(
+        self, asks: tuple[RegistryAsk, ...]
+    ) -> tuple[tuple[RegistryAnswer, ...], tuple[CredentialError, ...]]:
+        found = await asyncio.gather(*(self._answer(ask) for ask in asks), return_exceptions=True)
+        for one in found:
+            if isinstance(one, BaseException) and not isinstance(one, CredentialError):
+                raise one
+        return (
+            tuple(one for one in found if isinstance(one, RegistryAnswer)),
+            tuple(one for one in found if isinstance(one, CredentialError)),
+        )
 
     async def _answer(self, ask: RegistryAsk) -> RegistryAnswer:
         kept = self._kept.get(ask)

@@ -56,6 +56,7 @@ from undersigned.trust.registry import (
     StatementFile,
     answer_query,
     read_answer,
+    recognition_asks,
     registry_asks,
 )
 from undersigned.trust.reliance import Lost, OpenEngagement, Shown, belief, losing_their_path, shown_in
@@ -135,6 +136,7 @@ __all__ = [
     "question_of",
     "read_answer",
     "read_establishment",
+    "recognition_asks",
     "record_config",
     "registry_asks",
     "reputation",

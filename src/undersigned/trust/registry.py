@@ -1,6 +1,6 @@
 """Trust registries, asked by the ToIP Trust Registry Query Protocol (TRQP) v2.0: what is asked, what an answer says.
 
-    for ask in registry_asks(issuer, "EndorsementCredential", "sbom", registries):
+    for ask in registry_asks(issuer, "EndorsementCredential", "sbom", registries):    # then recognition_asks(...)
         raw = ...                                  # POST ask.body to ask.url, by the shell
         found = read_answer(raw, ask, now)         # or an error
         edge = found.edge                          # None: the registry says no
@@ -48,13 +48,14 @@ __all__ = [
     "StatementFile",
     "answer_query",
     "read_answer",
+    "recognition_asks",
     "registry_asks",
 ]
 
 QueryKind = Literal["authorization", "recognition"]
 
 MAX_AUTHORITIES: Final = 8
-"""That all registries of a configuration speak for together: one question asks about each, and about each pair."""
+"""That all registries of a configuration speak for together: each is asked about an issuer, and perhaps each pair."""
 MAX_ANSWER_BYTES: Final = 16 * 1024
 AHEAD_SECONDS: Final = 60
 """A registry's clock may be ahead of ours."""
@@ -142,19 +143,36 @@ class RegistryAnswer(Struct, frozen=True, kw_only=True):
 def registry_asks(
     issuer: Did, credential_type: str, capability: str | None, registries: Iterable[Registry]
 ) -> tuple[RegistryAsk, ...]:
-    """What to ask before deciding whether `issuer` may attest: whether each authority has authorised it, and which of
-    the authorities recognise each other.
+    """What to ask first, before deciding whether `issuer` may attest: whether each authority has authorised it.
 
     Source: protocol-spec/12-trust.md, section 12.9
     """
     about = capability or credential_type
-    every = sorted({authority for registry in registries for authority in registry.authorities})
-    asks: list[RegistryAsk] = []
-    for registry in registries:
-        for authority in registry.authorities:
-            asks.append(RegistryAsk(registry, "authorization", issuer, authority, about))
-            asks += [RegistryAsk(registry, "recognition", other, authority, about) for other in every]
-    return tuple(ask for ask in asks if ask.entity != ask.authority)
+    return tuple(
+        RegistryAsk(registry, "authorization", issuer, authority, about)
+        for registry in registries
+        for authority in registry.authorities
+        if authority != issuer
+    )
+
+
+def recognition_asks(
+    issuer: Did, answers: Iterable[RegistryAnswer], resource: str, registries: Iterable[Registry]
+) -> tuple[RegistryAsk, ...]:
+    """What to ask then: which authorities recognise one another. Nothing, if it could not lead to `issuer`: who names
+    an issuer that no registry knows makes us ask little.
+
+    Source: protocol-spec/12-trust.md, section 12.9
+    """
+    every = [(registry, authority) for registry in registries for authority in registry.authorities]
+    if not any(answer.yes for answer in answers) and issuer not in {authority for _, authority in every}:
+        return ()
+    return tuple(
+        RegistryAsk(registry, "recognition", other, authority, resource)
+        for registry, authority in every
+        for _, other in sorted(every, key=lambda one: one[1])
+        if other != authority
+    )
 
 
 class _Answer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -26,6 +26,7 @@ from undersigned.trust import (
     authority,
     beside,
     read_answer,
+    recognition_asks,
     registry_asks,
 )
 
@@ -43,18 +44,12 @@ def said(ask: RegistryAsk = ASK, **changes: Any) -> bytes:
 
 
 def test_what_is_asked() -> None:
-    """HIRE-REG-01. Each authority about the issuer, and about each other one; nobody about itself."""
+    """HIRE-REG-01. Each authority about the issuer, and once it may lead there, about each other one."""
     asks = registry_asks(ISSUER, "EndorsementCredential", "sbom", [REGISTRY, OTHER])
     assert {(one.kind, one.authority, one.entity) for one in asks} == {
-        *(("authorization", one, ISSUER) for one in (GUILD, UNION, BODY)),
-        *(
-            ("recognition", one, other)
-            for one in (GUILD, UNION, BODY)
-            for other in (GUILD, UNION, BODY)
-            if one != other
-        ),
+        ("authorization", one, ISSUER) for one in (GUILD, UNION, BODY)
     }
-    assert {one.registry for one in asks if one.authority == BODY} == {OTHER}
+    assert [one.registry for one in asks if one.authority == BODY] == [OTHER]
     assert ASK.url == "https://registry.example/trqp/authorization"
     assert json.loads(ASK.body) == {"entity_id": ISSUER, "authority_id": GUILD, "action": "issue", "resource": "sbom"}
     assert {json.loads(one.body)["action"] for one in asks if one.registry is OTHER} == {"attest"}
@@ -62,9 +57,19 @@ def test_what_is_asked() -> None:
         "EndorsementCredential"
     }
     assert registry_asks(ISSUER, "EndorsementCredential", "sbom", []) == ()
-    assert len(registry_asks(GUILD, "EndorsementCredential", "sbom", [REGISTRY])) == 3, (
-        "not whether it authorised itself"
-    )
+    assert {one.authority for one in registry_asks(GUILD, "EndorsementCredential", "sbom", [REGISTRY])} == {UNION}
+
+    yes, no = read_answer(said(), ASK, NOW), read_answer(said(authorized=False), ASK, NOW)
+    pairs = {
+        ("recognition", one, other) for one in (GUILD, UNION, BODY) for other in (GUILD, UNION, BODY) if one != other
+    }
+    for issuer, answers in ((ISSUER, [no, yes]), (GUILD, [no]), (GUILD, [])):
+        then = recognition_asks(issuer, answers, "sbom", [REGISTRY, OTHER])
+        assert {(one.kind, one.authority, one.entity) for one in then} == pairs
+        assert len(then) == len(pairs)
+        assert [one.registry for one in then if one.authority == BODY] == [OTHER, OTHER]
+    assert recognition_asks(ISSUER, [no], "sbom", [REGISTRY, OTHER]) == ()
+    assert recognition_asks(ISSUER, [], "sbom", [REGISTRY, OTHER]) == ()
 
 
 def test_a_yes_is_an_edge_for_its_time() -> None:
