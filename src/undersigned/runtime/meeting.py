@@ -33,7 +33,7 @@ from undersigned.errors import CredentialError, PolicyError
 from undersigned.messages import Need, Presentation, PresentationRequest
 from undersigned.proof import attach, prepare
 from undersigned.protocol import OTHER, ROLES, Engagement, Role
-from undersigned.trust import Claimed, Decision, Policy, asked_about, check_presented, evaluate
+from undersigned.trust import Claimed, Decision, Policy, asked_about, check_presented, evaluate, shown_in
 
 from .beliefs import Beliefs
 from .conversation import Conversation
@@ -83,11 +83,15 @@ class Meeting:
                 Need(
                     code="credential",
                     credential=claimed.credential_type,
-                    issuers=(self.beliefs.entitled(claimed).issuers or None) if claimed.listable else None,
+                    issuers=(self.beliefs.entitled(claimed).issuers or None) if self._listable(claimed) else None,
                 )
                 for claimed in map(Claimed, self.policy.require)
             )
         )
+
+    def _listable(self, claimed: Claimed) -> bool:
+        """Whether whoever is not listed would not do: registries answer about one issuer, and list none."""
+        return claimed.listable and not self.beliefs.asks_registries
 
     async def present(self, engagement: Engagement, asked: PresentationRequest, *, challenge: Digest) -> JsonObject:
         """A presentation that answers `asked` with the fewest credentials that do."""
@@ -148,12 +152,14 @@ class Meeting:
             shown = known.presentation
         else:
             shown = await self._verify(engagement, message.presentation, message.answers)
+        asked = asked_about(shown, self.policy)
+        await self.beliefs.consult(asked.authority)
         counted = self._counted(shown.credentials, engagement.peer)
         lists = await self._agent.statuses.lists(counted, max_age_seconds=status_age_seconds)
         now = self._agent.clock.now()
         statuses = tuple(self._status(one, lists, now) for one in counted if one.has_status)
         await self.beliefs.learn(one for one in counted if one.issuer != engagement.peer)
-        answers = self.beliefs.answers(asked_about(shown, self.policy))
+        answers = self.beliefs.answers(asked)
         return evaluate(shown, self.beliefs.anchors, self.policy, now, terms=terms, statuses=statuses, answers=answers)
 
     async def recheck(self, conversation: Conversation, engagement: Engagement, terms: Terms) -> Decision:
@@ -188,7 +194,11 @@ class Meeting:
                 has the digest of the `credential`; without one: nobody entitles its issuer any more.
         """
         engagement = conversation.engagement
-        credentials = self._counted(self.relied(conversation, OTHER[engagement.role]), engagement.peer)
+        relied = self.relied(conversation, OTHER[engagement.role])
+        await self.beliefs.consult(
+            shown_in(one, required) for required in self.policy.require for one in relied if required in one.types
+        )
+        credentials = self._counted(relied, engagement.peer)
         for required in self.policy.require:
             if not any(required in one.types for one in credentials):
                 raise CredentialError("policy_denied", f"no {required} that was shown is believed any more")

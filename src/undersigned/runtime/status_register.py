@@ -190,7 +190,7 @@ class StatusRegister:
             number = place = None
             unsigned = credential.json
             if self._base is not None:
-                number, place = self._free(store) if row is None or row[0] is None else row[:2]
+                number, place = next(self._free(store)) if row is None or row[0] is None else row[:2]
                 unsigned = {**unsigned, "credentialStatus": status_entry(f"{self._base}/status/{number}", place)}
             signed = self._signed(unsigned, now, suite, contexts)
             read_credential(signed, contexts=contexts)  # with its status and proof, it can still be read
