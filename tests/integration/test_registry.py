@@ -172,28 +172,24 @@ async def hang_up(writer: asyncio.StreamWriter) -> None:
     writer.close()
 
 
-YES = json.dumps(
-    {
-        "entity_id": ISSUER,
-        "authority_id": GUILD,
-        "action": "issue",
-        "resource": "sbom",
-        "authorized": True,
-        "time_evaluated": SystemClock().now(),
-    }
-).encode()
-WRONG: dict[str, Answer] = {
-    "400": answers("400 Bad Request", YES),
-    "401": answers("401 Unauthorized", YES),
-    "404": answers("404 Not Found", b'{"title":"action not found","status":404}'),
-    "500": answers("500 Internal Server Error", YES),
-    "201": answers("201 Created", YES),
-    "redirect": answers("307 Temporary Redirect", YES, "Location: /elsewhere\r\n"),
-    "no JSON": answers("200 OK", b"yes"),
-    "encoded": answers("200 OK", YES, "Content-Encoding: gzip\r\n"),
-    "too long": answers("200 OK", YES + b" " * 20_000),
-    "never": hang,
-    "hangs up": hang_up,
+def yes() -> bytes:
+    """What would be an answer, now."""
+    query = {"entity_id": ISSUER, "authority_id": GUILD, "action": "issue", "resource": "sbom"}
+    return json.dumps(query | {"authorized": True, "time_evaluated": SystemClock().now()}).encode()
+
+
+WRONG: dict[str, Callable[[bytes], Answer]] = {
+    "400": lambda yes: answers("400 Bad Request", yes),
+    "401": lambda yes: answers("401 Unauthorized", yes),
+    "404": lambda yes: answers("404 Not Found", b'{"title":"action not found","status":404}'),
+    "500": lambda yes: answers("500 Internal Server Error", yes),
+    "201": lambda yes: answers("201 Created", yes),
+    "redirect": lambda yes: answers("307 Temporary Redirect", yes, "Location: /elsewhere\r\n"),
+    "no JSON": lambda yes: answers("200 OK", b"yes"),
+    "encoded": lambda yes: answers("200 OK", yes, "Content-Encoding: gzip\r\n"),
+    "too long": lambda yes: answers("200 OK", yes + b" " * 20_000),
+    "never": lambda _: hang,
+    "hangs up": lambda _: hang_up,
 }
 
 
@@ -220,12 +216,12 @@ async def test_a_registry_that_does_not_answer_says_nothing(tmp_path: Path) -> N
     home = asking(tmp_path / "acme", f"http://localhost:{port}/v2/", authorities=(GUILD,))
     try:
         for name, answer in WRONG.items():
-            now.append(answer)
+            now.append(answer(yes()))
             async with keeper(home, seconds=0.5) as registries:
                 word = await registries.word(ISSUER, "EndorsementCredential", "sbom")
                 assert (word.edges, word.answers, len(word.failures)) == ((), (), 1), name
                 if name == "500":  # it was not remembered
-                    now.append(answers("200 OK", YES))
+                    now.append(answers("200 OK", yes()))
                     word = await registries.word(ISSUER, "EndorsementCredential", "sbom")
                     assert (len(word.edges), word.failures) == (1, ())
         sent = requests[0]
