@@ -16,6 +16,7 @@ from undersigned.credentials import (
     Accusation,
     AuditedBy,
     Authority,
+    Ceiling,
     Claim,
     Endorsement,
     Membership,
@@ -41,6 +42,11 @@ ENGAGEMENT = f"urn:hire:engagement:{digest_bytes(b'hire example engagement')}"
 
 CLAIMS: dict[str, Claim] = {
     "membership": Membership(id=AGENT.did, member_of=ISSUER.did),
+    "limited-membership": Membership(
+        id=AGENT.did,
+        member_of=ISSUER.did,
+        limits=Ceiling(amount="5", currency="EUR", actions=("artifact:read",)),
+    ),
     "authority": Authority(id=OTHER.did, may_attest="sbom", depth=1),
     "endorsement": Endorsement(id=AGENT.did, capability="sbom", weight="0.75"),
     "performance": Performance(
@@ -93,6 +99,8 @@ def invalid() -> dict[str, dict[str, Any]]:
 
     change("membership-of-another", "membership", "an organisation that did not issue it", "memberOf", OTHER.did)
     change("membership-role", "membership", "a member that the type has not", "role", "intern", "unknown_term")
+    change("membership-limits-alone", "membership", "an amount of no currency", "limits", {"amount": "5"})
+    change("membership-limits-text", "membership", "text for an object", "limits", "5 EUR")
     change("authority-deep", "authority", "a depth beyond the limit", "depth", 17)
     change("authority-depth-text", "authority", "text for a number", "depth", "1")
     change("endorsement-weight-above", "endorsement", "a weight above 1", "weight", "1.5")

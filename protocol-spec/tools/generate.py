@@ -294,7 +294,7 @@ def predicate(name: str) -> str:
 def claims(_: str) -> str:
     """The subject of each type of credential of ours."""
     return "\n\n".join(
-        f"### {name}\n\n{shapes.purpose_of(of)} [Schema](schemas/credentials/{name}.json).\n\n{shapes.members(of)}"
+        f"### {name}\n\n{shapes.purpose_of(of)} [Schema](schemas/credentials/{name}.json).\n\n{with_nested(of)}"
         for name, of in CLAIMS.items()
     )
 

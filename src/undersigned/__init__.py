@@ -12,14 +12,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from undersigned.credentials import Ceiling
     from undersigned.daemon import Hire, HireResult, Peer, SyncPeer
     from undersigned.errors import UndersignedError
     from undersigned.evidence import verify_pack
-    from undersigned.runtime import Job, Reviewed, create_home, issue_membership
+    from undersigned.runtime import Job, Organisation, Reviewed, create_home, issue_membership
     from undersigned.scope import Grant, Limit, Obligation, Prohibition, Scope, Window
     from undersigned.trust import Decision, Policy
 
 __all__ = [
+    "Ceiling",
     "Decision",
     "Grant",
     "Hire",
@@ -27,6 +29,7 @@ __all__ = [
     "Job",
     "Limit",
     "Obligation",
+    "Organisation",
     "Peer",
     "Policy",
     "Prohibition",
@@ -43,10 +46,11 @@ __all__ = [
 __version__ = "0.1.0"
 
 _WHERE = {
+    "undersigned.credentials": ("Ceiling",),
     "undersigned.daemon": ("Hire", "HireResult", "Peer", "SyncPeer"),
     "undersigned.errors": ("UndersignedError",),
     "undersigned.evidence": ("verify_pack",),
-    "undersigned.runtime": ("Job", "Reviewed", "create_home", "issue_membership"),
+    "undersigned.runtime": ("Job", "Organisation", "Reviewed", "create_home", "issue_membership"),
     "undersigned.scope": ("Grant", "Limit", "Obligation", "Prohibition", "Scope", "Window"),
     "undersigned.trust": ("Decision", "Policy"),
 }

@@ -116,6 +116,7 @@ CODES: Final[dict[str, Code]] = {
     # policy
     "policy_denied": Code("policy", False, 3, "proved", "policy says no"),
     "decision_failed": Code("policy", False, 3, "proved", "the decision could not be made"),
+    "registry_unavailable": Code("policy", True, 3, "never", "a trust registry gave no answer that can be used"),
     "upstream_failed": Code("policy", False, 3, "proved", "a party this work depended on failed"),
     # limit
     "too_large": Code("limit", False, 5, "at once", "larger than the limit"),

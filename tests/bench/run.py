@@ -11,6 +11,7 @@ hardly the ratios. Nothing here passes or fails.
     make bench ARGS="--profile"                   where the time goes
     make bench ARGS="--memory"                    what an idle negotiation holds
     make bench ARGS="--trust"                     the trust graph; with --million also one of a million edges
+    make bench ARGS="--spawn"                     identities of minutes, issued and withdrawn
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from bench.floor import Floor
 from bench.memory import idle_negotiations
 from bench.pair import HIRER, PROVIDER, Pair, two_peers
 from bench.profiling import profiled
+from bench.spawn import show_spawn
 from bench.trust_graph import show_trust
 
 SUITES = ("eddsa-jcs-2022", "eddsa-rdfc-2022")
@@ -88,6 +90,9 @@ def main() -> None:
     if options.trust:
         show_trust(options.million)
         return
+    if options.spawn:
+        show_spawn(options.rounds, options.folder)
+        return
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(40),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -132,6 +137,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--memory", action="store_true", help="memory of idle negotiations, instead of the report")
     parser.add_argument("--trust", action="store_true", help="the trust graph, instead of the report")
     parser.add_argument("--million", action="store_true", help="with --trust: a graph of a million edges as well")
+    parser.add_argument("--spawn", action="store_true", help="identities of minutes, instead of the report")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     options = parser.parse_args()
     if options.loop == "auto":

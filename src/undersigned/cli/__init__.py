@@ -24,6 +24,7 @@ _COMMANDS = {
     "watch": ("serving", "watch", "Follow an engagement in the ledger, from another terminal."),
     "trust": ("trust", "trust", "Whom we believe about what: anchors, and the graph of what others say."),
     "policy": ("policy", "policy", "What our policy demands in plain words, and what it would say to a peer."),
+    "registry": ("registry", "registry", "A small trust registry (TRQP) over a file, for others to ask."),
     "verify": ("evidence", "verify", "Check an evidence pack, offline."),
     "export": ("evidence", "export", "Write the evidence pack of an engagement."),
     "keys": ("state", "keys", "Show and rotate the keys of the state folder."),
@@ -32,6 +33,7 @@ _COMMANDS = {
         "credentials",
         "Issue, list, show and withdraw what we say of others; keep what they say of us.",
     ),
+    "spawn": ("spawn", "spawn", "Give processes identities of minutes, withdrawn when it ends."),
     "ledger": ("state", "ledger", "Look at the ledger: engagements, journals, checks."),
 }
 

@@ -20,9 +20,11 @@ from undersigned.runtime import (
     Gatherer,
     Home,
     KeptRecord,
+    RegistryKeeper,
     StatusKeeper,
     SystemClock,
     admission,
+    import_establishment,
     open_engagements,
     read_document,
     sign_record,
@@ -34,6 +36,8 @@ from undersigned.trust import (
     AnchorChanges,
     Anchors,
     AnchorSet,
+    Authority,
+    Edge,
     Graph,
     Lost,
     Question,
@@ -45,7 +49,9 @@ from undersigned.trust import (
     authority,
     check_successor,
     draw_paths,
+    is_establishment,
     losing_their_path,
+    read_establishment,
     reputation,
     verify_set,
 )
@@ -186,13 +192,17 @@ async def trust_remove(out: Out, which: str, yes: bool, home: str | None) -> int
 @HOME_OPTION
 @command
 async def trust_import(out: Out, file: Path, evidence: str | None, yes: bool, home: str | None) -> int:
-    """Take in a signed anchor set, which replaces an older one of the same body; or a credential, as an edge.
+    """Take in a signed anchor set, which replaces an older one of the same body; a credential, as an edge; or a trust
+    establishment document (DIF), as one edge for each entry that says what a credential of ours could say.
 
-    Everything is verified first. Exit code 7 if a second person must sign, or if open engagements would lose
+    Everything is verified first. A document without a proof counts if 'trust add' of its author named its digest as the
+    evidence. Exit code 7 if a second person must sign, or if open engagements would lose
     their path.
     """
     opened, now = out.home(home), SystemClock().now()
     document = read_document(file)
+    if is_establishment(document):
+        return await _establish(out, opened, document, now)
     if document.get("type") != "AnchorSet":
         return await _admit(out, opened, document, now)
     book = AnchorBook(opened, now)
@@ -237,7 +247,7 @@ async def trust_diff(out: Out, file: Path, home: str | None) -> None:
 async def trust_path(out: Out, did: str, credential_type: str, capability: str | None, home: str | None) -> int:
     """By which chain is an issuer entitled to attest this? Exit code 3 if by none."""
     opened, view = _view(out, home)
-    found = _ask(opened, authority(checked_did(did, out.local), credential_type, capability, view))
+    found, told = await _authority(out, opened, view, checked_did(did, out.local), credential_type, capability)
     out.value(
         {
             "issuer": found.issuer,
@@ -246,6 +256,7 @@ async def trust_path(out: Out, did: str, credential_type: str, capability: str |
             "verdict": found.verdict,
             "paths": [_path(path) for path in found.paths],
             **_common(found),
+            **told,
         }
     )
     _tell_lines(out, found.explain())
@@ -296,7 +307,7 @@ async def trust_graph(
     opened, view = _view(out, home)
     checked_did(did, out.local)
     if credential_type:
-        found = _ask(opened, authority(did, credential_type, capability, view))
+        found, _ = await _authority(out, opened, view, did, credential_type, capability)
     else:
         found = _ask(opened, reputation(did, capability, view))
     if svg:
@@ -325,11 +336,33 @@ def _view(out: Out, home: str | None) -> tuple[Home, Viewpoint]:
     return opened, viewpoint(opened, SystemClock().now())
 
 
-def _ask(home: Home, question: Question[Any]) -> Any:
+def _ask(home: Home, question: Question[Any], more: tuple[Edge, ...] = ()) -> Any:
     if not home.trust.exists():
-        return answer(question, Graph().read)
+        return answer(question, Graph(more).read)
     with TrustStore(home.trust, read_only=True) as store:
-        return store.ask(question)
+        return store.ask(question, more=more)
+
+
+async def _authority(
+    out: Out, home: Home, view: Viewpoint, did: str, credential_type: str, capability: str | None
+) -> tuple[Authority, dict[str, Any]]:
+    """The answer, by the graph and by what the configured registries say now; and what is told of these."""
+    question = authority(did, credential_type, capability, view)
+    if not home.registries:
+        return _ask(home, question), {}
+    gatherer = Gatherer(local=home.configuration.local, ssl=home.tls())
+    try:
+        word = await RegistryKeeper(home, gatherer, SystemClock()).word(did, credential_type, capability)
+    finally:
+        await gatherer.close()
+    for failure in word.failures:
+        out.line(f"no answer: {plain(failure.message, 400)}", style="yellow")
+    said = [
+        {"url": one.ask.url, "authority": one.ask.authority, "entity": one.ask.entity, "yes": one.yes}
+        for one in word.answers
+    ]
+    failed = [plain(failure.message, 400) for failure in word.failures]
+    return _ask(home, question, word.edges), {"registries": {"answers": said, "failed": failed}}
 
 
 def _common(found: Any) -> dict[str, Any]:
@@ -404,7 +437,7 @@ def _is_of(document: JsonObject, did: str) -> bool:
 
 
 async def _document_of(home: Home, did: str) -> DidDocument:
-    gatherer = Gatherer(local=home.configuration.local)
+    gatherer = Gatherer(local=home.configuration.local, ssl=home.tls())
     try:
         return await gatherer.document(checked_did(did, home.configuration.local))
     finally:
@@ -430,28 +463,58 @@ async def _compare(
 
 async def _admit(out: Out, home: Home, document: JsonObject, now: Instant) -> int:
     """A credential becomes an edge of the graph, once it is verified."""
-    local = home.configuration.local
-    gatherer = Gatherer(local=local, ssl=home.tls())
+    gatherer = Gatherer(local=home.configuration.local, ssl=home.tls())
     keeper = StatusKeeper(gatherer, gatherer.document, SystemClock())
     try:
         read = read_credential(document)
-        issuer = await gatherer.document(checked_did(read.issuer, local))
+        issuer = await gatherer.document(checked_did(read.issuer, home.configuration.local))
         # Whoever imports it has chosen it, so its list may be asked for before it is verified.
         lists = await keeper.lists([read], max_age_seconds=0.0)
     finally:
         await keeper.close()
         await gatherer.close()
     credential = verify_credential(document, documents={issuer.id: issuer}, now=now, lists=lists)
-    ledger = await reading(home)
-    try:
-        contracts = {row.contract for row in await ledger.summaries() if row.contract}
-    finally:
-        await ledger.close()
-    admitted = admission(credential, issuer, now, contracts=contracts)
+    admitted = admission(credential, issuer, now, contracts=await _contracts(home))
     edge, new = admitted.edge, await _stored(home, admitted)
     out.value({"edge": from_struct(edge), "new": bool(new)})
     out.line(f"{plain(edge.source, 90)} --{edge.kind}--> {plain(edge.target, 90)}{'' if new else ' (known already)'}")
     return 0
+
+
+async def _establish(out: Out, home: Home, document: JsonObject, now: Instant) -> int:
+    """Each entry of a document becomes an edge of the graph, once the document is verified."""
+    author = read_establishment(document).author
+    documents = {author: await _document_of(home, author)} if "proof" in document else {}
+    made = import_establishment(home, document, documents=documents, contracts=await _contracts(home), now=now)
+    found, said = made.document, made.said
+    out.value(
+        {
+            "establishment": found.id,
+            "author": found.author,
+            "version": found.version,
+            "digest": found.digest,
+            "edges": [from_struct(edge) for edge in said.edges],
+            "new": made.new,
+            "gone": made.gone,
+            "skipped": list(said.skipped),
+        }
+    )
+    out.line(f"version {found.version} of {plain(found.id, 200)} by {plain(found.author, 200)}: {found.digest}")
+    for edge in said.edges:
+        out.line(f"  {plain(edge.source, 90)} --{edge.kind}--> {plain(edge.target, 90)}")
+    for uri in said.skipped:
+        out.line(f"  no edge: {plain(uri, 200)} is no schema of ours", style="dim")
+    out.line(f"{counted(made.new, 'new edge')}, {made.gone} of older versions taken out")
+    return 0
+
+
+async def _contracts(home: Home) -> set[str]:
+    """The contracts in the ledger that both parties signed."""
+    ledger = await reading(home)
+    try:
+        return {row.contract for row in await ledger.summaries() if row.contract}
+    finally:
+        await ledger.close()
 
 
 async def _stored(home: Home, admitted: Admitted) -> int:

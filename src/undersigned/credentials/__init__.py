@@ -7,6 +7,7 @@ from undersigned.credentials.claims import (
     Accusation,
     AuditedBy,
     Authority,
+    Ceiling,
     Claim,
     Endorsement,
     Membership,
@@ -42,6 +43,7 @@ from undersigned.credentials.model import (
     MAX_CREDENTIAL_BYTES,
     MAX_CREDENTIALS,
     Credential,
+    own_context,
     read_credential,
 )
 from undersigned.credentials.renewal import renews
@@ -92,6 +94,7 @@ __all__ = [
     "Accusation",
     "AuditedBy",
     "Authority",
+    "Ceiling",
     "Claim",
     "ClearStatus",
     "Credential",
@@ -126,6 +129,7 @@ __all__ = [
     "issuers_of",
     "linked_origins",
     "membership",
+    "own_context",
     "presentation_config",
     "presentation_jwt",
     "read_claim",

@@ -19,7 +19,7 @@ from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 from msgspec import Meta, Struct
 
 from undersigned.credentials.model import Credential, wrong
-from undersigned.encoding import Did, Digest, to_struct
+from undersigned.encoding import Amount, Did, Digest, to_struct
 
 __all__ = [
     "CLAIMS",
@@ -28,6 +28,7 @@ __all__ = [
     "Accusation",
     "AuditedBy",
     "Authority",
+    "Ceiling",
     "Claim",
     "Endorsement",
     "Membership",
@@ -58,14 +59,33 @@ class Claim(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fi
     """Whom it is about."""
 
 
+class Ceiling(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
+    """How far an agent may bind its organisation; what is absent is not limited."""
+
+    amount: Amount | None = None
+    """Highest price of one contract, inclusive; only with `currency`."""
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}(?!\n)$")] | None = None
+    """Of every contract."""
+    actions: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=128)], ...], Meta(max_length=64)] | None = (
+        None
+    )
+    """The actions that the scope of a contract may grant; empty: none."""
+
+    def __post_init__(self) -> None:
+        if self.amount is not None and self.currency is None:
+            raise ValueError("expected an amount with its currency")
+
+
 class Membership(Claim, frozen=True, kw_only=True):
-    """An organisation says that it operates an agent."""
+    """An organisation says that it operates an agent, and how far the agent may bind it."""
 
     type = MEMBERSHIP
     by = "member_of"
 
     member_of: Did
     """The organisation, which is the issuer."""
+    limits: Ceiling | None = None
+    """The ceiling of its authority; absent: none is set here."""
 
 
 class Authority(Claim, frozen=True, kw_only=True):

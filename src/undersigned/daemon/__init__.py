@@ -9,6 +9,7 @@ from undersigned.daemon.listener import (
     PublicListener,
 )
 from undersigned.daemon.peer import Peer, SyncPeer
+from undersigned.daemon.registry import RegistryServer
 
 __all__ = [
     "ArtifactRequest",
@@ -19,6 +20,7 @@ __all__ = [
     "ListenerLimits",
     "Peer",
     "PublicListener",
+    "RegistryServer",
     "SyncPeer",
     "needed_text",
 ]

@@ -12,8 +12,11 @@ from undersigned.errors import FormatError
 __all__ = [
     "BLS12_381_G1_PUB",
     "BLS12_381_G2_PUB",
+    "ED25519_PRIV",
     "ED25519_PUB",
+    "P256_PRIV",
     "P256_PUB",
+    "P384_PRIV",
     "P384_PUB",
     "P521_PUB",
     "RSA_PUB",
@@ -30,6 +33,9 @@ SHA2_256: Final = 0x12
 ED25519_PUB: Final = 0xED
 P256_PUB: Final = 0x1200
 P384_PUB: Final = 0x1201
+ED25519_PRIV: Final = 0x1300
+P256_PRIV: Final = 0x1306
+P384_PRIV: Final = 0x1307
 # Known by name only so that an error can say what came; none of them is used.
 SECP256K1_PUB: Final = 0xE7
 BLS12_381_G1_PUB: Final = 0xEA

@@ -27,7 +27,7 @@ from undersigned.encoding import Did, Digest
 from undersigned.errors import LedgerError, UndersignedError
 from undersigned.keys import PublicKey
 from undersigned.ledger.sqlite_file import Lock, connect, translated
-from undersigned.trust import Edge, Question, Read, Status, Wanted, answer
+from undersigned.trust import Edge, Question, Read, Status, Wanted, answer, beside
 
 __all__ = ["Admitted", "TrustStore"]
 
@@ -50,8 +50,10 @@ class Admitted(NamedTuple):
     """An edge to be stored, with the key that its credential's proof was verified by."""
 
     edge: Edge
-    key: PublicKey
-    """Of `edge.source`. Only keys that signed something are told here: anybody can list the key of somebody else."""
+    key: PublicKey | None
+    """Of `edge.source`. Only keys that signed something are told here: anybody can list the key of somebody else. None:
+    what it is made of is not signed, and stands on what an anchor's record pins.
+    """
     raw: bytes | None = None
     """The credential, if it has a status: whoever relies on the edge looks it up."""
 
@@ -97,8 +99,15 @@ class TrustStore:
 
     # -- writing
 
-    def admit(self, admitted: Iterable[Admitted], statuses: Mapping[Digest, Status] = NO_STATUSES) -> int:
-        """Stores verified edges, and then what became of some edges, in one transaction; returns how many were new.
+    def admit(
+        self,
+        admitted: Iterable[Admitted],
+        statuses: Mapping[Digest, Status] = NO_STATUSES,
+        *,
+        forgetting: Iterable[Digest] = (),
+    ) -> int:
+        """Stores verified edges in place of those that are to be forgotten, and then what became of some edges, in one
+        transaction; returns how many were new.
 
         An edge that is there already stays as it is, its status above all: who shows a revoked credential again
         does not bring it back.
@@ -108,10 +117,12 @@ class TrustStore:
         held: list[tuple[Digest, bytes]] = []
         for edge, key, raw in admitted:
             rows.append(_row(edge))
-            keys.append((edge.source, key.multikey))
+            if key is not None:
+                keys.append((edge.source, key.multikey))
             if raw is not None:
                 held.append((edge.digest, raw))
         with self._writing() as db:
+            db.executemany("DELETE FROM edge WHERE digest = ?", [(digest,) for digest in forgetting])
             before = db.total_changes
             db.executemany(_INSERT, rows)
             new = db.total_changes - before
@@ -159,8 +170,10 @@ class TrustStore:
         except sqlite3.Error as exc:
             raise translated(exc) from exc
 
-    def ask(self, question: Question[Any], *, without: Collection[Digest] = ()) -> Any:
-        """The answer to one question, from one state of the graph; `without` edges that are known not to count."""
+    def ask(self, question: Question[Any], *, without: Collection[Digest] = (), more: Iterable[Edge] = ()) -> Any:
+        """The answer to one question, from one state of the graph `without` edges that are known not to count, and from
+        `more` edges that are not stored.
+        """
 
         def read(wanted: Wanted) -> Read:
             found = self.read(wanted)
@@ -171,7 +184,8 @@ class TrustStore:
         with _translating():
             self._db.execute("BEGIN")
             try:
-                return answer(question, read if without else self.read)
+                stored = read if without else self.read
+                return answer(question, beside(more, stored) if more else stored)
             finally:
                 self._db.execute("ROLLBACK")
 

@@ -14,6 +14,7 @@ from undersigned.runtime.beliefs import Beliefs, admission, viewpoint
 from undersigned.runtime.clock import Clock, SystemClock
 from undersigned.runtime.control import CONTROL_TOKEN, ControlPart
 from undersigned.runtime.conversation import Arrived, Conversation, Shell
+from undersigned.runtime.establishments import Imported, import_establishment
 from undersigned.runtime.export import export_pack
 from undersigned.runtime.gate import Gate, Permit
 from undersigned.runtime.gather import Gatherer, GathererLimits
@@ -41,12 +42,15 @@ from undersigned.runtime.order import (
     hire_order,
     parse_price,
 )
+from undersigned.runtime.organisation import SPAWN_BATCH, Organisation, Spawned, Swarm
 from undersigned.runtime.policy_file import read_policy, read_toml
 from undersigned.runtime.provider import Service
+from undersigned.runtime.registries import RegistryKeeper, RegistryWord
+from undersigned.runtime.registry_part import RegistryPart, read_token
 from undersigned.runtime.reliance import open_engagements
 from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_key, seal_key
 from undersigned.runtime.status_keeper import StatusKeeper
-from undersigned.runtime.status_register import LIST_TTL_SECONDS, Issued, StatusRegister
+from undersigned.runtime.status_register import LIST_TTL_SECONDS, Issued, Said, StatusRegister
 from undersigned.runtime.turn import Event, Say, load_engagement
 from undersigned.runtime.wallet import Wallet, read_handed, verify_handed
 from undersigned.runtime.work import Reviewed, Reviewer
@@ -55,6 +59,7 @@ __all__ = [
     "ARTIFACT_READ",
     "CONTROL_TOKEN",
     "LIST_TTL_SECONDS",
+    "SPAWN_BATCH",
     "TASKS",
     "Agent",
     "AnchorBook",
@@ -72,6 +77,7 @@ __all__ = [
     "GathererLimits",
     "Handler",
     "Home",
+    "Imported",
     "Issued",
     "Job",
     "KeptRecord",
@@ -80,17 +86,24 @@ __all__ = [
     "OfferPart",
     "Order",
     "OrderInput",
+    "Organisation",
     "OrganisationPart",
     "Permit",
     "PrivateKey",
+    "RegistryKeeper",
+    "RegistryPart",
+    "RegistryWord",
     "Reviewed",
     "Reviewer",
+    "Said",
     "Say",
     "Service",
     "Shell",
     "Signer",
+    "Spawned",
     "StatusKeeper",
     "StatusRegister",
+    "Swarm",
     "SystemClock",
     "Timing",
     "TrustPart",
@@ -105,6 +118,7 @@ __all__ = [
     "export_pack",
     "generate_key",
     "hire_order",
+    "import_establishment",
     "issue_membership",
     "load_anchors",
     "load_approvers",
@@ -116,6 +130,7 @@ __all__ = [
     "read_document",
     "read_handed",
     "read_policy",
+    "read_token",
     "read_toml",
     "rotate_key",
     "seal_key",

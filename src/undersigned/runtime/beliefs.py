@@ -30,6 +30,7 @@ from undersigned.trust import (
     Asked,
     Authority,
     Claimed,
+    Edge,
     Entitled,
     Graph,
     Rated,
@@ -45,6 +46,7 @@ from undersigned.trust import (
 
 from .anchors import load_anchors
 from .home import Home
+from .registries import RegistryKeeper
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -110,6 +112,9 @@ class Beliefs:
         self._kept: dict[Shown | Claimed | Rated, Authority | Entitled | Reputation] = {}
         self._statusful: dict[Digest, Credential | None] = {}
         """The credentials of links, where they have a status."""
+        self._registries = RegistryKeeper(agent.home, agent.gatherer, agent.clock)
+        self._registered: dict[Shown, tuple[Edge, ...]] = {}
+        """What the trust registries said last about issuers; each edge ends with its own time."""
         self._known: dict[Digest, None] = {}
         self._waiting: dict[Digest, Admitted] = {}
         self._statuses: dict[Digest, Status] = {}
@@ -185,6 +190,31 @@ class Beliefs:
                 self._statusful[digest] = read_credential(msgspec.json.decode(raw)) if raw is not None else None
         return [found for digest in sorted(digests) if (found := self._statusful.get(digest)) is not None]
 
+    @property
+    def asks_registries(self) -> bool:
+        """Whether somebody may be entitled who is in no graph of ours: then nobody can list all who are."""
+        return bool(self._agent.home.registries)
+
+    async def consult(self, asked: Iterable[Shown]) -> None:
+        """Asks the trust registries about issuers whom the graph alone does not entitle. What they do not answer is no
+        edge (HIRE-REG-04).
+
+        Raises:
+            ConfigurationError: `key_unavailable`, the token for one cannot be read.
+        """
+        for shown in asked if self.asks_registries else ():
+            if shown not in self._registered and self.authority(shown).entitled:
+                continue
+            word = await self._registries.word(shown.issuer, shown.credential_type, shown.capability)
+            for failure in word.failures:
+                _log.info("a trust registry did not answer", error=failure.message)
+            if word.edges != self._registered.pop(shown, ()):
+                self._kept.pop(shown, None)
+            if word.edges:
+                self._registered[shown] = word.edges
+            while len(self._registered) > MAX_KEPT:
+                del self._registered[next(iter(self._registered))]
+
     def authority(self, shown: Shown) -> Authority:
         """Whether the issuer of a claim is entitled to it, and by which paths."""
         self._follow()
@@ -212,11 +242,12 @@ class Beliefs:
             return kept
         view = Viewpoint(anchors=self.anchors, own=self._view.own, now=now)
         question = question_of(about, view)
+        more = self._registered.get(about, ()) if isinstance(about, Shown) else ()
         try:
             if self._store is None:
-                found = answer(question, Graph().read)
+                found = answer(question, Graph(more).read)
             else:
-                found = self._store.ask(question, without=self._bad() | set(without))
+                found = self._store.ask(question, without=self._bad() | set(without), more=more)
         except LedgerError as error:
             # Trouble with this file must not look like trouble with the ledger, which is tried again for ever.
             raise LocalProtocolError("store_unavailable", f"the trust graph cannot be read: {error}") from error

@@ -142,9 +142,10 @@ class Gatherer:
         max_bytes: int | None = None,
         timeout_seconds: float | None = None,
         headers: tuple[tuple[str, str], ...] = (),
+        body: bytes | None = None,
     ) -> bytes:
         """The bytes at `url`, at most `max_bytes` (default `document_bytes`), within `timeout_seconds`
-        (default `seconds`) from the first look-up to the last byte.
+        (default `seconds`) from the first look-up to the last byte. With a `body`, of the answer to posting it.
 
         Raises:
             ResolutionError: `did_forbidden_address`, the URL or every address of its host is one that is not dialled;
@@ -157,7 +158,7 @@ class Gatherer:
         target = self._checked(url)
         try:
             async with asyncio.timeout(seconds):
-                return await self._read(target, limit, headers)
+                return await self._read(target, limit, headers, body)
         except TimeoutError as exc:
             raise ResolutionError("did_unresolvable", f"{url} did not answer within {seconds:g} s") from exc
         except (ClientError, OSError, ValueError) as exc:
@@ -176,9 +177,10 @@ class Gatherer:
             raise ResolutionError("did_forbidden_address", f"the host of {url} is a number, and not a name")
         return parsed
 
-    async def _read(self, url: URL, limit: int, headers: tuple[tuple[str, str], ...] = ()) -> bytes:
+    async def _read(self, url: URL, limit: int, headers: tuple[tuple[str, str], ...], posted: bytes | None) -> bytes:
         session = self._open_session()
-        async with session.get(url, allow_redirects=False, headers=headers) as response:
+        method = "GET" if posted is None else "POST"
+        async with session.request(method, url, allow_redirects=False, headers=headers, data=posted) as response:
             if response.status != 200:
                 told = _told(await response.content.read(256))
                 raise ResolutionError(

@@ -46,13 +46,14 @@ from undersigned.did import (
 from undersigned.encoding import FOREIGN_LIMITS, JsonObject, canonicalize, decode_json, shift
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.jsonld import Contexts
-from undersigned.trust import ANY, Approvers, Policy
+from undersigned.trust import ANY, Approvers, Policy, Registry
 
 from .clock import Clock, SystemClock
 from .control import CONTROL_TOKEN, ControlPart, control_token, named_contexts
 from .order import parse_price
 from .own_log import LOG, begin_log, continue_log
 from .policy_file import with_cedar
+from .registry_part import RegistryPart, read_token, registries_of
 from .signers import KeyKind, PrivateKey, generate_key, open_key, seal_key
 from .status_register import StatusRegister
 
@@ -65,6 +66,7 @@ __all__ = [
     "TrustPart",
     "create_home",
     "issue_membership",
+    "named_passphrase",
     "rotate_key",
 ]
 
@@ -148,6 +150,7 @@ class Configuration(_Part, frozen=True, kw_only=True):
     approvers: dict[str, str] = {}
     """People who decide where the policy asks: for each name a did:key, did:jwk or public key."""
     offer: tuple[OfferPart, ...] = ()
+    registry: tuple[RegistryPart, ...] = ()
 
 
 class Home:
@@ -185,6 +188,9 @@ class Home:
             for did in (*self.configuration.moved, *self.configuration.moved.values()):
                 if not keeps_history(did):
                     raise ValueError(f"{did} keeps no history, so it cannot move")
+            self.registries: tuple[Registry, ...] = registries_of(
+                self.configuration.registry, local=self.configuration.local
+            )
             resolver = self.configuration.resolver
             if resolver is not None and not resolver.startswith("https://") and not self.configuration.local:
                 raise ValueError(f"resolver {resolver} is not https")
@@ -197,6 +203,17 @@ class Home:
                 "bad_configuration",
                 f"a local state folder listens on loopback only, not on {self.configuration.listen.host}",
             )
+
+    def registry_token(self, registry: Registry) -> str | None:
+        """The bearer token for a registry; None if it asks for none.
+
+        Raises:
+            ConfigurationError: `key_unavailable`, its file cannot be read, or holds no token.
+        """
+        for part, one in zip(self.configuration.registry, self.registries, strict=True):
+            if one is registry and part.token_file is not None:
+                return read_token(self.path / part.token_file)
+        return None
 
     @property
     def ledger(self) -> Path:
@@ -356,21 +373,31 @@ class Home:
             raise ConfigurationError("bad_configuration", f"{file}: {exc}") from exc
 
 
-def _passphrase(path: Path) -> str:
+def named_passphrase() -> str | None:
+    """The passphrase that the environment names; None: each state folder has its own.
+
+    Raises:
+        ConfigurationError: `key_unavailable`, it is not text.
+    """
     named = os.environ.get("UNDERSIGNED_PASSPHRASE")
+    try:
+        return os.fsencode(named).decode() if named else None
+    except UnicodeDecodeError as exc:
+        raise ConfigurationError("key_unavailable", "UNDERSIGNED_PASSPHRASE is not UTF-8 text") from exc
+
+
+def _passphrase(path: Path) -> str:
+    if named := named_passphrase():
+        return named
     file = path / "keys" / "passphrase"
     try:
-        if named:
-            return os.fsencode(named).decode()
         return file.read_bytes().decode().strip()
     except OSError as exc:
         raise ConfigurationError(
             "key_unavailable", "the keys are sealed: set UNDERSIGNED_PASSPHRASE (there is no keys/passphrase)"
         ) from exc
     except UnicodeDecodeError as exc:
-        raise ConfigurationError(
-            "key_unavailable", f"{'UNDERSIGNED_PASSPHRASE' if named else file} is not UTF-8 text"
-        ) from exc
+        raise ConfigurationError("key_unavailable", f"{file} is not UTF-8 text") from exc
 
 
 def create_home(

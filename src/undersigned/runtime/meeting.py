@@ -29,7 +29,18 @@ from undersigned.errors import CredentialError
 from undersigned.messages import Need, Presentation, PresentationRequest
 from undersigned.proof import attach, prepare
 from undersigned.protocol import OTHER, ROLES, Engagement, Role
-from undersigned.trust import Decision, Needed, Policy, Stake, asked_about, check_presented, evaluate, needs, shown_in
+from undersigned.trust import (
+    Asked,
+    Decision,
+    Needed,
+    Policy,
+    Stake,
+    asked_about,
+    check_presented,
+    evaluate,
+    needs,
+    shown_in,
+)
 
 from .beliefs import Beliefs
 from .conversation import Conversation
@@ -77,8 +88,13 @@ class Meeting:
     def request(self, stake: Stake) -> PresentationRequest:
         """What we ask to be shown: exactly what our policy demands where this is at stake."""
         nobody = VerifiedPresentation(holder="", engagement="", credentials=(), digest="")
-        answers = self.beliefs.answers(asked_about(nobody, self.policy, stake)._replace(reputation=()))
+        answers = self.beliefs.answers(self._asked(nobody, stake)._replace(reputation=()))
         return PresentationRequest(needs=tuple(map(_need, needs(self.policy, stake, answers))))
+
+    def _asked(self, shown: VerifiedPresentation, stake: Stake | None) -> Asked:
+        """What the graph is asked. Registries answer about an issuer and list none, so whoever is not listed may do."""
+        asked = asked_about(shown, self.policy, stake)
+        return asked._replace(entitled=()) if self.beliefs.asks_registries else asked
 
     async def present(self, engagement: Engagement, asked: PresentationRequest, *, challenge: Digest) -> JsonObject:
         """A presentation that answers `asked` with the fewest credentials that do."""
@@ -140,7 +156,8 @@ class Meeting:
             shown = known.presentation
         else:
             shown = await self._verify(engagement, message.presentation, message.answers)
-        asked = asked_about(shown, self.policy, Stake.of(terms) if terms is not None else stake)
+        asked = self._asked(shown, Stake.of(terms) if terms is not None else stake)
+        await self.beliefs.consult(asked.authority)
         rated = bool(asked.reputation)
         counted = self._counted(shown.credentials, engagement.peer, rated=rated)
         lists = await self._agent.statuses.lists(counted, max_age_seconds=status_age_seconds)
@@ -212,6 +229,7 @@ class Meeting:
         stake = Stake.of(conversation.offered().terms)
         shown = VerifiedPresentation(holder=engagement.peer, engagement=engagement.id, credentials=relied, digest="")
         asked = asked_about(shown, self.policy, stake)._replace(entitled=(), reputation=())
+        await self.beliefs.consult(asked.authority)
         answers, _ = await self.beliefs.settled(asked, max_age_seconds=MAX_TTL_SECONDS)
 
         def stands(credential: Credential, type: str) -> bool:

@@ -21,11 +21,20 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from undersigned.encoding import base64url_decode, base64url_encode, canonicalize
+from undersigned.encoding import (
+    ED25519_PRIV,
+    P256_PRIV,
+    P384_PRIV,
+    base64url_decode,
+    base64url_encode,
+    canonicalize,
+    multibase_encode,
+    multicodec_encode,
+)
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.keys import PublicKey, public_key_from_multikey, public_key_from_raw
 
-__all__ = ["KeyKind", "PrivateKey", "Signer", "generate_key", "open_key", "seal_key"]
+__all__ = ["KeyKind", "PrivateKey", "Sealer", "Signer", "generate_key", "open_key", "seal_key"]
 
 KeyKind = Literal["Ed25519", "P-256", "P-384"]
 
@@ -96,6 +105,12 @@ class PrivateKey:
         size = 32 if self.public_key.kind == "P-256" else 48
         return self._ecdsa.private_numbers().private_value.to_bytes(size, "big")
 
+    @property
+    def secret_multikey(self) -> str:
+        """The private key, in the clear, as the `secretKeyMultibase` of a Multikey (Controlled Identifiers, 2.2.2)."""
+        code = {"Ed25519": ED25519_PRIV, "P-256": P256_PRIV, "P-384": P384_PRIV}[self.public_key.kind]
+        return multibase_encode("z", multicodec_encode(code, self.secret_bytes()))
+
     def __repr__(self) -> str:
         return f"<PrivateKey of {self.public_key.multikey}>"
 
@@ -126,33 +141,50 @@ def _wrapping_key(passphrase: str, salt: bytes, n: int, r: int, p: int) -> bytes
     return scrypt(passphrase.encode(), salt=salt, n=n, r=r, p=p, maxmem=256 * 1024 * 1024, dklen=32)
 
 
+class Sealer:
+    """Writes keys sealed under one passphrase. What scrypt makes of it is made once, so a thousand take little longer
+    than one; each has a nonce of its own.
+    """
+
+    def __init__(self, passphrase: str) -> None:
+        self._salt = os.urandom(16)
+        self._wrapping = AESGCM(_wrapping_key(passphrase, self._salt, _SCRYPT_N, _SCRYPT_R, _SCRYPT_P))
+
+    def seal(self, path: Path, key: PrivateKey) -> None:
+        """Writes `key` to `path` (mode 0600).
+
+        Raises:
+            ConfigurationError: `bad_configuration`, the file exists already.
+        """
+        if path.exists():
+            raise ConfigurationError("bad_configuration", f"{path} exists; keys are not overwritten")
+        nonce = os.urandom(12)
+        public = key.public_key
+        header = canonicalize({"kind": public.kind, "multikey": public.multikey})
+        sealed = self._wrapping.encrypt(nonce, key.secret_bytes(), header)
+        record = _SealedKey(
+            kind=public.kind,
+            multikey=public.multikey,
+            n=_SCRYPT_N,
+            r=_SCRYPT_R,
+            p=_SCRYPT_P,
+            salt=base64url_encode(self._salt),
+            nonce=base64url_encode(nonce),
+            sealed=base64url_encode(sealed),
+        )
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
+
+
 def seal_key(path: Path, key: PrivateKey, passphrase: str) -> None:
     """Writes `key` to `path` (mode 0600), sealed under `passphrase`.
 
     Raises:
         ConfigurationError: `bad_configuration`, the file exists already.
     """
-    if path.exists():
-        raise ConfigurationError("bad_configuration", f"{path} exists; keys are not overwritten")
-    salt, nonce = os.urandom(16), os.urandom(12)
-    public = key.public_key
-    header = canonicalize({"kind": public.kind, "multikey": public.multikey})
-    wrapping = _wrapping_key(passphrase, salt, _SCRYPT_N, _SCRYPT_R, _SCRYPT_P)
-    sealed = AESGCM(wrapping).encrypt(nonce, key.secret_bytes(), header)
-    record = _SealedKey(
-        kind=public.kind,
-        multikey=public.multikey,
-        n=_SCRYPT_N,
-        r=_SCRYPT_R,
-        p=_SCRYPT_P,
-        salt=base64url_encode(salt),
-        nonce=base64url_encode(nonce),
-        sealed=base64url_encode(sealed),
-    )
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
+    Sealer(passphrase).seal(path, key)
 
 
 def open_key(path: Path, passphrase: str) -> PrivateKey:

@@ -1,9 +1,9 @@
 """What an organisation issued, and what it withdrew: `issued.db` in its state folder.
 
 Each credential is one row with its place in a status list; a list is signed when it is asked for and something changed,
-or when half of its validity is over. So withdrawing is one durable write, by whichever process, and the next who asks
-the daemon for the list is told. An organisation without a domain (`did:key`) has nowhere to serve a list: its
-credentials have no status, end by their validity alone, and cannot be withdrawn.
+or when half of its validity is over. So withdrawing is one durable write, of one credential or of thousands, by
+whichever process, and the next who asks the daemon for the list is told. An organisation without a domain (`did:key`)
+has nowhere to serve a list: its credentials have no status, end by their validity alone, and cannot be withdrawn.
 
 Source: protocol-spec/02-identity-and-keys.md, section 2.12
 """
@@ -13,10 +13,10 @@ from __future__ import annotations
 import re
 import secrets
 import sqlite3
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -39,7 +39,7 @@ from undersigned.proof import attach, prepare
 
 from .signers import PrivateKey
 
-__all__ = ["LIST_TTL_SECONDS", "Issued", "StatusRegister"]
+__all__ = ["LIST_TTL_SECONDS", "Issued", "Said", "StatusRegister"]
 
 LIST_SECONDS: Final = 86_400
 """Validity of a signed list: as long as somebody in between could show an old one."""
@@ -63,6 +63,15 @@ CREATE TABLE lists (
     number INTEGER PRIMARY KEY, revoked INTEGER NOT NULL, signed TEXT NOT NULL, raw BLOB NOT NULL
 ) STRICT;
 """
+
+
+class Said(NamedTuple):
+    """What a credential to be issued says."""
+
+    type: str
+    subject: Did
+    claims: Mapping[str, Any]
+    """Of the subject, beside its `id`."""
 
 
 class Issued(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,39 +107,59 @@ class StatusRegister:
             parts = urlsplit(url)
             self._base = f"{parts.scheme}://{parts.netloc}"
 
+    @property
+    def serves_lists(self) -> bool:
+        """Whether what is issued has a status: the issuer has a domain to serve lists at."""
+        return self._base is not None
+
     def issue(self, type: str, subject: Did, claims: Mapping[str, Any], *, now: Instant, until: Instant) -> JsonObject:
         """A signed credential about `subject`, written down before it is given to anybody.
 
         Raises:
+            As `issue_all`.
+        """
+        return self.issue_all([Said(type, subject, claims)], now=now, until=until)[0]
+
+    def issue_all(self, said: Iterable[Said], *, now: Instant, until: Instant) -> tuple[JsonObject, ...]:
+        """One signed credential for each of these, all written down in one commit before any is given to anybody.
+
+        Raises:
             ConfigurationError: `key_unavailable`.
             CredentialError, FormatError: As `build_credential`.
-            LedgerError: The register was not written.
+            LedgerError: The register was not written; none of them was issued.
         """
+        made: list[JsonObject] = []
+        lists: set[int] = set()
         with self._writing() as store:
-            number = place = status = None
-            if self._base is not None:
-                number, place = self._free(store)
-                status = status_entry(f"{self._base}/status/{number}", place)
-            signed = self._signed(
-                build_credential(
-                    id=f"urn:uuid:{uuid4()}",
-                    type=type,
-                    issuer=self._document.id,
-                    subject={"id": subject, **claims},
-                    valid_from=now,
-                    valid_until=until,
-                    status=status,
-                ),
-                now,
-            )
-            store.execute(
-                "INSERT INTO issued VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?)",
-                (signed["id"], type, subject, now, until, number, place, canonicalize(signed)),
-            )
-            if number is not None and self._current(store, number, now) is None:
-                # The key is open now; to open it takes longer than whoever asks for the list should wait.
-                self._sign_list(store, number, now)
-        return signed
+            free = self._free(store)
+            for type, subject, claims in said:
+                number = place = status = None
+                if self._base is not None:
+                    number, place = next(free)
+                    lists.add(number)
+                    status = status_entry(f"{self._base}/status/{number}", place)
+                signed = self._signed(
+                    build_credential(
+                        id=f"urn:uuid:{uuid4()}",
+                        type=type,
+                        issuer=self._document.id,
+                        subject={"id": subject, **claims},
+                        valid_from=now,
+                        valid_until=until,
+                        status=status,
+                    ),
+                    now,
+                )
+                store.execute(
+                    "INSERT INTO issued VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?)",
+                    (signed["id"], type, subject, now, until, number, place, canonicalize(signed)),
+                )
+                made.append(signed)
+            for number in lists:
+                if self._current(store, number, now) is None:
+                    # The key is open now; to open it takes longer than whoever asks for the list should wait.
+                    self._sign_list(store, number, now)
+        return tuple(made)
 
     def secure(
         self,
@@ -161,7 +190,7 @@ class StatusRegister:
             number = place = None
             unsigned = credential.json
             if self._base is not None:
-                number, place = self._free(store) if row is None or row[0] is None else row[:2]
+                number, place = next(self._free(store)) if row is None or row[0] is None else row[:2]
                 unsigned = {**unsigned, "credentialStatus": status_entry(f"{self._base}/status/{number}", place)}
             signed = self._signed(unsigned, now, suite, contexts)
             read_credential(signed, contexts=contexts)  # with its status and proof, it can still be read
@@ -216,6 +245,31 @@ class StatusRegister:
         self.served(urlsplit(found.url).path, now)
         return self.find(id)
 
+    def revoke_all(self, ids: Collection[str], now: Instant) -> int:
+        """Withdraws all of these for good, in one commit, and signs their lists; how many were not withdrawn before.
+
+        Raises:
+            ConfigurationError: `not_found`, `bad_configuration`: one was not issued here, or has no status; none is
+                withdrawn. `key_unavailable`: as `revoke`.
+            LedgerError: The register was not written: none is withdrawn.
+        """
+        lists: set[int] = set()
+        withdrawn = 0
+        with self._writing() as store:
+            for id in ids:
+                row = store.execute("SELECT list, revoked FROM issued WHERE id = ?", (id,)).fetchone()
+                if row is None or row[0] is None:
+                    code, why = (
+                        ("not_found", "was not issued here") if row is None else ("bad_configuration", "has no status")
+                    )
+                    raise ConfigurationError(code, f"{id} {why}, so none of {len(ids)} was withdrawn")
+                lists.add(row[0])
+                withdrawn += row[1] is None
+                store.execute("UPDATE issued SET revoked = ? WHERE id = ? AND revoked IS NULL", (now, id))
+        for number in sorted(lists):
+            self.served(f"/status/{number}", now)
+        return withdrawn
+
     def served(self, path: str, now: Instant) -> bytes | None:
         """The signed list at a path such as `/status/1`, as it is now; None if there is none.
 
@@ -244,7 +298,12 @@ class StatusRegister:
         if row is None:
             return None
         revoked, signed, raw = row
-        if not signed <= now <= shift(signed, LIST_SECONDS // 2) or revoked != len(self._withdrawn(store, number)):
+        if not signed <= now <= shift(signed, LIST_SECONDS // 2):
+            return None
+        (withdrawn,) = store.execute(
+            "SELECT count(*) FROM issued WHERE list = ? AND revoked IS NOT NULL", (number,)
+        ).fetchone()
+        if revoked != withdrawn:
             return None
         return raw
 
@@ -271,18 +330,19 @@ class StatusRegister:
         return [place for (place,) in found]
 
     @staticmethod
-    def _free(store: sqlite3.Connection) -> tuple[int, int]:
-        """A place that was never given, in the newest list that is not half full."""
+    def _free(store: sqlite3.Connection) -> Generator[tuple[int, int]]:
+        """Places that were never given, each in the newest list that is not half full; within one transaction."""
         number, count = store.execute(
             "SELECT coalesce(max(list), 1), count(*) FROM issued WHERE list = (SELECT max(list) FROM issued)"
         ).fetchone()
-        if count >= MOST_PLACES:
-            number += 1
         while True:
+            if count >= MOST_PLACES:
+                number, count = number + 1, 0
             place = FIRST_PLACE + secrets.randbelow(MIN_LIST_BITS - FIRST_PLACE)
             taken = store.execute("SELECT 1 FROM issued WHERE list = ? AND place = ?", (number, place)).fetchone()
             if taken is None:
-                return number, place
+                count += 1
+                yield number, place
 
     def _signed(
         self, unsigned: JsonObject, now: Instant, suite: str | None = None, contexts: Contexts = CONTEXTS

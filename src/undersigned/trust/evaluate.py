@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from undersigned.contract import Terms
-from undersigned.credentials import ClearStatus, VerifiedPresentation
+from undersigned.credentials import MEMBERSHIP, ClearStatus, Membership, VerifiedPresentation, read_claim
 from undersigned.encoding import (
     Instant,
     compare_amounts,
@@ -21,7 +21,7 @@ from undersigned.encoding import (
     seconds_between,
     write_canonical,
 )
-from undersigned.errors import FormatError
+from undersigned.errors import FormatError, UndersignedError
 from undersigned.scope import read_scope
 from undersigned.trust.anchors import Anchors
 from undersigned.trust.answers import Answers
@@ -75,6 +75,7 @@ def evaluate(
     weighed = [*weigh_party(given), *credentials, *spoken]
     if terms is not None:
         weighed += _terms(terms, policy, now)
+        weighed += _limits(terms, presented)
     in_cedar, read_by_cedar = weigh_cedar(given, terms)
     weighed += in_cedar
     reasons = tuple(reason for reason, _ in weighed)
@@ -135,4 +136,36 @@ def _terms(terms: Terms, policy: Policy, now: Instant) -> list[Weighed]:
         weighed.append(no("allow_subcontracting", "allowed", "not allowed", member="/subcontracting/allowed"))
     if policy.ask:
         weighed.append((asked("ask", "every contract is put to a person", "a person's approval"), None))
+    return weighed
+
+
+def _limits(terms: Terms, presented: VerifiedPresentation) -> list[Weighed]:
+    """What passes the ceiling that an organisation has set for its agent (HIRE-CRD-09).
+
+    Whether we believe the organisation does not matter here: its limits only narrow, and the holder chose to show them.
+    """
+    weighed: list[Weighed] = []
+    price = f"{terms.price.amount} {terms.price.currency}"
+    for credential in presented.credentials:
+        if MEMBERSHIP not in credential.types or not any("limits" in subject for subject in credential.subjects):
+            continue
+        whose = f"as {credential.issuer} lets its agent"
+        try:
+            claim = read_claim(credential)
+        except UndersignedError as exc:
+            # Limits that we cannot read are limits that we cannot keep to.
+            weighed.append(no("limits", exc.message, f"limits that are understood, {whose}"))
+            continue
+        limits = claim.limits if isinstance(claim, Membership) else None
+        if limits is None:
+            continue
+        if limits.currency is not None and terms.price.currency != limits.currency:
+            weighed.append(no("limits", price, f"{limits.currency}, {whose}", member="/price/currency"))
+        elif limits.amount is not None and compare_amounts(terms.price.amount, limits.amount) > 0:
+            weighed.append(no("limits", price, f"at most {limits.amount}, {whose}", member="/price/amount"))
+        if limits.actions is not None:
+            granted = {grant.action for grant in terms.scope.grants} - set(limits.actions)
+            for action in sorted(granted):
+                would_pass = f"{' or '.join(limits.actions) or 'no action'}, {whose}"
+                weighed.append(no("limits", action, would_pass, member="/scope/grants"))
     return weighed

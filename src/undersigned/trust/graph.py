@@ -31,6 +31,7 @@ __all__ = [
     "Wanted",
     "Work",
     "answer",
+    "beside",
     "check_presented",
 ]
 
@@ -127,6 +128,16 @@ def answer(question: Question[T], read: Reader) -> T:
             wanted = question.send(read(wanted))
     except StopIteration as done:
         return done.value
+
+
+def beside(edges: Iterable[Edge], read: Reader) -> Reader:
+    """A reader of what `read` reads, and of these edges, which are stored nowhere."""
+    more = Graph(edges)
+
+    def both(wanted: Wanted) -> Read:
+        return [*read(wanted), *more.read(wanted)]  # pyright: ignore[reportReturnType] - both are of the one kind wanted
+
+    return both
 
 
 class Graph:

@@ -166,7 +166,7 @@ def verify_set(document: Mapping[str, Any], *, documents: Mapping[Did, DidDocume
     found = _read(document, "AnchorSet", AnchorSet)
     if found.until is not None and found.until < now:
         raise CredentialError("policy_denied", f"the set ended at {found.until}; it is {now}", path="/until")
-    lookup = _keys((found.issuer,), documents, now)
+    lookup = signer_keys((found.issuer,), documents, now)
     verify_proof(document, key=lookup, purpose="assertionMethod", now=now, suites=SUITES)
     return found
 
@@ -201,7 +201,7 @@ def verify_record(
     if strangers := sorted(set(signers) - set(rule.people)):
         text = f"expected proofs by {' or '.join(rule.people) or 'nobody'}; came one by {strangers[0]}"
         raise VerificationError("key_not_authorized", text, path="/proof")
-    lookup = _keys(signers, documents, now)
+    lookup = signer_keys(signers, documents, now)
     verify_proof_set(document, key=lookup, purpose="assertionMethod", required=sorted(signers), now=now, suites=SUITES)
 
     # Step 3: enough of them for this reach.
@@ -308,7 +308,8 @@ def _read(document: Mapping[str, Any], type: str, of: Any) -> Any:
     return to_struct({name: value for name, value in document.items() if name not in ("@context", "type", "proof")}, of)
 
 
-def _keys(signers: Iterable[Did], documents: Mapping[Did, DidDocument], now: Instant) -> KeyLookup:
+def signer_keys(signers: Iterable[Did], documents: Mapping[Did, DidDocument], now: Instant) -> KeyLookup:
+    """The keys of these signers, and of nobody else."""
     allowed = frozenset(signers)
 
     def lookup(method: DidUrl, purpose: str) -> PublicKey:

@@ -27,7 +27,7 @@ def every_command() -> list[tuple[str, ...]]:
 
 
 COMMANDS = every_command()
-GROUPS = {("keys",), ("ledger",), ("credentials",), ("trust",), ("policy",), ("offer",)}
+GROUPS = {(name,) for name in ("credentials", "keys", "ledger", "offer", "policy", "registry", "trust")}
 LEAVES = [path for path in COMMANDS if path not in GROUPS]
 
 

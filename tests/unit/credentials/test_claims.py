@@ -36,8 +36,8 @@ SPEC = ROOT / "protocol-spec" / "schemas"
 EXAMPLES = SPEC / "examples" / "credentials"
 VALID = {path.stem: json.loads(path.read_text()) for path in (EXAMPLES / "valid").glob("*.json")}
 INVALID = {path.stem: json.loads(path.read_text()) for path in (EXAMPLES / "invalid").glob("*.json")}
-NOT_OF_SHAPE = {"membership-of-another", "supplies-to-another"}
-"""That two members are equal no JSON Schema can say."""
+NOT_OF_SHAPE = {"membership-limits-alone", "membership-of-another", "supplies-to-another"}
+"""The schemas do not say that two members are equal, nor that one goes with another."""
 
 
 def built(claim: Claim, issuer: str = ORGANISATION.did) -> dict[str, Any]:

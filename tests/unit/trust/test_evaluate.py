@@ -7,7 +7,16 @@ from msgspec.structs import replace
 from contracts import ENGAGEMENT, terms
 from parties import NOW, Party
 from undersigned.contract import Price, Subcontracting
-from undersigned.credentials import ClearStatus, VerifiedPresentation, membership, read_credential, status_entry
+from undersigned.credentials import (
+    Ceiling,
+    ClearStatus,
+    Membership,
+    VerifiedPresentation,
+    claim_credential,
+    membership,
+    read_credential,
+    status_entry,
+)
 from undersigned.encoding import digest_bytes, from_struct, to_struct
 from undersigned.errors import ConfigurationError
 from undersigned.scope import Scope
@@ -285,3 +294,49 @@ def test_an_answer_that_does_not_stand_is_no() -> None:
         decide(SHOWN, anchors, Policy(), NOW),
     ):
         assert (decision.outcome, decision.grounds[0].verdict) == ("deny", "indeterminate"), decision.explain()
+
+
+def limited(by: Party = ORGANISATION, **limits: Any):
+    claim = Membership(id=AGENT.did, member_of=by.did, limits=Ceiling(**limits))
+    document = claim_credential(
+        claim,
+        id="urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b02",
+        issuer=by.did,
+        valid_from="2026-11-01T00:00:00Z",
+        valid_until="2026-12-01T00:00:00Z",
+    )
+    return read_credential(document)
+
+
+def priced(amount: str, currency: str = "EUR"):
+    return replace(terms(), price=Price(amount=amount, currency=currency))
+
+
+@pytest.mark.parametrize(
+    ("limits", "amount", "member"),
+    [
+        ({}, "9", None),
+        ({"amount": "5", "currency": "EUR"}, "5", None),
+        ({"amount": "5", "currency": "EUR"}, "5.01", "/price/amount"),
+        ({"amount": "5", "currency": "USD"}, "1", "/price/currency"),
+        ({"currency": "EUR"}, "5000", None),
+        ({"actions": tuple(sorted({grant.action for grant in terms().scope.grants}))}, "5", None),
+        ({"actions": ("net:connect",)}, "5", "/scope/grants"),
+        ({"actions": ()}, "5", "/scope/grants"),
+    ],
+)
+def test_terms_beyond_the_limits_of_a_membership_are_refused(
+    limits: dict[str, Any], amount: str, member: str | None
+) -> None:
+    """HIRE-CRD-09. The limits of one that is shown beside another, or by somebody whom nobody believes, hold too."""
+    for shown in (
+        [limited(**limits)],
+        [credential(), limited(**limits)],
+        [limited(**limits), limited(amount="1000000", currency="EUR")],
+        [credential(), limited(STRANGER, **limits)],
+    ):
+        decision = evaluate(presented(*shown), ANCHORS, Policy(), NOW, terms=priced(amount))
+        assert decision.outcome == ("allow" if member is None else "deny"), decision.explain()
+        assert {need.member for need in decision.needed} == ({member} if member else set())
+        assert all(reason.clause == "limits" for reason in decision.reasons if reason.code != "met")
+        assert evaluate(presented(*shown), ANCHORS, Policy(), NOW).outcome == "allow", "without terms nothing is passed"

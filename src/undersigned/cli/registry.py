@@ -1,0 +1,58 @@
+"""The command `registry serve`: a small trust registry over a file."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import click
+
+from undersigned.daemon import RegistryServer
+from undersigned.runtime import read_token
+
+from .options import quiet_logs
+from .output import Out, command
+
+__all__ = ["registry"]
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group()
+def registry() -> None:
+    """A trust registry (ToIP TRQP v2.0) that others can ask."""
+
+
+@registry.command("serve")
+@click.option(
+    "--file", required=True, type=FILE, help="TOML: [[authorization]] and [[recognition]]; read again on change."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port; by default any free one.")
+@click.option("--token-file", type=FILE, help="Answer only who sends the bearer token in this file.")
+@command
+async def serve(out: Out, file: Path, host: str, port: int, token_file: Path | None) -> int:
+    r"""Answer whom an authority has authorised or recognised, until stopped with Ctrl-C or SIGTERM.
+
+    \b
+    [[authorization]]
+    authority = "did:web:guild.example"
+    entity = "did:web:acme.example"
+    action = "issue"
+    resource = "sbom"
+    valid_until = "2027-01-01T00:00:00Z"
+
+    It speaks http; others reach it through something that speaks https.
+    """
+    quiet_logs(verbose=False)
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    token = read_token(token_file) if token_file is not None else None
+    async with RegistryServer(file, host=host, port=port, token=token) as server:
+        out.value({"kind": "ready", "url": server.url})
+        out.line(f"answering at {server.url} from {file}")
+        out.line("stop it with Ctrl-C")
+        await stop.wait()
+    return 0

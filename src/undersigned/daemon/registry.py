@@ -1,0 +1,155 @@
+"""A small trust registry over a file, by TRQP v2.0: for tests, and for partners who want to be asked.
+
+It answers `POST /authorization` and `POST /recognition` from what the file says at that moment, so an edit counts with
+the next question; a file that cannot be read answers nothing. It holds no key. TLS is for whatever stands before it.
+
+Source: protocol-spec/12-trust.md, section 12.11
+"""
+
+from __future__ import annotations
+
+import hmac
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, cast
+
+import structlog
+from aiohttp import web
+
+from undersigned.encoding import Instant, canonicalize, to_struct
+from undersigned.errors import ConfigurationError, FormatError, UndersignedError
+from undersigned.runtime import SystemClock
+from undersigned.trust import QueryKind, StatementFile, answer_query
+
+__all__ = ["RegistryServer"]
+
+MAX_QUERY_BYTES: Final = 16 * 1024
+MAX_FILE_BYTES: Final = 4 * 1024 * 1024
+_TITLES: Final = {
+    400: "not a query",
+    401: "no bearer token, or another one",
+    404: "not known here",
+    500: "the registry cannot be read",
+}
+_log: Final = structlog.get_logger("undersigned.registry")
+
+
+def _read(file: Path) -> StatementFile:
+    """What a file says: TOML, `[[authorization]]` and `[[recognition]]` with the members of `AuthorityStatement`.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, it cannot be read or says something else.
+    """
+    try:
+        if file.stat().st_size > MAX_FILE_BYTES:
+            raise ConfigurationError("bad_configuration", f"{file} is larger than {MAX_FILE_BYTES} bytes")
+        return to_struct(tomllib.loads(file.read_text("utf-8")), StatementFile)
+    except (OSError, ValueError) as exc:
+        raise ConfigurationError("bad_configuration", f"{file}: {exc}") from exc
+    except FormatError as exc:
+        raise ConfigurationError("bad_configuration", f"{file}{exc.path}: {exc.message}") from exc
+
+
+class RegistryServer:
+    """Serves one file at `host`:`port` (0 picks a free one) from `start` to `stop`. With `token`, only who has it."""
+
+    def __init__(
+        self,
+        file: Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        token: str | None = None,
+        now: Callable[[], Instant] | None = None,
+    ) -> None:
+        self._file = file
+        self._host = host
+        self._port = port
+        self._token = token
+        self._now = now or SystemClock().now
+        self._known: tuple[tuple[int, int], StatementFile] | None = None
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        addresses = self._runner.addresses if self._runner is not None else []
+        return f"http://{self._host}:{addresses[0][1] if addresses else self._port}"
+
+    async def start(self) -> None:
+        """Listens.
+
+        Raises:
+            ConfigurationError: `bad_configuration`, the file or the address cannot be used.
+        """
+        self._statements()
+        app = web.Application(client_max_size=MAX_QUERY_BYTES)
+        for kind in ("authorization", "recognition"):
+            app.router.add_post(f"/{kind}", self._answer)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except OSError as exc:
+            await self.stop()
+            raise ConfigurationError(
+                "bad_configuration", f"cannot listen on {self._host}:{self._port}: {exc.strerror or exc}"
+            ) from exc
+
+    async def stop(self) -> None:
+        """Listens no more."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def __aenter__(self) -> RegistryServer:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    def _statements(self) -> StatementFile:
+        """What the file says now; read again when it changed."""
+        try:
+            status = self._file.stat()
+        except OSError as exc:
+            raise ConfigurationError("bad_configuration", f"{self._file}: {exc.strerror or exc}") from exc
+        version = status.st_mtime_ns, status.st_size
+        if self._known is None or self._known[0] != version:
+            self._known = None  # if it cannot be read, what it said before is no answer
+            self._known = version, _read(self._file)
+        return self._known[1]
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        given = request.headers.get("Authorization", "")
+        if self._token is not None and not hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
+            return _problem(401)
+        kind = cast("QueryKind", request.path.strip("/"))
+        try:
+            body = await request.read()
+            said = answer_query(kind, body, self._statements(), self._now())
+        except web.HTTPRequestEntityTooLarge:
+            return _problem(400, f"expected at most {MAX_QUERY_BYTES} bytes")
+        except FormatError as exc:
+            return _problem(400, exc.message)
+        except ConfigurationError as exc:
+            _log.error("a query was not answered", error=exc.message)
+            return _problem(500)
+        except UndersignedError as exc:
+            return _problem(404, exc.message)
+        return web.Response(
+            body=canonicalize(said), content_type="application/json", headers={"Cache-Control": "no-store"}
+        )
+
+
+def _problem(status: int, detail: str = "") -> web.Response:
+    """Problem Details (RFC 7807)."""
+    said: dict[str, Any] = {"type": "about:blank", "title": _TITLES[status], "status": status}
+    if detail:
+        said["detail"] = detail[:400]
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    return web.Response(
+        status=status, body=canonicalize(said), content_type="application/problem+json", headers=headers
+    )

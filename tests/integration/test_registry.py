@@ -1,0 +1,279 @@
+"""A trust registry asked over real sockets: ours over a file, and one that does what it should not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+
+from integration.commands import UNDERSIGNED, running
+from integration.hires import free_ports
+from parties import Party
+from undersigned.daemon import RegistryServer
+from undersigned.encoding import Instant, shift
+from undersigned.errors import ConfigurationError
+from undersigned.runtime import Gatherer, GathererLimits, Home, RegistryKeeper, SystemClock, create_home
+from unit.cli.running import run
+
+pytestmark = pytest.mark.timeout(60)
+
+GUILD, UNION, ISSUER = (Party(name).did for name in ("guild", "union", "issuer"))
+SAYS = f"""
+[[authorization]]
+authority = "{UNION}"
+entity = "{ISSUER}"
+action = "issue"
+resource = "sbom"
+
+[[recognition]]
+authority = "{GUILD}"
+entity = "{UNION}"
+action = "issue"
+resource = "sbom"
+"""
+
+
+class HandTime:
+    """The time of this machine, some seconds on."""
+
+    def __init__(self) -> None:
+        self.on = 0
+
+    def now(self) -> Instant:
+        return shift(SystemClock().now(), self.on)
+
+
+def asking(folder: Path, url: str, *, authorities: tuple[str, ...] = (GUILD, UNION), more: str = "") -> Home:
+    """A state folder that asks this registry, and believes the guild."""
+    home = create_home(folder, name="Acme", local=True, anchors=(GUILD,))
+    file = home.path / "undersigned.toml"
+    listed = json.dumps(list(authorities))
+    file.write_text(f'{file.read_text()}\n[[registry]]\nurl = "{url}"\nauthorities = {listed}\n{more}')
+    return Home(folder)
+
+
+@asynccontextmanager
+async def keeper(home: Home, clock: Any = None, **limits: Any) -> AsyncIterator[RegistryKeeper]:
+    gatherer = Gatherer(local=True, limits=GathererLimits(**limits))
+    try:
+        yield RegistryKeeper(home, gatherer, clock or SystemClock())
+    finally:
+        await gatherer.close()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "registry.toml"
+    path.write_text(SAYS)
+    return path
+
+
+async def test_a_registry_over_a_file_is_asked_and_kept_for_its_time(tmp_path: Path, file: Path) -> None:
+    """HIRE-REG-03, HIRE-REG-04, HIRE-REG-06."""
+    clock = HandTime()
+    server = RegistryServer(file, now=clock.now)
+    await server.start()
+    home = asking(tmp_path / "acme", server.url)
+    async with keeper(home, clock) as registries:
+        word = await registries.word(ISSUER, "EndorsementCredential", "sbom")
+        assert {(edge.source, edge.target, edge.depth) for edge in word.edges} == {
+            (GUILD, UNION, 1),
+            (UNION, ISSUER, 0),
+        }
+        # Nothing is known of recognition by the union, nor of authorization by the guild: two times status 404.
+        assert len(word.failures) == 2
+        assert {failure.code for failure in word.failures} == {"registry_unavailable"}
+        await server.stop()
+        assert (await registries.word(ISSUER, "EndorsementCredential", "sbom")).edges == word.edges
+        clock.on = 301
+        later = await registries.word(ISSUER, "EndorsementCredential", "sbom")
+        assert (later.edges, later.answers, len(later.failures)) == ((), (), 2)
+
+
+async def test_what_the_file_says_now_is_answered(tmp_path: Path, file: Path) -> None:
+    """HIRE-REG-06. A line that was taken out is a no with the next question, and a broken file answers nothing."""
+
+    def says(text: str | None) -> None:
+        file.unlink()
+        if text is not None:
+            file.write_text(text)
+
+    query = {"entity_id": ISSUER, "authority_id": UNION, "action": "issue", "resource": "sbom"}
+    async with RegistryServer(file) as server, ClientSession() as session:
+
+        async def ask(**changes: Any) -> tuple[int, Any]:
+            body = json.dumps(query | changes).encode()
+            async with session.post(f"{server.url}/authorization", data=body) as response:
+                return response.status, await response.json(content_type=None)
+
+        assert (await ask())[1]["authorized"] is True
+        assert (await ask(entity_id=GUILD))[1]["authorized"] is False
+        status, problem = await ask(resource="audit")
+        assert (status, problem["status"], problem["type"]) == (404, 404, "about:blank")
+        assert (await ask(context={"region": "EU"}))[0] == 400
+        assert (await ask(entity_id="x" * 20_000))[0] == 400
+        says(SAYS.replace(f'entity = "{ISSUER}"', f'entity = "{GUILD}"'))
+        assert (await ask())[1]["authorized"] is False
+        says("[[authorization]]\nauthority = 7\n")
+        assert (await ask())[0] == 500
+        says(SAYS)
+        assert (await ask())[0] == 200
+        says(None)
+        assert (await ask())[0] == 500
+        async with session.get(f"{server.url}/authorization") as response:
+            assert response.status == 405
+        async with session.post(f"{server.url}/", data=b"{}") as response:
+            assert response.status == 404
+    with pytest.raises(ConfigurationError):
+        await server.start()
+
+
+async def test_only_who_has_the_token_is_answered(tmp_path: Path, file: Path) -> None:
+    """HIRE-REG-05, HIRE-REG-06."""
+    async with RegistryServer(file, token="s3cret-token") as server:
+        (tmp_path / "good").write_text("s3cret-token\n")
+        (tmp_path / "other").write_text("another")
+        for name, edges in (("good", 2), ("other", 0)):
+            home = asking(tmp_path / f"acme-{name}", server.url, more=f'token_file = "{tmp_path / name}"\n')
+            async with keeper(home) as registries:
+                assert len((await registries.word(ISSUER, "EndorsementCredential", "sbom")).edges) == edges
+        async with keeper(asking(tmp_path / "acme-none", server.url)) as registries:
+            word = await registries.word(ISSUER, "EndorsementCredential", "sbom")
+            assert (word.edges, len(word.failures)) == ((), 2)
+        home = asking(tmp_path / "acme-gone", server.url, more='token_file = "nothing"\n')
+        async with keeper(home) as registries:
+            with pytest.raises(ConfigurationError) as caught:
+                await registries.word(ISSUER, "EndorsementCredential", "sbom")
+            assert caught.value.code == "key_unavailable"
+
+
+Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+def answers(status: str, body: bytes, fields: str = "") -> Answer:
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{fields}\r\n".encode() + body)
+
+    return answer
+
+
+async def hang(_: asyncio.StreamWriter) -> None:
+    await asyncio.Event().wait()
+
+
+async def hang_up(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+def yes() -> bytes:
+    """What would be an answer, now."""
+    query = {"entity_id": ISSUER, "authority_id": GUILD, "action": "issue", "resource": "sbom"}
+    return json.dumps(query | {"authorized": True, "time_evaluated": SystemClock().now()}).encode()
+
+
+WRONG: dict[str, Callable[[bytes], Answer]] = {
+    "400": lambda yes: answers("400 Bad Request", yes),
+    "401": lambda yes: answers("401 Unauthorized", yes),
+    "404": lambda yes: answers("404 Not Found", b'{"title":"action not found","status":404}'),
+    "500": lambda yes: answers("500 Internal Server Error", yes),
+    "201": lambda yes: answers("201 Created", yes),
+    "redirect": lambda yes: answers("307 Temporary Redirect", yes, "Location: /elsewhere\r\n"),
+    "no JSON": lambda yes: answers("200 OK", b"yes"),
+    "encoded": lambda yes: answers("200 OK", yes, "Content-Encoding: gzip\r\n"),
+    "too long": lambda yes: answers("200 OK", yes + b" " * 20_000),
+    "never": lambda _: hang,
+    "hangs up": lambda _: hang_up,
+}
+
+
+async def test_a_registry_that_does_not_answer_says_nothing(tmp_path: Path) -> None:
+    """HIRE-REG-04, HIRE-REG-05. Everything but the one whole answer, which is the control."""
+    now: list[Answer] = []
+    requests: list[bytes] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            requests.append(
+                head + await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split()[0]))
+            )
+            await now[-1](writer)
+            await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    listening = await asyncio.start_server(handle, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    home = asking(tmp_path / "acme", f"http://localhost:{port}/v2/", authorities=(GUILD,))
+    try:
+        for name, answer in WRONG.items():
+            now.append(answer(yes()))
+            async with keeper(home, seconds=0.5) as registries:
+                word = await registries.word(ISSUER, "EndorsementCredential", "sbom")
+                assert (word.edges, word.answers, len(word.failures)) == ((), (), 1), name
+                if name == "500":  # it was not remembered
+                    now.append(answers("200 OK", yes()))
+                    word = await registries.word(ISSUER, "EndorsementCredential", "sbom")
+                    assert (len(word.edges), word.failures) == (1, ())
+        sent = requests[0]
+        assert sent.startswith(b"POST /v2/authorization HTTP/1.1\r\n")
+        assert b"Content-Type: application/json\r\n" in sent
+        assert len(requests) == len(WRONG) + 1, "a redirect is not followed, and nothing is asked twice"
+    finally:
+        listening.close()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        '[[registry]]\nurl = "http://registry.example"\nauthorities = []\n',
+        '[[registry]]\nurl = "https://registry.example/?a=b"\nauthorities = []\n',
+        '[[registry]]\nurl = "https:///path"\nauthorities = []\n',
+        '[[registry]]\nurl = "https://registry.example"\nauthorities = ["guild"]\n',
+        f'[[registry]]\nurl = "https://registry.example"\nauthorities = ["{GUILD}", "{GUILD}"]\n',
+        '[[registry]]\nurl = "https://registry.example"\nauthorities = []\nmax_age = "P2D"\n',
+        '[[registry]]\nurl = "https://registry.example"\nauthorities = []\nmax_age = "PT0S"\n',
+        '[[registry]]\nurl = "https://registry.example"\nauthorities = []\naction = ""\n',
+        '[[registry]]\nurl = "https://registry.example"\nauthorities = []\nroots = true\n',
+        "".join(
+            f'[[registry]]\nurl = "https://r{n}.example"\nauthorities = ["did:web:a{n}.example"]\n' for n in range(9)
+        ),
+    ],
+)
+def test_configurations_that_are_refused(more: str, tmp_path: Path) -> None:
+    """HIRE-REG-01."""
+    home = create_home(tmp_path / "acme", name="Acme", domain="acme.example")
+    file = home.path / "undersigned.toml"
+    file.write_text(f"{file.read_text()}\n{more}")
+    with pytest.raises(ConfigurationError) as caught:
+        Home(home.path)
+    assert caught.value.code == "bad_configuration"
+
+
+def test_the_commands(tmp_path: Path, file: Path) -> None:
+    """HIRE-REG-01, HIRE-REG-04. `registry serve` answers and `trust path` asks. No answer is a no, and says why."""
+    (port,) = free_ports(1)
+    serve = [*UNDERSIGNED, "registry", "serve", "--file", str(file), "--port", str(port), "--json"]
+    home = asking(tmp_path / "acme", f"http://localhost:{port}")
+    about = ("trust", "path", ISSUER, "--type", "EndorsementCredential", "--capability", "sbom", "--home", home.path)
+    with running(serve, tmp_path, '"ready"') as process:
+        found = run(*about, "--json")
+        (value,) = found.values
+        assert (found.code, value["verdict"]) == (0, "yes")
+        assert [edge["source"] for edge in value["paths"][0]["edges"]] == [GUILD, UNION]
+        assert {one["yes"] for one in value["registries"]["answers"]} == {True}
+        assert process.end(signal.SIGTERM).code == 0
+    found = run(*about, "--json")
+    (value,) = found.values
+    assert (found.code, value["verdict"], value["registries"]["answers"]) == (3, "no", [])
+    assert len(value["registries"]["failed"]) == 2
+    assert "no answer: " in run(*about).out
