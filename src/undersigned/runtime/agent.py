@@ -10,7 +10,7 @@ Source: protocol-spec/01-overview.md
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -49,8 +49,9 @@ from .hirer import HirerSide
 from .home import Home
 from .intake import FRESH_SECONDS, USUAL_SECONDS, Intake
 from .job import Handler
+from .kept import Kept
 from .links import Links
-from .meeting import Meeting
+from .meeting import Meeting, recorded
 from .order import Order, parse_price
 from .papers import Papers
 from .provider import ProviderSide, Service
@@ -129,6 +130,7 @@ class Agent:
         )
         self.statuses = StatusKeeper(self.gatherer, self.document_of, self.clock)
         self.status_watch = StatusWatch(self)
+        self.kept = Kept()
         self.artifacts = ArtifactStore(home.artifacts)
         self.services: dict[str, Service] = {}
         self.reviewers: dict[str, Reviewer] = {}
@@ -408,7 +410,11 @@ class Agent:
             live = engagement.offer
             return Say("Withdraw", {"reason": "capacity", "offer": live.digest if live is not None else None})
         side = self.hirer if engagement.role == "hirer" else self.provider
-        return await side.decide(conversation, engagement, owed)
+        return self.kept.with_inputs(conversation.id, await side.decide(conversation, engagement, owed))
+
+    def stored(self, evidence: Sequence[Blob]) -> None:
+        """See `Shell.stored`."""
+        self.kept.stored(evidence)
 
     def reservations(
         self, conversation: Conversation, engagement: Engagement, effect: Reserve
@@ -461,8 +467,9 @@ class Agent:
         if live is None:
             raise LocalProtocolError("wrong_state", "there is no offer to seal")
         await self.document_of(engagement.peer, max_age_seconds=FRESH_SECONDS)
-        await self.meeting.recheck(conversation, engagement, conversation.offered(engagement).terms)
-        return await self.papers.seal(engagement, conversation.leaf or _leaf(conversation), conversation.head)
+        decision = await self.meeting.recheck(conversation, engagement, conversation.offered(engagement).terms)
+        said = await self.papers.seal(engagement, conversation.leaf or _leaf(conversation), conversation.head)
+        return msgspec.structs.replace(said, facts=recorded(decision))
 
     async def close_books(self, conversation: Conversation, engagement: Engagement, owed: Owe, paid: Price) -> Say:
         """The `Closing` of this side."""

@@ -146,7 +146,25 @@ class Meeting:
         lists = await self._agent.statuses.lists(asked, max_age_seconds=status_age_seconds)
         now = self._agent.clock.now()
         statuses = tuple(check_status(one, lists, now) for one in asked if one.has_status)
-        return evaluate(shown, self.anchors, self.policy, now, terms=terms, statuses=statuses)
+        logs = [file for document in shown.by for file in self._agent.gatherer.log_of(document)]
+        decision = evaluate(
+            shown,
+            self.anchors,
+            self.policy,
+            now,
+            terms=terms,
+            statuses=statuses,
+            logs=tuple(file for file, _ in logs),
+        )
+        self._agent.kept.hold(
+            engagement.id,
+            policy=self.policy,
+            anchors=self.anchors,
+            documents=[*shown.by, *(one.by for one in lists.values() if one.by is not None)],
+            lists=lists.values(),
+            logs=logs if decision.inputs.logs else (),
+        )
+        return decision
 
     async def recheck(self, conversation: Conversation, engagement: Engagement, terms: Terms) -> Decision:
         """The judgement of `terms` with what the peer showed before.

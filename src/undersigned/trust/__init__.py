@@ -4,7 +4,7 @@ from undersigned.trust.anchors import ANY, Anchor, Anchors
 from undersigned.trust.authority import Authority, authority
 from undersigned.trust.drawing import draw_paths
 from undersigned.trust.edge import KINDS, MAX_DEPTH, UNIT, Edge, Kind, Status, edge_of
-from undersigned.trust.evaluate import Decision, Inputs, Needed, Outcome, Reason, evaluate
+from undersigned.trust.evaluate import Decision, Fetched, Inputs, Needed, Outcome, Reason, evaluate
 from undersigned.trust.graph import (
     WORK_LIMIT,
     Graph,
@@ -50,6 +50,7 @@ __all__ = [
     "Authority",
     "Decision",
     "Edge",
+    "Fetched",
     "Graph",
     "Inputs",
     "Kind",

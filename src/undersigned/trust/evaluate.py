@@ -31,7 +31,7 @@ from undersigned.scope import read_scope
 from undersigned.trust.anchors import Anchors
 from undersigned.trust.policy import Policy
 
-__all__ = ["Decision", "Inputs", "Needed", "Outcome", "Reason", "evaluate"]
+__all__ = ["Decision", "Fetched", "Inputs", "Needed", "Outcome", "Reason", "evaluate"]
 
 Outcome = Literal["allow", "deny", "ask"]
 
@@ -58,6 +58,16 @@ class Needed(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     member: str | None = None
 
 
+class Fetched(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One file of the history of a DID."""
+
+    did: Did
+    """The DID where it lived: a later name than the one asked for, if it moved."""
+    url: str
+    digest: Digest
+    """Of the bytes as they came."""
+
+
 class Inputs(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """What a decision was made from, by digest."""
 
@@ -67,6 +77,16 @@ class Inputs(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     status_lists: tuple[Digest, ...] = ()
     """Of the list credentials in which the presented ones were looked up, in that order."""
     terms: Digest | None = None
+    verified: Instant | None = None
+    """When the presentation was verified; it may rest on that while the documents stand."""
+    looked_up: tuple[Digest, ...] = ()
+    """The credentials that were."""
+    lists_verified: tuple[Instant, ...] = ()
+    """When the signature of each of `status_lists` was."""
+    documents: tuple[Digest, ...] = ()
+    """Of the DID documents by which all this was verified, the holder's first."""
+    logs: tuple[Fetched, ...] = ()
+    """What those documents were resolved from, if their methods keep a history and the answer is no deny."""
 
 
 class Decision(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -104,8 +124,11 @@ def evaluate(
     *,
     terms: Terms | None = None,
     statuses: Collection[ClearStatus] = (),
+    logs: tuple[Fetched, ...] = (),
 ) -> Decision:
     """Whether to work with the holder of `presented` and, if `terms` are given, on these terms.
+
+    `logs` are what the documents in `presented` were resolved from; they are recorded and not weighed.
 
     Credentials must be valid at `now`: time may have passed since they were verified. One that has a status counts
     only with an answer in `statuses` that was given at `now`. Any no makes the outcome deny;
@@ -132,6 +155,16 @@ def evaluate(
             presentation=presented.digest,
             status_lists=tuple(digest for one in statuses for digest in one.lists),
             terms=None if terms is None else digest_bytes(write_canonical(terms)),
+            verified=presented.verified or None,
+            looked_up=tuple(one.credential for one in statuses),
+            lists_verified=tuple(at for one in statuses for at in one.verified),
+            documents=tuple(
+                dict.fromkeys(
+                    [*(one.raw_digest for one in presented.by), *(by for one in statuses for by in one.documents)]
+                )
+            ),
+            # Whom we refuse must not fill our store with its history.
+            logs=() if denied else logs,
         ),
     )
 

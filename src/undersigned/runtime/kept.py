@@ -1,0 +1,88 @@
+"""What decisions were made from, kept once: DID documents and their histories, status lists, policies, anchors.
+
+A decision names its inputs by digest, and what is not in the ledger yet goes into the transaction that records the
+decision. What one was found in the store is not written, hashed or put into canonical form again while the process
+runs, in whatever engagement it is named; so a decision about known parties costs nothing more.
+
+Source: protocol-spec/12-trust.md, section 12.9
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from msgspec.structs import replace
+
+from undersigned.credentials import StatusList
+from undersigned.did import DidDocument, is_derived
+from undersigned.encoding import Digest, EngagementId, canonicalize, write_canonical
+from undersigned.ledger import Blob
+from undersigned.trust import Anchors, Fetched, Policy
+
+from .turn import Say
+
+__all__ = ["Kept"]
+
+MAX_STORED: Final = 65_536
+"""Digests that are remembered as stored. One that was forgotten is only written over itself."""
+
+
+class Kept:
+    """One per agent."""
+
+    def __init__(self) -> None:
+        self._stored: set[Digest] = set()
+        self._waiting: dict[EngagementId, dict[Digest, Blob]] = {}
+        """What the last decision of an engagement was made from, as far as it is not stored yet."""
+
+    def hold(
+        self,
+        engagement: EngagementId,
+        *,
+        policy: Policy,
+        anchors: Anchors,
+        documents: Iterable[DidDocument],
+        lists: Iterable[StatusList],
+        logs: Iterable[tuple[Fetched, bytes]],
+    ) -> None:
+        """Has ready what a decision was made from, until it is said."""
+        missing: dict[Digest, Blob] = {}
+
+        def need(digest: Digest, kind: str, name: str, raw: Callable[[], bytes]) -> None:
+            if digest not in self._stored and digest not in missing:
+                missing[digest] = Blob(digest=digest, raw=raw(), kind=kind, name=name)
+
+        need(policy.digest, "policy", f"{policy.name}/{policy.version}", lambda: write_canonical(policy))
+        need(anchors.digest, "anchors", "", lambda: write_canonical(anchors))
+        for document in documents:
+            # What follows from the DID is made again from it.
+            if not is_derived(document.id):
+                need(document.raw_digest, "did-document", document.id, lambda document=document: document.raw)
+        for one in lists:
+            need(one.credential.digest, "status-list", one.url, lambda one=one: _bytes_of(one))
+        for file, raw in logs:
+            need(file.digest, "did-log", file.url, lambda raw=raw: raw)
+        if missing:
+            self._waiting[engagement] = missing
+        else:
+            self._waiting.pop(engagement, None)
+
+    def with_inputs(self, engagement: EngagementId, said: Say | None) -> Say | None:
+        """What is said, and with a decision what it was made from."""
+        waiting = self._waiting.pop(engagement, None)
+        if waiting is None or said is None or all(name != "decision" for name, _ in said.facts):
+            return said
+        return replace(said, evidence=(*said.evidence, *waiting.values()))
+
+    def stored(self, blobs: Iterable[Blob]) -> None:
+        """These are on disk."""
+        if len(self._stored) > MAX_STORED:
+            self._stored.clear()
+        self._stored.update(blob.digest for blob in blobs)
+
+
+def _bytes_of(one: StatusList) -> bytes:
+    """The list as its issuer signed it, in the form that its digest is of."""
+    jws = one.credential.jws
+    return canonicalize(one.credential.json) if jws is None else jws.text.encode()
