@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from trust_graphs import LATER, NOW, did, edge, view
 from undersigned.trust import UNIT, Edge, Graph, Viewpoint, answer, authority, reputation
+from undersigned.trust import entitled as everybody
 
 NAMES = "rqabcdet"
 ROOTS = ("r", "q")
@@ -105,6 +106,14 @@ def test_removing_an_edge_moves_a_score_one_way(edges: list[Edge], shares: dict[
     gone = edges[pick % len(edges)]
     before, after = score(edges, shares), score([e for e in edges if e != gone], shares)
     assert after >= before if gone.kind == "accusation" else after <= before
+
+
+@given(authority_graphs, sharing)
+def test_those_listed_as_entitled_are_those_who_are(edges: list[Edge], shares: dict[str, list[str]]) -> None:
+    """HIRE-TRU-05: what a request lists is what a decision takes."""
+    known = graph(edges, shares).read
+    one_by_one = [did(name) for name in NAMES if answer(authority(did(name), TYPE, "sbom", VIEW), known).entitled]
+    assert answer(everybody(TYPE, "sbom", VIEW), known).issuers == tuple(sorted(one_by_one))
 
 
 @given(authority_graphs, sharing, st.integers(min_value=0, max_value=10**6))

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import click
+from msgspec.structs import replace
 
 from undersigned.credentials import read_credential, verify_credential
 from undersigned.did import DidDocument
 from undersigned.encoding import Instant, JsonObject, digest_of, from_struct
-from undersigned.errors import ConfigurationError, FormatError
+from undersigned.errors import ConfigurationError, FormatError, LedgerUnavailable
 from undersigned.ledger import Admitted, TrustStore
-from undersigned.proof import proofs_of
 from undersigned.runtime import (
     AnchorBook,
     Gatherer,
     Home,
     KeptRecord,
     SystemClock,
+    admission,
     open_engagements,
     read_document,
     sign_record,
+    viewpoint,
 )
 from undersigned.trust import (
     MAX_DEPTH,
@@ -41,7 +44,6 @@ from undersigned.trust import (
     authority,
     check_successor,
     draw_paths,
-    edge_of,
     losing_their_path,
     reputation,
     verify_set,
@@ -172,6 +174,7 @@ async def trust_remove(out: Out, which: str, yes: bool, home: str | None) -> int
         {"removed": [*[kept.digest for kept in records], *[one.issuer for one in listed]], "anchors": after.digest}
     )
     out.line(f"removed {counted(len(records) + len(listed), 'entry', 'entries')}; anchors are now {after.digest}")
+    out.line("a running peer believes them until its next start")
     return 0
 
 
@@ -317,10 +320,8 @@ async def trust_graph(
 
 
 def _view(out: Out, home: str | None) -> tuple[Home, Viewpoint]:
-    opened, now = out.home(home), SystemClock().now()
-    part = opened.configuration.organisation
-    own = (opened.configuration.did, *([part.did] if part else []))
-    return opened, Viewpoint(anchors=AnchorBook(opened, now).anchors, own=own, now=now)
+    opened = out.home(home)
+    return opened, viewpoint(opened, SystemClock().now())
 
 
 def _ask(home: Home, question: Question[Any]) -> Any:
@@ -435,14 +436,25 @@ async def _admit(out: Out, home: Home, document: JsonObject, now: Instant) -> in
         contracts = {row.contract for row in await ledger.summaries() if row.contract}
     finally:
         await ledger.close()
-    edge = edge_of(credential, contracts=contracts)
-    (proof,) = proofs_of(document)  # that there is exactly one, and what it has, was verified
-    key = issuer.key_for(str(proof["verificationMethod"]), "assertionMethod", now=now)
-    with TrustStore(home.trust) as store:
-        new = store.admit([Admitted(edge, key)])
+    admitted = admission(credential, issuer, now, contracts=contracts)
+    edge, new = admitted.edge, await _stored(home, admitted)
     out.value({"edge": from_struct(edge), "new": bool(new)})
     out.line(f"{plain(edge.source, 90)} --{edge.kind}--> {plain(edge.target, 90)}{'' if new else ' (known already)'}")
     return 0
+
+
+async def _stored(home: Home, admitted: Admitted) -> int:
+    """Stores an edge; how many were new. A running peer holds the file only for the moment of a write."""
+    left = 20
+    while True:
+        try:
+            with TrustStore(home.trust) as store:
+                return store.admit([admitted])
+        except LedgerUnavailable:
+            left -= 1
+            if not left:
+                raise
+        await asyncio.sleep(0.1)
 
 
 def _held(out: Out, lost: tuple[Lost, ...]) -> int:
@@ -453,9 +465,7 @@ def _held(out: Out, lost: tuple[Lost, ...]) -> int:
 
 async def _told_lost(out: Out, home: Home, before: Anchors, after: Anchors, now: Instant) -> tuple[Lost, ...]:
     """The open engagements that lose their path by a change of anchors; told as they are found."""
-    part = home.configuration.organisation
-    own = (home.configuration.did, *([part.did] if part else []))
-    old, new = (Viewpoint(anchors=anchors, own=own, now=now) for anchors in (before, after))
+    old, new = (replace(viewpoint(home, now), anchors=anchors) for anchors in (before, after))
     ledger = await reading(home)
     try:
         open_now = await open_engagements(ledger, home)

@@ -14,17 +14,19 @@ Source: protocol-spec/12-trust.md, sections 12.1 and 12.6
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, cast
 
 from undersigned.encoding import Did, Digest
 from undersigned.errors import LedgerError, UndersignedError
 from undersigned.keys import PublicKey
-from undersigned.ledger.sqlite_file import Lock, connect, translated
+from undersigned.ledger.sqlite_file import Lock, connect, require, translated
 from undersigned.trust import Edge, Question, Read, Status, Wanted, answer
 
 __all__ = ["Admitted", "TrustStore"]
@@ -40,6 +42,8 @@ _SHARED: Final = (
     f"ON other.key = one.key AND other.did <> one.did WHERE one.did IN {_LISTED} LIMIT ?"
 )
 _INSERT: Final = f"INSERT OR IGNORE INTO edge ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+_STATUS: Final = "UPDATE edge SET status = ? WHERE digest = ? AND status NOT IN ('revoked', ?)"
+NO_STATUSES: Final[Mapping[Digest, Status]] = MappingProxyType({})
 
 
 class Admitted(NamedTuple):
@@ -63,6 +67,8 @@ class TrustStore:
         self._lock = None if read_only else Lock(path.with_name(path.name + ".lock"))
         try:
             with _translating():
+                if not read_only and not path.exists():
+                    _create(path)
                 self._db = connect(path, writing=not read_only)
                 try:
                     self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
@@ -89,8 +95,8 @@ class TrustStore:
 
     # -- writing
 
-    def admit(self, admitted: Iterable[Admitted]) -> int:
-        """Stores verified edges in one transaction; returns how many were new.
+    def admit(self, admitted: Iterable[Admitted], statuses: Mapping[Digest, Status] = NO_STATUSES) -> int:
+        """Stores verified edges, and then what became of some edges, in one transaction; returns how many were new.
 
         An edge that is there already stays as it is, its status above all: who shows a revoked credential again
         does not bring it back.
@@ -105,6 +111,7 @@ class TrustStore:
             db.executemany(_INSERT, rows)
             new = db.total_changes - before
             db.executemany("INSERT OR IGNORE INTO signer VALUES (?, ?)", keys)
+            db.executemany(_STATUS, [(status, digest, status) for digest, status in statuses.items()])
         return new
 
     def proved(self, did: Did, key: PublicKey) -> None:
@@ -115,10 +122,8 @@ class TrustStore:
     def set_status(self, digest: Digest, status: Status) -> bool:
         """Gives an edge the status that its issuer's list has; whether there is such an edge. Revoked is for ever."""
         with self._writing() as db:
-            found = db.execute(
-                "UPDATE edge SET status = iif(status = 'revoked', 'revoked', ?) WHERE digest = ?", (status, digest)
-            )
-            return found.rowcount > 0
+            db.execute(_STATUS, (status, digest, status))
+            return db.execute("SELECT 1 FROM edge WHERE digest = ?", (digest,)).fetchone() is not None
 
     def forget(self, digest: Digest) -> bool:
         """Takes an edge out; whether it was there."""
@@ -139,12 +144,25 @@ class TrustStore:
         with _translating():
             return int(self._db.execute("SELECT count(*) FROM edge").fetchone()[0])
 
-    def ask(self, question: Question[Any]) -> Any:
-        """The answer to one question, from one state of the graph."""
+    @property
+    def state(self) -> int:
+        """Another number once another connection has changed the file; cheaper to ask for than the version."""
+        with _translating():
+            return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+
+    def ask(self, question: Question[Any], *, without: Collection[Digest] = ()) -> Any:
+        """The answer to one question, from one state of the graph; `without` edges that are known not to count."""
+
+        def read(wanted: Wanted) -> Read:
+            found = self.read(wanted)
+            if wanted.of not in ("source", "target"):
+                return found
+            return [one for one in cast("list[Edge]", found) if one.digest not in without]
+
         with _translating():
             self._db.execute("BEGIN")
             try:
-                return answer(question, self.read)
+                return answer(question, read if without else self.read)
             finally:
                 self._db.execute("ROLLBACK")
 
@@ -182,14 +200,16 @@ class TrustStore:
 
     @contextmanager
     def _writing(self) -> Generator[sqlite3.Connection]:
-        """One durable transaction, that counts as a change."""
+        """One durable transaction; it counts as a change if it changed anything."""
         if self._lock is None:
             raise LedgerError("internal", "this trust store was opened for reading")
         with _translating():
             self._db.execute("BEGIN IMMEDIATE")
             try:
+                before = self._db.total_changes
                 yield self._db
-                self._db.execute("UPDATE version SET number = number + 1")
+                if self._db.total_changes != before:
+                    self._db.execute("UPDATE version SET number = number + 1")
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:
@@ -223,6 +243,22 @@ def _prepare(db: sqlite3.Connection, *, writing: bool) -> None:
         raise LedgerError(
             "store_version", f"the file is no trust graph of this release: {application:#x}, version {version}"
         )
+    _fill(db)
+
+
+def _create(path: Path) -> None:
+    """Makes the file beside its place and moves it there: whoever finds it can read it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    made = path.with_name(path.name + ".new")
+    made.unlink(missing_ok=True)
+    os.close(os.open(made, os.O_RDWR | os.O_CREAT, 0o600))
+    with closing(sqlite3.connect(made, isolation_level=None)) as db:
+        require(db, "synchronous", "FULL", 2)
+        _fill(db)
+    made.replace(path)
+
+
+def _fill(db: sqlite3.Connection) -> None:
     script = files("undersigned.ledger.schema").joinpath("trust_0001.sql").read_text("utf-8")
     # The version changes with the tables: killed in between, the file is as before.
     db.executescript(

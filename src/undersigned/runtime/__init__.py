@@ -3,8 +3,17 @@
 from undersigned.runtime.agent import Agent, load_handler
 from undersigned.runtime.anchors import AnchorBook, KeptRecord, load_anchors, read_document, sign_record
 from undersigned.runtime.artifacts import ArtifactStore
+from undersigned.runtime.beliefs import Beliefs, admission, viewpoint
 from undersigned.runtime.clock import Clock, SystemClock
 from undersigned.runtime.conversation import Arrived, Conversation, Shell
+from undersigned.runtime.decisions import (
+    InForce,
+    RecordedDecision,
+    Replayed,
+    decision_named,
+    recorded_decisions,
+    replay_decision,
+)
 from undersigned.runtime.export import export_pack
 from undersigned.runtime.gate import Gate, Permit
 from undersigned.runtime.gather import Gatherer, GathererLimits
@@ -47,6 +56,7 @@ __all__ = [
     "AnchorBook",
     "Arrived",
     "ArtifactStore",
+    "Beliefs",
     "Clock",
     "Configuration",
     "Conversation",
@@ -56,6 +66,7 @@ __all__ = [
     "GathererLimits",
     "Handler",
     "Home",
+    "InForce",
     "Issued",
     "Job",
     "KeptRecord",
@@ -66,6 +77,8 @@ __all__ = [
     "OrganisationPart",
     "Permit",
     "PrivateKey",
+    "RecordedDecision",
+    "Replayed",
     "Reviewed",
     "Reviewer",
     "Say",
@@ -77,9 +90,11 @@ __all__ = [
     "SystemClock",
     "Timing",
     "TrustPart",
+    "admission",
     "checked_name",
     "configure_logs",
     "create_home",
+    "decision_named",
     "export_pack",
     "generate_key",
     "hire_order",
@@ -91,7 +106,10 @@ __all__ = [
     "open_key",
     "parse_price",
     "read_document",
+    "recorded_decisions",
+    "replay_decision",
     "rotate_key",
     "seal_key",
     "sign_record",
+    "viewpoint",
 ]

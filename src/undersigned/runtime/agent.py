@@ -49,7 +49,7 @@ from .hirer import HirerSide
 from .home import Home
 from .intake import FRESH_SECONDS, USUAL_SECONDS, Intake
 from .job import Handler
-from .kept import Kept
+from .kept import KeptInputs
 from .links import Links
 from .meeting import Meeting, recorded
 from .order import Order, parse_price
@@ -130,7 +130,7 @@ class Agent:
         )
         self.statuses = StatusKeeper(self.gatherer, self.document_of, self.clock)
         self.status_watch = StatusWatch(self)
-        self.kept = Kept()
+        self.kept_inputs = KeptInputs()
         self.artifacts = ArtifactStore(home.artifacts)
         self.services: dict[str, Service] = {}
         self.reviewers: dict[str, Reviewer] = {}
@@ -208,6 +208,8 @@ class Agent:
         for conversation in tuple(self.conversations.values()):
             await conversation.stop()
         await self.links.close()
+        if self._ledger is not None:
+            await self.meeting.beliefs.close()
         await self.statuses.close()
         await self.gatherer.close()
         if self._ledger is not None:
@@ -410,11 +412,11 @@ class Agent:
             live = engagement.offer
             return Say("Withdraw", {"reason": "capacity", "offer": live.digest if live is not None else None})
         side = self.hirer if engagement.role == "hirer" else self.provider
-        return self.kept.with_inputs(conversation.id, await side.decide(conversation, engagement, owed))
+        return self.kept_inputs.with_inputs(conversation.id, await side.decide(conversation, engagement, owed))
 
     def stored(self, evidence: Sequence[Blob]) -> None:
         """See `Shell.stored`."""
-        self.kept.stored(evidence)
+        self.kept_inputs.stored(evidence)
 
     def reservations(
         self, conversation: Conversation, engagement: Engagement, effect: Reserve

@@ -18,17 +18,17 @@ from undersigned.credentials import StatusList
 from undersigned.did import DidDocument, is_derived
 from undersigned.encoding import Digest, EngagementId, canonicalize, write_canonical
 from undersigned.ledger import Blob
-from undersigned.trust import Anchors, Fetched, Policy
+from undersigned.trust import Anchors, Answers, Fetched, Policy
 
 from .turn import Say
 
-__all__ = ["Kept"]
+__all__ = ["KeptInputs"]
 
 MAX_STORED: Final = 65_536
 """Digests that are remembered as stored. One that was forgotten is only written over itself."""
 
 
-class Kept:
+class KeptInputs:
     """One per agent."""
 
     def __init__(self) -> None:
@@ -42,6 +42,7 @@ class Kept:
         *,
         policy: Policy,
         anchors: Anchors,
+        answers: Answers,
         documents: Iterable[DidDocument],
         lists: Iterable[StatusList],
         logs: Iterable[tuple[Fetched, bytes]],
@@ -55,6 +56,7 @@ class Kept:
 
         need(policy.digest, "policy", f"{policy.name}/{policy.version}", lambda: write_canonical(policy))
         need(anchors.digest, "anchors", "", lambda: write_canonical(anchors))
+        need(answers.digest, "graph-answers", "", lambda: write_canonical(answers))
         for document in documents:
             # What follows from the DID is made again from it.
             if not is_derived(document.id):

@@ -8,14 +8,17 @@ Source: protocol-spec/02-identity-and-keys.md, sections 2.6 to 2.8
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from undersigned.contract import Terms
 from undersigned.credentials import (
+    ClearStatus,
     Credential,
     ShownPresentation,
+    StatusList,
     VerifiedPresentation,
     build_presentation,
     check_status,
@@ -30,9 +33,9 @@ from undersigned.errors import CredentialError, PolicyError
 from undersigned.messages import Need, Presentation, PresentationRequest
 from undersigned.proof import attach, prepare
 from undersigned.protocol import OTHER, ROLES, Engagement, Role
-from undersigned.trust import Decision, Policy, evaluate
+from undersigned.trust import Claimed, Decision, Policy, asked_about, check_presented, evaluate
 
-from .anchors import load_anchors
+from .beliefs import Beliefs
 from .conversation import Conversation
 from .names import fresh_urn
 from .turn import Say
@@ -65,7 +68,7 @@ class Meeting:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
-        self.anchors = load_anchors(agent.home, agent.clock.now())
+        self.beliefs = Beliefs(agent)
         self.policy: Policy = agent.home.configuration.policy
         self._credentials = agent.home.credentials()
         self._shown: dict[EngagementId, Shown] = {}
@@ -74,12 +77,15 @@ class Meeting:
         """What each role showed, read once."""
 
     def request(self) -> PresentationRequest:
-        """What we ask to be shown: what our policy requires, by type and believed issuers."""
-        now = self._agent.clock.now()
+        """What we ask to be shown: what our policy requires, by type and whoever is entitled to attest it."""
         return PresentationRequest(
             needs=tuple(
-                Need(code="credential", credential=required, issuers=self.anchors.issuers(required, now=now) or None)
-                for required in self.policy.require
+                Need(
+                    code="credential",
+                    credential=claimed.credential_type,
+                    issuers=(self.beliefs.entitled(claimed).issuers or None) if claimed.listable else None,
+                )
+                for claimed in map(Claimed, self.policy.require)
             )
         )
 
@@ -142,24 +148,28 @@ class Meeting:
             shown = known.presentation
         else:
             shown = await self._verify(engagement, message.presentation, message.answers)
-        asked = self._counted(shown.credentials, engagement.peer)
-        lists = await self._agent.statuses.lists(asked, max_age_seconds=status_age_seconds)
+        counted = self._counted(shown.credentials, engagement.peer)
+        lists = await self._agent.statuses.lists(counted, max_age_seconds=status_age_seconds)
         now = self._agent.clock.now()
-        statuses = tuple(check_status(one, lists, now) for one in asked if one.has_status)
+        statuses = tuple(self._status(one, lists, now) for one in counted if one.has_status)
+        await self.beliefs.learn(one for one in counted if one.issuer != engagement.peer)
+        answers = self.beliefs.answers(asked_about(shown, self.policy))
         logs = [file for document in shown.by for file in self._agent.gatherer.log_of(document)]
         decision = evaluate(
             shown,
-            self.anchors,
+            self.beliefs.anchors,
             self.policy,
             now,
             terms=terms,
             statuses=statuses,
+            answers=answers,
             logs=tuple(file for file, _ in logs),
         )
-        self._agent.kept.hold(
+        self._agent.kept_inputs.hold(
             engagement.id,
             policy=self.policy,
-            anchors=self.anchors,
+            anchors=self.beliefs.anchors,
+            answers=answers,
             documents=[*shown.by, *(one.by for one in lists.values() if one.by is not None)],
             lists=lists.values(),
             logs=logs if decision.inputs.logs else (),
@@ -194,15 +204,18 @@ class Meeting:
         The proofs were verified before the move was recorded, so only what can change is looked at.
 
         Raises:
-            CredentialError: `revoked`, `status_unavailable`, `status_invalid`; `policy_denied`, past its end. `detail`
-                has the digest of the `credential`.
+            CredentialError: `revoked`, `status_unavailable`, `status_invalid`; `policy_denied`, past its end: `detail`
+                has the digest of the `credential`; without one: nobody entitles its issuer any more.
         """
         engagement = conversation.engagement
         credentials = self._counted(self.relied(conversation, OTHER[engagement.role]), engagement.peer)
+        for required in self.policy.require:
+            if not any(required in one.types for one in credentials):
+                raise CredentialError("policy_denied", f"no {required} that was shown is believed any more")
         lists = await self._agent.statuses.lists(credentials, max_age_seconds=MAX_TTL_SECONDS)
         now = self._agent.clock.now()
         for one in credentials:
-            check_status(one, lists, now)
+            self._status(one, lists, now)
             if not one.valid_at(now):
                 raise CredentialError(
                     "policy_denied", f"valid until {one.valid_until}; it is {now}", credential=one.digest
@@ -212,13 +225,21 @@ class Meeting:
         """Those that can count for us. What a stranger wrote about itself must not make us ask anybody: whoever names
         a list in it would choose whom we call.
         """
-        now = self._agent.clock.now()
         return tuple(
             one
             for one in credentials
-            if (self.policy.allow_self_issued and one.issuer == holder)
-            or any(self.anchors.believed(one.issuer, type, now=now) for type in one.types)
+            if (self.policy.allow_self_issued if one.issuer == holder else self.beliefs.believed(one))
         )
+
+    def _status(self, credential: Credential, lists: Mapping[str, StatusList], now: Instant) -> ClearStatus:
+        """As `check_status`; the trust graph hears of a withdrawal."""
+        try:
+            return check_status(credential, lists, now)
+        except CredentialError as error:
+            if error.code == "revoked":
+                for_now = error.detail.get("purpose") == "suspension"
+                self.beliefs.withdrawn(credential.digest, "suspended" if for_now else "revoked")
+            raise
 
     def relied(self, conversation: Conversation, role: Role) -> tuple[Credential, ...]:
         """The credentials that a side showed in an engagement.
@@ -266,6 +287,7 @@ class Meeting:
         self, engagement: Engagement, presentation: JsonObject, challenge: Digest
     ) -> VerifiedPresentation:
         read = read_presentation(presentation)
+        check_presented(read.credentials)
         documents = await self._documents(read)
         digests = {did: document.raw_digest for did, document in documents.items()}
         known, now = self._shown.get(engagement.id), self._agent.clock.now()

@@ -1,10 +1,12 @@
 """Whether to work with somebody: anchors, the graph of what others say, rules, and the decision they give."""
 
 from undersigned.trust.anchors import ANY, Anchor, Anchors
-from undersigned.trust.authority import Authority, authority
+from undersigned.trust.answers import Answers, Asked, Claimed, asked_about, question_of
+from undersigned.trust.authority import Authority, Entitled, authority, entitled
+from undersigned.trust.decision import Decision, Fetched, Ground, Inputs, Needed, Outcome, Reason
 from undersigned.trust.drawing import draw_paths
 from undersigned.trust.edge import KINDS, MAX_DEPTH, UNIT, Edge, Kind, Status, edge_of
-from undersigned.trust.evaluate import Decision, Fetched, Inputs, Needed, Outcome, Reason, evaluate
+from undersigned.trust.evaluate import evaluate
 from undersigned.trust.graph import (
     WORK_LIMIT,
     Graph,
@@ -33,6 +35,7 @@ from undersigned.trust.records import (
     verify_set,
 )
 from undersigned.trust.reliance import Lost, OpenEngagement, Shown, belief, losing_their_path, shown_in
+from undersigned.trust.replay import Difference, Given, answers_again, differences, replay
 from undersigned.trust.reputation import Reputation, reputation
 from undersigned.trust.viewpoint import Viewpoint
 
@@ -47,11 +50,18 @@ __all__ = [
     "AnchorChanges",
     "AnchorSet",
     "Anchors",
+    "Answers",
+    "Asked",
     "Authority",
+    "Claimed",
     "Decision",
+    "Difference",
     "Edge",
+    "Entitled",
     "Fetched",
+    "Given",
     "Graph",
+    "Ground",
     "Inputs",
     "Kind",
     "Lost",
@@ -76,15 +86,21 @@ __all__ = [
     "anchor_record",
     "anchor_set",
     "answer",
+    "answers_again",
+    "asked_about",
     "authority",
     "belief",
     "check_presented",
     "check_successor",
+    "differences",
     "draw_paths",
     "edge_of",
+    "entitled",
     "evaluate",
     "losing_their_path",
+    "question_of",
     "record_config",
+    "replay",
     "reputation",
     "shown_in",
     "verify_record",

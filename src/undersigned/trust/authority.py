@@ -11,17 +11,20 @@ Source: protocol-spec/12-trust.md, section 12.3
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from collections.abc import Generator, Iterable
+from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
 from undersigned.encoding import Did, Digest, Instant
 from undersigned.trust.edge import MAX_DEPTH, Edge
-from undersigned.trust.graph import MAX_PATHS, Meter, Path, Question, TooMuchWork, Wanted, Work
+from undersigned.trust.graph import MAX_PATHS, Meter, Path, Question, Read, TooMuchWork, Wanted, Work
 from undersigned.trust.viewpoint import Viewpoint, lapsed_text, negatives, read_edges, stands_until
 
-__all__ = ["Authority", "authority"]
+__all__ = ["Authority", "Entitled", "authority", "entitled"]
+
+MAX_LISTED: Final = 64
+"""Issuers that are listed; a request names no more."""
 
 
 class Authority(Struct, frozen=True, kw_only=True):
@@ -84,27 +87,8 @@ def authority(issuer: Did, credential_type: str, capability: str | None, view: V
     chains: list[tuple[Edge, ...]] = []
     try:
         # Step 2: authority for this capability, from the anchors on, as far as depth allows.
-        best, frontier = dict(roots), {did for did, depth in roots.items() if depth > 0}
-        asked: dict[Did, list[Edge]] = {}
-        for _ in range(MAX_DEPTH):
-            fresh = tuple(sorted(frontier - set(asked)))
-            edges = yield from read_edges(Wanted("source", fresh, ("authority",), about), meter)
-            asked.update({did: [] for did in fresh})
-            for edge in edges:
-                read[edge.digest] = edge
-                if edge.counts(view.now) and edge.capability == about:
-                    asked[edge.source].append(edge)
-            deeper: set[Did] = set()
-            for did in sorted(frontier):
-                for edge in asked[did]:
-                    left = min(best[did] - 1, edge.depth)
-                    if left > best.get(edge.target, -1):
-                        best[edge.target] = left
-                        if left > 0:
-                            deeper.add(edge.target)
-            frontier = deeper
+        usable, _ = yield from _granted(about, roots, view, meter, read)
         # Step 3: those from whom the issuer can be reached, and who of them is accused.
-        usable = [edge for edges in asked.values() for edge in edges]
         towards = _towards(issuer, usable)
         against = yield from negatives(view, towards, meter)
         dissent = against.edges
@@ -136,6 +120,86 @@ def authority(issuer: Did, credential_type: str, capability: str | None, view: V
         until=stands_until(view, (*read.values(), *dissent)),
         work=meter.work,
     )
+
+
+class Entitled(Struct, frozen=True, kw_only=True):
+    """Everybody who may attest a claim: what a request for it names."""
+
+    credential_type: str
+    capability: str | None
+    issuers: tuple[Did, ...] | None
+    """Sorted; None: more than can be listed, or it was too much work, and whoever shows something is judged then."""
+    anchors: Digest
+    at: Instant
+    until: Instant | None = None
+    """As `Authority.until`."""
+
+
+def entitled(credential_type: str, capability: str | None, view: Viewpoint) -> Question[Entitled]:
+    """Asks for all issuers that `authority` would say yes to, our own DIDs among them.
+
+    Source: protocol-spec/12-trust.md, section 12.3
+    """
+    roots, meter, read = view.roots(credential_type, capability), Meter(view.limit), dict[Digest, Edge]()
+    issuers: tuple[Did, ...] | None = None
+    dissent: tuple[Edge, ...] = ()
+    try:
+        usable, reached = yield from _granted(capability or credential_type, roots, view, meter, read)
+        against = yield from negatives(view, reached, meter)
+        dissent = against.edges
+        standing = [e for e in usable if e.source not in against.blocked and e.target not in against.blocked]
+        best = _reach({did: depth for did, depth in roots.items() if did not in against.blocked}, standing)
+        issuers = tuple(sorted(best)) if len(best) <= MAX_LISTED else None
+    except TooMuchWork:
+        pass
+    return Entitled(
+        credential_type=credential_type,
+        capability=capability,
+        issuers=issuers,
+        anchors=view.anchors.digest,
+        at=view.now,
+        until=stands_until(view, (*read.values(), *dissent)),
+    )
+
+
+def _granted(
+    about: str, roots: dict[Did, int], view: Viewpoint, meter: Meter, read: dict[Digest, Edge]
+) -> Generator[Wanted, Read, tuple[list[Edge], set[Did]]]:
+    """The authority for `about` that hangs below the roots and counts now, and whoever it reaches; all that was read
+    goes into `read`.
+
+    Raises:
+        TooMuchWork: There is more than the meter has left.
+    """
+    usable: list[Edge] = []
+    best, asked = dict(roots), set[Did]()
+    for _ in range(MAX_DEPTH):
+        fresh = tuple(sorted(did for did, left in best.items() if left > 0 and did not in asked))
+        edges = yield from read_edges(Wanted("source", fresh, ("authority",), about), meter)
+        asked.update(fresh)
+        read.update({edge.digest: edge for edge in edges})
+        usable += [edge for edge in edges if edge.counts(view.now) and edge.capability == about]
+        best = _reach(roots, usable)
+    return usable, set(best)
+
+
+def _reach(roots: dict[Did, int], edges: Iterable[Edge]) -> dict[Did, int]:
+    """Whoever a chain from the roots reaches, and how many links may follow after the chain that leads furthest."""
+    after: defaultdict[Did, list[Edge]] = defaultdict(list)
+    for edge in edges:
+        after[edge.source].append(edge)
+    best, frontier = dict(roots), {did for did, depth in roots.items() if depth > 0}
+    while frontier:
+        deeper: set[Did] = set()
+        for did in sorted(frontier):
+            for edge in after[did]:
+                left = min(best[did] - 1, edge.depth)
+                if left > best.get(edge.target, -1):
+                    best[edge.target] = left
+                    if left > 0:
+                        deeper.add(edge.target)
+        frontier = deeper
+    return best
 
 
 class _Chain(NamedTuple):

@@ -1,23 +1,21 @@
 """The recorded answer to "should I work with this agent, on these terms, now?".
 
-One pure function of what was presented, whom we believe, our rules and the clock. The decision holds the digests of
-all it was made from, so anybody who has them gets the same decision again, years later. A refusal is an answer and
-not an error. What cannot be decided is no.
+One pure function of what was presented, whom we believe, what the trust graph answered, our rules and the clock. The
+decision holds the digests of all it was made from, so anybody who has them gets the same decision again, years later.
+A refusal is an answer and not an error. What cannot be decided is no.
 
-Source: protocol-spec/02-identity-and-keys.md, section 2.8
+Source: protocol-spec/02-identity-and-keys.md, section 2.8; protocol-spec/12-trust.md, section 12.8
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Literal
 
-from msgspec import Struct
+from msgspec.structs import replace
 
 from undersigned.contract import Terms
 from undersigned.credentials import ClearStatus, VerifiedPresentation, cleared
 from undersigned.encoding import (
-    Did,
     Digest,
     Instant,
     compare_amounts,
@@ -29,91 +27,15 @@ from undersigned.encoding import (
 from undersigned.errors import FormatError
 from undersigned.scope import read_scope
 from undersigned.trust.anchors import Anchors
+from undersigned.trust.answers import Answers, Claimed
+from undersigned.trust.authority import Authority
+from undersigned.trust.decision import Decision, Fetched, Ground, Inputs, Needed, Reason
 from undersigned.trust.policy import Policy
+from undersigned.trust.reliance import Shown, shown_in
 
-__all__ = ["Decision", "Fetched", "Inputs", "Needed", "Outcome", "Reason", "evaluate"]
+__all__ = ["evaluate"]
 
-Outcome = Literal["allow", "deny", "ask"]
-
-
-class Reason(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """One thing that was weighed."""
-
-    code: str
-    """`met`, `policy_denied`, `approval_required`, or another code of the specification."""
-    clause: str
-    """Field of the policy that decided."""
-    value: str
-    """What came."""
-    would_pass: str = ""
-    """What would have passed; empty if it did."""
-
-
-class Needed(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """One thing that would change the answer, as `Withdraw` sends it (`need` of the message bodies)."""
-
-    code: str
-    credential: str | None = None
-    issuers: tuple[Did, ...] | None = None
-    member: str | None = None
-
-
-class Fetched(Struct, frozen=True, kw_only=True, rename="camel"):
-    """One file of the history of a DID."""
-
-    did: Did
-    """The DID where it lived: a later name than the one asked for, if it moved."""
-    url: str
-    digest: Digest
-    """Of the bytes as they came."""
-
-
-class Inputs(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """What a decision was made from, by digest."""
-
-    policy: Digest
-    anchors: Digest
-    presentation: Digest | None = None
-    status_lists: tuple[Digest, ...] = ()
-    """Of the list credentials in which the presented ones were looked up, in that order."""
-    terms: Digest | None = None
-    verified: Instant | None = None
-    """When the presentation was verified; it may rest on that while the documents stand."""
-    looked_up: tuple[Digest, ...] = ()
-    """The credentials that were."""
-    lists_verified: tuple[Instant, ...] = ()
-    """When the signature of each of `status_lists` was."""
-    documents: tuple[Digest, ...] = ()
-    """Of the DID documents by which all this was verified, the holder's first."""
-    logs: tuple[Fetched, ...] = ()
-    """What those documents were resolved from, if their methods keep a history and the answer is no deny."""
-
-
-class Decision(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """The answer with its reasons, in the order of the policy; equal inputs give an equal decision."""
-
-    outcome: Outcome
-    peer: Did
-    policy: str
-    """Name and version of the policy, `name/version`."""
-    at: Instant
-    reasons: tuple[Reason, ...]
-    needed: tuple[Needed, ...]
-    """On deny: what would change the answer; may be empty."""
-    inputs: Inputs
-
-    @property
-    def digest(self) -> Digest:
-        """Names the decision in ledger and evidence."""
-        return digest_bytes(write_canonical(self))
-
-    def explain(self) -> str:
-        """The decision for a person, one line per reason."""
-        lines = [f"{self.outcome}: {self.peer} by {self.policy} at {self.at}"]
-        for reason in self.reasons:
-            hint = f"; would pass: {reason.would_pass}" if reason.would_pass else ""
-            lines.append(f"  {reason.code} [{reason.clause}] {reason.value}{hint}")
-        return "\n".join(lines)
+NOTHING = Answers()
 
 
 def evaluate(
@@ -124,6 +46,7 @@ def evaluate(
     *,
     terms: Terms | None = None,
     statuses: Collection[ClearStatus] = (),
+    answers: Answers = NOTHING,
     logs: tuple[Fetched, ...] = (),
 ) -> Decision:
     """Whether to work with the holder of `presented` and, if `terms` are given, on these terms.
@@ -131,12 +54,14 @@ def evaluate(
     `logs` are what the documents in `presented` were resolved from; they are recorded and not weighed.
 
     Credentials must be valid at `now`: time may have passed since they were verified. One that has a status counts
-    only with an answer in `statuses` that was given at `now`. Any no makes the outcome deny;
-    without one, any doubt that a person can settle makes it ask.
+    only with an answer in `statuses` that was given at `now`, and each only with a yes in `answers` (to what
+    `asked_about` lists) that stands by these anchors at `now`. Any no makes the outcome deny; without one, any doubt
+    that a person can settle makes it ask.
 
-    Source: protocol-spec/02-identity-and-keys.md, section 2.8
+    Source: protocol-spec/02-identity-and-keys.md, section 2.8; protocol-spec/12-trust.md, section 12.8
     """
-    weighed = [*_peer(presented, policy), *_credentials(presented, anchors, policy, now, statuses)]
+    credentials, grounds = _credentials(presented, policy, now, statuses, answers.standing(anchors, now))
+    weighed = [*_peer(presented, policy), *credentials]
     if terms is not None:
         weighed += _terms(terms, policy, now)
     reasons = tuple(reason for reason, _ in weighed)
@@ -149,11 +74,13 @@ def evaluate(
         at=now,
         reasons=reasons,
         needed=tuple(need for _, need in weighed if need is not None) if denied else (),
+        grounds=grounds,
         inputs=Inputs(
             policy=policy.digest,
             anchors=anchors.digest,
             presentation=presented.digest,
             status_lists=tuple(digest for one in statuses for digest in one.lists),
+            answers=answers.digest,
             terms=None if terms is None else digest_bytes(write_canonical(terms)),
             verified=presented.verified or None,
             looked_up=tuple(one.credential for one in statuses),
@@ -181,24 +108,31 @@ def _peer(presented: VerifiedPresentation, policy: Policy) -> list[Weighed]:
 
 def _credentials(
     presented: VerifiedPresentation,
-    anchors: Anchors,
     policy: Policy,
     now: Instant,
     statuses: Collection[ClearStatus],
-) -> list[Weighed]:
+    answers: Answers,
+) -> tuple[list[Weighed], tuple[Ground, ...]]:
     weighed: list[Weighed] = []
+    grounds: list[Ground] = []
     for required in policy.require:
-        issuers = anchors.issuers(required, now=now)
+        who = answers.who(Claimed(required))
+        issuers = who.issuers if who is not None else None
         need = Needed(code="credential", credential=required, issuers=issuers or None)
-        by = " or ".join(issuers) or "nobody: no anchor is configured for it"
+        by = " or ".join(issuers) if issuers else "nobody" if issuers == () else "an issuer that our anchors entitle"
         found: list[str] = []
         believed = False
         for credential in presented.credentials:
             if required not in credential.types:
                 continue
-            own = credential.issuer == presented.holder
             # An anchor that vouches for itself is self-issued like anybody else.
-            trusted = policy.allow_self_issued if own else anchors.believed(credential.issuer, required, now=now)
+            own = credential.issuer == presented.holder
+            trusted = policy.allow_self_issued
+            if not own:
+                shown = shown_in(credential, required)
+                answer = answers.about(shown)
+                trusted = answer is not None and answer.entitled
+                grounds.append(_ground(credential.digest, shown, answer))
             valid = credential.valid_at(now) and cleared(credential, statuses, now)
             believed = believed or (trusted and valid)
             found.append(f"{required} by {'its holder' if own else credential.issuer}{'' if valid else ', not valid'}")
@@ -206,7 +140,22 @@ def _credentials(
         weighed.append(
             (_met("require", value), None) if believed else (_denied("require", value, f"one by {by}"), need)
         )
-    return weighed
+    return weighed, tuple(grounds)
+
+
+def _ground(credential: Digest, shown: Shown, answer: Authority | None) -> Ground:
+    about = Ground(
+        credential=credential,
+        issuer=shown.issuer,
+        credential_type=shown.credential_type,
+        capability=shown.capability,
+        # What was not answered could not be shown.
+        verdict="indeterminate" if answer is None else answer.verdict,
+        missing=("an answer that stands",) if answer is None else answer.missing,
+    )
+    if answer is None:
+        return about
+    return replace(about, paths=tuple(path.edges for path in answer.paths), dissent=answer.dissent)
 
 
 def _terms(terms: Terms, policy: Policy, now: Instant) -> list[Weighed]:

@@ -31,10 +31,15 @@ from undersigned.did import DidDocument, DidHistory, document_from, history_from
 from undersigned.encoding import Did, Digest, EngagementId, Instant, JsonObject, from_struct
 from undersigned.errors import UndersignedError, VerificationError
 from undersigned.trust.anchors import Anchors
-from undersigned.trust.evaluate import Decision, evaluate
+from undersigned.trust.answers import Answers, Asked, Claimed
+from undersigned.trust.decision import Decision
+from undersigned.trust.evaluate import evaluate
+from undersigned.trust.graph import Graph
 from undersigned.trust.policy import Policy
+from undersigned.trust.reliance import Shown
+from undersigned.trust.viewpoint import Viewpoint
 
-__all__ = ["Difference", "Given", "differences", "replay"]
+__all__ = ["Difference", "Given", "answers_again", "differences", "replay"]
 
 
 class Given(Struct, frozen=True, kw_only=True):
@@ -49,6 +54,7 @@ class Given(Struct, frozen=True, kw_only=True):
     terms: Terms | None
     policy: Policy
     anchors: Anchors
+    answers: Answers
     documents: tuple[DidDocument, ...]
     """In the order named; those that follow from their DIDs need not be among them."""
     lists: Mapping[Digest, JsonObject]
@@ -76,8 +82,8 @@ def replay(recorded: Decision, given: Given) -> Decision:
     Source: protocol-spec/12-trust.md, section 12.9
     """
     inputs = recorded.inputs
-    if inputs.verified is None:
-        raise VerificationError("evidence_invalid", "the decision does not say when its presentation was verified")
+    if inputs.verified is None or len(inputs.lists_verified) != len(inputs.status_lists):
+        raise VerificationError("evidence_invalid", "the decision does not say when its inputs were verified")
 
     # Step 1: documents, and that each is what its history gives.
     read = read_presentation(given.presentation)
@@ -100,7 +106,14 @@ def replay(recorded: Decision, given: Given) -> Decision:
 
     # Step 4: the same function.
     return evaluate(
-        presented, given.anchors, given.policy, recorded.at, terms=given.terms, statuses=statuses, logs=inputs.logs
+        presented,
+        given.anchors,
+        given.policy,
+        recorded.at,
+        terms=given.terms,
+        statuses=statuses,
+        answers=given.answers,
+        logs=inputs.logs,
     )
 
 
@@ -170,6 +183,21 @@ def _list(
         except UndersignedError as error:
             failure = error
     raise failure
+
+
+def answers_again(answers: Answers, anchors: Anchors, own: tuple[Did, ...], now: Instant) -> Answers:
+    """What the same questions are answered by other anchors, over the edges on which the first answers rested.
+
+    It is no look at the whole graph: somebody who would be believed by other edges is not here.
+    """
+    view = Viewpoint(anchors=anchors, own=own, now=now)
+    resting = [edge for one in answers.authority for path in one.paths for edge in path.edges]
+    against = [edge for one in answers.authority for edge in one.dissent]
+    asked = Asked(
+        authority=tuple(Shown(one.issuer, one.credential_type, one.capability) for one in answers.authority),
+        entitled=tuple(Claimed(one.credential_type, one.capability) for one in answers.entitled),
+    )
+    return Answers.of(asked, view, Graph([*resting, *against]).read)
 
 
 def differences(what: str, recorded: Struct, now: Struct) -> tuple[Difference, ...]:

@@ -11,7 +11,18 @@ from undersigned.credentials import ClearStatus, VerifiedPresentation, membershi
 from undersigned.encoding import digest_bytes, from_struct, to_struct
 from undersigned.errors import ConfigurationError
 from undersigned.scope import Scope
-from undersigned.trust import Anchor, Anchors, Decision, Policy, evaluate
+from undersigned.trust import (
+    Anchor,
+    Anchors,
+    Answers,
+    Decision,
+    Edge,
+    Graph,
+    Policy,
+    Viewpoint,
+    asked_about,
+)
+from undersigned.trust import evaluate as decide
 
 ORGANISATION, AGENT, STRANGER = Party("acme-org"), Party("acme"), Party("mallory")
 ANCHORS = Anchors.of(ORGANISATION.did)
@@ -39,6 +50,13 @@ def presented(*credentials: Any) -> VerifiedPresentation:
 
 
 SHOWN = presented(credential())
+
+
+def evaluate(shown: VerifiedPresentation, anchors: Anchors, policy: Policy, now: str, **more: Any) -> Decision:
+    """The decision with the answers that the graph of these `edges` gives now."""
+    graph = Graph(more.pop("edges", ()))
+    answers = Answers.of(asked_about(shown, policy), Viewpoint(anchors=anchors, now=now), graph.read)
+    return decide(shown, anchors, policy, now, answers=answers, **more)
 
 
 def test_a_member_of_an_anchor_is_allowed() -> None:
@@ -226,3 +244,44 @@ def test_a_policy_that_cannot_be_meant_is_refused(table: dict[str, Any]) -> None
     assert caught.value.code == "bad_configuration"
     with pytest.raises(ConfigurationError):
         Anchors.from_toml([{"issuer": "acme"}])
+
+
+BODY = Party("body")
+LINK = Edge(digest_bytes(b"link"), BODY.did, ORGANISATION.did, "authority", MEMBER, valid_until="2026-11-30T00:00:00Z")
+
+
+def test_who_is_entitled_by_a_chain_counts_and_the_decision_says_by_which() -> None:
+    """HIRE-TRU-15, HIRE-TRU-16."""
+    anchors = Anchors.of(BODY.did)
+    decision = evaluate(SHOWN, anchors, Policy(), NOW, edges=[LINK])
+    assert (decision.outcome, decision.grounds[0].paths) == ("allow", ((LINK,),))
+    assert decision.inputs.anchors == anchors.digest
+    refused = evaluate(SHOWN, anchors, Policy(), NOW)
+    assert (refused.outcome, refused.grounds[0].verdict) == ("deny", "no")
+    assert refused.grounds[0].missing == (f"a chain of authority for {MEMBER} from an anchor to {ORGANISATION.did}",)
+    assert refused.needed[0].issuers == (BODY.did,)
+    assert evaluate(presented(), anchors, Policy(), NOW, edges=[LINK]).needed[0].issuers == tuple(
+        sorted([BODY.did, ORGANISATION.did])
+    )
+    assert to_struct(from_struct(decision), Decision) == decision
+
+
+def test_an_answer_that_does_not_stand_is_no() -> None:
+    """HIRE-TRU-12, HIRE-TRU-15: of other anchors, of a later time, past its end, of too much work, or of none."""
+    anchors = Anchors.of(BODY.did)
+    asked = asked_about(SHOWN, Policy())
+
+    def given(view: Viewpoint, *, by: Anchors = anchors, now: str = NOW) -> Decision:
+        return decide(SHOWN, by, Policy(), now, answers=Answers.of(asked, view, Graph([LINK]).read))
+
+    view = Viewpoint(anchors=anchors, now=NOW)
+    assert given(view).outcome == "allow"
+    assert given(view, now="2026-11-30T00:00:00Z").outcome == "allow"
+    for decision in (
+        given(view, now="2026-11-30T00:00:01Z"),
+        given(view, now="2026-11-25T11:59:59Z"),
+        given(view, by=Anchors.of(BODY.did, STRANGER.did)),
+        given(Viewpoint(anchors=anchors, now=NOW, limit=0)),
+        decide(SHOWN, anchors, Policy(), NOW),
+    ):
+        assert (decision.outcome, decision.grounds[0].verdict) == ("deny", "indeterminate"), decision.explain()

@@ -1,0 +1,242 @@
+"""Whom this agent believes: its anchors, and the trust graph in its state folder.
+
+Answers are kept while the graph is the same and nothing in them begins or ends (HIRE-TRU-12), so a hire seldom reads
+the file, and without a file nothing is read at all. The file is opened for reading; for the moment of a write it is
+opened by whoever writes, be it this agent or `undersigned trust import` beside it. What verified credentials say goes
+into it a little later, in one transaction for all of them: one that is lost with the process is shown again.
+
+Source: protocol-spec/12-trust.md, section 12.8
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import structlog
+
+from undersigned.credentials import Credential
+from undersigned.did import DidDocument
+from undersigned.encoding import Digest, Instant
+from undersigned.errors import LedgerError, LedgerUnavailable, LocalProtocolError, UndersignedError
+from undersigned.ledger import Admitted, TrustStore
+from undersigned.proof import proofs_of
+from undersigned.trust import (
+    Answers,
+    Asked,
+    Authority,
+    Claimed,
+    Entitled,
+    Graph,
+    Shown,
+    Status,
+    Viewpoint,
+    answer,
+    edge_of,
+    question_of,
+    shown_in,
+)
+
+from .anchors import load_anchors
+from .home import Home
+
+if TYPE_CHECKING:
+    from .agent import Agent
+
+__all__ = ["Beliefs", "admission", "viewpoint"]
+
+_log = structlog.get_logger()
+
+WRITE_SECONDS: Final = 1.0
+"""From the first edge that is learned to the write of all that came by then."""
+DOCUMENT_SECONDS: Final = 300.0
+"""How old the DID document may be by which the key is known that signed a credential."""
+MAX_KEPT: Final = 4096
+"""Answers."""
+MAX_WAITING: Final = 16_384
+"""Edges that wait to be written, and credentials of which it is remembered that theirs were."""
+
+
+def viewpoint(home: Home, now: Instant, **more: Any) -> Viewpoint:
+    """Whose questions a state folder asks: its agent's and its organisation's, by its anchors."""
+    part = home.configuration.organisation
+    own = (home.configuration.did, *([part.did] if part else []))
+    return Viewpoint(anchors=load_anchors(home, now), own=own, now=now, **more)
+
+
+def admission(
+    credential: Credential, document: DidDocument, now: Instant, *, contracts: Collection[Digest] = ()
+) -> Admitted:
+    """The edge of a credential that was verified by `document`, its issuer's, with the key that signed it.
+
+    Raises:
+        CredentialError, FormatError: As `edge_of`: it makes no edge.
+    """
+    edge = edge_of(credential, contracts=contracts)
+    if credential.jws is not None:
+        method = credential.jws.method
+    else:
+        (proof,) = proofs_of(credential.json)  # that there is exactly one, and what it has, was verified
+        method = str(proof["verificationMethod"])
+    return Admitted(edge, document.key_for(method, "assertionMethod", now=now))
+
+
+class Beliefs:
+    """Anchors are read once, so what is added or removed counts from the next start on; the graph is followed.
+
+    Raises:
+        ConfigurationError: When made. `bad_configuration`: as `AnchorBook`.
+    """
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._view = viewpoint(agent.home, agent.clock.now())
+        self.anchors = self._view.anchors
+        self._store: TrustStore | None = None
+        self._state = 0
+        """The state of the graph that the kept answers are of."""
+        self._kept: dict[Shown | Claimed, Authority | Entitled] = {}
+        self._known: dict[Digest, None] = {}
+        self._waiting: dict[Digest, Admitted] = {}
+        self._statuses: dict[Digest, Status] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._writing: asyncio.Task[None] | None = None
+
+    # -- asking
+
+    def answers(self, asked: Asked) -> Answers:
+        """The answers to what a decision asks.
+
+        Raises:
+            LocalProtocolError: `store_unavailable`, the graph cannot be read.
+        """
+        return Answers(
+            authority=tuple(self.authority(one) for one in asked.authority),
+            entitled=tuple(self.entitled(one) for one in asked.entitled),
+        )
+
+    def authority(self, shown: Shown) -> Authority:
+        """Whether the issuer of a claim is entitled to it, and by which paths."""
+        return cast("Authority", self._answer(shown))
+
+    def entitled(self, claimed: Claimed) -> Entitled:
+        """Who may make such a claim."""
+        return cast("Entitled", self._answer(claimed))
+
+    def believed(self, credential: Credential) -> bool:
+        """Whether a credential can count, read as any of its types."""
+        return any(self.authority(shown_in(credential, type)).entitled for type in credential.types)
+
+    def _answer(self, about: Shown | Claimed) -> Authority | Entitled:
+        now = self._agent.clock.now()
+        self._follow()
+        kept = self._kept.get(about)
+        if kept is not None and kept.at <= now and (kept.until is None or now <= kept.until):
+            return kept
+        view = Viewpoint(anchors=self.anchors, own=self._view.own, now=now)
+        question = question_of(about, view)
+        try:
+            if self._store is None:
+                found = answer(question, Graph().read)
+            else:
+                found = self._store.ask(question, without=self._bad())
+        except LedgerError as error:
+            # Trouble with this file must not look like trouble with the ledger, which is tried again for ever.
+            raise LocalProtocolError("store_unavailable", f"the trust graph cannot be read: {error}") from error
+        if len(self._kept) >= MAX_KEPT:
+            self._kept.clear()
+        self._kept[about] = found
+        return found
+
+    def _bad(self) -> set[Digest]:
+        """Edges that are not written yet as what they are."""
+        return {digest for digest, status in self._statuses.items() if status != "good"}
+
+    def _follow(self) -> None:
+        """Opens the graph once it is there, and forgets what was answered by another state of it."""
+        try:
+            if self._store is None:
+                if not self._agent.home.trust.exists():
+                    return
+                self._store = TrustStore(self._agent.home.trust, read_only=True)
+                self._kept.clear()
+            state = self._store.state
+        except LedgerError as error:
+            raise LocalProtocolError("store_unavailable", f"the trust graph cannot be read: {error}") from error
+        if state != self._state:
+            self._state = state
+            self._kept.clear()
+
+    # -- learning
+
+    async def learn(self, credentials: Iterable[Credential]) -> None:
+        """Takes the edges of credentials that are verified, believed and clear now."""
+        for one in credentials:
+            if one.digest in self._known:
+                continue
+            try:
+                document = await self._agent.document_of(one.issuer, DOCUMENT_SECONDS)
+                self._waiting[one.digest] = admission(one, document, self._agent.clock.now())
+            except UndersignedError as error:
+                _log.debug("no edge", credential=one.digest, error=str(error))  # most often: of no type that makes one
+            if one.has_status:
+                self._statuses[one.digest] = "good"  # it may have been suspended when it was shown last
+            self._known[one.digest] = None
+            for kept in (self._known, self._waiting, self._statuses):
+                if len(kept) > MAX_WAITING:
+                    del kept[next(iter(kept))]  # it is learned when it is shown again
+        self._write_soon()
+
+    def withdrawn(self, credential: Digest, status: Status) -> None:
+        """Takes it that the issuer of a credential has revoked or suspended it; its edge counts no more, at once."""
+        self._statuses[credential] = status
+        self._known.pop(credential, None)
+        self._waiting.pop(credential, None)
+        self._kept.clear()
+        self._write_soon()
+
+    def _write_soon(self) -> None:
+        if self._timer is None and (self._waiting or self._statuses):
+            self._timer = asyncio.get_running_loop().call_later(WRITE_SECONDS, self._begin)
+
+    def _begin(self) -> None:
+        self._timer = None
+        self._writing = asyncio.create_task(self.write(), name="trust graph")
+
+    async def write(self) -> None:
+        """Writes what was learned; if another process keeps it from being written, it waits."""
+        waiting, statuses = dict(self._waiting), dict(self._statuses)
+        if not waiting and not statuses:
+            return
+
+        def run() -> None:
+            with TrustStore(self._agent.home.trust) as store:
+                store.admit(waiting.values(), statuses)
+
+        try:
+            await asyncio.to_thread(run)
+        except LedgerUnavailable as error:
+            _log.info("the trust graph is written later", error=str(error))
+            self._write_soon()
+            return
+        except LedgerError as error:
+            _log.error("the trust graph was not written", error=str(error))
+        for digest in waiting:
+            self._waiting.pop(digest, None)
+        for digest, status in statuses.items():
+            if self._statuses.get(digest) == status:
+                del self._statuses[digest]
+
+    async def close(self) -> None:
+        """Writes what waits, and closes the file."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._writing is not None:
+            await asyncio.gather(self._writing, return_exceptions=True)
+        await self.write()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._store is not None:
+            self._store.close()
+            self._store = None

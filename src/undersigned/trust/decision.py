@@ -1,0 +1,124 @@
+"""A recorded decision: the answer, its reasons, by which paths somebody was believed, and all it was made from.
+
+Source: protocol-spec/02-identity-and-keys.md, section 2.8; protocol-spec/12-trust.md, section 12.8
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from undersigned.encoding import Did, Digest, Instant, digest_bytes, write_canonical
+from undersigned.trust.edge import Edge
+
+__all__ = ["Decision", "Fetched", "Ground", "Inputs", "Needed", "Outcome", "Reason"]
+
+Outcome = Literal["allow", "deny", "ask"]
+
+
+class Reason(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """One thing that was weighed."""
+
+    code: str
+    """`met`, `policy_denied`, `approval_required`, or another code of the specification."""
+    clause: str
+    """Field of the policy that decided."""
+    value: str
+    """What came."""
+    would_pass: str = ""
+    """What would have passed; empty if it did."""
+
+
+class Needed(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """One thing that would change the answer, as `Withdraw` sends it (`need` of the message bodies)."""
+
+    code: str
+    credential: str | None = None
+    issuers: tuple[Did, ...] | None = None
+    member: str | None = None
+
+
+class Ground(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What the trust graph said of one credential that was weighed."""
+
+    credential: Digest
+    issuer: Did
+    credential_type: str
+    capability: str | None = None
+    verdict: Literal["yes", "no", "indeterminate"]
+    """Whether its issuer is entitled to what it says."""
+    paths: tuple[tuple[Edge, ...], ...] = ()
+    """Up to three chains from an anchor, or from ourselves, to the issuer; one of no links: it is one itself."""
+    dissent: tuple[Edge, ...] = ()
+    """Accusations that were heard on the way."""
+    missing: tuple[str, ...] = ()
+    """Unless yes: what is not there."""
+
+
+class Fetched(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One file of the history of a DID."""
+
+    did: Did
+    """The DID where it lived: a later name than the one asked for, if it moved."""
+    url: str
+    digest: Digest
+    """Of the bytes as they came."""
+
+
+class Inputs(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What a decision was made from, by digest."""
+
+    policy: Digest
+    anchors: Digest
+    presentation: Digest | None = None
+    status_lists: tuple[Digest, ...] = ()
+    """Of the list credentials in which the presented ones were looked up, in that order."""
+    answers: Digest | None = None
+    """Of what the trust graph answered."""
+    terms: Digest | None = None
+    verified: Instant | None = None
+    """When the presentation was verified; it may rest on that while the documents stand."""
+    looked_up: tuple[Digest, ...] = ()
+    """The credentials whose status was looked up."""
+    lists_verified: tuple[Instant, ...] = ()
+    """When the signature of each of `status_lists` was checked."""
+    documents: tuple[Digest, ...] = ()
+    """Of the DID documents by which all this was verified, the holder's first."""
+    logs: tuple[Fetched, ...] = ()
+    """What those documents were resolved from, if their methods keep a history; not named on deny."""
+
+
+class Decision(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The answer with its reasons, in the order of the policy; equal inputs give an equal decision."""
+
+    outcome: Outcome
+    peer: Did
+    policy: str
+    """Name and version of the policy, `name/version`."""
+    at: Instant
+    reasons: tuple[Reason, ...]
+    needed: tuple[Needed, ...]
+    """On deny: what would change the answer; may be empty."""
+    grounds: tuple[Ground, ...] = ()
+    """In the order in which the policy asked for them; the version of the anchors that answered is in `inputs`."""
+    inputs: Inputs
+
+    @property
+    def digest(self) -> Digest:
+        """Names the decision in ledger and evidence."""
+        return digest_bytes(write_canonical(self))
+
+    def explain(self) -> str:
+        """The decision for a person, one line per reason."""
+        lines = [f"{self.outcome}: {self.peer} by {self.policy} at {self.at}"]
+        for reason in self.reasons:
+            hint = f"; would pass: {reason.would_pass}" if reason.would_pass else ""
+            lines.append(f"  {reason.code} [{reason.clause}] {reason.value}{hint}")
+        for ground in self.grounds:
+            for path in ground.paths:
+                chain = " -> ".join([edge.source for edge in path] + [ground.issuer])
+                lines.append(f"    {ground.credential_type} by {chain}")
+            lines += [f"    against: {edge.source} accuses {edge.target} of {edge.says}" for edge in ground.dissent]
+            lines += [f"    missing: {text}" for text in ground.missing]
+        return "\n".join(lines)

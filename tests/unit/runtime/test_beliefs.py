@@ -1,0 +1,216 @@
+"""The trust graph decides in whole runtimes: by chains, by what is learned and withdrawn, beside another process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from runtimes import NOON, Office, World, facts, last
+from undersigned.encoding import digest_bytes, shift
+from undersigned.errors import CredentialError
+from undersigned.ledger import Admitted, TrustStore
+from undersigned.messages import Profile, Withdraw
+from undersigned.runtime import issue_membership
+from undersigned.runtime.beliefs import WRITE_SECONDS
+from undersigned.testing import Actor, HandClock
+from undersigned.trust import Decision, Edge, Graph, Shown
+
+Open = Callable[..., World]
+MEMBER = "MembershipCredential"
+BODY = Actor("Body organisation")
+
+
+def grant(to: str, **more: Any) -> Admitted:
+    """What the body says: this organisation may say who its members are."""
+    name = digest_bytes(repr((to, sorted(more.items()))).encode())
+    return Admitted(Edge(name, BODY.did, to, "authority", MEMBER, **more), BODY.public_key)
+
+
+@pytest.fixture
+def strangers(tmp_path: Path) -> tuple[Office, Office]:
+    """Acme believes the body, which is not Globex's organisation; Globex believes Acme's."""
+    acme = Office(tmp_path / "acme", "Acme", trusts=("Body",))
+    globex = Office(tmp_path / "globex", "Globex", trusts=("Acme",))
+    for office in (acme, globex):
+        asyncio.run(issue_membership(office, clock=HandClock()))
+    return acme, globex
+
+
+def admit(office: Office, *edges: Admitted) -> None:
+    """What `undersigned trust import` does, beside the running peer."""
+    with TrustStore(office.trust) as store:
+        store.admit(edges)
+
+
+def hired(world: World) -> tuple[str, Decision]:
+    """How a hire goes, and the hirer's first decision in it."""
+    name = world.begin().id
+    (first, *_) = [text for fact, text in facts(world.hirer, name) if fact == "decision"]
+    decision = msgspec.json.decode(first, type=Decision)
+    kept = world.hirer.kept.summary_of(name)
+    assert kept is not None
+    return kept.state, decision
+
+
+def test_without_a_graph_anchors_answer_and_no_file_is_looked_into(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hire asks twice on each side; what the anchors say by themselves is worked out once."""
+    world = open_world()
+    asked: list[object] = []
+    monkeypatch.setattr(TrustStore, "ask", lambda *given, **_: asked.append(given))
+    reads: list[object] = []
+    read = Graph.read
+    monkeypatch.setattr(Graph, "read", lambda graph, wanted: (reads.append(wanted), read(graph, wanted))[1])
+    state, decision = hired(world)
+    assert state != "withdrawn"
+    assert decision.outcome == "allow"
+    assert [(ground.verdict, ground.paths) for ground in decision.grounds] == [("yes", ((),))]
+    count = len(reads)
+    assert hired(world)[1].grounds == decision.grounds
+    assert len(reads) == count, "the second hire was answered from what was kept"
+    assert not asked
+    assert world.hirer.meeting.beliefs._store is None
+
+
+def test_a_chain_entitles_and_the_decision_names_it(open_world: Open, strangers: tuple[Office, Office]) -> None:
+    """HIRE-TRU-15, HIRE-TRU-16, HIRE-CRD-07: the organisation is no anchor, and is asked for by name."""
+    acme, globex = strangers
+    world = open_world(acme, globex)
+    state, decision = hired(world)
+    assert (state, decision.outcome, decision.grounds) == ("withdrawn", "deny", ()), (
+        "it was not asked for, so not shown"
+    )
+    found = world.hirer.meeting.beliefs.authority(Shown(globex.organisation.did, MEMBER))
+    assert found.missing == (f"a chain of authority for {MEMBER} from an anchor to {globex.organisation.did}",)
+    assert decision.inputs.anchors == world.hirer.meeting.beliefs.anchors.digest
+
+    edge = grant(globex.organisation.did)
+    admit(acme, edge)
+    state, decision = hired(world)
+    assert decision.outcome == "allow"
+    assert state != "withdrawn"
+    assert [ground.paths for ground in decision.grounds] == [((edge.edge,),)]
+    assert f"{MEMBER} by {BODY.did} -> {globex.organisation.did}" in decision.explain()
+    need = world.hirer.meeting.request().needs[0]
+    assert need.issuers is not None
+    assert {BODY.did, globex.organisation.did} <= set(need.issuers)
+
+
+def test_who_is_declined_hears_who_would_be_believed(open_world: Open, strangers: tuple[Office, Office]) -> None:
+    world = open_world(*strangers)
+    name = world.begin().id
+    said = last(world.hirer, name, Withdraw)
+    assert said.reason == "policy_denied"
+    assert said.needed is not None
+    (need,) = said.needed
+    assert (need.credential, BODY.did in (need.issuers or ())) == (MEMBER, True)
+    assert last(world.hirer, name, Profile).request.needs[0].issuers is not None
+
+
+@pytest.mark.parametrize("how", ["revoked", "suspended", "accused", "expired"])
+def test_sc_74_a_kept_answer_ends_with_its_edge(open_world: Open, strangers: tuple[Office, Office], how: str) -> None:
+    """HIRE-TRU-12: the only path is gone a second ago, and the answer by it is kept."""
+    acme, globex = strangers
+    edge = grant(globex.organisation.did, valid_until=shift(NOON, 60))
+    admit(acme, edge)
+    world = open_world(acme, globex)
+    assert hired(world)[1].outcome == "allow"
+    if how == "expired":
+        world.clock.ahead += 61 - int(world.loop.time())
+    else:
+        with TrustStore(acme.trust) as store:
+            if how == "accused":
+                name = digest_bytes(b"accusation")
+                store.admit([Admitted(Edge(name, BODY.did, globex.organisation.did, "accusation"), BODY.public_key)])
+            else:
+                store.set_status(edge.edge.digest, how)  # type: ignore[arg-type]
+    state, decision = hired(world)
+    assert (state, decision.outcome) == ("withdrawn", "deny")
+    found = world.hirer.meeting.beliefs.authority(Shown(globex.organisation.did, MEMBER))
+    assert (found.verdict, [one.source for one in found.dissent]) == ("no", [BODY.did] if how == "accused" else [])
+
+
+def test_what_was_shown_is_learned_and_a_withdrawal_is_final(
+    open_world: Open, strangers: tuple[Office, Office]
+) -> None:
+    """HIRE-TRU-17, HIRE-TRU-18: in one write, after the hire; and showing it again changes nothing."""
+    acme, globex = strangers
+    admit(acme, grant(globex.organisation.did))
+    world = open_world(acme, globex)
+    assert hired(world)[1].outcome == "allow"
+    with TrustStore(acme.trust, read_only=True) as store:
+        assert store.count == 1, "not while the hire waits for it"
+    world.settle(WRITE_SECONDS + 1)
+    with TrustStore(acme.trust, read_only=True) as store:
+        (edge,) = [one for one in store.edges() if one.kind == "membership"]
+        version = store.version
+    assert (edge.source, edge.target) == (globex.organisation.did, globex.actor.did)
+
+    async def heard() -> None:
+        world.hirer.meeting.beliefs.withdrawn(edge.digest, "revoked")
+
+    world.run(heard())
+    world.settle(WRITE_SECONDS + 1)
+    assert hired(world)[1].outcome == "allow", "the credential has no list: what a test says of it, nobody looks up"
+    world.settle(WRITE_SECONDS + 1)
+    with TrustStore(acme.trust, read_only=True) as store:
+        (kept,) = [one for one in store.edges() if one.kind == "membership"]
+        assert (kept.status, store.version) == ("revoked", version + 1)
+
+
+def test_what_nobody_entitles_is_not_learned(open_world: Open, strangers: tuple[Office, Office]) -> None:
+    """HIRE-TRU-17: a stranger that is declined leaves nothing in the graph."""
+    acme, _ = strangers
+    world = open_world(*strangers)
+    assert hired(world)[1].outcome == "deny"
+    world.settle(WRITE_SECONDS + 1)
+    assert not acme.trust.exists()
+
+
+def test_what_cannot_be_written_now_is_written_later(open_world: Open, companies: tuple[Office, Office]) -> None:
+    world = open_world()
+    path = world.provider.home.trust
+    with TrustStore(path) as store:
+        before = store.count
+        hired(world)
+        world.settle(WRITE_SECONDS + 1)
+        assert store.count == before
+    world.settle(WRITE_SECONDS + 1)
+    with TrustStore(path, read_only=True) as store:
+        assert any(one.source == companies[0].organisation.did for one in store.edges())
+
+
+def test_a_contract_whose_path_is_gone_stops_at_the_gate(open_world: Open, strangers: tuple[Office, Office]) -> None:
+    """HIRE-TRU-19."""
+
+    async def never(_: object) -> None:
+        await asyncio.Event().wait()
+
+    acme, globex = strangers
+    edge = grant(globex.organisation.did)
+    admit(acme, edge)
+    world = open_world(acme, globex, handler=never)
+    conversation = world.begin()
+    world.run(world.hirer.meeting.stands(conversation))
+    with TrustStore(acme.trust) as store:
+        store.set_status(edge.edge.digest, "revoked")
+    with pytest.raises(CredentialError, match="believed any more") as caught:
+        world.run(world.hirer.meeting.stands(conversation))
+    assert caught.value.code == "policy_denied"
+    world.run(world.hirer.status_watch.look(conversation))
+    world.settle(5)
+    assert conversation.engagement.state == "working", "the other side's credential holds, so nothing is terminated"
+
+
+def test_a_graph_that_cannot_be_read_is_no(open_world: Open, strangers: tuple[Office, Office]) -> None:
+    acme, globex = strangers
+    acme.trust.write_bytes(b"no database at all" * 100)
+    world = open_world(acme, globex)
+    name = world.begin().id
+    assert last(world.hirer, name, Withdraw).reason == "decision_failed"
