@@ -22,6 +22,11 @@ _COMMANDS = {
     "hire": ("hiring", "hire", "Hire an agent: meet, judge, agree, have it done, check it, close the books."),
     "watch": ("serving", "watch", "Follow an engagement in the ledger, from another terminal."),
     "trust": ("trust", "trust", "Whom we believe about what: anchors, and the graph of what others say."),
+    "decision": (
+        "decision",
+        "decision",
+        "What was decided about others, why, and whether it comes out the same again.",
+    ),
     "verify": ("evidence", "verify", "Check an evidence pack, offline."),
     "export": ("evidence", "export", "Write the evidence pack of an engagement."),
     "keys": ("state", "keys", "Show and rotate the keys of the state folder."),
@@ -55,9 +60,9 @@ def _group() -> None:
 
     New here? 'undersigned demo' shows the whole story on this machine. Every command has --help and --json.
 
-    Exit codes: 0 done, or yes; 1 a defect of ours; 2 usage or configuration; 3 the answer is no; 4 a check failed;
-    5 the peer broke the protocol; 6 unreachable or timed out; 7 waits for a person, or in doubt; 8 store failure;
-    130 interrupted.
+    Exit codes: 0 done, or yes; 1 a defect of ours, or a replay that differs; 2 usage or configuration; 3 the answer is
+    no; 4 a check failed; 5 the peer broke the protocol; 6 unreachable or timed out; 7 waits for a person, or in doubt;
+    8 store failure; 130 interrupted.
     """
 
 

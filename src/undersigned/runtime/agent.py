@@ -23,6 +23,7 @@ from undersigned.encoding import Did, Digest, EngagementId, shift
 from undersigned.errors import (
     ConfigurationError,
     LocalProtocolError,
+    PolicyError,
     UndersignedError,
 )
 from undersigned.ledger import LEDGERS, Blob, Draw, Ledger, Opener, Reservation, open_ledger
@@ -39,6 +40,7 @@ from undersigned.messages import (
 from undersigned.protocol import Engagement, Owe, Reserve, Strategy, Work, begin, owed
 from undersigned.transparency import contract_leaf
 from undersigned.transport import ChannelLimits, Identity
+from undersigned.trust import Decision
 
 from .artifacts import ArtifactStore
 from .clock import Clock, SystemClock
@@ -412,7 +414,15 @@ class Agent:
             live = engagement.offer
             return Say("Withdraw", {"reason": "capacity", "offer": live.digest if live is not None else None})
         side = self.hirer if engagement.role == "hirer" else self.provider
-        return self.kept_inputs.with_inputs(conversation.id, await side.decide(conversation, engagement, owed))
+        try:
+            return self.kept_inputs.with_inputs(conversation.id, await side.decide(conversation, engagement, owed))
+        except PolicyError as error:
+            if isinstance(decision := error.detail.get("decision"), Decision):
+                noted = Say("", {}, facts=recorded(decision))
+                error.detail["noted"] = self.kept_inputs.with_inputs(conversation.id, noted)
+            raise
+        finally:
+            self.kept_inputs.drop(conversation.id)
 
     def stored(self, evidence: Sequence[Blob]) -> None:
         """See `Shell.stored`."""

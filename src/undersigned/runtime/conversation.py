@@ -551,7 +551,12 @@ class Conversation(Remembered):
                     reason = "status_unavailable"
                 else:
                     reason = "decision_failed"
-                return Say("Withdraw", {"reason": reason, "offer": live.digest if live is not None else None})
+                said = Say("Withdraw", {"reason": reason, "offer": live.digest if live is not None else None})
+                noted = error.detail.get("noted")
+                if isinstance(noted, Say):
+                    # The decision that says no, and what it was made from.
+                    return msgspec.structs.replace(said, facts=noted.facts, evidence=noted.evidence)
+                return said
             return None
 
     # ------------------------------------------------------------------ receiving

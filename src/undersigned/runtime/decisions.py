@@ -24,7 +24,6 @@ from undersigned.encoding import (
     JsonObject,
     decode_json,
     digest_bytes,
-    digest_of,
     write_canonical,
 )
 from undersigned.errors import ConfigurationError, LedgerError, UndersignedError
@@ -127,7 +126,7 @@ async def replay_decision(
 
     Source: protocol-spec/12-trust.md, section 12.9
     """
-    gathering = _Gathering(ledger, recorded.decision)
+    gathering = Gathering(ledger, recorded.decision)
     given = await gathering.given(own, recorded, await ledger.rows(recorded.engagement))
     if given is None:
         return Replayed(None, tuple(gathering.damaged))
@@ -151,7 +150,7 @@ async def replay_decision(
     return Replayed(again, (*changed, *found) or (Difference("bytes", "other bytes", "the same members"),))
 
 
-class _Gathering:
+class Gathering:
     """Looks up what a decision names, and remembers what was damaged."""
 
     def __init__(self, ledger: Ledger, decision: Decision) -> None:
@@ -223,7 +222,7 @@ def _presentation(rows: tuple[Row, ...], digest: Digest | None) -> Presentation:
     for row in rows:
         if row.kind == "received" and row.type == "Presentation":
             message = recorded_message(row.raw).message
-            if isinstance(message, Presentation) and digest_of(message.presentation) == digest:
+            if isinstance(message, Presentation) and read_presentation(message.presentation).digest == digest:
                 return message
     raise UndersignedError("not_found", f"the presentation {digest} that the decision names is not in the journal")
 

@@ -60,22 +60,23 @@ class KeptInputs:
         for document in documents:
             # What follows from the DID is made again from it.
             if not is_derived(document.id):
-                need(document.raw_digest, "did-document", document.id, lambda document=document: document.raw)
+                need(document.raw_digest, "resolved-document", document.id, lambda document=document: document.raw)
         for one in lists:
             need(one.credential.digest, "status-list", one.url, lambda one=one: _bytes_of(one))
         for file, raw in logs:
             need(file.digest, "did-log", file.url, lambda raw=raw: raw)
-        if missing:
-            self._waiting[engagement] = missing
-        else:
-            self._waiting.pop(engagement, None)
+        self._waiting[engagement] = missing
 
     def with_inputs(self, engagement: EngagementId, said: Say | None) -> Say | None:
         """What is said, and with a decision what it was made from."""
-        waiting = self._waiting.pop(engagement, None)
-        if waiting is None or said is None or all(name != "decision" for name, _ in said.facts):
+        waiting = self._waiting.get(engagement)
+        if not waiting or said is None or all(name != "decision" for name, _ in said.facts):
             return said
         return replace(said, evidence=(*said.evidence, *waiting.values()))
+
+    def drop(self, engagement: EngagementId) -> None:
+        """Lets go of what was held for an engagement."""
+        self._waiting.pop(engagement, None)
 
     def stored(self, blobs: Iterable[Blob]) -> None:
         """These are on disk."""

@@ -187,7 +187,7 @@ class Meeting:
         # Status is asked for anew: a list that we fetched a second ago may be the one before the revocation (SC-60).
         decision = await self.evaluate(engagement, shown, terms, status_age_seconds=0.0)
         if decision.outcome != "allow":
-            raise PolicyError("policy_denied", decision.explain())
+            raise PolicyError("policy_denied", decision.explain(), decision=decision)
         return decision
 
     def let_go(self, engagement: EngagementId) -> None:
