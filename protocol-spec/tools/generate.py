@@ -45,7 +45,7 @@ MARK: Final = re.compile(
 
 EXITS: Final = {
     0: "done, or the answer is yes",
-    1: "a defect of ours",
+    1: "a defect of ours, or a decision that is another when it is made again",
     2: "usage or configuration",
     3: "the answer is no: policy, scope, withdrawn, expired",
     4: "a check failed: proof, digest, ledger, evidence",

@@ -74,10 +74,19 @@ async def show(out: Out, id: str, home: str | None) -> None:
     for line in one.decision.explain().splitlines():
         out.line(plain(line, 2000))
     out.line("made from")
-    for name, value in from_struct(one.decision.inputs).items():
-        for part in value if isinstance(value, list) else [value]:
-            text = f"{part['digest']}  {part['url']}" if isinstance(part, dict) else str(part)
-            out.line(f"  {name:14} {plain(text, 400)}")
+    inputs = one.decision.inputs
+    for name, digests in (
+        ("policy", [inputs.policy]),
+        ("anchors", [inputs.anchors]),
+        ("presentation", [inputs.presentation]),
+        ("terms", [inputs.terms]),
+        ("answers", [inputs.answers]),
+        ("DID documents", inputs.documents),
+        ("histories", [f"{file.digest}  {file.url}" for file in inputs.logs]),
+        ("status lists", inputs.status_lists),
+    ):
+        for digest in filter(None, digests):
+            out.line(f"  {name:14} {plain(digest, 400)}")
     out.line(f"make it again:  {program()} decision replay {one.id}")
 
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from undersigned.credentials import StatusList
+from undersigned.credentials import Credential, StatusList
 from undersigned.did import DidDocument, is_derived
 from undersigned.encoding import Digest, EngagementId, canonicalize, write_canonical
 from undersigned.ledger import Blob
@@ -22,7 +22,7 @@ from undersigned.trust import Anchors, Answers, Fetched, Policy
 
 from .turn import Say
 
-__all__ = ["KeptInputs"]
+__all__ = ["KeptInputs", "signed_bytes"]
 
 MAX_STORED: Final = 65_536
 """Digests that are remembered as stored. One that was forgotten is only written over itself."""
@@ -62,7 +62,7 @@ class KeptInputs:
             if not is_derived(document.id):
                 need(document.raw_digest, "resolved-document", document.id, lambda document=document: document.raw)
         for one in lists:
-            need(one.credential.digest, "status-list", one.url, lambda one=one: _bytes_of(one))
+            need(one.credential.digest, "consulted-list", one.url, lambda one=one: signed_bytes(one.credential))
         for file, raw in logs:
             need(file.digest, "did-log", file.url, lambda raw=raw: raw)
         self._waiting[engagement] = missing
@@ -85,7 +85,6 @@ class KeptInputs:
         self._stored.update(blob.digest for blob in blobs)
 
 
-def _bytes_of(one: StatusList) -> bytes:
-    """The list as its issuer signed it, in the form that its digest is of."""
-    jws = one.credential.jws
-    return canonicalize(one.credential.json) if jws is None else jws.text.encode()
+def signed_bytes(credential: Credential) -> bytes:
+    """The credential as its issuer signed it, in the form that its digest is of."""
+    return canonicalize(credential.json) if credential.jws is None else credential.jws.text.encode()
