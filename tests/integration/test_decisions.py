@@ -15,13 +15,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-from click.testing import CliRunner
 from msgspec.structs import replace
 
 from integration.hires import REPORT, two_homes
 from integration.test_credentials import as_jwt
 from integration.test_histories import homes as homes_with_history
-from undersigned.cli.decision import decision
 from undersigned.contract import Price
 from undersigned.credentials import encode_list
 from undersigned.daemon import Peer
@@ -43,6 +41,7 @@ from undersigned.runtime import (
 from undersigned.runtime.decisions import Gathering
 from undersigned.runtime.kept import KeptInputs
 from undersigned.trust import Anchors, Answers, Decision, Given, Policy, differences, replay
+from unit.cli.running import run
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -391,33 +390,28 @@ async def test_what_was_damaged_shows_and_what_is_missing_is_an_error(what: str,
 # --- the command
 
 
-def decision_command(*arguments: object) -> tuple[int, str]:
-    ended = CliRunner().invoke(decision, [str(one) for one in arguments])
-    return ended.exit_code, ended.output
-
-
 def test_the_command(hired: Hired, tmp_path: Path) -> None:
     """HIRE-RPL-04: exit codes 0, 1 and 2, and everything for programs as well."""
     acme, _ = hired.homes(tmp_path)
     home = ("--home", acme.path)
-    code, out = decision_command("list", *home, "--json")
+    code, out, _ = run("decision", "list", *home, "--json")
     listed = [json.loads(line) for line in out.splitlines()]
     assert (code, [value["decision"]["outcome"] for value in listed]) == (0, ["allow"] * 4)
     id, inputs = listed[1]["id"], listed[1]["decision"]["inputs"]
-    code, out = decision_command("show", id[-12:], *home)
+    code, out, _ = run("decision", "show", id[-12:], *home)
     assert code == 0
     assert all(digest in out for digest in (inputs["policy"], inputs["answers"], *inputs["statusLists"]))
-    code, out = decision_command("replay", id, *home, "--json")
+    code, out, _ = run("decision", "replay", id, *home, "--json")
     said = json.loads(out)
     assert (code, said["same"], said["differences"], said["now"]) == (0, True, [], listed[1]["decision"])
 
     edit_policy(acme)
-    code, out = decision_command("replay", id, *home, "--in-force")
+    code, out, _ = run("decision", "replay", id, *home, "--in-force")
     assert code == 1
     assert "policy max_price: recorded 10; now 2" in out
     assert "NOT the same: recorded allow; now deny" in out
 
     spoil(acme, "DELETE FROM blob WHERE digest = ?", inputs["policy"])
-    code, out = decision_command("replay", id, *home, "--json")
+    code, out, _ = run("decision", "replay", id, *home, "--json")
     assert (code, json.loads(out)["error"]["code"]) == (2, "not_found")
-    assert decision_command("replay", "nosuchdecision", *home)[0] == 2
+    assert run("decision", "replay", "nosuchdecision", *home).code == 2
