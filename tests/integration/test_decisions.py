@@ -40,7 +40,7 @@ from undersigned.runtime import (
 )
 from undersigned.runtime.decisions import Gathering
 from undersigned.runtime.kept import KeptInputs
-from undersigned.trust import Anchors, Answers, Decision, Given, Policy, differences, replay
+from undersigned.trust import Anchors, Answers, Decision, Policy, Restored, differences, replay
 from unit.cli.running import run
 
 pytestmark = pytest.mark.timeout(90)
@@ -265,10 +265,10 @@ async def test_an_anchor_that_was_removed_since_shows_if_it_is_asked_for(hired: 
     assert all(again.same for _, again in await replayed(acme, in_force=in_force(acme)))
 
 
-def _with(of: str, **members: Any) -> Callable[[Given, Decision], tuple[Given, Decision]]:
+def _with(of: str, **members: Any) -> Callable[[Restored, Decision], tuple[Restored, Decision]]:
     """Another value for a member of what was kept, of the policy, of the decision, or of its inputs."""
 
-    def change(given: Given, one: Decision) -> tuple[Given, Decision]:
+    def change(given: Restored, one: Decision) -> tuple[Restored, Decision]:
         match of:
             case "given":
                 return replace(given, **members), one
@@ -282,11 +282,11 @@ def _with(of: str, **members: Any) -> Callable[[Given, Decision], tuple[Given, D
     return change
 
 
-def _shown_less(given: Given, one: Decision) -> tuple[Given, Decision]:
+def _shown_less(given: Restored, one: Decision) -> tuple[Restored, Decision]:
     return replace(given, presentation={**given.presentation, "verifiableCredential": []}), one
 
 
-def _another_document(given: Given, one: Decision) -> tuple[Given, Decision]:
+def _another_document(given: Restored, one: Decision) -> tuple[Restored, Decision]:
     """The issuer's, with the holder's key in place of its own."""
     holder, issuer = given.documents
     (method, *_), (key, *_) = issuer.json["verificationMethod"], holder.json["verificationMethod"]
@@ -294,7 +294,7 @@ def _another_document(given: Given, one: Decision) -> tuple[Given, Decision]:
     return replace(given, documents=(holder, DidDocument(issuer.id, canonicalize(other)))), one
 
 
-def _another_list(given: Given, one: Decision) -> tuple[Given, Decision]:
+def _another_list(given: Restored, one: Decision) -> tuple[Restored, Decision]:
     """All its bits are set."""
     (digest,) = given.lists
     document = given.lists[digest]
@@ -303,12 +303,12 @@ def _another_list(given: Given, one: Decision) -> tuple[Given, Decision]:
     return replace(given, lists={digest: changed}), one
 
 
-def _other_terms(given: Given, one: Decision) -> tuple[Given, Decision]:
+def _other_terms(given: Restored, one: Decision) -> tuple[Restored, Decision]:
     assert given.terms is not None
     return replace(given, terms=replace(given.terms, price=Price(amount="4.01", currency="EUR"))), one
 
 
-CHANGED: dict[str, tuple[Callable[[Given, Decision], tuple[Given, Decision]], str]] = {
+CHANGED: dict[str, tuple[Callable[[Restored, Decision], tuple[Restored, Decision]], str]] = {
     "a clause of the policy": (_with("policy", max_price="2"), "decision outcome"),
     "a clause of the policy that is met": (_with("policy", max_price="11"), "decision inputs policy"),
     "the version of the policy": (_with("policy", version="2"), "decision policy"),

@@ -23,7 +23,6 @@ from undersigned.encoding import Did, Digest, EngagementId, shift
 from undersigned.errors import (
     ConfigurationError,
     LocalProtocolError,
-    PolicyError,
     UndersignedError,
 )
 from undersigned.ledger import LEDGERS, Blob, Draw, Ledger, Opener, Reservation, open_ledger
@@ -31,6 +30,7 @@ from undersigned.messages import (
     Acceptance,
     Closing,
     Delivery,
+    Inquiry,
     Offer,
     Presentation,
     Review,
@@ -40,10 +40,10 @@ from undersigned.messages import (
 from undersigned.protocol import Engagement, Owe, Reserve, Strategy, Work, begin, owed
 from undersigned.transparency import contract_leaf
 from undersigned.transport import ChannelLimits, Identity
-from undersigned.trust import Decision
 
 from .artifacts import ArtifactStore
 from .clock import Clock, SystemClock
+from .continuing import continued
 from .conversation import Conversation
 from .gate import Gate
 from .gather import Gatherer
@@ -59,7 +59,7 @@ from .papers import Papers
 from .provider import ProviderSide, Service
 from .status_keeper import StatusKeeper
 from .status_watch import StatusWatch
-from .turn import Event, Say
+from .turn import Declined, Event, Say
 from .work import Reviewer, Worker
 
 __all__ = ["Agent"]
@@ -277,8 +277,9 @@ class Agent:
 
         Raises:
             LocalProtocolError: `self_dealing`.
+            VerificationError: `wrong_negotiation`: what the order continues is no withdrawal of these two.
         """
-        engagement_id, inquiry = self.hirer.begin(order)
+        engagement_id, inquiry = await self.hirer.begin(order)
         if order.url is not None:
             self._urls[engagement_id] = order.url
         if watcher is not None:
@@ -384,6 +385,8 @@ class Agent:
     ) -> tuple[bytes | None, tuple[Blob, ...]]:
         body, engagement = message.message, conversation.engagement
         match body:
+            case Inquiry() if body.continues is not None:
+                return None, (await continued(self.ledger, body.continues, engagement.peer),)
             case Presentation():
                 await self.meeting.check(engagement, body)
             case Offer():
@@ -416,10 +419,8 @@ class Agent:
         side = self.hirer if engagement.role == "hirer" else self.provider
         try:
             return self.kept_inputs.with_inputs(conversation.id, await side.decide(conversation, engagement, owed))
-        except PolicyError as error:
-            if isinstance(decision := error.detail.get("decision"), Decision):
-                noted = Say("", {}, facts=recorded(decision))
-                error.detail["noted"] = self.kept_inputs.with_inputs(conversation.id, noted)
+        except Declined as error:
+            error.evidence = self.kept_inputs.of(conversation.id)
             raise
         finally:
             self.kept_inputs.drop(conversation.id)

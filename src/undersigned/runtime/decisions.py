@@ -3,7 +3,7 @@
 Presentation and terms are in the journal; everything else that a decision names is evidence, by digest. So it works
 beside a running peer and years later, from a ledger opened for reading.
 
-Source: protocol-spec/12-trust.md, section 12.9
+Source: protocol-spec/12-trust.md, section 12.10
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from undersigned.trust import (
     Answers,
     Decision,
     Difference,
-    Given,
     Policy,
+    Restored,
     answers_again,
     differences,
     replay,
@@ -124,7 +124,7 @@ async def replay_decision(
         UndersignedError: `not_found`: an input is not in the ledger. A decision without its inputs is not made again.
         LedgerError: `store_corrupt`: the journal itself was changed.
 
-    Source: protocol-spec/12-trust.md, section 12.9
+    Source: protocol-spec/12-trust.md, section 12.10
     """
     gathering = Gathering(ledger, recorded.decision)
     given = await gathering.given(own, recorded, await ledger.rows(recorded.engagement))
@@ -158,7 +158,7 @@ class Gathering:
         self._inputs = decision.inputs
         self.damaged: list[Difference] = []
 
-    async def given(self, own: Did, recorded: RecordedDecision, rows: tuple[Row, ...]) -> Given | None:
+    async def given(self, own: Did, recorded: RecordedDecision, rows: tuple[Row, ...]) -> Restored | None:
         """What was kept; None if some of it is not what it was."""
         inputs = self._inputs
         shown = _presentation(rows, inputs.presentation)
@@ -176,7 +176,7 @@ class Gathering:
         terms = None if inputs.terms is None else _terms(rows, inputs.terms)
         if self.damaged:
             return None
-        return Given(
+        return Restored(
             own=own,
             engagement=recorded.engagement,
             challenge=shown.answers,

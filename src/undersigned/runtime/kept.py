@@ -4,7 +4,7 @@ A decision names its inputs by digest, and what is not in the ledger yet goes in
 decision. What one was found in the store is not written, hashed or put into canonical form again while the process
 runs, in whatever engagement it is named; so a decision about known parties costs nothing more.
 
-Source: protocol-spec/12-trust.md, section 12.9
+Source: protocol-spec/12-trust.md, section 12.10
 """
 
 from __future__ import annotations
@@ -69,10 +69,13 @@ class KeptInputs:
 
     def with_inputs(self, engagement: EngagementId, said: Say | None) -> Say | None:
         """What is said, and with a decision what it was made from."""
-        waiting = self._waiting.get(engagement)
-        if not waiting or said is None or all(name != "decision" for name, _ in said.facts):
+        if said is None or all(name != "decision" for name, _ in said.facts):
             return said
-        return replace(said, evidence=(*said.evidence, *waiting.values()))
+        return replace(said, evidence=(*said.evidence, *self.of(engagement)))
+
+    def of(self, engagement: EngagementId) -> tuple[Blob, ...]:
+        """What the last decision of an engagement was made from, as far as it is not stored yet."""
+        return tuple(self._waiting.get(engagement, {}).values())
 
     def drop(self, engagement: EngagementId) -> None:
         """Lets go of what was held for an engagement."""

@@ -1,9 +1,9 @@
 """Whether to work with somebody: anchors, the graph of what others say, rules, and the decision they give."""
 
 from undersigned.trust.anchors import ANY, Anchor, Anchors
-from undersigned.trust.answers import Answers, Asked, Claimed, asked_about, question_of
+from undersigned.trust.answers import Answers, Asked, Claimed, Rated, asked_about, question_of
 from undersigned.trust.authority import Authority, Entitled, authority, entitled
-from undersigned.trust.decision import Decision, Fetched, Ground, Inputs, Needed, Outcome, Reason
+from undersigned.trust.decision import Decision, Fetched, Ground, Inputs, Needed, Outcome, Rating, Reason
 from undersigned.trust.drawing import draw_paths
 from undersigned.trust.edge import KINDS, MAX_DEPTH, UNIT, Edge, Kind, Status, edge_of
 from undersigned.trust.evaluate import evaluate
@@ -19,7 +19,7 @@ from undersigned.trust.graph import (
     answer,
     check_presented,
 )
-from undersigned.trust.policy import Policy
+from undersigned.trust.policy import Demand, Policy, Rule, Stake
 from undersigned.trust.records import (
     AddingRule,
     AnchorChanges,
@@ -35,9 +35,10 @@ from undersigned.trust.records import (
     verify_set,
 )
 from undersigned.trust.reliance import Lost, OpenEngagement, Shown, belief, losing_their_path, shown_in
-from undersigned.trust.replay import Difference, Given, answers_again, differences, replay
+from undersigned.trust.replay import Difference, Restored, answers_again, differences, replay
 from undersigned.trust.reputation import Reputation, reputation
 from undersigned.trust.viewpoint import Viewpoint
+from undersigned.trust.weighing import needs
 
 __all__ = [
     "ANY",
@@ -55,11 +56,11 @@ __all__ = [
     "Authority",
     "Claimed",
     "Decision",
+    "Demand",
     "Difference",
     "Edge",
     "Entitled",
     "Fetched",
-    "Given",
     "Graph",
     "Ground",
     "Inputs",
@@ -71,11 +72,16 @@ __all__ = [
     "Path",
     "Policy",
     "Question",
+    "Rated",
+    "Rating",
     "Read",
     "Reader",
     "Reason",
     "Reputation",
+    "Restored",
+    "Rule",
     "Shown",
+    "Stake",
     "Status",
     "VerifiedRecord",
     "Viewpoint",
@@ -98,6 +104,7 @@ __all__ = [
     "entitled",
     "evaluate",
     "losing_their_path",
+    "needs",
     "question_of",
     "record_config",
     "replay",

@@ -9,10 +9,11 @@ from typing import Literal
 
 from msgspec import Struct
 
-from undersigned.encoding import Did, Digest, Instant, digest_bytes, write_canonical
+from undersigned.encoding import Did, Digest, Duration, Instant, digest_bytes, write_canonical
 from undersigned.trust.edge import Edge
+from undersigned.trust.policy import Stake
 
-__all__ = ["Decision", "Fetched", "Ground", "Inputs", "Needed", "Outcome", "Reason"]
+__all__ = ["Decision", "Fetched", "Ground", "Inputs", "Needed", "Outcome", "Rating", "Reason"]
 
 Outcome = Literal["allow", "deny", "ask"]
 
@@ -36,6 +37,8 @@ class Needed(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     code: str
     credential: str | None = None
     issuers: tuple[Did, ...] | None = None
+    capability: str | None = None
+    max_age: Duration | None = None
     member: str | None = None
 
 
@@ -54,6 +57,19 @@ class Ground(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     """Accusations that were heard on the way."""
     missing: tuple[str, ...] = ()
     """Unless yes: what is not there."""
+
+
+class Rating(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What the trust graph said of how well the other side is spoken of."""
+
+    party: Did
+    capability: str | None = None
+    score: str
+    """0 to 1."""
+    paths: tuple[tuple[Edge, ...], ...] = ()
+    """Up to three ways that trust takes."""
+    dissent: tuple[Edge, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 class Fetched(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -77,6 +93,8 @@ class Inputs(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     answers: Digest | None = None
     """Of what the trust graph answered."""
     terms: Digest | None = None
+    stake: Stake | None = None
+    """What was at stake while there were no terms."""
     verified: Instant | None = None
     """When the presentation was verified; it may rest on that while the documents stand."""
     looked_up: tuple[Digest, ...] = ()
@@ -102,6 +120,7 @@ class Decision(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
     """On deny: what would change the answer; may be empty."""
     grounds: tuple[Ground, ...] = ()
     """In the order in which the policy asked for them; the version of the anchors that answered is in `inputs`."""
+    ratings: tuple[Rating, ...] = ()
     inputs: Inputs
 
     @property
@@ -121,4 +140,10 @@ class Decision(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
                 lines.append(f"    {ground.credential_type} by {chain}")
             lines += [f"    against: {edge.source} accuses {edge.target} of {edge.says}" for edge in ground.dissent]
             lines += [f"    missing: {text}" for text in ground.missing]
+        for rating in self.ratings:
+            for path in rating.paths:
+                chain = " -> ".join([edge.source for edge in path] + [rating.party])
+                lines.append(f"    spoken of: {chain}")
+            lines += [f"    against: {edge.source} accuses {edge.target} of {edge.says}" for edge in rating.dissent]
+            lines += [f"    missing: {text}" for text in rating.missing]
         return "\n".join(lines)

@@ -3,7 +3,7 @@
 Everything is verified again, by the documents and at the instants that the decision names, so that nothing in it has to
 be believed: the histories of DIDs, the presentation, each status list. Then the same `evaluate` is called.
 
-Source: protocol-spec/12-trust.md, section 12.9
+Source: protocol-spec/12-trust.md, section 12.10
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from undersigned.did import DidDocument, DidHistory, document_from, history_from
 from undersigned.encoding import Did, Digest, EngagementId, Instant, JsonObject, from_struct
 from undersigned.errors import UndersignedError, VerificationError
 from undersigned.trust.anchors import Anchors
-from undersigned.trust.answers import Answers, Asked, Claimed
+from undersigned.trust.answers import Answers, Asked, Claimed, Rated
 from undersigned.trust.decision import Decision
 from undersigned.trust.evaluate import evaluate
 from undersigned.trust.graph import Graph
@@ -39,10 +39,10 @@ from undersigned.trust.policy import Policy
 from undersigned.trust.reliance import Shown
 from undersigned.trust.viewpoint import Viewpoint
 
-__all__ = ["Difference", "Given", "answers_again", "differences", "replay"]
+__all__ = ["Difference", "Restored", "answers_again", "differences", "replay"]
 
 
-class Given(Struct, frozen=True, kw_only=True):
+class Restored(Struct, frozen=True, kw_only=True):
     """What a decision names, as it was kept: each checked to be of the digest named, and no more."""
 
     own: Did
@@ -72,14 +72,14 @@ class Difference(Struct, frozen=True):
         return f"{self.what}: recorded {self.recorded}; now {self.now}"
 
 
-def replay(recorded: Decision, given: Given) -> Decision:
+def replay(recorded: Decision, given: Restored) -> Decision:
     """The decision that these inputs give.
 
     Raises:
         UndersignedError: An input does not verify: as `history_from`, `verify_presentation`, `verify_status_list` and
             `check_status`. `evidence_invalid`: a document, or an instant, that would be needed is not named.
 
-    Source: protocol-spec/12-trust.md, section 12.9
+    Source: protocol-spec/12-trust.md, section 12.10
     """
     inputs = recorded.inputs
     if inputs.verified is None or len(inputs.lists_verified) != len(inputs.status_lists):
@@ -111,13 +111,14 @@ def replay(recorded: Decision, given: Given) -> Decision:
         given.policy,
         recorded.at,
         terms=given.terms,
+        stake=inputs.stake,
         statuses=statuses,
         answers=given.answers,
         logs=inputs.logs,
     )
 
 
-def _documents(given: Given, parties: set[Did]) -> dict[Did, list[DidDocument]]:
+def _documents(given: Restored, parties: set[Did]) -> dict[Did, list[DidDocument]]:
     """Those of each party, the one by which the presentation was verified first."""
     found: dict[Did, list[DidDocument]] = {}
     for document in given.documents:
@@ -128,7 +129,7 @@ def _documents(given: Given, parties: set[Did]) -> dict[Did, list[DidDocument]]:
     return found
 
 
-def _check_histories(recorded: Decision, given: Given) -> None:
+def _check_histories(recorded: Decision, given: Restored) -> None:
     files: defaultdict[Did, dict[str, bytes]] = defaultdict(dict)
     for file in recorded.inputs.logs:
         files[file.did][file.url] = given.logs[file.digest]
@@ -145,7 +146,7 @@ def _had_name(history: DidHistory, did: Did) -> bool:
 
 def _statuses(
     recorded: Decision,
-    given: Given,
+    given: Restored,
     presented: VerifiedPresentation,
     documents: Mapping[Did, list[DidDocument]],
 ) -> tuple[ClearStatus, ...]:
@@ -191,11 +192,13 @@ def answers_again(answers: Answers, anchors: Anchors, own: tuple[Did, ...], now:
     It is no look at the whole graph: somebody who would be believed by other edges is not here.
     """
     view = Viewpoint(anchors=anchors, own=own, now=now)
-    resting = [edge for one in answers.authority for path in one.paths for edge in path.edges]
-    against = [edge for one in answers.authority for edge in one.dissent]
+    led = (*answers.authority, *answers.reputation)
+    resting = [edge for one in led for path in one.paths for edge in path.edges]
+    against = [edge for one in led for edge in one.dissent]
     asked = Asked(
         authority=tuple(Shown(one.issuer, one.credential_type, one.capability) for one in answers.authority),
-        entitled=tuple(Claimed(one.credential_type, one.capability) for one in answers.entitled),
+        entitled=tuple(Claimed(one.credential_type, one.capability, one.links) for one in answers.entitled),
+        reputation=tuple(Rated(one.party, one.capability) for one in answers.reputation),
     )
     return Answers.of(asked, view, Graph([*resting, *against]).read)
 
