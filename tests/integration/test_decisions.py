@@ -213,7 +213,9 @@ def test_what_could_not_be_stored_is_kept_with_the_next_attempt() -> None:
     kept, said = KeptInputs(), Say("Withdraw", {}, facts=(("decision", "{}"),))
 
     def blobs() -> set[str]:
-        kept.hold("one", policy=Policy(), anchors=Anchors(), answers=Answers(), documents=[], lists=[], logs=[])
+        kept.hold(
+            "one", policy=Policy(), anchors=Anchors(), answers=Answers(), links=[], documents=[], lists=[], logs=[]
+        )
         filled = kept.with_inputs("one", said)
         assert filled is not None
         kept.drop("one")

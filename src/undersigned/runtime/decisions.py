@@ -14,7 +14,7 @@ from typing import TypeVar, cast
 import msgspec
 
 from undersigned.contract import Terms
-from undersigned.credentials import MAX_LIST_DOCUMENT_BYTES, enveloped_credential, read_presentation
+from undersigned.credentials import MAX_LIST_DOCUMENT_BYTES, enveloped_credential, read_credential, read_presentation
 from undersigned.did import DidDocument, document_from, is_derived
 from undersigned.encoding import (
     FOREIGN_LIMITS,
@@ -167,11 +167,19 @@ class Gathering:
         answers = Answers()
         if inputs.answers is not None:
             answers = await self._kept("answers of the trust graph", inputs.answers, _of(Answers))
-        derived = _derived(shown.presentation)
+        read = read_presentation(shown.presentation)
+        in_it = {credential.digest for credential in read.credentials}
+        links = {
+            digest: await self._kept("credential of a link", digest, _signed)
+            for digest in inputs.looked_up
+            if digest not in in_it
+        }
+        issuers = {read_credential(link).issuer for link in links.values() if link is not None}
+        derived = {document_from(did, {}).raw_digest for did in issuers.union(read.parties) if is_derived(did)}
         documents = [
             await self._kept("DID document", digest, _document) for digest in inputs.documents if digest not in derived
         ]
-        lists = {digest: await self._kept("status list", digest, _list) for digest in inputs.status_lists}
+        lists = {digest: await self._kept("status list", digest, _signed) for digest in inputs.status_lists}
         logs = {file.digest: await self._kept(f"history at {file.url}", file.digest, bytes) for file in inputs.logs}
         terms = None if inputs.terms is None else _terms(rows, inputs.terms)
         if self.damaged:
@@ -185,6 +193,7 @@ class Gathering:
             policy=cast("Policy", policy),
             anchors=cast("Anchors", anchors),
             answers=cast("Answers", answers),
+            links=cast("dict[Digest, JsonObject]", links),
             documents=tuple(cast("list[DidDocument]", documents)),
             lists=cast("dict[Digest, JsonObject]", lists),
             logs=cast("dict[Digest, bytes]", logs),
@@ -237,12 +246,6 @@ def _terms(rows: tuple[Row, ...], digest: Digest) -> Terms:
     raise UndersignedError("not_found", f"the terms {digest} that the decision names are not in the journal")
 
 
-def _derived(presentation: JsonObject) -> set[Digest]:
-    """The documents that follow from the DIDs of a presentation's parties: they are made again, and not kept."""
-    parties = read_presentation(presentation).parties
-    return {document_from(did, {}).raw_digest for did in parties if is_derived(did)}
-
-
 def _of(kind: type[T]) -> Callable[[bytes], T]:
     return lambda raw: msgspec.json.decode(raw, type=kind)
 
@@ -252,8 +255,8 @@ def _document(raw: bytes) -> DidDocument:
     return DidDocument(str(value.get("id")), raw)
 
 
-def _list(raw: bytes) -> JsonObject:
-    """A list in the form in which it is verified: with its proof, or in the envelope that the text came in."""
+def _signed(raw: bytes) -> JsonObject:
+    """A credential in the form in which it is verified: with its proof, or in the envelope that the text came in."""
     if not raw.startswith(b"{"):
         return enveloped_credential(raw.decode())
     return cast("JsonObject", decode_json(raw, _LIST_LIMITS))

@@ -1,4 +1,4 @@
-"""What decisions were made from, kept once: DID documents and their histories, status lists, policies, anchors.
+"""What decisions were made from, kept once: DID documents and their histories, status lists, policies, anchors, links.
 
 A decision names its inputs by digest, and what is not in the ledger yet goes into the transaction that records the
 decision. What one was found in the store is not written, hashed or put into canonical form again while the process
@@ -43,6 +43,7 @@ class KeptInputs:
         policy: Policy,
         anchors: Anchors,
         answers: Answers,
+        links: Iterable[Credential],
         documents: Iterable[DidDocument],
         lists: Iterable[StatusList],
         logs: Iterable[tuple[Fetched, bytes]],
@@ -57,6 +58,8 @@ class KeptInputs:
         need(policy.digest, "policy", f"{policy.name}/{policy.version}", lambda: write_canonical(policy))
         need(anchors.digest, "anchors", "", lambda: write_canonical(anchors))
         need(answers.digest, "graph-answers", "", lambda: write_canonical(answers))
+        for link in links:
+            need(link.digest, "link-credential", link.issuer, lambda link=link: signed_bytes(link))
         for document in documents:
             # What follows from the DID is made again from it.
             if not is_derived(document.id):

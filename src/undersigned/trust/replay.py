@@ -20,8 +20,8 @@ from undersigned.credentials import (
     ClearStatus,
     Credential,
     StatusList,
-    VerifiedPresentation,
     check_status,
+    read_credential,
     read_presentation,
     status_entries,
     verify_presentation,
@@ -57,6 +57,8 @@ class Restored(Struct, frozen=True, kw_only=True):
     answers: Answers
     documents: tuple[DidDocument, ...]
     """In the order named; those that follow from their DIDs need not be among them."""
+    links: Mapping[Digest, JsonObject]
+    """The credentials that were looked up and not shown: links of chains."""
     lists: Mapping[Digest, JsonObject]
     logs: Mapping[Digest, bytes]
 
@@ -87,7 +89,8 @@ def replay(recorded: Decision, given: Restored) -> Decision:
 
     # Step 1: documents, and that each is what its history gives.
     read = read_presentation(given.presentation)
-    documents = _documents(given, {*read.parties})
+    links = {digest: read_credential(document) for digest, document in given.links.items()}
+    documents = _documents(given, {*read.parties, *(link.issuer for link in links.values())})
     _check_histories(recorded, given)
 
     # Step 2: the presentation, at the instant at which it was verified.
@@ -102,7 +105,8 @@ def replay(recorded: Decision, given: Restored) -> Decision:
     )
 
     # Step 3: the status of what was looked up, in the lists of then.
-    statuses = _statuses(recorded, given, presented, documents)
+    shown = {credential.digest: credential for credential in presented.credentials}
+    statuses = _statuses(recorded, given, {**links, **shown}, documents)
 
     # Step 4: the same function.
     return evaluate(
@@ -147,17 +151,16 @@ def _had_name(history: DidHistory, did: Did) -> bool:
 def _statuses(
     recorded: Decision,
     given: Restored,
-    presented: VerifiedPresentation,
+    credentials: Mapping[Digest, Credential],
     documents: Mapping[Did, list[DidDocument]],
 ) -> tuple[ClearStatus, ...]:
     inputs = recorded.inputs
-    shown = {credential.digest: credential for credential in presented.credentials}
     named = zip(inputs.status_lists, inputs.lists_verified, strict=True)
     statuses: list[ClearStatus] = []
     for digest in inputs.looked_up:
-        credential = shown.get(digest)
+        credential = credentials.get(digest)
         if credential is None:
-            raise VerificationError("evidence_invalid", f"the credential {digest} was looked up and not shown")
+            raise VerificationError("evidence_invalid", f"there is no credential {digest}, which was looked up")
         lists: dict[str, StatusList] = {}
         for entry in status_entries(credential):
             of, verified = next(named, (None, ""))
