@@ -234,8 +234,7 @@ class TrustStore:
 def _edge(row: tuple[Any, ...]) -> Edge:
     # What is at its default is left out when an edge is written, and msgspec looks whether it is the same object. A
     # text out of the database never is; then one edge would have two digests.
-    *most, status, says = row
-    return Edge(*most, sys.intern(status), says)
+    return Edge(*row[:-2], sys.intern(row[-2]), row[-1])
 
 
 def _row(edge: Edge) -> tuple[Any, ...]:
