@@ -16,9 +16,9 @@ from msgspec.structs import replace
 
 from undersigned.credentials import Credential, StatusList
 from undersigned.did import DidDocument, is_derived
-from undersigned.encoding import Digest, EngagementId, canonicalize, write_canonical
+from undersigned.encoding import Digest, EngagementId, canonicalize
 from undersigned.ledger import Blob
-from undersigned.trust import Anchors, Answers, Fetched, Policy
+from undersigned.trust import Anchors, Answers, Fetched, Policy, canonical_bytes
 
 from .turn import Say
 
@@ -55,9 +55,9 @@ class KeptInputs:
             if digest not in self._stored and digest not in missing:
                 missing[digest] = Blob(digest=digest, raw=raw(), kind=kind, name=name)
 
-        need(policy.digest, "policy", f"{policy.name}/{policy.version}", lambda: write_canonical(policy))
-        need(anchors.digest, "anchors", "", lambda: write_canonical(anchors))
-        need(answers.digest, "graph-answers", "", lambda: write_canonical(answers))
+        need(policy.digest, "policy", f"{policy.name}/{policy.version}", lambda: canonical_bytes(policy))
+        need(anchors.digest, "anchors", "", lambda: canonical_bytes(anchors))
+        need(answers.digest, "graph-answers", "", lambda: canonical_bytes(answers))
         for link in links:
             need(link.digest, "link-credential", link.issuer, lambda link=link: signed_bytes(link))
         for document in documents:

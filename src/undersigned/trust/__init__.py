@@ -39,6 +39,7 @@ from undersigned.trust.replay import Difference, Restored, answers_again, differ
 from undersigned.trust.reputation import Reputation, reputation
 from undersigned.trust.viewpoint import Viewpoint
 from undersigned.trust.weighing import needs
+from undersigned.trust.written import canonical_bytes
 
 __all__ = [
     "ANY",
@@ -95,6 +96,7 @@ __all__ = [
     "answers_again",
     "asked_about",
     "authority",
+    "canonical_bytes",
     "check_presented",
     "check_successor",
     "differences",

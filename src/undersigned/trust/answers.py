@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from undersigned.credentials import VerifiedPresentation
-from undersigned.encoding import Did, Digest, Instant, digest_bytes, write_canonical
+from undersigned.encoding import Did, Digest, Instant, digest_bytes
 from undersigned.trust.anchors import Anchors
 from undersigned.trust.authority import Authority, Entitled, authority, entitled
 from undersigned.trust.edge import KINDS, MAX_DEPTH
@@ -27,6 +27,7 @@ from undersigned.trust.policy import Policy, Stake
 from undersigned.trust.reliance import Shown, shown_in
 from undersigned.trust.reputation import Reputation, reputation
 from undersigned.trust.viewpoint import Viewpoint
+from undersigned.trust.written import canonical_bytes
 
 __all__ = ["Answers", "Asked", "Claimed", "Rated", "asked_about", "question_of"]
 
@@ -134,7 +135,7 @@ class Answers(Struct, frozen=True, kw_only=True):
 
 @lru_cache(maxsize=64)
 def _digest(answers: Answers) -> Digest:
-    return digest_bytes(write_canonical(answers))
+    return digest_bytes(canonical_bytes(answers))
 
 
 def question_of(about: Shown | Claimed | Rated, view: Viewpoint) -> Question[Authority | Entitled | Reputation]:

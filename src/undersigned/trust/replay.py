@@ -28,7 +28,7 @@ from undersigned.credentials import (
     verify_status_list,
 )
 from undersigned.did import DidDocument, DidHistory, document_from, history_from, is_derived
-from undersigned.encoding import Did, Digest, EngagementId, Instant, JsonObject, from_struct
+from undersigned.encoding import Did, Digest, EngagementId, Instant, JsonObject
 from undersigned.errors import UndersignedError, VerificationError
 from undersigned.trust.anchors import Anchors
 from undersigned.trust.answers import Answers, Asked, Claimed, Rated
@@ -38,6 +38,7 @@ from undersigned.trust.graph import Graph
 from undersigned.trust.policy import Policy
 from undersigned.trust.reliance import Shown
 from undersigned.trust.viewpoint import Viewpoint
+from undersigned.trust.written import canonical_bytes
 
 __all__ = ["Difference", "Restored", "answers_again", "differences", "replay"]
 
@@ -208,7 +209,9 @@ def answers_again(answers: Answers, anchors: Anchors, own: tuple[Did, ...], now:
 
 def differences(what: str, recorded: Struct, now: Struct) -> tuple[Difference, ...]:
     """Where two values of one type say different things, in the order of their members."""
-    return tuple(_different(what, from_struct(recorded), from_struct(now)))
+    return tuple(
+        _different(what, msgspec.json.decode(canonical_bytes(recorded)), msgspec.json.decode(canonical_bytes(now)))
+    )
 
 
 def _different(what: str, recorded: Any, now: Any) -> Iterator[Difference]:
