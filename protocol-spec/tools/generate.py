@@ -46,7 +46,7 @@ MARK: Final = re.compile(
 
 EXITS: Final = {
     0: "done, or the answer is yes",
-    1: "a defect of ours, or a case of `policy test` that fails",
+    1: "a defect of ours, a case of `policy test` that fails, or a decision that is another when it is made again",
     2: "usage or configuration",
     3: "the answer is no: policy, scope, withdrawn, expired",
     4: "a check failed: proof, digest, ledger, evidence",

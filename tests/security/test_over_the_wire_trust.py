@@ -24,8 +24,9 @@ from undersigned.credentials import AccreditedBy, Authority, Claim, Endorsement,
 from undersigned.encoding import Instant, JsonObject, canonicalize, digest_bytes, shift
 from undersigned.ledger import Admitted, TrustStore
 from undersigned.messages import Withdraw
-from undersigned.runtime import Home
+from undersigned.runtime import Home, recorded_decisions, replay_decision
 from undersigned.testing import Actor
+from undersigned.trust import anchors, answers, policy
 from unit.cli.running import run
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
@@ -244,3 +245,16 @@ async def test_a_refusal_that_is_not_ours_to_name(world: World) -> None:
         raw = Hiring(line, continues=named).next_message().raw
         answers.append(await refused(line, raw, "wrong_negotiation", how="Problem"))
     assert answers[0].path == answers[1].path
+
+
+async def test_all_that_was_decided_comes_out_the_same(world: World) -> None:
+    """HIRE-RPL-01, HIRE-RPL-02: chains, links with a status, reputation, and everybody who was refused above."""
+    globex = world.globex
+    found = await recorded_decisions(globex.ledger)
+    assert found
+    # As in a process that has never seen these inputs.
+    for remembered in (answers._digest, anchors._digest, policy._digest):
+        remembered.cache_clear()
+    for one in found:
+        again = await replay_decision(globex.ledger, globex.own.id, one)
+        assert again.same, (one.decision, again.differences)

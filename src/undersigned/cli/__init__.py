@@ -25,6 +25,11 @@ _COMMANDS = {
     "trust": ("trust", "trust", "Whom we believe about what: anchors, and the graph of what others say."),
     "policy": ("policy", "policy", "What our policy demands in plain words, and what it would say to a peer."),
     "registry": ("registry", "registry", "A small trust registry (TRQP) over a file, for others to ask."),
+    "decision": (
+        "decision",
+        "decision",
+        "What was decided about others, why, and whether it comes out the same again.",
+    ),
     "verify": ("evidence", "verify", "Check an evidence pack, offline."),
     "export": ("evidence", "export", "Write the evidence pack of an engagement."),
     "keys": ("state", "keys", "Show and rotate the keys of the state folder."),
@@ -63,9 +68,9 @@ def _group() -> None:
 
     New here? 'undersigned demo' shows the whole story on this machine. Every command has --help and --json.
 
-    Exit codes: 0 done, or yes; 1 a defect of ours, or a case of 'policy test' that fails; 2 usage or configuration;
-    3 the answer is no; 4 a check failed; 5 the peer broke the protocol; 6 unreachable or timed out; 7 waits for a
-    person, or in doubt; 8 store failure; 130 interrupted.
+    Exit codes: 0 done, or yes; 1 a defect of ours, a case of 'policy test' that fails, or a replay that differs;
+    2 usage or configuration; 3 the answer is no; 4 a check failed; 5 the peer broke the protocol; 6 unreachable or
+    timed out; 7 waits for a person, or in doubt; 8 store failure; 130 interrupted.
     """
 
 

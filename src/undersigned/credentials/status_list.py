@@ -18,6 +18,7 @@ from typing import Any, Final, cast
 from msgspec import Struct
 
 from undersigned.credentials.model import CREDENTIALS_CONTEXT, Credential, read_credential
+from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, Instant, JsonObject, multibase_decode, multibase_encode
 from undersigned.errors import CredentialError, FormatError
 
@@ -86,6 +87,10 @@ class StatusList(Struct, frozen=True, kw_only=True):
     """How long it may be used without being fetched again."""
     credential: Credential
     """The list credential as it came."""
+    verified: Instant = ""
+    """When its signature was checked."""
+    by: DidDocument | None = None
+    """The document of its issuer by which it was."""
 
     def is_set(self, index: int) -> bool:
         """The bit at `index`; the first is the most significant one of the first byte.
@@ -106,6 +111,10 @@ class ClearStatus(Struct, frozen=True, kw_only=True, rename="camel"):
     """Of the list credentials, in the order of the entries."""
     at: Instant
     """When it was looked up."""
+    verified: tuple[Instant, ...] = ()
+    """When the signature of each list was checked."""
+    documents: tuple[Digest, ...] = ()
+    """The DID documents by which they were."""
 
 
 # ---------------------------------------------------------------------- the bits
@@ -328,7 +337,7 @@ def check_status(credential: Credential, lists: Mapping[str, StatusList], now: I
 
     Source: protocol-spec/02-identity-and-keys.md, section 2.12
     """
-    looked: list[Digest] = []
+    looked: list[StatusList] = []
     entries = status_entries(credential)
     for entry in entries:
         found = lists.get(entry.url)
@@ -341,7 +350,7 @@ def check_status(credential: Credential, lists: Mapping[str, StatusList], now: I
             raise _unavailable(f"the list {entry.url} is valid until {ends}; it is {now}")
         if entry.purpose not in found.purposes:
             raise _invalid(f"expected a list for {entry.purpose}; {entry.url} is for {' and '.join(found.purposes)}")
-        looked.append(found.credential.digest)
+        looked.append(found)
     # All lists were there before one is believed: "revoked" by one does not hide that another is missing.
     for entry in entries:
         if lists[entry.url].is_set(entry.index):
@@ -353,7 +362,13 @@ def check_status(credential: Credential, lists: Mapping[str, StatusList], now: I
                 credential=credential.digest,
                 evidence=lists[entry.url].credential,
             )
-    return ClearStatus(credential=credential.digest, lists=tuple(looked), at=now)
+    return ClearStatus(
+        credential=credential.digest,
+        lists=tuple(found.credential.digest for found in looked),
+        at=now,
+        verified=tuple(found.verified for found in looked),
+        documents=tuple(found.by.raw_digest for found in looked if found.by is not None),
+    )
 
 
 def cleared(credential: Credential, statuses: Collection[ClearStatus], now: Instant) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple, cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from undersigned.credentials.claims import CLAIMS, read_claim
 from undersigned.credentials.envelope import is_enveloped, open_envelope
@@ -77,6 +78,10 @@ class VerifiedPresentation(Struct, frozen=True, kw_only=True):
     """In the order shown; each is about the holder. Their status is still to be checked (`check_status`)."""
     digest: Digest
     """Of the canonical form, proofs included: what a decision was made on."""
+    verified: Instant = ""
+    """When it was."""
+    by: tuple[DidDocument, ...] = ()
+    """The documents of its holder and of the issuers, by which it was."""
 
 
 class ShownPresentation(NamedTuple):
@@ -231,7 +236,8 @@ def verify_status_list(
         verified = _verify(credential, documents, now, None, contexts)
     except UndersignedError as exc:
         raise CredentialError("status_unavailable", f"{url} does not hold: {exc}") from exc
-    return read_status_list(verified, url=url, issuer=issuer)
+    found = read_status_list(verified, url=url, issuer=issuer)
+    return replace(found, verified=now, by=documents[issuer])
 
 
 def verify_presentation(
@@ -304,6 +310,8 @@ def verify_presentation(
         engagement=engagement,
         credentials=verified,
         digest=shown.digest,
+        verified=now,
+        by=tuple(documents[did] for did in shown.parties if did in documents),
     )
 
 

@@ -407,7 +407,7 @@ def _waiting(db: sqlite3.Connection, engagement: str, place: int, digest: str) -
 
 def _intact(digest: Digest, raw: bytes) -> bytes:
     if digest_bytes(raw) != digest:
-        raise LedgerError("store_corrupt", f"evidence {digest} was changed")
+        raise LedgerError("store_corrupt", f"evidence {digest} was changed", found=digest_bytes(raw))
     return raw
 
 

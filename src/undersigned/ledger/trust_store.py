@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import sys
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from importlib.resources import files
@@ -213,7 +214,7 @@ class TrustStore:
                 f"SELECT {what} FROM edge {index} WHERE {where} LIMIT ?",  # noqa: S608 - names of ours
                 (*values, most),
             )
-            return rows.fetchall() if wanted.of == "reached" else [Edge(*row) for row in rows]
+            return rows.fetchall() if wanted.of == "reached" else [_edge(row) for row in rows]
 
     def held(self, digests: Collection[Digest]) -> dict[Digest, bytes]:
         """The credentials, as they were shown, of those of these edges that have a status."""
@@ -225,7 +226,7 @@ class TrustStore:
         """All of them, by digest: for people and tests. Questions do not need it."""
         with _translating():
             for row in self._db.execute(f"SELECT {_COLUMNS} FROM edge ORDER BY digest"):  # noqa: S608
-                yield Edge(*row)
+                yield _edge(row)
 
     @contextmanager
     def _writing(self) -> Generator[sqlite3.Connection]:
@@ -244,6 +245,14 @@ class TrustStore:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+
+def _edge(row: tuple[Any, ...]) -> Edge:
+    # What is at its default is left out when an edge is written, and msgspec looks whether it is the same object. A
+    # text out of the database never is; then one edge would have two digests.
+    members: list[Any] = [*row]
+    members[-2] = sys.intern(members[-2])
+    return Edge(*members)
 
 
 def _row(edge: Edge) -> tuple[Any, ...]:

@@ -14,6 +14,14 @@ from undersigned.runtime.beliefs import Beliefs, admission, viewpoint
 from undersigned.runtime.clock import Clock, SystemClock
 from undersigned.runtime.control import CONTROL_TOKEN, ControlPart
 from undersigned.runtime.conversation import Arrived, Conversation, Shell
+from undersigned.runtime.decisions import (
+    InForce,
+    RecordedDecision,
+    Replayed,
+    decision_named,
+    recorded_decisions,
+    replay_decision,
+)
 from undersigned.runtime.establishments import Imported, import_establishment
 from undersigned.runtime.export import export_pack
 from undersigned.runtime.gate import Gate, Permit
@@ -78,6 +86,7 @@ __all__ = [
     "Handler",
     "Home",
     "Imported",
+    "InForce",
     "Issued",
     "Job",
     "KeptRecord",
@@ -90,9 +99,11 @@ __all__ = [
     "OrganisationPart",
     "Permit",
     "PrivateKey",
+    "RecordedDecision",
     "RegistryKeeper",
     "RegistryPart",
     "RegistryWord",
+    "Replayed",
     "Reviewed",
     "Reviewer",
     "Said",
@@ -113,6 +124,7 @@ __all__ = [
     "checked_name",
     "configure_logs",
     "create_home",
+    "decision_named",
     "domain_links",
     "drop_approval",
     "export_pack",
@@ -132,6 +144,8 @@ __all__ = [
     "read_policy",
     "read_token",
     "read_toml",
+    "recorded_decisions",
+    "replay_decision",
     "rotate_key",
     "seal_key",
     "sign_approval",

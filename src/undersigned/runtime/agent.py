@@ -10,7 +10,7 @@ Source: protocol-spec/01-overview.md
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -52,15 +52,16 @@ from .hirer import HirerSide
 from .home import Home
 from .intake import FRESH_SECONDS, USUAL_SECONDS, Intake
 from .job import Handler
+from .kept import KeptInputs
 from .links import Links
-from .meeting import Meeting
+from .meeting import Meeting, recorded
 from .order import Order, parse_price
 from .papers import Papers
 from .provider import ProviderSide, Service
 from .renewal import Renewals
 from .status_keeper import StatusKeeper
 from .status_watch import StatusWatch
-from .turn import Event, Say
+from .turn import Declined, Event, Say
 from .work import Reviewer, Worker
 
 __all__ = ["Agent"]
@@ -134,6 +135,7 @@ class Agent:
         self.statuses = StatusKeeper(self.gatherer, self.document_of, self.clock)
         self.status_watch = StatusWatch(self)
         self.renewals = Renewals(self)
+        self.kept_inputs = KeptInputs()
         self.artifacts = ArtifactStore(home.artifacts)
         self.services: dict[str, Service] = {}
         self.reviewers: dict[str, Reviewer] = {}
@@ -420,11 +422,22 @@ class Agent:
             return Say("Withdraw", {"reason": "capacity", "offer": live.digest if live is not None else None})
         side = self.hirer if engagement.role == "hirer" else self.provider
         try:
-            return await side.decide(conversation, engagement, owed)
-        except ApprovalWanted as wanted:
-            if "Seal" in owed.moves:
-                raise  # whoever accepted is in doubt and cannot be kept waiting
-            return self.approvals.wait(conversation, engagement, wanted)
+            try:
+                said = await side.decide(conversation, engagement, owed)
+            except ApprovalWanted as wanted:
+                if "Seal" in owed.moves:
+                    raise  # whoever accepted is in doubt and cannot be kept waiting
+                said = self.approvals.wait(conversation, engagement, wanted)
+            return self.kept_inputs.with_inputs(conversation.id, said)
+        except Declined as error:
+            error.evidence = self.kept_inputs.of(conversation.id)
+            raise
+        finally:
+            self.kept_inputs.drop(conversation.id)
+
+    def stored(self, evidence: Sequence[Blob]) -> None:
+        """See `Shell.stored`."""
+        self.kept_inputs.stored(evidence)
 
     def reservations(
         self, conversation: Conversation, engagement: Engagement, effect: Reserve
@@ -477,8 +490,9 @@ class Agent:
         if live is None:
             raise LocalProtocolError("wrong_state", "there is no offer to seal")
         await self.document_of(engagement.peer, max_age_seconds=FRESH_SECONDS)
-        await self.meeting.recheck(conversation, engagement, conversation.offered(engagement).terms)
-        return await self.papers.seal(engagement, conversation.leaf or _leaf(conversation), conversation.head)
+        decision = await self.meeting.recheck(conversation, engagement, conversation.offered(engagement).terms)
+        said = await self.papers.seal(engagement, conversation.leaf or _leaf(conversation), conversation.head)
+        return msgspec.structs.replace(said, facts=recorded(decision))
 
     async def close_books(self, conversation: Conversation, engagement: Engagement, owed: Owe, paid: Price) -> Say:
         """The `Closing` of this side."""

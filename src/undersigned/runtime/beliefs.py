@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import msgspec
 import structlog
@@ -93,6 +93,15 @@ def admission(
     return Admitted(edge, document.key_for(method, "assertionMethod", now=now), raw)
 
 
+class ClearLink(NamedTuple):
+    """A link that nobody has withdrawn."""
+
+    status: ClearStatus
+    credential: Credential
+    lists: Mapping[str, StatusList]
+    """By URL."""
+
+
 class Beliefs:
     """Anchors are read once, so what is added or removed counts from the next start on; the graph is followed.
 
@@ -132,7 +141,7 @@ class Beliefs:
         self._follow()
         return Answers.given(asked, self._answer)
 
-    async def settled(self, asked: Asked, *, max_age_seconds: float) -> tuple[Answers, tuple[ClearStatus, ...]]:
+    async def settled(self, asked: Asked, *, max_age_seconds: float) -> tuple[Answers, tuple[ClearLink, ...]]:
         """The answers, once the status of each link that they stand on was looked up in lists at most so old.
 
         What is withdrawn counts no more; what could not be looked up does not count this time. Then it is asked again.
@@ -141,7 +150,7 @@ class Beliefs:
             LocalProtocolError: `store_unavailable`, the graph cannot be read.
         """
         unknown: dict[Digest, str] = {}
-        clear: dict[Digest, ClearStatus] = {}
+        clear: dict[Digest, ClearLink] = {}
         for _ in range(MAX_ROUNDS):
             self._follow()
             answers = Answers.given(asked, lambda one: self._answer(one, without=unknown))
@@ -157,7 +166,7 @@ class Beliefs:
                 try:
                     if isinstance(found, BaseException):
                         raise found
-                    clear[one.digest] = self.looked_up(one, found, now)
+                    clear[one.digest] = ClearLink(self.looked_up(one, found, now), one, found)
                 except CredentialError as error:
                     unknown[one.digest] = f"{one.types[0]} by {one.issuer}: {error.message}"
         return Answers(), ()

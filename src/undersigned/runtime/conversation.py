@@ -13,7 +13,7 @@ Source: protocol-spec/05-negotiation.md and 10-security.md, "Order of storing an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -153,6 +153,10 @@ class Shell(Protocol):
         self, conversation: Conversation, engagement: Engagement, effect: Reserve
     ) -> tuple[Reservation, ...]:
         """What an offer, acceptance or contract holds of this side's capacity, under the offer's digest."""
+        ...
+
+    def stored(self, evidence: Sequence[Blob]) -> None:
+        """Hears what evidence is on disk now."""
         ...
 
     def happened(self, conversation: Conversation, event: Event) -> None:
@@ -562,7 +566,7 @@ class Conversation(Remembered):
                     reason = "decision_failed"
                 body = {"reason": reason, "offer": live.digest if live is not None else None}
                 if isinstance(error, Declined):
-                    return Say("Withdraw", {**body, "needed": error.needed}, facts=error.facts)
+                    return Say("Withdraw", {**body, "needed": error.needed}, facts=error.facts, evidence=error.evidence)
                 return Say("Withdraw", body)
             return None
 
@@ -796,6 +800,8 @@ class Conversation(Remembered):
             except LedgerError:
                 self._settled[:0] = settled
                 raise
+            if turn.evidence:
+                self.shell.stored(turn.evidence)
             self._due = turn.engagement, commit.summary.wake_at
             self._places += len(self._lazy) + len(turn.rows)
             self._lazy.clear()

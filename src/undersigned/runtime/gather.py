@@ -33,9 +33,10 @@ from undersigned.did import (
     keeps_history,
     methods_for,
 )
-from undersigned.encoding import Did, Instant
+from undersigned.encoding import Did, Instant, digest_bytes
 from undersigned.errors import CODES, ResolutionError, UndersignedError, VerificationError
 from undersigned.transport import addresses_of, is_loopback_name, is_odd_number, may_dial
+from undersigned.trust import Fetched
 
 from .clock import SystemClock
 
@@ -75,6 +76,8 @@ class _Known(NamedTuple):
     history: DidHistory | None
     size: int
     """Bytes that were fetched for it."""
+    log: tuple[tuple[Fetched, bytes], ...]
+    """The files that its history was verified from; none for other methods."""
 
 
 class _GuardedResolver(AbstractResolver):
@@ -259,6 +262,11 @@ class Gatherer:
         assert history is not None  # noqa: S101  (its method keeps one)
         return history
 
+    def log_of(self, document: DidDocument) -> tuple[tuple[Fetched, bytes], ...]:
+        """The files that a document with a history was resolved from, while it is remembered; else nothing."""
+        known = self._documents.get(document.id)
+        return known.log if known is not None and known.document == document else ()
+
     async def _fresh(self, did: Did, max_age_seconds: float) -> _Known:
         kept = self._documents.get(did)
         if kept is not None:
@@ -320,13 +328,18 @@ class Gatherer:
         except TimeoutError as exc:
             raise ResolutionError("did_unresolvable", f"{did} did not resolve within {limits.seconds:g} s") from exc
         now = self._now()
+        log: tuple[tuple[Fetched, bytes], ...] = ()
         if keeps_history(did):
             # A long one takes its time, so it is verified beside the event loop.
             document, history = await asyncio.to_thread(self._verified, did, fetched, now)
+            place = self._moved.get(did, did)
+            log = tuple(
+                (Fetched(did=place, url=url, digest=digest_bytes(raw)), raw) for url, raw in sorted(fetched.items())
+            )
         else:
             document, history = self._verified(did, fetched, now)
         # The time before the fetch, so that the age is never less than it really is.
-        known = _Known(started, document, history, sum(map(len, fetched.values())))
+        known = _Known(started, document, history, sum(map(len, fetched.values())), log)
         before = self._documents.get(did)
         if before is not None and before.history and known.history and not known.history.continues(before.history):
             raise VerificationError("did_document_invalid", f"the history of {did} is another than was seen before")

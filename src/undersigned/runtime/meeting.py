@@ -168,16 +168,31 @@ class Meeting:
         answers, links = await self.beliefs.settled(asked, max_age_seconds=status_age_seconds)
         now = self._agent.clock.now()  # answers and lists have to stand at one time
         statuses = tuple(self.beliefs.looked_up(one, lists, now) for one in counted if one.has_status)
-        return evaluate(
+        logs = [file for document in shown.by for file in self._agent.gatherer.log_of(document)]
+        decision = evaluate(
             shown,
             self.beliefs.anchors,
             self.policy,
             now,
             terms=terms,
             stake=stake,
-            statuses=(*statuses, *links),
+            statuses=(*statuses, *(link.status for link in links)),
             answers=answers,
+            logs=tuple(file for file, _ in logs),
         )
+        consulted = [*lists.values(), *(one for link in links for one in link.lists.values())]
+        self._agent.kept_inputs.hold(
+            engagement.id,
+            policy=self.policy,
+            anchors=self.beliefs.anchors,
+            answers=answers,
+            terms=terms if decision.outcome != "allow" else None,
+            links=[link.credential for link in links],
+            documents=[*shown.by, *(one.by for one in consulted if one.by is not None)],
+            lists=consulted,
+            logs=logs if decision.inputs.logs else (),
+        )
+        return decision
 
     async def recheck(
         self,

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import structlog
 
 from undersigned.credentials import Credential
-from undersigned.encoding import Digest, EngagementId, Instant, canonicalize, seconds_between
+from undersigned.encoding import Digest, EngagementId, Instant, seconds_between
 from undersigned.errors import CredentialError, LocalProtocolError, ScopeError, UndersignedError
 from undersigned.ledger import Blob
 from undersigned.protocol import Engagement
 
 from .conversation import Conversation
+from .kept import signed_bytes
 from .renewal import RENEWABLE, origin_of
 from .turn import Say
 
@@ -155,5 +156,5 @@ class StatusWatch:
 
 
 def _kept(credential: Credential) -> Blob:
-    """A status list as evidence: in canonical form, so that its digest is the one that the move names."""
-    return Blob(digest=credential.digest, raw=canonicalize(credential.json), kind="status-list", name=credential.issuer)
+    """A status list as evidence: in the form whose digest is the one that the move names."""
+    return Blob(digest=credential.digest, raw=signed_bytes(credential), kind="status-list", name=credential.issuer)

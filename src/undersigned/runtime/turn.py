@@ -38,6 +38,8 @@ class Declined(PolicyError):
         super().__init__("policy_denied", message)
         self.needed = needed
         self.facts = facts
+        self.evidence: tuple[Blob, ...] = ()
+        """What the decision was made from, as far as it is not stored yet."""
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):

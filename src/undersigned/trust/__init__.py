@@ -17,7 +17,7 @@ from undersigned.trust.approval import (
 )
 from undersigned.trust.authority import Authority, Entitled, authority, entitled
 from undersigned.trust.cedar import CedarPolicy, cedar_schema, read_cedar
-from undersigned.trust.decision import Decision, Ground, Inputs, Needed, Outcome, Rating, Reason
+from undersigned.trust.decision import Decision, Fetched, Ground, Inputs, Needed, Outcome, Rating, Reason
 from undersigned.trust.drawing import draw_paths
 from undersigned.trust.edge import KINDS, MAX_DEPTH, UNIT, Edge, Kind, Status, edge_of
 from undersigned.trust.establishment import (
@@ -86,9 +86,11 @@ from undersigned.trust.registry import (
     registry_asks,
 )
 from undersigned.trust.reliance import Lost, OpenEngagement, Shown, losing_their_path, shown_in
+from undersigned.trust.replay import Difference, Restored, answers_again, differences, replay
 from undersigned.trust.reputation import Reputation, reputation
 from undersigned.trust.viewpoint import Viewpoint
 from undersigned.trust.weighing import needs
+from undersigned.trust.written import canonical_bytes
 
 __all__ = [
     "ANY",
@@ -116,11 +118,13 @@ __all__ = [
     "Clause",
     "Decision",
     "Demand",
+    "Difference",
     "Edge",
     "Entitled",
     "Established",
     "Establishment",
     "Expected",
+    "Fetched",
     "Graph",
     "Ground",
     "Hypothetical",
@@ -144,6 +148,7 @@ __all__ = [
     "RegistryAnswer",
     "RegistryAsk",
     "Reputation",
+    "Restored",
     "Rule",
     "Shown",
     "Stake",
@@ -164,16 +169,19 @@ __all__ = [
     "anchor_set",
     "answer",
     "answer_query",
+    "answers_again",
     "approval",
     "approvals_needed",
     "asked_about",
     "authority",
     "beside",
+    "canonical_bytes",
     "cedar_schema",
     "check_newer",
     "check_presented",
     "check_successor",
     "decide",
+    "differences",
     "draw_paths",
     "edge_of",
     "entitled",
@@ -192,6 +200,7 @@ __all__ = [
     "recognition_asks",
     "record_config",
     "registry_asks",
+    "replay",
     "reputation",
     "run_case",
     "shown_in",

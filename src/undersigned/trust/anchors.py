@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from undersigned.encoding import Did, Digest, Instant, digest_bytes, to_struct, write_canonical
 from undersigned.errors import ConfigurationError, FormatError
 from undersigned.trust.edge import MAX_DEPTH
+from undersigned.trust.written import canonical_bytes
 
 __all__ = ["ANY", "Anchor", "Anchors"]
 
@@ -99,4 +100,4 @@ class Anchors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 @lru_cache(maxsize=64)
 def _digest(anchors: Anchors) -> Digest:
-    return digest_bytes(write_canonical(anchors))
+    return digest_bytes(canonical_bytes(anchors))

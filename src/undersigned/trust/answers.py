@@ -12,12 +12,13 @@ Source: protocol-spec/12-trust.md, section 12.8
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from undersigned.credentials import VerifiedPresentation
-from undersigned.encoding import Did, Instant
+from undersigned.encoding import Did, Digest, Instant, digest_bytes
 from undersigned.trust.anchors import Anchors
 from undersigned.trust.authority import Authority, Entitled, authority, entitled
 from undersigned.trust.edge import KINDS, MAX_DEPTH
@@ -26,6 +27,7 @@ from undersigned.trust.policy import Policy, Stake
 from undersigned.trust.reliance import Shown, shown_in
 from undersigned.trust.reputation import Reputation, reputation
 from undersigned.trust.viewpoint import Viewpoint
+from undersigned.trust.written import canonical_bytes
 
 __all__ = ["Answers", "Asked", "Claimed", "Rated", "asked_about", "question_of"]
 
@@ -84,6 +86,11 @@ class Answers(Struct, frozen=True, kw_only=True):
             reputation=tuple(map(ask, asked.reputation)),
         )
 
+    @property
+    def digest(self) -> Digest:
+        """Names these answers in decisions that were made by them."""
+        return _digest(self)
+
     def standing(self, anchors: Anchors, now: Instant) -> Answers:
         """Those that these anchors gave, and that nothing has begun or ended since (HIRE-TRU-12)."""
 
@@ -124,6 +131,11 @@ class Answers(Struct, frozen=True, kw_only=True):
             if (one.party, one.capability) == (rated.party, rated.capability):
                 return one
         return None
+
+
+@lru_cache(maxsize=64)
+def _digest(answers: Answers) -> Digest:
+    return digest_bytes(canonical_bytes(answers))
 
 
 def question_of(about: Shown | Claimed | Rated, view: Viewpoint) -> Question[Authority | Entitled | Reputation]:

@@ -13,7 +13,7 @@ from undersigned.encoding import Did, Digest, Duration, Instant, digest_bytes, w
 from undersigned.trust.edge import Edge
 from undersigned.trust.policy import Stake
 
-__all__ = ["Decision", "Ground", "Inputs", "Needed", "Outcome", "Rating", "Reason"]
+__all__ = ["Decision", "Fetched", "Ground", "Inputs", "Needed", "Outcome", "Rating", "Reason"]
 
 Outcome = Literal["allow", "deny", "ask"]
 
@@ -72,6 +72,16 @@ class Rating(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     missing: tuple[str, ...] = ()
 
 
+class Fetched(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One file of the history of a DID."""
+
+    did: Did
+    """The DID where it lived: a later name than the one asked for, if it moved."""
+    url: str
+    digest: Digest
+    """Of the bytes as they came."""
+
+
 class Inputs(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """What a decision was made from, by digest."""
 
@@ -80,9 +90,21 @@ class Inputs(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     presentation: Digest | None = None
     status_lists: tuple[Digest, ...] = ()
     """Of the list credentials in which the presented ones were looked up, in that order."""
+    answers: Digest | None = None
+    """Of what the trust graph answered."""
     terms: Digest | None = None
     stake: Stake | None = None
     """What was at stake while there were no terms."""
+    verified: Instant | None = None
+    """When the presentation was verified; it may rest on that while the documents stand."""
+    looked_up: tuple[Digest, ...] = ()
+    """The credentials whose status was looked up."""
+    lists_verified: tuple[Instant, ...] = ()
+    """When the signature of each of `status_lists` was checked."""
+    documents: tuple[Digest, ...] = ()
+    """Of the DID documents by which all this was verified, the holder's first."""
+    logs: tuple[Fetched, ...] = ()
+    """What those documents were resolved from, if their methods keep a history; not named on deny."""
 
 
 class Decision(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

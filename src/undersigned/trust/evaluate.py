@@ -25,7 +25,7 @@ from undersigned.errors import FormatError, UndersignedError
 from undersigned.scope import read_scope
 from undersigned.trust.anchors import Anchors
 from undersigned.trust.answers import Answers
-from undersigned.trust.decision import Decision, Inputs
+from undersigned.trust.decision import Decision, Fetched, Inputs
 from undersigned.trust.policy import Policy, Stake
 from undersigned.trust.weighing import (
     Given,
@@ -53,9 +53,12 @@ def evaluate(
     stake: Stake | None = None,
     statuses: Collection[ClearStatus] = (),
     answers: Answers = NOTHING,
+    logs: tuple[Fetched, ...] = (),
 ) -> Decision:
     """Whether to work with the holder of `presented` and, if `terms` are given, on these terms; before there are any,
     `stake` says what it is about. Without either, each rule of the policy has to be kept.
+
+    `logs` are what the documents in `presented` were resolved from; they are recorded and not weighed.
 
     Credentials must be valid at `now`: time may have passed since they were verified. One that has a status counts
     only with an answer in `statuses` that was given at `now`, and each only with a yes in `answers` (to what
@@ -95,8 +98,19 @@ def evaluate(
             anchors=anchors.digest,
             presentation=presented.digest,
             status_lists=tuple(digest for one in statuses for digest in one.lists),
+            answers=answers.digest,
             terms=None if terms is None else digest_bytes(write_canonical(terms)),
             stake=stake if terms is None else None,
+            verified=presented.verified or None,
+            looked_up=tuple(one.credential for one in statuses),
+            lists_verified=tuple(at for one in statuses for at in one.verified),
+            documents=tuple(
+                dict.fromkeys(
+                    [*(one.raw_digest for one in presented.by), *(by for one in statuses for by in one.documents)]
+                )
+            ),
+            # Whom we refuse must not fill our store with its history.
+            logs=() if refused else logs,
         ),
     )
 

@@ -34,11 +34,11 @@ from undersigned.encoding import (
     compare_amounts,
     digest_bytes,
     to_struct,
-    write_canonical,
 )
 from undersigned.errors import ConfigurationError, FormatError
 from undersigned.trust.cedar import CedarPolicy, read_cedar
 from undersigned.trust.edge import MAX_DEPTH
+from undersigned.trust.written import canonical_bytes
 
 __all__ = ["Demand", "Policy", "Rule", "Stake"]
 
@@ -215,4 +215,4 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
 
 @lru_cache(maxsize=64)
 def _digest(policy: Policy) -> Digest:
-    return digest_bytes(write_canonical(policy))
+    return digest_bytes(canonical_bytes(policy))

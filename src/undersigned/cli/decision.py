@@ -1,0 +1,141 @@
+"""Commands about recorded decisions: `decision list|show|replay`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from undersigned.encoding import from_struct
+from undersigned.runtime import (
+    Home,
+    InForce,
+    RecordedDecision,
+    SystemClock,
+    decision_named,
+    load_anchors,
+    recorded_decisions,
+    replay_decision,
+)
+
+from .output import HOME_OPTION, JSON_OPTION, Out, command, engagement_named, plain, program, reading
+
+__all__ = ["decision"]
+
+DIFFERS = 1
+STYLES = {"allow": "green", "deny": "red", "ask": "yellow"}
+
+
+@click.group()
+@JSON_OPTION
+def decision(as_json: bool) -> None:
+    """What was decided about others: why, from what, and whether it comes out the same again."""
+
+
+def _value(one: RecordedDecision) -> dict[str, Any]:
+    return {"id": one.id, "engagement": one.engagement, "place": one.place, "decision": from_struct(one.decision)}
+
+
+@decision.command("list")
+@click.argument("engagement", required=False)
+@HOME_OPTION
+@command
+async def list_(out: Out, engagement: str | None, home: str | None) -> None:
+    """The decisions of this peer, or those of one engagement."""
+    store = await reading(out.home(home))
+    try:
+        named = None if engagement is None else await engagement_named(store, engagement)
+        found = await recorded_decisions(store, named)
+    finally:
+        await store.close()
+    for one in found:
+        out.value(_value(one))
+        about = "on terms" if one.decision.inputs.terms else "meeting"
+        out.line(
+            f"{one.decision.at}  {one.decision.outcome:5} {about:8} {plain(one.decision.peer, 60)}  {one.id}",
+            style=STYLES[one.decision.outcome],
+        )
+    if not found:
+        out.line("nothing was decided yet")
+
+
+@decision.command("show")
+@click.argument("id")
+@HOME_OPTION
+@command
+async def show(out: Out, id: str, home: str | None) -> None:
+    """The decision ID (its digest, or a part of it): its reasons, and what it was made from."""
+    store = await reading(out.home(home))
+    try:
+        one = await decision_named(store, id)
+    finally:
+        await store.close()
+    out.value(_value(one))
+    for line in one.decision.explain().splitlines():
+        out.line(plain(line, 2000))
+    out.line("made from")
+    inputs = one.decision.inputs
+    for name, digests in (
+        ("policy", [inputs.policy]),
+        ("anchors", [inputs.anchors]),
+        ("presentation", [inputs.presentation]),
+        ("terms", [inputs.terms]),
+        ("answers", [inputs.answers]),
+        ("DID documents", inputs.documents),
+        ("histories", [f"{file.digest}  {file.url}" for file in inputs.logs]),
+        ("status lists", inputs.status_lists),
+    ):
+        for digest in filter(None, digests):
+            out.line(f"  {name:14} {plain(digest, 400)}")
+    out.line(f"make it again:  {program()} decision replay {one.id}")
+
+
+@decision.command("replay")
+@click.argument("id")
+@click.option(
+    "--in-force",
+    "today",
+    is_flag=True,
+    help="By the policy and the anchors of today instead of those of then; everything else as it was.",
+)
+@HOME_OPTION
+@command
+async def replay(out: Out, id: str, today: bool, home: str | None) -> int:
+    """Make the decision ID again, from the ledger alone: no network, and by the clock of then.
+
+    Exit code 0 if it gives the same bytes, 1 if anything differs, 2 if an input is not in the ledger.
+    """
+    opened = out.home(home)
+    in_force = _in_force(opened) if today else None
+    store = await reading(opened)
+    try:
+        one = await decision_named(store, id)
+        replayed = await replay_decision(store, opened.configuration.did, one, in_force)
+    finally:
+        await store.close()
+    out.value(
+        {
+            "id": one.id,
+            "same": replayed.same,
+            "recorded": from_struct(one.decision),
+            "now": None if replayed.decision is None else from_struct(replayed.decision),
+            "differences": [from_struct(difference) for difference in replayed.differences],
+        }
+    )
+    for difference in replayed.differences:
+        out.line(plain(str(difference), 2000), style="red")
+    if replayed.same:
+        out.line(f"the same: {one.decision.outcome}, every byte of it, from what was kept", style="bold green")
+        return 0
+    outcome = "no decision" if replayed.decision is None else replayed.decision.outcome
+    out.line(f"NOT the same: recorded {one.decision.outcome}; now {outcome}", style="bold red")
+    return DIFFERS
+
+
+def _in_force(home: Home) -> InForce:
+    part = home.configuration.organisation
+    return InForce(
+        policy=home.configuration.policy,
+        anchors=load_anchors(home, SystemClock().now()),
+        own=(home.configuration.did, *([part.did] if part else [])),
+    )
