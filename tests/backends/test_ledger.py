@@ -286,6 +286,25 @@ async def test_a_cancelled_task_does_not_take_its_commit_back(ledger: Ledger) ->
 # outbox
 
 
+async def test_a_withdrawal_is_found_by_its_digest(ledger: Ledger, again: Again) -> None:
+    """HIRE-NEG-23: in whichever engagement it was sent or received; another move is not found."""
+    names = [engagement(number) for number in range(3)]
+    withdrawn: list[Row] = []
+    for name in names:
+        made = move(name, 1)
+        theirs = answer(name, 1, own=1)
+        (first,) = theirs.rows
+        withdrawn.append(msgspec.structs.replace(first, type="Withdraw"))
+        await ledger.commit(made)
+        await ledger.commit(msgspec.structs.replace(theirs, rows=(withdrawn[-1],)))
+    ledger = await again(ledger)
+    for row_ in withdrawn:
+        assert await ledger.withdrawal(row_.digest) == row_
+    (offer,) = [one for one in await ledger.rows(names[0]) if one.type == "Offer"]
+    assert await ledger.withdrawal(offer.digest) is None
+    assert await ledger.withdrawal(digest_bytes(b"never")) is None
+
+
 async def test_the_outbox_is_oldest_first_and_shrinks_by_receipts(ledger: Ledger, again: Again) -> None:
     """HIRE-CHN-12."""
     name = engagement()

@@ -6,15 +6,16 @@ import asyncio
 import re
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import click
 import msgspec
 
-from undersigned.daemon import HireResult, Peer
+from undersigned.daemon import HireResult, Peer, needed_text
 from undersigned.did import is_derived
-from undersigned.encoding import compare_amounts, digest_bytes
+from undersigned.encoding import compare_amounts, digest_bytes, from_struct
 from undersigned.errors import CODES, ConfigurationError, UndersignedError
-from undersigned.messages import Withdraw
+from undersigned.messages import Need, Withdraw
 from undersigned.runtime import TASKS, Home, checked_name, hire_order, parse_price
 
 from .options import (
@@ -117,6 +118,9 @@ async def check(out: Out, did: str, task: str, at: str | None, wait: float, home
 @click.option("--price", default="10 EUR", show_default=True, help="The most that is paid.")
 @click.option("--opening", help="Price of the first offer, such as '3 EUR'; by default what the provider asks for.")
 @click.option("--out", "folder", type=click.Path(path_type=Path, file_okay=False), help="Folder for what is delivered.")
+@click.option(
+    "--continues", metavar="ENGAGEMENT|DIGEST", help="The earlier refusal that this answers, with what it asked for."
+)
 @AT_OPTION
 @WAIT_OPTION
 @HOME_OPTION
@@ -132,6 +136,7 @@ async def hire(
     price: str,
     opening: str | None,
     folder: Path | None,
+    continues: str | None,
     at: str | None,
     wait: float,
     home: str | None,
@@ -162,7 +167,9 @@ async def hire(
     async with open_peer(opened) as peer:
         peer.reach_seconds = wait
         out.line(f"hiring {did} for {plain(task, 60)} as {peer.own.id}")
-        under_way = peer.hire(did, task=task, inputs=files, price=price, opening=opening, scope=scope, at=at)
+        under_way = peer.hire(
+            did, task=task, inputs=files, price=price, opening=opening, scope=scope, at=at, continues=continues
+        )
         impatient = asyncio.create_task(_tell_if_not_reached(out, peer, did))
         try:
             async for event in under_way:
@@ -181,6 +188,7 @@ async def hire(
             raise
         except UndersignedError as error:
             _hint(error)
+            _tell_needs(out, error)
             raise
         finally:
             impatient.cancel()
@@ -217,6 +225,25 @@ def write_artifacts(result: HireResult, folder: Path) -> dict[str, str]:
         path.write_bytes(data)
         written[name] = str(path)
     return written
+
+
+def _tell_needs(out: Out, error: UndersignedError) -> None:
+    """Of a withdrawal that says what it needs: that, and how one comes back with it."""
+    needed = cast("tuple[Need, ...]", error.detail.get("needed", ()))
+    if not needed:
+        return
+    withdrawal, engagement = str(error.detail["withdrawal"]), str(error.detail["engagement"])
+    out.value(
+        {
+            "kind": "needed",
+            "engagement": engagement,
+            "withdrawal": withdrawal,
+            "needed": [from_struct(need) for need in needed],
+        }
+    )
+    for need in needed:
+        out.line(f"  needed     {plain(needed_text(need), 1000)}")
+    out.line(f"once that is there:   {program()} hire … --continues {engagement}")
 
 
 def _checked_peer(did: str, at: str | None, home: Home) -> None:

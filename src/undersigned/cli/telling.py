@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from undersigned.daemon import needed_text
 from undersigned.messages import (
     Acceptance,
     Bid,
@@ -44,7 +45,8 @@ def summary_of(message: Message) -> str:
     match message:
         case Inquiry():
             more = f": {plain(message.task.summary, 80)}" if message.task.summary != message.need else ""
-            return f"needs {plain(message.need, 40)}{more}"
+            after = f"; continues {_short(message.continues)}" if message.continues else ""
+            return f"needs {plain(message.need, 40)}{more}{after}"
         case Profile():
             return f"version {message.version}, suite {message.suite}; asks for {_needs(message.request.needs)}"
         case Presentation():
@@ -63,7 +65,9 @@ def summary_of(message: Message) -> str:
         case Seal():
             return f"contract {_short(message.document)}, leaf {message.ledger.index} of its log"
         case Withdraw():
-            return f"{message.reason}{'; needed: ' + _needs(message.needed) if message.needed else ''}"
+            return f"{message.reason}{'; needed: ' if message.needed else ''}" + "; ".join(
+                plain(needed_text(need), 400) for need in message.needed or ()
+            )
         case Start():
             return f"inputs {', '.join(plain(item.name, 40) for item in message.inputs) or 'none'}"
         case Progress():

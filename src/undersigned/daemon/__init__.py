@@ -1,6 +1,6 @@
 """The peer daemon: an agent behind a public listener."""
 
-from undersigned.daemon.hire import Hire, HireResult
+from undersigned.daemon.hire import Hire, HireResult, needed_text
 from undersigned.daemon.listener import (
     ArtifactRequest,
     ArtifactResponse,
@@ -20,4 +20,5 @@ __all__ = [
     "Peer",
     "PublicListener",
     "SyncPeer",
+    "needed_text",
 ]

@@ -11,13 +11,13 @@ import msgspec
 
 from undersigned.encoding import Did, Digest, EngagementId
 from undersigned.errors import PolicyError, TransportError, UndersignedError, VerificationError
-from undersigned.messages import Delivery, Offer, Problem, Review, Withdraw
+from undersigned.messages import Delivery, Need, Offer, Problem, Review, Withdraw
 from undersigned.runtime import Conversation, Event, Order, Reviewer
 
 if TYPE_CHECKING:
     from .peer import Peer
 
-__all__ = ["Hire", "HireResult"]
+__all__ = ["Hire", "HireResult", "needed_text"]
 
 LAST_RECEIPT_SECONDS = 2.0
 """How long a hire that has ended waits for the receipt of its last word."""
@@ -174,11 +174,7 @@ class Hire:
         for role in ("provider", "hirer"):
             if conversation.said("Withdraw", role):
                 withdraw = conversation.last("Withdraw", Withdraw, role)
-                needed = "; ".join(
-                    f"{need.credential or need.member or need.code}"
-                    + (f" from {' or '.join(need.issuers)}" if need.issuers else "")
-                    for need in withdraw.needed or ()
-                )
+                needed = "; ".join(map(needed_text, withdraw.needed or ()))
                 hint = f"; would change the answer: {needed}" if needed else ""
                 same = ("offer_expired", "round_limit", "revoked", "status_unavailable")
                 code = withdraw.reason if withdraw.reason in same else "policy_denied"
@@ -188,7 +184,27 @@ class Hire:
                 if role == "hirer" and conversation.said("Offer", "provider"):
                     price = conversation.last("Offer", Offer, "provider").document.terms.price
                     asked = f"; its last offer was {price.amount} {price.currency}"
-                return PolicyError(code, f"{who} withdrew: {withdraw.reason}{told}{hint}{asked}")
+                engagement = conversation.engagement
+                return PolicyError(
+                    code,
+                    f"{who} withdrew: {withdraw.reason}{told}{hint}{asked}",
+                    engagement=engagement.id,
+                    # The last move of whoever withdrew.
+                    withdrawal=(engagement.sent if engagement.role == role else engagement.got)[-1],
+                    needed=withdraw.needed or (),
+                )
         if refused is not None:
             return PolicyError(refused.code, f"{conversation.engagement.peer} refused the inquiry: {refused.code}")
         return PolicyError("policy_denied", "the negotiation ended without a contract")
+
+
+def needed_text(need: Need) -> str:
+    """One need in words: `AccreditedByCredential about sbom from did:… or did:…, no older than P90D`."""
+    text = need.credential or need.member or need.code
+    if need.code == "reputation":
+        text = f"more reputation, such as by {text}"
+    if need.capability:
+        text += f" about {need.capability}"
+    if need.issuers:
+        text += f" from {' or '.join(need.issuers)}"
+    return f"{text}, no older than {need.max_age}" if need.max_age else text

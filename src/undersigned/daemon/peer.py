@@ -148,6 +148,7 @@ class Peer(Agent):
         summary: str = "",
         at: str | None = None,
         finish_seconds: int = 3600,
+        continues: str | None = None,
     ) -> Hire:
         """Hires `provider` for `task`. Await it for the result, or iterate over it for events first.
 
@@ -156,11 +157,13 @@ class Peer(Agent):
         provider asks for, if that is less). `criteria` (id to text)
         are what the delivery is held to; `review` says for each whether it is met. `at` is the provider's URL, needed
         if its DID document does not say. A provider that does not answer is tried for `reach_seconds` of this peer, 30
-        unless it is set, and then withdrawn from; iterate to see what happens meanwhile.
+        unless it is set, and then withdrawn from; iterate to see what happens meanwhile. `continues` names an earlier
+        withdrawal that said what was needed, by its digest or its engagement.
 
         Raises, when awaited:
             ConfigurationError: An argument is not usable; nobody was asked for anything.
-            PolicyError: `policy_denied` and others: one side said no.
+            PolicyError: `policy_denied` and others: one side said no. `detail` has the `engagement`, the digest of the
+                `withdrawal`, and what is `needed`.
             TransportError, ResolutionError: The provider was not reached.
         """
         return Hire(
@@ -178,6 +181,7 @@ class Peer(Agent):
                 summary=summary,
                 at=at,
                 finish_seconds=finish_seconds,
+                continues=continues,
             ),
             review,
         )

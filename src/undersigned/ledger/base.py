@@ -257,6 +257,10 @@ class Ledger(Protocol):
         """One engagement, or None."""
         ...
 
+    async def withdrawal(self, digest: Digest) -> Row | None:
+        """The `Withdraw` of this digest, sent or received in any engagement, or None."""
+        ...
+
     async def outbox(self, engagement: EngagementId) -> tuple[Row, ...]:
         """Own moves that no receipt covers, oldest first."""
         ...

@@ -176,6 +176,12 @@ class MemoryLedger:
         self._open()
         return self._summaries.get(engagement)
 
+    async def withdrawal(self, digest: Digest) -> Row | None:
+        """See `Ledger.withdrawal`."""
+        self._open()
+        rows = (row for journal in self._journal.values() for row in journal)
+        return next((row for row in rows if row.type == "Withdraw" and row.digest == digest), None)
+
     async def outbox(self, engagement: str) -> tuple[Row, ...]:
         """See `Ledger.outbox`."""
         self._open()

@@ -244,6 +244,19 @@ class SqliteLedger:
 
         return await self._glance(query)
 
+    async def withdrawal(self, digest: Digest) -> Row | None:
+        """See `Ledger.withdrawal`."""
+        sql = (
+            f"SELECT e.name, {_COLUMNS} FROM journal j INDEXED BY journal_withdrawal "  # noqa: S608 - names of ours
+            "JOIN engagement e ON e.id = j.engagement WHERE j.type = 'Withdraw' AND j.digest = ?"
+        )
+
+        def query(db: sqlite3.Connection) -> Row | None:
+            found = db.execute(sql, (digest,)).fetchone()
+            return Row(*found[:-1]) if found else None
+
+        return await self._read(query)
+
     async def outbox(self, engagement: str) -> tuple[Row, ...]:
         """See `Ledger.outbox`."""
 

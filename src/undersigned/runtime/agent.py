@@ -30,6 +30,7 @@ from undersigned.messages import (
     Acceptance,
     Closing,
     Delivery,
+    Inquiry,
     Offer,
     Presentation,
     Review,
@@ -42,6 +43,7 @@ from undersigned.transport import ChannelLimits, Identity
 
 from .artifacts import ArtifactStore
 from .clock import Clock, SystemClock
+from .continuing import continued
 from .conversation import Conversation
 from .gate import Gate
 from .gather import Gatherer
@@ -273,8 +275,9 @@ class Agent:
 
         Raises:
             LocalProtocolError: `self_dealing`.
+            VerificationError: `wrong_negotiation`: what the order continues is no withdrawal of these two.
         """
-        engagement_id, inquiry = self.hirer.begin(order)
+        engagement_id, inquiry = await self.hirer.begin(order)
         if order.url is not None:
             self._urls[engagement_id] = order.url
         if watcher is not None:
@@ -380,6 +383,8 @@ class Agent:
     ) -> tuple[bytes | None, tuple[Blob, ...]]:
         body, engagement = message.message, conversation.engagement
         match body:
+            case Inquiry() if body.continues is not None:
+                return None, (await continued(self.ledger, body.continues, engagement.peer),)
             case Presentation():
                 await self.meeting.check(engagement, body)
             case Offer():

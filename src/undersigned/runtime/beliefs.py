@@ -23,12 +23,15 @@ from undersigned.errors import LedgerError, LedgerUnavailable, LocalProtocolErro
 from undersigned.ledger import Admitted, TrustStore
 from undersigned.proof import proofs_of
 from undersigned.trust import (
+    KINDS,
     Answers,
     Asked,
     Authority,
     Claimed,
     Entitled,
     Graph,
+    Rated,
+    Reputation,
     Shown,
     Status,
     Viewpoint,
@@ -56,6 +59,7 @@ MAX_KEPT: Final = 4096
 """Answers."""
 MAX_WAITING: Final = 16_384
 """Edges that wait to be written, and credentials of which it is remembered that theirs were."""
+POSITIVE_TYPES: Final = frozenset(of.claim.type for of in KINDS.values() if of.weight)
 
 
 def viewpoint(home: Home, now: Instant, **more: Any) -> Viewpoint:
@@ -96,7 +100,7 @@ class Beliefs:
         self._store: TrustStore | None = None
         self._state = 0
         """The state of the graph that the kept answers are of."""
-        self._kept: dict[Shown | Claimed, Authority | Entitled] = {}
+        self._kept: dict[Shown | Claimed | Rated, Authority | Entitled | Reputation] = {}
         self._known: dict[Digest, None] = {}
         self._waiting: dict[Digest, Admitted] = {}
         self._statuses: dict[Digest, Status] = {}
@@ -111,10 +115,7 @@ class Beliefs:
         Raises:
             LocalProtocolError: `store_unavailable`, the graph cannot be read.
         """
-        return Answers(
-            authority=tuple(self.authority(one) for one in asked.authority),
-            entitled=tuple(self.entitled(one) for one in asked.entitled),
-        )
+        return Answers.given(asked, self._answer)
 
     def authority(self, shown: Shown) -> Authority:
         """Whether the issuer of a claim is entitled to it, and by which paths."""
@@ -124,11 +125,20 @@ class Beliefs:
         """Who may make such a claim."""
         return cast("Entitled", self._answer(claimed))
 
+    def reputation(self, rated: Rated) -> Reputation:
+        """How well a party is spoken of."""
+        return cast("Reputation", self._answer(rated))
+
     def believed(self, credential: Credential) -> bool:
         """Whether a credential can count, read as any of its types."""
         return any(self.authority(shown_in(credential, type)).entitled for type in credential.types)
 
-    def _answer(self, about: Shown | Claimed) -> Authority | Entitled:
+    def heard(self, credential: Credential) -> bool:
+        """Whether a credential can count for a reputation, though nobody entitles its issuer."""
+        shown = [shown_in(credential, type) for type in credential.types if type in POSITIVE_TYPES]
+        return any(self.reputation(Rated(one.issuer, one.capability)).units > 0 for one in shown)
+
+    def _answer(self, about: Shown | Claimed | Rated) -> Authority | Entitled | Reputation:
         now = self._agent.clock.now()
         self._follow()
         kept = self._kept.get(about)
@@ -170,8 +180,11 @@ class Beliefs:
 
     # -- learning
 
-    async def learn(self, credentials: Iterable[Credential]) -> None:
-        """Takes the edges of credentials that are verified, believed and clear now."""
+    async def learn(self, credentials: Iterable[Credential], *, now: bool = False) -> None:
+        """Takes the edges of credentials that are verified, can count, and are clear now.
+
+        They are asked about with the next write, which is made soon; or `now`, if what is asked next depends on it.
+        """
         for one in credentials:
             if one.digest in self._known:
                 continue
@@ -186,7 +199,10 @@ class Beliefs:
             for kept in (self._known, self._waiting, self._statuses):
                 if len(kept) > MAX_WAITING:
                     del kept[next(iter(kept))]  # it is learned when it is shown again
-        self._write_soon()
+        if now:
+            await self.write()
+        else:
+            self._write_soon()
 
     def withdrawn(self, credential: Digest, status: Status) -> None:
         """Takes it that the issuer of a credential has revoked or suspended it; its edge counts no more, at once."""

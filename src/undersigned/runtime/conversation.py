@@ -79,7 +79,7 @@ from undersigned.transport import Identity
 from .clock import Clock
 from .names import fresh_urn
 from .remembered import Remembered
-from .turn import Event, Say, Turn, load_engagement
+from .turn import Declined, Event, Say, Turn, load_engagement
 
 __all__ = ["Arrived", "Asked", "Conversation", "Shell"]
 
@@ -547,7 +547,10 @@ class Conversation(Remembered):
                     reason = "status_unavailable"
                 else:
                     reason = "decision_failed"
-                return Say("Withdraw", {"reason": reason, "offer": live.digest if live is not None else None})
+                body = {"reason": reason, "offer": live.digest if live is not None else None}
+                if isinstance(error, Declined):
+                    return Say("Withdraw", {**body, "needed": error.needed}, facts=error.facts)
+                return Say("Withdraw", body)
             return None
 
     # ------------------------------------------------------------------ receiving

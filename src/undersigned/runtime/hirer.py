@@ -19,7 +19,9 @@ from undersigned.messages import Delivery, Input, Limits, Presentation, Profile,
 from undersigned.messages.discovery import Task
 from undersigned.proof import CRYPTOSUITES
 from undersigned.protocol import ROLES, Bounds, Concede, Engagement, Moment, Owe, bounded
+from undersigned.trust import Stake
 
+from .continuing import continued
 from .conversation import Conversation
 from .meeting import declined, recorded
 from .order import Order
@@ -40,9 +42,16 @@ class HirerSide:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
 
-    def begin(self, order: Order) -> tuple[EngagementId, Say]:
-        """A fresh engagement for an order, and its `Inquiry`."""
+    async def begin(self, order: Order) -> tuple[EngagementId, Say]:
+        """A fresh engagement for an order, and its `Inquiry`.
+
+        Raises:
+            VerificationError: `wrong_negotiation`: what it continues is no withdrawal of these two.
+        """
         agent = self._agent
+        earlier = ()
+        if order.continues is not None:
+            earlier = (await continued(agent.ledger, order.continues, order.provider),)
         now = agent.clock.now()
         nonce = "u" + base64url_encode(secrets.token_bytes(32))
         identity = agent.identity
@@ -66,7 +75,9 @@ class HirerSide:
                 "limits": Limits(rounds=order.rounds, bytes=2 * 1024 * 1024),
                 "respond_by": shift(now, order.timing.answer_seconds),
                 "closes_at": shift(now, order.timing.negotiation_seconds),
+                "continues": order.continues,
             },
+            evidence=earlier,
             facts=(("order", msgspec.json.encode(order).decode()),),
         )
 
@@ -95,12 +106,12 @@ class HirerSide:
                         "presentation": await agent.meeting.present(
                             engagement, profile.request, challenge=engagement.got[-1]
                         ),
-                        "request": agent.meeting.request(),
+                        "request": agent.meeting.request(_stake(order)),
                     },
                 )
             case "ready":
                 shown = conversation.last("Presentation", Presentation, "provider")
-                decision = await agent.meeting.evaluate(engagement, shown)
+                decision = await agent.meeting.evaluate(engagement, shown, stake=_stake(order))
                 if decision.outcome != "allow":
                     return declined(decision)
                 if order.probe:
@@ -182,6 +193,11 @@ class HirerSide:
     def _paid(self, conversation: Conversation, engagement: Engagement) -> Price:
         """What is owed: the price for accepted work, nothing for other."""
         return owed_price(engagement, conversation.offered(engagement).terms.price)
+
+
+def _stake(order: Order) -> Stake:
+    """The most that an order can come to: what is asked of a provider holds for whatever price is agreed on."""
+    return Stake(capability=order.task, price=order.ceiling)
 
 
 def delivered_by(capability: Mapping[str, Any]) -> tuple[Deliverable, ...]:

@@ -29,16 +29,16 @@ from undersigned.credentials import (
 )
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, EngagementId, Instant, JsonObject, shift
-from undersigned.errors import CredentialError, PolicyError
+from undersigned.errors import CredentialError
 from undersigned.messages import Need, Presentation, PresentationRequest
 from undersigned.proof import attach, prepare
 from undersigned.protocol import OTHER, ROLES, Engagement, Role
-from undersigned.trust import Claimed, Decision, Policy, asked_about, check_presented, evaluate
+from undersigned.trust import Decision, Needed, Policy, Stake, asked_about, check_presented, evaluate, needs
 
 from .beliefs import Beliefs
 from .conversation import Conversation
 from .names import fresh_urn
-from .turn import Say
+from .turn import Declined, Say
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -76,18 +76,11 @@ class Meeting:
         self._relied: dict[tuple[EngagementId, str], tuple[Credential, ...]] = {}
         """What each role showed, read once."""
 
-    def request(self) -> PresentationRequest:
-        """What we ask to be shown: what our policy requires, by type and whoever is entitled to attest it."""
-        return PresentationRequest(
-            needs=tuple(
-                Need(
-                    code="credential",
-                    credential=claimed.credential_type,
-                    issuers=(self.beliefs.entitled(claimed).issuers or None) if claimed.listable else None,
-                )
-                for claimed in map(Claimed, self.policy.require)
-            )
-        )
+    def request(self, stake: Stake) -> PresentationRequest:
+        """What we ask to be shown: exactly what our policy demands where this is at stake."""
+        nobody = VerifiedPresentation(holder="", engagement="", credentials=(), digest="")
+        answers = self.beliefs.answers(asked_about(nobody, self.policy, stake)._replace(reputation=()))
+        return PresentationRequest(needs=tuple(map(_need, needs(self.policy, stake, answers))))
 
     async def present(self, engagement: Engagement, asked: PresentationRequest, *, challenge: Digest) -> JsonObject:
         """A presentation that answers `asked` with the fewest credentials that do."""
@@ -134,9 +127,10 @@ class Meeting:
         message: Presentation,
         terms: Terms | None = None,
         *,
+        stake: Stake | None = None,
         status_age_seconds: float = FRESH_SECONDS,
     ) -> Decision:
-        """Whether we work with the peer at all and, with `terms`, whether we bind ourselves to these.
+        """Whether we work with the peer where this is at `stake` and, with `terms`, whether we bind ourselves to these.
 
         Asked again right before signing: what the peer showed must still hold, by DID documents that are fresh.
 
@@ -148,26 +142,37 @@ class Meeting:
             shown = known.presentation
         else:
             shown = await self._verify(engagement, message.presentation, message.answers)
-        counted = self._counted(shown.credentials, engagement.peer)
+        asked = asked_about(shown, self.policy, Stake.of(terms) if terms is not None else stake)
+        rated = bool(asked.reputation)
+        counted = self._counted(shown.credentials, engagement.peer, rated=rated)
         lists = await self._agent.statuses.lists(counted, max_age_seconds=status_age_seconds)
         now = self._agent.clock.now()
         statuses = tuple(self._status(one, lists, now) for one in counted if one.has_status)
-        await self.beliefs.learn(one for one in counted if one.issuer != engagement.peer)
-        answers = self.beliefs.answers(asked_about(shown, self.policy))
-        return evaluate(shown, self.beliefs.anchors, self.policy, now, terms=terms, statuses=statuses, answers=answers)
+        await self.beliefs.learn((one for one in counted if one.issuer != engagement.peer), now=rated)
+        return evaluate(
+            shown,
+            self.beliefs.anchors,
+            self.policy,
+            now,
+            terms=terms,
+            stake=stake,
+            statuses=statuses,
+            answers=self.beliefs.answers(asked),
+        )
 
     async def recheck(self, conversation: Conversation, engagement: Engagement, terms: Terms) -> Decision:
         """The judgement of `terms` with what the peer showed before.
 
         Raises:
-            PolicyError: `policy_denied`, it is no yes.
+            Declined: It is no yes.
             VerificationError: A credential no longer holds.
         """
         shown = conversation.last("Presentation", Presentation, OTHER[engagement.role])
         # Status is asked for anew: a list that we fetched a second ago may be the one before the revocation (SC-60).
         decision = await self.evaluate(engagement, shown, terms, status_age_seconds=0.0)
         if decision.outcome != "allow":
-            raise PolicyError("policy_denied", decision.explain())
+            needed = tuple(map(_need, decision.needed)) or None
+            raise Declined(decision.explain(), needed=needed, facts=recorded(decision))
         return decision
 
     def let_go(self, engagement: EngagementId) -> None:
@@ -189,9 +194,9 @@ class Meeting:
         """
         engagement = conversation.engagement
         credentials = self._counted(self.relied(conversation, OTHER[engagement.role]), engagement.peer)
-        for required in self.policy.require:
-            if not any(required in one.types for one in credentials):
-                raise CredentialError("policy_denied", f"no {required} that was shown is believed any more")
+        for _, demand in self.policy.demands(Stake.of(conversation.offered().terms)):
+            if not any(demand.type in one.types for one in credentials):
+                raise CredentialError("policy_denied", f"no {demand.type} that was shown is believed any more")
         lists = await self._agent.statuses.lists(credentials, max_age_seconds=MAX_TTL_SECONDS)
         now = self._agent.clock.now()
         for one in credentials:
@@ -201,14 +206,20 @@ class Meeting:
                     "policy_denied", f"valid until {one.valid_until}; it is {now}", credential=one.digest
                 )
 
-    def _counted(self, credentials: tuple[Credential, ...], holder: Did) -> tuple[Credential, ...]:
-        """Those that can count for us. What a stranger wrote about itself must not make us ask anybody: whoever names
-        a list in it would choose whom we call.
+    def _counted(
+        self, credentials: tuple[Credential, ...], holder: Did, *, rated: bool = False
+    ) -> tuple[Credential, ...]:
+        """Those that can count for us; `rated`: for a reputation too. What a stranger wrote about itself must not make
+        us ask anybody: whoever names a list in it would choose whom we call.
         """
         return tuple(
             one
             for one in credentials
-            if (self.policy.allow_self_issued if one.issuer == holder else self.beliefs.believed(one))
+            if (
+                self.policy.allow_self_issued
+                if one.issuer == holder
+                else self.beliefs.believed(one) or (rated and self.beliefs.heard(one))
+            )
         )
 
     def _status(self, credential: Credential, lists: Mapping[str, StatusList], now: Instant) -> ClearStatus:
@@ -294,12 +305,19 @@ def recorded(decision: Decision) -> tuple[tuple[str, str], ...]:
 
 def declined(decision: Decision, offer: Digest | None = None) -> Say:
     """The `Withdraw` of a decision that is not a yes, with what would change it."""
-    needed = tuple(
-        Need(code=need.code, credential=need.credential, issuers=need.issuers, member=need.member)
-        for need in decision.needed
-    )
     return Say(
         "Withdraw",
-        {"reason": "policy_denied", "needed": needed or None, "offer": offer},
+        {"reason": "policy_denied", "needed": tuple(map(_need, decision.needed)) or None, "offer": offer},
         facts=recorded(decision),
+    )
+
+
+def _need(need: Needed) -> Need:
+    return Need(
+        code=need.code,
+        credential=need.credential,
+        issuers=need.issuers,
+        capability=need.capability,
+        max_age=need.max_age,
+        member=need.member,
     )

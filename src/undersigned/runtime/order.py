@@ -16,6 +16,8 @@ from undersigned.encoding import Did, Digest, Instant, compare_amounts, is_amoun
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.scope import Grant, Limit, Scope, WireScope, read_scope, sketch
 
+from .continuing import named_withdrawal
+
 if TYPE_CHECKING:
     from .agent import Agent
 
@@ -84,6 +86,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Format and version of a bill of materials that is wanted."""
     timing: Timing = Timing()
     rounds: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16
+    continues: Digest | None = None
+    """The earlier withdrawal that this answers, with what it said it needs."""
     probe: bool = False
     """Only evaluate: withdraw once both have shown who they are."""
 
@@ -219,11 +223,14 @@ async def hire_order(
     summary: str = "",
     at: str | None = None,
     finish_seconds: int = 3600,
+    continues: str | None = None,
 ) -> Order:
-    """The order for a hire; its inputs are put into the artifact store.
+    """The order for a hire; its inputs are put into the artifact store. `continues` is the digest of an earlier
+    withdrawal, or the engagement that ended with it.
 
     Raises:
-        ConfigurationError: `bad_configuration`, the provider, a price, a file or a name is not usable.
+        ConfigurationError: `bad_configuration`, the provider, a price, a file or a name is not usable; `not_found`,
+            there was no such withdrawal with this provider.
     """
     try:
         parse_did(provider)
@@ -255,6 +262,7 @@ async def hire_order(
         sbom=known.sbom if known else None,
         opening=first,
         ceiling=ceiling,
+        continues=await named_withdrawal(agent.ledger, continues, provider) if continues is not None else None,
         timing=Timing(finish_seconds=finish_seconds, until_seconds=finish_seconds + 3600),
     )
 

@@ -17,6 +17,7 @@ from undersigned.errors import LocalProtocolError
 from undersigned.messages import Inquiry, Need, Presentation
 from undersigned.proof import CRYPTOSUITES
 from undersigned.protocol import Bounds, Concede, Engagement, Moment, Owe, bounded
+from undersigned.trust import Stake
 
 from .conversation import Conversation
 from .hirer import owed_price
@@ -63,7 +64,8 @@ class ProviderSide:
                 return self._profile(conversation.last("Inquiry", Inquiry), engagement)
             case "presented":
                 shown = conversation.last("Presentation", Presentation, "hirer")
-                decision = await agent.meeting.evaluate(engagement, shown)
+                stake = self._stake(conversation.last("Inquiry", Inquiry))
+                decision = await agent.meeting.evaluate(engagement, shown, stake=stake)
                 if decision.outcome != "allow" or shown.request is None:
                     return declined(decision)
                 return Say(
@@ -85,6 +87,11 @@ class ProviderSide:
                 return await agent.close_books(conversation, engagement, owed, price)
             case _:
                 return None
+
+    def _stake(self, inquiry: Inquiry) -> Stake:
+        """What is asked for; an offer of more is judged again by its terms."""
+        service = self._services.get(inquiry.need)
+        return Stake(capability=inquiry.need, price=None if service is None else service.price)
 
     def _profile(self, inquiry: Inquiry, engagement: Engagement) -> Say:
         agent, identity = self._agent, self._agent.identity
@@ -116,7 +123,7 @@ class ProviderSide:
                         "delivers": [{"name": service.delivers, "mediaType": service.media_type}],
                     },
                 ),
-                "request": agent.meeting.request(),
+                "request": agent.meeting.request(self._stake(inquiry)),
                 "respond_by": shift(agent.clock.now(), ANSWER_SECONDS),
             },
         )

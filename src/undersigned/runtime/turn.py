@@ -11,11 +11,12 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from undersigned.encoding import Did, Digest, EngagementId, Instant
+from undersigned.errors import PolicyError
 from undersigned.ledger import Blob, Commit, Ledger, Reservation, Row, Settlement, Summary
-from undersigned.messages import Message, VerifiedMessage, recorded_message
+from undersigned.messages import Message, Need, VerifiedMessage, recorded_message
 from undersigned.protocol import Engagement, Entry, Noted, Received, Sent, apply, begin, position, wake_at
 
-__all__ = ["Event", "Loaded", "Say", "Turn", "entry_of", "load_engagement"]
+__all__ = ["Declined", "Event", "Loaded", "Say", "Turn", "entry_of", "load_engagement"]
 
 
 class Say(msgspec.Struct, frozen=True, gc=False):
@@ -28,6 +29,15 @@ class Say(msgspec.Struct, frozen=True, gc=False):
     evidence: tuple[Blob, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
     """Facts noted before it, in the same transaction."""
+
+
+class Declined(PolicyError):
+    """A decision that is no yes: what would change it, for the `Withdraw`, and the decision as facts."""
+
+    def __init__(self, message: str, *, needed: tuple[Need, ...] | None, facts: tuple[tuple[str, str], ...]) -> None:
+        super().__init__("policy_denied", message)
+        self.needed = needed
+        self.facts = facts
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):

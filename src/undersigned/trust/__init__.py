@@ -1,9 +1,9 @@
 """Whether to work with somebody: anchors, the graph of what others say, rules, and the decision they give."""
 
 from undersigned.trust.anchors import ANY, Anchor, Anchors
-from undersigned.trust.answers import Answers, Asked, Claimed, asked_about, question_of
+from undersigned.trust.answers import Answers, Asked, Claimed, Rated, asked_about, question_of
 from undersigned.trust.authority import Authority, Entitled, authority, entitled
-from undersigned.trust.decision import Decision, Ground, Inputs, Needed, Outcome, Reason
+from undersigned.trust.decision import Decision, Ground, Inputs, Needed, Outcome, Rating, Reason
 from undersigned.trust.drawing import draw_paths
 from undersigned.trust.edge import KINDS, MAX_DEPTH, UNIT, Edge, Kind, Status, edge_of
 from undersigned.trust.evaluate import evaluate
@@ -19,7 +19,7 @@ from undersigned.trust.graph import (
     answer,
     check_presented,
 )
-from undersigned.trust.policy import Policy
+from undersigned.trust.policy import Demand, Policy, Rule, Stake
 from undersigned.trust.records import (
     AddingRule,
     AnchorChanges,
@@ -37,6 +37,7 @@ from undersigned.trust.records import (
 from undersigned.trust.reliance import Lost, OpenEngagement, Shown, belief, losing_their_path, shown_in
 from undersigned.trust.reputation import Reputation, reputation
 from undersigned.trust.viewpoint import Viewpoint
+from undersigned.trust.weighing import needs
 
 __all__ = [
     "ANY",
@@ -54,6 +55,7 @@ __all__ = [
     "Authority",
     "Claimed",
     "Decision",
+    "Demand",
     "Edge",
     "Entitled",
     "Graph",
@@ -67,11 +69,15 @@ __all__ = [
     "Path",
     "Policy",
     "Question",
+    "Rated",
+    "Rating",
     "Read",
     "Reader",
     "Reason",
     "Reputation",
+    "Rule",
     "Shown",
+    "Stake",
     "Status",
     "VerifiedRecord",
     "Viewpoint",
@@ -92,6 +98,7 @@ __all__ = [
     "entitled",
     "evaluate",
     "losing_their_path",
+    "needs",
     "question_of",
     "record_config",
     "reputation",

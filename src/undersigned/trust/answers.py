@@ -11,36 +11,46 @@ Source: protocol-spec/12-trust.md, section 12.8
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from undersigned.credentials import VerifiedPresentation
-from undersigned.encoding import Instant
+from undersigned.encoding import Did, Instant
 from undersigned.trust.anchors import Anchors
 from undersigned.trust.authority import Authority, Entitled, authority, entitled
-from undersigned.trust.edge import KINDS
+from undersigned.trust.edge import KINDS, MAX_DEPTH
 from undersigned.trust.graph import Question, Reader, answer
-from undersigned.trust.policy import Policy
+from undersigned.trust.policy import Policy, Stake
 from undersigned.trust.reliance import Shown, shown_in
+from undersigned.trust.reputation import Reputation, reputation
 from undersigned.trust.viewpoint import Viewpoint
 
-__all__ = ["Answers", "Asked", "Claimed", "asked_about", "question_of"]
+__all__ = ["Answers", "Asked", "Claimed", "Rated", "asked_about", "question_of"]
 
 _ABOUT_NONE = frozenset(of.claim.type for of in KINDS.values() if of.capability is None)
 """Types of ours whose claims are about no capability."""
 
 
-class Claimed(NamedTuple):
-    """A kind of claim: who may make it?"""
+class Claimed(Struct, frozen=True):
+    """A kind of claim: who may make it, by a chain of so many links?"""
 
     credential_type: str
     capability: str | None = None
+    links: int = MAX_DEPTH
 
     @property
     def listable(self) -> bool:
         """Whether all who may make it can be listed: of a claim about a capability, only once it is known which."""
         return self.capability is not None or self.credential_type in _ABOUT_NONE
+
+
+class Rated(Struct, frozen=True):
+    """A party: how well is it spoken of, for this?"""
+
+    party: Did
+    capability: str | None
 
 
 class Asked(NamedTuple):
@@ -50,6 +60,7 @@ class Asked(NamedTuple):
     """Is this issuer entitled to that?"""
     entitled: tuple[Claimed, ...]
     """Who would be?"""
+    reputation: tuple[Rated, ...]
 
 
 class Answers(Struct, frozen=True, kw_only=True):
@@ -57,22 +68,33 @@ class Answers(Struct, frozen=True, kw_only=True):
 
     authority: tuple[Authority, ...] = ()
     entitled: tuple[Entitled, ...] = ()
+    reputation: tuple[Reputation, ...] = ()
 
     @classmethod
     def of(cls, asked: Asked, view: Viewpoint, read: Reader) -> Answers:
         """The answers of one state of a graph."""
+        return cls.given(asked, lambda one: answer(question_of(one, view), read))
+
+    @classmethod
+    def given(cls, asked: Asked, ask: Callable[[Shown | Claimed | Rated], Any]) -> Answers:
+        """What `ask` answers to each."""
         return cls(
-            authority=tuple(cast("Authority", answer(question_of(one, view), read)) for one in asked.authority),
-            entitled=tuple(cast("Entitled", answer(question_of(one, view), read)) for one in asked.entitled),
+            authority=tuple(map(ask, asked.authority)),
+            entitled=tuple(map(ask, asked.entitled)),
+            reputation=tuple(map(ask, asked.reputation)),
         )
 
     def standing(self, anchors: Anchors, now: Instant) -> Answers:
         """Those that these anchors gave, and that nothing has begun or ended since (HIRE-TRU-12)."""
 
-        def stands(one: Authority | Entitled) -> bool:
+        def stands(one: Authority | Entitled | Reputation) -> bool:
             return one.anchors == anchors.digest and one.at <= now and (one.until is None or now <= one.until)
 
-        return Answers(authority=tuple(filter(stands, self.authority)), entitled=tuple(filter(stands, self.entitled)))
+        return Answers(
+            authority=tuple(filter(stands, self.authority)),
+            entitled=tuple(filter(stands, self.entitled)),
+            reputation=tuple(filter(stands, self.reputation)),
+        )
 
     def about(self, shown: Shown) -> Authority | None:
         """Whether the issuer of a claim is entitled to it; None: not answered."""
@@ -88,31 +110,48 @@ class Answers(Struct, frozen=True, kw_only=True):
     def who(self, claimed: Claimed) -> Entitled | None:
         """Who may make a claim; None: not answered."""
         for one in self.entitled:
-            if (one.credential_type, one.capability) == claimed:
+            if (one.credential_type, one.capability, one.links) == (
+                claimed.credential_type,
+                claimed.capability,
+                claimed.links,
+            ):
+                return one
+        return None
+
+    def of_party(self, rated: Rated) -> Reputation | None:
+        """How well a party is spoken of; None: not answered."""
+        for one in self.reputation:
+            if (one.party, one.capability) == (rated.party, rated.capability):
                 return one
         return None
 
 
-def question_of(about: Shown | Claimed, view: Viewpoint) -> Question[Authority | Entitled]:
+def question_of(about: Shown | Claimed | Rated, view: Viewpoint) -> Question[Authority | Entitled | Reputation]:
     """Asks one of the questions of a decision."""
     if isinstance(about, Claimed):
-        return entitled(about.credential_type, about.capability, view)
+        return entitled(about.credential_type, about.capability, view, links=about.links)
+    if isinstance(about, Rated):
+        return reputation(about.party, about.capability, view)
     return authority(about.issuer, about.credential_type, about.capability, view)
 
 
-def asked_about(presented: VerifiedPresentation, policy: Policy) -> Asked:
+def asked_about(presented: VerifiedPresentation, policy: Policy, stake: Stake | None = None) -> Asked:
     """What a decision about this presentation by this policy has to know of the graph.
 
     Source: protocol-spec/12-trust.md, section 12.8
     """
+    demands = [demand for _, demand in policy.demands(stake)]
+    claims = [Claimed(one.type, one.capability, one.max_links) for one in demands]
+    rated = any(rule.min_reputation is not None for rule in policy.rules(stake))
     return Asked(
         authority=tuple(
             dict.fromkeys(
-                shown_in(credential, required)
-                for required in policy.require
+                shown_in(credential, demand.type)
+                for demand in demands
                 for credential in presented.credentials
-                if required in credential.types and credential.issuer != presented.holder
+                if demand.type in credential.types and credential.issuer != presented.holder
             )
         ),
-        entitled=tuple(dict.fromkeys(one for one in map(Claimed, policy.require) if one.listable)),
+        entitled=tuple(dict.fromkeys(one for one in claims if one.listable)),
+        reputation=(Rated(presented.holder, None if stake is None else stake.capability),) if rated else (),
     )

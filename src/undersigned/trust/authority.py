@@ -127,6 +127,8 @@ class Entitled(Struct, frozen=True, kw_only=True):
 
     credential_type: str
     capability: str | None
+    links: int = MAX_DEPTH
+    """How many links a chain to them has at most."""
     issuers: tuple[Did, ...] | None
     """Sorted; None: more than can be listed, or it was too much work, and whoever shows something is judged then."""
     anchors: Digest
@@ -135,12 +137,15 @@ class Entitled(Struct, frozen=True, kw_only=True):
     """As `Authority.until`."""
 
 
-def entitled(credential_type: str, capability: str | None, view: Viewpoint) -> Question[Entitled]:
-    """Asks for all issuers that `authority` would say yes to, our own DIDs among them.
+def entitled(
+    credential_type: str, capability: str | None, view: Viewpoint, *, links: int = MAX_DEPTH
+) -> Question[Entitled]:
+    """Asks for all issuers that `authority` would say yes to by a chain of so many links, our own DIDs among them.
 
     Source: protocol-spec/12-trust.md, section 12.3
     """
-    roots, meter, read = view.roots(credential_type, capability), Meter(view.limit), dict[Digest, Edge]()
+    meter, read = Meter(view.limit), dict[Digest, Edge]()
+    roots = {did: min(depth, links) for did, depth in view.roots(credential_type, capability).items()}
     issuers: tuple[Did, ...] | None = None
     dissent: tuple[Edge, ...] = ()
     try:
@@ -155,6 +160,7 @@ def entitled(credential_type: str, capability: str | None, view: Viewpoint) -> Q
     return Entitled(
         credential_type=credential_type,
         capability=capability,
+        links=links,
         issuers=issuers,
         anchors=view.anchors.digest,
         at=view.now,

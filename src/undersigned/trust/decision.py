@@ -9,10 +9,11 @@ from typing import Literal
 
 from msgspec import Struct
 
-from undersigned.encoding import Did, Digest, Instant, digest_bytes, write_canonical
+from undersigned.encoding import Did, Digest, Duration, Instant, digest_bytes, write_canonical
 from undersigned.trust.edge import Edge
+from undersigned.trust.policy import Stake
 
-__all__ = ["Decision", "Ground", "Inputs", "Needed", "Outcome", "Reason"]
+__all__ = ["Decision", "Ground", "Inputs", "Needed", "Outcome", "Rating", "Reason"]
 
 Outcome = Literal["allow", "deny", "ask"]
 
@@ -36,6 +37,8 @@ class Needed(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     code: str
     credential: str | None = None
     issuers: tuple[Did, ...] | None = None
+    capability: str | None = None
+    max_age: Duration | None = None
     member: str | None = None
 
 
@@ -56,6 +59,19 @@ class Ground(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     """Unless yes: what is not there."""
 
 
+class Rating(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What the trust graph said of how well the other side is spoken of."""
+
+    party: Did
+    capability: str | None = None
+    score: str
+    """0 to 1."""
+    paths: tuple[tuple[Edge, ...], ...] = ()
+    """Up to three ways that trust takes."""
+    dissent: tuple[Edge, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
 class Inputs(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """What a decision was made from, by digest."""
 
@@ -65,6 +81,8 @@ class Inputs(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     status_lists: tuple[Digest, ...] = ()
     """Of the list credentials in which the presented ones were looked up, in that order."""
     terms: Digest | None = None
+    stake: Stake | None = None
+    """What was at stake while there were no terms."""
 
 
 class Decision(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -80,6 +98,7 @@ class Decision(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
     """On deny: what would change the answer; may be empty."""
     grounds: tuple[Ground, ...] = ()
     """In the order in which the policy asked for them; the version of the anchors that answered is in `inputs`."""
+    ratings: tuple[Rating, ...] = ()
     inputs: Inputs
 
     @property
@@ -99,4 +118,10 @@ class Decision(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
                 lines.append(f"    {ground.credential_type} by {chain}")
             lines += [f"    against: {edge.source} accuses {edge.target} of {edge.says}" for edge in ground.dissent]
             lines += [f"    missing: {text}" for text in ground.missing]
+        for rating in self.ratings:
+            for path in rating.paths:
+                chain = " -> ".join([edge.source for edge in path] + [rating.party])
+                lines.append(f"    spoken of: {chain}")
+            lines += [f"    against: {edge.source} accuses {edge.target} of {edge.says}" for edge in rating.dissent]
+            lines += [f"    missing: {text}" for text in rating.missing]
         return "\n".join(lines)

@@ -32,7 +32,7 @@ from undersigned.credentials import (
 from undersigned.encoding import DID_PATTERN, Did, Digest, Instant, format_instant
 from undersigned.errors import CredentialError
 
-__all__ = ["KINDS", "MAX_DEPTH", "UNIT", "Edge", "EdgeKind", "Kind", "Status", "edge_of", "written"]
+__all__ = ["KINDS", "MAX_DEPTH", "UNIT", "Edge", "EdgeKind", "Kind", "Status", "edge_of", "units_of", "written"]
 
 Kind = Literal[
     "membership",
@@ -146,7 +146,7 @@ def edge_of(credential: Credential, *, contracts: Collection[Digest] = (), statu
     weight, depth, says = of.weight, 0, ""
     match claim:
         case Endorsement(weight=str(given)):
-            weight = _billionths(given)
+            weight = units_of(given)
         case Authority():
             # Deeper than anybody looks is as deep as anybody looks.
             depth = min(claim.depth, MAX_DEPTH)
@@ -185,7 +185,8 @@ def written(units: int) -> str:
     return f"{whole}.{part:09d}".rstrip("0") if part else str(whole)
 
 
-def _billionths(weight: str) -> int:
+def units_of(weight: str) -> int:
+    """Billionths of a decimal such as `written` gives."""
     whole, _, part = weight.partition(".")
     return int(whole) * UNIT + int(part.ljust(9, "0"))
 

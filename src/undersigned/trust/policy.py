@@ -3,7 +3,18 @@
 Everything not written is cautious: a membership credential from an anchor is required, self-issued ones do not count,
 and no price, lifetime or action is limited only because it is limited by the scope that we offer ourselves.
 
-Source: protocol-spec/02-identity-and-keys.md, section 2.8
+    [policy]
+    currency = "EUR"
+    refuse_capabilities = ["face-recognition"]
+
+    [[policy.rule]]
+    name = "large"
+    capabilities = ["sbom"]
+    above = "100"
+    min_reputation = "0.2"
+    credentials = [{ type = "AccreditedByCredential", capability = "sbom", max_age = "P90D", max_links = 1 }]
+
+Source: protocol-spec/02-identity-and-keys.md, section 2.8; protocol-spec/12-trust.md, section 12.9
 """
 
 from __future__ import annotations
@@ -14,12 +25,80 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from undersigned.encoding import Amount, Did, Digest, Duration, digest_bytes, to_struct, write_canonical
+from undersigned.contract import Price, Terms
+from undersigned.encoding import (
+    Amount,
+    Did,
+    Digest,
+    Duration,
+    compare_amounts,
+    digest_bytes,
+    to_struct,
+    write_canonical,
+)
 from undersigned.errors import ConfigurationError, FormatError
+from undersigned.trust.edge import MAX_DEPTH
 
-__all__ = ["Policy"]
+__all__ = ["Demand", "Policy", "Rule", "Stake"]
+
+MAX_DEMANDS = 32
+"""Of all rules together; a request names each, and asks for reputation beside them."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
+Score = Annotated[str, Meta(pattern=r"^(0|1|0\.[0-9]{0,8}[1-9])(?!\n)$")]
+
+
+class Stake(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What is at stake while there are no terms yet: what the work is, and the price thought of."""
+
+    capability: Name
+    """What the provider's profile calls it."""
+    price: Price | None = None
+    """None: it could be any."""
+
+    @classmethod
+    def of(cls, terms: Terms) -> Stake:
+        """What these terms put at stake."""
+        return cls(capability=terms.task.kind, price=terms.price)
+
+
+class Demand(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A credential that has to be shown: one that is all of this, valid, and by somebody entitled to it."""
+
+    type: Name
+    capability: Name | None = None
+    """What it has to be about; None: anything."""
+    issuers: Annotated[tuple[Did, ...], Meta(max_length=64)] = ()
+    """Only by one of these. It narrows whom the anchors entitle, and entitles nobody by itself."""
+    max_age: Duration | None = None
+    """How long ago its validity may have begun."""
+    max_links: Annotated[int, Meta(ge=0, le=MAX_DEPTH)] = MAX_DEPTH
+    """How far from an anchor its issuer may be; with 0 only an anchor's own credential will do."""
+
+
+class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What has to be so beside the rest, where these capabilities and such amounts are at stake."""
+
+    name: Name
+    """How decisions name it: `rule NAME`."""
+    capabilities: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
+    """Kinds of work; empty: any."""
+    above: Amount | None = None
+    """Only for a higher price than this; None: for any."""
+    credentials: Annotated[tuple[Demand, ...], Meta(max_length=MAX_DEMANDS)] = ()
+    min_reputation: Score | None = None
+    """Of the other side, for the capability at stake; 0 to 1."""
+
+    def covers(self, stake: Stake | None, currency: str | None) -> bool:
+        """Whether it holds for this; what is not known, or is in another currency, could be it."""
+        if stake is None:
+            return True
+        if self.capabilities and stake.capability not in self.capabilities:
+            return False
+        price = stake.price
+        if self.above is None or price is None or price.currency != currency:
+            return True
+        return compare_amounts(price.amount, self.above) > 0
 
 
 class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -32,7 +111,11 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     allow_self_issued: bool = False
     """Whether a credential that its own holder issued counts, without being an anchor's."""
     refuse: Annotated[tuple[Did, ...], Meta(max_length=1024)] = ()
-    """Parties, or issuers, that are always refused."""
+    """Parties, or issuers, that are always refused; nor does a chain count that leads through one of them."""
+    refuse_capabilities: Annotated[tuple[Name, ...], Meta(max_length=256)] = ()
+    """Kinds of work that are never dealt in, for whatever price."""
+    rule: Annotated[tuple[Rule, ...], Meta(max_length=64)] = ()
+    """What has to be so beside, by capability and by amount at stake."""
     currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}(?!\n)$")] | None = None
     """The one currency that is dealt in; needed if a price is limited."""
     max_price: Amount | None = None
@@ -63,14 +146,28 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
         return policy.checked()
 
     def checked(self) -> Policy:
-        """The same policy, once what it limits has a unit: ten of what?
+        """The same policy, once what it limits has a unit (ten of what?), and its rules can be named and asked for.
 
         Raises:
             ConfigurationError: `bad_configuration`.
         """
-        if self.currency is None and (self.max_price or self.min_price or self.ask_above):
+        limited = self.max_price or self.min_price or self.ask_above or any(rule.above for rule in self.rule)
+        if self.currency is None and limited:
             raise ConfigurationError("bad_configuration", "policy: a limited price needs its `currency`")
+        if len({rule.name for rule in self.rule}) < len(self.rule):
+            raise ConfigurationError("bad_configuration", "policy: two rules have one name")
+        if sum(len(rule.credentials) for rule in self.rule) > MAX_DEMANDS:
+            raise ConfigurationError("bad_configuration", f"policy: rules demand more than {MAX_DEMANDS} credentials")
         return self
+
+    def rules(self, stake: Stake | None) -> tuple[Rule, ...]:
+        """The rules that hold where this is at stake."""
+        return tuple(rule for rule in self.rule if rule.covers(stake, self.currency))
+
+    def demands(self, stake: Stake | None) -> tuple[tuple[str, Demand], ...]:
+        """The credentials that have to be shown where this is at stake, each with its clause."""
+        required = [("require", Demand(type=name)) for name in self.require]
+        return (*required, *((f"rule {rule.name}", one) for rule in self.rules(stake) for one in rule.credentials))
 
     @property
     def digest(self) -> Digest:

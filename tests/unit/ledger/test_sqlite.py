@@ -113,6 +113,23 @@ async def test_a_newer_ledger_is_not_opened(ledger: SqliteLedger, path: Path) ->
     assert content_of(path) == before
 
 
+async def test_a_ledger_of_version_1_is_brought_up_to_date(ledger: SqliteLedger, path: Path) -> None:
+    """By whoever opens it to write; a reader of this release says which version it is."""
+    await ledger.commit(move(NAME, 1))
+    rows = await ledger.rows(NAME)
+    await ledger.close()
+    db = sqlite3.connect(path)
+    db.executescript("DROP INDEX journal_withdrawal; PRAGMA user_version = 1;")
+    db.close()
+    with pytest.raises(LedgerError, match="schema version 1"):
+        await open_ledger(f"sqlite://{path}", read_only=True)
+    opened = await open_ledger(f"sqlite://{path}")
+    assert await opened.rows(NAME) == rows
+    assert await opened.withdrawal(rows[0].digest) is None
+    assert (await opened.check()).ok
+    await opened.close()
+
+
 async def test_another_programs_database_is_not_touched(path: Path) -> None:
     db = sqlite3.connect(path)
     db.execute("CREATE TABLE mine (x)")

@@ -18,7 +18,7 @@ from undersigned.messages import Profile, Withdraw
 from undersigned.runtime import issue_membership
 from undersigned.runtime.beliefs import WRITE_SECONDS
 from undersigned.testing import Actor, HandClock
-from undersigned.trust import Decision, Edge, Graph, Shown
+from undersigned.trust import Decision, Edge, Graph, Shown, Stake
 
 Open = Callable[..., World]
 MEMBER = "MembershipCredential"
@@ -97,7 +97,7 @@ def test_a_chain_entitles_and_the_decision_names_it(open_world: Open, strangers:
     assert state != "withdrawn"
     assert [ground.paths for ground in decision.grounds] == [((edge.edge,),)]
     assert f"{MEMBER} by {BODY.did} -> {globex.organisation.did}" in decision.explain()
-    need = world.hirer.meeting.request().needs[0]
+    need = world.hirer.meeting.request(Stake(capability="summary")).needs[0]
     assert need.issuers is not None
     assert {BODY.did, globex.organisation.did} <= set(need.issuers)
 

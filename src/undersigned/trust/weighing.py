@@ -1,0 +1,218 @@
+"""What was presented, weighed against what a policy demands: credentials, and how well somebody is spoken of.
+
+Source: protocol-spec/12-trust.md, sections 12.8 and 12.9
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import NamedTuple, TypeAlias
+
+from undersigned.credentials import ClearStatus, Credential, VerifiedPresentation, cleared
+from undersigned.encoding import Did, Instant, parse_duration
+from undersigned.trust.answers import Answers, Claimed, Rated
+from undersigned.trust.authority import Authority
+from undersigned.trust.decision import Ground, Needed, Rating, Reason
+from undersigned.trust.edge import MAX_DEPTH, Edge, units_of, written
+from undersigned.trust.policy import Demand, Policy, Stake
+from undersigned.trust.reliance import Shown, shown_in
+
+__all__ = [
+    "Given",
+    "Weighed",
+    "asked",
+    "denied",
+    "met",
+    "needs",
+    "no",
+    "weigh_credentials",
+    "weigh_party",
+    "weigh_reputation",
+]
+
+Weighed: TypeAlias = tuple[Reason, Needed | None]
+
+
+class Given(NamedTuple):
+    """What everything is weighed with."""
+
+    presented: VerifiedPresentation
+    policy: Policy
+    now: Instant
+    statuses: Collection[ClearStatus]
+    answers: Answers
+    """Those that stand."""
+    stake: Stake | None
+
+
+def weigh_party(given: Given) -> list[Weighed]:
+    """Red lines: whom, and what, is never dealt with."""
+    policy, presented, stake = given.policy, given.presented, given.stake
+    weighed: list[Weighed] = []
+    listed = {presented.holder, *(credential.issuer for credential in presented.credentials)} & set(policy.refuse)
+    if listed:
+        weighed.append(no("refuse", f"{min(listed)} is on the list of those refused", "another party"))
+    if stake is not None and stake.capability in policy.refuse_capabilities:
+        value = f"{stake.capability} is on the list of what is refused"
+        weighed.append(no("refuse_capabilities", value, "other work", member="/task/kind"))
+    return weighed
+
+
+def weigh_credentials(given: Given) -> tuple[list[Weighed], tuple[Ground, ...]]:
+    """Each credential that is demanded."""
+    weighed: list[Weighed] = []
+    grounds: dict[Ground, None] = {}
+    for clause, demand in given.policy.demands(given.stake):
+        found: list[str] = []
+        enough = False
+        for credential in given.presented.credentials:
+            if demand.type in credential.types:
+                answer = None
+                if credential.issuer != given.presented.holder:
+                    shown = shown_in(credential, demand.type)
+                    answer = given.answers.about(shown)
+                    grounds[_ground(credential, shown, answer)] = None
+                flaws = list(_flaws(credential, demand, given, answer))
+                enough = enough or not flaws
+                own = credential.issuer == given.presented.holder
+                found.append(", ".join([f"{demand.type} by {'its holder' if own else credential.issuer}", *flaws]))
+        value = "; ".join(found) or f"no {demand.type}"
+        if enough:
+            weighed.append((met(clause, value), None))
+            continue
+        need = _need(demand, given.answers)
+        weighed.append((denied(clause, value, _wanted(demand, need, given.answers)), need))
+    return weighed, tuple(grounds)
+
+
+def weigh_reputation(given: Given) -> tuple[list[Weighed], tuple[Rating, ...]]:
+    """The reputation that rules ask for."""
+    weighed: list[Weighed] = []
+    ratings: dict[Rating, None] = {}
+    about = Rated(given.presented.holder, None if given.stake is None else given.stake.capability)
+    for rule in given.policy.rules(given.stake):
+        if rule.min_reputation is None:
+            continue
+        found = given.answers.of_party(about)
+        units = 0 if found is None else found.units
+        score = written(units)
+        value = f"reputation {score}{f' for {about.capability}' if about.capability else ''}"
+        ratings[
+            Rating(
+                party=about.party,
+                capability=about.capability,
+                score=score,
+                paths=() if found is None else tuple(path.edges for path in found.paths),
+                dissent=() if found is None else found.dissent,
+                missing=("an answer that stands",) if found is None else found.missing,
+            )
+        ] = None
+        if units >= units_of(rule.min_reputation):
+            weighed.append((met(f"rule {rule.name}", value), None))
+        else:
+            weighed.append((denied(f"rule {rule.name}", value, f"at least {rule.min_reputation}"), _spoken_of(about)))
+    return weighed, tuple(ratings)
+
+
+def needs(policy: Policy, stake: Stake | None, answers: Answers) -> tuple[Needed, ...]:
+    """What is asked for before anything is shown: exactly what the policy demands where this is at stake."""
+    wanted = [_need(demand, answers) for _, demand in policy.demands(stake)]
+    if stake is not None and any(rule.min_reputation is not None for rule in policy.rules(stake)):
+        wanted.append(_spoken_of(Rated("", stake.capability)))
+    return tuple(dict.fromkeys(wanted))
+
+
+def _flaws(credential: Credential, demand: Demand, given: Given, answer: Authority | None) -> Iterable[str]:
+    """Why a credential of the type is not what is demanded; nothing if it is."""
+    if not (credential.valid_at(given.now) and cleared(credential, given.statuses, given.now)):
+        yield "not valid"
+    if demand.capability is not None and shown_in(credential, demand.type).capability != demand.capability:
+        yield "about something else"
+    if demand.issuers and credential.issuer not in demand.issuers:
+        yield "not one of the issuers asked for"
+    if demand.max_age is not None and credential.age_seconds(given.now) > parse_duration(demand.max_age):
+        yield f"older than {demand.max_age}"
+    # An anchor that vouches for itself is self-issued like anybody else.
+    if credential.issuer == given.presented.holder:
+        if not given.policy.allow_self_issued:
+            yield "self-issued"
+    elif answer is None or not answer.entitled:
+        yield "whom our anchors do not entitle"
+    else:
+        chains = [path.edges for path in answer.paths if not _passes(path.edges, given.policy.refuse)]
+        if not chains:
+            yield "entitled only through somebody who is refused"
+        elif min(map(len, chains)) > demand.max_links:
+            yield f"{min(map(len, chains))} links from an anchor"
+
+
+def _passes(chain: tuple[Edge, ...], refused: Collection[Did]) -> bool:
+    return any(edge.source in refused or edge.target in refused for edge in chain)
+
+
+def _need(demand: Demand, answers: Answers) -> Needed:
+    who = answers.who(Claimed(demand.type, demand.capability, demand.max_links))
+    issuers = who.issuers if who is not None else None
+    if demand.issuers:
+        issuers = tuple(sorted(set(demand.issuers) & set(issuers))) if issuers else ()
+        issuers = issuers or tuple(sorted(demand.issuers))
+    return Needed(
+        code="credential",
+        credential=demand.type,
+        issuers=issuers or None,
+        capability=demand.capability,
+        max_age=demand.max_age,
+    )
+
+
+def _wanted(demand: Demand, need: Needed, answers: Answers) -> str:
+    """A need in words."""
+    who = answers.who(Claimed(demand.type, demand.capability, demand.max_links))
+    by = "nobody" if who is not None and who.issuers == () else "an issuer that our anchors entitle"
+    text = f"one by {' or '.join(need.issuers) if need.issuers else by}"
+    if demand.capability is not None:
+        text += f", about {demand.capability}"
+    if demand.max_age is not None:
+        text += f", no older than {demand.max_age}"
+    if demand.max_links < MAX_DEPTH:
+        text += f", at most {demand.max_links} links from an anchor"
+    return text
+
+
+def _spoken_of(about: Rated) -> Needed:
+    return Needed(code="reputation", credential="EndorsementCredential", capability=about.capability)
+
+
+def _ground(credential: Credential, shown: Shown, answer: Authority | None) -> Ground:
+    return Ground(
+        credential=credential.digest,
+        issuer=shown.issuer,
+        credential_type=shown.credential_type,
+        capability=shown.capability,
+        # What was not answered could not be shown.
+        verdict="indeterminate" if answer is None else answer.verdict,
+        paths=() if answer is None else tuple(path.edges for path in answer.paths),
+        dissent=() if answer is None else answer.dissent,
+        missing=("an answer that stands",) if answer is None else answer.missing,
+    )
+
+
+def no(clause: str, value: str, would_pass: str, *, member: str | None = None) -> Weighed:
+    """A no, and the member of the terms that would have to differ."""
+    need = None if member is None else Needed(code="member", member=member)
+    return denied(clause, value, would_pass), need
+
+
+def met(clause: str, value: str) -> Reason:
+    """A clause that is kept."""
+    return Reason(code="met", clause=clause, value=value)
+
+
+def denied(clause: str, value: str, would_pass: str) -> Reason:
+    """A clause that is not."""
+    return Reason(code="policy_denied", clause=clause, value=value, would_pass=would_pass)
+
+
+def asked(clause: str, value: str, would_pass: str) -> Reason:
+    """Something for a person to decide."""
+    return Reason(code="approval_required", clause=clause, value=value, would_pass=would_pass)

@@ -1,0 +1,219 @@
+"""Rules of a policy: what is demanded where this is at stake, what a refusal says, and what a request asks for."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from contracts import ENGAGEMENT, terms
+from issuing import issued
+from parties import NOW
+from undersigned.contract import Price
+from undersigned.credentials import AccreditedBy, Authority, Endorsement, VerifiedPresentation, read_credential
+from undersigned.encoding import digest_bytes
+from undersigned.errors import ConfigurationError
+from undersigned.testing import Actor
+from undersigned.trust import (
+    Anchors,
+    Answers,
+    Decision,
+    Edge,
+    Graph,
+    Needed,
+    Policy,
+    Stake,
+    Viewpoint,
+    asked_about,
+    edge_of,
+    evaluate,
+    needs,
+)
+
+BODY, LAB, AGENT, OTHER = Actor("body"), Actor("lab"), Actor("agent"), Actor("other")
+ACCREDITED = "AccreditedByCredential"
+ANCHORS = Anchors.of(BODY.did)
+VIEW = Viewpoint(anchors=ANCHORS, now=NOW)
+LINK = edge_of(read_credential(issued(BODY, Authority(id=LAB.did, may_attest="sbom", depth=0), NOW)))
+
+POLICY = Policy.from_toml(
+    tomllib.loads(
+        """
+        require = []
+        currency = "EUR"
+        refuse_capabilities = ["face-recognition"]
+
+        [[rule]]
+        name = "large"
+        capabilities = ["sbom"]
+        above = "10"
+        credentials = [{ type = "AccreditedByCredential", capability = "sbom", max_age = "P90D", max_links = 1 }]
+        """
+    )
+)
+LARGE = Stake(capability="sbom", price=Price(amount="10.01", currency="EUR"))
+
+
+def ruled(**changes: Any) -> Policy:
+    """The policy with another demand in its rule."""
+    (rule,) = POLICY.rule
+    return replace(POLICY, rule=(replace(rule, credentials=(replace(rule.credentials[0], **changes),)),))
+
+
+def accredited(by: Actor = BODY, capability: str = "sbom", **more: Any) -> Any:
+    return read_credential(issued(by, AccreditedBy(id=AGENT.did, accredited_for=capability), NOW, **more))
+
+
+def judged(
+    *shown: Any, policy: Policy = POLICY, stake: Stake | None = LARGE, edges: tuple[Edge, ...] = (LINK,), **more: Any
+) -> Decision:
+    presented = VerifiedPresentation(
+        holder=AGENT.did, engagement=ENGAGEMENT, credentials=shown, digest=digest_bytes(b"shown")
+    )
+    about = Stake.of(more["terms"]) if "terms" in more else stake
+    answers = Answers.of(asked_about(presented, policy, about), VIEW, Graph(edges).read)
+    return evaluate(presented, ANCHORS, policy, NOW, stake=stake, answers=answers, **more)
+
+
+def test_a_rule_holds_for_its_work_above_its_price() -> None:
+    """HIRE-TRU-20: what is not known could be it."""
+    covered = [
+        LARGE,
+        None,
+        Stake(capability="sbom"),
+        Stake(capability="sbom", price=Price(amount="1", currency="USD")),
+    ]
+    for stake in covered:
+        assert judged(stake=stake).outcome == "deny", stake
+        assert judged(accredited(), stake=stake).outcome == "allow", stake
+    for stake in (
+        Stake(capability="sbom", price=Price(amount="10", currency="EUR")),
+        Stake(capability="translation", price=Price(amount="1000", currency="EUR")),
+    ):
+        assert judged(stake=stake).outcome == "allow", stake
+
+
+def test_terms_are_what_is_at_stake_once_there_are_any() -> None:
+    cheap, dear = terms(price=Price(amount="10", currency="EUR")), terms(price=Price(amount="12", currency="EUR"))
+    assert judged(terms=cheap, stake=LARGE).outcome == "allow"
+    decision = judged(terms=dear, stake=None)
+    assert (decision.outcome, decision.inputs.stake) == ("deny", None)
+    assert judged().inputs.stake == LARGE
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown", "flaw"),
+    [
+        ({}, {"by": OTHER}, "whom our anchors do not entitle"),
+        ({}, {"by": AGENT}, "self-issued"),
+        ({}, {"capability": "translation"}, "about something else"),
+        ({}, {"age": 91 * 86_400}, "older than P90D"),
+        ({}, {"age": 100, "seconds": -1}, "not valid"),
+        ({"max_links": 0}, {"by": LAB}, "1 links from an anchor"),
+        ({"issuers": (BODY.did,)}, {"by": LAB}, "not one of the issuers asked for"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else "-".join(value) or "as-it-is",
+)
+def test_a_refusal_says_the_clause_the_value_and_what_would_pass(
+    changes: dict[str, Any], shown: dict[str, Any], flaw: str
+) -> None:
+    """HIRE-TRU-22."""
+    policy = ruled(**changes)
+    decision = judged(accredited(**shown), policy=policy)
+    (reason,) = decision.reasons
+    assert (decision.outcome, reason.clause, reason.code) == ("deny", "rule large", "policy_denied")
+    assert reason.value.startswith(f"{ACCREDITED} by ")
+    assert flaw in reason.value
+    assert reason.would_pass.startswith("one by ")
+    assert ", about sbom, no older than P90D, at most" in reason.would_pass
+    wanted = (BODY.did,) if changes else tuple(sorted([BODY.did, LAB.did]))
+    need = Needed(code="credential", credential=ACCREDITED, issuers=wanted, capability="sbom", max_age="P90D")
+    assert decision.needed == (need,)
+    assert needs(policy, LARGE, Answers.of(asked_about(NOBODY, policy, LARGE), VIEW, Graph([LINK]).read)) == (need,), (
+        "what a refusal names is what a request asks for"
+    )
+    assert judged(accredited(), policy=policy).outcome == "allow"
+
+
+NOBODY = VerifiedPresentation(holder=AGENT.did, engagement=ENGAGEMENT, credentials=(), digest=digest_bytes(b"nothing"))
+
+
+def test_a_request_says_exactly_what_is_needed() -> None:
+    """HIRE-TRU-21."""
+    policy = replace(ruled(capability=None), require=("MembershipCredential", "OtherCredential"))
+    asked = needs(policy, LARGE, Answers.of(asked_about(NOBODY, policy, LARGE), VIEW, Graph([LINK]).read))
+    assert asked == (
+        Needed(code="credential", credential="MembershipCredential", issuers=(BODY.did,)),
+        Needed(code="credential", credential="OtherCredential"),
+        Needed(code="credential", credential=ACCREDITED, max_age="P90D"),
+    ), "about which capability is not said, so nobody can be listed who is entitled to it"
+    assert needs(POLICY, Stake(capability="other"), Answers()) == ()
+
+
+def test_a_chain_through_somebody_who_is_refused_does_not_count() -> None:
+    """HIRE-TRU-23."""
+    via = edge_of(read_credential(issued(BODY, Authority(id=OTHER.did, may_attest="sbom", depth=1), NOW)))
+    then = edge_of(read_credential(issued(OTHER, Authority(id=LAB.did, may_attest="sbom", depth=0), NOW)))
+    policy = ruled(max_links=4)
+    assert judged(accredited(LAB), policy=policy, edges=(via, then)).outcome == "allow"
+    policy = replace(policy, refuse=(OTHER.did,))
+    decision = judged(accredited(LAB), policy=policy, edges=(via, then))
+    assert "entitled only through somebody who is refused" in decision.reasons[-1].value
+    assert judged(accredited(LAB), policy=policy, edges=(via, then, LINK)).outcome == "allow"
+
+
+def test_a_red_line_is_no_whatever_else_is_there() -> None:
+    stake = Stake(capability="face-recognition", price=Price(amount="1", currency="EUR"))
+    decision = judged(accredited(), stake=stake)
+    assert (decision.outcome, decision.reasons[0].clause) == ("deny", "refuse_capabilities")
+    assert decision.needed[0].member == "/task/kind"
+
+
+def test_a_rule_may_ask_for_a_reputation() -> None:
+    """HIRE-TRU-21, HIRE-TRU-22; and the decision says by which ways, or what is missing."""
+    (rule,) = POLICY.rule
+    policy = replace(POLICY, rule=(replace(rule, credentials=(), min_reputation="0.25"),))
+
+    def spoken(weight: str) -> Edge:
+        return edge_of(read_credential(issued(BODY, Endorsement(id=AGENT.did, capability="sbom", weight=weight), NOW)))
+
+    enough = judged(policy=policy, edges=(spoken("0.25"),))
+    assert (enough.outcome, enough.reasons[0].value) == ("allow", "reputation 0.25 for sbom")
+    assert [rating.paths for rating in enough.ratings] == [((spoken_edge(enough),),)]
+    less = judged(policy=policy, edges=(spoken("0.249999999"),))
+    assert (less.outcome, less.reasons[0].would_pass) == ("deny", "at least 0.25")
+    need = Needed(code="reputation", credential="EndorsementCredential", capability="sbom")
+    assert less.needed == (need,)
+    assert needs(policy, LARGE, Answers()) == (need,)
+    nobody = judged(policy=policy, edges=())
+    assert (nobody.outcome, nobody.ratings[0].score) == ("deny", "0")
+    assert nobody.ratings[0].missing
+    assert "missing: " in nobody.explain()
+    presented = replace(NOBODY)
+    unasked = evaluate(presented, ANCHORS, policy, NOW, stake=LARGE)
+    assert (unasked.outcome, unasked.ratings[0].missing) == ("deny", ("an answer that stands",))
+
+
+def spoken_edge(decision: Decision) -> Edge:
+    return decision.ratings[0].paths[0][0]
+
+
+@pytest.mark.parametrize(
+    ("toml", "says"),
+    [
+        ('[[rule]]\nname = "a"\nabove = "10"', "currency"),
+        ('[[rule]]\nname = "a"\n[[rule]]\nname = "a"', "one name"),
+        ('[[rule]]\nname = "a"\ncredentials = [{ type = "X", max_age = "P1Y" }]', "max_age"),
+        ('[[rule]]\nname = "a"\ncredentials = [{ type = "X", max_links = 5 }]', "max_links"),
+        ('[[rule]]\nname = "a"\nmin_reputation = "1.5"', "min_reputation"),
+        ('[[rule]]\nname = "a"\ncolour = "red"', "colour"),
+        ("\n".join(f'[[rule]]\nname = "{n}"\ncredentials = [{{ type = "X" }}]' for n in range(33)), "more than 32"),
+    ],
+)
+def test_a_policy_that_cannot_be_used_is_refused(toml: str, says: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Policy.from_toml(tomllib.loads(toml))
+    assert caught.value.code == "bad_configuration"
+    assert says.lower() in str(caught.value).lower()
