@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+import tomllib
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -14,8 +15,12 @@ import pytest
 from integration.archives import contents, make_wheel
 from integration.commands import UNDERSIGNED, Ended, Process, serving, undersigned
 from integration.hires import did_of, free_ports
+from issuing import issued
 from undersigned.cli.hiring import write_artifacts
+from undersigned.credentials import AccreditedBy, Authority
 from undersigned.daemon import HireResult
+from undersigned.runtime import SystemClock
+from undersigned.testing import Actor
 from unit.cli.running import files, run
 
 MOVES = [
@@ -306,6 +311,39 @@ def test_without_trust_the_answer_is_no(trust: tuple[bool, bool], tmp_path: Path
         assert (ended.code, ended.error["code"]) == (3, "policy_denied")
         if trust[1]:
             assert "would pass" in run("check", companies.provider, "--home", companies.acme).out
+
+
+def test_who_is_declined_comes_back_with_what_was_needed(tmp_path: Path) -> None:
+    """HIRE-NEG-23, HIRE-TRU-15: and what Globex imports meanwhile counts, though its peer runs."""
+    companies, body, lab, now = Companies(tmp_path), Actor("body"), Actor("lab"), SystemClock().now()
+    settings = companies.globex / "undersigned.toml"
+    demand = 'credentials = [{ type = "AccreditedByCredential", capability = "sbom", max_age = "P1D" }]'
+    text = settings.read_text().replace("anchors = [", f'anchors = ["{body.did}", ')
+    settings.write_text(text + f'\n[[policy.rule]]\nname = "accredited"\ncapabilities = ["sbom"]\n{demand}\n')
+    with serving(companies.globex):
+        first = companies.hire()
+        assert (first.code, first.error["code"]) == (3, "policy_denied")
+        assert "AccreditedByCredential about sbom from" in first.error["message"]
+        (told,) = [value for value in first.values if value.get("kind") == "needed"]
+        assert [(need["credential"], need["maxAge"]) for need in told["needed"]] == [("AccreditedByCredential", "P1D")]
+        assert lab.did not in told["needed"][0]["issuers"]
+
+        link, shown = tmp_path / "link.json", companies.acme / "credentials" / "accredited.json"
+        link.write_text(json.dumps(issued(body, Authority(id=lab.did, may_attest="sbom", depth=0), now)))
+        shown.write_text(json.dumps(issued(lab, AccreditedBy(id=did_in(companies.acme), accredited_for="sbom"), now)))
+        assert run("trust", "import", link, "--home", companies.globex, "--json").values[0]["new"] is True
+        missing = companies.hire("--continues", "urn:hire:engagement:" + told["withdrawal"])
+        assert (missing.code, missing.error["code"]) == (2, "not_found")
+        second = companies.hire("--continues", told["engagement"]).result()
+        third = companies.hire("--continues", told["withdrawal"]).result()
+        assert second["contract"] != third["contract"]
+        for home in (companies.acme, companies.globex):
+            seen = run("watch", second["engagement"], "--no-follow", "--home", home)
+            assert f"continues {told['withdrawal'][4:12]}" in seen.out
+
+
+def did_in(home: Path) -> str:
+    return str(tomllib.loads((home / "undersigned.toml").read_text())["did"])
 
 
 def test_keys_rotate_and_old_evidence_still_holds(tmp_path: Path) -> None:

@@ -131,6 +131,9 @@ class Attacker(Actor):
 
     # ------------------------------------------------------------------ what `Party` and the recipes ask of an actor
 
+    def _signature(self, data: bytes) -> bytes:
+        return self.key.sign_now(data)
+
     def sign(self, message: Message, now: Instant, *, lifetime_seconds: int = 3600) -> VerifiedMessage:
         unsigned = draft(message, self.method, self.suite, self.kind, now, shift(now, lifetime_seconds))
         return unsigned.signed(self.key.sign_now(unsigned.to_sign))

@@ -1,0 +1,189 @@
+"""The trust graph asked by a running peer: SC-71, SC-72, SC-74 and SC-75 over real sockets, and second tries that lie.
+
+Globex believes the body, which lets the guild say who its members are and the lab whom it accredits. Who is not spoken
+of is not hired for `summary`, and who is not accredited not for `idle`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from issuing import edge, issued
+from security.wire_attacker import Attacker, Hiring, Line, refused
+from security.wire_world import GUILD, World, _homes
+from undersigned.credentials import AccreditedBy, Authority, Claim, Endorsement
+from undersigned.encoding import Instant, JsonObject, digest_bytes, shift
+from undersigned.ledger import Admitted, TrustStore
+from undersigned.messages import Withdraw
+from undersigned.runtime import Home
+from undersigned.testing import Actor
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
+
+BODY, LAB = Actor("the body"), Actor("the lab")
+RULES = """
+[[policy.rule]]
+name = "known"
+capabilities = ["summary"]
+min_reputation = "0.5"
+
+[[policy.rule]]
+name = "accredited"
+capabilities = ["idle"]
+credentials = [{ type = "AccreditedByCredential", capability = "idle" }]
+"""
+
+
+def granted(to: str, what: str, now: Instant, **more: Any) -> Admitted:
+    return edge(BODY, Authority(id=to, may_attest=what, depth=0), now, **more)
+
+
+def import_beside(world: World, *edges: Admitted) -> None:
+    """As `undersigned trust import` does while the peer runs."""
+    with TrustStore(world.globex.home.trust) as store:
+        store.admit(edges)
+
+
+def ruled(globex: Home) -> Home:
+    file = globex.path / "undersigned.toml"
+    text = file.read_text().replace(GUILD.did, BODY.did)
+    file.write_text(text.replace("\n[[offer]]", RULES + "\n[[offer]]", 1))
+    return Home(globex.path)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    made = World(tmp_path_factory.mktemp("trust"), ledger="memory://")
+    acme, globex = await _homes(tmp_path_factory.mktemp("trust"), "Ed25519")
+    made._homes = acme, ruled(globex)
+    async with made as opened:
+        now = opened.clock.now()
+        import_beside(opened, granted(GUILD.did, "MembershipCredential", now), granted(LAB.did, "idle", now))
+        yield opened
+        assert (await opened.honest()).contract, "the organisation of Acme is an anchor, and speaks for Acme"
+
+
+async def shows(world: World, who: Attacker, *claims: tuple[Actor, Claim], task: str, **members: Any) -> Hiring:
+    """An attacker that shows its membership, and what others say."""
+    hiring = await Hiring(await Line.to(world, who), task=task, **members).up_to("profiled")
+    now = world.clock.now()
+    said: list[JsonObject] = [issued(by, claim, now) for by, claim in claims]
+    await hiring.said(hiring.next_message(presentation=who.shown(hiring, credentials=(who.member(now), *said))).raw)
+    return hiring
+
+
+async def declined(hiring: Hiring, *needed: str) -> Withdraw:
+    """What Globex says to it; the connection stays open, and another engagement begins on it."""
+    said = await hiring.hear("Withdraw")
+    assert isinstance(said, Withdraw)
+    assert said.reason == "policy_denied"
+    assert tuple(need.credential for need in said.needed or ()) == needed
+    again = Hiring(hiring.line, task="idle")
+    await again.say(again.next_move())
+    await again.hear("Profile")
+    await again.give_up()
+    return said
+
+
+async def test_sc_71_its_own_word_is_worth_nothing(world: World) -> None:
+    """HIRE-TRU-07: by itself, and by another name of its own that nobody speaks for."""
+    who = Attacker("who endorses itself")
+    claim = Endorsement(id=who.did, capability="summary")
+    hiring = await shows(world, who, (who, claim), (Actor("its other name"), claim), task="summary")
+    await declined(hiring, "EndorsementCredential")
+
+
+async def test_sc_72_a_ring_is_worth_nothing_and_takes_no_time(world: World) -> None:
+    """HIRE-TRU-08, HIRE-TRU-17: a thousand identities in the graph, eight of them shown; none of it is learned."""
+    now, who = world.clock.now(), Attacker("of the ring")
+    ring = [Actor(f"ring {number}") for number in range(8)]
+    names = [f"did:key:z6MkRing{number}" for number in range(1000)]
+    one = edge(ring[0], Endorsement(id=who.did, capability="summary"), now)
+    edges = [
+        Admitted(
+            type(one.edge)(digest_bytes(f"{a} {b}".encode()), a, b, "endorsement", "summary", weight=one.edge.weight),
+            one.key,
+        )
+        for number, a in enumerate(names)
+        for b in (names[(number + 1) % 1000], who.did)
+    ]
+    import_beside(world, *edges)
+    began = time.perf_counter()
+    claims = [(by, Endorsement(id=who.did, capability="summary")) for by in ring[:7]]
+    await declined(await shows(world, who, *claims, task="summary"), "EndorsementCredential")
+    assert time.perf_counter() - began < 10.0
+    await world.globex.meeting.beliefs.write()
+    with TrustStore(world.globex.home.trust, read_only=True) as store:
+        assert not {edge.source for edge in store.edges()} & {by.did for by in ring}
+
+
+@pytest.mark.parametrize("how", ["revoked", "expired"])
+async def test_sc_74_the_only_path_ends_though_an_answer_is_kept(world: World, how: str) -> None:
+    """HIRE-TRU-12, HIRE-TRU-15: a second ago; in the next hire, and in one that was on its way to be agreed."""
+    now, who = world.clock.now(), Attacker(f"accredited, {how}")
+    lab = Actor(f"a lab that is {how}")
+    link = granted(lab.did, "idle", now, seconds=3600)
+    import_beside(world, link)
+    shown = (lab, AccreditedBy(id=who.did, accredited_for="idle"))
+    under_way = await shows(world, who, shown, task="idle")
+    await under_way.hear("Presentation")
+    assert under_way.state == "ready"
+
+    if how == "expired":
+        world.clock.held = shift(now, 3601)
+    else:
+        with TrustStore(world.globex.home.trust) as store:
+            store.set_status(link.edge.digest, "revoked")
+    try:
+        await under_way.say(under_way.next_move())
+        said = await under_way.hear("Withdraw")
+        assert isinstance(said, Withdraw)
+        assert (said.reason, said.offer is not None) == ("policy_denied", True)
+        (need,) = said.needed or ()
+        assert LAB.did in (need.issuers or ())
+        assert lab.did not in (need.issuers or ())
+        await declined(await shows(world, who, shown, task="idle"), "AccreditedByCredential")
+    finally:
+        world.clock.held = None
+
+
+@pytest.mark.parametrize("subjects", [65, 300], ids=["fan-out", "edges"])
+async def test_sc_75_a_graph_in_a_credential(world: World, subjects: int) -> None:
+    """HIRE-TRU-13, HIRE-TRU-17: counted before its signature, which does not hold, is looked at."""
+    who = Attacker(f"bomb {subjects}")
+    hiring = await Hiring(await Line.to(world, who)).up_to("profiled")
+    members = [{"id": f"did:key:z{number}", "memberOf": GUILD.did} for number in range(subjects)]
+    bomb = who.member(world.clock.now()) | {"credentialSubject": members}
+    raw = hiring.next_message(presentation=who.shown(hiring, credentials=(bomb,))).raw
+    await refused(hiring.line, raw, "too_large", how="Problem")
+    await hiring.give_up()
+
+
+async def test_who_comes_back_names_the_refusal(world: World) -> None:
+    """HIRE-NEG-23, HIRE-NEG-24: with the accreditation that was asked for."""
+    who = Attacker("who comes back")
+    first = await shows(world, who, task="idle")
+    await declined(first, "AccreditedByCredential")
+    shown = (LAB, AccreditedBy(id=who.did, accredited_for="idle"))
+    again = await shows(world, who, shown, task="idle", continues=first.party.engagement.got[-1])
+    await again.hear("Presentation")
+    links = [one.name for one in await world.globex.ledger.evidence(again.id) if one.kind == "withdrawal"]
+    assert links == [first.id]
+    await again.give_up()
+
+
+async def test_a_refusal_that_is_not_ours_to_name(world: World) -> None:
+    """HIRE-NEG-23: one that never was, and one of somebody else's, are refused alike."""
+    other = await shows(world, Attacker("somebody else"), task="idle")
+    await declined(other, "AccreditedByCredential")
+    line = await Line.to(world, Attacker("a liar"))
+    answers = []
+    for named in (digest_bytes(b"never said"), other.party.engagement.got[-1]):
+        raw = Hiring(line, continues=named).next_message().raw
+        answers.append(await refused(line, raw, "wrong_negotiation", how="Problem"))
+    assert answers[0].path == answers[1].path
