@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import json
 import stat
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from undersigned.credentials import read_claim
-from undersigned.errors import ConfigurationError
+from undersigned.credentials import Endorsement, Membership, read_claim, verify_credential
+from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.ledger import open_ledger
-from undersigned.runtime import Home, OfferPart, create_home, issue_membership, open_key, rotate_key
+from undersigned.runtime import (
+    Home,
+    OfferPart,
+    SystemClock,
+    create_home,
+    issue_claim,
+    issue_membership,
+    open_key,
+    rotate_key,
+)
 from undersigned.testing import NOON, HandClock
+from undersigned.trust import Policy
 
 MINIMAL = 'did = "did:key:z6MkoVNKbBqcyxASmBuHMfyKY2oro2aiqb42u88HsXC2UtSN"\nname = "Acme"\n'
 
@@ -154,6 +165,11 @@ def test_secrets_are_for_their_owner_alone(made: Home) -> None:
         {"max_price": "1e3 EUR"},
         {"name": "a\nb"},
         {"name": "a\x00b"},
+        {"policy": "[policy"},
+        {"policy": "[policy]\nrequires = []"},
+        {"policy": "[policy]\n[listen]\nport = 1"},
+        {"policy": "[policy]\nmax_price = '3'\ncurrency = 'EUR'", "max_price": "3 EUR"},
+        {"office": False, "organisation": "Acme"},
     ],
     ids=str,
 )
@@ -333,3 +349,44 @@ def test_authorities_of_its_own_are_trusted_besides(home: Home) -> None:
         with pytest.raises(ConfigurationError) as refused:
             Home(home.path).tls()
         assert refused.value.code == "bad_configuration"
+
+
+def test_a_policy_is_kept_as_it_is_written(folder: Path) -> None:
+    rules = """
+[policy]
+require = []
+currency = "EUR"
+[[policy.rule]]
+name = "large"
+above = "3"
+credentials = [{ type = "AccreditedByCredential", capability = "sbom" }]
+"""
+    made = create_home(
+        folder, name="Acme", policy=rules, offers=(OfferPart(task="sbom", handler="a.b:c", price="4 EUR"),)
+    )
+    assert made.configuration.policy == Policy.from_toml(tomllib.loads(rules)["policy"])
+    assert [offer.task for offer in made.configuration.offer] == ["sbom"]
+
+
+async def test_an_agent_of_an_organisation_in_another_folder(made: Home, folder: Path) -> None:
+    """It has a key and no office; the organisation's folder says that it operates it."""
+    agent = create_home(folder, name="Second", local=True, port=18081, office=False)
+    assert agent.organisation_document() is None
+    assert [file.name for file in sorted((folder / "keys").iterdir())] == ["agent.json", "passphrase"]
+    with pytest.raises(ConfigurationError, match="has no organisation"):
+        await issue_membership(agent)
+    office = made.organisation_document()
+    assert office is not None
+    signed = issue_claim(made, Membership(id=agent.configuration.did, member_of=office.id))
+    now = SystemClock().now()
+    assert verify_credential(signed, documents={office.id: office}, now=now).subjects[0]["id"] == agent.document().id
+
+
+def test_what_is_not_an_organisations_to_say_is_not_issued(made: Home) -> None:
+    other = Membership(id=made.configuration.did, member_of="did:web:other.example:org")
+    for claim in (other, Endorsement(id=made.configuration.did, capability="sbom", weight="2")):
+        before = len(made.register().issued())
+        with pytest.raises(UndersignedError) as refused:
+            issue_claim(made, claim)
+        assert refused.value.code == "schema_violation"
+        assert len(made.register().issued()) == before
