@@ -104,7 +104,7 @@ def test_the_hirer_is_told_every_move_once_and_in_order(companies: Companies) ->
 def test_both_sides_can_be_looked_at(side: str, companies: Companies) -> None:
     """While Globex's peer runs: readers do not need the ledger for themselves, and change nothing."""
     home, engagement = getattr(companies, side), engagement_of(companies)
-    before = {name: content for name, content in files(home).items() if not name.startswith("ledger.db")}
+    before = {name: content for name, content in files(home).items() if not name.startswith(("ledger.db", "trust.db"))}
     seen = run("watch", engagement, "--no-follow", "--home", home, "--json").values
     assert [value["type"] for value in seen[:-1] if value["type"] in MOVES] == MOVES
     assert (seen[-1]["engagement"], seen[-1]["state"]) == (engagement, "closed")
@@ -121,7 +121,7 @@ def test_both_sides_can_be_looked_at(side: str, companies: Companies) -> None:
     assert checked["leaves"] >= 1
     keys = run("keys", "list", "--home", home, "--json").values
     assert [key["name"] for key in keys] == ["agent", "organisation"]
-    after = {name: content for name, content in files(home).items() if not name.startswith("ledger.db")}
+    after = {name: content for name, content in files(home).items() if not name.startswith(("ledger.db", "trust.db"))}
     assert before == after
 
 

@@ -6,8 +6,11 @@ of is not hired for `summary`, and who is not accredited not for `idle`.
 
 from __future__ import annotations
 
+import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,12 +19,14 @@ import pytest_asyncio
 from issuing import edge, issued
 from security.wire_attacker import Attacker, Hiring, Line, refused
 from security.wire_world import GUILD, World, _homes
-from undersigned.credentials import AccreditedBy, Authority, Claim, Endorsement
-from undersigned.encoding import Instant, JsonObject, digest_bytes, shift
+from status_host import PLACE, status_host
+from undersigned.credentials import AccreditedBy, Authority, Claim, Endorsement, claim_credential, status_entry
+from undersigned.encoding import Instant, JsonObject, canonicalize, digest_bytes, shift
 from undersigned.ledger import Admitted, TrustStore
 from undersigned.messages import Withdraw
 from undersigned.runtime import Home
 from undersigned.testing import Actor
+from unit.cli.running import run
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
@@ -150,6 +155,58 @@ async def test_sc_74_the_only_path_ends_though_an_answer_is_kept(world: World, h
         await declined(await shows(world, who, shown, task="idle"), "AccreditedByCredential")
     finally:
         world.clock.held = None
+
+
+async def test_sc_74_a_link_that_its_issuer_withdraws(world: World, tmp_path: Path) -> None:
+    """HIRE-TRU-24, HIRE-TRU-18: it was imported long ago; its list is asked, and a list that is away is no."""
+    now, lab, who = world.clock.now(), Actor("a lab of Acme's"), Attacker("accredited by a lab of Acme's")
+    shown = (lab, AccreditedBy(id=who.did, accredited_for="idle"))
+    async with status_host(world.acme.home, now, ttl_seconds=0) as host:
+        link = claim_credential(
+            Authority(id=lab.did, may_attest="idle", depth=0),
+            id=lab.message_id(),
+            issuer=host.issuer,
+            valid_from=shift(now, -60),
+            valid_until=shift(now, 3600),
+        )
+        file = tmp_path / "link.json"
+        file.write_bytes(canonicalize(host.signed({**link, "credentialStatus": status_entry(host.url, PLACE)})))
+        ran = await asyncio.to_thread(run, "trust", "import", file, "--home", world.globex.home.path, "--json")
+        assert ran.code == 0, ran
+
+        hiring = await shows(world, who, shown, task="idle")
+        await hiring.hear("Presentation")
+        (decision,) = await decisions(world, hiring)
+        assert decision["inputs"]["statusLists"], "the link's list is an input of the decision"
+
+        await host.down()
+        other = await shows(world, who, shown, task="idle")
+        await declined(other, "AccreditedByCredential")
+        (decision,) = await decisions(world, other)
+        (ground,) = [one for one in decision["grounds"] if one["issuer"] == lab.did]
+        assert any("was not fetched" in text for text in ground["missing"])
+        await host.up()
+        again = await shows(world, who, shown, task="idle")
+        await again.hear("Presentation")
+        await again.give_up()
+
+        host.places.add(PLACE)
+        await hiring.come_back()
+        await hiring.say(hiring.next_move())
+        said = await hiring.hear("Withdraw")
+        assert isinstance(said, Withdraw)
+        assert said.reason == "policy_denied", "it was on its way to be agreed"
+        await world.globex.meeting.beliefs.write()
+        with TrustStore(world.globex.home.trust, read_only=True) as store:
+            assert [edge.status for edge in store.edges() if edge.target == lab.did] == ["revoked"]
+        host.places.clear()
+        await declined(await shows(world, who, shown, task="idle"), "AccreditedByCredential")
+
+
+async def decisions(world: World, hiring: Hiring) -> list[dict[str, Any]]:
+    """What Globex decided in an engagement, as it is recorded."""
+    rows = await world.globex.ledger.rows(hiring.id)
+    return [json.loads(row.raw) for row in rows if row.type == "decision"]
 
 
 @pytest.mark.parametrize("subjects", [65, 300], ids=["fan-out", "edges"])

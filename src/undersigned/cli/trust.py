@@ -20,6 +20,7 @@ from undersigned.runtime import (
     Gatherer,
     Home,
     KeptRecord,
+    StatusKeeper,
     SystemClock,
     admission,
     open_engagements,
@@ -429,8 +430,18 @@ async def _compare(
 
 async def _admit(out: Out, home: Home, document: JsonObject, now: Instant) -> int:
     """A credential becomes an edge of the graph, once it is verified."""
-    issuer = await _document_of(home, read_credential(document).issuer)
-    credential = verify_credential(document, documents={issuer.id: issuer}, now=now)
+    local = home.configuration.local
+    gatherer = Gatherer(local=local, ssl=home.tls())
+    keeper = StatusKeeper(gatherer, gatherer.document, SystemClock())
+    try:
+        read = read_credential(document)
+        issuer = await gatherer.document(checked_did(read.issuer, local))
+        # Whoever imports it has chosen it, so its list may be asked for before it is verified.
+        lists = await keeper.lists([read], max_age_seconds=0.0)
+    finally:
+        await keeper.close()
+        await gatherer.close()
+    credential = verify_credential(document, documents={issuer.id: issuer}, now=now, lists=lists)
     ledger = await reading(home)
     try:
         contracts = {row.contract for row in await ledger.summaries() if row.contract}

@@ -32,7 +32,7 @@ from undersigned.trust import Edge, Question, Read, Status, Wanted, answer
 __all__ = ["Admitted", "TrustStore"]
 
 APPLICATION_ID: Final = 0x54727374  # "Trst"
-VERSION: Final = 1
+VERSION: Final = 2
 CACHE_KIB: Final = 128 * 1024
 """Most of the file that is kept in memory: the edges of a neighbourhood lie all over it."""
 _COLUMNS: Final = "digest, source, target, kind, capability, depth, weight, valid_from, valid_until, status, says"
@@ -52,6 +52,8 @@ class Admitted(NamedTuple):
     edge: Edge
     key: PublicKey
     """Of `edge.source`. Only keys that signed something are told here: anybody can list the key of somebody else."""
+    raw: bytes | None = None
+    """The credential, if it has a status: whoever relies on the edge looks it up."""
 
 
 class TrustStore:
@@ -103,14 +105,18 @@ class TrustStore:
         """
         rows: list[tuple[Any, ...]] = []
         keys: list[tuple[Did, str]] = []
-        for edge, key in admitted:
+        held: list[tuple[Digest, bytes]] = []
+        for edge, key, raw in admitted:
             rows.append(_row(edge))
             keys.append((edge.source, key.multikey))
+            if raw is not None:
+                held.append((edge.digest, raw))
         with self._writing() as db:
             before = db.total_changes
             db.executemany(_INSERT, rows)
             new = db.total_changes - before
             db.executemany("INSERT OR IGNORE INTO signer VALUES (?, ?)", keys)
+            db.executemany("INSERT OR IGNORE INTO credential VALUES (?, ?)", held)
             db.executemany(_STATUS, [(status, digest, status) for digest, status in statuses.items()])
         return new
 
@@ -128,6 +134,7 @@ class TrustStore:
     def forget(self, digest: Digest) -> bool:
         """Takes an edge out; whether it was there."""
         with self._writing() as db:
+            db.execute("DELETE FROM credential WHERE digest = ?", (digest,))
             return db.execute("DELETE FROM edge WHERE digest = ?", (digest,)).rowcount > 0
 
     # -- reading
@@ -192,6 +199,12 @@ class TrustStore:
             )
             return rows.fetchall() if wanted.of == "reached" else [Edge(*row) for row in rows]
 
+    def held(self, digests: Collection[Digest]) -> dict[Digest, bytes]:
+        """The credentials, as they were shown, of those of these edges that have a status."""
+        sql = f"SELECT digest, raw FROM credential WHERE digest IN {_LISTED}"  # noqa: S608 - names of ours
+        with _translating():
+            return dict(self._db.execute(sql, (json.dumps(sorted(digests)),)))
+
     def edges(self) -> Iterator[Edge]:
         """All of them, by digest: for people and tests. Questions do not need it."""
         with _translating():
@@ -239,11 +252,12 @@ def _prepare(db: sqlite3.Connection, *, writing: bool) -> None:
     if (application, version) == (APPLICATION_ID, VERSION):
         return
     empty = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
-    if not writing or not (empty and application == version == 0):
+    known = application == APPLICATION_ID or (empty and application == version == 0)
+    if not writing or not known or version > VERSION:
         raise LedgerError(
             "store_version", f"the file is no trust graph of this release: {application:#x}, version {version}"
         )
-    _fill(db)
+    _fill(db, version)
 
 
 def _create(path: Path) -> None:
@@ -258,13 +272,14 @@ def _create(path: Path) -> None:
     made.replace(path)
 
 
-def _fill(db: sqlite3.Connection) -> None:
-    script = files("undersigned.ledger.schema").joinpath("trust_0001.sql").read_text("utf-8")
-    # The version changes with the tables: killed in between, the file is as before.
-    db.executescript(
-        f"BEGIN EXCLUSIVE;\n{script}\nPRAGMA application_id = {APPLICATION_ID};\n"
-        f"PRAGMA user_version = {VERSION};\nCOMMIT;"
-    )
+def _fill(db: sqlite3.Connection, version: int = 0) -> None:
+    for number in range(version + 1, VERSION + 1):
+        script = files("undersigned.ledger.schema").joinpath(f"trust_{number:04d}.sql").read_text("utf-8")
+        # The version changes with the tables: killed in between, the file is as before.
+        db.executescript(
+            f"BEGIN EXCLUSIVE;\n{script}\nPRAGMA application_id = {APPLICATION_ID};\n"
+            f"PRAGMA user_version = {number};\nCOMMIT;"
+        )
 
 
 @contextmanager

@@ -11,15 +11,17 @@ Source: protocol-spec/12-trust.md, section 12.8
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
+import msgspec
 import structlog
+from msgspec.structs import replace
 
-from undersigned.credentials import Credential
+from undersigned.credentials import ClearStatus, Credential, StatusList, check_status, read_credential
 from undersigned.did import DidDocument
-from undersigned.encoding import Digest, Instant
-from undersigned.errors import LedgerError, LedgerUnavailable, LocalProtocolError, UndersignedError
+from undersigned.encoding import Digest, Instant, canonicalize
+from undersigned.errors import CredentialError, LedgerError, LedgerUnavailable, LocalProtocolError, UndersignedError
 from undersigned.ledger import Admitted, TrustStore
 from undersigned.proof import proofs_of
 from undersigned.trust import (
@@ -55,6 +57,8 @@ WRITE_SECONDS: Final = 1.0
 """From the first edge that is learned to the write of all that came by then."""
 DOCUMENT_SECONDS: Final = 300.0
 """How old the DID document may be by which the key is known that signed a credential."""
+MAX_ROUNDS: Final = 4
+"""How often a decision is asked again because links do not count; then nobody is entitled."""
 MAX_KEPT: Final = 4096
 """Answers."""
 MAX_WAITING: Final = 16_384
@@ -83,7 +87,8 @@ def admission(
     else:
         (proof,) = proofs_of(credential.json)  # that there is exactly one, and what it has, was verified
         method = str(proof["verificationMethod"])
-    return Admitted(edge, document.key_for(method, "assertionMethod", now=now))
+    raw = canonicalize(credential.shown) if credential.has_status else None
+    return Admitted(edge, document.key_for(method, "assertionMethod", now=now), raw)
 
 
 class Beliefs:
@@ -101,6 +106,8 @@ class Beliefs:
         self._state = 0
         """The state of the graph that the kept answers are of."""
         self._kept: dict[Shown | Claimed | Rated, Authority | Entitled | Reputation] = {}
+        self._statusful: dict[Digest, Credential | None] = {}
+        """The credentials of links, where they have a status."""
         self._known: dict[Digest, None] = {}
         self._waiting: dict[Digest, Admitted] = {}
         self._statuses: dict[Digest, Status] = {}
@@ -116,6 +123,61 @@ class Beliefs:
             LocalProtocolError: `store_unavailable`, the graph cannot be read.
         """
         return Answers.given(asked, self._answer)
+
+    async def settled(self, asked: Asked, *, max_age_seconds: float) -> tuple[Answers, tuple[ClearStatus, ...]]:
+        """The answers, once the status of each link that they stand on was looked up in lists at most so old.
+
+        What is withdrawn counts no more; what could not be looked up does not count this time. Then it is asked again.
+
+        Raises:
+            LocalProtocolError: `store_unavailable`, the graph cannot be read.
+        """
+        unknown: dict[Digest, str] = {}
+        clear: dict[Digest, ClearStatus] = {}
+        for _ in range(MAX_ROUNDS):
+            answers = Answers.given(asked, lambda one: self._answer(one, without=unknown))
+            open_ = [one for one in self._links(answers) if one.digest not in clear]
+            if not open_:
+                return _explained(answers, unknown), tuple(clear.values())
+            lists = await asyncio.gather(
+                *(self._agent.statuses.lists([one], max_age_seconds=max_age_seconds) for one in open_),
+                return_exceptions=True,
+            )
+            now = self._agent.clock.now()
+            for one, found in zip(open_, lists, strict=True):
+                try:
+                    if isinstance(found, BaseException):
+                        raise found
+                    clear[one.digest] = self.looked_up(one, found, now)
+                except CredentialError as error:
+                    unknown[one.digest] = f"{one.types[0]} by {one.issuer}: {error.message}"
+        return Answers(), ()
+
+    def looked_up(self, credential: Credential, lists: Mapping[str, StatusList], now: Instant) -> ClearStatus:
+        """As `check_status`; a withdrawal is remembered."""
+        try:
+            return check_status(credential, lists, now)
+        except CredentialError as error:
+            if error.code == "revoked":
+                for_now = error.detail.get("purpose") == "suspension"
+                self.withdrawn(credential.digest, "suspended" if for_now else "revoked")
+            raise
+
+    def _links(self, answers: Answers) -> list[Credential]:
+        """The credentials of the links of these answers, as far as they have a status."""
+        digests = {edge.digest for one in answers.authority for path in one.paths for edge in path.edges}
+        fresh = digests - self._statusful.keys()
+        if fresh and self._store is not None:
+            try:
+                held = self._store.held(fresh)
+            except LedgerError as error:
+                raise LocalProtocolError("store_unavailable", f"the trust graph cannot be read: {error}") from error
+            if len(self._statusful) > MAX_KEPT:
+                self._statusful.clear()
+            for digest in digests:
+                raw = held.get(digest)
+                self._statusful[digest] = read_credential(msgspec.json.decode(raw)) if raw is not None else None
+        return [found for digest in sorted(digests) if (found := self._statusful.get(digest)) is not None]
 
     def authority(self, shown: Shown) -> Authority:
         """Whether the issuer of a claim is entitled to it, and by which paths."""
@@ -138,11 +200,13 @@ class Beliefs:
         shown = [shown_in(credential, type) for type in credential.types if type in POSITIVE_TYPES]
         return any(self.reputation(Rated(one.issuer, one.capability)).units > 0 for one in shown)
 
-    def _answer(self, about: Shown | Claimed | Rated) -> Authority | Entitled | Reputation:
+    def _answer(
+        self, about: Shown | Claimed | Rated, *, without: Collection[Digest] = ()
+    ) -> Authority | Entitled | Reputation:
         now = self._agent.clock.now()
         self._follow()
         kept = self._kept.get(about)
-        if kept is not None and kept.at <= now and (kept.until is None or now <= kept.until):
+        if kept is not None and not without and kept.at <= now and (kept.until is None or now <= kept.until):
             return kept
         view = Viewpoint(anchors=self.anchors, own=self._view.own, now=now)
         question = question_of(about, view)
@@ -150,10 +214,12 @@ class Beliefs:
             if self._store is None:
                 found = answer(question, Graph().read)
             else:
-                found = self._store.ask(question, without=self._bad())
+                found = self._store.ask(question, without=self._bad() | set(without))
         except LedgerError as error:
             # Trouble with this file must not look like trouble with the ledger, which is tried again for ever.
             raise LocalProtocolError("store_unavailable", f"the trust graph cannot be read: {error}") from error
+        if without:
+            return found
         if len(self._kept) >= MAX_KEPT:
             self._kept.clear()
         self._kept[about] = found
@@ -256,3 +322,12 @@ class Beliefs:
         if self._store is not None:
             self._store.close()
             self._store = None
+
+
+def _explained(answers: Answers, unknown: Mapping[Digest, str]) -> Answers:
+    """The same answers; those that are no yes say what could not be looked up."""
+    if not unknown:
+        return answers
+    missing = tuple(sorted(unknown.values()))[:3]
+    told = [one if one.entitled else replace(one, missing=(*one.missing, *missing)) for one in answers.authority]
+    return replace(answers, authority=tuple(told))

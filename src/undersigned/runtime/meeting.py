@@ -8,20 +8,16 @@ Source: protocol-spec/02-identity-and-keys.md, sections 2.6 to 2.8
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from undersigned.contract import Terms
 from undersigned.credentials import (
-    ClearStatus,
     Credential,
     ShownPresentation,
-    StatusList,
     VerifiedPresentation,
     build_presentation,
-    check_status,
     presentation_config,
     read_presentation,
     select,
@@ -33,7 +29,7 @@ from undersigned.errors import CredentialError
 from undersigned.messages import Need, Presentation, PresentationRequest
 from undersigned.proof import attach, prepare
 from undersigned.protocol import OTHER, ROLES, Engagement, Role
-from undersigned.trust import Decision, Needed, Policy, Stake, asked_about, check_presented, evaluate, needs
+from undersigned.trust import Decision, Needed, Policy, Stake, asked_about, check_presented, evaluate, needs, shown_in
 
 from .beliefs import Beliefs
 from .conversation import Conversation
@@ -147,8 +143,12 @@ class Meeting:
         counted = self._counted(shown.credentials, engagement.peer, rated=rated)
         lists = await self._agent.statuses.lists(counted, max_age_seconds=status_age_seconds)
         now = self._agent.clock.now()
-        statuses = tuple(self._status(one, lists, now) for one in counted if one.has_status)
+        for one in counted:
+            self.beliefs.looked_up(one, lists, now)
         await self.beliefs.learn((one for one in counted if one.issuer != engagement.peer), now=rated)
+        answers, links = await self.beliefs.settled(asked, max_age_seconds=status_age_seconds)
+        now = self._agent.clock.now()
+        statuses = tuple(self.beliefs.looked_up(one, lists, now) for one in counted if one.has_status)
         return evaluate(
             shown,
             self.beliefs.anchors,
@@ -156,8 +156,8 @@ class Meeting:
             now,
             terms=terms,
             stake=stake,
-            statuses=statuses,
-            answers=self.beliefs.answers(asked),
+            statuses=(*statuses, *links),
+            answers=answers,
         )
 
     async def recheck(self, conversation: Conversation, engagement: Engagement, terms: Terms) -> Decision:
@@ -193,14 +193,26 @@ class Meeting:
                 has the digest of the `credential`; without one: nobody entitles its issuer any more.
         """
         engagement = conversation.engagement
-        credentials = self._counted(self.relied(conversation, OTHER[engagement.role]), engagement.peer)
-        for _, demand in self.policy.demands(Stake.of(conversation.offered().terms)):
-            if not any(demand.type in one.types for one in credentials):
+        relied = self.relied(conversation, OTHER[engagement.role])
+        stake = Stake.of(conversation.offered().terms)
+        shown = VerifiedPresentation(holder=engagement.peer, engagement=engagement.id, credentials=relied, digest="")
+        asked = asked_about(shown, self.policy, stake)._replace(entitled=(), reputation=())
+        answers, _ = await self.beliefs.settled(asked, max_age_seconds=MAX_TTL_SECONDS)
+
+        def stands(credential: Credential, type: str) -> bool:
+            if credential.issuer == engagement.peer:
+                return self.policy.allow_self_issued
+            answer = answers.about(shown_in(credential, type))
+            return answer is not None and answer.entitled
+
+        for _, demand in self.policy.demands(stake):
+            if not any(demand.type in one.types and stands(one, demand.type) for one in relied):
                 raise CredentialError("policy_denied", f"no {demand.type} that was shown is believed any more")
+        credentials = self._counted(relied, engagement.peer)
         lists = await self._agent.statuses.lists(credentials, max_age_seconds=MAX_TTL_SECONDS)
         now = self._agent.clock.now()
         for one in credentials:
-            self._status(one, lists, now)
+            self.beliefs.looked_up(one, lists, now)
             if not one.valid_at(now):
                 raise CredentialError(
                     "policy_denied", f"valid until {one.valid_until}; it is {now}", credential=one.digest
@@ -221,16 +233,6 @@ class Meeting:
                 else self.beliefs.believed(one) or (rated and self.beliefs.heard(one))
             )
         )
-
-    def _status(self, credential: Credential, lists: Mapping[str, StatusList], now: Instant) -> ClearStatus:
-        """As `check_status`; the trust graph hears of a withdrawal."""
-        try:
-            return check_status(credential, lists, now)
-        except CredentialError as error:
-            if error.code == "revoked":
-                for_now = error.detail.get("purpose") == "suspension"
-                self.beliefs.withdrawn(credential.digest, "suspended" if for_now else "revoked")
-            raise
 
     def relied(self, conversation: Conversation, role: Role) -> tuple[Credential, ...]:
         """The credentials that a side showed in an engagement.

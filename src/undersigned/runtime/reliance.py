@@ -21,9 +21,9 @@ __all__ = ["open_engagements"]
 
 
 async def open_engagements(ledger: Ledger, home: Home) -> list[OpenEngagement]:
-    """Those that are not over, each with what its peer showed for what our policy requires."""
+    """Those that are not over, each with what its peer showed for what our policy demands, whatever is at stake."""
     found: list[OpenEngagement] = []
-    required = home.configuration.policy.require
+    required = tuple(dict.fromkeys(demand.type for _, demand in home.configuration.policy.demands(None)))
     for row in await ledger.summaries(live_only=True):
         loaded = await load_engagement(ledger, row, home.configuration.did)
         shown = [move for move in loaded.moves if isinstance(move, Presentation) and move.sender == row.peer]

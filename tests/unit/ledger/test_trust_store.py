@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,69 @@ def test_one_process_writes(tmp_path: Path, store: TrustStore) -> None:
     store.admit(stored(edge("r", "t", weight="0.2")))
     with TrustStore(store.path, read_only=True) as reader:
         assert score(reader) == "0.2"
+
+
+def test_a_reader_sees_that_another_has_written(store: TrustStore) -> None:
+    """HIRE-TRU-12: and that nothing has changed, where nothing has."""
+    edges = stored(edge("r", "t", weight="0.2"))
+    with TrustStore(store.path, read_only=True) as reader:
+        before = reader.state
+        assert reader.state == before
+        store.admit(edges)
+        seen, version = reader.state, reader.version
+        assert seen != before
+        assert score(reader) == "0.2"
+        store.admit(edges, {edges[0].edge.digest: "good"})
+        assert (reader.state, reader.version) == (seen, version), "shown again, nothing is written"
+        store.set_status(edges[0].edge.digest, "suspended")
+        assert reader.state != seen
+        assert score(reader) == "0"
+        assert reader.ask(reputation(did("t"), "sbom", view("r")), without={edges[0].edge.digest}).missing
+
+
+def test_what_is_known_not_to_count_is_left_out(store: TrustStore) -> None:
+    edges = stored(edge("r", "t", weight="0.2"), edge("r", "a", weight="0.1"), edge("a", "t", weight="0.1"))
+    store.admit(edges)
+    question = reputation(did("t"), "sbom", view("r"))
+    assert store.ask(question).score == "0.3"
+    question = reputation(did("t"), "sbom", view("r"))
+    assert store.ask(question, without={edges[0].edge.digest}).score == "0.1"
+
+
+def test_credentials_with_a_status_are_kept_to_be_looked_up(store: TrustStore) -> None:
+    """HIRE-TRU-24."""
+    (one, other) = stored(edge("r", "a"), edge("a", "t"))
+    store.admit([one._replace(raw=b"{}"), other])
+    digests = [one.edge.digest, other.edge.digest]
+    assert store.held(digests) == {one.edge.digest: b"{}"}
+    assert store.held([]) == {}
+    store.forget(one.edge.digest)
+    assert store.held(digests) == {}
+
+
+def test_a_graph_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
+    path, edges = tmp_path / "trust.db", stored(edge("r", "t", weight="0.2"))
+    with TrustStore(path) as store:
+        store.admit(edges)
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("DROP TABLE credential; PRAGMA user_version = 1;")
+    with pytest.raises(LedgerError) as caught:
+        TrustStore(path, read_only=True)
+    assert caught.value.code == "store_version"
+    with TrustStore(path) as store:
+        assert score(store) == "0.2"
+        assert store.held([edges[0].edge.digest]) == {}
+
+
+def test_who_finds_a_new_file_can_read_it(tmp_path: Path) -> None:
+    """It comes into its place whole, so a reader beside its writer never sees half of it."""
+    path = tmp_path / "trust.db"
+    (tmp_path / "trust.db.new").write_bytes(b"left by one that was killed")
+    with TrustStore(path), TrustStore(path, read_only=True) as reader:
+        assert reader.count == 0
+    assert sorted(file.name for file in tmp_path.iterdir() if not file.name.endswith((".lock", "-wal", "-shm"))) == [
+        "trust.db"
+    ]
 
 
 def test_it_is_durable_at_each_commit(store: TrustStore) -> None:
