@@ -32,7 +32,7 @@ from undersigned.encoding import Did, JsonObject, canonicalize, decode_json
 from undersigned.errors import PolicyError, UndersignedError
 from undersigned.ledger import TrustStore, open_ledger
 from undersigned.messages import Need, Withdraw
-from undersigned.runtime import Event, Home, SystemClock, admission, issue_claim
+from undersigned.runtime import Event, Home, SystemClock, admission, issue_claims
 
 # --- Whom the two trust. Neither has a line about the other, and North and South have none about each other.
 
@@ -129,15 +129,16 @@ async def set_the_scene(cast: Cast) -> None:
     knows(cast.globex, cast.south, Authority(id=office(cast.assay), may_attest="good-standing", depth=0))
     knows(cast.assay, cast.south, Authority(id=office(cast.globex), may_attest="MembershipCredential", depth=0))
     # And what each can show about itself. Globex has nothing that an accreditor has said.
-    holds(cast.assay, "good-standing", issue_claim(cast.south, AccreditedBy(id=assay, accredited_for="good-standing")))
-    holds(cast.acme, "good-standing", issue_claim(cast.assay, AccreditedBy(id=acme, accredited_for="good-standing")))
+    holds(cast.assay, *issue_claims(cast.south, [AccreditedBy(id=assay, accredited_for="good-standing")]))
+    holds(cast.acme, *issue_claims(cast.assay, [AccreditedBy(id=acme, accredited_for="good-standing")]))
     await issue_membership(cast.globex)
     assert globex not in {edge.target for home in (cast.acme, cast.globex) for edge in edges(home)}
 
 
 def knows(home: Home, issuer: Home, claim: Authority) -> None:
     """`issuer` says it, and `home` takes it into its trust graph: as `undersigned trust import FILE` does."""
-    signed, document, now = issue_claim(issuer, claim), issuer.organisation_document(), SystemClock().now()
+    (signed,) = issue_claims(issuer, [claim])
+    document, now = issuer.organisation_document(), SystemClock().now()
     assert document is not None
     verified = verify_credential(signed, documents={document.id: document}, now=now)
     with TrustStore(home.trust) as store:
@@ -150,9 +151,9 @@ def edges(home: Home) -> list[object]:
         return list(store.edges())
 
 
-def holds(home: Home, name: str, credential: JsonObject) -> None:
+def holds(home: Home, credential: JsonObject) -> None:
     """The agent of this folder can show it from its next start on."""
-    file = home.path / "credentials" / f"{name}.json"
+    file = home.path / "credentials" / "accreditation.json"
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(canonicalize(credential))
 
@@ -173,7 +174,7 @@ def open_for_examinations(peer: Peer) -> None:
         if await job.read("trial") != balances(TRIAL):
             raise UndersignedError("decision_failed", "the trial does not add up")
         claim = AccreditedBy(id=job.document.hirer, accredited_for="bookkeeping")
-        signed = await asyncio.to_thread(issue_claim, peer.home, claim)
+        (signed,) = await asyncio.to_thread(issue_claims, peer.home, [claim])
         await job.deliver("accreditation.json", canonicalize(signed))
 
 
@@ -236,7 +237,7 @@ async def main(folder: Path) -> None:
             cast.tell(needed_text(need), 4)
             print("   Of those it knows Assay, which South knows as well. It hires Assay's agent to be examined:")
             credential = await obtain(seller, need, {office(cast.assay): cast.assay.configuration.did})
-            holds(cast.globex, "accreditation", credential)
+            holds(cast.globex, credential)
             about = credential["credentialSubject"]
             cast.tell(f"{credential['issuer']} accredits {about['id']} for {about['accreditedFor']}", 4)
         print("\n3. Globex starts again with it. Acme asks again, and names the refusal that this answers:")

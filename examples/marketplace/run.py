@@ -37,7 +37,7 @@ from undersigned.encoding import Did, JsonObject, canonicalize, decode_json, shi
 from undersigned.errors import PolicyError
 from undersigned.ledger import TrustStore
 from undersigned.proof import attach, prepare
-from undersigned.runtime import Home, SystemClock, admission, issue_claim, viewpoint
+from undersigned.runtime import Home, SystemClock, admission, issue_claims, viewpoint
 from undersigned.trust import Graph, answer, reputation
 
 WORK = "proofreading"
@@ -146,10 +146,10 @@ class Market:
         chamber = self.offices["Chamber"]
         document = chamber.organisation_document()
         assert document is not None
-        signed = [
-            issue_claim(chamber, Authority(id=office(self.offices[of]), may_attest="MembershipCredential", depth=0))
-            for of in MARKET
-        ]
+        registered = [office(self.offices[of]) for of in MARKET]
+        signed = issue_claims(
+            chamber, [Authority(id=one, may_attest="MembershipCredential", depth=0) for one in registered]
+        )
         now = SystemClock().now()
         register = [
             admission(verify_credential(one, documents={document.id: document}, now=now), document, now)
@@ -175,8 +175,7 @@ class Market:
 
     async def open(self, stack: AsyncExitStack) -> None:
         """All twenty listen. Each has shown its organisation its key, and holds a membership."""
-        memberships = [(self.homes[agent], self.offices[of]) for of, some in MARKET.items() for agent in some]
-        await asyncio.gather(*(asyncio.to_thread(join, *one) for one in memberships))
+        await asyncio.gather(*(asyncio.to_thread(self._join, of, some) for of, some in MARKET.items()))
         opened = await asyncio.gather(*(asyncio.to_thread(Peer.open, home) for home in self.homes.values()))
         self.peers = dict(zip(self.homes, opened, strict=True))
         for of in MARKET.values():
@@ -186,6 +185,15 @@ class Market:
                     self.peers[agent].offers(task, price=price, delivers="text.txt", media_type="text/plain")(work)
         for peer in opened:
             await stack.enter_async_context(peer)
+
+    def _join(self, of: str, agents: Iterable[str]) -> None:
+        """The organisation says whom it operates; each keeps what is said of it, to be shown."""
+        by, homes = self.offices[of], [self.homes[agent] for agent in agents]
+        said = issue_claims(by, [Membership(id=home.configuration.did, member_of=office(by)) for home in homes])
+        for home, credential in zip(homes, said, strict=True):
+            file = home.path / "credentials" / "membership.json"
+            file.parent.mkdir()
+            file.write_bytes(canonicalize(credential))
 
     def did(self, agent: str) -> Did:
         """The DID of an agent."""
@@ -205,14 +213,6 @@ def office(home: Home) -> Did:
     return part.did
 
 
-def join(agent: Home, of: Home) -> None:
-    """The organisation says that it operates the agent, which can show it from its next start on."""
-    signed = issue_claim(of, Membership(id=agent.configuration.did, member_of=office(of)))
-    file = agent.path / "credentials" / "membership.json"
-    file.parent.mkdir()
-    file.write_bytes(canonicalize(signed))
-
-
 # --- What is said on the market, for everybody to read.
 
 
@@ -226,28 +226,23 @@ async def said(peer: Peer, claim: Claim) -> JsonObject:
     return attach(unsigned, config, await identity.sign(prepare(unsigned, config, identity.kind)))
 
 
+def praise(market: Market, agent: str, weight: str) -> Endorsement:
+    """That an agent is good at the work, with so much laid on it."""
+    return Endorsement(id=market.did(agent), capability=WORK, weight=weight)
+
+
 async def board(market: Market) -> list[JsonObject]:
     """Everything that is posted: who belongs to whom, and who thinks how well of whose proofreading."""
     posted = [
         decode_json((home.path / "credentials" / "membership.json").read_bytes()) for home in market.homes.values()
     ]
 
-    async def post(by: str, about: str, weight: str) -> None:
-        claim = Endorsement(id=market.did(about), capability=WORK, weight=weight)
-        if by in market.peers:
-            posted.append(await said(market.peers[by], claim))
-        else:
-            posted.append(issue_claim(market.offices[by], claim))
-
-    await post("Guild", "gina", "0.4")
-    await post("Guild", "ida", "0.9")
-    await post("clerk", "gina", "0.3")
-    await post("ida", "gina", "0.2")
-    await post("ida", "max", "0.2")  # one honest agent was taken in
+    posted += issue_claims(market.offices["Guild"], [praise(market, "gina", "0.4"), praise(market, "ida", "0.9")])
+    posted.append(await said(market.peers["clerk"], praise(market, "gina", "0.3")))
+    posted.append(await said(market.peers["ida"], praise(market, "gina", "0.2")))
+    posted.append(await said(market.peers["ida"], praise(market, "max", "0.2")))  # an honest agent was taken in
     for one in RING:
-        for other in RING:
-            if other != one:
-                await post(one, other, "1")
+        posted += [await said(market.peers[one], praise(market, other, "1")) for other in RING if other != one]
     return [one for one in posted if isinstance(one, dict)]
 
 

@@ -17,7 +17,7 @@ from undersigned.runtime.home import (
     OrganisationPart,
     TrustPart,
     create_home,
-    issue_claim,
+    issue_claims,
     issue_membership,
     rotate_key,
 )
@@ -87,7 +87,7 @@ __all__ = [
     "export_pack",
     "generate_key",
     "hire_order",
-    "issue_claim",
+    "issue_claims",
     "issue_membership",
     "load_anchors",
     "load_engagement",

@@ -23,6 +23,7 @@ import os
 import re
 import secrets
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from ssl import SSLContext, create_default_context
 from typing import Annotated, Final
@@ -61,7 +62,7 @@ __all__ = [
     "OrganisationPart",
     "TrustPart",
     "create_home",
-    "issue_claim",
+    "issue_claims",
     "issue_membership",
     "rotate_key",
 ]
@@ -452,22 +453,29 @@ def create_home(
     return Home(path)
 
 
-def issue_claim(home: Home, claim: Claim, *, days: int = 365, clock: Clock | None = None) -> JsonObject:
-    """Has the organisation of a state folder say this, under signature; the credential, which is its subject's to keep.
+def issue_claims(
+    home: Home, claims: Iterable[Claim], *, days: int = 365, clock: Clock | None = None
+) -> tuple[JsonObject, ...]:
+    """Has the organisation of a state folder say these, under signature; a credential of each, for its subject to keep.
 
     Raises:
         ConfigurationError: `bad_configuration`, the folder has no organisation.
-        CredentialError, FormatError: As `claim_credential`: not for this organisation to say, or of another shape.
+        CredentialError, FormatError: As `claim_credential`: not for this organisation to say, or of another shape; then
+            none is issued.
     """
     register, now = home.register(), (clock or SystemClock()).now()
-    until = shift(now, days * 86_400)
-    # What is wrong with it is found before anything is written down.
-    claim_credential(claim, id=fresh_urn(), issuer=register.issuer, valid_from=now, valid_until=until)
-    subject = from_struct(claim)
+    until, said = shift(now, days * 86_400), tuple(claims)
+    for claim in said:
+        # What is wrong is found before anything is written down.
+        claim_credential(claim, id=fresh_urn(), issuer=register.issuer, valid_from=now, valid_until=until)
+    issued: list[JsonObject] = []
     try:
-        return register.issue(claim.type, subject.pop("id"), subject, now=now, until=until)
+        for claim in said:
+            subject = from_struct(claim)
+            issued.append(register.issue(claim.type, subject.pop("id"), subject, now=now, until=until))
     finally:
         register.close()
+    return tuple(issued)
 
 
 async def issue_membership(home: Home, *, days: int = 365, clock: Clock | None = None) -> Path:
@@ -478,7 +486,7 @@ async def issue_membership(home: Home, *, days: int = 365, clock: Clock | None =
     """
     part = home.configuration.organisation
     claim = Membership(id=home.configuration.did, member_of=part.did if part else "")
-    signed = issue_claim(home, claim, days=days, clock=clock)
+    (signed,) = issue_claims(home, [claim], days=days, clock=clock)
     path = home.path / "credentials" / "membership.json"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(canonicalize(signed))

@@ -7,18 +7,30 @@ import stat
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
-from undersigned.credentials import Endorsement, Membership, read_claim, verify_credential
+from undersigned.credentials import (
+    Endorsement,
+    Membership,
+    StatusList,
+    read_claim,
+    read_credential,
+    status_urls,
+    verify_credential,
+    verify_status_list,
+)
+from undersigned.did import DidDocument
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.ledger import open_ledger
 from undersigned.runtime import (
     Home,
     OfferPart,
+    StatusRegister,
     SystemClock,
     create_home,
-    issue_claim,
+    issue_claims,
     issue_membership,
     open_key,
     rotate_key,
@@ -368,6 +380,12 @@ credentials = [{ type = "AccreditedByCredential", capability = "sbom" }]
     assert [offer.task for offer in made.configuration.offer] == ["sbom"]
 
 
+def served_list(register: StatusRegister, url: str, issuer: DidDocument) -> StatusList:
+    now = SystemClock().now()
+    document = json.loads(register.served(urlsplit(url).path, now) or b"{}")
+    return verify_status_list(document, url=url, issuer=issuer.id, documents={issuer.id: issuer}, now=now)
+
+
 async def test_an_agent_of_an_organisation_in_another_folder(made: Home, folder: Path) -> None:
     """It has a key and no office; the organisation's folder says that it operates it."""
     agent = create_home(folder, name="Second", local=True, port=18081, office=False)
@@ -377,16 +395,20 @@ async def test_an_agent_of_an_organisation_in_another_folder(made: Home, folder:
         await issue_membership(agent)
     office = made.organisation_document()
     assert office is not None
-    signed = issue_claim(made, Membership(id=agent.configuration.did, member_of=office.id))
-    now = SystemClock().now()
-    assert verify_credential(signed, documents={office.id: office}, now=now).subjects[0]["id"] == agent.document().id
+    claim = Membership(id=agent.configuration.did, member_of=office.id)
+    (signed,) = issue_claims(made, [claim])
+    register = made.register()
+    lists = {url: served_list(register, url, office) for url in status_urls([read_credential(signed)])}
+    verified = verify_credential(signed, documents={office.id: office}, now=SystemClock().now(), lists=lists)
+    assert read_claim(verified) == claim
 
 
 def test_what_is_not_an_organisations_to_say_is_not_issued(made: Home) -> None:
+    own = made.register().issuer
     other = Membership(id=made.configuration.did, member_of="did:web:other.example:org")
     for claim in (other, Endorsement(id=made.configuration.did, capability="sbom", weight="2")):
         before = len(made.register().issued())
         with pytest.raises(UndersignedError) as refused:
-            issue_claim(made, claim)
+            issue_claims(made, [Membership(id=made.configuration.did, member_of=own), claim])
         assert refused.value.code == "schema_violation"
         assert len(made.register().issued()) == before
