@@ -26,7 +26,7 @@ from typing import Any, Final, NamedTuple, cast
 from undersigned.encoding import Did, Digest
 from undersigned.errors import LedgerError, UndersignedError
 from undersigned.keys import PublicKey
-from undersigned.ledger.sqlite_file import Lock, connect, require, translated
+from undersigned.ledger.sqlite_file import Lock, connect, translated
 from undersigned.trust import Edge, Question, Read, Status, Wanted, answer
 
 __all__ = ["Admitted", "TrustStore"]
@@ -154,8 +154,10 @@ class TrustStore:
     @property
     def state(self) -> int:
         """Another number once another connection has changed the file; cheaper to ask for than the version."""
-        with _translating():
+        try:
             return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+        except sqlite3.Error as exc:
+            raise translated(exc) from exc
 
     def ask(self, question: Question[Any], *, without: Collection[Digest] = ()) -> Any:
         """The answer to one question, from one state of the graph; `without` edges that are known not to count."""
@@ -265,10 +267,16 @@ def _create(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = path.with_name(path.name + ".new")
     made.unlink(missing_ok=True)
-    os.close(os.open(made, os.O_RDWR | os.O_CREAT, 0o600))
-    with closing(sqlite3.connect(made, isolation_level=None)) as db:
-        require(db, "synchronous", "FULL", 2)
-        _fill(db)
+    file = os.open(made, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        with closing(sqlite3.connect(made, isolation_level=None)) as db:
+            # Killed meanwhile, it is never looked at; so it is synced once, when it is whole.
+            db.execute("PRAGMA synchronous = OFF")
+            db.execute("PRAGMA journal_mode = WAL")
+            _fill(db)
+        os.fsync(file)
+    finally:
+        os.close(file)
     made.replace(path)
 
 

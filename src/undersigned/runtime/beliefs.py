@@ -105,6 +105,8 @@ class Beliefs:
         self._store: TrustStore | None = None
         self._state = 0
         """The state of the graph that the kept answers are of."""
+        self._at = self._view.now
+        """When it was looked at last."""
         self._kept: dict[Shown | Claimed | Rated, Authority | Entitled | Reputation] = {}
         self._statusful: dict[Digest, Credential | None] = {}
         """The credentials of links, where they have a status."""
@@ -122,6 +124,7 @@ class Beliefs:
         Raises:
             LocalProtocolError: `store_unavailable`, the graph cannot be read.
         """
+        self._follow()
         return Answers.given(asked, self._answer)
 
     async def settled(self, asked: Asked, *, max_age_seconds: float) -> tuple[Answers, tuple[ClearStatus, ...]]:
@@ -135,6 +138,7 @@ class Beliefs:
         unknown: dict[Digest, str] = {}
         clear: dict[Digest, ClearStatus] = {}
         for _ in range(MAX_ROUNDS):
+            self._follow()
             answers = Answers.given(asked, lambda one: self._answer(one, without=unknown))
             open_ = [one for one in self._links(answers) if one.digest not in clear]
             if not open_:
@@ -166,45 +170,43 @@ class Beliefs:
     def _links(self, answers: Answers) -> list[Credential]:
         """The credentials of the links of these answers, as far as they have a status."""
         digests = {edge.digest for one in answers.authority for path in one.paths for edge in path.edges}
+        if not digests:
+            return []  # most often: anchors answer by themselves
+        if len(self._statusful) > MAX_KEPT:
+            self._statusful.clear()
         fresh = digests - self._statusful.keys()
         if fresh and self._store is not None:
             try:
                 held = self._store.held(fresh)
             except LedgerError as error:
                 raise LocalProtocolError("store_unavailable", f"the trust graph cannot be read: {error}") from error
-            if len(self._statusful) > MAX_KEPT:
-                self._statusful.clear()
-            for digest in digests:
+            for digest in fresh:
                 raw = held.get(digest)
                 self._statusful[digest] = read_credential(msgspec.json.decode(raw)) if raw is not None else None
         return [found for digest in sorted(digests) if (found := self._statusful.get(digest)) is not None]
 
     def authority(self, shown: Shown) -> Authority:
         """Whether the issuer of a claim is entitled to it, and by which paths."""
+        self._follow()
         return cast("Authority", self._answer(shown))
 
-    def entitled(self, claimed: Claimed) -> Entitled:
-        """Who may make such a claim."""
-        return cast("Entitled", self._answer(claimed))
+    def counting(self, credentials: Iterable[Credential], *, rated: bool) -> tuple[Credential, ...]:
+        """Those that can count, read as any of their types; `rated`: for a reputation, too."""
+        self._follow()
+        return tuple(one for one in credentials if self._believed(one) or (rated and self._heard(one)))
 
-    def reputation(self, rated: Rated) -> Reputation:
-        """How well a party is spoken of."""
-        return cast("Reputation", self._answer(rated))
+    def _believed(self, credential: Credential) -> bool:
+        return any(cast("Authority", self._answer(shown_in(credential, type))).entitled for type in credential.types)
 
-    def believed(self, credential: Credential) -> bool:
-        """Whether a credential can count, read as any of its types."""
-        return any(self.authority(shown_in(credential, type)).entitled for type in credential.types)
-
-    def heard(self, credential: Credential) -> bool:
-        """Whether a credential can count for a reputation, though nobody entitles its issuer."""
+    def _heard(self, credential: Credential) -> bool:
+        """Whether its issuer is spoken of itself, though nobody entitles it."""
         shown = [shown_in(credential, type) for type in credential.types if type in POSITIVE_TYPES]
-        return any(self.reputation(Rated(one.issuer, one.capability)).units > 0 for one in shown)
+        return any(cast("Reputation", self._answer(Rated(one.issuer, one.capability))).units > 0 for one in shown)
 
     def _answer(
         self, about: Shown | Claimed | Rated, *, without: Collection[Digest] = ()
     ) -> Authority | Entitled | Reputation:
-        now = self._agent.clock.now()
-        self._follow()
+        now = self._at
         kept = self._kept.get(about)
         if kept is not None and not without and kept.at <= now and (kept.until is None or now <= kept.until):
             return kept
@@ -230,7 +232,8 @@ class Beliefs:
         return {digest for digest, status in self._statuses.items() if status != "good"}
 
     def _follow(self) -> None:
-        """Opens the graph once it is there, and forgets what was answered by another state of it."""
+        """Opens the graph once it is there, forgets what was answered by another state of it, and looks at the time."""
+        self._at = self._agent.clock.now()
         try:
             if self._store is None:
                 if not self._agent.home.trust.exists():

@@ -147,7 +147,7 @@ class Meeting:
             self.beliefs.looked_up(one, lists, now)
         await self.beliefs.learn((one for one in counted if one.issuer != engagement.peer), now=rated)
         answers, links = await self.beliefs.settled(asked, max_age_seconds=status_age_seconds)
-        now = self._agent.clock.now()
+        now = self._agent.clock.now()  # answers and lists have to stand at one time
         statuses = tuple(self.beliefs.looked_up(one, lists, now) for one in counted if one.has_status)
         return evaluate(
             shown,
@@ -224,15 +224,9 @@ class Meeting:
         """Those that can count for us; `rated`: for a reputation too. What a stranger wrote about itself must not make
         us ask anybody: whoever names a list in it would choose whom we call.
         """
-        return tuple(
-            one
-            for one in credentials
-            if (
-                self.policy.allow_self_issued
-                if one.issuer == holder
-                else self.beliefs.believed(one) or (rated and self.beliefs.heard(one))
-            )
-        )
+        theirs = [one for one in credentials if one.issuer != holder]
+        own = [one for one in credentials if one.issuer == holder and self.policy.allow_self_issued]
+        return (*self.beliefs.counting(theirs, rated=rated), *own)
 
     def relied(self, conversation: Conversation, role: Role) -> tuple[Credential, ...]:
         """The credentials that a side showed in an engagement.

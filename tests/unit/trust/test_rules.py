@@ -13,7 +13,7 @@ from issuing import issued
 from parties import NOW
 from undersigned.contract import Price
 from undersigned.credentials import AccreditedBy, Authority, Endorsement, VerifiedPresentation, read_credential
-from undersigned.encoding import digest_bytes
+from undersigned.encoding import digest_bytes, from_struct, to_struct
 from undersigned.errors import ConfigurationError
 from undersigned.testing import Actor
 from undersigned.trust import (
@@ -162,6 +162,29 @@ def test_a_chain_through_somebody_who_is_refused_does_not_count() -> None:
     decision = judged(accredited(LAB), policy=policy, edges=(via, then))
     assert "entitled only through somebody who is refused" in decision.reasons[-1].value
     assert judged(accredited(LAB), policy=policy, edges=(via, then, LINK)).outcome == "allow"
+
+
+def test_all_that_a_decision_is_made_from_can_be_written_down() -> None:
+    """HIRE-CRD-08: and read again, for the same decision."""
+    (rule,) = POLICY.rule
+    policy = replace(POLICY, rule=(replace(rule, min_reputation="0.1"),))
+    spoken = edge_of(read_credential(issued(BODY, Endorsement(id=AGENT.did, capability="sbom"), NOW)))
+    presented = replace(NOBODY, credentials=(accredited(LAB),))
+    answers = Answers.of(asked_about(presented, policy, LARGE), VIEW, Graph([LINK, spoken]).read)
+    again = to_struct(from_struct(answers), Answers)
+    assert again == answers
+    assert (len(answers.authority), len(answers.entitled), len(answers.reputation)) == (1, 1, 1)
+    first = evaluate(presented, ANCHORS, policy, NOW, stake=LARGE, answers=answers)
+    assert first.outcome == "allow"
+    second = evaluate(
+        presented,
+        to_struct(from_struct(ANCHORS), Anchors),
+        to_struct(from_struct(policy), Policy),
+        NOW,
+        stake=to_struct(from_struct(LARGE), Stake),
+        answers=again,
+    )
+    assert second == first == to_struct(from_struct(first), Decision)
 
 
 def test_a_red_line_is_no_whatever_else_is_there() -> None:
