@@ -12,9 +12,9 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-import subprocess
 import sys
 import tempfile
+from asyncio.subprocess import DEVNULL
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from decimal import Decimal
@@ -34,7 +34,7 @@ from undersigned.credentials import (
     verify_credential,
 )
 from undersigned.encoding import Did, JsonObject, canonicalize, decode_json, shift
-from undersigned.errors import PolicyError
+from undersigned.errors import PolicyError, UndersignedError
 from undersigned.ledger import TrustStore
 from undersigned.proof import attach, prepare
 from undersigned.runtime import Home, SystemClock, admission, issue_claims, viewpoint
@@ -102,8 +102,9 @@ async def reads_well(reviewed: Reviewed) -> Mapping[str, bool]:
     return {"no-word-twice": DOUBLED.search(reviewed.artifacts["text.txt"].decode()) is None}
 
 
-async def does_something(job: Job) -> None:
-    """What everybody else does is not asked for here."""
+async def not_today(job: Job) -> None:
+    """What the others do; nobody here hires them for it."""
+    raise UndersignedError("decision_failed", f"no {job.task} today")
 
 
 class Offered(NamedTuple):
@@ -174,14 +175,14 @@ class Market:
         )
 
     async def open(self, stack: AsyncExitStack) -> None:
-        """All twenty listen. Each has shown its organisation its key, and holds a membership."""
+        """All twenty listen, each with a membership that its organisation issued."""
         await asyncio.gather(*(asyncio.to_thread(self._join, of, some) for of, some in MARKET.items()))
         opened = await asyncio.gather(*(asyncio.to_thread(Peer.open, home) for home in self.homes.values()))
         self.peers = dict(zip(self.homes, opened, strict=True))
         for of in MARKET.values():
             for agent, (task, price) in of.items():
                 if task:
-                    work = proofreads if task == WORK else does_something
+                    work = proofreads if task == WORK else not_today
                     self.peers[agent].offers(task, price=price, delivers="text.txt", media_type="text/plain")(work)
         for peer in opened:
             await stack.enter_async_context(peer)
@@ -281,7 +282,8 @@ async def who_does(peer: Peer, dids: Iterable[Did], task: str) -> list[Offered]:
 async def hire_somebody(market: Market, peer: Peer, offered: Iterable[Offered]) -> HireResult:
     """The cheapest who passes our policy; printed for each is why it does, or does not."""
     for one in offered:
-        market.tell(f"\n{one.did}, for {one.price} EUR:", 2)
+        print()
+        market.tell(f"{one.did}, for {one.price} EUR:", 2)
         hire = peer.hire(
             one.did,
             task=WORK,
@@ -312,15 +314,16 @@ def without_the_ring(market: Market) -> tuple[str, str]:
     return with_all.score, answer(question, Graph(honest).read).score
 
 
-def draw(market: Market, agent: str) -> Path:
-    """The trust paths to an agent as the command draws them."""
+async def draw(market: Market, agent: str) -> Path:
+    """The trust paths to an agent, as the command draws them."""
     file = market.folder / f"paths-to-{agent}.svg"
     home = market.homes["desk"].path
     command = ["trust", "graph", market.did(agent), "--capability", WORK, "--svg", "--out", str(file)]
-    subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-m", "undersigned.cli", *command, "--home", str(home)], check=True, stdout=subprocess.DEVNULL
+    command += [f"--name={did}={name}" for did, name in market.names.items()]
+    drawing = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "undersigned.cli", *command, "--home", str(home), stdout=DEVNULL
     )
-    print(f"    undersigned {' '.join(command)} --home {home}")
+    assert await drawing.wait() == 0
     return file
 
 
@@ -343,17 +346,9 @@ async def main(folder: Path) -> None:
     print(f"    | {result['text.txt'].decode()}")
     with_all, honest = without_the_ring(market)
     print(f"5. What the ring says of itself adds nothing: max has {with_all} with it and {honest} without it.\n")
-    print("6. The trust paths, drawn:")
-    for agent in ("gina", "mel"):
-        file = await asyncio.to_thread(draw, market, agent)
-        print(f"    {file}")
-    print("\n   In the drawings:")
-    market.tell("\n".join(f"{did[-24:]:24} is {name}" for did, name in market.names.items() if is_drawn(market, did)))
-
-
-def is_drawn(market: Market, did: Did) -> bool:
-    """Whether somebody is in one of the drawings."""
-    return any(did in file.read_text() for file in market.folder.glob("*.svg"))
+    print("6. The trust paths, drawn by 'undersigned trust graph --svg':")
+    drawn = await asyncio.gather(draw(market, "gina"), draw(market, "mel"))
+    print("".join(f"    {file}\n" for file in drawn), end="")
 
 
 def free_ports(count: int) -> list[int]:
