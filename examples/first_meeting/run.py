@@ -188,12 +188,15 @@ async def what_is_needed(events: asyncio.Queue[Event]) -> tuple[Need, ...]:
 
 async def obtain(peer: Peer, need: Need, accreditors: Mapping[Did, Did]) -> JsonObject:
     """A credential that answers the need, by an accreditor that is named in it and whose agent we can hire."""
-    issuer = next(did for did in need.issuers or () if did in accreditors)
+    issuer = next((did for did in need.issuers or () if did in accreditors), None)
+    if issuer is None:
+        raise PolicyError("policy_denied", "Globex knows none of these issuers")
     work = {"trial": balances(TRIAL)}
     result = await peer.hire(accreditors[issuer], task="accreditation", inputs=work, price="2.00 EUR")
     credential = decode_json(result["accreditation.json"])
     assert isinstance(credential, dict)
-    assert answers(read_credential(credential), need, peer.clock.now()), "not what was asked for"
+    if not answers(read_credential(credential), need, peer.clock.now()):
+        raise PolicyError("policy_denied", "what Globex got is not what Acme asked for")
     return credential
 
 
@@ -276,4 +279,7 @@ def free_ports(count: int) -> list[int]:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp(prefix="first-meeting-"))))
+    try:
+        asyncio.run(main(Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp(prefix="first-meeting-"))))
+    except UndersignedError as error:
+        sys.exit(f"\nIt ends here: {error}")

@@ -299,7 +299,7 @@ async def hire_somebody(market: Market, peer: Peer, offered: Iterable[Offered]) 
         finally:
             if hire.decision is not None:
                 market.tell(hire.decision.explain())
-    raise AssertionError("nobody passed")
+    raise PolicyError("policy_denied", "nobody passed")
 
 
 def without_the_ring(market: Market) -> tuple[str, str]:
@@ -362,4 +362,7 @@ def free_ports(count: int) -> list[int]:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp(prefix="marketplace-"))))
+    try:
+        asyncio.run(main(Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp(prefix="marketplace-"))))
+    except UndersignedError as error:
+        sys.exit(f"\nIt ends here: {error}")
