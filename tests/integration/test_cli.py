@@ -6,6 +6,7 @@ import json
 import signal
 import time
 import tomllib
+import zipfile
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -340,6 +341,13 @@ def test_who_is_declined_comes_back_with_what_was_needed(tmp_path: Path) -> None
         for home in (companies.acme, companies.globex):
             seen = run("watch", second["engagement"], "--no-follow", "--home", home)
             assert f"continues {told['withdrawal'][4:12]}" in seen.out
+        pack = tmp_path / "hire.zip"
+        assert run("export", second["engagement"], "--home", companies.acme, "--out", pack).code == 0
+        (said,) = run("verify", pack, "--json").values
+        assert said["ok"], said
+        with zipfile.ZipFile(pack) as opened:
+            (inquiry,) = [name for name in opened.namelist() if "Inquiry" in name]
+            assert json.loads(opened.read(inquiry))["continues"] == told["withdrawal"]
 
 
 def did_in(home: Path) -> str:

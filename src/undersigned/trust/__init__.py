@@ -34,7 +34,7 @@ from undersigned.trust.records import (
     verify_record,
     verify_set,
 )
-from undersigned.trust.reliance import Lost, OpenEngagement, Shown, belief, losing_their_path, shown_in
+from undersigned.trust.reliance import Lost, OpenEngagement, Shown, losing_their_path, shown_in
 from undersigned.trust.reputation import Reputation, reputation
 from undersigned.trust.viewpoint import Viewpoint
 from undersigned.trust.weighing import needs
@@ -90,7 +90,6 @@ __all__ = [
     "answer",
     "asked_about",
     "authority",
-    "belief",
     "check_presented",
     "check_successor",
     "draw_paths",

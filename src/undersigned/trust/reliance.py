@@ -1,4 +1,4 @@
-"""What was believed and by which path: for one credential, and for the open engagements that rely on it.
+"""What a credential claims, and which open engagements rely on somebody who is entitled to claim it.
 
 Source: protocol-spec/12-trust.md, sections 12.3 and 12.7
 """
@@ -11,12 +11,12 @@ from msgspec import Struct
 
 from undersigned.credentials import Credential
 from undersigned.encoding import Did, EngagementId
-from undersigned.trust.authority import Authority, authority
+from undersigned.trust.authority import authority
 from undersigned.trust.edge import KINDS
-from undersigned.trust.graph import Question, Reader, answer
+from undersigned.trust.graph import Reader, answer
 from undersigned.trust.viewpoint import Viewpoint
 
-__all__ = ["Lost", "OpenEngagement", "Shown", "belief", "losing_their_path", "shown_in"]
+__all__ = ["Lost", "OpenEngagement", "Shown", "losing_their_path", "shown_in"]
 
 _CAPABILITY = {of.claim.type: of.member for of in KINDS.values()}
 
@@ -53,15 +53,6 @@ def shown_in(credential: Credential, credential_type: str) -> Shown:
     named = {str(subject[member]) for subject in credential.subjects if member is not None and member in subject}
     # Several capabilities are none that one authority covers.
     return Shown(credential.issuer, credential_type, named.pop() if len(named) == 1 else None)
-
-
-def belief(credential: Credential, credential_type: str, view: Viewpoint) -> Question[Authority]:
-    """Asks by which path what a verified credential says is believed, read as one of this type.
-
-    Whether it counts as self-issued, is valid and has a good status is for the caller to know.
-    """
-    shown = shown_in(credential, credential_type)
-    return authority(shown.issuer, shown.credential_type, shown.capability, view)
 
 
 def losing_their_path(
