@@ -291,6 +291,7 @@ async def trust_explain(out: Out, did: str, capability: str | None, home: str | 
 @CAPABILITY_OPTION
 @click.option("--type", "credential_type", metavar="TYPE", help="Draw authority to attest this type, not reputation.")
 @click.option("--svg", is_flag=True, help="Write a drawing.")
+@click.option("--name", "names", multiple=True, metavar="DID=NAME", help="Draw a party under a name of your own.")
 @click.option("--out", "file", type=FILE, help="File to write the drawing to; by default standard output.")
 @HOME_OPTION
 @command
@@ -300,6 +301,7 @@ async def trust_graph(
     capability: str | None,
     credential_type: str | None,
     svg: bool,
+    names: tuple[str, ...],
     file: Path | None,
     home: str | None,
 ) -> None:
@@ -311,7 +313,8 @@ async def trust_graph(
     else:
         found = _ask(opened, reputation(did, capability, view))
     if svg:
-        drawn = draw_paths(did, found.paths, found.dissent, title=f"Trust paths to {did}")
+        called = dict(_named(one) for one in names)
+        drawn = draw_paths(did, found.paths, found.dissent, title=f"Trust paths to {did}", names=called)
         if file is not None:
             file.write_text(drawn, encoding="utf-8")
         out.value({"svg": str(file) if file else drawn})
@@ -329,6 +332,14 @@ async def trust_graph(
 
 
 # -- what several of them do
+
+
+def _named(option: str) -> tuple[str, str]:
+    """A DID and what it is called here."""
+    did, equals, name = option.partition("=")
+    if not (did.startswith("did:") and equals and name):
+        raise ConfigurationError("bad_configuration", f"--name: expected DID=NAME, got {plain(option, 200)}")
+    return did, name
 
 
 def _view(out: Out, home: str | None) -> tuple[Home, Viewpoint]:

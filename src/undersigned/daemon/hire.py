@@ -13,6 +13,7 @@ from undersigned.encoding import Did, Digest, EngagementId
 from undersigned.errors import PolicyError, TransportError, UndersignedError, VerificationError
 from undersigned.messages import Delivery, Need, Offer, Problem, Review, Withdraw
 from undersigned.runtime import Conversation, Event, Order, Reviewer
+from undersigned.trust import Decision
 
 if TYPE_CHECKING:
     from .peer import Peer
@@ -59,6 +60,8 @@ class Hire:
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self.engagement: EngagementId | None = None
         """Known once the `Inquiry` is stored."""
+        self.decision: Decision | None = None
+        """Our own latest judgement of the provider, yes or no; None while there is none."""
 
     def __await__(self) -> Generator[Any, None, HireResult]:
         return self._started().__await__()
@@ -110,12 +113,17 @@ class Hire:
                 event = await queue.get()
             else:
                 event = await self._first(conversation, queue, deadline)
-            self._events.put_nowait(event)
+            self._tell(event)
             if isinstance(event.message, Problem) and event.kind == "problem":
                 refused = event.message
             if event.kind == "over" or conversation.engagement.state in ("withdrawn", "closed"):
                 await self._last_events(event, queue)
                 return await self._result(conversation, refused)
+
+    def _tell(self, event: Event) -> None:
+        if event.kind == "noted" and event.type == "decision":
+            self.decision = msgspec.json.decode(event.detail, type=Decision)
+        self._events.put_nowait(event)
 
     async def _first(self, conversation: Conversation, queue: asyncio.Queue[Event], deadline: float) -> Event:
         """The next event while the provider has not answered; past `deadline`, by the loop's time, it is given up."""
@@ -135,7 +143,7 @@ class Hire:
             async with asyncio.timeout(LAST_RECEIPT_SECONDS):
                 while event.kind != "over":
                     event = await queue.get()
-                    self._events.put_nowait(event)
+                    self._tell(event)
 
     async def _result(self, conversation: Conversation, refused: Problem | None) -> HireResult:
         engagement = conversation.engagement

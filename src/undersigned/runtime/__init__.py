@@ -34,6 +34,7 @@ from undersigned.runtime.home import (
     OrganisationPart,
     TrustPart,
     create_home,
+    issue_claims,
     issue_membership,
     rotate_key,
 )
@@ -131,6 +132,7 @@ __all__ = [
     "generate_key",
     "hire_order",
     "import_establishment",
+    "issue_claims",
     "issue_membership",
     "load_anchors",
     "load_approvers",

@@ -25,6 +25,7 @@ import os
 import re
 import secrets
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from ssl import SSLContext, create_default_context
 from typing import Annotated, Final
@@ -32,7 +33,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from undersigned.credentials import MEMBERSHIP, Credential, read_credential
+from undersigned.contract import Price
+from undersigned.credentials import Claim, Credential, Membership, claim_credential, read_credential
 from undersigned.did import (
     DidDocument,
     did_key,
@@ -43,13 +45,14 @@ from undersigned.did import (
     make_document,
     parse_did,
 )
-from undersigned.encoding import FOREIGN_LIMITS, JsonObject, canonicalize, decode_json, shift
+from undersigned.encoding import FOREIGN_LIMITS, JsonObject, canonicalize, decode_json, from_struct, shift
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.jsonld import Contexts
 from undersigned.trust import ANY, Approvers, Policy, Registry
 
 from .clock import Clock, SystemClock
 from .control import CONTROL_TOKEN, ControlPart, control_token, named_contexts
+from .names import fresh_urn
 from .order import parse_price
 from .own_log import LOG, begin_log, continue_log
 from .policy_file import with_cedar
@@ -65,6 +68,7 @@ __all__ = [
     "OrganisationPart",
     "TrustPart",
     "create_home",
+    "issue_claims",
     "issue_membership",
     "named_passphrase",
     "rotate_key",
@@ -414,6 +418,8 @@ def create_home(
     offers: tuple[OfferPart, ...] = (),
     max_price: str | None = None,
     history: bool = False,
+    policy: str | None = None,
+    office: bool = True,
     clock: Clock | None = None,
 ) -> Home:
     """A new state folder: keys made and sealed, DIDs chosen, configuration written. Nothing is overwritten.
@@ -438,8 +444,10 @@ def create_home(
         raise ConfigurationError("bad_configuration", "a did:key agent needs an Ed25519 key, which also signs its log")
     if history and domain is None and not (local and port):
         raise ConfigurationError("bad_configuration", "a did:webvh needs a domain, or the port of a local agent")
-    limit = parse_price(max_price) if max_price else None
-    agent, office = generate_key(kind), generate_key("Ed25519")
+    if organisation is not None and not office:
+        raise ConfigurationError("bad_configuration", "without an office there is no organisation to be named")
+    rules = _policy_lines(policy, parse_price(max_price) if max_price else None)
+    agent, office_key = generate_key(kind), generate_key("Ed25519") if office else None
     log = None if kind == "Ed25519" else generate_key("Ed25519")
     authority = f"localhost:{port}" if local and port else domain
     public = f"https://{domain}" if domain else url
@@ -454,16 +462,18 @@ def create_home(
         services = (("HireService", f"{scheme}://{authority}/hire"), linked)
         if not history:
             published["did.json"] = canonicalize(_published(did, "agent", agent, services, log))
-        published["organisation.json"] = canonicalize(_published(office_did, "office", office, (linked,)))
+        if office_key is not None:
+            published["organisation.json"] = canonicalize(_published(office_did, "office", office_key, (linked,)))
     else:
-        did, office_did = did_key(agent.public_key), did_key(office.public_key)
+        did, office_did = did_key(agent.public_key), did_key(office_key.public_key) if office_key is not None else ""
     lines = [
         f"name = {_toml(name)}",
         f"local = {'true' if local else 'false'}",
-        "",
-        "[organisation]",
-        f"did = {_toml(office_did)}",
-        f"name = {_toml(organisation or name)}",
+        *(
+            ["", "[organisation]", f"did = {_toml(office_did)}", f"name = {_toml(organisation or name)}"]
+            if office
+            else []
+        ),
         "",
         "[listen]",
         'host = "127.0.0.1"',
@@ -473,9 +483,7 @@ def create_home(
         "[trust]",
         f"anchors = [{', '.join(_toml(anchor) for anchor in anchors)}]",
         "",
-        "[policy]",
-        'require = ["MembershipCredential"]',
-        *([f"max_price = {_toml(limit.amount)}", f"currency = {_toml(limit.currency)}"] if limit else []),
+        *rules,
     ]
     for offer in offers:
         lines += [
@@ -501,7 +509,8 @@ def create_home(
             file.write(secrets.token_urlsafe(24) + "\n")
     passphrase = _passphrase(path)
     seal_key(keys / "agent.json", agent, passphrase)
-    seal_key(keys / "organisation.json", office, passphrase)
+    if office_key is not None:
+        seal_key(keys / "organisation.json", office_key, passphrase)
     if log is not None:
         seal_key(keys / "log.json", log, passphrase)
     for file_name, document in published.items():
@@ -519,23 +528,40 @@ def create_home(
     return Home(path)
 
 
+def issue_claims(
+    home: Home, claims: Iterable[Claim], *, days: int = 365, clock: Clock | None = None
+) -> tuple[JsonObject, ...]:
+    """Has the organisation of a state folder say these, under signature; a credential of each, for its subject to keep.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, the folder has no organisation.
+        CredentialError, FormatError: As `claim_credential`: not for this organisation to say, or of another shape; then
+            none is issued.
+    """
+    register, now = home.register(), (clock or SystemClock()).now()
+    until, said = shift(now, days * 86_400), tuple(claims)
+    for claim in said:
+        # What is wrong is found before anything is written down.
+        claim_credential(claim, id=fresh_urn(), issuer=register.issuer, valid_from=now, valid_until=until)
+    issued: list[JsonObject] = []
+    try:
+        for claim in said:
+            subject = from_struct(claim)
+            issued.append(register.issue(claim.type, subject.pop("id"), subject, now=now, until=until))
+    finally:
+        register.close()
+    return tuple(issued)
+
+
 async def issue_membership(home: Home, *, days: int = 365, clock: Clock | None = None) -> Path:
     """Has the organisation of a state folder say, under signature, that it operates the agent; returns the file.
 
     Raises:
         ConfigurationError: `bad_configuration`, the folder has no organisation.
     """
-    register, now = home.register(), (clock or SystemClock()).now()
-    try:
-        signed = register.issue(
-            MEMBERSHIP,
-            home.configuration.did,
-            {"memberOf": register.issuer},
-            now=now,
-            until=shift(now, days * 86_400),
-        )
-    finally:
-        register.close()
+    part = home.configuration.organisation
+    claim = Membership(id=home.configuration.did, member_of=part.did if part else "")
+    (signed,) = issue_claims(home, [claim], days=days, clock=clock)
     path = home.path / "credentials" / "membership.json"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(canonicalize(signed))
@@ -578,6 +604,27 @@ def rotate_key(home: Home, *, clock: Clock | None = None) -> str:
     else:
         (home.path / "did.json").write_bytes(canonicalize(published))
     return f"{did}#{fragment}"
+
+
+def _policy_lines(policy: str | None, limit: Price | None) -> list[str]:
+    """The table [policy] of a new configuration.
+
+    Raises:
+        ConfigurationError: `bad_configuration`: it is no policy, or limits the price a second time.
+    """
+    if policy is None:
+        lines = ["[policy]", 'require = ["MembershipCredential"]']
+        return lines + ([f"max_price = {_toml(limit.amount)}", f"currency = {_toml(limit.currency)}"] if limit else [])
+    try:
+        tables = tomllib.loads(policy)
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigurationError("bad_configuration", f"policy: {exc}") from exc
+    if tables.keys() != {"policy"} or limit is not None:
+        raise ConfigurationError(
+            "bad_configuration", "expected a table [policy] and nothing else, which says itself how much is paid"
+        )
+    Policy.from_toml(tables["policy"])
+    return policy.strip().splitlines()
 
 
 def _toml(text: str) -> str:

@@ -5,7 +5,10 @@ Source: protocol-spec/12-trust.md, sections 12.3 to 12.5
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from types import MappingProxyType
 from typing import Final
 from xml.sax.saxutils import escape
 
@@ -15,7 +18,7 @@ from undersigned.trust.graph import Path
 
 __all__ = ["draw_paths"]
 
-WIDTH: Final = 220
+WIDTH: Final = 270
 HEIGHT: Final = 64
 BOX: Final = (160, 36)
 MAX_NAME: Final = 26
@@ -25,10 +28,17 @@ _HEAD: Final = (
 )
 
 
-def draw_paths(party: Did, paths: Sequence[Path], dissent: Iterable[Edge] = (), *, title: str = "Trust paths") -> str:
+def draw_paths(
+    party: Did,
+    paths: Sequence[Path],
+    dissent: Iterable[Edge] = (),
+    *,
+    title: str = "Trust paths",
+    names: Mapping[Did, str] = MappingProxyType({}),
+) -> str:
     """An SVG document: anchors left, the party right, a column for each link; accusations in red, dashed.
 
-    Equal values give an equal document.
+    A party is drawn under the name that we have for it, or its DID. Equal values give an equal document.
     """
     edges = list({edge.digest: edge for path in paths for edge in path.edges}.values())
     against = sorted(dissent, key=lambda edge: edge.digest)
@@ -42,7 +52,7 @@ def draw_paths(party: Did, paths: Sequence[Path], dissent: Iterable[Edge] = (), 
     for edge in against:
         column.setdefault(edge.target, max(0, column[party] - 1))
         column.setdefault(edge.source, max(0, column[edge.target] - 1))
-    place = _places(column)
+    place = _places(column, [*edges, *against])
     width, height = (max(at) + size for at, size in zip(zip(*place.values(), strict=True), (190, 72), strict=True))
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
@@ -53,38 +63,64 @@ def draw_paths(party: Did, paths: Sequence[Path], dissent: Iterable[Edge] = (), 
     parts += [_arrow(place, edge, edge.kind + (f" {written(edge.weight)}" if edge.weight else "")) for edge in edges]
     parts += [_arrow(place, edge, f"accuses: {edge.says}", "#b00020") for edge in against]
     accused = {edge.target for edge in against}
-    parts += [_box(did, place[did], own=did == party, accused=did in accused) for did in sorted(place)]
+    parts += [
+        _box(did, names.get(did, did), place[did], own=did == party, accused=did in accused) for did in sorted(column)
+    ]
     return "\n".join([*parts, "</svg>", ""])
 
 
-def _places(column: dict[Did, int]) -> dict[Did, tuple[int, int]]:
-    """The left upper corner of each party's box."""
-    rows: dict[int, int] = {}
-    found: dict[Did, tuple[int, int]] = {}
-    for did in sorted(column, key=lambda one: (column[one], one)):
-        row = rows.get(column[did], 0)
-        rows[column[did]] = row + 1
-        found[did] = (16 + column[did] * WIDTH, 24 + row * HEIGHT)
-    return found
+def _places(column: dict[Did, int], edges: Iterable[Edge]) -> dict[str, tuple[int, int]]:
+    """The left upper corner of each party's box, and of the free places by which a long link passes the columns in
+    between; those have the names that `_passes` gives.
+    """
+    columns: dict[str, int] = dict(column)
+    before: dict[str, list[str]] = {}
+    for edge in edges:
+        way = [edge.source, *_passes(edge, column[edge.target] - column[edge.source]), edge.target]
+        for step, (one, other) in enumerate(pairwise(way), start=column[edge.source] + 1):
+            columns.setdefault(other, step)
+            before.setdefault(other, []).append(one)
+    rows: dict[str, int] = {}
+    taken: dict[int, int] = {}
+    for at in range(max(columns.values()) + 1):
+        # Beside those it comes from, so that few links cross.
+        mean: dict[str, Fraction] = {}
+        for name in (name for name in columns if columns[name] == at):
+            known = [rows[one] for one in before.get(name, ()) if one in rows]
+            mean[name] = Fraction(sum(known), len(known)) if known else Fraction(0)
+        for name in sorted(mean, key=lambda name: (mean[name], name)):
+            rows[name] = taken.get(at, 0)
+            taken[at] = rows[name] + 1
+    return {name: (16 + columns[name] * WIDTH, 24 + row * HEIGHT) for name, row in rows.items()}
 
 
-def _arrow(place: dict[Did, tuple[int, int]], edge: Edge, label: str, colour: str = "") -> str:
+def _passes(edge: Edge, columns: int) -> list[str]:
+    """Names of the places by which a link that is so many columns long passes those in between; no DID is like them."""
+    return [f"{edge.digest} {step}" for step in range(1, columns)]
+
+
+def _arrow(place: dict[str, tuple[int, int]], edge: Edge, label: str, colour: str = "") -> str:
     (x1, y1), (x2, y2) = place[edge.source], place[edge.target]
     # From the right side to the left one; within a column, or backwards, from below to above.
     ahead = x2 > x1
-    start = (x1 + BOX[0], y1 + BOX[1] // 2) if ahead else (x1 + BOX[0] // 2, y1)
-    end = (x2, y2 + BOX[1] // 2) if ahead else (x2 + BOX[0] // 2, y2 + BOX[1])
+    points = [(x1 + BOX[0], y1 + BOX[1] // 2) if ahead else (x1 + BOX[0] // 2, y1)]
+    for name in _passes(edge, (x2 - x1) // WIDTH):
+        x, y = place[name]
+        points += [(x, y + BOX[1] // 2), (x + BOX[0], y + BOX[1] // 2)]
+    points.append((x2, y2 + BOX[1] // 2) if ahead else (x2 + BOX[0] // 2, y2 + BOX[1]))
     stroke = f'stroke="{colour}" stroke-dasharray="5 3"' if colour else 'stroke="#333"'
-    middle = ((start[0] + end[0]) // 2, (start[1] + end[1]) // 2 - 5)
+    # Nearer to its beginning: the middles of two links that cross are one place.
+    (ax, ay), (bx, by) = points[:2]
+    middle = (ax + bx) // 2, ay + (by - ay) * 2 // 5 - 5
     return (
-        f'<line x1="{start[0]}" y1="{start[1]}" x2="{end[0]}" y2="{end[1]}" {stroke} marker-end="url(#tip)"/>'
+        f'<polyline points="{" ".join(f"{x},{y}" for x, y in points)}" fill="none" {stroke} marker-end="url(#tip)"/>'
         f'<text x="{middle[0]}" y="{middle[1]}" text-anchor="middle" font-size="9" fill="{colour or "#333"}">'
         f"{_text(label)}</text>"
     )
 
 
-def _box(did: Did, at: tuple[int, int], *, own: bool, accused: bool) -> str:
-    name = did if len(did) <= MAX_NAME else f"{did[: MAX_NAME - 9]}…{did[-8:]}"
+def _box(did: Did, name: str, at: tuple[int, int], *, own: bool, accused: bool) -> str:
+    name = name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 9]}…{name[-8:]}"
     fill, stroke = ("#e8f0fe" if own else "#fff"), ("#b00020" if accused else "#333")
     return (
         f'<g><title>{_text(did)}</title><rect x="{at[0]}" y="{at[1]}" width="{BOX[0]}" height="{BOX[1]}" rx="6" '

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,10 @@ def test_credentials_become_edges_and_paths_are_told(home: Path, tmp_path: Path)
     assert AGENT.did in [node.text for node in ElementTree.parse(drawn).iter()]
     assert run("trust", "graph", AGENT.did, "--svg", "--home", home).out == drawn.read_text()
     assert [value["kind"] for value in trust(home, "graph", AGENT.did).values] == ["endorsement"] * 2
+    named = trust(home, "graph", AGENT.did, "--svg", "--name", f"{AGENT.did}=Agent=1", "--name", f"{BODY.did}=Body")
+    assert {">Agent=1<", ">Body<"} <= set(re.findall(">[^<]*<", named.values[0]["svg"]))
+    for wrong in ("Agent", f"{AGENT.did}=", f"Agent={AGENT.did}"):
+        assert trust(home, "graph", AGENT.did, "--svg", "--name", wrong).code == 2
 
     no = trust(home, "path", EVE.did, "--type", "EndorsementCredential", "--capability", "sbom")
     assert (no.code, no.values[0]["verdict"]) == (3, "no")

@@ -4,16 +4,39 @@ from __future__ import annotations
 
 import json
 import stat
+import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
-from undersigned.credentials import read_claim
-from undersigned.errors import ConfigurationError
+from undersigned.credentials import (
+    Endorsement,
+    Membership,
+    StatusList,
+    read_claim,
+    read_credential,
+    status_urls,
+    verify_credential,
+    verify_status_list,
+)
+from undersigned.did import DidDocument
+from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.ledger import open_ledger
-from undersigned.runtime import Home, OfferPart, create_home, issue_membership, open_key, rotate_key
+from undersigned.runtime import (
+    Home,
+    OfferPart,
+    StatusRegister,
+    SystemClock,
+    create_home,
+    issue_claims,
+    issue_membership,
+    open_key,
+    rotate_key,
+)
 from undersigned.testing import NOON, HandClock
+from undersigned.trust import Policy
 
 MINIMAL = 'did = "did:key:z6MkoVNKbBqcyxASmBuHMfyKY2oro2aiqb42u88HsXC2UtSN"\nname = "Acme"\n'
 
@@ -154,6 +177,11 @@ def test_secrets_are_for_their_owner_alone(made: Home) -> None:
         {"max_price": "1e3 EUR"},
         {"name": "a\nb"},
         {"name": "a\x00b"},
+        {"policy": "[policy"},
+        {"policy": "[policy]\nrequires = []"},
+        {"policy": "[policy]\n[listen]\nport = 1"},
+        {"policy": "[policy]\nmax_price = '3'\ncurrency = 'EUR'", "max_price": "3 EUR"},
+        {"office": False, "organisation": "Acme"},
     ],
     ids=str,
 )
@@ -333,3 +361,54 @@ def test_authorities_of_its_own_are_trusted_besides(home: Home) -> None:
         with pytest.raises(ConfigurationError) as refused:
             Home(home.path).tls()
         assert refused.value.code == "bad_configuration"
+
+
+def test_a_policy_is_kept_as_it_is_written(folder: Path) -> None:
+    rules = """
+[policy]
+require = []
+currency = "EUR"
+[[policy.rule]]
+name = "large"
+above = "3"
+credentials = [{ type = "AccreditedByCredential", capability = "sbom" }]
+"""
+    made = create_home(
+        folder, name="Acme", policy=rules, offers=(OfferPart(task="sbom", handler="a.b:c", price="4 EUR"),)
+    )
+    assert made.configuration.policy == Policy.from_toml(tomllib.loads(rules)["policy"])
+    assert [offer.task for offer in made.configuration.offer] == ["sbom"]
+
+
+def served_list(register: StatusRegister, url: str, issuer: DidDocument) -> StatusList:
+    now = SystemClock().now()
+    document = json.loads(register.served(urlsplit(url).path, now) or b"{}")
+    return verify_status_list(document, url=url, issuer=issuer.id, documents={issuer.id: issuer}, now=now)
+
+
+async def test_an_agent_of_an_organisation_in_another_folder(made: Home, folder: Path) -> None:
+    """It has a key and no office; the organisation's folder says that it operates it."""
+    agent = create_home(folder, name="Second", local=True, port=18081, office=False)
+    assert agent.organisation_document() is None
+    assert [file.name for file in sorted((folder / "keys").iterdir())] == ["agent.json", "passphrase"]
+    with pytest.raises(ConfigurationError, match="has no organisation"):
+        await issue_membership(agent)
+    office = made.organisation_document()
+    assert office is not None
+    claim = Membership(id=agent.configuration.did, member_of=office.id)
+    (signed,) = issue_claims(made, [claim])
+    register = made.register()
+    lists = {url: served_list(register, url, office) for url in status_urls([read_credential(signed)])}
+    verified = verify_credential(signed, documents={office.id: office}, now=SystemClock().now(), lists=lists)
+    assert read_claim(verified) == claim
+
+
+def test_what_is_not_an_organisations_to_say_is_not_issued(made: Home) -> None:
+    own = made.register().issuer
+    other = Membership(id=made.configuration.did, member_of="did:web:other.example:org")
+    for claim in (other, Endorsement(id=made.configuration.did, capability="sbom", weight="2")):
+        before = len(made.register().issued())
+        with pytest.raises(UndersignedError) as refused:
+            issue_claims(made, [Membership(id=made.configuration.did, member_of=own), claim])
+        assert refused.value.code == "schema_violation"
+        assert len(made.register().issued()) == before

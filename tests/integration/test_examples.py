@@ -1,0 +1,226 @@
+"""The examples run as their pages say, tell what happens, and leave behind what they tell."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple, TypeVar, cast
+from xml.etree import ElementTree
+
+import pytest
+
+from integration.commands import Ended, Process
+from support import ROOT
+from undersigned.ledger import Ledger, Summary, TrustStore, open_ledger
+from undersigned.messages import Inquiry, Message, Withdraw, recorded_message
+from undersigned.runtime import Home
+from unit.cli.running import run
+
+M = TypeVar("M", bound=Message)
+NAMES = ("first_meeting", "marketplace")
+RING = ("max", "mia", "moe", "mel")
+
+
+class Run(NamedTuple):
+    """How an example ended, and its state folders."""
+
+    ended: Ended
+    folder: Path
+
+    def home(self, name: str) -> Home:
+        return Home(self.folder / name)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    """Both at once: each of them waits half of its time."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in NAMES}
+    started = {
+        name: Process([sys.executable, str(ROOT / "examples" / name / "run.py"), str(folder)], folder)
+        for name, folder in folders.items()
+    }
+    return {name: Run(process.end(seconds=100), folders[name]) for name, process in started.items()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_command_runs_it(runs: dict[str, Run], name: str) -> None:
+    """The one on its page; nothing goes to standard error."""
+    assert f"python examples/{name}/run.py" in (ROOT / "examples" / name / "README.md").read_text()
+    ended = runs[name].ended
+    assert (ended.code, ended.err) == (0, ""), ended
+
+
+def in_order(text: str, *parts: str) -> None:
+    at = 0
+    for part in parts:
+        found = text.find(part, at)
+        assert found >= 0, f"no {part!r} after {text[:at]!r} in {text[at:]!r}"
+        at = found + len(part)
+
+
+async def story(home: Home) -> tuple[Ledger, tuple[Summary, ...]]:
+    """The ledger of a state folder, which is sound, and its engagements."""
+    ledger = await open_ledger(home.ledger_url, read_only=True)
+    assert (await ledger.check()).ok
+    return ledger, await ledger.summaries()
+
+
+async def moves(ledger: Ledger, engagement: str, of: type[M]) -> list[M]:
+    rows = [row for row in await ledger.rows(engagement) if row.type == of.__name__ and row.kind != "noted"]
+    return [cast("M", recorded_message(row.raw).message) for row in rows]
+
+
+# --- the first meeting
+
+
+def test_the_first_meeting_is_told(runs: dict[str, Run]) -> None:
+    in_order(
+        runs["first_meeting"].ended.out,
+        "neither has a line about the other",
+        "deny: Globex's agent by acme/1",
+        "no AccreditedByCredential; would pass: one by ",
+        "AccreditedByCredential about bookkeeping from ",
+        "Assay accredits Globex's agent for bookkeeping",
+        "allow: Globex's agent by acme/1",
+        "AccreditedByCredential by North -> Assay",
+        "owed 4 EUR",
+        "criterion adds-up: met",
+        "| sales,-3450.50",
+        " continues urn:hire:engagement:",
+    )
+
+
+def test_the_two_were_strangers(runs: dict[str, Run]) -> None:
+    """No configuration names the other; the roots are different, and say nothing about each other."""
+    acme, globex = runs["first_meeting"].home("acme"), runs["first_meeting"].home("globex")
+    for home, other in ((acme, globex), (globex, acme)):
+        text = (home.path / "undersigned.toml").read_text()
+        assert tomllib.loads(text)["trust"]["anchors"]
+        assert other.configuration.did not in text
+        assert str(other.configuration.listen.port) not in text
+    roots = [set(home.configuration.trust.anchors) for home in (acme, globex)]
+    assert not roots[0] & roots[1]
+    for home, own in ((acme, roots[0]), (globex, roots[1])):
+        with TrustStore(home.trust, read_only=True) as store:
+            found = list(store.edges())
+        assert {edge.source for edge in found if edge.kind == "authority"} == own
+        assert not {edge.target for edge in found} & (roots[0] | roots[1])
+
+
+async def test_the_refusal_is_answered_by_what_it_asked_for(runs: dict[str, Run]) -> None:
+    """HIRE-TRU-22, HIRE-NEG-23, HIRE-NEG-24: in both ledgers, and the first try is over for good."""
+    acme, assay, globex = (runs["first_meeting"].home(name) for name in ("acme", "assay", "globex"))
+    (ours, of_acme), (theirs, of_globex) = await story(acme), await story(globex)
+    try:
+        first, second = sorted(of_acme, key=lambda one: one.contract is not None)
+        assert (first.state, first.contract, second.state) == ("withdrawn", None, "closed")
+        with_acme = {one.engagement: one.contract for one in of_globex if one.peer == acme.configuration.did}
+        assert with_acme == {first.engagement: None, second.engagement: second.contract}
+        (examined,) = [one for one in of_globex if one.peer == assay.configuration.did]
+        assert (examined.role, examined.state) == ("hirer", "closed")
+
+        (said,) = await moves(theirs, first.engagement, Withdraw)
+        assert (said.reason, said.sender) == ("policy_denied", acme.configuration.did)
+        (need,) = said.needed or ()
+        assert (need.credential, need.capability) == ("AccreditedByCredential", "bookkeeping")
+        assert assay.configuration.organisation is not None
+        assert assay.configuration.organisation.did in (need.issuers or ())
+        rows = await ours.rows(first.engagement)
+        (digest,) = [row.digest for row in rows if row.type == "Withdraw" and row.kind != "noted"]
+        for ledger in (ours, theirs):
+            (inquiry,) = await moves(ledger, second.engagement, Inquiry)
+            assert inquiry.continues == digest
+            (link,) = [one.name for one in await ledger.evidence(second.engagement) if one.kind == "withdrawal"]
+            assert link == first.engagement
+    finally:
+        await ours.close()
+        await theirs.close()
+
+
+def test_its_evidence_holds(runs: dict[str, Run], tmp_path: Path) -> None:
+    for name in ("acme", "globex"):
+        assert run("export", "--home", runs["first_meeting"].folder / name, "--out", tmp_path / f"{name}.zip").code == 0
+        assert run("verify", tmp_path / f"{name}.zip").code == 0
+
+
+# --- the marketplace
+
+
+def test_the_market_is_told(runs: dict[str, Run]) -> None:
+    out = runs["marketplace"].ended.out
+    in_order(out, "20 agents of 5 organisations listen", "37 credentials verified", "7 of 19 others say")
+    in_order(
+        out,
+        *(
+            part
+            for one in RING
+            for part in (
+                f"deny: {one} of Mirage by acme/1",
+                "reputation 0.2 for proofreading; would pass: at least 0.5",
+                "MembershipCredential by Chamber -> Mirage",
+                "spoken of: Guild -> ida of Initech -> max of Mirage",
+            )
+        ),
+        "deny: hana of Hooli",
+        "reputation 0 for proofreading",
+        "allow: gina of Globex",
+        "met [rule our texts are for those of good repute] reputation 0.9",
+        "spoken of: Acme -> clerk of Acme -> gina of Globex",
+        "owed 6 EUR",
+        "the market were asked what they do. Some of them said that was a secret.",
+        "max has 0.2 with it and 0.2 without it",
+    )
+
+
+def test_twenty_agents_of_five_organisations_and_two_roots(runs: dict[str, Run]) -> None:
+    homes = [Home(file.parent) for file in sorted(runs["marketplace"].folder.glob("*-*/undersigned.toml"))]
+    assert len({home.configuration.did for home in homes}) == len(homes) == 20
+    issuers = {one.issuer for home in homes for one in home.credentials()}
+    assert len(issuers) == 5
+    anchors = {anchor for home in homes for anchor in home.configuration.trust.anchors}
+    assert len(anchors) == 2
+
+
+async def test_the_ring_has_no_contract_and_the_right_agent_has(runs: dict[str, Run]) -> None:
+    """Each of them has the refusal, and what would change it, in its own ledger."""
+    for name, state in (*((f"mirage-{one}", "withdrawn") for one in RING), ("globex-gina", "closed")):
+        ledger, (engagement,) = await story(runs["marketplace"].home(name))
+        try:
+            assert (engagement.state, engagement.contract is not None) == (state, state == "closed")
+            said = await moves(ledger, engagement.engagement, Withdraw)
+            needed = [(need.code, need.capability) for one in said for need in one.needed or ()]
+            assert needed == ([("reputation", "proofreading")] if state == "withdrawn" else [])
+        finally:
+            await ledger.close()
+
+
+def test_what_the_ring_says_is_in_the_graph_and_counts_for_nothing(runs: dict[str, Run]) -> None:
+    """HIRE-TRU-08: twelve endorsements of full weight, and one of 0.2 by somebody honest who was taken in."""
+    desk = runs["marketplace"].home("acme-desk")
+    ring = {runs["marketplace"].home(f"mirage-{one}").configuration.did for one in RING}
+    with TrustStore(desk.trust, read_only=True) as store:
+        found = [edge for edge in store.edges() if edge.kind == "endorsement"]
+    assert sum(edge.source in ring and edge.target in ring for edge in found) == 12
+    (taken_in,) = [edge for edge in found if edge.source not in ring and edge.target in ring]
+    with TrustStore(desk.trust) as store:
+        assert scores(desk, ring) == {"0.2"}
+        store.set_status(taken_in.digest, "revoked")
+    assert scores(desk, ring) == {"0"}
+
+
+def scores(home: Home, dids: Iterable[str]) -> set[str]:
+    told = [run("trust", "explain", did, "--capability", "proofreading", "--home", home.path, "--json") for did in dids]
+    return {one.values[0]["score"] for one in told}
+
+
+def test_the_paths_are_drawn(runs: dict[str, Run]) -> None:
+    for agent, parties in (
+        ("gina of Globex", {"Guild", "ida of Initech", "Acme", "clerk of Acme"}),
+        ("mel of Mirage", {"Guild", "ida of Initech", "max of Mirage"}),
+    ):
+        drawn = ElementTree.parse(runs["marketplace"].folder / f"paths-to-{agent.split()[0]}.svg")
+        text = {node.text for node in drawn.iter() if node.tag.endswith("}text")}
+        assert {one for one in text if not re.match(r"\w+ [01]", one or "")} == parties | {agent}
