@@ -1,7 +1,7 @@
 # Everything here works in one environment, .venv, built from pyproject.toml on first use.
 #
 #   make demo [ARTIFACT=path]   two companies, two processes, one finished hire
-#   make test [ARGS=...]        every test (ARGS go to pytest)
+#   make test [ARGS=...]        every test, two at a time (ARGS go to pytest instead)
 #   make check                  style, types, imports, generated files, the project's own tests
 #   make bench                  speed, beside the floor measured in the same run
 #   make attack                 load attacks at their full size, and what honest peers feel
@@ -28,7 +28,7 @@ demo: $(VENV)/.ready
 	@$(VENV)/bin/undersigned demo $(if $(ARTIFACT),--artifact '$(ARTIFACT)')
 
 test: $(VENV)/.ready-dev
-	@$(RUN) -m pytest $(ARGS)
+	@$(RUN) -m pytest $(or $(ARGS),--numprocesses=2 --dist=worksteal)
 
 check: $(VENV)/.ready-dev
 	@echo "== style";           $(VENV)/bin/ruff check .

@@ -62,12 +62,17 @@ def door(world: World) -> Any:
 
 
 def counted(world: World) -> dict[str, int]:
-    """How many moves Globex reads of whom, from now on. (How many notices there are depends on the time.)"""
+    """How many moves Globex reads of whom, from now on. (How many notices there are, and how often Acme repeats what was
+    not answered soon, depends on the time.)
+    """
     reads: dict[str, int] = defaultdict(int)
+    acme, said = world.acme.identity.did, set[bytes]()
     read = world.globex.links._read
 
     async def counting(channel: Channel, raw: bytes) -> None:
-        reads[str(channel.peer)] += not decode_message(raw).message.notice
+        repeated = channel.peer == acme and raw in said
+        said.add(raw)
+        reads[str(channel.peer)] += not repeated and not decode_message(raw).message.notice
         await read(channel, raw)
 
     world.globex.links._read = counting

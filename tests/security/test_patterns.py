@@ -184,6 +184,7 @@ OTHER_REASONS = {
     "undersigned.messages.codec._NAMED": "matched once; what follows the quote is one character at the end",
     "undersigned.scope.target._AUTHORITY": "labels end at a dot; at most 62 characters of one are looked at again",
     "undersigned.scope.target._URI": "the next part begins with a character that the last may hold, and always matches",
+    "undersigned.trust.establishment._SCHEMA_URI": "matched whole; backs off over at most 2,048 characters, once",
     "undersigned.transport.addresses._NUMERIC_LABEL": "two branches without repetition in common",
 }
 
