@@ -62,8 +62,8 @@ def door(world: World) -> Any:
 
 
 def counted(world: World) -> dict[str, int]:
-    """How many moves Globex reads of whom, from now on. (How many notices there are, and how often Acme repeats what was
-    not answered soon, depends on the time.)
+    """How many moves Globex reads of whom, from now on. (How many notices there are, and how often Acme repeats what
+    was not answered soon, depends on the time.)
     """
     reads: dict[str, int] = defaultdict(int)
     acme, said = world.acme.identity.did, set[bytes]()
