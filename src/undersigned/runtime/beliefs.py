@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import msgspec
@@ -278,6 +279,8 @@ class Beliefs:
             if self._store is None:
                 if not self._agent.home.trust.exists():
                     return
+                with suppress(LedgerUnavailable):  # somebody writes it, and has done this
+                    TrustStore(self._agent.home.trust).close()  # a file of an earlier release is brought up to date
                 self._store = TrustStore(self._agent.home.trust, read_only=True)
                 self._kept.clear()
             state = self._store.state
