@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,12 +13,11 @@ from msgspec.structs import replace
 
 from undersigned.credentials import read_credential, verify_credential
 from undersigned.did import DidDocument
-from undersigned.encoding import Instant, JsonObject, digest_of, from_struct
-from undersigned.errors import ConfigurationError, FormatError, LedgerUnavailable
-from undersigned.ledger import Admitted, TrustStore
+from undersigned.encoding import Did, Digest, Instant, JsonObject, digest_of, from_struct
+from undersigned.errors import ConfigurationError, CredentialError, FormatError, LedgerUnavailable
+from undersigned.ledger import TrustStore
 from undersigned.runtime import (
     AnchorBook,
-    Gatherer,
     Home,
     KeptRecord,
     RegistryKeeper,
@@ -29,6 +29,7 @@ from undersigned.runtime import (
     read_document,
     sign_record,
     viewpoint,
+    withdrawn_as,
 )
 from undersigned.trust import (
     MAX_DEPTH,
@@ -41,6 +42,7 @@ from undersigned.trust import (
     Graph,
     Lost,
     Question,
+    Status,
     Viewpoint,
     adoption,
     anchor_changes,
@@ -59,7 +61,7 @@ from undersigned.trust import (
     Path as TrustPath,
 )
 
-from .options import checked_did
+from .options import checked_did, open_gatherer
 from .output import HOME_OPTION, Out, command, counted, plain, program, reading
 
 __all__ = ["trust"]
@@ -139,9 +141,7 @@ async def trust_add(
         if evidence is None:
             raise ConfigurationError("bad_configuration", "--evidence is needed: on what ground is it believed?")
         try:
-            anchor = Anchor(
-                issuer=checked_did(did or "", out.local), types=types, capabilities=capabilities, depth=depth
-            )
+            anchor = Anchor(issuer=_did(opened, did or ""), types=types, capabilities=capabilities, depth=depth)
             members = from_struct(anchor) | ({} if until is None else {"until": until})
             document = anchor_record(
                 id=f"urn:uuid:{uuid4()}", anchor=Anchors.from_toml([members]).anchors[0], evidence=evidence, added=now
@@ -247,7 +247,7 @@ async def trust_diff(out: Out, file: Path, home: str | None) -> None:
 async def trust_path(out: Out, did: str, credential_type: str, capability: str | None, home: str | None) -> int:
     """By which chain is an issuer entitled to attest this? Exit code 3 if by none."""
     opened, view = _view(out, home)
-    found, told = await _authority(out, opened, view, checked_did(did, out.local), credential_type, capability)
+    found, told = await _authority(out, opened, view, _did(opened, did), credential_type, capability)
     out.value(
         {
             "issuer": found.issuer,
@@ -271,7 +271,7 @@ async def trust_path(out: Out, did: str, credential_type: str, capability: str |
 async def trust_explain(out: Out, did: str, capability: str | None, home: str | None) -> int:
     """How well is a party spoken of, by whom, and who speaks against it? Exit code 3 if there is no score above 0."""
     opened, view = _view(out, home)
-    found = _ask(opened, reputation(checked_did(did, out.local), capability, view))
+    found = _ask(opened, reputation(_did(opened, did), capability, view))
     out.value(
         {
             "party": found.party,
@@ -307,7 +307,7 @@ async def trust_graph(
 ) -> None:
     """The trust paths to a party: link by link, or as a drawing with --svg."""
     opened, view = _view(out, home)
-    checked_did(did, out.local)
+    _did(opened, did)
     if credential_type:
         found, _ = await _authority(out, opened, view, did, credential_type, capability)
     else:
@@ -361,7 +361,7 @@ async def _authority(
     question = authority(did, credential_type, capability, view)
     if not home.registries:
         return _ask(home, question), {}
-    gatherer = Gatherer(local=home.configuration.local, ssl=home.tls())
+    gatherer = open_gatherer(home)
     try:
         word = await RegistryKeeper(home, gatherer, SystemClock()).word(did, credential_type, capability)
     finally:
@@ -447,10 +447,15 @@ def _is_of(document: JsonObject, did: str) -> bool:
     return isinstance(anchor, dict) and anchor.get("issuer") == did
 
 
+def _did(home: Home, text: str) -> Did:
+    """`text`, once it is a DID that this folder could resolve."""
+    return checked_did(text, home.configuration.local, home.configuration.resolver)
+
+
 async def _document_of(home: Home, did: str) -> DidDocument:
-    gatherer = Gatherer(local=home.configuration.local, ssl=home.tls())
+    gatherer = open_gatherer(home)
     try:
-        return await gatherer.document(checked_did(did, home.configuration.local))
+        return await gatherer.document(_did(home, did))
     finally:
         await gatherer.close()
 
@@ -473,20 +478,31 @@ async def _compare(
 
 
 async def _admit(out: Out, home: Home, document: JsonObject, now: Instant) -> int:
-    """A credential becomes an edge of the graph, once it is verified."""
-    gatherer = Gatherer(local=home.configuration.local, ssl=home.tls())
+    """A credential becomes an edge of the graph, once it is verified; one that is withdrawn takes its edge along."""
+    read = read_credential(document)
+    gatherer = open_gatherer(home)
     keeper = StatusKeeper(gatherer, gatherer.document, SystemClock())
     try:
-        read = read_credential(document)
-        issuer = await gatherer.document(checked_did(read.issuer, home.configuration.local))
+        issuer = await gatherer.document(_did(home, read.issuer))
         # Whoever imports it has chosen it, so its list may be asked for before it is verified.
         lists = await keeper.lists([read], max_age_seconds=0.0)
     finally:
         await keeper.close()
         await gatherer.close()
-    credential = verify_credential(document, documents={issuer.id: issuer}, now=now, lists=lists)
+    try:
+        credential = verify_credential(document, documents={issuer.id: issuer}, now=now, lists=lists)
+    except CredentialError as error:
+        # Nothing is withdrawn on the word of a stranger: the status was looked at last, after the proof.
+        status = withdrawn_as(error) if home.trust.exists() else None
+        if status is not None and await _written(home, lambda store: store.set_status(read.digest, status)):
+            out.value({"edge": read.digest, "status": status})
+            out.line(f"the edge {read.digest} is {status} and counts no more", style="yellow")
+        raise
     admitted = admission(credential, issuer, now, contracts=await _contracts(home))
-    edge, new = admitted.edge, await _stored(home, admitted)
+    edge = admitted.edge
+    # It is clear now; it may have been suspended when it was looked up last.
+    clear: dict[Digest, Status] = {edge.digest: "good"} if credential.has_status else {}
+    new = await _written(home, lambda store: store.admit([admitted], clear))
     out.value({"edge": from_struct(edge), "new": bool(new)})
     out.line(f"{plain(edge.source, 90)} --{edge.kind}--> {plain(edge.target, 90)}{'' if new else ' (known already)'}")
     return 0
@@ -528,13 +544,13 @@ async def _contracts(home: Home) -> set[str]:
         await ledger.close()
 
 
-async def _stored(home: Home, admitted: Admitted) -> int:
-    """Stores an edge; how many were new. A running peer holds the file only for the moment of a write."""
+async def _written(home: Home, write: Callable[[TrustStore], int]) -> int:
+    """What a write to the graph returns. A running peer holds the file only for the moment of a write."""
     left = 20
     while True:
         try:
             with TrustStore(home.trust) as store:
-                return store.admit([admitted])
+                return write(store)
         except LedgerUnavailable:
             left -= 1
             if not left:
