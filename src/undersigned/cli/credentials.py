@@ -14,7 +14,6 @@ from undersigned.encoding import FOREIGN_LIMITS, Instant, canonicalize, decode_j
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.runtime import (
     LIST_TTL_SECONDS,
-    Gatherer,
     Home,
     Issued,
     StatusRegister,
@@ -26,6 +25,7 @@ from undersigned.runtime import (
 from undersigned.trust import KINDS
 
 from .claims import claim_of, told
+from .options import open_gatherer
 from .output import HOME_OPTION, Out, command, plain
 
 __all__ = ["credentials"]
@@ -153,13 +153,7 @@ async def add(out: Out, file: Path, home: str | None) -> None:
     state folder shows the new one from then on; it need not be started again.
     """
     opened, clock = out.home(home), SystemClock()
-    configuration = opened.configuration
-    gatherer = Gatherer(
-        local=configuration.local,
-        ssl=opened.tls(),
-        moved=configuration.moved,
-        resolver=configuration.resolver,
-    )
+    gatherer = open_gatherer(opened)
     try:
         verified = await verify_handed(opened, read_handed(file.read_bytes()), gatherer, clock)
     finally:

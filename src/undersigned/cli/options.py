@@ -17,7 +17,7 @@ import msgspec
 from undersigned.daemon import Peer
 from undersigned.did import fetches, methods_for
 from undersigned.errors import ConfigurationError, ResolutionError, UndersignedError, VerificationError
-from undersigned.runtime import ControlPart, Home, checked_name, configure_logs
+from undersigned.runtime import ControlPart, Gatherer, Home, checked_name, configure_logs
 from undersigned.scope import Grant, Limit, Scope
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "checked_control",
     "checked_did",
     "checked_url",
+    "open_gatherer",
     "open_peer",
     "parse_allow",
     "quiet_logs",
@@ -110,6 +111,18 @@ def checked_control(text: str, configured: ControlPart | None) -> ControlPart:
     part = msgspec.structs.replace(configured or ControlPart(), host=host, port=int(port))
     part.checked()
     return part
+
+
+def open_gatherer(home: Home) -> Gatherer:
+    """What fetches as the peer of a state folder would; whoever opens it closes it.
+
+    Raises:
+        ConfigurationError: The certificate authorities that the folder names cannot be read.
+    """
+    configuration = home.configuration
+    return Gatherer(
+        local=configuration.local, ssl=home.tls(), moved=configuration.moved, resolver=configuration.resolver
+    )
 
 
 def open_peer(home: Home) -> Peer:

@@ -10,7 +10,7 @@ from undersigned.runtime.approvals import (
     waiting_terms,
 )
 from undersigned.runtime.artifacts import ArtifactStore
-from undersigned.runtime.beliefs import Beliefs, admission, viewpoint
+from undersigned.runtime.beliefs import Beliefs, admission, viewpoint, withdrawn_as
 from undersigned.runtime.clock import Clock, SystemClock
 from undersigned.runtime.control import CONTROL_TOKEN, ControlPart
 from undersigned.runtime.conversation import Arrived, Conversation, Shell
@@ -155,4 +155,5 @@ __all__ = [
     "verify_handed",
     "viewpoint",
     "waiting_terms",
+    "withdrawn_as",
 ]
