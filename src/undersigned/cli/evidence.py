@@ -90,7 +90,8 @@ async def export(out: Out, engagement: str | None, file: Path | None, force: boo
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A DID document that you know, as published: the pack must hold the same. May be repeated.",
+    help="A DID document that you know, as published: of this DID the pack must hold no other. May be repeated, also "
+    "for one DID whose keys were replaced.",
 )
 @command
 async def verify(out: Out, pack: Path, explain: bool, documents: tuple[Path, ...]) -> int:
@@ -99,11 +100,9 @@ async def verify(out: Out, pack: Path, explain: bool, documents: tuple[Path, ...
     Exit code 0 if everything holds, 4 if anything does not.
     """
     data = _bytes(pack, MAX_PACK_BYTES)
-    known = {document.id: document for document in map(_document, documents)}
-    if len(known) < len(documents):
-        raise ConfigurationError("bad_configuration", "--did-document: two of the documents are of one DID")
+    known = [_document(file) for file in documents]
     report = verify_pack(data, now=SystemClock().now(), known=known)
-    strangers = known.keys() - {one.method.partition("#")[0] for one in report.keys}
+    strangers = {document.id for document in known} - {one.method.partition("#")[0] for one in report.keys}
     if report.ok and strangers:
         # What is compared with nothing must not look as if it had been.
         raise ConfigurationError("bad_configuration", f"--did-document: no party is {', '.join(sorted(strangers))}")

@@ -33,7 +33,6 @@ from undersigned.contract import ContractDocument
 from undersigned.did import DidDocument
 from undersigned.encoding import Digest, JsonObject, digest_bytes, seconds_between
 from undersigned.errors import LocalProtocolError, UndersignedError, VerificationError
-from undersigned.keys import PublicKey
 from undersigned.messages import CriterionVerdict, Delivery, Review, Start
 from undersigned.protocol import Engagement, Work
 
@@ -44,7 +43,7 @@ from .turn import Say
 if TYPE_CHECKING:
     from .agent import Agent
 
-__all__ = ["Reviewed", "Reviewer", "Worker", "assertion_keys"]
+__all__ = ["Reviewed", "Reviewer", "Worker"]
 
 _log = structlog.get_logger()
 
@@ -61,11 +60,6 @@ class Reviewed(msgspec.Struct, frozen=True):
 
 Reviewer = Callable[[Reviewed], Awaitable[Mapping[str, bool]]]
 """Says for each acceptance criterion, by id, whether it is met. One that is left out is not."""
-
-
-def assertion_keys(document: DidDocument) -> dict[str, PublicKey]:
-    """The keys by which a DID makes claims, by verification method."""
-    return {name: document.key_for(name, "assertionMethod") for name in document.methods("assertionMethod")}
 
 
 class Worker:
@@ -206,16 +200,20 @@ class Worker:
         try:
             if delivery.outcome != "complete":
                 raise VerificationError("digest_mismatch", f"the delivery is {delivery.outcome}")
+            if len({item.name for item in delivery.artifacts}) < len(delivery.artifacts):
+                raise VerificationError("digest_mismatch", "two artifacts of the delivery have one name")
             for artifact in delivery.artifacts:
                 data = await self._fetched(artifact.uri, artifact.digest, delivery.contract)
                 artifacts[artifact.name] = data
             if missing := wanted - set(artifacts):
                 raise VerificationError("digest_mismatch", f"not delivered: {', '.join(sorted(missing))}")
             provider = await agent.document_of(engagement.peer)
+            keys = provider.keys("assertionMethod", now=now)
             verified = verify_delivery(
                 delivery.statements,
                 attester=engagement.peer,
-                keys=assertion_keys(provider),
+                # HIRE-ATT-02: only keys that the contract lists speak for the provider.
+                keys={method: key for method, key in keys.items() if method in document.methods.provider},
                 contract=delivery.contract,
                 artifacts=artifacts,
                 required=document.terms.evidence.predicates or (WorkPredicate.PREDICATE_TYPE,),
@@ -305,7 +303,7 @@ class Worker:
         verified = verify_statement(
             review.statement,
             attester=engagement.peer,
-            keys=assertion_keys(document),
+            keys=document.keys("assertionMethod", now=self._agent.clock.now()),
             contract=contract.digest,
             artifacts=named or {"contract": contract.digest},
         )
