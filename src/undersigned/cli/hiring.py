@@ -39,7 +39,7 @@ from .options import (
     read_inputs,
     read_scope_options,
 )
-from .output import HOME_OPTION, Out, command, counted, plain, program
+from .output import HOME_OPTION, Out, counted, meeting, plain, program
 from .telling import domain_lines, event_json, event_line, quiet
 
 __all__ = ["check", "hire", "write_artifacts"]
@@ -59,7 +59,7 @@ PATIENCE_SECONDS = 2.0
 @WAIT_OPTION
 @HOME_OPTION
 @VERBOSE_OPTION
-@command
+@meeting
 async def check(out: Out, did: str, task: str, at: str | None, wait: float, home: str | None, verbose: bool) -> int:
     """Would our policy let us work with this agent, for this task, now?
 
@@ -145,7 +145,14 @@ async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dic
 @click.command()
 @click.argument("did")
 @click.option("--task", required=True, help="What is to be done, in the provider's word: sbom.")
-@click.option("--input", "inputs", multiple=True, metavar="NAME=PATH", help="A file to work on; it may be read.")
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    type=click.Path(),  # like the name of every file, that after the = may be any bytes
+    metavar="NAME=PATH",
+    help="A file to work on; it may be read.",
+)
 @click.option(
     "--allow",
     multiple=True,
@@ -169,7 +176,7 @@ async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dic
 @WAIT_OPTION
 @HOME_OPTION
 @VERBOSE_OPTION
-@command
+@meeting
 async def hire(
     out: Out,
     did: str,
