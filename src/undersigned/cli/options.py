@@ -17,7 +17,7 @@ import msgspec
 from undersigned.daemon import Peer
 from undersigned.did import fetches, methods_for
 from undersigned.errors import ConfigurationError, ResolutionError, UndersignedError, VerificationError
-from undersigned.runtime import ControlPart, Gatherer, Home, checked_name, configure_logs
+from undersigned.runtime import ControlPart, Gatherer, Home, checked_name, configure_logs, read_file
 from undersigned.scope import Grant, Limit, Scope
 
 __all__ = [
@@ -164,7 +164,7 @@ def read_scope_options(allow: tuple[str, ...], scope_file: Path | None) -> Scope
     if scope_file is None:
         return Scope(grants=grants)
     try:
-        written = Scope.from_toml(tomllib.loads(scope_file.read_text(encoding="utf-8")))
+        written = Scope.from_toml(tomllib.loads(read_file(scope_file).decode()))
     except OSError as exc:
         raise ConfigurationError("bad_configuration", f"{scope_file}: {exc.strerror or exc}") from exc
     except ValueError as exc:  # not TOML, or not even text

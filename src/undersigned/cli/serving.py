@@ -13,7 +13,7 @@ from undersigned.messages import recorded_message
 from undersigned.runtime import CONTROL_TOKEN
 
 from .options import VERBOSE_OPTION, checked_control, open_peer, quiet_logs
-from .output import HOME_OPTION, Out, command, engagement_named, plain, reading
+from .output import HOME_OPTION, Out, command, engagement_named, meeting, plain, reading
 from .telling import event_json, event_line, noted, quiet, row_line, summary_of
 
 __all__ = ["serve", "watch"]
@@ -30,7 +30,7 @@ ENDED = ("withdrawn", "closed")
 )
 @HOME_OPTION
 @VERBOSE_OPTION
-@command
+@meeting
 async def serve(out: Out, control: str | None, home: str | None, verbose: bool) -> int:
     """Run the peer: listen, answer, work, go on with what is unfinished.
 

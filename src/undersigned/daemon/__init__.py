@@ -1,6 +1,6 @@
 """The peer daemon: an agent behind a public listener."""
 
-from undersigned.daemon.hire import Hire, HireResult, needed_text
+from undersigned.daemon.hire import Hire, HireResult, needed_text, unresolved
 from undersigned.daemon.listener import (
     ArtifactRequest,
     ArtifactResponse,
@@ -23,4 +23,5 @@ __all__ = [
     "RegistryServer",
     "SyncPeer",
     "needed_text",
+    "unresolved",
 ]

@@ -24,6 +24,7 @@ from undersigned.runtime.decisions import (
 )
 from undersigned.runtime.establishments import Imported, import_establishment
 from undersigned.runtime.export import export_pack
+from undersigned.runtime.files import read_file
 from undersigned.runtime.gate import Gate, Permit
 from undersigned.runtime.gather import Gatherer, GathererLimits
 from undersigned.runtime.home import (
@@ -43,6 +44,7 @@ from undersigned.runtime.linkage import DomainLink, LinkageDesk, domain_links
 from undersigned.runtime.logs import configure_logs
 from undersigned.runtime.order import (
     ARTIFACT_READ,
+    MAX_INPUT_BYTES,
     TASKS,
     Order,
     OrderInput,
@@ -68,6 +70,7 @@ __all__ = [
     "ARTIFACT_READ",
     "CONTROL_TOKEN",
     "LIST_TTL_SECONDS",
+    "MAX_INPUT_BYTES",
     "SPAWN_BATCH",
     "TASKS",
     "Agent",
@@ -142,6 +145,7 @@ __all__ = [
     "open_key",
     "parse_price",
     "read_document",
+    "read_file",
     "read_handed",
     "read_policy",
     "read_token",

@@ -47,6 +47,7 @@ from undersigned.trust import (
     verify_record,
 )
 
+from .files import read_file
 from .home import CONFIGURATION, Home
 
 __all__ = ["AnchorBook", "KeptRecord", "load_anchors", "read_document", "sign_record", "write_whole"]
@@ -216,16 +217,12 @@ def read_document(file: Path) -> JsonObject:
 
     Raises:
         FormatError: It is none.
-        ConfigurationError: `bad_configuration`: it cannot be read, or is larger than 1 MiB.
+        ConfigurationError: `bad_configuration`: it cannot be read, is no regular file, or is larger than 1 MiB.
     """
     try:
-        with file.open("rb") as opened:
-            raw = opened.read((1 << 20) + 1)
+        value = decode_json(read_file(file), FOREIGN_LIMITS)
     except OSError as exc:
         raise ConfigurationError("bad_configuration", f"{file}: {exc.strerror or exc}") from exc
-    if len(raw) > 1 << 20:
-        raise ConfigurationError("bad_configuration", f"{file} is larger than 1 MiB")
-    value = decode_json(raw, FOREIGN_LIMITS)
     if not isinstance(value, dict):
         raise ConfigurationError("bad_configuration", f"{file} is not a JSON object")
     return value

@@ -52,6 +52,7 @@ from undersigned.trust import ANY, Approvers, Policy, Registry
 
 from .clock import Clock, SystemClock
 from .control import CONTROL_TOKEN, ControlPart, control_token, named_contexts
+from .files import read_file
 from .names import fresh_urn
 from .order import parse_price
 from .own_log import LOG, begin_log, continue_log
@@ -169,7 +170,7 @@ class Home:
         self.path = path
         file = path / CONFIGURATION
         try:
-            raw = file.read_bytes()
+            raw = read_file(file)
         except OSError as exc:
             raise ConfigurationError(
                 "not_found",
@@ -265,8 +266,9 @@ class Home:
             return None
         context = create_default_context()
         try:
-            context.load_verify_locations(self.path / name)
-        except OSError as exc:  # SSLError is one
+            # What stands beside the certificates may be in any characters.
+            context.load_verify_locations(cadata=read_file(self.path / name).decode("ascii", "ignore"))
+        except (OSError, ValueError) as exc:  # SSLError is an OSError
             raise ConfigurationError("bad_configuration", f"ca_file {self.path / name}: {exc}") from exc
         return context
 
@@ -305,7 +307,7 @@ class Home:
         if not keeps_history(self.configuration.did):
             return None
         try:
-            return (self.path / LOG).read_bytes()
+            return read_file(self.path / LOG)
         except OSError as exc:
             raise ConfigurationError("not_found", f"{self.path / LOG} is missing: {exc}") from exc
 
@@ -337,7 +339,7 @@ class Home:
             except UndersignedError as exc:
                 raise ConfigurationError("bad_configuration", f"{self.path / CONFIGURATION}: {exc}") from exc
         try:
-            raw = (self.path / name).read_bytes()
+            raw = read_file(self.path / name)
         except OSError as exc:
             raise ConfigurationError("not_found", f"{self.path / name} is missing: {exc}") from exc
         try:
@@ -369,11 +371,11 @@ class Home:
             ConfigurationError: `bad_configuration`, it is none.
         """
         try:
-            value = decode_json(file.read_bytes(), _CREDENTIAL_LIMITS)
+            value = decode_json(read_file(file), _CREDENTIAL_LIMITS)
             if not isinstance(value, dict):
                 raise FormatError("bad_json", "expected a JSON object")
             return read_credential(value)
-        except UndersignedError as exc:
+        except (OSError, UndersignedError) as exc:
             raise ConfigurationError("bad_configuration", f"{file}: {exc}") from exc
 
 
@@ -395,7 +397,7 @@ def _passphrase(path: Path) -> str:
         return named
     file = path / "keys" / "passphrase"
     try:
-        return file.read_bytes().decode().strip()
+        return read_file(file).decode().strip()
     except OSError as exc:
         raise ConfigurationError(
             "key_unavailable", "the keys are sealed: set UNDERSIGNED_PASSPHRASE (there is no keys/passphrase)"
