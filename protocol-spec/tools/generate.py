@@ -37,7 +37,7 @@ from undersigned.messages import MESSAGE_TYPES, Message, Proof
 from undersigned.messages import reasons as lists
 from undersigned.protocol import TABLES
 from undersigned.protocol.machine import figures
-from undersigned.scope import WireConstraint, WireRule, WireScope
+from undersigned.scope import WireConstraint, WireDuty, WireRule, WireScope
 from undersigned.trust import cedar_schema
 
 MARK: Final = re.compile(
@@ -163,7 +163,7 @@ def terms(_: str) -> str:
 
 
 def scope(_: str) -> str:
-    return "\n\n".join(section(part) for part in (WireScope, WireRule, WireConstraint))
+    return "\n\n".join(section(part) for part in (WireScope, WireRule, WireConstraint, WireDuty))
 
 
 def manifest(_: str) -> str:
