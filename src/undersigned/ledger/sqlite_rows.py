@@ -146,6 +146,11 @@ class SqliteBook:
         )
         return [read_entry(row) for row in found]
 
+    def newest(self) -> limits.Entry | None:
+        """The entry that was made last."""
+        found = self._db.execute(f"{_RESERVATION} ORDER BY rowid DESC LIMIT 1").fetchone()
+        return None if found is None else read_entry(found)
+
     def open(self, contract: str) -> Sequence[limits.Entry]:
         """Open entries of a contract, oldest first."""
         found = self._db.execute(f"{_RESERVATION} WHERE state = 'open' AND contract = ? ORDER BY rowid", (contract,))

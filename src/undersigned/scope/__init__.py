@@ -13,6 +13,7 @@ from undersigned.scope.decision import (
     counter,
     permits,
 )
+from undersigned.scope.labels import CLASSES, LABEL_HEADERS, Label, Labels
 from undersigned.scope.model import CONDITIONS, Grant, Limit, Obligation, Prohibition, Scope, Window
 from undersigned.scope.target import Target, inside, matches, parse_pattern, parse_target
 from undersigned.scope.wire import (
@@ -31,7 +32,9 @@ from undersigned.scope.wire import (
 __all__ = [
     "ACTION_PATTERN",
     "APPROVAL",
+    "CLASSES",
     "CONDITIONS",
+    "LABEL_HEADERS",
     "LEFT_OPERANDS",
     "NAME_PATTERN",
     "OBTAIN_CONSENT",
@@ -42,6 +45,8 @@ __all__ = [
     "Charge",
     "GateDecision",
     "Grant",
+    "Label",
+    "Labels",
     "Limit",
     "Obligation",
     "Prohibition",
