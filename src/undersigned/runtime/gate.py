@@ -214,7 +214,8 @@ class Gate:
         if self._record is None:
             return
         told = self._told.setdefault(contract, {})
-        key = (action.name[:256], action.target[:2048], str(error.detail.get("clause")), error.code)
+        asked = (action.name[:256], action.target[:2048], str(sorted(action.amounts.items()))[:2048])
+        key = (*asked, str(error.detail.get("clause")), error.code)
         known = told.get(key)
         if known is None and len(told) >= MAX_REFUSALS:
             _log.warning("refused, and too often to be recorded", contract=contract, error=str(error))

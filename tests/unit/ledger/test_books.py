@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -84,3 +86,16 @@ async def test_the_writer_may_come_and_go(url: str) -> None:
         await beside.reserve(reservation("d", "1", "3"))
     await beside.close()
     await writer.close()
+
+
+async def test_what_a_booking_looks_up_does_not_grow_with_open_actions(url: str, tmp_path: Path) -> None:
+    """Promises that lapsed are found by an index that holds promises alone."""
+    writer = await open_ledger(url)
+    await writer.close()
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as db:
+        plan = db.execute(
+            "EXPLAIN QUERY PLAN SELECT * FROM reservation"
+            " WHERE state = 'open' AND contract = ? AND kind = 'capacity' AND until < ?",
+            ("a", "b"),
+        ).fetchall()
+    assert "USING INDEX reservation_promised (contract=? AND until<?)" in plan[0][3]
