@@ -247,7 +247,11 @@ async def test_a_record_that_fails_changes_no_answer(ledger: Ledger, clock: Hand
     """HIRE-GAT-02."""
     kept = Kept()
     kept.broken = True
-    assert await refuse(Gate(ledger, clock, record=kept.record), OUTSIDE) == "scope_exceeded"
+    gate = Gate(ledger, clock, record=kept.record)
+    assert await refuse(gate, OUTSIDE) == "scope_exceeded"
+    kept.broken = False
+    assert await refuse(gate, OUTSIDE) == "scope_exceeded"
+    assert len(kept.refusals) == 1, "what has no record yet is recorded when it comes again"
 
 
 # time

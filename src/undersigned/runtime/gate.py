@@ -8,7 +8,7 @@ Source: protocol-spec/06-scope.md, sections 6.6 and 6.7
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final, TypeAlias
 
 import msgspec
@@ -120,7 +120,7 @@ class Gate:
         action: Action,
         *,
         until: Instant,
-        approved: Iterable[Approved] = (),
+        approved: Collection[Approved] = (),
         headers: Mapping[str, str] | None = None,
     ) -> Permit:
         """Books `action` under `contract`, once its scope allows it; the caller acts and then settles.
@@ -143,13 +143,12 @@ class Gate:
             if self._require is not None:
                 # After everything that costs nothing: this may have to ask somebody.
                 await self._require(contract)
-            given = tuple(approved)
             # The store has the last word on what is left, so what was used is read only after it said no.
             try:
-                return await self._book(contract, permits(scope, {}, known, now, given).require(), until, now)
+                return await self._book(contract, permits(scope, {}, known, now, approved).require(), until, now)
             except ScopeError:
                 used = await self._used(contract, now)
-                return await self._book(contract, permits(scope, used, known, now, given).require(), until, now)
+                return await self._book(contract, permits(scope, used, known, now, approved).require(), until, now)
         except ScopeError as error:
             await self._refused(contract, known, error, now)
             raise
@@ -227,6 +226,7 @@ class Gate:
         try:
             await self._record(contract, Refusal(action, error, now, known.repeated if known else 0))
         except UndersignedError as exc:
+            told.pop(key, None)  # the next one is tried again
             _log.error("a refusal was not recorded", contract=contract, refused=str(error), error=str(exc))
 
     async def settle(self, permit: Permit, amounts: Mapping[str, Amount] | None = None) -> None:

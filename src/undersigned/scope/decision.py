@@ -10,7 +10,7 @@ Source: protocol-spec/06-scope.md, section 6.5
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -152,7 +152,7 @@ def arguments_of(action: Action) -> Digest:
     return digest_of({"action": action.name, "target": str(parse_target(action.target)), "amounts": _amounts(action)})
 
 
-def permits(scope: Scope, usage: Usage, action: Action, now: str, approved: Iterable[Approved] = ()) -> GateDecision:
+def permits(scope: Scope, usage: Usage, action: Action, now: str, approved: Collection[Approved] = ()) -> GateDecision:
     """Whether `action` lies inside `scope` at `now`, after `usage`; `approved` are a person's answers so far.
 
     The first grant that allows it decides, before any that would ask a person; on no, the one that came nearest.
@@ -201,7 +201,7 @@ def _weigh(
     action: Action,
     amounts: Mapping[str, str],
     now: str,
-    approved: Iterable[Approved],
+    approved: Collection[Approved],
 ) -> tuple[int, GateDecision]:
     """How far the grant carries the action (more is nearer), and what it says."""
     names = {limit.name: counter(limit, now) for limit in grant.limits}
@@ -266,7 +266,7 @@ def _weigh(
 
 
 def _approval(
-    grant: Grant, action: Action, used: Mapping[str, str], now: str, approved: Iterable[Approved]
+    grant: Grant, action: Action, used: Mapping[str, str], now: str, approved: Collection[Approved]
 ) -> Approved | None:
     """An approval of this very action under this grant that is not used up."""
     wanted: Digest | None = None
