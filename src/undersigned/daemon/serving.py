@@ -12,7 +12,6 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-import msgspec
 import structlog
 
 from undersigned.bridges.http_signatures import NonceWindow, Request, claimed_key, draft_request, verify_request
@@ -20,7 +19,7 @@ from undersigned.did import DidDocument
 from undersigned.encoding import DidUrl, Digest, Instant
 from undersigned.errors import ScopeError, UndersignedError
 from undersigned.keys import PublicKey
-from undersigned.runtime import ARTIFACT_READ, Conversation, Say
+from undersigned.runtime import ARTIFACT_READ, Conversation
 from undersigned.scope import Action
 from undersigned.transport import Identity
 
@@ -93,30 +92,12 @@ class ArtifactDoor:
             return await peer.artifacts.get(asked.digest)
         document = conversation.offered()
         action = Action(name=ARTIFACT_READ, target=target)
-        try:
-            permit = await peer.gate.admit(
-                contract, document, engagement.state, action, until=document.terms.deadlines.until
-            )
-        except ScopeError as error:
-            await self._record(conversation, action, error)
-            raise
+        permit = await peer.gate.admit(
+            contract, document, engagement.state, action, until=document.terms.deadlines.until
+        )
         data = await peer.artifacts.get(asked.digest)
         conversation.settle(permit.used())
         return data
-
-    async def _record(self, conversation: Conversation, action: Action, error: ScopeError) -> None:
-        """A refused action leaves a record: who asked for what, and the clause that said no."""
-        record = msgspec.json.encode(
-            {
-                "action": action.name,
-                "target": action.target,
-                "code": error.code,
-                "clause": error.detail.get("clause"),
-                "reason": error.message,
-                "at": self._peer.clock.now(),
-            }
-        ).decode()
-        await conversation.ask(lambda _: Say("", {}, facts=(("refused-action", record),)))
 
     async def _known(self, signer: str) -> DidDocument:
         """The signer's DID document; only parties of our engagements are looked up."""

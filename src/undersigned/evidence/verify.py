@@ -50,6 +50,7 @@ from undersigned.evidence.pack import (
     sealed_contract,
     statement_members,
 )
+from undersigned.evidence.refusals import check_refusals
 from undersigned.keys import PublicKey
 from undersigned.messages import Delivery, Review, VerifiedMessage, verify_message
 from undersigned.protocol import Received, Sent, apply, begin
@@ -407,5 +408,6 @@ STEPS: Final[tuple[tuple[str, Callable[[Case], str]], ...]] = (
     ("statements", _statements),
     ("acceptance of the work", _acceptance),
     ("ledger proofs", check_logs),
+    ("refused actions", check_refusals),
 )
 """The steps in their order: name, and the function that says what it found or raises."""

@@ -25,7 +25,7 @@ from undersigned.runtime.decisions import (
 from undersigned.runtime.establishments import Imported, import_establishment
 from undersigned.runtime.export import export_pack
 from undersigned.runtime.files import read_file
-from undersigned.runtime.gate import Gate, Permit
+from undersigned.runtime.gate import Gate, Permit, Refusal, Resolver
 from undersigned.runtime.gather import Gatherer, GathererLimits
 from undersigned.runtime.home import (
     Configuration,
@@ -104,10 +104,12 @@ __all__ = [
     "Permit",
     "PrivateKey",
     "RecordedDecision",
+    "Refusal",
     "RegistryKeeper",
     "RegistryPart",
     "RegistryWord",
     "Replayed",
+    "Resolver",
     "Reviewed",
     "Reviewer",
     "Said",

@@ -58,6 +58,7 @@ from .meeting import Meeting, recorded
 from .order import Order, parse_price
 from .papers import Papers
 from .provider import ProviderSide, Service
+from .refusals import Refusals
 from .renewal import Renewals
 from .status_keeper import StatusKeeper
 from .status_watch import StatusWatch
@@ -184,7 +185,9 @@ class Agent:
             LedgerError: The store cannot be opened.
         """
         self._ledger = await open_ledger(self._ledger_url, ledgers=self._ledgers)
-        self.gate = Gate(self.ledger, self.clock, self.status_watch.require)
+        self.gate = Gate(
+            self.ledger, self.clock, self.status_watch.require, record=Refusals(self).record, labels=self.home.labels
+        )
         self.papers = Papers(self.identity, self.own, self.ledger, self.clock, self._log_key)
         self.meeting = Meeting(self)
         self.approvals = Approvals(self)
@@ -199,9 +202,10 @@ class Agent:
                     media_type=offer.media_type,
                     capacity=offer.capacity,
                 )
+        last = await self.ledger.last_at()
+        if isinstance(self.clock, SystemClock) and last is not None:
+            self.clock.hold(last)  # a clock that was set back revives nothing that was over
         for summary in await self.ledger.summaries(live_only=True):
-            if isinstance(self.clock, SystemClock):
-                self.clock.hold(summary.updated)  # a clock that was set back revives nothing that was over
             conversation = await Conversation.stored(self, summary)
             self._keep(conversation)
         self.spawn(self.status_watch.run(), "status watch")

@@ -48,6 +48,7 @@ from undersigned.did import (
 from undersigned.encoding import FOREIGN_LIMITS, JsonObject, canonicalize, decode_json, from_struct, shift
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.jsonld import Contexts
+from undersigned.scope import Labels
 from undersigned.trust import ANY, Approvers, Policy, Registry
 
 from .clock import Clock, SystemClock
@@ -154,6 +155,8 @@ class Configuration(_Part, frozen=True, kw_only=True):
     """What is asked of a peer, and the limits that no negotiation passes."""
     approvers: dict[str, str] = {}
     """People who decide where the policy asks: for each name a did:key, did:jwk or public key."""
+    labels: str | None = None
+    """TOML file, relative to the state folder, of what our gate knows about targets."""
     offer: tuple[OfferPart, ...] = ()
     registry: tuple[RegistryPart, ...] = ()
 
@@ -196,6 +199,7 @@ class Home:
             self.registries: tuple[Registry, ...] = registries_of(
                 self.configuration.registry, local=self.configuration.local
             )
+            self.labels = self._labels(self.configuration.labels)
             resolver = self.configuration.resolver
             if resolver is not None and not resolver.startswith("https://") and not self.configuration.local:
                 raise ValueError(f"resolver {resolver} is not https")
@@ -208,6 +212,19 @@ class Home:
                 "bad_configuration",
                 f"a local state folder listens on loopback only, not on {self.configuration.listen.host}",
             )
+
+    def _labels(self, name: str | None) -> Labels | None:
+        """What is known about targets; None without a file, when whoever asks our gate has to know.
+
+        Raises:
+            ConfigurationError: `bad_configuration`.
+        """
+        if name is None:
+            return None
+        try:
+            return Labels.from_toml(tomllib.loads((self.path / name).read_text("utf-8")))
+        except (OSError, ValueError) as exc:
+            raise ConfigurationError("bad_configuration", f"labels {self.path / name}: {exc}") from exc
 
     def registry_token(self, registry: Registry) -> str | None:
         """The bearer token for a registry; None if it asks for none.

@@ -13,7 +13,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import structlog
 
 from undersigned.attestation import ActionTaken
@@ -135,7 +134,7 @@ class Job:
             except ScopeError as error:
                 suspended = error.detail.get("clause") == SUSPENDING_CLAUSE
                 if not (suspended and told):
-                    await self._refused(asked, now, error)
+                    self._refused(asked, now, error)
                 if not suspended:
                     raise
                 told = True
@@ -227,7 +226,8 @@ class Job:
         )
         return digest
 
-    async def _refused(self, asked: Action, at: Instant, error: ScopeError) -> None:
+    def _refused(self, asked: Action, at: Instant, error: ScopeError) -> None:
+        """For the statement about the work; the gate has recorded it already."""
         taken = ActionTaken(
             action=asked.name,
             target=asked.target,
@@ -237,8 +237,6 @@ class Job:
             reason=error.message,
         )
         self.actions.append(taken)
-        record = msgspec.json.encode(taken).decode()
-        await self._conversation.ask(lambda _: Say("", {}, facts=(("refused-action", record),)))
 
 
 async def run_handler(handler: Handler, job: Job, seconds: float) -> None:

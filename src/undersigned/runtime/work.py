@@ -16,14 +16,10 @@ import msgspec
 import structlog
 
 from undersigned.attestation import (
-    PAYLOAD_TYPE,
     Predicate,
     UsageLine,
     WorkPredicate,
     accepted,
-    envelope,
-    make_statement,
-    pae,
     provenance,
     verify_delivery,
     verify_statement,
@@ -146,7 +142,7 @@ class Worker:
                     finished_on=now,
                 ),
             )
-            statements = [await self._stated(artifacts, predicate) for predicate in predicates]
+            statements = [await agent.papers.stated(artifacts, predicate) for predicate in predicates]
         return Say(
             "Delivery",
             {
@@ -158,12 +154,6 @@ class Worker:
                 "round": job.round,
             },
         )
-
-    async def _stated(self, artifacts: Mapping[str, Digest], predicate: Predicate) -> JsonObject:
-        """The predicate about these artifacts, in a signed envelope."""
-        identity = self._agent.identity
-        payload = make_statement(artifacts, predicate)
-        return envelope(payload, [(identity.method, await identity.sign(pae(PAYLOAD_TYPE, payload)))])
 
     # ------------------------------------------------------------------ hirer
 
@@ -242,7 +232,7 @@ class Worker:
         )
         named = {artifact.name: artifact.digest for artifact in delivery.artifacts}
         # A statement has a subject; when nothing was delivered it is about the contract itself.
-        statement = await self._stated(named or {"contract": delivery.contract}, predicate)
+        statement = await agent.papers.stated(named or {"contract": delivery.contract}, predicate)
         for name, data in artifacts.items():
             await agent.artifacts.put(data)
             _log.info("artifact kept", engagement=conversation.id, name=name, digest=digest_bytes(data))
