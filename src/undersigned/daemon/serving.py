@@ -9,6 +9,7 @@ Source: protocol-spec/06-scope.md, section 6.6; RFC 9421
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from typing import TYPE_CHECKING
 
@@ -29,17 +30,17 @@ from .listener import ArtifactRequest, ArtifactResponse
 if TYPE_CHECKING:
     from .peer import Peer
 
-__all__ = ["ArtifactDoor", "signed_headers"]
+__all__ = ["ArtifactDoor", "record_refused", "signed_headers"]
 
 _log = structlog.get_logger()
 
 
 async def signed_headers(
-    identity: Identity, method: str, url: str, contract: Digest, now: Instant
+    identity: Identity, method: str, url: str, contract: Digest, now: Instant, body: bytes | None = None
 ) -> tuple[tuple[str, str], ...]:
-    """The fields that sign a request without a body for `contract`."""
+    """The fields that sign a request for `contract`."""
     unsigned = draft_request(
-        Request(method=method, url=url),
+        Request(method=method, url=url, body_digest=hashlib.sha256(body).digest() if body is not None else None),
         identity.method,
         identity.kind,
         contract=contract,
@@ -47,6 +48,21 @@ async def signed_headers(
         nonce=secrets.token_urlsafe(24),
     )
     return unsigned.signed(await identity.sign(unsigned.to_sign)).headers
+
+
+async def record_refused(conversation: Conversation, action: Action, error: ScopeError, now: Instant) -> None:
+    """A refused action leaves a record: who asked for what, and the clause that said no."""
+    record = msgspec.json.encode(
+        {
+            "action": action.name,
+            "target": action.target,
+            "code": error.code,
+            "clause": error.detail.get("clause"),
+            "reason": error.message,
+            "at": now,
+        }
+    ).decode()
+    await conversation.ask(lambda _: Say("", {}, facts=(("refused-action", record),)))
 
 
 class ArtifactDoor:
@@ -98,25 +114,11 @@ class ArtifactDoor:
                 contract, document, engagement.state, action, until=document.terms.deadlines.until
             )
         except ScopeError as error:
-            await self._record(conversation, action, error)
+            await record_refused(conversation, action, error, peer.clock.now())
             raise
         data = await peer.artifacts.get(asked.digest)
         conversation.settle(permit.used())
         return data
-
-    async def _record(self, conversation: Conversation, action: Action, error: ScopeError) -> None:
-        """A refused action leaves a record: who asked for what, and the clause that said no."""
-        record = msgspec.json.encode(
-            {
-                "action": action.name,
-                "target": action.target,
-                "code": error.code,
-                "clause": error.detail.get("clause"),
-                "reason": error.message,
-                "at": self._peer.clock.now(),
-            }
-        ).decode()
-        await conversation.ask(lambda _: Say("", {}, facts=(("refused-action", record),)))
 
     async def _known(self, signer: str) -> DidDocument:
         """The signer's DID document; only parties of our engagements are looked up."""

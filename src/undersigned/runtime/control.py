@@ -20,9 +20,10 @@ from undersigned.encoding import FOREIGN_LIMITS, decode_json
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.jsonld import CONTEXTS, Contexts
 
-__all__ = ["CONTROL_TOKEN", "ControlPart", "control_token", "named_contexts"]
+__all__ = ["CONTROL_TOKEN", "GATE_TOKEN", "ControlPart", "control_token", "named_contexts"]
 
 CONTROL_TOKEN: Final = "control.token"  # noqa: S105  (the name of its file)
+GATE_TOKEN: Final = "gate.token"  # noqa: S105
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{32,256}")
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[1-9][0-9]{0,4})?")
