@@ -158,3 +158,15 @@ async def test_a_gate_in_the_hirers_own_process_asks_it_directly(world: World) -
         assert (await world.ask(url, "GET", APP)).status == 200
         assert (await world.ask(url, "GET", "/customers/payroll")).no == (403, "scope_exceeded", "no-payroll")
     await gate.close()
+
+
+async def test_a_job_asks_its_own_gate_and_signs_for_the_other_one(world: World, guarded: tuple[str, Seen]) -> None:
+    """Both sides book the action, each in its own ledger."""
+    url, seen = guarded
+    target, body = f"{world.rules.origin}/orders", b"{}"
+    async with world.job.act("order:place", target, {"EUR": "0.5"}):
+        heard = await world.send(url, "POST", "/orders", await world.job.sign("POST", target, body), body)
+    assert heard.status == 200
+    assert seen.bodies == [body]
+    for peer in (world.hirer, world.provider):
+        assert (await peer.ledger.usage(world.contract))["orders/EUR"] == "0.5"

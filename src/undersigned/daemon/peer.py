@@ -106,6 +106,7 @@ class Peer(Agent):
         self._register = self.home.register() if self.organisation is not None else None
         self._linkage = LinkageDesk(self.home, self.own, self.organisation)
         self.fetcher = self._fetch_signed
+        self.request_signer = self._sign_request
         self.reviewers.setdefault("sbom", _review_sbom)
         limits = (
             ListenerLimits(channel=msgspec.structs.replace(ListenerLimits().channel, local=True))
@@ -296,6 +297,11 @@ class Peer(Agent):
                 for service in self.services.values()
             ],
         }
+
+    async def _sign_request(
+        self, method: str, url: str, contract: Digest, body: bytes | None
+    ) -> tuple[tuple[str, str], ...]:
+        return await signed_headers(self.identity, method, url, contract, self.clock.now(), body)
 
     async def _fetch_signed(self, url: str, contract: Digest, max_bytes: int) -> bytes:
         headers = await signed_headers(self.identity, "GET", url, contract, self.clock.now())
