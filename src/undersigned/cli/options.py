@@ -96,19 +96,28 @@ def checked_url(text: str | None, local: bool) -> str | None:
     return text
 
 
-def checked_control(text: str, configured: ControlPart | None) -> ControlPart:
-    """What `--control HOST:PORT` asks for; the rest stays as it is configured.
+def host_port(option: str, text: str) -> tuple[str, int]:
+    """The IP address and port in `HOST:PORT`; `localhost` is 127.0.0.1.
 
     Raises:
         ConfigurationError: `bad_configuration`.
     """
     host, colon, port = text.rpartition(":")
-    host = {"localhost": "127.0.0.1"}.get(host, host.removeprefix("[").removesuffix("]"))
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
         raise ConfigurationError(
-            "bad_configuration", f"--control: expected HOST:PORT such as 127.0.0.1:9000, got {text!r}"
+            "bad_configuration", f"{option}: expected HOST:PORT such as 127.0.0.1:9000, got {text!r}"
         )
-    part = msgspec.structs.replace(configured or ControlPart(), host=host, port=int(port))
+    return {"localhost": "127.0.0.1"}.get(host, host.removeprefix("[").removesuffix("]")), int(port)
+
+
+def checked_control(text: str, configured: ControlPart | None, option: str = "--control") -> ControlPart:
+    """What `--control HOST:PORT` asks for; the rest stays as it is configured.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    host, port = host_port(option, text)
+    part = msgspec.structs.replace(configured or ControlPart(), host=host, port=port)
     part.checked()
     return part
 

@@ -12,7 +12,7 @@ from undersigned.runtime.approvals import (
 from undersigned.runtime.artifacts import ArtifactStore
 from undersigned.runtime.beliefs import Beliefs, admission, viewpoint, withdrawn_as
 from undersigned.runtime.clock import Clock, SystemClock
-from undersigned.runtime.control import CONTROL_TOKEN, ControlPart
+from undersigned.runtime.control import CONTROL_TOKEN, GATE_TOKEN, ControlPart, control_token
 from undersigned.runtime.conversation import Arrived, Conversation, Shell
 from undersigned.runtime.decisions import (
     InForce,
@@ -69,6 +69,7 @@ from undersigned.runtime.work import Reviewed, Reviewer
 __all__ = [
     "ARTIFACT_READ",
     "CONTROL_TOKEN",
+    "GATE_TOKEN",
     "LIST_TTL_SECONDS",
     "MAX_INPUT_BYTES",
     "SPAWN_BATCH",
@@ -129,6 +130,7 @@ __all__ = [
     "admission",
     "checked_name",
     "configure_logs",
+    "control_token",
     "create_home",
     "decision_named",
     "domain_links",

@@ -146,6 +146,10 @@ class Agent:
         """Where others reach our public listener; known once it listens."""
         self.fetcher: Callable[[str, Digest, int], Awaitable[bytes]] | None = None
         """Fetches an artifact under a contract; set by what listens for this agent."""
+        self.request_signer: (
+            Callable[[str, str, Digest, bytes | None], Awaitable[tuple[tuple[str, str], ...]]] | None
+        ) = None
+        """Signs a request (method, URL, contract, body); set as `fetcher` is."""
         self.reach_seconds = 30.0
         """How long a hire goes on trying to reach a provider that has not answered yet."""
         self._log_key = key if key.public_key.kind == "Ed25519" else home.key("log")
@@ -595,6 +599,18 @@ class Agent:
         if self.fetcher is None:
             raise ConfigurationError("bad_configuration", "this agent has no way to fetch artifacts")
         return await self.fetcher(url, contract, max_bytes)
+
+    async def sign_request(
+        self, method: str, url: str, contract: Digest, body: bytes | None = None
+    ) -> tuple[tuple[str, str], ...]:
+        """The fields that sign a request to a server of the other side, made under a contract.
+
+        Raises:
+            ConfigurationError: `bad_configuration`, this agent signs no requests.
+        """
+        if self.request_signer is None:
+            raise ConfigurationError("bad_configuration", "this agent has no way to sign requests")
+        return await self.request_signer(method, url, contract, body)
 
     async def _proving(self, did: Did) -> DidDocument:
         """The DID document of a peer that proves itself: nearly fresh, for it may have a new key since it was here."""

@@ -22,9 +22,10 @@ from undersigned.jsonld import CONTEXTS, Contexts
 
 from .files import open_file, read_file
 
-__all__ = ["CONTROL_TOKEN", "ControlPart", "control_token", "named_contexts"]
+__all__ = ["CONTROL_TOKEN", "GATE_TOKEN", "ControlPart", "control_token", "named_contexts"]
 
 CONTROL_TOKEN: Final = "control.token"  # noqa: S105  (the name of its file)
+GATE_TOKEN: Final = "gate.token"  # noqa: S105
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{32,256}")
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[1-9][0-9]{0,4})?")

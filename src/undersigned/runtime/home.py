@@ -13,6 +13,7 @@
     trust.db                      the trust graph
     ledger.db                     journal and log
     control.token                 who has it may use the control listener (mode 0600)
+    gate.token                    the same of the listener for gates
     artifacts/                    contents by digest
     evidence/                     evidence packs
 
@@ -52,7 +53,7 @@ from undersigned.scope import Labels
 from undersigned.trust import ANY, Approvers, Policy, Registry
 
 from .clock import Clock, SystemClock
-from .control import CONTROL_TOKEN, ControlPart, control_token, named_contexts
+from .control import CONTROL_TOKEN, GATE_TOKEN, ControlPart, control_token, named_contexts
 from .files import read_file
 from .names import fresh_urn
 from .order import parse_price
@@ -150,6 +151,8 @@ class Configuration(_Part, frozen=True, kw_only=True):
     listen: ListenPart = ListenPart()
     control: ControlPart | None = None
     """The control listener; there is none unless this table, or `serve --control`, asks for it."""
+    gates: ControlPart | None = None
+    """The listener that gates of our servers ask; there is none unless this table, or `serve --gates`, asks for it."""
     trust: TrustPart = TrustPart()
     policy: Policy = Policy()
     """What is asked of a peer, and the limits that no negotiation passes."""
@@ -185,8 +188,9 @@ class Home:
                 table["policy"] = with_cedar(table["policy"], path)
             self.configuration = msgspec.convert(table, Configuration)
             self.configuration.policy.checked()
-            if self.configuration.control is not None:
-                self.configuration.control.checked()
+            for listener in (self.configuration.control, self.configuration.gates):
+                if listener is not None:
+                    listener.checked()
             part, trust = self.configuration.organisation, self.configuration.trust
             for did in (self.configuration.did, *([part.did] if part else []), *trust.anchors, *trust.people):
                 parse_did(did)
@@ -335,6 +339,14 @@ class Home:
             ConfigurationError: `bad_configuration`, others can read its file or it is none; `key_unavailable`.
         """
         return control_token(self.path / CONTROL_TOKEN)
+
+    def gate_token(self) -> str:
+        """What a gate has to show to the peer; made when it is first asked for. It opens nothing else.
+
+        Raises:
+            ConfigurationError: As `control_token`.
+        """
+        return control_token(self.path / GATE_TOKEN)
 
     def contexts(self, part: ControlPart) -> Contexts:
         """The bundled contexts and those that the control listener's configuration names.

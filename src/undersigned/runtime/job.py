@@ -174,6 +174,18 @@ class Job:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_WAIT_SECONDS if suspended else LONGEST_RETRY_SECONDS)
 
+    async def sign(self, method: str, url: str, body: bytes | None = None) -> tuple[tuple[str, str], ...]:
+        """The fields that sign a request to a server of the hirer, to be sent once, within a minute, by any client.
+
+        It asks nobody: `act` comes first, and the server's gate decides for itself.
+
+            async with job.act("order:place", url, {"EUR": "0.5"}):
+                await session.post(url, data=body, headers=await job.sign("POST", url, body))
+
+        Source: protocol-spec/03-connection.md, section 3.7
+        """
+        return await self._agent.sign_request(method, url, self.contract, body)
+
     async def send_past_gate(self, target: str) -> bytes:
         """Requests `target`, signed for this contract, without asking our own gate; the other side's gate decides.
 
