@@ -224,7 +224,7 @@ async def test_both_gates_state_what_they_refused(tmp_path: Path) -> None:
             (summary,) = await peer.ledger.summaries()
             refusals = [one for one in await peer.ledger.evidence(summary.engagement) if one.kind == "refusal"]
             pack = await export_pack(peer.ledger, peer.artifacts, peer.identity.did, summary.engagement)
-            known = {one.own.id: one.own for one in (peer, other)}
+            known = (peer.own, other.own)
             report = verify_pack(pack, now=peer.clock.now(), known=known)
             assert report.ok, report.steps
             assert len(refusals) == 1

@@ -15,7 +15,7 @@ from undersigned.encoding import digest_bytes, shift
 from undersigned.errors import CredentialError
 from undersigned.ledger import Admitted, TrustStore
 from undersigned.messages import Profile, Withdraw
-from undersigned.runtime import issue_membership
+from undersigned.runtime import beliefs, issue_membership
 from undersigned.runtime.beliefs import WRITE_SECONDS
 from undersigned.testing import Actor, HandClock
 from undersigned.trust import Decision, Edge, Graph, Shown, Stake
@@ -61,6 +61,7 @@ def test_without_a_graph_anchors_answer_and_no_file_is_looked_into(
     open_world: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hire asks twice on each side; what the anchors say by themselves is worked out once."""
+    monkeypatch.setattr(beliefs, "WRITE_SECONDS", 3600.0)  # however long a hire takes, nothing is written meanwhile
     world = open_world()
     asked: list[object] = []
     monkeypatch.setattr(TrustStore, "ask", lambda *given, **_: asked.append(given))
