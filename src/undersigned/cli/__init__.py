@@ -22,6 +22,7 @@ _COMMANDS = {
     "hire": ("hiring", "hire", "Hire an agent: meet, judge, agree, have it done, check it, close the books."),
     "offer": ("offer", "offer", "Terms that wait for people: list, show, approve, refuse."),
     "watch": ("serving", "watch", "Follow an engagement in the ledger, from another terminal."),
+    "mcp-gate": ("mcp_gate", "mcp_gate", "Let hired agents use an MCP server, as far as their contracts go."),
     "trust": ("trust", "trust", "Whom we believe about what: anchors, and the graph of what others say."),
     "policy": ("policy", "policy", "What our policy demands in plain words, and what it would say to a peer."),
     "registry": ("registry", "registry", "A small trust registry (TRQP) over a file, for others to ask."),

@@ -34,6 +34,7 @@ from undersigned.runtime import (
 from undersigned.scope import Scope
 
 from .control import ControlListener
+from .gate_api import GateApi
 from .hire import Hire, HireResult
 from .listener import Document, ListenerLimits, PublicListener
 from .serving import ArtifactDoor, signed_headers
@@ -131,7 +132,8 @@ class Peer(Agent):
         if self.home.configuration.local and not part.loopback:
             raise ConfigurationError("bad_configuration", f"a local state folder is not controlled from {part.host}")
         api = VcApi(self, self._register, self.home.contexts(part))
-        self._control = ControlListener(part, self.home.control_token(), api.routes)
+        routes = {**api.routes, **GateApi(self).routes}
+        self._control = ControlListener(part, self.home.control_token(), routes)
         await self._control.start()
 
     async def close(self) -> None:
@@ -228,6 +230,16 @@ class Peer(Agent):
             ),
             review,
         )
+
+    async def sign_request(
+        self, method: str, url: str, contract: Digest, body: bytes = b""
+    ) -> tuple[tuple[str, str], ...]:
+        """The fields that sign one HTTP request under `contract`, for a resource server of its hirer. They hold for a
+        minute, and once.
+
+        Source: protocol-spec/03-connection.md, section 3.7
+        """
+        return await signed_headers(self.identity, method, url, contract, self.clock.now(), body)
 
     # ------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ Source: protocol-spec/06-scope.md, section 6.6; RFC 9421
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from typing import TYPE_CHECKING
 
@@ -35,11 +36,11 @@ _log = structlog.get_logger()
 
 
 async def signed_headers(
-    identity: Identity, method: str, url: str, contract: Digest, now: Instant
+    identity: Identity, method: str, url: str, contract: Digest, now: Instant, body: bytes = b""
 ) -> tuple[tuple[str, str], ...]:
-    """The fields that sign a request without a body for `contract`."""
+    """The fields that sign a request for `contract`."""
     unsigned = draft_request(
-        Request(method=method, url=url),
+        Request(method=method, url=url, body_digest=hashlib.sha256(body).digest() if body else None),
         identity.method,
         identity.kind,
         contract=contract,
