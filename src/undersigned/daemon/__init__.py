@@ -1,6 +1,6 @@
 """The peer daemon: an agent behind a public listener."""
 
-from undersigned.daemon.gate_desk import GateDesk, Requester
+from undersigned.daemon.mcp_desk import GateDesk, Requester
 from undersigned.daemon.hire import Hire, HireResult, needed_text
 from undersigned.daemon.listener import (
     ArtifactRequest,

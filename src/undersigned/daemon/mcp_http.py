@@ -26,7 +26,7 @@ from undersigned.encoding import Did, Digest
 from undersigned.errors import ConfigurationError, FormatError, ProofError, ScopeError, TransportError, UndersignedError
 
 from .door import Door, Edge, ListenerLimits, Ticket, error_response
-from .gate_desk import GateDesk, Requester
+from .mcp_desk import GateDesk, Requester
 from .mcp_passage import Passage
 from .mcp_stdio import GateLimits
 

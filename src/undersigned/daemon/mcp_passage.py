@@ -16,7 +16,7 @@ from undersigned.bridges.mcp_answers import RequestId
 from undersigned.bridges.mcp_rules import Rules
 from undersigned.errors import FormatError, ScopeError, UndersignedError
 
-from .gate_desk import GateDesk, Requester
+from .mcp_desk import GateDesk, Requester
 
 __all__ = ["Passage"]
 

@@ -34,7 +34,7 @@ from undersigned.runtime import (
 from undersigned.scope import Scope
 
 from .control import ControlListener
-from .gate_api import GateApi
+from .mcp_api import GateApi
 from .hire import Hire, HireResult
 from .listener import Document, ListenerLimits, PublicListener
 from .serving import ArtifactDoor, signed_headers
