@@ -20,7 +20,7 @@ import httpx2
 from integration.commands import UNDERSIGNED
 from integration.hires import two_homes
 from undersigned.bridges.mcp_rules import Rules
-from undersigned.daemon import GateDesk, Peer
+from undersigned.daemon import McpDesk, Peer
 from undersigned.encoding import Digest
 from undersigned.ledger import Row
 from undersigned.runtime import ControlPart, Job, read_toml
@@ -54,7 +54,7 @@ class World(NamedTuple):
     globex: Peer
     contract: Digest
     folder: Path
-    desk: GateDesk
+    desk: McpDesk
     rules: Rules
 
     @property
@@ -150,7 +150,7 @@ async def at_work(folder: Path) -> AsyncIterator[World]:
         hiring = asyncio.ensure_future(hire)
         await asyncio.wait({hiring, begun}, return_when=asyncio.FIRST_COMPLETED)
         contract = begun.result().contract if begun.done() else (await hiring).contract
-        async with GateDesk(acme.control_url, acme_home.control_token()) as desk:
+        async with McpDesk(acme.control_url, acme_home.control_token()) as desk:
             rules = Rules.from_toml(read_toml(folder / "rules.toml"))
             yield World(acme, globex, contract, folder, desk, rules)
         done.set()

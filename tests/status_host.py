@@ -25,6 +25,7 @@ class StatusHost:
         self.now = now
         self.ttl_seconds = ttl_seconds
         self.places: set[int] = set()
+        self.purpose = "revocation"
         self.status = "200 OK"
         self.fields = ""
         self.body: bytes | None = None
@@ -63,6 +64,7 @@ class StatusHost:
             valid_from=begins,
             valid_until=shift(begins, 3600),
             ttl_seconds=self.ttl_seconds,
+            purpose=self.purpose,
         )
         if encoded is not None:
             document["credentialSubject"]["encodedList"] = encoded  # type: ignore[index,call-overload]

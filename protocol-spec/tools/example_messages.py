@@ -25,6 +25,7 @@ from undersigned.attestation import (
     make_statement,
     pae,
     provenance,
+    refusal,
     work,
 )
 from undersigned.contract import (
@@ -94,7 +95,7 @@ from undersigned.messages import (
     engagement_id,
 )
 from undersigned.proof import attach, prepare, proof_config
-from undersigned.scope import Grant, Limit, Scope, compile_scope, sketch
+from undersigned.scope import Action, Grant, Limit, Scope, compile_scope, sketch
 from undersigned.transparency import (
     Frontier,
     checkpoint_text,
@@ -317,6 +318,24 @@ def provenance_statement(contract: str) -> bytes:
             invocation_id=f"{ENGAGEMENT}:1",
             started_on=shift(BEGIN, 660),
             finished_on=shift(BEGIN, 840),
+        ),
+    )
+
+
+def refusal_statement(contract: str) -> bytes:
+    """The payload of a refusal by the hirer's gate."""
+    return make_statement(
+        {"contract": contract},
+        refusal(
+            Action("artifact:read", "https://acme.example/payroll.csv"),
+            contract=contract,
+            engagement=ENGAGEMENT,
+            gate=HIRER.did,
+            at=shift(BEGIN, 700),
+            code="scope_exceeded",
+            clause="read-input",
+            reason="the target is outside the grant",
+            would_pass="target https://acme.example/artifacts/a.whl",
         ),
     )
 

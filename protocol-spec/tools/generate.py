@@ -37,7 +37,7 @@ from undersigned.messages import MESSAGE_TYPES, Message, Proof
 from undersigned.messages import reasons as lists
 from undersigned.protocol import TABLES
 from undersigned.protocol.machine import figures
-from undersigned.scope import WireConstraint, WireRule, WireScope
+from undersigned.scope import WireConstraint, WireDuty, WireRule, WireScope
 from undersigned.trust import cedar_schema
 
 MARK: Final = re.compile(
@@ -163,7 +163,7 @@ def terms(_: str) -> str:
 
 
 def scope(_: str) -> str:
-    return "\n\n".join(section(part) for part in (WireScope, WireRule, WireConstraint))
+    return "\n\n".join(section(part) for part in (WireScope, WireRule, WireConstraint, WireDuty))
 
 
 def manifest(_: str) -> str:
@@ -323,6 +323,7 @@ def statement(name: str) -> str:
     delivery, review = (json.loads(said[one].raw) for one in ("delivery", "review"))
     payloads = [base64.b64decode(one["payload"]) for one in (*delivery["statements"], review["statement"])]
     payloads.append(example_messages.provenance_statement(delivery["contract"]))
+    payloads.append(example_messages.refusal_statement(delivery["contract"]))
     found = next(one for one in map(json.loads, payloads) if one["predicateType"] == of.PREDICATE_TYPE)
     return f"```json\n{json.dumps(found, indent=2, ensure_ascii=False)}\n```"
 

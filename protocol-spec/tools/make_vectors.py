@@ -26,6 +26,7 @@ from vector_keys import key_vectors
 from vector_linkage import linkage_vectors
 from vector_messages import message_vectors
 from vector_parts import Vector
+from vector_scopes import scope_vectors
 
 
 def every() -> Iterator[Vector]:
@@ -34,6 +35,7 @@ def every() -> Iterator[Vector]:
     yield from contract_vectors()
     yield from key_vectors()
     yield from linkage_vectors()
+    yield from scope_vectors()
 
 
 def text(value: Any) -> bytes:

@@ -12,8 +12,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from undersigned.bridges.gate_rules import read_rules
     from undersigned.credentials import Ceiling
-    from undersigned.daemon import Hire, HireResult, Peer, SyncPeer
+    from undersigned.daemon import (
+        GRANTED,
+        AsgiGate,
+        Hire,
+        HireResult,
+        Peer,
+        RemoteDesk,
+        RequestGate,
+        SyncPeer,
+        aiohttp_gate,
+    )
     from undersigned.errors import UndersignedError
     from undersigned.evidence import verify_pack
     from undersigned.runtime import Job, Organisation, Reviewed, create_home, issue_membership
@@ -21,6 +32,8 @@ if TYPE_CHECKING:
     from undersigned.trust import Decision, Policy
 
 __all__ = [
+    "GRANTED",
+    "AsgiGate",
     "Ceiling",
     "Decision",
     "Grant",
@@ -33,13 +46,17 @@ __all__ = [
     "Peer",
     "Policy",
     "Prohibition",
+    "RemoteDesk",
+    "RequestGate",
     "Reviewed",
     "Scope",
     "SyncPeer",
     "UndersignedError",
     "Window",
+    "aiohttp_gate",
     "create_home",
     "issue_membership",
+    "read_rules",
     "verify_pack",
 ]
 
@@ -47,7 +64,18 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "undersigned.credentials": ("Ceiling",),
-    "undersigned.daemon": ("Hire", "HireResult", "Peer", "SyncPeer"),
+    "undersigned.bridges.gate_rules": ("read_rules",),
+    "undersigned.daemon": (
+        "GRANTED",
+        "AsgiGate",
+        "Hire",
+        "HireResult",
+        "Peer",
+        "RemoteDesk",
+        "RequestGate",
+        "SyncPeer",
+        "aiohttp_gate",
+    ),
     "undersigned.errors": ("UndersignedError",),
     "undersigned.evidence": ("verify_pack",),
     "undersigned.runtime": ("Job", "Organisation", "Reviewed", "create_home", "issue_membership"),

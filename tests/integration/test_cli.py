@@ -314,6 +314,42 @@ def test_without_trust_the_answer_is_no(trust: tuple[bool, bool], tmp_path: Path
             assert "would pass" in run("check", companies.provider, "--home", companies.acme).out
 
 
+@pytest.mark.parametrize("command", ["check", "hire"])
+def test_an_issuer_that_is_not_reached_is_told_as_that(command: str, tmp_path: Path) -> None:
+    """Globex answers; what it shows is of a body that is down. Nobody waits for longer than --wait says."""
+    companies, (port,) = Companies(tmp_path), free_ports(1)
+    body, member = tmp_path / "body", tmp_path / "member.json"
+    assert run("init", body, "--local", "--port", port).code == 0
+    issue = ("credentials", "issue", companies.provider, "--type", "accreditedBy", "--capability", "sbom")
+    assert run(*issue, "--out", member, "--home", body).code == 0
+    (companies.globex / "credentials" / "accredited.json").write_bytes(member.read_bytes())
+    settings = companies.acme / "undersigned.toml"
+    text = settings.read_text().replace("anchors = [", f'anchors = ["{did_of(port)}:org", ')
+    demand = 'credentials = [{ type = "AccreditedByCredential", capability = "sbom" }]'
+    settings.write_text(text + f'\n[[policy.rule]]\nname = "accredited"\n{demand}\n')
+    with serving(companies.globex):
+        if command == "check":
+            ran = run("check", companies.provider, "--home", companies.acme, "--wait", "60", "--json")
+        else:
+            ran = companies.hire("--wait", "3")
+        assert (ran.code, ran.error["code"]) == (6, "did_unresolvable")
+        assert f":{port}" in ran.error["message"]
+        assert "cannot be checked" in ran.error["message"]
+        assert "Is it running" not in ran.error["message"], "the peer is"
+
+
+def test_a_check_says_that_what_was_shown_is_revoked(tmp_path: Path) -> None:
+    companies = Companies(tmp_path)
+    (member,) = run("credentials", "list", "--home", companies.globex, "--json").values
+    assert run("credentials", "revoke", member["id"], "--home", companies.globex).code == 0
+    with serving(companies.globex):
+        ran = run("check", companies.provider, "--home", companies.acme)
+        assert ran.code == 3
+        assert "what it showed does not hold: revoked" in ran.out
+        value = run("check", companies.provider, "--home", companies.acme, "--json").values[0]
+        assert value["reasons"][0]["value"].startswith("what it showed does not hold: revoked")
+
+
 def test_who_is_declined_comes_back_with_what_was_needed(tmp_path: Path) -> None:
     """HIRE-NEG-23, HIRE-TRU-15: and what Globex imports meanwhile counts, though its peer runs."""
     companies, body, lab, now = Companies(tmp_path), Actor("body"), Actor("lab"), SystemClock().now()
@@ -453,8 +489,16 @@ def test_a_handler_beside_the_user_is_found(tmp_path: Path) -> None:
             *("hire", companies.provider, "--task", "shout", "--input", f"text={tmp_path / 'text'}", "--json"),
             *("--home", companies.acme, "--out", tmp_path / "out"),
         )
-    assert ran.code == 0, ran
-    assert (tmp_path / "out" / "result").read_bytes() == b"HELLO"
+        assert ran.code == 0, ran
+        assert (tmp_path / "out" / "result").read_bytes() == b"HELLO"
+        # A folder stands where the file should go: the work is accepted and owed, and the result says so first.
+        (tmp_path / "full" / "result").mkdir(parents=True)
+        ran = run(
+            *("hire", companies.provider, "--task", "shout", "--input", f"text={tmp_path / 'text'}", "--json"),
+            *("--home", companies.acme, "--out", tmp_path / "full"),
+        )
+        (result,) = (one for one in ran.values if one.get("kind") == "result")
+        assert (ran.code, result["written"]) == (8, {})
 
 
 def test_names_of_deliveries_stay_in_the_folder(tmp_path: Path) -> None:

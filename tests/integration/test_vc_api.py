@@ -180,6 +180,30 @@ async def test_a_withdrawn_credential_is_not_verified(api: Control) -> None:
     assert (await api.verify(await api.issue(api.unsigned(id="urn:example:another")))).status == 200
 
 
+async def test_a_credential_without_any_id_is_withdrawn_by_the_one_in_the_answer(api: Control) -> None:
+    unsigned = api.unsigned()
+    assert "credentialId" not in (await api.post("/credentials/issue", {"credential": unsigned})).body
+    del unsigned["id"]
+    made = (await api.post("/credentials/issue", {"credential": unsigned})).body
+    assert made["credentialId"].startswith("urn:uuid:")
+    entry = status_entries(read_credential(made["verifiableCredential"]))[0]
+    place = {"statusListCredential": entry.url, "statusListIndex": str(entry.index)}
+    body = {"credentialId": made["credentialId"], "status": True, "credentialStatus": ENTRY | place}
+    assert (await api.post("/credentials/status", body)).status == 200
+    assert (await api.verify(made["verifiableCredential"])).code == "revoked"
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "a\n\x1b[31m", "", "urn:example:a\n", "no url", "urn:" + "x" * 2001]
+)
+async def test_a_name_to_withdraw_by_is_a_url(api: Control, name: str) -> None:
+    """It is shown to people and looked up again, like the id of a credential."""
+    unsigned = api.unsigned()
+    del unsigned["id"]
+    asked = {"credential": unsigned, "options": {"credentialId": name}}
+    assert (await api.post("/credentials/issue", asked)).status == 400
+
+
 async def test_a_credential_without_id_is_withdrawn_by_the_one_it_was_given(api: Control) -> None:
     unsigned = api.unsigned()
     del unsigned["id"]

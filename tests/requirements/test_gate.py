@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 
 import pytest
 
 from contracts import DEADLINES, document, terms
-from undersigned.encoding import Instant, digest_bytes, shift
-from undersigned.errors import ScopeError
-from undersigned.ledger import open_ledger
+from undersigned.encoding import Digest, Instant, digest_bytes, shift
+from undersigned.errors import LedgerUnavailable, ScopeError
+from undersigned.ledger import Ledger, Reservation, open_ledger
 from undersigned.protocol import STATES
 from undersigned.runtime.clock import Clock
-from undersigned.runtime.gate import Gate
-from undersigned.scope import Action, Grant, Limit, Scope
+from undersigned.runtime.gate import MAX_REFUSALS, Gate, Refusal
+from undersigned.scope import Action, Approved, Grant, Label, Labels, Limit, Scope, arguments_of
 from undersigned.testing import HandClock
 
 CONTRACT = digest_bytes(b"the contract")
@@ -39,11 +40,16 @@ async def clock() -> HandClock:
 
 
 @pytest.fixture
-async def gate(clock: HandClock) -> AsyncIterator[Gate]:
-    ledger = await open_ledger("memory://gate")
+async def ledger() -> AsyncIterator[Ledger]:
+    opened = await open_ledger("memory://gate")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def gate(ledger: Ledger, clock: HandClock) -> Gate:
     floored: Clock = Floored(clock)
-    yield Gate(ledger, floored)
-    await ledger.close()
+    return Gate(ledger, floored)
 
 
 async def test_a_working_contract_permits_what_its_scope_lists(gate: Gate) -> None:
@@ -124,3 +130,190 @@ async def test_many_at_once_get_no_more_than_the_limit(gate: Gate) -> None:
 
     answers = await asyncio.gather(*(ask() for _ in range(100)))
     assert sorted(answers) == ["scope_exceeded"] * 90 + ["yes"] * 10
+
+
+async def test_a_yes_says_what_is_left_after_it(gate: Gate) -> None:
+    """HIRE-SCO-07: by the store's own count, also after what others booked meanwhile."""
+    for left in ("9", "8", "7"):
+        permit = await gate.admit(CONTRACT, document(), "working", READ, until=DEADLINES.until)
+        assert permit.decision.remaining["count"] == left
+    greedy = Action(READ.name, READ.target, {"bytes": "999701"})
+    with pytest.raises(ScopeError) as refused:
+        await gate.admit(CONTRACT, document(), "working", greedy, until=DEADLINES.until)
+    assert refused.value.detail["remaining"] == {"bytes": "999700", "count": "7"}
+    assert refused.value.detail["would_pass"] == "bytes up to 999700"
+
+
+PAY = Action("pay:order", "https://shop.example/1", {"EUR": "80"})
+ASKING = document(
+    terms=terms(scope=Scope(grants=(Grant("pay", "pay:order", "https://shop.example/*", approval=True),)))
+)
+
+
+async def test_without_a_persons_yes_nothing_is_booked(gate: Gate, ledger: Ledger) -> None:
+    """HIRE-SCO-12: the third answer, with the clause that asks."""
+    with pytest.raises(ScopeError) as asked:
+        await gate.admit(CONTRACT, ASKING, "working", PAY, until=DEADLINES.until)
+    assert (asked.value.code, asked.value.detail["clause"]) == ("approval_required", "pay")
+    assert await ledger.usage(CONTRACT) == {}
+
+
+async def test_an_approval_is_used_so_often_and_no_more(gate: Gate) -> None:
+    """HIRE-SCO-13: of fifty at once, three; `Suspend` and the end of the contract win over it."""
+    yes = Approved(
+        request=digest_bytes(b"request"), clause="pay", arguments=arguments_of(PAY), uses=3, until=DEADLINES.until
+    )
+
+    async def ask(state: str = "working") -> str:
+        try:
+            await gate.admit(CONTRACT, ASKING, state, PAY, until=DEADLINES.until, approved=(yes,))
+        except ScopeError as error:
+            return error.code
+        return "yes"
+
+    assert await ask("suspended") == "contract_expired"
+    answers = await asyncio.gather(*(ask() for _ in range(50)))
+    assert sorted(answers) == ["approval_required"] * 47 + ["yes"] * 3
+    assert await gate.usage(CONTRACT) == (), "an approval is no usage of a limit"
+
+
+# refusals
+
+
+class Kept:
+    """Keeps what is recorded; may be broken."""
+
+    def __init__(self) -> None:
+        self.refusals: list[Refusal] = []
+        self.broken = False
+
+    async def record(self, _: Digest, refusal: Refusal) -> None:
+        if self.broken:
+            raise LedgerUnavailable("store_full", "no room")
+        self.refusals.append(refusal)
+
+
+async def refuse(gate: Gate, action: Action = READ, state: str = "working") -> str:
+    with pytest.raises(ScopeError) as refused:
+        await gate.admit(CONTRACT, document(), state, action, until=DEADLINES.until)
+    return refused.value.code
+
+
+OUTSIDE = Action("artifact:read", "https://acme.example/payroll", {"bytes": "1"})
+
+
+async def test_every_answer_but_yes_is_recorded(ledger: Ledger, clock: HandClock) -> None:
+    """HIRE-GAT-02: outside the scope, outside the state, outside the time, and for want of a credential."""
+    kept = Kept()
+    failing: list[ScopeError] = []
+
+    async def require(_: Digest) -> None:
+        for error in failing:
+            raise error
+
+    gate = Gate(ledger, clock, require, record=kept.record)
+    await gate.admit(CONTRACT, document(), "working", READ, until=DEADLINES.until)
+    assert kept.refusals == []
+    await refuse(gate, OUTSIDE)
+    await refuse(gate, state="suspended")
+    failing.append(ScopeError("revoked", "withdrawn", clause="mustStayValid"))
+    await refuse(gate)
+    clock.set(shift(DEADLINES.until, 1))
+    await refuse(gate)
+    assert [(one.error.code, one.error.detail["clause"]) for one in kept.refusals] == [
+        ("scope_exceeded", "read-artifact"),
+        ("contract_expired", "state"),
+        ("revoked", "mustStayValid"),
+        ("contract_expired", "until"),
+    ]
+
+
+async def test_the_same_refusal_is_recorded_once_a_minute(ledger: Ledger, clock: HandClock) -> None:
+    """HIRE-GAT-02: a hammering peer fills no store; the next record counts what had none."""
+    kept = Kept()
+    gate = Gate(ledger, clock, record=kept.record)
+    for _ in range(20):
+        await refuse(gate, OUTSIDE)
+    clock.advance(60)
+    await refuse(gate, OUTSIDE)
+    await refuse(gate, Action("artifact:read", "https://acme.example/other", {"bytes": "1"}))
+    assert [one.repeated for one in kept.refusals] == [0, 19, 0]
+    for number in range(MAX_REFUSALS):
+        assert await refuse(gate, Action("artifact:read", f"https://acme.example/x{number}")) == "scope_exceeded"
+    assert len(kept.refusals) == 1 + MAX_REFUSALS
+
+
+async def test_a_record_that_fails_changes_no_answer(ledger: Ledger, clock: HandClock) -> None:
+    """HIRE-GAT-02."""
+    kept = Kept()
+    kept.broken = True
+    gate = Gate(ledger, clock, record=kept.record)
+    assert await refuse(gate, OUTSIDE) == "scope_exceeded"
+    kept.broken = False
+    assert await refuse(gate, OUTSIDE) == "scope_exceeded"
+    assert len(kept.refusals) == 1, "what has no record yet is recorded when it comes again"
+
+
+# time
+
+
+async def test_the_ledger_holds_the_time_over_a_restart(tmp_path: Path, clock: HandClock) -> None:
+    """HIRE-GAT-03: what was over when the last thing was booked is over, whatever the clock says after a restart."""
+    url = f"sqlite://{tmp_path}/ledger.db"
+    ledger = await open_ledger(url)
+    clock.set(shift(DEADLINES.until, 60))
+    # Something of another contract, that is no business of this one.
+    await ledger.reserve(Reservation("another", "r", (), clock.now(), clock.now()))
+    await ledger.close()
+    clock.set(shift(DEADLINES.until, -7200))
+    ledger = await open_ledger(url)
+    assert await refuse(Gate(ledger, clock)) == "contract_expired"
+    await ledger.close()
+
+
+# labels
+
+
+CUSTOMERS = "https://acme.example/customers/7"
+LABELS = Labels(rules=(Label("https://acme.example/press/*", {"dataClass": "public"}),))
+OPEN = document(
+    terms=terms(
+        scope=Scope(
+            grants=(
+                Grant("read", "data:read", "https://acme.example/*", conditions={"dataClass": ["public", "internal"]}),
+            )
+        )
+    )
+)
+
+
+async def seen(gate: Gate, target: str, headers: Mapping[str, str] | None = None, **facts: str) -> bool:
+    action = Action("data:read", target, facts=facts)
+    try:
+        await gate.admit(CONTRACT, OPEN, "working", action, until=DEADLINES.until, headers=headers)
+    except ScopeError as error:
+        return error.detail["would_pass"] != "data class internal or public"
+    return True
+
+
+async def test_should_this_agent_see_my_customer_data(ledger: Ledger, clock: HandClock) -> None:
+    """HIRE-GAT-05: no rule says that it may, so it may not, though the grant reaches the target and it asks nicely."""
+    gate = Gate(ledger, clock, labels=LABELS)
+    assert await seen(gate, "https://acme.example/press/1")
+    assert not await seen(gate, CUSTOMERS)
+    assert not await seen(gate, CUSTOMERS, dataClass="public")
+    assert await seen(gate, CUSTOMERS, {"Data-Class": "internal"}), "the resource says so itself"
+    assert not await seen(gate, "https://acme.example/press/1", {"Data-Class": "confidential"})
+
+
+async def test_what_the_application_knows_counts_too(ledger: Ledger, clock: HandClock) -> None:
+    """HIRE-GAT-05: and what it cannot look up is not known, whatever a rule says."""
+    known = {CUSTOMERS: {"dataClass": "internal"}, "https://acme.example/press/1": {"dataClass": "restricted"}}
+
+    async def resolve(target: str) -> Mapping[str, str]:
+        return known[target]
+
+    gate = Gate(ledger, clock, labels=LABELS, resolve=resolve)
+    assert await seen(gate, CUSTOMERS)
+    assert not await seen(gate, "https://acme.example/press/1")
+    assert not await seen(gate, "https://acme.example/press/2"), "the look-up raised"

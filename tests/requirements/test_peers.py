@@ -16,8 +16,9 @@ from undersigned.daemon.serving import signed_headers
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, Instant, canonicalize, decode_json, digest_bytes, shift
 from undersigned.errors import Closed, ResolutionError, ScopeError, UndersignedError
+from undersigned.evidence import verify_pack
 from undersigned.messages import Sync, decode_message, draft
-from undersigned.runtime import Home, Job, SystemClock
+from undersigned.runtime import Home, Job, SystemClock, export_pack
 from undersigned.testing import Actor
 from undersigned.transport import Channel, ChannelLimits, Identity, connect, prove
 
@@ -201,6 +202,38 @@ async def test_artifacts_are_given_to_the_contract_and_nobody_else(tmp_path: Pat
         noted = [row for row in await acme.ledger.rows(summary.engagement) if row.kind == "noted"]
         records = [row.raw for row in noted if row.type == "refused-action"]
         assert any(b'"clause"' in raw and b"scope_exceeded" in raw for raw in records)
+
+
+async def test_both_gates_state_what_they_refused(tmp_path: Path) -> None:
+    """HIRE-GAT-02: signed, in the ledger of the side that refused, and in its evidence pack, checked by strangers."""
+    secret = digest_bytes(b"payroll")
+
+    async def work(job: Job) -> None:
+        target = f"{str(job.input('report').uri).rpartition('/')[0]}/{secret}"
+        with pytest.raises(ScopeError):
+            async with job.act("artifact:read", target):
+                raise AssertionError("our own gate let it through")
+        with pytest.raises(ScopeError):
+            await job.send_past_gate(target)
+        await summarise(job)
+
+    async with two_peers(tmp_path, work) as (acme, globex):
+        await hire(acme, globex)
+        await settled(acme, globex)
+        for peer, other in ((acme, globex), (globex, acme)):
+            (summary,) = await peer.ledger.summaries()
+            refusals = [one for one in await peer.ledger.evidence(summary.engagement) if one.kind == "refusal"]
+            pack = await export_pack(peer.ledger, peer.artifacts, peer.identity.did, summary.engagement)
+            known = {one.own.id: one.own for one in (peer, other)}
+            report = verify_pack(pack, now=peer.clock.now(), known=known)
+            assert report.ok, report.steps
+            assert len(refusals) == 1
+            assert report.steps[-1].detail == f"1 refused actions are stated by {peer.identity.did}"
+            (row,) = [row for row in await peer.ledger.rows(summary.engagement) if row.type == "refused-action"]
+            said: Any = decode_json(row.raw)
+            assert (said["code"], said["gate"]) == ("scope_exceeded", peer.identity.did)
+            assert said["target"].endswith(secret)
+            assert said["wouldPass"].startswith("target "), "it says what would have passed"
 
 
 async def test_an_artifact_that_was_changed_is_not_used(tmp_path: Path) -> None:

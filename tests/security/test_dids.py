@@ -32,9 +32,10 @@ from security.wire_attacker import (
     still_open,
 )
 from security.wire_world import World, world_in
+from undersigned.did import DidDocument
 from undersigned.encoding import Did, JsonObject, canonicalize, multibase_encode, shift
 from undersigned.errors import UndersignedError
-from undersigned.evidence import verify_pack
+from undersigned.evidence import read_pack, verify_pack
 from undersigned.messages import decode_message, verify_message
 from undersigned.runtime import PrivateKey, export_pack
 from undersigned.runtime.gather import GathererLimits
@@ -497,6 +498,15 @@ async def test_sc_10_a_rotated_key(tmp_path: Path, web: Web, method: str) -> Non
         # up the place in a log that its seal promises.
         assert all(step.ok for step in report.steps[:7]), report.document()
         assert report.contract == contract
+        # Who knows one of the two documents takes no other: a forger would pack the real one beside its own.
+        held = [
+            DidDocument(who.did, raw) for _, raw in read_pack(pack).of_kind("did-document") if who.did in raw.decode()
+        ]
+        assert len(held) == 2
+        assert all(verify_pack(pack, now=world.clock.now(), known=held).steps[place].ok for place in range(7))
+        for known in held:
+            step = verify_pack(pack, now=world.clock.now(), known=[known]).steps[1]
+            assert (step.ok, step.code) == (False, "evidence_invalid")
         await engaged.line.hang_up()
 
 

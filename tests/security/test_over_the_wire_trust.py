@@ -204,6 +204,51 @@ async def test_sc_74_a_link_that_its_issuer_withdraws(world: World, tmp_path: Pa
         await declined(await shows(world, who, shown, task="idle"), "AccreditedByCredential")
 
 
+@pytest.mark.parametrize(("purpose", "status"), [("revocation", "revoked"), ("suspension", "suspended")])
+async def test_sc_74_an_endorsement_that_import_finds_withdrawn(
+    world: World, tmp_path: Path, purpose: str, status: str
+) -> None:
+    """HIRE-TRU-18: whose only good word was withdrawn is hired no more; a running peer hears of it from the import."""
+    now, who = world.clock.now(), Attacker(f"whose endorsement is {status}")
+
+    async def imported() -> int:
+        ran = await asyncio.to_thread(run, "trust", "import", file, "--home", world.globex.home.path, "--json")
+        return ran.code
+
+    async def standing() -> tuple[str, int]:
+        command = ("trust", "explain", who.did, "--capability", "summary", "--home", world.globex.home.path, "--json")
+        told = (await asyncio.to_thread(run, *command)).values[0]
+        with TrustStore(world.globex.home.trust, read_only=True) as store:
+            (found,) = [edge.status for edge in store.edges() if edge.target == who.did and edge.kind == "endorsement"]
+        return found, int(told["score"])
+
+    async with status_host(world.acme.home, now, ttl_seconds=0) as host:
+        host.purpose = purpose
+        word = claim_credential(
+            Endorsement(id=who.did, capability="summary"),
+            id=who.message_id(),
+            issuer=host.issuer,
+            valid_from=shift(now, -60),
+            valid_until=shift(now, 3600),
+        )
+        entry = status_entry(host.url, PLACE, purpose)
+        file = tmp_path / "word.json"
+        file.write_bytes(canonicalize(host.signed({**word, "credentialStatus": entry})))
+        assert await imported() == 0
+        assert await standing() == ("good", 1)
+        hiring = await shows(world, who, task="summary")
+        await hiring.hear("Presentation")
+        await hiring.give_up()
+
+        host.places.add(PLACE)
+        assert await imported() == 3
+        assert await standing() == (status, 0)
+        await declined(await shows(world, who, task="summary"), "EndorsementCredential")
+        host.places.clear()
+        assert await imported() == 0
+        assert await standing() == ((status, 0) if purpose == "revocation" else ("good", 1))
+
+
 async def decisions(world: World, hiring: Hiring) -> list[dict[str, Any]]:
     """What Globex decided in an engagement, as it is recorded."""
     rows = await world.globex.ledger.rows(hiring.id)

@@ -13,7 +13,8 @@ GRANT = Grant(
     "repo:read",
     "https://git.acme.example/repo/a",
     limits=(Limit("count", "3"), Limit("EUR", "5")),
-    window=Window(until="2026-12-01T00:00:00Z"),
+    window=Window(not_before="2026-11-25T00:00:00Z", until="2026-12-01T00:00:00Z"),
+    conditions={"region": ["eu"], "egress": ["none"], "dataClass": ["public"]},
 )
 SCOPE = Scope(grants=(GRANT,))
 
@@ -26,8 +27,10 @@ def ask(
     now: str = NOW,
     used: str = "0",
     scope: Scope = SCOPE,
+    **facts: str,
 ):
-    return permits(scope, {"read-repo": {"count": used}}, Action(name, target, {"EUR": amount}), now)
+    known = {"region": "eu", "egress": "none", "dataClass": "public", **facts}
+    return permits(scope, {"read-repo": {"count": used}}, Action(name, target, {"EUR": amount}, known), now)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +41,10 @@ def ask(
         {"amount": "5.000000001"},
         {"used": "3"},
         {"now": "2026-12-01T00:00:01Z"},
+        {"now": "2026-11-24T23:59:59Z"},
+        {"region": "us"},
+        {"egress": "mail.example"},
+        {"dataClass": "restricted"},
     ],
 )
 def test_sc_56_each_dimension_alone_is_refused(change: dict[str, str]) -> None:
@@ -132,7 +139,8 @@ PARENT = Scope(
             "https://git.acme.example/repo/*",
             limits=(Limit("count", "10"), Limit("EUR", "5")),
             window=Window(until="2026-12-01T00:00:00Z"),
-            conditions={"region": ["eu"]},
+            conditions={"region": ["eu"], "egress": ["none"]},
+            approval=True,
         ),
     ),
     prohibitions=(Prohibition("secret", "repo:read", "https://git.acme.example/repo/secret"),),
@@ -146,7 +154,8 @@ def child(**changes: object) -> Scope:
         "target": "https://git.acme.example/repo/a",
         "limits": (Limit("count", "10"), Limit("EUR", "5")),
         "window": Window(until="2026-12-01T00:00:00Z"),
-        "conditions": {"region": ["eu"]},
+        "conditions": {"region": ["eu"], "egress": ["none"]},
+        "approval": True,
     }
     rest = {"prohibitions": PARENT.prohibitions, "obligations": PARENT.obligations}
     rest |= {name: changes.pop(name) for name in list(changes) if name in rest}
@@ -170,8 +179,11 @@ def test_sc_58_a_subset_is_taken() -> None:
         {"window": Window(until="2026-12-01T00:00:01Z")},
         {"window": Window(not_before="2026-11-01T00:00:00Z")},
         {"window": None},
-        {"conditions": {"region": ["eu", "us"]}},
+        {"conditions": {"region": ["eu", "us"], "egress": ["none"]}},
+        {"conditions": {"region": ["eu"], "egress": ["none", "mail.example"]}},
+        {"conditions": {"region": ["eu"]}},
         {"conditions": {}},
+        {"approval": False},
         {"prohibitions": ()},
         {"prohibitions": (Prohibition("secret", "repo:read", "https://git.acme.example/repo/secret/x"),)},
         {"obligations": ()},
@@ -195,7 +207,8 @@ def test_sc_58_two_grants_share_one_budget() -> None:
                 f"https://git.acme.example/repo/{name}",
                 limits=(Limit("count", count), Limit("EUR", "2")),
                 window=PARENT.grants[0].window,
-                conditions={"region": ["eu"]},
+                conditions=PARENT.grants[0].conditions,
+                approval=True,
             )
             for name, count in (("a", one), ("b", other))
         )

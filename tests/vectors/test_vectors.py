@@ -23,11 +23,12 @@ from support import ROOT
 from undersigned.contract import verify_sealed
 from undersigned.credentials import verify_linkage
 from undersigned.did import DidDocument, document_from
-from undersigned.encoding import base58_decode, base64url_encode, decode_json
+from undersigned.encoding import base58_decode, base64url_encode, decode_json, to_struct
 from undersigned.errors import CODES, UndersignedError
 from undersigned.keys import public_key_from_multikey
 from undersigned.messages import MESSAGE_TYPES, VerifiedMessage, decode_message, verify_message
 from undersigned.protocol import Received, Sent, apply, begin, outcome
+from undersigned.scope import Action, Approved, WireScope, permits, read_scope
 
 VECTORS = ROOT / "protocol-spec" / "vectors"
 FOLDERS = sorted(path.parent for path in VECTORS.rglob("case.json"))
@@ -135,6 +136,29 @@ def test_a_sealed_contract_verifies_alone(folder: Path) -> None:
     first, second = document.pop("proof")
     check_intermediates(document, first, expected["offererProof"], case["keys"])
     check_intermediates({**document, "proof": [first]}, second, expected["acceptorProof"], case["keys"])
+
+
+@pytest.mark.parametrize("folder", of_kind("scope"))
+def test_a_scope_answers_one_action(folder: Path) -> None:
+    """HIRE-SCO-01, HIRE-SCO-02, HIRE-SCO-06, HIRE-SCO-07, HIRE-SCO-12, HIRE-SCO-13."""
+    case, expected = read(folder, "case.json"), read(folder, "expected.json")
+    given = decode_json((folder / "input.json").read_bytes())
+    approved = [Approved(**one) for one in case.get("approved", ())]
+    if "answer" not in expected:
+        with pytest.raises(UndersignedError) as refused:
+            read_scope(to_struct(given, WireScope))
+        assert refused.value.code == expected["code"]
+        return
+    scope = read_scope(to_struct(given, WireScope))
+    decision = permits(scope, case.get("used", {}), Action(**case["action"]), case["now"], approved)
+    found = {
+        "answer": decision.answer,
+        "clause": decision.clause,
+        "code": decision.code,
+        "remaining": dict(decision.remaining),
+        "charges": {charge.counter: [charge.amount, charge.maximum] for charge in decision.charges},
+    }
+    assert {name: found[name] for name in expected} == expected
 
 
 @pytest.mark.parametrize("folder", of_kind("linkage"))

@@ -39,6 +39,7 @@ __all__ = [
     "RequestDraft",
     "Response",
     "VerifiedRequest",
+    "claimed_content_digest",
     "claimed_key",
     "content_digest",
     "draft_request",
@@ -238,6 +239,19 @@ def claimed_key(request: Request) -> DidUrl:
         ProofError: `proof_missing`, `proof_invalid`, as `verify_request`.
     """
     return _text(_signature_of(request).parameters, "keyid")
+
+
+def claimed_content_digest(request: Request) -> bytes:
+    """The SHA-256 that the request states of its body, for who verifies the head before the body is read.
+
+    Raises:
+        ProofError: `proof_missing`, `proof_invalid`: there is no `Content-Digest` with a `sha-256`.
+    """
+    member = _dictionary(request, "content-digest").get("sha-256")
+    digest: Any = member[0] if member is not None else None
+    if not isinstance(digest, bytes) or len(digest) != 32:
+        raise ProofError("proof_invalid", "Content-Digest states no sha-256")
+    return digest
 
 
 def verify_request(

@@ -21,6 +21,7 @@ _COMMANDS = {
     "check": ("hiring", "check", "Would our policy let us work with this agent, for this task, now?"),
     "hire": ("hiring", "hire", "Hire an agent: meet, judge, agree, have it done, check it, close the books."),
     "offer": ("offer", "offer", "Terms that wait for people: list, show, approve, refuse."),
+    "gate": ("gate", "gate", "A gate in front of a server of ours: only what a contract allows gets through."),
     "watch": ("serving", "watch", "Follow an engagement in the ledger, from another terminal."),
     "mcp-gate": ("mcp_gate", "mcp_gate", "Let hired agents use an MCP server, as far as their contracts go."),
     "trust": ("trust", "trust", "Whom we believe about what: anchors, and the graph of what others say."),

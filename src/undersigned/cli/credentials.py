@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -14,18 +14,19 @@ from undersigned.encoding import FOREIGN_LIMITS, Instant, canonicalize, decode_j
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.runtime import (
     LIST_TTL_SECONDS,
-    Gatherer,
     Home,
     Issued,
     StatusRegister,
     SystemClock,
     Wallet,
+    read_file,
     read_handed,
     verify_handed,
 )
 from undersigned.trust import KINDS
 
 from .claims import claim_of, told
+from .options import open_gatherer
 from .output import HOME_OPTION, Out, command, plain
 
 __all__ = ["credentials"]
@@ -43,6 +44,30 @@ def _register(home: Home) -> Generator[StatusRegister]:
         yield register
     finally:
         register.close()
+
+
+@contextmanager
+def _new_file(path: Path | None) -> Generator[TextIO | None]:
+    """A file that was not there, to be written to, before anything else is done; gone again if that fails.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, it is there already or cannot be made.
+    """
+    if path is None:
+        yield None
+        return
+    try:
+        file = path.open("x", encoding="utf-8")
+    except FileExistsError as exc:
+        raise ConfigurationError("bad_configuration", f"{path} exists already") from exc
+    except OSError as exc:
+        raise ConfigurationError("bad_configuration", f"{path}: {exc.strerror or exc}") from exc
+    try:
+        with file:
+            yield file
+    except BaseException:
+        path.unlink()
+        raise
 
 
 def _state(one: Issued, now: Instant) -> str:
@@ -106,7 +131,7 @@ def _value(one: Issued, now: Instant) -> dict[str, Any]:
 async def issue(
     out: Out, subject: str, kind: str, accused: str | None, days: int, file: Path | None, home: str | None, **said: Any
 ) -> None:
-    r"""Say something about SUBJECT, a DID, under the organisation's signature: by default, that it operates this agent.
+    """Say something about SUBJECT, a DID, under the organisation's signature: by default, that it operates this agent.
 
     \b
     membership     we operate it
@@ -121,19 +146,17 @@ async def issue(
 
     An organisation with a domain can withdraw it again ('credentials revoke'); one that is did:key cannot, so give a
     short time with --days.
-    """
+    """  # noqa: D301 - a backspace keeps the lines of a paragraph apart in the help
     opened, now = out.home(home), SystemClock().now()
-    with _register(opened) as register:
+    with _register(opened) as register, _new_file(file) as written:
         claim = claim_of(kind, subject, register.issuer, {**said, "kind": accused})
-        if file is not None and file.exists():
-            raise ConfigurationError("bad_configuration", f"{file} exists already")
         claims = {name: value for name, value in from_struct(claim).items() if name != "id"}
         signed = register.issue(claim.type, claim.id, claims, now=now, until=shift(now, days * 86_400))
         made = register.find(str(signed["id"]))
         issuer = register.issuer
-    text = canonicalize(signed).decode()
-    if file is not None:
-        file.write_text(text, encoding="utf-8")
+        text = canonicalize(signed).decode()
+        if written is not None:
+            written.write(text)
     out.value({**_value(made, now), "file": str(file) if file is not None else None, "credential": signed})
     out.line(f"{issuer} {told(read_credential(signed))}, until {made.until}")
     out.line(f"id     {made.id}")
@@ -153,15 +176,9 @@ async def add(out: Out, file: Path, home: str | None) -> None:
     state folder shows the new one from then on; it need not be started again.
     """
     opened, clock = out.home(home), SystemClock()
-    configuration = opened.configuration
-    gatherer = Gatherer(
-        local=configuration.local,
-        ssl=opened.tls(),
-        moved=configuration.moved,
-        resolver=configuration.resolver,
-    )
+    gatherer = open_gatherer(opened)
     try:
-        verified = await verify_handed(opened, read_handed(file.read_bytes()), gatherer, clock)
+        verified = await verify_handed(opened, read_handed(read_file(file)), gatherer, clock)
     finally:
         await gatherer.close()
     kept = Wallet(opened).keep(verified)

@@ -31,6 +31,7 @@ from undersigned.errors import ConfigurationError, FormatError, ScopeError, Unde
 from undersigned.evidence import read_pack, verify_pack
 from undersigned.runtime import (
     ARTIFACT_READ,
+    MAX_INPUT_BYTES,
     ArtifactStore,
     Home,
     Job,
@@ -38,10 +39,11 @@ from undersigned.runtime import (
     SystemClock,
     create_home,
     issue_membership,
+    read_file,
 )
 
 from .evidence import export_to
-from .output import Out, command, counted, plain, program
+from .output import Out, counted, meeting, plain, program
 
 __all__ = ["curious_sbom", "demo"]
 
@@ -209,7 +211,7 @@ async def _serve_until_ready(
     show_default=True,
     help="Folder for what is made; each run gets one of its own in it.",
 )
-@command
+@meeting
 async def demo(out: Out, artifact: Path | None, folder: Path) -> int:
     """Two companies, two processes, one hire: from the first message to the evidence."""
     began = time.monotonic()
@@ -217,7 +219,7 @@ async def demo(out: Out, artifact: Path | None, folder: Path) -> int:
         name, data = _default_artifact()
     else:
         try:
-            name, data = artifact.name, artifact.read_bytes()
+            name, data = artifact.name, read_file(artifact, MAX_INPUT_BYTES)
         except OSError as exc:
             raise ConfigurationError("bad_configuration", f"{artifact}: {exc.strerror or exc}") from exc
     try:

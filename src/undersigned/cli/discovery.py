@@ -13,7 +13,7 @@ from undersigned.errors import UndersignedError
 from undersigned.runtime import Gatherer, SystemClock, domain_links
 
 from .options import AT_OPTION, checked_did, checked_url
-from .output import HOME_OPTION, Out, command, home_path, plain
+from .output import HOME_OPTION, Out, home_path, meeting, plain
 from .telling import domain_lines
 
 __all__ = ["discover"]
@@ -40,7 +40,7 @@ def _list_of_objects(value: Any) -> list[dict[str, Any]]:
 @AT_OPTION
 @click.option("--local", is_flag=True, help="Allow http and ws on loopback.")
 @HOME_OPTION
-@command
+@meeting
 async def discover(out: Out, did: str, at: str | None, local: bool, home: str | None) -> int:
     """What a DID publishes: its keys, where it listens, what it does. Nothing of it is proved yet, except whether it is
     tied to the domains that it names.

@@ -11,7 +11,7 @@ from undersigned.encoding import FOREIGN_LIMITS, EngagementId, decode_json
 from undersigned.errors import ConfigurationError, UndersignedError, VerificationError
 from undersigned.evidence import MAX_PACK_BYTES, verify_pack
 from undersigned.ledger import Ledger
-from undersigned.runtime import ArtifactStore, Home, SystemClock, export_pack
+from undersigned.runtime import ArtifactStore, Home, SystemClock, export_pack, read_file
 
 from .output import HOME_OPTION, Out, command, counted, engagement_named, plain, program, reading
 
@@ -45,7 +45,7 @@ async def export_to(home: Home, named: str | None, file: Path | None, *, force: 
         home.evidence.mkdir(exist_ok=True)
     elif not path.parent.is_dir():
         raise ConfigurationError("bad_configuration", f"--out: there is no folder {path.parent}")
-    if path.exists() and not force and path.read_bytes() != data:
+    if path.exists() and not force and read_file(path, MAX_PACK_BYTES) != data:
         raise ConfigurationError("bad_configuration", f"{path} is there already: --force writes over it")
     path.write_bytes(data)
     return path
@@ -90,7 +90,8 @@ async def export(out: Out, engagement: str | None, file: Path | None, force: boo
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A DID document that you know, as published: the pack must hold the same. May be repeated.",
+    help="A DID document that you know, as published: of this DID the pack must hold no other. May be repeated, also "
+    "for one DID whose keys were replaced.",
 )
 @command
 async def verify(out: Out, pack: Path, explain: bool, documents: tuple[Path, ...]) -> int:
@@ -98,12 +99,10 @@ async def verify(out: Out, pack: Path, explain: bool, documents: tuple[Path, ...
 
     Exit code 0 if everything holds, 4 if anything does not.
     """
-    data = _bytes(pack, MAX_PACK_BYTES)
-    known = {document.id: document for document in map(_document, documents)}
-    if len(known) < len(documents):
-        raise ConfigurationError("bad_configuration", "--did-document: two of the documents are of one DID")
+    data = read_file(pack, MAX_PACK_BYTES)
+    known = [_document(file) for file in documents]
     report = verify_pack(data, now=SystemClock().now(), known=known)
-    strangers = known.keys() - {one.method.partition("#")[0] for one in report.keys}
+    strangers = {document.id for document in known} - {one.method.partition("#")[0] for one in report.keys}
     if report.ok and strangers:
         # What is compared with nothing must not look as if it had been.
         raise ConfigurationError("bad_configuration", f"--did-document: no party is {', '.join(sorted(strangers))}")
@@ -166,27 +165,13 @@ async def verify(out: Out, pack: Path, explain: bool, documents: tuple[Path, ...
     return 0 if report.ok else 4
 
 
-def _bytes(path: Path, most: int) -> bytes:
-    """What a file holds.
-
-    Raises:
-        ConfigurationError: `bad_configuration`, it cannot be read, or holds more.
-    """
-    try:
-        if path.exists() and (not path.is_file() or path.stat().st_size > most):
-            raise ConfigurationError("bad_configuration", f"{path} is no file of at most {most} bytes")
-        return path.read_bytes()
-    except OSError as exc:
-        raise ConfigurationError("bad_configuration", f"{path}: {exc.strerror or exc}") from exc
-
-
 def _document(path: Path) -> DidDocument:
     """The DID document in a file.
 
     Raises:
         ConfigurationError: `bad_configuration`, there is none.
     """
-    raw = _bytes(path, MAX_DOCUMENT_BYTES)
+    raw = read_file(path, MAX_DOCUMENT_BYTES)
     try:
         value = decode_json(raw, FOREIGN_LIMITS)
         did = value.get("id") if isinstance(value, dict) else None

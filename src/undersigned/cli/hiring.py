@@ -12,10 +12,10 @@ import click
 import msgspec
 
 from undersigned.credentials import MEMBERSHIP, read_presentation
-from undersigned.daemon import HireResult, Peer, needed_text
+from undersigned.daemon import HireResult, Peer, needed_text, unresolved
 from undersigned.did import is_derived
 from undersigned.encoding import Did, compare_amounts, digest_bytes, from_struct
-from undersigned.errors import CODES, ConfigurationError, UndersignedError
+from undersigned.errors import CODES, ConfigurationError, CredentialError, LedgerUnavailable, UndersignedError
 from undersigned.messages import Need, Presentation, Withdraw
 from undersigned.runtime import (
     TASKS,
@@ -39,7 +39,7 @@ from .options import (
     read_inputs,
     read_scope_options,
 )
-from .output import HOME_OPTION, Out, command, counted, plain, program
+from .output import HOME_OPTION, Out, counted, meeting, plain, program
 from .telling import domain_lines, event_json, event_line, quiet
 
 __all__ = ["check", "hire", "write_artifacts"]
@@ -59,7 +59,7 @@ PATIENCE_SECONDS = 2.0
 @WAIT_OPTION
 @HOME_OPTION
 @VERBOSE_OPTION
-@command
+@meeting
 async def check(out: Out, did: str, task: str, at: str | None, wait: float, home: str | None, verbose: bool) -> int:
     """Would our policy let us work with this agent, for this task, now?
 
@@ -79,7 +79,9 @@ async def check(out: Out, did: str, task: str, at: str | None, wait: float, home
         try:
             async with asyncio.timeout(wait):
                 while conversation.engagement.state != "withdrawn":
-                    await queue.get()
+                    if (error := unresolved(await queue.get())) is not None:
+                        await peer.cancel(conversation)
+                        raise error
         except TimeoutError as exc:
             await peer.cancel(conversation)
             last = peer.links.last_error.get(did) or UndersignedError("timeout", f"{did} did not answer")
@@ -93,9 +95,9 @@ async def check(out: Out, did: str, task: str, at: str | None, wait: float, home
                 while conversation.id in peer.conversations:
                     await queue.get()
         text = conversation.facts.get("decision")
-        reason = "none given"
-        if conversation.said("Withdraw", "provider"):
-            reason = conversation.last("Withdraw", Withdraw, "provider").reason
+        told = "it withdrew" if conversation.said("Withdraw", "provider") else "what it showed does not hold"
+        who = "provider" if conversation.said("Withdraw", "provider") else "hirer"
+        why = f"{told}: {plain(conversation.last('Withdraw', Withdraw, who).reason)}"
         links = await _domain_links(peer, conversation, did)
     domains = [msgspec.to_builtins(link) for found in links.values() for link in found]
     if text is None:
@@ -103,11 +105,11 @@ async def check(out: Out, did: str, task: str, at: str | None, wait: float, home
             {
                 "did": did,
                 "outcome": "deny",
-                "reasons": [{"code": "policy_denied", "value": f"it withdrew: {reason}"}],
+                "reasons": [{"code": "policy_denied", "value": why}],
                 "domains": domains,
             }
         )
-        out.line(f"no: {did} withdrew before it showed who it is: {plain(reason)}", style="bold red")
+        out.line(f"no: {did}: {why}", style="bold red")
         for line, style in domain_lines(links):
             out.line(line, style=style)
         return 3
@@ -145,7 +147,14 @@ async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dic
 @click.command()
 @click.argument("did")
 @click.option("--task", required=True, help="What is to be done, in the provider's word: sbom.")
-@click.option("--input", "inputs", multiple=True, metavar="NAME=PATH", help="A file to work on; it may be read.")
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    type=click.Path(),  # like the name of every file, that after the = may be any bytes
+    metavar="NAME=PATH",
+    help="A file to work on; it may be read.",
+)
 @click.option(
     "--allow",
     multiple=True,
@@ -159,7 +168,8 @@ async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dic
     "--decide-within",
     type=click.IntRange(0, 7 * 86_400),
     metavar="SECONDS",
-    help="Time that people get to approve the terms; by default 3600 if the policy asks them.",
+    help="Time for people to approve the terms, beside the 600 s of every negotiation; by default 3600 if the policy "
+    "asks them.",
 )
 @click.option("--out", "folder", type=click.Path(path_type=Path, file_okay=False), help="Folder for what is delivered.")
 @click.option(
@@ -169,7 +179,7 @@ async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dic
 @WAIT_OPTION
 @HOME_OPTION
 @VERBOSE_OPTION
-@command
+@meeting
 async def hire(
     out: Out,
     did: str,
@@ -245,7 +255,12 @@ async def hire(
             raise
         finally:
             impatient.cancel()
-        written = write_artifacts(result, folder) if folder is not None else {}
+        written, unwritten = {}, None
+        if folder is not None:
+            try:
+                written = write_artifacts(result, folder)
+            except OSError as error:
+                unwritten = error  # told after the result: the work is accepted and owed all the same
         out.value(
             {
                 "kind": "result",
@@ -266,6 +281,8 @@ async def hire(
             where = written.get(name) or f"{opened.artifacts} as {digest_bytes(data)} (--out FOLDER writes a copy)"
             out.line(f"  delivered  {plain(name)}, {counted(len(data), 'byte')}, in {where}")
         out.line(f"  evidence   {program()} export {result.engagement} --home {opened.path}")
+        if unwritten is not None:
+            raise LedgerUnavailable("store_unavailable", f"--out: {unwritten}; all is kept in {opened.artifacts}")
     return 0
 
 
@@ -328,5 +345,5 @@ async def _tell_if_not_reached(out: Out, peer: Peer, did: str) -> None:
 
 def _hint(error: UndersignedError) -> None:
     """Adds to the message of an error, if a peer was not reached, what can be done about it."""
-    if error.exit_code == UNREACHABLE:
+    if error.exit_code == UNREACHABLE and not isinstance(error, CredentialError):
         error.message += ". Is it running, and listening there? --wait SECONDS tries for longer"

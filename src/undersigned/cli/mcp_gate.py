@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from undersigned.bridges.mcp_rules import Rules
-from undersigned.daemon import GateDesk, GateLimits, HttpGate, Passage, StdioGate, standard_streams
+from undersigned.daemon import GateLimits, HttpGate, McpDesk, Passage, StdioGate, standard_streams
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import Home, configure_logs, read_toml
 
@@ -84,7 +84,7 @@ async def mcp_gate(
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with GateDesk(_control_url(opened, control), opened.control_token()) as desk:
+    async with McpDesk(_control_url(opened, control), opened.control_token()) as desk:
         if contract is not None:
             await _over_stdio(desk, contract, rules, command_line, limits, stop)
         elif upstream is not None:
@@ -101,7 +101,7 @@ async def mcp_gate(
 
 
 async def _over_stdio(
-    desk: GateDesk, contract: str, rules: Rules, command_line: tuple[str, ...], limits: GateLimits, stop: asyncio.Event
+    desk: McpDesk, contract: str, rules: Rules, command_line: tuple[str, ...], limits: GateLimits, stop: asyncio.Event
 ) -> None:
     requester = await desk.of_contract(contract)
     reader, writer = await standard_streams()

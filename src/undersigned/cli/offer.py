@@ -14,7 +14,7 @@ import msgspec
 
 from undersigned.contract import terms_card
 from undersigned.encoding import from_struct
-from undersigned.errors import ConfigurationError, PolicyError
+from undersigned.errors import ConfigurationError, FormatError, PolicyError
 from undersigned.runtime import (
     Home,
     SystemClock,
@@ -127,7 +127,10 @@ async def _say(out: Out, opened: Home, terms: str, verdict: Verdict, person: Pat
     now = SystemClock().now()
     if now > one.asked.until:
         raise PolicyError("policy_denied", f"{one.about.terms} waited until {one.asked.until}; it is {now}")
-    document = approval(id=f"urn:uuid:{uuid4()}", verdict=verdict, about=one.about, given=now, note=note)
+    try:
+        document = approval(id=f"urn:uuid:{uuid4()}", verdict=verdict, about=one.about, given=now, note=note)
+    except FormatError as error:
+        raise ConfigurationError("bad_configuration", f"--note: {error.message}") from error
     signed = await sign_approval(Home(person), load_approvers(opened), document, now)
     said = drop_approval(opened, signed, now)
     # A running peer may have gone on with it by now.

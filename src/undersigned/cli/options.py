@@ -17,7 +17,7 @@ import msgspec
 from undersigned.daemon import Peer
 from undersigned.did import fetches, methods_for
 from undersigned.errors import ConfigurationError, ResolutionError, UndersignedError, VerificationError
-from undersigned.runtime import ControlPart, Home, checked_name, configure_logs
+from undersigned.runtime import ControlPart, Gatherer, Home, checked_name, configure_logs, read_file
 from undersigned.scope import Grant, Limit, Scope
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "checked_control",
     "checked_did",
     "checked_url",
+    "open_gatherer",
     "open_peer",
     "parse_allow",
     "quiet_logs",
@@ -95,21 +96,42 @@ def checked_url(text: str | None, local: bool) -> str | None:
     return text
 
 
-def checked_control(text: str, configured: ControlPart | None) -> ControlPart:
-    """What `--control HOST:PORT` asks for; the rest stays as it is configured.
+def host_port(option: str, text: str) -> tuple[str, int]:
+    """The IP address and port in `HOST:PORT`; `localhost` is 127.0.0.1.
 
     Raises:
         ConfigurationError: `bad_configuration`.
     """
     host, colon, port = text.rpartition(":")
-    host = {"localhost": "127.0.0.1"}.get(host, host.removeprefix("[").removesuffix("]"))
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
         raise ConfigurationError(
-            "bad_configuration", f"--control: expected HOST:PORT such as 127.0.0.1:9000, got {text!r}"
+            "bad_configuration", f"{option}: expected HOST:PORT such as 127.0.0.1:9000, got {text!r}"
         )
-    part = msgspec.structs.replace(configured or ControlPart(), host=host, port=int(port))
+    return {"localhost": "127.0.0.1"}.get(host, host.removeprefix("[").removesuffix("]")), int(port)
+
+
+def checked_control(text: str, configured: ControlPart | None, option: str = "--control") -> ControlPart:
+    """What `--control HOST:PORT` asks for; the rest stays as it is configured.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    host, port = host_port(option, text)
+    part = msgspec.structs.replace(configured or ControlPart(), host=host, port=port)
     part.checked()
     return part
+
+
+def open_gatherer(home: Home) -> Gatherer:
+    """What fetches as the peer of a state folder would; whoever opens it closes it.
+
+    Raises:
+        ConfigurationError: The certificate authorities that the folder names cannot be read.
+    """
+    configuration = home.configuration
+    return Gatherer(
+        local=configuration.local, ssl=home.tls(), moved=configuration.moved, resolver=configuration.resolver
+    )
 
 
 def open_peer(home: Home) -> Peer:
@@ -151,7 +173,7 @@ def read_scope_options(allow: tuple[str, ...], scope_file: Path | None) -> Scope
     if scope_file is None:
         return Scope(grants=grants)
     try:
-        written = Scope.from_toml(tomllib.loads(scope_file.read_text(encoding="utf-8")))
+        written = Scope.from_toml(tomllib.loads(read_file(scope_file).decode()))
     except OSError as exc:
         raise ConfigurationError("bad_configuration", f"{scope_file}: {exc.strerror or exc}") from exc
     except ValueError as exc:  # not TOML, or not even text

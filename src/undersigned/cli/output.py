@@ -12,12 +12,13 @@ import asyncio
 import functools
 import json
 import os
+import re
 import shutil
 import sys
 import traceback
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar, cast
 
 import click
 import platformdirs
@@ -37,6 +38,7 @@ __all__ = [
     "counted",
     "engagement_named",
     "home_path",
+    "meeting",
     "plain",
     "program",
     "reading",
@@ -45,6 +47,10 @@ __all__ = [
 P = ParamSpec("P")
 R = TypeVar("R")
 INTERRUPTED: Final = 130
+CHECK_FAILED: Final = 4
+PEER_BROKE: Final = 5
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+"""What a byte of the command line becomes that is no UTF-8."""
 SHORTEST_PART: Final = 6
 """Characters of an engagement's id that are enough to name it, if they are in no other."""
 LOCAL: Final = "local | "
@@ -177,16 +183,36 @@ def pass_out(function: Callable[..., R]) -> Callable[..., R]:
     @functools.wraps(function)
     def wrapped(*args: Any, as_json: bool, **kwargs: Any) -> R:
         called = click.get_current_context(silent=True)
+        if called is not None:
+            _check_text(called)
         group = called.parent if called is not None else None
         return function(Out(as_json or bool(group and group.params.get("as_json"))), *args, **kwargs)
 
     return wrapped
 
 
-def command(function: Callable[..., Coroutine[Any, Any, int | None]]) -> Callable[..., None]:
+def _check_text(called: click.Context) -> None:
+    """Returns if all that was typed is text; only the name of a file may be any bytes.
+
+    Raises:
+        click.BadParameter: An option or argument is not.
+    """
+    for parameter in called.command.params:
+        value = called.params.get(parameter.name or "")
+        values = cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,)
+        if isinstance(parameter.type, click.Path):
+            continue
+        if any(isinstance(one, str) and _SURROGATE.search(one) for one in values):
+            raise click.BadParameter("expected text in UTF-8", ctx=called, param=parameter)
+
+
+def command(function: Callable[..., Coroutine[Any, Any, int | None]], *, meets: bool = False) -> Callable[..., None]:
     """An asynchronous command: run to its end, its errors turned into messages and exit codes.
 
-    The function returns its exit code; None is 0.
+    The function returns its exit code; None is 0. Unless it `meets` a peer, none broke the protocol: what is malformed
+    then is a document that somebody here named, and a check of it failed.
+
+    Source: protocol-spec/09-errors.md, section 9.2
     """
 
     @functools.wraps(function)
@@ -195,6 +221,7 @@ def command(function: Callable[..., Coroutine[Any, Any, int | None]]) -> Callabl
             code = asyncio.run(function(out, *args, **kwargs))
         except UndersignedError as error:
             code = _told(out, error)
+            code = CHECK_FAILED if code == PEER_BROKE and not meets else code
         except KeyboardInterrupt:
             code = INTERRUPTED
         except BrokenPipeError:
@@ -210,6 +237,11 @@ def command(function: Callable[..., Coroutine[Any, Any, int | None]]) -> Callabl
         sys.exit(code or 0)
 
     return pass_out(wrapped)
+
+
+def meeting(function: Callable[..., Coroutine[Any, Any, int | None]]) -> Callable[..., None]:
+    """A command that meets a peer, as `command`."""
+    return command(function, meets=True)
 
 
 def _told(out: Out, error: UndersignedError) -> int:

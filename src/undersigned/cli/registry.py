@@ -33,7 +33,7 @@ def registry() -> None:
 @click.option("--token-file", type=FILE, help="Answer only who sends the bearer token in this file.")
 @command
 async def serve(out: Out, file: Path, host: str, port: int, token_file: Path | None) -> int:
-    r"""Answer whom an authority has authorised or recognised, until stopped with Ctrl-C or SIGTERM.
+    """Answer whom an authority has authorised or recognised, until stopped with Ctrl-C or SIGTERM.
 
     \b
     [[authorization]]
@@ -44,7 +44,7 @@ async def serve(out: Out, file: Path, host: str, port: int, token_file: Path | N
     valid_until = "2027-01-01T00:00:00Z"
 
     It speaks http; others reach it through something that speaks https.
-    """
+    """  # noqa: D301 - a backspace keeps the lines of a paragraph apart in the help
     quiet_logs(verbose=False)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -10,10 +10,10 @@ import click
 from undersigned.daemon import Peer
 from undersigned.errors import ConfigurationError
 from undersigned.messages import recorded_message
-from undersigned.runtime import CONTROL_TOKEN
+from undersigned.runtime import CONTROL_TOKEN, GATE_TOKEN
 
 from .options import VERBOSE_OPTION, checked_control, open_peer, quiet_logs
-from .output import HOME_OPTION, Out, command, engagement_named, plain, reading
+from .output import HOME_OPTION, Out, command, engagement_named, meeting, plain, reading
 from .telling import event_json, event_line, noted, quiet, row_line, summary_of
 
 __all__ = ["serve", "watch"]
@@ -28,10 +28,16 @@ ENDED = ("withdrawn", "closed")
     help="Also serve the control API (VC API) there, on loopback, to who has the token in control.token of the state "
     "folder; port 0 picks a free one. [control] of the settings does the same.",
 )
+@click.option(
+    "--gates",
+    metavar="HOST:PORT",
+    help="Also answer the gates of our servers there ('undersigned gate'), on loopback, to who has the token in "
+    "gate.token of the state folder. [gates] of the settings does the same.",
+)
 @HOME_OPTION
 @VERBOSE_OPTION
-@command
-async def serve(out: Out, control: str | None, home: str | None, verbose: bool) -> int:
+@meeting
+async def serve(out: Out, control: str | None, gates: str | None, home: str | None, verbose: bool) -> int:
     """Run the peer: listen, answer, work, go on with what is unfinished.
 
     It is stopped with Ctrl-C (SIGINT) or SIGTERM and then ends with exit code 0; what is unfinished goes on at the next
@@ -42,6 +48,8 @@ async def serve(out: Out, control: str | None, home: str | None, verbose: bool) 
     peer = open_peer(opened)
     if control is not None:
         peer.control = checked_control(control, opened.configuration.control)
+    if gates is not None:
+        peer.gates = checked_control(gates, opened.configuration.gates, "--gates")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)
@@ -63,6 +71,7 @@ async def serve(out: Out, control: str | None, home: str | None, verbose: bool) 
                 "local": opened.configuration.local,
                 "resumed": len(peer.conversations),
                 "control": peer.control_url or None,
+                "gates": peer.gates_url or None,
             }
         )
         reach = "; loopback only, without TLS" if opened.configuration.local else ""
@@ -71,6 +80,8 @@ async def serve(out: Out, control: str | None, home: str | None, verbose: bool) 
         out.line(f"tasks: {', '.join(prices) or 'none; this peer only hires'}")
         if peer.control_url:
             out.line(f"control at {peer.control_url}; who has the token in {opened.path / CONTROL_TOKEN} may use it")
+        if peer.gates_url:
+            out.line(f"gates ask at {peer.gates_url}, with the token in {opened.path / GATE_TOKEN}")
         for unfinished in peer.status():
             out.line(f"goes on with {unfinished['engagement']}: {unfinished['state']}, {unfinished['why']}")
         out.line("stop it with Ctrl-C")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 from uuid import uuid4
 
 import click
@@ -12,12 +13,11 @@ from msgspec.structs import replace
 
 from undersigned.credentials import read_credential, verify_credential
 from undersigned.did import DidDocument
-from undersigned.encoding import Instant, JsonObject, digest_of, from_struct
-from undersigned.errors import ConfigurationError, FormatError, LedgerUnavailable
-from undersigned.ledger import Admitted, TrustStore
+from undersigned.encoding import Did, Digest, Instant, JsonObject, digest_of, from_struct, parse_instant
+from undersigned.errors import ConfigurationError, CredentialError, FormatError, LedgerUnavailable
+from undersigned.ledger import TrustStore
 from undersigned.runtime import (
     AnchorBook,
-    Gatherer,
     Home,
     KeptRecord,
     RegistryKeeper,
@@ -29,6 +29,7 @@ from undersigned.runtime import (
     read_document,
     sign_record,
     viewpoint,
+    withdrawn_as,
 )
 from undersigned.trust import (
     MAX_DEPTH,
@@ -41,6 +42,7 @@ from undersigned.trust import (
     Graph,
     Lost,
     Question,
+    Status,
     Viewpoint,
     adoption,
     anchor_changes,
@@ -52,14 +54,16 @@ from undersigned.trust import (
     is_establishment,
     losing_their_path,
     read_establishment,
+    read_record,
     reputation,
+    signers_of,
     verify_set,
 )
 from undersigned.trust import (
     Path as TrustPath,
 )
 
-from .options import checked_did
+from .options import checked_did, open_gatherer
 from .output import HOME_OPTION, Out, command, counted, plain, program, reading
 
 __all__ = ["trust"]
@@ -87,16 +91,23 @@ async def trust_list(out: Out, home: str | None) -> None:
     for anchor in book.listed:
         _tell_anchor(out, anchor, now, {"by": ["configuration"]})
     for kept in book.records:
-        found = kept.record
+        found, content = kept.record, kept.content
+        more: dict[str, Any] = {"record": kept.digest, "evidence": content.evidence, "added": content.added}
+        if content.set is not None:
+            more["set"] = {"id": content.set.id, "issuer": content.set.issuer, "number": content.set.number}
         if found is None:
-            out.value({"record": kept.digest, "state": "waits for a second person"})
-            out.line(f"waits for a second person: {kept.digest}", style="yellow")
+            waits = "waits for a second person"
+            issuers = sorted({one.issuer for one in content.anchors})
+            out.value({**more, "state": waits, "issuers": issuers})
+            out.line(f"{waits}: {plain(', '.join(issuers), 300)}", style="yellow")
+            out.line(f"    record {kept.digest}")
             continue
-        more: dict[str, Any] = {"by": list(found.added_by), "record": kept.digest, "evidence": found.evidence}
-        if found.set is not None:
-            more["set"] = {"id": found.set.id, "issuer": found.set.issuer, "number": found.set.number}
+        more["by"] = list(found.added_by)
         for anchor in found.anchors:
-            _tell_anchor(out, anchor, now, more | {"added": found.added})
+            _tell_anchor(out, anchor, now, more)
+    for kept in book.replaced:
+        out.value({"record": kept.digest, "state": "replaced"})
+        out.line(f"replaced by a higher number of its set: record {kept.digest}", style="dim")
     out.value({"anchors": book.anchors.digest, "count": len(book.anchors.anchors)})
     out.line(f"{counted(len(book.anchors.anchors), 'anchor')}, version {book.anchors.digest}")
 
@@ -115,6 +126,7 @@ async def trust_list(out: Out, home: str | None) -> None:
 @click.option("--until", metavar="INSTANT", help="Last second, such as 2027-01-01T00:00:00Z; else no end.")
 @EVIDENCE_OPTION
 @click.option("--record", "file", type=FILE, help="Sign a record that somebody else made, instead of a new one.")
+@YES_OPTION
 @HOME_OPTION
 @command
 async def trust_add(
@@ -126,22 +138,31 @@ async def trust_add(
     until: str | None,
     evidence: str | None,
     file: Path | None,
+    yes: bool,
     home: str | None,
 ) -> int:
-    """Believe an issuer: a record under this organisation's signature. Exit code 7 if a second person must sign."""
+    """Believe an issuer: a record under this organisation's signature. Exit code 7 if a second person must sign.
+
+    What a --record of somebody else's changes is shown before it is signed ('trust diff' shows it alone). One that
+    this folder has signed, and got back with a second signature, is put in place as it is.
+    """
     opened, now = out.home(home), SystemClock().now()
     book = AnchorBook(opened, now)
     if (did is None) == (file is None):
         raise ConfigurationError("bad_configuration", "name a DID to believe, or --record FILE to sign")
     if file is not None:
         document = read_document(file)
+        compared = await _compare(opened, book, document, now)
+        _tell_changes(out, compared)
+        lost = await _told_lost(out, opened, book.anchors, compared.after, now)
+        if lost and not yes:
+            return _held(out, lost)
     else:
         if evidence is None:
             raise ConfigurationError("bad_configuration", "--evidence is needed: on what ground is it believed?")
+        _checked_until(until)
         try:
-            anchor = Anchor(
-                issuer=checked_did(did or "", out.local), types=types, capabilities=capabilities, depth=depth
-            )
+            anchor = Anchor(issuer=_did(opened, did or ""), types=types, capabilities=capabilities, depth=depth)
             members = from_struct(anchor) | ({} if until is None else {"until": until})
             document = anchor_record(
                 id=f"urn:uuid:{uuid4()}", anchor=Anchors.from_toml([members]).anchors[0], evidence=evidence, added=now
@@ -157,24 +178,34 @@ async def trust_add(
 @HOME_OPTION
 @command
 async def trust_remove(out: Out, which: str, yes: bool, home: str | None) -> int:
-    """Believe an issuer no longer: all its anchors, or one record. Shows first which open engagements lose their path.
+    """Believe an issuer no longer: all its anchors, all sets that it published, or one record. Shows first which open
+    engagements lose their path.
 
-    With any, nothing is removed without --yes, and the exit code is 7.
+    With any, nothing is removed without --yes, and the exit code is 7; nor is a set of somebody else's in which the
+    issuer stands, because all of the set goes with it.
     """
     opened, now = out.home(home), SystemClock().now()
     book = AnchorBook(opened, now)
-    records = [kept for kept in book.records if kept.digest == which or _is_of(kept.document, which)]
+    records = [kept for kept in book.records if kept.digest == which or _is_of(kept, which)]
     listed = [anchor for anchor in book.listed if anchor.issuer == which]
     if not records and not listed:
         raise ConfigurationError("not_found", f"no anchor {plain(which, 200)} and no record of that name")
-    left = [one for one in book.listed if one not in listed]
-    left += [one for kept in book.records if kept not in records and kept.record for one in kept.record.anchors]
-    after = Anchors().with_anchors(left)
+    after = book.believing(without=records, unlisted=listed)
+    _tell_anchors(out, "-", anchor_changes(book.anchors.anchors, after.anchors).removed)
     lost = await _told_lost(out, opened, book.anchors, after, now)
-    if lost and not yes:
+    wider = [kept for kept in records if kept.content.set is not None and which not in _names(kept)]
+    for kept in wider:
+        found = cast("AnchorSet", kept.content.set)
+        out.value({"whole": kept.digest, "set": found.id, "issuer": found.issuer, "count": len(found.anchors)})
+        out.line(
+            f"stands in a set of {counted(len(found.anchors), 'anchor')} by {plain(found.issuer, 200)}, "
+            f"which can only be removed whole: record {kept.digest}",
+            style="yellow",
+        )
+    if (lost or wider) and not yes:
         return _held(out, lost)
     for kept in records:
-        book.remove(kept.digest)
+        book.remove(kept)
     for anchor in listed:
         book.unlist(anchor.issuer)
     out.value(
@@ -206,25 +237,20 @@ async def trust_import(out: Out, file: Path, evidence: str | None, yes: bool, ho
     if document.get("type") != "AnchorSet":
         return await _admit(out, opened, document, now)
     book = AnchorBook(opened, now)
-    found, old, changes = await _compare(opened, book, document, now)
-    if not old or old.record is None or old.record.set != found:
-        if evidence is None:
-            raise ConfigurationError("bad_configuration", "--evidence is needed: on what ground is the set adopted?")
-        _tell_changes(out, found, changes)
-        kept = [one for one in book.records if one is not old and one.record is not None]
-        left = [one for each in kept if each.record for one in each.record.anchors]
-        after = Anchors().with_anchors([*book.listed, *left, *found.anchors])
-        lost = await _told_lost(out, opened, book.anchors, after, now)
-        if lost and not yes:
-            return _held(out, lost)
-        record = adoption(id=f"urn:uuid:{uuid4()}", signed_set=document, evidence=evidence, added=now)
-        code = await _sign_and_put(out, opened, book, record, now)
-        if old is not None and code == 0:
-            book.remove(old.digest)
-        return code
-    out.value({"set": found.id, "number": found.number, "changed": False})
-    out.line(f"number {found.number} of this set is adopted already")
-    return 0
+    compared = await _compare(opened, book, document, now)
+    found, issuer = cast("AnchorSet", compared.set), cast("DidDocument", compared.document)
+    if any(kept.content.set == found for kept in compared.old):
+        out.value({"set": found.id, "number": found.number, "changed": False})
+        out.line(f"number {found.number} of this set is adopted already")
+        return 0
+    if evidence is None:
+        raise ConfigurationError("bad_configuration", "--evidence is needed: on what ground is the set adopted?")
+    _tell_changes(out, compared)
+    lost = await _told_lost(out, opened, book.anchors, compared.after, now)
+    if lost and not yes:
+        return _held(out, lost)
+    record = adoption(id=f"urn:uuid:{uuid4()}", signed_set=document, document=issuer, evidence=evidence, added=now)
+    return await _sign_and_put(out, opened, book, record, now)
 
 
 @trust.command("diff")
@@ -232,10 +258,9 @@ async def trust_import(out: Out, file: Path, evidence: str | None, yes: bool, ho
 @HOME_OPTION
 @command
 async def trust_diff(out: Out, file: Path, home: str | None) -> None:
-    """What importing a signed anchor set would change. Nothing is changed."""
+    """What importing a signed anchor set, or signing a record of somebody else's, would change. Nothing is changed."""
     opened, now = out.home(home), SystemClock().now()
-    found, _, changes = await _compare(opened, AnchorBook(opened, now), read_document(file), now)
-    _tell_changes(out, found, changes)
+    _tell_changes(out, await _compare(opened, AnchorBook(opened, now), read_document(file), now))
 
 
 @trust.command("path")
@@ -247,7 +272,7 @@ async def trust_diff(out: Out, file: Path, home: str | None) -> None:
 async def trust_path(out: Out, did: str, credential_type: str, capability: str | None, home: str | None) -> int:
     """By which chain is an issuer entitled to attest this? Exit code 3 if by none."""
     opened, view = _view(out, home)
-    found, told = await _authority(out, opened, view, checked_did(did, out.local), credential_type, capability)
+    found, told = await _authority(out, opened, view, _did(opened, did), credential_type, capability)
     out.value(
         {
             "issuer": found.issuer,
@@ -271,7 +296,7 @@ async def trust_path(out: Out, did: str, credential_type: str, capability: str |
 async def trust_explain(out: Out, did: str, capability: str | None, home: str | None) -> int:
     """How well is a party spoken of, by whom, and who speaks against it? Exit code 3 if there is no score above 0."""
     opened, view = _view(out, home)
-    found = _ask(opened, reputation(checked_did(did, out.local), capability, view))
+    found = _ask(opened, reputation(_did(opened, did), capability, view))
     out.value(
         {
             "party": found.party,
@@ -307,7 +332,7 @@ async def trust_graph(
 ) -> None:
     """The trust paths to a party: link by link, or as a drawing with --svg."""
     opened, view = _view(out, home)
-    checked_did(did, out.local)
+    _did(opened, did)
     if credential_type:
         found, _ = await _authority(out, opened, view, did, credential_type, capability)
     else:
@@ -342,6 +367,16 @@ def _named(option: str) -> tuple[str, str]:
     return did, name
 
 
+def _checked_until(text: str | None) -> None:
+    try:
+        if text is not None:
+            parse_instant(text)
+    except FormatError as error:
+        raise ConfigurationError(
+            "bad_configuration", f"--until: expected an instant such as 2027-01-01T00:00:00Z, got {plain(text, 60)!r}"
+        ) from error
+
+
 def _view(out: Out, home: str | None) -> tuple[Home, Viewpoint]:
     opened = out.home(home)
     return opened, viewpoint(opened, SystemClock().now())
@@ -361,7 +396,7 @@ async def _authority(
     question = authority(did, credential_type, capability, view)
     if not home.registries:
         return _ask(home, question), {}
-    gatherer = Gatherer(local=home.configuration.local, ssl=home.tls())
+    gatherer = open_gatherer(home)
     try:
         word = await RegistryKeeper(home, gatherer, SystemClock()).word(did, credential_type, capability)
     finally:
@@ -407,29 +442,47 @@ def _tell_anchor(out: Out, anchor: Anchor, now: Instant, more: dict[str, Any]) -
     )
     why = f": {plain(more['evidence'], 300)}" if "evidence" in more else ""
     out.line(f"    by {plain(' and '.join(more['by']), 300)}{why}")
+    if "record" in more:
+        of = more.get("set")
+        part = f", number {of['number']} of a set by {plain(of['issuer'], 200)}" if of else ""
+        out.line(f"    record {more['record']}{part}")
 
 
-def _tell_changes(out: Out, found: AnchorSet, changes: AnchorChanges) -> None:
+def _tell_changes(out: Out, compared: _Compared) -> None:
+    found, changes = compared.set, compared.changes
+    of: JsonObject = {"set": found.id, "issuer": found.issuer, "number": found.number} if found is not None else {}
     out.value(
         {
-            "set": found.id,
-            "issuer": found.issuer,
-            "number": found.number,
+            **of,
+            **({"evidence": compared.evidence} if compared.evidence is not None else {}),
             "added": [from_struct(one) for one in changes.added],
             "removed": [from_struct(one) for one in changes.removed],
         }
     )
-    out.line(f"number {found.number} of the set {found.id} by {plain(found.issuer, 200)}")
-    for mark, anchors in (("+", changes.added), ("-", changes.removed)):
-        for one in anchors:
-            about = f"{' or '.join(one.types) or 'any type'}, {' or '.join(one.capabilities) or 'any capability'}"
-            out.line(f"  {mark} {plain(one.issuer, 200)}  {plain(about, 300)}, depth {one.depth}")
+    if found is not None:
+        out.line(f"number {found.number} of the set {found.id} by {plain(found.issuer, 200)}")
+    if compared.evidence is not None:
+        out.line(f"on the evidence: {plain(compared.evidence, 1024)}")
+    _tell_anchors(out, "+", changes.added)
+    _tell_anchors(out, "-", changes.removed)
     if not changes:
         out.line("  nothing changes")
 
 
+def _tell_anchors(out: Out, mark: str, anchors: Iterable[Anchor]) -> None:
+    for one in anchors:
+        about = f"{' or '.join(one.types) or 'any type'}, {' or '.join(one.capabilities) or 'any capability'}"
+        end = f", until {one.until}" if one.until else ""
+        out.line(f"  {mark} {plain(one.issuer, 200)}  {plain(about, 300)}, depth {one.depth}{end}")
+
+
 async def _sign_and_put(out: Out, home: Home, book: AnchorBook, document: JsonObject, now: Instant) -> int:
-    signed = await sign_record(home, document, now)
+    part = home.configuration.organisation
+    mine = part.did if part else home.configuration.did
+    if "proof" in document and mine in signers_of(document):
+        signed = document  # given back by somebody who signed it too
+    else:
+        signed = await sign_record(home, document, now)
     path = book.put(signed)
     waits = book.checked(signed) is None
     digest = digest_of(signed)
@@ -442,51 +495,88 @@ async def _sign_and_put(out: Out, home: Home, book: AnchorBook, document: JsonOb
     return 0
 
 
-def _is_of(document: JsonObject, did: str) -> bool:
-    anchor = document.get("anchor")
-    return isinstance(anchor, dict) and anchor.get("issuer") == did
+def _is_of(kept: KeptRecord, did: str) -> bool:
+    return did in _names(kept) or any(anchor.issuer == did for anchor in kept.content.anchors)
+
+
+def _names(kept: KeptRecord) -> tuple[str, ...]:
+    """By which a record is removed without more ado."""
+    return (kept.digest, *([kept.content.set.issuer] if kept.content.set else []))
+
+
+def _did(home: Home, text: str) -> Did:
+    """`text`, once it is a DID that this folder could resolve."""
+    return checked_did(text, home.configuration.local, home.configuration.resolver)
 
 
 async def _document_of(home: Home, did: str) -> DidDocument:
-    gatherer = Gatherer(local=home.configuration.local, ssl=home.tls())
+    gatherer = open_gatherer(home)
     try:
-        return await gatherer.document(checked_did(did, home.configuration.local))
+        return await gatherer.document(_did(home, did))
     finally:
         await gatherer.close()
 
 
-async def _compare(
-    home: Home, book: AnchorBook, document: JsonObject, now: Instant
-) -> tuple[AnchorSet, KeptRecord | None, AnchorChanges]:
-    """The set in a document, verified; the record of its older version, if there is one; and what would change."""
-    issuer = document.get("issuer")
-    known = {issuer: await _document_of(home, issuer)} if isinstance(issuer, str) else {}
-    found = verify_set(document, documents=known, now=now)
-    old: KeptRecord | None = None
-    before: tuple[Anchor, ...] = ()
-    for kept in book.records:
-        there = kept.record.set if kept.record else None
-        if there is not None and (there.issuer, there.id) == (found.issuer, found.id):
-            check_successor(there, found)
-            old, before = kept, there.anchors
-    return found, old, anchor_changes(before, found.anchors)
+class _Compared(NamedTuple):
+    """What a set, or a record of somebody's, would change once enough people signed."""
+
+    set: AnchorSet | None
+    document: DidDocument | None
+    """Of the set's issuer, as it is now."""
+    old: tuple[KeptRecord, ...]
+    """By which an older version counts, or this one."""
+    changes: AnchorChanges
+    after: Anchors
+    """All that would be believed then."""
+    evidence: str | None
+
+
+async def _compare(home: Home, book: AnchorBook, document: JsonObject, now: Instant) -> _Compared:
+    """Compares with what counts now. A set in it is verified by its issuer's document as it is now."""
+    record = read_record(document) if document.get("type") == "AnchorRecord" else None
+    evidence = record.evidence if record is not None else None
+    if record is not None and record.signed_set is None:
+        after = book.believing(record.anchors)
+        return _Compared(None, None, (), anchor_changes(book.anchors.anchors, after.anchors), after, evidence)
+    signed_set = document if record is None or record.signed_set is None else record.signed_set
+    issuer = signed_set.get("issuer")
+    known = await _document_of(home, issuer) if isinstance(issuer, str) else None
+    found = verify_set(signed_set, documents={known.id: known} if known is not None else {}, now=now)
+    old = book.adopted(found)
+    before: list[Anchor] = []
+    for kept in old:
+        check_successor(cast("AnchorSet", kept.content.set), found)
+        before += kept.content.anchors
+    after = book.believing(found.lasting, without=old)
+    return _Compared(found, known, old, anchor_changes(before, found.lasting), after, evidence)
 
 
 async def _admit(out: Out, home: Home, document: JsonObject, now: Instant) -> int:
-    """A credential becomes an edge of the graph, once it is verified."""
-    gatherer = Gatherer(local=home.configuration.local, ssl=home.tls())
+    """A credential becomes an edge of the graph, once it is verified; one that is withdrawn takes its edge along."""
+    read = read_credential(document)
+    gatherer = open_gatherer(home)
     keeper = StatusKeeper(gatherer, gatherer.document, SystemClock())
     try:
-        read = read_credential(document)
-        issuer = await gatherer.document(checked_did(read.issuer, home.configuration.local))
+        issuer = await gatherer.document(_did(home, read.issuer))
         # Whoever imports it has chosen it, so its list may be asked for before it is verified.
         lists = await keeper.lists([read], max_age_seconds=0.0)
     finally:
         await keeper.close()
         await gatherer.close()
-    credential = verify_credential(document, documents={issuer.id: issuer}, now=now, lists=lists)
+    try:
+        credential = verify_credential(document, documents={issuer.id: issuer}, now=now, lists=lists)
+    except CredentialError as error:
+        # Nothing is withdrawn on the word of a stranger: the status was looked at last, after the proof.
+        status = withdrawn_as(error) if home.trust.exists() else None
+        if status is not None and await _written(home, lambda store: store.set_status(read.digest, status)):
+            out.value({"edge": read.digest, "status": status})
+            out.line(f"the edge {read.digest} is {status} and counts no more", style="yellow")
+        raise
     admitted = admission(credential, issuer, now, contracts=await _contracts(home))
-    edge, new = admitted.edge, await _stored(home, admitted)
+    edge = admitted.edge
+    # It is clear now; it may have been suspended when it was looked up last.
+    clear: dict[Digest, Status] = {edge.digest: "good"} if credential.has_status else {}
+    new = await _written(home, lambda store: store.admit([admitted], clear))
     out.value({"edge": from_struct(edge), "new": bool(new)})
     out.line(f"{plain(edge.source, 90)} --{edge.kind}--> {plain(edge.target, 90)}{'' if new else ' (known already)'}")
     return 0
@@ -528,13 +618,13 @@ async def _contracts(home: Home) -> set[str]:
         await ledger.close()
 
 
-async def _stored(home: Home, admitted: Admitted) -> int:
-    """Stores an edge; how many were new. A running peer holds the file only for the moment of a write."""
+async def _written(home: Home, write: Callable[[TrustStore], int]) -> int:
+    """What a write to the graph returns. A running peer holds the file only for the moment of a write."""
     left = 20
     while True:
         try:
             with TrustStore(home.trust) as store:
-                return store.admit([admitted])
+                return write(store)
         except LedgerUnavailable:
             left -= 1
             if not left:

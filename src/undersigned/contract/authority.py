@@ -7,19 +7,26 @@ Source: protocol-spec/06-scope.md, section 6.6
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from undersigned.contract.document import ContractDocument
 from undersigned.encoding import Instant
-from undersigned.scope import Action, GateDecision, Usage, permits, read_scope
+from undersigned.scope import Action, Approved, GateDecision, Usage, permits, read_scope
 
 __all__ = ["authorises"]
 
 
 def authorises(
-    document: ContractDocument, usage: Usage, action: Action, now: Instant, *, understood: Iterable[str] = ()
+    document: ContractDocument,
+    usage: Usage,
+    action: Action,
+    now: Instant,
+    *,
+    approved: Collection[Approved] = (),
+    understood: Iterable[str] = (),
 ) -> GateDecision:
-    """The gate's answer under this contract, after `usage`; both ends of its time are inclusive.
+    """The gate's answer under this contract, after `usage`; both ends of its time are inclusive. `approved` are the
+    approvals given under it.
 
     Raises:
         FormatError: `schema_violation`: the scope holds a critical extension that is not in `understood`, or `now` is
@@ -28,7 +35,7 @@ def authorises(
     Source: protocol-spec/06-scope.md, section 6.6
     """
     scope = read_scope(document.terms.scope, understood)
-    decision = permits(scope, usage, action, now)
+    decision = permits(scope, usage, action, now, approved)
     times = document.terms.deadlines
     # Outside its time a contract gives no authority, whatever a clause says of its own window.
     if times.not_before is not None and now < times.not_before:

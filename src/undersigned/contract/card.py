@@ -15,7 +15,7 @@ from typing import Any, Final
 from undersigned.contract.check import DocumentName, read_document
 from undersigned.contract.terms import Terms
 from undersigned.encoding import digest_of
-from undersigned.scope import Grant, read_scope
+from undersigned.scope import read_scope
 
 __all__ = ["contract_card", "plain", "terms_card"]
 
@@ -75,12 +75,7 @@ def terms_card(terms: Terms, *, hirer: str, provider: str, title: tuple[str, str
     for deliverable in terms.deliverables:
         criteria = "; ".join(criterion.text for criterion in deliverable.criteria)
         lines.append(("Delivers", f"{deliverable.name} ({deliverable.media_type}){': ' if criteria else ''}{criteria}"))
-    lines += [("May", f"[{grant.id}] {_grant(grant)}") for grant in scope.grants]
-    lines += [("May not", f"[{rule.id}] {rule.action} {rule.target}") for rule in scope.prohibitions]
-    lines += [
-        ("Must", f"[{rule.id}] {rule.action} {rule.target}{f' by {rule.until}' if rule.until else ''}")
-        for rule in scope.obligations
-    ]
+    lines += scope.lines()
     lines += [
         ("Price", f"{terms.price.amount} {terms.price.currency}, settled by {terms.settlement.method}"),
         ("Start by", terms.deadlines.start),
@@ -94,18 +89,3 @@ def terms_card(terms: Terms, *, hirer: str, provider: str, title: tuple[str, str
 
 def _party(did: str, organisation: str | None) -> str:
     return f"{did} of {organisation}" if organisation else did
-
-
-def _grant(grant: Grant) -> str:
-    parts = [f"{grant.action} {grant.target}"]
-    parts += [
-        f"at most {limit.max} {'times' if limit.unit == 'count' else limit.unit}"
-        + (f" per {limit.per}" if limit.per else "")
-        for limit in grant.limits
-    ]
-    if grant.window is not None and grant.window.not_before is not None:
-        parts.append(f"from {grant.window.not_before}")
-    if grant.window is not None and grant.window.until is not None:
-        parts.append(f"until {grant.window.until}")
-    parts += [f"{condition} {' or '.join(values)}" for condition, values in grant.conditions.items()]
-    return ", ".join(parts)

@@ -1,7 +1,11 @@
 """The peer daemon: an agent behind a public listener."""
 
-from undersigned.daemon.mcp_desk import GateDesk, Requester
-from undersigned.daemon.hire import Hire, HireResult, needed_text
+from undersigned.daemon.gate_aiohttp import GRANTED, aiohttp_gate
+from undersigned.daemon.gate_asgi import AsgiGate
+from undersigned.daemon.gate_desk import Ask, Desk, GateDesk, Granted, RemoteDesk
+from undersigned.daemon.gate_proxy import GateProxy
+from undersigned.daemon.gating import RequestGate
+from undersigned.daemon.hire import Hire, HireResult, needed_text, unresolved
 from undersigned.daemon.listener import (
     ArtifactRequest,
     ArtifactResponse,
@@ -9,6 +13,7 @@ from undersigned.daemon.listener import (
     ListenerLimits,
     PublicListener,
 )
+from undersigned.daemon.mcp_desk import McpDesk, Requester
 from undersigned.daemon.mcp_http import HttpGate
 from undersigned.daemon.mcp_passage import Passage
 from undersigned.daemon.mcp_stdio import GateLimits, StdioGate, standard_streams
@@ -16,22 +21,33 @@ from undersigned.daemon.peer import Peer, SyncPeer
 from undersigned.daemon.registry import RegistryServer
 
 __all__ = [
+    "GRANTED",
     "ArtifactRequest",
     "ArtifactResponse",
+    "AsgiGate",
+    "Ask",
+    "Desk",
     "Document",
     "GateDesk",
     "GateLimits",
+    "GateProxy",
+    "Granted",
     "Hire",
     "HireResult",
     "HttpGate",
     "ListenerLimits",
+    "McpDesk",
     "Passage",
     "Peer",
     "PublicListener",
     "RegistryServer",
+    "RemoteDesk",
+    "RequestGate",
     "Requester",
     "StdioGate",
     "SyncPeer",
+    "aiohttp_gate",
     "needed_text",
     "standard_streams",
+    "unresolved",
 ]

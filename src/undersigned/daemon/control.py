@@ -12,7 +12,7 @@ import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from errno import EADDRINUSE
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 import structlog
@@ -22,7 +22,7 @@ from undersigned.encoding import FOREIGN_LIMITS, JsonObject, decode_json
 from undersigned.errors import CODES, ConfigurationError, FormatError, TimedOut, TransportError, UndersignedError
 from undersigned.runtime import ControlPart
 
-from .door import Door, Edge, ListenerLimits, Ticket
+from .door import Door, Edge, Full, ListenerLimits, Ticket
 
 __all__ = ["MAX_BODY_BYTES", "Answer", "ControlListener", "Route", "problem"]
 
@@ -117,7 +117,7 @@ class ControlListener:
 
         def protocol() -> asyncio.Protocol:
             ticket = door.enter("control")
-            return _Full() if isinstance(ticket, str) else _ControlEdge(server, ticket)
+            return Full() if isinstance(ticket, str) else _ControlEdge(server, ticket)
 
         try:
             self._listening = await loop.create_server(protocol, self._part.host, self._part.port)
@@ -234,13 +234,6 @@ class _ControlEdge(Edge):
     ) -> web.StreamResponse:
         """The answer to what is no HTTP request."""
         return _refused(TransportError("bad_request" if status < 500 else "internal", ""))
-
-
-class _Full(asyncio.Protocol):
-    """A connection too many: closed at once."""
-
-    def connection_made(self, transport: Any) -> None:
-        transport.close()
 
 
 def _refused(error: UndersignedError) -> web.Response:

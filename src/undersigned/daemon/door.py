@@ -20,7 +20,7 @@ from aiohttp import web
 
 from undersigned.transport import DEFAULT_LIMITS, MAX_FRAME_BYTES, Budget, ChannelLimits, Watch
 
-__all__ = ["Door", "Edge", "ListenerLimits", "Ticket", "error_response"]
+__all__ = ["Door", "Edge", "Full", "ListenerLimits", "Ticket", "error_response"]
 
 _quiet: Final = logging.getLogger("undersigned.daemon.http")
 _quiet.addHandler(logging.NullHandler())
@@ -168,6 +168,14 @@ def error_response(status: int, code: str) -> web.Response:
     # Whatever else was sent on this connection is not read as a request: one request never becomes two.
     response.force_close()
     return response
+
+
+class Full(asyncio.Protocol):
+    """A connection too many: closed at once."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Closes it."""
+        transport.close()
 
 
 class Edge(web.RequestHandler):

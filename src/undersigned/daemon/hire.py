@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from undersigned.encoding import Did, Digest, EngagementId
-from undersigned.errors import PolicyError, TransportError, UndersignedError, VerificationError
+from undersigned.errors import CredentialError, PolicyError, TransportError, UndersignedError, VerificationError
 from undersigned.messages import Delivery, Need, Offer, Problem, Review, Withdraw
 from undersigned.runtime import Conversation, Event, Order, Reviewer
 from undersigned.trust import Decision
@@ -18,10 +18,23 @@ from undersigned.trust import Decision
 if TYPE_CHECKING:
     from .peer import Peer
 
-__all__ = ["Hire", "HireResult", "needed_text"]
+__all__ = ["Hire", "HireResult", "needed_text", "unresolved"]
 
 LAST_RECEIPT_SECONDS = 2.0
 """How long a hire that has ended waits for the receipt of its last word."""
+
+
+def unresolved(event: Event) -> CredentialError | None:
+    """What to say of a presentation that one side could not check because an issuer did not resolve; None of all else.
+
+    The side that showed it has done nothing wrong, and is reached.
+    """
+    code = "did_unresolvable"
+    if (event.kind, event.type, event.code) == ("refused", "Presentation", code):
+        return CredentialError(code, f"what the peer shows cannot be checked: {event.detail.removeprefix(f'{code}: ')}")
+    if event.kind == "problem" and isinstance(event.message, Problem) and event.message.code == code:
+        return CredentialError(code, "the peer cannot check what was shown to it: an issuer did not resolve there")
+    return None
 
 
 class HireResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,12 +121,20 @@ class Hire:
         peer = self._peer
         deadline = asyncio.get_running_loop().time() + peer.reach_seconds
         refused: Problem | None = None
+        stuck: CredentialError | None = None
         while True:
-            if conversation.engagement.got:
+            if conversation.engagement.got and stuck is None:
                 event = await queue.get()
             else:
-                event = await self._first(conversation, queue, deadline)
+                event = await self._by(deadline, conversation, queue, stuck)
             self._tell(event)
+            found = unresolved(event) if conversation.engagement.offer is None else None
+            if found is not None:
+                # It is shown again and again. The issuer gets as long to come back as the peer to answer at first.
+                deadline = deadline if stuck is not None else asyncio.get_running_loop().time() + peer.reach_seconds
+                stuck = found
+            elif event.kind == "received" and event.message is not None and not event.message.notice:
+                stuck = None
             if isinstance(event.message, Problem) and event.kind == "problem":
                 refused = event.message
             if event.kind == "over" or conversation.engagement.state in ("withdrawn", "closed"):
@@ -125,14 +146,19 @@ class Hire:
             self.decision = msgspec.json.decode(event.detail, type=Decision)
         self._events.put_nowait(event)
 
-    async def _first(self, conversation: Conversation, queue: asyncio.Queue[Event], deadline: float) -> Event:
-        """The next event while the provider has not answered; past `deadline`, by the loop's time, it is given up."""
+    async def _by(
+        self, deadline: float, conversation: Conversation, queue: asyncio.Queue[Event], stuck: CredentialError | None
+    ) -> Event:
+        """The next event while the provider has not answered, or what is shown cannot be checked; past `deadline`, by
+        the loop's time, it is given up.
+        """
         try:
             async with asyncio.timeout_at(deadline):
                 return await queue.get()
         except TimeoutError:
             peer = conversation.engagement.peer
-            last = self._peer.links.last_error.get(peer) or TransportError("unreachable", f"{peer} did not answer")
+            last = stuck or self._peer.links.last_error.get(peer)
+            last = last or TransportError("unreachable", f"{peer} did not answer")
             await self._peer.cancel(conversation, "no_longer_needed")
             tried = f"tried for {self._peer.reach_seconds:g} s, then withdrawn: nothing binds"
             raise type(last)(last.code, f"{last.message}; {tried}") from None

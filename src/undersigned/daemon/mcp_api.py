@@ -23,7 +23,7 @@ from undersigned.scope import Action
 
 from .control import Answer, Route
 
-__all__ = ["GateApi"]
+__all__ = ["McpApi"]
 
 MAX_PERMITS: Final = 10_000
 """Open at a time, of all gates. What is forgotten stays booked: it counts as used."""
@@ -71,7 +71,7 @@ class _Permit(_Body, frozen=True):
     permit: str
 
 
-class GateApi:
+class McpApi:
     """The routes of one agent's gate. Only contracts that it gave as hirer are asked about here."""
 
     def __init__(self, agent: Agent) -> None:
@@ -163,7 +163,6 @@ class GateApi:
             )
         except ScopeError as error:
             _log.warning("the gate refuses", contract=asked.contract, action=action.name, error=str(error))
-            await self._record(asked.contract, action.name, action.target, error)
             return _no(error, 403)
         if len(self._permits) >= MAX_PERMITS:
             del self._permits[next(iter(self._permits))]

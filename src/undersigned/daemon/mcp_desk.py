@@ -17,7 +17,7 @@ from undersigned.encoding import Did, Digest, JsonObject, decode_json
 from undersigned.errors import ConfigurationError, FormatError, ProofError, ScopeError, TransportError
 from undersigned.scope import Action
 
-__all__ = ["GateDesk", "Requester"]
+__all__ = ["McpDesk", "Requester"]
 
 ASK_SECONDS: Final = 30.0
 
@@ -30,14 +30,14 @@ class Requester(msgspec.Struct, frozen=True):
     actions: tuple[str, ...]
 
 
-class GateDesk:
+class McpDesk:
     """Enter it; it asks the control listener at `url` with `token`."""
 
     def __init__(self, url: str, token: str) -> None:
         self._url = url
         self._headers = {"Authorization": f"Bearer {token}"}
 
-    async def __aenter__(self) -> GateDesk:
+    async def __aenter__(self) -> McpDesk:
         # The environment may name a proxy, and the token is for the peer alone.
         self._session = ClientSession(trust_env=False, timeout=ClientTimeout(total=ASK_SECONDS), headers=self._headers)
         return self

@@ -26,7 +26,7 @@ from undersigned.encoding import Did, Digest
 from undersigned.errors import ConfigurationError, FormatError, ProofError, ScopeError, TransportError, UndersignedError
 
 from .door import Door, Edge, ListenerLimits, Ticket, error_response
-from .mcp_desk import GateDesk, Requester
+from .mcp_desk import McpDesk, Requester
 from .mcp_passage import Passage
 from .mcp_stdio import GateLimits
 
@@ -45,7 +45,7 @@ class HttpGate:
 
     def __init__(
         self,
-        desk: GateDesk,
+        desk: McpDesk,
         rules: Rules,
         upstream: str,
         *,

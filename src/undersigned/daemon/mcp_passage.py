@@ -16,7 +16,7 @@ from undersigned.bridges.mcp_answers import RequestId
 from undersigned.bridges.mcp_rules import Rules
 from undersigned.errors import FormatError, ScopeError, UndersignedError
 
-from .mcp_desk import GateDesk, Requester
+from .mcp_desk import McpDesk, Requester
 
 __all__ = ["Passage"]
 
@@ -26,7 +26,7 @@ _log: Final = structlog.get_logger("undersigned.gate")
 class Passage:
     """An `Exchange` of one requester, with the peer that is asked for it."""
 
-    def __init__(self, desk: GateDesk, requester: Requester, rules: Rules) -> None:
+    def __init__(self, desk: McpDesk, requester: Requester, rules: Rules) -> None:
         self._desk = desk
         self._contract = requester.contract
         self._exchange = Exchange(rules, requester.actions)

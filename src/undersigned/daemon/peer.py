@@ -34,9 +34,10 @@ from undersigned.runtime import (
 from undersigned.scope import Scope
 
 from .control import ControlListener
-from .mcp_api import GateApi
+from .gate_desk import GateDesk
 from .hire import Hire, HireResult
 from .listener import Document, ListenerLimits, PublicListener
+from .mcp_api import McpApi
 from .serving import ArtifactDoor, signed_headers
 from .vc_api import VcApi
 
@@ -59,7 +60,10 @@ class Peer(Agent):
 
     control: ControlPart | None = None
     """Set before it starts: in place of `[control]` of the configuration."""
+    gates: ControlPart | None = None
+    """The same for `[gates]`."""
     _control: ControlListener | None = None
+    _for_gates: ControlListener | None = None
 
     @classmethod
     def open(
@@ -98,9 +102,12 @@ class Peer(Agent):
                 "bad_configuration", "it offers work and nobody can reach it: set url in [listen] of the settings"
             )
         self._door = ArtifactDoor(self)
+        self.desk = GateDesk(self)
+        """Where gates in this process ask; others ask at `gates_url`."""
         self._register = self.home.register() if self.organisation is not None else None
         self._linkage = LinkageDesk(self.home, self.own, self.organisation)
         self.fetcher = self._fetch_signed
+        self.request_signer = self._sign_request
         self.reviewers.setdefault("sbom", _review_sbom)
         limits = (
             ListenerLimits(channel=msgspec.structs.replace(ListenerLimits().channel, local=True))
@@ -124,17 +131,32 @@ class Peer(Agent):
         except BaseException:
             await self._stop_listening()
             raise
+        try:
+            await self._start_gates()  # last: a gate that hears that there is no contract remembers it for a moment
+        except BaseException:
+            await self.close()
+            raise
 
     async def _start_control(self) -> None:
-        part = self.control or self.home.configuration.control
+        part = self._near(self.control or self.home.configuration.control)
         if part is None:
             return
-        if self.home.configuration.local and not part.loopback:
-            raise ConfigurationError("bad_configuration", f"a local state folder is not controlled from {part.host}")
         api = VcApi(self, self._register, self.home.contexts(part))
-        routes = {**api.routes, **GateApi(self).routes}
+        routes = {**api.routes, **McpApi(self).routes}
         self._control = ControlListener(part, self.home.control_token(), routes)
         await self._control.start()
+
+    async def _start_gates(self) -> None:
+        part = self._near(self.gates or self.home.configuration.gates)
+        if part is not None:
+            self._for_gates = ControlListener(part, self.home.gate_token(), self.desk.routes)
+            await self._for_gates.start()
+
+    def _near(self, part: ControlPart | None) -> ControlPart | None:
+        """The same, once it is known that a local state folder is not spoken to from elsewhere."""
+        if part is not None and self.home.configuration.local and not part.loopback:
+            raise ConfigurationError("bad_configuration", f"a local state folder is not controlled from {part.host}")
+        return part
 
     async def close(self) -> None:
         """Takes no more connections, and ends as `Agent.close`."""
@@ -144,8 +166,9 @@ class Peer(Agent):
             self._register.close()
 
     async def _stop_listening(self) -> None:
-        if self._control is not None:
-            await self._control.stop()
+        for listener in (self._for_gates, self._control):
+            if listener is not None:
+                await listener.stop()
         await self._listener.stop()
 
     async def __aenter__(self) -> Peer:
@@ -161,6 +184,11 @@ class Peer(Agent):
     def control_url(self) -> str:
         """Where the control listener is reached on this machine; empty if there is none."""
         return self._control.url if self._control is not None else ""
+
+    @property
+    def gates_url(self) -> str:
+        """Where gates on this machine ask; empty if nothing listens for them."""
+        return self._for_gates.url if self._for_gates is not None else ""
 
     @staticmethod
     def settle_down() -> None:
@@ -231,16 +259,6 @@ class Peer(Agent):
             review,
         )
 
-    async def sign_request(
-        self, method: str, url: str, contract: Digest, body: bytes = b""
-    ) -> tuple[tuple[str, str], ...]:
-        """The fields that sign one HTTP request under `contract`, for a resource server of its hirer. They hold for a
-        minute, and once.
-
-        Source: protocol-spec/03-connection.md, section 3.7
-        """
-        return await signed_headers(self.identity, method, url, contract, self.clock.now(), body)
-
     # ------------------------------------------------------------------
 
     def _document(self, path: str) -> Document | None:
@@ -281,6 +299,11 @@ class Peer(Agent):
                 for service in self.services.values()
             ],
         }
+
+    async def _sign_request(
+        self, method: str, url: str, contract: Digest, body: bytes | None
+    ) -> tuple[tuple[str, str], ...]:
+        return await signed_headers(self.identity, method, url, contract, self.clock.now(), body)
 
     async def _fetch_signed(self, url: str, contract: Digest, max_bytes: int) -> bytes:
         headers = await signed_headers(self.identity, "GET", url, contract, self.clock.now())

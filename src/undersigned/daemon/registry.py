@@ -19,7 +19,7 @@ from aiohttp import web
 
 from undersigned.encoding import Instant, canonicalize, to_struct
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
-from undersigned.runtime import SystemClock
+from undersigned.runtime import SystemClock, read_file
 from undersigned.trust import QueryKind, StatementFile, answer_query
 
 __all__ = ["RegistryServer"]
@@ -42,9 +42,7 @@ def _read(file: Path) -> StatementFile:
         ConfigurationError: `bad_configuration`, it cannot be read or says something else.
     """
     try:
-        if file.stat().st_size > MAX_FILE_BYTES:
-            raise ConfigurationError("bad_configuration", f"{file} is larger than {MAX_FILE_BYTES} bytes")
-        return to_struct(tomllib.loads(file.read_text("utf-8")), StatementFile)
+        return to_struct(tomllib.loads(read_file(file, MAX_FILE_BYTES).decode()), StatementFile)
     except (OSError, ValueError) as exc:
         raise ConfigurationError("bad_configuration", f"{file}: {exc}") from exc
     except FormatError as exc:

@@ -13,7 +13,6 @@ import hashlib
 import secrets
 from typing import TYPE_CHECKING
 
-import msgspec
 import structlog
 
 from undersigned.bridges.http_signatures import NonceWindow, Request, claimed_key, draft_request, verify_request
@@ -21,7 +20,7 @@ from undersigned.did import DidDocument
 from undersigned.encoding import DidUrl, Digest, Instant
 from undersigned.errors import ScopeError, UndersignedError
 from undersigned.keys import PublicKey
-from undersigned.runtime import ARTIFACT_READ, Conversation, Say
+from undersigned.runtime import ARTIFACT_READ, Conversation
 from undersigned.scope import Action
 from undersigned.transport import Identity
 
@@ -36,11 +35,11 @@ _log = structlog.get_logger()
 
 
 async def signed_headers(
-    identity: Identity, method: str, url: str, contract: Digest, now: Instant, body: bytes = b""
+    identity: Identity, method: str, url: str, contract: Digest, now: Instant, body: bytes | None = None
 ) -> tuple[tuple[str, str], ...]:
     """The fields that sign a request for `contract`."""
     unsigned = draft_request(
-        Request(method=method, url=url, body_digest=hashlib.sha256(body).digest() if body else None),
+        Request(method=method, url=url, body_digest=hashlib.sha256(body).digest() if body is not None else None),
         identity.method,
         identity.kind,
         contract=contract,
@@ -94,30 +93,12 @@ class ArtifactDoor:
             return await peer.artifacts.get(asked.digest)
         document = conversation.offered()
         action = Action(name=ARTIFACT_READ, target=target)
-        try:
-            permit = await peer.gate.admit(
-                contract, document, engagement.state, action, until=document.terms.deadlines.until
-            )
-        except ScopeError as error:
-            await self._record(conversation, action, error)
-            raise
+        permit = await peer.gate.admit(
+            contract, document, engagement.state, action, until=document.terms.deadlines.until
+        )
         data = await peer.artifacts.get(asked.digest)
         conversation.settle(permit.used())
         return data
-
-    async def _record(self, conversation: Conversation, action: Action, error: ScopeError) -> None:
-        """A refused action leaves a record: who asked for what, and the clause that said no."""
-        record = msgspec.json.encode(
-            {
-                "action": action.name,
-                "target": action.target,
-                "code": error.code,
-                "clause": error.detail.get("clause"),
-                "reason": error.message,
-                "at": self._peer.clock.now(),
-            }
-        ).decode()
-        await conversation.ask(lambda _: Say("", {}, facts=(("refused-action", record),)))
 
     async def _known(self, signer: str) -> DidDocument:
         """The signer's DID document; only parties of our engagements are looked up."""

@@ -9,7 +9,8 @@ Source: protocol-spec/control.md; Verifiable Credential API v0.3, W3C Credential
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, cast
+from uuid import uuid4
 
 import msgspec
 
@@ -62,7 +63,7 @@ class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="cam
 class _IssueOptions(_Body, frozen=True):
     cryptosuite: str | None = None
     """By default the JCS suite of the issuer's key."""
-    credential_id: str | None = None
+    credential_id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9+.-]{0,31}:[!-~]{1,2000}\Z")] | None = None
     """Names a credential without `id` to `/credentials/status`."""
 
 
@@ -139,11 +140,12 @@ class VcApi:
         asked = to_struct(body, _Issue)
         suite, now = asked.options.cryptosuite, self._agent.clock.now()
         credential = read_unsigned(asked.credential, contexts=self._contexts)
-        register = self._register
+        register, told = self._register, dict[str, str]()
         if register is not None and credential.issuer == register.issuer:
-            signed = register.secure(
-                credential, suite, known_as=asked.options.credential_id, now=now, contexts=self._contexts
-            )
+            named = asked.options.credential_id or f"urn:uuid:{uuid4()}"
+            signed = register.secure(credential, suite, known_as=named, now=now, contexts=self._contexts)
+            if "id" not in signed:
+                told = {"credentialId": named}  # or nobody could withdraw it
         elif credential.issuer == self._agent.own.id:
             signed = await self._signed(
                 credential.json, credential_config(suite or self._suite, self._agent.identity.method, now)
@@ -151,7 +153,7 @@ class VcApi:
         else:
             ours = " or ".join((self._agent.own.id, *([register.issuer] if register is not None else [])))
             raise CredentialError("schema_violation", f"expected an issuer that is {ours}", path="/credential/issuer")
-        return Answer(201, {"verifiableCredential": signed})
+        return Answer(201, {"verifiableCredential": signed, **told})
 
     async def _status(self, body: JsonObject) -> Answer:
         asked = to_struct(body, _Status)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, cast
 
 from undersigned.did.url import parse_did, parse_did_url
@@ -141,6 +142,14 @@ class DidDocument:
             and name in self._methods
             and self._methods[name]["controller"] == self.id
         )
+
+    def keys(self, relationship: str, *, now: Instant) -> dict[DidUrl, PublicKey]:
+        """The keys that `key_for` authorizes now, by method; one that it does not, of whatever kind, is left out."""
+        found: dict[DidUrl, PublicKey] = {}
+        for name in self.methods(relationship):
+            with suppress(VerificationError):
+                found[name] = self.key_for(name, relationship, now=now)
+        return found
 
     def services(self, service_type: str) -> tuple[str, ...]:
         """Endpoint URLs of the services of one type, in the document's order.

@@ -5,7 +5,7 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct, field
@@ -30,7 +30,8 @@ class Case(Struct):
 
     data: bytes
     now: Instant
-    known: Mapping[Did, DidDocument]
+    known: dict[Did, list[DidDocument]] = field(default_factory=dict[Did, list[DidDocument]])
+    """What the verifier resolved itself."""
     pack: Pack | None = None
     documents: dict[Did, list[DidDocument]] = field(default_factory=dict[Did, list[DidDocument]])
     verified: list[tuple[Transcribed, VerifiedMessage]] = field(
@@ -85,11 +86,8 @@ def assertion_keys(case: Case, did: Did) -> dict[DidUrl, PublicKey]:
     keys: dict[DidUrl, PublicKey] = {}
     at = pack_of(case).manifest.created
     for document in case.documents.get(did, ()):
-        for method in document.methods(ASSERTION):
-            try:
-                keys[method] = document.key_for(method, ASSERTION, now=at)
-            except UndersignedError:
-                continue
+        for method, key in document.keys(ASSERTION, now=at).items():
+            keys.setdefault(method, key)  # the first document that has it decides, as in `lookup_in`
     return keys
 
 

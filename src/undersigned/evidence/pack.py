@@ -9,6 +9,7 @@
     ledger/inclusion.json                    proof that the contract is in it
     artifacts/<digest>                       if they are to travel along
     approvals/<digest>.json                  what the packer's people signed about its terms
+    refusals/<digest>.json                   DSSE envelopes: what the packer's gate said no to
 
 `write_pack` derives contract and statements from the transcript, so that a pack cannot disagree with itself by
 accident; `undersigned.evidence.verify` derives them again and compares.
@@ -56,7 +57,7 @@ INCLUSION: Final = "ledger/inclusion.json"
 _LIMITS: Final = replace(FOREIGN_LIMITS, max_bytes=8 * 1024 * 1024, max_items=20_000)
 """Of the manifest, which lists every member."""
 
-KINDS: Final = frozenset({"message", "contract", "statement", "did-document", "ledger", "artifact"})
+KINDS: Final = frozenset({"message", "contract", "statement", "did-document", "ledger", "artifact", "refusal"})
 """Kinds of members that are judged."""
 Kind = Annotated[str, Meta(pattern=r"^[a-z][a-z-]{0,31}(?!\n)$")]
 
@@ -87,8 +88,8 @@ class Member(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, om
     digest: Digest
     """Of its bytes."""
     kind: Kind
-    """`message`, `contract`, `statement`, `did-document`, `ledger`, `artifact`; others (`approval` is one) are kept and
-    not judged.
+    """`message`, `contract`, `statement`, `did-document`, `ledger`, `artifact`, `refusal`; others (`approval` is one)
+    are kept and not judged.
     """
     recorded_at: Instant | None = None
     """Messages: when the packer recorded it."""
@@ -150,6 +151,7 @@ def write_pack(
     inclusion: InclusionProof | None = None,
     artifacts: Iterable[bytes] = (),
     approvals: Iterable[bytes] = (),
+    refusals: Iterable[bytes] = (),
 ) -> bytes:
     """The pack of an engagement, from its journal. The same input gives the same bytes.
 
@@ -182,6 +184,8 @@ def write_pack(
         members[INCLUSION] = canonicalize(inclusion.document()), "ledger", None
     for data in approvals:
         members[f"approvals/{digest_bytes(data)}.json"] = data, "approval", None
+    for data in refusals:
+        members[f"refusals/{digest_bytes(data)}.json"] = data, "refusal", None
     for data in artifacts:
         members[f"artifacts/{digest_bytes(data)}"] = data, "artifact", None
     manifest = Manifest(

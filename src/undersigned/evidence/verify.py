@@ -12,7 +12,7 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from msgspec import Struct
@@ -50,6 +50,7 @@ from undersigned.evidence.pack import (
     sealed_contract,
     statement_members,
 )
+from undersigned.evidence.refusals import check_refusals
 from undersigned.keys import PublicKey
 from undersigned.messages import Delivery, Review, VerifiedMessage, verify_message
 from undersigned.protocol import Received, Sent, apply, begin
@@ -109,14 +110,17 @@ class Report(Struct, frozen=True, kw_only=True):
         return {"ok": self.ok, **{name: value for name, value in found.items() if value is not None}, "steps": steps}
 
 
-def verify_pack(data: bytes, *, now: Instant, known: Mapping[Did, DidDocument] | None = None) -> Report:
+def verify_pack(data: bytes, *, now: Instant, known: Iterable[DidDocument] = ()) -> Report:
     """The report on a pack; nothing is raised for what is in it.
 
-    `known` holds DID documents that the verifier resolved itself, by DID: those in the pack must be the same.
+    `known` are DID documents that the verifier resolved itself; of a DID of which it knows any, the pack must hold no
+    other. Where keys were replaced meanwhile, that takes the document of before and the one of after.
 
     Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
     """
-    case = Case(data, now, known or {})
+    case = Case(data, now)
+    for document in known:
+        case.known.setdefault(document.id, []).append(document)
     steps: list[Step] = []
     failed = 0
     for number, (name, check) in enumerate(STEPS, start=1):
@@ -179,15 +183,14 @@ def _documents(case: Case) -> str:
             raise invalid(f"{path} is not named by its digest")
         if is_derived(did) and document.raw != document_from(did, {}).raw:
             raise invalid(f"{path} is not the document that follows from {did}")
+        if did in case.known and document not in case.known[did]:
+            raise invalid(f"{path} is another document of {did} than the one known")
         case.documents.setdefault(did, []).append(document)
     taken: list[Did] = []
     for did in parties:
         if did not in case.documents:
             raise VerificationError("evidence_invalid", f"there is no document of {did}")
-        if did in case.known:
-            if case.known[did] not in case.documents[did]:
-                raise invalid(f"the document of {did} is another than the one known")
-        elif not is_derived(did):
+        if did not in case.known and not is_derived(did):
             taken.append(did)
     return f"taken from the pack: {', '.join(taken)}" if taken else "both follow from their DIDs or are known"
 
@@ -405,5 +408,6 @@ STEPS: Final[tuple[tuple[str, Callable[[Case], str]], ...]] = (
     ("statements", _statements),
     ("acceptance of the work", _acceptance),
     ("ledger proofs", check_logs),
+    ("refused actions", check_refusals),
 )
 """The steps in their order: name, and the function that says what it found or raises."""

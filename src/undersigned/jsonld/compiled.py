@@ -32,7 +32,7 @@ __all__ = ["compiled_quads", "escaped", "is_iri"]
 
 NODES: Final = frozenset({"terms", "scope"})
 """Terms whose value is one node; the context alone does not tell it from an IRI."""
-NODE_SETS: Final = frozenset({"constraint", "grants", "obligations", "prohibitions"})
+NODE_SETS: Final = frozenset({"constraint", "duty", "grants", "obligations", "prohibitions"})
 """Terms whose value is a set of nodes, sorted by id."""
 
 MAX_INTEGER: Final = 2**53 - 1

@@ -1,6 +1,7 @@
 """Ledgers: where an engagement's journal, outbox, evidence, limits and the tree of contracts are kept.
 
-`open_ledger(url)` opens one; `LEDGERS` lists them by URL scheme.
+`open_ledger(url)` opens one; `LEDGERS` lists them by URL scheme. `open_books(url)` opens one for gates that book on its
+limits beside the process that writes it.
 """
 
 from undersigned.ledger.base import (
@@ -19,7 +20,7 @@ from undersigned.ledger.base import (
     Summary,
 )
 from undersigned.ledger.memory import MemoryLedger
-from undersigned.ledger.registry import LEDGERS, Opener, open_ledger
+from undersigned.ledger.registry import LEDGERS, Opener, open_books, open_ledger
 from undersigned.ledger.sqlite import SqliteLedger
 from undersigned.ledger.trust_store import Admitted, TrustStore
 
@@ -43,5 +44,6 @@ __all__ = [
     "SqliteLedger",
     "Summary",
     "TrustStore",
+    "open_books",
     "open_ledger",
 ]

@@ -281,8 +281,8 @@ class Ledger(Protocol):
         """All evidence kept for an engagement, in the order it came."""
         ...
 
-    async def reserve(self, reservation: Reservation) -> None:
-        """Take from limits, if all of them allow it.
+    async def reserve(self, reservation: Reservation) -> Mapping[str, Amount]:
+        """Take from limits, if all of them allow it; for each key drawn on, used and held together afterwards.
 
         Raises:
             ScopeError: `scope_exceeded`; `detail["key"]` names the first limit that would be passed. Nothing is taken.
@@ -309,6 +309,12 @@ class Ledger(Protocol):
 
     async def usage(self, contract: str, now: Instant | None = None) -> Mapping[str, Amount]:
         """For each key: used and held together. With `now`, capacity that ended before it is not counted."""
+        ...
+
+    async def last_at(self) -> Instant | None:
+        """When the newest line of a journal was recorded, or reservation made, whichever is later; None in an empty
+        ledger. No clock that reads it runs back behind it.
+        """
         ...
 
     async def open_reservations(self, contract: str) -> tuple[Reservation, ...]:

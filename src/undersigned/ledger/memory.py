@@ -202,11 +202,11 @@ class MemoryLedger:
         self._open()
         return tuple(self._evidence.get(engagement, {}).values())
 
-    async def reserve(self, reservation: Reservation) -> None:
+    async def reserve(self, reservation: Reservation) -> Mapping[str, Amount]:
         """See `Ledger.reserve`."""
         self._open()
         with self._book.transaction():
-            limits.reserve(self._book, reservation)
+            return limits.reserve(self._book, reservation)
 
     async def settle(self, id: str, amounts: Mapping[str, Amount]) -> None:
         """See `Ledger.settle`."""
@@ -226,6 +226,12 @@ class MemoryLedger:
         totals = {key: pair for (name, key), pair in self._book.totals.items() if name == contract}
         lapsed = self._book.lapsed(contract, now) if now else ()
         return limits.counted(totals, lapsed)
+
+    async def last_at(self) -> Instant | None:
+        """See `Ledger.last_at`."""
+        self._open()
+        recorded = [row.at for journal in self._journal.values() for row in journal]
+        return max([*recorded, *(entry.reservation.at for entry in self._book.entries.values())], default=None)
 
     async def open_reservations(self, contract: str) -> tuple[Reservation, ...]:
         """See `Ledger.open_reservations`."""

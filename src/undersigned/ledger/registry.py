@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from undersigned.errors import ConfigurationError
 from undersigned.ledger.base import Ledger
 from undersigned.ledger.memory import MemoryLedger
-from undersigned.ledger.sqlite import open_sqlite
+from undersigned.ledger.sqlite import open_beside, open_sqlite
 
-__all__ = ["LEDGERS", "Opener", "open_ledger"]
+__all__ = ["LEDGERS", "Opener", "open_books", "open_ledger"]
 
 Opener: TypeAlias = Callable[[str, bool], Awaitable[Ledger]]
 """Opens the ledger of a URL; the second argument asks for reading only."""
@@ -23,6 +23,8 @@ async def _memory(url: str, read_only: bool) -> Ledger:
 
 
 LEDGERS: Final[Mapping[str, Opener]] = MappingProxyType({"memory": _memory, "sqlite": open_sqlite})
+
+BOOKS: Final[Mapping[str, Callable[[str], Awaitable[Ledger]]]] = MappingProxyType({"sqlite": open_beside})
 
 
 async def open_ledger(url: str, *, read_only: bool = False, ledgers: Mapping[str, Opener] = LEDGERS) -> Ledger:
@@ -39,3 +41,20 @@ async def open_ledger(url: str, *, read_only: bool = False, ledgers: Mapping[str
     if opener is None:
         raise ConfigurationError("bad_configuration", f"no ledger of {url!r}; there are {', '.join(sorted(ledgers))}")
     return await opener(url, read_only)
+
+
+async def open_books(url: str) -> Ledger:
+    """The ledger at `url`, for reading and for booking on limits, while another process may be writing it.
+
+    `commit` and `put_checkpoint` are refused. As many processes as there are gates may have it open, and what one of
+    them books counts for all.
+
+    Raises:
+        ConfigurationError: `bad_configuration`: no store of this scheme is shared between processes.
+        LedgerUnavailable: `store_unavailable`: there is none, or it cannot be opened.
+        LedgerError: `store_version`: written by another release.
+    """
+    opener = BOOKS.get(urlsplit(url).scheme)
+    if opener is None:
+        raise ConfigurationError("bad_configuration", f"{url!r} is shared by nobody; {', '.join(sorted(BOOKS))} can be")
+    return await opener(url)

@@ -44,7 +44,7 @@ from undersigned.ledger.sqlite_rows import Outbox, SqliteBook, node_source
 from undersigned.ledger.sqlite_writer import Release, SignedHead, Writer
 from undersigned.transparency import InclusionProof, inclusion_path, root_at
 
-__all__ = ["SqliteLedger", "open_sqlite"]
+__all__ = ["SqliteLedger", "open_beside", "open_sqlite"]
 
 T = TypeVar("T")
 
@@ -62,20 +62,36 @@ async def open_sqlite(url: str, read_only: bool = False) -> Ledger:
         LedgerUnavailable: `store_unavailable`: written by another process, or it cannot be opened.
         LedgerError: `store_version`, `store_corrupt`, `ledger_diverged`.
     """
+    ledger = SqliteLedger(_path(url), read_only=read_only)
+    await ledger.open()
+    return ledger
+
+
+async def open_beside(url: str) -> Ledger:
+    """The ledger in that file, for booking on limits while another process writes it; the file has to exist.
+
+    Raises:
+        As `open_sqlite`.
+    """
+    ledger = SqliteLedger(_path(url), beside=True)
+    await ledger.open()
+    return ledger
+
+
+def _path(url: str) -> Path:
     parts = urlsplit(url)
     if parts.netloc or not parts.path or parts.query or parts.fragment:
         raise ConfigurationError("bad_configuration", f"{url!r} names no file: write sqlite:///absolute/path")
-    ledger = SqliteLedger(Path(unquote(parts.path)), read_only=read_only)
-    await ledger.open()
-    return ledger
+    return Path(unquote(parts.path))
 
 
 class SqliteLedger:
     """A `Ledger` in one SQLite file, used from the event loop on which `open` was awaited."""
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False, beside: bool = False) -> None:
         self._path = path
         self._read_only = read_only
+        self._beside = beside
         self._writer: Writer | None = None
         self._pool = ThreadPoolExecutor(1, "undersigned-ledger-reads")
         self._reader: sqlite3.Connection | None = None
@@ -89,7 +105,7 @@ class SqliteLedger:
         if self._read_only:
             await self._read(lambda db: None)
             return
-        writer = Writer(self._path, asyncio.get_running_loop())
+        writer = Writer(self._path, asyncio.get_running_loop(), beside=self._beside)
         writer.start()
         try:
             await writer.opened
@@ -115,15 +131,17 @@ class SqliteLedger:
         if self._closed or self._writer is None:
             why = "closed" if self._closed else "open for reading only"
             raise LedgerUnavailable("store_unavailable", f"the ledger is {why}")
+        if self._beside and isinstance(write, Commit | SignedHead):
+            raise LedgerUnavailable("store_unavailable", "the ledger is open for booking on limits only")
         return self._writer.submit(write)
 
     async def commit(self, commit: Commit) -> Committed:
         """See `Ledger.commit`."""
         return await self._submit(commit)
 
-    async def reserve(self, reservation: Reservation) -> None:
+    async def reserve(self, reservation: Reservation) -> Mapping[str, Amount]:
         """See `Ledger.reserve`."""
-        await self._submit(reservation)
+        return await self._submit(reservation)
 
     async def settle(self, id: str, amounts: Mapping[str, Amount]) -> None:
         """See `Ledger.settle`."""
@@ -303,6 +321,17 @@ class SqliteLedger:
             return limits.counted(totals, SqliteBook(db).lapsed(contract, now) if now else ())
 
         return await (self._read(query) if now else self._glance(query))
+
+    async def last_at(self) -> Instant | None:
+        """See `Ledger.last_at`."""
+
+        def query(db: sqlite3.Connection) -> Instant | None:
+            # Both are written in the order of a clock that does not run back, so the last row has the latest time.
+            row = db.execute("SELECT at FROM journal ORDER BY id DESC LIMIT 1").fetchone()
+            booked = SqliteBook(db).newest()
+            return max([*(row or ()), *(() if booked is None else (booked.reservation.at,))], default=None)
+
+        return await self._read(query)
 
     async def open_reservations(self, contract: str) -> tuple[Reservation, ...]:
         """See `Ledger.open_reservations`."""

@@ -26,7 +26,7 @@ from undersigned.ledger.base import Head
 __all__ = ["HeadFile", "Lock", "Spare", "connect", "disk_trouble", "prepare", "require", "translated"]
 
 APPLICATION_ID: Final = 0x48697265  # "Hire"
-VERSION: Final = 2
+VERSION: Final = 3
 SPARE_BYTES: Final = 1 << 20
 BUSY_MILLISECONDS: Final = 5000
 

@@ -146,6 +146,11 @@ class SqliteBook:
         )
         return [read_entry(row) for row in found]
 
+    def newest(self) -> limits.Entry | None:
+        """The entry that was made last."""
+        found = self._db.execute(f"{_RESERVATION} ORDER BY rowid DESC LIMIT 1").fetchone()
+        return None if found is None else read_entry(found)
+
     def open(self, contract: str) -> Sequence[limits.Entry]:
         """Open entries of a contract, oldest first."""
         found = self._db.execute(f"{_RESERVATION} WHERE state = 'open' AND contract = ? ORDER BY rowid", (contract,))
@@ -155,15 +160,18 @@ class SqliteBook:
 class Limits:
     """Rows of `reservation` and `usage` in memory: what a group changes, or what the tables are known to hold."""
 
-    __slots__ = ("entries", "totals")
+    __slots__ = ("entries", "promised", "totals")
 
     def __init__(self) -> None:
         self.entries: dict[str, limits.Entry] = {}
+        self.promised: dict[str, limits.Entry] = {}
+        """Those of capacity."""
         self.totals: dict[tuple[str, str], tuple[Amount, Amount]] = {}
 
     def update(self, later: Limits) -> None:
         """Takes over what `later` holds."""
         self.entries.update(later.entries)
+        self.promised.update(later.promised)
         self.totals.update(later.totals)
 
 
@@ -192,6 +200,8 @@ class StagedBook:
     def put(self, entry: limits.Entry) -> None:
         """See `Book.put`."""
         self._own.entries[entry.reservation.id] = entry
+        if entry.reservation.kind == "capacity":
+            self._own.promised[entry.reservation.id] = entry
 
     def total(self, contract: str, key: str) -> tuple[Amount, Amount]:
         """See `Book.total`."""
@@ -208,10 +218,9 @@ class StagedBook:
     def lapsed(self, contract: str, now: Instant) -> Sequence[limits.Entry]:
         """See `Book.lapsed`."""
         found = {entry.reservation.id: entry for entry in self._stored.lapsed(contract, now)}
-        for id, entry in {**self._group.entries, **self._own.entries}.items():
+        for id, entry in {**self._group.promised, **self._own.promised}.items():
             wanted = entry.reservation
-            lapsed = entry.state == "open" and wanted.kind == "capacity" and wanted.until < now
-            if wanted.contract == contract and lapsed:
+            if wanted.contract == contract and entry.state == "open" and wanted.until < now:
                 found[id] = entry
             else:
                 found.pop(id, None)

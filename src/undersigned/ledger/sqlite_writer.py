@@ -4,10 +4,14 @@ Nobody waits for a timer. What the event loop asks for in a few of its rounds co
 being synced, further writes queue up; they make the next group, so a slow disk makes larger groups and a quiet ledger
 has groups of one. Each answer goes back after its group's COMMIT, one wake-up of the event loop for the whole group.
 
-The thread is the only writer (the lock sees to it), so heads of engagements, what was last drawn on limits and the
-right edge of the tree are kept in memory and checked there. What a group changes in them is staged and adopted after
-COMMIT. Uniqueness is checked by the database's own keys: if they refuse a group, each of its writes is tried by
-itself, and only the one at fault fails.
+The thread is the only one that writes journals and tree (the lock sees to it), so heads of engagements, what was last
+drawn on limits and the right edge of the tree are kept in memory and checked there. What a group changes in them is
+staged and adopted after COMMIT. Uniqueness is checked by the database's own keys: if they refuse a group, each of its
+writes is tried by itself, and only the one at fault fails.
+
+Beside it, gates in other processes may book on limits (`beside=True`), and do nothing else. SQLite lets one transaction
+write at a time and says if another connection has written since the last one; then what is kept in memory of limits is
+read again.
 
 After a sync error nothing that SQLite or the system has cached can be believed. The handle is thrown away, the file
 is opened and read again, and a checkpoint rewrites what the write-ahead log holds before anything is acknowledged.
@@ -19,13 +23,14 @@ import asyncio
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from undersigned.encoding import Amount
 from undersigned.errors import LedgerConflict, LedgerError, LedgerUnavailable, UndersignedError
 from undersigned.ledger import usage as limits
 from undersigned.ledger.base import Commit, Committed, Counters, Head, Reservation, Settlement
@@ -75,7 +80,7 @@ class SignedHead(msgspec.Struct, frozen=True):
 
 Write: TypeAlias = Commit | Reservation | Settlement | Release | SignedHead
 Item: TypeAlias = tuple[Write, "asyncio.Future[Any]"]
-Outcome: TypeAlias = Committed | UndersignedError | None
+Outcome: TypeAlias = Committed | Mapping[str, Amount] | UndersignedError | None
 
 
 class EngagementHead(msgspec.Struct):
@@ -124,8 +129,9 @@ class Stage:
 class Writer(threading.Thread):
     """Owns the writing connection. `start` it, await `opened`, `submit` writes, `stop` it."""
 
-    def __init__(self, path: Path, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, path: Path, loop: asyncio.AbstractEventLoop, *, beside: bool = False) -> None:
         super().__init__(name="undersigned-ledger", daemon=True)
+        self._beside = beside
         self.counters = Counters()
         self.opened: asyncio.Future[None] = loop.create_future()
         self.stopped: asyncio.Future[None] = loop.create_future()
@@ -142,6 +148,8 @@ class Writer(threading.Thread):
         self._db: sqlite3.Connection | None = None
         self._heads: dict[str, EngagementHead] = {}
         self._limits = Limits()
+        self._others: int | None = None
+        """SQLite's count of what other connections wrote, as of our last transaction."""
         self._next_engagement = 1
         self._frontier = Frontier()
         self._spare = Spare(path.with_name(path.name + ".spare"))
@@ -182,7 +190,7 @@ class Writer(threading.Thread):
         """Open the ledger, then write groups until told to stop."""
         lock = None
         try:
-            lock = Lock(self._path.with_name(self._path.name + ".lock"))
+            lock = None if self._beside else Lock(self._path.with_name(self._path.name + ".lock"))
             self._open()
         except Exception as exc:
             if lock is not None:
@@ -199,7 +207,8 @@ class Writer(threading.Thread):
             elif going:
                 self._probe()
         self._drop()
-        lock.release()
+        if lock is not None:
+            lock.release()
         self._post(lambda: self.stopped.set_result(None))
 
     def _take(self) -> tuple[list[Item], bool]:
@@ -236,9 +245,15 @@ class Writer(threading.Thread):
     # opening, and opening again
 
     def _open(self) -> None:
+        if self._beside and not self._path.exists():
+            raise LedgerUnavailable("store_unavailable", f"there is no ledger {self._path} to book in")
         db = connect(self._path, writing=True)
+        self._others = None
         try:
-            prepare(db, writing=True)
+            prepare(db, writing=not self._beside)
+            if self._beside:
+                self._db, self._limits = db, Limits()
+                return
             # Whatever the log holds is written to the database and synced, or opening fails.
             busy = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             if busy:
@@ -271,7 +286,7 @@ class Writer(threading.Thread):
             try:
                 db = self._ensure_open()
                 db.execute("UPDATE tree SET size = size")
-                self.trouble = None if self._spare.hold() else self.trouble
+                self.trouble = None if self._room() else self.trouble
             except (sqlite3.Error, OSError, UndersignedError) as exc:
                 self._failed(exc)
 
@@ -299,15 +314,19 @@ class Writer(threading.Thread):
         if self.damage is not None:
             return [self.damage] * len(writes)
         # With the spare room given up, only what is urgent may use the disk, until the room is held again.
-        if self.trouble is not None and not self._spare.hold():
+        if self.trouble is not None and not self._room():
             return self._write_urgent(writes, self.trouble)
         outcomes, error = self._attempt(writes)
         if error is None:
             self.trouble = None
-        elif error.code == "store_full":
+        elif error.code == "store_full" and not self._beside:
             self._spare.give_up()
             return self._write_urgent(writes, error)
         return outcomes
+
+    def _room(self) -> bool:
+        """Whether the spare room is held; it is the only one's who writes journals."""
+        return self._beside or self._spare.hold()
 
     def _write_urgent(self, writes: Sequence[Write], error: UndersignedError) -> list[Outcome]:
         outcomes: list[Outcome] = [error] * len(writes)
@@ -357,6 +376,10 @@ class Writer(threading.Thread):
         outcomes: list[Outcome] = []
         before = db.total_changes
         db.execute("BEGIN IMMEDIATE")
+        others = db.execute("PRAGMA data_version").fetchone()[0]
+        if others != self._others:
+            # Another process booked since: what is in memory of limits may be less than what is used.
+            self._others, self._limits = others, Limits()
         for write in writes:
             try:
                 outcomes.append(self._apply(db, stage, write))
@@ -382,14 +405,15 @@ class Writer(threading.Thread):
             self._keep_checkpoint(db, stage, write)
             return None
         book = StagedBook(SqliteBook(db), self._limits, stage.limits)
+        totals: Mapping[str, Amount] | None = None
         if isinstance(write, Reservation):
-            limits.reserve(book, write)
+            totals = limits.reserve(book, write)
         elif isinstance(write, Settlement):
             limits.settle(book, write)
         else:
             limits.release(book, write.id)
         book.keep()
-        return None
+        return totals
 
     def _apply_commit(self, db: sqlite3.Connection, stage: Stage, commit: Commit) -> Committed:
         name = commit.engagement

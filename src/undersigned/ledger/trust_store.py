@@ -28,12 +28,12 @@ from undersigned.encoding import Did, Digest
 from undersigned.errors import LedgerError, UndersignedError
 from undersigned.keys import PublicKey
 from undersigned.ledger.sqlite_file import Lock, connect, translated
-from undersigned.trust import Edge, Question, Read, Status, Wanted, answer, beside
+from undersigned.trust import KINDS, Edge, Question, Read, Status, Wanted, answer, beside
 
 __all__ = ["Admitted", "TrustStore"]
 
 APPLICATION_ID: Final = 0x54727374  # "Trst"
-VERSION: Final = 2
+VERSION: Final = 3
 CACHE_KIB: Final = 128 * 1024
 """Most of the file that is kept in memory: the edges of a neighbourhood lie all over it."""
 _COLUMNS: Final = "digest, source, target, kind, capability, depth, weight, valid_from, valid_until, status, says"
@@ -199,13 +199,17 @@ class TrustStore:
             # The index is named, because the planner would otherwise go by guesses about a table nobody analysed.
             end, index = ("target", "") if wanted.of == "target" else ("source", "INDEXED BY edge_by_source")
             what = "source, target" if wanted.of == "reached" else _COLUMNS
+            where = f"{end} IN {_LISTED}"
+            values: list[Any] = [dids]
+            if wanted.capability is not None:
+                where += " AND capability IN ('', ?)"
+                values.append(wanted.capability)
+            elif all(KINDS[kind].capability is None for kind in wanted.kinds):
+                where += " AND capability = ''"
             # One kind is looked up. Several are a filter (the plus), or each would be looked up for each party.
             several = "+" if len(wanted.kinds) > 1 else ""
-            where = f"{end} IN {_LISTED} AND {several}kind IN ({','.join('?' * len(wanted.kinds))})"
-            values: list[Any] = [dids, *wanted.kinds]
-            if wanted.capability is not None:
-                where += " AND (capability IS NULL OR capability = ?)"
-                values.append(wanted.capability)
+            where += f" AND {several}kind IN ({','.join('?' * len(wanted.kinds))})"
+            values += wanted.kinds
             if wanted.by is not None:
                 # The plus keeps it a filter: as a key, each of one list would be looked up with each of the other.
                 where += f" AND +source IN {_LISTED}"
@@ -248,11 +252,11 @@ class TrustStore:
 
 
 def _edge(row: tuple[Any, ...]) -> Edge:
+    digest, source, target, kind, capability, depth, weight, valid_from, valid_until, status, says = row
     # What is at its default is left out when an edge is written, and msgspec looks whether it is the same object. A
     # text out of the database never is; then one edge would have two digests.
-    members: list[Any] = [*row]
-    members[-2] = sys.intern(members[-2])
-    return Edge(*members)
+    status = cast("Status", sys.intern(status))
+    return Edge(digest, source, target, kind, capability or None, depth, weight, valid_from, valid_until, status, says)
 
 
 def _row(edge: Edge) -> tuple[Any, ...]:
@@ -261,7 +265,7 @@ def _row(edge: Edge) -> tuple[Any, ...]:
         edge.source,
         edge.target,
         edge.kind,
-        edge.capability,
+        edge.capability or "",
         edge.depth,
         edge.weight,
         edge.valid_from,

@@ -55,7 +55,7 @@ class Book(Protocol):
         ...
 
 
-def reserve(book: Book, wanted: Reservation) -> None:
+def reserve(book: Book, wanted: Reservation) -> dict[str, Amount]:
     """Take `wanted`, or raise and take nothing (see `Ledger.reserve`)."""
     known = book.find(wanted.id)
     if known is not None:
@@ -65,7 +65,7 @@ def reserve(book: Book, wanted: Reservation) -> None:
         if same and known.state == "open" and (promised or held.until == wanted.until):
             # What was promised may be promised for longer: it takes no more room.
             book.put(Entry(wanted))
-            return
+            return {draw.key: add_amounts(*book.total(wanted.contract, draw.key)) for draw in wanted.draws}
         if not (same and promised and known.state in ("lapsed", "released")):
             # Settled means that the action was done: reserving it again would let it be done twice.
             raise LedgerConflict("store_conflict", f"reservation {wanted.id} exists already and is {known.state}")
@@ -88,6 +88,7 @@ def reserve(book: Book, wanted: Reservation) -> None:
     for key, (used, held) in taken.items():
         book.set_total(wanted.contract, key, used, held)
     book.put(Entry(wanted))
+    return {key: add_amounts(used, held) for key, (used, held) in taken.items()}
 
 
 def settle(book: Book, settlement: Settlement) -> None:

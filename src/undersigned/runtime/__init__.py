@@ -10,9 +10,9 @@ from undersigned.runtime.approvals import (
     waiting_terms,
 )
 from undersigned.runtime.artifacts import ArtifactStore
-from undersigned.runtime.beliefs import Beliefs, admission, viewpoint
+from undersigned.runtime.beliefs import Beliefs, admission, viewpoint, withdrawn_as
 from undersigned.runtime.clock import Clock, SystemClock
-from undersigned.runtime.control import CONTROL_TOKEN, ControlPart
+from undersigned.runtime.control import CONTROL_TOKEN, GATE_TOKEN, ControlPart, control_token
 from undersigned.runtime.conversation import Arrived, Conversation, Shell
 from undersigned.runtime.decisions import (
     InForce,
@@ -24,7 +24,8 @@ from undersigned.runtime.decisions import (
 )
 from undersigned.runtime.establishments import Imported, import_establishment
 from undersigned.runtime.export import export_pack
-from undersigned.runtime.gate import Gate, Permit
+from undersigned.runtime.files import read_file
+from undersigned.runtime.gate import Gate, Permit, Refusal, Resolver
 from undersigned.runtime.gather import Gatherer, GathererLimits
 from undersigned.runtime.home import (
     Configuration,
@@ -43,6 +44,7 @@ from undersigned.runtime.linkage import DomainLink, LinkageDesk, domain_links
 from undersigned.runtime.logs import configure_logs
 from undersigned.runtime.order import (
     ARTIFACT_READ,
+    MAX_INPUT_BYTES,
     TASKS,
     Order,
     OrderInput,
@@ -67,7 +69,9 @@ from undersigned.runtime.work import Reviewed, Reviewer
 __all__ = [
     "ARTIFACT_READ",
     "CONTROL_TOKEN",
+    "GATE_TOKEN",
     "LIST_TTL_SECONDS",
+    "MAX_INPUT_BYTES",
     "SPAWN_BATCH",
     "TASKS",
     "Agent",
@@ -101,10 +105,12 @@ __all__ = [
     "Permit",
     "PrivateKey",
     "RecordedDecision",
+    "Refusal",
     "RegistryKeeper",
     "RegistryPart",
     "RegistryWord",
     "Replayed",
+    "Resolver",
     "Reviewed",
     "Reviewer",
     "Said",
@@ -124,6 +130,7 @@ __all__ = [
     "admission",
     "checked_name",
     "configure_logs",
+    "control_token",
     "create_home",
     "decision_named",
     "domain_links",
@@ -142,6 +149,7 @@ __all__ = [
     "open_key",
     "parse_price",
     "read_document",
+    "read_file",
     "read_handed",
     "read_policy",
     "read_token",
@@ -155,4 +163,5 @@ __all__ = [
     "verify_handed",
     "viewpoint",
     "waiting_terms",
+    "withdrawn_as",
 ]

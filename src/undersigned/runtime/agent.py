@@ -58,6 +58,7 @@ from .meeting import Meeting, recorded
 from .order import Order, parse_price
 from .papers import Papers
 from .provider import ProviderSide, Service
+from .refusals import Refusals
 from .renewal import Renewals
 from .status_keeper import StatusKeeper
 from .status_watch import StatusWatch
@@ -145,6 +146,10 @@ class Agent:
         """Where others reach our public listener; known once it listens."""
         self.fetcher: Callable[[str, Digest, int], Awaitable[bytes]] | None = None
         """Fetches an artifact under a contract; set by what listens for this agent."""
+        self.request_signer: (
+            Callable[[str, str, Digest, bytes | None], Awaitable[tuple[tuple[str, str], ...]]] | None
+        ) = None
+        """Signs a request (method, URL, contract, body); set as `fetcher` is."""
         self.reach_seconds = 30.0
         """How long a hire goes on trying to reach a provider that has not answered yet."""
         self._log_key = key if key.public_key.kind == "Ed25519" else home.key("log")
@@ -184,7 +189,9 @@ class Agent:
             LedgerError: The store cannot be opened.
         """
         self._ledger = await open_ledger(self._ledger_url, ledgers=self._ledgers)
-        self.gate = Gate(self.ledger, self.clock, self.status_watch.require)
+        self.gate = Gate(
+            self.ledger, self.clock, self.status_watch.require, record=Refusals(self).record, labels=self.home.labels
+        )
         self.papers = Papers(self.identity, self.own, self.ledger, self.clock, self._log_key)
         self.meeting = Meeting(self)
         self.approvals = Approvals(self)
@@ -199,9 +206,10 @@ class Agent:
                     media_type=offer.media_type,
                     capacity=offer.capacity,
                 )
+        last = await self.ledger.last_at()
+        if isinstance(self.clock, SystemClock) and last is not None:
+            self.clock.hold(last)  # a clock that was set back revives nothing that was over
         for summary in await self.ledger.summaries(live_only=True):
-            if isinstance(self.clock, SystemClock):
-                self.clock.hold(summary.updated)  # a clock that was set back revives nothing that was over
             conversation = await Conversation.stored(self, summary)
             self._keep(conversation)
         self.spawn(self.status_watch.run(), "status watch")
@@ -591,6 +599,18 @@ class Agent:
         if self.fetcher is None:
             raise ConfigurationError("bad_configuration", "this agent has no way to fetch artifacts")
         return await self.fetcher(url, contract, max_bytes)
+
+    async def sign_request(
+        self, method: str, url: str, contract: Digest, body: bytes | None = None
+    ) -> tuple[tuple[str, str], ...]:
+        """The fields that sign a request to a server of the other side, made under a contract.
+
+        Raises:
+            ConfigurationError: `bad_configuration`, this agent signs no requests.
+        """
+        if self.request_signer is None:
+            raise ConfigurationError("bad_configuration", "this agent has no way to sign requests")
+        return await self.request_signer(method, url, contract, body)
 
     async def _proving(self, did: Did) -> DidDocument:
         """The DID document of a peer that proves itself: nearly fresh, for it may have a new key since it was here."""

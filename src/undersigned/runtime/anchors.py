@@ -1,7 +1,8 @@
 """The anchors of a state folder: DIDs that its configuration lists, and signed records in the folder `anchors/`.
 
-A record is named by its digest, so a second signature replaces the file and makes no other record. What is taken out is
-kept under `anchors/removed/`, with everything that its signers had signed.
+A record is named by its digest, so a second signature replaces the file and makes no other record. Of one set only the
+highest number that enough people adopted counts, whichever files lie there. What is taken out or replaced is kept under
+`anchors/removed/`, with everything that its signers had signed.
 
 Source: protocol-spec/12-trust.md, section 12.7
 """
@@ -13,9 +14,9 @@ import os
 import re
 import secrets
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from msgspec import Struct
 
@@ -32,8 +33,21 @@ from undersigned.encoding import (
 )
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.proof import attach, prepare
-from undersigned.trust import AddingRule, Anchor, Anchors, VerifiedRecord, record_config, verify_record
+from undersigned.trust import (
+    AddingRule,
+    Anchor,
+    Anchors,
+    AnchorSet,
+    RecordContent,
+    VerifiedRecord,
+    check_successor,
+    latest_sets,
+    read_record,
+    record_config,
+    verify_record,
+)
 
+from .files import read_file
 from .home import CONFIGURATION, Home
 
 __all__ = ["AnchorBook", "KeptRecord", "load_anchors", "read_document", "sign_record", "write_whole"]
@@ -44,16 +58,22 @@ class KeptRecord(Struct, frozen=True, kw_only=True):
 
     digest: Digest
     document: JsonObject
+    content: RecordContent
     record: VerifiedRecord | None
     """None while a second person has to sign; then it counts for nothing."""
+
+    def holds(self, other: AnchorSet | None) -> bool:
+        """Whether it holds this set, in any version."""
+        mine = self.content.set
+        return mine is not None and other is not None and mine.key == other.key
 
 
 class AnchorBook:
     """All anchors of a state folder, read once.
 
     Raises:
-        ConfigurationError: When made. `bad_configuration`: a record does not verify, the people cannot be used, or the
-            configuration lists anchors although one person may not add them.
+        ConfigurationError: When made. `bad_configuration`: a record does not verify, two adopted sets of one number
+            differ, the people cannot be used, or the configuration lists anchors although one person may not add them.
     """
 
     def __init__(self, home: Home, now: Instant) -> None:
@@ -70,13 +90,35 @@ class AnchorBook:
                 f"{home.path / CONFIGURATION} lists anchors, which are believed about everything, and one person "
                 "may not add such: add them with 'undersigned trust add'",
             )
-        self.records = tuple(self._kept(file) for file in sorted(home.anchors.glob("*.json")))
+        kept = [self._kept(file) for file in sorted(home.anchors.glob("*.json"))]
+        try:
+            latest = latest_sets(one.record.set for one in kept if one.record and one.record.set)
+        except UndersignedError as error:
+            raise ConfigurationError("bad_configuration", f"{home.anchors}: {error}") from error
+        replaced = [one for one in kept if _is_replaced(one.content.set, latest)]
+        self.records = tuple(one for one in kept if one not in replaced)
+        """Those that count or wait."""
+        self.replaced = tuple(replaced)
+        """Those of sets of which a higher number was adopted."""
 
     @property
     def anchors(self) -> Anchors:
         """Those that count: the configuration's, and those of every record that enough people signed."""
-        counted = [anchor for kept in self.records if kept.record for anchor in kept.record.anchors]
-        return Anchors().with_anchors([*self.listed, *counted])
+        return self.believing()
+
+    def believing(
+        self, more: Iterable[Anchor] = (), *, without: Iterable[KeptRecord] = (), unlisted: Iterable[Anchor] = ()
+    ) -> Anchors:
+        """Those that would count with `more`, without some of the records, and without some that are listed."""
+        gone, off = [kept.digest for kept in without], list(unlisted)
+        counted = [
+            one for kept in self.records if kept.record and kept.digest not in gone for one in kept.record.anchors
+        ]
+        return Anchors().with_anchors([*(one for one in self.listed if one not in off), *counted, *more])
+
+    def adopted(self, of: AnchorSet | None) -> tuple[KeptRecord, ...]:
+        """The records by which this set counts, in whatever version; seldom more than one."""
+        return tuple(kept for kept in self.records if kept.record is not None and kept.holds(of))
 
     def checked(self, document: Mapping[str, Any]) -> VerifiedRecord | None:
         """The record in a document; None if only a second person's proof is missing.
@@ -94,19 +136,38 @@ class AnchorBook:
     def put(self, document: JsonObject) -> Path:
         """Writes a record that verifies, or waits for a second person; the file, once it is on disk.
 
+        A set that counts then takes the place of its older versions.
+
         Raises:
-            UndersignedError: As `verify_record`.
+            UndersignedError: As `verify_record`, and `check_successor` for a set that is adopted already.
         """
-        self.checked(document)
-        path = self._home.anchors / f"{digest_of(document)}.json"
+        found = self.checked(document)
+        digest, new = digest_of(document), read_record(document).set
+        path = self._home.anchors / f"{digest}.json"
+        for old in self.adopted(new):
+            check_successor(cast("AnchorSet", old.content.set), cast("AnchorSet", new))
+        if found is None and any(kept.digest == digest and kept.record is not None for kept in self.records):
+            return path  # it counts already; with fewer proofs it would not any more
         write_whole(path, canonicalize(document))
+        for kept in (*self.replaced, *self.records) if found is not None else ():
+            if kept.holds(new) and cast("AnchorSet", kept.content.set).number < cast("AnchorSet", new).number:
+                self._put_aside(kept)
         return path
 
-    def remove(self, digest: Digest) -> None:
-        """Takes a record out of the folder and keeps it under `removed/`."""
-        gone = self._home.anchors / "removed"
+    def remove(self, record: KeptRecord) -> None:
+        """Takes a record out of the folder and keeps it under `removed/`. Older versions of a set that counts go with
+        it, or they would count again.
+        """
+        for kept in self.replaced if record.record is not None else ():
+            if kept.holds(record.content.set):
+                self._put_aside(kept)
+        self._put_aside(record)
+
+    def _put_aside(self, record: KeptRecord) -> None:
+        file, gone = self._home.anchors / f"{record.digest}.json", self._home.anchors / "removed"
         gone.mkdir(parents=True, exist_ok=True)
-        (self._home.anchors / f"{digest}.json").rename(gone / f"{digest}.json")
+        if file.exists():
+            file.rename(gone / file.name)
 
     def unlist(self, did: Did) -> None:
         """Takes a DID off the list in the configuration, and changes nothing else in it.
@@ -130,9 +191,16 @@ class AnchorBook:
             digest = digest_of(document)
             if file.stem != digest:
                 raise ConfigurationError("bad_configuration", f"the record's digest is {digest}")
-            return KeptRecord(digest=digest, document=document, record=self.checked(document))
+            content = read_record(document)
+            return KeptRecord(digest=digest, document=document, content=content, record=self.checked(document))
         except UndersignedError as error:
             raise ConfigurationError("bad_configuration", f"{file}: {error}") from error
+
+
+def _is_replaced(held: AnchorSet | None, latest: Mapping[tuple[Did, str], AnchorSet]) -> bool:
+    """Whether a set can count no more: another one was adopted whose number it does not exceed."""
+    adopted = latest.get(held.key) if held is not None else None
+    return held is not None and adopted is not None and held != adopted and held.number <= adopted.number
 
 
 def load_anchors(home: Home, now: Instant) -> Anchors:
@@ -149,16 +217,12 @@ def read_document(file: Path) -> JsonObject:
 
     Raises:
         FormatError: It is none.
-        ConfigurationError: `bad_configuration`: it cannot be read, or is larger than 1 MiB.
+        ConfigurationError: `bad_configuration`: it cannot be read, is no regular file, or is larger than 1 MiB.
     """
     try:
-        with file.open("rb") as opened:
-            raw = opened.read((1 << 20) + 1)
+        value = decode_json(read_file(file), FOREIGN_LIMITS)
     except OSError as exc:
         raise ConfigurationError("bad_configuration", f"{file}: {exc.strerror or exc}") from exc
-    if len(raw) > 1 << 20:
-        raise ConfigurationError("bad_configuration", f"{file} is larger than 1 MiB")
-    value = decode_json(raw, FOREIGN_LIMITS)
     if not isinstance(value, dict):
         raise ConfigurationError("bad_configuration", f"{file} is not a JSON object")
     return value

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import msgspec
@@ -51,7 +52,7 @@ from .registries import RegistryKeeper
 if TYPE_CHECKING:
     from .agent import Agent
 
-__all__ = ["Beliefs", "admission", "viewpoint"]
+__all__ = ["Beliefs", "admission", "viewpoint", "withdrawn_as"]
 
 _log = structlog.get_logger()
 
@@ -91,6 +92,13 @@ def admission(
         method = str(proof["verificationMethod"])
     raw = canonicalize(credential.shown) if credential.has_status else None
     return Admitted(edge, document.key_for(method, "assertionMethod", now=now), raw)
+
+
+def withdrawn_as(error: CredentialError) -> Status | None:
+    """The status that the issuer's list gave a credential, if this is what `check_status` raised about it."""
+    if error.code != "revoked":
+        return None
+    return "suspended" if error.detail.get("purpose") == "suspension" else "revoked"
 
 
 class ClearLink(NamedTuple):
@@ -176,9 +184,9 @@ class Beliefs:
         try:
             return check_status(credential, lists, now)
         except CredentialError as error:
-            if error.code == "revoked":
-                for_now = error.detail.get("purpose") == "suspension"
-                self.withdrawn(credential.digest, "suspended" if for_now else "revoked")
+            status = withdrawn_as(error)
+            if status is not None:
+                self.withdrawn(credential.digest, status)
             raise
 
     def _links(self, answers: Answers) -> list[Credential]:
@@ -278,6 +286,8 @@ class Beliefs:
             if self._store is None:
                 if not self._agent.home.trust.exists():
                     return
+                with suppress(LedgerUnavailable):  # somebody writes it, and has done this
+                    TrustStore(self._agent.home.trust).close()  # a file of an earlier release is brought up to date
                 self._store = TrustStore(self._agent.home.trust, read_only=True)
                 self._kept.clear()
             state = self._store.state

@@ -20,9 +20,12 @@ from undersigned.encoding import FOREIGN_LIMITS, decode_json
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.jsonld import CONTEXTS, Contexts
 
-__all__ = ["CONTROL_TOKEN", "ControlPart", "control_token", "named_contexts"]
+from .files import open_file, read_file
+
+__all__ = ["CONTROL_TOKEN", "GATE_TOKEN", "ControlPart", "control_token", "named_contexts"]
 
 CONTROL_TOKEN: Final = "control.token"  # noqa: S105  (the name of its file)
+GATE_TOKEN: Final = "gate.token"  # noqa: S105
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{32,256}")
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[1-9][0-9]{0,4})?")
@@ -82,9 +85,8 @@ def control_token(path: Path) -> str:
     try:
         if not path.exists():
             _make(path)
-        descriptor = os.open(path, os.O_RDONLY)
-        with os.fdopen(descriptor, "rb") as file:
-            mode = os.fstat(descriptor).st_mode
+        with open_file(path) as file:
+            mode = os.fstat(file.fileno()).st_mode
             text = file.read(1024).decode("ascii", "replace").strip()
     except OSError as exc:
         raise ConfigurationError("key_unavailable", f"the token {path}: {exc.strerror or exc}") from exc
@@ -121,7 +123,7 @@ def named_contexts(folder: Path, part: ControlPart) -> Contexts:
     found: dict[str, Mapping[str, Any]] = dict(CONTEXTS)
     for iri, name in part.contexts.items():
         try:
-            value = decode_json((folder / name).read_bytes(), FOREIGN_LIMITS)
+            value = decode_json(read_file(folder / name), FOREIGN_LIMITS)
         except (OSError, UndersignedError) as exc:
             raise ConfigurationError("bad_configuration", f"context {iri} in {folder / name}: {exc}") from exc
         if not isinstance(value, dict) or "@context" not in value:

@@ -55,6 +55,7 @@ async def export_pack(ledger: Ledger, artifacts: ArtifactStore, own: Did, engage
         inclusion=inclusion,
         artifacts=kept,
         approvals=[blob.raw for blob in evidence if blob.kind == "approval"],
+        refusals=[blob.raw for blob in evidence if blob.kind == "refusal"],
     )
 
 

@@ -13,6 +13,7 @@
     trust.db                      the trust graph
     ledger.db                     journal and log
     control.token                 who has it may use the control listener (mode 0600)
+    gate.token                    the same of the listener for gates
     artifacts/                    contents by digest
     evidence/                     evidence packs
 
@@ -48,10 +49,12 @@ from undersigned.did import (
 from undersigned.encoding import FOREIGN_LIMITS, JsonObject, canonicalize, decode_json, from_struct, shift
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.jsonld import Contexts
+from undersigned.scope import Labels
 from undersigned.trust import ANY, Approvers, Policy, Registry
 
 from .clock import Clock, SystemClock
-from .control import CONTROL_TOKEN, ControlPart, control_token, named_contexts
+from .control import CONTROL_TOKEN, GATE_TOKEN, ControlPart, control_token, named_contexts
+from .files import read_file
 from .names import fresh_urn
 from .order import parse_price
 from .own_log import LOG, begin_log, continue_log
@@ -148,11 +151,15 @@ class Configuration(_Part, frozen=True, kw_only=True):
     listen: ListenPart = ListenPart()
     control: ControlPart | None = None
     """The control listener; there is none unless this table, or `serve --control`, asks for it."""
+    gates: ControlPart | None = None
+    """The listener that gates of our servers ask; there is none unless this table, or `serve --gates`, asks for it."""
     trust: TrustPart = TrustPart()
     policy: Policy = Policy()
     """What is asked of a peer, and the limits that no negotiation passes."""
     approvers: dict[str, str] = {}
     """People who decide where the policy asks: for each name a did:key, did:jwk or public key."""
+    labels: str | None = None
+    """TOML file, relative to the state folder, of what our gate knows about targets."""
     offer: tuple[OfferPart, ...] = ()
     registry: tuple[RegistryPart, ...] = ()
 
@@ -169,7 +176,7 @@ class Home:
         self.path = path
         file = path / CONFIGURATION
         try:
-            raw = file.read_bytes()
+            raw = read_file(file)
         except OSError as exc:
             raise ConfigurationError(
                 "not_found",
@@ -181,8 +188,9 @@ class Home:
                 table["policy"] = with_cedar(table["policy"], path)
             self.configuration = msgspec.convert(table, Configuration)
             self.configuration.policy.checked()
-            if self.configuration.control is not None:
-                self.configuration.control.checked()
+            for listener in (self.configuration.control, self.configuration.gates):
+                if listener is not None:
+                    listener.checked()
             part, trust = self.configuration.organisation, self.configuration.trust
             for did in (self.configuration.did, *([part.did] if part else []), *trust.anchors, *trust.people):
                 parse_did(did)
@@ -195,6 +203,7 @@ class Home:
             self.registries: tuple[Registry, ...] = registries_of(
                 self.configuration.registry, local=self.configuration.local
             )
+            self.labels = self._labels(self.configuration.labels)
             resolver = self.configuration.resolver
             if resolver is not None and not resolver.startswith("https://") and not self.configuration.local:
                 raise ValueError(f"resolver {resolver} is not https")
@@ -207,6 +216,19 @@ class Home:
                 "bad_configuration",
                 f"a local state folder listens on loopback only, not on {self.configuration.listen.host}",
             )
+
+    def _labels(self, name: str | None) -> Labels | None:
+        """What is known about targets; None without a file, when whoever asks our gate has to know.
+
+        Raises:
+            ConfigurationError: `bad_configuration`.
+        """
+        if name is None:
+            return None
+        try:
+            return Labels.from_toml(tomllib.loads((self.path / name).read_text("utf-8")))
+        except (OSError, ValueError) as exc:
+            raise ConfigurationError("bad_configuration", f"labels {self.path / name}: {exc}") from exc
 
     def registry_token(self, registry: Registry) -> str | None:
         """The bearer token for a registry; None if it asks for none.
@@ -265,8 +287,9 @@ class Home:
             return None
         context = create_default_context()
         try:
-            context.load_verify_locations(self.path / name)
-        except OSError as exc:  # SSLError is one
+            # What stands beside the certificates may be in any characters.
+            context.load_verify_locations(cadata=read_file(self.path / name).decode("ascii", "ignore"))
+        except (OSError, ValueError) as exc:  # SSLError is an OSError
             raise ConfigurationError("bad_configuration", f"ca_file {self.path / name}: {exc}") from exc
         return context
 
@@ -305,7 +328,7 @@ class Home:
         if not keeps_history(self.configuration.did):
             return None
         try:
-            return (self.path / LOG).read_bytes()
+            return read_file(self.path / LOG)
         except OSError as exc:
             raise ConfigurationError("not_found", f"{self.path / LOG} is missing: {exc}") from exc
 
@@ -316,6 +339,14 @@ class Home:
             ConfigurationError: `bad_configuration`, others can read its file or it is none; `key_unavailable`.
         """
         return control_token(self.path / CONTROL_TOKEN)
+
+    def gate_token(self) -> str:
+        """What a gate has to show to the peer; made when it is first asked for. It opens nothing else.
+
+        Raises:
+            ConfigurationError: As `control_token`.
+        """
+        return control_token(self.path / GATE_TOKEN)
 
     def contexts(self, part: ControlPart) -> Contexts:
         """The bundled contexts and those that the control listener's configuration names.
@@ -337,7 +368,7 @@ class Home:
             except UndersignedError as exc:
                 raise ConfigurationError("bad_configuration", f"{self.path / CONFIGURATION}: {exc}") from exc
         try:
-            raw = (self.path / name).read_bytes()
+            raw = read_file(self.path / name)
         except OSError as exc:
             raise ConfigurationError("not_found", f"{self.path / name} is missing: {exc}") from exc
         try:
@@ -369,11 +400,11 @@ class Home:
             ConfigurationError: `bad_configuration`, it is none.
         """
         try:
-            value = decode_json(file.read_bytes(), _CREDENTIAL_LIMITS)
+            value = decode_json(read_file(file), _CREDENTIAL_LIMITS)
             if not isinstance(value, dict):
                 raise FormatError("bad_json", "expected a JSON object")
             return read_credential(value)
-        except UndersignedError as exc:
+        except (OSError, UndersignedError) as exc:
             raise ConfigurationError("bad_configuration", f"{file}: {exc}") from exc
 
 
@@ -395,7 +426,7 @@ def _passphrase(path: Path) -> str:
         return named
     file = path / "keys" / "passphrase"
     try:
-        return file.read_bytes().decode().strip()
+        return read_file(file).decode().strip()
     except OSError as exc:
         raise ConfigurationError(
             "key_unavailable", "the keys are sealed: set UNDERSIGNED_PASSPHRASE (there is no keys/passphrase)"

@@ -13,7 +13,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import structlog
 
 from undersigned.attestation import ActionTaken
@@ -135,7 +134,7 @@ class Job:
             except ScopeError as error:
                 suspended = error.detail.get("clause") == SUSPENDING_CLAUSE
                 if not (suspended and told):
-                    await self._refused(asked, now, error)
+                    self._refused(asked, now, error)
                 if not suspended:
                     raise
                 told = True
@@ -174,6 +173,18 @@ class Job:
                 _log.warning("an input was not fetched yet", engagement=self._conversation.id, error=str(error))
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_WAIT_SECONDS if suspended else LONGEST_RETRY_SECONDS)
+
+    async def sign(self, method: str, url: str, body: bytes | None = None) -> tuple[tuple[str, str], ...]:
+        """The fields that sign a request to a server of the hirer, to be sent once, within a minute, by any client.
+
+        It asks nobody: `act` comes first, and the server's gate decides for itself.
+
+            async with job.act("order:place", url, {"EUR": "0.5"}):
+                await session.post(url, data=body, headers=await job.sign("POST", url, body))
+
+        Source: protocol-spec/03-connection.md, section 3.7
+        """
+        return await self._agent.sign_request(method, url, self.contract, body)
 
     async def send_past_gate(self, target: str) -> bytes:
         """Requests `target`, signed for this contract, without asking our own gate; the other side's gate decides.
@@ -227,7 +238,8 @@ class Job:
         )
         return digest
 
-    async def _refused(self, asked: Action, at: Instant, error: ScopeError) -> None:
+    def _refused(self, asked: Action, at: Instant, error: ScopeError) -> None:
+        """For the statement about the work; the gate has recorded it already."""
         taken = ActionTaken(
             action=asked.name,
             target=asked.target,
@@ -237,8 +249,6 @@ class Job:
             reason=error.message,
         )
         self.actions.append(taken)
-        record = msgspec.json.encode(taken).decode()
-        await self._conversation.ask(lambda _: Say("", {}, facts=(("refused-action", record),)))
 
 
 async def run_handler(handler: Handler, job: Job, seconds: float) -> None:

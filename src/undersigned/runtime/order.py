@@ -17,6 +17,7 @@ from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.scope import Grant, Limit, Scope, WireScope, read_scope, sketch
 
 from .continuing import named_withdrawal
+from .files import read_file
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -301,16 +302,8 @@ def _named(deliverable: str | None, known: KnownTask | None, criteria: Mapping[s
 
 
 async def _read(path: Path) -> bytes:
-    def read() -> bytes:
-        # A device or pipe has no end that could be waited for.
-        if path.exists() and not path.is_file():
-            raise ConfigurationError("bad_configuration", f"{path} is not a file")
-        if path.stat().st_size > MAX_INPUT_BYTES:
-            raise ConfigurationError("bad_configuration", f"{path} is larger than {MAX_INPUT_BYTES} bytes")
-        return path.read_bytes()
-
     try:
-        return await asyncio.to_thread(read)
+        return await asyncio.to_thread(read_file, path, MAX_INPUT_BYTES)
     except OSError as exc:
         raise ConfigurationError("bad_configuration", f"{path}: {exc.strerror or exc}") from exc
 

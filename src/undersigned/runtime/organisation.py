@@ -31,6 +31,7 @@ from undersigned.encoding import Did, Instant, JsonObject, canonicalize, compare
 from undersigned.errors import ConfigurationError, FormatError
 
 from .clock import Clock, SystemClock
+from .files import read_file
 from .home import CONFIGURATION, Home, named_passphrase
 from .signers import PrivateKey, Sealer, generate_key
 from .status_register import Said, StatusRegister
@@ -182,7 +183,7 @@ class _Template:
     """What all state folders of a swarm have in common, read once."""
 
     def __init__(self, home: Home, ceiling: Ceiling | None) -> None:
-        settings = tomllib.loads((home.path / CONFIGURATION).read_text("utf-8"))
+        settings = tomllib.loads(read_file(home.path / CONFIGURATION).decode())
         # Where the organisation's own peer listens, and what it offers, are its own. All else narrows, and is kept.
         for name in ("did", "listen", "control", "offer"):
             settings.pop(name, None)
@@ -191,7 +192,7 @@ class _Template:
         self._settings = settings
         self._files: dict[str, bytes] = {}
         for file in (home.path / "organisation.json", *sorted(home.anchors.glob("*.json"))):
-            self._files[str(file.relative_to(home.path))] = file.read_bytes()
+            self._files[str(file.relative_to(home.path))] = read_file(file)
         # As with every state folder: sealed under what the environment names, else under what lies beside.
         named = named_passphrase()
         if named is None:

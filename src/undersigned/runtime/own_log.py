@@ -21,6 +21,7 @@ from undersigned.encoding import FOREIGN_LIMITS, Did, Instant, JsonObject, decod
 from undersigned.errors import ConfigurationError
 from undersigned.proof import attach, prepare
 
+from .files import read_file
 from .signers import PrivateKey, generate_key, open_key, seal_key
 
 __all__ = ["LOG", "begin_log", "continue_log"]
@@ -55,7 +56,7 @@ def continue_log(folder: Path, document: JsonObject, *, passphrase: str, now: In
     Raises:
         ConfigurationError: `key_unavailable`, `bad_configuration`: the log in the folder is damaged.
     """
-    raw = (folder / LOG).read_bytes()
+    raw = read_file(folder / LOG)
     lines = raw.splitlines()
     last = decode_json(lines[-1], FOREIGN_LIMITS) if lines else None
     if not isinstance(last, dict):

@@ -7,11 +7,13 @@ Source: protocol-spec/07-contract.md
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec.json import decode
 from msgspec.structs import replace
 
+from undersigned.attestation import PAYLOAD_TYPE, Predicate, envelope, make_statement, pae
 from undersigned.contract import (
     ContractDocument,
     Methods,
@@ -28,7 +30,7 @@ from undersigned.contract import (
     verify_offered,
 )
 from undersigned.did import DidDocument
-from undersigned.encoding import DidUrl, JsonObject, base64url_decode, base64url_encode, from_struct, shift
+from undersigned.encoding import DidUrl, Digest, JsonObject, base64url_decode, base64url_encode, from_struct, shift
 from undersigned.errors import LocalProtocolError, LogProofError, VerificationError
 from undersigned.keys import PublicKey
 from undersigned.ledger import Committed, Head, Ledger
@@ -183,6 +185,11 @@ class Papers:
                 "objection": objection,
             },
         )
+
+    async def stated(self, artifacts: Mapping[str, Digest], predicate: Predicate) -> JsonObject:
+        """The predicate about these artifacts, in a signed envelope."""
+        payload = make_statement(artifacts, predicate)
+        return envelope(payload, [(self._identity.method, await self._identity.sign(pae(PAYLOAD_TYPE, payload)))])
 
     async def checkpoint(self, head: Head | None = None) -> str:
         """A signed note of the log at `head`, or as it stands."""

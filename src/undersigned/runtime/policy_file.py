@@ -16,6 +16,8 @@ from typing import Any, cast
 from undersigned.errors import ConfigurationError
 from undersigned.trust import Policy
 
+from .files import read_file
+
 __all__ = ["read_policy", "read_toml", "with_cedar"]
 
 
@@ -32,7 +34,7 @@ def with_cedar(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     if not isinstance(name, str) or not name or "cedar" in read:
         raise ConfigurationError("bad_configuration", "policy: expected `cedar_file`, a file name, or `cedar`, a text")
     try:
-        read["cedar"] = (folder / name).read_bytes().decode()
+        read["cedar"] = read_file(folder / name).decode()
     except (OSError, ValueError) as exc:
         raise ConfigurationError("bad_configuration", f"policy: cedar_file {folder / name}: {exc}") from exc
     return read
@@ -62,6 +64,6 @@ def read_toml(file: Path) -> dict[str, Any]:
         ConfigurationError: `bad_configuration`: it cannot be read.
     """
     try:
-        return tomllib.loads(file.read_bytes().decode())
+        return tomllib.loads(read_file(file).decode())
     except (OSError, ValueError, RecursionError) as exc:
         raise ConfigurationError("bad_configuration", f"{file}: {exc}") from exc

@@ -18,6 +18,8 @@ from undersigned.encoding import parse_duration
 from undersigned.errors import ConfigurationError
 from undersigned.trust import MAX_AUTHORITIES, Registry
 
+from .files import read_file
+
 __all__ = ["RegistryPart", "read_token", "registries_of"]
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]{1,4096}=*", re.ASCII)
@@ -81,7 +83,7 @@ def read_token(file: Path) -> str:
         ConfigurationError: `key_unavailable`, it cannot be read, or holds no token.
     """
     try:
-        token = file.read_text("ascii").strip()
+        token = read_file(file).decode("ascii").strip()
     except (OSError, ValueError) as exc:
         raise ConfigurationError("key_unavailable", f"{file}: {exc}") from exc
     if not _TOKEN.fullmatch(token):

@@ -34,6 +34,8 @@ from undersigned.encoding import (
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.keys import PublicKey, public_key_from_multikey, public_key_from_raw
 
+from .files import read_file
+
 __all__ = ["KeyKind", "PrivateKey", "Sealer", "Signer", "generate_key", "open_key", "seal_key"]
 
 KeyKind = Literal["Ed25519", "P-256", "P-384"]
@@ -194,7 +196,7 @@ def open_key(path: Path, passphrase: str) -> PrivateKey:
         ConfigurationError: `key_unavailable`, no such file, not a sealed key, or another passphrase.
     """
     try:
-        record = msgspec.json.decode(path.read_bytes(), type=_SealedKey)
+        record = msgspec.json.decode(read_file(path), type=_SealedKey)
         salt, nonce, sealed = (base64url_decode(text) for text in (record.salt, record.nonce, record.sealed))
         named = public_key_from_multikey(record.multikey)
     except (OSError, ValueError, msgspec.MsgspecError, UndersignedError) as exc:

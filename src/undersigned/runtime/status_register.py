@@ -10,11 +10,12 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.12
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import sqlite3
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -399,6 +400,8 @@ class StatusRegister:
 
     def _connected(self) -> sqlite3.Connection:
         if self._store is None:
+            with suppress(OSError):  # what cannot be made is told by SQLite
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
             store = sqlite3.connect(self._path, timeout=5.0, isolation_level=None)
             try:
                 # What was withdrawn stays withdrawn, whatever happens to the machine a moment later.

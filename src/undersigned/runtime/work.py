@@ -16,14 +16,10 @@ import msgspec
 import structlog
 
 from undersigned.attestation import (
-    PAYLOAD_TYPE,
     Predicate,
     UsageLine,
     WorkPredicate,
     accepted,
-    envelope,
-    make_statement,
-    pae,
     provenance,
     verify_delivery,
     verify_statement,
@@ -33,7 +29,6 @@ from undersigned.contract import ContractDocument
 from undersigned.did import DidDocument
 from undersigned.encoding import Digest, JsonObject, digest_bytes, seconds_between
 from undersigned.errors import LocalProtocolError, UndersignedError, VerificationError
-from undersigned.keys import PublicKey
 from undersigned.messages import CriterionVerdict, Delivery, Review, Start
 from undersigned.protocol import Engagement, Work
 
@@ -44,7 +39,7 @@ from .turn import Say
 if TYPE_CHECKING:
     from .agent import Agent
 
-__all__ = ["Reviewed", "Reviewer", "Worker", "assertion_keys"]
+__all__ = ["Reviewed", "Reviewer", "Worker"]
 
 _log = structlog.get_logger()
 
@@ -61,11 +56,6 @@ class Reviewed(msgspec.Struct, frozen=True):
 
 Reviewer = Callable[[Reviewed], Awaitable[Mapping[str, bool]]]
 """Says for each acceptance criterion, by id, whether it is met. One that is left out is not."""
-
-
-def assertion_keys(document: DidDocument) -> dict[str, PublicKey]:
-    """The keys by which a DID makes claims, by verification method."""
-    return {name: document.key_for(name, "assertionMethod") for name in document.methods("assertionMethod")}
 
 
 class Worker:
@@ -152,7 +142,7 @@ class Worker:
                     finished_on=now,
                 ),
             )
-            statements = [await self._stated(artifacts, predicate) for predicate in predicates]
+            statements = [await agent.papers.stated(artifacts, predicate) for predicate in predicates]
         return Say(
             "Delivery",
             {
@@ -164,12 +154,6 @@ class Worker:
                 "round": job.round,
             },
         )
-
-    async def _stated(self, artifacts: Mapping[str, Digest], predicate: Predicate) -> JsonObject:
-        """The predicate about these artifacts, in a signed envelope."""
-        identity = self._agent.identity
-        payload = make_statement(artifacts, predicate)
-        return envelope(payload, [(identity.method, await identity.sign(pae(PAYLOAD_TYPE, payload)))])
 
     # ------------------------------------------------------------------ hirer
 
@@ -206,16 +190,20 @@ class Worker:
         try:
             if delivery.outcome != "complete":
                 raise VerificationError("digest_mismatch", f"the delivery is {delivery.outcome}")
+            if len({item.name for item in delivery.artifacts}) < len(delivery.artifacts):
+                raise VerificationError("digest_mismatch", "two artifacts of the delivery have one name")
             for artifact in delivery.artifacts:
                 data = await self._fetched(artifact.uri, artifact.digest, delivery.contract)
                 artifacts[artifact.name] = data
             if missing := wanted - set(artifacts):
                 raise VerificationError("digest_mismatch", f"not delivered: {', '.join(sorted(missing))}")
             provider = await agent.document_of(engagement.peer)
+            keys = provider.keys("assertionMethod", now=now)
             verified = verify_delivery(
                 delivery.statements,
                 attester=engagement.peer,
-                keys=assertion_keys(provider),
+                # HIRE-ATT-02: only keys that the contract lists speak for the provider.
+                keys={method: key for method, key in keys.items() if method in document.methods.provider},
                 contract=delivery.contract,
                 artifacts=artifacts,
                 required=document.terms.evidence.predicates or (WorkPredicate.PREDICATE_TYPE,),
@@ -244,7 +232,7 @@ class Worker:
         )
         named = {artifact.name: artifact.digest for artifact in delivery.artifacts}
         # A statement has a subject; when nothing was delivered it is about the contract itself.
-        statement = await self._stated(named or {"contract": delivery.contract}, predicate)
+        statement = await agent.papers.stated(named or {"contract": delivery.contract}, predicate)
         for name, data in artifacts.items():
             await agent.artifacts.put(data)
             _log.info("artifact kept", engagement=conversation.id, name=name, digest=digest_bytes(data))
@@ -305,7 +293,7 @@ class Worker:
         verified = verify_statement(
             review.statement,
             attester=engagement.peer,
-            keys=assertion_keys(document),
+            keys=document.keys("assertionMethod", now=self._agent.clock.now()),
             contract=contract.digest,
             artifacts=named or {"contract": contract.digest},
         )

@@ -2,31 +2,51 @@
 
 from undersigned.scope.compiled import compile_scope, read_scope, sketch
 from undersigned.scope.contain import attenuate, contains, draws
-from undersigned.scope.decision import Action, Charge, GateDecision, Usage, counter, permits
+from undersigned.scope.decision import (
+    APPROVAL,
+    Action,
+    Approved,
+    Charge,
+    GateDecision,
+    Usage,
+    arguments_of,
+    counter,
+    permits,
+)
+from undersigned.scope.labels import CLASSES, LABEL_HEADERS, Label, Labels
 from undersigned.scope.model import CONDITIONS, Grant, Limit, Obligation, Prohibition, Scope, Window
 from undersigned.scope.target import Target, inside, matches, parse_pattern, parse_target
 from undersigned.scope.wire import (
     ACTION_PATTERN,
     LEFT_OPERANDS,
     NAME_PATTERN,
+    OBTAIN_CONSENT,
     OPERATORS,
     SKETCH_BASE,
     WireConstraint,
+    WireDuty,
     WireRule,
     WireScope,
 )
 
 __all__ = [
     "ACTION_PATTERN",
+    "APPROVAL",
+    "CLASSES",
     "CONDITIONS",
+    "LABEL_HEADERS",
     "LEFT_OPERANDS",
     "NAME_PATTERN",
+    "OBTAIN_CONSENT",
     "OPERATORS",
     "SKETCH_BASE",
     "Action",
+    "Approved",
     "Charge",
     "GateDecision",
     "Grant",
+    "Label",
+    "Labels",
     "Limit",
     "Obligation",
     "Prohibition",
@@ -35,8 +55,10 @@ __all__ = [
     "Usage",
     "Window",
     "WireConstraint",
+    "WireDuty",
     "WireRule",
     "WireScope",
+    "arguments_of",
     "attenuate",
     "compile_scope",
     "contains",

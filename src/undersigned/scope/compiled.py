@@ -9,17 +9,22 @@ Source: protocol-spec/06-scope.md, section 6.2
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal
 
 from undersigned.errors import FormatError
 from undersigned.scope.model import Grant, Limit, Obligation, Prohibition, Scope, Window
-from undersigned.scope.wire import SKETCH_BASE, WireConstraint, WireRule, WireScope
+from undersigned.scope.wire import OBTAIN_CONSENT, SKETCH_BASE, WireConstraint, WireDuty, WireRule, WireScope
 
 __all__ = ["compile_scope", "read_scope", "sketch"]
 
 _WINDOW: Final = {"gteq": "not-before", "lteq": "until"}
+_CONDITION: Final[Mapping[str, Literal["dataClass", "egress", "region"]]] = {
+    "dataClass": "dataClass",
+    "egress": "egress",
+    "region": "region",
+}
 
 
 def compile_scope(scope: Scope, base_id: str) -> WireScope:
@@ -89,6 +94,9 @@ def _rule(rule: Grant | Prohibition | Obligation, base: str, constraints: Iterab
                 key=lambda constraint: constraint.id,
             )
         ),
+        duty=(WireDuty(id=f"{base}#{rule.id}.approval", action=OBTAIN_CONSENT),)
+        if isinstance(rule, Grant) and rule.approval
+        else (),
     )
 
 
@@ -126,7 +134,7 @@ def _grant_constraints(grant: Grant) -> list[WireConstraint]:
         constraints.append(
             WireConstraint(
                 id=f"condition.{name}",
-                left_operand="dataClass" if name == "dataClass" else "region",
+                left_operand=_CONDITION[name],
                 operator="isAnyOf",
                 right_operand=tuple(values),
             )
@@ -170,12 +178,14 @@ def _grant(rule: WireRule, base: str) -> Grant:
                 limits.append(Limit(unit, constraint.right_operand[0], constraint.per))
             case "dateTime", ("gteq" | "lteq") as operator:
                 edges[_WINDOW[operator]] = constraint.right_operand[0]
-            case ("dataClass" | "region") as condition, "isAnyOf":
+            case ("dataClass" | "egress" | "region") as condition, "isAnyOf":
                 conditions[condition] = constraint.right_operand
             case operand, operator:
                 raise FormatError("schema_violation", f"scope: no constraint has {operand} with {operator}")
     window = Window(not_before=edges.get("not-before"), until=edges.get("until")) if edges else None
-    return Grant(_name(rule.id, base), rule.action, rule.target, tuple(limits), window, conditions)
+    return Grant(
+        _name(rule.id, base), rule.action, rule.target, tuple(limits), window, conditions, approval=bool(rule.duty)
+    )
 
 
 def _obligation(rule: WireRule, base: str) -> Obligation:

@@ -80,10 +80,12 @@ def draws(parent: Scope, child: Scope) -> dict[str, str]:
 
 
 def _covers(wide: Grant, narrow: Grant) -> bool:
-    """Action, target, window and conditions; limits apart."""
+    """Action, target, window, conditions and approval; limits apart."""
     if wide.action != narrow.action or not inside(parse_pattern(wide.target), parse_pattern(narrow.target)):
         return False
     if wide.window is not None and not _within(wide.window, narrow.window):
+        return False
+    if wide.approval and not narrow.approval:
         return False
     return all(
         name in narrow.conditions and set(narrow.conditions[name]) <= set(values)

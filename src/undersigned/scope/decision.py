@@ -1,31 +1,44 @@
 """Whether an action is inside a scope: one pure function, and the decision it gives.
 
 No by default; a prohibition wins; a limit counts what was used and what is asked now together, so it is never
-overshot. The decision says which clause decided, and on no what would pass. On yes it lists the charges, which the
-caller books before it acts (`ledger.reserve`): the decision is made on a usage that others may be changing.
+overshot. There are three answers: yes, no, and "a person has to agree first". The decision says which clause decided,
+what is left, and on no what would pass. On yes it lists the charges, which the caller books before it acts
+(`ledger.reserve`): the decision is made on a usage that others may be changing.
 
 Source: protocol-spec/06-scope.md, section 6.5
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Collection, Mapping
+from typing import Final, Literal
 
 from msgspec import Struct
 
-from undersigned.encoding import compare_amounts, parse_duration, parse_instant, shift, subtract_amounts
+from undersigned.encoding import (
+    Digest,
+    Instant,
+    compare_amounts,
+    digest_of,
+    parse_duration,
+    parse_instant,
+    shift,
+    subtract_amounts,
+)
 from undersigned.errors import FormatError, ScopeError
-from undersigned.scope.model import Grant, Limit, Scope
+from undersigned.scope.model import CONDITIONS, Grant, Limit, Scope, amount_in_words
 from undersigned.scope.target import matches, parse_pattern, parse_target
 
-__all__ = ["Action", "Charge", "GateDecision", "Usage", "counter", "permits"]
+__all__ = ["APPROVAL", "Action", "Approved", "Charge", "GateDecision", "Usage", "arguments_of", "counter", "permits"]
 
 Usage = Mapping[str, Mapping[str, str]]
 """Clause -> counter -> amount used so far, decimal text; what is missing is none. Counters are named by `counter`."""
 
 NOTHING: Final = "scope"
 """The clause that decides when no grant comes near: the scope itself. No clause can have this name."""
+
+APPROVAL: Final = "approval"
+"""What a use of an approval is counted under, followed by a colon and the name of the request."""
 
 
 class Action(Struct, frozen=True, gc=False):
@@ -40,6 +53,21 @@ class Action(Struct, frozen=True, gc=False):
     """Condition -> the fact, such as `{"dataClass": "public"}`."""
 
 
+class Approved(Struct, frozen=True, gc=False, kw_only=True):
+    """A person's yes to one action, as `ApprovalRequest` and `Approval` say it together."""
+
+    request: Digest
+    """Names it: the digest of the request."""
+    clause: str
+    """Short name of the grant under which the action is done."""
+    arguments: Digest
+    """`arguments_of` the action."""
+    uses: int
+    """How often the action may be done."""
+    until: Instant
+    """Last instant at which it may be begun."""
+
+
 class Charge(Struct, frozen=True, gc=False):
     """What one action takes of one limit."""
 
@@ -47,6 +75,8 @@ class Charge(Struct, frozen=True, gc=False):
     counter: str
     amount: str
     maximum: str
+    limit: str
+    """Name of the limit, as `GateDecision.remaining` has it."""
 
 
 class GateDecision(Struct, frozen=True, gc=False, kw_only=True):
@@ -58,23 +88,46 @@ class GateDecision(Struct, frozen=True, gc=False, kw_only=True):
     clause: str
     """Short name of the grant or prohibition that decided; `scope` if none came near."""
     code: str = ""
-    """Empty when allowed, else the error code for the peer: `scope_exceeded` or `contract_expired`."""
+    """Empty when allowed, else the error code for the peer: `scope_exceeded`, `contract_expired` or
+    `approval_required`."""
     reason: str
     """In one sentence, for our operator."""
     would_pass: str = ""
     """On no: what would have passed; empty if nothing does."""
+    remaining: Mapping[str, str] = {}
+    """Name of each limit of the clause, such as `count.PT1M` -> what is left of it: on yes after this action. Less than
+    nothing if an action turned out to use more than was reserved for it."""
     charges: tuple[Charge, ...] = ()
     """On yes: what has to be reserved before acting."""
+
+    @property
+    def answer(self) -> Literal["yes", "no", "ask"]:
+        """`ask`: it would be a yes, once a person has agreed."""
+        return "yes" if self.allowed else "ask" if self.code == "approval_required" else "no"
 
     def require(self) -> GateDecision:
         """The decision itself, if it allows.
 
         Raises:
-            ScopeError: It does not; `detail["clause"]` and `detail["would_pass"]` say more.
+            ScopeError: It does not; `detail` has `clause`, `would_pass` and `remaining`.
         """
         if self.allowed:
             return self
-        raise ScopeError(self.code, self.reason, clause=self.clause, would_pass=self.would_pass)
+        raise ScopeError(
+            self.code, self.reason, clause=self.clause, would_pass=self.would_pass, remaining=dict(self.remaining)
+        )
+
+    def explain(self) -> str:
+        """For a person, on one line: the answer, the clause, what is left and what would pass."""
+        said = f"{self.answer}: {self.action} on {self.target} [{self.clause}] {self.reason}"
+        if self.remaining:
+            left = (name.partition(".") for name in self.remaining)
+            words = (
+                amount_in_words(amount, unit, per or None)
+                for (unit, _, per), amount in zip(left, self.remaining.values(), strict=True)
+            )
+            said += f"; left: {', '.join(words)}"
+        return said + (f"; would pass: {self.would_pass}" if self.would_pass else "")
 
 
 def counter(limit: Limit, now: str) -> str:
@@ -88,11 +141,22 @@ def counter(limit: Limit, now: str) -> str:
     return f"{limit.name}@{shift(now, -elapsed)}"
 
 
-def permits(scope: Scope, usage: Usage, action: Action, now: str) -> GateDecision:
-    """Whether `action` lies inside `scope` at `now`, after `usage`.
+def arguments_of(action: Action) -> Digest:
+    """Names what is asked for, exactly: name, target in its only spelling, and amounts. Facts are each gate's own.
 
-    The first grant that allows it decides; on no, the one that came nearest. Instants are inclusive. A request that
-    cannot be parsed is refused like any other.
+    Raises:
+        FormatError: `schema_violation`: the target or an amount cannot be parsed.
+
+    Source: protocol-spec/06-scope.md, section 6.5
+    """
+    return digest_of({"action": action.name, "target": str(parse_target(action.target)), "amounts": _amounts(action)})
+
+
+def permits(scope: Scope, usage: Usage, action: Action, now: str, approved: Collection[Approved] = ()) -> GateDecision:
+    """Whether `action` lies inside `scope` at `now`, after `usage`; `approved` are a person's answers so far.
+
+    The first grant that allows it decides, before any that would ask a person; on no, the one that came nearest.
+    Instants are inclusive. A request that cannot be parsed is refused like any other.
 
     Source: protocol-spec/06-scope.md, section 6.5
     """
@@ -110,7 +174,7 @@ def permits(scope: Scope, usage: Usage, action: Action, now: str) -> GateDecisio
         if prohibition.action == action.name and matches(parse_pattern(prohibition.target), target):
             return _no(action, prohibition.id, f"{action.name} on {prohibition.target} is prohibited", "")
 
-    # Step 3: the first grant that allows decides.
+    # Step 3: the first grant that allows decides; one that asks a person stands behind all that do not.
     nearest: tuple[int, GateDecision] | None = None
     for grant in scope.grants:
         if grant.action != action.name:
@@ -118,8 +182,8 @@ def permits(scope: Scope, usage: Usage, action: Action, now: str) -> GateDecisio
         if not matches(parse_pattern(grant.target), target):
             reached, decision = 0, _no(action, grant.id, "the target is outside the grant", f"target {grant.target}")
         else:
-            reached, decision = _weigh(grant, usage.get(grant.id, {}), action, amounts, now)
-        if decision.allowed:
+            reached, decision = _weigh(grant, usage.get(grant.id, {}), action, amounts, now, approved)
+        if decision.allowed and not grant.approval:
             return decision
         if nearest is None or reached > nearest[0]:
             nearest = reached, decision
@@ -132,50 +196,91 @@ def permits(scope: Scope, usage: Usage, action: Action, now: str) -> GateDecisio
 
 
 def _weigh(
-    grant: Grant, used: Mapping[str, str], action: Action, amounts: Mapping[str, str], now: str
+    grant: Grant,
+    used: Mapping[str, str],
+    action: Action,
+    amounts: Mapping[str, str],
+    now: str,
+    approved: Collection[Approved],
 ) -> tuple[int, GateDecision]:
     """How far the grant carries the action (more is nearer), and what it says."""
+    names = {limit.name: counter(limit, now) for limit in grant.limits}
+    left = {limit.name: subtract_amounts(limit.max, used.get(names[limit.name], "0")) for limit in grant.limits}
     window = grant.window
     if window is not None and window.not_before is not None and now < window.not_before:
-        return 1, _no(action, grant.id, "the grant has not begun", f"from {window.not_before}")
+        return 1, _no(action, grant.id, "the grant has not begun", f"from {window.not_before}", left)
     if window is not None and window.until is not None and now > window.until:
-        return 1, _no(action, grant.id, "the grant has ended", f"until {window.until}")
+        return 1, _no(action, grant.id, "the grant has ended", f"until {window.until}", left)
     for name, values in grant.conditions.items():
         fact = action.facts.get(name)
         if fact not in values:
+            what = CONDITIONS[name]
             return 2, _no(
                 action,
                 grant.id,
-                f"{name} is not stated" if fact is None else f"{name} is {fact!r:.80}",
-                f"{name} {' or '.join(values)}",
+                f"the {what} is not known" if fact is None else f"the {what} is {fact!r:.80}",
+                f"{what} {' or '.join(values)}",
+                left,
             )
     charges: list[Charge] = []
     for limit in grant.limits:
         amount = amounts.get(limit.unit)
-        name = counter(limit, now)
-        spent = used.get(name, "0")
-        per = "" if limit.per is None else f" per {limit.per}"
-        left = subtract_amounts(limit.max, spent)
+        room = left[limit.name]
+        words = f"{limit.unit} up to {room}{'' if limit.per is None else f' per {limit.per}'}"
         if amount is None:
-            return 3, _no(
-                action, grant.id, f"an amount of {limit.unit} is not stated", f"{limit.unit} up to {left}{per}"
-            )
-        if compare_amounts(amount, left) > 0:
+            return 3, _no(action, grant.id, f"an amount of {limit.unit} is not stated", words, left)
+        if compare_amounts(amount, room) > 0:
             return 3, _no(
                 action,
                 grant.id,
-                f"{amount} {limit.unit}{per} is more than what is left: {limit.max} granted, {spent} used",
-                f"{limit.unit} up to {left}{per}" if compare_amounts(left, "0") > 0 else "",
+                f"{amount} {limit.unit} is more than what is left of {limit.explain()}",
+                words if compare_amounts(room, "0") > 0 else "",
+                left,
             )
-        charges.append(Charge(grant.id, name, amount, limit.max))
-    return 4, GateDecision(
+        charges.append(Charge(grant.id, names[limit.name], amount, limit.max, limit.name))
+    if grant.approval:
+        found = _approval(grant, action, used, now, approved)
+        if found is None:
+            return 4, _no(
+                action,
+                grant.id,
+                "a person of the hirer has to agree to it first",
+                "a person's approval",
+                left,
+                code="approval_required",
+            )
+        charges.append(Charge(grant.id, _uses(found), "1", str(found.uses), APPROVAL))
+    return 5, GateDecision(
         allowed=True,
         action=action.name,
         target=action.target,
         clause=grant.id,
         reason=f"granted by {grant.id}",
+        remaining={
+            charge.limit: subtract_amounts(left[charge.limit], charge.amount)
+            for charge in charges
+            if charge.limit in left
+        },
         charges=tuple(charges),
     )
+
+
+def _approval(
+    grant: Grant, action: Action, used: Mapping[str, str], now: str, approved: Collection[Approved]
+) -> Approved | None:
+    """An approval of this very action under this grant that is not used up."""
+    wanted: Digest | None = None
+    for one in approved:
+        if one.clause != grant.id or now > one.until or compare_amounts(used.get(_uses(one), "0"), str(one.uses)) >= 0:
+            continue
+        wanted = wanted or arguments_of(action)
+        if one.arguments == wanted:
+            return one
+    return None
+
+
+def _uses(approved: Approved) -> str:
+    return f"{APPROVAL}:{approved.request}"
 
 
 def _amounts(action: Action) -> dict[str, str]:
@@ -190,13 +295,21 @@ def _amounts(action: Action) -> dict[str, str]:
     return amounts
 
 
-def _no(action: Action, clause: str, reason: str, would_pass: str) -> GateDecision:
+def _no(
+    action: Action,
+    clause: str,
+    reason: str,
+    would_pass: str,
+    left: Mapping[str, str] | None = None,
+    code: str = "scope_exceeded",
+) -> GateDecision:
     return GateDecision(
         allowed=False,
         action=action.name,
         target=action.target,
         clause=clause,
-        code="scope_exceeded",
+        code=code,
         reason=reason,
         would_pass=would_pass,
+        remaining=left or {},
     )

@@ -8,7 +8,8 @@ Source: protocol-spec/06-scope.md, section 6.1
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final, cast
 
 from msgspec import Struct
@@ -19,12 +20,15 @@ from undersigned.errors import ConfigurationError, FormatError
 from undersigned.scope.target import parse_pattern
 from undersigned.scope.wire import ACTION_PATTERN, MAX_RULES, NAME_PATTERN
 
-__all__ = ["CONDITIONS", "Grant", "Limit", "Obligation", "Prohibition", "Scope", "Window"]
+__all__ = ["CONDITIONS", "Grant", "Limit", "Obligation", "Prohibition", "Scope", "Window", "amount_in_words"]
 
-CONDITIONS: Final = ("dataClass", "region")
-"""Conditions that a grant may set and an action must state the fact for."""
+CONDITIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {"dataClass": "data class", "egress": "egress", "region": "region"}
+)
+"""Conditions that a grant may set and an action must have the fact for, and their names for people."""
 
 _NAME: Final = re.compile(NAME_PATTERN)
+_PERIODS: Final = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 _ACTION: Final = re.compile(ACTION_PATTERN)
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 _UNIT: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -60,6 +64,10 @@ class Limit(Struct, frozen=True, gc=False):
         """Unit and period, as in `count` or `count.PT1M`; once per grant."""
         return self.unit if self.per is None else f"{self.unit}.{self.per}"
 
+    def explain(self) -> str:
+        """For a person: `at most 10 times per minute`."""
+        return f"at most {amount_in_words(self.max, self.unit, self.per)}"
+
 
 class Window(Struct, frozen=True, gc=False, kw_only=True):
     """When a grant may be used; both ends inclusive."""
@@ -75,6 +83,11 @@ class Window(Struct, frozen=True, gc=False, kw_only=True):
             raise _wrong("window: expected `not_before`, `until` or both")
         if self.not_before is not None and self.until is not None and self.not_before > self.until:
             raise _wrong(f"window: it ends ({self.until}) before it begins ({self.not_before})")
+
+    def explain(self) -> str:
+        """For a person: `from … until …`."""
+        edges = (("from", self.not_before), ("until", self.until))
+        return " ".join(f"{edge} {instant}" for edge, instant in edges if instant is not None)
 
 
 class _Rule(Struct, frozen=True, gc=False):
@@ -93,6 +106,10 @@ class _Rule(Struct, frozen=True, gc=False):
             raise _wrong(f"clause {self.id}: expected an action such as `artifact:read`, got {self.action!r:.120}")
         force_setattr(self, "target", str(parse_pattern(self.target)))
 
+    def explain(self) -> str:
+        """For a person, on one line."""
+        return f"{self.action} on {self.target}"
+
 
 class Grant(_Rule, frozen=True):
     """One thing the provider may do, and how far."""
@@ -100,7 +117,9 @@ class Grant(_Rule, frozen=True):
     limits: tuple[Limit, ...] = ()
     window: Window | None = None
     conditions: Mapping[str, Collection[str]] = {}
-    """Name of a condition -> values that pass; an action that does not state the fact is refused."""
+    """Name of a condition -> values that pass; an action without the fact is refused."""
+    approval: bool = False
+    """Whether a person of the hirer has to agree to each action that is done under it."""
 
     def __post_init__(self) -> None:
         self._check()
@@ -115,8 +134,20 @@ class Grant(_Rule, frozen=True):
             if isinstance(values, str) or not values or not all(_VALUE.fullmatch(value) for value in values):
                 raise _wrong(f"grant {self.id}: condition {name} needs a list of plain values, and at least one")
             conditions[name] = tuple(sorted(set(values)))
+        if not isinstance(cast("object", self.approval), bool):
+            raise _wrong(f"grant {self.id}: expected approval to be true or false, got {self.approval!r:.80}")
         force_setattr(self, "limits", limits)
         force_setattr(self, "conditions", conditions)
+
+    def explain(self) -> str:
+        """For a person, on one line."""
+        parts = [f"{self.action} on {self.target}", *(limit.explain() for limit in self.limits)]
+        if self.window is not None:
+            parts.append(self.window.explain())
+        parts += [f"{CONDITIONS[name]} {' or '.join(values)}" for name, values in self.conditions.items()]
+        if self.approval:
+            parts.append("each time with a person's approval")
+        return ", ".join(parts)
 
 
 class Prohibition(_Rule, frozen=True):
@@ -135,6 +166,10 @@ class Obligation(_Rule, frozen=True):
         self._check()
         if self.until is not None:
             parse_instant(self.until)
+
+    def explain(self) -> str:
+        """For a person, on one line."""
+        return f"{self.action} on {self.target}" + (f", by {self.until}" if self.until else "")
 
 
 class Scope(Struct, frozen=True, gc=False, kw_only=True):
@@ -164,6 +199,19 @@ class Scope(Struct, frozen=True, gc=False, kw_only=True):
         if not set(self.critical) <= set(self.extensions):
             raise _wrong("scope: `critical` lists an extension that is not there")
         force_setattr(self, "critical", tuple(sorted(set(self.critical))))
+
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """(`May`, `May not`, `Must` or `Also`, what) for each clause, for people."""
+        for label, clauses in (("May", self.grants), ("May not", self.prohibitions), ("Must", self.obligations)):
+            for clause in clauses:
+                yield label, f"[{clause.id}] {clause.explain()}"
+        for uri in self.extensions:
+            yield "Also", f"{uri}{', which has to be understood' if uri in self.critical else ''}"
+
+    def explain(self) -> str:
+        """The whole scope for people: a line for each clause, and that the rest is refused."""
+        said = [*self.lines(), ("Else", "nothing: what no line allows is refused, and `May not` wins")]
+        return "\n".join(f"{label.ljust(7)}  {text}" for label, text in said)
 
     @classmethod
     def from_toml(cls, table: Mapping[str, Any]) -> Scope:
@@ -202,8 +250,18 @@ class Scope(Struct, frozen=True, gc=False, kw_only=True):
             raise ConfigurationError("bad_configuration", f"scope: a value has another shape ({exc})") from exc
 
 
+def amount_in_words(amount: str, unit: str, per: str | None = None) -> str:
+    """`10 times per minute`, `5 EUR`."""
+    what = ("time" if amount == "1" else "times") if unit == "count" else unit
+    if per is None:
+        return f"{amount} {what}"
+    seconds = parse_duration(per)
+    size, name = next(pair for pair in _PERIODS if seconds % pair[0] == 0)
+    return f"{amount} {what} per {name if seconds == size else f'{seconds // size} {name}s'}"
+
+
 def _grant(entry: Any) -> Grant:
-    fields = _only(entry, "grant", optional=("limits", "window", "conditions"))
+    fields = _only(entry, "grant", optional=("limits", "window", "conditions", "approval"))
     limits: list[Limit] = []
     for limit in fields.pop("limits", ()):
         limit = _only(limit, "limit", required=("unit", "max"), optional=("per",))

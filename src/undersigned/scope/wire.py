@@ -19,9 +19,11 @@ __all__ = [
     "MAX_CONSTRAINTS",
     "MAX_RULES",
     "NAME_PATTERN",
+    "OBTAIN_CONSENT",
     "OPERATORS",
     "SKETCH_BASE",
     "WireConstraint",
+    "WireDuty",
     "WireRule",
     "WireScope",
 ]
@@ -38,11 +40,14 @@ NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,63}(?!\n)$"
 ACTION_PATTERN: Final = r"^[a-z][a-z0-9.-]{0,31}:[a-z0-9][a-z0-9._/-]{0,94}(?!\n)$"
 """An absolute IRI in its only spelling: lower case, no percent signs."""
 
-LEFT_OPERANDS: Final = ("amount", "count", "dataClass", "dateTime", "payAmount", "region")
+LEFT_OPERANDS: Final = ("amount", "count", "dataClass", "dateTime", "egress", "payAmount", "region")
 """`count` of uses, `payAmount` of money (`unit`: currency), `amount` of anything else (`unit`: what), the instant of
-use, and the two conditions. A scope that names another is refused whole: it may be the one that narrows."""
+use, and the three conditions. A scope that names another is refused whole: it may be the one that narrows."""
 
 OPERATORS: Final = ("gteq", "isAnyOf", "lteq")
+
+OBTAIN_CONSENT: Final = "http://www.w3.org/ns/odrl/2/obtainConsent"
+"""What has to be done before a grant with an approval clause is used: ODRL's word for a person's yes."""
 
 _LONG = 512  # document id (engagement, role, place), `#` and the names behind it
 _Id = Annotated[str, Meta(min_length=1, max_length=_LONG)]
@@ -54,7 +59,7 @@ class WireConstraint(
     """One condition that an action has to meet (`odrl:Constraint`)."""
 
     id: _Id
-    left_operand: Literal["amount", "count", "dataClass", "dateTime", "payAmount", "region"]
+    left_operand: Literal["amount", "count", "dataClass", "dateTime", "egress", "payAmount", "region"]
     operator: Literal["gteq", "isAnyOf", "lteq"]
     right_operand: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...], Meta(min_length=1, max_length=64)
@@ -63,6 +68,15 @@ class WireConstraint(
     unit: Annotated[str, Meta(pattern=r"^([A-Z]{3}|[a-z][a-z0-9-]{0,31})(?!\n)$")] | None = None
     per: Annotated[str, Meta(max_length=32)] | None = None
     """Duration of the period in which the limit counts anew, as in `PT1M`; absent: the whole contract."""
+
+
+class WireDuty(
+    Struct, frozen=True, kw_only=True, gc=False, rename="camel", forbid_unknown_fields=True, omit_defaults=True
+):
+    """What has to be done each time before a grant is used (`odrl:Duty`): a person of the hirer has to agree."""
+
+    id: _Id
+    action: Literal["http://www.w3.org/ns/odrl/2/obtainConsent"]
 
 
 class WireRule(
@@ -75,6 +89,8 @@ class WireRule(
     target: Annotated[str, Meta(min_length=1, max_length=2048)]
     constraint: Annotated[tuple[WireConstraint, ...], Meta(min_length=1, max_length=MAX_CONSTRAINTS)] = ()
     """A set, sorted by id."""
+    duty: Annotated[tuple[WireDuty, ...], Meta(min_length=1, max_length=1)] = ()
+    """Of a grant: its approval clause, a set of one."""
 
 
 class WireScope(

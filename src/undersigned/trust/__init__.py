@@ -1,5 +1,15 @@
 """Whether to work with somebody: anchors, the graph of what others say, rules, and the decision they give."""
 
+from undersigned.trust.anchor_sets import (
+    AnchorChanges,
+    AnchorSet,
+    anchor_changes,
+    anchor_set,
+    check_successor,
+    latest_sets,
+    record_config,
+    verify_set,
+)
 from undersigned.trust.anchors import ANY, Anchor, Anchors
 from undersigned.trust.answers import Answers, Asked, Claimed, Rated, asked_about, question_of
 from undersigned.trust.approval import (
@@ -59,17 +69,13 @@ from undersigned.trust.policy_cases import (
 from undersigned.trust.policy_words import Clause, explain_policy
 from undersigned.trust.records import (
     AddingRule,
-    AnchorChanges,
-    AnchorSet,
+    RecordContent,
     VerifiedRecord,
     adoption,
-    anchor_changes,
     anchor_record,
-    anchor_set,
-    check_successor,
-    record_config,
+    read_record,
+    signers_of,
     verify_record,
-    verify_set,
 )
 from undersigned.trust.registry import (
     MAX_ANSWER_BYTES,
@@ -144,6 +150,7 @@ __all__ = [
     "Read",
     "Reader",
     "Reason",
+    "RecordContent",
     "Registry",
     "RegistryAnswer",
     "RegistryAsk",
@@ -190,6 +197,7 @@ __all__ = [
     "evaluate",
     "explain_policy",
     "is_establishment",
+    "latest_sets",
     "losing_their_path",
     "needs",
     "question_of",
@@ -197,6 +205,7 @@ __all__ = [
     "read_cases",
     "read_cedar",
     "read_establishment",
+    "read_record",
     "recognition_asks",
     "record_config",
     "registry_asks",
@@ -204,6 +213,7 @@ __all__ = [
     "reputation",
     "run_case",
     "shown_in",
+    "signers_of",
     "terms_digest",
     "verify_approval",
     "verify_establishment",

@@ -34,6 +34,7 @@ _EVALUATING: Final = re.compile(r"error while evaluating policy `([A-Za-z0-9._-]
 _MAX_TEXT: Final = 1000
 _MAX_DEPTH: Final = 64
 _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*', re.DOTALL)
+_LONG_NAME: Final = re.compile(rf"(?:\.\s*\w+\s*){{{_MAX_DEPTH + 1}}}")
 _BRACKET: Final = re.compile(r"[(\[{)\]}]")
 
 
@@ -92,7 +93,11 @@ def read_cedar(text: str) -> CedarPolicies:
             ours, two of one id, or a policy that the schema does not allow.
     """
     cedarpy, depth = _cedarpy(), 0
-    for bracket in _BRACKET.findall(_QUOTED.sub("", text)):
+    plain = _QUOTED.sub("", text)
+    if _LONG_NAME.search(plain):
+        # Each takes the engine longer than the one before, so that thousands take it minutes.
+        raise _bad(f"more than {_MAX_DEPTH} members of members are nested too deep")
+    for bracket in _BRACKET.findall(plain):
         depth += 1 if bracket in "([{" else -1
         if depth > _MAX_DEPTH:
             # The engine's parser calls itself, and would end the process.

@@ -25,8 +25,8 @@ from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, Instant, JsonObject, digest_of, to_struct
 from undersigned.errors import CredentialError, FormatError, UndersignedError
 from undersigned.proof import verify_proof
+from undersigned.trust.anchor_sets import SUITES, signer_keys
 from undersigned.trust.edge import Edge, edge_of
-from undersigned.trust.records import SUITES, signer_keys
 
 __all__ = [
     "Established",

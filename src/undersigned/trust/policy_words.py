@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from undersigned.encoding import Instant, from_struct
 from undersigned.trust.anchors import Anchors
 from undersigned.trust.cedar import CedarPolicy, read_cedar
-from undersigned.trust.edge import MAX_DEPTH
+from undersigned.trust.edge import KINDS, MAX_DEPTH, units_of
 from undersigned.trust.policy import Demand, Policy, Rule
 
 __all__ = ["CLAUSES", "Clause", "explain_policy"]
@@ -88,7 +88,10 @@ def explain_policy(policy: Policy, anchors: Anchors | None = None, now: Instant 
     # A clause without words of its own is shown as it is written rather than not at all.
     unsaid: dict[str, Any] = from_struct(policy)
     told += [Clause(name, str(value)) for name, value in unsaid.items() if name not in {*CLAUSES, *_TOLD_APART}]
-    told += [Clause(f"rule {rule.name}", _rule(rule, policy)) for rule in policy.rule]
+    for rule in policy.rule:
+        told.append(Clause(f"rule {rule.name}", _rule(rule, policy)))
+        if rule.min_reputation is not None and anchors is not None:
+            told += [Clause(f"rule {rule.name}", text) for text in _given_freely(rule.min_reputation, anchors, now)]
     if policy.cedar is not None:
         told.append(Clause("cedar", f"a peer is asked to show: {', '.join(policy.types) or 'nothing'}"))
         told.append(Clause("cedar", "whatever the clauses above allow, these policies have to permit as well"))
@@ -119,6 +122,20 @@ def _rule(rule: Rule, of: Policy) -> str:
     if rule.min_reputation is not None:
         needs.append(f"a reputation of at least {rule.min_reputation}")
     return f"{' '.join(where)}: {'; '.join(needs) or 'nothing more'}"
+
+
+def _given_freely(least: str, anchors: Anchors, now: Instant | None) -> list[str]:
+    """Which anchors give this reputation for any work, by what they say about no capability."""
+    enough = [of for of in KINDS.values() if of.capability is None and 0 < units_of(least) <= of.weight]
+    said: dict[str, list[str]] = {}
+    for of in enough:
+        for issuer in anchors.issuers(of.claim.type, now=now):
+            said.setdefault(issuer, []).append(of.claim.type)
+    return [
+        f"beware: a {' or '.join(types)} by {issuer} is enough for that, whatever the work; an anchor that names types "
+        "or capabilities gives less"
+        for issuer, types in sorted(said.items())
+    ]
 
 
 def _demand(demand: Demand) -> str:

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
-from typing import Final, Literal, cast
+from collections.abc import Collection, Generator, Iterable, Mapping
+from typing import Final, Literal, NamedTuple, cast
 
 from msgspec import Struct
 
@@ -97,17 +97,19 @@ def reputation(party: Did, capability: str | None, view: Viewpoint) -> Question[
         same = (yield from shared((party,), meter)).get(party, set()) | {party}
         # Step 2: the edges on chains of at most four links.
         cover = _Cover(view)
-        edges = yield from _neighbourhood(party, same, capability, view, cover, meter)
-        usable = [edge for edge in edges.values() if _carries(edge, capability, view) and edge.source not in same]
-        near = _within_depth(party, usable, cover)
+        read = _Edges(same, capability, view, cover)
+        edges = read.all
+        yield from _neighbourhood(party, read, capability, view, meter)
+        near = _within_depth(party, read.usable.values())
         # Step 3: who on them is accused, the party above all.
-        names = {party, *(edge.source for edge in near), *(edge.target for edge in near)}
+        names = {party, *(link.edge.source for link in near), *(link.edge.target for link in near)}
         against = yield from negatives(view, names, meter)
-        dissent = against.edges
-        near = [edge for edge in near if edge.source not in against.blocked and edge.target not in against.blocked]
-        near = _within_depth(party, near, cover)
+        dissent, blocked = against.edges, against.blocked
+        if blocked:
+            left = (link for link in near if link.edge.source not in blocked and link.edge.target not in blocked)
+            near = _within_depth(party, left)
         # Step 4: the largest flow.
-        arcs = _arcs(near, cover)
+        arcs = _arcs(near)
         capacity_of = {arc: edge.weight for arc, edge in arcs.items()}
         roots = {one: UNIT for one, _ in arcs if one.startswith(AS_ROOT)}
         found = largest_flow(
@@ -125,12 +127,11 @@ def reputation(party: Did, capability: str | None, view: Viewpoint) -> Question[
         if party in against.blocked:
             missing = (f"an end of what {party} is accused of",)
         elif not units:
-            hoped = [edge for edge in edges.values() if edge.weight and edge.source not in same]
+            hoped = [read.link(edge) for edge in edges.values() if edge.weight and edge.source not in same]
+            on_chains = [*_within_depth(party, hoped), *(link for link in hoped if link.edge.target == party)]
             missing = (
                 f"a chain of at most {MAX_DEPTH} links from an anchor to {party}" if cover.all else "an anchor",
-                *lapsed_text(
-                    view, [*_within_depth(party, hoped, cover), *(one for one in hoped if one.target == party)]
-                ),
+                *lapsed_text(view, [link.edge for link in on_chains]),
             )
     except TooMuchWork:
         missing = (f"an answer within {view.limit} edges",)
@@ -169,54 +170,81 @@ class _Cover:
         return ROOT if edge.source in roots else edge.source
 
 
-def _carries(edge: Edge, capability: str | None, view: Viewpoint) -> bool:
-    return (
-        edge.weight > 0
-        and edge.source != edge.target
-        and (capability is None or edge.capability is None or edge.capability == capability)
-        and edge.counts(view.now)
-    )
+class _Link(NamedTuple):
+    """An edge, and where the trust comes from that it carries."""
+
+    origin: str
+    edge: Edge
+
+
+class _Edges:
+    """What was read for one question; each edge is looked at once."""
+
+    def __init__(self, same: set[Did], capability: str | None, view: Viewpoint, cover: _Cover) -> None:
+        self.same = same
+        """The party, and whoever shares a key with it: they speak for themselves."""
+        self.cover = cover
+        self.all: Final[dict[Digest, Edge]] = {}
+        self.usable: Final[dict[Digest, _Link]] = {}
+        """Those that carry trust now."""
+        self._capability = capability
+        self._now = view.now
+
+    def link(self, edge: Edge) -> _Link:
+        """The edge with its origin."""
+        return _Link(self.cover.origin(edge), edge)
+
+    def take(self, edges: Iterable[Edge]) -> list[_Link]:
+        """Keeps these; those of them that carry trust."""
+        taken: list[_Link] = []
+        for edge in edges:
+            self.all[edge.digest] = edge
+            if self._carries(edge):
+                link = self.usable[edge.digest] = self.link(edge)
+                taken.append(link)
+        return taken
+
+    def _carries(self, edge: Edge) -> bool:
+        about = self._capability
+        return (
+            edge.weight > 0
+            and edge.source != edge.target
+            and edge.source not in self.same
+            and (about is None or edge.capability is None or edge.capability == about)
+            and edge.counts(self._now)
+        )
 
 
 def _neighbourhood(
-    party: Did, same: set[Did], capability: str | None, view: Viewpoint, cover: _Cover, meter: Meter
-) -> Generator[Wanted, Read, dict[Digest, Edge]]:
-    """All edges on chains of up to four links from a root to the party, and some more.
+    party: Did, read: _Edges, capability: str | None, view: Viewpoint, meter: Meter
+) -> Generator[Wanted, Read, None]:
+    """Reads all edges on chains of up to four links from a root to the party, and some more.
 
     Three levels are read from the roots and from the party, whichever side has fewer parties to ask about next; between
     them lies the fourth, of which only the edges from one side to the other are read. A side that would need more than
     half of the limit is given up, and the other goes all the way: who is spammed from one side is seen from the other.
     """
-    found: dict[Digest, Edge] = {}
     half = view.limit // 2
     # Roots have many edges, and none of them is worth reading in full before it is known to lead somewhere.
-    roots = _Side(start=frozenset(cover.all - same), half=half, cost=16)
+    roots = _Side(start=frozenset(read.cover.all - read.same), half=half, cost=16)
     end = _Side(start=frozenset({party}), half=half, cost=1)
-
-    def standing(edges: Iterable[Edge]) -> Iterator[Edge]:
-        for edge in edges:
-            found[edge.digest] = edge
-            if edge.source not in same and _carries(edge, capability, view):
-                yield edge
-
     while roots.levels + end.levels < MAX_DEPTH - 1:
         going = [side for side in (roots, end) if not side.given_up]
         if not going:
             raise TooMuchWork
         side = min(going, key=lambda one: len(one.frontier) * one.cost)
         if not side.frontier:
-            return found  # all chains are read from this side
+            return  # all chains are read from this side
         if side is roots and roots.levels + end.levels == MAX_DEPTH - 2 and not end.given_up:
             # Of the roots' last level only the names, which are many, and then the edges that go on to the other side.
             wanted = Wanted("reached", tuple(sorted(roots.frontier)), POSITIVE, capability, most=roots.half)
             pairs = cast("list[tuple[Did, Did]]", list((yield wanted)))
             if roots.takes(wanted.dids, len(pairs), meter):
-                names = {target for _, target in pairs} - same
+                names = {target for _, target in pairs} - read.same
                 middle = yield from _between(names, end.frontier, capability, meter)
-                onward = {edge.source for edge in standing(middle)} | end.frontier
-                last = yield from _between(roots.frontier, onward, capability, meter)
-                found.update((edge.digest, edge) for edge in last)
-                return found
+                onward = {link.edge.source for link in read.take(middle)} | end.frontier
+                read.take((yield from _between(roots.frontier, onward, capability, meter)))
+                return
             continue
         asked = tuple(sorted(side.frontier - side.read.keys()))
         if asked:
@@ -225,18 +253,17 @@ def _neighbourhood(
             if not side.takes(asked, len(edges), meter):
                 continue
             side.read.update((did, []) for did in asked)
-            for edge in standing(edges):
-                side.read[edge.source if side is roots else edge.target].append(edge)
-        passed = [(cover.origin(edge) == ROOT, edge) for did in side.frontier for edge in side.read[did]]
+            for link in read.take(edges):
+                side.read[link.edge.source if side is roots else link.edge.target].append(link)
+        passed = (link for did in side.frontier for link in side.read[did])
         if side is roots:
             # A root is left first as one, by the edges it is believed about, and perhaps later like anybody else.
-            side.frontier = frozenset(edge.target for as_root, edge in passed if as_root == (side.levels == 0))
+            first = side.levels == 0
+            side.frontier = frozenset(link.edge.target for link in passed if (link.origin == ROOT) == first)
         else:
-            side.frontier = frozenset(edge.source for as_root, edge in passed if not as_root)
+            side.frontier = frozenset(link.origin for link in passed if link.origin != ROOT)
         side.levels += 1
-    last = yield from _between(roots.frontier, end.frontier, capability, meter)
-    found.update((edge.digest, edge) for edge in last)
-    return found
+    read.take((yield from _between(roots.frontier, end.frontier, capability, meter)))
 
 
 def _between(
@@ -257,7 +284,7 @@ class _Side:
         self.cost = cost
         self.half = half
         """What it may still read."""
-        self.read: dict[Did, list[Edge]] = {}
+        self.read: dict[Did, list[_Link]] = {}
         self.levels = 0
         self.given_up = False
 
@@ -271,18 +298,17 @@ class _Side:
         return True
 
 
-def _within_depth(party: Did, edges: Iterable[Edge], cover: _Cover) -> list[Edge]:
-    """Those on a chain of at most four links from the roots to the party; by digest."""
-    arcs = [(cover.origin(edge), edge) for edge in edges]
+def _within_depth(party: Did, links: Iterable[_Link]) -> list[_Link]:
+    """Those on a chain of at most four links from the roots to the party."""
+    links = list(links)
     after: defaultdict[str, list[str]] = defaultdict(list)
     before: defaultdict[str, list[str]] = defaultdict(list)
-    for origin, edge in arcs:
+    for origin, edge in links:
         after[origin].append(edge.target)
         before[edge.target].append(origin)
     down, up = _distances(ROOT, after), _distances(party, before)
     far = MAX_DEPTH + 1
-    near = [edge for origin, edge in arcs if down.get(origin, far) + 1 + up.get(edge.target, far) <= MAX_DEPTH]
-    return sorted(near, key=lambda edge: edge.digest)
+    return [link for link in links if down.get(link.origin, far) + 1 + up.get(link.edge.target, far) <= MAX_DEPTH]
 
 
 def _distances(start: str, after: Mapping[str, list[str]]) -> dict[str, int]:
@@ -294,17 +320,16 @@ def _distances(start: str, after: Mapping[str, list[str]]) -> dict[str, int]:
     return found
 
 
-def _arcs(edges: Iterable[Edge], cover: _Cover) -> dict[tuple[str, str], Edge]:
+def _arcs(links: Iterable[_Link]) -> dict[tuple[str, str], Edge]:
     """For each issuer and subject the edge of most weight: saying a thing twice does not make it truer.
 
     What an issuer says as a root is kept apart from what it says beside: else the heavier of the two would hide the
-    other, and a score could rise when it is removed.
+    other, and a score could rise when it is removed. Sorted, so that the answer depends on no order of reading.
     """
     found: dict[tuple[str, str], Edge] = {}
-    for edge in edges:
-        as_root = cover.origin(edge) == ROOT
-        arc = (AS_ROOT + edge.source if as_root else edge.source, edge.target)
+    for origin, edge in links:
+        arc = (AS_ROOT + edge.source if origin == ROOT else origin, edge.target)
         known = found.get(arc)
         if known is None or (edge.weight, edge.digest) > (known.weight, known.digest):
             found[arc] = edge
-    return found
+    return dict(sorted(found.items()))

@@ -121,6 +121,7 @@ def test_the_standard_members_have_their_standard_names() -> None:
     assert set(PREDICATES) == {
         "https://slsa.dev/provenance/v1",
         "https://slsa.dev/verification_summary/v1",
+        "https://w3id.org/hire/attestation/refusal/v1",
         "https://w3id.org/hire/attestation/work/v1",
     }
 

@@ -110,6 +110,21 @@ def test_no_file_is_overwritten(home: Path) -> None:
     assert files(home) == before
 
 
+@pytest.mark.parametrize("file", ["missing/said.json", "undersigned.toml/said.json"])
+def test_what_cannot_be_written_is_not_issued(file: str, home: Path) -> None:
+    before = files(home)
+    ran = run("credentials", "issue", AGENT, "--out", home / file, "--home", home, "--json")
+    assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
+    assert files(home) == before
+
+
+def test_what_is_not_issued_leaves_no_file(home: Path, tmp_path: Path) -> None:
+    said = ("credentials", "issue", AGENT, "--type", "endorsement", "--out", tmp_path / "said.json", "--home", home)
+    assert run(*said).code == 2
+    assert not (tmp_path / "said.json").exists()
+    assert run(*said, "--capability", "sbom").code == 0
+
+
 @pytest.mark.parametrize("name", ["list", "show", "revoke", "issue"])
 def test_a_folder_that_is_none(name: str, tmp_path: Path) -> None:
     more = {"show": ["urn:uuid:x"], "revoke": ["urn:uuid:x"], "issue": [AGENT]}.get(name, [])

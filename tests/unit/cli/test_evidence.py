@@ -102,7 +102,7 @@ def test_the_keys_are_shown_and_compared_with_known_documents(pack: Path, tmp_pa
         files[0].write_bytes(bad)
         assert run("verify", pack, *options).code == 2
     assert run("verify", pack, "--did-document", tmp_path / "nothing").code == 2
-    assert run("verify", pack, *options[2:], *options[2:]).code == 2
+    assert run("verify", pack, *options[2:], *options[2:]).code == 0, "said twice, it is known all the same"
 
 
 def test_members_that_nobody_judged_are_named(pack: Path, tmp_path: Path) -> None:

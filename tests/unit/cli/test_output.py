@@ -13,18 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support import ROOT
-from undersigned.cli.output import Out, command, counted, home_path, plain, program
+from undersigned.cli.output import Out, command, counted, home_path, meeting, plain, program
 from undersigned.errors import CODES, ConfigurationError, UndersignedError
 from unit.cli.running import environment, run
 
 
-def called(function, as_json: bool, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str, str]:
+def called(function, as_json: bool, monkeypatch: pytest.MonkeyPatch, made=meeting) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of a command made of `function`."""
     out, err = io.StringIO(), io.StringIO()
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(sys, "stderr", err)
     with pytest.raises(SystemExit) as ended:
-        command(function)(as_json=as_json)
+        made(function)(as_json=as_json)
     assert isinstance(ended.value.code, int)
     return ended.value.code, out.getvalue(), err.getvalue()
 
@@ -43,6 +43,18 @@ def test_every_error_ends_a_command_with_the_exit_code_of_its_line(code: str, mo
     ended, out, err = called(fails, False, monkeypatch)
     assert ended == CODES[code].exit_code
     assert (out, err) == ("", f"error: what came\\nwas not expected at /terms  ({code})\n")
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_where_no_peer_is_met_none_broke_the_protocol(code: str, monkeypatch) -> None:
+    """A malformed file is a check that failed; its code says what is wrong with it."""
+
+    async def fails(out: Out) -> None:
+        raise UndersignedError(code, "not well-formed")
+
+    ended, out, _ = called(fails, True, monkeypatch, made=command)
+    assert ended == {5: 4}.get(CODES[code].exit_code, CODES[code].exit_code)
+    assert json.loads(out)["error"]["code"] == code
 
 
 @pytest.mark.parametrize(("answer", "code"), [(None, 0), (0, 0), (3, 3), (4, 4)])

@@ -133,8 +133,9 @@ def test_a_wide_reach_takes_two_people(home: Path, tmp_path: Path) -> None:
     # The second person signs the file at home, where the two of them are named as well, and gives it back.
     limit(tmp_path / "second", f"people = {json.dumps([one.did for one in people if one])}", "reach_of_one = 2")
     signed = trust(tmp_path / "second", "add", "--record", ran.values[0]["file"])
-    assert (signed.code, signed.values[0]["state"]) == (0, "good")
-    Path(ran.values[0]["file"]).write_bytes(Path(signed.values[0]["file"]).read_bytes())
+    assert [one["issuer"] for one in signed.values[0]["added"]] == [EVE.did], "shown before it is signed"
+    assert (signed.code, signed.values[-1]["state"]) == (0, "good")
+    Path(ran.values[0]["file"]).write_bytes(Path(signed.values[-1]["file"]).read_bytes())
     assert anchors(home) == Anchors.of(EVE.did)
     assert trust(home, "add", EVE.did, "--type", "X", "--capability", "c", "--depth", 2, *WHY).code == 0
     assert trust(home, "add", EVE.did, "--type", "X", "--capability", "c", "--depth", 3, *WHY).code == 7
@@ -173,6 +174,36 @@ def test_a_set_is_compared_imported_and_updated(home: Path, tmp_path: Path) -> N
     assert set(anchors(home).anchors) == {Anchor(issuer=BODY.did), two}
     assert trust(home, "import", first, *WHY).error["code"] == "policy_denied", "an older one comes too late"
     assert trust(home, "import", published(tmp_path, 3, one, by=EVE), *WHY).error["code"] == "key_not_authorized"
+
+
+def test_all_that_is_listed_can_be_removed(home: Path, tmp_path: Path) -> None:
+    """By a set's issuer or the record that the list names; by one who stands in a set if told that all of it goes."""
+    two = (Anchor(issuer=EVE.did, types=("X",)), Anchor(issuer=AGENT.did))
+    assert trust(home, "import", published(tmp_path, 1, *two), *WHY).code == 0
+    spoken = run("trust", "list", "--home", home).out
+    (record,) = {one["record"] for one in trust(home, "list").values if "record" in one}
+    assert f"record {record}, number 1 of a set by {BODY.did}" in spoken
+
+    before = files(home)
+    held = trust(home, "remove", EVE.did)
+    assert (held.code, held.values[0]["whole"], held.values[0]["count"]) == (7, record, 2)
+    assert "can only be removed whole" in run("trust", "remove", EVE.did, "--home", home).out
+    assert files(home) == before
+    assert trust(home, "remove", EVE.did, "--yes").code == 0
+    assert anchors(home) == Anchors.of(BODY.did)
+
+    for name in (record, BODY.did):
+        assert trust(home, "import", tmp_path / "set-1.json", *WHY).code == 0
+        (record,) = {one["record"] for one in trust(home, "list").values if "record" in one}
+        assert trust(home, "remove", record if name != BODY.did else name).code == 0
+        assert not [one for one in anchors(home).anchors if one.issuer in (EVE.did, AGENT.did)]
+    assert trust(home, "list").values[-1]["count"] == 0, "the body was in the configuration, too"
+
+
+def test_an_end_that_is_no_instant_is_told_in_plain_words(home: Path) -> None:
+    ran = trust(home, "add", EVE.did, *WHY, "--until", "yesterday")
+    assert ran.code == 2
+    assert ran.error["message"] == "--until: expected an instant such as 2027-01-01T00:00:00Z, got 'yesterday'"
 
 
 def test_credentials_become_edges_and_paths_are_told(home: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ def test_the_card_says_who_what_and_how_far() -> None:
         contract["provider"],
         "sbom: A bill of materials of one wheel",
         "sbom.cdx.json (application/vnd.cyclonedx+json): names every component",
-        "[read-artifact] artifact:read https://acme.example/artifacts/*, at most 1000000 bytes, at most 10 times",
+        "[read-artifact] artifact:read on https://acme.example/artifacts/*, at most 1000000 bytes, at most 10 times",
         "12.5 EUR, settled by none",
         "2026-11-25T13:00:00Z; authority until 2026-11-25T14:00:00Z",
     ):

@@ -153,6 +153,7 @@ def test_method_that_cannot_be_used(entry: dict, code: str):
     )
     assert code_of(document.key_for, f"{DID}#k1", "authentication") == code
     assert document.key_for(f"{DID}#k2", "authentication") == K2
+    assert document.keys("authentication", now="2031-01-01T00:00:00Z") == {f"{DID}#k2": K2}
 
 
 def test_expiry_is_inclusive():

@@ -11,6 +11,7 @@ import pytest
 
 from packs import MADE, NAME, Hire, Line, coded, stated
 from undersigned.attestation import accepted
+from undersigned.did import DidDocument
 from undersigned.encoding import canonicalize, decode_json, digest_bytes, shift
 from undersigned.errors import FormatError, UndersignedError, VerificationError
 from undersigned.evidence import STEPS, Report, read_archive, read_pack, verify_pack, write_archive, write_pack
@@ -71,9 +72,9 @@ def test_a_whole_hire_verifies_from_its_bytes(hire: Hire, role: str) -> None:
     data = hire.pack(role)
     report = report_on(data, hire)
     assert report.ok, report.steps
-    assert [step.number for step in report.steps] == list(range(1, 9))
+    assert [step.number for step in report.steps] == list(range(1, 10))
     assert (report.state, report.contract, report.engagement) == ("closed", hire.contract, hire.hirer.engagement.id)
-    assert [step.code for step in report.steps] == [""] * 8
+    assert [step.code for step in report.steps] == [""] * 9
     assert report.document()["ok"] is True
 
 
@@ -289,8 +290,10 @@ def test_a_document_that_is_none_is_refused(hire: Hire, pack: bytes, data: bytes
 
 def test_a_document_known_from_elsewhere_decides(hire: Hire, pack: bytes) -> None:
     own, other = hire.hirer.actor, Actor("somebody else")
-    assert report_on(pack, hire, known={own.did: own.document}).ok
-    assert failing(report_on(pack, hire, known={own.did: other.document})) == (DOCUMENTS, "evidence_invalid")
+    assert report_on(pack, hire, known=[own.document]).ok
+    forged = canonicalize({**own.document.json, "assertionMethod": []})
+    assert failing(report_on(pack, hire, known=[DidDocument(own.did, forged)])) == (DOCUMENTS, "evidence_invalid")
+    assert report_on(pack, hire, known=[other.document]).ok, "no party's; the command says so"
 
 
 # step 3, 4: messages and chains

@@ -10,17 +10,20 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 
 from parties import Party
 from support import ROOT
 from trust_graphs import NOW, did, edge, view
 from undersigned.errors import LedgerError, LedgerUnavailable
 from undersigned.ledger import Admitted, TrustStore
+from undersigned.ledger.trust_store import APPLICATION_ID
 from undersigned.trust import Edge, Graph, Wanted, answer, authority, reputation
 
 KEYS = {name: Party(name).key for name in "rqabcdetxyz"}
@@ -135,15 +138,19 @@ def test_credentials_with_a_status_are_kept_to_be_looked_up(store: TrustStore) -
 
 
 def test_a_graph_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
-    path, edges = tmp_path / "trust.db", stored(edge("r", "t", weight="0.2"))
-    with TrustStore(path) as store:
-        store.admit(edges)
-    with closing(sqlite3.connect(path)) as db:
-        db.executescript("DROP TABLE credential; PRAGMA user_version = 1;")
+    path = tmp_path / "trust.db"
+    edges = stored(edge("r", "t", weight="0.2"), edge("r", "t", weight="0.1", capability="sbom"))
+    script = files("undersigned.ledger.schema").joinpath("trust_0001.sql").read_text("utf-8")
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.executescript(f"PRAGMA journal_mode = WAL; {script}")
+        for one, *_ in edges:
+            db.execute("INSERT INTO edge VALUES (?,?,?,?,?,?,?,?,?,?,?)", astuple(one))
+        db.executescript(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;")
     with pytest.raises(LedgerError) as caught:
         TrustStore(path, read_only=True)
     assert caught.value.code == "store_version"
     with TrustStore(path) as store:
+        assert set(store.edges()) == {one.edge for one in edges}
         assert score(store) == "0.2"
         assert store.held([edges[0].edge.digest]) == {}
 
@@ -229,6 +236,7 @@ from pathlib import Path
 from parties import Party
 from trust_graphs import edge
 from undersigned.ledger import Admitted, TrustStore
+from undersigned.ledger.trust_store import APPLICATION_ID
 key = Party("r").key
 with TrustStore(Path(sys.argv[1])) as store:
     for number in range(100_000):

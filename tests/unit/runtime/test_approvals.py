@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -258,3 +259,20 @@ def test_a_configuration_that_can_never_be_approved_is_refused(tmp_path: Path, l
     with pytest.raises(ConfigurationError) as caught:
         Home(acme.path)
     assert caught.value.code == "bad_configuration"
+
+
+def test_what_lies_among_the_approvals_and_is_no_file_keeps_nobody_waiting(worlds: Worlds) -> None:
+    """HIRE-APR-01: nobody writes into the pipe, and everything else goes on."""
+    world = worlds(provider=ASKS)
+    hire = world.begin()
+    world.settle(10)
+    waiting = waits(world.provider).about
+    folder = world.provider.office.approvals / waiting.terms
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "0.json")
+    (folder / "1.json").symlink_to("/dev/zero")
+    world.settle(10)
+    assert waits(world.provider).about == waiting
+    says(world.provider, ALICE)
+    world.settle(LONG)
+    assert ended(world, hire.id) == ("closed", "closed")

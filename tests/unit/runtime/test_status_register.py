@@ -205,3 +205,11 @@ def test_a_register_that_cannot_be_used_is_an_error(home: Home) -> None:
     with pytest.raises(LedgerError) as caught:
         issue(home.register())
     assert caught.value.code == "store_unavailable"
+
+
+def test_who_was_hired_and_withdrawn_is_nobody_elses_to_read(home: Home, register: StatusRegister) -> None:
+    """Like the ledger, and whatever the umask says."""
+    issue(register)
+    written = [file for file in home.path.glob("issued.db*") if file.is_file()]
+    assert [file.name for file in written if file.stat().st_mode & 0o077] == []
+    assert written

@@ -4,8 +4,9 @@ import pytest
 
 from undersigned.encoding import digest_bytes, from_struct, to_struct
 from undersigned.errors import FormatError
-from undersigned.jsonld import HIRE_CONTEXT, compiled_quads, document_quads
+from undersigned.jsonld import HIRE_CONTEXT, compiled_quads, document_quads, expand
 from undersigned.scope import (
+    OBTAIN_CONSENT,
     SKETCH_BASE,
     Grant,
     Limit,
@@ -28,9 +29,9 @@ SCOPE = Scope(
             "https://acme.example/artifacts/*",
             limits=(Limit("count", "10"), Limit("EUR", "5.5"), Limit("bytes", "1000"), Limit("count", "2", "PT1M")),
             window=Window(not_before="2026-11-25T00:00:00Z", until="2026-12-01T00:00:00Z"),
-            conditions={"region": ["eu", "ch"], "dataClass": ["public"]},
+            conditions={"region": ["eu", "ch"], "dataClass": ["public"], "egress": ["none"]},
         ),
-        Grant("write", "artifact:write", "https://acme.example/out"),
+        Grant("write", "artifact:write", "https://acme.example/out", approval=True),
     ),
     prohibitions=(Prohibition("secrets", "artifact:read", "https://acme.example/artifacts/secret"),),
     obligations=(Obligation("erase", "data:erase", "https://acme.example/*", "2026-12-02T00:00:00Z"),),
@@ -50,6 +51,7 @@ def test_money_counts_and_amounts_have_their_operands() -> None:
     wire = from_struct(compile_scope(SCOPE, BASE))
     assert wire["grants"][0]["constraint"] == [
         constraint(".condition.dataClass", "dataClass", "isAnyOf", "public"),
+        constraint(".condition.egress", "egress", "isAnyOf", "none"),
         constraint(".condition.region", "region", "isAnyOf", "ch", "eu"),
         constraint(".limit.EUR", "payAmount", "lteq", "5.5", unit="EUR"),
         constraint(".limit.bytes", "amount", "lteq", "1000", unit="bytes"),
@@ -77,6 +79,8 @@ def test_a_scope_is_odrl_by_the_hire_context() -> None:
     assert quads == document_quads(document)
     odrl, kind = "http://www.w3.org/ns/odrl/2", "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
     for line in (
+        f"<{BASE}#write> <{odrl}/duty> <{BASE}#write.approval> .",
+        f"<{BASE}#write.approval> <{odrl}/action> <{odrl}/obtainConsent> .",
         f"<{BASE}#scope> <{kind}> <{odrl}/Set> .",
         f"<{BASE}#scope> <{odrl}/permission> <{BASE}#read> .",
         f"<{BASE}#read> <{odrl}/action> <artifact:read> .",
@@ -85,6 +89,68 @@ def test_a_scope_is_odrl_by_the_hire_context() -> None:
     ):
         assert f"{line}\n".encode() in quads
     assert b"_:" not in quads
+
+
+ODRL = "http://www.w3.org/ns/odrl/2/"
+ODRL_TERMS = {
+    "Set",
+    "action",
+    "constraint",
+    "count",
+    "dateTime",
+    "duty",
+    "gteq",
+    "isAnyOf",
+    "leftOperand",
+    "lteq",
+    "obligation",
+    "obtainConsent",
+    "operator",
+    "payAmount",
+    "permission",
+    "prohibition",
+    "rightOperand",
+    "target",
+    "unit",
+}
+"""Terms of the ODRL 2.2 Information Model and Common Vocabulary that a scope is written in."""
+
+
+def test_expanding_a_scope_gives_the_terms_of_odrl() -> None:
+    """HIRE-SCO-11: what a JSON-LD processor reads is ODRL; only what ODRL has no word for is ours."""
+    (node,) = expand({"@context": HIRE_CONTEXT, **from_struct(compile_scope(SCOPE, BASE))})
+    names: set[str] = set()
+
+    def walk(value: Any) -> None:
+        if isinstance(value, dict):
+            names.update(key for key in value if ":" in key)
+            names.update(value.get("@type", ()) if isinstance(value.get("@type"), list) else ())
+            if ":" in value.get("@id", ""):
+                names.add(value["@id"])
+            for inner in value.values():
+                walk(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                walk(inner)
+
+    walk(node)
+    assert {name.removeprefix(ODRL) for name in names if name.startswith(ODRL)} == ODRL_TERMS
+    ours = {name.removeprefix("https://w3id.org/hire#") for name in names if name.startswith("https://w3id.org/hire#")}
+    assert ours == {"amount", "dataClass", "egress", "extensions", "per", "region", "unit-EUR", "unit-bytes"}
+
+    assert node["@type"] == [f"{ODRL}Set"]
+    read, write = (grant for grant in node[f"{ODRL}permission"])
+    assert write[f"{ODRL}duty"] == [
+        {"@id": f"{BASE}#write.approval", f"{ODRL}action": [{"@id": f"{ODRL}obtainConsent"}]}
+    ]
+    (money,) = (one for one in read[f"{ODRL}constraint"] if one["@id"].endswith(".limit.EUR"))
+    assert money == {
+        "@id": f"{BASE}#read.limit.EUR",
+        f"{ODRL}leftOperand": [{"@id": f"{ODRL}payAmount"}],
+        f"{ODRL}operator": [{"@id": f"{ODRL}lteq"}],
+        f"{ODRL}rightOperand": [{"@value": "5.5"}],
+        f"{ODRL}unit": [{"@id": "https://w3id.org/hire#unit-EUR"}],
+    }
 
 
 def changed(path: list[Any], value: Any) -> WireScope:
@@ -112,30 +178,32 @@ READ = ["grants", 0, "constraint"]
         (["grants", 0, "target"], "https://ACME.example/artifacts/*"),
         (["grants", 0, "target"], "https://acme.example/a*"),
         ([*READ, 0, "id"], f"{BASE}#read.condition.region"),
-        ([*READ, 1, "rightOperand"], ["eu", "ch"]),
-        ([*READ, 1, "rightOperand"], ["ch", "ch", "eu"]),
-        ([*READ, 2, "unit"], "USD"),
-        ([*READ, 2, "unit"], "bytes"),
-        ([*READ, 2, "unit"], None),
-        ([*READ, 2, "operator"], "gteq"),
-        ([*READ, 2, "rightOperand"], ["5.50"]),
-        ([*READ, 2, "rightOperand"], ["5.5", "9"]),
-        ([*READ, 4, "unit"], "bytes"),
-        ([*READ, 5, "per"], "PT60S"),
-        ([*READ, 7, "rightOperand"], ["2026-12-01"]),
-        ([*READ, 7, "per"], "PT1M"),
-        ([*READ, 7], None),
+        ([*READ, 2, "rightOperand"], ["eu", "ch"]),
+        ([*READ, 2, "rightOperand"], ["ch", "ch", "eu"]),
+        ([*READ, 3, "unit"], "USD"),
+        ([*READ, 3, "unit"], "bytes"),
+        ([*READ, 3, "unit"], None),
+        ([*READ, 3, "operator"], "gteq"),
+        ([*READ, 3, "rightOperand"], ["5.50"]),
+        ([*READ, 3, "rightOperand"], ["5.5", "9"]),
+        ([*READ, 5, "unit"], "bytes"),
+        ([*READ, 6, "per"], "PT60S"),
+        ([*READ, 8, "rightOperand"], ["2026-12-01"]),
+        ([*READ, 8, "per"], "PT1M"),
+        ([*READ, 8], None),
         (["obligations", 0, "constraint", 0, "operator"], "gteq"),
+        (["grants", 1, "duty", 0, "id"], f"{BASE}#read.approval"),
+        (["prohibitions", 0, "duty"], [{"id": f"{BASE}#secrets.approval", "action": OBTAIN_CONSENT}]),
+        (["obligations", 0, "duty"], [{"id": f"{BASE}#erase.approval", "action": OBTAIN_CONSENT}]),
         (["critical"], ["https://x.example/e"]),
     ],
 )
 def test_what_compiling_does_not_write_is_refused(path: list[Any], value: Any) -> None:
-    """HIRE-SCO-01."""
     """One meaning, one spelling; and a constraint that is not understood is never skipped.
 
     HIRE-SCO-01, HIRE-SCO-02.
     """
-    if path == [*READ, 7] and value is None:
+    if path == [*READ, 8] and value is None:
         assert read_scope(changed(path, value)) != SCOPE
         return
     with pytest.raises(FormatError):
@@ -145,10 +213,13 @@ def test_what_compiling_does_not_write_is_refused(path: list[Any], value: Any) -
 @pytest.mark.parametrize(
     ("path", "value", "code"),
     [
-        ([*READ, 2, "leftOperand"], "purpose", "schema_violation"),
-        ([*READ, 2, "operator"], "neq", "schema_violation"),
-        ([*READ, 2, "status"], "x", "unknown_term"),
-        (["grants", 0, "duty"], [], "unknown_term"),
+        ([*READ, 3, "leftOperand"], "purpose", "schema_violation"),
+        ([*READ, 3, "operator"], "neq", "schema_violation"),
+        ([*READ, 3, "status"], "x", "unknown_term"),
+        (["grants", 0, "duty"], [], "schema_violation"),
+        (["grants", 0, "remedy"], [], "unknown_term"),
+        (["grants", 1, "duty", 0, "action"], "http://www.w3.org/ns/odrl/2/inform", "schema_violation"),
+        (["grants", 1, "duty", 0, "target"], "https://acme.example/", "unknown_term"),
         (["grants", 0, "action"], "Read", "schema_violation"),
         (["prohibitions"], [], "schema_violation"),
         (["grants", 1, "constraint"], [], "schema_violation"),

@@ -1,7 +1,20 @@
 import pytest
 
+from undersigned.encoding import digest_bytes
 from undersigned.errors import FormatError, ScopeError
-from undersigned.scope import Action, Charge, Grant, Limit, Prohibition, Scope, Window, counter, permits
+from undersigned.scope import (
+    Action,
+    Approved,
+    Charge,
+    Grant,
+    Limit,
+    Prohibition,
+    Scope,
+    Window,
+    arguments_of,
+    counter,
+    permits,
+)
 
 NOW = "2026-11-25T12:00:30Z"
 SCOPE = Scope(
@@ -33,9 +46,9 @@ def test_a_grant_allows_and_says_what_to_reserve() -> None:
     assert decision.clause == "read"
     assert decision.require() is decision
     assert decision.charges == (
-        Charge("read", "bytes", "100", "1000"),
-        Charge("read", "count", "1", "10"),
-        Charge("read", "count.PT1M@2026-11-25T12:00:00Z", "1", "2"),
+        Charge("read", "bytes", "100", "1000", "bytes"),
+        Charge("read", "count", "1", "10", "count"),
+        Charge("read", "count.PT1M@2026-11-25T12:00:00Z", "1", "2", "count.PT1M"),
     )
 
 
@@ -136,3 +149,106 @@ def test_a_period_begins_at_a_multiple_of_its_length() -> None:
 def test_the_clock_is_an_instant() -> None:
     with pytest.raises(FormatError):
         permits(SCOPE, {}, read(), "now")
+
+
+def test_every_answer_says_what_is_left() -> None:
+    """HIRE-SCO-07."""
+    yes = permits(SCOPE, {"read": {"count": "3"}}, read(), NOW)
+    assert yes.remaining == {"bytes": "900", "count": "6", "count.PT1M": "1"}
+    assert yes.explain() == (
+        "yes: artifact:read on https://acme.example/artifacts/a [read] granted by read;"
+        " left: 900 bytes, 6 times, 1 time per minute"
+    )
+    no = permits(SCOPE, {"read": {"count": "3"}}, read(bytes="1001"), NOW)
+    assert no.remaining == {"bytes": "1000", "count": "7", "count.PT1M": "2"}
+    assert no.explain() == (
+        "no: artifact:read on https://acme.example/artifacts/a [read] 1001 bytes is more than what is left of at most"
+        " 1000 bytes; left: 1000 bytes, 7 times, 2 times per minute; would pass: bytes up to 1000"
+    )
+    with pytest.raises(ScopeError) as caught:
+        no.require()
+    assert caught.value.detail["remaining"] == no.remaining
+
+
+@pytest.mark.parametrize("asked", ["0", "1"])
+def test_an_overdrawn_limit_allows_nothing(asked: str) -> None:
+    """A settlement may record more than was reserved; not even what costs nothing is done after that."""
+    decision = permits(SCOPE, {"read": {"bytes": "1001"}}, read(bytes=asked), NOW)
+    assert (decision.allowed, decision.remaining["bytes"], decision.would_pass) == (False, "-1", "")
+
+
+PAY = Scope(
+    grants=(
+        Grant("dear", "pay:order", "https://shop.example/*", limits=(Limit("EUR", "100"),), approval=True),
+        Grant("small", "pay:order", "https://shop.example/*", limits=(Limit("EUR", "5"),)),
+    )
+)
+
+
+def pay(amount: str, target: str = "https://shop.example/1") -> Action:
+    return Action("pay:order", target, {"EUR": amount})
+
+
+def agreed(action: Action | None = None, **changes: object) -> Approved:
+    fields: dict[str, object] = {
+        "request": digest_bytes(b"request"),
+        "clause": "dear",
+        "arguments": arguments_of(action or pay("80")),
+        "uses": 2,
+        "until": NOW,
+    }
+    return Approved(**fields | changes)  # type: ignore[arg-type]
+
+
+def test_an_approval_clause_is_the_third_answer() -> None:
+    """HIRE-SCO-12: neither yes nor no, with the clause that asks; nothing is to be booked."""
+    decision = permits(PAY, {}, pay("80"), NOW)
+    assert (decision.answer, decision.allowed, decision.clause) == ("ask", False, "dear")
+    assert decision.charges == ()
+    assert decision.explain().startswith("ask: pay:order on https://shop.example/1 [dear]")
+    with pytest.raises(ScopeError) as caught:
+        decision.require()
+    assert caught.value.code == "approval_required"
+    # What is outside the grant is a no, which no approval turns into a yes.
+    assert permits(PAY, {}, pay("101"), NOW, (agreed(pay("101")),)).answer == "no"
+
+
+def test_nobody_is_asked_where_a_grant_allows_it_anyway() -> None:
+    """HIRE-SCO-12."""
+    assert permits(PAY, {}, pay("5"), NOW).clause == "small"
+    assert permits(PAY, {"small": {"EUR": "1"}}, pay("5"), NOW).answer == "ask"
+
+
+def test_an_approval_lets_this_action_through_so_often() -> None:
+    """HIRE-SCO-13."""
+    decision = permits(PAY, {}, pay("80"), NOW, (agreed(),))
+    assert (decision.answer, decision.clause, decision.remaining) == ("yes", "dear", {"EUR": "20"})
+    name = f"approval:{digest_bytes(b'request')}"
+    assert decision.charges == (
+        Charge("dear", "EUR", "80", "100", "EUR"),
+        Charge("dear", name, "1", "2", "approval"),
+    )
+    assert permits(PAY, {"dear": {name: "1"}}, pay("80"), NOW, (agreed(),)).answer == "yes"
+    assert permits(PAY, {"dear": {name: "2"}}, pay("80"), NOW, (agreed(),)).answer == "ask"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        agreed(pay("79")),
+        agreed(pay("80", "https://shop.example/2")),
+        agreed(clause="small"),
+        agreed(until="2026-11-25T12:00:29Z"),
+        agreed(uses=0),
+    ],
+    ids=["another amount", "another target", "another clause", "over", "no uses"],
+)
+def test_an_approval_of_something_else_is_none(wrong: Approved) -> None:
+    """HIRE-SCO-13."""
+    assert permits(PAY, {}, pay("80"), NOW, (wrong,)).answer == "ask"
+
+
+def test_arguments_have_one_name_however_the_target_is_spelled() -> None:
+    spelled = Action("pay:order", "HTTPS://shop.example:443/%31", {"EUR": "80", "count": "1"})
+    assert arguments_of(spelled) == arguments_of(pay("80"))
+    assert arguments_of(pay("80")) != arguments_of(pay("81"))

@@ -12,7 +12,8 @@ action = "repo:read"
 target = "https://git.acme.example/app/*"
 limits = [{ unit = "count", max = 100 }, { unit = "EUR", max = "5.00" }, { unit = "count", max = 10, per = "PT60S" }]
 window = { until = "2026-12-01T00:00:00Z" }
-conditions = { dataClass = ["public", "internal"], region = ["eu"] }
+conditions = { dataClass = ["public", "internal"], egress = ["none"], region = ["eu"] }
+approval = true
 
 [[scope.prohibition]]
 id = "no-secrets"
@@ -36,7 +37,8 @@ def test_toml_and_python_say_the_same() -> None:
                 target="HTTPS://git.acme.example/app/*",
                 limits=(Limit("count", "10", "PT1M"), Limit("EUR", "5"), Limit("count", "100")),
                 window=Window(until="2026-12-01T00:00:00Z"),
-                conditions={"region": ("eu",), "dataClass": {"internal", "public"}},
+                conditions={"region": ("eu",), "dataClass": {"internal", "public"}, "egress": ["none"]},
+                approval=True,
             ),
         ),
         prohibitions=(Prohibition("no-secrets", "repo:read", "https://git.acme.example/app/secrets/*"),),
@@ -70,6 +72,8 @@ def test_toml_and_python_say_the_same() -> None:
         ('until = "2026-12-01T00:00:00Z"', 'til = "2026-12-01T00:00:00Z"'),
         ('until = "2026-12-01T00:00:00Z"', ""),
         ("dataClass =", "colour ="),
+        ("approval = true", "approval = 1"),
+        ("approval = true", 'approval = "yes"'),
         ('["public", "internal"]', '"public"'),
         ('["public", "internal"]', "[]"),
         ("[[scope.prohibition]]", "[[scope.forbid]]"),
@@ -83,6 +87,31 @@ def test_what_cannot_be_meant_is_refused_as_configuration(old: str, new: str) ->
     with pytest.raises(ConfigurationError) as caught:
         Scope.from_toml(tomllib.loads(TOML.replace(old, new)))
     assert caught.value.code == "bad_configuration"
+
+
+def test_a_scope_explains_itself_in_plain_words() -> None:
+    scope = Scope.from_toml(tomllib.loads(TOML))
+    assert scope.explain().splitlines() == [
+        "May      [read-repo] repo:read on https://git.acme.example/app/*, at most 5 EUR, at most 100 times, at most"
+        " 10 times per minute, until 2026-12-01T00:00:00Z, data class internal or public, egress none, region eu,"
+        " each time with a person's approval",
+        "May not  [no-secrets] repo:read on https://git.acme.example/app/secrets/*",
+        "Must     [erase] data:erase on https://git.acme.example/app/*, by 2026-12-02T00:00:00Z",
+        "Else     nothing: what no line allows is refused, and `May not` wins",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        (Limit("count", "1"), "at most 1 time"),
+        (Limit("tokens", "5000", "PT1H"), "at most 5000 tokens per hour"),
+        (Limit("seconds", "90", "P2D"), "at most 90 seconds per 2 days"),
+        (Limit("EUR", "0.5", "PT90S"), "at most 0.5 EUR per 90 seconds"),
+    ],
+)
+def test_limits_in_words(limit: Limit, words: str) -> None:
+    assert limit.explain() == words
 
 
 def test_a_scope_holds_a_bounded_number_of_clauses() -> None:

@@ -446,6 +446,8 @@ def test_what_the_policies_look_for_is_asked_for() -> None:
         (f'@would_pass("\\u{{7}}") {ANY}', "characters that print"),
         (f"permit (principal, action, resource) when {{ {' && '.join(['true'] * 100)} }};", "nested too deep"),
         (f"permit (principal, action, resource) when {{ {' && '.join(['true'] * 5000)} }};", "nested too deep"),
+        (f"permit (principal, action, resource) when {{ context has {'.'.join(['now'] * 12_000)} }};", "too deep"),
+        ("permit (principal, action, resource) when { context has now" + " // a\n. now" * 5000 + " };", "too deep"),
         (f"permit (principal, action, resource) when {{ {'(' * 12_000}true{')' * 12_000} }};", "nested deeper"),
         (f"// {'}' * 12_000}\npermit (principal, action, resource) when {{ {'[' * 12_000} }};", "nested deeper"),
         (

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from parties import NOW
-from undersigned.trust import Anchors, Demand, Policy, Rule, explain_policy
+from undersigned.trust import Anchor, Anchors, Demand, Policy, Rule, explain_policy
 from undersigned.trust.policy_words import CLAUSES
 
 ISSUER = "did:web:acme.example"
@@ -39,6 +39,27 @@ def test_every_clause_has_words_of_its_own() -> None:
 )
 def test_a_clause_says_what_it_demands(policy: dict[str, Any], clause: str, says: str) -> None:
     assert dict(explain_policy(Policy(**policy)))[clause] == says
+
+
+def freely(*listed: Anchor, least: str = "0.5") -> list[str]:
+    policy = Policy(rule=(Rule(name="known", min_reputation=least),))
+    told = explain_policy(policy, Anchors().with_anchors(listed), NOW)
+    return [says for clause, says in told if clause == "rule known"][1:]
+
+
+def test_who_gives_a_reputation_by_membership_alone_is_told() -> None:
+    """An anchor for everything makes all its members as well known as anybody can be, for whatever work."""
+    (told,) = freely(Anchor(issuer=ISSUER))
+    assert told.startswith(
+        f"beware: a MembershipCredential or PartOfCredential or AuditedByCredential by {ISSUER} is enough for that"
+    )
+    (told,) = freely(Anchor(issuer=ISSUER, types=("SuppliesToCredential",)), least="0.25")
+    assert told.startswith(f"beware: a SuppliesToCredential by {ISSUER}")
+    assert freely(Anchor(issuer=ISSUER, types=("SuppliesToCredential",)), least="0.26") == []
+    assert freely(Anchor(issuer=ISSUER, types=("EndorsementCredential",))) == []
+    assert freely(Anchor(issuer=ISSUER, capabilities=("sbom",))) == []
+    assert freely(Anchor(issuer=ISSUER, until="2026-01-01T00:00:00Z")) == []
+    assert freely(Anchor(issuer=ISSUER), least="0") == [], "nothing is demanded"
 
 
 def test_whose_word_counts_is_told_where_anchors_are_known() -> None:

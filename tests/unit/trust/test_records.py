@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from histories import document_at
 from parties import LATER, NOW, Party, documents
-from undersigned.encoding import JsonObject
+from undersigned.did import DidDocument
+from undersigned.encoding import JsonObject, canonicalize
 from undersigned.errors import CredentialError, FormatError, ProofError, UndersignedError, VerificationError
 from undersigned.trust import (
     AddingRule,
@@ -19,6 +22,7 @@ from undersigned.trust import (
     anchor_record,
     anchor_set,
     check_successor,
+    latest_sets,
     record_config,
     verify_record,
     verify_set,
@@ -129,13 +133,13 @@ def test_a_set_is_its_issuers_and_is_adopted_whole() -> None:
     whole = signed(published(until=LATER), BODY)
     found = verify_set(whole, documents=KNOWN, now=NOW)
     assert (found.issuer, found.number, found.anchors) == (BODY.did, 1, (NARROW,))
-    document = adoption(id=ID, signed_set=whole, evidence="we are members", added=NOW)
+    document = adoption(id=ID, signed_set=whole, document=BODY.document, evidence="we are members", added=NOW)
     adopted = verified(signed(document, ANN))
     assert adopted.set == found
     assert [anchor.until for anchor in adopted.anchors] == [LATER], "all of it ends with the set"
     # Its reach is that of its widest anchor, and nothing in it can be exchanged afterwards.
     wide = signed(published(anchors=(NARROW, WIDE)), BODY)
-    taken = adoption(id=ID, signed_set=wide, evidence="we are members", added=NOW)
+    taken = adoption(id=ID, signed_set=wide, document=BODY.document, evidence="we are members", added=NOW)
     assert refused(signed(taken, ANN)) == "approval_required"
     assert refused(signed(document, ANN) | {"set": whole | {"number": 2}}) == "proof_invalid"
 
@@ -170,6 +174,76 @@ def test_only_a_higher_number_replaces_a_set() -> None:
         with pytest.raises(CredentialError) as caught:
             check_successor(one, other)
         assert caught.value.code == "policy_denied"
+
+
+def test_of_one_set_the_highest_number_counts() -> None:
+    """HIRE-ANC-03."""
+    one, two, other = read(published(1)), read(published(2, (WIDE,))), read(published(1) | {"id": ID})
+    for order in ((one, two, other), (other, two, one), (two, one, one, other)):
+        assert latest_sets(order) == {two.key: two, other.key: other}
+    with pytest.raises(CredentialError) as caught:
+        latest_sets((one, two, read(published(2))))
+    assert caught.value.code == "policy_denied"
+    assert latest_sets((one, read(published(1, (WIDE,))), two)) == {two.key: two}, "both are replaced"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (lambda whole: {name: value for name, value in whole.items() if name != "proof"}, "proof_missing"),
+        (lambda whole: whole | {"number": 99}, "proof_invalid"),
+        (lambda whole: whole | {"anchors": [{"issuer": BODY.did}]}, "proof_invalid"),
+        (lambda whole: signed(published(), EVE), "key_not_authorized"),
+    ],
+)
+@pytest.mark.parametrize("people", [(ANN,), (ANN, BOB)], ids=["one", "two"])
+def test_no_signature_of_ours_stands_for_that_of_the_sets_issuer(
+    people: tuple[Party, ...], spoil: Callable[[JsonObject], JsonObject], code: str
+) -> None:
+    """HIRE-ANC-03, HIRE-ANC-06: also while a second person has to sign."""
+    spoilt = spoil(signed(published(anchors=(WIDE,)), BODY))
+    document = adoption(id=ID, signed_set=spoilt, document=BODY.document, evidence="we are members", added=NOW)
+    assert refused(signed(document, *people)) == code
+
+
+WEB = "did:web:body.example"
+
+
+def web_document(*keys: Party, **member: Any) -> JsonObject:
+    document = document_at(WEB, *keys)
+    return document | {"verificationMethod": [one | member for one in document["verificationMethod"]]}
+
+
+def web_record(pinned: JsonObject | None, *, added: str = NOW) -> JsonObject:
+    """A set by the body under a DID whose document has to be fetched, adopted by Ann with this document of it."""
+    whole = anchor_set(id=OTHER_ID, issuer=WEB, number=1, published=NOW, anchors=(NARROW,))
+    whole = BODY.prove(whole, record_config("eddsa-jcs-2022", f"{WEB}#{BODY.name}", NOW))
+    issuer = DidDocument(WEB, canonicalize(pinned if pinned is not None else web_document(BODY)))
+    document = adoption(id=ID, signed_set=whole, document=issuer, evidence="we are members", added=added)
+    if pinned is None:
+        del document["document"]
+    return signed(document, ANN)
+
+
+def test_a_set_is_verified_by_the_document_that_was_signed_with_it() -> None:
+    """HIRE-ANC-06: nothing is fetched, and what its issuer does to its keys later takes nothing away."""
+    assert verified(web_record(web_document(BODY))).anchors == (NARROW,)
+    expiring = web_record(web_document(BODY, expires=NOW))
+    assert verify_record(expiring, RULE, documents=KNOWN, now=LATER).anchors == (NARROW,)
+    assert refused(web_record(web_document(BODY, expires="2026-11-25T11:59:59Z"))) == "key_not_authorized"
+    assert refused(web_record(web_document(EVE))) == "key_not_authorized"
+    assert refused(web_record(None)) == "did_unresolvable"
+    other = web_record(web_document(BODY))
+    assert refused(other | {"document": web_document(EVE)}) == "proof_invalid", "it is under the proofs"
+
+
+def test_a_document_that_follows_from_its_did_is_in_no_record() -> None:
+    """HIRE-ANC-06."""
+    whole = signed(published(), BODY)
+    document = adoption(id=ID, signed_set=whole, document=BODY.document, evidence="we are members", added=NOW)
+    assert "document" not in document
+    assert refused(signed(document | {"document": BODY.document.json}, ANN)) == "schema_violation"
+    assert refused(record(NARROW, ANN, document=BODY.document.json)) == "schema_violation"
 
 
 def test_what_changes_is_shown() -> None:

@@ -7,10 +7,11 @@ from typing import Final
 from undersigned.attestation.predicates.acceptance import AcceptancePredicate, accepted
 from undersigned.attestation.predicates.base import Predicate, Resource
 from undersigned.attestation.predicates.provenance import ProvenancePredicate, provenance
+from undersigned.attestation.predicates.refusal import RefusalPredicate, refusal
 from undersigned.attestation.predicates.work import ActionTaken, Input, UsageLine, WorkPredicate, work
 
 PREDICATES: Final[Mapping[str, type[Predicate]]] = MappingProxyType(
-    {of.PREDICATE_TYPE: of for of in (AcceptancePredicate, ProvenancePredicate, WorkPredicate)}
+    {of.PREDICATE_TYPE: of for of in (AcceptancePredicate, ProvenancePredicate, RefusalPredicate, WorkPredicate)}
 )
 
 __all__ = [
@@ -20,10 +21,12 @@ __all__ = [
     "Input",
     "Predicate",
     "ProvenancePredicate",
+    "RefusalPredicate",
     "Resource",
     "UsageLine",
     "WorkPredicate",
     "accepted",
     "provenance",
+    "refusal",
     "work",
 ]

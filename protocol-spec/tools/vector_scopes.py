@@ -1,0 +1,138 @@
+"""Vectors of scopes: the form that is signed, and what the decision is about one action."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from vector_parts import Vector, changed
+
+from undersigned.encoding import canonicalize, digest_bytes, from_struct
+from undersigned.scope import Action, Grant, Limit, Prohibition, Scope, Window, arguments_of, compile_scope
+
+__all__ = ["scope_vectors"]
+
+BASE = "urn:hire:sketch"
+NOW = "2026-11-25T12:00:30Z"
+SHOP, REPO = "https://shop.example", "https://git.acme.example"
+SCOPE = Scope(
+    grants=(
+        Grant("dear", "pay:order", f"{SHOP}/*", limits=(Limit("EUR", "100"),), approval=True),
+        Grant(
+            "read",
+            "repo:read",
+            f"{REPO}/app/*",
+            limits=(Limit("bytes", "1000"), Limit("count", "10"), Limit("count", "2", "PT1M")),
+            window=Window(until="2026-12-01T00:00:00Z"),
+            conditions={"dataClass": ["internal", "public"], "egress": ["none"], "region": ["eu"]},
+        ),
+        Grant("small", "pay:order", f"{SHOP}/*", limits=(Limit("EUR", "5"),)),
+    ),
+    prohibitions=(Prohibition("secrets", "repo:read", f"{REPO}/app/secrets/*"),),
+)
+FACTS = {"dataClass": "internal", "egress": "none", "region": "eu"}
+REQUEST = digest_bytes(b"approval request")
+MINUTE = "count.PT1M@2026-11-25T12:00:00Z"
+
+
+def scope_vectors() -> Iterator[Vector]:
+    """All of them."""
+    wire = from_struct(compile_scope(SCOPE, BASE))
+
+    yield _asked("granted", "inside the grant", _read(), _yes("read", bytes="900", count="9", minute="1"))
+    used = {"read": {"bytes": "900", "count": "9", MINUTE: "1"}}
+    yield _asked("granted-last", "the very last of each limit", _read(), _yes("read", "0", "0", "0"), used=used)
+    spelled = _read("HTTPS://GIT.acme.example:443/app/%61")
+    yield _asked("other-spelling", "the same target, spelled otherwise", spelled, _yes("read", "900", "9", "1"))
+    full = {"answer": "no", "code": "scope_exceeded", "clause": "read"}
+    left = {"remaining": {"bytes": "1000", "count": "10", "count.PT1M": "2"}}
+    over = {"read": {MINUTE: "2"}}
+    yield _asked(
+        "over-the-period",
+        "twice in this minute already",
+        _read(),
+        {**full, "remaining": {"bytes": "1000", "count": "10", "count.PT1M": "0"}},
+        used=over,
+    )
+    yield _asked("over-the-limit", "more than the limit", _read(bytes="1000.000000001"), {**full, **left})
+    yield _asked("not-stated", "a limited amount is not stated", Action("repo:read", f"{REPO}/app/a", {}, FACTS), full)
+    for name in FACTS:
+        facts = {key: value for key, value in FACTS.items() if key != name}
+        yield _asked(f"no-{name.lower()}", f"the fact for `{name}` is missing", _read(facts=facts), {**full, **left})
+    away = _read(facts={**FACTS, "egress": "mail.example"})
+    yield _asked("other-egress", "the data would leave", away, {**full, **left})
+    yield _asked("window-over", "after the window", _read(), {**full, **left}, now="2026-12-01T00:00:01Z")
+    secret = {"answer": "no", "code": "scope_exceeded", "clause": "secrets", "remaining": {}}
+    yield _asked("prohibited", "a prohibition wins", _read(f"{REPO}/app/secrets/key"), secret)
+    nothing = {"answer": "no", "code": "scope_exceeded", "clause": "scope", "remaining": {}}
+    yield _asked("dots", "a path with dots is no target", _read(f"{REPO}/app/x/../secrets/key"), nothing)
+    yield _asked("no-grant", "an action that no grant names", Action("repo:write", f"{REPO}/app/a"), nothing)
+
+    free = {"answer": "yes", "clause": "small", "remaining": {"EUR": "0"}}
+    yield _asked("small", "a grant without approval comes first", _pay("5"), free)
+    ask = {"answer": "ask", "code": "approval_required", "clause": "dear", "remaining": {"EUR": "100"}}
+    yield _asked("asks", "a person has to agree", _pay("80"), ask)
+    agreed = {
+        "request": REQUEST,
+        "clause": "dear",
+        "arguments": arguments_of(_pay("80")),
+        "uses": 1,
+        "until": NOW,
+    }
+    yield _asked(
+        "approved",
+        "a person agreed to this very action",
+        _pay("80"),
+        {
+            "answer": "yes",
+            "clause": "dear",
+            "remaining": {"EUR": "20"},
+            "charges": {"EUR": ["80", "100"], f"approval:{REQUEST}": ["1", "1"]},
+        },
+        approved=[agreed],
+    )
+    yield _asked("approved-another", "a person agreed to another amount", _pay("81"), ask, approved=[agreed])
+    yield _asked("approved-late", "after the end of the approval", _pay("80"), ask, approved=[agreed], now=_later())
+    spent = {"dear": {f"approval:{REQUEST}": "1"}}
+    yield _asked("approved-used-up", "the one use is used", _pay("80"), ask, approved=[agreed], used=spent)
+
+    def refused(name: str, says: str, code: str, **members: Any) -> Vector:
+        return Vector(f"scopes/{name}", says, canonicalize(changed(wire, **members)), _case(_read()), {"code": code})
+
+    bad, at = "schema_violation", "grants__1__constraint"
+    yield refused("unknown-operand", "an operand that is not known", bad, **{f"{at}__0__leftOperand": "purpose"})
+    yield refused("unsorted", "a set in another order", bad, **{f"{at}__0__rightOperand": ["public", "internal"]})
+    yield refused("other-id", "an id that does not follow", bad, **{f"{at}__1__id": f"{BASE}#read.condition.x"})
+    yield refused("other-duty", "a duty that is no approval", bad, grants__0__duty__0__action="urn:x:inform")
+    yield refused("duty-elsewhere", "a prohibition with a duty", bad, prohibitions__0__duty=wire["grants"][0]["duty"])
+    yield refused("remedy", "a member that narrows, and is not known", "unknown_term", prohibitions__0__remedy=[])
+
+
+def _later() -> str:
+    return "2026-11-25T12:00:31Z"
+
+
+def _read(target: str = f"{REPO}/app/a", *, bytes: str = "100", facts: dict[str, str] | None = None) -> Action:
+    return Action("repo:read", target, {"bytes": bytes}, FACTS if facts is None else facts)
+
+
+def _pay(amount: str) -> Action:
+    return Action("pay:order", f"{SHOP}/1", {"EUR": amount})
+
+
+def _yes(clause: str, bytes: str, count: str, minute: str) -> dict[str, Any]:
+    return {
+        "answer": "yes",
+        "clause": clause,
+        "remaining": {"bytes": bytes, "count": count, "count.PT1M": minute},
+        "charges": {"bytes": ["100", "1000"], "count": ["1", "10"], MINUTE: ["1", "2"]},
+    }
+
+
+def _case(action: Action, **more: Any) -> dict[str, Any]:
+    return {"kind": "scope", "now": NOW, "action": from_struct(action), **more}
+
+
+def _asked(name: str, says: str, action: Action, expected: dict[str, Any], **more: Any) -> Vector:
+    wire = canonicalize(from_struct(compile_scope(SCOPE, BASE)))
+    return Vector(f"scopes/{name}", says, wire, _case(action, **more), expected)

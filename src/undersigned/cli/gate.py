@@ -1,0 +1,101 @@
+"""The command `gate`: a proxy in front of a server of ours, which lets in what a contract allows."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Any
+
+import click
+
+from undersigned.bridges.gate_rules import read_rules
+from undersigned.daemon import GateProxy, RemoteDesk, RequestGate
+from undersigned.errors import ConfigurationError
+from undersigned.runtime import control_token, read_toml
+
+from .options import VERBOSE_OPTION, host_port, quiet_logs
+from .output import HOME_OPTION, Out, command, plain
+
+__all__ = ["gate"]
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.option("--upstream", metavar="URL", required=True, help="The server that is guarded; only we should reach it.")
+@click.option("--rules", metavar="FILE", type=FILE, required=True, help="TOML: which request asks for which action.")
+@click.option("--listen", metavar="HOST:PORT", default="127.0.0.1:0", help="Where to listen; port 0 picks a free one.")
+@click.option("--peer", metavar="URL", help="Where our peer answers gates; by default as [gates] of the settings says.")
+@click.option("--token-file", type=FILE, help="What to show there; by default gate.token of the state folder.")
+@HOME_OPTION
+@VERBOSE_OPTION
+@command
+async def gate(
+    out: Out,
+    upstream: str,
+    rules: Path,
+    listen: str,
+    peer: str | None,
+    token_file: Path | None,
+    home: str | None,
+    verbose: bool,
+) -> int:
+    r"""Let in to a server what is signed by an agent we hired and allowed by its contract, until Ctrl-C or SIGTERM.
+
+    Each request is signed (RFC 9421) under a contract, which our running peer holds ('undersigned serve --gates'). What
+    no rule maps, no contract allows or nobody can check does not reach the server.
+
+    \b
+    origin = "https://api.acme.example"     # how agents reach the gate
+    max_body_bytes = 1048576
+    [[rule]]                                # the first that fits decides
+    method = ["GET", "HEAD"]
+    path = "/repos/{repo}/files/*"          # {name}: one segment; * at the end: one or more
+    action = "repo:read"
+    target = "https://git.acme.example/{repo}"   # by default the request's own URI
+    amounts = { EUR = "0.05", bytes = "body" }   # what it takes of a limit
+    facts = { dataClass = "internal" }           # what we know of the target
+    query = false                                # whether a query may come with it
+
+    It speaks http; others reach it through something that speaks https. With --json each request is a line.
+    """
+    quiet_logs(verbose)
+    read = read_rules(read_toml(rules))
+    where, token = _asked(out, peer, token_file, home)
+    host, port = host_port("--listen", listen)
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+    def tell(said: dict[str, Any]) -> None:
+        out.value({"kind": "request", **said})
+        what = f"{said['action']} on {said['target']}" if "action" in said else said.get("code", "")
+        clause = f", {said['clause']}" if "clause" in said else ""
+        out.line(f"{said['status']}  {said['method']} {plain(said['path'], 200)}  {plain(what, 200)}{clause}")
+
+    async with RemoteDesk(where, token) as desk:
+        proxy = GateProxy(RequestGate(desk, read), upstream, host=host, port=port, told=tell)
+        async with proxy:
+            out.value({"kind": "ready", "url": proxy.url, "upstream": upstream, "origin": read.origin, "peer": where})
+            out.line(f"gate at {proxy.url} for {read.origin}, in front of {upstream}; asks {where}")
+            out.line("stop it with Ctrl-C")
+            await stop.wait()
+    return 0
+
+
+def _asked(out: Out, peer: str | None, token_file: Path | None, home: str | None) -> tuple[str, str]:
+    """Where the peer answers gates, and what to show there: as the options say, else as the state folder does.
+
+    Raises:
+        ConfigurationError: Neither says it, or the token cannot be read.
+    """
+    if peer is not None and token_file is not None:
+        return peer, control_token(token_file)
+    opened = out.home(home)
+    part = opened.configuration.gates
+    if peer is None:
+        if part is None or not part.port:
+            raise ConfigurationError("bad_configuration", "say --peer URL, or port in [gates] of the settings")
+        peer = f"http://{f'[{part.host}]' if ':' in part.host else part.host}:{part.port}"
+    return peer, opened.gate_token() if token_file is None else control_token(token_file)

@@ -1,0 +1,62 @@
+"""The gate as a middleware of an aiohttp server.
+
+    app = web.Application(middlewares=[aiohttp_gate(RequestGate(desk, rules))])
+
+A handler is called for allowed requests only, and finds in `request[GRANTED]` what was granted. The body is read before
+it is called, because it is signed: `request.read()` and `request.json()` give it, `request.content` is empty.
+
+Source: protocol-spec/14-gates.md
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from undersigned.errors import FormatError, UndersignedError
+
+from .gate_desk import Granted
+from .gating import PROBLEM_FIELDS, RequestGate
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler, Middleware
+
+__all__ = ["GRANTED", "aiohttp_gate"]
+
+GRANTED = web.RequestKey("hire", Granted)
+
+
+def aiohttp_gate(gate: RequestGate) -> Middleware:
+    """The middleware. It has to be the first one, since others may read or change the request.
+
+    The application's `client_max_size` bounds a body as well as the rules do, whichever is less. aiohttp inflates a
+    body that is sent with `Content-Encoding`, and that is then not the one that was signed: it is refused.
+    """
+
+    @web.middleware
+    async def gated(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers)
+            knock = await gate.head(request.method, request.raw_path, fields)
+            gate.check_length(request.content_length or 0)
+            try:
+                body = await request.read()
+            except web.HTTPRequestEntityTooLarge as exc:
+                raise FormatError("too_large", exc.text or "the body is too long") from exc
+            gate.check_length(len(body))
+            granted = await gate.admit(knock, hashlib.sha256(body).digest(), len(body))
+        except UndersignedError as error:
+            status, problem = gate.refused(error, request.method, request.raw_path)
+            answer = web.Response(status=status, body=problem, headers=PROBLEM_FIELDS)
+            # The body may not have been read: what follows on this connection is not taken for a request.
+            answer.force_close()
+            return answer
+        request[GRANTED] = granted
+        # If the handler raises, nobody knows how far it came, and what was booked stays spent.
+        response = await handler(request)
+        gate.done(granted)
+        return response
+
+    return gated

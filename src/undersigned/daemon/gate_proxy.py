@@ -1,0 +1,280 @@
+"""The gate as a proxy in front of any HTTP service that listens where only it can reach.
+
+A request is verified before its body is read, and its body before the service hears of it: until then it lies here, in
+memory or, if it is long, in a file. Of its fields only listed ones go on, so nothing of what is not signed can change
+what is asked for. The answer is carried as it comes.
+
+Source: protocol-spec/14-gates.md, section 14.6
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterable
+from errno import EADDRINUSE
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientTimeout, DummyCookieJar, web
+from yarl import URL
+
+from undersigned.errors import (
+    ConfigurationError,
+    FormatError,
+    TimedOut,
+    TransportError,
+    UndersignedError,
+)
+
+from .door import Door, Edge, Full, ListenerLimits, Ticket
+from .gate_desk import Granted
+from .gating import PROBLEM_FIELDS, RequestGate
+
+__all__ = ["GateProxy"]
+
+_log: Final = structlog.get_logger("undersigned.gates")
+
+CONNECTIONS: Final = 1024
+_LIMITS: Final = ListenerLimits(connections=CONNECTIONS, unproved=CONNECTIONS, unproved_per_address=CONNECTIONS)
+BODY_SECONDS: Final = 60.0
+"""For a body to arrive whole."""
+UPSTREAM_SECONDS: Final = 60.0
+"""For the service to be reached, and for each further piece of its answer."""
+MEMORY_BYTES: Final = 256 * 1024
+"""Of one body; what is longer waits in a file."""
+CHUNK_BYTES: Final = 64 * 1024
+LINGER_SECONDS: Final = 2.0
+
+FORWARDED: Final = frozenset(
+    {
+        *("accept", "accept-charset", "accept-encoding", "accept-language", "cache-control", "content-encoding"),
+        *("content-language", "content-type", "if-match", "if-modified-since", "if-none-match", "if-range"),
+        *("if-unmodified-since", "prefer", "range", "user-agent"),
+    }
+)
+"""Fields of a request that go on to the service, beside those that the rules name."""
+HOP_BY_HOP: Final = frozenset(
+    {
+        *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te"),
+        *("trailer", "transfer-encoding", "upgrade"),
+    }
+)
+"""Fields of an answer that are between the service and this proxy (RFC 9110, section 7.6.1)."""
+
+
+class GateProxy:
+    """Listens at `host`:`port` (0 picks a free one) once started, and carries to `upstream` what `gate` allows.
+
+    `told` hears of each request: method, path, status, and what was granted or refused.
+    """
+
+    def __init__(
+        self,
+        gate: RequestGate,
+        upstream: str,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        told: Callable[[dict[str, Any]], None] | None = None,
+        body_seconds: float = BODY_SECONDS,
+    ) -> None:
+        parts = urlsplit(upstream)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ConfigurationError("bad_configuration", f"upstream {upstream!a}: expected http://HOST:PORT")
+        if parts.username is not None:
+            raise ConfigurationError("bad_configuration", "upstream: expected no user name in the URL")
+        self._gate = gate
+        self._upstream = upstream.rstrip("/")
+        self._host = host
+        self._told = told
+        self._body_seconds = body_seconds
+        self._listening: asyncio.Server | None = None
+        self._server: web.Server | None = None
+        self._session: ClientSession | None = None
+        self.port = port
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://{f'[{self._host}]' if ':' in self._host else self._host}:{self.port}"
+
+    async def start(self) -> None:
+        """Listens.
+
+        Raises:
+            ConfigurationError: `bad_configuration`, the address cannot be listened on.
+        """
+        loop = asyncio.get_running_loop()
+        door = Door(_LIMITS, loop.time)
+        server = self._server = web.Server(self._handle, handler_cancellation=True)
+        self._session = ClientSession(
+            auto_decompress=False,
+            cookie_jar=DummyCookieJar(),  # one agent's session is not the next one's
+            timeout=ClientTimeout(total=None, sock_connect=UPSTREAM_SECONDS, sock_read=UPSTREAM_SECONDS),
+            trust_env=False,
+        )
+
+        def protocol() -> asyncio.Protocol:
+            ticket = door.enter("gate")
+            return Full() if isinstance(ticket, str) else _ProxyEdge(server, ticket)
+
+        try:
+            self._listening = await loop.create_server(protocol, self._host, self.port)
+        except OSError as exc:
+            await self.stop()
+            taken = "; is somebody listening there already?" if exc.errno == EADDRINUSE else ""
+            raise ConfigurationError(
+                "bad_configuration", f"cannot listen on {self._host}:{self.port}: {exc.strerror or exc}{taken}"
+            ) from exc
+        self.port = int(self._listening.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Takes nothing more, lets answers under way finish, and returns."""
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
+        if self._server is not None:
+            self._server.pre_shutdown()
+            await self._server.shutdown(_LIMITS.channel.close_seconds)
+            self._server = None
+        await self._gate.close()
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def __aenter__(self) -> GateProxy:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answers one request."""
+        granted: Granted | None = None
+        try:
+            with SpooledTemporaryFile(MEMORY_BYTES) as body:
+                granted, length = await self._admitted(request, body)
+                response = await self._carried(request, granted, body if length else None, length)
+        except UndersignedError as error:
+            status, problem = self._gate.refused(error, request.method, request.raw_path)
+            self._tell(request, status, granted, msgspec.json.decode(problem))
+            response = web.Response(status=status, body=problem, headers=PROBLEM_FIELDS | {"Server": "hire"})
+            # The body may not have been read: what follows on this connection is not taken for a request.
+            response.force_close()
+            return response
+        self._tell(request, response.status, granted, None)
+        return response
+
+    async def _admitted(self, request: web.BaseRequest, body: IO[bytes]) -> tuple[Granted, int]:
+        """What is granted, once the whole body is in `body`, and its length."""
+        fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers)
+        knock = await self._gate.head(request.method, request.raw_path, fields)
+        self._gate.check_length(request.content_length or 0)
+        if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        digest, length = hashlib.sha256(), 0
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                async for chunk in request.content.iter_chunked(CHUNK_BYTES):
+                    length += len(chunk)
+                    self._gate.check_length(length)
+                    digest.update(chunk)
+                    if length > MEMORY_BYTES:
+                        await asyncio.to_thread(body.write, chunk)
+                    else:
+                        body.write(chunk)
+        except TimeoutError as exc:
+            raise TimedOut("timeout", "the body did not arrive in time") from exc
+        except (ClientError, web.RequestPayloadError, OSError) as exc:
+            raise TransportError("bad_request", f"the body did not arrive whole: {exc}") from exc
+        body.seek(0)
+        return await self._gate.admit(knock, digest.digest(), length), length
+
+    async def _carried(
+        self, request: web.BaseRequest, granted: Granted, body: IO[bytes] | None, length: int
+    ) -> web.StreamResponse:
+        session = self._session
+        if session is None:
+            raise TransportError("overloaded", "the proxy is ending")
+        # The one spelling by which it was judged, and not the one that was sent.
+        _, target = self._gate.rules.action_of(request.method, f"{self._gate.rules.origin}{request.raw_path}", length)
+        query = "" if target.query is None else f"?{target.query}"
+        url = URL(f"{self._upstream}/{'/'.join(target.segments)}{query}", encoded=True)
+        forwarded = FORWARDED | frozenset(self._gate.rules.forward)
+        headers = [(name, value) for name, value in request.headers.items() if name.lower() in forwarded]
+        headers += [
+            ("Hire-Agent", granted.provider),
+            ("Hire-Contract", granted.contract),
+            ("Idempotency-Key", f'"{granted.permit}"'),
+        ]
+        if body is not None:
+            headers.append(("Content-Length", str(length)))
+        try:
+            async with session.request(
+                request.method,
+                url,
+                data=body.read() if body is not None and length <= MEMORY_BYTES else body,
+                headers=headers,
+                allow_redirects=False,
+                skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+            ) as answer:
+                fields = _kept(answer.raw_headers)
+                response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=fields)
+                # What the service did is done, however far its answer gets.
+                self._gate.done(granted)
+                await self._stream(request, answer.content.iter_chunked(CHUNK_BYTES), response)
+                return response
+        except ClientConnectorError as exc:
+            self._gate.done(granted, happened=False)
+            raise TransportError("upstream_failed", f"the service was not reached: {exc}") from exc
+        except (ClientError, TimeoutError, OSError) as exc:
+            # It may have acted: what was booked stays spent.
+            raise TransportError("upstream_failed", f"the service did not answer: {exc!r}") from exc
+
+    async def _stream(self, request: web.BaseRequest, chunks: Any, response: web.StreamResponse) -> None:
+        """Carries an answer. Once it has begun, a failure is told by its not ending as it should."""
+        await response.prepare(request)
+        carried = 0
+        try:
+            async for chunk in chunks:
+                carried += len(chunk)
+                if carried > self._gate.rules.max_answer_bytes:
+                    raise FormatError("too_large", "the service's answer is longer than what is carried")
+                await response.write(chunk)
+            await response.write_eof()
+        except (ClientError, TimeoutError, OSError, UndersignedError) as exc:
+            _log.warning("an answer was cut off", path=request.raw_path[:200], error=repr(exc))
+            if request.transport is not None:
+                request.transport.abort()
+
+    def _tell(
+        self, request: web.BaseRequest, status: int, granted: Granted | None, problem: dict[str, Any] | None
+    ) -> None:
+        if self._told is None:
+            return
+        said: dict[str, Any] = {"method": request.method, "path": request.raw_path, "status": status}
+        if granted is not None:
+            said |= msgspec.to_builtins(granted)
+        if problem is not None:
+            said |= {name: problem[name] for name in ("code", "clause", "wouldPass") if name in problem}
+        self._told(said)
+
+
+class _ProxyEdge(Edge):
+    """One connection. A refused request is read to its end for a moment, so that its sender sees why it was refused."""
+
+    def __init__(self, server: web.Server, ticket: Ticket) -> None:
+        super().__init__(server, ticket, _LIMITS)
+        self._lingering_time = LINGER_SECONDS
+
+
+def _kept(fields: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    """The fields of an answer that are for the one who asked."""
+    read = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]
+    named = {part.strip().lower() for name, value in read if name.lower() == "connection" for part in value.split(",")}
+    return [(name, value) for name, value in read if name.lower() not in HOP_BY_HOP | named]

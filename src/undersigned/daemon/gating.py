@@ -1,0 +1,144 @@
+"""A gate in front of a server: it lets in what is signed by a party of a contract and allowed by that contract.
+
+`RequestGate` is what the middlewares (`gate_aiohttp`, `gate_asgi`) and the proxy (`gate_proxy`) share. It is asked for
+each request: `head` before the body is read, `admit` once it is, `done` when the server has answered.
+
+Source: protocol-spec/14-gates.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import Final, NamedTuple
+
+import msgspec
+import structlog
+
+from undersigned.bridges.gate_rules import GateRules
+from undersigned.bridges.gates import ContractKeys, check_body, claimed_contract, refusal, request_of, verify_head
+from undersigned.bridges.http_signatures import NonceWindow, Request, VerifiedRequest
+from undersigned.encoding import DidUrl, Digest
+from undersigned.errors import FormatError, UndersignedError
+from undersigned.runtime import Clock, SystemClock
+
+from .gate_desk import Ask, Desk, Granted
+
+__all__ = ["PROBLEM_FIELDS", "Knock", "RequestGate"]
+
+PROBLEM_FIELDS: Final = {
+    "Content-Type": "application/problem+json",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Of an answer to a request that was refused."""
+
+KEYS_SECONDS: Final = 10.0
+"""How long a gate goes by what the peer said of who may sign. What is allowed is asked each time."""
+KNOWN_CONTRACTS: Final = 4096
+_log: Final = structlog.get_logger("undersigned.gates")
+
+
+class Knock(NamedTuple):
+    """A request whose head is verified."""
+
+    request: Request
+    verified: VerifiedRequest
+
+
+class RequestGate:
+    """The gate of one server, by `rules`, which asks `desk`.
+
+    A request that is not let in is answered with what `refused` gives.
+    """
+
+    def __init__(
+        self, desk: Desk, rules: GateRules, *, clock: Clock | None = None, keys_seconds: float = KEYS_SECONDS
+    ) -> None:
+        self.rules = rules
+        self._desk = desk
+        self._clock = clock or SystemClock()
+        self._keys_seconds = keys_seconds
+        self._nonces = NonceWindow()
+        self._known: OrderedDict[Digest, tuple[float, asyncio.Task[ContractKeys | None]]] = OrderedDict()
+        self._telling: set[asyncio.Task[None]] = set()
+
+    async def head(self, method: str, path: str, headers: tuple[tuple[str, str], ...]) -> Knock:
+        """The request, if the provider of the contract that it names signed it. `path` is as sent, with its query.
+
+        Raises:
+            UndersignedError: It is not; `refused` says what to answer.
+        """
+        request = request_of(self.rules.origin, method, path, headers)
+        keys = await self._keys(claimed_contract(request))
+        return Knock(request, verify_head(request, keys, now=self._clock.now(), fresh=self._first))
+
+    def check_length(self, length: int) -> None:
+        """Returns if a body may be so long.
+
+        Raises:
+            FormatError: `too_large`.
+        """
+        if length > self.rules.max_body_bytes:
+            raise FormatError("too_large", f"a body has at most {self.rules.max_body_bytes} bytes here")
+
+    async def admit(self, knock: Knock, digest: bytes, length: int) -> Granted:
+        """The action that the request asks for, booked. `digest` and `length` are those of the body that came, `digest`
+        a SHA-256.
+
+        Raises:
+            UndersignedError: As `head`.
+        """
+        check_body(knock.request, digest)
+        action, _ = self.rules.action_of(knock.request.method, knock.request.url, length)
+        return await self._desk.admit(
+            Ask(
+                contract=knock.verified.contract,
+                keyid=knock.verified.keyid,
+                nonce=knock.verified.nonce,
+                action=action.name,
+                target=action.target,
+                amounts=action.amounts,
+                facts=action.facts,
+            )
+        )
+
+    def done(self, granted: Granted, *, happened: bool = True) -> None:
+        """Says, in the background, how an action ended. What cannot be said stays spent."""
+        task = asyncio.create_task(self._tell(granted.permit, happened))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def close(self) -> None:
+        """Returns once everything that ended is said."""
+        await asyncio.gather(*self._telling)
+
+    @staticmethod
+    def refused(error: UndersignedError, method: str, path: str) -> tuple[int, bytes]:
+        """Status and `application/problem+json` that answer a request which was not let in; our operator hears why."""
+        status, told = refusal(error)
+        _log.warning("request refused", method=method[:20], path=path[:200], status=status, error=str(error)[:500])
+        return status, msgspec.json.encode(told)
+
+    def _first(self, keyid: DidUrl, nonce: str) -> bool:
+        return self._nonces.first(keyid, nonce, self._clock.now())
+
+    async def _keys(self, contract: Digest) -> ContractKeys | None:
+        """What the peer said of a contract, at most `keys_seconds` ago; who asks at the same time asks once."""
+        now = asyncio.get_running_loop().time()
+        asked, task = self._known.get(contract, (0.0, None))
+        failed = task is not None and task.done() and (task.cancelled() or task.exception() is not None)
+        if task is None or failed or now - asked >= self._keys_seconds:
+            task = asyncio.create_task(self._desk.keys(contract))
+            self._known[contract] = now, task
+            self._known.move_to_end(contract)
+            while len(self._known) > KNOWN_CONTRACTS:
+                self._known.popitem(last=False)
+        # Shielded: one caller that leaves must not take the answer from the others.
+        return await asyncio.shield(task)
+
+    async def _tell(self, permit: str, happened: bool) -> None:
+        try:
+            await self._desk.done(permit, happened=happened)
+        except UndersignedError as error:
+            _log.warning("not said how an action ended; it stays spent", error=str(error))

@@ -1,0 +1,225 @@
+"""Anchor sets: what a body publishes for its industry, under its own signature, in numbered versions.
+
+    document = anchor_set(...)                                     # and attach(...) the issuer's proof
+    found = verify_set(document, documents=..., now=...)           # or an error
+
+A set counts once it is adopted, by a record (`trust/records.py`).
+
+Source: protocol-spec/12-trust.md, section 12.7
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final, Literal
+
+from msgspec import Meta, Struct
+
+from undersigned.did import DidDocument
+from undersigned.encoding import Did, DidUrl, Instant, JsonObject, MessageId, canonicalize, from_struct, to_struct
+from undersigned.errors import CredentialError, FormatError, VerificationError
+from undersigned.jsonld import HIRE_CONTEXT
+from undersigned.keys import PublicKey
+from undersigned.proof import KeyLookup, proof_config, verify_proof
+from undersigned.trust.anchors import Anchor
+
+__all__ = [
+    "MAX_RECORD_BYTES",
+    "SUITES",
+    "AnchorChanges",
+    "AnchorSet",
+    "Signed",
+    "anchor_changes",
+    "anchor_set",
+    "check_issuer",
+    "check_successor",
+    "latest_sets",
+    "read_signed",
+    "record_config",
+    "signer_keys",
+    "verify_set",
+    "write_signed",
+]
+
+MAX_RECORD_BYTES: Final = 256 * 1024
+SUITES: Final = ("eddsa-jcs-2022", "ecdsa-jcs-2019")
+"""Records are JSON of our own and in no JSON-LD vocabulary, so only the suites that sign JSON itself cover them."""
+
+
+class Signed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
+    """What a record and a set have in common."""
+
+    id: MessageId
+    version: Literal["1.0"]
+
+
+class AnchorSet(Signed, frozen=True, kw_only=True):
+    """What a body publishes for its industry, without its proof."""
+
+    issuer: Did
+    number: Annotated[int, Meta(ge=1, le=2**53 - 1)]
+    """Of the version; a higher one replaces a lower one."""
+    published: Instant
+    until: Instant | None = None
+    """Last second in which any of it is believed."""
+    anchors: Annotated[tuple[Anchor, ...], Meta(max_length=1024)]
+
+    @property
+    def key(self) -> tuple[Did, str]:
+        """What all versions of one set have in common."""
+        return self.issuer, self.id
+
+    @property
+    def lasting(self) -> tuple[Anchor, ...]:
+        """Its anchors, each of which ends with the set."""
+        return tuple(_ending(anchor, self.until) for anchor in self.anchors)
+
+
+def anchor_set(
+    *,
+    id: str,
+    issuer: Did,
+    number: int,
+    published: Instant,
+    anchors: Iterable[Anchor],
+    until: Instant | None = None,
+) -> JsonObject:
+    """A set to be published, without its issuer's proof.
+
+    Raises:
+        FormatError: `schema_violation`: a part has another shape.
+    """
+    ending = {} if until is None else {"until": until}
+    listed = [from_struct(anchor) for anchor in anchors]
+    return write_signed(
+        "AnchorSet", AnchorSet, id=id, issuer=issuer, number=number, published=published, anchors=listed, **ending
+    )
+
+
+def verify_set(document: Mapping[str, Any], *, documents: Mapping[Did, DidDocument], now: Instant) -> AnchorSet:
+    """The set, once its issuer signed it and it has not ended.
+
+    Raises:
+        FormatError: `too_large`, `schema_violation`, `unknown_term`: not an anchor set.
+        CredentialError: `policy_denied`: it has ended; `did_unresolvable`: no document of its issuer in `documents`.
+        ProofError: As `verify_proof`.
+
+    Source: protocol-spec/12-trust.md, section 12.7
+    """
+    found = read_signed(document, "AnchorSet", AnchorSet)
+    if found.until is not None and found.until < now:
+        raise CredentialError("policy_denied", f"the set ended at {found.until}; it is {now}", path="/until")
+    check_issuer(document, found.issuer, documents, now)
+    return found
+
+
+def check_issuer(document: Mapping[str, Any], issuer: Did, documents: Mapping[Did, DidDocument], now: Instant) -> None:
+    """Returns if the issuer of a set has signed it, by its document in `documents`.
+
+    Raises:
+        CredentialError: `did_unresolvable`: it has none there.
+        ProofError: As `verify_proof`.
+    """
+    lookup = signer_keys((issuer,), documents, now)
+    verify_proof(document, key=lookup, purpose="assertionMethod", now=now, suites=SUITES)
+
+
+def check_successor(old: AnchorSet, new: AnchorSet) -> None:
+    """Returns if `new` may take the place of `old`, or is the same.
+
+    Raises:
+        CredentialError: `policy_denied`: of another issuer or id, older, or another content under the same number.
+    """
+    if old.key != new.key:
+        raise CredentialError("policy_denied", f"expected the set {old.id} of {old.issuer}; came another")
+    if new.number < old.number or (new.number == old.number and new != old):
+        raise CredentialError(
+            "policy_denied",
+            f"expected a number above {old.number}; came {new.number} with other content",
+            path="/number",
+        )
+
+
+def latest_sets(sets: Iterable[AnchorSet]) -> dict[tuple[Did, str], AnchorSet]:
+    """Of each issuer and id, the set with the highest number: the others are replaced, wherever they lie.
+
+    Raises:
+        CredentialError: `policy_denied`: two of the highest number have different contents.
+
+    Source: protocol-spec/12-trust.md, section 12.7
+    """
+    found: dict[tuple[Did, str], AnchorSet] = {}
+    for one in sorted(sets, key=lambda one: -one.number):
+        check_successor(one, found.setdefault(one.key, one))
+    return found
+
+
+class AnchorChanges(Struct, frozen=True, kw_only=True):
+    """How one list of anchors differs from another; each part sorted."""
+
+    added: tuple[Anchor, ...]
+    removed: tuple[Anchor, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed)
+
+
+def anchor_changes(old: Iterable[Anchor], new: Iterable[Anchor]) -> AnchorChanges:
+    """What would be believed more, and what no longer. A changed anchor is one removed and one added."""
+    before, after = ({canonicalize(from_struct(one)): one for one in anchors} for anchors in (old, new))
+    return AnchorChanges(
+        added=tuple(after[key] for key in sorted(after.keys() - before.keys())),
+        removed=tuple(before[key] for key in sorted(before.keys() - after.keys())),
+    )
+
+
+def record_config(suite: str, method: DidUrl, created: Instant) -> JsonObject:
+    """Options of a proof on a record or set."""
+    return proof_config(suite, method, "assertionMethod", created)
+
+
+def write_signed(type: str, of: Any, **members: Any) -> JsonObject:
+    """The document with these members, without proofs, once `read_signed` reads it."""
+    document: JsonObject = {"@context": HIRE_CONTEXT, "type": type, "version": "1.0", **members}
+    read_signed(document, type, of)
+    return document
+
+
+def read_signed(document: Mapping[str, Any], type: str, of: Any) -> Any:
+    """The members as a struct. Type and context make sure that a proof for something else is none for this."""
+    canonical = canonicalize(document)
+    if len(canonical) > MAX_RECORD_BYTES:
+        raise FormatError("too_large", f"expected at most {MAX_RECORD_BYTES} bytes; came {len(canonical)}")
+    for name, expected in (("@context", HIRE_CONTEXT), ("type", type)):
+        if document.get(name) != expected:
+            raise FormatError(
+                "schema_violation", f"expected {expected}; came {document.get(name)!a:.120}", path=f"/{name}"
+            )
+    return to_struct({name: value for name, value in document.items() if name not in ("@context", "type", "proof")}, of)
+
+
+def signer_keys(signers: Iterable[Did], documents: Mapping[Did, DidDocument], now: Instant) -> KeyLookup:
+    """The keys of these signers, and of nobody else."""
+    allowed = frozenset(signers)
+
+    def lookup(method: DidUrl, purpose: str) -> PublicKey:
+        did = method.partition("#")[0]
+        if did not in allowed:
+            raise VerificationError("key_not_authorized", f"expected a method of {' or '.join(sorted(allowed))}")
+        document = documents.get(did)
+        if document is None:
+            raise CredentialError("did_unresolvable", f"there is no document of {did}")
+        return document.key_for(method, purpose, now=now)
+
+    return lookup
+
+
+def _ending(anchor: Anchor, until: Instant | None) -> Anchor:
+    ends = [one for one in (anchor.until, until) if one is not None]
+    return Anchor(
+        issuer=anchor.issuer,
+        types=anchor.types,
+        capabilities=anchor.capabilities,
+        depth=anchor.depth,
+        until=min(ends, default=None),
+    )

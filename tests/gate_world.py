@@ -1,0 +1,210 @@
+"""A hirer with a server behind a gate, and the agent it hired, which is at work and asks that server for things."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tomllib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
+from yarl import URL
+
+from integration.hires import did_of, two_homes, until
+from undersigned.bridges.gate_rules import GateRules, read_rules
+from undersigned.daemon import GateProxy, Peer, RemoteDesk, RequestGate
+from undersigned.daemon.serving import signed_headers
+from undersigned.encoding import Digest, shift
+from undersigned.runtime import ControlPart, Job
+from undersigned.scope import Grant, Limit, Prohibition, Scope
+from undersigned.transport import Identity
+
+ORIGIN = "https://api.acme.example"
+RULES = """
+origin = "https://api.acme.example"
+max_body_bytes = 1000000
+forward = ["x-trace"]
+
+[[rule]]
+method = ["GET", "HEAD"]
+path = "/repos/{repo}/files/*"
+action = "repo:read"
+target = "https://git.acme.example/{repo}"
+
+[[rule]]
+method = "POST"
+path = "/orders"
+action = "order:place"
+amounts = { EUR = "0.5" }
+
+[[rule]]
+method = "GET"
+path = "/customers/*"
+action = "customer:read"
+
+[[rule]]
+method = "PUT"
+path = "/files/*"
+action = "file:write"
+amounts = { bytes = "body" }
+"""
+SCOPE = Scope(
+    grants=(
+        Grant("read-app", "repo:read", "https://git.acme.example/app", limits=(Limit("count", "10"),)),
+        Grant("orders", "order:place", f"{ORIGIN}/orders", limits=(Limit("EUR", "1"),)),
+        Grant("write", "file:write", f"{ORIGIN}/files/*", limits=(Limit("bytes", "2000000"),)),
+        Grant("customers", "customer:read", f"{ORIGIN}/customers/*"),
+    ),
+    prohibitions=(Prohibition("no-payroll", "customer:read", f"{ORIGIN}/customers/payroll"),),
+)
+
+
+class Heard(NamedTuple):
+    """An answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def problem(self) -> dict[str, Any]:
+        assert self.headers["Content-Type"] == "application/problem+json", self
+        return json.loads(self.body)
+
+    @property
+    def no(self) -> tuple[int, str, str]:
+        """Status, code and clause of a refusal."""
+        return self.status, self.problem["code"], self.problem.get("clause", "")
+
+
+class Service:
+    """A server of the hirer that believes whoever reaches it, and keeps what reached it."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        body = await request.read()
+        self.asked.append((request.method, request.raw_path, dict(request.headers), body))
+        return web.Response(
+            body=b"done: " + request.raw_path.encode(),
+            headers={"X-Kept": "yes", "Connection": "X-Gone", "X-Gone": "hop", "Set-Cookie": "session=1"},
+        )
+
+
+class World(NamedTuple):
+    """All of it, while the contract is in force."""
+
+    hirer: Peer
+    provider: Peer
+    contract: Digest
+    rules: GateRules
+    session: ClientSession
+    finish: asyncio.Event
+    hiring: asyncio.Task[Any]
+    jobs: list[Job]
+
+    @property
+    def job(self) -> Job:
+        return self.jobs[-1]
+
+    def desk(self) -> RemoteDesk:
+        """How a server on another machine asks."""
+        return RemoteDesk(self.hirer.gates_url, self.hirer.home.gate_token())
+
+    async def signed(
+        self, method: str, path: str, body: bytes | None = None, *, by: Identity | None = None, **options: Any
+    ) -> tuple[tuple[str, str], ...]:
+        """The fields of a request; `ago` seconds old, for another `contract` or `origin` if named."""
+        now = shift(self.provider.clock.now(), -options.get("ago", 0))
+        url = options.get("origin", ORIGIN) + path
+        contract = options.get("contract", self.contract)
+        return await signed_headers(by or self.provider.identity, method, url, contract, now, body)
+
+    async def send(
+        self, at: str, method: str, path: str, fields: Any = (), body: bytes | None = None, **more: str
+    ) -> Heard:
+        """Sends a request as it is; `_` in a name of `more` stands for `-`."""
+        headers = [*fields, *((name.replace("_", "-"), value) for name, value in more.items())]
+        url = URL(at + path, encoded=True)
+        async with self.session.request(method, url, data=body, headers=headers, allow_redirects=False) as answer:
+            return Heard(answer.status, dict(answer.headers), await answer.read())
+
+    async def ask(self, at: str, method: str, path: str, body: bytes | None = None, **options: Any) -> Heard:
+        """Signs a request and sends it."""
+        return await self.send(at, method, path, await self.signed(method, path, body, **options), body)
+
+    async def records(self) -> list[dict[str, Any]]:
+        """The refused actions in the hirer's journal."""
+        conversation = next(iter(self.hirer.conversations.values()))
+        rows = await self.hirer.ledger.rows(conversation.id)
+        return [json.loads(row.raw) for row in rows if row.type == "refused-action"]
+
+    async def used(self) -> dict[str, str]:
+        """What is booked at the hirer."""
+        return dict(await self.hirer.ledger.usage(self.contract))
+
+
+@asynccontextmanager
+async def at_work(folder: Path, *, scope: Scope = SCOPE) -> AsyncIterator[World]:
+    """The contract is in force inside the block, and both peers run."""
+    finish, begun = asyncio.Event(), asyncio.Event()
+    jobs: list[Job] = []
+
+    async def work(job: Job) -> None:
+        jobs.append(job)
+        begun.set()
+        await finish.wait()
+        await job.deliver("summary.txt", b"done", media_type="text/plain")
+
+    acme, globex = await two_homes(folder)
+    hirer = Peer.open(acme)
+    hirer.gates = ControlPart()
+    async with hirer, Peer.open(globex, handlers={"summary": work}) as provider, ClientSession() as session:
+        hiring = asyncio.create_task(_hire(hirer, provider, scope))
+        await begun.wait()
+        await until(lambda: any(c.engagement.state == "working" for c in hirer.conversations.values()))
+        rules = read_rules(tomllib.loads(RULES))
+        try:
+            yield World(hirer, provider, jobs[0].contract, rules, session, finish, hiring, jobs)
+        finally:
+            hiring.cancel()
+            await asyncio.gather(hiring, return_exceptions=True)
+
+
+async def _hire(hirer: Peer, provider: Peer, scope: Scope) -> Any:
+    return await hirer.hire(
+        did_of(provider.home.configuration.listen.port),
+        task="summary",
+        inputs={"report": b"Quarterly.\n"},
+        price="5 EUR",
+        deliverable="summary.txt",
+        scope=scope,
+    )
+
+
+@asynccontextmanager
+async def proxied(world: World, service: Service, **options: Any) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
+    """The URL of a proxy in front of the service, and what it tells of each request."""
+    told: list[dict[str, Any]] = []
+    async with world.desk() as desk, served(service) as upstream:
+        gate = RequestGate(desk, options.pop("rules", world.rules), **options)
+        async with GateProxy(gate, upstream, told=told.append) as proxy:
+            yield proxy.url, told
+
+
+@asynccontextmanager
+async def served(service: Service) -> AsyncIterator[str]:
+    """The URL of a service on a socket of its own."""
+    app = web.Application(client_max_size=16 * 1024 * 1024)
+    app.router.add_route("*", "/{tail:.*}", service.answer)
+    server = TestServer(app)
+    await server.start_server()
+    try:
+        yield str(server.make_url("/")).rstrip("/")
+    finally:
+        await server.close()

@@ -1,0 +1,88 @@
+"""`undersigned gate`, and the servers of `examples/guarded_server`, in processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gate_world import RULES, Service, World, at_work, served
+from integration.commands import UNDERSIGNED, Process
+from integration.hires import free_ports, until
+from support import ROOT
+from undersigned.scope import Grant, Limit, Scope
+
+EXAMPLE = ROOT / "examples" / "guarded_server"
+APP = "/repos/app/files/readme"
+REPORTS = Grant("reports", "report:read", "http://localhost:8080/reports/*", limits=(Limit("count", "2"),))
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with at_work(tmp_path) as made:
+        yield made
+
+
+async def test_the_command_stands_in_front_of_a_service(world: World, tmp_path: Path) -> None:
+    """HIRE-GTS-09: it tells each request, as JSON."""
+    rules = tmp_path / "rules.toml"
+    rules.write_text(RULES)
+    service = Service()
+    async with served(service) as upstream:
+        named = ("--upstream", upstream, "--rules", str(rules), "--peer", world.hirer.gates_url)
+        process = Process([*UNDERSIGNED, "gate", *named, "--home", str(world.hirer.home.path), "--json"], tmp_path)
+        try:
+            await until(lambda: process.lines)
+            url = json.loads(process.lines[0])["url"]
+            answers = [await world.ask(url, "GET", APP), await world.ask(url, "GET", "/nothing")]
+            await until(lambda: len(process.lines) == 3)
+        finally:
+            ended = await asyncio.to_thread(process.end, signal.SIGTERM)
+    assert [answer.status for answer in answers] == [200, 403]
+    told = [json.loads(line) for line in process.lines[1:3]]
+    assert [(line["status"], line.get("clause"), line["local"]) for line in told] == [
+        (200, "read-app", True),
+        (403, "rules", True),
+    ]
+    assert len(service.asked) == 1
+    assert (ended.code, ended.err) == (0, "")
+
+
+@pytest.mark.parametrize("server", ["asgi", "aiohttp"])
+async def test_an_example_serves_what_the_contract_allows(server: str, tmp_path: Path) -> None:
+    """As its page says: two reports, and not a third one."""
+    (port,) = free_ports(1)
+    async with at_work(tmp_path, scope=Scope(grants=(REPORTS,))) as world:
+        token = world.hirer.home.path / "gate.token"
+        program = {
+            "asgi": [sys.executable, "-m", "uvicorn", "asgi_server:app", "--port", str(port)],
+            "aiohttp": [sys.executable, "aiohttp_server.py"],
+        }[server]
+        process = Process(program, EXAMPLE, HIRE_PEER=world.hirer.gates_url, HIRE_TOKEN_FILE=str(token), PORT=str(port))
+        try:
+            url = f"http://127.0.0.1:{port}"
+            await until_listening(port)
+            heard = [await world.ask(url, "GET", "/reports/q3", origin="http://localhost:8080") for _ in range(3)]
+        finally:
+            ended = await asyncio.to_thread(process.end, signal.SIGTERM)
+            assert "Traceback" not in ended.err, ended.err
+    assert [answer.status for answer in heard] == [200, 200, 403]
+    assert json.loads(heard[0].body) == {"hello": world.provider.own.id, "clause": "reports"}
+    assert heard[2].no == (403, "scope_exceeded", "reports")
+
+
+async def until_listening(port: int) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.05)
+                continue
+            writer.close()
+            return

@@ -1,0 +1,172 @@
+"""The same gate in an aiohttp application, and in an ASGI application under a real server, on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from gate_world import World, at_work
+from undersigned.daemon import GRANTED, AsgiGate, RequestGate, aiohttp_gate
+
+APP = "/repos/app/files/readme"
+
+
+class Seen:
+    """What reached an application behind its gate."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        self.raises = False
+
+    def answer(self, path: str, granted: Any, body: bytes) -> bytes:
+        self.bodies.append(body)
+        if self.raises:
+            raise RuntimeError("the application failed")
+        return json.dumps([path, granted.clause, granted.provider, len(body)]).encode()
+
+
+@asynccontextmanager
+async def under_aiohttp(gate: RequestGate, seen: Seen) -> AsyncIterator[str]:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=seen.answer(request.path, request[GRANTED], await request.read()))
+
+    app = web.Application(middlewares=[aiohttp_gate(gate)], client_max_size=16 * 1024 * 1024)
+    app.router.add_route("*", "/{tail:.*}", handler)
+    server = TestServer(app)
+    await server.start_server()
+    try:
+        yield str(server.make_url("/")).rstrip("/")
+    finally:
+        await server.close()
+
+
+@asynccontextmanager
+async def under_asgi(gate: RequestGate, seen: Seen) -> AsyncIterator[str]:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            while True:
+                kind = (await receive())["type"]
+                await send({"type": f"{kind}.complete"})
+                if kind == "lifespan.shutdown":
+                    return
+        message = await receive()
+        assert not message["more_body"]
+        answer = seen.answer(scope["path"], scope["hire"], message["body"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": answer})
+
+    server = uvicorn.Server(uvicorn.Config(AsgiGate(app, gate), port=0, log_config=None, lifespan="on"))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - it says so nowhere else
+        await asyncio.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serving
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with at_work(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(params=[under_aiohttp, under_asgi], ids=["aiohttp", "asgi"])
+async def guarded(world: World, request: pytest.FixtureRequest) -> AsyncIterator[tuple[str, Seen]]:
+    seen = Seen()
+    async with world.desk() as desk:
+        gate = RequestGate(desk, world.rules)
+        async with request.param(gate, seen) as url:
+            yield url, seen
+            await gate.close()
+
+
+async def test_what_the_contract_allows_reaches_the_application(world: World, guarded: tuple[str, Seen]) -> None:
+    """HIRE-GTS-01, HIRE-GTS-04: with what was granted, and the body that was signed."""
+    url, seen = guarded
+    read = await world.ask(url, "GET", APP)
+    wrote = await world.ask(url, "PUT", "/files/a", b"x" * 300_000)
+    assert json.loads(read.body) == [APP, "read-app", world.provider.own.id, 0]
+    assert json.loads(wrote.body) == ["/files/a", "write", world.provider.own.id, 300_000]
+    assert seen.bodies == [b"", b"x" * 300_000]
+    assert (await world.used())["write/bytes"] == "300000"
+
+
+async def test_what_is_refused_reaches_nothing(world: World, guarded: tuple[str, Seen]) -> None:
+    """HIRE-GTS-02 to HIRE-GTS-08: the same answers as those of the proxy."""
+    url, seen = guarded
+    fields = await world.signed("PUT", "/files/a", b"abc")
+    answers = [
+        await world.send(url, "GET", APP),
+        await world.ask(url, "GET", APP, ago=61),
+        await world.send(url, "PUT", "/files/a", fields, b"abX"),
+        await world.send(url, "PUT", "/files/a", fields, b"abc"),
+        await world.ask(url, "PUT", "/files/a", bytes(1_000_001)),
+        await world.ask(url, "GET", "/repos/other/files/x"),
+        await world.ask(url, "GET", "/repos/app%2Fother/files/x"),
+        await world.ask(url, "GET", "/repos/app/../other/files/x"),
+        await world.ask(url, "DELETE", APP),
+        await world.send(url, "GET", APP, await world.signed("GET", APP), X_HTTP_Method_Override="DELETE"),
+    ]
+    assert [answer.no for answer in answers] == [
+        (401, "proof_missing", ""),
+        (401, "proof_invalid", ""),
+        (401, "digest_mismatch", ""),
+        (401, "replayed", ""),
+        (413, "too_large", ""),
+        (403, "scope_exceeded", "read-app"),
+        (403, "scope_exceeded", "rules"),
+        (403, "scope_exceeded", "rules"),
+        (403, "scope_exceeded", "rules"),
+        (400, "bad_request", ""),
+    ]
+    assert not seen.bodies
+
+
+async def test_a_contract_that_ended_opens_nothing(world: World, guarded: tuple[str, Seen]) -> None:
+    """HIRE-GTS-11."""
+    url, seen = guarded
+    assert (await world.ask(url, "GET", APP)).status == 200
+    await world.hirer.cancel(next(iter(world.hirer.conversations.values())))
+    assert (await world.ask(url, "GET", APP)).no[:2] == (403, "contract_expired")
+    assert len(seen.bodies) == 1
+
+
+async def test_what_an_application_that_failed_was_granted_stays_spent(world: World, guarded: tuple[str, Seen]) -> None:
+    """HIRE-GTS-10: nobody knows how far it came."""
+    url, seen = guarded
+    seen.raises = True
+    assert (await world.ask(url, "GET", APP)).status == 500
+    assert seen.bodies == [b""]
+    assert (await world.used())["read-app/count"] == "1"
+
+
+async def test_a_gate_in_the_hirers_own_process_asks_it_directly(world: World) -> None:
+    seen = Seen()
+    gate = RequestGate(world.hirer.desk, world.rules)
+    async with under_aiohttp(gate, seen) as url:
+        assert (await world.ask(url, "GET", APP)).status == 200
+        assert (await world.ask(url, "GET", "/customers/payroll")).no == (403, "scope_exceeded", "no-payroll")
+    await gate.close()
+
+
+async def test_a_job_asks_its_own_gate_and_signs_for_the_other_one(world: World, guarded: tuple[str, Seen]) -> None:
+    """Both sides book the action, each in its own ledger."""
+    url, seen = guarded
+    target, body = f"{world.rules.origin}/orders", b"{}"
+    async with world.job.act("order:place", target, {"EUR": "0.5"}):
+        heard = await world.send(url, "POST", "/orders", await world.job.sign("POST", target, body), body)
+    assert heard.status == 200
+    assert seen.bodies == [body]
+    for peer in (world.hirer, world.provider):
+        assert (await peer.ledger.usage(world.contract))["orders/EUR"] == "0.5"

@@ -1,0 +1,298 @@
+"""A proxy in front of a real service on loopback: what the contract allows gets through, and nothing else does."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gate_world import Service, World, at_work, proxied
+from undersigned.bridges.http_signatures import content_digest
+from undersigned.daemon import GateProxy, RequestGate
+from undersigned.encoding import digest_bytes
+from undersigned.transport import Identity
+
+APP = "/repos/app/files/readme"
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with at_work(tmp_path) as made:
+        yield made
+
+
+async def test_what_the_contract_allows_reaches_the_service(world: World) -> None:
+    """HIRE-GTS-01, HIRE-GTS-09: with who asked and under what, without what only concerns a connection."""
+    service = Service()
+    async with proxied(world, service) as (url, told):
+        fields = await world.signed("GET", APP)
+        heard = await world.send(
+            url, "GET", APP, fields, Cookie="a=b", Authorization="Bearer x", X_Trace="t", Accept="x/y"
+        )
+    assert (heard.status, heard.body) == (200, b"done: " + APP.encode())
+    assert heard.headers["X-Kept"] == "yes"
+    assert "X-Gone" not in heard.headers
+    ((method, path, headers, body),) = service.asked
+    assert (method, path, body) == ("GET", APP, b"")
+    assert headers["Hire-Agent"] == world.provider.own.id
+    assert headers["Hire-Contract"] == world.contract
+    assert headers["Idempotency-Key"] == f'"{told[0]["permit"]}"'
+    assert (headers["Accept"], headers["X-Trace"]) == ("x/y", "t")
+    assert not {"Cookie", "Authorization", "Signature", "Signature-Input"} & set(headers)
+    assert told == [
+        {
+            "method": "GET",
+            "path": APP,
+            "status": 200,
+            "permit": told[0]["permit"],
+            "contract": world.contract,
+            "provider": world.provider.own.id,
+            "action": "repo:read",
+            "target": "https://git.acme.example/app",
+            "clause": "read-app",
+            "amounts": {},
+        }
+    ]
+    assert (await world.used())["read-app/count"] == "1"
+
+
+async def test_a_body_goes_on_as_it_was_signed(world: World) -> None:
+    """HIRE-GTS-04: also one that is too long to be held in memory; its length is what the rule counts."""
+    service = Service()
+    body = bytes(range(256)) * 2000
+    async with proxied(world, service) as (url, _):
+        heard = await world.ask(url, "PUT", "/files/big", body)
+        chunked = await world.signed("PUT", "/files/small", b"abc")
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"a"
+            yield b"bc"
+
+        async with world.session.put(url + "/files/small", data=pieces(), headers=chunked) as answer:
+            assert answer.status == 200
+    assert heard.status == 200
+    assert [asked[3] for asked in service.asked] == [body, b"abc"]
+    assert [asked[2]["Content-Length"] for asked in service.asked] == ["512000", "3"]
+    assert (await world.used())["write/bytes"] == "512003"
+
+
+async def test_a_refusal_names_the_clause_and_what_would_pass(world: World) -> None:
+    """HIRE-GTS-05, HIRE-GTS-08, HIRE-GAT-02: to who signed; the hirer's journal has each one."""
+    service = Service()
+    async with proxied(world, service) as (url, told):
+        answers = [
+            await world.ask(url, "GET", "/repos/other/files/x"),
+            await world.ask(url, "GET", "/customers/payroll"),
+            await world.ask(url, "POST", "/orders", b"{}"),
+            await world.ask(url, "POST", "/orders", b"{}"),
+            await world.ask(url, "POST", "/orders", b"{}"),
+        ]
+    assert answers[0].no == (403, "scope_exceeded", "read-app")
+    assert answers[0].problem["wouldPass"] == "target https://git.acme.example/app"
+    assert answers[1].no == (403, "scope_exceeded", "no-payroll")
+    assert [answer.status for answer in answers[2:4]] == [200, 200]
+    assert answers[4].no == (403, "scope_exceeded", "orders")
+    assert [asked[1] for asked in service.asked] == ["/orders", "/orders"]
+    assert [record["clause"] for record in await world.records()] == ["read-app", "no-payroll", "orders"]
+    assert [(line["status"], line.get("clause")) for line in told][4] == (403, "orders")
+
+
+async def test_a_limit_holds_for_all_servers_together(world: World) -> None:
+    """HIRE-GTS-10: two proxies and thirty requests at once, for what ten may have."""
+    first, second = Service(), Service()
+    async with proxied(world, first) as (one, _), proxied(world, second) as (two, _):
+        answers = await asyncio.gather(
+            *(world.ask(url, "GET", f"/repos/app/files/{n}") for n in range(15) for url in (one, two))
+        )
+    assert sorted(answer.status for answer in answers) == [200] * 10 + [403] * 20
+    assert len(first.asked) + len(second.asked) == 10
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/repos/app/../other/files/x",
+        "/repos/app/files/../../../customers/payroll",
+        "/repos/%2e%2e/files/x",
+        "/repos/app%2Fother/files/x",
+        "/repos/app%252Fother/files/x",
+        "/repos//files/x",
+        "/repos/app/files//x",
+        "/repos/app/files/x%00",
+        "/repos/app/files/x%5c..",
+        "/repos/app/files/x?a=b",
+        "/REPOS/app/files/x",
+        "/repos/*/files/x",
+        "/nothing",
+    ],
+)
+async def test_sc_57_a_path_with_two_readings_or_no_rule_gets_nowhere(world: World, path: str) -> None:
+    """HIRE-GTS-06: though it is signed as it stands."""
+    service = Service()
+    async with proxied(world, service) as (url, _):
+        heard = await world.ask(url, "GET", path)
+    assert heard.no == (403, "scope_exceeded", "rules")
+    assert not service.asked
+
+
+@pytest.mark.parametrize("path", ["//evil.example/repos/app/files/x", "http://evil.example/repos/app/files/x"])
+async def test_a_target_that_is_more_than_a_path_is_refused(world: World, path: str) -> None:
+    """HIRE-GTS-02."""
+    service = Service()
+    async with proxied(world, service) as (url, _):
+        fields = await world.signed("GET", APP)
+        heard = await raw(url, f"GET {path} HTTP/1.1\r\nHost: x\r\n{lines(fields)}\r\n")
+    assert b" 400 " in heard.split(b"\r\n")[0]
+    assert not service.asked
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "Host: x\r\nX-HTTP-Method-Override: DELETE\r\n",
+        "Host: x\r\nX-Original-URL: /customers/payroll\r\n",
+        "Host: x\r\nx-rewrite-url: /customers/payroll\r\n",
+        "Host: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n",
+        "Host: x\r\nHost: y\r\n",
+        "Host: x\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n",
+    ],
+)
+async def test_a_request_that_could_be_two_is_refused(world: World, fields: str) -> None:
+    """HIRE-GTS-02: method override, rewritten URL, upgrade, two hosts, two lengths."""
+    service = Service()
+    async with proxied(world, service) as (url, _):
+        signed = await world.signed("GET", APP)
+        heard = await raw(url, f"GET {APP} HTTP/1.1\r\n{fields}{lines(signed)}\r\n0\r\n\r\n")
+    assert b" 400 " in heard.split(b"\r\n")[0]
+    assert not service.asked
+
+
+async def test_what_is_not_signed_by_the_contracts_provider_is_refused_alike(world: World) -> None:
+    """HIRE-GTS-01, HIRE-GTS-03: and none of it tells whether there is such a contract."""
+    service = Service()
+    own = world.hirer.identity
+    forged = Identity(world.provider.identity.did, world.provider.identity.method, own.suite, own.kind, own.sign)
+    never = digest_bytes(b"never")
+    async with proxied(world, service) as (url, _):
+        good = await world.signed("GET", APP)
+        answers = {
+            "unsigned": await world.send(url, "GET", APP),
+            "wrong key": await world.ask(url, "GET", APP, by=forged),
+            "hirer's own key": await world.ask(url, "GET", APP, by=world.hirer.identity),
+            "another contract": await world.ask(url, "GET", APP, contract=digest_bytes(b"another")),
+            "no contract": await world.ask(url, "GET", APP, contract=never),
+            "another method": await world.send(url, "HEAD", APP, good),
+            "another path": await world.send(url, "GET", APP + "2", good),
+            "another host": await world.ask(url, "GET", APP, origin="https://evil.example"),
+            "expired": await world.ask(url, "GET", APP, ago=61),
+            "future": await world.ask(url, "GET", APP, ago=-65),
+        }
+    assert not service.asked
+    assert {name: answer.status for name, answer in answers.items()} == dict.fromkeys(answers, 401)
+    told = {name: answer.problem["code"] for name, answer in answers.items() if name != "another method"}
+    assert told.pop("unsigned") == "proof_missing"
+    assert set(told.values()) == {"proof_invalid"}
+
+
+async def test_a_replay_is_refused_at_every_server_of_the_hirer(world: World) -> None:
+    """HIRE-GTS-03: the same request once more, at the same gate and at another one."""
+    service = Service()
+    async with proxied(world, service) as (one, _), proxied(world, service) as (two, _):
+        fields = await world.signed("GET", APP)
+        answers = [await world.send(url, "GET", APP, fields) for url in (one, one, two)]
+    assert [answer.status for answer in answers] == [200, 401, 401]
+    assert {answer.problem["code"] for answer in answers[1:]} == {"replayed"}
+    assert len(service.asked) == 1
+
+
+async def test_a_body_that_was_changed_never_reaches_the_service(world: World) -> None:
+    """HIRE-GTS-04: changed, left out, added, cut short, or covered by nothing."""
+    service = Service()
+    async with proxied(world, service) as (url, _):
+        signed = await world.signed("PUT", "/files/x", b"abcdef")
+        changed = await world.send(url, "PUT", "/files/x", signed, b"abcdeX")
+        left_out = await world.send(url, "PUT", "/files/x", await world.signed("PUT", "/files/x", b"abcdef"))
+        added = await world.send(url, "PUT", "/files/x", await world.signed("PUT", "/files/x"), b"abcdef")
+        uncovered = await world.send(
+            url,
+            "PUT",
+            "/files/x",
+            (*await world.signed("PUT", "/files/x"), ("Content-Digest", content_digest(hashlib.sha256(b"a").digest()))),
+            b"a",
+        )
+        short = await world.signed("PUT", "/files/x", b"abcdef")
+        await raw(url, f"PUT /files/x HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n{lines(short)}\r\nabc", half=True)
+    assert changed.no == (401, "digest_mismatch", "")
+    assert left_out.no == (401, "digest_mismatch", "")
+    assert added.no == (401, "proof_invalid", "")
+    assert uncovered.no == (401, "proof_invalid", "")
+    assert not service.asked
+    assert (await world.used()).get("write/bytes", "0") == "0"
+
+
+async def test_a_body_that_is_too_long_is_refused_before_and_while_it_is_read(world: World) -> None:
+    """HIRE-GTS-04."""
+    service = Service()
+    body = bytes(1_000_001)
+    async with proxied(world, service) as (url, _):
+        stated = await world.ask(url, "PUT", "/files/x", body)
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield body
+
+        fields = await world.signed("PUT", "/files/x", body)
+        async with world.session.put(url + "/files/x", data=pieces(), headers=fields) as answer:
+            assert answer.status == 413
+    assert stated.no == (413, "too_large", "")
+    assert not service.asked
+
+
+async def test_sc_62_a_contract_that_was_ended_opens_nothing_from_then_on(world: World) -> None:
+    """HIRE-GTS-11: at once, for every action is asked for where the contract lives."""
+    service = Service()
+    async with proxied(world, service) as (url, _):
+        assert (await world.ask(url, "GET", APP)).status == 200
+        conversation = next(iter(world.hirer.conversations.values()))
+        await world.hirer.cancel(conversation)
+        heard = await world.ask(url, "GET", APP)
+    assert heard.no[:2] == (403, "contract_expired")
+    assert len(service.asked) == 1
+
+
+async def test_without_the_hirers_peer_nothing_gets_through(world: World) -> None:
+    """HIRE-GTS-11: what cannot be checked is refused; and the agent hears that it may try again."""
+    service = Service()
+    async with proxied(world, service) as (url, _):
+        assert (await world.ask(url, "GET", APP)).status == 200
+        await world.hirer._for_gates.stop()
+        heard = await world.ask(url, "GET", APP)
+    assert heard.no == (503, "status_unavailable", "")
+    assert len(service.asked) == 1
+
+
+async def test_a_service_that_is_not_there_costs_nothing(world: World) -> None:
+    """HIRE-GTS-10: what is known not to have happened is given back."""
+    async with world.desk() as desk, GateProxy(RequestGate(desk, world.rules), "http://127.0.0.1:9") as proxy:
+        heard = await world.ask(proxy.url, "GET", APP)
+    assert heard.no == (502, "upstream_failed", "")
+    assert (await world.used())["read-app/count"] == "0"
+
+
+def lines(fields: tuple[tuple[str, str], ...]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in fields)
+
+
+async def raw(url: str, sent: str, *, half: bool = False) -> bytes:
+    """All that comes back for these bytes; with `half` the sender leaves in the middle."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    try:
+        writer.write(sent.encode())
+        await writer.drain()
+        if half:
+            writer.write_eof()
+        return await asyncio.wait_for(reader.read(), 20)
+    finally:
+        writer.close()

@@ -1,0 +1,84 @@
+"""Security cases about scope where the gate, its ledger and its record are needed: SC-56 and SC-59."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from contracts import DEADLINES, document
+from undersigned.encoding import Digest, digest_bytes, shift
+from undersigned.errors import ScopeError
+from undersigned.ledger import Ledger, Reservation, open_ledger
+from undersigned.runtime import Gate, Permit, Refusal
+from undersigned.scope import Action
+from undersigned.testing import HandClock
+
+CONTRACT = digest_bytes(b"the contract")
+READ = Action("artifact:read", "https://acme.example/artifacts/one", {"bytes": "100"})
+OUTSIDE = {
+    "another resource": Action("artifact:read", "https://acme.example/payroll", {"bytes": "1"}),
+    "another verb": Action("artifact:write", READ.target, {"bytes": "1"}),
+    "another amount": Action("artifact:read", READ.target, {"bytes": "1000001"}),
+    "more often": Action("artifact:read", READ.target, {"bytes": "1", "count": "11"}),
+}
+
+
+async def admit(gate: Gate, action: Action = READ, state: str = "working") -> Permit:
+    return await gate.admit(CONTRACT, document(), state, action, until=DEADLINES.until)
+
+
+@pytest.fixture
+async def clock() -> HandClock:
+    return HandClock("2026-11-25T12:30:00Z")
+
+
+async def test_sc_56_what_is_outside_is_refused_and_recorded(tmp_path: Path, clock: HandClock) -> None:
+    """HIRE-GAT-02, HIRE-SCO-06: each dimension alone; nothing is booked, and each refusal has its record."""
+    ledger = await open_ledger(f"sqlite://{tmp_path}/ledger.db")
+    kept: list[Refusal] = []
+
+    async def record(_: Digest, refusal: Refusal) -> None:
+        kept.append(refusal)
+
+    gate = Gate(ledger, clock, record=record)
+    for action in OUTSIDE.values():
+        with pytest.raises(ScopeError) as refused:
+            await admit(gate, action)
+        assert refused.value.code == "scope_exceeded"
+    assert [one.action for one in kept] == list(OUTSIDE.values())
+    assert await ledger.usage(CONTRACT) == {}
+    await admit(gate)
+    assert len(kept) == len(OUTSIDE)
+    await ledger.close()
+
+
+async def refused(ledger: Ledger, clock: HandClock) -> str:
+    with pytest.raises(ScopeError) as caught:
+        await admit(Gate(ledger, clock))
+    return caught.value.code
+
+
+async def test_sc_59_time_moved_back_revives_no_contract(tmp_path: Path, clock: HandClock) -> None:
+    """HIRE-GAT-03: work that began before the end and books after it is refused; the operator sets the clock back by
+    two hours and starts again, and it is refused still, because the ledger holds a later time."""
+    url = f"sqlite://{tmp_path}/ledger.db"
+    ledger = await open_ledger(url)
+    gate = Gate(ledger, clock)
+    await admit(gate)
+    clock.set(DEADLINES.until)
+    begun = await admit(gate)
+    clock.set(shift(DEADLINES.until, 1))
+    with pytest.raises(ScopeError) as caught:
+        await admit(gate)
+    assert caught.value.code == "contract_expired"
+    await gate.settle(begun)  # what was begun in time is booked as it was
+    other = shift(DEADLINES.until, 30)
+    await ledger.reserve(Reservation("another contract", "r", (), other, other))
+    await ledger.close()
+
+    clock.set(shift(DEADLINES.until, -7200))
+    ledger = await open_ledger(url)
+    assert await refused(ledger, clock) == "contract_expired"
+    assert await ledger.usage(CONTRACT) == {"read-artifact/bytes": "200", "read-artifact/count": "2"}
+    await ledger.close()

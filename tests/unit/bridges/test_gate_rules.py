@@ -1,0 +1,167 @@
+"""Rules of a gate: method and path in, action and target out, and nothing that could be read in two ways."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+
+from undersigned.bridges.gate_rules import GateRules, read_rules
+from undersigned.errors import ConfigurationError, ScopeError
+
+ORIGIN = "https://api.acme.example"
+RULES = """
+origin = "https://api.acme.example"
+
+[[rule]]
+method = ["GET", "HEAD"]
+path = "/repos/{repo}/files/*"
+action = "repo:read"
+target = "https://git.acme.example/{repo}"
+
+[[rule]]
+method = "POST"
+path = "/orders"
+action = "order:place"
+amounts = { EUR = "0.5", bytes = "body" }
+facts = { dataClass = "internal" }
+
+[[rule]]
+method = "GET"
+path = "/search"
+action = "search:run"
+query = true
+
+[[rule]]
+method = "GET"
+path = "/"
+action = "root:read"
+"""
+
+
+@pytest.fixture
+def rules() -> GateRules:
+    return read_rules(tomllib.loads(RULES))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "action", "target"),
+    [
+        ("GET", "/repos/app/files/a", "repo:read", "https://git.acme.example/app"),
+        ("HEAD", "/repos/app/files/a/b/c", "repo:read", "https://git.acme.example/app"),
+        ("GET", "/repos/a%7Ep/files/a", "repo:read", "https://git.acme.example/a~p"),
+        ("POST", "/orders", "order:place", f"{ORIGIN}/orders"),
+        ("GET", "/search?q=x", "search:run", f"{ORIGIN}/search?q=x"),
+        ("GET", "/search", "search:run", f"{ORIGIN}/search"),
+        ("GET", "/", "root:read", ORIGIN),
+    ],
+)
+def test_what_a_rule_maps(rules: GateRules, method: str, path: str, action: str, target: str) -> None:
+    asked, _ = rules.action_of(method, ORIGIN + path, 0)
+    assert (asked.name, asked.target) == (action, target)
+
+
+def test_amounts_and_facts_are_the_servers_own(rules: GateRules) -> None:
+    """HIRE-GTS-07: nothing of them is taken from the request but how long its body is."""
+    asked, _ = rules.action_of("POST", f"{ORIGIN}/orders", 77)
+    assert asked.amounts == {"EUR": "0.5", "bytes": "77"}
+    assert asked.facts == {"dataClass": "internal"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("DELETE", "/repos/app/files/a"),
+        ("get", "/repos/app/files/a"),
+        ("GET", "/repos/app/files"),
+        ("GET", "/repos/app/files/"),
+        ("GET", "/repos//files/a"),
+        ("GET", "/repos/app/../orders/files/a"),
+        ("GET", "/repos/app/./files/a"),
+        ("GET", "/repos/%2e%2e/files/a"),
+        ("GET", "/repos/a%2Fb/files/a"),
+        ("GET", "/repos/a%5cb/files/a"),
+        ("GET", "/repos/a%252Fb/files/a"),
+        ("GET", "/repos/app/files/a%00"),
+        ("GET", "/repos/app/files/a;x=1/../b"),
+        ("GET", "/repos/app/files//a"),
+        ("GET", "/Repos/app/files/a"),
+        ("GET", "/repos/app/files/*"),
+        ("GET", "/repos/app/files/a?x=1"),
+        ("POST", "/orders/"),
+        ("POST", "/orders?x"),
+        ("POST", "/orders/1"),
+        ("POST", "/%6frders/"),
+        ("GET", "/nothing"),
+    ],
+)
+def test_what_no_rule_maps_is_no_action(rules: GateRules, method: str, path: str) -> None:
+    """HIRE-GTS-06: paths are compared as parsed, in one spelling; what is not mapped is refused."""
+    with pytest.raises(ScopeError) as refused:
+        rules.action_of(method, ORIGIN + path, 0)
+    assert refused.value.code == "scope_exceeded"
+    assert refused.value.detail["clause"] == "rules"
+
+
+def test_a_segment_is_not_read_as_a_hole(rules: GateRules) -> None:
+    table = tomllib.loads(RULES)
+    table["rule"][0] |= {"path": "/{a}/{b}/*", "target": "https://git.acme.example/{b}/{a}"}
+    asked, _ = read_rules(table).action_of("GET", f"{ORIGIN}/%7Bb%7D/two/x", 0)
+    assert asked.target == "https://git.acme.example/two/%7Bb%7D"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"path": "orders"},
+        {"path": ""},
+        {"path": "/a//b"},
+        {"path": "/a/../b"},
+        {"path": "/a/*/b"},
+        {"path": "/a*"},
+        {"path": "/a%7Eb"},
+        {"path": "/a?b"},
+        {"path": "/x{repo}"},
+        {"path": "/{repo}/{repo}", "target": None},
+        {"path": "/{Repo}", "target": None},
+        {"method": "get"},
+        {"method": []},
+        {"method": "CONNECT"},
+        {"method": "TRACE"},
+        {"action": "read"},
+        {"target": "https://git.acme.example/{other}"},
+        {"target": "https://git.acme.example/x-{repo}"},
+        {"target": "https://{repo}/x"},
+        {"target": "/{repo}"},
+        {"amounts": {"EUR": "-1"}},
+        {"amounts": {"EUR": "much"}},
+        {"amounts": {"EUR": 1}},
+        {"unknown": "x"},
+    ],
+)
+def test_rules_that_could_mean_two_things_are_refused(change: dict) -> None:
+    table = tomllib.loads(RULES)
+    table["rule"][0] = {name: value for name, value in (table["rule"][0] | change).items() if value is not None}
+    with pytest.raises(ConfigurationError) as refused:
+        read_rules(table)
+    assert refused.value.code == "bad_configuration"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"origin": "api.acme.example"},
+        {"origin": "https://api.acme.example/"},
+        {"origin": "https://api.acme.example/v1"},
+        {"origin": "https://u@api.acme.example"},
+        {"origin": "ftp://api.acme.example"},
+        {"forward": ["Authorization"]},
+        {"forward": ["host"]},
+        {"forward": ["transfer-encoding"]},
+        {"rule": []},
+        {"max_body_bytes": -1},
+    ],
+)
+def test_a_file_that_names_no_origin_or_too_much_is_refused(change: dict) -> None:
+    with pytest.raises(ConfigurationError):
+        read_rules(tomllib.loads(RULES) | change)

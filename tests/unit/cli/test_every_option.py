@@ -1,0 +1,139 @@
+"""Every option and argument of every command, as the command declares them: a new one is in these tests by itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import pytest
+
+from undersigned.cli import _group
+from unit.cli.running import run
+from unit.cli.test_main import COMMANDS, LEAVES
+
+ODD = os.fsdecode(b"\xff")
+"""What a shell passes on for $'\\xff'."""
+
+
+class Place(NamedTuple):
+    """One option or argument of one command."""
+
+    command: tuple[str, ...]
+    parameter: click.Parameter
+
+    def __str__(self) -> str:
+        return f"{' '.join(self.command)} {self.parameter.opts[0]}"
+
+    def line(self, value: str) -> list[str]:
+        """The command with `value` in this place, and something in each other place that has to be filled."""
+        line = list(self.command)
+        for one in found(self.command).params:
+            put = value if one is self.parameter else filled(one) if one.required else None
+            if put is not None:
+                line += [f"{one.opts[0]}={put}"] if isinstance(one, click.Option) else [put]
+        return line
+
+
+def found(path: tuple[str, ...]) -> click.Command:
+    command: click.Command | None = _group
+    for name in path:
+        assert isinstance(command, click.Group)
+        command = command.get_command(click.Context(command), name)
+    assert command is not None
+    return command
+
+
+def filled(parameter: click.Parameter) -> str:
+    return str(parameter.type.choices[0]) if isinstance(parameter.type, click.Choice) else "something"
+
+
+def places() -> Iterator[Place]:
+    for path in LEAVES:
+        for parameter in found(path).params:
+            if not (isinstance(parameter, click.Option) and parameter.is_flag):
+                yield Place(path, parameter)
+
+
+PLACES = list(places())
+NAMES_A_FILE = [place for place in PLACES if isinstance(place.parameter.type, click.Path)]
+NAMES_NONE = [place for place in PLACES if place not in NAMES_A_FILE]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("homes") / "acme"
+    assert run("init", path, "--local", "--port", 8109).code == 0
+    return path
+
+
+@pytest.mark.parametrize("place", NAMES_NONE, ids=str)
+@pytest.mark.parametrize("value", [ODD, f"a{ODD}b", f"ws://{ODD}"], ids=ascii)
+def test_what_is_not_text_is_refused_by_name(place: Place, value: str, home: Path, tmp_path: Path) -> None:
+    """A byte that is no UTF-8 is in no name, DID or word; none of it comes as far as the command."""
+    ran = run(*place.line(value), UNDERSIGNED_HOME=str(home))
+    assert (ran.code, ran.out) == (2, ""), ran
+    assert "Traceback" not in ran.err
+    named = place.parameter.make_metavar(click.Context(found(place.command)))
+    assert place.parameter.opts[0] in ran.err or named in ran.err
+    assert run(*place.line(value), "--json", UNDERSIGNED_HOME=str(home)).error["code"] == "bad_configuration"
+
+
+PEER = "did:web:localhost%3A8110"
+READS = {
+    "demo --artifact": ("demo", "--artifact", "FILE", "--dir", "FOLDER"),
+    "hire --input": ("hire", PEER, "--task", "sbom", "--input", "artifact=FILE"),
+    "hire --scope": ("hire", PEER, "--task", "x", "--scope", "FILE"),
+    "trust add --record": ("trust", "add", "--record", "FILE"),
+    "trust import file": ("trust", "import", "FILE"),
+    "trust diff file": ("trust", "diff", "FILE"),
+    "policy explain --file": ("policy", "explain", "--file", "FILE"),
+    "policy test cases": ("policy", "test", "FILE"),
+    "policy test --file": ("policy", "test", "--file", "FILE"),
+    "registry serve --file": ("registry", "serve", "--file", "FILE"),
+    "registry serve --token-file": ("registry", "serve", "--file", "FOLDER/some.toml", "--token-file", "FILE"),
+    "verify pack": ("verify", "FILE"),
+    "verify --did-document": ("verify", "FOLDER/some.toml", "--did-document", "FILE"),
+    "credentials add file": ("credentials", "add", "FILE"),
+}
+"""Of each place whose file is read: a command line that gets that far."""
+WRITES = {"demo --dir", "hire --out", "trust graph --out", "export --out", "credentials issue --out", "spawn --out"}
+FOLDERS = {"offer approve --as", "offer refuse --as"}
+
+
+def test_every_place_that_names_a_file_is_known() -> None:
+    assert {str(place) for place in NAMES_A_FILE} == READS.keys() | WRITES | FOLDERS
+
+
+@pytest.mark.parametrize("place", READS)
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "missing", "name of other bytes", "too large"])
+def test_a_file_that_is_none_is_refused_at_once(place: str, kind: str, home: Path, tmp_path: Path) -> None:
+    """Nothing is waited for, however long nobody writes into a pipe, and no more is read than a file may hold."""
+    (tmp_path / "some.toml").touch()
+    named = {"device": Path("/dev/null"), "name of other bytes": tmp_path / ODD}.get(kind, tmp_path / "named")
+    if kind == "pipe":
+        os.mkfifo(named)
+    elif kind == "folder":
+        named.mkdir()
+    elif kind == "too large":
+        with named.open("wb") as file:
+            file.truncate(1 << 40)  # without a block on the disk
+    line = [part.replace("FILE", str(named)).replace("FOLDER", str(tmp_path)) for part in READS[place]]
+    ran = run(*line, UNDERSIGNED_HOME=str(home))
+    assert ran.code == 2, ran
+    assert "error: " in ran.err.lower()
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize("path", [(), *COMMANDS], ids=" ".join)
+def test_help_is_for_people(path: tuple[str, ...]) -> None:
+    """No mark of a program that lays it out, and no character that moves a terminal."""
+    out = run(*path, "--help").out
+    assert "\\b" not in out
+    assert all(line.isprintable() for line in out.splitlines())
+
+
+def test_a_command_that_is_no_text_is_none() -> None:
+    assert run(ODD).code == run("trust", ODD).code == run("hire", f"--{ODD}").code == 2

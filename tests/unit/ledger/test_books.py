@@ -1,0 +1,101 @@
+"""Ledgers that several processes book in: one writes journals, any number book on limits beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from backends.moves import engagement, move, reservation
+from undersigned.errors import ConfigurationError, LedgerConflict, LedgerUnavailable, ScopeError
+from undersigned.ledger import Ledger, open_books, open_ledger
+
+C = "uEiContract"
+
+
+@pytest.fixture
+async def url(tmp_path: Path) -> str:
+    return f"sqlite://{tmp_path}/ledger.db"
+
+
+@pytest.fixture
+async def three(url: str) -> AsyncIterator[tuple[Ledger, Ledger, Ledger]]:
+    """The writer, and two that book beside it."""
+    writer = await open_ledger(url)
+    one, other = await open_books(url), await open_books(url)
+    yield writer, one, other
+    for ledger in (one, other, writer):
+        await ledger.close()
+
+
+async def test_all_count_together(three: tuple[Ledger, ...]) -> None:
+    """HIRE-GAT-04: each sees what the others booked a moment ago, whatever it holds in memory."""
+    for number, ledger in enumerate([*three, *reversed(three)]):
+        assert await ledger.reserve(reservation(f"r{number}", "1", "6")) == {"read/EUR": str(number + 1)}
+    for ledger in three:
+        with pytest.raises(ScopeError):
+            await ledger.reserve(reservation("more", "0.000000001", "6"))
+    await three[1].settle("r0", {"read/EUR": "0.5"})
+    await three[2].release("r1")
+    for ledger in three:
+        assert await ledger.usage(C) == {"read/EUR": "4.5"}
+    with pytest.raises(LedgerConflict):
+        await three[0].settle("r0", {"read/EUR": "1"})
+
+
+async def test_at_once_they_get_what_fits(three: tuple[Ledger, ...]) -> None:
+    """HIRE-SCO-08, HIRE-GAT-04: of ninety by three connections, at the same time, a third gets it."""
+    tries = [three[number % 3].reserve(reservation(f"r{number}", "1", "30")) for number in range(90)]
+    done = await asyncio.gather(*tries, return_exceptions=True)
+    assert sum(not isinstance(item, BaseException) for item in done) == 30
+    assert {type(item) for item in done if isinstance(item, BaseException)} == {ScopeError}
+    assert (await three[0].check()).ok
+
+
+async def test_books_hold_no_journal(three: tuple[Ledger, ...]) -> None:
+    writer, beside, _ = three
+    with pytest.raises(LedgerUnavailable):
+        await beside.commit(move(engagement(), 1))
+    await writer.commit(move(engagement(), 1))
+    assert len(await beside.rows(engagement())) == 1
+
+
+async def test_there_are_no_books_without_a_ledger(url: str, tmp_path: Path) -> None:
+    with pytest.raises(LedgerUnavailable):
+        await open_books(url)
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(ConfigurationError):
+        await open_books("memory:")
+
+
+async def test_the_writer_may_come_and_go(url: str) -> None:
+    """HIRE-GAT-04: gates go on while the peer restarts, and what they booked counts for it afterwards."""
+    writer = await open_ledger(url)
+    beside = await open_books(url)
+    await writer.reserve(reservation("a", "1", "3"))
+    await writer.close()
+    await beside.reserve(reservation("b", "1", "3"))
+    writer = await open_ledger(url)
+    assert await writer.reserve(reservation("c", "1", "3")) == {"read/EUR": "3"}
+    with pytest.raises(ScopeError):
+        await beside.reserve(reservation("d", "1", "3"))
+    await beside.close()
+    await writer.close()
+
+
+async def test_what_a_booking_looks_up_does_not_grow_with_open_actions(url: str, tmp_path: Path) -> None:
+    """Promises that lapsed are found by an index that holds promises alone."""
+    writer = await open_ledger(url)
+    await writer.close()
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as db:
+        plan = db.execute(
+            "EXPLAIN QUERY PLAN SELECT * FROM reservation"
+            " WHERE state = 'open' AND contract = ? AND kind = 'capacity' AND until < ?",
+            ("a", "b"),
+        ).fetchall()
+    assert "USING INDEX reservation_promised (contract=? AND until<?)" in plan[0][3]
