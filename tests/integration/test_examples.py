@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable
@@ -20,7 +21,7 @@ from undersigned.runtime import Home
 from unit.cli.running import run
 
 M = TypeVar("M", bound=Message)
-NAMES = ("first_meeting", "marketplace")
+NAMES = ("first_meeting", "marketplace", "guarded_mcp")
 RING = ("max", "mia", "moe", "mel")
 
 
@@ -36,7 +37,7 @@ class Run(NamedTuple):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
-    """Both at once: each of them waits half of its time."""
+    """All at once: each of them waits half of its time."""
     folders = {name: tmp_path_factory.mktemp(name) for name in NAMES}
     started = {
         name: Process([sys.executable, str(ROOT / "examples" / name / "run.py"), str(folder)], folder)
@@ -224,3 +225,40 @@ def test_the_paths_are_drawn(runs: dict[str, Run]) -> None:
         drawn = ElementTree.parse(runs["marketplace"].folder / f"paths-to-{agent.split()[0]}.svg")
         text = {node.text for node in drawn.iter() if node.tag.endswith("}text")}
         assert {one for one in text if not re.match(r"\w+ [01]", one or "")} == parties | {agent}
+
+
+# --- the guarded server
+
+
+def test_each_refusal_names_its_clause(runs: dict[str, Run]) -> None:
+    """HIRE-MCP-05: an amount, a prohibition, the rules, and a count that goes on from one transport to the other."""
+    in_order(
+        runs["guarded_mcp"].ended.out,
+        "over HTTP, through the gate",
+        "tools: git_status, git_log\n",
+        "git_status(repo_path=app): Repository status:",
+        "git_log(repo_path=app, max_count=5): Commit history:",
+        "max_count=5): REFUSED, scope_exceeded, clause read-log; would pass: commits up to 3",
+        "git_log(repo_path=payroll, max_count=1): REFUSED, scope_exceeded, clause no-payroll; nothing would pass",
+        "max_count=5000): REFUSED, scope_exceeded, clause rules; would pass: argument max_count a whole number",
+        "git_commit(repo_path=app, message=mine now): REFUSED, scope_exceeded, clause rules; would pass: tool git_log,",
+        "over standard input and output",
+        "git_status(repo_path=app): Repository status:",
+        "git_status(repo_path=app): REFUSED, scope_exceeded, clause see-status; nothing would pass",
+        "git_log(repo_path=app, max_count=3): Commit history:",
+        "Delivered, and paid: 4 EUR",
+        "used of read-log: commits: 8",
+        "used of see-status: count: 3",
+        "refusals in Acme's journal: 5",
+    )
+
+
+def test_what_the_agent_tried_to_change_is_as_it_was(runs: dict[str, Run]) -> None:
+    shown = subprocess.run(
+        ["git", "log", "-1", "--format=%s"],
+        cwd=runs["guarded_mcp"].folder / "git" / "app",
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert shown.stdout == "change 8\n"

@@ -18,6 +18,7 @@ from integration.archives import make_wheel
 from integration.commands import UNDERSIGNED, Ended, Process, running
 from integration.hires import free_ports
 from support import ROOT
+from undersigned.bridges.mcp_rules import Rules
 from undersigned.scope import Scope
 from unit.cli.running import run
 
@@ -110,7 +111,9 @@ def test_no_other_page_has_programs_that_nobody_runs() -> None:
     for page in pages:
         for block in blocks(page):
             if block.language == "toml":
-                assert Scope.from_toml(tomllib.loads(block.text)).grants, page
+                table = tomllib.loads(block.text)
+                # A page shows a scope, or rules for a server's tools.
+                assert Rules.from_toml(table).tools if "tool" in table else Scope.from_toml(table).grants, page
 
 
 def test_the_consoles(readme: Run) -> None:

@@ -29,6 +29,7 @@ PATHS = (
     "/credentials/status",
     "/presentations/prove",
     "/presentations/verify",
+    *(f"/gate/{what}" for what in ("requester", "contract", "admit", "refused", "settle", "release")),
 )
 TOLD = {"type", "title", "code", "status", "detail", "pointer"}
 

@@ -13,6 +13,10 @@ from undersigned.daemon.listener import (
     ListenerLimits,
     PublicListener,
 )
+from undersigned.daemon.mcp_desk import McpDesk, Requester
+from undersigned.daemon.mcp_http import HttpGate
+from undersigned.daemon.mcp_passage import Passage
+from undersigned.daemon.mcp_stdio import GateLimits, StdioGate, standard_streams
 from undersigned.daemon.peer import Peer, SyncPeer
 from undersigned.daemon.registry import RegistryServer
 
@@ -25,18 +29,25 @@ __all__ = [
     "Desk",
     "Document",
     "GateDesk",
+    "GateLimits",
     "GateProxy",
     "Granted",
     "Hire",
     "HireResult",
+    "HttpGate",
     "ListenerLimits",
+    "McpDesk",
+    "Passage",
     "Peer",
     "PublicListener",
     "RegistryServer",
     "RemoteDesk",
     "RequestGate",
+    "Requester",
+    "StdioGate",
     "SyncPeer",
     "aiohttp_gate",
     "needed_text",
+    "standard_streams",
     "unresolved",
 ]

@@ -37,6 +37,7 @@ from .control import ControlListener
 from .gate_desk import GateDesk
 from .hire import Hire, HireResult
 from .listener import Document, ListenerLimits, PublicListener
+from .mcp_api import McpApi
 from .serving import ArtifactDoor, signed_headers
 from .vc_api import VcApi
 
@@ -141,7 +142,8 @@ class Peer(Agent):
         if part is None:
             return
         api = VcApi(self, self._register, self.home.contexts(part))
-        self._control = ControlListener(part, self.home.control_token(), api.routes)
+        routes = {**api.routes, **McpApi(self).routes}
+        self._control = ControlListener(part, self.home.control_token(), routes)
         await self._control.start()
 
     async def _start_gates(self) -> None:

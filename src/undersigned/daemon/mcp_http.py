@@ -1,0 +1,301 @@
+"""The gate before an MCP server that speaks streamable HTTP: signed requests in, what passes goes on.
+
+Each POST is verified, read and asked for by itself, and answered with one JSON message: the server may stream, the gate
+waits for the answer within it. There is no stream for what a server would say unasked, because it says nothing unasked.
+A session of the server belongs to the contract and provider that opened it.
+
+Source: protocol-spec/15-mcp-gate.md, section 15.5; Model Context Protocol, transport Streamable HTTP
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncIterator, Mapping
+from errno import EADDRINUSE
+from typing import Final
+from urllib.parse import urlsplit
+
+import structlog
+from aiohttp import ClientConnectorError, ClientError, ClientResponse, ClientSession, ClientTimeout, web
+
+from undersigned.bridges.mcp import CLIENT_LIMITS, SERVER_LIMITS, VERSIONS, Dropped, ToClient, ToServer
+from undersigned.bridges.mcp_rules import Rules
+from undersigned.encoding import Did, Digest
+from undersigned.errors import ConfigurationError, FormatError, ProofError, ScopeError, TransportError, UndersignedError
+
+from .door import Door, Edge, ListenerLimits, Ticket, error_response
+from .mcp_desk import McpDesk, Requester
+from .mcp_passage import Passage
+from .mcp_stdio import GateLimits
+
+__all__ = ["HttpGate"]
+
+MAX_SESSIONS: Final = 10_000
+SESSION: Final = "Mcp-Session-Id"
+VERSION: Final = "MCP-Protocol-Version"
+_STATUS: Final = {"bad_path": 404, "bad_request": 400, "version_not_supported": 400}
+_SESSION: Final = re.compile(r"[\x21-\x7e]{1,256}")
+_log: Final = structlog.get_logger("undersigned.gate")
+
+
+class HttpGate:
+    """Listens at `host`:`port` (0 picks a free one) once entered, and speaks to the server at `upstream`."""
+
+    def __init__(
+        self,
+        desk: McpDesk,
+        rules: Rules,
+        upstream: str,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        public: str | None = None,
+        limits: GateLimits | None = None,
+    ) -> None:
+        """`public` is the URL by which clients call it, which they sign; by default its address and `/mcp`.
+
+        Raises:
+            ConfigurationError: `bad_configuration`, a URL is none of http or https, or has more than a path.
+        """
+        self._desk, self._rules, self._upstream = desk, rules, _checked(upstream)
+        self._host, self._port = host, port
+        self._public = _checked(public) if public is not None else None
+        self._limits = limits or GateLimits()
+        self._sessions: dict[str, tuple[Did, Digest]] = {}
+
+    @property
+    def url(self) -> str:
+        """Where clients call it, and what they sign."""
+        return self._public or f"http://{self._host}:{self._port}/mcp"
+
+    async def __aenter__(self) -> HttpGate:
+        """Raises ConfigurationError if the address cannot be listened on."""
+        loop = asyncio.get_running_loop()
+        most = self._limits.connections
+        limits = ListenerLimits(connections=most, unproved=most, unproved_per_address=most)
+        door = Door(limits, loop.time)
+        self._server = web.Server(self._handle, handler_cancellation=True)
+
+        def protocol() -> asyncio.Protocol:
+            ticket = door.enter("gate")
+            return Edge(self._server, ticket, limits) if isinstance(ticket, Ticket) else _Full()
+
+        try:
+            self._listening = await loop.create_server(protocol, self._host, self._port)
+        except OSError as exc:
+            taken = "; is somebody listening there already?" if exc.errno == EADDRINUSE else ""
+            raise ConfigurationError(
+                "bad_configuration", f"cannot listen on {self._host}:{self._port}: {exc.strerror or exc}{taken}"
+            ) from exc
+        self._port = int(self._listening.sockets[0].getsockname()[1])
+        timeout = ClientTimeout(total=self._limits.answer_seconds)
+        # The operator named the server; a proxy that the environment names is not it.
+        self._client = ClientSession(trust_env=False, timeout=timeout, auto_decompress=False)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._listening.close()
+        self._server.pre_shutdown()
+        await self._server.shutdown(self._limits.end_seconds)
+        await self._client.close()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await self._answer(request)
+        except asyncio.CancelledError:
+            raise
+        except ProofError as error:
+            return error_response(401, error.code)
+        except ScopeError as error:
+            return error_response(403, error.code)
+        except FormatError as error:
+            return error_response(413 if error.code == "too_large" else 400, error.code)
+        except UndersignedError as error:
+            _log.error("a request at the gate was not answered", error=str(error))
+            told = error.code if error.row.told == "at once" else "overloaded"
+            return error_response(_STATUS.get(told, 503), told)
+        except Exception:
+            _log.exception("a request at the gate was not answered")
+            return error_response(500, "internal")
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        # Step 1: what is no request of an MCP client costs nothing more.
+        if request.raw_path != urlsplit(self.url).path or "Origin" in request.headers:
+            raise TransportError("bad_path", "no such path, or out of a page")
+        if request.method not in ("POST", "DELETE"):
+            response = error_response(405, "bad_request")
+            response.headers["Allow"] = "POST, DELETE"
+            return response
+        if any(version not in VERSIONS for version in request.headers.getall(VERSION, [])):
+            raise TransportError("version_not_supported", "a revision that is not spoken here")
+        body = await self._body(request)
+        # Step 2: who signed it, and for which contract. Our own URL, never the Host field.
+        headers = tuple((name, value) for name, value in request.headers.items())
+        digest = hashlib.sha256(body).digest() if body else None
+        requester = await self._desk.requester(request.method, self.url, headers, digest)
+        # Step 3: the session, if it names one, is this requester's. Another's is as unknown as none.
+        session = request.headers.get(SESSION)
+        if session is not None and self._sessions.get(session) != (requester.provider, requester.contract):
+            return error_response(404, "bad_path")
+        if request.method == "DELETE":
+            return await self._ended(session)
+        # Step 4: the message in it.
+        passage = Passage(self._desk, requester, self._rules)
+        step = await passage.from_client(body)
+        if isinstance(step, Dropped):
+            return web.Response(status=202)
+        if isinstance(step, ToClient):
+            return _json(step)
+        return await self._passed(request, requester, passage, step, session)
+
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise TransportError("bad_request", "the body is encoded")
+        found = bytearray()
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                async for chunk in request.content.iter_any():
+                    found += chunk
+                    if len(found) > CLIENT_LIMITS.max_bytes:
+                        raise FormatError("too_large", f"expected at most {CLIENT_LIMITS.max_bytes} bytes")
+        except TimeoutError as exc:
+            raise TransportError("bad_request", "the body did not arrive in time") from exc
+        return bytes(found)
+
+    async def _passed(
+        self,
+        request: web.BaseRequest,
+        requester: Requester,
+        passage: Passage,
+        step: ToServer,
+        session: str | None,
+    ) -> web.StreamResponse:
+        """The server's answer to what may be sent, as far as it passes."""
+        headers = _headers(step, request.headers.get(VERSION), session)
+        answer: ToClient | None = None
+        opened, status = None, 200
+        try:
+            async with self._client.post(
+                self._upstream, data=step.raw, headers=headers, allow_redirects=False
+            ) as heard:
+                if step.id is None:
+                    return web.Response(status=202 if heard.status < 400 else heard.status)
+                status = heard.status if heard.status in (400, 404) else 200
+                async for raw in _messages(heard):
+                    said = await passage.from_server(raw)
+                    if isinstance(said, ToServer):
+                        await self._told(said, headers)
+                    elif isinstance(said, ToClient) and said.answers is not None:
+                        answer = said
+                        break
+                if step.method == "initialize" and answer is not None and status == 200:
+                    opened = self._opened(heard.headers.get(SESSION), requester)
+        except ClientConnectorError as exc:
+            _log.error("the MCP server was not reached", error=repr(exc))
+            answer = await passage.not_sent(step)
+        except (ClientError, OSError, TimeoutError, FormatError) as exc:
+            _log.error("the MCP server did not answer", error=repr(exc))
+        answer = answer or passage.fail(step.id, "upstream_failed")
+        response = _json(answer, status) if answer is not None else error_response(502, "upstream_failed")
+        if opened is not None:
+            response.headers[SESSION] = opened
+        return response
+
+    def _opened(self, session: str | None, requester: Requester) -> str | None:
+        if session is None or not _SESSION.fullmatch(session) or session in self._sessions:
+            return None
+        if len(self._sessions) >= MAX_SESSIONS:
+            del self._sessions[next(iter(self._sessions))]
+        self._sessions[session] = requester.provider, requester.contract
+        return session
+
+    async def _told(self, step: ToServer, headers: Mapping[str, str]) -> None:
+        """Answers a request of the server, which waits for that before it goes on."""
+        sent = {name: value for name, value in headers.items() if not name.startswith(("Mcp-Method", "Mcp-Name"))}
+        async with self._client.post(self._upstream, data=step.raw, headers=sent, allow_redirects=False):
+            pass
+
+    async def _ended(self, session: str | None) -> web.Response:
+        if session is None:
+            return error_response(400, "bad_request")
+        self._sessions.pop(session, None)
+        try:
+            async with self._client.delete(self._upstream, headers={SESSION: session}, allow_redirects=False) as heard:
+                return web.Response(status=heard.status if heard.status in (200, 202, 204, 405) else 204)
+        except (ClientError, OSError, TimeoutError) as exc:
+            _log.error("the MCP server was not told that a session ended", error=repr(exc))
+            return web.Response(status=204)
+
+
+def _headers(step: ToServer, version: str | None, session: str | None) -> dict[str, str]:
+    """What goes along with a message. Of the client's own fields nothing does: the message alone is what was judged."""
+    headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+    if session is not None:
+        headers[SESSION] = session
+    if version is not None:
+        headers[VERSION] = version
+    if step.modern:
+        headers["Mcp-Method"] = step.method
+        if step.tool:
+            headers["Mcp-Name"] = step.tool
+    return headers
+
+
+async def _messages(heard: ClientResponse) -> AsyncIterator[bytes]:
+    """The messages in the server's answer: one, or those of its event stream.
+
+    Raises:
+        FormatError: `too_large`, or neither JSON nor a stream of events.
+    """
+    kind = heard.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind not in ("application/json", "text/event-stream"):
+        raise FormatError("bad_json", f"the MCP server answered {heard.status} with {kind!a:.80}")
+    held, data, whole = bytearray(), bytearray(), 0
+    async for chunk in heard.content.iter_any():
+        held += chunk
+        whole += len(chunk)
+        if whole > SERVER_LIMITS.max_bytes:
+            raise FormatError("too_large", f"the MCP server answered with more than {SERVER_LIMITS.max_bytes} bytes")
+        if kind == "application/json":
+            continue
+        *lines, rest = held.split(b"\n")
+        held = bytearray(rest)
+        for line in lines:
+            line = line.removesuffix(b"\r")
+            if line.startswith(b"data:"):
+                data += line[5:].removeprefix(b" ") + b"\n"
+            elif not line and data:
+                yield bytes(data)
+                data.clear()
+    if kind == "application/json":
+        yield bytes(held)
+
+
+def _checked(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+        parts = urlsplit("")
+    if not usable or parts.query or parts.fragment or "@" in parts.netloc or not parts.path.startswith("/"):
+        raise ConfigurationError("bad_configuration", f"expected a URL such as http://127.0.0.1:8000/mcp, got {url!r}")
+    return url
+
+
+def _json(step: ToClient, status: int = 200) -> web.Response:
+    return web.Response(
+        status=status,
+        body=step.raw,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": "hire"},
+    )
+
+
+class _Full(asyncio.Protocol):
+    """A connection too many: closed at once."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()

@@ -1,0 +1,98 @@
+"""Stock MCP clients and somebody else's MCP server, with the gate between them, over both transports."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import pytest_asyncio
+import uvicorn
+from mcp import Client, MCPError, StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
+from mcp_server_git.server import create_server
+
+from integration.hires import free_ports
+from mcp_world import SERVER, Signing, World, at_work
+from undersigned.bridges.mcp_answers import REFUSAL
+from undersigned.daemon import HttpGate
+
+MODES = ["legacy", "2026-07-28"]
+
+
+@pytest_asyncio.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with at_work(tmp_path) as found:
+        yield found
+
+
+@asynccontextmanager
+async def over_stdio(world: World, mode: Any) -> AsyncIterator[Client]:
+    program, *arguments = world.gate(*SERVER)
+    async with Client(StdioServerParameters(command=program, args=arguments), mode=mode) as client:
+        yield client
+
+
+@asynccontextmanager
+async def over_http(world: World, mode: Any) -> AsyncIterator[Client]:
+    (port,) = free_ports(1)
+    app = create_server(None).streamable_http_app()
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="on"))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - it knows nothing of events
+        await asyncio.sleep(0.01)
+    try:
+        async with (
+            HttpGate(world.desk, world.rules, f"http://127.0.0.1:{port}/mcp") as gate,
+            httpx2.AsyncClient(auth=Signing(world.globex, world.contract), timeout=30) as http,
+            Client(streamable_http_client(gate.url, http_client=http), mode=mode) as client,
+        ):
+            yield client
+    finally:
+        server.should_exit = True
+        await serving
+
+
+async def refused(client: Client, tool: str, **arguments: Any) -> tuple[str, str]:
+    """The clause that refused a call, and what would pass."""
+    result = await client.call_tool(tool, arguments)
+    assert result.is_error, result
+    told = (result.meta or {})[REFUSAL]
+    assert told["code"] == "scope_exceeded"
+    return told["clause"], told["wouldPass"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("through", [over_stdio, over_http])
+async def test_the_contract_holds_in_front_of_somebody_elses_server(world: World, through: Any, mode: str) -> None:
+    """HIRE-MCP-02, HIRE-MCP-05, HIRE-MCP-06, HIRE-MCP-12: a count, an amount and a prohibition, each by its clause."""
+    async with through(world, mode) as client:
+        assert [tool.name for tool in (await client.list_tools()).tools] == ["git_status", "git_log"]
+        for _ in range(2):
+            assert not (await client.call_tool("git_status", {"repo_path": world.app})).is_error
+        assert await refused(client, "git_status", repo_path=world.app) == ("see-status", "")
+        log = await client.call_tool("git_log", {"repo_path": world.app, "max_count": 3})
+        assert not log.is_error
+        assert await refused(client, "git_log", repo_path=world.app, max_count=3) == ("read-log", "commits up to 2")
+        assert await refused(client, "git_log", repo_path=world.payroll, max_count=1) == ("no-payroll", "")
+        clause, would = await refused(client, "git_log", repo_path=world.app, max_count=51)
+        assert (clause, would) == ("rules", "argument max_count a whole number from 0 to 50")
+        with pytest.raises(MCPError, match="Unknown tool"):
+            await client.call_tool("git_commit", {"repo_path": world.app, "message": "x"})
+        with pytest.raises(MCPError, match="Method not found"):
+            await client.list_prompts()
+    assert await world.used() == {"read-log/commits": "3", "see-status/count": "2"}
+    clauses = [clause for _, clause in await world.refusals()]
+    assert clauses == ["see-status", "read-log", "no-payroll", "rules", "rules", "rules"]
+
+
+async def test_two_clients_at_once_get_no_more_than_the_limit(world: World) -> None:
+    """HIRE-MCP-06, HIRE-MCP-12: two gates are two processes, and one ledger counts."""
+    async with over_stdio(world, "legacy") as one, over_stdio(world, "legacy") as other:
+        calls = [client.call_tool("git_status", {"repo_path": world.app}) for client in (one, other) for _ in range(6)]
+        answers = [result.is_error for result in await asyncio.gather(*calls)]
+    assert sorted(map(bool, answers)) == [False] * 2 + [True] * 10

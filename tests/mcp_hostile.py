@@ -1,0 +1,55 @@
+"""An MCP server that does not keep to the protocol, as a process: what it does is named by its argument.
+
+It writes each line that it reads to the file in its second argument, so that a test sees what got through.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+
+def say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
+    sys.stdout.flush()
+
+
+def main(how: str, seen: str) -> None:
+    sys.stderr.write("the server says hello to its operator\n")
+    with open(seen, "a") as log:
+        if how == "leaves-children":
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            log.write(json.dumps({"pids": [os.getpid(), child.pid]}) + "\n")
+        log.write(json.dumps({"ours": [name for name in os.environ if name.startswith("UNDERSIGNED_")]}) + "\n")
+        log.flush()
+        for line in sys.stdin:
+            log.write(line)
+            log.flush()
+            message = json.loads(line)
+            if "method" not in message or "id" not in message:
+                continue
+            id = message["id"]
+            if how == "asks":
+                say({"id": "s1", "method": "sampling/createMessage", "params": {"messages": []}})
+                say({"id": id, "method": "ping"})
+            if how == "endless":
+                while True:
+                    sys.stdout.write("x" * 65536)
+            if how == "ends":
+                return
+            if how == "silent":
+                continue
+            if how == "others":
+                say({"id": 999, "result": {"content": []}})
+                say({"id": str(id), "result": {"content": []}})
+                sys.stdout.write("Listening on port 80\n")
+                say({"id": id, "result": {"content": [], "resultType": "input_required"}})
+                continue
+            say({"id": id, "result": {"content": [], "tools": [{"name": "git_status"}] * 2}})
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,424 @@
+"""Attacks on the gate of an MCP server: by its client, by its server, and over HTTP by strangers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from integration.commands import environment
+from mcp_world import World, at_work
+from support import ROOT
+from undersigned.bridges.mcp import CLIENT_LIMITS, Dropped, Exchange, ToClient, ToServer
+from undersigned.bridges.mcp_answers import REFUSAL
+from undersigned.bridges.mcp_rules import Rules
+from undersigned.daemon import HttpGate, McpDesk
+from undersigned.encoding import digest_bytes
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+HOSTILE = str(ROOT / "tests" / "mcp_hostile.py")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    async with at_work(tmp_path_factory.mktemp("mcp")) as found:
+        yield found
+
+
+def exchange() -> Exchange:
+    tool = {"name": "pay", "action": "money:pay", "target": "https://bank.acme.example/{to}"}
+    return Exchange(Rules.from_toml({"tool": [{**tool, "arguments": {"to": {}, "sum": {"max": 9}}}]}), ["money:pay"])
+
+
+def call(name: object = "pay", id: object = 1, **arguments: object) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": name, "arguments": arguments}}
+
+
+def sent(message: object) -> bytes:
+    return message if isinstance(message, bytes) else json.dumps(message).encode()
+
+
+# ---------------------------------------------------------------------- by the client
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Pay",
+        "PAY",
+        "pay ",
+        " pay",
+        "pay\n",
+        "pay\u0000",
+        "раy",
+        "ｐａｙ",
+        "pay\u200b",
+        "p\u0061y/",
+        "./pay",
+        "",
+        None,
+        ["pay"],
+        1,
+    ],
+)
+async def test_a_name_that_looks_like_a_tool_is_none(name: object) -> None:
+    """HIRE-MCP-02: names are compared as they are spelled."""
+    assert isinstance(exchange().from_client(sent(call("pay", to="a"))), ToServer)
+    assert isinstance(exchange().from_client(sent(call(name, to="a"))), ToClient)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call","params":{"name":"pay"}}',
+        b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"pay","arguments":{"to":"a","to":"b"}}}',
+        b'{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}',
+        b'{"jsonrpc":"2.0","id":1,"method":"ping","m\\u0065thod":"tools/call"}',
+        b'{"jsonrpc":"2.0","id":1,"method":"ping"}{"jsonrpc":"2.0","id":2,"method":"tools/call"}',
+        b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":' + b"[" * 40 + b"]" * 40 + b"}}",
+        b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":NaN}}',
+        b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":"\xff"}}',
+        b"\xef\xbb\xbf" + b'{"jsonrpc":"2.0","id":1,"method":"ping"}',
+        b"",
+        b"null",
+        b'"tools/call"',
+        json.dumps([call(to="a")]).encode(),
+        json.dumps([{"jsonrpc": "2.0", "id": 1, "method": "ping"}, call(to="a", id=2)]).encode(),
+        b"[]",
+    ],
+)
+async def test_what_can_be_read_in_two_ways_does_not_pass(raw: bytes) -> None:
+    """HIRE-MCP-01, HIRE-MCP-08: repeated names, several messages in one, batches."""
+    step = exchange().from_client(raw)
+    assert isinstance(step, ToClient)
+    assert json.loads(step.raw)["error"]["code"] in (-32700, -32600)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {**call(to="a"), "id": None},
+        {**call(to="a"), "id": True},
+        {**call(to="a"), "id": 1.5},
+        {**call(to="a"), "id": {}},
+        {**call(to="a"), "id": "x" * 129},
+        {**call(to="a"), "jsonrpc": "1.0"},
+        {**call(to="a"), "extra": 1},
+        {**call(to="a"), "result": {}},
+        {**call(), "params": ["pay", {"to": "a"}]},
+        {**call(), "params": {"name": "pay", "arguments": {"to": "a"}, "task": {"ttl": 1}}},
+        {**call(), "params": {"name": "pay", "arguments": {"to": "a"}, "inputResponses": {}}},
+        {**call(), "params": {"name": "pay", "arguments": {"to": "a"}, "Name": "steal"}},
+        {**call(), "params": {"name": "pay", "arguments": [{"to": "a"}]}},
+        {**call(), "params": {"name": "pay", "arguments": {"to": "a"}, "_meta": []}},
+        {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"name": "pay"}},
+    ],
+)
+async def test_a_call_in_another_shape_does_not_pass(message: dict[str, Any]) -> None:
+    """HIRE-MCP-01, HIRE-MCP-08."""
+    step = exchange().from_client(sent(message))
+    assert isinstance(step, ToClient), step
+
+
+async def test_a_notification_carries_no_call() -> None:
+    """HIRE-MCP-01: nobody would answer it, and a server may do it all the same. It is a refusal, to be recorded."""
+    for method in ("tools/call", "resources/read", "initialize"):
+        step = exchange().from_client(sent({"jsonrpc": "2.0", "method": method, "params": call(to="a")["params"]}))
+        assert isinstance(step, Dropped)
+        assert step.refused is not None
+    ours = exchange()
+    ours.from_client(sent(call(to="a")))
+    hidden = {"requestId": 1, "name": "pay", "arguments": {"to": "b"}}
+    step = ours.from_client(sent({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": hidden}))
+    assert isinstance(step, ToServer)
+    assert json.loads(step.raw)["params"] == {"requestId": 1}
+    for other in (2, "1", True, None):
+        taken = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": other}}
+        assert isinstance(ours.from_client(sent(taken)), Dropped)
+
+
+async def test_an_id_is_used_once_at_a_time_and_answers_are_for_what_was_asked() -> None:
+    """HIRE-MCP-08."""
+    ours = exchange()
+    first = ours.from_client(sent(call(to="a")))
+    assert isinstance(first, ToServer)
+    ours.admitted(first, "first")
+    assert isinstance(ours.from_client(sent(call(to="b"))), ToClient)
+    second = ours.from_client(sent(call(to="b", id="1")))
+    assert isinstance(second, ToServer)
+    ours.admitted(second, "second")
+    for id in (2, True, 1.0, None, "2"):
+        try:
+            answer = ours.from_server(sent({"jsonrpc": "2.0", "id": id, "result": {}}))
+        except ValueError:
+            continue
+        assert isinstance(answer, Dropped), id
+    found = [ours.from_server(sent({"jsonrpc": "2.0", "id": id, "result": {}})) for id in ("1", 1, 1)]
+    assert [one.permit if isinstance(one, ToClient) else None for one in found] == ["second", "first", None]
+    assert isinstance(ours.from_client(sent({"jsonrpc": "2.0", "id": "s1", "result": {"role": "user"}})), Dropped)
+
+
+# ---------------------------------------------------------------------- by the server, over stdio
+
+
+class Talk:
+    """A gate over stdio in a process of its own, in front of the hostile server, and who speaks to it by hand."""
+
+    def __init__(self, process: asyncio.subprocess.Process, seen: Path) -> None:
+        self.process, self._seen = process, seen
+
+    async def say(self, message: object) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(sent(message) + b"\n")
+        await self.process.stdin.drain()
+
+    async def hear(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        async with asyncio.timeout(60):
+            return json.loads(await self.process.stdout.readline())
+
+    async def end(self) -> tuple[int, str]:
+        """Its exit code, and what the operator read."""
+        assert self.process.stderr is not None
+        async with asyncio.timeout(60):
+            told = (await self.process.stderr.read()).decode()
+            code = await self.process.wait()
+        assert "Traceback" not in told, told
+        return code, told
+
+    @property
+    def seen(self) -> list[dict[str, Any]]:
+        """What got through to the server."""
+        return [json.loads(line) for line in self._seen.read_text().splitlines()]
+
+
+@asynccontextmanager
+async def talking(world: World, folder: Path, how: str, *more: str) -> AsyncIterator[Talk]:
+    seen = folder / "seen"
+    process = await asyncio.create_subprocess_exec(
+        *world.gate(sys.executable, HOSTILE, how, str(seen), more=more),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment(UNDERSIGNED_SECRET="secret"),
+        limit=8 * 1024 * 1024,
+    )
+    try:
+        yield Talk(process, seen)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
+
+
+def status(world: World, id: int = 1) -> dict[str, Any]:
+    return call("git_status", id, repo_path=world.app)
+
+
+async def test_a_server_asks_the_client_for_nothing(world: World, tmp_path: Path) -> None:
+    """HIRE-MCP-07, HIRE-MCP-09: the gate answers it; and the server has none of the gate's secrets."""
+    async with talking(world, tmp_path, "asks") as talk:
+        await talk.say({"jsonrpc": "2.0", "id": 1, "method": "ping"})
+        assert "result" in await talk.hear()
+        assert talk.process.stdin is not None
+        talk.process.stdin.close()
+        code, told = await talk.end()
+    assert code == 0
+    assert "the server says hello to its operator" in told
+    assert {"ours": []} in talk.seen
+    assert next(one for one in talk.seen if one.get("id") == "s1")["error"]["code"] == -32601
+    assert {"jsonrpc": "2.0", "id": 1, "result": {}} in talk.seen
+
+
+async def test_a_server_that_lies_in_its_list_or_answers_what_nobody_asked(world: World, tmp_path: Path) -> None:
+    """HIRE-MCP-02, HIRE-MCP-07, HIRE-MCP-08: and a result that asks for input is none."""
+    for how, why in (("lists", "lists a tool twice"), ("others", "asked for input")):
+        folder = tmp_path / how
+        folder.mkdir()
+        async with talking(world, folder, how) as talk:
+            await talk.say({"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
+            heard = await talk.hear()
+            assert why in heard["error"]["message"], heard
+
+
+async def test_lines_without_end_end_the_gate_and_the_server(world: World, tmp_path: Path) -> None:
+    """HIRE-MCP-09: whoever writes them."""
+    (tmp_path / "server").mkdir()
+    async with talking(world, tmp_path / "server", "endless") as talk:
+        await talk.say({"jsonrpc": "2.0", "id": 1, "method": "ping"})
+        assert (await talk.hear())["error"]["data"]["code"] == "upstream_failed"
+        assert (await talk.end())[0] == 5
+    async with talking(world, tmp_path, "silent") as talk:
+        await talk.say(b"x" * (CLIENT_LIMITS.max_bytes + 10))
+        assert (await talk.end())[0] == 5
+
+
+def alive(pid: int) -> bool:
+    """Whether it runs; one that ended and that nobody has asked after does not."""
+    shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, timeout=60)
+    return bool(shown.stdout.strip()) and not shown.stdout.strip().startswith("Z")
+
+
+async def test_the_server_and_what_it_started_end_with_the_gate(world: World, tmp_path: Path) -> None:
+    """HIRE-MCP-09."""
+    async with talking(world, tmp_path, "leaves-children") as talk:
+        await talk.say({"jsonrpc": "2.0", "id": 1, "method": "ping"})
+        await talk.hear()
+        (pids,) = [one["pids"] for one in talk.seen if "pids" in one]
+        talk.process.terminate()
+        assert (await talk.end())[0] == 0
+    assert not [pid for pid in pids if alive(pid)]
+
+
+async def test_what_is_not_answered_stays_booked(world: World, tmp_path: Path) -> None:
+    """HIRE-MCP-06: in time, or at all."""
+    before = int((await world.used()).get("see-status/count", "0"))
+    (tmp_path / "silent").mkdir()
+    async with talking(world, tmp_path / "silent", "silent", "--answer-seconds", "0.5") as talk:
+        await talk.say(status(world))
+        assert (await talk.hear())["error"]["data"]["code"] == "timeout"
+    async with talking(world, tmp_path, "ends") as talk:
+        await talk.say(status(world))
+        assert (await talk.hear())["error"]["data"]["code"] == "upstream_failed"
+        code, told = await talk.end()
+    assert code == 6
+    assert "the MCP server ended before its client did" in told
+    assert int((await world.used())["see-status/count"]) == before + 2
+    async with talking(world, tmp_path, "silent") as talk:
+        await talk.say(status(world))
+        assert (await talk.hear())["result"]["_meta"][REFUSAL]["clause"] == "see-status"
+
+
+# ---------------------------------------------------------------------- over HTTP
+
+
+class Upstream:
+    """A server that speaks streamable HTTP as far as these tests need, and keeps what it was sent."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[dict[str, str], bytes]] = []
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        raw = await request.read()
+        self.requests.append((dict(request.headers), raw))
+        message = json.loads(raw or b"{}")
+        if "id" not in message:
+            return web.Response(status=202)
+        result = {"protocolVersion": "2025-06-18", "capabilities": {}, "content": [], "tools": []}
+        said = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result})
+        session = {"Mcp-Session-Id": f"s{len(self.requests)}"} if message["method"] == "initialize" else {}
+        return web.Response(text=said, content_type="application/json", headers=session)
+
+
+class Door:
+    def __init__(self, gate: HttpGate, upstream: Upstream, client: httpx2.AsyncClient, world: World) -> None:
+        self.gate, self.upstream, self.client, self.world = gate, upstream, client, world
+
+    async def send(self, message: object, method: str = "POST", **more: str) -> httpx2.Response:
+        body = sent(message) if message is not None else b""
+        headers = await self.world.signed(self.gate.url, body, method, **more)
+        return await self.client.request(method, self.gate.url, content=body, headers=headers)
+
+
+@asynccontextmanager
+async def door(world: World) -> AsyncIterator[Door]:
+    upstream = Upstream()
+    server = web.Server(upstream.answer)
+    listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    try:
+        async with (
+            HttpGate(world.desk, world.rules, f"http://127.0.0.1:{port}/mcp") as gate,
+            httpx2.AsyncClient(timeout=30) as client,
+        ):
+            yield Door(gate, upstream, client, world)
+    finally:
+        listening.close()
+        await server.shutdown(1)
+
+
+PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+BEGIN = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-06-18"}}
+
+
+async def test_only_the_provider_is_let_in_and_once_with_each_signature(world: World) -> None:
+    """HIRE-MCP-10: without a signature, with one of others, over other bytes, for another place, or a second time."""
+    async with door(world) as at:
+        assert (await at.send(PING)).status_code == 200
+        body = sent(PING)
+        good = await world.signed(at.gate.url, body)
+        assert (await at.client.post(at.gate.url, content=body, headers=good)).status_code == 200
+        again = await at.client.post(at.gate.url, content=body, headers=good)
+        assert (again.status_code, again.json()) == (401, {"code": "replayed"})
+        assert (await at.client.post(at.gate.url, content=body)).status_code == 401
+        other = await world.signed(at.gate.url, body)
+        assert (await at.client.post(at.gate.url, content=sent(BEGIN), headers=other)).status_code == 401
+        elsewhere = await world.signed(at.gate.url.replace("127.0.0.1", "localhost"), body)
+        assert (await at.client.post(at.gate.url, content=body, headers=elsewhere)).status_code == 401
+        ours = dict(await world.acme.sign_request("POST", at.gate.url, world.contract, body))
+        assert (await at.client.post(at.gate.url, content=body, headers=ours)).status_code in (401, 403)
+        theirs = dict(await world.globex.sign_request("POST", at.gate.url, digest_bytes(b"another"), body))
+        assert (await at.client.post(at.gate.url, content=body, headers=theirs)).status_code in (401, 403)
+        assert len(at.upstream.requests) == 2
+
+
+async def test_what_is_no_request_of_a_client_is_refused(world: World) -> None:
+    """HIRE-MCP-10."""
+    async with door(world) as at:
+        assert (await at.send(None, "GET")).status_code == 405
+        assert (await at.send(PING, Origin="https://evil.example")).status_code == 404
+        assert (await at.send(b"x" * (CLIENT_LIMITS.max_bytes + 1))).status_code == 413
+        assert (await at.send(PING, **{"Content-Encoding": "gzip"})).status_code == 400
+        assert (await at.send(PING, **{"MCP-Protocol-Version": "2027-01-01"})).status_code == 400
+        headers = await world.signed(at.gate.url, sent(PING))
+        for path in ("?x", "/x", ";x"):
+            assert (await at.client.post(at.gate.url + path, content=sent(PING), headers=headers)).status_code >= 400
+        assert at.upstream.requests == []
+
+
+async def test_a_session_is_its_opener_s_and_no_header_goes_on(world: World) -> None:
+    """HIRE-MCP-11."""
+    async with door(world) as at:
+        smuggled = {"Mcp-Name": "git_commit", "X-Forwarded-User": "root", "Cookie": "a=b", "Mcp-Param-X": "y"}
+        begun = await at.send(BEGIN, **smuggled)
+        session = begun.headers["Mcp-Session-Id"]
+        forwarded = {name.lower() for name in at.upstream.requests[0][0]}
+        assert not forwarded & {name.lower() for name in (*smuggled, "Signature", "Hire-Contract", "Signature-Input")}
+        assert (await at.send(PING, **{"Mcp-Session-Id": session})).status_code == 200
+        assert (await at.send(PING, **{"Mcp-Session-Id": "s999"})).status_code == 404
+        at.gate._sessions[session] = ("did:web:another.example", world.contract)  # as if another had opened it
+        assert (await at.send(PING, **{"Mcp-Session-Id": session})).status_code == 404
+        assert (await at.send(None, "DELETE", **{"Mcp-Session-Id": session})).status_code == 404
+
+
+async def test_nothing_passes_a_gate_that_cannot_ask(world: World) -> None:
+    """HIRE-MCP-12: a token that is not the peer's, or no peer."""
+    for url, token in ((world.acme.control_url, "x" * 40), ("http://127.0.0.1:1", "x" * 40)):
+        async with door(world) as at, McpDesk(url, token) as desk:
+            at.gate._desk = desk
+            assert (await at.send(PING)).status_code >= 400
+            assert at.upstream.requests == []
+
+
+async def test_what_never_reached_the_server_is_given_back(world: World) -> None:
+    """HIRE-MCP-06."""
+    before = await world.used()
+    async with (
+        HttpGate(world.desk, world.rules, "http://127.0.0.1:1/mcp") as gate,
+        httpx2.AsyncClient(timeout=30) as client,
+    ):
+        body = sent(call("git_log", repo_path=world.app, max_count=1))
+        answer = await client.post(gate.url, content=body, headers=await world.signed(gate.url, body))
+        assert answer.json()["error"]["data"]["code"] == "upstream_failed"
+    assert (await world.used()).get("read-log/commits", "0") == before.get("read-log/commits", "0")

@@ -1,0 +1,184 @@
+"""A call of a tool is one action, or it does not pass."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import pytest
+
+from undersigned.bridges.mcp_rules import Rules
+from undersigned.errors import ConfigurationError, ScopeError
+
+RULES = """
+[[tool]]
+name = "git_log"
+action = "repo:log"
+target = "https://git.acme.example/{+repo_path}"
+amounts = { commits = "{max_count}" }
+facts = { dataClass = "internal" }
+
+[tool.arguments]
+repo_path = { pattern = "/srv/git/*" }
+max_count = { max = 50 }
+branch = { one_of = ["main", "next"] }
+note = { max_length = 5 }
+options = { any = true }
+
+[[tool]]
+name = "pay"
+action = "money:pay"
+target = "https://bank.acme.example/accounts/{account}"
+amounts = { EUR = "{amount}" }
+arguments = { account = {}, amount = {}, reason = { equals = "rent", required = true } }
+
+[[method]]
+name = "resources/read"
+action = "doc:read"
+target = "{uri}"
+arguments = { uri = { pattern = "https://docs.acme.example/*" } }
+"""
+
+
+def rules(text: str = RULES) -> Rules:
+    return Rules.from_toml(tomllib.loads(text))
+
+
+def asked(tool: str, **arguments: Any):
+    return rules().tools[tool].action_of(arguments)
+
+
+LOG = {"repo_path": "/srv/git/app", "max_count": 5}
+PAY = {"account": "a-1", "amount": "12.50", "reason": "rent"}
+
+
+def test_a_call_becomes_an_action() -> None:
+    """HIRE-MCP-04: name and arguments give action, target, amounts and facts."""
+    action = asked("git_log", **LOG)
+    assert (action.name, action.target) == ("repo:log", "https://git.acme.example/srv/git/app")
+    assert (action.amounts, action.facts) == ({"commits": "5"}, {"dataClass": "internal"})
+    assert asked("git_log", **LOG | {"repo_path": "/srv/git/my app"}).target.endswith("/srv/git/my%20app")
+    read = rules().methods["resources/read"].action_of({"uri": "https://docs.acme.example/a/b"})
+    assert read.target == "https://docs.acme.example/a/b"
+
+
+@pytest.mark.parametrize(
+    ("amount", "counted"), [("12.50", "12.5"), ("5.00", "5"), (12.5, "12.5"), (5, "5"), (5.0, "5"), ("0", "0")]
+)
+def test_an_amount_is_counted_as_the_server_reads_it(amount: Any, counted: str) -> None:
+    """HIRE-MCP-04."""
+    assert asked("pay", **PAY | {"amount": amount}).amounts == {"EUR": counted}
+
+
+@pytest.mark.parametrize("amount", ["-1", -1, "1e3", 1e22, "+1", " 1", "1 ", "1,5", "0x1", "", True, [1], None, "١"])
+def test_what_may_be_read_as_another_amount_does_not_pass(amount: Any) -> None:
+    """HIRE-MCP-04."""
+    with pytest.raises(ScopeError):
+        asked("pay", **PAY | {"amount": amount})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"max_count": 51},
+        {"max_count": -1},
+        {"max_count": "5"},
+        {"max_count": 5.0},
+        {"max_count": True},
+        {"max_count": None},
+        {"branch": "Main"},
+        {"branch": ["main"]},
+        {"note": "sixsix"},
+        {"note": ["a"]},
+        {"note": None},
+        {"Max_Count": 5},
+        {"max_count ": 5},
+        {"limit": 5},
+        {"repo_path": "/srv/gits/app"},
+        {"repo_path": "/srv/git"},
+        {"repo_path": 5},
+    ],
+)
+def test_an_argument_outside_its_constraint_does_not_pass(changed: dict[str, Any]) -> None:
+    """HIRE-MCP-03: what would pass is said."""
+    with pytest.raises(ScopeError) as refused:
+        asked("git_log", **LOG | changed)
+    assert (refused.value.code, refused.value.detail["clause"]) == ("scope_exceeded", "rules")
+    assert refused.value.detail["would_pass"]
+
+
+def test_arguments_within_their_constraints_pass() -> None:
+    """HIRE-MCP-03: so the refusals above are for the reason they name."""
+    asked("git_log", **LOG | {"branch": "next", "note": "short", "options": [None, {"a": 1}]})
+
+
+def test_what_names_the_target_or_an_amount_cannot_be_left_out() -> None:
+    """HIRE-MCP-04: what a server would put in its place, nobody here knows."""
+    for tool, arguments in (("git_log", LOG), ("pay", PAY)):
+        for name in arguments:
+            with pytest.raises(ScopeError) as refused:
+                asked(tool, **{key: value for key, value in arguments.items() if key != name})
+            assert name in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/srv/git/app/",
+        "/srv/git//app",
+        "/srv/git/./app",
+        "/srv/git/x/../app",
+        "/srv/git/%61pp",
+        "/srv/git/app?x",
+        "/srv/git/app#x",
+        "/srv/git/a*",
+        "/srv/git/a\\b",
+        "/srv/git/ａｐｐ",
+        "/srv/git/app\u200b",
+        "/srv/git/app\n",
+        "srv/git/app",
+        "",
+        "/",
+    ],
+)
+def test_a_place_with_two_spellings_does_not_pass(path: str) -> None:
+    """HIRE-MCP-04: else a prohibition that names it would be passed by under the other one."""
+    with pytest.raises(ScopeError):
+        asked("git_log", **LOG | {"repo_path": path})
+
+
+@pytest.mark.parametrize("account", ["a/b", "..", ".", "", "a:b", "a%62", "a@b", "é", "a?b", True])
+def test_one_argument_is_one_segment(account: Any) -> None:
+    """HIRE-MCP-04."""
+    with pytest.raises(ScopeError):
+        asked("pay", **PAY | {"account": account})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ('name = "git_log"', 'name = "git log"'),
+        ('name = "git_log"', 'name = "gіt_log"'),
+        ('name = "git_log"', 'name = "pay"'),
+        ('action = "repo:log"', 'action = "log"'),
+        ("https://git.acme.example/{+repo_path}", "https://{branch}/{+repo_path}"),
+        ("https://git.acme.example/{+repo_path}", "https://git.acme.example/x{branch}"),
+        ("https://git.acme.example/{+repo_path}", "https://git.acme.example/{+repo_path}/x"),
+        ("https://git.acme.example/{+repo_path}", "https://git.acme.example/{other}"),
+        ("https://git.acme.example/{+repo_path}", "{+repo_path}"),
+        ("https://git.acme.example/{+repo_path}", "/{+repo_path}"),
+        ('"{max_count}"', '"many"'),
+        ("max = 50", "maximum = 50"),
+        ("max = 50", 'max = "50"'),
+        ('"/srv/git/*"', '"/srv/../git/*"'),
+        ('name = "resources/read"', 'name = "tools/call"'),
+        ('name = "resources/read"', 'name = "initialize"'),
+        ("[[method]]", "[[methods]]"),
+    ],
+)
+def test_rules_that_cannot_be_meant_are_refused_whole(change: tuple[str, str]) -> None:
+    """HIRE-MCP-02."""
+    assert change[0] in RULES
+    with pytest.raises(ConfigurationError) as refused:
+        rules(RULES.replace(*change))
+    assert refused.value.code == "bad_configuration"
