@@ -15,7 +15,7 @@ from undersigned.errors import ConfigurationError
 from undersigned.runtime import Home, configure_logs, read_toml
 
 from .options import checked_control
-from .output import HOME_OPTION, Out, command
+from .output import HOME_OPTION, Out, meeting
 
 __all__ = ["mcp_gate"]
 
@@ -49,7 +49,7 @@ LOG_LEVEL = 30
     help="For the server to answer one request.",
 )
 @HOME_OPTION
-@command
+@meeting
 async def mcp_gate(
     out: Out,
     command_line: tuple[str, ...],
