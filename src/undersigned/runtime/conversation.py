@@ -397,7 +397,7 @@ class Conversation(Remembered):
         self.resting = self.forgot = True
         self._task = None
         self.forget()
-        self._mark = self._last, self.facts
+        self._mark = self.snapshot()
         self._trying = b""
         self._due = (None, None)
         self._documents = NOTHING
@@ -811,6 +811,7 @@ class Conversation(Remembered):
                 self._lazy.extend(turn.rows)
             self._lazy_receipts.extend(turn.receipted)
         self.engagement = turn.engagement
+        self.tidy()
         self._mark = self.snapshot()
         self.leaf = turn.leaves[-1] if turn.leaves else self.leaf
         self._documents |= turn.documents

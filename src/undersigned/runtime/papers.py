@@ -13,7 +13,7 @@ from msgspec.json import decode
 from msgspec.structs import replace
 
 from undersigned.contract import (
-    ContractDocument,
+    Document,
     Methods,
     Place,
     Price,
@@ -198,7 +198,7 @@ class Papers:
 
     # ------------------------------------------------------------------ checked
 
-    def check_offer(self, engagement: Engagement, offer: Offer, peer: DidDocument) -> ContractDocument:
+    def check_offer(self, engagement: Engagement, offer: Offer, peer: DidDocument) -> Document:
         """The document of a received offer, once its proof holds and it names our keys as they are.
 
         Raises:
@@ -219,9 +219,7 @@ class Papers:
             )
         return read
 
-    def check_acceptance(
-        self, offered: JsonObject, read: ContractDocument, proof: JsonObject, peer: DidDocument
-    ) -> bytes:
+    def check_acceptance(self, offered: JsonObject, read: Document, proof: JsonObject, peer: DidDocument) -> bytes:
         """The leaf of the contract that this acceptance of our offer makes possible; `offered` is its document, which
         was `read`.
 
