@@ -11,7 +11,9 @@ from undersigned.runtime.approvals import (
 )
 from undersigned.runtime.artifacts import ArtifactStore
 from undersigned.runtime.beliefs import Beliefs, admission, viewpoint
+from undersigned.runtime.changes import Changes
 from undersigned.runtime.clock import Clock, SystemClock
+from undersigned.runtime.contract_orders import ACTS, Answered, ContractOrder, leave_order
 from undersigned.runtime.control import CONTROL_TOKEN, ControlPart
 from undersigned.runtime.conversation import Arrived, Conversation, Shell
 from undersigned.runtime.decisions import (
@@ -65,6 +67,7 @@ from undersigned.runtime.wallet import Wallet, read_handed, verify_handed
 from undersigned.runtime.work import Reviewed, Reviewer
 
 __all__ = [
+    "ACTS",
     "ARTIFACT_READ",
     "CONTROL_TOKEN",
     "LIST_TTL_SECONDS",
@@ -72,11 +75,14 @@ __all__ = [
     "TASKS",
     "Agent",
     "AnchorBook",
+    "Answered",
     "Arrived",
     "ArtifactStore",
     "Beliefs",
+    "Changes",
     "Clock",
     "Configuration",
+    "ContractOrder",
     "ControlPart",
     "Conversation",
     "DomainLink",
@@ -134,6 +140,7 @@ __all__ = [
     "import_establishment",
     "issue_claims",
     "issue_membership",
+    "leave_order",
     "load_anchors",
     "load_approvers",
     "load_engagement",

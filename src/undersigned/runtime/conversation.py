@@ -553,7 +553,7 @@ class Conversation(Remembered):
             _log.warning("no decision", engagement=self.id, moves=owed.moves, error=str(error))
             turn.event("refused", owed.moves[0], detail=str(error))
             if "Withdraw" in owed.moves:
-                live = turn.engagement.offer
+                live = turn.engagement.offer if owed.about is None else turn.engagement.tabled
                 if "Seal" in owed.moves:
                     # An acceptance is answered in any case, and only by what the offerer cannot help (HIRE-NEG-16).
                     unchecked = isinstance(error, ResolutionError) or error.code.startswith("status_")

@@ -92,6 +92,11 @@ class Remembered:
             self._json = (document, from_struct(document))
         return self._json[1]
 
+    def releases(self) -> tuple[ReleaseDocument, ...]:
+        """Releases that were on the table; the last one is the one that was sealed, if any was."""
+        found = [document for document in self._offers.values() if isinstance(document, ReleaseDocument)]
+        return tuple(reversed(found))
+
     def remember(self, message: Message) -> None:
         """Keeps a move that was recorded."""
         if not message.notice:
@@ -104,7 +109,12 @@ class Remembered:
         if len(self._offers) > 1:
             tabled = self.engagement.tabled
             kept = {_in_force(self.engagement), (tabled.owner, tabled.sequence) if tabled is not None else None}
-            self._offers = {place: document for place, document in self._offers.items() if place in kept}
+            released = self.engagement.contract is not None and self.engagement.contract.released
+            self._offers = {
+                place: document
+                for place, document in self._offers.items()
+                if place in kept or (released and isinstance(document, ReleaseDocument))
+            }
 
     def forget(self) -> None:
         """Drops what the journal holds as well, to be recalled from there."""
