@@ -266,30 +266,37 @@ TASK = Task(kind="sbom", summary="Make a CycloneDX bill of materials of one whee
 
 def contract(talk: Talk, role: str, price: str) -> ContractDocument:
     """The document that the next offer of `role` carries, with that side's proof."""
-    base = document_id(ENGAGEMENT, role, len(talk.moves[role]) + 1)
+    base = document_name(talk, role)
     document = ContractDocument(
         context="https://w3id.org/hire/v1",
         id=base,
-        type="Contract",
         engagement=ENGAGEMENT,
         hirer=HIRER.did,
         provider=PROVIDER.did,
         methods=Methods(hirer=(HIRER.method,), provider=(PROVIDER.method,)),
-        transcript=Transcript(
-            hirer=Place(sequence=len(talk.moves["hirer"]), digest=talk.last("hirer") or ""),
-            provider=Place(sequence=len(talk.moves["provider"]), digest=talk.last("provider") or ""),
-        ),
+        transcript=places(talk),
         terms=terms(base, price),
     )
-    signed = proof_on(
-        to_builtins(document),
-        PARTIES[role],
-        talk.now,
-        "assertionMethod",
-        talk.suite,
-        id=f"urn:uuid:{uuid.UUID(bytes=seed(base)[:16], version=4)}",
+    return convert(document_proof(to_builtins(document), PARTIES[role], talk), ContractDocument)
+
+
+def document_name(talk: Talk, role: str) -> str:
+    """The id of the document that the next offer of `role` carries."""
+    return document_id(ENGAGEMENT, role, len(talk.moves[role]) + 1)
+
+
+def places(talk: Talk) -> Transcript:
+    """Where both chains stand."""
+    return Transcript(
+        hirer=Place(sequence=len(talk.moves["hirer"]), digest=talk.last("hirer") or ""),
+        provider=Place(sequence=len(talk.moves["provider"]), digest=talk.last("provider") or ""),
     )
-    return convert(signed, ContractDocument)
+
+
+def document_proof(document: dict[str, Any], party: Party, talk: Talk) -> dict[str, Any]:
+    """A document with the proof of who offers it."""
+    name = f"urn:uuid:{uuid.UUID(bytes=seed(document['id'])[:16], version=4)}"
+    return proof_on(document, party, talk.now, "assertionMethod", talk.suite, id=name)
 
 
 def presentation(talk: Talk, holder: Party, verifier: Party, challenge: str) -> dict[str, Any]:
@@ -467,6 +474,7 @@ def conversation(suite: str = SUITE) -> dict[str, VerifiedMessage]:
     )
     sealed = digest_of(json)
     say("start", Start, "hirer", contract=sealed, inputs=(Input(name="a.whl", digest=INPUT),))
+    begun = Talk({role: list(moves) for role, moves in talk.moves.items()}, talk.count + 200, suite)
     usage = (Usage(clause="read-input", unit="count", amount="1"),)
     say("progress", Progress, "provider", contract=sealed, number=1, cursor="parsed", percent=50, usage=usage)
     say("progress-bare", Progress, "provider", contract=sealed, number=2)
@@ -598,7 +606,9 @@ def conversation(suite: str = SUITE) -> dict[str, VerifiedMessage]:
         names=digest_bytes(b"a status list"),
         evidence=(digest_bytes(b"a status list"),),
     )
-    return said
+    from example_changes import changes  # it is made of what stands here
+
+    return said | changes(begun, sealed)
 
 
 def refused() -> dict[str, dict[str, Any]]:
@@ -713,6 +723,30 @@ def refused() -> dict[str, dict[str, Any]]:
     change("final-and-retryable", "problem-retryable", wrong, "/final", "again and never", final=True)
     change("retry-after", "problem", wrong, "/retryAfter", "when to do what will not help", retryAfter=5)
     change("inclusion-alone", "receipt-inclusion", wrong, "/checkpoint", "a proof that leads nowhere", checkpoint=GONE)
+    change("uses-of-a-no", "approval-refused", wrong, "/uses", "a no that allows something", uses=1)
+    change("uses-none", "approval", wrong, "/uses", "a yes that allows nothing", uses=0)
+    change("suspend-reason", "suspend", wrong, "/reason", "a reason of one's own", reason="because")
+    change("suspend-for-ever", "suspend", wrong, "/until", "no end", until=GONE)
+    change("cure-by-none", "breach", wrong, "/cureBy", "no time to cure it", cureBy=GONE)
+    change("claim-none", "dispute", wrong, "/claim", "a dispute about nothing", claim=GONE)
+    change("ruling-none", "ruling", wrong, "/ruling", "no ruling", ruling=GONE)
+    change(
+        "amendment-of-nothing",
+        "offer-amendment",
+        wrong,
+        "/document/amends",
+        "what it amends is not said",
+        document__amends=GONE,
+    )
+    change(
+        "release-with-terms",
+        "offer-release",
+        "unknown_term",
+        "/document/terms",
+        "a release that goes on",
+        document__terms={},
+    )
+    change("document-type", "offer", wrong, "/document/type", "a document of another kind", document__type="Renewal")
     change("verdict", "review", wrong, "/verdict", "a verdict of one's own", verdict="fine")
     change("percent", "progress", wrong, "/percent", "more than all", percent=101)
     change("note-long", "offer-counter", wrong, "/note", "more than 1 KiB of note", note="x" * 1025)

@@ -29,7 +29,14 @@ import schemas
 import shapes
 
 from undersigned import attestation
-from undersigned.contract import ContractDocument, Terms
+from undersigned.contract import (
+    AmendmentDocument,
+    ArbiterRuling,
+    ContractDocument,
+    ReleaseDocument,
+    SignedDocument,
+    Terms,
+)
 from undersigned.credentials import CLAIMS
 from undersigned.errors import CODES
 from undersigned.evidence import Manifest, Member
@@ -66,28 +73,14 @@ def table(head: str, rows: Iterator[str] | list[str]) -> str:
 # --- tables of states ------------------------------------------------------------------------------------------------
 
 
-def core_states() -> set[str]:
-    """The states that can be reached by types that the core class has."""
-    reached, rows = {"-"}, [*TABLES["negotiation"], *TABLES["contract"]]
-    while True:
-        more = {row["next"] for row in rows if row["type"] in MESSAGE_TYPES and reached & set(row["states"])} - reached
-        if not more:
-            return reached
-        reached |= more
-
-
 def rows(of: str, wanted: Callable[[Mapping[str, Any]], bool]) -> str:
-    states = core_states()
     lines: list[str] = []
     for row in TABLES[of]:
         if not wanted(row):
             continue
-        shown = [state for state in row["states"] if state in states or row["type"] not in MESSAGE_TYPES]
-        if not shown and of != "lane":
-            continue
         case = f" ({row['case']})" if row.get("case") else ""
         lines.append(
-            f"| {' '.join(f'`{state}`' for state in shown or row['states'])} | `{row['type']}`{case} "
+            f"| {' '.join(f'`{state}`' for state in row['states'])} | `{row['type']}`{case} "
             f"| {', '.join(row['roles'])} | {row.get('guard', '')} | `{row['next']}` |"
         )
     return table("| state | message | sender | guard | next |", lines)
@@ -98,29 +91,24 @@ def negotiation(_: str) -> str:
 
 
 def contract_table(_: str) -> str:
-    return rows("contract", lambda row: row["type"] in MESSAGE_TYPES)
+    return rows("contract", lambda row: True)
 
 
-def contract_later(_: str) -> str:
-    return rows("contract", lambda row: row["type"] not in MESSAGE_TYPES)
-
-
-def lane_later(_: str) -> str:
+def lane(_: str) -> str:
     return rows("lane", lambda row: True)
 
 
 def owners(of: str) -> str:
-    known = core_states()
     return table(
         "| state | who owes the next move |",
-        [f"| `{state}` | {who} |" for state, who in TABLES[f"{of}_owners"].items() if state in known],
+        [f"| `{state}` | {who} |" for state, who in TABLES[f"{of}_owners"].items()],
     )
 
 
 def rows_of(name: str) -> str:
     if MESSAGE_TYPES[name].notice:
         return "A notice: legal in every state, for both sides, and it moves nothing."
-    found = [rows(of, lambda row: row["type"] == name) for of in ("negotiation", "contract")]
+    found = [rows(of, lambda row: row["type"] == name) for of in ("negotiation", "contract", "lane")]
     return "\n\n".join(one for one in found if one.count("\n") > 1)
 
 
@@ -139,8 +127,14 @@ def section(part: type) -> str:
 
 
 def members(name: str) -> str:
-    text = with_nested(MESSAGE_TYPES[name], without=Message, stop=(WireScope, ContractDocument))
-    text = text.replace("](#contractdocument)", "](../07-contract.md#71-the-document)")
+    documents = {
+        ContractDocument: "07-contract.md#71-the-document",
+        AmendmentDocument: "07-contract.md#710-documents-that-change-a-contract",
+        ReleaseDocument: "07-contract.md#710-documents-that-change-a-contract",
+    }
+    text = with_nested(MESSAGE_TYPES[name], without=Message, stop=(WireScope, *documents))
+    for of, where in documents.items():
+        text = text.replace(f"](#{of.__name__.lower()})", f"](../{where})")
     text = text.replace("](#task)", "](../07-contract.md#task)")
     return text.replace("](#wirescope)", "](../06-scope.md#wirescope)")
 
@@ -156,6 +150,18 @@ def proof(_: str) -> str:
 def contract(_: str) -> str:
     text = with_nested(ContractDocument, stop=(Terms,)).replace("](#terms)", "](#72-terms)")
     return text.replace("`proof`?", "`proof`")
+
+
+def changes(_: str) -> str:
+    """The members that amendments and releases have beside those of a contract's document or its envelope."""
+    return "\n\n".join(
+        f"#### {of.type}\n\n{shapes.purpose_of(of)}\n\n{shapes.members(of, without=without)}"
+        for of, without in ((AmendmentDocument, ContractDocument), (ReleaseDocument, SignedDocument))
+    )
+
+
+def ruling(_: str) -> str:
+    return shapes.members(ArbiterRuling)
 
 
 def terms(_: str) -> str:
@@ -215,10 +221,13 @@ def reasons(_: str) -> str:
     names = {
         "REASONS": "`reason` of `Withdraw`",
         "CANCEL_REASONS": "`reason` of `Cancel`",
+        "SUSPEND_REASONS": "`reason` of `Suspend`",
+        "RESUME_REASONS": "`reason` of `Resume`",
         "CAUSES": "`cause` of `Terminate`",
         "OUTCOMES": "`outcome` of `Delivery`",
         "VERDICTS": "`verdict` of `Review`",
         "BASES": "`basis` of `Closing`",
+        "RULINGS": "`outcome` of an `ArbiterRuling`",
         "WAITING_FOR": "`waiting.for` of `Receipt`",
     }
     return "\n\n".join(
@@ -331,10 +340,10 @@ def statement(name: str) -> str:
 BLOCKS: Final[dict[str, Callable[[str], str]]] = {
     "causes": causes,
     "cedar": cedar,
+    "changes": changes,
     "claims": claims,
     "codes": codes,
     "contract": contract,
-    "contract-later": contract_later,
     "contract-table": contract_table,
     "credential": credential,
     "credential-refusals": credential_refusals,
@@ -343,7 +352,7 @@ BLOCKS: Final[dict[str, Callable[[str], str]]] = {
     "example": example,
     "exits": exits,
     "facts": facts,
-    "lane-later": lane_later,
+    "lane": lane,
     "manifest": manifest,
     "members": members,
     "messages": message_index,
@@ -355,6 +364,7 @@ BLOCKS: Final[dict[str, Callable[[str], str]]] = {
     "reasons": reasons,
     "refusals": refusals,
     "rows": rows_of,
+    "ruling": ruling,
     "scope": scope,
     "statement": statement,
     "terms": terms,

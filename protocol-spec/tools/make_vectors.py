@@ -20,6 +20,7 @@ sys.path[:0] = [str(TOOLS)]
 if (TOOLS.parent.parent / "src").is_dir():
     sys.path[:0] = [str(TOOLS.parent.parent / "src")]
 
+from vector_changes import change_vectors
 from vector_contracts import contract_vectors
 from vector_journals import journal_vectors
 from vector_keys import key_vectors
@@ -32,6 +33,7 @@ from vector_scopes import scope_vectors
 def every() -> Iterator[Vector]:
     yield from message_vectors()
     yield from journal_vectors()
+    yield from change_vectors()
     yield from contract_vectors()
     yield from key_vectors()
     yield from linkage_vectors()

@@ -39,7 +39,7 @@ from undersigned.messages import (
     decode_message,
 )
 
-__all__ = ["journal_vectors"]
+__all__ = ["as_json", "journal", "journal_vectors", "talk_after", "up_to"]
 
 # A hire's messages in order; `up_to(name)` are those before and with `name`.
 ORDER = (
@@ -79,7 +79,7 @@ def at_of(message: dict[str, Any]) -> str:
     return message["proof"]["created"]
 
 
-def _journal(
+def journal(
     name: str, says: str, before: list[dict[str, Any]], message: dict[str, Any], view: str, **expected: Any
 ) -> Vector:
     at = expected.pop("at", at_of(message))
@@ -97,7 +97,7 @@ def _journal(
     return Vector(f"journals/{name}", says, canonicalize(message), case, {"type": message["type"], **expected}, files)
 
 
-def _json(said: VerifiedMessage) -> dict[str, Any]:
+def as_json(said: VerifiedMessage) -> dict[str, Any]:
     return json.loads(said.raw)
 
 
@@ -115,7 +115,7 @@ def _whole() -> Iterator[Vector]:
     for suite in (SUITE, "eddsa-rdfc-2022"):
         for view in ("hirer", "provider"):
             *before, last = up_to("closing-provider", suite)
-            yield _journal(
+            yield journal(
                 f"one-hire-{suite.split('-')[1]}-{view}",
                 f"a whole hire under {suite}, as the {view} sees it",
                 before,
@@ -130,8 +130,8 @@ def _whole() -> Iterator[Vector]:
 def _chain() -> Iterator[Vector]:
     """Places, repeats, equivocation, crossing, late moves."""
     before = up_to("presentation-provider")
-    offer = _json(conversation()["offer"])
-    yield _journal(
+    offer = as_json(conversation()["offer"])
+    yield journal(
         "repeat",
         "a move that was recorded before",
         up_to("acceptance"),
@@ -142,7 +142,7 @@ def _chain() -> Iterator[Vector]:
         at=at_of(up_to("acceptance")[-1]),
     )
     again = resigned(before[0], created=shift(BEGIN, 3600), expires=shift(BEGIN, 7200))
-    yield _journal(
+    yield journal(
         "repeat-signed-again",
         "the same content under another proof",
         up_to("acceptance"),
@@ -152,11 +152,11 @@ def _chain() -> Iterator[Vector]:
         state="accepted-by-hirer",
     )
     ahead = resigned(changed(offer, sequence=4))
-    yield _journal(
+    yield journal(
         "number-too-high", "a place after the next one", before, ahead, "provider", code="out_of_order", state="ready"
     )
     other = resigned(changed(offer, previous=digest_bytes(b"another move")))
-    yield _journal(
+    yield journal(
         "previous-of-another-chain",
         "the next place after another move",
         before,
@@ -166,7 +166,7 @@ def _chain() -> Iterator[Vector]:
         state="ready",
     )
     twice = resigned(changed(before[2], answers=before[1]["inquiry"]))
-    yield _journal(
+    yield journal(
         "equivocation",
         "another move in a taken place",
         before,
@@ -179,15 +179,15 @@ def _chain() -> Iterator[Vector]:
     cancel = talk.say(
         Cancel,
         "hirer",
-        contract=_json(conversation()["start"])["contract"],
+        contract=as_json(conversation()["start"])["contract"],
         reason="budget",
         wind_down=shift(talk.now, 3600),
     )
-    yield _journal(
+    yield journal(
         "void-crossing-delivery",
         "a Cancel that crossed the Delivery is recorded and moves nothing",
         up_to("delivery"),
-        _json(cancel),
+        as_json(cancel),
         "provider",
         outcome="void",
         state="delivered",
@@ -197,11 +197,11 @@ def _chain() -> Iterator[Vector]:
     unaware = talk_after("offer")
     unaware.count += 1
     other = unaware.say(Withdraw, "hirer", reason="changed")
-    yield _journal(
+    yield journal(
         "late",
         "a move that was legal when it was sent and comes after the end is recorded and moves nothing",
-        [*up_to("offer"), _json(ending)],
-        _json(other),
+        [*up_to("offer"), as_json(ending)],
+        as_json(other),
         "provider",
         outcome="late",
         state="withdrawn",
@@ -211,9 +211,9 @@ def _chain() -> Iterator[Vector]:
 def _opening() -> Iterator[Vector]:
     """From the inquiry to state ready."""
     said = conversation()
-    inquiry, profile = _json(said["inquiry"]), _json(said["profile"])
-    start = resigned(changed(_json(said["start"]), sequence=2, previous=said["inquiry"].digest, seen=...))
-    yield _journal(
+    inquiry, profile = as_json(said["inquiry"]), as_json(said["profile"])
+    start = resigned(changed(as_json(said["start"]), sequence=2, previous=said["inquiry"].digest, seen=...))
+    yield journal(
         "start-after-inquiry",
         "work before a contract",
         [inquiry],
@@ -223,7 +223,7 @@ def _opening() -> Iterator[Vector]:
         state="inquired",
     )
     shortened = resigned(changed(profile, suites=[SUITE]))
-    yield _journal(
+    yield journal(
         "lists-not-echoed",
         "a Profile that repeats a shorter list",
         [inquiry],
@@ -233,7 +233,7 @@ def _opening() -> Iterator[Vector]:
         state="inquired",
     )
     chosen = resigned(changed(profile, suite="ecdsa-jcs-2019"))
-    yield _journal(
+    yield journal(
         "suite-not-offered",
         "a choice that was not offered",
         [inquiry],
@@ -242,8 +242,8 @@ def _opening() -> Iterator[Vector]:
         code="version_not_supported",
         state="inquired",
     )
-    shown = resigned(changed(_json(said["presentation-hirer"]), answers=said["inquiry"].digest))
-    yield _journal(
+    shown = resigned(changed(as_json(said["presentation-hirer"]), answers=said["inquiry"].digest))
+    yield journal(
         "presentation-for-another-question",
         "a Presentation that answers another move",
         [inquiry, profile],
@@ -254,11 +254,11 @@ def _opening() -> Iterator[Vector]:
     )
     talk = talk_after("presentation-provider")
     offer = talk.say(Offer, "provider", document=contract(talk, "provider", "25"), valid_until=shift(talk.now, 3600))
-    yield _journal(
+    yield journal(
         "offer-by-the-other-side",
         "a first offer by the side that does not open",
         up_to("presentation-provider"),
-        _json(offer),
+        as_json(offer),
         "hirer",
         code="wrong_party",
         state="ready",
@@ -268,8 +268,8 @@ def _opening() -> Iterator[Vector]:
 def _agreeing() -> Iterator[Vector]:
     """Offers, acceptance and seal."""
     said = conversation()
-    offer, counter = _json(said["offer"]), _json(said["offer-counter"])
-    acceptance, seal = _json(said["acceptance"]), _json(said["seal"])
+    offer, counter = as_json(said["offer"]), as_json(said["offer-counter"])
+    acceptance, seal = as_json(said["acceptance"]), as_json(said["seal"])
     before_offer, before_counter = up_to("presentation-provider"), up_to("offer")
     before_acceptance, before_seal = up_to("receipt-waiting"), up_to("acceptance")
 
@@ -281,17 +281,17 @@ def _agreeing() -> Iterator[Vector]:
         valid_until=shift(talk.now, 3600),
         in_reply_to=said["offer"].digest,
     )
-    yield _journal(
+    yield journal(
         "offer-replaced-by-its-owner",
         "an offer over one's own offer",
         before_counter,
-        _json(own),
+        as_json(own),
         "provider",
         code="wrong_party",
         state="offered-by-hirer",
     )
     aside = resigned(changed(counter, inReplyTo=said["profile"].digest))
-    yield _journal(
+    yield journal(
         "counter-offer-to-another",
         "a counter-offer that does not name the live offer",
         before_counter,
@@ -305,17 +305,17 @@ def _agreeing() -> Iterator[Vector]:
     document = contract(elsewhere, "hirer", "20")
     talk = talk_after("presentation-provider")
     early = talk.say(Offer, "hirer", document=document, valid_until=shift(talk.now, 3600))
-    yield _journal(
+    yield journal(
         "document-of-another-place",
         "a document that was made for another place",
         before_offer,
-        _json(early),
+        as_json(early),
         "provider",
         code="terms_mismatch",
         state="ready",
     )
     stale = resigned(changed(acceptance, offer=said["offer"].digest))
-    yield _journal(
+    yield journal(
         "acceptance-of-a-superseded-offer",
         "an Acceptance of an offer that was answered",
         before_acceptance,
@@ -325,7 +325,7 @@ def _agreeing() -> Iterator[Vector]:
         state="offered-by-provider",
     )
     mismatch = resigned(changed(acceptance, document=digest_bytes(b"other terms")))
-    yield _journal(
+    yield journal(
         "acceptance-of-other-terms",
         "an Acceptance of the live offer with another document",
         before_acceptance,
@@ -337,7 +337,7 @@ def _agreeing() -> Iterator[Vector]:
     own_offer = resigned(
         changed(acceptance, offer=said["offer"].digest, sequence=4, previous=said["offer"].digest, seen=offer["seen"])
     )
-    yield _journal(
+    yield journal(
         "acceptance-of-ones-own-offer",
         "an Acceptance by the owner of the live offer",
         before_counter,
@@ -352,7 +352,7 @@ def _agreeing() -> Iterator[Vector]:
         ("offer", "a Seal of another offer"),
     ):
         other = resigned(changed(seal, **{member: digest_bytes(b"another")}))
-        yield _journal(
+        yield journal(
             f"seal-of-another-{member}",
             says,
             before_seal,
@@ -363,32 +363,32 @@ def _agreeing() -> Iterator[Vector]:
         )
     talk = talk_after("acceptance")
     regret = talk.say(Withdraw, "provider", reason="changed", offer=said["offer-counter"].digest)
-    yield _journal(
+    yield journal(
         "withdrawal-without-reason",
         "an acceptance answered by a change of mind",
         before_seal,
-        _json(regret),
+        as_json(regret),
         "hirer",
         code="wrong_state",
         state="accepted-by-hirer",
     )
     talk = talk_after("acceptance")
     expired = talk.say(Withdraw, "provider", reason="offer_expired", offer=said["offer-counter"].digest)
-    yield _journal(
+    yield journal(
         "withdrawal-of-a-late-acceptance",
         "an acceptance that came too late by the offerer's clock, answered",
         before_seal,
-        _json(expired),
+        as_json(expired),
         "hirer",
         outcome="applies",
         state="withdrawn",
     )
     both = talk_after("acceptance")
     answered = both.say(Withdraw, "provider", reason="revoked", offer=said["offer-counter"].digest)
-    yield _journal(
+    yield journal(
         "seal-after-withdrawal",
         "a Seal in the place of the withdrawal",
-        [*before_seal, _json(answered)],
+        [*before_seal, as_json(answered)],
         resigned(seal, created=both.now, expires=shift(both.now, 3600)),
         "hirer",
         code="conflicting_message",
@@ -396,11 +396,11 @@ def _agreeing() -> Iterator[Vector]:
     )
     talk = talk_after("seal")
     undo = talk.say(Withdraw, "hirer", reason="changed")
-    yield _journal(
+    yield journal(
         "withdrawal-after-the-seal",
         "a Withdraw when the contract exists",
         up_to("seal"),
-        _json(undo),
+        as_json(undo),
         "provider",
         code="wrong_state",
         state="sealed",
@@ -434,11 +434,11 @@ def _rounds() -> Vector:
         valid_until=shift(BEGIN, 3600),
         in_reply_to=first.digest,
     )
-    return _journal(
+    return journal(
         "one-offer-too-many",
         "a counter-offer where one round was agreed on",
-        [_json(one) for one in (inquiry, profile, shown, back, first)],
-        _json(second),
+        [as_json(one) for one in (inquiry, profile, shown, back, first)],
+        as_json(second),
         "hirer",
         code="round_limit",
         state="offered-by-hirer",
@@ -456,21 +456,21 @@ def _opened(talk: Talk, of: type[Message], role: str, name: str, **other: Any) -
 def _working() -> Iterator[Vector]:
     """From the seal to the closings."""
     said = conversation()
-    sealed = _json(said["start"])["contract"]
+    sealed = as_json(said["start"])["contract"]
     talk = talk_after("receipt-inclusion")
     foreign = talk.say(Start, "hirer", contract=digest_bytes(b"another contract"), inputs=())
-    yield _journal(
+    yield journal(
         "start-of-another-contract",
         "work under a contract of another engagement",
         up_to("receipt-inclusion"),
-        _json(foreign),
+        as_json(foreign),
         "provider",
         code="conflicting_contract",
         state="sealed",
     )
-    delivery = _json(said["delivery"])
+    delivery = as_json(said["delivery"])
     wrong_round = resigned(changed(delivery, round=2))
-    yield _journal(
+    yield journal(
         "delivery-of-another-round",
         "a second round that nobody asked for",
         up_to("progress-bare"),
@@ -490,18 +490,18 @@ def _working() -> Iterator[Vector]:
         usage=(),
         round=2,
     )
-    yield _journal(
+    yield journal(
         "delivery-after-the-review",
         "another delivery when the first was accepted",
         up_to("review"),
-        _json(second),
+        as_json(second),
         "hirer",
         code="wrong_state",
         state="closing",
     )
-    review = _json(said["review"])
+    review = as_json(said["review"])
     other = resigned(changed(review, delivery=digest_bytes(b"another delivery")))
-    yield _journal(
+    yield journal(
         "review-of-another-delivery",
         "a verdict on another delivery",
         up_to("delivery"),
@@ -519,24 +519,24 @@ def _working() -> Iterator[Vector]:
         criteria=(CriterionVerdict(id="valid", met=False),),
         statement=review["statement"],
     )
-    yield _journal(
+    yield journal(
         "rework",
         "a Review that asks for another round",
         up_to("delivery"),
-        _json(again),
+        as_json(again),
         "provider",
         outcome="applies",
         state="working",
     )
     second = resigned(
         changed(
-            _json(said["closing-hirer"]),
-            id=_json(said["closing-provider"])["id"],
+            as_json(said["closing-hirer"]),
+            id=as_json(said["closing-provider"])["id"],
             sequence=8,
             previous=said["closing-hirer"].digest,
         )
     )
-    yield _journal(
+    yield journal(
         "closing-twice",
         "a second Closing by one side",
         up_to("closing-hirer"),
@@ -547,22 +547,22 @@ def _working() -> Iterator[Vector]:
     )
     talk = talk_after("start")
     unable = talk.say(Terminate, "hirer", contract=sealed, cause="unable", evidence=())
-    yield _journal(
+    yield journal(
         "cause-of-the-other-side",
         "the hirer cannot be unable to do the provider's work",
         up_to("start"),
-        _json(unable),
+        as_json(unable),
         "provider",
         code="wrong_party",
         state="working",
     )
     talk = talk_after("start")
     easy = talk.say(Terminate, "provider", contract=sealed, cause="convenience", evidence=())
-    yield _journal(
+    yield journal(
         "cause-not-in-the-terms",
         "an end without cause that the terms do not allow",
         up_to("start"),
-        _json(easy),
+        as_json(easy),
         "hirer",
         code="terms_mismatch",
         state="working",

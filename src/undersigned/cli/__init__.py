@@ -20,6 +20,11 @@ _COMMANDS = {
     "discover": ("discovery", "discover", "What a DID publishes: its keys, where it listens, what it does."),
     "check": ("hiring", "check", "Would our policy let us work with this agent, for this task, now?"),
     "hire": ("hiring", "hire", "Hire an agent: meet, judge, agree, have it done, check it, close the books."),
+    "contract": (
+        "contract",
+        "contract",
+        "A contract while it is performed: show, suspend, resume, amend, release, revoke, dispute and more.",
+    ),
     "offer": ("offer", "offer", "Terms that wait for people: list, show, approve, refuse."),
     "gate": ("gate", "gate", "A gate in front of a server of ours: only what a contract allows gets through."),
     "watch": ("serving", "watch", "Follow an engagement in the ledger, from another terminal."),

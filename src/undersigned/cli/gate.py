@@ -41,7 +41,7 @@ async def gate(
     home: str | None,
     verbose: bool,
 ) -> int:
-    r"""Let in to a server what is signed by an agent we hired and allowed by its contract, until Ctrl-C or SIGTERM.
+    """Let in to a server what is signed by an agent we hired and allowed by its contract, until Ctrl-C or SIGTERM.
 
     Each request is signed (RFC 9421) under a contract, which our running peer holds ('undersigned serve --gates'). What
     no rule maps, no contract allows or nobody can check does not reach the server.
@@ -59,7 +59,7 @@ async def gate(
     query = false                                # whether a query may come with it
 
     It speaks http; others reach it through something that speaks https. With --json each request is a line.
-    """
+    """  # noqa: D301 - a backspace keeps the lines of a paragraph apart in the help
     quiet_logs(verbose)
     read = read_rules(read_toml(rules))
     where, token = _asked(out, peer, token_file, home)
@@ -90,6 +90,8 @@ def _asked(out: Out, peer: str | None, token_file: Path | None, home: str | None
     Raises:
         ConfigurationError: Neither says it, or the token cannot be read.
     """
+    if token_file is not None and not token_file.exists():
+        raise ConfigurationError("bad_configuration", f"--token-file: there is no {token_file}")  # none is made here
     if peer is not None and token_file is not None:
         return peer, control_token(token_file)
     opened = out.home(home)

@@ -62,7 +62,7 @@ async def mcp_gate(
     answer_seconds: float,
     home: str | None,
 ) -> int:
-    r"""Let hired agents use an MCP server, as far as their contracts go.
+    """Let hired agents use an MCP server, as far as their contracts go.
 
     \b
     undersigned mcp-gate --rules git.toml --contract DIGEST -- mcp-server-git
@@ -71,7 +71,7 @@ async def mcp_gate(
     With a COMMAND it speaks to one client over standard input and output, for one contract. With --upstream it listens
     for clients who sign what they send (RFC 9421) and name their contract. Either way it asks the running peer of the
     state folder ('undersigned serve --control HOST:PORT'), which books what is used and records what is refused.
-    """
+    """  # noqa: D301 - a backspace keeps the lines of a paragraph apart in the help
     if bool(command_line) == bool(upstream):
         raise ConfigurationError("bad_configuration", "expected either --upstream URL or, after --, a COMMAND")
     if bool(command_line) != bool(contract):

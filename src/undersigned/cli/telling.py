@@ -12,14 +12,19 @@ from typing import Any
 
 import msgspec
 
+from undersigned.contract import ReleaseDocument
 from undersigned.daemon import needed_text
 from undersigned.encoding import Did
 from undersigned.messages import (
     Acceptance,
+    Approval,
+    ApprovalRequest,
     Bid,
+    Breach,
     Cancel,
     Closing,
     Delivery,
+    Dispute,
     Inquiry,
     Message,
     Offer,
@@ -28,9 +33,12 @@ from undersigned.messages import (
     Profile,
     Progress,
     Receipt,
+    Resume,
     Review,
+    Ruling,
     Seal,
     Start,
+    Suspend,
     Sync,
     Terminate,
     Withdraw,
@@ -59,9 +67,14 @@ def summary_of(message: Message) -> str:
         case Bid():
             return f"commits to sealed terms, good until {message.valid_until}"
         case Offer():
-            terms = message.document.terms
+            document = message.document
+            until = f"good until {message.valid_until}"
+            if isinstance(document, ReleaseDocument):
+                owed = document.settlement
+                return f"release, {owed.amount} {owed.currency} owed, {until}: {plain(document.reason, 120)}"
+            terms, what = document.terms, "amendment, " if document.type == "Amendment" else ""
             grants = counted(len(terms.scope.grants), "grant")
-            return f"{terms.price.amount} {terms.price.currency}, {grants}, good until {message.valid_until}"
+            return f"{what}{terms.price.amount} {terms.price.currency}, {grants}, {until}"
         case Acceptance():
             return f"second signature on {_short(message.document)}"
         case Seal():
@@ -83,6 +96,20 @@ def summary_of(message: Message) -> str:
             return f"{message.verdict}, {met} of {len(message.criteria)} criteria met"
         case Closing():
             return f"basis {message.basis}, owed {message.settlement.amount} {message.settlement.currency}"
+        case Suspend():
+            return f"{message.reason}, until {message.until}"
+        case Resume():
+            return message.reason
+        case ApprovalRequest():
+            return f"{plain(message.action, 80)} by clause {plain(message.clause, 40)}: {plain(message.reason, 120)}"
+        case Approval():
+            return f"{counted(message.uses, 'use')} until {message.until}" if message.granted else "refused"
+        case Breach():
+            return f"of {plain(message.clause, 80)}, to be cured by {message.cure_by}"
+        case Dispute():
+            return f"{plain(message.claim, 160)}; ruling by {message.ruling_by}"
+        case Ruling():
+            return f"{plain(message.ruling.get('outcome', '?'), 40)} on {_short(message.dispute)}"
         case Cancel():
             return f"{message.reason}, wind down by {message.wind_down}"
         case Terminate():

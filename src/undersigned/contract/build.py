@@ -13,7 +13,16 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from undersigned.contract.document import ContractDocument, Methods, Organisations, Role, Transcript, document_id
+from undersigned.contract.document import (
+    AmendmentDocument,
+    ContractDocument,
+    Methods,
+    Organisations,
+    ReleaseDocument,
+    Role,
+    Transcript,
+    document_id,
+)
 from undersigned.contract.terms import (
     DataHandling,
     Deadlines,
@@ -29,7 +38,7 @@ from undersigned.contract.terms import (
 from undersigned.encoding import Did, Digest, EngagementId
 from undersigned.scope import SKETCH_BASE, Scope, compile_scope, read_scope
 
-__all__ = ["build_document", "draft_terms", "rebase", "same_terms"]
+__all__ = ["build_amendment", "build_document", "build_release", "draft_terms", "rebase", "same_terms"]
 
 CONTEXT: Final = "https://w3id.org/hire/v1"
 
@@ -105,7 +114,6 @@ def build_document(
     return ContractDocument(
         context=CONTEXT,
         id=name,
-        type="Contract",
         engagement=engagement,
         hirer=hirer,
         provider=provider,
@@ -114,6 +122,74 @@ def build_document(
         transcript=transcript,
         terms=rebase(terms, name),
         parent=parent,
+    )
+
+
+def build_amendment(
+    of: ContractDocument,
+    terms: Terms,
+    *,
+    contract: Digest,
+    amends: Digest,
+    role: Role,
+    sequence: int,
+    methods: Methods,
+    transcript: Transcript,
+) -> AmendmentDocument:
+    """The amendment to `terms` that the offer of `role` in place `sequence` carries, without its proof yet.
+
+    `of` is the document in force, whose digest is `amends`; what is not in the terms is carried over from it.
+
+    Raises:
+        FormatError: As `build_document`.
+
+    Source: protocol-spec/07-contract.md, section 7.10
+    """
+    name = document_id(of.engagement, role, sequence)
+    return AmendmentDocument(
+        context=CONTEXT,
+        id=name,
+        engagement=of.engagement,
+        hirer=of.hirer,
+        provider=of.provider,
+        organisations=of.organisations,
+        methods=Methods(hirer=_set(methods.hirer), provider=_set(methods.provider)),
+        transcript=transcript,
+        terms=rebase(terms, name),
+        parent=of.parent,
+        contract=contract,
+        amends=amends,
+    )
+
+
+def build_release(
+    of: ContractDocument,
+    settlement: Price,
+    reason: str,
+    *,
+    contract: Digest,
+    amends: Digest,
+    role: Role,
+    sequence: int,
+    methods: Methods,
+    transcript: Transcript,
+) -> ReleaseDocument:
+    """The release that the offer of `role` in place `sequence` carries, without its proof yet. As `build_amendment`.
+
+    Source: protocol-spec/07-contract.md, section 7.10
+    """
+    return ReleaseDocument(
+        context=CONTEXT,
+        id=document_id(of.engagement, role, sequence),
+        engagement=of.engagement,
+        hirer=of.hirer,
+        provider=of.provider,
+        methods=Methods(hirer=_set(methods.hirer), provider=_set(methods.provider)),
+        transcript=transcript,
+        contract=contract,
+        amends=amends,
+        settlement=settlement,
+        reason=reason,
     )
 
 

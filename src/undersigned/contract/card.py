@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final
 
-from undersigned.contract.check import DocumentName, read_document
+from undersigned.contract.check import DocumentName, read_contract
 from undersigned.contract.terms import Terms
 from undersigned.encoding import digest_of
 from undersigned.scope import read_scope
@@ -42,10 +42,10 @@ def contract_card(
     Nothing is verified here beyond the document's shape: show what `verify_sealed` gave.
 
     Raises:
-        FormatError: As `read_document`.
-        ContractError: As `read_document`.
+        FormatError: As `read_contract`.
+        ContractError: As `read_contract`.
     """
-    read = read_document(document)
+    read = read_contract(document)
     name, organisations = DocumentName.parse(read.id), read.organisations
     signed = 0 if read.proof is None else len(read.proof) if isinstance(read.proof, tuple) else 1
     states = ("a draft, not signed", f"offered by the {name.role}", "signed by both, not sealed")

@@ -11,11 +11,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from msgspec.structs import replace
 
-from undersigned.contract.document import ContractDocument, Role, Transcript, document_id
+from undersigned.contract.document import (
+    AmendmentDocument,
+    ContractDocument,
+    Document,
+    ReleaseDocument,
+    Role,
+    SignedDocument,
+    Transcript,
+    document_id,
+)
 from undersigned.contract.terms import Terms
 from undersigned.encoding import (
     Did,
@@ -37,6 +46,7 @@ __all__ = [
     "check_document",
     "check_parts",
     "contract_digest",
+    "read_contract",
     "read_document",
     "scope_of",
 ]
@@ -70,8 +80,8 @@ class DocumentName(NamedTuple):
         return cls(found[1], "hirer" if found[2] == "hirer" else "provider", int(found[3]))
 
 
-def read_document(document: Mapping[str, Any], *, jcs: bytes | None = None) -> ContractDocument:
-    """The contract document in this JSON object, once it is well-formed and its parts agree.
+def read_document(document: Mapping[str, Any], *, jcs: bytes | None = None) -> Document:
+    """The contract, amendment or release in this JSON object, once it is well-formed and its parts agree.
 
     `jcs` is its canonical form without proofs, if the caller has it.
 
@@ -83,12 +93,26 @@ def read_document(document: Mapping[str, Any], *, jcs: bytes | None = None) -> C
     """
     if len(unproved(document) if jcs is None else jcs) > MAX_DOCUMENT_BYTES:
         raise FormatError("too_large", f"expected a document of at most {MAX_DOCUMENT_BYTES} bytes")
-    read = to_struct(document, ContractDocument)
+    # A union of structs is no class for the type checker; their tags tell them apart.
+    read = cast("Document", to_struct(document, cast("type[Any]", Document)))
     check_parts(read)
     return read
 
 
-def check_parts(read: ContractDocument) -> None:
+def read_contract(document: Mapping[str, Any]) -> ContractDocument:
+    """As `read_document`, for one that has terms: a contract or an amendment.
+
+    Raises:
+        FormatError: Also `schema_violation`: it is a release.
+        ContractError: As `read_document`.
+    """
+    read = read_document(document)
+    if isinstance(read, ReleaseDocument):
+        raise _wrong("/type", "a document with terms", read.type)
+    return read
+
+
+def check_parts(read: Document) -> None:
     """Returns if the parts of the document agree with each other; its shape was checked when it was decoded.
 
     Raises:
@@ -100,10 +124,11 @@ def check_parts(read: ContractDocument) -> None:
     # Step 1: the id names this engagement, and every id below is the document's.
     if DocumentName.parse(read.id).engagement != read.engagement:
         raise _wrong("/id", f"the engagement {read.engagement} in front", read.id)
-    if read.terms.id != f"{read.id}#terms":
-        raise _wrong("/terms/id", f"{read.id}#terms", read.terms.id)
-    if read.terms.scope.id != f"{read.id}#scope":
-        raise _wrong("/terms/scope/id", f"{read.id}#scope", read.terms.scope.id)
+    terms = None if isinstance(read, ReleaseDocument) else read.terms
+    if terms is not None and terms.id != f"{read.id}#terms":
+        raise _wrong("/terms/id", f"{read.id}#terms", terms.id)
+    if terms is not None and terms.scope.id != f"{read.id}#scope":
+        raise _wrong("/terms/scope/id", f"{read.id}#scope", terms.scope.id)
 
     # Step 2: two parties, each with methods of its own. One key under two names is one party (SC-11).
     if read.hirer == read.provider or set(read.methods.hirer) & set(read.methods.provider):
@@ -117,19 +142,24 @@ def check_parts(read: ContractDocument) -> None:
             if method.partition("#")[0] != did:
                 raise _wrong(f"/methods/{role}", f"methods of {did}", method)
 
+    if isinstance(read, ReleaseDocument):
+        if compare_amounts(read.settlement.amount, "0") < 0:
+            raise _wrong("/settlement/amount", "an amount that is not negative", read.settlement.amount)
+        return
     # Step 3: who judges the work, or a dispute about it, is not the one whose work it is.
-    if read.terms.evidence.verifier == read.provider:
+    terms = read.terms
+    if terms.evidence.verifier == read.provider:
         raise _wrong("/terms/evidence/verifier", "another party than the provider", read.provider)
-    if read.terms.arbiter in (read.hirer, read.provider):
-        raise _wrong("/terms/arbiter", "another party than hirer and provider", read.terms.arbiter)
+    if terms.arbiter in (read.hirer, read.provider):
+        raise _wrong("/terms/arbiter", "another party than hirer and provider", terms.arbiter)
 
     # Step 4: the terms agree with themselves, and their scope reads back.
-    _check_terms(read.terms)
-    read_scope(read.terms.scope, understood=read.terms.scope.critical or ())
+    _check_terms(terms)
+    read_scope(terms.scope, understood=terms.scope.critical or ())
 
 
 def check_document(
-    document: ContractDocument,
+    document: Document,
     *,
     engagement: EngagementId,
     hirer: Did,
@@ -137,15 +167,17 @@ def check_document(
     role: Role,
     sequence: int,
     transcript: Transcript,
+    under: tuple[Digest, Digest] | None = None,
 ) -> None:
     """Returns if this is a document that the offer of `role` in place `sequence` may carry.
 
     `transcript` is where both chains stand by the offer's envelope: `sequence` - 1 and `previous` for its sender,
-    `seen` for the other side.
+    `seen` for the other side. `under` is the contract and the document in force of it, once there is a contract.
 
     Raises:
-        ContractError: `wrong_negotiation`: another engagement or other parties; `terms_mismatch`: another place or
-            another transcript; what `check_parts` finds, with its code.
+        ContractError: `wrong_negotiation`: another engagement or other parties; `conflicting_contract`: of another
+            contract; `terms_mismatch`: another type, place or transcript, or it amends what is not in force; what
+            `check_parts` finds, with its code.
 
     Source: protocol-spec/07-contract.md, section 7.1
     """
@@ -155,6 +187,18 @@ def check_document(
             f"expected a document of {engagement} between {hirer} and {provider}; "
             f"came one of {document.engagement} between {document.hirer} and {document.provider}",
         )
+    changes = isinstance(document, AmendmentDocument | ReleaseDocument)
+    if changes != (under is not None):
+        what = "an Amendment or a Release" if under else "a Contract"
+        raise ContractError("terms_mismatch", f"expected {what}; came {document.type}", path="/type")
+    if isinstance(document, AmendmentDocument | ReleaseDocument) and under is not None:
+        contract, in_force = under
+        if document.contract != contract:
+            text = f"expected one of contract {contract}; came of {document.contract}"
+            raise ContractError("conflicting_contract", text, path="/contract")
+        if document.amends != in_force:
+            text = f"expected a change of {in_force}, which is in force; came one of {document.amends}"
+            raise ContractError("terms_mismatch", text, path="/amends")
     expected = document_id(engagement, role, sequence)
     if document.id != expected:
         raise ContractError("terms_mismatch", f"expected the document {expected}; came {document.id}", path="/id")
@@ -172,7 +216,7 @@ def contract_digest(document: Mapping[str, Any]) -> Digest:
     return digest_of(document)
 
 
-def canonical_document(document: ContractDocument) -> bytes:
+def canonical_document(document: SignedDocument) -> bytes:
     """The same as `unproved` of a document that was read, without its JSON at hand: its schema has neither floats nor
     names that canonical JSON would sort in another way.
     """

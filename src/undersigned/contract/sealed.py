@@ -10,17 +10,18 @@ Source: protocol-spec/07-contract.md, sections 7.3 and 7.4
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from msgspec import Struct
 
 from undersigned.contract.check import DocumentName, read_document, unproved
-from undersigned.contract.document import ContractDocument, Role
+from undersigned.contract.document import AmendmentDocument, ContractDocument, Document, ReleaseDocument, Role
 from undersigned.encoding import Did, DidUrl, Digest, Instant, JsonObject, digest_of
 from undersigned.errors import ContractError, ProofError
 from undersigned.proof import KeyLookup, proof_config, proofs_of, verify_proof, verify_proof_set
 
 __all__ = [
+    "SealedChange",
     "SealedContract",
     "acceptance_config",
     "countersigned",
@@ -28,6 +29,7 @@ __all__ = [
     "verify_countersigned",
     "verify_offered",
     "verify_sealed",
+    "verify_sealed_change",
 ]
 
 PURPOSE: Final = "assertionMethod"
@@ -55,6 +57,16 @@ class SealedContract(Struct, frozen=True, kw_only=True):
     def acceptor_did(self) -> Did:
         """Who accepted it."""
         return self.document.provider if self.offerer == "hirer" else self.document.hirer
+
+
+class SealedChange(Struct, frozen=True, kw_only=True):
+    """An amendment or release that was checked whole, by itself: what it amends is for the caller to compare."""
+
+    document: AmendmentDocument | ReleaseDocument
+    digest: Digest
+    offer: Digest
+    acceptance: Digest
+    seal: Digest
 
 
 def offer_config(suite: str, method: DidUrl, created: Instant, proof_id: str) -> JsonObject:
@@ -102,8 +114,8 @@ def verify_offered(
     now: Instant | None = None,
     suites: Collection[str] | None = None,
     jcs: bytes | None = None,
-    read: ContractDocument | None = None,
-) -> ContractDocument:
+    read: Document | None = None,
+) -> Document:
     """The document on the table, once it is well-formed and its one proof is the offerer's.
 
     `jcs` is its canonical form without proofs, `read` the document as a struct with parts that agree, if the caller has
@@ -133,8 +145,8 @@ def verify_countersigned(
     now: Instant | None = None,
     suites: Collection[str] | None = None,
     jcs: bytes | None = None,
-    read: ContractDocument | None = None,
-) -> ContractDocument:
+    read: Document | None = None,
+) -> Document:
     """The document that both signed, the offerer first; not a contract before it is sealed.
 
     `jcs` and `read` as for `verify_offered`.
@@ -173,11 +185,69 @@ def verify_sealed(
     Raises:
         FormatError: As `read_document`.
         ProofError: A proof does not hold, or is of another purpose.
-        ContractError: `wrong_negotiation`, `wrong_party`, `terms_mismatch`: they do not belong together.
+        ContractError: `wrong_negotiation`, `wrong_party`, `terms_mismatch`: they do not belong together, or are no
+            contract but a change of one.
         VerificationError: What `keys` raises.
 
     Source: protocol-spec/07-contract.md, section 7.4
     """
+    read, made = _verify_sealed(document, acceptance, seal, keys, suites)
+    if read.type != "Contract" or isinstance(read, ReleaseDocument):
+        raise ContractError("terms_mismatch", f"expected a Contract; came {read.type}", path="/type")
+    # The last thing that the acceptor had seen was the offer, and the seal is the offerer's very next move.
+    _expect(acceptance, "seen", made.offer)
+    for member, expected in (
+        ("seen", made.acceptance),
+        ("previous", made.offer),
+        ("sequence", DocumentName.parse(read.id).sequence + 1),
+    ):
+        _expect(seal, member, expected)
+    return SealedContract(
+        document=read,
+        digest=made.digest,
+        offerer=made.offerer,
+        acceptance=made.acceptance,
+        seal=made.seal,
+        json=dict(document),
+    )
+
+
+def verify_sealed_change(
+    document: Mapping[str, Any],
+    acceptance: Mapping[str, Any],
+    seal: Mapping[str, Any],
+    *,
+    keys: KeyLookup,
+    suites: Collection[str] | None = None,
+) -> SealedChange:
+    """The amendment or release, as `verify_sealed`. While a contract is performed other moves may stand between.
+
+    Raises:
+        As `verify_sealed`; `terms_mismatch` for a contract.
+
+    Source: protocol-spec/07-contract.md, section 7.10
+    """
+    read, made = _verify_sealed(document, acceptance, seal, keys, suites)
+    if not isinstance(read, AmendmentDocument | ReleaseDocument):
+        raise ContractError("terms_mismatch", "expected an Amendment or a Release; came a Contract", path="/type")
+    return SealedChange(document=read, digest=made.digest, offer=made.offer, acceptance=made.acceptance, seal=made.seal)
+
+
+class _Made(NamedTuple):
+    digest: Digest
+    offerer: Role
+    offer: Digest
+    acceptance: Digest
+    seal: Digest
+
+
+def _verify_sealed(
+    document: Mapping[str, Any],
+    acceptance: Mapping[str, Any],
+    seal: Mapping[str, Any],
+    keys: KeyLookup,
+    suites: Collection[str] | None,
+) -> tuple[Document, _Made]:
     # Step 1: the document, and both parties' proofs on it.
     read = verify_countersigned(document, keys=keys, suites=suites)
     digest = digest_of(document)
@@ -193,31 +263,13 @@ def verify_sealed(
     verify_proof(acceptance, key=_of(keys, parties[acceptor]), purpose="authentication", suites=suites)
     accepted = digest_of(acceptance)
 
-    # Step 3: it answers the offer that carried the document: the last thing the acceptor had seen.
+    # Step 3: the seal is the offerer's, and names document, offer and acceptance.
     offer = acceptance.get("offer")
-    _expect(acceptance, "seen", offer)
-
-    # Step 4: the seal is the offerer's very next move, and names all three.
     _check_envelope(seal, "Seal", read.engagement, offerer, parties)
-    for member, expected in (
-        ("document", digest),
-        ("offer", offer),
-        ("acceptance", accepted),
-        ("seen", accepted),
-        ("previous", offer),
-        ("sequence", name.sequence + 1),
-    ):
+    for member, expected in (("document", digest), ("offer", offer), ("acceptance", accepted)):
         _expect(seal, member, expected)
     verify_proof(seal, key=_of(keys, parties[offerer]), purpose=PURPOSE, suites=suites)
-
-    return SealedContract(
-        document=read,
-        digest=digest,
-        offerer=offerer,
-        acceptance=accepted,
-        seal=digest_of(seal),
-        json=dict(document),
-    )
+    return read, _Made(digest, offerer, str(offer), accepted, digest_of(seal))
 
 
 def _other(role: Role) -> Role:
@@ -238,7 +290,7 @@ def _proof_id(proof: Mapping[str, Any]) -> str:
     return identifier
 
 
-def _check_method(proof: Any, document: ContractDocument, role: Role, path: str) -> None:
+def _check_method(proof: Any, document: Document, role: Role, path: str) -> None:
     """Each side signs by a method that the document itself names for it; who else owns a key is no matter."""
     method = cast("JsonObject", proof).get("verificationMethod") if isinstance(proof, dict) else None
     named = document.methods.hirer if role == "hirer" else document.methods.provider

@@ -11,7 +11,7 @@ import msgspec
 
 from undersigned.encoding import Did, Digest, EngagementId
 from undersigned.errors import CredentialError, PolicyError, TransportError, UndersignedError, VerificationError
-from undersigned.messages import Delivery, Need, Offer, Problem, Review, Withdraw
+from undersigned.messages import Delivery, Need, Problem, Review, Withdraw
 from undersigned.runtime import Conversation, Event, Order, Reviewer
 from undersigned.trust import Decision
 
@@ -216,7 +216,7 @@ class Hire:
                 who = "the provider" if role == "provider" else "we"
                 asked = ""
                 if role == "hirer" and conversation.said("Offer", "provider"):
-                    price = conversation.last("Offer", Offer, "provider").document.terms.price
+                    price = conversation.offered().terms.price
                     asked = f"; its last offer was {price.amount} {price.currency}"
                 engagement = conversation.engagement
                 return PolicyError(

@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct, field
 
 from undersigned.attestation import VerifiedStatement
-from undersigned.contract import SealedContract
+from undersigned.contract import AmendmentDocument, SealedContract
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, DidUrl, Digest, Instant
 from undersigned.errors import UndersignedError, VerificationError
@@ -43,6 +43,8 @@ class Case(Struct):
         default_factory=dict[Digest, tuple[VerifiedStatement, ...]]
     )
     """By delivery."""
+    amended: list[tuple[int, AmendmentDocument]] = field(default_factory=list[tuple[int, AmendmentDocument]])
+    """Sealed amendments, each with the number of its seal, in order."""
 
 
 def pack_of(case: Case) -> Pack:

@@ -46,7 +46,7 @@ from undersigned.evidence.archive import check_name, read_archive, write_archive
 from undersigned.messages import Acceptance, Delivery, Message, Offer, Review, Seal, SignedMessage, decode_message
 from undersigned.transparency import InclusionProof
 
-__all__ = ["FORMAT", "Line", "Manifest", "Member", "Pack", "Transcribed", "read_pack", "write_pack"]
+__all__ = ["FORMAT", "Line", "Manifest", "Member", "Pack", "Transcribed", "read_pack", "sealed_documents", "write_pack"]
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -265,19 +265,32 @@ def sealed_contract(transcript: Sequence[Transcribed]) -> JsonObject | None:
     Raises:
         VerificationError: `evidence_invalid`: the offer or the acceptance that the seal names is not there.
     """
-    found = _seal(transcript)
-    if found is None:
-        return None
-    seal, body = found
-    offer = _by_digest(transcript, body.offer, Offer)
-    acceptance = _by_digest(transcript, body.acceptance, Acceptance)
-    proof = acceptance.message.contract_proof if isinstance(acceptance.message, Acceptance) else {}
-    document: Any = offer.signed.content["document"]
-    return {
-        "document": countersigned(document, proof),
-        "acceptance": _whole(acceptance.signed),
-        "seal": _whole(seal.signed),
-    }
+    for _, (document, acceptance, seal) in sealed_documents(transcript):
+        return {"document": document, "acceptance": acceptance, "seal": seal}
+    return None
+
+
+def sealed_documents(
+    transcript: Sequence[Transcribed],
+) -> list[tuple[int, tuple[JsonObject, JsonObject, JsonObject]]]:
+    """For each seal its message's number, and the document with both proofs, the `Acceptance` and the `Seal`.
+
+    The first is the contract, the others amend or release it.
+
+    Raises:
+        VerificationError: `evidence_invalid`: the offer or the acceptance that a seal names is not there.
+    """
+    found: list[tuple[int, tuple[JsonObject, JsonObject, JsonObject]]] = []
+    for one in transcript:
+        if not isinstance(one.message, Seal):
+            continue
+        offer = _by_digest(transcript, one.message.offer, Offer)
+        acceptance = _by_digest(transcript, one.message.acceptance, Acceptance)
+        proof = acceptance.message.contract_proof if isinstance(acceptance.message, Acceptance) else {}
+        document: Any = offer.signed.content["document"]
+        both = countersigned(document, proof)
+        found.append((one.number, (both, _whole(acceptance.signed), _whole(one.signed))))
+    return found
 
 
 def statement_members(transcript: Sequence[Transcribed]) -> Iterator[tuple[str, bytes]]:

@@ -40,6 +40,7 @@ from undersigned.encoding import (
 )
 from undersigned.errors import UndersignedError, VerificationError
 from undersigned.evidence.case import Case, assertion_keys, engagement_of, invalid, lookup_in, pack_of, sealed_of
+from undersigned.evidence.changes import check_changes, terms_at
 from undersigned.evidence.logs import check_logs
 from undersigned.evidence.pack import (
     CONTRACT,
@@ -256,7 +257,7 @@ def _transcript(case: Case) -> str:
 
 
 def _contract(case: Case) -> str:
-    """Document, both proofs, acceptance and seal, standing alone; and that they are those of the transcript."""
+    """Document, both proofs, acceptance and seal, standing alone; that they are of the transcript; what changed it."""
     pack, engagement = pack_of(case), engagement_of(case)
     derived = sealed_contract(pack.transcript)
     packed = pack.members.get(CONTRACT)
@@ -274,7 +275,8 @@ def _contract(case: Case) -> str:
     parties = {pack.manifest.own, pack.manifest.peer}
     if sealed.digest != made or {sealed.document.hirer, sealed.document.provider} != parties:
         raise invalid("the contract is another than the one sealed in the transcript")
-    return f"{made}: both proofs, acceptance and seal hold"
+    changes = check_changes(case)
+    return f"{made}: both proofs, acceptance and seal hold{f'; {changes}' if changes else ''}"
 
 
 # Step 6
@@ -290,13 +292,15 @@ def _statements(case: Case) -> str:
     if carried != dict(pack.of_kind("statement")):
         raise invalid("the statements are not those of the transcript")
     _check_artifacts(pack)
-    deliveries = [(message, body) for _, message in case.verified if isinstance(body := message.message, Delivery)]
+    deliveries = [
+        (one.number, message, body) for one, message in case.verified if isinstance(body := message.message, Delivery)
+    ]
     if not deliveries:
         return "nothing was delivered"
     refused: list[str] = []
-    for message, delivery in deliveries:
+    for number, message, delivery in deliveries:
         try:
-            case.statements[message.digest] = _of_delivery(case, delivery)
+            case.statements[message.digest] = _of_delivery(case, number, delivery)
         except UndersignedError as exc:
             if any(review.verdict == "accepted" for review in _reviews(case, message.digest)) or not _reviews(
                 case, message.digest
@@ -308,7 +312,7 @@ def _statements(case: Case) -> str:
     return "; ".join([f"{count} statements hold", *refused])
 
 
-def _of_delivery(case: Case, delivery: Delivery) -> tuple[VerifiedStatement, ...]:
+def _of_delivery(case: Case, number: int, delivery: Delivery) -> tuple[VerifiedStatement, ...]:
     sealed = sealed_of(case)
     document = sealed.document
     artifacts: dict[str, Digest | bytes] = {
@@ -327,7 +331,7 @@ def _of_delivery(case: Case, delivery: Delivery) -> tuple[VerifiedStatement, ...
         if method in document.methods.provider
     }
     complete = delivery.outcome == "complete"
-    required = document.terms.evidence.predicates or (WorkPredicate.PREDICATE_TYPE,)
+    required = terms_at(case, number).evidence.predicates or (WorkPredicate.PREDICATE_TYPE,)
     return verify_delivery(
         delivery.statements,
         attester=document.provider,
@@ -354,22 +358,23 @@ def _reviews(case: Case, delivery: Digest) -> list[Review]:
 
 def _acceptance(case: Case) -> str:
     """Each review's statement: by the hirer or the verifier named, of the delivery reviewed, with its verdict."""
-    reviews = [body for _, message in case.verified if isinstance(body := message.message, Review)]
+    found = [(one.number, message.message) for one, message in case.verified]
+    reviews = [(number, body) for number, body in found if isinstance(body, Review)]
     if not reviews:
         return "nothing was reviewed"
     deliveries = {message.digest: message.message for _, message in case.verified}
-    for review in reviews:
+    for number, review in reviews:
         delivery = deliveries.get(review.delivery)
         if not isinstance(delivery, Delivery):
             raise invalid(f"a review of {review.delivery}, which was not delivered here")
-        _of_review(case, review, delivery)
-    return f"{len(reviews)} reviewed; the last verdict is {reviews[-1].verdict}"
+        _of_review(case, number, review, delivery)
+    return f"{len(reviews)} reviewed; the last verdict is {reviews[-1][1].verdict}"
 
 
-def _of_review(case: Case, review: Review, delivery: Delivery) -> None:
+def _of_review(case: Case, number: int, review: Review, delivery: Delivery) -> None:
     sealed = sealed_of(case)
     document = sealed.document
-    verifier = document.terms.evidence.verifier or document.hirer
+    verifier = terms_at(case, number).evidence.verifier or document.hirer
     named: dict[str, Digest | bytes] = {item.name: item.digest for item in delivery.artifacts}
     verified = verify_statement(
         review.statement,

@@ -9,12 +9,23 @@ Source: protocol-spec/04-envelope-and-digests.md
 from __future__ import annotations
 
 from undersigned.contract import Task
-from undersigned.messages.attestation import Artifact, Closing, CriterionVerdict, Delivery, Review, Settled
+from undersigned.messages.attestation import Artifact, Closing, CriterionVerdict, Delivery, Handled, Review, Settled
 from undersigned.messages.base import CONTEXT, VERSIONS, Message, Move, Need, Notice, Proof, Purpose, Role
 from undersigned.messages.codec import decode_message, recorded_message
+from undersigned.messages.conflict import Breach, Dispute, Ruling
 from undersigned.messages.discovery import Inquiry, Limits, Profile, Tender
 from undersigned.messages.drafts import Draft, draft, redraft
-from undersigned.messages.execution import Cancel, Input, Start, Terminate, Usage
+from undersigned.messages.execution import (
+    Approval,
+    ApprovalRequest,
+    Cancel,
+    Input,
+    Resume,
+    Start,
+    Suspend,
+    Terminate,
+    Usage,
+)
 from undersigned.messages.negotiation import Acceptance, Bid, LedgerPlace, Offer, Seal, Withdraw
 from undersigned.messages.presentation import Presentation, PresentationRequest
 from undersigned.messages.problem import Inclusion, Problem, Progress, Receipt, Sync, Waiting
@@ -24,6 +35,9 @@ from undersigned.messages.reasons import (
     CAUSES,
     OUTCOMES,
     REASONS,
+    RESUME_REASONS,
+    RULINGS,
+    SUSPEND_REASONS,
     VERDICTS,
     WAITING_FOR,
 )
@@ -43,17 +57,25 @@ __all__ = [
     "MESSAGE_TYPES",
     "OUTCOMES",
     "REASONS",
+    "RESUME_REASONS",
+    "RULINGS",
+    "SUSPEND_REASONS",
     "VERDICTS",
     "VERSIONS",
     "WAITING_FOR",
     "Acceptance",
+    "Approval",
+    "ApprovalRequest",
     "Artifact",
     "Bid",
+    "Breach",
     "Cancel",
     "Closing",
     "CriterionVerdict",
     "Delivery",
+    "Dispute",
     "Draft",
+    "Handled",
     "Inclusion",
     "Input",
     "Inquiry",
@@ -72,12 +94,15 @@ __all__ = [
     "Proof",
     "Purpose",
     "Receipt",
+    "Resume",
     "Review",
     "Role",
+    "Ruling",
     "Seal",
     "Settled",
     "SignedMessage",
     "Start",
+    "Suspend",
     "Sync",
     "Task",
     "Tender",

@@ -9,10 +9,11 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from undersigned.encoding import Amount, Digest
+from undersigned.encoding import Amount, Digest, Instant
 from undersigned.messages.base import (
     MAX_ITEMS,
     Currency,
+    Digests,
     Foreign,
     Foreigns,
     MediaType,
@@ -28,7 +29,7 @@ from undersigned.messages.base import (
 from undersigned.messages.execution import Usage
 from undersigned.messages.reasons import Basis, Outcome, Verdict
 
-__all__ = ["Artifact", "Closing", "CriterionVerdict", "Delivery", "Review", "Settled"]
+__all__ = ["Artifact", "Closing", "CriterionVerdict", "Delivery", "Handled", "Review", "Settled"]
 
 Usages = Annotated[tuple[Usage, ...], Meta(max_length=MAX_ITEMS)]
 
@@ -109,6 +110,15 @@ class Settled(Part, frozen=True, kw_only=True):
     """The payment's name where it is made."""
 
 
+class Handled(Part, frozen=True, kw_only=True):
+    """What of the hirer's data the provider has to destroy."""
+
+    destroy: Digests
+    """Digests of inputs that the provider got."""
+    by: Instant
+    """Last instant for it: the end of the contract and the retention agreed on."""
+
+
 class Closing(Move, frozen=True, kw_only=True):
     """One side's books: how it ended, what was used and is owed, and the state of its ledger.
 
@@ -131,5 +141,7 @@ class Closing(Move, frozen=True, kw_only=True):
     """The sender's signed checkpoint note."""
     cosignatures: Annotated[tuple[Multibase, ...], Meta(max_length=16)]
     """Notes of those who cosigned it."""
+    data_handling: Handled | None = None
+    """What is to be destroyed, if anything was handed over."""
     objection: Note | None = None
     """Where this side does not agree."""

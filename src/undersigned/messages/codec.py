@@ -51,6 +51,7 @@ MAX_MEMBER_BYTES: Final[tuple[tuple[str, int], ...]] = (
     ("presentation", 128 * 1024),
     ("statements", 128 * 1024),
     ("statement", 128 * 1024),
+    ("ruling", 64 * 1024),
 )
 """The most that an embedded document may take, in canonical form."""
 MAX_PLAIN_BYTES: Final = min(limit for _, limit in MAX_MEMBER_BYTES)
@@ -230,6 +231,8 @@ def _refuse(text: str, content: dict[str, Any]) -> NoReturn:
 def _plainly(said: str) -> str:
     """What was expected, of a sentence of the schema library's such as "Expected `int`, got `str`"."""
     said = said.replace("`", "").partition(", got ")[0].replace(" | null", "")
+    if said.startswith("Invalid value"):
+        return "expected another type of document"
     if said.startswith("Invalid enum value"):
         return "expected a word of the list"
     if pattern := _PATTERN.match(said):

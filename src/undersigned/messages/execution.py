@@ -1,6 +1,6 @@
-"""Moves while work is done: its start, and the two ways in which one side ends it early.
+"""Moves while work is done: its start, approvals of single actions, suspension, and an early end.
 
-Source: protocol-spec/messages/, pages start, cancel, terminate
+Source: protocol-spec/messages/, pages start, approvalrequest, approval, suspend, resume, cancel, terminate
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from undersigned.encoding import Amount, Digest, Instant
-from undersigned.messages.base import MAX_ITEMS, Digests, Move, Name, Part, Purpose, Uri, violated
-from undersigned.messages.reasons import CancelReason, Cause
+from undersigned.messages.base import MAX_ITEMS, Count, Digests, Move, Name, Note, Part, Purpose, Uri, violated
+from undersigned.messages.reasons import CancelReason, Cause, ResumeReason, SuspendReason
 
-__all__ = ["Cancel", "Input", "Start", "Terminate", "Usage"]
+__all__ = ["Approval", "ApprovalRequest", "Cancel", "Input", "Resume", "Start", "Suspend", "Terminate", "Usage"]
 
 
 class Input(Part, frozen=True, kw_only=True):
@@ -50,6 +50,81 @@ class Start(Move, frozen=True, kw_only=True):
     """Of the contract as first sealed, for its whole life."""
     inputs: Annotated[tuple[Input, ...], Meta(max_length=MAX_ITEMS)]
     """What there is to work on, as contracted."""
+
+
+class ApprovalRequest(Move, frozen=True, kw_only=True):
+    """The provider's question whether it may do one thing that the contract lets it do only with approval.
+
+    Source: protocol-spec/messages/approvalrequest.md
+    """
+
+    contract: Digest
+    """As in `Start`."""
+    clause: Name
+    """Id of the grant that asks for approval."""
+    action: Uri
+    """What would be done, as the grant names it."""
+    arguments: Digest
+    """Of what it would be done with; the approval is good for that and nothing else."""
+    reason: Note
+    """Why, for the person or program that decides."""
+    answer_by: Instant
+    """Last instant for the answer, by the provider's clock; after it the answer is no."""
+
+
+class Approval(Move, frozen=True, kw_only=True):
+    """The hirer's answer to one `ApprovalRequest`.
+
+    Source: protocol-spec/messages/approval.md
+    """
+
+    purpose: ClassVar[Purpose] = "assertionMethod"
+
+    request: Digest
+    """Digest of the `ApprovalRequest`."""
+    granted: bool
+    """Whether it may be done."""
+    reason: Note | None = None
+    uses: Count
+    """How often it may be done; 0 exactly if not granted."""
+    until: Instant
+    """Last instant at which it may be done."""
+
+    def __post_init__(self) -> None:
+        """Refuse a yes that allows nothing, and a no that allows something."""
+        super().__post_init__()
+        if (self.uses > 0) != self.granted:
+            raise violated("/uses", "0 exactly if not granted", self.uses)
+
+
+class Suspend(Move, frozen=True, kw_only=True):
+    """The hirer's word that the contract gives no authority for now.
+
+    Source: protocol-spec/messages/suspend.md
+    """
+
+    purpose: ClassVar[Purpose] = "assertionMethod"
+
+    contract: Digest
+    """As in `Start`."""
+    reason: SuspendReason
+    """Why, in a word of the list."""
+    until: Instant
+    """Last instant for `Resume` or an end, by the provider's clock; after it the provider may end the contract."""
+
+
+class Resume(Move, frozen=True, kw_only=True):
+    """The hirer's word that a suspended contract gives authority again.
+
+    Source: protocol-spec/messages/resume.md
+    """
+
+    purpose: ClassVar[Purpose] = "assertionMethod"
+
+    contract: Digest
+    """As in `Start`."""
+    reason: ResumeReason
+    """Why, in a word of the list."""
 
 
 class Cancel(Move, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from undersigned.contract import ContractDocument
+from undersigned.contract import Document
 from undersigned.encoding import Digest, Instant
 from undersigned.messages.base import MAX_ITEMS, Count, Foreign, Move, Name, Need, Nonce, Note, Part, Purpose
 from undersigned.messages.reasons import WithdrawReason
@@ -37,7 +37,7 @@ class Offer(Move, frozen=True, kw_only=True):
     Source: protocol-spec/messages/offer.md
     """
 
-    document: ContractDocument
+    document: Document
     """The whole document, not a difference, with its sender's proof: it can be read and verified alone."""
     valid_until: Instant
     """Last instant, UTC, at which it may be accepted; inclusive, by the offerer's clock."""

@@ -11,7 +11,21 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
-__all__ = ["BASES", "CANCEL_REASONS", "CAUSES", "OUTCOMES", "REASONS", "VERDICTS", "WAITING_FOR"]
+from undersigned.contract import Ruled
+
+__all__ = [
+    "BASES",
+    "CANCEL_REASONS",
+    "CAUSES",
+    "OUTCOMES",
+    "REASONS",
+    "RESUME_REASONS",
+    "RULINGS",
+    "SUSPEND_REASONS",
+    "VERDICTS",
+    "WAITING_FOR",
+    "Ruled",
+]
 
 WithdrawReason: TypeAlias = Literal[
     "no_answer",
@@ -66,13 +80,34 @@ CANCEL_REASONS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
+SuspendReason: TypeAlias = Literal["revoked", "status_unavailable", "policy_denied", "incident", "budget", "parent"]
+SUSPEND_REASONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "revoked": "a credential or key that was relied on is revoked or suspended",
+        "status_unavailable": "whether it is revoked could not be checked",
+        "policy_denied": "the hirer's policy does not allow it to go on for now",
+        "incident": "something happened that has to be looked into first",
+        "budget": "the hirer's budget does not carry it for now",
+        "parent": "the parent contract is suspended",
+    }
+)
+
+ResumeReason: TypeAlias = Literal["resolved", "mistaken", "parent"]
+RESUME_REASONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "resolved": "what it was suspended for is settled",
+        "mistaken": "there was no reason to suspend it",
+        "parent": "the parent contract goes on",
+    }
+)
+
 Cause: TypeAlias = Literal[
     "breach", "deadline", "revoked", "key_compromised", "parent", "late_seal", "no_ruling", "convenience", "unable"
 ]
 CAUSES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "breach": "a breach was not cured in time; `names` it",
-        "deadline": "start, finish, heartbeat, review, wind-down or `until` passed",
+        "deadline": "start, finish, heartbeat, review, wind-down, the end of a suspension or `until` passed",
         "revoked": "a credential that must stay valid is not; `names` the evidence",
         "key_compromised": "a key of the other side is compromised",
         "parent": "the parent contract ended; `names` its ending",
@@ -113,6 +148,14 @@ BASES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """What a closing rests on, the strongest first."""
+
+RULINGS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "for_hirer": "the hirer is right",
+        "for_provider": "the provider is right",
+        "divided": "each is right in part",
+    }
+)
 
 WaitingFor: TypeAlias = Literal["person", "policy", "capacity"]
 WAITING_FOR: Final[Mapping[str, str]] = MappingProxyType(

@@ -11,8 +11,9 @@ from typing import Final
 
 from undersigned.messages.attestation import Closing, Delivery, Review
 from undersigned.messages.base import Message
+from undersigned.messages.conflict import Breach, Dispute, Ruling
 from undersigned.messages.discovery import Inquiry, Profile
-from undersigned.messages.execution import Cancel, Start, Terminate
+from undersigned.messages.execution import Approval, ApprovalRequest, Cancel, Resume, Start, Suspend, Terminate
 from undersigned.messages.negotiation import Acceptance, Bid, Offer, Seal, Withdraw
 from undersigned.messages.presentation import Presentation
 from undersigned.messages.problem import Problem, Progress, Receipt, Sync
@@ -29,11 +30,18 @@ _TYPES: Final[tuple[type[Message], ...]] = (
     Seal,
     Withdraw,
     Start,
+    ApprovalRequest,
+    Approval,
+    Suspend,
+    Resume,
     Cancel,
-    Terminate,
     Delivery,
     Review,
     Closing,
+    Breach,
+    Terminate,
+    Dispute,
+    Ruling,
     Receipt,
     Problem,
     Sync,

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 from msgspec import Struct
 from msgspec.json import schema_components
 
-from undersigned.contract import ContractDocument
+from undersigned.contract import AmendmentDocument, ArbiterRuling, ContractDocument, ReleaseDocument
 from undersigned.credentials import CLAIMS, Claim, schema_id
 from undersigned.encoding import JsonObject
 from undersigned.messages.base import Message
@@ -37,6 +37,13 @@ def _present_exactly_if(member: str, condition: JsonObject) -> JsonObject:
 
 _RULES: Final[Mapping[str, tuple[JsonObject, ...]]] = {
     "Presentation": (_present_exactly_if("request", {"role": {"const": "hirer"}}),),
+    "Approval": (
+        {
+            "if": {"properties": {"granted": {"const": True}}},
+            "then": {"properties": {"uses": {"minimum": 1}}},
+            "else": {"properties": {"uses": {"const": 0}}},
+        },
+    ),
     "Terminate": (
         {
             "if": {"properties": {"cause": {"enum": ["breach", "revoked", "parent"]}}},
@@ -55,10 +62,19 @@ _RULES: Final[Mapping[str, tuple[JsonObject, ...]]] = {
 """What `__post_init__` checks, type by type; a test feeds both with the same examples."""
 
 
+_DOCUMENTS: Final[Mapping[str, type[Struct]]] = {
+    "Contract": ContractDocument,
+    "Amendment": AmendmentDocument,
+    "Release": ReleaseDocument,
+    "ArbiterRuling": ArbiterRuling,
+}
+
+
 def json_schemas() -> dict[str, JsonObject]:
-    """File name -> schema (draft 2020-12): one for each type of message, and one for the contract document."""
+    """File name -> schema (draft 2020-12): one for each type of message, and one for each document of ours."""
     made = {f"{name}.json": _message_schema(of) for name, of in MESSAGE_TYPES.items()}
-    made["Contract.json"] = _schema("Contract", ContractDocument)
+    for name, of in _DOCUMENTS.items():
+        made[f"{name}.json"] = _schema(name, of)
     return made
 
 

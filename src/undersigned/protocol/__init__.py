@@ -26,7 +26,17 @@ from undersigned.protocol.effects import (
     Reserve,
     Work,
 )
-from undersigned.protocol.engagement import Contract, Ending, Engagement, Offered, Pause, Talks, begin, position
+from undersigned.protocol.engagement import (
+    Contract,
+    Ending,
+    Engagement,
+    Offered,
+    Pause,
+    Tabled,
+    Talks,
+    begin,
+    position,
+)
 from undersigned.protocol.entries import FACTS, Entry, Noted, Received, Sent
 from undersigned.protocol.fold import Outcome, apply, judge, legal, outcome
 from undersigned.protocol.pending import Owed, basis, owed, pending, wake_at
@@ -34,6 +44,8 @@ from undersigned.protocol.states import (
     ENDED,
     HIRER,
     IDLE,
+    LANE,
+    LANE_TYPES,
     NOTICES,
     OTHER,
     PROVIDER,
@@ -55,6 +67,8 @@ __all__ = [
     "FACTS",
     "HIRER",
     "IDLE",
+    "LANE",
+    "LANE_TYPES",
     "NOTICES",
     "OTHER",
     "PROVIDER",
@@ -89,6 +103,7 @@ __all__ = [
     "Row",
     "Sent",
     "Strategy",
+    "Tabled",
     "Talks",
     "Wait",
     "Work",

@@ -14,9 +14,18 @@ from msgspec import Struct
 
 from undersigned.encoding import Instant, parse_duration, shift
 from undersigned.protocol.engagement import Engagement
-from undersigned.protocol.states import HIRER, OTHER, PROVIDER, Role
+from undersigned.protocol.states import HIRER, OTHER, PERFORMED, PROVIDER, Role
 
-__all__ = ["EXPIRY_PATIENCE_SECONDS", "HEARTBEATS_MISSED", "Wait", "passed", "review_ends", "waits"]
+__all__ = [
+    "BREACH_SECONDS",
+    "EXPIRY_PATIENCE_SECONDS",
+    "HEARTBEATS_MISSED",
+    "Wait",
+    "lane_ends",
+    "passed",
+    "review_ends",
+    "waits",
+]
 
 OFFER_PATIENCE_SECONDS: Final = 60
 """How long after `validUntil` an offerer still waits for a counter-offer before it withdraws (rule N6)."""
@@ -26,6 +35,10 @@ EXPIRY_PATIENCE_SECONDS: Final = 3600
 
 HEARTBEATS_MISSED: Final = 3
 """`heartbeat` intervals without a sign of life after which the hirer may end the contract: losing one costs nothing."""
+
+
+BREACH_SECONDS: Final = 30 * 24 * 3600
+"""How long after `cureBy` a breach gives the right to end the contract."""
 
 
 class Wait(Struct, frozen=True, gc=False):
@@ -95,12 +108,18 @@ def _of_contract(engagement: Engagement) -> tuple[Wait, ...]:
         found.append(Wait("finish", HIRER, contract.due or deadlines.finish, "Terminate", "deadline"))
         silence = HEARTBEATS_MISSED * parse_duration(deadlines.heartbeat)
         found.append(Wait("heartbeat", HIRER, shift(contract.heard_at or since, silence), "Terminate", "deadline"))
+    if state == "suspended" and contract.suspended_until is not None:
+        found.append(Wait("suspension", PROVIDER, contract.suspended_until, "Terminate", "deadline"))
+    if state == "disputed" and contract.ruling_by is not None:
+        found += [Wait("ruling", role, contract.ruling_by, "Terminate", "no_ruling") for role in (HIRER, PROVIDER)]
     if state == "cancelling":
         found.append(Wait("windDown", HIRER, contract.due or deadlines.finish, "Terminate", "deadline"))
     if state == "delivered":
         ends = shift(since, parse_duration(deadlines.review))
         found.append(Wait("review", PROVIDER, ends, "Closing", "silence"))
-    if state in ("sealed", "working", "suspended", "cancelling", "delivered"):
+    if state in PERFORMED:
+        # Whether it was cured is nothing that a program sees, so this is a right only.
+        found += [Wait("cure", one.role, one.cure_by, "Terminate", "breach", duty=False) for one in contract.breaches]
         # After a delivery what is owed is the review, which has its own deadline.
         duty = state != "delivered"
         late = shift(deadlines.until, EXPIRY_PATIENCE_SECONDS)
@@ -109,14 +128,29 @@ def _of_contract(engagement: Engagement) -> tuple[Wait, ...]:
     return tuple(found)
 
 
+def lane_ends(engagement: Engagement) -> Instant | None:
+    """When the owner of a document on the table takes it back, by its own clock; None if none waits for an answer."""
+    tabled = engagement.tabled
+    if tabled is None or tabled.acceptance is not None or engagement.state not in (*PERFORMED, "disputed"):
+        return None
+    return shift(tabled.valid_until, OFFER_PATIENCE_SECONDS)
+
+
 def review_ends(engagement: Engagement) -> Instant | None:
     """Last instant for the `Review` in `delivered`, by this side's clock."""
     return next((wait.by for wait in waits(engagement) if wait.name == "review"), None)
 
 
 def passed(engagement: Engagement, role: Role, now: Instant) -> tuple[str, ...]:
-    """Names of the deadlines on which `role` waits and that have passed at `now`, those kept too late included."""
-    found = [wait.name for wait in waits(engagement) if wait.waits == role and now > wait.by]
+    """Names of the deadlines on which `role` waits and that have passed at `now`, those kept too late included.
+
+    What is no deadline of the terms is not among them: the cure of a breach, and a ruling.
+    """
+    found = [
+        wait.name
+        for wait in waits(engagement)
+        if wait.waits == role and now > wait.by and wait.name not in ("cure", "ruling")
+    ]
     if engagement.contract is not None and role == engagement.role:
         found.extend(engagement.contract.missed)
     return tuple(found)

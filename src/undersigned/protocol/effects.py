@@ -9,7 +9,8 @@ The whole list, in the order in which `pending` gives them:
 * `Work(contract, start, cursor)`: provider: begin or resume the work; `cursor` is the last one noted or sent, or None.
 * `Owe(moves, by, reason)`: this side must make one of `moves`. With a `reason` there is only one thing to say and it
   says it: `Withdraw` with that reason, `Terminate` with that cause, `Closing` with that basis. Without one, the
-  application decides; `by` is when its time is up, or None if nothing ends it.
+  application decides; `by` is when its time is up, or None if nothing ends it. Beside what the state asks for there may
+  be one `about` the document in the lane, and one for each open request for approval.
 * `Acknowledge(of, due)`: a `Receipt` for these moves of the peer is due now. Sending any move or notice that has
   `seen` them does as well.
 * `Repeat(digest, attempt)`: send this own move again, the same content. It comes up in growing intervals
@@ -78,6 +79,8 @@ class Owe(Struct, frozen=True, gc=False, kw_only=True, tag=True):
     moves: tuple[str, ...]
     by: Instant | None
     reason: str | None = None
+    about: Digest | None = None
+    """The offer in the lane that has to be answered, or the request for approval; None: what the state asks for."""
 
 
 class Acknowledge(Struct, frozen=True, gc=False, kw_only=True, tag=True):

@@ -14,16 +14,22 @@ from undersigned.contract import Deadlines
 from undersigned.encoding import Did, Digest, EngagementId, Instant
 from undersigned.errors import LocalProtocolError
 from undersigned.messages import Tender
+from undersigned.protocol.peer_view import PeerView, Step
 from undersigned.protocol.states import HIRER, IDLE, PROVIDER, START, Role
 
 __all__ = [
+    "Asking",
+    "Breached",
     "Contract",
     "Ending",
     "Engagement",
     "Essentials",
+    "Mark",
     "Offered",
     "Pause",
+    "Tabled",
     "Talks",
+    "Were",
     "begin",
     "chain_of",
     "position",
@@ -65,6 +71,10 @@ class Essentials(Struct, frozen=True, gc=False, kw_only=True):
     inputs: tuple[Digest, ...]
     criteria: tuple[str, ...]
     """Ids of the acceptance criteria of all deliverables."""
+    cure_seconds: int = 0
+    """Least time that a `Breach` leaves."""
+    arbiter: Did | None = None
+    parent: Digest | None = None
 
 
 class Offered(Struct, frozen=True, gc=False, kw_only=True):
@@ -79,6 +89,65 @@ class Offered(Struct, frozen=True, gc=False, kw_only=True):
     terms: Essentials
 
 
+class Tabled(Struct, frozen=True, gc=False, kw_only=True):
+    """The document in the lane: an amendment or release that is offered, or accepted and not answered yet."""
+
+    owner: Role
+    digest: Digest
+    """Of the offer."""
+    sequence: int
+    document: Digest
+    kind: str
+    """`Amendment` or `Release`."""
+    valid_until: Instant
+    terms: Essentials | None
+    """Of an amendment."""
+    acceptance: Digest | None = None
+    accepted_at: Instant | None = None
+    accepted_late: bool = False
+    """The acceptance of our offer was recorded after `validUntil`."""
+
+
+class Mark(Struct, frozen=True, gc=False):
+    """A move that what is recorded later is compared with: whose, and in which place of its chain."""
+
+    role: Role
+    sequence: int
+    digest: Digest
+
+
+class Breached(Struct, frozen=True, gc=False):
+    """A breach that one side claims of the other."""
+
+    role: Role
+    """Who claims it."""
+    move: Digest
+    clause: str
+    cure_by: Instant
+
+
+class Asking(Struct, frozen=True, gc=False):
+    """A question of the provider's for approval, and the hirer's answer once there is one."""
+
+    move: Digest
+    clause: str
+    action: str
+    arguments: Digest
+    answer_by: Instant
+    uses: int | None = None
+    """How often it may be done; None while it is not answered."""
+    until: Instant | None = None
+
+
+class Were(Struct, frozen=True, gc=False):
+    """What was in force before we sealed an amendment, for what the peer says without having seen that."""
+
+    sequence: int
+    """Of our `Seal`."""
+    in_force: Digest
+    terms: Essentials
+
+
 class Ending(Struct, frozen=True, gc=False, kw_only=True):
     """One move that ends a contract; several may cross, and the strongest decides."""
 
@@ -86,7 +155,7 @@ class Ending(Struct, frozen=True, gc=False, kw_only=True):
     role: Role
     move: Digest
     detail: str
-    """The cause of a `Terminate`, the verdict of a `Review`, else empty."""
+    """The cause of a `Terminate`, the verdict of a `Review`, the digest of a ruling or release, else empty."""
 
 
 class Contract(Struct, frozen=True, gc=False, kw_only=True):
@@ -115,6 +184,26 @@ class Contract(Struct, frozen=True, gc=False, kw_only=True):
     """Deadlines that the peer's move kept too late by our clock: we have the right to `Terminate`."""
     endings: tuple[Ending, ...] = ()
     closed_by: tuple[Role, ...] = ()
+
+    in_force_by: tuple[Role, int] | None = None
+    """Side and place of the offer that carried the amendment in force; None while it is the contract itself."""
+    were: Were | None = None
+    hirer_offer: int = 0
+    """The hirer's sequence of its last `Offer` in the lane."""
+    released: bool = False
+    suspended_until: Instant | None = None
+    breaches: tuple[Breached, ...] = ()
+    asked: tuple[Asking, ...] = ()
+    """Questions for approval: open ones, and those granted."""
+    disputes: tuple[Mark, ...] = ()
+    """The first is the one that counts; one that crossed it is kept beside it."""
+    resolved: tuple[Mark, ...] = ()
+    """What ended the dispute, of either side."""
+    ruling_by: Instant | None = None
+
+    def open_requests(self) -> tuple[Asking, ...]:
+        """Questions for approval that were not answered yet."""
+        return tuple(one for one in self.asked if one.uses is None)
 
 
 class Pause(Struct, frozen=True, gc=False, kw_only=True):
@@ -152,18 +241,22 @@ class Engagement(Struct, frozen=True, gc=False, kw_only=True):
     """Whether a move of ours is expected to answer soon what is unanswered."""
     peer_saw: int = 0
     """How many own moves the peer's last move had seen."""
-    crossing: tuple[tuple[int, str], ...] = ()
-    """Own moves that no move of the peer has seen, each with the state the peer may still be in (rule C7)."""
+    crossing: tuple[Step, ...] = ()
+    """Own moves that no move of the peer has seen (rule C7)."""
+    peer_view: PeerView = PeerView()
+    """The state that the peer was in after its last move, without those."""
     before: Engagement | None = None
     """The value before the last own move, while the peer may still refuse that for good (rule N9)."""
     pause: Pause | None = None
 
     talks: Talks | None = None
     offer: Offered | None = None
+    """The live offer; after the seal, the one that became the contract, with the terms that are in force."""
     acceptance: Digest | None = None
     accepted_late: bool = False
     """The acceptance of our offer was recorded after `validUntil`."""
     contract: Contract | None = None
+    tabled: Tabled | None = None
     reserved: tuple[Digest, ...] = ()
     """Reservations made and not yet known to be given back."""
     done: tuple[str, ...] = ()
@@ -174,7 +267,7 @@ class Engagement(Struct, frozen=True, gc=False, kw_only=True):
     @property
     def in_doubt(self) -> bool:
         """Whether we accepted and the offerer has not yet said seal or withdrawal (rule N4)."""
-        return self.state == f"accepted-by-{self.role}"
+        return f"accepted-by-{self.role}" in (self.state, self.lane)
 
     @property
     def hirer(self) -> Did:

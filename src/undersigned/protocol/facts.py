@@ -11,12 +11,26 @@ from typing import Any, Final, TypeAlias, cast
 
 from msgspec.structs import replace
 
-from undersigned.encoding import Digest, Instant, parse_duration, shift
-from undersigned.messages import Bid, Cancel, Inquiry, Profile, Review, VerifiedMessage, Withdraw
-from undersigned.protocol.engagement import Contract, Ending, Engagement, Talks
-from undersigned.protocol.guards import Case, offered
+from undersigned.encoding import Digest, Instant, digest_of, parse_duration, seconds_between, shift
+from undersigned.messages import (
+    Approval,
+    ApprovalRequest,
+    Bid,
+    Breach,
+    Cancel,
+    Dispute,
+    Inquiry,
+    Profile,
+    Review,
+    Suspend,
+    VerifiedMessage,
+    Withdraw,
+)
+from undersigned.protocol.case import Case, knows
+from undersigned.protocol.engagement import Asking, Breached, Contract, Ending, Engagement, Mark, Talks
+from undersigned.protocol.guards import offered
 
-__all__ = ["FACTS_OF", "Changes", "ending_of"]
+__all__ = ["FACTS_OF", "Changes", "ending_of", "void_facts"]
 
 Changes: TypeAlias = dict[str, Any]
 """Members of the engagement that take new values."""
@@ -98,6 +112,75 @@ def _start(case: Case) -> Changes:
     )
 
 
+def _asks(case: Case) -> Changes:
+    contract, move = _contract(case), cast(ApprovalRequest, case.move.message)
+    asking = Asking(case.move.digest, move.clause, move.action, move.arguments, move.answer_by)
+    return _under(replace(contract, asked=(*contract.asked, asking)))
+
+
+def _approval(case: Case) -> Changes:
+    contract, move = _contract(case), cast(Approval, case.move.message)
+    # What was refused is over; what was granted is looked up when it is used.
+    asked = tuple(
+        replace(one, uses=move.uses, until=move.until) if one.move == move.request else one
+        for one in contract.asked
+        if one.move != move.request or move.granted
+    )
+    return _under(replace(contract, asked=asked))
+
+
+def _suspend(case: Case) -> Changes:
+    return _under(replace(_contract(case), suspended_until=cast(Suspend, case.move.message).until))
+
+
+def _resume(case: Case) -> Changes:
+    """What is due moves by the time suspended, which each side measures by its own clock (decision 0201)."""
+    contract, since = _contract(case), case.engagement.since
+    due = contract.due
+    if due is not None and since is not None:
+        due = shift(due, seconds_between(since, case.at))
+    return _under(replace(contract, suspended_until=None, due=due, heard_at=case.at))
+
+
+def _breach(case: Case) -> Changes:
+    contract, move = _contract(case), cast(Breach, case.move.message)
+    claimed = Breached(move.role, case.move.digest, move.clause, move.cure_by)
+    return _under(replace(contract, breaches=(*contract.breaches, claimed)))
+
+
+def _dispute(case: Case) -> Changes:
+    # Books that were closed before are closed again, by what the dispute comes to.
+    return _under(replace(_disputed(case), closed_by=()))
+
+
+def _disputed(case: Case) -> Contract:
+    contract, move = _contract(case), cast(Dispute, case.move.message)
+    by = max(contract.ruling_by or "", move.ruling_by)
+    return replace(contract, disputes=(*contract.disputes, _mark(case)), ruling_by=by)
+
+
+def _ruling(case: Case) -> Changes:
+    return _under(replace(_with_ending(case, unseen=False), resolved=(*_contract(case).resolved, _mark(case))))
+
+
+def _mark(case: Case) -> Mark:
+    return Mark(case.move.message.role, case.move.message.sequence, case.move.digest)
+
+
+def void_facts(case: Case) -> Changes:
+    """What is kept of a move that crossed another and moves nothing: how its sender wanted to end it, that it disputed
+    it too, or another way out of a dispute, so that its sender's `Closing` counts.
+    """
+    contract, kind = _contract(case), case.move.message.type
+    if kind == "Dispute":
+        return {} if contract.released else _under(_disputed(case))
+    changed = _with_ending(case, unseen=True)
+    ends = case.engagement.state == "closing" and kind in ("Terminate", "Ruling")
+    if ends and contract.disputes and knows(case, contract.disputes):
+        changed = replace(changed, resolved=(*contract.resolved, _mark(case)))
+    return _under(changed)
+
+
 def _cancel(case: Case) -> Changes:
     return _under(replace(_contract(case), due=cast(Cancel, case.move.message).wind_down))
 
@@ -139,7 +222,10 @@ def _closing(case: Case) -> Changes:
 
 
 def _ends(case: Case) -> Changes:
-    return _under(_with_ending(case, unseen=False))
+    contract = _with_ending(case, unseen=False)
+    if case.engagement.state == "disputed":
+        contract = replace(contract, resolved=(*contract.resolved, _mark(case)))
+    return _under(contract)
 
 
 def _with_ending(case: Case, *, unseen: bool) -> Contract:
@@ -157,6 +243,8 @@ def ending_of(move: VerifiedMessage, *, unseen: bool) -> Ending | None:
     match message.type:
         case "Terminate":
             basis, detail = "terminate", message.cause
+        case "Ruling":
+            basis, detail = "ruling", digest_of(message.ruling)
         case "Review" if message.verdict != "rework":
             basis, detail = "review", message.verdict
         case "Closing" if message.basis == "silence" and unseen:
@@ -176,6 +264,13 @@ FACTS_OF: Final[Mapping[str, Callable[[Case], Changes]]] = MappingProxyType(
         "Seal": _seal,
         "Withdraw": _withdraw,
         "Start": _start,
+        "ApprovalRequest": _asks,
+        "Approval": _approval,
+        "Suspend": _suspend,
+        "Resume": _resume,
+        "Breach": _breach,
+        "Dispute": _dispute,
+        "Ruling": _ruling,
         "Cancel": _cancel,
         "Delivery": _delivery,
         "Review": _review,
@@ -183,7 +278,7 @@ FACTS_OF: Final[Mapping[str, Callable[[Case], Changes]]] = MappingProxyType(
         "Terminate": _ends,
     }
 )
-"""Type to function; a `Presentation` adds nothing."""
+"""Type to function; a `Presentation` adds nothing. `lane` has those of moves about a document under a contract."""
 
 
 def _under(contract: Contract) -> Changes:

@@ -8,7 +8,7 @@ Source: protocol-spec/04-envelope-and-digests.md, section 4.3
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from typing import Literal, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 
@@ -24,11 +24,14 @@ from undersigned.messages import (
     Review,
     VerifiedMessage,
 )
+from undersigned.protocol.case import Case, Refused, knows
 from undersigned.protocol.engagement import Contract, Engagement, Pause
 from undersigned.protocol.entries import Entry, Noted, Received, Sent
-from undersigned.protocol.facts import FACTS_OF, Changes, ending_of
-from undersigned.protocol.guards import GUARDS, Case, Refused
-from undersigned.protocol.states import CASES, ENDED, LIMIT_EXEMPT, OTHER, PROVIDER, ROWS, Role, Row
+from undersigned.protocol.facts import FACTS_OF, Changes, void_facts
+from undersigned.protocol.guards import GUARDS
+from undersigned.protocol.lane import lane_facts, lane_legal, lane_row
+from undersigned.protocol.peer_view import PeerView, Step, allows, goes_on, step_of
+from undersigned.protocol.states import CASES, ENDED, LANE_TYPES, LIMIT_EXEMPT, OTHER, PROVIDER, ROWS, Role, Row
 
 __all__ = ["MAX_CONTRACT_MOVES", "Outcome", "apply", "judge", "legal", "outcome"]
 
@@ -98,20 +101,20 @@ def _folded(engagement: Engagement, entry: Sent | Received) -> tuple[Outcome, En
     if move.message.notice:
         return judged.outcome, _notice(engagement, move.message, mine, at)
     changes = _chain(engagement, move, mine, at, judged)
-    if judged.outcome == "applies" and judged.row is not None and judged.case is not None:
+    case = judged.case
+    in_lane = _in_lane(engagement, move.message)
+    if judged.row is not None and case is not None and in_lane:
+        changes.update(lane_facts(case, judged.row))
+    elif judged.row is not None and case is not None:
         changes.update(_moves(engagement, move, mine, at, judged.row))
         facts = FACTS_OF.get(move.message.type)
         if facts is not None:
-            changes.update(facts(judged.case))
+            changes.update(facts(case))
         talks = changes.get("talks", engagement.talks)
         if engagement.contract is None and talks is not None:
             changes["talks"] = replace(talks, used=talks.used + len(move.raw))
-    elif engagement.contract is not None:
-        # What crossed moves nothing, but how both sides wanted to end it is kept.
-        ending = ending_of(move, unseen=True)
-        if ending is not None:
-            contract = engagement.contract
-            changes["contract"] = replace(contract, endings=(*contract.endings, ending))
+    elif engagement.contract is not None and case is not None and not in_lane:
+        changes.update(void_facts(case))
     return judged.outcome, replace(engagement, **changes)
 
 
@@ -204,18 +207,43 @@ def _position(notice: Message, chain: tuple[Digest, ...]) -> None:
 def _row(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant, seen: int, total: int) -> _Judged:
     """Look the move up, and let its guard decide; without a row it is void, late or refused."""
     message = move.message
-    ahead = () if mine else tuple(entry for entry in engagement.crossing if entry[0] > seen)
-    row = _row_in(engagement.state, message, engagement.contract)
+    view = _peer_view(engagement, seen)
+    crossed = not mine and seen < len(engagement.sent)
+    case = Case(engagement, move, mine, at, seen, crossed, view.state if crossed else engagement.state)
+    in_lane = _in_lane(engagement, message)
+    row = lane_row(case) if in_lane else _row_in(engagement.state, message, engagement.contract)
     _limits(engagement, move)
+    if row is not None and not in_lane and _too_soon(case):
+        row = None
     if row is None:
         # C6, C7: what its sender's earlier state allowed crossed a move of ours, and is recorded.
-        if ahead and _row_in(ahead[0][1], message):
-            return _Judged("late" if engagement.state in ENDED else "void", seen, None, None)
+        if in_lane or (crossed and allows(view, step_of(message, lane=None))):
+            return _Judged("late" if engagement.state in ENDED else "void", seen, None, case)
         raise _no_row(engagement, message)
-    case = Case(engagement, move, mine, at, seen, crossed=bool(ahead))
     if row.check:
         GUARDS[row.check](case)
     return _Judged("applies", seen, row, case)
+
+
+def _in_lane(engagement: Engagement, message: Message) -> bool:
+    """Whether this is about a document on the table: under a contract nothing else is offered."""
+    return engagement.contract is not None and message.type in LANE_TYPES
+
+
+def _too_soon(case: Case) -> bool:
+    """Whether a move crossed a dispute, or the end of one, and is void for not having seen that."""
+    contract = case.engagement.contract
+    if contract is None or not case.crossed:
+        return False
+    match case.move.message.type:
+        case "Dispute":
+            return bool(contract.disputes) or contract.released
+        case "Terminate":
+            return case.engagement.state == "disputed" and not knows(case, contract.disputes)
+        case "Closing":
+            return bool(contract.disputes) and not knows(case, contract.resolved)
+        case _:
+            return False
 
 
 def _row_in(state: str, message: Message, contract: Contract | None = None) -> Row | None:
@@ -235,17 +263,10 @@ def _no_row(engagement: Engagement, message: Message) -> Refused:
     state, role = engagement.state, message.role
     here = ", ".join(legal(engagement, role)) or "nothing"
     text = f"{role} sent {message.type} in state {state}; legal here: {here}"
-    if message.type == "Acceptance" and (
-        state == f"accepted-by-{role}"
-        or (engagement.contract is not None and cast(Any, message).offer == _offer_digest(engagement))
-    ):
+    if message.type == "Acceptance" and state == f"accepted-by-{role}":
         return Refused("already_contracted", text)
     others = any((state, message.type, OTHER[role], case) in ROWS for case in CASES)
     return Refused("wrong_party" if others else "wrong_state", text)
-
-
-def _offer_digest(engagement: Engagement) -> Digest | None:
-    return engagement.offer.digest if engagement.offer is not None else None
 
 
 def _limits(engagement: Engagement, move: VerifiedMessage) -> None:
@@ -260,7 +281,7 @@ def _limits(engagement: Engagement, move: VerifiedMessage) -> None:
 
 def legal(engagement: Engagement, role: Role) -> tuple[str, ...]:
     """Types of moves that `role` may send now, in the order of the tables; what they say is the guards' to judge."""
-    state, talks, contract = engagement.state, engagement.talks, engagement.contract
+    state, talks, contract, offer = engagement.state, engagement.talks, engagement.contract, engagement.offer
     found = dict.fromkeys(_LEGAL.get((state, role), ()))
     if state == "ready" and talks is not None:
         sealed = talks.tender is not None and talks.tender.sealed
@@ -269,11 +290,17 @@ def legal(engagement: Engagement, role: Role) -> tuple[str, ...]:
                 found.pop(kind, None)
     if state.startswith("offered-by-") and talks is not None and (talks.offers >= talks.rounds or talks.tender):
         found.pop("Offer", None)
-    if state == "closing" and contract is not None and role in contract.closed_by:
+    if contract is None or offer is None:
+        return tuple(found)
+    if state == "closing" and role in contract.closed_by:
         found.pop("Closing", None)
     if state in ("working", "suspended", "cancelling"):
         found.pop("Closing", None)  # by the table one by silence may still arrive here, but nobody sends it any more
-    return tuple(found)
+    if offer.terms.arbiter is None or contract.disputes or contract.released or role in contract.closed_by:
+        found.pop("Dispute", None)
+    if not contract.open_requests():
+        found.pop("Approval", None)
+    return (*found, *lane_legal(engagement, role))
 
 
 # --- changing
@@ -290,7 +317,7 @@ def _chain(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instan
             "answered": len(engagement.got),
             "unanswered_since": None,
             "answer_follows": True,
-            "crossing": (*engagement.crossing, (move.message.sequence, engagement.state)),
+            "crossing": (*engagement.crossing, _step(engagement, move.message)),
             "before": None if final else replace(engagement, before=None),
         }
     row = judged.row
@@ -304,7 +331,8 @@ def _chain(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instan
         "unanswered_since": engagement.unanswered_since or at,
         "answer_follows": engagement.answer_follows and follows,
         "peer_saw": judged.seen,
-        "crossing": _crossing(engagement, move.message, judged.seen),
+        "crossing": tuple(step for step in engagement.crossing if step.sequence > judged.seen),
+        "peer_view": goes_on(_peer_view(engagement, judged.seen), _step(engagement, move.message)),
         "before": None,
     }
 
@@ -314,14 +342,19 @@ def _unreceipted(engagement: Engagement, seen: int) -> tuple[Instant, ...]:
     return engagement.unreceipted[-keep:] if keep > 0 else ()
 
 
-def _crossing(engagement: Engagement, message: Message, seen: int) -> tuple[tuple[int, str], ...]:
-    """Own moves still unseen; the state in which the peer sent this one goes on by its own row."""
-    ahead = tuple(entry for entry in engagement.crossing if entry[0] > seen)
-    if not ahead:
-        return ()
-    (place, state), rest = ahead[0], ahead[1:]
-    row = _row_in(state, message)
-    return ((place, row.next if row is not None else state), *rest)
+def _peer_view(engagement: Engagement, seen: int) -> PeerView:
+    """The state that the peer was in when it had seen so many of our moves, before what it says now."""
+    view = engagement.peer_view
+    for step in engagement.crossing:
+        if step.sequence <= seen:
+            view = goes_on(view, step)
+    return view
+
+
+def _step(engagement: Engagement, message: Message) -> Step:
+    tabled = engagement.tabled
+    lane = (tabled.kind if tabled is not None else "") if _in_lane(engagement, message) else None
+    return step_of(message, lane=lane)
 
 
 def _moves(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant, row: Row) -> Changes:

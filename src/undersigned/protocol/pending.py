@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from undersigned.encoding import Digest, Instant, parse_duration, seconds_between, shift
-from undersigned.protocol.deadlines import Wait, waits
+from undersigned.protocol.deadlines import Wait, lane_ends, waits
 from undersigned.protocol.effects import (
     REPEAT_SECONDS,
     Acknowledge,
@@ -27,7 +27,8 @@ from undersigned.protocol.effects import (
 )
 from undersigned.protocol.engagement import Engagement
 from undersigned.protocol.fold import legal
-from undersigned.protocol.states import ENDED, HIRER, PROVIDER, TABLES, Role
+from undersigned.protocol.lane import may_change
+from undersigned.protocol.states import ENDED, HIRER, LANE_TYPES, PERFORMED, PROVIDER, TABLES, Role
 
 __all__ = ["RECEIPT_SECONDS", "Owed", "basis", "owed", "pending", "wake_at"]
 
@@ -37,6 +38,9 @@ RECEIPT_SECONDS: Final = 1
 PUT_AWAY_SECONDS: Final = 24 * 3600
 """How long after its end an engagement still asks for a receipt that does not come. The peer may be gone for good, and
 one that comes back finds the ledger."""
+
+_RIGHTS: Final = LANE_TYPES | {"Terminate", "Breach", "Dispute", "Suspend", "ApprovalRequest", "Approval"}
+"""What may be said under a contract, and is not what a state waits for."""
 
 _STRENGTH: Final = ("ruling", "release", "silence", "review", "terminate")
 
@@ -62,6 +66,8 @@ def pending(engagement: Engagement, now: Instant) -> tuple[Effect, ...]:
         *_reservations(engagement, at),
         *_work(engagement, at),
         *_owes(engagement, at),
+        *_lane_owes(engagement, at),
+        *_approvals(engagement, at),
         *_receipts(engagement, at),
         *_repeats(engagement, at),
         *_finished(engagement, at),
@@ -89,7 +95,7 @@ def owed(engagement: Engagement) -> Owed:
     who = _holders(engagement)
     moves = _answers(engagement, who[0]) if who else ()
     by = _by(engagement)
-    if engagement.in_doubt:
+    if state == f"accepted-by-{engagement.role}":
         return Owed(who, moves, by, "in doubt: our acceptance waits for its seal or withdrawal")
     if engagement.pause is not None and engagement.pause.role in who:
         return Owed(who, moves, by, f"waits for {engagement.pause.waits_for} until {engagement.pause.until}")
@@ -118,6 +124,8 @@ _WHY: Final = {
     "working": "the work",
     "cancelling": "what there is of the work",
     "delivered": "the review of the delivery",
+    "suspended": "the word that it goes on, or its end",
+    "disputed": "the arbiter's ruling",
     "closing": "the closing of the books",
 }
 
@@ -128,6 +136,8 @@ def _holders(engagement: Engagement) -> tuple[Role, ...]:
         return (HIRER,)
     if state == "ready" and talks is not None:
         return (talks.opens,)
+    if state == "disputed":
+        return (HIRER, PROVIDER)
     if state == "closing" and contract is not None:
         return tuple(role for role in (HIRER, PROVIDER) if role not in contract.closed_by)
     named: str | None = TABLES["negotiation_owners"].get(state) or TABLES["contract_owners"].get(state)
@@ -135,8 +145,9 @@ def _holders(engagement: Engagement) -> tuple[Role, ...]:
 
 
 def _answers(engagement: Engagement, role: Role) -> tuple[str, ...]:
-    """Moves that answer what is asked of `role`, without those that only end a contract early."""
-    return tuple(kind for kind in legal(engagement, role) if kind != "Terminate")
+    """Moves that answer what is asked of `role`, without those that are a right only."""
+    rights = _RIGHTS if engagement.contract is not None else frozenset[str]()
+    return tuple(kind for kind in legal(engagement, role) if kind not in rights)
 
 
 def _by(engagement: Engagement) -> Instant | None:
@@ -148,8 +159,13 @@ def _by(engagement: Engagement) -> Instant | None:
         return since  # at once
     if state == "closing" and offer is not None and since is not None:
         return shift(since, parse_duration(offer.terms.deadlines.close))
+    if state == "disputed" and engagement.contract is not None:
+        return engagement.contract.ruling_by
     who = _holders(engagement)
-    return min((wait.by for wait in waits(engagement) if wait.waits not in who and wait.name != "until"), default=None)
+    return min(
+        (wait.by for wait in waits(engagement) if wait.waits not in who and wait.name not in ("until", "cure")),
+        default=None,
+    )
 
 
 # --- effects
@@ -181,7 +197,10 @@ def _reservations(engagement: Engagement, at: Instant) -> Iterator[Effect]:
     held = _held(engagement, at)
     if held is not None:
         name, digest, until = held
-        yield Reserve(key=_key(f"reserve-{name}", digest), name=name, digest=digest, until=until)
+        # An amendment may move its end, so it is reserved again.
+        amended = engagement.contract is not None and engagement.contract.in_force_by is not None
+        key = _key(f"reserve-{name}-{until}" if amended else f"reserve-{name}", digest)
+        yield Reserve(key=key, name=name, digest=digest, until=until)
     signed = engagement.offer.digest if engagement.contract is not None and engagement.offer is not None else None
     for digest in engagement.reserved:
         if held is None or digest != held[1]:
@@ -247,6 +266,41 @@ def _owes(engagement: Engagement, at: Instant) -> Iterator[Owe]:
     yield Owe(key=_key("owe-" + "-".join(moves), cause), moves=moves, by=by, reason=reason)
 
 
+def _lane_owes(engagement: Engagement, at: Instant) -> Iterator[Owe]:
+    """The answer to the document in the lane: the offerer's to an acceptance, the other side's to an offer."""
+    tabled, state, role = engagement.tabled, engagement.state, engagement.role
+    if tabled is None:
+        return
+    own, possible = tabled.owner == role, may_change(state, tabled.kind)
+    ends = lane_ends(engagement)
+    moves, by, reason = (), tabled.accepted_at, None
+    if tabled.acceptance is not None:
+        if own and not possible:
+            moves, reason = ("Withdraw",), "ended"
+        elif own and tabled.accepted_late:
+            moves, reason = ("Withdraw",), "offer_expired"
+        elif own:
+            moves = ("Seal", "Withdraw")
+    elif own:
+        if ends is not None and at > ends:
+            moves, by, reason = ("Withdraw",), ends, "offer_expired"
+    elif possible and at <= tabled.valid_until:
+        moves, by = ("Offer", "Acceptance", "Withdraw"), tabled.valid_until
+    if moves:
+        key = _key("owe-" + "-".join(("document", *moves)), tabled.acceptance or tabled.digest)
+        yield Owe(key=key, moves=moves, by=by, reason=reason, about=tabled.digest)
+
+
+def _approvals(engagement: Engagement, at: Instant) -> Iterator[Owe]:
+    """Open requests for approval, while their answer still counts: silence is no."""
+    contract = engagement.contract
+    if contract is None or engagement.role != HIRER or engagement.state not in ("working", "suspended"):
+        return
+    for one in contract.open_requests():
+        if at <= one.answer_by:
+            yield Owe(key=_key("owe-approval", one.move), moves=("Approval",), by=one.answer_by, about=one.move)
+
+
 def _ends(wait: Wait, cause: Digest | None) -> Owe:
     return Owe(key=_key(f"owe-{wait.reason}", cause), moves=(wait.move,), by=wait.by, reason=wait.reason)
 
@@ -269,8 +323,11 @@ def _asked(engagement: Engagement) -> tuple[Digest, Instant] | None:
     """The own move that goes out again until it is answered, and since when it does."""
     if engagement.unreceipted:
         return engagement.outbox[0], engagement.unreceipted[0]
-    if engagement.in_doubt and engagement.acceptance is not None and engagement.since is not None:
+    if engagement.state == f"accepted-by-{engagement.role}" and engagement.acceptance and engagement.since:
         return engagement.acceptance, engagement.since  # N4: receipted is not yet answered
+    tabled = engagement.tabled
+    if engagement.in_doubt and tabled is not None and tabled.acceptance and tabled.accepted_at:
+        return tabled.acceptance, tabled.accepted_at
     return None
 
 
@@ -312,7 +369,8 @@ def _finished(engagement: Engagement, at: Instant) -> Iterator[Finished]:
         # After `close` one `Closing` is enough for the books; the state stays.
         over = engagement.role in contract.closed_by and at > shift(since, parse_duration(offer.terms.deadlines.close))
     # What the peer may not have is repeated for a day all the same: both may have ended it on a line that was down.
-    if over and (gone or _settled(engagement)):
+    doubt = engagement.lane.startswith("accepted-by-")
+    if over and (gone or (_settled(engagement) and not doubt)):
         yield Finished(key=_key("finished", engagement.cause))
 
 
@@ -329,6 +387,7 @@ def _instants(engagement: Engagement, after: Instant) -> Iterator[Instant]:
     due = _receipt_due(engagement)
     if due is not None:
         yield due
+    yield from _lane_instants(engagement)
     asked = _asked(engagement)
     if asked is not None:
         yield shift(asked[1], _next_repeat(seconds_between(asked[1], after) if after else 0))
@@ -353,3 +412,14 @@ def _instants(engagement: Engagement, after: Instant) -> Iterator[Instant]:
         yield shift(deadlines.start, 1)
     if state == "closing" and since is not None:
         yield shift(since, parse_duration(deadlines.close) + 1)
+
+
+def _lane_instants(engagement: Engagement) -> Iterator[Instant]:
+    tabled, contract = engagement.tabled, engagement.contract
+    ends = lane_ends(engagement)
+    if tabled is not None and ends is not None:
+        yield shift(tabled.valid_until, 1)
+        yield shift(ends, 1)
+    if contract is not None and engagement.role == HIRER and engagement.state in PERFORMED:
+        for one in contract.open_requests():
+            yield shift(one.answer_by, 1)

@@ -28,10 +28,13 @@ __all__ = [
     "ENDED",
     "HIRER",
     "IDLE",
+    "LANE",
+    "LANE_TYPES",
     "LIMIT_EXEMPT",
     "NEGOTIATION_STATES",
     "NOTICES",
     "OTHER",
+    "PERFORMED",
     "PROVIDER",
     "ROLES",
     "ROWS",
@@ -55,8 +58,11 @@ IDLE: Final = "idle"
 ENDED: Final = frozenset({"withdrawn", "closed"})
 """Where nothing moves any more. `sealed` ends the negotiation only."""
 
-LIMIT_EXEMPT: Final = frozenset({"Cancel", "Terminate", "Delivery", "Review", "Closing"})
+LIMIT_EXEMPT: Final = frozenset({"Cancel", "Terminate", "Delivery", "Review", "Closing", "Ruling", "Seal", "Withdraw"})
 """What is still taken when a contract has had all its moves, so that an engagement can always end."""
+
+PERFORMED: Final = frozenset({"sealed", "working", "suspended", "cancelling", "delivered"})
+"""States of a contract that nothing has ended yet."""
 
 
 class Row(NamedTuple):
@@ -71,8 +77,7 @@ class Row(NamedTuple):
     guard: str
     """What else must hold, for people."""
     check: str
-    """Name of the function in `guards` that decides it; empty if nothing else must hold, or if the type is not in
-    use yet."""
+    """Name of the function in `guards` that decides it; empty if nothing else must hold."""
 
 
 TABLES: Final[Mapping[str, Any]] = MappingProxyType(
@@ -103,6 +108,14 @@ def _written_out() -> dict[tuple[str, str, str, str], Row]:
 
 ROWS: Final[Mapping[tuple[str, str, str, str], Row]] = MappingProxyType(_written_out())
 """Negotiation and contract in one lookup: (state, type, sender's role, case)."""
+
+LANE: Final[Mapping[tuple[str, str, str], Row]] = MappingProxyType(
+    {(row.state, row.type, row.role): row for row in rows_of("lane")}
+)
+"""The document lane: (state of the lane, type, sender's role)."""
+
+LANE_TYPES: Final = frozenset(row.type for row in LANE.values())
+"""Types that are about a document on the table, once there is a contract."""
 
 CASES: Final = tuple(dict.fromkeys(row.case for row in ROWS.values()))
 """Every case that a row has; the empty one is first."""

@@ -11,7 +11,9 @@ from undersigned.runtime.approvals import (
 )
 from undersigned.runtime.artifacts import ArtifactStore
 from undersigned.runtime.beliefs import Beliefs, admission, viewpoint, withdrawn_as
+from undersigned.runtime.changes import Changes
 from undersigned.runtime.clock import Clock, SystemClock
+from undersigned.runtime.contract_orders import ACTS, Answered, ContractOrder, leave_order
 from undersigned.runtime.control import CONTROL_TOKEN, GATE_TOKEN, ControlPart, control_token
 from undersigned.runtime.conversation import Arrived, Conversation, Shell
 from undersigned.runtime.decisions import (
@@ -67,6 +69,7 @@ from undersigned.runtime.wallet import Wallet, read_handed, verify_handed
 from undersigned.runtime.work import Reviewed, Reviewer
 
 __all__ = [
+    "ACTS",
     "ARTIFACT_READ",
     "CONTROL_TOKEN",
     "GATE_TOKEN",
@@ -76,11 +79,14 @@ __all__ = [
     "TASKS",
     "Agent",
     "AnchorBook",
+    "Answered",
     "Arrived",
     "ArtifactStore",
     "Beliefs",
+    "Changes",
     "Clock",
     "Configuration",
+    "ContractOrder",
     "ControlPart",
     "Conversation",
     "DomainLink",
@@ -141,6 +147,7 @@ __all__ = [
     "import_establishment",
     "issue_claims",
     "issue_membership",
+    "leave_order",
     "load_anchors",
     "load_approvers",
     "load_engagement",

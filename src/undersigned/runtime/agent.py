@@ -19,7 +19,7 @@ import structlog
 
 from undersigned.contract import Price, Terms, countersigned, same_terms
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, Digest, EngagementId, shift
+from undersigned.encoding import Did, Digest, EngagementId, parse_duration, shift
 from undersigned.errors import (
     ConfigurationError,
     LocalProtocolError,
@@ -30,11 +30,14 @@ from undersigned.messages import (
     Acceptance,
     Closing,
     Delivery,
+    Handled,
     Inquiry,
     Offer,
     Presentation,
     Review,
+    Ruling,
     Seal,
+    Start,
     VerifiedMessage,
 )
 from undersigned.protocol import Engagement, Owe, Reserve, Strategy, Work, begin, owed
@@ -43,8 +46,10 @@ from undersigned.transport import ChannelLimits, Identity
 
 from .approvals import Approvals, ApprovalWanted
 from .artifacts import ArtifactStore
+from .changes import Changes
 from .clock import Clock, SystemClock
 from .continuing import continued
+from .contract_orders import ContractOrders
 from .conversation import Conversation
 from .gate import Gate
 from .gather import Gatherer
@@ -179,6 +184,8 @@ class Agent:
         self.hirer = HirerSide(self)
         self.provider = ProviderSide(self, self.services)
         self.worker = Worker(self)
+        self.changes = Changes(self)
+        self.orders = ContractOrders(self)
 
     # ------------------------------------------------------------------ life
 
@@ -195,6 +202,7 @@ class Agent:
         self.papers = Papers(self.identity, self.own, self.ledger, self.clock, self._log_key)
         self.meeting = Meeting(self)
         self.approvals = Approvals(self)
+        self.spawn(self.orders.run(), "orders for contracts")
         for offer in self.home.configuration.offer:
             if offer.task not in self.services:
                 self.services[offer.task] = Service(
@@ -403,6 +411,17 @@ class Agent:
                 await self.meeting.check(engagement, body)
             case Offer():
                 self.papers.check_offer(engagement, body, document)
+            case Acceptance() if engagement.contract is not None:
+                tabled = engagement.tabled
+                leaf = self.papers.check_acceptance(
+                    conversation.tabled_json(), conversation.tabled(), body.contract_proof, document
+                )
+                if tabled is not None and self.clock.now() <= tabled.valid_until:
+                    return leaf, ()
+            case Seal() if engagement.contract is not None:
+                return self.changes.leaf(conversation), ()
+            case Ruling():
+                return None, await self.changes.check_ruling(conversation, body.ruling)
             case Acceptance():
                 offered, read = conversation.offered_json(), conversation.offered()
                 leaf = self.papers.check_acceptance(offered, read, body.contract_proof, document)
@@ -423,6 +442,8 @@ class Agent:
 
     async def decide(self, conversation: Conversation, engagement: Engagement, owed: Owe) -> Say | None:
         """What this side says now, or None to wait."""
+        if owed.about is not None:
+            return await self.changes.decide(conversation, engagement, owed)
         if owed.reason is not None:
             return await self._must(conversation, engagement, owed, owed.reason)
         if conversation.full and "Withdraw" in owed.moves:
@@ -509,7 +530,18 @@ class Agent:
             raise LocalProtocolError("wrong_state", "there is no contract to close")
         usage = await self.gate.usage(contract.digest)
         head = conversation.head.head if conversation.head is not None else None
-        return await self.papers.closing(engagement, owed.reason or "review", usage, paid, head)
+        handled = self._to_destroy(conversation, engagement)
+        return await self.papers.closing(engagement, owed.reason or "review", usage, paid, head, handled=handled)
+
+    def _to_destroy(self, conversation: Conversation, engagement: Engagement) -> Handled | None:
+        """What of the inputs the provider has to destroy, and by when: the end, and the retention agreed on."""
+        if engagement.since is None or not conversation.said("Start", "hirer"):
+            return None
+        inputs = conversation.last("Start", Start).inputs
+        if not inputs:
+            return None
+        retention = parse_duration(conversation.offered(engagement).terms.data_handling.retention)
+        return Handled(destroy=tuple(item.digest for item in inputs), by=shift(engagement.since, retention))
 
     def happened(self, conversation: Conversation, event: Event) -> None:
         """Hands an event to whoever watches; who does not read loses the oldest. What was refused has consequences."""
@@ -518,6 +550,8 @@ class Agent:
             self.spawn(refused, f"refused {event.code}")
         contract = conversation.engagement.contract
         if contract is not None:
+            if event.type == "Seal" and contract.in_force_by is not None:
+                self.gate.forget(contract.digest)  # an amendment has another scope
             self._gates.setdefault(contract.digest, conversation.id)
         for queue in (*self._watchers.get(event.engagement, ()), *self._watchers.get(None, ())):
             if queue.full():
@@ -675,6 +709,7 @@ class Agent:
                     "role": engagement.role,
                     "peer": engagement.peer,
                     "state": engagement.state,
+                    "lane": engagement.lane,
                     "inDoubt": engagement.in_doubt,
                     "owes": list(due.who),
                     "moves": list(due.moves),

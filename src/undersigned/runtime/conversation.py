@@ -397,7 +397,7 @@ class Conversation(Remembered):
         self.resting = self.forgot = True
         self._task = None
         self.forget()
-        self._mark = self._last, self.facts
+        self._mark = self.snapshot()
         self._trying = b""
         self._due = (None, None)
         self._documents = NOTHING
@@ -553,7 +553,7 @@ class Conversation(Remembered):
             _log.warning("no decision", engagement=self.id, moves=owed.moves, error=str(error))
             turn.event("refused", owed.moves[0], detail=str(error))
             if "Withdraw" in owed.moves:
-                live = turn.engagement.offer
+                live = turn.engagement.offer if owed.about is None else turn.engagement.tabled
                 if "Seal" in owed.moves:
                     # An acceptance is answered in any case, and only by what the offerer cannot help (HIRE-NEG-16).
                     unchecked = isinstance(error, ResolutionError) or error.code.startswith("status_")
@@ -811,6 +811,7 @@ class Conversation(Remembered):
                 self._lazy.extend(turn.rows)
             self._lazy_receipts.extend(turn.receipted)
         self.engagement = turn.engagement
+        self.tidy()
         self._mark = self.snapshot()
         self.leaf = turn.leaves[-1] if turn.leaves else self.leaf
         self._documents |= turn.documents

@@ -13,7 +13,7 @@ from typing import TypeVar, cast
 
 import msgspec
 
-from undersigned.contract import Terms, rebase
+from undersigned.contract import ReleaseDocument, Terms, rebase
 from undersigned.credentials import MAX_LIST_DOCUMENT_BYTES, enveloped_credential, read_credential, read_presentation
 from undersigned.did import DidDocument, document_from, is_derived
 from undersigned.encoding import (
@@ -248,7 +248,7 @@ def _terms(rows: tuple[Row, ...], digest: Digest) -> Terms | None:
     for row in rows:
         if row.kind != "noted" and row.type == "Offer":
             message = recorded_message(row.raw).message
-            if isinstance(message, Offer):
+            if isinstance(message, Offer) and not isinstance(message.document, ReleaseDocument):
                 offered.append(message.document.terms)
     bases = (SKETCH_BASE, *(terms.id.removesuffix("#terms") for terms in offered))
     for terms in offered:

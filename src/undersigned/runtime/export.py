@@ -78,7 +78,8 @@ async def _inclusion(ledger: Ledger, rows: tuple[Row, ...], note: str | None) ->
             continue
         if row.type == "Offer":
             message = recorded_message(row.raw).message
-            if isinstance(message, Offer):
+            # The contract itself; what changed it later has leaves of its own.
+            if isinstance(message, Offer) and message.document.type == "Contract":
                 offers[row.digest] = message
         elif row.type == "Acceptance":
             message = recorded_message(row.raw).message

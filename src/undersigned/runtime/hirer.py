@@ -21,6 +21,7 @@ from undersigned.proof import CRYPTOSUITES
 from undersigned.protocol import ROLES, Bounds, Concede, Engagement, Moment, Owe, bounded
 from undersigned.trust import Decision, Stake
 
+from .changes import owed_price
 from .continuing import continued
 from .conversation import Conversation
 from .meeting import declined, recorded
@@ -210,7 +211,7 @@ class HirerSide:
 
     def _paid(self, conversation: Conversation, engagement: Engagement) -> Price:
         """What is owed: the price for accepted work, nothing for other."""
-        return owed_price(engagement, conversation.offered(engagement).terms.price)
+        return owed_price(conversation, engagement)
 
 
 def _stake(order: Order) -> Stake:
@@ -236,20 +237,6 @@ def asked_by(capability: Mapping[str, Any]) -> Price | None:
         return msgspec.convert(capability.get("price"), Price)
     except msgspec.ValidationError:
         return None
-
-
-def owed_price(engagement: Engagement, price: Price) -> Price:
-    """What the contract's end makes due: the price if the work was accepted, or silence means that it was."""
-    nothing = Price(amount="0", currency=price.currency)
-    contract = engagement.contract
-    if contract is None:
-        return nothing
-    for ending in contract.endings:
-        if ending.basis == "silence":
-            return price
-        if ending.basis == "review":
-            return price if ending.detail == "accepted" else nothing
-    return nothing
 
 
 @lru_cache(maxsize=256)

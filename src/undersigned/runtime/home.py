@@ -257,6 +257,11 @@ class Home:
         return self.path / "anchors"
 
     @property
+    def orders(self) -> Path:
+        """Where the owner leaves orders for contracts, and the running peer its answers."""
+        return self.path / "orders"
+
+    @property
     def approvals(self) -> Path:
         """Folder of what people signed about terms."""
         return self.path / "approvals"

@@ -57,7 +57,6 @@ class Job:
         conversation: Conversation,
         *,
         contract: Digest,
-        document: ContractDocument,
         inputs: tuple[Input, ...],
         cursor: str | None,
         round: int,
@@ -66,8 +65,6 @@ class Job:
         self._conversation = conversation
         self.contract = contract
         """Digest of the contract."""
-        self.document = document
-        """The contract, as both signed it."""
         self.inputs = inputs
         self.cursor = cursor
         """Where an earlier attempt got to, in the handler's own words; None at first."""
@@ -77,6 +74,11 @@ class Job:
         self.artifacts: list[Artifact] = []
         self.started: Instant = agent.clock.now()
         self._progress = 0
+
+    @property
+    def document(self) -> ContractDocument:
+        """The contract as it is in force now: an amendment that was sealed meanwhile is what counts."""
+        return self._conversation.offered()
 
     @property
     def task(self) -> str:
@@ -132,7 +134,8 @@ class Job:
                     until=self.document.terms.deadlines.until,
                 )
             except ScopeError as error:
-                suspended = error.detail.get("clause") == SUSPENDING_CLAUSE
+                state = self._conversation.engagement.state
+                suspended = error.detail.get("clause") == SUSPENDING_CLAUSE or state == "suspended"
                 if not (suspended and told):
                     self._refused(asked, now, error)
                 if not suspended:
@@ -167,7 +170,10 @@ class Job:
             try:
                 return await self._agent.fetch(uri, self.contract, max_bytes=MAX_ARTIFACT_BYTES)
             except UndersignedError as error:
-                suspended = error.code in SUSPENDING_CODES and self._conversation.engagement.state == "working"
+                state = self._conversation.engagement.state
+                # The hirer's gate goes by what it sent, so it may know of a suspension before we do.
+                paused = error.code == "contract_expired" and state in ("working", "suspended")
+                suspended = paused or (error.code in SUSPENDING_CODES and state == "working")
                 if not error.retryable and not suspended:
                     raise
                 _log.warning("an input was not fetched yet", engagement=self._conversation.id, error=str(error))
@@ -251,17 +257,14 @@ class Job:
         self.actions.append(taken)
 
 
-async def run_handler(handler: Handler, job: Job, seconds: float) -> None:
-    """Runs the handler, at most until the contract's `finish`.
+async def run_handler(handler: Handler, job: Job) -> None:
+    """Runs the handler until it ends; to stop it, cancel this.
 
     Raises:
-        UndersignedError: `timeout`, or what the handler raised; anything else it raised becomes `decision_failed`.
+        UndersignedError: What the handler raised; anything else it raised becomes `decision_failed`.
     """
     try:
-        async with asyncio.timeout(max(0.0, seconds)):
-            await handler(job)
-    except TimeoutError as exc:
-        raise UndersignedError("timeout", f"the handler of {job.task} ran past the contract's finish") from exc
+        await handler(job)
     except UndersignedError:
         raise
     except asyncio.CancelledError as exc:

@@ -15,28 +15,42 @@ from msgspec.structs import replace
 
 from undersigned.attestation import PAYLOAD_TYPE, Predicate, envelope, make_statement, pae
 from undersigned.contract import (
+    ArbiterRuling,
     ContractDocument,
+    Document,
     Methods,
     Place,
     Price,
     Terms,
     Transcript,
     acceptance_config,
+    build_amendment,
     build_document,
+    build_release,
     canonical_document,
     countersigned,
     offer_config,
     verify_countersigned,
     verify_offered,
+    verify_ruling,
 )
 from undersigned.did import DidDocument
-from undersigned.encoding import DidUrl, Digest, JsonObject, base64url_decode, base64url_encode, from_struct, shift
+from undersigned.encoding import (
+    Did,
+    DidUrl,
+    Digest,
+    JsonObject,
+    base64url_decode,
+    base64url_encode,
+    from_struct,
+    shift,
+)
 from undersigned.errors import LocalProtocolError, LogProofError, VerificationError
 from undersigned.keys import PublicKey
 from undersigned.ledger import Committed, Head, Ledger
-from undersigned.messages import Closing, LedgerPlace, Offer, Settled, Usage
+from undersigned.messages import Closing, Handled, LedgerPlace, Offer, Settled, Usage
 from undersigned.proof import make_proof, prepare
-from undersigned.protocol import Engagement, Offered, position
+from undersigned.protocol import OTHER, Engagement, Offered, Tabled, position
 from undersigned.transparency import checkpoint_text, contract_leaf, leaf_digest, leaf_hash, signed_note, verify_note
 from undersigned.transport import Identity
 
@@ -122,6 +136,49 @@ class Papers:
             },
         )
 
+    async def change(
+        self,
+        engagement: Engagement,
+        of: ContractDocument,
+        what: Terms | tuple[Price, str],
+        peer: DidDocument,
+        *,
+        valid_seconds: int,
+    ) -> Say:
+        """An `Offer` of other terms, or of a release (what is owed, and why), in place of `of`, which is in force."""
+        identity, now, contract = self._identity, self._clock.now(), engagement.contract
+        if contract is None:
+            raise LocalProtocolError("wrong_state", "there is no contract to change")
+        own, theirs = position(engagement)
+        other = OTHER[engagement.role]
+        places = {
+            engagement.role: Place(sequence=own, digest=engagement.sent[-1]),
+            other: Place(sequence=theirs, digest=engagement.got[-1]),
+        }
+        methods = {engagement.role: (identity.method,), other: peer.methods("assertionMethod")[:16]}
+        where: dict[str, Any] = {
+            "contract": contract.digest,
+            "amends": contract.in_force,
+            "role": engagement.role,
+            "sequence": own + 1,
+            "methods": Methods(**methods),
+            "transcript": Transcript(**places),
+        }
+        document = build_amendment(of, what, **where) if isinstance(what, Terms) else build_release(of, *what, **where)
+        jcs = canonical_document(document)
+        unsigned: JsonObject = decode(jcs)
+        config = offer_config(self._suite(engagement), identity.method, now, fresh_urn())
+        signature = await identity.sign(prepare(unsigned, config, identity.kind, jcs=jcs))
+        live = engagement.tabled
+        return Say(
+            "Offer",
+            {
+                "document": replace(document, proof=make_proof(unsigned, config, signature)),
+                "valid_until": shift(now, valid_seconds),
+                "in_reply_to": live.digest if live is not None else None,
+            },
+        )
+
     async def acceptance(self, engagement: Engagement, document: JsonObject) -> Say:
         """An `Acceptance` of the live offer, whose `document` it is, with the second signature."""
         identity, live = self._identity, _live(engagement)
@@ -146,14 +203,16 @@ class Papers:
             index = committed.leaves[-1]
         else:
             index = await self._ledger.index_of(leaf_hash(leaf))
-        if index is None or engagement.acceptance is None:
+        tabled = engagement.tabled
+        acceptance = tabled.acceptance if tabled is not None else engagement.acceptance
+        if index is None or acceptance is None:
             raise LocalProtocolError("wrong_state", "the accepted contract has no place in the log yet")
         return Say(
             "Seal",
             {
                 "offer": live.digest,
                 "document": live.document,
-                "acceptance": engagement.acceptance,
+                "acceptance": acceptance,
                 "ledger": LedgerPlace(log=self._identity.did, index=index, leaf=leaf_digest(leaf)),
             },
         )
@@ -166,6 +225,8 @@ class Papers:
         paid: Price,
         head: Head | None,
         objection: str | None = None,
+        *,
+        handled: Handled | None = None,
     ) -> Say:
         """The `Closing` of this side's books, with a signed checkpoint of its log at `head` (default: as it stands)."""
         contract = engagement.contract
@@ -182,6 +243,7 @@ class Papers:
                 "settlement": Settled(amount=paid.amount, currency=paid.currency),
                 "checkpoint": "u" + base64url_encode(note.encode()),
                 "cosignatures": (),
+                "data_handling": handled,
                 "objection": objection,
             },
         )
@@ -205,7 +267,7 @@ class Papers:
 
     # ------------------------------------------------------------------ checked
 
-    def check_offer(self, engagement: Engagement, offer: Offer, peer: DidDocument) -> ContractDocument:
+    def check_offer(self, engagement: Engagement, offer: Offer, peer: DidDocument) -> Document:
         """The document of a received offer, once its proof holds and it names our keys as they are.
 
         Raises:
@@ -226,9 +288,7 @@ class Papers:
             )
         return read
 
-    def check_acceptance(
-        self, offered: JsonObject, read: ContractDocument, proof: JsonObject, peer: DidDocument
-    ) -> bytes:
+    def check_acceptance(self, offered: JsonObject, read: Document, proof: JsonObject, peer: DidDocument) -> bytes:
         """The leaf of the contract that this acceptance of our offer makes possible; `offered` is its document, which
         was `read`.
 
@@ -238,6 +298,14 @@ class Papers:
         document = countersigned(offered, proof)
         verify_countersigned(document, keys=keys_of(self._own, peer), now=self._clock.now(), read=read)
         return contract_leaf(document)
+
+    def check_ruling(self, ruling: Mapping[str, Any], arbiter: Did, document: DidDocument) -> ArbiterRuling:
+        """The ruling, once it is the arbiter's; `document` is its DID document.
+
+        Raises:
+            VerificationError, FormatError: It is not.
+        """
+        return verify_ruling(ruling, arbiter=arbiter, keys=keys_of(document))
 
     def check_closing(self, closing: Closing, peer: DidDocument) -> None:
         """The checkpoint of a received closing is signed by its sender's key.
@@ -257,7 +325,9 @@ class Papers:
         raise LogProofError("log_proof_invalid", f"no key of {peer.id} signed the checkpoint", path="/checkpoint")
 
 
-def _live(engagement: Engagement) -> Offered:
+def _live(engagement: Engagement) -> Offered | Tabled:
+    if engagement.tabled is not None:
+        return engagement.tabled
     if engagement.offer is None:
         raise LocalProtocolError("wrong_state", "there is no offer on the table")
     return engagement.offer

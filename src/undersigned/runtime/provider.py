@@ -19,8 +19,8 @@ from undersigned.proof import CRYPTOSUITES
 from undersigned.protocol import Bounds, Concede, Engagement, Moment, Owe, bounded
 from undersigned.trust import Decision, Stake
 
+from .changes import owed_price
 from .conversation import Conversation
-from .hirer import owed_price
 from .job import Handler
 from .meeting import declined, recorded
 from .turn import Say
@@ -84,7 +84,7 @@ class ProviderSide:
             case "accepted-by-hirer":
                 return await agent.seal(conversation, engagement)
             case "closing":
-                price = owed_price(engagement, conversation.offered(engagement).terms.price)
+                price = owed_price(conversation, engagement)
                 return await agent.close_books(conversation, engagement, owed, price)
             case _:
                 return None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
-from undersigned.contract import ContractDocument
+from undersigned.contract import ContractDocument, Document, ReleaseDocument
 from undersigned.encoding import Digest, JsonObject, from_struct
 from undersigned.errors import LocalProtocolError
 from undersigned.messages import Delivery, Message, Offer
@@ -14,8 +14,10 @@ __all__ = ["Remembered"]
 
 M = TypeVar("M", bound=Message)
 
-NO_JSON: tuple[Digest, JsonObject] = ("", {})
+NO_JSON: tuple[Document | None, JsonObject] = (None, {})
 """No document was written out yet."""
+
+Snapshot: TypeAlias = tuple[dict[tuple[str, str], Message], dict[tuple[str, int], Document], dict[str, str]]
 
 
 class Remembered:
@@ -26,6 +28,8 @@ class Remembered:
         self.facts: dict[str, str] = {}
         """The last value of each fact noted."""
         self._last: dict[tuple[str, str], Message] = {}
+        self._offers: dict[tuple[str, int], Document] = {}
+        """Documents by side and place of their offer, as long as the engagement may ask for them."""
         self._json = NO_JSON
 
     def last(self, type: str, of: type[M], role: str | None = None) -> M:
@@ -50,33 +54,71 @@ class Remembered:
         return frozenset(artifact.digest for artifact in artifacts)
 
     def offered(self, engagement: Engagement | None = None) -> ContractDocument:
-        """The document of the live offer; after the seal, the contract.
+        """The document of the live offer; after the seal, the contract or what amends it: what is in force.
 
         Raises:
             LocalProtocolError: There is no offer.
         """
-        live = (engagement or self.engagement).offer
-        if live is None:
-            raise LocalProtocolError("wrong_state", f"{self.engagement.id} has no offer on the table")
-        # The live offer is always its owner's last one, which is decoded already.
-        return self.last("Offer", Offer, live.owner).document
+        document = self._document(_in_force(engagement or self.engagement))
+        if isinstance(document, ReleaseDocument):
+            raise LocalProtocolError("not_found", "a release is in no negotiation")  # the fold keeps it out
+        return document
+
+    def tabled(self, engagement: Engagement | None = None) -> Document:
+        """The amendment or release that is on the table.
+
+        Raises:
+            LocalProtocolError: There is none.
+        """
+        tabled = (engagement or self.engagement).tabled
+        return self._document((tabled.owner, tabled.sequence) if tabled is not None else None)
+
+    def _document(self, place: tuple[str, int] | None) -> Document:
+        document = self._offers.get(place) if place is not None else None
+        if document is None:
+            raise LocalProtocolError("wrong_state", f"{self.engagement.id} has no such offer on the table")
+        return document
 
     def offered_json(self, engagement: Engagement | None = None) -> JsonObject:
-        """The same as the JSON that was signed. Not to be changed."""
-        live = (engagement or self.engagement).offer
-        if live is None or self._json[0] != live.digest:
-            document = from_struct(self.offered(engagement))
-            self._json = (live.digest if live is not None else "", document)
+        """The document of `offered` as the JSON that was signed. Not to be changed."""
+        return self._written(self.offered(engagement))
+
+    def tabled_json(self, engagement: Engagement | None = None) -> JsonObject:
+        """The document of `tabled` as the JSON that was signed. Not to be changed."""
+        return self._written(self.tabled(engagement))
+
+    def _written(self, document: Document) -> JsonObject:
+        if self._json[0] is not document:
+            self._json = (document, from_struct(document))
         return self._json[1]
+
+    def releases(self) -> tuple[ReleaseDocument, ...]:
+        """Releases that were on the table; the last one is the one that was sealed, if any was."""
+        found = [document for document in self._offers.values() if isinstance(document, ReleaseDocument)]
+        return tuple(reversed(found))
 
     def remember(self, message: Message) -> None:
         """Keeps a move that was recorded."""
         if not message.notice:
             self._last[message.type, message.role] = message
+        if isinstance(message, Offer):
+            self._offers[message.role, message.sequence] = message.document
+
+    def tidy(self) -> None:
+        """Drops documents that the engagement, as it is now, cannot ask for any more."""
+        if len(self._offers) > 1:
+            tabled = self.engagement.tabled
+            kept = {_in_force(self.engagement), (tabled.owner, tabled.sequence) if tabled is not None else None}
+            released = self.engagement.contract is not None and self.engagement.contract.released
+            self._offers = {
+                place: document
+                for place, document in self._offers.items()
+                if place in kept or (released and isinstance(document, ReleaseDocument))
+            }
 
     def forget(self) -> None:
         """Drops what the journal holds as well, to be recalled from there."""
-        self._last, self.facts, self._json = {}, {}, NO_JSON
+        self._last, self._offers, self.facts, self._json = {}, {}, {}, NO_JSON
 
     def recall(self, moves: list[Message], facts: dict[str, str]) -> None:
         """What the journal holds, instead of what was remembered before."""
@@ -84,11 +126,20 @@ class Remembered:
         self.facts = facts
         for move in moves:
             self.remember(move)
+        self.tidy()
 
-    def snapshot(self) -> tuple[dict[tuple[str, str], Message], dict[str, str]]:
+    def snapshot(self) -> Snapshot:
         """What is remembered now, for `restore`."""
-        return dict(self._last), dict(self.facts)
+        return dict(self._last), dict(self._offers), dict(self.facts)
 
-    def restore(self, snapshot: tuple[dict[tuple[str, str], Message], dict[str, str]]) -> None:
+    def restore(self, snapshot: Snapshot) -> None:
         """Forgets what was said since: the turn that said it was not stored."""
-        self._last, self.facts = snapshot
+        self._last, self._offers, self.facts = snapshot
+
+
+def _in_force(engagement: Engagement) -> tuple[str, int] | None:
+    """Side and place of the live offer; after the seal, of the one whose document is in force."""
+    contract, live = engagement.contract, engagement.offer
+    if contract is not None and contract.in_force_by is not None:
+        return contract.in_force_by
+    return (live.owner, live.sequence) if live is not None else None

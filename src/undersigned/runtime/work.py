@@ -9,8 +9,8 @@ Source: protocol-spec/07-contract.md and 08-attestation-and-evidence.md
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
@@ -27,7 +27,7 @@ from undersigned.attestation import (
 )
 from undersigned.contract import ContractDocument
 from undersigned.did import DidDocument
-from undersigned.encoding import Digest, JsonObject, digest_bytes, seconds_between
+from undersigned.encoding import Digest, JsonObject, digest_bytes, parse_duration, seconds_between
 from undersigned.errors import LocalProtocolError, UndersignedError, VerificationError
 from undersigned.messages import CriterionVerdict, Delivery, Review, Start
 from undersigned.protocol import Engagement, Work
@@ -79,36 +79,85 @@ class Worker:
         await conversation.settled()
         if not self._first(effect.key):
             return
-        agent, engagement = self._agent, conversation.engagement
-        document = conversation.offered()
+        agent = self._agent
         start = conversation.last("Start", Start)
         job = Job(
             agent,
             conversation,
             contract=effect.contract,
-            document=document,
             inputs=start.inputs,
             cursor=effect.cursor,
             round=effect.round,
         )
         service = agent.services.get(job.task)
-        outcome = "complete"
+        outcome: str | None = "complete"
         try:
             if service is None:
                 raise UndersignedError("decision_failed", f"nothing here does {job.task!r} any more")
-            seconds = seconds_between(agent.clock.now(), document.terms.deadlines.finish)
-            await run_handler(service.handler, job, seconds)
-            if not job.artifacts:
+            outcome = await self._watched(conversation, job, run_handler(service.handler, job))
+            if outcome == "complete" and not job.artifacts:
                 raise UndersignedError("decision_failed", f"the handler of {job.task} delivered nothing")
         except UndersignedError as error:
             _log.error("work failed", engagement=conversation.id, error=str(error))
             outcome = "failed"
-        said = await self._delivery(engagement, job, outcome)
+        if outcome is None:
+            # What was used and is owed stands in the `Closing`.
+            _log.warning("work stopped", engagement=conversation.id, state=conversation.engagement.state)
+            return
+        said = await self._delivery(conversation.engagement, job, outcome)
         try:
             await conversation.ask(lambda _: said)
         except LocalProtocolError as error:
             # The contract ended while the work was done; what was made stays here and is not delivered.
             _log.warning("not delivered", engagement=conversation.id, error=str(error))
+
+    async def _watched(self, conversation: Conversation, job: Job, work: Coroutine[Any, Any, None]) -> str | None:
+        """Runs the work beside the contract: gives signs of life, stops with it, and never outlasts what is due.
+
+        `complete`; `cancelled`, if the hirer wants what there is; None, if the contract is at its end.
+
+        Raises:
+            UndersignedError: `timeout`, or what the work raised.
+        """
+        agent, running = self._agent, asyncio.ensure_future(work)
+        events = agent.listen(conversation.id)
+        loop = asyncio.get_running_loop()
+        beat = max(1.0, parse_duration(job.document.terms.deadlines.heartbeat) / 2)
+        changed, next_beat = asyncio.ensure_future(events.get()), loop.time() + beat
+        try:
+            while True:
+                engagement = conversation.engagement
+                if engagement.state == "cancelling":
+                    return "cancelled"
+                if engagement.state not in ("working", "suspended"):
+                    return None
+                left = self._left(engagement)
+                if left <= 0 and engagement.state == "working":
+                    raise UndersignedError("timeout", f"the work of {job.task} ran past what is due")
+                wait = max(0.05, next_beat - loop.time())
+                wait = min(wait, max(left, 0.05)) if engagement.state == "working" else wait
+                done, _ = await asyncio.wait({running, changed}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+                if running in done:
+                    running.result()
+                    return "complete"
+                if changed in done:
+                    changed = asyncio.ensure_future(events.get())
+                if loop.time() >= next_beat and conversation.engagement.state == "working":
+                    await job.progress()  # a sign of life (HIRE-LIF-24)
+                    next_beat = loop.time() + beat
+        finally:
+            agent.unlisten(events)
+            changed.cancel()
+            running.cancel()
+            await asyncio.gather(running, changed, return_exceptions=True)
+
+    def _left(self, engagement: Engagement) -> float:
+        """Seconds until the next `Delivery` is due, as the contract stands now."""
+        contract, offer = engagement.contract, engagement.offer
+        if contract is None or offer is None:
+            return 0.0
+        due = contract.due or offer.terms.deadlines.finish
+        return seconds_between(self._agent.clock.now(), due)
 
     async def _delivery(self, engagement: Engagement, job: Job, outcome: str) -> Say:
         agent, now = self._agent, self._agent.clock.now()
@@ -116,7 +165,7 @@ class Worker:
         artifacts = {artifact.name: artifact.digest for artifact in job.artifacts}
         inputs = {item.name: item.digest for item in job.inputs}
         statements: list[JsonObject] = []
-        if outcome == "complete":
+        if outcome == "complete" or (outcome == "cancelled" and job.artifacts):
             own = agent.identity.did
             predicates: tuple[Predicate, ...] = (
                 work(
@@ -148,7 +197,7 @@ class Worker:
             {
                 "contract": job.contract,
                 "outcome": outcome,
-                "artifacts": tuple(job.artifacts) if outcome == "complete" else (),
+                "artifacts": tuple(job.artifacts) if outcome in ("complete", "cancelled") else (),
                 "statements": tuple(statements),
                 "usage": usage,
                 "round": job.round,

@@ -9,9 +9,21 @@ from __future__ import annotations
 
 from undersigned.testing.actors import SUITE, Actor
 from undersigned.testing.carriers import Carried, Carrier, Meddler, Mischief, Queue, Rewriter, Session
+from undersigned.testing.changes import (
+    amendment,
+    approval,
+    approval_request,
+    breach,
+    dispute,
+    release,
+    resume,
+    ruling,
+    suspend,
+)
 from undersigned.testing.clock import NOON, HandClock, SkewedClock, minutes
 from undersigned.testing.hurry import HurriedClock, hurry
 from undersigned.testing.moves import (
+    ARBITER,
     ARTIFACT,
     Say,
     acceptance,
@@ -40,6 +52,7 @@ from undersigned.testing.playbook import PATHS, Playbook, Side
 from undersigned.testing.wire import Break, Direction, Stall, Wire, WireFaults
 
 __all__ = [
+    "ARBITER",
     "ARTIFACT",
     "NOON",
     "PATHS",
@@ -67,10 +80,15 @@ __all__ = [
     "Wire",
     "WireFaults",
     "acceptance",
+    "amendment",
+    "approval",
+    "approval_request",
     "bid",
+    "breach",
     "cancel",
     "closing",
     "delivery",
+    "dispute",
     "hurry",
     "inquiry",
     "minutes",
@@ -80,9 +98,13 @@ __all__ = [
     "profile",
     "progress",
     "receipt",
+    "release",
+    "resume",
     "review",
+    "ruling",
     "seal",
     "start",
+    "suspend",
     "sync",
     "terminate",
     "terms_for",

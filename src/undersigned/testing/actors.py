@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from hashlib import sha256
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from nacl.signing import SigningKey
 
-from undersigned.contract import ContractDocument, acceptance_config, offer_config
+from undersigned.contract import SignedDocument, acceptance_config, offer_config
 from undersigned.did import DidDocument, did_key, document_from
 from undersigned.encoding import Did, DidUrl, Instant, JsonObject, base64url_encode, from_struct, shift, to_struct
 from undersigned.keys import public_key_from_raw
@@ -27,6 +27,7 @@ __all__ = ["SUITE", "Actor"]
 
 SUITE = "eddsa-jcs-2022"
 KIND = "Ed25519"
+D = TypeVar("D", bound=SignedDocument)
 
 
 class Actor:
@@ -56,7 +57,7 @@ class Actor:
     def sign(self, message: Message, now: Instant, *, lifetime_seconds: int = 3600) -> VerifiedMessage:
         """The message with this actor's proof, made at `now`."""
         unsigned = draft(message, self.method, SUITE, KIND, now, shift(now, lifetime_seconds))
-        return unsigned.signed(self._signature(unsigned.to_sign))
+        return unsigned.signed(self.signature(unsigned.to_sign))
 
     def verify(self, raw: bytes, sender: Actor, now: Instant) -> VerifiedMessage:
         """What came, once it is known to be `sender`'s and for this actor.
@@ -67,18 +68,19 @@ class Actor:
         documents = {sender.did: sender.document, self.did: self.document}
         return verify_message(decode_message(raw), documents, now=now, recipient=self.did)
 
-    def prove_offer(self, document: ContractDocument, now: Instant) -> ContractDocument:
+    def prove_offer(self, document: D, now: Instant) -> D:
         """The document with this actor's proof, the first."""
         config = offer_config(SUITE, self.method, now, self.message_id())
         bare = from_struct(document)
-        return to_struct({**bare, "proof": self._proof(bare, config)}, ContractDocument)
+        return to_struct({**bare, "proof": self._proof(bare, config)}, type(document))
 
     def prove_acceptance(self, document: Mapping[str, Any], now: Instant) -> JsonObject:
         """The proof of this actor on a document that carries the offerer's; it names that one."""
         return self._proof(document, acceptance_config(document, SUITE, self.method, now))
 
     def _proof(self, document: Mapping[str, Any], config: JsonObject) -> JsonObject:
-        return make_proof(document, config, self._signature(prepare(document, config, KIND)))
+        return make_proof(document, config, self.signature(prepare(document, config, KIND)))
 
-    def _signature(self, data: bytes) -> bytes:
+    def signature(self, data: bytes) -> bytes:
+        """The signature of this actor's key."""
         return self._key.sign(data).signature

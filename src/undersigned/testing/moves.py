@@ -9,7 +9,7 @@ Source: protocol-spec/messages/
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from undersigned.contract import (
     Criterion,
@@ -41,19 +41,22 @@ from undersigned.messages import (
 from undersigned.messages import Task as Asked
 from undersigned.protocol import HIRER, OTHER, Engagement, basis
 from undersigned.scope import SKETCH_BASE, Grant, Limit, Scope, compile_scope
-from undersigned.testing.actors import SUITE
+from undersigned.testing.actors import SUITE, Actor
 from undersigned.testing.clock import minutes
 from undersigned.testing.party import Party
 
 __all__ = [
+    "ARBITER",
     "ARTIFACT",
     "Say",
     "acceptance",
     "bid",
     "cancel",
     "closing",
+    "contract_of",
     "delivery",
     "inquiry",
+    "last_of",
     "offer",
     "presentation",
     "problem",
@@ -71,6 +74,9 @@ __all__ = [
 
 ARTIFACT: Digest = digest_bytes(b"the artifact of the example")
 """What there is to work on."""
+
+ARBITER: Final = Actor("arbiter")
+"""Whom the terms name for disputes."""
 
 
 class Say(NamedTuple):
@@ -131,6 +137,7 @@ def terms_for(party: Party, *, price: str = "12.5", reworks: int = 1, seal_grace
         ),
         reworks=reworks,
         seal_grace=seal_grace,
+        arbiter=ARBITER.did,
     )
 
 
@@ -163,7 +170,7 @@ def profile(**members: Any) -> Say:
         talks = party.engagement.talks
         return {
             "nonce": party.actor.nonce(),
-            "inquiry": _last(party.engagement.got),
+            "inquiry": last_of(party.engagement.got),
             "versions": (talks.offered_versions if talks else ()) or ("1.0",),
             "suites": (talks.offered_suites if talks else ()) or (SUITE,),
             "suite": SUITE,
@@ -182,7 +189,7 @@ def presentation(**members: Any) -> Say:
     def write(party: Party) -> dict[str, Any]:
         shown = {"type": ["VerifiablePresentation"], "holder": party.actor.did}
         asked = PresentationRequest(needs=()) if party.role == HIRER else None
-        return {"answers": _last(party.engagement.got), "presentation": shown, "request": asked}
+        return {"answers": last_of(party.engagement.got), "presentation": shown, "request": asked}
 
     return Say("Presentation", write, members)
 
@@ -210,8 +217,8 @@ def offer(
     def write(party: Party) -> dict[str, Any]:
         engagement = party.engagement
         said = terms or terms_for(party, price=price, reworks=reworks, seal_grace=seal_grace)
-        own = Place(sequence=max(1, len(engagement.sent)), digest=_last(engagement.sent))
-        theirs = Place(sequence=max(1, len(engagement.got)), digest=_last(engagement.got))
+        own = Place(sequence=max(1, len(engagement.sent)), digest=last_of(engagement.sent))
+        theirs = Place(sequence=max(1, len(engagement.got)), digest=last_of(engagement.got))
         hirer, provider = (own, theirs) if party.role == HIRER else (theirs, own)
         methods = {party.role: (party.actor.method,), OTHER[party.role]: (party.peer.method,)}
         document = build_document(
@@ -238,7 +245,7 @@ def acceptance(**members: Any) -> Say:
     """The second signature, on the live offer."""
 
     def write(party: Party) -> dict[str, Any]:
-        live = party.engagement.offer
+        live = party.engagement.tabled or party.engagement.offer
         if live is None:
             return {"offer": ARTIFACT, "document": ARTIFACT, "contract_proof": {}}
         document = from_struct(party.offered())
@@ -256,10 +263,12 @@ def seal(**members: Any) -> Say:
 
     def write(party: Party) -> dict[str, Any]:
         engagement = party.engagement
+        tabled, live = engagement.tabled, engagement.tabled or engagement.offer
+        accepted = tabled.acceptance if tabled else engagement.acceptance
         return {
-            "offer": engagement.offer.digest if engagement.offer else ARTIFACT,
-            "document": engagement.offer.document if engagement.offer else ARTIFACT,
-            "acceptance": engagement.acceptance or ARTIFACT,
+            "offer": live.digest if live else ARTIFACT,
+            "document": live.document if live else ARTIFACT,
+            "acceptance": accepted or ARTIFACT,
             "ledger": LedgerPlace(log="example/ledger", index=0, leaf=ARTIFACT),
         }
 
@@ -267,11 +276,12 @@ def seal(**members: Any) -> Say:
 
 
 def withdraw(reason: str = "declined", **members: Any) -> Say:
-    """The end of the negotiation."""
+    """The end of the negotiation, or of the document on the table."""
 
     def write(party: Party) -> dict[str, Any]:
-        accepted = party.engagement.state.startswith("accepted-by-")
-        live = party.engagement.offer
+        tabled = party.engagement.tabled
+        accepted = tabled is not None or party.engagement.state.startswith("accepted-by-")
+        live = tabled or party.engagement.offer
         return {"reason": reason, "offer": live.digest if accepted and live else None}
 
     return Say("Withdraw", write, members)
@@ -282,7 +292,7 @@ def start(**members: Any) -> Say:
     given = (Input(name="artifact", digest=ARTIFACT),)
 
     def write(party: Party) -> dict[str, Any]:
-        return {"contract": _contract(party.engagement), "inputs": given}
+        return {"contract": contract_of(party.engagement), "inputs": given}
 
     return Say("Start", write, members)
 
@@ -292,7 +302,7 @@ def cancel(reason: str = "no_longer_needed", **members: Any) -> Say:
 
     def write(party: Party) -> dict[str, Any]:
         return {
-            "contract": _contract(party.engagement),
+            "contract": contract_of(party.engagement),
             "reason": reason,
             "wind_down": shift(party.now, minutes(10)),
         }
@@ -306,7 +316,7 @@ def terminate(cause: str = "key_compromised", **members: Any) -> Say:
 
     def write(party: Party) -> dict[str, Any]:
         named = ARTIFACT if needs else None
-        return {"contract": _contract(party.engagement), "cause": cause, "names": named, "evidence": ()}
+        return {"contract": contract_of(party.engagement), "cause": cause, "names": named, "evidence": ()}
 
     return Say("Terminate", write, members)
 
@@ -317,7 +327,7 @@ def delivery(outcome: str = "complete", **members: Any) -> Say:
     def write(party: Party) -> dict[str, Any]:
         contract = party.engagement.contract
         return {
-            "contract": _contract(party.engagement),
+            "contract": contract_of(party.engagement),
             "outcome": outcome,
             "artifacts": (Artifact(name="sbom.json", digest=ARTIFACT, media_type="application/json"),),
             "statements": (),
@@ -397,14 +407,16 @@ def progress(number: int = 1, cursor: str | None = None, **members: Any) -> Say:
     """Work goes on."""
 
     def write(party: Party) -> dict[str, Any]:
-        return {"contract": _contract(party.engagement), "number": number, "cursor": cursor}
+        return {"contract": contract_of(party.engagement), "number": number, "cursor": cursor}
 
     return Say("Progress", write, members)
 
 
-def _last(chain: tuple[Digest, ...]) -> Digest:
+def last_of(chain: tuple[Digest, ...]) -> Digest:
+    """The last move of a chain, or something else that has a digest."""
     return chain[-1] if chain else ARTIFACT
 
 
-def _contract(engagement: Engagement) -> Digest:
+def contract_of(engagement: Engagement) -> Digest:
+    """The contract's name, or something else that has a digest."""
     return engagement.contract.digest if engagement.contract else ARTIFACT

@@ -8,7 +8,7 @@ Source: protocol-spec/04-envelope-and-digests.md, section 4.3
 
 from __future__ import annotations
 
-from undersigned.contract import ContractDocument
+from undersigned.contract import Document
 from undersigned.encoding import Digest, EngagementId, Instant
 from undersigned.errors import LocalProtocolError
 from undersigned.messages import Message, Offer, VerifiedMessage
@@ -60,13 +60,13 @@ class Party:
         """The time on this side's clock."""
         return self.clock.now()
 
-    def offered(self) -> ContractDocument:
-        """The document of the live offer, as the store has it; after the seal, the contract.
+    def offered(self) -> Document:
+        """The document of the live offer, as the store has it; under a contract, what is on the table in the lane.
 
         Raises:
             LocalProtocolError: There is no offer.
         """
-        live = self.engagement.offer
+        live = self.engagement.tabled or self.engagement.offer
         found = self.stored[live.digest].message if live is not None else None
         if not isinstance(found, Offer):
             raise LocalProtocolError("wrong_state", f"{self.engagement.id} has no offer on the table")

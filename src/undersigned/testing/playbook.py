@@ -22,6 +22,7 @@ from undersigned.errors import UndersignedError
 from undersigned.messages import VerifiedMessage, engagement_id
 from undersigned.protocol import HIRER, PROVIDER, Owe, Role
 from undersigned.testing.actors import Actor
+from undersigned.testing.changes import dispute, suspend
 from undersigned.testing.clock import HandClock
 from undersigned.testing.moves import (
     Say,
@@ -67,8 +68,10 @@ PATHS: Final[dict[str, _Path]] = {
     "withdrawn": (*_OFFERED, (PROVIDER, withdraw)),
     "sealed": _SEALED,
     "working": _WORKING,
+    "suspended": (*_WORKING, (HIRER, suspend)),
     "cancelling": (*_WORKING, (HIRER, cancel)),
     "delivered": _DELIVERED,
+    "disputed": (*_DELIVERED, (PROVIDER, dispute)),
     "closing": _CLOSING,
     "closed": (*_CLOSING, (HIRER, closing), (PROVIDER, closing)),
 }

@@ -97,8 +97,21 @@ READS = {
     "verify pack": ("verify", "FILE"),
     "verify --did-document": ("verify", "FOLDER/some.toml", "--did-document", "FILE"),
     "credentials add file": ("credentials", "add", "FILE"),
+    "gate --rules": ("gate", "--upstream", "http://127.0.0.1:9", "--rules", "FILE"),
+    "gate --token-file": (
+        *("gate", "--upstream", "http://127.0.0.1:9", "--rules", "FOLDER/gate.toml"),
+        *("--peer", "http://127.0.0.1:9", "--token-file", "FILE"),
+    ),
+    "mcp-gate --rules": ("mcp-gate", "--upstream", "http://127.0.0.1:9", "--rules", "FILE"),
+    "contract dispute --ruling": ("contract", "dispute", "urn:hire:engagement:x", "--ruling", "FILE"),
 }
 """Of each place whose file is read: a command line that gets that far."""
+GATE_RULES = """origin = "https://api.acme.example"
+[[rule]]
+method = ["GET"]
+path = "/files/*"
+action = "repo:read"
+"""
 WRITES = {"demo --dir", "hire --out", "trust graph --out", "export --out", "credentials issue --out", "spawn --out"}
 FOLDERS = {"offer approve --as", "offer refuse --as"}
 
@@ -112,6 +125,7 @@ def test_every_place_that_names_a_file_is_known() -> None:
 def test_a_file_that_is_none_is_refused_at_once(place: str, kind: str, home: Path, tmp_path: Path) -> None:
     """Nothing is waited for, however long nobody writes into a pipe, and no more is read than a file may hold."""
     (tmp_path / "some.toml").touch()
+    (tmp_path / "gate.toml").write_text(GATE_RULES)
     named = {"device": Path("/dev/null"), "name of other bytes": tmp_path / ODD}.get(kind, tmp_path / "named")
     if kind == "pipe":
         os.mkfifo(named)

@@ -105,7 +105,10 @@ def test_a_message_says_its_type_and_shows_its_json() -> None:
 def test_purposes_follow_the_type() -> None:
     """What proves who speaks is `authentication`; what binds is `assertionMethod` (HIRE-PRF-07)."""
     binding = {name for name, of in MESSAGE_TYPES.items() if of.purpose == "assertionMethod"}
-    assert binding == {"Seal", "Cancel", "Terminate", "Delivery", "Review", "Closing"}
+    assert binding == {
+        *("Seal", "Approval", "Suspend", "Resume", "Cancel", "Delivery", "Review", "Closing"),
+        *("Breach", "Terminate", "Dispute", "Ruling"),
+    }
     assert {name for name, of in MESSAGE_TYPES.items() if of.notice} == {"Receipt", "Problem", "Sync", "Progress"}
 
 
@@ -114,7 +117,10 @@ def test_purposes_follow_the_type() -> None:
     [
         (reasons.WithdrawReason, reasons.REASONS),
         (reasons.CancelReason, reasons.CANCEL_REASONS),
+        (reasons.SuspendReason, reasons.SUSPEND_REASONS),
+        (reasons.ResumeReason, reasons.RESUME_REASONS),
         (reasons.Cause, reasons.CAUSES),
+        (reasons.Ruled, reasons.RULINGS),
         (reasons.Outcome, reasons.OUTCOMES),
         (reasons.Verdict, reasons.VERDICTS),
         (reasons.Basis, reasons.BASES),

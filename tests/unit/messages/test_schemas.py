@@ -27,7 +27,7 @@ def test_what_is_published_is_what_the_structs_say() -> None:
 
 
 def test_there_is_a_schema_and_an_example_for_each_type() -> None:
-    assert PUBLISHED.keys() == {*MESSAGE_TYPES, "Contract"}
+    assert PUBLISHED.keys() == {*MESSAGE_TYPES, "Contract", "Amendment", "Release", "ArbiterRuling"}
     assert {example["type"] for example in VALID.values()} == set(MESSAGE_TYPES)
     assert len(INVALID) > 50
 
@@ -51,7 +51,9 @@ def test_valid_examples_pass_schema_and_decoder(name: str) -> None:
     _validator(example["type"]).validate(example)
     assert decode_message(json.dumps(example).encode()).message.type == example["type"]
     if isinstance(example.get("document"), dict):
-        _validator("Contract").validate(example["document"])
+        _validator(example["document"]["type"]).validate(example["document"])
+    if isinstance(example.get("ruling"), dict):
+        _validator("ArbiterRuling").validate(example["ruling"])
 
 
 @pytest.mark.parametrize("name", sorted(INVALID))

@@ -280,5 +280,7 @@ def test_legal_is_what_the_tables_say_now() -> None:
     assert legal(Playbook("-").hirer.party.engagement, PROVIDER) == ()
     assert legal(Playbook("inquired").hirer.party.engagement, PROVIDER) == ("Profile", "Withdraw")
     assert legal(Playbook("accepted-by-provider").hirer.party.engagement, PROVIDER) == ()
-    assert legal(Playbook("working").hirer.party.engagement, PROVIDER) == ("Delivery", "Terminate")
+    assert legal(Playbook("working").hirer.party.engagement, PROVIDER) == (
+        *("ApprovalRequest", "Delivery", "Breach", "Terminate", "Dispute", "Offer"),
+    )
     assert legal(Playbook("closed").hirer.party.engagement, HIRER) == ()

@@ -33,6 +33,8 @@ OWED = {
     "withdrawn": ((), ()),
     "sealed": ((HIRER,), ("Start", "Cancel")),
     "working": ((PROVIDER,), ("Delivery",)),
+    "suspended": ((HIRER,), ("Resume", "Cancel")),
+    "disputed": ((HIRER, PROVIDER), ("Ruling",)),
     "cancelling": ((PROVIDER,), ("Delivery",)),
     "delivered": ((HIRER,), ("Review",)),
     "closing": ((HIRER, PROVIDER), ("Closing",)),

@@ -508,13 +508,13 @@ async def test_a_handler_that_gives_up_what_it_waits_for_has_failed() -> None:
 
     job: Any = SimpleNamespace(task="summary")
     with pytest.raises(UndersignedError) as caught:
-        await run_handler(work, job, 60)
+        await run_handler(work, job)
     assert caught.value.code == "decision_failed"
 
     async def waits(job: Job) -> None:
         await asyncio.Event().wait()
 
-    closing = asyncio.ensure_future(run_handler(waits, job, 60))
+    closing = asyncio.ensure_future(run_handler(waits, job))
     await asyncio.sleep(0)
     closing.cancel()
     with pytest.raises(asyncio.CancelledError):

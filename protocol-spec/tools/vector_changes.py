@@ -1,0 +1,368 @@
+"""Vectors of histories in which a contract is suspended, changed, disputed: see `vector_journals`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from example_changes import ARBITER, CHANGES, amendment, arbiter_ruling, release
+from example_messages import SUITE, Talk, conversation
+from vector_journals import as_json, journal, talk_after, up_to
+from vector_parts import Vector, changed, resigned
+
+from undersigned.encoding import digest_bytes, shift
+from undersigned.messages import (
+    Acceptance,
+    Approval,
+    Breach,
+    Delivery,
+    Dispute,
+    Offer,
+    Resume,
+    Suspend,
+    Terminate,
+    VerifiedMessage,
+    Withdraw,
+)
+
+__all__ = ["change_vectors"]
+
+STATES = ("suspended", *("working",) * 7, "disputed", "closing")
+
+
+def change_vectors() -> Iterator[Vector]:
+    """All of them."""
+    yield from _whole()
+    yield from _rights()
+    yield from _documents()
+    yield from _disputes()
+
+
+def since_start(name: str, suite: str = SUITE) -> list[dict[str, Any]]:
+    """The hire up to its `Start`, and what happened to the contract until and with `name`."""
+    said = conversation(suite)
+    return [*up_to("start", suite), *(as_json(said[each]) for each in CHANGES[: CHANGES.index(name) + 1])]
+
+
+def talk_since(name: str) -> Talk:
+    """Both chains as they stand then, to go on differently from there."""
+    said, talk = conversation(), talk_after("start")
+    for each in CHANGES[: CHANGES.index(name) + 1]:
+        talk.moves[said[each].message.role].append(said[each])
+    talk.count += 400
+    return talk
+
+
+def _sealed() -> str:
+    return as_json(conversation()["start"])["contract"]
+
+
+def _refused(
+    name: str, says: str, before: list[dict[str, Any]], said: VerifiedMessage, view: str, code: str, state: str
+) -> Vector:
+    return journal(name, says, before, as_json(said), view, code=code, state=state)
+
+
+def _whole() -> Iterator[Vector]:
+    opening = (
+        *("inquired", "profiled", "presented", "ready", "offered-by-hirer", "offered-by-provider"),
+        *("offered-by-provider", "accepted-by-hirer", "sealed", "sealed", "working"),
+    )
+    for suite in (SUITE, "eddsa-rdfc-2022"):
+        for view in ("hirer", "provider"):
+            *before, last = since_start("ruling", suite)
+            yield journal(
+                f"changed-{suite.split('-')[1]}-{view}",
+                f"a contract suspended, amended, disputed and ruled on under {suite}, as the {view} sees it",
+                before,
+                last,
+                view,
+                outcome="applies",
+                states=[*opening, *STATES],
+                state="closing",
+            )
+
+
+def _rights() -> Iterator[Vector]:
+    """Suspension, approval, breach."""
+    sealed, said = _sealed(), conversation()
+    talk = talk_after("start")
+    paused = talk.say(Suspend, "provider", contract=sealed, reason="incident", until=shift(talk.now, 60))
+    yield _refused(
+        "suspend-by-the-provider", "only the hirer suspends", up_to("start"), paused, "hirer", "wrong_party", "working"
+    )
+    talk = talk_after("start")
+    on = talk.say(Resume, "hirer", contract=sealed, reason="resolved")
+    yield _refused(
+        "resume-of-what-works", "nothing is suspended", up_to("start"), on, "provider", "wrong_state", "working"
+    )
+    talk = talk_after("start")
+    pause = talk.say(Suspend, "hirer", contract=sealed, reason="incident", until=shift(talk.now, 60))
+    yield journal(
+        "suspend-crossing-delivery",
+        "a Suspend that crossed the Delivery is recorded and moves nothing",
+        up_to("delivery"),
+        as_json(pause),
+        "provider",
+        outcome="void",
+        state="delivered",
+    )
+    talk = talk_since("suspend")
+    made = talk.say(
+        Delivery,
+        "provider",
+        contract=sealed,
+        outcome="partial",
+        artifacts=(),
+        statements=(),
+        usage=(),
+        round=1,
+    )
+    yield journal(
+        "delivery-while-suspended",
+        "what there is may be handed over while no more may be done",
+        since_start("suspend"),
+        as_json(made),
+        "hirer",
+        outcome="applies",
+        state="delivered",
+    )
+    talk = talk_since("approval")
+    again = talk.say(
+        Approval, "hirer", request=said["approvalrequest"].digest, granted=True, uses=1, until=shift(talk.now, 60)
+    )
+    yield _refused(
+        "approval-twice",
+        "a question is answered once",
+        since_start("approval"),
+        again,
+        "provider",
+        "wrong_state",
+        "working",
+    )
+    talk = talk_since("breach")
+    other = talk.say(Terminate, "provider", contract=sealed, cause="breach", names=said["breach"].digest, evidence=())
+    yield _refused(
+        "end-for-the-others-breach",
+        "a breach is claimed by one side, and gives a right to that side alone",
+        since_start("breach"),
+        other,
+        "hirer",
+        "wrong_state",
+        "working",
+    )
+    talk = talk_after("start")
+    foreign = talk.say(
+        Breach,
+        "provider",
+        contract=digest_bytes(b"another contract"),
+        clause="price",
+        evidence=(),
+        cure_by=shift(talk.now, 7200),
+    )
+    yield _refused(
+        "breach-of-another-contract",
+        "a breach of a contract of another engagement",
+        up_to("start"),
+        foreign,
+        "hirer",
+        "conflicting_contract",
+        "working",
+    )
+
+
+def _documents() -> Iterator[Vector]:
+    """The document lane."""
+    sealed, said = _sealed(), conversation()
+    good = as_json(said["offer-amendment"])
+    before = since_start("breach")
+    talk = talk_since("breach")
+    for name, says, code, other in (
+        (
+            "amendment-of-another-contract",
+            "an amendment of another contract",
+            "conflicting_contract",
+            {"contract": digest_bytes(b"another contract")},
+        ),
+        (
+            "amendment-of-what-is-not-in-force",
+            "an amendment of a document that is not in force",
+            "terms_mismatch",
+            {"amends": digest_bytes(b"another document")},
+        ),
+        ("amendment-for-others", "an amendment with another party", "wrong_negotiation", {"hirer": ARBITER.did}),
+        (
+            "amendment-under-a-parent",
+            "an amendment that moves the contract under another",
+            "terms_mismatch",
+            {"parent": digest_bytes(b"a parent")},
+        ),
+    ):
+        talk = talk_since("breach")
+        document = amendment(talk, "hirer", sealed, **other)
+        offer = talk.say(Offer, "hirer", document=document, valid_until=shift(talk.now, 3600))
+        yield _refused(name, says, before, offer, "provider", code, "working")
+    plain = resigned(changed(good, document=as_json(said["offer"])["document"]))
+    yield journal(
+        "contract-under-a-contract",
+        "a second contract in the lane",
+        before,
+        plain,
+        "provider",
+        code="terms_mismatch",
+        state="working",
+    )
+    talk = talk_since("offer-amendment")
+    own = talk.say(
+        Acceptance,
+        "hirer",
+        offer=said["offer-amendment"].digest,
+        document=as_json(said["acceptance-amendment"])["document"],
+        contract_proof=as_json(said["acceptance-amendment"])["contractProof"],
+    )
+    yield _refused(
+        "acceptance-of-ones-own-amendment",
+        "an Acceptance by who offered it",
+        since_start("offer-amendment"),
+        own,
+        "provider",
+        "wrong_party",
+        "working",
+    )
+    both = talk_since("breach")
+    theirs = both.say(
+        Offer, "provider", document=amendment(both, "provider", sealed), valid_until=shift(both.now, 3600)
+    )
+    yield journal(
+        "offers-cross",
+        "both put a document on the table: the hirer's stands, the provider's is void",
+        since_start("offer-amendment"),
+        as_json(theirs),
+        "hirer",
+        outcome="void",
+        state="working",
+    )
+    talk = talk_since("acceptance-amendment")
+    regret = talk.say(Withdraw, "hirer", reason="changed", offer=said["offer-amendment"].digest)
+    yield _refused(
+        "amendment-withdrawn-without-reason",
+        "an acceptance answered by a change of mind",
+        since_start("acceptance-amendment"),
+        regret,
+        "provider",
+        "wrong_state",
+        "working",
+    )
+    talk = talk_since("acceptance-amendment")
+    ending = talk.say(Terminate, "provider", contract=sealed, cause="unable", evidence=())
+    after = [*since_start("acceptance-amendment"), as_json(ending)]
+    talk.count += 1
+    late = resigned(
+        changed(
+            as_json(said["seal-amendment"]),
+            seen=ending.digest,
+        ),
+        created=talk.now,
+        expires=shift(talk.now, 3600),
+    )
+    yield journal(
+        "seal-after-the-end",
+        "a Seal by an offerer that had seen the end",
+        after,
+        late,
+        "provider",
+        code="wrong_state",
+        state="closing",
+    )
+    early = resigned(as_json(said["seal-amendment"]), created=talk.now, expires=shift(talk.now, 3600))
+    yield journal(
+        "seal-crossing-the-end",
+        "a Seal by an offerer that had not seen the end counts",
+        after,
+        early,
+        "provider",
+        outcome="applies",
+        state="closing",
+    )
+    talk = talk_since("seal-amendment")
+    stale = talk.say(
+        Offer, "provider", document=release(talk, "provider", sealed, sealed), valid_until=shift(talk.now, 3600)
+    )
+    yield _refused(
+        "release-from-what-is-not-in-force",
+        "a release that names the document before the amendment",
+        since_start("seal-amendment"),
+        stale,
+        "hirer",
+        "terms_mismatch",
+        "working",
+    )
+
+
+def _disputes() -> Iterator[Vector]:
+    """Disputes and rulings."""
+    sealed, said = _sealed(), conversation()
+    talk = talk_after("start")
+    nobody = talk.say(
+        Dispute,
+        "provider",
+        contract=sealed,
+        about=sealed,
+        claim="More is owed.",
+        evidence=(),
+        ruling_by=shift(talk.now, 86_400),
+    )
+    yield _refused(
+        "dispute-without-an-arbiter",
+        "the terms name nobody who could rule",
+        up_to("start"),
+        nobody,
+        "hirer",
+        "terms_mismatch",
+        "working",
+    )
+    dispute, good = said["dispute"].digest, as_json(said["ruling"])
+    for name, says, code, ruling in (
+        (
+            "ruling-on-another-dispute",
+            "a ruling on another dispute",
+            "terms_mismatch",
+            arbiter_ruling(sealed, digest_bytes(b"another dispute"), good["proof"]["created"]),
+        ),
+        (
+            "ruling-on-another-contract",
+            "a ruling on another contract",
+            "conflicting_contract",
+            arbiter_ruling(digest_bytes(b"another contract"), dispute, good["proof"]["created"]),
+        ),
+        (
+            "ruling-with-a-member-more",
+            "a ruling with a member that none has",
+            "unknown_term",
+            {**good["ruling"], "costs": "7"},
+        ),
+    ):
+        other = resigned(changed(good, ruling=ruling))
+        yield journal(name, says, since_start("dispute"), other, "provider", code=code, state="disputed")
+    talk = talk_since("dispute")
+    out = talk.say(Terminate, "hirer", contract=sealed, cause="key_compromised", evidence=())
+    yield _refused(
+        "end-of-a-dispute-for-another-cause",
+        "a dispute ends by a ruling, a release, or for want of a ruling",
+        since_start("dispute"),
+        out,
+        "provider",
+        "wrong_state",
+        "disputed",
+    )
+    talk = talk_since("seal-amendment")
+    unaware = talk.say(Terminate, "hirer", contract=sealed, cause="key_compromised", evidence=())
+    yield journal(
+        "end-crossing-a-dispute",
+        "a Terminate that had not seen the Dispute is recorded and moves nothing",
+        since_start("dispute"),
+        as_json(unaware),
+        "provider",
+        outcome="void",
+        state="disputed",
+    )

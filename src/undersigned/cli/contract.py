@@ -1,0 +1,292 @@
+"""Commands for a contract that is performed: `contract show|suspend|resume|amend|release|accept|decline|revoke|…`.
+
+`show` reads the ledger. The others leave an order in the state folder, which the running peer carries out; so they work
+beside `serve` or `hire`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import click
+import msgspec
+from msgspec.structs import replace
+
+from undersigned.contract import ContractDocument, ReleaseDocument, contract_card
+from undersigned.encoding import Digest, from_struct, shift
+from undersigned.errors import CODES, ConfigurationError, UndersignedError
+from undersigned.messages import Offer
+from undersigned.protocol import Engagement, owed
+from undersigned.runtime import Answered, ContractOrder, Home, leave_order, load_engagement, parse_price, read_document
+
+from .output import HOME_OPTION, Out, command, plain, reading
+
+__all__ = ["contract"]
+
+WAITS = 7
+"""Exit code: no peer runs here that could carry it out."""
+WAIT_SECONDS = 10.0
+"""How long the running peer may take."""
+LOOK_SECONDS = 0.05
+
+CONTRACT = click.argument("contract", metavar="CONTRACT")
+FOR_OPTION = click.option("--for", "seconds", type=click.IntRange(60), default=3600, help="Seconds. Default 3600.")
+
+
+@click.group()
+def contract() -> None:
+    """A contract while it is performed: look at it, suspend it, change it, end it, dispute it."""
+
+
+@contract.command("show")
+@CONTRACT
+@HOME_OPTION
+@command
+async def contract_show(out: Out, contract: str, home: str | None) -> None:
+    """What is in force now, clause by clause; its state, who owes what, and what is on the table."""
+    opened = out.home(home)
+    found = await _read(opened, contract)
+    engagement, document = found
+    under, due, tabled = engagement.contract, owed(engagement), engagement.tabled
+    if under is None:
+        raise ConfigurationError("not_found", f"{engagement.id} has no contract")
+    out.value(
+        {
+            "contract": under.digest,
+            "inForce": under.in_force,
+            "engagement": engagement.id,
+            "role": engagement.role,
+            "peer": engagement.peer,
+            "state": engagement.state,
+            "lane": engagement.lane,
+            "onTheTable": {"document": tabled.document, "type": tabled.kind, "owner": tabled.owner} if tabled else None,
+            "owes": list(due.who),
+            "moves": list(due.moves),
+            "by": due.by,
+            "heardAt": under.heard_at,
+            "endings": [from_struct(ending) for ending in under.endings],
+            "breaches": [from_struct(one) for one in under.breaches],
+            "requests": [from_struct(one) for one in under.open_requests()],
+            "terms": from_struct(document.terms),
+        }
+    )
+    for line in contract_card(from_struct(document), {}, state=_state(engagement)).splitlines():
+        out.line(plain(line, 1000))
+    if under.in_force != under.digest:
+        out.line(f"In force      {under.in_force}, which amends {under.digest}")
+    if tabled is not None:
+        out.line(f"On the table  {tabled.kind} {tabled.document}, offered by the {tabled.owner}")
+
+
+def _state(engagement: Engagement) -> str:
+    due = owed(engagement)
+    who = " and ".join(due.who)
+    return f"{engagement.state}; {f'{who} owes {due.why}' if who else due.why}{f' by {due.by}' if due.by else ''}"
+
+
+@contract.command("suspend")
+@CONTRACT
+@FOR_OPTION
+@click.option("--reason", default="incident", help="A word of the list in the specification. Default incident.")
+@HOME_OPTION
+@command
+async def contract_suspend(out: Out, contract: str, seconds: int, reason: str, home: str | None) -> int:
+    """No authority for now. If it does not go on in time, the provider may end it."""
+    return await _order(out, home, contract, "suspend", {"seconds": seconds, "reason": reason})
+
+
+@contract.command("resume")
+@CONTRACT
+@HOME_OPTION
+@command
+async def contract_resume(out: Out, contract: str, home: str | None) -> int:
+    """A suspended contract goes on; what is due moves by the time it was suspended."""
+    return await _order(out, home, contract, "resume", {})
+
+
+@contract.command("amend")
+@CONTRACT
+@click.option("--price", metavar="'5.00 EUR'", help="Another price.")
+@click.option("--extend", type=click.IntRange(60), metavar="SECONDS", help="More time, for finish and all authority.")
+@click.option("--reworks", type=click.IntRange(0, 16), help="How often rework may be asked for.")
+@click.option("--arbiter", metavar="DID", help="Who rules on disputes.")
+@FOR_OPTION
+@HOME_OPTION
+@command
+async def contract_amend(
+    out: Out,
+    contract: str,
+    price: str | None,
+    extend: int | None,
+    reworks: int | None,
+    arbiter: str | None,
+    seconds: int,
+    home: str | None,
+) -> int:
+    """Offer other terms; they are in force once both signed and the seal is there. `accept` is the other side's."""
+    opened = out.home(home)
+    _, document = await _read(opened, contract)
+    terms = document.terms
+    if price is not None:
+        terms = replace(terms, price=parse_price(price))
+    if extend is not None:
+        times = terms.deadlines
+        later = replace(times, finish=shift(times.finish, extend), until=shift(times.until, extend))
+        terms = replace(terms, deadlines=later)
+    if reworks is not None:
+        terms = replace(terms, reworks=reworks)
+    if arbiter is not None:
+        terms = replace(terms, arbiter=arbiter)
+    if terms == document.terms:
+        raise ConfigurationError("bad_configuration", "nothing would be changed: name --price, --extend or another")
+    return await _order(out, home, contract, "amend", {"terms": from_struct(terms), "seconds": seconds})
+
+
+@contract.command("release")
+@CONTRACT
+@click.option("--owed", required=True, metavar="'2.00 EUR'", help="What the hirer owes, all told.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why, in your words; both sign it.")
+@FOR_OPTION
+@HOME_OPTION
+@command
+async def contract_release(out: Out, contract: str, owed: str, reason: str, seconds: int, home: str | None) -> int:
+    """Offer to let each other go."""
+    body = {"owed": from_struct(parse_price(owed)), "reason": reason, "seconds": seconds}
+    return await _order(out, home, contract, "release", body)
+
+
+@contract.command("accept")
+@CONTRACT
+@click.argument("document", metavar="DOCUMENT")
+@HOME_OPTION
+@command
+async def contract_accept(out: Out, contract: str, document: str, home: str | None) -> int:
+    """Sign the amendment or release that the other side put on the table; DOCUMENT is its digest, see `show`."""
+    return await _order(out, home, contract, "accept", {"document": document})
+
+
+@contract.command("decline")
+@CONTRACT
+@HOME_OPTION
+@command
+async def contract_decline(out: Out, contract: str, home: str | None) -> int:
+    """Take the document from the table, ours or the other side's, while nobody accepted it."""
+    return await _order(out, home, contract, "decline", {})
+
+
+@contract.command("revoke")
+@CONTRACT
+@click.option("--cause", default="key_compromised", help="A cause of the specification. Default key_compromised.")
+@click.option("--names", metavar="DIGEST", help="The breach, or the evidence of a revocation.")
+@HOME_OPTION
+@command
+async def contract_revoke(out: Out, contract: str, cause: str, names: str | None, home: str | None) -> int:
+    """End it at once, for a cause that it allows. For now only: `suspend`."""
+    return await _order(out, home, contract, "revoke", {"cause": cause, **({"names": names} if names else {})})
+
+
+@contract.command("breach")
+@CONTRACT
+@click.argument("clause", metavar="CLAUSE")
+@FOR_OPTION
+@HOME_OPTION
+@command
+async def contract_breach(out: Out, contract: str, clause: str, seconds: int, home: str | None) -> int:
+    """Claim that the other side broke CLAUSE, and leave it time to cure that."""
+    return await _order(out, home, contract, "breach", {"clause": clause, "seconds": seconds})
+
+
+@contract.command("dispute")
+@CONTRACT
+@click.option("--claim", metavar="TEXT", help="What you ask for, and why.")
+@click.option("--ruling", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The arbiter's ruling.")
+@click.option("--for", "seconds", type=click.IntRange(60), default=7 * 24 * 3600, help="Seconds for the ruling.")
+@HOME_OPTION
+@command
+async def contract_dispute(
+    out: Out, contract: str, claim: str | None, ruling: Path | None, seconds: int, home: str | None
+) -> int:
+    """Put the outcome before the arbiter that the terms name, or carry the arbiter's ruling to the other side."""
+    if (claim is None) == (ruling is None):
+        raise ConfigurationError("bad_configuration", "name --claim to dispute, or --ruling to end a dispute")
+    if ruling is not None:
+        return await _order(out, home, contract, "rule", {"ruling": read_document(ruling)})
+    return await _order(out, home, contract, "dispute", {"claim": claim, "seconds": seconds})
+
+
+@contract.command("approve")
+@CONTRACT
+@click.argument("request", metavar="REQUEST")
+@click.option("--refuse", is_flag=True, help="The answer is no.")
+@click.option("--uses", type=click.IntRange(1), default=1, help="How often it may be done. Default 1.")
+@FOR_OPTION
+@HOME_OPTION
+@command
+async def contract_approve(
+    out: Out, contract: str, request: str, refuse: bool, uses: int, seconds: int, home: str | None
+) -> int:
+    """Answer the provider's request for approval; REQUEST is its digest, see `show`."""
+    body = {"request": request, "granted": not refuse, "uses": uses, "seconds": seconds}
+    return await _order(out, home, contract, "approve", body)
+
+
+# -- what several of them do
+
+
+async def _order(out: Out, home: str | None, contract: str, act: str, body: Mapping[str, Any]) -> int:
+    """Leaves an order and waits for what becomes of it."""
+    opened = out.home(home)
+    name = uuid4().hex
+    answer = leave_order(opened.orders, name, ContractOrder(act=act, contract=contract, body=body))
+    ends = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < ends:
+        if answer.exists():
+            said = msgspec.json.decode(answer.read_bytes(), type=Answered)
+            answer.unlink()
+            return _said(out, act, said)
+        await asyncio.sleep(LOOK_SECONDS)
+    answer.with_suffix(".json").unlink(missing_ok=True)
+    out.value({"act": act, "contract": contract, "ok": False, "code": "timeout"})
+    out.line("no peer runs here that could carry it out: start 'serve', then say it again", style="yellow")
+    return WAITS
+
+
+def _said(out: Out, act: str, said: Answered) -> int:
+    if not said.ok:
+        raise UndersignedError(said.code if said.code in CODES else "internal", said.message)
+    out.value({"act": act, "ok": True, "state": said.state, "lane": said.lane, "move": said.move})
+    lane = f", documents {said.lane}" if said.lane != "idle" else ""
+    out.line(f"{act}: the contract is {said.state}{lane}", style="bold green")
+    return 0
+
+
+async def _read(home: Home, contract: Digest) -> tuple[Engagement, ContractDocument]:
+    """The engagement of a contract in the ledger, and the document in force.
+
+    Raises:
+        ConfigurationError: `not_found`.
+    """
+    ledger = await reading(home)
+    try:
+        for summary in await ledger.summaries():
+            if summary.contract != contract:
+                continue
+            loaded = await load_engagement(ledger, summary, home.configuration.did)
+            engagement = loaded.engagement
+            under, live = engagement.contract, engagement.offer
+            place = under.in_force_by if under is not None else None
+            if place is None and live is not None:
+                place = live.owner, live.sequence
+            for move in loaded.moves:
+                if not isinstance(move, Offer) or isinstance(move.document, ReleaseDocument):
+                    continue
+                if (move.role, move.sequence) == place:
+                    return engagement, move.document
+    finally:
+        await ledger.close()
+    raise ConfigurationError("not_found", f"no contract {plain(contract, 100)} in this ledger: see 'ledger list'")

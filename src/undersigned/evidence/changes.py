@@ -1,0 +1,73 @@
+"""What became of a contract: amendments and releases, each whole, and rulings.
+
+Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undersigned.contract import AmendmentDocument, Terms, verify_ruling, verify_sealed_change
+from undersigned.did import DidDocument, document_from, is_derived
+from undersigned.encoding import Did
+from undersigned.errors import VerificationError
+from undersigned.evidence.case import Case, invalid, lookup_in, pack_of, sealed_of
+from undersigned.evidence.pack import sealed_documents
+from undersigned.messages import Ruling
+
+__all__ = ["check_changes", "terms_at"]
+
+
+def check_changes(case: Case) -> str:
+    """Each sealed amendment or release stands alone and changes what was in force; each ruling is the arbiter's.
+
+    That they are of this contract and chained was seen when the transcript was folded. An arbiter whose DID document is
+    neither in the pack nor follows from its DID cannot be checked, and the report says so.
+    """
+    pack = pack_of(case)
+    keys = lookup_in(case, pack.manifest.created)
+    said: list[str] = []
+    for number, (document, acceptance, seal) in sealed_documents(pack.transcript)[1:]:
+        change = verify_sealed_change(document, acceptance, seal, keys=keys)
+        if isinstance(change.document, AmendmentDocument):
+            case.amended.append((number, change.document))
+        said.append(f"{change.document.type} {change.digest} holds")
+    return "; ".join([*said, *_rulings(case)])
+
+
+def terms_at(case: Case, number: int) -> Terms:
+    """The terms in force when message `number` was recorded."""
+    found = sealed_of(case).document.terms
+    for sealed, document in case.amended:
+        if sealed < number:
+            found = document.terms
+    return found
+
+
+def _rulings(case: Case) -> Iterator[str]:
+    for one, message in case.verified:
+        ruling = message.message
+        if not isinstance(ruling, Ruling):
+            continue
+        arbiter = terms_at(case, one.number).arbiter
+        if arbiter is None:
+            raise invalid(f"message {one.number} is a ruling, and the terms name no arbiter")
+        document = _document(case, arbiter)
+        if document is None:
+            yield f"the ruling of {arbiter} was not checked: no DID document of it is here"
+            continue
+        found = document
+
+        def key(method: str, purpose: str, found: DidDocument = found):
+            return found.key_for(method, purpose)
+
+        try:
+            read = verify_ruling(ruling.ruling, arbiter=arbiter, keys=key)
+        except VerificationError as exc:
+            raise VerificationError(exc.code, f"message {one.number}, Ruling: {exc.message}") from exc
+        yield f"ruled {read.outcome}, {read.amount} {read.currency} owed"
+
+
+def _document(case: Case, did: Did) -> DidDocument | None:
+    held = case.known.get(did) or case.documents.get(did)
+    return held[0] if held else document_from(did, {}) if is_derived(did) else None

@@ -1,0 +1,149 @@
+"""What a guard judges, and how it refuses.
+
+Source: protocol-spec/05-negotiation.md, section 5.2
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from undersigned.contract import ContractDocument, Document, Place, ReleaseDocument, Transcript, check_document
+from undersigned.encoding import Digest, Instant, parse_duration
+from undersigned.errors import ContractError
+from undersigned.messages import Offer, VerifiedMessage
+from undersigned.protocol.engagement import Contract, Engagement, Essentials, Mark, Offered, Talks
+from undersigned.protocol.states import HIRER
+
+__all__ = [
+    "Case",
+    "Refused",
+    "check_offered",
+    "contract_of",
+    "essentials",
+    "expect",
+    "knows",
+    "live_of",
+    "of_this",
+    "talks_of",
+    "terms_of",
+]
+
+
+class Refused(Exception):
+    """The move is not taken; `apply` turns it into the error of the side that made it."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+class Case(NamedTuple):
+    """What a guard judges."""
+
+    engagement: Engagement
+    move: VerifiedMessage
+    mine: bool
+    at: Instant
+    seen: int
+    """How many moves of the receiving side the sender had recorded."""
+    crossed: bool
+    """Whether the sender had not seen all of them."""
+    state: str
+    """The state that the sender was in: ours, unless it had not seen all of our moves."""
+
+
+def expect(same: bool, code: str, what: str, expected: object, came: object) -> None:
+    """Returns if `same`; else refuses with what was expected and what came."""
+    if not same:
+        raise Refused(code, f"{what}: expected {expected}, came {came}")
+
+
+def talks_of(case: Case) -> Talks:
+    """What the negotiation settled about itself."""
+    talks = case.engagement.talks
+    if talks is None:
+        raise Refused("wrong_state", "nothing was opened yet")
+    return talks
+
+
+def live_of(case: Case) -> Offered:
+    """The live offer; after the seal, the contract's."""
+    offer = case.engagement.offer
+    if offer is None:
+        raise Refused("stale_offer", "no offer is live")
+    return offer
+
+
+def contract_of(case: Case) -> Contract:
+    """What happened under the seal."""
+    contract = case.engagement.contract
+    if contract is None:
+        raise Refused("wrong_state", "there is no contract")
+    return contract
+
+
+def of_this(case: Case, named: Digest) -> Contract:
+    """The contract, once `named` is its digest."""
+    contract = contract_of(case)
+    expect(named == contract.digest, "conflicting_contract", "the contract", contract.digest, named)
+    return contract
+
+
+def knows(case: Case, marks: tuple[Mark, ...]) -> bool:
+    """Whether the sender had made or recorded one of these moves."""
+    return any(mark.role == case.move.message.role or case.seen >= mark.sequence for mark in marks)
+
+
+def check_offered(case: Case, move: Offer, under: tuple[Digest, Digest] | None = None) -> None:
+    """What every offer has to carry: a document of this place, these parties and this history, and no other."""
+    engagement = case.engagement
+    sent, seen = _place(move.sequence - 1, move.previous), _place(case.seen, move.seen)
+    try:
+        check_document(
+            move.document,
+            engagement=engagement.id,
+            hirer=engagement.hirer,
+            provider=engagement.provider,
+            role=move.role,
+            sequence=move.sequence,
+            # The contract binds the negotiation that led to it, as the envelope of its offer states it.
+            transcript=Transcript(hirer=sent, provider=seen)
+            if move.role == HIRER
+            else Transcript(hirer=seen, provider=sent),
+            under=under,
+        )
+    except ContractError as exc:
+        raise Refused(exc.code, exc.message) from None
+
+
+def essentials(document: Document) -> Essentials | None:
+    """What the fold keeps of a document's terms; None of one that has none."""
+    if isinstance(document, ReleaseDocument):
+        return None
+    terms = document.terms
+    return Essentials(
+        deadlines=terms.deadlines,
+        seal_grace_seconds=parse_duration(terms.seal_grace),
+        reworks=terms.reworks,
+        convenience=terms.termination.convenience != "none",
+        inputs=terms.task.inputs,
+        criteria=tuple(criterion.id for item in terms.deliverables for criterion in item.criteria),
+        cure_seconds=parse_duration(terms.termination.cure),
+        arbiter=terms.arbiter,
+        parent=document.parent,
+    )
+
+
+def terms_of(document: ContractDocument) -> Essentials:
+    """The same of a document that has terms."""
+    found = essentials(document)
+    if found is None:
+        raise AssertionError("a contract has terms")
+    return found
+
+
+def _place(sequence: int, digest: Digest | None) -> Place:
+    if digest is None:
+        raise Refused("wrong_state", "an offer before both sides have spoken")
+    return Place(sequence=sequence, digest=digest)

@@ -1,0 +1,77 @@
+"""The state that the other side was in when it said what crossed moves of ours (rule C7).
+
+What a side says is judged by what it knew. So each move of ours is kept as a `Step` until a move of the peer has seen
+it; from then on the state that the peer is in follows by the same tables, as it does for each move of the peer's.
+
+Source: protocol-spec/04-envelope-and-digests.md, section 4.3
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from undersigned.messages import Closing as ClosingMove
+from undersigned.messages import Message, Seal, Terminate
+from undersigned.messages import Review as ReviewMove
+from undersigned.protocol.states import ENDED, LANE_TYPES, ROWS, START, Role
+
+__all__ = ["PeerView", "Step", "allows", "goes_on", "step_of"]
+
+
+class Step(Struct, frozen=True, gc=False):
+    """What a move does to a state, without the move."""
+
+    sequence: int
+    role: Role
+    kind: str
+    case: str
+    """That of its row; `no_ruling` of a `Terminate`; in the document lane `lane`, or `release` when one is sealed."""
+
+
+class PeerView(Struct, frozen=True, gc=False):
+    """The peer's state, as far as its moves say that it knows ours."""
+
+    state: str = START
+    disputed: bool = False
+    """Whether a dispute was made or recorded by it: another one is void."""
+
+
+def step_of(message: Message, *, lane: str | None) -> Step:
+    """The step of a move. `lane` is the kind of document on the table if the move is about one, else None."""
+    case = ""
+    if lane is not None:
+        case = "release" if isinstance(message, Seal) and lane == "Release" else "lane"
+    elif isinstance(message, ReviewMove):
+        case = "rework" if message.verdict == "rework" else "final"
+    elif isinstance(message, ClosingMove):
+        case = "silence" if message.basis == "silence" else ""
+    elif isinstance(message, Terminate):
+        case = "no_ruling" if message.cause == "no_ruling" else ""
+    return Step(message.sequence, message.role, message.type, case)
+
+
+def allows(view: PeerView, step: Step) -> bool:
+    """Whether the tables let a side in this state make this step, or take it from the other."""
+    return _next(view, step) is not None
+
+
+def goes_on(view: PeerView, step: Step) -> PeerView:
+    """The view after a step of either side; one that finds no row is void there, and moves nothing."""
+    state = _next(view, step)
+    return view if state is None else PeerView(state, view.disputed or step.kind == "Dispute")
+
+
+def _next(view: PeerView, step: Step) -> str | None:
+    state, kind, case = view.state, step.kind, step.case
+    if kind in LANE_TYPES and case:
+        return "closing" if case == "release" and state not in ENDED else state
+    if kind == "Dispute" and view.disputed:
+        return None
+    if kind == "Terminate":
+        if (case == "no_ruling") != (state == "disputed"):
+            return None
+        case = ""
+    if kind == "Closing" and state == "closing":
+        case = "first"
+    row = ROWS.get((state, kind, step.role, case))
+    return row.next if row is not None else None

@@ -1,0 +1,223 @@
+"""Guards of the contract: what its moves must say while it is performed, disputed and closed.
+
+Source: protocol-spec/07-contract.md, sections 7.5 to 7.9 and 7.11
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple, cast
+
+from undersigned.contract import read_ruling
+from undersigned.encoding import Digest, shift
+from undersigned.errors import FormatError
+from undersigned.messages import (
+    Approval,
+    ApprovalRequest,
+    Breach,
+    Closing,
+    Delivery,
+    Dispute,
+    Review,
+    Ruling,
+    Start,
+    Terminate,
+)
+from undersigned.protocol.case import Case, Refused, contract_of, expect, live_of, of_this
+from undersigned.protocol.deadlines import BREACH_SECONDS, passed, review_ends
+from undersigned.protocol.engagement import Contract, Essentials
+from undersigned.protocol.states import PROVIDER
+
+__all__ = [
+    "MAX_OPEN",
+    "answers_open_request",
+    "asks_approval",
+    "asks_for_rework",
+    "cause_allowed",
+    "closes_by_silence",
+    "closes_once",
+    "delivers_round",
+    "leaves_time_to_cure",
+    "may_dispute",
+    "names_contract",
+    "reviews_delivery",
+    "rules_on_dispute",
+    "starts_as_contracted",
+]
+
+MAX_OPEN: Final = 64
+"""Requests for approval that may be open at a time, and breaches that one side may claim."""
+
+
+def names_contract(case: Case) -> None:
+    """The move is about this contract."""
+    of_this(case, cast(Any, case.move.message).contract)
+
+
+def starts_as_contracted(case: Case) -> None:
+    """The inputs are those of the terms; we do not start too early or too late ourselves."""
+    move = cast(Start, case.move.message)
+    of_this(case, move.contract)
+    terms = live_of(case).terms
+    allowed = {digest for one in _in_force(case) for digest in one.terms.inputs}
+    foreign = [given.digest for given in move.inputs if given.digest not in allowed]
+    expect(not foreign, "terms_mismatch", "inputs", f"among {sorted(allowed)}", foreign)
+    if case.mine:
+        deadlines = terms.deadlines
+        if deadlines.not_before is not None and case.at < deadlines.not_before:
+            raise Refused("wrong_state", f"Start before {deadlines.not_before}, at {case.at}")
+        if case.at > deadlines.start:
+            raise Refused("contract_expired", f"Start after {deadlines.start}, at {case.at}; legal here: Cancel")
+
+
+def delivers_round(case: Case) -> None:
+    """The delivery is of this contract and of the round that is due."""
+    move = cast(Delivery, case.move.message)
+    contract = of_this(case, move.contract)
+    expect(move.round == contract.round, "terms_mismatch", "round", contract.round, move.round)
+
+
+def reviews_delivery(case: Case) -> None:
+    """The review is of the delivery that waits for it, and answers every criterion once."""
+    move, contract = cast(Review, case.move.message), contract_of(case)
+    expect(move.delivery == contract.delivery, "terms_mismatch", "delivery", contract.delivery, move.delivery)
+    answered = tuple(sorted(one.id for one in move.criteria))
+    criteria = [tuple(sorted(one.terms.criteria)) for one in _in_force(case)]
+    expect(answered in criteria, "terms_mismatch", "criteria answered", criteria[0], answered)
+
+
+def asks_for_rework(case: Case) -> None:
+    """Rework is asked for no more often than agreed."""
+    reviews_delivery(case)
+    contract, allowed = contract_of(case), max(one.terms.reworks for one in _in_force(case))
+    if contract.round > allowed:
+        raise Refused("round_limit", f"rework {contract.round} of {allowed}; legal here: accepted or rejected")
+
+
+def closes_by_silence(case: Case) -> None:
+    """The hirer's review is overdue by the provider's clock, and the provider has not seen one."""
+    engagement, move = case.engagement, cast(Closing, case.move.message)
+    contract = contract_of(case)
+    _expect_in_force(case, move.contract)
+    expect(move.delivery == contract.delivery, "terms_mismatch", "delivery", contract.delivery, move.delivery)
+    if engagement.state != "delivered" and (case.mine or case.seen >= contract.review_sequence):
+        raise Refused("wrong_state", f"closing by silence in {engagement.state}, after the Review was seen")
+    ends = review_ends(engagement)
+    if case.mine and ends is not None and case.at <= ends:
+        raise Refused("wrong_state", f"closing by silence at {case.at}; the hirer may review until {ends}")
+
+
+def closes_once(case: Case) -> None:
+    """Each side closes once."""
+    move, contract = cast(Closing, case.move.message), contract_of(case)
+    _expect_in_force(case, move.contract)
+    if move.role in contract.closed_by:
+        raise Refused("wrong_state", f"{move.role} sent a second Closing")
+
+
+def cause_allowed(case: Case) -> None:
+    """The contract allows this cause to this side. Whether a deadline passed is judged by its sender's clock alone."""
+    engagement, move = case.engagement, cast(Terminate, case.move.message)
+    contract, offer = of_this(case, move.contract), live_of(case)
+    cause, role = move.cause, move.role
+    if (cause == "no_ruling") != (engagement.state == "disputed"):
+        raise Refused("wrong_state", f"Terminate {cause} in {engagement.state}; no_ruling ends a dispute, nothing else")
+    if cause == "no_ruling" and case.mine and case.at <= (contract.ruling_by or ""):
+        raise Refused("wrong_state", f"Terminate no_ruling: the arbiter may rule until {contract.ruling_by}")
+    if cause == "breach":
+        _after_breach(case, contract, move)
+    if cause == "unable" and role != PROVIDER:
+        raise Refused("wrong_party", "hirer sent Terminate unable; only the provider may")
+    if cause == "convenience" and not offer.terms.convenience:
+        raise Refused("terms_mismatch", "Terminate for convenience: the terms state no notice and no fee")
+    if cause == "late_seal":
+        if role == offer.owner:
+            raise Refused("wrong_party", f"{role} sent Terminate late_seal; only the acceptor may")
+        if case.mine and not contract.late_seal:
+            raise Refused("wrong_state", "Terminate late_seal: the seal came in time")
+    if cause == "deadline" and case.mine and not passed(engagement, role, case.at):
+        raise Refused("wrong_state", f"Terminate deadline at {case.at}: none that {role} waits for has passed")
+
+
+def _after_breach(case: Case, contract: Contract, move: Terminate) -> None:
+    """It names a breach that its sender claimed; that it was not cured in time is judged by that side alone."""
+    breach = next((one for one in contract.breaches if (one.move, one.role) == (move.names, move.role)), None)
+    if breach is None:
+        raise Refused("wrong_state", f"Terminate for a breach: {move.role} claimed none that is {move.names}")
+    last = shift(breach.cure_by, BREACH_SECONDS)
+    if case.mine and not breach.cure_by < case.at <= last:
+        raise Refused("wrong_state", f"Terminate for a breach: after {breach.cure_by}, to {last}; it is {case.at}")
+
+
+# --- approvals, breaches, disputes
+
+
+def asks_approval(case: Case) -> None:
+    """A question about this contract, while not too many are open."""
+    contract = of_this(case, cast(ApprovalRequest, case.move.message).contract)
+    if len(contract.open_requests()) >= MAX_OPEN:
+        raise Refused("round_limit", f"{MAX_OPEN} requests for approval are open; legal here: their answers")
+
+
+def answers_open_request(case: Case) -> None:
+    """The answer to one question, once."""
+    move, contract = cast(Approval, case.move.message), contract_of(case)
+    if move.request not in [one.move for one in contract.open_requests()]:
+        raise Refused("wrong_state", f"hirer sent Approval of {move.request}, which is no open request")
+
+
+def leaves_time_to_cure(case: Case) -> None:
+    """A claim about this contract that leaves the time that was agreed; how much it left is judged by who makes it."""
+    move = cast(Breach, case.move.message)
+    contract = of_this(case, move.contract)
+    if len([one for one in contract.breaches if one.role == move.role]) >= MAX_OPEN:
+        raise Refused("round_limit", f"{move.role} has claimed {MAX_OPEN} breaches; legal here: Terminate, Dispute")
+    least = shift(case.at, live_of(case).terms.cure_seconds)
+    if case.mine and move.cure_by < least:
+        raise Refused("terms_mismatch", f"a breach to be cured by {move.cure_by}; the terms leave until {least}")
+
+
+def may_dispute(case: Case) -> None:
+    """The first dispute of a contract that names an arbiter, by a side that has not closed its books."""
+    move = cast(Dispute, case.move.message)
+    contract = of_this(case, move.contract)
+    if all(one.terms.arbiter is None for one in _in_force(case)):
+        raise Refused("terms_mismatch", "Dispute: the terms name no arbiter")
+    if contract.disputes or contract.released or move.role in contract.closed_by:
+        raise Refused("wrong_state", "Dispute: only the first, before a release, and before the own Closing")
+    if case.mine and move.ruling_by <= case.at:
+        raise Refused("terms_mismatch", f"a ruling by {move.ruling_by}, asked for at {case.at}")
+
+
+def rules_on_dispute(case: Case) -> None:
+    """The arbiter's document is about this contract and a dispute of it. Whose proof it bears is checked beside it."""
+    move, contract = cast(Ruling, case.move.message), contract_of(case)
+    named = [mark.digest for mark in contract.disputes]
+    expect(move.dispute in named, "terms_mismatch", "the dispute ruled on", named, move.dispute)
+    try:
+        ruling = read_ruling(move.ruling)
+    except FormatError as exc:
+        raise Refused(exc.code, exc.message) from None
+    expect(ruling.dispute == move.dispute, "terms_mismatch", "dispute in the ruling", move.dispute, ruling.dispute)
+    expect(ruling.contract == contract.digest, "conflicting_contract", "contract", contract.digest, ruling.contract)
+
+
+# --- what is in force
+
+
+class _Terms(NamedTuple):
+    digest: Digest
+    terms: Essentials
+
+
+def _in_force(case: Case) -> tuple[_Terms, ...]:
+    """The terms in force; and those before, if the sender had not seen the seal by which we changed them."""
+    contract, were = contract_of(case), contract_of(case).were
+    found = (_Terms(contract.in_force, live_of(case).terms),)
+    if were is not None and not case.mine and case.seen < were.sequence:
+        return (*found, _Terms(were.in_force, were.terms))
+    return found
+
+
+def _expect_in_force(case: Case, named: Digest) -> None:
+    allowed = [one.digest for one in _in_force(case)]
+    expect(named in allowed, "conflicting_contract", "the document in force", allowed[0], named)

@@ -1,0 +1,312 @@
+"""What the two sides of a contract do about it while it is performed, beside the work: what their owners ask for.
+
+A side may say at any time what the tables allow; each method here makes one move. An amendment or release of the peer's
+is accepted only if the owner said so: `consents` of the application decides, or somebody with `accept`. Everything
+binding is checked again when it is signed.
+
+Source: protocol-spec/07-contract.md, sections 7.9 to 7.11
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from undersigned.contract import (
+    AmendmentDocument,
+    ArbiterRuling,
+    ContractDocument,
+    Document,
+    Price,
+    Terms,
+    countersigned,
+    read_ruling,
+)
+from undersigned.encoding import Digest, JsonObject, compare_amounts, digest_of, shift
+from undersigned.errors import LocalProtocolError, PolicyError
+from undersigned.ledger import Blob
+from undersigned.messages import Acceptance, Ruling
+from undersigned.protocol import OTHER, Contract, Engagement, Owe
+from undersigned.scope import read_scope
+from undersigned.transparency import contract_leaf
+
+from .conversation import Conversation
+from .intake import FRESH_SECONDS
+from .meeting import recorded
+from .turn import Say
+
+if TYPE_CHECKING:
+    from .agent import Agent
+
+__all__ = ["Changes", "Consent", "owed_price"]
+
+Consent = Callable[[Conversation, Document], Awaitable[bool | None]]
+"""The owner's word about a change that the other side offers: True accepts, False declines, None leaves it on the table
+for somebody to decide."""
+VALID_SECONDS = 3600
+"""How long a change that we offer may be accepted."""
+
+
+async def nobody_decides(_conversation: Conversation, _document: Document) -> bool | None:
+    """Without a word of the owner nothing is agreed to."""
+    return None
+
+
+class Changes:
+    """The changes of one agent's contracts."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self.consents: Consent = nobody_decides
+
+    # ------------------------------------------------------------------ what either side says
+
+    async def suspend(self, conversation: Conversation, *, seconds: int, reason: str = "incident") -> None:
+        """No authority for now; past `seconds` the provider may end the contract.
+
+        Raises:
+            LocalProtocolError: Not ours to say now.
+        """
+        until = shift(self._agent.clock.now(), seconds)
+        await self._say(conversation, "Suspend", reason=reason, until=until)
+
+    async def resume(self, conversation: Conversation, *, reason: str = "resolved") -> None:
+        """It goes on. Raises as `suspend`."""
+        await self._say(conversation, "Resume", reason=reason)
+
+    async def revoke(
+        self,
+        conversation: Conversation,
+        *,
+        cause: str = "key_compromised",
+        names: Digest | None = None,
+        evidence: tuple[Digest, ...] = (),
+    ) -> None:
+        """The end of the contract, for a cause that it allows. Raises as `suspend`."""
+        await self._say(conversation, "Terminate", cause=cause, names=names, evidence=evidence)
+
+    async def claim_breach(
+        self, conversation: Conversation, clause: str, *, seconds: int, evidence: tuple[Digest, ...] = ()
+    ) -> Digest:
+        """The claim that the other side broke a clause, to be cured in `seconds`; its digest. Raises as `suspend`."""
+        by = shift(self._agent.clock.now(), seconds)
+        await self._say(conversation, "Breach", clause=clause, evidence=evidence, cure_by=by)
+        return conversation.engagement.sent[-1]
+
+    async def dispute(
+        self, conversation: Conversation, claim: str, *, about: Digest | None = None, seconds: int = 7 * 24 * 3600
+    ) -> Digest:
+        """The outcome put before the arbiter; the digest of the `Dispute`. `about` is a move; by default what ended the
+        contract, or the contract itself. Raises as `suspend`.
+        """
+
+        def make(engagement: Engagement) -> Say:
+            contract = contract_of(engagement)
+            last = contract.endings[-1].move if contract.endings else contract.delivery or contract.digest
+            by = shift(self._agent.clock.now(), seconds)
+            body = {"contract": contract.digest, "about": about or last, "claim": claim, "evidence": ()}
+            return Say("Dispute", {**body, "ruling_by": by})
+
+        await conversation.ask(make)
+        return conversation.engagement.sent[-1]
+
+    async def rule(self, conversation: Conversation, ruling: JsonObject) -> ArbiterRuling:
+        """Carries the arbiter's signed ruling to the other side, once it is known to be the arbiter's.
+
+        Raises:
+            FormatError, VerificationError: It is not.
+            LocalProtocolError: There is no such dispute.
+        """
+        kept, read = await self.check_ruling(conversation, ruling), read_ruling(ruling)
+        body = {"dispute": read.dispute, "ruling": ruling}
+        await conversation.ask(lambda _: Say("Ruling", body, evidence=kept))
+        return read
+
+    async def approve(
+        self, conversation: Conversation, request: Digest, *, granted: bool, uses: int = 1, seconds: int = 3600
+    ) -> None:
+        """The answer to a request for approval. Raises as `suspend`."""
+        body = {"request": request, "granted": granted, "uses": uses if granted else 0}
+        until = shift(self._agent.clock.now(), seconds)
+        await conversation.ask(lambda _: Say("Approval", {**body, "until": until}))
+
+    async def _say(self, conversation: Conversation, kind: str, **body: Any) -> None:
+        await conversation.ask(lambda e: Say(kind, {"contract": contract_of(e).digest, **body}))
+
+    # ------------------------------------------------------------------ documents
+
+    async def amend(
+        self, conversation: Conversation, terms: Callable[[Terms], Terms], *, seconds: int = VALID_SECONDS
+    ) -> None:
+        """Offers other terms: what `terms` makes of those in force.
+
+        Raises:
+            PolicyError: `policy_denied`: a limit lies below what is used.
+            LocalProtocolError: Not ours to say now.
+        """
+        engagement = conversation.engagement
+        of = conversation.offered(engagement)
+        wanted = terms(of.terms)
+        await self._check_used(engagement, wanted)
+        await self._offer(conversation, of, wanted, seconds)
+
+    async def release(
+        self, conversation: Conversation, owed: Price, reason: str, *, seconds: int = VALID_SECONDS
+    ) -> None:
+        """Offers to let each other go for `owed`. Raises as `amend`."""
+        await self._offer(conversation, conversation.offered(conversation.engagement), (owed, reason), seconds)
+
+    async def _offer(
+        self, conversation: Conversation, of: ContractDocument, what: Terms | tuple[Price, str], seconds: int
+    ) -> None:
+        agent = self._agent
+        # Made on the position as it is now; if anything comes between, the guard refuses it and it is made again.
+        for attempt in range(3):
+            engagement = conversation.engagement
+            peer = await agent.document_of(engagement.peer, max_age_seconds=FRESH_SECONDS)
+            said = await agent.papers.change(engagement, of, what, peer, valid_seconds=seconds)
+            try:
+                await conversation.ask(lambda _, said=said: said)
+                return
+            except LocalProtocolError as error:
+                if attempt == 2 or error.code not in ("terms_mismatch", "stale_offer"):
+                    raise
+
+    async def accept(self, conversation: Conversation, document: Digest) -> None:
+        """Signs the change on the table, which must be `document`.
+
+        Raises:
+            LocalProtocolError: `stale_offer`: another or none is on the table.
+            PolicyError, VerificationError: Our policy says no, or a limit lies below what is used.
+        """
+        engagement = conversation.engagement
+        tabled = engagement.tabled
+        if tabled is None or tabled.document != document:
+            raise LocalProtocolError("stale_offer", f"the document {document} is not on the table")
+        said = await self._acceptance(conversation, engagement)
+        await conversation.ask(lambda _: said)
+
+    async def decline(self, conversation: Conversation) -> None:
+        """Takes the change from the table, ours or the other side's, while nobody accepted it. Raises as `accept`."""
+
+        def make(engagement: Engagement) -> Say:
+            if engagement.tabled is None:
+                raise LocalProtocolError("stale_offer", "no document is on the table")
+            return Say("Withdraw", {"reason": "declined", "offer": engagement.tabled.digest})
+
+        await conversation.ask(make)
+
+    async def decide(self, conversation: Conversation, engagement: Engagement, owed: Owe) -> Say | None:
+        """What this side says about the document in the lane, or None to wait."""
+        tabled = engagement.tabled
+        if tabled is None or "Approval" in owed.moves:
+            return None  # a request for approval waits for `approve`
+        if owed.reason is not None:
+            return Say("Withdraw", {"reason": owed.reason, "offer": tabled.digest})
+        if "Seal" in owed.moves:
+            return await self._seal(conversation, engagement)
+        word = await self.consents(conversation, conversation.tabled(engagement))
+        if word is None:
+            return None
+        if not word:
+            return Say("Withdraw", {"reason": "declined", "offer": tabled.digest})
+        return await self._acceptance(conversation, engagement)
+
+    async def _acceptance(self, conversation: Conversation, engagement: Engagement) -> Say:
+        document, facts = conversation.tabled(engagement), ()
+        if isinstance(document, AmendmentDocument):
+            await self._check_used(engagement, document.terms)
+            facts = recorded(await self._agent.meeting.recheck(conversation, engagement, document.terms))
+        said = await self._agent.papers.acceptance(engagement, conversation.tabled_json(engagement))
+        return replace(said, facts=facts)
+
+    async def _seal(self, conversation: Conversation, engagement: Engagement) -> Say:
+        await self._agent.document_of(engagement.peer, max_age_seconds=FRESH_SECONDS)
+        document, facts = conversation.tabled(engagement), ()
+        if isinstance(document, AmendmentDocument):
+            facts = recorded(await self._agent.meeting.recheck(conversation, engagement, document.terms))
+        said = await self._agent.papers.seal(engagement, self.leaf(conversation), None)
+        return replace(said, facts=facts)
+
+    @staticmethod
+    def leaf(conversation: Conversation) -> bytes:
+        """The leaf of the accepted document in the lane."""
+        tabled = conversation.engagement.tabled
+        if tabled is None:
+            raise LocalProtocolError("wrong_state", "no document is on the table")
+        acceptance = conversation.last("Acceptance", Acceptance, OTHER[tabled.owner])
+        return contract_leaf(countersigned(conversation.tabled_json(), acceptance.contract_proof))
+
+    async def _check_used(self, engagement: Engagement, terms: Terms) -> None:
+        """HIRE-LAN-06: what is used already counts against the new limits."""
+        used = {
+            (one.clause, one.unit): one.amount for one in await self._agent.gate.usage(contract_of(engagement).digest)
+        }
+        for grant in read_scope(terms.scope, understood=terms.scope.critical or ()).grants:
+            for limit in grant.limits:
+                spent = used.get((grant.id, limit.unit))
+                if limit.per is None and spent is not None and compare_amounts(str(limit.max), spent) < 0:
+                    text = f"clause {grant.id}: {spent} {limit.unit} are used, the amendment allows {limit.max}"
+                    raise PolicyError("policy_denied", text)
+
+    # ------------------------------------------------------------------ rulings
+
+    async def check_ruling(self, conversation: Conversation, ruling: Mapping[str, Any]) -> tuple[Blob, ...]:
+        """The DID document of the arbiter that the terms in force name, to be kept, once the ruling is known to be its.
+
+        Raises:
+            FormatError, VerificationError: It is not.
+        """
+        arbiter = conversation.offered().terms.arbiter
+        if arbiter is None:
+            raise LocalProtocolError("terms_mismatch", "the terms name no arbiter")
+        document = await self._agent.document_of(arbiter, max_age_seconds=FRESH_SECONDS)
+        self._agent.papers.check_ruling(ruling, arbiter, document)
+        return (Blob(digest=document.raw_digest, raw=document.raw, kind="did-document", name=document.id),)
+
+
+def contract_of(engagement: Engagement) -> Contract:
+    """The contract.
+
+    Raises:
+        LocalProtocolError: `wrong_state`: there is none yet.
+    """
+    if engagement.contract is None:
+        raise LocalProtocolError("wrong_state", f"{engagement.id} has no contract")
+    return engagement.contract
+
+
+def owed_price(conversation: Conversation, engagement: Engagement) -> Price:
+    """What the contract's end makes due, by the strongest of what ended it."""
+    terms = conversation.offered(engagement).terms
+    nothing = Price(amount="0", currency=terms.price.currency)
+    contract = engagement.contract
+    if contract is None:
+        return nothing
+    bases = [ending.basis for ending in contract.endings]
+    if "ruling" in bases:
+        return _ruled(conversation)
+    if contract.released:
+        return next(
+            (Price(amount=one.settlement.amount, currency=one.settlement.currency) for one in conversation.releases()),
+            nothing,
+        )
+    for ending in contract.endings:
+        if ending.basis == "silence":
+            return terms.price if terms.on_silence == "accepted" else nothing
+        if ending.basis == "review":
+            return terms.price if ending.detail == "accepted" else nothing
+    return nothing
+
+
+def _ruled(conversation: Conversation) -> Price:
+    """Of two rulings, the one with the lower digest counts."""
+    rulings = [
+        conversation.last("Ruling", Ruling, role).ruling
+        for role in ("hirer", "provider")
+        if conversation.said("Ruling", role)
+    ]
+    read = read_ruling(min(rulings, key=digest_of))
+    return Price(amount=read.amount, currency=read.currency)

@@ -1,0 +1,196 @@
+"""Two whole peers on real sockets, and a contract that is changed while the work goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from integration.hires import REPORT, did_of, two_homes, until
+from undersigned.contract import Price, Terms
+from undersigned.daemon import Peer
+from undersigned.errors import LocalProtocolError, PolicyError, ScopeError, UndersignedError
+from undersigned.runtime import Conversation, Job
+from undersigned.runtime.order import ARTIFACT_READ, hire_order
+
+
+class Works:
+    """Work that reads what it is told to, and ends when it is told to."""
+
+    def __init__(self) -> None:
+        self.job: Job | None = None
+        self.reads: asyncio.Queue[None] = asyncio.Queue()
+        self.done: list[bytes | str] = []
+        self.may_end = asyncio.Event()
+        self.stopped = False
+
+    async def __call__(self, job: Job) -> None:
+        self.job = job
+        try:
+            reading = asyncio.ensure_future(self._read(job))
+            await self.may_end.wait()
+            reading.cancel()
+            await job.deliver("summary.txt", b"done", media_type="text/plain")
+        except asyncio.CancelledError:
+            self.stopped = True
+            raise
+
+    async def _read(self, job: Job) -> None:
+        while True:
+            await self.reads.get()
+            try:
+                async with job.act(ARTIFACT_READ, job.input("report").uri or ""):
+                    self.done.append("read")
+            except ScopeError as error:
+                self.done.append(error.code)
+
+
+class Pair:
+    """A hirer, a provider, and their views of one contract that is worked on."""
+
+    def __init__(self, hirer: Peer, provider: Peer, works: Works, ours: Conversation) -> None:
+        self.hirer, self.provider, self.works, self.ours = hirer, provider, works, ours
+        self.theirs = provider.conversations[ours.id]
+
+    async def both(self, state: str) -> None:
+        await until(lambda: {self.ours.engagement.state, self.theirs.engagement.state} == {state})
+
+    async def reads(self) -> bytes | str:
+        before = len(self.works.done)
+        self.works.reads.put_nowait(None)
+        await until(lambda: len(self.works.done) > before)
+        return self.works.done[-1]
+
+
+@asynccontextmanager
+async def working(folder: Path, *, heartbeat: str = "PT1M") -> AsyncIterator[Pair]:
+    acme, globex = await two_homes(folder)
+    works = Works()
+    async with Peer.open(acme) as hirer, Peer.open(globex, handlers={"summary": works}) as provider:
+        order = await hire_order(
+            hirer,
+            did_of(globex.configuration.listen.port),
+            task="summary",
+            inputs={"report": REPORT},
+            price="5 EUR",
+            deliverable="summary.txt",
+            criteria={},
+        )
+        order = replace(order, timing=replace(order.timing, heartbeat=heartbeat))
+        ours = await hirer.begin(order)
+        await until(lambda: works.job is not None)
+        yield Pair(hirer, provider, works, ours)
+
+
+async def test_a_suspended_contract_gives_no_authority_and_goes_on(tmp_path: Path) -> None:
+    """HIRE-LIF-02, HIRE-LIF-03: the action waits while it is suspended, and is done once it goes on."""
+    async with working(tmp_path) as pair:
+        assert await pair.reads() == "read"
+        await pair.hirer.changes.suspend(pair.ours, seconds=600)
+        await pair.both("suspended")
+        pair.works.reads.put_nowait(None)
+        await until(lambda: "refused-action" in pair.theirs.facts)
+        assert pair.works.done == ["read"]
+        await pair.hirer.changes.resume(pair.ours)
+        await until(lambda: pair.works.done == ["read", "read"])
+        pair.works.may_end.set()
+        await pair.both("closed")
+
+
+async def test_an_amendment_below_what_is_used_is_not_agreed_to(tmp_path: Path) -> None:
+    """HIRE-LAN-06: neither offered nor accepted; one that allows more is, and the gate goes by it from then on."""
+
+    def limited(count: str):
+        def change(terms: Terms) -> Terms:
+            (rule,) = terms.scope.grants
+            (constraint,) = rule.constraint
+            other = replace(rule, constraint=(replace(constraint, right_operand=(count,)),))
+            return replace(terms, scope=replace(terms.scope, grants=(other,)))
+
+        return change
+
+    async with working(tmp_path) as pair:
+        for _ in range(2):
+            assert await pair.reads() == "read"
+        with pytest.raises(PolicyError) as below:
+            await pair.provider.changes.amend(pair.theirs, limited("1"))
+        assert "2 count are used" in below.value.message
+        # The hirer's own gate has seen no reading yet, so it may offer that; the provider does not sign it.
+        await pair.hirer.changes.amend(pair.ours, limited("1"))
+        await until(lambda: pair.theirs.engagement.tabled is not None)
+        tabled = pair.theirs.engagement.tabled
+        assert tabled is not None
+        with pytest.raises(PolicyError):
+            await pair.provider.changes.accept(pair.theirs, tabled.document)
+        await pair.provider.changes.decline(pair.theirs)
+        await until(lambda: pair.ours.engagement.lane == "idle")
+        await pair.hirer.changes.amend(pair.ours, limited("3"))
+        await until(lambda: pair.theirs.engagement.tabled is not None)
+        tabled = pair.theirs.engagement.tabled
+        assert tabled is not None
+        await pair.provider.changes.accept(pair.theirs, tabled.document)
+        for one in (pair.ours, pair.theirs):
+            await until(lambda one=one: one.engagement.contract.in_force == tabled.document)
+        assert [await pair.reads(), await pair.reads()] == ["read", "scope_exceeded"]
+
+
+async def test_the_application_may_answer_changes_by_itself(tmp_path: Path) -> None:
+    """Its word is asked for once: yes seals it, no takes it from the table; without a word nothing is agreed to."""
+    async with working(tmp_path) as pair:
+
+        async def dearer_is_refused(_conversation: Conversation, document: object) -> bool:
+            terms = getattr(document, "terms", None)
+            return terms is not None and terms.price.amount == "4.5"
+
+        pair.hirer.changes.consents = dearer_is_refused
+        for price, amount in (("9", "4"), ("4.5", "4.5")):
+            await pair.provider.changes.amend(
+                pair.theirs, lambda terms, price=price: replace(terms, price=Price(amount=price, currency="EUR"))
+            )
+            await until(lambda: pair.theirs.engagement.lane == "idle")
+            await until(lambda amount=amount: pair.ours.offered().terms.price.amount == amount)
+        pair.works.may_end.set()
+        await pair.both("closed")
+
+
+async def test_work_is_stopped_with_the_contract(tmp_path: Path) -> None:
+    """HIRE-LIF-23: Cancel asks for what there is, and gets a signed outcome."""
+    async with working(tmp_path) as pair:
+        await pair.hirer.cancel(pair.ours)
+        await pair.both("closed")
+        assert pair.works.stopped
+        delivery = pair.ours.last("Delivery", object, "provider")  # type: ignore[type-var]
+        assert delivery.outcome == "cancelled"  # type: ignore[attr-defined]
+
+
+async def test_sc_62_work_is_stopped_when_the_contract_is_revoked(tmp_path: Path) -> None:
+    """The hirer ends it: the handler is stopped, its next action is refused, and nothing is delivered."""
+    async with working(tmp_path) as pair:
+        await pair.hirer.changes.revoke(pair.ours)
+        await pair.both("closed")
+        await until(lambda: pair.works.stopped)
+        assert not pair.ours.said("Delivery", "provider")
+        with pytest.raises(LocalProtocolError):
+            await pair.hirer.changes.resume(pair.ours)
+
+
+async def test_a_provider_that_works_gives_signs_of_life(tmp_path: Path) -> None:
+    """HIRE-LIF-24: whatever the work itself says, so that the hirer does not take it for gone."""
+    async with working(tmp_path, heartbeat="PT2S") as pair:
+        await until(lambda: (pair.ours.engagement.contract or pair).progress >= 4)  # type: ignore[union-attr]
+        assert pair.ours.engagement.state == "working"
+        pair.works.may_end.set()
+        await pair.both("closed")
+
+
+async def test_a_dispute_needs_an_arbiter_in_the_terms(tmp_path: Path) -> None:
+    """HIRE-LIF-21: without one nothing is said, and the contract goes on."""
+    async with working(tmp_path) as pair:
+        with pytest.raises(UndersignedError) as refused:
+            await pair.hirer.changes.dispute(pair.ours, "Too slow.")
+        assert refused.value.code == "terms_mismatch"
+        assert pair.ours.engagement.state == "working"
