@@ -20,7 +20,7 @@ from undersigned.did import document_from
 from undersigned.encoding import base64url_decode
 from undersigned.errors import UndersignedError
 
-pytestmark = pytest.mark.conformance
+pytestmark = [pytest.mark.conformance, pytest.mark.usefixtures("conformance")]
 
 OLD = JwsKind("JWT", "JWT", 64 * 1024)
 NOW = "2026-11-25T12:00:00Z"
