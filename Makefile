@@ -25,7 +25,7 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 demo: $(VENV)/.ready
-	@$(VENV)/bin/undersigned demo $(if $(ARTIFACT),--artifact '$(ARTIFACT)')
+	@$(VENV)/bin/undersigned demo $(if $(ARTIFACT),--artifact "$$ARTIFACT")
 
 test: $(VENV)/.ready-dev
 	@$(RUN) -m pytest $(or $(ARGS),--numprocesses=2 --dist=worksteal)
