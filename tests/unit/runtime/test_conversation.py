@@ -546,6 +546,25 @@ def test_a_criterion_is_met_by_true_alone(found: Any, verdict: str, open_world: 
     assert last(world.hirer, name, Review).verdict == verdict
 
 
+def test_a_delivery_that_names_something_twice_is_not_accepted(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No pack would hold with it (step 6), so work that is owed could not be shown to anybody."""
+    world = open_world()
+    made = world.provider.worker._delivery
+
+    async def twice(*given: Any) -> Any:
+        said = await made(*given)
+        return replace(said, body={**said.body, "artifacts": said.body["artifacts"] * 2})
+
+    monkeypatch.setattr(world.provider.worker, "_delivery", twice)
+    name = world.begin().id
+    world.settle(10)
+    over(world, name)
+    assert len(last(world.hirer, name, Delivery).artifacts) == 2
+    assert last(world.hirer, name, Review).verdict == "rejected"
+
+
 # --- a stranger
 
 
