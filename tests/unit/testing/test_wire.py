@@ -62,7 +62,7 @@ async def line(faults: WireFaults = NO_FAULTS, *, seed: int = 0):
 
 
 async def until(condition) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - nothing here has an event to wait for
             await asyncio.sleep(0.005)
 
