@@ -19,7 +19,7 @@ def issued(by: Actor, claim: Claim, now: Instant, *, age: int = 60, seconds: int
     )
     document = {**document, **more}
     config = credential_config("eddsa-jcs-2022", by.method, now)
-    return attach(document, config, by._signature(prepare(document, config, "Ed25519")))
+    return attach(document, config, by.signature(prepare(document, config, "Ed25519")))
 
 
 def edge(by: Actor, claim: Claim, now: Instant, **more: Any) -> Admitted:

@@ -148,7 +148,7 @@ async def come(peer: Peer, who: Actor, raw: bytes) -> Channel:
     """Somebody else's own, proved connection to `peer`, with these bytes on it."""
 
     async def sign(data: bytes) -> bytes:
-        return who._signature(data)
+        return who.signature(data)
 
     async def resolve(did: Did) -> DidDocument:
         return peer.own

@@ -214,9 +214,9 @@ def vouched(document: Mapping[str, Any], now: Instant, *, suite: str = "eddsa-jc
     """Any credential of the guild's, with its proof; `suite` `jwt` makes it an enveloped one."""
     if suite == "jwt":
         draft = credential_jwt(document, GUILD.method, "Ed25519", now)
-        return enveloped_credential(draft.signed(GUILD._signature(draft.to_sign)))
+        return enveloped_credential(draft.signed(GUILD.signature(draft.to_sign)))
     config = credential_config(suite, GUILD.method, now)
-    return attach(document, config, GUILD._signature(prepare(document, config, "Ed25519")))
+    return attach(document, config, GUILD.signature(prepare(document, config, "Ed25519")))
 
 
 class Told(NamedTuple):

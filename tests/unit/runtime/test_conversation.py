@@ -581,7 +581,7 @@ def test_a_stranger_hears_the_same_whether_it_exists(suite: str, real: bool, ope
     now = world.clock.now()
     forged = replace(said, engagement=engagement, sender=stranger.did, recipient=world.provider.did)
     unsigned = draft(forged, stranger.method, suite, "Ed25519", now, shift(now, 600))
-    raw = unsigned.signed(stranger._signature(unsigned.to_sign)).raw
+    raw = unsigned.signed(stranger.signature(unsigned.to_sign)).raw
     told = world.tell(raw, stranger.did, world.provider)
     assert [fault["code"] for fault in told] == ["wrong_negotiation"]
 
