@@ -134,7 +134,7 @@ def test_both_sides_have_evidence(side: str, companies: Companies, tmp_path: Pat
     assert exported.values == [{"pack": str(pack), "bytes": pack.stat().st_size, "local": True}]
     ended = undersigned("verify", pack, "--explain", folder=tmp_path, HOME=str(tmp_path))
     assert (ended.code, ended.err) == (0, "")
-    assert len(ended.out.splitlines()) == 12
+    assert len(ended.out.splitlines()) == 13
     (said,) = run("verify", pack, "--json").values
     assert [key["known"] for key in said["keys"]] == [False, False]
     known = [option for one in (companies.acme, companies.globex) for option in ("--did-document", one / "did.json")]

@@ -18,14 +18,19 @@ from integration.archives import make_wheel
 from integration.commands import UNDERSIGNED, Ended, Process, running
 from integration.hires import free_ports
 from support import ROOT
+from undersigned.bridges.gate_rules import read_rules
 from undersigned.bridges.mcp_rules import Rules
-from undersigned.scope import Scope
+from undersigned.scope import Labels, Scope
 from unit.cli.running import run
 
 README = ROOT / "README.md"
 PORTS = ("8101", "8102")
 """The ports that the README names, of Acme and of Globex; others are taken if these are in use."""
-RUN_HERE = ["console", "console", "toml", "console", "python provider", "python hirer", "python blocking"]
+RUN_HERE = ["console", "console", "toml", "toml", "console", "python provider", "python hirer", "python blocking"]
+
+
+READERS = {"tool": Rules.from_toml, "label": Labels.from_toml, "rule": read_rules}
+"""What reads a table, by a name in it that no other has."""
 
 
 class Block(NamedTuple):
@@ -87,7 +92,9 @@ def readme(tmp_path_factory: pytest.TempPathFactory) -> Run:
                     serving.enter_context(running([*UNDERSIGNED, *words], folder, "serving did:web:"))
                 else:
                     consoles.append((line[2:], Process([*UNDERSIGNED, *words], folder).end()))
-        (folder / "scope.toml").write_text(text_of("toml"))
+        scope, labels = (block.text for block in blocks(README) if block.language == "toml")
+        (folder / "scope.toml").write_text(scope)
+        assert Labels.from_toml(tomllib.loads(labels)).rules
         hire = next(shlex.split(here(line))[1:] for line, _ in consoles if line.startswith("undersigned hire"))
         scoped = Process([*UNDERSIGNED, *hire, "--scope", "scope.toml", "--json"], folder).end()
     provider = Process(program("provider"), folder)
@@ -112,8 +119,9 @@ def test_no_other_page_has_programs_that_nobody_runs() -> None:
         for block in blocks(page):
             if block.language == "toml":
                 table = tomllib.loads(block.text)
-                # A page shows a scope, or rules for a server's tools.
-                assert Rules.from_toml(table).tools if "tool" in table else Scope.from_toml(table).grants, page
+                # A page shows a scope, labels, or the rules of a gate.
+                read = READERS.get(min(table.keys() & READERS.keys(), default=""), Scope.from_toml)
+                assert read(table), page
 
 
 def test_the_consoles(readme: Run) -> None:

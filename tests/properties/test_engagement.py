@@ -41,9 +41,14 @@ from undersigned.testing import (
     Playbook,
     Say,
     acceptance,
+    amendment,
+    approval,
+    approval_request,
+    breach,
     cancel,
     closing,
     delivery,
+    dispute,
     inquiry,
     minutes,
     offer,
@@ -51,9 +56,13 @@ from undersigned.testing import (
     profile,
     progress,
     receipt,
+    release,
+    resume,
     review,
+    ruling,
     seal,
     start,
+    suspend,
     sync,
     terminate,
     withdraw,
@@ -73,12 +82,26 @@ MOVES: dict[str, tuple[Say, ...]] = {
     "Delivery": (delivery(), delivery("failed")),
     "Review": (review("accepted"), review("rework")),
     "Closing": (closing(),),
+    "Suspend": (suspend(),),
+    "Resume": (resume(),),
+    "ApprovalRequest": (approval_request(),),
+    "Approval": (approval(), approval(granted=False)),
+    "Breach": (breach(),),
+    "Dispute": (dispute(),),
+    "Ruling": (ruling(),),
 }
 ORDER = ("out_of_order", "ledger_diverged", "proof_expired")
 """What a network alone can bring about."""
 NOTES = (receipt(), sync(), progress(3, "here"))
 
 roles = st.sampled_from(ROLES)
+
+
+def variants_of(kind: str, party: Party) -> tuple[Say, ...]:
+    """Ways to say it; under a contract an offer is one of a document that changes it."""
+    if kind == "Offer" and party.engagement.contract is not None:
+        return (release() if party.state == "disputed" else amendment(),)
+    return MOVES[kind]
 
 
 class TwoParties(RuleBasedStateMachine):
@@ -103,7 +126,7 @@ class TwoParties(RuleBasedStateMachine):
         moves = legal(party.engagement, role)
         if not moves:
             return
-        variants = MOVES[moves[kind % len(moves)]]
+        variants = variants_of(moves[kind % len(moves)], party)
         with suppress(LocalProtocolError):
             said = self.book.say(party, variants[variant % len(variants)])
             if said.message.type in ("Acceptance", "Seal"):
@@ -268,7 +291,7 @@ class DishonestHirer(TwoParties):
         saved = hirer.engagement
         hirer.engagement = mirrored(provider.engagement, stale)
         try:
-            variants = MOVES[kind]
+            variants = variants_of(kind, hirer)
             say = variants[variant % len(variants)]
             members = dict(say.members)
             if kind == "Inquiry":
@@ -279,6 +302,7 @@ class DishonestHirer(TwoParties):
             message = hirer.actor.sign(say._replace(members=members).message(hirer), hirer.now)
         finally:
             hirer.engagement = saved
+        hirer.stored.setdefault(message.digest, message)  # who lies remembers what it said
         self.book.network.send(hirer.actor.did, provider.actor.did, message.raw)
         self.take(provider, message.raw)
 

@@ -27,7 +27,9 @@ def every_command() -> list[tuple[str, ...]]:
 
 
 COMMANDS = every_command()
-GROUPS = {(n,) for n in ("credentials", "decision", "keys", "ledger", "offer", "policy", "registry", "trust")}
+GROUPS = {
+    (n,) for n in ("contract", "credentials", "decision", "keys", "ledger", "offer", "policy", "registry", "trust")
+}
 LEAVES = [path for path in COMMANDS if path not in GROUPS]
 
 
