@@ -131,7 +131,7 @@ class Attacker(Actor):
 
     # ------------------------------------------------------------------ what `Party` and the recipes ask of an actor
 
-    def _signature(self, data: bytes) -> bytes:
+    def signature(self, data: bytes) -> bytes:
         return self.key.sign_now(data)
 
     def sign(self, message: Message, now: Instant, *, lifetime_seconds: int = 3600) -> VerifiedMessage:
