@@ -141,7 +141,7 @@ def test_the_consoles(readme: Run) -> None:
     assert "accepted; owed 4 EUR" in said["hire"].out
     assert (readme.folder / "out" / "sbom.cdx.json").is_file()
     assert "hire.zip" in said["export"].out
-    assert "it holds (all 8 steps), up to the state closed" in said["verify"].out
+    assert "it holds (all 9 steps), up to the state closed" in said["verify"].out
     assert said["check"].out.count("are tied by proof") == 2
     _, kept, said_of_globex = (ended for line, ended in readme.consoles if line.split()[1] == "credentials")
     assert "it is renewed by this one" in kept.out
@@ -149,7 +149,8 @@ def test_the_consoles(readme: Run) -> None:
 
 
 def test_the_scope(readme: Run) -> None:
-    scope = Scope.from_toml(tomllib.loads(text_of("toml")))
+    shown = [block.text for block in blocks(README) if block.language == "toml"]
+    scope = Scope.from_toml(tomllib.loads(shown[0]))
     assert [grant.id for grant in scope.grants] == ["read-repo"]
     result = readme.scoped.result()
     assert result["price"] == "4 EUR"
