@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from integration.commands import SECONDS, UNDERSIGNED, Process, serving
 from integration.hires import REPORT, did_of, moves, two_homes
-from undersigned.ledger import open_ledger
-from undersigned.runtime import Home, Job
+from undersigned.ledger import Row, open_ledger
+from undersigned.runtime import ContractOrder, Home, Job, leave_order
 from unit.cli.running import Ran, run
 
 
@@ -62,21 +64,30 @@ async def _contract(home: Home) -> str:
         await ledger.close()
 
 
+def _homes(folder: Path) -> tuple[Home, Home]:
+    return asyncio.run(two_homes(folder, handler="integration.test_contract_commands:waits"))
+
+
 @pytest.fixture
 def hired(tmp_path: Path) -> Iterator[Hire]:
-    acme, globex = asyncio.run(two_homes(tmp_path, handler="integration.test_contract_commands:waits"))
-    report = tmp_path / "report.txt"
+    acme, globex = _homes(tmp_path)
+    with serving(globex.path), _hiring(tmp_path, acme, globex) as hire:
+        yield hire
+    assert asyncio.run(_moves(acme)) == asyncio.run(_moves(globex)), "the two transcripts differ"
+
+
+@contextmanager
+def _hiring(folder: Path, acme: Home, globex: Home) -> Iterator[Hire]:
+    report = folder / "report.txt"
     report.write_bytes(REPORT)
     provider = did_of(globex.configuration.listen.port)
     options = ("--task", "summary", "--input", f"report={report}", "--price", "5 EUR", "--json")
-    with serving(globex.path):
-        hire = Process([*UNDERSIGNED, "hire", provider, "--home", str(acme.path), *options], tmp_path)
-        try:
-            hire.until('"Start"')
-            yield Hire(tmp_path, acme, globex, hire)
-        finally:
-            hire.end(signal.SIGKILL)
-    assert asyncio.run(_moves(acme)) == asyncio.run(_moves(globex)), "the two transcripts differ"
+    hire = Process([*UNDERSIGNED, "hire", provider, "--home", str(acme.path), *options], folder)
+    try:
+        hire.until('"Start"')
+        yield Hire(folder, acme, globex, hire)
+    finally:
+        hire.end(signal.SIGKILL)
 
 
 def test_a_contract_is_suspended_amended_and_goes_on(hired: Hire) -> None:
@@ -116,7 +127,7 @@ def test_a_release_ends_the_work_for_what_it_says(hired: Hire) -> None:
     table = hired.until(globex, lambda shown: shown["onTheTable"] is not None)["onTheTable"]
     assert hired.on(globex, "accept", table["document"]).code == 0
     hired.hire.end()
-    closings = asyncio.run(_closings(acme))
+    closings = _closings(acme)
     assert len(closings) == 2
     for closing in closings:
         assert (closing["basis"], closing["settlement"]["amount"]) == ("release", "2")
@@ -132,20 +143,59 @@ async def _moves(home: Home) -> dict[str, list[tuple[str, int, str, str]]]:
         await ledger.close()
 
 
-async def _closings(home: Home) -> list[dict]:
+async def _rows(home: Home, kind: str) -> tuple[Row, ...]:
     ledger = await open_ledger(home.ledger_url, read_only=True)
     try:
         (summary,) = await ledger.summaries()
-        return [json.loads(row.raw) for row in await ledger.rows(summary.engagement) if row.type == "Closing"]
+        return tuple(row for row in await ledger.rows(summary.engagement) if row.type == kind)
     finally:
         await ledger.close()
+
+
+def _closings(home: Home) -> list[dict]:
+    return [json.loads(row.raw) for row in asyncio.run(_rows(home, "Closing"))]
 
 
 def test_a_revoked_contract_ends_on_both_sides(hired: Hire) -> None:
     """SC-62: the hirer ends it; the provider's work is stopped, and nothing is delivered or owed."""
     assert hired.on(hired.acme, "revoke", "--cause", "key_compromised").code == 0
     hired.hire.end()
-    closings = asyncio.run(_closings(hired.acme))
+    closings = _closings(hired.acme)
     assert [(one["basis"], one["settlement"]["amount"]) for one in closings] == [("terminate", "0")] * 2
     again = hired.on(hired.globex, "suspend")
     assert again.code != 0
+
+
+@pytest.mark.parametrize("killed_at", ["answering", "taken"])
+def test_an_order_is_carried_out_once_whenever_its_peer_is_killed(tmp_path: Path, killed_at: str) -> None:
+    """HIRE-LIF-13: killed between carrying it out and answering, or before, the next process leaves one `Breach`."""
+    acme, globex = _homes(tmp_path)
+    program = [sys.executable, "-m", "integration.killed_before_answering", "serve", "--home", str(globex.path)]
+    first = Process([*program, "--json"], tmp_path, KILLED_AT=killed_at)
+    first.until('"ready"')
+    with _hiring(tmp_path, acme, globex) as hire:
+        order = ContractOrder(act="breach", contract=hire.contract, body={"clause": "read", "seconds": 7200})
+        answer = leave_order(globex.orders, "0001", order)
+        assert first.end().code == -signal.SIGKILL
+        assert not answer.exists()
+        made = asyncio.run(_rows(globex, "Breach"))
+        assert len(made) == (killed_at == "answering")
+        with serving(globex.path):
+            _appears(answer)
+            hire.until(acme, lambda shown: shown["breaches"])
+            claimed = asyncio.run(_rows(globex, "Breach"))
+            assert len(claimed) == len(hire.shown(acme)["breaches"]) == 1
+            assert made in ((), claimed)
+            said = json.loads(answer.read_bytes())
+            assert (said["ok"], said["state"], said["move"]) == (True, "working", claimed[0].digest)
+            assert not answer.with_suffix(".taken").exists()
+            # A fresh order, on purpose, is another.
+            _appears(leave_order(globex.orders, "0002", order))
+            hire.until(acme, lambda shown: len(shown["breaches"]) == 2)
+
+
+def _appears(path: Path) -> None:
+    ends = time.monotonic() + SECONDS
+    while not path.exists():
+        assert time.monotonic() < ends, path
+        time.sleep(0.02)

@@ -22,7 +22,16 @@ from undersigned.encoding import Digest, from_struct, shift
 from undersigned.errors import CODES, ConfigurationError, UndersignedError
 from undersigned.messages import Offer
 from undersigned.protocol import Engagement, owed
-from undersigned.runtime import Answered, ContractOrder, Home, leave_order, load_engagement, parse_price, read_document
+from undersigned.runtime import (
+    Answered,
+    ContractOrder,
+    Home,
+    leave_order,
+    load_engagement,
+    parse_price,
+    read_document,
+    take_back,
+)
 
 from .output import HOME_OPTION, Out, command, plain, reading
 
@@ -250,9 +259,11 @@ async def _order(out: Out, home: str | None, contract: str, act: str, body: Mapp
             answer.unlink()
             return _said(out, act, said)
         await asyncio.sleep(LOOK_SECONDS)
-    answer.with_suffix(".json").unlink(missing_ok=True)
     out.value({"act": act, "contract": contract, "ok": False, "code": "timeout"})
-    out.line("no peer runs here that could carry it out: start 'serve', then say it again", style="yellow")
+    if take_back(answer):
+        out.line("no peer runs here that could carry it out: start 'serve', then say it again", style="yellow")
+    else:
+        out.line("the peer has taken it and not answered: it is carried out once, see 'contract show'", style="yellow")
     return WAITS
 
 

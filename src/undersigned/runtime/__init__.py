@@ -13,7 +13,7 @@ from undersigned.runtime.artifacts import ArtifactStore
 from undersigned.runtime.beliefs import Beliefs, admission, viewpoint, withdrawn_as
 from undersigned.runtime.changes import Changes
 from undersigned.runtime.clock import Clock, SystemClock
-from undersigned.runtime.contract_orders import ACTS, Answered, ContractOrder, leave_order
+from undersigned.runtime.contract_orders import ACTS, Answered, ContractOrder, leave_order, take_back
 from undersigned.runtime.control import CONTROL_TOKEN, GATE_TOKEN, ControlPart, control_token
 from undersigned.runtime.conversation import Arrived, Conversation, Shell
 from undersigned.runtime.decisions import (
@@ -167,6 +167,7 @@ __all__ = [
     "seal_key",
     "sign_approval",
     "sign_record",
+    "take_back",
     "verify_handed",
     "viewpoint",
     "waiting_terms",

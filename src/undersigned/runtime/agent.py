@@ -202,7 +202,6 @@ class Agent:
         self.papers = Papers(self.identity, self.own, self.ledger, self.clock, self._log_key)
         self.meeting = Meeting(self)
         self.approvals = Approvals(self)
-        self.spawn(self.orders.run(), "orders for contracts")
         for offer in self.home.configuration.offer:
             if offer.task not in self.services:
                 self.services[offer.task] = Service(
@@ -220,6 +219,7 @@ class Agent:
         for summary in await self.ledger.summaries(live_only=True):
             conversation = await Conversation.stored(self, summary)
             self._keep(conversation)
+        self.spawn(self.orders.run(), "orders for contracts")  # once the contracts are there
         self.spawn(self.status_watch.run(), "status watch")
 
     async def close(self) -> None:

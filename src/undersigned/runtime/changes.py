@@ -10,6 +10,7 @@ Source: protocol-spec/07-contract.md, sections 7.9 to 7.11
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -59,7 +60,23 @@ class Changes:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
+        self._key = ""
         self.consents: Consent = nobody_decides
+
+    def noting(self, key: str) -> Changes:
+        """The same, whose one move notes `key` as done in its own transaction, and is not made if that is noted."""
+        changes = copy(self)
+        changes._key = key
+        return changes
+
+    async def _ask(self, conversation: Conversation, make: Callable[[Engagement], Say]) -> None:
+        def once(engagement: Engagement) -> Say | None:
+            if self._key in engagement.done:
+                return None
+            said = make(engagement)
+            return replace(said, facts=(("done", self._key), *said.facts)) if self._key else said
+
+        await conversation.ask(once)
 
     # ------------------------------------------------------------------ what either side says
 
@@ -109,7 +126,7 @@ class Changes:
             body = {"contract": contract.digest, "about": about or last, "claim": claim, "evidence": ()}
             return Say("Dispute", {**body, "ruling_by": by})
 
-        await conversation.ask(make)
+        await self._ask(conversation, make)
         return conversation.engagement.sent[-1]
 
     async def rule(self, conversation: Conversation, ruling: JsonObject) -> ArbiterRuling:
@@ -121,7 +138,7 @@ class Changes:
         """
         kept, read = await self.check_ruling(conversation, ruling), read_ruling(ruling)
         body = {"dispute": read.dispute, "ruling": ruling}
-        await conversation.ask(lambda _: Say("Ruling", body, evidence=kept))
+        await self._ask(conversation, lambda _: Say("Ruling", body, evidence=kept))
         return read
 
     async def approve(
@@ -130,10 +147,10 @@ class Changes:
         """The answer to a request for approval. Raises as `suspend`."""
         body = {"request": request, "granted": granted, "uses": uses if granted else 0}
         until = shift(self._agent.clock.now(), seconds)
-        await conversation.ask(lambda _: Say("Approval", {**body, "until": until}))
+        await self._ask(conversation, lambda _: Say("Approval", {**body, "until": until}))
 
     async def _say(self, conversation: Conversation, kind: str, **body: Any) -> None:
-        await conversation.ask(lambda e: Say(kind, {"contract": contract_of(e).digest, **body}))
+        await self._ask(conversation, lambda e: Say(kind, {"contract": contract_of(e).digest, **body}))
 
     # ------------------------------------------------------------------ documents
 
@@ -168,7 +185,7 @@ class Changes:
             peer = await agent.document_of(engagement.peer, max_age_seconds=FRESH_SECONDS)
             said = await agent.papers.change(engagement, of, what, peer, valid_seconds=seconds)
             try:
-                await conversation.ask(lambda _, said=said: said)
+                await self._ask(conversation, lambda _, said=said: said)
                 return
             except LocalProtocolError as error:
                 if attempt == 2 or error.code not in ("terms_mismatch", "stale_offer"):
@@ -186,7 +203,7 @@ class Changes:
         if tabled is None or tabled.document != document:
             raise LocalProtocolError("stale_offer", f"the document {document} is not on the table")
         said = await self._acceptance(conversation, engagement)
-        await conversation.ask(lambda _: said)
+        await self._ask(conversation, lambda _: said)
 
     async def decline(self, conversation: Conversation) -> None:
         """Takes the change from the table, ours or the other side's, while nobody accepted it. Raises as `accept`."""
@@ -196,7 +213,7 @@ class Changes:
                 raise LocalProtocolError("stale_offer", "no document is on the table")
             return Say("Withdraw", {"reason": "declined", "offer": engagement.tabled.digest})
 
-        await conversation.ask(make)
+        await self._ask(conversation, make)
 
     async def decide(self, conversation: Conversation, engagement: Engagement, owed: Owe) -> Say | None:
         """What this side says about the document in the lane, or None to wait."""

@@ -1,8 +1,11 @@
 """Orders of the owner for a contract, beside the running peer: files in the state folder, as approvals are.
 
-`undersigned contract suspend …` leaves `orders/<name>.json`; the running peer does what it says and leaves
-`orders/<name>.answer` beside it. So the ledger keeps its one writer. Whoever can write into the state folder can use
-its keys as well, so an order needs no signature of its own.
+`undersigned contract suspend …` leaves `orders/<name>.json`; the running peer takes it (`.taken`), does what it says
+and leaves `orders/<name>.answer` beside it. So the ledger keeps its one writer. Whoever can write into the state folder
+can use its keys as well, so an order needs no signature of its own.
+
+An order is carried out once: its name is noted in the transaction of the move that it makes. A peer that was killed
+between that and the answer finds the name in the journal and answers with what was done then.
 
 Source: protocol-spec/07-contract.md, sections 7.9 to 7.11
 """
@@ -21,7 +24,8 @@ from msgspec import MsgspecError, Struct, convert
 
 from undersigned.contract import Price, Terms
 from undersigned.encoding import Digest, JsonObject, canonicalize
-from undersigned.errors import ConfigurationError, UndersignedError
+from undersigned.errors import ConfigurationError, LedgerError, UndersignedError
+from undersigned.ledger import Row
 
 from .anchors import read_document, write_whole
 from .conversation import Conversation
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
     from .agent import Agent
     from .changes import Changes
 
-__all__ = ["ACTS", "Answered", "ContractOrder", "ContractOrders", "leave_order"]
+__all__ = ["ACTS", "Answered", "ContractOrder", "ContractOrders", "leave_order", "take_back"]
 
 _log = structlog.get_logger()
 
@@ -57,7 +61,7 @@ class Answered(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     state: str = ""
     lane: str = ""
     move: Digest | None = None
-    """The last move of this side after it."""
+    """The move that was made."""
     code: str = ""
     message: str = ""
 
@@ -99,6 +103,23 @@ def leave_order(folder: Path, name: str, order: ContractOrder) -> Path:
     return folder / f"{name}.answer"
 
 
+def take_back(answer: Path) -> bool:
+    """Takes back the order to which this would be the answer; False if the running peer has it already."""
+    try:
+        answer.with_suffix(".json").unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _taken(file: Path) -> Path | None:
+    """Takes an order; None if whoever left it has taken it back."""
+    try:
+        return file.rename(file.with_suffix(".taken"))
+    except FileNotFoundError:
+        return None
+
+
 def _answer(file: Path, raw: bytes) -> None:
     """Answers an order, and takes it away: the answer first, so that none is carried out without one."""
     write_whole(file.with_suffix(".answer"), raw)
@@ -114,11 +135,12 @@ class ContractOrders:
         self._folder = agent.home.orders
 
     async def run(self) -> None:
-        """Looks for orders, for ever."""
+        """Looks for orders, for ever; first for those that the process before this one took and did not answer."""
         while True:
-            for file in sorted(self._folder.glob("*.json"))[:MAX_FILES]:
+            for file in sorted([*self._folder.glob("*.taken"), *self._folder.glob("*.json")])[:MAX_FILES]:
                 try:
-                    await self._take(file)
+                    if (taken := _taken(file)) is not None:
+                        await self._take(taken)
                 except Exception as error:
                     # One that cannot be carried out must not keep the others from it.
                     _log.error("an order was not carried out", file=str(file), error=repr(error))
@@ -126,8 +148,10 @@ class ContractOrders:
 
     async def _take(self, file: Path) -> None:
         try:
-            answer = await self._carried_out(convert(read_document(file), ContractOrder))
+            answer = await self._once(file.stem, convert(read_document(file), ContractOrder))
         except UndersignedError as error:
+            if isinstance(error, LedgerError) and error.retryable:
+                raise  # nobody knows whether it stands; it stays taken, and the next look finds out
             answer = Answered(ok=False, code=error.code, message=error.message)
         except (MsgspecError, TypeError) as error:
             answer = Answered(ok=False, code="bad_configuration", message=f"an order that cannot be read: {error}")
@@ -135,12 +159,33 @@ class ContractOrders:
         said = {name: value for name in answer.__struct_fields__ if (value := getattr(answer, name)) is not None}
         _answer(file, canonicalize(said))
 
-    async def _carried_out(self, order: ContractOrder) -> Answered:
-        act, conversation = ACTS.get(order.act), self._agent.conversation_of(order.contract)
+    async def _once(self, name: str, order: ContractOrder) -> Answered:
+        """Carries it out, unless the journal says that it was."""
+        act, key = ACTS.get(order.act), f"order:{name}"
         if act is None:
             raise ConfigurationError("bad_configuration", f"no such order: {order.act[:40]!a}")
+        if (before := await self._before(key, order.contract)) is not None:
+            return before
+        conversation = self._agent.conversation_of(order.contract)
         if conversation is None:
             raise ConfigurationError("not_found", f"no contract {order.contract} is performed here")
-        await act(self._agent.changes, conversation, dict(order.body))
-        engagement = conversation.engagement
-        return Answered(ok=True, state=engagement.state, lane=engagement.lane, move=engagement.sent[-1])
+        await act(self._agent.changes.noting(key), conversation, dict(order.body))
+        return await self._before(key, order.contract) or Answered(ok=True)
+
+    async def _before(self, key: str, contract: Digest) -> Answered | None:
+        """What came of it, by the journal: the move behind the key; None if it was not carried out."""
+        for summary in await self._agent.ledger.summaries():
+            if summary.contract == contract:
+                rows = await self._agent.ledger.rows(summary.engagement)
+                place = next((n for n, row in enumerate(rows) if _notes(row, key)), None)
+                if place is None:
+                    return None
+                move = next(
+                    (row.digest for row in rows[place:] if row.kind == "sent" and row.sequence is not None), None
+                )
+                return Answered(ok=True, state=summary.state, lane=summary.lane, move=move)
+        return None
+
+
+def _notes(row: Row, key: str) -> bool:
+    return row.kind == "noted" and row.type == "done" and row.raw == key.encode()
