@@ -28,6 +28,7 @@ from vector_linkage import linkage_vectors
 from vector_messages import message_vectors
 from vector_parts import Vector
 from vector_scopes import scope_vectors
+from vector_subcontracts import subcontract_vectors
 
 
 def every() -> Iterator[Vector]:
@@ -38,6 +39,7 @@ def every() -> Iterator[Vector]:
     yield from key_vectors()
     yield from linkage_vectors()
     yield from scope_vectors()
+    yield from subcontract_vectors()
 
 
 def text(value: Any) -> bytes:

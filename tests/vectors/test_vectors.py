@@ -20,7 +20,7 @@ import rfc8785
 from nacl.signing import SigningKey
 
 from support import ROOT
-from undersigned.contract import verify_sealed
+from undersigned.contract import check_parents, read_contract, read_parents, verify_parents, verify_sealed
 from undersigned.credentials import verify_linkage
 from undersigned.did import DidDocument, document_from
 from undersigned.encoding import base58_decode, base64url_encode, decode_json, to_struct
@@ -112,6 +112,31 @@ def test_a_history_takes_one_more_message(folder: Path) -> None:
         states.append(engagement.state)
     assert engagement.state == expected["state"]
     assert states == expected.get("states", states)
+
+
+@pytest.mark.parametrize("folder", of_kind("chain"))
+def test_a_chain_of_contracts_verifies_up_to_its_root(folder: Path) -> None:
+    """HIRE-SUB-01, HIRE-SUB-02, HIRE-SUB-03."""
+    expected = read(folder, "expected.json")
+    given = decode_json((folder / "input.json").read_bytes())
+    assert isinstance(given, dict)
+    parents: Any = given["parents"]
+
+    def key(method: str, purpose: str) -> Any:
+        return document_from(method.partition("#")[0], {}).key_for(method, purpose)
+
+    def names() -> list[str]:
+        above = read_parents(parents)
+        check_parents(read_contract(given["document"]), above)  # type: ignore[arg-type]
+        verify_parents(above, keys=key)
+        return [parent.name for parent in above]
+
+    if "code" in expected:
+        with pytest.raises(UndersignedError) as refused:
+            names()
+        assert refused.value.code == expected["code"]
+    else:
+        assert names() == expected["parents"]
 
 
 @pytest.mark.parametrize("folder", of_kind("sealed"))

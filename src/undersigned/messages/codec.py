@@ -52,6 +52,7 @@ MAX_MEMBER_BYTES: Final[tuple[tuple[str, int], ...]] = (
     ("statements", 128 * 1024),
     ("statement", 128 * 1024),
     ("ruling", 64 * 1024),
+    ("parents", 160 * 1024),
 )
 """The most that an embedded document may take, in canonical form."""
 MAX_PLAIN_BYTES: Final = min(limit for _, limit in MAX_MEMBER_BYTES)

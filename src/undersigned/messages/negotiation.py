@@ -47,6 +47,9 @@ class Offer(Move, frozen=True, kw_only=True):
     """Opens the commitment; required after `Bid`."""
     note: Note | None = None
     """For the person or program that decides."""
+    parents: Annotated[tuple[Foreign, ...], Meta(min_length=1, max_length=MAX_ITEMS)] | None = None
+    """Where the document names a parent and its sender is the hirer: the parent's `document` in force, `acceptance` and
+    `seal`, then those of its parent, up to the root."""
 
 
 class Acceptance(Move, frozen=True, kw_only=True):

@@ -7,9 +7,18 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from undersigned.contract import ContractDocument, Document, Place, ReleaseDocument, Transcript, check_document
+from undersigned.contract import (
+    ContractDocument,
+    Document,
+    Place,
+    ReleaseDocument,
+    Transcript,
+    check_document,
+    check_parents,
+    read_parents,
+)
 from undersigned.encoding import Digest, Instant, parse_duration
-from undersigned.errors import ContractError
+from undersigned.errors import ContractError, FormatError
 from undersigned.messages import Offer, VerifiedMessage
 from undersigned.protocol.engagement import Contract, Engagement, Essentials, Mark, Offered, Talks
 from undersigned.protocol.states import HIRER
@@ -113,8 +122,25 @@ def check_offered(case: Case, move: Offer, under: tuple[Digest, Digest] | None =
             else Transcript(hirer=seen, provider=sent),
             under=under,
         )
-    except ContractError as exc:
+        _check_above(engagement.offer, move)
+    except (ContractError, FormatError) as exc:
         raise Refused(exc.code, exc.message) from None
+
+
+def _check_above(live: Offered | None, move: Offer) -> None:
+    """A subcontract is shown with all that it stands under, by its hirer, who alone has it; a counter-offer, and a
+    change, are about the same place in the chain.
+    """
+    document, given = move.document, move.parents or ()
+    if isinstance(document, ContractDocument):
+        known = live.terms.parent if live is not None else None
+        if document.parent != known and (live is not None or move.role != HIRER):
+            raise ContractError("terms_mismatch", f"the parent contract: expected {known}, came {document.parent}")
+        if move.role == HIRER:
+            check_parents(document, read_parents(given))
+            return
+    if given:
+        raise ContractError("schema_violation", f"expected no parents in this offer; came {len(given)}")
 
 
 def essentials(document: Document) -> Essentials | None:

@@ -1,0 +1,298 @@
+"""Vectors of subcontracts: the hirer's first offer of one, with its parents, and each way in which it is refused."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from example_messages import HIRER, INPUT, PROVIDER, SCOPE, SUITE, Party, contract, nonce, proof_on, seed, terms
+from msgspec import convert, to_builtins
+from msgspec.structs import replace
+from vector_journals import as_json, journal, talk_after, up_to
+from vector_parts import Vector, changed, signers
+
+from undersigned.contract import ContractDocument, Methods, Place, Subcontracting, Terms, Transcript, build_document
+from undersigned.encoding import canonicalize, digest_bytes, digest_of, shift
+from undersigned.messages import Offer, engagement_id
+from undersigned.scope import Grant, Limit, Prohibition, Scope, compile_scope
+
+__all__ = ["subcontract_vectors"]
+
+SIGNED = "2026-11-24T08:00:00Z"
+ROOT = Party("root")
+REPOSITORY = Grant(
+    "read-repo", "repo:read", "https://git.root.example/app/*", limits=(Limit("count", "100"), Limit("EUR", "5"))
+)
+ABOVE = Scope(
+    grants=(REPOSITORY,), prohibitions=(Prohibition("no-secrets", "repo:read", "https://git.root.example/app/keys/*"),)
+)
+BELOW = Scope(
+    grants=(
+        *SCOPE.grants,  # the input that the hirer hands over is its own
+        Grant(
+            "read-docs",
+            "repo:read",
+            "https://git.root.example/app/docs/*",
+            limits=(Limit("count", "10"), Limit("EUR", "1")),
+        ),
+    ),
+    prohibitions=ABOVE.prohibitions,
+)
+
+
+def subcontract_vectors() -> Iterator[Vector]:
+    """All of them."""
+    yield from _chains()
+    yield _taken("subcontract", "a subcontract inside its parent, shown with it", _offer(), suite=SUITE)
+    yield _taken("subcontract-of-an-amendment", "the parent as it was amended is what counts", _offer([_amended()]))
+    middle, root = _chain_of_two()
+    yield _taken(
+        "subcontract-two-levels", "a subcontract of a subcontract, shown up to the root", _offer([middle, root])
+    )
+    for name, says, code, offer in _wrong():
+        yield journal(
+            f"subcontract-{name}",
+            says,
+            up_to("presentation-provider"),
+            as_json(offer),
+            "provider",
+            code=code,
+            state="ready",
+        )
+
+
+def _wrong() -> Iterator[tuple[str, str, str, Any]]:
+    wide = "scope_exceeded"
+    more = Grant("write-docs", "repo:write", "https://git.root.example/app/docs/*", limits=(Limit("count", "1"),))
+    yield "one-action-more", "one action more than the parent allows", wide, _offer(scope=_scope(more))
+    elsewhere = Grant(
+        "read-docs", "repo:read", "https://git.root.example/*", limits=(Limit("count", "10"), Limit("EUR", "1"))
+    )
+    yield "another-target", "a target beyond the parent's", wide, _offer(scope=_scope(elsewhere))
+    unlimited = Grant("read-docs", "repo:read", "https://git.root.example/app/docs/*", limits=(Limit("count", "10"),))
+    yield "without-a-limit", "a limit of the parent is left out", wide, _offer(scope=_scope(unlimited))
+    yield (
+        "prohibition-left-out",
+        "a prohibition of the parent is left out",
+        wide,
+        _offer(scope=replace(BELOW, prohibitions=())),
+    )
+    foreign = Grant(
+        "read-more",
+        "artifact:read",
+        f"https://acme.example/artifacts/{digest_bytes(b'another')}",
+        limits=(Limit("count", "1"),),
+    )
+    yield "another-artifact", "an artifact that is no input of its task", wide, _offer(scope=_scope(foreign))
+    yield "dearer", "a price above the parent's", wide, _offer(price="12.01")
+    yield (
+        "later-finish",
+        "due when the parent is, which is too late",
+        wide,
+        _offer(deadlines__finish="2026-11-24T18:00:00Z"),
+    )
+    yield "later-review", "its review ends after the parent's", wide, _offer(deadlines__review="P2D")
+    yield "later-until", "authority after the parent's end", wide, _offer(deadlines__until="2026-11-30T00:00:01Z")
+    yield "less-evidence", "a statement that the parent demands is not demanded", wide, _offer(evidence__predicates=[])
+    yield "more-retention", "data may be kept for longer", wide, _offer(data_handling__retention="P1D")
+    yield "more-training", "models may be trained on the data", wide, _offer(data_handling__training=True)
+    yield "another-purpose", "data for another purpose", wide, _offer(data_handling__purpose="Anything.")
+    yield "as-deep-as-its-parent", "as many levels below it as below its parent", wide, _offer(depth=2)
+    onward = _sealed(ROOT, HIRER, _terms_above(inputs=(INPUT,), onward=False))
+    yield "input-passed-on", "an input of the parent, which may not be passed on", wide, _offer([onward])
+    never = _sealed(ROOT, HIRER, _terms_above(depth=0))
+    yield "not-allowed", "the parent allows no subcontract", wide, _offer([never])
+    other = _sealed(ROOT, HIRER, _terms_above(price="11"))
+    yield (
+        "another-parent",
+        "another contract than the parent named",
+        "chain_invalid",
+        _offer([other], named=_offered_parent()),
+    )
+    yield "without-parents", "a parent that is not shown", "chain_invalid", _offer([], named=_offered_parent())
+    yield "parents-of-none", "parents of a contract that names none", "chain_invalid", _offer([_parent()], named="")
+    theirs = _sealed(ROOT, PROVIDER, _terms_above())
+    yield "of-another-provider", "the parent of another provider", "chain_invalid", _offer([theirs])
+    middle, _ = _chain_of_two()
+    yield "without-its-root", "the chain ends below its root", "chain_invalid", _offer([middle])
+    yield "too-deep", "six levels above it", "chain_invalid", _offer([_parent()] * 6)
+    yield "another-member", "a parent with a member more", "schema_violation", _offer([{**_parent(), "note": {}}])
+
+
+def _taken(name: str, says: str, offer: Any, suite: str = SUITE) -> Vector:
+    before = up_to("presentation-provider", suite)
+    return journal(name, says, before, as_json(offer), "provider", outcome="applies", state="offered-by-hirer")
+
+
+# --- the offer
+
+
+def _offer(parents: list[dict[str, Any]] | None = None, named: str | None = None, **changes: Any) -> Any:
+    """The hirer's first offer, of a subcontract under the first of `parents`; `named` is another parent, or none."""
+    talk = talk_after("presentation-provider")
+    given = [_parent()] if parents is None else parents
+    plain = contract(talk, "hirer", changes.pop("price", "3"))
+    own = replace(
+        plain.terms,
+        scope=compile_scope(changes.pop("scope", BELOW), plain.id),
+        deadlines=replace(plain.terms.deadlines, finish="2026-11-24T16:00:00Z", until="2026-11-29T00:00:00Z"),
+        subcontracting=_depth(changes.pop("depth", 0)),
+    )
+    document = to_builtins(replace(plain, terms=own, proof=None))
+    for path, value in changes.items():
+        part, _, member = path.partition("__")
+        document = changed(document, **{f"terms__{_camel(part)}__{member}": value})
+    parent = (_name(given[0]["document"]) if given else "") if named is None else named
+    if parent:
+        document["parent"] = parent
+    name = f"urn:uuid:{uuid.UUID(bytes=seed(document['id'])[:16], version=4)}"
+    signed = proof_on(document, HIRER, talk.now, "assertionMethod", id=name)
+    body = {
+        "document": convert(signed, ContractDocument),
+        "valid_until": shift(talk.now, 3600),
+        "parents": tuple(given) or None,
+    }
+    return talk.say(Offer, "hirer", **body)
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
+
+
+def _scope(grant: Grant) -> Scope:
+    others = tuple(one for one in BELOW.grants if one.id != grant.id)
+    return replace(BELOW, grants=(*others, grant))
+
+
+def _depth(levels: int) -> Subcontracting:
+    return Subcontracting(allowed=levels > 0, depth=levels)
+
+
+# --- what stands above
+
+
+def _terms_above(
+    *, price: str = "12", depth: int = 2, inputs: tuple[str, ...] = (), onward: bool = True, scope: Scope = ABOVE
+) -> Terms:
+    plain = terms("urn:hire:none", price)
+    return replace(
+        plain,
+        task=replace(plain.task, inputs=inputs),
+        scope=compile_scope(scope, "urn:hire:none"),
+        subcontracting=_depth(depth),
+        data_handling=replace(plain.data_handling, onward=onward),
+    )
+
+
+def _parent() -> dict[str, Any]:
+    return _sealed(ROOT, HIRER, _terms_above())
+
+
+def _offered_parent() -> str:
+    return _name(_parent()["document"])
+
+
+def _chain_of_two() -> tuple[dict[str, Any], dict[str, Any]]:
+    """A contract of ours under one between two others."""
+    far = Party("far root")
+    root = _sealed(far, ROOT, _terms_above(price="20", depth=3))
+    middle = _terms_above()
+    earlier = replace(middle.deadlines, finish="2026-11-24T17:00:00Z", until="2026-11-29T12:00:00Z")
+    return _sealed(ROOT, HIRER, replace(middle, deadlines=earlier), parent=_name(root["document"])), root
+
+
+def _amended() -> dict[str, Any]:
+    """The same parent, at first too narrow; what is shown is its amendment."""
+    first = _sealed(ROOT, HIRER, _terms_above(price="1"))["document"]
+    changes = {"type": "Amendment", "contract": _name(first), "amends": _name(first)}
+    return _sealed(ROOT, HIRER, _terms_above(), sequence=9, **changes)
+
+
+def _sealed(
+    hirer: Party, provider: Party, agreed: Terms, *, parent: str | None = None, sequence: int = 3, **changes: Any
+) -> dict[str, Any]:
+    """A contract offered and sealed by its hirer, as `parents` carries it."""
+    engagement = engagement_id(hirer.did, provider.did, nonce(f"{hirer.role} hires {provider.role}"))
+    place = Place(sequence=sequence - 1, digest=digest_bytes(b"a move before"))
+    document = build_document(
+        engagement=engagement,
+        role="hirer",
+        sequence=sequence,
+        hirer=hirer.did,
+        provider=provider.did,
+        methods=Methods(hirer=(hirer.method,), provider=(provider.method,)),
+        transcript=Transcript(hirer=place, provider=place),
+        terms=agreed,
+        parent=parent,
+    )
+    bare = {**to_builtins(document), **changes}
+    name = f"urn:uuid:{uuid.UUID(bytes=seed(bare['id'] + json.dumps(bare['terms']['price']))[:16], version=4)}"
+    offered = proof_on(bare, hirer, SIGNED, "assertionMethod", id=name)
+    second = proof_on(offered, provider, SIGNED, "assertionMethod", previous_proof=name)["proof"][1]
+    document_digest, offer = digest_of(bare), digest_bytes(b"the offer")
+
+    def said(kind: str, by: Party, to: Party, role: str, purpose: str, **members: Any) -> dict[str, Any]:
+        message = {
+            "@context": "https://w3id.org/hire/v1",
+            "id": f"urn:uuid:{uuid.UUID(bytes=seed(kind + document_digest)[:16], version=4)}",
+            "type": kind,
+            "version": "1.0",
+            "engagement": engagement,
+            "sender": by.did,
+            "recipient": to.did,
+            "role": role,
+            **members,
+        }
+        return proof_on(message, by, SIGNED, purpose, expires=shift(SIGNED, 3600))
+
+    about = {"offer": offer, "document": document_digest}
+    place_before = {"sequence": sequence, "previous": digest_bytes(b"a move before"), "seen": offer}
+    acceptance = said(
+        "Acceptance", provider, hirer, "provider", "authentication", **place_before, **about, contractProof=second
+    )
+    accepted = digest_of({key: value for key, value in acceptance.items() if key != "proof"})
+    seal = said(
+        *("Seal", hirer, provider, "hirer", "assertionMethod"),
+        sequence=sequence + 1,
+        previous=offer,
+        seen=accepted,
+        **about,
+        acceptance=accepted,
+        ledger={"log": hirer.did, "index": 0, "leaf": digest_bytes(b"leaf")},
+    )
+    return {"document": {**bare, "proof": [offered["proof"], second]}, "acceptance": acceptance, "seal": seal}
+
+
+def _name(document: dict[str, Any]) -> str:
+    return str(document.get("contract") or digest_of({key: value for key, value in document.items() if key != "proof"}))
+
+
+# --- chains, verified whole
+
+
+def _chains() -> Iterator[Vector]:
+    """What an offer carries, as whoever is hired verifies it: proofs, acceptances and seals included."""
+
+    def chain(name: str, says: str, above: list[dict[str, Any]], **expected: Any) -> Vector:
+        child = as_json(_offer([_parent()]))["document"]
+        given = {"document": child, "parents": above}
+        case = {"kind": "chain", "keys": signers(HIRER, ROOT)}
+        return Vector(f"contracts/chain-{name}", says, canonicalize(given), case, expected)
+
+    good = _parent()
+    yield chain(
+        "holds",
+        "a subcontract with its parent, signed by both of its parties and sealed",
+        [good],
+        parents=[_name(good["document"])],
+    )
+    unsealed = {**good, "seal": {name: value for name, value in good["seal"].items() if name != "proof"}}
+    yield chain("unsealed", "a parent whose seal nobody signed", [unsealed], code="proof_missing")
+    signed = good["document"]
+    one = {**good, "document": {**signed, "proof": signed["proof"][0]}}
+    yield chain("one-proof", "a parent that only its hirer signed", [one], code="proof_invalid")
+    wider = changed(good, document__terms__price__amount="99")
+    yield chain("changed", "a parent whose terms were changed under its proofs", [wider], code="chain_invalid")
