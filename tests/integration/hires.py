@@ -7,8 +7,9 @@ import socket
 from pathlib import Path
 from urllib.parse import quote
 
+from undersigned.encoding import Instant, shift
 from undersigned.ledger import Ledger, Row, open_ledger
-from undersigned.runtime import Home, Job, OfferPart, create_home, issue_membership
+from undersigned.runtime import Home, Job, OfferPart, SystemClock, create_home, issue_membership
 
 REPORT = b"Quarterly report: everything is fine, says the report that nobody has read.\n"
 
@@ -17,6 +18,15 @@ async def summarise(job: Job) -> None:
     """A task without any library: the first line of the input `report`."""
     text = await job.read("report")
     await job.deliver("summary.txt", text.split(b"\n", 1)[0], media_type="text/plain")
+
+
+class Hands:
+    """The time of this machine, put forward by hand."""
+
+    ahead = 0
+
+    def now(self) -> Instant:
+        return shift(SystemClock().now(), self.ahead)
 
 
 def free_ports(count: int) -> list[int]:

@@ -15,18 +15,29 @@ import pytest
 
 from integration.commands import SECONDS, UNDERSIGNED, Process, serving
 from integration.hires import REPORT, did_of, moves, two_homes
+from undersigned.encoding import shift
 from undersigned.ledger import Row, open_ledger
-from undersigned.runtime import ContractOrder, Home, Job, leave_order
+from undersigned.runtime import ContractOrder, Home, Job, Say, SystemClock, leave_order
+from undersigned.testing import ARBITER, ARTIFACT, Actor
 from unit.cli.running import Ran, run
 
 
 async def waits(job: Job) -> None:
-    """Work that goes on until a file says that it may end."""
-    gate = Path(job._agent.home.path) / "may-end"
+    """Work that goes on until a file says that it may end; another file has it ask for approval."""
+    folder = Path(job._agent.home.path)
     text = await job.read("report")
-    while not gate.exists():  # noqa: ASYNC110 - what is waited for is another process
+    while not (folder / "may-end").exists():
+        if (folder / "ask").exists():
+            (folder / "ask").unlink()
+            await job._conversation.ask(lambda _: _question(job))
         await asyncio.sleep(0.05)
     await job.deliver("summary.txt", text.split(b"\n", 1)[0], media_type="text/plain")
+
+
+def _question(job: Job) -> Say:
+    body = {"contract": job.contract, "clause": "read-report", "action": "artifact:read", "reason": "To be sure."}
+    until = shift(SystemClock().now(), 600)
+    return Say("ApprovalRequest", {**body, "arguments": ARTIFACT, "answer_by": until})
 
 
 class Hire:
@@ -100,6 +111,7 @@ def test_a_contract_is_suspended_amended_and_goes_on(hired: Hire) -> None:
     assert hired.shown(acme)["moves"] == ["Resume", "Cancel"]
     assert hired.on(acme, "resume").values[0]["state"] == "working"
 
+    before = hired.shown(acme)["terms"]["deadlines"]
     offered = hired.on(globex, "amend", "--price", "4.50 EUR", "--extend", 3600)
     assert (offered.code, offered.values[0]["lane"]) == (0, "offered-by-provider"), offered
     hired.hire.until('"Amendment"')
@@ -113,6 +125,11 @@ def test_a_contract_is_suspended_amended_and_goes_on(hired: Hire) -> None:
         now = hired.until(home, lambda shown: shown["inForce"] == table["document"])
         assert now["contract"] == hired.contract
         assert now["terms"]["price"]["amount"] == "4.5"
+        later = now["terms"]["deadlines"]
+        assert [later[name] for name in ("finish", "until")] == [
+            shift(before[name], 3600) for name in ("finish", "until")
+        ]
+        assert later["start"] == before["start"]
     hired.ends()
     assert hired.hire.end().result()["price"] == "4.5 EUR"
 
@@ -164,6 +181,74 @@ def test_a_revoked_contract_ends_on_both_sides(hired: Hire) -> None:
     assert [(one["basis"], one["settlement"]["amount"]) for one in closings] == [("terminate", "0")] * 2
     again = hired.on(hired.globex, "suspend")
     assert again.code != 0
+
+
+def test_a_document_is_taken_from_the_table(hired: Hire) -> None:
+    """Declined by the side that did not offer it: the contract is as it was."""
+    assert hired.on(hired.acme, "amend", "--extend", 7200).code == 0
+    hired.until(hired.globex, lambda shown: shown["onTheTable"] is not None)
+    assert hired.on(hired.globex, "decline").values[0]["lane"] == "idle"
+    for home in (hired.acme, hired.globex):
+        shown = hired.until(home, lambda shown: shown["onTheTable"] is None)
+        assert shown["inForce"] == hired.contract
+    assert hired.on(hired.globex, "decline").error["code"] == "stale_offer"
+
+
+def test_questions_for_approval_are_answered(hired: Hire) -> None:
+    """HIRE-LIF-19: yes and no, each once, and only to what was asked; the provider may not answer itself."""
+    acme, globex = hired.acme, hired.globex
+    asked = []
+    for _ in range(2):
+        (globex.path / "ask").touch()
+        hired.until(acme, lambda shown: len(shown["requests"]) == 1)
+        asked.append(hired.shown(acme)["requests"][0]["move"])
+        assert hired.on(globex, "approve", asked[-1]).code != 0
+        answer = ("--uses", 3, "--for", 600) if len(asked) == 1 else ("--refuse",)
+        assert hired.on(acme, "approve", asked[-1], *answer).code == 0
+        hired.until(globex, lambda shown: not shown["requests"])
+        assert hired.on(acme, "approve", asked[-1]).error["code"] == "wrong_state"
+    answers = [json.loads(row.raw) for row in asyncio.run(_rows(globex, "Approval"))]
+    assert [(one["request"], one["granted"], one["uses"]) for one in answers] == [
+        (asked[0], True, 3),
+        (asked[1], False, 0),
+    ]
+    assert hired.shown(globex)["state"] == "working"
+
+
+def test_a_breach_is_claimed_and_has_time_to_be_cured(hired: Hire) -> None:
+    """HIRE-LIF-20: not less than agreed on, by either side; before that time is up it ends nothing."""
+    acme, globex = hired.acme, hired.globex
+    assert hired.on(acme, "breach", "read-report", "--for", 60).error["code"] == "terms_mismatch"
+    claimed = hired.on(acme, "breach", "read-report", "--for", 7200).values[0]
+    assert claimed["state"] == "working"
+    (shown,) = hired.until(globex, lambda shown: shown["breaches"])["breaches"]
+    assert (shown["role"], shown["clause"], shown["move"]) == ("hirer", "read-report", claimed["move"])
+    ended = hired.on(acme, "revoke", "--cause", "breach", "--names", claimed["move"])
+    assert (ended.code != 0, ended.error["code"]) == (True, "wrong_state")
+    assert hired.on(globex, "revoke", "--cause", "breach", "--names", claimed["move"]).error["code"] == "wrong_state"
+    assert hired.shown(globex)["state"] == "working"
+
+
+def test_a_dispute_is_put_and_ruled_on(hired: Hire) -> None:
+    """HIRE-LIF-21, HIRE-LIF-22: between two running peers and the arbiter's file, carried by the side that lost."""
+    acme, globex = hired.acme, hired.globex
+    assert hired.on(acme, "dispute", "--claim", "Nobody is named.").error["code"] == "terms_mismatch"
+    assert hired.on(acme, "amend", "--arbiter", ARBITER.did).code == 0
+    table = hired.until(globex, lambda shown: shown["onTheTable"] is not None)["onTheTable"]
+    assert hired.on(globex, "accept", table["document"]).code == 0
+    hired.until(acme, lambda shown: shown["terms"].get("arbiter") == ARBITER.did)
+    assert hired.on(acme, "dispute").code == 2
+    put = hired.on(acme, "dispute", "--claim", "It is late.", "--for", 600).values[0]
+    assert put["state"] == "disputed"
+    hired.until(globex, lambda shown: shown["state"] == "disputed")
+    file = hired.folder / "ruling.json"
+    for by, code in ((Actor("a stranger"), "key_not_authorized"), (ARBITER, "")):
+        ruling = by.rule(hired.contract, put["move"], SystemClock().now(), outcome="for_provider", amount="3.5")
+        file.write_text(json.dumps(ruling))
+        ran = hired.on(acme, "dispute", "--ruling", file)
+        assert ran.error["code"] == code if code else ran.values[0]["state"] in ("closing", "closed")
+    hired.hire.end()
+    assert [(one["basis"], one["settlement"]["amount"]) for one in _closings(acme)] == [("ruling", "3.5")] * 2
 
 
 @pytest.mark.parametrize("killed_at", ["answering", "taken"])

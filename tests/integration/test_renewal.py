@@ -15,24 +15,15 @@ from pathlib import Path
 import pytest
 
 from integration.commands import undersigned
-from integration.hires import REPORT, assert_one_contract_or_none, did_of, free_ports, until
+from integration.hires import REPORT, Hands, assert_one_contract_or_none, did_of, free_ports, until
 from undersigned.credentials import Credential, read_credential
 from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import Instant, canonicalize, shift
 from undersigned.errors import PolicyError, ScopeError
 from undersigned.messages import recorded_message
-from undersigned.runtime import Conversation, Home, Job, OfferPart, SystemClock, Wallet, create_home
+from undersigned.runtime import Conversation, Home, Job, OfferPart, Wallet, create_home
 
 pytestmark = [pytest.mark.timeout(60)]
-
-
-class Hands:
-    """The time of this machine, put forward by hand."""
-
-    ahead = 0
-
-    def now(self) -> Instant:
-        return shift(SystemClock().now(), self.ahead)
 
 
 class Pair:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from integration.hires import REPORT, did_of, two_homes, until
-from undersigned.contract import Price, Terms
+from integration.hires import REPORT, Hands, did_of, two_homes, until
+from undersigned.contract import Deadlines, Price, Terms
 from undersigned.daemon import Peer
+from undersigned.encoding import shift
 from undersigned.errors import LocalProtocolError, PolicyError, ScopeError, UndersignedError
-from undersigned.runtime import Conversation, Job
+from undersigned.runtime import Clock, Conversation, Job
 from undersigned.runtime.order import ARTIFACT_READ, hire_order
 
 
@@ -59,6 +60,16 @@ class Pair:
     async def both(self, state: str) -> None:
         await until(lambda: {self.ours.engagement.state, self.theirs.engagement.state} == {state})
 
+    async def agree(self, change: Callable[[Terms], Terms]) -> None:
+        """The hirer offers this change of the terms, and the provider accepts it."""
+        await self.hirer.changes.amend(self.ours, change)
+        await until(lambda: self.theirs.engagement.tabled is not None)
+        tabled = self.theirs.engagement.tabled
+        assert tabled is not None
+        await self.provider.changes.accept(self.theirs, tabled.document)
+        for one in (self.ours, self.theirs):
+            await until(lambda one=one: one.engagement.contract.in_force == tabled.document)
+
     async def reads(self) -> bytes | str:
         before = len(self.works.done)
         self.works.reads.put_nowait(None)
@@ -67,10 +78,11 @@ class Pair:
 
 
 @asynccontextmanager
-async def working(folder: Path, *, heartbeat: str = "PT1M") -> AsyncIterator[Pair]:
+async def working(folder: Path, *, heartbeat: str = "PT1M", clock: Clock | None = None) -> AsyncIterator[Pair]:
     acme, globex = await two_homes(folder)
     works = Works()
-    async with Peer.open(acme) as hirer, Peer.open(globex, handlers={"summary": works}) as provider:
+    handlers = {"summary": works}
+    async with Peer.open(acme, clock=clock) as hirer, Peer.open(globex, clock=clock, handlers=handlers) as provider:
         order = await hire_order(
             hirer,
             did_of(globex.configuration.listen.port),
@@ -128,13 +140,7 @@ async def test_an_amendment_below_what_is_used_is_not_agreed_to(tmp_path: Path) 
             await pair.provider.changes.accept(pair.theirs, tabled.document)
         await pair.provider.changes.decline(pair.theirs)
         await until(lambda: pair.ours.engagement.lane == "idle")
-        await pair.hirer.changes.amend(pair.ours, limited("3"))
-        await until(lambda: pair.theirs.engagement.tabled is not None)
-        tabled = pair.theirs.engagement.tabled
-        assert tabled is not None
-        await pair.provider.changes.accept(pair.theirs, tabled.document)
-        for one in (pair.ours, pair.theirs):
-            await until(lambda one=one: one.engagement.contract.in_force == tabled.document)
+        await pair.agree(limited("3"))
         assert [await pair.reads(), await pair.reads()] == ["read", "scope_exceeded"]
 
 
@@ -176,6 +182,30 @@ async def test_sc_62_work_is_stopped_when_the_contract_is_revoked(tmp_path: Path
         assert not pair.ours.said("Delivery", "provider")
         with pytest.raises(LocalProtocolError):
             await pair.hirer.changes.resume(pair.ours)
+
+
+@pytest.mark.parametrize("role", ["hirer", "provider"])
+async def test_a_breach_that_was_not_cured_ends_it(tmp_path: Path, role: str) -> None:
+    """HIRE-LIF-20: by who claimed it, once `cureBy` has passed; the program does not do it by itself."""
+    clock = Hands()
+    async with working(tmp_path, heartbeat="PT4H", clock=clock) as pair:
+        peer, view = (pair.hirer, pair.ours) if role == "hirer" else (pair.provider, pair.theirs)
+        claimed = await peer.changes.claim_breach(view, "read-report", seconds=3600)
+        await until(lambda: all(one.engagement.contract.breaches for one in (pair.ours, pair.theirs)))
+        clock.ahead = 3590
+        with pytest.raises(LocalProtocolError):
+            await peer.changes.revoke(view, cause="breach", names=claimed)
+        await pair.agree(lambda terms: replace(terms, deadlines=_later(terms.deadlines)))
+        clock.ahead = 3610
+        await view.settled()
+        assert view.engagement.state == "working"
+        await peer.changes.revoke(view, cause="breach", names=claimed)
+        await pair.both("closed")
+        assert [ending.detail for ending in pair.ours.engagement.contract.endings] == ["breach"]
+
+
+def _later(deadlines: Deadlines) -> Deadlines:
+    return replace(deadlines, finish=shift(deadlines.finish, 3600), until=shift(deadlines.until, 3600))
 
 
 async def test_a_provider_that_works_gives_signs_of_life(tmp_path: Path) -> None:

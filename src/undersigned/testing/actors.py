@@ -16,9 +16,19 @@ from uuid import UUID
 
 from nacl.signing import SigningKey
 
-from undersigned.contract import SignedDocument, acceptance_config, offer_config
+from undersigned.contract import SignedDocument, acceptance_config, offer_config, ruling_config
 from undersigned.did import DidDocument, did_key, document_from
-from undersigned.encoding import Did, DidUrl, Instant, JsonObject, base64url_encode, from_struct, shift, to_struct
+from undersigned.encoding import (
+    Did,
+    DidUrl,
+    Digest,
+    Instant,
+    JsonObject,
+    base64url_encode,
+    from_struct,
+    shift,
+    to_struct,
+)
 from undersigned.keys import public_key_from_raw
 from undersigned.messages import Message, VerifiedMessage, decode_message, draft, verify_message
 from undersigned.proof import make_proof, prepare
@@ -77,6 +87,21 @@ class Actor:
     def prove_acceptance(self, document: Mapping[str, Any], now: Instant) -> JsonObject:
         """The proof of this actor on a document that carries the offerer's; it names that one."""
         return self._proof(document, acceptance_config(document, SUITE, self.method, now))
+
+    def rule(self, contract: Digest, dispute: Digest, now: Instant, **members: Any) -> JsonObject:
+        """A ruling of this actor as an arbiter; `members` replace those of `ArbiterRuling`. Divided, at 6 EUR."""
+        document = {
+            "@context": "https://w3id.org/hire/v1",
+            "id": self.message_id(),
+            "type": "ArbiterRuling",
+            "contract": contract,
+            "dispute": dispute,
+            "outcome": "divided",
+            "amount": "6",
+            "currency": "EUR",
+            "reasons": "Half of it is there.",
+        } | members
+        return {**document, "proof": self._proof(document, ruling_config(SUITE, self.method, now))}
 
     def _proof(self, document: Mapping[str, Any], config: JsonObject) -> JsonObject:
         return make_proof(document, config, self.signature(prepare(document, config, KIND)))

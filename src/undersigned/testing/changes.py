@@ -20,12 +20,10 @@ from undersigned.contract import (
     build_amendment,
     build_document,
     build_release,
-    ruling_config,
 )
 from undersigned.encoding import Digest, shift
-from undersigned.proof import make_proof, prepare
 from undersigned.protocol import HIRER, OTHER
-from undersigned.testing.actors import SUITE, Actor
+from undersigned.testing.actors import Actor
 from undersigned.testing.clock import minutes
 from undersigned.testing.moves import ARBITER, ARTIFACT, Say, contract_of, last_of, terms_for
 from undersigned.testing.party import Party
@@ -127,20 +125,8 @@ def ruling(outcome: str = "divided", *, amount: str = "6", by: Actor = ARBITER, 
     def write(party: Party) -> dict[str, Any]:
         contract = party.engagement.contract
         disputed: Digest = contract.disputes[0].digest if contract and contract.disputes else ARTIFACT
-        document = {
-            "@context": "https://w3id.org/hire/v1",
-            "id": by.message_id(),
-            "type": "ArbiterRuling",
-            "contract": contract_of(party.engagement),
-            "dispute": disputed,
-            "outcome": outcome,
-            "amount": amount,
-            "currency": "EUR",
-            "reasons": "Half of it is there.",
-        }
-        config = ruling_config(SUITE, by.method, party.now)
-        proof = make_proof(document, config, by.signature(prepare(document, config, by.public_key.kind)))
-        return {"dispute": disputed, "ruling": {**document, "proof": proof}}
+        document = by.rule(contract_of(party.engagement), disputed, party.now, outcome=outcome, amount=amount)
+        return {"dispute": disputed, "ruling": document}
 
     return Say("Ruling", write, members)
 

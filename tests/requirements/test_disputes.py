@@ -1,0 +1,131 @@
+"""A dispute between two whole peers on real sockets, and an arbiter with a key of its own that neither of them has."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from integration.hires import Hands, until
+from requirements.test_changes import Pair, working
+from undersigned.daemon import Peer
+from undersigned.encoding import Digest, JsonObject
+from undersigned.errors import LocalProtocolError, UndersignedError
+from undersigned.messages import Closing
+from undersigned.runtime import Conversation
+from undersigned.testing import ARBITER, ARTIFACT, Actor
+
+
+@asynccontextmanager
+async def disputed(folder: Path, by: str = "hirer", clock: Hands | None = None) -> AsyncIterator[tuple[Pair, Digest]]:
+    """A contract that names the arbiter, disputed by one side; and the digest of the dispute."""
+    async with working(folder, clock=clock) as pair:
+        await pair.agree(lambda terms: replace(terms, arbiter=ARBITER.did))
+        peer, view = side(pair, by)
+        dispute = await peer.changes.dispute(view, "It is not what was agreed on.", seconds=600)
+        await pair.both("disputed")
+        yield pair, dispute
+
+
+def side(pair: Pair, role: str) -> tuple[Peer, Conversation]:
+    return (pair.hirer, pair.ours) if role == "hirer" else (pair.provider, pair.theirs)
+
+
+def ruled(pair: Pair, dispute: Digest, outcome: str, amount: str, by: Actor = ARBITER) -> JsonObject:
+    contract = pair.ours.engagement.contract
+    assert contract is not None
+    return by.rule(contract.digest, dispute, pair.hirer.clock.now(), outcome=outcome, amount=amount)
+
+
+async def closed(pair: Pair) -> list[tuple[str, str]]:
+    """What both sides closed their books with, hirer first; each side holds the same of both."""
+    await pair.both("closed")
+    found = [
+        [
+            (one.basis, one.settlement.amount)
+            for one in (view.last("Closing", Closing, r) for r in ("hirer", "provider"))
+        ]
+        for view in (pair.ours, pair.theirs)
+    ]
+    assert found[0] == found[1]
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("by", "carrier", "outcome", "amount"),
+    [
+        ("hirer", "hirer", "for_hirer", "0"),
+        ("hirer", "provider", "for_provider", "4"),
+        ("provider", "hirer", "for_provider", "4"),
+        ("provider", "provider", "divided", "2.5"),
+    ],
+)
+async def test_a_ruling_is_what_both_close_their_books_by(
+    tmp_path: Path, by: str, carrier: str, outcome: str, amount: str
+) -> None:
+    """HIRE-LIF-22: whoever disputed, whoever carries it, for either side; work is stopped and delivers nothing."""
+    async with disputed(tmp_path, by) as (pair, dispute):
+        await until(lambda: pair.works.stopped)
+        peer, view = side(pair, carrier)
+        read = await peer.changes.rule(view, ruled(pair, dispute, outcome, amount))
+        assert (read.outcome, read.amount) == (outcome, amount)
+        assert await closed(pair) == [("ruling", amount)] * 2
+        assert not pair.ours.said("Delivery", "provider")
+
+
+async def test_without_a_ruling_in_time_the_dispute_ends_with_nothing(tmp_path: Path) -> None:
+    """HIRE-LIF-09: past `rulingBy` a runtime ends it by itself, with no_ruling; a ruling after that is refused."""
+    clock = Hands()
+    async with disputed(tmp_path, clock=clock) as (pair, dispute):
+        late = ruled(pair, dispute, "for_provider", "4")
+        clock.ahead = 590
+        await pair.ours.settled()
+        await pair.theirs.settled()
+        assert {pair.ours.engagement.state, pair.theirs.engagement.state} == {"disputed"}
+        clock.ahead = 602
+        await pair.ours.settled()
+        assert await closed(pair) == [("terminate", "0")] * 2
+        contract = pair.theirs.engagement.contract
+        assert contract is not None
+        assert {ending.detail for ending in contract.endings} == {"no_ruling"}
+        with pytest.raises(LocalProtocolError):
+            await pair.provider.changes.rule(pair.theirs, late)
+
+
+async def test_a_ruling_of_anybody_else_moves_nothing(tmp_path: Path) -> None:
+    """HIRE-LIF-22: a stranger's, of another contract, of another dispute, or changed by one word: the runtime of
+    whoever was given it does not carry it. `test_over_the_wire_contract` has what the other side's does."""
+    async with disputed(tmp_path) as (pair, dispute):
+        contract = pair.ours.engagement.contract
+        assert contract is not None
+        now = pair.hirer.clock.now()
+        good = ruled(pair, dispute, "for_hirer", "0")
+        false: list[tuple[JsonObject, str]] = [
+            (ruled(pair, dispute, "for_hirer", "0", by=Actor("a stranger")), "key_not_authorized"),
+            ({**good, "amount": "4"}, "proof_invalid"),
+            ({name: value for name, value in good.items() if name != "proof"}, "proof_missing"),
+            (ARBITER.rule(ARTIFACT, dispute, now), "conflicting_contract"),
+            (ARBITER.rule(contract.digest, ARTIFACT, now), "terms_mismatch"),
+            (ARBITER.rule(contract.digest, dispute, now, amount="-1"), "schema_violation"),
+        ]
+        for ruling, code in false:
+            with pytest.raises(UndersignedError) as refused:
+                await pair.hirer.changes.rule(pair.ours, ruling)
+            assert refused.value.code == code
+        await pair.provider.changes.rule(pair.theirs, good)
+        assert await closed(pair) == [("ruling", "0")] * 2
+
+
+async def test_one_dispute_is_all_there_is(tmp_path: Path) -> None:
+    """HIRE-LIF-21: not a second one, by either side, nor one beside a ruling."""
+    async with disputed(tmp_path) as (pair, dispute):
+        for role in ("hirer", "provider"):
+            peer, view = side(pair, role)
+            with pytest.raises(LocalProtocolError) as refused:
+                await peer.changes.dispute(view, "And again.")
+            assert refused.value.code in ("wrong_state", "wrong_party")
+        await pair.hirer.changes.rule(pair.ours, ruled(pair, dispute, "divided", "1"))
+        await pair.both("closed")
