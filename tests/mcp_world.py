@@ -19,9 +19,10 @@ import httpx2
 
 from integration.commands import UNDERSIGNED
 from integration.hires import two_homes
+from undersigned.attestation import RefusalPredicate, verify_statement
 from undersigned.bridges.mcp_rules import Rules
-from undersigned.daemon import McpDesk, Peer
-from undersigned.encoding import Digest
+from undersigned.daemon import Peer, RemoteDesk
+from undersigned.encoding import Digest, decode_json
 from undersigned.ledger import Row
 from undersigned.runtime import ControlPart, Job, read_toml
 from undersigned.scope import Grant, Limit, Prohibition, Scope
@@ -54,7 +55,7 @@ class World(NamedTuple):
     globex: Peer
     contract: Digest
     folder: Path
-    desk: McpDesk
+    desk: RemoteDesk
     rules: Rules
 
     @property
@@ -67,21 +68,38 @@ class World(NamedTuple):
 
     def gate(self, *server: str, more: Sequence[str] = ()) -> list[str]:
         """The command of a gate over stdio in front of `server`."""
-        control = self.acme.control_url.removeprefix("http://")
-        home = ["--home", str(self.acme.home.path), "--control", control]
+        home = ["--home", str(self.acme.home.path), "--peer", self.acme.gates_url]
         named = ["--rules", str(self.folder / "rules.toml"), "--contract", self.contract]
         return [*UNDERSIGNED, "mcp-gate", *home, *named, *more, "--", *server]
 
+    async def engagement(self) -> str:
+        (summary,) = await self.acme.ledger.summaries()
+        return summary.engagement
+
     async def rows(self) -> list[Row]:
         """The refusals in Acme's journal."""
-        (conversation,) = self.acme.conversations.values()
-        rows = await self.acme.ledger.rows(conversation.id)
+        rows = await self.acme.ledger.rows(await self.engagement())
         return [row for row in rows if row.type == "refused-action"]
 
     async def refusals(self) -> list[tuple[str, str]]:
         """(action, clause) of each."""
         found = [json.loads(row.raw) for row in await self.rows()]
         return [(one["action"], one["clause"]) for one in found]
+
+    async def signed_refusals(self) -> int:
+        """How many refusals under this contract are statements that verify, of Acme."""
+        kept = [one.raw for one in await self.acme.ledger.evidence(await self.engagement()) if one.kind == "refusal"]
+        for raw in kept:
+            document: Any = decode_json(raw)
+            verify_statement(
+                document,
+                attester=self.acme.own.id,
+                keys=self.acme.own.keys("assertionMethod", now=self.acme.clock.now()),
+                contract=self.contract,
+                artifacts={"contract": self.contract},
+                predicates={RefusalPredicate.PREDICATE_TYPE: RefusalPredicate},
+            )
+        return len(kept)
 
     async def used(self) -> dict[str, str]:
         return dict(await self.acme.ledger.usage(self.contract))
@@ -143,18 +161,18 @@ async def at_work(folder: Path) -> AsyncIterator[World]:
         await job.deliver("review.txt", b"reviewed")
 
     acme, globex = Peer.open(acme_home), Peer.open(globex_home)
-    acme.control = ControlPart()
+    acme.gates = ControlPart()
     async with acme, globex:
         globex.offers("review", price="4.00 EUR", delivers="review.txt")(review)
         hire = acme.hire(globex.own.id, task="review", price="5.00 EUR", scope=scope_for(folder))
         hiring = asyncio.ensure_future(hire)
         await asyncio.wait({hiring, begun}, return_when=asyncio.FIRST_COMPLETED)
         contract = begun.result().contract if begun.done() else (await hiring).contract
-        async with McpDesk(acme.control_url, acme_home.control_token()) as desk:
+        async with RemoteDesk(acme.gates_url, acme_home.gate_token()) as desk:
             rules = Rules.from_toml(read_toml(folder / "rules.toml"))
             yield World(acme, globex, contract, folder, desk, rules)
         done.set()
-        await hiring
+        await asyncio.gather(hiring, return_exceptions=True)
 
 
 SERVER = [sys.executable, "-m", "mcp_server_git"]

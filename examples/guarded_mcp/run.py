@@ -116,8 +116,8 @@ async def gate(acme: Peer, url: str) -> AsyncIterator[str]:
 
 
 def gate_command(acme: Peer) -> list[str]:
-    control = acme.control_url.removeprefix("http://")
-    return [*UNDERSIGNED, "mcp-gate", "--rules", str(RULES), "--home", str(acme.home.path), "--control", control]
+    home = ["--home", str(acme.home.path), "--peer", acme.gates_url]
+    return [*UNDERSIGNED, "mcp-gate", "--rules", str(RULES), *home]
 
 
 async def use_it(client: Client, folder: Path) -> None:
@@ -137,7 +137,7 @@ async def main(folder: Path) -> None:
     for name, commits in (("app", 9), ("payroll", 1)):
         repository(folder / "git" / name, commits)
     acme, globex = await two_peers(folder)
-    acme.control = ControlPart()
+    acme.gates = ControlPart()
     print(f"State folders are in {folder}")
     async with acme, globex:
         seen = asyncio.Event()

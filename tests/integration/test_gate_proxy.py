@@ -134,8 +134,11 @@ async def test_sc_57_a_path_with_two_readings_or_no_rule_gets_nowhere(world: Wor
     service = Service()
     async with proxied(world, service) as (url, _):
         heard = await world.ask(url, "GET", path)
-    assert heard.no == (403, "scope_exceeded", "rules")
+        again = await world.ask(url, "GET", path)
+    assert heard.no == again.no == (403, "scope_exceeded", "rules")
     assert not service.asked
+    ((action, clause),) = [(record["action"], record["clause"]) for record in await world.records()]
+    assert (action, clause) == ("GET", "rules"), "once a minute, HIRE-GTS-12"
 
 
 @pytest.mark.parametrize("path", ["//evil.example/repos/app/files/x", "http://evil.example/repos/app/files/x"])

@@ -88,6 +88,7 @@ async def test_the_contract_holds_in_front_of_somebody_elses_server(world: World
     assert await world.used() == {"read-log/commits": "3", "see-status/count": "2"}
     clauses = [clause for _, clause in await world.refusals()]
     assert clauses == ["see-status", "read-log", "no-payroll", "rules", "rules", "rules"]
+    assert await world.signed_refusals() == 6
 
 
 async def test_two_clients_at_once_get_no_more_than_the_limit(world: World) -> None:
@@ -96,3 +97,33 @@ async def test_two_clients_at_once_get_no_more_than_the_limit(world: World) -> N
         calls = [client.call_tool("git_status", {"repo_path": world.app}) for client in (one, other) for _ in range(6)]
         answers = [result.is_error for result in await asyncio.gather(*calls)]
     assert sorted(map(bool, answers)) == [False] * 2 + [True] * 10
+
+
+@pytest.mark.parametrize("through", [over_stdio, over_http])
+async def test_sc_62_a_contract_that_is_stopped_lists_no_tools(world: World, through: Any) -> None:
+    """HIRE-GTS-11, HIRE-GTS-13, HIRE-MCP-12: what takes nothing of a contract is asked about, too; with suspension, at
+    once and until it is taken back; with the end, for good."""
+    (conversation,) = world.acme.conversations.values()
+    async with through(world, "legacy") as client:
+        await client.list_tools()
+        await world.acme.changes.suspend(conversation, seconds=600)
+        with pytest.raises(MCPError, match="contract_expired"):
+            await client.list_tools()
+        result = await client.call_tool("git_status", {"repo_path": world.app})
+        assert (result.meta or {})[REFUSAL] == {"code": "contract_expired", "clause": "state", "wouldPass": ""}
+        await world.acme.changes.resume(conversation)
+        assert not (await client.call_tool("git_status", {"repo_path": world.app})).is_error
+        await world.acme.cancel(conversation)
+        with pytest.raises(MCPError, match="contract_expired"):
+            await client.list_tools()
+    assert (await world.refusals())[:2] == [("tools/list", "state"), ("repo:status", "state")]
+
+
+async def test_an_agent_cannot_fill_the_journal_by_asking_for_what_the_rules_refuse(world: World) -> None:
+    """HIRE-GTS-12: the same is recorded once a minute."""
+    async with over_http(world, "legacy") as client:
+        for number in range(20):
+            with pytest.raises(MCPError, match="Unknown tool"):
+                await client.call_tool("git_commit", {"repo_path": world.app, "message": f"{number}"})
+    assert await world.refusals() == [("'tools/call'", "rules")]
+    assert await world.signed_refusals() == 1

@@ -243,6 +243,34 @@ async def test_the_same_refusal_is_recorded_once_a_minute(ledger: Ledger, clock:
     assert len(kept.refusals) == 1 + MAX_REFUSALS
 
 
+async def test_what_the_rules_of_a_gate_refuse_has_the_same_bound(ledger: Ledger, clock: HandClock) -> None:
+    """HIRE-GTS-12: many different things, and one of them many times."""
+    kept = Kept()
+    gate = Gate(ledger, clock, record=kept.record)
+    error = ScopeError("scope_exceeded", "no rule maps it", clause="rules")
+    for number in range(MAX_REFUSALS + 50):
+        await gate.refuse(CONTRACT, Action("GET", f"https://acme.example/x{number}"), error)
+        await gate.refuse(CONTRACT, Action("GET", "https://acme.example/x0"), error)
+    assert len(kept.refusals) == MAX_REFUSALS
+    assert {one.error.detail["clause"] for one in kept.refusals} == {"rules"}
+
+
+async def test_what_takes_nothing_is_let_in_under_a_contract_in_force(ledger: Ledger, clock: HandClock) -> None:
+    """HIRE-GTS-13: it books nothing; and time that ran back lets nothing in."""
+    kept = Kept()
+    gate = Gate(ledger, clock, record=kept.record)
+    listing = Action("tools/list", "")
+    await gate.enter(CONTRACT, document(), "working", listing)
+    clock.set(shift(DEADLINES.until, 1))
+    for _ in range(2):
+        with pytest.raises(ScopeError) as refused:
+            await gate.enter(CONTRACT, document(), "working", listing)
+        assert refused.value.code == "contract_expired"
+        clock.set(shift(DEADLINES.until, -3600))
+    assert await ledger.usage(CONTRACT) == {}
+    assert len(kept.refusals) == 1
+
+
 async def test_a_record_that_fails_changes_no_answer(ledger: Ledger, clock: HandClock) -> None:
     """HIRE-GAT-02."""
     kept = Kept()

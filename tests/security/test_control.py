@@ -14,7 +14,7 @@ import pytest_asyncio
 from aiohttp import ClientError
 
 from control_world import CREDENTIALS, ENTRY, Control, controlled, make_home
-from undersigned.daemon import Peer
+from undersigned.daemon import Peer, near
 from undersigned.daemon import control as module
 from undersigned.daemon.control import Answer, ControlListener
 from undersigned.encoding import JsonObject
@@ -29,7 +29,6 @@ PATHS = (
     "/credentials/status",
     "/presentations/prove",
     "/presentations/verify",
-    *(f"/gate/{what}" for what in ("requester", "contract", "admit", "refused", "settle", "release")),
 )
 TOLD = {"type", "title", "code", "status", "detail", "pointer"}
 
@@ -253,7 +252,7 @@ async def test_bodies_are_bounded(api: Control) -> None:
 
 async def test_what_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """HIRE-CTL-04: a body that does not arrive, and an answer that does not come."""
-    monkeypatch.setattr(module, "_LINGER_SECONDS", 0.0)
+    monkeypatch.setattr(near, "LINGER_SECONDS", 0.0)
 
     async def never(_: JsonObject) -> Answer:
         await asyncio.Event().wait()

@@ -41,6 +41,8 @@ _TOLD: Final = frozenset({"replayed", "digest_mismatch"})
 """Found only after the signature held, so they may be told."""
 _STATUS: Final = {
     "bad_request": 400,
+    "version_not_supported": 400,
+    "bad_path": 404,
     "too_large": 413,
     "timeout": 408,
     "overloaded": 503,
@@ -50,12 +52,16 @@ _STATUS: Final = {
 
 
 class ContractKeys(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Who may sign requests under one contract: its provider, with the keys that its DID document lists now."""
+    """Who may sign requests under one contract: its provider, with the keys that its DID document lists now; and what
+    the contract is about.
+    """
 
     contract: Digest
     provider: Did
     keys: Mapping[DidUrl, str]
     """Verification methods under `authentication`, and the Multikey of each."""
+    actions: tuple[str, ...] = ()
+    """Those that its grants name. Whether one is allowed is another question."""
 
     def key(self, method: DidUrl) -> PublicKey:
         """The key of a verification method.

@@ -257,9 +257,11 @@ class Exchange:
         """The gate booked what `step` asks for; the answer to it will name the permit."""
         self._open[type(step.id), cast(RequestId, step.id)].permit = permit
 
-    def refuse(self, step: ToServer, error: ScopeError) -> ToClient:
+    def refuse(self, step: ToServer, error: ScopeError) -> ToClient | Dropped:
         """The gate said no: the answer to the client in the server's place, and the request is over."""
-        self._open.pop((type(step.id), cast(RequestId, step.id)), None)
+        if step.id is None:
+            return Dropped(f"{step.method} is not let in", error)
+        self._open.pop((type(step.id), step.id), None)
         return _refusal(step, error)
 
     def fail(self, id: RequestId, code: str) -> ToClient | None:

@@ -10,11 +10,10 @@ from typing import Any
 import click
 
 from undersigned.bridges.gate_rules import read_rules
-from undersigned.daemon import GateProxy, RemoteDesk, RequestGate
-from undersigned.errors import ConfigurationError
-from undersigned.runtime import control_token, read_toml
+from undersigned.daemon import GateProxy, RequestGate
+from undersigned.runtime import read_toml
 
-from .options import VERBOSE_OPTION, host_port, quiet_logs
+from .options import VERBOSE_OPTION, desk_options, host_port, open_desk, quiet_logs
 from .output import HOME_OPTION, Out, command, plain
 
 __all__ = ["gate"]
@@ -26,8 +25,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--upstream", metavar="URL", required=True, help="The server that is guarded; only we should reach it.")
 @click.option("--rules", metavar="FILE", type=FILE, required=True, help="TOML: which request asks for which action.")
 @click.option("--listen", metavar="HOST:PORT", default="127.0.0.1:0", help="Where to listen; port 0 picks a free one.")
-@click.option("--peer", metavar="URL", help="Where our peer answers gates; by default as [gates] of the settings says.")
-@click.option("--token-file", type=FILE, help="What to show there; by default gate.token of the state folder.")
+@desk_options
 @HOME_OPTION
 @VERBOSE_OPTION
 @command
@@ -62,7 +60,7 @@ async def gate(
     """  # noqa: D301 - a backspace keeps the lines of a paragraph apart in the help
     quiet_logs(verbose)
     read = read_rules(read_toml(rules))
-    where, token = _asked(out, peer, token_file, home)
+    desk = open_desk(None if peer and token_file else out.home(home), peer, token_file)
     host, port = host_port("--listen", listen)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -74,30 +72,13 @@ async def gate(
         clause = f", {said['clause']}" if "clause" in said else ""
         out.line(f"{said['status']}  {said['method']} {plain(said['path'], 200)}  {plain(what, 200)}{clause}")
 
-    async with RemoteDesk(where, token) as desk:
+    async with desk:
         proxy = GateProxy(RequestGate(desk, read), upstream, host=host, port=port, told=tell)
         async with proxy:
-            out.value({"kind": "ready", "url": proxy.url, "upstream": upstream, "origin": read.origin, "peer": where})
-            out.line(f"gate at {proxy.url} for {read.origin}, in front of {upstream}; asks {where}")
+            out.value(
+                {"kind": "ready", "url": proxy.url, "upstream": upstream, "origin": read.origin, "peer": desk.url}
+            )
+            out.line(f"gate at {proxy.url} for {read.origin}, in front of {upstream}; asks {desk.url}")
             out.line("stop it with Ctrl-C")
             await stop.wait()
     return 0
-
-
-def _asked(out: Out, peer: str | None, token_file: Path | None, home: str | None) -> tuple[str, str]:
-    """Where the peer answers gates, and what to show there: as the options say, else as the state folder does.
-
-    Raises:
-        ConfigurationError: Neither says it, or the token cannot be read.
-    """
-    if token_file is not None and not token_file.exists():
-        raise ConfigurationError("bad_configuration", f"--token-file: there is no {token_file}")  # none is made here
-    if peer is not None and token_file is not None:
-        return peer, control_token(token_file)
-    opened = out.home(home)
-    part = opened.configuration.gates
-    if peer is None:
-        if part is None or not part.port:
-            raise ConfigurationError("bad_configuration", "say --peer URL, or port in [gates] of the settings")
-        peer = f"http://{f'[{part.host}]' if ':' in part.host else part.host}:{part.port}"
-    return peer, opened.gate_token() if token_file is None else control_token(token_file)

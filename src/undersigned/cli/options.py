@@ -8,16 +8,18 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import click
 import msgspec
 
-from undersigned.daemon import Peer
+from undersigned.daemon import Peer, RemoteDesk
 from undersigned.did import fetches, methods_for
 from undersigned.errors import ConfigurationError, ResolutionError, UndersignedError, VerificationError
-from undersigned.runtime import ControlPart, Gatherer, Home, checked_name, configure_logs, read_file
+from undersigned.runtime import ControlPart, Gatherer, Home, checked_name, configure_logs, control_token, read_file
 from undersigned.scope import Grant, Limit, Scope
 
 __all__ = [
@@ -27,6 +29,9 @@ __all__ = [
     "checked_control",
     "checked_did",
     "checked_url",
+    "desk_options",
+    "host_port",
+    "open_desk",
     "open_gatherer",
     "open_peer",
     "parse_allow",
@@ -34,6 +39,8 @@ __all__ = [
     "read_inputs",
     "read_scope_options",
 ]
+
+Command = TypeVar("Command", bound=Callable[..., object])
 
 AT_OPTION = click.option(
     "--at", metavar="URL", help="Where the peer listens, ws://… or wss://…, if its DID document does not say."
@@ -47,6 +54,19 @@ WAIT_OPTION = click.option(
     help="How long to go on trying to reach it.",
 )
 VERBOSE_OPTION = click.option("--verbose", is_flag=True, help="Log everything to standard error.")
+
+
+def desk_options(run: Command) -> Command:
+    """Where a gate asks: `--peer` and `--token-file`, for `open_desk`."""
+    peer = click.option(
+        "--peer", metavar="URL", help="Where our peer answers gates; by default as [gates] of the settings says."
+    )
+    token = click.option(
+        "--token-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="What to show there; by default gate.token of the state folder.",
+    )
+    return peer(token(run))
 
 
 def quiet_logs(verbose: bool) -> None:
@@ -120,6 +140,30 @@ def checked_control(text: str, configured: ControlPart | None, option: str = "--
     part = msgspec.structs.replace(configured or ControlPart(), host=host, port=port)
     part.checked()
     return part
+
+
+def open_desk(home: Home | None, peer: str | None, token_file: Path | None) -> RemoteDesk:
+    """The peer that gates ask, as the options say, else as the state folder does; whoever opens it closes it.
+
+    Raises:
+        ConfigurationError: Neither says it, or the token cannot be read.
+    """
+    if token_file is not None:
+        if not token_file.exists():
+            raise ConfigurationError(
+                "bad_configuration", f"--token-file: there is no {token_file}"
+            )  # none is made here
+        token = control_token(token_file)
+    elif home is not None:
+        token = home.gate_token()
+    else:
+        raise ConfigurationError("bad_configuration", "say --token-file FILE, or --home of a state folder")
+    part = home.configuration.gates if home is not None else None
+    if peer is None and part is not None and part.port:
+        peer = part.url
+    if peer is None:
+        raise ConfigurationError("bad_configuration", "say --peer URL, or port in [gates] of the settings")
+    return RemoteDesk(peer, token)
 
 
 def open_gatherer(home: Home) -> Gatherer:

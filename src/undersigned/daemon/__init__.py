@@ -2,9 +2,10 @@
 
 from undersigned.daemon.gate_aiohttp import GRANTED, aiohttp_gate
 from undersigned.daemon.gate_asgi import AsgiGate
-from undersigned.daemon.gate_desk import Ask, Desk, GateDesk, Granted, RemoteDesk
+from undersigned.daemon.gate_desk import Ask, Desk, GateDesk, Granted, Signed, Turned, Visit
 from undersigned.daemon.gate_proxy import GateProxy
-from undersigned.daemon.gating import RequestGate
+from undersigned.daemon.gate_remote import RemoteDesk
+from undersigned.daemon.gating import Gatekeeper, RequestGate
 from undersigned.daemon.hire import Hire, HireResult, needed_text, unresolved
 from undersigned.daemon.listener import (
     ArtifactRequest,
@@ -13,7 +14,6 @@ from undersigned.daemon.listener import (
     ListenerLimits,
     PublicListener,
 )
-from undersigned.daemon.mcp_desk import McpDesk, Requester
 from undersigned.daemon.mcp_http import HttpGate
 from undersigned.daemon.mcp_passage import Passage
 from undersigned.daemon.mcp_stdio import GateLimits, StdioGate, standard_streams
@@ -31,21 +31,23 @@ __all__ = [
     "GateDesk",
     "GateLimits",
     "GateProxy",
+    "Gatekeeper",
     "Granted",
     "Hire",
     "HireResult",
     "HttpGate",
     "ListenerLimits",
-    "McpDesk",
     "Passage",
     "Peer",
     "PublicListener",
     "RegistryServer",
     "RemoteDesk",
     "RequestGate",
-    "Requester",
+    "Signed",
     "StdioGate",
     "SyncPeer",
+    "Turned",
+    "Visit",
     "aiohttp_gate",
     "needed_text",
     "standard_streams",

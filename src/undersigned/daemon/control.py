@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
-from errno import EADDRINUSE
 from typing import Final, TypeAlias
 
 import msgspec
@@ -19,10 +18,11 @@ import structlog
 from aiohttp import web
 
 from undersigned.encoding import FOREIGN_LIMITS, JsonObject, decode_json
-from undersigned.errors import CODES, ConfigurationError, FormatError, TimedOut, TransportError, UndersignedError
+from undersigned.errors import CODES, FormatError, TimedOut, TransportError, UndersignedError
 from undersigned.runtime import ControlPart
 
-from .door import Door, Edge, Full, ListenerLimits, Ticket
+from .door import Edge, json_response, problem_response
+from .near import NearListener
 
 __all__ = ["MAX_BODY_BYTES", "Answer", "ControlListener", "Route", "problem"]
 
@@ -32,11 +32,9 @@ MAX_BODY_BYTES: Final = 256 * 1024
 BODY_SECONDS: Final = 10.0
 """For a body to arrive whole."""
 CONNECTIONS: Final = 64
-_LIMITS: Final = ListenerLimits(connections=CONNECTIONS, unproved=CONNECTIONS, unproved_per_address=CONNECTIONS)
 _JSON_LIMITS: Final = msgspec.structs.replace(FOREIGN_LIMITS, max_bytes=MAX_BODY_BYTES, max_string=MAX_BODY_BYTES)
 _MEDIA_TYPES: Final = frozenset({"application/json", "application/ld+json"})
 _LOOPBACK_NAMES: Final = ("127.0.0.1", "localhost", "[::1]")
-_LINGER_SECONDS: Final = 2.0
 _PROBLEMS: Final = "https://w3id.org/hire/v1/errors/"
 _STATUS: Final = {
     "unauthorized": 401,
@@ -92,16 +90,27 @@ class ControlListener:
         self._routes = routes
         self._answer_seconds = answer_seconds
         self._body_seconds = body_seconds
-        self._listening: asyncio.Server | None = None
-        self._server: web.Server | None = None
         self._names: frozenset[str] = frozenset()
-        self.port = part.port
+        # Whoever leaves does not stop what was begun in its name.
+        self._near = NearListener(
+            self._handle,
+            part.host,
+            part.port,
+            connections=CONNECTIONS,
+            cancels=False,
+            edge=_ControlEdge,
+            what="for control",
+        )
+
+    @property
+    def port(self) -> int:
+        """The port listened on."""
+        return self._near.port
 
     @property
     def url(self) -> str:
         """Where it is reached on this machine."""
-        host = f"[{self._part.host}]" if ":" in self._part.host else self._part.host
-        return f"http://{host}:{self.port}"
+        return self._near.url
 
     async def start(self) -> None:
         """Listens.
@@ -111,34 +120,12 @@ class ControlListener:
                 be listened on.
         """
         self._part.checked()  # whoever made it: nothing listens beyond loopback by mistake
-        loop = asyncio.get_running_loop()
-        door = Door(_LIMITS, loop.time)
-        server = self._server = web.Server(self._handle, handler_cancellation=False)
-
-        def protocol() -> asyncio.Protocol:
-            ticket = door.enter("control")
-            return Full() if isinstance(ticket, str) else _ControlEdge(server, ticket)
-
-        try:
-            self._listening = await loop.create_server(protocol, self._part.host, self._part.port)
-        except OSError as exc:
-            taken = "; is somebody listening there already?" if exc.errno == EADDRINUSE else ""
-            where = f"{self._part.host}:{self._part.port}"
-            raise ConfigurationError(
-                "bad_configuration", f"cannot listen for control on {where}: {exc.strerror or exc}{taken}"
-            ) from exc
-        self.port = int(self._listening.sockets[0].getsockname()[1])
+        await self._near.start()
         self._names = frozenset({f"{name}:{self.port}" for name in _LOOPBACK_NAMES} | set(self._part.names))
 
     async def stop(self) -> None:
         """Takes nothing more, lets answers under way finish, and returns."""
-        if self._listening is not None:
-            self._listening.close()
-            self._listening = None
-        if self._server is not None:
-            self._server.pre_shutdown()
-            await self._server.shutdown(_LIMITS.channel.close_seconds)
-            self._server = None
+        await self._near.stop()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers one request. Whatever goes wrong, the caller gets a code and what it means."""
@@ -164,7 +151,7 @@ class ControlListener:
         except Exception:
             _log.exception("a control request was not answered", path=path[:200])
             return _refused(TransportError("internal", "a defect of ours"))
-        return _json(answer.status, answer.body, "application/json")
+        return json_response(answer.status, msgspec.json.encode(answer.body))
 
     def _admit(self, request: web.BaseRequest) -> None:
         """Returns if the caller may speak here at all."""
@@ -219,11 +206,7 @@ class ControlListener:
 
 
 class _ControlEdge(Edge):
-    """One connection. A refused request is read to its end for a moment, so that its sender sees why it was refused."""
-
-    def __init__(self, server: web.Server, ticket: Ticket) -> None:
-        super().__init__(server, ticket, _LIMITS)
-        self._lingering_time = _LINGER_SECONDS
+    """One connection, on which even what is no HTTP request is answered by a problem."""
 
     def handle_error(
         self,
@@ -239,18 +222,8 @@ class _ControlEdge(Edge):
 def _refused(error: UndersignedError) -> web.Response:
     family = CODES[error.code].family if error.code in CODES else "internal"
     status = _STATUS.get(error.code, 500 if family in _DEFECTS else 400)
-    response = _json(status, problem(error) | {"status": status}, "application/problem+json")
+    told = msgspec.json.encode(problem(error) | {"status": status})
+    response = problem_response(status, told)
     if error.code == "unauthorized":
         response.headers["WWW-Authenticate"] = "Bearer"
-    # Whatever else was sent on this connection is not read as a request.
-    response.force_close()
     return response
-
-
-def _json(status: int, body: JsonObject, media_type: str) -> web.Response:
-    return web.Response(
-        status=status,
-        body=msgspec.json.encode(body),
-        content_type=media_type,
-        headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": "hire"},
-    )

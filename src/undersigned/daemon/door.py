@@ -20,7 +20,7 @@ from aiohttp import web
 
 from undersigned.transport import DEFAULT_LIMITS, MAX_FRAME_BYTES, Budget, ChannelLimits, Watch
 
-__all__ = ["Door", "Edge", "Full", "ListenerLimits", "Ticket", "error_response"]
+__all__ = ["Door", "Edge", "Full", "ListenerLimits", "Ticket", "error_response", "json_response", "problem_response"]
 
 _quiet: Final = logging.getLogger("undersigned.daemon.http")
 _quiet.addHandler(logging.NullHandler())
@@ -157,15 +157,28 @@ def _network(address: str) -> str:
     return str(parsed)
 
 
-def error_response(status: int, code: str) -> web.Response:
-    """An answer that carries a code and nothing else, and ends the connection."""
-    response = web.Response(
+def json_response(status: int, body: bytes, media_type: str = "application/json") -> web.Response:
+    """An answer that nobody keeps, and that is read as nothing else."""
+    return web.Response(
         status=status,
-        body=b'{"code":"' + code.encode() + b'"}',
-        content_type="application/json",
+        body=body,
+        content_type=media_type,
         headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": "hire"},
     )
+
+
+def error_response(status: int, code: str) -> web.Response:
+    """An answer that carries a code and nothing else, and ends the connection."""
+    response = json_response(status, b'{"code":"' + code.encode() + b'"}')
     # Whatever else was sent on this connection is not read as a request: one request never becomes two.
+    response.force_close()
+    return response
+
+
+def problem_response(status: int, problem: bytes) -> web.Response:
+    """A refusal as a problem (RFC 9457), which ends the connection."""
+    response = json_response(status, problem, "application/problem+json")
+    # The body may not have been read: what follows on this connection is not taken for a request.
     response.force_close()
     return response
 
@@ -185,7 +198,10 @@ class Edge(web.RequestHandler):
     byte passes a `Watch`. aiohttp itself ends a connection whose request head is not complete in `head_seconds`.
     """
 
-    def __init__(self, server: web.Server, ticket: Ticket, limits: ListenerLimits) -> None:
+    def __init__(
+        self, server: web.Server, ticket: Ticket, limits: ListenerLimits, *, linger_seconds: float = 0.0
+    ) -> None:
+        """`linger_seconds`: so long a refused request is read on, so that its sender sees why it was refused."""
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -195,7 +211,7 @@ class Edge(web.RequestHandler):
             max_line_size=4096,
             max_field_size=limits.max_head_bytes // 2,
             max_headers=limits.max_fields,
-            lingering_time=0,
+            lingering_time=linger_seconds,
             auto_decompress=False,
         )
         self.ticket = ticket

@@ -56,7 +56,7 @@ def aiohttp_gate(gate: RequestGate) -> Middleware:
         request[GRANTED] = granted
         # If the handler raises, nobody knows how far it came, and what was booked stays spent.
         response = await handler(request)
-        gate.done(granted)
+        gate.done(granted.permit)
         return response
 
     return gated

@@ -70,7 +70,7 @@ class AsgiGate:
 
         # If the application raises, nobody knows how far it came, and what was booked stays spent.
         await self._app({**scope, "hire": granted}, receive_body, send)
-        self._gate.done(granted)
+        self._gate.done(granted.permit)
 
     async def _admitted(self, method: str, path: str, scope: Message, receive: Receive) -> tuple[bytes, Granted]:
         headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Iterable
-from errno import EADDRINUSE
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, Final
 from urllib.parse import urlsplit
@@ -30,16 +29,16 @@ from undersigned.errors import (
     UndersignedError,
 )
 
-from .door import Door, Edge, Full, ListenerLimits, Ticket
+from .door import problem_response
 from .gate_desk import Granted
-from .gating import PROBLEM_FIELDS, RequestGate
+from .gating import RequestGate
+from .near import NearListener
 
 __all__ = ["GateProxy"]
 
 _log: Final = structlog.get_logger("undersigned.gates")
 
 CONNECTIONS: Final = 1024
-_LIMITS: Final = ListenerLimits(connections=CONNECTIONS, unproved=CONNECTIONS, unproved_per_address=CONNECTIONS)
 BODY_SECONDS: Final = 60.0
 """For a body to arrive whole."""
 UPSTREAM_SECONDS: Final = 60.0
@@ -47,7 +46,6 @@ UPSTREAM_SECONDS: Final = 60.0
 MEMORY_BYTES: Final = 256 * 1024
 """Of one body; what is longer waits in a file."""
 CHUNK_BYTES: Final = 64 * 1024
-LINGER_SECONDS: Final = 2.0
 
 FORWARDED: Final = frozenset(
     {
@@ -89,18 +87,15 @@ class GateProxy:
             raise ConfigurationError("bad_configuration", "upstream: expected no user name in the URL")
         self._gate = gate
         self._upstream = upstream.rstrip("/")
-        self._host = host
         self._told = told
         self._body_seconds = body_seconds
-        self._listening: asyncio.Server | None = None
-        self._server: web.Server | None = None
         self._session: ClientSession | None = None
-        self.port = port
+        self._near = NearListener(self._handle, host, port, connections=CONNECTIONS)
 
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://{f'[{self._host}]' if ':' in self._host else self._host}:{self.port}"
+        return self._near.url
 
     async def start(self) -> None:
         """Listens.
@@ -108,39 +103,21 @@ class GateProxy:
         Raises:
             ConfigurationError: `bad_configuration`, the address cannot be listened on.
         """
-        loop = asyncio.get_running_loop()
-        door = Door(_LIMITS, loop.time)
-        server = self._server = web.Server(self._handle, handler_cancellation=True)
         self._session = ClientSession(
             auto_decompress=False,
             cookie_jar=DummyCookieJar(),  # one agent's session is not the next one's
             timeout=ClientTimeout(total=None, sock_connect=UPSTREAM_SECONDS, sock_read=UPSTREAM_SECONDS),
             trust_env=False,
         )
-
-        def protocol() -> asyncio.Protocol:
-            ticket = door.enter("gate")
-            return Full() if isinstance(ticket, str) else _ProxyEdge(server, ticket)
-
         try:
-            self._listening = await loop.create_server(protocol, self._host, self.port)
-        except OSError as exc:
+            await self._near.start()
+        except ConfigurationError:
             await self.stop()
-            taken = "; is somebody listening there already?" if exc.errno == EADDRINUSE else ""
-            raise ConfigurationError(
-                "bad_configuration", f"cannot listen on {self._host}:{self.port}: {exc.strerror or exc}{taken}"
-            ) from exc
-        self.port = int(self._listening.sockets[0].getsockname()[1])
+            raise
 
     async def stop(self) -> None:
         """Takes nothing more, lets answers under way finish, and returns."""
-        if self._listening is not None:
-            self._listening.close()
-            self._listening = None
-        if self._server is not None:
-            self._server.pre_shutdown()
-            await self._server.shutdown(_LIMITS.channel.close_seconds)
-            self._server = None
+        await self._near.stop()
         await self._gate.close()
         if self._session is not None:
             await self._session.close()
@@ -163,10 +140,7 @@ class GateProxy:
         except UndersignedError as error:
             status, problem = self._gate.refused(error, request.method, request.raw_path)
             self._tell(request, status, granted, msgspec.json.decode(problem))
-            response = web.Response(status=status, body=problem, headers=PROBLEM_FIELDS | {"Server": "hire"})
-            # The body may not have been read: what follows on this connection is not taken for a request.
-            response.force_close()
-            return response
+            return problem_response(status, problem)
         self._tell(request, response.status, granted, None)
         return response
 
@@ -226,11 +200,11 @@ class GateProxy:
                 fields = _kept(answer.raw_headers)
                 response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=fields)
                 # What the service did is done, however far its answer gets.
-                self._gate.done(granted)
+                self._gate.done(granted.permit)
                 await self._stream(request, answer.content.iter_chunked(CHUNK_BYTES), response)
                 return response
         except ClientConnectorError as exc:
-            self._gate.done(granted, happened=False)
+            self._gate.done(granted.permit, happened=False)
             raise TransportError("upstream_failed", f"the service was not reached: {exc}") from exc
         except (ClientError, TimeoutError, OSError) as exc:
             # It may have acted: what was booked stays spent.
@@ -263,14 +237,6 @@ class GateProxy:
         if problem is not None:
             said |= {name: problem[name] for name in ("code", "clause", "wouldPass") if name in problem}
         self._told(said)
-
-
-class _ProxyEdge(Edge):
-    """One connection. A refused request is read to its end for a moment, so that its sender sees why it was refused."""
-
-    def __init__(self, server: web.Server, ticket: Ticket) -> None:
-        super().__init__(server, ticket, _LIMITS)
-        self._lingering_time = LINGER_SECONDS
 
 
 def _kept(fields: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:

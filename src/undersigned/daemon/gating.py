@@ -1,7 +1,9 @@
-"""A gate in front of a server: it lets in what is signed by a party of a contract and allowed by that contract.
+"""What every gate in front of a server does, whatever protocol it reads: who signed this, is it new, who may be asked.
 
-`RequestGate` is what the middlewares (`gate_aiohttp`, `gate_asgi`) and the proxy (`gate_proxy`) share. It is asked for
-each request: `head` before the body is read, `admit` once it is, `done` when the server has answered.
+`Gatekeeper` verifies requests and asks the hirer's peer. `RequestGate` adds the rules of an HTTP service; the
+middlewares (`gate_aiohttp`, `gate_asgi`) and the proxy (`gate_proxy`) share it. It is asked for each request: `head`
+before the body is read, `admit` once it is, `done` when the server has answered. The gate of an MCP server has rules of
+its own (`mcp_passage`).
 
 Source: protocol-spec/14-gates.md
 """
@@ -19,12 +21,13 @@ from undersigned.bridges.gate_rules import GateRules
 from undersigned.bridges.gates import ContractKeys, check_body, claimed_contract, refusal, request_of, verify_head
 from undersigned.bridges.http_signatures import NonceWindow, Request, VerifiedRequest
 from undersigned.encoding import DidUrl, Digest
-from undersigned.errors import FormatError, UndersignedError
+from undersigned.errors import FormatError, ScopeError, UndersignedError
 from undersigned.runtime import Clock, SystemClock
+from undersigned.scope import Action
 
-from .gate_desk import Ask, Desk, Granted
+from .gate_desk import Ask, Desk, Granted, Signed, Turned, Visit
 
-__all__ = ["PROBLEM_FIELDS", "Knock", "RequestGate"]
+__all__ = ["PROBLEM_FIELDS", "Gatekeeper", "Knock", "RequestGate"]
 
 PROBLEM_FIELDS: Final = {
     "Content-Type": "application/problem+json",
@@ -44,70 +47,49 @@ class Knock(NamedTuple):
 
     request: Request
     verified: VerifiedRequest
+    keys: ContractKeys
+
+    @property
+    def signed(self) -> Signed:
+        """Whose it is, for the peer."""
+        return Signed(keyid=self.verified.keyid, nonce=self.verified.nonce)
 
 
-class RequestGate:
-    """The gate of one server, by `rules`, which asks `desk`.
+class Gatekeeper:
+    """Verifies who asks, and asks `desk`. A request that is not let in is answered with what `refused` gives."""
 
-    A request that is not let in is answered with what `refused` gives.
-    """
-
-    def __init__(
-        self, desk: Desk, rules: GateRules, *, clock: Clock | None = None, keys_seconds: float = KEYS_SECONDS
-    ) -> None:
-        self.rules = rules
-        self._desk = desk
+    def __init__(self, desk: Desk, *, clock: Clock | None = None, keys_seconds: float = KEYS_SECONDS) -> None:
+        self.desk = desk
         self._clock = clock or SystemClock()
         self._keys_seconds = keys_seconds
         self._nonces = NonceWindow()
         self._known: OrderedDict[Digest, tuple[float, asyncio.Task[ContractKeys | None]]] = OrderedDict()
         self._telling: set[asyncio.Task[None]] = set()
 
-    async def head(self, method: str, path: str, headers: tuple[tuple[str, str], ...]) -> Knock:
+    async def knock(self, origin: str, method: str, path: str, headers: tuple[tuple[str, str], ...]) -> Knock:
         """The request, if the provider of the contract that it names signed it. `path` is as sent, with its query.
 
         Raises:
             UndersignedError: It is not; `refused` says what to answer.
         """
-        request = request_of(self.rules.origin, method, path, headers)
+        request = request_of(origin, method, path, headers)
         keys = await self._keys(claimed_contract(request))
-        return Knock(request, verify_head(request, keys, now=self._clock.now(), fresh=self._first))
+        verified = verify_head(request, keys, now=self._clock.now(), fresh=self._first)
+        assert keys is not None  # noqa: S101  (nothing is verified without)
+        return Knock(request, verified, keys)
 
-    def check_length(self, length: int) -> None:
-        """Returns if a body may be so long.
-
-        Raises:
-            FormatError: `too_large`.
-        """
-        if length > self.rules.max_body_bytes:
-            raise FormatError("too_large", f"a body has at most {self.rules.max_body_bytes} bytes here")
-
-    async def admit(self, knock: Knock, digest: bytes, length: int) -> Granted:
-        """The action that the request asks for, booked. `digest` and `length` are those of the body that came, `digest`
-        a SHA-256.
-
-        Raises:
-            UndersignedError: As `head`.
-        """
-        check_body(knock.request, digest)
-        action, _ = self.rules.action_of(knock.request.method, knock.request.url, length)
-        return await self._desk.admit(
-            Ask(
-                contract=knock.verified.contract,
-                keyid=knock.verified.keyid,
-                nonce=knock.verified.nonce,
-                action=action.name,
-                target=action.target,
-                amounts=action.amounts,
-                facts=action.facts,
-            )
-        )
-
-    def done(self, granted: Granted, *, happened: bool = True) -> None:
+    def done(self, permit: str, *, happened: bool = True) -> None:
         """Says, in the background, how an action ended. What cannot be said stays spent."""
-        task = asyncio.create_task(self._tell(granted.permit, happened))
+        task = asyncio.create_task(self._tell(permit, happened))
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
+
+    async def turned(self, visit: Visit, error: ScopeError) -> None:
+        """Has it recorded that our rules refused `visit`. That it cannot be recorded changes no answer."""
+        try:
+            await self.desk.refused(Turned.by(error, visit))
+        except UndersignedError as failure:
+            _log.error("a refusal is not recorded", contract=visit.contract, refused=str(error), error=str(failure))
 
     async def close(self) -> None:
         """Returns once everything that ended is said."""
@@ -129,7 +111,7 @@ class RequestGate:
         asked, task = self._known.get(contract, (0.0, None))
         failed = task is not None and task.done() and (task.cancelled() or task.exception() is not None)
         if task is None or failed or now - asked >= self._keys_seconds:
-            task = asyncio.create_task(self._desk.keys(contract))
+            task = asyncio.create_task(self.desk.keys(contract))
             self._known[contract] = now, task
             self._known.move_to_end(contract)
             while len(self._known) > KNOWN_CONTRACTS:
@@ -139,6 +121,59 @@ class RequestGate:
 
     async def _tell(self, permit: str, happened: bool) -> None:
         try:
-            await self._desk.done(permit, happened=happened)
+            await self.desk.done(permit, happened=happened)
         except UndersignedError as error:
             _log.warning("not said how an action ended; it stays spent", error=str(error))
+
+
+class RequestGate(Gatekeeper):
+    """The gate of one HTTP service, by `rules`."""
+
+    def __init__(
+        self, desk: Desk, rules: GateRules, *, clock: Clock | None = None, keys_seconds: float = KEYS_SECONDS
+    ) -> None:
+        super().__init__(desk, clock=clock, keys_seconds=keys_seconds)
+        self.rules = rules
+
+    async def head(self, method: str, path: str, headers: tuple[tuple[str, str], ...]) -> Knock:
+        """`knock`, at the origin of the rules."""
+        return await self.knock(self.rules.origin, method, path, headers)
+
+    def check_length(self, length: int) -> None:
+        """Returns if a body may be so long.
+
+        Raises:
+            FormatError: `too_large`.
+        """
+        if length > self.rules.max_body_bytes:
+            raise FormatError("too_large", f"a body has at most {self.rules.max_body_bytes} bytes here")
+
+    async def admit(self, knock: Knock, digest: bytes, length: int) -> Granted:
+        """The action that the request asks for, booked. `digest` and `length` are those of the body that came, `digest`
+        a SHA-256.
+
+        Raises:
+            UndersignedError: As `knock`.
+        """
+        check_body(knock.request, digest)
+        action = await self._asked(knock, length)
+        return await self.desk.admit(
+            Ask(
+                contract=knock.verified.contract,
+                signed=knock.signed,
+                action=action.name,
+                target=action.target,
+                amounts=action.amounts,
+                facts=action.facts,
+            )
+        )
+
+    async def _asked(self, knock: Knock, length: int) -> Action:
+        request = knock.request
+        try:
+            return self.rules.action_of(request.method, request.url, length)[0]
+        except ScopeError as error:
+            contract = knock.verified.contract
+            visit = Visit(contract=contract, signed=knock.signed, action=request.method, target=request.url)
+            await self.turned(visit, error)
+            raise

@@ -13,31 +13,32 @@ import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterator, Mapping
-from errno import EADDRINUSE
 from typing import Final
 from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import ClientConnectorError, ClientError, ClientResponse, ClientSession, ClientTimeout, web
 
+from undersigned.bridges.gates import check_body
 from undersigned.bridges.mcp import CLIENT_LIMITS, SERVER_LIMITS, VERSIONS, Dropped, ToClient, ToServer
 from undersigned.bridges.mcp_rules import Rules
 from undersigned.encoding import Did, Digest
-from undersigned.errors import ConfigurationError, FormatError, ProofError, ScopeError, TransportError, UndersignedError
+from undersigned.errors import ConfigurationError, FormatError, TimedOut, TransportError, UndersignedError
 
-from .door import Door, Edge, ListenerLimits, Ticket, error_response
-from .mcp_desk import McpDesk, Requester
+from .door import error_response, json_response, problem_response
+from .gate_desk import Desk, Visit
+from .gating import Gatekeeper, Knock
 from .mcp_passage import Passage
 from .mcp_stdio import GateLimits
+from .near import NearListener
 
 __all__ = ["HttpGate"]
 
 MAX_SESSIONS: Final = 10_000
 SESSION: Final = "Mcp-Session-Id"
 VERSION: Final = "MCP-Protocol-Version"
-_STATUS: Final = {"bad_path": 404, "bad_request": 400, "version_not_supported": 400}
 _SESSION: Final = re.compile(r"[\x21-\x7e]{1,256}")
-_log: Final = structlog.get_logger("undersigned.gate")
+_log: Final = structlog.get_logger("undersigned.gates")
 
 
 class HttpGate:
@@ -45,7 +46,7 @@ class HttpGate:
 
     def __init__(
         self,
-        desk: McpDesk,
+        desk: Desk,
         rules: Rules,
         upstream: str,
         *,
@@ -59,70 +60,44 @@ class HttpGate:
         Raises:
             ConfigurationError: `bad_configuration`, a URL is none of http or https, or has more than a path.
         """
-        self._desk, self._rules, self._upstream = desk, rules, _checked(upstream)
-        self._host, self._port = host, port
+        self._keeper = Gatekeeper(desk)
+        self._rules, self._upstream = rules, _checked(upstream)
         self._public = _checked(public) if public is not None else None
         self._limits = limits or GateLimits()
+        self._near = NearListener(self._handle, host, port, connections=self._limits.connections)
         self._sessions: dict[str, tuple[Did, Digest]] = {}
 
     @property
     def url(self) -> str:
         """Where clients call it, and what they sign."""
-        return self._public or f"http://{self._host}:{self._port}/mcp"
+        return self._public or f"{self._near.url}/mcp"
 
     async def __aenter__(self) -> HttpGate:
         """Raises ConfigurationError if the address cannot be listened on."""
-        loop = asyncio.get_running_loop()
-        most = self._limits.connections
-        limits = ListenerLimits(connections=most, unproved=most, unproved_per_address=most)
-        door = Door(limits, loop.time)
-        self._server = web.Server(self._handle, handler_cancellation=True)
-
-        def protocol() -> asyncio.Protocol:
-            ticket = door.enter("gate")
-            return Edge(self._server, ticket, limits) if isinstance(ticket, Ticket) else _Full()
-
-        try:
-            self._listening = await loop.create_server(protocol, self._host, self._port)
-        except OSError as exc:
-            taken = "; is somebody listening there already?" if exc.errno == EADDRINUSE else ""
-            raise ConfigurationError(
-                "bad_configuration", f"cannot listen on {self._host}:{self._port}: {exc.strerror or exc}{taken}"
-            ) from exc
-        self._port = int(self._listening.sockets[0].getsockname()[1])
+        await self._near.start()
         timeout = ClientTimeout(total=self._limits.answer_seconds)
         # The operator named the server; a proxy that the environment names is not it.
         self._client = ClientSession(trust_env=False, timeout=timeout, auto_decompress=False)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._listening.close()
-        self._server.pre_shutdown()
-        await self._server.shutdown(self._limits.end_seconds)
+        await self._near.stop()
+        await self._keeper.close()
         await self._client.close()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             return await self._answer(request)
-        except asyncio.CancelledError:
-            raise
-        except ProofError as error:
-            return error_response(401, error.code)
-        except ScopeError as error:
-            return error_response(403, error.code)
-        except FormatError as error:
-            return error_response(413 if error.code == "too_large" else 400, error.code)
         except UndersignedError as error:
-            _log.error("a request at the gate was not answered", error=str(error))
-            told = error.code if error.row.told == "at once" else "overloaded"
-            return error_response(_STATUS.get(told, 503), told)
+            return problem_response(*self._keeper.refused(error, request.method, request.raw_path))
         except Exception:
             _log.exception("a request at the gate was not answered")
             return error_response(500, "internal")
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         # Step 1: what is no request of an MCP client costs nothing more.
-        if request.raw_path != urlsplit(self.url).path or "Origin" in request.headers:
+        url = urlsplit(self.url)
+        if request.raw_path != url.path or "Origin" in request.headers:
             raise TransportError("bad_path", "no such path, or out of a page")
         if request.method not in ("POST", "DELETE"):
             response = error_response(405, "bad_request")
@@ -130,25 +105,25 @@ class HttpGate:
             return response
         if any(version not in VERSIONS for version in request.headers.getall(VERSION, [])):
             raise TransportError("version_not_supported", "a revision that is not spoken here")
-        body = await self._body(request)
         # Step 2: who signed it, and for which contract. Our own URL, never the Host field.
-        headers = tuple((name, value) for name, value in request.headers.items())
-        digest = hashlib.sha256(body).digest() if body else None
-        requester = await self._desk.requester(request.method, self.url, headers, digest)
+        fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers)
+        knock = await self._keeper.knock(f"{url.scheme}://{url.netloc}", request.method, request.raw_path, fields)
+        body = await self._body(request)
+        check_body(knock.request, hashlib.sha256(body).digest())
         # Step 3: the session, if it names one, is this requester's. Another's is as unknown as none.
         session = request.headers.get(SESSION)
-        if session is not None and self._sessions.get(session) != (requester.provider, requester.contract):
-            return error_response(404, "bad_path")
+        if session is not None and self._sessions.get(session) != _owner(knock):
+            raise TransportError("bad_path", "no such session")
         if request.method == "DELETE":
-            return await self._ended(session)
+            return await self._ended(session, knock)
         # Step 4: the message in it.
-        passage = Passage(self._desk, requester, self._rules)
+        passage = Passage(self._keeper, knock.keys, self._rules, knock.signed)
         step = await passage.from_client(body)
         if isinstance(step, Dropped):
             return web.Response(status=202)
         if isinstance(step, ToClient):
-            return _json(step)
-        return await self._passed(request, requester, passage, step, session)
+            return json_response(200, step.raw)
+        return await self._passed(request, knock, passage, step, session)
 
     async def _body(self, request: web.BaseRequest) -> bytes:
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
@@ -161,13 +136,15 @@ class HttpGate:
                     if len(found) > CLIENT_LIMITS.max_bytes:
                         raise FormatError("too_large", f"expected at most {CLIENT_LIMITS.max_bytes} bytes")
         except TimeoutError as exc:
-            raise TransportError("bad_request", "the body did not arrive in time") from exc
+            raise TimedOut("timeout", "the body did not arrive in time") from exc
+        except (ClientError, web.RequestPayloadError, OSError) as exc:
+            raise TransportError("bad_request", f"the body did not arrive whole: {exc}") from exc
         return bytes(found)
 
     async def _passed(
         self,
         request: web.BaseRequest,
-        requester: Requester,
+        knock: Knock,
         passage: Passage,
         step: ToServer,
         session: str | None,
@@ -191,24 +168,26 @@ class HttpGate:
                         answer = said
                         break
                 if step.method == "initialize" and answer is not None and status == 200:
-                    opened = self._opened(heard.headers.get(SESSION), requester)
+                    opened = self._opened(heard.headers.get(SESSION), knock)
         except ClientConnectorError as exc:
             _log.error("the MCP server was not reached", error=repr(exc))
-            answer = await passage.not_sent(step)
+            answer = passage.not_sent(step)
         except (ClientError, OSError, TimeoutError, FormatError) as exc:
             _log.error("the MCP server did not answer", error=repr(exc))
         answer = answer or passage.fail(step.id, "upstream_failed")
-        response = _json(answer, status) if answer is not None else error_response(502, "upstream_failed")
+        if answer is None:
+            raise TransportError("upstream_failed", "the MCP server did not take a notification")
+        response = json_response(status, answer.raw)
         if opened is not None:
             response.headers[SESSION] = opened
         return response
 
-    def _opened(self, session: str | None, requester: Requester) -> str | None:
+    def _opened(self, session: str | None, knock: Knock) -> str | None:
         if session is None or not _SESSION.fullmatch(session) or session in self._sessions:
             return None
         if len(self._sessions) >= MAX_SESSIONS:
             del self._sessions[next(iter(self._sessions))]
-        self._sessions[session] = requester.provider, requester.contract
+        self._sessions[session] = _owner(knock)
         return session
 
     async def _told(self, step: ToServer, headers: Mapping[str, str]) -> None:
@@ -217,9 +196,11 @@ class HttpGate:
         async with self._client.post(self._upstream, data=step.raw, headers=sent, allow_redirects=False):
             pass
 
-    async def _ended(self, session: str | None) -> web.Response:
+    async def _ended(self, session: str | None, knock: Knock) -> web.Response:
         if session is None:
-            return error_response(400, "bad_request")
+            raise TransportError("bad_request", "expected the session that ends")
+        visit = Visit(contract=knock.keys.contract, signed=knock.signed, action="DELETE", target=self.url)
+        await self._keeper.desk.enter(visit)
         self._sessions.pop(session, None)
         try:
             async with self._client.delete(self._upstream, headers={SESSION: session}, allow_redirects=False) as heard:
@@ -285,17 +266,5 @@ def _checked(url: str) -> str:
     return url
 
 
-def _json(step: ToClient, status: int = 200) -> web.Response:
-    return web.Response(
-        status=status,
-        body=step.raw,
-        content_type="application/json",
-        headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": "hire"},
-    )
-
-
-class _Full(asyncio.Protocol):
-    """A connection too many: closed at once."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
+def _owner(knock: Knock) -> tuple[Did, Digest]:
+    return knock.keys.provider, knock.keys.contract

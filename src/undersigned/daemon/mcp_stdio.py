@@ -27,7 +27,7 @@ from .mcp_passage import Passage
 
 __all__ = ["GateLimits", "StdioGate", "standard_streams"]
 
-_log: Final = structlog.get_logger("undersigned.gate")
+_log: Final = structlog.get_logger("undersigned.gates")
 _OURS: Final = "UNDERSIGNED_"
 """How variables of the environment begin that are for us alone, such as a passphrase."""
 
@@ -129,7 +129,7 @@ class StdioGate:
                         self._limits.answer_seconds, self._late, step.id
                     )
                 if not await self._to_server(process, step.raw):
-                    await self._to_client(await self._passage.not_sent(step))
+                    await self._to_client(self._passage.not_sent(step))
 
     async def _from_server(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None  # noqa: S101  (it was asked for)

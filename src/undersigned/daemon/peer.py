@@ -37,7 +37,6 @@ from .control import ControlListener
 from .gate_desk import GateDesk
 from .hire import Hire, HireResult
 from .listener import Document, ListenerLimits, PublicListener
-from .mcp_api import McpApi
 from .serving import ArtifactDoor, signed_headers
 from .vc_api import VcApi
 
@@ -142,8 +141,7 @@ class Peer(Agent):
         if part is None:
             return
         api = VcApi(self, self._register, self.home.contexts(part))
-        routes = {**api.routes, **McpApi(self).routes}
-        self._control = ControlListener(part, self.home.control_token(), routes)
+        self._control = ControlListener(part, self.home.control_token(), api.routes)
         await self._control.start()
 
     async def _start_gates(self) -> None:

@@ -54,6 +54,11 @@ class ControlPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         except ValueError as exc:
             raise _unusable(f"expected an IP address: {exc}") from exc
 
+    @property
+    def url(self) -> str:
+        """Where it is reached on this machine, if the port is fixed."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
     def checked(self) -> None:
         """Returns if this can be listened on.
 

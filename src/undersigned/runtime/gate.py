@@ -153,6 +153,25 @@ class Gate:
             await self._refused(contract, known, error, now)
             raise
 
+    async def enter(self, contract: Digest, document: ContractDocument, state: str, action: Action) -> None:
+        """Returns if the contract gives authority at all now, for what takes nothing of it. `action` is for the record.
+
+        Raises:
+            ScopeError: `contract_expired`, or what `require` raises. It is recorded.
+        """
+        now = await self._now()
+        try:
+            self._in_force(document, state, now)
+            if self._require is not None:
+                await self._require(contract)
+        except ScopeError as error:
+            await self._refused(contract, action, error, now)
+            raise
+
+    async def refuse(self, contract: Digest, action: Action, error: ScopeError) -> None:
+        """Records what was refused before the contract had to be asked, such as by the rules of a server's gate."""
+        await self._refused(contract, action, error, await self._now())
+
     async def _now(self) -> Instant:
         """The present, never before anything that the ledger holds: a clock that was set back revives no contract."""
         if self._last is None:

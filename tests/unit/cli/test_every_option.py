@@ -102,6 +102,10 @@ READS = {
         *("gate", "--upstream", "http://127.0.0.1:9", "--rules", "FOLDER/gate.toml"),
         *("--peer", "http://127.0.0.1:9", "--token-file", "FILE"),
     ),
+    "mcp-gate --token-file": (
+        *("mcp-gate", "--upstream", "http://127.0.0.1:9/mcp", "--rules", "FOLDER/some.toml"),
+        *("--peer", "http://127.0.0.1:9", "--token-file", "FILE"),
+    ),
     "mcp-gate --rules": ("mcp-gate", "--upstream", "http://127.0.0.1:9", "--rules", "FILE"),
     "contract dispute --ruling": ("contract", "dispute", "urn:hire:engagement:x", "--ruling", "FILE"),
 }

@@ -1,0 +1,94 @@
+"""A listener near by: for our own programs, and for gates that something else stands in front of.
+
+Source: protocol-spec/10-security.md, section 10.4
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from errno import EADDRINUSE
+from typing import Final, TypeAlias
+
+from aiohttp import web
+
+from undersigned.errors import ConfigurationError
+
+from .door import Door, Edge, Full, ListenerLimits
+
+__all__ = ["NearListener"]
+
+LINGER_SECONDS: Final = 2.0
+"""A refused request is read on for so long, so that its sender sees why it was refused."""
+
+Answerer: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class NearListener:
+    """A server at `host`:`port` (0 picks a free one) for our own programs, or for what stands in front of it.
+
+    So an address says nothing about who calls, and `connections` bounds them together. `cancels`: an answer is given
+    up when its caller leaves. `what` is served there is said where it cannot be.
+    """
+
+    def __init__(
+        self,
+        answer: Answerer,
+        host: str,
+        port: int,
+        *,
+        connections: int,
+        cancels: bool = True,
+        edge: type[Edge] = Edge,
+        what: str = "",
+    ) -> None:
+        self._host = host
+        self._what = what
+        self._cancels = cancels
+        self._answer = answer
+        self._edge = edge
+        self._limits = ListenerLimits(connections=connections, unproved=connections, unproved_per_address=connections)
+        self._listening: asyncio.Server | None = None
+        self._server: web.Server | None = None
+        self.port = port
+
+    @property
+    def url(self) -> str:
+        """Where it is reached on this machine."""
+        return f"http://{f'[{self._host}]' if ':' in self._host else self._host}:{self.port}"
+
+    async def start(self) -> None:
+        """Listens.
+
+        Raises:
+            ConfigurationError: `bad_configuration`, the address cannot be listened on.
+        """
+        loop = asyncio.get_running_loop()
+        door = Door(self._limits, loop.time)
+        server = self._server = web.Server(self._answer, handler_cancellation=self._cancels)
+
+        def protocol() -> asyncio.Protocol:
+            ticket = door.enter("near")
+            if isinstance(ticket, str):
+                return Full()
+            return self._edge(server, ticket, self._limits, linger_seconds=LINGER_SECONDS)
+
+        try:
+            self._listening = await loop.create_server(protocol, self._host, self.port)
+        except OSError as exc:
+            taken = "; is somebody listening there already?" if exc.errno == EADDRINUSE else ""
+            where = f"{self._what}{' ' if self._what else ''}on {self._host}:{self.port}"
+            raise ConfigurationError(
+                "bad_configuration", f"cannot listen {where}: {exc.strerror or exc}{taken}"
+            ) from exc
+        self.port = int(self._listening.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Takes nothing more, lets answers under way finish, and returns."""
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
+        if self._server is not None:
+            self._server.pre_shutdown()
+            await self._server.shutdown(self._limits.channel.close_seconds)
+            self._server = None
