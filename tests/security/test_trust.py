@@ -118,6 +118,8 @@ def test_sc_74_an_answer_says_how_long_it_may_be_kept() -> None:
     kept = score([ROOTED, edge("a", "t", valid_until=LATER), edge("a", "t", "performance", "0.5", valid_from=LATER)])
     assert kept.until == NOW, "what begins a second later may raise it"
     assert score(edges, now=LATER).score == SCORE_OF
+    accused = score([ROOTED, edge("a", "t"), edge("r", "a", "accusation", valid_from=LATER)])
+    assert (accused.score, accused.until) == (SCORE_OF, NOW), "what accuses a second later takes it"
     assert score([ROOTED, edge("a", "t")]).until is None
 
 

@@ -13,36 +13,62 @@ Source: protocol-spec/12-trust.md, sections 12.1 and 12.6
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import sys
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, cast
 
+import msgspec
+
 from undersigned.encoding import Did, Digest
 from undersigned.errors import LedgerError, UndersignedError
 from undersigned.keys import PublicKey
 from undersigned.ledger.sqlite_file import Lock, connect, translated
-from undersigned.trust import KINDS, Edge, Question, Read, Status, Wanted, answer, beside
+from undersigned.ledger.trust_names import LISTED, Names, listed
+from undersigned.trust import KINDS, Edge, Link, Question, Read, Reader, Status, Wanted, answer, beside
 
 __all__ = ["Admitted", "TrustStore"]
 
 APPLICATION_ID: Final = 0x54727374  # "Trst"
-VERSION: Final = 3
+VERSION: Final = 4
 CACHE_KIB: Final = 128 * 1024
 """Most of the file that is kept in memory: the edges of a neighbourhood lie all over it."""
-_COLUMNS: Final = "digest, source, target, kind, capability, depth, weight, valid_from, valid_until, status, says"
-_LISTED: Final = "(SELECT value FROM json_each(?))"
-_SHARED: Final = (
-    "SELECT DISTINCT one.did, other.did FROM signer AS one JOIN signer AS other "  # noqa: S608 - names of ours
-    f"ON other.key = one.key AND other.did <> one.did WHERE one.did IN {_LISTED} LIMIT ?"
+_EDGE: Final = (
+    "SELECT digest, one.text, other.text, what.text, about.text, depth, weight, valid_from, valid_until, status, says"
 )
-_INSERT: Final = f"INSERT OR IGNORE INTO edge ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+_LINKS: Final = """SELECT json_group_array(id), json_group_array(source), json_group_array(target),
+    json_group_array(kind), json_group_array(capability), json_group_array(weight), json_group_array(counts),
+    json_group_array(changes)
+FROM (
+    SELECT edge.id, source, target, kind, capability, weight,
+        status = 'good' AND ifnull(valid_from <= ?1, 1) AND ifnull(?1 <= valid_until, 1) AS counts,
+        CASE WHEN valid_from > ?1 THEN strftime('%Y-%m-%dT%H:%M:%SZ', valid_from, '-1 second')
+            WHEN ?1 <= valid_until THEN valid_until END AS changes
+    {}
+)
+"""
+_COLUMN: Final = msgspec.json.Decoder(list[Any])
+_NAMED: Final = (
+    "CROSS JOIN name AS one ON one.id = source CROSS JOIN name AS other ON other.id = target "
+    "CROSS JOIN name AS what ON what.id = kind CROSS JOIN name AS about ON about.id = capability"
+)
+_SHARED: Final = (
+    "SELECT DISTINCT one.party, other.party FROM signer AS one JOIN signer AS other "  # noqa: S608 - names of ours
+    f"ON other.key = one.key AND other.party <> one.party WHERE one.party IN {LISTED} LIMIT ?"
+)
+_NAME: Final = "INSERT OR IGNORE INTO name (text) VALUES (?)"
+_NUMBER: Final = "(SELECT id FROM name WHERE text = ?)"
+_INSERT: Final = (
+    "INSERT OR IGNORE INTO edge "  # noqa: S608 - names of ours
+    "(digest, source, target, kind, capability, depth, weight, valid_from, valid_until, status, says) "
+    f"VALUES (?, {_NUMBER}, {_NUMBER}, {_NUMBER}, {_NUMBER}, ?, ?, ?, ?, ?, ?)"
+)
+_SIGNER: Final = f"INSERT OR IGNORE INTO signer VALUES ({_NUMBER}, ?)"  # noqa: S608
 _STATUS: Final = "UPDATE edge SET status = ? WHERE digest = ? AND status NOT IN ('revoked', ?)"
 NO_STATUSES: Final[Mapping[Digest, Status]] = MappingProxyType({})
 
@@ -78,6 +104,7 @@ class TrustStore:
                 try:
                     self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
                     _prepare(self._db, writing=not read_only)
+                    self._names = Names(self._db)
                 except BaseException:
                     self._db.close()
                     raise
@@ -124,10 +151,11 @@ class TrustStore:
                 held.append((edge.digest, raw))
         with self._writing() as db:
             db.executemany("DELETE FROM edge WHERE digest = ?", [(digest,) for digest in forgetting])
+            db.executemany(_NAME, {(text,) for row in rows for text in row[1:5]})
             before = db.total_changes
             db.executemany(_INSERT, rows)
             new = db.total_changes - before
-            db.executemany("INSERT OR IGNORE INTO signer VALUES (?, ?)", keys)
+            db.executemany(_SIGNER, keys)
             db.executemany("INSERT OR IGNORE INTO credential VALUES (?, ?)", held)
             db.executemany(_STATUS, [(status, digest, status) for digest, status in statuses.items()])
         return new
@@ -135,7 +163,8 @@ class TrustStore:
     def proved(self, did: Did, key: PublicKey) -> None:
         """Remembers that `did` has signed something with `key` that verified."""
         with self._writing() as db:
-            db.execute("INSERT OR IGNORE INTO signer VALUES (?, ?)", (did, key.multikey))
+            db.execute(_NAME, (did,))
+            db.execute(_SIGNER, (did, key.multikey))
 
     def set_status(self, digest: Digest, status: Status) -> bool:
         """Gives an edge the status that its issuer's list has; whether there is such an edge. Revoked is for ever."""
@@ -175,61 +204,90 @@ class TrustStore:
         """The answer to one question, from one state of the graph `without` edges that are known not to count, and from
         `more` edges that are not stored.
         """
+        with _translating():
+            self._db.execute("BEGIN")
+            try:
+                stored = self._reading(without) if without else self.read
+                return answer(question, beside(more, stored) if more else stored)
+            finally:
+                self._db.execute("ROLLBACK")
+
+    def _reading(self, without: Collection[Digest]) -> Reader:
+        """Reads as `read` does, and leaves these edges out."""
+        sql = f"SELECT id FROM edge WHERE digest IN {LISTED}"  # noqa: S608 - names of ours
+        left_out = {*without, *(number for (number,) in self._db.execute(sql, (listed(without),)))}
 
         def read(wanted: Wanted) -> Read:
             found = self.read(wanted)
             if wanted.of not in ("source", "target"):
                 return found
-            return [one for one in cast("list[Edge]", found) if one.digest not in without]
+            if wanted.at is not None:
+                return [one for one in cast("list[Link]", found) if one[0] not in left_out]
+            return [one for one in cast("list[Edge]", found) if one.digest not in left_out]
 
-        with _translating():
-            self._db.execute("BEGIN")
-            try:
-                stored = read if without else self.read
-                return answer(question, beside(more, stored) if more else stored)
-            finally:
-                self._db.execute("ROLLBACK")
+        return read
 
     def read(self, wanted: Wanted) -> Read:
         """What a question wants; a `Reader`. At most one above `most` is read."""
-        dids, most = json.dumps(wanted.dids), wanted.most + 1
+        names = self._names
         with _translating():
+            if wanted.of == "ref":
+                refs = listed(ref for ref in wanted.refs if isinstance(ref, int))
+                rows = self._db.execute(f"{_EDGE}, edge.id FROM edge {_NAMED} WHERE edge.id IN {LISTED}", (refs,))
+                return [(ref, _edge(row)) for *row, ref in rows]
             if wanted.of == "key":
-                return self._db.execute(_SHARED, (dids, most)).fetchall()
+                return self._pairs(_SHARED, (listed(names.numbers(wanted.dids)), wanted.most + 1))
+            end = "target" if wanted.of == "target" else "source"
+            where, values = self._where(end, wanted)
             # The index is named, because the planner would otherwise go by guesses about a table nobody analysed.
-            end, index = ("target", "") if wanted.of == "target" else ("source", "INDEXED BY edge_by_source")
-            what = "source, target" if wanted.of == "reached" else _COLUMNS
-            where = f"{end} IN {_LISTED}"
-            values: list[Any] = [dids]
-            if wanted.capability is not None:
-                where += " AND capability IN ('', ?)"
-                values.append(wanted.capability)
-            elif all(KINDS[kind].capability is None for kind in wanted.kinds):
-                where += " AND capability = ''"
-            # One kind is looked up. Several are a filter (the plus), or each would be looked up for each party.
-            several = "+" if len(wanted.kinds) > 1 else ""
-            where += f" AND {several}kind IN ({','.join('?' * len(wanted.kinds))})"
-            values += wanted.kinds
-            if wanted.by is not None:
-                # The plus keeps it a filter: as a key, each of one list would be looked up with each of the other.
-                where += f" AND +source IN {_LISTED}"
-                values.append(json.dumps(wanted.by))
-            rows = self._db.execute(
-                f"SELECT {what} FROM edge {index} WHERE {where} LIMIT ?",  # noqa: S608 - names of ours
-                (*values, most),
-            )
-            return rows.fetchall() if wanted.of == "reached" else [_edge(row) for row in rows]
+            source = f"FROM edge INDEXED BY edge_by_{end}"
+            if wanted.of == "reached":
+                return self._pairs(f"SELECT source, target {source} {where}", values)
+            if wanted.at is None:
+                return [_edge(row) for row in self._db.execute(f"{_EDGE} {source} {_NAMED} {where}", values)]
+            return self._links(f"{source} {where}", [wanted.at, *values])
+
+    def _links(self, source: str, values: Sequence[object]) -> list[Link]:
+        """Links are thousands, and a row costs more to hand over than to find: so they come as columns, in JSON."""
+        columns = self._db.execute(_LINKS.format(source), values).fetchone()
+        refs, *named, weights, counting, changes = map(_COLUMN.decode, columns)
+        sources, targets, kinds, capabilities = self._names.texts(*named)
+        about = [capability or None for capability in capabilities]
+        return list(zip(refs, sources, targets, kinds, about, weights, map(bool, counting), changes, strict=True))
+
+    def _where(self, end: str, wanted: Wanted) -> tuple[str, list[object]]:
+        """The condition of a question for edges, and its parameters."""
+        numbers = self._names.numbers
+        parts, values = [f"{end} IN {LISTED}"], [listed(numbers(wanted.dids))]
+        if wanted.capability is not None:
+            parts.append(f"capability IN {LISTED}")
+            values.append(listed(numbers(("", wanted.capability))))
+        elif all(KINDS[kind].capability is None for kind in wanted.kinds):
+            parts.append(f"capability IN {LISTED}")
+            values.append(listed(numbers(("",))))
+        # One kind is looked up. Several are a filter (the plus), or each would be looked up for each party.
+        parts.append(f"{'+' if len(wanted.kinds) > 1 else ''}kind IN {LISTED}")
+        values.append(listed(numbers(wanted.kinds)))
+        if wanted.by is not None:
+            # The plus keeps it a filter: as a key, each of one list would be looked up with each of the other.
+            parts.append(f"+source IN {LISTED}")
+            values.append(listed(numbers(wanted.by)))
+        return f"WHERE {' AND '.join(parts)} LIMIT ?", [*values, wanted.most + 1]
+
+    def _pairs(self, sql: str, values: Sequence[object]) -> list[tuple[Did, Did]]:
+        rows = self._db.execute(sql, values).fetchall()
+        return list(zip(*self._names.texts(*zip(*rows, strict=True)), strict=True))
 
     def held(self, digests: Collection[Digest]) -> dict[Digest, bytes]:
         """The credentials, as they were shown, of those of these edges that have a status."""
-        sql = f"SELECT digest, raw FROM credential WHERE digest IN {_LISTED}"  # noqa: S608 - names of ours
+        sql = f"SELECT digest, raw FROM credential WHERE digest IN {LISTED}"  # noqa: S608 - names of ours
         with _translating():
-            return dict(self._db.execute(sql, (json.dumps(sorted(digests)),)))
+            return dict(self._db.execute(sql, (listed(digests),)))
 
     def edges(self) -> Iterator[Edge]:
         """All of them, by digest: for people and tests. Questions do not need it."""
         with _translating():
-            for row in self._db.execute(f"SELECT {_COLUMNS} FROM edge ORDER BY digest"):  # noqa: S608
+            for row in self._db.execute(f"{_EDGE} FROM edge {_NAMED} ORDER BY digest"):
                 yield _edge(row)
 
     @contextmanager
@@ -251,7 +309,7 @@ class TrustStore:
                 raise
 
 
-def _edge(row: tuple[Any, ...]) -> Edge:
+def _edge(row: Sequence[Any]) -> Edge:
     digest, source, target, kind, capability, depth, weight, valid_from, valid_until, status, says = row
     # What is at its default is left out when an edge is written, and msgspec looks whether it is the same object. A
     # text out of the database never is; then one edge would have two digests.

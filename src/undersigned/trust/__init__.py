@@ -44,6 +44,7 @@ from undersigned.trust.evaluate import evaluate
 from undersigned.trust.graph import (
     WORK_LIMIT,
     Graph,
+    Link,
     Path,
     Question,
     Read,
@@ -136,6 +137,7 @@ __all__ = [
     "Hypothetical",
     "Inputs",
     "Kind",
+    "Link",
     "Lost",
     "Needed",
     "OpenEngagement",

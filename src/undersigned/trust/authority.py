@@ -84,6 +84,7 @@ def authority(issuer: Did, credential_type: str, capability: str | None, view: V
     roots = view.roots(credential_type, capability)
     read: dict[Digest, Edge] = {}
     dissent: tuple[Edge, ...] = ()
+    changes: tuple[Instant | None, ...] = ()
     chains: list[tuple[Edge, ...]] = []
     try:
         # Step 2: authority for this capability, from the anchors on, as far as depth allows.
@@ -91,7 +92,7 @@ def authority(issuer: Did, credential_type: str, capability: str | None, view: V
         # Step 3: those from whom the issuer can be reached, and who of them is accused.
         towards = _towards(issuer, usable)
         against = yield from negatives(view, towards, meter)
-        dissent = against.edges
+        dissent, changes = against.edges, against.changes
         # Step 4: chains that lead through nobody who is accused.
         chains = _chains(issuer, roots, [edge for edge in usable if edge.target in towards], against.blocked)
         verdict = "yes" if chains else "no"
@@ -117,7 +118,7 @@ def authority(issuer: Did, credential_type: str, capability: str | None, view: V
         missing=missing,
         anchors=view.anchors.digest,
         at=view.now,
-        until=stands_until(view, (*read.values(), *dissent)),
+        until=stands_until(view, (*changes, *(edge.changes(view.now) for edge in read.values()))),
         work=meter.work,
     )
 
@@ -147,11 +148,11 @@ def entitled(
     meter, read = Meter(view.limit), dict[Digest, Edge]()
     roots = {did: min(depth, links) for did, depth in view.roots(credential_type, capability).items()}
     issuers: tuple[Did, ...] | None = None
-    dissent: tuple[Edge, ...] = ()
+    changes: tuple[Instant | None, ...] = ()
     try:
         usable, reached = yield from _granted(capability or credential_type, roots, view, meter, read)
         against = yield from negatives(view, reached, meter)
-        dissent = against.edges
+        changes = against.changes
         standing = [e for e in usable if e.source not in against.blocked and e.target not in against.blocked]
         best = _reach({did: depth for did, depth in roots.items() if did not in against.blocked}, standing)
         issuers = tuple(sorted(best)) if len(best) <= MAX_LISTED else None
@@ -164,7 +165,7 @@ def entitled(
         issuers=issuers,
         anchors=view.anchors.digest,
         at=view.now,
-        until=stands_until(view, (*read.values(), *dissent)),
+        until=stands_until(view, (*changes, *(edge.changes(view.now) for edge in read.values()))),
     )
 
 

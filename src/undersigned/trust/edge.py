@@ -29,7 +29,7 @@ from undersigned.credentials import (
     SuppliesTo,
     read_claim,
 )
-from undersigned.encoding import DID_PATTERN, Did, Digest, Instant, format_instant
+from undersigned.encoding import DID_PATTERN, Did, Digest, Instant, format_instant, shift
 from undersigned.errors import CredentialError
 
 __all__ = ["KINDS", "MAX_DEPTH", "UNIT", "Edge", "EdgeKind", "Kind", "Status", "edge_of", "units_of", "written"]
@@ -121,6 +121,12 @@ class Edge(Struct, frozen=True, omit_defaults=True, rename="camel", gc=False):
             and (self.valid_from is None or self.valid_from <= now)
             and (self.valid_until is None or now <= self.valid_until)
         )
+
+    def changes(self, now: Instant) -> Instant | None:
+        """The last second before it begins, or ends; None: neither is to come."""
+        if self.valid_from is not None and self.valid_from > now:
+            return shift(self.valid_from, -1)
+        return self.valid_until if self.valid_until is not None and self.valid_until >= now else None
 
 
 def edge_of(credential: Credential, *, contracts: Collection[Digest] = (), status: Status = "good") -> Edge:

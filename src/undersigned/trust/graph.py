@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Generator, Iterable, Mapping, 
 from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from undersigned.credentials import Credential
-from undersigned.encoding import Did
+from undersigned.encoding import Did, Digest, Instant
 from undersigned.errors import FormatError
 from undersigned.trust.edge import MAX_DEPTH, Edge, Kind
 
@@ -23,10 +23,12 @@ __all__ = [
     "MAX_PRESENTED",
     "WORK_LIMIT",
     "Graph",
+    "Link",
     "Meter",
     "Path",
     "Question",
     "Reader",
+    "Ref",
     "TooMuchWork",
     "Wanted",
     "Work",
@@ -46,13 +48,23 @@ MAX_PATHS: Final = 3
 T = TypeVar("T")
 
 
+Ref: TypeAlias = "int | Digest"
+"""By which a reader gives an edge of which it gave the link."""
+
+
+Link: TypeAlias = tuple[Ref, Did, Did, Kind, "str | None", int, bool, "Instant | None"]
+"""What a walk over thousands of edges counts with: `ref`, `source`, `target`, `kind`, `capability`, `weight`, whether
+it counts now, and `changes` of the edge. A tuple and no struct, because a store makes thousands of them."""
+
+
 class Wanted(NamedTuple):
     """What a question needs to go on: edges by one of their ends, or the names that share a key."""
 
-    of: Literal["source", "target", "reached", "key"]
+    of: Literal["source", "target", "reached", "key", "ref"]
     """`source`: edges that these issued; `target`: edges about these; `reached`: pairs of one of these and somebody it
-    issued an edge about, standing or not; `key`: pairs of one of these and another DID with a key in common."""
-    dids: tuple[Did, ...]
+    issued an edge about, standing or not; `key`: pairs of one of these and another DID with a key in common; `ref`:
+    pairs of one of `refs` and its edge."""
+    dids: tuple[Did, ...] = ()
     """Sorted, each once."""
     kinds: tuple[Kind, ...] = ()
     capability: str | None = None
@@ -61,11 +73,15 @@ class Wanted(NamedTuple):
     """Of `target`: only edges that one of these issued."""
     most: int = 0
     """No more than one above this many need to be read: then it is too many, and none of them is used."""
+    at: Instant | None = None
+    """Of `source` and `target`: links will do, as of now."""
+    refs: tuple[Ref, ...] = ()
+    """Of `ref` alone; each once."""
 
 
-Read: TypeAlias = "Sequence[Edge] | Sequence[tuple[Did, Did]]"
+Read: TypeAlias = "Sequence[Edge] | Sequence[Link] | Sequence[tuple[Did, Did]] | Sequence[tuple[Ref, Edge]]"
 Reader: TypeAlias = Callable[[Wanted], Read]
-"""Gives edges, or pairs, in any order."""
+"""Gives what is wanted, in any order."""
 Question: TypeAlias = Generator[Wanted, Read, T]
 
 
@@ -146,8 +162,8 @@ class Graph:
     def __init__(self, edges: Iterable[Edge] = (), keys: Mapping[Did, Collection[str]] | None = None) -> None:
         self._from: dict[Did, list[Edge]] = defaultdict(list)
         self._to: dict[Did, list[Edge]] = defaultdict(list)
-        known = {edge.digest: edge for edge in edges}  # shown twice, it counts once
-        for edge in known.values():
+        self._known: dict[Ref, Edge] = {edge.digest: edge for edge in edges}  # shown twice, it counts once
+        for edge in self._known.values():
             self._from[edge.source].append(edge)
             self._to[edge.target].append(edge)
         self._keys = {did: frozenset(names) for did, names in (keys or {}).items()}
@@ -164,6 +180,8 @@ class Graph:
                 for name in self._keys.get(did, ()):
                     pairs.update((did, other) for other in self._having[name] if other != did)
             return sorted(pairs)[: wanted.most + 1]
+        if wanted.of == "ref":
+            return [(ref, self._known[ref]) for ref in wanted.refs if ref in self._known]
         index = self._to if wanted.of == "target" else self._from
         by = None if wanted.by is None else frozenset(wanted.by)
         found: list[Edge] = []
@@ -179,7 +197,12 @@ class Graph:
                         break
         if wanted.of == "reached":
             return sorted({(edge.source, edge.target) for edge in found})
-        return found
+        return found if wanted.at is None else [_link(edge, wanted.at) for edge in found]
+
+
+def _link(edge: Edge, now: Instant) -> Link:
+    of = edge.digest, edge.source, edge.target, edge.kind, edge.capability, edge.weight
+    return (*of, edge.counts(now), edge.changes(now))
 
 
 def check_presented(credentials: Collection[Credential]) -> None:

@@ -16,15 +16,15 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Collection, Generator, Iterable, Mapping
-from typing import Final, Literal, NamedTuple, cast
+from typing import Final, Literal, TypeAlias, cast
 
 from msgspec import Struct
 
 from undersigned.encoding import Did, Digest, Instant
 from undersigned.trust.edge import KINDS, MAX_DEPTH, UNIT, Edge, Kind, written
 from undersigned.trust.flow import largest_flow
-from undersigned.trust.graph import Meter, Path, Question, Read, TooMuchWork, Wanted, Work
-from undersigned.trust.viewpoint import Viewpoint, lapsed_text, negatives, read_edges, shared, stands_until
+from undersigned.trust.graph import Link, Meter, Path, Question, Read, Ref, TooMuchWork, Wanted, Work
+from undersigned.trust.viewpoint import Viewpoint, lapsed_text, negatives, shared, stands_until
 
 __all__ = ["POSITIVE", "Reputation", "reputation"]
 
@@ -87,52 +87,37 @@ def reputation(party: Did, capability: str | None, view: Viewpoint) -> Question[
     Source: protocol-spec/12-trust.md, section 12.4
     """
     meter = Meter(view.limit)
-    edges: dict[Digest, Edge] = {}
+    changes: list[Instant | None] = []
     dissent: tuple[Edge, ...] = ()
     missing: tuple[str, ...] = ()
     paths: tuple[Path, ...] = ()
     units, known = 0, False
     try:
-        # Step 1: whoever has a key of the party speaks for itself.
+        # Step 1: whoever has a key of the party speaks for itself, and who is accused has no score, whoever speaks.
         same = (yield from shared((party,), meter)).get(party, set()) | {party}
-        # Step 2: the edges on chains of at most four links.
-        cover = _Cover(view)
-        read = _Edges(same, capability, view, cover)
-        edges = read.all
-        yield from _neighbourhood(party, read, capability, view, meter)
-        near = _within_depth(party, read.usable.values())
-        # Step 3: who on them is accused, the party above all.
-        names = {party, *(link.edge.source for link in near), *(link.edge.target for link in near)}
-        against = yield from negatives(view, names, meter)
-        dissent, blocked = against.edges, against.blocked
-        if blocked:
-            left = (link for link in near if link.edge.source not in blocked and link.edge.target not in blocked)
-            near = _within_depth(party, left)
-        # Step 4: the largest flow.
-        arcs = _arcs(near)
-        capacity_of = {arc: edge.weight for arc, edge in arcs.items()}
-        roots = {one: UNIT for one, _ in arcs if one.startswith(AS_ROOT)}
-        found = largest_flow(
-            {**{(ROOT, one): capacity for one, capacity in roots.items()}, **capacity_of},
-            ROOT,
-            party,
-            most=UNIT,
-            max_steps=STEPS_PER_EDGE * view.limit,
-        )
-        if found is None:
-            raise TooMuchWork
-        units, ways = found
-        paths = tuple(Path(tuple(arcs[arc] for arc in itertools.pairwise(way[1:])), amount) for way, amount in ways)
-        known = True
+        against = yield from negatives(view, {party}, meter)
+        dissent = against.edges
+        changes += against.changes
         if party in against.blocked:
             missing = (f"an end of what {party} is accused of",)
-        elif not units:
-            hoped = [read.link(edge) for edge in edges.values() if edge.weight and edge.source not in same]
-            on_chains = [*_within_depth(party, hoped), *(link for link in hoped if link.edge.target == party)]
-            missing = (
-                f"a chain of at most {MAX_DEPTH} links from an anchor to {party}" if cover.all else "an anchor",
-                *lapsed_text(view, [link.edge for link in on_chains]),
-            )
+        else:
+            # Step 2: the edges on chains of at most four links.
+            read = _Links(same, capability, view, changes)
+            yield from _neighbourhood(party, read, capability, view, meter)
+            near = _within_depth(party, read.usable)
+            # Step 3: who on them is accused.
+            names = {name for _, target, link in near for name in (link[1], target)} - {party}
+            against = yield from negatives(view, names, meter)
+            dissent, blocked = against.edges, against.blocked
+            changes += against.changes
+            if blocked:
+                left = [one for one in near if one[2][1] not in blocked and one[1] not in blocked]
+                near = _within_depth(party, left)
+            # Step 4: the largest flow.
+            units, paths = yield from _flow(party, near, view)
+            if not units:
+                missing = yield from _hoped(party, read, view)
+        known = True
     except TooMuchWork:
         missing = (f"an answer within {view.limit} edges",)
     return Reputation(
@@ -145,78 +130,69 @@ def reputation(party: Did, capability: str | None, view: Viewpoint) -> Question[
         missing=missing,
         anchors=view.anchors.digest,
         at=view.now,
-        until=stands_until(view, (*edges.values(), *dissent)),
+        until=stands_until(view, changes),
         work=meter.work,
     )
 
 
-class _Cover:
-    """Which edges come from a root: their issuer is believed about their type and capability."""
-
-    def __init__(self, view: Viewpoint) -> None:
-        self._view = view
-        self._roots: dict[tuple[Kind, str | None], frozenset[Did]] = {}
-        named = {anchor.issuer for anchor in view.anchors.anchors if anchor.until is None or view.now <= anchor.until}
-        self.all: Final = frozenset(named | set(view.own))
-
-    def origin(self, edge: Edge) -> str:
-        """Where the trust that this edge carries comes from: all roots are one."""
-        if edge.source not in self.all:
-            return edge.source
-        key = (edge.kind, edge.capability)
-        roots = self._roots.get(key)
-        if roots is None:
-            roots = self._roots[key] = frozenset(self._view.roots(KINDS[edge.kind].claim.type, edge.capability))
-        return ROOT if edge.source in roots else edge.source
+_Out: TypeAlias = tuple[str, Did, Link]
+"""Where the trust comes from that a link carries, and where it goes: all roots are one."""
 
 
-class _Link(NamedTuple):
-    """An edge, and where the trust comes from that it carries."""
+class _Links:
+    """What was read for one question."""
 
-    origin: str
-    edge: Edge
-
-
-class _Edges:
-    """What was read for one question; each edge is looked at once."""
-
-    def __init__(self, same: set[Did], capability: str | None, view: Viewpoint, cover: _Cover) -> None:
+    def __init__(self, same: set[Did], capability: str | None, view: Viewpoint, changes: list[Instant | None]) -> None:
         self.same = same
         """The party, and whoever shares a key with it: they speak for themselves."""
-        self.cover = cover
-        self.all: Final[dict[Digest, Edge]] = {}
-        self.usable: Final[dict[Digest, _Link]] = {}
+        self.changes = changes
+        """When each of them begins or ends is added here."""
+        anchors = {anchor.issuer for anchor in view.anchors.anchors if anchor.until is None or view.now <= anchor.until}
+        self.named: Final = frozenset(anchors | set(view.own))
+        """Roots, for whichever claims."""
+        self.all: Final[list[Link]] = []
+        self.usable: Final[list[_Out]] = []
         """Those that carry trust now."""
         self._capability = capability
-        self._now = view.now
+        self._view = view
+        self._roots: dict[tuple[Kind, str | None], frozenset[Did]] = {}
 
-    def link(self, edge: Edge) -> _Link:
-        """The edge with its origin."""
-        return _Link(self.cover.origin(edge), edge)
-
-    def take(self, edges: Iterable[Edge]) -> list[_Link]:
+    def take(self, links: list[Link]) -> list[_Out]:
         """Keeps these; those of them that carry trust."""
-        taken: list[_Link] = []
-        for edge in edges:
-            self.all[edge.digest] = edge
-            if self._carries(edge):
-                link = self.usable[edge.digest] = self.link(edge)
-                taken.append(link)
+        self.all.extend(links)
+        self.changes.extend(link[7] for link in links)
+        about, same = self._capability, self.same
+        taken = self.out(
+            link
+            for link in links
+            for _, source, target, _, capability, weight, counts, _ in (link,)
+            if counts
+            and weight
+            and source != target
+            and source not in same
+            and (about is None or capability is None or capability == about)
+        )
+        self.usable.extend(taken)
         return taken
 
-    def _carries(self, edge: Edge) -> bool:
-        about = self._capability
-        return (
-            edge.weight > 0
-            and edge.source != edge.target
-            and edge.source not in self.same
-            and (about is None or edge.capability is None or edge.capability == about)
-            and edge.counts(self._now)
-        )
+    def out(self, links: Iterable[Link]) -> list[_Out]:
+        """Each with its origin. It comes from a root whose issuer is believed about its type and capability."""
+        named, believed = self.named, self._believed
+        return [
+            (ROOT if link[1] in named and link[1] in believed(link[3], link[4]) else link[1], link[2], link)
+            for link in links
+        ]
+
+    def _believed(self, kind: Kind, capability: str | None) -> frozenset[Did]:
+        roots = self._roots.get((kind, capability))
+        if roots is None:
+            roots = frozenset(self._view.roots(KINDS[kind].claim.type, capability))
+            self._roots[kind, capability] = roots
+        return roots
 
 
 def _neighbourhood(
-    party: Did, read: _Edges, capability: str | None, view: Viewpoint, meter: Meter
+    party: Did, read: _Links, capability: str | None, view: Viewpoint, meter: Meter
 ) -> Generator[Wanted, Read, None]:
     """Reads all edges on chains of up to four links from a root to the party, and some more.
 
@@ -226,7 +202,7 @@ def _neighbourhood(
     """
     half = view.limit // 2
     # Roots have many edges, and none of them is worth reading in full before it is known to lead somewhere.
-    roots = _Side(start=frozenset(read.cover.all - read.same), half=half, cost=16)
+    roots = _Side(start=frozenset(read.named - read.same), half=half, cost=16)
     end = _Side(start=frozenset({party}), half=half, cost=1)
     while roots.levels + end.levels < MAX_DEPTH - 1:
         going = [side for side in (roots, end) if not side.given_up]
@@ -241,39 +217,49 @@ def _neighbourhood(
             pairs = cast("list[tuple[Did, Did]]", list((yield wanted)))
             if roots.takes(wanted.dids, len(pairs), meter):
                 names = {target for _, target in pairs} - read.same
-                middle = yield from _between(names, end.frontier, capability, meter)
-                onward = {link.edge.source for link in read.take(middle)} | end.frontier
-                read.take((yield from _between(roots.frontier, onward, capability, meter)))
+                middle = yield from _between(names, end.frontier, capability, meter, view.now)
+                onward = {link[1] for _, _, link in read.take(middle)} | end.frontier
+                read.take((yield from _between(roots.frontier, onward, capability, meter, view.now)))
                 return
             continue
         asked = tuple(sorted(side.frontier - side.read.keys()))
         if asked:
-            wanted = Wanted("source" if side is roots else "target", asked, POSITIVE, capability, most=side.half)
-            edges = cast("list[Edge]", list((yield wanted)))
-            if not side.takes(asked, len(edges), meter):
+            of: Literal["source", "target"] = "source" if side is roots else "target"
+            links = cast("list[Link]", (yield Wanted(of, asked, POSITIVE, capability, most=side.half, at=view.now)))
+            if not side.takes(asked, len(links), meter):
                 continue
             side.read.update((did, []) for did in asked)
-            for link in read.take(edges):
-                side.read[link.edge.source if side is roots else link.edge.target].append(link)
-        passed = (link for did in side.frontier for link in side.read[did])
+            for one in read.take(links):
+                side.read[one[2][1] if side is roots else one[1]].append(one)
+        passed = (one for did in side.frontier for one in side.read[did])
         if side is roots:
             # A root is left first as one, by the edges it is believed about, and perhaps later like anybody else.
             first = side.levels == 0
-            side.frontier = frozenset(link.edge.target for link in passed if (link.origin == ROOT) == first)
+            side.frontier = frozenset(target for origin, target, _ in passed if (origin == ROOT) == first)
         else:
-            side.frontier = frozenset(link.origin for link in passed if link.origin != ROOT)
+            side.frontier = frozenset(origin for origin, _, _ in passed if origin != ROOT)
         side.levels += 1
-    read.take((yield from _between(roots.frontier, end.frontier, capability, meter)))
+    read.take((yield from _between(roots.frontier, end.frontier, capability, meter, view.now)))
 
 
 def _between(
-    sources: Collection[Did], targets: Collection[Did], capability: str | None, meter: Meter
-) -> Generator[Wanted, Read, list[Edge]]:
-    """The edges from one of these to one of those."""
+    sources: Collection[Did], targets: Collection[Did], capability: str | None, meter: Meter, now: Instant
+) -> Generator[Wanted, Read, list[Link]]:
+    """The links from one of these to one of those."""
     if not sources or not targets:
         return []
-    wanted = Wanted("target", tuple(sorted(targets)), POSITIVE, capability, by=tuple(sorted(sources)))
-    return (yield from read_edges(wanted, meter))
+    dids = tuple(sorted(targets))
+    wanted = Wanted("target", dids, POSITIVE, capability, tuple(sorted(sources)), most=meter.left, at=now)
+    found = cast("list[Link]", (yield wanted))
+    meter.spend(dids, len(found))
+    return found
+
+
+def _edges(refs: Collection[Ref]) -> Generator[Wanted, Read, dict[Ref, Edge]]:
+    """The edges of links that were read."""
+    if not refs:
+        return {}
+    return dict(cast("list[tuple[Ref, Edge]]", (yield Wanted("ref", refs=tuple(refs)))))
 
 
 class _Side:
@@ -284,7 +270,7 @@ class _Side:
         self.cost = cost
         self.half = half
         """What it may still read."""
-        self.read: dict[Did, list[_Link]] = {}
+        self.read: dict[Did, list[_Out]] = {}
         self.levels = 0
         self.given_up = False
 
@@ -298,17 +284,21 @@ class _Side:
         return True
 
 
-def _within_depth(party: Did, links: Iterable[_Link]) -> list[_Link]:
+def _within_depth(party: Did, links: list[_Out]) -> list[_Out]:
     """Those on a chain of at most four links from the roots to the party."""
-    links = list(links)
     after: defaultdict[str, list[str]] = defaultdict(list)
+    for origin, target, _ in links:
+        after[origin].append(target)
+    down = _distances(ROOT, after)
+    if party not in down:
+        return []
     before: defaultdict[str, list[str]] = defaultdict(list)
-    for origin, edge in links:
-        after[origin].append(edge.target)
-        before[edge.target].append(origin)
-    down, up = _distances(ROOT, after), _distances(party, before)
+    for origin, target, _ in links:
+        if origin in down:
+            before[target].append(origin)
+    up = _distances(party, before)
     far = MAX_DEPTH + 1
-    return [link for link in links if down.get(link.origin, far) + 1 + up.get(link.edge.target, far) <= MAX_DEPTH]
+    return [one for one in links if down.get(one[0], far) + 1 + up.get(one[1], far) <= MAX_DEPTH]
 
 
 def _distances(start: str, after: Mapping[str, list[str]]) -> dict[str, int]:
@@ -320,16 +310,46 @@ def _distances(start: str, after: Mapping[str, list[str]]) -> dict[str, int]:
     return found
 
 
-def _arcs(links: Iterable[_Link]) -> dict[tuple[str, str], Edge]:
-    """For each issuer and subject the edge of most weight: saying a thing twice does not make it truer.
+def _arcs(links: Iterable[_Out]) -> dict[tuple[str, str], list[Link]]:
+    """For each issuer and subject the links of most weight: saying a thing twice does not make it truer.
 
     What an issuer says as a root is kept apart from what it says beside: else the heavier of the two would hide the
     other, and a score could rise when it is removed. Sorted, so that the answer depends on no order of reading.
     """
-    found: dict[tuple[str, str], Edge] = {}
-    for origin, edge in links:
-        arc = (AS_ROOT + edge.source if origin == ROOT else origin, edge.target)
-        known = found.get(arc)
-        if known is None or (edge.weight, edge.digest) > (known.weight, known.digest):
-            found[arc] = edge
+    found: dict[tuple[str, str], list[Link]] = {}
+    for origin, target, link in links:
+        heaviest = found.setdefault((AS_ROOT + link[1] if origin == ROOT else origin, target), [])
+        if heaviest and link[5] > heaviest[0][5]:
+            heaviest.clear()
+        if not heaviest or link[5] == heaviest[0][5]:
+            heaviest.append(link)
     return dict(sorted(found.items()))
+
+
+def _flow(party: Did, near: list[_Out], view: Viewpoint) -> Generator[Wanted, Read, tuple[int, tuple[Path, ...]]]:
+    """The largest flow along these links, and the ways it takes; of several links that say the same, the one with the
+    greatest digest.
+
+    Raises:
+        TooMuchWork: It takes more steps than the limit of the question allows.
+    """
+    arcs = _arcs(near)
+    roots = {(ROOT, one): UNIT for one, _ in arcs if one.startswith(AS_ROOT)}
+    capacities = {arc: heaviest[0][5] for arc, heaviest in arcs.items()}
+    found = largest_flow({**roots, **capacities}, ROOT, party, most=UNIT, max_steps=STEPS_PER_EDGE * view.limit)
+    if found is None:
+        raise TooMuchWork
+    units, ways = found
+    passed = {arc for way, _ in ways for arc in itertools.pairwise(way[1:])}
+    edges = yield from _edges({link[0] for arc in passed for link in arcs[arc]})
+    of = {arc: max((edges[link[0]] for link in arcs[arc]), key=lambda edge: edge.digest) for arc in passed}
+    return units, tuple(Path(tuple(of[arc] for arc in itertools.pairwise(way[1:])), amount) for way, amount in ways)
+
+
+def _hoped(party: Did, read: _Links, view: Viewpoint) -> Generator[Wanted, Read, tuple[str, ...]]:
+    """What would have to be there for a score, and what would be if it stood."""
+    hoped = read.out(link for link in read.all if link[5] and link[1] not in read.same)
+    on_chains = [*_within_depth(party, hoped), *(one for one in hoped if one[1] == party)]
+    edges = yield from _edges({link[0] for _, _, link in on_chains if not link[6]})
+    wanted = f"a chain of at most {MAX_DEPTH} links from an anchor to {party}" if read.named else "an anchor"
+    return wanted, *lapsed_text(view, edges.values())

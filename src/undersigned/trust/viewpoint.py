@@ -13,7 +13,7 @@ from typing import cast
 
 from msgspec import Struct
 
-from undersigned.encoding import Did, Instant, shift
+from undersigned.encoding import Did, Instant
 from undersigned.trust.anchors import Anchors
 from undersigned.trust.edge import KINDS, MAX_DEPTH, Edge
 from undersigned.trust.graph import WORK_LIMIT, Meter, Read, Wanted
@@ -51,7 +51,9 @@ class Negatives(Struct, frozen=True):
     blocked: frozenset[Did]
     """The parties that are accused, or that have a key in common with one that is."""
     edges: tuple[Edge, ...]
-    """By digest."""
+    """Those that stand, by digest."""
+    changes: tuple[Instant | None, ...]
+    """Of each that was read, standing or not."""
 
 
 def read_edges(wanted: Wanted, meter: Meter) -> Generator[Wanted, Read, list[Edge]]:
@@ -91,28 +93,25 @@ def negatives(view: Viewpoint, dids: Iterable[Did], meter: Meter) -> Generator[W
     about = set(dids)
     heard = view.heard()
     if not heard or not about:
-        return Negatives(frozenset(), ())
+        return Negatives(frozenset(), (), ())
     others = yield from shared(about, meter)
     named = about.union(*others.values())
     edges = yield from read_edges(Wanted("target", tuple(sorted(named)), ("accusation",), by=heard), meter)
     standing = {edge.digest: edge for edge in edges if edge.counts(view.now)}
     accused = {edge.target for edge in standing.values()}
     blocked = frozenset(did for did in about if did in accused or others.get(did, set()) & accused)
-    return Negatives(blocked, tuple(standing[digest] for digest in sorted(standing)))
+    changes = tuple(edge.changes(view.now) for edge in edges)
+    return Negatives(blocked, tuple(standing[digest] for digest in sorted(standing)), changes)
 
 
-def stands_until(view: Viewpoint, edges: Iterable[Edge]) -> Instant | None:
-    """The last second in which nothing of this begins or ends by itself; None if nothing ever does.
+def stands_until(view: Viewpoint, changes: Iterable[Instant | None]) -> Instant | None:
+    """The last second in which nothing of this begins or ends by itself; None if nothing ever does. `changes`: of each
+    edge that was read.
 
     What is kept of an answer is kept no longer than this (SC-74), and not past any change of the graph.
     """
-    ends: list[Instant] = [one.until for one in view.anchors.anchors if one.until is not None and one.until >= view.now]
-    for edge in edges:
-        if edge.valid_from is not None and edge.valid_from > view.now:
-            ends.append(shift(edge.valid_from, -1))
-        elif edge.valid_until is not None and edge.valid_until >= view.now:
-            ends.append(edge.valid_until)
-    return min(ends, default=None)
+    ends = [one.until for one in view.anchors.anchors if one.until is not None and one.until >= view.now]
+    return min((*ends, *(end for end in changes if end is not None)), default=None)
 
 
 def lapsed_text(view: Viewpoint, edges: Iterable[Edge]) -> tuple[str, ...]:
