@@ -166,10 +166,10 @@ async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dic
 @click.option("--opening", help="Price of the first offer, such as '3 EUR'; by default what the provider asks for.")
 @click.option(
     "--decide-within",
-    type=click.IntRange(0, 7 * 86_400),
+    type=click.IntRange(1, 7 * 86_400),
     metavar="SECONDS",
-    help="Time for people to approve the terms, beside the 600 s of every negotiation; by default 3600 if the policy "
-    "asks them.",
+    help="All the time until both are bound, people's approval on either side included; by default 900, or 3600 if the "
+    "policy asks people.",
 )
 @click.option("--out", "folder", type=click.Path(path_type=Path, file_okay=False), help="Folder for what is delivered.")
 @click.option(

@@ -225,10 +225,11 @@ class Peer(Agent):
         to it. `price` is the most that is paid, `opening` the first offer (default: what the
         provider asks for, if that is less). `criteria` (id to text)
         are what the delivery is held to; `review` says for each whether it is met. `at` is the provider's URL, needed
-        if its DID document does not say. `decide_seconds` gives people on either side so much more time to approve
-        the terms; by default an hour if our own policy asks any. A provider that does not answer is tried for
-        `reach_seconds` of this peer, 30 unless it is set, and then withdrawn from; iterate to see what happens
-        meanwhile. `continues` names an earlier withdrawal that said what was needed, by its digest or its engagement.
+        if its DID document does not say. `decide_seconds` is all the time until both are bound or it is withdrawn,
+        people's approval on either side included; by default 15 minutes, or an hour if our own policy asks people. A
+        provider that does not answer is tried for `reach_seconds` of this peer, 30 unless it is set, and then withdrawn
+        from; iterate to see what happens meanwhile. `continues` names an earlier withdrawal that said what was needed,
+        by its digest or its engagement.
 
         Raises, when awaited:
             ConfigurationError: An argument is not usable; nobody was asked for anything.

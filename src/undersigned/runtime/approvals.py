@@ -31,6 +31,7 @@ from undersigned.encoding import (
     JsonObject,
     canonicalize,
     digest_bytes,
+    shift,
 )
 from undersigned.errors import ConfigurationError, PolicyError, ScopeError, UndersignedError, VerificationError
 from undersigned.ledger import Blob, Draw, Ledger, Reservation
@@ -65,6 +66,8 @@ _log = structlog.get_logger()
 ASKED: Final = "approval-asked"
 GIVEN: Final = "approvals"
 """Names of the facts in the journal: what waits, and all statements about any terms of the engagement so far."""
+SEND_SECONDS: Final = 5
+"""From the last moment at which people may decide to that at which the negotiation closes."""
 LOOK_SECONDS: Final = 1.0
 """Between two looks at the folder, while something waits."""
 MAX_FILES: Final = 256
@@ -353,10 +356,12 @@ def _put(engagement: Engagement, terms: Terms) -> Put:
 
 
 def _until(engagement: Engagement, terms: Terms) -> Instant:
-    """How long it makes sense to wait: until the negotiation closes, or the work could not be started any more."""
+    """How long it makes sense to wait: until shortly before the negotiation closes, because what is signed then has to
+    reach the other side, or until the work could not be started any more.
+    """
     talks = engagement.talks
     ends = [terms.deadlines.start, terms.deadlines.until]
-    return min(ends if talks is None else [*ends, talks.closes_at])
+    return min(ends if talks is None else [*ends, shift(talks.closes_at, -SEND_SECONDS)])
 
 
 def _asked(facts: dict[str, str]) -> Asked | None:

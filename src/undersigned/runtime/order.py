@@ -38,7 +38,7 @@ __all__ = [
 
 MAX_NAME = 128
 DECIDE_SECONDS = 3600
-"""How long people may take, if nothing else is said."""
+"""How long all may take until there is a contract where people have to approve, if nothing else is said."""
 ARTIFACT_READ = "artifact:read"
 """The action of fetching an artifact from a party's artifact route."""
 
@@ -52,7 +52,7 @@ class OrderInput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
-    """How long each part may take, in seconds from the offer on."""
+    """How long each part may take, in seconds: up to the contract from the inquiry on, then from the offer on."""
 
     answer_seconds: int = 60
     offer_seconds: int = 300
@@ -232,12 +232,12 @@ async def hire_order(
     """The order for a hire; its inputs are put into the artifact store. `continues` is the digest of an earlier
     withdrawal, or the engagement that ended with it.
 
-    `decide_seconds` is added to every deadline, for people on either side who have to approve; by default an hour if
-    our own policy asks any.
+    `decide_seconds` is all the time until both are bound, with that of people on either side who have to approve; what
+    comes after counts from its end. By default an hour if our own policy asks any.
 
     Raises:
-        ConfigurationError: `bad_configuration`, the provider, a price, a file or a name is not usable; `not_found`,
-            there was no such withdrawal with this provider.
+        ConfigurationError: `bad_configuration`, the provider, a price, a time, a file or a name is not usable;
+            `not_found`, there was no such withdrawal with this provider.
     """
     try:
         parse_did(provider)
@@ -257,8 +257,8 @@ async def hire_order(
     if first is not None and first.currency != ceiling.currency:
         raise ConfigurationError("bad_configuration", "the opening price and the limit are in two currencies")
     known = TASKS.get(task)
-    if decide_seconds is None:
-        decide_seconds = DECIDE_SECONDS if agent.home.configuration.policy.asks else 0
+    if decide_seconds is None and agent.home.configuration.policy.asks:
+        decide_seconds = DECIDE_SECONDS
     return Order(
         provider=provider,
         url=at,
@@ -276,13 +276,20 @@ async def hire_order(
     )
 
 
-def _timing(finish_seconds: int, decide_seconds: int) -> Timing:
-    usual = Timing()
+def _timing(finish_seconds: int, decide_seconds: int | None) -> Timing:
+    usual = Timing(finish_seconds=finish_seconds, until_seconds=finish_seconds + 3600)
+    if decide_seconds is None:
+        return usual
+    if decide_seconds < 1:
+        raise ConfigurationError("bad_configuration", f"expected at least a second to decide, got {decide_seconds}")
+    # Who is bound in the last second still has the usual time to begin and to finish.
     return Timing(
-        negotiation_seconds=usual.negotiation_seconds + decide_seconds,
+        answer_seconds=min(usual.answer_seconds, decide_seconds),
+        offer_seconds=min(usual.offer_seconds, decide_seconds),
+        negotiation_seconds=decide_seconds,
         start_seconds=usual.start_seconds + decide_seconds,
-        finish_seconds=finish_seconds + decide_seconds,
-        until_seconds=finish_seconds + decide_seconds + 3600,
+        finish_seconds=usual.finish_seconds + decide_seconds,
+        until_seconds=usual.until_seconds + decide_seconds,
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from approving import ALICE, ASKS, BOB, LONG, TABLE, TWO, says, waits
 from runtimes import Node, World, facts, last, messages, moves, offices
 from undersigned.contract import same_terms
-from undersigned.encoding import Instant
+from undersigned.encoding import Instant, shift
 from undersigned.errors import ConfigurationError
 from undersigned.messages import Offer, Receipt, Waiting, Withdraw
 from undersigned.runtime import Home, load_approvers
@@ -230,12 +230,39 @@ def test_without_anybody_to_ask_the_answer_is_no(worlds: Worlds) -> None:
 
 
 def test_people_get_an_hour_if_our_own_policy_asks(worlds: Worlds) -> None:
-    """HIRE-APR-07: all deadlines move by it; a caller may say another time."""
+    """HIRE-APR-07: the hour is all the time until both are bound, and a caller may say another one."""
     plain, asking = worlds(), worlds(hirer=ASKS)
-    usual, longer, named = plain.order().timing, asking.order().timing, asking.order(decide_seconds=7200).timing
-    for name in ("negotiation_seconds", "start_seconds", "finish_seconds", "until_seconds"):
-        assert getattr(longer, name) - getattr(usual, name) == 3600
-        assert getattr(named, name) - getattr(usual, name) == 7200
+    usual, longer, named = plain.order().timing, asking.order().timing, asking.order(decide_seconds=20).timing
+    assert (longer.negotiation_seconds, named.negotiation_seconds) == (3600, 20)
+    assert named.answer_seconds == named.offer_seconds == 20, "nothing before it ends later"
+    for name in ("start_seconds", "finish_seconds", "until_seconds"):
+        assert getattr(longer, name) - getattr(usual, name) == 3600, "work begins after it, with as much time as ever"
+        assert getattr(named, name) - getattr(usual, name) == 20
+    with pytest.raises(ConfigurationError):
+        plain.order(decide_seconds=0)
+
+
+@pytest.mark.parametrize("seconds", [120, 1200])
+@pytest.mark.parametrize("who", ["hirer", "provider"])
+def test_the_time_to_decide_is_one_total(worlds: Worlds, who: str, seconds: int) -> None:
+    """HIRE-APR-07: from the inquiry on, people's time included; with one who never answers it is over then."""
+    world = worlds(**{who: ASKS})
+    begun = world.hirer.clock.now()
+    hire = world.begin(decide_seconds=seconds)
+    assert waits(world.nodes[OF[who]]).asked.until == shift(begun, seconds - 5), "what is signed then still arrives"
+    world.settle(seconds - 10)
+    assert "withdrawn" not in ended(world, hire.id)
+    world.settle(10)
+    assert ended(world, hire.id) == ("withdrawn", "withdrawn")
+
+
+def test_who_is_bound_in_time_has_the_usual_time_to_work(worlds: Worlds) -> None:
+    world = worlds(provider=ASKS)
+    hire = world.begin(decide_seconds=1200)
+    world.settle(1150)
+    says(world.provider, ALICE)
+    world.settle(LONG)
+    assert ended(world, hire.id) == ("closed", "closed")
 
 
 @pytest.mark.parametrize("whose", ["agent", "organisation"])
