@@ -15,9 +15,9 @@ from undersigned.daemon import Peer
 from undersigned.daemon.serving import signed_headers
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, Instant, canonicalize, decode_json, digest_bytes, shift
-from undersigned.errors import Closed, ResolutionError, ScopeError, UndersignedError
+from undersigned.errors import Closed, PolicyError, ResolutionError, ScopeError, UndersignedError
 from undersigned.evidence import verify_pack
-from undersigned.messages import Sync, decode_message, draft
+from undersigned.messages import Review, Sync, decode_message, draft
 from undersigned.runtime import Home, Job, SystemClock, export_pack
 from undersigned.testing import Actor
 from undersigned.transport import Channel, ChannelLimits, Identity, connect, prove
@@ -260,6 +260,30 @@ async def test_an_artifact_that_was_changed_is_not_used(tmp_path: Path) -> None:
 
         await hire(acme, globex)
     assert seen == ["digest_mismatch"]
+
+
+async def test_work_that_failed_is_told_as_that(tmp_path: Path) -> None:
+    """HIRE-ERR-01: the hirer's review and its caller hear `upstream_failed`, and no word of digests."""
+
+    async def work(job: Job) -> None:
+        raise RuntimeError("no such luck")
+
+    async with two_peers(tmp_path, work) as (acme, globex):
+        under_way = acme.hire(
+            did_of(port(globex.home)),
+            task="summary",
+            inputs={"report": REPORT},
+            price="5 EUR",
+            deliverable="summary.txt",
+            criteria={"short": "one line"},
+        )
+        async with asyncio.timeout(30):
+            sent = [event.message async for event in under_way if event.kind == "sent"]
+            with pytest.raises(PolicyError) as caught:
+                await under_way
+    assert caught.value.code == "upstream_failed"
+    (review,) = (message for message in sent if isinstance(message, Review))
+    assert (review.verdict, [criterion.note for criterion in review.criteria]) == ("rejected", ["upstream_failed"])
 
 
 async def test_documents_that_bind_are_checked_by_a_fresh_did_document_and_kept(tmp_path: Path) -> None:

@@ -10,9 +10,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from undersigned.daemon.listener import (
+    TOLD,
     ArtifactRequest,
     ArtifactResponse,
     Document,
@@ -20,7 +23,7 @@ from undersigned.daemon.listener import (
     PublicListener,
 )
 from undersigned.encoding import digest_bytes
-from undersigned.errors import Closed, TransportError, UndersignedError
+from undersigned.errors import Closed, ProofError, TransportError, UndersignedError
 from undersigned.transport import Budget, Channel, ChannelLimits, Watch, admit, connect
 
 LIMITS = ChannelLimits(local=True, max_message_bytes=64 * 1024, message_seconds=0.3, close_seconds=0.3, proof_seconds=2)
@@ -635,6 +638,37 @@ async def test_a_url_that_is_none_of_a_peer_is_refused(url) -> None:
     with pytest.raises(TransportError) as caught:
         await connect(url, limits=LIMITS)
     assert caught.value.code == "bad_request"
+
+
+# --- what the operator hears ------------------------------------------------------------------------------------------
+
+
+async def test_each_failed_handshake_is_one_line_and_there_are_not_any_number() -> None:
+    """Code and address, whatever went wrong; after so many in a minute the next line says how many were left out."""
+
+    async def accept(channel: Channel) -> None:
+        await channel.receive()
+        raise ProofError("proof_invalid", "not theirs")
+
+    with capture_logs() as logs:
+        async with served(msgspec.structs.replace(LISTENING, failures=1000)) as serving:
+            serving.listener._accept = accept
+            reader, writer = await raw(serving)
+            writer.write(UPGRADE.replace(b"hire.v1", b"hire.v9"))
+            await reader.read()
+            for _ in range(TOLD + 4):
+                reader, writer = await upgraded(serving)
+                writer.write(frame(b"{}"))
+                assert await close_of(reader) == (1008, b"proof_invalid")
+            serving.listener._told = Budget(1)  # the minute is over
+            reader, writer = await raw(serving)
+            writer.write(UPGRADE.replace(b"Version: 13", b"Version: 12"))
+            await reader.read()
+    told = [line for line in logs if line["event"] == "handshake failed"]
+    assert {line["remote"] for line in told} == {"127.0.0.1"}
+    assert [line["code"] for line in told[:2]] == ["version_not_supported", "proof_invalid"]
+    assert [line["untold"] for line in told] == [0] * TOLD + [5]
+    assert told[0]["log_level"] == "warning"
 
 
 # --- frames that are not ours (SC-18 and rule 5) --------------------------------------------------------------------

@@ -8,6 +8,7 @@ goes past that, Acme's gate does.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import socket
@@ -65,6 +66,18 @@ async def curious_sbom(job: Job) -> None:
         with suppress(ScopeError):  # refused and recorded by the other side's gate
             await job.send_past_gate(secret)
     await make_sbom(job)
+
+
+def _own_folder(parent: Path) -> Path:
+    """A new folder for one run, named after the time; the second of two runs in one second gets a number too."""
+    parent.mkdir(parents=True, exist_ok=True)
+    name = datetime.now().strftime("%Y%m%d-%H%M%S")
+    for number in itertools.count(1):
+        made = parent / (name if number == 1 else f"{name}-{number}")
+        with suppress(FileExistsError):
+            made.mkdir(mode=0o700)
+            return made
+    raise AssertionError
 
 
 def _free_ports(count: int) -> list[int]:
@@ -230,7 +243,7 @@ async def demo(out: Out, artifact: Path | None, folder: Path) -> int:
         raise ConfigurationError("missing_extra", "the demo needs an extra: pip install 'undersigned[prov]'") from exc
     except FormatError as error:
         raise ConfigurationError("bad_configuration", f"{name}: {error.message}") from error
-    run = folder / datetime.now().strftime("%Y%m%d-%H%M%S")
+    run = _own_folder(folder)
     acme_port, globex_port = _free_ports(2)
     dids = {port: "did:web:" + quote(f"localhost:{port}", safe="") for port in (acme_port, globex_port)}
     out.local = True

@@ -69,9 +69,9 @@ def desk_options(run: Command) -> Command:
     return peer(token(run))
 
 
-def quiet_logs(verbose: bool) -> None:
-    """Logs go to standard error: all of them with `--verbose`, else only errors."""
-    level = 10 if verbose else 40
+def quiet_logs(verbose: bool, *, warnings: bool = False) -> None:
+    """Logs go to standard error: all of them with `--verbose`, else only errors, or these and `warnings`."""
+    level = 10 if verbose else 30 if warnings else 40
     configure_logs(level, force=True)
 
 

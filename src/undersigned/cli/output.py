@@ -9,6 +9,7 @@ Source: protocol-spec/09-errors.md, table of exit codes
 from __future__ import annotations
 
 import asyncio
+import errno
 import functools
 import json
 import os
@@ -26,7 +27,7 @@ from rich.console import Console
 from rich.text import Text
 
 from undersigned.encoding import EngagementId
-from undersigned.errors import ConfigurationError, UndersignedError
+from undersigned.errors import ConfigurationError, LedgerUnavailable, UndersignedError
 from undersigned.ledger import Ledger, open_ledger
 from undersigned.runtime import Home
 
@@ -47,6 +48,8 @@ __all__ = [
 P = ParamSpec("P")
 R = TypeVar("R")
 INTERRUPTED: Final = 130
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""The disk is full, or this user or file may have no more of it."""
 CHECK_FAILED: Final = 4
 PEER_BROKE: Final = 5
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -229,8 +232,9 @@ def command(function: Callable[..., Coroutine[Any, Any, int | None]], *, meets: 
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = INTERRUPTED
         except OSError as exc:
-            where = f"{exc.filename}: " if exc.filename else ""
-            code = _told(out, ConfigurationError("bad_configuration", f"{where}{exc.strerror or exc}"))
+            text = f"{exc.filename}: {exc.strerror}" if exc.filename else exc.strerror or str(exc)
+            full = LedgerUnavailable("store_full", text)
+            code = _told(out, full if exc.errno in NO_ROOM else ConfigurationError("bad_configuration", text))
         except Exception as exc:
             code = _told(out, UndersignedError("internal", f"a defect of ours, please report it: {exc!r}"))
             traceback.print_exception(exc)

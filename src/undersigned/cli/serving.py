@@ -43,7 +43,7 @@ async def serve(out: Out, control: str | None, gates: str | None, home: str | No
     It is stopped with Ctrl-C (SIGINT) or SIGTERM and then ends with exit code 0; what is unfinished goes on at the next
     start.
     """
-    quiet_logs(verbose)
+    quiet_logs(verbose, warnings=True)
     opened = out.home(home)
     peer = open_peer(opened)
     if control is not None:

@@ -23,7 +23,7 @@ from aiohttp import web
 
 from undersigned.encoding import Digest
 from undersigned.errors import ConfigurationError, TransportError, UndersignedError
-from undersigned.transport import SUBPROTOCOL, AcceptedChannel, Channel, closing
+from undersigned.transport import SUBPROTOCOL, AcceptedChannel, Budget, Channel, closing
 
 from .door import Door, Edge, ListenerLimits, Ticket, error_response
 
@@ -32,6 +32,9 @@ __all__ = ["ArtifactRequest", "ArtifactResponse", "Document", "ListenerLimits", 
 _log: Final = structlog.get_logger("undersigned.listener")
 _ARTIFACT: Final = re.compile("/artifacts/(uEi[A-D][A-Za-z0-9_-]{42}[AQgw])")
 _ABSENT_BODY: Final = frozenset({"", "0"})
+TOLD: Final = 20
+"""Failed handshakes that are logged in `TOLD_SECONDS`; the next line says how many were not."""
+TOLD_SECONDS: Final = 60.0
 _REFUSED: Final = {
     "overloaded": b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\n"
     b'Content-Length: 21\r\n\r\n{"code":"overloaded"}',
@@ -101,6 +104,9 @@ class PublicListener:
         self._loops: list[asyncio.Task[None]] = []
         self._opening: set[asyncio.Task[None]] = set()
         self._channels: set[AcceptedChannel] = set()
+        self._told = Budget(TOLD, TOLD_SECONDS)
+        self._untold = 0
+        """Failed handshakes since the last one that was logged."""
         self._server: web.Server | None = None
         self._door: Door | None = None
 
@@ -182,6 +188,7 @@ class PublicListener:
                 continue
             ticket = self.door.enter(str(where[0]))
             if isinstance(ticket, str):
+                self._failed(str(where[0]), ticket)
                 self._refuse(sock, ticket)
                 continue
             task = loop.create_task(self._open(sock, ticket))
@@ -215,6 +222,17 @@ class PublicListener:
             # A handshake that fails or takes too long is the stranger's affair (OSError covers TLS and time).
             if not isinstance(exc, OSError):
                 raise
+            self._failed(ticket.address, "timeout" if isinstance(exc, TimeoutError) else "connection_closed")
+
+    def _failed(self, remote: str, code: str) -> None:
+        """One line for the operator about a handshake that came to nothing; strangers cause them, so not any number."""
+        at = asyncio.get_running_loop().time()
+        if self._told.exhausted("", at):
+            self._untold += 1
+            return
+        self._told.count("", at)
+        _log.warning("handshake failed", code=code, remote=remote, untold=self._untold)
+        self._untold = 0
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers one request. Whatever goes wrong, the peer gets a code and no more."""
@@ -271,11 +289,16 @@ class PublicListener:
     async def _hire(self, request: web.BaseRequest) -> web.StreamResponse:
         """Turns the request into a channel and has it served."""
         edge, transport = request.protocol, request.transport
+
+        def refused(status: int, code: str) -> web.Response:
+            self._failed(request.remote or "", code)
+            return error_response(status, code)
+
         offered = request.headers.get("Sec-WebSocket-Protocol", "")
         if SUBPROTOCOL not in (name.strip() for name in offered.split(",")):
-            return error_response(400, "version_not_supported")
+            return refused(400, "version_not_supported")
         if request.headers.get("Sec-WebSocket-Version") != "13":
-            response = error_response(426, "version_not_supported")
+            response = refused(426, "version_not_supported")
             response.headers["Sec-WebSocket-Version"] = "13"
             return response
         limits = self.limits.channel
@@ -287,7 +310,7 @@ class PublicListener:
             max_msg_size=limits.max_message_bytes + 1,
         )
         if request.method != "GET" or not socket_.can_prepare(request).ok:
-            return error_response(400, "bad_request")
+            return refused(400, "bad_request")
         if not isinstance(edge, Edge) or transport is None:
             return error_response(500, "internal")
         socket_.headers["Server"] = (
@@ -295,13 +318,15 @@ class PublicListener:
         )
         channel = AcceptedChannel(socket_, transport, edge.ticket.address, limits, edge.proved)
         if not edge.watch(channel.broken):
-            return error_response(400, "bad_request")
+            return refused(400, "bad_request")
         await socket_.prepare(request)
         self._channels.add(channel)
         try:
             await self._accept(channel)
         except UndersignedError as exc:
             _log.info("channel ended", address=channel.address, peer=channel.peer, code=exc.code, reason=exc.message)
+            if channel.peer is None:
+                self._failed(channel.address, exc.code)
             await channel.close(*closing(exc))
         except asyncio.CancelledError:
             raise

@@ -536,7 +536,7 @@ def create_home(
 
     # Nothing is written before everything that can be wrong was found. The configuration makes it a state folder, so it
     # comes last.
-    path.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)  # whose folder was there already decides itself who may look
     keys = path / "keys"
     keys.mkdir(mode=0o700, exist_ok=True)
     if not os.environ.get("UNDERSIGNED_PASSPHRASE"):
@@ -599,7 +599,7 @@ async def issue_membership(home: Home, *, days: int = 365, clock: Clock | None =
     claim = Membership(id=home.configuration.did, member_of=part.did if part else "")
     (signed,) = issue_claims(home, [claim], days=days, clock=clock)
     path = home.path / "credentials" / "membership.json"
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     path.write_bytes(canonicalize(signed))
     return path
 

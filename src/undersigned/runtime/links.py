@@ -87,12 +87,12 @@ class Links:
         return True
 
     async def accept(self, channel: Channel) -> None:
-        """Serves a connection that somebody opened to us, until it ends."""
-        try:
-            await admit(channel, {self._identity.did: self._identity}, self._document, self._clock.now)
-        except UndersignedError as error:
-            _log.info("connection refused", address=channel.address, error=str(error))
-            return
+        """Serves a connection that somebody opened to us, until it ends.
+
+        Raises:
+            UndersignedError: As `admit`: who it was did not prove itself.
+        """
+        await admit(channel, {self._identity.did: self._identity}, self._document, self._clock.now)
         await self._serve(channel)
 
     def keep(self, peer: Did, *, patience_seconds: float = 0.0) -> None:

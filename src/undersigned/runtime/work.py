@@ -28,7 +28,7 @@ from undersigned.attestation import (
 from undersigned.contract import ContractDocument
 from undersigned.did import DidDocument
 from undersigned.encoding import Digest, JsonObject, digest_bytes, parse_duration, seconds_between
-from undersigned.errors import LocalProtocolError, UndersignedError, VerificationError
+from undersigned.errors import LocalProtocolError, PolicyError, UndersignedError, VerificationError
 from undersigned.messages import CriterionVerdict, Delivery, Review, Start
 from undersigned.protocol import Engagement, Work
 
@@ -238,7 +238,7 @@ class Worker:
         reasons: tuple[tuple[str, str], ...] = ()
         try:
             if delivery.outcome != "complete":
-                raise VerificationError("digest_mismatch", f"the delivery is {delivery.outcome}")
+                raise PolicyError("upstream_failed", f"the provider did not finish: the delivery is {delivery.outcome}")
             if len({item.name for item in delivery.artifacts}) < len(delivery.artifacts):
                 raise VerificationError("digest_mismatch", "two artifacts of the delivery have one name")
             for artifact in delivery.artifacts:

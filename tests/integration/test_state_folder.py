@@ -1,0 +1,65 @@
+"""State folders as the commands make and read them: who may look, a full disk, a folder that cannot be written."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from stat import S_IMODE
+from typing import Any
+
+import pytest
+
+from support import ROOT
+from undersigned.cli.demo import _own_folder
+
+
+def cli(*arguments: str, limit: int | None = None) -> tuple[int, dict[str, Any]]:
+    """Exit code and last JSON value of a command in a process of its own, which may write no file above `limit`."""
+
+    def before() -> None:
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "undersigned.cli", *arguments, "--json"],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        preexec_fn=before,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    lines = done.stdout.splitlines()
+    return done.returncode, json.loads(lines[-1]) if lines else {}
+
+
+@pytest.mark.parametrize("limit", [8, 400, 2000, 8192])
+def test_a_full_disk_is_the_stores_failure_and_leaves_nothing_half_made(tmp_path: Path, limit: int) -> None:
+    """Exit code 8 (section 9.2), wherever it happens; and once there is room the same command does it."""
+    code, said = cli("init", str(tmp_path / "made"), limit=limit)
+    assert (code, said["error"]["code"]) in ((8, "store_full"), (8, "store_unavailable"))
+    assert not (tmp_path / "made").exists()
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "notes.txt").write_text("stays")
+    assert cli("init", str(mine), limit=limit)[0] == 8
+    assert [file.name for file in mine.iterdir()] == ["notes.txt"]
+    assert cli("init", str(mine))[0] == 0
+
+
+def test_a_state_folder_is_its_owners_alone(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    os.umask(umask := os.umask(0o022))
+    assert umask & 0o077 != 0o077, "or this shows nothing"
+    assert cli("init", str(made))[0] == 0
+    for folder in (made, *(one for one in made.rglob("*") if one.is_dir())):
+        assert S_IMODE(folder.stat().st_mode) == 0o700, folder
+
+
+def test_runs_in_the_same_second_have_folders_of_their_own(tmp_path: Path) -> None:
+    made = [_own_folder(tmp_path / "demo") for _ in range(5)]
+    assert len(set(made)) == 5
+    assert all(folder.is_dir() for folder in made)
