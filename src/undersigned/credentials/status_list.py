@@ -13,6 +13,7 @@ import gzip
 import re
 import zlib
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final, cast
 
 from msgspec import Struct
@@ -231,8 +232,9 @@ def build_status_list(
 # ---------------------------------------------------------------------- checking
 
 
+@lru_cache(maxsize=64)
 def status_entries(credential: Credential) -> tuple[StatusEntry, ...]:
-    """The places that a credential points to, in its order; none if it has no status.
+    """The places that a credential points to, in its order; none if it has no status. Asked at every decision.
 
     Raises:
         CredentialError: `status_unavailable`: a kind of status, a purpose or a size that is not known here;

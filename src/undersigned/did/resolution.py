@@ -14,6 +14,7 @@ Source: protocol-spec/02-identity-and-keys.md, sections 2.1 and 2.2
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -91,6 +92,7 @@ def document_from(
     return _method(parsed, methods).document(parsed, fetched, now)
 
 
+@lru_cache(maxsize=1024)
 def is_derived(did: Did) -> bool:
     """Whether the document follows from the DID alone, so that everybody gets the same: `did:key` and `did:jwk`.
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -121,13 +122,13 @@ class Wallet:
     def _state(self) -> tuple[tuple[str, int, int], ...]:
         """What tells a changed folder: each file's name, time and size."""
         found: list[tuple[str, int, int]] = []
-        for file in sorted(self._folder.glob("*.json")):
-            try:
-                about = file.stat()
-            except OSError:
-                continue  # gone in this moment: the next look sees the same without it
-            found.append((file.name, about.st_mtime_ns, about.st_size))
-        return tuple(found)
+        with suppress(OSError), os.scandir(self._folder) as files:  # there need be none
+            for file in files:
+                if file.name.endswith(".json"):
+                    with suppress(OSError):  # gone in this moment: the next look sees the same without it
+                        about = file.stat()
+                        found.append((file.name, about.st_mtime_ns, about.st_size))
+        return tuple(sorted(found))
 
 
 def read_handed(raw: bytes) -> JsonObject:

@@ -6,6 +6,7 @@ would have two digests.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, cast
 
 from msgspec import NODEFAULT, Struct
@@ -21,13 +22,18 @@ def canonical_bytes(value: Struct) -> bytes:
     return write_canonical(_plain(value))
 
 
+@cache
+def _defaults(of: type[Struct]) -> tuple[tuple[str, Any], ...]:
+    """Names and defaults of its fields; to find them out, msgspec evaluates every annotation."""
+    return tuple((field.name, field.default) for field in fields(of))
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Struct):
         members: dict[str, Any] = {}
-        for field in fields(value):
-            member = getattr(value, field.name)
-            at_default = field.default is not NODEFAULT and member == field.default
-            members[field.name] = field.default if at_default else _plain(member)
+        for name, default in _defaults(type(value)):
+            member = getattr(value, name)
+            members[name] = default if default is not NODEFAULT and member == default else _plain(member)
         return replace(value, **members)
     if isinstance(value, tuple):
         items = cast("tuple[Any, ...]", value)
