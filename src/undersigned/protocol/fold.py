@@ -207,9 +207,9 @@ def _position(notice: Message, chain: tuple[Digest, ...]) -> None:
 def _row(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant, seen: int, total: int) -> _Judged:
     """Look the move up, and let its guard decide; without a row it is void, late or refused."""
     message = move.message
-    view = _peer_view(engagement, seen)
     crossed = not mine and seen < len(engagement.sent)
-    case = Case(engagement, move, mine, at, seen, crossed, view.state if crossed else engagement.state)
+    view = _peer_view(engagement, seen) if crossed else None
+    case = Case(engagement, move, mine, at, seen, crossed, engagement.state if view is None else view.state)
     in_lane = _in_lane(engagement, message)
     row = lane_row(case) if in_lane else _row_in(engagement.state, message, engagement.contract)
     _limits(engagement, move)
@@ -217,7 +217,7 @@ def _row(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant,
         row = None
     if row is None:
         # C6, C7: what its sender's earlier state allowed crossed a move of ours, and is recorded.
-        if in_lane or (crossed and allows(view, step_of(message, lane=None))):
+        if in_lane or (view is not None and allows(view, step_of(message, lane=None))):
             return _Judged("late" if engagement.state in ENDED else "void", seen, None, case)
         raise _no_row(engagement, message)
     if row.check:

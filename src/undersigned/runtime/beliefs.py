@@ -126,6 +126,8 @@ class Beliefs:
         """The state of the graph that the kept answers are of."""
         self._at = self._view.now
         """When it was looked at last."""
+        self._looked = False
+        """Whether it was looked at in this round of the event loop."""
         self._kept: dict[Shown | Claimed | Rated, Authority | Entitled | Reputation] = {}
         self._statusful: dict[Digest, Credential | None] = {}
         """The credentials of links, where they have a status."""
@@ -160,7 +162,7 @@ class Beliefs:
         unknown: dict[Digest, str] = {}
         clear: dict[Digest, ClearLink] = {}
         for _ in range(MAX_ROUNDS):
-            self._follow()
+            self._follow_in_round()
             answers = Answers.given(asked, lambda one: self._answer(one, without=unknown))
             open_ = [one for one in self._links(answers) if one.digest not in clear]
             if not open_:
@@ -239,7 +241,7 @@ class Beliefs:
 
     def counting(self, credentials: Iterable[Credential], *, rated: bool) -> tuple[Credential, ...]:
         """Those that can count, read as any of their types; `rated`: for a reputation, too."""
-        self._follow()
+        self._follow_in_round()
         return tuple(one for one in credentials if self._believed(one) or (rated and self._heard(one)))
 
     def _believed(self, credential: Credential) -> bool:
@@ -296,6 +298,20 @@ class Beliefs:
         if state != self._state:
             self._state = state
             self._kept.clear()
+
+    def _follow_in_round(self) -> None:
+        """As `_follow`, once in a round of the event loop: whatever follows from a change of the graph by somebody else
+        reaches us in a later one. Decisions ask several times in a row, and to look is to let other threads run.
+        """
+        if self._looked:
+            self._at = self._agent.clock.now()
+            return
+        self._follow()
+        self._looked = True
+        asyncio.get_running_loop().call_soon(self._look_again)
+
+    def _look_again(self) -> None:
+        self._looked = False
 
     # -- learning
 

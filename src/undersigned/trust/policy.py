@@ -181,7 +181,8 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
 
     def asked(self, stake: Stake | None) -> tuple[Demand, ...]:
         """What a peer is asked to show: what is demanded, and what policies in Cedar look for."""
-        return _asked(self, stake)
+        demanded = [demand for _, demand in self.demands(stake)]
+        return (*demanded, *(Demand(type=type) for type in self._looked_for() if Demand(type=type) not in demanded))
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -191,11 +192,14 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     def rates(self, stake: Stake | None) -> bool:
         """Whether the other side's reputation is read."""
         by_rule = any(rule.min_reputation is not None for rule in self.rules(stake))
-        return by_rule or any(one.reads_reputation for one in self.in_cedar())
+        return by_rule or any(one.reads_reputation for one in self._in_cedar())
 
-    def in_cedar(self) -> tuple[CedarPolicy, ...]:
-        """Its policies in Cedar."""
+    def _in_cedar(self) -> tuple[CedarPolicy, ...]:
         return () if self.cedar is None else read_cedar(self.cedar).policies
+
+    def _looked_for(self) -> tuple[str, ...]:
+        listed = (type for one in self._in_cedar() for type in (one.needs, *one.looks_for) if type is not None)
+        return tuple(dict.fromkeys(listed))
 
     @property
     def asks(self) -> bool:
@@ -213,18 +217,8 @@ def _digest(policy: Policy) -> Digest:
     return digest_bytes(canonical_bytes(policy))
 
 
-# One policy is asked the same several times in each negotiation.
-
-
 @lru_cache(maxsize=256)
 def _demands(policy: Policy, stake: Stake | None) -> tuple[tuple[str, Demand], ...]:
+    """Asked several times in each negotiation."""
     required = [("require", Demand(type=name)) for name in policy.require]
     return (*required, *((f"rule {rule.name}", one) for rule in policy.rules(stake) for one in rule.credentials))
-
-
-@lru_cache(maxsize=256)
-def _asked(policy: Policy, stake: Stake | None) -> tuple[Demand, ...]:
-    demanded = [demand for _, demand in policy.demands(stake)]
-    in_cedar = [type for one in policy.in_cedar() for type in (one.needs, *one.looks_for) if type is not None]
-    looked_for = [Demand(type=type) for type in dict.fromkeys(in_cedar)]
-    return (*demanded, *(one for one in looked_for if one not in demanded))
