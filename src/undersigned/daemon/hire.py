@@ -73,8 +73,13 @@ class Hire:
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self.engagement: EngagementId | None = None
         """Known once the `Inquiry` is stored."""
-        self.decision: Decision | None = None
+        self._decided: str | None = None
+        """The decision that was noted last, as it was noted."""
+
+    @property
+    def decision(self) -> Decision | None:
         """Our own latest judgement of the provider, yes or no; None while there is none."""
+        return None if self._decided is None else msgspec.json.decode(self._decided, type=Decision)
 
     def __await__(self) -> Generator[Any, None, HireResult]:
         return self._started().__await__()
@@ -143,7 +148,7 @@ class Hire:
 
     def _tell(self, event: Event) -> None:
         if event.kind == "noted" and event.type == "decision":
-            self.decision = msgspec.json.decode(event.detail, type=Decision)
+            self._decided = event.detail
         self._events.put_nowait(event)
 
     async def _by(

@@ -491,7 +491,7 @@ class Conversation(Remembered):
         turn = Turn(self.engagement, self.shell.clock.now())
         if greets:
             await self._reconnect(turn)
-        if not all(isinstance(item, Arrived) and item.message.message.notice for item in items):
+        if self.forgot and not all(isinstance(item, Arrived) and item.message.message.notice for item in items):
             await self._read_back()
         for item in items:
             if isinstance(item, Arrived):

@@ -162,12 +162,11 @@ class Meeting:
         counted = self._counted(shown.credentials, engagement.peer, rated=rated)
         lists = await self._agent.statuses.lists(counted, max_age_seconds=status_age_seconds)
         now = self._agent.clock.now()
-        for one in counted:
-            self.beliefs.looked_up(one, lists, now)
+        statuses = [self.beliefs.looked_up(one, lists, now) for one in counted]
         await self.beliefs.learn((one for one in counted if one.issuer != engagement.peer), now=rated)
         answers, links = await self.beliefs.settled(asked, max_age_seconds=status_age_seconds)
-        now = self._agent.clock.now()  # answers and lists have to stand at one time
-        statuses = tuple(self.beliefs.looked_up(one, lists, now) for one in counted if one.has_status)
+        if (later := self._agent.clock.now()) != now:  # answers and lists have to stand at one time
+            now, statuses = later, [self.beliefs.looked_up(one, lists, later) for one in counted]
         logs = [file for document in shown.by for file in self._agent.gatherer.log_of(document)]
         decision = evaluate(
             shown,
@@ -176,7 +175,10 @@ class Meeting:
             now,
             terms=terms,
             stake=stake,
-            statuses=(*statuses, *(link.status for link in links)),
+            statuses=(
+                *(status for one, status in zip(counted, statuses, strict=True) if one.has_status),
+                *(link.status for link in links),
+            ),
             answers=answers,
             logs=tuple(file for file, _ in logs),
         )
