@@ -81,6 +81,7 @@ from undersigned.messages import (
     Receipt,
     Review,
     Seal,
+    Served,
     Settled,
     Start,
     Sync,
@@ -593,7 +594,24 @@ def conversation(suite: str = SUITE) -> dict[str, VerifiedMessage]:
     said["withdraw-needed"] = talk.say(
         Withdraw, "provider", reason="policy_denied", needed=(need, Need(code="opens", member="/opens"))
     )
+    said["withdraw-capacity"] = talk.say(
+        Withdraw,
+        "provider",
+        reason="capacity",
+        needed=(Need(code="capacity", capability="sbom", after=shift(BEGIN, 7200)),),
+    )
     talk.moves["hirer"].append(said["withdraw"])
+    said["closing-capacity"] = talk.say(
+        Closing,
+        "provider",
+        contract=sealed,
+        basis="terminate",
+        usage=(),
+        settlement=Settled(amount="0", currency="EUR"),
+        checkpoint=checkpoint,
+        cosignatures=(),
+        capacity=Served(advertised=4, met=2),
+    )
     said["cancel"] = talk.say(
         Cancel, "hirer", contract=sealed, reason="no_longer_needed", wind_down=shift(BEGIN, 20_000)
     )
@@ -634,6 +652,8 @@ def refused() -> dict[str, dict[str, Any]]:
         made[name] = {"code": code, "path": path, "says": says, "message": message}
 
     wrong = "schema_violation"
+    change("capacity-less", "closing-capacity", wrong, "/capacity/met", "less than nothing", capacity__met=-1)
+    change("needed-some-day", "withdraw-capacity", wrong, "/needed/0/after", "no instant", needed__0__after="soon")
     change("no-proof", "start", "proof_missing", "/proof", "a message without a proof", proof=GONE)
     change("proof-empty", "start", "proof_missing", "/proof", "an empty proof", proof={})
     change("proof-list-empty", "start", "proof_missing", "/proof", "no proof in a list", proof=[])

@@ -36,6 +36,8 @@ SAYS = {
     "acceptance": "the second signature",
     "seal": "the contract is made",
     "withdraw": "the end of a negotiation",
+    "withdraw-capacity": "no room: when there is some again, at the latest",
+    "closing-capacity": "the provider's books, with what it said it takes at a time and what came of it",
     "withdraw-needed": "an end that says what would change it",
     "start": "work begins",
     "cancel": "the hirer asks to stop",

@@ -29,6 +29,11 @@ class Hands:
         return shift(SystemClock().now(), self.ahead)
 
 
+async def linger(job: Job) -> None:
+    """Work that does not come to its end."""
+    await asyncio.Event().wait()
+
+
 def free_ports(count: int) -> list[int]:
     """Ports nobody listens on at the moment."""
     sockets = [socket.socket() for _ in range(count)]

@@ -20,13 +20,24 @@ from integration.hires import free_ports
 from support import ROOT
 from undersigned.bridges.gate_rules import read_rules
 from undersigned.bridges.mcp_rules import Rules
+from undersigned.ledger import open_books
 from undersigned.scope import Labels, Scope
 from unit.cli.running import run
 
 README = ROOT / "README.md"
 PORTS = ("8101", "8102")
 """The ports that the README names, of Acme and of Globex; others are taken if these are in use."""
-RUN_HERE = ["console", "console", "toml", "toml", "console", "python provider", "python hirer", "python blocking"]
+RUN_HERE = [
+    "console",
+    "console",
+    "toml",
+    "toml",
+    "toml",
+    "console",
+    "python provider",
+    "python hirer",
+    "python blocking",
+]
 
 
 READERS = {"tool": Rules.from_toml, "label": Labels.from_toml, "rule": read_rules}
@@ -92,7 +103,9 @@ def readme(tmp_path_factory: pytest.TempPathFactory) -> Run:
                     serving.enter_context(running([*UNDERSIGNED, *words], folder, "serving did:web:"))
                 else:
                     consoles.append((line[2:], Process([*UNDERSIGNED, *words], folder).end()))
-        scope, labels = (block.text for block in blocks(README) if block.language == "toml")
+        scope, labels, budget = (block.text for block in blocks(README) if block.language == "toml")
+        settings = folder / "acme" / "undersigned.toml"
+        settings.write_text(budget + settings.read_text())
         (folder / "scope.toml").write_text(scope)
         assert Labels.from_toml(tomllib.loads(labels)).rules
         hire = next(shlex.split(here(line))[1:] for line, _ in consoles if line.startswith("undersigned hire"))
@@ -157,6 +170,14 @@ def test_the_scope(readme: Run) -> None:
     offers = [value["message"] for value in readme.scoped.values if value.get("type") == "Offer"]
     granted = offers[0]["document"]["terms"]["scope"]["grants"]
     assert sorted(grant["action"] for grant in granted) == ["artifact:read", "repo:read"]
+
+
+async def test_the_budget(readme: Run) -> None:
+    books = await open_books(f"sqlite://{readme.folder}/bookings.db")
+    used = await books.usage("budget")
+    await books.close()
+    # The hire with a scope, and the two programs after it.
+    assert sorted(used.values()) == ["12", "3"]
 
 
 def test_the_hirer_in_ten_lines(readme: Run) -> None:

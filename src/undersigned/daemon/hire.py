@@ -219,10 +219,10 @@ class Hire:
                 code = withdraw.reason if withdraw.reason in same else "policy_denied"
                 told = f" after refusing a message ({refused.code})" if refused is not None else ""
                 who = "the provider" if role == "provider" else "we"
-                asked = ""
+                asked = f"; {conversation.facts['budget']}" if "budget" in conversation.facts else ""
                 if role == "hirer" and conversation.said("Offer", "provider"):
                     price = conversation.offered().terms.price
-                    asked = f"; its last offer was {price.amount} {price.currency}"
+                    asked += f"; its last offer was {price.amount} {price.currency}"
                 engagement = conversation.engagement
                 return PolicyError(
                     code,
@@ -246,4 +246,6 @@ def needed_text(need: Need) -> str:
         text += f" about {need.capability}"
     if need.issuers:
         text += f" from {' or '.join(need.issuers)}"
+    if need.after:
+        text += f", free by {need.after}"
     return f"{text}, no older than {need.max_age}" if need.max_age else text

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +31,7 @@ from undersigned.runtime import (
     Reviewer,
     hire_order,
 )
-from undersigned.scope import Scope
+from undersigned.scope import Limit, Scope
 
 from .control import ControlListener
 from .gate_desk import GateDesk
@@ -74,14 +74,25 @@ class Peer(Agent):
         suite: str | None = None,
         strategy: Strategy | None = None,
         handlers: Mapping[str, Handler] | None = None,
+        budget: Iterable[Limit] | None = None,
+        books: str | None = None,
     ) -> Peer:
-        """The peer of a state folder, to be entered with `async with`.
+        """The peer of a state folder, to be entered with `async with`; the options are those of `Agent`.
 
         Raises:
             ConfigurationError: The folder is not one, or its keys do not open.
         """
         opened = home if isinstance(home, Home) else Home(Path(home))
-        return cls(opened, clock=clock, ledger_url=ledger_url, suite=suite, strategy=strategy, handlers=handlers)
+        return cls(
+            opened,
+            clock=clock,
+            ledger_url=ledger_url,
+            suite=suite,
+            strategy=strategy,
+            handlers=handlers,
+            budget=budget,
+            books=books,
+        )
 
     @classmethod
     def open_sync(cls, home: Home | Path | str, **options: Any) -> SyncPeer:
@@ -294,6 +305,7 @@ class Peer(Agent):
                     "task": service.task,
                     "summary": service.summary,
                     "price": {"amount": service.price.amount, "currency": service.price.currency},
+                    "capacity": service.capacity,
                 }
                 for service in self.services.values()
             ],

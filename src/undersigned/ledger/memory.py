@@ -101,12 +101,7 @@ class MemoryLedger:
         try:
             self._admit(commit)
             with self._book.transaction():
-                for reservation in commit.reserve:
-                    limits.reserve(self._book, reservation)
-                for settlement in commit.settle:
-                    limits.settle(self._book, settlement)
-                for id in commit.release:
-                    limits.release(self._book, id)
+                limits.book(self._book, commit)
         except LedgerConflict:
             self.counters.conflicts += 1
             raise

@@ -24,7 +24,7 @@ async def _memory(url: str, read_only: bool) -> Ledger:
 
 LEDGERS: Final[Mapping[str, Opener]] = MappingProxyType({"memory": _memory, "sqlite": open_sqlite})
 
-BOOKS: Final[Mapping[str, Callable[[str], Awaitable[Ledger]]]] = MappingProxyType({"sqlite": open_beside})
+BOOKS: Final[Mapping[str, Callable[[str, bool], Awaitable[Ledger]]]] = MappingProxyType({"sqlite": open_beside})
 
 
 async def open_ledger(url: str, *, read_only: bool = False, ledgers: Mapping[str, Opener] = LEDGERS) -> Ledger:
@@ -43,7 +43,7 @@ async def open_ledger(url: str, *, read_only: bool = False, ledgers: Mapping[str
     return await opener(url, read_only)
 
 
-async def open_books(url: str) -> Ledger:
+async def open_books(url: str, *, create: bool = False) -> Ledger:
     """The ledger at `url`, for reading and for booking on limits, while another process may be writing it.
 
     `commit` and `put_checkpoint` are refused. As many processes as there are gates may have it open, and what one of
@@ -57,4 +57,4 @@ async def open_books(url: str) -> Ledger:
     opener = BOOKS.get(urlsplit(url).scheme)
     if opener is None:
         raise ConfigurationError("bad_configuration", f"{url!r} is shared by nobody; {', '.join(sorted(BOOKS))} can be")
-    return await opener(url)
+    return await opener(url, create)

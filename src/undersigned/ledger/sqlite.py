@@ -39,7 +39,7 @@ from undersigned.ledger.base import (
 )
 from undersigned.ledger.chain import first_link, verify_links
 from undersigned.ledger.sqlite_check import check_database
-from undersigned.ledger.sqlite_file import HeadFile, connect, prepare, translated
+from undersigned.ledger.sqlite_file import HeadFile, connect, create_empty, prepare, translated
 from undersigned.ledger.sqlite_rows import Outbox, SqliteBook, node_source
 from undersigned.ledger.sqlite_writer import Release, SignedHead, Writer
 from undersigned.transparency import InclusionProof, inclusion_path, root_at
@@ -67,13 +67,17 @@ async def open_sqlite(url: str, read_only: bool = False) -> Ledger:
     return ledger
 
 
-async def open_beside(url: str) -> Ledger:
-    """The ledger in that file, for booking on limits while another process writes it; the file has to exist.
+async def open_beside(url: str, create: bool = False) -> Ledger:
+    """The ledger in that file, for booking on limits while another process may be writing it; without `create` the file
+    has to exist.
 
     Raises:
         As `open_sqlite`.
     """
-    ledger = SqliteLedger(_path(url), beside=True)
+    path = _path(url)
+    if create and not path.exists():
+        await asyncio.to_thread(create_empty, path)
+    ledger = SqliteLedger(path, beside=True)
     await ledger.open()
     return ledger
 

@@ -23,7 +23,7 @@ from urllib.parse import quote
 from undersigned.errors import LedgerConflict, LedgerError, LedgerUnavailable
 from undersigned.ledger.base import Head
 
-__all__ = ["HeadFile", "Lock", "Spare", "connect", "disk_trouble", "prepare", "require", "translated"]
+__all__ = ["HeadFile", "Lock", "Spare", "connect", "create_empty", "disk_trouble", "prepare", "require", "translated"]
 
 APPLICATION_ID: Final = 0x48697265  # "Hire"
 VERSION: Final = 3
@@ -99,6 +99,28 @@ def prepare(db: sqlite3.Connection, *, writing: bool) -> None:
             f"BEGIN EXCLUSIVE;\n{script}\nPRAGMA application_id = {APPLICATION_ID};\n"
             f"PRAGMA user_version = {number};\nCOMMIT;"
         )
+
+
+def create_empty(path: Path) -> None:
+    """An empty database, in place whole or not at all; one that somebody else put there meanwhile stays.
+
+    Raises:
+        LedgerUnavailable: It cannot be written.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
+    try:
+        db = connect(draft, writing=True)
+        try:
+            prepare(db, writing=True)
+        finally:
+            db.close()
+        with suppress(FileExistsError):
+            os.link(draft, path)
+    except (sqlite3.Error, OSError) as exc:
+        raise translated(exc) from exc
+    finally:
+        for suffix in ("", "-wal", "-shm"):
+            draft.with_name(draft.name + suffix).unlink(missing_ok=True)
 
 
 _UNAVAILABLE: Final = frozenset(

@@ -427,7 +427,7 @@ class Writer(threading.Thread):
             check_commit(commit, head.own, head.peer, head.length)
         if commit.reserve or commit.settle or commit.release:
             book = StagedBook(SqliteBook(db), self._limits, stage.limits)
-            _book(book, commit)
+            limits.book(book, commit)
             if commit.freed:
                 _free(db, head.id, commit)
             book.keep()
@@ -553,15 +553,6 @@ _FREE: Final = (
     "UPDATE journal SET freed = 1"
     " WHERE engagement = ? AND digest = ? AND sender <> ? AND sequence IS NOT NULL AND freed = 0"
 )
-
-
-def _book(book: limits.Book, commit: Commit) -> None:
-    for reservation in commit.reserve:
-        limits.reserve(book, reservation)
-    for settlement in commit.settle:
-        limits.settle(book, settlement)
-    for id in commit.release:
-        limits.release(book, id)
 
 
 def _free(db: sqlite3.Connection, engagement: int, commit: Commit) -> None:

@@ -15,9 +15,9 @@ from msgspec import Struct
 
 from undersigned.encoding import Amount, Instant, add_amounts, compare_amounts, subtract_amounts
 from undersigned.errors import LedgerConflict, LedgerError, ScopeError
-from undersigned.ledger.base import Reservation, Settlement
+from undersigned.ledger.base import Commit, Reservation, Settlement
 
-__all__ = ["Book", "Entry", "counted", "recounted", "release", "reserve", "settle"]
+__all__ = ["Book", "Entry", "book", "counted", "recounted", "release", "reserve", "settle"]
 
 EntryState: TypeAlias = Literal["open", "settled", "released", "lapsed"]
 
@@ -123,6 +123,18 @@ def release(book: Book, id: str) -> None:
     if entry.state == "settled":
         raise LedgerConflict("store_conflict", f"reservation {id} is settled: what was used is not given back")
     _give_back(book, entry, "released")
+
+
+def book(book: Book, commit: Commit) -> None:
+    """All that a commit books. What it gives back first makes room for what it takes, as a counter-offer does for the
+    offer that it follows.
+    """
+    for id in commit.release:
+        release(book, id)
+    for reservation in commit.reserve:
+        reserve(book, reservation)
+    for settlement in commit.settle:
+        settle(book, settlement)
 
 
 def counted(totals: Mapping[str, tuple[Amount, Amount]], lapsed: Iterable[Entry]) -> dict[str, Amount]:

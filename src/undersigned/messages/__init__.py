@@ -9,7 +9,16 @@ Source: protocol-spec/04-envelope-and-digests.md
 from __future__ import annotations
 
 from undersigned.contract import Task
-from undersigned.messages.attestation import Artifact, Closing, CriterionVerdict, Delivery, Handled, Review, Settled
+from undersigned.messages.attestation import (
+    Artifact,
+    Closing,
+    CriterionVerdict,
+    Delivery,
+    Handled,
+    Review,
+    Served,
+    Settled,
+)
 from undersigned.messages.base import CONTEXT, VERSIONS, Message, Move, Need, Notice, Proof, Purpose, Role
 from undersigned.messages.codec import decode_message, recorded_message
 from undersigned.messages.conflict import Breach, Dispute, Ruling
@@ -99,6 +108,7 @@ __all__ = [
     "Role",
     "Ruling",
     "Seal",
+    "Served",
     "Settled",
     "SignedMessage",
     "Start",

@@ -12,6 +12,7 @@ from msgspec import Meta
 from undersigned.encoding import Amount, Digest, Instant
 from undersigned.messages.base import (
     MAX_ITEMS,
+    Count,
     Currency,
     Digests,
     Foreign,
@@ -29,7 +30,7 @@ from undersigned.messages.base import (
 from undersigned.messages.execution import Usage
 from undersigned.messages.reasons import Basis, Outcome, Verdict
 
-__all__ = ["Artifact", "Closing", "CriterionVerdict", "Delivery", "Handled", "Review", "Settled"]
+__all__ = ["Artifact", "Closing", "CriterionVerdict", "Delivery", "Handled", "Review", "Served", "Settled"]
 
 Usages = Annotated[tuple[Usage, ...], Meta(max_length=MAX_ITEMS)]
 
@@ -119,6 +120,15 @@ class Handled(Part, frozen=True, kw_only=True):
     """Last instant for it: the end of the contract and the retention agreed on."""
 
 
+class Served(Part, frozen=True, kw_only=True):
+    """What the provider said that it takes at a time of this task, and what came of it."""
+
+    advertised: Count
+    """Contracts at a time, as its `Profile` said."""
+    met: Count
+    """The most that it had under way at once, this one among them, while it performed this one."""
+
+
 class Closing(Move, frozen=True, kw_only=True):
     """One side's books: how it ended, what was used and is owed, and the state of its ledger.
 
@@ -143,5 +153,7 @@ class Closing(Move, frozen=True, kw_only=True):
     """Notes of those who cosigned it."""
     data_handling: Handled | None = None
     """What is to be destroyed, if anything was handed over."""
+    capacity: Served | None = None
+    """The provider's, if its `Profile` said how many contracts it takes at a time."""
     objection: Note | None = None
     """Where this side does not agree."""

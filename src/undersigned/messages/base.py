@@ -175,6 +175,8 @@ class Need(Part, frozen=True, kw_only=True):
     """How old it may be."""
     member: Name | None = None
     """Name or JSON pointer of the member that would have to differ."""
+    after: Instant | None = None
+    """The answer may be another from then on, at the latest."""
 
 
 class Message(

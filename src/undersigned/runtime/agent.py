@@ -25,7 +25,7 @@ from undersigned.errors import (
     LocalProtocolError,
     UndersignedError,
 )
-from undersigned.ledger import LEDGERS, Blob, Draw, Ledger, Opener, Reservation, open_ledger
+from undersigned.ledger import LEDGERS, Blob, Ledger, Opener, open_ledger
 from undersigned.messages import (
     Acceptance,
     Closing,
@@ -34,18 +34,22 @@ from undersigned.messages import (
     Inquiry,
     Offer,
     Presentation,
+    Profile,
     Review,
     Ruling,
     Seal,
+    Served,
     Start,
     VerifiedMessage,
 )
-from undersigned.protocol import Engagement, Owe, Reserve, Strategy, Work, begin, owed
+from undersigned.protocol import Engagement, Finished, Free, Owe, Reserve, Strategy, Work, begin, owed
+from undersigned.scope import Limit
 from undersigned.transparency import contract_leaf
 from undersigned.transport import ChannelLimits, Identity
 
 from .approvals import Approvals, ApprovalWanted
 from .artifacts import ArtifactStore
+from .bookings import Bookings
 from .changes import Changes
 from .clock import Clock, SystemClock
 from .continuing import continued
@@ -67,7 +71,7 @@ from .refusals import Refusals
 from .renewal import Renewals
 from .status_keeper import StatusKeeper
 from .status_watch import StatusWatch
-from .turn import Declined, Event, Say
+from .turn import Booked, Declined, Event, Say
 from .work import Reviewer, Worker
 
 __all__ = ["Agent"]
@@ -106,9 +110,12 @@ class Agent:
         suite: str | None = None,
         strategy: Strategy | None = None,
         handlers: Mapping[str, Handler] | None = None,
+        budget: Iterable[Limit] | None = None,
+        books: str | None = None,
     ) -> None:
         """`ledgers` opens `ledger_url`, by its scheme; an application adds a store of its own there. `suite` is the
-        cryptosuite preferred for messages and documents; by default the JCS suite of the key.
+        cryptosuite preferred for messages and documents; by default the JCS suite of the key. `budget` and `books`, a
+        URL, take the place of those in the settings.
         """
         configuration = home.configuration
         key = home.key("agent")
@@ -185,6 +192,9 @@ class Agent:
         self.provider = ProviderSide(self, self.services)
         self.worker = Worker(self)
         self.changes = Changes(self)
+        self.bookings = Bookings(
+            self, home.budget if budget is None else budget, home.books_url if books is None else books
+        )
         self.orders = ContractOrders(self)
 
     # ------------------------------------------------------------------ life
@@ -216,8 +226,9 @@ class Agent:
         last = await self.ledger.last_at()
         if isinstance(self.clock, SystemClock) and last is not None:
             self.clock.hold(last)  # a clock that was set back revives nothing that was over
-        for summary in await self.ledger.summaries(live_only=True):
-            conversation = await Conversation.stored(self, summary)
+        live = [await Conversation.stored(self, one) for one in await self.ledger.summaries(live_only=True)]
+        await self.bookings.open(live)
+        for conversation in live:
             self._keep(conversation)
         self.spawn(self.orders.run(), "orders for contracts")  # once the contracts are there
         self.spawn(self.status_watch.run(), "status watch")
@@ -234,6 +245,7 @@ class Agent:
             await self.meeting.beliefs.close()
         await self.statuses.close()
         await self.gatherer.close()
+        await self.bookings.close()
         if self._ledger is not None:
             await self._ledger.close()
             self._ledger = None
@@ -351,16 +363,16 @@ class Agent:
 
         await conversation.ask(make)
 
-    def running(self, task: str) -> int:
-        """How many contracts of a task are not over."""
-        return sum(
-            1
+    def performing(self, task: str) -> list[Conversation]:
+        """The contracts of a task that we do and that are not over."""
+        return [
+            conversation
             for conversation in self.conversations.values()
             if conversation.engagement.role == "provider"
             and conversation.engagement.contract is not None
             and conversation.engagement.state not in ("closing", "closed")
             and conversation.offered().terms.task.kind == task
-        )
+        ]
 
     def artifact_url(self, digest: Digest) -> str:
         """Where others fetch an artifact of ours.
@@ -435,7 +447,7 @@ class Agent:
                 delivery = conversation.last("Delivery", Delivery, "provider")
                 self.worker.check_review(engagement, body, document, delivery)
             case Closing():
-                self.papers.check_closing(body, document)
+                self.papers.check_closing(body, document, self._advertised(conversation))
             case _:
                 pass
         return None, ()
@@ -447,8 +459,7 @@ class Agent:
         if owed.reason is not None:
             return await self._must(conversation, engagement, owed, owed.reason)
         if conversation.full and "Withdraw" in owed.moves:
-            live = engagement.offer
-            return Say("Withdraw", {"reason": "capacity", "offer": live.digest if live is not None else None})
+            return await self.no_room(conversation, engagement)
         side = self.hirer if engagement.role == "hirer" else self.provider
         try:
             try:
@@ -468,28 +479,24 @@ class Agent:
         """See `Shell.stored`."""
         self.kept_inputs.stored(evidence)
 
-    def reservations(
-        self, conversation: Conversation, engagement: Engagement, effect: Reserve
-    ) -> tuple[Reservation, ...]:
-        """One of the contracts that a provider does at a time; the store counts them, over all processes."""
+    async def book(
+        self, conversation: Conversation, engagement: Engagement, effect: Reserve | Free | Finished
+    ) -> Booked:
+        """See `Shell.book`."""
+        return await self.bookings.book(conversation, engagement, effect)
+
+    async def give_back(self, ids: Sequence[str]) -> None:
+        """See `Shell.give_back`."""
+        await self.bookings.give_back(ids)
+
+    async def no_room(self, conversation: Conversation, engagement: Engagement, task: str | None = None) -> Say:
+        """The `Withdraw` of a side that has no room, or no money. A hirer's budget is nobody else's business."""
+        live = engagement.offer
+        body: dict[str, Any] = {"reason": "capacity", "offer": live.digest if live is not None else None}
         if engagement.role == "hirer":
-            return ()
-        task = conversation.offered(engagement).terms.task.kind
-        service = self.services.get(task)
-        if service is None:
-            return ()
-        # Both signed it: a contract is counted even if what was held for it has lapsed and is another's now.
-        limit = None if effect.name == "contract" else str(service.capacity)
-        return (
-            Reservation(
-                contract=f"capacity:{task}",
-                id=effect.digest,
-                draws=(Draw(task, "1", limit),),
-                until=effect.until,
-                at=self.clock.now(),
-                kind="capacity",
-            ),
-        )
+            return Say("Withdraw", body, facts=(("budget", conversation.full),))
+        task = task or conversation.offered(engagement).terms.task.kind
+        return Say("Withdraw", {**body, "needed": await self.bookings.needed(task)})
 
     async def _must(self, conversation: Conversation, engagement: Engagement, owed: Owe, reason: str) -> Say | None:
         """What is owed when there is only one thing to say."""
@@ -531,7 +538,22 @@ class Agent:
         usage = await self.gate.usage(contract.digest)
         head = conversation.head.head if conversation.head is not None else None
         handled = self._to_destroy(conversation, engagement)
-        return await self.papers.closing(engagement, owed.reason or "review", usage, paid, head, handled=handled)
+        advertised, served = self._advertised(conversation), None
+        if engagement.role == "provider" and advertised is not None:
+            served = Served(advertised=advertised, met=self.bookings.met(engagement))
+        return await self.papers.closing(
+            engagement, owed.reason or "review", usage, paid, head, handled=handled, served=served
+        )
+
+    @staticmethod
+    def _advertised(conversation: Conversation) -> int | None:
+        """How many contracts at a time the provider's `Profile` says that it takes of this task."""
+        task = conversation.offered().terms.task.kind
+        for capability in conversation.last("Profile", Profile).capabilities:
+            slots = capability.get("capacity")
+            if capability.get("task") == task and isinstance(slots, int) and not isinstance(slots, bool):
+                return slots
+        return None
 
     def _to_destroy(self, conversation: Conversation, engagement: Engagement) -> Handled | None:
         """What of the inputs the provider has to destroy, and by when: the end, and the retention agreed on."""
@@ -552,6 +574,8 @@ class Agent:
         if contract is not None:
             if event.type == "Seal" and contract.in_force_by is not None:
                 self.gate.forget(contract.digest)  # an amendment has another scope
+            elif event.type == "Seal" and conversation.engagement.role == "provider":
+                self.bookings.seen(conversation)
             self._gates.setdefault(contract.digest, conversation.id)
         for queue in (*self._watchers.get(event.engagement, ()), *self._watchers.get(None, ())):
             if queue.full():

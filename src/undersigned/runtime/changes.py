@@ -160,13 +160,14 @@ class Changes:
         """Offers other terms: what `terms` makes of those in force.
 
         Raises:
-            PolicyError: `policy_denied`: a limit lies below what is used.
+            PolicyError: `policy_denied`: a limit lies below what is used, or the budget does not carry it.
             LocalProtocolError: Not ours to say now.
         """
         engagement = conversation.engagement
         of = conversation.offered(engagement)
         wanted = terms(of.terms)
         await self._check_used(engagement, wanted)
+        await self._agent.bookings.promise_more(engagement, wanted.price, shift(self._agent.clock.now(), seconds))
         await self._offer(conversation, of, wanted, seconds)
 
     async def release(
@@ -235,6 +236,9 @@ class Changes:
         document, facts = conversation.tabled(engagement), ()
         if isinstance(document, AmendmentDocument):
             await self._check_used(engagement, document.terms)
+            tabled = engagement.tabled
+            until = self._agent.clock.now() if tabled is None else tabled.valid_until
+            await self._agent.bookings.promise_more(engagement, document.terms.price, until)
             facts = recorded(await self._agent.meeting.recheck(conversation, engagement, document.terms))
         said = await self._agent.papers.acceptance(engagement, conversation.tabled_json(engagement))
         return replace(said, facts=facts)

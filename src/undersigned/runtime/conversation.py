@@ -38,7 +38,7 @@ from undersigned.errors import (
     ScopeError,
     UndersignedError,
 )
-from undersigned.ledger import Blob, Committed, Ledger, Reservation, Row, Settlement, Summary
+from undersigned.ledger import Blob, Committed, Ledger, Row, Settlement, Summary
 from undersigned.messages import (
     MESSAGE_TYPES,
     Message,
@@ -79,7 +79,7 @@ from undersigned.transport import Identity
 from .clock import Clock
 from .names import fresh_urn
 from .remembered import Remembered
-from .turn import Declined, Event, Say, Turn, load_engagement
+from .turn import Booked, Declined, Event, Say, Turn, load_engagement
 
 __all__ = ["Arrived", "Asked", "Conversation", "Shell"]
 
@@ -149,10 +149,18 @@ class Shell(Protocol):
         """Begins or resumes the work of a contract."""
         ...
 
-    def reservations(
-        self, conversation: Conversation, engagement: Engagement, effect: Reserve
-    ) -> tuple[Reservation, ...]:
-        """What an offer, acceptance or contract holds of this side's capacity, under the offer's digest."""
+    async def book(
+        self, conversation: Conversation, engagement: Engagement, effect: Reserve | Free | Finished
+    ) -> Booked:
+        """What an offer, acceptance or contract takes of what this side promises at most, gives back, or has spent.
+
+        Raises:
+            ScopeError: There is not so much left.
+        """
+        ...
+
+    async def give_back(self, ids: Sequence[str]) -> None:
+        """Gives back what is not in the ledger, now that the ledger holds why."""
         ...
 
     def stored(self, evidence: Sequence[Blob]) -> None:
@@ -188,8 +196,8 @@ class Conversation(Remembered):
         self.leaf = b""
         """The last leaf that this process put into the log."""
         self.over = False
-        self.full = False
-        """The store had no room for what was decided last."""
+        self.full = ""
+        """Why there was no room, or no money, for what was decided last; empty if there was."""
         self.resting = False
         """Whether the task has ended until something comes."""
         self.forgot = False
@@ -344,7 +352,7 @@ class Conversation(Remembered):
                 self._undo(items, greets)
                 if self.full:
                     await asyncio.sleep(RETRY_SECONDS)  # it was known, and there is nothing else to say
-                self.full = True
+                self.full = error.message
                 continue
             except Exception as exc:
                 # A defect of ours must not stop this engagement for good, nor be tried for ever on the same input.
@@ -512,7 +520,7 @@ class Conversation(Remembered):
                 await self._commit(turn)
                 turn = Turn(self.engagement, self.shell.clock.now())
             turn.served.add(effect.key)
-            if isinstance(effect, Owe | Reserve):
+            if isinstance(effect, Owe | Reserve | Finished):
                 await self._read_back()
             match effect:
                 case Owe():
@@ -526,13 +534,13 @@ class Conversation(Remembered):
                 case Work():
                     self.shell.work(self, effect)
                 case Reserve():
-                    turn.reserve.extend(self.shell.reservations(self, turn.engagement, effect))
-                    turn.durable = turn.durable or bool(turn.reserve)
-                case Free(digest=digest):
+                    turn.book(await self.shell.book(self, turn.engagement, effect))
+                case Free():
                     if self._live:  # what is over gave it back with its end
-                        turn.release.append(digest)
-                        turn.durable = True
+                        turn.book(await self.shell.book(self, turn.engagement, effect))
                 case Finished():
+                    if self._live:
+                        turn.book(await self.shell.book(self, turn.engagement, effect))
                     turn.over = True
                     turn.durable = turn.durable or self._live
                     break
@@ -818,8 +826,10 @@ class Conversation(Remembered):
         if turn.notices:
             self._heard |= turn.notices
         self._served |= turn.served
+        if turn.later:
+            await self.shell.give_back(turn.later)
         self.over = turn.over
-        self.full = False
+        self.full = ""
         for raw in turn.sends:
             await self.shell.deliver(self.engagement.peer, raw)
         for done in turn.done:

@@ -29,7 +29,7 @@ import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from ssl import SSLContext, create_default_context
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -49,14 +49,14 @@ from undersigned.did import (
 from undersigned.encoding import FOREIGN_LIMITS, JsonObject, canonicalize, decode_json, from_struct, shift
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.jsonld import Contexts
-from undersigned.scope import Labels
+from undersigned.scope import Labels, read_limit
 from undersigned.trust import ANY, Approvers, Policy, Registry
 
 from .clock import Clock, SystemClock
 from .control import CONTROL_TOKEN, GATE_TOKEN, ControlPart, control_token, named_contexts
 from .files import read_file
 from .names import fresh_urn
-from .order import parse_price
+from .order import budget_limits, parse_price
 from .own_log import LOG, begin_log, continue_log
 from .policy_file import with_cedar
 from .registry_part import RegistryPart, read_token, registries_of
@@ -161,6 +161,14 @@ class Configuration(_Part, frozen=True, kw_only=True):
     labels: str | None = None
     """TOML file, relative to the state folder, of what our gate knows about targets."""
     offer: tuple[OfferPart, ...] = ()
+    budget: tuple[dict[str, Any], ...] = ()
+    """The most that is spent on hires, in all or per period: limits as in a scope, of currencies or of the `count` of
+    contracts.
+    """
+    books: str | None = None
+    """File, relative to the state folder, in which places of offers and the budget are booked together with other
+    processes; it is made if there is none. By default they are booked in the ledger.
+    """
     registry: tuple[RegistryPart, ...] = ()
 
 
@@ -204,6 +212,7 @@ class Home:
                 self.configuration.registry, local=self.configuration.local
             )
             self.labels = self._labels(self.configuration.labels)
+            self.budget = budget_limits(map(read_limit, self.configuration.budget))
             resolver = self.configuration.resolver
             if resolver is not None and not resolver.startswith("https://") and not self.configuration.local:
                 raise ValueError(f"resolver {resolver} is not https")
@@ -250,6 +259,12 @@ class Home:
     def ledger_url(self) -> str:
         """URL of the ledger, for `open_ledger`."""
         return f"sqlite://{quote(str(self.ledger.absolute()))}"
+
+    @property
+    def books_url(self) -> str | None:
+        """URL of the file in which this agent books together with other processes, if there is one."""
+        name = self.configuration.books
+        return None if name is None else f"sqlite://{quote(str((self.path / name).absolute()))}"
 
     @property
     def anchors(self) -> Path:

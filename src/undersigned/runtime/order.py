@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +29,7 @@ __all__ = [
     "Order",
     "OrderInput",
     "Timing",
+    "budget_limits",
     "checked_name",
     "hire_order",
     "input_grants",
@@ -196,6 +197,21 @@ def parse_price(text: str) -> Price:
     ):
         raise ConfigurationError("bad_configuration", f"expected a price such as '4.50 EUR', got {text!r}")
     return Price(amount=amount, currency=currency)
+
+
+def budget_limits(limits: Iterable[Limit]) -> tuple[Limit, ...]:
+    """The limits of a budget.
+
+    Raises:
+        ConfigurationError: `bad_configuration`: two count the same, or one neither money nor contracts.
+    """
+    found = tuple(limits)
+    for limit in found:
+        if limit.unit != "count" and not limit.unit.isupper():
+            raise ConfigurationError("bad_configuration", f"budget: expected a currency or count, got {limit.unit}")
+    if len({limit.name for limit in found}) < len(found):
+        raise ConfigurationError("bad_configuration", "budget: two limits count the same")
+    return found
 
 
 def order_scope(inputs: tuple[OrderInput, ...], scope: Scope | None) -> WireScope:

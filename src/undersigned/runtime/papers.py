@@ -48,7 +48,7 @@ from undersigned.encoding import (
 from undersigned.errors import LocalProtocolError, LogProofError, VerificationError
 from undersigned.keys import PublicKey
 from undersigned.ledger import Committed, Head, Ledger
-from undersigned.messages import Closing, Handled, LedgerPlace, Offer, Settled, Usage
+from undersigned.messages import Closing, Handled, LedgerPlace, Offer, Served, Settled, Usage
 from undersigned.proof import make_proof, prepare
 from undersigned.protocol import OTHER, Engagement, Offered, Tabled, position
 from undersigned.transparency import checkpoint_text, contract_leaf, leaf_digest, leaf_hash, signed_note, verify_note
@@ -227,6 +227,7 @@ class Papers:
         objection: str | None = None,
         *,
         handled: Handled | None = None,
+        served: Served | None = None,
     ) -> Say:
         """The `Closing` of this side's books, with a signed checkpoint of its log at `head` (default: as it stands)."""
         contract = engagement.contract
@@ -244,6 +245,7 @@ class Papers:
                 "checkpoint": "u" + base64url_encode(note.encode()),
                 "cosignatures": (),
                 "data_handling": handled,
+                "capacity": served,
                 "objection": objection,
             },
         )
@@ -307,12 +309,21 @@ class Papers:
         """
         return verify_ruling(ruling, arbiter=arbiter, keys=keys_of(document))
 
-    def check_closing(self, closing: Closing, peer: DidDocument) -> None:
-        """The checkpoint of a received closing is signed by its sender's key.
+    def check_closing(self, closing: Closing, peer: DidDocument, advertised: int | None) -> None:
+        """The checkpoint of a received closing is signed by its sender's key, and it says of capacity what the
+        provider's `Profile` said, `advertised`.
 
         Raises:
-            LogProofError: It is not.
+            VerificationError: `terms_mismatch`: it says something else of capacity.
+            LogProofError: The checkpoint is not signed by it.
         """
+        served = closing.capacity
+        if served is not None and (closing.role != "provider" or served.advertised != advertised):
+            raise VerificationError(
+                "terms_mismatch",
+                f"the profile said {advertised} contracts at a time, the closing {served.advertised}",
+                path="/capacity",
+            )
         note = read_multibase_note(closing.checkpoint)
         for method in peer.methods("assertionMethod"):
             key = peer.key_for(method, "assertionMethod")

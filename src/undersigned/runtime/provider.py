@@ -61,7 +61,7 @@ class ProviderSide:
         agent = self._agent
         match engagement.state:
             case "inquired":
-                return self._profile(conversation.last("Inquiry", Inquiry), engagement)
+                return await self._profile(conversation, conversation.last("Inquiry", Inquiry), engagement)
             case "presented":
                 shown = conversation.last("Presentation", Presentation, "hirer")
                 stake = self._stake(conversation.last("Inquiry", Inquiry))
@@ -94,7 +94,7 @@ class ProviderSide:
         service = self._services.get(inquiry.need)
         return Stake(capability=inquiry.need, price=None if service is None else service.price)
 
-    def _profile(self, inquiry: Inquiry, engagement: Engagement) -> Say:
+    async def _profile(self, conversation: Conversation, inquiry: Inquiry, engagement: Engagement) -> Say:
         agent, identity = self._agent, self._agent.identity
         service = self._services.get(inquiry.need)
         if service is None:
@@ -105,8 +105,8 @@ class ProviderSide:
         suite = next((s for s in inquiry.suites if s in CRYPTOSUITES and identity.kind in CRYPTOSUITES[s].kinds), None)
         if suite is None or "1.0" not in inquiry.versions:
             return Say("Withdraw", {"reason": "version_not_supported"})
-        if agent.running(service.task) >= service.capacity and not agent.renewals.under_contract(engagement.peer):
-            return Say("Withdraw", {"reason": "capacity"})
+        if not agent.renewals.under_contract(engagement.peer) and await agent.bookings.full(service.task):
+            return await agent.no_room(conversation, engagement, service.task)
         return Say(
             "Profile",
             {
@@ -122,6 +122,7 @@ class ProviderSide:
                         "summary": service.summary,
                         "price": {"amount": service.price.amount, "currency": service.price.currency},
                         "delivers": [{"name": service.delivers, "mediaType": service.media_type}],
+                        "capacity": service.capacity,
                     },
                 ),
                 "request": agent.meeting.request(self._stake(inquiry)),
@@ -149,8 +150,8 @@ class ProviderSide:
         service = self._services.get(theirs.task.kind)
         if service is None:
             return Say("Withdraw", {"reason": "not_offered", "offer": live.digest})
-        if agent.running(service.task) >= service.capacity:
-            return Say("Withdraw", {"reason": "capacity", "offer": live.digest})
+        if await agent.bookings.full(service.task):
+            return await agent.no_room(conversation, engagement)
         # What we ask at first lies above our price list by nothing, so the first step of the concession is the list.
         ours = msgspec.structs.replace(theirs, price=service.price)
         answer = bounded(

@@ -16,7 +16,7 @@ from undersigned.ledger import Blob, Commit, Ledger, Reservation, Row, Settlemen
 from undersigned.messages import Message, Need, VerifiedMessage, recorded_message
 from undersigned.protocol import Engagement, Entry, Noted, Received, Sent, apply, begin, position, wake_at
 
-__all__ = ["Declined", "Event", "Loaded", "Say", "Turn", "entry_of", "load_engagement"]
+__all__ = ["Booked", "Declined", "Event", "Loaded", "Say", "Turn", "entry_of", "load_engagement"]
 
 
 class Say(msgspec.Struct, frozen=True, gc=False):
@@ -57,6 +57,19 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """Why a message of the peer was refused."""
 
 
+class Booked(msgspec.Struct, frozen=True, gc=False):
+    """What one effect changes in what this side promises."""
+
+    reserve: tuple[Reservation, ...] = ()
+    settle: tuple[Settlement, ...] = ()
+    release: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+    """To be released elsewhere, once the turn is stored."""
+
+
+NOTHING_BOOKED = Booked()
+
+
 class Turn:
     """What one turn changes, until it is committed."""
 
@@ -71,7 +84,10 @@ class Turn:
         self.evidence: list[Blob] = []
         self.leaves: list[bytes] = []
         self.reserve: list[Reservation] = []
+        self.settle: list[Settlement] = []
         self.release: list[str] = []
+        self.later: list[str] = []
+        """Reservations in a file shared with others, to be given back once it is stored."""
         self.sends: list[bytes] = []
         self.events: list[Event] = []
         self.done: list[asyncio.Future[None]] = []
@@ -119,6 +135,15 @@ class Turn:
         self.event("noted", name, detail=value)
         self.durable = True
 
+    def book(self, booked: Booked) -> None:
+        """Adds what an effect books. The store gives back before it takes, so of one id only the last word stays."""
+        again = {one.id for one in booked.reserve}
+        self.release = [id for id in self.release if id not in again] + [*booked.release]
+        self.reserve = [one for one in self.reserve if one.id not in booked.release] + [*booked.reserve]
+        self.settle += booked.settle
+        self.later += booked.later
+        self.durable = self.durable or booked != NOTHING_BOOKED
+
     def event(self, kind: str, type: str, *, message: Message | None = None, detail: str = "", code: str = "") -> None:
         """Adds an event for whoever watches."""
         self.events.append(
@@ -165,7 +190,7 @@ class Turn:
             evidence=tuple(self.evidence),
             leaves=tuple(self.leaves),
             reserve=tuple(self.reserve),
-            settle=tuple(settle),
+            settle=(*settle, *self.settle),
             release=tuple(self.release),
             urgent=engagement.state in ("withdrawn", "closing", "closed"),
         )

@@ -14,7 +14,7 @@ from undersigned.scope.decision import (
     permits,
 )
 from undersigned.scope.labels import CLASSES, LABEL_HEADERS, Label, Labels
-from undersigned.scope.model import CONDITIONS, Grant, Limit, Obligation, Prohibition, Scope, Window
+from undersigned.scope.model import CONDITIONS, Grant, Limit, Obligation, Prohibition, Scope, Window, read_limit
 from undersigned.scope.target import Target, inside, matches, parse_pattern, parse_target
 from undersigned.scope.wire import (
     ACTION_PATTERN,
@@ -69,6 +69,7 @@ __all__ = [
     "parse_pattern",
     "parse_target",
     "permits",
+    "read_limit",
     "read_scope",
     "sketch",
 ]

@@ -20,7 +20,17 @@ from undersigned.errors import ConfigurationError, FormatError
 from undersigned.scope.target import parse_pattern
 from undersigned.scope.wire import ACTION_PATTERN, MAX_RULES, NAME_PATTERN
 
-__all__ = ["CONDITIONS", "Grant", "Limit", "Obligation", "Prohibition", "Scope", "Window", "amount_in_words"]
+__all__ = [
+    "CONDITIONS",
+    "Grant",
+    "Limit",
+    "Obligation",
+    "Prohibition",
+    "Scope",
+    "Window",
+    "amount_in_words",
+    "read_limit",
+]
 
 CONDITIONS: Final[Mapping[str, str]] = MappingProxyType(
     {"dataClass": "data class", "egress": "egress", "region": "region"}
@@ -262,17 +272,24 @@ def amount_in_words(amount: str, unit: str, per: str | None = None) -> str:
 
 def _grant(entry: Any) -> Grant:
     fields = _only(entry, "grant", optional=("limits", "window", "conditions", "approval"))
-    limits: list[Limit] = []
-    for limit in fields.pop("limits", ()):
-        limit = _only(limit, "limit", required=("unit", "max"), optional=("per",))
-        maximum = limit["max"]
-        if isinstance(maximum, bool) or not isinstance(maximum, int | str):
-            raise _wrong(f"limit of {limit['unit']}: expected an integer or decimal text, got {maximum!r:.80}")
-        limits.append(Limit(limit["unit"], _plain(str(maximum)), limit.get("per")))
+    limits = tuple(read_limit(limit) for limit in fields.pop("limits", ()))
     window = fields.pop("window", None)
     if window is not None:
         window = Window(**_only(window, "window", required=(), optional=("not_before", "until")))
-    return Grant(**fields, limits=tuple(limits), window=window)
+    return Grant(**fields, limits=limits, window=window)
+
+
+def read_limit(entry: Any) -> Limit:
+    """The limit that a table of people's TOML says: `unit`, `max`, and `per` if it counts anew.
+
+    Raises:
+        FormatError: `schema_violation`.
+    """
+    limit = _only(entry, "limit", required=("unit", "max"), optional=("per",))
+    maximum = limit["max"]
+    if isinstance(maximum, bool) or not isinstance(maximum, int | str):
+        raise _wrong(f"limit of {limit['unit']}: expected an integer or decimal text, got {maximum!r:.80}")
+    return Limit(limit["unit"], _plain(str(maximum)), limit.get("per"))
 
 
 def _plain(amount: str) -> str:

@@ -1,0 +1,250 @@
+"""Places and money are promised once: to whom, until when, and what is left of them at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from runtimes import KeptLedger, World, facts, folded, last, messages
+from undersigned.contract import Price
+from undersigned.encoding import EngagementId, shift
+from undersigned.errors import ConfigurationError, PolicyError
+from undersigned.ledger import Draw, Reservation
+from undersigned.messages import Closing, Offer, Problem, Profile, Served, Withdraw, recorded_message
+from undersigned.runtime import Home, Job
+from undersigned.runtime.order import budget_limits
+from undersigned.scope import Limit
+from undersigned.testing import closing
+from unit.runtime.test_conversation import forge, over
+
+Open = Callable[..., World]
+
+
+async def linger(job: Job) -> None:
+    await asyncio.Event().wait()
+
+
+@pytest.fixture
+def books(monkeypatch: pytest.MonkeyPatch) -> KeptLedger:
+    """A file that several processes book in; it is in memory, for the loop waits for no thread of SQLite's."""
+    ledger = KeptLedger()
+
+    async def opened(_url: str, *, create: bool) -> KeptLedger:
+        return ledger.opened()
+
+    monkeypatch.setattr("undersigned.runtime.bookings.open_books", opened)
+    return ledger
+
+
+def spent(world: World) -> dict[str, str]:
+    return dict(world.run(world.hirer.kept.usage("budget", world.clock.now())))
+
+
+def budget(*limits: Limit) -> dict[str, Any]:
+    return {"hirer_options": {"budget": limits}}
+
+
+def test_money_is_promised_once_to_two_hires_at_once(open_world: Open) -> None:
+    """HIRE-CAP-01, HIRE-CAP-02: the second hire sends no offer, and says nothing of the budget."""
+    world = open_world(held=True, handler=linger, **budget(Limit("EUR", "7")))
+    hires = [world.begin().id for _ in range(2)]
+    while world.next_parcel():
+        pass
+    states = sorted(folded(world.hirer, one).state for one in hires)
+    assert states == ["withdrawn", "working"]
+    assert spent(world) == {"EUR": "4"}
+    (lost,) = (one for one in hires if folded(world.hirer, one).state == "withdrawn")
+    said = last(world.provider, lost, Withdraw)
+    assert (said.role, said.reason, said.needed) == ("hirer", "capacity", None)
+    (why,) = (value for name, value in facts(world.hirer, lost) if name == "budget")
+    assert "4 held" not in why or "limit is 7" in why
+    assert "7" in why
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_what_is_owed_at_the_end_is_spent_and_the_next_period_begins_anew(open_world: Open, restart: bool) -> None:
+    """HIRE-CAP-01: committed at the seal, spent at the end; a day later there is as much again."""
+    world = open_world(held=True, **budget(Limit("EUR", "5", "P1D"), Limit("count", "10")))
+    first = world.begin().id
+    world.until("working", first, world.hirer)
+    if restart:
+        world.restart(world.hirer)
+        world.reconnect()
+    world.until("closed", first)
+    world.settle(5)
+    while world.next_parcel():
+        pass
+    over(world, first)
+    day = f"EUR.P1D@{world.clock.now()[:10]}T00:00:00Z"
+    assert spent(world) == {day: "4", "count": "1"}
+    assert world.run(world.hirer.kept.open_reservations("budget")) == ()
+    second = world.begin().id
+    while world.next_parcel():
+        pass
+    assert folded(world.hirer, second).state == "withdrawn"
+    world.clock.ahead += 24 * 3600
+    next_day = f"EUR.P1D@{world.clock.now()[:10]}T00:00:00Z"
+    third = world.begin().id
+    world.until("closed", third)
+    assert spent(world)[day] == "4"
+    assert spent(world)[next_day] == "4"
+
+
+def test_rejected_work_costs_nothing_of_the_budget(open_world: Open) -> None:
+    """HIRE-CAP-01: of what was committed, what is not owed is free again."""
+
+    async def nothing(_: Any) -> dict[str, bool]:
+        return {"short": False}
+
+    world = open_world(**budget(Limit("EUR", "4")))
+    world.hirer.reviewers["summary"] = nothing
+    conversation = world.begin(criteria={"short": "one line"})
+    world.settle(10)
+    ends = folded(world.hirer, conversation.id).contract
+    assert ends is not None
+    assert [one.detail for one in ends.endings] == ["rejected"]
+    assert spent(world) == {"EUR": "0"}
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_counter_offer_takes_the_room_of_the_offer_before_it(
+    open_world: Open, books: KeptLedger, shared: bool
+) -> None:
+    """HIRE-NEG-21: one place and 5 EUR are enough for a negotiation of several offers, on either side."""
+    named = {"books": "kept:"} if shared else {}
+    world = open_world(capacity=1, hirer_options={"budget": (Limit("EUR", "5"),), **named}, provider_options=named)
+    conversation = world.begin(opening="2 EUR")
+    world.settle(10)
+    over(world, conversation.id)
+    assert sum(row.type == "Offer" for row in world.hirer.kept.journal(conversation.id)) > 1
+    assert world.run((books if shared else world.hirer.kept).usage("budget")) == {"EUR": "4"}
+    assert world.run((books if shared else world.provider.kept).usage("capacity:summary")) == {"summary": "0"}
+
+
+def test_a_price_without_a_budget_in_its_currency_is_not_offered(open_world: Open) -> None:
+    """HIRE-CAP-01: what cannot be counted is not spent."""
+    world = open_world(**budget(Limit("USD", "100")))
+    conversation = world.begin()
+    world.settle(5)
+    assert folded(world.hirer, conversation.id).state == "withdrawn"
+    assert not conversation.said("Offer", "hirer")
+
+
+def test_an_amendment_beyond_the_budget_is_not_offered(open_world: Open) -> None:
+    """HIRE-CAP-01: nor can a contract grow past it."""
+    world = open_world(held=True, handler=linger, **budget(Limit("EUR", "6")))
+    conversation = world.begin()
+    world.until("working", conversation.id)
+
+    async def amend(amount: str) -> None:
+        await world.hirer.changes.amend(
+            conversation, lambda terms: replace(terms, price=Price(amount=amount, currency="EUR"))
+        )
+
+    with pytest.raises(PolicyError, match="limit is 6"):
+        world.run(amend("7"), 5)
+    world.run(amend("6"), 5)
+    assert spent(world) == {"EUR": "6"}
+
+
+def test_the_refused_are_told_when_there_is_room(open_world: Open) -> None:
+    """HIRE-CAP-02: the one place is under contract, and that ends at `until` at the latest."""
+    world = open_world(capacity=1, handler=linger)
+    first = world.begin()
+    world.settle(2)
+    second = world.begin()
+    world.settle(2)
+    assert (folded(world.hirer, first.id).state, folded(world.hirer, second.id).state) == ("working", "withdrawn")
+    (need,) = last(world.hirer, second.id, Withdraw).needed or ()
+    until = last(world.hirer, first.id, Offer).document.terms.deadlines.until  # type: ignore[union-attr]
+    assert (need.code, need.capability, need.after) == ("capacity", "summary", shift(until, 1))
+
+
+def test_what_a_killed_process_took_for_nothing_is_given_back_at_its_start(open_world: Open, books: KeptLedger) -> None:
+    """HIRE-CAP-01: taken, and killed before the move was stored; what others took stays."""
+    world = open_world(capacity=2, handler=linger, provider_options={"books": "kept:"})
+    conversation = world.begin()
+    world.settle(2)
+    held = world.run(books.open_reservations("capacity:summary"))
+    assert len(held) == 1
+    ours = f"{world.provider.did} {conversation.id} uEiDead"
+    for id in (ours, f"{world.provider.did} urn:hire:engagement:uEiOther uEiDead", "did:key:another urn:x uEiDead"):
+        draws = (Draw("summary", "1", None),)
+        world.run(
+            books.reserve(
+                Reservation("capacity:summary", id, draws, shift(world.clock.now(), 300), world.clock.now(), "capacity")
+            )
+        )
+    world.restart(world.provider)
+    left = {one.id for one in world.run(books.open_reservations("capacity:summary"))}
+    assert left == {held[0].id, "did:key:another urn:x uEiDead"}
+
+
+def test_the_closing_says_what_was_advertised_and_met(open_world: Open) -> None:
+    """HIRE-CAP-03: as the profile said; two were under way at once."""
+    leave = asyncio.Event()
+
+    async def wait(job: Job) -> None:
+        await leave.wait()
+        await job.deliver("summary.txt", b"done", media_type="text/plain")
+
+    world = open_world(capacity=3, handler=wait)
+    hires = [world.begin().id for _ in range(2)]
+    world.settle(2)
+    world.loop.call_soon(leave.set)
+    world.settle(10)
+    for id in hires:
+        over(world, id)
+        (capability,) = last(world.hirer, id, Profile).capabilities
+        assert capability["capacity"] == 3
+        closings = {one.role: one for one in _closings(world, id)}
+        assert closings["provider"].capacity == Served(advertised=3, met=2)
+        assert closings["hirer"].capacity is None
+
+
+@pytest.mark.parametrize("role", ["provider", "hirer"])
+def test_a_closing_that_says_otherwise_is_refused(open_world: Open, role: str) -> None:
+    """HIRE-CAP-03: another number than the profile's, and a hirer's."""
+    world = open_world(held=True, capacity=3)
+    conversation = world.begin()
+    victim = world.hirer if role == "provider" else world.provider
+    world.until("closing", conversation.id, victim)
+    raw = forge(world, victim, conversation.id, closing(), capacity=Served(advertised=30, met=1))
+    before = folded(victim, conversation.id)
+    world.deliver(raw, world.other(victim).did, victim.did)
+    world.settle()
+    assert folded(victim, conversation.id).got == before.got
+    assert last_problem(world, victim) == "terms_mismatch"
+
+
+def last_problem(world: World, node: Any) -> str:
+    said = [recorded_message(parcel.raw).message for parcel in world.network.sent if parcel.sender == node.did]
+    return [one.code for one in said if isinstance(one, Problem)][-1]
+
+
+def _closings(world: World, id: EngagementId) -> list[Closing]:
+    return [one.message for one in messages(world.hirer, id) if isinstance(one.message, Closing)]
+
+
+@pytest.mark.parametrize("limits", [(Limit("bytes", "5"),), (Limit("EUR", "5"), Limit("EUR", "6"))])
+def test_a_budget_is_of_money_and_contracts_once_each(limits: tuple[Limit, ...]) -> None:
+    with pytest.raises(ConfigurationError):
+        budget_limits(limits)
+
+
+def test_budget_and_books_stand_in_the_settings(companies: tuple[Home, Home], tmp_path: Path) -> None:
+    settings = (companies[0].path / "undersigned.toml").read_text()
+    (tmp_path / "undersigned.toml").write_text(
+        f'books = "../books.db"\nbudget = [{{ unit = "EUR", max = "100.00", per = "P1D" }}]\n{settings}'
+    )
+    home = Home(tmp_path)
+    assert home.budget == (Limit("EUR", "100", "P1D"),)
+    assert home.books_url == f"sqlite://{tmp_path}/../books.db"
+    (tmp_path / "undersigned.toml").write_text(f'budget = [{{ unit = "EUR" }}]\n{settings}')
+    with pytest.raises(ConfigurationError):
+        Home(tmp_path)
