@@ -19,6 +19,7 @@ from undersigned.bridges.gate_rules import GateRules, read_rules
 from undersigned.daemon import GateProxy, Peer, RemoteDesk, RequestGate
 from undersigned.daemon.serving import signed_headers
 from undersigned.encoding import Digest, shift
+from undersigned.errors import UndersignedError
 from undersigned.runtime import ControlPart, Job
 from undersigned.scope import Grant, Limit, Prohibition, Scope
 from undersigned.transport import Identity
@@ -137,6 +138,15 @@ class World(NamedTuple):
     async def ask(self, at: str, method: str, path: str, body: bytes | None = None, **options: Any) -> Heard:
         """Signs a request and sends it."""
         return await self.send(at, method, path, await self.signed(method, path, body, **options), body)
+
+    async def judged(self, heard: Heard, method: str, path: str, fields: Any) -> str:
+        """What the agent finds of an answer to the request that these fields signed: `good`, or a code."""
+        try:
+            sent = method, ORIGIN + path, fields
+            await self.job.check_answer(sent, heard.status, heard.headers.items(), heard.body)
+        except UndersignedError as error:
+            return error.code
+        return "good"
 
     async def records(self) -> list[dict[str, Any]]:
         """The refused actions in the hirer's journal."""

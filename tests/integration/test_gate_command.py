@@ -29,17 +29,21 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 
 async def test_the_command_stands_in_front_of_a_service(world: World, tmp_path: Path) -> None:
-    """HIRE-GTS-09: it tells each request, as JSON."""
+    """HIRE-GTS-09, HIRE-GTS-14: it tells each request, as JSON, and signs its answers."""
     rules = tmp_path / "rules.toml"
     rules.write_text(RULES)
     service = Service()
     async with served(service) as upstream:
         named = ("--upstream", upstream, "--rules", str(rules), "--peer", world.hirer.gates_url)
-        process = Process([*UNDERSIGNED, "gate", *named, "--home", str(world.hirer.home.path), "--json"], tmp_path)
+        process = Process(
+            [*UNDERSIGNED, "gate", *named, "--home", str(world.hirer.home.path), "--sign-answers", "--json"], tmp_path
+        )
         try:
             await until(lambda: process.lines)
             url = json.loads(process.lines[0])["url"]
-            answers = [await world.ask(url, "GET", APP), await world.ask(url, "GET", "/nothing")]
+            fields = await world.signed("GET", APP)
+            answers = [await world.send(url, "GET", APP, fields), await world.ask(url, "GET", "/nothing")]
+            assert await world.judged(answers[0], "GET", APP, fields) == "good"
             await until(lambda: len(process.lines) == 3)
         finally:
             ended = await asyncio.to_thread(process.end, signal.SIGTERM)

@@ -170,3 +170,17 @@ async def test_a_job_asks_its_own_gate_and_signs_for_the_other_one(world: World,
     assert seen.bodies == [body]
     for peer in (world.hirer, world.provider):
         assert (await peer.ledger.usage(world.contract))["orders/EUR"] == "0.5"
+
+
+@pytest.mark.parametrize("under", [under_aiohttp, under_asgi])
+async def test_answers_of_an_application_are_signed(world: World, under: Any) -> None:
+    """HIRE-GTS-14, HIRE-GTS-15: and its refusals."""
+    async with world.desk() as desk, under(RequestGate(desk, world.rules, sign_answers=True), Seen()) as url:
+        for method, path, body in (("GET", APP, None), ("POST", "/orders", b"{}"), ("GET", "/customers/payroll", None)):
+            fields = await world.signed(method, path, body)
+            heard = await world.send(url, method, path, fields, body)
+            assert await world.judged(heard, method, path, fields) == "good", heard
+            assert await world.judged(heard._replace(body=b"other"), method, path, fields) == "digest_mismatch"
+            again = await world.send(url, method, path, fields, body)
+            assert again.status == 401
+            assert await world.judged(heard, method, path, await world.signed(method, path, body)) == "proof_invalid"

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from gate_world import Service, World, at_work, proxied
 from undersigned.bridges.http_signatures import content_digest
@@ -282,6 +283,50 @@ async def test_a_service_that_is_not_there_costs_nothing(world: World) -> None:
         heard = await world.ask(proxy.url, "GET", APP)
     assert heard.no == (502, "upstream_failed", "")
     assert (await world.used())["read-app/count"] == "0"
+
+
+async def test_answers_are_signed_as_the_hirers(world: World) -> None:
+    """HIRE-GTS-14, HIRE-GTS-15: what came through, what is empty, a refusal; each for its request."""
+    service = Service()
+    async with proxied(world, service, sign_answers=True) as (url, _):
+        for method, path, status in (("GET", APP, 200), ("HEAD", APP, 200), ("GET", "/customers/payroll", 403)):
+            fields = await world.signed(method, path)
+            heard = await world.send(url, method, path, fields)
+            assert heard.status == status
+            assert await world.judged(heard, method, path, fields) == "good"
+            assert await world.judged(heard._replace(body=heard.body + b"x"), method, path, fields) == "digest_mismatch"
+            assert await world.judged(heard._replace(status=201), method, path, fields) == "proof_invalid"
+            other = await world.signed(method, path)
+            assert await world.judged(heard, method, path, other) == "proof_invalid"
+        unsigned = await world.send(url, "GET", APP)
+        assert "Signature" not in unsigned.headers
+        written = heard.headers["Signature-Input"].replace(world.hirer.own.id, world.provider.own.id)
+        forged = heard._replace(headers={**heard.headers, "Signature-Input": written})
+        assert await world.judged(forged, method, path, fields) == "key_not_authorized"
+
+
+async def test_an_answer_that_cannot_be_signed_is_given_and_is_nobodys(world: World) -> None:
+    """HIRE-GTS-14: what the server did is done; whoever asked sees that nobody answers for it."""
+    service = Service()
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        await world.hirer._for_gates.stop()
+        return web.Response(body=b"done", headers={"Signature": "hire=:AAAA:", "Content-Digest": "x"})
+
+    service.answer = answer
+    async with proxied(world, service, sign_answers=True) as (url, _):
+        fields = await world.signed("GET", APP)
+        heard = await world.send(url, "GET", APP, fields)
+    assert (heard.status, heard.body) == (200, b"done")
+    assert not {"Signature", "Content-Digest"} & set(heard.headers)
+    assert await world.judged(heard, "GET", APP, fields) == "proof_missing"
+
+
+async def test_without_the_wish_no_answer_is_signed(world: World) -> None:
+    async with proxied(world, Service()) as (url, _):
+        fields = await world.signed("GET", APP)
+        heard = await world.send(url, "GET", APP, fields)
+    assert await world.judged(heard, "GET", APP, fields) == "proof_missing"
 
 
 def lines(fields: tuple[tuple[str, str], ...]) -> str:

@@ -24,6 +24,7 @@ from undersigned.bridges.mcp_answers import REFUSAL
 from undersigned.bridges.mcp_rules import Rules
 from undersigned.daemon import HttpGate, RemoteDesk
 from undersigned.encoding import digest_bytes
+from undersigned.errors import ProofError
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -332,14 +333,14 @@ class Door:
 
 
 @asynccontextmanager
-async def door(world: World) -> AsyncIterator[Door]:
+async def door(world: World, **options: Any) -> AsyncIterator[Door]:
     upstream = Upstream()
     server = web.Server(upstream.answer)
     listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
     try:
         async with (
-            HttpGate(world.desk, world.rules, f"http://127.0.0.1:{port}/mcp") as gate,
+            HttpGate(world.desk, world.rules, f"http://127.0.0.1:{port}/mcp", **options) as gate,
             httpx2.AsyncClient(timeout=30) as client,
         ):
             yield Door(gate, upstream, client, world)
@@ -409,6 +410,18 @@ async def test_nothing_passes_a_gate_that_cannot_ask(world: World) -> None:
             at.gate._keeper.desk = desk
             assert (await at.send(PING)).status_code >= 400
             assert at.upstream.requests == []
+
+
+async def test_an_answer_over_http_is_signed_if_that_is_wanted(world: World) -> None:
+    """HIRE-GTS-14, HIRE-GTS-15."""
+    async with door(world, sign_answers=True) as at:
+        body = sent(PING)
+        headers = await world.signed(at.gate.url, body)
+        heard = await at.client.post(at.gate.url, content=body, headers=headers)
+        asked = "POST", at.gate.url, tuple(headers.items())
+        await world.globex.check_answer(world.contract, asked, 200, heard.headers.items(), heard.content)
+        with pytest.raises(ProofError):
+            await world.globex.check_answer(world.contract, asked, 200, heard.headers.items(), heard.content + b" ")
 
 
 async def test_what_never_reached_the_server_is_given_back(world: World) -> None:

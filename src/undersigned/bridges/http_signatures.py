@@ -3,8 +3,8 @@
 Pure: the request comes in as a value, the key and the time are arguments, and what is to be signed goes out as bytes.
 
 Our requests cover `@method`, `@target-uri`, the field `Hire-Contract` (digest of the contract they are made under) and,
-when there is a body, `Content-Digest`; their parameters are `created`, `nonce`, `keyid` (the verification method, a DID
-URL), `alg` and `tag="hire"`. A signature with another tag is somebody else's and is left alone.
+when there is a body, `Content-Digest`; their parameters are `created`, `expires`, `nonce`, `keyid` (the verification
+method, a DID URL), `alg` and `tag="hire"`. A signature with another tag is somebody else's and is left alone.
 
 `signature_base` can do all derived components and the parameters `name`, `key`, `bs`, `sf` (for fields that
 RFC 9421 readers know the type of) and `req`; `tr` is refused, since no trailers are read.
@@ -38,13 +38,18 @@ __all__ = [
     "Request",
     "RequestDraft",
     "Response",
+    "Signature",
     "VerifiedRequest",
+    "check_age",
+    "check_signature",
     "claimed_content_digest",
     "claimed_key",
     "content_digest",
     "draft_request",
     "signature_base",
     "signature_input",
+    "tagged_signature",
+    "text_parameter",
     "verify_request",
 ]
 
@@ -58,6 +63,7 @@ ALGORITHMS: Final[Mapping[str, str]] = {
 
 _REQUIRED: Final[tuple[str, ...]] = ("@method", "@target-uri", "hire-contract")
 _SKEW_SECONDS: Final = 60
+_AGE_SECONDS: Final = 60
 _DIGEST: Final = re.compile(DIGEST_PATTERN)
 _NAME: Final = re.compile("[a-z0-9!#$%&'*+.^_`|~-]+")
 _VALUE: Final = re.compile("[\t\x20-\x7e\x80-\xff]*")
@@ -152,8 +158,10 @@ def draft_request(
         headers += (("Content-Digest", content_digest(request.body_digest)),)
         components.append("content-digest")
     request = msgspec.structs.replace(request, headers=headers)
+    created = int(parse_instant(now).timestamp())
     parameters = {
-        "created": int(parse_instant(now).timestamp()),
+        "created": created,
+        "expires": created + _AGE_SECONDS,
         "nonce": nonce,
         "keyid": keyid,
         "alg": ALGORITHMS[kind],
@@ -238,16 +246,16 @@ def claimed_key(request: Request) -> DidUrl:
     Raises:
         ProofError: `proof_missing`, `proof_invalid`, as `verify_request`.
     """
-    return _text(_signature_of(request).parameters, "keyid")
+    return text_parameter(tagged_signature(request, TAG).parameters, "keyid")
 
 
-def claimed_content_digest(request: Request) -> bytes:
-    """The SHA-256 that the request states of its body, for who verifies the head before the body is read.
+def claimed_content_digest(message: Request | Response) -> bytes:
+    """The SHA-256 that a message states of its body, for who verifies the head before the body is read.
 
     Raises:
         ProofError: `proof_missing`, `proof_invalid`: there is no `Content-Digest` with a `sha-256`.
     """
-    member = _dictionary(request, "content-digest").get("sha-256")
+    member = _dictionary(message, "content-digest").get("sha-256")
     digest: Any = member[0] if member is not None else None
     if not isinstance(digest, bytes) or len(digest) != 32:
         raise ProofError("proof_invalid", "Content-Digest states no sha-256")
@@ -261,7 +269,7 @@ def verify_request(
     now: Instant,
     fresh: Callable[[DidUrl, str], bool],
     required: Sequence[str] = _REQUIRED,
-    max_age_seconds: int = 60,
+    max_age_seconds: int = _AGE_SECONDS,
 ) -> VerifiedRequest:
     """What the request's signature says, once it holds.
 
@@ -276,7 +284,8 @@ def verify_request(
     Source: RFC 9421, section 3.2; protocol-spec/03-connection.md, section 3.7
     """
     # Step 1: exactly one signature with our tag.
-    components, parameters, signature = _signature_of(request)
+    found = tagged_signature(request, TAG)
+    components, parameters = found.components, found.parameters
     # Step 2: it covers what matters.
     plain = {part.name for part in components if not part.parameters}
     needed = (*required, "content-digest") if request.body_digest is not None else tuple(required)
@@ -284,33 +293,15 @@ def verify_request(
     if missing:
         raise ProofError("proof_invalid", f"the signature does not cover {', '.join(missing)}")
     # Step 3: made just now, by our clock. Inclusive on both ends.
-    keyid, nonce = _text(parameters, "keyid"), _text(parameters, "nonce")
-    created, seconds = parameters.get("created"), int(parse_instant(now).timestamp())
-    if type(created) is not int:
-        raise ProofError("proof_invalid", "the signature does not say when it was made")
-    if created > seconds + _SKEW_SECONDS:
-        raise ProofError("proof_from_future", f"made {created - seconds} s ahead of our clock")
-    if created < seconds - max_age_seconds:
-        raise ProofError("proof_expired", f"made {seconds - created} s ago; at most {max_age_seconds} s are taken")
-    expires = parameters.get("expires", seconds)
-    if type(expires) is not int or expires < seconds:
-        raise ProofError("proof_expired", "the signature is past its expiry")
+    keyid, nonce = text_parameter(parameters, "keyid"), text_parameter(parameters, "nonce")
+    created = check_age(parameters, now, max_age_seconds)
     if _NONCE.fullmatch(nonce) is None:
         raise ProofError("proof_invalid", "the nonce is not 16 to 128 visible characters")
     # Step 4: the body is the one whose digest is covered.
     if "content-digest" in plain:
         _check_content_digest(request)
-    # Step 5: the key, and the algorithm that goes with it.
-    public = key(keyid)
-    algorithm = parameters.get("alg", ALGORITHMS[public.kind])
-    if algorithm != ALGORITHMS[public.kind]:
-        raise ProofError("suite_not_allowed", f"{algorithm!r} with a {public.kind} key")
-    # Step 6: the signature. RFC 9421 has no rule for s in ECDSA, and nothing here is named by signature bytes.
-    try:
-        base = signature_base(request, components, parameters)
-    except FormatError as exc:
-        raise ProofError("proof_invalid", f"the signature covers what is not there: {exc.message}") from exc
-    public.verify(signature, base, low_s=False)
+    # Steps 5 and 6: the key, the algorithm that goes with it, and the signature.
+    check_signature(request, found, key(keyid))
     # Step 7: the first time. Last, because a stranger must not be able to use up somebody's nonces.
     if not fresh(keyid, nonce):
         raise ProofError("replayed", f"the nonce {nonce!r} of {keyid} was used before")
@@ -321,6 +312,80 @@ def verify_request(
     return VerifiedRequest(keyid, contract, moment, nonce, tuple(part.name for part in components))
 
 
+class Signature(NamedTuple):
+    """One signature as the fields of a message state it; nothing is verified yet."""
+
+    label: str
+    components: tuple[Component, ...]
+    parameters: dict[str, Any]
+    raw: bytes
+
+
+@lru_cache(maxsize=64)
+def tagged_signature(message: Request | Response, tag: str) -> Signature:
+    """The one signature with `tag`. Read twice: to find out whose key is claimed, and to check it.
+
+    Raises:
+        ProofError: `proof_missing`, `proof_invalid`: none, several, or what cannot be read.
+    """
+    if (plain := _plain_signature(message, tag)) is not None:
+        return plain
+    inputs, signatures = _dictionary(message, "signature-input"), _dictionary(message, "signature")
+    ours: list[tuple[str, list[Any], dict[str, Any]]] = []
+    for label, member in inputs.items():
+        items, attributes = cast("tuple[Any, dict[str, Any]]", member)
+        if isinstance(items, list) and attributes.get("tag") == tag:
+            ours.append((label, cast("list[Any]", items), attributes))
+    if len(ours) != 1:
+        raise ProofError("proof_invalid" if ours else "proof_missing", f"{len(ours)} signatures for {tag!r}")
+    label, covered, parameters = ours[0]
+    value: Any = signatures.get(label, (None, {}))[0]
+    if not isinstance(value, bytes):
+        raise ProofError("proof_missing", f"Signature has no bytes for {label!r}")
+    components: list[Component] = []
+    for name, attributes in covered:
+        if not isinstance(name, str):
+            raise ProofError("proof_invalid", "a covered component is not named by a string")
+        components.append(Component(name, tuple(attributes.items())))
+    return Signature(label, tuple(components), parameters, value)
+
+
+def check_age(parameters: Mapping[str, Any], now: Instant, max_age_seconds: int = _AGE_SECONDS) -> int:
+    """When a signature was made, in seconds since 1970, if that was just now by our clock. Inclusive on both ends.
+
+    Raises:
+        ProofError: `proof_invalid`, it does not say; `proof_expired`, `proof_from_future`.
+    """
+    created, seconds = parameters.get("created"), int(parse_instant(now).timestamp())
+    if type(created) is not int:
+        raise ProofError("proof_invalid", "the signature does not say when it was made")
+    if created > seconds + _SKEW_SECONDS:
+        raise ProofError("proof_from_future", f"made {created - seconds} s ahead of our clock")
+    if created < seconds - max_age_seconds:
+        raise ProofError("proof_expired", f"made {seconds - created} s ago; at most {max_age_seconds} s are taken")
+    expires = parameters.get("expires", seconds)
+    if type(expires) is not int or expires < seconds:
+        raise ProofError("proof_expired", "the signature is past its expiry")
+    return created
+
+
+def check_signature(message: Request | Response, signature: Signature, key: PublicKey) -> None:
+    """Returns if `signature` over `message` is one of `key`'s.
+
+    Raises:
+        ProofError: `suite_not_allowed`, the algorithm is not the one that goes with the key; `proof_invalid`.
+    """
+    algorithm = signature.parameters.get("alg", ALGORITHMS[key.kind])
+    if algorithm != ALGORITHMS[key.kind]:
+        raise ProofError("suite_not_allowed", f"{algorithm!r} with a {key.kind} key")
+    try:
+        base = signature_base(message, signature.components, signature.parameters)
+    except FormatError as exc:
+        raise ProofError("proof_invalid", f"the signature covers what is not there: {exc.message}") from exc
+    # RFC 9421 has no rule for s in ECDSA, and nothing here is named by signature bytes.
+    key.verify(signature.raw, base, low_s=False)
+
+
 class NonceWindow:
     """Nonces seen, for as long as a request that carries them could still be taken.
 
@@ -328,7 +393,9 @@ class NonceWindow:
     again. Whoever fills it is a holder of a valid key, and one key may fill no more than `per_key`.
     """
 
-    def __init__(self, max_age_seconds: int = 60, *, max_entries: int = 100_000, per_key: int = 10_000) -> None:
+    def __init__(
+        self, max_age_seconds: int = _AGE_SECONDS, *, max_entries: int = 100_000, per_key: int = 10_000
+    ) -> None:
         self._keep_seconds = max_age_seconds + _SKEW_SECONDS
         self._max_entries = max_entries
         self._per_key = per_key
@@ -367,62 +434,31 @@ def _identifier(part: Component) -> str:
         raise FormatError("schema_violation", f"not a component: {part.name!a}: {exc}") from exc
 
 
-class _Signature(NamedTuple):
-    components: tuple[Component, ...]
-    parameters: dict[str, Any]
-    raw: bytes
-
-
-@lru_cache(maxsize=64)
-def _signature_of(request: Request) -> _Signature:
-    """The one signature with our tag. Read twice: to find out whose key is claimed, and to check it."""
-    if (plain := _plain_signature(request)) is not None:
-        return plain
-    inputs, signatures = _dictionary(request, "signature-input"), _dictionary(request, "signature")
-    ours: list[tuple[str, list[Any], dict[str, Any]]] = []
-    for label, member in inputs.items():
-        items, attributes = cast("tuple[Any, dict[str, Any]]", member)
-        if isinstance(items, list) and attributes.get("tag") == TAG:
-            ours.append((label, cast("list[Any]", items), attributes))
-    if len(ours) != 1:
-        raise ProofError("proof_invalid" if ours else "proof_missing", f"{len(ours)} signatures for {TAG!r}")
-    label, covered, parameters = ours[0]
-    value: Any = signatures.get(label, (None, {}))[0]
-    if not isinstance(value, bytes):
-        raise ProofError("proof_missing", f"Signature has no bytes for {label!r}")
-    components: list[Component] = []
-    for name, attributes in covered:
-        if not isinstance(name, str):
-            raise ProofError("proof_invalid", "a covered component is not named by a string")
-        components.append(Component(name, tuple(attributes.items())))
-    return _Signature(tuple(components), parameters, value)
-
-
-def _plain_signature(request: Request) -> _Signature | None:
+def _plain_signature(message: Request | Response, tag: str) -> Signature | None:
     """The signature if it is the only one and its fields hold no more than `_plain_input` writes; else None, and the
     library reads them.
     """
     try:
-        inputs = _ONE_INPUT.fullmatch(_field(request.headers, "signature-input"))
-        value = _ONE_SIGNATURE.fullmatch(_field(request.headers, "signature"))
+        inputs = _ONE_INPUT.fullmatch(_field(message.headers, "signature-input"))
+        value = _ONE_SIGNATURE.fullmatch(_field(message.headers, "signature"))
     except FormatError:
         return None
     if inputs is None or value is None or inputs["label"] != value["label"]:
         return None
     found = _PARAMETER.findall(inputs["parameters"])
     parameters: dict[str, Any] = {name: int(number) if number else text for name, number, text in found}
-    if len(parameters) < len(found) or parameters.get("tag") != TAG:
+    if len(parameters) < len(found) or parameters.get("tag") != tag:
         return None
     try:
         raw = base64.b64decode(value["raw"])
     except ValueError:
         return None
-    return _Signature(tuple(map(Component, inputs["covered"][1:-1].split('" "'))), parameters, raw)
+    return Signature(inputs["label"], tuple(map(Component, inputs["covered"][1:-1].split('" "'))), parameters, raw)
 
 
-def _dictionary(request: Request, name: str) -> dict[str, Any]:
+def _dictionary(message: Request | Response, name: str) -> dict[str, Any]:
     try:
-        text = _field(request.headers, name)
+        text = _field(message.headers, name)
     except FormatError as exc:
         raise ProofError("proof_missing", f"no field {name}") from exc
 
@@ -437,7 +473,12 @@ def _dictionary(request: Request, name: str) -> dict[str, Any]:
         raise ProofError("proof_invalid", f"{name} is not a dictionary: {exc}") from exc
 
 
-def _text(parameters: Mapping[str, Any], name: str) -> str:
+def text_parameter(parameters: Mapping[str, Any], name: str) -> str:
+    """A parameter of a signature that has to be there, as text.
+
+    Raises:
+        ProofError: `proof_invalid`.
+    """
     value = parameters.get(name)
     if not isinstance(value, str):
         raise ProofError("proof_invalid", f"the signature has no {name}")

@@ -26,6 +26,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--rules", metavar="FILE", type=FILE, required=True, help="TOML: which request asks for which action.")
 @click.option("--listen", metavar="HOST:PORT", default="127.0.0.1:0", help="Where to listen; port 0 picks a free one.")
 @desk_options
+@click.option("--sign-answers", is_flag=True, help="Sign answers as the hirer's; each is held until it is whole.")
 @HOME_OPTION
 @VERBOSE_OPTION
 @command
@@ -36,6 +37,7 @@ async def gate(
     listen: str,
     peer: str | None,
     token_file: Path | None,
+    sign_answers: bool,
     home: str | None,
     verbose: bool,
 ) -> int:
@@ -73,7 +75,7 @@ async def gate(
         out.line(f"{said['status']}  {said['method']} {plain(said['path'], 200)}  {plain(what, 200)}{clause}")
 
     async with desk:
-        proxy = GateProxy(RequestGate(desk, read), upstream, host=host, port=port, told=tell)
+        proxy = GateProxy(RequestGate(desk, read, sign_answers=sign_answers), upstream, host=host, port=port, told=tell)
         async with proxy:
             out.value(
                 {"kind": "ready", "url": proxy.url, "upstream": upstream, "origin": read.origin, "peer": desk.url}

@@ -37,6 +37,7 @@ LOG_LEVEL = 30
 @click.option("--listen", metavar="HOST:PORT", default="127.0.0.1:0", help="With --upstream: where clients call.")
 @click.option("--public", metavar="URL", help="With --upstream: by which URL clients call it, and sign.")
 @desk_options
+@click.option("--sign-answers", is_flag=True, help="Sign answers as the hirer's; each is held until it is whole.")
 @click.option(
     "--answer-seconds",
     type=click.FloatRange(0.1, 3600),
@@ -56,6 +57,7 @@ async def mcp_gate(
     public: str | None,
     peer: str | None,
     token_file: Path | None,
+    sign_answers: bool,
     answer_seconds: float,
     home: str | None,
 ) -> int:
@@ -73,6 +75,8 @@ async def mcp_gate(
         raise ConfigurationError("bad_configuration", "expected either --upstream URL or, after --, a COMMAND")
     if bool(command_line) != bool(contract):
         raise ConfigurationError("bad_configuration", "--contract goes with a COMMAND, and a COMMAND with it")
+    if sign_answers and upstream is None:
+        raise ConfigurationError("bad_configuration", "--sign-answers goes with --upstream")
     rules = Rules.from_toml(read_toml(rules_file))
     asked = open_desk(None if peer and token_file else out.home(home), peer, token_file)
     # Standard output is the client's, if there is a COMMAND.
@@ -86,7 +90,9 @@ async def mcp_gate(
             await _over_stdio(desk, contract, rules, command_line, limits, stop)
         elif upstream is not None:
             host, port = host_port("--listen", listen)
-            gate = HttpGate(desk, rules, upstream, host=host, port=port, public=public, limits=limits)
+            gate = HttpGate(
+                desk, rules, upstream, host=host, port=port, public=public, limits=limits, sign_answers=sign_answers
+            )
             async with gate:
                 out.value({"kind": "ready", "url": gate.url, "upstream": upstream})
                 out.line(f"letting clients in at {gate.url}, to {upstream}")

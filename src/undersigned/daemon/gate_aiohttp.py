@@ -3,7 +3,8 @@
     app = web.Application(middlewares=[aiohttp_gate(RequestGate(desk, rules))])
 
 A handler is called for allowed requests only, and finds in `request[GRANTED]` what was granted. The body is read before
-it is called, because it is signed: `request.read()` and `request.json()` give it, `request.content` is empty.
+it is called, because it is signed: `request.read()` and `request.json()` give it, `request.content` is empty. An answer
+that is to be signed has to be a `web.Response` with its body, and not compressed by aiohttp.
 
 Source: protocol-spec/14-gates.md
 """
@@ -17,8 +18,9 @@ from aiohttp import web
 
 from undersigned.errors import FormatError, UndersignedError
 
+from .gate_answers import sign_response
 from .gate_desk import Granted
-from .gating import PROBLEM_FIELDS, RequestGate
+from .gating import PROBLEM_FIELDS, Knock, RequestGate
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
@@ -37,6 +39,7 @@ def aiohttp_gate(gate: RequestGate) -> Middleware:
 
     @web.middleware
     async def gated(request: web.Request, handler: Handler) -> web.StreamResponse:
+        knock: Knock | None = None
         try:
             fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers)
             knock = await gate.head(request.method, request.raw_path, fields)
@@ -52,11 +55,13 @@ def aiohttp_gate(gate: RequestGate) -> Middleware:
             answer = web.Response(status=status, body=problem, headers=PROBLEM_FIELDS)
             # The body may not have been read: what follows on this connection is not taken for a request.
             answer.force_close()
+            await sign_response(gate, knock, answer)
             return answer
         request[GRANTED] = granted
         # If the handler raises, nobody knows how far it came, and what was booked stays spent.
         response = await handler(request)
         gate.done(granted.permit)
+        await sign_response(gate, knock, response)
         return response
 
     return gated

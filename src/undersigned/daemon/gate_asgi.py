@@ -16,8 +16,8 @@ from typing import Any, Final, TypeAlias
 
 from undersigned.errors import TransportError, UndersignedError
 
-from .gate_desk import Granted
-from .gating import PROBLEM_FIELDS, RequestGate
+from .gate_answers import OWN_FIELDS, bodiless
+from .gating import PROBLEM_FIELDS, Knock, RequestGate
 
 __all__ = ["AsgiGate"]
 
@@ -48,16 +48,16 @@ class AsgiGate:
 
     async def _http(self, scope: Message, receive: Receive, send: Send) -> None:
         method, path = str(scope["method"]), _path(scope)
+        knock: Knock | None = None
         try:
-            body, granted = await self._admitted(method, path, scope, receive)
+            headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
+            knock = await self._gate.head(method, path, headers)
+            body = await self._body(receive)
+            granted = await self._gate.admit(knock, hashlib.sha256(body).digest(), len(body))
         except UndersignedError as error:
-            status, problem = self._gate.refused(error, method, path)
-            fields = {**PROBLEM_FIELDS, "Content-Length": str(len(problem)), "Connection": "close"}
-            if scope.get("http_version", "1.1") >= "2":
-                del fields["Connection"]
-            headers = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": problem})
+            if self._gate.sign_answers:
+                send = self._signing(knock, send)
+            await self._refuse(error, method, path, scope, send)
             return
         given = False
 
@@ -69,12 +69,20 @@ class AsgiGate:
             return {"type": "http.request", "body": body, "more_body": False}
 
         # If the application raises, nobody knows how far it came, and what was booked stays spent.
-        await self._app({**scope, "hire": granted}, receive_body, send)
+        signing = self._signing(knock, send) if self._gate.sign_answers else send
+        await self._app({**scope, "hire": granted}, receive_body, signing)
         self._gate.done(granted.permit)
 
-    async def _admitted(self, method: str, path: str, scope: Message, receive: Receive) -> tuple[bytes, Granted]:
-        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
-        knock = await self._gate.head(method, path, headers)
+    async def _refuse(self, error: UndersignedError, method: str, path: str, scope: Message, send: Send) -> None:
+        status, problem = self._gate.refused(error, method, path)
+        fields = {**PROBLEM_FIELDS, "Content-Length": str(len(problem)), "Connection": "close"}
+        if scope.get("http_version", "1.1") >= "2":
+            del fields["Connection"]
+        headers = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": problem})
+
+    async def _body(self, receive: Receive) -> bytes:
         body = bytearray()
         while True:
             message = await receive()
@@ -83,8 +91,33 @@ class AsgiGate:
             body += message.get("body", b"")
             self._gate.check_length(len(body))
             if not message.get("more_body", False):
-                break
-        return bytes(body), await self._gate.admit(knock, hashlib.sha256(body).digest(), len(body))
+                return bytes(body)
+
+    def _signing(self, knock: Knock | None, send: Send) -> Send:
+        """`send`, which holds the answer until it is whole, and signs it."""
+        started: Message = {}
+        body = bytearray()
+
+        async def held(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = message
+                return
+            if message["type"] != "http.response.body":
+                return  # what else there is, is not signed: early hints, trailers, files by name
+            body.extend(message.get("body", b""))
+            if message.get("more_body", False):
+                return
+            headers = [(name, value) for name, value in started["headers"] if name.lower().decode() not in OWN_FIELDS]
+            kind = next((value.decode("latin-1") for name, value in headers if name.lower() == b"content-type"), None)
+            empty = knock is not None and bodiless(knock.request.method, started["status"])
+            digest = hashlib.sha256(b"" if empty else body).digest()
+            fields = await self._gate.answer_fields(knock, started["status"], kind, digest)
+            headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in fields]
+            await send({**started, "headers": headers})
+            await send({"type": "http.response.body", "body": bytes(body)})
+
+        return held
 
 
 def _path(scope: Message) -> str:

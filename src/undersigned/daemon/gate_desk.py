@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Annotated, Final, Protocol
 
 import msgspec
 
 from undersigned.bridges.gates import ContractKeys
-from undersigned.bridges.http_signatures import NonceWindow
+from undersigned.bridges.http_answers import draft_answer
+from undersigned.bridges.http_signatures import Headers, NonceWindow, Request, Response
 from undersigned.encoding import Amount, Did, DidUrl, Digest, JsonObject, to_struct
 from undersigned.errors import ProofError, ScopeError, VerificationError
 from undersigned.keys import PublicKey
@@ -28,7 +29,7 @@ from .control import Answer, Route
 if TYPE_CHECKING:
     from .peer import Peer
 
-__all__ = ["Ask", "Desk", "Done", "GateDesk", "Granted", "No", "Said", "Signed", "Turned", "Visit"]
+__all__ = ["Ask", "Desk", "Done", "GateDesk", "Granted", "Heard", "No", "Said", "Signed", "Turned", "Visit"]
 
 KEYS_SECONDS: Final = 300.0
 """How old the provider's DID document may be, by which its keys are told to gates."""
@@ -106,6 +107,20 @@ class Done(_Wire, frozen=True, kw_only=True):
     happened: bool
 
 
+class Heard(_Wire, frozen=True, kw_only=True, omit_defaults=True):
+    """The answer to a request under a contract, to be signed."""
+
+    contract: Digest
+    method: str
+    url: str
+    fields: Headers
+    """Those of the request that say for which contract it is made, what its body is, and who signed it."""
+    status: int
+    content_type: str | None = None
+    body_sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    """Hexadecimal; of nothing, if the answer has no body."""
+
+
 class No(_Wire, frozen=True, kw_only=True):
     """A refusal on its way to a gate, which is the hirer's own: it hears the reason, too."""
 
@@ -120,6 +135,7 @@ class Said(_Wire, frozen=True, kw_only=True, omit_defaults=True):
 
     keys: ContractKeys | None = None
     granted: Granted | None = None
+    fields: Headers = ()
     refused: No | None = None
 
 
@@ -153,6 +169,15 @@ class Desk(Protocol):
 
     async def refused(self, turned: Turned) -> None:
         """Records what a gate refused by its own rules, as the refusals of `admit` are."""
+        ...
+
+    async def sign(self, heard: Heard) -> Headers:
+        """The fields that sign an answer as the hirer's.
+
+        Raises:
+            ScopeError: `contract_expired`, no contract of this name is known any more.
+            ProofError, FormatError: The request is not a signed one, or the answer cannot be signed.
+        """
         ...
 
     async def done(self, permit: str, *, happened: bool) -> None:
@@ -217,6 +242,24 @@ class GateDesk:
         error = ScopeError(turned.code, turned.message, clause=turned.clause, would_pass=turned.would_pass)
         await self._peer.gate.refuse(turned.contract, Action(name=turned.action, target=turned.target), error)
 
+    async def sign(self, heard: Heard) -> Headers:
+        """See `Desk.sign`. Nothing is signed but an answer, with the tag of answers: it is a request nowhere."""
+        if self._conversation(heard.contract) is None:
+            raise ScopeError("contract_expired", "no contract of this name", clause="contract")
+        identity = self._peer.identity
+        draft = draft_answer(
+            Response(
+                heard.status,
+                (("Content-Type", heard.content_type),) if heard.content_type is not None else (),
+                Request(heard.method, heard.url, heard.fields),
+            ),
+            bytes.fromhex(heard.body_sha256),
+            identity.method,
+            identity.kind,
+            now=self._peer.clock.now(),
+        )
+        return draft.fields(await identity.sign(draft.to_sign))
+
     async def done(self, permit: str, *, happened: bool) -> None:
         """See `Desk.done`."""
         conversation, held = self._open.pop(permit, (None, None))
@@ -260,6 +303,7 @@ class GateDesk:
             ("POST", "/gate/admit"): self._admit_route,
             ("POST", "/gate/enter"): self._enter_route,
             ("POST", "/gate/refused"): self._refused_route,
+            ("POST", "/gate/sign"): self._sign_route,
             ("POST", "/gate/done"): self._done_route,
         }
 
@@ -289,6 +333,13 @@ class GateDesk:
         except (ScopeError, VerificationError) as error:
             return _no(error)
         return _said(Said())
+
+    async def _sign_route(self, body: JsonObject) -> Answer:
+        heard = to_struct(body, Heard)
+        try:
+            return _said(Said(fields=await self.sign(heard)))
+        except (ScopeError, VerificationError) as error:
+            return _no(error)
 
     async def _done_route(self, body: JsonObject) -> Answer:
         done = to_struct(body, Done)

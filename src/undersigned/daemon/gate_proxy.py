@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
 import structlog
-from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientTimeout, DummyCookieJar, web
+from aiohttp import ClientConnectorError, ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, web
 from yarl import URL
 
 from undersigned.errors import (
@@ -30,11 +30,14 @@ from undersigned.errors import (
 )
 
 from .door import problem_response
+from .gate_answers import OWN_FIELDS, sign_response
 from .gate_desk import Granted
-from .gating import RequestGate
+from .gating import Knock, RequestGate
 from .near import NearListener
 
 __all__ = ["GateProxy"]
+
+Fields: TypeAlias = list[tuple[str, str]]
 
 _log: Final = structlog.get_logger("undersigned.gates")
 
@@ -132,22 +135,25 @@ class GateProxy:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers one request."""
+        knock: Knock | None = None
         granted: Granted | None = None
         try:
+            fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers)
+            knock = await self._gate.head(request.method, request.raw_path, fields)
             with SpooledTemporaryFile(MEMORY_BYTES) as body:
-                granted, length = await self._admitted(request, body)
-                response = await self._carried(request, granted, body if length else None, length)
+                granted, length = await self._admitted(knock, request, body)
+                response = await self._carried(knock, request, granted, body if length else None, length)
         except UndersignedError as error:
             status, problem = self._gate.refused(error, request.method, request.raw_path)
             self._tell(request, status, granted, msgspec.json.decode(problem))
-            return problem_response(status, problem)
+            refused = problem_response(status, problem)
+            await sign_response(self._gate, knock, refused)
+            return refused
         self._tell(request, response.status, granted, None)
         return response
 
-    async def _admitted(self, request: web.BaseRequest, body: IO[bytes]) -> tuple[Granted, int]:
+    async def _admitted(self, knock: Knock, request: web.BaseRequest, body: IO[bytes]) -> tuple[Granted, int]:
         """What is granted, once the whole body is in `body`, and its length."""
-        fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers)
-        knock = await self._gate.head(request.method, request.raw_path, fields)
         self._gate.check_length(request.content_length or 0)
         if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -170,7 +176,7 @@ class GateProxy:
         return await self._gate.admit(knock, digest.digest(), length), length
 
     async def _carried(
-        self, request: web.BaseRequest, granted: Granted, body: IO[bytes] | None, length: int
+        self, knock: Knock, request: web.BaseRequest, granted: Granted, body: IO[bytes] | None, length: int
     ) -> web.StreamResponse:
         session = self._session
         if session is None:
@@ -198,10 +204,13 @@ class GateProxy:
                 skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
             ) as answer:
                 fields = _kept(answer.raw_headers)
-                response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=fields)
                 # What the service did is done, however far its answer gets.
                 self._gate.done(granted.permit)
-                await self._stream(request, answer.content.iter_chunked(CHUNK_BYTES), response)
+                chunks = answer.content.iter_chunked(CHUNK_BYTES)
+                if self._gate.sign_answers:
+                    return await self._signed(knock, request, answer, fields, chunks)
+                response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=fields)
+                await self._stream(request, chunks, response)
                 return response
         except ClientConnectorError as exc:
             self._gate.done(granted.permit, happened=False)
@@ -209,6 +218,26 @@ class GateProxy:
         except (ClientError, TimeoutError, OSError) as exc:
             # It may have acted: what was booked stays spent.
             raise TransportError("upstream_failed", f"the service did not answer: {exc!r}") from exc
+
+    async def _signed(
+        self, knock: Knock, request: web.BaseRequest, answer: ClientResponse, fields: Fields, chunks: Any
+    ) -> web.StreamResponse:
+        """Carries an answer once all of it is here, because its digest is signed."""
+        digest, length = hashlib.sha256(), 0
+        with SpooledTemporaryFile(MEMORY_BYTES) as held:
+            async for chunk in chunks:
+                length += len(chunk)
+                if length > self._gate.rules.max_answer_bytes:
+                    raise TransportError("upstream_failed", "the service's answer is longer than what is carried")
+                digest.update(chunk)
+                await asyncio.to_thread(held.write, chunk)
+            held.seek(0)
+            kept = [(name, value) for name, value in fields if name.lower() not in OWN_FIELDS]
+            kind = next((value for name, value in kept if name.lower() == "content-type"), None)
+            kept += await self._gate.answer_fields(knock, answer.status, kind, digest.digest())
+            response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=kept)
+            await self._stream(request, _pieces(held), response)
+        return response
 
     async def _stream(self, request: web.BaseRequest, chunks: Any, response: web.StreamResponse) -> None:
         """Carries an answer. Once it has begun, a failure is told by its not ending as it should."""
@@ -239,7 +268,12 @@ class GateProxy:
         self._told(said)
 
 
-def _kept(fields: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+async def _pieces(held: IO[bytes]) -> AsyncIterator[bytes]:
+    while chunk := await asyncio.to_thread(held.read, CHUNK_BYTES):
+        yield chunk
+
+
+def _kept(fields: Iterable[tuple[bytes, bytes]]) -> Fields:
     """The fields of an answer that are for the one who asked."""
     read = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]
     named = {part.strip().lower() for name, value in read if name.lower() == "connection" for part in value.split(",")}

@@ -13,10 +13,11 @@ import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
 from undersigned.bridges.gates import ContractKeys
+from undersigned.bridges.http_signatures import Headers
 from undersigned.encoding import FOREIGN_LIMITS, Digest, decode_json, to_struct
 from undersigned.errors import CODES, ProofError, ScopeError, TransportError, UndersignedError, VerificationError
 
-from .gate_desk import Ask, Granted, No, Said, Turned, Visit
+from .gate_desk import Ask, Granted, Heard, No, Said, Turned, Visit
 
 __all__ = ["RemoteDesk"]
 
@@ -53,6 +54,10 @@ class RemoteDesk:
     async def refused(self, turned: Turned) -> None:
         """See `Desk.refused`."""
         await self._post("/gate/refused", msgspec.to_builtins(turned))
+
+    async def sign(self, heard: Heard) -> Headers:
+        """See `Desk.sign`."""
+        return (await self._post("/gate/sign", msgspec.to_builtins(heard))).fields
 
     async def done(self, permit: str, *, happened: bool) -> None:
         """See `Desk.done`."""

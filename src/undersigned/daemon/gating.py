@@ -19,13 +19,13 @@ import structlog
 
 from undersigned.bridges.gate_rules import GateRules
 from undersigned.bridges.gates import ContractKeys, check_body, claimed_contract, refusal, request_of, verify_head
-from undersigned.bridges.http_signatures import NonceWindow, Request, VerifiedRequest
+from undersigned.bridges.http_signatures import Headers, NonceWindow, Request, VerifiedRequest
 from undersigned.encoding import DidUrl, Digest
 from undersigned.errors import FormatError, ScopeError, UndersignedError
 from undersigned.runtime import Clock, SystemClock
 from undersigned.scope import Action
 
-from .gate_desk import Ask, Desk, Granted, Signed, Turned, Visit
+from .gate_desk import Ask, Desk, Granted, Heard, Signed, Turned, Visit
 
 __all__ = ["PROBLEM_FIELDS", "Gatekeeper", "Knock", "RequestGate"]
 
@@ -39,6 +39,7 @@ PROBLEM_FIELDS: Final = {
 KEYS_SECONDS: Final = 10.0
 """How long a gate goes by what the peer said of who may sign. What is allowed is asked each time."""
 KNOWN_CONTRACTS: Final = 4096
+_SIGNED_FIELDS: Final = frozenset({"hire-contract", "content-digest", "signature-input", "signature"})
 _log: Final = structlog.get_logger("undersigned.gates")
 
 
@@ -56,10 +57,21 @@ class Knock(NamedTuple):
 
 
 class Gatekeeper:
-    """Verifies who asks, and asks `desk`. A request that is not let in is answered with what `refused` gives."""
+    """Verifies who asks, and asks `desk`. A request that is not let in is answered with what `refused` gives.
 
-    def __init__(self, desk: Desk, *, clock: Clock | None = None, keys_seconds: float = KEYS_SECONDS) -> None:
+    With `sign_answers`, answers to verified requests are signed as the hirer's; each is then held until it is whole.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        *,
+        clock: Clock | None = None,
+        keys_seconds: float = KEYS_SECONDS,
+        sign_answers: bool = False,
+    ) -> None:
         self.desk = desk
+        self.sign_answers = sign_answers
         self._clock = clock or SystemClock()
         self._keys_seconds = keys_seconds
         self._nonces = NonceWindow()
@@ -90,6 +102,32 @@ class Gatekeeper:
             await self.desk.refused(Turned.by(error, visit))
         except UndersignedError as failure:
             _log.error("a refusal is not recorded", contract=visit.contract, refused=str(error), error=str(failure))
+
+    async def answer_fields(
+        self, knock: Knock | None, status: int, content_type: str | None, body_digest: bytes
+    ) -> Headers:
+        """The fields that sign an answer; none if none are wanted, if nobody is known to have asked, or if it cannot be
+        signed. What the server did is done: who asked has to judge an answer that is not signed.
+
+        `body_digest` is the SHA-256 of the body as it is sent, of nothing if none is.
+        """
+        if not self.sign_answers or knock is None:
+            return ()
+        request = knock.request
+        heard = Heard(
+            contract=knock.verified.contract,
+            method=request.method,
+            url=request.url,
+            fields=tuple((name, value) for name, value in request.headers if name.lower() in _SIGNED_FIELDS),
+            status=status,
+            content_type=content_type,
+            body_sha256=body_digest.hex(),
+        )
+        try:
+            return await self.desk.sign(heard)
+        except UndersignedError as error:
+            _log.error("an answer is not signed", contract=heard.contract, error=str(error))
+            return ()
 
     async def close(self) -> None:
         """Returns once everything that ended is said."""
@@ -130,9 +168,15 @@ class RequestGate(Gatekeeper):
     """The gate of one HTTP service, by `rules`."""
 
     def __init__(
-        self, desk: Desk, rules: GateRules, *, clock: Clock | None = None, keys_seconds: float = KEYS_SECONDS
+        self,
+        desk: Desk,
+        rules: GateRules,
+        *,
+        clock: Clock | None = None,
+        keys_seconds: float = KEYS_SECONDS,
+        sign_answers: bool = False,
     ) -> None:
-        super().__init__(desk, clock=clock, keys_seconds=keys_seconds)
+        super().__init__(desk, clock=clock, keys_seconds=keys_seconds, sign_answers=sign_answers)
         self.rules = rules
 
     async def head(self, method: str, path: str, headers: tuple[tuple[str, str], ...]) -> Knock:

@@ -26,6 +26,7 @@ from undersigned.encoding import Did, Digest
 from undersigned.errors import ConfigurationError, FormatError, TimedOut, TransportError, UndersignedError
 
 from .door import error_response, json_response, problem_response
+from .gate_answers import sign_response
 from .gate_desk import Desk, Visit
 from .gating import Gatekeeper, Knock
 from .mcp_passage import Passage
@@ -54,13 +55,14 @@ class HttpGate:
         port: int = 0,
         public: str | None = None,
         limits: GateLimits | None = None,
+        sign_answers: bool = False,
     ) -> None:
         """`public` is the URL by which clients call it, which they sign; by default its address and `/mcp`.
 
         Raises:
             ConfigurationError: `bad_configuration`, a URL is none of http or https, or has more than a path.
         """
-        self._keeper = Gatekeeper(desk)
+        self._keeper = Gatekeeper(desk, sign_answers=sign_answers)
         self._rules, self._upstream = rules, _checked(upstream)
         self._public = _checked(public) if public is not None else None
         self._limits = limits or GateLimits()
@@ -108,6 +110,15 @@ class HttpGate:
         # Step 2: who signed it, and for which contract. Our own URL, never the Host field.
         fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers)
         knock = await self._keeper.knock(f"{url.scheme}://{url.netloc}", request.method, request.raw_path, fields)
+        try:
+            response = await self._inside(request, knock)
+        except UndersignedError as error:
+            response = problem_response(*self._keeper.refused(error, request.method, request.raw_path))
+        await sign_response(self._keeper, knock, response)
+        return response
+
+    async def _inside(self, request: web.BaseRequest, knock: Knock) -> web.StreamResponse:
+        """The answer to a request whose head is verified."""
         body = await self._body(request)
         check_body(knock.request, hashlib.sha256(body).digest())
         # Step 3: the session, if it names one, is this requester's. Another's is as unknown as none.

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from undersigned.bridges.http_signatures import Request, Response
 from undersigned.encoding import Did, Digest, canonicalize, digest_bytes
 from undersigned.errors import ConfigurationError, ResolutionError, ScopeError
 from undersigned.protocol import Strategy
@@ -24,11 +25,13 @@ from undersigned.runtime import (
     Agent,
     Clock,
     ControlPart,
+    Fields,
     Handler,
     Home,
     LinkageDesk,
     Reviewed,
     Reviewer,
+    Sent,
     hire_order,
 )
 from undersigned.scope import Limit, Scope
@@ -37,7 +40,7 @@ from .control import ControlListener
 from .gate_desk import GateDesk
 from .hire import Hire, HireResult
 from .listener import Document, ListenerLimits, PublicListener
-from .serving import ArtifactDoor, signed_headers
+from .serving import ArtifactDoor, check_answer, signed_headers
 from .vc_api import VcApi
 
 __all__ = ["Peer", "SyncPeer"]
@@ -118,6 +121,7 @@ class Peer(Agent):
         self._linkage = LinkageDesk(self.home, self.own, self.organisation)
         self.fetcher = self._fetch_signed
         self.request_signer = self._sign_request
+        self.answer_checker = self._check_answer
         self.reviewers.setdefault("sbom", _review_sbom)
         limits = (
             ListenerLimits(channel=msgspec.structs.replace(ListenerLimits().channel, local=True))
@@ -315,6 +319,11 @@ class Peer(Agent):
         self, method: str, url: str, contract: Digest, body: bytes | None
     ) -> tuple[tuple[str, str], ...]:
         return await signed_headers(self.identity, method, url, contract, self.clock.now(), body)
+
+    async def _check_answer(self, contract: Digest, sent: Sent, status: int, fields: Fields, body: bytes) -> None:
+        method, url, signed = sent
+        answer = Response(status, tuple(fields))
+        await check_answer(self, contract, Request(method, url, tuple(signed)), answer, body)
 
     async def _fetch_signed(self, url: str, contract: Digest, max_bytes: int) -> bytes:
         headers = await signed_headers(self.identity, "GET", url, contract, self.clock.now())

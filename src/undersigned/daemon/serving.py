@@ -13,12 +13,21 @@ import hashlib
 import secrets
 from typing import TYPE_CHECKING
 
+import msgspec
 import structlog
 
-from undersigned.bridges.http_signatures import NonceWindow, Request, claimed_key, draft_request, verify_request
+from undersigned.bridges.http_answers import verify_answer
+from undersigned.bridges.http_signatures import (
+    NonceWindow,
+    Request,
+    Response,
+    claimed_key,
+    draft_request,
+    verify_request,
+)
 from undersigned.did import DidDocument
 from undersigned.encoding import DidUrl, Digest, Instant
-from undersigned.errors import ScopeError, UndersignedError
+from undersigned.errors import ProofError, ScopeError, UndersignedError
 from undersigned.keys import PublicKey
 from undersigned.runtime import ARTIFACT_READ, Conversation
 from undersigned.scope import Action
@@ -29,8 +38,10 @@ from .listener import ArtifactRequest, ArtifactResponse
 if TYPE_CHECKING:
     from .peer import Peer
 
-__all__ = ["ArtifactDoor", "signed_headers"]
+__all__ = ["ArtifactDoor", "check_answer", "signed_headers"]
 
+ANSWER_KEYS_SECONDS = 300.0
+"""How old the hirer's DID document may be, by which an answer is judged."""
 _log = structlog.get_logger()
 
 
@@ -47,6 +58,21 @@ async def signed_headers(
         nonce=secrets.token_urlsafe(24),
     )
     return unsigned.signed(await identity.sign(unsigned.to_sign)).headers
+
+
+async def check_answer(peer: Peer, contract: Digest, sent: Request, answer: Response, body: bytes) -> None:
+    """Returns if `answer`, with `body`, is the hirer's to the request `sent`. See `Agent.check_answer`."""
+    conversation = peer.conversation_of(contract)
+    if conversation is None:
+        raise ProofError("proof_invalid", "no contract of this name is known here")
+    hirer = conversation.engagement.peer if conversation.engagement.role == "provider" else peer.own.id
+    document, now = await peer.document_of(hirer, ANSWER_KEYS_SECONDS), peer.clock.now()
+    verify_answer(
+        msgspec.structs.replace(answer, request=sent),
+        hashlib.sha256(body).digest(),
+        lambda method: document.key_for(method, "authentication", now=now),
+        now=now,
+    )
 
 
 class ArtifactDoor:

@@ -41,7 +41,7 @@ from undersigned.runtime.home import (
     issue_membership,
     rotate_key,
 )
-from undersigned.runtime.job import Handler, Job
+from undersigned.runtime.job import Fields, Handler, Job, Sent
 from undersigned.runtime.linkage import DomainLink, LinkageDesk, domain_links
 from undersigned.runtime.logs import configure_logs
 from undersigned.runtime.order import (
@@ -91,6 +91,7 @@ __all__ = [
     "Conversation",
     "DomainLink",
     "Event",
+    "Fields",
     "Gate",
     "Gatherer",
     "GathererLimits",
@@ -121,6 +122,7 @@ __all__ = [
     "Reviewer",
     "Said",
     "Say",
+    "Sent",
     "Service",
     "Shell",
     "Signer",

@@ -60,7 +60,7 @@ from .gather import Gatherer
 from .hirer import HirerSide
 from .home import Home
 from .intake import FRESH_SECONDS, USUAL_SECONDS, Intake
-from .job import Handler
+from .job import Fields, Handler, Sent
 from .kept import KeptInputs
 from .links import Links
 from .meeting import Meeting, recorded
@@ -162,6 +162,8 @@ class Agent:
             Callable[[str, str, Digest, bytes | None], Awaitable[tuple[tuple[str, str], ...]]] | None
         ) = None
         """Signs a request (method, URL, contract, body); set as `fetcher` is."""
+        self.answer_checker: Callable[[Digest, Sent, int, Fields, bytes], Awaitable[None]] | None = None
+        """Checks an answer (contract, what was sent, status, fields, body); set as `fetcher` is."""
         self.reach_seconds = 30.0
         """How long a hire goes on trying to reach a provider that has not answered yet."""
         self._log_key = key if key.public_key.kind == "Ed25519" else home.key("log")
@@ -669,6 +671,22 @@ class Agent:
         if self.request_signer is None:
             raise ConfigurationError("bad_configuration", "this agent has no way to sign requests")
         return await self.request_signer(method, url, contract, body)
+
+    async def check_answer(self, contract: Digest, sent: Sent, status: int, fields: Fields, body: bytes) -> None:
+        """Returns if an answer is the hirer's under a contract, to the request that was `sent`: method, URL, and the
+        fields that signed it. `fields` and `body` are those of the answer as they came.
+
+        Raises:
+            ProofError: `proof_missing`, it is not signed; `proof_invalid`, `digest_mismatch` and others.
+            VerificationError: `key_not_authorized`, it is not signed by the hirer.
+            ResolutionError: The hirer's DID did not resolve.
+            ConfigurationError: `bad_configuration`, this agent checks no answers.
+
+        Source: protocol-spec/14-gates.md, section 14.7
+        """
+        if self.answer_checker is None:
+            raise ConfigurationError("bad_configuration", "this agent has no way to check answers")
+        await self.answer_checker(contract, sent, status, fields, body)
 
     async def _proving(self, did: Did) -> DidDocument:
         """The DID document of a peer that proves itself: nearly fresh, for it may have a new key since it was here."""

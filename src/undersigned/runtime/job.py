@@ -9,7 +9,7 @@ Source: protocol-spec/06-scope.md and 08-attestation-and-evidence.md
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -30,10 +30,15 @@ from .turn import Say
 if TYPE_CHECKING:
     from .agent import Agent
 
-__all__ = ["Handler", "Job", "run_handler"]
+__all__ = ["Fields", "Handler", "Job", "Sent", "run_handler"]
 
 Handler = Callable[["Job"], Awaitable[None]]
 """What does a task: reads its inputs, works, delivers."""
+
+Fields = Iterable[tuple[str, str]]
+"""Fields of an HTTP message: name and value of each line, in order."""
+Sent = tuple[str, str, Fields]
+"""A request as it was sent: its method, its URL, and the fields that signed it."""
 
 MAX_ARTIFACT_BYTES = 64 * 1024 * 1024
 RETRY_SECONDS = 0.5
@@ -191,6 +196,21 @@ class Job:
         Source: protocol-spec/03-connection.md, section 3.7
         """
         return await self._agent.sign_request(method, url, self.contract, body)
+
+    async def check_answer(self, sent: Sent, status: int, fields: Fields, body: bytes) -> None:
+        """Returns if a server's answer is signed as the hirer's, to this request; gates sign if their operator says so.
+
+            signed = await job.sign("GET", url)
+            async with session.get(url, headers=signed) as answer:
+                body = await answer.read()
+                await job.check_answer(("GET", url, signed), answer.status, answer.headers.items(), body)
+
+        Raises:
+            VerificationError, ResolutionError: As `Agent.check_answer`.
+
+        Source: protocol-spec/14-gates.md, section 14.7
+        """
+        await self._agent.check_answer(self.contract, sent, status, fields, body)
 
     async def send_past_gate(self, target: str) -> bytes:
         """Requests `target`, signed for this contract, without asking our own gate; the other side's gate decides.
