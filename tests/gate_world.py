@@ -20,7 +20,7 @@ from undersigned.daemon import GateProxy, Peer, RemoteDesk, RequestGate
 from undersigned.daemon.serving import signed_headers
 from undersigned.encoding import Digest, shift
 from undersigned.errors import UndersignedError
-from undersigned.runtime import ControlPart, Job
+from undersigned.runtime import Clock, ControlPart, Job
 from undersigned.scope import Grant, Limit, Prohibition, Scope
 from undersigned.transport import Identity
 
@@ -160,7 +160,7 @@ class World(NamedTuple):
 
 
 @asynccontextmanager
-async def at_work(folder: Path, *, scope: Scope = SCOPE) -> AsyncIterator[World]:
+async def at_work(folder: Path, *, scope: Scope = SCOPE, clock: Clock | None = None) -> AsyncIterator[World]:
     """The contract is in force inside the block, and both peers run."""
     finish, begun = asyncio.Event(), asyncio.Event()
     jobs: list[Job] = []
@@ -172,9 +172,13 @@ async def at_work(folder: Path, *, scope: Scope = SCOPE) -> AsyncIterator[World]
         await job.deliver("summary.txt", b"done", media_type="text/plain")
 
     acme, globex = await two_homes(folder)
-    hirer = Peer.open(acme)
+    hirer = Peer.open(acme, clock=clock)
     hirer.gates = ControlPart()
-    async with hirer, Peer.open(globex, handlers={"summary": work}) as provider, ClientSession() as session:
+    async with (
+        hirer,
+        Peer.open(globex, clock=clock, handlers={"summary": work}) as provider,
+        ClientSession() as session,
+    ):
         hiring = asyncio.create_task(_hire(hirer, provider, scope))
         await begun.wait()
         await until(lambda: any(c.engagement.state == "working" for c in hirer.conversations.values()))

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Ask", "Desk", "Done", "GateDesk", "Granted", "Heard", "No", "Said", "Signed", "Turned", "Visit"]
 
-KEYS_SECONDS: Final = 300.0
-"""How old the provider's DID document may be, by which its keys are told to gates."""
+KEYS_SECONDS: Final = 10.0
+"""How old the provider's DID document may be, by which a request is judged."""
 OPEN_PERMITS: Final = 10_000
 """Of gates together; the oldest are given up then, and what they hold stays spent."""
 
@@ -188,10 +188,13 @@ class Desk(Protocol):
 
 
 class GateDesk:
-    """The desk of a peer, which is the hirer."""
+    """The desk of a peer, which is the hirer. A key that the provider took out of its DID document counts for at most
+    `keys_seconds`, and no longer than the peer has read the new document for any other reason.
+    """
 
-    def __init__(self, peer: Peer) -> None:
+    def __init__(self, peer: Peer, keys_seconds: float = KEYS_SECONDS) -> None:
         self._peer = peer
+        self._keys_seconds = keys_seconds
         self._nonces = NonceWindow()
         self._open: OrderedDict[str, tuple[Conversation, Permit]] = OrderedDict()
 
@@ -275,7 +278,7 @@ class GateDesk:
         return found if found is not None and found.engagement.role == "hirer" else None
 
     async def _keys(self, provider: Did) -> dict[DidUrl, PublicKey]:
-        document = await self._peer.document_of(provider, KEYS_SECONDS)
+        document = await self._peer.document_of(provider, self._keys_seconds)
         return document.keys("authentication", now=self._peer.clock.now())
 
     async def _party(self, visit: Visit) -> Conversation:

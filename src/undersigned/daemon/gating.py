@@ -11,7 +11,9 @@ Source: protocol-spec/14-gates.md
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import msgspec
@@ -67,12 +69,15 @@ class Gatekeeper:
         desk: Desk,
         *,
         clock: Clock | None = None,
+        ticks: Callable[[], float] = time.monotonic,
         keys_seconds: float = KEYS_SECONDS,
         sign_answers: bool = False,
     ) -> None:
+        """`ticks` gives seconds that only ever go on, by which what is known of a contract grows old."""
         self.desk = desk
         self.sign_answers = sign_answers
         self._clock = clock or SystemClock()
+        self._ticks = ticks
         self._keys_seconds = keys_seconds
         self._nonces = NonceWindow()
         self._known: OrderedDict[Digest, tuple[float, asyncio.Task[ContractKeys | None]]] = OrderedDict()
@@ -145,7 +150,7 @@ class Gatekeeper:
 
     async def _keys(self, contract: Digest) -> ContractKeys | None:
         """What the peer said of a contract, at most `keys_seconds` ago; who asks at the same time asks once."""
-        now = asyncio.get_running_loop().time()
+        now = self._ticks()
         asked, task = self._known.get(contract, (0.0, None))
         failed = task is not None and task.done() and (task.cancelled() or task.exception() is not None)
         if task is None or failed or now - asked >= self._keys_seconds:
@@ -173,10 +178,11 @@ class RequestGate(Gatekeeper):
         rules: GateRules,
         *,
         clock: Clock | None = None,
+        ticks: Callable[[], float] = time.monotonic,
         keys_seconds: float = KEYS_SECONDS,
         sign_answers: bool = False,
     ) -> None:
-        super().__init__(desk, clock=clock, keys_seconds=keys_seconds, sign_answers=sign_answers)
+        super().__init__(desk, clock=clock, ticks=ticks, keys_seconds=keys_seconds, sign_answers=sign_answers)
         self.rules = rules
 
     async def head(self, method: str, path: str, headers: tuple[tuple[str, str], ...]) -> Knock:

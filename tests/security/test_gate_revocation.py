@@ -1,0 +1,184 @@
+"""How fast what is taken back is taken back at a gate, and what a gate looks up meanwhile: SC-59 and SC-62."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gate_world import Service, World, at_work, served
+from undersigned.bridges.gates import ContractKeys
+from undersigned.daemon import Ask, GateProxy, Granted, RemoteDesk, RequestGate
+from undersigned.did import DidDocument, make_document
+from undersigned.encoding import Digest, Instant, canonicalize, seconds_between, shift
+from undersigned.runtime import SystemClock
+from undersigned.runtime.signers import generate_key
+
+APP = "/repos/app/files/readme"
+
+
+class Ticks:
+    """A monotonic clock by hand. It begins where the steady one is, by which something was read already."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Moved:
+    """The machine's clock, set ahead or back by hand."""
+
+    def __init__(self) -> None:
+        self.by = 0
+
+    def now(self) -> Instant:
+        return shift(SystemClock().now(), self.by)
+
+
+class Counting(RemoteDesk):
+    """Asks the peer, and counts what for."""
+
+    def __init__(self, url: str, token: str) -> None:
+        super().__init__(url, token)
+        self.looked_up = self.asked = 0
+
+    async def keys(self, contract: Digest) -> ContractKeys | None:
+        self.looked_up += 1
+        return await super().keys(contract)
+
+    async def admit(self, ask: Ask) -> Granted:
+        self.asked += 1
+        return await super().admit(ask)
+
+
+@asynccontextmanager
+async def gated(world: World, service: Service, ticks: Ticks, **options: Any) -> AsyncIterator[tuple[str, Counting]]:
+    desk = Counting(world.hirer.gates_url, world.hirer.home.gate_token())
+    gate = RequestGate(desk, world.rules, ticks=ticks, **options)
+    async with desk, served(service) as upstream, GateProxy(gate, upstream) as proxy:
+        yield proxy.url, desk
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with at_work(tmp_path) as made:
+        yield made
+
+
+def fetched(world: World) -> list[str]:
+    """The paths of documents that the provider is asked for from now on."""
+    paths: list[str] = []
+    serve = world.provider._listener._documents
+
+    def counted(path: str) -> Any:
+        paths.append(path)
+        return serve(path)
+
+    world.provider._listener._documents = counted
+    return paths
+
+
+def with_another_key(world: World) -> None:
+    """The provider publishes a document with a new key, and without the one that it had."""
+    keys = {"key-2": generate_key().public_key}
+    document = make_document(world.provider.own.id, authentication=keys, assertion_method=keys)
+    world.provider.own = DidDocument(world.provider.own.id, canonicalize(document))
+
+
+async def test_keys_are_looked_up_every_ten_seconds_and_actions_each_time(world: World) -> None:
+    """HIRE-GTS-11: counted, at the gate and at the provider's listener."""
+    service, ticks = Service(), Ticks()
+    world.hirer.gatherer._clock = ticks
+    await world.hirer.document_of(world.provider.own.id, 0)
+    paths = fetched(world)
+    async with gated(world, service, ticks) as (url, desk):
+        for moved, looked_up in ((0, 1), (0, 1), (9.9, 1), (0.2, 2), (5, 2), (4, 2)):
+            ticks.now += moved
+            assert (await world.ask(url, "GET", APP)).status == 200
+            assert desk.looked_up == looked_up
+        assert desk.asked == 6
+    assert len(service.asked) == 6
+    assert len(paths) == 1, "the DID document, after ten seconds and not before"
+
+
+async def test_sc_62_a_revoked_contract_stops_at_once_at_every_gate(world: World) -> None:
+    """HIRE-GTS-11: what the gates know is new, and none of them looks anything up; suspended, resumed, revoked."""
+    first, second, ticks = Service(), Service(), Ticks()
+    (conversation,) = world.hirer.conversations.values()
+    async with gated(world, first, ticks) as (one, desk), gated(world, second, ticks) as (two, other):
+        assert [(await world.ask(url, "GET", APP)).status for url in (one, two)] == [200, 200]
+        await world.hirer.changes.suspend(conversation, seconds=600)
+        answers = [await world.ask(url, "GET", APP) for url in (one, two)]
+        assert [answer.no for answer in answers] == [(403, "contract_expired", "state")] * 2
+        await world.hirer.changes.resume(conversation)
+        assert [(await world.ask(url, "GET", APP)).status for url in (one, two)] == [200, 200]
+        await world.hirer.changes.revoke(conversation)
+        answers = [await world.ask(url, "GET", APP) for url in (one, two)]
+        assert [answer.no[:2] for answer in answers] == [(403, "contract_expired")] * 2
+        assert (desk.looked_up, other.looked_up) == (1, 1)
+    assert (len(first.asked), len(second.asked)) == (2, 2)
+
+
+async def test_sc_62_a_key_that_is_taken_out_stops_within_ten_seconds(world: World) -> None:
+    """HIRE-GTS-16: by pull; the peer looks at the key with each action, whatever the gate knows."""
+    service, ticks = Service(), Ticks()
+    world.hirer.gatherer._clock = ticks
+    await world.hirer.document_of(world.provider.own.id, 0)
+    async with gated(world, service, ticks, keys_seconds=3600) as (url, desk):
+        assert (await world.ask(url, "GET", APP)).status == 200
+        with_another_key(world)
+        ticks.now += 10
+        assert (await world.ask(url, "GET", APP)).status == 200, "the last moment"
+        ticks.now += 0.1
+        heard = await world.ask(url, "GET", APP)
+        assert desk.looked_up == 1
+    assert heard.no == (401, "proof_invalid", "")
+    assert len(service.asked) == 2
+
+
+async def test_sc_62_a_key_that_the_peer_knows_to_be_gone_stops_at_once(world: World) -> None:
+    """HIRE-GTS-16: by push; the peer read the document for another reason, such as a connection."""
+    service, ticks = Service(), Ticks()
+    async with gated(world, service, ticks) as (url, desk):
+        assert (await world.ask(url, "GET", APP)).status == 200
+        with_another_key(world)
+        await world.hirer.document_of(world.provider.own.id, 0)
+        heard = await world.ask(url, "GET", APP)
+        assert desk.looked_up == 1
+    assert heard.no == (401, "proof_invalid", "")
+    assert len(service.asked) == 1
+
+
+async def test_a_key_with_an_end_counts_until_then(world: World) -> None:
+    """HIRE-GTS-01: a method with `expires` is one of the provider's keys before it, and none after."""
+    service, ticks = Service(), Ticks()
+    now = world.hirer.clock.now()
+    for end, status in ((shift(now, 3600), 200), (shift(now, -1), 401)):
+        document: Any = world.provider.own.json
+        for method in document["verificationMethod"]:
+            method["expires"] = end
+        world.provider.own = DidDocument(world.provider.own.id, canonicalize(document))
+        await world.hirer.document_of(world.provider.own.id, 0)
+        async with gated(world, service, ticks) as (url, _):
+            assert (await world.ask(url, "GET", APP)).status == status
+    assert len(service.asked) == 1
+
+
+async def test_sc_59_time_moved_back_revives_no_contract_at_a_gate(tmp_path: Path) -> None:
+    """HIRE-GAT-03: past its end it gives nothing; nor once the operator sets the clock back by two hours."""
+    clock, service = Moved(), Service()
+    async with at_work(tmp_path, clock=clock) as world, gated(world, service, Ticks(), clock=clock) as (url, _):
+        assert (await world.ask(url, "GET", APP)).status == 200
+        until = world.job.document.terms.deadlines.until
+        clock.by = int(seconds_between(clock.now(), until)) + 1
+        late = await world.ask(url, "GET", APP)
+        clock.by -= 7200
+        back = await world.ask(url, "GET", APP)
+    assert [answer.no[:2] for answer in (late, back)] == [(403, "contract_expired")] * 2
+    assert len(service.asked) == 1
