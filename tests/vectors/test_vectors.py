@@ -6,6 +6,7 @@ pyoxigraph with the published context for the canonical N-Quads, hashlib for the
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -20,6 +21,9 @@ import rfc8785
 from nacl.signing import SigningKey
 
 from support import ROOT
+from undersigned.bridges.gates import ContractKeys, check_body, request_of, verify_head
+from undersigned.bridges.http_answers import VerifiedAnswer, verify_answer
+from undersigned.bridges.http_signatures import Request, Response, VerifiedRequest
 from undersigned.contract import check_parents, read_contract, read_parents, verify_parents, verify_sealed
 from undersigned.credentials import verify_linkage
 from undersigned.did import DidDocument, document_from
@@ -203,6 +207,69 @@ def test_a_did_and_an_origin_are_tied_or_not(folder: Path) -> None:
         return
     document = dict(tied.json)
     check_intermediates(document, document.pop("proof"), expected, case["keys"])
+
+
+@pytest.mark.parametrize("folder", of_kind("request"))
+def test_a_request_is_let_in_or_refused(folder: Path) -> None:
+    """HIRE-RQS-01, HIRE-GTS-01, HIRE-GTS-02, HIRE-GTS-03, HIRE-GTS-04."""
+    case, expected, given = read(folder, "case.json"), read(folder, "expected.json"), read(folder, "input.json")
+    keys = ContractKeys(contract=case["contract"], provider=case["provider"], keys=case["methods"])
+    nonces = {(method, nonce) for method, nonce in case.get("seen", ())}
+
+    def fresh(method: str, nonce: str) -> bool:
+        return (method, nonce) not in nonces
+
+    def verified() -> VerifiedRequest:
+        headers = tuple((name, value) for name, value in given["headers"])
+        request = request_of(case["origin"], given["method"], given["path"], headers)
+        found = verify_head(request, keys, now=case["now"], fresh=fresh)
+        check_body(request, hashlib.sha256(given.get("body", "").encode()).digest())
+        return found
+
+    if "code" in expected:
+        with pytest.raises(UndersignedError) as refused:
+            verified()
+        assert refused.value.code == expected["code"]
+        return
+    found = verified()
+    assert (found.keyid, found.contract) == (expected["keyid"], case["contract"])
+    check_signed(given["headers"], case, expected)
+
+
+@pytest.mark.parametrize("folder", of_kind("answer"))
+def test_an_answer_is_the_hirers_or_not(folder: Path) -> None:
+    """HIRE-GTS-14, HIRE-GTS-15."""
+    case, expected, given = read(folder, "case.json"), read(folder, "expected.json"), read(folder, "input.json")
+    asked = given["request"]
+    fields = tuple((name, value) for name, value in asked["headers"])
+    request = Request(asked["method"], case["origin"] + asked["path"], fields)
+    response = Response(given["status"], tuple((name, value) for name, value in given["headers"]), request)
+    document = document_from(case["hirer"], {})
+
+    def verified() -> VerifiedAnswer:
+        digest = hashlib.sha256(given.get("body", "").encode()).digest()
+        return verify_answer(response, digest, lambda m: document.key_for(m, "authentication"), now=case["now"])
+
+    if "code" in expected:
+        with pytest.raises(UndersignedError) as refused:
+            verified()
+        assert refused.value.code == expected["code"]
+        return
+    assert verified().keyid == expected["keyid"]
+    check_signed(given["headers"], case, expected)
+
+
+def check_signed(headers: list[list[str]], case: dict[str, Any], expected: dict[str, Any]) -> None:
+    """The signature is over the text that the vector states, by the key that it publishes."""
+    fields = dict(headers[:5])
+    raw = base64.b64decode(fields["Signature"].partition("=:")[2].removesuffix(":"))
+    assert expected["signed"].rpartition("\n")[2] == f'"@signature-params": {fields["Signature-Input"][5:]}'
+    key = next(key for key in case["keys"] if key["method"] == expected["keyid"])
+    if key["kind"] == "Ed25519":
+        assert SigningKey(bytes.fromhex(key["seed"])).sign(expected["signed"].encode()).signature == raw
+    else:
+        size = 32 if key["kind"] == "P-256" else 48
+        assert len(raw) == 2 * size
 
 
 @pytest.mark.parametrize("folder", of_kind("key"))
