@@ -12,7 +12,7 @@ hardly the ratios. Nothing here passes or fails.
     make bench ARGS="--memory"                    what an idle negotiation holds
     make bench ARGS="--trust"                     the trust graph; with --million also one of a million edges
     make bench ARGS="--spawn"                     identities of minutes, issued and withdrawn
-    make bench ARGS="--gate"                      decisions of a gate, and how many of them it books in a second
+    make bench ARGS="--gate"                      decisions of a gate, bookings, and the way through it
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ import structlog
 from bench.counting import KINDS, Tape, counting
 from bench.floor import Floor
 from bench.gate import show_gate
+from bench.gated import show_gated
 from bench.memory import idle_negotiations
 from bench.pair import HIRER, PROVIDER, Pair, two_peers
 from bench.profiling import profiled
@@ -98,6 +99,7 @@ def main() -> None:
         return
     if options.gate:
         show_gate(options.folder, partial(run, options.loop))
+        show_gated(options.folder, partial(run, options.loop))
         return
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(40),
@@ -144,7 +146,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--trust", action="store_true", help="the trust graph, instead of the report")
     parser.add_argument("--million", action="store_true", help="with --trust: a graph of a million edges as well")
     parser.add_argument("--spawn", action="store_true", help="identities of minutes, instead of the report")
-    parser.add_argument("--gate", action="store_true", help="decisions and bookings of a gate, instead of the report")
+    parser.add_argument(
+        "--gate",
+        action="store_true",
+        help="decisions and bookings of a gate, and the way through it, instead of the report",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress")
     options = parser.parse_args()
     if options.loop == "auto":

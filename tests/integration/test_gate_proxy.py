@@ -80,7 +80,7 @@ async def test_a_body_goes_on_as_it_was_signed(world: World) -> None:
     assert (await world.used())["write/bytes"] == "512003"
 
 
-async def test_a_refusal_names_the_clause_and_what_would_pass(world: World) -> None:
+async def test_sc_56_a_refusal_names_the_clause_and_what_would_pass(world: World) -> None:
     """HIRE-GTS-05, HIRE-GTS-08, HIRE-GAT-02: to who signed; the hirer's journal has each one."""
     service = Service()
     async with proxied(world, service) as (url, told):

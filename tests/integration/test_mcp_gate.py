@@ -68,7 +68,9 @@ async def refused(client: Client, tool: str, **arguments: Any) -> tuple[str, str
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("through", [over_stdio, over_http])
-async def test_the_contract_holds_in_front_of_somebody_elses_server(world: World, through: Any, mode: str) -> None:
+async def test_sc_56_the_contract_holds_in_front_of_somebody_elses_server(
+    world: World, through: Any, mode: str
+) -> None:
     """HIRE-MCP-02, HIRE-MCP-05, HIRE-MCP-06, HIRE-MCP-12: a count, an amount and a prohibition, each by its clause."""
     async with through(world, mode) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == ["git_status", "git_log"]
