@@ -641,3 +641,20 @@ async def test_a_promise_of_capacity_can_be_made_for_longer(ledger: Ledger) -> N
     await ledger.reserve(msgspec.structs.replace(other, at=minute(51), until=minute(60)))
     with pytest.raises(ScopeError):
         await ledger.reserve(msgspec.structs.replace(longer, at=minute(52), until=minute(70)))
+
+
+async def test_a_limit_counts_what_stands_beside_it(ledger: Ledger) -> None:
+    """HIRE-SUB-04: what children may take in any period and what is used in this one are together within the limit."""
+
+    async def take(name: str, key: str, beside: str, amount: str) -> None:
+        draw = Draw(key, amount, "10", beside)
+        await ledger.reserve(Reservation(contract=C, id=name, draws=(draw,), until=LATER, at=AT))
+
+    await take("own", "read/count.PT1M@now", "read/count.PT1M@children", "4")
+    with pytest.raises(ScopeError):
+        await take("child", "read/count.PT1M@children", "read/count.PT1M@now", "7")
+    await take("child", "read/count.PT1M@children", "read/count.PT1M@now", "6")
+    for key in ("now", "next"):
+        with pytest.raises(ScopeError):
+            await take(f"more {key}", f"read/count.PT1M@{key}", "read/count.PT1M@children", "5")
+    await take("next", "read/count.PT1M@next", "read/count.PT1M@children", "4")

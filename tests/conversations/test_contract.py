@@ -282,6 +282,8 @@ def test_a_start_with_foreign_inputs_is_refused() -> None:
         (HIRER, "late_seal", "wrong_party"),
         (PROVIDER, "late_seal", "wrong_state"),
         (HIRER, "deadline", "wrong_state"),
+        (HIRER, "parent", "terms_mismatch"),
+        (PROVIDER, "parent", "wrong_party"),
     ],
 )
 def test_a_cause_that_the_contract_does_not_allow(role: str, cause: str, code: str) -> None:
@@ -290,7 +292,7 @@ def test_a_cause_that_the_contract_does_not_allow(role: str, cause: str, code: s
     playbook.refused(code, lambda: playbook.side(role) >> terminate(cause))
 
 
-@pytest.mark.parametrize("cause", ["revoked", "parent", "key_compromised"])
+@pytest.mark.parametrize("cause", ["revoked", "key_compromised"])
 @pytest.mark.parametrize("role", [HIRER, PROVIDER])
 @pytest.mark.parametrize("state", ["sealed", "working", "cancelling", "delivered"])
 def test_a_cause_of_either_side_ends_it(state: str, role: str, cause: str) -> None:

@@ -17,10 +17,10 @@ import click
 import msgspec
 from msgspec.structs import replace
 
-from undersigned.contract import ContractDocument, ReleaseDocument, contract_card
+from undersigned.contract import ContractDocument, ReleaseDocument, contract_card, read_parents
 from undersigned.encoding import Digest, from_struct, shift
 from undersigned.errors import CODES, ConfigurationError, UndersignedError
-from undersigned.messages import Offer
+from undersigned.messages import Offer, recorded_message
 from undersigned.protocol import Engagement, owed
 from undersigned.runtime import (
     Answered,
@@ -64,6 +64,7 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
     under, due, tabled = engagement.contract, owed(engagement), engagement.tabled
     if under is None:
         raise ConfigurationError("not_found", f"{engagement.id} has no contract")
+    above, hired = await _chain(opened, engagement)
     out.value(
         {
             "contract": under.digest,
@@ -82,6 +83,8 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
             "breaches": [from_struct(one) for one in under.breaches],
             "requests": [from_struct(one) for one in under.open_requests()],
             "terms": from_struct(document.terms),
+            "above": above,
+            "hired": hired,
         }
     )
     for line in contract_card(from_struct(document), {}, state=_state(engagement)).splitlines():
@@ -90,6 +93,34 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
         out.line(f"In force      {under.in_force}, which amends {under.digest}")
     if tabled is not None:
         out.line(f"On the table  {tabled.kind} {tabled.document}, offered by the {tabled.owner}")
+    for one in above:
+        out.line(f"Under         {one['contract']}: {one['provider']} for {one['hirer']}")
+    for one in hired:
+        made = f", contract {one['contract']}" if one["contract"] else ""
+        out.line(plain(f"Hired         {one['provider']} for {one['task']}: {one['state']}{made}", 1000))
+
+
+async def _chain(home: Home, engagement: Engagement) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What the contract stands under, the direct parent first, and what was hired under it."""
+    ledger = await reading(home)
+    try:
+        above: list[dict[str, Any]] = []
+        for row in await ledger.rows(engagement.id):
+            offer = recorded_message(row.raw).message if row.kind != "noted" and row.type == "Offer" else None
+            if isinstance(offer, Offer) and offer.parents:
+                above = [
+                    {"contract": one.name, "hirer": one.document.hirer, "provider": one.document.provider}
+                    for one in read_parents(offer.parents)
+                ]
+        hired: list[dict[str, Any]] = []
+        for child in engagement.contract.children if engagement.contract is not None else ():
+            summary = await ledger.summary(child.engagement)
+            known = {"engagement": child.engagement, "provider": child.provider, "task": child.task}
+            state = child.outcome or (summary.state if summary is not None else "not begun")
+            hired.append({**known, "state": state, "contract": summary.contract if summary is not None else None})
+        return above, hired
+    finally:
+        await ledger.close()
 
 
 def _state(engagement: Engagement) -> str:

@@ -175,6 +175,14 @@ async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dic
 @click.option(
     "--continues", metavar="ENGAGEMENT|DIGEST", help="The earlier refusal that this answers, with what it asked for."
 )
+@click.option(
+    "--subcontracting",
+    type=click.IntRange(0, 5),
+    default=0,
+    metavar="LEVELS",
+    help="How many levels of others the provider may hire for it, under its contract. Default 0: none.",
+)
+@click.option("--onward", is_flag=True, help="It may hand the inputs on to whom it hires.")
 @AT_OPTION
 @WAIT_OPTION
 @HOME_OPTION
@@ -192,6 +200,8 @@ async def hire(
     decide_within: int | None,
     folder: Path | None,
     continues: str | None,
+    subcontracting: int,
+    onward: bool,
     at: str | None,
     wait: float,
     home: str | None,
@@ -232,6 +242,8 @@ async def hire(
             at=at,
             continues=continues,
             decide_seconds=decide_within,
+            subcontracting=subcontracting,
+            onward=onward,
         )
         impatient = asyncio.create_task(_tell_if_not_reached(out, peer, did))
         try:

@@ -16,14 +16,14 @@ from typing import Any, Final, cast
 from msgspec import Struct
 from msgspec.structs import replace
 
-from undersigned.contract.check import contract_digest, read_contract, scope_of
+from undersigned.contract.check import contract_digest, read_contract
 from undersigned.contract.document import AmendmentDocument, ContractDocument
 from undersigned.contract.sealed import verify_sealed, verify_sealed_change
 from undersigned.contract.terms import Price, Terms
 from undersigned.encoding import Digest, JsonObject, compare_amounts, parse_duration, shift
 from undersigned.errors import ContractError, FormatError, ScopeError
 from undersigned.proof import KeyLookup
-from undersigned.scope import Grant, draws, parse_pattern
+from undersigned.scope import draws, parse_pattern, read_scope
 
 __all__ = [
     "INPUT_READ",
@@ -93,7 +93,7 @@ def check_parents(child: ContractDocument, parents: Sequence[Parent]) -> None:
             raise _broken(f"expected the parent {child.parent}; came {parent.name}")
         if child.hirer != parent.document.provider:
             raise _broken(f"expected a parent whose provider is {child.hirer}; came {parent.document.provider}")
-        check_within(child, parent.document)
+        check_within(child.terms, parent.document.terms)
         child = parent.document
     if child.parent is not None:
         raise _broken(f"expected the chain up to its root; the contract {child.parent} is missing")
@@ -111,15 +111,14 @@ def verify_parents(parents: Sequence[Parent], *, keys: KeyLookup) -> None:
         verify(parent.json, parent.acceptance, parent.seal, keys=keys)
 
 
-def check_within(child: ContractDocument, parent: ContractDocument) -> None:
-    """Returns if whatever `child` allows, `parent` allows, and whatever `parent` demands, `child` demands.
+def check_within(own: Terms, above: Terms) -> None:
+    """Returns if whatever `own` terms allow, those `above` allow, and whatever those demand, `own` demand.
 
     Raises:
         ContractError: `scope_exceeded`, with the place in the child that goes beyond.
 
     Source: protocol-spec/16-subcontracts.md, section 16.2
     """
-    own, above = child.terms, parent.terms
     # Step 1: it may be hired for at all, and has fewer levels below it than its parent.
     if not above.subcontracting.allowed:
         raise _wider("/terms/subcontracting", "the parent allows no subcontract")
@@ -127,7 +126,7 @@ def check_within(child: ContractDocument, parent: ContractDocument) -> None:
         most = above.subcontracting.depth - 1
         raise _wider("/terms/subcontracting/depth", f"expected at most {most}; came {own.subcontracting.depth}")
     # Step 2: the scope, and the price.
-    drawn(child, parent)
+    drawn(own, above)
     _price_within(own.price, above.price)
     # Steps 3 to 5: times, evidence, data.
     _times_within(own, above)
@@ -135,7 +134,7 @@ def check_within(child: ContractDocument, parent: ContractDocument) -> None:
     _data_within(own, above)
 
 
-def drawn(child: ContractDocument, parent: ContractDocument) -> dict[str, str]:
+def drawn(own: Terms, above: Terms) -> dict[str, str]:
     """For each grant of the child the grant of the parent that it draws on. What the child's hirer only hands over, the
     inputs of the task, is its own to give and draws on none.
 
@@ -143,19 +142,19 @@ def drawn(child: ContractDocument, parent: ContractDocument) -> dict[str, str]:
         ContractError: `scope_exceeded`: the child's scope does not lie inside the parent's.
     """
     # An extension that must be understood is compared as it is.
-    wide = scope_of(parent, parent.terms.scope.critical or ())
-    narrow = scope_of(child, child.terms.scope.critical or ())
-    grants = tuple(grant for grant in narrow.grants if not hands_over(grant, child.terms.task.inputs))
+    wide = read_scope(above.scope, above.scope.critical or ())
+    narrow = read_scope(own.scope, own.scope.critical or ())
+    grants = tuple(grant for grant in narrow.grants if not hands_over(grant.action, grant.target, own.task.inputs))
     try:
         return draws(wide, replace(narrow, grants=grants))
     except ScopeError as exc:
         raise ContractError(exc.code, exc.message, path="/terms/scope", clause=exc.detail.get("clause")) from exc
 
 
-def hands_over(grant: Grant, inputs: Collection[Digest]) -> bool:
-    """Whether a grant is no more than reading one of these inputs, which its target names by digest."""
-    target = parse_pattern(grant.target)
-    return grant.action == INPUT_READ and target.query is None and bool(set(target.segments[-1:]) & set(inputs))
+def hands_over(action: str, pattern: str, inputs: Collection[Digest]) -> bool:
+    """Whether this is no more than reading one of these inputs, which the target names by digest."""
+    target = parse_pattern(pattern)
+    return action == INPUT_READ and target.query is None and bool(set(target.segments[-1:]) & set(inputs))
 
 
 def _price_within(own: Price, above: Price) -> None:

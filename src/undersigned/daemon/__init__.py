@@ -6,7 +6,6 @@ from undersigned.daemon.gate_desk import Ask, Desk, GateDesk, Granted, Signed, T
 from undersigned.daemon.gate_proxy import GateProxy
 from undersigned.daemon.gate_remote import RemoteDesk
 from undersigned.daemon.gating import Gatekeeper, RequestGate
-from undersigned.daemon.hire import Hire, HireResult, needed_text, unresolved
 from undersigned.daemon.listener import (
     ArtifactRequest,
     ArtifactResponse,
@@ -19,6 +18,7 @@ from undersigned.daemon.mcp_passage import Passage
 from undersigned.daemon.mcp_stdio import GateLimits, StdioGate, standard_streams
 from undersigned.daemon.peer import Peer, SyncPeer
 from undersigned.daemon.registry import RegistryServer
+from undersigned.runtime import Hire, HireResult, needed_text, unresolved
 
 __all__ = [
     "GRANTED",

@@ -27,6 +27,8 @@ from undersigned.runtime import (
     ControlPart,
     Fields,
     Handler,
+    Hire,
+    HireResult,
     Home,
     LinkageDesk,
     Reviewed,
@@ -38,7 +40,6 @@ from undersigned.scope import Limit, Scope
 
 from .control import ControlListener
 from .gate_desk import GateDesk
-from .hire import Hire, HireResult
 from .listener import Document, ListenerLimits, PublicListener
 from .serving import ArtifactDoor, check_answer, signed_headers
 from .vc_api import VcApi
@@ -233,6 +234,8 @@ class Peer(Agent):
         finish_seconds: int = 3600,
         continues: str | None = None,
         decide_seconds: int | None = None,
+        subcontracting: int = 0,
+        onward: bool = False,
     ) -> Hire:
         """Hires `provider` for `task`. Await it for the result, or iterate over it for events first.
 
@@ -243,8 +246,9 @@ class Peer(Agent):
         if its DID document does not say. `decide_seconds` is all the time until both are bound or it is withdrawn,
         people's approval on either side included; by default 15 minutes, or an hour if our own policy asks people. A
         provider that does not answer is tried for `reach_seconds` of this peer, 30 unless it is set, and then withdrawn
-        from; iterate to see what happens meanwhile. `continues` names an earlier withdrawal that said what was needed,
-        by its digest or its engagement.
+        from; iterate to see what happens meanwhile. `subcontracting` is how many levels of others the provider may hire
+        for it, `onward` whether it may hand the inputs on to them. `continues` names an earlier withdrawal that said
+        what was needed, by its digest or its engagement.
 
         Raises, when awaited:
             ConfigurationError: An argument is not usable; nobody was asked for anything.
@@ -269,6 +273,8 @@ class Peer(Agent):
                 finish_seconds=finish_seconds,
                 continues=continues,
                 decide_seconds=decide_seconds,
+                subcontracting=subcontracting,
+                onward=onward,
             ),
             review,
         )

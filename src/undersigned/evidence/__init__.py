@@ -1,7 +1,18 @@
 """Evidence packs: one file that proves an engagement to somebody who asks nobody, and its offline verifier."""
 
 from undersigned.evidence.archive import MAX_MEMBERS, MAX_PACK_BYTES, read_archive, write_archive
-from undersigned.evidence.pack import FORMAT, Line, Manifest, Member, Pack, Transcribed, read_pack, write_pack
+from undersigned.evidence.pack import (
+    FORMAT,
+    Line,
+    Manifest,
+    Member,
+    Pack,
+    Transcribed,
+    read_pack,
+    sealed_documents,
+    transcribed,
+    write_pack,
+)
 from undersigned.evidence.verify import STEPS, ListedKey, Report, Step, verify_pack
 
 __all__ = [
@@ -19,6 +30,8 @@ __all__ = [
     "Transcribed",
     "read_archive",
     "read_pack",
+    "sealed_documents",
+    "transcribed",
     "verify_pack",
     "write_archive",
     "write_pack",

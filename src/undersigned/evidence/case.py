@@ -30,6 +30,8 @@ class Case(Struct):
 
     data: bytes
     now: Instant
+    level: int = 0
+    """How many packs this one lies in."""
     known: dict[Did, list[DidDocument]] = field(default_factory=dict[Did, list[DidDocument]])
     """What the verifier resolved itself."""
     pack: Pack | None = None

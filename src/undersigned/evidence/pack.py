@@ -9,6 +9,7 @@
     ledger/inclusion.json                    proof that the contract is in it
     artifacts/<digest>                       if they are to travel along
     approvals/<digest>.json                  what the packer's people signed about its terms
+    subcontracts/<contract>.zip              packs of what the packer, its provider, hired under the contract
     refusals/<digest>.json                   DSSE envelopes: what the packer's gate said no to
 
 `write_pack` derives contract and statements from the transcript, so that a pack cannot disagree with itself by
@@ -20,6 +21,7 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, Protocol
 
 from msgspec import Meta, Struct
@@ -46,18 +48,32 @@ from undersigned.evidence.archive import check_name, read_archive, write_archive
 from undersigned.messages import Acceptance, Delivery, Message, Offer, Review, Seal, SignedMessage, decode_message
 from undersigned.transparency import InclusionProof
 
-__all__ = ["FORMAT", "Line", "Manifest", "Member", "Pack", "Transcribed", "read_pack", "sealed_documents", "write_pack"]
+__all__ = [
+    "FORMAT",
+    "Line",
+    "Manifest",
+    "Member",
+    "Pack",
+    "Transcribed",
+    "read_pack",
+    "sealed_documents",
+    "transcribed",
+    "write_pack",
+]
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 CONTRACT: Final = "contract.json"
 CHECKPOINT: Final = "ledger/checkpoint.txt"
 INCLUSION: Final = "ledger/inclusion.json"
+SUBCONTRACTS: Final = "subcontracts"
 
 _LIMITS: Final = replace(FOREIGN_LIMITS, max_bytes=8 * 1024 * 1024, max_items=20_000)
 """Of the manifest, which lists every member."""
 
-KINDS: Final = frozenset({"message", "contract", "statement", "did-document", "ledger", "artifact", "refusal"})
+KINDS: Final = frozenset(
+    {"message", "contract", "statement", "did-document", "ledger", "artifact", "refusal", "subcontract"}
+)
 """Kinds of members that are judged."""
 Kind = Annotated[str, Meta(pattern=r"^[a-z][a-z-]{0,31}(?!\n)$")]
 
@@ -88,8 +104,8 @@ class Member(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, om
     digest: Digest
     """Of its bytes."""
     kind: Kind
-    """`message`, `contract`, `statement`, `did-document`, `ledger`, `artifact`, `refusal`; others (`approval` is one)
-    are kept and not judged.
+    """`message`, `contract`, `statement`, `did-document`, `ledger`, `artifact`, `refusal`, `subcontract`; others
+    (`approval` is one) are kept and not judged.
     """
     recorded_at: Instant | None = None
     """Messages: when the packer recorded it."""
@@ -152,11 +168,12 @@ def write_pack(
     artifacts: Iterable[bytes] = (),
     approvals: Iterable[bytes] = (),
     refusals: Iterable[bytes] = (),
+    subcontracts: Mapping[Digest, bytes] = MappingProxyType({}),
 ) -> bytes:
     """The pack of an engagement, from its journal. The same input gives the same bytes.
 
     `documents` are DID documents as resolved; those that follow from the DID itself are added. `inclusion` must be of
-    the tree that `checkpoint` signs.
+    the tree that `checkpoint` signs. `subcontracts` are packs by the digest of their contract.
 
     Raises:
         VerificationError: `evidence_invalid`: the journal holds no message.
@@ -166,10 +183,8 @@ def write_pack(
     if not said:
         raise VerificationError("evidence_invalid", "there is no message to prove anything with")
     members: dict[str, tuple[bytes, str, Instant | None]] = {}
-    transcript: list[Transcribed] = []
-    for number, line in enumerate(said, start=1):
-        one = Transcribed(number, line.kind, line.at, decode_message(line.raw))
-        transcript.append(one)
+    transcript = transcribed(said)
+    for one, line in zip(transcript, said, strict=True):
         members[message_path(one)] = line.raw, "message", line.at
     sealed = sealed_contract(transcript)
     if sealed is not None:
@@ -186,6 +201,8 @@ def write_pack(
         members[f"approvals/{digest_bytes(data)}.json"] = data, "approval", None
     for data in refusals:
         members[f"refusals/{digest_bytes(data)}.json"] = data, "refusal", None
+    for name, data in subcontracts.items():
+        members[f"{SUBCONTRACTS}/{name}.zip"] = data, "subcontract", None
     for data in artifacts:
         members[f"artifacts/{digest_bytes(data)}"] = data, "artifact", None
     manifest = Manifest(
@@ -252,6 +269,15 @@ def _transcribed(number: int, path: str, at: Instant, raw: bytes) -> Transcribed
     if kind not in ("sent", "received") or path != message_path(one):
         raise VerificationError("evidence_invalid", f"{path} is not the name of message {number}")
     return one
+
+
+def transcribed(lines: Iterable[Line]) -> list[Transcribed]:
+    """Lines of a journal that are messages, decoded.
+
+    Raises:
+        FormatError: One is not readable.
+    """
+    return [Transcribed(number, one.kind, one.at, decode_message(one.raw)) for number, one in enumerate(lines, start=1)]
 
 
 def message_path(one: Transcribed) -> str:

@@ -40,6 +40,7 @@ from undersigned.encoding import (
 )
 from undersigned.errors import UndersignedError, VerificationError
 from undersigned.evidence.case import Case, assertion_keys, engagement_of, invalid, lookup_in, pack_of, sealed_of
+from undersigned.evidence.chain import Checked, check_above, check_below
 from undersigned.evidence.changes import check_changes, terms_at
 from undersigned.evidence.logs import check_logs
 from undersigned.evidence.pack import (
@@ -122,6 +123,20 @@ def verify_pack(data: bytes, *, now: Instant, known: Iterable[DidDocument] = ())
     case = Case(data, now)
     for document in known:
         case.known.setdefault(document.id, []).append(document)
+    steps = _checked(case)
+    return Report(
+        steps=tuple(steps),
+        keys=tuple(_listed_keys(case)),
+        not_judged=tuple(item.path for item in case.pack.manifest.members if item.kind not in KINDS)
+        if case.pack
+        else (),
+        engagement=case.pack.manifest.engagement if case.pack else None,
+        state=case.engagement.state if case.engagement else None,
+        contract=case.sealed.digest if case.sealed else None,
+    )
+
+
+def _checked(case: Case) -> list[Step]:
     steps: list[Step] = []
     failed = 0
     for number, (name, check) in enumerate(STEPS, start=1):
@@ -134,16 +149,14 @@ def verify_pack(data: bytes, *, now: Instant, known: Iterable[DidDocument] = ())
             failed = number
             where = f"{exc.path}: " if exc.path else ""
             steps.append(Step(number, name, False, exc.code, where + exc.message))
-    return Report(
-        steps=tuple(steps),
-        keys=tuple(_listed_keys(case)),
-        not_judged=tuple(item.path for item in case.pack.manifest.members if item.kind not in KINDS)
-        if case.pack
-        else (),
-        engagement=case.pack.manifest.engagement if case.pack else None,
-        state=case.engagement.state if case.engagement else None,
-        contract=case.sealed.digest if case.sealed else None,
-    )
+    return steps
+
+
+def _below(data: bytes, case: Case) -> Checked:
+    """A pack inside this one, by the same steps."""
+    below = Case(data, case.now, case.level + 1, known=case.known)
+    failed = next((step for step in _checked(below) if not step.ok), None)
+    return (f"step {failed.number}, {failed.name}: {failed.detail}" if failed else ""), below
 
 
 def _listed_keys(case: Case) -> Iterator[ListedKey]:
@@ -257,7 +270,9 @@ def _transcript(case: Case) -> str:
 
 
 def _contract(case: Case) -> str:
-    """Document, both proofs, acceptance and seal, standing alone; that they are of the transcript; what changed it."""
+    """Document, both proofs, acceptance and seal, standing alone; that they are of the transcript; what changed it;
+    what stands above it and below.
+    """
     pack, engagement = pack_of(case), engagement_of(case)
     derived = sealed_contract(pack.transcript)
     packed = pack.members.get(CONTRACT)
@@ -276,7 +291,8 @@ def _contract(case: Case) -> str:
     if sealed.digest != made or {sealed.document.hirer, sealed.document.provider} != parties:
         raise invalid("the contract is another than the one sealed in the transcript")
     changes = check_changes(case)
-    return f"{made}: both proofs, acceptance and seal hold{f'; {changes}' if changes else ''}"
+    found = [changes, *check_above(case), *check_below(case, _below)]
+    return "; ".join([f"{made}: both proofs, acceptance and seal hold", *filter(None, found)])
 
 
 # Step 6
@@ -337,7 +353,8 @@ def _of_delivery(case: Case, number: int, delivery: Delivery) -> tuple[VerifiedS
         attester=document.provider,
         keys=keys,
         contract=sealed.digest,
-        artifacts=artifacts,
+        # What was not done is told of the contract itself.
+        artifacts=artifacts if artifacts or complete else {"contract": sealed.digest},
         required=required if complete else (),
     )
 

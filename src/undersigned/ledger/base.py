@@ -81,6 +81,8 @@ class Draw(Struct, frozen=True):
     """Taken at most; not negative."""
     max: Amount | None = None
     """The limit. Refused if what is used, what is held and this together are more. None: counted, not limited."""
+    beside: str | None = None
+    """Another key whose use counts against `max` as well, though this draws nothing from it."""
 
 
 class Reservation(Struct, frozen=True):

@@ -78,10 +78,12 @@ def reserve(book: Book, wanted: Reservation) -> dict[str, Amount]:
             raise ScopeError("scope_exceeded", f"{draw.key}: {draw.amount} is not an amount to reserve", key=draw.key)
         used, held = taken.get(draw.key) or book.total(wanted.contract, draw.key)
         held = add_amounts(held, draw.amount)
-        if draw.max is not None and compare_amounts(add_amounts(used, held), draw.max) > 0:
+        beside = add_amounts(*book.total(wanted.contract, draw.beside)) if draw.beside is not None else "0"
+        if draw.max is not None and compare_amounts(add_amounts(add_amounts(used, held), beside), draw.max) > 0:
             raise ScopeError(
                 "scope_exceeded",
-                f"{draw.key}: {used} used, {held} held with this {draw.amount}; the limit is {draw.max}",
+                f"{draw.key}: {add_amounts(used, beside)} used, {held} held with this {draw.amount}; "
+                f"the limit is {draw.max}",
                 key=draw.key,
             )
         taken[draw.key] = used, held

@@ -18,6 +18,7 @@ from undersigned.protocol.deadlines import Wait, passed, waits
 from undersigned.protocol.effects import (
     REPEAT_SECONDS,
     Acknowledge,
+    Cascade,
     Effect,
     Finished,
     Free,
@@ -27,6 +28,7 @@ from undersigned.protocol.effects import (
     Work,
 )
 from undersigned.protocol.engagement import (
+    Child,
     Contract,
     Ending,
     Engagement,
@@ -48,6 +50,7 @@ from undersigned.protocol.states import (
     LANE_TYPES,
     NOTICES,
     OTHER,
+    PERFORMED,
     PROVIDER,
     ROLES,
     ROWS,
@@ -71,6 +74,7 @@ __all__ = [
     "LANE_TYPES",
     "NOTICES",
     "OTHER",
+    "PERFORMED",
     "PROVIDER",
     "REPEAT_SECONDS",
     "ROLES",
@@ -81,6 +85,8 @@ __all__ = [
     "Acknowledge",
     "Answer",
     "Bounds",
+    "Cascade",
+    "Child",
     "Concede",
     "Contract",
     "Effect",

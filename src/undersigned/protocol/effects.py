@@ -15,6 +15,7 @@ The whole list, in the order in which `pending` gives them:
   `seen` them does as well.
 * `Repeat(digest, attempt)`: send this own move again, the same content. It comes up in growing intervals
   (`REPEAT_SECONDS`) after the move was sent; a resend asked for by a peer's `Sync` is apart from that.
+* `Cascade(child, move, names)`: say `move` to a hire under this contract, because of the move `names` about it.
 * `Finished()`: nothing is owed by anybody, and everything has its receipt or a day has passed; the engagement can be
   put away.
 
@@ -31,13 +32,13 @@ Source: protocol-spec/05-negotiation.md, section 5.6
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from undersigned.encoding import Digest, Instant
+from undersigned.encoding import Digest, EngagementId, Instant
 
-__all__ = ["REPEAT_SECONDS", "Acknowledge", "Effect", "Finished", "Free", "Owe", "Repeat", "Reserve", "Work"]
+__all__ = ["REPEAT_SECONDS", "Acknowledge", "Cascade", "Effect", "Finished", "Free", "Owe", "Repeat", "Reserve", "Work"]
 
 REPEAT_SECONDS = (5, 15, 45, 120, 300)
 """Seconds from one sending of an unanswered move to the next; the last goes on for ever."""
@@ -100,10 +101,20 @@ class Repeat(Struct, frozen=True, gc=False, kw_only=True, tag=True):
     """1, 2, …; each has a key of its own."""
 
 
+class Cascade(Struct, frozen=True, gc=False, kw_only=True, tag=True):
+    """Say the same to a child: what happened to its parent happens to it. Noted as done once the child was told."""
+
+    key: str
+    child: EngagementId
+    move: Literal["Suspend", "Resume", "Cancel", "Terminate"]
+    names: Digest
+    """The parent's move."""
+
+
 class Finished(Struct, frozen=True, gc=False, kw_only=True, tag=True):
     """Nothing is left to do."""
 
     key: str
 
 
-Effect: TypeAlias = Reserve | Free | Work | Owe | Acknowledge | Repeat | Finished
+Effect: TypeAlias = Reserve | Free | Work | Owe | Acknowledge | Repeat | Cascade | Finished

@@ -20,6 +20,7 @@ from undersigned.protocol.states import HIRER, IDLE, PROVIDER, START, Role
 __all__ = [
     "Asking",
     "Breached",
+    "Child",
     "Contract",
     "Ending",
     "Engagement",
@@ -139,6 +140,20 @@ class Asking(Struct, frozen=True, gc=False):
     until: Instant | None = None
 
 
+class Child(Struct, frozen=True, gc=False, kw_only=True):
+    """A hire that the provider began under this contract, while and after it lasts."""
+
+    engagement: EngagementId
+    provider: Did
+    task: str
+    key: str
+    """Which of the hires of the work it is, so that work that begins again does not hire again."""
+    contract: Digest | None = None
+    """Known once it is over, if one was made."""
+    outcome: str | None = None
+    """How it ended, such as `review accepted` or `withdrawn`; None while it is live."""
+
+
 class Were(Struct, frozen=True, gc=False):
     """What was in force before we sealed an amendment, for what the peer says without having seen that."""
 
@@ -191,6 +206,8 @@ class Contract(Struct, frozen=True, gc=False, kw_only=True):
     hirer_offer: int = 0
     """The hirer's sequence of its last `Offer` in the lane."""
     released: bool = False
+    children: tuple[Child, ...] = ()
+    """What the provider hired under it, on the provider's side; the hirer does not know of them."""
     suspended_until: Instant | None = None
     breaches: tuple[Breached, ...] = ()
     asked: tuple[Asking, ...] = ()
@@ -204,6 +221,10 @@ class Contract(Struct, frozen=True, gc=False, kw_only=True):
     def open_requests(self) -> tuple[Asking, ...]:
         """Questions for approval that were not answered yet."""
         return tuple(one for one in self.asked if one.uses is None)
+
+    def live_children(self) -> tuple[Child, ...]:
+        """Hires under this contract that are not known to be over."""
+        return tuple(child for child in self.children if child.outcome is None)
 
 
 class Pause(Struct, frozen=True, gc=False, kw_only=True):

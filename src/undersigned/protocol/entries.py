@@ -47,6 +47,7 @@ Entry: TypeAlias = Sent | Received | Noted
 
 FACTS: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "child": "a hire that was begun under the contract, as JSON; again once it is over, with its `outcome`",
         "cursor": "where the provider's work can resume, in its own words",
         "done": "key of an effect that need not be asked for again",
         "freed": "digest under which a reservation was given back",

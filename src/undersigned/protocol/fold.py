@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, TypeAlias
 
+from msgspec.json import decode
 from msgspec.structs import replace
 
 from undersigned.encoding import Digest, Instant
@@ -25,7 +26,7 @@ from undersigned.messages import (
     VerifiedMessage,
 )
 from undersigned.protocol.case import Case, Refused, knows
-from undersigned.protocol.engagement import Contract, Engagement, Pause
+from undersigned.protocol.engagement import Child, Contract, Engagement, Pause
 from undersigned.protocol.entries import Entry, Noted, Received, Sent
 from undersigned.protocol.facts import FACTS_OF, Changes, void_facts
 from undersigned.protocol.guards import GUARDS
@@ -405,6 +406,10 @@ def _is_news(notice: Progress, contract: Contract) -> bool:
 def _noted(engagement: Engagement, fact: Noted) -> Changes:
     contract: Contract | None = engagement.contract
     match fact.name:
+        case "child" if contract is not None:
+            child = decode(fact.value, type=Child)
+            others = tuple(one for one in contract.children if one.engagement != child.engagement)
+            return {"contract": replace(contract, children=(*others, child))}
         case "cursor" if contract is not None:
             return {"contract": replace(contract, cursor=fact.value)}
         case "waived" if contract is not None:

@@ -17,6 +17,7 @@ from undersigned.protocol.deadlines import Wait, lane_ends, waits
 from undersigned.protocol.effects import (
     REPEAT_SECONDS,
     Acknowledge,
+    Cascade,
     Effect,
     Finished,
     Free,
@@ -63,6 +64,7 @@ def pending(engagement: Engagement, now: Instant) -> tuple[Effect, ...]:
     """
     at = now if engagement.last_at is None else max(now, engagement.last_at)
     found = (
+        *_cascades(engagement),
         *_reservations(engagement, at),
         *_work(engagement, at),
         *_owes(engagement, at),
@@ -209,6 +211,34 @@ def _reservations(engagement: Engagement, at: Instant) -> Iterator[Effect]:
             yield Free(key=_key(name, digest), name="reservation", digest=digest)
 
 
+def _cascades(engagement: Engagement) -> Iterator[Cascade]:
+    """What becomes of a contract becomes of the hires under it: pending until each was told."""
+    contract, cause = engagement.contract, engagement.cause
+    if contract is None or cause is None or engagement.role != PROVIDER:
+        return
+    match engagement.state:
+        case "suspended":
+            move = "Suspend"
+        case "cancelling":
+            move = "Cancel"
+        case "working" if cause != contract.began:
+            move = "Resume"
+        case "disputed" | "closing" | "closed":
+            move = "Terminate"
+        case _:
+            return
+    for child in contract.live_children():
+        key = _key(f"cascade:{child.engagement}", cause)
+        yield Cascade(key=key, child=child.engagement, move=move, names=cause)
+
+
+def _closes_later(engagement: Engagement, at: Instant) -> bool:
+    """Whether our books wait for those of the children, which they do until `close`."""
+    contract, by = engagement.contract, _by(engagement)
+    live = contract is not None and engagement.role == PROVIDER and bool(contract.live_children())
+    return engagement.state == "closing" and live and by is not None and at < by
+
+
 def _late_start(engagement: Engagement) -> bool:
     """The hirer started later than agreed, and we have not forgiven it."""
     contract = engagement.contract
@@ -262,6 +292,8 @@ def _owes(engagement: Engagement, at: Instant) -> Iterator[Owe]:
         if at <= engagement.talks.tender.bids_close:
             moves = tuple(kind for kind in moves if kind != "Offer")
     elif state == "closing":
+        if _closes_later(engagement, at):
+            return
         reason = basis(engagement)
     yield Owe(key=_key("owe-" + "-".join(moves), cause), moves=moves, by=by, reason=reason)
 
@@ -370,7 +402,9 @@ def _finished(engagement: Engagement, at: Instant) -> Iterator[Finished]:
         over = engagement.role in contract.closed_by and at > shift(since, parse_duration(offer.terms.deadlines.close))
     # What the peer may not have is repeated for a day all the same: both may have ended it on a line that was down.
     doubt = engagement.lane.startswith("accepted-by-")
-    if over and (gone or (_settled(engagement) and not doubt)):
+    # A child that was not told yet, or whose books are open, is not left alone.
+    children = contract is not None and engagement.role == PROVIDER and bool(contract.live_children())
+    if over and (gone or (_settled(engagement) and not doubt and not children)):
         yield Finished(key=_key("finished", engagement.cause))
 
 
@@ -411,7 +445,8 @@ def _instants(engagement: Engagement, after: Instant) -> Iterator[Instant]:
     if state == "sealed":
         yield shift(deadlines.start, 1)
     if state == "closing" and since is not None:
-        yield shift(since, parse_duration(deadlines.close) + 1)
+        ends = shift(since, parse_duration(deadlines.close))
+        yield from (ends, shift(ends, 1))
 
 
 def _lane_instants(engagement: Engagement) -> Iterator[Instant]:

@@ -25,7 +25,7 @@ from undersigned.messages import (
 from undersigned.protocol.case import Case, Refused, contract_of, expect, live_of, of_this
 from undersigned.protocol.deadlines import BREACH_SECONDS, passed, review_ends
 from undersigned.protocol.engagement import Contract, Essentials
-from undersigned.protocol.states import PROVIDER
+from undersigned.protocol.states import HIRER, PROVIDER
 
 __all__ = [
     "MAX_OPEN",
@@ -127,6 +127,10 @@ def cause_allowed(case: Case) -> None:
         _after_breach(case, contract, move)
     if cause == "unable" and role != PROVIDER:
         raise Refused("wrong_party", "hirer sent Terminate unable; only the provider may")
+    if cause == "parent" and role != HIRER:
+        raise Refused("wrong_party", "provider sent Terminate parent; only the hirer of a subcontract may")
+    if cause == "parent" and offer.terms.parent is None:
+        raise Refused("terms_mismatch", "Terminate parent: the contract stands under none")
     if cause == "convenience" and not offer.terms.convenience:
         raise Refused("terms_mismatch", "Terminate for convenience: the terms state no notice and no fee")
     if cause == "late_seal":

@@ -29,6 +29,7 @@ from undersigned.runtime.export import export_pack
 from undersigned.runtime.files import read_file
 from undersigned.runtime.gate import Gate, Permit, Refusal, Resolver
 from undersigned.runtime.gather import Gatherer, GathererLimits
+from undersigned.runtime.hire import Hire, HireResult, needed_text, unresolved
 from undersigned.runtime.home import (
     Configuration,
     Home,
@@ -96,6 +97,8 @@ __all__ = [
     "Gatherer",
     "GathererLimits",
     "Handler",
+    "Hire",
+    "HireResult",
     "Home",
     "Imported",
     "InForce",
@@ -154,6 +157,7 @@ __all__ = [
     "load_approvers",
     "load_engagement",
     "load_handler",
+    "needed_text",
     "open_engagements",
     "open_key",
     "parse_price",
@@ -170,6 +174,7 @@ __all__ = [
     "sign_approval",
     "sign_record",
     "take_back",
+    "unresolved",
     "verify_handed",
     "viewpoint",
     "waiting_terms",

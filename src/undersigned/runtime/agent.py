@@ -42,7 +42,7 @@ from undersigned.messages import (
     Start,
     VerifiedMessage,
 )
-from undersigned.protocol import Engagement, Finished, Free, Owe, Reserve, Strategy, Work, begin, owed
+from undersigned.protocol import Cascade, Engagement, Finished, Free, Owe, Reserve, Strategy, Work, begin, owed
 from undersigned.scope import Limit
 from undersigned.transparency import contract_leaf
 from undersigned.transport import ChannelLimits, Identity
@@ -71,6 +71,7 @@ from .refusals import Refusals
 from .renewal import Renewals
 from .status_keeper import StatusKeeper
 from .status_watch import StatusWatch
+from .subcontracts import Subcontracts
 from .turn import Booked, Declined, Event, Say
 from .work import Reviewer, Worker
 
@@ -177,6 +178,8 @@ class Agent:
         self._urls: dict[EngagementId, str] = {}
         """Where the order of an engagement says that its provider listens."""
         self._gates: dict[Digest, EngagementId] = {}
+        self._resumed = asyncio.Event()
+        """Set once every engagement that is not over goes on."""
         self.intake = Intake(self)
         self.links = Links(
             self.identity,
@@ -198,6 +201,7 @@ class Agent:
             self, home.budget if budget is None else budget, home.books_url if books is None else books
         )
         self.orders = ContractOrders(self)
+        self.subcontracts = Subcontracts(self)
 
     # ------------------------------------------------------------------ life
 
@@ -209,7 +213,12 @@ class Agent:
         """
         self._ledger = await open_ledger(self._ledger_url, ledgers=self._ledgers)
         self.gate = Gate(
-            self.ledger, self.clock, self.status_watch.require, record=Refusals(self).record, labels=self.home.labels
+            self.ledger,
+            self.clock,
+            self.status_watch.require,
+            record=Refusals(self).record,
+            above=self.subcontracts.admits,
+            labels=self.home.labels,
         )
         self.papers = Papers(self.identity, self.own, self.ledger, self.clock, self._log_key)
         self.meeting = Meeting(self)
@@ -232,6 +241,8 @@ class Agent:
         await self.bookings.open(live)
         for conversation in live:
             self._keep(conversation)
+        await self.subcontracts.resume()
+        self._resumed.set()
         self.spawn(self.orders.run(), "orders for contracts")  # once the contracts are there
         self.spawn(self.status_watch.run(), "status watch")
 
@@ -305,19 +316,27 @@ class Agent:
 
         return register
 
-    async def begin(self, order: Order, watcher: asyncio.Queue[Event] | None = None) -> Conversation:
+    async def begin(
+        self,
+        order: Order,
+        watcher: asyncio.Queue[Event] | None = None,
+        *,
+        before: Callable[[EngagementId], Awaitable[None]] | None = None,
+    ) -> Conversation:
         """Opens an engagement for an order; returns once its `Inquiry` is stored. `watcher` receives its events, from
-        the first on, until it is given back with `unlisten`.
+        the first on, until it is given back with `unlisten`; `before` hears of it before it is opened.
 
         Raises:
             LocalProtocolError: `self_dealing`.
             VerificationError: `wrong_negotiation`: what the order continues is no withdrawal of these two.
         """
         engagement_id, inquiry = await self.hirer.begin(order)
+        if before is not None:
+            await before(engagement_id)
         if order.url is not None:
             self._urls[engagement_id] = order.url
         if watcher is not None:
-            self._watchers.setdefault(engagement_id, []).append(watcher)
+            self.follow(engagement_id, watcher)
         conversation = Conversation(self, begin("hirer", self.identity.did, order.provider, engagement_id))
         self._keep(conversation)
         await conversation.ask(lambda _: inquiry)
@@ -338,8 +357,12 @@ class Agent:
     def listen(self, engagement: EngagementId | None = None) -> asyncio.Queue[Event]:
         """A queue that receives events from now on; give it back with `unlisten`."""
         queue: asyncio.Queue[Event] = asyncio.Queue(1024)
-        self._watchers.setdefault(engagement, []).append(queue)
+        self.follow(engagement, queue)
         return queue
+
+    def follow(self, engagement: EngagementId | None, queue: asyncio.Queue[Event]) -> None:
+        """As `listen`, with a queue that is there already."""
+        self._watchers.setdefault(engagement, []).append(queue)
 
     def unlisten(self, queue: asyncio.Queue[Event]) -> None:
         """Ends a queue of `listen`."""
@@ -425,6 +448,7 @@ class Agent:
                 await self.meeting.check(engagement, body)
             case Offer():
                 self.papers.check_offer(engagement, body, document)
+                return None, await self.subcontracts.received(conversation, engagement, body)
             case Acceptance() if engagement.contract is not None:
                 tabled = engagement.tabled
                 leaf = self.papers.check_acceptance(
@@ -485,7 +509,8 @@ class Agent:
         self, conversation: Conversation, engagement: Engagement, effect: Reserve | Free | Finished
     ) -> Booked:
         """See `Shell.book`."""
-        return await self.bookings.book(conversation, engagement, effect)
+        booked = await self.bookings.book(conversation, engagement, effect)
+        return booked.beside(self.subcontracts.shares.book(conversation, engagement, effect))
 
     async def give_back(self, ids: Sequence[str]) -> None:
         """See `Shell.give_back`."""
@@ -499,6 +524,15 @@ class Agent:
             return Say("Withdraw", body, facts=(("budget", conversation.full),))
         task = task or conversation.offered(engagement).terms.task.kind
         return Say("Withdraw", {**body, "needed": await self.bookings.needed(task)})
+
+    def cascade(self, conversation: Conversation, effect: Cascade) -> None:
+        """See `Shell.cascade`."""
+
+        async def told() -> None:
+            await self._resumed.wait()  # the child may be read after its parent
+            await self.subcontracts.tell(conversation, effect)
+
+        self.spawn(told(), f"cascade {effect.child[-8:]}")
 
     async def _must(self, conversation: Conversation, engagement: Engagement, owed: Owe, reason: str) -> Say | None:
         """What is owed when there is only one thing to say."""
@@ -527,6 +561,7 @@ class Agent:
         live = engagement.offer
         if live is None:
             raise LocalProtocolError("wrong_state", "there is no offer to seal")
+        self.subcontracts.require(conversation, conversation.offered(engagement).terms)
         await self.document_of(engagement.peer, max_age_seconds=FRESH_SECONDS)
         decision = await self.meeting.recheck(conversation, engagement, conversation.offered(engagement).terms)
         said = await self.papers.seal(engagement, conversation.leaf or _leaf(conversation), conversation.head)
@@ -579,6 +614,7 @@ class Agent:
             elif event.type == "Seal" and conversation.engagement.role == "provider":
                 self.bookings.seen(conversation)
             self._gates.setdefault(contract.digest, conversation.id)
+        self.subcontracts.noticed(conversation, event)
         for queue in (*self._watchers.get(event.engagement, ()), *self._watchers.get(None, ())):
             if queue.full():
                 queue.get_nowait()

@@ -167,6 +167,7 @@ class Changes:
         of = conversation.offered(engagement)
         wanted = terms(of.terms)
         await self._check_used(engagement, wanted)
+        await self._agent.subcontracts.amended(conversation, wanted)
         await self._agent.bookings.promise_more(engagement, wanted.price, shift(self._agent.clock.now(), seconds))
         await self._offer(conversation, of, wanted, seconds)
 
@@ -184,7 +185,9 @@ class Changes:
         for attempt in range(3):
             engagement = conversation.engagement
             peer = await agent.document_of(engagement.peer, max_age_seconds=FRESH_SECONDS)
-            said = await agent.papers.change(engagement, of, what, peer, valid_seconds=seconds)
+            said = await agent.papers.change(
+                engagement, of, what, peer, valid_seconds=seconds, parents=await agent.subcontracts.shown(conversation)
+            )
             try:
                 await self._ask(conversation, lambda _, said=said: said)
                 return
@@ -236,6 +239,7 @@ class Changes:
         document, facts = conversation.tabled(engagement), ()
         if isinstance(document, AmendmentDocument):
             await self._check_used(engagement, document.terms)
+            await self._agent.subcontracts.amended(conversation, document.terms)
             tabled = engagement.tabled
             until = self._agent.clock.now() if tabled is None else tabled.valid_until
             await self._agent.bookings.promise_more(engagement, document.terms.price, until)
@@ -247,6 +251,7 @@ class Changes:
         await self._agent.document_of(engagement.peer, max_age_seconds=FRESH_SECONDS)
         document, facts = conversation.tabled(engagement), ()
         if isinstance(document, AmendmentDocument):
+            await self._agent.subcontracts.amended(conversation, document.terms)
             facts = recorded(await self._agent.meeting.recheck(conversation, engagement, document.terms))
         said = await self._agent.papers.seal(engagement, self.leaf(conversation), None)
         return replace(said, facts=facts)

@@ -56,6 +56,7 @@ from undersigned.protocol import (
     ENDED,
     START,
     Acknowledge,
+    Cascade,
     Effect,
     Engagement,
     Finished,
@@ -161,6 +162,10 @@ class Shell(Protocol):
 
     async def give_back(self, ids: Sequence[str]) -> None:
         """Gives back what is not in the ledger, now that the ledger holds why."""
+        ...
+
+    def cascade(self, conversation: Conversation, effect: Cascade) -> None:
+        """Says to a hire under this contract what was said to the contract."""
         ...
 
     def stored(self, evidence: Sequence[Blob]) -> None:
@@ -520,7 +525,7 @@ class Conversation(Remembered):
                 await self._commit(turn)
                 turn = Turn(self.engagement, self.shell.clock.now())
             turn.served.add(effect.key)
-            if isinstance(effect, Owe | Reserve | Finished):
+            if isinstance(effect, Owe | Reserve | Free | Finished):
                 await self._read_back()
             match effect:
                 case Owe():
@@ -538,6 +543,8 @@ class Conversation(Remembered):
                 case Free():
                     if self._live:  # what is over gave it back with its end
                         turn.book(await self.shell.book(self, turn.engagement, effect))
+                case Cascade():
+                    self.shell.cascade(self, effect)
                 case Finished():
                     if self._live:
                         turn.book(await self.shell.book(self, turn.engagement, effect))

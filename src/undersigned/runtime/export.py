@@ -8,21 +8,23 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 from __future__ import annotations
 
 from undersigned.contract import countersigned
-from undersigned.encoding import Did, EngagementId, from_struct
+from undersigned.encoding import Did, Digest, EngagementId, from_struct
 from undersigned.errors import UndersignedError
 from undersigned.evidence import write_pack
-from undersigned.ledger import Ledger, Row
+from undersigned.ledger import Ledger, Row, Summary
 from undersigned.messages import Acceptance, Closing, Delivery, Offer, recorded_message
 from undersigned.transparency import InclusionProof, contract_leaf, leaf_hash, read_checkpoint, read_note
 
 from .artifacts import ArtifactStore
 from .papers import read_multibase_note
+from .turn import load_engagement
 
 __all__ = ["export_pack"]
 
 
 async def export_pack(ledger: Ledger, artifacts: ArtifactStore, own: Did, engagement: EngagementId) -> bytes:
-    """The pack, with the newest checkpoint that holds the contract, and the artifacts that are kept here.
+    """The pack, with those of the hires under the contract, the newest checkpoint that holds the contract, and the
+    artifacts that are kept here.
 
     Raises:
         UndersignedError: `not_found`, the ledger holds no such engagement.
@@ -56,7 +58,24 @@ async def export_pack(ledger: Ledger, artifacts: ArtifactStore, own: Did, engage
         artifacts=kept,
         approvals=[blob.raw for blob in evidence if blob.kind == "approval"],
         refusals=[blob.raw for blob in evidence if blob.kind == "refusal"],
+        subcontracts={
+            contract: await export_pack(ledger, artifacts, own, child.engagement)
+            for contract, child in (await _children(ledger, summary, own)).items()
+        },
     )
+
+
+async def _children(ledger: Ledger, summary: Summary, own: Did) -> dict[Digest, Summary]:
+    """The hires under a contract of which a contract was made, by its digest."""
+    if summary.role != "provider" or summary.contract is None:
+        return {}
+    contract = (await load_engagement(ledger, summary, own)).engagement.contract
+    found: dict[Digest, Summary] = {}
+    for child in contract.children if contract is not None else ():
+        below = await ledger.summary(child.engagement)
+        if below is not None and below.contract is not None:
+            found[below.contract] = below
+    return found
 
 
 def _own_checkpoint(rows: tuple[Row, ...], own: Did) -> str | None:

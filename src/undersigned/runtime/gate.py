@@ -15,17 +15,20 @@ import msgspec
 import structlog
 
 from undersigned.contract import ContractDocument
-from undersigned.encoding import Amount, Digest, Instant, shift, subtract_amounts
+from undersigned.encoding import Amount, Digest, Instant, add_amounts, shift, subtract_amounts
 from undersigned.errors import ScopeError, UndersignedError
 from undersigned.ledger import Draw, Ledger, Reservation, Settlement
 from undersigned.messages import Usage
 from undersigned.scope import APPROVAL, Action, Approved, GateDecision, Labels, Scope, permits, read_scope
+from undersigned.scope import counter as counter_of
 
 from .clock import Clock
 from .names import fresh_urn
 
-__all__ = ["Gate", "Permit", "Refusal", "Resolver"]
+__all__ = ["CHILDREN", "Above", "Gate", "Permit", "Refusal", "Resolver"]
 
+CHILDREN: Final = "children"
+"""In place of a period's beginning: what hires under a contract may take of a limit per period, counted in any."""
 REPEAT_SECONDS: Final = 60
 """The same refusal is recorded once in so long; the next record says how often it was repeated."""
 MAX_REFUSALS: Final = 1024
@@ -33,6 +36,9 @@ MAX_REFUSALS: Final = 1024
 
 Resolver: TypeAlias = Callable[[str], Awaitable[Mapping[str, str]]]
 """What an application knows about a target, by label; raises if it cannot tell."""
+
+Above: TypeAlias = Callable[[Digest, Action, Instant], Awaitable[None]]
+"""Returns if the contracts above one allow an action too; raises `ScopeError` if not, or if that cannot be told."""
 
 _log = structlog.get_logger()
 
@@ -76,6 +82,7 @@ class Gate:
 
     `require` returns if the other side's credentials still hold under a contract, and raises `ScopeError` if not, or if
     that cannot be told; without it nobody's credentials matter here. `record` keeps a refusal under a contract.
+    `above` asks the contracts that this one stands under.
     `labels` are what is known about targets, `resolve` what the application knows besides. Without both, the facts are
     those that the action is asked with, so its caller has to know them.
     """
@@ -87,6 +94,7 @@ class Gate:
         require: Callable[[Digest], Awaitable[None]] | None = None,
         *,
         record: Callable[[Digest, Refusal], Awaitable[None]] | None = None,
+        above: Above | None = None,
         labels: Labels | None = None,
         resolve: Resolver | None = None,
     ) -> None:
@@ -94,6 +102,7 @@ class Gate:
         self._clock = clock
         self._require = require
         self._record = record
+        self._above = above
         self.labels = labels
         self.resolve = resolve
         self._scopes: dict[Digest, Scope] = {}
@@ -140,6 +149,8 @@ class Gate:
             self._in_force(document, state, now)
             scope = self.scope(contract, document)
             known = await self._labelled(scope, action, headers)
+            if self._above is not None:
+                await self._above(contract, known, now)
             if self._require is not None:
                 # After everything that costs nothing: this may have to ask somebody.
                 await self._require(contract)
@@ -147,7 +158,7 @@ class Gate:
             try:
                 return await self._book(contract, permits(scope, {}, known, now, approved).require(), until, now)
             except ScopeError:
-                used = await self._used(contract, now)
+                used = await self._used(contract, scope, now)
                 return await self._book(contract, permits(scope, used, known, now, approved).require(), until, now)
         except ScopeError as error:
             await self._refused(contract, known, error, now)
@@ -208,7 +219,14 @@ class Gate:
     async def _book(self, contract: Digest, decision: GateDecision, until: Instant, now: Instant) -> Permit:
         identifier = fresh_urn()
         draws = tuple(
-            Draw(f"{charge.clause}/{charge.counter}", charge.amount, charge.maximum) for charge in decision.charges
+            Draw(
+                f"{charge.clause}/{charge.counter}",
+                charge.amount,
+                charge.maximum,
+                # What children may take in any period is not there for us; in all, it is held under the same key.
+                beside=f"{charge.clause}/{charge.limit}@{CHILDREN}" if "@" in charge.counter else None,
+            )
+            for charge in decision.charges
         )
         totals = await self._ledger.reserve(
             Reservation(contract=contract, id=identifier, draws=draws, until=until, at=now)
@@ -220,11 +238,18 @@ class Gate:
         }
         return Permit(identifier, msgspec.structs.replace(decision, remaining=remaining))
 
-    async def _used(self, contract: Digest, now: Instant) -> dict[str, dict[str, str]]:
+    async def _used(self, contract: Digest, scope: Scope, now: Instant) -> dict[str, dict[str, str]]:
         used: dict[str, dict[str, str]] = {}
         for key, amount in (await self._ledger.usage(contract, now)).items():
             clause, _, counter = key.partition("/")
             used.setdefault(clause, {})[counter] = amount
+        for grant in scope.grants:
+            found = used.get(grant.id, {})
+            for limit in grant.limits:
+                held = found.get(f"{limit.name}@{CHILDREN}", "0")
+                if held != "0":
+                    name = counter_of(limit, now)
+                    found[name] = add_amounts(found.get(name, "0"), held)
         return used
 
     async def _refused(self, contract: Digest, action: Action, error: ScopeError, now: Instant) -> None:

@@ -125,13 +125,15 @@ class HirerSide:
                 if decision.outcome == "ask":
                     await agent.approvals.require(conversation, engagement, terms, decision)
                 await agent.renewals.take(engagement, shown)
-                return await self._offer(engagement, order, terms, decision)
+                return await self._offer(conversation, engagement, order, terms, decision)
             case "offered-by-provider":
                 return await self._answer(conversation, engagement, order)
             case "accepted-by-provider":
                 return await agent.seal(conversation, engagement)
             case "sealed":
                 contract = engagement.contract
+                if not agent.subcontracts.working(conversation):
+                    return None  # until the contract above goes on, or ends
                 return Say(
                     "Start",
                     {
@@ -147,14 +149,19 @@ class HirerSide:
             case _:
                 return None
 
-    async def _offer(self, engagement: Engagement, order: Order, terms: Terms, decision: Decision) -> Say:
+    async def _offer(
+        self, conversation: Conversation, engagement: Engagement, order: Order, terms: Terms, decision: Decision
+    ) -> Say:
         """These terms as our offer, once it was decided that we bind ourselves to them."""
-        agent = self._agent
+        agent, within = self._agent, order.within
+        agent.subcontracts.require(conversation, terms)
         said = await agent.papers.offer(
             engagement,
             terms,
             await agent.document_of(engagement.peer, max_age_seconds=300),
             valid_seconds=order.timing.offer_seconds,
+            parent=within.contract if within is not None else None,
+            parents=await agent.subcontracts.shown(conversation),
         )
         return msgspec.structs.replace(said, facts=recorded(decision))
 
@@ -166,7 +173,7 @@ class HirerSide:
         put = agent.approvals.put(conversation, engagement)
         if put is not None:
             decision = await agent.meeting.recheck(conversation, engagement, put, offering=True)
-            return await self._offer(engagement, order, put, decision)
+            return await self._offer(conversation, engagement, order, put, decision)
         now = agent.clock.now()
         document = conversation.offered(engagement)
         theirs, ours = document.terms, self._terms(conversation, order)
@@ -183,12 +190,13 @@ class HirerSide:
                 # Too late to accept, while people decided: the same terms as our own offer (HIRE-NEG-10).
                 if talks.offers >= talks.rounds:
                     return Say("Withdraw", {"reason": "offer_expired", "offer": live.digest})
-                return await self._offer(engagement, order, theirs, decision)
+                return await self._offer(conversation, engagement, order, theirs, decision)
+            agent.subcontracts.require(conversation, theirs)
             said = await agent.papers.acceptance(engagement, conversation.offered_json(engagement))
             return msgspec.structs.replace(said, facts=recorded(decision))
         if answer.act == "counter" and answer.terms is not None:
             decision = await agent.meeting.recheck(conversation, engagement, answer.terms, offering=True)
-            return await self._offer(engagement, order, answer.terms, decision)
+            return await self._offer(conversation, engagement, order, answer.terms, decision)
         return Say("Withdraw", {"reason": answer.reason, "offer": live.digest})
 
     def _terms(self, conversation: Conversation, order: Order) -> Terms:

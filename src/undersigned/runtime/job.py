@@ -9,18 +9,20 @@ Source: protocol-spec/06-scope.md and 08-attestation-and-evidence.md
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from undersigned.attestation import ActionTaken
 from undersigned.contract import ContractDocument
-from undersigned.encoding import Amount, Digest, Instant, digest_bytes
+from undersigned.encoding import Amount, Did, Digest, Instant, digest_bytes
 from undersigned.errors import FormatError, ScopeError, UndersignedError, VerificationError
 from undersigned.messages import Artifact, Input
-from undersigned.scope import Action
+from undersigned.scope import Action, Scope
 
 from .conversation import Conversation
 from .gate import Permit
@@ -29,6 +31,8 @@ from .turn import Say
 
 if TYPE_CHECKING:
     from .agent import Agent
+    from .hire import Hire
+    from .work import Reviewer
 
 __all__ = ["Fields", "Handler", "Job", "Sent", "run_handler"]
 
@@ -77,6 +81,8 @@ class Job:
         """1, and one more after each rework."""
         self.actions: list[ActionTaken] = []
         self.artifacts: list[Artifact] = []
+        self.hired: Counter[str] = Counter()
+        """How often each hire was asked for, by what it is."""
         self.started: Instant = agent.clock.now()
         self._progress = 0
 
@@ -184,6 +190,60 @@ class Job:
                 _log.warning("an input was not fetched yet", engagement=self._conversation.id, error=str(error))
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_WAIT_SECONDS if suspended else LONGEST_RETRY_SECONDS)
+
+    def hire(
+        self,
+        provider: Did,
+        *,
+        task: str,
+        inputs: Mapping[str, Path | bytes | str] | None = None,
+        price: str,
+        opening: str | None = None,
+        scope: Scope | None = None,
+        deliverable: str | None = None,
+        criteria: Mapping[str, str] | None = None,
+        review: Reviewer | None = None,
+        summary: str = "",
+        at: str | None = None,
+        finish_seconds: int = 3600,
+        subcontracting: int = 0,
+        onward: bool = False,
+    ) -> Hire:
+        """Hires `provider` for a part of this work, under this contract: inside its scope, price, times and duties, and
+        ended with it. Await it for the result, or iterate over it for events first; the rest as `Peer.hire`.
+
+            summary = await job.hire("did:web:globex.example", task="summary", inputs={"report": text}, price="2 EUR")
+
+        `scope` names what it may do besides reading `inputs`, drawn from what this contract grants. What it may take of
+        a limit or of the price is held for it until it is over. Work that begins again after a crash, and asks for the
+        same again, gets the hire that it began before. `subcontracting` and `onward` are what it may allow further.
+
+        Raises, when awaited:
+            ScopeError: `scope_exceeded`, this contract does not allow such a hire, or not any more; `contract_expired`,
+                it gives no authority now. Nobody was asked for anything.
+            PolicyError: `upstream_failed`, it did not do the work; and the others that `Peer.hire` raises.
+
+        Source: protocol-spec/16-subcontracts.md, sections 16.2 and 16.3
+        """
+        return self._agent.subcontracts.hire(
+            self,
+            self._conversation,
+            provider,
+            review=review,
+            task=task,
+            inputs=inputs or {},
+            price=price,
+            opening=opening,
+            scope=scope,
+            deliverable=deliverable,
+            criteria=criteria or {},
+            summary=summary,
+            at=at,
+            finish_seconds=finish_seconds,
+            decide_seconds=None,
+            subcontracting=subcontracting,
+            onward=onward,
+        )
 
     async def sign(self, method: str, url: str, body: bytes | None = None) -> tuple[tuple[str, str], ...]:
         """The fields that sign a request to a server of the hirer, to be sent once, within a minute, by any client.

@@ -8,11 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+from msgspec.structs import replace
 
 from undersigned.attestation import ProvenancePredicate, WorkPredicate
-from undersigned.contract import Criterion, Deadlines, Deliverable, Evidence, Price, Task, Terms, draft_terms
+from undersigned.contract import (
+    INPUT_READ,
+    MAX_DEPTH,
+    Criterion,
+    DataHandling,
+    Deadlines,
+    Deliverable,
+    Evidence,
+    Price,
+    Subcontracting,
+    Task,
+    Terms,
+    draft_terms,
+)
 from undersigned.did import parse_did
-from undersigned.encoding import Did, Digest, Instant, compare_amounts, is_amount, shift
+from undersigned.encoding import Did, Digest, Duration, EngagementId, Instant, compare_amounts, is_amount, shift
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.scope import Grant, Limit, Scope, WireScope, read_scope, sketch
 
@@ -29,6 +43,7 @@ __all__ = [
     "Order",
     "OrderInput",
     "Timing",
+    "Within",
     "budget_limits",
     "checked_name",
     "hire_order",
@@ -40,7 +55,7 @@ __all__ = [
 MAX_NAME = 128
 DECIDE_SECONDS = 3600
 """How long all may take until there is a contract where people have to approve, if nothing else is said."""
-ARTIFACT_READ = "artifact:read"
+ARTIFACT_READ = INPUT_READ
 """The action of fetching an artifact from a party's artifact route."""
 
 
@@ -64,6 +79,24 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     review: str = "PT1H"
     heartbeat: str = "PT1M"
     close: str = "PT1H"
+
+
+class Within(msgspec.Struct, frozen=True, kw_only=True):
+    """The contract of ours under which something is ordered, and what its terms leave."""
+
+    contract: Digest
+    engagement: EngagementId
+    """Ours with its hirer."""
+    key: str
+    """Which of the hires of its work this is."""
+    finish: Instant
+    until: Instant
+    """The last instants that leave us time to deliver."""
+    close: Duration
+    data: DataHandling
+    """What a contract below may at most allow."""
+    reviewed: bool = False
+    """Whether the work that ordered it checks what it gets by a function of its own."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +123,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Format and version of a bill of materials that is wanted."""
     timing: Timing = Timing()
     rounds: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16
+    subcontracting: int = 0
+    """Levels that the provider may hire below it."""
+    onward: bool = False
+    """Whether it may pass the inputs on to whom it hires."""
+    within: Within | None = None
+    """Ordered under a contract of ours, as a subcontract of it."""
     continues: Digest | None = None
     """The earlier withdrawal that this answers, with what it said it needs."""
     probe: bool = False
@@ -109,26 +148,40 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         `delivers` and `asked` are what the provider's profile says that it delivers, and for what price; `policies` are
         digests of those that judged, `must_stay_valid` of the credentials whose end may end the contract.
         """
-        timing = self.timing
         return draft_terms(
             task=Task(kind=self.task, summary=self.summary, inputs=tuple(i.digest for i in self.inputs)),
             deliverables=self.deliverables or self._criteria(delivers) or self._criteria(UNNAMED),
             scope=read_scope(self.scope),
             price=self.first_price(asked),
-            deadlines=Deadlines(
-                start=shift(now, timing.start_seconds),
-                finish=shift(now, timing.finish_seconds),
-                until=shift(now, timing.until_seconds),
-                heartbeat=timing.heartbeat,
-                review=timing.review,
-                rework=timing.review,
-                wind_down="PT1M",
-                close=timing.close,
-            ),
+            deadlines=self._deadlines(now),
+            subcontracting=Subcontracting(allowed=self.subcontracting > 0, depth=self.subcontracting),
+            data_handling=self._data(),
             evidence=Evidence(predicates=self.evidence, sbom=self.sbom, c2pa=False),
             policies=policies,
             must_stay_valid=must_stay_valid,
         )
+
+    def _deadlines(self, now: Instant) -> Deadlines:
+        timing, within = self.timing, self.within
+        finish, until, close = shift(now, timing.finish_seconds), shift(now, timing.until_seconds), timing.close
+        if within is not None:
+            finish, until, close = min(finish, within.finish), min(until, within.until), within.close
+        return Deadlines(
+            start=min(shift(now, timing.start_seconds), finish),
+            finish=finish,
+            until=until,
+            heartbeat=timing.heartbeat,
+            review=timing.review,
+            rework=timing.review,
+            wind_down="PT1M",
+            close=close,
+        )
+
+    def _data(self) -> DataHandling:
+        """Used for this task, not kept, not trained on; under a contract, by its words."""
+        if self.within is not None:
+            return replace(self.within.data, onward=self.onward, retention="PT0S", training=False)
+        return DataHandling(purpose="this task only", classes=(), retention="PT0S", onward=self.onward, training=False)
 
     def first_price(self, asked: Price | None) -> Price:
         """What is offered first: never more than is asked for, if nothing else was decided."""
@@ -244,10 +297,13 @@ async def hire_order(
     finish_seconds: int = 3600,
     continues: str | None = None,
     decide_seconds: int | None = None,
+    subcontracting: int = 0,
+    onward: bool = False,
 ) -> Order:
     """The order for a hire; its inputs are put into the artifact store. `continues` is the digest of an earlier
     withdrawal, or the engagement that ended with it.
 
+    `subcontracting` is how many levels the provider may hire below it, `onward` whether it may hand on the inputs then.
     `decide_seconds` is all the time until both are bound, with that of people on either side who have to approve; what
     comes after counts from its end. By default an hour if our own policy asks any.
 
@@ -268,6 +324,10 @@ async def hire_order(
         data = given if isinstance(given, bytes) else await _read(Path(given))
         digest = await agent.artifacts.put(data)
         kept.append(OrderInput(name=name, digest=digest, uri=agent.artifact_url(digest)))
+    if not 0 <= subcontracting <= MAX_DEPTH:
+        raise ConfigurationError(
+            "bad_configuration", f"subcontracting: expected 0 to {MAX_DEPTH} levels, got {subcontracting}"
+        )
     ceiling = parse_price(price)
     first = parse_price(opening) if opening else None
     if first is not None and first.currency != ceiling.currency:
@@ -289,6 +349,8 @@ async def hire_order(
         ceiling=ceiling,
         continues=await named_withdrawal(agent.ledger, continues, provider) if continues is not None else None,
         timing=_timing(finish_seconds, decide_seconds),
+        subcontracting=subcontracting,
+        onward=onward,
     )
 
 

@@ -100,8 +100,17 @@ class Papers:
 
     # ------------------------------------------------------------------ made
 
-    async def offer(self, engagement: Engagement, terms: Terms, peer: DidDocument, *, valid_seconds: int) -> Say:
-        """An `Offer` of these terms, in answer to the live offer if there is one."""
+    async def offer(
+        self,
+        engagement: Engagement,
+        terms: Terms,
+        peer: DidDocument,
+        *,
+        valid_seconds: int,
+        parent: Digest | None = None,
+        parents: tuple[JsonObject, ...] = (),
+    ) -> Say:
+        """An `Offer` of these terms, in answer to the live offer if there is one; a subcontract of `parent`."""
         identity, now = self._identity, self._clock.now()
         own, theirs = position(engagement)
         places = {
@@ -121,6 +130,7 @@ class Papers:
             methods=Methods(**methods),
             transcript=Transcript(**places),
             terms=terms,
+            parent=parent,
         )
         jcs = canonical_document(document)
         unsigned: JsonObject = decode(jcs)
@@ -133,6 +143,7 @@ class Papers:
                 "document": replace(document, proof=make_proof(unsigned, config, signature)),
                 "valid_until": shift(now, valid_seconds),
                 "in_reply_to": live.digest if live is not None else None,
+                "parents": parents or None,
             },
         )
 
@@ -144,6 +155,7 @@ class Papers:
         peer: DidDocument,
         *,
         valid_seconds: int,
+        parents: tuple[JsonObject, ...] = (),
     ) -> Say:
         """An `Offer` of other terms, or of a release (what is owed, and why), in place of `of`, which is in force."""
         identity, now, contract = self._identity, self._clock.now(), engagement.contract
@@ -176,6 +188,7 @@ class Papers:
                 "document": replace(document, proof=make_proof(unsigned, config, signature)),
                 "valid_until": shift(now, valid_seconds),
                 "in_reply_to": live.digest if live is not None else None,
+                "parents": (parents or None) if isinstance(what, Terms) else None,
             },
         )
 

@@ -138,6 +138,7 @@ class ProviderSide:
             terms,
             await agent.document_of(engagement.peer, max_age_seconds=300),
             valid_seconds=OFFER_SECONDS,
+            parent=engagement.offer.terms.parent if engagement.offer is not None else None,
         )
         return msgspec.structs.replace(said, facts=recorded(decision))
 

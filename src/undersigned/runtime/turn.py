@@ -66,6 +66,15 @@ class Booked(msgspec.Struct, frozen=True, gc=False):
     later: tuple[str, ...] = ()
     """To be released elsewhere, once the turn is stored."""
 
+    def beside(self, other: Booked) -> Booked:
+        """Both together."""
+        return Booked(
+            reserve=(*self.reserve, *other.reserve),
+            settle=(*self.settle, *other.settle),
+            release=(*self.release, *other.release),
+            later=(*self.later, *other.later),
+        )
+
 
 NOTHING_BOOKED = Booked()
 

@@ -17,6 +17,7 @@ import structlog
 
 from undersigned.attestation import (
     Predicate,
+    SubcontractLine,
     UsageLine,
     WorkPredicate,
     accepted,
@@ -104,6 +105,7 @@ class Worker:
             # What was used and is owed stands in the `Closing`.
             _log.warning("work stopped", engagement=conversation.id, state=conversation.engagement.state)
             return
+        await agent.subcontracts.catch_up(conversation)  # what they used, and how they ended, is told with the delivery
         said = await self._delivery(conversation.engagement, job, outcome)
         try:
             await conversation.ask(lambda _: said)
@@ -165,7 +167,18 @@ class Worker:
         artifacts = {artifact.name: artifact.digest for artifact in job.artifacts}
         inputs = {item.name: item.digest for item in job.inputs}
         statements: list[JsonObject] = []
-        if outcome == "complete" or (outcome == "cancelled" and job.artifacts):
+        contract = engagement.contract
+        hired = tuple(
+            SubcontractLine(
+                provider=child.provider,
+                task=child.task,
+                contract=child.contract,
+                outcome=child.outcome or "not over",
+            )
+            for child in (contract.children if contract is not None else ())
+        )
+        # A failure is told as well where others had a part in it: whoever hired us hears whose it was, signed.
+        if outcome == "complete" or (outcome == "cancelled" and job.artifacts) or (outcome == "failed" and hired):
             own = agent.identity.did
             predicates: tuple[Predicate, ...] = (
                 work(
@@ -179,6 +192,7 @@ class Worker:
                     started_on=job.started,
                     finished_on=now,
                     policies=job.document.terms.policies,
+                    subcontracts=hired,
                 ),
                 provenance(
                     contract=job.contract,
@@ -191,7 +205,9 @@ class Worker:
                     finished_on=now,
                 ),
             )
-            statements = [await agent.papers.stated(artifacts, predicate) for predicate in predicates]
+            about = {"contract": job.contract} if outcome == "failed" else artifacts
+            told = predicates[:1] if outcome == "failed" else predicates
+            statements = [await agent.papers.stated(about, predicate) for predicate in told]
         return Say(
             "Delivery",
             {
@@ -212,6 +228,7 @@ class Worker:
         if not self._first(f"review:{conversation.id}:{delivery.round}"):
             return
         document = conversation.offered()
+        await self._agent.subcontracts.reviewer(conversation)
         while True:
             try:
                 said = await self._review(conversation, document, delivery)

@@ -8,7 +8,7 @@ from undersigned.attestation.predicates.acceptance import AcceptancePredicate, a
 from undersigned.attestation.predicates.base import Predicate, Resource
 from undersigned.attestation.predicates.provenance import ProvenancePredicate, provenance
 from undersigned.attestation.predicates.refusal import RefusalPredicate, refusal
-from undersigned.attestation.predicates.work import ActionTaken, Input, UsageLine, WorkPredicate, work
+from undersigned.attestation.predicates.work import ActionTaken, Input, SubcontractLine, UsageLine, WorkPredicate, work
 
 PREDICATES: Final[Mapping[str, type[Predicate]]] = MappingProxyType(
     {of.PREDICATE_TYPE: of for of in (AcceptancePredicate, ProvenancePredicate, RefusalPredicate, WorkPredicate)}
@@ -23,6 +23,7 @@ __all__ = [
     "ProvenancePredicate",
     "RefusalPredicate",
     "Resource",
+    "SubcontractLine",
     "UsageLine",
     "WorkPredicate",
     "accepted",

@@ -15,7 +15,7 @@ from undersigned.encoding import Amount, Did, Digest, EngagementId, Instant
 from undersigned.errors import FormatError
 from undersigned.scope import GateDecision
 
-__all__ = ["ActionTaken", "Input", "UsageLine", "WorkPredicate", "work"]
+__all__ = ["ActionTaken", "Input", "SubcontractLine", "UsageLine", "WorkPredicate", "work"]
 
 MAX_ACTIONS: Final = 256
 
@@ -63,6 +63,17 @@ class UsageLine(Part, frozen=True, kw_only=True):
     amount: Amount
 
 
+class SubcontractLine(Part, frozen=True, kw_only=True):
+    """Somebody whom the provider hired for it, under this contract, and what came of that."""
+
+    provider: Did
+    task: Name
+    contract: Digest | None = None
+    """Absent if none was made."""
+    outcome: Text
+    """`review accepted` and the like: what ended it, or why there was no contract."""
+
+
 class WorkPredicate(Predicate, frozen=True, kw_only=True):
     """The provider's account of its work."""
 
@@ -81,6 +92,8 @@ class WorkPredicate(Predicate, frozen=True, kw_only=True):
     usage: Annotated[tuple[UsageLine, ...], Meta(max_length=256)]
     policies: Annotated[tuple[Digest, ...], Meta(max_length=64)]
     """Digests of the policies that governed the work."""
+    subcontracts: Annotated[tuple[SubcontractLine, ...], Meta(max_length=64)] = ()
+    """What was hired for it."""
     started_on: Instant
     finished_on: Instant
 
@@ -113,6 +126,7 @@ def work(
     started_on: Instant,
     finished_on: Instant,
     policies: Iterable[Digest] = (),
+    subcontracts: Iterable[SubcontractLine] = (),
 ) -> WorkPredicate:
     """The account of one piece of work; `inputs` by name, and no more actions than a statement holds."""
     taken = tuple(actions)
@@ -126,6 +140,7 @@ def work(
         actions_omitted=max(0, len(taken) - MAX_ACTIONS),
         usage=tuple(usage),
         policies=tuple(policies),
+        subcontracts=tuple(subcontracts),
         started_on=started_on,
         finished_on=finished_on,
     )

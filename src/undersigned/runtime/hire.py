@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
 from undersigned.encoding import Did, Digest, EngagementId
 from undersigned.errors import CredentialError, PolicyError, TransportError, UndersignedError, VerificationError
 from undersigned.messages import Delivery, Need, Problem, Review, Withdraw
-from undersigned.runtime import Conversation, Event, Order, Reviewer
+from undersigned.protocol import ENDED
 from undersigned.trust import Decision
 
+from .conversation import Conversation
+from .order import Order
+from .turn import Event
+from .work import Reviewer
+
 if TYPE_CHECKING:
-    from .peer import Peer
+    from .agent import Agent
 
 __all__ = ["Hire", "HireResult", "needed_text", "unresolved"]
 
@@ -35,6 +40,10 @@ def unresolved(event: Event) -> CredentialError | None:
     if event.kind == "problem" and isinstance(event.message, Problem) and event.message.code == code:
         return CredentialError(code, "the peer cannot check what was shown to it: an issuer did not resolve there")
     return None
+
+
+Begin: TypeAlias = Callable[[Order, "asyncio.Queue[Event]"], Awaitable[Conversation]]
+"""Opens the engagement of an order; the queue receives its events."""
 
 
 class HireResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,8 +74,12 @@ class HireResult(msgspec.Struct, frozen=True, kw_only=True):
 class Hire:
     """One hire under way: `await` it for its result, or iterate over its events."""
 
-    def __init__(self, peer: Peer, order: Awaitable[Order], review: Reviewer | None) -> None:
+    def __init__(
+        self, peer: Agent, order: Awaitable[Order], review: Reviewer | None, begin: Begin | None = None
+    ) -> None:
+        """`begin` opens the engagement of the order, or gives the one that was opened for it before."""
         self._peer = peer
+        self._begin = begin or peer.begin
         self._order = order
         self._review = review
         self._task: asyncio.Task[HireResult] | None = None
@@ -111,7 +124,7 @@ class Hire:
         queue: asyncio.Queue[Event] = asyncio.Queue(1024)
         try:
             order = await self._order
-            conversation = await peer.begin(order, queue)
+            conversation = await self._begin(order, queue)
             self.engagement = conversation.id
             if self._review is not None:
                 peer.reviewers[conversation.id] = self._review
@@ -128,6 +141,8 @@ class Hire:
         refused: Problem | None = None
         stuck: CredentialError | None = None
         while True:
+            if conversation.engagement.state in ENDED:
+                return await self._result(conversation, refused)  # it was over before anybody asked
             if conversation.engagement.got and stuck is None:
                 event = await queue.get()
             else:

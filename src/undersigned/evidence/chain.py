@@ -1,0 +1,86 @@
+"""The chain that a contract is a link of: the contracts above it, as its offer showed them, and those below it.
+
+What stands above is in the transcript. What was hired below lies in the pack of a provider, each as a pack of its own,
+which is checked by the same steps.
+
+Source: protocol-spec/16-subcontracts.md, section 16.7
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias
+
+from undersigned.contract import Terms, check_parents, check_within, read_parents, verify_parents
+from undersigned.errors import UndersignedError, VerificationError
+from undersigned.evidence.case import Case, invalid, lookup_in, pack_of, sealed_of
+from undersigned.evidence.pack import SUBCONTRACTS
+from undersigned.messages import Offer
+
+__all__ = ["Checked", "check_above", "check_below"]
+
+MAX_LEVELS: Final = 5
+
+Checked: TypeAlias = "tuple[str, Case]"
+"""What is wrong with a pack below, empty if nothing; and what its steps found."""
+
+
+def check_above(case: Case) -> Iterator[str]:
+    """The parents that the contract was offered with: each signed by both of its parties and sealed. That the contract
+    lies inside them was seen when the transcript was folded.
+    """
+    document = sealed_of(case).document
+    if document.parent is None:
+        return
+    shown = next(
+        offer.parents
+        for _, message in case.verified
+        if isinstance(offer := message.message, Offer)
+        and offer.parents
+        and getattr(offer.document, "parent", None) == document.parent
+    )
+    parents = read_parents(shown or ())
+    check_parents(document, parents)
+    dids = {did for parent in parents for did in (parent.document.hirer, parent.document.provider)}
+    unknown = sorted(dids - set(case.documents))
+    if unknown:
+        yield f"the contracts above were not checked: no DID document of {', '.join(unknown)} is here"
+        return
+    try:
+        verify_parents(parents, keys=lookup_in(case, pack_of(case).manifest.created))
+    except UndersignedError as exc:
+        raise VerificationError(exc.code, f"a contract above: {exc.message}") from exc
+    yield f"under {', under '.join(parent.name for parent in parents)}"
+
+
+def check_below(case: Case, check: Callable[[bytes, Case], Checked]) -> Iterator[str]:
+    """Each pack of a hire under this contract holds by itself, is of a child of it, and lies inside it."""
+    sealed = sealed_of(case)
+    above = [sealed.document.terms, *(document.terms for _, document in case.amended)]
+    for path, data in pack_of(case).of_kind("subcontract"):
+        if case.level >= MAX_LEVELS:
+            raise invalid(f"{path} lies deeper than a chain goes", path)
+        wrong, below = check(data, case)
+        if wrong:
+            raise VerificationError("evidence_invalid", f"{path}: {wrong}", path=path)
+        child = sealed_of(below)
+        if path != f"{SUBCONTRACTS}/{child.digest}.zip":
+            raise invalid(f"{path} is the pack of {child.digest}", path)
+        document = child.document
+        if document.parent != sealed.digest or document.hirer != sealed.document.provider:
+            raise VerificationError("chain_invalid", f"{path} is no subcontract of this contract", path=path)
+        _inside_one(document.terms, above, path)
+        yield f"{child.digest} under it holds"
+
+
+def _inside_one(terms: Terms, above: list[Terms], path: str) -> None:
+    """Inside the terms that were in force at one time: which those were when it was signed, a pack does not say."""
+    failure: UndersignedError | None = None
+    for one in above:
+        try:
+            check_within(terms, one)
+            return
+        except UndersignedError as exc:
+            failure = exc
+    assert failure is not None  # noqa: S101  (a contract has terms)
+    raise VerificationError(failure.code, f"{path}: {failure.message}", path=path)

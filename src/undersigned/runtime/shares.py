@@ -1,0 +1,228 @@
+"""What the hires under a contract of ours may take of it, held in its books.
+
+The contract's limits and its price are shared with what is hired under it and not copied. What a child may take is held
+when we offer it, in the transaction that stores the offer: of a limit in all under the key of our own actions, of one
+per period, and of the price, beside them. When the child is over, what it used takes the place of what was held.
+
+Source: protocol-spec/16-subcontracts.md, section 16.3
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from msgspec.structs import replace
+
+from undersigned.contract import Terms, check_within, drawn
+from undersigned.encoding import Amount, Digest, Instant, add_amounts, compare_amounts, parse_duration
+from undersigned.errors import ContractError, ScopeError, UndersignedError
+from undersigned.ledger import Draw, Reservation
+from undersigned.messages import Closing, Delivery, Usage
+from undersigned.protocol import Engagement, Finished, Free, Reserve
+from undersigned.scope import Limit, counter, read_scope
+
+from .changes import contract_of, owed_price
+from .conversation import Conversation
+from .gate import CHILDREN
+from .order import Within
+from .turn import Booked
+
+if TYPE_CHECKING:
+    from .agent import Agent
+
+__all__ = ["Shares", "draws_on", "fits_inside"]
+
+_log = structlog.get_logger()
+
+ALWAYS: Final = "2999-12-31T23:59:59Z"
+"""What a child may take is held until it is given back, or it is known what it took; no time frees it."""
+
+
+class Shares:
+    """The shares of an agent's contracts that it gave to hires under them."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    def within(self, conversation: Conversation) -> Within | None:
+        """What an engagement of ours is ordered under; None if it is no subcontract."""
+        if conversation.engagement.role != "hirer" or "order" not in conversation.facts:
+            return None
+        return self._agent.hirer.order(conversation).within
+
+    async def room(self, conversation: Conversation, terms: Terms) -> None:
+        """Returns if terms would fit under a contract as its books stand now; the store has the last word.
+
+        Raises:
+            ScopeError: `scope_exceeded`, with the clause or the place in the terms.
+        """
+        above, contract = conversation.offered().terms, contract_of(conversation.engagement).digest
+        fits_inside(terms, above)
+        held = await self._agent.ledger.usage(contract, self._agent.clock.now())
+        for draw in draws_on(terms, above, self._agent.clock.now()):
+            total = add_amounts(held.get(draw.key, "0"), draw.amount)
+            if draw.max is not None and compare_amounts(total, draw.max) > 0:
+                what = draw.key.removesuffix(f"@{CHILDREN}").lstrip("/")
+                text = f"{what}: {total} with this hire is more than the {draw.max} of the contract"
+                raise ScopeError("scope_exceeded", text, clause=draw.key.partition("/")[0] or "price")
+
+    async def sums_fit(self, contract: Digest, terms: Terms) -> None:
+        """Returns if what children hold fits under these terms of their contract.
+
+        Raises:
+            ScopeError: `scope_exceeded`: it does not.
+        """
+        limits = {f"/{terms.price.currency}@{CHILDREN}": terms.price.amount}
+        for grant in read_scope(terms.scope, terms.scope.critical or ()).grants:
+            limits |= {_key(grant.id, limit): limit.max for limit in grant.limits}
+        for key, amount in (await self._agent.ledger.usage(contract, self._agent.clock.now())).items():
+            if key in limits or (key.endswith(f"@{CHILDREN}") and amount != "0"):
+                most = limits.get(key, "0")
+                if compare_amounts(amount, most) > 0:
+                    raise ScopeError("scope_exceeded", f"{key}: {amount} are used or held for hires, it allows {most}")
+
+    def book(self, conversation: Conversation, engagement: Engagement, effect: Reserve | Free | Finished) -> Booked:
+        """What is to be written with the turn that does this."""
+        match effect:
+            case Reserve():
+                return Booked(reserve=self._reservations(conversation, engagement, effect))
+            case Free():
+                return Booked(release=self._freed(conversation, engagement, effect))
+            case Finished():
+                return Booked()  # what was used is settled when the child is noted as over
+
+    def _reservations(
+        self, conversation: Conversation, engagement: Engagement, effect: Reserve
+    ) -> tuple[Reservation, ...]:
+        """What the terms on the table take of the contract above. What is sealed is held since before; a seal that came
+        too late finds it given back, and is counted though the room may be another's now.
+        """
+        within = self.within(conversation)
+        parent = self._agent.conversations.get(within.engagement) if within is not None else None
+        if within is None or parent is None or engagement.offer is None:
+            return ()
+        sealed = engagement.contract
+        if sealed is not None and not sealed.late_seal:
+            return ()
+        now = self._agent.clock.now()
+        try:
+            draws = draws_on(conversation.offered(engagement).terms, parent.offered().terms, now)
+        except UndersignedError as error:
+            # Both signed it before; what no longer fits is ended, and takes nothing.
+            _log.warning("a subcontract does not fit any more", engagement=conversation.id, error=str(error))
+            return ()
+        if sealed is not None:
+            draws = tuple(replace(draw, max=None) for draw in draws)
+        return (
+            Reservation(
+                contract=within.contract, id=_held(effect.digest), draws=draws, until=ALWAYS, at=now, kind="capacity"
+            ),
+        )
+
+    def _freed(self, conversation: Conversation, engagement: Engagement, effect: Free) -> tuple[str, ...]:
+        """What is given back with a reservation; what a contract held is not, before it is known what it used."""
+        offer = engagement.offer
+        signed = engagement.contract is not None and offer is not None and offer.digest == effect.digest
+        return () if self.within(conversation) is None or signed else (_held(effect.digest),)
+
+    async def settle(self, child: Conversation, within: Within) -> None:
+        """Puts what a child used in the place of what was held for it."""
+        engagement, parent = child.engagement, self._agent.conversations.get(within.engagement)
+        if engagement.offer is None or parent is None:
+            return
+        ledger, identifier = self._agent.ledger, _held(engagement.offer.digest)
+        if engagement.contract is None:
+            await ledger.release(identifier)
+            return
+        held = next((one for one in await ledger.open_reservations(within.contract) if one.id == identifier), None)
+        if held is None:
+            return
+        terms, above = child.offered().terms, parent.offered().terms
+        used = await self._used(child, terms, above)
+        price = owed_price(child, engagement)
+        amounts = {
+            draw.key: used.get(draw.key, "0" if draw.key.endswith(f"@{CHILDREN}") else draw.amount)
+            for draw in held.draws
+        }
+        if f"/{price.currency}@{CHILDREN}" in amounts:
+            amounts[f"/{price.currency}@{CHILDREN}"] = price.amount
+        await ledger.settle(identifier, amounts)
+
+    async def _used(self, child: Conversation, terms: Terms, above: Terms) -> dict[str, Amount]:
+        """What a child used of each limit of the contract above: what it said itself, and no less than what we counted.
+        A child that said nothing has used all that it might.
+        """
+        told: tuple[Usage, ...] | None = None
+        if child.said("Closing", "provider"):
+            told = child.last("Closing", Closing, "provider").usage
+        elif child.said("Delivery", "provider"):
+            told = child.last("Delivery", Delivery, "provider").usage
+        if told is None:
+            return {}
+        counted = await self._agent.gate.usage(contract_of(child.engagement).digest)
+        most: dict[tuple[str, str], Amount] = {}
+        for one in (*told, *counted):
+            known = most.get((one.clause, one.unit), "0")
+            most[one.clause, one.unit] = one.amount if compare_amounts(one.amount, known) > 0 else known
+        used: dict[str, Amount] = {}
+        for own, limit, key in _pairs(terms, above):
+            if limit.per is None:
+                used[key] = add_amounts(used.get(key, "0"), most.get((own, limit.unit), "0"))
+        return used
+
+
+def fits_inside(terms: Terms, above: Terms, what: str = "") -> None:
+    """`check_within`, as a gate says it."""
+    try:
+        check_within(terms, above)
+    except ContractError as error:
+        clause = error.detail.get("clause") or error.path
+        raise ScopeError(error.code, f"{what}{error.message}", clause=clause) from error
+
+
+def _pairs(terms: Terms, above: Terms) -> list[tuple[str, Limit, str]]:
+    """(grant of the child, its limit, key in the books of the contract above) for each limit that is drawn on."""
+    grants = {grant.id: grant for grant in read_scope(terms.scope, terms.scope.critical or ()).grants}
+    wides = {grant.id: grant for grant in read_scope(above.scope, above.scope.critical or ()).grants}
+    found: list[tuple[str, Limit, str]] = []
+    for own, wide in drawn(terms, above).items():
+        limits = {(limit.unit, _length(limit)): limit for limit in grants[own].limits}
+        for limit in wides[wide].limits:
+            found.append((own, limits[limit.unit, _length(limit)], _key(wide, limit)))
+    return found
+
+
+def draws_on(terms: Terms, above: Terms, now: Instant) -> tuple[Draw, ...]:
+    """What a child takes of the limits and of the price of the contract above.
+
+    Raises:
+        ContractError: `scope_exceeded`: it does not lie inside it.
+    """
+    wides = read_scope(above.scope, above.scope.critical or ()).grants
+    most = {_key(grant.id, limit): (limit, grant.id) for grant in wides for limit in grant.limits}
+    totals: dict[str, Amount] = {}
+    for _, limit, key in _pairs(terms, above):
+        totals[key] = add_amounts(totals.get(key, "0"), limit.max)
+    draws: list[Draw] = []
+    for key, amount in sorted(totals.items()):
+        limit, grant = most[key]
+        beside = None if limit.per is None else f"{grant}/{counter(limit, now)}"
+        draws.append(Draw(key, amount, limit.max, beside))
+    if compare_amounts(terms.price.amount, "0") > 0:
+        draws.append(Draw(f"/{terms.price.currency}@{CHILDREN}", terms.price.amount, above.price.amount))
+    return tuple(draws)
+
+
+def _key(grant: str, limit: Limit) -> str:
+    """A limit in all is one count for ourselves and for those below; one per period is held apart, for every period."""
+    return f"{grant}/{limit.unit}" if limit.per is None else f"{grant}/{limit.name}@{CHILDREN}"
+
+
+def _length(limit: Limit) -> int | None:
+    return None if limit.per is None else parse_duration(limit.per)
+
+
+def _held(offer: Digest) -> str:
+    """The id of what is held in the books of the contract above."""
+    return f"{offer}:parent"

@@ -1,0 +1,467 @@
+"""Hires under a contract of ours: begun by its work, kept inside it, and ended with it.
+
+We are the provider of the parent and the hirer of each child, so one ledger holds both. The parent's journal says which
+children there are, and `pending` what each still has to be told; `shares` holds what they may take of it.
+
+Source: protocol-spec/16-subcontracts.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import structlog
+
+from undersigned.contract import (
+    AmendmentDocument,
+    ContractDocument,
+    ReleaseDocument,
+    Terms,
+    check_within,
+    hands_over,
+    read_parents,
+    verify_parents,
+)
+from undersigned.encoding import (
+    Did,
+    Digest,
+    EngagementId,
+    Instant,
+    JsonObject,
+    compare_amounts,
+    digest_of,
+    parse_duration,
+    seconds_between,
+    shift,
+)
+from undersigned.errors import LedgerError, LocalProtocolError, PolicyError, ScopeError
+from undersigned.evidence import sealed_documents, transcribed
+from undersigned.ledger import Blob
+from undersigned.messages import Offer, Suspend
+from undersigned.protocol import ENDED, PERFORMED, Cascade, Child, Engagement, basis, legal, pending
+from undersigned.scope import Action, Scope, permits, read_scope
+
+from .changes import contract_of
+from .conversation import Conversation
+from .hire import Hire
+from .job import Job
+from .order import Order, Within, hire_order
+from .papers import keys_of
+from .shares import Shares, draws_on, fits_inside
+from .turn import Event, Say
+from .work import Reviewer
+
+if TYPE_CHECKING:
+    from .agent import Agent
+
+__all__ = ["Subcontracts"]
+
+_log = structlog.get_logger()
+
+MAX_CHILDREN: Final = 64
+"""Hires under one contract, those that are over included: work that fails over and over hires no more."""
+MARGIN: Final = 10
+"""One part in so many of the time that is left is kept for our own delivery."""
+RETRY_SECONDS: Final = 1.0
+"""Between attempts while the store does not take anything."""
+
+
+class Subcontracts:
+    """The hires that one agent makes under contracts of its own."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self.shares = Shares(agent)
+        self._above: dict[EngagementId, EngagementId] = {}
+        """Engagement of each child -> of its parent."""
+
+    # ------------------------------------------------------------------ hiring
+
+    def hire(
+        self, job: Job, conversation: Conversation, provider: Did, *, review: Reviewer | None, **asked: Any
+    ) -> Hire:
+        """See `Job.hire`."""
+        return Hire(
+            self._agent,
+            self._order(job, conversation, provider, reviewed=review is not None, **asked),
+            review,
+            partial(self._begin, conversation),
+        )
+
+    async def _order(
+        self,
+        job: Job,
+        conversation: Conversation,
+        provider: Did,
+        *,
+        inputs: Mapping[str, Path | bytes | str],
+        scope: Scope | None,
+        reviewed: bool,
+        **asked: Any,
+    ) -> Order:
+        agent, parent = self._agent, conversation.offered()
+        above = parent.terms
+        wide = read_scope(above.scope, above.scope.critical or ())
+        order = await hire_order(agent, provider, inputs=inputs, scope=_carrying(wide, scope or Scope()), **asked)
+        now, at = agent.clock.now(), above.deadlines
+        kept = max(1, seconds_between(now, at.finish) // MARGIN)
+        named = {
+            "provider": provider,
+            "task": order.task,
+            "price": msgspec.to_builtins(order.ceiling),
+            "round": job.round,
+        }
+        asked_for = digest_of({**named, "inputs": [item.digest for item in order.inputs]})
+        job.hired[asked_for] += 1
+        order = msgspec.structs.replace(
+            order,
+            within=Within(
+                contract=job.contract,
+                engagement=conversation.id,
+                key=f"{asked_for}#{job.hired[asked_for]}",
+                finish=shift(at.finish, -kept),
+                until=shift(at.until, -1),
+                close=at.close,
+                data=above.data_handling,
+                reviewed=reviewed,
+            ),
+            evidence=tuple(dict.fromkeys((*order.evidence, *above.evidence.predicates))),
+            sbom=above.evidence.sbom or order.sbom,
+            timing=msgspec.structs.replace(
+                order.timing, review=min(order.timing.review, at.review, key=parse_duration)
+            ),
+        )
+        if order.within is not None and self._known(conversation, order.within.key) is None:
+            await self.shares.room(conversation, order.terms(now))
+        return order
+
+    async def _begin(self, parent: Conversation, order: Order, queue: asyncio.Queue[Event]) -> Conversation:
+        """The engagement of this order: begun now, or by the work that was interrupted."""
+        agent, within = self._agent, order.within
+        if within is None:
+            raise LocalProtocolError("internal", "an order under no contract")
+        child = self._known(parent, within.key)
+        if child is not None:
+            found = agent.conversations.get(child.engagement)
+            summary = await agent.ledger.summary(child.engagement)
+            if found is None and summary is not None:
+                found = await Conversation.stored(agent, summary)
+            if found is not None:
+                agent.follow(found.id, queue)
+                return found
+            await self._note(parent, msgspec.structs.replace(child, outcome="not begun"))
+
+        async def note(engagement: EngagementId) -> None:
+            # Known before anything is said, so that whatever happens to the parent happens to it.
+            self._above[engagement] = parent.id
+            await self._note(
+                parent, Child(engagement=engagement, provider=order.provider, task=order.task, key=within.key)
+            )
+
+        return await agent.begin(order, queue, before=note)
+
+    @staticmethod
+    def _known(parent: Conversation, key: str) -> Child | None:
+        contract = parent.engagement.contract
+        children = contract.children if contract is not None else ()
+        return next((child for child in children if child.key == key and child.outcome != "not begun"), None)
+
+    async def _note(self, parent: Conversation, child: Child) -> None:
+        def make(engagement: Engagement) -> Say:
+            children = engagement.contract.children if engagement.contract is not None else ()
+            if child.outcome is None:
+                if not engagement.authority:
+                    raise ScopeError("contract_expired", f"no hires in {engagement.state}", clause="state")
+                if len(children) >= MAX_CHILDREN:
+                    raise PolicyError("rate_limited", f"{MAX_CHILDREN} hires under one contract, and no more")
+            return Say("", {}, facts=(("child", msgspec.json.encode(child).decode()),))
+
+        await parent.ask(make)
+
+    # ------------------------------------------------------------------ kept inside
+
+    def working(self, conversation: Conversation) -> bool:
+        """Whether the contract that an engagement stands under, if any, gives authority now."""
+        within = self.shares.within(conversation)
+        if within is None:
+            return True
+        parent = self._agent.conversations.get(within.engagement)
+        return parent is not None and parent.engagement.authority
+
+    def require(self, conversation: Conversation, terms: Terms) -> None:
+        """Returns if we may bind ourselves to these terms under the contract that they were ordered under, if any.
+
+        Raises:
+            ScopeError: `scope_exceeded`, they go beyond it, or beyond an amendment of it that was accepted;
+                `contract_expired`, it gives no authority now.
+        """
+        within = self.shares.within(conversation)
+        if within is None:
+            return
+        parent = self._agent.conversations.get(within.engagement)
+        if parent is None or not parent.engagement.authority:
+            raise ScopeError("contract_expired", f"the contract above, {within.contract}, gives no authority now")
+        fits_inside(terms, parent.offered().terms)
+        tabled = parent.engagement.tabled
+        if tabled is not None and tabled.acceptance is not None:
+            document = parent.tabled()
+            if isinstance(document, AmendmentDocument):
+                fits_inside(terms, document.terms)
+
+    async def amended(self, conversation: Conversation, terms: Terms) -> None:
+        """Returns if a contract of ours may have these terms instead: inside the one above it, for no more than is held
+        for it there, and with its own children inside it.
+
+        Raises:
+            ScopeError: `scope_exceeded`: it may not.
+        """
+        self.require(conversation, terms)
+        within, now = self.shares.within(conversation), self._agent.clock.now()
+        if within is not None:
+            above = self._agent.conversations[within.engagement].offered().terms
+            held = {draw.key: draw.amount for draw in draws_on(conversation.offered().terms, above, now)}
+            for draw in draws_on(terms, above, now):
+                if compare_amounts(draw.amount, held.get(draw.key, "0")) > 0:
+                    raise ScopeError("scope_exceeded", f"more than is held for it in the contract above: {draw.key}")
+            return
+        live = self._live(conversation)
+        for child in live:
+            found = self._agent.conversations.get(child.engagement)
+            if found is not None and found.engagement.offer is not None:
+                fits_inside(found.offered().terms, terms, f"the hire of {child.provider} for {child.task}: ")
+        if live:
+            await self.shares.sums_fit(contract_of(conversation.engagement).digest, terms)
+
+    async def received(self, conversation: Conversation, engagement: Engagement, offer: Offer) -> tuple[Blob, ...]:
+        """Holds an offer of the other side against the contracts above; the DID documents by which they were verified.
+
+        Raises:
+            ContractError, ProofError, VerificationError: `scope_exceeded`, or they do not hold.
+            ResolutionError: A DID document could not be had.
+        """
+        document, agent = offer.document, self._agent
+        within = self.shares.within(conversation)
+        if within is not None and isinstance(document, ContractDocument):
+            parent = agent.conversations.get(within.engagement)
+            if parent is not None:
+                check_within(document.terms, parent.offered().terms)
+        if not offer.parents:
+            return ()
+        parents = read_parents(offer.parents)
+        dids = {did for one in parents for did in (one.document.hirer, one.document.provider)}
+        documents = await agent.documents_of(sorted(dids))
+        verify_parents(parents, keys=keys_of(*documents.values()))
+        return tuple(
+            Blob(digest=one.raw_digest, raw=one.raw, kind="did-document", name=one.id) for one in documents.values()
+        )
+
+    async def shown(self, conversation: Conversation) -> tuple[JsonObject, ...]:
+        """What stands above an engagement, as our offers carry it: the parent in force, sealed, and what it was offered
+        with.
+
+        Raises:
+            ScopeError: `contract_expired`: the parent is over.
+        """
+        within = self.shares.within(conversation)
+        if within is None:
+            return ()
+        rows = await self._agent.ledger.rows(within.engagement)
+        moves = [row for row in rows if row.kind != "noted" and row.type in ("Offer", "Acceptance", "Seal")]
+        transcript = transcribed(moves)
+        sealed = [parts for _, parts in sealed_documents(transcript) if parts[0]["type"] != ReleaseDocument.type]
+        if not sealed:
+            raise ScopeError("contract_expired", f"there is no contract {within.contract}")
+        document, acceptance, seal = sealed[-1]
+        above: tuple[JsonObject, ...] = ()
+        for one in transcript:
+            if isinstance(one.message, Offer) and one.message.parents:
+                above = one.message.parents
+        return ({"document": document, "acceptance": acceptance, "seal": seal}, *above)
+
+    # ------------------------------------------------------------------ at the gate
+
+    async def admits(self, contract: Digest, action: Action, now: Instant) -> None:
+        """Returns if the contract above the one asked for is in force and allows the action too. What the child may
+        take is held there already.
+
+        Raises:
+            ScopeError: `contract_expired`, `scope_exceeded` and others, as of the parent.
+        """
+        child = self._agent.conversation_of(contract)
+        within = self.shares.within(child) if child is not None else None
+        if child is None or within is None:
+            return
+        parent = self._agent.conversations.get(within.engagement)
+        if parent is None or not parent.engagement.authority:
+            state = "over" if parent is None else parent.engagement.state
+            raise ScopeError(
+                "contract_expired", f"the contract above gives no authority while it is {state}", clause="parent"
+            )
+        terms = parent.offered().terms
+        if now > terms.deadlines.until:
+            raise ScopeError("contract_expired", "the contract above is past its end", clause="parent")
+        if not hands_over(action.name, action.target, child.offered().terms.task.inputs):
+            permits(read_scope(terms.scope), {}, action, now).require()
+        await self._agent.status_watch.require(within.contract)
+
+    # ------------------------------------------------------------------ what ends with what
+
+    async def tell(self, parent: Conversation, effect: Cascade) -> None:
+        """Says to a child what its parent was told, as soon as it may be said, and notes that it was."""
+        await parent.settled()  # what it was told is stored first
+        if effect not in pending(parent.engagement, self._agent.clock.now()):
+            return
+        events = self._agent.listen(effect.child)
+        try:
+            while True:
+                try:
+                    if await self._told(parent, effect):
+                        break
+                except LedgerError as error:
+                    _log.error("the store does not take it", engagement=effect.child, error=str(error))
+                    await asyncio.sleep(RETRY_SECONDS)
+                    continue
+                await events.get()
+        finally:
+            self._agent.unlisten(events)
+        await parent.ask(lambda _: Say("", {}, facts=(("done", effect.key),)))
+
+    async def _told(self, parent: Conversation, effect: Cascade) -> bool:
+        child = self._agent.conversations.get(effect.child)
+        if child is None or child.over:
+            await self.ended(effect.child)
+            return True
+        waits = False
+
+        def make(engagement: Engagement) -> Say | None:
+            nonlocal waits
+            waits = engagement.contract is None and engagement.in_doubt and effect.move in ("Cancel", "Terminate")
+            return self._said(parent, child, engagement, effect)
+
+        try:
+            if effect.move == "Resume" and child.engagement.state == "sealed":
+                await child.reconsider(Say("", {}))  # its start had to wait
+            else:
+                await child.ask(make)
+        except LocalProtocolError as error:
+            _log.warning("a child was not told", engagement=child.id, move=effect.move, error=str(error))
+            return child.over
+        return not waits
+
+    def _said(self, parent: Conversation, child: Conversation, engagement: Engagement, effect: Cascade) -> Say | None:
+        state, contract, above = engagement.state, engagement.contract, parent.engagement.contract
+        if contract is None:
+            ends = effect.move in ("Cancel", "Terminate") and "Withdraw" in legal(engagement, "hirer")
+            live = engagement.offer
+            offer = live.digest if live is not None else None
+            return Say("Withdraw", {"reason": "changed", "offer": offer}) if ends else None
+        body: dict[str, Any] = {"contract": contract.digest, "reason": "parent"}
+        now = self._agent.clock.now()
+        match effect.move:
+            case "Suspend" if state == "working":
+                until = above.suspended_until if above is not None else None
+                return Say("Suspend", {**body, "until": until or shift(now, 60)})
+            case "Resume" if state == "suspended" and child.last("Suspend", Suspend).reason == "parent":
+                return Say("Resume", body)
+            case "Cancel" if state in ("sealed", "working", "suspended"):
+                least = parse_duration(child.offered().terms.deadlines.wind_down)
+                due = above.due if above is not None else None
+                return Say("Cancel", {**body, "wind_down": max(shift(now, least), shift(due, -1) if due else "")})
+            case "Terminate" if state in PERFORMED:
+                ending = {"contract": contract.digest, "cause": "parent", "names": effect.names, "evidence": ()}
+                return Say("Terminate", ending)
+            case _:
+                return None
+
+    def noticed(self, conversation: Conversation, event: Event) -> None:
+        """Hears of every turn: a child that is over is noted at its parent."""
+        if conversation.id in self._above and (event.kind == "over" or conversation.engagement.state in ENDED):
+            self._agent.spawn(self.ended(conversation.id), f"child {conversation.id[-8:]} is over")
+
+    async def reviewer(self, conversation: Conversation) -> None:
+        """Returns once the work that ordered a hire has said how to check it: after a restart it begins again first."""
+        within, agent = self.shares.within(conversation), self._agent
+        while within is not None and within.reviewed and conversation.id not in agent.reviewers:
+            parent = agent.conversations.get(within.engagement)
+            if parent is None or parent.engagement.state not in ("working", "suspended"):
+                return
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def ended(self, engagement: EngagementId) -> None:
+        """Notes that a child is over, and how; what it used is counted."""
+        agent = self._agent
+        parent = agent.conversations.get(self._above.get(engagement, ""))
+        known = parent.engagement.contract if parent is not None else None
+        child = next((one for one in known.live_children() if one.engagement == engagement), None) if known else None
+        if parent is None or child is None:
+            return
+        conversation = agent.conversations.get(engagement)
+        summary = await agent.ledger.summary(engagement)
+        if conversation is None and summary is not None:
+            conversation = await Conversation.stored(agent, summary)
+        if conversation is None:
+            over = msgspec.structs.replace(child, outcome="not begun")
+        else:
+            within = self.shares.within(conversation)
+            try:
+                if within is not None:
+                    await self.shares.settle(conversation, within)
+            except LedgerError as error:
+                _log.error("what a child used is not settled and stays held", engagement=engagement, error=str(error))
+            contract = conversation.engagement.contract
+            over = msgspec.structs.replace(
+                child, outcome=outcome_of(conversation.engagement), contract=contract.digest if contract else None
+            )
+        try:
+            await self._note(parent, over)
+        except LocalProtocolError as error:
+            _log.info("the parent is over as well", engagement=engagement, error=str(error))
+        self._above.pop(engagement, None)
+
+    async def resume(self) -> None:
+        """After a start: knows the children again, and notes those that were over before it could be noted."""
+        for parent in tuple(self._agent.conversations.values()):
+            await self.catch_up(parent)
+
+    async def catch_up(self, parent: Conversation) -> None:
+        """Notes which of the children are over."""
+        for child in self._live(parent):
+            self._above[child.engagement] = parent.id
+            found = self._agent.conversations.get(child.engagement)
+            if found is None or found.engagement.state in ENDED:
+                await self.ended(child.engagement)
+
+    @staticmethod
+    def _live(conversation: Conversation) -> tuple[Child, ...]:
+        contract = conversation.engagement.contract
+        provider = conversation.engagement.role == "provider"
+        return contract.live_children() if contract is not None and provider else ()
+
+
+def outcome_of(engagement: Engagement) -> str:
+    """How a hire ended, in a word or two: `review accepted`, `terminate parent`, `withdrawn`."""
+    contract = engagement.contract
+    if contract is None:
+        return engagement.ended or "withdrawn"
+    strongest = basis(engagement)
+    for ending in contract.endings:
+        if ending.basis == strongest and ending.basis in ("review", "terminate"):
+            return f"{ending.basis} {ending.detail}"
+    return strongest or engagement.state
+
+
+def _carrying(wide: Scope, own: Scope) -> Scope:
+    """The scope, with what the one above forbids, demands and extends."""
+    names = {one.id for one in (*own.grants, *own.prohibitions, *own.obligations)}
+    return Scope(
+        grants=own.grants,
+        prohibitions=(*own.prohibitions, *(one for one in wide.prohibitions if one.id not in names)),
+        obligations=(*own.obligations, *(one for one in wide.obligations if one.id not in names)),
+        extensions={**wide.extensions, **own.extensions},
+        critical=(*wide.critical, *own.critical),
+    )

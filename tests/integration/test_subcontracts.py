@@ -1,0 +1,508 @@
+"""Subcontracts between three running peers: real sockets, real ledgers."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import re
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from integration.chains import homes_of, peers_of
+from integration.hires import REPORT, summarise, until
+from support import ROOT
+from undersigned.attestation import WorkPredicate
+from undersigned.contract import Price
+from undersigned.daemon import Hire, HireResult, Peer
+from undersigned.encoding import canonicalize, digest_bytes, shift
+from undersigned.errors import PolicyError, ScopeError, UndersignedError
+from undersigned.evidence import Report, read_archive, verify_pack, write_archive
+from undersigned.ledger import Draw, Reservation, open_books, open_ledger
+from undersigned.messages import Cancel, Delivery, Start, Suspend, Terminate
+from undersigned.runtime import Conversation, Home, Job, SystemClock, export_pack, load_engagement
+from undersigned.scope import Action, Grant, Limit, Scope
+from unit.cli.running import run
+
+FIRST_LINE = REPORT.split(b"\n", 1)[0]
+
+
+def hiring(did: str, **options):
+    """A handler that has `did` do the work under its own contract."""
+
+    async def handler(job: Job) -> None:
+        text = await job.read("report")
+        made = await job.hire(did, task="summary", inputs={"report": text}, **{"price": "8 EUR", **options})
+        await job.deliver("summary.txt", made["summary.txt"])
+
+    return handler
+
+
+def deep(count: int, **options) -> dict[str, object]:
+    return {
+        "task": "summary",
+        "inputs": {"report": REPORT},
+        "price": "10 EUR",
+        "subcontracting": count,
+        "onward": True,
+        **options,
+    }
+
+
+async def test_a_provider_hires_under_its_contract(tmp_path: Path) -> None:
+    homes = await homes_of(tmp_path, 3)
+    async with peers_of(homes, [None, hiring(homes[2].configuration.did), summarise]) as (acme, globex, initech):
+        result = await acme.hire(homes[1].configuration.did, **deep(1))
+        assert result["summary.txt"] == FIRST_LINE
+        engagements = {s.role: s for s in await globex.ledger.summaries()}
+        child = await load_engagement(globex.ledger, engagements["hirer"], globex.identity.did)
+        parent = await load_engagement(globex.ledger, engagements["provider"], globex.identity.did)
+        assert child.engagement.offer.terms.parent == result.contract
+        (known,) = parent.engagement.contract.children
+        assert (known.outcome, known.contract) == ("review accepted", engagements["hirer"].contract)
+        assert await globex.ledger.open_reservations(result.contract) == ()
+        usage = await globex.ledger.usage(result.contract)
+        assert usage["/EUR@children"] == "8"
+        packs = [
+            await export_pack(one.ledger, one.artifacts, one.identity.did, engagement)
+            for one, engagement in ((globex, parent.engagement.id), (initech, child.engagement.id))
+        ]
+        delivery = next(move for move in parent.moves if isinstance(move, Delivery))
+    check_packs(packs, result.contract, known.contract or "", homes)
+    (line,) = work_of(delivery).subcontracts
+    assert (line.provider, line.contract, line.outcome) == (known.provider, known.contract, "review accepted")
+    shown = await asyncio.to_thread(run, "contract", "show", result.contract, "--home", str(homes[1].path))
+    assert f"Hired         {known.provider} for summary: review accepted, contract {known.contract}" in shown.out
+    shown = await asyncio.to_thread(run, "contract", "show", known.contract or "", "--home", str(homes[2].path))
+    assert f"Under         {result.contract}: {homes[1].configuration.did}" in shown.out
+
+
+def work_of(delivery: Delivery) -> WorkPredicate:
+    """The provider's account of its work."""
+    for one in delivery.statements:
+        statement = json.loads(base64.b64decode(str(one["payload"])))
+        if statement["predicateType"] == WorkPredicate.PREDICATE_TYPE:
+            return msgspec.convert(statement["predicate"], WorkPredicate)
+    raise AssertionError("no account of the work")
+
+
+def check_packs(packs: list[bytes], parent: str, child: str, homes: list[Home]) -> None:
+    """HIRE-SUB-10: from the parent's pack down, and from the child's up."""
+    now = SystemClock().now()
+    above, below = (verify_pack(pack, now=now) for pack in packs)
+    assert above.ok, above
+    assert below.ok, below
+    assert f"{child} under it holds" in above.steps[4].detail
+    assert f"under {parent}" in below.steps[4].detail
+    members = read_archive(packs[0])
+    inner = f"subcontracts/{child}.zip"
+    assert verify_pack(members[inner], now=now).ok
+
+    def with_inside(data: bytes) -> Report:
+        changed = {**members, inner: data}
+        manifest = json.loads(members["manifest.json"])
+        for item in manifest["members"]:
+            if item["path"] == inner:
+                item["digest"] = digest_bytes(data)
+        return verify_pack(write_archive({**changed, "manifest.json": canonicalize(manifest)}), now=now)
+
+    # Another contract's pack, and one whose deepest member was changed, are found out.
+    assert next(step.code for step in with_inside(packs[0]).steps if not step.ok) == "evidence_invalid"
+    deep = read_archive(members[inner])
+    seal = next(name for name in deep if name.endswith("Seal.json"))
+    spoiled = write_archive({**deep, seal: deep[seal].replace(b"Seal", b"seal", 1)})
+    assert next(step.number for step in with_inside(spoiled).steps if not step.ok) == 5
+
+
+REPOSITORY = Scope(
+    grants=(Grant("read-repo", "repo:read", "https://git.acme.example/app/*", limits=(Limit("count", "5"),)),)
+)
+
+
+def part(action: str, target: str, count: str) -> Scope:
+    return Scope(grants=(Grant("part", action, target, limits=(Limit("count", count),)),))
+
+
+@pytest.mark.parametrize(
+    ("allowed", "asked", "clause"),
+    [
+        ({"subcontracting": 0}, {}, "/terms/subcontracting"),
+        ({"subcontracting": 1}, {"subcontracting": 1}, "/terms/subcontracting/depth"),
+        ({"onward": False}, {}, "/terms/task/inputs"),
+        ({}, {"price": "9.5 EUR"}, "/terms/price"),
+        ({}, {"price": "1 USD"}, "/terms/price"),
+        ({}, {"scope": part("repo:write", "https://git.acme.example/app/x", "1")}, "part"),
+        ({}, {"scope": part("repo:read", "https://git.acme.example/*", "1")}, "part"),
+        ({}, {"scope": part("repo:read", "https://git.acme.example/app/x", "6")}, "part"),
+    ],
+)
+async def test_sc_58_a_hire_beyond_the_contract_asks_nobody(
+    tmp_path: Path, allowed: dict[str, object], asked: dict[str, object], clause: str
+) -> None:
+    """HIRE-SUB-03: in each dimension alone, before anything is signed or sent."""
+    homes = await homes_of(tmp_path, 2)
+    found: list[UndersignedError] = []
+
+    async def handler(job: Job) -> None:
+        text = await job.read("report")
+        options = {"price": "1 EUR", **asked}
+        try:
+            await job.hire("did:web:nobody.example", task="summary", inputs={"report": text}, **options)
+        except UndersignedError as error:
+            found.append(error)
+        await job.deliver("summary.txt", b"alone")
+
+    async with peers_of(homes, [None, handler]) as (acme, globex):
+        await acme.hire(homes[1].configuration.did, **(deep(1, scope=REPOSITORY) | allowed))
+        (error,) = found
+        assert isinstance(error, ScopeError)
+        assert (error.code, error.detail["clause"]) == ("scope_exceeded", clause)
+        assert len(await globex.ledger.summaries()) == 1
+
+
+async def test_sc_58_the_sum_of_children_never_exceeds_the_parent(tmp_path: Path) -> None:
+    """HIRE-SUB-04: four hires at a time for 2 EUR and 2 uses each, where 9 EUR and 5 uses are there: two are made."""
+    homes = await homes_of(tmp_path, 3)
+    did, ended = homes[2].configuration.did, list[object]()
+
+    async def handler(job: Job) -> None:
+        text = await job.read("report")
+        asked = [
+            job.hire(
+                did,
+                task="summary",
+                inputs={"report": text, "number": str(number).encode()},
+                price="2 EUR",
+                scope=part("repo:read", "https://git.acme.example/app/*", "2"),
+            )
+            for number in range(4)
+        ]
+        ended.extend(await asyncio.gather(*asked, return_exceptions=True))
+        await job.deliver("summary.txt", b"together")
+
+    async with peers_of(homes, [None, handler, summarise]) as (acme, globex, initech):
+        initech.offers("summary", price="2 EUR", delivers="summary.txt")(summarise)
+        result = await acme.hire(homes[1].configuration.did, **deep(1, scope=REPOSITORY))
+        refused = [one for one in ended if isinstance(one, UndersignedError)]
+        assert len(refused) == 2
+        assert {error.code for error in refused} <= {"scope_exceeded", "policy_denied"}
+        assert all("capacity" in error.message or error.code == "scope_exceeded" for error in refused)
+        contracts = [one for one in await initech.ledger.summaries() if one.contract]
+        assert len(contracts) == 2
+        usage = await globex.ledger.usage(result.contract)
+        assert usage["/EUR@children"] == "4"
+        assert usage.get("read-repo/count", "0") == "0"  # it was held and not used
+
+
+async def hired(acme: Peer, homes: list[Home], **options: object) -> HireResult:
+    return await acme.hire(homes[1].configuration.did, **deep(1, **options))
+
+
+class Waiting:
+    """A handler that works until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.began = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def __call__(self, job: Job) -> None:
+        text = await job.read("report")
+        self.began.set()
+        await self.go_on.wait()
+        await job.deliver("summary.txt", text.split(b"\n", 1)[0])
+
+
+def the(peer: Peer, role: str) -> Conversation:
+    return next(c for c in peer.conversations.values() if c.engagement.role == role)
+
+
+async def test_what_is_said_to_the_parent_is_said_to_the_child(tmp_path: Path) -> None:
+    """HIRE-SUB-06: suspended, on again, and the work is finished; nobody says it for the provider."""
+    homes = await homes_of(tmp_path, 3)
+    work = Waiting()
+    async with peers_of(homes, [None, hiring(homes[2].configuration.did), work]) as (acme, globex, initech):
+        hire = asyncio.create_task(hired(acme, homes))
+        await asyncio.wait_for(work.began.wait(), 30)
+        await acme.changes.suspend(the(acme, "hirer"), seconds=600)
+        await until(lambda: the(initech, "provider").engagement.state == "suspended")
+        assert the(globex, "hirer").last("Suspend", Suspend).reason == "parent"
+        assert the(globex, "hirer").last("Suspend", Suspend).until == the(acme, "hirer").last("Suspend", Suspend).until
+        await acme.changes.resume(the(acme, "hirer"))
+        await until(lambda: the(initech, "provider").engagement.state == "working")
+        work.go_on.set()
+        assert (await hire)["summary.txt"] == FIRST_LINE
+
+
+@pytest.mark.parametrize("how", ["cancel", "terminate", "release"])
+async def test_a_child_ends_with_its_parent(tmp_path: Path, how: str) -> None:
+    """HIRE-SUB-06, HIRE-SUB-07: every ending reaches the child, whose books are closed before the parent's."""
+    homes = await homes_of(tmp_path, 3)
+    work = Waiting()
+    async with peers_of(homes, [None, hiring(homes[2].configuration.did), work]) as (acme, globex, initech):
+        hire = asyncio.create_task(hired(acme, homes))
+        await asyncio.wait_for(work.began.wait(), 30)
+        parent, child, below = the(globex, "provider"), the(globex, "hirer"), the(initech, "provider")
+        if how == "cancel":
+            await acme.cancel(the(acme, "hirer"))
+        elif how == "terminate":
+            await acme.changes.revoke(the(acme, "hirer"))
+        else:
+
+            async def agreed(*_: object) -> bool:
+                return True
+
+            globex.changes.consents = agreed
+            await acme.changes.release(the(acme, "hirer"), Price(amount="1", currency="EUR"), "enough")
+        with pytest.raises(PolicyError) as caught:
+            await hire
+        assert caught.value.code == "upstream_failed"
+        await until(lambda: not globex.conversations and not initech.conversations, 40)
+        assert [below.engagement.state, child.engagement.state, parent.engagement.state] == ["closed"] * 3
+        if how == "cancel":
+            assert child.last("Cancel", Cancel).reason == "parent"
+        else:
+            ending = child.last("Terminate", Terminate)
+            assert (ending.cause, ending.names) == ("parent", _ending(parent))
+        rows = await globex.ledger.rows(parent.id)
+        own = next(row for row in rows if row.type == "Closing" and row.kind == "sent")
+        theirs = [row for row in await globex.ledger.rows(child.id) if row.type == "Closing"]
+        assert len(theirs) == 2
+        over = next(row for row in rows if row.type == "child" and b'outcome":null' not in row.raw)
+        assert over.place < own.place
+        assert await globex.ledger.open_reservations(parent.engagement.contract.digest) == ()
+
+
+def _ending(parent: Conversation) -> str:
+    """What ended it: the `Terminate` that was received, or the `Seal` of its release."""
+    contract = parent.engagement.contract
+    return parent.engagement.cause if contract is None or not contract.endings else contract.endings[0].move
+
+
+async def test_an_amendment_waits_for_the_children(tmp_path: Path) -> None:
+    """HIRE-SUB-08: what would leave a child outside is not signed while the child is live; what leaves it inside is."""
+    homes = await homes_of(tmp_path, 3)
+    work = Waiting()
+
+    def costs(amount: str):
+        return lambda terms: replace(terms, price=Price(amount=amount, currency="EUR"))
+
+    async with peers_of(homes, [None, hiring(homes[2].configuration.did), work]) as (acme, globex, _):
+        hire = asyncio.create_task(hired(acme, homes))
+        await asyncio.wait_for(work.began.wait(), 30)
+        ours, parent = the(acme, "hirer"), the(globex, "provider")
+
+        async def tabled(amount: str) -> str:
+            await acme.changes.amend(ours, costs(amount))
+            wanted = ours.engagement.tabled
+            assert wanted is not None
+            await until(
+                lambda: parent.engagement.tabled is not None and parent.engagement.tabled.document == wanted.document
+            )
+            return wanted.document
+
+        with pytest.raises(ScopeError) as caught:
+            await globex.changes.accept(parent, await tabled("7"))
+        assert caught.value.code == "scope_exceeded"
+        assert parent.engagement.lane == "offered-by-hirer"
+        await globex.changes.decline(parent)
+        await until(lambda: ours.engagement.lane == "idle")
+        with pytest.raises(ScopeError):
+            await globex.changes.amend(parent, costs("7.5"))
+        await globex.changes.accept(parent, await tabled("8.5"))
+        await until(lambda: parent.offered().terms.price.amount == "8.5")
+        await globex.changes.revoke(the(globex, "hirer"))
+        work.go_on.set()
+        with pytest.raises(PolicyError):
+            await hire
+
+
+async def test_a_gate_asks_the_contract_above(tmp_path: Path) -> None:
+    """HIRE-SUB-05: at its hirer a child's authority is over as soon as the parent's is, and never beyond its scope."""
+    homes = await homes_of(tmp_path, 3)
+    work = Waiting()
+    scope = part("repo:read", "https://git.acme.example/app/docs/*", "2")
+    async with peers_of(homes, [None, hiring(homes[2].configuration.did, scope=scope), work]) as (acme, globex, _):
+        hire = asyncio.create_task(hired(acme, homes, scope=REPOSITORY))
+        await asyncio.wait_for(work.began.wait(), 30)
+        child, now = the(globex, "hirer"), globex.clock.now
+        contract = child.engagement.contract
+        assert contract is not None
+        read = Action("repo:read", "https://git.acme.example/app/docs/x")
+        await globex.subcontracts.admits(contract.digest, read, now())
+        handed = child.last("Start", Start).inputs[0].uri
+        await globex.subcontracts.admits(contract.digest, Action("artifact:read", handed or ""), now())
+        with pytest.raises(ScopeError) as caught:
+            await globex.subcontracts.admits(contract.digest, Action("repo:write", read.target), now())
+        assert caught.value.code == "scope_exceeded"
+        # The parent holds what its child may take, so its own work has that much less.
+        held = await globex.ledger.usage(child.offered().parent or "")
+        assert held["read-repo/count"] == "2"
+        await acme.changes.suspend(the(acme, "hirer"), seconds=600)
+        await until(lambda: the(globex, "provider").engagement.state == "suspended")
+        with pytest.raises(ScopeError) as caught:
+            await globex.subcontracts.admits(contract.digest, read, now())
+        assert (caught.value.code, caught.value.detail["clause"]) == ("contract_expired", "parent")
+        await acme.changes.revoke(the(acme, "hirer"))
+        with pytest.raises(PolicyError):
+            await hire
+
+
+async def cascading(homes: list[Home], *more: str) -> Process:
+    """The provider in the middle, as a process of its own, once it listens."""
+    program = [sys.executable, "-m", "integration.cascading", str(homes[1].path), homes[2].configuration.did, *more]
+    env = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}"}
+    with (homes[1].path / "process.log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(*program, stdout=PIPE, stderr=log, env=env)
+    assert process.stdout is not None
+    assert await asyncio.wait_for(process.stdout.readline(), 60) == b"ready\n"
+    return process
+
+
+async def test_killed_in_the_middle_of_a_cascade(tmp_path: Path) -> None:
+    """HIRE-SUB-06: the parent's end is stored and the child was not told; after the restart it is, once."""
+    homes = await homes_of(tmp_path, 3)
+    work = Waiting()
+    async with Peer.open(homes[0]) as acme, Peer.open(homes[2], handlers={"summary": work}) as initech:
+        process = await cascading(homes, "--dies")
+        try:
+            hire = asyncio.create_task(hired(acme, homes))
+            await asyncio.wait_for(work.began.wait(), 60)
+            below = the(initech, "provider")
+            await acme.changes.revoke(the(acme, "hirer"))
+            assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
+            assert below.engagement.state == "working"
+            process = await cascading(homes)
+            await until(lambda: below.engagement.state == "closed", 60)
+            assert below.last("Terminate", Terminate).cause == "parent"
+            with pytest.raises(PolicyError):
+                await asyncio.wait_for(hire, 60)
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                await process.wait()
+    ledger = await open_ledger(homes[1].ledger_url, read_only=True)
+    try:
+        for summary in await ledger.summaries():
+            ends = [row for row in await ledger.rows(summary.engagement) if row.type == "Terminate"]
+            assert (summary.state, len(ends)) == ("closed", 1)
+        assert (await ledger.check()).ok
+    finally:
+        await ledger.close()
+
+
+async def test_work_that_begins_again_finds_what_it_had_hired(tmp_path: Path) -> None:
+    """HIRE-SUB-09: a provider that is killed while its child works hires nobody twice."""
+    homes = await homes_of(tmp_path, 3)
+    work = Waiting()
+    async with Peer.open(homes[0]) as acme, Peer.open(homes[2], handlers={"summary": work}) as initech:
+        process = await cascading(homes)
+        try:
+            hire = asyncio.create_task(hired(acme, homes))
+            await asyncio.wait_for(work.began.wait(), 60)
+            process.kill()
+            await process.wait()
+            process = await cascading(homes)
+            work.go_on.set()
+            assert (await asyncio.wait_for(hire, 60))["summary.txt"] == FIRST_LINE
+            assert len(await initech.ledger.summaries()) == 1
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                await process.wait()
+
+
+async def test_the_program_of_the_readme(tmp_path: Path) -> None:
+    """It hires another for a part of its work, as it is written there."""
+    homes = await homes_of(tmp_path, 3)
+    (text,) = re.findall(
+        r"^```python subcontract\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    (tmp_path / "program.py").write_text(text.replace("did:web:localhost%3A8103", homes[2].configuration.did))
+    env = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}"}
+    async with Peer.open(homes[0]) as acme, Peer.open(homes[2]) as initech:
+        initech.offers("summary", price="5 EUR", delivers="summary.txt")(summarise)
+        program = [sys.executable, "program.py"]
+        process = await asyncio.create_subprocess_exec(*program, cwd=tmp_path, env=env)
+        try:
+            result = await asyncio.wait_for(hired(acme, homes, task="report"), 60)
+            assert result["report.txt"] == b"In short: " + FIRST_LINE
+        finally:
+            process.terminate()
+            await process.wait()
+
+
+@pytest.mark.parametrize("per", [None, "P1D"])
+async def test_own_actions_and_those_of_children_share_a_limit(tmp_path: Path, per: str | None) -> None:
+    """HIRE-SUB-04: of five uses a child may take two, so three are left; when it is over, the rest is back."""
+    homes = await homes_of(tmp_path, 3)
+    work, acted, refused = Waiting(), list[str](), list[ScopeError]()
+    limit = (Limit("count", "5", per),)
+    scope = Scope(grants=(Grant("read-repo", "repo:read", "https://git.acme.example/app/*", limits=limit),))
+    below = Scope(grants=(Grant("part", "repo:read", "https://git.acme.example/app/x", (Limit("count", "2", per),)),))
+
+    async def act(job: Job) -> None:
+        try:
+            async with job.act("repo:read", "https://git.acme.example/app/y"):
+                acted.append("done")
+        except ScopeError as error:
+            refused.append(error)
+
+    async def handler(job: Job) -> None:
+        text = await job.read("report")
+        hire = job.hire(homes[2].configuration.did, task="summary", inputs={"report": text}, price="8 EUR", scope=below)
+        made = asyncio.ensure_future(_awaited(hire))
+        await work.began.wait()
+        for _ in range(4):
+            await act(job)
+        work.go_on.set()
+        await made
+        for _ in range(3):
+            await act(job)
+        await job.deliver("summary.txt", b"together")
+
+    async with peers_of(homes, [None, handler, work]) as (acme, _, __):
+        await hired(acme, homes, scope=scope)
+    assert len(acted) == 5
+    assert [(error.code, error.detail["clause"]) for error in refused] == [("scope_exceeded", "read-repo")] * 2
+
+
+async def _awaited(hire: Hire) -> HireResult:
+    return await hire
+
+
+async def test_sc_58_what_another_process_books_is_counted(tmp_path: Path) -> None:
+    """HIRE-SUB-04: the books of a contract are one, whoever writes in them."""
+    homes = await homes_of(tmp_path, 3)
+    found: list[UndersignedError] = []
+
+    async def handler(job: Job) -> None:
+        text = await job.read("report")
+        options = {"task": "summary", "inputs": {"report": text}, "price": "8 EUR"}
+        books = await open_books(homes[1].ledger_url)
+        draws = (Draw("/EUR@children", "2", "9"),)
+        now = SystemClock().now()
+        await books.reserve(
+            Reservation(
+                contract=job.contract, id="elsewhere", draws=draws, until=shift(now, 600), at=now, kind="capacity"
+            )
+        )
+        try:
+            await job.hire(homes[2].configuration.did, **options)
+        except ScopeError as error:
+            found.append(error)
+        await books.release("elsewhere")
+        await books.close()
+        made = await job.hire(homes[2].configuration.did, **options)
+        await job.deliver("summary.txt", made["summary.txt"])
+
+    async with peers_of(homes, [None, handler, summarise]) as (acme, _, initech):
+        await hired(acme, homes)
+        assert len(await initech.ledger.summaries()) == 1
+    assert [(error.code, error.detail["clause"]) for error in found] == [("scope_exceeded", "price")]
