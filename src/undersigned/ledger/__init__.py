@@ -22,6 +22,7 @@ from undersigned.ledger.base import (
 from undersigned.ledger.memory import MemoryLedger
 from undersigned.ledger.registry import LEDGERS, Opener, open_books, open_ledger
 from undersigned.ledger.sqlite import SqliteLedger
+from undersigned.ledger.sqlite_file import open_database
 from undersigned.ledger.trust_store import Admitted, TrustStore
 
 __all__ = [
@@ -45,5 +46,6 @@ __all__ = [
     "Summary",
     "TrustStore",
     "open_books",
+    "open_database",
     "open_ledger",
 ]

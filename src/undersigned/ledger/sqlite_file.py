@@ -13,6 +13,7 @@ import binascii
 import os
 import sqlite3
 import sys
+import threading
 from contextlib import suppress
 from hashlib import sha256
 from importlib.resources import files
@@ -23,12 +24,24 @@ from urllib.parse import quote
 from undersigned.errors import LedgerConflict, LedgerError, LedgerUnavailable
 from undersigned.ledger.base import Head
 
-__all__ = ["HeadFile", "Lock", "Spare", "connect", "create_empty", "disk_trouble", "prepare", "require", "translated"]
+__all__ = [
+    "HeadFile",
+    "Lock",
+    "Spare",
+    "connect",
+    "create_empty",
+    "disk_trouble",
+    "open_database",
+    "prepare",
+    "require",
+    "translated",
+]
 
 APPLICATION_ID: Final = 0x48697265  # "Hire"
 VERSION: Final = 3
 SPARE_BYTES: Final = 1 << 20
 BUSY_MILLISECONDS: Final = 5000
+_OPENING: Final = threading.Lock()
 
 
 def connect(path: Path, *, writing: bool) -> sqlite3.Connection:
@@ -45,10 +58,7 @@ def connect(path: Path, *, writing: bool) -> sqlite3.Connection:
         )
     if writing:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # SQLite gives its other files the mode of this one.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    uri = f"file:{quote(str(path))}?mode=rw"
-    db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_MILLISECONDS / 1000)
+    db = open_database(path, making=writing)
     try:
         if writing:
             require(db, "journal_mode", "wal", "wal")
@@ -62,6 +72,31 @@ def connect(path: Path, *, writing: bool) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def open_database(path: Path, *, making: bool) -> sqlite3.Connection:
+    """A connection in autocommit mode, of any one thread at a time; `making`: the file is made if there is none.
+
+    A database is opened by SQLite and by nothing else. On POSIX, whoever closes any descriptor of a file loses all
+    locks that its process holds on it: every other connection would go on without them, and the next process to close
+    the file would take itself for the last and delete the log that they read.
+
+    Raises:
+        sqlite3.OperationalError, OSError: It cannot be opened or made.
+    """
+    # One at a time: between the making and the closing of a new file nobody may open it.
+    with _OPENING:
+        if making and not path.exists():
+            with suppress(FileExistsError):
+                # SQLite gives its other files the mode of this one.
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        return sqlite3.connect(
+            f"file:{quote(str(path))}?mode=rw",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=BUSY_MILLISECONDS / 1000,
+        )
 
 
 def require(db: sqlite3.Connection, name: str, value: str, wanted: object) -> None:
@@ -150,19 +185,19 @@ def disk_trouble(exc: BaseException) -> bool:
     }
 
 
-def translated(exc: BaseException) -> LedgerError:
-    """The error of our tree for one of SQLite's or of the operating system."""
+def translated(exc: BaseException, what: str = "the ledger") -> LedgerError:
+    """The error of our tree for one of SQLite's or of the operating system, about the file of `what`."""
     code = getattr(exc, "sqlite_errorcode", 0)
     primary = code & 0xFF
     name = getattr(exc, "sqlite_errorname", type(exc).__name__)
     if primary == sqlite3.SQLITE_FULL:
-        return LedgerUnavailable("store_full", f"no room for the ledger: {exc}")
+        return LedgerUnavailable("store_full", f"no room for {what}: {exc}")
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return LedgerError("store_corrupt", f"the ledger's file is damaged ({name}): {exc}")
+        return LedgerError("store_corrupt", f"the file of {what} is damaged ({name}): {exc}")
     if code in _UNIQUE:
         return LedgerConflict("store_conflict", f"another row has this key already: {exc}")
     if primary in _UNAVAILABLE or isinstance(exc, OSError):
-        return LedgerUnavailable("store_unavailable", f"the ledger cannot be read or written ({name}): {exc}")
+        return LedgerUnavailable("store_unavailable", f"{what} cannot be read or written ({name}): {exc}")
     return LedgerError("internal", f"SQLite refused a statement ({name}): {exc}")
 
 

@@ -198,7 +198,7 @@ class TrustStore:
         try:
             return int(self._db.execute("PRAGMA data_version").fetchone()[0])
         except sqlite3.Error as exc:
-            raise translated(exc) from exc
+            raise _told(exc) from exc
 
     def ask(self, question: Question[Any], *, without: Collection[Digest] = (), more: Iterable[Edge] = ()) -> Any:
         """The answer to one question, from one state of the graph `without` edges that are known not to count, and from
@@ -382,4 +382,16 @@ def _translating() -> Generator[None]:
     except UndersignedError:
         raise
     except (sqlite3.Error, OSError) as exc:
-        raise translated(exc) from exc
+        raise _told(exc) from exc
+
+
+def _told(exc: BaseException) -> LedgerError:
+    error = translated(exc, "the trust graph")
+    if error.code != "store_corrupt":
+        return error
+    return LedgerError(
+        error.code,
+        f"{error.message}: put back a copy of it; or move it away, with its -wal and -shm, and import again what was"
+        " admitted (undersigned trust import): each status is looked up anew, and what was revoked is known from the"
+        " lists of its issuers alone",
+    )

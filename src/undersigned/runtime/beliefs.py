@@ -146,7 +146,7 @@ class Beliefs:
         """The answers to what a decision asks.
 
         Raises:
-            LocalProtocolError: `store_unavailable`, the graph cannot be read.
+            LocalProtocolError: `store_unavailable`, `store_corrupt`: the graph cannot be read.
         """
         self._follow()
         return Answers.given(asked, self._answer)
@@ -157,7 +157,7 @@ class Beliefs:
         What is withdrawn counts no more; what could not be looked up does not count this time. Then it is asked again.
 
         Raises:
-            LocalProtocolError: `store_unavailable`, the graph cannot be read.
+            LocalProtocolError: `store_unavailable`, `store_corrupt`: the graph cannot be read.
         """
         unknown: dict[Digest, str] = {}
         clear: dict[Digest, ClearLink] = {}
@@ -203,7 +203,7 @@ class Beliefs:
             try:
                 held = self._store.held(fresh)
             except LedgerError as error:
-                raise LocalProtocolError("store_unavailable", f"the trust graph cannot be read: {error}") from error
+                raise self._unreadable(error) from error
             for digest in fresh:
                 raw = held.get(digest)
                 self._statusful[digest] = read_credential(msgspec.json.decode(raw)) if raw is not None else None
@@ -268,8 +268,7 @@ class Beliefs:
             else:
                 found = self._store.ask(question, without=self._bad() | set(without), more=more)
         except LedgerError as error:
-            # Trouble with this file must not look like trouble with the ledger, which is tried again for ever.
-            raise LocalProtocolError("store_unavailable", f"the trust graph cannot be read: {error}") from error
+            raise self._unreadable(error) from error
         if without:
             return found
         if len(self._kept) >= MAX_KEPT:
@@ -294,7 +293,7 @@ class Beliefs:
                 self._kept.clear()
             state = self._store.state
         except LedgerError as error:
-            raise LocalProtocolError("store_unavailable", f"the trust graph cannot be read: {error}") from error
+            raise self._unreadable(error) from error
         if state != self._state:
             self._state = state
             self._kept.clear()
@@ -312,6 +311,10 @@ class Beliefs:
 
     def _look_again(self) -> None:
         self._looked = False
+
+    def _unreadable(self, error: LedgerError) -> LocalProtocolError:
+        # Trouble with this file must not look like trouble with the ledger, which is tried again for ever.
+        return LocalProtocolError(error.code, f"{self._agent.home.trust} cannot be read: {error.message}")
 
     # -- learning
 

@@ -566,7 +566,7 @@ class Conversation(Remembered):
             raise
         except UndersignedError as error:
             _log.warning("no decision", engagement=self.id, moves=owed.moves, error=str(error))
-            turn.event("refused", owed.moves[0], detail=str(error))
+            turn.event("refused", owed.moves[0], detail=str(error), code=error.code)
             if "Withdraw" in owed.moves:
                 live = turn.engagement.offer if owed.about is None else turn.engagement.tabled
                 if "Seal" in owed.moves:

@@ -88,6 +88,8 @@ class Hire:
         """Known once the `Inquiry` is stored."""
         self._decided: str | None = None
         """The decision that was noted last, as it was noted."""
+        self._trouble: Event | None = None
+        """Why we could not decide, if it was a store of our own."""
 
     @property
     def decision(self) -> Decision | None:
@@ -164,6 +166,8 @@ class Hire:
     def _tell(self, event: Event) -> None:
         if event.kind == "noted" and event.type == "decision":
             self._decided = event.detail
+        if event.kind == "refused" and event.message is None and event.code.startswith("store_"):
+            self._trouble = event
         self._events.put_nowait(event)
 
     async def _by(
@@ -195,6 +199,10 @@ class Hire:
         engagement = conversation.engagement
         contract = engagement.contract
         if contract is None:
+            if self._trouble is not None and conversation.said("Withdraw", "hirer"):
+                code = self._trouble.code
+                told = self._trouble.detail.removeprefix(f"{code}: ")
+                raise PolicyError(code, f"we withdrew, because we could not decide: {told}", engagement=engagement.id)
             raise self._withdrawn(conversation, refused)
         if not conversation.said("Review", "hirer"):
             ends = ", ".join(f"{e.basis} {e.detail}".strip() for e in contract.endings) or engagement.state

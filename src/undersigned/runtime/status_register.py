@@ -10,12 +10,11 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.12
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import sqlite3
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -36,6 +35,7 @@ from undersigned.did import DidDocument, fetches
 from undersigned.encoding import Did, Instant, JsonObject, canonicalize, shift
 from undersigned.errors import ConfigurationError, CredentialError, LedgerError
 from undersigned.jsonld import CONTEXTS, Contexts
+from undersigned.ledger import open_database
 from undersigned.proof import attach, prepare
 
 from .signers import PrivateKey
@@ -383,7 +383,7 @@ class StatusRegister:
     def _reading(self) -> Generator[sqlite3.Connection]:
         try:
             yield self._connected()
-        except sqlite3.Error as exc:
+        except (sqlite3.Error, OSError) as exc:
             raise _failed(self._path, exc) from exc
 
     @contextmanager
@@ -400,9 +400,7 @@ class StatusRegister:
 
     def _connected(self) -> sqlite3.Connection:
         if self._store is None:
-            with suppress(OSError):  # what cannot be made is told by SQLite
-                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-            store = sqlite3.connect(self._path, timeout=5.0, isolation_level=None)
+            store = open_database(self._path, making=True)
             try:
                 # What was withdrawn stays withdrawn, whatever happens to the machine a moment later.
                 store.execute("PRAGMA synchronous = EXTRA")
@@ -428,6 +426,6 @@ class StatusRegister:
             self._store = None
 
 
-def _failed(path: Path, exc: sqlite3.Error) -> LedgerError:
+def _failed(path: Path, exc: sqlite3.Error | OSError) -> LedgerError:
     damaged = isinstance(exc, sqlite3.DatabaseError) and not isinstance(exc, sqlite3.OperationalError)
     return LedgerError("store_corrupt" if damaged else "store_unavailable", f"{path}: {exc}")

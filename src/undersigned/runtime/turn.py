@@ -54,7 +54,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     message: Message | None = None
     detail: str = ""
     code: str = ""
-    """Why a message of the peer was refused."""
+    """Why a message of the peer was refused, or why there is no move of ours."""
 
 
 class Booked(msgspec.Struct, frozen=True, gc=False):
