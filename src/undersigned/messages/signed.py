@@ -55,6 +55,9 @@ class VerifiedMessage(Struct, frozen=True, gc=False, kw_only=True, eq=False):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, VerifiedMessage) and other.digest == self.digest
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other  # a struct without an `eq` of its own would go by identity
+
     def __hash__(self) -> int:
         return hash(self.digest)
 

@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from undersigned.credentials import Credential, Endorsement, claim_credential, read_credential, renews
+from undersigned.credentials import (
+    Credential,
+    Endorsement,
+    claim_credential,
+    credential_jwt,
+    enveloped_credential,
+    read_credential,
+    renews,
+)
 from undersigned.testing import Actor
 
 GUILD, AGENT = Actor("the guild"), Actor("an agent")
@@ -63,3 +71,14 @@ def test_what_does_not_say_when_it_began_came_first() -> None:
 def test_something_else(other: Credential) -> None:
     """HIRE-VC-08."""
     assert not renews(other, EARLIER)
+
+
+def test_a_signed_text_that_is_read_again_is_itself_and_not_issued_anew() -> None:
+    """HIRE-VC-08: it is read from a file by its holder, and from each presentation by others."""
+    draft = credential_jwt(EARLIER.json, f"{GUILD.did}#key", GUILD.public_key.kind, "2026-11-02T00:00:00Z")
+    text = draft.signed(bytes(64))
+    one, again = (read_credential(enveloped_credential(text)) for _ in range(2))
+    assert one is not again
+    assert one == again
+    assert not one != again  # noqa: SIM202  (the operator itself)
+    assert not renews(again, one)
