@@ -16,11 +16,12 @@ import pytest
 
 from integration.commands import undersigned
 from integration.hires import REPORT, Hands, assert_one_contract_or_none, did_of, free_ports, until
-from undersigned.credentials import Credential, read_credential
+from undersigned.credentials import Credential, credential_jwt, enveloped_credential, read_credential
 from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import Instant, canonicalize, shift
 from undersigned.errors import PolicyError, ScopeError
 from undersigned.messages import recorded_message
+from undersigned.proof import proofs_of
 from undersigned.runtime import Conversation, Home, Job, OfferPart, Wallet, create_home
 
 pytestmark = [pytest.mark.timeout(60)]
@@ -256,6 +257,7 @@ async def test_what_ends_soon_is_asked_for_before(tmp_path: Path) -> None:
         await world.looked(world.acme, acme)
         assert world.acme.meeting.relied(acme, "provider") == (first,), "there was nothing new"
         put(globex_home, issue(globex_home, world.clock.now()))
+        world.clock.ahead = 30
         await world.looked(world.acme, acme)
         world.clock.ahead = 55
         assert await refusal(world.acme, acme) == ""
@@ -292,18 +294,52 @@ async def test_what_is_not_issued_anew_renews_nothing(tmp_path: Path) -> None:
 
 
 async def test_whoever_has_nothing_new_is_asked_more_and_more_seldom(tmp_path: Path) -> None:
-    """HIRE-REN-03."""
+    """HIRE-REN-03: looked at every 30 seconds, and asked once more before the contract ends for it."""
     async with pair(tmp_path) as world:
-        for home in world.homes:
-            put(home, issue(home, world.clock.now()))
+        first = [issue(home, world.clock.now()) for home in world.homes]
+        for home, one in zip(world.homes, first, strict=True):
+            put(home, one)
         await world.start()
         task, acme, _ = await world.hired()
+        world.acme.status_watch.every_seconds = 30.0
+        withdraw(world.homes[1], first[1], world.clock.now())
+        world.fresh_lists()
         asked: list[int] = []
-        for looks in (1, 2, 16, 17, 31, 32, 33, 64, 65):
+        for seconds in range(0, 300, 30):
+            world.clock.ahead = seconds
             before = len(await world.acme.ledger.summaries())
-            await world.acme.renewals.ask(acme, looks)
-            await until(world.quiet)
+            await world.looked(world.acme, acme)
             if len(await world.acme.ledger.summaries()) > before:
-                asked.append(looks)
-        assert asked == [1, 2, 16, 32, 64]
-        task.cancel()
+                asked.append(seconds)
+        assert asked == [0, 30, 90, 210, 270]
+        assert acme.engagement.state == "working"
+        world.clock.ahead = 305
+        await world.acme.status_watch.look(acme)
+        with pytest.raises(PolicyError):
+            await task
+        assert "Terminate" in await kinds(world.acme, acme.id)
+
+
+async def test_signed_texts_are_shown_once(tmp_path: Path) -> None:
+    """HIRE-REN-03: a `vc+jwt` that was shown is nothing new, and nothing is opened beside the contract."""
+    async with pair(tmp_path) as world:
+        for home in world.homes:
+            put(home, as_text(home, issue(home, world.clock.now()), world.clock.now()))
+        await world.start()
+        task, acme, globex = await world.hired()
+        for peer, conversation in ((world.acme, acme), (world.globex, globex)):
+            assert not peer.renewals.has_news(conversation)
+            await world.looked(peer, conversation)
+            assert "renewed" not in conversation.facts
+            assert len(await peer.ledger.summaries()) == 1
+        world.go.set()
+        await task
+
+
+def as_text(home: Home, credential: Credential, now: Instant) -> Credential:
+    """The same, as a `vc+jwt`."""
+    key = home.key("organisation")
+    (proof,) = proofs_of(credential.json)
+    unsigned = {name: value for name, value in credential.json.items() if name != "proof"}
+    draft = credential_jwt(unsigned, str(proof["verificationMethod"]), key.public_key.kind, now)
+    return read_credential(enveloped_credential(draft.signed(key.sign_now(draft.to_sign))))

@@ -10,13 +10,13 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.14
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 import structlog
 
 from undersigned.credentials import Credential, ShownPresentation, read_credential, read_presentation, renews
-from undersigned.encoding import Did, Digest, EngagementId, shift
+from undersigned.encoding import Did, Digest, EngagementId, Instant, seconds_between, shift
 from undersigned.errors import UndersignedError
 from undersigned.messages import Presentation
 from undersigned.protocol import OTHER, Engagement
@@ -33,8 +33,10 @@ _log = structlog.get_logger()
 
 RENEWABLE: Final = frozenset({"sealed", "working"})
 """States in which what was shown still matters."""
-PATIENT_LOOKS: Final = 16
-"""So many times in a row the other side is asked at each look; after that more and more seldom."""
+PAUSE_SECONDS: Final = 30
+"""After the first negotiation that brought nothing."""
+STALE: Final = 8
+"""After so many times its pause, a peer is asked as for the first time."""
 FACT: Final = "renewed"
 
 
@@ -70,6 +72,15 @@ def origin_of(conversation: Conversation, credential: Digest) -> Digest:
     return credential
 
 
+class Pause(NamedTuple):
+    """How long a peer that had nothing new is left alone, unless there is something else to show to it."""
+
+    since: Instant
+    seconds: int
+    held: tuple[Credential, ...]
+    """What we held when it was asked."""
+
+
 class Renewals:
     """Renewals in the contracts of one agent."""
 
@@ -79,6 +90,7 @@ class Renewals:
         """The negotiation that is under way for this, by peer."""
         self._showed: dict[EngagementId, frozenset[Digest]] = {}
         """What we showed, beside a contract, to a provider that took it. After a restart it is shown once more."""
+        self._pauses: dict[Did, Pause] = {}
 
     # ------------------------------------------------------------------ what the other side shows
 
@@ -125,6 +137,7 @@ class Renewals:
             return
         text = msgspec.json.encode({"standIns": tuple(found.values())}).decode()
         await conversation.ask(lambda _: Say("", {}, facts=((FACT, text),)))
+        self._pauses.pop(engagement.peer, None)
         meeting.renewed(conversation)
         self._agent.status_watch.forget(conversation.id)  # what is wanted next is wanted anew
         _log.info("credentials were renewed", engagement=conversation.id, count=len(found))
@@ -138,17 +151,24 @@ class Renewals:
             for one in self._agent.conversations.values()
         )
 
-    async def ask(self, conversation: Conversation, looks: int) -> None:
+    async def ask(self, conversation: Conversation, *, last: bool = False) -> None:
         """As the hirer, opens a negotiation in which both sides show what they hold, unless one is under way.
 
-        `looks` counts for how many looks in a row it has been wanted: it becomes rarer, so that whoever has nothing new
-        is not asked for ever.
+        After each that brought nothing the pause before the next one with this peer is twice as long, however many
+        contracts want something of it (HIRE-REN-03). `last`: the contract is about to end, so there is no pause.
         """
         engagement = conversation.engagement
         if engagement.role != "hirer" or engagement.peer in self._open:
             return
-        if looks > PATIENT_LOOKS and looks & (looks - 1):
-            return
+        now, held, pause = self._agent.clock.now(), self._agent.meeting.wallet.held(), PAUSE_SECONDS
+        before = self._pauses.get(engagement.peer)
+        if before is not None and before.held == held:
+            passed = seconds_between(before.since, now)
+            if 0 <= passed < before.seconds and not last:
+                return
+            if passed < STALE * before.seconds:
+                pause = 2 * before.seconds
+        self._pauses[engagement.peer] = Pause(now, pause, held)
         order = msgspec.structs.replace(self._agent.hirer.order(conversation), probe=True)
         opened = await self._agent.begin(order)
         self._open[engagement.peer] = opened.id

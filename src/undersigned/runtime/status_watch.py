@@ -10,7 +10,7 @@ Source: protocol-spec/02-identity-and-keys.md, sections 2.13 and 2.14
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -43,13 +43,6 @@ WATCHED: Final = RENEWABLE
 """States in which somebody has authority, or is about to have it. What was delivered is still reviewed and paid."""
 
 
-class Failing(NamedTuple):
-    """What is wanted of the other side of a contract."""
-
-    since: Instant
-    looks: int
-
-
 class StatusWatch:
     """Looks after the contracts of one agent."""
 
@@ -57,7 +50,8 @@ class StatusWatch:
         self._agent = agent
         self.every_seconds = WATCH_SECONDS
         self.renewal_seconds = RENEWAL_SECONDS
-        self._failing: dict[EngagementId, Failing] = {}
+        self._failing: dict[EngagementId, Instant] = {}
+        """Since when contracts wait."""
 
     async def run(self) -> None:
         """Returns when cancelled."""
@@ -97,9 +91,8 @@ class StatusWatch:
         else:
             renewals = self._agent.renewals
             if renewals.ends_soon(conversation, AHEAD_SECONDS) or renewals.has_news(conversation):
-                await renewals.ask(conversation, self._counted(conversation, waits=False).looks)
-            else:
-                self._failing.pop(conversation.id, None)
+                await renewals.ask(conversation)
+            self._failing.pop(conversation.id, None)
 
     def forget(self, engagement: EngagementId) -> None:
         """Drops what is remembered of a contract that is over."""
@@ -108,26 +101,17 @@ class StatusWatch:
     async def _does_not_hold(self, conversation: Conversation, error: CredentialError) -> None:
         if error.code not in ("revoked", "policy_denied"):
             return  # it may hold: the gate refuses until that can be told
-        failing = self._counted(conversation)
+        now = self._agent.clock.now()
+        waited = seconds_between(self._failing.setdefault(conversation.id, now), now)
         named = origin_of(conversation, str(error.detail.get("credential")))
         for_now = error.detail.get("purpose") == "suspension"
-        if for_now or named not in conversation.offered().terms.must_stay_valid:
-            patient = True  # the gate refuses; what was not agreed to be a reason ends nothing
-        else:
-            patient = seconds_between(failing.since, self._agent.clock.now()) < self.renewal_seconds
-        if patient:
-            await self._agent.renewals.ask(conversation, failing.looks)
-        else:
+        # Where what was not agreed to be a reason ends nothing, the gate refuses, and it waits for as long as it takes.
+        ends = not for_now and named in conversation.offered().terms.must_stay_valid
+        if ends and waited >= self.renewal_seconds:
             await self._terminate(conversation, named, error)
-
-    def _counted(self, conversation: Conversation, *, waits: bool = True) -> Failing:
-        """Since when the contract `waits`, and for how many looks in a row something is wanted of the other side; this
-        one counts.
-        """
-        now = self._agent.clock.now()
-        before = self._failing.get(conversation.id) or Failing(now, 0)
-        found = self._failing[conversation.id] = Failing(before.since if waits else now, before.looks + 1)
-        return found
+        else:
+            last = ends and waited + self.every_seconds >= self.renewal_seconds
+            await self._agent.renewals.ask(conversation, last=last)
 
     async def _terminate(self, conversation: Conversation, named: Digest, error: CredentialError) -> None:
         shown = error.detail.get("evidence")
