@@ -27,17 +27,17 @@ from undersigned.ledger import Admitted, TrustStore
 from undersigned.proof import proofs_of
 from undersigned.trust import (
     KINDS,
+    Answer,
     Answers,
     Asked,
     Authority,
-    Claimed,
     Edge,
-    Entitled,
     Graph,
     Rated,
     Reputation,
     Shown,
     Status,
+    Subject,
     Viewpoint,
     answer,
     edge_of,
@@ -128,7 +128,7 @@ class Beliefs:
         """When it was looked at last."""
         self._looked = False
         """Whether it was looked at in this round of the event loop."""
-        self._kept: dict[Shown | Claimed | Rated, Authority | Entitled | Reputation] = {}
+        self._kept: dict[Subject, Answer] = {}
         self._statusful: dict[Digest, Credential | None] = {}
         """The credentials of links, where they have a status."""
         self._registries = RegistryKeeper(agent.home, agent.gatherer, agent.clock)
@@ -252,9 +252,7 @@ class Beliefs:
         shown = [shown_in(credential, type) for type in credential.types if type in POSITIVE_TYPES]
         return any(cast("Reputation", self._answer(Rated(one.issuer, one.capability))).units > 0 for one in shown)
 
-    def _answer(
-        self, about: Shown | Claimed | Rated, *, without: Collection[Digest] = ()
-    ) -> Authority | Entitled | Reputation:
+    def _answer(self, about: Subject, *, without: Collection[Digest] = ()) -> Answer:
         now = self._at
         kept = self._kept.get(about)
         if kept is not None and not without and kept.at <= now and (kept.until is None or now <= kept.until):

@@ -39,6 +39,7 @@ from undersigned.trust import (
     check_presented,
     evaluate,
     needs,
+    parties_of,
     shown_in,
 )
 
@@ -88,7 +89,7 @@ class Meeting:
     def request(self, stake: Stake) -> PresentationRequest:
         """What we ask to be shown: exactly what our policy demands where this is at stake."""
         nobody = VerifiedPresentation(holder="", engagement="", credentials=(), digest="")
-        answers = self.beliefs.answers(self._asked(nobody, stake)._replace(reputation=()))
+        answers = self.beliefs.answers(self._asked(nobody, stake)._replace(reputation=(), accused=()))
         return PresentationRequest(needs=tuple(map(_need, needs(self.policy, stake, answers))))
 
     def _asked(self, shown: VerifiedPresentation, stake: Stake | None) -> Asked:
@@ -255,6 +256,9 @@ class Meeting:
             answer = answers.about(shown_in(credential, type))
             return answer is not None and answer.entitled
 
+        clear = {one.party for one in answers.accused if one.verdict == "no"}
+        if not clear.issuperset(parties_of(shown)):
+            raise CredentialError("policy_denied", f"{engagement.peer}, or its organisation, is accused now")
         for _, demand in self.policy.demands(stake):
             if not any(demand.type in one.types and stands(one, demand.type) for one in relied):
                 raise CredentialError("policy_denied", f"no {demand.type} that was shown is believed any more")

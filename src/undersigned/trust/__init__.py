@@ -1,5 +1,6 @@
 """Whether to work with somebody: anchors, the graph of what others say, rules, and the decision they give."""
 
+from undersigned.trust.accused import Accused, accused
 from undersigned.trust.anchor_sets import (
     AnchorChanges,
     AnchorSet,
@@ -11,7 +12,18 @@ from undersigned.trust.anchor_sets import (
     verify_set,
 )
 from undersigned.trust.anchors import ANY, Anchor, Anchors
-from undersigned.trust.answers import Answers, Asked, Claimed, Rated, asked_about, question_of
+from undersigned.trust.answers import (
+    Answer,
+    Answers,
+    Asked,
+    Claimed,
+    Rated,
+    Subject,
+    Suspected,
+    asked_about,
+    parties_of,
+    question_of,
+)
 from undersigned.trust.approval import (
     Approver,
     Approvers,
@@ -107,11 +119,13 @@ __all__ = [
     "MAX_DEPTH",
     "UNIT",
     "WORK_LIMIT",
+    "Accused",
     "AddingRule",
     "Anchor",
     "AnchorChanges",
     "AnchorSet",
     "Anchors",
+    "Answer",
     "Answers",
     "Approver",
     "Approvers",
@@ -164,14 +178,17 @@ __all__ = [
     "Standing",
     "StatementFile",
     "Status",
+    "Subject",
     "SupposedCredential",
     "SupposedEdge",
+    "Suspected",
     "Verdict",
     "VerifiedApproval",
     "VerifiedRecord",
     "Viewpoint",
     "Wanted",
     "Work",
+    "accused",
     "adoption",
     "anchor_changes",
     "anchor_record",
@@ -202,6 +219,7 @@ __all__ = [
     "latest_sets",
     "losing_their_path",
     "needs",
+    "parties_of",
     "question_of",
     "read_answer",
     "read_cases",

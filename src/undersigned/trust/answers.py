@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
-from undersigned.credentials import VerifiedPresentation
+from undersigned.credentials import MEMBERSHIP, VerifiedPresentation
 from undersigned.encoding import Did, Digest, Instant, digest_bytes
+from undersigned.trust.accused import Accused, accused
 from undersigned.trust.anchors import Anchors
 from undersigned.trust.authority import Authority, Entitled, authority, entitled
 from undersigned.trust.edge import KINDS, MAX_DEPTH
@@ -29,7 +30,18 @@ from undersigned.trust.reputation import Reputation, reputation
 from undersigned.trust.viewpoint import Viewpoint
 from undersigned.trust.written import canonical_bytes
 
-__all__ = ["Answers", "Asked", "Claimed", "Rated", "asked_about", "question_of"]
+__all__ = [
+    "Answer",
+    "Answers",
+    "Asked",
+    "Claimed",
+    "Rated",
+    "Subject",
+    "Suspected",
+    "asked_about",
+    "parties_of",
+    "question_of",
+]
 
 _ABOUT_NONE = frozenset(of.claim.type for of in KINDS.values() if of.capability is None)
 """Types of ours whose claims are about no capability."""
@@ -55,6 +67,17 @@ class Rated(Struct, frozen=True):
     capability: str | None
 
 
+class Suspected(Struct, frozen=True):
+    """A party: is it accused by somebody whose word counts?"""
+
+    party: Did
+
+
+Subject: TypeAlias = Shown | Claimed | Rated | Suspected
+"""What one question of a decision is about."""
+Answer: TypeAlias = Authority | Entitled | Reputation | Accused
+
+
 class Asked(NamedTuple):
     """The questions of one decision, each once."""
 
@@ -63,6 +86,8 @@ class Asked(NamedTuple):
     entitled: tuple[Claimed, ...]
     """Who would be?"""
     reputation: tuple[Rated, ...]
+    accused: tuple[Suspected, ...]
+    """The party itself, and the organisations that it says it belongs to."""
 
 
 class Answers(Struct, frozen=True, kw_only=True):
@@ -71,6 +96,7 @@ class Answers(Struct, frozen=True, kw_only=True):
     authority: tuple[Authority, ...] = ()
     entitled: tuple[Entitled, ...] = ()
     reputation: tuple[Reputation, ...] = ()
+    accused: tuple[Accused, ...] = ()
 
     @classmethod
     def of(cls, asked: Asked, view: Viewpoint, read: Reader) -> Answers:
@@ -78,12 +104,13 @@ class Answers(Struct, frozen=True, kw_only=True):
         return cls.given(asked, lambda one: answer(question_of(one, view), read))
 
     @classmethod
-    def given(cls, asked: Asked, ask: Callable[[Shown | Claimed | Rated], Any]) -> Answers:
+    def given(cls, asked: Asked, ask: Callable[[Subject], Any]) -> Answers:
         """What `ask` answers to each."""
         return cls(
             authority=tuple(map(ask, asked.authority)),
             entitled=tuple(map(ask, asked.entitled)),
             reputation=tuple(map(ask, asked.reputation)),
+            accused=tuple(map(ask, asked.accused)),
         )
 
     @property
@@ -94,13 +121,14 @@ class Answers(Struct, frozen=True, kw_only=True):
     def standing(self, anchors: Anchors, now: Instant) -> Answers:
         """Those that these anchors gave, and that nothing has begun or ended since (HIRE-TRU-12)."""
 
-        def stands(one: Authority | Entitled | Reputation) -> bool:
+        def stands(one: Answer) -> bool:
             return one.anchors == anchors.digest and one.at <= now and (one.until is None or now <= one.until)
 
         return Answers(
             authority=tuple(filter(stands, self.authority)),
             entitled=tuple(filter(stands, self.entitled)),
             reputation=tuple(filter(stands, self.reputation)),
+            accused=tuple(filter(stands, self.accused)),
         )
 
     def about(self, shown: Shown) -> Authority | None:
@@ -132,14 +160,20 @@ class Answers(Struct, frozen=True, kw_only=True):
                 return one
         return None
 
+    def against(self, party: Did) -> Accused | None:
+        """Whether a party is accused; None: not answered."""
+        return next((one for one in self.accused if one.party == party), None)
+
 
 @lru_cache(maxsize=64)
 def _digest(answers: Answers) -> Digest:
     return digest_bytes(canonical_bytes(answers))
 
 
-def question_of(about: Shown | Claimed | Rated, view: Viewpoint) -> Question[Authority | Entitled | Reputation]:
+def question_of(about: Subject, view: Viewpoint) -> Question[Answer]:
     """Asks one of the questions of a decision."""
+    if isinstance(about, Suspected):
+        return accused(about.party, view)
     if isinstance(about, Claimed):
         return entitled(about.credential_type, about.capability, view, links=about.links)
     if isinstance(about, Rated):
@@ -166,4 +200,11 @@ def asked_about(presented: VerifiedPresentation, policy: Policy, stake: Stake | 
         ),
         entitled=tuple(dict.fromkeys(one for one in claims if one.listable)),
         reputation=(Rated(presented.holder, None if stake is None else stake.capability),) if rated else (),
+        accused=tuple(map(Suspected, parties_of(presented))),
     )
+
+
+def parties_of(presented: VerifiedPresentation) -> tuple[Did, ...]:
+    """The party, and the organisations that it says it belongs to: whose accusation is one of the party."""
+    belongs = (one.issuer for one in presented.credentials if MEMBERSHIP in one.types)
+    return tuple(dict.fromkeys((presented.holder, *belongs)))

@@ -120,6 +120,8 @@ class Decision(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
     """On deny: what would change the answer; may be empty."""
     grounds: tuple[Ground, ...] = ()
     """In the order in which the policy asked for them; the version of the anchors that answered is in `inputs`."""
+    accusations: tuple[Edge, ...] = ()
+    """Of the party, or of the organisations that it says it belongs to, that were heard."""
     ratings: tuple[Rating, ...] = ()
     inputs: Inputs
 
@@ -134,6 +136,7 @@ class Decision(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
         for reason in self.reasons:
             hint = f"; would pass: {reason.would_pass}" if reason.would_pass else ""
             lines.append(f"  {reason.code} [{reason.clause}] {reason.value}{hint}")
+        lines += [f"    against: {edge.source} accuses {edge.target} of {edge.says}" for edge in self.accusations]
         for ground in self.grounds:
             for path in ground.paths:
                 chain = " -> ".join([edge.source for edge in path] + [ground.issuer])

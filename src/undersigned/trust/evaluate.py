@@ -32,6 +32,7 @@ from undersigned.trust.weighing import (
     Weighed,
     asked,
     no,
+    weigh_accusations,
     weigh_credentials,
     weigh_party,
     weigh_reputation,
@@ -62,8 +63,9 @@ def evaluate(
 
     Credentials must be valid at `now`: time may have passed since they were verified. One that has a status counts
     only with an answer in `statuses` that was given at `now`, and each only with a yes in `answers` (to what
-    `asked_about` lists) that stands by these anchors at `now`. Any no makes the outcome deny; without one, any doubt
-    that a person can settle makes it ask.
+    `asked_about` lists) that stands by these anchors at `now`. The holder, and each organisation that it says it
+    belongs to, needs such an answer that it is not accused. Any no makes the outcome deny; without one, any doubt that
+    a person can settle makes it ask.
 
     Raises:
         ConfigurationError: `missing_extra`: the policy has Cedar, and the extra is not installed.
@@ -75,7 +77,8 @@ def evaluate(
     given = Given(presented, policy, now, statuses, answers.standing(anchors, now), stake)
     credentials, grounds = weigh_credentials(given)
     spoken, ratings = weigh_reputation(given)
-    weighed = [*weigh_party(given), *credentials, *spoken]
+    against, accusations = weigh_accusations(given)
+    weighed = [*weigh_party(given), *against, *credentials, *spoken]
     if terms is not None:
         weighed += _terms(terms, policy, now)
         weighed += _limits(terms, presented)
@@ -92,6 +95,7 @@ def evaluate(
         reasons=reasons,
         needed=tuple(dict.fromkeys(need for _, need in weighed if need is not None)) if refused else (),
         grounds=grounds,
+        accusations=accusations,
         ratings=tuple(dict.fromkeys((*ratings, *read_by_cedar))),
         inputs=Inputs(
             policy=policy.digest,

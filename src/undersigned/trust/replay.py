@@ -31,7 +31,7 @@ from undersigned.did import DidDocument, DidHistory, document_from, history_from
 from undersigned.encoding import Did, Digest, EngagementId, Instant, JsonObject
 from undersigned.errors import UndersignedError, VerificationError
 from undersigned.trust.anchors import Anchors
-from undersigned.trust.answers import Answers, Asked, Claimed, Rated
+from undersigned.trust.answers import Answers, Asked, Claimed, Rated, Suspected
 from undersigned.trust.decision import Decision
 from undersigned.trust.evaluate import evaluate
 from undersigned.trust.graph import Graph
@@ -198,11 +198,12 @@ def answers_again(answers: Answers, anchors: Anchors, own: tuple[Did, ...], now:
     view = Viewpoint(anchors=anchors, own=own, now=now)
     led = (*answers.authority, *answers.reputation)
     resting = [edge for one in led for path in one.paths for edge in path.edges]
-    against = [edge for one in led for edge in one.dissent]
+    against = [edge for one in (*led, *answers.accused) for edge in one.dissent]
     asked = Asked(
         authority=tuple(Shown(one.issuer, one.credential_type, one.capability) for one in answers.authority),
         entitled=tuple(Claimed(one.credential_type, one.capability, one.links) for one in answers.entitled),
         reputation=tuple(Rated(one.party, one.capability) for one in answers.reputation),
+        accused=tuple(Suspected(one.party) for one in answers.accused),
     )
     return Answers.of(asked, view, Graph([*resting, *against]).read)
 

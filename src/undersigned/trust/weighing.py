@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 from undersigned.credentials import ClearStatus, Credential, VerifiedPresentation, cleared
 from undersigned.encoding import Did, Instant, parse_duration
-from undersigned.trust.answers import Answers, Claimed, Rated
+from undersigned.trust.answers import Answers, Claimed, Rated, parties_of
 from undersigned.trust.authority import Authority
 from undersigned.trust.decision import Ground, Needed, Rating, Reason
 from undersigned.trust.edge import MAX_DEPTH, Edge, units_of, written
@@ -29,6 +29,7 @@ __all__ = [
     "needs",
     "no",
     "rating_of",
+    "weigh_accusations",
     "weigh_credentials",
     "weigh_party",
     "weigh_reputation",
@@ -60,6 +61,26 @@ def weigh_party(given: Given) -> list[Weighed]:
         value = f"{stake.capability} is on the list of what is refused"
         weighed.append(no("refuse_capabilities", value, "other work", member="/task/kind"))
     return weighed
+
+
+def weigh_accusations(given: Given) -> tuple[list[Weighed], tuple[Edge, ...]]:
+    """Who is accused by somebody whose word counts is not dealt with, and neither are its agents (HIRE-TRU-25)."""
+    weighed: list[Weighed] = []
+    heard: dict[Edge, None] = {}
+    need = Needed(code="not_accused")  # by whom, and of what, is not told to whoever is accused
+    for party in parties_of(given.presented):
+        found = given.answers.against(party)
+        if found is not None and found.verdict == "no":
+            continue
+        if found is None or found.verdict == "indeterminate":
+            value = f"whether {party} is accused could not be found out"
+        else:
+            heard.update(dict.fromkeys(found.dissent))
+            told = "; ".join(f"{one.source} accuses {one.target} of {one.says}" for one in found.dissent[:3])
+            keys = "" if any(one.target == party for one in found.dissent) else f", which shares a key with {party}"
+            value = f"{told}{keys}"
+        weighed.append((denied("accused", value, "a party that nobody accuses whose accusations count"), need))
+    return weighed, tuple(heard)
 
 
 def weigh_credentials(given: Given) -> tuple[list[Weighed], tuple[Ground, ...]]:

@@ -137,6 +137,47 @@ def test_sc_74_a_kept_answer_ends_with_its_edge(open_world: Open, strangers: tup
     assert (found.verdict, [one.source for one in found.dissent]) == ("no", [BODY.did] if how == "accused" else [])
 
 
+@pytest.mark.parametrize("side", ["provider", "hirer"])
+def test_nobody_who_is_accused_is_worked_with(open_world: Open, strangers: tuple[Office, Office], side: str) -> None:
+    """HIRE-TRU-25: an agent whose membership is as good as ever; who accuses it is not told to it."""
+    acme, globex = strangers
+    admit(acme, grant(globex.organisation.did))
+    judge, by, of = (acme, BODY, globex) if side == "provider" else (globex, acme.organisation, acme)
+    admit(judge, Admitted(Edge(digest_bytes(b"it"), by.did, of.actor.did, "accusation", says="breach"), by.public_key))
+    world = open_world(acme, globex)
+    name = world.begin().id
+    node = world.hirer if side == "provider" else world.provider
+    decision = msgspec.json.decode(dict(facts(node, name))["decision"], type=Decision)
+    assert decision.outcome == "deny"
+    assert [reason.clause for reason in decision.reasons if reason.code != "met"] == ["accused"]
+    said = last(node, name, Withdraw)
+    assert (said.reason, [need.code for need in said.needed or ()]) == ("policy_denied", ["not_accused"])
+    assert by.did.encode() not in msgspec.json.encode(said.needed)
+
+
+def test_who_is_accused_while_a_contract_runs_may_not_act_and_is_not_terminated(
+    open_world: Open, strangers: tuple[Office, Office]
+) -> None:
+    """HIRE-TRU-25."""
+
+    async def never(_: Any) -> None:
+        await asyncio.Event().wait()
+
+    acme, globex = strangers
+    admit(acme, grant(globex.organisation.did))
+    world = open_world(acme, globex, handler=never)
+    conversation = world.begin()
+    world.run(world.hirer.meeting.stands(conversation))
+    it = Edge(digest_bytes(b"it"), BODY.did, globex.actor.did, "accusation", says="breach")
+    admit(acme, Admitted(it, BODY.public_key))
+    with pytest.raises(CredentialError, match="accused") as caught:
+        world.run(world.hirer.meeting.stands(conversation))
+    assert caught.value.code == "policy_denied"
+    world.run(world.hirer.status_watch.look(conversation))
+    world.settle(5)
+    assert conversation.engagement.state == "working"
+
+
 def test_what_was_shown_is_learned_and_a_withdrawal_is_final(
     open_world: Open, strangers: tuple[Office, Office]
 ) -> None:
