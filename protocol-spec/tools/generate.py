@@ -44,8 +44,9 @@ from undersigned.messages import MESSAGE_TYPES, Message, Proof
 from undersigned.messages import reasons as lists
 from undersigned.protocol import TABLES
 from undersigned.protocol.machine import figures
+from undersigned.runtime import Configuration
 from undersigned.scope import WireConstraint, WireDuty, WireRule, WireScope
-from undersigned.trust import cedar_schema
+from undersigned.trust import Policy, cedar_schema
 
 MARK: Final = re.compile(
     r"<!-- generated: (?P<name>[\w-]+)(?: (?P<argument>\S+))? -->\n(?P<text>.*?)<!-- end -->", re.S
@@ -115,15 +116,16 @@ def rows_of(name: str) -> str:
 # --- members ---------------------------------------------------------------------------------------------------------
 
 
-def with_nested(cls: type, *, without: type | None = None, stop: tuple[type, ...] = ()) -> str:
+def with_nested(cls: type, *, without: type | None = None, stop: tuple[type, ...] = (), defaults: bool = False) -> str:
     """The member table of `cls`, then one for each struct inside it that is not in `stop`."""
     elsewhere = {*stop, *(part for one in stop for part in shapes.nested(one))}
     inside = [part for part in shapes.nested(cls, without=without) if part not in elsewhere]
-    return "\n\n".join([shapes.members(cls, without=without), *(section(part) for part in inside)])
+    own = shapes.members(cls, without=without, defaults=defaults)
+    return "\n\n".join([own, *(section(part, defaults) for part in inside)])
 
 
-def section(part: type) -> str:
-    return f"#### {part.__name__}\n\n{shapes.purpose_of(part)}\n\n{shapes.members(part)}"
+def section(part: type, defaults: bool = False) -> str:
+    return f"#### {part.__name__}\n\n{shapes.purpose_of(part)}\n\n{shapes.members(part, defaults=defaults)}"
 
 
 def members(name: str) -> str:
@@ -158,6 +160,16 @@ def changes(_: str) -> str:
         f"#### {of.type}\n\n{shapes.purpose_of(of)}\n\n{shapes.members(of, without=without)}"
         for of, without in ((AmendmentDocument, ContractDocument), (ReleaseDocument, SignedDocument))
     )
+
+
+def configuration(_: str) -> str:
+    """The settings of a state folder; the table of the policy has a block of its own."""
+    text = with_nested(Configuration, stop=(Policy,), defaults=True).replace("](#policy)", "](13-policy.md#members)")
+    return text.replace("JSON object", "table")
+
+
+def policy(_: str) -> str:
+    return with_nested(Policy, defaults=True)
 
 
 def ruling(_: str) -> str:
@@ -343,6 +355,7 @@ BLOCKS: Final[dict[str, Callable[[str], str]]] = {
     "changes": changes,
     "claims": claims,
     "codes": codes,
+    "configuration": configuration,
     "contract": contract,
     "contract-table": contract_table,
     "credential": credential,
@@ -358,6 +371,7 @@ BLOCKS: Final[dict[str, Callable[[str], str]]] = {
     "messages": message_index,
     "negotiation": negotiation,
     "owners": owners,
+    "policy": policy,
     "predicate": predicate,
     "proof": proof,
     "purposes": purposes,

@@ -7,7 +7,7 @@ import inspect
 import textwrap
 from functools import cache
 from itertools import pairwise
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import msgspec
 import msgspec.inspect as shape_of
@@ -107,8 +107,11 @@ def _own(base: type) -> dict[str, str]:
     return _docs(base) if base.__module__.startswith("undersigned") else {}
 
 
-def members(cls: type, *, without: type | None = None) -> str:
-    """The member table of a struct; the members that `without` has are left out."""
+def members(cls: type, *, without: type | None = None, defaults: bool = False) -> str:
+    """The member table of a struct; the members that `without` has are left out.
+
+    On the wire a member may be absent only if it then has no value; `defaults`, for files, tells what is meant instead.
+    """
     struct = shape_of.type_info(cls)
     assert isinstance(struct, shape_of.StructType)
     left_out = set(without.__struct_fields__) if without else set[str]()
@@ -118,9 +121,20 @@ def members(cls: type, *, without: type | None = None) -> str:
     for member in struct.fields:
         if member.name in left_out:
             continue
-        optional = "?" if member.default is None else ""
-        rows.append(f"| `{member.encode_name}`{optional} | {describe(member.type)} | {_doc(cls, member.name)} |")
+        absent = member.default is None or (defaults and not member.required)
+        meaning = " ".join(filter(None, (_doc(cls, member.name), _default(member) if defaults else "")))
+        rows.append(f"| `{member.encode_name}`{'?' if absent else ''} | {describe(member.type)} | {meaning} |")
     return "\n".join(rows)
+
+
+def _default(member: shape_of.Field) -> str:
+    """What is meant where the member is absent, if that is a plain value."""
+    value = member.default
+    if isinstance(value, bool):
+        return f"Default {str(value).lower()}."
+    if isinstance(value, tuple):
+        value = ", ".join(map(str, cast("tuple[object, ...]", value)))
+    return f"Default `{value}`." if isinstance(value, str | int) and value != "" else ""
 
 
 def nested(cls: type, *, without: type | None = None) -> list[type]:

@@ -10,8 +10,9 @@ import sys
 import tomllib
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 from integration.archives import make_wheel
@@ -21,6 +22,7 @@ from support import ROOT
 from undersigned.bridges.gate_rules import read_rules
 from undersigned.bridges.mcp_rules import Rules
 from undersigned.ledger import open_books
+from undersigned.runtime import Configuration
 from undersigned.scope import Labels, Scope
 from unit.cli.running import run
 
@@ -40,7 +42,13 @@ RUN_HERE = [
 ]
 
 
-READERS = {"tool": Rules.from_toml, "label": Labels.from_toml, "rule": read_rules}
+def settings(table: dict[str, Any]) -> Configuration:
+    read = msgspec.convert(table, Configuration)
+    read.policy.checked()
+    return read
+
+
+READERS = {"did": settings, "tool": Rules.from_toml, "label": Labels.from_toml, "rule": read_rules}
 """What reads a table, by a name in it that no other has."""
 
 

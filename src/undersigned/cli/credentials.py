@@ -195,6 +195,8 @@ async def add(out: Out, file: Path, home: str | None) -> None:
     )
     out.line(f"{plain(verified.issuer, 200)} {told(verified)}, until {verified.valid_until or 'it is withdrawn'}")
     out.line(f"file   {kept.file}" if kept.new else f"held already, in {kept.file}")
+    if "AccusationCredential" in verified.types:
+        out.line("it speaks against this agent, and is shown to whoever asks for such credentials", style="yellow")
     for one in kept.replaced:
         out.line(f"aside  {one}: it is renewed by this one")
 

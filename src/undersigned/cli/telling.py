@@ -13,8 +13,11 @@ from typing import Any
 import msgspec
 
 from undersigned.contract import ReleaseDocument
+from undersigned.credentials.envelope import is_enveloped, open_envelope
+from undersigned.credentials.jws import CREDENTIAL_JWT
 from undersigned.daemon import needed_text
 from undersigned.encoding import Did
+from undersigned.errors import UndersignedError
 from undersigned.messages import (
     Acceptance,
     Approval,
@@ -61,7 +64,7 @@ def summary_of(message: Message) -> str:
             return f"version {message.version}, suite {message.suite}; asks for {_needs(message.request.needs)}"
         case Presentation():
             shown: Any = message.presentation.get("verifiableCredential", [])
-            types = [str(credential.get("type", ["?"])[-1]) for credential in shown]
+            types = [_type(credential) for credential in shown]
             asks = f"; asks for {_needs(message.request.needs)}" if message.request is not None else ""
             return f"shows {', '.join(plain(t, 40) for t in types) or 'nothing'}{asks}"
         case Bid():
@@ -149,6 +152,17 @@ def row_line(at: str, kind: str, name: str, said: str) -> str:
     """One entry of a journal on one line; `at` is an instant, of which the time of day is shown."""
     arrow = {"sent": "->", "received": "<-"}.get(kind, "  ")
     return f"{at[11:19]}  {arrow} {plain(name, 24):14} {said}"
+
+
+def _type(credential: dict[str, Any]) -> str:
+    """The most special type of what was shown, which nobody has checked yet."""
+    if is_enveloped(credential, CREDENTIAL_JWT):
+        try:
+            credential = open_envelope(credential, CREDENTIAL_JWT).payload
+        except UndersignedError:
+            return "?"
+    types: Any = credential.get("type") or "?"
+    return str(types[-1] if isinstance(types, list) else types)
 
 
 def event_json(event: Event) -> dict[str, Any]:

@@ -169,6 +169,8 @@ async def trust_add(
             )
         except FormatError as error:
             raise ConfigurationError("bad_configuration", f"{error.path}: {error.message}") from error
+    if until is not None and until <= now:
+        out.line(f"it ended at {until}, so it will not count", style="yellow")
     return await _sign_and_put(out, opened, book, document, now)
 
 
@@ -331,6 +333,8 @@ async def trust_graph(
     home: str | None,
 ) -> None:
     """The trust paths to a party: link by link, or as a drawing with --svg."""
+    if file is not None and not svg:
+        raise ConfigurationError("bad_configuration", "--out is for a drawing: give --svg as well")
     opened, view = _view(out, home)
     _did(opened, did)
     if credential_type:

@@ -68,6 +68,7 @@ from undersigned.encoding.types import (
     JsonObject,
     JsonValue,
     MessageId,
+    in_words,
 )
 
 __all__ = [
@@ -121,6 +122,7 @@ __all__ = [
     "format_duration",
     "format_instant",
     "from_struct",
+    "in_words",
     "is_amount",
     "multibase_decode",
     "multibase_encode",

@@ -13,6 +13,7 @@ from msgspec import ValidationError, convert
 from msgspec.json import decode, encode
 
 from undersigned.encoding.strict_json import pointer_step
+from undersigned.encoding.types import in_words
 from undersigned.errors import FormatError
 
 __all__ = ["from_struct", "to_struct"]
@@ -49,7 +50,7 @@ def to_struct(value: object, of: type[T], path: str = "") -> T:
             raise FormatError(
                 "unknown_term", "no such member is defined", path=path + steps + pointer_step(unknown[1])
             ) from exc
-        raise FormatError("schema_violation", what[:_MAX_SHOWN], path=path + steps) from exc
+        raise FormatError("schema_violation", in_words(what)[:_MAX_SHOWN], path=path + steps) from exc
 
 
 def from_struct(struct: object) -> dict[str, Any]:

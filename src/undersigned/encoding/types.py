@@ -34,6 +34,7 @@ __all__ = [
     "JsonObject",
     "JsonValue",
     "MessageId",
+    "in_words",
 ]
 
 JsonValue: TypeAlias = "str | int | float | bool | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
@@ -87,3 +88,23 @@ Did: TypeAlias = Annotated[str, Meta(pattern=DID_PATTERN, max_length=2048, title
 """A DID as in DID Core, 3.1, at most 2,048 characters."""
 DidUrl: TypeAlias = Annotated[str, Meta(pattern=DIDURL_PATTERN, max_length=2048, title="DidUrl")]
 """A DID, perhaps with path, query and fragment; `did…#key` names a verification method."""
+
+_SHAPES: Final = (
+    (AMOUNT_PATTERN, "an amount in its only spelling, such as 2.5"),
+    (DIDURL_PATTERN, "a DID URL"),
+    (DID_PATTERN, "a DID"),
+    (DIGEST_PATTERN, "a sha2-256 digest, u and 46 characters"),
+    (DURATION_PATTERN, "a duration such as PT1M"),
+    (ENGAGEMENT_PATTERN, "urn:hire:engagement: and a digest"),
+    (INSTANT_PATTERN, "an instant such as 2026-11-24T09:00:00Z"),
+    (MESSAGEID_PATTERN, "urn:uuid: and a version 4 UUID in lower case"),
+)
+"""What the patterns that people meet most are called."""
+
+
+def in_words(said: str) -> str:
+    """A sentence of the schema library such as "Expected `str` matching regex '…'", with words in place of patterns."""
+    said = said.replace("`str` matching regex ", "text like ").replace("str matching regex ", "text like ")
+    for pattern, words in _SHAPES:
+        said = said.replace(f"text like {pattern!r}", words)
+    return said

@@ -19,17 +19,10 @@ from msgspec.json import Decoder, Encoder
 from msgspec.structs import replace
 
 from undersigned.encoding import (
-    AMOUNT_PATTERN,
-    DID_PATTERN,
-    DIDURL_PATTERN,
-    DIGEST_PATTERN,
-    DURATION_PATTERN,
-    ENGAGEMENT_PATTERN,
-    INSTANT_PATTERN,
-    MESSAGEID_PATTERN,
     canonicalize,
     decode_json,
     digest_bytes,
+    in_words,
     no_float,
     seen_plain,
     write_canonical,
@@ -68,21 +61,6 @@ _decode: Final[Callable[[bytes], Message]] = Decoder(
 _NAMED: Final = re.compile(r"(?s)Object (contains unknown|missing required) field `(.*)`\Z")
 _MAX_PLACE: Final = 256
 _STEP: Final = re.compile(r"\.([A-Za-z@]+)|\[([0-9]+)\]")
-_PATTERN: Final = re.compile(r"(?s)Expected str matching regex (.*)\Z")
-_SHAPES: Final = {
-    repr(pattern): shape
-    for pattern, shape in (
-        (AMOUNT_PATTERN, "an amount in its only spelling"),
-        (DIDURL_PATTERN, "a DID URL"),
-        (DID_PATTERN, "a DID"),
-        (DIGEST_PATTERN, "a sha2-256 digest, u and 46 characters"),
-        (DURATION_PATTERN, "a duration such as PT1M"),
-        (ENGAGEMENT_PATTERN, "urn:hire:engagement: and a digest"),
-        (INSTANT_PATTERN, "an instant such as 2026-11-24T09:00:00Z"),
-        (MESSAGEID_PATTERN, "urn:uuid: and a version 4 UUID in lower case"),
-    )
-}
-"""What the patterns that people meet most are called."""
 _SUITE_PATHS: Final = ("/proof/type", "/proof/cryptosuite")
 _PROOF_PATHS: Final = ("/proof", "/document/proof", "/presentation/proof", "/contractProof")
 """Where a proof stands. None of them may be absent, empty or null, and none but documents' may be several."""
@@ -236,9 +214,7 @@ def _plainly(said: str) -> str:
         return "expected another type of document"
     if said.startswith("Invalid enum value"):
         return "expected a word of the list"
-    if pattern := _PATTERN.match(said):
-        return f"expected {_SHAPES.get(pattern[1], f'text like {pattern[1]}')}"
-    return said.replace("Expected", "expected", 1)
+    return in_words(said).replace("Expected", "expected", 1)
 
 
 def _value_at(value: Any, path: str) -> Any:

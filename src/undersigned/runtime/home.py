@@ -46,7 +46,7 @@ from undersigned.did import (
     make_document,
     parse_did,
 )
-from undersigned.encoding import FOREIGN_LIMITS, JsonObject, canonicalize, decode_json, from_struct, shift
+from undersigned.encoding import FOREIGN_LIMITS, JsonObject, canonicalize, decode_json, from_struct, in_words, shift
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.jsonld import Contexts
 from undersigned.scope import Labels, read_limit
@@ -121,10 +121,13 @@ class OfferPart(_Part, frozen=True, kw_only=True):
     """A task that this agent does for others."""
 
     task: str
+    """Kind of work, as hirers ask for it: `sbom`."""
     handler: str
     """`package.module:function`, called with the job."""
     price: str = "0 EUR"
+    """Amount and currency."""
     summary: str = ""
+    """What it is, for people."""
     delivers: str = "result"
     """Name of what the handler delivers, unless the hirer names another."""
     media_type: str = "application/octet-stream"
@@ -136,7 +139,9 @@ class Configuration(_Part, frozen=True, kw_only=True):
     """`undersigned.toml`, checked."""
 
     did: str
+    """Of the agent."""
     name: str
+    """How people call it."""
     local: bool = False
     """Loopback only, over http and ws: for trying things out on one machine."""
     ca_file: str | None = None
@@ -144,16 +149,19 @@ class Configuration(_Part, frozen=True, kw_only=True):
     resolver: str | None = None
     """Base URL, `https://…`, of a Universal Resolver that is asked about DIDs of methods not implemented here."""
     organisation: OrganisationPart | None = None
+    """Who issues: without it this folder shows credentials and makes none."""
     moved: dict[str, str] = {}
     """Where a DID with a history lives now: its former name, and its latest. The operator's word, checked against the
     history.
     """
     listen: ListenPart = ListenPart()
+    """The public listener, where peers connect."""
     control: ControlPart | None = None
     """The control listener; there is none unless this table, or `serve --control`, asks for it."""
     gates: ControlPart | None = None
     """The listener that gates of our servers ask; there is none unless this table, or `serve --gates`, asks for it."""
     trust: TrustPart = TrustPart()
+    """Where the trust graph begins."""
     policy: Policy = Policy()
     """What is asked of a peer, and the limits that no negotiation passes."""
     approvers: dict[str, str] = {}
@@ -161,6 +169,7 @@ class Configuration(_Part, frozen=True, kw_only=True):
     labels: str | None = None
     """TOML file, relative to the state folder, of what our gate knows about targets."""
     offer: tuple[OfferPart, ...] = ()
+    """What `undersigned serve` does for others."""
     budget: tuple[dict[str, Any], ...] = ()
     """The most that is spent on hires, in all or per period: limits as in a scope, of currencies or of the `count` of
     contracts.
@@ -170,6 +179,7 @@ class Configuration(_Part, frozen=True, kw_only=True):
     processes; it is made if there is none. By default they are booked in the ledger.
     """
     registry: tuple[RegistryPart, ...] = ()
+    """Trust registries that are asked whom their authorities have authorised."""
 
 
 class Home:
@@ -205,6 +215,8 @@ class Home:
             self.approvers = Approvers.from_toml(self.configuration.approvers)
             if self.configuration.policy.two_above is not None and len(self.approvers.people) < 2:
                 raise ValueError("policy two_above takes two people in [approvers]")
+            if self.configuration.policy.asks and not self.approvers.people:
+                raise ValueError("policy puts terms to a person, and [approvers] has none")
             for did in (*self.configuration.moved, *self.configuration.moved.values()):
                 if not keeps_history(did):
                     raise ValueError(f"{did} keeps no history, so it cannot move")
@@ -218,7 +230,7 @@ class Home:
                 raise ValueError(f"resolver {resolver} is not https")
         except (ValueError, RecursionError, msgspec.ValidationError, UndersignedError) as exc:
             code = exc.code if isinstance(exc, ConfigurationError) else "bad_configuration"
-            raise ConfigurationError(code, f"{file}: {exc}") from exc
+            raise ConfigurationError(code, f"{file}: {in_words(str(exc))}") from exc
         if self.configuration.local and self.configuration.listen.host not in {"127.0.0.1", "::1", "localhost"}:
             # What `init --local` makes speaks http and ws without TLS, and never leaves this machine.
             raise ConfigurationError(

@@ -307,8 +307,11 @@ class Job:
         """Keeps an artifact for the `Delivery` that is sent when the handler returns; gives its digest.
 
         Raises:
-            FormatError: `schema_violation`: the contract names no such deliverable.
+            FormatError: `schema_violation`: the contract names no such deliverable, or the data are not bytes.
         """
+        if not isinstance(data, bytes | bytearray | memoryview):  # pyright: ignore[reportUnnecessaryIsInstance]
+            what = f"expected bytes; came {type(data).__name__}: a text has to be encoded"
+            raise FormatError("schema_violation", what, path="/data")
         named = {item.name: item.media_type for item in self.document.terms.deliverables}
         if name not in named:
             raise FormatError(

@@ -6,10 +6,13 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from message_examples import conversation
 from undersigned.cli.telling import event_json, event_line, noted, quiet, row_line, summary_of
-from undersigned.messages import MESSAGE_TYPES
+from undersigned.credentials.envelope import enveloped_credential
+from undersigned.credentials.jws import CREDENTIAL_JWT, draft_jws
+from undersigned.messages import MESSAGE_TYPES, Presentation
 from undersigned.runtime import Event
 
 MESSAGES = conversation()
@@ -31,6 +34,15 @@ def test_every_message_is_told_in_one_line(name: str) -> None:
     told = msgspec.json.decode(msgspec.json.encode(event_json(event("received", message.type, message=message))))
     assert told["message"]["engagement"] == message.engagement
     assert "proof" not in told["message"]
+
+
+def test_what_is_shown_as_a_jwt_is_told_by_what_is_inside() -> None:
+    shown = next(one.message for one in MESSAGES.values() if isinstance(one.message, Presentation))
+    inside = {"type": ["VerifiableCredential", "MembershipCredential"]}
+    jwt = draft_jws(inside, CREDENTIAL_JWT, "did:example:a#key", "Ed25519").signed(bytes(64))
+    for credential, told in ((enveloped_credential(jwt), "MembershipCredential"), (enveloped_credential("l"), "?")):
+        presentation = {**shown.presentation, "verifiableCredential": [credential]}
+        assert summary_of(replace(shown, presentation=presentation)).startswith(f"shows {told}")
 
 
 def test_every_type_of_message_has_words() -> None:

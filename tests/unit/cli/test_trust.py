@@ -206,6 +206,11 @@ def test_an_end_that_is_no_instant_is_told_in_plain_words(home: Path) -> None:
     assert ran.error["message"] == "--until: expected an instant such as 2027-01-01T00:00:00Z, got 'yesterday'"
 
 
+def test_an_end_that_is_past_is_told(home: Path) -> None:
+    said = run("trust", "add", EVE.did, *WHY, "--until", "2020-01-01T00:00:00Z", "--home", str(home))
+    assert "it ended at 2020-01-01T00:00:00Z, so it will not count" in said.out
+
+
 def test_credentials_become_edges_and_paths_are_told(home: Path, tmp_path: Path) -> None:
     """HIRE-TRU-01."""
     nothing = trust(home, "explain", AGENT.did)
@@ -285,6 +290,7 @@ def test_a_credential_that_was_changed_is_not_imported(home: Path, tmp_path: Pat
         ("diff", "nowhere.json"),
         ("remove", "did:example:nobody"),
         ("path", EVE.did),
+        ("graph", EVE.did, "--out", "drawing.svg"),
         ("explain", "eve"),
     ],
 )

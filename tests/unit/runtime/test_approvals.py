@@ -222,7 +222,8 @@ def test_an_acceptance_is_answered_though_people_would_have_to_be_asked(worlds: 
 
 def test_without_anybody_to_ask_the_answer_is_no(worlds: Worlds) -> None:
     """HIRE-APR-01: what cannot be approved does not wait."""
-    world = worlds(provider='currency = "EUR"\nask_above = "3"')
+    asks = '@id("dear") @outcome("ask") forbid (principal, action == Action::"sign", resource);'
+    world = worlds(provider=f"cedar = 'permit (principal, action, resource); {asks}'")
     hire = world.begin()
     world.settle(5)
     assert ended(world, hire.id) == ("withdrawn", "withdrawn")

@@ -93,6 +93,18 @@ def test_a_configuration_is_read_strictly(text: str | bytes, folder: Path) -> No
     assert "undersigned.toml" in str(refused.value)
 
 
+@pytest.mark.parametrize("asks", ["ask = true", "ask_above = '10'\ncurrency = 'EUR'"])
+def test_who_asks_people_names_some(asks: str, folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"puts terms to a person, and \[approvers\] has none"):
+        Home(write(folder, f"{MINIMAL}[policy]\n{asks}\n"))
+
+
+def test_what_a_pattern_stands_for_is_told_in_words(folder: Path) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Home(write(folder, f"{MINIMAL}[policy]\nask_above = '2.00 EUR'\ncurrency = 'EUR'\n"))
+    assert refused.value.message.endswith("an amount in its only spelling, such as 2.5 - at `$.policy.ask_above`")
+
+
 @pytest.mark.parametrize("limit", ["max_price", "min_price", "ask_above", "two_above"])
 def test_a_limited_price_needs_its_currency(limit: str, folder: Path) -> None:
     """Ten of what? Without a currency the limit would count for any, so it is none."""
