@@ -21,7 +21,6 @@ from integration.hires import until
 from security.wire_world import GUILD, Kept, World
 from undersigned.contract import Criterion, Deadlines, Deliverable, Price, Task, Terms, acceptance_config, draft_terms
 from undersigned.contract import offer_config as document_config
-from undersigned.contract.document import ContractDocument
 from undersigned.credentials import (
     build_presentation,
     credential_config,
@@ -138,10 +137,10 @@ class Attacker(Actor):
         unsigned = draft(message, self.method, self.suite, self.kind, now, shift(now, lifetime_seconds))
         return unsigned.signed(self.key.sign_now(unsigned.to_sign))
 
-    def prove_offer(self, document: ContractDocument, now: Instant) -> ContractDocument:
+    def prove_offer(self, document: Any, now: Instant) -> Any:
         bare = from_struct(document)
         config = document_config(self.suite, self.method, now, self.message_id())
-        return to_struct({**bare, "proof": self._proof(bare, config)}, ContractDocument)
+        return to_struct({**bare, "proof": self._proof(bare, config)}, type(document))
 
     def prove_acceptance(self, document: Mapping[str, Any], now: Instant) -> JsonObject:
         return self._proof(document, acceptance_config(document, self.suite, self.method, now))
