@@ -183,6 +183,32 @@ def test_a_revoked_contract_ends_on_both_sides(hired: Hire) -> None:
     assert again.code != 0
 
 
+def test_show_and_watch_tell_an_offline_side_from_one_that_is_there(tmp_path: Path) -> None:
+    """HIRE-LIF-24: while its process is killed, and after it runs again; and what may be done by whom."""
+    acme, globex = _homes(tmp_path)
+    serve = [*UNDERSIGNED, "serve", "--home", str(globex.path), "--json"]
+    first = Process(serve, tmp_path)
+    first.until('"ready"')
+    with _hiring(tmp_path, acme, globex) as hire:
+        shown = hire.shown(acme)
+        assert shown["presence"]["word"] == "here"
+        mays = [(right["name"], right["role"], right["passed"], right["byItself"]) for right in shown["rights"]]
+        assert mays[0] == ("heartbeat", "hirer", False, True)
+        assert {name for name, *_ in mays} == {"heartbeat", "finish", "until"}
+        assert first.end(signal.SIGKILL).code == -signal.SIGKILL
+        lost = hire.until(acme, lambda shown: shown["presence"]["word"] == "offline")["presence"]
+        assert lost["since"] < lost["goneAfter"]
+        told = run("contract", "show", hire.contract, "--home", acme.path).out
+        assert "offline since" in told
+        assert f"After {lost['goneAfter']} the hirer may send Terminate" in " ".join(told.split())
+        with serving(globex.path):
+            back = hire.until(acme, lambda shown: shown["presence"]["word"] == "here")
+            assert back["state"] == "working"
+            watched = run("watch", "--no-follow", "--home", acme.path).out
+            assert "offline since" in watched
+            assert "there again" in watched
+
+
 def test_a_document_is_taken_from_the_table(hired: Hire) -> None:
     """Declined by the side that did not offer it: the contract is as it was."""
     assert hired.on(hired.acme, "amend", "--extend", 7200).code == 0

@@ -15,7 +15,8 @@ from undersigned.contract import Deadlines, Price, Terms
 from undersigned.daemon import Peer
 from undersigned.encoding import shift
 from undersigned.errors import LocalProtocolError, PolicyError, ScopeError, UndersignedError
-from undersigned.runtime import Clock, Conversation, Job
+from undersigned.protocol import presence
+from undersigned.runtime import Clock, Conversation, Job, lost_at
 from undersigned.runtime.order import ARTIFACT_READ, hire_order
 
 
@@ -224,3 +225,19 @@ async def test_a_dispute_needs_an_arbiter_in_the_terms(tmp_path: Path) -> None:
             await pair.hirer.changes.dispute(pair.ours, "Too slow.")
         assert refused.value.code == "terms_mismatch"
         assert pair.ours.engagement.state == "working"
+
+
+async def test_a_connection_that_is_lost_is_noted_and_so_is_its_return(tmp_path: Path) -> None:
+    """HIRE-LIF-24: the hirer can tell a provider that is offline, since when, and that it is back; nothing follows."""
+    async with working(tmp_path) as pair:
+        assert lost_at(pair.ours.facts) is None
+        await pair.provider.close()
+        await until(lambda: lost_at(pair.ours.facts) is not None)
+        seen = presence(pair.ours.engagement, pair.hirer.clock.now(), lost_at(pair.ours.facts))
+        assert (seen.word, seen.since) == ("offline", lost_at(pair.ours.facts))
+        await pair.provider.start()
+        await until(lambda: lost_at(pair.ours.facts) is None)
+        assert pair.ours.facts["connection"].startswith("back ")
+        assert pair.ours.engagement.state == "working"
+        rows = await pair.hirer.ledger.rows(pair.ours.id)
+        assert [row.raw.split()[0] for row in rows if row.type == "connection"] == [b"lost", b"back"]

@@ -21,19 +21,21 @@ from undersigned.contract import ContractDocument, ReleaseDocument, contract_car
 from undersigned.encoding import Digest, from_struct, shift
 from undersigned.errors import CODES, ConfigurationError, UndersignedError
 from undersigned.messages import Offer, recorded_message
-from undersigned.protocol import Engagement, owed
+from undersigned.protocol import Engagement, Presence, owed, presence, rights
 from undersigned.runtime import (
     Answered,
     ContractOrder,
     Home,
+    SystemClock,
     leave_order,
     load_engagement,
+    lost_at,
     parse_price,
     read_document,
     take_back,
 )
 
-from .output import HOME_OPTION, Out, command, plain, reading
+from .output import HOME_OPTION, Out, command, counted, plain, reading
 
 __all__ = ["contract"]
 
@@ -60,7 +62,9 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
     """What is in force now, clause by clause; its state, who owes what, and what is on the table."""
     opened = out.home(home)
     found = await _read(opened, contract)
-    engagement, document = found
+    engagement, document, facts = found
+    now = SystemClock().now()
+    seen, mays = presence(engagement, now, lost_at(facts)), rights(engagement, now)
     under, due, tabled = engagement.contract, owed(engagement), engagement.tabled
     if under is None:
         raise ConfigurationError("not_found", f"{engagement.id} has no contract")
@@ -79,6 +83,8 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
             "moves": list(due.moves),
             "by": due.by,
             "heardAt": under.heard_at,
+            "presence": from_struct(seen),
+            "rights": [from_struct(right) for right in mays],
             "endings": [from_struct(ending) for ending in under.endings],
             "breaches": [from_struct(one) for one in under.breaches],
             "requests": [from_struct(one) for one in under.open_requests()],
@@ -89,6 +95,10 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
     )
     for line in contract_card(from_struct(document), {}, state=_state(engagement)).splitlines():
         out.line(plain(line, 1000))
+    out.line(f"Other side    {_presence(seen)}")
+    for right in mays:
+        itself = ", by itself" if right.by_itself else ""
+        out.line(f"After {right.after} the {right.role} may send {right.move} ({right.reason}: {right.name}){itself}")
     if under.in_force != under.digest:
         out.line(f"In force      {under.in_force}, which amends {under.digest}")
     if tabled is not None:
@@ -121,6 +131,17 @@ async def _chain(home: Home, engagement: Engagement) -> tuple[list[dict[str, Any
         return above, hired
     finally:
         await ledger.close()
+
+
+def _presence(seen: Presence) -> str:
+    words = {
+        "here": "here",
+        "offline": f"offline since {seen.since}, which gives no right",
+        "silent": f"no sign of life since {seen.since}: {counted(seen.missed, 'heartbeat')} missed",
+        "gone": f"gone: not heard of since {seen.since}, {counted(seen.missed, 'heartbeat')} missed",
+    }
+    until = f"; gone if not heard of by {seen.gone_after}" if seen.gone_after and seen.word != "gone" else ""
+    return words[seen.word] + until
 
 
 def _state(engagement: Engagement) -> str:
@@ -170,7 +191,7 @@ async def contract_amend(
 ) -> int:
     """Offer other terms; they are in force once both signed and the seal is there. `accept` is the other side's."""
     opened = out.home(home)
-    _, document = await _read(opened, contract)
+    _, document, _ = await _read(opened, contract)
     terms = document.terms
     if price is not None:
         terms = replace(terms, price=parse_price(price))
@@ -307,8 +328,8 @@ def _said(out: Out, act: str, said: Answered) -> int:
     return 0
 
 
-async def _read(home: Home, contract: Digest) -> tuple[Engagement, ContractDocument]:
-    """The engagement of a contract in the ledger, and the document in force.
+async def _read(home: Home, contract: Digest) -> tuple[Engagement, ContractDocument, Mapping[str, str]]:
+    """The engagement of a contract in the ledger, the document in force, and what this side noted.
 
     Raises:
         ConfigurationError: `not_found`.
@@ -328,7 +349,7 @@ async def _read(home: Home, contract: Digest) -> tuple[Engagement, ContractDocum
                 if not isinstance(move, Offer) or isinstance(move.document, ReleaseDocument):
                     continue
                 if (move.role, move.sequence) == place:
-                    return engagement, move.document
+                    return engagement, move.document, loaded.facts
     finally:
         await ledger.close()
     raise ConfigurationError("not_found", f"no contract {plain(contract, 100)} in this ledger: see 'ledger list'")

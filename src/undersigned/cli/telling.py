@@ -198,6 +198,11 @@ def domain_lines(links: Mapping[Did, tuple[DomainLink, ...]]) -> Iterator[tuple[
 
 def noted(name: str, text: str) -> str:
     """What this side wrote into its journal for itself, in a few words."""
+    if name == "connection":
+        what, _, at = text.partition(" ")
+        return f"offline since {plain(at, 24)}; nothing follows from that" if what == "lost" else "there again"
+    if name == "missed-heartbeat":
+        return f"no sign of life since {plain(text, 24)}; after three heartbeats it is gone, and we end the contract"
     try:
         if name == "approvals":
             said = msgspec.json.decode(text.encode(), type=list[dict[str, Any]])

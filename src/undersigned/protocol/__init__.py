@@ -22,6 +22,7 @@ from undersigned.protocol.effects import (
     Effect,
     Finished,
     Free,
+    Missed,
     Owe,
     Repeat,
     Reserve,
@@ -42,6 +43,7 @@ from undersigned.protocol.engagement import (
 from undersigned.protocol.entries import FACTS, Entry, Noted, Received, Sent
 from undersigned.protocol.fold import Outcome, apply, judge, legal, outcome
 from undersigned.protocol.pending import Owed, basis, owed, pending, wake_at
+from undersigned.protocol.presence import Presence, Right, presence, rights
 from undersigned.protocol.states import (
     ENDED,
     HIRER,
@@ -95,6 +97,7 @@ __all__ = [
     "Entry",
     "Finished",
     "Free",
+    "Missed",
     "Moment",
     "Noted",
     "Offered",
@@ -102,9 +105,11 @@ __all__ = [
     "Owe",
     "Owed",
     "Pause",
+    "Presence",
     "Received",
     "Repeat",
     "Reserve",
+    "Right",
     "Role",
     "Row",
     "Sent",
@@ -126,6 +131,8 @@ __all__ = [
     "passed",
     "pending",
     "position",
+    "presence",
+    "rights",
     "waits",
     "wake_at",
 ]

@@ -15,6 +15,8 @@ The whole list, in the order in which `pending` gives them:
   `seen` them does as well.
 * `Repeat(digest, attempt)`: send this own move again, the same content. It comes up in growing intervals
   (`REPEAT_SECONDS`) after the move was sent; a resend asked for by a peer's `Sync` is apart from that.
+* `Missed(since)`: hirer: the provider, which works, was not heard of for one `heartbeat`; to be noted and told.
+  After three the state owes its end, see `Owe`.
 * `Cascade(child, move, names)`: say `move` to a hire under this contract, because of the move `names` about it.
 * `Finished()`: nothing is owed by anybody, and everything has its receipt or a day has passed; the engagement can be
   put away.
@@ -38,7 +40,19 @@ from msgspec import Struct
 
 from undersigned.encoding import Digest, EngagementId, Instant
 
-__all__ = ["REPEAT_SECONDS", "Acknowledge", "Cascade", "Effect", "Finished", "Free", "Owe", "Repeat", "Reserve", "Work"]
+__all__ = [
+    "REPEAT_SECONDS",
+    "Acknowledge",
+    "Cascade",
+    "Effect",
+    "Finished",
+    "Free",
+    "Missed",
+    "Owe",
+    "Repeat",
+    "Reserve",
+    "Work",
+]
 
 REPEAT_SECONDS = (5, 15, 45, 120, 300)
 """Seconds from one sending of an unanswered move to the next; the last goes on for ever."""
@@ -111,10 +125,18 @@ class Cascade(Struct, frozen=True, gc=False, kw_only=True, tag=True):
     """The parent's move."""
 
 
+class Missed(Struct, frozen=True, gc=False, kw_only=True, tag=True):
+    """Note that a sign of life did not come; once for each silence."""
+
+    key: str
+    since: Instant
+    """When the provider was last heard of."""
+
+
 class Finished(Struct, frozen=True, gc=False, kw_only=True, tag=True):
     """Nothing is left to do."""
 
     key: str
 
 
-Effect: TypeAlias = Reserve | Free | Work | Owe | Acknowledge | Repeat | Cascade | Finished
+Effect: TypeAlias = Reserve | Free | Work | Owe | Acknowledge | Repeat | Missed | Cascade | Finished

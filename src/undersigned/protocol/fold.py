@@ -116,6 +116,9 @@ def _folded(engagement: Engagement, entry: Sent | Received) -> tuple[Outcome, En
             changes["talks"] = replace(talks, used=talks.used + len(move.raw))
     elif engagement.contract is not None and case is not None and not in_lane:
         changes.update(void_facts(case))
+    contract = changes.get("contract", engagement.contract)
+    if contract is not None and contract.began is not None and move.message.role == PROVIDER:
+        changes["contract"] = replace(contract, heard_at=at)  # any move is a sign of life
     return judged.outcome, replace(engagement, **changes)
 
 

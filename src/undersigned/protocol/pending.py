@@ -21,6 +21,7 @@ from undersigned.protocol.effects import (
     Effect,
     Finished,
     Free,
+    Missed,
     Owe,
     Repeat,
     Reserve,
@@ -29,6 +30,7 @@ from undersigned.protocol.effects import (
 from undersigned.protocol.engagement import Engagement
 from undersigned.protocol.fold import legal
 from undersigned.protocol.lane import may_change
+from undersigned.protocol.presence import missed_since
 from undersigned.protocol.states import ENDED, HIRER, LANE_TYPES, PERFORMED, PROVIDER, TABLES, Role
 
 __all__ = ["RECEIPT_SECONDS", "Owed", "basis", "owed", "pending", "wake_at"]
@@ -72,6 +74,7 @@ def pending(engagement: Engagement, now: Instant) -> tuple[Effect, ...]:
         *_approvals(engagement, at),
         *_receipts(engagement, at),
         *_repeats(engagement, at),
+        *_missed(engagement, at),
         *_finished(engagement, at),
     )
     return tuple([effect for effect in found if effect.key not in engagement.done])
@@ -393,6 +396,12 @@ def _next_repeat(elapsed: int) -> int:
     return total + ((elapsed - total) // REPEAT_SECONDS[-1] + 1) * REPEAT_SECONDS[-1]
 
 
+def _missed(engagement: Engagement, at: Instant) -> Iterator[Effect]:
+    beat = missed_since(engagement)
+    if beat is not None and at >= beat[1]:
+        yield Missed(key=_key("missed-heartbeat", beat[0]), since=beat[0])
+
+
 def _finished(engagement: Engagement, at: Instant) -> Iterator[Finished]:
     contract, offer, since = engagement.contract, engagement.offer, engagement.since
     gone = since is not None and at > shift(since, PUT_AWAY_SECONDS)
@@ -418,6 +427,9 @@ def _instants(engagement: Engagement, after: Instant) -> Iterator[Instant]:
     for wait in waits(engagement):
         if wait.waits == engagement.role and wait.duty:
             yield shift(wait.by, 1)
+    beat = missed_since(engagement)
+    if beat is not None:
+        yield beat[1]
     due = _receipt_due(engagement)
     if due is not None:
         yield due

@@ -58,6 +58,7 @@ from undersigned.runtime.order import (
 )
 from undersigned.runtime.organisation import SPAWN_BATCH, Organisation, Spawned, Swarm
 from undersigned.runtime.policy_file import read_policy, read_toml
+from undersigned.runtime.presence import lost_at
 from undersigned.runtime.provider import Service
 from undersigned.runtime.registries import RegistryKeeper, RegistryWord
 from undersigned.runtime.registry_part import RegistryPart, read_token
@@ -157,6 +158,7 @@ __all__ = [
     "load_approvers",
     "load_engagement",
     "load_handler",
+    "lost_at",
     "needed_text",
     "open_engagements",
     "open_key",

@@ -66,6 +66,7 @@ from .links import Links
 from .meeting import Meeting, recorded
 from .order import Order, parse_price
 from .papers import Papers
+from .presence import Presences
 from .provider import ProviderSide, Service
 from .refusals import Refusals
 from .renewal import Renewals
@@ -181,6 +182,7 @@ class Agent:
         self._resumed = asyncio.Event()
         """Set once every engagement that is not over goes on."""
         self.intake = Intake(self)
+        self.presences = Presences(self)
         self.links = Links(
             self.identity,
             clock=self.clock,
@@ -188,6 +190,7 @@ class Agent:
             limits=ChannelLimits(local=configuration.local),
             read=self.intake.read,
             opened=self._opened,
+            lost=self.presences.lost,
             locate=self._locate,
             wanted=self._wanted,
             spent=self.intake.spent,
@@ -243,6 +246,8 @@ class Agent:
             self._keep(conversation)
         await self.subcontracts.resume()
         self._resumed.set()
+        for peer in {one.engagement.peer for one in self.conversations.values() if one.engagement.contract is not None}:
+            self.presences.lost(peer)  # until it is there again
         self.spawn(self.orders.run(), "orders for contracts")  # once the contracts are there
         self.spawn(self.status_watch.run(), "status watch")
 
@@ -772,6 +777,7 @@ class Agent:
         for conversation in tuple(self.conversations.values()):
             if conversation.engagement.peer == peer:
                 conversation.connected()
+        self.presences.back(peer)
 
     # ------------------------------------------------------------------ for people
 

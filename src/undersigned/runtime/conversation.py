@@ -61,6 +61,7 @@ from undersigned.protocol import (
     Engagement,
     Finished,
     Free,
+    Missed,
     Owe,
     Received,
     Repeat,
@@ -525,7 +526,7 @@ class Conversation(Remembered):
                 await self._commit(turn)
                 turn = Turn(self.engagement, self.shell.clock.now())
             turn.served.add(effect.key)
-            if isinstance(effect, Owe | Reserve | Free | Finished):
+            if isinstance(effect, Owe | Reserve | Free | Missed | Finished):
                 await self._read_back()
             match effect:
                 case Owe():
@@ -543,6 +544,9 @@ class Conversation(Remembered):
                 case Free():
                     if self._live:  # what is over gave it back with its end
                         turn.book(await self.shell.book(self, turn.engagement, effect))
+                case Missed(since=since):
+                    if self.facts.get("missed-heartbeat") != since:  # after a restart it is asked for again
+                        await self._say(turn, Say("", {}, facts=(("missed-heartbeat", since),)))
                 case Cascade():
                     self.shell.cascade(self, effect)
                 case Finished():

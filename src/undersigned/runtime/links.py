@@ -42,12 +42,14 @@ class Links:
         limits: ChannelLimits,
         read: Callable[[Channel, bytes], Awaitable[None]],
         opened: Callable[[Did], Awaitable[None]],
+        lost: Callable[[Did], None],
         locate: Callable[[Did], Awaitable[tuple[str, ...]]],
         wanted: Callable[[Did], bool],
         spent: Callable[[Did], bool],
         ssl: SSLContext | None = None,
     ) -> None:
-        """`read` takes each message; `opened` is told of each proved connection; `locate` gives the URLs at which a
+        """`read` takes each message; `opened` is told of each proved connection, and `lost` when
+        the last one to a peer has ended; `locate` gives the URLs at which a
         peer may listen, the likeliest first; `wanted` says whether a connection to a peer is still worth having,
         `spent` whether it has to wait before it may come again; `ssl` replaces the system's certificate authorities.
         """
@@ -57,6 +59,7 @@ class Links:
         self._limits = limits
         self._read = read
         self._opened = opened
+        self._lost = lost
         self._locate = locate
         self._wanted = wanted
         self._spent = spent
@@ -211,4 +214,5 @@ class Links:
             mine.remove(channel)
             if not mine:
                 self._channels.pop(peer, None)
+                self._lost(peer)
             self._signal(peer).set()
