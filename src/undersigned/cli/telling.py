@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -162,7 +162,7 @@ def _type(credential: dict[str, Any]) -> str:
         except UndersignedError:
             return "?"
     types: Any = credential.get("type") or "?"
-    return str(types[-1] if isinstance(types, list) else types)
+    return str(cast("list[Any]", types)[-1] if isinstance(types, list) else types)
 
 
 def event_json(event: Event) -> dict[str, Any]:
