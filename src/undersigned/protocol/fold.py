@@ -322,7 +322,7 @@ def _chain(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instan
             "unanswered_since": None,
             "answer_follows": True,
             "crossing": (*engagement.crossing, _step(engagement, move.message)),
-            "before": None if final else replace(engagement, before=None),
+            "before": None if final else engagement,
         }
     row = judged.row
     follows = (
@@ -386,10 +386,13 @@ def _notice(engagement: Engagement, notice: Message, mine: bool, at: Instant) ->
         if seen >= len(engagement.got):
             changes.update(unanswered_since=None, answer_follows=True)
     else:
-        if isinstance(notice, Problem) and notice.final:
-            before = engagement.before
-            if before is not None and engagement.sent and notice.of == engagement.sent[-1]:
-                # N9: its place is free again, and everything is as it was before it.
+        if isinstance(notice, Problem) and notice.final and notice.of in engagement.outbox:
+            place, before = engagement.sent.index(notice.of), engagement.before
+            while before is not None and len(before.sent) > place:
+                before = before.before
+            if before is not None:
+                # N9: its place is free again, with those of what we said after it, which the peer cannot have recorded
+                # either; and everything is as it was before it.
                 return replace(before, last_at=at, reserved=engagement.reserved)
         changes["unreceipted"] = _unreceipted(engagement, seen)
         if seen >= len(engagement.sent):

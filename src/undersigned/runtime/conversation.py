@@ -635,7 +635,7 @@ class Conversation(Remembered):
             kind = "problem"
         turn.event(kind, body.type, message=body)
         if len(turn.engagement.sent) < len(before.sent):
-            await self._taken_back(turn, before.sent[-1])
+            await self._taken_back(turn, before.sent[len(turn.engagement.sent)])
 
     async def _taken_back(self, turn: Turn, refused: Digest) -> None:
         """Our last move was refused for good and its place is free (rule N9); saying it again helps nobody."""

@@ -623,6 +623,26 @@ def test_a_move_that_was_refused_for_good_gives_up_its_place(open_world: Open) -
     assert withdrawn.sequence == last(world.hirer, name, Offer).sequence
 
 
+def test_what_followed_a_move_that_was_refused_for_good_is_taken_back_with_it(open_world: Open) -> None:
+    """HIRE-NEG-19: the peer can record neither, so neither is repeated; a restart knows it too."""
+    world = open_world(held=True)
+    name = world.begin().id
+    world.until("offered-by-hirer", name, world.hirer)
+    refused = folded(world.hirer, name).sent[-1]
+    world.run(world.hirer.the(name).ask(lambda _: Say("Withdraw", {"reason": "changed", "offer": refused})))
+    followed = folded(world.hirer, name).sent[-1]
+    world.tell(forge(world, world.hirer, name, problem(refused)), world.provider.did, world.hirer)
+    held = folded(world.hirer, name)
+    assert held.state == "withdrawn"
+    assert not {refused, followed} & set(held.sent)
+    assert last(world.hirer, name, Withdraw).refused == refused
+    left = [row.digest for row in world.run(world.hirer.ledger.outbox(name))]
+    assert not {refused, followed} & set(left), "what cannot be recorded is not sent again"
+    world.restart(world.hirer)
+    assert folded(world.hirer, name).sent == held.sent
+    world.until("withdrawn", name)
+
+
 @pytest.mark.parametrize("state", ["accepted-by-hirer", "sealed"])
 def test_a_binding_signature_is_not_taken_back(state: str, open_world: Open) -> None:
     """HIRE-NEG-19: never in the place of an `Acceptance` or a `Seal`, whatever the peer says about it."""
