@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import resource
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 from stat import S_IMODE
 from typing import Any
 
 import pytest
 
+from integration.hires import free_ports
 from support import ROOT
+from trust_graphs import edge
 from undersigned.cli.demo import _own_folder
+from undersigned.credentials import Membership
+from undersigned.daemon import Peer
+from undersigned.ledger import Admitted, Head, TrustStore
+from undersigned.ledger.sqlite_file import HeadFile
+from undersigned.runtime import Home, issue_claims
 
 
 def cli(*arguments: str, limit: int | None = None) -> tuple[int, dict[str, Any]]:
@@ -57,6 +66,37 @@ def test_a_state_folder_is_its_owners_alone(tmp_path: Path) -> None:
     assert cli("init", str(made))[0] == 0
     for folder in (made, *(one for one in made.rglob("*") if one.is_dir())):
         assert S_IMODE(folder.stat().st_mode) == 0o700, folder
+
+
+@pytest.mark.parametrize("name", ["issued.db", "trust.db", "ledger.db.head"])
+@pytest.mark.parametrize("part", ["all of it", "the middle"])
+def test_a_peer_does_not_start_on_a_damaged_file(tmp_path: Path, name: str, part: str) -> None:
+    """Exit code 8, and the file by its name; nobody asks for status lists that are not there."""
+    made = tmp_path / "made"
+    assert cli("init", str(made), "--local", "--port", str(free_ports(1)[0]))[0] == 0
+    asyncio.run(_written(made))
+    file = made / name
+    held = bytearray(file.read_bytes())
+    begin, end = (0, len(held)) if part == "all of it" else (len(held) // 3, 2 * len(held) // 3)
+    held[begin:end] = os.urandom(end - begin)
+    file.write_bytes(held)
+    code, said = cli("serve", "--home", str(made))
+    assert (code, said["error"]["code"]) == (8, "store_corrupt")
+    assert name in said["error"]["message"]
+
+
+async def _written(path: Path) -> None:
+    """Something in each of its files."""
+    home = Home(path)
+    with TrustStore(home.trust) as store:
+        store.admit(Admitted(edge(f"n{number}", f"n{number + 1}"), None) for number in range(200))
+    organisation = home.configuration.organisation
+    assert organisation is not None
+    said = [Membership(id=f"did:web:{number}.example", member_of=organisation.did) for number in range(20)]
+    issue_claims(home, said)
+    async with Peer.open(home):
+        pass
+    HeadFile(path / "ledger.db.head").write(Head(0, sha256(b"").digest()))
 
 
 def test_runs_in_the_same_second_have_folders_of_their_own(tmp_path: Path) -> None:

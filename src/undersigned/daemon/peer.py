@@ -18,7 +18,7 @@ import msgspec
 
 from undersigned.bridges.http_signatures import Request, Response
 from undersigned.encoding import Did, Digest, canonicalize, digest_bytes
-from undersigned.errors import ConfigurationError, ResolutionError, ScopeError
+from undersigned.errors import ConfigurationError, LedgerError, ResolutionError, ScopeError
 from undersigned.protocol import Strategy
 from undersigned.runtime import (
     LIST_TTL_SECONDS,
@@ -108,7 +108,7 @@ class Peer(Agent):
 
         Raises:
             ConfigurationError: The address cannot be listened on.
-            LedgerError: The store cannot be opened.
+            LedgerError, LocalProtocolError: Ledger, register or trust graph cannot be opened, or is damaged.
         """
         part = self.home.configuration.listen
         if self.home.configuration.offer and not self.base_url and not self.home.configuration.local:
@@ -119,6 +119,12 @@ class Peer(Agent):
         self.desk = GateDesk(self)
         """Where gates in this process ask; others ask at `gates_url`."""
         self._register = self.home.register() if self.organisation is not None else None
+        if self._register is not None:
+            try:
+                self._register.check()
+            except LedgerError:
+                self._register.close()
+                raise
         self._linkage = LinkageDesk(self.home, self.own, self.organisation)
         self.fetcher = self._fetch_signed
         self.request_signer = self._sign_request

@@ -299,6 +299,26 @@ class HeadFile:
         whole = end == "" and head.size >= 0 and len(head.root) == 32 and check == _sum(head)
         return head if whole else None
 
+    def at_opening(self) -> Head | None:
+        """As `read`, where nobody else writes it.
+
+        Raises:
+            LedgerError: `store_corrupt`: it holds something that was never written, and that no power cut leaves.
+        """
+        head = self.read()
+        if head is None:
+            try:
+                held = self._path.read_bytes()
+            except FileNotFoundError:
+                return None
+            if held.strip(b"\0"):
+                raise LedgerError(
+                    "store_corrupt",
+                    f"{self._path} is damaged, so it cannot be seen whether the ledger beside it was cut: put back a"
+                    " copy of it; or, if you know that the ledger is whole, take it away",
+                )
+        return head
+
     def write(self, head: Head) -> None:
         """Replace the head; that it cannot be written is no reason to refuse a commit that is durable."""
         text = f"{head.size:020}\n{base64.b64encode(head.root).decode()}\n{_sum(head)}\n"

@@ -260,7 +260,7 @@ class Writer(threading.Thread):
                 raise LedgerUnavailable("store_unavailable", f"another connection keeps {self._path} busy")
             self._heads, self._limits = {}, Limits()
             self._next_engagement = 1 + db.execute("SELECT ifnull(max(id), 0) FROM engagement").fetchone()[0]
-            self._frontier = load_tree(db, self._head_file.read())
+            self._frontier = load_tree(db, self._head_file.at_opening())
         except BaseException:
             db.close()
             raise

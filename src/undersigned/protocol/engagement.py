@@ -267,8 +267,8 @@ class Engagement(Struct, frozen=True, gc=False, kw_only=True):
     peer_view: PeerView = PeerView()
     """The state that the peer was in after its last move, without those."""
     before: Engagement | None = None
-    """The value before the last own move, while the peer may still refuse that for good (rule N9). It has one itself, if
-    the peer may still refuse the move before as well.
+    """The value before the last own move, while the peer may still refuse that for good (rule N9). It has one itself,
+    if the peer may still refuse the move before as well.
     """
     pause: Pause | None = None
 

@@ -212,7 +212,7 @@ class Agent:
         """Opens the ledger and goes on with every engagement that is not over.
 
         Raises:
-            LedgerError: The store cannot be opened.
+            LedgerError, LocalProtocolError: The ledger or the trust graph cannot be opened, or is damaged.
         """
         self._ledger = await open_ledger(self._ledger_url, ledgers=self._ledgers)
         self.gate = Gate(
@@ -225,6 +225,11 @@ class Agent:
         )
         self.papers = Papers(self.identity, self.own, self.ledger, self.clock, self._log_key)
         self.meeting = Meeting(self)
+        try:
+            await self.meeting.beliefs.check()
+        except BaseException:
+            await Agent.close(self)
+            raise
         self.approvals = Approvals(self)
         for offer in self.home.configuration.offer:
             if offer.task not in self.services:

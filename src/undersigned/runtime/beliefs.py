@@ -140,6 +140,19 @@ class Beliefs:
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
 
+    async def check(self) -> None:
+        """Returns if the graph can be read, all of it.
+
+        Raises:
+            LocalProtocolError: `store_corrupt`, `store_unavailable`, `store_version`.
+        """
+        self._follow()
+        if self._store is not None:
+            try:
+                await asyncio.to_thread(self._store.check)
+            except LedgerError as error:
+                raise self._unreadable(error) from error
+
     # -- asking
 
     def answers(self, asked: Asked) -> Answers:

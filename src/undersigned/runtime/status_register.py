@@ -419,6 +419,18 @@ class StatusRegister:
             self._store = store
         return self._store
 
+    def check(self) -> None:
+        """Returns if the register can be read, all of it; so does one that is not there yet.
+
+        Raises:
+            LedgerError: `store_corrupt`, `store_unavailable`, `store_version`.
+        """
+        if self._path.exists():
+            with self._reading() as store:
+                found = store.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if found != "ok":
+                raise LedgerError("store_corrupt", f"{self._path} is damaged: {found}")
+
     def close(self) -> None:
         """Closes the store; it is opened again when it is used again."""
         if self._store is not None:

@@ -252,7 +252,7 @@ def test_a_contract_whose_path_is_gone_stops_at_the_gate(open_world: Open, stran
 
 def test_a_graph_that_cannot_be_read_is_no(open_world: Open, strangers: tuple[Office, Office]) -> None:
     acme, globex = strangers
-    acme.trust.write_bytes(b"no database at all" * 100)
     world = open_world(acme, globex)
+    acme.trust.write_bytes(b"no database at all" * 100)  # once it runs: it would not start
     name = world.begin().id
     assert last(world.hirer, name, Withdraw).reason == "decision_failed"
