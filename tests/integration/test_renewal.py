@@ -22,6 +22,7 @@ from undersigned.encoding import Instant, canonicalize, shift
 from undersigned.errors import PolicyError, ScopeError
 from undersigned.messages import recorded_message
 from undersigned.proof import proofs_of
+from undersigned.protocol import waits
 from undersigned.runtime import Conversation, Home, Job, OfferPart, Wallet, create_home
 
 pytestmark = [pytest.mark.timeout(60)]
@@ -161,7 +162,8 @@ async def test_the_provider_is_withdrawn_and_issued_anew(tmp_path: Path) -> None
         world.go.set()
         assert await refusal(world.acme, acme) == "revoked"
         await world.looked(world.acme, acme)
-        assert acme.engagement.state == globex.engagement.state == "working"
+        await until(lambda: acme.engagement.state == globex.engagement.state == "suspended")
+        assert "Suspend" in await kinds(world.globex, globex.id)
         assert not task.done(), "the work waits: its reading is refused, and it is not over"
         (beside,) = {one.engagement for one in await world.acme.ledger.summaries()} - {acme.id}
         assert "Withdraw" in await kinds(world.acme, beside)
@@ -179,8 +181,45 @@ async def test_the_provider_is_withdrawn_and_issued_anew(tmp_path: Path) -> None
         result = await task
         assert result.contract == contract.digest
         assert result["summary.txt"] == REPORT.split(b"\n", 1)[0]
-        assert "Terminate" not in await kinds(world.acme, acme.id)
+        said = await kinds(world.acme, acme.id)
+        assert [one for one in said if one in ("Suspend", "Resume", "Terminate")] == ["Suspend", "Resume"]
     assert await assert_one_contract_or_none(*world.homes) == {None, contract.digest}
+
+
+async def test_a_contract_is_suspended_for_a_time_and_its_owners_word_stands(tmp_path: Path) -> None:
+    """HIRE-REN-05: once, until after our own wait; and what the owner suspended is not resumed by a credential."""
+    async with pair(tmp_path) as world:
+        first = [issue(home, world.clock.now()) for home in world.homes]
+        for home, one in zip(world.homes, first, strict=True):
+            put(home, one)
+        await world.start()
+        task, acme, _ = await world.hired()
+        withdraw(world.homes[1], first[1], world.clock.now())
+        world.fresh_lists()
+        for _ in range(2):
+            await world.looked(world.acme, acme)
+        (said,) = [
+            (recorded_message(row.raw).message, row.at)
+            for row in await world.acme.ledger.rows(acme.id)
+            if row.type == "Suspend"
+        ]
+        assert said[0].reason == "revoked"  # type: ignore[attr-defined]
+        ended = shift(said[1], int(world.acme.status_watch.renewal_seconds))
+        assert ended < said[0].until <= acme.offered().terms.deadlines.until  # type: ignore[attr-defined]
+        (wait,) = [one for one in waits(acme.engagement) if one.name == "suspension"]
+        assert wait.by == said[0].until  # type: ignore[attr-defined]
+
+        await world.acme.changes.resume(acme)
+        await world.acme.changes.suspend(acme, seconds=3000)
+        put(world.homes[1], issue(world.homes[1], world.clock.now()))
+        world.clock.ahead = 30
+        await world.looked(world.acme, acme)
+        assert await refusal(world.acme, acme) == ""
+        await world.acme.status_watch.look(acme)
+        assert acme.engagement.state == "suspended"
+        await world.acme.changes.resume(acme)
+        world.go.set()
+        await task
 
 
 async def test_what_stands_in_its_place_is_known_after_a_restart(tmp_path: Path) -> None:
@@ -210,7 +249,7 @@ async def test_what_stands_in_its_place_is_known_after_a_restart(tmp_path: Path)
         world.fresh_lists()
         world.acme.status_watch.renewal_seconds = 20.0
         await world.looked(world.acme, again)
-        assert again.engagement.state == "working"
+        assert again.engagement.state == "suspended"
         world.clock.ahead = 25
         await world.acme.status_watch.look(again)
         await until(lambda: not world.globex.conversations)
@@ -312,7 +351,7 @@ async def test_whoever_has_nothing_new_is_asked_more_and_more_seldom(tmp_path: P
             if len(await world.acme.ledger.summaries()) > before:
                 asked.append(seconds)
         assert asked == [0, 30, 90, 210, 270]
-        assert acme.engagement.state == "working"
+        assert acme.engagement.state == "suspended"
         world.clock.ahead = 305
         await world.acme.status_watch.look(acme)
         with pytest.raises(PolicyError):

@@ -420,8 +420,14 @@ async def test_a_suspension_stops_actions_and_ends_nothing(tmp_path: Path) -> No
             assert await asked(world, acme) == "revoked"
             await world.acme.status_watch.look(acme)
         await acme.settled()
-        assert acme.engagement.state == "working"
+        contract = acme.engagement.contract
+        assert contract is not None
+        assert acme.engagement.state == "suspended"
+        assert contract.suspended_until == acme.offered().terms.deadlines.until, "for as long as it takes"
         suspend()
+        await world.acme.status_watch.look(acme)
+        await acme.settled()
+        assert acme.engagement.state == "working"
         assert await asked(world, acme) == "allowed"
         task.cancel()
 

@@ -135,18 +135,19 @@ class Job:
     async def _admitted(self, asked: Action) -> Permit:
         pause, told = RETRY_SECONDS, False
         while True:
-            now = self._agent.clock.now()
+            now, state = self._agent.clock.now(), self._conversation.engagement.state
             try:
                 return await self._agent.gate.admit(
                     self.contract,
                     self.document,
-                    self._conversation.engagement.state,
+                    state,
                     asked,
                     until=self.document.terms.deadlines.until,
                 )
             except ScopeError as error:
-                state = self._conversation.engagement.state
-                suspended = error.detail.get("clause") == SUSPENDING_CLAUSE or state == "suspended"
+                # It may have been resumed since it was asked.
+                states = (state, self._conversation.engagement.state)
+                suspended = error.detail.get("clause") == SUSPENDING_CLAUSE or "suspended" in states
                 if not (suspended and told):
                     self._refused(asked, now, error)
                 if not suspended:

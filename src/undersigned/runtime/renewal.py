@@ -31,7 +31,7 @@ __all__ = ["RENEWABLE", "Renewals", "StandIn", "origin_of", "stand_ins", "standi
 
 _log = structlog.get_logger()
 
-RENEWABLE: Final = frozenset({"sealed", "working"})
+RENEWABLE: Final = frozenset({"sealed", "working", "suspended"})
 """States in which what was shown still matters."""
 PAUSE_SECONDS: Final = 30
 """After the first negotiation that brought nothing."""
@@ -140,6 +140,7 @@ class Renewals:
         self._pauses.pop(engagement.peer, None)
         meeting.renewed(conversation)
         self._agent.status_watch.forget(conversation.id)  # what is wanted next is wanted anew
+        self._agent.spawn(self._agent.status_watch.look(conversation), "look after a renewal")
         _log.info("credentials were renewed", engagement=conversation.id, count=len(found))
 
     # ------------------------------------------------------------------ what is asked for, and shown by us

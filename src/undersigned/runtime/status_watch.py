@@ -10,12 +10,13 @@ Source: protocol-spec/02-identity-and-keys.md, sections 2.13 and 2.14
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from undersigned.credentials import Credential
-from undersigned.encoding import Digest, EngagementId, Instant, seconds_between
+from undersigned.encoding import Digest, EngagementId, Instant, seconds_between, shift
 from undersigned.errors import CredentialError, LocalProtocolError, ScopeError, UndersignedError
 from undersigned.ledger import Blob
 from undersigned.protocol import Engagement
@@ -36,8 +37,12 @@ WATCH_SECONDS: Final = 30.0
 """Between two looks at all contracts. A list is fetched again when its own time is over, so most looks cost nothing."""
 RENEWAL_SECONDS: Final = 300.0
 """How long a contract waits, suspended, for another credential in the place of one that is revoked or past its end."""
+MARGIN_SECONDS: Final = 2 * int(WATCH_SECONDS)
+"""So much longer a contract is suspended than we wait."""
 AHEAD_SECONDS: Final = 60
 """So long before the end of what the other side showed, it is asked for what comes after."""
+SUSPENDED: Final = "suspended-for-credential"
+"""Fact: until when we suspended a contract for what must stay valid. What its owner suspended, the owner resumes."""
 AT_ONCE: Final = 64
 WATCHED: Final = RENEWABLE
 """States in which somebody has authority, or is about to have it. What was delivered is still reviewed and paid."""
@@ -89,6 +94,7 @@ class StatusWatch:
         except UndersignedError as error:
             _log.warning("credentials were not looked up", engagement=conversation.id, error=str(error))
         else:
+            await self._resume(conversation)
             renewals = self._agent.renewals
             if renewals.ends_soon(conversation, AHEAD_SECONDS) or renewals.has_news(conversation):
                 await renewals.ask(conversation)
@@ -106,12 +112,50 @@ class StatusWatch:
         named = origin_of(conversation, str(error.detail.get("credential")))
         for_now = error.detail.get("purpose") == "suspension"
         # Where what was not agreed to be a reason ends nothing, the gate refuses, and it waits for as long as it takes.
-        ends = not for_now and named in conversation.offered().terms.must_stay_valid
+        matters = named in conversation.offered().terms.must_stay_valid
+        ends = matters and not for_now
+        if matters:
+            await self._suspend(conversation, ends=ends)
         if ends and waited >= self.renewal_seconds:
             await self._terminate(conversation, named, error)
         else:
             last = ends and waited + self.every_seconds >= self.renewal_seconds
             await self._agent.renewals.ask(conversation, last=last)
+
+    async def _suspend(self, conversation: Conversation, *, ends: bool) -> None:
+        """Says, as the hirer, that the contract waits: until we end it, or for as long as there is a contract."""
+        terms = conversation.offered().terms
+        # The provider may end it after that; our own end, which says why, comes before.
+        over = shift(self._agent.clock.now(), int(self.renewal_seconds) + MARGIN_SECONDS)
+        until = min(over, terms.deadlines.until) if ends else terms.deadlines.until
+
+        def make(engagement: Engagement) -> Say | None:
+            contract = engagement.contract
+            if contract is None or engagement.role != "hirer" or engagement.state != "working":
+                return None
+            body = {"contract": contract.digest, "reason": "revoked", "until": until}
+            return Say("Suspend", body, facts=((SUSPENDED, until),))
+
+        await self._say(conversation, make)
+
+    async def _resume(self, conversation: Conversation) -> None:
+        """Says that it goes on, if it was suspended for what holds again now."""
+
+        def make(engagement: Engagement) -> Say | None:
+            contract = engagement.contract
+            if contract is None or engagement.role != "hirer" or engagement.state != "suspended":
+                return None
+            if contract.suspended_until != conversation.facts.get(SUSPENDED):
+                return None
+            return Say("Resume", {"contract": contract.digest, "reason": "resolved"})
+
+        await self._say(conversation, make)
+
+    async def _say(self, conversation: Conversation, make: Callable[[Engagement], Say | None]) -> None:
+        try:
+            await conversation.ask(make)
+        except LocalProtocolError as exc:
+            _log.warning("not said", engagement=conversation.id, error=str(exc))
 
     async def _terminate(self, conversation: Conversation, named: Digest, error: CredentialError) -> None:
         shown = error.detail.get("evidence")
@@ -133,10 +177,7 @@ class StatusWatch:
             }
             return Say("Terminate", body, evidence=blobs)
 
-        try:
-            await conversation.ask(make)
-        except LocalProtocolError as exc:
-            _log.warning("not terminated", engagement=conversation.id, error=str(exc))
+        await self._say(conversation, make)
 
 
 def _kept(credential: Credential) -> Blob:
