@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from undersigned.contract import ContractDocument, ReleaseDocument, contract_card, read_parents
 from undersigned.encoding import Digest, from_struct, shift
 from undersigned.errors import CODES, ConfigurationError, UndersignedError
-from undersigned.messages import Offer, recorded_message
+from undersigned.messages import Closing, Offer, recorded_message
 from undersigned.protocol import Engagement, Presence, owed, presence, rights
 from undersigned.runtime import (
     Answered,
@@ -62,7 +62,7 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
     """What is in force now, clause by clause; its state, who owes what, and what is on the table."""
     opened = out.home(home)
     found = await _read(opened, contract)
-    engagement, document, facts = found
+    engagement, document, facts, closings = found
     now = SystemClock().now()
     seen, mays = presence(engagement, now, lost_at(facts)), rights(engagement, now)
     under, due, tabled = engagement.contract, owed(engagement), engagement.tabled
@@ -91,6 +91,10 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
             "terms": from_struct(document.terms),
             "above": above,
             "hired": hired,
+            "payment": {
+                one.role: {**from_struct(one.settlement), **({"objection": one.objection} if one.objection else {})}
+                for one in closings
+            },
         }
     )
     for line in contract_card(from_struct(document), {}, state=_state(engagement)).splitlines():
@@ -101,6 +105,10 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
         out.line(f"After {right.after} the {right.role} may send {right.move} ({right.reason}: {right.name}){itself}")
     if under.in_force != under.digest:
         out.line(f"In force      {under.in_force}, which amends {under.digest}")
+    for one in closings:
+        said = f"paid as {one.settlement.reference}" if one.settlement.reference else one.objection or "nothing of it"
+        what = f"{one.settlement.amount} {one.settlement.currency} owed; says: {plain(said, 1000)}"
+        out.line(f"{one.role.capitalize()}'s books  {what}")
     if tabled is not None:
         out.line(f"On the table  {tabled.kind} {tabled.document}, offered by the {tabled.owner}")
     for one in above:
@@ -191,7 +199,7 @@ async def contract_amend(
 ) -> int:
     """Offer other terms; they are in force once both signed and the seal is there. `accept` is the other side's."""
     opened = out.home(home)
-    _, document, _ = await _read(opened, contract)
+    _, document, _, _ = await _read(opened, contract)
     terms = document.terms
     if price is not None:
         terms = replace(terms, price=parse_price(price))
@@ -280,6 +288,22 @@ async def contract_dispute(
     return await _order(out, home, contract, "dispute", {"claim": claim, "seconds": seconds})
 
 
+@contract.command("settle")
+@CONTRACT
+@click.option("--reference", metavar="TEXT", help="It was paid: the payment's name where it was made.")
+@click.option("--not-paid", metavar="TEXT", help="It was not, and why; the other side reads it.")
+@HOME_OPTION
+@command
+async def contract_settle(
+    out: Out, contract: str, reference: str | None, not_paid: str | None, home: str | None
+) -> int:
+    """Say whether what is owed was paid, or came in; our closing of the books says it. Without options: it was."""
+    if reference is not None and not_paid is not None:
+        raise ConfigurationError("bad_configuration", "name --reference if it was paid, or --not-paid")
+    body = {"paid": not_paid is None, "reference": reference, "note": not_paid}
+    return await _order(out, home, contract, "settle", {key: value for key, value in body.items() if value is not None})
+
+
 @contract.command("approve")
 @CONTRACT
 @click.argument("request", metavar="REQUEST")
@@ -328,8 +352,8 @@ def _said(out: Out, act: str, said: Answered) -> int:
     return 0
 
 
-async def _read(home: Home, contract: Digest) -> tuple[Engagement, ContractDocument, Mapping[str, str]]:
-    """The engagement of a contract in the ledger, the document in force, and what this side noted.
+async def _read(home: Home, contract: Digest) -> tuple[Engagement, ContractDocument, Mapping[str, str], list[Closing]]:
+    """The engagement of a contract in the ledger, the document in force, what this side noted, and the closings.
 
     Raises:
         ConfigurationError: `not_found`.
@@ -349,7 +373,8 @@ async def _read(home: Home, contract: Digest) -> tuple[Engagement, ContractDocum
                 if not isinstance(move, Offer) or isinstance(move.document, ReleaseDocument):
                     continue
                 if (move.role, move.sequence) == place:
-                    return engagement, move.document, loaded.facts
+                    closings = [one for one in loaded.moves if isinstance(one, Closing)]
+                    return engagement, move.document, loaded.facts, closings
     finally:
         await ledger.close()
     raise ConfigurationError("not_found", f"no contract {plain(contract, 100)} in this ledger: see 'ledger list'")

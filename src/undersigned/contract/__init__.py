@@ -40,6 +40,7 @@ from undersigned.contract.document import (
     Transcript,
     document_id,
 )
+from undersigned.contract.payments import PAYMENTS, carried, read_payment
 from undersigned.contract.ruling import ArbiterRuling, Ruled, read_ruling, ruling_config, verify_ruling
 from undersigned.contract.sealed import (
     SealedChange,
@@ -81,6 +82,7 @@ __all__ = [
     "INPUT_READ",
     "MAX_DEPTH",
     "MAX_DOCUMENT_BYTES",
+    "PAYMENTS",
     "AmendmentDocument",
     "ArbiterRuling",
     "ContractDocument",
@@ -114,6 +116,7 @@ __all__ = [
     "build_document",
     "build_release",
     "canonical_document",
+    "carried",
     "check_document",
     "check_parents",
     "check_parts",
@@ -130,6 +133,7 @@ __all__ = [
     "read_contract",
     "read_document",
     "read_parents",
+    "read_payment",
     "read_ruling",
     "rebase",
     "ruling_config",

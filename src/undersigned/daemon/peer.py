@@ -253,8 +253,10 @@ class Peer(Agent):
         people's approval on either side included; by default 15 minutes, or an hour if our own policy asks people. A
         provider that does not answer is tried for `reach_seconds` of this peer, 30 unless it is set, and then withdrawn
         from; iterate to see what happens meanwhile. `subcontracting` is how many levels of others the provider may hire
-        for it, `onward` whether it may hand the inputs on to them. `continues` names an earlier withdrawal that said
-        what was needed, by its digest or its engagement.
+        for it, `onward` whether it may hand the inputs on to them. `settlement` says how
+        the price is paid, elsewhere; by `manual` the result comes before the books are closed, which wait for the word
+        of both owners. `continues` names an earlier withdrawal that said what was needed,
+        by its digest or its engagement.
 
         Raises, when awaited:
             ConfigurationError: An argument is not usable; nobody was asked for anything.

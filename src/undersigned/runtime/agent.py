@@ -70,6 +70,7 @@ from .presence import Presences
 from .provider import ProviderSide, Service
 from .refusals import Refusals
 from .renewal import Renewals
+from .settlement import Paid, Settlements
 from .status_keeper import StatusKeeper
 from .status_watch import StatusWatch
 from .subcontracts import Subcontracts
@@ -200,6 +201,7 @@ class Agent:
         self.provider = ProviderSide(self, self.services)
         self.worker = Worker(self)
         self.changes = Changes(self)
+        self.settlements = Settlements(self)
         self.bookings = Bookings(
             self, home.budget if budget is None else budget, home.books_url if books is None else books
         )
@@ -577,11 +579,16 @@ class Agent:
         said = await self.papers.seal(engagement, conversation.leaf or _leaf(conversation), conversation.head)
         return msgspec.structs.replace(said, facts=recorded(decision))
 
-    async def close_books(self, conversation: Conversation, engagement: Engagement, owed: Owe, paid: Price) -> Say:
-        """The `Closing` of this side."""
+    async def close_books(
+        self, conversation: Conversation, engagement: Engagement, owed: Owe, paid: Price
+    ) -> Say | None:
+        """The `Closing` of this side; None while it waits for a word about the payment."""
         contract = engagement.contract
         if contract is None:
             raise LocalProtocolError("wrong_state", "there is no contract to close")
+        word = await self.settlements.word(conversation, engagement, owed, paid)
+        if not isinstance(word, Paid):
+            return word
         usage = await self.gate.usage(contract.digest)
         head = conversation.head.head if conversation.head is not None else None
         handled = self._to_destroy(conversation, engagement)
@@ -589,7 +596,15 @@ class Agent:
         if engagement.role == "provider" and advertised is not None:
             served = Served(advertised=advertised, met=self.bookings.met(engagement))
         return await self.papers.closing(
-            engagement, owed.reason or "review", usage, paid, head, handled=handled, served=served
+            engagement,
+            owed.reason or "review",
+            usage,
+            paid,
+            head,
+            word.note,
+            handled=handled,
+            served=served,
+            reference=word.reference,
         )
 
     @staticmethod

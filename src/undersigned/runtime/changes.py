@@ -36,6 +36,7 @@ from undersigned.transparency import contract_leaf
 from .conversation import Conversation
 from .intake import FRESH_SECONDS
 from .meeting import recorded
+from .settlement import Paid
 from .turn import Say
 
 if TYPE_CHECKING:
@@ -148,6 +149,15 @@ class Changes:
         body = {"request": request, "granted": granted, "uses": uses if granted else 0}
         until = shift(self._agent.clock.now(), seconds)
         await self._ask(conversation, lambda _: Say("Approval", {**body, "until": until}))
+
+    async def settle(
+        self, conversation: Conversation, *, paid: bool, reference: str | None = None, note: str | None = None
+    ) -> None:
+        """The owner's word about the payment. Raises as `Settlements.confirm`."""
+        if self._key not in conversation.engagement.done:
+            facts = (("done", self._key),) if self._key else ()
+            word = Paid(paid=paid, reference=reference, note=note)
+            await self._agent.settlements.confirm(conversation, word, facts=facts)
 
     async def _say(self, conversation: Conversation, kind: str, **body: Any) -> None:
         await self._ask(conversation, lambda e: Say(kind, {"contract": contract_of(e).digest, **body}))

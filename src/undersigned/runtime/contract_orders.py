@@ -90,6 +90,7 @@ ACTS: Final[Mapping[str, Act]] = MappingProxyType(
         "amend": _amend,
         "release": _release,
         "accept": lambda changes, conversation, body: changes.accept(conversation, **body),
+        "settle": lambda changes, conversation, body: changes.settle(conversation, **body),
         "decline": lambda changes, conversation, body: changes.decline(conversation, **body),
     }
 )

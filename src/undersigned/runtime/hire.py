@@ -159,6 +159,8 @@ class Hire:
                 stuck = None
             if isinstance(event.message, Problem) and event.kind == "problem":
                 refused = event.message
+            if event.kind == "noted" and event.type == "due":
+                return await self._result(conversation, refused)  # the books wait for people
             if event.kind == "over" or conversation.engagement.state in ("withdrawn", "closed"):
                 await self._last_events(event, queue)
                 return await self._result(conversation, refused)

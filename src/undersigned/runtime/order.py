@@ -20,6 +20,7 @@ from undersigned.contract import (
     Deliverable,
     Evidence,
     Price,
+    Settlement,
     Subcontracting,
     Task,
     Terms,
@@ -131,6 +132,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Ordered under a contract of ours, as a subcontract of it."""
     continues: Digest | None = None
     """The earlier withdrawal that this answers, with what it said it needs."""
+    settlement: Settlement = Settlement(method="none")
+    """How the price is paid, elsewhere."""
     probe: bool = False
     """Only evaluate: withdraw once both have shown who they are."""
 
@@ -156,6 +159,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
             deadlines=self._deadlines(now),
             subcontracting=Subcontracting(allowed=self.subcontracting > 0, depth=self.subcontracting),
             data_handling=self._data(),
+            settlement=self.settlement,
             evidence=Evidence(predicates=self.evidence, sbom=self.sbom, c2pa=False),
             policies=policies,
             must_stay_valid=must_stay_valid,
@@ -299,6 +303,7 @@ async def hire_order(
     decide_seconds: int | None = None,
     subcontracting: int = 0,
     onward: bool = False,
+    settlement: Settlement | None = None,
 ) -> Order:
     """The order for a hire; its inputs are put into the artifact store. `continues` is the digest of an earlier
     withdrawal, or the engagement that ended with it.
@@ -335,7 +340,13 @@ async def hire_order(
     known = TASKS.get(task)
     if decide_seconds is None and agent.home.configuration.policy.asks:
         decide_seconds = DECIDE_SECONDS
+    agreed = settlement or Settlement(method="none")
+    try:
+        agent.settlements.check(agreed)
+    except UndersignedError as exc:
+        raise ConfigurationError("bad_configuration", f"settlement: {exc.message}") from exc
     return Order(
+        settlement=agreed,
         provider=provider,
         url=at,
         task=task,

@@ -241,6 +241,7 @@ class Papers:
         *,
         handled: Handled | None = None,
         served: Served | None = None,
+        reference: str | None = None,
     ) -> Say:
         """The `Closing` of this side's books, with a signed checkpoint of its log at `head` (default: as it stands)."""
         contract = engagement.contract
@@ -254,7 +255,7 @@ class Papers:
                 "basis": basis,
                 "delivery": contract.delivery,
                 "usage": usage,
-                "settlement": Settled(amount=paid.amount, currency=paid.currency),
+                "settlement": Settled(amount=paid.amount, currency=paid.currency, reference=reference),
                 "checkpoint": "u" + base64url_encode(note.encode()),
                 "cosignatures": (),
                 "data_handling": handled,

@@ -13,7 +13,7 @@ import msgspec
 
 from undersigned.contract import Price, Terms
 from undersigned.encoding import base64url_encode, shift
-from undersigned.errors import LocalProtocolError
+from undersigned.errors import LocalProtocolError, UndersignedError
 from undersigned.messages import Inquiry, Need, Presentation
 from undersigned.proof import CRYPTOSUITES
 from undersigned.protocol import Bounds, Concede, Engagement, Moment, Owe, bounded
@@ -148,6 +148,11 @@ class ProviderSide:
         if live is None or talks is None:
             raise LocalProtocolError("wrong_state", "there is no offer to answer")
         theirs = conversation.offered(engagement).terms
+        try:
+            agent.settlements.check(theirs.settlement)
+        except UndersignedError:
+            needed = (Need(code="settlement", member="/terms/settlement"),)
+            return Say("Withdraw", {"reason": "declined", "offer": live.digest, "needed": needed})
         service = self._services.get(theirs.task.kind)
         if service is None:
             return Say("Withdraw", {"reason": "not_offered", "offer": live.digest})

@@ -1,0 +1,92 @@
+"""What other payment protocols write, carried by value in the `hook` of a contract's settlement, as a `data:` URI.
+
+    x402    `PaymentRequirements` of version 2, or of version 1 (`maxAmountRequired`)
+    ap2     `CartMandate`, with or without the merchant's authorization
+
+Only the shape is looked at. Whether it is signed and by whom, and whether anything was paid, is for who pays.
+
+Source: x402 protocol specification, versions 1 and 2, "PaymentRequirements"; AP2 specification, "Cart Mandate"
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from undersigned.errors import FormatError
+
+__all__ = ["PAYMENTS", "carried", "read_payment"]
+
+_PREFIX: Final = "data:application/json;base64,"
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+Units = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,78}(?!\n)$")]
+
+
+class X402(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a seller asks to be paid; others' members are kept and not looked at."""
+
+    scheme: Text
+    network: Text
+    asset: Text
+    pay_to: Text
+    max_timeout_seconds: Annotated[int, msgspec.Meta(ge=0)]
+    amount: Units | None = None
+    """In the smallest unit of the asset; version 2."""
+    max_amount_required: Units | None = None
+    """The same in version 1."""
+
+    def __post_init__(self) -> None:
+        if (self.amount is None) == (self.max_amount_required is None):
+            raise ValueError("expected `amount` or `maxAmountRequired`")
+
+
+class CartContents(msgspec.Struct, frozen=True, kw_only=True):
+    """What is bought, and how it may be paid."""
+
+    id: Text
+    user_cart_confirmation_required: bool
+    payment_request: dict[str, Any]
+    cart_expiry: Text
+    merchant_name: Text
+
+
+class CartMandate(msgspec.Struct, frozen=True, kw_only=True):
+    """A cart as its merchant vouches for it."""
+
+    contents: CartContents
+    merchant_authorization: Annotated[str, msgspec.Meta(min_length=1, max_length=8192)] | None = None
+
+
+PAYMENTS: Final[dict[str, type[msgspec.Struct]]] = {"x402": X402, "ap2": CartMandate}
+"""Method of a settlement -> what its hook carries."""
+
+
+def carried(raw: bytes) -> str:
+    """The URI that carries these bytes of JSON."""
+    return _PREFIX + b64encode(raw).decode()
+
+
+def read_payment(method: str, hook: str | None) -> bytes:
+    """The bytes that the hook of a settlement carries, once they are what `method` says.
+
+    Raises:
+        FormatError: `schema_violation`: there are none, or they are of another shape.
+    """
+    try:
+        raw = b64decode((hook or "").removeprefix(_PREFIX), validate=True)
+        if hook is None or not hook.startswith(_PREFIX):
+            raise ValueError(f"expected {_PREFIX}…")
+        msgspec.convert(json.loads(raw, object_pairs_hook=_once), PAYMENTS[method])
+    except (ValueError, RecursionError, KeyError) as exc:
+        raise FormatError("schema_violation", f"{method}: {exc}", path="/settlement/hook") from exc
+    return raw
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands twice")
+    return found

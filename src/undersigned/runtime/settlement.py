@@ -1,0 +1,175 @@
+"""Payment, which is made elsewhere: what is due and on what evidence, and the word of each side that it was made.
+
+A method that the terms name may have a `Settlement`. When the contract is at its end and something is owed, it hears
+what is due, with the evidence for it; what it says stands in this side's `Closing`: the name of the payment, or an
+objection. Without an answer the `Closing` waits for the owner, as long as `close` leaves time, and goes without one
+then. Both words are signed, in both journals and in the evidence. Nothing is paid from here.
+
+Source: protocol-spec/07-contract.md, section 7.12
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+
+from undersigned.contract import Price, read_payment
+from undersigned.contract import Settlement as Agreed
+from undersigned.encoding import Did, Digest, EngagementId, Instant, seconds_between
+from undersigned.errors import LocalProtocolError
+from undersigned.messages import Closing
+from undersigned.protocol import OTHER, Engagement, Owe
+
+from .conversation import Conversation
+from .turn import Say
+
+if TYPE_CHECKING:
+    from .agent import Agent
+
+__all__ = ["Carried", "Due", "Manual", "Paid", "Settlement", "Settlements"]
+
+DUE: Final = "due"
+PAID: Final = "paid"
+MARGIN_SECONDS: Final = 60
+"""So long before the end of `close` the `Closing` goes without anybody's word."""
+
+
+class Due(msgspec.Struct, frozen=True, kw_only=True):
+    """What is owed at the end of a contract, and what shows it. The contract's digest names it once and for all."""
+
+    engagement: EngagementId
+    contract: Digest
+    role: str
+    """Ours: the hirer pays, the provider is paid."""
+    peer: Did
+    amount: str
+    currency: str
+    method: str
+    hook: str | None
+    evidence: tuple[Digest, ...]
+    """The document in force, the delivery, and the moves that ended the contract."""
+
+
+class Paid(msgspec.Struct, frozen=True, kw_only=True):
+    """One side's word about a payment."""
+
+    paid: bool
+    reference: str | None = None
+    """The payment's name where it was made, at most 128 characters."""
+    note: str | None = None
+    """Why not, for the other side to read."""
+
+
+class Settlement(Protocol):
+    """What pays by one method, or sees what was paid."""
+
+    def check(self, agreed: Agreed) -> None:
+        """Returns if terms may say this.
+
+        Raises:
+            FormatError: They may not.
+        """
+        ...
+
+    async def due(self, due: Due) -> Paid | None:
+        """What to say of this; None to wait for the owner. It is asked again after a restart."""
+        ...
+
+
+class Manual:
+    """People pay, and people say so."""
+
+    def check(self, agreed: Agreed) -> None:
+        """See `Settlement.check`."""
+
+    async def due(self, due: Due) -> Paid | None:
+        """See `Settlement.due`."""
+        return None
+
+
+class Carried(Manual):
+    """The same, where the terms carry what another payment protocol asks for."""
+
+    def check(self, agreed: Agreed) -> None:
+        """See `Settlement.check`."""
+        read_payment(agreed.method, agreed.hook)
+
+
+class Settlements:
+    """The methods of one agent; an application puts its own into `methods`."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self.methods: dict[str, Settlement | None] = {
+            "none": None,
+            "invoice": None,
+            "manual": Manual(),
+            "x402": Carried(),
+            "ap2": Carried(),
+        }
+        self._asked: set[EngagementId] = set()
+
+    def check(self, agreed: Agreed) -> None:
+        """Returns if we can settle like this.
+
+        Raises:
+            FormatError: What the terms carry is of another shape.
+            LocalProtocolError: `wrong_state`: nobody here knows the method.
+        """
+        if agreed.method not in self.methods:
+            raise LocalProtocolError("wrong_state", f"nothing here settles by {agreed.method}")
+        if (one := self.methods[agreed.method]) is not None:
+            one.check(agreed)
+
+    async def word(
+        self, conversation: Conversation, engagement: Engagement, owed: Owe, price: Price
+    ) -> Paid | Say | None:
+        """What our `Closing` says of the payment; what is noted while it waits, or None once that is."""
+        agreed, contract = conversation.offered(engagement).terms.settlement, engagement.contract
+        one = self.methods.get(agreed.method)
+        if one is None or contract is None or price.amount == "0":
+            return Paid(paid=False)
+        if (said := conversation.facts.get(PAID)) is not None:
+            return msgspec.json.decode(said, type=Paid)
+        due = Due(
+            engagement=engagement.id,
+            contract=contract.digest,
+            role=engagement.role,
+            peer=engagement.peer,
+            amount=price.amount,
+            currency=price.currency,
+            method=agreed.method,
+            hook=agreed.hook,
+            evidence=tuple(
+                digest
+                for digest in (contract.in_force, contract.delivery, *(one.move for one in contract.endings))
+                if digest is not None
+            ),
+        )
+        if (word := await one.due(due)) is not None:
+            return word
+        if engagement.id not in self._asked:
+            self._asked.add(engagement.id)
+            self._agent.spawn(self._go_without(conversation, owed.by), f"settlement {engagement.id[-8:]}")
+        return Say("", {}, facts=((DUE, msgspec.json.encode(due).decode()),)) if DUE not in conversation.facts else None
+
+    async def confirm(self, conversation: Conversation, word: Paid, *, facts: tuple[tuple[str, str], ...] = ()) -> None:
+        """Our owner's word, which our `Closing` then says.
+
+        Raises:
+            LocalProtocolError: `wrong_state`: nothing is due, or something was said already.
+        """
+        if DUE not in conversation.facts or PAID in conversation.facts or conversation.over:
+            raise LocalProtocolError("wrong_state", "no payment waits for a word of ours")
+        if word.paid and word.reference is None and conversation.said("Closing", OTHER[conversation.engagement.role]):
+            theirs = conversation.last("Closing", Closing, OTHER[conversation.engagement.role]).settlement
+            word = msgspec.structs.replace(word, reference=theirs.reference)
+        await conversation.reconsider(Say("", {}, facts=(*facts, (PAID, msgspec.json.encode(word).decode()))))
+
+    async def _go_without(self, conversation: Conversation, by: Instant | None) -> None:
+        await asyncio.sleep(max(0, seconds_between(self._agent.clock.now(), by) - MARGIN_SECONDS) if by else 0)
+        self._asked.discard(conversation.id)
+        if PAID not in conversation.facts and not conversation.over:
+            await self.confirm(conversation, Paid(paid=False, note="nobody said whether it was paid"))

@@ -1,0 +1,165 @@
+"""Payment is made elsewhere: both sides say in their closings what became of it, and each reads the other's word."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from runtimes import KeptLedger, Node, World, facts, folded, last, messages
+from undersigned.contract import Settlement, carried, read_payment
+from undersigned.errors import ConfigurationError, FormatError, LocalProtocolError
+from undersigned.messages import Closing, Withdraw
+from undersigned.runtime.settlement import Due, Paid
+
+Open = Callable[..., World]
+MANUAL = Settlement(method="manual")
+X402 = {
+    "scheme": "exact",
+    "network": "eip155:84532",
+    "amount": "4000000",
+    "asset": "0x036CbD53842c5426634e7929541eC2318f3dCF7e",
+    "payTo": "0x209693Bc6afc0C5328bA36FaF03C514EF312287C",
+    "maxTimeoutSeconds": 60,
+}
+CART = {
+    "contents": {
+        "id": "cart-1",
+        "user_cart_confirmation_required": True,
+        "payment_request": {"details": {"total": {"label": "Total", "amount": {"currency": "EUR", "value": 4.0}}}},
+        "cart_expiry": "2026-12-01T00:00:00Z",
+        "merchant_name": "Globex",
+    },
+    "merchant_authorization": "eyJhbGciOiJFZERTQSJ9.e30.c2ln",
+}
+
+
+def waiting(open_world: Open, settlement: Settlement = MANUAL) -> World:
+    world = open_world()
+    world.begin(settlement=settlement)
+    world.settle(10)
+    assert folded(world.hirer, world.hirer.the().id).state == "closing"
+    return world
+
+
+def say(world: World, node: Node, **word: object) -> None:
+    world.run(node.changes.settle(node.the(), **word), 2)  # type: ignore[arg-type]
+    world.settle(2)
+
+
+def books(world: World, node: Node, engagement: str) -> dict[str, Closing]:
+    return {m.message.role: m.message for m in messages(node, engagement) if isinstance(m.message, Closing)}
+
+
+def test_both_owners_confirm_and_both_sides_hold_it_signed(open_world: Open) -> None:
+    """HIRE-PAY-01: what is due comes with its evidence; the provider confirms the payment that the hirer named."""
+    world = waiting(open_world)
+    id = world.hirer.the().id
+    assert books(world, world.hirer, id) == {}
+    (due,) = [json.loads(value) for name, value in facts(world.hirer, id) if name == "due"]
+    contract = folded(world.hirer, id).contract
+    assert contract is not None
+    assert (due["amount"], due["currency"], due["role"]) == ("4", "EUR", "hirer")
+    assert due["evidence"] == [contract.digest, contract.delivery, contract.endings[0].move]
+    say(world, world.hirer, paid=True, reference="SEPA 4711")
+    assert books(world, world.provider, id)["hirer"].settlement.reference == "SEPA 4711"
+    say(world, world.provider, paid=True)
+    for node in world.nodes:
+        assert folded(node, id).state == "closed"
+        for closing in books(world, node, id).values():
+            assert (closing.settlement.reference, closing.objection) == ("SEPA 4711", None)
+
+
+def test_what_was_not_paid_is_objected_to_and_the_hirer_reads_it(open_world: Open) -> None:
+    """HIRE-PAY-01: the hirer says that it paid; nothing came in. Each holds both words, signed."""
+    world = waiting(open_world)
+    id = world.hirer.the().id
+    say(world, world.hirer, paid=True, reference="SEPA 4711")
+    say(world, world.provider, paid=False, note="nothing came in")
+    held = books(world, world.hirer, id)
+    assert held["hirer"].settlement.reference == "SEPA 4711"
+    assert (held["provider"].settlement.reference, held["provider"].objection) == (None, "nothing came in")
+    assert books(world, world.provider, id) == held
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_word_survives_a_crash_and_is_said_once(open_world: Open, when: str) -> None:
+    """HIRE-PAY-01: killed before the word was stored it is asked for again; killed after, it stands."""
+    world = waiting(open_world)
+    id, ledger = world.hirer.the().id, world.hirer.kept
+    assert isinstance(ledger, KeptLedger)
+    ledger.dies = when
+    task = world.loop.create_task(world.hirer.changes.settle(world.hirer.the(), paid=True, reference="SEPA 4711"))
+    world.settle(2)
+    assert ledger.dead
+    task.cancel()
+    world.restart(world.hirer)
+    world.reconnect()
+    world.settle(2)
+    if when == "before":
+        assert "hirer" not in books(world, world.hirer, id)
+        say(world, world.hirer, paid=True, reference="SEPA 4711")
+    else:
+        with pytest.raises(LocalProtocolError):
+            world.run(world.hirer.changes.settle(world.hirer.the(), paid=False), 2)
+    assert books(world, world.hirer, id)["hirer"].settlement.reference == "SEPA 4711"
+    assert books(world, world.provider, id)["hirer"].settlement.reference == "SEPA 4711"
+
+
+def test_without_a_word_the_books_are_closed_in_time(open_world: Open) -> None:
+    """HIRE-PAY-01: `close` leaves an hour; what nobody said is said as that."""
+    world = waiting(open_world)
+    id = world.hirer.the().id
+    world.settle(3600)
+    held = books(world, world.hirer, id)
+    assert {role: one.objection for role, one in held.items()} == dict.fromkeys(
+        ("hirer", "provider"), "nobody said whether it was paid"
+    )
+
+
+def test_a_method_of_ones_own_answers_at_once(open_world: Open) -> None:
+    """An application's `Settlement` hears what is due and its word goes into the closing."""
+    heard: list[Due] = []
+
+    class Bank:
+        def check(self, agreed: Settlement) -> None: ...
+
+        async def due(self, due: Due) -> Paid | None:
+            heard.append(due)
+            return Paid(paid=True, reference=f"{due.role} 1")
+
+    world = open_world()
+    for node in world.nodes:
+        node.settlements.methods["bank"] = Bank()
+    world.begin(settlement=Settlement(method="bank"))
+    world.settle(10)
+    assert {due.role for due in heard} == {"hirer", "provider"}
+    assert last(world.hirer, heard[0].engagement, Closing).settlement.reference in ("hirer 1", "provider 1")
+
+
+def test_a_method_that_the_provider_does_not_know_is_declined(open_world: Open) -> None:
+    """HIRE-PAY-02: with what would have to differ."""
+    world = open_world()
+    world.hirer.settlements.methods["bank"] = None
+    conversation = world.begin(settlement=Settlement(method="bank"))
+    world.settle(5)
+    said = last(world.hirer, conversation.id, Withdraw)
+    (need,) = said.needed or ()
+    assert (said.reason, need.code, need.member) == ("declined", "settlement", "/terms/settlement")
+
+
+@pytest.mark.parametrize(("method", "value"), [("x402", X402), ("ap2", CART)])
+def test_what_another_payment_protocol_wrote_is_carried_by_value(open_world: Open, method: str, value: dict) -> None:
+    """HIRE-PAY-02: to the byte, in the terms that both signed; another shape is not offered."""
+    raw = json.dumps(value).encode()
+    world = waiting(open_world, Settlement(method=method, hook=carried(raw)))
+    terms = world.provider.the().offered().terms
+    assert read_payment(method, terms.settlement.hook) == raw
+    broken = dict(value)
+    del broken[next(iter(broken))]
+    for hook in (None, "https://pay.example", carried(json.dumps(broken).encode()), carried(b'{"a":1,"a":1}')):
+        with pytest.raises(FormatError):
+            read_payment(method, hook)
+        with pytest.raises(ConfigurationError):
+            world.order(settlement=Settlement(method=method, hook=hook))
