@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import click
 
 from undersigned.credentials import Credential, read_credential
 from undersigned.encoding import FOREIGN_LIMITS, Instant, canonicalize, decode_json, from_struct, shift
-from undersigned.errors import ConfigurationError, FormatError, UndersignedError
+from undersigned.errors import FormatError, UndersignedError
 from undersigned.runtime import (
     LIST_TTL_SECONDS,
     Home,
@@ -26,7 +26,7 @@ from undersigned.runtime import (
 from undersigned.trust import KINDS
 
 from .claims import claim_of, told
-from .options import open_gatherer
+from .options import new_file, open_gatherer
 from .output import HOME_OPTION, Out, command, plain
 
 __all__ = ["credentials"]
@@ -44,30 +44,6 @@ def _register(home: Home) -> Generator[StatusRegister]:
         yield register
     finally:
         register.close()
-
-
-@contextmanager
-def _new_file(path: Path | None) -> Generator[TextIO | None]:
-    """A file that was not there, to be written to, before anything else is done; gone again if that fails.
-
-    Raises:
-        ConfigurationError: `bad_configuration`, it is there already or cannot be made.
-    """
-    if path is None:
-        yield None
-        return
-    try:
-        file = path.open("x", encoding="utf-8")
-    except FileExistsError as exc:
-        raise ConfigurationError("bad_configuration", f"{path} exists already") from exc
-    except OSError as exc:
-        raise ConfigurationError("bad_configuration", f"{path}: {exc.strerror or exc}") from exc
-    try:
-        with file:
-            yield file
-    except BaseException:
-        path.unlink()
-        raise
 
 
 def _state(one: Issued, now: Instant) -> str:
@@ -120,6 +96,7 @@ def _value(one: Issued, now: Instant) -> dict[str, Any]:
 @click.option("--evidence", metavar="DIGEST", help="accusation: of the evidence that it rests on.")
 @click.option("--standard", metavar="TEXT", help="auditedBy: against what, with its year.")
 @click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="How long it is valid.")
+@click.option("--jwt", is_flag=True, help="As a JWT (vc+jwt), in place of JSON-LD with a proof.")
 @click.option(
     "--out",
     "file",
@@ -129,7 +106,15 @@ def _value(one: Issued, now: Instant) -> dict[str, Any]:
 @HOME_OPTION
 @command
 async def issue(
-    out: Out, subject: str, kind: str, accused: str | None, days: int, file: Path | None, home: str | None, **said: Any
+    out: Out,
+    subject: str,
+    kind: str,
+    accused: str | None,
+    days: int,
+    jwt: bool,
+    file: Path | None,
+    home: str | None,
+    **said: Any,
 ) -> None:
     """Say something about SUBJECT, a DID, under the organisation's signature: by default, that it operates this agent.
 
@@ -148,17 +133,18 @@ async def issue(
     short time with --days.
     """  # noqa: D301 - a backspace keeps the lines of a paragraph apart in the help
     opened, now = out.home(home), SystemClock().now()
-    with _register(opened) as register, _new_file(file) as written:
+    with _register(opened) as register, new_file(file) as written:
         claim = claim_of(kind, subject, register.issuer, {**said, "kind": accused})
         claims = {name: value for name, value in from_struct(claim).items() if name != "id"}
-        signed = register.issue(claim.type, claim.id, claims, now=now, until=shift(now, days * 86_400))
-        made = register.find(str(signed["id"]))
+        signed = register.issue(claim.type, claim.id, claims, now=now, until=shift(now, days * 86_400), as_jwt=jwt)
+        read = read_credential(signed)
+        made = register.find(str(read.json["id"]))
         issuer = register.issuer
-        text = canonicalize(signed).decode()
+        text = str(signed["id"]).partition(",")[2] if jwt else canonicalize(signed).decode()
         if written is not None:
             written.write(text)
     out.value({**_value(made, now), "file": str(file) if file is not None else None, "credential": signed})
-    out.line(f"{issuer} {told(read_credential(signed))}, until {made.until}")
+    out.line(f"{issuer} {told(read)}, until {made.until}")
     out.line(f"id     {made.id}")
     out.line(f"file   {file}" if file is not None else text)
     if made.url is None:

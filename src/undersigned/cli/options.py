@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TextIO, TypeVar
 from urllib.parse import urlsplit
 
 import click
@@ -31,6 +32,7 @@ __all__ = [
     "checked_url",
     "desk_options",
     "host_port",
+    "new_file",
     "open_desk",
     "open_gatherer",
     "open_peer",
@@ -209,6 +211,30 @@ def parse_allow(number: int, text: str) -> Grant:
         return Grant(f"allow-{number}", action.strip(), target.strip(), limits=parsed)
     except UndersignedError as error:
         raise ConfigurationError("bad_configuration", f"--allow {text!r}: {error.message}") from error
+
+
+@contextmanager
+def new_file(path: Path | None) -> Generator[TextIO | None]:
+    """A file that was not there, to be written to, before anything else is done; gone again if that fails.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, it is there already or cannot be made.
+    """
+    if path is None:
+        yield None
+        return
+    try:
+        file = path.open("x", encoding="utf-8")
+    except FileExistsError as exc:
+        raise ConfigurationError("bad_configuration", f"{path} exists already") from exc
+    except OSError as exc:
+        raise ConfigurationError("bad_configuration", f"{path}: {exc.strerror or exc}") from exc
+    try:
+        with file:
+            yield file
+    except BaseException:
+        path.unlink()
+        raise
 
 
 def read_scope_options(allow: tuple[str, ...], scope_file: Path | None) -> Scope:

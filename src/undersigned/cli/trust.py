@@ -1,4 +1,4 @@
-"""Commands about trust: `trust add|remove|list|import|diff|path|graph|explain`."""
+"""Commands about trust: `trust add|remove|list|sign|import|diff|path|graph|explain`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from undersigned.credentials import read_credential, verify_credential
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, Digest, Instant, JsonObject, digest_of, from_struct, parse_instant
+from undersigned.encoding import Did, Digest, Instant, JsonObject, canonicalize, digest_of, from_struct, parse_instant
 from undersigned.errors import ConfigurationError, CredentialError, FormatError, LedgerUnavailable
 from undersigned.ledger import TrustStore
 from undersigned.runtime import (
@@ -39,6 +39,7 @@ from undersigned.trust import (
     AnchorSet,
     Authority,
     Edge,
+    Establishment,
     Graph,
     Lost,
     Question,
@@ -57,13 +58,14 @@ from undersigned.trust import (
     read_record,
     reputation,
     signers_of,
+    verify_establishment,
     verify_set,
 )
 from undersigned.trust import (
     Path as TrustPath,
 )
 
-from .options import checked_did, open_gatherer
+from .options import checked_did, new_file, open_gatherer
 from .output import HOME_OPTION, Out, command, counted, plain, program, reading
 
 __all__ = ["trust"]
@@ -253,6 +255,32 @@ async def trust_import(out: Out, file: Path, evidence: str | None, yes: bool, ho
         return _held(out, lost)
     record = adoption(id=f"urn:uuid:{uuid4()}", signed_set=document, document=issuer, evidence=evidence, added=now)
     return await _sign_and_put(out, opened, book, record, now)
+
+
+@trust.command("sign")
+@click.argument("file", type=FILE)
+@click.option("--out", "to", type=FILE, required=True, help="File to write the signed document to.")
+@HOME_OPTION
+@command
+async def trust_sign(out: Out, file: Path, to: Path, home: str | None) -> None:
+    """Sign what this organisation publishes for others to import: an anchor set, or a trust establishment document
+    (DIF), in FILE. Others take it in with 'trust import'.
+    """
+    opened, now = out.home(home), SystemClock().now()
+    document = read_document(file)
+    if "proof" in document:
+        raise ConfigurationError("bad_configuration", f"{file} has a proof already")
+    own = opened.organisation_document() or opened.document()
+    signed = await sign_record(opened, document, now)
+    # As whoever imports it will: another's name in it is found here.
+    if is_establishment(document):
+        said: AnchorSet | Establishment = verify_establishment(signed, pinned=(), documents={own.id: own}, now=now)
+    else:
+        said = verify_set(signed, documents={own.id: own}, now=now)
+    with new_file(to) as written:
+        written.write(canonicalize(signed).decode())
+    out.value({"id": said.id, "digest": digest_of(signed), "file": str(to), "document": signed})
+    out.line(f"{to}: {plain(said.id, 100)}, signed by {own.id}")
 
 
 @trust.command("diff")

@@ -28,6 +28,8 @@ from undersigned.credentials import (
     build_credential,
     build_status_list,
     credential_config,
+    credential_jwt,
+    enveloped_credential,
     read_credential,
     status_entry,
 )
@@ -113,16 +115,22 @@ class StatusRegister:
         """Whether what is issued has a status: the issuer has a domain to serve lists at."""
         return self._base is not None
 
-    def issue(self, type: str, subject: Did, claims: Mapping[str, Any], *, now: Instant, until: Instant) -> JsonObject:
+    def issue(
+        self, type: str, subject: Did, claims: Mapping[str, Any], *, now: Instant, until: Instant, as_jwt: bool = False
+    ) -> JsonObject:
         """A signed credential about `subject`, written down before it is given to anybody.
 
         Raises:
             As `issue_all`.
         """
-        return self.issue_all([Said(type, subject, claims)], now=now, until=until)[0]
+        return self.issue_all([Said(type, subject, claims)], now=now, until=until, as_jwt=as_jwt)[0]
 
-    def issue_all(self, said: Iterable[Said], *, now: Instant, until: Instant) -> tuple[JsonObject, ...]:
+    def issue_all(
+        self, said: Iterable[Said], *, now: Instant, until: Instant, as_jwt: bool = False
+    ) -> tuple[JsonObject, ...]:
         """One signed credential for each of these, all written down in one commit before any is given to anybody.
+
+        With a proof, or as a `vc+jwt` in an envelope.
 
         Raises:
             ConfigurationError: `key_unavailable`.
@@ -139,21 +147,19 @@ class StatusRegister:
                     number, place = next(free)
                     lists.add(number)
                     status = status_entry(f"{self._base}/status/{number}", place)
-                signed = self._signed(
-                    build_credential(
-                        id=f"urn:uuid:{uuid4()}",
-                        type=type,
-                        issuer=self._document.id,
-                        subject={"id": subject, **claims},
-                        valid_from=now,
-                        valid_until=until,
-                        status=status,
-                    ),
-                    now,
+                unsigned = build_credential(
+                    id=f"urn:uuid:{uuid4()}",
+                    type=type,
+                    issuer=self._document.id,
+                    subject={"id": subject, **claims},
+                    valid_from=now,
+                    valid_until=until,
+                    status=status,
                 )
+                signed = self._enveloped(unsigned, now) if as_jwt else self._signed(unsigned, now)
                 store.execute(
                     "INSERT INTO issued VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?)",
-                    (signed["id"], type, subject, now, until, number, place, canonicalize(signed)),
+                    (unsigned["id"], type, subject, now, until, number, place, canonicalize(signed)),
                 )
                 made.append(signed)
             for number in lists:
@@ -348,12 +354,20 @@ class StatusRegister:
     def _signed(
         self, unsigned: JsonObject, now: Instant, suite: str | None = None, contexts: Contexts = CONTEXTS
     ) -> JsonObject:
-        if self._key is None:
-            self._key = self._open_key()
-        key = self._key
+        key = self._opened_key()
         suite = suite or ("eddsa-jcs-2022" if key.public_key.kind == "Ed25519" else "ecdsa-jcs-2019")
         config = credential_config(suite, self._document.methods("assertionMethod")[0], now)
         return attach(unsigned, config, key.sign_now(prepare(unsigned, config, key.public_key.kind, contexts=contexts)))
+
+    def _enveloped(self, unsigned: JsonObject, now: Instant) -> JsonObject:
+        key = self._opened_key()
+        draft = credential_jwt(unsigned, self._document.methods("assertionMethod")[0], key.public_key.kind, now)
+        return enveloped_credential(draft.signed(key.sign_now(draft.to_sign)))
+
+    def _opened_key(self) -> PrivateKey:
+        if self._key is None:
+            self._key = self._open_key()
+        return self._key
 
     def _found(self, only: str | None) -> tuple[Issued, ...]:
         if not self._path.exists():

@@ -10,6 +10,7 @@ import pytest
 
 from undersigned.credentials import (
     credential_jwt,
+    enveloped_credential,
     membership,
     read_claim,
     read_credential,
@@ -116,6 +117,24 @@ def test_what_cannot_be_written_is_not_issued(file: str, home: Path) -> None:
     ran = run("credentials", "issue", AGENT, "--out", home / file, "--home", home, "--json")
     assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
     assert files(home) == before
+
+
+def test_a_jwt_is_issued_kept_and_withdrawn(home: Path, tmp_path: Path) -> None:
+    """HIRE-VC-01: the text that its subject keeps, verified by what anybody has of the issuer."""
+    file = tmp_path / "member.jwt"
+    (made,) = run("credentials", "issue", AGENT, "--jwt", "--out", file, "--home", home, "--json").values
+    text = file.read_text()
+    assert made["credential"] == enveloped_credential(text)
+    assert text.count(".") == 2
+    organisation = Home(home).organisation_document()
+    assert organisation is not None
+    with pytest.raises(CredentialError) as caught:
+        verify_credential(made["credential"], documents={organisation.id: organisation}, now=SystemClock().now())
+    assert caught.value.code == "status_unavailable", "all but its status holds"
+    assert "operates" in run("credentials", "show", made["id"], "--home", home).out
+    assert run("credentials", "revoke", made["id"], "--home", home).code == 0
+    (shown,) = run("credentials", "show", made["id"], "--home", home, "--json").values
+    assert shown["state"] == "revoked"
 
 
 def test_what_is_not_issued_leaves_no_file(home: Path, tmp_path: Path) -> None:

@@ -309,6 +309,33 @@ def test_a_set_is_signed_by_the_folder_that_publishes_it(home: Path) -> None:
     assert trust(home, "import", file, *WHY).code == 0
 
 
+def test_what_is_published_is_signed_by_a_command(home: Path, tmp_path: Path) -> None:
+    opened = Home(home)
+    assert opened.configuration.organisation is not None
+    own = opened.configuration.organisation.did
+    unsigned = written(tmp_path / "set.json", anchor_set(id=SET_ID, issuer=own, number=1, published=NOW, anchors=[]))
+    signed = tmp_path / "signed.json"
+    assert trust(home, "sign", unsigned, "--out", signed).code == 0
+    assert trust(home, "import", signed, *WHY).code == 0
+    assert trust(home, "sign", signed, "--out", tmp_path / "again.json").code == 2, "it has a proof"
+    assert trust(home, "sign", unsigned, "--out", signed).code == 2, "the file is there"
+    other = anchor_set(id=SET_ID, issuer=EVE.did, number=1, published=NOW, anchors=[])
+    ran = trust(home, "sign", written(tmp_path / "other.json", other), "--out", tmp_path / "never.json")
+    assert (ran.code, ran.error["code"]) == (4, "key_not_authorized")
+    assert not (tmp_path / "never.json").exists()
+    document = {
+        "id": "32f54163-7166-48f1-93d8-ff217bdb0653",
+        "author": own,
+        "created": "2026-01-01T00:00:00Z",
+        "validFrom": "2026-01-01T00:00:00Z",
+        "version": 1,
+        "entries": {"https://example.com/others.schema.json": {EVE.did: {"rate": 88}}},
+    }
+    established = tmp_path / "established.json"
+    assert trust(home, "sign", written(tmp_path / "document.json", document), "--out", established).code == 0
+    assert trust(home, "import", established).code == 0
+
+
 def test_nothing_is_removed_while_an_open_engagement_would_lose_its_path(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
