@@ -278,7 +278,8 @@ async def trust_sign(out: Out, file: Path, to: Path, home: str | None) -> None:
     else:
         said = verify_set(signed, documents={own.id: own}, now=now)
     with new_file(to) as written:
-        written.write(canonicalize(signed).decode())
+        if written is not None:
+            written.write(canonicalize(signed).decode())
     out.value({"id": said.id, "digest": digest_of(signed), "file": str(to), "document": signed})
     out.line(f"{to}: {plain(said.id, 100)}, signed by {own.id}")
 
