@@ -27,7 +27,7 @@ def read_file(path: Path, most: int = MAX_FILE_BYTES) -> bytes:
     with open_file(path) as file:
         data = file.read(most + 1)
     if len(data) > most:
-        raise OSError(errno.EFBIG, f"larger than {most} bytes", str(path))
+        raise OSError(errno.EINVAL, f"larger than {most} bytes", str(path))
     return data
 
 
