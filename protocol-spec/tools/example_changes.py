@@ -34,6 +34,7 @@ from undersigned.messages import (
     Approval,
     ApprovalRequest,
     Breach,
+    Details,
     Dispute,
     LedgerPlace,
     Message,
@@ -118,6 +119,7 @@ def changes(talk: Talk, sealed: str) -> dict[str, VerifiedMessage]:
 
     say("suspend", Suspend, "hirer", contract=sealed, reason="incident", until=shift(talk.now, 7200))
     say("resume", Resume, "hirer", contract=sealed, reason="resolved")
+    reading = Details(action="artifact:read", target="https://acme.example/artifacts/one", amounts={"count": "1"})
     asked = say(
         "approvalrequest",
         ApprovalRequest,
@@ -125,7 +127,8 @@ def changes(talk: Talk, sealed: str) -> dict[str, VerifiedMessage]:
         contract=sealed,
         clause="read-input",
         action="artifact:read",
-        arguments=digest_bytes(b"what would be read"),
+        arguments=digest_of(to_builtins(reading)),
+        details=reading,
         reason="The contract asks for it.",
         answer_by=shift(talk.now, 1800),
     )

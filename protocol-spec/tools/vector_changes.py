@@ -14,8 +14,10 @@ from undersigned.encoding import digest_bytes, shift
 from undersigned.messages import (
     Acceptance,
     Approval,
+    ApprovalRequest,
     Breach,
     Delivery,
+    Details,
     Dispute,
     Offer,
     Resume,
@@ -27,6 +29,7 @@ from undersigned.messages import (
 
 __all__ = ["change_vectors"]
 
+REQUEST = ("contract", "clause", "action", "arguments", "details", "reason", "answer_by")
 STATES = ("suspended", *("working",) * 7, "disputed", "closing")
 
 
@@ -140,6 +143,27 @@ def _rights() -> Iterator[Vector]:
         "wrong_state",
         "working",
     )
+    reading = Details(action="artifact:read", target="https://acme.example/artifacts/two", amounts={"count": "1"})
+    for name, why, differs in (
+        (
+            "request-for-another-target",
+            "what is shown is what the yes is good for",
+            {"details": reading},
+        ),
+        ("request-for-another-action", "the action is the one of the details", {"action": "artifact:write"}),
+    ):
+        talk = talk_since("resume")
+        asked: Any = said["approvalrequest"].message
+        body = {name: getattr(asked, name) for name in REQUEST} | differs
+        yield _refused(
+            name,
+            why,
+            since_start("resume"),
+            talk.say(ApprovalRequest, "provider", **body),
+            "hirer",
+            "digest_mismatch",
+            "working",
+        )
     talk = talk_since("breach")
     other = talk.say(Terminate, "provider", contract=sealed, cause="breach", names=said["breach"].digest, evidence=())
     yield _refused(

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import click
@@ -27,9 +27,11 @@ from undersigned.runtime import (
     ContractOrder,
     Home,
     SystemClock,
+    Wanted,
     leave_order,
     load_engagement,
     lost_at,
+    open_requests,
     parse_price,
     read_document,
     take_back,
@@ -61,8 +63,7 @@ def contract() -> None:
 async def contract_show(out: Out, contract: str, home: str | None) -> None:
     """What is in force now, clause by clause; its state, who owes what, and what is on the table."""
     opened = out.home(home)
-    found = await _read(opened, contract)
-    engagement, document, facts, closings = found
+    engagement, document, facts, closings, wanted = await _read(opened, contract)
     now = SystemClock().now()
     seen, mays = presence(engagement, now, lost_at(facts)), rights(engagement, now)
     under, due, tabled = engagement.contract, owed(engagement), engagement.tabled
@@ -87,7 +88,7 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
             "rights": [from_struct(right) for right in mays],
             "endings": [from_struct(ending) for ending in under.endings],
             "breaches": [from_struct(one) for one in under.breaches],
-            "requests": [from_struct(one) for one in under.open_requests()],
+            "requests": [from_struct(one) for one in wanted],
             "terms": from_struct(document.terms),
             "above": above,
             "hired": hired,
@@ -111,6 +112,9 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
         out.line(f"{one.role.capitalize()}'s books  {what}")
     if tabled is not None:
         out.line(f"On the table  {tabled.kind} {tabled.document}, offered by the {tabled.owner}")
+    for one in wanted:
+        out.line(f"Asked for     {plain(one.explain(), 1000)}")
+        out.line(f"              request {one.move}, answer by {one.answer_by}; {plain(one.reason, 300)!r}")
     for one in above:
         out.line(f"Under         {one['contract']}: {one['provider']} for {one['hirer']}")
     for one in hired:
@@ -199,7 +203,7 @@ async def contract_amend(
 ) -> int:
     """Offer other terms; they are in force once both signed and the seal is there. `accept` is the other side's."""
     opened = out.home(home)
-    _, document, _, _ = await _read(opened, contract)
+    document = (await _read(opened, contract)).document
     terms = document.terms
     if price is not None:
         terms = replace(terms, price=parse_price(price))
@@ -352,8 +356,21 @@ def _said(out: Out, act: str, said: Answered) -> int:
     return 0
 
 
-async def _read(home: Home, contract: Digest) -> tuple[Engagement, ContractDocument, Mapping[str, str], list[Closing]]:
-    """The engagement of a contract in the ledger, the document in force, what this side noted, and the closings.
+class _Found(NamedTuple):
+    """A contract in the ledger."""
+
+    engagement: Engagement
+    document: ContractDocument
+    """The one in force."""
+    facts: Mapping[str, str]
+    """What this side noted."""
+    closings: list[Closing]
+    wanted: tuple[Wanted, ...]
+    """Requests that wait for an answer."""
+
+
+async def _read(home: Home, contract: Digest) -> _Found:
+    """The contract of this digest in the ledger.
 
     Raises:
         ConfigurationError: `not_found`.
@@ -374,7 +391,8 @@ async def _read(home: Home, contract: Digest) -> tuple[Engagement, ContractDocum
                     continue
                 if (move.role, move.sequence) == place:
                     closings = [one for one in loaded.moves if isinstance(one, Closing)]
-                    return engagement, move.document, loaded.facts, closings
+                    wanted = open_requests(engagement, await ledger.rows(summary.engagement))
+                    return _Found(engagement, move.document, loaded.facts, closings, wanted)
     finally:
         await ledger.close()
     raise ConfigurationError("not_found", f"no contract {plain(contract, 100)} in this ledger: see 'ledger list'")

@@ -215,11 +215,8 @@ class GateDesk:
     async def admit(self, ask: Ask) -> Granted:
         """See `Desk.admit`."""
         conversation = await self._party(ask)
-        document = conversation.offered()
         action = Action(name=ask.action, target=ask.target, amounts=ask.amounts, facts=ask.facts)
-        permit = await self._peer.gate.admit(
-            ask.contract, document, conversation.engagement.state, action, until=document.terms.deadlines.until
-        )
+        permit = await self._peer.admit(conversation, action)
         self._open[permit.id] = conversation, permit
         while len(self._open) > OPEN_PERMITS:
             self._open.popitem(last=False)

@@ -23,6 +23,7 @@ from undersigned.protocol import Strategy
 from undersigned.runtime import (
     LIST_TTL_SECONDS,
     Agent,
+    Approves,
     Clock,
     ControlPart,
     Fields,
@@ -235,6 +236,7 @@ class Peer(Agent):
         deliverable: str | None = None,
         criteria: Mapping[str, str] | None = None,
         review: Reviewer | None = None,
+        approve: Approves | None = None,
         summary: str = "",
         at: str | None = None,
         finish_seconds: int = 3600,
@@ -248,15 +250,16 @@ class Peer(Agent):
         `inputs` are files (paths) or bytes by name; the provider may read them and nothing else, unless `scope` adds
         to it. `price` is the most that is paid, `opening` the first offer (default: what the
         provider asks for, if that is less). `criteria` (id to text)
-        are what the delivery is held to; `review` says for each whether it is met. `at` is the provider's URL, needed
-        if its DID document does not say. `decide_seconds` is all the time until both are bound or it is withdrawn,
-        people's approval on either side included; by default 15 minutes, or an hour if our own policy asks people. A
-        provider that does not answer is tried for `reach_seconds` of this peer, 30 unless it is set, and then withdrawn
-        from; iterate to see what happens meanwhile. `subcontracting` is how many levels of others the provider may hire
-        for it, `onward` whether it may hand the inputs on to them. `settlement` says how
+        are what the delivery is held to; `review` says for each whether it is met. `approve` answers what the scope
+        allows only with a person's yes; without it people answer with `undersigned contract approve`. `at` is the
+        provider's URL, needed if its DID document does not say. `decide_seconds` is all the time until both are bound
+        or it is withdrawn, people's approval on either side included; by default 15 minutes, or an hour if our own
+        policy asks people. A provider that does not answer is tried for `reach_seconds` of this peer, 30 unless it is
+        set, and then withdrawn from; iterate to see what happens meanwhile. `subcontracting` is how many levels of
+        others the provider may hire for it, `onward` whether it may hand the inputs on to them. `settlement` says how
         the price is paid, elsewhere; by `manual` the result comes before the books are closed, which wait for the word
-        of both owners. `continues` names an earlier withdrawal that said what was needed,
-        by its digest or its engagement.
+        of both owners. `continues` names an earlier withdrawal that said what was needed, by its digest or its
+        engagement.
 
         Raises, when awaited:
             ConfigurationError: An argument is not usable; nobody was asked for anything.
@@ -285,6 +288,7 @@ class Peer(Agent):
                 onward=onward,
             ),
             review,
+            approve,
         )
 
     # ------------------------------------------------------------------

@@ -101,7 +101,7 @@ class ArtifactDoor:
             if conversation is None or conversation.engagement.peer != signer:
                 # Whoever is no party does not learn whether the contract exists.
                 raise ScopeError("contract_expired", "no contract in force of this name and party", clause="contract")
-            data = await self._allowed(conversation, verified.contract, asked, request.url)
+            data = await self._allowed(conversation, asked, request.url)
             return ArtifactResponse(200, data)
         except UndersignedError as error:
             _log.warning("artifact refused", digest=asked.digest, contract=verified.contract, error=str(error))
@@ -109,19 +109,13 @@ class ArtifactDoor:
                 return ArtifactResponse(404, code="bad_path")
             return ArtifactResponse(403 if isinstance(error, ScopeError) else 503, code=error.code)
 
-    async def _allowed(
-        self, conversation: Conversation, contract: Digest, asked: ArtifactRequest, target: str
-    ) -> bytes:
+    async def _allowed(self, conversation: Conversation, asked: ArtifactRequest, target: str) -> bytes:
         peer, engagement = self._peer, conversation.engagement
         if engagement.role == "provider":
             if asked.digest not in conversation.delivered():
                 raise ScopeError("scope_exceeded", "not among what was delivered under this contract", clause="scope")
             return await peer.artifacts.get(asked.digest)
-        document = conversation.offered()
-        action = Action(name=ARTIFACT_READ, target=target)
-        permit = await peer.gate.admit(
-            contract, document, engagement.state, action, until=document.terms.deadlines.until
-        )
+        permit = await peer.admit(conversation, Action(name=ARTIFACT_READ, target=target))
         data = await peer.artifacts.get(asked.digest)
         conversation.settle(permit.used())
         return data

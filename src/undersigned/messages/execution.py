@@ -13,7 +13,18 @@ from undersigned.encoding import Amount, Digest, Instant
 from undersigned.messages.base import MAX_ITEMS, Count, Digests, Move, Name, Note, Part, Purpose, Uri, violated
 from undersigned.messages.reasons import CancelReason, Cause, ResumeReason, SuspendReason
 
-__all__ = ["Approval", "ApprovalRequest", "Cancel", "Input", "Resume", "Start", "Suspend", "Terminate", "Usage"]
+__all__ = [
+    "Approval",
+    "ApprovalRequest",
+    "Cancel",
+    "Details",
+    "Input",
+    "Resume",
+    "Start",
+    "Suspend",
+    "Terminate",
+    "Usage",
+]
 
 
 class Input(Part, frozen=True, kw_only=True):
@@ -52,6 +63,17 @@ class Start(Move, frozen=True, kw_only=True):
     """What there is to work on, as contracted."""
 
 
+class Details(Part, frozen=True, kw_only=True):
+    """One action, whole: its digest is what an approval is good for (HIRE-SCO-13)."""
+
+    action: Uri
+    """As the grant names it."""
+    target: Annotated[str, Meta(min_length=1, max_length=2048)]
+    """What it is done to, a URI in its only spelling."""
+    amounts: Annotated[dict[str, Amount], Meta(min_length=1, max_length=MAX_ITEMS)]
+    """How much of each unit; `count` always."""
+
+
 class ApprovalRequest(Move, frozen=True, kw_only=True):
     """The provider's question whether it may do one thing that the contract lets it do only with approval.
 
@@ -66,6 +88,8 @@ class ApprovalRequest(Move, frozen=True, kw_only=True):
     """What would be done, as the grant names it."""
     arguments: Digest
     """Of what it would be done with; the approval is good for that and nothing else."""
+    details: Details | None = None
+    """What `arguments` is the digest of, for who decides."""
     reason: Note
     """Why, for the person or program that decides."""
     answer_by: Instant

@@ -16,6 +16,7 @@ from undersigned.errors import LocalProtocolError
 from undersigned.messages import Tender
 from undersigned.protocol.peer_view import PeerView, Step
 from undersigned.protocol.states import HIRER, IDLE, PROVIDER, START, Role
+from undersigned.scope import Approved
 
 __all__ = [
     "Asking",
@@ -225,6 +226,14 @@ class Contract(Struct, frozen=True, gc=False, kw_only=True):
     def live_children(self) -> tuple[Child, ...]:
         """Hires under this contract that are not known to be over."""
         return tuple(child for child in self.children if child.outcome is None)
+
+    def approvals(self) -> tuple[Approved, ...]:
+        """What the hirer has approved, as a gate takes it; whether it is used up or over is for the gate to say."""
+        return tuple(
+            Approved(request=one.move, clause=one.clause, arguments=one.arguments, uses=one.uses, until=one.until)
+            for one in self.asked
+            if one.uses is not None and one.until is not None
+        )
 
 
 class Pause(Struct, frozen=True, gc=False, kw_only=True):

@@ -120,11 +120,11 @@ def _asks(case: Case) -> Changes:
 
 def _approval(case: Case) -> Changes:
     contract, move = _contract(case), cast(Approval, case.move.message)
-    # What was refused is over; what was granted is looked up when it is used.
+    # What was refused is over; so is what was granted too late by the clock of the side that waited (HIRE-LIF-19).
     asked = tuple(
         replace(one, uses=move.uses, until=move.until) if one.move == move.request else one
         for one in contract.asked
-        if one.move != move.request or move.granted
+        if one.move != move.request or (move.granted and (case.mine or case.at <= one.answer_by))
     )
     return _under(replace(contract, asked=asked))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple, cast
 
 from undersigned.contract import read_ruling
-from undersigned.encoding import Digest, shift
+from undersigned.encoding import Digest, digest_of, from_struct, shift
 from undersigned.errors import FormatError
 from undersigned.messages import (
     Approval,
@@ -156,8 +156,12 @@ def _after_breach(case: Case, contract: Contract, move: Terminate) -> None:
 
 
 def asks_approval(case: Case) -> None:
-    """A question about this contract, while not too many are open."""
-    contract = of_this(case, cast(ApprovalRequest, case.move.message).contract)
+    """A question about this contract, which says what would be done as its digest does, while not too many are open."""
+    move = cast(ApprovalRequest, case.move.message)
+    contract, told = of_this(case, move.contract), move.details
+    if told is not None:
+        expect(digest_of(from_struct(told)) == move.arguments, "digest_mismatch", "details", move.arguments, told)
+        expect(told.action == move.action, "digest_mismatch", "action in the details", move.action, told.action)
     if len(contract.open_requests()) >= MAX_OPEN:
         raise Refused("round_limit", f"{MAX_OPEN} requests for approval are open; legal here: their answers")
 
@@ -165,8 +169,11 @@ def asks_approval(case: Case) -> None:
 def answers_open_request(case: Case) -> None:
     """The answer to one question, once."""
     move, contract = cast(Approval, case.move.message), contract_of(case)
-    if move.request not in [one.move for one in contract.open_requests()]:
+    asked = next((one for one in contract.open_requests() if one.move == move.request), None)
+    if asked is None:
         raise Refused("wrong_state", f"hirer sent Approval of {move.request}, which is no open request")
+    if case.mine and move.granted and case.at > asked.answer_by:
+        raise Refused("wrong_state", f"Approval at {case.at} of what was to be answered by {asked.answer_by}: it is no")
 
 
 def leaves_time_to_cure(case: Case) -> None:

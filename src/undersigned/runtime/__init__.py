@@ -63,6 +63,7 @@ from undersigned.runtime.provider import Service
 from undersigned.runtime.registries import RegistryKeeper, RegistryWord
 from undersigned.runtime.registry_part import RegistryPart, read_token
 from undersigned.runtime.reliance import open_engagements
+from undersigned.runtime.requests import Approves, Wanted, open_requests
 from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_key, seal_key
 from undersigned.runtime.status_keeper import StatusKeeper
 from undersigned.runtime.status_register import LIST_TTL_SECONDS, Issued, Said, StatusRegister
@@ -82,6 +83,7 @@ __all__ = [
     "Agent",
     "AnchorBook",
     "Answered",
+    "Approves",
     "Arrived",
     "ArtifactStore",
     "Beliefs",
@@ -139,6 +141,7 @@ __all__ = [
     "TrustPart",
     "WaitingTerms",
     "Wallet",
+    "Wanted",
     "admission",
     "checked_name",
     "configure_logs",
@@ -162,6 +165,7 @@ __all__ = [
     "needed_text",
     "open_engagements",
     "open_key",
+    "open_requests",
     "parse_price",
     "read_document",
     "read_file",

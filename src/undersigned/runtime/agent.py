@@ -43,7 +43,7 @@ from undersigned.messages import (
     VerifiedMessage,
 )
 from undersigned.protocol import Cascade, Engagement, Finished, Free, Owe, Reserve, Strategy, Work, begin, owed
-from undersigned.scope import Limit
+from undersigned.scope import Action, Limit
 from undersigned.transparency import contract_leaf
 from undersigned.transport import ChannelLimits, Identity
 
@@ -55,7 +55,7 @@ from .clock import Clock, SystemClock
 from .continuing import continued
 from .contract_orders import ContractOrders
 from .conversation import Conversation
-from .gate import Gate
+from .gate import Gate, Permit
 from .gather import Gatherer
 from .hirer import HirerSide
 from .home import Home
@@ -683,6 +683,29 @@ class Agent:
         """The engagement of a contract that is not over."""
         found = self._gates.get(contract)
         return self.conversations.get(found) if found is not None else None
+
+    async def admit(
+        self, conversation: Conversation, action: Action, *, headers: Mapping[str, str] | None = None
+    ) -> Permit:
+        """Books an action under the contract of an engagement, as it stands now: its terms and state, and what was
+        approved. Every gate of this side, the provider's own and those of the hirer's servers, asks here.
+
+        Raises:
+            ScopeError, LedgerError: As `Gate.admit`.
+        """
+        engagement = conversation.engagement
+        contract, document = engagement.contract, conversation.offered()
+        if contract is None:
+            raise LocalProtocolError("wrong_state", f"{engagement.id} has no contract")
+        return await self.gate.admit(
+            contract.digest,
+            document,
+            engagement.state,
+            action,
+            until=document.terms.deadlines.until,
+            approved=contract.approvals(),
+            headers=headers,
+        )
 
     # ------------------------------------------------------------------ other parties
 

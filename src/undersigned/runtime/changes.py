@@ -36,6 +36,7 @@ from undersigned.transparency import contract_leaf
 from .conversation import Conversation
 from .intake import FRESH_SECONDS
 from .meeting import recorded
+from .requests import Answers
 from .settlement import Paid
 from .turn import Say
 
@@ -63,6 +64,7 @@ class Changes:
         self._agent = agent
         self._key = ""
         self.consents: Consent = nobody_decides
+        self.answers = Answers(agent)
 
     def noting(self, key: str) -> Changes:
         """The same, whose one move notes `key` as done in its own transaction, and is not made if that is noted."""
@@ -143,10 +145,19 @@ class Changes:
         return read
 
     async def approve(
-        self, conversation: Conversation, request: Digest, *, granted: bool, uses: int = 1, seconds: int = 3600
+        self,
+        conversation: Conversation,
+        request: Digest,
+        *,
+        granted: bool,
+        uses: int = 1,
+        seconds: int = 3600,
+        reason: str | None = None,
     ) -> None:
-        """The answer to a request for approval. Raises as `suspend`."""
-        body = {"request": request, "granted": granted, "uses": uses if granted else 0}
+        """The answer to a request for approval: a yes is good for `uses` of exactly what was asked, for so many
+        seconds. Raises as `suspend`; a yes also if it comes too late.
+        """
+        body = {"request": request, "granted": granted, "uses": uses if granted else 0, "reason": reason}
         until = shift(self._agent.clock.now(), seconds)
         await self._ask(conversation, lambda _: Say("Approval", {**body, "until": until}))
 
@@ -232,8 +243,12 @@ class Changes:
     async def decide(self, conversation: Conversation, engagement: Engagement, owed: Owe) -> Say | None:
         """What this side says about the document in the lane, or None to wait."""
         tabled = engagement.tabled
-        if tabled is None or "Approval" in owed.moves:
-            return None  # a request for approval waits for `approve`
+        if "Approval" in owed.moves:
+            if owed.about is not None:
+                self.answers.wanted(conversation, owed.about)
+            return None
+        if tabled is None:
+            return None
         if owed.reason is not None:
             return Say("Withdraw", {"reason": owed.reason, "offer": tabled.digest})
         if "Seal" in owed.moves:

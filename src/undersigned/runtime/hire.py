@@ -17,6 +17,7 @@ from undersigned.trust import Decision
 
 from .conversation import Conversation
 from .order import Order
+from .requests import Approves
 from .turn import Event
 from .work import Reviewer
 
@@ -75,13 +76,20 @@ class Hire:
     """One hire under way: `await` it for its result, or iterate over its events."""
 
     def __init__(
-        self, peer: Agent, order: Awaitable[Order], review: Reviewer | None, begin: Begin | None = None
+        self,
+        peer: Agent,
+        order: Awaitable[Order],
+        review: Reviewer | None,
+        approve: Approves | None = None,
+        *,
+        begin: Begin | None = None,
     ) -> None:
         """`begin` opens the engagement of the order, or gives the one that was opened for it before."""
         self._peer = peer
         self._begin = begin or peer.begin
         self._order = order
         self._review = review
+        self._approve = approve
         self._task: asyncio.Task[HireResult] | None = None
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self.engagement: EngagementId | None = None
@@ -130,11 +138,14 @@ class Hire:
             self.engagement = conversation.id
             if self._review is not None:
                 peer.reviewers[conversation.id] = self._review
+            if self._approve is not None:
+                peer.changes.answers.by[conversation.id] = self._approve
             return await self._follow(conversation, queue)
         finally:
             peer.unlisten(queue)
             if self.engagement is not None:
                 peer.reviewers.pop(self.engagement, None)
+                peer.changes.answers.by.pop(self.engagement, None)
             self._events.put_nowait(None)
 
     async def _follow(self, conversation: Conversation, queue: asyncio.Queue[Event]) -> HireResult:

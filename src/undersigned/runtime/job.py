@@ -27,6 +27,7 @@ from undersigned.scope import Action, Scope
 from .conversation import Conversation
 from .gate import Permit
 from .order import ARTIFACT_READ
+from .requests import Requests
 from .turn import Say
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ Sent = tuple[str, str, Fields]
 """A request as it was sent: its method, its URL, and the fields that signed it."""
 
 MAX_ARTIFACT_BYTES = 64 * 1024 * 1024
+APPROVAL_SECONDS = 3600
+"""How long an action waits for a person's yes, unless it says otherwise."""
 RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 30.0
 LONGEST_WAIT_SECONDS = 5.0
@@ -84,7 +87,7 @@ class Job:
         self.hired: Counter[str] = Counter()
         """How often each hire was asked for, by what it is."""
         self.started: Instant = agent.clock.now()
-        self._progress = 0
+        self._requests = Requests(agent, conversation)
 
     @property
     def document(self) -> ContractDocument:
@@ -111,19 +114,29 @@ class Job:
 
     @asynccontextmanager
     async def act(
-        self, action: str, target: str, amounts: Mapping[str, Amount] | None = None, **facts: str
+        self,
+        action: str,
+        target: str,
+        amounts: Mapping[str, Amount] | None = None,
+        *,
+        reason: str = "",
+        approval_seconds: int = APPROVAL_SECONDS,
+        **facts: str,
     ) -> AsyncGenerator[Permit]:
         """Permission for one action, booked before the block runs and settled after it.
 
         If the block raises, what was reserved stays spent: nobody knows how far it came. While a credential of the
         hirer does not hold, the contract is suspended and this waits: for another one in its place, or the end.
 
+        Where the clause needs a person's yes, the hirer is asked, once, with `reason`, and has `approval_seconds` to
+        answer; with 0 nobody is asked.
+
         Raises:
             ScopeError: The contract does not allow it; `detail["clause"]` names the clause that decided. The refusal
-                is recorded.
+                is recorded. `approval_required`: no person agreed.
         """
         asked = Action(name=action, target=target, amounts=dict(amounts or {}), facts=facts)
-        permit = await self._admitted(asked)
+        permit = await self._admitted(asked, reason, approval_seconds)
         at = self._agent.clock.now()
         self.actions.append(
             ActionTaken(action=action, target=target, allowed=True, clause=permit.decision.clause, at=at)
@@ -132,19 +145,18 @@ class Job:
         # Booked with the next thing that is stored; until then it counts as spent.
         self._conversation.settle(permit.used())
 
-    async def _admitted(self, asked: Action) -> Permit:
-        pause, told = RETRY_SECONDS, False
+    async def _admitted(self, asked: Action, reason: str, approval_seconds: int) -> Permit:
+        pause, told, may_ask = RETRY_SECONDS, False, approval_seconds > 0
         while True:
             now, state = self._agent.clock.now(), self._conversation.engagement.state
             try:
-                return await self._agent.gate.admit(
-                    self.contract,
-                    self.document,
-                    state,
-                    asked,
-                    until=self.document.terms.deadlines.until,
-                )
+                return await self._agent.admit(self._conversation, asked)
             except ScopeError as error:
+                if error.code == "approval_required" and may_ask:
+                    may_ask = False
+                    if await self._approved(asked, error, reason, approval_seconds):
+                        continue
+                    error.message += "; nobody did"
                 # It may have been resumed since it was asked.
                 states = (state, self._conversation.engagement.state)
                 suspended = error.detail.get("clause") == SUSPENDING_CLAUSE or "suspended" in states
@@ -155,6 +167,14 @@ class Job:
                 told = True
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_WAIT_SECONDS)
+
+    async def _approved(self, asked: Action, error: ScopeError, reason: str, seconds: int) -> bool:
+        clause, why = str(error.detail["clause"]), reason or "The contract asks for it."
+        try:
+            return await self._requests.ask(clause, asked, reason=why, seconds=seconds)
+        except ScopeError as refused:
+            _log.warning("nobody could be asked", engagement=self._conversation.id, error=str(refused))
+            return False
 
     async def read(self, name: str) -> bytes:
         """The bytes of the input `name`, fetched through the contract's grant and checked against its digest.

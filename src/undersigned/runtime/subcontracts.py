@@ -90,7 +90,7 @@ class Subcontracts:
             self._agent,
             self._order(job, conversation, provider, reviewed=review is not None, **asked),
             review,
-            partial(self._begin, conversation),
+            begin=partial(self._begin, conversation),
         )
 
     async def _order(

@@ -12,6 +12,7 @@ from undersigned.scope.decision import (
     arguments_of,
     counter,
     permits,
+    stated,
 )
 from undersigned.scope.labels import CLASSES, LABEL_HEADERS, Label, Labels
 from undersigned.scope.model import CONDITIONS, Grant, Limit, Obligation, Prohibition, Scope, Window, read_limit
@@ -72,4 +73,5 @@ __all__ = [
     "read_limit",
     "read_scope",
     "sketch",
+    "stated",
 ]

@@ -29,7 +29,18 @@ from undersigned.errors import FormatError, ScopeError
 from undersigned.scope.model import CONDITIONS, Grant, Limit, Scope, amount_in_words
 from undersigned.scope.target import matches, parse_pattern, parse_target
 
-__all__ = ["APPROVAL", "Action", "Approved", "Charge", "GateDecision", "Usage", "arguments_of", "counter", "permits"]
+__all__ = [
+    "APPROVAL",
+    "Action",
+    "Approved",
+    "Charge",
+    "GateDecision",
+    "Usage",
+    "arguments_of",
+    "counter",
+    "permits",
+    "stated",
+]
 
 Usage = Mapping[str, Mapping[str, str]]
 """Clause -> counter -> amount used so far, decimal text; what is missing is none. Counters are named by `counter`."""
@@ -149,7 +160,13 @@ def arguments_of(action: Action) -> Digest:
 
     Source: protocol-spec/06-scope.md, section 6.5
     """
-    return digest_of({"action": action.name, "target": str(parse_target(action.target)), "amounts": _amounts(action)})
+    target, amounts = stated(action)
+    return digest_of({"action": action.name, "target": target, "amounts": amounts})
+
+
+def stated(action: Action) -> tuple[str, dict[str, str]]:
+    """Target in its only spelling, and all amounts, `count` among them. Raises as `arguments_of`."""
+    return str(parse_target(action.target)), _amounts(action)
 
 
 def permits(scope: Scope, usage: Usage, action: Action, now: str, approved: Collection[Approved] = ()) -> GateDecision:

@@ -1,0 +1,249 @@
+"""A person's yes to one action, asked for and answered between two runtimes, by a clock that a test moves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtimes import World, facts, last, messages, offices
+from undersigned.errors import LocalProtocolError, ScopeError
+from undersigned.messages import Approval, ApprovalRequest
+from undersigned.runtime import Conversation, Job, Wanted
+from undersigned.scope import Action, Grant, Limit, Scope, arguments_of
+
+SHOP = "https://shop.example/orders"
+SCOPE = Scope(
+    grants=(
+        Grant("pay", "pay:order", "https://shop.example/*", limits=(Limit("EUR", "1000"),), approval=True),
+        Grant("look", "pay:look", "https://shop.example/*"),
+    )
+)
+PAY = Action("pay:order", SHOP, {"EUR": "80"})
+
+
+class Buys:
+    """Work that does what it is told to, one thing after another, and keeps how each ended."""
+
+    def __init__(self) -> None:
+        self.told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.done: list[str] = []
+        self.jobs: list[Job] = []
+
+    async def __call__(self, job: Job) -> None:
+        self.jobs.append(job)
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                tasks.create_task(self._do(job, await self.told.get()))
+
+    async def _do(self, job: Job, what: dict[str, Any]) -> None:
+        amounts = {"EUR": what.pop("eur", "80")}
+        try:
+            async with job.act("pay:order", SHOP, amounts, **what):
+                self.done.append("paid")
+        except ScopeError as error:
+            self.done.append(f"{error.code} {error.detail['clause']}")
+
+
+class Shop:
+    """A hire at work, under a scope in which paying needs a yes."""
+
+    def __init__(self, world: World, buys: Buys) -> None:
+        self.world, self.buys = world, buys
+        self.ours: Conversation = world.begin(scope=SCOPE)
+        assert self.ours.engagement.state == "working"
+
+    @property
+    def theirs(self) -> Conversation:
+        return self.world.provider.the()
+
+    def buy(self, passing: float = 0, **what: Any) -> list[str]:
+        """Tells the work to pay, and how everything ended that has ended since."""
+        before = len(self.buys.done)
+        self.buys.told.put_nowait(what)
+        self.world.settle(passing)
+        return self.buys.done[before:]
+
+    def asked(self) -> list[str]:
+        """Digests of the requests that wait at the hirer, oldest first."""
+        contract = self.world.hirer.the().engagement.contract
+        assert contract is not None
+        return [one.move for one in contract.open_requests()]
+
+    def answer(self, request: str, passing: float = 0, **said: Any) -> list[str]:
+        """Says something to a request; how everything ended that has ended since."""
+        before, hirer = len(self.buys.done), self.world.hirer
+        self.world.run(hirer.changes.approve(hirer.the(), request, **{"granted": True, **said}))
+        self.world.settle(passing)
+        return self.buys.done[before:]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    buys = Buys()
+    world = World(offices(tmp_path), handler=buys)
+    try:
+        yield Shop(world, buys)
+    finally:
+        world.close()
+
+
+def test_an_action_waits_for_a_persons_yes(shop: Shop) -> None:
+    """HIRE-LIF-19, HIRE-LIF-30: asked with exactly what would be done; nothing is booked before, one use after."""
+    provider = shop.world.provider
+    assert shop.buy(reason="Ink is out.") == []
+    said = last(shop.world.hirer, shop.ours.id, ApprovalRequest)
+    assert (said.clause, said.action, said.arguments, said.reason) == (
+        "pay",
+        "pay:order",
+        arguments_of(PAY),
+        "Ink is out.",
+    )
+    assert said.details is not None
+    assert (said.details.target, said.details.amounts) == (SHOP, {"EUR": "80", "count": "1"})
+    contract = shop.buys.jobs[0].contract
+    assert shop.world.run(provider.ledger.usage(contract)) == {}
+    (request,) = shop.asked()
+    assert shop.answer(request) == ["paid"]
+    used = shop.world.run(provider.ledger.usage(contract))
+    assert used == {"pay/EUR": "80", f"pay/approval:{request}": "1"}
+    assert [one.allowed for one in shop.buys.jobs[0].actions] == [True], "waiting is no refusal of the work"
+
+
+def test_a_yes_is_good_for_these_arguments_and_so_often(shop: Shop) -> None:
+    """HIRE-SCO-13: another amount and one use more need a yes of their own."""
+    shop.buy(eur="10")
+    (request,) = shop.asked()
+    assert shop.answer(request, uses=2) == ["paid"]
+    assert shop.buy(eur="11", approval_seconds=0) == ["approval_required pay"]
+    assert shop.buy(eur="10", approval_seconds=0) == ["paid"]
+    assert shop.buy(eur="10", approval_seconds=0) == ["approval_required pay"]
+
+
+def test_a_yes_is_over_after_its_last_instant(shop: Shop) -> None:
+    """HIRE-LIF-19: the last instant counts, the next second does not."""
+    shop.buy(eur="10")
+    (request,) = shop.asked()
+    world = shop.world
+    shop.answer(request, uses=9, seconds=60)
+    world.settle(60)
+    assert shop.buy(eur="10", approval_seconds=0) == ["paid"]
+    world.settle(1)
+    assert shop.buy(eur="10", approval_seconds=0) == ["approval_required pay"]
+
+
+def test_no_and_silence_are_both_no(shop: Shop) -> None:
+    """HIRE-LIF-19: a no ends the waiting at once; silence does at `answerBy`, and a yes after it is not even sent."""
+    shop.buy()
+    assert shop.answer(shop.asked()[0], granted=False, reason="Too dear.") == ["approval_required pay"]
+    assert last(shop.world.provider, shop.ours.id, Approval).reason == "Too dear."
+    assert shop.buy(30, approval_seconds=30) == []
+    (request,) = shop.asked()
+    shop.world.settle(5)
+    with pytest.raises(LocalProtocolError) as late:
+        shop.answer(request)
+    assert (late.value.code, shop.buys.done[1:]) == ("wrong_state", ["approval_required pay"])
+    assert any(name == "refused-action" and '"pay"' in text for name, text in facts(shop.world.provider, shop.ours.id))
+
+
+def test_a_yes_that_comes_too_late_approves_nothing(shop: Shop) -> None:
+    """HIRE-LIF-19: sent in time and recorded too late by the side that waited; both sides keep the move."""
+    world = shop.world
+    shop.buy(approval_seconds=30)
+    (request,) = shop.asked()
+    with world.silence():
+        shop.answer(request, uses=5)
+        assert shop.buy(31, approval_seconds=0)[-1] == "approval_required pay"
+    world.reconnect()
+    world.settle(1)
+    assert last(world.provider, shop.ours.id, Approval).request == request
+    contract = shop.theirs.engagement.contract
+    assert contract is not None
+    assert (contract.approvals(), contract.open_requests()) == ((), ())
+    assert shop.buy(approval_seconds=0) == ["approval_required pay"]
+
+
+def test_a_suspension_wins_over_an_approval(shop: Shop) -> None:
+    """HIRE-LIF-19: approved while it is suspended, the action is done once the contract goes on."""
+    world, hirer = shop.world, shop.world.hirer
+    shop.buy()
+    world.run(hirer.changes.suspend(hirer.the(), seconds=600))
+    world.settle()
+    assert shop.answer(shop.asked()[0], 3) == []
+    world.run(hirer.changes.resume(hirer.the()))
+    world.settle(10)
+    assert shop.buys.done == ["paid"]
+
+
+def test_without_waiting_nobody_is_asked(shop: Shop) -> None:
+    """The caller is told which clause asks, and the hirer hears nothing."""
+    assert shop.buy(approval_seconds=0) == ["approval_required pay"]
+    assert shop.asked() == []
+    assert shop.buys.jobs[0].actions[-1].reason.startswith("a person of the hirer has to agree")
+
+
+def test_each_action_needs_its_own_yes(shop: Shop) -> None:
+    """Two that are alike ask twice, and one yes lets one of them pass."""
+    shop.buy(eur="10")
+    shop.buy(eur="10")
+    first, second = shop.asked()
+    assert shop.answer(second) == ["paid"]
+    assert shop.answer(first, granted=False) == ["approval_required pay"]
+
+
+@pytest.mark.parametrize("side", ["hirer", "provider", "both"])
+def test_a_request_outlives_a_restart(shop: Shop, side: str) -> None:
+    """Asked, restarted, answered: the work that begins anew takes up the same request, and is let through once."""
+    world = shop.world
+    shop.buy()
+    (request,) = shop.asked()
+    if side in ("provider", "both"):
+        world.restart(world.provider)
+    if side in ("hirer", "both"):
+        world.restart(world.hirer)
+    world.reconnect()
+    world.settle(1)
+    if side != "hirer":
+        assert shop.buy() == []
+    assert shop.asked() == [request], "nobody is asked twice"
+    assert shop.answer(request) == ["paid"]
+    assert shop.buy(approval_seconds=0) == ["approval_required pay"]
+
+
+def test_an_answer_outlives_a_restart(shop: Shop) -> None:
+    """Answered while the provider was away: what it then does needs no second question, and the use stays counted."""
+    world = shop.world
+    shop.buy()
+    world.cut = True
+    shop.answer(shop.asked()[0])
+    world.restart(world.provider)
+    world.reconnect()
+    world.settle(1)
+    assert shop.buy(approval_seconds=0) == ["paid"]
+    world.restart(world.provider)
+    world.settle(1)
+    assert shop.buy(approval_seconds=0) == ["approval_required pay"]
+
+
+def test_the_application_may_answer(shop: Shop) -> None:
+    """It sees what the yes is good for; True and nothing else is yes, and what fails is left to a person."""
+    seen: list[Wanted] = []
+    words: list[Any] = [True, False, "yes", None, RuntimeError("no database")]
+
+    async def decide(wanted: Wanted) -> Any:
+        seen.append(wanted)
+        word = words.pop(0)
+        if isinstance(word, Exception):
+            raise word
+        return word
+
+    shop.world.hirer.changes.answers.by["summary"] = decide
+    no = "approval_required pay"
+    assert [shop.buy(eur=str(n)) for n in range(1, 6)] == [["paid"], [no], [no], [], []]
+    assert seen[0].explain() == f"[pay] pay:order on {SHOP} (1 EUR, 1 count)"
+    assert len(shop.asked()) == 2
+    said = [one.message for one in messages(shop.world.hirer, shop.ours.id)]
+    assert [one.granted for one in said if isinstance(one, Approval)] == [True, False, False]
