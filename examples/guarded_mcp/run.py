@@ -25,7 +25,7 @@ from undersigned import Job, Peer, create_home, issue_membership
 from undersigned.encoding import Digest
 from undersigned.errors import UndersignedError
 from undersigned.runtime import ControlPart, configure_logs
-from undersigned.scope import Grant, Limit, Prohibition, Scope
+from undersigned.scope import Grant, Label, Labels, Limit, Prohibition, Scope
 
 try:
     import httpx2
@@ -63,10 +63,27 @@ def scope(folder: Path) -> Scope:
     repositories = f"https://git.acme.example{folder}/git"
     return Scope(
         grants=(
-            Grant("read-log", "repo:log", f"{repositories}/*", limits=(Limit("commits", "8"),)),
+            Grant(
+                "read-log",
+                "repo:log",
+                f"{repositories}/*",
+                limits=(Limit("commits", "8"),),
+                conditions={"dataClass": ("public", "internal")},
+            ),
             Grant("see-status", "repo:status", f"{repositories}/*", limits=(Limit("count", "3"),)),
         ),
         prohibitions=(Prohibition("no-payroll", "repo:log", f"{repositories}/payroll"),),
+    )
+
+
+def labels(folder: Path) -> Labels:
+    """What Acme knows of its own data; what nobody names counts as restricted."""
+    repositories = f"https://git.acme.example{folder}/git"
+    return Labels(
+        rules=(
+            Label(f"{repositories}/app", {"dataClass": "internal"}),
+            Label(f"{repositories}/customers", {"dataClass": "restricted"}),
+        )
     )
 
 
@@ -129,17 +146,19 @@ async def use_it(client: Client, folder: Path) -> None:
     await call(client, "git_log", repo_path=app, max_count=5)
     await call(client, "git_log", repo_path=app, max_count=5)
     await call(client, "git_log", repo_path=payroll, max_count=1)
+    await call(client, "git_log", repo_path=f"{folder}/git/customers", max_count=1)
     await call(client, "git_log", repo_path=app, max_count=5000)
     await call(client, "git_commit", repo_path=app, message="mine now")
 
 
 async def main(folder: Path) -> None:
-    for name, commits in (("app", 9), ("payroll", 1)):
+    for name, commits in (("app", 9), ("payroll", 1), ("customers", 1)):
         repository(folder / "git" / name, commits)
     acme, globex = await two_peers(folder)
     acme.gates = ControlPart()
     print(f"State folders are in {folder}")
     async with acme, globex:
+        acme.gate.labels = labels(folder)
         seen = asyncio.Event()
 
         @globex.offers("review", price="4.00 EUR", delivers="review.txt", media_type="text/plain")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
     from undersigned.errors import UndersignedError
     from undersigned.evidence import verify_pack
-    from undersigned.runtime import Job, Organisation, Reviewed, create_home, issue_membership
+    from undersigned.runtime import Job, Organisation, Reviewed, create_home, current_job, guard, issue_membership
     from undersigned.scope import Grant, Limit, Obligation, Prohibition, Scope, Window
     from undersigned.trust import Decision, Policy
 
@@ -55,6 +55,8 @@ __all__ = [
     "Window",
     "aiohttp_gate",
     "create_home",
+    "current_job",
+    "guard",
     "issue_membership",
     "read_rules",
     "verify_pack",
@@ -78,7 +80,15 @@ _WHERE = {
     ),
     "undersigned.errors": ("UndersignedError",),
     "undersigned.evidence": ("verify_pack",),
-    "undersigned.runtime": ("Job", "Organisation", "Reviewed", "create_home", "issue_membership"),
+    "undersigned.runtime": (
+        "Job",
+        "Organisation",
+        "Reviewed",
+        "create_home",
+        "current_job",
+        "guard",
+        "issue_membership",
+    ),
     "undersigned.scope": ("Grant", "Limit", "Obligation", "Prohibition", "Scope", "Window"),
     "undersigned.trust": ("Decision", "Policy"),
 }

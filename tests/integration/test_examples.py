@@ -240,6 +240,7 @@ def test_each_refusal_names_its_clause(runs: dict[str, Run]) -> None:
         "git_log(repo_path=app, max_count=5): Commit history:",
         "max_count=5): REFUSED, scope_exceeded, clause read-log; would pass: commits up to 3",
         "git_log(repo_path=payroll, max_count=1): REFUSED, scope_exceeded, clause no-payroll; nothing would pass",
+        "git_log(repo_path=customers, max_count=1): REFUSED, scope_exceeded, clause read-log; would pass: data class",
         "max_count=5000): REFUSED, scope_exceeded, clause rules; would pass: argument max_count a whole number",
         "git_commit(repo_path=app, message=mine now): REFUSED, scope_exceeded, clause rules; would pass: tool git_log,",
         "over standard input and output",
@@ -249,7 +250,7 @@ def test_each_refusal_names_its_clause(runs: dict[str, Run]) -> None:
         "Delivered, and paid: 4 EUR",
         "used of read-log: commits: 8",
         "used of see-status: count: 3",
-        "refusals in Acme's journal: 5",
+        "refusals in Acme's journal: 6",
     )
 
 

@@ -39,6 +39,7 @@ RUN_HERE = [
     "python provider",
     "python hirer",
     "python blocking",
+    "python guarded",  # in test_guard.py
 ]
 
 

@@ -28,7 +28,8 @@ from undersigned.runtime.establishments import Imported, import_establishment
 from undersigned.runtime.export import export_pack
 from undersigned.runtime.files import read_file
 from undersigned.runtime.gate import Gate, Permit, Refusal, Resolver
-from undersigned.runtime.gather import Gatherer, GathererLimits
+from undersigned.runtime.gather import Answer, Gatherer, GathererLimits
+from undersigned.runtime.guard import current_job, guard
 from undersigned.runtime.hire import Hire, HireResult, needed_text, unresolved
 from undersigned.runtime.home import (
     Configuration,
@@ -82,6 +83,7 @@ __all__ = [
     "TASKS",
     "Agent",
     "AnchorBook",
+    "Answer",
     "Answered",
     "Approves",
     "Arrived",
@@ -147,11 +149,13 @@ __all__ = [
     "configure_logs",
     "control_token",
     "create_home",
+    "current_job",
     "decision_named",
     "domain_links",
     "drop_approval",
     "export_pack",
     "generate_key",
+    "guard",
     "hire_order",
     "import_establishment",
     "issue_claims",

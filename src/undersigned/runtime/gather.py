@@ -14,7 +14,7 @@ import asyncio
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from ssl import SSLContext
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -40,7 +40,7 @@ from undersigned.trust import Fetched
 
 from .clock import SystemClock
 
-__all__ = ["Gatherer", "GathererLimits"]
+__all__ = ["Answer", "Gatherer", "GathererLimits"]
 
 _READ_BYTES: Final = 16 * 1024
 _NOWHERE: Final[Mapping[Did, Did]] = MappingProxyType({})
@@ -64,6 +64,15 @@ class GathererLimits(msgspec.Struct, frozen=True, kw_only=True):
     """DID documents remembered."""
     cached_bytes: int = 64 * 1024 * 1024
     """Bytes of all that is remembered: a history may be as long as hundreds of documents."""
+
+
+class Answer(NamedTuple):
+    """What a server answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    """By name in lower case; of a field that stands twice the last one."""
+    body: bytes
 
 
 class _Known(NamedTuple):
@@ -158,10 +167,38 @@ class Gatherer:
         """
         limit = self.limits.document_bytes if max_bytes is None else max_bytes
         seconds = self.limits.seconds if timeout_seconds is None else timeout_seconds
+        method = "GET" if body is None else "POST"
+        answer = await self._bounded(url, seconds, lambda target: self._ask(method, target, limit, headers, body))
+        if answer.status != 200:
+            told = _told(answer.body[:256])
+            text = f"{url} answered {answer.status} {told}"
+            raise ResolutionError("did_unresolvable", text, status=answer.status, told=told)
+        return answer.body
+
+    async def exchange(
+        self,
+        method: str,
+        url: str,
+        *,
+        max_bytes: int,
+        timeout_seconds: float,
+        headers: tuple[tuple[str, str], ...] = (),
+        body: bytes | None = None,
+    ) -> Answer:
+        """The whole answer to a request, whatever its status; a redirect is not followed.
+
+        Raises:
+            ResolutionError: As `fetch`, without the status.
+        """
+        return await self._bounded(
+            url, timeout_seconds, lambda target: self._ask(method, target, max_bytes, headers, body, whole=True)
+        )
+
+    async def _bounded(self, url: str, seconds: float, ask: Callable[[URL], Awaitable[Answer]]) -> Answer:
         target = self._checked(url)
         try:
             async with asyncio.timeout(seconds):
-                return await self._read(target, limit, headers, body)
+                return await ask(target)
         except TimeoutError as exc:
             raise ResolutionError("did_unresolvable", f"{url} did not answer within {seconds:g} s") from exc
         except (ClientError, OSError, ValueError) as exc:
@@ -180,25 +217,32 @@ class Gatherer:
             raise ResolutionError("did_forbidden_address", f"the host of {url} is a number, and not a name")
         return parsed
 
-    async def _read(self, url: URL, limit: int, headers: tuple[tuple[str, str], ...], posted: bytes | None) -> bytes:
+    async def _ask(
+        self,
+        method: str,
+        url: URL,
+        limit: int,
+        headers: tuple[tuple[str, str], ...],
+        body: bytes | None,
+        *,
+        whole: bool = False,
+    ) -> Answer:
+        """The answer; of one that is not 200 no more than its beginning, unless `whole` says so."""
         session = self._open_session()
-        method = "GET" if posted is None else "POST"
-        async with session.request(method, url, allow_redirects=False, headers=headers, data=posted) as response:
-            if response.status != 200:
-                told = _told(await response.content.read(256))
-                raise ResolutionError(
-                    "did_unresolvable", f"{url} answered {response.status} {told}", status=response.status, told=told
-                )
+        async with session.request(method, url, allow_redirects=False, headers=headers, data=body) as response:
+            fields = {name.lower(): value for name, value in response.headers.items()}
+            if response.status != 200 and not whole:
+                return Answer(response.status, fields, await response.content.read(256))
             # A body that has to be inflated first can be a thousand times what was read; we asked for none.
             if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
                 text = f"{url} is encoded though that was not asked for"
                 raise ResolutionError("did_unresolvable", text, unfit=True)
-            body = bytearray()
+            read = bytearray()
             async for chunk in response.content.iter_chunked(_READ_BYTES):
-                body += chunk
-                if len(body) > limit:
+                read += chunk
+                if len(read) > limit:
                     raise ResolutionError("did_unresolvable", f"{url} is longer than {limit} bytes", unfit=True)
-            return bytes(body)
+            return Answer(response.status, fields, bytes(read))
 
     def _open_session(self) -> ClientSession:
         if self._session is None:

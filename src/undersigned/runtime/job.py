@@ -19,13 +19,15 @@ import structlog
 
 from undersigned.attestation import ActionTaken
 from undersigned.contract import ContractDocument
-from undersigned.encoding import Amount, Did, Digest, Instant, digest_bytes
-from undersigned.errors import FormatError, ScopeError, UndersignedError, VerificationError
+from undersigned.encoding import FOREIGN_LIMITS, Amount, Did, Digest, Instant, decode_json, digest_bytes
+from undersigned.errors import CODES, FormatError, ScopeError, UndersignedError, VerificationError
 from undersigned.messages import Artifact, Input
 from undersigned.scope import Action, Scope
 
 from .conversation import Conversation
 from .gate import Permit
+from .gather import Answer
+from .guard import working_on
 from .order import ARTIFACT_READ
 from .requests import Requests
 from .turn import Say
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from .hire import Hire
     from .work import Reviewer
 
-__all__ = ["Fields", "Handler", "Job", "Sent", "run_handler"]
+__all__ = ["Fields", "Handler", "Job", "Sent", "refusal_of", "run_handler"]
 
 Handler = Callable[["Job"], Awaitable[None]]
 """What does a task: reads its inputs, works, delivers."""
@@ -46,6 +48,13 @@ Sent = tuple[str, str, Fields]
 """A request as it was sent: its method, its URL, and the fields that signed it."""
 
 MAX_ARTIFACT_BYTES = 64 * 1024 * 1024
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
+"""Of a server's answer, unless the caller says otherwise."""
+FETCH_SECONDS = 30.0
+MAX_TOLD = 256
+"""Characters of a clause or a hint that a server's refusal holds."""
+SIGNED_FIELDS = frozenset({"content-digest", "hire-contract", "host", "signature", "signature-input"})
+"""What a signed request says by itself."""
 APPROVAL_SECONDS = 3600
 """How long an action waits for a person's yes, unless it says otherwise."""
 RETRY_SECONDS = 0.5
@@ -87,7 +96,10 @@ class Job:
         self.hired: Counter[str] = Counter()
         """How often each hire was asked for, by what it is."""
         self.started: Instant = agent.clock.now()
+        self.loop = asyncio.get_running_loop()
+        """Where the work runs; a thread of it hands its questions over to there."""
         self._requests = Requests(agent, conversation)
+        self._over = False
 
     @property
     def document(self) -> ContractDocument:
@@ -135,6 +147,8 @@ class Job:
             ScopeError: The contract does not allow it; `detail["clause"]` names the clause that decided. The refusal
                 is recorded. `approval_required`: no person agreed.
         """
+        if self._over:
+            raise ScopeError("contract_expired", "the work of this job has ended", clause="job")
         asked = Action(name=action, target=target, amounts=dict(amounts or {}), facts=facts)
         permit = await self._admitted(asked, reason, approval_seconds)
         at = self._agent.clock.now()
@@ -293,6 +307,49 @@ class Job:
         """
         await self._agent.check_answer(self.contract, sent, status, fields, body)
 
+    async def fetch(
+        self,
+        url: str,
+        action: str,
+        *,
+        method: str = "GET",
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        target: str | None = None,
+        amounts: Mapping[str, Amount] | None = None,
+        max_bytes: int = MAX_ANSWER_BYTES,
+        **options: Any,
+    ) -> Answer:
+        """The answer of a server of the hirer to a request that is signed under the contract.
+
+        Our own gate comes first: `action` on `target` (default: `url`) with `amounts` and `options` as for `act`. Only
+        https is used, to addresses that may be dialled; a redirect is an answer like any other and is not followed.
+
+        Raises:
+            ScopeError: Our gate says no; or the server's does, with its code and clause. What was sent stays spent.
+            ResolutionError: Not reached, or the answer is longer than `max_bytes` or encoded.
+            VerificationError: The answer is signed, and not as the hirer's to this request.
+            FormatError: `schema_violation`: `headers` holds a field that the signature writes.
+
+        Source: protocol-spec/14-gates.md, section 14.5
+        """
+        given = tuple((headers or {}).items())
+        if written := [name for name, _ in given if name.lower() in SIGNED_FIELDS]:
+            raise FormatError("schema_violation", f"{written[0]} is written with the signature")
+        target = target or url
+        async with self.act(action, target, amounts, **options):
+            signed = await self.sign(method, url, body)
+            answer = await self._agent.gatherer.exchange(
+                method, url, headers=(*given, *signed), body=body, max_bytes=max_bytes, timeout_seconds=FETCH_SECONDS
+            )
+            if "signature" in answer.headers:
+                await self.check_answer((method, url, signed), answer.status, answer.headers.items(), answer.body)
+            refused = refusal_of(answer)
+            if refused is not None:
+                self._refused(Action(name=action, target=target), self._agent.clock.now(), refused)
+                raise refused
+        return answer
+
     async def send_past_gate(self, target: str) -> bytes:
         """Requests `target`, signed for this contract, without asking our own gate; the other side's gate decides.
 
@@ -348,6 +405,10 @@ class Job:
         )
         return digest
 
+    def ends(self) -> None:
+        """The handler has returned: what it left running may do no more in the contract's name."""
+        self._over = True
+
     def _refused(self, asked: Action, at: Instant, error: ScopeError) -> None:
         """For the statement about the work; the gate has recorded it already."""
         taken = ActionTaken(
@@ -361,6 +422,23 @@ class Job:
         self.actions.append(taken)
 
 
+def refusal_of(answer: Answer) -> ScopeError | None:
+    """The no of a server's gate, if the answer is one (RFC 9457, with a code of ours)."""
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if answer.status not in (401, 403, 503) or kind != "application/problem+json":
+        return None
+    try:
+        told = decode_json(answer.body, FOREIGN_LIMITS)
+    except UndersignedError:
+        return None
+    code = told.get("code") if isinstance(told, dict) else None
+    if not isinstance(told, dict) or not isinstance(code, str) or code not in CODES:
+        return None
+    clause, passes = (str(told.get(name) or "")[:MAX_TOLD] for name in ("clause", "wouldPass"))
+    clause = clause or "(the server's gate)"
+    return ScopeError(code, f"the server's gate refused: {code}", clause=clause, would_pass=passes)
+
+
 async def run_handler(handler: Handler, job: Job) -> None:
     """Runs the handler until it ends; to stop it, cancel this.
 
@@ -368,7 +446,8 @@ async def run_handler(handler: Handler, job: Job) -> None:
         UndersignedError: What the handler raised; anything else it raised becomes `decision_failed`.
     """
     try:
-        await handler(job)
+        with working_on(job):
+            await handler(job)
     except UndersignedError:
         raise
     except asyncio.CancelledError as exc:
@@ -381,3 +460,5 @@ async def run_handler(handler: Handler, job: Job) -> None:
         raise UndersignedError(
             "decision_failed", f"the handler of {job.task} failed: {type(exc).__name__}: {exc}"
         ) from exc
+    finally:
+        job.ends()
