@@ -89,6 +89,7 @@ READS = {
     "trust add --record": ("trust", "add", "--record", "FILE"),
     "trust import file": ("trust", "import", "FILE"),
     "trust diff file": ("trust", "diff", "FILE"),
+    "trust sign file": ("trust", "sign", "FILE", "--out", "FOLDER/signed.json"),
     "policy explain --file": ("policy", "explain", "--file", "FILE"),
     "policy test cases": ("policy", "test", "FILE"),
     "policy test --file": ("policy", "test", "--file", "FILE"),
@@ -116,7 +117,15 @@ method = ["GET"]
 path = "/files/*"
 action = "repo:read"
 """
-WRITES = {"demo --dir", "hire --out", "trust graph --out", "export --out", "credentials issue --out", "spawn --out"}
+WRITES = {
+    "demo --dir",
+    "hire --out",
+    "trust graph --out",
+    "trust sign --out",
+    "export --out",
+    "credentials issue --out",
+    "spawn --out",
+}
 FOLDERS = {"offer approve --as", "offer refuse --as"}
 
 
