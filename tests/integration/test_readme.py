@@ -39,7 +39,6 @@ RUN_HERE = [
     "python provider",
     "python hirer",
     "python blocking",
-    "python guarded",  # in test_guard.py
 ]
 
 
@@ -129,7 +128,7 @@ def readme(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_every_block_of_the_readme_runs_here() -> None:
-    elsewhere = ["python subcontract"]  # test_subcontracts
+    elsewhere = ["python subcontract", "python guarded"]  # test_subcontracts, test_guard
     assert [block.language for block in blocks(README)] == [*RUN_HERE, *elsewhere]
 
 
