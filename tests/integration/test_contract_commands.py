@@ -15,7 +15,7 @@ import pytest
 
 from integration.commands import SECONDS, UNDERSIGNED, Process, serving
 from integration.hires import REPORT, did_of, moves, two_homes
-from undersigned.encoding import shift
+from undersigned.encoding import digest_bytes, shift
 from undersigned.ledger import Row, open_ledger
 from undersigned.runtime import ContractOrder, Home, Job, Say, SystemClock, leave_order
 from undersigned.testing import ARBITER, ARTIFACT, Actor
@@ -132,6 +132,9 @@ def test_a_contract_is_suspended_amended_and_goes_on(hired: Hire) -> None:
         assert later["start"] == before["start"]
     hired.ends()
     assert hired.hire.end().result()["price"] == "4.5 EUR"
+    (delivered,) = hired.shown(acme)["delivered"]
+    assert delivered["name"] == "summary.txt"
+    assert digest_bytes(Path(delivered["file"]).read_bytes()) == delivered["digest"]
 
 
 def test_a_release_ends_the_work_for_what_it_says(hired: Hire) -> None:

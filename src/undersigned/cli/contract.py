@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from undersigned.contract import ContractDocument, ReleaseDocument, contract_card, read_parents
 from undersigned.encoding import Digest, from_struct, shift
 from undersigned.errors import CODES, ConfigurationError, UndersignedError
-from undersigned.messages import Closing, Offer, recorded_message
+from undersigned.messages import Artifact, Closing, Delivery, Offer, recorded_message
 from undersigned.protocol import Engagement, Presence, owed, presence, rights
 from undersigned.runtime import (
     Answered,
@@ -63,7 +63,8 @@ def contract() -> None:
 async def contract_show(out: Out, contract: str, home: str | None) -> None:
     """What is in force now, clause by clause; its state, who owes what, and what is on the table."""
     opened = out.home(home)
-    engagement, document, facts, closings, wanted = await _read(opened, contract)
+    engagement, document, facts, closings, wanted, delivered = await _read(opened, contract)
+    files = {one.name: str(opened.artifacts / one.digest) for one in delivered if _is_kept(opened, one)}
     now = SystemClock().now()
     seen, mays = presence(engagement, now, lost_at(facts)), rights(engagement, now)
     under, due, tabled = engagement.contract, owed(engagement), engagement.tabled
@@ -89,6 +90,7 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
             "endings": [from_struct(ending) for ending in under.endings],
             "breaches": [from_struct(one) for one in under.breaches],
             "requests": [from_struct(one) for one in wanted],
+            "delivered": [{**from_struct(one), "file": files.get(one.name)} for one in delivered],
             "terms": from_struct(document.terms),
             "above": above,
             "hired": hired,
@@ -106,6 +108,8 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
         out.line(f"After {right.after} the {right.role} may send {right.move} ({right.reason}: {right.name}){itself}")
     if under.in_force != under.digest:
         out.line(f"In force      {under.in_force}, which amends {under.digest}")
+    for one in delivered:
+        out.line(f"Delivered     {plain(one.name)}, {files.get(one.name, 'not kept here')}")
     for one in closings:
         said = f"paid as {one.settlement.reference}" if one.settlement.reference else one.objection or "nothing of it"
         what = f"{one.settlement.amount} {one.settlement.currency} owed; says: {plain(said, 1000)}"
@@ -120,6 +124,11 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
     for one in hired:
         made = f", contract {one['contract']}" if one["contract"] else ""
         out.line(plain(f"Hired         {one['provider']} for {one['task']}: {one['state']}{made}", 1000))
+
+
+def _is_kept(home: Home, artifact: Artifact) -> bool:
+    """Whether the bytes are in the state folder: of what was handed over, once they were fetched and checked."""
+    return (home.artifacts / artifact.digest).is_file()
 
 
 async def _chain(home: Home, engagement: Engagement) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -367,6 +376,8 @@ class _Found(NamedTuple):
     closings: list[Closing]
     wanted: tuple[Wanted, ...]
     """Requests that wait for an answer."""
+    delivered: tuple[Artifact, ...]
+    """What the last delivery names."""
 
 
 async def _read(home: Home, contract: Digest) -> _Found:
@@ -392,7 +403,9 @@ async def _read(home: Home, contract: Digest) -> _Found:
                 if (move.role, move.sequence) == place:
                     closings = [one for one in loaded.moves if isinstance(one, Closing)]
                     wanted = open_requests(engagement, await ledger.rows(summary.engagement))
-                    return _Found(engagement, move.document, loaded.facts, closings, wanted)
+                    deliveries = [one.artifacts for one in loaded.moves if isinstance(one, Delivery)]
+                    delivered = deliveries[-1] if deliveries else ()
+                    return _Found(engagement, move.document, loaded.facts, closings, wanted, delivered)
     finally:
         await ledger.close()
     raise ConfigurationError("not_found", f"no contract {plain(contract, 100)} in this ledger: see 'ledger list'")

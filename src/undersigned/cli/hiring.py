@@ -260,6 +260,10 @@ async def hire(
                     f"{program()} serve --home {opened.path}",
                     style="bold yellow",
                 )
+                if folder is not None:
+                    out.line(
+                        f"nothing is written to {folder} then; where it is: {program()} contract show, 'Delivered'"
+                    )
             raise
         except UndersignedError as error:
             _hint(error)

@@ -23,7 +23,7 @@ import structlog
 from msgspec import MsgspecError, Struct, convert
 
 from undersigned.contract import Price, Terms
-from undersigned.encoding import Digest, JsonObject, canonicalize
+from undersigned.encoding import Digest, JsonObject, canonicalize, in_words
 from undersigned.errors import ConfigurationError, LedgerError, UndersignedError
 from undersigned.ledger import Row
 
@@ -155,7 +155,8 @@ class ContractOrders:
                 raise  # nobody knows whether it stands; it stays taken, and the next look finds out
             answer = Answered(ok=False, code=error.code, message=error.message)
         except (MsgspecError, TypeError) as error:
-            answer = Answered(ok=False, code="bad_configuration", message=f"an order that cannot be read: {error}")
+            what = f"an order that cannot be read: {in_words(str(error))}"
+            answer = Answered(ok=False, code="bad_configuration", message=what)
         _log.info("order for a contract", file=file.name, ok=answer.ok, code=answer.code)
         said = {name: value for name in answer.__struct_fields__ if (value := getattr(answer, name)) is not None}
         _answer(file, canonicalize(said))

@@ -506,7 +506,7 @@ async def test_a_handler_that_gives_up_what_it_waits_for_has_failed() -> None:
         inner.cancel()
         await inner
 
-    job: Any = SimpleNamespace(task="summary")
+    job: Any = SimpleNamespace(task="summary", ends=lambda: None)
     with pytest.raises(UndersignedError) as caught:
         await run_handler(work, job)
     assert caught.value.code == "decision_failed"
