@@ -228,6 +228,35 @@ def test_an_answer_outlives_a_restart(shop: Shop) -> None:
     assert shop.buy(approval_seconds=0) == ["approval_required pay"]
 
 
+def test_an_answer_that_comes_after_the_gates_no_is_not_asked_for_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The yes arrives when the gate was asked and nobody yet: it is taken, and nobody is asked twice."""
+    world = shop.world
+    shop.buy()
+    world.cut = True
+    shop.answer(shop.asked()[0])
+    provider = world.restart(world.provider)
+    admit, arrived = provider.admit, asyncio.Event()
+
+    async def admits_later(*given: Any) -> Any:
+        try:
+            return await admit(*given)
+        except ScopeError:
+            await arrived.wait()
+            raise
+
+    monkeypatch.setattr(provider, "admit", admits_later)
+    assert shop.buy() == []
+    world.reconnect()
+    world.settle(1)
+    assert shop.buys.done == []
+    arrived.set()
+    world.settle(1)
+    assert shop.buys.done == ["paid"]
+    assert shop.asked() == []
+
+
 def test_the_application_may_answer(shop: Shop) -> None:
     """It sees what the yes is good for; True and nothing else is yes, and what fails is left to a person."""
     seen: list[Wanted] = []

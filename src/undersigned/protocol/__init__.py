@@ -29,6 +29,7 @@ from undersigned.protocol.effects import (
     Work,
 )
 from undersigned.protocol.engagement import (
+    Asking,
     Child,
     Contract,
     Ending,
@@ -86,6 +87,7 @@ __all__ = [
     "TABLES",
     "Acknowledge",
     "Answer",
+    "Asking",
     "Bounds",
     "Cascade",
     "Child",

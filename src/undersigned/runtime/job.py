@@ -163,12 +163,14 @@ class Job:
         pause, told, may_ask = RETRY_SECONDS, False, approval_seconds > 0
         while True:
             now, state = self._agent.clock.now(), self._conversation.engagement.state
+            known = self._requests.answered()
             try:
                 return await self._agent.admit(self._conversation, asked)
             except ScopeError as error:
                 if error.code == "approval_required" and may_ask:
-                    may_ask = False
-                    if await self._approved(asked, error, reason, approval_seconds):
+                    agreed = await self._approved(asked, error, reason, approval_seconds, known)
+                    may_ask = agreed is None
+                    if agreed is not False:
                         continue
                     error.message += "; nobody did"
                 # It may have been resumed since it was asked.
@@ -182,10 +184,12 @@ class Job:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_WAIT_SECONDS)
 
-    async def _approved(self, asked: Action, error: ScopeError, reason: str, seconds: int) -> bool:
+    async def _approved(
+        self, asked: Action, error: ScopeError, reason: str, seconds: int, known: frozenset[Digest]
+    ) -> bool | None:
         clause, why = str(error.detail["clause"]), reason or "The contract asks for it."
         try:
-            return await self._requests.ask(clause, asked, reason=why, seconds=seconds)
+            return await self._requests.ask(clause, asked, reason=why, seconds=seconds, known=known)
         except ScopeError as refused:
             _log.warning("nobody could be asked", engagement=self._conversation.id, error=str(refused))
             return False

@@ -20,7 +20,7 @@ from undersigned.encoding import Digest, Instant, seconds_between, shift
 from undersigned.errors import LocalProtocolError, ScopeError, UndersignedError
 from undersigned.ledger import Row
 from undersigned.messages import ApprovalRequest, Details, recorded_message
-from undersigned.protocol import Contract, Engagement
+from undersigned.protocol import Asking, Contract, Engagement
 from undersigned.scope import Action, arguments_of, stated
 
 from .conversation import Conversation
@@ -95,8 +95,18 @@ class Requests:
         self._awaited: set[Digest] = set()
         """Requests that somebody here waits for; one from before a restart is taken up by who asks the same."""
 
-    async def ask(self, clause: str, action: Action, *, reason: str, seconds: int) -> bool:
+    def answered(self) -> frozenset[Digest]:
+        """The requests that have an answer, to be taken before the gate is asked."""
+        contract = self._conversation.engagement.contract
+        return frozenset(one.move for one in contract.asked if one.uses is not None) if contract else frozenset()
+
+    async def ask(
+        self, clause: str, action: Action, *, reason: str, seconds: int, known: frozenset[Digest]
+    ) -> bool | None:
         """Whether a person of the hirer agrees to `action` under `clause`; silence for `seconds` is no.
+
+        `known` are the requests that had an answer when the gate said no. A yes that came since is not asked for once
+        more: None, and the gate has to be asked again.
 
         Raises:
             ScopeError: `approval_required`: it cannot be asked for now.
@@ -105,14 +115,19 @@ class Requests:
         arguments, details = arguments_of(action), Details(action=action.name, target=target, amounts=amounts)
         now = self._agent.clock.now()
 
+        def alike(contract: Contract) -> list[Asking]:
+            return [one for one in contract.asked if (one.clause, one.arguments) == (clause, arguments)]
+
         def fits(contract: Contract) -> Digest | None:
-            alike = [one for one in contract.open_requests() if (one.clause, one.arguments) == (clause, arguments)]
-            free = [one.move for one in alike if one.move not in self._awaited and now <= one.answer_by]
-            return free[0] if free else None
+            waiting = [one for one in alike(contract) if one.uses is None and now <= one.answer_by]
+            return next((one.move for one in waiting if one.move not in self._awaited), None)
+
+        def since(contract: Contract) -> list[int]:
+            return [one.uses for one in alike(contract) if one.uses is not None and one.move not in known]
 
         def make(engagement: Engagement) -> Say | None:
             contract = engagement.contract
-            if contract is None or fits(contract) is not None:
+            if contract is None or fits(contract) is not None or since(contract):
                 return None
             body = {"contract": contract.digest, "clause": clause, "action": action.name, "arguments": arguments}
             by = min(shift(now, seconds), self._conversation.offered(engagement).terms.deadlines.until)
@@ -125,7 +140,7 @@ class Requests:
         contract = self._conversation.engagement.contract
         request = fits(contract) if contract is not None else None
         if request is None:
-            return False
+            return None if contract is not None and any(since(contract)) else False
         self._awaited.add(request)
         try:
             return await self._answer(request)
