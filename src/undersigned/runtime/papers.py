@@ -21,6 +21,7 @@ from undersigned.contract import (
     Methods,
     Place,
     Price,
+    SignedDocument,
     Terms,
     Transcript,
     acceptance_config,
@@ -111,41 +112,15 @@ class Papers:
         parents: tuple[JsonObject, ...] = (),
     ) -> Say:
         """An `Offer` of these terms, in answer to the live offer if there is one; a subcontract of `parent`."""
-        identity, now = self._identity, self._clock.now()
-        own, theirs = position(engagement)
-        places = {
-            engagement.role: Place(sequence=own, digest=engagement.sent[-1]),
-            "provider" if engagement.role == "hirer" else "hirer": Place(sequence=theirs, digest=engagement.got[-1]),
-        }
-        methods = {
-            engagement.role: (identity.method,),
-            "provider" if engagement.role == "hirer" else "hirer": peer.methods("assertionMethod")[:16],
-        }
         document = build_document(
             engagement=engagement.id,
-            role=engagement.role,
-            sequence=own + 1,
             hirer=engagement.hirer,
             provider=engagement.provider,
-            methods=Methods(**methods),
-            transcript=Transcript(**places),
             terms=terms,
             parent=parent,
+            **self._place(engagement, peer),
         )
-        jcs = canonical_document(document)
-        unsigned: JsonObject = decode(jcs)
-        config = offer_config(self._suite(engagement), identity.method, now, fresh_urn())
-        signature = await identity.sign(prepare(unsigned, config, identity.kind, jcs=jcs))
-        live = engagement.offer
-        return Say(
-            "Offer",
-            {
-                "document": replace(document, proof=make_proof(unsigned, config, signature)),
-                "valid_until": shift(now, valid_seconds),
-                "in_reply_to": live.digest if live is not None else None,
-                "parents": parents or None,
-            },
-        )
+        return await self._offered(engagement, document, engagement.offer, valid_seconds, parents)
 
     async def change(
         self,
@@ -158,37 +133,55 @@ class Papers:
         parents: tuple[JsonObject, ...] = (),
     ) -> Say:
         """An `Offer` of other terms, or of a release (what is owed, and why), in place of `of`, which is in force."""
-        identity, now, contract = self._identity, self._clock.now(), engagement.contract
+        contract = engagement.contract
         if contract is None:
             raise LocalProtocolError("wrong_state", "there is no contract to change")
+        where: dict[str, Any] = self._place(engagement, peer)
+        where |= {"contract": contract.digest, "amends": contract.in_force}
+        if not isinstance(what, Terms):
+            release = build_release(of, *what, **where)
+            return await self._offered(engagement, release, engagement.tabled, valid_seconds)
+        return await self._offered(
+            engagement, build_amendment(of, what, **where), engagement.tabled, valid_seconds, parents
+        )
+
+    def _place(self, engagement: Engagement, peer: DidDocument) -> dict[str, Any]:
+        """Where in the transcript a document is offered, and by which keys each side may sign it."""
         own, theirs = position(engagement)
-        other = OTHER[engagement.role]
+        role, other = engagement.role, OTHER[engagement.role]
         places = {
-            engagement.role: Place(sequence=own, digest=engagement.sent[-1]),
+            role: Place(sequence=own, digest=engagement.sent[-1]),
             other: Place(sequence=theirs, digest=engagement.got[-1]),
         }
-        methods = {engagement.role: (identity.method,), other: peer.methods("assertionMethod")[:16]}
-        where: dict[str, Any] = {
-            "contract": contract.digest,
-            "amends": contract.in_force,
-            "role": engagement.role,
+        methods = {role: (self._identity.method,), other: peer.methods("assertionMethod")[:16]}
+        return {
+            "role": role,
             "sequence": own + 1,
             "methods": Methods(**methods),
             "transcript": Transcript(**places),
         }
-        document = build_amendment(of, what, **where) if isinstance(what, Terms) else build_release(of, *what, **where)
+
+    async def _offered(
+        self,
+        engagement: Engagement,
+        document: SignedDocument,
+        live: Offered | Tabled | None,
+        valid_seconds: int,
+        parents: tuple[JsonObject, ...] = (),
+    ) -> Say:
+        """The `Offer` of a document with our signature, in answer to what is `live`."""
+        identity, now = self._identity, self._clock.now()
         jcs = canonical_document(document)
         unsigned: JsonObject = decode(jcs)
         config = offer_config(self._suite(engagement), identity.method, now, fresh_urn())
         signature = await identity.sign(prepare(unsigned, config, identity.kind, jcs=jcs))
-        live = engagement.tabled
         return Say(
             "Offer",
             {
                 "document": replace(document, proof=make_proof(unsigned, config, signature)),
                 "valid_until": shift(now, valid_seconds),
                 "in_reply_to": live.digest if live is not None else None,
-                "parents": (parents or None) if isinstance(what, Terms) else None,
+                "parents": parents or None,
             },
         )
 
