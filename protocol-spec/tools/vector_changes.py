@@ -7,7 +7,7 @@ from typing import Any
 
 from example_changes import ARBITER, CHANGES, amendment, arbiter_ruling, release
 from example_messages import SUITE, Talk, conversation
-from vector_journals import as_json, journal, talk_after, up_to
+from vector_journals import OPENING, as_json, journal, seen_by_both, talk_after, up_to
 from vector_parts import Vector, changed, resigned
 
 from undersigned.encoding import digest_bytes, shift
@@ -67,23 +67,12 @@ def _refused(
 
 
 def _whole() -> Iterator[Vector]:
-    opening = (
-        *("inquired", "profiled", "presented", "ready", "offered-by-hirer", "offered-by-provider"),
-        *("offered-by-provider", "accepted-by-hirer", "sealed", "sealed", "working"),
+    yield from seen_by_both(
+        "changed",
+        "a contract suspended, amended, disputed and ruled on",
+        lambda suite: since_start("ruling", suite),
+        [*OPENING, *STATES],
     )
-    for suite in (SUITE, "eddsa-rdfc-2022"):
-        for view in ("hirer", "provider"):
-            *before, last = since_start("ruling", suite)
-            yield journal(
-                f"changed-{suite.split('-')[1]}-{view}",
-                f"a contract suspended, amended, disputed and ruled on under {suite}, as the {view} sees it",
-                before,
-                last,
-                view,
-                outcome="applies",
-                states=[*opening, *STATES],
-                state="closing",
-            )
 
 
 def _rights() -> Iterator[Vector]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 from example_messages import (
     BEGIN,
@@ -106,25 +106,35 @@ def _verified(message: dict[str, Any]) -> VerifiedMessage:
     return VerifiedMessage(message=received.message, digest=received.digest, raw=received.raw)
 
 
-def _whole() -> Iterator[Vector]:
-    states = (
-        *("inquired", "profiled", "presented", "ready", "offered-by-hirer", "offered-by-provider"),
-        *("offered-by-provider", "accepted-by-hirer", "sealed", "sealed", "working", "working", "working"),
-        *("delivered", "closing", "closing", "closed"),
-    )
+def seen_by_both(
+    name: str, says: str, messages: Callable[[str], list[dict[str, Any]]], states: list[str]
+) -> Iterator[Vector]:
+    """A whole history in each suite, as each side sees it; `states` are those after each of its messages."""
     for suite in (SUITE, "eddsa-rdfc-2022"):
         for view in ("hirer", "provider"):
-            *before, last = up_to("closing-provider", suite)
+            *before, last = messages(suite)
             yield journal(
-                f"one-hire-{suite.split('-')[1]}-{view}",
-                f"a whole hire under {suite}, as the {view} sees it",
+                f"{name}-{suite.split('-')[1]}-{view}",
+                f"{says} under {suite}, as the {view} sees it",
                 before,
                 last,
                 view,
                 outcome="applies",
-                states=list(states),
-                state="closed",
+                states=states,
+                state=states[-1],
             )
+
+
+OPENING: Final = (
+    *("inquired", "profiled", "presented", "ready", "offered-by-hirer", "offered-by-provider"),
+    *("offered-by-provider", "accepted-by-hirer", "sealed", "sealed", "working"),
+)
+"""The states of the example, until work begins."""
+
+
+def _whole() -> Iterator[Vector]:
+    states = [*OPENING, "working", "working", "delivered", "closing", "closing", "closed"]
+    yield from seen_by_both("one-hire", "a whole hire", lambda suite: up_to("closing-provider", suite), states)
 
 
 def _chain() -> Iterator[Vector]:
