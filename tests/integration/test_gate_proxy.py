@@ -285,6 +285,30 @@ async def test_a_service_that_is_not_there_costs_nothing(world: World) -> None:
     assert (await world.used())["read-app/count"] == "0"
 
 
+@pytest.mark.parametrize("stays", [True, False], ids=["there", "gone"])
+async def test_a_request_under_one_permit_is_sent_once(world: World, stays: bool) -> None:
+    """HIRE-GTS-10: a service that breaks off may have acted: it is not asked again, and what was booked stays spent."""
+    heads: list[bytes] = []
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        if len(heads) == 1:
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")  # so that the connection is kept
+            heads.append(await reader.readuntil(b"\r\n\r\n"))
+        if not stays:
+            server.close()
+        writer.close()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    upstream = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, world.desk() as desk, GateProxy(RequestGate(desk, world.rules), upstream) as proxy:
+        assert (await world.ask(proxy.url, "GET", APP)).status == 204
+        heard = await world.ask(proxy.url, "PUT", "/files/x", b"abc")
+    assert heard.no == (502, "upstream_failed", "")
+    assert [head.split()[0] for head in heads] == [b"GET", b"PUT"]
+    assert (await world.used())["write/bytes"] == "3"
+
+
 async def test_answers_are_signed_as_the_hirers(world: World) -> None:
     """HIRE-GTS-14, HIRE-GTS-15: what came through, what is empty, a refusal; each for its request."""
     service = Service()

@@ -435,3 +435,26 @@ async def test_what_never_reached_the_server_is_given_back(world: World) -> None
         answer = await client.post(gate.url, content=body, headers=await world.signed(gate.url, body))
         assert answer.json()["error"]["data"]["code"] == "upstream_failed"
     assert (await world.used()).get("read-log/commits", "0") == before.get("read-log/commits", "0")
+
+
+async def test_what_reached_the_server_stays_booked_when_its_question_cannot_be_answered(world: World) -> None:
+    """HIRE-MCP-06, HIRE-GTS-10: the call is there, whatever becomes of the second connection, which answers a ping."""
+    before = int((await world.used()).get("read-log/commits", "0"))
+    asked: list[bytes] = []
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        server.close()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        writer.write(b"data: " + sent({"jsonrpc": "2.0", "id": "p", "method": "ping"}) + b"\n\n")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    upstream = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/mcp"
+    async with HttpGate(world.desk, world.rules, upstream) as gate, httpx2.AsyncClient(timeout=30) as client:
+        body = sent(call("git_log", repo_path=world.app, max_count=1))
+        answer = await client.post(gate.url, content=body, headers=await world.signed(gate.url, body))
+        assert answer.json()["error"]["data"]["code"] == "upstream_failed"
+    assert len(asked) == 1
+    assert int((await world.used())["read-log/commits"]) == before + 1

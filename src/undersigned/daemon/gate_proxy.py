@@ -18,7 +18,20 @@ from urllib.parse import urlsplit
 
 import msgspec
 import structlog
-from aiohttp import ClientConnectorError, ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, web
+from aiohttp import (
+    ClientConnectionError,
+    ClientConnectorError,
+    ClientError,
+    ClientHandlerType,
+    ClientOSError,
+    ClientRequest,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    DummyCookieJar,
+    ServerDisconnectedError,
+    web,
+)
 from yarl import URL
 
 from undersigned.errors import (
@@ -111,6 +124,7 @@ class GateProxy:
             cookie_jar=DummyCookieJar(),  # one agent's session is not the next one's
             timeout=ClientTimeout(total=None, sock_connect=UPSTREAM_SECONDS, sock_read=UPSTREAM_SECONDS),
             trust_env=False,
+            middlewares=(_once,),
         )
         try:
             await self._near.start()
@@ -266,6 +280,18 @@ class GateProxy:
         if problem is not None:
             said |= {name: problem[name] for name in ("code", "clause", "wouldPass") if name in problem}
         self._told(said)
+
+
+async def _once(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    """Sends a request once. By itself aiohttp repeats a GET, HEAD, PUT or DELETE whose connection broke, but one permit
+    is for one request; and if the service was gone by then, the first would be taken for never sent.
+    """
+    try:
+        return await handler(request)
+    except ClientConnectorError:
+        raise
+    except (ClientOSError, ServerDisconnectedError) as exc:
+        raise ClientConnectionError(f"the connection broke: {exc}") from exc  # which it does not repeat
 
 
 async def _pieces(held: IO[bytes]) -> AsyncIterator[bytes]:

@@ -17,7 +17,15 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import structlog
-from aiohttp import ClientConnectorError, ClientError, ClientResponse, ClientSession, ClientTimeout, web
+from aiohttp import (
+    ClientConnectionError,
+    ClientConnectorError,
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    web,
+)
 
 from undersigned.bridges.gates import check_body
 from undersigned.bridges.mcp import CLIENT_LIMITS, SERVER_LIMITS, VERSIONS, Dropped, ToClient, ToServer
@@ -204,8 +212,12 @@ class HttpGate:
     async def _told(self, step: ToServer, headers: Mapping[str, str]) -> None:
         """Answers a request of the server, which waits for that before it goes on."""
         sent = {name: value for name, value in headers.items() if not name.startswith(("Mcp-Method", "Mcp-Name"))}
-        async with self._client.post(self._upstream, data=step.raw, headers=sent, allow_redirects=False):
-            pass
+        try:
+            async with self._client.post(self._upstream, data=step.raw, headers=sent, allow_redirects=False):
+                pass
+        except ClientConnectorError as exc:
+            # The server has the call that it asked this about: not to be taken for one that never reached it.
+            raise ClientConnectionError(str(exc)) from exc
 
     async def _ended(self, session: str | None, knock: Knock) -> web.Response:
         if session is None:
