@@ -23,7 +23,7 @@ from undersigned.credentials import Membership
 from undersigned.daemon import Peer
 from undersigned.ledger import Admitted, Head, TrustStore
 from undersigned.ledger.sqlite_file import HeadFile
-from undersigned.runtime import Home, issue_claims
+from undersigned.runtime import Home, claimed, create_home, issue_claims
 
 
 def cli(*arguments: str, limit: int | None = None) -> tuple[int, dict[str, Any]]:
@@ -57,6 +57,37 @@ def test_a_full_disk_is_the_stores_failure_and_leaves_nothing_half_made(tmp_path
     assert cli("init", str(mine), limit=limit)[0] == 8
     assert [file.name for file in mine.iterdir()] == ["notes.txt"]
     assert cli("init", str(mine))[0] == 0
+
+
+def test_what_an_init_that_fails_takes_away_is_its_own(tmp_path: Path) -> None:
+    """Of two that make one folder one does, and its keys stay; so does what others put there meanwhile, or before."""
+    made = tmp_path / "made"
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-m", "undersigned.cli", "init", str(made), "--json"],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+            stdout=subprocess.DEVNULL,
+        )
+        for _ in range(2)
+    ]
+    assert sorted(one.wait(60) for one in both) == [0, 2]
+    assert Home(made).key().public_key.multikey in Home(made).configuration.did
+    mine = tmp_path / "mine"
+    (mine / "keys").mkdir(parents=True)
+    (mine / "keys" / "other.json").write_text("stays")
+    assert cli("init", str(mine))[0] == 2
+    assert [file.name for file in mine.rglob("*")] == ["keys", "other.json"]
+    new = tmp_path / "new"
+
+    def half() -> None:
+        with claimed(new):
+            create_home(new, name="New")
+            (new / "notes.txt").write_text("stays")
+            raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        half()
+    assert [file.name for file in new.rglob("*")] == ["notes.txt"]
 
 
 def test_a_state_folder_is_its_owners_alone(tmp_path: Path) -> None:

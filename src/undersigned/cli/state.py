@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ from undersigned.protocol import owed
 from undersigned.runtime import (
     Home,
     OfferPart,
+    claimed,
     create_home,
     issue_membership,
     load_engagement,
@@ -136,7 +134,7 @@ async def init(
             parse_price(price)
         parts.append(OfferPart(task=task, handler=handler or SBOM_HANDLER, price=price or "0 EUR"))
     path = home_path(folder or home)
-    with _whole(path):
+    with claimed(path):
         made = create_home(
             path,
             name=name or path.absolute().name,
@@ -173,23 +171,6 @@ async def init(
         out.line("trusts nobody yet: add issuers to [trust] anchors in the settings, or nobody passes its policy")
     out.line(f"others trust this agent with   --trust {own['organisation']}")
     out.line(f"run it with                    {program()} serve --home {path}")
-
-
-@contextmanager
-def _whole(path: Path) -> Generator[None]:
-    """What is put into a folder is all there in the end, or all taken away again: half of it would be in the way."""
-    before = set(path.iterdir()) if path.exists() else None
-    try:
-        yield
-    except BaseException:
-        if before is None:
-            shutil.rmtree(path, ignore_errors=True)
-        for made in set(path.iterdir()) - before if before is not None else ():
-            if made.is_dir():
-                shutil.rmtree(made, ignore_errors=True)
-            else:
-                made.unlink(missing_ok=True)
-        raise
 
 
 @click.group()

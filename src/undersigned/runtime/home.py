@@ -25,8 +25,10 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shutil
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from ssl import SSLContext, create_default_context
 from typing import Annotated, Any, Final
@@ -70,6 +72,7 @@ __all__ = [
     "OfferPart",
     "OrganisationPart",
     "TrustPart",
+    "claimed",
     "create_home",
     "issue_claims",
     "issue_membership",
@@ -80,6 +83,12 @@ __all__ = [
 CONFIGURATION: Final = "undersigned.toml"
 _CREDENTIAL_LIMITS: Final = msgspec.structs.replace(FOREIGN_LIMITS, max_bytes=96 * 1024, max_string=96 * 1024)
 """An enveloped credential of 64 KiB is a text of a third more."""
+_MADE: Final = (
+    *(CONFIGURATION, "did.json", "organisation.json", LOG, f"{LOG}.new"),
+    *("issued.db", "issued.db-journal", "issued.db-wal", "issued.db-shm"),
+    *("credentials/membership.json", "credentials"),
+)
+"""What `create_home` and `issue_membership` write beside the keys; a folder after what is in it."""
 _DOMAIN: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})+", re.ASCII)
 
 _ORIGIN: Final = re.compile(rf"https://{_DOMAIN.pattern}(:[1-9][0-9]{{0,4}})?", re.ASCII)
@@ -465,6 +474,31 @@ def _passphrase(path: Path) -> str:
         ) from exc
     except UnicodeDecodeError as exc:
         raise ConfigurationError("key_unavailable", f"{file} is not UTF-8 text") from exc
+
+
+@contextmanager
+def claimed(path: Path) -> Generator[None]:
+    """A block that makes a state folder at `path` with `create_home` and `issue_membership`, and nobody else meanwhile.
+    If it fails, what it wrote is taken away again, since half of it would be in the way, and nothing else is.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, somebody made one there, or is about to.
+    """
+    new, keys = not path.exists(), path / "keys"
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)  # whose folder was there already decides itself who may look
+    try:
+        keys.mkdir(mode=0o700)  # one of two who try has it
+    except FileExistsError as exc:
+        raise ConfigurationError("bad_configuration", f"{path} is a state folder already: it has {keys.name}") from exc
+    made = [path / name for name in _MADE if not (path / name).exists()]
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(keys, ignore_errors=True)
+        for one in [*made, path] if new else made:
+            with suppress(OSError):  # not there, or with something in it that is not ours
+                one.rmdir() if one.is_dir() else one.unlink()
+        raise
 
 
 def create_home(
