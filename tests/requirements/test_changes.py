@@ -239,5 +239,6 @@ async def test_a_connection_that_is_lost_is_noted_and_so_is_its_return(tmp_path:
         await until(lambda: lost_at(pair.ours.facts) is None)
         assert pair.ours.facts["connection"].startswith("back ")
         assert pair.ours.engagement.state == "working"
+        await pair.ours.settled()  # what is noted is stored
         rows = await pair.hirer.ledger.rows(pair.ours.id)
         assert [row.raw.split()[0] for row in rows if row.type == "connection"] == [b"lost", b"back"]

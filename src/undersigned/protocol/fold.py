@@ -222,6 +222,8 @@ def _row(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant,
     if row is None:
         # C6, C7: what its sender's earlier state allowed crossed a move of ours, and is recorded.
         if in_lane or (view is not None and allows(view, step_of(message, lane=None))):
+            if message.type == "Ruling":
+                GUARDS["rules_on_dispute"](case)  # it decides what is owed, whatever it moves
             return _Judged("late" if engagement.state in ENDED else "void", seen, None, case)
         raise _no_row(engagement, message)
     if row.check:
@@ -392,8 +394,12 @@ def _notice(engagement: Engagement, notice: Message, mine: bool, at: Instant) ->
                 before = before.before
             if before is not None:
                 # N9: its place is free again, with those of what we said after it, which the peer cannot have recorded
-                # either; and everything is as it was before it.
-                return replace(before, last_at=at, reserved=engagement.reserved)
+                # either; and everything is as it was before it, but for what was noted or heard meanwhile.
+                was, now = before.contract, engagement.contract
+                if was is not None and now is not None:
+                    heard = {"heard_at": now.heard_at, "progress": now.progress, "cursor": now.cursor}
+                    was = replace(was, children=now.children, **heard)
+                return replace(before, last_at=at, reserved=engagement.reserved, contract=was)
         changes["unreceipted"] = _unreceipted(engagement, seen)
         if seen >= len(engagement.sent):
             changes["before"] = None

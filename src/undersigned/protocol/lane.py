@@ -52,6 +52,8 @@ def lane_row(case: Case) -> Row | None:
         # L1: the hirer's offer stands, so a provider that had not seen it was too late with its own.
         if role == PROVIDER and not case.mine and case.seen < contract_of(case).hirer_offer:
             return None
+        if case.crossed and contract_of(case).released:
+            return None  # nothing more is agreed on once both let each other go
     elif tabled is None or cast(Any, message).offer != tabled.digest or _accepted_already(case, tabled):
         if case.crossed and not isinstance(message, Seal):
             return None

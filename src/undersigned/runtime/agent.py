@@ -634,9 +634,8 @@ class Agent:
             self.spawn(refused, f"refused {event.code}")
         contract = conversation.engagement.contract
         if contract is not None:
-            if event.type == "Seal" and contract.in_force_by is not None:
-                self.gate.forget(contract.digest)  # an amendment has another scope
-            elif event.type == "Seal" and conversation.engagement.role == "provider":
+            sealed = event.type == "Seal" and contract.in_force_by is None
+            if sealed and conversation.engagement.role == "provider":
                 self.bookings.seen(conversation)
             self._gates.setdefault(contract.digest, conversation.id)
         self.subcontracts.noticed(conversation, event)

@@ -29,7 +29,7 @@ from undersigned.encoding import Digest, JsonObject, compare_amounts, digest_of,
 from undersigned.errors import LocalProtocolError, PolicyError
 from undersigned.ledger import Blob
 from undersigned.messages import Acceptance, Ruling
-from undersigned.protocol import OTHER, Contract, Engagement, Owe
+from undersigned.protocol import OTHER, Contract, Engagement, Owe, basis
 from undersigned.scope import read_scope
 from undersigned.transparency import contract_leaf
 
@@ -113,7 +113,8 @@ class Changes:
         """The claim that the other side broke a clause, to be cured in `seconds`; its digest. Raises as `suspend`."""
         by = shift(self._agent.clock.now(), seconds)
         await self._say(conversation, "Breach", clause=clause, evidence=evidence, cure_by=by)
-        return conversation.engagement.sent[-1]
+        engagement = conversation.engagement
+        return [one.move for one in contract_of(engagement).breaches if one.role == engagement.role][-1]
 
     async def dispute(
         self, conversation: Conversation, claim: str, *, about: Digest | None = None, seconds: int = 7 * 24 * 3600
@@ -130,7 +131,8 @@ class Changes:
             return Say("Dispute", {**body, "ruling_by": by})
 
         await self._ask(conversation, make)
-        return conversation.engagement.sent[-1]
+        engagement = conversation.engagement
+        return [one.digest for one in contract_of(engagement).disputes if one.role == engagement.role][-1]
 
     async def rule(self, conversation: Conversation, ruling: JsonObject) -> ArbiterRuling:
         """Carries the arbiter's signed ruling to the other side, once it is known to be the arbiter's.
@@ -205,6 +207,8 @@ class Changes:
         # Made on the position as it is now; if anything comes between, the guard refuses it and it is made again.
         for attempt in range(3):
             engagement = conversation.engagement
+            if conversation.offered(engagement) != of:
+                raise LocalProtocolError("stale_offer", "what is in force was changed while this was made")
             peer = await agent.document_of(engagement.peer, max_age_seconds=FRESH_SECONDS)
             said = await agent.papers.change(
                 engagement, of, what, peer, valid_seconds=seconds, parents=await agent.subcontracts.shown(conversation)
@@ -336,20 +340,20 @@ def owed_price(conversation: Conversation, engagement: Engagement) -> Price:
     contract = engagement.contract
     if contract is None:
         return nothing
-    bases = [ending.basis for ending in contract.endings]
-    if "ruling" in bases:
-        return _ruled(conversation)
-    if contract.released:
-        return next(
-            (Price(amount=one.settlement.amount, currency=one.settlement.currency) for one in conversation.releases()),
-            nothing,
-        )
-    for ending in contract.endings:
-        if ending.basis == "silence":
-            return terms.price if terms.on_silence == "accepted" else nothing
-        if ending.basis == "review":
-            return terms.price if ending.detail == "accepted" else nothing
-    return nothing
+    strongest = basis(engagement)
+    detail = next((ending.detail for ending in contract.endings if ending.basis == strongest), "")
+    match strongest:
+        case "ruling":
+            return _ruled(conversation)
+        case "release":
+            owed = conversation.release(detail).settlement
+            return Price(amount=owed.amount, currency=owed.currency)
+        case "silence" if terms.on_silence == "accepted":
+            return terms.price
+        case "review" if detail == "accepted":
+            return terms.price
+        case _:
+            return nothing
 
 
 def _ruled(conversation: Conversation) -> Price:

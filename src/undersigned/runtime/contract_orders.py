@@ -154,7 +154,7 @@ class ContractOrders:
             if isinstance(error, LedgerError) and error.retryable:
                 raise  # nobody knows whether it stands; it stays taken, and the next look finds out
             answer = Answered(ok=False, code=error.code, message=error.message)
-        except (MsgspecError, TypeError) as error:
+        except (MsgspecError, TypeError, KeyError, ValueError) as error:
             what = f"an order that cannot be read: {in_words(str(error))}"
             answer = Answered(ok=False, code="bad_configuration", message=what)
         _log.info("order for a contract", file=file.name, ok=answer.ok, code=answer.code)

@@ -602,7 +602,9 @@ class Conversation(Remembered):
             if how == "repeat":
                 await self._answer_repeat(turn, message)
                 return
-            leaf, evidence = await self.shell.check(self, message, item.document) if how == "applies" else (None, ())
+            leaf, evidence = None, ()
+            if how == "applies" or body.type == "Ruling":  # a ruling counts although it moves nothing
+                leaf, evidence = await self.shell.check(self, message, item.document)
             turn.engagement = after
         except LedgerError:
             raise
@@ -733,11 +735,8 @@ class Conversation(Remembered):
             LocalProtocolError: The tables do not allow it.
         """
         identity, now = self.shell.identity, self.shell.clock.now()
-        for name, value in said.facts:
-            turn.fact(identity.did, name, value)
-            self.facts[name] = value
-        turn.evidence.extend(said.evidence)
         if said.type == "":
+            self._note(turn, said)
             return
         engagement = turn.engagement
         of = MESSAGE_TYPES[said.type]
@@ -762,7 +761,10 @@ class Conversation(Remembered):
             expires=shift(now, PROOF_SECONDS),
         )
         signed = unsigned.signed(await identity.sign(unsigned.to_sign))
-        turn.engagement = apply(engagement, Sent(signed, turn.now))
+        if said.facts or said.evidence:
+            judge(engagement, Sent(signed, turn.now))  # what is not said is not noted as done
+            self._note(turn, said)
+        turn.engagement = apply(turn.engagement, Sent(signed, turn.now))
         self.remember(signed.message)
         turn.sends.append(signed.raw)
         if not of.notice or _tells(engagement, turn.engagement):
@@ -777,6 +779,12 @@ class Conversation(Remembered):
             # Its cursor is where the work goes on after a crash.
             turn.durable = True
         turn.event("sent", said.type, message=message)
+
+    def _note(self, turn: Turn, said: Say) -> None:
+        for name, value in said.facts:
+            turn.fact(self.shell.identity.did, name, value)
+            self.facts[name] = value
+        turn.evidence.extend(said.evidence)
 
     def _suite(self, engagement: Engagement) -> str:
         talks = engagement.talks

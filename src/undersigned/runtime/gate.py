@@ -105,16 +105,16 @@ class Gate:
         self._above = above
         self.labels = labels
         self.resolve = resolve
-        self._scopes: dict[Digest, Scope] = {}
+        self._scopes: dict[Digest, tuple[ContractDocument, Scope]] = {}
         self._told: dict[Digest, dict[tuple[str, ...], _Told]] = {}
         self._last: Instant | None = None
 
     def scope(self, contract: Digest, document: ContractDocument) -> Scope:
-        """The scope of a contract as people read it."""
-        scope = self._scopes.get(contract)
-        if scope is None:
-            scope = self._scopes[contract] = read_scope(document.terms.scope)
-        return scope
+        """The scope of a contract, by the document in force, as people read it."""
+        kept = self._scopes.get(contract)
+        if kept is None or kept[0] is not document:
+            kept = self._scopes[contract] = document, read_scope(document.terms.scope)
+        return kept[1]
 
     def forget(self, contract: Digest) -> None:
         """Drops what is cached about a contract."""

@@ -147,8 +147,6 @@ class Job:
             ScopeError: The contract does not allow it; `detail["clause"]` names the clause that decided. The refusal
                 is recorded. `approval_required`: no person agreed.
         """
-        if self._over:
-            raise ScopeError("contract_expired", "the work of this job has ended", clause="job")
         asked = Action(name=action, target=target, amounts=dict(amounts or {}), facts=facts)
         permit = await self._admitted(asked, reason, approval_seconds)
         at = self._agent.clock.now()
@@ -162,6 +160,7 @@ class Job:
     async def _admitted(self, asked: Action, reason: str, approval_seconds: int) -> Permit:
         pause, told, may_ask = RETRY_SECONDS, False, approval_seconds > 0
         while True:
+            self._goes_on()
             now, state = self._agent.clock.now(), self._conversation.engagement.state
             known = self._requests.answered()
             try:
@@ -217,6 +216,7 @@ class Job:
         """
         pause = RETRY_SECONDS
         while True:
+            self._goes_on()
             try:
                 return await self._agent.fetch(uri, self.contract, max_bytes=MAX_ARTIFACT_BYTES)
             except UndersignedError as error:
@@ -264,6 +264,7 @@ class Job:
 
         Source: protocol-spec/16-subcontracts.md, sections 16.2 and 16.3
         """
+        self._goes_on()
         return self._agent.subcontracts.hire(
             self,
             self._conversation,
@@ -294,6 +295,7 @@ class Job:
 
         Source: protocol-spec/03-connection.md, section 3.7
         """
+        self._goes_on()
         return await self._agent.sign_request(method, url, self.contract, body)
 
     async def check_answer(self, sent: Sent, status: int, fields: Fields, body: bytes) -> None:
@@ -412,6 +414,10 @@ class Job:
     def ends(self) -> None:
         """The handler has returned: what it left running may do no more in the contract's name."""
         self._over = True
+
+    def _goes_on(self) -> None:
+        if self._over:
+            raise ScopeError("contract_expired", "the work of this job has ended", clause="job")
 
     def _refused(self, asked: Action, at: Instant, error: ScopeError) -> None:
         """For the statement about the work; the gate has recorded it already."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from undersigned.encoding import Did, Instant
 from undersigned.errors import LocalProtocolError
-from undersigned.protocol import ENDED
+from undersigned.protocol import ENDED, Engagement
 
 from .conversation import Conversation
 from .turn import Say
@@ -42,20 +42,26 @@ class Presences:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
+        self._away: dict[Did, object] = {}
+        """Peers without a connection, each with a mark of this absence."""
 
     def lost(self, peer: Did) -> None:
         """There is no connection any more; that is noted if it stays so."""
-        self._agent.spawn(self._note_loss(peer, self._agent.clock.now()), f"connection lost {peer[-12:]}")
+        if peer not in self._away:
+            absence = self._away[peer] = object()
+            self._agent.spawn(self._note_loss(peer, absence, self._agent.clock.now()), f"connection lost {peer[-12:]}")
 
-    async def _note_loss(self, peer: Did, at: Instant) -> None:
+    async def _note_loss(self, peer: Did, absence: object, at: Instant) -> None:
         await asyncio.sleep(LOST_SECONDS)
-        if not self._agent.links.connected(peer):
-            for conversation in self._under_contract(peer):
-                if lost_at(conversation.facts) is None:
-                    await self._note(conversation, f"lost {at}")
+        for conversation in self._under_contract(peer):
+            if self._away.get(peer) is absence and lost_at(conversation.facts) is None:
+                await self._note(conversation, f"lost {at}")
+        if peer not in self._away:
+            self.back(peer)  # while that was noted
 
     def back(self, peer: Did) -> None:
         """There is a connection."""
+        self._away.pop(peer, None)
         for conversation in self._under_contract(peer):
             if lost_at(conversation.facts) is not None:
                 now = self._agent.clock.now()
@@ -70,7 +76,13 @@ class Presences:
 
     @staticmethod
     async def _note(conversation: Conversation, value: str) -> None:
+        what = value.partition(" ")[0]
+
+        def make(_: Engagement) -> Say | None:
+            noted = conversation.facts.get(FACT, "").partition(" ")[0]
+            return None if noted == what else Say("", {}, facts=((FACT, value),))
+
         try:
-            await conversation.ask(lambda _: Say("", {}, facts=((FACT, value),)))
+            await conversation.ask(make)
         except LocalProtocolError:
             return  # it is over

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TypeAlias, TypeVar
 
-from undersigned.contract import ContractDocument, Document, ReleaseDocument
-from undersigned.encoding import Digest, JsonObject, from_struct
+from undersigned.contract import ContractDocument, Document, ReleaseDocument, canonical_document
+from undersigned.encoding import Digest, JsonObject, digest_bytes, from_struct
 from undersigned.errors import LocalProtocolError
 from undersigned.messages import Delivery, Message, Offer
 from undersigned.protocol import Engagement
@@ -92,10 +92,16 @@ class Remembered:
             self._json = (document, from_struct(document))
         return self._json[1]
 
-    def releases(self) -> tuple[ReleaseDocument, ...]:
-        """Releases that were on the table; the last one is the one that was sealed, if any was."""
-        found = [document for document in self._offers.values() if isinstance(document, ReleaseDocument)]
-        return tuple(reversed(found))
+    def release(self, digest: Digest) -> ReleaseDocument:
+        """The release of this digest, which was on the table.
+
+        Raises:
+            LocalProtocolError: `wrong_state`: there was none.
+        """
+        for document in self._offers.values():
+            if isinstance(document, ReleaseDocument) and digest_bytes(canonical_document(document)) == digest:
+                return document
+        raise LocalProtocolError("wrong_state", f"no release {digest} was on the table")
 
     def remember(self, message: Message) -> None:
         """Keeps a move that was recorded."""

@@ -124,6 +124,8 @@ class StatusWatch:
 
     async def _suspend(self, conversation: Conversation, *, ends: bool) -> None:
         """Says, as the hirer, that the contract waits: until we end it, or for as long as there is a contract."""
+        if not self._may(conversation, "working"):
+            return
         terms = conversation.offered().terms
         # The provider may end it after that; our own end, which says why, comes before.
         over = shift(self._agent.clock.now(), int(self.renewal_seconds) + MARGIN_SECONDS)
@@ -140,6 +142,8 @@ class StatusWatch:
 
     async def _resume(self, conversation: Conversation) -> None:
         """Says that it goes on, if it was suspended for what holds again now."""
+        if not self._may(conversation, "suspended"):
+            return  # most looks find nothing to say, and take no turn
 
         def make(engagement: Engagement) -> Say | None:
             contract = engagement.contract
@@ -150,6 +154,10 @@ class StatusWatch:
             return Say("Resume", {"contract": contract.digest, "reason": "resolved"})
 
         await self._say(conversation, make)
+
+    @staticmethod
+    def _may(conversation: Conversation, state: str) -> bool:
+        return (conversation.engagement.role, conversation.engagement.state) == ("hirer", state)
 
     async def _say(self, conversation: Conversation, make: Callable[[Engagement], Say | None]) -> None:
         try:

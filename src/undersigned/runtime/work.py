@@ -124,8 +124,7 @@ class Worker:
         agent, running = self._agent, asyncio.ensure_future(work)
         events = agent.listen(conversation.id)
         loop = asyncio.get_running_loop()
-        beat = max(1.0, parse_duration(job.document.terms.deadlines.heartbeat) / 2)
-        changed, next_beat = asyncio.ensure_future(events.get()), loop.time() + beat
+        changed, beaten = asyncio.ensure_future(events.get()), loop.time()
         try:
             while True:
                 engagement = conversation.engagement
@@ -136,6 +135,9 @@ class Worker:
                 left = self._left(engagement)
                 if left <= 0 and engagement.state == "working":
                     raise UndersignedError("timeout", f"the work of {job.task} ran past what is due")
+                # By the terms in force: an amendment may ask for more.
+                beat = parse_duration(conversation.offered(engagement).terms.deadlines.heartbeat) / 2
+                next_beat = beaten + max(1.0, beat)
                 wait = max(0.05, next_beat - loop.time())
                 wait = min(wait, max(left, 0.05)) if engagement.state == "working" else wait
                 done, _ = await asyncio.wait({running, changed}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
@@ -146,7 +148,7 @@ class Worker:
                     changed = asyncio.ensure_future(events.get())
                 if loop.time() >= next_beat and conversation.engagement.state == "working":
                     await job.progress()  # a sign of life (HIRE-LIF-24)
-                    next_beat = loop.time() + beat
+                    beaten = loop.time()
         finally:
             agent.unlisten(events)
             changed.cancel()
