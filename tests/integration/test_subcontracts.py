@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -23,10 +24,10 @@ from undersigned.attestation import WorkPredicate
 from undersigned.contract import Price
 from undersigned.daemon import Hire, HireResult, Peer
 from undersigned.encoding import canonicalize, digest_bytes, shift
-from undersigned.errors import PolicyError, ScopeError, UndersignedError
+from undersigned.errors import LedgerUnavailable, PolicyError, ScopeError, UndersignedError
 from undersigned.evidence import Report, read_archive, verify_pack, write_archive
 from undersigned.ledger import Draw, Reservation, open_books, open_ledger
-from undersigned.messages import Cancel, Delivery, Start, Suspend, Terminate
+from undersigned.messages import Cancel, Delivery, Start, Suspend, Terminate, Usage
 from undersigned.runtime import Conversation, Home, Job, SystemClock, export_pack, load_engagement
 from undersigned.scope import Action, Grant, Limit, Scope
 from unit.cli.running import run
@@ -276,6 +277,7 @@ async def test_a_child_ends_with_its_parent(tmp_path: Path, how: str) -> None:
         assert len(theirs) == 2
         over = next(row for row in rows if row.type == "child" and b'outcome":null' not in row.raw)
         assert over.place < own.place
+        assert sum(row.type == "child" for row in rows) == 2  # begun, and over
         assert await globex.ledger.open_reservations(parent.engagement.contract.digest) == ()
 
 
@@ -438,9 +440,11 @@ async def test_the_program_of_the_readme(tmp_path: Path) -> None:
             await process.wait()
 
 
-@pytest.mark.parametrize("per", [None, "P1D"])
-async def test_own_actions_and_those_of_children_share_a_limit(tmp_path: Path, per: str | None) -> None:
-    """HIRE-SUB-04: of five uses a child may take two, so three are left; when it is over, the rest is back."""
+@pytest.mark.parametrize(("per", "left"), [(None, 2), ("P1D", 0)])
+async def test_own_actions_and_those_of_children_share_a_limit(tmp_path: Path, per: str | None, left: int) -> None:
+    """HIRE-SUB-04: of five uses a child may take two, so three are left; when it is over, what it did not use is back.
+    Of a limit per day nobody says what it used, so that is back the next day.
+    """
     homes = await homes_of(tmp_path, 3)
     work, acted, refused = Waiting(), list[str](), list[ScopeError]()
     limit = (Limit("count", "5", per),)
@@ -469,8 +473,76 @@ async def test_own_actions_and_those_of_children_share_a_limit(tmp_path: Path, p
 
     async with peers_of(homes, [None, handler, work]) as (acme, _, __):
         await hired(acme, homes, scope=scope)
-    assert len(acted) == 5
-    assert [(error.code, error.detail["clause"]) for error in refused] == [("scope_exceeded", "read-repo")] * 2
+    assert len(acted) == 3 + left
+    assert [(error.code, error.detail["clause"]) for error in refused] == [("scope_exceeded", "read-repo")] * (4 - left)
+
+
+async def test_sc_58_one_child_after_another_shares_a_limit_per_day(tmp_path: Path) -> None:
+    """HIRE-SUB-04: the first took all of the day and ended, and was interrupted while that was counted; the second gets
+    nothing of that day.
+    """
+    homes = await homes_of(tmp_path, 3)
+    limit = (Limit("count", "2", "P1D"),)
+    scope = Scope(grants=(Grant("read-repo", "repo:read", "https://git.acme.example/app/*", limits=limit),))
+    below = Scope(grants=(Grant("part", "repo:read", "https://git.acme.example/app/x", limits=limit),))
+    refused = list[str]()
+
+    async def handler(job: Job) -> None:
+        for number in range(2):
+            inputs = {"report": await job.read("report"), "number": str(number).encode()}
+            try:
+                await job.hire(homes[2].configuration.did, task="summary", inputs=inputs, price="2 EUR", scope=below)
+            except UndersignedError as error:
+                refused.append(str(error))
+        await job.deliver("summary.txt", b"together")
+
+    async with peers_of(homes, [None, handler, summarise]) as (acme, globex, initech):
+        initech.offers("summary", price="2 EUR", delivers="summary.txt")(summarise)
+        settle, failing = globex.ledger.settle, ["held"]
+
+        async def interrupted(id: str, amounts: Mapping[str, str]) -> None:
+            if id.endswith(":parent") and failing:
+                raise LedgerUnavailable("store_unavailable", failing.pop())
+            await settle(id, amounts)
+
+        globex.ledger.settle = interrupted  # type: ignore[method-assign]
+        result = await hired(acme, homes, scope=scope)
+        await until(lambda: not globex.conversations, 40)
+        (text,) = refused
+        assert "read-repo/count.P1D" in text
+        assert len([one for one in await initech.ledger.summaries() if one.contract]) == 1
+        assert await globex.ledger.open_reservations(result.contract) == ()
+        usage = await globex.ledger.usage(result.contract)
+        assert {key.partition("@")[0]: amount for key, amount in usage.items() if "P1D@2" in key} == {
+            "read-repo/count.P1D": "2"
+        }
+        assert (usage["read-repo/count.P1D@children"], usage["/EUR@children"]) == ("0", "2")
+
+
+async def test_sc_58_a_child_that_says_it_used_more_than_it_might_takes_no_more(tmp_path: Path) -> None:
+    """HIRE-SUB-04: 10^18 of two uses are two, and three of five are left for the contract itself."""
+    homes = await homes_of(tmp_path, 3)
+    acted = list[str]()
+
+    async def handler(job: Job) -> None:
+        text = await job.read("report")
+        below = part("repo:read", "https://git.acme.example/app/x", "2")
+        await job.hire(homes[2].configuration.did, task="summary", inputs={"report": text}, price="8 EUR", scope=below)
+        for _ in range(3):
+            async with job.act("repo:read", "https://git.acme.example/app/y"):
+                acted.append("done")
+        await job.deliver("summary.txt", b"together")
+
+    async with peers_of(homes, [None, handler, summarise]) as (acme, globex, initech):
+
+        async def boasts(_: str) -> tuple[Usage, ...]:
+            return (Usage(clause="part", unit="count", amount="9" * 18),)
+
+        initech.gate.usage = boasts  # type: ignore[method-assign]
+        result = await hired(acme, homes, scope=REPOSITORY)
+        await until(lambda: not globex.conversations, 40)
+        assert (await globex.ledger.usage(result.contract))["read-repo/count"] == "5"
+    assert len(acted) == 3
 
 
 async def _awaited(hire: Hire) -> HireResult:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from undersigned.contract import Terms, check_within, drawn
 from undersigned.encoding import Amount, Digest, Instant, add_amounts, compare_amounts, parse_duration
-from undersigned.errors import ContractError, ScopeError, UndersignedError
+from undersigned.errors import ContractError, LedgerConflict, ScopeError, UndersignedError
 from undersigned.ledger import Draw, Reservation
 from undersigned.messages import Closing, Delivery, Usage
 from undersigned.protocol import Engagement, Finished, Free, Reserve
@@ -61,7 +61,7 @@ class Shares:
         fits_inside(terms, above)
         held = await self._agent.ledger.usage(contract, self._agent.clock.now())
         for draw in draws_on(terms, above, self._agent.clock.now()):
-            total = add_amounts(held.get(draw.key, "0"), draw.amount)
+            total = add_amounts(add_amounts(held.get(draw.key, "0"), held.get(draw.beside or "", "0")), draw.amount)
             if draw.max is not None and compare_amounts(total, draw.max) > 0:
                 what = draw.key.removesuffix(f"@{CHILDREN}").lstrip("/")
                 text = f"{what}: {total} with this hire is more than the {draw.max} of the contract"
@@ -135,7 +135,8 @@ class Shares:
         if engagement.contract is None:
             await ledger.release(identifier)
             return
-        held = next((one for one in await ledger.open_reservations(within.contract) if one.id == identifier), None)
+        under_way = {one.id: one for one in await ledger.open_reservations(within.contract)}
+        held = under_way.get(identifier)
         if held is None:
             return
         terms, above = child.offered().terms, parent.offered().terms
@@ -147,11 +148,29 @@ class Shares:
         }
         if f"/{price.currency}@{CHILDREN}" in amounts:
             amounts[f"/{price.currency}@{CHILDREN}"] = price.amount
+        await self._count_period(held, above, under_way.get(_period(identifier)))
         await ledger.settle(identifier, amounts)
 
+    async def _count_period(self, held: Reservation, above: Terms, known: Reservation | None) -> None:
+        """Counts what was held of each limit per period as used in this one, which no `usage` tells; before it is given
+        back, so that nobody takes it in between. `known` is what an interrupted attempt left.
+        """
+        now, ledger = self._agent.clock.now(), self._agent.ledger
+        wides = read_scope(above.scope, above.scope.critical or ()).grants
+        own = {_key(g.id, limit): f"{g.id}/{counter(limit, now)}" for g in wides for limit in g.limits if limit.per}
+        draws = tuple(Draw(own[draw.key], draw.amount) for draw in held.draws if draw.key in own)
+        if not draws:
+            return
+        wanted = known or Reservation(held.contract, _period(held.id), draws, ALWAYS, now)
+        try:
+            await ledger.reserve(wanted)
+        except LedgerConflict:
+            return  # an interrupted attempt counted it
+        await ledger.settle(wanted.id, {draw.key: draw.amount for draw in wanted.draws})
+
     async def _used(self, child: Conversation, terms: Terms, above: Terms) -> dict[str, Amount]:
-        """What a child used of each limit of the contract above: what it said itself, and no less than what we counted.
-        A child that said nothing has used all that it might.
+        """What a child used of each limit of the contract above: what it said itself, no less than what we counted, and
+        no more than it might. A child that said nothing has used all that.
         """
         told: tuple[Usage, ...] | None = None
         if child.said("Closing", "provider"):
@@ -168,7 +187,9 @@ class Shares:
         used: dict[str, Amount] = {}
         for own, limit, key in _pairs(terms, above):
             if limit.per is None:
-                used[key] = add_amounts(used.get(key, "0"), most.get((own, limit.unit), "0"))
+                said = most.get((own, limit.unit), "0")
+                might = said if compare_amounts(said, limit.max) < 0 else limit.max
+                used[key] = add_amounts(used.get(key, "0"), might)
         return used
 
 
@@ -226,3 +247,8 @@ def _length(limit: Limit) -> int | None:
 def _held(offer: Digest) -> str:
     """The id of what is held in the books of the contract above."""
     return f"{offer}:parent"
+
+
+def _period(held: str) -> str:
+    """The id of what of it counts as used in the period in which the child ended."""
+    return f"{held}:period"

@@ -172,8 +172,10 @@ class Subcontracts:
         return next((child for child in children if child.key == key and child.outcome != "not begun"), None)
 
     async def _note(self, parent: Conversation, child: Child) -> None:
-        def make(engagement: Engagement) -> Say:
+        def make(engagement: Engagement) -> Say | None:
             children = engagement.contract.children if engagement.contract is not None else ()
+            if any(one.engagement == child.engagement and one.outcome is not None for one in children):
+                return None  # each event of a turn tells that it is over
             if child.outcome is None:
                 if not engagement.authority:
                     raise ScopeError("contract_expired", f"no hires in {engagement.state}", clause="state")
@@ -407,12 +409,7 @@ class Subcontracts:
         if conversation is None:
             over = msgspec.structs.replace(child, outcome="not begun")
         else:
-            within = self.shares.within(conversation)
-            try:
-                if within is not None:
-                    await self.shares.settle(conversation, within)
-            except LedgerError as error:
-                _log.error("what a child used is not settled and stays held", engagement=engagement, error=str(error))
+            await self._settle(conversation)
             contract = conversation.engagement.contract
             over = msgspec.structs.replace(
                 child, outcome=outcome_of(conversation.engagement), contract=contract.digest if contract else None
@@ -422,6 +419,19 @@ class Subcontracts:
         except LocalProtocolError as error:
             _log.info("the parent is over as well", engagement=engagement, error=str(error))
         self._above.pop(engagement, None)
+
+    async def _settle(self, child: Conversation) -> None:
+        """Counts what a child used, as soon as the store takes it."""
+        within = self.shares.within(child)
+        while within is not None:
+            try:
+                return await self.shares.settle(child, within)
+            except LedgerError as error:
+                _log.error("what a child used is not settled and is held", engagement=child.id, error=str(error))
+                if not error.retryable:
+                    return None
+            await asyncio.sleep(RETRY_SECONDS)
+        return None
 
     async def resume(self) -> None:
         """After a start: knows the children again, and notes those that were over before it could be noted."""
