@@ -184,3 +184,42 @@ async def test_answers_of_an_application_are_signed(world: World, under: Any) ->
             again = await world.send(url, method, path, fields, body)
             assert again.status == 401
             assert await world.judged(heard, method, path, await world.signed(method, path, body)) == "proof_invalid"
+
+
+async def test_an_application_is_not_offered_ways_to_answer_that_are_not_signed(world: World) -> None:
+    """HIRE-GTS-14: a server that sends files by name and trailers; the application takes what it is offered."""
+    started: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        offered = scope["extensions"]
+        await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})
+        if "http.response.pathsend" in offered:
+            await send({"type": "http.response.pathsend", "path": "/etc/hostname"})
+        else:
+            await send({"type": "http.response.body", "body": json.dumps(sorted(offered)).encode()})
+
+    async with world.desk() as desk:
+        gate = RequestGate(desk, world.rules, sign_answers=True)
+        gated = AsgiGate(app, gate)
+
+        async def serving(scope: Any, receive: Any, send: Any) -> None:
+            async def sends(message: Any) -> None:
+                started.extend([message.get("trailers")] if message["type"] == "http.response.start" else [])
+                await send(message)
+
+            names = ("http.response.pathsend", "http.response.trailers", "tls")
+            await gated({**scope, "extensions": {name: {} for name in names}}, receive, sends)
+
+        config = uvicorn.Config(serving, port=0, log_config=None, lifespan="off")
+        server = uvicorn.Server(config)
+        running = asyncio.create_task(server.serve())
+        while not server.started:  # noqa: ASYNC110 - it says so nowhere else
+            await asyncio.sleep(0.01)
+        url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        fields = await world.signed("GET", APP)
+        heard = await world.send(url, "GET", APP, fields)
+        server.should_exit = True
+        await running
+        await gate.close()
+    assert (heard.status, json.loads(heard.body), started) == (200, ["tls"], [False])
+    assert await world.judged(heard, "GET", APP, fields) == "good"

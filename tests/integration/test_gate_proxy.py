@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import structlog
 from aiohttp import web
 
 from gate_world import Service, World, at_work, proxied
@@ -307,6 +308,35 @@ async def test_a_request_under_one_permit_is_sent_once(world: World, stays: bool
     assert heard.no == (502, "upstream_failed", "")
     assert [head.split()[0] for head in heads] == [b"GET", b"PUT"]
     assert (await world.used())["write/bytes"] == "3"
+
+
+async def test_a_disk_of_ours_that_is_full_is_told_as_ours(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long body has no file to wait in: that may be tried again. A long answer has none: the service has acted."""
+    service = Service()
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere at all")
+    with structlog.testing.capture_logs() as logs:
+        async with proxied(world, service) as (url, _):
+            heard = await world.ask(url, "PUT", "/files/big", bytes(300_000))
+        assert heard.no == (503, "overloaded", "")
+        assert not service.asked
+        assert (await world.used()).get("write/bytes", "0") == "0"
+
+        async def answer(request: web.BaseRequest) -> web.StreamResponse:
+            return web.Response(body=bytes(300_000))
+
+        service.answer = answer
+        async with proxied(world, service, sign_answers=True) as (url, _):
+            heard = await world.ask(url, "PUT", "/files/x", b"abc")
+        assert heard.no == (502, "upstream_failed", "")
+        assert (await world.used())["write/bytes"] == "3"
+    assert [line["event"] for line in logs].count("a body cannot be kept on disk") == 2
+
+
+async def test_gates_do_not_take_each_other_s_connections(world: World) -> None:
+    """Three of them, each with as many at once as it has."""
+    async with world.desk() as one, world.desk() as two, world.desk() as three:
+        asking = [desk.keys(world.contract) for _ in range(32) for desk in (one, two, three)]
+        assert all(await asyncio.gather(*asking))
 
 
 async def test_answers_are_signed_as_the_hirers(world: World) -> None:

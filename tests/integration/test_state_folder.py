@@ -13,6 +13,7 @@ from pathlib import Path
 from stat import S_IMODE
 from typing import Any
 
+import msgspec
 import pytest
 
 from integration.hires import free_ports
@@ -21,9 +22,10 @@ from trust_graphs import edge
 from undersigned.cli.demo import _own_folder
 from undersigned.credentials import Membership
 from undersigned.daemon import Peer
+from undersigned.errors import ConfigurationError
 from undersigned.ledger import Admitted, Head, TrustStore
 from undersigned.ledger.sqlite_file import HeadFile
-from undersigned.runtime import Home, claimed, create_home, issue_claims
+from undersigned.runtime import ControlPart, Home, claimed, create_home, issue_claims
 
 
 def cli(*arguments: str, limit: int | None = None) -> tuple[int, dict[str, Any]]:
@@ -114,6 +116,30 @@ def test_a_peer_does_not_start_on_a_damaged_file(tmp_path: Path, name: str, part
     code, said = cli("serve", "--home", str(made))
     assert (code, said["error"]["code"]) == (8, "store_corrupt")
     assert name in said["error"]["message"]
+
+
+def test_a_start_that_fails_says_what_for_and_closes_the_register(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    assert cli("init", str(made), "--local", "--port", str(free_ports(1)[0]))[0] == 0
+    asyncio.run(_refused(made))
+
+
+async def _refused(made: Path) -> None:
+    taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    async with taken:
+        port = taken.sockets[0].getsockname()[1]
+        for part, what in (("gates", "for gates"), ("control", "for control"), ("listen", "on 127.0.0.1")):
+            peer = Peer.open(made)
+            if part == "listen":
+                configuration = peer.home.configuration
+                listen = msgspec.structs.replace(configuration.listen, port=port)
+                peer.home.configuration = msgspec.structs.replace(configuration, listen=listen)
+            else:
+                setattr(peer, part, ControlPart(port=port))
+            with pytest.raises(ConfigurationError, match=f"cannot listen {what}"):
+                await peer.start()
+            assert peer._register is not None
+            assert peer._register._store is None, part
 
 
 async def _written(path: Path) -> None:

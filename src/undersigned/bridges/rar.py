@@ -87,7 +87,8 @@ class _Own(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
 def authorization_details(
     scope: Scope, *, identifier: str, contract: Digest, until: Instant, not_before: Instant | None = None
 ) -> list[JsonObject]:
-    """What `scope` allows under the contract named so, from `not_before` to `until`; nothing of it is left out.
+    """What `scope` allows under the contract named so, from `not_before` to `until`. Left out is what allows
+    nothing: obligations, extensions that are not critical, and prohibitions of actions that no grant names.
 
     Raises:
         FormatError: `schema_violation`: the scope has a critical extension, which no object can hold.

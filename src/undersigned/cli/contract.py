@@ -37,12 +37,10 @@ from undersigned.runtime import (
     take_back,
 )
 
-from .output import HOME_OPTION, Out, command, counted, plain, reading
+from .output import HOME_OPTION, WAITS, Out, command, counted, plain, reading
 
 __all__ = ["contract"]
 
-WAITS = 7
-"""Exit code: no peer runs here that could carry it out."""
 WAIT_SECONDS = 10.0
 """How long the running peer may take."""
 LOOK_SECONDS = 0.05

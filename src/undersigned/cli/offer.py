@@ -26,12 +26,10 @@ from undersigned.runtime import (
 )
 from undersigned.trust import Decision, Verdict, approval, weigh
 
-from .output import HOME_OPTION, Out, command, counted, plain, program, reading
+from .output import HOME_OPTION, WAITS, Out, command, counted, plain, program, reading
 
 __all__ = ["offer"]
 
-WAITS = 7
-"""Exit code: another person has to approve as well."""
 AS_OPTION = click.option(
     "--as",
     "person",

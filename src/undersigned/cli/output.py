@@ -34,6 +34,7 @@ from undersigned.runtime import Home
 __all__ = [
     "HOME_OPTION",
     "JSON_OPTION",
+    "WAITS",
     "Out",
     "command",
     "counted",
@@ -59,6 +60,8 @@ SHORTEST_PART: Final = 6
 LOCAL: Final = "local | "
 """Begins each line that is about a local state folder."""
 
+WAITS = 7
+"""Exit code: somebody has to do something first, a person or a peer that runs."""
 HOME_OPTION = click.option(
     "--home", metavar="FOLDER", help="State folder; by default UNDERSIGNED_HOME, else the user's data folder."
 )

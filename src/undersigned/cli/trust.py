@@ -66,12 +66,10 @@ from undersigned.trust import (
 )
 
 from .options import checked_did, new_file, open_gatherer
-from .output import HOME_OPTION, Out, command, counted, plain, program, reading
+from .output import HOME_OPTION, WAITS, Out, command, counted, plain, program, reading
 
 __all__ = ["trust"]
 
-WAITS = 7
-"""Exit code: a person has to do something first."""
 CAPABILITY_OPTION = click.option("--capability", metavar="NAME", help="Only about this capability.")
 EVIDENCE_OPTION = click.option("--evidence", metavar="TEXT", help="Why: words, or the digest of a document.")
 YES_OPTION = click.option("--yes", is_flag=True, help="Go on although open engagements lose their path.")

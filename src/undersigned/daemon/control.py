@@ -84,7 +84,10 @@ class ControlListener:
         *,
         answer_seconds: float = 30.0,
         body_seconds: float = BODY_SECONDS,
+        connections: int = CONNECTIONS,
+        what: str = "for control",
     ) -> None:
+        """`what` it is for is said where it cannot listen."""
         self._part = part
         self._token = token.encode()
         self._routes = routes
@@ -96,10 +99,10 @@ class ControlListener:
             self._handle,
             part.host,
             part.port,
-            connections=CONNECTIONS,
+            connections=connections,
             cancels=False,
             edge=_ControlEdge,
-            what="for control",
+            what=what,
         )
 
     @property

@@ -18,9 +18,10 @@ from aiohttp import web
 
 from undersigned.errors import FormatError, UndersignedError
 
+from .door import problem_response
 from .gate_answers import sign_response
 from .gate_desk import Granted
-from .gating import PROBLEM_FIELDS, Knock, RequestGate
+from .gating import Knock, RequestGate
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
@@ -52,9 +53,7 @@ def aiohttp_gate(gate: RequestGate) -> Middleware:
             granted = await gate.admit(knock, hashlib.sha256(body).digest(), len(body))
         except UndersignedError as error:
             status, problem = gate.refused(error, request.method, request.raw_path)
-            answer = web.Response(status=status, body=problem, headers=PROBLEM_FIELDS)
-            # The body may not have been read: what follows on this connection is not taken for a request.
-            answer.force_close()
+            answer = problem_response(status, problem)
             await sign_response(gate, knock, answer)
             return answer
         request[GRANTED] = granted

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 from undersigned.errors import TransportError, UndersignedError
 
 from .gate_answers import OWN_FIELDS, bodiless
-from .gating import PROBLEM_FIELDS, Knock, RequestGate
+from .gating import Knock, RequestGate
 
 __all__ = ["AsgiGate"]
 
@@ -27,6 +27,12 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Application: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _POLICY_VIOLATION: Final = 1008
+_PROBLEM_FIELDS: Final = {
+    "Content-Type": "application/problem+json",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Of an answer to a request that was refused."""
 
 
 class AsgiGate:
@@ -69,13 +75,18 @@ class AsgiGate:
             return {"type": "http.request", "body": body, "more_body": False}
 
         # If the application raises, nobody knows how far it came, and what was booked stays spent.
-        signing = self._signing(knock, send) if self._gate.sign_answers else send
-        await self._app({**scope, "hire": granted}, receive_body, signing)
+        scope = {**scope, "hire": granted}
+        if self._gate.sign_answers:
+            # Ways of the server to answer that cannot be signed: the application is not to take them.
+            offered: dict[str, Any] = scope.get("extensions") or {}
+            scope["extensions"] = {name: offered[name] for name in offered if not name.startswith("http.response.")}
+            send = self._signing(knock, send)
+        await self._app(scope, receive_body, send)
         self._gate.done(granted.permit)
 
     async def _refuse(self, error: UndersignedError, method: str, path: str, scope: Message, send: Send) -> None:
         status, problem = self._gate.refused(error, method, path)
-        fields = {**PROBLEM_FIELDS, "Content-Length": str(len(problem)), "Connection": "close"}
+        fields = {**_PROBLEM_FIELDS, "Content-Length": str(len(problem)), "Connection": "close"}
         if scope.get("http_version", "1.1") >= "2":
             del fields["Connection"]
         headers = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
@@ -104,7 +115,7 @@ class AsgiGate:
                 started = message
                 return
             if message["type"] != "http.response.body":
-                return  # what else there is, is not signed: early hints, trailers, files by name
+                return  # what else there is, is not signed, and was not offered
             body.extend(message.get("body", b""))
             if message.get("more_body", False):
                 return
@@ -114,7 +125,7 @@ class AsgiGate:
             digest = hashlib.sha256(b"" if empty else body).digest()
             fields = await self._gate.answer_fields(knock, started["status"], kind, digest)
             headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in fields]
-            await send({**started, "headers": headers})
+            await send({**started, "headers": headers, "trailers": False})
             await send({"type": "http.response.body", "body": bytes(body)})
 
         return held

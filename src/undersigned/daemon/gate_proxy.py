@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, Final, TypeAlias
 from urllib.parse import urlsplit
@@ -154,7 +155,7 @@ class GateProxy:
         try:
             fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers)
             knock = await self._gate.head(request.method, request.raw_path, fields)
-            with SpooledTemporaryFile(MEMORY_BYTES) as body:
+            with _spooled() as body:
                 granted, length = await self._admitted(knock, request, body)
                 response = await self._carried(knock, request, granted, body if length else None, length)
         except UndersignedError as error:
@@ -178,15 +179,13 @@ class GateProxy:
                     length += len(chunk)
                     self._gate.check_length(length)
                     digest.update(chunk)
-                    if length > MEMORY_BYTES:
-                        await asyncio.to_thread(body.write, chunk)
-                    else:
-                        body.write(chunk)
+                    await _write(body, chunk, length, "overloaded")
         except TimeoutError as exc:
             raise TimedOut("timeout", "the body did not arrive in time") from exc
         except (ClientError, web.RequestPayloadError, OSError) as exc:
             raise TransportError("bad_request", f"the body did not arrive whole: {exc}") from exc
-        body.seek(0)
+        with _our_disk("overloaded"):
+            body.seek(0)
         return await self._gate.admit(knock, digest.digest(), length), length
 
     async def _carried(
@@ -238,19 +237,20 @@ class GateProxy:
     ) -> web.StreamResponse:
         """Carries an answer once all of it is here, because its digest is signed."""
         digest, length = hashlib.sha256(), 0
-        with SpooledTemporaryFile(MEMORY_BYTES) as held:
+        with _spooled() as held:  # if that fails the service has acted: nobody is told to try again
             async for chunk in chunks:
                 length += len(chunk)
                 if length > self._gate.rules.max_answer_bytes:
                     raise TransportError("upstream_failed", "the service's answer is longer than what is carried")
                 digest.update(chunk)
-                await asyncio.to_thread(held.write, chunk)
-            held.seek(0)
+                await _write(held, chunk, length, "upstream_failed")
+            with _our_disk("upstream_failed"):
+                held.seek(0)
             kept = [(name, value) for name, value in fields if name.lower() not in OWN_FIELDS]
             kind = next((value for name, value in kept if name.lower() == "content-type"), None)
             kept += await self._gate.answer_fields(knock, answer.status, kind, digest.digest())
             response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=kept)
-            await self._stream(request, _pieces(held), response)
+            await self._stream(request, _pieces(held, length), response)
         return response
 
     async def _stream(self, request: web.BaseRequest, chunks: Any, response: web.StreamResponse) -> None:
@@ -294,8 +294,39 @@ async def _once(request: ClientRequest, handler: ClientHandlerType) -> ClientRes
         raise ClientConnectionError(f"the connection broke: {exc}") from exc  # which it does not repeat
 
 
-async def _pieces(held: IO[bytes]) -> AsyncIterator[bytes]:
-    while chunk := await asyncio.to_thread(held.read, CHUNK_BYTES):
+@contextmanager
+def _spooled() -> Generator[IO[bytes]]:
+    """Where a body waits: in memory or, once it is longer than `MEMORY_BYTES`, in a file."""
+    held = SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115
+    try:
+        yield held
+    finally:
+        with suppress(OSError):  # what could not be written was told
+            held.close()
+
+
+@contextmanager
+def _our_disk(code: str) -> Generator[None]:
+    """A block whose OSError is neither the client's nor the service's, and is told with this code."""
+    try:
+        yield
+    except OSError as exc:
+        _log.error("a body cannot be kept on disk", error=repr(exc))
+        raise TransportError(code, "a body could not be kept here") from exc
+
+
+async def _write(held: IO[bytes], chunk: bytes, length: int, code: str) -> None:
+    """Adds `chunk`, with which `held` is `length` bytes long; `code` says that it did not."""
+    with _our_disk(code):
+        if length > MEMORY_BYTES:
+            await asyncio.to_thread(held.write, chunk)
+        else:
+            held.write(chunk)
+
+
+async def _pieces(held: IO[bytes], length: int) -> AsyncIterator[bytes]:
+    in_file = length > MEMORY_BYTES
+    while chunk := await asyncio.to_thread(held.read, CHUNK_BYTES) if in_file else held.read(CHUNK_BYTES):
         yield chunk
 
 

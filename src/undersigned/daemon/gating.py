@@ -29,14 +29,7 @@ from undersigned.scope import Action
 
 from .gate_desk import Ask, Desk, Granted, Heard, Signed, Turned, Visit
 
-__all__ = ["PROBLEM_FIELDS", "Gatekeeper", "Knock", "RequestGate"]
-
-PROBLEM_FIELDS: Final = {
-    "Content-Type": "application/problem+json",
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-}
-"""Of an answer to a request that was refused."""
+__all__ = ["Gatekeeper", "Knock", "RequestGate"]
 
 KEYS_SECONDS: Final = 10.0
 """How long a gate goes by what the peer said of who may sign. What is allowed is asked each time."""

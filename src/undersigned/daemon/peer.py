@@ -18,7 +18,7 @@ import msgspec
 
 from undersigned.bridges.http_signatures import Request, Response
 from undersigned.encoding import Did, Digest, canonicalize, digest_bytes
-from undersigned.errors import ConfigurationError, LedgerError, ResolutionError, ScopeError
+from undersigned.errors import ConfigurationError, ResolutionError, ScopeError
 from undersigned.protocol import Strategy
 from undersigned.runtime import (
     LIST_TTL_SECONDS,
@@ -32,6 +32,7 @@ from undersigned.runtime import (
     HireResult,
     Home,
     LinkageDesk,
+    ListenPart,
     Reviewed,
     Reviewer,
     Sent,
@@ -49,6 +50,8 @@ __all__ = ["Peer", "SyncPeer"]
 
 T = TypeVar("T")
 FETCH_SECONDS = 30.0
+GATE_CONNECTIONS = 1024
+"""Of all gates together; each has up to 32 (`gate_remote`)."""
 
 
 class Peer(Agent):
@@ -120,12 +123,17 @@ class Peer(Agent):
         self.desk = GateDesk(self)
         """Where gates in this process ask; others ask at `gates_url`."""
         self._register = self.home.register() if self.organisation is not None else None
-        if self._register is not None:
-            try:
-                self._register.check()
-            except LedgerError:
+        try:
+            if self._register is not None:
+                await asyncio.to_thread(self._register.check)
+            await self._begin(part)
+        except BaseException:
+            if self._register is not None:
                 self._register.close()
-                raise
+            raise
+
+    async def _begin(self, part: ListenPart) -> None:
+        """The rest of `start`."""
         self._linkage = LinkageDesk(self.home, self.own, self.organisation)
         self.fetcher = self._fetch_signed
         self.request_signer = self._sign_request
@@ -170,7 +178,9 @@ class Peer(Agent):
     async def _start_gates(self) -> None:
         part = self._near(self.gates or self.home.configuration.gates)
         if part is not None:
-            self._for_gates = ControlListener(part, self.home.gate_token(), self.desk.routes)
+            self._for_gates = ControlListener(
+                part, self.home.gate_token(), self.desk.routes, connections=GATE_CONNECTIONS, what="for gates"
+            )
             await self._for_gates.start()
 
     def _near(self, part: ControlPart | None) -> ControlPart | None:
