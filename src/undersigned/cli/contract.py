@@ -308,7 +308,9 @@ async def contract_dispute(
 async def contract_settle(
     out: Out, contract: str, reference: str | None, not_paid: str | None, home: str | None
 ) -> int:
-    """Say whether what is owed was paid, or came in; our closing of the books says it. Without options: it was."""
+    """Say whether what is owed was paid, or came in; our closing of the books says it. Without options: it
+    was, under the name that the other side gave the payment, or else `paid`.
+    """
     if reference is not None and not_paid is not None:
         raise ConfigurationError("bad_configuration", "name --reference if it was paid, or --not-paid")
     body = {"paid": not_paid is None, "reference": reference, "note": not_paid}

@@ -202,9 +202,12 @@ def _reservations(engagement: Engagement, at: Instant) -> Iterator[Effect]:
     held = _held(engagement, at)
     if held is not None:
         name, digest, until = held
-        # An amendment may move its end, so it is reserved again.
-        amended = engagement.contract is not None and engagement.contract.in_force_by is not None
-        key = _key(f"reserve-{name}-{until}" if amended else f"reserve-{name}", digest)
+        # An amendment may move its end or its price, so it is reserved again.
+        contract = engagement.contract
+        if contract is not None and contract.in_force_by is not None:
+            key = _key(f"reserve-{name}-{contract.in_force}", digest)
+        else:
+            key = _key(f"reserve-{name}", digest)
         yield Reserve(key=key, name=name, digest=digest, until=until)
     signed = engagement.offer.digest if engagement.contract is not None and engagement.offer is not None else None
     for digest in engagement.reserved:

@@ -251,6 +251,7 @@ class Agent:
         await self.bookings.open(live)
         for conversation in live:
             self._keep(conversation)
+        self.bookings.resume()
         await self.subcontracts.resume()
         self._resumed.set()
         for peer in {one.engagement.peer for one in self.conversations.values() if one.engagement.contract is not None}:
@@ -289,11 +290,12 @@ class Agent:
             raise LocalProtocolError("store_unavailable", "the agent is not started")
         return self._ledger
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Runs something in the background until the agent closes."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

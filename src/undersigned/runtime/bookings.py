@@ -164,6 +164,12 @@ class Bookings:
         for one in under_way:
             self._most[one.id] = max(self._most.get(one.id, 0), len(under_way))
 
+    def resume(self) -> None:
+        """After a start: counts the contracts under way again. What was over before is not known any more."""
+        for task in self._agent.services:
+            for conversation in self._agent.performing(task)[:1]:
+                self.seen(conversation)
+
     def met(self, engagement: Engagement) -> int:
         """The most contracts of its task that were seen under way at once while this one was."""
         return max(1, self._most.get(engagement.id, 0))
@@ -190,6 +196,8 @@ class Bookings:
         if effect.name != "contract":
             if signed:
                 return Booked()  # the process ended after it was committed and before the seal was stored
+            if not promised:
+                self._require_budget(price)
             # The window in which it was promised at first is the one that it counts in.
             draws = promised[0].draws if promised else self._draws(price)
             kept = promised[0].id if promised else f"{id} {'/'.join(draw.key for draw in draws)}"
@@ -212,16 +220,24 @@ class Bookings:
 
         Raises:
             PolicyError: `policy_denied`: the budget does not carry it.
+            LedgerError: The books cannot be written.
         """
         if not self.budget or engagement.role != "hirer" or engagement.offer is None:
             return
         id = self._id(engagement, engagement.offer.digest)
-        signed = [one for one in await self._open(MONEY, id) if _signed(one)]
+        taken, tabled = await self._open(MONEY, id), engagement.tabled
+        signed = [one for one in taken if _signed(one)]
+        if tabled is None or (tabled.owner != engagement.role and tabled.acceptance is None):
+            # Nothing of ours is on the table: what was promised for amendments before this one came to nothing.
+            await self.give_back([one.id for one in taken if not _signed(one)])
         try:
-            draws = self._draws(_more(price, signed), contracts=0)
+            more = _more(price, signed)
+            self._require_budget(more)
+            draws = self._draws(more, contracts=0)
             if not draws:
                 return
-            name = f"{id} more {price.amount} {'/'.join(draw.key for draw in draws)}"
+            # Named by what it takes, so that one name never means two amounts.
+            name = f"{id} more {'/'.join(f'{draw.key}={draw.amount}' for draw in draws)}"
             wanted = Reservation(MONEY, name, draws, until, self._agent.clock.now(), "capacity")
             await (self._shared or self._agent.ledger).reserve(wanted)
         except ScopeError as error:
@@ -230,26 +246,30 @@ class Bookings:
     async def _spend(self, conversation: Conversation, engagement: Engagement) -> Booked:
         """What is owed at the end was spent."""
         taken = await self._open(MONEY, f"{self._agent.identity.did} {engagement.id} ")
-        signed = [one for one in taken if _signed(one)]
-        settle: tuple[Settlement, ...] = ()
-        if signed:
-            owed = owed_price(conversation, engagement)
-            used = {owed.currency: owed.amount, "count": "1"}
-            spent = {draw.key: used[_unit(draw)] for draw in signed[0].draws if _unit(draw) in used}
-            settle = (Settlement(signed[0].id, spent),)
-        return Booked(settle=settle, release=tuple(one.id for one in taken if one not in signed[:1]))
+        owed = owed_price(conversation, engagement)
+        used, counted, settle = {owed.currency: owed.amount, "count": "1"}, set[str](), list[Settlement]()
+        for one in taken:
+            if _signed(one):
+                # Each limit counts it once, in the window in which it was committed first.
+                new = [draw for draw in one.draws if _limit(draw) not in counted and _unit(draw) in used]
+                settle.append(Settlement(one.id, {draw.key: used[_unit(draw)] for draw in new}))
+                counted |= {_limit(draw) for draw in new}
+        return Booked(settle=tuple(settle), release=tuple(one.id for one in taken if not _signed(one)))
 
-    def _draws(self, price: Price, contracts: int = 1) -> tuple[Draw, ...]:
-        """What a price, and so many contracts more, take of the budget.
+    def _require_budget(self, price: Price) -> None:
+        """Returns if a price is in a currency of the budget, or that counts no money.
 
         Raises:
             ScopeError: `scope_exceeded`: there is a budget for money, and none in this currency.
         """
-        now = self._agent.clock.now()
-        amounts = {"count": str(contracts), price.currency: price.amount}
         money = {limit.unit for limit in self.budget} - {"count"}
         if money and price.currency not in money and price.amount != "0":
             raise ScopeError("scope_exceeded", f"there is no budget in {price.currency}", key=price.currency)
+
+    def _draws(self, price: Price, contracts: int = 1) -> tuple[Draw, ...]:
+        """What a price, and so many contracts more, take of the budget."""
+        now = self._agent.clock.now()
+        amounts = {"count": str(contracts), price.currency: price.amount}
         return tuple(
             Draw(counter(limit, now), amounts[limit.unit], limit.max)
             for limit in self.budget
@@ -285,8 +305,12 @@ def _signed(one: Reservation) -> bool:
     return one.id.split(" ")[3:4] == [SIGNED]
 
 
+def _limit(draw: Draw) -> str:
+    return draw.key.partition("@")[0]
+
+
 def _unit(draw: Draw) -> str:
-    return draw.key.partition("@")[0].partition(".")[0]
+    return _limit(draw).partition(".")[0]
 
 
 def _more(price: Price, signed: Iterable[Reservation]) -> Price:

@@ -15,6 +15,7 @@ from undersigned.messages import Delivery, Need, Problem, Review, Withdraw
 from undersigned.protocol import ENDED
 from undersigned.trust import Decision
 
+from .changes import owed_price
 from .conversation import Conversation
 from .order import Order
 from .requests import Approves
@@ -234,7 +235,7 @@ class Hire:
                 "digest_mismatch" if "digest_mismatch" in notes else "evidence_invalid",
                 f"the delivery was rejected: {conversation.facts.get('rejected') or f'not met: {missed}'}",
             )
-        price = conversation.offered().terms.price
+        price = owed_price(conversation, engagement)
         return HireResult(
             engagement=engagement.id,
             provider=engagement.peer,

@@ -18,7 +18,7 @@ import msgspec
 from undersigned.contract import Price, read_payment
 from undersigned.contract import Settlement as Agreed
 from undersigned.encoding import Did, Digest, EngagementId, Instant, seconds_between
-from undersigned.errors import LocalProtocolError
+from undersigned.errors import FormatError, LocalProtocolError
 from undersigned.messages import Closing
 from undersigned.protocol import OTHER, Engagement, Owe
 
@@ -57,9 +57,9 @@ class Paid(msgspec.Struct, frozen=True, kw_only=True):
 
     paid: bool
     reference: str | None = None
-    """The payment's name where it was made, at most 128 characters."""
+    """The payment's name where it was made, at most 128 characters; else the other side's name for it, or `paid`."""
     note: str | None = None
-    """Why not, for the other side to read."""
+    """Why not, for the other side to read; needed if it was not paid."""
 
 
 class Settlement(Protocol):
@@ -109,7 +109,10 @@ class Settlements:
             "x402": Carried(),
             "ap2": Carried(),
         }
-        self._asked: set[EngagementId] = set()
+        self._waits: dict[EngagementId, asyncio.Task[None]] = {}
+        """Who goes without a word, once it is time."""
+        self._saying: set[EngagementId] = set()
+        """Where a word is being noted."""
 
     def check(self, agreed: Agreed) -> None:
         """Returns if we can settle like this.
@@ -132,7 +135,7 @@ class Settlements:
         if one is None or contract is None or price.amount == "0":
             return Paid(paid=False)
         if (said := conversation.facts.get(PAID)) is not None:
-            return msgspec.json.decode(said, type=Paid)
+            return _whole(conversation, msgspec.json.decode(said, type=Paid))
         due = Due(
             engagement=engagement.id,
             contract=contract.digest,
@@ -149,10 +152,10 @@ class Settlements:
             ),
         )
         if (word := await one.due(due)) is not None:
-            return word
-        if engagement.id not in self._asked:
-            self._asked.add(engagement.id)
-            self._agent.spawn(self._go_without(conversation, owed.by), f"settlement {engagement.id[-8:]}")
+            return _whole(conversation, word)
+        if engagement.id not in self._waits:
+            wait = self._go_without(conversation, owed.by)
+            self._waits[engagement.id] = self._agent.spawn(wait, f"settlement {engagement.id[-8:]}")
         return Say("", {}, facts=((DUE, msgspec.json.encode(due).decode()),)) if DUE not in conversation.facts else None
 
     async def confirm(self, conversation: Conversation, word: Paid, *, facts: tuple[tuple[str, str], ...] = ()) -> None:
@@ -160,16 +163,36 @@ class Settlements:
 
         Raises:
             LocalProtocolError: `wrong_state`: nothing is due, or something was said already.
+            FormatError: `schema_violation`: it was not paid, and nothing says why.
         """
-        if DUE not in conversation.facts or PAID in conversation.facts or conversation.over:
+        if not self._waiting(conversation):
             raise LocalProtocolError("wrong_state", "no payment waits for a word of ours")
-        if word.paid and word.reference is None and conversation.said("Closing", OTHER[conversation.engagement.role]):
-            theirs = conversation.last("Closing", Closing, OTHER[conversation.engagement.role]).settlement
-            word = msgspec.structs.replace(word, reference=theirs.reference)
-        await conversation.reconsider(Say("", {}, facts=(*facts, (PAID, msgspec.json.encode(word).decode()))))
+        if not word.paid and not word.note:
+            raise FormatError("schema_violation", "what was not paid needs a note that says why", path="/note")
+        self._saying.add(conversation.id)  # until the first is stored or failed, there is no second
+        try:
+            await conversation.reconsider(Say("", {}, facts=(*facts, (PAID, msgspec.json.encode(word).decode()))))
+        finally:
+            self._saying.discard(conversation.id)
+        if (wait := self._waits.pop(conversation.id, None)) is not None:
+            wait.cancel()
+
+    def _waiting(self, conversation: Conversation) -> bool:
+        facts = conversation.facts
+        return DUE in facts and PAID not in facts and not conversation.over and conversation.id not in self._saying
 
     async def _go_without(self, conversation: Conversation, by: Instant | None) -> None:
         await asyncio.sleep(max(0, seconds_between(self._agent.clock.now(), by) - MARGIN_SECONDS) if by else 0)
-        self._asked.discard(conversation.id)
-        if PAID not in conversation.facts and not conversation.over:
+        self._waits.pop(conversation.id, None)
+        if self._waiting(conversation):
             await self.confirm(conversation, Paid(paid=False, note="nobody said whether it was paid"))
+
+
+def _whole(conversation: Conversation, word: Paid) -> Paid:
+    """A word with what it has to say: the name of the payment, which the other side may have given it, or why not."""
+    if not word.paid:
+        return msgspec.structs.replace(word, note=word.note or "not paid")
+    other, theirs = OTHER[conversation.engagement.role], None
+    if conversation.said("Closing", other):
+        theirs = conversation.last("Closing", Closing, other).settlement.reference
+    return msgspec.structs.replace(word, reference=word.reference or theirs or "paid")

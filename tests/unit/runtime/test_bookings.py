@@ -16,7 +16,7 @@ from undersigned.encoding import EngagementId, shift
 from undersigned.errors import ConfigurationError, PolicyError
 from undersigned.ledger import Draw, Reservation
 from undersigned.messages import Closing, Offer, Problem, Profile, Served, Withdraw, recorded_message
-from undersigned.runtime import Home, Job
+from undersigned.runtime import Conversation, Home, Job
 from undersigned.runtime.order import budget_limits
 from undersigned.scope import Limit
 from undersigned.testing import closing
@@ -152,6 +152,78 @@ def test_an_amendment_beyond_the_budget_is_not_offered(open_world: Open) -> None
     assert spent(world) == {"EUR": "6"}
 
 
+async def agrees(*_: object) -> bool:
+    return True
+
+
+async def declines(*_: object) -> bool:
+    return False
+
+
+def costing(world: World, conversation: Conversation, amount: str) -> None:
+    """The hirer offers this price instead, and the provider answers."""
+    price = Price(amount=amount, currency="EUR")
+    world.run(world.hirer.changes.amend(conversation, lambda terms: replace(terms, price=price)), 5)
+    world.settle(5)
+
+
+def waiting(open_world: Open, leave: asyncio.Event, **options: Any) -> tuple[World, Conversation]:
+    """A contract that is worked under until `leave`; its provider agrees to what is offered."""
+
+    async def wait(job: Job) -> None:
+        await leave.wait()
+        await job.deliver("summary.txt", b"done", media_type="text/plain")
+
+    world = open_world(handler=wait, **options)
+    conversation = world.begin()
+    world.settle(5)
+    world.provider.changes.consents = agrees
+    return world, conversation
+
+
+@pytest.mark.parametrize(("price", "first"), [("4 EUR", "4"), ("0 EUR", None)])
+def test_each_amendment_is_committed_and_what_is_owed_is_spent(open_world: Open, price: str, first: str | None) -> None:
+    """HIRE-CAP-01: two amendments with one end, one after the other; at the end the whole price was spent."""
+    leave = asyncio.Event()
+    limits = (Limit("EUR", "20"), Limit("EUR", "20", "P1D"), Limit("count", "5"))
+    world, conversation = waiting(open_world, leave, price=price, **budget(*limits))
+    assert spent(world).get("EUR") == first
+    for amount in ("6", "9"):
+        costing(world, conversation, amount)
+        assert conversation.offered().terms.price.amount == amount
+        assert spent(world)["EUR"] == amount
+        assert {one.kind for one in world.run(world.hirer.kept.open_reservations("budget"))} == {"action"}  # committed
+    world.loop.call_soon(leave.set)
+    world.settle(10)
+    over(world, conversation.id)
+    assert spent(world) == {"EUR": "9", f"EUR.P1D@{world.clock.now()[:10]}T00:00:00Z": "9", "count": "1"}
+    assert world.run(world.hirer.kept.open_reservations("budget")) == ()
+
+
+def test_amendments_that_were_declined_hold_nothing(open_world: Open) -> None:
+    """HIRE-CAP-01: and the same price may be offered again when it costs another amount more."""
+    world, conversation = waiting(open_world, asyncio.Event(), **budget(Limit("EUR", "7")))
+    world.provider.changes.consents = declines
+    costing(world, conversation, "7")
+    assert conversation.offered().terms.price.amount == "4"
+    world.provider.changes.consents = agrees
+    costing(world, conversation, "6")
+    assert spent(world) == {"EUR": "6"}
+    costing(world, conversation, "7")
+    assert conversation.offered().terms.price.amount == "7"
+    assert spent(world) == {"EUR": "7"}
+
+
+def test_a_contract_outlives_a_budget_without_its_currency(open_world: Open) -> None:
+    """HIRE-CAP-01: both signed it; with another budget after a restart it is committed all the same."""
+    world = open_world(held=True)
+    conversation = world.begin()
+    world.until("working", conversation.id, world.hirer)
+    world.restart(world.hirer, budget=(Limit("USD", "100"),))
+    world.reconnect()
+    world.until("closed", conversation.id)
+
+
 def test_the_refused_are_told_when_there_is_room(open_world: Open) -> None:
     """HIRE-CAP-02: the one place is under contract, and that ends at `until` at the latest."""
     world = open_world(capacity=1, handler=linger)
@@ -205,6 +277,28 @@ def test_the_closing_says_what_was_advertised_and_met(open_world: Open) -> None:
         closings = {one.role: one for one in _closings(world, id)}
         assert closings["provider"].capacity == Served(advertised=3, met=2)
         assert closings["hirer"].capacity is None
+
+
+def test_what_was_met_is_counted_again_after_a_restart(open_world: Open) -> None:
+    """HIRE-CAP-03: two were under way before it and are after it."""
+    leave = asyncio.Event()
+
+    async def wait(job: Job) -> None:
+        await leave.wait()
+        await job.deliver("summary.txt", b"done", media_type="text/plain")
+
+    world = open_world(capacity=3, handler=wait)
+    hires = [world.begin().id for _ in range(2)]
+    world.settle(2)
+    world.restart(world.provider)
+    world.reconnect()
+    world.settle(2)
+    world.loop.call_soon(leave.set)
+    world.settle(10)
+    for id in hires:
+        over(world, id)
+        closings = {one.role: one for one in _closings(world, id)}
+        assert closings["provider"].capacity == Served(advertised=3, met=2)
 
 
 @pytest.mark.parametrize("role", ["provider", "hirer"])

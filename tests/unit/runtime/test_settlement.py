@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 
@@ -81,6 +82,36 @@ def test_what_was_not_paid_is_objected_to_and_the_hirer_reads_it(open_world: Ope
     assert held["hirer"].settlement.reference == "SEPA 4711"
     assert (held["provider"].settlement.reference, held["provider"].objection) == (None, "nothing came in")
     assert books(world, world.provider, id) == held
+
+
+def test_a_payment_without_a_name_is_said_to_be_made(open_world: Open) -> None:
+    """HIRE-PAY-01: either a reference or an objection reaches the other side; and no bare no is taken."""
+    world = waiting(open_world)
+    id = world.hirer.the().id
+    with pytest.raises(FormatError, match="says why"):
+        world.run(world.hirer.changes.settle(world.hirer.the(), paid=False), 2)
+    say(world, world.hirer, paid=True)
+    assert books(world, world.provider, id)["hirer"].settlement.reference == "paid"
+    assert books(world, world.provider, id)["hirer"].objection is None
+
+
+def test_of_two_words_at_once_one_is_noted(open_world: Open) -> None:
+    """HIRE-PAY-01: the other is refused; and nothing waits on for a word that was given."""
+    world = waiting(open_world)
+    conversation = world.hirer.the()
+    changes = world.hirer.changes
+
+    async def both() -> list[object]:
+        words = ({"paid": True, "reference": "SEPA 4711"}, {"paid": False, "note": "nothing came in"})
+        said = [changes.settle(conversation, **word) for word in words]  # type: ignore[arg-type]
+        return list(await asyncio.gather(*said, return_exceptions=True))
+
+    first, second = world.run(both(), 2)
+    assert first is None
+    assert isinstance(second, LocalProtocolError)
+    assert len([name for name, _ in facts(world.hirer, conversation.id) if name == "paid"]) == 1
+    waits = [one.get_name() for one in asyncio.all_tasks(world.loop) if not one.done()]
+    assert sum(name.startswith("settlement") for name in waits) == 1  # the provider's
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
