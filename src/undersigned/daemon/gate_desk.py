@@ -10,7 +10,7 @@ Source: protocol-spec/14-gates.md, section 14.4
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Final, Protocol
 
 import msgspec
@@ -300,10 +300,10 @@ class GateDesk:
         """What a listener for gates serves."""
         return {
             ("POST", "/gate/keys"): self._keys_route,
-            ("POST", "/gate/admit"): self._admit_route,
-            ("POST", "/gate/enter"): self._enter_route,
-            ("POST", "/gate/refused"): self._refused_route,
-            ("POST", "/gate/sign"): self._sign_route,
+            ("POST", "/gate/admit"): _judged(self._admit_route),
+            ("POST", "/gate/enter"): _judged(self._enter_route),
+            ("POST", "/gate/refused"): _judged(self._refused_route),
+            ("POST", "/gate/sign"): _judged(self._sign_route),
             ("POST", "/gate/done"): self._done_route,
         }
 
@@ -311,35 +311,19 @@ class GateDesk:
         asked = to_struct(body, _Contract)
         return _said(Said(keys=await self.keys(asked.contract)))
 
-    async def _admit_route(self, body: JsonObject) -> Answer:
-        ask = to_struct(body, Ask)
-        try:
-            return _said(Said(granted=await self.admit(ask)))
-        except (ScopeError, VerificationError) as error:
-            return _no(error)
+    async def _admit_route(self, body: JsonObject) -> Said:
+        return Said(granted=await self.admit(to_struct(body, Ask)))
 
-    async def _enter_route(self, body: JsonObject) -> Answer:
-        visit = to_struct(body, Visit)
-        try:
-            await self.enter(visit)
-        except (ScopeError, VerificationError) as error:
-            return _no(error)
-        return _said(Said())
+    async def _enter_route(self, body: JsonObject) -> Said:
+        await self.enter(to_struct(body, Visit))
+        return Said()
 
-    async def _refused_route(self, body: JsonObject) -> Answer:
-        turned = to_struct(body, Turned)
-        try:
-            await self.refused(turned)
-        except (ScopeError, VerificationError) as error:
-            return _no(error)
-        return _said(Said())
+    async def _refused_route(self, body: JsonObject) -> Said:
+        await self.refused(to_struct(body, Turned))
+        return Said()
 
-    async def _sign_route(self, body: JsonObject) -> Answer:
-        heard = to_struct(body, Heard)
-        try:
-            return _said(Said(fields=await self.sign(heard)))
-        except (ScopeError, VerificationError) as error:
-            return _no(error)
+    async def _sign_route(self, body: JsonObject) -> Said:
+        return Said(fields=await self.sign(to_struct(body, Heard)))
 
     async def _done_route(self, body: JsonObject) -> Answer:
         done = to_struct(body, Done)
@@ -355,11 +339,19 @@ def _said(said: Said) -> Answer:
     return Answer(200, msgspec.to_builtins(said))
 
 
-def _no(error: ScopeError | VerificationError) -> Answer:
-    no = No(
-        code=error.code,
-        message=error.message,
-        clause=str(error.detail.get("clause") or ""),
-        would_pass=str(error.detail.get("would_pass") or ""),
-    )
-    return _said(Said(refused=no))
+def _judged(route: Callable[[JsonObject], Awaitable[Said]]) -> Route:
+    """The route, whose no is an answer as well."""
+
+    async def answer(body: JsonObject) -> Answer:
+        try:
+            return _said(await route(body))
+        except (ScopeError, VerificationError) as error:
+            no = No(
+                code=error.code,
+                message=error.message,
+                clause=str(error.detail.get("clause") or ""),
+                would_pass=str(error.detail.get("would_pass") or ""),
+            )
+            return _said(Said(refused=no))
+
+    return answer
