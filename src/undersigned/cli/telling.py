@@ -203,6 +203,8 @@ def noted(name: str, text: str) -> str:
         return f"offline since {plain(at, 24)}; nothing follows from that" if what == "lost" else "there again"
     if name == "missed-heartbeat":
         return f"no sign of life since {plain(text, 24)}; after three heartbeats it is gone, and we end the contract"
+    if name == "listening":
+        return "we are there again; from now on the provider's silence counts"
     try:
         if name == "approvals":
             said = msgspec.json.decode(text.encode(), type=list[dict[str, Any]])
@@ -215,6 +217,9 @@ def noted(name: str, text: str) -> str:
         ceiling = fact.get("ceiling", {})
         most = f"{plain(ceiling.get('amount'), 20)} {plain(ceiling.get('currency'), 8)}"
         return "only to see whether policy allows it" if fact.get("probe") else f"we want it for at most {most}"
+    if name == "child":
+        became = plain(fact.get("outcome") or "begun", 60)
+        return f"hire of {plain(fact.get('provider'), 120)} for {plain(fact.get('task'), 60)}: {became}"
     if name == "refused-action":
         return (
             f"{plain(fact.get('action'), 40)} on …{plain(fact.get('target'), 400)[-24:]} refused by clause "

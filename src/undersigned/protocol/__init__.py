@@ -44,7 +44,7 @@ from undersigned.protocol.engagement import (
 from undersigned.protocol.entries import FACTS, Entry, Noted, Received, Sent
 from undersigned.protocol.fold import Outcome, apply, judge, legal, outcome
 from undersigned.protocol.pending import Owed, basis, owed, pending, wake_at
-from undersigned.protocol.presence import Presence, Right, presence, rights
+from undersigned.protocol.presence import Presence, Right, missed_since, presence, rights
 from undersigned.protocol.states import (
     ENDED,
     HIRER,
@@ -128,6 +128,7 @@ __all__ = [
     "figures",
     "judge",
     "legal",
+    "missed_since",
     "outcome",
     "owed",
     "passed",

@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from undersigned.encoding import Instant, parse_duration, shift
-from undersigned.protocol.engagement import Engagement
+from undersigned.protocol.engagement import Contract, Engagement
 from undersigned.protocol.states import HIRER, OTHER, PERFORMED, PROVIDER, Role
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "lane_ends",
     "passed",
     "review_ends",
+    "silent_from",
     "waits",
 ]
 
@@ -107,7 +108,7 @@ def _of_contract(engagement: Engagement) -> tuple[Wait, ...]:
     if state == "working":
         found.append(Wait("finish", HIRER, contract.due or deadlines.finish, "Terminate", "deadline"))
         silence = HEARTBEATS_MISSED * parse_duration(deadlines.heartbeat)
-        found.append(Wait("heartbeat", HIRER, shift(contract.heard_at or since, silence), "Terminate", "deadline"))
+        found.append(Wait("heartbeat", HIRER, shift(silent_from(contract, since), silence), "Terminate", "deadline"))
     if state == "suspended" and contract.suspended_until is not None:
         found.append(Wait("suspension", PROVIDER, contract.suspended_until, "Terminate", "deadline"))
     if state == "disputed" and contract.ruling_by is not None:
@@ -126,6 +127,11 @@ def _of_contract(engagement: Engagement) -> tuple[Wait, ...]:
         found.append(Wait("until", HIRER, deadlines.until, "Terminate", "deadline", duty))
         found.append(Wait("until", PROVIDER, late, "Terminate", "deadline", duty))
     return tuple(found)
+
+
+def silent_from(contract: Contract, since: Instant) -> Instant:
+    """From when the provider's heartbeats count; `since`, the state was entered. Our own absence is not its silence."""
+    return max(contract.heard_at or since, contract.listens_since or since)
 
 
 def lane_ends(engagement: Engagement) -> Instant | None:

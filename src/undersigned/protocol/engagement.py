@@ -194,6 +194,8 @@ class Contract(Struct, frozen=True, gc=False, kw_only=True):
     """Last instant for the next `Delivery`: `finish`, after rework or `Cancel` another."""
     heard_at: Instant | None = None
     """When the provider was last heard of in its work."""
+    listens_since: Instant | None = None
+    """Since when this side is there to hear it, after a time in which it was not."""
     cursor: str | None = None
     progress: int = 0
     missed: tuple[str, ...] = ()

@@ -397,8 +397,8 @@ def _notice(engagement: Engagement, notice: Message, mine: bool, at: Instant) ->
                 # either; and everything is as it was before it, but for what was noted or heard meanwhile.
                 was, now = before.contract, engagement.contract
                 if was is not None and now is not None:
-                    heard = {"heard_at": now.heard_at, "progress": now.progress, "cursor": now.cursor}
-                    was = replace(was, children=now.children, **heard)
+                    heard = {"heard_at": now.heard_at, "listens_since": now.listens_since, "progress": now.progress}
+                    was = replace(was, children=now.children, cursor=now.cursor, **heard)
                 return replace(before, last_at=at, reserved=engagement.reserved, contract=was)
         changes["unreceipted"] = _unreceipted(engagement, seen)
         if seen >= len(engagement.sent):
@@ -424,6 +424,8 @@ def _noted(engagement: Engagement, fact: Noted) -> Changes:
             return {"contract": replace(contract, children=(*others, child))}
         case "cursor" if contract is not None:
             return {"contract": replace(contract, cursor=fact.value)}
+        case "listening" if contract is not None:
+            return {"contract": replace(contract, listens_since=fact.at)}
         case "waived" if contract is not None:
             return {"contract": replace(contract, missed=tuple(m for m in contract.missed if m != fact.value))}
         case "done":

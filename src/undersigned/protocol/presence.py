@@ -14,7 +14,7 @@ from typing import Literal
 from msgspec import Struct
 
 from undersigned.encoding import Instant, parse_duration, seconds_between, shift
-from undersigned.protocol.deadlines import HEARTBEATS_MISSED, waits
+from undersigned.protocol.deadlines import HEARTBEATS_MISSED, silent_from, waits
 from undersigned.protocol.engagement import Engagement
 from undersigned.protocol.states import HIRER, Role
 
@@ -28,7 +28,7 @@ class Presence(Struct, frozen=True, gc=False, kw_only=True, rename="camel"):
     since: Instant | None
     """Since when it is so: the connection was lost, or the provider last heard of; None while it is here."""
     missed: int = 0
-    """Heartbeats of the provider that did not come."""
+    """Heartbeats of the provider that did not come while this side was there to hear them."""
     gone_after: Instant | None = None
     """After it a provider that is not heard of is gone; None where no heartbeat is owed to this side."""
 
@@ -51,10 +51,10 @@ def presence(engagement: Engagement, now: Instant, lost_at: Instant | None = Non
     beat = _heartbeat(engagement)
     if beat is None:
         return Presence(word="here" if lost_at is None else "offline", since=lost_at)
-    heard_at, seconds = beat
+    heard_at, counts_from, seconds = beat
     # At the instant itself nothing is missed yet.
-    missed = max(0, seconds_between(heard_at, now) - 1) // seconds
-    gone_after = shift(heard_at, HEARTBEATS_MISSED * seconds)
+    missed = max(0, seconds_between(counts_from, now) - 1) // seconds
+    gone_after = shift(counts_from, HEARTBEATS_MISSED * seconds)
     if now > gone_after:
         return Presence(word="gone", since=heard_at, missed=missed, gone_after=gone_after)
     if lost_at is not None:
@@ -69,7 +69,7 @@ def missed_since(engagement: Engagement) -> tuple[Instant, Instant] | None:
     None where no heartbeat is owed to this side.
     """
     beat = _heartbeat(engagement)
-    return None if beat is None else (beat[0], shift(beat[0], beat[1] + 1))
+    return None if beat is None else (beat[0], shift(beat[1], beat[2] + 1))
 
 
 def rights(engagement: Engagement, now: Instant) -> tuple[Right, ...]:
@@ -89,9 +89,12 @@ def rights(engagement: Engagement, now: Instant) -> tuple[Right, ...]:
     return tuple(sorted(found, key=lambda right: right.after))
 
 
-def _heartbeat(engagement: Engagement) -> tuple[Instant, int] | None:
-    """When the provider was last heard of, and the seconds of a heartbeat, while one is owed to this side."""
+def _heartbeat(engagement: Engagement) -> tuple[Instant, Instant, int] | None:
+    """When the provider was last heard of, from when its heartbeats count, and the seconds of one, while one is owed to
+    this side.
+    """
     contract, offer, since = engagement.contract, engagement.offer, engagement.since
     if engagement.role != HIRER or engagement.state != "working" or contract is None or offer is None or since is None:
         return None
-    return contract.heard_at or since, parse_duration(offer.terms.deadlines.heartbeat)
+    seconds = parse_duration(offer.terms.deadlines.heartbeat)
+    return contract.heard_at or since, silent_from(contract, since), seconds

@@ -26,6 +26,7 @@ from undersigned.encoding import (
     EngagementId,
     Instant,
     digest_bytes,
+    parse_duration,
     seconds_between,
     shift,
 )
@@ -72,6 +73,7 @@ from undersigned.protocol import (
     begin,
     judge,
     legal,
+    missed_since,
     pending,
     position,
     wake_at,
@@ -98,6 +100,10 @@ REST_SECONDS = 5
 """So long nothing happens in a negotiation until it is laid to rest."""
 NOTHING: frozenset[str] = frozenset()
 """One for all: each empty set takes as much as a set of four."""
+LATE_SECONDS = 5
+"""So much later than it should a turn begins only where this side stood still: its store, its machine or its clock."""
+SIGNS_KEPT = 4
+"""As many signs of life are stored in one heartbeat."""
 RETRY_SECONDS = 1.0
 """Between attempts while the store does not take anything."""
 
@@ -231,6 +237,8 @@ class Conversation(Remembered):
         self._reconnected = False
         self._documents: frozenset[Digest] = NOTHING
         self._heard: frozenset[Digest] = NOTHING
+        self._sign_kept: Instant = ""
+        """When the provider was last heard of, as far as that is stored."""
         self._live = True
         """Whether the ledger holds it as not over."""
         self._task: asyncio.Task[None] | None = None
@@ -251,6 +259,7 @@ class Conversation(Remembered):
         self.engagement, self._places, facts, moves, heard = loaded
         self._heard = frozenset(heard) or NOTHING
         self._live = summary.live
+        self._sign_kept = _heard_at(self.engagement)
         self._lazy.clear()
         self._lazy_receipts.clear()
         self.recall(moves, facts)
@@ -512,6 +521,7 @@ class Conversation(Remembered):
                 await self._receive(turn, item)
             else:
                 await self._say_asked(turn, item)
+        self._note_absence(turn)
         asked: Engagement | None = None
         effects: tuple[Effect, ...] = ()
         while True:
@@ -562,6 +572,15 @@ class Conversation(Remembered):
         await self._commit(turn)
         if self.over:
             self.shell.finished(self)
+
+    def _note_absence(self, turn: Turn) -> None:
+        """After a start, or when nothing was done here for a while, what the provider said meanwhile may still be under
+        way: only from now on does silence count (HIRE-LIF-24).
+        """
+        away = not self._rings_at or seconds_between(self._rings_at, turn.now) > LATE_SECONDS
+        beat = missed_since(turn.engagement) if away else None
+        if beat is not None and turn.now >= beat[1]:
+            turn.fact(self.shell.identity.did, "listening", turn.now)
 
     async def _decide(self, turn: Turn, owed: Owe) -> Say | None:
         try:
@@ -619,6 +638,8 @@ class Conversation(Remembered):
             turn.receipted.extend(body.of)
             if turn.engagement.pause is not None and before.pause is None:
                 turn.durable = True  # how long a person is waited for is known after a restart too
+        elif isinstance(body, Progress) and told:
+            turn.durable = turn.durable or self._is_new_sign(turn.engagement)
         elif isinstance(body, Problem):
             _log.warning("the peer refused a message", engagement=self.id, code=body.code)
         if body.notice and told:
@@ -638,6 +659,13 @@ class Conversation(Remembered):
         turn.event(kind, body.type, message=body)
         if len(turn.engagement.sent) < len(before.sent):
             await self._taken_back(turn, before.sent[len(turn.engagement.sent)])
+
+    def _is_new_sign(self, engagement: Engagement) -> bool:
+        """Whether a sign of life is to be known after a crash too, and to who reads the ledger; not each of many is."""
+        if engagement.offer is None or not self._sign_kept:
+            return True
+        seconds = seconds_between(self._sign_kept, _heard_at(engagement))
+        return SIGNS_KEPT * seconds >= parse_duration(engagement.offer.terms.deadlines.heartbeat)
 
     async def _taken_back(self, turn: Turn, refused: Digest) -> None:
         """Our last move was refused for good and its place is free (rule N9); saying it again helps nobody."""
@@ -830,6 +858,7 @@ class Conversation(Remembered):
             if turn.evidence:
                 self.shell.stored(turn.evidence)
             self._due = turn.engagement, commit.summary.wake_at
+            self._sign_kept = _heard_at(turn.engagement)
             self._places += len(self._lazy) + len(turn.rows)
             self._lazy.clear()
             self._lazy_receipts.clear()
@@ -863,3 +892,8 @@ def _tells(before: Engagement, after: Engagement) -> bool:
     could make that as long as it likes.
     """
     return msgspec.structs.replace(after, last_at=before.last_at) != before
+
+
+def _heard_at(engagement: Engagement) -> Instant:
+    """When the provider was last heard of in its work; empty before that."""
+    return (engagement.contract.heard_at if engagement.contract is not None else None) or ""

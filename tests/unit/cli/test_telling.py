@@ -88,6 +88,13 @@ def test_only_what_keeps_in_step_is_left_out() -> None:
         ),
         ("rejected", "digest_mismatch: \x1b[31mred", "digest_mismatch: \\x1b[31mred"),
         ("renewed", '{"standIns":[{}]}', "1 credential of the other side, issued anew and shown again"),
+        (
+            "child",
+            '{"provider":"did:web:globex.example","task":"summary","outcome":"review accepted"}',
+            "hire of did:web:globex.example for summary: review accepted",
+        ),
+        ("child", '{"provider":"did:web:globex.example","task":"s"}', "hire of did:web:globex.example for s: begun"),
+        ("listening", "2026-11-25T12:00:00Z", "we are there again; from now on the provider's silence counts"),
         ("something-new", "{}", ""),
     ],
 )

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from runtimes import Node, World, folded, offices
-from undersigned.encoding import shift
+from runtimes import KeptLedger, Node, World, folded, offices
+from undersigned.encoding import seconds_between, shift
+from undersigned.ledger import Commit, Committed
 from undersigned.protocol import presence, rights
 from undersigned.runtime import Conversation, Job
+from undersigned.runtime.turn import Say
 
 BEAT = 60
 
@@ -85,7 +87,7 @@ def test_a_provider_that_is_gone_is_let_go_by_the_runtime(tmp_path: Path) -> Non
 
 
 def test_a_restart_in_the_silence_notes_nothing_twice_and_still_ends_it(tmp_path: Path) -> None:
-    """The hirer was killed meanwhile: what it noted stands once, and its duty is still there."""
+    """The hirer was killed meanwhile: what it noted stands once, its duty is still there, and counts from its start."""
     with working(tmp_path) as (world, conversation), world.silence():
         world.settle(BEAT + BEAT // 2)
         assert len(noted(world.hirer, "missed-heartbeat", conversation.id)) == 1
@@ -94,7 +96,71 @@ def test_a_restart_in_the_silence_notes_nothing_twice_and_still_ends_it(tmp_path
         assert len(noted(world.hirer, "missed-heartbeat", conversation.id)) == 1
         assert world.hirer.the(conversation.id).engagement.state == "working"
         world.settle(BEAT)
+        assert world.hirer.the(conversation.id).engagement.state == "working"
+        world.settle(BEAT + 5)
         assert world.hirer.the(conversation.id).engagement.state == "closing"
+
+
+def test_the_time_in_which_the_hirer_was_down_is_not_the_silence_of_the_provider(tmp_path: Path) -> None:
+    """HIRE-LIF-24: a hirer that was dead for ten heartbeats ends nothing when it starts, and hears its provider."""
+    with working(tmp_path) as (world, conversation):
+        world.settle(BEAT)
+        with world.silence():
+            world.run(world.hirer.close(), 1)
+            world.settle(10 * BEAT)
+            hirer = world.restart(world.hirer)
+            world.settle(BEAT)
+            assert hirer.the(conversation.id).engagement.state == "working"
+        world.reconnect()
+        world.settle(10 * BEAT)
+        engagement = hirer.the(conversation.id).engagement
+        assert engagement.state == "working"
+        assert presence(engagement, world.clock.now()).word == "here"
+        assert len(noted(hirer, "listening", conversation.id)) == 1
+        world.restart(hirer)  # at once: nothing was missed
+        world.settle(BEAT)
+        assert len(noted(world.hirer, "listening", conversation.id)) == 1
+
+
+def test_a_hirer_that_stood_still_gives_the_provider_the_time_to_be_heard(tmp_path: Path) -> None:
+    """HIRE-LIF-24: its machine slept, so that all it knows is old when it looks at the clock."""
+    with working(tmp_path) as (world, conversation):
+        world.settle(BEAT)
+        with world.silence():
+            world.clock.ahead += 10 * BEAT
+            world.settle(2 * BEAT)
+            assert conversation.engagement.state == "working"
+        world.reconnect()
+        world.settle(BEAT)
+        assert presence(conversation.engagement, world.clock.now()).word == "here"
+
+
+def test_a_sign_of_life_is_known_to_who_reads_the_ledger_and_not_each_is_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-LIF-24: work that says something each second is known in the ledger a quarter of a heartbeat later."""
+    commits: list[Commit] = []
+    commit = KeptLedger.commit
+
+    async def counted(ledger: KeptLedger, one: Commit) -> Committed:
+        commits.append(one)
+        return await commit(ledger, one)
+
+    with working(tmp_path) as (world, conversation):
+        provider = world.provider.the(conversation.id)
+        monkeypatch.setattr(KeptLedger, "commit", counted)
+        for _ in range(4 * BEAT):
+            number = provider.engagement.contract.progress + 1  # type: ignore[union-attr]
+            body = {"contract": provider.engagement.contract.digest, "number": number}  # type: ignore[union-attr]
+            world.run(provider.ask(lambda _, body=body: Say("Progress", body)))
+            world.settle(1)
+            stored = folded(world.hirer, conversation.id).contract.heard_at  # type: ignore[union-attr]
+            heard = conversation.engagement.contract.heard_at  # type: ignore[union-attr]
+            assert stored is not None
+            assert heard is not None
+            assert seconds_between(stored, heard) < BEAT // 4
+        by_hirer = [one for one in commits if one.summary.role == "hirer"]
+        assert 16 <= len(by_hirer) <= 20
 
 
 @pytest.mark.parametrize("at", [0, 1])
