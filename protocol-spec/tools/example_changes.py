@@ -48,7 +48,7 @@ from undersigned.messages import (
 )
 from undersigned.transparency import contract_leaf, leaf_digest
 
-__all__ = ["ARBITER", "CHANGES", "amendment", "arbiter_ruling", "changes", "release"]
+__all__ = ["ARBITER", "CHANGES", "amendment", "arbiter_ruling", "changes", "countersigned", "release"]
 
 ARBITER = Party("arbiter")
 CHANGES = (
@@ -81,16 +81,22 @@ def amendment(talk: Talk, role: str, of: str, /, **other: Any) -> AmendmentDocum
     return convert(document_proof(to_builtins(document), PARTIES[role], talk), AmendmentDocument)
 
 
-def release(talk: Talk, role: str, contract: str, amends: str) -> ReleaseDocument:
+def release(talk: Talk, role: str, contract: str, amends: str, amount: str = "12") -> ReleaseDocument:
     """The release that the next offer of `role` carries."""
     document = ReleaseDocument(
         **_document(talk, role),
         contract=contract,
         amends=amends,
-        settlement=Price(amount="12", currency="EUR"),
+        settlement=Price(amount=amount, currency="EUR"),
         reason="Half of it is enough.",
     )
     return convert(document_proof(to_builtins(document), PARTIES[role], talk), ReleaseDocument)
+
+
+def countersigned(document: AmendmentDocument | ReleaseDocument, by: Party, talk: Talk) -> dict[str, Any]:
+    """The document with both proofs: the acceptor's names the offerer's."""
+    json = to_builtins(document)
+    return proof_on(json, by, talk.now, "assertionMethod", talk.suite, previous_proof=json["proof"]["id"])
 
 
 def arbiter_ruling(contract: str, dispute: str, created: str, by: Party = ARBITER) -> dict[str, Any]:
@@ -145,7 +151,7 @@ def changes(talk: Talk, sealed: str) -> dict[str, VerifiedMessage]:
     document = amendment(talk, "hirer", sealed)
     offer = say("offer-amendment", Offer, "hirer", document=document, valid_until=shift(talk.now, 3600))
     json = to_builtins(document)
-    both = proof_on(json, PROVIDER, talk.now, "assertionMethod", talk.suite, previous_proof=json["proof"]["id"])
+    both = countersigned(document, PROVIDER, talk)
     accepted = say(
         "acceptance-amendment",
         Acceptance,

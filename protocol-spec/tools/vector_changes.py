@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from example_changes import ARBITER, CHANGES, amendment, arbiter_ruling, release
-from example_messages import SUITE, Talk, conversation
+from example_changes import ARBITER, CHANGES, amendment, arbiter_ruling, countersigned, release
+from example_messages import HIRER, PROVIDER, SUITE, Talk, conversation
+from msgspec import to_builtins
 from vector_journals import OPENING, as_json, journal, seen_by_both, talk_after, up_to
 from vector_parts import Vector, changed, resigned
 
-from undersigned.encoding import digest_bytes, shift
+from undersigned.encoding import digest_bytes, digest_of, shift
 from undersigned.messages import (
     Acceptance,
     Approval,
@@ -19,13 +20,17 @@ from undersigned.messages import (
     Delivery,
     Details,
     Dispute,
+    LedgerPlace,
     Offer,
     Resume,
+    Ruling,
+    Seal,
     Suspend,
     Terminate,
     VerifiedMessage,
     Withdraw,
 )
+from undersigned.transparency import contract_leaf, leaf_digest
 
 __all__ = ["change_vectors"]
 
@@ -310,6 +315,32 @@ def _documents() -> Iterator[Vector]:
         "terms_mismatch",
         "working",
     )
+    yield _offer_crossing_a_release()
+
+
+def _offer_crossing_a_release() -> Vector:
+    """The hirer accepted a release and, before it has the seal, offers another."""
+    talk, sealed = talk_since("breach"), _sealed()
+    document = release(talk, "provider", sealed, sealed)
+    offer = talk.say(Offer, "provider", document=document, valid_until=shift(talk.now, 3600))
+    both = countersigned(document, HIRER, talk)
+    digest = digest_of(to_builtins(document))
+    accepted = talk.say(Acceptance, "hirer", offer=offer.digest, document=digest, contract_proof=both["proof"][1])
+    place = LedgerPlace(log=PROVIDER.did, index=5, leaf=leaf_digest(contract_leaf(both)))
+    seal = talk.say(Seal, "provider", offer=offer.digest, document=digest, acceptance=accepted.digest, ledger=place)
+    talk.moves["provider"].pop()  # which the hirer has not seen
+    other = talk.say(
+        Offer, "hirer", document=release(talk, "hirer", sealed, sealed, "0"), valid_until=shift(talk.now, 3600)
+    )
+    return journal(
+        "offer-crossing-a-release",
+        "an Offer that crossed the Seal of a release is recorded, and nothing is on the table",
+        [*since_start("breach"), *map(as_json, (offer, accepted, seal))],
+        as_json(other),
+        "provider",
+        outcome="void",
+        state="closing",
+    )
 
 
 def _disputes() -> Iterator[Vector]:
@@ -357,6 +388,29 @@ def _disputes() -> Iterator[Vector]:
     ):
         other = resigned(changed(good, ruling=ruling))
         yield journal(name, says, since_start("dispute"), other, "provider", code=code, state="disputed")
+    for name, says, expected, ruling in (
+        (
+            "ruling-crossing-a-ruling",
+            "the provider carries a ruling as well, and had not seen the hirer's: recorded, and moves nothing",
+            {"outcome": "void"},
+            good["ruling"],
+        ),
+        (
+            "ruling-crossing-a-ruling-on-another-dispute",
+            "a ruling that moves nothing is about this dispute all the same",
+            {"code": "terms_mismatch"},
+            arbiter_ruling(sealed, digest_bytes(b"another dispute"), good["proof"]["created"]),
+        ),
+        (
+            "ruling-crossing-a-ruling-with-a-member-more",
+            "a ruling that moves nothing is one all the same",
+            {"code": "unknown_term"},
+            {**good["ruling"], "costs": "7"},
+        ),
+    ):
+        crossing = talk_since("dispute").say(Ruling, "provider", dispute=dispute, ruling=ruling)
+        before = since_start("ruling")
+        yield journal(name, says, before, as_json(crossing), "hirer", state="closing", **expected)
     talk = talk_since("dispute")
     out = talk.say(Terminate, "hirer", contract=sealed, cause="key_compromised", evidence=())
     yield _refused(

@@ -456,3 +456,52 @@ def test_a_ruling_of_another_shape_is_refused() -> None:
     assert isinstance(message, Ruling)
     posed = forged(playbook.hirer.party, ruling(), ruling={**message.ruling, "costs": "7"})
     playbook.refused("unknown_term", lambda: playbook.provider.party.take(posed))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_ruling_that_crosses_the_end_of_a_dispute_is_checked_like_any_other(role: str) -> None:
+    """HIRE-LIF-22: it decides what is owed although it moves nothing, so rubbish is not void but refused."""
+    playbook = Playbook("disputed")
+    view, sender = playbook.parties[OTHER[role]], playbook.parties[role]
+    contract = sender.engagement.contract
+    assert contract is not None
+    mark = contract.disputes[0].digest
+    playbook.hold()
+    playbook.side(OTHER[role]) >> ruling(amount="6")
+    good = ARBITER.rule(contract.digest, mark, sender.now, amount="5")
+    before, lines = view.engagement, list(view.journal)
+    for members, code in (
+        ({"dispute": ARTIFACT, "ruling": {**good, "dispute": ARTIFACT}}, "terms_mismatch"),
+        ({"ruling": ARBITER.rule(contract.digest, ARTIFACT, sender.now)}, "terms_mismatch"),
+        ({"ruling": ARBITER.rule(ARTIFACT, mark, sender.now)}, "conflicting_contract"),
+        ({"ruling": {**good, "costs": "7"}}, "unknown_term"),
+        ({"ruling": {name: value for name, value in good.items() if name != "amount"}}, "schema_violation"),
+    ):
+        posed = forged(sender, ruling(), **members)
+        with pytest.raises(RemoteProtocolError) as refused:
+            view.take(posed)
+        assert (refused.value.code, members) == (code, members)
+        assert view.engagement is before
+        assert view.journal == lines
+    crossed = forged(sender, ruling(), ruling=good)
+    assert view.take(crossed) == "void"
+    held = view.engagement.contract
+    assert held is not None
+    assert (view.state, len(held.endings)) == ("closing", 2)
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("say", [release(amount="0"), amendment()], ids=["release", "amendment"])
+def test_an_offer_that_crosses_the_seal_of_a_release_is_void(role: str, say: Say) -> None:
+    """HIRE-LAN-05: once both let each other go there is nothing more to agree on."""
+    playbook = Playbook("working")
+    view, sender = playbook.side(OTHER[role]), playbook.side(role)
+    view >> release(amount="3")
+    sender >> acceptance()
+    playbook.hold()
+    view >> seal()
+    assert view.party.take(forged(sender.party, say)) == "void"
+    engagement = view.party.engagement
+    assert (engagement.state, engagement.lane, engagement.tabled) == ("closing", "idle", None)
+    assert engagement.contract is not None
+    assert [ending.basis for ending in engagement.contract.endings] == ["release"]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.json import encode
 from msgspec.structs import replace
 
 from undersigned.errors import LocalProtocolError, RemoteProtocolError
 from undersigned.messages import engagement_id
 from undersigned.protocol import (
     HIRER,
+    OTHER,
     PROVIDER,
+    Child,
     Noted,
     Received,
     Sent,
@@ -25,6 +28,7 @@ from undersigned.testing import (
     Actor,
     Playbook,
     acceptance,
+    breach,
     delivery,
     offer,
     presentation,
@@ -33,6 +37,7 @@ from undersigned.testing import (
     receipt,
     seal,
     start,
+    suspend,
     sync,
     terminate,
     withdraw,
@@ -236,6 +241,35 @@ def test_progress_counts_only_forward() -> None:
     playbook.provider >> progress(3)
     assert hirer.engagement.contract is not None
     assert hirer.engagement.contract.cursor == "second"
+
+
+def test_a_refusal_for_good_keeps_what_was_noted_and_heard_meanwhile() -> None:
+    """HIRE-NEG-19: it takes back our move and what follows; not a hire under the contract, nor a sign of life."""
+    child = Child(engagement=f"urn:hire:engagement:{ARTIFACT}", provider=Actor("below").did, task="part", key="one")
+    playbook = Playbook("working")
+    for side, say in ((playbook.hirer, suspend()), (playbook.provider, breach())):
+        party, other = side.party, playbook.side(OTHER[side.party.role])
+        before = party.engagement
+        with playbook.held():
+            said = side >> say
+            playbook.lose()
+        playbook.advance(60)
+        party.note("child", encode(child).decode())
+        if side is playbook.hirer:
+            playbook.provider >> progress(1, "half")
+        else:
+            party.note("cursor", "half")
+        now = party.engagement.contract
+        assert now is not None
+        other >> problem(said.digest)
+        contract = party.engagement.contract
+        assert contract is not None
+        assert (party.state, party.engagement.sent) == (before.state, before.sent)
+        assert contract.breaches == ()
+        assert [one.engagement for one in contract.children] == [child.engagement]
+        kept = (contract.heard_at, contract.progress, contract.cursor)
+        assert kept == (now.heard_at, now.progress, now.cursor)
+        assert contract.cursor == "half"
 
 
 def test_facts() -> None:
