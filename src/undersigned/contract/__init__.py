@@ -40,10 +40,9 @@ from undersigned.contract.document import (
     Transcript,
     document_id,
 )
-from undersigned.contract.payments import PAYMENTS, carried, read_payment
+from undersigned.contract.payments import carried, read_payment
 from undersigned.contract.ruling import ArbiterRuling, Ruled, read_ruling, ruling_config, verify_ruling
 from undersigned.contract.sealed import (
-    SealedChange,
     SealedContract,
     acceptance_config,
     countersigned,
@@ -82,7 +81,6 @@ __all__ = [
     "INPUT_READ",
     "MAX_DEPTH",
     "MAX_DOCUMENT_BYTES",
-    "PAYMENTS",
     "AmendmentDocument",
     "ArbiterRuling",
     "ContractDocument",
@@ -101,7 +99,6 @@ __all__ = [
     "ReleaseDocument",
     "Role",
     "Ruled",
-    "SealedChange",
     "SealedContract",
     "Settlement",
     "SignedDocument",

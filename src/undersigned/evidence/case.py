@@ -5,7 +5,7 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from msgspec import Struct, field
@@ -20,7 +20,17 @@ from undersigned.keys import PublicKey
 from undersigned.messages import VerifiedMessage
 from undersigned.protocol import Engagement
 
-__all__ = ["Case", "assertion_keys", "engagement_of", "invalid", "lookup_in", "pack_of", "sealed_of", "signs_notes"]
+__all__ = [
+    "Case",
+    "assertion_keys",
+    "engagement_of",
+    "invalid",
+    "key_among",
+    "lookup_in",
+    "pack_of",
+    "sealed_of",
+    "signs_notes",
+]
 
 ASSERTION: Final = "assertionMethod"
 
@@ -74,15 +84,20 @@ def lookup_in(case: Case, at: Instant) -> Callable[[DidUrl, str], PublicKey]:
     """Keys of the parties' documents in the pack."""
 
     def lookup(method: DidUrl, purpose: str) -> PublicKey:
-        failure: UndersignedError | None = None
-        for document in case.documents.get(method.partition("#")[0], ()):
-            try:
-                return document.key_for(method, purpose, now=at)
-            except UndersignedError as exc:
-                failure = exc
-        raise failure or VerificationError("key_not_authorized", f"{method[:160]!a} is of nobody in this pack")
+        return key_among(case.documents.get(method.partition("#")[0], ()), method, purpose, at)
 
     return lookup
+
+
+def key_among(documents: Iterable[DidDocument], method: DidUrl, purpose: str, at: Instant) -> PublicKey:
+    """The key of the first of a DID's documents that has it."""
+    failure: UndersignedError | None = None
+    for document in documents:
+        try:
+            return document.key_for(method, purpose, now=at)
+        except UndersignedError as exc:
+            failure = exc
+    raise failure or VerificationError("key_not_authorized", f"{method[:160]!a} is of nobody in this pack")
 
 
 def assertion_keys(case: Case, did: Did) -> dict[DidUrl, PublicKey]:

@@ -9,17 +9,15 @@ Source: protocol-spec/16-subcontracts.md, section 16.7
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
-from undersigned.contract import Terms, check_parents, check_within, read_parents, verify_parents
+from undersigned.contract import MAX_DEPTH, Terms, check_parents, check_within, read_parents, verify_parents
 from undersigned.errors import UndersignedError, VerificationError
 from undersigned.evidence.case import Case, invalid, lookup_in, pack_of, sealed_of
 from undersigned.evidence.pack import SUBCONTRACTS
 from undersigned.messages import Offer
 
 __all__ = ["Checked", "check_above", "check_below"]
-
-MAX_LEVELS: Final = 5
 
 Checked: TypeAlias = "tuple[str, Case]"
 """What is wrong with a pack below, empty if nothing; and what its steps found."""
@@ -58,7 +56,7 @@ def check_below(case: Case, check: Callable[[bytes, Case], Checked]) -> Iterator
     sealed = sealed_of(case)
     above = [sealed.document.terms, *(document.terms for _, document in case.amended)]
     for path, data in pack_of(case).of_kind("subcontract"):
-        if case.level >= MAX_LEVELS:
+        if case.level >= MAX_DEPTH:
             raise invalid(f"{path} lies deeper than a chain goes", path)
         wrong, below = check(data, case)
         if wrong:

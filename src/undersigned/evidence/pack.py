@@ -291,9 +291,8 @@ def sealed_contract(transcript: Sequence[Transcribed]) -> JsonObject | None:
     Raises:
         VerificationError: `evidence_invalid`: the offer or the acceptance that the seal names is not there.
     """
-    for _, (document, acceptance, seal) in sealed_documents(transcript):
-        return {"document": document, "acceptance": acceptance, "seal": seal}
-    return None
+    first = next(_sealed(transcript), None)
+    return dict(zip(("document", "acceptance", "seal"), first[1], strict=True)) if first is not None else None
 
 
 def sealed_documents(
@@ -306,7 +305,10 @@ def sealed_documents(
     Raises:
         VerificationError: `evidence_invalid`: the offer or the acceptance that a seal names is not there.
     """
-    found: list[tuple[int, tuple[JsonObject, JsonObject, JsonObject]]] = []
+    return list(_sealed(transcript))
+
+
+def _sealed(transcript: Sequence[Transcribed]) -> Iterator[tuple[int, tuple[JsonObject, JsonObject, JsonObject]]]:
     for one in transcript:
         if not isinstance(one.message, Seal):
             continue
@@ -315,8 +317,7 @@ def sealed_documents(
         proof = acceptance.message.contract_proof if isinstance(acceptance.message, Acceptance) else {}
         document: Any = offer.signed.content["document"]
         both = countersigned(document, proof)
-        found.append((one.number, (both, _whole(acceptance.signed), _whole(one.signed))))
-    return found
+        yield one.number, (both, _whole(acceptance.signed), _whole(one.signed))
 
 
 def statement_members(transcript: Sequence[Transcribed]) -> Iterator[tuple[str, bytes]]:

@@ -319,8 +319,10 @@ class Ledger(Protocol):
         """
         ...
 
-    async def open_reservations(self, contract: str) -> tuple[Reservation, ...]:
-        """Reservations neither settled nor released, oldest first: after a crash, what has to be asked about."""
+    async def open_reservations(self, contract: str, prefix: str = "") -> tuple[Reservation, ...]:
+        """Reservations neither settled nor released whose id begins with `prefix`, oldest first: after a crash, what
+        has to be asked about.
+        """
         ...
 
     async def tree_size(self) -> int:

@@ -228,11 +228,11 @@ class MemoryLedger:
         recorded = [row.at for journal in self._journal.values() for row in journal]
         return max([*recorded, *(entry.reservation.at for entry in self._book.entries.values())], default=None)
 
-    async def open_reservations(self, contract: str) -> tuple[Reservation, ...]:
+    async def open_reservations(self, contract: str, prefix: str = "") -> tuple[Reservation, ...]:
         """See `Ledger.open_reservations`."""
         self._open()
         held = (entry.reservation for entry in self._book.entries.values() if entry.state == "open")
-        return tuple(item for item in held if item.contract == contract)
+        return tuple(item for item in held if item.contract == contract and item.id.startswith(prefix))
 
     async def tree_size(self) -> int:
         """See `Ledger.tree_size`."""

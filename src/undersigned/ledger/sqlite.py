@@ -337,9 +337,9 @@ class SqliteLedger:
 
         return await self._read(query)
 
-    async def open_reservations(self, contract: str) -> tuple[Reservation, ...]:
+    async def open_reservations(self, contract: str, prefix: str = "") -> tuple[Reservation, ...]:
         """See `Ledger.open_reservations`."""
-        return await self._read(lambda db: tuple(entry.reservation for entry in SqliteBook(db).open(contract)))
+        return await self._read(lambda db: tuple(entry.reservation for entry in SqliteBook(db).open(contract, prefix)))
 
     def _head(self) -> Head | None:
         """The writer's head of the tree, unless something is wrong with the file; then it has to be read."""

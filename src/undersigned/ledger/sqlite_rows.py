@@ -151,9 +151,12 @@ class SqliteBook:
         found = self._db.execute(f"{_RESERVATION} ORDER BY rowid DESC LIMIT 1").fetchone()
         return None if found is None else read_entry(found)
 
-    def open(self, contract: str) -> Sequence[limits.Entry]:
-        """Open entries of a contract, oldest first."""
-        found = self._db.execute(f"{_RESERVATION} WHERE state = 'open' AND contract = ? ORDER BY rowid", (contract,))
+    def open(self, contract: str, prefix: str = "") -> Sequence[limits.Entry]:
+        """Open entries of a contract whose id begins with `prefix`, oldest first."""
+        found = self._db.execute(
+            f"{_RESERVATION} WHERE state = 'open' AND contract = ? AND substr(id, 1, ?) = ? ORDER BY rowid",
+            (contract, len(prefix), prefix),
+        )
         return [read_entry(row) for row in found]
 
 

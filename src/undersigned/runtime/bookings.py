@@ -294,7 +294,7 @@ class Bookings:
 
     async def _open(self, pool: str, prefix: str = "") -> list[Reservation]:
         books = self._shared or self._agent.ledger
-        return [one for one in await books.open_reservations(pool) if one.id.startswith(prefix)]
+        return list(await books.open_reservations(pool, prefix))
 
 
 def _slots(task: str) -> str:

@@ -135,7 +135,7 @@ class Shares:
         if engagement.contract is None:
             await ledger.release(identifier)
             return
-        under_way = {one.id: one for one in await ledger.open_reservations(within.contract)}
+        under_way = {one.id: one for one in await ledger.open_reservations(within.contract, identifier)}
         held = under_way.get(identifier)
         if held is None:
             return
