@@ -1,0 +1,288 @@
+"""What ends a contract, what is owed by it, and what work and orders may do under it: in two whole runtimes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from runtimes import Node, World, facts, folded, messages, moves
+from undersigned.contract import Price, Terms
+from undersigned.encoding import decode_json
+from undersigned.errors import LocalProtocolError, ScopeError
+from undersigned.messages import Acceptance
+from undersigned.protocol import PROVIDER
+from undersigned.runtime import ContractOrder, Conversation, Job, Say, leave_order
+from undersigned.runtime.changes import owed_price
+from undersigned.runtime.order import ARTIFACT_READ
+from undersigned.runtime.work import Reviewed
+from undersigned.testing import HandClock, Party, release
+
+Open = Callable[..., World]
+
+
+async def lingers(_: Job) -> None:
+    await asyncio.Event().wait()
+
+
+def working(open_world: Open, handler: Callable[[Job], Any] = lingers, **timing: Any) -> tuple[World, Conversation]:
+    """A contract that is worked on."""
+    world = open_world(handler=handler)
+    order = world.order()
+    conversation = world.begin(replace(order, timing=replace(order.timing, **timing)))
+    world.until("working", conversation.id)
+    return world, conversation
+
+
+def amend(world: World, change: Callable[[Terms], Terms]) -> None:
+    """The hirer offers this, and the provider accepts it."""
+    world.run(world.hirer.changes.amend(world.hirer.the(), change), 1)
+    world.settle()
+    theirs = world.provider.the()
+    tabled = theirs.engagement.tabled
+    assert tabled is not None
+    world.run(world.provider.changes.accept(theirs, tabled.document), 1)
+    world.settle()
+    for node in world.nodes:
+        contract = node.the().engagement.contract
+        assert contract is not None
+        assert contract.in_force == tabled.document
+
+
+async def not_whole(_: Reviewed) -> dict[str, bool]:
+    return {"whole": False}
+
+
+# --- what is owed
+
+
+def test_what_is_owed_is_the_amount_of_the_release_that_was_sealed(open_world: Open) -> None:
+    """HIRE-LAN-05: not of another one that crossed its seal; also after a restart, which reads the void one last."""
+    world, ours = working(open_world)
+    hirer, provider, id = world.hirer, world.provider, ours.id
+    world.run(hirer.changes.release(ours, Price(amount="3", currency="EUR"), "That will do."), 1)
+    world.settle()
+    tabled = provider.the().engagement.tabled
+    assert tabled is not None
+    world.cut = True
+    world.run(provider.changes.accept(provider.the(), tabled.document), 1)
+    accepted = next(one for one in reversed(messages(provider, id)) if isinstance(one.message, Acceptance))
+    party = Party(PROVIDER, provider.office.actor, hirer.office.actor, id, HandClock(world.clock.now()))
+    party.engagement = folded(provider, id)
+    party.stored.update({one.digest: one for one in messages(provider, id)})
+    other = party.actor.sign(release(amount="0").message(party), party.now)
+    world.tell(accepted.raw, provider.did, hirer)
+    assert ours.engagement.state == "closing"
+    world.tell(other.raw, provider.did, hirer)
+    assert folded(hirer, id).got[-1] == other.digest
+    assert owed_price(ours, ours.engagement) == Price(amount="3", currency="EUR")
+    again = world.restart(hirer).the()
+    assert again.engagement.got[-1] == other.digest
+    assert owed_price(again, again.engagement) == Price(amount="3", currency="EUR")
+
+
+def contract_of(conversation: Conversation) -> Any:
+    contract = conversation.engagement.contract
+    assert contract is not None
+    return contract
+
+
+# --- what is refused is not done
+
+
+def test_a_move_that_is_refused_notes_nothing(open_world: Open) -> None:
+    """HIRE-LIF-13: an order is done once its move stands, and not before."""
+    world, ours = working(open_world)
+    body = {"contract": contract_of(ours).digest, "reason": "resolved"}
+    with pytest.raises(LocalProtocolError):
+        world.run(ours.ask(lambda _: Say("Resume", body, facts=(("done", "order:x"),))), 1)
+    world.run(ours.settled(), 1)
+    world.run(world.hirer.changes.suspend(ours, seconds=600), 1)  # whose turn would store it
+    assert ("done", "order:x") not in facts(world.hirer, ours.id)
+    assert "order:x" not in ours.engagement.done
+    assert "done" not in ours.facts
+    world.run(ours.ask(lambda _: Say("Resume", body, facts=(("done", "order:x"),))), 1)
+    assert ("done", "order:x") in facts(world.hirer, ours.id)
+
+
+def test_an_amendment_that_something_came_between_is_made_again(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-NEG-07: the guard refuses the first, made on another position; the second is offered, and noted once."""
+    world, ours = working(open_world)
+    hirer, theirs = world.hirer, world.provider.the()
+    made, refused = hirer.papers.change, [0]
+
+    async def interrupted(*given: Any, **options: Any) -> Say:
+        said = await made(*given, **options)
+        refused[0] += 1
+        if refused[0] == 1:
+            before = len(ours.engagement.got)
+            await world.provider.changes.claim_breach(theirs, "price", seconds=7200)
+            while len(ours.engagement.got) == before:  # noqa: ASYNC110 - by the clock of the world
+                await asyncio.sleep(0.01)
+        return said
+
+    monkeypatch.setattr(hirer.papers, "change", interrupted)
+    orders = hirer.changes.noting("order:x")
+    world.run(orders.amend(ours, lambda terms: replace(terms, reworks=3)), 5)
+    world.settle()
+    assert refused == [2]
+    for node in world.nodes:
+        assert node.the().engagement.lane == "offered-by-hirer"
+    assert facts(hirer, ours.id).count(("done", "order:x")) == 1
+
+
+@pytest.mark.parametrize("act", ["amend", "release"])
+def test_an_order_without_a_member_is_answered_and_not_tried_again(open_world: Open, act: str) -> None:
+    """What cannot be read does not get better: `bad_configuration`, and the order is gone."""
+    world, ours = working(open_world)
+    folder = world.hirer.home.orders
+    folder.mkdir(parents=True, exist_ok=True)
+    answer = leave_order(folder, f"no-{act}", ContractOrder(act=act, contract=contract_of(ours).digest, body={}))
+    looks = world.loop.create_task(world.hirer.orders.run())
+    world.settle(30)
+    looks.cancel()
+    told = decode_json(answer.read_bytes())
+    answer.unlink()
+    assert isinstance(told, dict)
+    assert (told["ok"], told["code"]) == (False, "bad_configuration")
+    assert not list(folder.iterdir())
+    assert ours.engagement.state == "working"
+
+
+# --- what is in force
+
+
+def progress(world: World) -> int:
+    return world.provider.said().count("Progress")
+
+
+def test_signs_of_life_come_as_often_as_an_amendment_asks(open_world: Open) -> None:
+    """HIRE-LIF-24, HIRE-LAN-05: PT1H at first, then PT1M, without the work beginning again."""
+    world, _ = working(open_world, heartbeat="PT1H")
+    world.settle(300)
+    assert progress(world) == 0
+    amend(world, lambda terms: replace(terms, deadlines=replace(terms.deadlines, heartbeat="PT1M")))
+    world.settle(300)
+    assert 9 <= progress(world) <= 11
+
+
+def test_the_gate_goes_by_the_scope_of_the_document_in_force(open_world: Open) -> None:
+    """HIRE-LAN-05: at once, and not when somebody is told of the seal."""
+    world, ours = working(open_world)
+    gate, digest = world.provider.gate, contract_of(ours).digest
+    before = ours.offered()
+    assert gate.scope(digest, before) is gate.scope(digest, before)
+    assert gate.scope(digest, before).grants
+    less = replace(before, terms=replace(before.terms, scope=replace(before.terms.scope, grants=())))
+    assert gate.scope(digest, less).grants == ()
+    assert gate.scope(digest, before).grants
+
+
+# --- work that is over
+
+
+class Leaves:
+    """Work whose first round leaves something behind that waits to act."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+        self.came: list[tuple[str, str]] = []
+        self.may_act, self.may_end = asyncio.Event(), asyncio.Event()
+        self.left: asyncio.Task[None] | None = None
+
+    async def __call__(self, job: Job) -> None:
+        self.jobs.append(job)
+        if job.round > 1:
+            await asyncio.Event().wait()
+        self.left = asyncio.get_running_loop().create_task(self._act(job))
+        await job.deliver("summary.txt", b"done")
+        await self.may_end.wait()
+
+    async def _act(self, job: Job) -> None:
+        await self.may_act.wait()
+        try:
+            async with job.act(ARTIFACT_READ, job.input("report").uri or ""):
+                self.came.append(("done", ""))
+        except ScopeError as error:
+            self.came.append((error.code, str(error.detail["clause"])))
+
+
+def asks_for_rework(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = world.hirer.worker._review
+
+    async def rework(*given: Any) -> Say:
+        said = await made(*given)
+        return replace(said, body={**said.body, "verdict": "rework"})
+
+    monkeypatch.setattr(world.hirer.worker, "_review", rework)
+    world.hirer.reviewers["summary"] = not_whole
+
+
+def test_what_work_left_behind_does_nothing_when_the_contract_works_again(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-LIF-23: it waited in `act` for the contract to go on, which it does in another round with another job."""
+    leaves = Leaves()
+    world = open_world(handler=leaves)
+    asks_for_rework(world, monkeypatch)
+    ours = world.begin(criteria={"whole": "nothing is missing"})
+    world.until("working", ours.id)
+    world.run(world.hirer.changes.suspend(ours, seconds=600), 1)
+    leaves.may_act.set()
+    world.settle()
+    assert "refused-action" in world.provider.the().facts  # it waits
+    assert leaves.came == []
+    leaves.may_end.set()
+    world.settle()
+    assert ours.engagement.state == "working"
+    assert [job.round for job in leaves.jobs] == [1, 2]
+    world.settle(120)
+    assert leaves.came == [("contract_expired", "job")]
+
+
+def test_a_job_that_has_ended_signs_nothing_and_hires_nobody(open_world: Open) -> None:
+    """HIRE-LIF-23: what the handler left running holds a job that is over, while the contract is worked on."""
+    jobs: list[Job] = []
+
+    async def works(job: Job) -> None:
+        jobs.append(job)
+        await asyncio.Event().wait()
+
+    world, ours = working(open_world, works)
+    (job,) = jobs
+    job.ends()
+    with pytest.raises(ScopeError) as refused:
+        world.run(job.sign("GET", "https://acme.example/artifacts/x"), 1)
+    assert (refused.value.code, ours.engagement.state) == ("contract_expired", "working")
+    with pytest.raises(ScopeError) as nobody:
+        job.hire(world.hirer.did, task="summary", price="1 EUR")
+    assert nobody.value.code == "contract_expired"
+
+
+# --- looks
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_look_at_a_healthy_contract_takes_no_turn(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Thousands of contracts are looked at all the time; one that was suspended for a credential goes on by a turn."""
+    world, _ = working(open_world)
+    node: Node = world.nodes[number]
+    held, asked = node.the(), [0]
+    ask = held.ask
+
+    async def counted(make: Any) -> None:
+        asked[0] += 1
+        await ask(make)
+
+    monkeypatch.setattr(held, "ask", counted)
+    stored = len(moves(node, held.id))
+    for _ in range(3):
+        world.run(node.status_watch.look(held), 1)
+    assert (asked, len(moves(node, held.id))) == ([0], stored)
