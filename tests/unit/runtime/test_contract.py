@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from runtimes import Node, World, facts, folded, messages, moves
-from undersigned.contract import Price, Terms
+from runtimes import Node, World, facts, folded, last, messages, moves
+from undersigned.contract import Price, Settlement, Terms
 from undersigned.encoding import decode_json
 from undersigned.errors import LocalProtocolError, ScopeError
-from undersigned.messages import Acceptance
+from undersigned.messages import Acceptance, Closing
 from undersigned.protocol import PROVIDER
 from undersigned.runtime import ContractOrder, Conversation, Job, Say, leave_order
 from undersigned.runtime.changes import owed_price
@@ -84,10 +84,67 @@ def test_what_is_owed_is_the_amount_of_the_release_that_was_sealed(open_world: O
     assert owed_price(again, again.engagement) == Price(amount="3", currency="EUR")
 
 
+def test_both_sides_owe_the_same_when_a_review_and_the_silence_cross(open_world: Open) -> None:
+    """HIRE-LIF-11: the Closing by silence is the stronger one, whichever was recorded first."""
+    world = open_world(held=True)
+    world.hirer.reviewers["summary"] = not_whole
+    order = world.order(criteria={"whole": "nothing is missing"})
+    ours = world.begin(replace(order, timing=replace(order.timing, review="PT5M")))
+    world.until("delivered", ours.id, world.provider)
+    world.until("closing", ours.id, world.hirer)
+    theirs = world.provider.the()
+    assert theirs.engagement.state == "delivered"
+    world.settle(301)
+    assert theirs.engagement.state == "closing"
+    world.until("closed", ours.id)
+    views = [(one, [ending.basis for ending in contract_of(one).endings]) for one in (ours, theirs)]
+    assert [bases for _, bases in views] == [["review", "silence"], ["silence", "review"]]
+    assert ours.offered().terms.on_silence == "accepted"
+    assert [owed_price(one, one.engagement) for one, _ in views] == [ours.offered().terms.price] * 2
+
+
 def contract_of(conversation: Conversation) -> Any:
     contract = conversation.engagement.contract
     assert contract is not None
     return contract
+
+
+async def never(_: Reviewed) -> dict[str, bool]:
+    await asyncio.Event().wait()
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("means", "method", "amount"), [("accepted", "none", "4"), ("rejected", "none", "0"), ("accepted", "manual", "4")]
+)
+def test_a_provider_closes_by_silence_without_anybodys_help(
+    open_world: Open, means: str, method: str, amount: str
+) -> None:
+    """HIRE-LIF-07, HIRE-LIF-09: past `review` of a hirer that does not, never before; for what silence means."""
+    may_end = asyncio.Event()
+
+    async def works(job: Job) -> None:
+        await may_end.wait()
+        await job.deliver("summary.txt", b"done")
+
+    world = open_world(handler=works)
+    world.hirer.reviewers["summary"] = never
+    order = world.order(criteria={"whole": "nothing is missing"}, settlement=Settlement(method=method))
+    ours = world.begin(replace(order, timing=replace(order.timing, review="PT5M", close="PT10M")))
+    world.until("working", ours.id)
+    amend(world, lambda terms: replace(terms, on_silence=means))
+    may_end.set()
+    world.settle(300)
+    assert ours.engagement.state == "delivered"
+    world.settle(5)
+    views = {m.message.role: m.message for m in messages(world.hirer, ours.id) if isinstance(m.message, Closing)}
+    assert views["provider"].basis == "silence"
+    assert views["provider"].settlement.amount == amount
+    assert (views["provider"].objection is None) == (method == "none")  # nobody could say yet whether it was paid
+    world.settle(600)
+    books = last(world.provider, ours.id, Closing)
+    assert (books.role, books.basis, books.settlement.amount) == ("hirer", "silence", amount)
+    assert [folded(node, ours.id).state for node in world.nodes] == ["closed", "closed"]
 
 
 # --- what is refused is not done
