@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from undersigned.bridges.gate_rules import read_rules
+    from undersigned.contract import Settlement
     from undersigned.credentials import Ceiling
     from undersigned.daemon import (
         GRANTED,
@@ -50,6 +51,7 @@ __all__ = [
     "RequestGate",
     "Reviewed",
     "Scope",
+    "Settlement",
     "SyncPeer",
     "UndersignedError",
     "Window",
@@ -65,6 +67,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _WHERE = {
+    "undersigned.contract": ("Settlement",),
     "undersigned.credentials": ("Ceiling",),
     "undersigned.bridges.gate_rules": ("read_rules",),
     "undersigned.daemon": (

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from undersigned.bridges.http_signatures import Request, Response
+from undersigned.contract import Settlement
 from undersigned.encoding import Did, Digest, canonicalize, digest_bytes
 from undersigned.errors import ConfigurationError, ResolutionError, ScopeError
 from undersigned.protocol import Strategy
@@ -254,6 +255,7 @@ class Peer(Agent):
         decide_seconds: int | None = None,
         subcontracting: int = 0,
         onward: bool = False,
+        settlement: Settlement | None = None,
     ) -> Hire:
         """Hires `provider` for `task`. Await it for the result, or iterate over it for events first.
 
@@ -267,9 +269,9 @@ class Peer(Agent):
         policy asks people. A provider that does not answer is tried for `reach_seconds` of this peer, 30 unless it is
         set, and then withdrawn from; iterate to see what happens meanwhile. `subcontracting` is how many levels of
         others the provider may hire for it, `onward` whether it may hand the inputs on to them. `settlement` says how
-        the price is paid, elsewhere; by `manual` the result comes before the books are closed, which wait for the word
-        of both owners. `continues` names an earlier withdrawal that said what was needed, by its digest or its
-        engagement.
+        the price is paid, elsewhere (default: by `none`); by `manual` the result comes before the books are closed,
+        which wait for the word of both owners. `continues` names an earlier withdrawal that said what was needed, by
+        its digest or its engagement.
 
         Raises, when awaited:
             ConfigurationError: An argument is not usable; nobody was asked for anything.
@@ -296,6 +298,7 @@ class Peer(Agent):
                 decide_seconds=decide_seconds,
                 subcontracting=subcontracting,
                 onward=onward,
+                settlement=settlement,
             ),
             review,
             approve,
