@@ -11,6 +11,7 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.2
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import time
 from collections import OrderedDict
@@ -18,6 +19,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from ssl import SSLContext
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
@@ -440,11 +442,21 @@ def _told(body: bytes) -> str:
     return code if code in CODES else ""
 
 
+_VISIBLE: Final = re.compile(r"[!-~]+")
+"""What may stand in a request as it is: no space, no control character, ASCII."""
+
+
 def _parse(url: str) -> URL:
-    """`url` as aiohttp reads it, so that what is checked is what is used."""
+    """`url` as aiohttp reads it, so that what is checked is what is used. Path and query stay as they are spelled: a
+    signature covers that spelling.
+    """
     try:
         parsed = URL(url)
         host = parsed.raw_host
+        if _VISIBLE.fullmatch(url):
+            spelled = urlsplit(url)
+            query = f"?{spelled.query}" if spelled.query else ""
+            parsed = URL(f"{parsed.scheme}://{parsed.raw_authority}{spelled.path or '/'}{query}", encoded=True)
     except ValueError as exc:
         raise ResolutionError("did_unresolvable", f"not a URL: {url!r}") from exc
     if not host:

@@ -326,6 +326,29 @@ async def test_an_answer_that_is_no_http_is_none(answer) -> None:
         await refused(gatherer.fetch(here.url()), "did_unresolvable")
 
 
+@pytest.mark.parametrize(
+    "target", ["/a%26b", "/x%3Ay", "/%7Eme", "/%c3%a9", "/a/../b", "/q?x=%2f&y=a+b%20", "/a%", "/"]
+)
+async def test_what_is_asked_for_is_spelled_as_it_was_given(target: str) -> None:
+    """HIRE-GTS-09: a signature covers one spelling, and the server compares it with the one that came."""
+    async with site() as here, gathering() as gatherer:
+        here.serves(b"")
+        await gatherer.fetch(here.url(target))
+        await gatherer.exchange("GET", here.url(target), max_bytes=10, timeout_seconds=2)
+        assert [head.split(b" ")[1].decode() for head in here.requests] == [target, target]
+
+
+@pytest.mark.parametrize("target", ["/a b", "/é", "/x\r\nHost: evil", "/a\tb"])
+async def test_what_cannot_stand_in_a_request_is_encoded(target: str) -> None:
+    async with site() as here, gathering() as gatherer:
+        here.serves(b"")
+        with suppress(ResolutionError):
+            await gatherer.fetch(here.url(target))
+        for head in here.requests:
+            assert head.count(b"\r\nHost:") == 1
+            assert head.split(b"\r\n")[0].count(b" ") == 2
+
+
 async def test_the_limit_is_inclusive_and_can_be_given() -> None:
     async with site() as here, gathering(document_bytes=100) as gatherer:
         here.serves(b"x" * 101)
