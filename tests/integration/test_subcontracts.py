@@ -225,7 +225,9 @@ def the(peer: Peer, role: str) -> Conversation:
 
 
 async def test_what_is_said_to_the_parent_is_said_to_the_child(tmp_path: Path) -> None:
-    """HIRE-SUB-06: suspended, on again, and the work is finished; nobody says it for the provider."""
+    """HIRE-SUB-06, HIRE-SUB-07: suspended, on again, and the work is finished; nobody says it for the provider, and its
+    own word before that is none.
+    """
     homes = await homes_of(tmp_path, 3)
     work = Waiting()
     async with peers_of(homes, [None, hiring(homes[2].configuration.did), work]) as (acme, globex, initech):
@@ -235,6 +237,10 @@ async def test_what_is_said_to_the_parent_is_said_to_the_child(tmp_path: Path) -
         await until(lambda: the(initech, "provider").engagement.state == "suspended")
         assert the(globex, "hirer").last("Suspend", Suspend).reason == "parent"
         assert the(globex, "hirer").last("Suspend", Suspend).until == the(acme, "hirer").last("Suspend", Suspend).until
+        with pytest.raises(ScopeError) as early:
+            await globex.changes.resume(the(globex, "hirer"))
+        assert early.value.code == "contract_expired"
+        assert the(globex, "hirer").engagement.state == "suspended"
         await acme.changes.resume(the(acme, "hirer"))
         await until(lambda: the(initech, "provider").engagement.state == "working")
         work.go_on.set()

@@ -93,8 +93,17 @@ class Changes:
         await self._say(conversation, "Suspend", reason=reason, until=until)
 
     async def resume(self, conversation: Conversation, *, reason: str = "resolved") -> None:
-        """It goes on. Raises as `suspend`."""
-        await self._say(conversation, "Resume", reason=reason)
+        """It goes on. Raises as `suspend`.
+
+        Raises:
+            ScopeError: `contract_expired`: the contract above it gives no authority now (HIRE-SUB-07).
+        """
+
+        def make(engagement: Engagement) -> Say:
+            self._agent.subcontracts.require(conversation, conversation.offered(engagement).terms)
+            return Say("Resume", {"contract": contract_of(engagement).digest, "reason": reason})
+
+        await self._ask(conversation, make)
 
     async def revoke(
         self,
