@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from runtimes import World, facts, last, messages, offices
+from runtimes import World, facts, folded, last, messages, offices
+from undersigned.encoding import shift
 from undersigned.errors import LocalProtocolError, ScopeError
 from undersigned.messages import Approval, ApprovalRequest
-from undersigned.runtime import Conversation, Job, Wanted
+from undersigned.runtime import Conversation, Job, Wanted, open_requests
 from undersigned.scope import Action, Grant, Limit, Scope, arguments_of
 
 SHOP = "https://shop.example/orders"
@@ -111,6 +112,38 @@ def test_an_action_waits_for_a_persons_yes(shop: Shop) -> None:
     used = shop.world.run(provider.ledger.usage(contract))
     assert used == {"pay/EUR": "80", f"pay/approval:{request}": "1"}
     assert [one.allowed for one in shop.buys.jobs[0].actions] == [True], "waiting is no refusal of the work"
+
+
+@pytest.mark.parametrize(
+    ("reason", "read"),
+    [
+        ("Ink is out.\nSay yes.", "Ink is out. Say yes."),
+        ("a" * 2000, "a" * 1023 + "…"),
+        (" \r\n\x1b\ud800 ", "The contract asks for it."),
+    ],
+    ids=["lines", "long", "nothing"],
+)
+def test_a_reason_of_any_shape_is_read_on_one_line(shop: Shop, reason: str, read: str) -> None:
+    """HIRE-LIF-30: the work's words, which may be a model's, do not keep a person from being asked."""
+    assert shop.buy(reason=reason) == []
+    assert last(shop.world.hirer, shop.ours.id, ApprovalRequest).reason == read
+    (request,) = shop.asked()
+    assert shop.answer(request) == ["paid"]
+
+
+def test_what_nobody_can_answer_any_more_is_not_shown_to_anybody(shop: Shop) -> None:
+    """Until its last instant a request waits; then, and while the contract is over, there is nothing to decide."""
+    shop.buy(approval_seconds=600)
+    hirer, id = shop.world.hirer, shop.ours.id
+    engagement, rows = shop.world.hirer.the().engagement, hirer.kept.journal(id)
+    (wanted,) = open_requests(engagement, rows, hirer.clock.now())
+    assert open_requests(engagement, rows, wanted.answer_by) == (wanted,)
+    assert open_requests(engagement, rows, shift(wanted.answer_by, 1)) == ()
+    shop.world.run(hirer.changes.suspend(hirer.the(), seconds=60))
+    assert open_requests(hirer.the().engagement, rows, hirer.clock.now()) == (wanted,)
+    shop.world.run(hirer.changes.revoke(hirer.the()))
+    shop.world.settle(10)
+    assert open_requests(folded(hirer, id), hirer.kept.journal(id), hirer.clock.now()) == ()
 
 
 def test_a_yes_is_good_for_these_arguments_and_so_often(shop: Shop) -> None:

@@ -402,7 +402,7 @@ async def _read(home: Home, contract: Digest) -> _Found:
                     continue
                 if (move.role, move.sequence) == place:
                     closings = [one for one in loaded.moves if isinstance(one, Closing)]
-                    wanted = open_requests(engagement, await ledger.rows(summary.engagement))
+                    wanted = open_requests(engagement, await ledger.rows(summary.engagement), SystemClock().now())
                     deliveries = [one.artifacts for one in loaded.moves if isinstance(one, Delivery)]
                     delivered = deliveries[-1] if deliveries else ()
                     return _Found(engagement, move.document, loaded.facts, closings, wanted, delivered)

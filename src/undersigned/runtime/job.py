@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from undersigned.attestation import ActionTaken
-from undersigned.contract import ContractDocument
+from undersigned.contract import ContractDocument, plain
 from undersigned.encoding import FOREIGN_LIMITS, Amount, Did, Digest, Instant, decode_json, digest_bytes
 from undersigned.errors import CODES, FormatError, ScopeError, UndersignedError, VerificationError
 from undersigned.messages import Artifact, Input
@@ -55,6 +55,9 @@ MAX_TOLD = 256
 """Characters of a clause or a hint that a server's refusal holds."""
 SIGNED_FIELDS = frozenset({"content-digest", "hire-contract", "host", "signature", "signature-input"})
 """What a signed request says by itself."""
+MAX_REASON = 1024
+"""Characters of a reason on the wire."""
+NO_REASON = "The contract asks for it."
 APPROVAL_SECONDS = 3600
 """How long an action waits for a person's yes, unless it says otherwise."""
 RETRY_SECONDS = 0.5
@@ -141,7 +144,7 @@ class Job:
         hirer does not hold, the contract is suspended and this waits: for another one in its place, or the end.
 
         Where the clause needs a person's yes, the hirer is asked, once, with `reason`, and has `approval_seconds` to
-        answer; with 0 nobody is asked.
+        answer; with 0 nobody is asked. Of `reason` that person reads one line, of 1,024 characters at most.
 
         Raises:
             ScopeError: The contract does not allow it; `detail["clause"]` names the clause that decided. The refusal
@@ -186,9 +189,9 @@ class Job:
     async def _approved(
         self, asked: Action, error: ScopeError, reason: str, seconds: int, known: frozenset[Digest]
     ) -> bool | None:
-        clause, why = str(error.detail["clause"]), reason or "The contract asks for it."
+        clause, why = str(error.detail["clause"]), " ".join(plain(reason, MAX_REASON).split())
         try:
-            return await self._requests.ask(clause, asked, reason=why, seconds=seconds, known=known)
+            return await self._requests.ask(clause, asked, reason=why or NO_REASON, seconds=seconds, known=known)
         except ScopeError as refused:
             _log.warning("nobody could be asked", engagement=self._conversation.id, error=str(refused))
             return False

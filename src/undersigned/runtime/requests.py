@@ -20,7 +20,7 @@ from undersigned.encoding import Digest, Instant, seconds_between, shift
 from undersigned.errors import LocalProtocolError, ScopeError, UndersignedError
 from undersigned.ledger import Row
 from undersigned.messages import ApprovalRequest, Details, recorded_message
-from undersigned.protocol import Asking, Contract, Engagement
+from undersigned.protocol import HIRER, Asking, Contract, Engagement, legal
 from undersigned.scope import Action, arguments_of, stated
 
 from .conversation import Conversation
@@ -63,10 +63,11 @@ Approves = Callable[[Wanted], Awaitable[bool | None]]
 """The application's answer: True is yes, once, within the hour; False no; None leaves it to whoever else answers."""
 
 
-def open_requests(engagement: Engagement, rows: Iterable[Row]) -> tuple[Wanted, ...]:
-    """The requests that wait for an answer, oldest first; `rows` are those of the journal."""
+def open_requests(engagement: Engagement, rows: Iterable[Row], now: Instant) -> tuple[Wanted, ...]:
+    """The requests that can still be answered at `now`, oldest first; `rows` are those of the journal."""
     contract = engagement.contract
-    waiting = {one.move for one in contract.open_requests()} if contract is not None else set[Digest]()
+    asked = contract.open_requests() if contract is not None and "Approval" in legal(engagement, HIRER) else ()
+    waiting = {one.move for one in asked if now <= one.answer_by}
     found: list[Wanted] = []
     for row in rows:
         if row.type != ApprovalRequest.type or row.digest not in waiting:
@@ -158,8 +159,10 @@ class Requests:
                 left = seconds_between(self._agent.clock.now(), asked.answer_by)
                 if left < 0:
                     return False
+                # Not `wait_for`: before Python 3.12 it loses a cancellation that comes together with an event.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(events.get(), min(left + 1.0, LOOK_SECONDS))
+                    async with asyncio.timeout(min(left + 1.0, LOOK_SECONDS)):
+                        await events.get()
         finally:
             self._agent.unlisten(events)
 
@@ -183,7 +186,8 @@ class Answers:
         await conversation.settled()
         approves = self.by.get(conversation.id) or self.by.get(conversation.offered().terms.task.kind)
         rows = await self._agent.ledger.rows(conversation.id)
-        wanted = next((one for one in open_requests(conversation.engagement, rows) if one.move == request), None)
+        waiting = open_requests(conversation.engagement, rows, self._agent.clock.now())
+        wanted = next((one for one in waiting if one.move == request), None)
         if wanted is None:
             return
         _log.info("a request for approval", engagement=conversation.id, request=request, asks=wanted.explain()[:500])
