@@ -61,6 +61,10 @@ class Hire:
             assert time.monotonic() < ends, shown
         return shown
 
+    def told(self, home: Home) -> str:
+        """What `show` says to people, as one line."""
+        return " ".join(run("contract", "show", self.contract, "--home", home.path).out.split())
+
     def ends(self) -> None:
         (self.globex.path / "may-end").touch()
 
@@ -88,12 +92,12 @@ def hired(tmp_path: Path) -> Iterator[Hire]:
 
 
 @contextmanager
-def _hiring(folder: Path, acme: Home, globex: Home) -> Iterator[Hire]:
+def _hiring(folder: Path, acme: Home, globex: Home, *more: str) -> Iterator[Hire]:
     report = folder / "report.txt"
     report.write_bytes(REPORT)
     provider = did_of(globex.configuration.listen.port)
     options = ("--task", "summary", "--input", f"report={report}", "--price", "5 EUR", "--json")
-    hire = Process([*UNDERSIGNED, "hire", provider, "--home", str(acme.path), *options], folder)
+    hire = Process([*UNDERSIGNED, "hire", provider, "--home", str(acme.path), *options, *more], folder)
     try:
         hire.until('"Start"')
         yield Hire(folder, acme, globex, hire)
@@ -116,7 +120,18 @@ def test_a_contract_is_suspended_amended_and_goes_on(hired: Hire) -> None:
     assert (offered.code, offered.values[0]["lane"]) == (0, "offered-by-provider"), offered
     hired.hire.until('"Amendment"')
     table = hired.shown(acme)["onTheTable"]
-    assert (table["type"], table["owner"]) == ("Amendment", "provider")
+    assert (table["type"], table["owner"], table["accepted"]) == ("Amendment", "provider", False)
+    later = shift(before["finish"], 3600)
+    assert {one["what"]: (one["inForce"], one["proposed"]) for one in table["changes"]} == {
+        "price amount": ("4", "4.5"),
+        "deadlines finish": (before["finish"], later),
+        "deadlines until": (before["until"], shift(before["until"], 3600)),
+    }
+    assert table["terms"]["price"]["amount"] == "4.5"
+    told = hired.told(acme)
+    assert "price amount: 4.5 (in force: 4)" in told
+    assert f"deadlines finish: {later} (in force: {before['finish']})" in told
+    assert "Ended by" not in told
     other = hired.on(acme, "accept", hired.contract)
     assert other.code != 0
     assert other.error["code"] == "stale_offer"
@@ -145,8 +160,11 @@ def test_a_release_ends_the_work_for_what_it_says(hired: Hire) -> None:
     acme, globex = hired.acme, hired.globex
     assert hired.on(acme, "release", "--owed", "2 EUR", "--reason", "No longer needed").code == 0
     table = hired.until(globex, lambda shown: shown["onTheTable"] is not None)["onTheTable"]
+    assert (table["settlement"], table["reason"]) == ({"amount": "2", "currency": "EUR"}, "No longer needed")
+    assert "2 EUR owed, all told; 'No longer needed'" in hired.told(globex)
     assert hired.on(globex, "accept", table["document"]).code == 0
     hired.hire.end()
+    assert f"Ended by release of the hirer: {table['document']}" in hired.told(acme)
     closings = _closings(acme)
     assert len(closings) == 2
     for closing in closings:
@@ -184,6 +202,29 @@ def test_a_revoked_contract_ends_on_both_sides(hired: Hire) -> None:
     assert [(one["basis"], one["settlement"]["amount"]) for one in closings] == [("terminate", "0")] * 2
     again = hired.on(hired.globex, "suspend")
     assert again.code != 0
+    for home in (hired.acme, hired.globex):
+        assert "Ended by terminate of the hirer: key_compromised" in hired.told(home)
+
+
+def test_the_books_wait_for_both_words_about_the_payment(tmp_path: Path) -> None:
+    """HIRE-PAY-01: hired and settled by commands alone; while our word is missing, `show` says how it is given."""
+    acme, globex = _homes(tmp_path)
+    with serving(globex.path), _hiring(tmp_path, acme, globex, "--settlement", "manual") as hire:
+        hire.ends()
+        hire.hire.end().result()
+        for home in (acme, globex):
+            shown = hire.until(home, lambda shown: shown["due"] is not None)
+            assert (shown["state"], shown["due"]["amount"], shown["due"]["method"]) == ("closing", "4", "manual")
+            assert f"contract settle {hire.contract}" in hire.told(home)
+        with serving(acme.path):
+            assert hire.on(acme, "settle", "--reference", "SEPA 4711").code == 0
+            assert hire.until(acme, lambda shown: "hirer" in shown["payment"])["due"] is None
+            assert "contract settle" not in hire.told(acme)
+            assert hire.on(globex, "settle").code == 0
+            shown = hire.until(globex, lambda shown: shown["state"] == "closed")
+            assert shown["payment"]["hirer"]["reference"] == "SEPA 4711"
+            assert "Hirer's books 4 EUR owed; says: paid as SEPA 4711" in hire.told(globex)
+            hire.until(acme, lambda shown: shown["state"] == "closed")
 
 
 def test_show_and_watch_tell_an_offline_side_from_one_that_is_there(tmp_path: Path) -> None:

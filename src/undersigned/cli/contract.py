@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -17,17 +17,25 @@ import click
 import msgspec
 from msgspec.structs import replace
 
-from undersigned.contract import ContractDocument, ReleaseDocument, contract_card, read_parents
+from undersigned.contract import (
+    AmendmentDocument,
+    ContractDocument,
+    ReleaseDocument,
+    contract_card,
+    read_parents,
+    rebase,
+)
 from undersigned.encoding import Digest, from_struct, shift
 from undersigned.errors import CODES, ConfigurationError, UndersignedError
-from undersigned.messages import Artifact, Closing, Delivery, Offer, recorded_message
-from undersigned.protocol import Engagement, Presence, owed, presence, rights
+from undersigned.messages import CAUSES, SUSPEND_REASONS, Artifact, Closing, Delivery, Message, Offer, recorded_message
+from undersigned.protocol import Engagement, Presence, Tabled, owed, presence, rights
 from undersigned.runtime import (
     Answered,
     ContractOrder,
     Home,
     SystemClock,
     Wanted,
+    awaited,
     leave_order,
     load_engagement,
     lost_at,
@@ -36,8 +44,9 @@ from undersigned.runtime import (
     read_document,
     take_back,
 )
+from undersigned.trust import Difference, differences
 
-from .output import HOME_OPTION, WAITS, Out, command, counted, plain, reading
+from .output import HOME_OPTION, WAITS, Out, command, counted, plain, program, reading
 
 __all__ = ["contract"]
 
@@ -61,11 +70,12 @@ def contract() -> None:
 async def contract_show(out: Out, contract: str, home: str | None) -> None:
     """What is in force now, clause by clause; its state, who owes what, and what is on the table."""
     opened = out.home(home)
-    engagement, document, facts, closings, wanted, delivered = await _read(opened, contract)
+    found = await _read(opened, contract)
+    engagement, document, facts, closings, wanted, delivered, table = found
     files = {one.name: str(opened.artifacts / one.digest) for one in delivered if _is_kept(opened, one)}
     now = SystemClock().now()
     seen, mays = presence(engagement, now, lost_at(facts)), rights(engagement, now)
-    under, due, tabled = engagement.contract, owed(engagement), engagement.tabled
+    under, due, unpaid = engagement.contract, owed(engagement), awaited(facts, engagement)
     if under is None:
         raise ConfigurationError("not_found", f"{engagement.id} has no contract")
     above, hired = await _chain(opened, engagement)
@@ -78,7 +88,7 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
             "peer": engagement.peer,
             "state": engagement.state,
             "lane": engagement.lane,
-            "onTheTable": {"document": tabled.document, "type": tabled.kind, "owner": tabled.owner} if tabled else None,
+            "onTheTable": _table_json(engagement.tabled, table),
             "owes": list(due.who),
             "moves": list(due.moves),
             "by": due.by,
@@ -96,6 +106,7 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
                 one.role: {**from_struct(one.settlement), **({"objection": one.objection} if one.objection else {})}
                 for one in closings
             },
+            "due": from_struct(unpaid) if unpaid else None,
         }
     )
     for line in contract_card(from_struct(document), {}, state=_state(engagement)).splitlines():
@@ -108,12 +119,16 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
         out.line(f"In force      {under.in_force}, which amends {under.digest}")
     for one in delivered:
         out.line(f"Delivered     {plain(one.name)}, {files.get(one.name, 'not kept here')}")
+    for one in under.endings:
+        out.line(f"Ended by      {one.basis} of the {one.role}{f': {one.detail}' if one.detail else ''}")
     for one in closings:
-        said = f"paid as {one.settlement.reference}" if one.settlement.reference else one.objection or "nothing of it"
-        what = f"{one.settlement.amount} {one.settlement.currency} owed; says: {plain(said, 1000)}"
+        what = f"{one.settlement.amount} {one.settlement.currency} owed; says: {plain(_word(one), 1000)}"
         out.line(f"{one.role.capitalize()}'s books  {what}")
-    if tabled is not None:
-        out.line(f"On the table  {tabled.kind} {tabled.document}, offered by the {tabled.owner}")
+    if unpaid is not None:
+        out.line(f"Waits         for our word about {unpaid.amount} {unpaid.currency}:")
+        out.line(f"              {program()} contract settle {under.digest} --home {opened.path}")
+    for line in _table_lines(engagement.tabled, table):
+        out.line(line)
     for one in wanted:
         out.line(f"Asked for     {plain(one.explain(), 1000)}")
         out.line(f"              request {one.move}, answer by {one.answer_by}; {plain(one.reason, 300)!r}")
@@ -152,6 +167,46 @@ async def _chain(home: Home, engagement: Engagement) -> tuple[list[dict[str, Any
         await ledger.close()
 
 
+def _word(closing: Closing) -> str:
+    """What a side says of the payment."""
+    reference = closing.settlement.reference
+    if reference:
+        return "paid" if reference == "paid" else f"paid as {reference}"
+    return closing.objection or "nothing of it"
+
+
+def _table_json(tabled: Tabled | None, table: _Table | None) -> dict[str, Any] | None:
+    if tabled is None or table is None:
+        return None
+    said = {
+        "document": tabled.document,
+        "type": tabled.kind,
+        "owner": tabled.owner,
+        "validUntil": tabled.valid_until,
+        "accepted": tabled.acceptance is not None,
+    }
+    document = table.document
+    if isinstance(document, ReleaseDocument):
+        return {**said, "settlement": from_struct(document.settlement), "reason": document.reason}
+    changes = [{"what": one.what.strip(), "inForce": one.recorded, "proposed": one.now} for one in table.changes]
+    return {**said, "terms": from_struct(document.terms), "changes": changes}
+
+
+def _table_lines(tabled: Tabled | None, table: _Table | None) -> Iterator[str]:
+    """What is on the table: of an amendment what it changes, of a release what is owed by it and why."""
+    if tabled is None or table is None:
+        return
+    answer = "accepted" if tabled.acceptance is not None else f"to be answered by {tabled.valid_until}"
+    yield f"On the table  {tabled.kind} {tabled.document}, offered by the {tabled.owner}, {answer}"
+    document = table.document
+    if isinstance(document, ReleaseDocument):
+        owed = document.settlement
+        yield f"              {owed.amount} {owed.currency} owed, all told; {plain(document.reason, 1000)!r}"
+    for one in table.changes:
+        what, now, before = plain(one.what.strip(), 200), plain(one.now, 1000), plain(one.recorded, 1000)
+        yield f"              {what}: {now} (in force: {before})"
+
+
 def _presence(seen: Presence) -> str:
     words = {
         "here": "here",
@@ -172,7 +227,7 @@ def _state(engagement: Engagement) -> str:
 @contract.command("suspend")
 @CONTRACT
 @FOR_OPTION
-@click.option("--reason", default="incident", help="A word of the list in the specification. Default incident.")
+@click.option("--reason", type=click.Choice(list(SUSPEND_REASONS)), default="incident", help="Why. Default incident.")
 @HOME_OPTION
 @command
 async def contract_suspend(out: Out, contract: str, seconds: int, reason: str, home: str | None) -> int:
@@ -261,7 +316,12 @@ async def contract_decline(out: Out, contract: str, home: str | None) -> int:
 
 @contract.command("revoke")
 @CONTRACT
-@click.option("--cause", default="key_compromised", help="A cause of the specification. Default key_compromised.")
+@click.option(
+    "--cause",
+    type=click.Choice(list(CAUSES)),
+    default="key_compromised",
+    help="What allows it. Default key_compromised.",
+)
 @click.option("--names", metavar="DIGEST", help="The breach, or the evidence of a revocation.")
 @HOME_OPTION
 @command
@@ -365,6 +425,14 @@ def _said(out: Out, act: str, said: Answered) -> int:
     return 0
 
 
+class _Table(NamedTuple):
+    """The document on the table."""
+
+    document: ContractDocument | AmendmentDocument | ReleaseDocument
+    changes: tuple[Difference, ...]
+    """Of an amendment: where its terms are others than those in force."""
+
+
 class _Found(NamedTuple):
     """A contract in the ledger."""
 
@@ -378,6 +446,7 @@ class _Found(NamedTuple):
     """Requests that wait for an answer."""
     delivered: tuple[Artifact, ...]
     """What the last delivery names."""
+    table: _Table | None
 
 
 async def _read(home: Home, contract: Digest) -> _Found:
@@ -405,7 +474,21 @@ async def _read(home: Home, contract: Digest) -> _Found:
                     wanted = open_requests(engagement, await ledger.rows(summary.engagement), SystemClock().now())
                     deliveries = [one.artifacts for one in loaded.moves if isinstance(one, Delivery)]
                     delivered = deliveries[-1] if deliveries else ()
-                    return _Found(engagement, move.document, loaded.facts, closings, wanted, delivered)
+                    table = _on_the_table(engagement.tabled, loaded.moves, move.document)
+                    return _Found(engagement, move.document, loaded.facts, closings, wanted, delivered, table)
     finally:
         await ledger.close()
     raise ConfigurationError("not_found", f"no contract {plain(contract, 100)} in this ledger: see 'ledger list'")
+
+
+def _on_the_table(tabled: Tabled | None, moves: Iterable[Message], in_force: ContractDocument) -> _Table | None:
+    place = (tabled.owner, tabled.sequence) if tabled is not None else None
+    for move in moves:
+        if not isinstance(move, Offer) or (move.role, move.sequence) != place:
+            continue
+        document = move.document
+        if isinstance(document, ReleaseDocument):
+            return _Table(document, ())
+        before, after = (rebase(one.terms, in_force.id) for one in (in_force, document))
+        return _Table(document, differences("", before, after))
+    return None

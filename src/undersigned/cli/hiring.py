@@ -11,11 +11,19 @@ from typing import cast
 import click
 import msgspec
 
+from undersigned.contract import PAYMENTS, Settlement, read_payment
 from undersigned.credentials import MEMBERSHIP, read_presentation
 from undersigned.daemon import HireResult, Peer, needed_text, unresolved
 from undersigned.did import is_derived
 from undersigned.encoding import Did, compare_amounts, digest_bytes, from_struct
-from undersigned.errors import CODES, ConfigurationError, CredentialError, LedgerUnavailable, UndersignedError
+from undersigned.errors import (
+    CODES,
+    ConfigurationError,
+    CredentialError,
+    FormatError,
+    LedgerUnavailable,
+    UndersignedError,
+)
 from undersigned.messages import Need, Presentation, Withdraw
 from undersigned.runtime import (
     TASKS,
@@ -30,8 +38,10 @@ from undersigned.runtime import (
 
 from .options import (
     AT_OPTION,
+    GATES_OPTION,
     VERBOSE_OPTION,
     WAIT_OPTION,
+    checked_control,
     checked_did,
     checked_url,
     open_peer,
@@ -183,6 +193,15 @@ async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dic
     help="How many levels of others the provider may hire for it, under its contract. Default 0: none.",
 )
 @click.option("--onward", is_flag=True, help="It may hand the inputs on to whom it hires.")
+@click.option(
+    "--settlement",
+    type=click.Choice(["none", "invoice", "manual", *PAYMENTS]),
+    default="none",
+    show_default=True,
+    help="How the price is paid, elsewhere. By all but none and invoice the books wait for 'contract settle'.",
+)
+@click.option("--hook", metavar="URI", help="What x402 or ap2 wrote about the payment.")
+@GATES_OPTION
 @AT_OPTION
 @WAIT_OPTION
 @HOME_OPTION
@@ -202,6 +221,9 @@ async def hire(
     continues: str | None,
     subcontracting: int,
     onward: bool,
+    settlement: str,
+    hook: str | None,
+    gates: str | None,
     at: str | None,
     wait: float,
     home: str | None,
@@ -227,9 +249,13 @@ async def hire(
         raise ConfigurationError(
             "bad_configuration", f"--opening {opening} is more than --price {price}, or other money"
         )
+    agreed = _settlement(settlement, hook)
+    near = checked_control(gates, opened.configuration.gates, "--gates") if gates is not None else None
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-    async with open_peer(opened) as peer:
+    peer = open_peer(opened)
+    peer.gates = near
+    async with peer:
         peer.reach_seconds = wait
         out.line(f"hiring {did} for {plain(task, 60)} as {peer.own.id}")
         under_way = peer.hire(
@@ -244,6 +270,7 @@ async def hire(
             decide_seconds=decide_within,
             subcontracting=subcontracting,
             onward=onward,
+            settlement=agreed,
         )
         impatient = asyncio.create_task(_tell_if_not_reached(out, peer, did))
         try:
@@ -296,10 +323,29 @@ async def hire(
         for name, data in result.artifacts.items():
             where = written.get(name) or f"{opened.artifacts} as {digest_bytes(data)} (--out FOLDER writes a copy)"
             out.line(f"  delivered  {plain(name)}, {counted(len(data), 'byte')}, in {where}")
+        if result.price.partition(" ")[0] != "0" and settlement not in ("none", "invoice"):
+            settle = f"{program()} contract settle {result.contract} --home {opened.path}"
+            out.line(f"  payment    the books wait for {settle}, beside {program()} serve")
         out.line(f"  evidence   {program()} export {result.engagement} --home {opened.path}")
         if unwritten is not None:
             raise LedgerUnavailable("store_unavailable", f"--out: {unwritten}; all is kept in {opened.artifacts}")
     return 0
+
+
+def _settlement(method: str, hook: str | None) -> Settlement:
+    """What `--settlement` and `--hook` say together.
+
+    Raises:
+        ConfigurationError: `bad_configuration`.
+    """
+    try:
+        if method in PAYMENTS:
+            read_payment(method, hook)
+        elif hook is not None:
+            raise ConfigurationError("bad_configuration", f"--hook goes with --settlement {' or '.join(PAYMENTS)}")
+    except FormatError as error:
+        raise ConfigurationError("bad_configuration", f"--hook: {error.message}") from error
+    return Settlement(method=method, hook=hook)
 
 
 def write_artifacts(result: HireResult, folder: Path) -> dict[str, str]:

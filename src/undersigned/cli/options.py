@@ -25,6 +25,7 @@ from undersigned.scope import Grant, Limit, Scope
 
 __all__ = [
     "AT_OPTION",
+    "GATES_OPTION",
     "VERBOSE_OPTION",
     "WAIT_OPTION",
     "checked_control",
@@ -54,6 +55,12 @@ WAIT_OPTION = click.option(
     show_default=True,
     metavar="SECONDS",
     help="How long to go on trying to reach it.",
+)
+GATES_OPTION = click.option(
+    "--gates",
+    metavar="HOST:PORT",
+    help="Also answer the gates of our servers there ('undersigned gate'), on loopback, to who has the token in "
+    "gate.token of the state folder. [gates] of the settings does the same.",
 )
 VERBOSE_OPTION = click.option("--verbose", is_flag=True, help="Log everything to standard error.")
 

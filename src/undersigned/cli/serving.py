@@ -12,7 +12,7 @@ from undersigned.errors import ConfigurationError
 from undersigned.messages import recorded_message
 from undersigned.runtime import CONTROL_TOKEN, GATE_TOKEN
 
-from .options import VERBOSE_OPTION, checked_control, open_peer, quiet_logs
+from .options import GATES_OPTION, VERBOSE_OPTION, checked_control, open_peer, quiet_logs
 from .output import HOME_OPTION, Out, command, engagement_named, meeting, plain, reading
 from .telling import event_json, event_line, noted, quiet, row_line, summary_of
 
@@ -28,12 +28,7 @@ ENDED = ("withdrawn", "closed")
     help="Also serve the control API (VC API) there, on loopback, to who has the token in control.token of the state "
     "folder; port 0 picks a free one. [control] of the settings does the same.",
 )
-@click.option(
-    "--gates",
-    metavar="HOST:PORT",
-    help="Also answer the gates of our servers there ('undersigned gate'), on loopback, to who has the token in "
-    "gate.token of the state folder. [gates] of the settings does the same.",
-)
+@GATES_OPTION
 @HOME_OPTION
 @VERBOSE_OPTION
 @meeting

@@ -40,7 +40,7 @@ from undersigned.contract.document import (
     Transcript,
     document_id,
 )
-from undersigned.contract.payments import carried, read_payment
+from undersigned.contract.payments import PAYMENTS, carried, read_payment
 from undersigned.contract.ruling import ArbiterRuling, Ruled, read_ruling, ruling_config, verify_ruling
 from undersigned.contract.sealed import (
     SealedContract,
@@ -81,6 +81,7 @@ __all__ = [
     "INPUT_READ",
     "MAX_DEPTH",
     "MAX_DOCUMENT_BYTES",
+    "PAYMENTS",
     "AmendmentDocument",
     "ArbiterRuling",
     "ContractDocument",

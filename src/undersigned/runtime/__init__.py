@@ -66,6 +66,7 @@ from undersigned.runtime.registries import RegistryKeeper, RegistryWord
 from undersigned.runtime.registry_part import RegistryPart, read_token
 from undersigned.runtime.reliance import open_engagements
 from undersigned.runtime.requests import Approves, Wanted, open_requests
+from undersigned.runtime.settlement import awaited
 from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_key, seal_key
 from undersigned.runtime.status_keeper import StatusKeeper
 from undersigned.runtime.status_register import LIST_TTL_SECONDS, Issued, Said, StatusRegister
@@ -146,6 +147,7 @@ __all__ = [
     "Wallet",
     "Wanted",
     "admission",
+    "awaited",
     "checked_name",
     "claimed",
     "configure_logs",

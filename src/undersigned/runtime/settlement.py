@@ -11,6 +11,7 @@ Source: protocol-spec/07-contract.md, section 7.12
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
@@ -28,7 +29,7 @@ from .turn import Say
 if TYPE_CHECKING:
     from .agent import Agent
 
-__all__ = ["Carried", "Due", "Manual", "Paid", "Settlement", "Settlements"]
+__all__ = ["Carried", "Due", "Manual", "Paid", "Settlement", "Settlements", "awaited"]
 
 DUE: Final = "due"
 PAID: Final = "paid"
@@ -95,6 +96,14 @@ class Carried(Manual):
     def check(self, agreed: Agreed) -> None:
         """See `Settlement.check`."""
         read_payment(agreed.method, agreed.hook)
+
+
+def awaited(facts: Mapping[str, str], engagement: Engagement) -> Due | None:
+    """What is due, while our own word about it is missing; `facts` are those that this side noted."""
+    contract, due = engagement.contract, facts.get(DUE)
+    if contract is None or engagement.role in contract.closed_by or due is None or PAID in facts:
+        return None
+    return msgspec.json.decode(due, type=Due)
 
 
 class Settlements:
