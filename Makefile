@@ -10,6 +10,7 @@
 
 PYTHON ?= python3
 VENV := .venv
+JS_PEER := interop/js-peer
 RUN := $(VENV)/bin/python
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -27,7 +28,7 @@ help:
 demo: $(VENV)/.ready
 	@$(VENV)/bin/undersigned demo $(if $(ARTIFACT),--artifact "$$ARTIFACT")
 
-test: $(VENV)/.ready-dev
+test: $(VENV)/.ready-dev $(if $(shell command -v npm),$(JS_PEER)/node_modules/.ready)
 	@$(RUN) -m pytest $(or $(ARGS),--numprocesses=2 --dist=worksteal)
 
 check: $(VENV)/.ready-dev
@@ -49,8 +50,14 @@ docs: $(VENV)/.ready-dev
 	@$(RUN) protocol-spec/tools/make_vectors.py
 	@$(RUN) protocol-spec/tools/generate.py
 
+# The second implementation, which tests hire and are hired by; where there is no node they are skipped.
+$(JS_PEER)/node_modules/.ready: $(JS_PEER)/package-lock.json
+	@echo "== installing what $(JS_PEER) needs"
+	@cd $(JS_PEER) && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
 clean:
-	rm -rf $(VENV) undersigned-demo build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(JS_PEER)/node_modules $(VENV) undersigned-demo build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -216,6 +216,23 @@ def codes(_: str) -> str:
     )
 
 
+def tables_as_data() -> str:
+    """The tables of states, who owes the next move, purposes and codes, for programs that read them."""
+    purposes_of: dict[str, list[str]] = {}
+    for name, cls in MESSAGE_TYPES.items():
+        purposes_of.setdefault(cls.purpose, []).append(name)
+    data = {name: TABLES[name] for name in ("negotiation", "contract", "lane", "terminal")}
+    data |= {"owners": {of: TABLES[f"{of}_owners"] for of in ("negotiation", "contract")}}
+    data |= {"notices": [row["type"] for row in TABLES["notices"]], "purposes": purposes_of}
+    data |= {
+        "codes": {
+            code: {"family": row.family, "told": row.told, "retryable": row.retryable, "exit": row.exit_code}
+            for code, row in CODES.items()
+        }
+    }
+    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+
+
 def exits(_: str) -> str:
     assert {row.exit_code for row in CODES.values()} <= set(EXITS)
     return table("| exit | means |", [f"| {exit_code} | {meaning} |" for exit_code, meaning in EXITS.items()])
@@ -401,6 +418,7 @@ def wanted() -> dict[Path, str]:
     """Every file that is generated, in whole or in part, with the text it should have."""
     files = {SPEC / "figures" / f"{name}.mmd": text for name, text in figures().items()}
     files |= {SPEC / "schemas" / name: text for name, text in schemas.wanted().items()}
+    files[SPEC / "tables.json"] = tables_as_data()
     for path in sorted(SPEC.rglob("*.md")):
         text = path.read_text()
         if MARK.search(text):

@@ -1,0 +1,89 @@
+/** The document of a contract, its proofs, and a sealed contract that verifies alone (page 07, sections 7.1 to 7.4). */
+import { check } from './errors.js';
+import { digest } from './encoding.js';
+import { checkDocumentShape, checkMessageShape, checkShape } from './schema.js';
+import { checkProofShape, verifyProof } from './proofs.js';
+import { purposeOf } from './message.js';
+
+/** @typedef {import('./did.js').Resolver} Resolver */
+
+export const other = (/** @type {string} */ role) => (role === 'hirer' ? 'provider' : 'hirer');
+const proofsOf = (/** @type {any} */ document) => (Array.isArray(document.proof) ? document.proof : [document.proof]);
+const didOf = (/** @type {string} */ method) => method.split('#')[0];
+
+/** @param {any} document */
+export function checkParties({ hirer, provider, methods }) {
+  check(hirer !== provider, 'self_dealing', 'one party');
+  check(!methods.hirer.some((/** @type {string} */ method) => methods.provider.includes(method)), 'self_dealing', 'a method of both');
+  for (const [role, did] of [['hirer', hirer], ['provider', provider]]) check(methods[role].every((/** @type {string} */ one) => didOf(one) === did), 'proof_invalid', 'a method of another');
+}
+
+/**
+ * The offerer's proof on a document that is on the table: exactly one.
+ * @param {any} document @param {string} sender role @param {Resolver} resolver @param {string[]} [suites]
+ */
+export async function verifyOffered(document, sender, resolver, suites) {
+  checkParties(document);
+  const { proof, ...rest } = document;
+  check(proof !== undefined, 'proof_missing', 'document', '/document/proof');
+  check(!Array.isArray(proof), 'proof_invalid', 'exactly one proof', '/document/proof');
+  checkProofShape(proof, { suites });
+  check(typeof proof.id === 'string' && /^urn:uuid:/.test(proof.id) && proof.previousProof === undefined, 'proof_invalid', 'id of the proof', '/document/proof');
+  await verifyPartyProof(rest, proof, document, sender, resolver, suites);
+}
+
+/** @param {any} signed @param {any} proof @param {any} document @param {string} role @param {Resolver} resolver @param {string[]} [suites] */
+async function verifyPartyProof(signed, proof, document, role, resolver, suites) {
+  check(proof.challenge === undefined && proof.domain === undefined, 'challenge_mismatch', 'answers somebody else');
+  check(document.methods[role].includes(proof.verificationMethod), 'proof_invalid', 'a method that the document does not list');
+  await verifyProof(signed, proof, { did: await resolver.resolve(document[role], { fresh: true }), purpose: 'assertionMethod', suites });
+}
+
+/** @param {any} offered document with the offerer's proof @param {any} proof the acceptor's @returns {any} what that proof covers */
+export function covered(offered, proof) {
+  const [first] = proofsOf(offered);
+  return { ...offered, proof: [first], ...(proof ? {} : {}) };
+}
+
+/** @param {any} offered document with the offerer's proof @param {any} proof @param {string} acceptor role @param {Resolver} resolver @param {string[]} [suites] */
+export async function verifyAccepted(offered, proof, acceptor, resolver, suites) {
+  checkProofShape(proof, { suites });
+  check(proof.previousProof === proofsOf(offered)[0].id, 'proof_invalid', 'previousProof');
+  await verifyPartyProof(covered(offered, proof), proof, offered, acceptor, resolver, suites);
+}
+
+/**
+ * A contract, amendment or release that verifies without anything else but DID documents.
+ * @param {{document: any, acceptance: any, seal: any}} sealed @param {Resolver} resolver
+ * @returns {Promise<{document: string, acceptance: string, seal: string, offerer: string}>}
+ */
+export async function verifySealed({ document, acceptance, seal }, resolver) {
+  checkShape(document.type, document);
+  checkDocumentShape(document);
+  checkMessageShape(acceptance);
+  checkMessageShape(seal);
+  checkParties(document);
+  const proofs = proofsOf(document);
+  check(Array.isArray(document.proof) && proofs.length === 2, 'proof_invalid', 'two proofs');
+  const offerer = document.id.split(':').at(-2);
+  const { proof, ...rest } = document;
+  const offered = { ...rest, proof: proofs[0] };
+  await verifyOffered(offered, offerer, resolver);
+  await verifyAccepted(offered, proofs[1], other(offerer), resolver);
+  await verifyMove(acceptance, document[other(offerer)], resolver);
+  await verifyMove(seal, document[offerer], resolver);
+  const [name, accepted] = [digest(document), digest(acceptance)];
+  const binds = acceptance.document === name && digest(acceptance.contractProof) !== '' && JSON.stringify(sorted(acceptance.contractProof)) === JSON.stringify(sorted(proofs[1]))
+    && seal.acceptance === accepted && seal.document === name && seal.offer === acceptance.offer && acceptance.engagement === document.engagement && seal.engagement === document.engagement;
+  check(binds, 'terms_mismatch', 'acceptance and seal');
+  return { document: name, acceptance: accepted, seal: digest(seal), offerer };
+}
+
+const sorted = (/** @type {any} */ one) => Object.fromEntries(Object.entries(one).sort(([a], [b]) => (a < b ? -1 : 1)));
+
+/** @param {any} move @param {string} sender @param {Resolver} resolver */
+async function verifyMove(move, sender, resolver) {
+  const { proof, ...rest } = move;
+  check(move.sender === sender, 'key_not_authorized', 'sender');
+  await verifyProof(rest, proof, { did: await resolver.resolve(sender, { fresh: true }), purpose: purposeOf(move.type) });
+}

@@ -1,0 +1,141 @@
+/** DID documents: `did:key` made from the identifier, `did:web` fetched (page 02, sections 2.1 to 2.5). */
+import { lookup } from 'node:dns/promises';
+import https from 'node:https';
+import http from 'node:http';
+import { BlockList } from 'node:net';
+import { p256, p384 } from '@noble/curves/nist.js';
+import { toBase58 } from './encoding.js';
+import { HireError, check } from './errors.js';
+import { readJson } from './json.js';
+import { readKey } from './keys.js';
+
+/** @typedef {{id: string, verificationMethod?: any[], authentication?: any[], assertionMethod?: any[], service?: any[]}} Document */
+
+const WEB = /^did:web:((?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+|localhost)(?:%3A([1-9][0-9]{0,4}))?((?::[A-Za-z0-9._-]+)*)$/;
+const BYTES = 64 * 1024;
+const SECONDS = 5;
+
+const forbidden = new BlockList();
+for (const [net, bits] of /** @type {[string, number][]} */ ([
+  ['0.0.0.0', 8], ['10.0.0.0', 8], ['100.64.0.0', 10], ['127.0.0.0', 8], ['169.254.0.0', 16], ['172.16.0.0', 12],
+  ['192.0.0.0', 24], ['192.168.0.0', 16], ['198.18.0.0', 15], ['224.0.0.0', 3],
+])) forbidden.addSubnet(net, bits, 'ipv4');
+for (const [net, bits] of /** @type {[string, number][]} */ ([
+  ['::', 96], ['::ffff:0:0', 96], ['64:ff9b::', 96], ['fc00::', 7], ['fe80::', 10], ['ff00::', 8], ['2002::', 16],
+])) forbidden.addSubnet(net, bits, 'ipv6');
+
+/** @param {string} did @returns {Document} */
+function ofDidKey(did) {
+  const name = did.slice('did:key:'.length);
+  readKey(name);
+  const id = `${did}#${name}`;
+  return { id: did, verificationMethod: [{ id, type: 'Multikey', controller: did, publicKeyMultibase: name }], authentication: [id], assertionMethod: [id] };
+}
+
+/** @param {string} did @param {boolean} local @returns {URL} */
+export function webUrl(did, local) {
+  const match = WEB.exec(did);
+  check(match !== null && Number(match[2] ?? 1) < 65536, 'did_document_invalid', 'spelling of did:web');
+  const [, host, port, path] = /** @type {RegExpExecArray} */ (match);
+  const isLocal = host === 'localhost';
+  check(!isLocal || (local && port !== undefined), 'did_forbidden_address', 'localhost');
+  check(!/^[0-9.]+$/.test(host), 'did_forbidden_address', 'an address');
+  const where = path ? path.split(':').join('/') : '/.well-known';
+  return new URL(`${isLocal ? 'http' : 'https'}://${host}${port ? `:${port}` : ''}${where}/did.json`);
+}
+
+/** @param {URL} url @returns {Promise<Uint8Array>} at most 64 KiB, in 5 seconds, without redirects */
+async function fetchBytes(url) {
+  const loopback = url.hostname === 'localhost';
+  const options = {
+    signal: AbortSignal.timeout(SECONDS * 1000), headers: { accept: 'application/did+json, application/json', 'accept-encoding': 'identity' },
+    lookup: loopback ? undefined : safeLookup, agent: false,
+  };
+  return new Promise((resolve, reject) => {
+    const failed = (/** @type {any} */ error) => reject(error instanceof HireError ? error : new HireError('did_unresolvable', String(error?.message ?? error)));
+    const request = (loopback ? http : https).get(url, options, (answer) => {
+      if (answer.statusCode !== 200 || answer.headers['content-encoding']) return failed(`status ${answer.statusCode}`), answer.destroy();
+      /** @type {Buffer[]} */ const parts = [];
+      let size = 0;
+      answer.on('data', (part) => {
+        size += part.length;
+        if (size > BYTES) return failed('too long'), answer.destroy();
+        parts.push(part);
+      });
+      answer.on('end', () => resolve(Buffer.concat(parts))).on('error', failed);
+    });
+    request.on('error', failed);
+  });
+}
+
+/** Looks a name up and refuses it if one of its addresses is not one of the open network. @type {any} */
+function safeLookup(/** @type {string} */ host, /** @type {any} */ options, /** @type {any} */ done) {
+  lookup(host, { all: true }).then((found) => {
+    const bad = found.find(({ address, family }) => forbidden.check(address, family === 6 ? 'ipv6' : 'ipv4'));
+    if (bad || found.length === 0) return done(new HireError('did_forbidden_address', host));
+    return options.all ? done(null, found) : done(null, found[0].address, found[0].family);
+  }, done);
+}
+
+/** Resolves and keeps documents for as long as page 02, section 2.5 lets them be used. */
+export class Resolver {
+  /** @param {{local?: boolean, documents?: Record<string, Document>, now?: () => number}} [options] */
+  constructor({ local = false, documents = {}, now = () => Date.now() / 1000 } = {}) {
+    this.local = local;
+    this.documents = documents;
+    this.now = now;
+    /** @type {Map<string, {document: Document, at: number}>} */
+    this.kept = new Map();
+  }
+
+  /** @param {string} did @param {{fresh?: boolean}} [options] `fresh`: at most 5 minutes old, else one hour @returns {Promise<Document>} */
+  async resolve(did, { fresh = false } = {}) {
+    if (Object.hasOwn(this.documents, did)) return this.documents[did];
+    if (did.startsWith('did:key:')) return ofDidKey(did);
+    check(did.startsWith('did:web:'), 'did_unresolvable', 'another method');
+    const kept = this.kept.get(did);
+    if (kept && this.now() - kept.at <= (fresh ? 300 : 3600)) return kept.document;
+    const at = this.now();
+    const bytes = await fetchBytes(webUrl(did, this.local));
+    let document;
+    try { document = /** @type {any} */ (readJson(bytes, { limit: BYTES, depth: 64, foreign: true })); } catch (error) { throw new HireError('did_document_invalid', String(error)); }
+    check(document.id === did, 'did_document_invalid', 'another id');
+    if (this.kept.size > 256) this.kept.clear();
+    this.kept.set(did, { document, at });
+    return document;
+  }
+}
+
+/**
+ * The key of a method that a document lists under a relationship.
+ * @param {Document} document @param {string} method @param {'authentication' | 'assertionMethod'} relationship
+ */
+export function keyFor(document, method, relationship) {
+  const listed = (document[relationship] ?? []).find((/** @type {any} */ entry) => (typeof entry === 'string' ? entry : entry?.id) === method);
+  check(listed !== undefined, 'key_not_authorized', `not listed under ${relationship}`);
+  const found = typeof listed === 'string' ? (document.verificationMethod ?? []).filter((entry) => entry?.id === method) : [listed];
+  check(found.length === 1, 'key_not_authorized', 'no such method');
+  check(found[0].controller === document.id, 'key_not_authorized', 'another controller');
+  check(found[0].revoked === undefined && found[0].expires === undefined, 'key_not_authorized', 'revoked or expired');
+  return keyOfMethod(found[0]);
+}
+
+/** @param {any} method @returns {import('./keys.js').PublicKey} */
+export function keyOfMethod(method) {
+  check((method.publicKeyMultibase === undefined) !== (method.publicKeyJwk === undefined), 'did_document_invalid', 'one encoding of a key');
+  if (method.publicKeyMultibase !== undefined) return readKey(method.publicKeyMultibase);
+  const { kty, crv, x, y, d } = method.publicKeyJwk;
+  check(d === undefined, 'did_document_invalid', 'private parts');
+  const raw = Buffer.from(x, 'base64url');
+  if (kty === 'OKP' && crv === 'Ed25519') return readKey(toBase58(Buffer.concat([Buffer.from([0xed, 0x01]), raw])));
+  const curve = { 'P-256': p256, 'P-384': p384 }[/** @type {string} */ (crv)];
+  check(kty === 'EC' && curve !== undefined, 'did_document_invalid', 'another kind of key');
+  const whole = Buffer.concat([Buffer.from([4]), raw, Buffer.from(y, 'base64url')]);
+  try { return { kind: crv, bytes: /** @type {any} */ (curve).Point.fromBytes(whole).toBytes(true) }; } catch { throw new HireError('did_document_invalid', 'not on the curve'); }
+}
+
+/** @param {Document} document @returns {string | undefined} where its peer is dialled */
+export function endpoint(document) {
+  const found = (document.service ?? []).find((entry) => [entry?.type].flat().includes('HireService'));
+  return typeof found?.serviceEndpoint === 'string' ? found.serviceEndpoint.replace(/^http/, 'ws') : undefined;
+}

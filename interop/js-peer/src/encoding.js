@@ -1,0 +1,83 @@
+/** Texts with one spelling each: canonical JSON, digests, nonces, instants, durations, amounts (page 04, section 4.1). */
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { base58 } from '@scure/base';
+import canonicalize from 'canonicalize';
+import { HireError } from './errors.js';
+
+export const CONTEXT = 'https://w3id.org/hire/v1';
+
+/** @param {unknown} value @returns {string} RFC 8785 */
+export const jcs = (value) => /** @type {string} */ (canonicalize(value));
+/** @param {string | Uint8Array} bytes @param {string} [algorithm] */
+export const hash = (bytes, algorithm = 'sha256') => createHash(algorithm).update(bytes).digest();
+/** @param {string | Uint8Array} bytes */
+export const sha256 = (bytes) => hash(bytes);
+/** @param {Uint8Array} bytes */
+export const multibase = (bytes) => 'u' + Buffer.from(bytes).toString('base64url');
+/** @param {string | Uint8Array} bytes @returns {string} the digest of bytes as they are */
+export const digestOfBytes = (bytes) => digestOfHash(sha256(bytes));
+/** @param {Uint8Array} hash */
+export const digestOfHash = (hash) => multibase(Buffer.concat([Buffer.from([0x12, 0x20]), hash]));
+/** @param {string} digest */
+export const hashOfDigest = (digest) => fromMultibase(digest).subarray(2);
+
+/** @param {Record<string, any>} thing @returns {string} the digest of a message or document: without its own proof */
+export function digest(thing) {
+  const { proof, ...rest } = thing;
+  return digestOfBytes(jcs(rest));
+}
+
+/** @param {string} text */
+export function fromMultibase(text) {
+  if (!text.startsWith('u')) throw new HireError('schema_violation', 'another base');
+  const bytes = Buffer.from(text.slice(1), 'base64url');
+  if (multibase(bytes) !== text) throw new HireError('schema_violation', 'another spelling');
+  return bytes;
+}
+
+/** @param {Uint8Array} bytes */
+export const toBase58 = (bytes) => 'z' + base58.encode(bytes);
+/** @param {string} text */
+export function fromBase58(text) {
+  if (!text.startsWith('z')) throw new HireError('schema_violation', 'another base');
+  try {
+    return Buffer.from(base58.decode(text.slice(1)));
+  } catch {
+    throw new HireError('schema_violation', 'not base58btc');
+  }
+}
+
+export const newNonce = () => multibase(randomBytes(32));
+export const newId = () => `urn:uuid:${randomUUID()}`;
+
+/** @param {number} seconds since 1970 @returns {string} */
+export const instant = (seconds) => new Date(Math.floor(seconds) * 1000).toISOString().replace('.000Z', 'Z');
+/** @param {string} text an instant in its one spelling */
+export const seconds = (text) => Date.parse(text) / 1000;
+
+const DURATION = /^P(?:([0-9]+)D)?(?:T(?:([0-9]+)H)?(?:([0-9]+)M)?(?:([0-9]+)S)?)?$/;
+/** @param {string} text @returns {number} seconds */
+export function duration(text) {
+  const match = DURATION.exec(text);
+  if (!match || /^P$|T$/.test(text)) throw new HireError('schema_violation', 'no duration');
+  const [, days, hours, minutes, secs] = match.map((part) => Number(part ?? 0));
+  return days * 86400 + hours * 3600 + minutes * 60 + secs;
+}
+
+/** @param {string} text @returns {bigint} an amount in units of 10^-9 */
+export function amount(text) {
+  const match = /^(-?)([0-9]{1,18})(?:\.([0-9]{1,9}))?$/.exec(text);
+  if (!match) throw new HireError('schema_violation', 'no amount');
+  const value = BigInt(match[2]) * 1_000_000_000n + BigInt((match[3] ?? '').padEnd(9, '0') || 0);
+  return match[1] ? -value : value;
+}
+/** @param {bigint} value */
+export function amountText(value) {
+  const sign = value < 0n ? '-' : '';
+  const size = value < 0n ? -value : value;
+  const rest = String(size % 1_000_000_000n).padStart(9, '0').replace(/0+$/, '');
+  return sign + String(size / 1_000_000_000n) + (rest ? `.${rest}` : '');
+}
+
+/** @param {string} hirer @param {string} provider @param {string} nonce */
+export const engagementId = (hirer, provider, nonce) => `urn:hire:engagement:${digestOfBytes(jcs({ hirer, nonce, provider }))}`;

@@ -1,0 +1,14 @@
+/** An error that has one of the codes of page 09 and, where it helps, the place in the thing refused (a JSON pointer). */
+export class HireError extends Error {
+  /** @param {string} code @param {string} [says] for the operator, never for a peer @param {string} [path] */
+  constructor(code, says = '', path = undefined) {
+    super(says ? `${code}: ${says}` : code);
+    this.code = code;
+    this.path = path;
+  }
+}
+
+/** @param {boolean} holds @param {string} code @param {string} [says] @param {string} [path] */
+export function check(holds, code, says, path) {
+  if (!holds) throw new HireError(code, says, path);
+}

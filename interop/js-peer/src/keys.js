@@ -1,0 +1,91 @@
+/** Public and private keys (page 02, sections 2.3 and 2.4). */
+import { ed25519 } from '@noble/curves/ed25519.js';
+import { p256, p384 } from '@noble/curves/nist.js';
+import { fromBase58, toBase58 } from './encoding.js';
+import { HireError, check } from './errors.js';
+
+/**
+ * @typedef {'Ed25519' | 'P-256' | 'P-384'} Kind
+ * @typedef {{kind: Kind, bytes: Uint8Array}} PublicKey
+ * @typedef {{kind: Kind, secret: Uint8Array, method: string}} PrivateKey
+ */
+
+const CODECS = /** @type {Record<number, {kind: Kind, size: number}>} */ ({
+  0xed: { kind: 'Ed25519', size: 32 }, 0x1200: { kind: 'P-256', size: 33 }, 0x1201: { kind: 'P-384', size: 49 },
+});
+const PREFIX = /** @type {Record<Kind, number[]>} */ ({ Ed25519: [0xed, 0x01], 'P-256': [0x80, 0x24], 'P-384': [0x81, 0x24] });
+const CURVES = { 'P-256': p256, 'P-384': p384 };
+export const SUITES = /** @type {Record<string, Kind[]>} */ ({
+  'eddsa-jcs-2022': ['Ed25519'], 'eddsa-rdfc-2022': ['Ed25519'],
+  'ecdsa-jcs-2019': ['P-256', 'P-384'], 'ecdsa-rdfc-2019': ['P-256', 'P-384'],
+});
+
+/** @param {string} text a Multikey @returns {PublicKey} */
+export function readKey(text) {
+  let bytes;
+  try { bytes = fromBase58(text); } catch { throw new HireError('did_document_invalid', 'not base58btc'); }
+  const [codec, used] = varint(bytes);
+  const known = CODECS[codec];
+  check(known !== undefined, 'did_document_invalid', 'another kind of key');
+  const raw = bytes.subarray(used);
+  check(raw.length === known.size, 'did_document_invalid', 'length of key');
+  checkPoint(known.kind, raw);
+  return { kind: known.kind, bytes: raw };
+}
+
+/** @param {Uint8Array} bytes @returns {[number, number]} */
+function varint(bytes) {
+  let value = 0;
+  for (let i = 0; i < 4; i += 1) {
+    check(bytes.length > i, 'did_document_invalid', 'no multicodec');
+    value += (bytes[i] & 0x7f) * 2 ** (7 * i);
+    if (bytes[i] < 0x80) {
+      check(i === 0 || bytes[i] !== 0, 'did_document_invalid', 'multicodec not minimal');
+      return [value, i + 1];
+    }
+  }
+  throw new HireError('did_document_invalid', 'multicodec too long');
+}
+
+/** @param {Kind} kind @param {Uint8Array} raw */
+function checkPoint(kind, raw) {
+  if (kind !== 'Ed25519') {
+    try { CURVES[kind].Point.fromBytes(raw).assertValidity(); } catch { throw new HireError('did_document_invalid', 'not on the curve'); }
+    return;
+  }
+  let point;
+  const y = BigInt('0x' + Buffer.from(raw).reverse().toString('hex')) & ((1n << 255n) - 1n);
+  check(y < 2n ** 255n - 19n, 'key_weak', 'not canonical');
+  try { point = ed25519.Point.fromBytes(raw, true); } catch {
+    // x = 0 with a sign is no canonical form of a point; all else is no point at all
+    throw new HireError(y === 1n || y === 2n ** 255n - 20n ? 'key_weak' : 'did_document_invalid', 'not on the curve');
+  }
+  check(Buffer.from(point.toBytes()).equals(Buffer.from(raw)), 'key_weak', 'not canonical');
+  check(!point.isSmallOrder() && point.isTorsionFree(), 'key_weak', 'order of the key');
+}
+
+/** @param {PublicKey} key @param {Uint8Array} signature @param {Uint8Array} signed @returns {boolean} */
+export function verify(key, signature, signed, { lowS = true } = {}) {
+  if (signature.length !== (key.kind === 'P-384' ? 96 : 64)) return false;
+  try {
+    if (key.kind === 'Ed25519') return ed25519.verify(signature, signed, key.bytes, { zip215: false });
+    return CURVES[key.kind].verify(signature, signed, key.bytes, { lowS, format: 'compact' });
+  } catch { return false; }
+}
+
+/** @param {{kind: Kind, secret: Uint8Array}} key @param {Uint8Array} signed @returns {Uint8Array} */
+export function sign(key, signed) {
+  return key.kind === 'Ed25519' ? ed25519.sign(signed, key.secret) : CURVES[key.kind].sign(signed, key.secret, { format: 'compact' });
+}
+
+/** @param {{kind: Kind, secret: Uint8Array}} key @returns {string} its public part as Multikey */
+export function publicMultikey({ kind, secret }) {
+  const raw = kind === 'Ed25519' ? ed25519.getPublicKey(secret) : CURVES[kind].getPublicKey(secret, true);
+  return toBase58(Buffer.concat([Buffer.from(PREFIX[kind]), raw]));
+}
+
+/** @param {Uint8Array} secret 32 bytes @returns {PrivateKey} the key of a `did:key` */
+export function keyOfDidKey(secret) {
+  const name = publicMultikey({ kind: 'Ed25519', secret });
+  return { kind: 'Ed25519', secret, method: `did:key:${name}#${name}` };
+}

@@ -1,0 +1,461 @@
+/**
+ * The two state machines, run over the published tables (pages 04, 05 and 07).
+ *
+ * A state is a plain value that `apply` never changes. Besides it, an engagement keeps for each own move that the peer has
+ * not seen the state before that move, moved on by the peer's own moves: where the peer may still be (HIRE-CHN-09).
+ */
+import { check, HireError } from './errors.js';
+import { digest, digestOfBytes, jcs } from './encoding.js';
+import { tables } from './spec.js';
+import { NOTICES } from './message.js';
+import { other } from './contract.js';
+
+/**
+ * @typedef {{role: string, sequence: number, digest: string, at: number}} Ref
+ * @typedef {Record<string, any> & {main: string, lane: string}} State
+ */
+
+const LANE = new Set(['Offer', 'Acceptance', 'Seal', 'Withdraw']);
+const ENDS = new Set(['Cancel', 'Terminate', 'Delivery', 'Review', 'Closing', 'Ruling', 'Seal', 'Withdraw']);
+const NOT_ITS_FAULT = ['offer_expired', 'revoked', 'status_unavailable'];
+
+/** @returns {State} */
+export const start = () => ({
+  main: '-', lane: 'idle', rounds: 0, bytes: 0, breaches: [], requests: {}, closings: {}, endings: [], disputes: [], rulings: [], round: 1, reworks: 0, tabled: {},
+});
+
+const over = (/** @type {State} */ state) => state.main === 'withdrawn' || state.main === 'closed';
+const under = (/** @type {State} */ state) => state.contract !== undefined;
+
+/** One engagement as one side sees it. */
+export class Engagement {
+  /** @param {'hirer' | 'provider'} view */
+  constructor(view) {
+    this.view = view;
+    this.state = start();
+    /** @type {Record<string, Ref[]>} */
+    this.moves = { hirer: [], provider: [] };
+    /** @type {Record<string, any>} */
+    this.messages = {};
+    /** @type {Map<number, State>} state before each own move that the peer has not seen */
+    this.before = new Map();
+    /** @type {Record<string, number>} */
+    this.seen = { hirer: 0, provider: 0 };
+  }
+
+  /** @param {any} message @returns {number} the number of the reader's last move that it says to have seen */
+  seenOf(message) {
+    if (message.seen === undefined) return 0;
+    const found = this.moves[other(message.role)].findIndex((move) => move.digest === message.seen);
+    check(found >= 0, 'ledger_diverged', 'seen');
+    return found + 1;
+  }
+
+  /** Whether who wrote `message` knew of a move. @param {any} message @param {Ref} move */
+  knows(message, move) {
+    return move.role === message.role ? move.sequence < message.sequence : this.seenOf(message) >= move.sequence;
+  }
+
+  /**
+   * What becomes of a move of either side. Nothing is changed: `commit` does that.
+   * @param {any} message @param {{at: number, bytes?: number}} facts
+   * @returns {{outcome: 'applies' | 'repeat' | 'void' | 'late', state: State, ref: Ref}}
+   */
+  judge(message, { at, bytes = 0 }) {
+    const ref = { role: message.role, sequence: message.sequence, digest: digest(message), at };
+    const chain = this.moves[message.role];
+    if (message.sequence <= chain.length) {
+      check(chain[message.sequence - 1].digest === ref.digest, 'conflicting_message', 'another move in this place');
+      return { outcome: 'repeat', state: this.state, ref };
+    }
+    check(message.sequence === chain.length + 1, 'out_of_order', `${message.sequence} after ${chain.length}`);
+    check(message.previous === chain.at(-1)?.digest, 'conflicting_message', 'previous');
+    const seen = this.seenOf(message);
+    check(seen >= this.seen[message.role], 'conflicting_message', 'seen goes back');
+    const all = this.moves.hirer.length + this.moves.provider.length;
+    check(!under(this.state) || all < 4096 || ENDS.has(message.type), 'round_limit', 'moves');
+    const row = rowOf(this.state, message, this);
+    if (row) {
+      const found = guarded(this, this.state, message, row, { ref, bytes });
+      if (found !== 'void') return { outcome: 'applies', state: found, ref };
+      return { outcome: 'void', state: noted(this.state, message, ref), ref };
+    }
+    if (message.type === 'Offer' && this.state.release && !this.knows(message, this.state.release)) {
+      return { outcome: 'void', state: this.state, ref }; // HIRE-LAN-05
+    }
+    const earlier = message.role === this.view ? undefined : this.before.get(seen + 1);
+    if (earlier && rowOf(earlier, message, this)) {
+      if (message.type === 'Ruling') checkRuling(this.state, message);
+      return { outcome: over(this.state) ? 'late' : 'void', state: noted(this.state, message, ref), ref };
+    }
+    if (message.type === 'Acceptance' && !under(this.state) && this.state.accepted && this.state.main !== 'withdrawn') {
+      throw new HireError(this.state.live.owner === message.role ? 'wrong_party' : 'already_contracted');
+    }
+    const mirrored = { ...message, role: other(message.role) };
+    throw new HireError(rowOf(this.state, mirrored, this) ? 'wrong_party' : 'wrong_state', `${message.type} in ${this.state.main}`);
+  }
+
+  /** @param {any} message @param {ReturnType<Engagement['judge']>} judged */
+  commit(message, { state, ref, outcome }) {
+    if (outcome === 'repeat') return;
+    const seen = this.seenOf(message);
+    this.seen[message.role] = seen;
+    if (message.role === this.view) this.before.set(ref.sequence, this.state);
+    else {
+      for (const number of [...this.before.keys()]) {
+        if (number <= seen) { this.before.delete(number); continue; }
+        this.before.set(number, movedOn(this, /** @type {State} */ (this.before.get(number)), message, ref));
+      }
+    }
+    this.state = state;
+    this.moves[message.role].push(ref);
+    this.messages[ref.digest] = message;
+  }
+
+  /** @param {any} message @param {{at: number, bytes?: number}} facts */
+  take(message, facts) {
+    if (NOTICES.has(message.type)) return undefined;
+    const judged = this.judge(message, facts);
+    this.commit(message, judged);
+    return judged;
+  }
+}
+
+/** @param {Engagement} engagement @param {State} state @param {any} message @param {Ref} ref */
+function movedOn(engagement, state, message, ref) {
+  const row = rowOf(state, message, engagement);
+  if (!row) return state;
+  try {
+    const found = guarded(engagement, state, message, row, { ref, bytes: 0 });
+    return found === 'void' ? state : found;
+  } catch { return state; }
+}
+
+/** What is remembered of a move that moves nothing. @param {State} state @param {any} message @param {Ref} ref @returns {State} */
+function noted(state, message, ref) {
+  if (message.type === 'Dispute') return { ...state, disputes: [...state.disputes, ref] };
+  if (message.type === 'Ruling') return { ...state, rulings: [...state.rulings, { ...ref, ruling: message.ruling }] };
+  if (message.type === 'Terminate') return { ...state, causes: [...(state.causes ?? []), message.cause] };
+  return state;
+}
+
+/** @param {State} state @param {any} message @param {Engagement} engagement */
+function rowOf(state, message, engagement) {
+  const lane = under(state) && LANE.has(message.type);
+  const place = lane ? state.lane : state.main;
+  const rows = lane ? tables.lane : under(state) ? tables.contract : tables.negotiation;
+  const found = rows.filter((/** @type {any} */ row) => row.type === message.type && row.states.includes(place) && row.roles.includes(message.role) && ofCase(state, message, row, engagement));
+  if (!lane || found.length === 0) return found[0];
+  return laneOpen(state, message, engagement) ? found[0] : undefined;
+}
+
+/** @param {State} state @param {any} message @param {any} row @param {Engagement} engagement */
+function ofCase(state, message, row, engagement) {
+  if (row.case === 'final') return message.verdict !== 'rework';
+  if (row.case === 'rework') return message.verdict === 'rework';
+  if (row.case === 'silence') {
+    if (message.basis !== 'silence') return false;
+    return state.main === 'delivered' || (state.review !== undefined && !engagement.knows(message, state.review));
+  }
+  if (row.case === 'first') return !state.closings[other(message.role)];
+  if (row.case === 'last') return Boolean(state.closings[other(message.role)]);
+  return true;
+}
+
+/** Whether the state of the contract leaves room for a move of the lane. @param {State} state @param {any} message @param {Engagement} engagement */
+function laneOpen(state, message, engagement) {
+  if (message.type === 'Withdraw') return true;
+  const document = message.type === 'Offer' ? message.document : state.live?.document;
+  const release = document?.type === 'Release';
+  if (message.type === 'Seal') {
+    const ends = release ? state.endings : [...state.endings, ...state.disputes];
+    return !ends.some((/** @type {Ref} */ end) => engagement.knows(message, end));
+  }
+  if (state.main === 'closing' || state.main === 'closed') return false;
+  return state.main !== 'disputed' || release;
+}
+
+/**
+ * The state after a move that has a row, or `void`.
+ * @param {Engagement} engagement @param {State} state @param {any} message @param {any} row
+ * @param {{ref: Ref, bytes: number}} facts @returns {State | 'void'}
+ */
+function guarded(engagement, state, message, row, facts) {
+  const lane = under(state) && LANE.has(message.type);
+  const rule = lane ? laneRules[message.type] : rules[message.type];
+  const found = rule(state, message, engagement, facts);
+  if (found === 'void') return 'void';
+  if (lane) return { ...state, lane: row.next, ...found };
+  const bytes = state.bytes + facts.bytes;
+  return { ...state, bytes, main: row.next, ...found };
+}
+
+/** @param {State} state @param {any} message @param {{bytes: number}} facts */
+function withinBytes(state, message, { bytes }) {
+  check(state.bytes + bytes <= state.inquiry.limits.bytes, 'too_large', 'limits.bytes');
+}
+
+/** @param {State} state @param {any} message @param {Engagement} engagement */
+function checkPlace(state, message, engagement) {
+  const { document } = message;
+  check(document.id === `${message.engagement}:${message.role}:${message.sequence}`, 'terms_mismatch', 'id of the document');
+  const [hirer, provider] = message.role === 'hirer' ? [message.sender, message.recipient] : [message.recipient, message.sender];
+  check(document.engagement === message.engagement && document.hirer === hirer && document.provider === provider, 'wrong_negotiation', 'parties of the document');
+  const own = document.transcript[message.role];
+  const peer = document.transcript[other(message.role)];
+  const last = engagement.seenOf(message);
+  check(own.sequence === message.sequence - 1 && own.digest === message.previous, 'terms_mismatch', 'transcript');
+  check(peer.sequence === last && peer.digest === message.seen, 'terms_mismatch', 'transcript');
+}
+
+const offered = (/** @type {any} */ message, /** @type {Ref} */ ref) => ({ digest: ref.digest, owner: message.role, ref, document: message.document, name: digest(message.document), validUntil: message.validUntil });
+
+/** @type {Record<string, (state: State, message: any, engagement: Engagement, facts: {ref: Ref, bytes: number}) => any>} */
+const rules = {
+  Inquiry: (_, message) => ({ inquiry: message, opens: message.opens }),
+
+  Profile(state, message, engagement, facts) {
+    withinBytes(state, message, facts);
+    const { inquiry } = state;
+    const echoed = jcs(message.versions) === jcs(inquiry.versions) && jcs(message.suites) === jcs(inquiry.suites);
+    check(echoed && inquiry.versions.includes(message.version) && inquiry.suites.includes(message.suite), 'version_not_supported', 'lists');
+    check(message.inquiry === engagement.moves.hirer[0].digest, 'wrong_negotiation', 'inquiry');
+    return { profile: message, asked: facts.ref.digest };
+  },
+
+  Presentation(state, message, _, facts) {
+    withinBytes(state, message, facts);
+    check(message.answers === state.asked, 'challenge_mismatch', 'answers');
+    return { asked: facts.ref.digest };
+  },
+
+  Bid: (_, message, __, { ref }) => ({ bid: { ...ref, commitment: message.commitment } }),
+
+  Offer(state, message, engagement, facts) {
+    withinBytes(state, message, facts);
+    const { live, inquiry } = state;
+    if (live) {
+      check(message.inReplyTo === live.digest, 'stale_offer', 'inReplyTo');
+    } else {
+      check(message.role === state.opens, 'wrong_party', 'opens');
+      check(message.inReplyTo === undefined, 'stale_offer', 'inReplyTo');
+    }
+    check(state.rounds < inquiry.limits.rounds, 'round_limit', 'rounds');
+    check(message.document.type === 'Contract', 'terms_mismatch', 'a contract comes first');
+    checkPlace(state, message, engagement);
+    if (live) check(message.document.parent === live.document.parent, 'terms_mismatch', 'another parent');
+    if (message.document.parent !== undefined && !live) check(message.role === 'hirer', 'chain_invalid', 'the hirer offers first');
+    return { live: offered(message, facts.ref), rounds: state.rounds + 1 };
+  },
+
+  Acceptance(state, message, _, { ref }) {
+    check(message.offer === state.live.digest, 'stale_offer', 'offer');
+    check(message.document === state.live.name, 'terms_mismatch', 'document');
+    return { accepted: { ...ref, proof: message.contractProof } };
+  },
+
+  Seal(state, message, _, { ref }) {
+    const { live, accepted } = state;
+    check(message.offer === live.digest && message.document === live.name && message.acceptance === accepted.digest, 'terms_mismatch', 'seal');
+    return { contract: live.name, inForce: live.name, document: live.document, terms: live.document.terms, sealed: ref, live: undefined, accepted: undefined, offerer: message.role };
+  },
+
+  Withdraw(state, message, engagement) {
+    if (state.accepted && engagement.knows(message, state.accepted)) check(NOT_ITS_FAULT.includes(message.reason), 'wrong_state', 'reason');
+    return { withdrawn: message };
+  },
+
+  Start(state, message, engagement, { ref }) {
+    namesContract(state, message);
+    const allowed = inForce(state, message, engagement).flatMap(({ terms }) => terms.task.inputs);
+    check(message.inputs.every((/** @type {any} */ input) => allowed.includes(input.digest)), 'terms_mismatch', 'inputs');
+    return { started: { ...ref, inputs: message.inputs } };
+  },
+
+  ApprovalRequest(state, message, _, { ref }) {
+    namesContract(state, message);
+    if (message.details) {
+      check(message.details.action === message.action && digestOfBytes(jcs(message.details)) === message.arguments, 'digest_mismatch', 'details');
+    }
+    check(Object.values(state.requests).filter((one) => /** @type {any} */ (one).open).length < 64, 'round_limit', 'open requests');
+    return { requests: { ...state.requests, [ref.digest]: { open: true, message } } };
+  },
+
+  Approval(state, message, _, { ref }) {
+    const asked = state.requests[message.request];
+    check(asked?.open, 'wrong_state', 'no open request');
+    return { requests: { ...state.requests, [message.request]: { ...asked, open: false, answer: message, at: ref.at } } };
+  },
+
+  Suspend: (state, message, _, { ref }) => (namesContract(state, message), { suspendedAt: ref.at, suspension: message }),
+  Resume: (state, message, _, { ref }) => (namesContract(state, message), { suspended: (state.suspended ?? 0) + ref.at - state.suspendedAt }),
+  Cancel: (state, message, _, { ref }) => (namesContract(state, message), { cancelled: { ...ref, windDown: message.windDown } }),
+
+  Delivery(state, message, _, { ref }) {
+    namesContract(state, message);
+    check(message.round === state.round, 'terms_mismatch', 'round');
+    return { delivery: { ...ref, outcome: message.outcome } };
+  },
+
+  Review(state, message, engagement, { ref }) {
+    check(message.delivery === state.delivery.digest, 'terms_mismatch', 'delivery');
+    const wanted = inForce(state, message, engagement).map(({ terms }) => jcs(criteriaOf(terms).sort()));
+    check(wanted.includes(jcs(message.criteria.map((/** @type {any} */ one) => one.id).sort())), 'terms_mismatch', 'criteria');
+    const review = { ...ref, verdict: message.verdict };
+    if (message.verdict !== 'rework') return { review, endings: [...state.endings, { ...ref, basis: 'review' }] };
+    check(state.reworks < Math.max(...inForce(state, message, engagement).map(({ terms }) => terms.reworks)), 'round_limit', 'reworks');
+    return { review, reworks: state.reworks + 1, round: state.round + 1 };
+  },
+
+  Closing(state, message, engagement, { ref }) {
+    check(inForce(state, message, engagement).some(({ name }) => name === message.contract), 'conflicting_contract', 'document in force');
+    if (message.role === 'hirer') check(message.capacity === undefined, 'terms_mismatch', 'capacity');
+    if (state.main !== 'closing') {
+      check(message.delivery === state.delivery.digest, 'terms_mismatch', 'delivery');
+      return { closings: { [message.role]: ref.digest }, endings: [...state.endings, { ...ref, basis: 'silence' }] };
+    }
+    if (state.undisputed && !engagement.knows(message, state.undisputed)) return 'void';
+    check(!state.closings[message.role], 'wrong_state', 'a second Closing');
+    const silence = message.basis === 'silence' && message.role === 'provider' ? { endings: [...state.endings, { ...ref, basis: 'silence' }] } : {};
+    return { closings: { ...state.closings, [message.role]: ref.digest }, ...silence };
+  },
+
+  Breach(state, message, _, { ref }) {
+    namesContract(state, message);
+    check(state.breaches.filter((/** @type {any} */ one) => one.role === message.role).length < 64, 'round_limit', 'breaches');
+    return { breaches: [...state.breaches, { ...ref, cureBy: message.cureBy }] };
+  },
+
+  Terminate(state, message, engagement, { ref }) {
+    namesContract(state, message);
+    if (state.main === 'disputed') {
+      if (!state.disputes.some((/** @type {Ref} */ one) => engagement.knows(message, one))) return 'void';
+      check(message.cause === 'no_ruling', 'wrong_state', 'a dispute ends otherwise');
+      return { undisputed: ref, causes: [...(state.causes ?? []), message.cause], endings: [...state.endings, { ...ref, basis: 'terminate' }], closings: {} };
+    }
+    checkCause(state, message);
+    return { causes: [...(state.causes ?? []), message.cause], endings: [...state.endings, { ...ref, basis: 'terminate' }] };
+  },
+
+  Dispute(state, message, engagement, { ref }) {
+    namesContract(state, message);
+    if (state.release && !engagement.knows(message, state.release)) return 'void';
+    check(inForce(state, message, engagement).some(({ terms }) => terms.arbiter !== undefined), 'terms_mismatch', 'no arbiter');
+    check(state.disputes.length === 0 && !state.release && !state.closings[message.role], 'wrong_state', 'dispute');
+    return { disputes: [ref], closings: {} };
+  },
+
+  Ruling(state, message, _, { ref }) {
+    checkRuling(state, message);
+    return { undisputed: ref, rulings: [...state.rulings, { ...ref, ruling: message.ruling }], endings: [...state.endings, { ...ref, basis: 'ruling' }], closings: {} };
+  },
+};
+
+/** @type {Record<string, (state: State, message: any, engagement: Engagement, facts: {ref: Ref, bytes: number}) => any>} */
+const laneRules = {
+  Offer(state, message, engagement, { ref }) {
+    if (message.role === 'provider' && state.tabled.hirer && !engagement.knows(message, state.tabled.hirer)) return 'void';
+    const { live } = state;
+    if (live && engagement.knows(message, live.ref)) check(message.inReplyTo === live.digest, 'stale_offer', 'inReplyTo');
+    const { document } = message;
+    check(document.type !== 'Contract', 'terms_mismatch', 'a second contract');
+    checkPlace(state, message, engagement);
+    check(document.contract === state.contract, 'conflicting_contract', 'contract');
+    check(document.amends === state.inForce, 'terms_mismatch', 'amends');
+    if (document.type === 'Amendment') check(document.parent === state.document.parent, 'terms_mismatch', 'parent');
+    return { live: offered(message, ref), accepted: undefined, tabled: { ...state.tabled, [message.role]: ref } };
+  },
+
+  Acceptance(state, message, _, { ref }) {
+    if (message.offer !== state.live.digest) return 'void';
+    check(message.document === state.live.name, 'terms_mismatch', 'document');
+    return { accepted: { ...ref, proof: message.contractProof } };
+  },
+
+  Seal(state, message, engagement, { ref }) {
+    const { live, accepted } = state;
+    check(message.offer === live.digest && message.document === live.name && message.acceptance === accepted.digest, 'terms_mismatch', 'seal');
+    const sealed = { live: undefined, accepted: undefined, inForce: live.name };
+    const were = { ref, name: state.inForce, terms: state.terms };
+    if (live.document.type === 'Amendment') return { ...sealed, were, document: live.document, terms: live.document.terms };
+    const disputed = state.main === 'disputed';
+    const undone = disputed && !state.disputes.some((/** @type {Ref} */ one) => engagement.knows(message, one));
+    return {
+      ...sealed, main: 'closing', release: ref, settlement: live.document.settlement, endings: [...state.endings, { ...ref, basis: 'release' }],
+      ...(disputed ? { undisputed: ref, closings: {} } : {}), ...(undone ? { disputes: [] } : {}),
+    };
+  },
+
+  Withdraw(state, message, engagement) {
+    const { live } = state;
+    check(message.offer !== undefined, 'stale_offer', 'offer');
+    if (message.offer !== live.digest) return 'void';
+    if (state.accepted && engagement.knows(message, state.accepted)) {
+      const ended = message.reason === 'ended' && (state.main === 'closing' || state.main === 'disputed' || state.main === 'closed');
+      check(NOT_ITS_FAULT.includes(message.reason) || ended, 'wrong_state', 'reason');
+    }
+    return { live: undefined, accepted: undefined };
+  },
+};
+
+/** @param {State} state @param {any} message */
+function namesContract(state, message) {
+  check(message.contract === state.contract, 'conflicting_contract', 'contract');
+}
+
+/** Whether a deadline passed is judged by its sender's clock alone. @param {State} state @param {any} message */
+function checkCause(state, message) {
+  const { cause, role } = message;
+  const terms = state.terms;
+  if (cause === 'unable') check(role === 'provider', 'wrong_party', cause);
+  if (cause === 'late_seal') check(role !== state.offerer, 'wrong_party', cause);
+  if (cause === 'parent') {
+    check(state.document.parent !== undefined, 'terms_mismatch', cause);
+    check(role === 'hirer', 'wrong_party', cause);
+  }
+  if (cause === 'convenience') check(terms.termination.convenience !== 'none', 'terms_mismatch', cause);
+  if (cause === 'no_ruling') throw new HireError('wrong_state', cause);
+  const claimed = (/** @type {any} */ one) => one.digest === message.names && one.role === role;
+  if (cause === 'breach') check(state.breaches.some(claimed), 'wrong_state', cause);
+}
+
+/** The document in force, and the one before it if the sender had not seen the seal that changed it. @param {State} state @param {any} message @param {Engagement} engagement */
+function inForce(state, message, engagement) {
+  const now = { name: state.inForce, terms: state.terms };
+  return state.were && !engagement.knows(message, state.were.ref) ? [now, state.were] : [now];
+}
+
+/** @param {any} terms @returns {string[]} */
+export const criteriaOf = (terms) => terms.deliverables.flatMap((/** @type {any} */ one) => one.criteria.map((/** @type {any} */ criterion) => criterion.id));
+
+const RULING = new Set(['@context', 'id', 'type', 'contract', 'dispute', 'outcome', 'amount', 'currency', 'reasons', 'proof']);
+/** What can be said of a ruling without its arbiter's document. @param {State} state @param {any} message */
+function checkRuling(state, message) {
+  const { ruling } = message;
+  const strange = Object.keys(ruling).find((name) => !RULING.has(name));
+  check(strange === undefined, 'unknown_term', strange, `/ruling/${strange}`);
+  check(ruling.contract === state.contract, 'conflicting_contract', 'contract of the ruling');
+  const known = state.disputes.map((/** @type {Ref} */ one) => one.digest);
+  check(known.includes(message.dispute) && ruling.dispute === message.dispute, 'terms_mismatch', 'another dispute');
+}
+
+/** The strongest of what ended it (HIRE-LIF-11). @param {State} state @returns {string} */
+export function basisOf(state) {
+  const order = ['ruling', 'release', 'silence', 'review', 'terminate'];
+  return /** @type {string} */ (order.find((basis) => state.endings.some((/** @type {any} */ end) => end.basis === basis)));
+}
+
+/** What is owed as one side counts it. @param {State} state @returns {{amount: string, currency: string}} */
+export function owed(state) {
+  const { price } = state.terms;
+  const basis = basisOf(state);
+  const none = { amount: '0', currency: price.currency };
+  if (basis === 'ruling') {
+    const [{ ruling }] = [...state.rulings].sort((a, b) => (digest(a.ruling) < digest(b.ruling) ? -1 : 1));
+    return { amount: ruling.amount, currency: ruling.currency };
+  }
+  if (basis === 'release') return state.settlement;
+  if (basis === 'review') return state.review.verdict === 'accepted' ? price : none;
+  if (basis === 'silence') return state.terms.onSilence === 'accepted' ? price : none;
+  return none;
+}

@@ -1,0 +1,74 @@
+/** Reading and signing messages (pages 04 and 10, section 10.1). */
+import { check } from './errors.js';
+import { digest, engagementId, jcs, newId, CONTEXT } from './encoding.js';
+import { readJson } from './json.js';
+import { checkMessageShape } from './schema.js';
+import { checkTimes, makeProof, times, verifyProof } from './proofs.js';
+import { keyOfMethod } from './did.js';
+import { SUITES } from './keys.js';
+import { tables } from './spec.js';
+
+export const NOTICES = new Set(tables.notices);
+/** @param {string} type @returns {'authentication' | 'assertionMethod'} */
+export const purposeOf = (type) => (tables.purposes.assertionMethod.includes(type) ? 'assertionMethod' : 'authentication');
+
+/** @param {Uint8Array} bytes @returns {any} a message whose shape is right and whose proof was not looked at */
+export function readMessage(bytes) {
+  const message = readJson(bytes);
+  const sized = Buffer.byteLength(jcs(message));
+  if (message.type === 'Problem') check(sized <= 2048 && bytes.length <= 2048, 'too_large', 'Problem');
+  else if (NOTICES.has(/** @type {string} */ (message.type))) check(bytes.length <= 8192, 'too_large', 'notice');
+  checkMessageShape(message);
+  if (message.type === 'Offer') check(Buffer.byteLength(jcs(message.document)) <= 65536, 'too_large', 'document');
+  if (message.type === 'Presentation') check(Buffer.byteLength(jcs(message.presentation)) <= 131072, 'too_large', 'presentation');
+  if (message.type === 'Delivery') check(Buffer.byteLength(jcs(message.statements)) <= 131072, 'too_large', 'statements');
+  return message;
+}
+
+/**
+ * @param {any} message @param {{resolver: import('./did.js').Resolver, recipient: string, now: number, suites?: string[]}} reader
+ * @returns {Promise<{digest: string, document: import('./did.js').Document}>}
+ */
+export async function verifyMessage(message, { resolver, recipient, now, suites = Object.keys(SUITES) }) {
+  const { proof, ...rest } = message;
+  check(suites.includes(proof.cryptosuite) && SUITES[proof.cryptosuite] !== undefined, 'suite_not_allowed', proof.cryptosuite);
+  const purpose = purposeOf(message.type);
+  check(proof.proofPurpose === purpose, 'proof_purpose_mismatch', proof.proofPurpose);
+  check(proof.verificationMethod.split('#')[0] === message.sender, 'key_not_authorized', 'method of another');
+  const fresh = message.type === 'Acceptance' || message.type === 'Seal';
+  const document = await resolver.resolve(message.sender, { fresh });
+  const key = await verifyProof(rest, proof, { did: document, purpose, suites });
+  checkTimes(proof, now);
+  check(message.sender !== message.recipient, 'self_dealing', 'one DID');
+  check(message.recipient === recipient, 'wrong_recipient', message.recipient);
+  const own = (await resolver.resolve(recipient)).verificationMethod ?? [];
+  check(!own.some((method) => sameKey(method, key)), 'self_dealing', 'one key');
+  if (message.type === 'Inquiry') {
+    check(message.engagement === engagementId(message.sender, message.recipient, message.nonce), 'wrong_negotiation', 'engagement');
+  }
+  return { digest: digest(message), document };
+}
+
+/** @param {any} method @param {import('./keys.js').PublicKey} key */
+function sameKey(method, key) {
+  try {
+    const other = keyOfMethod(method);
+    return other.kind === key.kind && Buffer.from(other.bytes).equals(Buffer.from(key.bytes));
+  } catch { return false; }
+}
+
+/**
+ * @param {Record<string, any>} content envelope and body without `@context`, `id` and `proof`
+ * @param {import('./keys.js').PrivateKey} key @param {string} suite @param {number} now
+ * @returns {Promise<any>} the signed message
+ */
+export async function signMessage(content, key, suite, now) {
+  const message = { '@context': CONTEXT, id: newId(), ...content };
+  return signAgain(message, key, suite, now);
+}
+
+/** Signs content that has its id already. @param {any} message @param {import('./keys.js').PrivateKey} key @param {string} suite @param {number} now */
+export async function signAgain({ proof: old, ...message }, key, suite, now) {
+  const proof = await makeProof(message, key, { cryptosuite: suite, proofPurpose: purposeOf(message.type), ...times(now) });
+  return { ...message, proof };
+}

@@ -1,0 +1,71 @@
+/** The contracts above a subcontract: they verify alone, and it lies inside each (page 16, sections 16.1 and 16.2). */
+import { check } from './errors.js';
+import { amount, digest, duration, seconds } from './encoding.js';
+import { verifySealed } from './contract.js';
+import { scopeInside } from './scope.js';
+
+/** @param {any} document @returns {string} the digest of the contract as first sealed */
+const nameOf = (document) => (document.type === 'Amendment' ? document.contract : digest(document));
+
+/**
+ * @param {any} document of the offer @param {any[] | undefined} parents @param {import('./did.js').Resolver} resolver
+ * @returns {Promise<string[]>} names of the contracts above, the parent first
+ */
+export async function verifyParents(document, parents, resolver) {
+  if (document.parent === undefined) {
+    check(parents === undefined, 'chain_invalid', 'parents of a contract that names none');
+    return [];
+  }
+  check(parents !== undefined && parents.length <= 5, 'chain_invalid', 'parents');
+  let child = document;
+  const names = [];
+  for (const parent of /** @type {any[]} */ (parents)) {
+    check(Object.keys(parent).sort().join() === 'acceptance,document,seal', 'schema_violation', 'members of a parent', '/parents');
+    const above = parent.document;
+    check(child.parent !== undefined && above !== null && typeof above === 'object', 'chain_invalid', 'beyond the root');
+    check(nameOf(above) === child.parent, 'chain_invalid', 'another contract');
+    check(above.provider === child.hirer, 'chain_invalid', 'another provider');
+    await verifySealed(parent, resolver);
+    checkInside(child, above);
+    names.push(child.parent);
+    child = above;
+  }
+  check(child.parent === undefined, 'chain_invalid', 'ends below its root');
+  return names;
+}
+
+/** @param {any} child @param {any} parent documents */
+export function checkInside(child, parent) {
+  const [mine, above] = [child.terms, parent.terms];
+  const inside = (/** @type {boolean} */ holds, /** @type {string} */ says) => check(holds, 'scope_exceeded', says);
+  inside(above.subcontracting.allowed && mine.subcontracting.depth < above.subcontracting.depth, 'subcontracting');
+  const handedOver = (/** @type {any} */ grant) => grant.action === 'artifact:read' && mine.task.inputs.some((/** @type {string} */ input) => grant.target.endsWith(`/${input}`));
+  inside(scopeInside(mine.scope, above.scope, handedOver), 'scope');
+  const free = mine.price.amount === '0';
+  inside(free || (mine.price.currency === above.price.currency && amount(mine.price.amount) <= amount(above.price.amount)), 'price');
+  checkDeadlines(mine.deadlines, above.deadlines, inside);
+  checkEvidence(mine.evidence, above.evidence, inside);
+  const [data, wide] = [mine.dataHandling, above.dataHandling];
+  inside(data.purpose === wide.purpose, 'purpose');
+  inside(wide.classes.length === 0 || (data.classes.length > 0 && data.classes.every((/** @type {string} */ one) => wide.classes.includes(one))), 'classes');
+  inside(duration(data.retention) <= duration(wide.retention), 'retention');
+  inside((wide.onward || !data.onward) && (wide.training || !data.training), 'onward, training');
+  inside(wide.onward || !mine.task.inputs.some((/** @type {string} */ input) => above.task.inputs.includes(input)), 'inputs');
+}
+
+/** @param {any} mine @param {any} above @param {(holds: boolean, says: string) => void} inside */
+function checkDeadlines(mine, above, inside) {
+  const end = (/** @type {any} */ one) => seconds(one.finish) + duration(one.review);
+  inside(seconds(mine.finish) < seconds(above.finish), 'finish');
+  inside(end(mine) < end(above), 'review');
+  inside(seconds(mine.until) < seconds(above.until), 'until');
+  if (above.notBefore !== undefined) inside(mine.notBefore !== undefined && seconds(mine.notBefore) >= seconds(above.notBefore), 'notBefore');
+}
+
+/** @param {any} mine @param {any} above @param {(holds: boolean, says: string) => void} inside */
+function checkEvidence(mine, above, inside) {
+  inside(above.predicates.every((/** @type {string} */ one) => mine.predicates.includes(one)), 'predicates');
+  inside(above.sbom === undefined || mine.sbom === above.sbom, 'sbom');
+  inside(!above.c2pa || mine.c2pa, 'c2pa');
+}
+

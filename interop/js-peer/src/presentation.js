@@ -1,0 +1,70 @@
+/** Presentations and the credentials in them (page 02, sections 2.6 and 2.7; page 11, section 11.1). */
+import { check } from './errors.js';
+import { CONTEXT, digestOfBytes, instant, jcs, newId, seconds } from './encoding.js';
+import { makeProof, verifyProof } from './proofs.js';
+
+export const VC = 'https://www.w3.org/ns/credentials/v2';
+const MEMBERS = '@context,engagement,holder,id,proof,type';
+
+/**
+ * @param {{holder: string, engagement: string, challenge: string, domain: string, credentials?: any[]}} of
+ * @param {import('./keys.js').PrivateKey} key @param {string} suite @param {number} now
+ */
+export async function present({ holder, engagement, challenge, domain, credentials = [] }, key, suite, now) {
+  const presentation = {
+    '@context': [VC, CONTEXT], id: newId(), type: ['VerifiablePresentation'], holder, engagement,
+    ...(credentials.length ? { verifiableCredential: credentials } : {}),
+  };
+  const proof = await makeProof(presentation, key, { cryptosuite: suite, proofPurpose: 'authentication', created: instant(now), challenge, domain });
+  return { ...presentation, proof };
+}
+
+/**
+ * @param {any} message a `Presentation` whose place was judged @param {import('./did.js').Resolver} resolver @param {number} now
+ * @returns {Promise<any[]>} the credentials that hold
+ */
+export async function verifyPresentation(message, resolver, now) {
+  const { presentation } = message;
+  const credentials = presentation.verifiableCredential ?? [];
+  check(!JSON.stringify(presentation.type).includes('Enveloped'), 'suite_not_allowed', 'a JWT');
+  const { verifiableCredential, ...rest } = presentation;
+  check(Array.isArray(credentials) && Object.keys(rest).sort().join() === MEMBERS, 'schema_violation', 'members of a presentation', '/presentation');
+  check(jcs(presentation.type) === '["VerifiablePresentation"]', 'schema_violation', 'type', '/presentation/type');
+  check(credentials.length <= 16 && credentials.every((one) => jcs(one).length <= 65536), 'too_large', 'credentials');
+  check(presentation.holder === message.sender, 'holder_mismatch', 'holder');
+  check(presentation.engagement === message.engagement, 'wrong_negotiation', 'engagement');
+  const { proof, ...unsigned } = presentation;
+  check(proof?.challenge === message.answers && proof.domain === message.recipient, 'challenge_mismatch', 'challenge');
+  await verifyProof(unsigned, proof, { did: await resolver.resolve(message.sender), purpose: 'authentication' });
+  for (const credential of credentials) await verifyCredential(credential, message.sender, resolver, now);
+  return credentials;
+}
+
+/** @param {any} credential @param {string} subject @param {import('./did.js').Resolver} resolver @param {number} now */
+export async function verifyCredential(credential, subject, resolver, now) {
+  check(!JSON.stringify(credential.type ?? '').includes('Enveloped'), 'suite_not_allowed', 'a JWT');
+  const { proof, ...unsigned } = credential;
+  check(proof !== undefined, 'proof_missing', 'credential');
+  check(credential.credentialSubject?.id === subject, 'holder_mismatch', 'subject');
+  check(credential.credentialStatus === undefined, 'status_unavailable', 'no status lists are read here');
+  check(credential.credentialSchema === undefined, 'policy_denied', 'schema');
+  const from = credential.validFrom === undefined || seconds(credential.validFrom) <= now;
+  const until = credential.validUntil === undefined || now <= seconds(credential.validUntil);
+  check(from && until, 'policy_denied', 'validity');
+  const issuer = typeof credential.issuer === 'string' ? credential.issuer : credential.issuer?.id;
+  await verifyProof(unsigned, proof, { did: await resolver.resolve(issuer), purpose: 'assertionMethod', lowS: false });
+}
+
+/** Which of the credentials that a party holds answer a request. @param {any[]} held @param {any} request */
+export function answersTo(held, request) {
+  const wanted = request.needs.filter((/** @type {any} */ need) => need.credential !== undefined);
+  const fits = (/** @type {any} */ one, /** @type {any} */ need) => one.type.includes(need.credential) && (need.issuers === undefined || need.issuers.includes(one.issuer?.id ?? one.issuer));
+  const found = wanted.map((/** @type {any} */ need) => held.find((one) => fits(one, need)));
+  return [...new Set(found.filter(Boolean))];
+}
+
+/** Whether everything that was asked for was shown. @param {any[]} shown @param {any} request */
+export const satisfies = (shown, request) => request.needs.filter((/** @type {any} */ need) => need.credential).every((/** @type {any} */ need) => answersTo(shown, { needs: [need] }).length === 1);
+
+/** @param {any} credential */
+export const credentialDigest = (credential) => digestOfBytes(jcs(credential));

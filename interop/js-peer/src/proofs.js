@@ -1,0 +1,99 @@
+/** Data Integrity proofs in the two forms, JCS and RDFC (page 04, section 4.5). */
+import jsonld from 'jsonld';
+import { contexts } from '@digitalbazaar/credentials-context';
+import { check, HireError } from './errors.js';
+import { CONTEXT, fromBase58, hash, instant, jcs, newId, seconds, toBase58 } from './encoding.js';
+import { SUITES, sign, verify } from './keys.js';
+import { keyFor } from './did.js';
+import { hireContext } from './spec.js';
+
+const MEMBERS = new Set(['type', '@context', 'id', 'cryptosuite', 'created', 'expires', 'verificationMethod', 'proofPurpose', 'proofValue', 'previousProof', 'challenge', 'domain']);
+const W3C = ['https://www.w3.org/ns/credentials/v2', 'https://www.w3.org/ns/credentials/undefined-terms/v2'];
+const CONTEXTS = new Map([[CONTEXT, hireContext], ...W3C.map((iri) => /** @type {[string, any]} */ ([iri, contexts.get(iri)]))]);
+
+/** @param {string} url */
+async function documentLoader(url) {
+  const document = CONTEXTS.get(url);
+  if (!document) throw new HireError('context_not_allowed', url);
+  return { contextUrl: null, documentUrl: url, document };
+}
+
+/** @param {any} document @returns {Promise<string>} canonical N-Quads */
+async function rdfc(document) {
+  try {
+    return await jsonld.canonize(document, { algorithm: 'RDFC-1.0', format: 'application/n-quads', safe: true, documentLoader, rdfDirection: null });
+  } catch (error) {
+    if (error instanceof HireError) throw error;
+    throw new HireError('unknown_term', String(/** @type {any} */ (error).message ?? error));
+  }
+}
+
+/**
+ * What a proof signs, step by step.
+ * @param {any} document without the proof that is meant @param {any} proof
+ * @param {'sha256' | 'sha384'} algorithm
+ */
+export async function steps(document, proof, algorithm) {
+  const { proofValue, ...config } = proof;
+  const form = proof.cryptosuite.includes('-jcs-') ? async (/** @type {any} */ value) => jcs(value) : rdfc;
+  const documentForm = await form(document);
+  const proofConfigForm = await form({ ...config, '@context': document['@context'] });
+  const documentHash = hash(documentForm, algorithm);
+  const proofConfigHash = hash(proofConfigForm, algorithm);
+  return { documentForm, proofConfigForm, documentHash, proofConfigHash, signed: Buffer.concat([proofConfigHash, documentHash]) };
+}
+
+const algorithmOf = (/** @type {string} */ kind) => (kind === 'P-384' ? 'sha384' : 'sha256');
+
+/**
+ * @param {any} document without the proof @param {import('./keys.js').PrivateKey} key
+ * @param {Record<string, any>} options `cryptosuite`, `proofPurpose`, and others that the proof shall have
+ * @returns {Promise<any>} the proof
+ */
+export async function makeProof(document, key, options) {
+  const proof = { type: 'DataIntegrityProof', ...options, verificationMethod: key.method };
+  if (options.cryptosuite.includes('-jcs-')) proof['@context'] = document['@context'];
+  const { signed } = await steps(document, proof, algorithmOf(key.kind));
+  return { ...proof, proofValue: toBase58(sign(key, signed)) };
+}
+
+/** What each proof needs before its signature is worth looking at. @param {any} proof */
+export function checkProofShape(proof, { suites = Object.keys(SUITES) } = {}) {
+  check(proof !== null && typeof proof === 'object' && !Array.isArray(proof), 'proof_missing', 'no proof');
+  const strange = Object.keys(proof).find((name) => !MEMBERS.has(name));
+  check(strange === undefined, 'unknown_term', `member ${strange} of a proof`);
+  check(proof.type === 'DataIntegrityProof' && SUITES[proof.cryptosuite] !== undefined && suites.includes(proof.cryptosuite), 'suite_not_allowed', proof.cryptosuite);
+}
+
+/**
+ * Verifies one proof and gives its key.
+ * @param {any} document without this proof @param {any} proof
+ * @param {{did: import('./did.js').Document, purpose: 'authentication' | 'assertionMethod', suites?: string[], lowS?: boolean}} by
+ */
+export async function verifyProof(document, proof, { did, purpose, suites, lowS = true }) {
+  checkProofShape(proof, { suites });
+  check(proof.proofPurpose === purpose, 'proof_purpose_mismatch', proof.proofPurpose);
+  check(String(proof.verificationMethod).split('#')[0] === did.id, 'key_not_authorized', 'method of another');
+  const key = keyFor(did, proof.verificationMethod, purpose);
+  check(SUITES[proof.cryptosuite].includes(key.kind), 'suite_not_allowed', `${proof.cryptosuite} with ${key.kind}`);
+  const jcsSuite = proof.cryptosuite.includes('-jcs-');
+  check(jcsSuite ? jcs(proof['@context'] ?? null) === jcs(document['@context']) : proof['@context'] === undefined, 'proof_invalid', 'context of the proof');
+  const { signed } = await steps(document, proof, algorithmOf(key.kind));
+  let signature;
+  try { signature = fromBase58(proof.proofValue); } catch { throw new HireError('proof_invalid', 'proofValue'); }
+  check(verify(key, signature, signed, { lowS }), 'proof_invalid', 'signature');
+  return key;
+}
+
+/** @param {any} proof @param {number} now */
+export function checkTimes(proof, now, { lifetime = 86400 } = {}) {
+  const [created, expires] = [seconds(proof.created), seconds(proof.expires)];
+  check(expires >= created, 'proof_invalid', 'expires before created');
+  check(created <= now + 60, 'proof_from_future', proof.created);
+  check(expires - created <= lifetime, 'proof_expired', 'lives too long');
+  check(now <= expires, 'proof_expired', proof.expires);
+}
+
+/** Times of a new proof. @param {number} now @param {number} [life] seconds */
+export const times = (now, life = 3600) => ({ created: instant(now), expires: instant(now + life) });
+export const proofId = () => ({ id: newId() });

@@ -1,0 +1,63 @@
+/** A message that arrived: its proof, its place, what it carries, and only then its effect (page 10, section 10.1). */
+import { check } from './errors.js';
+import { verifyAccepted, verifyOffered } from './contract.js';
+import { verifyMessage } from './message.js';
+import { verifyParents } from './parents.js';
+import { verifyPresentation } from './presentation.js';
+import { verifyProof } from './proofs.js';
+import { checkShape } from './schema.js';
+import { SUITES } from './keys.js';
+
+/** @typedef {{resolver: import('./did.js').Resolver, own: string, at: number, bytes?: number, suites?: string[]}} Reader */
+
+/**
+ * @param {import('./machine.js').Engagement} engagement @param {any} message whose shape was checked @param {Reader} reader
+ * @returns {Promise<{outcome: string, credentials?: any[], evidence: any, commit: () => void}>} nothing is changed until `commit`
+ */
+export async function weigh(engagement, message, { resolver, own, at, bytes, suites = Object.keys(SUITES) }) {
+  const agreed = agreedSuites(engagement, message).filter((suite) => suites.includes(suite));
+  const { document: evidence } = await verifyMessage(message, { resolver, recipient: own, now: at, suites: agreed });
+  const judged = engagement.judge(message, { at, bytes });
+  const { outcome } = judged;
+  /** @type {any[] | undefined} */ let credentials;
+  if (outcome === 'applies') credentials = await checkCarried(engagement, message, resolver, at, agreed);
+  else if (outcome !== 'repeat' && message.type === 'Ruling') await checkRuling(engagement, message, resolver);
+  return { outcome, credentials, evidence, commit: () => engagement.commit(message, judged) };
+}
+
+/** @param {import('./machine.js').Engagement} engagement @param {any} message @param {Reader} reader */
+export async function receive(engagement, message, reader) {
+  const found = await weigh(engagement, message, reader);
+  found.commit();
+  return found;
+}
+
+/** @param {import('./machine.js').Engagement} engagement @param {any} message @returns {string[]} */
+function agreedSuites({ state }, message) {
+  if (state.profile) return [state.profile.suite];
+  if (message.type === 'Inquiry') return message.suites;
+  return state.inquiry ? state.inquiry.suites : Object.keys(SUITES);
+}
+
+/** @param {import('./machine.js').Engagement} engagement @param {any} message @param {import('./did.js').Resolver} resolver @param {number} at @param {string[]} suites */
+async function checkCarried({ state }, message, resolver, at, suites) {
+  if (message.type === 'Presentation') return verifyPresentation(message, resolver, at);
+  if (message.type === 'Offer') {
+    await verifyOffered(message.document, message.role, resolver, suites);
+    if (message.role === 'hirer') await verifyParents(message.document, message.parents, resolver);
+    else check(message.parents === undefined, 'chain_invalid', 'parents', '/parents');
+  }
+  if (message.type === 'Acceptance') await verifyAccepted(state.live.document, message.contractProof, message.role, resolver, suites);
+  if (message.type === 'Ruling') await checkRuling({ state }, message, resolver);
+  return undefined;
+}
+
+/** @param {{state: any}} engagement @param {any} message @param {import('./did.js').Resolver} resolver */
+async function checkRuling({ state }, message, resolver) {
+  const { ruling } = message;
+  checkShape('ArbiterRuling', ruling);
+  const { proof, ...rest } = ruling;
+  check(proof !== undefined, 'proof_missing', 'ruling');
+  await verifyProof(rest, proof, { did: await resolver.resolve(state.terms.arbiter, { fresh: true }), purpose: 'assertionMethod' });
+}
+

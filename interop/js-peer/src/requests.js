@@ -1,0 +1,156 @@
+/** Signed requests to a resource server, and signed answers (page 03, section 3.7; page 14, sections 14.2 and 14.7). */
+import { randomBytes } from 'node:crypto';
+import { check } from './errors.js';
+import { sha256 } from './encoding.js';
+import { field, itemText, paramsText, readDictionary } from './fields.js';
+import { readKey, sign, verify } from './keys.js';
+
+/**
+ * @typedef {{method: string, path: string, headers: [string, string][], body?: string | Uint8Array}} Request
+ * @typedef {{status: number, headers: [string, string][], body?: string | Uint8Array, request: Request}} Answer
+ */
+
+const ALGORITHMS = { Ed25519: 'ed25519', 'P-256': 'ecdsa-p256-sha256', 'P-384': 'ecdsa-p384-sha384' };
+const CHANGES = new Set(['x-http-method', 'x-http-method-override', 'x-method-override', 'x-original-url', 'x-original-uri', 'x-rewrite-url', 'x-forwarded-prefix', 'upgrade']);
+const bytesOf = (/** @type {string | Uint8Array | undefined} */ body) => Buffer.from(body ?? '');
+export const contentDigest = (/** @type {string | Uint8Array | undefined} */ body) => `sha-256=:${sha256(bytesOf(body)).toString('base64')}:`;
+
+/** What two readers could take for two requests (HIRE-GTS-02). @param {Request} request */
+export function checkForm({ method, path, headers }) {
+  const names = headers.map(([name]) => name.toLowerCase());
+  const count = (/** @type {string} */ name) => names.filter((one) => one === name).length;
+  check(path.startsWith('/') && !path.startsWith('//') && !/[#\\]/.test(path) && method !== 'CONNECT', 'bad_request', 'target');
+  check(count('host') <= 1 && count('content-length') <= 1 && !(count('content-length') && count('transfer-encoding')), 'bad_request', 'lengths');
+  check(!names.some((name) => CHANGES.has(name)), 'bad_request', 'a field that changes the request');
+}
+
+/** @param {[string, string][]} headers @param {string} tag @returns {{label: string, input: import('./fields.js').Member, signature: Uint8Array}} */
+function signatureOf(headers, tag) {
+  const inputs = field(headers, 'signature-input');
+  check(inputs !== undefined, 'proof_missing', 'no signature');
+  const tagged = [...readDictionary(/** @type {string} */ (inputs))].filter(([, member]) => member.items && param(member, 'tag') === tag);
+  check(tagged.length > 0, 'proof_missing', 'no signature with this tag');
+  check(tagged.length === 1, 'proof_invalid', 'two signatures');
+  const [[label, input]] = tagged;
+  const signature = readDictionary(field(headers, 'signature') ?? '').get(label)?.value;
+  check(signature instanceof Uint8Array, 'proof_missing', 'no signature bytes');
+  return { label, input, signature: /** @type {Uint8Array} */ (signature) };
+}
+
+/** @param {import('./fields.js').Member} member @param {string} name @returns {any} */
+const param = (member, name) => member.params.find(([one]) => one === name)?.[1];
+
+/** @param {import('./fields.js').Member} input @param {number} now */
+function checkAge(input, now) {
+  const [created, expires] = [param(input, 'created'), param(input, 'expires')];
+  check(Number.isSafeInteger(created), 'proof_invalid', 'created');
+  check(created <= now + 60, 'proof_from_future', 'created');
+  check(created >= now - 60 && (expires === undefined || now <= expires), 'proof_expired', 'created');
+  return { created, expires };
+}
+
+/** @param {import('./fields.js').Member} input @param {(item: import('./fields.js').Item) => string | undefined} valueOf */
+function base(input, valueOf) {
+  const lines = /** @type {import('./fields.js').Item[]} */ (input.items).map((item) => {
+    const value = valueOf(item);
+    check(value !== undefined, 'proof_invalid', `component ${item.value}`);
+    return `${itemText(item)}: ${value}`;
+  });
+  return [...lines, `"@signature-params": ${input.text}`].join('\n');
+}
+
+/** @param {Request} request @param {string} origin @returns {(item: import('./fields.js').Item) => string | undefined} */
+const requestPart = (request, origin) => ({ value }) => {
+  if (value === '@method') return request.method;
+  if (value === '@target-uri') return origin + request.path;
+  return String(value).startsWith('@') ? undefined : field(request.headers, String(value));
+};
+
+/**
+ * @param {Request} request
+ * @param {{origin: string, now: number, contract: string, provider: string, methods: Record<string, string>, seen?: (keyid: string, nonce: string) => boolean}} gate
+ *   `contract` is one that is known here, `methods` are the Multikeys that its provider lists under `authentication`
+ */
+export function verifyRequest(request, { origin, now, contract, provider, methods, seen = () => false }) {
+  checkForm(request);
+  const named = field(request.headers, 'hire-contract');
+  check(named !== undefined, 'proof_missing', 'no contract is named');
+  const { input, signature } = signatureOf(request.headers, 'hire');
+  const body = bytesOf(request.body);
+  const announced = Number(field(request.headers, 'content-length') ?? 0) > 0 || body.length > 0;
+  const items = /** @type {import('./fields.js').Item[]} */ (input.items);
+  const covered = items.filter(({ params }) => params.length === 0).map(({ value }) => value);
+  check(covered.length === items.length && new Set(covered).size === covered.length, 'proof_invalid', 'components');
+  for (const name of ['@method', '@target-uri', 'hire-contract', ...(announced ? ['content-digest'] : [])]) check(covered.includes(name), 'proof_invalid', `${name} is not covered`);
+  const { created, expires } = checkAge(input, now);
+  check(Number.isSafeInteger(expires) && expires - created <= 60 && expires >= created, 'proof_invalid', 'expires');
+  const [keyid, nonce, alg] = ['keyid', 'nonce', 'alg'].map((name) => param(input, name));
+  check(typeof nonce === 'string' && /^[!-~]{16,128}$/.test(nonce), 'proof_invalid', 'nonce');
+  const sent = field(request.headers, 'content-digest');
+  check(!announced || sent !== undefined, 'proof_invalid', 'no digest');
+  if (sent !== undefined) check(readDictionary(sent).has('sha-256') && digestHolds(sent, body), 'digest_mismatch', 'body');
+  check(named === contract, 'proof_invalid', 'a contract that is not known');
+  check(typeof keyid === 'string' && keyid.split('#')[0] === provider && methods[keyid] !== undefined, 'key_not_authorized', 'keyid');
+  const key = readKey(methods[keyid]);
+  check(alg === ALGORITHMS[key.kind], 'suite_not_allowed', 'alg');
+  const signed = base(input, requestPart(request, origin));
+  check(verify(key, signature, Buffer.from(signed), { lowS: false }), 'proof_invalid', 'signature');
+  check(!seen(keyid, nonce), 'replayed', 'nonce');
+  return { keyid, nonce, signed };
+}
+
+/** @param {string} sent @param {Uint8Array} body */
+function digestHolds(sent, body) {
+  const value = readDictionary(sent).get('sha-256')?.value;
+  return value instanceof Uint8Array && Buffer.from(value).equals(sha256(body));
+}
+
+/**
+ * Fields that sign a request.
+ * @param {Request} request @param {{origin: string, contract: string, now: number}} of @param {import('./keys.js').PrivateKey} key
+ * @returns {[string, string][]}
+ */
+export function signRequest(request, { origin, contract, now }, key) {
+  const hasBody = bytesOf(request.body).length > 0;
+  /** @type {[string, string][]} */
+  const headers = [['Hire-Contract', contract], ...(hasBody ? /** @type {[string, string][]} */ ([['Content-Digest', contentDigest(request.body)]]) : [])];
+  const items = ['@method', '@target-uri', 'hire-contract', ...(hasBody ? ['content-digest'] : [])].map((value) => ({ value, params: [] }));
+  const created = Math.floor(now);
+  /** @type {[string, any][]} */
+  const params = [['created', created], ['expires', created + 60], ['nonce', randomBytes(18).toString('base64url')], ['keyid', key.method], ['alg', ALGORITHMS[key.kind]], ['tag', 'hire']];
+  const text = `(${items.map(itemText).join(' ')})${paramsText(params)}`;
+  const signed = base({ items, params, text }, requestPart({ ...request, headers: [...request.headers, ...headers] }, origin));
+  const signature = Buffer.from(sign(key, Buffer.from(signed))).toString('base64');
+  return [...headers, ['Signature-Input', `hire=${text}`], ['Signature', `hire=:${signature}:`]];
+}
+
+/**
+ * @param {Answer} answer
+ * @param {{origin: string, now: number, hirer: string, methods: Record<string, string>}} of
+ */
+export function verifyAnswer(answer, { origin, now, hirer, methods }) {
+  const { input, signature } = signatureOf(answer.headers, 'hire-answer');
+  const asked = signatureOf(answer.request.headers, 'hire');
+  const wanted = ['"@status"', '"content-digest"', ...(field(answer.headers, 'content-type') === undefined ? [] : ['"content-type"']),
+    '"@method";req', '"@target-uri";req', '"hire-contract";req', ...(field(answer.request.headers, 'content-digest') === undefined ? [] : ['"content-digest";req']),
+    `"signature";req;key="${asked.label}"`];
+  const covered = /** @type {import('./fields.js').Item[]} */ (input.items).map(itemText);
+  check(field(answer.headers, 'content-digest') !== undefined, 'proof_missing', 'no digest');
+  check(wanted.every((one) => covered.includes(one)) && new Set(covered).size === covered.length, 'proof_invalid', 'components');
+  checkAge(input, now);
+  check(digestHolds(/** @type {string} */ (field(answer.headers, 'content-digest')), bytesOf(answer.body)), 'digest_mismatch', 'body');
+  const [keyid, alg] = ['keyid', 'alg'].map((name) => param(input, name));
+  check(typeof keyid === 'string' && keyid.split('#')[0] === hirer && methods[keyid] !== undefined, 'key_not_authorized', 'keyid');
+  const key = readKey(methods[keyid]);
+  check(alg === ALGORITHMS[key.kind], 'suite_not_allowed', 'alg');
+  const ofRequest = requestPart(answer.request, origin);
+  const signed = base(input, (item) => {
+    if (item.params.some(([name]) => name === 'req')) {
+      if (item.value !== 'signature') return ofRequest(item);
+      return `:${Buffer.from(asked.signature).toString('base64')}:`;
+    }
+    return item.value === '@status' ? String(answer.status) : field(answer.headers, String(item.value));
+  });
+  check(verify(key, signature, Buffer.from(signed), { lowS: false }), 'proof_invalid', 'signature');
+  return { keyid, signed };
+}

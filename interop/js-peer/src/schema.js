@@ -1,0 +1,93 @@
+/** Validation against the published schemas, and which code a fault has. */
+import Ajv from 'ajv/dist/2020.js';
+import { HireError, check } from './errors.js';
+import { schemas } from './spec.js';
+import { checkScope } from './scope.js';
+
+const ajv = new Ajv({ allErrors: true, strict: false, unicodeRegExp: true });
+const known = schemas();
+for (const [name, schema] of Object.entries(known)) ajv.addSchema(discriminated(schema), name);
+
+ajv.addSchema({ $defs: known.Inquiry.$defs, $ref: '#/$defs/WireScope' }, 'Scope');
+
+/** An `anyOf` with a discriminator as a chain of conditions, so that faults are those of the one branch that is meant. @param {any} node @returns {any} */
+function discriminated(node) {
+  if (Array.isArray(node)) return node.map(discriminated);
+  if (node === null || typeof node !== 'object') return node;
+  const copy = Object.fromEntries(Object.entries(node).map(([name, value]) => [name, discriminated(value)]));
+  if (!node.discriminator) return copy;
+  const { propertyName, mapping } = node.discriminator;
+  const { anyOf, discriminator, ...rest } = copy;
+  return {
+    ...rest, type: 'object', required: [propertyName], properties: { [propertyName]: { enum: Object.keys(mapping) } },
+    allOf: Object.entries(mapping).map(([value, ref]) => ({ if: { properties: { [propertyName]: { const: value } } }, then: { $ref: ref } })),
+  };
+}
+
+/** @param {any} error of ajv @returns {{code: string, path: string, rank: number}} */
+function fault(error) {
+  const { instancePath: path, keyword, params } = error;
+  if (keyword === 'additionalProperties') {
+    const name = params.additionalProperty;
+    if (name === '@context') return { code: 'context_not_allowed', path: `${path}/@context`, rank: 0 };
+    return { code: name.startsWith('@') ? 'schema_violation' : 'unknown_term', path: `${path}/${name}`, rank: 2 };
+  }
+  const place = keyword === 'required' ? `${path}/${params.missingProperty}` : keyword === 'dependentRequired' ? `${path}/${params.missingProperty}` : path;
+  if (place === '/@context' || place === '/document/@context') return { code: 'context_not_allowed', path: place, rank: 0 };
+  if (path === '/version' && keyword === 'enum') return { code: 'version_not_supported', path, rank: 1 };
+  if (['if', 'anyOf', 'allOf'].includes(keyword)) return { code: 'schema_violation', path: place, rank: 9 };
+  return { code: 'schema_violation', path: place, rank: ['required', 'false schema'].includes(keyword) ? 3 : 2 };
+}
+
+/** @param {string} name of a schema @param {any} value */
+export function checkShape(name, value) {
+  const validate = ajv.getSchema(name);
+  if (!validate) throw new HireError('schema_violation', 'no such type', '/type');
+  if (validate(value)) return;
+  const [worst] = /** @type {any[]} */ (validate.errors).map(fault).sort((a, b) => a.rank - b.rank);
+  throw new HireError(worst.code, name, worst.path);
+}
+
+/** A proof that is there, of a type and purpose that exist, comes before the shape of it. @param {any} message */
+function checkProofIsThere({ proof }) {
+  const empty = proof === undefined || (typeof proof === 'object' && Object.keys(proof).length === 0);
+  check(!empty, 'proof_missing', '', '/proof');
+  check(!Array.isArray(proof), 'proof_invalid', 'a list', '/proof');
+  if (typeof proof !== 'object') return;
+  check(proof.type === 'DataIntegrityProof', 'suite_not_allowed', '', '/proof/type');
+  check(typeof proof.cryptosuite === 'string', 'suite_not_allowed', '', '/proof/cryptosuite');
+  check(['assertionMethod', 'authentication'].includes(proof.proofPurpose), 'proof_purpose_mismatch', '', '/proof/proofPurpose');
+}
+
+const MOVES_AND_NOTICES = new Set(Object.keys(known).filter((name) => known[name].properties.sender));
+
+/** @param {any} message */
+export function checkMessageShape(message) {
+  check(typeof message.type === 'string' && MOVES_AND_NOTICES.has(message.type), 'schema_violation', 'type', '/type');
+  checkProofIsThere(message);
+  checkShape(message.type, message);
+  if (message.type === 'Inquiry') {
+    check(message.version === [...message.versions].sort(byVersion)[0], 'schema_violation', 'lowest version', '/version');
+    check(message.closesAt >= message.respondBy, 'schema_violation', 'closesAt', '/closesAt');
+    checkScope(message.scopeSketch, 'urn:hire:sketch', '/scopeSketch');
+  }
+  if (message.type === 'Offer') checkDocumentShape(message.document, '/document');
+}
+
+/** @param {any} document whose schema was checked @param {string} [at] */
+export function checkDocumentShape(document, at = '') {
+  for (const role of ['hirer', 'provider']) checkSorted(document.methods[role], `${at}/methods/${role}`);
+  if (!document.terms) return;
+  const { terms, id } = document;
+  check(terms.id === `${id}#terms`, 'schema_violation', 'id of the terms', `${at}/terms/id`);
+  checkSorted(terms.mustStayValid, `${at}/terms/mustStayValid`);
+  checkSorted(terms.policies, `${at}/terms/policies`);
+  checkScope(terms.scope, id, `${at}/terms/scope`);
+}
+
+/** @param {string[]} list @param {string} path */
+export function checkSorted(list, path) {
+  check(list.every((value, i) => i === 0 || list[i - 1] < value), 'schema_violation', 'a set that is not sorted', path);
+}
+
+const byVersion = (/** @type {string} */ a, /** @type {string} */ b) => a.localeCompare(b, 'en', { numeric: true });

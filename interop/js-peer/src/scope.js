@@ -1,0 +1,218 @@
+/** Scope: its one spelling, targets, the decision, and whether one lies inside another (page 06). */
+import { check, HireError } from './errors.js';
+import { amount, amountText, digestOfBytes, duration, instant, jcs, seconds } from './encoding.js';
+
+/**
+ * @typedef {{id: string, type: string, grants?: any[], prohibitions?: any[], obligations?: any[], extensions?: any, critical?: string[]}} Scope
+ * @typedef {{name: string, target: string, amounts?: Record<string, string>, facts?: Record<string, string>}} Action
+ * @typedef {{request: string, clause: string, arguments: string, uses: number, until: string}} Approved
+ */
+
+const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
+const KINDS = ['grants', 'prohibitions', 'obligations'];
+const OPERATORS = /** @type {Record<string, string[]>} */ ({
+  count: ['lteq'], payAmount: ['lteq'], amount: ['lteq'], dateTime: ['gteq', 'lteq'], dataClass: ['isAnyOf'], egress: ['isAnyOf'], region: ['isAnyOf'],
+});
+
+/** The id that a constraint must have. @param {string} rule @param {any} constraint */
+function derivedId(rule, { leftOperand, operator, unit, per }) {
+  if (leftOperand === 'dateTime') return `${rule}.window.${operator === 'gteq' ? 'not-before' : 'until'}`;
+  if (['count', 'payAmount', 'amount'].includes(leftOperand)) return `${rule}.limit.${leftOperand === 'count' ? 'count' : unit}${per ? `.${per}` : ''}`;
+  return `${rule}.condition.${leftOperand}`;
+}
+
+/** @param {any} constraint @param {string} path */
+function checkConstraint({ leftOperand, operator, rightOperand, unit, per }, path) {
+  const bad = (/** @type {boolean} */ holds, /** @type {string} */ says) => check(holds, 'schema_violation', says, path);
+  bad(OPERATORS[leftOperand]?.includes(operator), 'operator');
+  bad(operator === 'isAnyOf' || rightOperand.length === 1, 'one value');
+  if (operator === 'isAnyOf') return bad(unit === undefined && per === undefined, 'a condition without unit');
+  if (leftOperand === 'dateTime') {
+    bad(unit === undefined && per === undefined, 'a window without unit');
+    return bad(/^2[0-9]{3}-/.test(rightOperand[0]) && instant(seconds(rightOperand[0])) === rightOperand[0], 'an instant');
+  }
+  bad((leftOperand === 'count') === (unit === undefined), 'unit');
+  bad(leftOperand !== 'payAmount' || /^[A-Z]{3}$/.test(unit), 'a currency');
+  bad(leftOperand !== 'amount' || /^[a-z]/.test(unit), 'a unit');
+  const value = amount(rightOperand[0]);
+  bad(amountText(value) === rightOperand[0] && value >= 0n, 'a limit');
+  bad(leftOperand !== 'count' || value % 1_000_000_000n === 0n, 'a whole count');
+  if (per !== undefined) bad(duration(per) > 0, 'a period');
+}
+
+/** @param {Scope} scope whose shape was checked @param {string} base @param {string} [at] */
+export function checkScope(scope, base, at = '') {
+  const bad = (/** @type {boolean} */ holds, /** @type {string} */ says, /** @type {string} */ path) => check(holds, 'schema_violation', says, at + path);
+  bad(scope.id === `${base}#scope`, 'id', '/id');
+  bad((scope.critical ?? []).length === 0, 'an extension that is not known', '/critical');
+  const names = new Set(['scope', 'terms']);
+  for (const kind of KINDS) {
+    const rules = /** @type {any} */ (scope)[kind] ?? [];
+    for (const [i, rule] of rules.entries()) {
+      const path = `/${kind}/${i}`;
+      const name = rule.id.slice(base.length + 1);
+      bad(rule.id.startsWith(`${base}#`) && NAME.test(name) && !names.has(name), 'id of a clause', `${path}/id`);
+      names.add(name);
+      bad(i === 0 || rules[i - 1].id < rule.id, 'not sorted', path);
+      parseTarget(rule.target, { pattern: true, code: 'schema_violation' });
+      bad(kind === 'grants' || rule.duty === undefined, 'a duty elsewhere', `${path}/duty`);
+      for (const duty of rule.duty ?? []) bad(duty.id === `${rule.id}.approval`, 'id of a duty', `${path}/duty`);
+      for (const [j, constraint] of (rule.constraint ?? []).entries()) {
+        const where = `${path}/constraint/${j}`;
+        checkConstraint(constraint, at + where);
+        bad(constraint.id === derivedId(rule.id, constraint), 'id of a constraint', where);
+        bad(j === 0 || rule.constraint[j - 1].id < constraint.id, 'not sorted', where);
+        bad(constraint.rightOperand.every((/** @type {string} */ one, /** @type {number} */ k) => k === 0 || constraint.rightOperand[k - 1] < one), 'not sorted', where);
+      }
+    }
+  }
+}
+
+const PORTS = /** @type {Record<string, string>} */ ({ http: '80', https: '443', ws: '80', wss: '443' });
+const refuse = (/** @type {string} */ code) => new HireError(code, 'target');
+
+/** @param {string} text @param {{pattern?: boolean, code?: string}} [options] @returns {{scheme: string, authority: string, segments: string[], query: string | undefined}} */
+export function parseTarget(text, { pattern = false, code = 'scope_exceeded' } = {}) {
+  const match = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/?#@\\]+)(\/[^?#]*)?(?:\?([^#]*))?$/.exec(text);
+  if (!match || !/^[!-~]+$/.test(text) || text.includes('\\')) throw refuse(code);
+  const scheme = match[1].toLowerCase();
+  const host = match[2].toLowerCase();
+  const authority = host.endsWith(`:${PORTS[scheme]}`) ? host.slice(0, host.lastIndexOf(':')) : host;
+  if (authority.includes('*') || !/^(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?$/.test(authority)) throw refuse(code);
+  const normal = (/** @type {string} */ part) => part.replace(/%([0-9a-fA-F]{2})?/g, (_, hex) => {
+    if (hex === undefined) throw refuse(code);
+    const char = String.fromCharCode(parseInt(hex, 16));
+    if (/[\/\\%*\u0000-\u001f\u007f]/.test(char)) throw refuse(code);
+    return /[A-Za-z0-9._~-]/.test(char) ? char : `%${hex.toUpperCase()}`;
+  });
+  const segments = (match[3] ?? '/').slice(1).split('/').map(normal);
+  segments.forEach((segment, i) => {
+    if (segment === '.' || segment === '..' || (segment === '' && i < segments.length - 1)) throw refuse(code);
+    if (segment.includes('*') && !(pattern && segment === '*')) throw refuse(code);
+  });
+  const query = match[4] === undefined ? undefined : normal(match[4]);
+  if (query?.includes('*') && !(pattern && query === '*')) throw refuse(code);
+  return { scheme, authority, segments, query };
+}
+
+/** @param {ReturnType<typeof parseTarget>} target */
+export const targetText = ({ scheme, authority, segments, query }) => `${scheme}://${authority}/${segments.join('/')}${query === undefined ? '' : `?${query}`}`;
+
+/** Whether a pattern matches a target, or holds another pattern. @param {string} pattern @param {ReturnType<typeof parseTarget>} target */
+export function targetInside(pattern, target) {
+  const wide = parseTarget(pattern, { pattern: true });
+  if (wide.scheme !== target.scheme || wide.authority !== target.authority) return false;
+  if (wide.query !== '*' && wide.query !== target.query) return false;
+  const last = wide.segments.length - 1;
+  const open = wide.segments[last] === '*';
+  if (open ? target.segments.length < wide.segments.length : target.segments.length !== wide.segments.length) return false;
+  if (open && target.segments.slice(last).some((segment) => segment === '')) return false;
+  // in a pattern the last `*` is one or more, which a `*` in the middle of the other is not
+  const narrowOpen = target.segments[target.segments.length - 1] === '*';
+  if (!open && narrowOpen) return false;
+  return wide.segments.every((segment, i) => segment === '*' || segment === target.segments[i]);
+}
+
+/** @param {string} id */
+const shortName = (id) => id.slice(id.indexOf('#') + 1);
+const isLimit = (/** @type {any} */ one) => ['count', 'payAmount', 'amount'].includes(one.leftOperand);
+const unitOf = (/** @type {any} */ limit) => (limit.leftOperand === 'count' ? 'count' : limit.unit);
+/** @param {any} limit @param {number} now @returns {string} under which name a limit is booked */
+function bookedAs(limit, now) {
+  if (!limit.per) return unitOf(limit);
+  const period = duration(limit.per);
+  return `${unitOf(limit)}.${limit.per}@${instant(Math.floor(now / period) * period)}`;
+}
+
+/** @param {Action} action @returns {string} digest of what an approval is good for */
+export const actionDigest = ({ name, target, amounts = {} }) =>
+  digestOfBytes(jcs({ action: name, amounts: { count: '1', ...amounts }, target: targetText(parseTarget(target)) }));
+
+/**
+ * @param {Scope} scope @param {Action} action
+ * @param {{now: number, used?: Record<string, Record<string, string>>, approved?: Approved[]}} state
+ * @returns {{answer: 'yes' | 'no' | 'ask', clause?: string, code?: string, charges?: Record<string, [string, string]>, remaining?: Record<string, string>}}
+ */
+export function decide(scope, action, { now, used = {}, approved = [] }) {
+  let target;
+  const amounts = { count: '1', ...action.amounts };
+  try {
+    target = parseTarget(action.target);
+    if (Object.values(amounts).some((value) => amount(value) < 0n)) throw refuse('scope_exceeded');
+  } catch { return { answer: 'no', code: 'scope_exceeded', clause: 'scope', remaining: {} }; }
+  for (const rule of scope.prohibitions ?? []) {
+    if (rule.action === action.name && targetInside(rule.target, target)) return { answer: 'no', code: 'scope_exceeded', clause: shortName(rule.id), remaining: {} };
+  }
+  const args = actionDigest(action);
+  const grants = [...(scope.grants ?? [])].sort((a, b) => Number(Boolean(a.duty)) - Number(Boolean(b.duty)));
+  /** @type {any} */ let asks;
+  /** @type {any} */ let nearest;
+  for (const rule of grants) {
+    if (rule.action !== action.name || !targetInside(rule.target, target)) continue;
+    const clause = shortName(rule.id);
+    const found = weigh(rule, amounts, action.facts ?? {}, now, used[clause] ?? {});
+    if (!found.allows) { nearest ??= { clause, remaining: found.before }; continue; }
+    if (!rule.duty) return { answer: 'yes', clause, charges: found.charges, remaining: found.after };
+    const uses = (/** @type {Approved} */ one) => amount(used[clause]?.[`approval:${one.request}`] ?? '0');
+    const good = approved.find((one) => one.clause === clause && one.arguments === args && now <= seconds(one.until) && uses(one) < amount(String(one.uses)));
+    if (good) return { answer: 'yes', clause, charges: { ...found.charges, [`approval:${good.request}`]: ['1', String(good.uses)] }, remaining: found.after };
+    asks ??= { answer: 'ask', code: 'approval_required', clause, remaining: found.before };
+  }
+  if (asks) return asks;
+  return { answer: 'no', code: 'scope_exceeded', ...(nearest ?? { clause: 'scope', remaining: {} }) };
+}
+
+/** @param {any} rule @param {Record<string, string>} amounts @param {Record<string, string>} facts @param {number} now @param {Record<string, string>} used */
+function weigh(rule, amounts, facts, now, used) {
+  let allows = true;
+  /** @type {Record<string, [string, string]>} */ const charges = {};
+  /** @type {Record<string, string>} */ const before = {};
+  /** @type {Record<string, string>} */ const after = {};
+  for (const one of rule.constraint ?? []) {
+    const [value] = one.rightOperand;
+    if (one.leftOperand === 'dateTime') allows &&= one.operator === 'gteq' ? now >= seconds(value) : now <= seconds(value);
+    else if (!isLimit(one)) allows &&= facts[one.leftOperand] !== undefined && one.rightOperand.includes(facts[one.leftOperand]);
+    else {
+      const name = bookedAs(one, now);
+      const label = unitOf(one) + (one.per ? `.${one.per}` : '');
+      const left = amount(value) - amount(used[name] ?? '0');
+      before[label] = amountText(left);
+      const asked = amounts[unitOf(one)];
+      if (asked === undefined || amount(asked) > left) { allows = false; continue; }
+      charges[name] = [asked, value];
+      after[label] = amountText(left - amount(asked));
+    }
+  }
+  return { allows, charges, before, after };
+}
+
+/**
+ * Whether one scope lies inside another (section 6.4).
+ * @param {Scope} child @param {Scope} parent @param {(rule: any) => boolean} [leftOut] grants that are no authority of the parent's
+ */
+export function scopeInside(child, parent, leftOut = () => false) {
+  const holds = (/** @type {any[]} */ mine, /** @type {any} */ theirs) => mine.some((rule) => rule.action === theirs.action
+    && targetText(parseTarget(rule.target, { pattern: true })) === targetText(parseTarget(theirs.target, { pattern: true })) && sameRest(rule, theirs));
+  if (!(parent.prohibitions ?? []).every((rule) => holds(child.prohibitions ?? [], rule))) return false;
+  if (!(parent.obligations ?? []).every((rule) => holds(child.obligations ?? [], rule))) return false;
+  return (child.grants ?? []).every((grant) => leftOut(grant) || (parent.grants ?? []).some((wide) => grantInside(grant, wide)));
+}
+
+/** @param {any} a @param {any} b */
+function sameRest(a, b) {
+  const rest = (/** @type {any} */ rule) => jcs((rule.constraint ?? []).map((/** @type {any} */ { id, ...one }) => one));
+  return rest(a) === rest(b);
+}
+
+/** @param {any} grant @param {any} wide */
+function grantInside(grant, wide) {
+  if (grant.action !== wide.action || !targetInside(wide.target, parseTarget(grant.target, { pattern: true }))) return false;
+  if (wide.duty && !grant.duty) return false;
+  return (wide.constraint ?? []).every((/** @type {any} */ bound) => {
+    const mine = (grant.constraint ?? []).find((/** @type {any} */ one) => one.leftOperand === bound.leftOperand && one.operator === bound.operator && one.unit === bound.unit && one.per === bound.per);
+    if (!mine) return false;
+    if (bound.operator === 'isAnyOf') return mine.rightOperand.every((/** @type {string} */ one) => bound.rightOperand.includes(one));
+    if (bound.leftOperand === 'dateTime') return bound.operator === 'gteq' ? seconds(mine.rightOperand[0]) >= seconds(bound.rightOperand[0]) : seconds(mine.rightOperand[0]) <= seconds(bound.rightOperand[0]);
+    return amount(mine.rightOperand[0]) <= amount(bound.rightOperand[0]);
+  });
+}

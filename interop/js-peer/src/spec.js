@@ -1,0 +1,25 @@
+/** What this peer takes from the specification as data: schemas, tables, context. Nothing of it is copied. */
+import { createHash } from 'node:crypto';
+import { readFileSync, readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { HireError } from './errors.js';
+
+export const SPEC = process.env.HIRE_SPEC ?? fileURLToPath(new URL('../../../protocol-spec', import.meta.url));
+/** @param {string} name @returns {any} */
+export const specJson = (name) => JSON.parse(readFileSync(`${SPEC}/${name}`, 'utf8'));
+
+export const tables = specJson('tables.json');
+export const hireContext = checkedContext('context/hire-v1.jsonld', 'ac2fff7e1f47bb38dec576adcc165dee8a7d71948169dbf3d3981b379e6513b7');
+
+/** A context is what signatures rest on, so another one than this is none (HIRE-LD-05). @param {string} name @param {string} sha256 */
+function checkedContext(name, sha256) {
+  const bytes = readFileSync(`${SPEC}/${name}`);
+  if (createHash('sha256').update(bytes).digest('hex') !== sha256) throw new HireError('context_tampered', name);
+  return JSON.parse(bytes.toString());
+}
+
+/** @returns {Record<string, any>} schema of each type of message and document, by name */
+export function schemas() {
+  const names = readdirSync(`${SPEC}/schemas`).filter((name) => name.endsWith('.json'));
+  return Object.fromEntries(names.map((name) => [name.slice(0, -5), specJson(`schemas/${name}`)]));
+}

@@ -1,0 +1,118 @@
+/** How a vector of each kind is read: what comes of it, or the code of the refusal. */
+import { HireError } from './errors.js';
+import { readJson } from './json.js';
+import { Resolver } from './did.js';
+import { digest, seconds } from './encoding.js';
+import { readKey } from './keys.js';
+import { readMessage, verifyMessage } from './message.js';
+import { steps } from './proofs.js';
+import { fromBase58 } from './encoding.js';
+import { other, verifySealed } from './contract.js';
+import { checkShape } from './schema.js';
+import { Engagement } from './machine.js';
+import { receive } from './receive.js';
+import { verifyLinkage } from './linkage.js';
+import { verifyParents } from './parents.js';
+import { verifyAnswer, verifyRequest } from './requests.js';
+import { checkScope, decide } from './scope.js';
+
+const hex = (/** @type {Uint8Array} */ bytes) => Buffer.from(bytes).toString('hex');
+
+/** @param {() => Promise<any>} act */
+async function coded(act) {
+  try { return await act(); } catch (error) {
+    if (error instanceof HireError) return { code: error.code, says: error.message, path: error.path };
+    throw error;
+  }
+}
+
+/** @param {any} document @param {any} proof @param {any} [kind] */
+async function worked(document, proof, kind) {
+  const found = await steps(document, proof, kind === 'P-384' ? 'sha384' : 'sha256');
+  return { ...found, documentHash: hex(found.documentHash), proofConfigHash: hex(found.proofConfigHash), signed: hex(found.signed), signature: hex(fromBase58(proof.proofValue)) };
+}
+
+/** @type {Record<string, (input: Buffer, of: any, journal: any, expected: any) => Promise<any>>} */
+export const kinds = {
+  async message(input, of, _, expected) {
+    const resolver = new Resolver({ documents: of.documents });
+    const found = await coded(async () => {
+      const message = readMessage(input);
+      const { digest: name } = await verifyMessage(message, { resolver, recipient: of.recipient, now: seconds(of.now), suites: of.suites });
+      const { proof, ...rest } = message;
+      return { type: message.type, digest: name, ...(await worked(rest, proof, of.keys[0].kind)) };
+    });
+    return { type: expected.type, ...found };
+  },
+
+  async key(input) {
+    return coded(async () => ({ keyKind: readKey(input.toString().trim()).kind }));
+  },
+
+  async sealed(input) {
+    return coded(async () => {
+      const sealed = /** @type {any} */ (readJson(input));
+      const found = await verifySealed(sealed, new Resolver());
+      const { proof: [first, second], ...rest } = sealed.document;
+      return {
+        ...found, digest: digest(sealed.document),
+        offererProof: await worked(rest, first), acceptorProof: await worked({ ...rest, proof: [first] }, second),
+      };
+    });
+  },
+
+  async scope(input, of) {
+    return coded(async () => {
+      const scope = /** @type {any} */ (readJson(input));
+      checkShape('Scope', scope);
+      checkScope(scope, 'urn:hire:sketch');
+      return decide(scope, of.action, { now: seconds(of.now), used: of.used, approved: of.approved });
+    });
+  },
+};
+
+kinds.journal = async function journal(input, of, journal, expected) {
+  const resolver = new Resolver({ documents: of.documents });
+  const engagement = new Engagement(of.view);
+  /** @type {string[]} */ const states = [];
+  for (const { at, message } of journal) {
+    engagement.take(message, { at: seconds(at), bytes: Buffer.byteLength(JSON.stringify(message)) });
+    states.push(engagement.state.main);
+  }
+  const found = await coded(async () => {
+    const message = readMessage(input);
+    const { outcome } = await receive(engagement, message, { resolver, own: of[message.role === of.view ? other(of.view) : of.view], at: seconds(of.at), bytes: input.length });
+    return { outcome };
+  });
+  const state = engagement.state.main;
+  return { type: expected.type, ...found, state, states: [...states, state] };
+};
+
+kinds.chain = async function chain(input) {
+  return coded(async () => {
+    const { document, parents } = /** @type {any} */ (readJson(input, { depth: 24 }));
+    const found = await verifyParents(document, parents, new Resolver());
+    return { parents: found };
+  });
+};
+
+kinds.request = async function request(input, of) {
+  return coded(async () => verifyRequest(JSON.parse(input.toString()), {
+    ...of, now: seconds(of.now), seen: (keyid, nonce) => (of.seen ?? []).some((/** @type {string[]} */ one) => one[0] === keyid && one[1] === nonce),
+  }));
+};
+
+kinds.answer = async function answer(input, of) {
+  return coded(async () => {
+    const document = await new Resolver().resolve(of.hirer);
+    const methods = { [/** @type {any} */ (document.authentication)[0]]: /** @type {any} */ (document.verificationMethod)[0].publicKeyMultibase };
+    return verifyAnswer(JSON.parse(input.toString()), { ...of, now: seconds(of.now), methods });
+  });
+};
+
+kinds.linkage = async function linkage(input, of) {
+  return coded(async () => {
+    const found = await verifyLinkage(input, { ...of, now: seconds(of.now), resolver: new Resolver({ documents: of.documents }) });
+    return found.proof ? { credential: found.credential, ...(await worked(found.document, found.proof)) } : found;
+  });
+};
