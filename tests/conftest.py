@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from support import conformance_dir
+from undersigned.runtime import signers
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +22,15 @@ def conformance() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_sealing() -> Iterator[None]:
+    """Private keys are sealed as ever, with less of the work that is there to slow down who guesses a passphrase.
+
+    It is most of what two companies cost to set up, and a file says what opening it costs, to other processes too.
+    `tests/unit/runtime/test_signers.py` seals at the full price.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(signers, "_SCRYPT_N", 2**4)
+        yield

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import pickle
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,19 @@ async def test_what_is_opened_is_what_was_sealed(kind: Any, tmp_path: Path) -> N
     again = open_key(path, PASSPHRASE)
     assert again.public_key == key.public_key
     key.public_key.verify(await again.sign(b"what is said"), b"what is said")
+
+
+def test_a_file_costs_who_guesses_what_it_should(tmp_path: Path) -> None:
+    """In a process of its own: scrypt as outside of tests, which seal for less."""
+    path = tmp_path / "agent.json"
+    program = (
+        "import sys; from pathlib import Path; from undersigned.runtime import generate_key, seal_key; "
+        "seal_key(Path(sys.argv[1]), generate_key(), sys.argv[2])"
+    )
+    subprocess.run([sys.executable, "-c", program, path, PASSPHRASE], check=True, timeout=60)
+    record = json.loads(path.read_text())
+    assert (record["n"], record["r"], record["p"]) == (2**15, 8, 1)
+    assert record["multikey"] == open_key(path, PASSPHRASE).public_key.multikey
 
 
 @pytest.mark.parametrize("passphrase", ["", "correct horse battery stapl", PASSPHRASE + " ", PASSPHRASE.upper()])
