@@ -93,6 +93,9 @@ _DOMAIN: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})+", re
 
 _ORIGIN: Final = re.compile(rf"https://{_DOMAIN.pattern}(:[1-9][0-9]{{0,4}})?", re.ASCII)
 
+_UNKNOWN_BELOW: Final = re.compile(r"unknown field `(\w+)` - at `\$\.")
+"""As the schema library says it of a name inside a table."""
+
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the configuration file; unknown names are refused."""
@@ -191,6 +194,14 @@ class Configuration(_Part, frozen=True, kw_only=True):
     """Trust registries that are asked whom their authorities have authorised."""
 
 
+def _misplaced(said: str) -> str:
+    """Whoever appends a member of the file to its end has put it into the table that stands last."""
+    unknown = _UNKNOWN_BELOW.search(said)
+    if unknown is None or unknown[1] not in Configuration.__struct_fields__:
+        return ""
+    return f"; {unknown[1]} is a member of the file: it stands before the first [table]"
+
+
 class Home:
     """An opened state folder.
 
@@ -239,7 +250,7 @@ class Home:
                 raise ValueError(f"resolver {resolver} is not https")
         except (ValueError, RecursionError, msgspec.ValidationError, UndersignedError) as exc:
             code = exc.code if isinstance(exc, ConfigurationError) else "bad_configuration"
-            raise ConfigurationError(code, f"{file}: {in_words(str(exc))}") from exc
+            raise ConfigurationError(code, f"{file}: {in_words(str(exc))}{_misplaced(str(exc))}") from exc
         if self.configuration.local and self.configuration.listen.host not in {"127.0.0.1", "::1", "localhost"}:
             # What `init --local` makes speaks http and ws without TLS, and never leaves this machine.
             raise ConfigurationError(

@@ -93,6 +93,24 @@ def test_a_configuration_is_read_strictly(text: str | bytes, folder: Path) -> No
     assert "undersigned.toml" in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[policy]\nbudget = []\n", "; budget is a member of the file: it stands before the first [table]"),
+        ("[policy]\n[[policy.rule]]\nname = 'x'\nbooks = 'x'\n", "; books is a member of the file"),
+        ("[[offer]]\ntask = 'x'\nhandler = 'a:b'\nlabels = 'x'\n", "; labels is a member of the file"),
+        ("[policy]\ncolour = 'red'\n", ""),
+        ("colour = 'red'\n", ""),
+    ],
+)
+def test_a_member_of_the_file_in_a_table_is_told_where_it_stands(text: str, says: str, folder: Path) -> None:
+    """Appended to the file, it is in the table that stands last."""
+    with pytest.raises(ConfigurationError, match="unknown field") as refused:
+        Home(write(folder, MINIMAL + text))
+    assert says in refused.value.message
+    assert ("is a member" in refused.value.message) == bool(says)
+
+
 @pytest.mark.parametrize("asks", ["ask = true", "ask_above = '10'\ncurrency = 'EUR'"])
 def test_who_asks_people_names_some(asks: str, folder: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"puts terms to a person, and \[approvers\] has none"):
