@@ -152,9 +152,9 @@ async def use_it(client: Client, folder: Path) -> None:
 
 
 async def main(folder: Path) -> None:
+    acme, globex = await two_peers(folder)  # first: it says so if the folder was used before
     for name, commits in (("app", 9), ("payroll", 1), ("customers", 1)):
         repository(folder / "git" / name, commits)
-    acme, globex = await two_peers(folder)
     acme.gates = ControlPart()
     print(f"State folders are in {folder}")
     async with acme, globex:

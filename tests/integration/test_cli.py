@@ -171,9 +171,9 @@ def test_an_export_is_of_a_contract_and_holds_and_writes_over_nothing(companies:
 
 
 def test_a_part_of_an_id_names_an_engagement(companies: Companies, tmp_path: Path) -> None:
-    """What `serve` shows of an id, or its ending, is enough; what others have too is not."""
+    """What `serve` shows of an id, its ending, or its contract is enough; what others have too is not."""
     engagement = engagement_of(companies)
-    for part in (engagement.rpartition(":")[2][4:12], engagement[-10:]):
+    for part in (engagement.rpartition(":")[2][4:12], engagement[-10:], companies.hired.result()["contract"]):
         rows = run("ledger", "show", part, "--home", companies.globex, "--json")
         assert rows.code == 0
         assert [row["type"] for row in rows.values if row["type"] in MOVES] == MOVES

@@ -54,6 +54,15 @@ def test_one_command_runs_it(runs: dict[str, Run], name: str) -> None:
     assert (ended.code, ended.err) == (0, ""), ended
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_used_folder_is_not_used_again(runs: dict[str, Run], name: str) -> None:
+    folder = runs[name].folder
+    again = Process([sys.executable, str(ROOT / "examples" / name / "run.py"), str(folder)], folder).end(seconds=100)
+    assert again.code == 1
+    assert "is a state folder already" in again.err
+    assert "Traceback" not in again.err
+
+
 def in_order(text: str, *parts: str) -> None:
     at = 0
     for part in parts:

@@ -72,7 +72,8 @@ async def _newest(store: Ledger) -> EngagementId:
 async def export(out: Out, engagement: str | None, file: Path | None, force: bool, home: str | None) -> None:
     """Write the evidence pack of an engagement: one file that anybody can check.
 
-    By default it is that of the newest engagement with a contract. Nothing is written that would not hold.
+    ENGAGEMENT is its id, a part of that, or its contract's digest; by default it is the newest with a contract. Nothing
+    is written that would not hold.
     """
     path = await export_to(out.home(home), engagement, file, force=force)
     size = path.stat().st_size

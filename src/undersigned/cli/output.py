@@ -166,15 +166,18 @@ async def reading(home: Home) -> Ledger:
 
 
 async def engagement_named(store: Ledger, text: str) -> EngagementId:
-    """The engagement that `text` names: its whole id, or a part of it that no other id has, as `serve` shows one.
+    """The engagement that `text` names: its whole id, or a part of it that no other id has, as `serve` shows one; or
+    its contract's digest.
 
     Raises:
         ConfigurationError: `not_found`, none is named, or more than one.
     """
-    names = [summary.engagement for summary in await store.summaries()]
+    summaries = await store.summaries()
+    names = [summary.engagement for summary in summaries]
     if text in names:
         return text
-    found = [name for name in names if len(text) >= SHORTEST_PART and text in name.rpartition(":")[2]]
+    found = [summary.engagement for summary in summaries if summary.contract == text]
+    found += [name for name in names if len(text) >= SHORTEST_PART and text in name.rpartition(":")[2]]
     if len(found) > 1:
         raise ConfigurationError("not_found", f"{plain(text, 60)} names {len(found)} engagements: write more of the id")
     if not found:
