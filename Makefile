@@ -3,6 +3,7 @@
 #   make demo [ARTIFACT=path]   two companies, two processes, one finished hire
 #   make test [ARGS=...]        every test, two at a time (ARGS go to pytest instead)
 #   make check                  style, types, imports, generated files, the project's own tests
+#   make sweep                  the long tests that `make test` takes a part of: a kill at every sync, every order of moves
 #   make bench                  speed, beside the floor measured in the same run
 #   make attack                 load attacks at their full size, and what honest peers feel
 #   make docs                   write the generated parts of protocol-spec/ again
@@ -21,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Installed from a wheel, the package is as old as that wheel; the editable install that the tests use never is.
 SOURCES := $(if $(wildcard $(VENV)/.ready-dev),,$(shell find src -type f -not -name '*.pyc' 2>/dev/null))
 
-.PHONY: help demo test check bench attack docs clean
+.PHONY: help demo test sweep check bench attack docs clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -30,6 +31,9 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready-dev $(if $(shell command -v npm),$(JS_PEER)/node_modules/.ready)
 	@$(RUN) -m pytest $(or $(ARGS),--numprocesses=2 --dist=worksteal)
+
+sweep: $(VENV)/.ready-dev
+	@$(RUN) -m pytest -m slow $(or $(ARGS),--numprocesses=2 --dist=worksteal)
 
 check: $(VENV)/.ready-dev
 	@echo "== style";           $(VENV)/bin/ruff check .
