@@ -29,6 +29,8 @@ help:
 demo: $(VENV)/.ready
 	@$(VENV)/bin/undersigned demo $(if $(ARTIFACT),--artifact "$$ARTIFACT")
 
+# Tests start some hundred processes; where Python keeps no bytecode each of them would compile the package again.
+test sweep: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/.ready-dev $(if $(shell command -v npm),$(JS_PEER)/node_modules/.ready)
 	@$(RUN) -m pytest $(or $(ARGS),--numprocesses=2 --dist=worksteal)
 
@@ -62,6 +64,7 @@ $(JS_PEER)/node_modules/.ready: $(JS_PEER)/package-lock.json
 
 clean:
 	rm -rf $(JS_PEER)/node_modules $(VENV) undersigned-demo build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests examples -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
