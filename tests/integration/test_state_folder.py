@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from hashlib import sha256
@@ -101,13 +102,20 @@ def test_a_state_folder_is_its_owners_alone(tmp_path: Path) -> None:
         assert S_IMODE(folder.stat().st_mode) == 0o700, folder
 
 
-@pytest.mark.parametrize("name", ["issued.db", "trust.db", "ledger.db.head"])
-@pytest.mark.parametrize("part", ["all of it", "the middle"])
-def test_a_peer_does_not_start_on_a_damaged_file(tmp_path: Path, name: str, part: str) -> None:
-    """Exit code 8, and the file by its name; nobody asks for status lists that are not there."""
-    made = tmp_path / "made"
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state folder with something in each of its files; a test takes a copy."""
+    made = tmp_path_factory.mktemp("written") / "made"
     assert cli("init", str(made), "--local", "--port", str(free_ports(1)[0]))[0] == 0
     asyncio.run(_written(made))
+    return made
+
+
+@pytest.mark.parametrize("name", ["issued.db", "trust.db", "ledger.db.head"])
+@pytest.mark.parametrize("part", ["all of it", "the middle"])
+def test_a_peer_does_not_start_on_a_damaged_file(written: Path, tmp_path: Path, name: str, part: str) -> None:
+    """Exit code 8, and the file by its name; nobody asks for status lists that are not there."""
+    made = shutil.copytree(written, tmp_path / "made")
     file = made / name
     held = bytearray(file.read_bytes())
     begin, end = (0, len(held)) if part == "all of it" else (len(held) // 3, 2 * len(held) // 3)
