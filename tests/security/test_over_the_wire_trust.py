@@ -20,13 +20,22 @@ from issuing import edge, issued
 from security.wire_attacker import Attacker, Hiring, Line, refused
 from security.wire_world import GUILD, World, _homes
 from status_host import PLACE, status_host
-from undersigned.credentials import AccreditedBy, Authority, Claim, Endorsement, claim_credential, status_entry
+from undersigned.credentials import (
+    AccreditedBy,
+    Accusation,
+    Authority,
+    Claim,
+    Endorsement,
+    claim_credential,
+    read_credential,
+    status_entry,
+)
 from undersigned.encoding import Instant, JsonObject, canonicalize, digest_bytes, shift
 from undersigned.ledger import Admitted, TrustStore
 from undersigned.messages import Withdraw
 from undersigned.runtime import Home, recorded_decisions, replay_decision
 from undersigned.testing import Actor
-from undersigned.trust import anchors, answers, policy
+from undersigned.trust import anchors, answers, edge_of, policy
 from unit.cli.running import run
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
@@ -202,6 +211,38 @@ async def test_sc_74_a_link_that_its_issuer_withdraws(world: World, tmp_path: Pa
             assert [edge.status for edge in store.edges() if edge.target == lab.did] == ["revoked"]
         host.places.clear()
         await declined(await shows(world, who, shown, task="idle"), "AccreditedByCredential")
+
+
+@pytest.mark.parametrize("purpose", ["revocation", "suspension"])
+async def test_sc_74_an_accusation_that_its_issuer_withdraws(world: World, purpose: str) -> None:
+    """HIRE-TRU-26: nobody imports it again; as long as its list is away it counts, and a suspended one comes back."""
+    now, who = world.clock.now(), Attacker(f"accused until {purpose}")
+    async with status_host(world.acme.home, now, ttl_seconds=0) as host:
+        host.purpose = purpose
+        claim = claim_credential(
+            Accusation(id=who.did, kind="distrust", evidence=digest_bytes(b"an audit")),
+            id=who.message_id(),
+            issuer=host.issuer,
+            valid_from=shift(now, -60),
+            valid_until=shift(now, 3600),
+        )
+        signed = host.signed({**claim, "credentialStatus": status_entry(host.url, PLACE, purpose)})
+        said = edge_of(read_credential(signed))
+        import_beside(world, Admitted(said, None, canonicalize(signed)))
+
+        async def refusals() -> list[str]:
+            said = await (await shows(world, who, task="summary")).hear("Withdraw")
+            assert isinstance(said, Withdraw)
+            return [need.code for need in said.needed or ()]
+
+        assert await refusals() == ["not_accused"]
+        await host.down()
+        assert await refusals() == ["not_accused"], "nobody can tell that it was withdrawn"
+        await host.up()
+        host.places.add(PLACE)
+        assert await refusals() == ["reputation"], "nobody speaks for it either, which it heard nothing of"
+        host.places.clear()
+        assert await refusals() == ["reputation" if purpose == "revocation" else "not_accused"]
 
 
 @pytest.mark.parametrize(("purpose", "status"), [("revocation", "revoked"), ("suspension", "suspended")])

@@ -165,19 +165,26 @@ class Beliefs:
         return Answers.given(asked, self._answer)
 
     async def settled(self, asked: Asked, *, max_age_seconds: float) -> tuple[Answers, tuple[ClearLink, ...]]:
-        """The answers, once the status of each link that they stand on was looked up in lists at most so old.
+        """The answers, once the status of each link and accusation that they stand on was looked up in lists at most so
+        old.
 
-        What is withdrawn counts no more; what could not be looked up does not count this time. Then it is asked again.
+        What is withdrawn counts no more. What could not be looked up does not count this time if it is a link, and does
+        if it is an accusation. Then it is asked again.
 
         Raises:
             LocalProtocolError: `store_unavailable`, `store_corrupt`: the graph cannot be read.
         """
         unknown: dict[Digest, str] = {}
+        suspended: set[Digest] = set()
+        heard: set[Digest] = set()
         clear: dict[Digest, ClearLink] = {}
         for _ in range(MAX_ROUNDS):
             self._follow_in_round()
-            answers = Answers.given(asked, lambda one: self._answer(one, without=unknown))
-            open_ = [one for one in self._links(answers) if one.digest not in clear]
+            answers = Answers.given(asked, lambda one: self._answer(one, without=unknown.keys() | suspended))
+            against = _against(answers)
+            open_ = [
+                one for one in self._links(answers, against) if one.digest not in clear and one.digest not in heard
+            ]
             if not open_:
                 return _explained(answers, unknown), tuple(clear.values())
             lists = await asyncio.gather(
@@ -189,24 +196,34 @@ class Beliefs:
                 try:
                     if isinstance(found, BaseException):
                         raise found
-                    clear[one.digest] = ClearLink(self.looked_up(one, found, now), one, found)
+                    status = self.looked_up(one, found, now, accusation=one.digest in against)
+                    clear[one.digest] = ClearLink(status, one, found)
                 except CredentialError as error:
-                    unknown[one.digest] = f"{one.types[0]} by {one.issuer}: {error.message}"
+                    if one.digest not in against:
+                        unknown[one.digest] = f"{one.types[0]} by {one.issuer}: {error.message}"
+                    elif withdrawn_as(error) == "suspended":
+                        suspended.add(one.digest)
+                    else:
+                        heard.add(one.digest)  # as long as nobody can tell that it was withdrawn
         return Answers(), ()
 
-    def looked_up(self, credential: Credential, lists: Mapping[str, StatusList], now: Instant) -> ClearStatus:
-        """As `check_status`; a withdrawal is remembered."""
+    def looked_up(
+        self, credential: Credential, lists: Mapping[str, StatusList], now: Instant, *, accusation: bool = False
+    ) -> ClearStatus:
+        """As `check_status`; a withdrawal is remembered, but no suspension of an `accusation`: nobody shows that again
+        once it counts again.
+        """
         try:
             return check_status(credential, lists, now)
         except CredentialError as error:
             status = withdrawn_as(error)
-            if status is not None:
+            if status is not None and not (accusation and status == "suspended"):
                 self.withdrawn(credential.digest, status)
             raise
 
-    def _links(self, answers: Answers) -> list[Credential]:
-        """The credentials of the links of these answers, as far as they have a status."""
-        digests = {edge.digest for one in answers.authority for path in one.paths for edge in path.edges}
+    def _links(self, answers: Answers, against: Collection[Digest]) -> list[Credential]:
+        """The credentials of the links of these answers, and of accusations, as far as they have a status."""
+        digests = {edge.digest for one in answers.authority for path in one.paths for edge in path.edges}.union(against)
         if not digests:
             return []  # most often: anchors answer by themselves
         if len(self._statusful) > MAX_KEPT:
@@ -405,6 +422,12 @@ class Beliefs:
         if self._store is not None:
             self._store.close()
             self._store = None
+
+
+def _against(answers: Answers) -> set[Digest]:
+    """The accusations that are heard in these answers."""
+    led = (*answers.authority, *answers.entitled, *answers.reputation, *answers.accused)
+    return {edge.digest for one in led for edge in one.dissent}
 
 
 def _explained(answers: Answers, unknown: Mapping[Digest, str]) -> Answers:

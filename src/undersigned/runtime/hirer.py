@@ -107,7 +107,7 @@ class HirerSide:
                         "presentation": await agent.meeting.present(
                             engagement, profile.request, challenge=engagement.got[-1]
                         ),
-                        "request": agent.meeting.request(_stake(order)),
+                        "request": await agent.meeting.request(_stake(order)),
                     },
                 )
             case "ready":

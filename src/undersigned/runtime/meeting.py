@@ -86,10 +86,11 @@ class Meeting:
         self._relied: dict[tuple[EngagementId, str], tuple[Credential, ...]] = {}
         """What each role showed, read once."""
 
-    def request(self, stake: Stake) -> PresentationRequest:
+    async def request(self, stake: Stake) -> PresentationRequest:
         """What we ask to be shown: exactly what our policy demands where this is at stake."""
         nobody = VerifiedPresentation(holder="", engagement="", credentials=(), digest="")
-        answers = self.beliefs.answers(self._asked(nobody, stake)._replace(reputation=(), accused=()))
+        asked = self._asked(nobody, stake)._replace(reputation=(), accused=())
+        answers, _ = await self.beliefs.settled(asked, max_age_seconds=FRESH_SECONDS)
         return PresentationRequest(needs=tuple(map(_need, needs(self.policy, stake, answers))))
 
     def _asked(self, shown: VerifiedPresentation, stake: Stake | None) -> Asked:

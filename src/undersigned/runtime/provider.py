@@ -128,7 +128,7 @@ class ProviderSide:
                         "capacity": service.capacity,
                     },
                 ),
-                "request": agent.meeting.request(self._stake(inquiry)),
+                "request": await agent.meeting.request(self._stake(inquiry)),
                 "respond_by": shift(agent.clock.now(), ANSWER_SECONDS),
             },
         )

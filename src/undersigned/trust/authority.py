@@ -123,19 +123,21 @@ def authority(issuer: Did, credential_type: str, capability: str | None, view: V
     )
 
 
-class Entitled(Struct, frozen=True, kw_only=True):
+class Entitled(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everybody who may attest a claim: what a request for it names."""
 
     credential_type: str
     capability: str | None
-    links: int = MAX_DEPTH
+    links: int
     """How many links a chain to them has at most."""
     issuers: tuple[Did, ...] | None
     """Sorted; None: more than can be listed, or it was too much work, and whoever shows something is judged then."""
     anchors: Digest
     at: Instant
-    until: Instant | None = None
+    until: Instant | None
     """As `Authority.until`."""
+    dissent: tuple[Edge, ...] = ()
+    """The accusations that were heard against some who would be entitled."""
 
 
 def entitled(
@@ -148,11 +150,12 @@ def entitled(
     meter, read = Meter(view.limit), dict[Digest, Edge]()
     roots = {did: min(depth, links) for did, depth in view.roots(credential_type, capability).items()}
     issuers: tuple[Did, ...] | None = None
+    dissent: tuple[Edge, ...] = ()
     changes: tuple[Instant | None, ...] = ()
     try:
         usable, reached = yield from _granted(capability or credential_type, roots, view, meter, read)
         against = yield from negatives(view, reached, meter)
-        changes = against.changes
+        dissent, changes = against.edges, against.changes
         standing = [e for e in usable if e.source not in against.blocked and e.target not in against.blocked]
         best = _reach({did: depth for did, depth in roots.items() if did not in against.blocked}, standing)
         issuers = tuple(sorted(best)) if len(best) <= MAX_LISTED else None
@@ -166,6 +169,7 @@ def entitled(
         anchors=view.anchors.digest,
         at=view.now,
         until=stands_until(view, (*changes, *(edge.changes(view.now) for edge in read.values()))),
+        dissent=dissent,
     )
 
 

@@ -121,7 +121,7 @@ class Decision(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
     grounds: tuple[Ground, ...] = ()
     """In the order in which the policy asked for them; the version of the anchors that answered is in `inputs`."""
     accusations: tuple[Edge, ...] = ()
-    """Of the party, or of the organisations that it says it belongs to, that were heard."""
+    """Of the party, or of the organisations that it belongs to, that were heard."""
     ratings: tuple[Rating, ...] = ()
     inputs: Inputs
 

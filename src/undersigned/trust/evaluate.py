@@ -63,9 +63,9 @@ def evaluate(
 
     Credentials must be valid at `now`: time may have passed since they were verified. One that has a status counts
     only with an answer in `statuses` that was given at `now`, and each only with a yes in `answers` (to what
-    `asked_about` lists) that stands by these anchors at `now`. The holder, and each organisation that it says it
-    belongs to, needs such an answer that it is not accused. Any no makes the outcome deny; without one, any doubt that
-    a person can settle makes it ask.
+    `asked_about` lists) that stands by these anchors at `now`. The holder, and each organisation that it or the graph
+    says it belongs to, needs such an answer that it is not accused. Any no makes the outcome deny; without one, any
+    doubt that a person can settle makes it ask.
 
     Raises:
         ConfigurationError: `missing_extra`: the policy has Cedar, and the extra is not installed.
@@ -93,7 +93,8 @@ def evaluate(
         policy=f"{policy.name}/{policy.version}",
         at=now,
         reasons=reasons,
-        needed=tuple(dict.fromkeys(need for _, need in weighed if need is not None)) if refused else (),
+        # Who is accused is told no more: what else was missing would name its accusers as those to go to.
+        needed=tuple(dict.fromkeys(need for _, need in against or weighed if need is not None)) if refused else (),
         grounds=grounds,
         accusations=accusations,
         ratings=tuple(dict.fromkeys((*ratings, *read_by_cedar))),

@@ -198,7 +198,8 @@ def answers_again(answers: Answers, anchors: Anchors, own: tuple[Did, ...], now:
     view = Viewpoint(anchors=anchors, own=own, now=now)
     led = (*answers.authority, *answers.reputation)
     resting = [edge for one in led for path in one.paths for edge in path.edges]
-    against = [edge for one in (*led, *answers.accused) for edge in one.dissent]
+    resting += [edge for one in answers.accused for edge in one.members]
+    against = [edge for one in (*led, *answers.entitled, *answers.accused) for edge in one.dissent]
     asked = Asked(
         authority=tuple(Shown(one.issuer, one.credential_type, one.capability) for one in answers.authority),
         entitled=tuple(Claimed(one.credential_type, one.capability, one.links) for one in answers.entitled),

@@ -67,18 +67,26 @@ def weigh_accusations(given: Given) -> tuple[list[Weighed], tuple[Edge, ...]]:
     """Who is accused by somebody whose word counts is not dealt with, and neither are its agents (HIRE-TRU-25)."""
     weighed: list[Weighed] = []
     heard: dict[Edge, None] = {}
+    told_of: set[Did] = set()
     need = Needed(code="not_accused")  # by whom, and of what, is not told to whoever is accused
     for party in parties_of(given.presented):
         found = given.answers.against(party)
-        if found is not None and found.verdict == "no":
+        if party in told_of or (found is not None and found.verdict == "no"):
             continue
         if found is None or found.verdict == "indeterminate":
             value = f"whether {party} is accused could not be found out"
         else:
             heard.update(dict.fromkeys(found.dissent))
             told = "; ".join(f"{one.source} accuses {one.target} of {one.says}" for one in found.dissent[:3])
-            keys = "" if any(one.target == party for one in found.dissent) else f", which shares a key with {party}"
-            value = f"{told}{keys}"
+            accused = {one.target for one in found.dissent}
+            organisations = {one.source for one in found.members}
+            told_of |= organisations
+            if party in accused:
+                value = told
+            elif organisations & accused:
+                value = f"{told}, to which {party} belongs"
+            else:
+                value = f"{told}, which shares a key with {min(organisations, default=party)}"
         weighed.append((denied("accused", value, "a party that nobody accuses whose accusations count"), need))
     return weighed, tuple(heard)
 

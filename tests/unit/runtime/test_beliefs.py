@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from runtimes import NOON, Office, World, facts, last
 from undersigned.encoding import digest_bytes, shift
@@ -98,7 +99,7 @@ def test_a_chain_entitles_and_the_decision_names_it(open_world: Open, strangers:
     assert state != "withdrawn"
     assert [ground.paths for ground in decision.grounds] == [((edge.edge,),)]
     assert f"{MEMBER} by {BODY.did} -> {globex.organisation.did}" in decision.explain()
-    need = world.hirer.meeting.request(Stake(capability="summary")).needs[0]
+    need = world.run(world.hirer.meeting.request(Stake(capability="summary"))).needs[0]
     assert need.issuers is not None
     assert {BODY.did, globex.organisation.did} <= set(need.issuers)
 
@@ -153,6 +154,27 @@ def test_nobody_who_is_accused_is_worked_with(open_world: Open, strangers: tuple
     said = last(node, name, Withdraw)
     assert (said.reason, [need.code for need in said.needed or ()]) == ("policy_denied", ["not_accused"])
     assert by.did.encode() not in msgspec.json.encode(said.needed)
+
+
+@pytest.mark.parametrize("demanded", [True, False], ids=["membership", "nothing"])
+def test_an_agent_of_an_organisation_that_is_accused_is_refused_for_that(
+    open_world: Open, strangers: tuple[Office, Office], demanded: bool
+) -> None:
+    """HIRE-TRU-25: known from an earlier hire; nobody asks for a word of the accused, so it is not shown again."""
+    acme, globex = strangers
+    organisation = globex.organisation
+    membership = Edge(digest_bytes(b"it was hired before"), organisation.did, globex.actor.did, "membership")
+    it = Edge(digest_bytes(b"it"), BODY.did, organisation.did, "accusation", says="breach")
+    admit(acme, grant(organisation.did), Admitted(membership, organisation.public_key), Admitted(it, BODY.public_key))
+    world = open_world(acme, globex)
+    if not demanded:
+        world.hirer.meeting.policy = replace(world.hirer.meeting.policy, require=())
+    state, decision = hired(world)
+    assert (state, decision.outcome, decision.accusations) == ("withdrawn", "deny", (it,))
+    assert "accused" in [reason.clause for reason in decision.reasons]
+    name = world.begin().id
+    said = last(world.hirer, name, Withdraw)
+    assert [need.code for need in said.needed or ()] == ["not_accused"], "and not whose membership would do instead"
 
 
 def test_who_is_accused_while_a_contract_runs_may_not_act_and_is_not_terminated(

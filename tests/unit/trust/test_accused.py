@@ -18,12 +18,17 @@ from undersigned.trust import (
     Decision,
     Edge,
     Graph,
+    Hypothetical,
     Needed,
     Policy,
+    SupposedEdge,
     Viewpoint,
     accused,
     answer,
+    answers_again,
     asked_about,
+    decide,
+    entitled,
     evaluate,
 )
 
@@ -53,6 +58,14 @@ def judged(
     return evaluate(shown, anchors, policy, NOW, answers=answers)
 
 
+NOTHING_SHOWN = replace(SHOWN, credentials=())
+
+
+def belonging(to: Actor = ORGANISATION, **more: str) -> Edge:
+    name = digest_bytes(repr((to.did, sorted(more.items()))).encode())
+    return Edge(digest=name, source=to.did, target=AGENT.did, kind="membership", **more)  # type: ignore[arg-type]
+
+
 def test_without_an_accusation_nothing_is_said_of_it() -> None:
     decision = judged()
     assert (decision.outcome, decision.accusations) == ("allow", ())
@@ -69,7 +82,67 @@ def test_an_accusation_that_counts_denies(of: Actor, policy: Policy) -> None:
     assert (decision.outcome, decision.accusations, NEED in decision.needed) == ("deny", (edge,), True)
     assert reason.value == f"{BODY.did} accuses {of.did} of breach"
     assert f"against: {BODY.did} accuses {of.did} of breach" in decision.explain()
-    assert all(BODY.did not in (need.issuers or ()) for need in decision.needed if need.code == "not_accused")
+    assert decision.needed == (NEED,)
+
+
+@pytest.mark.parametrize("policy", [POLICY, Policy(require=())])
+def test_an_organisation_that_it_does_not_show_is_known(policy: Policy) -> None:
+    """HIRE-TRU-25: a party shows what it is asked for; by other anchors the answer comes out of what was recorded."""
+    edges = accusing(ORGANISATION), belonging()
+    decision = judged(*edges, policy=policy, shown=NOTHING_SHOWN)
+    (reason,) = [one for one in decision.reasons if one.clause == "accused"]
+    assert (decision.outcome, decision.accusations, decision.needed) == ("deny", edges[:1], (NEED,))
+    assert reason.value == f"{BODY.did} accuses {ORGANISATION.did} of breach, to which {AGENT.did} belongs"
+    both = judged(*edges, policy=policy)
+    assert [one.clause for one in both.reasons].count("accused") == 1, "shown as well as known, it is said once"
+
+    asked = asked_about(NOTHING_SHOWN, policy)
+    given = Answers.of(asked, Viewpoint(anchors=ANCHORS, now=NOW), Graph(edges).read)
+    for anchors, verdict in ((ANCHORS, "yes"), (Anchors.of(STRANGER.did), "no")):
+        (again,) = answers_again(given, anchors, (), NOW).accused
+        assert again.verdict == verdict
+        (whole,) = Answers.of(asked, Viewpoint(anchors=anchors, now=NOW), Graph(edges).read).accused
+        assert (again.dissent, again.members) == (whole.dissent, whole.members)
+
+
+@pytest.mark.parametrize(
+    "edge",
+    [
+        belonging(status="revoked"),
+        belonging(status="suspended"),
+        belonging(valid_until="2020-01-01T00:00:00Z"),
+        belonging(STRANGER),
+    ],
+    ids=["revoked", "suspended", "over", "of another organisation"],
+)
+def test_a_membership_that_does_not_stand_is_none(edge: Edge) -> None:
+    """HIRE-TRU-03."""
+    found = judged(accusing(ORGANISATION), edge, policy=Policy(require=()), shown=NOTHING_SHOWN)
+    assert found.outcome == "allow"
+
+
+def test_an_answer_ends_with_what_it_knows_of_memberships() -> None:
+    """HIRE-TRU-12: one that begins tomorrow is not in today's answer, which is kept no longer."""
+    tomorrow = belonging(valid_from="2026-11-26T12:00:00Z")
+    found = answer(accused(AGENT.did, Viewpoint(anchors=ANCHORS, now=NOW)), Graph([tomorrow]).read)
+    assert (found.verdict, found.until) == ("no", "2026-11-26T11:59:59Z")
+
+
+def test_a_case_with_a_graph_knows_it_too() -> None:
+    """A policy that is tried out decides as one that is met."""
+    member = SupposedEdge(type="MembershipCredential", issuer=ORGANISATION.did, about=AGENT.did)
+    claims = {"kind": "breach", "evidence": digest_bytes(b"ruling")}
+    against = SupposedEdge(type="AccusationCredential", issuer=BODY.did, about=ORGANISATION.did, claims=claims)
+    supposed = Hypothetical(now=NOW, peer=AGENT.did, anchors=(BODY.did,), graph=(member, against))
+    assert decide(supposed, Policy(require=())).outcome == "deny"
+    assert decide(replace(supposed, graph=(against,)), Policy(require=())).outcome == "allow"
+
+
+def test_a_request_hears_of_accusations_too() -> None:
+    """Whoever relies on such an answer looks up whether they were withdrawn: HIRE-TRU-26."""
+    edge = accusing(ORGANISATION)
+    found = answer(entitled("MembershipCredential", None, Viewpoint(anchors=ANCHORS, now=NOW)), Graph([edge]).read)
+    assert (found.issuers, found.dissent) == ((BODY.did,), (edge,))
 
 
 @pytest.mark.parametrize(
