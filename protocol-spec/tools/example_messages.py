@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import convert, to_builtins
+from msgspec.structs import replace
 from nacl.signing import SigningKey
 
 from undersigned.attestation import (
@@ -265,9 +266,10 @@ def terms(base: str, price: str) -> Terms:
 TASK = Task(kind="sbom", summary="Make a CycloneDX bill of materials of one wheel.", inputs=(INPUT,))
 
 
-def contract(talk: Talk, role: str, price: str) -> ContractDocument:
+def contract(talk: Talk, role: str, price: str, settlement: Settlement | None = None) -> ContractDocument:
     """The document that the next offer of `role` carries, with that side's proof."""
     base = document_name(talk, role)
+    said = terms(base, price)
     document = ContractDocument(
         context="https://w3id.org/hire/v1",
         id=base,
@@ -276,7 +278,7 @@ def contract(talk: Talk, role: str, price: str) -> ContractDocument:
         provider=PROVIDER.did,
         methods=Methods(hirer=(HIRER.method,), provider=(PROVIDER.method,)),
         transcript=places(talk),
-        terms=terms(base, price),
+        terms=replace(said, settlement=settlement) if settlement is not None else said,
     )
     return convert(document_proof(to_builtins(document), PARTIES[role], talk), ContractDocument)
 

@@ -19,6 +19,7 @@ from example_messages import (
 )
 from vector_parts import Vector, changed, resigned, signers
 
+from undersigned.contract import Milestone, Settlement
 from undersigned.encoding import canonicalize, digest_bytes, shift
 from undersigned.messages import (
     Cancel,
@@ -324,6 +325,22 @@ def _agreeing() -> Iterator[Vector]:
         code="terms_mismatch",
         state="ready",
     )
+    for name, what, percent, code in (
+        ("offer-with-milestones", "an offer that pays in parts, by milestones", 60, None),
+        ("milestones-above-the-price", "an offer whose milestones come to more than the price", 61, "schema_violation"),
+    ):
+        talk = talk_after("presentation-provider")
+        both = Settlement(
+            method="invoice",
+            milestones=(
+                Milestone(name="listed", percent=40, criteria=("valid",)),
+                Milestone(name="checked", percent=percent, criteria=("valid",)),
+            ),
+        )
+        parts = contract(talk, "hirer", "20", both)
+        paid = talk.say(Offer, "hirer", document=parts, valid_until=shift(talk.now, 3600))
+        expected = {"code": code, "state": "ready"} if code else {"outcome": "applies", "state": "offered-by-hirer"}
+        yield journal(name, what, before_offer, as_json(paid), "provider", **expected)
     stale = resigned(changed(acceptance, offer=said["offer"].digest))
     yield journal(
         "acceptance-of-a-superseded-offer",

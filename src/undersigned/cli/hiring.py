@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
@@ -11,11 +12,11 @@ from typing import cast
 import click
 import msgspec
 
-from undersigned.contract import PAYMENTS, Settlement, read_payment
+from undersigned.contract import MAX_REWORKS, PAYMENTS, Milestone, Settlement, check_milestones, read_payment
 from undersigned.credentials import MEMBERSHIP, read_presentation
 from undersigned.daemon import HireResult, Peer, needed_text, unresolved
 from undersigned.did import is_derived
-from undersigned.encoding import Did, compare_amounts, digest_bytes, from_struct
+from undersigned.encoding import Did, compare_amounts, digest_bytes, from_struct, to_struct
 from undersigned.errors import (
     CODES,
     ConfigurationError,
@@ -201,6 +202,20 @@ async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dic
     help="How the price is paid, elsewhere. By all but none and invoice the books wait for 'contract settle'.",
 )
 @click.option("--hook", metavar="URI", help="What x402 or ap2 wrote about the payment.")
+@click.option(
+    "--milestone",
+    "milestones",
+    multiple=True,
+    metavar="NAME=PERCENT:CRITERION,...",
+    help="A part of the price that is owed once these criteria are met, whatever becomes of the rest; may be repeated.",
+)
+@click.option(
+    "--reworks",
+    type=click.IntRange(0, MAX_REWORKS),
+    default=0,
+    metavar="TIMES",
+    help="How often work that misses a criterion is asked for again. Default 0: it is rejected.",
+)
 @GATES_OPTION
 @AT_OPTION
 @WAIT_OPTION
@@ -223,6 +238,8 @@ async def hire(
     onward: bool,
     settlement: str,
     hook: str | None,
+    milestones: tuple[str, ...],
+    reworks: int,
     gates: str | None,
     at: str | None,
     wait: float,
@@ -249,7 +266,7 @@ async def hire(
         raise ConfigurationError(
             "bad_configuration", f"--opening {opening} is more than --price {price}, or other money"
         )
-    agreed = _settlement(settlement, hook)
+    agreed = _settlement(settlement, hook, tuple(map(_milestone, milestones)), known.criteria if known else ())
     near = checked_control(gates, opened.configuration.gates, "--gates") if gates is not None else None
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -271,6 +288,7 @@ async def hire(
             subcontracting=subcontracting,
             onward=onward,
             settlement=agreed,
+            reworks=reworks,
         )
         impatient = asyncio.create_task(_tell_if_not_reached(out, peer, did))
         try:
@@ -332,8 +350,10 @@ async def hire(
     return 0
 
 
-def _settlement(method: str, hook: str | None) -> Settlement:
-    """What `--settlement` and `--hook` say together.
+def _settlement(
+    method: str, hook: str | None, milestones: tuple[Milestone, ...], criteria: Iterable[str]
+) -> Settlement:
+    """What `--settlement`, `--hook` and `--milestone` say together.
 
     Raises:
         ConfigurationError: `bad_configuration`.
@@ -345,7 +365,23 @@ def _settlement(method: str, hook: str | None) -> Settlement:
             raise ConfigurationError("bad_configuration", f"--hook goes with --settlement {' or '.join(PAYMENTS)}")
     except FormatError as error:
         raise ConfigurationError("bad_configuration", f"--hook: {error.message}") from error
-    return Settlement(method=method, hook=hook)
+    try:
+        check_milestones(milestones, criteria)
+    except FormatError as error:
+        raise ConfigurationError("bad_configuration", f"--milestone: {error.message}") from error
+    return Settlement(method=method, hook=hook, milestones=milestones)
+
+
+def _milestone(text: str) -> Milestone:
+    name, _, rest = text.partition("=")
+    percent, _, criteria = rest.partition(":")
+    try:
+        said = {"name": name, "percent": int(percent), "criteria": [one.strip() for one in criteria.split(",")]}
+        return to_struct(said, Milestone)
+    except (ValueError, FormatError) as error:
+        raise ConfigurationError(
+            "bad_configuration", f"--milestone: expected NAME=PERCENT:CRITERION,..., got {text!r}"
+        ) from error
 
 
 def write_artifacts(result: HireResult, folder: Path) -> dict[str, str]:

@@ -21,6 +21,7 @@ from undersigned.contract.check import (
     DocumentName,
     canonical_document,
     check_document,
+    check_milestones,
     check_parts,
     contract_digest,
     read_contract,
@@ -40,7 +41,7 @@ from undersigned.contract.document import (
     Transcript,
     document_id,
 )
-from undersigned.contract.payments import PAYMENTS, carried, read_payment
+from undersigned.contract.payments import PAYMENTS, carried, reached, read_payment, share
 from undersigned.contract.ruling import ArbiterRuling, Ruled, read_ruling, ruling_config, verify_ruling
 from undersigned.contract.sealed import (
     SealedContract,
@@ -64,11 +65,13 @@ from undersigned.contract.subcontract import (
     verify_parents,
 )
 from undersigned.contract.terms import (
+    MAX_REWORKS,
     Criterion,
     DataHandling,
     Deadlines,
     Deliverable,
     Evidence,
+    Milestone,
     Price,
     Settlement,
     Subcontracting,
@@ -81,6 +84,7 @@ __all__ = [
     "INPUT_READ",
     "MAX_DEPTH",
     "MAX_DOCUMENT_BYTES",
+    "MAX_REWORKS",
     "PAYMENTS",
     "AmendmentDocument",
     "ArbiterRuling",
@@ -93,6 +97,7 @@ __all__ = [
     "DocumentName",
     "Evidence",
     "Methods",
+    "Milestone",
     "Organisations",
     "Parent",
     "Place",
@@ -116,6 +121,7 @@ __all__ = [
     "canonical_document",
     "carried",
     "check_document",
+    "check_milestones",
     "check_parents",
     "check_parts",
     "check_within",
@@ -128,6 +134,7 @@ __all__ = [
     "hands_over",
     "offer_config",
     "plain",
+    "reached",
     "read_contract",
     "read_document",
     "read_parents",
@@ -137,6 +144,7 @@ __all__ = [
     "ruling_config",
     "same_terms",
     "scope_of",
+    "share",
     "terms_card",
     "verify_countersigned",
     "verify_offered",

@@ -78,6 +78,10 @@ def terms_card(terms: Terms, *, hirer: str, provider: str, title: tuple[str, str
     lines += scope.lines()
     lines += [
         ("Price", f"{terms.price.amount} {terms.price.currency}, settled by {terms.settlement.method}"),
+        *(
+            ("Milestone", f"{one.percent} % of it for {one.name}, once met: {', '.join(one.criteria)}")
+            for one in terms.settlement.milestones
+        ),
         ("Start by", terms.deadlines.start),
         ("Finish by", f"{terms.deadlines.finish}; authority until {terms.deadlines.until}"),
         ("Evidence", ", ".join(terms.evidence.predicates) or "none required"),

@@ -9,7 +9,7 @@ Source: protocol-spec/07-contract.md, section 7.1
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any, Final, NamedTuple, cast
 
@@ -25,7 +25,7 @@ from undersigned.contract.document import (
     Transcript,
     document_id,
 )
-from undersigned.contract.terms import Terms
+from undersigned.contract.terms import Milestone, Terms
 from undersigned.encoding import (
     Did,
     Digest,
@@ -44,6 +44,7 @@ __all__ = [
     "DocumentName",
     "canonical_document",
     "check_document",
+    "check_milestones",
     "check_parts",
     "contract_digest",
     "read_contract",
@@ -237,6 +238,24 @@ def scope_of(document: ContractDocument, understood: tuple[str, ...] = ()) -> Sc
     return read_scope(document.terms.scope, understood)
 
 
+def check_milestones(milestones: Iterable[Milestone], criteria: Iterable[str]) -> None:
+    """Pass only milestones of different names, about these criteria, worth no more than the price.
+
+    Raises:
+        FormatError: `schema_violation`.
+
+    Source: protocol-spec/07-contract.md, section 7.12
+    """
+    milestones, known = tuple(milestones), set(criteria)
+    _once([one.name for one in milestones], "/terms/settlement/milestones")
+    for one in milestones:
+        _once(list(one.criteria), "/terms/settlement/milestones")
+        if unknown := set(one.criteria) - known:
+            raise _wrong("/terms/settlement/milestones", "criteria of the deliverables", sorted(unknown))
+    if (percent := sum(one.percent for one in milestones)) > 100:
+        raise _wrong("/terms/settlement/milestones", "at most 100 percent together", percent)
+
+
 def _check_terms(terms: Terms) -> None:
     at = terms.deadlines
     order = [("notBefore", at.not_before or at.start), ("start", at.start), ("finish", at.finish), ("until", at.until)]
@@ -256,6 +275,10 @@ def _check_terms(terms: Terms) -> None:
     _once(
         [criterion.id for deliverable in terms.deliverables for criterion in deliverable.criteria],
         "/terms/deliverables",
+    )
+    check_milestones(
+        terms.settlement.milestones,
+        [criterion.id for deliverable in terms.deliverables for criterion in deliverable.criteria],
     )
     _sorted_set(terms.must_stay_valid, "/terms/mustStayValid")
     _sorted_set(terms.policies, "/terms/policies")

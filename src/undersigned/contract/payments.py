@@ -1,11 +1,14 @@
-"""What other payment protocols write, carried by value in the `hook` of a contract's settlement, as a `data:` URI.
+"""What a settlement says: parts of the price by milestones, and what other payment protocols write, carried by value.
+
+The `hook` of a contract's settlement holds it as a `data:` URI.
 
     x402    `PaymentRequirements` of version 2, or of version 1 (`maxAmountRequired`)
     ap2     `CartMandate`, with or without the merchant's authorization
 
 Only the shape is looked at. Whether it is signed and by whom, and whether anything was paid, is for who pays.
 
-Source: x402 protocol specification, versions 1 and 2, "PaymentRequirements"; AP2 specification, "Cart Mandate"
+Source: protocol-spec/07-contract.md, section 7.12;
+x402 protocol specification, versions 1 and 2, "PaymentRequirements"; AP2 specification, "Cart Mandate"
 """
 
 from __future__ import annotations
@@ -16,9 +19,11 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from undersigned.contract.terms import Milestone, Price, Terms
+from undersigned.encoding import percent_of
 from undersigned.errors import FormatError
 
-__all__ = ["PAYMENTS", "carried", "read_payment"]
+__all__ = ["PAYMENTS", "carried", "reached", "read_payment", "share"]
 
 _PREFIX: Final = "data:application/json;base64,"
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
@@ -83,6 +88,17 @@ def read_payment(method: str, hook: str | None) -> bytes:
     except (ValueError, RecursionError, KeyError) as exc:
         raise FormatError("schema_violation", f"{method}: {exc}", path="/settlement/hook") from exc
     return raw
+
+
+def reached(terms: Terms, met: frozenset[str]) -> tuple[Milestone, ...]:
+    """The milestones all of whose criteria are among those `met`, as the terms list them."""
+    return tuple(one for one in terms.settlement.milestones if met.issuperset(one.criteria))
+
+
+def share(terms: Terms, met: frozenset[str]) -> Price:
+    """What the milestones reached are worth together, cut after nine places; 0 without any (HIRE-PAY-03)."""
+    percent = sum(one.percent for one in reached(terms, met))
+    return Price(amount=percent_of(terms.price.amount, percent), currency=terms.price.currency)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

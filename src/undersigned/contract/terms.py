@@ -17,11 +17,13 @@ from undersigned.encoding import Amount, Did, Digest, Duration, Instant
 from undersigned.scope import WireScope
 
 __all__ = [
+    "MAX_REWORKS",
     "Criterion",
     "DataHandling",
     "Deadlines",
     "Deliverable",
     "Evidence",
+    "Milestone",
     "Price",
     "Settlement",
     "Subcontracting",
@@ -31,11 +33,13 @@ __all__ = [
 ]
 
 MAX_ITEMS: Final = 64
+MAX_REWORKS: Final = 16
 
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 Text = Annotated[str, Meta(max_length=4096)]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}(?!\n)$")]
 MediaType = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}(?!\n)$")]
+CriterionId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,63}(?!\n)$")]
 Uri = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9+.-]{0,31}:[!-~]{1,2000}(?!\n)$")]
 
 
@@ -58,7 +62,7 @@ class Task(_Part, frozen=True, kw_only=True):
 class Criterion(_Part, frozen=True, kw_only=True):
     """One thing that must be true of a deliverable; the `Review` answers each by its id."""
 
-    id: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,63}(?!\n)$")]
+    id: CriterionId
     text: Text
 
 
@@ -77,12 +81,24 @@ class Price(_Part, frozen=True, kw_only=True):
     currency: Currency
 
 
+class Milestone(_Part, frozen=True, kw_only=True):
+    """A part of the price that is due once its criteria were found met, whatever becomes of the rest."""
+
+    name: Name
+    percent: Annotated[int, Meta(ge=1, le=100)]
+    """Of the price in force, so that a counter-offer changes no milestone."""
+    criteria: Annotated[tuple[CriterionId, ...], Meta(min_length=1, max_length=MAX_ITEMS)]
+    """Ids of acceptance criteria."""
+
+
 class Settlement(_Part, frozen=True, kw_only=True):
     """How the price is paid. Undersigned moves no money: `hook` names what does."""
 
     method: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,31}(?!\n)$")]
     """`none`, `invoice`, or a word the two parties share."""
     hook: Uri | None = None
+    milestones: Annotated[tuple[Milestone, ...], Meta(max_length=MAX_ITEMS)] = ()
+    """Parts of the price; all together at most the whole of it."""
 
 
 class Deadlines(_Part, frozen=True, kw_only=True):
@@ -165,7 +181,7 @@ class Terms(_Part, frozen=True, kw_only=True):
     price: Price
     settlement: Settlement
     deadlines: Deadlines
-    reworks: Annotated[int, Meta(ge=0, le=16)]
+    reworks: Annotated[int, Meta(ge=0, le=MAX_REWORKS)]
     """How often the hirer may ask for rework."""
     seal_grace: Duration
     """Past `validUntil`: a `Seal` recorded by the acceptor still later lets it end the contract at once."""

@@ -256,6 +256,7 @@ class Peer(Agent):
         subcontracting: int = 0,
         onward: bool = False,
         settlement: Settlement | None = None,
+        reworks: int = 0,
     ) -> Hire:
         """Hires `provider` for `task`. Await it for the result, or iterate over it for events first.
 
@@ -270,7 +271,9 @@ class Peer(Agent):
         set, and then withdrawn from; iterate to see what happens meanwhile. `subcontracting` is how many levels of
         others the provider may hire for it, `onward` whether it may hand the inputs on to them. `settlement` says how
         the price is paid, elsewhere (default: by `none`); by `manual` the result comes before the books are closed,
-        which wait for the word of both owners. `continues` names an earlier withdrawal that said what was needed, by
+        which wait for the word of both owners; its `milestones` are parts of the price that are owed for criteria that
+        were met, even if the delivery is rejected. `reworks` is how often a delivery that misses a criterion is asked
+        for again, before it is rejected. `continues` names an earlier withdrawal that said what was needed, by
         its digest or its engagement.
 
         Raises, when awaited:
@@ -299,6 +302,7 @@ class Peer(Agent):
                 subcontracting=subcontracting,
                 onward=onward,
                 settlement=settlement,
+                reworks=reworks,
             ),
             review,
             approve,

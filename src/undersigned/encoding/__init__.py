@@ -1,6 +1,6 @@
 """Bytes and text of the wire: strict JSON, its canonical form, digests, multibase, instants, amounts."""
 
-from undersigned.encoding.amounts import add_amounts, compare_amounts, is_amount, subtract_amounts
+from undersigned.encoding.amounts import add_amounts, compare_amounts, is_amount, percent_of, subtract_amounts
 from undersigned.encoding.closed import from_struct, to_struct
 from undersigned.encoding.digests import digest_bytes, digest_from_hex, digest_hex, digest_of
 from undersigned.encoding.jcs import canonicalize, write_canonical
@@ -131,6 +131,7 @@ __all__ = [
     "no_float",
     "parse_duration",
     "parse_instant",
+    "percent_of",
     "read_moment",
     "seconds_between",
     "seen_plain",

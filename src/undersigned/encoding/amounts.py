@@ -1,4 +1,4 @@
-"""Exact arithmetic on amounts, which are decimal text. No floats and no rounding anywhere.
+"""Exact arithmetic on amounts, which are decimal text. No floats, and no rounding but in `percent_of`.
 
 Source: protocol-spec/04-envelope-and-digests.md, section 4.1
 """
@@ -12,7 +12,7 @@ from typing import Final
 from undersigned.encoding.types import AMOUNT_PATTERN, Amount
 from undersigned.errors import FormatError
 
-__all__ = ["add_amounts", "compare_amounts", "is_amount", "subtract_amounts"]
+__all__ = ["add_amounts", "compare_amounts", "is_amount", "percent_of", "subtract_amounts"]
 
 _AMOUNT: Final = re.compile(AMOUNT_PATTERN)
 _PLACES: Final = 9
@@ -52,6 +52,15 @@ def subtract_amounts(left: Amount, right: Amount) -> Amount:
         FormatError: As `add_amounts`.
     """
     return _written(_units(left) - _units(right))
+
+
+def percent_of(amount: Amount, percent: int) -> Amount:
+    """So many hundredths of an amount that is not negative, cut after nine places.
+
+    Raises:
+        FormatError: As `add_amounts`.
+    """
+    return _written(_units(amount) * percent // 100)
 
 
 @lru_cache(maxsize=1024)

@@ -24,6 +24,7 @@ from undersigned.contract import (
     Terms,
     countersigned,
     read_ruling,
+    share,
 )
 from undersigned.encoding import Digest, JsonObject, compare_amounts, digest_of, shift
 from undersigned.errors import LocalProtocolError, PolicyError
@@ -37,7 +38,7 @@ from .conversation import Conversation
 from .intake import FRESH_SECONDS
 from .meeting import recorded
 from .requests import Answers
-from .settlement import Paid
+from .settlement import Paid, criteria_met
 from .turn import Say
 
 if TYPE_CHECKING:
@@ -362,7 +363,7 @@ def owed_price(conversation: Conversation, engagement: Engagement, ends_by: str 
         case "review" if detail == "accepted":
             return terms.price
         case _:
-            return nothing
+            return share(terms, criteria_met(conversation))
 
 
 def _ruled(conversation: Conversation) -> Price:

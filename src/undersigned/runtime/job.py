@@ -21,7 +21,7 @@ from undersigned.attestation import ActionTaken
 from undersigned.contract import ContractDocument, plain
 from undersigned.encoding import FOREIGN_LIMITS, Amount, Did, Digest, Instant, decode_json, digest_bytes
 from undersigned.errors import CODES, FormatError, ScopeError, UndersignedError, VerificationError
-from undersigned.messages import Artifact, Input
+from undersigned.messages import Artifact, Input, Review
 from undersigned.scope import Action, Scope
 
 from .conversation import Conversation
@@ -113,6 +113,11 @@ class Job:
     def task(self) -> str:
         """The kind of task, such as `sbom`."""
         return self.document.terms.task.kind
+
+    @property
+    def review(self) -> Review | None:
+        """The hirer's review that asked for this round: which criteria were not met; None in the first."""
+        return self._conversation.last("Review", Review) if self.round > 1 else None
 
     def input(self, name: str) -> Input:
         """The input called `name`.
@@ -250,6 +255,7 @@ class Job:
         finish_seconds: int = 3600,
         subcontracting: int = 0,
         onward: bool = False,
+        reworks: int = 0,
     ) -> Hire:
         """Hires `provider` for a part of this work, under this contract: inside its scope, price, times and duties, and
         ended with it. Await it for the result, or iterate over it for events first; the rest as `Peer.hire`.
@@ -286,6 +292,7 @@ class Job:
             decide_seconds=None,
             subcontracting=subcontracting,
             onward=onward,
+            reworks=reworks,
         )
 
     async def sign(self, method: str, url: str, body: bytes | None = None) -> tuple[tuple[str, str], ...]:

@@ -14,6 +14,7 @@ from undersigned.attestation import ProvenancePredicate, WorkPredicate
 from undersigned.contract import (
     INPUT_READ,
     MAX_DEPTH,
+    MAX_REWORKS,
     Criterion,
     DataHandling,
     Deadlines,
@@ -24,6 +25,7 @@ from undersigned.contract import (
     Subcontracting,
     Task,
     Terms,
+    check_milestones,
     draft_terms,
 )
 from undersigned.did import parse_did
@@ -134,6 +136,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """The earlier withdrawal that this answers, with what it said it needs."""
     settlement: Settlement = Settlement(method="none")
     """How the price is paid, elsewhere."""
+    reworks: Annotated[int, msgspec.Meta(ge=0, le=MAX_REWORKS)] = 0
+    """How often work that misses a criterion is asked for again."""
     probe: bool = False
     """Only evaluate: withdraw once both have shown who they are."""
 
@@ -160,6 +164,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
             subcontracting=Subcontracting(allowed=self.subcontracting > 0, depth=self.subcontracting),
             data_handling=self._data(),
             settlement=self.settlement,
+            reworks=self.reworks,
             evidence=Evidence(predicates=self.evidence, sbom=self.sbom, c2pa=False),
             policies=policies,
             must_stay_valid=must_stay_valid,
@@ -304,6 +309,7 @@ async def hire_order(
     subcontracting: int = 0,
     onward: bool = False,
     settlement: Settlement | None = None,
+    reworks: int = 0,
 ) -> Order:
     """The order for a hire; its inputs are put into the artifact store. `continues` is the digest of an earlier
     withdrawal, or the engagement that ended with it.
@@ -321,6 +327,25 @@ async def hire_order(
     except (UndersignedError, TypeError, AttributeError) as exc:
         raise ConfigurationError("bad_configuration", f"expected the provider's DID, got {provider!r}") from exc
     checked_name("task", task)
+    if not 0 <= subcontracting <= MAX_DEPTH:
+        raise ConfigurationError(
+            "bad_configuration", f"subcontracting: expected 0 to {MAX_DEPTH} levels, got {subcontracting}"
+        )
+    if not 0 <= reworks <= MAX_REWORKS:
+        raise ConfigurationError("bad_configuration", f"reworks: expected 0 to {MAX_REWORKS}, got {reworks}")
+    ceiling = parse_price(price)
+    first = parse_price(opening) if opening else None
+    if first is not None and first.currency != ceiling.currency:
+        raise ConfigurationError("bad_configuration", "the opening price and the limit are in two currencies")
+    known = TASKS.get(task)
+    if decide_seconds is None and agent.home.configuration.policy.asks:
+        decide_seconds = DECIDE_SECONDS
+    agreed, named = settlement or Settlement(method="none"), _named(deliverable, known, criteria)
+    try:
+        agent.settlements.check(agreed)
+        check_milestones(agreed.milestones, [*criteria, *(one.id for item in named for one in item.criteria)])
+    except UndersignedError as exc:
+        raise ConfigurationError("bad_configuration", f"settlement: {exc.message}") from exc
     kept: list[OrderInput] = []
     for name, given in inputs.items():
         checked_name("input", name)
@@ -329,31 +354,16 @@ async def hire_order(
         data = given if isinstance(given, bytes) else await _read(Path(given))
         digest = await agent.artifacts.put(data)
         kept.append(OrderInput(name=name, digest=digest, uri=agent.artifact_url(digest)))
-    if not 0 <= subcontracting <= MAX_DEPTH:
-        raise ConfigurationError(
-            "bad_configuration", f"subcontracting: expected 0 to {MAX_DEPTH} levels, got {subcontracting}"
-        )
-    ceiling = parse_price(price)
-    first = parse_price(opening) if opening else None
-    if first is not None and first.currency != ceiling.currency:
-        raise ConfigurationError("bad_configuration", "the opening price and the limit are in two currencies")
-    known = TASKS.get(task)
-    if decide_seconds is None and agent.home.configuration.policy.asks:
-        decide_seconds = DECIDE_SECONDS
-    agreed = settlement or Settlement(method="none")
-    try:
-        agent.settlements.check(agreed)
-    except UndersignedError as exc:
-        raise ConfigurationError("bad_configuration", f"settlement: {exc.message}") from exc
     return Order(
         settlement=agreed,
+        reworks=reworks,
         provider=provider,
         url=at,
         task=task,
         summary=summary or (known.summary if known else task),
         inputs=tuple(kept),
         scope=order_scope(tuple(kept), scope),
-        deliverables=_named(deliverable, known, criteria),
+        deliverables=named,
         criteria=dict(criteria),
         sbom=known.sbom if known else None,
         opening=first,

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from undersigned.contract import Price, read_payment
+from undersigned.contract import Price, reached, read_payment
 from undersigned.contract import Settlement as Agreed
 from undersigned.encoding import Did, Digest, EngagementId, Instant, seconds_between
 from undersigned.errors import FormatError, LocalProtocolError
-from undersigned.messages import Closing
-from undersigned.protocol import OTHER, Engagement, Owe
+from undersigned.messages import Closing, Review
+from undersigned.protocol import HIRER, OTHER, Engagement, Owe
 
 from .conversation import Conversation
 from .turn import Say
@@ -29,7 +29,7 @@ from .turn import Say
 if TYPE_CHECKING:
     from .agent import Agent
 
-__all__ = ["Carried", "Due", "Manual", "Paid", "Settlement", "Settlements", "awaited"]
+__all__ = ["Carried", "Due", "Manual", "Paid", "Settlement", "Settlements", "awaited", "criteria_met"]
 
 DUE: Final = "due"
 PAID: Final = "paid"
@@ -49,6 +49,8 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     method: str
     hook: str | None
+    milestones: tuple[str, ...] = ()
+    """Names of those that were reached, by the hirer's last `Review`."""
     evidence: tuple[Digest, ...]
     """The document in force, the delivery, and the moves that ended the contract."""
 
@@ -139,7 +141,8 @@ class Settlements:
         self, conversation: Conversation, engagement: Engagement, owed: Owe, price: Price
     ) -> Paid | Say | None:
         """What our `Closing` says of the payment; what is noted while it waits, or None once that is."""
-        agreed, contract = conversation.offered(engagement).terms.settlement, engagement.contract
+        terms, contract = conversation.offered(engagement).terms, engagement.contract
+        agreed = terms.settlement
         one = self.methods.get(agreed.method)
         if one is None or contract is None or price.amount == "0":
             return Paid(paid=False)
@@ -154,6 +157,7 @@ class Settlements:
             currency=price.currency,
             method=agreed.method,
             hook=agreed.hook,
+            milestones=tuple(one.name for one in reached(terms, criteria_met(conversation))),
             evidence=tuple(
                 digest
                 for digest in (contract.in_force, contract.delivery, *(one.move for one in contract.endings))
@@ -195,6 +199,13 @@ class Settlements:
         self._waits.pop(conversation.id, None)
         if self._waiting(conversation):
             await self.confirm(conversation, Paid(paid=False, note="nobody said whether it was paid"))
+
+
+def criteria_met(conversation: Conversation) -> frozenset[str]:
+    """The acceptance criteria that the hirer's last `Review` found met."""
+    if not conversation.said("Review", HIRER):
+        return frozenset()
+    return frozenset(one.id for one in conversation.last("Review", Review, HIRER).criteria if one.met)
 
 
 def _whole(conversation: Conversation, word: Paid) -> Paid:

@@ -304,11 +304,12 @@ class Worker:
         for name, data in artifacts.items():
             await agent.artifacts.put(data)
             _log.info("artifact kept", engagement=conversation.id, name=name, digest=digest_bytes(data))
+        again = not notes and delivery.round <= document.terms.reworks  # what does not even hold is not asked for twice
         return Say(
             "Review",
             {
                 "delivery": engagement.contract.delivery if engagement.contract is not None else None,
-                "verdict": "accepted" if passed else "rejected",
+                "verdict": "accepted" if passed else "rework" if again else "rejected",
                 "criteria": criteria,
                 "statement": statement,
             },

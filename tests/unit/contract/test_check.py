@@ -76,6 +76,7 @@ def change(path: list[Any], value: Any) -> dict[str, Any]:
 
 DIGESTS = sorted(digest_bytes(bytes([n])) for n in range(3))
 DEADLINES = ["terms", "deadlines"]
+MILESTONES, AT = ["terms", "settlement", "milestones"], "/terms/settlement/milestones"
 
 
 @pytest.mark.parametrize(
@@ -105,6 +106,11 @@ DEADLINES = ["terms", "deadlines"]
         (["terms", "termination", "convenience"], "fee", "schema_violation", "/terms/termination/fee"),
         (["terms", "arbiter"], HIRER.did, "schema_violation", "/terms/arbiter"),
         (["terms", "evidence", "verifier"], PROVIDER.did, "schema_violation", "/terms/evidence/verifier"),
+        (MILESTONES, [{"name": "all", "percent": 0, "criteria": ["complete"]}], "schema_violation", f"{AT}/0/percent"),
+        (MILESTONES, [{"name": "all", "percent": 9, "criteria": []}], "schema_violation", f"{AT}/0/criteria"),
+        (MILESTONES, [{"name": "all", "percent": 9, "criteria": ["unknown"]}], "schema_violation", AT),
+        (MILESTONES, [{"name": "all", "percent": 9, "criteria": ["complete"]}] * 2, "schema_violation", AT),
+        (MILESTONES, [{"name": n, "percent": 51, "criteria": ["complete"]} for n in "ab"], "schema_violation", AT),
         (["terms", "policies"], DIGESTS[::-1], "schema_violation", "/terms/policies"),
         (["terms", "mustStayValid"], [DIGESTS[0], DIGESTS[0]], "schema_violation", "/terms/mustStayValid"),
         (["terms", "id"], "urn:x#terms", "schema_violation", "/terms/id"),

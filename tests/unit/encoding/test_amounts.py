@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undersigned.encoding import add_amounts, compare_amounts, is_amount, subtract_amounts
+from undersigned.encoding import add_amounts, compare_amounts, is_amount, percent_of, subtract_amounts
 from undersigned.errors import FormatError
 
 EXACT = Context(prec=60)
@@ -94,3 +94,11 @@ def test_not_an_amount(text: str):
         with pytest.raises(FormatError) as caught:
             use()
         assert caught.value.code == "schema_violation"
+
+
+@pytest.mark.parametrize(
+    ("amount", "percent", "part"),
+    [("4", 25, "1"), ("12.5", 33, "4.125"), ("0.000000001", 99, "0"), ("0", 50, "0"), ("7", 100, "7"), ("1", 0, "0")],
+)
+def test_a_part_of_an_amount_is_cut_and_never_rounded_up(amount: str, percent: int, part: str):
+    assert percent_of(amount, percent) == part

@@ -10,10 +10,10 @@ import pytest
 from msgspec.structs import replace
 
 from runtimes import Node, World, facts, folded, last, messages, moves
-from undersigned.contract import Price, Settlement, Terms
+from undersigned.contract import Milestone, Price, Settlement, Terms
 from undersigned.encoding import decode_json
 from undersigned.errors import LocalProtocolError, ScopeError
-from undersigned.messages import Acceptance, Closing
+from undersigned.messages import Acceptance, Closing, Review
 from undersigned.protocol import PROVIDER
 from undersigned.runtime import ContractOrder, Conversation, Job, Say, leave_order
 from undersigned.runtime.changes import owed_price
@@ -107,6 +107,85 @@ def contract_of(conversation: Conversation) -> Any:
     contract = conversation.engagement.contract
     assert contract is not None
     return contract
+
+
+HALVES = Settlement(
+    method="none",
+    milestones=(
+        Milestone(name="first", percent=40, criteria=("whole",)),
+        Milestone(name="rest", percent=60, criteria=("whole", "plain")),
+    ),
+)
+CRITERIA = {"whole": "nothing is missing", "plain": "no foreign words"}
+
+
+class Drafts:
+    """Work that delivers another draft in each round, and knows what the last one missed."""
+
+    def __init__(self) -> None:
+        self.missed: list[list[str]] = []
+
+    async def __call__(self, job: Job) -> None:
+        review = job.review
+        self.missed.append([] if review is None else [one.id for one in review.criteria if not one.met])
+        await job.deliver("summary.txt", b"draft %d" % job.round)
+
+
+async def first_half(_: Reviewed) -> dict[str, bool]:
+    return {"whole": True, "plain": False}
+
+
+async def second_draft(reviewed: Reviewed) -> dict[str, bool]:
+    return {"whole": True, "plain": reviewed.artifacts["summary.txt"] == b"draft 2"}
+
+
+def test_of_a_rejected_delivery_the_milestones_that_were_met_are_owed(open_world: Open) -> None:
+    """HIRE-PAY-03: by both sides alike, and after a restart."""
+    world = open_world()
+    world.hirer.reviewers["summary"] = first_half
+    ours = world.begin(criteria=CRITERIA, settlement=HALVES)
+    world.until("closed", ours.id)
+    assert [
+        m.message.settlement.amount for m in messages(world.provider, ours.id) if isinstance(m.message, Closing)
+    ] == [
+        "1.6",
+        "1.6",
+    ]
+    assert last(world.provider, ours.id, Review).verdict == "rejected"
+
+
+def test_without_a_review_no_milestone_was_met(open_world: Open) -> None:
+    """HIRE-PAY-03."""
+    world = open_world(handler=lingers)
+    ours = world.begin(criteria=CRITERIA, settlement=HALVES)
+    world.until("working", ours.id)
+    world.run(world.hirer.changes.revoke(ours), 1)
+    world.until("closed", ours.id)
+    assert last(world.hirer, ours.id, Closing).settlement.amount == "0"
+
+
+def test_what_misses_a_criterion_is_asked_for_again_as_often_as_agreed(open_world: Open) -> None:
+    """HIRE-LIF-23: the work of the next round knows what was not met, and an acceptance owes the whole price."""
+    drafts = Drafts()
+    world = open_world(handler=drafts)
+    world.hirer.reviewers["summary"] = second_draft
+    ours = world.begin(criteria=CRITERIA, settlement=HALVES, reworks=1)
+    world.until("closed", ours.id)
+    assert drafts.missed == [[], ["plain"]]
+    verdicts = [m.message.verdict for m in messages(world.provider, ours.id) if isinstance(m.message, Review)]
+    assert verdicts == ["rework", "accepted"]
+    assert last(world.provider, ours.id, Closing).settlement.amount == "4"
+
+
+def test_what_still_misses_it_is_rejected(open_world: Open) -> None:
+    drafts = Drafts()
+    world = open_world(handler=drafts)
+    world.hirer.reviewers["summary"] = not_whole
+    ours = world.begin(criteria=CRITERIA, reworks=2)
+    world.until("closed", ours.id)
+    verdicts = [m.message.verdict for m in messages(world.provider, ours.id) if isinstance(m.message, Review)]
+    assert verdicts == ["rework", "rework", "rejected"]
+    assert last(world.provider, ours.id, Closing).settlement.amount == "0"
 
 
 async def never(_: Reviewed) -> dict[str, bool]:
@@ -269,25 +348,12 @@ class Leaves:
             self.came.append((error.code, str(error.detail["clause"])))
 
 
-def asks_for_rework(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = world.hirer.worker._review
-
-    async def rework(*given: Any) -> Say:
-        said = await made(*given)
-        return replace(said, body={**said.body, "verdict": "rework"})
-
-    monkeypatch.setattr(world.hirer.worker, "_review", rework)
-    world.hirer.reviewers["summary"] = not_whole
-
-
-def test_what_work_left_behind_does_nothing_when_the_contract_works_again(
-    open_world: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_work_left_behind_does_nothing_when_the_contract_works_again(open_world: Open) -> None:
     """HIRE-LIF-23: it waited in `act` for the contract to go on, which it does in another round with another job."""
     leaves = Leaves()
     world = open_world(handler=leaves)
-    asks_for_rework(world, monkeypatch)
-    ours = world.begin(criteria={"whole": "nothing is missing"})
+    world.hirer.reviewers["summary"] = not_whole
+    ours = world.begin(criteria={"whole": "nothing is missing"}, reworks=1)
     world.until("working", ours.id)
     world.run(world.hirer.changes.suspend(ours, seconds=600), 1)
     leaves.may_act.set()
