@@ -81,7 +81,6 @@ HIRE = ("hire", PEER, "--task", "sbom", "--input", "artifact=APP")
         ((*HIRE, "--milestone", "listed=half:schema-valid"), "bad_configuration"),
         ((*HIRE, "--milestone", "listed=40:tidy"), "bad_configuration"),
         ((*HIRE, "--milestone", "a=60:schema-valid", "--milestone", "b=41:schema-valid"), "bad_configuration"),
-        ((*HIRE, "--reworks", "17"), "bad_configuration"),
         ((*HIRE, "--price", "cheap"), "bad_configuration"),
         ((*HIRE, "--price", "5"), "bad_configuration"),
         ((*HIRE, "--price", "5 euro"), "bad_configuration"),
