@@ -44,11 +44,11 @@ export function webUrl(did, local) {
   return new URL(`${isLocal ? 'http' : 'https'}://${host}${port ? `:${port}` : ''}${where}/did.json`);
 }
 
-/** @param {URL} url @returns {Promise<Uint8Array>} at most 64 KiB, in 5 seconds, without redirects */
-async function fetchBytes(url) {
+/** @param {URL} url @param {number} [limit] @param {string} [accept] @returns {Promise<Uint8Array>} in 5 seconds, without redirects */
+export async function fetchBytes(url, limit = BYTES, accept = 'application/did+json, application/json') {
   const loopback = url.hostname === 'localhost';
   const options = {
-    signal: AbortSignal.timeout(SECONDS * 1000), headers: { accept: 'application/did+json, application/json', 'accept-encoding': 'identity' },
+    signal: AbortSignal.timeout(SECONDS * 1000), headers: { accept, 'accept-encoding': 'identity' },
     lookup: loopback ? undefined : safeLookup, agent: false,
   };
   return new Promise((resolve, reject) => {
@@ -59,7 +59,7 @@ async function fetchBytes(url) {
       let size = 0;
       answer.on('data', (part) => {
         size += part.length;
-        if (size > BYTES) return failed('too long'), answer.destroy();
+        if (size > limit) return failed('too long'), answer.destroy();
         parts.push(part);
       });
       answer.on('end', () => resolve(Buffer.concat(parts))).on('error', failed);

@@ -36,7 +36,7 @@ export async function receive(engagement, message, reader) {
 function agreedSuites({ state }, message) {
   if (state.profile) return [state.profile.suite];
   if (message.type === 'Inquiry') return message.suites;
-  return state.inquiry ? state.inquiry.suites : Object.keys(SUITES);
+  return message.type === 'Profile' && state.inquiry ? state.inquiry.suites : Object.keys(SUITES);
 }
 
 /** @param {import('./machine.js').Engagement} engagement @param {any} message @param {import('./did.js').Resolver} resolver @param {number} at @param {string[]} suites */

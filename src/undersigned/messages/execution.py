@@ -42,7 +42,7 @@ class Usage(Part, frozen=True, kw_only=True):
     """How much of one grant's one unit was used."""
 
     clause: Name
-    """Id of the grant."""
+    """Short name of the grant."""
     unit: Name
     """`count`, a currency, or what else the grant limits."""
     amount: Amount
@@ -83,7 +83,7 @@ class ApprovalRequest(Move, frozen=True, kw_only=True):
     contract: Digest
     """As in `Start`."""
     clause: Name
-    """Id of the grant that asks for approval."""
+    """Short name of the grant that asks for approval."""
     action: Uri
     """What would be done, as the grant names it."""
     arguments: Digest

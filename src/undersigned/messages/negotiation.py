@@ -91,7 +91,7 @@ class Seal(Move, frozen=True, kw_only=True):
     acceptance: Digest
     """Digest of the acceptance."""
     ledger: LedgerPlace
-    """A promise of place; the inclusion proof follows in a `Receipt` or `Closing`."""
+    """A promise of place; the inclusion proof follows in a `Receipt`."""
 
 
 class Withdraw(Move, frozen=True, kw_only=True):

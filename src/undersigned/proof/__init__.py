@@ -15,7 +15,7 @@ from undersigned.proof.data_integrity import (
 from undersigned.proof.detached import detach, verify_detached
 from undersigned.proof.options import MAX_SKEW_SECONDS, Purpose, proof_config
 from undersigned.proof.sets import verify_proof_set
-from undersigned.proof.suites import CRYPTOSUITES
+from undersigned.proof.suites import CRYPTOSUITES, first_suite
 
 __all__ = [
     "CRYPTOSUITES",
@@ -28,6 +28,7 @@ __all__ = [
     "Purpose",
     "attach",
     "detach",
+    "first_suite",
     "make_proof",
     "prepare",
     "proof_config",

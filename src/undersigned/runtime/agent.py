@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import structlog
@@ -23,6 +24,7 @@ from undersigned.encoding import Did, Digest, EngagementId, parse_duration, shif
 from undersigned.errors import (
     ConfigurationError,
     LocalProtocolError,
+    TransportError,
     UndersignedError,
 )
 from undersigned.ledger import LEDGERS, Blob, Ledger, Opener, open_ledger
@@ -424,6 +426,18 @@ class Agent:
                 "bad_configuration", "nobody can fetch an artifact from here: set url in [listen] of the settings"
             )
         return f"{self.base_url}/artifacts/{digest}"
+
+    async def artifact_url_of(self, peer: Did, digest: Digest) -> str:
+        """Where `peer` serves an artifact of which it did not say where it is: beside its listener.
+
+        Raises:
+            TransportError: `unreachable`, nobody says where it listens.
+        """
+        for url in await self._locate(peer):
+            listener = urlsplit(url)
+            scheme = {"wss": "https", "ws": "http"}.get(listener.scheme, listener.scheme)
+            return f"{scheme}://{listener.netloc}/artifacts/{digest}"
+        raise TransportError("unreachable", f"nobody says where {peer} listens")
 
     # ------------------------------------------------------------------ Shell: what a conversation asks for
 

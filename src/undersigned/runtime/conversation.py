@@ -53,6 +53,7 @@ from undersigned.messages import (
     recorded_message,
     redraft,
 )
+from undersigned.proof import first_suite
 from undersigned.protocol import (
     ENDED,
     START,
@@ -815,8 +816,11 @@ class Conversation(Remembered):
         turn.evidence.extend(said.evidence)
 
     def _suite(self, engagement: Engagement) -> str:
-        talks = engagement.talks
-        return talks.suite if talks is not None and talks.suite else self.shell.identity.suite
+        """What was agreed on; before that what was offered, as the `Profile` will choose it."""
+        talks, identity = engagement.talks, self.shell.identity
+        if talks is None or talks.suite:
+            return identity.suite if talks is None else talks.suite
+        return first_suite(talks.offered_suites, identity.kind) or identity.suite
 
     async def _repeat(self, turn: Turn, digest: Digest) -> None:
         """Sends an own move again. An acceptance is repeated though it has its receipt: that is no answer (rule N4)."""

@@ -91,7 +91,7 @@ class Intake:
             {document.id: document, self._agent.own.id: self._agent.own},
             now=self._agent.clock.now(),
             recipient=self._agent.identity.did,
-            suites=self._suites(conversation, peer),
+            suites=self._suites(conversation, peer, message.type),
         )
         if conversation is None:
             conversation = await self._conversation(verified)
@@ -103,12 +103,18 @@ class Intake:
         conversation.post(Arrived(verified, document))
 
     @staticmethod
-    def _suites(conversation: Conversation | None, peer: Did) -> tuple[str, ...] | None:
-        """The suite agreed with `peer`; a stranger must not find out by it that the engagement exists."""
+    def _suites(conversation: Conversation | None, peer: Did, kind: str) -> tuple[str, ...] | None:
+        """The suite agreed with `peer`; for its `Profile`, which chooses, those that were offered.
+
+        A provider that has none of these says so in one of its own. A stranger must not find out by the suite that the
+        engagement exists.
+        """
         if conversation is None or conversation.engagement.peer != peer:
             return None
         talks = conversation.engagement.talks
-        return (talks.suite,) if talks is not None and talks.suite else None
+        if talks is not None and talks.suite:
+            return (talks.suite,)
+        return talks.offered_suites if talks is not None and kind == "Profile" else None
 
     async def _conversation(self, verified: VerifiedMessage) -> Conversation | None:
         """The conversation of an engagement that is not in memory: a new one, or one that is over."""

@@ -15,7 +15,7 @@ from undersigned.contract import Price, Terms
 from undersigned.encoding import base64url_encode, shift
 from undersigned.errors import LocalProtocolError, UndersignedError
 from undersigned.messages import Inquiry, Need, Presentation
-from undersigned.proof import CRYPTOSUITES
+from undersigned.proof import first_suite
 from undersigned.protocol import Bounds, Concede, Engagement, Moment, Owe, bounded
 from undersigned.trust import Decision, Stake
 
@@ -105,7 +105,7 @@ class ProviderSide:
         if inquiry.opens != "hirer" or inquiry.tender is not None:
             # Opening ourselves, and tenders, are for later; the hirer hears what would do.
             return Say("Withdraw", {"reason": "opens", "needed": (Need(code="opens", member="opens"),)})
-        suite = next((s for s in inquiry.suites if s in CRYPTOSUITES and identity.kind in CRYPTOSUITES[s].kinds), None)
+        suite = first_suite(inquiry.suites, identity.kind)
         if suite is None or "1.0" not in inquiry.versions:
             return Say("Withdraw", {"reason": "version_not_supported"})
         if not agent.renewals.under_contract(engagement.peer) and await agent.bookings.full(service.task):

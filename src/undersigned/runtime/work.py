@@ -28,7 +28,7 @@ from undersigned.attestation import (
 )
 from undersigned.contract import ContractDocument
 from undersigned.did import DidDocument
-from undersigned.encoding import Digest, JsonObject, digest_bytes, parse_duration, seconds_between
+from undersigned.encoding import Did, Digest, JsonObject, digest_bytes, parse_duration, seconds_between
 from undersigned.errors import LocalProtocolError, PolicyError, UndersignedError, VerificationError
 from undersigned.messages import CriterionVerdict, Delivery, Review, Start
 from undersigned.protocol import Engagement, Work
@@ -261,7 +261,7 @@ class Worker:
             if len({item.name for item in delivery.artifacts}) < len(delivery.artifacts):
                 raise VerificationError("digest_mismatch", "two artifacts of the delivery have one name")
             for artifact in delivery.artifacts:
-                data = await self._fetched(artifact.uri, artifact.digest, delivery.contract)
+                data = await self._fetched(engagement.peer, artifact.uri, artifact.digest, delivery.contract)
                 artifacts[artifact.name] = data
             if missing := wanted - set(artifacts):
                 raise VerificationError("digest_mismatch", f"not delivered: {', '.join(sorted(missing))}")
@@ -316,13 +316,12 @@ class Worker:
             facts=reasons,
         )
 
-    async def _fetched(self, uri: str | None, digest: Digest, contract: Digest) -> bytes:
+    async def _fetched(self, peer: Did, uri: str | None, digest: Digest, contract: Digest) -> bytes:
         agent = self._agent
         if agent.artifacts.size(digest) is not None:
             return await agent.artifacts.get(digest)
-        if uri is None:
-            raise VerificationError("digest_mismatch", "the delivery does not say where the artifact is")
-        data = await agent.fetch(uri, contract, max_bytes=MAX_ARTIFACT_BYTES)
+        url = uri or await agent.artifact_url_of(peer, digest)
+        data = await agent.fetch(url, contract, max_bytes=MAX_ARTIFACT_BYTES)
         if digest_bytes(data) != digest:
             raise VerificationError("digest_mismatch", "the artifact fetched is not the one delivered")
         return data

@@ -15,6 +15,7 @@ from undersigned.encoding import Digest, EngagementId, digest_bytes, shift
 from undersigned.errors import LocalProtocolError, UndersignedError
 from undersigned.ledger import Commit, Committed, Draw, Reservation
 from undersigned.messages import Acceptance, Delivery, Inquiry, Offer, Review, Seal, Withdraw, draft, recorded_message
+from undersigned.proof import CRYPTOSUITES
 from undersigned.protocol import OTHER, pending
 from undersigned.runtime import Job, Say
 from undersigned.runtime.intake import MAX_INBOX
@@ -563,6 +564,46 @@ def test_a_delivery_that_names_something_twice_is_not_accepted(
     over(world, name)
     assert len(last(world.hirer, name, Delivery).artifacts) == 2
     assert last(world.hirer, name, Review).verdict == "rejected"
+
+
+def test_a_delivery_that_does_not_say_where_it_is_lies_beside_the_listener(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-ART-01: at `/artifacts/<digest>` of the origin that the hirer dialled."""
+    world = open_world()
+    made = world.provider.worker._delivery
+
+    async def bare(*given: Any) -> Any:
+        said = await made(*given)
+        return replace(said, body={**said.body, "artifacts": [replace(a, uri=None) for a in said.body["artifacts"]]})
+
+    monkeypatch.setattr(world.provider.worker, "_delivery", bare)
+    name = world.begin(at=world.provider.base_url.replace("https:", "wss:") + "/hire").id
+    world.settle(10)
+    over(world, name)
+    assert [one.uri for one in last(world.hirer, name, Delivery).artifacts] == [None]
+    assert last(world.hirer, name, Review).verdict == "accepted"
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_profile_is_signed_in_a_suite_that_was_offered(
+    kept: bool, open_world: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-PRF-02: the provider's own suite is another one; if it signs by that all the same it is refused."""
+    suite = "eddsa-rdfc-2022"
+    monkeypatch.setattr("undersigned.runtime.hirer.CRYPTOSUITES", {suite: CRYPTOSUITES[suite]})
+    world = open_world()
+    world.hirer.identity = replace(world.hirer.identity, suite=suite)
+    assert world.provider.identity.suite != suite
+    if not kept:
+        monkeypatch.setattr("undersigned.runtime.conversation.first_suite", lambda names, kind: None)
+    name = world.begin().id
+    if kept:
+        over(world, name)
+        said = [one.message for one in messages(world.hirer, name)]
+        assert {one.proof.cryptosuite for one in said if one.proof is not None} == {suite}
+    else:
+        assert story(world.hirer, name) == ["Inquiry"]
 
 
 # --- a stranger

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -10,9 +10,14 @@ from undersigned.proof.cryptosuite import Cryptosuite
 from undersigned.proof.suites.jcs import ECDSA_JCS_2019, EDDSA_JCS_2022
 from undersigned.proof.suites.rdfc import ECDSA_RDFC_2019, EDDSA_RDFC_2022
 
-__all__ = ["CRYPTOSUITES"]
+__all__ = ["CRYPTOSUITES", "first_suite"]
 
 CRYPTOSUITES: Final[Mapping[str, Cryptosuite]] = MappingProxyType(
     {suite.name: suite for suite in (EDDSA_JCS_2022, EDDSA_RDFC_2022, ECDSA_JCS_2019, ECDSA_RDFC_2019)}
 )
 """Read-only; functions take it as an argument, so an application adds its own without changing this one."""
+
+
+def first_suite(names: Iterable[str], kind: str) -> str | None:
+    """The first of these cryptosuites that is known here and for this kind of key; None if there is none."""
+    return next((name for name in names if name in CRYPTOSUITES and kind in CRYPTOSUITES[name].kinds), None)

@@ -1,0 +1,52 @@
+#!/usr/bin/env node
+/**
+ *     peer.js init FOLDER
+ *     peer.js serve FOLDER [--local] [--port N] [--origin URL] [--trust DID]... [--suite NAME]... [--offer "TASK=AMOUNT CURRENCY"]...
+ *                          [--handler FILE]... [--hook-token TOKEN] [--verbose]
+ *
+ * Each prints one line of JSON when it is ready. A handler file exports `handlers`: by task, `{delivers, mediaType, run(job)}`.
+ */
+import { parseArgs } from 'node:util';
+import { pathToFileURL } from 'node:url';
+import { createHome, openHome } from '../src/home.js';
+import { handlers as ours } from '../src/handlers.js';
+import { Peer } from '../src/peer.js';
+
+const { values, positionals: [command, folder] } = parseArgs({
+  allowPositionals: true,
+  options: {
+    local: { type: 'boolean' }, port: { type: 'string' }, origin: { type: 'string' }, trust: { type: 'string', multiple: true }, suite: { type: 'string', multiple: true },
+    offer: { type: 'string', multiple: true }, handler: { type: 'string', multiple: true }, 'hook-token': { type: 'string' }, verbose: { type: 'boolean' },
+  },
+});
+
+/** @param {any} value */
+const print = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
+
+/** @param {string[]} offers @param {string[]} files */
+async function services(offers, files) {
+  /** @type {Record<string, any>} */ let handlers = ours;
+  for (const file of files) handlers = { ...handlers, ...(await import(pathToFileURL(file).href)).handlers };
+  return offers.map((text) => {
+    const [, task, amount, currency] = /^([^=]+)=([0-9.]+) ([A-Z]{3})$/.exec(text) ?? [];
+    if (!handlers[task]) throw new Error(`no handler for ${text}`);
+    return { task, summary: task, price: { amount: amount.replace(/\.0*$|(\.\d*?)0+$/, '$1'), currency }, ...handlers[task] };
+  });
+}
+
+if (command === 'init') {
+  await createHome(folder);
+  const { did, organisation } = openHome(folder);
+  print({ did, organisation });
+} else if (command === 'serve') {
+  const home = openHome(folder);
+  const peer = await new Peer({
+    home: folder, key: home.key, credentials: home.credentials, trust: values.trust, local: values.local, port: Number(values.port ?? 0), origin: values.origin,
+    ...(values.suite ? { suites: values.suite } : {}), services: await services(values.offer ?? [], values.handler ?? []), hookToken: values['hook-token'], verbose: values.verbose,
+  }).start();
+  print({ did: peer.did, organisation: home.organisation, url: peer.url, origin: peer.origin });
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => peer.stop().then(() => process.exit(0)));
+} else {
+  process.stderr.write('usage: peer.js init FOLDER | peer.js serve FOLDER [options]\n');
+  process.exit(2);
+}

@@ -1,0 +1,62 @@
+/** Artifacts between the parties: asked for with a signature, and given to whom a contract lets have them (page 03, sections 3.6 and 3.7). */
+import { HireError, check } from './errors.js';
+import { digestOfBytes } from './encoding.js';
+import { admit } from './gate.js';
+import { signRequest, verifyRequest } from './requests.js';
+import { tables } from './spec.js';
+
+const BYTES = 64 * 1024 * 1024;
+
+/** @param {import('./peer.js').Peer} peer @param {string} uri @param {string} contract @param {string} digest @returns {Promise<Buffer>} */
+export async function fetchArtifact(peer, uri, contract, digest) {
+  const url = new URL(uri);
+  const loopback = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
+  check(url.protocol === 'https:' || (url.protocol === 'http:' && peer.local && loopback), 'did_forbidden_address', uri);
+  const request = { method: 'GET', path: url.pathname + url.search, headers: /** @type {[string, string][]} */ ([]) };
+  const headers = signRequest(request, { origin: url.origin, contract, now: peer.now() }, peer.key);
+  let answer;
+  try {
+    answer = await fetch(url, { headers, redirect: 'error', signal: AbortSignal.timeout(30000) });
+  } catch (error) { throw new HireError('unreachable', String(error)); }
+  const bytes = Buffer.from(await answer.arrayBuffer());
+  check(answer.ok && bytes.length <= BYTES, 'unreachable', `${uri}: ${answer.status}`);
+  check(digestOfBytes(bytes) === digest, 'digest_mismatch', uri);
+  return bytes;
+}
+
+/**
+ * The answer to a request for `/artifacts/<digest>`.
+ * @param {import('./peer.js').Peer} peer @param {import('./requests.js').Request} request
+ * @returns {Promise<{status: number, body: Buffer | any}>}
+ */
+export async function serveArtifact(peer, request) {
+  try {
+    check(request.method === 'GET', 'bad_request', 'method');
+    const contract = request.headers.find(([name]) => name.toLowerCase() === 'hire-contract')?.[1] ?? '';
+    const conversation = [...peer.conversations.values()].find((one) => one.engagement.state.contract === contract);
+    if (!conversation) throw new HireError('proof_invalid', 'no such contract');
+    const document = await peer.resolver.resolve(conversation.with);
+    const listed = (document.authentication ?? []).map((one) => (typeof one === 'string' ? one : one.id));
+    const methods = Object.fromEntries((document.verificationMethod ?? []).filter((one) => listed.includes(one.id) && one.publicKeyMultibase).map((one) => [one.id, one.publicKeyMultibase]));
+    verifyRequest(request, { origin: peer.origin, now: peer.now(), contract, provider: conversation.with, methods, seen: (keyid, nonce) => peer.nonceSeen(keyid, nonce) });
+    return { status: 200, body: given(peer, conversation, request.path) };
+  } catch (error) {
+    const code = error instanceof HireError ? error.code : 'internal';
+    peer.log(undefined, 'artifact refused', error);
+    const no = ['scope_exceeded', 'contract_expired', 'approval_required'].includes(code);
+    if (code === 'not_found' || code === 'bad_path') return { status: 404, body: { code: 'bad_path' } };
+    return { status: no ? 403 : 401, body: { code: no || tables.codes[code]?.told === 'at once' ? code : 'proof_invalid' } };
+  }
+}
+
+/** @param {import('./peer.js').Peer} peer @param {import('./conversation.js').Conversation} conversation @param {string} path @returns {Buffer} */
+function given(peer, conversation, path) {
+  const digest = path.slice('/artifacts/'.length);
+  if (conversation.role === 'provider') {
+    const delivered = Object.values(conversation.engagement.messages).filter((one) => one.type === 'Delivery').flatMap((one) => one.artifacts);
+    check(delivered.some((one) => one.digest === digest), 'scope_exceeded', 'not delivered under this contract');
+    return peer.store.get(digest);
+  }
+  admit(conversation, conversation.with, { name: 'artifact:read', target: peer.origin + path });
+  return peer.store.get(digest);
+}

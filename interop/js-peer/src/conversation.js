@@ -1,0 +1,211 @@
+/** One engagement as it runs: what was said and heard, what is still to be said, and to whom. */
+import { digest, instant } from './encoding.js';
+import { HireError } from './errors.js';
+import { SUITES } from './keys.js';
+import { Engagement } from './machine.js';
+import { signAgain, signMessage } from './message.js';
+import { other } from './contract.js';
+import { contractLeaf, inclusion } from './ledger.js';
+import { weigh } from './receive.js';
+
+const PAUSES = [5, 15, 45, 120, 300];
+const NO_ANSWER = new Set(['Seal', 'Withdraw', 'Closing']);
+
+export class Conversation {
+  /**
+   * @param {import('./peer.js').Peer} peer
+   * @param {{id: string, role: 'hirer' | 'provider', with: string, url?: string, order?: any}} of
+   */
+  constructor(peer, of) {
+    this.peer = peer;
+    this.id = of.id;
+    this.role = of.role;
+    this.with = of.with;
+    this.url = of.url;
+    this.order = of.order;
+    this.engagement = new Engagement(of.role);
+    /** @type {Map<string, string>} the texts of moves, by digest */
+    this.raw = new Map();
+    /** @type {Map<string, any>} */
+    this.bookings = new Map();
+    /** @type {any[]} */
+    this.actions = [];
+    /** @type {Record<string, any>} */
+    this.facts = {};
+    /** @type {any[]} the credentials that the other side showed */
+    this.shown = [];
+    /** @type {{type: string, code: string}[]} */
+    this.problems = [];
+    this.acked = 0;
+    this.heardAt = 0;
+    this.tries = 0;
+    this.sentAt = 0;
+    this.beats = 0;
+    /** @type {{at: number, of: string[]} | undefined} */
+    this.receipt = undefined;
+    /** @type {Promise<any>} */
+    this.queue = Promise.resolve();
+    this.working = false;
+    this.ticking = false;
+  }
+
+  get over() { return ['withdrawn', 'closed'].includes(this.engagement.state.main); }
+  get own() { return this.engagement.moves[this.role]; }
+  get theirs() { return this.engagement.moves[other(this.role)]; }
+
+  /** The suites of its notices: any before one was chosen, then those that were offered, because notices cross. @returns {string[]} */
+  get suites() {
+    const { profile, inquiry } = this.engagement.state;
+    return profile ? inquiry.suites : Object.keys(SUITES);
+  }
+
+  /** The last message of a type, as a side said it. @param {string} type @param {string} [role] @returns {any} */
+  last(type, role) {
+    const found = [...Object.values(this.engagement.messages)].filter((one) => one.type === type && (role === undefined || one.role === role));
+    return found.at(-1);
+  }
+
+  /** One thing after another. @template T @param {() => Promise<T>} act @returns {Promise<T>} */
+  enqueue(act) {
+    const done = this.queue.then(act);
+    this.queue = done.catch((error) => this.peer.log(this, 'error', error));
+    return done;
+  }
+
+  // ---------------------------------------------------------------- said
+
+  /** Whether the store has it decides; so it is signed, stored, and only then sent. @param {{type: string, body: any, leaf?: Buffer}} said */
+  async say({ type, body, leaf }) {
+    const { engagement, peer } = this;
+    const now = peer.now();
+    const suite = engagement.state.profile?.suite ?? body.suite ?? peer.suites[0];
+    const content = { ...this.envelope(type, this.own.length + 1, body.version), ...body };
+    const message = await signMessage(content, peer.key, suite, now);
+    const text = JSON.stringify(message);
+    const judged = engagement.judge(message, { at: now, bytes: Buffer.byteLength(text) });
+    peer.store.add({ k: 'sent', at: now, engagement: this.id, raw: text }, ...(leaf ? [{ k: 'leaf', at: now, engagement: this.id, leaf: leaf.toString('hex') }] : []));
+    engagement.commit(message, judged);
+    this.raw.set(digest(message), text);
+    this.receipt = undefined;
+    this.sent(now);
+    peer.send(this, text);
+    return message;
+  }
+
+  /** @param {string} type @param {number} sequence @param {string} [version] */
+  envelope(type, sequence, version) {
+    const previous = this.own.at(-1)?.digest;
+    const seen = this.theirs.at(-1)?.digest;
+    return {
+      type, version: version ?? '1.0', engagement: this.id, sender: this.peer.did, recipient: this.with, role: this.role, sequence,
+      ...(previous ? { previous } : {}), ...(seen ? { seen } : {}),
+    };
+  }
+
+  /** A notice: it takes no place and is not kept. @param {string} type @param {any} body */
+  async tell(type, body) {
+    const { state } = this.engagement;
+    const suite = state.profile?.suite ?? state.inquiry?.suites.find((/** @type {string} */ one) => this.peer.suites.includes(one)) ?? this.peer.suites[0];
+    const message = await signMessage({ ...this.envelope(type, this.own.length), ...body }, this.peer.key, suite, this.peer.now());
+    this.peer.send(this, JSON.stringify(message));
+  }
+
+  /** @param {number} now */
+  sent(now) {
+    this.sentAt = now;
+    this.tries = 0;
+  }
+
+  /** Own moves that the peer has not shown to have, oldest first; signed again where the proof is past. */
+  async repeat() {
+    const now = this.peer.now();
+    this.sentAt = now;
+    for (const { digest: name } of this.own.slice(this.acked)) {
+      const message = JSON.parse(/** @type {string} */ (this.raw.get(name)));
+      if (Date.parse(message.proof.expires) / 1000 < now + 5) {
+        const text = JSON.stringify(await signAgain(message, this.peer.key, message.proof.cryptosuite, now));
+        this.peer.store.add({ k: 'again', at: now, engagement: this.id, name, raw: text });
+        this.raw.set(name, text);
+      }
+      this.peer.send(this, /** @type {string} */ (this.raw.get(name)));
+    }
+  }
+
+  // ---------------------------------------------------------------- heard
+
+  /** A move that arrived. @param {any} message @param {string} text */
+  async hear(message, text) {
+    const { peer, engagement } = this;
+    const at = peer.now();
+    const found = await weigh(engagement, message, { resolver: peer.resolver, own: peer.did, at, bytes: Buffer.byteLength(text) });
+    const name = digest(message);
+    if (found.outcome !== 'repeat') {
+      const evidence = { did: found.evidence.id, document: found.evidence };
+      peer.store.add({ k: 'got', at, engagement: this.id, raw: text, outcome: found.outcome, evidence });
+      found.commit();
+      this.raw.set(name, text);
+      if (found.credentials) this.shown = found.credentials;
+      this.acked = Math.max(this.acked, engagement.seenOf(message));
+    }
+    this.heardAt = at;
+    await this.acknowledge(message, name, found.outcome);
+    return found.outcome;
+  }
+
+  /** @param {any} message @param {string} name @param {string} outcome */
+  async acknowledge(message, name, outcome) {
+    const now = this.peer.now();
+    if (outcome === 'repeat' && this.own.length > this.acked) return this.repeat();
+    if (outcome === 'late') await this.repeat();
+    const { of } = this.receipt ?? { of: [] };
+    const soon = NO_ANSWER.has(message.type) || this.over || outcome !== 'applies';
+    this.receipt = { at: now + (soon ? 0 : 1), of: [...of, name].slice(-64) };
+    return undefined;
+  }
+
+  /** A notice that arrived and whose proof holds. @param {any} message */
+  async notice(message) {
+    const seen = this.engagement.seenOf(message);
+    const place = this.theirs[message.sequence - 1];
+    if (place && place.digest !== message.previous) throw new HireError('conflicting_message', 'position');
+    this.heardAt = this.peer.now();
+    this.acked = Math.max(this.acked, seen);
+    if (message.type === 'Receipt') {
+      for (const name of message.of) this.acked = Math.max(this.acked, this.own.findIndex((one) => one.digest === name) + 1);
+      if (message.waiting) this.facts.waiting = message.waiting;
+    }
+    if (message.type === 'Problem') this.problems.push({ type: this.engagement.messages[message.of]?.type ?? '', code: message.code });
+    if (message.type === 'Sync' && seen < this.own.length) {
+      this.acked = seen;
+      await this.repeat();
+    }
+  }
+
+  /** What is due by the clock: receipts and repeats. */
+  async tick() {
+    const now = this.peer.now();
+    if (this.receipt && now >= this.receipt.at) {
+      const { of } = this.receipt;
+      this.receipt = undefined;
+      await this.tell('Receipt', { of, receivedAt: instant(now), ...this.place() });
+    }
+    if (this.own.length > this.acked && now >= this.sentAt + PAUSES[Math.min(this.tries, PAUSES.length - 1)]) {
+      this.tries += 1;
+      await this.repeat();
+    }
+  }
+
+  /** The proof that the contract is in our log, once (HIRE-LOG-02). */
+  place() {
+    const index = this.facts.index;
+    if (index === undefined || this.facts.proved || this.engagement.state.contract === undefined) return {};
+    this.facts.proved = true;
+    return { checkpoint: this.peer.checkpoint(), inclusion: inclusion(this.peer.leaves, index) };
+  }
+
+  /** The leaf of a document with both proofs, and where it will stand. @param {any} document @param {any} proof */
+  leafOf(document, proof) {
+    const { proof: first, ...rest } = document;
+    return contractLeaf({ ...rest, proof: [first, proof] });
+  }
+}

@@ -1,0 +1,58 @@
+/** The gate of one side: what the contract allows is booked before it is done (page 06, sections 6.5 and 6.6). */
+import { HireError } from './errors.js';
+import { amount, amountText, instant, newId, seconds } from './encoding.js';
+import { decide } from './scope.js';
+
+/** @typedef {import('./conversation.js').Conversation} Conversation */
+
+/** What was booked so far, by clause and by the name it is booked under. @param {Conversation} conversation */
+export function usedBy(conversation) {
+  /** @type {Record<string, Record<string, string>>} */ const used = {};
+  for (const { clause, charges } of conversation.bookings.values()) {
+    const of = (used[clause] ??= {});
+    for (const [name, [asked]] of Object.entries(charges)) of[name] = amountText(amount(of[name] ?? '0') + amount(/** @type {string} */ (asked)));
+  }
+  return used;
+}
+
+/** The lines of `usage` in messages: every clause and unit over the whole contract. @param {Conversation} conversation */
+export function usageOf(conversation) {
+  return Object.entries(usedBy(conversation)).sort().flatMap(([clause, units]) => Object.entries(units)
+    .filter(([name]) => !name.includes('@') && !name.startsWith('approval:')).sort().map(([unit, value]) => ({ clause, unit, amount: value })));
+}
+
+/** @param {Conversation} conversation @param {number} now @returns {import('./scope.js').Approved[]} */
+function approvedIn({ engagement }, now) {
+  return Object.entries(engagement.state.requests).map(([request, one]) => ({ request, .../** @type {any} */ (one) }))
+    .filter(({ answer, message, at }) => answer?.granted && at <= seconds(message.answerBy) && now <= seconds(answer.until))
+    .map(({ request, message, answer }) => ({ request, clause: message.clause, arguments: message.arguments, uses: answer.uses, until: answer.until }));
+}
+
+/**
+ * Books an action and says under which id; a no is recorded and thrown.
+ * @param {Conversation} conversation @param {string} requester @param {import('./scope.js').Action} action
+ * @returns {{id: string, clause: string}}
+ */
+export function admit(conversation, requester, action) {
+  const { state } = conversation.engagement;
+  const now = conversation.peer.now();
+  /** @type {any} */ let answer;
+  if (state.main !== 'working' || !state.contract) answer = { code: 'contract_expired', clause: 'state' };
+  else if (requester !== state.document.provider) answer = { code: 'scope_exceeded', clause: 'provider' };
+  else {
+    const { deadlines, scope } = state.terms;
+    const inTime = now <= seconds(deadlines.until) && (deadlines.notBefore === undefined || now >= seconds(deadlines.notBefore));
+    answer = inTime ? decide(scope, action, { now, used: usedBy(conversation), approved: approvedIn(conversation, now) }) : { code: 'contract_expired', clause: 'until' };
+  }
+  const taken = { at: instant(now), action: action.name, target: action.target, clause: answer.clause, allowed: answer.answer === 'yes' };
+  conversation.actions.push(taken);
+  if (answer.answer !== 'yes') {
+    conversation.peer.store.add({ k: 'refused', at: now, engagement: conversation.id, taken, code: answer.code });
+    throw new HireError(answer.code, `${action.name} ${action.target}: ${answer.clause}`);
+  }
+  const id = newId();
+  const booked = { clause: answer.clause, charges: answer.charges };
+  conversation.peer.store.add({ k: 'booked', at: now, engagement: conversation.id, id, taken, ...booked });
+  conversation.bookings.set(id, booked);
+  return { id, clause: answer.clause };
+}

@@ -1,0 +1,128 @@
+/** What a hirer says next. */
+import { amount, duration, seconds } from './encoding.js';
+import { fetchArtifact } from './artifacts.js';
+import { criteriaOf } from './machine.js';
+import { acceptance, capabilityFor, denied, offer, onlyPriceDiffers, rebased, seal } from './papers.js';
+import { answersTo, present } from './presentation.js';
+import { acceptanceStatement, verifyDelivery } from './statements.js';
+
+/**
+ * @typedef {import('./conversation.js').Conversation} Conversation
+ * @typedef {import('./papers.js').Said} Said
+ * @typedef {{task: string, summary: string, inputs: {name: string, digest: string, uri: string}[], price: {amount: string, currency: string}, opening?: {amount: string, currency: string}, criteria: Record<string, string>, opens: string, sketch: any}} Order
+ */
+
+const withdraw = (/** @type {string} */ reason, /** @type {any} */ more = {}) => ({ type: 'Withdraw', body: { reason, ...more } });
+
+/** @param {Conversation} conversation @returns {Promise<Said | undefined>} */
+export async function decideAsHirer(conversation) {
+  const { state } = conversation.engagement;
+  switch (state.main) {
+    case 'profiled': return presentation(conversation);
+    case 'ready': return ready(conversation);
+    case 'offered-by-provider': return answer(conversation);
+    case 'accepted-by-provider': return seal(conversation);
+    case 'sealed': return { type: 'Start', body: { contract: state.contract, inputs: conversation.order.inputs } };
+    case 'delivered': return review(conversation);
+    default: return undefined;
+  }
+}
+
+/** @param {Conversation} conversation @returns {Promise<Said>} */
+async function presentation(conversation) {
+  const { peer, engagement, theirs } = conversation;
+  const { profile } = engagement.state;
+  const challenge = theirs.at(-1).digest;
+  const of = { holder: peer.did, engagement: conversation.id, challenge, domain: conversation.with, credentials: answersTo(peer.credentials, profile.request) };
+  return { type: 'Presentation', body: { answers: challenge, presentation: await present(of, peer.key, profile.suite, peer.now()), request: peer.request } };
+}
+
+/** @param {Conversation} conversation @returns {Promise<Said | undefined>} */
+async function ready(conversation) {
+  const { engagement, order } = conversation;
+  const no = await denied(conversation);
+  if (no) return no;
+  if (engagement.state.opens === 'provider') return undefined;
+  return offer(conversation, (base) => wanted(conversation, base, order.opening ?? order.price));
+}
+
+/** @param {Conversation} conversation @param {string} base @param {any} price */
+function wanted({ peer, engagement, order }, base, price) {
+  const { profile, inquiry } = engagement.state;
+  const capability = capabilityFor(profile.capabilities, order.task);
+  return peer.termsFor(base, { task: inquiry.task, sketch: inquiry.scopeSketch, capability, price, criteria: order.criteria });
+}
+
+/** To the provider's offer: take it within our price, or walk away. @param {Conversation} conversation @returns {Promise<Said>} */
+async function answer(conversation) {
+  const { peer, engagement, order } = conversation;
+  const { live, rounds, inquiry } = engagement.state;
+  const no = await denied(conversation);
+  if (no) return no;
+  const { terms } = live.document;
+  const ours = conversation.last('Offer', 'hirer')?.document.terms;
+  const suits = terms.price.currency === order.price.currency && amount(terms.price.amount) <= amount(order.price.amount);
+  if (!suits || (ours && !onlyPriceDiffers(terms, ours))) return withdraw('declined', { offer: live.digest });
+  if (peer.now() <= seconds(live.validUntil)) return acceptance(conversation);
+  if (rounds >= inquiry.limits.rounds) return withdraw('offer_expired', { offer: live.digest });
+  return offer(conversation, (base) => rebased(terms, base));
+}
+
+/** Begins the review, which fetches what was delivered; its verdict is said when it is there. @param {Conversation} conversation */
+function review(conversation) {
+  if (!conversation.working) {
+    conversation.working = true;
+    verdict(conversation).catch((error) => conversation.peer.log(conversation, 'review', error)).finally(() => { conversation.working = false; });
+  }
+  return undefined;
+}
+
+/** @param {Conversation} conversation */
+async function verdict(conversation) {
+  const { peer, engagement } = conversation;
+  const { state } = engagement;
+  const delivery = conversation.last('Delivery', 'provider');
+  /** @type {Map<string, Uint8Array>} */ const bytes = new Map();
+  let holds = delivery.outcome === 'complete' && state.terms.deliverables.every((/** @type {any} */ one) => delivery.artifacts.some((/** @type {any} */ made) => made.name === one.name));
+  try {
+    const origin = await peer.originOf(conversation);
+    for (const { name, digest, uri } of delivery.artifacts) {
+      const found = await fetchArtifact(peer, uri ?? `${origin}/artifacts/${digest}`, state.contract, digest);
+      bytes.set(name, found);
+    }
+    const of = { contract: state.contract, provider: conversation.with, document: await peer.resolver.resolve(conversation.with), methods: state.document.methods.provider, terms: state.terms };
+    verifyDelivery(delivery, of, bytes);
+    for (const data of bytes.values()) peer.store.put(Buffer.from(data));
+  } catch (error) {
+    peer.log(conversation, 'delivery refused', error);
+    if (/** @type {any} */ (error).code === 'unreachable') return retry(conversation);
+    holds = false;
+  }
+  await conversation.enqueue(async () => {
+    if (engagement.state.main !== 'delivered') return;
+    const criteria = criteriaOf(state.terms).map((id) => ({ id, met: holds }));
+    const statement = acceptanceStatement(delivery, { contract: state.contract, document: state.document.id, verifier: peer.did, passed: holds, now: peer.now() }, peer.key);
+    await conversation.say({ type: 'Review', body: { delivery: state.delivery.digest, verdict: holds ? 'accepted' : 'rejected', criteria, statement } });
+    await peer.turn(conversation);
+  });
+  return undefined;
+}
+
+/** The artifacts could not be had: once more in a moment, as long as there is time for it. @param {Conversation} conversation */
+async function retry(conversation) {
+  await new Promise((resolve) => { setTimeout(resolve, 1000); });
+}
+
+/** Deadlines for which a hirer waits (page 07, section 7.6). @param {Conversation} conversation @returns {Said | undefined} */
+export function overdueForHirer({ engagement, peer, heardAt }) {
+  const { state } = engagement;
+  const now = peer.now();
+  const end = (/** @type {string} */ cause) => ({ type: 'Terminate', body: { contract: state.contract, cause, evidence: [] } });
+  if (!state.contract) return undefined;
+  const { deadlines } = state.terms;
+  const finish = state.round > 1 ? state.review.at + duration(deadlines.rework) : seconds(deadlines.finish) + (state.suspended ?? 0);
+  if (state.main === 'working' && (now > finish || now > Math.max(heardAt, peer.startedAt, state.started.at) + 3 * duration(deadlines.heartbeat))) return end('deadline');
+  if (state.main === 'cancelling' && now > seconds(state.cancelled.windDown)) return end('deadline');
+  if (['sealed', 'working', 'suspended', 'cancelling'].includes(state.main) && now > seconds(deadlines.until)) return end('deadline');
+  return undefined;
+}

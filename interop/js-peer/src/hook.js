@@ -1,0 +1,71 @@
+/** The back channel of protocol-spec/harness.md: start a hire, and ask what became of it. */
+import { timingSafeEqual } from 'node:crypto';
+import { HireError, check } from './errors.js';
+import { readJson } from './json.js';
+import { owed, basisOf } from './machine.js';
+
+/** @param {import('./peer.js').Peer} peer @param {import('node:http').IncomingMessage} incoming @returns {Promise<{status: number, body: any}>} */
+export async function hook(peer, incoming) {
+  const path = incoming.url ?? '';
+  try {
+    if (!peer.hookToken || !/^\/hires?(\/|$)/.test(path)) throw new HireError('bad_path', path);
+    const given = Buffer.from(incoming.headers.authorization ?? '');
+    const wanted = Buffer.from(`Bearer ${peer.hookToken}`);
+    check(given.length === wanted.length && timingSafeEqual(given, wanted), 'unauthorized', 'token');
+    if (incoming.method === 'POST' && path === '/hire') return { status: 202, body: { id: await begin(peer, await body(incoming)) } };
+    const conversation = incoming.method === 'GET' && path.startsWith('/hires/') ? peer.conversations.get(decodeURIComponent(path.slice('/hires/'.length))) : undefined;
+    if (!conversation) throw new HireError('bad_path', path);
+    return { status: 200, body: stateOf(conversation) };
+  } catch (error) {
+    const code = error instanceof HireError ? error.code : 'bad_request';
+    return { status: { unauthorized: 401, bad_path: 404 }[code] ?? 400, body: { code } };
+  }
+}
+
+/** @param {import('node:http').IncomingMessage} incoming */
+async function body(incoming) {
+  /** @type {Buffer[]} */ const parts = [];
+  let size = 0;
+  for await (const part of incoming) {
+    size += part.length;
+    check(size <= 1024 * 1024, 'too_large', 'body');
+    parts.push(part);
+  }
+  return /** @type {any} */ (readJson(Buffer.concat(parts), { limit: 1024 * 1024 }));
+}
+
+const KNOWN = new Set(['provider', 'url', 'task', 'summary', 'inputs', 'price', 'opening', 'criteria', 'opens']);
+
+/** @param {import('./peer.js').Peer} peer @param {any} wanted */
+async function begin(peer, wanted) {
+  const strange = Object.keys(wanted).find((name) => !KNOWN.has(name));
+  check(strange === undefined, 'unknown_term', strange);
+  const inputs = Object.fromEntries(Object.entries(wanted.inputs ?? {}).map(([name, text]) => [name, Buffer.from(String(text), 'base64')]));
+  const conversation = await peer.hire({ ...wanted, inputs });
+  return conversation.id;
+}
+
+/** @param {import('./conversation.js').Conversation} conversation */
+export function stateOf(conversation) {
+  const { state } = conversation.engagement;
+  const delivery = conversation.last('Delivery', 'provider');
+  const artifacts = Object.fromEntries((delivery?.artifacts ?? []).map((/** @type {any} */ one) => [one.name, bytesOf(conversation, one.digest)]));
+  const ended = state.contract && state.endings.length > 0;
+  return {
+    id: conversation.id, role: conversation.role, peer: conversation.with, state: state.main, lane: state.lane, over: conversation.over,
+    heads: Object.fromEntries(['hirer', 'provider'].map((role) => [role, engagementHeads(conversation, role)])),
+    problems: conversation.problems,
+    ...(state.contract ? { contract: state.contract } : {}),
+    ...(state.withdrawn ? { withdrawn: state.withdrawn.reason } : {}),
+    ...(ended ? { basis: basisOf(state), owed: owed(state) } : {}),
+    ...(delivery ? { artifacts } : {}),
+  };
+}
+
+/** @param {import('./conversation.js').Conversation} conversation @param {string} role @returns {string[]} */
+const engagementHeads = ({ engagement }, role) => engagement.moves[role].map(({ digest }) => digest);
+
+/** @param {import('./conversation.js').Conversation} conversation @param {string} digest */
+function bytesOf({ peer }, digest) {
+  try { return peer.store.get(digest).toString('base64'); } catch { return null; }
+}

@@ -1,0 +1,114 @@
+/** The work of a provider: through its gate, with signs of life, and one `Delivery` at the end. */
+import { admit, usageOf } from './gate.js';
+import { actionDigest, parseTarget, targetText } from './scope.js';
+import { duration, instant, seconds } from './encoding.js';
+import { HireError } from './errors.js';
+import { PROVENANCE, provenanceStatement, workStatement } from './statements.js';
+import { fetchArtifact } from './artifacts.js';
+
+const ANSWER_SECONDS = 600;
+
+/** What a handler gets. */
+export class Job {
+  /** @param {import('./conversation.js').Conversation} conversation */
+  constructor(conversation) {
+    this.conversation = conversation;
+    const { state } = conversation.engagement;
+    this.inputs = state.started.inputs;
+    this.terms = state.terms;
+    this.contract = state.contract;
+    /** @type {{name: string, digest: string, mediaType: string}[]} */
+    this.artifacts = [];
+  }
+
+  /** Books an action, waits while the contract is suspended, and asks a person of the hirer's where it has to. @param {import('./scope.js').Action} action @returns {Promise<{id: string, clause: string}>} */
+  async act(action) {
+    const { conversation } = this;
+    for (;;) {
+      await until(conversation, () => conversation.engagement.state.main !== 'suspended');
+      try { return admit(conversation, conversation.peer.did, action); } catch (error) {
+        if (!(error instanceof HireError) || error.code !== 'approval_required') throw error;
+        await this.#ask(action);
+      }
+    }
+  }
+
+  /** @param {import('./scope.js').Action} action */
+  async #ask(action) {
+    const { conversation, contract } = this;
+    const details = { action: action.name, target: targetText(parseTarget(action.target)), amounts: { count: '1', ...action.amounts } };
+    const clause = conversation.actions.at(-1).clause;
+    const answerBy = instant(conversation.peer.now() + ANSWER_SECONDS);
+    const asked = await conversation.enqueue(() => conversation.say({
+      type: 'ApprovalRequest', body: { contract, clause, action: action.name, arguments: actionDigest(action), details, reason: 'the work needs it', answerBy },
+    }));
+    const request = conversation.own.at(-1).digest;
+    await until(conversation, () => !conversation.engagement.state.requests[request]?.open || conversation.peer.now() > seconds(asked.answerBy));
+    const { answer } = conversation.engagement.state.requests[request];
+    if (!answer?.granted) throw new HireError('approval_required', 'the answer is no');
+  }
+
+  /** The bytes of an input, read under the scope. @param {string} name @returns {Promise<Buffer>} */
+  async read(name) {
+    const input = this.inputs.find((/** @type {any} */ one) => one.name === name);
+    if (!input?.uri) throw new HireError('not_found', name);
+    await this.act({ name: 'artifact:read', target: input.uri });
+    return fetchArtifact(this.conversation.peer, input.uri, this.contract, input.digest);
+  }
+
+  /** @param {string} name @param {string | Uint8Array} bytes @param {string} mediaType */
+  deliver(name, bytes, mediaType) {
+    this.artifacts.push({ name, digest: this.conversation.peer.store.put(Buffer.from(bytes)), mediaType });
+  }
+}
+
+/** @param {import('./conversation.js').Conversation} conversation @param {() => boolean} holds */
+async function until(conversation, holds) {
+  while (!holds()) {
+    if (!['working', 'suspended'].includes(conversation.engagement.state.main)) throw new HireError('contract_expired', conversation.engagement.state.main);
+    await new Promise((resolve) => { setTimeout(resolve, 50); });
+  }
+}
+
+/** Runs the handler of a task and sends the delivery. @param {import('./conversation.js').Conversation} conversation @param {import('./provider.js').Service} service */
+export async function work(conversation, service) {
+  const job = new Job(conversation);
+  const { peer, engagement } = conversation;
+  const startedOn = instant(engagement.state.started.at);
+  let outcome = 'complete';
+  const beat = setInterval(() => conversation.enqueue(() => progress(conversation)), (duration(job.terms.deadlines.heartbeat) * 1000) / 2);
+  try { await service.run(job); } catch (error) {
+    peer.log(conversation, 'work failed', error);
+    outcome = 'failed';
+  } finally { clearInterval(beat); }
+  await conversation.enqueue(async () => {
+    const { main } = engagement.state;
+    if (!['working', 'suspended', 'cancelling'].includes(main)) return;
+    if (main === 'cancelling') outcome = 'cancelled';
+    await conversation.say({ type: 'Delivery', body: delivery(conversation, job, outcome, startedOn) });
+    await peer.turn(conversation);
+  });
+}
+
+/** @param {import('./conversation.js').Conversation} conversation @param {Job} job @param {string} outcome @param {string} startedOn */
+function delivery(conversation, { artifacts, inputs, terms, contract }, outcome, startedOn) {
+  const { peer, engagement, actions } = conversation;
+  const usage = usageOf(conversation);
+  const { round } = engagement.state;
+  const of = {
+    contract, engagement: conversation.id, provider: peer.did, task: terms.task.kind, inputs, actions, usage, startedOn, finishedOn: instant(peer.now()), round,
+  };
+  const { round: _, ...ofWork } = of;
+  const statements = artifacts.length === 0 ? [] : [
+    workStatement(artifacts, ofWork, peer.key),
+    ...(terms.evidence.predicates.includes(PROVENANCE) ? [provenanceStatement(artifacts, of, peer.key)] : []),
+  ];
+  return { contract, outcome, artifacts, statements, usage, round };
+}
+
+/** @param {import('./conversation.js').Conversation} conversation */
+async function progress(conversation) {
+  if (conversation.engagement.state.main !== 'working') return;
+  conversation.beats += 1;
+  await conversation.tell('Progress', { contract: conversation.engagement.state.contract, number: conversation.beats, usage: usageOf(conversation) });
+}

@@ -1,0 +1,66 @@
+/** The Merkle log of one side and its signed notes (page 08, sections 8.4 and 8.5; RFC 6962; C2SP tlog-checkpoint). */
+import { check } from './errors.js';
+import { digestOfHash, fromMultibase, jcs, multibase, sha256 } from './encoding.js';
+import { sign, verify } from './keys.js';
+
+const leafHash = (/** @type {Uint8Array} */ leaf) => sha256(Buffer.concat([Buffer.from([0]), leaf]));
+const nodeHash = (/** @type {Uint8Array} */ left, /** @type {Uint8Array} */ right) => sha256(Buffer.concat([Buffer.from([1]), left, right]));
+const split = (/** @type {number} */ size) => 2 ** Math.floor(Math.log2(size - 1));
+
+/** @param {any} document with both proofs @returns {Buffer} the hash of the contract's leaf */
+export const contractLeaf = (document) => leafHash(Buffer.concat([Buffer.from('hire/v1 contract\n'), sha256(jcs(document))]));
+
+/** @param {Uint8Array[]} leaves hashes @returns {Uint8Array} */
+export function rootOf(leaves) {
+  if (leaves.length === 0) return sha256('');
+  if (leaves.length === 1) return leaves[0];
+  const k = split(leaves.length);
+  return nodeHash(rootOf(leaves.slice(0, k)), rootOf(leaves.slice(k)));
+}
+
+/** @param {Uint8Array[]} leaves @param {number} index @returns {Uint8Array[]} hashes from the leaf's sibling up */
+export function pathOf(leaves, index) {
+  if (leaves.length <= 1) return [];
+  const k = split(leaves.length);
+  if (index < k) return [...pathOf(leaves.slice(0, k), index), rootOf(leaves.slice(k))];
+  return [...pathOf(leaves.slice(k), index - k), rootOf(leaves.slice(0, k))];
+}
+
+/** @param {Uint8Array} leaf hash @param {number} index @param {number} size @param {Uint8Array[]} path @returns {Uint8Array} the root it leads to */
+export function rootFrom(leaf, index, size, path) {
+  check(index < size, 'log_proof_invalid', 'index');
+  if (size === 1) {
+    check(path.length === 0, 'log_proof_invalid', 'path');
+    return leaf;
+  }
+  check(path.length > 0, 'log_proof_invalid', 'path');
+  const k = split(size);
+  const last = path[path.length - 1];
+  const rest = path.slice(0, -1);
+  return index < k ? nodeHash(rootFrom(leaf, index, k, rest), last) : nodeHash(last, rootFrom(leaf, index - k, size - k, rest));
+}
+
+const keyId = (/** @type {string} */ name, /** @type {Uint8Array} */ key) => sha256(Buffer.concat([Buffer.from(`${name}\n`), Buffer.from([1]), key])).subarray(0, 4);
+
+/** @param {string} origin @param {Uint8Array[]} leaves @param {import('./keys.js').PrivateKey} key @param {Uint8Array} publicKey @returns {string} multibase */
+export function checkpoint(origin, leaves, key, publicKey) {
+  const text = `${origin}\n${leaves.length}\n${Buffer.from(rootOf(leaves)).toString('base64')}\n`;
+  const line = Buffer.concat([keyId(origin, publicKey), sign(key, Buffer.from(text))]).toString('base64');
+  return multibase(Buffer.from(`${text}\n\u2014 ${origin} ${line}\n`));
+}
+
+/** @param {string} note multibase @param {string} origin @param {import('./keys.js').PublicKey[]} keys of the origin @returns {{size: number, root: Buffer}} */
+export function readCheckpoint(note, origin, keys) {
+  const whole = fromMultibase(note).toString();
+  const at = whole.indexOf('\n\n');
+  const [text, lines] = [whole.slice(0, at + 1), whole.slice(at + 2)];
+  const [name, size, root, ...more] = text.split('\n');
+  check(at > 0 && name === origin && /^(?:0|[1-9][0-9]{0,15})$/.test(size) && more.length === 1, 'log_proof_invalid', 'checkpoint');
+  const own = lines.split('\n').filter((line) => line.startsWith(`\u2014 ${origin} `)).map((line) => Buffer.from(line.split(' ')[2], 'base64'));
+  const holds = own.filter((bytes) => keys.some((key) => key.kind === 'Ed25519' && bytes.subarray(0, 4).equals(keyId(origin, key.bytes)) && verify(key, bytes.subarray(4), Buffer.from(text))));
+  check(holds.length === 1, 'log_proof_invalid', 'signature of the checkpoint');
+  return { size: Number(size), root: Buffer.from(root, 'base64') };
+}
+
+/** @param {Uint8Array[]} leaves @param {number} index */
+export const inclusion = (leaves, index) => ({ leaf: digestOfHash(leaves[index]), index, size: leaves.length, path: pathOf(leaves, index).map(digestOfHash) });

@@ -1,0 +1,152 @@
+/** The connection: three frames that prove both DIDs, then messages (page 03, sections 3.2 to 3.5). */
+import { WebSocket } from 'ws';
+import { check, HireError } from './errors.js';
+import { CONTEXT, newNonce } from './encoding.js';
+import { readJson, MESSAGE_BYTES } from './json.js';
+import { checkTimes, makeProof, times, verifyProof } from './proofs.js';
+import { tables } from './spec.js';
+
+export const SUBPROTOCOL = 'hire.v1';
+const SECONDS = 10;
+const NONCE = /^u[A-Za-z0-9_-]{43}$/;
+const MEMBERS = { dialer: '@context,nonce,part,proof,recipient,sender,subprotocol,type,versions', acceptor: '@context,nonce,part,proof,recipient,sender,subprotocol,type,version,versions' };
+
+/**
+ * @typedef {{did: string, key: import('./keys.js').PrivateKey, resolver: import('./did.js').Resolver, now: () => number}} Self
+ * @typedef {import('ws').WebSocket} Socket
+ */
+
+/** One proved connection. What comes before somebody listens waits. */
+export class Link {
+  /** @param {Socket} socket @param {string} peer the proved DID @param {Buffer[]} waiting */
+  constructor(socket, peer, waiting) {
+    this.socket = socket;
+    this.peer = peer;
+    this.failures = 0;
+    /** @type {((bytes: Buffer) => void) | undefined} */
+    this.listener = undefined;
+    socket.on('message', (/** @type {Buffer} */ bytes, /** @type {boolean} */ binary) => {
+      if (binary) return this.close(1003);
+      if (this.listener) this.listener(bytes); else waiting.push(bytes);
+      return undefined;
+    });
+    this.waiting = waiting;
+  }
+
+  get open() { return this.socket.readyState === WebSocket.OPEN; }
+
+  /** @param {(bytes: Buffer) => void} listener */
+  listen(listener) {
+    this.listener = listener;
+    this.waiting.splice(0).forEach(listener);
+  }
+
+  /** @param {string} text */
+  send(text) { if (this.open) this.socket.send(text); }
+
+  /** @param {number} code @param {string} [reason] */
+  close(code, reason = '') { this.socket.close(code, reason); }
+}
+
+/** Frames one after another, as long as the exchange lasts. @param {Socket} socket */
+function frames(socket) {
+  /** @type {Buffer[]} */ const waiting = [];
+  /** @type {((bytes: Buffer) => void) | undefined} */ let wanted;
+  /** @type {((error: any) => void) | undefined} */ let failed;
+  const take = (/** @type {Buffer} */ bytes, /** @type {boolean} */ binary) => {
+    if (binary) return socket.close(1003);
+    if (wanted) wanted(bytes); else waiting.push(bytes);
+    return undefined;
+  };
+  const closed = (/** @type {number} */ code, /** @type {Buffer} */ reason) => failed?.(new HireError('connection_closed', `${code} ${reason}`));
+  socket.on('message', take);
+  socket.on('close', closed);
+  return {
+    next: () => new Promise((resolve, reject) => {
+      failed = reject;
+      if (waiting.length) resolve(/** @type {Buffer} */ (waiting.shift())); else wanted = (bytes) => { wanted = undefined; resolve(bytes); };
+    }),
+    /** @returns {Buffer[]} what came behind the exchange already */
+    rest: () => { socket.off('message', take); socket.off('close', closed); return waiting; },
+  };
+}
+
+/** @param {Socket} socket @param {(frames: ReturnType<typeof frames>) => Promise<string>} exchange @returns {Promise<Link>} */
+async function proved(socket, exchange) {
+  const reader = frames(socket);
+  const timer = setTimeout(() => socket.close(1008, 'timeout'), SECONDS * 1000);
+  try {
+    const peer = await exchange(reader);
+    return new Link(socket, peer, reader.rest());
+  } catch (error) {
+    const code = error instanceof HireError ? error.code : 'internal';
+    socket.close(1008, tables.codes[code]?.told === 'at once' ? code : 'proof_invalid');
+    throw error;
+  } finally { clearTimeout(timer); }
+}
+
+/** @param {Buffer} bytes @param {'dialer' | 'acceptor'} part */
+function readConnection(bytes, part) {
+  const frame = /** @type {any} */ (readJson(bytes, { limit: 16384 }));
+  check(Object.keys(frame).sort().join() === MEMBERS[part], 'schema_violation', 'members of a frame');
+  check(frame['@context'] === CONTEXT, 'context_not_allowed', 'context');
+  check(frame.type === 'Connection' && frame.part === part && frame.subprotocol === SUBPROTOCOL && NONCE.test(frame.nonce), 'schema_violation', 'frame');
+  check(Array.isArray(frame.versions) && frame.versions.every((/** @type {any} */ one) => typeof one === 'string'), 'schema_violation', 'versions');
+  return frame;
+}
+
+/** @param {any} frame @param {string} challenge @param {Self} self */
+async function verifyConnection(frame, challenge, { did, resolver, now }) {
+  const { proof, ...rest } = frame;
+  check(proof?.proofPurpose === 'authentication', 'proof_purpose_mismatch', 'purpose');
+  check(/^(?:eddsa-jcs-2022|ecdsa-jcs-2019)$/.test(proof.cryptosuite), 'suite_not_allowed', 'frames are proved with jcs');
+  check(String(proof.verificationMethod).split('#')[0] === frame.sender, 'key_not_authorized', 'method of another');
+  await verifyProof(rest, proof, { did: await resolver.resolve(frame.sender), purpose: 'authentication' });
+  checkTimes(proof, now(), { lifetime: 60 });
+  check(proof.challenge === challenge && proof.domain === did && frame.recipient === did, 'challenge_mismatch', 'challenge');
+}
+
+/** @param {any} frame @param {Self} self @param {string} challenge @param {string} domain */
+async function prove(frame, { key, now }, challenge, domain) {
+  const cryptosuite = key.kind === 'Ed25519' ? 'eddsa-jcs-2022' : 'ecdsa-jcs-2019';
+  const proof = await makeProof(frame, key, { cryptosuite, proofPurpose: 'authentication', ...times(now(), 60), challenge, domain });
+  return JSON.stringify({ ...frame, proof });
+}
+
+/** The side that was dialled. @param {Socket} socket @param {Self} self */
+export function accept(socket, self) {
+  return proved(socket, async ({ next }) => {
+    const nonce = newNonce();
+    socket.send(JSON.stringify({ type: 'Challenge', subprotocol: SUBPROTOCOL, nonce }));
+    const frame = readConnection(await next(), 'dialer');
+    await verifyConnection(frame, nonce, self);
+    check(frame.sender !== self.did, 'self_dealing', 'one DID');
+    check(frame.versions.includes('1.0'), 'version_not_supported', 'versions');
+    const answer = { '@context': CONTEXT, type: 'Connection', part: 'acceptor', subprotocol: SUBPROTOCOL, sender: self.did, recipient: frame.sender, nonce, versions: frame.versions, version: '1.0' };
+    socket.send(await prove(answer, self, frame.nonce, frame.sender));
+    return frame.sender;
+  });
+}
+
+/** The side that dials. @param {string} url @param {string} peer whom it wants to reach @param {Self & {local: boolean}} self */
+export async function dial(url, peer, self) {
+  const { protocol, hostname } = new URL(url);
+  const loopback = ['localhost', '127.0.0.1', '[::1]'].includes(hostname);
+  check(protocol === 'wss:' || (protocol === 'ws:' && self.local && loopback), 'did_forbidden_address', url);
+  const socket = new WebSocket(url, [SUBPROTOCOL], { perMessageDeflate: false, followRedirects: false, maxPayload: MESSAGE_BYTES, handshakeTimeout: SECONDS * 1000 });
+  const exchange = proved(socket, async ({ next }) => {
+    const challenge = /** @type {any} */ (readJson(await next(), { limit: 4096 }));
+    check(Object.keys(challenge).sort().join() === 'nonce,subprotocol,type' && challenge.type === 'Challenge' && challenge.subprotocol === SUBPROTOCOL && NONCE.test(challenge.nonce), 'schema_violation', 'challenge');
+    const nonce = newNonce();
+    const frame = { '@context': CONTEXT, type: 'Connection', part: 'dialer', subprotocol: SUBPROTOCOL, sender: self.did, recipient: peer, nonce, versions: ['1.0'] };
+    socket.send(await prove(frame, self, challenge.nonce, peer));
+    const answer = readConnection(await next(), 'acceptor');
+    check(answer.sender === peer, 'key_not_authorized', 'another DID answered');
+    await verifyConnection(answer, nonce, self);
+    check(answer.nonce === challenge.nonce && answer.versions.join() === '1.0' && answer.version === '1.0', 'version_not_supported', 'versions');
+    return peer;
+  });
+  exchange.catch(() => {});
+  /** @type {Promise<never>} */ const failed = new Promise((_, reject) => socket.once('error', (error) => reject(new HireError('unreachable', error.message))));
+  return Promise.race([exchange, failed]);
+}

@@ -1,0 +1,374 @@
+/** A peer: it listens, dials, keeps its engagements in step and its journal on disk. */
+import http from 'node:http';
+import { WebSocketServer } from 'ws';
+import { accept, dial, SUBPROTOCOL } from './link.js';
+import { Conversation } from './conversation.js';
+import { answerInLane, overdue } from './deadlines.js';
+import { digestOfBytes, digest, engagementId, instant, newNonce } from './encoding.js';
+import { endpoint, Resolver } from './did.js';
+import { publicMultikey, readKey } from './keys.js';
+import { HireError } from './errors.js';
+import { readJson, MESSAGE_BYTES } from './json.js';
+import { checkpoint } from './ledger.js';
+import { NOTICES, readMessage, verifyMessage } from './message.js';
+import { closing } from './papers.js';
+import { decideAsHirer } from './hirer.js';
+import { decideAsProvider } from './provider.js';
+import { draftTerms, sketchFor } from './terms.js';
+import { hook } from './hook.js';
+import { serveArtifact } from './artifacts.js';
+import { Store } from './store.js';
+import { tables } from './spec.js';
+
+const NO_MISTAKE = new Set(['conflicting_message', 'conflicting_contract', 'terms_mismatch', 'holder_mismatch', 'challenge_mismatch']);
+const FAILURES = 32;
+const TICK = 200;
+
+/**
+ * @typedef {{
+ *   home: string, key: import('./keys.js').PrivateKey, credentials?: any[], trust?: string[], local?: boolean, port?: number, origin?: string,
+ *   suites?: string[], services?: import('./provider.js').Service[], hookToken?: string, verbose?: boolean,
+ *   documents?: Record<string, import('./did.js').Document>
+ * }} Settings
+ */
+
+export class Peer {
+  /** @param {Settings} settings */
+  constructor({ home, key, credentials = [], trust = [], local = false, port = 0, origin, suites = ['eddsa-jcs-2022', 'eddsa-rdfc-2022'], services = [], hookToken, verbose = false, documents }) {
+    this.key = key;
+    this.did = key.method.split('#')[0];
+    this.credentials = credentials;
+    this.local = local;
+    this.port = port;
+    this.origin = origin ?? '';
+    this.suites = suites;
+    this.services = new Map(services.map((one) => [one.task, one]));
+    this.hookToken = hookToken;
+    this.verbose = verbose;
+    this.store = new Store(home);
+    this.resolver = new Resolver({ local, documents, now: () => this.now() });
+    /** @type {any} what the other side is asked to show */
+    this.request = { needs: trust.length ? [{ code: 'credential', credential: 'MembershipCredential', issuers: [...trust].sort() }] : [] };
+    /** @type {Map<string, Conversation>} */
+    this.conversations = new Map();
+    /** @type {Map<string, import('./link.js').Link>} */
+    this.links = new Map();
+    /** @type {Map<string, {at: number, tries: number}>} */
+    this.dials = new Map();
+    /** @type {Buffer[]} */
+    this.leaves = [];
+    /** @type {Map<string, number>} */
+    this.nonces = new Map();
+    this.most = 0;
+    this.startedAt = 0;
+    this.#replay();
+  }
+
+  /** UTC in seconds; it never runs back (HIRE-CLK-01). */
+  now() { return Math.max(Math.floor(Date.now() / 1000), this.store?.last ?? 0); }
+
+  /** @param {Conversation | undefined} conversation @param {string} what @param {any} [detail] */
+  log(conversation, what, detail) {
+    if (this.verbose) process.stderr.write(`${instant(this.now())} ${conversation?.id.slice(-8) ?? ''} ${what} ${detail?.stack ?? detail?.message ?? detail ?? ''}\n`);
+  }
+
+  #replay() {
+    for (const entry of this.store.entries) {
+      const conversation = this.conversations.get(entry.engagement);
+      const message = entry.raw ? JSON.parse(entry.raw) : undefined;
+      if (entry.k === 'open') this.conversations.set(entry.engagement, new Conversation(this, { ...entry, id: entry.engagement }));
+      else if (entry.k === 'leaf') this.#leaf(/** @type {any} */ (conversation), entry.leaf);
+      else if (!conversation) continue;
+      else if (entry.k === 'sent' || entry.k === 'got') {
+        conversation.engagement.take(message, { at: entry.at, bytes: Buffer.byteLength(entry.raw) });
+        conversation.raw.set(digest(message), entry.raw);
+        if (entry.k === 'got') conversation.acked = Math.max(conversation.acked, conversation.engagement.seenOf(message));
+        if (message.type === 'Presentation' && entry.k === 'got') conversation.shown = message.presentation.verifiableCredential ?? [];
+      } else if (entry.k === 'again') conversation.raw.set(entry.name, entry.raw);
+      else if (entry.k === 'booked') {
+        conversation.bookings.set(entry.id, { clause: entry.clause, charges: entry.charges });
+        conversation.actions.push(entry.taken);
+      } else if (entry.k === 'refused') conversation.actions.push(entry.taken);
+    }
+  }
+
+  /** @param {Conversation} conversation @param {string} leaf */
+  #leaf(conversation, leaf) {
+    if (conversation) conversation.facts.index = this.leaves.length;
+    this.leaves.push(Buffer.from(leaf, 'hex'));
+  }
+
+  /** @returns {Promise<this>} once it listens and goes on with what was unfinished */
+  async start() {
+    this.startedAt = this.now();
+    this.server = http.createServer((request, response) => { this.#http(request, response).catch((error) => { this.log(undefined, 'http', error); response.destroy(); }); });
+    this.sockets = new WebSocketServer({ noServer: true, maxPayload: MESSAGE_BYTES, perMessageDeflate: false, handleProtocols: () => SUBPROTOCOL });
+    this.server.on('upgrade', (request, socket, head) => {
+      const offered = String(request.headers['sec-websocket-protocol'] ?? '').split(',').map((one) => one.trim());
+      if (request.url !== '/hire' || !offered.includes(SUBPROTOCOL)) return void socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
+      return this.sockets?.handleUpgrade(request, socket, head, (ws) => {
+        ws.on('error', (error) => this.log(undefined, 'socket', error));
+        accept(ws, this.self).then((link) => this.#linked(link), (error) => this.log(undefined, 'handshake', error));
+      });
+    });
+    await new Promise((resolve) => { this.server?.listen(this.port, this.local ? '127.0.0.1' : undefined, () => resolve(undefined)); });
+    this.port = /** @type {any} */ (this.server.address()).port;
+    this.origin ||= `http://localhost:${this.port}`;
+    this.timer = setInterval(() => this.#tick(), TICK);
+    for (const conversation of this.conversations.values()) conversation.enqueue(() => this.turn(conversation));
+    return this;
+  }
+
+  get self() { return { did: this.did, key: this.key, resolver: this.resolver, now: () => this.now(), local: this.local }; }
+  get url() { return `${this.origin.replace(/^http/, 'ws')}/hire`; }
+
+  async stop() {
+    clearInterval(this.timer);
+    for (const link of this.links.values()) link.close(1001);
+    this.sockets?.close();
+    this.server?.closeAllConnections?.();
+    await new Promise((resolve) => { if (this.server) this.server.close(() => resolve(undefined)); else resolve(undefined); });
+    await Promise.allSettled([...this.conversations.values()].map((one) => one.queue));
+    this.store.close();
+  }
+
+  /** @param {http.IncomingMessage} incoming @param {http.ServerResponse} response */
+  async #http(incoming, response) {
+    const path = incoming.url ?? '/';
+    const raw = incoming.rawHeaders;
+    /** @type {[string, string][]} */
+    const headers = Array.from({ length: raw.length / 2 }, (_, i) => [raw[2 * i], raw[2 * i + 1]]);
+    const answer = path.startsWith('/artifacts/') ? await serveArtifact(this, { method: incoming.method ?? '', path, headers }) : await hook(this, incoming);
+    const bytes = Buffer.isBuffer(answer.body) ? answer.body : Buffer.from(JSON.stringify(answer.body));
+    response.writeHead(answer.status, { 'content-type': Buffer.isBuffer(answer.body) ? 'application/octet-stream' : 'application/json', 'content-length': bytes.length });
+    response.end(bytes);
+  }
+
+  /** @param {string} keyid @param {string} nonce */
+  nonceSeen(keyid, nonce) {
+    const now = this.now();
+    for (const [one, until] of this.nonces) { if (until < now) this.nonces.delete(one); else break; }
+    const name = `${keyid} ${nonce}`;
+    if (this.nonces.has(name)) return true;
+    this.nonces.set(name, now + 180);
+    return false;
+  }
+
+  checkpoint() { return checkpoint(this.did, this.leaves, this.key, this.publicKey); }
+  get publicKey() {
+    this.ownKey ??= readKey(publicMultikey(this.key)).bytes;
+    return this.ownKey;
+  }
+
+  /** @param {string} base @param {any} of */
+  termsFor(base, of) { return draftTerms(base, of, this.now()); }
+
+  /** Where a peer serves artifacts (page 03, section 3.6). @param {Conversation} conversation */
+  async originOf(conversation) {
+    const url = conversation.url ?? endpoint(await this.resolver.resolve(conversation.with));
+    if (!url) throw new HireError('unreachable', 'no address');
+    return new URL(url.replace(/^ws/, 'http')).origin;
+  }
+
+  // ---------------------------------------------------------------- hires
+
+  /**
+   * Begins a hire.
+   * @param {{provider: string, url?: string, task: string, summary?: string, inputs?: Record<string, Uint8Array>, price: {amount: string, currency: string},
+   *   opening?: {amount: string, currency: string}, criteria?: Record<string, string>, opens?: 'hirer' | 'provider'}} wanted
+   * @returns {Promise<Conversation>}
+   */
+  async hire({ provider, url, task, summary = '', inputs = {}, price, opening, criteria = {}, opens = 'hirer' }) {
+    const given = Object.entries(inputs).map(([name, bytes]) => {
+      const name_ = this.store.put(bytes);
+      return { name, digest: name_, uri: `${this.origin}/artifacts/${name_}` };
+    });
+    const nonce = newNonce();
+    const now = this.now();
+    const id = engagementId(this.did, provider, nonce);
+    const order = { task, summary, inputs: given, price, opening, criteria };
+    this.store.add({ k: 'open', at: now, engagement: id, role: 'hirer', with: provider, url, order });
+    const conversation = new Conversation(this, { id, role: 'hirer', with: provider, url, order });
+    this.conversations.set(id, conversation);
+    await conversation.enqueue(() => conversation.say({
+      type: 'Inquiry',
+      body: {
+        nonce, need: task, task: { kind: task, summary, inputs: given.map((one) => one.digest) }, scopeSketch: sketchFor(given), versions: ['1.0'], suites: this.suites, extensions: [],
+        opens, limits: { rounds: 16, bytes: 2097152 }, respondBy: instant(now + 60), closesAt: instant(now + 900),
+      },
+    }));
+    return conversation;
+  }
+
+  /** Says whatever is owed now. Runs in the queue of the conversation. @param {Conversation} conversation */
+  async turn(conversation) {
+    for (let said = await this.#decide(conversation); said; said = await this.#decide(conversation)) {
+      this.log(conversation, 'say', said.type);
+      if (said.leaf) this.#leaf(conversation, said.leaf.toString('hex'));
+      try { await conversation.say(said); } catch (error) {
+        if (said.leaf) this.leaves.pop();
+        throw error;
+      }
+    }
+    this.#count();
+  }
+
+  /** @param {Conversation} conversation @returns {Promise<import('./papers.js').Said | undefined>} */
+  async #decide(conversation) {
+    const { engagement, role } = conversation;
+    const { state } = engagement;
+    if (state.main === '-' || conversation.over) return undefined;
+    const due = overdue(conversation) ?? await answerInLane(conversation);
+    if (due) return due;
+    if (state.main === 'closing') return state.closings[role] ? undefined : closing(conversation);
+    return role === 'hirer' ? decideAsHirer(conversation) : decideAsProvider(conversation);
+  }
+
+  #count() {
+    const busy = [...this.conversations.values()].filter((one) => one.role === 'provider' && one.engagement.state.contract && !one.over).length;
+    this.most = Math.max(this.most, busy);
+  }
+
+  // ---------------------------------------------------------------- connections
+
+  /** @param {Conversation} conversation @param {string} text */
+  send(conversation, text) {
+    const link = this.links.get(conversation.with);
+    if (link?.open) link.send(text); else this.#reach(conversation);
+  }
+
+  /** Dials where there is somewhere to dial, in growing, varied pauses. @param {Conversation} conversation */
+  async #reach(conversation) {
+    const to = conversation.with;
+    const dialled = this.dials.get(to) ?? { at: 0, tries: 0 };
+    if (Date.now() < dialled.at) return;
+    this.dials.set(to, { at: Date.now() + Math.min(60000, 250 * 2 ** dialled.tries) * (0.5 + Math.random()) + 250, tries: dialled.tries + 1 });
+    try {
+      const url = conversation.url ?? endpoint(await this.resolver.resolve(to));
+      if (!url) return;
+      await this.#linked(await dial(url, to, this.self));
+      this.dials.set(to, { at: 0, tries: 0 });
+    } catch (error) { this.log(conversation, 'unreachable', /** @type {any} */ (error).message); }
+  }
+
+  /** @param {import('./link.js').Link} link */
+  async #linked(link) {
+    this.links.get(link.peer)?.close(1000);
+    this.links.set(link.peer, link);
+    link.socket.on('close', () => { if (this.links.get(link.peer) === link) this.links.delete(link.peer); });
+    for (const conversation of this.conversations.values()) {
+      if (conversation.with === link.peer) conversation.enqueue(() => this.#inStep(conversation));
+    }
+    link.listen((bytes) => { this.#frame(link, bytes).catch((error) => this.log(undefined, 'frame', error)); });
+  }
+
+  /** First on a connection: where we stand; before the peer showed anything, what we began with. @param {Conversation} conversation */
+  async #inStep(conversation) {
+    const { state } = conversation.engagement;
+    if (conversation.acked === 0 && conversation.theirs.length === 0) return conversation.repeat();
+    if (!conversation.over) await conversation.tell('Sync', { state: state.main, lane: state.lane });
+    else if (conversation.own.length > conversation.acked) await conversation.repeat();
+    return undefined;
+  }
+
+  #tick() {
+    for (const conversation of this.conversations.values()) {
+      const owes = conversation.own.length > conversation.acked;
+      if (conversation.over && !owes && !conversation.receipt) continue;
+      if (owes && !this.links.get(conversation.with)?.open) this.#reach(conversation);
+      if (conversation.ticking) continue;
+      conversation.ticking = true;
+      conversation.enqueue(async () => {
+        conversation.ticking = false;
+        await conversation.tick();
+        await this.turn(conversation);
+      }).catch(() => {});
+    }
+  }
+
+  // ---------------------------------------------------------------- what comes in
+
+  /** @param {import('./link.js').Link} link @param {Buffer} bytes */
+  async #frame(link, bytes) {
+    /** @type {any} */ let message;
+    try {
+      const read = readJson(bytes);
+      if (read.type === 'Fault') return this.log(undefined, 'fault', JSON.stringify(read));
+      message = readMessage(bytes);
+      if (message.sender !== link.peer) throw new HireError('proof_invalid', 'another signer than the proved DID');
+    } catch (error) {
+      const { code, path } = /** @type {any} */ (error);
+      if (code === undefined) throw error;
+      return this.#fault(link, bytes, code, path);
+    }
+    if (!this.conversations.has(message.engagement)) {
+      try { await verifyMessage(message, { resolver: this.resolver, recipient: this.did, now: this.now(), suites: message.suites }); } catch (error) {
+        return this.#fault(link, bytes, /** @type {any} */ (error).code ?? 'internal');
+      }
+      if (message.type !== 'Inquiry' || message.sequence !== 1 || message.role !== 'hirer') return this.#fault(link, bytes, 'wrong_negotiation', undefined, true);
+      if (!this.conversations.has(message.engagement)) {
+        this.store.add({ k: 'open', at: this.now(), engagement: message.engagement, role: 'provider', with: message.sender });
+        this.conversations.set(message.engagement, new Conversation(this, { id: message.engagement, role: 'provider', with: message.sender }));
+      }
+    }
+    const conversation = /** @type {Conversation} */ (this.conversations.get(message.engagement));
+    return conversation.enqueue(() => this.#message(link, conversation, message, bytes));
+  }
+
+  /** @param {import('./link.js').Link} link @param {Conversation} conversation @param {any} message @param {Buffer} bytes */
+  async #message(link, conversation, message, bytes) {
+    const notice = NOTICES.has(message.type);
+    let verified = false;
+    try {
+      if (message.sender !== conversation.with) {
+        await verifyMessage(message, { resolver: this.resolver, recipient: this.did, now: this.now() });
+        return void this.#fault(link, bytes, 'wrong_negotiation', undefined, true);
+      }
+      if (message.role === conversation.role) throw new HireError('wrong_party', 'role');
+      if (notice) {
+        await verifyMessage(message, { resolver: this.resolver, recipient: this.did, now: this.now(), suites: conversation.suites });
+        await conversation.notice(message);
+        return;
+      }
+      const outcome = await conversation.hear(message, bytes.toString());
+      this.log(conversation, 'heard', `${message.type} ${outcome}`);
+      verified = true;
+    } catch (error) {
+      const { code, path } = /** @type {any} */ (error);
+      if (code === undefined) throw error;
+      this.log(conversation, 'refused', `${message.type} ${/** @type {any} */ (error).message}`);
+      if (!notice) await this.#refuse(link, conversation, message, bytes, code, path);
+      return;
+    }
+    if (verified) await this.turn(conversation);
+  }
+
+  /** @param {import('./link.js').Link} link @param {Conversation} conversation @param {any} message @param {Buffer} bytes @param {string} code @param {string} [path] */
+  async #refuse(link, conversation, message, bytes, code, path) {
+    const row = tables.codes[code];
+    if (row.told === 'never') return;
+    const unproved = ['proof_invalid', 'key_not_authorized', 'key_weak', 'proof_missing', 'suite_not_allowed', 'did_unresolvable', 'did_document_invalid', 'did_forbidden_address'].includes(code);
+    if (unproved) return void this.#fault(link, bytes, code, path);
+    if (!row.retryable) link.failures += 1;
+    const final = !row.retryable && !['Acceptance', 'Seal'].includes(message.type);
+    await conversation.tell('Problem', { of: digest(message), code, class: row.family, ...(path ? { path } : {}), retryable: row.retryable, final });
+    if (NO_MISTAKE.has(code)) link.close(1008, code);
+    else if (link.failures >= FAILURES) link.close(1008, 'rate_limited');
+  }
+
+  /** What belongs to no engagement is answered by a frame of its own, smaller than what it is about. @param {import('./link.js').Link} link @param {Buffer} bytes @param {string} code @param {string} [path] @param {boolean} [proved] */
+  #fault(link, bytes, code, path, proved = false) {
+    link.failures += 1;
+    if (code === 'bad_unicode' && !bytes.toString().startsWith('{')) return link.close(1007);
+    const told = proved || tables.codes[code]?.told === 'at once' ? code : 'proof_invalid';
+    const whole = { type: 'Fault', code: told, of: digestOfBytes(bytes), path: path ?? '' };
+    for (const fault of [whole, { type: 'Fault', code: told }]) {
+      const text = JSON.stringify(fault);
+      if (Buffer.byteLength(text) >= bytes.length) continue;
+      link.send(text);
+      break;
+    }
+    if (link.failures >= FAILURES) link.close(1008, 'rate_limited');
+    return undefined;
+  }
+}

@@ -1,0 +1,103 @@
+/** What a provider says next. */
+import { answersTo, present } from './presentation.js';
+import { acceptance, capabilityFor, closing, denied, offer, rebased, seal } from './papers.js';
+import { amount, duration, instant, newNonce, seconds } from './encoding.js';
+import { work } from './job.js';
+
+/**
+ * @typedef {import('./conversation.js').Conversation} Conversation
+ * @typedef {{task: string, summary: string, price: {amount: string, currency: string}, delivers: string, mediaType: string, run: (job: import('./job.js').Job) => Promise<void>}} Service
+ * @typedef {import('./papers.js').Said} Said
+ */
+
+const ANSWER_SECONDS = 300;
+const METHODS = ['none', 'invoice'];
+const withdraw = (/** @type {string} */ reason, /** @type {any} */ more = {}) => ({ type: 'Withdraw', body: { reason, ...more } });
+
+/** @param {Conversation} conversation @returns {Promise<Said | undefined>} nothing while another owes, or work is under way */
+export async function decideAsProvider(conversation) {
+  const { state } = conversation.engagement;
+  switch (state.main) {
+    case 'inquired': return profile(conversation);
+    case 'presented': return presentation(conversation);
+    case 'ready': return state.opens === 'provider' ? opening(conversation) : undefined;
+    case 'offered-by-hirer': return answer(conversation);
+    case 'accepted-by-hirer': return seal(conversation);
+    case 'working': case 'cancelling': return begin(conversation);
+    case 'delivered': return silence(conversation);
+    default: return undefined;
+  }
+}
+
+/** @param {Conversation} conversation @returns {Said} */
+function profile({ engagement, peer, theirs }) {
+  const { inquiry } = engagement.state;
+  const service = peer.services.get(inquiry.need);
+  if (!service || inquiry.task.kind !== service.task) return withdraw('not_offered');
+  if (inquiry.tender) return withdraw('opens', { needed: [{ code: 'opens', member: 'tender' }] });
+  const suite = peer.suites.find((one) => inquiry.suites.includes(one));
+  if (!suite || !inquiry.versions.includes('1.0')) return withdraw('version_not_supported');
+  return {
+    type: 'Profile',
+    body: {
+      version: '1.0', nonce: newNonce(), inquiry: theirs[0].digest, versions: inquiry.versions, suites: inquiry.suites, suite, hybrid: false,
+      capabilities: [{ task: service.task, summary: service.summary, price: service.price, delivers: [{ name: service.delivers, mediaType: service.mediaType }] }],
+      request: peer.request, respondBy: instant(peer.now() + ANSWER_SECONDS),
+    },
+  };
+}
+
+/** @param {Conversation} conversation @returns {Promise<Said>} */
+async function presentation(conversation) {
+  const { peer, engagement, theirs } = conversation;
+  const no = await denied(conversation);
+  if (no) return no;
+  const { request } = conversation.last('Presentation', 'hirer');
+  const challenge = theirs.at(-1).digest;
+  const of = { holder: peer.did, engagement: conversation.id, challenge, domain: conversation.with, credentials: answersTo(peer.credentials, request) };
+  return { type: 'Presentation', body: { answers: challenge, presentation: await present(of, peer.key, engagement.state.profile.suite, peer.now()) } };
+}
+
+/** Where the hirer wants us to open: our list, in the shape of its task and sketch. @param {Conversation} conversation @returns {Promise<Said>} */
+async function opening(conversation) {
+  const { inquiry, profile: said } = conversation.engagement.state;
+  const capability = capabilityFor(said.capabilities, inquiry.task.kind);
+  return offer(conversation, (base) => conversation.peer.termsFor(base, { task: inquiry.task, sketch: inquiry.scopeSketch, capability, price: capability.price, criteria: {} }));
+}
+
+/** To the hirer's offer: take it at our price or better, name our price once, or walk away. @param {Conversation} conversation @returns {Promise<Said>} */
+async function answer(conversation) {
+  const { engagement, peer } = conversation;
+  const { live, rounds, inquiry } = engagement.state;
+  const { terms } = live.document;
+  const service = peer.services.get(terms.task.kind);
+  if (!service) return withdraw('not_offered', { offer: live.digest });
+  if (!METHODS.includes(terms.settlement.method)) return withdraw('declined', { offer: live.digest, needed: [{ code: 'settlement', member: '/terms/settlement' }] });
+  const suits = terms.deliverables.every((/** @type {any} */ one) => one.name === service.delivers) && !terms.evidence.c2pa && terms.evidence.sbom === undefined;
+  if (!suits || terms.price.currency !== service.price.currency) return withdraw('declined', { offer: live.digest });
+  const enough = amount(terms.price.amount) >= amount(service.price.amount);
+  if (enough && peer.now() <= seconds(live.validUntil)) return acceptance(conversation);
+  const named = conversation.last('Offer', 'provider') !== undefined;
+  if (named || rounds >= inquiry.limits.rounds) return withdraw(rounds >= inquiry.limits.rounds ? 'round_limit' : 'declined', { offer: live.digest });
+  return offer(conversation, (base) => ({ ...rebased(terms, base), price: enough ? terms.price : service.price }));
+}
+
+/** Work begins once for each round; what it comes to is said when it is done. @param {Conversation} conversation */
+function begin(conversation) {
+  const { state } = conversation.engagement;
+  const service = conversation.peer.services.get(state.terms.task.kind);
+  if (conversation.working || !state.started || !service) {
+    if (state.main === 'cancelling' && !conversation.working) return { type: 'Delivery', body: { contract: state.contract, outcome: 'cancelled', artifacts: [], statements: [], usage: [], round: state.round } };
+    return undefined;
+  }
+  conversation.working = true;
+  work(conversation, service).catch((error) => conversation.peer.log(conversation, 'work', error)).finally(() => { conversation.working = false; });
+  return undefined;
+}
+
+/** @param {Conversation} conversation */
+function silence(conversation) {
+  const { delivery, terms } = conversation.engagement.state;
+  if (conversation.peer.now() <= delivery.at + duration(terms.deadlines.review)) return undefined;
+  return closing(conversation, 'silence');
+}

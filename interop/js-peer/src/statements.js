@@ -1,0 +1,134 @@
+/** Statements in DSSE envelopes: what was made, and the verdict on it (page 08, sections 8.1 to 8.3). */
+import { createHash } from 'node:crypto';
+import { check, HireError } from './errors.js';
+import { digestOfBytes, hashOfDigest, instant, jcs } from './encoding.js';
+import { keyOfMethod } from './did.js';
+import { readJson } from './json.js';
+import { sign, verify } from './keys.js';
+
+const PAYLOAD = 'application/vnd.in-toto+json';
+const STATEMENT = 'https://in-toto.io/Statement/v1';
+export const WORK = 'https://w3id.org/hire/attestation/work/v1';
+export const PROVENANCE = 'https://slsa.dev/provenance/v1';
+const ACCEPTANCE = 'https://slsa.dev/verification_summary/v1';
+const BUILD = 'https://w3id.org/hire/attestation/task/v1';
+const DIGESTS = /** @type {Record<string, number>} */ ({ sha256: 64, sha384: 96, sha512: 128 });
+
+const pae = (/** @type {Uint8Array} */ payload) => Buffer.concat([Buffer.from(`DSSEv1 ${PAYLOAD.length} ${PAYLOAD} ${payload.length} `), payload]);
+const hex = (/** @type {string} */ digest) => hashOfDigest(digest).toString('hex');
+const subjects = (/** @type {any[]} */ artifacts) => artifacts.map(({ name, digest }) => ({ name, digest: { sha256: hex(digest) } }));
+
+/** @param {any[]} artifacts @param {string} predicateType @param {any} predicate @param {import('./keys.js').PrivateKey} key */
+function signed(artifacts, predicateType, predicate, key) {
+  const payload = Buffer.from(jcs({ _type: STATEMENT, subject: subjects(artifacts), predicateType, predicate }));
+  return { payload: payload.toString('base64'), payloadType: PAYLOAD, signatures: [{ keyid: key.method, sig: Buffer.from(sign(key, pae(payload))).toString('base64') }] };
+}
+
+/**
+ * @param {any[]} artifacts of the `Delivery`
+ * @param {{contract: string, engagement: string, provider: string, task: string, inputs: any[], actions: any[], usage: any[], startedOn: string, finishedOn: string}} work
+ * @param {import('./keys.js').PrivateKey} key
+ */
+export function workStatement(artifacts, { inputs, actions, ...work }, key) {
+  const predicate = {
+    ...work, inputs: inputs.map(({ name, digest }) => ({ name, digest })), actions: actions.slice(0, 256), actionsOmitted: Math.max(0, actions.length - 256), policies: [], subcontracts: [],
+  };
+  return signed(artifacts, WORK, predicate, key);
+}
+
+/** @param {any[]} artifacts @param {any} work as above, with `round` @param {import('./keys.js').PrivateKey} key */
+export function provenanceStatement(artifacts, { contract, engagement, provider, task, inputs, usage, startedOn, finishedOn, round }, key) {
+  const clauses = [...new Set(usage.map((/** @type {any} */ one) => one.clause))].sort();
+  const predicate = {
+    buildDefinition: {
+      buildType: BUILD, externalParameters: { contract, clauses, task },
+      resolvedDependencies: inputs.map((/** @type {any} */ one) => ({ name: one.name, digest: { sha256: hex(one.digest) } })),
+    },
+    runDetails: { builder: { id: provider }, metadata: { invocationId: `${engagement}:${round}`, startedOn, finishedOn } },
+  };
+  return signed(artifacts, PROVENANCE, predicate, key);
+}
+
+/**
+ * @param {any} delivery @param {{contract: string, document: string, verifier: string, passed: boolean, now: number}} of
+ * @param {import('./keys.js').PrivateKey} key
+ */
+export function acceptanceStatement(delivery, { contract, document, verifier, passed, now }, key) {
+  const predicate = {
+    verifier: { id: verifier }, timeVerified: instant(now), resourceUri: document, policy: { uri: document, digest: { sha256: hex(contract) } },
+    inputAttestations: delivery.statements.map((/** @type {any} */ one) => ({ digest: { sha256: createHash('sha256').update(Buffer.from(one.payload, 'base64')).digest('hex') } })),
+    verificationResult: passed ? 'PASSED' : 'FAILED', verifiedLevels: [passed ? 'HIRE_ACCEPTED' : 'FAILED'],
+  };
+  return signed(delivery.artifacts, ACCEPTANCE, predicate, key);
+}
+
+/** @param {string} text @returns {Buffer} */
+function base64(text) {
+  const bytes = Buffer.from(text, 'base64');
+  check(bytes.toString('base64') === text, 'schema_violation', 'base64');
+  return bytes;
+}
+
+/** @param {any} envelope @param {import('./did.js').Document} document @param {string[]} [methods] @returns {any} the statement, of the verified bytes */
+function opened(envelope, document, methods) {
+  check(envelope?.payloadType === PAYLOAD && typeof envelope.payload === 'string', 'schema_violation', 'envelope');
+  check(Array.isArray(envelope.signatures) && envelope.signatures.length > 0, 'proof_missing', 'envelope');
+  const payload = base64(envelope.payload);
+  const listed = (document.assertionMethod ?? []).map((one) => (typeof one === 'string' ? one : one.id)).filter((one) => !methods || methods.includes(one));
+  const keys = (document.verificationMethod ?? []).filter((one) => listed.includes(one.id)).flatMap((one) => { try { return [keyOfMethod(one)]; } catch { return []; } });
+  const holds = envelope.signatures.some((/** @type {any} */ one) => keys.some((key) => verify(key, base64(one.sig), pae(payload), { lowS: false })));
+  check(holds, 'attester_not_trusted', 'signature of a statement');
+  const statement = /** @type {any} */ (readJson(payload, { limit: 131072, depth: 64, foreign: true }));
+  check(statement._type === STATEMENT && Object.keys(statement).sort().join() === '_type,predicate,predicateType,subject', 'schema_violation', 'statement');
+  return statement;
+}
+
+/** @param {any} statement @param {any[]} artifacts @param {(name: string) => Uint8Array | undefined} bytesOf */
+function checkSubjects(statement, artifacts, bytesOf) {
+  const names = statement.subject.map((/** @type {any} */ one) => one.name);
+  check(new Set(names).size === names.length && names.length > 0, 'digest_mismatch', 'subjects');
+  for (const { name, digest } of statement.subject) {
+    const artifact = artifacts.find((one) => one.name === name);
+    const known = Object.entries(digest).filter(([algorithm]) => DIGESTS[algorithm]);
+    check(artifact !== undefined && known.length > 0, 'digest_mismatch', name);
+    for (const [algorithm, value] of known) {
+      const bytes = bytesOf(name);
+      const right = algorithm === 'sha256' ? hex(artifact.digest) : bytes && createHash(algorithm).update(bytes).digest('hex');
+      check(value === right, 'digest_mismatch', `${name} ${algorithm}`);
+    }
+  }
+}
+
+const closed = (/** @type {any} */ one, /** @type {string} */ names) => check(Object.keys(one).every((name) => names.split(' ').includes(name)), 'unknown_term', 'predicate');
+
+/**
+ * A delivery, checked in the order of section 8.3.
+ * @param {any} delivery
+ * @param {{contract: string, provider: string, document: import('./did.js').Document, methods: string[], terms: any}} of
+ * @param {Map<string, Uint8Array>} bytes of the artifacts, by name
+ */
+export function verifyDelivery(delivery, { contract, provider, document, methods, terms }, bytes) {
+  const { artifacts } = delivery;
+  check(new Set(artifacts.map((/** @type {any} */ one) => one.name)).size === artifacts.length, 'digest_mismatch', 'a name twice');
+  /** @type {Map<string, Set<string>>} */ const covered = new Map();
+  for (const envelope of delivery.statements) {
+    const statement = opened(envelope, document, methods);
+    checkSubjects(statement, artifacts, (name) => bytes.get(name));
+    const { predicate, predicateType } = statement;
+    if (predicateType === WORK) {
+      closed(predicate, 'contract engagement provider task inputs actions actionsOmitted usage policies subcontracts startedOn finishedOn');
+      check(predicate.provider === provider, 'attester_not_trusted', 'provider');
+      check(predicate.contract === contract, 'attestation_binding', 'contract');
+    } else if (predicateType === PROVENANCE) {
+      closed(predicate, 'buildDefinition runDetails');
+      closed(predicate.buildDefinition, 'buildType externalParameters resolvedDependencies');
+      closed(predicate.buildDefinition.externalParameters, 'contract clauses task');
+      check(predicate.runDetails.builder.id === provider, 'attester_not_trusted', 'builder');
+      check(predicate.buildDefinition.externalParameters.contract === contract, 'attestation_binding', 'contract');
+    } else throw new HireError('unknown_term', 'a predicate that is not known');
+    covered.set(predicateType, new Set([...(covered.get(predicateType) ?? []), ...statement.subject.map((/** @type {any} */ one) => one.name)]));
+  }
+  const complete = terms.evidence.predicates.every((/** @type {string} */ type) => artifacts.every((/** @type {any} */ one) => covered.get(type)?.has(one.name)));
+  check(complete, 'digest_mismatch', 'a statement that the terms demand');
+  for (const { name, digest } of artifacts) check(bytes.has(name) && digestOfBytes(/** @type {Uint8Array} */ (bytes.get(name))) === digest, 'digest_mismatch', name);
+}

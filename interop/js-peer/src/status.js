@@ -1,0 +1,64 @@
+/** W3C Bitstring Status Lists (page 02, section 2.12). */
+import { gunzipSync } from 'node:zlib';
+import { check, HireError } from './errors.js';
+import { seconds } from './encoding.js';
+import { fetchBytes } from './did.js';
+import { readJson } from './json.js';
+import { verifyProof } from './proofs.js';
+
+const DOCUMENT = 1024 * 1024;
+const LEAST = 131072 / 8;
+const MOST = 4 * 1024 * 1024;
+const ENTRIES = 8;
+
+/** Refuses a credential that its issuer has withdrawn, or of which that cannot be said. @param {any} credential @param {import('./did.js').Resolver} resolver @param {number} now */
+export async function checkStatus(credential, resolver, now) {
+  if (credential.credentialStatus === undefined) return;
+  const entries = [credential.credentialStatus].flat();
+  check(entries.length > 0 && entries.length <= ENTRIES, 'status_unavailable', 'entries');
+  for (const entry of entries) await checkEntry(entry, credential, resolver, now);
+}
+
+/** @param {any} entry @param {any} credential @param {import('./did.js').Resolver} resolver @param {number} now */
+async function checkEntry(entry, credential, resolver, now) {
+  const known = entry?.type === 'BitstringStatusListEntry' && ['revocation', 'suspension'].includes(entry.statusPurpose) && (entry.statusSize ?? 1) === 1;
+  check(known && /^(?:0|[1-9][0-9]{0,9})$/.test(String(entry.statusListIndex)), 'status_unavailable', 'entry');
+  const list = await fetchList(entry.statusListCredential, credential, resolver, now);
+  const subject = list.credentialSubject;
+  check(list.id === entry.statusListCredential && subject?.type === 'BitstringStatusList' && subject.statusPurpose === entry.statusPurpose, 'status_invalid', 'list');
+  const bits = inflate(subject.encodedList);
+  const place = Number(entry.statusListIndex);
+  check(place < bits.length * 8, 'status_invalid', 'no such place');
+  check((bits[place >> 3] & (0x80 >> (place & 7))) === 0, 'revoked', entry.statusPurpose);
+}
+
+/** @param {string} url @param {any} credential @param {import('./did.js').Resolver} resolver @param {number} now */
+async function fetchList(url, credential, resolver, now) {
+  try {
+    const { protocol, hostname } = new URL(url);
+    const local = resolver.local && protocol === 'http:' && hostname === 'localhost';
+    check(local || (protocol === 'https:' && !/^[0-9.]+$|^\[/.test(hostname)), 'status_unavailable', url);
+    const list = /** @type {any} */ (readJson(await fetchBytes(new URL(url), DOCUMENT, 'application/vc'), { limit: DOCUMENT, depth: 64, foreign: true }));
+    const issuer = typeof list.issuer === 'string' ? list.issuer : list.issuer?.id;
+    check(issuer === (credential.issuer?.id ?? credential.issuer), 'status_unavailable', 'issuer of the list');
+    const { proof, ...unsigned } = list;
+    await verifyProof(unsigned, proof, { did: await resolver.resolve(issuer), purpose: 'assertionMethod', lowS: false });
+    const inTime = (list.validFrom === undefined || seconds(list.validFrom) <= now) && (list.validUntil === undefined || now <= seconds(list.validUntil));
+    check(inTime, 'status_unavailable', 'validity of the list');
+    return list;
+  } catch (error) {
+    throw new HireError('status_unavailable', `${url}: ${/** @type {any} */ (error).message}`);
+  }
+}
+
+/** @param {any} text @returns {Buffer} */
+function inflate(text) {
+  try {
+    const packed = Buffer.from(text.slice(1), 'base64url');
+    if (text[0] !== 'u' || packed.toString('base64url') !== text.slice(1)) throw new Error('spelling');
+    const info = /** @type {any} */ (gunzipSync(packed, { maxOutputLength: MOST, info: true }));
+    if (info.engine.bytesWritten !== packed.length) throw new Error('more than one member');
+    if (info.buffer.length < LEAST || (info.buffer[0] === 0x1f && info.buffer[1] === 0x8b)) throw new Error('length');
+    return info.buffer;
+  } catch (error) { throw new HireError('status_invalid', String(error)); }
+}

@@ -1,0 +1,37 @@
+/** The terms that this peer writes. */
+import { instant } from './encoding.js';
+import { WORK } from './statements.js';
+
+const HOUR = 3600;
+
+/**
+ * @param {string} base id of the document
+ * @param {{task: any, sketch: any, capability: any, price: any, criteria: Record<string, string>}} of
+ * @param {number} now
+ */
+export function draftTerms(base, { task, sketch, capability, price, criteria }, now) {
+  const move = (/** @type {any} */ node) => JSON.parse(JSON.stringify(node).replaceAll('"urn:hire:sketch#', `"${base}#`));
+  const held = Object.entries(criteria).map(([id, text]) => ({ id, text }));
+  return {
+    id: `${base}#terms`, task, scope: move(sketch), price,
+    deliverables: (capability?.delivers ?? []).map((/** @type {any} */ one) => ({ name: one.name, mediaType: one.mediaType, criteria: held })),
+    settlement: { method: 'none' },
+    deadlines: {
+      start: instant(now + 600), finish: instant(now + HOUR), until: instant(now + 2 * HOUR), heartbeat: 'PT1M', review: 'PT1H', rework: 'PT1H', windDown: 'PT1M', close: 'PT1H',
+    },
+    reworks: 1, sealGrace: 'PT2M', subcontracting: { allowed: false, depth: 0 }, mustStayValid: [],
+    evidence: { predicates: [WORK], c2pa: false },
+    dataHandling: { purpose: 'this task only', classes: [], retention: 'PT0S', onward: false, training: false },
+    termination: { convenience: 'none', cure: 'PT1H' }, onSilence: 'accepted', policies: [],
+  };
+}
+
+/** The authority to read each input once more than it takes, so that a crash in between costs nothing. @param {{uri: string}[]} inputs */
+export function sketchFor(inputs) {
+  const id = 'urn:hire:sketch#';
+  const grants = inputs.map(({ uri }, i) => ({
+    id: `${id}read-${i}`, action: 'artifact:read', target: uri,
+    constraint: [{ id: `${id}read-${i}.limit.count`, leftOperand: 'count', operator: 'lteq', rightOperand: ['16'] }],
+  })).sort((a, b) => (a.id < b.id ? -1 : 1));
+  return { id: `${id}scope`, type: 'Scope', ...(grants.length ? { grants } : {}) };
+}
