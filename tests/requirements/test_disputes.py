@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,13 +11,16 @@ import pytest
 from msgspec.structs import replace
 
 from integration.hires import Hands, until
+from issuing import issued
 from requirements.test_changes import Pair, working
+from undersigned.credentials import Accusation
 from undersigned.daemon import Peer
-from undersigned.encoding import Digest, JsonObject
+from undersigned.encoding import Digest, JsonObject, canonicalize, digest_bytes
 from undersigned.errors import LocalProtocolError, UndersignedError
 from undersigned.messages import Closing
 from undersigned.runtime import Conversation
 from undersigned.testing import ARBITER, ARTIFACT, Actor
+from unit.cli.running import run
 
 
 @asynccontextmanager
@@ -117,6 +121,31 @@ async def test_a_ruling_of_anybody_else_moves_nothing(tmp_path: Path) -> None:
             assert refused.value.code == code
         await pair.provider.changes.rule(pair.theirs, good)
         assert await closed(pair) == [("ruling", "0")] * 2
+
+
+async def test_a_ruling_is_the_evidence_of_an_accusation(tmp_path: Path) -> None:
+    """HIRE-TRU-27: signed by the arbiter of a contract that is here, and against whom it is about."""
+    async with disputed(tmp_path) as (pair, dispute):
+        hirer, provider = pair.hirer.identity.did, pair.provider.identity.did
+        home, accusation = pair.hirer.home.path, tmp_path / "accusation.json"
+
+        async def imported(ruling: JsonObject, of: str = provider) -> str:
+            evidence = tmp_path / "ruling.json"
+            evidence.write_bytes(canonicalize(ruling))
+            claim = Accusation(id=of, kind="breach", evidence=digest_bytes(evidence.read_bytes()))
+            accusation.write_bytes(canonicalize(issued(Actor("a body"), claim, pair.hirer.clock.now())))
+            command = ("trust", "import", accusation, "--evidence", evidence, "--home", home, "--json")
+            ran = await asyncio.to_thread(run, *command)
+            return "" if ran.code == 0 else ran.error["code"]
+
+        good = ruled(pair, dispute, "for_hirer", "0")
+        assert await imported(ruled(pair, dispute, "for_hirer", "0", by=Actor("a stranger"))) == "key_not_authorized"
+        assert await imported({**good, "amount": "4"}) == "proof_invalid"
+        assert await imported(ruled(pair, dispute, "divided", "2")) == "evidence_invalid"
+        assert await imported(good, of=hirer) == "evidence_invalid"
+        assert await imported(ARBITER.rule(ARTIFACT, dispute, pair.hirer.clock.now())) == "policy_denied"
+        assert not pair.hirer.home.trust.exists()
+        assert await imported(good) == ""
 
 
 async def test_one_dispute_is_all_there_is(tmp_path: Path) -> None:

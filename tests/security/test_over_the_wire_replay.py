@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from itertools import count
@@ -14,7 +15,9 @@ import pytest
 from security.wire_attacker import Attacker, Hiring, Line, Stranger, hiring_at, quiet_logs, refused, still_open
 from security.wire_world import Kept, World, world_in
 from undersigned.encoding import canonicalize, digest_bytes, shift
+from undersigned.messages import Withdraw
 from undersigned.testing import Say, acceptance, delivery, offer, profile, seal, start, withdraw
+from unit.cli.running import run
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
@@ -311,6 +314,37 @@ async def test_sc_53_a_refusal_and_a_contract_in_one_place(world: World, first: 
     assert kept.summaries[place].state == ("withdrawn" if first == "Withdraw" else "sealed")
     assert len(kept.contracts) == (0 if first == "Withdraw" else 1)
     assert [blob.raw for blob in kept.evidence[place] if blob.kind == "equivocation"] == [late]
+
+
+async def test_sc_50_what_was_kept_accuses_whoever_signed_both(tmp_path: Path) -> None:
+    """HIRE-TRU-27: written out of the store, named by an accusation, and taken in beside it alone."""
+    proof, accusation = tmp_path / "proof.json", tmp_path / "accusation.json"
+    async with world_in(tmp_path / "world") as world:
+        line = await lined(world)
+        hiring = await Hiring(line).up_to("ready")
+        with quiet_logs():
+            await line.send(two_bodies(hiring, "another id"))
+            await line.wait(lambda: line.closed)
+
+        async def ran(*command: object) -> int:
+            return (await asyncio.to_thread(run, *command, "--home", world.globex.home.path, "--json")).code
+
+        assert await ran("export", hiring.id, "--equivocation", "--out", proof) == 0
+        of = ("--type", "accusation", "--kind", "equivocation", "--evidence", proof)
+        assert await ran("credentials", "issue", line.who.did, *of, "--out", accusation) == 0
+        assert await ran("trust", "import", accusation) != 0
+        assert await ran("trust", "import", accusation, "--evidence", proof) == 0
+        again = await shown_anew(world, line.who)
+        assert [need.code for need in again.needed or ()] == ["not_accused"]
+
+
+async def shown_anew(world: World, who: Attacker) -> Withdraw:
+    """What is said to it in another engagement, once it has shown what it has."""
+    hiring = await Hiring(await Line.to(world, who)).up_to("profiled")
+    await hiring.said(hiring.next_message().raw)
+    said = await hiring.hear("Withdraw")
+    assert isinstance(said, Withdraw)
+    return said
 
 
 # --- SC-41, SC-42 ---------------------------------------------------------------------------------------------------

@@ -227,7 +227,7 @@ async def test_sc_74_an_accusation_that_its_issuer_withdraws(world: World, purpo
             valid_until=shift(now, 3600),
         )
         signed = host.signed({**claim, "credentialStatus": status_entry(host.url, PLACE, purpose)})
-        said = edge_of(read_credential(signed))
+        said = edge_of(read_credential(signed), evidence=(digest_bytes(b"an audit"),))
         import_beside(world, Admitted(said, None, canonicalize(signed)))
 
         async def refusals() -> list[str]:

@@ -52,7 +52,7 @@ WANTED: Final[Mapping[str, str]] = {
     "contract": "a digest, such as uEi…, as 'ledger list' shows it",
     "outcome": "accepted, rejected or failed",
     "kind": "equivocation, breach or distrust",
-    "evidence": "a digest, such as uEi…",
+    "evidence": "a file, or its digest, such as uEi…",
     "standard": "text of at most 1,024 characters",
 }
 """What each option has to look like."""

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from undersigned.credentials import Credential, read_credential
-from undersigned.encoding import FOREIGN_LIMITS, Instant, canonicalize, decode_json, from_struct, shift
+from undersigned.encoding import FOREIGN_LIMITS, Instant, canonicalize, decode_json, digest_bytes, from_struct, shift
 from undersigned.errors import FormatError, UndersignedError
 from undersigned.runtime import (
     LIST_TTL_SECONDS,
@@ -93,7 +93,9 @@ def _value(one: Issued, now: Instant) -> dict[str, Any]:
 @click.option("--contract", metavar="DIGEST", help="performance: of the contract, as 'ledger list' shows it.")
 @click.option("--outcome", metavar="WORD", help="performance: accepted, rejected, or failed.")
 @click.option("--kind", "accused", metavar="WORD", help="accusation: equivocation, breach, or distrust.")
-@click.option("--evidence", metavar="DIGEST", help="accusation: of the evidence that it rests on.")
+@click.option(
+    "--evidence", metavar="FILE|DIGEST", help="accusation: what it rests on, which whoever imports it has to hold, too."
+)
 @click.option("--standard", metavar="TEXT", help="auditedBy: against what, with its year.")
 @click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="How long it is valid.")
 @click.option("--jwt", is_flag=True, help="As a JWT (vc+jwt), in place of JSON-LD with a proof.")
@@ -133,6 +135,8 @@ async def issue(
     short time with --days.
     """  # noqa: D301 - a backspace keeps the lines of a paragraph apart in the help
     opened, now = out.home(home), SystemClock().now()
+    if said["evidence"] is not None and Path(said["evidence"]).is_file():
+        said["evidence"] = digest_bytes(read_file(Path(said["evidence"])))
     with _register(opened) as register, new_file(file) as written:
         claim = claim_of(kind, subject, register.issuer, {**said, "kind": accused})
         claims = {name: value for name, value in from_struct(claim).items() if name != "id"}

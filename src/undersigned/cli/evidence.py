@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from undersigned.did import DidDocument
-from undersigned.encoding import FOREIGN_LIMITS, EngagementId, decode_json
+from undersigned.encoding import FOREIGN_LIMITS, EngagementId, decode_json, digest_bytes
 from undersigned.errors import ConfigurationError, UndersignedError, VerificationError
 from undersigned.evidence import MAX_PACK_BYTES, verify_pack
 from undersigned.ledger import Ledger
-from undersigned.runtime import ArtifactStore, Home, SystemClock, export_pack, read_file
+from undersigned.runtime import ArtifactStore, Home, SystemClock, equivocation_proof, export_pack, read_file
 
 from .output import HOME_OPTION, Out, command, counted, engagement_named, plain, program, reading
 
@@ -51,6 +51,21 @@ async def export_to(home: Home, named: str | None, file: Path | None, *, force: 
     return path
 
 
+async def _export_equivocation(out: Out, home: Home, named: str | None, file: Path | None, *, force: bool) -> None:
+    if named is None or file is None:
+        raise ConfigurationError("bad_configuration", "--equivocation: name the engagement, and a file with --out")
+    store = await reading(home)
+    try:
+        data = await equivocation_proof(store, await engagement_named(store, named))
+    finally:
+        await store.close()
+    if file.exists() and not force:
+        raise ConfigurationError("bad_configuration", f"{file} is there already: --force writes over it")
+    file.write_bytes(data)
+    out.value({"file": str(file), "evidence": digest_bytes(data)})
+    out.line(f"{file}: {digest_bytes(data)}")
+
+
 async def _newest(store: Ledger) -> EngagementId:
     found = [summary for summary in await store.summaries() if summary.contract is not None]
     if not found:
@@ -67,14 +82,25 @@ async def _newest(store: Ledger) -> EngagementId:
     help="File to write; by default one in the folder evidence/ of the state folder.",
 )
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
+@click.option(
+    "--equivocation",
+    is_flag=True,
+    help="Write to --out, in place of the pack, two moves that the other side signed for one place, if it did: the "
+    "evidence of an accusation.",
+)
 @HOME_OPTION
 @command
-async def export(out: Out, engagement: str | None, file: Path | None, force: bool, home: str | None) -> None:
+async def export(
+    out: Out, engagement: str | None, file: Path | None, force: bool, equivocation: bool, home: str | None
+) -> None:
     """Write the evidence pack of an engagement: one file that anybody can check.
 
     ENGAGEMENT is its id, a part of that, or its contract's digest; by default it is the newest with a contract. Nothing
     is written that would not hold.
     """
+    if equivocation:
+        await _export_equivocation(out, out.home(home), engagement, file, force=force)
+        return
     path = await export_to(out.home(home), engagement, file, force=force)
     size = path.stat().st_size
     out.value({"pack": str(path), "bytes": size})

@@ -11,9 +11,19 @@ from uuid import uuid4
 import click
 from msgspec.structs import replace
 
-from undersigned.credentials import read_credential, verify_credential
+from undersigned.credentials import Accusation, Credential, read_credential, verify_credential
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, Digest, Instant, JsonObject, canonicalize, digest_of, from_struct, parse_instant
+from undersigned.encoding import (
+    FOREIGN_LIMITS,
+    Did,
+    Digest,
+    Instant,
+    JsonObject,
+    canonicalize,
+    digest_of,
+    from_struct,
+    parse_instant,
+)
 from undersigned.errors import ConfigurationError, CredentialError, FormatError, LedgerUnavailable
 from undersigned.ledger import TrustStore
 from undersigned.runtime import (
@@ -25,8 +35,12 @@ from undersigned.runtime import (
     SystemClock,
     admission,
     import_establishment,
+    keep_evidence,
     open_engagements,
+    proved,
     read_document,
+    read_file,
+    read_handed,
     sign_record,
     viewpoint,
     withdrawn_as,
@@ -71,7 +85,6 @@ from .output import HOME_OPTION, WAITS, Out, command, counted, plain, program, r
 __all__ = ["trust"]
 
 CAPABILITY_OPTION = click.option("--capability", metavar="NAME", help="Only about this capability.")
-EVIDENCE_OPTION = click.option("--evidence", metavar="TEXT", help="Why: words, or the digest of a document.")
 YES_OPTION = click.option("--yes", is_flag=True, help="Go on although open engagements lose their path.")
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -124,7 +137,9 @@ async def trust_list(out: Out, home: str | None) -> None:
     help="How many links of authority may hang below it.",
 )
 @click.option("--until", metavar="INSTANT", help="Last second, such as 2027-01-01T00:00:00Z; else no end.")
-@EVIDENCE_OPTION
+@click.option(
+    "--evidence", metavar="TEXT", help="Needed without --record: why, in words or by the digest of a document."
+)
 @click.option("--record", "file", type=FILE, help="Sign a record that somebody else made, instead of a new one.")
 @YES_OPTION
 @HOME_OPTION
@@ -220,24 +235,30 @@ async def trust_remove(out: Out, which: str, yes: bool, home: str | None) -> int
 
 @trust.command("import")
 @click.argument("file", type=FILE)
-@EVIDENCE_OPTION
+@click.option(
+    "--evidence",
+    metavar="TEXT|FILE",
+    help="Needed for an anchor set: why it is adopted, in words or by the digest of a document. Needed for an "
+    "accusation: the file whose digest it names. For nothing else.",
+)
 @YES_OPTION
 @HOME_OPTION
 @command
 async def trust_import(out: Out, file: Path, evidence: str | None, yes: bool, home: str | None) -> int:
-    """Take in a signed anchor set, which replaces an older one of the same body; a credential, as an edge; or a trust
-    establishment document (DIF), as one edge for each entry that says what a credential of ours could say.
+    """Take in a signed anchor set, which replaces an older one of the same body; a credential, with a proof or as the
+    text of a JWT, as an edge; or a trust establishment document (DIF), as one edge for each entry that says what a
+    credential of ours could say.
 
     Everything is verified first. A document without a proof counts if 'trust add' of its author named its digest as the
     evidence. Exit code 7 if a second person must sign, or if open engagements would lose
     their path.
     """
     opened, now = out.home(home), SystemClock().now()
-    document = read_document(file)
+    document = read_handed(read_file(file), FOREIGN_LIMITS)
     if is_establishment(document):
         return await _establish(out, opened, document, now)
     if document.get("type") != "AnchorSet":
-        return await _admit(out, opened, document, now)
+        return await _admit(out, opened, document, now, evidence)
     book = AnchorBook(opened, now)
     compared = await _compare(opened, book, document, now)
     found, issuer = cast("AnchorSet", compared.set), cast("DidDocument", compared.document)
@@ -582,7 +603,7 @@ async def _compare(home: Home, book: AnchorBook, document: JsonObject, now: Inst
     return _Compared(found, known, old, anchor_changes(before, found.lasting), after, evidence)
 
 
-async def _admit(out: Out, home: Home, document: JsonObject, now: Instant) -> int:
+async def _admit(out: Out, home: Home, document: JsonObject, now: Instant, evidence: str | None) -> int:
     """A credential becomes an edge of the graph, once it is verified; one that is withdrawn takes its edge along."""
     read = read_credential(document)
     gatherer = open_gatherer(home)
@@ -603,14 +624,39 @@ async def _admit(out: Out, home: Home, document: JsonObject, now: Instant) -> in
             out.value({"edge": read.digest, "status": status})
             out.line(f"the edge {read.digest} is {status} and counts no more", style="yellow")
         raise
-    admitted = admission(credential, issuer, now, contracts=await _contracts(home))
+    held = _evidence(evidence) if Accusation.type in credential.types else None
+    shown = await _proved(home, credential, held)
+    admitted = admission(credential, issuer, now, contracts=await _contracts(home), evidence=shown)
     edge = admitted.edge
+    if held is not None:
+        keep_evidence(home, held)
     # It is clear now; it may have been suspended when it was looked up last.
     clear: dict[Digest, Status] = {edge.digest: "good"} if credential.has_status else {}
     new = await _written(home, lambda store: store.admit([admitted], clear))
     out.value({"edge": from_struct(edge), "new": bool(new)})
     out.line(f"{plain(edge.source, 90)} --{edge.kind}--> {plain(edge.target, 90)}{'' if new else ' (known already)'}")
     return 0
+
+
+def _evidence(named: str | None) -> bytes | None:
+    try:
+        return read_file(Path(named)) if named is not None else None
+    except OSError as exc:
+        raise ConfigurationError(
+            "bad_configuration", f"--evidence: {plain(named, 200)}: {exc.strerror or exc}"
+        ) from exc
+
+
+async def _proved(home: Home, credential: Credential, evidence: bytes | None) -> frozenset[Digest]:
+    """What `edge_of` is told of the evidence of an accusation."""
+    gatherer, ledger = open_gatherer(home), await reading(home)
+    try:
+        return await proved(
+            credential, evidence, ledger=ledger, own=home.configuration.did, document_of=gatherer.document
+        )
+    finally:
+        await ledger.close()
+        await gatherer.close()
 
 
 async def _establish(out: Out, home: Home, document: JsonObject, now: Instant) -> int:

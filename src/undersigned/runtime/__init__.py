@@ -1,5 +1,6 @@
 """The asyncio shell around the protocol: it moves bytes, signs, keeps the ledger and does the work."""
 
+from undersigned.runtime.accusations import equivocation_proof, keep_evidence, proved
 from undersigned.runtime.agent import Agent, load_handler
 from undersigned.runtime.anchors import AnchorBook, KeptRecord, load_anchors, read_document, sign_record
 from undersigned.runtime.approvals import (
@@ -157,6 +158,7 @@ __all__ = [
     "decision_named",
     "domain_links",
     "drop_approval",
+    "equivocation_proof",
     "export_pack",
     "generate_key",
     "guard",
@@ -164,6 +166,7 @@ __all__ = [
     "import_establishment",
     "issue_claims",
     "issue_membership",
+    "keep_evidence",
     "leave_order",
     "load_anchors",
     "load_approvers",
@@ -175,6 +178,7 @@ __all__ = [
     "open_key",
     "open_requests",
     "parse_price",
+    "proved",
     "read_document",
     "read_file",
     "read_handed",

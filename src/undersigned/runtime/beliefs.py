@@ -77,14 +77,19 @@ def viewpoint(home: Home, now: Instant, **more: Any) -> Viewpoint:
 
 
 def admission(
-    credential: Credential, document: DidDocument, now: Instant, *, contracts: Collection[Digest] = ()
+    credential: Credential,
+    document: DidDocument,
+    now: Instant,
+    *,
+    contracts: Collection[Digest] = (),
+    evidence: Collection[Digest] = (),
 ) -> Admitted:
     """The edge of a credential that was verified by `document`, its issuer's, with the key that signed it.
 
     Raises:
         CredentialError, FormatError: As `edge_of`: it makes no edge.
     """
-    edge = edge_of(credential, contracts=contracts)
+    edge = edge_of(credential, contracts=contracts, evidence=evidence)
     if credential.jws is not None:
         method = credential.jws.method
     else:

@@ -33,7 +33,7 @@ from undersigned.credentials import (
     verify_status_list,
 )
 from undersigned.did import DidDocument
-from undersigned.encoding import FOREIGN_LIMITS, Did, Instant, JsonObject, canonicalize, decode_json
+from undersigned.encoding import FOREIGN_LIMITS, Did, Instant, JsonObject, Limits, canonicalize, decode_json
 from undersigned.errors import ConfigurationError, CredentialError, FormatError
 
 from .clock import Clock
@@ -131,8 +131,8 @@ class Wallet:
         return tuple(sorted(found))
 
 
-def read_handed(raw: bytes) -> JsonObject:
-    """The credential in a file that somebody handed over: a JSON object, or the text of a `vc+jwt`.
+def read_handed(raw: bytes, limits: Limits = _LIMITS) -> JsonObject:
+    """The credential in a file that somebody handed over: a JSON object within `limits`, or the text of a `vc+jwt`.
 
     Raises:
         FormatError: Neither, or too large.
@@ -140,7 +140,7 @@ def read_handed(raw: bytes) -> JsonObject:
     text = raw.strip()
     if len(text) <= MAX_FILE_BYTES and _JWT.fullmatch(text):
         return enveloped_credential(text.decode())
-    value = decode_json(raw, _LIMITS)
+    value = decode_json(raw, limits)
     if not isinstance(value, dict):
         raise FormatError("bad_json", "expected a JSON object or a JWT")
     return value

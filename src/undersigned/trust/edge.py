@@ -129,13 +129,21 @@ class Edge(Struct, frozen=True, omit_defaults=True, rename="camel", gc=False):
         return self.valid_until if self.valid_until is not None and self.valid_until >= now else None
 
 
-def edge_of(credential: Credential, *, contracts: Collection[Digest] = (), status: Status = "good") -> Edge:
-    """The edge of a credential that `verify_credential` gave. `contracts`: those known to be signed by both parties.
+def edge_of(
+    credential: Credential,
+    *,
+    contracts: Collection[Digest] = (),
+    evidence: Collection[Digest] = (),
+    status: Status = "good",
+) -> Edge:
+    """The edge of a credential that `verify_credential` gave. `contracts`: those known to be signed by both parties;
+    `evidence`: what is here, and was seen to show of the subject what an accusation says.
 
     Raises:
         CredentialError, FormatError: As `read_claim`: of no type that makes an edge or of several, about several
             subjects, with a member that the type does not define, or by somebody else than the organisation it speaks
-            for. `policy_denied`: a performance under a contract that is not in `contracts`.
+            for. `policy_denied`: a performance under a contract that is not in `contracts`, or an accusation whose
+            evidence is not in `evidence`.
 
     Source: protocol-spec/12-trust.md, section 12.1
     """
@@ -164,6 +172,9 @@ def edge_of(credential: Credential, *, contracts: Collection[Digest] = (), statu
             weight = weight if says == "accepted" else 0
         case Accusation():
             says = claim.kind
+            if claim.evidence not in evidence:
+                text = f"the evidence {claim.evidence} is not here, or was not seen to show it"
+                raise CredentialError("policy_denied", text)
         case AuditedBy():
             says = claim.audited_for
         case _:

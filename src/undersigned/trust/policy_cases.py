@@ -88,7 +88,9 @@ class SupposedCredential(_Part, frozen=True, kw_only=True):
 
 
 class SupposedEdge(SupposedCredential, frozen=True, kw_only=True):
-    """A credential that the trust graph has; one about work is of a contract that both have signed."""
+    """A credential that the trust graph has; one about work is of a contract that both have signed, and one that
+    accuses stands beside its evidence.
+    """
 
     about: Did
 
@@ -256,9 +258,13 @@ def _credential(subject: Did, now: Instant, one: SupposedCredential, path: str) 
 
 
 def _edge(supposed: Hypothetical, one: SupposedEdge, place: int) -> Edge:
-    contract = one.claims.get("contract")
+    contract, evidence = one.claims.get("contract"), one.claims.get("evidence")
     credential = _credential(one.about, supposed.now, one, f"/graph/{place}")
-    return edge_of(credential, contracts=(contract,) if isinstance(contract, str) else ())
+    return edge_of(
+        credential,
+        contracts=(contract,) if isinstance(contract, str) else (),
+        evidence=(evidence,) if isinstance(evidence, str) else (),
+    )
 
 
 def _terms(members: Mapping[str, Any], now: Instant) -> Terms:

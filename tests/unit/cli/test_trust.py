@@ -14,7 +14,7 @@ import pytest
 
 from parties import Party
 from undersigned.credentials import build_credential, credential_config
-from undersigned.encoding import JsonObject
+from undersigned.encoding import JsonObject, digest_bytes
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import AnchorBook, Home, SystemClock, load_anchors, sign_record
 from undersigned.trust import Anchor, Anchors, OpenEngagement, Shown, anchor_set, record_config
@@ -243,10 +243,44 @@ def test_credentials_become_edges_and_paths_are_told(home: Path, tmp_path: Path)
     assert trust(home, "import", grant).code == 0
     yes = trust(home, "path", EVE.did, "--type", "EndorsementCredential", "--capability", "sbom")
     assert (yes.code, yes.values[0]["verdict"], len(yes.values[0]["paths"])) == (0, "yes", 1)
-    accused = said(tmp_path, BODY, EVE, "AccusationCredential", kind="breach", evidence=anchors(home).digest)
-    assert trust(home, "import", accused).code == 0
+    audit = tmp_path / "audit.txt"
+    audit.write_text("what was found")
+    digest = digest_bytes(audit.read_bytes())
+    accused = said(tmp_path, BODY, EVE, "AccusationCredential", kind="distrust", evidence=digest)
+    assert trust(home, "import", accused, "--evidence", audit).code == 0
+    assert (home / "accusations" / digest).read_bytes() == audit.read_bytes()
     assert trust(home, "path", EVE.did, "--type", "EndorsementCredential", "--capability", "sbom").code == 3
     assert trust(home, "explain", AGENT.did).values[0]["dissent"][0]["source"] == BODY.did
+
+
+@pytest.mark.parametrize("kind", ["distrust", "equivocation", "breach"])
+def test_an_accusation_is_imported_beside_its_evidence_alone(home: Path, tmp_path: Path, kind: str) -> None:
+    """HIRE-TRU-27: none, another file, and one that shows nothing of what is said."""
+    audit, other = tmp_path / "audit.txt", tmp_path / "other.txt"
+    audit.write_text("{}")
+    other.write_text("something else")
+    digest = digest_bytes(audit.read_bytes())
+    accused = said(tmp_path, BODY, EVE, "AccusationCredential", kind=kind, evidence=digest)
+    for given in ((), ("--evidence", other)):
+        ran = trust(home, "import", accused, *given)
+        assert (ran.code, ran.error["code"]) == (3, "policy_denied")
+        assert f"a file whose digest is {digest}" in ran.error["message"]
+    assert trust(home, "import", accused, "--evidence", "its word").error["code"] == "bad_configuration"
+    if kind != "distrust":
+        assert trust(home, "import", accused, "--evidence", audit).error["code"] == "schema_violation"
+    assert not (home / "trust.db").exists()
+    assert not (home / "accusations").exists()
+
+
+def test_a_credential_is_imported_as_the_text_of_a_jwt(home: Path, tmp_path: Path) -> None:
+    """As `credentials issue --jwt --out` writes it, by the organisation of this folder."""
+    file = tmp_path / "endorsement.jwt"
+    issued = ("credentials", "issue", EVE.did, "--type", "endorsement", "--capability", "sbom", "--jwt", "--out", file)
+    assert run("init", tmp_path / "body").code == 0
+    assert run(*issued, "--home", tmp_path / "body").code == 0
+    assert not file.read_text().startswith("{")
+    ran = trust(home, "import", file)
+    assert (ran.code, ran.values[0]["edge"]["target"], ran.values[0]["new"]) == (0, EVE.did, True)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -10,14 +11,17 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from issuing import issued
 from runtimes import FIRST_LINE, KeptLedger, Node, World, facts, folded, last, messages, moves
-from undersigned.encoding import Digest, EngagementId, digest_bytes, shift
+from undersigned.credentials import Accusation, read_credential
+from undersigned.did import DidDocument
+from undersigned.encoding import Digest, EngagementId, canonicalize, digest_bytes, shift
 from undersigned.errors import LocalProtocolError, UndersignedError
 from undersigned.ledger import Commit, Committed, Draw, Reservation
 from undersigned.messages import Acceptance, Delivery, Inquiry, Offer, Review, Seal, Withdraw, draft, recorded_message
 from undersigned.proof import CRYPTOSUITES
 from undersigned.protocol import OTHER, pending
-from undersigned.runtime import Job, Say
+from undersigned.runtime import Job, Say, equivocation_proof, proved
 from undersigned.runtime.intake import MAX_INBOX
 from undersigned.runtime.job import run_handler
 from undersigned.runtime.work import Reviewed
@@ -429,6 +433,41 @@ def test_equivocation_is_kept_as_proof_once(open_world: Open) -> None:
     ]
     blobs = [b for b in world.run(world.provider.ledger.evidence(name)) if b.kind == "equivocation"]
     assert [blob.raw for blob in blobs] == forged[:1]
+
+
+def test_what_proves_an_equivocation_is_the_evidence_of_an_accusation(open_world: Open) -> None:
+    """HIRE-TRU-27: of the two moves and nothing less; of nobody else; and not with a word changed."""
+    world = open_world(held=True)
+    name, body = world.begin().id, Actor("Body organisation")
+    world.until("ready", name, world.provider)
+    held, accused = folded(world.provider, name), world.hirer.did
+
+    def seen(evidence: bytes, of: str = accused) -> frozenset[Digest]:
+        claim = Accusation(id=of, kind="equivocation", evidence=digest_bytes(evidence))
+        said = read_credential(issued(body, claim, world.clock.now()))
+
+        async def document_of(did: str) -> DidDocument:
+            return await world.provider.document_of(did, 0.0)
+
+        return world.run(
+            proved(said, evidence, ledger=world.provider.ledger, own=world.provider.did, document_of=document_of)
+        )
+
+    with pytest.raises(UndersignedError, match="no two moves"):
+        world.run(equivocation_proof(world.provider.ledger, name))
+    raw = forge(world, world.provider, name, withdraw("declined"), sequence=len(held.got), previous=held.got[-2])
+    world.tell(raw, world.hirer.did, world.provider)
+    proof = world.run(equivocation_proof(world.provider.ledger, name))
+    assert seen(proof) == {digest_bytes(proof)}
+    first, second = (canonicalize(one) for one in json.loads(proof))
+    forged = canonicalize(json.loads(second) | {"reason": "changed"})
+    for false in (b"[" + first + b"," + first + b"]", b"[" + first + b"]", b"[" + first + b"," + forged + b"]"):
+        with pytest.raises(UndersignedError) as caught:
+            seen(false)
+        assert caught.value.code in ("evidence_invalid", "schema_violation", "proof_invalid")
+    with pytest.raises(UndersignedError) as caught:
+        seen(proof, of=world.provider.did)
+    assert caught.value.code == "evidence_invalid"
 
 
 @pytest.mark.parametrize("move", [seal(), review(), closing(), terminate(), withdraw("declined")], ids=lambda m: m.type)

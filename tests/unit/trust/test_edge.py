@@ -36,7 +36,7 @@ def made(type: str, subject: dict[str, Any], /, **changes: Any) -> Edge:
         valid_from="2026-11-01T00:00:00Z",
         valid_until="2026-12-01T00:00:00Z",
     )
-    return edge_of(read_credential(document | changes), contracts={CONTRACT})
+    return edge_of(read_credential(document | changes), contracts={CONTRACT}, evidence={CONTRACT})
 
 
 @pytest.mark.parametrize(
@@ -122,6 +122,13 @@ def test_a_performance_needs_the_countersigned_contract() -> None:
         made("PerformanceCredential", WHOLE["PerformanceCredential"] | {"contract": digest_bytes(b"another")})
     assert caught.value.code == "policy_denied"
     assert made("PerformanceCredential", WHOLE["PerformanceCredential"] | {"outcome": "failed"}).weight == 0
+
+
+def test_an_accusation_needs_its_evidence() -> None:
+    """HIRE-TRU-27."""
+    with pytest.raises(CredentialError) as caught:
+        made("AccusationCredential", WHOLE["AccusationCredential"] | {"evidence": digest_bytes(b"another")})
+    assert caught.value.code == "policy_denied"
 
 
 @pytest.mark.parametrize(
