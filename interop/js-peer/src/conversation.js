@@ -43,13 +43,17 @@ export class Conversation {
     this.beats = 0;
     /** @type {{at: number, of: string[]} | undefined} */
     this.receipt = undefined;
+    /** @type {{message: any, at: number, bytes: number}[]} all moves in the order in which they were recorded */
+    this.journal = [];
+    /** @type {string | undefined} the code with which a move of ours was refused for good */
+    this.refused = undefined;
     /** @type {Promise<any>} */
     this.queue = Promise.resolve();
     this.working = false;
     this.ticking = false;
   }
 
-  get over() { return ['withdrawn', 'closed'].includes(this.engagement.state.main); }
+  get over() { return ['withdrawn', 'closed'].includes(this.engagement.state.main) || (this.refused !== undefined && this.engagement.state.main === '-'); }
   get own() { return this.engagement.moves[this.role]; }
   get theirs() { return this.engagement.moves[other(this.role)]; }
 
@@ -85,11 +89,25 @@ export class Conversation {
     const judged = engagement.judge(message, { at: now, bytes: Buffer.byteLength(text) });
     peer.store.add({ k: 'sent', at: now, engagement: this.id, raw: text }, ...(leaf ? [{ k: 'leaf', at: now, engagement: this.id, leaf: leaf.toString('hex') }] : []));
     engagement.commit(message, judged);
-    this.raw.set(digest(message), text);
+    this.keep(message, text, now);
     this.receipt = undefined;
     this.sent(now);
     peer.send(this, text);
     return message;
+  }
+
+  /** @param {any} message @param {string} text @param {number} at */
+  keep(message, text, at) {
+    this.raw.set(digest(message), text);
+    this.journal.push({ message, at, bytes: Buffer.byteLength(text) });
+  }
+
+  /** Takes a move of ours back, and what we sent after it: the peer has refused it for good (HIRE-NEG-19). @param {string} name */
+  takeBack(name) {
+    const from = this.journal.findIndex(({ message }) => digest(message) === name);
+    this.journal = this.journal.filter(({ message }, i) => i < from || message.role !== this.role);
+    this.engagement = new Engagement(this.role);
+    for (const { message, ...facts } of this.journal) this.engagement.take(message, facts);
   }
 
   /** @param {string} type @param {number} sequence @param {string} [version] */
@@ -143,7 +161,7 @@ export class Conversation {
       const evidence = { did: found.evidence.id, document: found.evidence };
       peer.store.add({ k: 'got', at, engagement: this.id, raw: text, outcome: found.outcome, evidence });
       found.commit();
-      this.raw.set(name, text);
+      this.keep(message, text, at);
       if (found.credentials) this.shown = found.credentials;
       this.acked = Math.max(this.acked, engagement.seenOf(message));
     }
@@ -174,11 +192,22 @@ export class Conversation {
       for (const name of message.of) this.acked = Math.max(this.acked, this.own.findIndex((one) => one.digest === name) + 1);
       if (message.waiting) this.facts.waiting = message.waiting;
     }
-    if (message.type === 'Problem') this.problems.push({ type: this.engagement.messages[message.of]?.type ?? '', code: message.code });
+    if (message.type === 'Problem') this.problem(message);
     if (message.type === 'Sync' && seen < this.own.length) {
       this.acked = seen;
       await this.repeat();
     }
+  }
+
+  /** @param {any} message */
+  problem(message) {
+    const of = this.engagement.messages[message.of];
+    this.problems.push({ type: of?.type ?? '', code: message.code });
+    const ours = of?.role === this.role && of.sequence > this.acked && !['Acceptance', 'Seal', 'Withdraw'].includes(of.type);
+    if (!message.final || !ours || this.engagement.state.contract) return;
+    this.peer.store.add({ k: 'back', at: this.peer.now(), engagement: this.id, name: message.of, code: message.code });
+    this.takeBack(message.of);
+    this.refused = message.code;
   }
 
   /** What is due by the clock: receipts and repeats. */

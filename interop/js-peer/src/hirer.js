@@ -92,7 +92,7 @@ async function verdict(conversation) {
     }
     const of = { contract: state.contract, provider: conversation.with, document: await peer.resolver.resolve(conversation.with), methods: state.document.methods.provider, terms: state.terms };
     verifyDelivery(delivery, of, bytes);
-    for (const data of bytes.values()) peer.store.put(Buffer.from(data));
+    bytes.forEach((data) => peer.store.put(data));
   } catch (error) {
     peer.log(conversation, 'delivery refused', error);
     if (/** @type {any} */ (error).code === 'unreachable') return retry(conversation);

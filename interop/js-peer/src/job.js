@@ -65,7 +65,7 @@ export class Job {
 /** @param {import('./conversation.js').Conversation} conversation @param {() => boolean} holds */
 async function until(conversation, holds) {
   while (!holds()) {
-    if (!['working', 'suspended'].includes(conversation.engagement.state.main)) throw new HireError('contract_expired', conversation.engagement.state.main);
+    if (conversation.peer.stopped || !['working', 'suspended'].includes(conversation.engagement.state.main)) throw new HireError('contract_expired', conversation.engagement.state.main);
     await new Promise((resolve) => { setTimeout(resolve, 50); });
   }
 }
@@ -77,7 +77,7 @@ export async function work(conversation, service) {
   const startedOn = instant(engagement.state.started.at);
   let outcome = 'complete';
   const beat = setInterval(() => conversation.enqueue(() => progress(conversation)), (duration(job.terms.deadlines.heartbeat) * 1000) / 2);
-  try { await service.run(job); } catch (error) {
+  try { await Promise.race([service.run(job), until(conversation, () => false)]); } catch (error) {
     peer.log(conversation, 'work failed', error);
     outcome = 'failed';
   } finally { clearInterval(beat); }

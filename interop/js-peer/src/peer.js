@@ -61,6 +61,7 @@ export class Peer {
     this.nonces = new Map();
     this.most = 0;
     this.startedAt = 0;
+    this.stopped = false;
     this.#replay();
   }
 
@@ -81,9 +82,12 @@ export class Peer {
       else if (!conversation) continue;
       else if (entry.k === 'sent' || entry.k === 'got') {
         conversation.engagement.take(message, { at: entry.at, bytes: Buffer.byteLength(entry.raw) });
-        conversation.raw.set(digest(message), entry.raw);
+        conversation.keep(message, entry.raw, entry.at);
         if (entry.k === 'got') conversation.acked = Math.max(conversation.acked, conversation.engagement.seenOf(message));
         if (message.type === 'Presentation' && entry.k === 'got') conversation.shown = message.presentation.verifiableCredential ?? [];
+      } else if (entry.k === 'back') {
+        conversation.takeBack(entry.name);
+        conversation.refused = entry.code;
       } else if (entry.k === 'again') conversation.raw.set(entry.name, entry.raw);
       else if (entry.k === 'booked') {
         conversation.bookings.set(entry.id, { clause: entry.clause, charges: entry.charges });
@@ -123,6 +127,7 @@ export class Peer {
   get url() { return `${this.origin.replace(/^http/, 'ws')}/hire`; }
 
   async stop() {
+    this.stopped = true;
     clearInterval(this.timer);
     for (const link of this.links.values()) link.close(1001);
     this.sockets?.close();
@@ -130,6 +135,18 @@ export class Peer {
     await new Promise((resolve) => { if (this.server) this.server.close(() => resolve(undefined)); else resolve(undefined); });
     await Promise.allSettled([...this.conversations.values()].map((one) => one.queue));
     this.store.close();
+  }
+
+  /** Ends as a process does that is killed: nothing more is written or said. */
+  kill() {
+    this.stopped = true;
+    clearInterval(this.timer);
+    this.store.full = true;
+    for (const link of this.links.values()) link.socket.terminate();
+    this.links.clear();
+    this.send = () => {};
+    this.server?.closeAllConnections?.();
+    this.server?.close();
   }
 
   /** @param {http.IncomingMessage} incoming @param {http.ServerResponse} response */
@@ -218,6 +235,7 @@ export class Peer {
     const { engagement, role } = conversation;
     const { state } = engagement;
     if (state.main === '-' || conversation.over) return undefined;
+    if (conversation.refused && !state.contract && !state.main.startsWith('accepted-by-')) return { type: 'Withdraw', body: { reason: 'changed', ...(state.live ? { offer: state.live.digest } : {}) } };
     const due = overdue(conversation) ?? await answerInLane(conversation);
     if (due) return due;
     if (state.main === 'closing') return state.closings[role] ? undefined : closing(conversation);
@@ -318,7 +336,6 @@ export class Peer {
   /** @param {import('./link.js').Link} link @param {Conversation} conversation @param {any} message @param {Buffer} bytes */
   async #message(link, conversation, message, bytes) {
     const notice = NOTICES.has(message.type);
-    let verified = false;
     try {
       if (message.sender !== conversation.with) {
         await verifyMessage(message, { resolver: this.resolver, recipient: this.did, now: this.now() });
@@ -332,26 +349,28 @@ export class Peer {
       }
       const outcome = await conversation.hear(message, bytes.toString());
       this.log(conversation, 'heard', `${message.type} ${outcome}`);
-      verified = true;
     } catch (error) {
-      const { code, path } = /** @type {any} */ (error);
+      const { code, path, proved } = /** @type {any} */ (error);
       if (code === undefined) throw error;
       this.log(conversation, 'refused', `${message.type} ${/** @type {any} */ (error).message}`);
-      if (!notice) await this.#refuse(link, conversation, message, bytes, code, path);
+      if (notice) return;
+      if (proved) await this.#refuse(link, conversation, message, code, path); else this.#fault(link, bytes, code, path);
       return;
     }
-    if (verified) await this.turn(conversation);
+    await this.turn(conversation);
   }
 
-  /** @param {import('./link.js').Link} link @param {Conversation} conversation @param {any} message @param {Buffer} bytes @param {string} code @param {string} [path] */
-  async #refuse(link, conversation, message, bytes, code, path) {
+  /** @param {import('./link.js').Link} link @param {Conversation} conversation @param {any} message @param {string} code @param {string} [path] */
+  async #refuse(link, conversation, message, code, path) {
     const row = tables.codes[code];
     if (row.told === 'never') return;
-    const unproved = ['proof_invalid', 'key_not_authorized', 'key_weak', 'proof_missing', 'suite_not_allowed', 'did_unresolvable', 'did_document_invalid', 'did_forbidden_address'].includes(code);
-    if (unproved) return void this.#fault(link, bytes, code, path);
     if (!row.retryable) link.failures += 1;
     const final = !row.retryable && !['Acceptance', 'Seal'].includes(message.type);
     await conversation.tell('Problem', { of: digest(message), code, class: row.family, ...(path ? { path } : {}), retryable: row.retryable, final });
+    const { live, accepted } = conversation.engagement.state;
+    if (message.type === 'Acceptance' && live?.owner === conversation.role && message.offer === live.digest && !accepted && !row.retryable) {
+      await conversation.say({ type: 'Withdraw', body: { reason: 'terms_mismatch', offer: live.digest } }); // HIRE-NEG-11, HIRE-NEG-12
+    }
     if (NO_MISTAKE.has(code)) link.close(1008, code);
     else if (link.failures >= FAILURES) link.close(1008, 'rate_limited');
   }

@@ -1,5 +1,5 @@
 /** A message that arrived: its proof, its place, what it carries, and only then its effect (page 10, section 10.1). */
-import { check } from './errors.js';
+import { check, HireError } from './errors.js';
 import { verifyAccepted, verifyOffered } from './contract.js';
 import { verifyMessage } from './message.js';
 import { verifyParents } from './parents.js';
@@ -17,12 +17,17 @@ import { SUITES } from './keys.js';
 export async function weigh(engagement, message, { resolver, own, at, bytes, suites = Object.keys(SUITES) }) {
   const agreed = agreedSuites(engagement, message).filter((suite) => suites.includes(suite));
   const { document: evidence } = await verifyMessage(message, { resolver, recipient: own, now: at, suites: agreed });
-  const judged = engagement.judge(message, { at, bytes });
-  const { outcome } = judged;
-  /** @type {any[] | undefined} */ let credentials;
-  if (outcome === 'applies') credentials = await checkCarried(engagement, message, resolver, at, agreed);
-  else if (outcome !== 'repeat' && message.type === 'Ruling') await checkRuling(engagement, message, resolver);
-  return { outcome, credentials, evidence, commit: () => engagement.commit(message, judged) };
+  try {
+    const judged = engagement.judge(message, { at, bytes });
+    const { outcome } = judged;
+    /** @type {any[] | undefined} */ let credentials;
+    if (outcome === 'applies') credentials = await checkCarried(engagement, message, resolver, at, agreed);
+    else if (outcome !== 'repeat' && message.type === 'Ruling') await checkRuling(engagement, message, resolver);
+    return { outcome, credentials, evidence, commit: () => engagement.commit(message, judged) };
+  } catch (error) {
+    // the message is its sender's, so it may hear what is wrong with it (page 09, section 9.3)
+    throw error instanceof HireError ? Object.assign(error, { proved: true }) : error;
+  }
 }
 
 /** @param {import('./machine.js').Engagement} engagement @param {any} message @param {Reader} reader */

@@ -1,51 +1,74 @@
 /** Two of these peers over real sockets. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createHome, openHome } from '../src/home.js';
-import { handlers } from '../src/handlers.js';
-import { Peer } from '../src/peer.js';
-
-const REPORT = Buffer.from('All is well.\nDetails follow.');
-const service = { task: 'summary', summary: 'a summary', price: { amount: '4', currency: 'EUR' }, ...handlers.summary };
-
-/** @param {() => boolean} holds */
-export async function until(holds, seconds = 20) {
-  for (let left = seconds * 50; left > 0; left -= 1) {
-    if (holds()) return;
-    await new Promise((resolve) => { setTimeout(resolve, 20); });
-  }
-  assert.fail('waited for nothing');
-}
-
-/** @param {import('node:test').TestContext} t @param {any} [more] */
-async function two(t, more = {}) {
-  const folder = mkdtempSync(join(tmpdir(), 'hire-'));
-  for (const name of ['hirer', 'provider']) await createHome(join(folder, name));
-  const [hirer, provider] = ['hirer', 'provider'].map((name) => openHome(join(folder, name)));
-  const open = (/** @type {string} */ name, /** @type {any} */ own, /** @type {string} */ trust, rest = {}) => new Peer({
-    home: join(folder, name), key: own.key, credentials: own.credentials, trust: [trust], local: true, verbose: Boolean(process.env.VERBOSE), ...more, ...rest,
-  }).start();
-  const made = { hirer: () => open('hirer', hirer, provider.organisation), provider: (rest = {}) => open('provider', provider, hirer.organisation, { services: [service], ...rest }) };
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  return made;
-}
+import { two, until, whole } from '../support/peers.js';
 
 for (const suite of ['eddsa-jcs-2022', 'eddsa-rdfc-2022']) {
-  test(`a whole hire with ${suite}`, async (t) => {
-    const made = await two(t, { suites: [suite] });
-    const [hirer, provider] = [await made.hirer(), await made.provider()];
-    const hire = await hirer.hire({ provider: provider.did, url: provider.url, task: 'summary', inputs: { report: REPORT }, price: { amount: '5', currency: 'EUR' }, opening: { amount: '3', currency: 'EUR' } });
-    const theirs = () => provider.conversations.get(hire.id);
-    await until(() => hire.over && Boolean(theirs()?.over));
-    assert.equal(hire.engagement.state.main, 'closed');
-    assert.equal(theirs()?.engagement.state.main, 'closed');
-    assert.equal(hire.engagement.state.terms.price.amount, '4');
-    const { artifacts } = hire.last('Delivery');
-    assert.equal(hirer.store.get(artifacts[0].digest).toString(), 'All is well.');
-    assert.deepEqual(hire.own, theirs()?.theirs.map((one, i) => ({ ...one, at: hire.own[i].at })));
-    await Promise.all([hirer.stop(), provider.stop()]);
-  });
+  for (const opens of ['hirer', 'provider']) {
+    test(`a whole hire with ${suite}, the ${opens} opens`, async (t) => {
+      const made = await two(t, { suites: [suite] });
+      const [hirer, provider] = [await made.hirer(), await made.provider()];
+      const hire = await hirer.hire({ ...made.order(provider), opens });
+      await whole(hirer, provider, hire.id);
+      const contract = hire.engagement.state;
+      assert.equal(contract.terms.price.amount, '4');
+      assert.equal(hirer.store.get(hire.last('Delivery').artifacts[0].digest).toString(), 'All is well.');
+      assert.equal(hire.engagement.moves.hirer.length + hire.engagement.moves.provider.length, opens === 'hirer' ? 13 : 12);
+      await Promise.all([hirer.stop(), provider.stop()]);
+    });
+  }
+}
+
+test('who is not vouched for gets a no that says what would change it', async (t) => {
+  const made = await two(t);
+  const [hirer, provider] = [await made.hirer(), await made.provider({ trust: ['did:web:nobody.example'] })];
+  const hire = await hirer.hire(made.order(provider));
+  await until(() => hire.over);
+  const { reason, needed } = hire.engagement.state.withdrawn;
+  assert.equal(reason, 'policy_denied');
+  assert.deepEqual(needed[0].issuers, ['did:web:nobody.example']);
+  await Promise.all([hirer.stop(), provider.stop()]);
+});
+
+test('a price above the most is declined', async (t) => {
+  const made = await two(t);
+  const [hirer, provider] = [await made.hirer(), await made.provider()];
+  const hire = await hirer.hire({ ...made.order(provider), price: { amount: '3.5', currency: 'EUR' } });
+  await until(() => hire.over);
+  assert.equal(hire.engagement.state.withdrawn.reason, 'declined');
+  await Promise.all([hirer.stop(), provider.stop()]);
+});
+
+// Each side is killed right after its n-th write, before anything that follows from it leaves, and comes back.
+for (const side of /** @type {('hirer' | 'provider')[]} */ (['hirer', 'provider'])) {
+  for (const after of side === 'hirer' ? [2, 3, 4, 6, 8, 9] : [2, 3, 5, 7, 8, 10, 11, 12]) {
+    test(`${side} is killed after write ${after}`, async (t) => {
+      const made = await two(t);
+      /** @type {Record<string, import('../src/peer.js').Peer>} */
+      const peers = { hirer: await made.hirer(), provider: await made.provider() };
+      const { store } = peers[side];
+      const add = store.add.bind(store);
+      let writes = 0;
+      let killed = false;
+      store.add = (...entries) => {
+        add(...entries);
+        writes += 1;
+        if (writes === after) {
+          killed = true;
+          peers[side].kill();
+          throw new Error('killed');
+        }
+      };
+      const { port } = peers[side];
+      const order = made.order(peers.provider);
+      const hire = await peers.hirer.hire(order).catch(() => undefined);
+      await until(() => killed);
+      await Promise.allSettled([...peers[side].conversations.values()].map((one) => one.queue));
+      store.close();
+      peers[side] = await made[side]({ port });
+      const id = hire?.id ?? [...peers.hirer.conversations.keys()][0];
+      await whole(peers.hirer, peers.provider, id);
+      await Promise.all([peers.hirer.stop(), peers.provider.stop()]);
+    });
+  }
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { SPEC } from '../src/spec.js';
-import { kinds } from '../src/vectors.js';
+import { kinds } from '../support/vectors.js';
 
 const root = `${SPEC}/vectors`;
 const folders = readdirSync(root, { recursive: true, withFileTypes: true })

@@ -1,20 +1,20 @@
 /** How a vector of each kind is read: what comes of it, or the code of the refusal. */
-import { HireError } from './errors.js';
-import { readJson } from './json.js';
-import { Resolver } from './did.js';
-import { digest, seconds } from './encoding.js';
-import { readKey } from './keys.js';
-import { readMessage, verifyMessage } from './message.js';
-import { steps } from './proofs.js';
-import { fromBase58 } from './encoding.js';
-import { other, verifySealed } from './contract.js';
-import { checkShape } from './schema.js';
-import { Engagement } from './machine.js';
-import { receive } from './receive.js';
-import { verifyLinkage } from './linkage.js';
-import { verifyParents } from './parents.js';
-import { verifyAnswer, verifyRequest } from './requests.js';
-import { checkScope, decide } from './scope.js';
+import { HireError } from '../src/errors.js';
+import { readJson } from '../src/json.js';
+import { Resolver } from '../src/did.js';
+import { digest, seconds } from '../src/encoding.js';
+import { readKey } from '../src/keys.js';
+import { readMessage, verifyMessage } from '../src/message.js';
+import { steps } from '../src/proofs.js';
+import { fromBase58 } from '../src/encoding.js';
+import { other, verifySealed } from '../src/contract.js';
+import { checkShape } from '../src/schema.js';
+import { Engagement } from '../src/machine.js';
+import { receive } from '../src/receive.js';
+import { verifyLinkage } from '../src/linkage.js';
+import { verifyParents } from '../src/parents.js';
+import { verifyAnswer, verifyRequest } from '../src/requests.js';
+import { checkScope, decide } from '../src/scope.js';
 
 const hex = (/** @type {Uint8Array} */ bytes) => Buffer.from(bytes).toString('hex');
 
