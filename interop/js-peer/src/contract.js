@@ -9,13 +9,14 @@ import { purposeOf } from './message.js';
 
 export const other = (/** @type {string} */ role) => (role === 'hirer' ? 'provider' : 'hirer');
 const proofsOf = (/** @type {any} */ document) => (Array.isArray(document.proof) ? document.proof : [document.proof]);
-const didOf = (/** @type {string} */ method) => method.split('#')[0];
 
-/** @param {any} document */
-export function checkParties({ hirer, provider, methods }) {
+/** Who the document is between, and who may not stand in for whom in it. @param {any} document */
+export function checkParties({ hirer, provider, methods, terms }) {
   check(hirer !== provider, 'self_dealing', 'one party');
   check(!methods.hirer.some((/** @type {string} */ method) => methods.provider.includes(method)), 'self_dealing', 'a method of both');
-  for (const [role, did] of [['hirer', hirer], ['provider', provider]]) check(methods[role].every((/** @type {string} */ one) => didOf(one) === did), 'proof_invalid', 'a method of another');
+  for (const [role, did] of [['hirer', hirer], ['provider', provider]]) check(methods[role].every((/** @type {string} */ one) => one.split('#')[0] === did), 'schema_violation', 'a method of another', `/document/methods/${role}`);
+  check(!terms || (terms.arbiter !== hirer && terms.arbiter !== provider), 'schema_violation', 'arbiter', '/document/terms/arbiter');
+  check(!terms || terms.evidence.verifier !== provider, 'schema_violation', 'verifier', '/document/terms/evidence/verifier');
 }
 
 /**

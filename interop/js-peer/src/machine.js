@@ -5,7 +5,7 @@
  * not seen the state before that move, moved on by the peer's own moves: where the peer may still be (HIRE-CHN-09).
  */
 import { check, HireError } from './errors.js';
-import { digest, digestOfBytes, jcs } from './encoding.js';
+import { amount, amountText, digest, digestOfBytes, jcs } from './encoding.js';
 import { tables } from './spec.js';
 import { NOTICES } from './message.js';
 import { other } from './contract.js';
@@ -301,7 +301,7 @@ const rules = {
     check(message.delivery === state.delivery.digest, 'terms_mismatch', 'delivery');
     const wanted = inForce(state, message, engagement).map(({ terms }) => jcs(criteriaOf(terms).sort()));
     check(wanted.includes(jcs(message.criteria.map((/** @type {any} */ one) => one.id).sort())), 'terms_mismatch', 'criteria');
-    const review = { ...ref, verdict: message.verdict };
+    const review = { ...ref, verdict: message.verdict, met: message.criteria.filter((/** @type {any} */ one) => one.met).map((/** @type {any} */ one) => one.id) };
     if (message.verdict !== 'rework') return { review, endings: [...state.endings, { ...ref, basis: 'review' }] };
     check(state.reworks < Math.max(...inForce(state, message, engagement).map(({ terms }) => terms.reworks)), 'round_limit', 'reworks');
     return { review, reworks: state.reworks + 1, round: state.round + 1 };
@@ -445,11 +445,18 @@ export function basisOf(state) {
   return /** @type {string} */ (order.find((basis) => state.endings.some((/** @type {any} */ end) => end.basis === basis)));
 }
 
+/** What the milestones are worth whose criteria the last `Review` found met, cut after nine places (HIRE-PAY-03). @param {State} state */
+function milestonesDue({ terms, review }) {
+  const reached = (terms.settlement.milestones ?? []).filter((/** @type {any} */ one) => one.criteria.every((/** @type {string} */ id) => review?.met.includes(id)));
+  const percent = reached.reduce((/** @type {number} */ sum, /** @type {any} */ one) => sum + one.percent, 0);
+  return amountText((amount(terms.price.amount) * BigInt(percent)) / 100n);
+}
+
 /** What is owed as one side counts it. @param {State} state @returns {{amount: string, currency: string}} */
 export function owed(state) {
   const { price } = state.terms;
   const basis = basisOf(state);
-  const none = { amount: '0', currency: price.currency };
+  const none = { amount: milestonesDue(state), currency: price.currency };
   if (basis === 'ruling') {
     const [{ ruling }] = [...state.rulings].sort((a, b) => (digest(a.ruling) < digest(b.ruling) ? -1 : 1));
     return { amount: ruling.amount, currency: ruling.currency };

@@ -78,11 +78,34 @@ export function checkMessageShape(message) {
 export function checkDocumentShape(document, at = '') {
   for (const role of ['hirer', 'provider']) checkSorted(document.methods[role], `${at}/methods/${role}`);
   if (!document.terms) return;
-  const { terms, id } = document;
-  check(terms.id === `${id}#terms`, 'schema_violation', 'id of the terms', `${at}/terms/id`);
-  checkSorted(terms.mustStayValid, `${at}/terms/mustStayValid`);
-  checkSorted(terms.policies, `${at}/terms/policies`);
-  checkScope(terms.scope, id, `${at}/terms/scope`);
+  checkTerms(document, `${at}/terms`);
+  checkScope(document.terms.scope, document.id, `${at}/terms/scope`);
+}
+
+/** Terms that contradict themselves (HIRE-CTR-12). @param {any} document @param {string} at */
+function checkTerms({ terms, id }, at) {
+  const bad = (/** @type {boolean} */ holds, /** @type {string} */ path) => check(holds, 'schema_violation', 'terms', at + path);
+  const once = (/** @type {string[]} */ names, /** @type {string} */ path) => bad(new Set(names).size === names.length, path);
+  bad(terms.id === `${id}#terms`, '/id');
+  checkSorted(terms.mustStayValid, `${at}/mustStayValid`);
+  checkSorted(terms.policies, `${at}/policies`);
+  const { notBefore, start, finish, until } = terms.deadlines;
+  bad(notBefore === undefined || notBefore <= start, '/deadlines/start');
+  bad(start <= finish, '/deadlines/finish');
+  bad(finish <= until, '/deadlines/until');
+  bad(!terms.price.amount.startsWith('-'), '/price/amount');
+  bad(terms.subcontracting.depth > 0 === terms.subcontracting.allowed, '/subcontracting/depth');
+  for (const way of ['notice', 'fee']) bad((terms.termination[way] !== undefined) === (terms.termination.convenience === way), `/termination/${way}`);
+  const criteria = terms.deliverables.flatMap((/** @type {any} */ one) => one.criteria.map((/** @type {any} */ criterion) => criterion.id));
+  once(terms.deliverables.map((/** @type {any} */ one) => one.name), '/deliverables');
+  once(criteria, '/deliverables');
+  const milestones = terms.settlement.milestones ?? [];
+  once(milestones.map((/** @type {any} */ one) => one.name), '/settlement/milestones');
+  for (const one of milestones) {
+    once(one.criteria, '/settlement/milestones');
+    bad(one.criteria.every((/** @type {string} */ name) => criteria.includes(name)), '/settlement/milestones');
+  }
+  bad(milestones.reduce((/** @type {number} */ sum, /** @type {any} */ one) => sum + one.percent, 0) <= 100, '/settlement/milestones');
 }
 
 /** @param {string[]} list @param {string} path */

@@ -97,8 +97,8 @@ class Settlement(_Part, frozen=True, kw_only=True):
     method: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,31}(?!\n)$")]
     """`none`, `invoice`, or a word the two parties share."""
     hook: Uri | None = None
-    milestones: Annotated[tuple[Milestone, ...], Meta(max_length=MAX_ITEMS)] = ()
-    """Parts of the price; all together at most the whole of it."""
+    milestones: Annotated[tuple[Milestone, ...], Meta(min_length=1, max_length=MAX_ITEMS)] = ()
+    """Parts of the price, all together at most the whole of it; left out where there is none."""
 
 
 class Deadlines(_Part, frozen=True, kw_only=True):

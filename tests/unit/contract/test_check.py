@@ -106,6 +106,7 @@ MILESTONES, AT = ["terms", "settlement", "milestones"], "/terms/settlement/miles
         (["terms", "termination", "convenience"], "fee", "schema_violation", "/terms/termination/fee"),
         (["terms", "arbiter"], HIRER.did, "schema_violation", "/terms/arbiter"),
         (["terms", "evidence", "verifier"], PROVIDER.did, "schema_violation", "/terms/evidence/verifier"),
+        (MILESTONES, [], "schema_violation", AT),
         (MILESTONES, [{"name": "all", "percent": 0, "criteria": ["complete"]}], "schema_violation", f"{AT}/0/percent"),
         (MILESTONES, [{"name": "all", "percent": 9, "criteria": []}], "schema_violation", f"{AT}/0/criteria"),
         (MILESTONES, [{"name": "all", "percent": 9, "criteria": ["unknown"]}], "schema_violation", AT),
@@ -131,7 +132,7 @@ MILESTONES, AT = ["terms", "settlement", "milestones"], "/terms/settlement/miles
     ],
 )
 def test_what_does_not_fit_is_refused_and_named(path: list[Any], value: Any, code: str, at: str) -> None:
-    """HIRE-CTR-01, HIRE-CTR-04, HIRE-CTR-05, HIRE-CTR-06."""
+    """HIRE-CTR-01, HIRE-CTR-04, HIRE-CTR-05, HIRE-CTR-06, HIRE-CTR-12."""
     with pytest.raises((FormatError, ContractError)) as caught:
         read_document(change(path, value))
     assert (caught.value.code, caught.value.path) == (code, at)
