@@ -50,6 +50,7 @@ from undersigned.messages.reasons import (
     SUSPEND_REASONS,
     VERDICTS,
     WAITING_FOR,
+    SuspendReason,
 )
 from undersigned.messages.registry import MESSAGE_TYPES
 from undersigned.messages.signed import (
@@ -115,6 +116,7 @@ __all__ = [
     "SignedMessage",
     "Start",
     "Suspend",
+    "SuspendReason",
     "Sync",
     "Task",
     "Tender",

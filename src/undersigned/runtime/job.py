@@ -66,8 +66,8 @@ LONGEST_WAIT_SECONDS = 5.0
 """Between attempts while the contract is suspended: our own gate is asked, which costs little."""
 SUSPENDING_CLAUSE = "mustStayValid"
 """Clause of our own gate, of the hirer's credentials."""
-SUSPENDING_CODES = frozenset({"revoked", "policy_denied", "status_unavailable", "status_invalid"})
-"""What the hirer's gate answers where ours do not hold; it names no clause."""
+SUSPENDING_CODES = frozenset({"contract_expired", "revoked", "policy_denied", "status_unavailable", "status_invalid"})
+"""What the hirer's gate answers where ours do not hold, or it has suspended the contract; it names no clause."""
 
 _log = structlog.get_logger()
 
@@ -229,9 +229,9 @@ class Job:
                 return await self._agent.fetch(uri, self.contract, max_bytes=MAX_ARTIFACT_BYTES)
             except UndersignedError as error:
                 state = self._conversation.engagement.state
-                # The hirer's gate goes by what it sent, so it may know of a suspension before we do.
-                paused = error.code == "contract_expired" and state in ("working", "suspended")
-                suspended = paused or (error.code in SUSPENDING_CODES and state == "working")
+                # The hirer's gate goes by what it sent, so it may know of a suspension before we do; and we may hear of
+                # it while an answer is on its way that was given before.
+                suspended = error.code in SUSPENDING_CODES and state in ("working", "suspended")
                 if not error.retryable and not suspended:
                     raise
                 _log.warning("an input was not fetched yet", engagement=self._conversation.id, error=str(error))

@@ -241,7 +241,8 @@ class Meeting:
 
         Raises:
             CredentialError: `revoked`, `status_unavailable`, `status_invalid`; `policy_denied`, past its end: `detail`
-                has the digest of the `credential`; without one: nobody entitles its issuer any more.
+                has the digest of the `credential`; without one: nobody entitles its issuer any more, or, with `accused`
+                in it, the other side is accused.
         """
         engagement = conversation.engagement
         relied = self.relied(conversation, OTHER[engagement.role])
@@ -259,7 +260,8 @@ class Meeting:
 
         clear = {one.party for one in answers.accused if one.verdict == "no"}
         if not clear.issuperset(parties_of(shown)):
-            raise CredentialError("policy_denied", f"{engagement.peer}, or its organisation, is accused now")
+            text = f"{engagement.peer}, or its organisation, is accused now"
+            raise CredentialError("policy_denied", text, accused=True)
         for _, demand in self.policy.demands(stake):
             if not any(demand.type in one.types and stands(one, demand.type) for one in relied):
                 raise CredentialError("policy_denied", f"no {demand.type} that was shown is believed any more")

@@ -19,6 +19,7 @@ from undersigned.credentials import Credential
 from undersigned.encoding import Digest, EngagementId, Instant, seconds_between, shift
 from undersigned.errors import CredentialError, LocalProtocolError, ScopeError, UndersignedError
 from undersigned.ledger import Blob
+from undersigned.messages import SuspendReason
 from undersigned.protocol import Engagement
 
 from .conversation import Conversation
@@ -42,7 +43,7 @@ MARGIN_SECONDS: Final = 2 * int(WATCH_SECONDS)
 AHEAD_SECONDS: Final = 60
 """So long before the end of what the other side showed, it is asked for what comes after."""
 SUSPENDED: Final = "suspended-for-credential"
-"""Fact: until when we suspended a contract for what must stay valid. What its owner suspended, the owner resumes."""
+"""Fact: until when we suspended a contract for what does not hold. What its owner suspended, the owner resumes."""
 AT_ONCE: Final = 64
 WATCHED: Final = RENEWABLE
 """States in which somebody has authority, or is about to have it. What was delivered is still reviewed and paid."""
@@ -107,6 +108,11 @@ class StatusWatch:
     async def _does_not_hold(self, conversation: Conversation, error: CredentialError) -> None:
         if error.code not in ("revoked", "policy_denied"):
             return  # it may hold: the gate refuses until that can be told
+        if error.code == "policy_denied" and "credential" not in error.detail:
+            # It ends nothing, for what was shown is as good as ever; but nobody is to wait at a gate and not know it.
+            await self._suspend(conversation, "policy_denied", ends=False)
+            if "accused" in error.detail:
+                return  # nothing that it could show would change that
         now = self._agent.clock.now()
         waited = seconds_between(self._failing.setdefault(conversation.id, now), now)
         named = origin_of(conversation, str(error.detail.get("credential")))
@@ -115,14 +121,14 @@ class StatusWatch:
         matters = named in conversation.offered().terms.must_stay_valid
         ends = matters and not for_now
         if matters:
-            await self._suspend(conversation, ends=ends)
+            await self._suspend(conversation, "revoked", ends=ends)
         if ends and waited >= self.renewal_seconds:
             await self._terminate(conversation, named, error)
         else:
             last = ends and waited + self.every_seconds >= self.renewal_seconds
             await self._agent.renewals.ask(conversation, last=last)
 
-    async def _suspend(self, conversation: Conversation, *, ends: bool) -> None:
+    async def _suspend(self, conversation: Conversation, reason: SuspendReason, *, ends: bool) -> None:
         """Says, as the hirer, that the contract waits: until we end it, or for as long as there is a contract."""
         if not self._may(conversation, "working"):
             return
@@ -135,7 +141,7 @@ class StatusWatch:
             contract = engagement.contract
             if contract is None or engagement.role != "hirer" or engagement.state != "working":
                 return None
-            body = {"contract": contract.digest, "reason": "revoked", "until": until}
+            body = {"contract": contract.digest, "reason": reason, "until": until}
             return Say("Suspend", body, facts=((SUSPENDED, until),))
 
         await self._say(conversation, make)

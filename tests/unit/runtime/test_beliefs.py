@@ -11,11 +11,11 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from runtimes import NOON, Office, World, facts, last
+from runtimes import NOON, Office, World, facts, folded, last
 from undersigned.encoding import digest_bytes, shift
 from undersigned.errors import CredentialError
 from undersigned.ledger import Admitted, TrustStore
-from undersigned.messages import Profile, Withdraw
+from undersigned.messages import Profile, Suspend, Withdraw
 from undersigned.runtime import beliefs, issue_membership
 from undersigned.runtime.beliefs import WRITE_SECONDS
 from undersigned.testing import Actor, HandClock
@@ -180,7 +180,7 @@ def test_an_agent_of_an_organisation_that_is_accused_is_refused_for_that(
 def test_who_is_accused_while_a_contract_runs_may_not_act_and_is_not_terminated(
     open_world: Open, strangers: tuple[Office, Office]
 ) -> None:
-    """HIRE-TRU-25."""
+    """HIRE-TRU-25, HIRE-TRU-28: both sides know that it waits; it goes on once the accusation is withdrawn."""
 
     async def never(_: Any) -> None:
         await asyncio.Event().wait()
@@ -195,9 +195,17 @@ def test_who_is_accused_while_a_contract_runs_may_not_act_and_is_not_terminated(
     with pytest.raises(CredentialError, match="accused") as caught:
         world.run(world.hirer.meeting.stands(conversation))
     assert caught.value.code == "policy_denied"
+    for _ in range(2):
+        world.run(world.hirer.status_watch.look(conversation))
+        world.settle(5)
+        said = last(world.hirer, conversation.id, Suspend)
+        assert (said.reason, said.until) == ("policy_denied", conversation.offered().terms.deadlines.until)
+    assert [folded(node, conversation.id).state for node in (world.hirer, world.provider)] == ["suspended"] * 2
+    with TrustStore(acme.trust) as store:
+        store.set_status(it.digest, "revoked")
     world.run(world.hirer.status_watch.look(conversation))
     world.settle(5)
-    assert conversation.engagement.state == "working"
+    assert [folded(node, conversation.id).state for node in (world.hirer, world.provider)] == ["working"] * 2
 
 
 def test_what_was_shown_is_learned_and_a_withdrawal_is_final(
@@ -251,7 +259,7 @@ def test_what_cannot_be_written_now_is_written_later(open_world: Open, companies
 
 
 def test_a_contract_whose_path_is_gone_stops_at_the_gate(open_world: Open, strangers: tuple[Office, Office]) -> None:
-    """HIRE-TRU-19."""
+    """HIRE-TRU-19, HIRE-TRU-28."""
 
     async def never(_: object) -> None:
         await asyncio.Event().wait()
@@ -269,7 +277,8 @@ def test_a_contract_whose_path_is_gone_stops_at_the_gate(open_world: Open, stran
     assert caught.value.code == "policy_denied"
     world.run(world.hirer.status_watch.look(conversation))
     world.settle(5)
-    assert conversation.engagement.state == "working", "the other side's credential holds, so nothing is terminated"
+    assert conversation.engagement.state == "suspended", "the other side's credential holds, so nothing is terminated"
+    assert last(world.hirer, conversation.id, Suspend).reason == "policy_denied"
 
 
 def test_a_graph_that_cannot_be_read_is_no(open_world: Open, strangers: tuple[Office, Office]) -> None:
