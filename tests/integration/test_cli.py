@@ -113,6 +113,7 @@ def test_both_sides_can_be_looked_at(side: str, companies: Companies) -> None:
     assert followed.code == 0, "an engagement that is over is not waited for"
     listed = {value["engagement"]: value for value in run("ledger", "list", "--home", home, "--json").values}
     assert listed[engagement]["contract"] == companies.hired.result()["contract"]
+    assert f"contract {listed[engagement]['contract']}" in run("ledger", "list", "--home", home).out
     assert listed[engagement]["role"] == ("hirer" if side == "acme" else "provider")
     rows = run("ledger", "show", engagement, "--home", home, "--json").values
     assert [row["place"] for row in rows] == list(range(1, len(rows) + 1))

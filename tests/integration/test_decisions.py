@@ -261,6 +261,16 @@ async def test_a_policy_that_was_edited_since_shows_if_it_is_asked_for(hired: Hi
         assert ("decision outcome: recorded allow; now deny" in said) == on_terms
 
 
+async def test_what_a_policy_left_at_its_default_is_said(hired: Hired, tmp_path: Path) -> None:
+    """HIRE-RPL-05: nobody wrote it, and it counted all the same."""
+    acme, _ = hired.homes(tmp_path)
+    then = in_force(acme)
+    now = replace(then, policy=replace(then.policy, allow_self_issued=not then.policy.allow_self_issued))
+    for _, again in await replayed(acme, in_force=now):
+        said = [str(difference) for difference in again.differences]
+        assert "policy allow_self_issued: recorded false; now true" in said
+
+
 async def test_an_anchor_that_was_removed_since_shows_if_it_is_asked_for(hired: Hired, tmp_path: Path) -> None:
     """HIRE-RPL-05: over the edges on which the answer rested, nobody entitles the issuer any more."""
     acme, globex = hired.homes(tmp_path)

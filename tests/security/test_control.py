@@ -233,6 +233,15 @@ async def test_sc_97_a_peer_does_not_reach_control(api: Control) -> None:
     assert await status(api, request(api, body=json.dumps({"type": "Offer", "document": {}}).encode())) == 400
 
 
+async def test_another_method_is_said_twice_alike(api: Control) -> None:
+    """The status of the answer is the one in its body (RFC 9457), and the methods that there are stand beside it."""
+    headers = {"Authorization": f"Bearer {api.token}"}
+    for path in PATHS:
+        async with api.session.put(api.peer.control_url + path, json={}, headers=headers) as answer:
+            assert (answer.status, (await answer.json(content_type=None))["status"]) == (405, 405)
+            assert answer.headers["Allow"] == "POST"
+
+
 # ---------------------------------------------------------------------- limits
 
 

@@ -64,7 +64,8 @@ def _own(home: Home) -> dict[str, Any]:
     type=click.Choice(["web", "webvh"]),
     default="web",
     show_default=True,
-    help="Method of a DID with a domain: webvh keeps a verifiable history, and can move.",
+    help="Method of a DID with a domain: webvh keeps a verifiable history. Its log would allow a move to another "
+    "domain; no command makes one yet.",
 )
 @click.option("--url", help="Where others reach a did:key agent, such as https://agents.example.com: TLS ends there.")
 @click.option("--local", "local", is_flag=True, help="Loopback only, without TLS: for one machine.")
@@ -258,6 +259,8 @@ async def ledger_list(out: Out, live: bool, home: str | None) -> None:
             }
         )
         out.line(f"{row.updated}  {row.role:8} {row.state:12} {plain(row.peer, 60)}  {row.engagement}")
+        if row.contract is not None:
+            out.line(f"{'':20}  contract {row.contract}")
         if wait is not None:
             out.line(f"{'':20}  {wait['text']}", style="yellow")
     if not found:

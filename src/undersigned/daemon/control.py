@@ -146,11 +146,7 @@ class ControlListener:
             return _refused(TimedOut("timeout", "the answer took too long"))
         except UndersignedError as error:
             _log.warning("control request refused", path=path[:200], error=str(error)[:500])
-            response = _refused(error)
-            if "allow" in error.detail:
-                response.set_status(405)
-                response.headers["Allow"] = str(error.detail["allow"])
-            return response
+            return _refused(error)
         except Exception:
             _log.exception("a control request was not answered", path=path[:200])
             return _refused(TransportError("internal", "a defect of ours"))
@@ -224,9 +220,11 @@ class _ControlEdge(Edge):
 
 def _refused(error: UndersignedError) -> web.Response:
     family = CODES[error.code].family if error.code in CODES else "internal"
-    status = _STATUS.get(error.code, 500 if family in _DEFECTS else 400)
+    status = 405 if "allow" in error.detail else _STATUS.get(error.code, 500 if family in _DEFECTS else 400)
     told = msgspec.json.encode(problem(error) | {"status": status})
     response = problem_response(status, told)
     if error.code == "unauthorized":
         response.headers["WWW-Authenticate"] = "Bearer"
+    if "allow" in error.detail:
+        response.headers["Allow"] = str(error.detail["allow"])
     return response

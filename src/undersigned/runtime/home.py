@@ -533,7 +533,7 @@ def create_home(
     """A new state folder: keys made and sealed, DIDs chosen, configuration written. Nothing is overwritten.
 
     With `domain` the DIDs are `did:web`, with `local` and `port` they are `did:web:localhost%3APORT`, else `did:key`.
-    With `history` the agent's is a `did:webvh` in place of `did:web`: it shows its former keys, and can move. Only
+    With `history` the agent's is a `did:webvh` in place of `did:web`: it shows its former keys. Only
     `local` state may use loopback without TLS. `port` is the one listened on: by default 8443 behind a `domain` or
     `url`, where others reach it, else any free one.
 

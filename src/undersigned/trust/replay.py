@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import fields
 
 from undersigned.contract import Terms
 from undersigned.credentials import (
@@ -38,7 +39,6 @@ from undersigned.trust.graph import Graph
 from undersigned.trust.policy import Policy
 from undersigned.trust.reliance import Shown
 from undersigned.trust.viewpoint import Viewpoint
-from undersigned.trust.written import canonical_bytes
 
 __all__ = ["Difference", "Restored", "answers_again", "differences", "replay"]
 
@@ -210,10 +210,18 @@ def answers_again(answers: Answers, anchors: Anchors, own: tuple[Did, ...], now:
 
 
 def differences(what: str, recorded: Struct, now: Struct) -> tuple[Difference, ...]:
-    """Where two values of one type say different things, in the order of their members."""
-    return tuple(
-        _different(what, msgspec.json.decode(canonical_bytes(recorded)), msgspec.json.decode(canonical_bytes(now)))
-    )
+    """Where two values of one type say different things, by the names of their members; a default is said, too."""
+    return tuple(_different(what, _whole(recorded), _whole(now)))
+
+
+def _whole(value: Any) -> Any:
+    """A value in JSON with every member that says something, also one that is at its default and is not written."""
+    if isinstance(value, Struct):
+        members = {field.encode_name: getattr(value, field.name) for field in fields(value)}
+        return {name: _whole(member) for name, member in sorted(members.items()) if member is not None}
+    if isinstance(value, tuple | list):
+        return [_whole(one) for one in cast("tuple[Any, ...]", value)]
+    return msgspec.to_builtins(value)
 
 
 def _different(what: str, recorded: Any, now: Any) -> Iterator[Difference]:
