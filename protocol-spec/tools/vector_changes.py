@@ -17,6 +17,7 @@ from undersigned.messages import (
     Approval,
     ApprovalRequest,
     Breach,
+    Closing,
     Delivery,
     Details,
     Dispute,
@@ -25,6 +26,7 @@ from undersigned.messages import (
     Resume,
     Ruling,
     Seal,
+    Settled,
     Suspend,
     Terminate,
     VerifiedMessage,
@@ -316,10 +318,11 @@ def _documents() -> Iterator[Vector]:
         "working",
     )
     yield _offer_crossing_a_release()
+    yield from _closings_after_a_release()
 
 
-def _offer_crossing_a_release() -> Vector:
-    """The hirer accepted a release and, before it has the seal, offers another."""
+def _released() -> tuple[Talk, list[dict[str, Any]], str]:
+    """The provider offered a release, the hirer accepted it, and it is sealed; with the digest of its document."""
     talk, sealed = talk_since("breach"), _sealed()
     document = release(talk, "provider", sealed, sealed)
     offer = talk.say(Offer, "provider", document=document, valid_until=shift(talk.now, 3600))
@@ -328,6 +331,39 @@ def _offer_crossing_a_release() -> Vector:
     accepted = talk.say(Acceptance, "hirer", offer=offer.digest, document=digest, contract_proof=both["proof"][1])
     place = LedgerPlace(log=PROVIDER.did, index=5, leaf=leaf_digest(contract_leaf(both)))
     seal = talk.say(Seal, "provider", offer=offer.digest, document=digest, acceptance=accepted.digest, ledger=place)
+    return talk, [*since_start("breach"), *map(as_json, (offer, accepted, seal))], digest
+
+
+def _closings_after_a_release() -> Iterator[Vector]:
+    """A release ends what is in force, and is not in force itself."""
+    talk, before, document = _released()
+    books = as_json(conversation()["closing-hirer"])
+    for name, says, named, expected in (
+        (
+            "closing-after-a-release",
+            "a Closing names the document that the release is from",
+            _sealed(),
+            {"outcome": "applies"},
+        ),
+        ("closing-of-a-release", "a release is never in force", document, {"code": "conflicting_contract"}),
+    ):
+        closing = talk.say(
+            Closing,
+            "hirer",
+            contract=named,
+            basis="release",
+            usage=(),
+            settlement=Settled(amount="10", currency="EUR"),
+            checkpoint=books["checkpoint"],
+            cosignatures=(),
+        )
+        talk.moves["hirer"].pop()  # the next one takes this place
+        yield journal(name, says, before, as_json(closing), "provider", state="closing", **expected)
+
+
+def _offer_crossing_a_release() -> Vector:
+    """The hirer accepted a release and, before it has the seal, offers another."""
+    (talk, before, _), sealed = _released(), _sealed()
     talk.moves["provider"].pop()  # which the hirer has not seen
     other = talk.say(
         Offer, "hirer", document=release(talk, "hirer", sealed, sealed, "0"), valid_until=shift(talk.now, 3600)
@@ -335,7 +371,7 @@ def _offer_crossing_a_release() -> Vector:
     return journal(
         "offer-crossing-a-release",
         "an Offer that crossed the Seal of a release is recorded, and nothing is on the table",
-        [*since_start("breach"), *map(as_json, (offer, accepted, seal))],
+        before,
         as_json(other),
         "provider",
         outcome="void",

@@ -10,20 +10,24 @@ import shutil
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from integration.carried import heads, judged, rows_of
 from integration.hires import REPORT, did_of, free_ports, until
 from support import ROOT
-from undersigned.daemon import Peer
+from undersigned.contract import Price
+from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import decode_json
-from undersigned.errors import PolicyError
-from undersigned.runtime import Home, OfferPart, create_home, issue_membership
+from undersigned.errors import PolicyError, UndersignedError
+from undersigned.runtime import Conversation, Home, OfferPart, create_home, issue_membership
+from undersigned.runtime.requests import Wanted
+from undersigned.scope import Grant, Limit, Scope
 
 PEER = ROOT / "interop" / "js-peer"
 TOKEN = "a token of the test"
@@ -69,7 +73,7 @@ class Js:
     """A peer of the other implementation, in a process of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         made = subprocess.run(
             [node(), PEER / "bin" / "peer.js", "init", folder], capture_output=True, check=True, timeout=60
         )
@@ -80,14 +84,13 @@ class Js:
         self._origin = ""
 
     @asynccontextmanager
-    async def serving(self, *options: str) -> AsyncIterator[Js]:
+    async def serving(self, *options: str, port: int = 0) -> AsyncIterator[Js]:
+        words = ("serve", str(self.folder), "--local", "--hook-token", TOKEN, "--port", str(port), *options)
         process = await asyncio.create_subprocess_exec(
-            node(),
-            str(PEER / "bin" / "peer.js"),
-            *("serve", str(self._folder), "--local", "--hook-token", TOKEN, *options),
-            stdout=asyncio.subprocess.PIPE,
+            node(), str(PEER / "bin" / "peer.js"), *words, stdout=asyncio.subprocess.PIPE
         )
         assert process.stdout is not None
+        self._process = process
         try:
             async with asyncio.timeout(30):
                 ready = json.loads(await process.stdout.readline())
@@ -97,6 +100,11 @@ class Js:
             if process.returncode is None:
                 process.terminate()
             await process.wait()
+
+    async def kill(self) -> None:
+        """Ends it as a power cut does."""
+        self._process.kill()
+        await self._process.wait()
 
     async def ask(self, path: str, body: dict[str, Any] | None = None, token: str = TOKEN) -> dict[str, Any]:
         """What its hook answers (protocol-spec/harness.md)."""
@@ -109,14 +117,19 @@ class Js:
 
         return await asyncio.to_thread(answer)
 
-    async def over(self, engagement: str) -> dict[str, Any]:
-        """What became of an engagement, once it is over there."""
+    async def until(self, engagement: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Where an engagement stands there, once that holds."""
+        found: dict[str, Any] = {}
         for _ in range(400):
             found = await self.ask(f"/hires/{engagement}")
-            if found["over"]:
+            if holds(found):
                 return found
-            await asyncio.sleep(0.1)
-        raise AssertionError(f"not over: {found}")
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"it does not come to that: {found}")
+
+    async def over(self, engagement: str) -> dict[str, Any]:
+        """What became of an engagement, once it is over there."""
+        return await self.until(engagement, lambda found: found["over"])
 
 
 async def company(folder: Path, js: Js) -> tuple[Home, str]:
@@ -203,3 +216,137 @@ async def test_neither_works_for_whom_nobody_vouches(tmp_path: Path) -> None:
             await js.ask("/hire", {"provider": stranger}, token="another token")
         with pytest.raises(urllib.error.HTTPError, match="404"):
             await js.ask("/hires/urn:hire:engagement:none")
+
+
+# --- a contract while it is performed
+
+SLOW = ("--offer", "slow=4.00 EUR", "--handler", str(ROOT / "tests" / "integration" / "js_handlers.mjs"))
+
+
+class Hired:
+    """We have hired it for the task `slow`, and it works."""
+
+    def __init__(self, js: Js, peer: Peer, hire: asyncio.Task[HireResult], conversation: Conversation) -> None:
+        self.js, self.peer, self.hire, self.conversation = js, peer, hire, conversation
+
+    async def there(self, state: str) -> None:
+        await self.js.until(self.conversation.id, lambda found: found["state"] == state)
+
+    def ends(self) -> None:
+        (self.js.folder / "may-end").touch()
+
+
+@asynccontextmanager
+async def hired(js: Js, home: Home) -> AsyncIterator[Hired]:
+    async with Peer.open(home) as peer:
+
+        async def run() -> HireResult:
+            return await peer.hire(js.did, task="slow", inputs={"report": REPORT}, price="5 EUR", at=js.url)
+
+        hire = asyncio.create_task(run())
+        await until(lambda: [one.engagement.state for one in peer.conversations.values()] == ["working"])
+        (conversation,) = peer.conversations.values()
+        found = Hired(js, peer, hire, conversation)
+        await found.there("working")
+        yield found
+        await until(lambda: not peer.conversations)
+
+
+async def test_it_waits_while_suspended_and_signs_an_amendment(tmp_path: Path) -> None:
+    """HIRE-LIF-18, HIRE-LAN-05: more time is agreed on while it works, and both close by the document in force."""
+    js = Js(tmp_path / "js")
+    home, organisation = await company(tmp_path, js)
+    async with js.serving("--trust", organisation, *SLOW):
+        async with hired(js, home) as at:
+            changes = at.peer.changes
+            await changes.suspend(at.conversation, seconds=60)
+            await at.there("suspended")
+            await changes.resume(at.conversation)
+            await at.there("working")
+            before = at.conversation.engagement.contract
+            assert before is not None
+            await changes.amend(
+                at.conversation, lambda terms: replace(terms, price=Price(amount="4.5", currency="EUR"))
+            )
+            await until(lambda: in_force(at.conversation) != before.in_force)
+            await changes.amend(at.conversation, lambda terms: replace(terms, price=Price(amount="1", currency="EUR")))
+            await js.until(at.conversation.id, lambda found: len(found["heads"]["provider"]) == 5)
+            at.ends()
+            assert (await at.hire).price == "4.5 EUR"
+            told = await js.over(at.conversation.id)
+            assert told["owed"] == {"amount": "4.5", "currency": "EUR"}
+        await assert_one_story(home, told, "eddsa-jcs-2022")
+
+
+def in_force(conversation: Conversation) -> str:
+    contract = conversation.engagement.contract
+    assert contract is not None
+    return contract.in_force
+
+
+async def test_it_stops_when_it_is_cancelled(tmp_path: Path) -> None:
+    """HIRE-LIF-23: its delivery says that it was, and nothing is owed."""
+    js = Js(tmp_path / "js")
+    home, organisation = await company(tmp_path, js)
+    async with js.serving("--trust", organisation, *SLOW):
+        async with hired(js, home) as at:
+            await at.peer.cancel(at.conversation)
+            with pytest.raises(UndersignedError):
+                await at.hire
+            told = await js.over(at.conversation.id)
+            assert told["owed"]["amount"] == "0"
+        await assert_one_story(home, told, "eddsa-jcs-2022")
+
+
+async def test_it_lets_go_for_the_whole_price(tmp_path: Path) -> None:
+    """HIRE-LAN-05: a sealed release ends the contract, for what it says."""
+    js = Js(tmp_path / "js")
+    home, organisation = await company(tmp_path, js)
+    async with js.serving("--trust", organisation, *SLOW):
+        async with hired(js, home) as at:
+            await at.peer.changes.release(at.conversation, Price(amount="4", currency="EUR"), "No longer needed.")
+            with pytest.raises(UndersignedError):
+                await at.hire
+            told = await js.over(at.conversation.id)
+            assert (told["basis"], told["owed"]["amount"]) == ("release", "4")
+        await assert_one_story(home, told, "eddsa-jcs-2022")
+
+
+async def test_it_is_killed_while_it_works_and_goes_on(tmp_path: Path) -> None:
+    """HIRE-LIF-15, HIRE-SYN-03: from its journal, and with what was said meanwhile."""
+    js = Js(tmp_path / "js")
+    home, organisation = await company(tmp_path, js)
+    (port,) = free_ports(1)
+    options = ("--trust", organisation, *SLOW)
+    async with js.serving(*options, port=port):
+        async with hired(js, home) as at:
+            await js.kill()
+            await at.peer.changes.suspend(at.conversation, seconds=600)
+            async with js.serving(*options, port=port):
+                await at.there("suspended")
+                await at.peer.changes.resume(at.conversation)
+                await at.there("working")
+                at.ends()
+                assert (await at.hire)["summary.txt"] == FIRST_LINE
+                told = await js.over(at.conversation.id)
+        await assert_one_story(home, told, "eddsa-jcs-2022")
+
+
+async def test_it_asks_before_it_does_what_needs_a_yes(tmp_path: Path) -> None:
+    """HIRE-SCO-12, HIRE-SCO-13, HIRE-LIF-19, HIRE-LIF-30: the yes is good for exactly what it was asked for."""
+    js = Js(tmp_path / "js")
+    home, organisation = await company(tmp_path, js)
+    handlers = ("--handler", str(ROOT / "tests" / "integration" / "js_handlers.mjs"))
+    orders = Grant("orders", "order:place", "https://shop.example/*", limits=(Limit("EUR", "100"),), approval=True)
+
+    async def decide(wanted: Wanted) -> bool:
+        return wanted.details is not None and wanted.details.amounts == {"EUR": "0.5", "count": "1"}
+
+    async with js.serving("--trust", organisation, "--offer", "order=4 EUR", *handlers):
+        async with Peer.open(home) as peer:
+            scope = Scope(grants=(orders,))
+            result = await peer.hire(js.did, task="order", price="5 EUR", scope=scope, approve=decide, at=js.url)
+            assert result["answers.txt"] == b"0.5 by orders, 90: approval_required"
+            told = await js.over(result.engagement)
+            await until(lambda: not peer.conversations)
+        await assert_one_story(home, told, "eddsa-jcs-2022")

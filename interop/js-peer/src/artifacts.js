@@ -19,9 +19,19 @@ export async function fetchArtifact(peer, uri, contract, digest) {
     answer = await fetch(url, { headers, redirect: 'error', signal: AbortSignal.timeout(30000) });
   } catch (error) { throw new HireError('unreachable', String(error)); }
   const bytes = Buffer.from(await answer.arrayBuffer());
-  check(answer.ok && bytes.length <= BYTES, 'unreachable', `${uri}: ${answer.status}`);
+  if (!answer.ok) throw new HireError(refusalOf(answer.status, bytes), `${uri}: ${answer.status}`);
+  check(bytes.length <= BYTES, 'too_large', uri);
   check(digestOfBytes(bytes) === digest, 'digest_mismatch', uri);
   return bytes;
+}
+
+/** The code of a gate's no, or that it could not be reached. @param {number} status @param {Buffer} bytes */
+function refusalOf(status, bytes) {
+  if (status < 400 || status >= 500) return 'unreachable';
+  try {
+    const { code } = JSON.parse(bytes.toString());
+    return tables.codes[code] ? code : 'scope_exceeded';
+  } catch { return 'scope_exceeded'; }
 }
 
 /**

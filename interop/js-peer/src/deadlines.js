@@ -2,7 +2,7 @@
 import { amount, seconds } from './encoding.js';
 import { other } from './contract.js';
 import { overdueForHirer } from './hirer.js';
-import { acceptance } from './papers.js';
+import { acceptance, onlyPriceDiffers } from './papers.js';
 
 /** @typedef {import('./conversation.js').Conversation} Conversation */
 /** @typedef {import('./papers.js').Said} Said */
@@ -49,15 +49,19 @@ function noRuling({ engagement, peer }) {
   return peer.now() > seconds(dispute.rulingBy) ? { type: 'Terminate', body: { contract: state.contract, cause: 'no_ruling', evidence: [] } } : undefined;
 }
 
-/** The answer to a document that the other side put on the table: a release that costs us nothing, and no other change. @param {Conversation} conversation @returns {Promise<Said | undefined>} */
+/** Whether terms differ in deadlines and price alone. @param {any} a @param {any} b */
+const sameBut = (a, b) => onlyPriceDiffers({ ...a, deadlines: 0 }, { ...b, deadlines: 0 });
+
+/** The answer to a document that the other side put on the table: what costs us nothing, or changes but deadlines and the price in our favour. @param {Conversation} conversation @returns {Promise<Said | undefined>} */
 export async function answerInLane(conversation) {
   const { engagement, role, peer } = conversation;
   const { state } = engagement;
   if (state.lane !== `offered-by-${other(role)}` || ['closing', 'closed'].includes(state.main)) return undefined;
   const { document, digest, validUntil } = state.live;
   const { price } = state.terms;
-  const gives = document.type === 'Release' && document.settlement.currency === price.currency
-    && (role === 'hirer' ? amount(document.settlement.amount) <= amount(price.amount) : amount(document.settlement.amount) >= amount(price.amount));
-  if (gives && peer.now() <= seconds(validUntil)) return acceptance(conversation);
+  const asked = document.type === 'Release' ? document.settlement : document.terms.price;
+  const gives = asked.currency === price.currency && (role === 'hirer' ? amount(asked.amount) <= amount(price.amount) : amount(asked.amount) >= amount(price.amount));
+  const suits = gives && (document.type === 'Release' || sameBut(document.terms, state.terms));
+  if (suits && peer.now() <= seconds(validUntil)) return acceptance(conversation);
   return { type: 'Withdraw', body: { reason: 'declined', offer: digest } };
 }

@@ -53,7 +53,14 @@ export class Job {
     const input = this.inputs.find((/** @type {any} */ one) => one.name === name);
     if (!input?.uri) throw new HireError('not_found', name);
     await this.act({ name: 'artifact:read', target: input.uri });
-    return fetchArtifact(this.conversation.peer, input.uri, this.contract, input.digest);
+    for (let tries = 0; ; tries += 1) {
+      try { return await fetchArtifact(this.conversation.peer, input.uri, this.contract, input.digest); } catch (error) {
+        // the hirer's gate goes by what it has sent, which may be under way to us
+        if (tries === 60 || !['contract_expired', 'unreachable'].includes(/** @type {any} */ (error).code)) throw error;
+        await new Promise((resolve) => { setTimeout(resolve, 500); });
+        await until(this.conversation, () => this.conversation.engagement.state.main === 'working');
+      }
+    }
   }
 
   /** @param {string} name @param {string | Uint8Array} bytes @param {string} mediaType */

@@ -375,9 +375,9 @@ const laneRules = {
   Seal(state, message, engagement, { ref }) {
     const { live, accepted } = state;
     check(message.offer === live.digest && message.document === live.name && message.acceptance === accepted.digest, 'terms_mismatch', 'seal');
-    const sealed = { live: undefined, accepted: undefined, inForce: live.name };
+    const sealed = { live: undefined, accepted: undefined };
     const were = { ref, name: state.inForce, terms: state.terms };
-    if (live.document.type === 'Amendment') return { ...sealed, were, document: live.document, terms: live.document.terms };
+    if (live.document.type === 'Amendment') return { ...sealed, were, inForce: live.name, document: live.document, terms: live.document.terms };
     const disputed = state.main === 'disputed';
     const undone = disputed && !state.disputes.some((/** @type {Ref} */ one) => engagement.knows(message, one));
     return {

@@ -173,8 +173,7 @@ export class Peer {
 
   checkpoint() { return checkpoint(this.did, this.leaves, this.key, this.publicKey); }
   get publicKey() {
-    this.ownKey ??= readKey(publicMultikey(this.key)).bytes;
-    return this.ownKey;
+    return readKey(publicMultikey(this.key)).bytes;
   }
 
   /** @param {string} base @param {any} of */

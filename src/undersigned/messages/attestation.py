@@ -138,7 +138,7 @@ class Closing(Move, frozen=True, kw_only=True):
     purpose: ClassVar[Purpose] = "assertionMethod"
 
     contract: Digest
-    """Of the document in force, the last sealed of the chain."""
+    """Of the document in force: the contract, or its last sealed amendment. A release is none."""
     basis: Basis
     """What it rests on, the strongest of what happened."""
     delivery: Digest | None = None
