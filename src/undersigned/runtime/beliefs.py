@@ -160,15 +160,6 @@ class Beliefs:
 
     # -- asking
 
-    def answers(self, asked: Asked) -> Answers:
-        """The answers to what a decision asks.
-
-        Raises:
-            LocalProtocolError: `store_unavailable`, `store_corrupt`: the graph cannot be read.
-        """
-        self._follow()
-        return Answers.given(asked, self._answer)
-
     async def settled(self, asked: Asked, *, max_age_seconds: float) -> tuple[Answers, tuple[ClearLink, ...]]:
         """The answers, once the status of each link and accusation that they stand on was looked up in lists at most so
         old.
