@@ -44,7 +44,7 @@ FORMS = ("eddsa-jcs-2022", "eddsa-rdfc-2022", "jwt")
 
 def showing(hiring: Hiring, *credentials: JsonObject, **options: Any) -> bytes:
     """The next move with another presentation than the honest one."""
-    return hiring.next_message(presentation=hiring.who.shown(hiring, credentials=credentials, **options)).raw
+    return hiring.next_message(presentation=hiring.who.shown(hiring.party, credentials=credentials, **options)).raw
 
 
 def endorsed_by(who: Attacker, of: str, now: Instant, suite: str) -> JsonObject:
@@ -180,8 +180,8 @@ async def test_sc_35_broken_outside_and_good_inside(world: World, form: str) -> 
         who, now = hiring.who, world.clock.now()
         good = who.member(now, suite=form)
         other = who.message_id()
-        with_proof = who.shown(hiring, credentials=(good,)) | {"id": other}
-        as_jwt = who.shown(hiring, credentials=(good,), jwt=True)
+        with_proof = who.shown(hiring.party, credentials=(good,)) | {"id": other}
+        as_jwt = who.shown(hiring.party, credentials=(good,), jwt=True)
         as_jwt["id"] = f"data:application/vp+jwt,{edited(text_of(as_jwt), id=other)}"
         for broken in (with_proof, as_jwt):
             raw = hiring.next_message(presentation=broken).raw
@@ -205,7 +205,7 @@ async def test_sc_43_a_jwt_answers_one_move(world: World) -> None:
             raw = showing(hiring, member, jwt=True, **options)
             await refused(hiring.line, raw, "challenge_mismatch", how="Problem", close_code=1008)
             await hiring.come_back()
-        raw = hiring.next_message(presentation=who.shown(other, credentials=(member,), jwt=True)).raw
+        raw = hiring.next_message(presentation=who.shown(other.party, credentials=(member,), jwt=True)).raw
         await refused(hiring.line, raw, "wrong_negotiation", how="Problem")
         late = showing(hiring, member, jwt=True, expires=shift(world.clock.now(), -1))
         await refused(hiring.line, late, "proof_expired", how="Problem")
@@ -215,7 +215,7 @@ async def test_sc_43_an_answer_that_was_taken_is_none_again(world: World) -> Non
     """In another engagement of the same two, and with the challenge that is open there in the move around it."""
     async with hiring_at(world, "profiled") as hiring:
         member = hiring.who.member(world.clock.now(), suite="jwt")
-        used = hiring.who.shown(hiring, credentials=(member,), jwt=True)
+        used = hiring.who.shown(hiring.party, credentials=(member,), jwt=True)
         await hiring.said(hiring.next_message(presentation=used).raw)
         await hiring.hear("Presentation")
         other = await Hiring(hiring.line).up_to("profiled")
@@ -245,12 +245,12 @@ async def test_sc_64_a_stolen_presentation(world: World) -> None:
         victim = Attacker("somebody whose presentation was seen")
         member = hiring.who.member(world.clock.now(), of=victim.did, suite="jwt")
         for jwt in (False, True):
-            stolen = victim.shown(hiring, credentials=(member,), jwt=jwt)
+            stolen = victim.shown(hiring.party, credentials=(member,), jwt=jwt)
             raw = hiring.next_message(presentation=stolen).raw
             await refused(hiring.line, raw, "holder_mismatch", how="Problem", close_code=1008)
             await hiring.come_back()
         # The victim's signature under the thief's name: the key is not the holder's.
-        empty = victim.shown(hiring, credentials=()) | {"holder": hiring.who.did}
+        empty = victim.shown(hiring.party, credentials=()) | {"holder": hiring.who.did}
         raw = hiring.next_message(presentation=empty).raw
         await refused(hiring.line, raw, "key_not_authorized", how="Problem")
 
@@ -269,7 +269,7 @@ async def test_sc_102_a_flood_of_credentials(world: World) -> None:
                 raw = showing(hiring, *credentials, jwt=jwt)
                 await refused(hiring.line, raw, "too_large", how="Problem")
         thousand = hiring.next_json()
-        thousand["presentation"] = hiring.who.shown(hiring, credentials=(tiny,) * 1000)
+        thousand["presentation"] = hiring.who.shown(hiring.party, credentials=(tiny,) * 1000)
         raw = canonicalize(hiring.who.signed(thousand, now))
         await refused(hiring.line, raw, "too_large", path="/presentation")
 

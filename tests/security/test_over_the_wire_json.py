@@ -375,7 +375,7 @@ async def test_sc_25_a_poison_graph(world: World, size: int) -> None:
         proof = {**member["proof"], "cryptosuite": "eddsa-rdfc-2022"}  # type: ignore[dict-item]
         proof.pop("@context", None)
         poisoned["proof"] = proof
-        shown = hiring.who.shown(hiring, credentials=(poisoned,))
+        shown = hiring.who.shown(hiring.party, credentials=(poisoned,))
         raw = hiring.next_message(presentation=shown).raw
         await unblocked(10, lambda: refused(hiring.line, raw, "canon_limit", how="Problem"))
 

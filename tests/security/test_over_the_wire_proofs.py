@@ -71,7 +71,7 @@ async def test_sc_27_no_proof_on_a_credential(world: World) -> None:
             member = {**hiring.who.member(hiring.party.now), "proof": proof}
             if proof is ...:
                 del member["proof"]
-            message = hiring.next_json(presentation=hiring.who.shown(hiring, credentials=(member,)))
+            message = hiring.next_json(presentation=hiring.who.shown(hiring.party, credentials=(member,)))
             told = await refused(hiring.line, again(hiring, message), "proof_missing", how="Problem")
             assert told.path == "/presentation/verifiableCredential/0/proof"
 
@@ -154,7 +154,7 @@ async def test_sc_29_an_authentication_on_a_contract(world: World) -> None:
         )
         assert told.path == "/document/proof/proofPurpose"
         # The proof of a presentation, pasted as it is.
-        shown = hiring.who.shown(hiring)["proof"]
+        shown = hiring.who.shown(hiring.party)["proof"]
         pasted = {**message["document"], "proof": {**shown, "id": name}}  # type: ignore[dict-item]
         raw = again(hiring, {**message, "document": pasted})
         await refused(hiring.line, raw, "proof_purpose_mismatch", how="Problem")
@@ -222,7 +222,7 @@ def signatures(hiring: Hiring) -> dict[str, str]:
     }
     values = {
         "credential": who.signed(who.member(now), now, purpose="assertionMethod"),
-        "presentation": who.shown(hiring),
+        "presentation": who.shown(hiring.party),
         "connection": who.signed(opening, now, suite=jcs, **challenge),
         "DID document": who.signed(who.document.json, now, suite=jcs),
         "another type": who.signed({**bare, "type": "Inquiry"}, now),

@@ -451,14 +451,14 @@ async def test_sc_43_a_presentation_answers_one_move(world: World) -> None:
         other = await Hiring(hiring.line).up_to("profiled")
         acme = world.acme.identity.did
         for shown, code in (
-            (hiring.who.shown(hiring, challenge=NEVER), "challenge_mismatch"),
-            (hiring.who.shown(hiring, challenge=other.party.engagement.got[-1]), "challenge_mismatch"),
-            (hiring.who.shown(hiring, domain=acme), "challenge_mismatch"),
+            (hiring.who.shown(hiring.party, challenge=NEVER), "challenge_mismatch"),
+            (hiring.who.shown(hiring.party, challenge=other.party.engagement.got[-1]), "challenge_mismatch"),
+            (hiring.who.shown(hiring.party, domain=acme), "challenge_mismatch"),
         ):
             raw = hiring.next_message(presentation=shown).raw
             await refused(hiring.line, raw, code, how="Problem", close_code=1008)
             await hiring.come_back()
-        raw = hiring.next_message(presentation=hiring.who.shown(other)).raw
+        raw = hiring.next_message(presentation=hiring.who.shown(other.party)).raw
         await refused(hiring.line, raw, "wrong_negotiation", how="Problem")
         for name in ("challenge", "domain"):
             message = hiring.next_json()
@@ -472,7 +472,7 @@ async def test_sc_64_a_borrowed_credential(world: World) -> None:
     async with hiring_at(world, "profiled") as hiring:
         who, victim = hiring.who, Attacker("somebody whose credential was seen")
         theirs = who.member(hiring.party.now, of=victim.did)
-        raw = hiring.next_message(presentation=who.shown(hiring, credentials=(theirs,))).raw
+        raw = hiring.next_message(presentation=who.shown(hiring.party, credentials=(theirs,))).raw
         told = await refused(hiring.line, raw, "holder_mismatch", how="Problem", close_code=1008)
         assert told.path == "/presentation/verifiableCredential/0/credentialSubject"
 

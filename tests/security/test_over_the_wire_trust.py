@@ -88,7 +88,9 @@ async def shows(world: World, who: Attacker, *claims: tuple[Actor, Claim], task:
     hiring = await Hiring(await Line.to(world, who), task=task, **members).up_to("profiled")
     now = world.clock.now()
     said: list[JsonObject] = [issued(by, claim, now) for by, claim in claims]
-    await hiring.said(hiring.next_message(presentation=who.shown(hiring, credentials=(who.member(now), *said))).raw)
+    await hiring.said(
+        hiring.next_message(presentation=who.shown(hiring.party, credentials=(who.member(now), *said))).raw
+    )
     return hiring
 
 
@@ -303,7 +305,7 @@ async def test_sc_75_a_graph_in_a_credential(world: World, subjects: int) -> Non
     hiring = await Hiring(await Line.to(world, who)).up_to("profiled")
     members = [{"id": f"did:key:z{number}", "memberOf": GUILD.did} for number in range(subjects)]
     bomb = who.member(world.clock.now()) | {"credentialSubject": members}
-    raw = hiring.next_message(presentation=who.shown(hiring, credentials=(bomb,))).raw
+    raw = hiring.next_message(presentation=who.shown(hiring.party, credentials=(bomb,))).raw
     await refused(hiring.line, raw, "too_large", how="Problem")
     await hiring.give_up()
 

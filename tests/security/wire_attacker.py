@@ -9,60 +9,30 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from hashlib import sha256
 from itertools import count
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 from structlog.testing import capture_logs
 
 from integration.hires import until
-from security.wire_world import GUILD, Kept, World
-from undersigned.contract import Criterion, Deadlines, Deliverable, Price, Task, Terms, acceptance_config, draft_terms
-from undersigned.contract import offer_config as document_config
-from undersigned.credentials import (
-    build_presentation,
-    credential_config,
-    credential_jwt,
-    enveloped_credential,
-    enveloped_presentation,
-    membership,
-    presentation_config,
-    presentation_jwt,
-)
-from undersigned.did import DidDocument, did_key, document_from
-from undersigned.encoding import (
-    Did,
-    DidUrl,
-    Digest,
-    Instant,
-    JsonObject,
-    canonicalize,
-    digest_bytes,
-    from_struct,
-    shift,
-    to_struct,
-)
+from security.wire_world import Kept, World
+from undersigned import testing
+from undersigned.contract import Criterion, Deadlines, Deliverable, Price, Task, Terms, draft_terms
+from undersigned.encoding import Digest, canonicalize, digest_bytes, from_struct, shift
 from undersigned.errors import CODES, Closed
-from undersigned.messages import (
-    MESSAGE_TYPES,
-    Message,
-    VerifiedMessage,
-    decode_message,
-    draft,
-    engagement_id,
-    recorded_message,
-)
-from undersigned.proof import attach, make_proof, prepare, proof_config
+from undersigned.messages import Message, VerifiedMessage, decode_message, engagement_id, recorded_message
 from undersigned.protocol import Sent
-from undersigned.runtime import PrivateKey
 from undersigned.scope import Grant, Limit, Scope
 from undersigned.testing import (
     ARTIFACT,
-    Actor,
+    LOOSE,
+    Attacker,
+    Known,
     Party,
     Say,
+    Told,
     acceptance,
     inquiry,
     minutes,
@@ -70,9 +40,10 @@ from undersigned.testing import (
     presentation,
     seal,
     start,
+    vouched,
     withdraw,
 )
-from undersigned.transport import Channel, ChannelLimits, Identity, connect, prove
+from undersigned.transport import Channel, connect, prove
 
 __all__ = [
     "Attacker",
@@ -91,198 +62,20 @@ __all__ = [
     "vouched",
 ]
 
-T = TypeVar("T")
-LIMITS = ChannelLimits(
-    local=True, max_message_bytes=2**24, queue_bytes=2**26, ping_seconds=3600, message_seconds=3600, send_seconds=3600
-)
-"""Of the attacker's own end, which holds itself to nothing."""
-SUITE_OF = {"Ed25519": "eddsa-jcs-2022", "P-256": "ecdsa-jcs-2019", "P-384": "ecdsa-jcs-2019"}
 
-
-class Known(NamedTuple):
-    """Somebody of whom only the DID document is known; stands where `Party` asks for the peer."""
-
-    did: Did
-    document: DidDocument
-
-    @property
-    def method(self) -> DidUrl:
-        return self.document.methods("assertionMethod")[0]
-
-
-class Attacker(Actor):
-    """A party with a key in memory, vouched for by the guild, that keeps to no rule."""
-
-    def __init__(self, name: str, *, kind: Any = "Ed25519", suite: str | None = None) -> None:
-        super().__init__(name)
-        self.kind = kind
-        self.suite = suite or SUITE_OF[kind]
-        self.key = PrivateKey(kind, sha256(f"{name}/{kind}".encode()).digest())
-        self.public_key = self.key.public_key
-        self.did = did_key(self.public_key)
-        self.document = document_from(self.did, {})
-        self.method = self.document.methods("authentication")[0]
-
-    @property
-    def identity(self) -> Identity:
-        """What proves its connections."""
-        return Identity(self.did, self.method, self.suite, self.kind, self.key.sign)
-
-    # ------------------------------------------------------------------ what `Party` and the recipes ask of an actor
-
-    def signature(self, data: bytes) -> bytes:
-        return self.key.sign_now(data)
-
-    def sign(self, message: Message, now: Instant, *, lifetime_seconds: int = 3600) -> VerifiedMessage:
-        unsigned = draft(message, self.method, self.suite, self.kind, now, shift(now, lifetime_seconds))
-        return unsigned.signed(self.key.sign_now(unsigned.to_sign))
-
-    def prove_offer(self, document: Any, now: Instant) -> Any:
-        bare = from_struct(document)
-        config = document_config(self.suite, self.method, now, self.message_id())
-        return to_struct({**bare, "proof": self._proof(bare, config)}, type(document))
-
-    def prove_acceptance(self, document: Mapping[str, Any], now: Instant) -> JsonObject:
-        return self._proof(document, acceptance_config(document, self.suite, self.method, now))
-
-    def _proof(self, document: Mapping[str, Any], config: JsonObject) -> JsonObject:
-        return make_proof(document, config, self.key.sign_now(prepare(document, config, self.kind)))
-
-    # ------------------------------------------------------------------ anything, signed
-
-    def signed(self, content: Mapping[str, Any], now: Instant, **options: Any) -> JsonObject:
-        """Any JSON object with a proof that holds, as a message of its type would have it.
-
-        `options` replace `suite`, `purpose`, `created`, `expires`, and others of `proof_config`.
-        """
-        bare = {name: value for name, value in content.items() if name != "proof"}
-        of = MESSAGE_TYPES.get(str(content.get("type")))
-        given: dict[str, Any] = {
-            "suite": self.suite,
-            "method": self.method,
-            "purpose": of.purpose if of is not None else "authentication",
-            "created": now,
-            "expires": shift(options.get("created", now), 600),
-        }
-        config = proof_config(**given | options)
-        return attach(bare, config, self.key.sign_now(prepare(bare, config, self.kind)))
-
-    def second(self, document: Mapping[str, Any], now: Instant, **options: Any) -> JsonObject:
-        """A second proof on a document that has its first one. `options` as of `acceptance_config`, and others."""
-        config = acceptance_config(document, self.suite, self.method, now) | options
-        return self._proof(document, {name: value for name, value in config.items() if value is not None})
-
-    def member(self, now: Instant, *, of: Did | None = None, suite: str = "eddsa-jcs-2022") -> JsonObject:
-        """The guild's word that this is one of its members; or that another is, which does not help."""
-        unsigned = membership(
-            id=self.message_id(),
-            organisation=GUILD.did,
-            agent=of or self.did,
-            valid_from=shift(now, -60),
-            valid_until=shift(now, 86_400),
-        )
-        return vouched(unsigned, now, suite=suite)
-
-    def shown(self, hiring: Hiring, *, credentials: tuple[JsonObject, ...] | None = None, **options: Any) -> JsonObject:
-        """A presentation in answer to the last move of the peer's, with a proof or (`jwt`) as a JWT.
-
-        `options` replace those of its proof, `suite` among them.
-        """
-        party = hiring.party
-        now = party.now
-        unsigned = build_presentation(
-            id=self.message_id(),
-            holder=self.did,
-            engagement=party.engagement.id,
-            credentials=(self.member(now),) if credentials is None else credentials,
-        )
-        given: dict[str, Any] = {
-            "challenge": party.engagement.got[-1],
-            "domain": party.engagement.peer,
-            "expires": shift(now, 600),
-        } | options
-        if given.pop("jwt", False):
-            draft = presentation_jwt(unsigned, self.method, self.kind, now, **given)
-            return enveloped_presentation(draft.signed(self.key.sign_now(draft.to_sign)))
-        suite = given.pop("suite", SUITE_OF[self.kind])
-        config = presentation_config(suite, self.method, now, **given)
-        return attach(unsigned, config, self.key.sign_now(prepare(unsigned, config, self.kind)))
-
-
-def vouched(document: Mapping[str, Any], now: Instant, *, suite: str = "eddsa-jcs-2022") -> JsonObject:
-    """Any credential of the guild's, with its proof; `suite` `jwt` makes it an enveloped one."""
-    if suite == "jwt":
-        draft = credential_jwt(document, GUILD.method, "Ed25519", now)
-        return enveloped_credential(draft.signed(GUILD.signature(draft.to_sign)))
-    config = credential_config(suite, GUILD.method, now)
-    return attach(document, config, GUILD.signature(prepare(document, config, "Ed25519")))
-
-
-class Told(NamedTuple):
-    """What the attacker heard of its attack."""
-
-    how: str
-    """`Fault`, `Problem`, `close`, or `nothing`."""
-    code: str
-    path: str = ""
-    raw: bytes = b""
-    close_code: int | None = None
-
-
-class Line:
+class Line(testing.Line):
     """A proved connection to Globex, and every frame that came back on it."""
 
     def __init__(self, world: World, who: Attacker, channel: Channel) -> None:
+        super().__init__(who, channel)
         self.world = world
-        self.who = who
-        self.channel = channel
-        self.frames: list[bytes] = []
-        self.closed: Closed | None = None
-        self._news = asyncio.Event()
-        self._reading = asyncio.create_task(self._read())
 
     @classmethod
     async def to(cls, world: World, who: Attacker) -> Line:
         """Connects as `who` and proves it."""
-        channel = await connect(world.url, limits=LIMITS)
+        channel = await connect(world.url, limits=LOOSE)
         await prove(channel, who.identity, world.globex.document_of, world.clock.now, expect=world.globex.identity.did)
         return cls(world, who, channel)
-
-    async def _read(self) -> None:
-        try:
-            while True:
-                raw = await self.channel.receive()
-                self.frames.append(raw)
-                self._news.set()
-        except Closed as closed:
-            self.closed = closed
-            self._news.set()
-
-    async def send(self, raw: bytes) -> None:
-        with suppress(Closed):  # while it was sent: the reader says why
-            await self.channel.send(raw)
-
-    async def hang_up(self) -> None:
-        await self.channel.close()
-        await self._reading
-
-    async def wait(self, found: Callable[[], T | None], seconds: float = 10.0) -> T:
-        """What `found` finds, as soon as it does."""
-        async with asyncio.timeout(seconds):
-            while (value := found()) is None:
-                self._news.clear()
-                await self._news.wait()
-        return value
-
-    def answer(self, digests: set[Digest]) -> Told | None:
-        """The refusal of a message with one of these digests, if it came."""
-        for raw in self.frames:
-            frame = json.loads(raw)
-            if frame.get("type") in ("Fault", "Problem") and frame.get("of", "") in {*digests, ""}:
-                return Told(frame["type"], frame["code"], frame.get("path", ""), raw)
-        if self.closed is not None:
-            return Told("close", self.closed.code, close_code=int(str(self.closed.detail["close_code"])))
-        return None
 
 
 class Stranger:
@@ -298,7 +91,7 @@ class Stranger:
     @asynccontextmanager
     async def at(cls, world: World, who: Attacker) -> AsyncIterator[Stranger]:
         """Connects, and reads the challenge."""
-        channel = await connect(world.url, limits=LIMITS)
+        channel = await connect(world.url, limits=LOOSE)
         stranger = cls(world, who, channel)
         stranger.frames.append(json.loads(await channel.receive()))
         try:
@@ -402,7 +195,7 @@ class Hiring:
             case "-":
                 return self._first
             case "profiled":
-                return presentation(presentation=self.who.shown(self))
+                return presentation(presentation=self.who.shown(self.party))
             case "ready":
                 return offer(terms=self.terms(price))
             case "offered-by-provider":

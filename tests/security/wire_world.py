@@ -18,9 +18,7 @@ from undersigned.encoding import Did, Instant
 from undersigned.ledger import Blob, Row, Summary
 from undersigned.runtime import Home, Job, OfferPart, SystemClock, create_home, issue_membership
 from undersigned.runtime.signers import KeyKind
-from undersigned.testing import Actor
-
-GUILD = Actor("the guild")
+from undersigned.testing import GUILD
 
 
 async def idle(_: Job) -> None:

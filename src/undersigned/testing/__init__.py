@@ -8,6 +8,7 @@ and time that runs faster.
 from __future__ import annotations
 
 from undersigned.testing.actors import SUITE, Actor
+from undersigned.testing.attacker import GUILD, LOOSE, Attacker, Known, Line, Told, vouched
 from undersigned.testing.carriers import Carried, Carrier, Meddler, Mischief, Queue, Rewriter, Session
 from undersigned.testing.changes import (
     amendment,
@@ -54,16 +55,21 @@ from undersigned.testing.wire import Break, Direction, Stall, Wire, WireFaults
 __all__ = [
     "ARBITER",
     "ARTIFACT",
+    "GUILD",
+    "LOOSE",
     "NOON",
     "PATHS",
     "SUITE",
     "Actor",
+    "Attacker",
     "Break",
     "Carried",
     "Carrier",
     "Direction",
     "HandClock",
     "HurriedClock",
+    "Known",
+    "Line",
     "Meddler",
     "Mischief",
     "Network",
@@ -77,6 +83,7 @@ __all__ = [
     "Side",
     "SkewedClock",
     "Stall",
+    "Told",
     "Wire",
     "WireFaults",
     "acceptance",
@@ -108,5 +115,6 @@ __all__ = [
     "sync",
     "terminate",
     "terms_for",
+    "vouched",
     "withdraw",
 ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from hashlib import sha256
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from nacl.signing import SigningKey
@@ -33,11 +33,30 @@ from undersigned.keys import public_key_from_raw
 from undersigned.messages import Message, VerifiedMessage, decode_message, draft, verify_message
 from undersigned.proof import make_proof, prepare
 
-__all__ = ["SUITE", "Actor"]
+__all__ = ["SUITE", "Actor", "Counterpart"]
 
 SUITE = "eddsa-jcs-2022"
 KIND = "Ed25519"
 D = TypeVar("D", bound=SignedDocument)
+
+
+class Counterpart(Protocol):
+    """What a party has to know of the other one."""
+
+    @property
+    def did(self) -> Did:
+        """Its DID."""
+        ...
+
+    @property
+    def document(self) -> DidDocument:
+        """Its DID document."""
+        ...
+
+    @property
+    def method(self) -> DidUrl:
+        """The method that it signs with."""
+        ...
 
 
 class Actor:
@@ -69,7 +88,7 @@ class Actor:
         unsigned = draft(message, self.method, SUITE, KIND, now, shift(now, lifetime_seconds))
         return unsigned.signed(self.signature(unsigned.to_sign))
 
-    def verify(self, raw: bytes, sender: Actor, now: Instant) -> VerifiedMessage:
+    def verify(self, raw: bytes, sender: Counterpart, now: Instant) -> VerifiedMessage:
         """What came, once it is known to be `sender`'s and for this actor.
 
         Raises:

@@ -26,8 +26,8 @@ from undersigned.protocol import (
     outcome,
     pending,
 )
-from undersigned.testing.actors import Actor
-from undersigned.testing.clock import HandClock, SkewedClock
+from undersigned.runtime import Clock
+from undersigned.testing.actors import Actor, Counterpart
 
 __all__ = ["Party"]
 
@@ -35,9 +35,7 @@ __all__ = ["Party"]
 class Party:
     """One side of one engagement."""
 
-    def __init__(
-        self, role: Role, actor: Actor, peer: Actor, engagement: EngagementId, clock: HandClock | SkewedClock
-    ) -> None:
+    def __init__(self, role: Role, actor: Actor, peer: Counterpart, engagement: EngagementId, clock: Clock) -> None:
         self.role: Role = role
         self.actor = actor
         self.peer = peer
