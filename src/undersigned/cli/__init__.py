@@ -46,6 +46,11 @@ _COMMANDS = {
         "Issue, list, show and withdraw what we say of others; keep what they say of us.",
     ),
     "spawn": ("spawn", "spawn", "Give processes identities of minutes, withdrawn when it ends."),
+    "conform": (
+        "conform",
+        "conform",
+        "Hold an implementation against the specification, from outside.",
+    ),
     "ledger": ("state", "ledger", "Look at the ledger: engagements, journals, checks."),
 }
 

@@ -18,6 +18,7 @@ from undersigned.daemon.mcp_passage import Passage
 from undersigned.daemon.mcp_stdio import GateLimits, StdioGate, standard_streams
 from undersigned.daemon.peer import Peer, SyncPeer
 from undersigned.daemon.registry import RegistryServer
+from undersigned.daemon.serving import signed_headers
 from undersigned.runtime import Hire, HireResult, needed_text, unresolved
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "Visit",
     "aiohttp_gate",
     "needed_text",
+    "signed_headers",
     "standard_streams",
     "unresolved",
 ]

@@ -32,6 +32,7 @@ from undersigned.runtime.gate import Gate, Permit, Refusal, Resolver
 from undersigned.runtime.gather import Answer, Gatherer, GathererLimits
 from undersigned.runtime.guard import current_job, guard
 from undersigned.runtime.hire import Hire, HireResult, needed_text, unresolved
+from undersigned.runtime.hirer import asked_by, delivered_by
 from undersigned.runtime.home import (
     Configuration,
     Home,
@@ -60,6 +61,7 @@ from undersigned.runtime.order import (
     parse_price,
 )
 from undersigned.runtime.organisation import SPAWN_BATCH, Organisation, Spawned, Swarm
+from undersigned.runtime.papers import keys_of, read_multibase_note
 from undersigned.runtime.policy_file import read_policy, read_toml
 from undersigned.runtime.presence import lost_at
 from undersigned.runtime.provider import Service
@@ -148,6 +150,7 @@ __all__ = [
     "Wallet",
     "Wanted",
     "admission",
+    "asked_by",
     "awaited",
     "checked_name",
     "claimed",
@@ -156,6 +159,7 @@ __all__ = [
     "create_home",
     "current_job",
     "decision_named",
+    "delivered_by",
     "domain_links",
     "drop_approval",
     "equivocation_proof",
@@ -167,6 +171,7 @@ __all__ = [
     "issue_claims",
     "issue_membership",
     "keep_evidence",
+    "keys_of",
     "leave_order",
     "load_anchors",
     "load_approvers",
@@ -182,6 +187,7 @@ __all__ = [
     "read_document",
     "read_file",
     "read_handed",
+    "read_multibase_note",
     "read_policy",
     "read_token",
     "read_toml",

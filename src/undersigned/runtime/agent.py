@@ -578,6 +578,7 @@ class Agent:
 
     def work(self, conversation: Conversation, work: Work) -> None:
         """Begins or resumes the work of a contract."""
+        self.worker.at_work[conversation.id] += 1
         self.spawn(self.worker.work(conversation, work), f"work {conversation.id[-8:]}")
 
     def review(self, conversation: Conversation, delivery: Delivery) -> None:

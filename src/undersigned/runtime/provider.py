@@ -83,6 +83,8 @@ class ProviderSide:
                 return await self._answer(conversation, engagement)
             case "accepted-by-hirer":
                 return await agent.seal(conversation, engagement)
+            case "cancelling":
+                return await agent.worker.stopped(conversation, engagement)
             case "delivered" if owed.reason == "silence":
                 price = owed_price(conversation, engagement, owed.reason)  # this `Closing` is what ends it
                 return await agent.close_books(conversation, engagement, owed, price)

@@ -9,6 +9,7 @@ Source: protocol-spec/07-contract.md and 08-attestation-and-evidence.md
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,15 @@ from undersigned.attestation import (
 )
 from undersigned.contract import ContractDocument
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, Digest, JsonObject, digest_bytes, parse_duration, seconds_between
+from undersigned.encoding import (
+    Did,
+    Digest,
+    EngagementId,
+    JsonObject,
+    digest_bytes,
+    parse_duration,
+    seconds_between,
+)
 from undersigned.errors import LocalProtocolError, PolicyError, UndersignedError, VerificationError
 from undersigned.messages import CriterionVerdict, Delivery, Review, Start
 from undersigned.protocol import Engagement, Work
@@ -65,6 +74,8 @@ class Worker:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._begun: set[str] = set()
+        self.at_work: Counter[EngagementId] = Counter()
+        """Engagements whose work is under way here; whoever begins one counts it."""
 
     def _first(self, key: str) -> bool:
         """Whether this is begun for the first time here: a turn that was not stored asks for it again."""
@@ -77,6 +88,29 @@ class Worker:
 
     async def work(self, conversation: Conversation, effect: Work) -> None:
         """Runs the handler of a contract's task, then sends the `Delivery`."""
+        try:
+            await self._work(conversation, effect)
+        finally:
+            self.at_work -= Counter((conversation.id,))
+
+    async def stopped(self, conversation: Conversation, engagement: Engagement) -> Say | None:
+        """The `Delivery` after a `Cancel` where no work is under way: it never began, or ended with a crash."""
+        contract = engagement.contract
+        if contract is None or self.at_work[conversation.id]:
+            return None
+        return Say(
+            "Delivery",
+            {
+                "contract": contract.digest,
+                "outcome": "cancelled",
+                "artifacts": (),
+                "statements": (),
+                "usage": await self._agent.gate.usage(contract.digest),
+                "round": contract.round,
+            },
+        )
+
+    async def _work(self, conversation: Conversation, effect: Work) -> None:
         await conversation.settled()
         if not self._first(effect.key):
             return

@@ -121,6 +121,11 @@ class Attacker(Actor):
         config = proof_config(**given | options)
         return attach(bare, config, self.key.sign_now(prepare(bare, config, self.kind)))
 
+    def first(self, document: Mapping[str, Any], now: Instant) -> JsonObject:
+        """Any document with a first proof that holds, whether a contract could be made of it or not."""
+        bare = {name: value for name, value in document.items() if name != "proof"}
+        return {**bare, "proof": self._proof(bare, document_config(self.suite, self.method, now, self.message_id()))}
+
     def second(self, document: Mapping[str, Any], now: Instant, **options: Any) -> JsonObject:
         """A second proof on a document that has its first one. `options` as of `acceptance_config`, and others."""
         config = acceptance_config(document, self.suite, self.method, now) | options
@@ -197,11 +202,15 @@ class Line:
         try:
             while True:
                 raw = await self.channel.receive()
+                self.came(raw)
                 self.frames.append(raw)
                 self._news.set()
         except Closed as closed:
             self.closed = closed
             self._news.set()
+
+    def came(self, raw: bytes) -> None:
+        """Hears of each frame as it comes."""
 
     async def send(self, raw: bytes) -> None:
         """Sends one frame; if the peer closes meanwhile, `closed` says why."""

@@ -1,0 +1,213 @@
+"""Steps in which we do what is right, and what has to come of them.
+
+Source: protocol-spec/harness.md, "Scenarios"
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+from undersigned.messages import recorded_message
+from undersigned.protocol import NOTICES
+from undersigned.testing import Attacker, moves
+
+from .attacks import proved, refused
+from .failures import Failure, NotApplicable
+from .play import Play
+from .player import Player
+from .recipes import RECIPES
+from .scenario import (
+    Again,
+    Allow,
+    Hear,
+    Judge,
+    Lose,
+    Never,
+    Reach,
+    Read,
+    Refused,
+    Repeat,
+    Say,
+    Send,
+    Show,
+    Turned,
+    Wait,
+)
+from .stage import shown
+from .values import filled
+
+
+async def reach(play: Play, step: Reach) -> None:
+    """See `Reach`."""
+    player = await play.player()
+    members = filled(step.members, player)
+    await player.reach(step.state, low=step.price == "low", optional=step.optional, **members)
+
+
+async def say(play: Play, step: Say) -> None:
+    """See `Say`."""
+    player = await play.player()
+    move = player.honest(step.move) or RECIPES[step.move]()
+    await player.say(move._replace(members=move.members | filled(step.members, player)))
+
+
+async def send(play: Play, step: Send) -> None:
+    """See `Send`."""
+    player = await play.player()
+    raw = _kept(player, step.proof)
+    if step.spelled:
+        members = cast("dict[str, Any]", json.loads(raw))
+        raw = json.dumps(dict(reversed(members.items())), indent=1, ensure_ascii=False).encode()
+    await player.line.send(raw)
+
+
+def _kept(player: Player, proof: Mapping[str, Any]) -> bytes:
+    """The honest next move, kept as ours; its text, with these options of its proof."""
+    message = player.keep(_due(player))
+    if not proof:
+        return message.raw
+    return proved(player, message.raw, proof)
+
+
+def _due(player: Player) -> moves.Say:
+    due = player.honest("next")
+    if due is None:
+        raise Failure(f"nothing of ours is due in {player.state}")
+    return due
+
+
+async def show(play: Play, step: Show) -> None:
+    """See `Show`."""
+    player = await play.player()
+    none: dict[str, Any] = {"credentials": ()} if step.credentials == "none" else {}
+    await player.say(moves.presentation(presentation=player.who.shown(player.party, **none)))
+
+
+async def judge(play: Play, step: Judge) -> None:
+    """See `Judge`."""
+    player = await play.player()
+    await player.say(player.review(step.verdict))
+
+
+async def again(play: Play, step: Again) -> None:
+    """See `Again`."""
+    player = await play.player()
+    message = player.keep(_due(player))
+    await play.attack("first", proved(player, message.raw, step.first))
+    await refused(play, Refused(codes=step.codes))
+    await player.line.send(message.raw)
+
+
+async def turned(play: Play, step: Turned) -> None:
+    """See `Turned`."""
+    player = await play.player()
+    pair: list[bytes] = []
+    for move in step.moves:
+        due = player.honest(move)
+        if due is None:
+            raise Failure(f"{move} is not due in {player.state}")
+        pair.append(player.keep(due).raw)
+    await play.attack("first", pair[1])
+    await refused(play, Refused(codes=("out_of_order",), how=("Problem",)))
+    for raw in pair:
+        await player.line.send(raw)
+
+
+async def never(play: Play, step: Never) -> None:
+    """See `Never`."""
+    player = await play.player()
+    try:
+        async with asyncio.timeout(step.seconds):
+            while True:
+                if step.unread:
+                    kind = shown(await player.line.next(step.seconds + 1, "anything"))
+                else:
+                    kind = (await player.hear("anything")).type
+                if kind in step.types:
+                    raise Failure(f"{kind} came, and must not")
+                if kind not in NOTICES:
+                    return
+    except TimeoutError:
+        return
+
+
+async def hear(play: Play, step: Hear) -> None:
+    """See `Hear`."""
+    player = await play.player()
+    while True:
+        message = await player.hear(" or ".join(step.types))
+        if message.type in step.types:
+            break
+        if not message.notice:
+            text = f"expected {' or '.join(step.types)}, came {message.type}"
+            raise NotApplicable(text) if step.optional else Failure(text)
+    came: dict[str, Any] = {} if message.notice else json.loads(player.got[-1].raw)
+    for name, value in filled(step.members, player).items():
+        if came.get(name) != value:
+            raise Failure(f"{message.type}.{name}: expected {value!r}, came {came.get(name)!r}")
+
+
+async def repeat(play: Play, step: Repeat) -> None:
+    """A receipt that names it has to come; a stored answer that comes again has to be the same."""
+    player = await play.player()
+    message = player.said[step.place]
+    known = {one.digest for one in player.got}
+    since = len(player.line.frames)
+    await player.line.send(message.raw)
+
+    def receipted() -> bool | None:
+        for raw in player.line.frames[since:]:
+            frame = json.loads(raw)
+            if frame.get("type") in ("Problem", "Fault"):
+                raise Failure(f"a repeat was refused with {frame.get('code')}")
+            if frame.get("type") == "Receipt" and message.digest in frame.get("of", ()):
+                return True
+            if frame.get("type") not in ("Receipt", "Sync", "Progress"):
+                if recorded_message(raw).digest not in known:
+                    raise Failure(f"another {frame.get('type')} answers a repeat")
+                return True
+        return True if player.line.closed is not None else None
+
+    try:
+        await player.line.wait(receipted, play.scene.stage.limits.answer)
+    except TimeoutError:
+        raise Failure("a repeat was answered with nothing: expected a receipt, or the stored answer") from None
+    if player.line.closed is not None:
+        raise Failure(f"a repeat ended the connection ({player.line.closed.code})")
+
+
+async def read(play: Play, step: Read) -> None:
+    """See `Read`."""
+    player = await play.player()
+    if step.by == "first":
+        if step.status == (200,):
+            await player.check_delivery()
+        who: Attacker | None = player.who
+    else:
+        who = None if step.by == "nobody" else play.actor(step.by)
+    answer = await player.fetched(player.uri_of(), who)
+    if answer.status not in step.status:
+        wanted = " or ".join(map(str, step.status))
+        raise Failure(f"expected status {wanted}, came {answer.status} with {len(answer.body)} bytes")
+
+
+async def allow(play: Play, _: Allow) -> None:
+    """See `Allow`."""
+    (await play.player()).allow()
+
+
+async def lose(play: Play, step: Lose) -> None:
+    """See `Lose`."""
+    player = await play.player()
+    due = player.honest(step.move)
+    if due is None:
+        raise Failure(f"{step.move} is not due in {player.state}")
+    player.keep(due)
+
+
+async def wait(play: Play, step: Wait) -> None:
+    """See `Wait`."""
+    await asyncio.sleep(step.seconds)

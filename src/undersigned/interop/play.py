@@ -1,0 +1,74 @@
+"""A scenario while it is played: who takes part, over which connections, and what was sent last.
+
+Source: protocol-spec/harness.md, "Scenarios"
+"""
+
+from __future__ import annotations
+
+import json
+
+from undersigned.encoding import canonicalize, digest_bytes
+from undersigned.errors import Closed
+from undersigned.testing import Attacker
+
+from .player import Player
+from .scenario import Scenario
+from .stage import Scene, SceneLine
+
+__all__ = ["Play"]
+
+
+class Play:
+    """One scenario while it is played."""
+
+    def __init__(self, scene: Scene, scenario: Scenario) -> None:
+        self.scene = scene
+        self.scenario = scenario
+        self.players: dict[str, Player] = {}
+        self.lines: dict[str, SceneLine] = {}
+        """The connections that stand, by who of ours made them."""
+        self.sent: set[str] = set()
+        """Digests by which a refusal may name what was sent last to be refused."""
+        self.over = "first"
+        """Over whose connection that was."""
+        self.heard_from = 0
+        """How many frames had come on it before."""
+        self.ended: Closed | None = None
+        """How the connection of a stranger ended."""
+        self.answers: list[bytes] = []
+        """What a stranger was answered."""
+
+    def actor(self, name: str) -> Attacker:
+        """Somebody of ours."""
+        return self.scene.stage.actor(self.scenario.id, name, suite=self.scenario.suite)
+
+    async def line(self, name: str = "first") -> SceneLine:
+        """The connection of somebody of ours, made on first use."""
+        if name not in self.lines:
+            self.lines[name] = await self.scene.line(self.actor(name), name)
+        return self.lines[name]
+
+    async def player(self) -> Player:
+        """Our engagement, begun on first use."""
+        if "first" not in self.players:
+            line = await self.line()
+            self.players["first"] = Player(self.scene, line.who, line)
+        return self.players["first"]
+
+    async def attack(self, over: str, raw: bytes) -> None:
+        """Sends what has to be refused."""
+        line = await self.line(over)
+        self.over, self.heard_from, self.sent = over, len(line.frames), _digests(raw)
+        await line.send(raw)
+
+
+def _digests(raw: bytes) -> set[str]:
+    """By which a refusal may name these bytes."""
+    found = {digest_bytes(raw)}
+    try:
+        content = json.loads(raw)
+        content.pop("proof", None)
+        found.add(digest_bytes(canonicalize(content)))
+    except Exception:
+        return found  # what was sent need not be JSON
+    return found

@@ -1,0 +1,99 @@
+"""A run: every scenario that was asked for, played against one implementation, and what came of each.
+
+Source: protocol-spec/harness.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import msgspec
+
+from undersigned.errors import ConfigurationError, UndersignedError
+from undersigned.protocol import Role
+
+from .failures import Failure, NotApplicable
+from .play import Play
+from .scenario import Scenario, written_scenarios
+from .stage import Scene, Stage
+from .steps import play_steps
+from .tables import table_scenarios
+
+__all__ = ["Outcome", "Result", "chosen", "play_all"]
+
+Outcome = Literal["passed", "failed", "not applicable"]
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one scenario."""
+
+    scenario: Scenario
+    outcome: Outcome
+    detail: str = ""
+    seconds: float = 0.0
+
+
+def chosen(role: Role, *, every: bool = False, only: Iterable[str] = ()) -> tuple[Scenario, ...]:
+    """The scenarios for a role of the implementation; with `only`, those whose id or group begins with one of these.
+
+    Raises:
+        ConfigurationError: One of `only` names none.
+    """
+    found = [one for one in (*written_scenarios(), *table_scenarios()) if one.role == role]
+    named = tuple(only)
+    for text in named:
+        if not any(one.id.startswith(text) or one.group == text for one in found):
+            raise ConfigurationError("bad_configuration", f"no scenario of role {role} begins with {text!r}")
+    if named:
+        return tuple(one for one in found if one.id.startswith(named) or one.group in named)
+    return tuple(one for one in found if every or not one.more)
+
+
+async def play_all(
+    stage: Stage,
+    scenarios: Iterable[Scenario],
+    *,
+    at_a_time: int = 8,
+    told: Callable[[dict[str, Any]], None] = lambda _: None,
+    done: Callable[[Result], None] = lambda _: None,
+) -> tuple[Result, ...]:
+    """Plays scenarios, some at a time; the results are in their order.
+
+    `told` hears each line of the transcript, `done` each result as it comes.
+    """
+    gate = asyncio.Semaphore(at_a_time)
+
+    async def one(scenario: Scenario) -> Result:
+        async with gate:
+            result = await play(stage, scenario, told)
+        done(result)
+        return result
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(scenario)) for scenario in scenarios]
+    return tuple(task.result() for task in tasks)
+
+
+async def play(stage: Stage, scenario: Scenario, told: Callable[[dict[str, Any]], None]) -> Result:
+    """Plays one scenario; whatever the implementation does, this ends."""
+    started = time.monotonic()
+    scene = Scene(stage, scenario.id, told)
+    outcome: Outcome = "passed"
+    detail = ""
+    try:
+        async with asyncio.timeout(stage.limits.scenario):
+            await play_steps(Play(scene, scenario))
+    except NotApplicable as end:
+        outcome, detail = "not applicable", str(end)
+    except Failure as end:
+        outcome, detail = "failed", str(end)
+    except UndersignedError as error:
+        outcome, detail = "failed", f"this cannot be played: {error}"
+    except TimeoutError:
+        outcome, detail = "failed", f"not over within {stage.limits.scenario:g} s"
+    finally:
+        await scene.close()
+    return Result(scenario=scenario, outcome=outcome, detail=detail, seconds=time.monotonic() - started)

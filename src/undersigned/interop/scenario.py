@@ -1,0 +1,331 @@
+"""Scenarios as data: what is played against an implementation, step by step, and what has to come of it.
+
+A scenario has a stable id, a title, a level of RFC 2119, the requirements that it shows, the role of the implementation
+that is tested, and steps. Those written by people are TOML, in the folder `scenarios`; for every move that no row of
+the published tables allows one is made from these tables (`tables.py`).
+
+Source: protocol-spec/harness.md, "Scenarios"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from undersigned.errors import ConfigurationError
+
+__all__ = [
+    "GROUPS",
+    "Again",
+    "Allow",
+    "ClosedWith",
+    "ComeBack",
+    "Drop",
+    "Forge",
+    "Hear",
+    "Judge",
+    "Knock",
+    "Lose",
+    "Never",
+    "Raw",
+    "Reach",
+    "Read",
+    "Refused",
+    "Repeat",
+    "Resynced",
+    "Say",
+    "Scenario",
+    "Send",
+    "Show",
+    "Step",
+    "Turned",
+    "Upgrade",
+    "Wait",
+    "written_scenarios",
+]
+
+GROUPS: Final[Mapping[str, str]] = {
+    "connection": "Connections and their proofs",
+    "happy": "Happy paths",
+    "counter": "Counter-offers",
+    "text": "JSON and envelopes",
+    "proof": "Proofs",
+    "chain": "Chains, duplicates and order",
+    "replay": "Replay to another recipient",
+    "version": "Versions and suites",
+    "expiry": "Expiry at the edges",
+    "negotiation": "Refusals in the negotiation",
+    "contract": "Refusals under a contract",
+    "scope": "Scope and artifacts",
+    "attestation": "Attestation",
+    "reconnect": "Reconnect and resume",
+    "keys": "Keys",
+    "table": "Illegal moves, by role and state",
+}
+"""The groups in which scenarios are told, in order."""
+
+Codes: TypeAlias = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+Who: TypeAlias = Literal["first", "second"]
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="do", tag=str.lower):
+    """One step. `do` names it."""
+
+
+class Reach(_Part, frozen=True, kw_only=True):
+    """Both go on honestly until the engagement is in a state."""
+
+    state: str
+    price: Literal["asked", "low"] = "asked"
+    """What the first offer of ours names: what is asked for, or less than that."""
+    optional: bool = False
+    """Whether another end of the negotiation is no fault: then the scenario does not apply."""
+    members: dict[str, Any] = {}
+    """Members of the next move of ours that replace what is said honestly."""
+
+
+class Say(_Part, frozen=True, kw_only=True):
+    """We make a move that the tables allow."""
+
+    move: str
+    members: dict[str, Any] = {}
+
+
+class Forge(_Part, frozen=True, kw_only=True):
+    """We send a message and do not keep it, because it has to be refused or changes nothing."""
+
+    move: str = "next"
+    """Its type; `next` is the honest next move."""
+    by: Who = "first"
+    """Whose key and DID sign it."""
+    over: Who = "first"
+    """Whose connection it is sent over."""
+    members: dict[str, Any] = {}
+    """Members of the message, replaced before it is signed; `$absent` removes one. See `values.py` for `$` words."""
+    document: dict[str, Any] = {}
+    """JSON pointers into the document of an `Offer`, and what stands there when we sign it."""
+    shown: dict[str, Any] = {}
+    """How a presentation is made wrong: `challenge`, `domain`, `holder` (true: another one's), `credentials`."""
+    proof: dict[str, Any] = {}
+    """Options of the proof: `created`, `expires` (seconds from now), `purpose`, `suite`, `method`."""
+    after: dict[str, Any] = {}
+    """JSON pointers and the value that stands there once it is signed."""
+    text: tuple[tuple[str, str], ...] = ()
+    """Pieces of the text as it is sent, and what stands there instead."""
+
+
+class Send(_Part, frozen=True, kw_only=True):
+    """We make the honest next move, in an unusual way that is right."""
+
+    proof: dict[str, Any] = {}
+    """Options of the proof, as of `forge`."""
+    spelled: bool = False
+    """Whether the text is spelled otherwise: other white space, other order of members."""
+
+
+class Show(_Part, frozen=True, kw_only=True):
+    """We make the `Presentation` that is due, with these credentials: our membership, or `none`."""
+
+    credentials: Literal["membership", "none"] = "membership"
+
+
+class Judge(_Part, frozen=True, kw_only=True):
+    """We make the `Review` that is due, with this verdict."""
+
+    verdict: Literal["accepted", "rejected"]
+
+
+class Again(_Part, frozen=True, kw_only=True):
+    """We sign the honest next move with a proof that has to be refused, and then sign the same content again."""
+
+    first: dict[str, Any]
+    """Options of the first proof."""
+    codes: Codes
+
+
+class Turned(_Part, frozen=True, kw_only=True):
+    """The network turns two moves of ours round; the early one is refused, and is sent again after the other."""
+
+    moves: tuple[str, str]
+
+
+class Never(_Part, frozen=True, kw_only=True):
+    """None of these types comes: another move does, or nothing for so long."""
+
+    types: Codes
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=30)] = 1.5
+    unread: bool = False
+    """Whether what comes is only looked at: where it answers something that we did not keep."""
+
+
+class Raw(_Part, frozen=True, kw_only=True):
+    """We send text that need be nothing at all; `times` repeats `repeat` between `begin` and `end`."""
+
+    begin: str = ""
+    repeat: str = ""
+    times: int = 0
+    end: str = ""
+
+
+class Refused(_Part, frozen=True, kw_only=True):
+    """What was sent last is refused: by a `Problem` or a `Fault` that names it, or by the end of the connection."""
+
+    codes: Codes
+    how: tuple[Literal["Problem", "Fault", "close"], ...] = ("Problem", "Fault", "close")
+
+
+class Hear(_Part, frozen=True, kw_only=True):
+    """One of these types comes next, apart from notices."""
+
+    types: Codes
+    members: dict[str, Any] = {}
+    """Members that it has."""
+    optional: bool = False
+    """Whether another move is no fault: then the scenario does not apply."""
+
+
+class Repeat(_Part, frozen=True, kw_only=True):
+    """We send a move again, byte for byte, and are told that it is known: a receipt, or the stored answer, the same."""
+
+    place: int = -1
+    """Which of ours; -1 is the last."""
+
+
+class Allow(_Part, frozen=True, kw_only=True):
+    """From now on the input may be read; before that whoever asks for it waits."""
+
+
+class Lose(_Part, frozen=True, kw_only=True):
+    """A move of ours is made and lost on its way."""
+
+    move: str
+
+
+class Drop(_Part, frozen=True, kw_only=True):
+    """Our connection ends."""
+
+    how: Literal["close", "abort"] = "close"
+
+
+class ComeBack(_Part, frozen=True, kw_only=True, tag="come_back"):
+    """We connect again, and each tells its position."""
+
+
+class Resynced(_Part, frozen=True, kw_only=True):
+    """On the connection that we came back on, a `Sync` of this engagement comes before any move of it."""
+
+
+class Wait(_Part, frozen=True, kw_only=True):
+    """Time goes by."""
+
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=30)]
+
+
+class Knock(_Part, frozen=True, kw_only=True):
+    """A stranger connects and sends a first frame: the proof of a connection with these members replaced, or `text`."""
+
+    members: dict[str, Any] = {}
+    proof: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+    text: str | None = None
+    silent: bool = False
+
+
+class ClosedWith(_Part, frozen=True, kw_only=True, tag="closed"):
+    """The connection ends, with one of these codes as its reason; nothing signed came before."""
+
+    codes: Codes
+    close_code: int | None = 1008
+
+
+class Upgrade(_Part, frozen=True, kw_only=True):
+    """A WebSocket is asked for as it must not be: the answer is no channel."""
+
+    subprotocol: str | None = None
+
+
+class Read(_Part, frozen=True, kw_only=True):
+    """What was delivered is asked for; the answer has this status. With `signed` by the hirer, else by `second`."""
+
+    by: Literal["first", "second", "nobody"] = "first"
+    status: tuple[int, ...] = (200,)
+
+
+Step: TypeAlias = (
+    Reach
+    | Say
+    | Forge
+    | Send
+    | Show
+    | Judge
+    | Again
+    | Turned
+    | Never
+    | Raw
+    | Refused
+    | Hear
+    | Repeat
+    | Allow
+    | Lose
+    | Drop
+    | ComeBack
+    | Resynced
+    | Wait
+    | Knock
+    | ClosedWith
+    | Upgrade
+    | Read
+)
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One thing that is shown of an implementation."""
+
+    id: str
+    """Stable: never used again for something else."""
+    title: str
+    group: str
+    role: Literal["provider", "hirer"]
+    """Of the implementation that is tested; we play the other one."""
+    level: Literal["MUST", "SHOULD", "MAY"] = "MUST"
+    requirements: tuple[str, ...] = ()
+    steps: Annotated[tuple[Step, ...], msgspec.Meta(min_length=1)]
+    suite: str = "eddsa-jcs-2022"
+    """In which we sign."""
+    more: bool = False
+    """Whether it is left out unless everything is asked for."""
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    scenario: tuple[Scenario, ...]
+
+
+@cache
+def written_scenarios() -> tuple[Scenario, ...]:
+    """The scenarios that people wrote, in the order of their files.
+
+    Raises:
+        ConfigurationError: A file is none, or an id is used twice.
+    """
+    found = tuple(_read())
+    ids = [one.id for one in found]
+    twice = {one for one in ids if ids.count(one) > 1}
+    unknown = {one.group for one in found} - set(GROUPS)
+    if twice or unknown:
+        raise ConfigurationError("bad_configuration", f"scenarios: twice {sorted(twice)}, no groups {sorted(unknown)}")
+    return found
+
+
+def _read() -> Iterator[Scenario]:
+    folder = files("undersigned.interop").joinpath("scenarios")
+    for file in sorted(folder.iterdir(), key=lambda one: one.name):
+        if file.name.endswith(".toml"):
+            try:
+                yield from msgspec.convert(tomllib.loads(file.read_text("utf-8")), _File).scenario
+            except (msgspec.ValidationError, tomllib.TOMLDecodeError) as exc:
+                raise ConfigurationError("bad_configuration", f"{file.name}: {exc}") from exc

@@ -1,0 +1,244 @@
+"""Where a run plays: the implementation under test, what we serve to it, the time, and everything that was said.
+
+Source: protocol-spec/harness.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import msgspec
+
+from undersigned.contract import Price
+from undersigned.daemon import ArtifactRequest, ArtifactResponse, ListenerLimits, PublicListener
+from undersigned.encoding import Did, Digest, Instant, digest_bytes
+from undersigned.errors import Closed, UndersignedError
+from undersigned.runtime import Gatherer, SystemClock
+from undersigned.testing import LOOSE, Attacker, Known, Line
+from undersigned.transport import Channel, connect, prove
+
+from .failures import Failure
+
+__all__ = ["Limits", "Scene", "Stage", "Subject"]
+
+MAX_TOLD: Final = 512
+"""Characters of what came that are shown where it is no message."""
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """The implementation under test, as its operator describes it."""
+
+    url: str
+    """Where it listens."""
+    did: Did
+    task: str = "summary"
+    """What it can be hired for."""
+    price: Price = Price(amount="5", currency="EUR")
+    """The most that is offered for it, where its `Profile` names no price."""
+    input: str = "report"
+    """Name of the one input that it works on."""
+    content: bytes = b"A report of one line.\n"
+    local: bool = False
+    """Whether plain ws:// and http:// to loopback are allowed."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a run waits, in seconds."""
+
+    answer: float = 10.0
+    """For one answer."""
+    scenario: float = 60.0
+    """For a whole scenario."""
+    upgrade: float = 5.0
+    """For the connection, and again for its proof."""
+
+
+class Stage:
+    """What all scenarios of a run share. Enter it with `async with`."""
+
+    def __init__(
+        self, subject: Subject, *, seed: str, limits: Limits | None = None, url: str | None = None, port: int = 0
+    ) -> None:
+        """`url` is what is dialled, if that is not the subject's own; `port` where we listen, 0 for any."""
+        self.subject = subject
+        self.seed = seed
+        self.limits = limits or Limits()
+        self.url = url or subject.url
+        self.clock = SystemClock()
+        self.gatherer = Gatherer(local=subject.local)
+        self._known: Known | None = None
+        self.served: dict[Digest, tuple[bytes, asyncio.Event]] = {}
+        """What we serve, and whether it may be read already."""
+        self.arrivals: dict[Did, asyncio.Queue[Channel]] = {}
+        """Where connections to one of our DIDs are waited for."""
+        self._actors: dict[Did, Attacker] = {}
+        self._listener = PublicListener(
+            "localhost",
+            port,
+            documents=lambda _: None,
+            accept=self._accept,
+            artifacts=self._artifact,
+            limits=ListenerLimits(channel=LOOSE),
+        )
+
+    async def __aenter__(self) -> Stage:
+        try:
+            document = await self.gatherer.document(self.subject.did)
+        except BaseException:
+            await self.gatherer.close()
+            raise
+        self._known = Known(self.subject.did, document)
+        await self._listener.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._listener.stop()
+        await self.gatherer.close()
+
+    @property
+    def known(self) -> Known:
+        """The subject's DID and its document."""
+        if self._known is None:
+            raise RuntimeError("the stage is not entered yet")
+        return self._known
+
+    @property
+    def origin(self) -> str:
+        """Where we listen."""
+        return f"http://localhost:{self._listener.port}"
+
+    def now(self) -> Instant:
+        """The present instant."""
+        return self.clock.now()
+
+    def actor(self, scenario: str, name: str, **options: Any) -> Attacker:
+        """Somebody of ours, the same for the same seed, scenario and name."""
+        return Attacker(f"{self.seed}/{scenario}/{name}", **options)
+
+    def serve(self, data: bytes) -> tuple[Digest, str, asyncio.Event]:
+        """Serves `data` from now on, once the event is set; its digest and URL."""
+        digest, may = digest_bytes(data), asyncio.Event()
+        self.served[digest] = (data, may)
+        return digest, f"{self.origin}/artifacts/{digest}", may
+
+    async def _artifact(self, request: ArtifactRequest) -> ArtifactResponse:
+        found = self.served.get(request.digest)
+        if found is None:
+            return ArtifactResponse(status=404, code="not_found")
+        data, may = found
+        try:
+            async with asyncio.timeout(self.limits.scenario):
+                await may.wait()
+        except TimeoutError:
+            return ArtifactResponse(status=503, code="timeout")
+        return ArtifactResponse(status=200, body=data)
+
+    async def _accept(self, channel: Channel) -> None:
+        await channel.close(1008, "policy_denied")
+
+    @asynccontextmanager
+    async def channel(self) -> AsyncGenerator[Channel]:
+        """A connection that nobody has proved yet."""
+        limits = msgspec.structs.replace(LOOSE, open_seconds=self.limits.upgrade, proof_seconds=self.limits.upgrade)
+        try:
+            found = await connect(self.url, limits=limits)
+        except UndersignedError as error:
+            raise Failure(f"no connection: {error.message} ({error.code})") from error
+        try:
+            yield found
+        except BaseException:
+            await found.close()
+            raise
+
+
+class Scene:
+    """One scenario as it is played: who takes part, over which connections, and what was said in which order."""
+
+    def __init__(self, stage: Stage, scenario: str, told: Callable[[dict[str, Any]], None]) -> None:
+        self.stage = stage
+        self.scenario = scenario
+        self._told = told
+        self.lines: list[SceneLine] = []
+
+    async def line(self, who: Attacker, name: str) -> SceneLine:
+        """A new proved connection of `who`.
+
+        Raises:
+            Failure: There is none, or the implementation does not prove who it is.
+        """
+        stage = self.stage
+        async with stage.channel() as channel:
+            try:
+                await prove(channel, who.identity, self._resolve, stage.clock.now, expect=stage.subject.did)
+            except UndersignedError as error:
+                raise Failure(f"the connection was not proved: {error.message} ({error.code})") from error
+        self.note("connected", name)
+        line = SceneLine(who, channel, lambda way, raw: self.note(way, name, raw))
+        self.lines.append(line)
+        return line
+
+    async def _resolve(self, did: Did) -> Any:
+        return await self.stage.gatherer.document(did, 60.0)
+
+    def note(self, what: str, name: str, raw: bytes | None = None) -> None:
+        """Writes one line of the transcript."""
+        entry: dict[str, Any] = {"scenario": self.scenario, "at": self.stage.now(), "what": what, "line": name}
+        if raw is not None:
+            entry["text"] = raw.decode("utf-8", "backslashreplace")
+        self._told(entry)
+
+    async def close(self) -> None:
+        """Ends every connection of the scenario."""
+        await asyncio.gather(*(line.hang_up() for line in self.lines), return_exceptions=True)
+
+
+class SceneLine(Line):
+    """A proved connection of which every frame is written down."""
+
+    def __init__(self, who: Attacker, channel: Channel, told: Callable[[str, bytes], None]) -> None:
+        self.told = told
+        self.read = 0
+        """How many frames were looked at."""
+        super().__init__(who, channel)
+
+    def came(self, raw: bytes) -> None:
+        """A frame came."""
+        self.told("received", raw)
+
+    async def send(self, raw: bytes) -> None:
+        """Sends one frame."""
+        self.told("sent", raw)
+        await super().send(raw)
+
+    async def next(self, seconds: float, waiting_for: str) -> bytes:
+        """The next frame.
+
+        Raises:
+            Failure: Nothing came in time, or the connection ended.
+        """
+        try:
+            raw = await self.wait(self._unread, seconds)
+        except TimeoutError:
+            raise Failure(f"nothing came within {seconds:g} s; expected {waiting_for}") from None
+        if isinstance(raw, Closed):
+            raise Failure(f"the connection ended ({raw.code}) where {waiting_for} was expected")
+        self.read += 1
+        return raw
+
+    def _unread(self) -> bytes | Closed | None:
+        if self.read < len(self.frames):
+            return self.frames[self.read]
+        return self.closed
+
+
+def shown(raw: bytes) -> str:
+    """What came, for people; a message by its type."""
+    try:
+        value: Any = json.loads(raw)
+        return str(value["type"])[:MAX_TOLD]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return raw[:MAX_TOLD].decode("utf-8", "backslashreplace")

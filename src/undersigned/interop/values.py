@@ -1,0 +1,91 @@
+"""Words that steps use for values known only while they are played, and how members of a message are replaced.
+
+| word | stands for |
+| --- | --- |
+| `$never` | the digest of something that nobody ever said |
+| `$stranger`, `$second` | the DID of somebody who takes no part; of the second party of ours |
+| `$us`, `$peer` | our DID, and that of the implementation under test |
+| `$now+N`, `$now-N` | an instant, N seconds from now |
+| `$own:N`, `$its:N` | the digest of our, or its, move in place N; -1 is the last |
+| `$document` | the digest of the document on the table |
+| `$contract` | the contract's name |
+| `$engagement` | the engagement's id |
+| `$absent` | nothing: the member is left out |
+| `$long:N` | a text of N characters |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from undersigned.encoding import digest_bytes, shift
+
+from .failures import Failure
+from .player import Player
+
+__all__ = ["NEVER", "filled", "replaced"]
+
+ABSENT: Final = "$absent"
+NEVER: Final = digest_bytes(b"nothing that anybody ever said")
+
+
+def filled(value: Any, player: Player) -> Any:
+    """`value` with every word replaced by what it stands for."""
+    if isinstance(value, Mapping):
+        return {name: filled(one, player) for name, one in cast(Mapping[str, Any], value).items()}
+    if isinstance(value, list | tuple):
+        return [filled(one, player) for one in cast("list[Any]", value)]
+    if isinstance(value, str) and value.startswith("$") and value != ABSENT:
+        return _meant(value[1:], player)
+    return value
+
+
+def _meant(word: str, player: Player) -> Any:
+    engagement = player.party.engagement
+    name, _, argument = word.partition(":")
+    if word.startswith(("now+", "now-")):
+        return shift(player.party.now, int(word[3:]))
+    match name:
+        case "never":
+            return NEVER
+        case "stranger" | "second":
+            return player.scene.stage.actor(player.scene.scenario, name).did
+        case "us":
+            return engagement.own
+        case "peer":
+            return engagement.peer
+        case "own":
+            return engagement.sent[int(argument)]
+        case "its":
+            return engagement.got[int(argument)]
+        case "document":
+            live = engagement.tabled or engagement.offer
+            return live.document if live is not None else NEVER
+        case "contract":
+            return player.contract
+        case "engagement":
+            return engagement.id
+        case "long":
+            return "x" * int(argument)
+        case _:
+            raise Failure(f"the scenario uses ${word}, which means nothing")
+
+
+def replaced(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of `document` in which each JSON pointer, or name of a member, has its new value; `$absent` removes it."""
+    copy: dict[str, Any] = json.loads(json.dumps(document))
+    for pointer, value in changes.items():
+        path = pointer.removeprefix("/").split("/")
+        place: Any = copy
+        for name in path[:-1]:
+            place = place[int(name) if isinstance(place, list) else name]
+        last: Any = int(path[-1]) if isinstance(place, list) and path[-1] != "-" else path[-1]
+        if value == ABSENT:
+            del place[last]
+        elif last == "-":
+            place.append(value)
+        else:
+            place[last] = value
+    return copy

@@ -1,0 +1,79 @@
+"""The scenarios of the harness: what they are, and that our own peer passes each."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from interop.worlds import stage_at
+from project.test_requirements import defined
+from undersigned.errors import ConfigurationError
+from undersigned.interop import GROUPS, Reach, chosen, play_all, table_scenarios, written_scenarios
+from undersigned.messages import MESSAGE_TYPES
+from undersigned.protocol import LANE_TYPES, NOTICES, OTHER, ROWS
+
+ALL = (*written_scenarios(), *table_scenarios())
+
+
+def test_ids_are_stable_words_used_once() -> None:
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)+", one.id) for one in ALL)
+    assert max(Counter(one.id for one in ALL).values()) == 1
+    assert max(Counter(one.title for one in written_scenarios()).values()) == 1
+
+
+def test_each_shows_a_requirement_that_there_is() -> None:
+    known = defined()
+    assert [one.id for one in ALL if not one.requirements] == []
+    assert {name for one in ALL for name in one.requirements} - known.keys() == set()
+
+
+def test_every_group_has_scenarios() -> None:
+    assert {one.group for one in ALL} | {"keys"} == set(GROUPS)
+
+
+def test_every_move_without_a_row_is_tried_in_every_state_that_is_stopped_in() -> None:
+    """HIRE-CHN-11, from the published tables: none is missing, and none that is allowed is called illegal."""
+    tried = {one.id for one in table_scenarios() if one.role == "provider"}
+    stops = ("profiled", "ready", "offered-by-provider", "accepted-by-provider", "withdrawn")
+    stops += ("sealed", "working", "delivered", "closed")
+    states = {"nothing": "-"} | {state: state for state in stops}
+    for name, state in states.items():
+        for kind in MESSAGE_TYPES.keys() - NOTICES:
+            under = state in ("sealed", "working", "delivered", "closed")
+            row = any(key[:3] == (state, kind, OTHER["provider"]) for key in ROWS)
+            expected = not row and not (under and kind in LANE_TYPES)
+            assert (f"table-provider-{name}-{kind.lower()}" in tried) is expected, (state, kind)
+
+
+def test_scenarios_are_chosen_by_id_or_group() -> None:
+    assert {one.group for one in chosen("provider", only=("replay", "text-"))} == {"replay", "text"}
+    assert len(chosen("provider", every=True)) > len(chosen("provider")) > 100
+    with pytest.raises(ConfigurationError):
+        chosen("provider", only=("no-such",))
+
+
+@pytest.mark.timeout(120)
+async def test_our_own_peer_passes(tmp_path: Path) -> None:
+    """HIRE-CLS-01, HIRE-LIF-23 (a contract that is cancelled before its work began is delivered all the same)."""
+    async with stage_at(tmp_path / "globex") as stage:
+        results = await play_all(stage, chosen("provider"))
+    assert [(one.scenario.id, one.outcome, one.detail) for one in results if one.outcome != "passed"] == []
+
+
+async def test_a_scenario_that_cannot_be_shown_does_not_count(tmp_path: Path) -> None:
+    """A provider may answer a low offer with one of its own; where a scenario says so, it is no fault."""
+    (counter,) = (one for one in written_scenarios() if one.id == "counter-lower-price")
+    tried = [
+        msgspec.structs.replace(
+            counter, id=name, steps=(Reach(state="accepted-by-provider", price="low", optional=may),)
+        )
+        for name, may in (("may", True), ("may-not", False))
+    ]
+    async with stage_at(tmp_path / "globex") as stage:
+        results = await play_all(stage, tried)
+    assert [one.outcome for one in results] == ["not applicable", "failed"]
+    assert all("answers the offer with another one" in one.detail for one in results)

@@ -1,0 +1,46 @@
+"""A peer of ours that believes the harness's organisation, and a run of the harness against it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from integration.hires import did_of, free_ports
+from undersigned.daemon import Peer
+from undersigned.interop import Limits, Stage, Subject
+from undersigned.runtime import Home, OfferPart, create_home, issue_membership
+from undersigned.testing import GUILD
+
+QUICK = Limits(answer=10.0, scenario=40.0)
+
+
+async def peer_home(folder: Path) -> Home:
+    """The state folder of a provider that was made to be tested."""
+    (port,) = free_ports(1)
+    offered = OfferPart(
+        task="summary",
+        handler="integration.hires:summarise",
+        price="4.00 EUR",
+        delivers="summary.txt",
+        media_type="text/plain",
+        capacity=10_000,
+    )
+    home = create_home(folder, name="Globex", local=True, port=port, anchors=(GUILD.did,), offers=(offered,))
+    await issue_membership(home)
+    return home
+
+
+def subject_of(home: Home, **members: Any) -> Subject:
+    """How the harness finds it."""
+    port = home.configuration.listen.port
+    return Subject(url=f"ws://localhost:{port}/hire", did=did_of(port), local=True, **members)
+
+
+@asynccontextmanager
+async def stage_at(folder: Path, seed: str = "a seed") -> AsyncIterator[Stage]:
+    """A stage before a peer of ours that runs."""
+    home = await peer_home(folder)
+    async with Peer.open(home), Stage(subject_of(home), seed=seed, limits=QUICK) as stage:
+        yield stage
