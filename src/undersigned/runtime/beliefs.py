@@ -144,6 +144,8 @@ class Beliefs:
         self._statuses: dict[Digest, Status] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
+        """Of writes: the file is for one at a time, and a decision that needs one must not fail for another of ours."""
 
     async def check(self) -> None:
         """Returns if the graph can be read, all of it.
@@ -384,6 +386,10 @@ class Beliefs:
 
     async def write(self) -> None:
         """Writes what was learned; if another process keeps it from being written, it waits."""
+        async with self._turn:
+            await self._write()
+
+    async def _write(self) -> None:
         waiting, statuses = dict(self._waiting), dict(self._statuses)
         if not waiting and not statuses:
             return

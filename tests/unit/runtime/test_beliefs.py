@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -256,6 +257,36 @@ def test_what_cannot_be_written_now_is_written_later(open_world: Open, companies
     world.settle(WRITE_SECONDS + 1)
     with TrustStore(path, read_only=True) as store:
         assert any(one.source == companies[0].organisation.did for one in store.edges())
+
+
+def test_two_writes_of_one_peer_take_turns(
+    open_world: Open, companies: tuple[Office, Office], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a reputation needs is written before it is asked, also while the timer writes what came before."""
+    world = open_world()
+    kept = world.provider.meeting.beliefs
+    entered: list[str] = []
+    admit_ = TrustStore.admit
+
+    def slow(store: TrustStore, *given: Any, **more: Any) -> int:
+        entered.append("begins")
+        time.sleep(0.1)
+        entered.append("ends")
+        return admit_(store, *given, **more)
+
+    monkeypatch.setattr(TrustStore, "admit", slow)
+
+    async def both() -> None:
+        kept._statuses[digest_bytes(b"one")] = "good"
+        first = asyncio.create_task(kept.write())
+        await asyncio.sleep(0)
+        kept._statuses[digest_bytes(b"two")] = "good"
+        await kept.write()
+        await first
+
+    world.run(both(), 5)
+    assert entered == ["begins", "ends"] * 2
+    assert not kept._statuses, "nothing was put off"
 
 
 def test_a_contract_whose_path_is_gone_stops_at_the_gate(open_world: Open, strangers: tuple[Office, Office]) -> None:
