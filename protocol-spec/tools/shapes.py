@@ -110,7 +110,7 @@ def _own(base: type) -> dict[str, str]:
 def members(cls: type, *, without: type | None = None, defaults: bool = False) -> str:
     """The member table of a struct; the members that `without` has are left out.
 
-    On the wire a member may be absent only if it then has no value, or is an empty list, which is never written;
+    On the wire a member may be absent only if it then has no value, is an empty list or 0, which are never written;
     `defaults`, for files, tells what is meant instead.
     """
     struct = shape_of.type_info(cls)
@@ -122,7 +122,8 @@ def members(cls: type, *, without: type | None = None, defaults: bool = False) -
     for member in struct.fields:
         if member.name in left_out:
             continue
-        absent = member.default is None or member.default == () or (defaults and not member.required)
+        empty = member.default is None or member.default in ((), 0)
+        absent = empty or (defaults and not member.required)
         meaning = " ".join(filter(None, (_doc(cls, member.name), _default(member) if defaults else "")))
         rows.append(f"| `{member.encode_name}`{'?' if absent else ''} | {describe(member.type)} | {meaning} |")
     return "\n".join(rows)

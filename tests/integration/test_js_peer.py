@@ -23,9 +23,11 @@ from integration.hires import REPORT, did_of, free_ports, until
 from support import ROOT
 from undersigned.contract import Price
 from undersigned.daemon import HireResult, Peer
-from undersigned.encoding import decode_json
+from undersigned.encoding import canonicalize, decode_json
 from undersigned.errors import PolicyError, UndersignedError
-from undersigned.runtime import Conversation, Home, OfferPart, create_home, issue_membership
+from undersigned.evidence import verify_pack
+from undersigned.evidence.archive import read_archive, write_archive
+from undersigned.runtime import Conversation, Home, OfferPart, SystemClock, create_home, issue_membership
 from undersigned.runtime.requests import Wanted
 from undersigned.scope import Grant, Limit, Scope
 
@@ -52,10 +54,11 @@ def node() -> str:
     return found
 
 
+@pytest.mark.timeout(300)
 def test_its_own_tests() -> None:
     """Every vector of the specification with the result that it states, and every example of a schema (HIRE-CLS-03)."""
     command = [node(), "--test", "--test-reporter=tap", "test"]
-    run = subprocess.run(command, cwd=PEER, capture_output=True, text=True, timeout=110, check=False)
+    run = subprocess.run(command, cwd=PEER, capture_output=True, text=True, timeout=280, check=False)
     assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
     folders = len(list((ROOT / "protocol-spec" / "vectors").rglob("case.json")))
     passed = next(int(line.split()[2]) for line in run.stdout.splitlines() if line.startswith("# pass "))
@@ -100,6 +103,13 @@ class Js:
             if process.returncode is None:
                 process.terminate()
             await process.wait()
+
+    def pack(self, engagement: str) -> bytes:
+        """Its evidence pack. It must have ended."""
+        file = self.folder / "pack.zip"
+        command = [node(), PEER / "bin" / "peer.js", "export", self.folder, engagement, file, "--local"]
+        subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL)
+        return file.read_bytes()
 
     async def kill(self) -> None:
         """Ends it as a power cut does."""
@@ -149,8 +159,8 @@ async def company(folder: Path, js: Js) -> tuple[Home, str]:
     return home, f"{did_of(port)}:org"
 
 
-async def assert_one_story(home: Home, told: dict[str, Any], suite: str) -> None:
-    """Both ended the same, move for move; all was signed in one suite; and our evidence verifies offline."""
+async def assert_one_story(home: Home, js: Js, told: dict[str, Any], suite: str) -> None:
+    """Both ended the same, move for move; all was signed in one suite; and the evidence of both verifies offline."""
     state, chains = await heads(home)
     assert (state, told["state"]) == ("closed", "closed")
     assert {role: list(chain) for role, chain in chains.items()} == told["heads"]
@@ -158,9 +168,10 @@ async def assert_one_story(home: Home, told: dict[str, Any], suite: str) -> None
     messages = [decode_json(row.raw) for row in await rows_of(home) if row.sequence is not None]
     later = [message["proof"]["cryptosuite"] for message in messages if message["type"] not in ("Inquiry", "Profile")]
     assert set(later) == {suite}
-    report = await judged(home)
-    assert report.ok, [step for step in report.steps if not step.ok]
-    assert report.contract == told["contract"]
+    packs = [(await judged(home)), verify_pack(js.pack(told["id"]), now=SystemClock().now())]
+    for report in packs:
+        assert report.ok, [f"{step.name}: {step.detail}" for step in report.steps if not step.ok]
+        assert report.contract == told["contract"]
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -177,7 +188,15 @@ async def test_ours_hires_it(suite: str, tmp_path: Path) -> None:
             told = await js.over(result.engagement)
             await until(lambda: not peer.conversations)
         assert (told["role"], told["contract"], told["owed"]["amount"]) == ("provider", result.contract, "4")
-        await assert_one_story(home, told, suite)
+        await assert_one_story(home, js, told, suite)
+    members = read_archive((js.folder / "pack.zip").read_bytes())
+    said = json.loads(members.pop("manifest.json"))
+    (document,) = (one for one in said["members"] if one["kind"] == "did-document")
+    said["members"].remove(document)
+    del members[document["path"]]
+    without = write_archive({**members, "manifest.json": canonicalize(said)})
+    steps = verify_pack(without, now=SystemClock().now()).steps
+    assert next(step.number for step in steps if not step.ok) == 2, "of a did:web it has to be there"
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -199,7 +218,7 @@ async def test_it_hires_ours(suite: str, tmp_path: Path) -> None:
         await until(lambda: not peer.conversations)
     assert (told["role"], told["owed"], told["basis"]) == ("hirer", {"amount": "4", "currency": "EUR"}, "review")
     assert base64.b64decode(told["artifacts"]["summary.txt"]) == FIRST_LINE
-    await assert_one_story(home, told, suite)
+    await assert_one_story(home, js, told, suite)
 
 
 async def test_neither_works_for_whom_nobody_vouches(tmp_path: Path) -> None:
@@ -275,7 +294,7 @@ async def test_it_waits_while_suspended_and_signs_an_amendment(tmp_path: Path) -
             assert (await at.hire).price == "4.5 EUR"
             told = await js.over(at.conversation.id)
             assert told["owed"] == {"amount": "4.5", "currency": "EUR"}
-        await assert_one_story(home, told, "eddsa-jcs-2022")
+        await assert_one_story(home, js, told, "eddsa-jcs-2022")
 
 
 def in_force(conversation: Conversation) -> str:
@@ -295,7 +314,7 @@ async def test_it_stops_when_it_is_cancelled(tmp_path: Path) -> None:
                 await at.hire
             told = await js.over(at.conversation.id)
             assert told["owed"]["amount"] == "0"
-        await assert_one_story(home, told, "eddsa-jcs-2022")
+        await assert_one_story(home, js, told, "eddsa-jcs-2022")
 
 
 async def test_it_lets_go_for_the_whole_price(tmp_path: Path) -> None:
@@ -309,7 +328,7 @@ async def test_it_lets_go_for_the_whole_price(tmp_path: Path) -> None:
                 await at.hire
             told = await js.over(at.conversation.id)
             assert (told["basis"], told["owed"]["amount"]) == ("release", "4")
-        await assert_one_story(home, told, "eddsa-jcs-2022")
+        await assert_one_story(home, js, told, "eddsa-jcs-2022")
 
 
 async def test_it_is_killed_while_it_works_and_goes_on(tmp_path: Path) -> None:
@@ -329,7 +348,7 @@ async def test_it_is_killed_while_it_works_and_goes_on(tmp_path: Path) -> None:
                 at.ends()
                 assert (await at.hire)["summary.txt"] == FIRST_LINE
                 told = await js.over(at.conversation.id)
-        await assert_one_story(home, told, "eddsa-jcs-2022")
+        await assert_one_story(home, js, told, "eddsa-jcs-2022")
 
 
 async def test_it_asks_before_it_does_what_needs_a_yes(tmp_path: Path) -> None:
@@ -349,4 +368,4 @@ async def test_it_asks_before_it_does_what_needs_a_yes(tmp_path: Path) -> None:
             assert result["answers.txt"] == b"0.5 by orders, 90: approval_required"
             told = await js.over(result.engagement)
             await until(lambda: not peer.conversations)
-        await assert_one_story(home, told, "eddsa-jcs-2022")
+        await assert_one_story(home, js, told, "eddsa-jcs-2022")

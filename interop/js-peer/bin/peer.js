@@ -3,16 +3,19 @@
  *     peer.js init FOLDER
  *     peer.js serve FOLDER [--local] [--port N] [--origin URL] [--trust DID]... [--suite NAME]... [--offer "TASK=AMOUNT CURRENCY"]...
  *                          [--handler FILE]... [--hook-token TOKEN] [--verbose]
+ *     peer.js export FOLDER ENGAGEMENT FILE
  *
  * Each prints one line of JSON when it is ready. A handler file exports `handlers`: by task, `{delivers, mediaType, run(job)}`.
  */
 import { parseArgs } from 'node:util';
 import { pathToFileURL } from 'node:url';
+import { writeFileSync } from 'node:fs';
 import { createHome, openHome } from '../src/home.js';
 import { handlers as ours } from '../src/handlers.js';
+import { pack } from '../src/pack.js';
 import { Peer } from '../src/peer.js';
 
-const { values, positionals: [command, folder] } = parseArgs({
+const { values, positionals: [command, folder, engagement, file] } = parseArgs({
   allowPositionals: true,
   options: {
     local: { type: 'boolean' }, port: { type: 'string' }, origin: { type: 'string' }, trust: { type: 'string', multiple: true }, suite: { type: 'string', multiple: true },
@@ -46,7 +49,12 @@ if (command === 'init') {
   }).start();
   print({ did: peer.did, organisation: home.organisation, url: peer.url, origin: peer.origin });
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => peer.stop().then(() => process.exit(0)));
+} else if (command === 'export') {
+  const { key } = openHome(folder);
+  const peer = new Peer({ home: folder, key, local: values.local });
+  writeFileSync(file, pack(peer, engagement), { flag: 'wx' });
+  print({ file });
 } else {
-  process.stderr.write('usage: peer.js init FOLDER | peer.js serve FOLDER [options]\n');
+  process.stderr.write('usage: peer.js init FOLDER | peer.js serve FOLDER [options] | peer.js export FOLDER ENGAGEMENT FILE\n');
   process.exit(2);
 }

@@ -30,6 +30,8 @@ export class Conversation {
     this.bookings = new Map();
     /** @type {any[]} */
     this.actions = [];
+    /** @type {Map<string, {at: number, repeated: number}>} what the gate refused, and when that was stated */
+    this.refusals = new Map();
     /** @type {Record<string, any>} */
     this.facts = {};
     /** @type {any[]} the credentials that the other side showed */
@@ -158,8 +160,11 @@ export class Conversation {
     const found = await weigh(engagement, message, { resolver: peer.resolver, own: peer.did, at, bytes: Buffer.byteLength(text) });
     const name = digest(message);
     if (found.outcome !== 'repeat') {
-      const evidence = { did: found.evidence.id, document: found.evidence };
-      peer.store.add({ k: 'got', at, engagement: this.id, raw: text, outcome: found.outcome, evidence });
+      const { live, accepted } = engagement.state;
+      const leaf = message.type === 'Seal' && found.outcome === 'applies' ? this.leafOf(live.document, accepted.proof) : undefined;
+      const got = { k: 'got', at, engagement: this.id, raw: text, outcome: found.outcome, evidence: found.evidence };
+      peer.store.add(got, ...(leaf ? [{ k: 'leaf', at, engagement: this.id, leaf: leaf.toString('hex') }] : []));
+      if (leaf) peer.leaf(this, leaf.toString('hex'));
       found.commit();
       this.keep(message, text, at);
       if (found.credentials) this.shown = found.credentials;

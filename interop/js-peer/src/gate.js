@@ -1,7 +1,8 @@
 /** The gate of one side: what the contract allows is booked before it is done (page 06, sections 6.5 and 6.6). */
 import { HireError } from './errors.js';
-import { amount, amountText, instant, newId, seconds } from './encoding.js';
+import { amount, amountText, instant, jcs, newId, seconds } from './encoding.js';
 import { decide } from './scope.js';
+import { refusalStatement } from './statements.js';
 
 /** @typedef {import('./conversation.js').Conversation} Conversation */
 
@@ -28,6 +29,24 @@ function approvedIn({ engagement }, now) {
     .map(({ request, message, answer }) => ({ request, clause: message.clause, arguments: message.arguments, uses: answer.uses, until: answer.until }));
 }
 
+/** A no, stated once a minute for the same thing and no more than 1,024 times (HIRE-GAT-02). @param {Conversation} conversation @param {import('./scope.js').Action} action @param {any} taken @param {string} code @param {number} now */
+function record({ peer, id, engagement, refusals }, action, taken, code, now) {
+  const { contract } = engagement.state;
+  const name = jcs([action.name, action.target, action.amounts ?? {}, taken.clause, code]);
+  const before = refusals.get(name);
+  if (!contract || (before && now < before.at + 60) || (!before && refusals.size >= 1024)) {
+    if (before) before.repeated += 1;
+    return;
+  }
+  const repeated = before?.repeated ? { repeated: before.repeated } : {};
+  const statement = refusalStatement({
+    contract, engagement: id, gate: peer.did, at: taken.at, action: action.name, target: action.target, amounts: action.amounts ?? {}, facts: action.facts ?? {}, code, clause: taken.clause,
+    reason: code, ...repeated,
+  }, peer.key);
+  peer.store.add({ k: 'refused', at: now, engagement: id, taken, name, statement });
+  refusals.set(name, { at: now, repeated: 0 });
+}
+
 /**
  * Books an action and says under which id; a no is recorded and thrown.
  * @param {Conversation} conversation @param {string} requester @param {import('./scope.js').Action} action
@@ -47,7 +66,7 @@ export function admit(conversation, requester, action) {
   const taken = { at: instant(now), action: action.name, target: action.target, clause: answer.clause, allowed: answer.answer === 'yes' };
   conversation.actions.push(taken);
   if (answer.answer !== 'yes') {
-    conversation.peer.store.add({ k: 'refused', at: now, engagement: conversation.id, taken, code: answer.code });
+    record(conversation, action, taken, answer.code, now);
     throw new HireError(answer.code, `${action.name} ${action.target}: ${answer.clause}`);
   }
   const id = newId();

@@ -78,7 +78,7 @@ export class Peer {
       const conversation = this.conversations.get(entry.engagement);
       const message = entry.raw ? JSON.parse(entry.raw) : undefined;
       if (entry.k === 'open') this.conversations.set(entry.engagement, new Conversation(this, { ...entry, id: entry.engagement }));
-      else if (entry.k === 'leaf') this.#leaf(/** @type {any} */ (conversation), entry.leaf);
+      else if (entry.k === 'leaf') this.leaf(/** @type {any} */ (conversation), entry.leaf);
       else if (!conversation) continue;
       else if (entry.k === 'sent' || entry.k === 'got') {
         conversation.engagement.take(message, { at: entry.at, bytes: Buffer.byteLength(entry.raw) });
@@ -92,13 +92,16 @@ export class Peer {
       else if (entry.k === 'booked') {
         conversation.bookings.set(entry.id, { clause: entry.clause, charges: entry.charges });
         conversation.actions.push(entry.taken);
-      } else if (entry.k === 'refused') conversation.actions.push(entry.taken);
+      } else if (entry.k === 'refused') {
+        conversation.actions.push(entry.taken);
+        conversation.refusals.set(entry.name, { at: entry.at, repeated: 0 });
+      }
     }
   }
 
-  /** @param {Conversation} conversation @param {string} leaf */
-  #leaf(conversation, leaf) {
-    if (conversation) conversation.facts.index = this.leaves.length;
+  /** A leaf that is on disk. The contract's own is the first of its engagement. @param {Conversation} conversation @param {string} leaf */
+  leaf(conversation, leaf) {
+    if (conversation) conversation.facts.index ??= this.leaves.length;
     this.leaves.push(Buffer.from(leaf, 'hex'));
   }
 
@@ -220,7 +223,7 @@ export class Peer {
   async turn(conversation) {
     for (let said = await this.#decide(conversation); said; said = await this.#decide(conversation)) {
       this.log(conversation, 'say', said.type);
-      if (said.leaf) this.#leaf(conversation, said.leaf.toString('hex'));
+      if (said.leaf) this.leaf(conversation, said.leaf.toString('hex'));
       try { await conversation.say(said); } catch (error) {
         if (said.leaf) this.leaves.pop();
         throw error;

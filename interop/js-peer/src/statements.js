@@ -10,6 +10,7 @@ const PAYLOAD = 'application/vnd.in-toto+json';
 const STATEMENT = 'https://in-toto.io/Statement/v1';
 export const WORK = 'https://w3id.org/hire/attestation/work/v1';
 export const PROVENANCE = 'https://slsa.dev/provenance/v1';
+const REFUSAL = 'https://w3id.org/hire/attestation/refusal/v1';
 const ACCEPTANCE = 'https://slsa.dev/verification_summary/v1';
 const BUILD = 'https://w3id.org/hire/attestation/task/v1';
 const DIGESTS = /** @type {Record<string, number>} */ ({ sha256: 64, sha384: 96, sha512: 128 });
@@ -60,6 +61,12 @@ export function acceptanceStatement(delivery, { contract, document, verifier, pa
     verificationResult: passed ? 'PASSED' : 'FAILED', verifiedLevels: [passed ? 'HIRE_ACCEPTED' : 'FAILED'],
   };
   return signed(delivery.artifacts, ACCEPTANCE, predicate, key);
+}
+
+/** What a gate said no to. @param {{contract: string, engagement: string, gate: string, at: string, action: string, target: string, amounts: any, facts: any, code: string, clause: string, reason: string, repeated?: number}} refusal @param {import('./keys.js').PrivateKey} key */
+export function refusalStatement(refusal, key) {
+  const plain = (/** @type {string} */ text) => text.replace(/[^ -~]/g, (char) => `\\u{${/** @type {number} */ (char.codePointAt(0)).toString(16)}}`).slice(0, 2048);
+  return signed([{ name: 'contract', digest: refusal.contract }], REFUSAL, { ...refusal, target: plain(refusal.target), reason: plain(refusal.reason) }, key);
 }
 
 /** @param {string} text @returns {Buffer} */

@@ -202,6 +202,8 @@ def _documents(case: Case) -> str:
         case.documents.setdefault(did, []).append(document)
     taken: list[Did] = []
     for did in parties:
+        if did not in case.documents and is_derived(did):
+            case.documents[did] = [document_from(did, {})]
         if did not in case.documents:
             raise VerificationError("evidence_invalid", f"there is no document of {did}")
         if did not in case.known and not is_derived(did):

@@ -265,12 +265,12 @@ def test_a_transcript_that_is_no_message_is_refused(hire: Hire, pack: bytes, dat
 
 
 def test_documents_are_those_of_the_dids(hire: Hire, pack: bytes) -> None:
-    """A `did:key` document follows from the DID, whatever is in the pack."""
+    """A `did:key` document follows from the DID, whatever is in the pack, and need not be there."""
     path = next(name for name, data in read_pack(pack).of_kind("did-document") if hire.hirer.actor.did.encode() in data)
     document = json.loads(read_archive(pack)[path])
     document["service"] = [{"id": "#x", "type": "HireService", "serviceEndpoint": "wss://evil.example/hire"}]
     other = canonicalize(document)
-    assert failing(report_on(remade(pack, {path: None}), hire)) == (DOCUMENTS, "evidence_invalid")
+    assert report_on(remade(pack, {path: None}), hire).ok
     changed = remade(pack, {path: other})
     assert failing(report_on(changed, hire)) == (DOCUMENTS, "evidence_invalid")
     members, said = read_archive(pack), json.loads(read_archive(pack)["manifest.json"])

@@ -1,0 +1,88 @@
+/** Evidence packs of format 1 (page 08, section 8.6): written from what the journal holds. */
+import { digestOfBytes, instant, jcs } from './encoding.js';
+import { HireError } from './errors.js';
+import { inclusion } from './ledger.js';
+
+const VERSION = 20;
+const UNIX = 3 << 8;
+const FIRST_DAY = (1 << 5) | 1;
+const MODE = (0o100644 << 16) >>> 0;
+
+const TABLE = Array.from({ length: 256 }, (_, n) => { let c = n; for (let k = 0; k < 8; k += 1) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1; return c >>> 0; });
+/** @param {Uint8Array} bytes */
+const crc32 = (bytes) => (bytes.reduce((crc, byte) => TABLE[(crc ^ byte) & 0xff] ^ (crc >>> 8), 0xffffffff) ^ 0xffffffff) >>> 0;
+
+/** @param {(2 | 4)[]} sizes @param {number[]} values */
+function little(sizes, values) {
+  const made = Buffer.alloc(sizes.reduce((sum, size) => sum + size, 0));
+  sizes.reduce((at, size, i) => (size === 2 ? made.writeUInt16LE(values[i], at) : made.writeUInt32LE(values[i], at)), 0);
+  return made;
+}
+
+/** The one archive of these members. @param {Map<string, Uint8Array>} members */
+export function archive(members) {
+  /** @type {Uint8Array[]} */ const body = [];
+  /** @type {Uint8Array[]} */ const directory = [];
+  let at = 0;
+  let listed = 0;
+  for (const name of [...members.keys()].sort()) {
+    const data = /** @type {Uint8Array} */ (members.get(name));
+    const path = Buffer.from(name, 'ascii');
+    const common = [VERSION, 0, 0, 0, FIRST_DAY, crc32(data), data.length, data.length, path.length, 0];
+    const entry = little([4, 2, 2, 2, 2, 2, 2, 4, 4, 4, 2, 2, 2, 2, 2, 4, 4], [0x02014b50, UNIX | VERSION, ...common, 0, 0, 0, MODE, at]);
+    const local = little([4, 2, 2, 2, 2, 2, 4, 4, 4, 2, 2], [0x04034b50, ...common]);
+    directory.push(entry, path);
+    listed += entry.length + path.length;
+    body.push(local, path, data);
+    at += local.length + path.length + data.length;
+  }
+  const end = little([4, 2, 2, 2, 2, 4, 4, 2], [0x06054b50, 0, 0, members.size, members.size, listed, at, 0]);
+  return Buffer.concat([...body, ...directory, end]);
+}
+
+/** @param {import('./peer.js').Peer} peer @param {string} engagement @returns {Buffer} */
+export function pack(peer, engagement) {
+  const conversation = peer.conversations.get(engagement);
+  const entries = peer.store.entries.filter((entry) => entry.engagement === engagement);
+  const said = entries.filter(({ k }) => k === 'sent' || k === 'got');
+  if (!conversation || said.length === 0) throw new HireError('not_found', engagement);
+  /** @type {Map<string, {data: Buffer, kind: string, at?: number}>} */ const members = new Map();
+  const add = (/** @type {string} */ path, /** @type {string | Uint8Array} */ data, /** @type {string} */ kind, /** @type {number} */ at) => members.set(path, { data: Buffer.from(data), kind, ...(at === undefined ? {} : { at }) });
+  /** @type {any[]} */ const messages = said.map(({ raw }) => JSON.parse(raw));
+  said.forEach(({ k, raw, at }, i) => {
+    const { type, statements, statement } = messages[i];
+    const number = String(i + 1).padStart(4, '0');
+    add(`transcript/${number}-${k === 'got' ? 'received' : 'sent'}-${type}.json`, raw, 'message', at);
+    const carried = type === 'Delivery' ? statements : type === 'Review' ? [statement] : [];
+    carried.forEach((/** @type {any} */ one, /** @type {number} */ place) => add(`statements/${number}-${type === 'Review' ? 'acceptance' : 'work'}-${place + 1}.json`, jcs(one), 'statement', /** @type {any} */ (undefined)));
+  });
+  const nameless = (/** @type {string} */ folder, /** @type {string | Uint8Array} */ data, /** @type {string} */ kind, ending = '.json') => add(`${folder}/${digestOfBytes(data)}${ending}`, data, kind, /** @type {any} */ (undefined));
+  const documents = entries.filter(({ evidence }) => evidence && !evidence.id.startsWith('did:key:')).map(({ evidence }) => evidence);
+  for (const document of documents) nameless('did-documents', JSON.stringify(document), 'did-document');
+  for (const { k, statement } of entries) if (k === 'refused') nameless('refusals', jcs(statement), 'refusal');
+  addContract(peer, conversation, messages, add);
+  for (const { digest } of messages.filter(({ type }) => type === 'Delivery').flatMap(({ artifacts }) => artifacts)) {
+    try { nameless('artifacts', peer.store.get(digest), 'artifact', ''); } catch { /* not here */ }
+  }
+  const { contract } = conversation.engagement.state;
+  const manifest = {
+    format: 1, engagement, role: conversation.role, own: peer.did, peer: conversation.with, ...(contract ? { contract } : {}), created: instant(Math.max(...said.map(({ at }) => at))),
+    members: [...members].sort(([a], [b]) => (a < b ? -1 : 1)).map(([path, { data, kind, at }]) => ({ path, digest: digestOfBytes(data), kind, ...(at === undefined ? {} : { recordedAt: instant(at) }) })),
+  };
+  return archive(new Map([...[...members].map(([path, { data }]) => /** @type {[string, Buffer]} */ ([path, data])), ['manifest.json', Buffer.from(jcs(manifest))]]));
+}
+
+/** The contract, and where it stands in our log. @param {import('./peer.js').Peer} peer @param {import('./conversation.js').Conversation} conversation @param {any[]} messages @param {(path: string, data: string | Uint8Array, kind: string, at: any) => void} add */
+function addContract(peer, conversation, messages, add) {
+  const seal = messages.find(({ type }) => type === 'Seal');
+  if (!seal) return;
+  const named = (/** @type {string} */ digest) => conversation.engagement.messages[digest];
+  const [offer, acceptance] = [named(seal.offer), named(seal.acceptance)];
+  const document = { ...offer.document, proof: [offer.document.proof, acceptance.contractProof] };
+  add('contract.json', jcs({ document, acceptance, seal }), 'contract', undefined);
+  const closing = messages.find(({ type, role }) => type === 'Closing' && role === conversation.role);
+  const note = Buffer.from((closing?.checkpoint ?? peer.checkpoint()).slice(1), 'base64url').toString();
+  const size = Number(note.split('\n')[1]);
+  add('ledger/checkpoint.txt', note, 'ledger', undefined);
+  add('ledger/inclusion.json', jcs(inclusion(peer.leaves.slice(0, size), conversation.facts.index)), 'ledger', undefined);
+}
