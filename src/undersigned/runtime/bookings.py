@@ -244,8 +244,10 @@ class Bookings:
             raise PolicyError("policy_denied", f"an amendment to {price.amount} {price.currency}: {error}") from error
 
     async def _spend(self, conversation: Conversation, engagement: Engagement) -> Booked:
-        """What is owed at the end was spent."""
+        """What is owed at the end was spent; without a contract nothing is, and there may not even be an offer."""
         taken = await self._open(MONEY, f"{self._agent.identity.did} {engagement.id} ")
+        if engagement.contract is None:
+            return Booked(release=tuple(one.id for one in taken))
         owed = owed_price(conversation, engagement)
         used, counted, settle = {owed.currency: owed.amount, "count": "1"}, set[str](), list[Settlement]()
         for one in taken:

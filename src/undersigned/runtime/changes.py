@@ -344,12 +344,12 @@ def contract_of(engagement: Engagement) -> Contract:
 
 
 def owed_price(conversation: Conversation, engagement: Engagement, ends_by: str | None = None) -> Price:
-    """What the contract's end makes due, by the strongest of what ended it, or by what is about to (`ends_by`)."""
-    terms = conversation.offered(engagement).terms
-    nothing = Price(amount="0", currency=terms.price.currency)
-    contract = engagement.contract
-    if contract is None:
-        return nothing
+    """What the contract's end makes due, by the strongest of what ended it, or by what is about to (`ends_by`).
+
+    Raises:
+        LocalProtocolError: `wrong_state`: there is no contract.
+    """
+    contract, terms = contract_of(engagement), conversation.offered(engagement).terms
     strongest = ends_by or basis(engagement)
     detail = next((ending.detail for ending in contract.endings if ending.basis == strongest), "")
     match strongest:

@@ -42,7 +42,11 @@ def books(monkeypatch: pytest.MonkeyPatch) -> KeptLedger:
 
 
 def spent(world: World) -> dict[str, str]:
-    return dict(world.run(world.hirer.kept.usage("budget", world.clock.now())))
+    return spent_in(world, world.hirer.kept)
+
+
+def spent_in(world: World, ledger: KeptLedger) -> dict[str, str]:
+    return dict(world.run(ledger.usage("budget", world.clock.now())))
 
 
 def budget(*limits: Limit) -> dict[str, Any]:
@@ -93,6 +97,29 @@ def test_what_is_owed_at_the_end_is_spent_and_the_next_period_begins_anew(open_w
     world.until("closed", third)
     assert spent(world)[day] == "4"
     assert spent(world)[next_day] == "4"
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("refused", ["not_offered", "capacity"])
+def test_an_ending_before_any_offer_is_stored_with_a_budget(
+    open_world: Open, books: KeptLedger, capsys: pytest.CaptureFixture[str], refused: str, shared: bool
+) -> None:
+    """HIRE-CAP-01: where nothing was promised nothing is owed, and the end is the end."""
+    named = {"books": "kept:"} if shared else {}
+    world = open_world(handler=linger, capacity=1, hirer_options={"budget": (Limit("EUR", "9"),), **named})
+    if refused == "capacity":
+        world.begin()
+        world.settle(5)
+    before = spent_in(world, books if shared else world.hirer.kept)
+    conversation = world.begin(task="summary" if refused == "capacity" else "translation")
+    world.settle(5)
+    assert last(world.hirer, conversation.id, Withdraw).reason == refused
+    summary = world.hirer.kept.summary_of(conversation.id)
+    assert summary is not None
+    assert (summary.state, summary.live) == ("withdrawn", False)
+    assert conversation.id not in world.hirer.conversations
+    assert spent_in(world, books if shared else world.hirer.kept) == before
+    assert "a turn failed" not in capsys.readouterr().out
 
 
 def test_rejected_work_costs_nothing_of_the_budget(open_world: Open) -> None:
