@@ -22,7 +22,7 @@ from undersigned.errors import (
     ScopeError,
 )
 from undersigned.ledger import Blob, Commit, Draw, Head, Ledger, Reservation, Row, Settlement, open_ledger
-from undersigned.transparency import leaf_hash
+from undersigned.transparency import leaf_hash, node_hash
 
 Again = Callable[[Ledger], Awaitable[Ledger]]
 C = "uEiContract"
@@ -107,7 +107,7 @@ async def test_what_is_not_there_is_empty(ledger: Ledger) -> None:
     assert await ledger.evidence(name) == ()
     assert await ledger.blob(digest_bytes(b"?")) is None
     assert await ledger.usage(C) == {}
-    assert await ledger.leaf(0) is None
+    assert await ledger.leaves(0, 9) == await ledger.nodes(0, 0, 9) == ()
     assert await ledger.index_of(bytes(32)) is None
     assert await ledger.checkpoint() is None
     assert await ledger.root() == sha256(b"").digest()
@@ -528,13 +528,19 @@ async def test_every_leaf_is_proved_in_every_tree_after_it(ledger: Ledger, again
     assert await ledger.tree_size() == len(leaves)
     assert await ledger.root() == heads[-1].root
     for at, leaf in enumerate(leaves):
-        assert await ledger.leaf(at) == leaf
+        assert await ledger.leaves(at, 1) == (leaf,)
         assert await ledger.index_of(leaf_hash(leaf)) == at
         for head in heads[at:]:
             assert head.root == await ledger.root(head.size)
             proof = await ledger.inclusion(at, head.size)
             proof.verify(head.root)
             assert proof.leaf_hash == leaf_hash(leaf)
+    assert await ledger.leaves(0, 99) == tuple(leaves)
+    assert await ledger.nodes(0, 3, 2) == tuple(map(leaf_hash, leaves[3:5]))
+    hashes = await ledger.nodes(0, 0, 99)
+    assert await ledger.nodes(1, 2, 99) == tuple(node_hash(*hashes[at : at + 2]) for at in range(4, len(leaves) - 1, 2))
+    assert await ledger.nodes(5, 0, 1) == ()
+    assert len(await ledger.secret()) == 32
     with pytest.raises(LogProofError):
         await ledger.inclusion(5, 5)
     with pytest.raises(LogProofError):

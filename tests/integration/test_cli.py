@@ -118,7 +118,7 @@ def test_both_sides_can_be_looked_at(side: str, companies: Companies) -> None:
     rows = run("ledger", "show", engagement, "--home", home, "--json").values
     assert [row["place"] for row in rows] == list(range(1, len(rows) + 1))
     assert [row["type"] for row in rows if row["type"] in MOVES] == MOVES
-    (checked,) = run("ledger", "check", "--home", home, "--json").values
+    (checked,) = run("ledger", "fsck", "--home", home, "--json").values
     assert (checked["ok"], checked["defects"]) == (True, [])
     assert checked["leaves"] >= 1
     keys = run("keys", "list", "--home", home, "--json").values
@@ -195,7 +195,7 @@ def test_each_line_says_local(companies: Companies, tmp_path: Path) -> None:
         ("keys", "show"),
         ("ledger", "list"),
         ("ledger", "show", engagement),
-        ("ledger", "check"),
+        ("ledger", "fsck"),
         ("watch", "--no-follow"),
         ("export", "--out", tmp_path / "x.zip"),
         ("check", companies.provider),
@@ -409,7 +409,7 @@ def test_keys_rotate_and_old_evidence_still_holds(tmp_path: Path) -> None:
             assert run("export", result["engagement"], "--home", home, "--out", pack, "--force").code == 0
             (said,) = run("verify", pack, "--json").values
             assert (said["ok"], said["contract"]) == (True, result["contract"]), said
-        assert run("ledger", "check", "--home", home).code == 0
+        assert run("ledger", "fsck", "--home", home).code == 0
 
 
 def test_agents_with_other_keys(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_one_changed_byte_and_it_does_not_hold(side: str, part: str, done: dict,
 def test_the_ledgers_of_both_sides_are_whole(done: dict, folder: Path) -> None:
     for pack in done["packs"].values():
         home = (folder / pack).parent.parent
-        assert run("ledger", "check", "--home", home).code == 0
+        assert run("ledger", "fsck", "--home", home).code == 0
         (row,) = run("ledger", "list", "--home", home, "--json").values
         assert (row["state"], row["contract"], row["live"]) == ("closed", done["contract"], False)
 

@@ -213,7 +213,7 @@ def test_the_hirer_without_asyncio(readme: Run) -> None:
 
 def test_what_the_programs_left_can_be_checked(readme: Run) -> None:
     for home in ("acme", "globex"):
-        assert run("ledger", "check", "--home", readme.folder / home).code == 0
+        assert run("ledger", "fsck", "--home", readme.folder / home).code == 0
         listed = run("ledger", "list", "--home", readme.folder / home, "--json").values
         assert sorted(value["state"] for value in listed) == ["closed"] * 4 + ["withdrawn"]
         assert run("export", "--home", readme.folder / home, "--out", readme.folder / "last.zip", "--force").code == 0

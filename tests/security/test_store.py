@@ -85,7 +85,7 @@ async def everything(ledger: Ledger, *, verify: bool = True) -> list[Any]:
         name = item.engagement
         found += [item, await ledger.rows(name, verify=verify), await ledger.outbox(name)]
         found += [await ledger.effects(name), await ledger.evidence(name)]
-    found += [await ledger.leaf(index) for index in range(await ledger.tree_size())]
+    found += await ledger.leaves(0, await ledger.tree_size())
     return [*found, await ledger.open_reservations("uEiContract"), await ledger.summaries(live_only=True)]
 
 

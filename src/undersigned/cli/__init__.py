@@ -51,7 +51,7 @@ _COMMANDS = {
         "conform",
         "Hold an implementation against the specification, from outside.",
     ),
-    "ledger": ("state", "ledger", "Look at the ledger: engagements, journals, checks."),
+    "ledger": ("log", "ledger", "Look at the ledger: engagements, journals, the log, its proofs and checks."),
 }
 
 

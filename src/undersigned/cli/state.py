@@ -28,7 +28,6 @@ from .output import (
     JSON_OPTION,
     Out,
     command,
-    counted,
     engagement_named,
     home_path,
     plain,
@@ -306,31 +305,3 @@ async def ledger_show(out: Out, engagement: str, home: str | None) -> None:
             }
         )
         out.line(f"{row.place:4} {row.at} {row.kind:8} {plain(row.type, 24):24} {row.digest}")
-
-
-@ledger.command("check")
-@HOME_OPTION
-@command
-async def ledger_check(out: Out, home: str | None) -> int:
-    """Recompute every digest, position and the log's root. Exit code 4 when something differs."""
-    store = await reading(out.home(home))
-    try:
-        report = await store.check()
-    finally:
-        await store.close()
-    defects = [{"code": d.code, "where": d.where, "detail": d.detail} for d in report.defects]
-    out.value(
-        {
-            "ok": report.ok,
-            "rows": report.rows,
-            "leaves": report.leaves,
-            "blobs": report.blobs,
-            "defects": defects,
-        }
-    )
-    for defect in defects:
-        out.line(plain(f"{defect['code']} at {defect['where']}: {defect['detail']}", 2000), style="red")
-    verdict = "ok" if report.ok else "DAMAGED"
-    parts = counted(report.rows, "row"), counted(report.leaves, "leaf", "leaves"), counted(report.blobs, "document")
-    out.line(f"{verdict}: {', '.join(parts)}", style="green" if report.ok else "bold red")
-    return 0 if report.ok else 4

@@ -1,8 +1,8 @@
 """The public listener: one HTTP server for documents, artifacts and the peer WebSocket, and nothing else.
 
-It serves `GET` (and `HEAD`) without bodies: the paths that `documents` knows, `/artifacts/<digest>` through a callback
-that decides, and `/hire`, which becomes a channel. Everything else is 404 with `{"code": ...}`. It holds no key, no
-state of an engagement and no policy; those are behind its three callbacks.
+It serves `GET` (and `HEAD`) without bodies: the paths that `documents` knows, what `log` has below `/ledger/`,
+`/artifacts/<digest>` through a callback that decides, and `/hire`, which becomes a channel. Everything else is 404 with
+`{"code": ...}`. It holds no key, no state of an engagement and no policy; those are behind its callbacks.
 
 Source: protocol-spec/03-connection.md, section 3.6
 """
@@ -77,9 +77,10 @@ class ArtifactResponse(msgspec.Struct, frozen=True):
 class PublicListener:
     """Listens on `host`:`port` (0 picks a free port) once started.
 
-    `documents` gives what is published at a path, or None. `accept` is run for each new channel and its return ends
-    the channel; it begins with `admit`. `artifacts` decides on and answers requests for artifacts; without it there
-    are none. With `ssl` everything is served over TLS, without it in the clear: for loopback, or behind a proxy.
+    `documents` gives what is published at a path, or None, and `log` what is below `/ledger/`. `accept` is run for each
+    new channel and its return ends the channel; it begins with `admit`. `artifacts` decides on and answers requests for
+    artifacts; without it there are none. With `ssl` everything is served over TLS, without it in the clear: for
+    loopback, or behind a proxy.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class PublicListener:
         documents: Callable[[str], Document | None],
         accept: Callable[[Channel], Awaitable[None]],
         artifacts: Callable[[ArtifactRequest], Awaitable[ArtifactResponse]] | None = None,
+        log: Callable[[str], Awaitable[Document | None]] | None = None,
         limits: ListenerLimits | None = None,
         ssl: SSLContext | None = None,
     ) -> None:
@@ -99,6 +101,7 @@ class PublicListener:
         self._documents = documents
         self._accept = accept
         self._artifacts = artifacts
+        self._log = log
         self._ssl = ssl
         self._sockets: list[socket.socket] = []
         self._loops: list[asyncio.Task[None]] = []
@@ -246,7 +249,13 @@ class PublicListener:
             artifact = _ARTIFACT.fullmatch(path)
             if artifact is not None and self._artifacts is not None:
                 return await self._artifact(request, artifact[1], self._artifacts)
-            document = self._documents(path)
+            if path.startswith("/ledger/") and self._log is not None:
+                async with asyncio.timeout(self.limits.answer_seconds):
+                    document = await self._log(path)
+            else:
+                document = self._documents(path)
+        except TimeoutError:
+            return error_response(503, "timeout")
         except TransportError as exc:
             return error_response(400, exc.code)
         except asyncio.CancelledError:

@@ -44,6 +44,7 @@ from undersigned.scope import Limit, Scope
 from .control import ControlListener
 from .gate_desk import GateDesk
 from .listener import Document, ListenerLimits, PublicListener
+from .log_files import LogFiles
 from .serving import ArtifactDoor, check_answer, signed_headers
 from .vc_api import VcApi
 
@@ -151,6 +152,7 @@ class Peer(Agent):
             documents=self._document,
             accept=self.links.accept,
             artifacts=self._door.answer,
+            log=LogFiles(self).answer,
             limits=limits,
         )
         await self._listener.start()

@@ -329,6 +329,10 @@ class Ledger(Protocol):
         """Leaves in the tree."""
         ...
 
+    async def secret(self) -> bytes:
+        """32 random bytes of this ledger's own, which salt the leaves of decisions. Never to be shown."""
+        ...
+
     async def root(self, size: int | None = None) -> bytes:
         """Root of the first `size` leaves (default: all), 32 bytes.
 
@@ -337,8 +341,12 @@ class Ledger(Protocol):
         """
         ...
 
-    async def leaf(self, index: int) -> bytes | None:
-        """Leaf data, or None."""
+    async def leaves(self, start: int, count: int) -> tuple[bytes, ...]:
+        """Data of up to `count` leaves from `start` on."""
+        ...
+
+    async def nodes(self, level: int, start: int, count: int) -> tuple[bytes, ...]:
+        """Hashes of up to `count` complete nodes of a level from `start` on; level 0 are the leaves' hashes."""
         ...
 
     async def index_of(self, leaf_hash: bytes) -> int | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from os import urandom
 
 from undersigned.encoding import Amount, Digest, Instant, digest_bytes
 from undersigned.errors import LedgerConflict, LedgerError, LedgerUnavailable, LogProofError
@@ -88,6 +89,7 @@ class MemoryLedger:
         self._nodes: dict[tuple[int, int], bytes] = {}
         self._leaves: list[bytes] = []
         self._index: dict[bytes, int] = {}
+        self._secret = urandom(32)
         self._checkpoint: tuple[Head, str] | None = None
 
     @property
@@ -239,15 +241,26 @@ class MemoryLedger:
         self._open()
         return self._frontier.size
 
+    async def secret(self) -> bytes:
+        """See `Ledger.secret`."""
+        self._open()
+        return self._secret
+
     async def root(self, size: int | None = None) -> bytes:
         """See `Ledger.root`."""
         self._open()
         return root_at(self._size(size), self._node)
 
-    async def leaf(self, index: int) -> bytes | None:
-        """See `Ledger.leaf`."""
+    async def leaves(self, start: int, count: int) -> tuple[bytes, ...]:
+        """See `Ledger.leaves`."""
         self._open()
-        return self._leaves[index] if 0 <= index < len(self._leaves) else None
+        return tuple(self._leaves[start : start + count])
+
+    async def nodes(self, level: int, start: int, count: int) -> tuple[bytes, ...]:
+        """See `Ledger.nodes`."""
+        self._open()
+        complete = min(start + count, self._frontier.size >> level)
+        return tuple(self._node(level, index) for index in range(start, complete))
 
     async def index_of(self, leaf_hash: bytes) -> int | None:
         """See `Ledger.index_of`."""

@@ -350,6 +350,10 @@ class SqliteLedger:
         head = self._head()
         return head.size if head is not None else await self._read(_tree_size)
 
+    async def secret(self) -> bytes:
+        """See `Ledger.secret`."""
+        return await self._read(lambda db: db.execute("SELECT secret FROM tree").fetchone()[0])
+
     async def root(self, size: int | None = None) -> bytes:
         """See `Ledger.root`."""
         head = self._head()
@@ -357,14 +361,18 @@ class SqliteLedger:
             return head.root
         return await self._read(lambda db: root_at(_size(db, size), node_source(db)))
 
-    async def leaf(self, index: int) -> bytes | None:
-        """See `Ledger.leaf`."""
+    async def leaves(self, start: int, count: int) -> tuple[bytes, ...]:
+        """See `Ledger.leaves`."""
+        sql = "SELECT data FROM leaf WHERE id >= ? AND id < ? ORDER BY id"
+        return await self._read(lambda db: tuple(row[0] for row in db.execute(sql, (start, start + count))))
 
-        def query(db: sqlite3.Connection) -> bytes | None:
-            found = db.execute("SELECT data FROM leaf WHERE id = ?", (index,)).fetchone()
-            return found[0] if found else None
-
-        return await self._glance(query)
+    async def nodes(self, level: int, start: int, count: int) -> tuple[bytes, ...]:
+        """See `Ledger.nodes`."""
+        if level:
+            sql = "SELECT hash FROM node WHERE level = ?1 AND place >= ?2 AND place < ?3 ORDER BY place"
+        else:
+            sql = "SELECT hash FROM leaf WHERE id >= ?2 AND id < ?3 AND ?1 = 0 ORDER BY id"
+        return await self._read(lambda db: tuple(row[0] for row in db.execute(sql, (level, start, start + count))))
 
     async def index_of(self, leaf_hash: bytes) -> int | None:
         """See `Ledger.index_of`."""

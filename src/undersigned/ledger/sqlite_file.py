@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 APPLICATION_ID: Final = 0x48697265  # "Hire"
-VERSION: Final = 3
+VERSION: Final = 4
 SPARE_BYTES: Final = 1 << 20
 BUSY_MILLISECONDS: Final = 5000
 _OPENING: Final = threading.Lock()

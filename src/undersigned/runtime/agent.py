@@ -175,6 +175,7 @@ class Agent:
         self._ledger_url = ledger_url or home.ledger_url
         self._ledgers = ledgers
         self._ledger: Ledger | None = None
+        self.secret = b""
         self._handlers = dict(handlers or {})
         self._watchers: dict[EngagementId | None, list[asyncio.Queue[Event]]] = {}
         """Who receives events, by engagement; None: of all."""
@@ -219,6 +220,7 @@ class Agent:
             LedgerError, LocalProtocolError: The ledger or the trust graph cannot be opened, or is damaged.
         """
         self._ledger = await open_ledger(self._ledger_url, ledgers=self._ledgers)
+        self.secret = await self._ledger.secret()
         self.gate = Gate(
             self.ledger,
             self.clock,
@@ -593,7 +595,8 @@ class Agent:
         self.subcontracts.require(conversation, conversation.offered(engagement).terms)
         await self.document_of(engagement.peer, max_age_seconds=FRESH_SECONDS)
         decision = await self.meeting.recheck(conversation, engagement, conversation.offered(engagement).terms)
-        said = await self.papers.seal(engagement, conversation.leaf or _leaf(conversation), conversation.head)
+        leaf, index = conversation.leaf or (_leaf(conversation), None)
+        said = await self.papers.seal(engagement, leaf, index)
         return msgspec.structs.replace(said, facts=recorded(decision))
 
     async def close_books(

@@ -292,7 +292,7 @@ class Changes:
         if isinstance(document, AmendmentDocument):
             await self._agent.subcontracts.amended(conversation, document.terms)
             facts = recorded(await self._agent.meeting.recheck(conversation, engagement, document.terms))
-        said = await self._agent.papers.seal(engagement, self.leaf(conversation), None)
+        said = await self._agent.papers.seal(engagement, self.leaf(conversation))
         return replace(said, facts=facts)
 
     @staticmethod

@@ -136,6 +136,9 @@ class Shell(Protocol):
         """The open store."""
         ...
 
+    secret: bytes
+    """The ledger's own, which salts the leaves of decisions."""
+
     async def deliver(self, peer: Did, raw: bytes) -> bool:
         """Sends bytes to a proved connection of `peer`, if there is one."""
         ...
@@ -206,8 +209,8 @@ class Conversation(Remembered):
         self.shell = shell
         self.head: Committed | None = None
         """What the last commit made."""
-        self.leaf = b""
-        """The last leaf that this process put into the log."""
+        self.leaf: tuple[bytes, int] | None = None
+        """The last leaf of a contract that this process put into the log, and its place there."""
         self.over = False
         self.full = ""
         """Why there was no room, or no money, for what was decided last; empty if there was."""
@@ -852,7 +855,7 @@ class Conversation(Remembered):
         """Writes the turn, then sends what it says. A turn of receipts alone waits for the next one."""
         if turn.durable:
             settled, self._settled = self._settled, []
-            commit = turn.commit(self._places, self._lazy, self._lazy_receipts, settled)
+            commit = turn.commit(self._places, self._lazy, self._lazy_receipts, settled, self.shell.secret)
             self._trying = commit.rows[0].raw if commit.rows else b""
             try:
                 self.head = await self.shell.ledger.commit(commit)
@@ -873,7 +876,8 @@ class Conversation(Remembered):
         self.engagement = turn.engagement
         self.tidy()
         self._mark = self.snapshot()
-        self.leaf = turn.leaves[-1] if turn.leaves else self.leaf
+        if turn.leaves and self.head is not None:
+            self.leaf = turn.leaves[-1], self.head.leaves[-1]
         self._documents |= turn.documents
         if turn.notices:
             self._heard |= turn.notices

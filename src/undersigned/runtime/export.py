@@ -16,7 +16,7 @@ from undersigned.messages import Acceptance, Closing, Delivery, Offer, recorded_
 from undersigned.transparency import InclusionProof, contract_leaf, leaf_hash, read_checkpoint, read_note
 
 from .artifacts import ArtifactStore
-from .papers import read_multibase_note
+from .logbook import read_multibase_note
 from .turn import load_engagement
 
 __all__ = ["export_pack"]

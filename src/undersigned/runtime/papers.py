@@ -41,26 +41,26 @@ from undersigned.encoding import (
     DidUrl,
     Digest,
     JsonObject,
-    base64url_decode,
     base64url_encode,
     from_struct,
     shift,
 )
-from undersigned.errors import LocalProtocolError, LogProofError, VerificationError
+from undersigned.errors import LocalProtocolError, VerificationError
 from undersigned.keys import PublicKey
-from undersigned.ledger import Committed, Head, Ledger
+from undersigned.ledger import Head, Ledger
 from undersigned.messages import Closing, Handled, LedgerPlace, Offer, Served, Settled, Usage
 from undersigned.proof import make_proof, prepare
 from undersigned.protocol import OTHER, Engagement, Offered, Tabled, position
-from undersigned.transparency import checkpoint_text, contract_leaf, leaf_digest, leaf_hash, signed_note, verify_note
+from undersigned.transparency import contract_leaf, leaf_digest, leaf_hash
 from undersigned.transport import Identity
 
 from .clock import Clock
+from .logbook import noted, read_multibase_note, verified_note
 from .names import fresh_urn
 from .signers import Signer
 from .turn import Say
 
-__all__ = ["Papers", "keys_of", "read_multibase_note"]
+__all__ = ["Papers", "keys_of"]
 
 
 def keys_of(*documents: DidDocument) -> Any:
@@ -74,18 +74,6 @@ def keys_of(*documents: DidDocument) -> Any:
         return document.key_for(method, purpose)
 
     return lookup
-
-
-def read_multibase_note(text: str) -> str:
-    """The signed note in its multibase form.
-
-    Raises:
-        LogProofError: It is not text.
-    """
-    try:
-        return base64url_decode(text[1:]).decode()
-    except UnicodeDecodeError as exc:
-        raise LogProofError("log_proof_invalid", "the note is not text") from exc
 
 
 class Papers:
@@ -199,15 +187,12 @@ class Papers:
             },
         )
 
-    async def seal(self, engagement: Engagement, leaf: bytes, committed: Committed | None) -> Say:
-        """The `Seal` of the accepted offer; `leaf` is in the log already, and its place is stated.
-
-        `committed` is the last commit of this engagement, which in most cases put it there.
+    async def seal(self, engagement: Engagement, leaf: bytes, index: int | None = None) -> Say:
+        """The `Seal` of the accepted offer. `leaf` is in the log already, and its place is stated: `index`, or what is
+        looked up.
         """
         live = _live(engagement)
-        if committed is not None and committed.leaves:
-            index = committed.leaves[-1]
-        else:
+        if index is None:
             index = await self._ledger.index_of(leaf_hash(leaf))
         tabled = engagement.tabled
         acceptance = tabled.acceptance if tabled is not None else engagement.acceptance
@@ -264,11 +249,7 @@ class Papers:
 
     async def checkpoint(self, head: Head | None = None) -> str:
         """A signed note of the log at `head`, or as it stands."""
-        if head is None:
-            size = await self._ledger.tree_size()
-            head = Head(size, await self._ledger.root(size))
-        text = checkpoint_text(self._own.id, head.size, head.root)
-        return signed_note(text, self._own.id, self._log.public_key, await self._log.sign(text))
+        return await noted(self._ledger, self._own.id, self._log, head)
 
     def _suite(self, engagement: Engagement) -> str:
         talks = engagement.talks
@@ -331,16 +312,7 @@ class Papers:
                 f"the profile said {advertised} contracts at a time, the closing {served.advertised}",
                 path="/capacity",
             )
-        note = read_multibase_note(closing.checkpoint)
-        for method in peer.methods("assertionMethod"):
-            key = peer.key_for(method, "assertionMethod")
-            if key.kind == "Ed25519":
-                try:
-                    verify_note(note, key, peer.id)
-                except LogProofError:
-                    continue
-                return
-        raise LogProofError("log_proof_invalid", f"no key of {peer.id} signed the checkpoint", path="/checkpoint")
+        verified_note(read_multibase_note(closing.checkpoint), peer, self._clock.now())
 
 
 def _live(engagement: Engagement) -> Offered | Tabled:

@@ -6,6 +6,7 @@ Source: protocol-spec/10-security.md, "Order of storing and sending"
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -15,8 +16,9 @@ from undersigned.errors import PolicyError
 from undersigned.ledger import Blob, Commit, Ledger, Reservation, Row, Settlement, Summary
 from undersigned.messages import Message, Need, VerifiedMessage, recorded_message
 from undersigned.protocol import Engagement, Entry, Noted, Received, Sent, apply, begin, position, wake_at
+from undersigned.transparency import LOGGED_MOVES, decision_leaf, decision_salt, move_leaf, refusal_leaf
 
-__all__ = ["Booked", "Declined", "Event", "Loaded", "Say", "Turn", "entry_of", "load_engagement"]
+__all__ = ["Booked", "Declined", "Event", "Loaded", "Say", "Turn", "entry_of", "leaves_of", "load_engagement"]
 
 
 class Say(msgspec.Struct, frozen=True, gc=False):
@@ -168,8 +170,12 @@ class Turn:
             )
         )
 
-    def commit(self, places: int, carried: list[Row], receipted: list[Digest], settle: list[Settlement]) -> Commit:
-        """The transaction, behind `places` rows of the journal and after the rows carried over from turns before."""
+    def commit(
+        self, places: int, carried: list[Row], receipted: list[Digest], settle: list[Settlement], secret: bytes
+    ) -> Commit:
+        """The transaction, behind `places` rows of the journal and after the rows carried over from turns before;
+        `secret` salts the leaves of decisions.
+        """
         engagement = self.engagement
         rows = tuple(
             msgspec.structs.replace(row, place=place) for place, row in enumerate([*carried, *self.rows], places + 1)
@@ -197,12 +203,25 @@ class Turn:
             # N9: a move that the peer refused for good keeps its row and gives up its place.
             freed=_freed(self.before.sent, engagement.sent),
             evidence=tuple(self.evidence),
-            leaves=tuple(self.leaves),
+            # Contracts last: a `Seal` states the place of the last leaf.
+            leaves=(*leaves_of(rows, self.evidence, secret), *self.leaves),
             reserve=tuple(self.reserve),
             settle=(*settle, *self.settle),
             release=tuple(self.release),
             urgent=engagement.state in ("withdrawn", "closing", "closed"),
         )
+
+
+def leaves_of(rows: Iterable[Row], evidence: Iterable[Blob], secret: bytes) -> Iterator[bytes]:
+    """The leaves of what is recorded, beside those of contracts (HIRE-LOG-06)."""
+    for row in rows:
+        if row.type in LOGGED_MOVES and row.kind != "noted":
+            yield move_leaf(row.raw)
+        elif row.type == "decision" and row.kind == "noted":
+            yield decision_leaf(row.raw, decision_salt(row.raw, secret))
+    for blob in evidence:
+        if blob.kind == "refusal":
+            yield refusal_leaf(blob.raw)
 
 
 class Loaded(NamedTuple):

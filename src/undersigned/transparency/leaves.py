@@ -9,6 +9,7 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.4
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final
@@ -19,10 +20,28 @@ from undersigned.encoding import Digest, JsonObject, JsonValue, canonicalize, di
 from undersigned.errors import FormatError, LogProofError
 from undersigned.transparency.merkle import leaf_hash, verify_inclusion
 
-__all__ = ["CONTRACT_LABEL", "InclusionProof", "contract_leaf", "leaf_digest", "read_inclusion"]
+__all__ = [
+    "CONTRACT_LABEL",
+    "LOGGED_MOVES",
+    "InclusionProof",
+    "contract_leaf",
+    "decision_leaf",
+    "decision_salt",
+    "leaf_digest",
+    "move_leaf",
+    "read_inclusion",
+    "refusal_leaf",
+]
 
 CONTRACT_LABEL: Final = b"hire/v1 contract\n"
 """First bytes of a contract's leaf. Another kind of leaf has another label, so that one never passes for the other."""
+MOVE_LABEL: Final = b"hire/v1 move\n"
+REFUSAL_LABEL: Final = b"hire/v1 refusal\n"
+DECISION_LABEL: Final = b"hire/v1 decision\n"
+LOGGED_MOVES: Final = frozenset(
+    {"Acceptance", "Seal", "Delivery", "Review", "Breach", "Dispute", "Ruling", "Terminate", "Closing"}
+)
+"""Types of the moves of both sides that have a leaf: what binds, what was made and judged, and what ended it."""
 
 
 def contract_leaf(document: Mapping[str, JsonValue]) -> bytes:
@@ -39,6 +58,26 @@ def contract_leaf(document: Mapping[str, JsonValue]) -> bytes:
             "log_proof_invalid", "a contract has a leaf once both parties' proofs are in its proof list"
         )
     return CONTRACT_LABEL + sha256(canonicalize(document)).digest()
+
+
+def move_leaf(raw: bytes) -> bytes:
+    """Leaf data of a move as it was sent or came: its proof is inside the hash, and serves as its salt."""
+    return MOVE_LABEL + sha256(raw).digest()
+
+
+def refusal_leaf(envelope: bytes) -> bytes:
+    """Leaf data of a signed refusal of a gate."""
+    return REFUSAL_LABEL + sha256(envelope).digest()
+
+
+def decision_leaf(decision: bytes, salt: bytes) -> bytes:
+    """Leaf data of a decision, which nobody signs: with a salt, so that nobody can confirm a guess at it."""
+    return DECISION_LABEL + sha256(salt + decision).digest()
+
+
+def decision_salt(decision: bytes, secret: bytes) -> bytes:
+    """16 bytes that show one decision in the log and no other; `secret` is the ledger's own."""
+    return hmac.digest(secret, decision, "sha256")[:16]
 
 
 def leaf_digest(data: bytes) -> Digest:

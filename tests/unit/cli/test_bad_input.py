@@ -286,7 +286,7 @@ def test_a_credential_that_is_damaged(content: bytes, home: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"\xff" * 8192, b"SQLite format 3\0" + bytes(4080)])
-@pytest.mark.parametrize("command", [("ledger", "list"), ("ledger", "check"), ("watch",), ("export",), ("serve",)])
+@pytest.mark.parametrize("command", [("ledger", "list"), ("ledger", "fsck"), ("watch",), ("export",), ("serve",)])
 def test_a_ledger_that_is_none(content: bytes, command: tuple[str, ...], home: Path) -> None:
     (home / "ledger.db").write_bytes(content)
     ran = run(*command, "--home", home, "--json")

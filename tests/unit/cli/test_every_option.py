@@ -109,6 +109,7 @@ READS = {
     ),
     "mcp-gate --rules": ("mcp-gate", "--upstream", "http://127.0.0.1:9", "--rules", "FILE"),
     "contract dispute --ruling": ("contract", "dispute", "urn:hire:engagement:x", "--ruling", "FILE"),
+    "ledger audit --since": ("ledger", "audit", "--since", "FILE"),
 }
 """Of each place whose file is read: a command line that gets that far."""
 GATE_RULES = """origin = "https://api.acme.example"
@@ -125,6 +126,7 @@ WRITES = {
     "export --out",
     "credentials issue --out",
     "spawn --out",
+    "ledger checkpoint --out",
 }
 FOLDERS = {"offer approve --as", "offer refuse --as"}
 

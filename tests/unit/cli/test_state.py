@@ -112,7 +112,7 @@ def test_a_home_with_another_kind_of_key_has_one_for_its_log(kind: str, tmp_path
 
 
 def test_json_may_be_asked_of_the_group(home: Path) -> None:
-    for group, name in (("keys", "list"), ("ledger", "check")):
+    for group, name in (("keys", "list"), ("ledger", "fsck")):
         assert run(group, "--json", name, "--home", home).values == run(group, name, "--json", "--home", home).values
         assert run(group, "--json", "--home", home).code == 2
 
@@ -180,7 +180,7 @@ def test_a_folder_that_was_never_used_has_an_empty_ledger(home: Path) -> None:
     before = files(home)
     assert run("ledger", "list", "--home", home).out == "local | no engagements yet\n"
     assert run("ledger", "list", "--live", "--home", home, "--json").values == []
-    (checked,) = run("ledger", "check", "--home", home, "--json").values
+    (checked,) = run("ledger", "fsck", "--home", home, "--json").values
     assert (checked["ok"], checked["rows"]) == (True, 0)
     for command in (("watch",), ("export",), ("ledger", "show", "urn:hire:engagement:x")):
         ran = run(*command, "--home", home, "--json")

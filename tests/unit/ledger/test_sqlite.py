@@ -119,7 +119,10 @@ async def test_a_ledger_of_version_1_is_brought_up_to_date(ledger: SqliteLedger,
     rows = await ledger.rows(NAME)
     await ledger.close()
     db = sqlite3.connect(path)
-    db.executescript("DROP INDEX journal_withdrawal; DROP INDEX reservation_promised; PRAGMA user_version = 1;")
+    db.executescript(
+        "DROP INDEX journal_withdrawal; DROP INDEX reservation_promised;"
+        " ALTER TABLE tree DROP COLUMN secret; PRAGMA user_version = 1;"
+    )
     db.close()
     with pytest.raises(LedgerError, match="schema version 1"):
         await open_ledger(f"sqlite://{path}", read_only=True)

@@ -1,0 +1,222 @@
+"""Commands about the ledger's Merkle log: `ledger checkpoint`, `ledger prove`, `ledger audit`, `ledger fsck`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from undersigned.encoding import Digest
+from undersigned.errors import ConfigurationError, ResolutionError
+from undersigned.ledger import Head
+from undersigned.runtime import Gatherer, SystemClock
+from undersigned.runtime.files import read_file
+from undersigned.runtime.logbook import (
+    MAX_NOTE_BYTES,
+    Audited,
+    Held,
+    audited,
+    fetched_leaves,
+    held_heads,
+    kept_leaves,
+    logged,
+    noted,
+    proof_of,
+    verified_note,
+)
+from undersigned.transparency import Checkpoint, leaf_hash, read_checkpoint, read_note
+
+from .options import checked_did
+from .output import HOME_OPTION, Out, command, counted, engagement_named, meeting, plain, reading
+from .state import ledger
+
+__all__ = ["ledger"]
+
+
+@ledger.command("checkpoint")
+@click.option("--out", "file", type=click.Path(path_type=Path, dir_okay=False), help="File to write the note to.")
+@HOME_OPTION
+@command
+async def ledger_checkpoint(out: Out, file: Path | None, home: str | None) -> None:
+    """The log's size and root in a note that its key signs, to be kept by whoever should notice if it changes."""
+    opened = out.home(home)
+    store = await reading(opened)
+    try:
+        note = await noted(store, opened.configuration.did, opened.log_key())
+    finally:
+        await store.close()
+    if file is not None:
+        try:
+            file.write_text(note, "utf-8")
+        except OSError as exc:
+            raise ConfigurationError("bad_configuration", f"--out {file}: {exc}") from exc
+    head = read_checkpoint(read_note(note).text)
+    out.value({"origin": head.origin, "size": head.size, "root": head.root.hex(), "note": note})
+    for line in note.split("\n")[:-1]:
+        out.line(line)
+
+
+@ledger.command("prove")
+@click.argument("engagement")
+@click.option(
+    "--of", "digest", metavar="DIGEST", help="Only of the move, document, decision or refusal of this digest."
+)
+@HOME_OPTION
+@command
+async def ledger_prove(out: Out, engagement: str, digest: str | None, home: str | None) -> None:
+    """Where what was agreed, made and decided stands in the log. With --json the proofs, each with a signed checkpoint.
+
+    Who holds the thing itself makes its leaf again, and by the path the root that the checkpoint signs.
+    """
+    opened = out.home(home)
+    store = await reading(opened)
+    try:
+        size = await store.tree_size()
+        head = Head(size, await store.root(size))
+        note = await noted(store, opened.configuration.did, opened.log_key(), head)
+        shown = 0
+        for one in await logged(store, await engagement_named(store, engagement)):
+            index = await store.index_of(leaf_hash(one.leaf))
+            if digest not in (None, one.digest) or index is None:
+                continue  # without an index: of a time when this had no leaf
+            shown += 1
+            proof = await store.inclusion(index, size)
+            out.value({**proof_of(one, index, proof.path, note), "at": one.at})
+            out.line(f"{index:8} {one.at:20} {one.what:12} {one.digest}")
+        if not shown and digest is not None:
+            raise ConfigurationError("not_found", f"nothing of digest {digest[:100]!a} stands in the log")
+        out.line(f"under {counted(size, 'leaf', 'leaves')}, root {head.root.hex()}", style="dim")
+    finally:
+        await store.close()
+
+
+@ledger.command("audit")
+@click.argument("did", required=False)
+@click.option("--at", metavar="URL", help="Where its log is, https://…/ledger, if its DID document does not say.")
+@click.option(
+    "--since",
+    "notes",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="A checkpoint that was kept: what it signs has to be a part of the log. May be repeated.",
+)
+@HOME_OPTION
+@meeting
+async def ledger_audit(out: Out, did: str | None, at: str | None, notes: tuple[Path, ...], home: str | None) -> int:
+    """Read a whole log, make its tree again, and hold it against every head that its owner ever signed to us.
+
+    Without DID our own log; with DID what that agent serves. Exit code 4 when something differs.
+    """
+    opened = out.home(home)
+    gatherer = Gatherer(local=opened.configuration.local)
+    store = await reading(opened)
+    try:
+        now = SystemClock().now()
+        owner = did or opened.configuration.did
+        checked_did(owner, opened.configuration.local)
+        document = opened.document() if did is None else await gatherer.document(did)
+        held, promised = await held_heads(store, owner)
+        kept = [Held(verified_note(_read(path), document, now), str(path)) for path in notes]
+        if did is None:
+            size = await store.tree_size()
+            head, leaves = Checkpoint(owner, size, await store.root(size)), kept_leaves(store, size)
+        else:
+            base = (at or _log_url(document.services("HireService"))).rstrip("/")
+            raw = await gatherer.fetch(f"{base}/checkpoint", max_bytes=MAX_NOTE_BYTES)
+            head = verified_note(raw.decode("utf-8", "replace"), document, now)
+            leaves = fetched_leaves(gatherer, base, head.size)
+        began = time.monotonic()
+        report = await _shown(out, head, leaves, (*held, *kept), promised)
+        seconds = max(time.monotonic() - began, 1e-6)
+    finally:
+        await store.close()
+        await gatherer.close()
+    rate = round(report.leaves / seconds)
+    out.value(
+        {
+            "ok": not report.defects,
+            "origin": report.origin,
+            "leaves": report.leaves,
+            "root": report.root.hex(),
+            "compared": report.compared,
+            "leaves_per_second": rate,
+            "defects": list(report.defects),
+        }
+    )
+    for defect in report.defects:
+        out.line(plain(defect, 2000), style="red")
+    verdict = "DIVERGED" if report.defects else "ok"
+    out.line(
+        f"{verdict}: {counted(report.leaves, 'leaf', 'leaves')} of {plain(report.origin, 200)}, held against "
+        f"{counted(report.compared, 'signed head or promise', 'signed heads and promises')}; {rate} leaves per second",
+        style="bold red" if report.defects else "green",
+    )
+    return 4 if report.defects else 0
+
+
+async def _shown(
+    out: Out,
+    head: Checkpoint,
+    leaves: AsyncGenerator[tuple[bytes, ...], None],
+    held: Iterable[Held],
+    promised: Mapping[int, tuple[Digest, str]],
+) -> Audited:
+    """The audit, with a bar on a terminal."""
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    quiet = out.as_json or not sys.stderr.isatty()
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as bar:
+        task = bar.add_task(counted(head.size, "leaf", "leaves"), total=head.size)
+        async with aclosing(leaves) as each:
+            return await audited(head, each, held, promised, lambda done: bar.update(task, completed=done))
+
+
+def _read(path: Path) -> str:
+    try:
+        return read_file(path, MAX_NOTE_BYTES).decode()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigurationError("bad_configuration", f"--since {path}: {exc}") from exc
+
+
+def _log_url(endpoints: tuple[str, ...]) -> str:
+    """Where a log is: at the host that takes connections."""
+    if not endpoints:
+        raise ResolutionError("did_unresolvable", "it publishes no place where it listens; name its log with --at")
+    parts = urlsplit(endpoints[0])
+    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+    return f"{scheme}://{parts.netloc}/ledger"
+
+
+@ledger.command("fsck")
+@HOME_OPTION
+@command
+async def ledger_fsck(out: Out, home: str | None) -> int:
+    """Recompute every digest, position and the log's root. Exit code 4 when something differs."""
+    store = await reading(out.home(home))
+    try:
+        report = await store.check()
+    finally:
+        await store.close()
+    defects = [{"code": d.code, "where": d.where, "detail": d.detail} for d in report.defects]
+    out.value(
+        {
+            "ok": report.ok,
+            "rows": report.rows,
+            "leaves": report.leaves,
+            "blobs": report.blobs,
+            "defects": defects,
+        }
+    )
+    for defect in defects:
+        out.line(plain(f"{defect['code']} at {defect['where']}: {defect['detail']}", 2000), style="red")
+    verdict = "ok" if report.ok else "DAMAGED"
+    parts = counted(report.rows, "row"), counted(report.leaves, "leaf", "leaves"), counted(report.blobs, "document")
+    out.line(f"{verdict}: {', '.join(parts)}", style="green" if report.ok else "bold red")
+    return 0 if report.ok else 4

@@ -1,0 +1,266 @@
+"""The log of a ledger as others see it: what of an engagement stands in it, proofs of that, audits of a whole log.
+
+An audit reads every leaf, makes the tree again, and compares its root at every size for which somebody holds a signed
+checkpoint: what was handed out once has to be a part of what is there now.
+
+Source: protocol-spec/08-attestation-and-evidence.md, sections 8.4 and 8.7
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from undersigned.contract import countersigned
+from undersigned.did import DidDocument
+from undersigned.encoding import (
+    Did,
+    Digest,
+    EngagementId,
+    Instant,
+    JsonObject,
+    base64url_decode,
+    digest_bytes,
+    from_struct,
+)
+from undersigned.errors import LogProofError
+from undersigned.ledger import Head, Ledger
+from undersigned.messages import Acceptance, Closing, Offer, Receipt, Seal, Sync, recorded_message
+from undersigned.transparency import (
+    LOGGED_MOVES,
+    TILE_WIDTH,
+    Checkpoint,
+    Frontier,
+    Tile,
+    checkpoint_text,
+    contract_leaf,
+    decision_leaf,
+    decision_salt,
+    leaf_digest,
+    leaf_hash,
+    move_leaf,
+    read_bundle,
+    read_checkpoint,
+    read_note,
+    refusal_leaf,
+    signed_note,
+    verify_note,
+)
+
+from .gather import Gatherer
+from .signers import Signer
+
+__all__ = [
+    "MAX_NOTE_BYTES",
+    "Audited",
+    "Held",
+    "Logged",
+    "audited",
+    "fetched_leaves",
+    "held_heads",
+    "kept_leaves",
+    "logged",
+    "noted",
+    "proof_of",
+    "read_multibase_note",
+    "verified_note",
+]
+
+MAX_NOTE_BYTES: Final = 16_384
+MAX_BUNDLE_BYTES: Final = TILE_WIDTH * 65_537
+
+
+def read_multibase_note(text: str) -> str:
+    """The signed note in its multibase form.
+
+    Raises:
+        LogProofError: It is not text.
+    """
+    try:
+        return base64url_decode(text[1:]).decode()
+    except UnicodeDecodeError as exc:
+        raise LogProofError("log_proof_invalid", "the note is not text") from exc
+
+
+class Logged(msgspec.Struct, frozen=True):
+    """Something that has a leaf."""
+
+    what: str
+    """`contract`, `decision`, `refusal`, or the type of a move."""
+    digest: Digest
+    """Of the document, move, decision or envelope."""
+    at: Instant
+    """When it was recorded."""
+    leaf: bytes
+    salt: bytes = b""
+    """Of a decision: shows that the leaf is this one's."""
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A head of a log that its owner signed, and where we have it from."""
+
+    head: Checkpoint
+    where: str
+
+
+class Audited(msgspec.Struct, frozen=True):
+    """What an audit went through and found."""
+
+    origin: str
+    leaves: int
+    root: bytes
+    compared: int
+    """Signed heads, and promised places, that it was held against."""
+    defects: tuple[str, ...]
+
+
+async def noted(ledger: Ledger, own: Did, key: Signer, head: Head | None = None) -> str:
+    """A signed checkpoint of the log at `head`, or as it stands."""
+    if head is None:
+        size = await ledger.tree_size()
+        head = Head(size, await ledger.root(size))
+    text = checkpoint_text(own, head.size, head.root)
+    return signed_note(text, own, key.public_key, await key.sign(text))
+
+
+async def logged(ledger: Ledger, engagement: EngagementId) -> tuple[Logged, ...]:
+    """All of an engagement that has a leaf, in the order of the journal; refusals last."""
+    secret = await ledger.secret()
+    offers: dict[Digest, Offer] = {}
+    found: list[Logged] = []
+    for row in await ledger.rows(engagement):
+        if row.kind == "noted":
+            if row.type == "decision":
+                salt = decision_salt(row.raw, secret)
+                leaf = decision_leaf(row.raw, salt)
+                found.append(Logged("decision", digest_bytes(row.raw), row.at, leaf, salt))
+            continue
+        if row.type == "Offer" and isinstance(offer := recorded_message(row.raw).message, Offer):
+            offers[row.digest] = offer
+        if row.type not in LOGGED_MOVES:
+            continue
+        if row.type == "Acceptance" and isinstance(said := recorded_message(row.raw).message, Acceptance):
+            document = countersigned(from_struct(offers[said.offer].document), said.contract_proof)
+            found.append(Logged("contract", said.document, row.at, contract_leaf(document)))
+        found.append(Logged(row.type, row.digest, row.at, move_leaf(row.raw)))
+    found += [
+        Logged("refusal", blob.digest, "", refusal_leaf(blob.raw))
+        for blob in await ledger.evidence(engagement)
+        if blob.kind == "refusal"
+    ]
+    return tuple(found)
+
+
+async def held_heads(ledger: Ledger, owner: Did) -> tuple[tuple[Held, ...], Mapping[int, tuple[Digest, str]]]:
+    """What we have of a log of `owner`, who may be ourselves: its checkpoints in our journals, and the leaves that its
+    `Seal`s promised, by place.
+    """
+    heads: list[Held] = []
+    promised: dict[int, tuple[Digest, str]] = {}
+    for summary in await ledger.summaries():
+        for row in await ledger.rows(summary.engagement):
+            if row.kind == "noted" or row.sender != owner or row.type not in ("Seal", "Closing", "Receipt", "Sync"):
+                continue
+            said = recorded_message(row.raw).message
+            where = f"{row.type} of {summary.engagement}"
+            if isinstance(said, Seal) and said.ledger.log == owner:
+                promised[said.ledger.index] = said.ledger.leaf, where
+            elif isinstance(said, Closing | Receipt | Sync) and said.checkpoint:
+                # In a message that its owner signed: it is its word, whatever key signed the note.
+                heads.append(Held(read_checkpoint(read_note(read_multibase_note(said.checkpoint)).text), where))
+    return tuple(heads), promised
+
+
+def verified_note(note: str, document: DidDocument, now: Instant) -> Checkpoint:
+    """The checkpoint in a note, once a key that speaks for the owner has signed it.
+
+    Raises:
+        LogProofError: None has.
+    """
+    failure: LogProofError | None = None
+    for key in document.keys("assertionMethod", now=now).values():
+        if key.kind != "Ed25519":
+            continue
+        try:
+            head = verify_note(note, key, document.id)
+        except LogProofError as exc:
+            failure = exc
+            continue
+        if head.origin != document.id:
+            raise LogProofError("log_proof_invalid", f"a checkpoint of {head.origin!a:.200}, signed by {document.id}")
+        return head
+    raise failure or LogProofError("log_proof_invalid", f"{document.id} has no key that signs checkpoints")
+
+
+async def kept_leaves(ledger: Ledger, size: int) -> AsyncGenerator[tuple[bytes, ...], None]:
+    """The leaves of our own log, some at a time."""
+    for start in range(0, size, 4 * TILE_WIDTH):
+        yield await ledger.leaves(start, min(4 * TILE_WIDTH, size - start))
+
+
+async def fetched_leaves(gatherer: Gatherer, base: str, size: int) -> AsyncGenerator[tuple[bytes, ...], None]:
+    """The leaves of the log at `base`, bundle by bundle.
+
+    Raises:
+        ResolutionError: One was not had.
+        LogProofError: One is none.
+    """
+    for number in range(-(-size // TILE_WIDTH)):
+        tile = Tile(None, number, min(TILE_WIDTH, size - number * TILE_WIDTH))
+        yield read_bundle(tile, await gatherer.fetch(f"{base}/{tile.path}", max_bytes=MAX_BUNDLE_BYTES))
+
+
+async def audited(
+    checkpoint: Checkpoint,
+    leaves: AsyncIterable[tuple[bytes, ...]],
+    held: Iterable[Held],
+    promised: Mapping[int, tuple[Digest, str]],
+    step: Callable[[int], None] = lambda _: None,
+) -> Audited:
+    """The tree made again from all its leaves, and held against what is known of it. `step` hears how many are done."""
+    by_size: dict[int, list[Held]] = {}
+    for one in held:
+        by_size.setdefault(one.head.size, []).append(one)
+    tree, defects, compared = Frontier(), list[str](), 0
+
+    def compare() -> None:
+        nonlocal compared
+        for one in by_size.pop(tree.size, ()):
+            compared += 1
+            if one.head.root != tree.root:
+                defects.append(f"{one.where}: it signed another root of {tree.size} leaves")
+
+    compare()
+    async for some in leaves:
+        for leaf in some:
+            value = leaf_hash(leaf)
+            wanted, where = promised.get(tree.size, ("", ""))
+            if wanted:
+                compared += 1
+                if wanted != leaf_digest(leaf):
+                    defects.append(f"{where}: it promised another leaf at {tree.size}")
+            tree.append(value)
+            if tree.size in by_size:
+                compare()
+        step(tree.size)
+    if tree.size != checkpoint.size or tree.root != checkpoint.root:
+        defects.append(f"its {tree.size} leaves do not lead to the root that it signed for {checkpoint.size}")
+    for size, ones in sorted(by_size.items()):
+        defects += [f"{one.where}: it signed {size} leaves, and has {tree.size}" for one in ones]
+    defects += [f"{where}: nothing stands at {at}" for at, (_, where) in promised.items() if at >= tree.size]
+    return Audited(checkpoint.origin, tree.size, tree.root, compared, tuple(defects))
+
+
+def proof_of(one: Logged, index: int, path: Iterable[Digest], note: str) -> JsonObject:
+    """The proof for one thing, as JSON: what a verifier needs beside the thing itself."""
+    return {
+        "what": one.what,
+        "digest": one.digest,
+        **({"salt": one.salt.hex()} if one.salt else {}),
+        "leaf": leaf_digest(one.leaf),
+        "index": index,
+        "path": list(path),
+        "checkpoint": note,
+    }

@@ -1,0 +1,140 @@
+"""The log of a real hire: what stands in it, how anybody reads it, and how somebody notices that it was rewritten."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+
+from integration.commands import undersigned
+from integration.hires import REPORT, two_homes
+from undersigned import Peer
+from undersigned.encoding import digest_hex
+from undersigned.ledger import open_ledger
+from undersigned.runtime import Home
+from undersigned.transparency import (
+    Tile,
+    decision_leaf,
+    leaf_digest,
+    move_leaf,
+    read_bundle,
+    read_checkpoint,
+    read_note,
+    verify_inclusion,
+)
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
+LOGGED = ["contract", "Acceptance", "Seal", "Delivery", "Review", "Closing", "Closing"]
+
+
+async def hired(folder: Path) -> tuple[Home, Home, str]:
+    """Two companies after a hire, and its engagement."""
+    homes = await two_homes(folder)
+    async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
+        result = await acme.hire(globex.own.id, task="summary", inputs={"report": REPORT}, price="5 EUR")
+    return *homes, result.engagement
+
+
+def proofs(home: Home, engagement: str) -> list[dict[str, Any]]:
+    return undersigned("ledger", "prove", engagement, "--home", home.path, "--json", folder=home.path).values
+
+
+async def test_what_binds_and_what_decided_has_a_leaf_on_both_sides(tmp_path: Path) -> None:
+    """HIRE-LOG-06: proved with the thing itself, a path and a signed checkpoint; a decision with its salt as well."""
+    acme, globex, engagement = await hired(tmp_path)
+    for home in (acme, globex):
+        found = proofs(home, engagement)
+        assert [one["what"] for one in found if one["what"] != "decision"] == LOGGED
+        assert sorted(one["index"] for one in found) == list(range(len(found))), "and nothing else has one"
+        store = await open_ledger(home.ledger_url, read_only=True)
+        rows = {row.digest: row.raw for row in await store.rows(engagement) if row.kind != "noted"}
+        decisions = [row.raw for row in await store.rows(engagement) if row.type == "decision"]
+        await store.close()
+        assert len(decisions) >= 2
+        for one in found:
+            head = read_checkpoint(read_note(one["checkpoint"]).text)
+            path = [bytes.fromhex(digest_hex(item)) for item in one["path"]]
+            verify_inclusion(bytes.fromhex(digest_hex(one["leaf"])), one["index"], head.size, path, head.root)
+            if one["what"] in LOGGED[1:]:
+                assert one["leaf"] == leaf_digest(move_leaf(rows[one["digest"]]))
+            if one["what"] == "decision":
+                salt = bytes.fromhex(one["salt"])
+                assert one["leaf"] in [leaf_digest(decision_leaf(raw, salt)) for raw in decisions]
+                assert one["leaf"] not in [leaf_digest(decision_leaf(raw, b"")) for raw in decisions]
+
+
+async def test_anybody_reads_the_log_and_learns_nothing(tmp_path: Path) -> None:
+    """HIRE-LOG-07: checkpoint, tiles and bundles; what is there for ever says so, what is not is 404."""
+    acme, _, engagement = await hired(tmp_path)
+    size = len(proofs(acme, engagement))
+    async with Peer.open(acme) as peer, ClientSession() as session:
+
+        async def get(path: str) -> tuple[int, str, bytes]:
+            async with session.get(f"{peer.base_url}/ledger/{path}") as answer:
+                return answer.status, answer.headers.get("Cache-Control", ""), await answer.read()
+
+        status, cache, note = await get("checkpoint")
+        head = read_checkpoint(read_note(note.decode()).text)
+        assert (status, cache) == (200, "no-cache")
+        assert head.origin == acme.configuration.did
+        assert head.size == size
+        bundle = Tile(None, 0, head.size)
+        status, cache, data = await get(bundle.path)
+        assert (status, cache) == (200, "max-age=31536000")
+        leaves = read_bundle(bundle, data)
+        assert all(leaf.startswith(b"hire/v1 ") and len(leaf.partition(b"\n")[2]) == 32 for leaf in leaves)
+        assert (await get(Tile(0, 0, head.size).path))[0] == 200
+        for path in (
+            "",
+            "tile/0/000",
+            Tile(0, 0, head.size + 1).path,
+            "tile/0/001.p/1",
+            "tile/2/000.p/1",
+            "x",
+        ):
+            assert (await get(path))[0] == 404, path
+
+
+async def test_an_audit_reads_another_log_and_holds_it_against_what_it_signed(tmp_path: Path) -> None:
+    """HIRE-LOG-05, HIRE-LOG-08: a log that was rewritten, and one that went back, are found by who met it before."""
+    acme, globex, _ = await hired(tmp_path)
+    kept = tmp_path / "kept.txt"
+    kept.write_text(
+        undersigned("ledger", "checkpoint", "--home", globex.path, folder=tmp_path).out.replace("local | ", "")
+    )
+    (own,) = undersigned("ledger", "audit", "--home", globex.path, "--since", kept, "--json", folder=tmp_path).values
+    assert (own["ok"], own["compared"] >= 2) == (True, True)
+    async with Peer.open(globex):
+        told = await audit(acme, globex, "--since", kept)
+    assert (told["ok"], told["leaves"], told["root"]) == (True, own["leaves"], own["root"])
+    assert told["compared"] >= 2, "the closing, and the checkpoint that was kept"
+    went_back(globex)
+    async with Peer.open(globex):
+        told = await audit(acme, globex, "--since", kept)
+    assert told["ok"] is False
+    assert any("Closing" in defect for defect in told["defects"])
+    assert any(str(kept) in defect for defect in told["defects"])
+
+
+async def audit(home: Home, other: Home, *options: object) -> dict[str, Any]:
+    arguments = ("ledger", "audit", other.configuration.did, "--home", home.path, "--json", *options)
+    ran = await asyncio.to_thread(undersigned, *arguments, folder=home.path)
+    (told,) = ran.values
+    assert ran.code == (0 if told["ok"] else 4)
+    return told
+
+
+def went_back(home: Home) -> None:
+    """Somebody takes the log away, with all that would notice it here, and lets it begin anew."""
+    db = sqlite3.connect(home.ledger)
+    db.executescript(
+        "DELETE FROM leaf; DELETE FROM node; UPDATE tree SET size = 0, checkpoint_size = 0, checkpoint = NULL,"
+        " root = x'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',"
+        " checkpoint_root = x'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';"
+    )
+    db.close()
+    home.ledger.with_name(home.ledger.name + ".head").unlink()
