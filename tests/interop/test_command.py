@@ -9,6 +9,7 @@ from pathlib import Path
 
 from interop.worlds import peer_home, subject_of
 from undersigned.daemon import Peer
+from undersigned.interop import verify_report
 from unit.cli.running import run
 
 
@@ -35,7 +36,37 @@ async def test_it_plays_and_tells(tmp_path: Path) -> None:
     told = [json.loads(line) for line in out.splitlines()]
     assert [one["kind"] for one in told] == ["run", "result", "end"]
     assert told[1]["outcome"] == "passed"
-    assert told[2] == {"kind": "end", "conforms": True, "passed": 1, "failed": 0, "not_applicable": 0}
+    assert told[2] == {
+        **{"kind": "end", "conforms": True},
+        **{"passed": 1, "failed": 0, "not_applicable": 0, "expected": 0, "stale": 0},
+    }
+
+
+async def test_it_writes_a_signed_report_and_holds_expectations_to_what_is(tmp_path: Path) -> None:
+    home = await peer_home(tmp_path / "globex")
+    subject, expected, folder = subject_of(home), tmp_path / "expected.toml", tmp_path / "report"
+    expected.write_text('[[expected]]\nid = "happy-probe"\nreason = "long mended"\n')
+    options = ("--local", "--only", "happy-probe", "--report", str(folder), "--name", "Globex", "--release", "1")
+    signing = ("--sign", "--home", str(home.path))
+    async with Peer.open(home):
+        code, out, err = await typed(subject.url, *options, *signing)
+        assert (code, err) == (0, "")
+        stale, out, _ = await typed(subject.url, *options, "--expected", str(expected))
+    assert stale == 5
+    assert "expected to fail (long mended), and does not" in out
+    assert json.loads((folder / "compatibility.json").read_text())["counts"]["stale"] == 1
+    assert {"sent", "received"} <= {json.loads(line)["what"] for line in (folder / "transcript.jsonl").open()}
+
+
+async def test_the_report_of_a_run_verifies(tmp_path: Path) -> None:
+    home = await peer_home(tmp_path / "globex")
+    options = ("--local", "--only", "happy-probe", "--report", str(tmp_path / "report"), "--sign")
+    async with Peer.open(home):
+        code, _, err = await typed(subject_of(home).url, *options, "--home", str(home.path))
+    assert (code, err) == (0, "")
+    report = json.loads((tmp_path / "report" / "compatibility.json").read_text())
+    signer = home.organisation_document() or home.document()
+    assert verify_report(report, signer)["conforms"] is True
 
 
 def test_it_lists_without_asking_anybody() -> None:

@@ -1,5 +1,7 @@
 """The harness between organisations: plays the other side of a hire against any implementation, and reports."""
 
+from undersigned.interop.expected import judged, read_expected
+from undersigned.interop.report import Run, compatibility, conforms, verify_report, write_reports
 from undersigned.interop.run import Result, chosen, play_all
 from undersigned.interop.scenario import GROUPS, Reach, Scenario, written_scenarios
 from undersigned.interop.stage import Limits, Stage, Subject
@@ -10,11 +12,18 @@ __all__ = [
     "Limits",
     "Reach",
     "Result",
+    "Run",
     "Scenario",
     "Stage",
     "Subject",
     "chosen",
+    "compatibility",
+    "conforms",
+    "judged",
     "play_all",
+    "read_expected",
     "table_scenarios",
+    "verify_report",
+    "write_reports",
     "written_scenarios",
 ]

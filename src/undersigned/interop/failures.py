@@ -1,6 +1,6 @@
 """How a scenario ends that did not pass."""
 
-__all__ = ["Failure", "NotApplicable"]
+__all__ = ["Failure", "NotApplicable", "Silent"]
 
 
 class Failure(Exception):
@@ -9,3 +9,7 @@ class Failure(Exception):
 
 class NotApplicable(Exception):
     """The implementation may do something else, and what the scenario shows cannot be shown then."""
+
+
+class Silent(Failure):
+    """The implementation cannot be reached, or says nothing that could be judged."""

@@ -15,8 +15,9 @@ import msgspec
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.protocol import Role
 
-from .failures import Failure, NotApplicable
+from .failures import Failure, NotApplicable, Silent
 from .play import Play
+from .player import Player
 from .scenario import Scenario, written_scenarios
 from .stage import Scene, Stage
 from .steps import play_steps
@@ -24,7 +25,10 @@ from .tables import table_scenarios
 
 __all__ = ["Outcome", "Result", "chosen", "play_all"]
 
-Outcome = Literal["passed", "failed", "not applicable"]
+CONTACT = "first-contact"
+"""What the first connection is called in the transcript."""
+Outcome = Literal["passed", "failed", "not applicable", "expected", "stale"]
+"""`expected` failed as an operator said that it would; `stale` passed although."""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,8 +66,15 @@ async def play_all(
 ) -> tuple[Result, ...]:
     """Plays scenarios, some at a time; the results are in their order.
 
-    `told` hears each line of the transcript, `done` each result as it comes.
+    If the implementation under test cannot be reached or does not answer an `Inquiry`, that is what comes of each, and
+    no more is tried. `told` hears each line of the transcript, `done` each result as it comes.
     """
+    wanted = tuple(scenarios)
+    if wanted and (silent := await _silent(stage, told)):
+        failed = tuple(Result(scenario=one, outcome="failed", detail=silent) for one in wanted)
+        for result in failed:
+            done(result)
+        return failed
     gate = asyncio.Semaphore(at_a_time)
 
     async def one(scenario: Scenario) -> Result:
@@ -73,7 +84,7 @@ async def play_all(
         return result
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(scenario)) for scenario in scenarios]
+        tasks = [group.create_task(one(scenario)) for scenario in wanted]
     return tuple(task.result() for task in tasks)
 
 
@@ -97,3 +108,21 @@ async def play(stage: Stage, scenario: Scenario, told: Callable[[dict[str, Any]]
     finally:
         await scene.close()
     return Result(scenario=scenario, outcome=outcome, detail=detail, seconds=time.monotonic() - started)
+
+
+async def _silent(stage: Stage, told: Callable[[dict[str, Any]], None]) -> str:
+    """Why nothing can be shown of the implementation; empty if it answers."""
+    scene = Scene(stage, CONTACT, told)
+    try:
+        async with asyncio.timeout(stage.limits.scenario):
+            who = stage.actor(CONTACT, "first")
+            player = Player(scene, who, await scene.line(who, "first"))
+            await player.say(player.inquiry())
+            await player.line.next(stage.limits.answer, "an answer to an Inquiry")
+    except Silent as end:
+        return str(end)
+    except TimeoutError:
+        return f"no answer to an Inquiry within {stage.limits.scenario:g} s"
+    finally:
+        await scene.close()
+    return ""

@@ -21,7 +21,7 @@ from undersigned.runtime import Gatherer, SystemClock
 from undersigned.testing import LOOSE, Attacker, Known, Line
 from undersigned.transport import Channel, connect, prove
 
-from .failures import Failure
+from .failures import Silent
 
 __all__ = ["Limits", "Scene", "Stage", "Subject"]
 
@@ -147,7 +147,7 @@ class Stage:
         try:
             found = await connect(self.url, limits=limits)
         except UndersignedError as error:
-            raise Failure(f"no connection: {error.message} ({error.code})") from error
+            raise Silent(f"no connection: {error.message} ({error.code})") from error
         try:
             yield found
         except BaseException:
@@ -175,7 +175,7 @@ class Scene:
             try:
                 await prove(channel, who.identity, self._resolve, stage.clock.now, expect=stage.subject.did)
             except UndersignedError as error:
-                raise Failure(f"the connection was not proved: {error.message} ({error.code})") from error
+                raise Silent(f"the connection was not proved: {error.message} ({error.code})") from error
         self.note("connected", name)
         line = SceneLine(who, channel, lambda way, raw: self.note(way, name, raw))
         self.lines.append(line)
@@ -223,9 +223,9 @@ class SceneLine(Line):
         try:
             raw = await self.wait(self._unread, seconds)
         except TimeoutError:
-            raise Failure(f"nothing came within {seconds:g} s; expected {waiting_for}") from None
+            raise Silent(f"nothing came within {seconds:g} s; expected {waiting_for}") from None
         if isinstance(raw, Closed):
-            raise Failure(f"the connection ended ({raw.code}) where {waiting_for} was expected")
+            raise Silent(f"the connection ended ({raw.code}) where {waiting_for} was expected")
         self.read += 1
         return raw
 

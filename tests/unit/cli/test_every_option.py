@@ -108,6 +108,8 @@ READS = {
         *("--peer", "http://127.0.0.1:9", "--token-file", "FILE"),
     ),
     "mcp-gate --rules": ("mcp-gate", "--upstream", "http://127.0.0.1:9", "--rules", "FILE"),
+    "conform --expected": ("conform", "wss://nobody.example/hire", "--expected", "FILE"),
+    "conform --vectors": ("conform", "wss://nobody.example/hire", "--vectors", "FILE"),
     "contract dispute --ruling": ("contract", "dispute", "urn:hire:engagement:x", "--ruling", "FILE"),
     "ledger audit --since": ("ledger", "audit", "--since", "FILE"),
 }
@@ -128,7 +130,7 @@ WRITES = {
     "spawn --out",
     "ledger checkpoint --out",
 }
-FOLDERS = {"offer approve --as", "offer refuse --as"}
+FOLDERS = {"offer approve --as", "offer refuse --as", "conform --report"}
 
 
 def test_every_place_that_names_a_file_is_known() -> None:

@@ -1,0 +1,235 @@
+"""What a run says about an implementation: as JSON, as one page, for CI, as a badge; and, line by line, what was said.
+
+Source: protocol-spec/harness.md, "Reports"
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+from xml.etree import ElementTree as Xml
+
+import msgspec
+from msgspec import to_builtins
+
+from undersigned import __version__
+from undersigned.did import DidDocument
+from undersigned.encoding import Instant, JsonObject, digest_bytes
+from undersigned.errors import VerificationError
+from undersigned.proof import verify_proof
+from undersigned.runtime import keys_of
+
+from .diagram import drawn, mermaid
+from .run import Result
+from .scenario import GROUPS, Scenario
+
+__all__ = ["FORMAT", "Run", "compatibility", "conforms", "verify_report", "write_reports"]
+
+FORMAT: Final = "https://w3id.org/hire/interop/v1"
+COLOURS: Final = {"passed": "#1a7f37", "failed": "#c62828", "expected": "#9a6700", "stale": "#c62828"}
+WORDS: Final = {
+    "passed": "passed",
+    "failed": "failed",
+    "not applicable": "not applicable",
+    "expected": "failed, as expected",
+    "stale": "passed, and was expected to fail",
+}
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """Which run it was."""
+
+    implementation: str
+    """Its name, in the words of whoever runs the harness."""
+    version: str
+    did: str
+    role: str
+    profile: str
+    seed: str
+    faults: str = "none"
+    """Name of the profile of faults on the way."""
+    began: Instant
+    ended: Instant
+    vectors: str | None = None
+    """Digest of the manifest of vectors that the implementation was tested with, if that is known."""
+
+
+def conforms(results: Iterable[Result]) -> bool:
+    """Whether every MUST that was played holds or was expected not to, and no expectation is stale."""
+    return not any(
+        one.outcome == "stale" or (one.outcome == "failed" and one.scenario.level == "MUST") for one in results
+    )
+
+
+def compatibility(run: Run, results: tuple[Result, ...]) -> JsonObject:
+    """`compatibility.json`, without a proof."""
+    tables = files("undersigned.protocol").joinpath("tables.json").read_bytes()
+    counts = Counter(one.outcome for one in results)
+    played = [to_builtins(one.scenario) for one in sorted(results, key=lambda one: one.scenario.id)]
+    value: Mapping[str, Any] = {
+        "format": FORMAT,
+        "harness": {"name": "undersigned", "version": __version__},
+        "implementation": {"name": run.implementation, "version": run.version, "did": run.did},
+        "profile": run.profile,
+        "role": run.role,
+        "seed": run.seed,
+        "faults": run.faults,
+        "began": run.began,
+        "ended": run.ended,
+        "tables": digest_bytes(tables),
+        "scenarios": digest_bytes(json.dumps(played, sort_keys=True).encode()),
+        **({"vectors": run.vectors} if run.vectors is not None else {}),
+        "conforms": conforms(results),
+        "counts": {name: counts[name] for name in WORDS},
+        "results": [_told(one) for one in results],
+    }
+    return dict(value)
+
+
+def _told(result: Result) -> Mapping[str, Any]:
+    scenario = result.scenario
+    return {
+        "id": scenario.id,
+        "title": scenario.title,
+        "group": scenario.group,
+        "level": scenario.level,
+        "requirements": list(scenario.requirements),
+        "outcome": result.outcome,
+        "detail": result.detail,
+        "milliseconds": round(1000 * result.seconds),
+        "diagram": mermaid(scenario),
+    }
+
+
+def verify_report(report: Mapping[str, Any], signer: DidDocument) -> Mapping[str, Any]:
+    """The report, once it is signed by a key that `signer` lists for assertions.
+
+    Raises:
+        ProofError, VerificationError: It is not.
+    """
+    if report.get("format") != FORMAT:
+        raise VerificationError("schema_violation", f"expected a report of format {FORMAT}")
+    return verify_proof(report, key=keys_of(signer), purpose="assertionMethod")
+
+
+def write_reports(
+    folder: Path, report: JsonObject, results: tuple[Result, ...], said: Iterable[Mapping[str, Any]]
+) -> None:
+    """Writes the report into a folder, in each form, and the transcript."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "compatibility.json").write_text(json.dumps(report, indent=1) + "\n")
+    (folder / "compatibility.html").write_text(_page(report, results), encoding="utf-8")
+    Xml.ElementTree(_junit(report, results)).write(folder / "junit.xml", encoding="utf-8", xml_declaration=True)
+    (folder / "transcript.jsonl").write_text("".join(json.dumps(one) + "\n" for one in said))
+    (folder / "badge.json").write_text(json.dumps(_badge(report)) + "\n")
+
+
+def _badge(report: Mapping[str, Any]) -> Mapping[str, Any]:
+    """For shields.io, "endpoint"."""
+    counts = report["counts"]
+    shown = sum(counts[name] for name in ("passed", "failed", "expected", "stale"))
+    good = report["conforms"]
+    return {
+        "schemaVersion": 1,
+        "label": f"hire {report['profile']} {report['role']}",
+        "message": f"{counts['passed']} of {shown}",
+        "color": "brightgreen" if good and not counts["expected"] else "yellow" if good else "red",
+    }
+
+
+def _junit(report: Mapping[str, Any], results: tuple[Result, ...]) -> Xml.Element:
+    root = Xml.Element("testsuites", name=f"{report['profile']} {report['role']}")
+    for group in GROUPS:
+        of = [one for one in results if one.scenario.group == group]
+        if not of:
+            continue
+        suite = Xml.SubElement(
+            root,
+            "testsuite",
+            name=group,
+            tests=str(len(of)),
+            failures=str(sum(1 for one in of if _fails(one))),
+            skipped=str(sum(1 for one in of if one.outcome == "not applicable" or _excused(one))),
+            time=f"{sum(one.seconds for one in of):.3f}",
+        )
+        for one in of:
+            case = Xml.SubElement(suite, "testcase", classname=group, name=one.scenario.id, time=f"{one.seconds:.3f}")
+            if _fails(one):
+                Xml.SubElement(case, "failure", message=_printable(one.detail)).text = one.scenario.title
+            elif one.outcome != "passed":
+                Xml.SubElement(case, "skipped", message=_printable(f"{WORDS[one.outcome]}: {one.detail}"))
+    return root
+
+
+def _fails(result: Result) -> bool:
+    return result.outcome == "stale" or (result.outcome == "failed" and result.scenario.level == "MUST")
+
+
+def _excused(result: Result) -> bool:
+    return result.outcome == "expected" or (result.outcome == "failed" and result.scenario.level != "MUST")
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+STYLE: Final = """
+body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1f2328}
+h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse}
+td,th{padding:.1rem .8rem .1rem 0;text-align:left;vertical-align:top}code{font-size:.9em}
+details{border-top:1px solid #d0d7de;padding:.3rem 0}summary{cursor:pointer}.detail{color:#c62828}
+.mark{display:inline-block;min-width:8.5em;font-weight:600}svg{max-width:100%;height:auto;font-size:13px}
+svg text{text-anchor:middle;fill:#1f2328}svg .who{font-weight:600}svg path{fill:none;stroke:#57606a}
+svg .life{stroke:#d0d7de}svg .wrong{stroke:#c62828;stroke-dasharray:5 3}svg .both{stroke-dasharray:2 3}
+"""
+
+
+def _page(report: Mapping[str, Any], results: tuple[Result, ...]) -> str:
+    """One page with nothing outside of it; all that an implementation said is text."""
+    of = report["implementation"]
+    verdict = "conforms" if report["conforms"] else "does not conform"
+    rows = {
+        "implementation": f"{of['name']} {of['version']}",
+        "DID": of["did"],
+        "role": report["role"],
+        "profile": report["profile"],
+        "faults on the way": report["faults"],
+        "seed": report["seed"],
+        "harness": f"{report['harness']['name']} {report['harness']['version']}",
+        "began, ended": f"{report['began']}, {report['ended']}",
+        "signed": "yes" if "proof" in report else "no",
+    }
+    head = "".join(f"<tr><th>{escape(name)}<td><code>{escape(str(value))}</code>" for name, value in rows.items())
+    counts = ", ".join(f"{count} {WORDS[name]}" for name, count in report["counts"].items() if count)
+    sections = "".join(_section(group, results) for group in GROUPS)
+    policy = "default-src 'none'; style-src 'unsafe-inline'"
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" '
+        f'content="{policy}"><title>{escape(of["name"])}: {verdict}</title><style>{STYLE}</style>'
+        f"<h1>{escape(of['name'])} {verdict}</h1><p>{counts}.<table>{head}</table>{sections}</html>\n"
+    )
+
+
+def _section(group: str, results: tuple[Result, ...]) -> str:
+    of = [one for one in results if one.scenario.group == group]
+    if not of:
+        return ""
+    passed = sum(1 for one in of if one.outcome == "passed")
+    return f"<h2>{escape(GROUPS[group])}: {passed} of {len(of)}</h2>" + "".join(map(_row, of))
+
+
+def _row(result: Result) -> str:
+    scenario: Scenario = result.scenario
+    colour = COLOURS.get(result.outcome, "#57606a")
+    detail = f'<p class="detail">{escape(result.detail)}' if result.detail else ""
+    return (
+        f'<details{" open" if _fails(result) else ""}><summary><span class="mark" style="color:{colour}">'
+        f"{escape(WORDS[result.outcome])}</span>{escape(scenario.title)}</summary>"
+        f"<p><code>{escape(scenario.id)}</code> {scenario.level} {escape(' '.join(scenario.requirements))}"
+        f"{detail}<div>{drawn(scenario)}</div></details>"
+    )

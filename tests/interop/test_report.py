@@ -1,0 +1,123 @@
+"""The report of a run, in each of its forms."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as Xml
+
+import msgspec
+import pytest
+
+from undersigned.encoding import digest_bytes
+from undersigned.errors import ConfigurationError, ProofError, UndersignedError
+from undersigned.interop import (
+    Result,
+    Run,
+    chosen,
+    compatibility,
+    conforms,
+    judged,
+    read_expected,
+    verify_report,
+    write_reports,
+)
+from undersigned.runtime import create_home, sign_record
+
+NOW = "2026-11-25T12:00:00Z"
+RUN = Run(
+    implementation="<b>Another</b>",
+    version="2",
+    did="did:web:another.example",
+    role="provider",
+    profile="core",
+    seed="a seed",
+    began=NOW,
+    ended=NOW,
+    vectors=digest_bytes(b"a manifest"),
+)
+PROBE, LOWER = chosen("provider", only=("happy-probe", "counter-lower-price"))
+MAY = msgspec.structs.replace(PROBE, id="a-may", level="SHOULD")
+
+
+def results(*outcomes: str) -> tuple[Result, ...]:
+    scenarios = (PROBE, LOWER, MAY)
+    return tuple(
+        Result(scenario=one, outcome=outcome, detail="" if outcome == "passed" else "<script>x\x00</script>")  # type: ignore[arg-type]
+        for one, outcome in zip(scenarios, outcomes, strict=False)
+    )
+
+
+def test_only_a_must_that_fails_is_fatal() -> None:
+    assert conforms(results("passed", "not applicable", "failed"))
+    assert not conforms(results("failed", "passed", "passed"))
+    assert not conforms(results("stale"))
+
+
+def test_expected_failures(tmp_path: Path) -> None:
+    """One that fails is excused; one that passes is stale and fails the run; one that names nothing is refused."""
+    file = tmp_path / "expected.toml"
+    file.write_text("".join(f'[[expected]]\nid = "{one.id}"\nreason = "issue 1"\n' for one in (PROBE, LOWER)))
+    expected = read_expected(file)
+    ids = [one.id for one in chosen("provider", every=True)]
+    found = judged(results("failed", "passed"), expected, ids)
+    assert [one.outcome for one in found] == ["expected", "stale"]
+    assert not conforms(found)
+    assert conforms(judged(results("failed"), expected, ids))
+    with pytest.raises(ConfigurationError, match="no scenario: a-may"):
+        judged((), {"a-may": "gone"}, ids)
+    for text in ("[[expected]]\nid = 1", "[[expected]]\nid = 'x'", "not toml"):
+        file.write_text(text)
+        with pytest.raises(ConfigurationError):
+            read_expected(file)
+
+
+def test_every_form_says_the_same(tmp_path: Path) -> None:
+    found = results("passed", "failed", "failed")
+    report = compatibility(RUN, found)
+    write_reports(tmp_path / "report", report, found, [{"scenario": "x", "text": "said"}])
+    folder = tmp_path / "report"
+    assert sorted(file.name for file in folder.iterdir()) == [
+        *("badge.json", "compatibility.html", "compatibility.json", "junit.xml", "transcript.jsonl")
+    ]
+    read = json.loads((folder / "compatibility.json").read_text())
+    assert read["counts"] == {"passed": 1, "failed": 2, "not applicable": 0, "expected": 0, "stale": 0}
+    assert (read["conforms"], read["vectors"], read["seed"]) == (False, RUN.vectors, "a seed")
+    assert read["results"][0]["diagram"].startswith("sequenceDiagram\n")
+    junit = Xml.parse(folder / "junit.xml").getroot()
+    assert {case.get("name"): [one.tag for one in case] for case in junit.iter("testcase")} == {
+        PROBE.id: [],
+        LOWER.id: ["failure"],
+        MAY.id: ["skipped"],
+    }
+    assert json.loads((folder / "badge.json").read_text()) == {
+        **{"schemaVersion": 1, "label": "hire core provider", "message": "1 of 3", "color": "red"}
+    }
+    assert json.loads((folder / "transcript.jsonl").read_text()) == {"scenario": "x", "text": "said"}
+
+
+def test_the_page_is_whole_and_runs_nothing(tmp_path: Path) -> None:
+    """What an implementation said is text, and nothing is loaded from anywhere."""
+    found = results("passed", "failed", "not applicable")
+    write_reports(tmp_path, compatibility(RUN, found), found, [])
+    page = (tmp_path / "compatibility.html").read_text()
+    assert "&lt;b&gt;Another&lt;/b&gt;" in page
+    assert "<b>" not in page
+    assert "<script" not in page
+    assert "src=" not in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert page.count("<svg") == 3
+
+
+async def test_a_report_is_signed(tmp_path: Path) -> None:
+    """By the key of a state folder; a report that was changed afterwards, or is nobody's, does not verify."""
+    home = create_home(tmp_path / "lab", name="Lab", local=True, port=8109)
+    signed = await sign_record(home, compatibility(RUN, results("passed")), NOW)
+    signer = home.organisation_document() or home.document()
+    assert verify_report(signed, signer)["seed"] == "a seed"
+    with pytest.raises(ProofError):
+        verify_report({**signed, "conforms": False}, signer)
+    with pytest.raises(UndersignedError):
+        verify_report({name: value for name, value in signed.items() if name != "proof"}, signer)
+    with pytest.raises(UndersignedError):
+        verify_report({**signed, "format": "another"}, signer)
