@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from integration.commands import SECONDS, UNDERSIGNED, Process, serving
-from integration.hires import REPORT, did_of, moves, two_homes
+from integration.hires import REPORT, did_of, moves, summarise, two_homes
 from undersigned.encoding import digest_bytes, shift
 from undersigned.ledger import Row, open_ledger
 from undersigned.runtime import ContractOrder, Home, Job, Say, SystemClock, leave_order
@@ -32,6 +32,14 @@ async def waits(job: Job) -> None:
             await job._conversation.ask(lambda _: _question(job))
         await asyncio.sleep(0.05)
     await job.deliver("summary.txt", text.split(b"\n", 1)[0], media_type="text/plain")
+
+
+async def begins_late(job: Job) -> None:
+    """Work that does nothing at all until a file says that it may."""
+    may_end = Path(job._agent.home.path) / "may-end"
+    while not may_end.exists():  # noqa: ASYNC110 - another process writes it
+        await asyncio.sleep(0.05)
+    await summarise(job)
 
 
 def _question(job: Job) -> Say:
@@ -150,6 +158,30 @@ def test_a_contract_is_suspended_amended_and_goes_on(hired: Hire) -> None:
     (delivered,) = hired.shown(acme)["delivered"]
     assert delivered["name"] == "summary.txt"
     assert digest_bytes(Path(delivered["file"]).read_bytes()) == delivered["digest"]
+
+
+def test_a_key_that_work_is_owed_with_is_rotated_by_force_alone_and_the_work_is_rejected(tmp_path: Path) -> None:
+    """HIRE-ATT-02: only a key that the contract names states what was done; both sides hear that it is another."""
+    acme, globex = asyncio.run(two_homes(tmp_path, handler="integration.test_contract_commands:begins_late"))
+    with serving(globex.path) as served, _hiring(tmp_path, acme, globex) as hired:
+        (before,) = globex.document().methods("authentication")
+        refused = run("keys", "rotate", "--home", globex.path, "--json")
+        assert (refused.code, hired.contract in refused.error["message"]) == (2, True), refused
+        assert "--force" in refused.error["message"]
+        assert globex.document().methods("authentication") == (before,)
+        # The hirer has no work to deliver.
+        assert run("keys", "rotate", "--home", acme.path).code == 0
+        served.end(signal.SIGINT)
+        assert run("keys", "rotate", "--home", globex.path, "--force").code == 0
+        with serving(globex.path) as again:
+            hired.hire.until("there again")
+            hired.ends()
+            said = hired.hire.end().error["message"]
+        assert any("the contract names another key" in line for line in again.errors)
+        (after,) = globex.document().methods("authentication")
+        assert f"the contract names {before}" in said
+        assert f"published now: {after}" in said
+    assert run("keys", "rotate", "--home", globex.path).code == 0
 
 
 def test_a_release_ends_the_work_for_what_it_says(hired: Hire) -> None:

@@ -16,6 +16,7 @@ from undersigned.runtime import (
     Home,
     OfferPart,
     claimed,
+    contracts_to_deliver,
     create_home,
     issue_membership,
     load_engagement,
@@ -211,17 +212,43 @@ async def keys_show(out: Out, name: str, home: str | None) -> None:
 
 
 @keys.command("rotate")
+@click.option("--force", is_flag=True, help="Also while work is owed that only the key of now can deliver.")
 @HOME_OPTION
 @command
-async def keys_rotate(out: Out, home: str | None) -> None:
+async def keys_rotate(out: Out, force: bool, home: str | None) -> None:
     """A new key for the agent: the DID stays, the old key is retired. Not possible for did:key.
 
-    What the old key signed stays valid. A running peer uses the new key after a restart.
+    What the old key signed stays valid. A running peer uses the new key after a restart. A contract under which we work
+    names the key that its delivery must be signed with, so while there is one `--force` is needed, and such work is
+    rejected: rotate by force a key that is lost or known to others, and any other once the work is over.
     """
     opened = out.home(home)
+    if not force:
+        await _require_no_work_for_its_key(opened)
     method = rotate_key(opened)
     out.value({"did": opened.configuration.did, "method": method})
     out.line(f"new key {method}; a running 'serve' uses it after a restart")
+
+
+async def _require_no_work_for_its_key(home: Home) -> None:
+    """Returns if no contract under which this agent works names its key.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, naming them.
+    """
+    store = await reading(home)
+    try:
+        own = home.configuration.did
+        methods = home.document().methods("authentication")
+        named = {one: None for method in methods for one in await contracts_to_deliver(store, own, method)}
+    finally:
+        await store.close()
+    if named:
+        raise ConfigurationError(
+            "bad_configuration",
+            f"work is owed under {', '.join(named)}, whose delivery must be signed by the key of now: rotate when it "
+            "is over, or with --force if the key is lost or known to others; that work is rejected then",
+        )
 
 
 @click.group()

@@ -75,7 +75,7 @@ from undersigned.runtime.status_keeper import StatusKeeper
 from undersigned.runtime.status_register import LIST_TTL_SECONDS, Issued, Said, StatusRegister
 from undersigned.runtime.turn import Event, Say, load_engagement
 from undersigned.runtime.wallet import Wallet, read_handed, verify_handed
-from undersigned.runtime.work import Reviewed, Reviewer
+from undersigned.runtime.work import Reviewed, Reviewer, contracts_to_deliver
 
 __all__ = [
     "ACTS",
@@ -155,6 +155,7 @@ __all__ = [
     "checked_name",
     "claimed",
     "configure_logs",
+    "contracts_to_deliver",
     "control_token",
     "create_home",
     "current_job",

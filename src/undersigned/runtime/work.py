@@ -39,17 +39,19 @@ from undersigned.encoding import (
     seconds_between,
 )
 from undersigned.errors import LocalProtocolError, PolicyError, UndersignedError, VerificationError
+from undersigned.ledger import Ledger
 from undersigned.messages import CriterionVerdict, Delivery, Review, Start
-from undersigned.protocol import Engagement, Work
+from undersigned.protocol import PERFORMED, Engagement, Work
 
 from .conversation import Conversation
 from .job import MAX_ARTIFACT_BYTES, Job, run_handler
-from .turn import Say
+from .remembered import Remembered
+from .turn import Say, load_engagement
 
 if TYPE_CHECKING:
     from .agent import Agent
 
-__all__ = ["Reviewed", "Reviewer", "Worker"]
+__all__ = ["Reviewed", "Reviewer", "Worker", "contracts_to_deliver"]
 
 _log = structlog.get_logger()
 
@@ -66,6 +68,24 @@ class Reviewed(msgspec.Struct, frozen=True):
 
 Reviewer = Callable[[Reviewed], Awaitable[Mapping[str, bool]]]
 """Says for each acceptance criterion, by id, whether it is met. One that is left out is not."""
+
+
+async def contracts_to_deliver(ledger: Ledger, own: Did, method: str) -> tuple[Digest, ...]:
+    """Contracts of ours whose work is not judged yet and must be stated by this key: they name it (HIRE-ATT-02).
+
+    Raises:
+        LedgerError: `store_corrupt`.
+    """
+    found: list[Digest] = []
+    for summary in await ledger.summaries(live_only=True):
+        if summary.contract is None or summary.role != "provider" or summary.state not in PERFORMED:
+            continue
+        loaded = await load_engagement(ledger, summary, own)
+        held = Remembered(loaded.engagement)
+        held.recall(loaded.moves, loaded.facts)
+        if method in held.offered().methods.provider:
+            found.append(summary.contract)
+    return tuple(found)
 
 
 class Worker:
@@ -241,6 +261,8 @@ class Worker:
                     finished_on=now,
                 ),
             )
+            if agent.identity.method not in (named := job.document.methods.provider):
+                _log.error("the contract names another key", engagement=engagement.id, named=named)
             about = {"contract": job.contract} if outcome == "failed" else artifacts
             told = predicates[:1] if outcome == "failed" else predicates
             statements = [await agent.papers.stated(about, predicate) for predicate in told]
@@ -300,12 +322,17 @@ class Worker:
             if missing := wanted - set(artifacts):
                 raise VerificationError("digest_mismatch", f"not delivered: {', '.join(sorted(missing))}")
             provider = await agent.document_of(engagement.peer)
-            keys = provider.keys("assertionMethod", now=now)
+            published, named = provider.keys("assertionMethod", now=now), document.methods.provider
+            # HIRE-ATT-02: only keys that the contract lists speak for the provider.
+            keys = {method: key for method, key in published.items() if method in named}
+            if not keys:
+                came = ", ".join(published) or "none"
+                text = f"the contract names {', '.join(named)} for its statements; published now: {came}"
+                raise VerificationError("attester_not_trusted", text)
             verified = verify_delivery(
                 delivery.statements,
                 attester=engagement.peer,
-                # HIRE-ATT-02: only keys that the contract lists speak for the provider.
-                keys={method: key for method, key in keys.items() if method in document.methods.provider},
+                keys=keys,
                 contract=delivery.contract,
                 artifacts=artifacts,
                 required=document.terms.evidence.predicates or (WorkPredicate.PREDICATE_TYPE,),
