@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -226,6 +227,21 @@ async def test_every_answer_but_yes_is_recorded(ledger: Ledger, clock: HandClock
         ("revoked", "mustStayValid"),
         ("contract_expired", "until"),
     ]
+
+
+async def test_an_integer_is_an_amount_and_a_float_is_refused_and_recorded(ledger: Ledger, clock: HandClock) -> None:
+    """HIRE-GAT-02, HIRE-SCO-07: what cannot be parsed is refused by the gate, whatever hands it in."""
+    kept = Kept()
+    gate = Gate(ledger, clock, record=kept.record)
+    counted: Any = {"bytes": 1}
+    permit = await gate.admit(
+        CONTRACT, document(), "working", Action(READ.name, READ.target, counted), until=DEADLINES.until
+    )
+    assert [charge.amount for charge in permit.decision.charges if charge.counter == "bytes"] == ["1"]
+    for amount in (0.5, True, None, [1]):
+        wrong: Any = {"bytes": amount}
+        assert await refuse(gate, Action(READ.name, READ.target, wrong)) == "scope_exceeded"
+    assert [one.error.detail["clause"] for one in kept.refusals] == ["scope"] * 4
 
 
 async def test_the_same_refusal_is_recorded_once_a_minute(ledger: Ledger, clock: HandClock) -> None:

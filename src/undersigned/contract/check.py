@@ -33,6 +33,7 @@ from undersigned.encoding import (
     canonicalize,
     compare_amounts,
     digest_of,
+    from_struct,
     to_struct,
     write_canonical,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "check_document",
     "check_milestones",
     "check_parts",
+    "check_terms",
     "contract_digest",
     "read_contract",
     "read_document",
@@ -156,7 +158,20 @@ def check_parts(read: Document) -> None:
 
     # Step 4: the terms agree with themselves, and their scope reads back.
     _check_terms(terms)
-    read_scope(terms.scope, understood=terms.scope.critical or ())
+
+
+def check_terms(terms: Terms) -> None:
+    """Returns if terms that nobody has read yet, such as those just drafted, can stand in a document.
+
+    Raises:
+        FormatError: `schema_violation`, with the JSON pointer of the part that cannot; `too_large`.
+
+    Source: protocol-spec/07-contract.md, section 7.2
+    """
+    written = from_struct(terms)
+    _check_terms(to_struct(written, Terms))
+    if len(canonicalize(written)) > MAX_DOCUMENT_BYTES:
+        raise FormatError("too_large", f"expected a document of at most {MAX_DOCUMENT_BYTES} bytes")
 
 
 def check_document(
@@ -282,6 +297,7 @@ def _check_terms(terms: Terms) -> None:
     )
     _sorted_set(terms.must_stay_valid, "/terms/mustStayValid")
     _sorted_set(terms.policies, "/terms/policies")
+    read_scope(terms.scope, understood=terms.scope.critical or ())
 
 
 def _once(names: list[str], path: str) -> None:

@@ -20,9 +20,9 @@ _UNIT: Final = 10**_PLACES
 _LIMIT: Final = 10**18 * _UNIT
 
 
-def is_amount(text: str) -> bool:
-    """Whether `text` is an amount in its one spelling."""
-    return bool(_AMOUNT.search(text))
+def is_amount(text: object) -> bool:
+    """Whether `text` is an amount in its one spelling. Numbers are none: 0.1 is not what it seems."""
+    return isinstance(text, str) and bool(_AMOUNT.search(text))
 
 
 def compare_amounts(left: Amount, right: Amount) -> int:
@@ -67,7 +67,7 @@ def percent_of(amount: Amount, percent: int) -> Amount:
 def _units(amount: Amount) -> int:
     """Billionths. The same few amounts are compared again at each step."""
     if not is_amount(amount):
-        raise FormatError("schema_violation", f"expected a decimal amount, got {amount[:40]!a}")
+        raise FormatError("schema_violation", f"expected a decimal amount, got {amount!a:.40}")
     whole, _, fraction = amount.partition(".")
     units = int(whole.lstrip("-")) * _UNIT + int(fraction.ljust(_PLACES, "0"))
     return -units if amount.startswith("-") else units

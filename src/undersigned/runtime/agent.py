@@ -345,6 +345,7 @@ class Agent:
         the first on, until it is given back with `unlisten`; `before` hears of it before it is opened.
 
         Raises:
+            ConfigurationError: `bad_configuration`: no contract can be made of the order.
             LocalProtocolError: `self_dealing`.
             VerificationError: `wrong_negotiation`: what the order continues is no withdrawal of these two.
         """

@@ -544,9 +544,7 @@ class Conversation(Remembered):
                 await self._read_back()
             match effect:
                 case Owe():
-                    said = await self._decide(turn, effect)
-                    if said is not None:
-                        await self._say(turn, said)
+                    await self._do_owed(turn, effect)
                 case Acknowledge(of=of):
                     await self._say(turn, Say("Receipt", {"of": of, "received_at": turn.now}))
                 case Repeat(digest=digest):
@@ -586,31 +584,50 @@ class Conversation(Remembered):
         if beat is not None and turn.now >= beat[1]:
             turn.fact(self.shell.identity.did, "listening", turn.now)
 
+    async def _do_owed(self, turn: Turn, owed: Owe) -> None:
+        """Decides and says it. What was decided and cannot be said, such as terms of no form, ends the negotiation as
+        what could not be decided: it would be decided again, and for ever.
+        """
+        said = await self._decide(turn, owed)
+        if said is None:
+            return
+        try:
+            await self._say(turn, said)
+        except UndersignedError as error:
+            instead = None if error.retryable or said.type == "Withdraw" else self._undecided(turn, owed, error)
+            if instead is None:
+                raise
+            await self._say(turn, instead)
+
     async def _decide(self, turn: Turn, owed: Owe) -> Say | None:
         try:
             return await self.shell.decide(self, turn.engagement, owed)
         except LedgerError:
             raise
         except UndersignedError as error:
-            _log.warning("no decision", engagement=self.id, moves=owed.moves, error=str(error))
-            turn.event("refused", owed.moves[0], detail=str(error), code=error.code)
-            if "Withdraw" in owed.moves:
-                live = turn.engagement.offer if owed.about is None else turn.engagement.tabled
-                if "Seal" in owed.moves:
-                    # An acceptance is answered in any case, and only by what the offerer cannot help (HIRE-NEG-16).
-                    unchecked = isinstance(error, ResolutionError) or error.code.startswith("status_")
-                    reason = "status_unavailable" if unchecked else "revoked"
-                elif error.code in ("revoked", "status_unavailable", "policy_denied"):
-                    reason = error.code
-                elif error.code == "status_invalid":
-                    reason = "status_unavailable"
-                else:
-                    reason = "decision_failed"
-                body = {"reason": reason, "offer": live.digest if live is not None else None}
-                if isinstance(error, Declined):
-                    return Say("Withdraw", {**body, "needed": error.needed}, facts=error.facts, evidence=error.evidence)
-                return Say("Withdraw", body)
+            return self._undecided(turn, owed, error)
+
+    def _undecided(self, turn: Turn, owed: Owe, error: UndersignedError) -> Say | None:
+        """The `Withdraw` for what could not be decided, or None where there is nothing to withdraw from."""
+        _log.warning("no decision", engagement=self.id, moves=owed.moves, error=str(error))
+        turn.event("refused", owed.moves[0], detail=str(error), code=error.code)
+        if "Withdraw" not in owed.moves:
             return None
+        live = turn.engagement.offer if owed.about is None else turn.engagement.tabled
+        if "Seal" in owed.moves:
+            # An acceptance is answered in any case, and only by what the offerer cannot help (HIRE-NEG-16).
+            unchecked = isinstance(error, ResolutionError) or error.code.startswith("status_")
+            reason = "status_unavailable" if unchecked else "revoked"
+        elif error.code in ("revoked", "status_unavailable", "policy_denied"):
+            reason = error.code
+        elif error.code == "status_invalid":
+            reason = "status_unavailable"
+        else:
+            reason = "decision_failed"
+        body = {"reason": reason, "offer": live.digest if live is not None else None}
+        if isinstance(error, Declined):
+            return Say("Withdraw", {**body, "needed": error.needed}, facts=error.facts, evidence=error.evidence)
+        return Say("Withdraw", body)
 
     # ------------------------------------------------------------------ receiving
 

@@ -47,9 +47,11 @@ class HirerSide:
         """A fresh engagement for an order, and its `Inquiry`.
 
         Raises:
+            ConfigurationError: `bad_configuration`: no contract can be made of it.
             VerificationError: `wrong_negotiation`: what it continues is no withdrawal of these two.
         """
         agent = self._agent
+        order.check(agent.clock.now())
         earlier = ()
         if order.continues is not None:
             earlier = (await continued(agent.ledger, order.continues, order.provider),)

@@ -26,11 +26,12 @@ from undersigned.contract import (
     Task,
     Terms,
     check_milestones,
+    check_terms,
     draft_terms,
 )
 from undersigned.did import parse_did
 from undersigned.encoding import Did, Digest, Duration, EngagementId, Instant, compare_amounts, is_amount, shift
-from undersigned.errors import ConfigurationError, UndersignedError
+from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.scope import Grant, Limit, Scope, WireScope, read_scope, sketch
 
 from .continuing import named_withdrawal
@@ -169,6 +170,19 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
             policies=policies,
             must_stay_valid=must_stay_valid,
         )
+
+    def check(self, now: Instant) -> None:
+        """Returns if its terms, as they would be offered at `now`, are such that can be.
+
+        Raises:
+            ConfigurationError: `bad_configuration`: they are not, and where.
+        """
+        try:
+            check_terms(self.terms(now))
+        except FormatError as exc:
+            raise ConfigurationError(
+                "bad_configuration", f"the order at {exc.path or '/terms'}: {exc.message}"
+            ) from exc
 
     def _deadlines(self, now: Instant) -> Deadlines:
         timing, within = self.timing, self.within
@@ -354,6 +368,10 @@ async def hire_order(
         data = given if isinstance(given, bytes) else await _read(Path(given))
         digest = await agent.artifacts.put(data)
         kept.append(OrderInput(name=name, digest=digest, uri=agent.artifact_url(digest)))
+    try:
+        wanted = order_scope(tuple(kept), scope)
+    except FormatError as exc:
+        raise ConfigurationError("bad_configuration", f"inputs and scope: {exc.message}") from exc
     return Order(
         settlement=agreed,
         reworks=reworks,
@@ -362,7 +380,7 @@ async def hire_order(
         task=task,
         summary=summary or (known.summary if known else task),
         inputs=tuple(kept),
-        scope=order_scope(tuple(kept), scope),
+        scope=wanted,
         deliverables=named,
         criteria=dict(criteria),
         sbom=known.sbom if known else None,
@@ -376,6 +394,8 @@ async def hire_order(
 
 
 def _timing(finish_seconds: int, decide_seconds: int | None) -> Timing:
+    if finish_seconds < 1:
+        raise ConfigurationError("bad_configuration", f"expected at least a second to finish, got {finish_seconds}")
     usual = Timing(finish_seconds=finish_seconds, until_seconds=finish_seconds + 3600)
     if decide_seconds is None:
         return usual

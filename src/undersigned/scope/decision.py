@@ -11,9 +11,10 @@ Source: protocol-spec/06-scope.md, section 6.5
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from undersigned.encoding import (
     Digest,
@@ -59,9 +60,16 @@ class Action(Struct, frozen=True, gc=False):
     """As grants name it, such as `artifact:read`."""
     target: str
     amounts: Mapping[str, str] = {}
-    """Unit -> decimal text. `count` is 1 if not given; any other unit that the grant limits has to be stated."""
+    """Unit -> decimal text, or an integer, which becomes text. `count` is 1 if not given; any other unit that the grant
+    limits has to be stated. A float is refused like anything that cannot be parsed."""
     facts: Mapping[str, str] = {}
     """Condition -> the fact, such as `{"dataClass": "public"}`."""
+
+    def __post_init__(self) -> None:
+        given = cast("Mapping[str, object]", self.amounts)
+        if not all(isinstance(amount, str) for amount in given.values()):
+            # Callers' code is not checked by us; what is no amount stays readable, for the record of its refusal.
+            force_setattr(self, "amounts", {unit: _text(amount) for unit, amount in given.items()})
 
 
 class Approved(Struct, frozen=True, gc=False, kw_only=True):
@@ -298,6 +306,13 @@ def _approval(
 
 def _uses(approved: Approved) -> str:
     return f"{APPROVAL}:{approved.request}"
+
+
+def _text(amount: object) -> str:
+    """`5` of 5; of what is neither text nor an integer, a text that is no amount."""
+    if isinstance(amount, str) or (isinstance(amount, int) and not isinstance(amount, bool)):
+        return str(amount)
+    return f"{type(amount).__name__} {amount!r:.60}"
 
 
 def _amounts(action: Action) -> dict[str, str]:

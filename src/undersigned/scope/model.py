@@ -52,11 +52,17 @@ class Limit(Struct, frozen=True, gc=False):
     unit: str
     """`count` of uses, a currency (`EUR`), or what is counted, in lower case (`bytes`)."""
     max: str
-    """Decimal text, not negative; whole for `count`."""
+    """Decimal text, not negative; whole for `count`. An integer becomes text; a float is refused."""
     per: str | None = None
     """Duration of the period in which it counts anew, such as `PT1M`; periods begin at multiples of it, UTC."""
 
     def __post_init__(self) -> None:
+        _require_text("limit", self.unit, self.per)
+        maximum = cast("object", self.max)
+        if isinstance(maximum, int) and not isinstance(maximum, bool):
+            force_setattr(self, "max", str(maximum))
+        elif not isinstance(maximum, str):
+            raise _wrong(f"limit of {self.unit}: expected an integer or decimal text, got {maximum!r:.80}")
         if not (_CURRENCY.fullmatch(self.unit) or _UNIT.fullmatch(self.unit)) or self.unit in ("id", "type"):
             raise _wrong(f"limit: expected `count`, a currency or a unit in lower case, got {self.unit!r:.80}")
         if compare_amounts(self.max, "0") < 0:
@@ -86,6 +92,7 @@ class Window(Struct, frozen=True, gc=False, kw_only=True):
     until: str | None = None
 
     def __post_init__(self) -> None:
+        _require_text("window", self.not_before, self.until)
         for instant in (self.not_before, self.until):
             if instant is not None:
                 parse_instant(instant)
@@ -110,6 +117,7 @@ class _Rule(Struct, frozen=True, gc=False):
     """A URI; a path segment may be `*`, and a last `*` reaches any depth (`target.py` has the rule)."""
 
     def _check(self) -> None:
+        _require_text("clause", self.id, self.action, self.target)
         if not _NAME.fullmatch(self.id) or self.id == "scope":
             raise _wrong(f"clause: expected a name of lower-case letters, digits and hyphens, got {self.id!r:.80}")
         if not _ACTION.fullmatch(self.action):
@@ -174,6 +182,7 @@ class Obligation(_Rule, frozen=True):
 
     def __post_init__(self) -> None:
         self._check()
+        _require_text(f"obligation {self.id}", self.until)
         if self.until is not None:
             parse_instant(self.until)
 
@@ -243,13 +252,11 @@ class Scope(Struct, frozen=True, gc=False, kw_only=True):
                 optional=("grant", "prohibition", "obligation", "extensions", "critical"),
             )
             return cls(
-                grants=tuple(_grant(entry) for entry in inner.get("grant", ())),
-                prohibitions=tuple(
-                    Prohibition(**_only(entry, "prohibition")) for entry in inner.get("prohibition", ())
-                ),
+                grants=tuple(map(_grant, _list(inner, "grant"))),
+                prohibitions=tuple(Prohibition(**_only(entry, "prohibition")) for entry in _list(inner, "prohibition")),
                 obligations=tuple(
                     Obligation(**_only(entry, "obligation", optional=("until",)))
-                    for entry in inner.get("obligation", ())
+                    for entry in _list(inner, "obligation")
                 ),
                 extensions=dict(inner.get("extensions", {})),
                 critical=tuple(inner.get("critical", ())),
@@ -272,7 +279,8 @@ def amount_in_words(amount: str, unit: str, per: str | None = None) -> str:
 
 def _grant(entry: Any) -> Grant:
     fields = _only(entry, "grant", optional=("limits", "window", "conditions", "approval"))
-    limits = tuple(read_limit(limit) for limit in fields.pop("limits", ()))
+    limits = tuple(map(read_limit, _list(fields, "limits")))
+    fields.pop("limits", None)
     window = fields.pop("window", None)
     if window is not None:
         window = Window(**_only(window, "window", required=(), optional=("not_before", "until")))
@@ -287,14 +295,20 @@ def read_limit(entry: Any) -> Limit:
     """
     limit = _only(entry, "limit", required=("unit", "max"), optional=("per",))
     maximum = limit["max"]
-    if isinstance(maximum, bool) or not isinstance(maximum, int | str):
-        raise _wrong(f"limit of {limit['unit']}: expected an integer or decimal text, got {maximum!r:.80}")
-    return Limit(limit["unit"], _plain(str(maximum)), limit.get("per"))
+    return Limit(limit["unit"], _plain(maximum) if isinstance(maximum, str) else maximum, limit.get("per"))
 
 
 def _plain(amount: str) -> str:
     """People write `5.00`; an amount has no trailing zeros."""
     return amount.rstrip("0").removesuffix(".") if re.fullmatch(r"[0-9]+\.[0-9]+", amount) else amount
+
+
+def _list(table: Mapping[str, Any], key: str) -> list[Any]:
+    """What stands under a key that holds a list, if anything does."""
+    found = table.get(key, [])
+    if not isinstance(found, list):
+        raise _wrong(f"{key}: expected a list, as [[{key}]] begins one, got {found!r:.80}")
+    return cast("list[Any]", found)
 
 
 def _only(
@@ -313,6 +327,13 @@ def _only(
     if unknown := set(table) - {*required, *optional}:
         raise _wrong(f"{what}: unknown `{min(unknown)}`; known are {', '.join((*required, *optional))}")
     return table
+
+
+def _require_text(what: str, *values: object) -> None:
+    """Returns if each value is text, or None: TOML has dates and numbers of its own, and callers' code is not ours."""
+    for value in values:
+        if value is not None and not isinstance(value, str):
+            raise _wrong(f"{what}: expected text in quotes, got {type(value).__name__} {value!s:.60}")
 
 
 def _wrong(message: str) -> FormatError:

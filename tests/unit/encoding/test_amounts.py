@@ -45,6 +45,15 @@ def test_what_floats_get_wrong():
     assert subtract_amounts("0.5", "1") == "-0.5"
 
 
+@pytest.mark.parametrize("number", [5, 0.5, True, None, Decimal(5), b"5"])
+def test_a_number_is_no_amount(number: object) -> None:
+    """And says so in an error of ours, whoever hands it in."""
+    assert not is_amount(number)
+    with pytest.raises(FormatError) as caught:
+        compare_amounts(number, "1")  # type: ignore[arg-type]
+    assert caught.value.code == "schema_violation"
+
+
 def test_sum_too_large():
     with pytest.raises(FormatError) as caught:
         add_amounts("999999999999999999", "1")

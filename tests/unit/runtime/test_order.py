@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from runtimes import REPORT, World
+from runtimes import REPORT, World, last
 from undersigned.contract import Criterion, Deliverable
 from undersigned.errors import ConfigurationError, LocalProtocolError
+from undersigned.messages import Withdraw
 from undersigned.runtime import ARTIFACT_READ, Order, hire_order, parse_price
 from undersigned.scope import Grant, Limit, Prohibition, Scope, read_scope
 from undersigned.testing import NOON
@@ -69,6 +70,51 @@ def test_an_argument_that_is_not_usable_is_an_error_of_usage(options: dict[str, 
     with pytest.raises(ConfigurationError) as refused:
         world.order(**options)
     assert (refused.value.code, refused.value.exit_code) == ("bad_configuration", 2)
+
+
+UNUSABLE: dict[str, dict[str, Any]] = {
+    "criterion": {"criteria": {"Bad Id": "x"}},
+    "text": {"criteria": {"short": "x" * 5000}},
+    "number": {"criteria": {"short": 5}},
+    "summary": {"summary": "x" * 5000},
+    "deliverable": {"deliverable": "x" * 129},
+    "deliverable's criterion": {"deliverable": "x.txt", "criteria": {"-": "x"}},
+    "times": {"finish_seconds": -7200},
+    "time without end": {"finish_seconds": 10**12},
+    "inputs": {"inputs": {f"report-{number}": b"x" for number in range(65)}},
+    "size": {"criteria": {f"c{number}": "x" * 4000 for number in range(32)}},
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_an_order_of_which_no_contract_can_be_made_is_refused_before_anything_begins(
+    name: str, open_world: Any
+) -> None:
+    """HIRE-CTR-01: the terms are drafted and checked as they would be sent."""
+    world: World = open_world()
+    with pytest.raises(ConfigurationError) as refused:
+        world.begin(**UNUSABLE[name])
+    assert (refused.value.code, refused.value.exit_code) == ("bad_configuration", 2)
+    assert world.hirer.conversations == {}
+    assert world.hirer.kept.engagements() == ()
+    assert world.network.sent == []
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_an_order_that_cannot_be_offered_ends_in_a_withdrawal(
+    restart: bool, open_world: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is in the journal already, such as of a release that checked less, is not tried for ever."""
+    monkeypatch.setattr(Order, "check", lambda _order, _now: None)
+    world: World = open_world(held=True)
+    conversation = world.begin(criteria={"Bad Id": "x"})
+    world.until("presented", conversation.id, world.hirer)
+    if restart:
+        world.restart(world.hirer)
+        world.reconnect()
+    world.until("withdrawn", conversation.id)
+    assert last(world.provider, conversation.id, Withdraw).reason == "decision_failed"
+    assert "a turn failed" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("provider", ["", "globex", "did:web:x#key", None, 5])

@@ -1,4 +1,6 @@
 import tomllib
+from collections.abc import Callable
+from datetime import datetime
 
 import pytest
 
@@ -87,6 +89,49 @@ def test_what_cannot_be_meant_is_refused_as_configuration(old: str, new: str) ->
     with pytest.raises(ConfigurationError) as caught:
         Scope.from_toml(tomllib.loads(TOML.replace(old, new)))
     assert caught.value.code == "bad_configuration"
+
+
+def test_an_integer_is_taken_as_toml_takes_it() -> None:
+    assert Limit("count", 11) == Limit("count", "11")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Limit("EUR", 0.5),  # type: ignore[arg-type]
+        lambda: Limit("count", True),
+        lambda: Limit("count", None),  # type: ignore[arg-type]
+        lambda: Limit(5, "1"),  # type: ignore[arg-type]
+        lambda: Limit("count", "1", 60),  # type: ignore[arg-type]
+        lambda: Window(until=datetime(2026, 12, 1)),  # type: ignore[arg-type]
+        lambda: Grant("read", 5, "c:d"),  # type: ignore[arg-type]
+        lambda: Prohibition("read", "a:b", 5),  # type: ignore[arg-type]
+        lambda: Obligation("read", "a:b", "c:d", until=5),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_text_is_an_error_of_ours(make: Callable[[], object]) -> None:
+    """HIRE-SCO-03."""
+    with pytest.raises(FormatError) as caught:
+        make()
+    assert (caught.value.code, "expected" in caught.value.message) == ("schema_violation", True)
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ("grant = 5", "grant: expected a list, as [[grant]] begins one, got 5"),
+        ("prohibition = {id = 'x'}", "prohibition: expected a list"),
+        ("[[grant]]\nid='a'\naction='a:b'\ntarget='c:d'\nlimits=5", "limits: expected a list"),
+        (
+            "[[grant]]\nid='a'\naction='a:b'\ntarget='c:d'\nwindow={until=2026-12-01T00:00:00Z}",
+            "window: expected text in quotes, got datetime 2026-12-01 00:00:00+00:00",
+        ),
+    ],
+)
+def test_toml_of_another_shape_is_told_in_its_own_words(toml: str, said: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Scope.from_toml(tomllib.loads(toml))
+    assert caught.value.message.startswith(said)
 
 
 def test_a_scope_explains_itself_in_plain_words() -> None:
