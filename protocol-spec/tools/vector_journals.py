@@ -16,9 +16,11 @@ from example_messages import (
     contract,
     conversation,
     presentation,
+    statement,
 )
 from vector_parts import Vector, changed, resigned, signers
 
+from undersigned.attestation import accepted
 from undersigned.contract import Milestone, Settlement
 from undersigned.encoding import canonicalize, digest_bytes, shift
 from undersigned.messages import (
@@ -538,13 +540,22 @@ def _working() -> Iterator[Vector]:
         state="delivered",
     )
     talk = talk_after("delivery")
+    offered = as_json(said["offer"])["document"]
+    failed = accepted(
+        contract=said["delivery"].message.contract,
+        document_id=offered["id"],
+        verifier=HIRER.did,
+        passed=False,
+        statements=(),
+        time_verified=talk.now,
+    )
     again = talk.say(
         Review,
         "hirer",
         delivery=said["delivery"].digest,
         verdict="rework",
         criteria=(CriterionVerdict(id="valid", met=False),),
-        statement=review["statement"],
+        statement=statement(HIRER, failed),
     )
     yield journal(
         "rework",

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable
@@ -19,6 +20,7 @@ import pytest
 from msgspec.structs import replace
 
 from integration.carried import heads, judged, rows_of
+from integration.commands import environment
 from integration.hires import REPORT, did_of, free_ports, until
 from support import ROOT
 from undersigned.contract import Price
@@ -30,6 +32,7 @@ from undersigned.evidence.archive import read_archive, write_archive
 from undersigned.runtime import Conversation, Home, OfferPart, SystemClock, create_home, issue_membership
 from undersigned.runtime.requests import Wanted
 from undersigned.scope import Grant, Limit, Scope
+from undersigned.testing import GUILD
 
 PEER = ROOT / "interop" / "js-peer"
 TOKEN = "a token of the test"
@@ -235,6 +238,33 @@ async def test_neither_works_for_whom_nobody_vouches(tmp_path: Path) -> None:
             await js.ask("/hire", {"provider": stranger}, token="another token")
         with pytest.raises(urllib.error.HTTPError, match="404"):
             await js.ask("/hires/urn:hire:engagement:none")
+
+
+@pytest.mark.timeout(300)
+async def test_it_conforms(tmp_path: Path) -> None:
+    """The core profile of `undersigned conform`, every scenario of it; none may be left out."""
+    js = Js(tmp_path / "js")
+    async with js.serving("--trust", GUILD.did, "--offer", "summary=5.00 EUR"):
+        command = [
+            sys.executable,
+            "-m",
+            "undersigned.cli",
+            "conform",
+            js.url,
+            "--did",
+            js.did,
+            "--local",
+            "--json",
+            "--wait",
+            "30",
+        ]
+        run = await asyncio.to_thread(
+            subprocess.run, command, capture_output=True, text=True, timeout=280, check=False, env=environment()
+        )
+    *results, end = (json.loads(line) for line in run.stdout.splitlines())
+    failed = [f"{one['id']}: {one['detail']}" for one in results if one.get("outcome") not in (None, "passed")]
+    assert (run.returncode, end["failed"], end["not_applicable"]) == (0, 0, 0), failed
+    assert end["passed"] >= 150
 
 
 # --- a contract while it is performed

@@ -134,6 +134,12 @@ export function keyOfMethod(method) {
   try { return { kind: crv, bytes: /** @type {any} */ (curve).Point.fromBytes(whole).toBytes(true) }; } catch { throw new HireError('did_document_invalid', 'not on the curve'); }
 }
 
+/** All keys of a kind that is used here which a document lists under `assertionMethod`. @param {Document} document @param {string[]} [methods] those that count */
+export function assertionKeys(document, methods) {
+  const listed = (document.assertionMethod ?? []).map((one) => (typeof one === 'string' ? one : one.id)).filter((one) => !methods || methods.includes(one));
+  return (document.verificationMethod ?? []).filter((one) => listed.includes(one.id)).flatMap((one) => { try { return [keyOfMethod(one)]; } catch { return []; } });
+}
+
 /** @param {Document} document @returns {string | undefined} where its peer is dialled */
 export function endpoint(document) {
   const found = (document.service ?? []).find((entry) => [entry?.type].flat().includes('HireService'));

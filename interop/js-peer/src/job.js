@@ -88,6 +88,7 @@ export async function work(conversation, service) {
     peer.log(conversation, 'work failed', error);
     outcome = 'failed';
   } finally { clearInterval(beat); }
+  await until(conversation, () => engagement.state.main === 'working').catch(() => {});
   await conversation.enqueue(async () => {
     const { main } = engagement.state;
     if (!['working', 'suspended', 'cancelling'].includes(main)) return;

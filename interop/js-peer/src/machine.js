@@ -88,9 +88,7 @@ export class Engagement {
       if (message.type === 'Ruling') checkRuling(this.state, message);
       return { outcome: over(this.state) ? 'late' : 'void', state: noted(this.state, message, ref), ref };
     }
-    if (message.type === 'Acceptance' && !under(this.state) && this.state.accepted && this.state.main !== 'withdrawn') {
-      throw new HireError(this.state.live.owner === message.role ? 'wrong_party' : 'already_contracted');
-    }
+    check(message.type !== 'Acceptance' || this.state.main !== `accepted-by-${message.role}`, 'already_contracted', 'a second acceptance');
     const mirrored = { ...message, role: other(message.role) };
     throw new HireError(rowOf(this.state, mirrored, this) ? 'wrong_party' : 'wrong_state', `${message.type} in ${this.state.main}`);
   }

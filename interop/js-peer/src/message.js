@@ -1,5 +1,5 @@
 /** Reading and signing messages (pages 04 and 10, section 10.1). */
-import { check } from './errors.js';
+import { check, HireError } from './errors.js';
 import { digest, engagementId, jcs, newId, CONTEXT } from './encoding.js';
 import { readJson } from './json.js';
 import { checkMessageShape } from './schema.js';
@@ -38,7 +38,18 @@ export async function verifyMessage(message, { resolver, recipient, now, suites 
   const fresh = message.type === 'Acceptance' || message.type === 'Seal';
   const document = await resolver.resolve(message.sender, { fresh });
   const key = await verifyProof(rest, proof, { did: document, purpose, suites });
-  checkTimes(proof, now);
+  try {
+    await checkMeant(message, key, { resolver, recipient, now });
+  } catch (error) {
+    // the message is its sender's, so it may hear what is wrong with it (page 09, section 9.3)
+    throw error instanceof HireError ? Object.assign(error, { proved: true }) : error;
+  }
+  return { digest: digest(message), document };
+}
+
+/** When, for whom and in which engagement a message that is its sender's is good. @param {any} message @param {import('./keys.js').PublicKey} key @param {{resolver: import('./did.js').Resolver, recipient: string, now: number}} reader */
+async function checkMeant(message, key, { resolver, recipient, now }) {
+  checkTimes(message.proof, now);
   check(message.sender !== message.recipient, 'self_dealing', 'one DID');
   check(message.recipient === recipient, 'wrong_recipient', message.recipient);
   const own = (await resolver.resolve(recipient)).verificationMethod ?? [];
@@ -46,7 +57,6 @@ export async function verifyMessage(message, { resolver, recipient, now, suites 
   if (message.type === 'Inquiry') {
     check(message.engagement === engagementId(message.sender, message.recipient, message.nonce), 'wrong_negotiation', 'engagement');
   }
-  return { digest: digest(message), document };
 }
 
 /** @param {any} method @param {import('./keys.js').PublicKey} key */

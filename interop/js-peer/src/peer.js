@@ -315,15 +315,17 @@ export class Peer {
       const read = readJson(bytes);
       if (read.type === 'Fault') return this.log(undefined, 'fault', JSON.stringify(read));
       message = readMessage(bytes);
-      if (message.sender !== link.peer) throw new HireError('proof_invalid', 'another signer than the proved DID');
+      if (message.sender !== link.peer) return link.close(1008, 'proof_invalid');
     } catch (error) {
       const { code, path } = /** @type {any} */ (error);
       if (code === undefined) throw error;
+      this.log(undefined, 'not read', `${/** @type {any} */ (error).message} ${path ?? ''}`);
       return this.#fault(link, bytes, code, path);
     }
     if (!this.conversations.has(message.engagement)) {
-      try { await verifyMessage(message, { resolver: this.resolver, recipient: this.did, now: this.now(), suites: message.suites }); } catch (error) {
-        return this.#fault(link, bytes, /** @type {any} */ (error).code ?? 'internal');
+      try { await verifyMessage(message, { resolver: this.resolver, recipient: this.did, now: this.now() }); } catch (error) {
+        const { code, path, proved } = /** @type {any} */ (error);
+        return this.#fault(link, bytes, code ?? 'internal', path, proved);
       }
       if (message.type !== 'Inquiry' || message.sequence !== 1 || message.role !== 'hirer') return this.#fault(link, bytes, 'wrong_negotiation', undefined, true);
       if (!this.conversations.has(message.engagement)) {
@@ -343,7 +345,10 @@ export class Peer {
         await verifyMessage(message, { resolver: this.resolver, recipient: this.did, now: this.now() });
         return void this.#fault(link, bytes, 'wrong_negotiation', undefined, true);
       }
-      if (message.role === conversation.role) throw new HireError('wrong_party', 'role');
+      if (message.role === conversation.role) {
+        await verifyMessage(message, { resolver: this.resolver, recipient: this.did, now: this.now() });
+        throw Object.assign(new HireError('wrong_party', 'role'), { proved: true });
+      }
       if (notice) {
         await verifyMessage(message, { resolver: this.resolver, recipient: this.did, now: this.now(), suites: conversation.suites });
         await conversation.notice(message);
@@ -370,8 +375,8 @@ export class Peer {
     const final = !row.retryable && !['Acceptance', 'Seal'].includes(message.type);
     await conversation.tell('Problem', { of: digest(message), code, class: row.family, ...(path ? { path } : {}), retryable: row.retryable, final });
     const { live, accepted } = conversation.engagement.state;
-    if (message.type === 'Acceptance' && live?.owner === conversation.role && message.offer === live.digest && !accepted && !row.retryable) {
-      await conversation.say({ type: 'Withdraw', body: { reason: 'terms_mismatch', offer: live.digest } }); // HIRE-NEG-11, HIRE-NEG-12
+    if (message.type === 'Acceptance' && live?.owner === conversation.role && message.offer === live.digest && message.document !== live.name && !accepted) {
+      await conversation.say({ type: 'Withdraw', body: { reason: 'terms_mismatch', offer: live.digest } }); // HIRE-NEG-11
     }
     if (NO_MISTAKE.has(code)) link.close(1008, code);
     else if (link.failures >= FAILURES) link.close(1008, 'rate_limited');

@@ -5,6 +5,9 @@ import { verifyMessage } from './message.js';
 import { verifyParents } from './parents.js';
 import { verifyPresentation } from './presentation.js';
 import { verifyProof } from './proofs.js';
+import { assertionKeys } from './did.js';
+import { readCheckpoint } from './ledger.js';
+import { verifyReview } from './statements.js';
 import { checkShape } from './schema.js';
 import { SUITES } from './keys.js';
 
@@ -40,12 +43,11 @@ export async function receive(engagement, message, reader) {
 /** @param {import('./machine.js').Engagement} engagement @param {any} message @returns {string[]} */
 function agreedSuites({ state }, message) {
   if (state.profile) return [state.profile.suite];
-  if (message.type === 'Inquiry') return message.suites;
   return message.type === 'Profile' && state.inquiry ? state.inquiry.suites : Object.keys(SUITES);
 }
 
 /** @param {import('./machine.js').Engagement} engagement @param {any} message @param {import('./did.js').Resolver} resolver @param {number} at @param {string[]} suites */
-async function checkCarried({ state }, message, resolver, at, suites) {
+async function checkCarried({ state, messages }, message, resolver, at, suites) {
   if (message.type === 'Presentation') return verifyPresentation(message, resolver, at);
   if (message.type === 'Offer') {
     await verifyOffered(message.document, message.role, resolver, suites);
@@ -54,7 +56,21 @@ async function checkCarried({ state }, message, resolver, at, suites) {
   }
   if (message.type === 'Acceptance') await verifyAccepted(state.live.document, message.contractProof, message.role, resolver, suites);
   if (message.type === 'Ruling') await checkRuling({ state }, message, resolver);
+  if (message.type === 'Closing') await checkBooks(message, resolver);
+  if (message.type === 'Review') await checkReview(messages, state, message, resolver);
   return undefined;
+}
+
+/** The checkpoint of a `Closing` is its sender's (HIRE-LOG-04). @param {any} message @param {import('./did.js').Resolver} resolver */
+async function checkBooks(message, resolver) {
+  const document = await resolver.resolve(message.sender, { fresh: true });
+  readCheckpoint(message.checkpoint, message.sender, assertionKeys(document));
+}
+
+/** The statement of a `Review` is the verifier's, and says what the verdict says. @param {Record<string, any>} messages @param {any} state @param {any} message @param {import('./did.js').Resolver} resolver */
+async function checkReview(messages, state, message, resolver) {
+  const verifier = state.terms.evidence.verifier ?? message.sender;
+  verifyReview(message, { delivery: messages[state.delivery.digest], contract: state.contract, verifier, document: await resolver.resolve(verifier) });
 }
 
 /** @param {{state: any}} engagement @param {any} message @param {import('./did.js').Resolver} resolver */

@@ -69,48 +69,54 @@ export function checkScope(scope, base, at = '') {
 }
 
 const PORTS = /** @type {Record<string, string>} */ ({ http: '80', https: '443', ws: '80', wss: '443' });
-const refuse = (/** @type {string} */ code) => new HireError(code, 'target');
+const refuse = (/** @type {string} */ code, text = '') => new HireError(code, `target ${text}`);
 
-/** @param {string} text @param {{pattern?: boolean, code?: string}} [options] @returns {{scheme: string, authority: string, segments: string[], query: string | undefined}} */
+const ALLOWED = /^[A-Za-z0-9._~:/?[\]@!$&'()*+,;=%-]{1,2048}$/;
+const URI = /^([A-Za-z][A-Za-z0-9+.-]{0,31}):(?:\/\/([^/?]*))?([^?]*)(?:\?(.*))?$/;
+const AUTHORITY = /^([a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?)*|\[[0-9a-f:.]{2,45}\])(?::([1-9][0-9]{0,4}))?$/;
+
+/** @typedef {{scheme: string, authority: string | undefined, segments: string[], query: string | undefined}} Target */
+
+/** @param {string} text @param {{pattern?: boolean, code?: string}} [options] @returns {Target} */
 export function parseTarget(text, { pattern = false, code = 'scope_exceeded' } = {}) {
-  const match = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/?#@\\]+)(\/[^?#]*)?(?:\?([^#]*))?$/.exec(text);
-  if (!match || !/^[!-~]+$/.test(text) || text.includes('\\')) throw refuse(code);
+  const match = ALLOWED.test(text) ? URI.exec(text) : null;
+  if (!match) throw refuse(code, text);
   const scheme = match[1].toLowerCase();
-  const host = match[2].toLowerCase();
-  const authority = host.endsWith(`:${PORTS[scheme]}`) ? host.slice(0, host.lastIndexOf(':')) : host;
-  if (authority.includes('*') || !/^(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?$/.test(authority)) throw refuse(code);
-  const normal = (/** @type {string} */ part) => part.replace(/%([0-9a-fA-F]{2})?/g, (_, hex) => {
-    if (hex === undefined) throw refuse(code);
-    const char = String.fromCharCode(parseInt(hex, 16));
-    if (/[\/\\%*\u0000-\u001f\u007f]/.test(char)) throw refuse(code);
+  const host = match[2] === undefined ? undefined : AUTHORITY.exec(match[2].toLowerCase());
+  if (host === null) throw refuse(code, text);
+  const authority = host && (host[2] === undefined || host[2] === PORTS[scheme] ? host[1] : `${host[1]}:${host[2]}`);
+  const normal = (/** @type {string} */ part, /** @type {RegExp} */ never) => part.replace(/%([0-9a-fA-F]{2})?/g, (_, hex) => {
+    const char = hex === undefined ? '*' : String.fromCharCode(parseInt(hex, 16));
+    if (never.test(char)) throw refuse(code, text);
     return /[A-Za-z0-9._~-]/.test(char) ? char : `%${hex.toUpperCase()}`;
   });
-  const segments = (match[3] ?? '/').slice(1).split('/').map(normal);
-  segments.forEach((segment, i) => {
-    if (segment === '.' || segment === '..' || (segment === '' && i < segments.length - 1)) throw refuse(code);
-    if (segment.includes('*') && !(pattern && segment === '*')) throw refuse(code);
-  });
-  const query = match[4] === undefined ? undefined : normal(match[4]);
-  if (query?.includes('*') && !(pattern && query === '*')) throw refuse(code);
+  const path = authority === undefined ? match[3] : match[3].replace(/^\//, '');
+  const segments = path === '' ? [] : path.split('/').map((part) => normal(part, /[/\\%*\u0000-\u001f\u007f]/));
+  const query = match[4] === undefined ? undefined : normal(match[4], /[*\u0000-\u001f\u007f]/);
+  const empty = segments.slice(0, -1).includes('') || (segments.length === 1 && segments[0] === '');
+  const nameless = authority === undefined && (segments.length === 0 || segments[0] === '*');
+  if (empty || nameless || segments.length > 64 || segments.includes('.') || segments.includes('..')) throw refuse(code, text);
+  if ([...segments, query ?? ''].some((part) => part.includes('*') && !(pattern && part === '*'))) throw refuse(code, text);
   return { scheme, authority, segments, query };
 }
 
-/** @param {ReturnType<typeof parseTarget>} target */
-export const targetText = ({ scheme, authority, segments, query }) => `${scheme}://${authority}/${segments.join('/')}${query === undefined ? '' : `?${query}`}`;
+/** The only spelling of a target. @param {Target} target */
+export function targetText({ scheme, authority, segments, query }) {
+  const path = segments.join('/');
+  return `${scheme}:${authority === undefined ? path : `//${authority}${segments.length ? `/${path}` : ''}`}${query === undefined ? '' : `?${query}`}`;
+}
 
-/** Whether a pattern matches a target, or holds another pattern. @param {string} pattern @param {ReturnType<typeof parseTarget>} target */
+/** Whether a pattern covers a target, or all that another pattern covers. @param {string} pattern @param {Target} target */
 export function targetInside(pattern, target) {
   const wide = parseTarget(pattern, { pattern: true });
   if (wide.scheme !== target.scheme || wide.authority !== target.authority) return false;
   if (wide.query !== '*' && wide.query !== target.query) return false;
-  const last = wide.segments.length - 1;
-  const open = wide.segments[last] === '*';
-  if (open ? target.segments.length < wide.segments.length : target.segments.length !== wide.segments.length) return false;
-  if (open && target.segments.slice(last).some((segment) => segment === '')) return false;
-  // in a pattern the last `*` is one or more, which a `*` in the middle of the other is not
-  const narrowOpen = target.segments[target.segments.length - 1] === '*';
-  if (!open && narrowOpen) return false;
-  return wide.segments.every((segment, i) => segment === '*' || segment === target.segments[i]);
+  const narrow = target.segments;
+  const covers = (/** @type {string} */ segment, /** @type {number} */ i) => segment === narrow[i] || (segment === '*' && narrow[i] !== '');
+  // a last `*` stands for one segment, never an empty one, and whatever is deeper; no fixed number of segments covers that
+  if (wide.segments.at(-1) !== '*') return wide.segments.length === narrow.length && narrow.at(-1) !== '*' && wide.segments.every(covers);
+  const head = wide.segments.slice(0, -1);
+  return narrow.length > head.length && head.every(covers) && narrow[head.length] !== '';
 }
 
 /** @param {string} id */

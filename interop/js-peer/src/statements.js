@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { check, HireError } from './errors.js';
 import { digestOfBytes, hashOfDigest, instant, jcs } from './encoding.js';
-import { keyOfMethod } from './did.js';
+import { assertionKeys } from './did.js';
 import { readJson } from './json.js';
 import { sign, verify } from './keys.js';
 
@@ -81,8 +81,7 @@ function opened(envelope, document, methods) {
   check(envelope?.payloadType === PAYLOAD && typeof envelope.payload === 'string', 'schema_violation', 'envelope');
   check(Array.isArray(envelope.signatures) && envelope.signatures.length > 0, 'proof_missing', 'envelope');
   const payload = base64(envelope.payload);
-  const listed = (document.assertionMethod ?? []).map((one) => (typeof one === 'string' ? one : one.id)).filter((one) => !methods || methods.includes(one));
-  const keys = (document.verificationMethod ?? []).filter((one) => listed.includes(one.id)).flatMap((one) => { try { return [keyOfMethod(one)]; } catch { return []; } });
+  const keys = assertionKeys(document, methods);
   const holds = envelope.signatures.some((/** @type {any} */ one) => keys.some((key) => verify(key, base64(one.sig), pae(payload), { lowS: false })));
   check(holds, 'attester_not_trusted', 'signature of a statement');
   const statement = /** @type {any} */ (readJson(payload, { limit: 131072, depth: 64, foreign: true }));
@@ -107,6 +106,21 @@ function checkSubjects(statement, artifacts, bytesOf) {
 }
 
 const closed = (/** @type {any} */ one, /** @type {string} */ names) => check(Object.keys(one).every((name) => names.split(' ').includes(name)), 'unknown_term', 'predicate');
+
+/**
+ * The statement of a `Review`: about what was delivered, under this contract, and of the same verdict.
+ * @param {any} review @param {{delivery: any, contract: string, verifier: string, document: import('./did.js').Document}} of
+ */
+export function verifyReview(review, { delivery, contract, verifier, document }) {
+  const statement = opened(review.statement, document);
+  const { predicate, predicateType } = statement;
+  check(predicateType === ACCEPTANCE, 'unknown_term', 'no acceptance', '/statement');
+  closed(predicate, 'verifier timeVerified resourceUri policy inputAttestations verificationResult verifiedLevels');
+  check(predicate.verifier?.id === verifier, 'attester_not_trusted', 'verifier', '/statement');
+  check(predicate.policy?.digest?.sha256 === hex(contract), 'attestation_binding', 'contract', '/statement');
+  if (delivery.artifacts.length) checkSubjects(statement, delivery.artifacts, () => undefined);
+  check((predicate.verificationResult === 'PASSED') === (review.verdict === 'accepted'), 'terms_mismatch', 'verdict', '/statement');
+}
 
 /**
  * A delivery, checked in the order of section 8.3.

@@ -104,8 +104,7 @@ test('after it is proved', async (t) => {
     'a number that is none': [async () => JSON.stringify(await inquiry(self, provider.did)).replace('"rounds":4', '"rounds":4.0'), 'number_out_of_range', '/limits/rounds'],
     'an unknown member': [async () => JSON.stringify({ ...(await inquiry(self, provider.did)), more: 1 }), 'unknown_term', '/more'],
     'a signature of other content': [async () => JSON.stringify({ ...(await inquiry(self, provider.did)), need: 'echo' }), 'proof_invalid', ''],
-    'somebody else as sender': [async () => JSON.stringify(await inquiry(party(), provider.did)), 'proof_invalid', ''],
-    'an engagement of another nonce': [async () => JSON.stringify(await inquiry(self, provider.did, { nonce: newNonce() })), 'proof_invalid', ''],
+    'an engagement of another nonce': [async () => JSON.stringify(await inquiry(self, provider.did, { nonce: newNonce() })), 'wrong_negotiation', ''],
   };
   for (const [name, [make, code, path]] of Object.entries(/** @type {Record<string, any>} */ (faults))) {
     await t.test(name, async () => {
@@ -133,6 +132,11 @@ test('after it is proved', async (t) => {
     const problem = frames.at(-1);
     assert.deepEqual([problem.type, problem.code, problem.final, problem.retryable], ['Problem', 'conflicting_message', true, false]);
     assert.equal(provider.conversations.get(first.engagement)?.engagement.state.main, 'profiled');
+  });
+  await t.test('somebody else as sender', async () => {
+    const { link, closed } = await open();
+    link.send(JSON.stringify(await inquiry(party(), provider.did)));
+    assert.deepEqual(await closed, { code: 1008, reason: 'proof_invalid' });
   });
   await t.test('bytes that are no text', async () => {
     const { link, closed } = await open();
