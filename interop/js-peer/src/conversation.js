@@ -86,8 +86,8 @@ export class Conversation {
     const now = peer.now();
     const suite = engagement.state.profile?.suite ?? body.suite ?? peer.suites[0];
     const content = { ...this.envelope(type, this.own.length + 1, body.version), ...body };
-    const message = await signMessage(content, peer.key, suite, now);
-    const text = JSON.stringify(message);
+    const text = JSON.stringify(await signMessage(content, peer.key, suite, now));
+    const message = JSON.parse(text); // what was signed, whoever still holds parts of what it was made of
     const judged = engagement.judge(message, { at: now, bytes: Buffer.byteLength(text) });
     peer.store.add({ k: 'sent', at: now, engagement: this.id, raw: text }, ...(leaf ? [{ k: 'leaf', at: now, engagement: this.id, leaf: leaf.toString('hex') }] : []));
     engagement.commit(message, judged);

@@ -111,7 +111,7 @@ function delivery(conversation, { artifacts, inputs, terms, contract }, outcome,
     workStatement(artifacts, ofWork, peer.key),
     ...(terms.evidence.predicates.includes(PROVENANCE) ? [provenanceStatement(artifacts, of, peer.key)] : []),
   ];
-  return { contract, outcome, artifacts, statements, usage, round };
+  return { contract, outcome, artifacts: [...artifacts], statements, usage, round };
 }
 
 /** @param {import('./conversation.js').Conversation} conversation */
