@@ -190,6 +190,25 @@ def _rights() -> Iterator[Vector]:
         "working",
     )
 
+    talk = talk_after("start")
+    unknown = talk.say(
+        Breach,
+        "provider",
+        contract=sealed,
+        clause="professionalism",
+        evidence=(),
+        cure_by=shift(talk.now, 7200),
+    )
+    yield _refused(
+        "breach-of-no-clause",
+        "a breach of what is neither a clause of the scope nor a member of the terms",
+        up_to("start"),
+        unknown,
+        "hirer",
+        "terms_mismatch",
+        "working",
+    )
+
 
 def _documents() -> Iterator[Vector]:
     """The document lane."""

@@ -191,7 +191,7 @@ async def test_a_breach_that_was_not_cured_ends_it(tmp_path: Path, role: str) ->
     clock = Hands()
     async with working(tmp_path, heartbeat="PT4H", clock=clock) as pair:
         peer, view = (pair.hirer, pair.ours) if role == "hirer" else (pair.provider, pair.theirs)
-        claimed = await peer.changes.claim_breach(view, "read-report", seconds=3600)
+        claimed = await peer.changes.claim_breach(view, "read-1", seconds=3600)
         await until(lambda: all(one.engagement.contract.breaches for one in (pair.ours, pair.theirs)))
         clock.ahead = 3590
         with pytest.raises(LocalProtocolError):

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from undersigned.contract import verify_ruling
-from undersigned.errors import LocalProtocolError, ProofError, RemoteProtocolError
+from undersigned.errors import LocalProtocolError, ProofError, RemoteProtocolError, UndersignedError
 from undersigned.messages import Ruling, VerifiedMessage
 from undersigned.protocol import HIRER, LANE, LANE_TYPES, OTHER, PROVIDER, ROLES, Owe, Received, apply, legal
 from undersigned.testing import (
@@ -248,6 +248,24 @@ def test_an_approval_answers_one_question_once() -> None:
     playbook.refused("round_limit", lambda: hirer.take(forged(provider, approval_request())))
     playbook.advance(minutes(31))
     assert not any(isinstance(effect, Owe) and "Approval" in effect.moves for effect in hirer.pending())
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_breach_is_of_a_clause_that_there_is(role: str) -> None:
+    """HIRE-LIF-20: of the scope or a member of the terms; neither side signs or takes another."""
+    playbook = Playbook("working")
+    side, other = playbook.side(role), playbook.side(OTHER[role])
+    for clause in ("professionalism", "", "urn:hire:sketch#read", "data_handling", "parent"):
+        claim = breach(clause=clause)
+        if clause:
+            playbook.refused("terms_mismatch", lambda claim=claim: side >> claim)
+        code = "terms_mismatch" if clause else "schema_violation"
+        with pytest.raises(UndersignedError) as refused:
+            other.party.take(forged(side.party, claim))
+        assert refused.value.code == code
+    for clause in ("read", "price", "mustStayValid"):
+        side >> breach(clause=clause)
+    playbook.agree("working")
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -318,8 +318,9 @@ const rules = {
     return { closings: { ...state.closings, [message.role]: ref.digest }, ...silence };
   },
 
-  Breach(state, message, _, { ref }) {
+  Breach(state, message, engagement, { ref }) {
     namesContract(state, message);
+    check(inForce(state, message, engagement).some(({ terms }) => clausesOf(terms).includes(message.clause)), 'terms_mismatch', 'clause');
     check(state.breaches.filter((/** @type {any} */ one) => one.role === message.role).length < 64, 'round_limit', 'breaches');
     return { breaches: [...state.breaches, { ...ref, cureBy: message.cureBy }] };
   },
@@ -425,6 +426,11 @@ function inForce(state, message, engagement) {
 
 /** @param {any} terms @returns {string[]} */
 export const criteriaOf = (terms) => terms.deliverables.flatMap((/** @type {any} */ one) => one.criteria.map((/** @type {any} */ criterion) => criterion.id));
+
+/** Ids of the clauses of the scope, and names of the members. @param {any} terms @returns {string[]} */
+const clausesOf = (terms) => ['grants', 'prohibitions', 'obligations']
+  .flatMap((kind) => (terms.scope[kind] ?? []).map((/** @type {any} */ rule) => rule.id.split('#').at(-1)))
+  .concat(Object.keys(terms));
 
 const RULING = new Set(['@context', 'id', 'type', 'contract', 'dispute', 'outcome', 'amount', 'currency', 'reasons', 'proof']);
 /** What can be said of a ruling without its arbiter's document. @param {State} state @param {any} message */

@@ -337,7 +337,11 @@ async def contract_revoke(out: Out, contract: str, cause: str, names: str | None
 @HOME_OPTION
 @command
 async def contract_breach(out: Out, contract: str, clause: str, seconds: int, home: str | None) -> int:
-    """Claim that the other side broke CLAUSE, and leave it time to cure that."""
+    """Claim that the other side broke CLAUSE, and leave it time to cure that.
+
+    CLAUSE is a clause of the scope, by the name that `show` has for it, or a member of the terms, such as dataHandling.
+    `--for` is no less than the `cure` of the terms.
+    """
     return await _order(out, home, contract, "breach", {"clause": clause, "seconds": seconds})
 
 

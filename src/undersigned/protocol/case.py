@@ -5,13 +5,17 @@ Source: protocol-spec/05-negotiation.md, section 5.2
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
+
+from msgspec.structs import fields
 
 from undersigned.contract import (
     ContractDocument,
     Document,
     Place,
     ReleaseDocument,
+    Terms,
     Transcript,
     check_document,
     check_parents,
@@ -155,10 +159,20 @@ def essentials(document: Document) -> Essentials | None:
         convenience=terms.termination.convenience != "none",
         inputs=terms.task.inputs,
         criteria=tuple(criterion.id for item in terms.deliverables for criterion in item.criteria),
+        clauses=frozenset(_clauses(terms)),
         cure_seconds=parse_duration(terms.termination.cure),
         arbiter=terms.arbiter,
         parent=document.parent,
     )
+
+
+def _clauses(terms: Terms) -> Iterator[str]:
+    scope = terms.scope
+    for rule in (*scope.grants, *scope.prohibitions, *scope.obligations):
+        yield rule.id.rpartition("#")[2]
+    for member in fields(terms):
+        if getattr(terms, member.name) is not None:
+            yield member.encode_name
 
 
 def terms_of(document: ContractDocument) -> Essentials:

@@ -73,6 +73,8 @@ class Essentials(Struct, frozen=True, gc=False, kw_only=True):
     inputs: tuple[Digest, ...]
     criteria: tuple[str, ...]
     """Ids of the acceptance criteria of all deliverables."""
+    clauses: frozenset[str] = frozenset()
+    """What can be broken: ids of the clauses of the scope, and names of the members of the terms."""
     cure_seconds: int = 0
     """Least time that a `Breach` leaves."""
     arbiter: Did | None = None

@@ -177,9 +177,14 @@ def answers_open_request(case: Case) -> None:
 
 
 def leaves_time_to_cure(case: Case) -> None:
-    """A claim about this contract that leaves the time that was agreed; how much it left is judged by who makes it."""
+    """A claim about a clause of this contract that leaves the time that was agreed; how much it left is judged by who
+    makes it.
+    """
     move = cast(Breach, case.move.message)
     contract = of_this(case, move.contract)
+    if not any(move.clause in one.terms.clauses for one in _in_force(case)):
+        known = ", ".join(sorted(live_of(case).terms.clauses))
+        raise Refused("terms_mismatch", f"a breach of {move.clause!a:.80}; the clauses are {known}")
     if len([one for one in contract.breaches if one.role == move.role]) >= MAX_OPEN:
         raise Refused("round_limit", f"{move.role} has claimed {MAX_OPEN} breaches; legal here: Terminate, Dispute")
     least = shift(case.at, live_of(case).terms.cure_seconds)

@@ -121,8 +121,14 @@ class Changes:
         self, conversation: Conversation, clause: str, *, seconds: int, evidence: tuple[Digest, ...] = ()
     ) -> Digest:
         """The claim that the other side broke a clause, to be cured in `seconds`; its digest. Raises as `suspend`."""
-        by = shift(self._agent.clock.now(), seconds)
-        await self._say(conversation, "Breach", clause=clause, evidence=evidence, cure_by=by)
+
+        def make(engagement: Engagement) -> Say:
+            # By the time of this turn, so that the least that the terms allow is enough.
+            by = shift(self._agent.clock.now(), seconds)
+            contract = contract_of(engagement).digest
+            return Say("Breach", {"contract": contract, "clause": clause, "evidence": evidence, "cure_by": by})
+
+        await self._ask(conversation, make)
         engagement = conversation.engagement
         return [one.move for one in contract_of(engagement).breaches if one.role == engagement.role][-1]
 
