@@ -64,6 +64,8 @@ def scope_vectors() -> Iterator[Vector]:
     yield _asked("window-over", "after the window", _read(), {**full, **left}, now="2026-12-01T00:00:01Z")
     secret = {"answer": "no", "code": "scope_exceeded", "clause": "secrets", "remaining": {}}
     yield _asked("prohibited", "a prohibition wins", _read(f"{REPO}/app/secrets/key"), secret)
+    spelled = _read(f"{REPO}/app/secrets;v=1/key/")
+    yield _asked("prohibited-spelling", "a prohibition wins, in whatever spelling", spelled, secret)
     nothing = {"answer": "no", "code": "scope_exceeded", "clause": "scope", "remaining": {}}
     yield _asked("dots", "a path with dots is no target", _read(f"{REPO}/app/x/../secrets/key"), nothing)
     yield _asked("no-grant", "an action that no grant names", Action("repo:write", f"{REPO}/app/a"), nothing)

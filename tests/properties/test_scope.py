@@ -27,6 +27,7 @@ from undersigned.scope import (
     compile_scope,
     contains,
     draws,
+    forbids,
     inside,
     matches,
     parse_pattern,
@@ -36,8 +37,8 @@ from undersigned.scope import (
 )
 
 ACTIONS = st.sampled_from(["a:read", "a:write"])
-SEGMENT = st.sampled_from(["x", "y", "*"])
-QUERY = st.sampled_from(["", "", "", "?q", "?*"])
+SEGMENT = st.sampled_from(["x", "y", "*", "*", "x;v", ";v"])
+QUERY = st.sampled_from(["", "", "", "/", "?q", "?*"])
 PATTERNS = st.builds(
     lambda segments, query: "https://h.example/" + "/".join(segments) + query,
     st.lists(SEGMENT, min_size=1, max_size=3),
@@ -45,8 +46,8 @@ PATTERNS = st.builds(
 )
 TARGETS = st.builds(
     lambda segments, query: "https://h.example/" + "/".join(segments) + query,
-    st.lists(st.sampled_from(["x", "y", "z"]), min_size=1, max_size=3),
-    st.sampled_from(["", "", "?q"]),
+    st.lists(st.sampled_from(["x", "y", "z", "x;v", ";v"]), min_size=1, max_size=3),
+    st.sampled_from(["", "", "?q", "/"]),
 )
 INSTANTS = st.sampled_from([f"2026-11-25T12:00:{second:02d}Z" for second in range(0, 60, 10)])
 LIMITS = st.lists(
@@ -120,6 +121,22 @@ def test_a_pattern_inside_another_covers_no_more(outer: str, inner: str, target:
     wide, narrow, asked = parse_pattern(outer), parse_pattern(inner), parse_target(target)
     if inside(wide, narrow) and matches(narrow, asked):
         assert matches(wide, asked)
+
+
+@given(PATTERNS, PATTERNS, TARGETS)
+def test_a_prohibition_covers_no_less_than_it_says_and_all_that_one_inside_it_does(
+    outer: str, inner: str, target: str
+) -> None:
+    """HIRE-SCO-05, HIRE-SCO-06."""
+    wide, narrow, asked = parse_pattern(outer), parse_pattern(inner), parse_target(target)
+    if matches(narrow, asked):
+        assert forbids(narrow, asked)
+    if forbids(wide, narrow) and forbids(narrow, asked):
+        assert forbids(wide, asked)
+    if forbids(narrow, asked):
+        for spelled in (target.rstrip("/") + "/", target.replace("/x", "/x;w=1")):
+            if "?" not in target:
+                assert forbids(narrow, parse_target(spelled))
 
 
 @given(st.text(max_size=60) | st.from_regex(r"https?://[a-z.]{0,8}(/[a-zA-Z.%*2eEfF\\]{0,4}){0,3}", fullmatch=True))

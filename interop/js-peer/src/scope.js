@@ -106,9 +106,24 @@ export function targetText({ scheme, authority, segments, query }) {
   return `${scheme}:${authority === undefined ? path : `//${authority}${segments.length ? `/${path}` : ''}`}${query === undefined ? '' : `?${query}`}`;
 }
 
+/** Whether a prohibition reaches a target, however it is spelled. @param {string} pattern @param {Target} target */
+function forbids(pattern, target) {
+  return inside(plain(parseTarget(pattern, { pattern: true })), plain(target));
+}
+
+/** @param {Target} target @returns {Target} */
+function plain(target) {
+  const segments = target.segments.at(-1) === '' ? target.segments.slice(0, -1) : target.segments;
+  return { ...target, segments: segments.map((one) => (one.startsWith(';') ? one : one.split(';')[0])) };
+}
+
 /** Whether a pattern covers a target, or all that another pattern covers. @param {string} pattern @param {Target} target */
 export function targetInside(pattern, target) {
-  const wide = parseTarget(pattern, { pattern: true });
+  return inside(parseTarget(pattern, { pattern: true }), target);
+}
+
+/** @param {Target} wide @param {Target} target */
+function inside(wide, target) {
   if (wide.scheme !== target.scheme || wide.authority !== target.authority) return false;
   if (wide.query !== '*' && wide.query !== target.query) return false;
   const narrow = target.segments;
@@ -147,7 +162,7 @@ export function decide(scope, action, { now, used = {}, approved = [] }) {
     if (Object.values(amounts).some((value) => amount(value) < 0n)) throw refuse('scope_exceeded');
   } catch { return { answer: 'no', code: 'scope_exceeded', clause: 'scope', remaining: {} }; }
   for (const rule of scope.prohibitions ?? []) {
-    if (rule.action === action.name && targetInside(rule.target, target)) return { answer: 'no', code: 'scope_exceeded', clause: shortName(rule.id), remaining: {} };
+    if (rule.action === action.name && forbids(rule.target, target)) return { answer: 'no', code: 'scope_exceeded', clause: shortName(rule.id), remaining: {} };
   }
   const args = actionDigest(action);
   const grants = [...(scope.grants ?? [])].sort((a, b) => Number(Boolean(a.duty)) - Number(Boolean(b.duty)));

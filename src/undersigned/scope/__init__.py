@@ -16,7 +16,7 @@ from undersigned.scope.decision import (
 )
 from undersigned.scope.labels import CLASSES, LABEL_HEADERS, Label, Labels
 from undersigned.scope.model import CONDITIONS, Grant, Limit, Obligation, Prohibition, Scope, Window, read_limit
-from undersigned.scope.target import Target, inside, matches, parse_pattern, parse_target
+from undersigned.scope.target import Target, forbids, inside, matches, parse_pattern, parse_target
 from undersigned.scope.wire import (
     ACTION_PATTERN,
     LEFT_OPERANDS,
@@ -65,6 +65,7 @@ __all__ = [
     "contains",
     "counter",
     "draws",
+    "forbids",
     "inside",
     "matches",
     "parse_pattern",

@@ -12,7 +12,7 @@ from __future__ import annotations
 from undersigned.encoding import compare_amounts, parse_duration, subtract_amounts
 from undersigned.errors import ScopeError
 from undersigned.scope.model import Grant, Limit, Prohibition, Scope, Window
-from undersigned.scope.target import inside, parse_pattern
+from undersigned.scope.target import forbids, inside, parse_pattern
 
 __all__ = ["attenuate", "contains", "draws"]
 
@@ -123,7 +123,7 @@ def _length(limit: Limit) -> int | None:
 
 
 def _forbids(own: Prohibition, prohibition: Prohibition) -> bool:
-    return own.action == prohibition.action and inside(parse_pattern(own.target), parse_pattern(prohibition.target))
+    return own.action == prohibition.action and forbids(parse_pattern(own.target), parse_pattern(prohibition.target))
 
 
 def _outside(clause: str, why: str) -> ScopeError:

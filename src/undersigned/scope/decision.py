@@ -28,7 +28,7 @@ from undersigned.encoding import (
 )
 from undersigned.errors import FormatError, ScopeError
 from undersigned.scope.model import CONDITIONS, Grant, Limit, Scope, amount_in_words
-from undersigned.scope.target import matches, parse_pattern, parse_target
+from undersigned.scope.target import forbids, matches, parse_pattern, parse_target
 
 __all__ = [
     "APPROVAL",
@@ -196,7 +196,7 @@ def permits(scope: Scope, usage: Usage, action: Action, now: str, approved: Coll
 
     # Step 2: prohibitions win.
     for prohibition in scope.prohibitions:
-        if prohibition.action == action.name and matches(parse_pattern(prohibition.target), target):
+        if prohibition.action == action.name and forbids(parse_pattern(prohibition.target), target):
             return _no(action, prohibition.id, f"{action.name} on {prohibition.target} is prohibited", "")
 
     # Step 3: the first grant that allows decides; one that asks a person stands behind all that do not.

@@ -14,6 +14,8 @@ The rule (`protocol-spec/06-scope.md`, section 6.3):
 5. A pattern matches if scheme, authority and query are equal and all segments match. The query `*` matches any query
    and none.
 6. A request holds no `*`.
+7. A prohibition may always reach further, so it forbids every spelling that servers take for one: on both sides an
+   empty segment at the end is dropped, and in each segment what follows a `;` that does not begin it.
 
 So `repo/a` never matches `repo/ab`, `repo/a/../b`, `repo/A` or `repo%2Fa`, and no host is a suffix of another.
 """
@@ -26,7 +28,7 @@ from typing import Final, NamedTuple
 
 from undersigned.errors import FormatError
 
-__all__ = ["Target", "inside", "matches", "parse_pattern", "parse_target"]
+__all__ = ["Target", "forbids", "inside", "matches", "parse_pattern", "parse_target"]
 
 MAX_LENGTH: Final = 2048
 MAX_SEGMENTS: Final = 64
@@ -103,6 +105,26 @@ def inside(outer: Target, inner: Target) -> bool:
     # The last `*` stands for one segment, never an empty one, and whatever is deeper.
     head = wide[:-1]
     return len(narrow) > len(head) and all(map(_covers, head, narrow)) and narrow[len(head)] != ""
+
+
+def forbids(prohibition: Target, target: Target) -> bool:
+    """Whether a prohibition of the one reaches the other, a target or a pattern, in whatever way it is spelled.
+
+    It covers at least what `inside` says, and forbids whatever a prohibition inside it forbids.
+
+    Source: protocol-spec/06-scope.md, section 6.3
+    """
+    return inside(_plain(prohibition), _plain(target))
+
+
+def _plain(target: Target) -> Target:
+    """One spelling for those of a resource that some servers tell apart and others do not."""
+    segments = target.segments
+    if segments[-1:] == ("",) or any(";" in segment for segment in segments):
+        segments = segments[:-1] if segments[-1] == "" else segments
+        # What begins with `;` has no name to be left; an empty segment would be another path.
+        return target._replace(segments=tuple(part if part[:1] == ";" else part.partition(";")[0] for part in segments))
+    return target
 
 
 def _covers(wide: str, narrow: str) -> bool:

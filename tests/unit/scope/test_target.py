@@ -1,7 +1,17 @@
 import pytest
 
 from undersigned.errors import FormatError
-from undersigned.scope import matches, parse_pattern, parse_target
+from undersigned.scope import (
+    Action,
+    Grant,
+    Prohibition,
+    Scope,
+    forbids,
+    matches,
+    parse_pattern,
+    parse_target,
+    permits,
+)
 
 
 @pytest.mark.parametrize(
@@ -123,3 +133,34 @@ def test_a_pattern_covers_by_whole_segments(pattern: str, target: str, covered: 
             parse_pattern(pattern)
     else:
         assert matches(parse_pattern(pattern), parse_target(target)) is covered
+
+
+@pytest.mark.parametrize(
+    ("prohibition", "target", "forbidden"),
+    [
+        ("https://h.example/app/payroll", "https://h.example/app/payroll/", True),
+        ("https://h.example/app/payroll", "https://h.example/app/payroll;v=1", True),
+        ("https://h.example/app/payroll", "https://h.example/app;a=b/payroll;v=1/", True),
+        ("https://h.example/app/payroll/", "https://h.example/app/payroll", True),
+        ("https://h.example/app/payroll;v=1", "https://h.example/app/payroll", True),
+        ("https://h.example/app/payroll/*", "https://h.example/app/payroll/", False),
+        ("https://h.example/app/payroll", "https://h.example/app/payrolls", False),
+        ("https://h.example/app/payroll", "https://h.example/app/payroll/x", False),
+        ("https://h.example/app/payroll", "https://h.example/app/payroll?x", False),
+        ("https://h.example/app/payroll?*", "https://h.example/app/payroll/?x", True),
+        ("https://h.example/app", "https://h.example/app/;v", False),
+    ],
+)
+def test_a_prohibition_reaches_every_spelling_and_a_grant_none_but_its_own(
+    prohibition: str, target: str, forbidden: bool
+) -> None:
+    """HIRE-SCO-06."""
+    pattern, asked = parse_pattern(prohibition), parse_target(target)
+    assert forbids(pattern, asked) is forbidden
+    assert not matches(pattern, asked) or forbidden
+    grant = Scope(
+        grants=(Grant("app", "a:b", "https://h.example/app/*"), Grant("query", "a:b", "https://h.example/app/*?*")),
+        prohibitions=(Prohibition("payroll", "a:b", prohibition),),
+    )
+    decision = permits(grant, {}, Action("a:b", target), "2026-11-25T12:00:00Z")
+    assert (decision.clause == "payroll") is forbidden
