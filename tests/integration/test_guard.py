@@ -235,6 +235,12 @@ def test_a_guard_that_cannot_hold_is_not_made() -> None:
     with pytest.raises(ConfigurationError, match="no argument"):
         guard("repo:read", target=GIT + "/{name.attribute}")(lambda name: name)
 
+    with pytest.raises(ConfigurationError, match="such as `artifact:read`"):
+        guard("bad action", target=GIT + "/{name}")(lambda name: name)
+    for target in ("x", "{name}/x", GIT + "/a/../{name}", GIT + "/*"):
+        with pytest.raises(ConfigurationError, match="target"):
+            guard("repo:read", target=target)(lambda name: name)
+
     async def lines(name: str) -> AsyncIterator[str]:
         yield name
 

@@ -25,10 +25,10 @@ from undersigned.contract import (
     read_parents,
     rebase,
 )
-from undersigned.encoding import Digest, from_struct, shift
-from undersigned.errors import CODES, ConfigurationError, UndersignedError
+from undersigned.encoding import Digest, digest_hex, from_struct, shift
+from undersigned.errors import CODES, ConfigurationError, FormatError, UndersignedError
 from undersigned.messages import CAUSES, SUSPEND_REASONS, Artifact, Closing, Delivery, Message, Offer, recorded_message
-from undersigned.protocol import Engagement, Presence, Tabled, owed, presence, rights
+from undersigned.protocol import ENDED, Engagement, Presence, Tabled, owed, presence, rights
 from undersigned.runtime import (
     Answered,
     ContractOrder,
@@ -402,6 +402,12 @@ async def contract_approve(
 
 async def _order(out: Out, home: str | None, contract: str, act: str, body: Mapping[str, Any]) -> int:
     """Leaves an order and waits for what becomes of it."""
+    for given in (contract, *(body[name] for name in ("request", "document", "names") if name in body)):
+        try:
+            digest_hex(given)
+        except FormatError as exc:
+            text = f"expected a digest as 'contract show' and 'ledger list' print it, got {plain(given, 60)}"
+            raise ConfigurationError("bad_configuration", text) from exc
     opened = out.home(home)
     name = uuid4().hex
     answer = leave_order(opened.orders, name, ContractOrder(act=act, contract=contract, body=body))
@@ -478,7 +484,8 @@ async def _read(home: Home, contract: Digest) -> _Found:
                     wanted = open_requests(engagement, await ledger.rows(summary.engagement), SystemClock().now())
                     deliveries = [one.artifacts for one in loaded.moves if isinstance(one, Delivery)]
                     delivered = deliveries[-1] if deliveries else ()
-                    table = _on_the_table(engagement.tabled, loaded.moves, move.document)
+                    tabled = None if engagement.state in ENDED else engagement.tabled
+                    table = _on_the_table(tabled, loaded.moves, move.document)
                     return _Found(engagement, move.document, loaded.facts, closings, wanted, delivered, table)
     finally:
         await ledger.close()

@@ -6,6 +6,7 @@ All that can be wrong with a command line is found here, before anybody is asked
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Callable, Generator
@@ -147,7 +148,10 @@ def checked_control(text: str, configured: ControlPart | None, option: str = "--
     """
     host, port = host_port(option, text)
     part = msgspec.structs.replace(configured or ControlPart(), host=host, port=port)
-    part.checked()
+    try:
+        part.checked()
+    except ConfigurationError as exc:
+        raise ConfigurationError(exc.code, f"{option}: {exc.message.removeprefix('control: ')}") from exc
     return part
 
 
@@ -157,6 +161,9 @@ def open_desk(home: Home | None, peer: str | None, token_file: Path | None) -> R
     Raises:
         ConfigurationError: Neither says it, or the token cannot be read.
     """
+    if peer is not None and not re.fullmatch(r"https?://[!-~]+", peer):
+        text = f"--peer: expected a URL such as http://127.0.0.1:9400, got {peer!r:.200}"
+        raise ConfigurationError("bad_configuration", text)
     if token_file is not None:
         if not token_file.exists():
             raise ConfigurationError(

@@ -220,6 +220,9 @@ def noted(name: str, text: str) -> str:
     if name == "child":
         became = plain(fact.get("outcome") or "begun", 60)
         return f"hire of {plain(fact.get('provider'), 120)} for {plain(fact.get('task'), 60)}: {became}"
+    if name == "due":
+        due = f"{plain(fact.get('amount'), 30)} {plain(fact.get('currency'), 8)}"
+        return f"{due} due by {plain(fact.get('method'), 32)}: waits for our word, see 'contract settle'"
     if name == "refused-action":
         return (
             f"{plain(fact.get('action'), 40)} on …{plain(fact.get('target'), 400)[-24:]} refused by clause "

@@ -7,6 +7,7 @@ Source: protocol-spec/14-gates.md, section 14.4
 
 from __future__ import annotations
 
+import os
 from typing import Any, Final
 
 import msgspec
@@ -92,9 +93,12 @@ class RemoteDesk:
                 while len(raw) <= MAX_ANSWER_BYTES and (more := await answer.content.read(MAX_ANSWER_BYTES)):
                     raw += more
         except (ClientError, OSError) as exc:
-            raise TransportError("unreachable", f"the peer at {self.url} was not reached: {exc!r}") from exc
+            raise TransportError("unreachable", f"the peer at {self.url} was not reached: {_why(exc)}") from exc
         if answer.status != 200:
-            raise TransportError("unreachable", f"the peer at {self.url} answered {answer.status}: {raw[:200]!a}")
+            raise TransportError(
+                "unreachable",
+                f"the peer at {self.url} answered {answer.status}: {raw[:200].decode('ascii', 'replace')!a}",
+            )
         try:
             said = to_struct(decode_json(raw, FOREIGN_LIMITS), Said)
         except UndersignedError as exc:
@@ -102,6 +106,14 @@ class RemoteDesk:
         if said.refused is not None:
             raise _raised(said.refused)
         return said
+
+
+def _why(exc: Exception) -> str:
+    """In words for an operator; those of the libraries are for programmers."""
+    if isinstance(exc, TimeoutError):
+        return f"no answer in {ASK_SECONDS} s"
+    number = getattr(exc, "errno", None)
+    return os.strerror(number) if number else "the connection failed"
 
 
 def _raised(no: No) -> UndersignedError:

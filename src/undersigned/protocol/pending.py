@@ -167,8 +167,10 @@ def _by(engagement: Engagement) -> Instant | None:
     if state == "disputed" and engagement.contract is not None:
         return engagement.contract.ruling_by
     who = _holders(engagement)
+    # A sign of life is no answer: what is owed has its own deadline.
+    apart = ("until", "cure", "heartbeat")
     return min(
-        (wait.by for wait in waits(engagement) if wait.waits not in who and wait.name not in ("until", "cure")),
+        (wait.by for wait in waits(engagement) if wait.waits not in who and wait.name not in apart),
         default=None,
     )
 

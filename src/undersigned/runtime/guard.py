@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,7 +19,8 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
 from urllib.parse import quote
 
-from undersigned.errors import ConfigurationError, LocalProtocolError
+from undersigned.errors import ConfigurationError, FormatError, LocalProtocolError
+from undersigned.scope import ACTION_PATTERN, parse_target
 
 if TYPE_CHECKING:
     from .job import Job
@@ -74,8 +76,8 @@ def guard(
     (`await asyncio.to_thread(read, "app")`), and waits there for the gate.
 
     Raises, when decorating:
-        ConfigurationError: `bad_configuration`: a name in a format is no argument, or the function is a generator,
-            which would be let in before it does anything.
+        ConfigurationError: `bad_configuration`: the action or target is none, a name in a format is no argument, or the
+            function is a generator, which would be let in before it does anything.
     Raises, when called:
         ScopeError: As `Job.act`; the function was not entered.
         LocalProtocolError: `wrong_state`: outside a handler, or not `async` and called on the event loop itself.
@@ -85,8 +87,15 @@ def guard(
         signature = inspect.signature(function)
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise _unusable(function, "a generator cannot be guarded; guard what it calls")
+        if not re.fullmatch(ACTION_PATTERN, action):
+            raise _unusable(function, f"expected an action such as `artifact:read`, got {action!r:.80}")
         for one in (target, *(amounts or {}).values()):
             _check(one, function, signature)
+        if isinstance(target, str) and not _whole(target):
+            try:
+                parse_target(target.format(**dict.fromkeys(_names(target), "x")))
+            except FormatError as exc:
+                raise _unusable(function, f"target {target!r:.80}: {exc.message}") from exc
 
         def acting(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
             bound = signature.bind(*args, **kwargs)
@@ -149,6 +158,11 @@ def _names(text: str) -> list[str]:
     return [name for _, name, _, _ in Formatter().parse(text) if name is not None]
 
 
+def _whole(text: str) -> bool:
+    """Whether a format is one argument as it is."""
+    return [text] == [f"{{{name}}}" for name in _names(text)]
+
+
 def _check(one: Named, function: Callable[..., Any], signature: inspect.Signature) -> None:
     """Returns if a format names nothing but arguments."""
     if not isinstance(one, str):
@@ -164,7 +178,7 @@ def _written(
     """The text for these arguments. A value must not bring a segment, a query or a host of its own into a target."""
     if not isinstance(one, str):
         return one(*args, **kwargs)
-    if not segment or [one] == [f"{{{name}}}" for name in _names(one)]:
+    if not segment or _whole(one):
         return one.format(**{name: str(given[name]) for name in _names(one)})
     return one.format(**{name: quote(str(given[name]), safe="") for name in _names(one)})
 

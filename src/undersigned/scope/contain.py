@@ -75,7 +75,7 @@ def draws(parent: Scope, child: Scope) -> dict[str, str]:
                 found[own.id] = wide.id
                 break
         else:
-            raise _outside(own.id, f"no grant covers {own.action} {own.target} so far")
+            raise _outside(own.id, f"no grant covers {own.action} {own.target} so far{_short(parent, own, left)}")
     return found
 
 
@@ -108,6 +108,18 @@ def _fits(wide: Grant, narrow: Grant, left: dict[str, str]) -> bool:
         if own is None or compare_amounts(own.max, left[limit.name]) > 0:
             return False
     return True
+
+
+def _short(parent: Scope, narrow: Grant, left: dict[str, dict[str, str]]) -> str:
+    """Which limit is missing or too high, where only limits keep a grant out."""
+    for wide in parent.grants:
+        for limit in wide.limits if _covers(wide, narrow) else ():
+            own, room = _own(narrow, limit), left[wide.id][limit.name]
+            if own is None:
+                return f": the limit {limit.name} of {wide.id} is left out"
+            if compare_amounts(own.max, room) > 0:
+                return f": {limit.name} up to {own.max} is more than what is left of {wide.id}, {room}"
+    return ""
 
 
 def _own(grant: Grant, limit: Limit) -> Limit | None:

@@ -235,7 +235,7 @@ def _weigh(
     if window is not None and window.not_before is not None and now < window.not_before:
         return 1, _no(action, grant.id, "the grant has not begun", f"from {window.not_before}", left)
     if window is not None and window.until is not None and now > window.until:
-        return 1, _no(action, grant.id, "the grant has ended", f"until {window.until}", left)
+        return 1, _no(action, grant.id, "the grant has ended", "", left)
     for name, values in grant.conditions.items():
         fact = action.facts.get(name)
         if fact not in values:

@@ -58,6 +58,7 @@ def refused(home: Path, *arguments: object, **env: str | None) -> Ran:
 
 # ---------------------------------------------------------------- the command line
 
+DIGEST = "uEiAtcRZCtyawRAFifKn7rDL1yFMPsZA8xNsCJYcXkhpIgQ"
 HIRE = ("hire", PEER, "--task", "sbom", "--input", "artifact=APP")
 
 
@@ -109,6 +110,12 @@ HIRE = ("hire", PEER, "--task", "sbom", "--input", "artifact=APP")
         (("discover", "did:foo:bar"), "did_unresolvable"),
         (("discover", PEER, "--at", "nowhere"), "bad_configuration"),
         (("discover", PEER), "did_unresolvable"),
+        (("contract", "show", "zzz"), "not_found"),
+        (("contract", "approve", "zzz", "x"), "bad_configuration"),
+        (("contract", "approve", DIGEST, "nonsense"), "bad_configuration"),
+        (("contract", "accept", DIGEST, "nonsense"), "bad_configuration"),
+        (("contract", "revoke", DIGEST, "--names", "nonsense"), "bad_configuration"),
+        (("gate", "--upstream", "http://127.0.0.1:1", "--rules", "RULES", "--peer", "foo"), "bad_configuration"),
         (("watch", "urn:hire:engagement:nothing"), "not_found"),
         (("watch",), "not_found"),
         (("export", "--out", "/proc/nothing/pack.zip"), "not_found"),
@@ -119,7 +126,15 @@ HIRE = ("hire", PEER, "--task", "sbom", "--input", "artifact=APP")
 )
 def test_on_the_command_line(arguments: tuple[str, ...], code: str, home: Path, template: Path) -> None:
     app = str(template.parent / "app.whl")
-    assert refused(home, *(text.replace("APP", app) for text in arguments)).error["code"] == code
+    rules = template.parent / "rules.toml"
+    rules.write_text('origin = "https://api.acme.example"\n[[rule]]\nmethod = ["GET"]\npath = "/*"\naction = "a:b"\n')
+    given = (text.replace("APP", app).replace("RULES", str(rules)) for text in arguments)
+    assert refused(home, *given).error["code"] == code
+
+
+def test_what_is_said_of_an_option_names_that_option(home: Path) -> None:
+    ran = refused(home, "serve", "--gates", "192.0.2.1:9")
+    assert ran.error["message"].startswith("--gates: ")
 
 
 def test_nobody_hires_itself(home: Path) -> None:

@@ -95,6 +95,11 @@ def test_only_what_keeps_in_step_is_left_out() -> None:
         ),
         ("child", '{"provider":"did:web:globex.example","task":"s"}', "hire of did:web:globex.example for s: begun"),
         ("listening", "2026-11-25T12:00:00Z", "we are there again; from now on the provider's silence counts"),
+        (
+            "due",
+            '{"amount":"4","currency":"EUR","method":"manual"}',
+            "4 EUR due by manual: waits for our word, see 'contract settle'",
+        ),
         ("something-new", "{}", ""),
     ],
 )

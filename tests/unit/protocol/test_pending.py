@@ -57,6 +57,14 @@ def test_every_wait_shows_who_owes_what_by_when(state: str) -> None:
         assert all(effect.by == shown.by for effect in asked)
 
 
+def test_the_work_is_owed_by_its_own_deadline() -> None:
+    """HIRE-NEG-20: the next sign of life is not when the work is owed."""
+    for party in Playbook("working").parties.values():
+        offered = party.engagement.offer
+        assert offered is not None
+        assert owed(party.engagement).by == offered.terms.deadlines.finish
+
+
 @pytest.mark.parametrize("state", PATHS)
 def test_the_same_state_asks_for_the_same(state: str) -> None:
     """Twice, and after a restart: same effects, same keys; no key twice in one answer (HIRE-LIF-13)."""

@@ -12,6 +12,7 @@ from undersigned.scope import (
     Scope,
     Window,
     arguments_of,
+    attenuate,
     counter,
     permits,
 )
@@ -76,7 +77,7 @@ def test_a_prohibition_wins() -> None:
         ("2026-11-25T11:59:59Z", False, "from 2026-11-25T12:00:00Z"),
         ("2026-11-25T12:00:00Z", True, ""),
         ("2026-11-25T13:00:00Z", True, ""),
-        ("2026-11-25T13:00:01Z", False, "until 2026-11-25T13:00:00Z"),
+        ("2026-11-25T13:00:01Z", False, ""),  # no time that is still to come
     ],
 )
 def test_a_window_is_inclusive(now: str, allowed: bool, would_pass: str) -> None:
@@ -252,3 +253,19 @@ def test_arguments_have_one_name_however_the_target_is_spelled() -> None:
     spelled = Action("pay:order", "HTTPS://shop.example:443/%31", {"EUR": "80", "count": "1"})
     assert arguments_of(spelled) == arguments_of(pay("80"))
     assert arguments_of(pay("80")) != arguments_of(pay("81"))
+
+
+def test_a_child_hears_which_limit_of_its_parent_keeps_it_out() -> None:
+    """HIRE-SCO-05."""
+
+    def scope(*limits: Limit) -> Scope:
+        return Scope(grants=(Grant("read", "a:b", "https://h.example/*", limits=limits),))
+
+    above = scope(Limit("count", "5"), Limit("EUR", "2"))
+    for below, said in (
+        (scope(Limit("count", "6"), Limit("EUR", "2")), "count up to 6 is more than what is left of read, 5"),
+        (scope(Limit("count", "5")), "the limit EUR of read is left out"),
+    ):
+        with pytest.raises(ScopeError) as caught:
+            attenuate(above, below)
+        assert caught.value.message.endswith(said)
