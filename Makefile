@@ -6,6 +6,8 @@
 #   make sweep                  the long tests that `make test` takes a part of: a kill at every sync, every order of moves
 #   make bench                  speed, beside the floor measured in the same run
 #   make attack                 load attacks at their full size, and what honest peers feel
+#   make interop     each implementation here held against the specification in both roles, and the harness against mutants
+#   make mutants     only the mutants: each is caught, and each scenario catches one
 #   make docs                   write the generated parts of protocol-spec/ again
 #   make clean                  remove what these built
 
@@ -22,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Installed from a wheel, the package is as old as that wheel; the editable install that the tests use never is.
 SOURCES := $(if $(wildcard $(VENV)/.ready-dev),,$(shell find src -type f -not -name '*.pyc' 2>/dev/null))
 
-.PHONY: help demo test sweep check bench attack docs clean
+.PHONY: help demo test sweep check bench attack interop mutants docs clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -51,6 +53,13 @@ bench: $(VENV)/.ready-dev
 
 attack: $(VENV)/.ready-dev
 	@$(RUN) tests/bench/attack.py $(ARGS)
+
+interop: $(VENV)/.ready-dev $(if $(shell command -v npm),$(JS_PEER)/node_modules/.ready)
+	@$(RUN) interop/run.py $(ARGS)
+	@$(RUN) interop/mutants/run.py
+
+mutants: $(VENV)/.ready-dev
+	@$(RUN) interop/mutants/run.py $(ARGS)
 
 docs: $(VENV)/.ready-dev
 	@$(RUN) protocol-spec/tools/make_vectors.py

@@ -85,3 +85,14 @@ def test_nobody_there(tmp_path: Path) -> None:
     """HIRE-DID-04: whoever cannot be found is unreachable, not wrong."""
     ran = run("conform", "ws://localhost:9/hire", "--local", "--json")
     assert (ran.code, ran.error["code"]) == (6, "did_unresolvable"), ran
+
+
+async def test_it_plays_over_a_bad_network(tmp_path: Path) -> None:
+    """HIRE-SYN-03: whatever breaks on the way, by seed, the honest scenarios come to their ends."""
+    home = await peer_home(tmp_path / "globex")
+    async with Peer.open(home):
+        for faults, only in (("cuts", "happy"), ("pieces", "counter")):
+            options = ("--local", "--faults", faults, "--only", only, "--seed", f"a seed {faults}")
+            code, out, err = await typed(subject_of(home).url, *options)
+            assert (code, err) == (0, ""), out
+    assert "conforms: 2 passed" in out

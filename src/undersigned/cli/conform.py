@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -13,20 +14,24 @@ import click
 from undersigned.encoding import digest_bytes
 from undersigned.errors import ConfigurationError
 from undersigned.interop import (
+    FAULTS,
     GROUPS,
     Limits,
     Result,
     Run,
     Stage,
     Subject,
+    bearing,
     chosen,
     compatibility,
     conforms,
+    faulty_wire,
     judged,
     play_all,
     read_expected,
     write_reports,
 )
+from undersigned.protocol import Role
 from undersigned.runtime import SystemClock, parse_price, read_file, sign_record
 from undersigned.testing import GUILD
 
@@ -51,7 +56,7 @@ def web_did(url: str) -> str:
 @click.option("--did", metavar="DID", help="Who listens there; by default the did:web of its host.")
 @click.option(
     "--role",
-    type=click.Choice(["provider"]),
+    type=click.Choice(["provider", "hirer"]),
     default="provider",
     show_default=True,
     help="The role of the implementation; we play the other one.",
@@ -70,6 +75,19 @@ def web_did(url: str) -> str:
     "work_on",
     metavar="NAME=FILE",
     help="What it is given to work on, text of at most 1 MiB; by default a line of text named 'report'.",
+)
+@click.option("--hook", metavar="URL", help="Where its hook is, by which it is told to hire; for --role hirer.")
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="What to show to the hook, in a file.",
+)
+@click.option(
+    "--faults",
+    type=click.Choice(list(FAULTS)),
+    default="none",
+    show_default=True,
+    help="What happens on the way, by seed.",
 )
 @click.option("--all", "every", is_flag=True, help="Play every scenario, not only the small set.")
 @click.option(
@@ -117,11 +135,14 @@ async def conform(
     out: Out,
     url: str,
     did: str | None,
-    role: str,
+    role: Role,
     profile: str,
     task: str,
     price: str,
     work_on: str | None,
+    hook: str | None,
+    token_file: Path | None,
+    faults: str,
     every: bool,
     only: tuple[str, ...],
     seed: str | None,
@@ -146,13 +167,13 @@ async def conform(
     Ends with exit code 5 if it broke the protocol.
     """
     quiet_logs(False)
-    scenarios = chosen("provider", every=every, only=only)
+    scenarios = bearing(chosen(role, every=every, only=only), faults)
     if only_list:
         for one in scenarios:
             out.value({"id": one.id, "title": one.title, "group": one.group, "level": one.level})
             out.line(f"{one.id:44} {one.level:6} {one.title}")
         return 0
-    checked_url(url, local)
+    checked_url(url, local, "URL")
     known_to_fail: Mapping[str, str] = read_expected(expected_file) if expected_file is not None else {}
     manifest = _digest(vectors) if vectors is not None else None
     signer = out.home(home) if sign else None
@@ -164,6 +185,8 @@ async def conform(
         price=parse_price(price),
         input=given,
         content=content,
+        hook=_hook(hook, role),
+        token=_token(token_file) if token_file is not None else "",
         local=local,
     )
     seed = seed or secrets.token_hex(8)
@@ -173,11 +196,16 @@ async def conform(
     limits = Limits(answer=wait, scenario=max(60.0, 6 * wait), upgrade=min(wait, 10.0))
     clock, said = SystemClock(), list[dict[str, Any]]()
     began = clock.now()
-    async with Stage(subject, seed=seed, limits=limits) as stage:
+    async with AsyncExitStack() as opened:
+        stage = Stage(subject, seed=seed, limits=limits)
+        if faults != "none":
+            wire = await opened.enter_async_context(faulty_wire(url, faults, seed))
+            stage.url, stage.breaks = f"ws://localhost:{wire.port}/hire", faults == "cuts"
+        await opened.enter_async_context(stage)
         played = await play_all(
             stage, scenarios, at_a_time=at_a_time, told=said.append, done=lambda one: _tell(out, one)
         )
-    results = judged(played, known_to_fail, [one.id for one in chosen("provider", every=True)])
+    results = judged(played, known_to_fail, [one.id for one in chosen(role, every=True)])
     run = Run(
         implementation=name or subject.did,
         version=release,
@@ -185,6 +213,7 @@ async def conform(
         role=role,
         profile=profile,
         seed=seed,
+        faults=faults,
         began=began,
         ended=clock.now(),
         vectors=manifest,
@@ -196,6 +225,22 @@ async def conform(
         write_reports(folder, report, results, said)
         out.line(f"report in {folder}")
     return _end(out, results)
+
+
+def _hook(url: str | None, role: Role) -> str | None:
+    if url is None and role == "hirer":
+        raise ConfigurationError("bad_configuration", "say --hook URL: a hirer has to be told to hire")
+    parts = urlsplit(url or "http://localhost")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError("bad_configuration", f"--hook: expected an http or https URL, got {url!r}")
+    return url.rstrip("/") if url is not None else None
+
+
+def _token(file: Path) -> str:
+    try:
+        return read_file(file).decode().strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigurationError("bad_configuration", f"--token-file: {file}: {exc}") from exc
 
 
 def _digest(file: Path) -> str:

@@ -106,8 +106,8 @@ def checked_did(text: str, local: bool, resolver: str | None = None) -> str:
     return text
 
 
-def checked_url(text: str | None, local: bool) -> str | None:
-    """The URL of `--at`, once it has the shape of one.
+def checked_url(text: str | None, local: bool, option: str = "--at") -> str | None:
+    """The URL of `--at`, or of another option or argument, once it has the shape of one.
 
     Raises:
         ConfigurationError: `bad_configuration`.
@@ -122,7 +122,7 @@ def checked_url(text: str | None, local: bool) -> str | None:
         usable = False
     if not usable:
         example = "ws://localhost:8102/hire" if local else "wss://agents.example.com/hire"
-        raise ConfigurationError("bad_configuration", f"--at: expected a URL such as {example}, got {text!r}")
+        raise ConfigurationError("bad_configuration", f"{option}: expected a URL such as {example}, got {text!r}")
     return text
 
 

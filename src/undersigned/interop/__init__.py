@@ -1,6 +1,8 @@
 """The harness between organisations: plays the other side of a hire against any implementation, and reports."""
 
 from undersigned.interop.expected import judged, read_expected
+from undersigned.interop.failures import Failure, Silent
+from undersigned.interop.faults import FAULTS, bearing, faulty_wire
 from undersigned.interop.report import Run, compatibility, conforms, verify_report, write_reports
 from undersigned.interop.run import Result, chosen, play_all
 from undersigned.interop.scenario import GROUPS, Reach, Scenario, written_scenarios
@@ -8,17 +10,22 @@ from undersigned.interop.stage import Limits, Stage, Subject
 from undersigned.interop.tables import table_scenarios
 
 __all__ = [
+    "FAULTS",
     "GROUPS",
+    "Failure",
     "Limits",
     "Reach",
     "Result",
     "Run",
     "Scenario",
+    "Silent",
     "Stage",
     "Subject",
+    "bearing",
     "chosen",
     "compatibility",
     "conforms",
+    "faulty_wire",
     "judged",
     "play_all",
     "read_expected",

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from undersigned.encoding import canonicalize, shift
-from undersigned.testing import Told
+from undersigned.testing import Say, Told, offer
 
 from .connections import come_back
 from .failures import Failure
+from .hiring import Hiring
 from .play import Play
 from .player import Player
 from .recipes import RECIPES
@@ -50,7 +51,7 @@ def _written(player: Player, move: str) -> dict[str, Any]:
     if said is None:
         if move == "next":
             raise Failure(f"nothing of ours is due in {player.state}")
-        said = player.inquiry() if move == "Inquiry" else RECIPES[move]()
+        said = _recipe(player, move)
     unsigned = said.message(player.party)
     return cast("dict[str, Any]", json.loads(player.who.sign(unsigned, player.party.now).raw))
 
@@ -71,6 +72,15 @@ def proved(player: Player, raw: bytes, proof: Mapping[str, Any]) -> bytes:
     """The same content with another proof, made with these options."""
     options = {name: _proof_option(name, value, player) for name, value in proof.items()}
     return canonicalize(player.who.signed(json.loads(raw), player.party.now, **options))
+
+
+def _recipe(player: Player, move: str) -> Say:
+    """A move that is not due, of what is known by now."""
+    if isinstance(player, Hiring) and move == "Inquiry":
+        return player.inquiry()
+    if isinstance(player, Hiring) and move == "Offer":
+        return offer(terms=player.terms())
+    return RECIPES[move]()
 
 
 async def raw(play: Play, step: Raw) -> None:

@@ -16,6 +16,7 @@ from undersigned.testing import Attacker, moves
 
 from .attacks import proved, refused
 from .failures import Failure, NotApplicable
+from .hiring import Hiring
 from .play import Play
 from .player import Player
 from .recipes import RECIPES
@@ -33,6 +34,7 @@ from .scenario import (
     Say,
     Send,
     Show,
+    Told,
     Turned,
     Wait,
 )
@@ -89,6 +91,8 @@ async def show(play: Play, step: Show) -> None:
 async def judge(play: Play, step: Judge) -> None:
     """See `Judge`."""
     player = await play.player()
+    if not isinstance(player, Hiring):
+        raise Failure("only a hirer reviews")
     await player.say(player.review(step.verdict))
 
 
@@ -166,6 +170,8 @@ async def repeat(play: Play, step: Repeat) -> None:
             if frame.get("type") == "Receipt" and message.digest in frame.get("of", ()):
                 return True
             if frame.get("type") not in ("Receipt", "Sync", "Progress"):
+                if frame.get("sequence", 0) > len(known):
+                    continue  # it goes on meanwhile
                 if recorded_message(raw).digest not in known:
                     raise Failure(f"another {frame.get('type')} answers a repeat")
                 return True
@@ -206,6 +212,23 @@ async def lose(play: Play, step: Lose) -> None:
     if due is None:
         raise Failure(f"{step.move} is not due in {player.state}")
     player.keep(due)
+
+
+async def told(play: Play, step: Told) -> None:
+    """See `Told`."""
+    player = await play.player()
+    engagement, loop = player.party.engagement, asyncio.get_running_loop()
+    until = loop.time() + play.scene.stage.limits.answer
+    while True:
+        said = await play.scene.stage.ask("GET", f"/hires/{engagement.id}")
+        if said.get("over") is True:
+            break
+        if loop.time() > until:
+            raise Failure(f"its hook says that the engagement is not over: {said.get('state')}")
+        await asyncio.sleep(0.1)
+    heads = {"hirer": list(engagement.got), "provider": list(engagement.sent)}
+    if said.get("state") != step.state or said.get("heads") != heads:
+        raise Failure(f"its hook tells another story: {said.get('state')}, {said.get('heads')}")
 
 
 async def wait(play: Play, step: Wait) -> None:

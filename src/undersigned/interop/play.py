@@ -5,15 +5,18 @@ Source: protocol-spec/harness.md, "Scenarios"
 
 from __future__ import annotations
 
+import base64
 import json
 
 from undersigned.encoding import canonicalize, digest_bytes
 from undersigned.errors import Closed
 from undersigned.testing import Attacker
 
+from .hiring import CRITERION, Hiring
 from .player import Player
 from .scenario import Scenario
 from .stage import Scene, SceneLine
+from .working import Working
 
 __all__ = ["Play"]
 
@@ -45,15 +48,36 @@ class Play:
     async def line(self, name: str = "first") -> SceneLine:
         """The connection of somebody of ours, made on first use."""
         if name not in self.lines:
-            self.lines[name] = await self.scene.line(self.actor(name), name)
+            meets = self.scene.line if self.scenario.role == "provider" or name != "first" else self.scene.arrival
+            self.lines[name] = await meets(self.actor(name), name)
         return self.lines[name]
 
     async def player(self) -> Player:
         """Our engagement, begun on first use."""
         if "first" not in self.players:
-            line = await self.line()
-            self.players["first"] = Player(self.scene, line.who, line)
+            if self.scenario.role == "provider":
+                line = await self.line()
+                self.players["first"] = Hiring(self.scene, line.who, line)
+            else:
+                self.players["first"] = await self._hired()
         return self.players["first"]
+
+    async def _hired(self) -> Player:
+        """Our side of an engagement that the implementation opens, because it is told to."""
+        stage, who = self.scene.stage, self.actor("first")
+        stage.await_connections(who)
+        subject = stage.subject
+        content = base64.b64encode(subject.content).decode()
+        order = {
+            "provider": who.did,
+            "url": stage.own_url,
+            "task": subject.task,
+            "inputs": {subject.input: content},
+            "price": {"amount": subject.price.amount, "currency": subject.price.currency},
+            "criteria": {CRITERION: "It is delivered"},
+        }
+        told = await stage.ask("POST", "/hire", order)
+        return Working(self.scene, who, await self.line(), str(told.get("id")))
 
     async def attack(self, over: str, raw: bytes) -> None:
         """Sends what has to be refused."""

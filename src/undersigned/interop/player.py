@@ -9,74 +9,49 @@ Source: protocol-spec/05-negotiation.md, 07-contract.md and 08-attestation-and-e
 from __future__ import annotations
 
 import json
-from typing import Any, Final
-
-from msgspec import to_builtins
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, ClassVar, Final
 
 from undersigned.attestation import (
     PAYLOAD_TYPE,
     Predicate,
     WorkPredicate,
-    accepted,
     envelope,
     make_statement,
     pae,
     verify_delivery,
 )
 from undersigned.contract import (
-    Criterion,
-    DataHandling,
-    Deadlines,
-    Deliverable,
-    Evidence,
-    Price,
     ReleaseDocument,
-    Task,
-    Terms,
     countersigned,
-    draft_terms,
     verify_countersigned,
     verify_offered,
 )
 from undersigned.credentials import read_presentation, verify_presentation
 from undersigned.daemon import signed_headers
 from undersigned.did import DidDocument
-from undersigned.encoding import JsonObject, base64url_encode, digest_bytes, from_struct, shift
+from undersigned.encoding import EngagementId, JsonObject, base64url_encode, digest_bytes, from_struct
 from undersigned.errors import LogProofError, ProofError, UndersignedError
 from undersigned.messages import (
     Acceptance,
     Closing,
-    CriterionVerdict,
     Delivery,
-    Input,
     LedgerPlace,
     Message,
     Offer,
     Presentation,
-    Profile,
     Review,
     Seal,
     Settled,
     VerifiedMessage,
-    engagement_id,
 )
-from undersigned.messages import Task as Asked
-from undersigned.protocol import HIRER, Role
-from undersigned.runtime import ARTIFACT_READ, Answer, asked_by, delivered_by, keys_of, read_multibase_note
-from undersigned.scope import Grant, Limit, Scope, sketch
+from undersigned.protocol import Role
+from undersigned.runtime import Answer, keys_of, read_multibase_note
 from undersigned.testing import (
     Attacker,
     Party,
     Say,
-    acceptance,
     closing,
-    inquiry,
-    minutes,
-    offer,
-    presentation,
-    review,
-    seal,
-    start,
 )
 from undersigned.transparency import (
     checkpoint_text,
@@ -87,33 +62,36 @@ from undersigned.transparency import (
     verify_note,
 )
 
-from .failures import Failure, NotApplicable
+from .failures import Failure, NotApplicable, Silent
 from .stage import Scene, SceneLine, shown
 
 __all__ = ["Player"]
 
-CRITERION: Final = "delivered"
 AFTER_WORK: Final = frozenset({"delivered", "closing", "closed"})
-CENT: Final = "0.01"
 
 
 class Player:
-    """One engagement of ours with the implementation under test."""
+    """One engagement of ours with the implementation under test. `Hiring` and `Working` know what each role says."""
 
-    def __init__(self, scene: Scene, who: Attacker, line: SceneLine, role: Role = HIRER) -> None:
-        stage = scene.stage
-        nonce = who.nonce()
+    UNMET: ClassVar[Mapping[str, str]] = {}
+    """For states that the other side may lead away from: the state in which it then is."""
+
+    def due(self, low: bool = False) -> Say | None:
+        """What an honest party says next; None where the other side has to. `low` begins with a low price."""
+        raise NotImplementedError
+
+    def allow(self) -> None:
+        """Lets the input be read."""
+
+    def __init__(self, scene: Scene, who: Attacker, line: SceneLine, role: Role, engagement: EngagementId) -> None:
         self.scene, self.who, self.line = scene, who, line
         self.said: list[VerifiedMessage] = []
         """Every message of ours that counts, in order."""
         self.got: list[VerifiedMessage] = []
         """Every move of the peer's, in order."""
-        self.delivered: dict[str, bytes] = {}
-        self._nonce = nonce
-        made = engagement_id(who.did, stage.subject.did, nonce)
-        self.party = Party(role, who, stage.known, made, stage.clock)
-        content = f"{stage.subject.content.decode()}{made}\n".encode()
-        self._input, self._input_url, self._may_read = stage.serve(content)
+        self.comes_back: Callable[[], Awaitable[None]] | None = None
+        """Where connections break on the way: how this goes on over another one."""
+        self.party = Party(role, who, scene.stage.known, engagement, scene.stage.clock)
 
     @property
     def state(self) -> str:
@@ -132,11 +110,11 @@ class Player:
         if state in AFTER_WORK:
             self.allow()
         while self.state != state:
-            move = self._ours(low)
+            move = self.due(low)
             if self.state in ("withdrawn", "closed"):
                 ended = f"it ended {self.state} where {state} was to be reached: {self._reason()}"
                 raise NotApplicable(ended) if optional else Failure(ended)
-            if state == "accepted-by-provider" and self.state == "offered-by-provider":
+            if self.UNMET.get(state) == self.state:
                 answered = "it answers the offer with another one"
                 raise NotApplicable(answered) if optional else Failure(answered)
             if move is None:
@@ -171,7 +149,13 @@ class Player:
             Failure: It is a refusal, does not hold, or nothing comes.
         """
         while True:
-            raw = await self.line.next(self.scene.stage.limits.answer, waiting_for)
+            try:
+                raw = await self.line.next(self.scene.stage.limits.answer, waiting_for)
+            except Silent:
+                if self.line.closed is None or self.comes_back is None:
+                    raise
+                await self.comes_back()
+                continue
             message = await self.fold(raw)
             if message is not None:
                 return message
@@ -192,12 +176,16 @@ class Player:
             raise Failure(f"it found fault with a message that is right: {frame.get('code')}")
         if "engagement" in frame and frame["engagement"] != self.party.engagement.id:
             return None
+        agreed = self.party.engagement.talks
         try:
             verified = self.who.verify(raw, self.scene.stage.known, self.party.now)
             became = self.party.take(verified)
         except UndersignedError as error:
             raise Failure(f"its {shown(raw)} does not hold: {error.message} ({error.code})") from error
         message = verified.message
+        used = message.proof.cryptosuite if message.proof is not None else ""
+        if agreed is not None and agreed.suite and used != agreed.suite:
+            raise Failure(f"its {message.type} is signed in {used}, and {agreed.suite} was agreed on")
         if became == "repeat":
             return message
         if message.type == "Problem":
@@ -213,103 +201,12 @@ class Player:
                 ) from error
         return message
 
-    def allow(self) -> None:
-        """Lets the input be read."""
-        self._may_read.set()
-
     # ------------------------------------------------------------------ what an honest hirer says
-
-    def _ours(self, low: bool) -> Say | None:
-        match self.state:
-            case "-":
-                return self.inquiry()
-            case "profiled":
-                return presentation(presentation=self.who.shown(self.party))
-            case "ready":
-                return offer(terms=self.terms(low=low))
-            case "offered-by-provider":
-                return acceptance()
-            case "accepted-by-provider":
-                return seal(ledger=self._place())
-            case "sealed":
-                given = (Input(name=self.scene.stage.subject.input, digest=self._input, uri=self._input_url),)
-                return start(inputs=given)
-            case "delivered":
-                return self.review()
-            case "closing":
-                contract = self.party.engagement.contract
-                if contract is not None and HIRER in contract.closed_by:
-                    return None
-                return self.closing()
-            case _:
-                return None
 
     def honest(self, move: str) -> Say | None:
         """The next move, if it is of this type and ours."""
-        said = self._ours(low=False)
+        said = self.due()
         return said if said is not None and move in ("next", said.type) else None
-
-    def inquiry(self) -> Say:
-        """The first move."""
-        subject = self.scene.stage.subject
-        task = Asked(kind=subject.task, summary="A test of conformance", inputs=(self._input,))
-        scope = to_builtins(sketch(self.scope()))
-        return inquiry(nonce=self._nonce, need=subject.task, task=task, scope_sketch=scope, suites=(self.who.suite,))
-
-    def scope(self) -> Scope:
-        """What the work may do: read its input a few times."""
-        return Scope(grants=(Grant("read", ARTIFACT_READ, self._input_url, limits=(Limit("count", "9"),)),))
-
-    def terms(self, *, low: bool = False, grace: str = "PT2M") -> Terms:
-        """Terms that start from what the `Profile` says, at the price that it asks or at less."""
-        subject, now = self.scene.stage.subject, self.party.now
-        profile = next((one.message for one in self.got if isinstance(one.message, Profile)), None)
-        delivers: tuple[Deliverable, ...] = ()
-        price = subject.price
-        for capability in profile.capabilities if profile is not None else ():
-            if capability.get("task") == subject.task:
-                delivers, price = delivered_by(capability), asked_by(capability) or price
-        named = delivers or (Deliverable(name="result", media_type="application/octet-stream", criteria=()),)
-        wanted = (Criterion(id=CRITERION, text="It is delivered"),)
-        return draft_terms(
-            task=Task(kind=subject.task, summary="A test of conformance", inputs=(self._input,)),
-            deliverables=tuple(Deliverable(name=one.name, media_type=one.media_type, criteria=wanted) for one in named),
-            scope=self.scope(),
-            price=Price(amount=CENT, currency=price.currency) if low else price,
-            deadlines=Deadlines(
-                start=shift(now, minutes(60)),
-                finish=shift(now, minutes(120)),
-                heartbeat="PT10M",
-                review="PT2H",
-                rework="PT2H",
-                wind_down="PT1M",
-                close="PT1H",
-                until=shift(now, minutes(240)),
-            ),
-            seal_grace=grace,
-            data_handling=DataHandling(
-                purpose="this task only", classes=(), retention="PT0S", onward=False, training=False
-            ),
-            evidence=Evidence(predicates=(WorkPredicate.PREDICATE_TYPE,), c2pa=False),
-        )
-
-    def review(self, verdict: str = "accepted") -> Say:
-        """The verdict on the delivery, with its statement."""
-        delivery = self._delivery()
-        document = self.party.offered()
-        contract = self.contract
-        predicate = accepted(
-            contract=contract,
-            document_id=document.id,
-            verifier=self.who.did,
-            passed=verdict == "accepted",
-            statements=(),
-            time_verified=self.party.now,
-        )
-        named = {one.name: one.digest for one in delivery.artifacts}
-        statement = self.stated(named or {"contract": contract}, predicate)
-        criteria = (CriterionVerdict(id=CRITERION, met=verdict == "accepted"),)
-        return review(verdict, statement=statement, criteria=criteria)
 
     def closing(self) -> Say:
         """Our books, with a checkpoint of a log that holds the contract and nothing else."""
@@ -323,8 +220,15 @@ class Player:
         if isinstance(document, ReleaseDocument):
             return Settled(amount=document.settlement.amount, currency=document.settlement.currency)
         price = document.terms.price
-        passed = any(isinstance(one.message, Review) and one.message.verdict == "accepted" for one in self.said)
+        passed = any(
+            isinstance(one.message, Review) and one.message.verdict == "accepted" for one in (*self.said, *self.got)
+        )
         return Settled(amount=price.amount if passed else "0", currency=price.currency)
+
+    def closes(self) -> Say | None:
+        """Our books, unless we closed them already."""
+        contract = self.party.engagement.contract
+        return None if contract is not None and self.party.role in contract.closed_by else self.closing()
 
     def stated(self, artifacts: dict[str, str], predicate: Predicate) -> JsonObject:
         """The predicate about these artifacts, in an envelope signed by us."""
@@ -345,10 +249,12 @@ class Player:
                 return contract_leaf(countersigned(from_struct(self.party.offered()), one.message.contract_proof))
         raise Failure("nothing was accepted yet")
 
-    def _place(self) -> LedgerPlace:
+    def place(self) -> LedgerPlace:
+        """Where the contract stands in our log."""
         return LedgerPlace(log=self.who.did, index=0, leaf=leaf_digest(self._leaf()))
 
-    def _delivery(self) -> Delivery:
+    def delivery(self) -> Delivery:
+        """The last delivery that came."""
         for one in reversed(self.got):
             if isinstance(one.message, Delivery):
                 return one.message
@@ -398,7 +304,7 @@ class Player:
 
     def uri_of(self, place: int = 0) -> str:
         """Where an artifact of the delivery is read."""
-        artifact = self._delivery().artifacts[place]
+        artifact = self.delivery().artifacts[place]
         origin = self.scene.stage.subject.url.replace("ws", "http", 1).rpartition("/")[0]
         return artifact.uri or f"{origin}/artifacts/{artifact.digest}"
 
@@ -408,7 +314,7 @@ class Player:
         Raises:
             Failure: Any of it does not hold.
         """
-        delivery, stage = self._delivery(), self.scene.stage
+        delivery, stage = self.delivery(), self.scene.stage
         document = self.party.offered()
         artifacts: dict[str, bytes] = {}
         for place, one in enumerate(delivery.artifacts):

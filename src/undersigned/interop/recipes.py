@@ -10,7 +10,7 @@ from undersigned.testing import changes, moves
 __all__ = ["RECIPES"]
 
 RECIPES: Final[dict[str, Callable[[], moves.Say]]] = {
-    "Inquiry": moves.inquiry,
+    "Inquiry": lambda: moves.inquiry(nonce="u" + "A" * 43),
     "Profile": moves.profile,
     "Presentation": moves.presentation,
     "Bid": moves.bid,

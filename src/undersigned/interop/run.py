@@ -16,8 +16,8 @@ from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.protocol import Role
 
 from .failures import Failure, NotApplicable, Silent
+from .hiring import Hiring
 from .play import Play
-from .player import Player
 from .scenario import Scenario, written_scenarios
 from .stage import Scene, Stage
 from .steps import play_steps
@@ -70,7 +70,7 @@ async def play_all(
     no more is tried. `told` hears each line of the transcript, `done` each result as it comes.
     """
     wanted = tuple(scenarios)
-    if wanted and (silent := await _silent(stage, told)):
+    if wanted and wanted[0].role == "provider" and (silent := await _silent(stage, told)):
         failed = tuple(Result(scenario=one, outcome="failed", detail=silent) for one in wanted)
         for result in failed:
             done(result)
@@ -116,7 +116,7 @@ async def _silent(stage: Stage, told: Callable[[dict[str, Any]], None]) -> str:
     try:
         async with asyncio.timeout(stage.limits.scenario):
             who = stage.actor(CONTACT, "first")
-            player = Player(scene, who, await scene.line(who, "first"))
+            player = Hiring(scene, who, await scene.line(who, "first"))
             await player.say(player.inquiry())
             await player.line.next(stage.limits.answer, "an answer to an Inquiry")
     except Silent as end:

@@ -43,6 +43,7 @@ __all__ = [
     "Send",
     "Show",
     "Step",
+    "Told",
     "Turned",
     "Upgrade",
     "Wait",
@@ -249,6 +250,12 @@ class Upgrade(_Part, frozen=True, kw_only=True):
     subprotocol: str | None = None
 
 
+class Told(_Part, frozen=True, kw_only=True):
+    """Its back channel says that the engagement is over, in this state, with the moves that we know."""
+
+    state: str
+
+
 class Read(_Part, frozen=True, kw_only=True):
     """What was delivered is asked for; the answer has this status. With `signed` by the hirer, else by `second`."""
 
@@ -280,6 +287,7 @@ Step: TypeAlias = (
     | ClosedWith
     | Upgrade
     | Read
+    | Told
 )
 
 

@@ -7,24 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
 from undersigned.contract import Price
 from undersigned.daemon import ArtifactRequest, ArtifactResponse, ListenerLimits, PublicListener
+from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, Instant, digest_bytes
 from undersigned.errors import Closed, UndersignedError
 from undersigned.runtime import Gatherer, SystemClock
 from undersigned.testing import LOOSE, Attacker, Known, Line
-from undersigned.transport import Channel, connect, prove
+from undersigned.transport import Channel, Identity, admit, connect, prove
 
-from .failures import Silent
+from .failures import Failure, Silent
 
 __all__ = ["Limits", "Scene", "Stage", "Subject"]
 
+TRIES: Final = 8
+"""To connect, where connections break on the way."""
 MAX_TOLD: Final = 512
 """Characters of what came that are shown where it is no message."""
 
@@ -42,6 +45,10 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     input: str = "report"
     """Name of the one input that it works on."""
     content: bytes = b"A report of one line.\n"
+    hook: str | None = None
+    """Where its back channel is, to make it hire: an http or https URL without a path."""
+    token: str = ""
+    """What is shown there."""
     local: bool = False
     """Whether plain ws:// and http:// to loopback are allowed."""
 
@@ -53,6 +60,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """For one answer."""
     scenario: float = 60.0
     """For a whole scenario."""
+    arrival: float = 20.0
+    """For a connection that the implementation opens, which it may wait with after it lost one."""
     upgrade: float = 5.0
     """For the connection, and again for its proof."""
 
@@ -68,14 +77,16 @@ class Stage:
         self.seed = seed
         self.limits = limits or Limits()
         self.url = url or subject.url
+        self.breaks = False
+        """Whether connections break on the way, so that scenarios have to come back by themselves."""
         self.clock = SystemClock()
         self.gatherer = Gatherer(local=subject.local)
         self._known: Known | None = None
         self.served: dict[Digest, tuple[bytes, asyncio.Event]] = {}
         """What we serve, and whether it may be read already."""
-        self.arrivals: dict[Did, asyncio.Queue[Channel]] = {}
-        """Where connections to one of our DIDs are waited for."""
-        self._actors: dict[Did, Attacker] = {}
+        self.arrivals: dict[Did, asyncio.Queue[tuple[Channel, asyncio.Event]]] = {}
+        """Where connections to one of our DIDs are waited for; the event says that nobody uses one any more."""
+        self._identities: dict[Did, Identity] = {}
         self._listener = PublicListener(
             "localhost",
             port,
@@ -137,8 +148,48 @@ class Stage:
             return ArtifactResponse(status=503, code="timeout")
         return ArtifactResponse(status=200, body=data)
 
+    @property
+    def own_url(self) -> str:
+        """Where we take connections."""
+        return f"ws://localhost:{self._listener.port}/hire"
+
+    def await_connections(self, who: Attacker) -> None:
+        """From now on connections to this one of ours are taken."""
+        self._identities[who.did] = who.identity
+        self.arrivals[who.did] = asyncio.Queue()
+
     async def _accept(self, channel: Channel) -> None:
-        await channel.close(1008, "policy_denied")
+        async def resolve(did: Did) -> DidDocument:
+            return await self.gatherer.document(did, 60.0)
+
+        proved = await admit(channel, self._identities, resolve, self.clock.now)
+        gone = asyncio.Event()
+        self.arrivals[proved.own].put_nowait((channel, gone))
+        await gone.wait()
+
+    async def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What the back channel of the implementation answers.
+
+        Raises:
+            Failure: It cannot be reached, refuses, or answers with no JSON object.
+        """
+        fields = (("Authorization", f"Bearer {self.subject.token}"), ("Content-Type", "application/json"))
+        said = json.dumps(body).encode() if body is not None else None
+        try:
+            answer = await self.gatherer.exchange(
+                method,
+                f"{self.subject.hook}{path}",
+                max_bytes=2**24,
+                timeout_seconds=self.limits.answer,
+                headers=fields,
+                body=said,
+            )
+            told = json.loads(answer.body)
+        except (UndersignedError, ValueError) as error:
+            raise Silent(f"its hook does not answer {method} {path}: {error}") from error
+        if answer.status not in (200, 202) or not isinstance(told, dict):
+            raise Failure(f"its hook answers {method} {path} with {answer.status}: {shown(answer.body)}")
+        return cast("dict[str, Any]", told)
 
     @asynccontextmanager
     async def channel(self) -> AsyncGenerator[Channel]:
@@ -170,12 +221,41 @@ class Scene:
         Raises:
             Failure: There is none, or the implementation does not prove who it is.
         """
+        tries = TRIES if self.stage.breaks else 1
+        while True:
+            try:
+                return await self._connected(who, name)
+            except Silent:
+                tries -= 1
+                if tries == 0:
+                    raise
+
+    async def _connected(self, who: Attacker, name: str) -> SceneLine:
         stage = self.stage
         async with stage.channel() as channel:
             try:
                 await prove(channel, who.identity, self._resolve, stage.clock.now, expect=stage.subject.did)
             except UndersignedError as error:
                 raise Silent(f"the connection was not proved: {error.message} ({error.code})") from error
+        return self._lined(who, name, channel)
+
+    async def arrival(self, who: Attacker, name: str) -> SceneLine:
+        """The next connection that the implementation opens to one of ours.
+
+        Raises:
+            Silent: None comes.
+        """
+        seconds = self.stage.limits.arrival
+        try:
+            async with asyncio.timeout(seconds):
+                channel, gone = await self.stage.arrivals[who.did].get()
+        except TimeoutError:
+            raise Silent(f"it did not connect to us within {seconds:g} s") from None
+        line = self._lined(who, name, channel)
+        line.when_over(gone.set)
+        return line
+
+    def _lined(self, who: Attacker, name: str, channel: Channel) -> SceneLine:
         self.note("connected", name)
         line = SceneLine(who, channel, lambda way, raw: self.note(way, name, raw))
         self.lines.append(line)

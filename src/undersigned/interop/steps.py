@@ -32,6 +32,7 @@ from .scenario import (
     Say,
     Send,
     Show,
+    Told,
     Turned,
     Upgrade,
     Wait,
@@ -52,6 +53,7 @@ HOW: Final = cast(
         Read: honest.read,
         Repeat: honest.repeat,
         Say: honest.say,
+        Told: honest.told,
         Send: honest.send,
         Show: honest.show,
         Turned: honest.turned,
@@ -76,6 +78,9 @@ async def play_steps(play: Play) -> None:
         Failure: The implementation did something else than it has to.
         NotApplicable: What is shown cannot be shown of it.
     """
+    # Whoever dials decides when one connection takes the place of another; the engagement goes on (HIRE-CNX-10).
+    if play.scene.stage.breaks or play.scenario.role == "hirer":
+        (await play.player()).comes_back = lambda: connections.come_back(play, ComeBack())
     for number, step in enumerate(play.scenario.steps, start=1):
         try:
             await HOW[type(step)](play, step)

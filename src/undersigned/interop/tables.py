@@ -77,7 +77,7 @@ def _allowed(state: str, kind: str, role: Role) -> bool:
 
 
 def _scenario(tested: Role, state: str, after: str, kind: str) -> Scenario:
-    price = "low" if state == "offered-by-provider" else "asked"
+    price = "low" if state in ("offered-by-provider", "accepted-by-hirer") else "asked"
     steps: list[Step] = []
     if state == "withdrawn":
         steps = [Reach(state="ready" if tested == "provider" else "inquired"), Say(move="Withdraw")]
@@ -101,8 +101,14 @@ def _scenario(tested: Role, state: str, after: str, kind: str) -> Scenario:
 def _codes(state: str, kind: str, role: Role) -> tuple[str, ...]:
     """What the pages give: `wrong_party` where the other role may make the move, and what else comes first."""
     if state == "-":
-        return ("wrong_negotiation",)
+        return ("wrong_negotiation", "schema_violation") if kind == "Offer" else ("wrong_negotiation",)
+    if kind == "Inquiry" and role != "hirer":
+        return ("wrong_negotiation", "wrong_state")  # the name of this engagement is that of another hirer
     if kind == "Acceptance" and state == f"accepted-by-{role}":
         return ("already_contracted",)
+    if kind in ("Acceptance", "Offer") and state.startswith("accepted-by-"):
+        return ("wrong_state", "wrong_party", "schema_violation")  # the live offer is ours, too (HIRE-NEG-05)
     others = any(_allowed(state, kind, other) for other in ROLES if other != role)
-    return ("wrong_party",) if others else ("wrong_state",)
+    code = "wrong_party" if others else "wrong_state"
+    # A document is made for one place, so an offer may be refused for what its document does not fit.
+    return (code, "schema_violation", "terms_mismatch") if kind == "Offer" else (code,)

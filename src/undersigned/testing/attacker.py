@@ -209,6 +209,10 @@ class Line:
             self.closed = closed
             self._news.set()
 
+    def when_over(self, told: Callable[[], object]) -> None:
+        """Calls `told` once nothing more comes."""
+        self._reading.add_done_callback(lambda _: told())
+
     def came(self, raw: bytes) -> None:
         """Hears of each frame as it comes."""
 

@@ -1,0 +1,1066 @@
+"""Peers that are wrong on purpose, each by one changed function of ours: what the harness has to find.
+
+A mutant is a function that changes the running program, and the requirement that is broken by it. `peer.py` serves one;
+`run.py` plays the harness against all of them and writes the matrix of scenarios and mutants.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from undersigned.daemon import listener, serving
+from undersigned.encoding import digest_bytes
+from undersigned.errors import FormatError, UndersignedError, VerificationError
+from undersigned.messages import MESSAGE_TYPES, Message, Offer, SignedMessage, VerifiedMessage, codec
+from undersigned.messages import verify as verifying
+from undersigned.protocol import fold
+from undersigned.runtime import conversation, intake, meeting, papers, provider, turn, work
+from undersigned.transport import base, proving
+
+__all__ = ["MUTANTS", "Mutant"]
+
+
+class Mutant(NamedTuple):
+    """One way to be wrong."""
+
+    name: str
+    requirement: str
+    caught_by: tuple[str, ...]
+    """Ids of scenarios of which each finds it, or patterns of ids."""
+    change: Callable[[], None]
+
+
+MUTANTS: list[Mutant] = []
+ROWLESS = ("wrong_state", "wrong_party", "already_contracted")
+
+
+def mutant(name: str, requirement: str, *caught_by: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
+    """Lists the decorated change."""
+
+    def listed(change: Callable[[], None]) -> Callable[[], None]:
+        MUTANTS.append(Mutant(name, requirement, caught_by, change))
+        return change
+
+    return listed
+
+
+# ---------------------------------------------------------------------- helpers
+
+
+def unguarded(*names: str) -> None:
+    """These guards of the tables let everything pass."""
+    fold.GUARDS = {**fold.GUARDS, **dict.fromkeys(names, lambda _: None)}
+
+
+def rowless(taken: Callable[[Any], bool]) -> None:
+    """Moves without a row of which `taken` is true are recorded and move nothing, in place of being refused."""
+    real = fold._row
+
+    def row(engagement: Any, move: Any, mine: bool, at: str, seen: int, total: int) -> Any:
+        try:
+            return real(engagement, move, mine, at, seen, total)
+        except fold.Refused as refused:
+            if (
+                mine
+                or refused.code not in ("wrong_state", "wrong_party", "already_contracted")
+                or not taken(move.message)
+            ):
+                raise
+            return fold._Judged("void", seen, None, None)
+
+    fold._row = row
+
+
+def forgiven(*codes: str) -> None:
+    """A message that is refused with one of these is taken as if it held."""
+    real = intake.verify_message
+
+    def verify(received: SignedMessage, *args: Any, **options: Any) -> VerifiedMessage:
+        try:
+            return real(received, *args, **options)
+        except UndersignedError as error:
+            if error.code not in codes:
+                raise
+            return VerifiedMessage(message=received.message, digest=received.digest, raw=received.raw)
+
+    intake.verify_message = verify
+
+
+def read_first(change: Callable[[bytes], bytes]) -> None:
+    """What comes is changed before it is read, and its proof is not held against the change."""
+    real = intake.decode_message
+
+    def decode(raw: bytes) -> SignedMessage:
+        try:
+            return real(raw)
+        except UndersignedError as error:
+            try:
+                return real(change(raw))
+            except (UndersignedError, ValueError, RecursionError):
+                raise error from None
+
+    intake.decode_message = decode
+    forgiven("proof_invalid")
+
+
+def known_members(value: Any) -> Any:
+    """The message without members that its type does not define."""
+    of = MESSAGE_TYPES[value["type"]]
+    names = {field.encode_name for field in msgspec.structs.fields(of)} | {"type"}
+    return {name: one for name, one in value.items() if name in names}
+
+
+def judge_as(members: Callable[[Any, Message], dict[str, Any]]) -> None:
+    """What comes is judged as if it had these members."""
+    real = fold._judge
+
+    def judge(engagement: Any, move: VerifiedMessage, mine: bool, at: str) -> Any:
+        if not mine and not move.message.notice:
+            message = msgspec.structs.replace(move.message, **members(engagement, move.message))
+            move = msgspec.structs.replace(move, message=message)
+        return real(engagement, move, mine, at)
+
+    fold._judge = judge
+
+
+def says(type_: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """What this peer says in messages of one type is changed before it is signed."""
+    real = conversation.Conversation._say
+
+    async def say(self: Any, turn_: Any, said: turn.Say) -> None:
+        if said.type == type_:
+            said = msgspec.structs.replace(said, body=change(dict(said.body)))
+        await real(self, turn_, said)
+
+    conversation.Conversation._say = say
+
+
+# ---------------------------------------------------------------------- connections
+
+
+@mutant(
+    "opens a socket without the subprotocol",
+    "HIRE-CNX-02",
+    "connection-without-subprotocol",
+    "connection-other-subprotocol",
+)
+def _subprotocol() -> None:
+    class Whatever(str):
+        __slots__ = ()
+
+        def __eq__(self, _: object) -> bool:
+            return True
+
+        __hash__ = str.__hash__
+
+    listener.SUBPROTOCOL = Whatever("hire.v1")
+
+
+def _proof_of_connections(*taken_from_proof: str) -> None:
+    """What a connection proof says of these is what is expected of it."""
+    real, real_proof = proving._verify, proving.verify_proof
+
+    async def verify(raw: bytes, frame: Any, own: str, nonce: str, *rest: Any) -> None:
+        said = frame.proof or {}
+        own = said.get("domain", own) if "domain" in taken_from_proof else own
+        nonce = said.get("challenge", nonce) if "challenge" in taken_from_proof else nonce
+        if own != frame.recipient:
+            frame = msgspec.structs.replace(frame, recipient=own)
+        await real(raw, frame, own, nonce, *rest)
+
+    def verify_proof(document: Any, **options: Any) -> Any:
+        if "proofPurpose" in taken_from_proof:
+            options["purpose"] = document["proof"].get("proofPurpose")
+        return real_proof(document, **options)
+
+    proving._verify, proving.verify_proof = verify, verify_proof
+
+
+@mutant("takes any answer to a challenge", "HIRE-CNX-05", "connection-old-challenge")
+def _challenge_of_connection() -> None:
+    _proof_of_connections("challenge")
+
+
+@mutant("takes a proof that was made for another peer", "HIRE-CNX-05", "connection-other-domain")
+def _domain_of_connection() -> None:
+    _proof_of_connections("domain")
+
+
+@mutant("takes a proof of a connection for any purpose", "HIRE-PRF-07", "connection-wrong-purpose")
+def _purpose_of_connection() -> None:
+    _proof_of_connections("proofPurpose")
+
+
+@mutant("does not check who connects", "HIRE-CNX-04", "connection-broken-proof", "connection-old-proof")
+def _connection_unchecked() -> None:
+    async def verified(*_: Any) -> None:
+        return None
+
+    proving._verify = verified
+
+
+@mutant("lets anybody connect to anybody", "HIRE-CNX-05", "connection-other-recipient")
+def _other_recipient() -> None:
+    real = proving.admit
+
+    async def admit(channel: Any, identities: Any, *args: Any, **options: Any) -> Any:
+        class Anybody(dict):
+            def get(self, _: Any, default: Any = None) -> Any:
+                return next(iter(self.values()))
+
+        return await real(channel, Anybody(identities), *args, **options)
+
+    from undersigned.runtime import links
+
+    links.admit = admit
+    _proof_of_connections("domain")
+
+
+@mutant("closes politely", "HIRE-CNX-07", "connection-no-json", "connection-anothers-name")
+def _close_code() -> None:
+    proving.closing = lambda error: (1000, base.told_code(error))
+
+
+@mutant("tells strangers nothing", "HIRE-CNX-07", "connection-old-version", "connection-unknown-member")
+def _no_reason() -> None:
+    proving.closing = lambda _: (1008, "")
+
+
+@mutant("leaves a stranger's connection open", "HIRE-CNX-07", "connection-message-before-proof")
+def _stays_open() -> None:
+    async def bounded(channel: Any, exchange: Any) -> Any:
+        import asyncio
+
+        try:
+            return await exchange()
+        except UndersignedError:
+            await asyncio.sleep(3600)
+            raise
+
+    proving._bounded = bounded
+
+
+@mutant("takes messages that others signed", "HIRE-CNX-09", "replay-over-another-connection")
+def _any_sender() -> None:
+    real = intake.Intake._verified
+
+    async def verified(self: Any, channel: Any, peer: str, received: SignedMessage) -> None:
+        await real(self, channel, received.message.sender, received)
+
+    intake.Intake._verified = verified
+
+
+@mutant("answers faults with faults", "HIRE-SYN-04", "text-fault-is-not-answered")
+def _answers_faults() -> None:
+    intake._is_refusal = lambda _: False
+
+
+@mutant("says whether somebody else's engagement exists", "HIRE-SYN-04", "replay-into-anothers-engagement")
+def _tells_existence() -> None:
+    real = intake.Intake._conversation
+
+    async def found(self: Any, verified: VerifiedMessage) -> Any:
+        known = await real(self, verified)
+        if known is not None and known.engagement.peer != verified.message.sender:
+            raise VerificationError("wrong_party", "somebody else's", proved=True)
+        return known
+
+    intake.Intake._conversation = found
+    real_verified = intake.Intake._verified
+
+    async def verified(self: Any, channel: Any, peer: str, received: SignedMessage) -> None:
+        conversation_ = self._agent.conversations.get(received.message.engagement)
+        if conversation_ is not None and conversation_.engagement.peer != peer:
+            raise VerificationError("wrong_party", "somebody else's", proved=True)
+        await real_verified(self, channel, peer, received)
+
+    intake.Intake._verified = verified
+
+
+@mutant("says no Sync on a new connection", "HIRE-SYN-01", "reconnect-in-doubt", "reconnect-two-connections")
+def _no_sync() -> None:
+    async def reconnect(self: Any, turn_: Any) -> None:
+        turn_.sends.extend([await self._fresh(row.raw) for row in await self._unreceipted(turn_)])
+
+    conversation.Conversation._reconnect = reconnect
+
+
+@mutant("answers a Sync with a Sync", "HIRE-SYN-02", "sync-is-not-answered-with-sync")
+def _sync_for_sync() -> None:
+    real = conversation.Conversation._receive
+
+    async def receive(self: Any, turn_: Any, item: Any) -> None:
+        await real(self, turn_, item)
+        if item.message.message.type == "Sync":
+            engagement = turn_.engagement
+            await self._say(turn_, turn.Say("Sync", {"state": engagement.state, "lane": engagement.lane}))
+
+    conversation.Conversation._receive = receive
+
+
+@mutant("sends nothing again after a connection ended", "HIRE-CHN-12", "reconnect-answer-was-lost")
+def _nothing_again() -> None:
+    async def reconnect(self: Any, turn_: Any) -> None:
+        engagement = turn_.engagement
+        await self._say(turn_, turn.Say("Sync", {"state": engagement.state, "lane": engagement.lane}))
+
+    real = conversation.Conversation._receive
+
+    async def receive(self: Any, turn_: Any, item: Any) -> None:
+        before = list(turn_.sends)
+        await real(self, turn_, item)
+        if item.message.message.type == "Sync":
+            turn_.sends[:] = before
+
+    async def answer(self: Any, turn_: Any, move: Any) -> None:
+        await self._say(turn_, turn.Say("Receipt", {"of": (move.digest,), "received_at": self.shell.clock.now()}))
+
+    conversation.Conversation._answer_repeat = answer
+    conversation.Conversation._reconnect = reconnect
+    conversation.Conversation._receive = receive
+
+
+@mutant(
+    "gives up when a connection ends",
+    "HIRE-CNX-10",
+    "reconnect-after-a-cut",
+    "reconnect-before-an-offer",
+    "reconnect-offer-was-lost",
+    "reconnect-in-work",
+)
+def _gives_up() -> None:
+    real = conversation.Conversation._reconnect
+
+    async def reconnect(self: Any, turn_: Any) -> None:
+        await real(self, turn_)
+        engagement = turn_.engagement
+        if engagement.state == "ready":
+            await self._say(turn_, turn.Say("Withdraw", {"reason": "changed"}))
+        elif engagement.state == "working":
+            end = {"contract": engagement.contract.digest, "cause": "unable", "evidence": ()}
+            await self._say(turn_, turn.Say("Terminate", end))
+
+    conversation.Conversation._reconnect = reconnect
+
+
+# ---------------------------------------------------------------------- JSON and envelopes
+
+
+@mutant("reads JSON with names that stand twice", "HIRE-JSN-01", "text-name-twice", "text-name-twice-escaped")
+def _names_twice() -> None:
+    read_first(lambda raw: json.dumps(json.loads(raw)).encode())
+
+
+@mutant("reads numbers with fractions", "HIRE-JSN-03", "text-fraction")
+def _fractions() -> None:
+    read_first(lambda raw: json.dumps(json.loads(raw, parse_float=lambda text: int(float(text)))).encode())
+
+
+@mutant("reads half a character", "HIRE-JSN-02", "text-lone-surrogate", "text-control-character")
+def _half_characters() -> None:
+    read_first(lambda raw: re.sub(rb"\\u(d8|00)[0-9a-f]{2}|[\x00-\x1f]", b"?", raw))
+
+
+@mutant("cuts large numbers down", "HIRE-JSN-03", "text-huge-number")
+def _large_numbers() -> None:
+    def cut(text: str) -> int:
+        return int(text) if len(text) < 12 else 2
+
+    read_first(lambda raw: json.dumps(json.loads(raw, parse_int=cut)).encode())
+
+
+@mutant(
+    "reads times and amounts in any spelling",
+    "HIRE-JSN-05",
+    "envelope-other-spelling-of-a-time",
+    "envelope-trailing-zero",
+)
+def _spellings() -> None:
+    read_first(lambda raw: raw.replace(b"+00:00", b"Z").replace(b'"4.0"', b'"4"'))
+
+
+@mutant("drops members that it does not know from documents", "HIRE-CTR-01", "envelope-unknown-member-inside")
+def _drops_inside() -> None:
+    def known(raw: bytes) -> bytes:
+        value = json.loads(raw)
+        value["document"]["terms"]["deadlines"].pop("grace", None)
+        return json.dumps(value).encode()
+
+    read_first(known)
+
+
+@mutant("takes messages without a proof", "HIRE-PRF-01", "proof-missing", "proof-empty-list")
+def _no_proof() -> None:
+    def proved(raw: bytes) -> bytes:
+        value = json.loads(raw)
+        sender = value["sender"]
+        proof = {
+            "type": "DataIntegrityProof",
+            "cryptosuite": "eddsa-jcs-2022",
+            "created": "2020-01-01T00:00:00Z",
+            "expires": "2020-01-01T01:00:00Z",
+            "verificationMethod": f"{sender}#{sender.removeprefix('did:key:')}",
+            "proofPurpose": MESSAGE_TYPES[value["type"]].purpose,
+            "proofValue": "z" + "2" * 86,
+        }
+        return json.dumps({**value, "proof": proof}).encode()
+
+    read_first(proved)
+
+
+@mutant("drops members that it does not know", "HIRE-ENV-01", "envelope-unknown-member")
+def _drops_members() -> None:
+    read_first(lambda raw: json.dumps(known_members(json.loads(raw))).encode())
+
+
+@mutant("ignores the context", "HIRE-ENV-02", "envelope-other-context", "envelope-context-in-a-list")
+def _any_context() -> None:
+    known = b'"@context":"https://w3id.org/hire/v1"'
+    read_first(lambda raw: re.sub(rb'"@context":("[^"]*hire/v2"|\["[^"]*"\])', known, raw))
+
+
+@mutant("ignores the version of a message", "HIRE-ENV-04", "version-changes-later")
+def _any_version() -> None:
+    read_first(lambda raw: json.dumps({**json.loads(raw), "version": "1.0"}).encode())
+
+
+@mutant("has one code for every refusal", "HIRE-SYN-04", "text-not-json", "text-too-deep")
+def _one_code() -> None:
+    real = intake.problem_code_told
+    intake.problem_code_told = lambda error, **options: "internal" if real(error, **options) else None
+
+
+@mutant(
+    "refuses without a word",
+    "HIRE-SYN-04",
+    "envelope-unknown-type",
+    "envelope-missing-member",
+    "replay-unknown-engagement",
+)
+def _silent_faults() -> None:
+    intake.problem_code_told = lambda *_, **__: None
+
+
+@mutant("refuses moves without a word", "HIRE-CHN-11", "contract-closing-checkpoint", "negotiation-round-limit")
+def _silent_problems() -> None:
+    real = conversation.Conversation._say
+
+    async def say(self: Any, turn_: Any, said: turn.Say) -> None:
+        if said.type != "Problem":
+            await real(self, turn_, said)
+
+    conversation.Conversation._say = say
+
+
+@mutant("takes messages of any size", "HIRE-JSN-04", "text-too-large")
+def _any_size() -> None:
+    real = listener.PublicListener.__init__
+
+    def init(self: Any, *args: Any, limits: Any = None, **options: Any) -> None:
+        given = limits or listener.ListenerLimits()
+        channel = msgspec.structs.replace(given.channel, max_message_bytes=2**24)
+        real(self, *args, limits=msgspec.structs.replace(given, channel=channel), **options)
+
+    listener.PublicListener.__init__ = init
+    codec._parse = lambda raw: json.loads(raw)
+
+
+@mutant("wants each message in canonical form", "HIRE-DIG-03", "text-other-spelling")
+def _canonical_only() -> None:
+    real = intake.decode_message
+
+    def decode(raw: bytes) -> SignedMessage:
+        if codec.read_canonical(raw) is None:
+            raise FormatError("bad_json", "not in canonical form")
+        return real(raw)
+
+    intake.decode_message = decode
+
+
+@mutant("takes an Inquiry for any engagement", "HIRE-ENV-05", "envelope-anothers-engagement")
+def _any_engagement() -> None:
+    forgiven("wrong_negotiation")
+    unguarded("opens_engagement")
+
+
+@mutant("does not look at the role", "HIRE-CHN-11", "envelope-other-role")
+def _any_role() -> None:
+    judge_as(lambda engagement, message: {"role": fold.OTHER[engagement.role]})
+
+
+@mutant("takes messages for anybody", "HIRE-ENV-06", "replay-other-recipient")
+def _any_recipient() -> None:
+    forgiven("wrong_recipient")
+    real = fold._parties
+
+    def parties(engagement: Any, message: Message, mine: bool) -> None:
+        try:
+            real(engagement, message, mine)
+        except fold.Refused as refused:
+            if refused.code != "wrong_recipient":
+                raise
+
+    fold._parties = parties
+
+
+# ---------------------------------------------------------------------- proofs
+
+
+@mutant("checks no signature", "HIRE-PRF-06", "proof-does-not-hold", "proof-by-another-key")
+def _no_signature() -> None:
+    forgiven("proof_invalid", "key_not_authorized", "self_dealing")
+    _any_sender()
+
+
+@mutant("takes proofs past their end", "HIRE-PRF-03", "expiry-proof-over", "expiry-signed-again")
+def _expired() -> None:
+    forgiven("proof_expired")
+
+
+@mutant("takes proofs from the future", "HIRE-PRF-03", "expiry-proof-from-the-future")
+def _future() -> None:
+    forgiven("proof_from_future")
+
+
+@mutant("takes proofs that live for ever", "HIRE-PRF-04", "expiry-proof-lives-too-long")
+def _long_lives() -> None:
+    forgiven("proof_expired")
+
+
+@mutant("takes proofs that end before they begin", "HIRE-PRF-04", "expiry-proof-ends-before-it-begins")
+def _ends_first() -> None:
+    forgiven("proof_invalid")
+
+
+@mutant("wants clocks to be equal", "HIRE-PRF-03", "expiry-proof-a-little-ahead")
+def _strict_clock() -> None:
+    real = verifying._check_times
+
+    def times(proof: Any, now: str) -> None:
+        real(proof, now)
+        if proof.created > now:
+            raise verifying._proved("proof_from_future", "made ahead", "/proof/created")
+
+    verifying._check_times = times
+
+
+@mutant("takes any purpose", "HIRE-PRF-07", "proof-wrong-purpose", "proof-wrong-purpose-seal")
+def _any_purpose() -> None:
+    forgiven("proof_purpose_mismatch")
+    real = codec.read_message
+
+    def read(content: Any, size: int) -> Message:
+        purpose = MESSAGE_TYPES[content["type"]].purpose
+        return real({**content, "proof": {**content["proof"], "proofPurpose": purpose}}, size)
+
+    codec.read_message = read
+    codec.read_canonical = lambda _: None
+    forgiven("proof_invalid")
+
+
+@mutant("takes any suite that it knows", "HIRE-PRF-02", "proof-suite-not-agreed")
+def _any_suite() -> None:
+    intake.Intake._suites = staticmethod(lambda *_: None)
+
+
+@mutant("takes a suite that there is not for its own", "HIRE-PRF-02", "proof-unknown-suite")
+def _unknown_suite() -> None:
+    forgiven("suite_not_allowed")
+
+
+@mutant("drops members of proofs", "HIRE-PRF-08", "proof-unknown-member")
+def _proof_members() -> None:
+    def known(raw: bytes) -> bytes:
+        value = json.loads(raw)
+        proof = {name: one for name, one in value["proof"].items() if name != "liability"}
+        return json.dumps({**value, "proof": proof}).encode()
+
+    read_first(known)
+
+
+@mutant("does not check the document of an offer", "HIRE-NEG-07", "proof-of-document-broken")
+def _offer_unchecked() -> None:
+    def check(self: Any, engagement: Any, offer: Offer, peer: Any) -> Any:
+        return offer.document
+
+    papers.Papers.check_offer = check
+
+
+@mutant("does not check the second signature", "HIRE-NEG-11", "proof-of-acceptance-broken", "proof-of-acceptance-alone")
+def _acceptance_unchecked() -> None:
+    def check(self: Any, offered: Any, read: Any, proof: Any, peer: Any) -> bytes:
+        named = {**proof, "previousProof": offered["proof"]["id"]}
+        return papers.contract_leaf(papers.countersigned(offered, named))
+
+    papers.Papers.check_acceptance = check
+
+
+# ---------------------------------------------------------------------- chains
+
+
+@mutant("records a move that came too early", "HIRE-CHN-03", "chain-gap", "chain-early-then-in-order")
+def _early() -> None:
+    _judged_as("out_of_order", "repeat")
+
+
+@mutant("does not look at what a move follows", "HIRE-CHN-03", "chain-other-previous")
+def _previous() -> None:
+    def follows(engagement: Any, message: Message) -> dict[str, Any]:
+        chain = engagement.got
+        return {"previous": chain[-1] if chain else None} if message.sequence == len(chain) + 1 else {}
+
+    judge_as(follows)
+
+
+def _judged_as(code: str, outcome: Any) -> None:
+    real = fold._judge
+
+    def judge(engagement: Any, move: VerifiedMessage, mine: bool, at: str) -> Any:
+        try:
+            return real(engagement, move, mine, at)
+        except fold.Refused as refused:
+            if mine or refused.code != code:
+                raise
+            return fold._Judged(outcome, len(engagement.sent), None, None)
+
+    fold._judge = judge
+
+
+@mutant(
+    "knows a move by its number and not by its digest",
+    "HIRE-CHN-05",
+    "chain-equivocation",
+    "chain-equivocation-inquiry",
+)
+def _by_number() -> None:
+    _judged_as("conflicting_message", "repeat")
+
+
+@mutant("does not look at what a move has seen", "HIRE-CHN-13", "chain-seen-unknown", "chain-seen-goes-back")
+def _seen() -> None:
+    fold._seen = lambda message, chain: len(chain)
+
+
+@mutant(
+    "does not acknowledge repeats", "HIRE-CHN-04", "chain-repeat-offer", "chain-repeat-inquiry", "chain-terminal-state"
+)
+def _no_receipt() -> None:
+    async def answer(self: Any, turn_: Any, move: Any) -> None:
+        return None
+
+    conversation.Conversation._answer_repeat = answer
+
+
+@mutant("answers a repeat anew", "HIRE-CHN-06", "chain-repeat-acceptance", "chain-repeat-offer", "chain-repeat-start")
+def _answers_anew() -> None:
+    async def answer(self: Any, turn_: Any, move: Any) -> None:
+        from undersigned.runtime.names import fresh_urn
+
+        rows = [row for row in await self.shell.ledger.rows(self.id) if row.kind == "sent" and row.sequence is not None]
+        last = conversation.recorded_message(rows[-1].raw)
+        again = msgspec.structs.replace(last.message, id=fresh_urn(), proof=None)
+        identity = self.shell.identity
+        drafted = conversation.draft(
+            again,
+            method=identity.method,
+            suite=identity.suite,
+            kind=identity.kind,
+            created=turn_.now,
+            expires=conversation.shift(turn_.now, 600),
+        )
+        turn_.sends.append(drafted.signed(await identity.sign(drafted.to_sign)).raw)
+
+    conversation.Conversation._answer_repeat = answer
+
+
+@mutant("refuses repeats", "HIRE-CHN-04", "chain-repeat-seal", "happy-probe")
+def _refuses_repeats() -> None:
+    real = fold._judge
+
+    def judge(engagement: Any, move: VerifiedMessage, mine: bool, at: str) -> Any:
+        judged = real(engagement, move, mine, at)
+        if judged.outcome == "repeat" and not mine:
+            raise fold.Refused("conflicting_message", "came before")
+        return judged
+
+    fold._judge = judge
+
+
+# ---------------------------------------------------------------------- presentations
+
+
+def _presented(**taken_from: Callable[[Any], Any]) -> None:
+    real = meeting.verify_presentation
+
+    def verify(shown: Any, **options: Any) -> Any:
+        return real(shown, **options | {name: take(shown) for name, take in taken_from.items()})
+
+    meeting.verify_presentation = verify
+
+
+@mutant("takes a presentation that answers another challenge", "HIRE-CRD-05", "replay-challenge")
+def _challenge() -> None:
+    _presented(challenge=lambda shown: shown.content["proof"]["challenge"])
+
+
+@mutant("takes a presentation for another verifier", "HIRE-CRD-05", "replay-domain")
+def _domain() -> None:
+    _presented(domain=lambda shown: shown.content["proof"]["domain"])
+
+
+@mutant("takes a presentation of somebody else", "HIRE-CRD-04", "replay-anothers-presentation")
+def _holder() -> None:
+    _presented(holder=lambda shown: shown.holder)
+
+
+@mutant("takes a credential of somebody else", "HIRE-CRD-04", "replay-anothers-credential")
+def _subject() -> None:
+    real = meeting.verify_presentation
+
+    def verify(shown: Any, **options: Any) -> Any:
+        try:
+            return real(shown, **options)
+        except UndersignedError as error:
+            if error.code != "holder_mismatch" or "credential" not in str(error):
+                raise
+            return meeting.VerifiedPresentation(
+                holder=shown.holder,
+                engagement=options["engagement"],
+                credentials=shown.credentials,
+                digest=shown.digest,
+            )
+
+    meeting.verify_presentation = verify
+
+
+@mutant("does not ask who vouches for whom it works", "HIRE-CRD-07", "replay-nothing-shown")
+def _no_policy() -> None:
+    real = meeting.Meeting.evaluate
+
+    async def evaluate(self: Any, *args: Any, **options: Any) -> Any:
+        return msgspec.structs.replace(await real(self, *args, **options), outcome="allow")
+
+    meeting.Meeting.evaluate = evaluate
+
+
+@mutant("does not look at which move is answered", "HIRE-NEG-03", "replay-answers-another-move")
+def _answers() -> None:
+    unguarded("answers_request")
+    _presented(challenge=lambda shown: shown.content["proof"]["challenge"])
+
+
+# ---------------------------------------------------------------------- negotiation
+
+
+@mutant("shortens the list of versions", "HIRE-VER-01", "version-one-of-two")
+def _shortens() -> None:
+    unguarded("echoes_and_picks")
+    says("Profile", lambda body: {**body, "versions": ("1.0",)})
+
+
+@mutant("shortens the list of suites", "HIRE-VER-01", "suites-echoed")
+def _shortens_suites() -> None:
+    unguarded("echoes_and_picks")
+    says("Profile", lambda body: {**body, "suites": (body["suite"],)})
+
+
+@mutant("picks a suite of its own", "HIRE-VER-03", "suites-none-known")
+def _own_suite() -> None:
+    unguarded("echoes_and_picks")
+    provider.first_suite = lambda *_: "eddsa-jcs-2022"
+    real = conversation.first_suite
+    conversation.first_suite = lambda offered, kind: real(offered, kind) or "eddsa-jcs-2022"
+
+
+@mutant("speaks any version", "HIRE-VER-03", "version-not-spoken")
+def _speaks_any() -> None:
+    read_first(lambda raw: json.dumps({**json.loads(raw), "version": "1.0", "versions": ["1.0"]}).encode())
+
+
+@mutant("does not sign in the suite that it chose", "HIRE-PRF-02", "suite-rdfc")
+def _other_suite() -> None:
+    conversation.Conversation._suite = lambda self, engagement: self.shell.identity.suite
+
+
+@mutant(
+    "takes acceptances out of turn", "HIRE-NEG-05", "negotiation-accepts-own-offer", "table-provider-ready-acceptance"
+)
+def _own_offer() -> None:
+    rowless(lambda message: message.type == "Acceptance")
+
+
+@mutant(
+    "takes a counter-offer to any offer",
+    "HIRE-NEG-06",
+    "negotiation-counters-another-offer",
+    "negotiation-round-limit",
+    "negotiation-second-offer",
+)
+def _any_counter() -> None:
+    unguarded("replies_to_live_offer", "opens_bargaining")
+
+
+@mutant(
+    "takes an offer with any document",
+    "HIRE-NEG-07",
+    "negotiation-other-transcript",
+    "negotiation-other-parties",
+    "negotiation-other-id",
+)
+def _any_document() -> None:
+    unguarded("opens_bargaining")
+
+
+@mutant(
+    "takes any acceptance for its offer",
+    "HIRE-NEG-11",
+    "negotiation-accepts-another-offer",
+    "negotiation-accepts-another-document",
+)
+def _any_acceptance() -> None:
+    unguarded("names_live_offer")
+
+
+@mutant("takes any seal", "HIRE-NEG-14", "negotiation-seals-another-acceptance", "negotiation-seals-another-document")
+def _any_seal() -> None:
+    unguarded("names_acceptance")
+
+
+@mutant("lets an offerer walk away from an acceptance", "HIRE-NEG-16", "negotiation-withdraws-after-acceptance")
+def _walks_away() -> None:
+    unguarded("answers_acceptance")
+
+
+@mutant("does not let go of its acceptance", "HIRE-NEG-15", "expiry-acceptance-is-late")
+def _holds_on() -> None:
+    def refuse(_: Any) -> None:
+        raise fold.Refused("wrong_state", "it was accepted")
+
+    fold.GUARDS = {**fold.GUARDS, "answers_acceptance": refuse}
+
+
+@mutant("allows any number of rounds", "HIRE-NEG-08", "negotiation-too-many-rounds")
+def _any_rounds() -> None:
+    def fewer(raw: bytes) -> bytes:
+        value = json.loads(raw)
+        return json.dumps({**value, "limits": {**value["limits"], "rounds": 16}}).encode()
+
+    read_first(fewer)
+
+
+@mutant("does not answer what it cannot do", "HIRE-NEG-20", "negotiation-unknown-task")
+def _no_answer() -> None:
+    real = provider.ProviderSide._profile
+
+    async def profile(self: Any, conversation_: Any, inquiry: Any, engagement: Any) -> Any:
+        return await real(self, conversation_, inquiry, engagement) if inquiry.need in self._services else None
+
+    provider.ProviderSide._profile = profile
+
+
+@mutant("accepts an offer that is over", "HIRE-NEG-09", "expiry-offer-over")
+def _late_acceptance() -> None:
+    real = conversation.pending
+
+    def owes(engagement: Any, at: str) -> Any:
+        live = engagement.offer
+        if live is not None and engagement.state.startswith("offered-by-"):
+            later = msgspec.structs.replace(live, valid_until=max(live.valid_until, at))
+            return real(msgspec.structs.replace(engagement, offer=later), at)
+        return real(engagement, at)
+
+    conversation.pending = owes
+    unguarded("opens_bargaining", "names_live_offer")
+
+    async def answer(self: Any, conversation_: Any, engagement: Any) -> Any:
+        return await self._agent.papers.acceptance(engagement, conversation_.offered_json(engagement))
+
+    provider.ProviderSide._answer = answer
+
+
+@mutant("counters with a document that it did not sign", "HIRE-NEG-07", "counter-lower-price", "counter-withdrawn")
+def _unsigned_counter() -> None:
+    def broken(body: dict[str, Any]) -> dict[str, Any]:
+        document = body["document"]
+        price = msgspec.structs.replace(document.terms.price, amount="4.5")
+        return {
+            **body,
+            "document": msgspec.structs.replace(document, terms=msgspec.structs.replace(document.terms, price=price)),
+        }
+
+    says("Offer", broken)
+
+
+@mutant("seals another document than was accepted", "HIRE-NEG-14", "counter-lower-price", "chain-repeat-acceptance")
+def _seals_another() -> None:
+    unguarded("names_acceptance")
+    says("Seal", lambda body: {**body, "document": digest_bytes(b"another")})
+
+
+# ---------------------------------------------------------------------- contract
+
+
+@mutant(
+    "starts any contract with any input", "HIRE-LIF-04", "contract-start-names-another", "contract-start-other-inputs"
+)
+def _any_start() -> None:
+    unguarded("starts_as_contracted")
+
+
+@mutant("takes moves of another contract", "HIRE-LIF-01", "contract-suspend-names-another")
+def _any_contract() -> None:
+    unguarded("names_contract")
+
+
+@mutant("takes a review of anything", "HIRE-LIF-06", "contract-review-names-another")
+def _any_review() -> None:
+    unguarded("reviews_delivery")
+
+
+@mutant(
+    "does not check the statement of a review",
+    "HIRE-ATT-02",
+    "attestation-review-unsigned",
+    "attestation-review-contradicts",
+)
+def _review_unchecked() -> None:
+    work.Worker.check_review = lambda *_: None
+
+
+@mutant(
+    "takes any cause to terminate", "HIRE-LIF-10", "contract-terminate-for-nothing", "contract-terminate-at-convenience"
+)
+def _any_cause() -> None:
+    unguarded("cause_allowed")
+
+
+@mutant("takes disputes that nobody can rule on", "HIRE-LIF-21", "contract-dispute-without-arbiter")
+def _any_dispute() -> None:
+    unguarded("may_dispute")
+
+
+@mutant("takes approvals of nothing", "HIRE-LIF-19", "contract-approval-of-nothing")
+def _any_approval() -> None:
+    unguarded("answers_open_request")
+
+
+@mutant("closes the books of any document", "HIRE-LIF-08", "contract-closes-another")
+def _any_closing() -> None:
+    unguarded("closes_once")
+
+
+@mutant("does not check the checkpoint of a closing", "HIRE-LOG-04", "contract-closing-checkpoint")
+def _checkpoint() -> None:
+    papers.Papers.check_closing = lambda *_: None
+
+
+@mutant("delivers nothing after a Cancel before the work", "HIRE-LIF-23", "happy-cancelled-before-work")
+def _no_delivery() -> None:
+    async def stopped(*_: Any) -> None:
+        return None
+
+    work.Worker.stopped = stopped
+
+
+@mutant("works on after a Cancel", "HIRE-LIF-23", "happy-cancelled-in-work", "happy-cancelled-before-work")
+def _works_on() -> None:
+    real = work.Worker._watched
+
+    async def watched(self: Any, conversation_: Any, job: Any, coroutine: Any) -> Any:
+        if conversation_.engagement.state == "cancelling":
+            coroutine.close()
+            return None
+        outcome = await real(self, conversation_, job, coroutine)
+        return None if outcome == "cancelled" else outcome
+
+    work.Worker._watched = watched
+    _no_delivery()
+
+
+@mutant("works while it is suspended", "HIRE-LIF-02", "scope-no-work-while-suspended", "happy-suspended-and-resumed")
+def _works_suspended() -> None:
+    real = fold._row_in
+    from undersigned.protocol import ROWS
+
+    def row_in(state: str, message: Message, contract: Any = None) -> Any:
+        if message.type == "Suspend":
+            found = ROWS.get((state, "Suspend", "hirer", ""))
+            return found._replace(next=state) if found is not None else None
+        return real(state, message, contract)
+
+    fold._row_in = row_in
+
+
+@mutant(
+    "closes with a checkpoint that it did not sign",
+    "HIRE-LOG-04",
+    "happy-whole-hire",
+    "happy-terminated",
+    "happy-rejected",
+)
+def _closing_unsigned() -> None:
+    says("Closing", lambda body: {**body, "checkpoint": "uAAAA"})
+
+
+@mutant("gives what it made to anybody", "HIRE-ART-02", "scope-nobody-reads-a-delivery")
+def _gives_away() -> None:
+    async def answer(self: Any, asked: Any) -> Any:
+        return serving.ArtifactResponse(200, await self._peer.artifacts.get(asked.digest))
+
+    serving.ArtifactDoor.answer = answer
+
+
+@mutant("delivers other bytes than it stated", "HIRE-ATT-03", "attestation-delivery", "scope-nobody-reads-a-delivery")
+def _other_bytes() -> None:
+    real = serving.ArtifactDoor._allowed
+
+    async def allowed(self: Any, conversation_: Any, asked: Any, target: str) -> bytes:
+        return await real(self, conversation_, asked, target) + b" and more"
+
+    serving.ArtifactDoor._allowed = allowed
+
+
+@mutant("states nothing of what it delivers", "HIRE-ATT-02", "attestation-delivery")
+def _no_statements() -> None:
+    says("Delivery", lambda body: {**body, "statements": ()})
+
+
+@mutant("states what it delivers for another contract", "HIRE-ATT-04", "attestation-delivery")
+def _other_contract() -> None:
+    real = work.work
+    work.work = lambda **options: real(**options | {"contract": digest_bytes(b"another")})
+
+
+@mutant("takes moves where no row is", "HIRE-CHN-11", "table-provider-[!n]*")
+def _any_move() -> None:
+    rowless(lambda _: True)
+
+
+@mutant(
+    "takes what comes after the end", "HIRE-CHN-11", "table-provider-closed-start", "table-provider-withdrawn-offer"
+)
+def _after_the_end() -> None:
+    real = fold._row
+
+    def row(engagement: Any, move: Any, mine: bool, at: str, seen: int, total: int) -> Any:
+        try:
+            return real(engagement, move, mine, at, seen, total)
+        except fold.Refused:
+            if mine or engagement.state not in ("withdrawn", "closed"):
+                raise
+            return fold._Judged("late", seen, None, None)
+
+    fold._row = row
+
+
+@mutant("knows every engagement", "HIRE-CHN-11", "table-provider-nothing-*", "replay-unknown-engagement")
+def _every_engagement() -> None:
+    real = intake.problem_code_told
+    intake.problem_code_told = lambda error, **o: (
+        "wrong_state" if error.code == "wrong_negotiation" else real(error, **o)
+    )

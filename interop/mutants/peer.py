@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Serves peers of ours that are wrong on purpose, each in a process of its own: `peer.py FOLDER NAME...`.
+
+Each is offered for hire for the task `summary` and believes the organisation of the harness. For each one line of JSON
+tells its number, DID and URL; all end when standard input does. The right one is called `right`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from mutants import MUTANTS
+
+from undersigned.daemon import Peer
+from undersigned.runtime import OfferPart, configure_logs, create_home, issue_membership, signers
+from undersigned.testing import GUILD
+
+
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
+    import socket
+
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+async def serve(folder: Path, number: int, name: str) -> None:
+    """One peer, until it is ended."""
+    port = free_port()
+    home = create_home(
+        folder,
+        name="Globex",
+        local=True,
+        port=port,
+        anchors=(GUILD.did,),
+        offers=(
+            OfferPart(
+                task="summary", handler="handlers:summarise", price="4.00 EUR", delivers="summary.txt", capacity=10_000
+            ),
+        ),
+    )
+    await issue_membership(home)
+    for mutant in MUTANTS:
+        if mutant.name == name:
+            mutant.change()
+    async with Peer.open(home, ledger_url="memory://") as peer:
+        line = json.dumps({"number": number, "name": name, "did": peer.own.id, "url": f"ws://localhost:{port}/hire"})
+        os.write(1, line.encode() + b"\n")
+        await asyncio.Event().wait()
+
+
+def main() -> None:
+    """Forks once for each name, so that the libraries are loaded once."""
+    folder, *names = sys.argv[1:]
+    configure_logs(logging.CRITICAL, force=True)
+    signers._SCRYPT_N = 2**4  # keys that nobody guards need no work to be opened
+    children = []
+    for number, name in enumerate(names):
+        child = os.fork()
+        if child == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            sys.stdin.close()
+            asyncio.run(serve(Path(folder) / str(number), number, name))
+            os._exit(0)
+        children.append(child)
+    sys.stdin.read()
+    for child in children:
+        os.kill(child, signal.SIGTERM)
+    for child in children:
+        os.waitpid(child, 0)
+
+
+if __name__ == "__main__":
+    main()

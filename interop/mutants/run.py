@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""The harness against peers that are wrong on purpose: each mutant has to be caught, and each scenario to catch one.
+
+    run.py [--whole] [--out FILE] [NAME...]
+
+Each mutant is met by the scenarios that are said to catch it, with `--whole` by all of the small set. Prints one line
+for each mutant, and what is not as it has to be; `--out` writes the matrix as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import secrets
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from mutants import MUTANTS
+
+from undersigned.interop import Limits, Result, Scenario, Stage, Subject, chosen, play_all
+
+HERE = Path(__file__).parent
+LIMITS = Limits(answer=2.0, scenario=20.0, upgrade=2.0)
+BATCH = 12
+AT_A_TIME = 4
+RIGHT = "right"
+SCENARIOS = chosen("provider")
+
+
+def catchers(patterns: tuple[str, ...]) -> tuple[Scenario, ...]:
+    """The scenarios that are said to catch a mutant.
+
+    Raises:
+        ValueError: A pattern names none.
+    """
+    found = [one for one in SCENARIOS if any(fnmatchcase(one.id, pattern) for pattern in patterns)]
+    for pattern in patterns:
+        if not any(fnmatchcase(one.id, pattern) for one in found):
+            raise ValueError(f"no scenario {pattern}")
+    return tuple(found)
+
+
+@asynccontextmanager
+async def serving(names: list[str]) -> AsyncIterator[list[dict[str, Any]]]:
+    """These mutants, each serving in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *(str(HERE / "peer.py"), folder, *names),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        assert process.stdin is not None  # noqa: S101 - it is a pipe
+        try:
+            async with asyncio.timeout(120):
+                peers = [json.loads(await process.stdout.readline()) for _ in names]
+            yield peers
+        finally:
+            process.stdin.close()
+            await process.wait()
+
+
+async def met(peer: dict[str, Any], scenarios: tuple[Scenario, ...], seed: str) -> tuple[Result, ...]:
+    """What comes of these scenarios against one peer."""
+    subject = Subject(url=peer["url"], did=peer["did"], local=True)
+    async with Stage(subject, seed=f"{seed}/{peer['name']}", limits=LIMITS) as stage:
+        return await play_all(stage, scenarios)
+
+
+async def matrix(names: list[str], *, whole: bool, seed: str) -> dict[str, dict[str, str]]:
+    """For each mutant, and the right peer, what each scenario said of it."""
+    said = {one.name: catchers(one.caught_by) for one in MUTANTS} | {RIGHT: SCENARIOS}
+    found: dict[str, dict[str, str]] = {}
+    gate = asyncio.Semaphore(AT_A_TIME)
+
+    async def one(peer: dict[str, Any]) -> None:
+        name = peer["name"]
+        async with gate:
+            results = await met(peer, SCENARIOS if whole else said[name], seed)
+        found[name] = {one.scenario.id: one.outcome for one in results}
+        caught = sum(1 for one in results if one.outcome == "failed")
+        print(f"{caught:4} of {len(results):4} catch it: {name}", flush=True)
+
+    for start in range(0, len(names), BATCH):
+        async with serving(names[start : start + BATCH]) as peers:
+            await asyncio.gather(*map(one, peers))
+    return found
+
+
+def complaints(found: dict[str, dict[str, str]]) -> list[str]:
+    """What is not as it has to be."""
+    wrong = [
+        f"the right peer: {name} {outcome}" for name, outcome in found.get(RIGHT, {}).items() if outcome != "passed"
+    ]
+    for mutant in MUTANTS:
+        for scenario in catchers(mutant.caught_by) if mutant.name in found else ():
+            if found[mutant.name][scenario.id] != "failed":
+                wrong.append(f"{mutant.name}: not caught by {scenario.id}")
+    if found.keys() >= {mutant.name for mutant in MUTANTS}:
+        failing = {name for of in found.values() for name, outcome in of.items() if outcome == "failed"}
+        wrong += [f"{one.id}: fails against no mutant" for one in SCENARIOS if one.id not in failing]
+    return wrong
+
+
+def main() -> int:
+    """Runs, and says what is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--whole", action="store_true", help="every mutant against every scenario")
+    parser.add_argument("--out", type=Path, help="file for the matrix")
+    parser.add_argument("--seed", default=secrets.token_hex(4))
+    parser.add_argument("names", nargs="*", help="mutants; all, and the right peer, by default")
+    asked = parser.parse_args()
+    names = asked.names or [RIGHT, *(mutant.name for mutant in MUTANTS)]
+    found = asyncio.run(matrix(names, whole=asked.whole, seed=asked.seed))
+    if asked.out is not None:
+        requirements = {mutant.name: mutant.requirement for mutant in MUTANTS}
+        asked.out.write_text(json.dumps({"requirements": requirements, "matrix": found}, indent=1) + "\n")
+    wrong = complaints(found)
+    print(*wrong, sep="\n")
+    print(f"{len(found)} peers, {len(wrong)} complaints")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

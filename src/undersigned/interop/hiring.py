@@ -1,0 +1,142 @@
+"""Our side of an engagement in which we hire the implementation under test.
+
+Source: protocol-spec/05-negotiation.md and 07-contract.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Final
+
+from msgspec import to_builtins
+
+from undersigned.attestation import WorkPredicate, accepted
+from undersigned.contract import (
+    Criterion,
+    DataHandling,
+    Deadlines,
+    Deliverable,
+    Evidence,
+    Price,
+    Task,
+    Terms,
+    draft_terms,
+)
+from undersigned.encoding import shift
+from undersigned.messages import CriterionVerdict, Input, Profile, engagement_id
+from undersigned.messages import Task as Asked
+from undersigned.protocol import HIRER
+from undersigned.runtime import ARTIFACT_READ, asked_by, delivered_by
+from undersigned.scope import Grant, Limit, Scope, sketch
+from undersigned.testing import Attacker, Say, acceptance, inquiry, minutes, offer, presentation, review, seal, start
+
+from .player import Player
+from .stage import Scene, SceneLine
+
+__all__ = ["CRITERION", "Hiring"]
+
+CRITERION: Final = "delivered"
+CENT: Final = "0.01"
+
+
+class Hiring(Player):
+    """We are the hirer."""
+
+    UNMET: ClassVar[Mapping[str, str]] = {"accepted-by-provider": "offered-by-provider"}
+
+    def __init__(self, scene: Scene, who: Attacker, line: SceneLine) -> None:
+        stage = scene.stage
+        self._nonce = who.nonce()
+        made = engagement_id(who.did, stage.subject.did, self._nonce)
+        super().__init__(scene, who, line, HIRER, made)
+        content = f"{stage.subject.content.decode()}{made}\n".encode()
+        self._input, self._input_url, self._may_read = stage.serve(content)
+
+    def allow(self) -> None:
+        """Lets the input be read."""
+        self._may_read.set()
+
+    def due(self, low: bool = False) -> Say | None:
+        """See `Player.due`."""
+        match self.state:
+            case "-":
+                return self.inquiry()
+            case "profiled":
+                return presentation(presentation=self.who.shown(self.party))
+            case "ready":
+                return offer(terms=self.terms(low=low))
+            case "offered-by-provider":
+                return acceptance()
+            case "accepted-by-provider":
+                return seal(ledger=self.place())
+            case "sealed":
+                given = (Input(name=self.scene.stage.subject.input, digest=self._input, uri=self._input_url),)
+                return start(inputs=given)
+            case "delivered":
+                return self.review()
+            case "closing":
+                return self.closes()
+            case _:
+                return None
+
+    def inquiry(self) -> Say:
+        """The first move."""
+        subject = self.scene.stage.subject
+        task = Asked(kind=subject.task, summary="A test of conformance", inputs=(self._input,))
+        scope = to_builtins(sketch(self.scope()))
+        return inquiry(nonce=self._nonce, need=subject.task, task=task, scope_sketch=scope, suites=(self.who.suite,))
+
+    def scope(self) -> Scope:
+        """What the work may do: read its input a few times."""
+        return Scope(grants=(Grant("read", ARTIFACT_READ, self._input_url, limits=(Limit("count", "9"),)),))
+
+    def terms(self, *, low: bool = False, grace: str = "PT2M") -> Terms:
+        """Terms that start from what the `Profile` says, at the price that it asks or at less."""
+        subject, now = self.scene.stage.subject, self.party.now
+        profile = next((one.message for one in self.got if isinstance(one.message, Profile)), None)
+        delivers: tuple[Deliverable, ...] = ()
+        price = subject.price
+        for capability in profile.capabilities if profile is not None else ():
+            if capability.get("task") == subject.task:
+                delivers, price = delivered_by(capability), asked_by(capability) or price
+        named = delivers or (Deliverable(name="result", media_type="application/octet-stream", criteria=()),)
+        wanted = (Criterion(id=CRITERION, text="It is delivered"),)
+        return draft_terms(
+            task=Task(kind=subject.task, summary="A test of conformance", inputs=(self._input,)),
+            deliverables=tuple(Deliverable(name=one.name, media_type=one.media_type, criteria=wanted) for one in named),
+            scope=self.scope(),
+            price=Price(amount=CENT, currency=price.currency) if low else price,
+            deadlines=Deadlines(
+                start=shift(now, minutes(60)),
+                finish=shift(now, minutes(120)),
+                heartbeat="PT10M",
+                review="PT2H",
+                rework="PT2H",
+                wind_down="PT1M",
+                close="PT1H",
+                until=shift(now, minutes(240)),
+            ),
+            seal_grace=grace,
+            data_handling=DataHandling(
+                purpose="this task only", classes=(), retention="PT0S", onward=False, training=False
+            ),
+            evidence=Evidence(predicates=(WorkPredicate.PREDICATE_TYPE,), c2pa=False),
+        )
+
+    def review(self, verdict: str = "accepted") -> Say:
+        """The verdict on the delivery, with its statement."""
+        delivery = self.delivery()
+        document = self.party.offered()
+        contract = self.contract
+        predicate = accepted(
+            contract=contract,
+            document_id=document.id,
+            verifier=self.who.did,
+            passed=verdict == "accepted",
+            statements=(),
+            time_verified=self.party.now,
+        )
+        named = {one.name: one.digest for one in delivery.artifacts}
+        statement = self.stated(named or {"contract": contract}, predicate)
+        criteria = (CriterionVerdict(id=CRITERION, met=verdict == "accepted"),)
+        return review(verdict, statement=statement, criteria=criteria)

@@ -1,0 +1,115 @@
+"""A pytest plugin: `pytest --hire-peer=URL` plays every scenario of the harness as a test.
+
+It adds one test for each scenario to the run, in the same terms as `undersigned conform`: a scenario of the strongest
+level that fails is a failure, one of another level is an expected one, and one that does not apply is skipped.
+
+It is loaded by every pytest of an environment that has this package, so it imports the harness only where it is used.
+
+Source: protocol-spec/harness.md, "In pytest"
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+if TYPE_CHECKING:
+    from undersigned.interop import Result, Scenario, Subject
+
+__all__ = ["pytest_addoption", "pytest_collection"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the options."""
+    group = parser.getgroup("hire", "conformance of a peer of the hire protocol")
+    group.addoption("--hire-peer", metavar="URL", help="where the implementation listens; nothing is added without it")
+    group.addoption("--hire-did", metavar="DID", help="who listens there; by default the did:web of the host")
+    group.addoption("--hire-role", choices=("provider", "hirer"), default="provider", help="its role")
+    group.addoption("--hire-task", default="summary", help="what it can be hired for")
+    group.addoption("--hire-price", default="5.00 EUR", help="what is offered where its Profile names no price")
+    group.addoption("--hire-hook", metavar="URL", help="its hook, by which it is told to hire")
+    group.addoption("--hire-token", default="", help="what is shown to the hook")
+    group.addoption("--hire-only", action="append", default=[], metavar="ID", help="scenarios or groups")
+    group.addoption("--hire-all", action="store_true", help="every scenario, not only the small set")
+    group.addoption("--hire-seed", help="makes a run repeatable")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Adds the scenarios behind the tests that were found."""
+    try:
+        return (yield)  # type: ignore[no-any-return]
+    finally:
+        if session.config.getoption("--hire-peer"):
+            session.items.extend(_items(session))
+            session.testscollected = len(session.items)
+
+
+def _items(session: pytest.Session) -> list[pytest.Item]:
+    from undersigned.interop import chosen
+
+    def option(name: str) -> Any:
+        return cast(Any, session.config.getoption(name))
+
+    scenarios = chosen(option("--hire-role"), every=option("--hire-all"), only=option("--hire-only"))
+    seed = option("--hire-seed") or secrets.token_hex(8)
+    subject = _subject(option)
+    return [
+        cast("pytest.Item", _Item.from_parent(session, name=f"hire[{one.id}]", played=(one, subject, seed)))
+        for one in scenarios
+    ]
+
+
+def _subject(option: Callable[[str], Any]) -> Subject:
+    from undersigned.interop import Subject
+    from undersigned.runtime import parse_price
+
+    url = str(option("--hire-peer"))
+    return Subject(
+        url=url,
+        did=option("--hire-did") or "did:web:" + quote(urlsplit(url).netloc, safe="."),
+        task=option("--hire-task"),
+        price=parse_price(option("--hire-price")),
+        hook=option("--hire-hook"),
+        token=option("--hire-token"),
+        local=urlsplit(url).scheme == "ws",
+    )
+
+
+class _Item(pytest.Item):
+    """One scenario as a test."""
+
+    def __init__(self, *, played: tuple[Scenario, Subject, str], **options: Any) -> None:
+        super().__init__(**options)
+        self.scenario, self._subject, self._seed = played
+
+    def runtest(self) -> None:
+        """Plays it."""
+        result = asyncio.run(self._play())
+        if result.outcome == "not applicable":
+            pytest.skip(result.detail)
+        if result.outcome == "failed" and self.scenario.level != "MUST":
+            pytest.xfail(f"{self.scenario.level}: {result.detail}")
+        if result.outcome == "failed":
+            raise AssertionError(result.detail)
+
+    async def _play(self) -> Result:
+        from undersigned.interop import Stage, play_all
+
+        async with Stage(self._subject, seed=f"{self._seed}/{self.scenario.id}") as stage:
+            (result,) = await play_all(stage, (self.scenario,))
+        return result
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str:
+        """What the implementation did, without our own stack."""
+        needs = " ".join(self.scenario.requirements)
+        return f"{self.scenario.title}\n{self.scenario.id} ({self.scenario.level} {needs})\n{excinfo.value}"
+
+    def reportinfo(self) -> tuple[str, int | None, str]:
+        """Where it is told to be."""
+        return f"hire/{self.scenario.group}", None, self.scenario.id
