@@ -7,14 +7,13 @@ import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from undersigned.encoding import Digest
-from undersigned.errors import ConfigurationError, ResolutionError
+from undersigned.errors import ConfigurationError
 from undersigned.ledger import Head
 from undersigned.runtime import Gatherer, SystemClock
 from undersigned.runtime.files import read_file
@@ -26,6 +25,7 @@ from undersigned.runtime.logbook import (
     fetched_leaves,
     held_heads,
     kept_leaves,
+    log_url,
     logged,
     noted,
     proof_of,
@@ -129,7 +129,7 @@ async def ledger_audit(out: Out, did: str | None, at: str | None, notes: tuple[P
             size = await store.tree_size()
             head, leaves = Checkpoint(owner, size, await store.root(size)), kept_leaves(store, size)
         else:
-            base = (at or _log_url(document.services("HireService"))).rstrip("/")
+            base = (at or log_url(document, local=opened.configuration.local)).rstrip("/")
             raw = await gatherer.fetch(f"{base}/checkpoint", max_bytes=MAX_NOTE_BYTES)
             head = verified_note(raw.decode("utf-8", "replace"), document, now)
             leaves = fetched_leaves(gatherer, base, head.size)
@@ -183,15 +183,6 @@ def _read(path: Path) -> str:
         return read_file(path, MAX_NOTE_BYTES).decode()
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigurationError("bad_configuration", f"--since {path}: {exc}") from exc
-
-
-def _log_url(endpoints: tuple[str, ...]) -> str:
-    """Where a log is: at the host that takes connections."""
-    if not endpoints:
-        raise ResolutionError("did_unresolvable", "it publishes no place where it listens; name its log with --at")
-    parts = urlsplit(endpoints[0])
-    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
-    return f"{scheme}://{parts.netloc}/ledger"
 
 
 @ledger.command("fsck")

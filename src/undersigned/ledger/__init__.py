@@ -16,6 +16,7 @@ from undersigned.ledger.base import (
     Ledger,
     Reservation,
     Row,
+    Seen,
     Settlement,
     Summary,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "Opener",
     "Reservation",
     "Row",
+    "Seen",
     "Settlement",
     "SqliteLedger",
     "Summary",

@@ -32,6 +32,7 @@ __all__ = [
     "Ledger",
     "Reservation",
     "Row",
+    "Seen",
     "Settlement",
     "Summary",
 ]
@@ -151,6 +152,8 @@ class Commit(Struct, frozen=True):
     effects: tuple[str, ...] = ()
     """Keys of effects done with this commit; each can be done once."""
     evidence: tuple[Blob, ...] = ()
+    seen: tuple[Seen, ...] = ()
+    """Heads of others' logs; a smaller one than is kept changes nothing."""
     leaves: tuple[bytes, ...] = ()
     """Leaf data for the tree, in order. One that is in the tree already keeps its place."""
     reserve: tuple[Reservation, ...] = ()
@@ -166,6 +169,20 @@ class Head(Struct, frozen=True):
     size: int
     root: bytes
     """32 bytes."""
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """What was seen of somebody else's log: the largest head that its owner signed to us."""
+
+    log: Did
+    size: int
+    root: bytes
+    at: Instant
+    """When the message that carried it was signed."""
+    note: str
+    """As its owner signed it."""
+    agreed: Head | None = None
+    """The largest head that is known to continue all before; kept by `put_agreed`, the first one at once."""
 
 
 class Committed(Struct, frozen=True):
@@ -371,6 +388,14 @@ class Ledger(Protocol):
 
     async def checkpoint(self) -> str | None:
         """The newest signed checkpoint kept, or None."""
+        ...
+
+    async def seen(self, log: Did) -> Seen | None:
+        """What was seen of another log, or None."""
+        ...
+
+    async def put_agreed(self, log: Did, head: Head) -> None:
+        """Keep that all seen of a log up to this head is of one tree; a smaller one than is kept changes nothing."""
         ...
 
     async def check(self) -> CheckReport:

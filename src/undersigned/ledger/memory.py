@@ -9,7 +9,9 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from os import urandom
 
-from undersigned.encoding import Amount, Digest, Instant, digest_bytes
+from msgspec.structs import replace
+
+from undersigned.encoding import Amount, Did, Digest, Instant, digest_bytes
 from undersigned.errors import LedgerConflict, LedgerError, LedgerUnavailable, LogProofError
 from undersigned.ledger import usage as limits
 from undersigned.ledger.base import (
@@ -22,6 +24,7 @@ from undersigned.ledger.base import (
     Head,
     Reservation,
     Row,
+    Seen,
     Settlement,
     Summary,
 )
@@ -90,6 +93,7 @@ class MemoryLedger:
         self._leaves: list[bytes] = []
         self._index: dict[bytes, int] = {}
         self._secret = urandom(32)
+        self._seen: dict[str, Seen] = {}
         self._checkpoint: tuple[Head, str] | None = None
 
     @property
@@ -123,6 +127,11 @@ class MemoryLedger:
         for blob in commit.evidence:
             self._blobs.setdefault(blob.digest, blob.raw)
             self._evidence.setdefault(name, {}).setdefault((blob.digest, blob.kind, blob.name), blob)
+        for one in commit.seen:
+            held = self._seen.get(one.log)
+            if held is None or held.size <= one.size:
+                agreed = Head(one.size, one.root) if held is None else held.agreed
+                self._seen[one.log] = replace(one, agreed=agreed)
         places = tuple(self._append(leaf) for leaf in commit.leaves)
         self.counters.commits += 1
         self.counters.groups += 1
@@ -286,6 +295,18 @@ class MemoryLedger:
         """See `Ledger.checkpoint`."""
         self._open()
         return self._checkpoint[1] if self._checkpoint else None
+
+    async def seen(self, log: Did) -> Seen | None:
+        """See `Ledger.seen`."""
+        self._open()
+        return self._seen.get(log)
+
+    async def put_agreed(self, log: Did, head: Head) -> None:
+        """See `Ledger.put_agreed`."""
+        self._open()
+        held = self._seen.get(log)
+        if held is not None and (held.agreed is None or held.agreed.size < head.size <= held.size):
+            self._seen[log] = replace(held, agreed=head)
 
     async def check(self) -> CheckReport:
         """See `Ledger.check`."""

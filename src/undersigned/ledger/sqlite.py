@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from undersigned.encoding import Amount, Digest, Instant, digest_bytes
+from undersigned.encoding import Amount, Did, Digest, Instant, digest_bytes
 from undersigned.errors import ConfigurationError, LedgerError, LedgerUnavailable, LogProofError
 from undersigned.ledger import usage as limits
 from undersigned.ledger.base import (
@@ -34,6 +34,7 @@ from undersigned.ledger.base import (
     Ledger,
     Reservation,
     Row,
+    Seen,
     Settlement,
     Summary,
 )
@@ -41,7 +42,7 @@ from undersigned.ledger.chain import first_link, verify_links
 from undersigned.ledger.sqlite_check import check_database
 from undersigned.ledger.sqlite_file import HeadFile, connect, create_empty, prepare, translated
 from undersigned.ledger.sqlite_rows import Outbox, SqliteBook, node_source
-from undersigned.ledger.sqlite_writer import Release, SignedHead, Writer
+from undersigned.ledger.sqlite_writer import Agreed, Release, SignedHead, Write, Writer
 from undersigned.transparency import InclusionProof, inclusion_path, root_at
 
 __all__ = ["SqliteLedger", "open_beside", "open_sqlite"]
@@ -131,11 +132,11 @@ class SqliteLedger:
 
     # writing
 
-    def _submit(self, write: Commit | Reservation | Settlement | Release | SignedHead) -> asyncio.Future[Any]:
+    def _submit(self, write: Write) -> asyncio.Future[Any]:
         if self._closed or self._writer is None:
             why = "closed" if self._closed else "open for reading only"
             raise LedgerUnavailable("store_unavailable", f"the ledger is {why}")
-        if self._beside and isinstance(write, Commit | SignedHead):
+        if self._beside and isinstance(write, Commit | SignedHead | Agreed):
             raise LedgerUnavailable("store_unavailable", "the ledger is open for booking on limits only")
         return self._writer.submit(write)
 
@@ -396,6 +397,23 @@ class SqliteLedger:
     async def checkpoint(self) -> str | None:
         """See `Ledger.checkpoint`."""
         return await self._read(lambda db: db.execute("SELECT checkpoint FROM tree").fetchone()[0])
+
+    async def seen(self, log: Did) -> Seen | None:
+        """See `Ledger.seen`."""
+        sql = "SELECT size, root, at, note, agreed_size, agreed_root FROM seen_head WHERE log = ?"
+
+        def query(db: sqlite3.Connection) -> Seen | None:
+            found = db.execute(sql, (log,)).fetchone()
+            if found is None:
+                return None
+            size, root, at, note, *agreed = found
+            return Seen(log=log, size=size, root=root, at=at, note=note, agreed=Head(*agreed))
+
+        return await self._glance(query)
+
+    async def put_agreed(self, log: Did, head: Head) -> None:
+        """See `Ledger.put_agreed`."""
+        await self._submit(Agreed(log, head))
 
     async def check(self) -> CheckReport:
         """See `Ledger.check`."""

@@ -52,7 +52,7 @@ from undersigned.ledger.sqlite_rows import (
 )
 from undersigned.transparency import Frontier, leaf_hash, root_at
 
-__all__ = ["Release", "SignedHead", "Writer"]
+__all__ = ["Agreed", "Release", "SignedHead", "Write", "Writer"]
 
 MAX_GROUP: Final = 256
 """A group takes no more once it has so many writes."""
@@ -78,7 +78,14 @@ class SignedHead(msgspec.Struct, frozen=True):
     note: str
 
 
-Write: TypeAlias = Commit | Reservation | Settlement | Release | SignedHead
+class Agreed(msgspec.Struct, frozen=True):
+    """Asks for a head of another log to be kept as one that continues what was seen before."""
+
+    log: str
+    head: Head
+
+
+Write: TypeAlias = Commit | Reservation | Settlement | Release | SignedHead | Agreed
 Item: TypeAlias = tuple[Write, "asyncio.Future[Any]"]
 Outcome: TypeAlias = Committed | Mapping[str, Amount] | UndersignedError | None
 
@@ -110,6 +117,7 @@ class Stage:
         "limits",
         "nodes",
         "rows",
+        "seen",
     )
 
     def __init__(self) -> None:
@@ -119,6 +127,7 @@ class Stage:
         self.effects: list[tuple[int, str, bytes]] = []
         self.blobs: dict[str, bytes] = {}
         self.evidence: list[tuple[int, str, str, str, bytes]] = []
+        self.seen: list[tuple[Any, ...]] = []
         self.frontier: Frontier | None = None
         self.leaf_index: dict[bytes, int] = {}
         self.leaves: list[tuple[int, bytes, bytes]] = []
@@ -404,6 +413,9 @@ class Writer(threading.Thread):
         if isinstance(write, SignedHead):
             self._keep_checkpoint(db, stage, write)
             return None
+        if isinstance(write, Agreed):
+            db.execute(_AGREED, (write.log, write.head.size, write.head.root))
+            return None
         book = StagedBook(SqliteBook(db), self._limits, stage.limits)
         totals: Mapping[str, Amount] | None = None
         if isinstance(write, Reservation):
@@ -458,6 +470,7 @@ class Writer(threading.Thread):
         for blob in commit.evidence:
             stage.blobs[blob.digest] = blob.raw
             stage.evidence.append((id, blob.digest, blob.kind, blob.name, seal(id, blob.digest, blob.kind, blob.name)))
+        stage.seen += [(one.log, one.size, one.root, one.at, one.note, one.size, one.root) for one in commit.seen]
         leaves = tuple(self._append(db, stage, leaf) for leaf in commit.leaves)
         frontier = stage.frontier or self._frontier
         return Committed(leaves, Head(frontier.size, frontier.root))
@@ -511,6 +524,7 @@ class Writer(threading.Thread):
             (_EFFECT, stage.effects),
             (_BLOB, list(stage.blobs.items())),
             (_EVIDENCE, stage.evidence),
+            (_SEEN, stage.seen),
             (_LEAF, stage.leaves),
             (_NODE, [(level, place, node) for (level, place), node in stage.nodes.items() if level]),
             (RESERVATION, [reservation_row(entry) for entry in stage.limits.entries.values()]),
@@ -547,6 +561,14 @@ _ROW: Final = Insert("INTO journal (engagement, place, kind, at, sender, sequenc
 _EFFECT: Final = Insert("INTO effect (engagement, key, seal)")
 _BLOB: Final = Insert("OR IGNORE INTO blob (digest, raw)")
 _EVIDENCE: Final = Insert("OR IGNORE INTO evidence (engagement, digest, kind, name, seal)")
+_SEEN: Final = Insert(
+    "INTO seen_head (log, size, root, at, note, agreed_size, agreed_root)",
+    " ON CONFLICT (log) DO UPDATE SET size = excluded.size, root = excluded.root, at = excluded.at,"
+    " note = excluded.note WHERE excluded.size >= size",
+)
+_AGREED: Final = (
+    "UPDATE seen_head SET agreed_size = ?2, agreed_root = ?3 WHERE log = ?1 AND agreed_size < ?2 AND ?2 <= size"
+)
 _LEAF: Final = Insert("INTO leaf (id, hash, data)")
 _NODE: Final = Insert("INTO node (level, place, hash)")
 _FREE: Final = (

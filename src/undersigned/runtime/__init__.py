@@ -48,6 +48,7 @@ from undersigned.runtime.home import (
 )
 from undersigned.runtime.job import Fields, Handler, Job, Sent
 from undersigned.runtime.linkage import DomainLink, LinkageDesk, domain_links
+from undersigned.runtime.logbook import read_multibase_note
 from undersigned.runtime.logs import configure_logs
 from undersigned.runtime.order import (
     ARTIFACT_READ,
@@ -61,7 +62,7 @@ from undersigned.runtime.order import (
     parse_price,
 )
 from undersigned.runtime.organisation import SPAWN_BATCH, Organisation, Spawned, Swarm
-from undersigned.runtime.papers import keys_of, read_multibase_note
+from undersigned.runtime.papers import keys_of
 from undersigned.runtime.policy_file import read_policy, read_toml
 from undersigned.runtime.presence import lost_at
 from undersigned.runtime.provider import Service

@@ -13,7 +13,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 import structlog
@@ -65,6 +64,7 @@ from .intake import FRESH_SECONDS, USUAL_SECONDS, Intake
 from .job import Fields, Handler, Sent
 from .kept import KeptInputs
 from .links import Links
+from .logbook import beside, log_url
 from .meeting import Meeting, recorded
 from .order import Order, parse_price
 from .papers import Papers
@@ -77,6 +77,7 @@ from .status_keeper import StatusKeeper
 from .status_watch import StatusWatch
 from .subcontracts import Subcontracts
 from .turn import Booked, Declined, Event, Say
+from .witnessing import CrossWitness
 from .work import Reviewer, Worker
 
 __all__ = ["Agent"]
@@ -230,6 +231,7 @@ class Agent:
             labels=self.home.labels,
         )
         self.papers = Papers(self.identity, self.own, self.ledger, self.clock, self._log_key)
+        self.witness = CrossWitness(self, self._log_key)
         self.meeting = Meeting(self)
         try:
             await self.meeting.beliefs.check()
@@ -437,10 +439,16 @@ class Agent:
             TransportError: `unreachable`, nobody says where it listens.
         """
         for url in await self._locate(peer):
-            listener = urlsplit(url)
-            scheme = {"wss": "https", "ws": "http"}.get(listener.scheme, listener.scheme)
-            return f"{scheme}://{listener.netloc}/artifacts/{digest}"
+            return f"{beside(url)}/artifacts/{digest}"
         raise TransportError("unreachable", f"nobody says where {peer} listens")
+
+    async def log_url(self, peer: Did) -> str:
+        """Where `peer` serves its log.
+
+        Raises:
+            ResolutionError: Its DID document was not had, and nothing else says where.
+        """
+        return log_url(await self.document_of(peer), local=self.home.configuration.local)
 
     # ------------------------------------------------------------------ Shell: what a conversation asks for
 
@@ -504,7 +512,8 @@ class Agent:
                 delivery = conversation.last("Delivery", Delivery, "provider")
                 self.worker.check_review(engagement, body, document, delivery)
             case Closing():
-                self.papers.check_closing(body, document, self._advertised(conversation))
+                self.papers.check_closing(body, self._advertised(conversation))
+                await self.witness.check(body, document)
             case _:
                 pass
         return None, ()
@@ -611,7 +620,6 @@ class Agent:
         if not isinstance(word, Paid):
             return word
         usage = await self.gate.usage(contract.digest)
-        head = conversation.head.head if conversation.head is not None else None
         handled = self._to_destroy(conversation, engagement)
         advertised, served = self._advertised(conversation), None
         if engagement.role == "provider" and advertised is not None:
@@ -621,8 +629,8 @@ class Agent:
             owed.reason or "review",
             usage,
             paid,
-            head,
             word.note,
+            cosignatures=await self.witness.cosignatures(engagement.peer),
             handled=handled,
             served=served,
             reference=word.reference,
@@ -659,6 +667,8 @@ class Agent:
             if sealed and conversation.engagement.role == "provider":
                 self.bookings.seen(conversation)
             self._gates.setdefault(contract.digest, conversation.id)
+        if event.kind == "received" and event.type == "Closing":
+            self.witness.follow(conversation.engagement.peer)
         self.subcontracts.noticed(conversation, event)
         for queue in (*self._watchers.get(event.engagement, ()), *self._watchers.get(None, ())):
             if queue.full():

@@ -42,6 +42,7 @@ from undersigned.errors import (
 from undersigned.ledger import Blob, Committed, Ledger, Row, Settlement, Summary
 from undersigned.messages import (
     MESSAGE_TYPES,
+    Closing,
     Message,
     Problem,
     Progress,
@@ -85,6 +86,7 @@ from .clock import Clock
 from .names import fresh_urn
 from .remembered import Remembered
 from .turn import Booked, Declined, Event, Say, Turn, load_engagement
+from .witnessing import seen_of
 
 __all__ = ["Arrived", "Asked", "Conversation", "Shell"]
 
@@ -645,6 +647,8 @@ class Conversation(Remembered):
             leaf, evidence = None, ()
             if how == "applies" or body.type == "Ruling":  # a ruling counts although it moves nothing
                 leaf, evidence = await self.shell.check(self, message, item.document)
+                if isinstance(body, Closing):
+                    turn.seen.append(seen_of(body))
             turn.engagement = after
         except LedgerError:
             raise
@@ -745,6 +749,12 @@ class Conversation(Remembered):
             )
             turn.fact(self.shell.identity.did, "equivocation", item.message.digest)
             self.facts["equivocation"] = item.message.digest
+        if error.code == "ledger_diverged" and "fork" not in self.facts:
+            # With what its sender signed before it is the proof that a log was rewritten.
+            raw = item.message.raw
+            turn.evidence.append(Blob(digest=digest_bytes(raw), raw=raw, kind="fork", name=body.type))
+            turn.fact(self.shell.identity.did, "fork", item.message.digest)
+            self.facts["fork"] = item.message.digest
         if body.notice:
             return
         code = error.code if error.row.told != "never" else "decision_failed"

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 
 from undersigned.contract import countersigned
-from undersigned.did import DidDocument
+from undersigned.did import DidDocument, fetches
 from undersigned.encoding import (
     Did,
     Digest,
@@ -25,7 +26,7 @@ from undersigned.encoding import (
     digest_bytes,
     from_struct,
 )
-from undersigned.errors import LogProofError
+from undersigned.errors import LogProofError, ResolutionError
 from undersigned.ledger import Head, Ledger
 from undersigned.messages import Acceptance, Closing, Offer, Receipt, Seal, Sync, recorded_message
 from undersigned.transparency import (
@@ -58,9 +59,11 @@ __all__ = [
     "Held",
     "Logged",
     "audited",
+    "beside",
     "fetched_leaves",
     "held_heads",
     "kept_leaves",
+    "log_url",
     "logged",
     "noted",
     "proof_of",
@@ -192,6 +195,25 @@ def verified_note(note: str, document: DidDocument, now: Instant) -> Checkpoint:
             raise LogProofError("log_proof_invalid", f"a checkpoint of {head.origin!a:.200}, signed by {document.id}")
         return head
     raise failure or LogProofError("log_proof_invalid", f"{document.id} has no key that signs checkpoints")
+
+
+def beside(url: str) -> str:
+    """The HTTP origin of a URL, of one of a listener too."""
+    parts = urlsplit(url)
+    scheme = {"wss": "https", "ws": "http"}.get(parts.scheme, parts.scheme)
+    return f"{scheme}://{parts.netloc}"
+
+
+def log_url(document: DidDocument, *, local: bool) -> str:
+    """Where the log of a DID is: beside where it listens, else beside its document.
+
+    Raises:
+        ResolutionError: `did_unresolvable`, neither says a place.
+    """
+    places = document.services("HireService")[:1] or fetches(document.id, local=local)[:1]
+    if not places:
+        raise ResolutionError("did_unresolvable", f"nothing says where the log of {document.id} is")
+    return f"{beside(places[0])}/ledger"
 
 
 async def kept_leaves(ledger: Ledger, size: int) -> AsyncGenerator[tuple[bytes, ...], None]:

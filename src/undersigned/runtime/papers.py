@@ -55,7 +55,7 @@ from undersigned.transparency import contract_leaf, leaf_digest, leaf_hash
 from undersigned.transport import Identity
 
 from .clock import Clock
-from .logbook import noted, read_multibase_note, verified_note
+from .logbook import noted
 from .names import fresh_urn
 from .signers import Signer
 from .turn import Say
@@ -214,18 +214,21 @@ class Papers:
         basis: str,
         usage: tuple[Usage, ...],
         paid: Price,
-        head: Head | None,
         objection: str | None = None,
         *,
         handled: Handled | None = None,
         served: Served | None = None,
         reference: str | None = None,
+        cosignatures: tuple[str, ...] = (),
     ) -> Say:
-        """The `Closing` of this side's books, with a signed checkpoint of its log at `head` (default: as it stands)."""
+        """The `Closing` of this side's books, with a signed checkpoint of its log as it stands now.
+
+        Of two that are signed, the later one is never of fewer leaves.
+        """
         contract = engagement.contract
         if contract is None:
             raise LocalProtocolError("wrong_state", "there is no contract to close")
-        note = await self.checkpoint(head)
+        note = await self.checkpoint()
         return Say(
             "Closing",
             {
@@ -235,7 +238,7 @@ class Papers:
                 "usage": usage,
                 "settlement": Settled(amount=paid.amount, currency=paid.currency, reference=reference),
                 "checkpoint": "u" + base64url_encode(note.encode()),
-                "cosignatures": (),
+                "cosignatures": cosignatures,
                 "data_handling": handled,
                 "capacity": served,
                 "objection": objection,
@@ -297,13 +300,12 @@ class Papers:
         """
         return verify_ruling(ruling, arbiter=arbiter, keys=keys_of(document))
 
-    def check_closing(self, closing: Closing, peer: DidDocument, advertised: int | None) -> None:
-        """The checkpoint of a received closing is signed by its sender's key, and it says of capacity what the
-        provider's `Profile` said, `advertised`.
+    @staticmethod
+    def check_closing(closing: Closing, advertised: int | None) -> None:
+        """A received closing says of capacity what the provider's `Profile` said, `advertised`.
 
         Raises:
-            VerificationError: `terms_mismatch`: it says something else of capacity.
-            LogProofError: The checkpoint is not signed by it.
+            VerificationError: `terms_mismatch`: it says something else.
         """
         served = closing.capacity
         if served is not None and (closing.role != "provider" or served.advertised != advertised):
@@ -312,7 +314,6 @@ class Papers:
                 f"the profile said {advertised} contracts at a time, the closing {served.advertised}",
                 path="/capacity",
             )
-        verified_note(read_multibase_note(closing.checkpoint), peer, self._clock.now())
 
 
 def _live(engagement: Engagement) -> Offered | Tabled:

@@ -13,7 +13,7 @@ import msgspec
 
 from undersigned.encoding import Did, Digest, EngagementId, Instant
 from undersigned.errors import PolicyError
-from undersigned.ledger import Blob, Commit, Ledger, Reservation, Row, Settlement, Summary
+from undersigned.ledger import Blob, Commit, Ledger, Reservation, Row, Seen, Settlement, Summary
 from undersigned.messages import Message, Need, VerifiedMessage, recorded_message
 from undersigned.protocol import Engagement, Entry, Noted, Received, Sent, apply, begin, position, wake_at
 from undersigned.transparency import LOGGED_MOVES, decision_leaf, decision_salt, move_leaf, refusal_leaf
@@ -94,6 +94,7 @@ class Turn:
         self.receipted: list[Digest] = []
         self.evidence: list[Blob] = []
         self.leaves: list[bytes] = []
+        self.seen: list[Seen] = []
         self.reserve: list[Reservation] = []
         self.settle: list[Settlement] = []
         self.release: list[str] = []
@@ -203,6 +204,7 @@ class Turn:
             # N9: a move that the peer refused for good keeps its row and gives up its place.
             freed=_freed(self.before.sent, engagement.sent),
             evidence=tuple(self.evidence),
+            seen=tuple(self.seen),
             # Contracts last: a `Seal` states the place of the last leaf.
             leaves=(*leaves_of(rows, self.evidence, secret), *self.leaves),
             reserve=tuple(self.reserve),

@@ -14,6 +14,7 @@ from undersigned.transparency.checkpoint import (
     signed_note,
     verify_note,
 )
+from undersigned.transparency.cosign import cosigned_note, cosigned_text, verify_cosignature
 from undersigned.transparency.leaves import (
     CONTRACT_LABEL,
     LOGGED_MOVES,
@@ -65,6 +66,8 @@ __all__ = [
     "checkpoint_text",
     "consistency_path",
     "contract_leaf",
+    "cosigned_note",
+    "cosigned_text",
     "decision_leaf",
     "decision_salt",
     "inclusion_path",
@@ -85,6 +88,7 @@ __all__ = [
     "signed_note",
     "tiles_of",
     "verify_consistency",
+    "verify_cosignature",
     "verify_inclusion",
     "verify_note",
 ]

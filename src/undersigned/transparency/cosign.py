@@ -1,0 +1,62 @@
+"""Cosignatures: the word of somebody who saw a log's checkpoint that it continues all that it saw of the log before.
+
+The signature line is of C2SP `tlog-cosignature` form: type 0x04, eight bytes of time in seconds since 1970, and an
+Ed25519 signature over `cosignature/v1`, the time, and the text of the checkpoint.
+
+Source: protocol-spec/08-attestation-and-evidence.md, section 8.5; C2SP tlog-cosignature
+"""
+
+from __future__ import annotations
+
+import base64
+from hashlib import sha256
+from typing import Final
+
+from undersigned.errors import LogProofError, ProofError
+from undersigned.transparency.checkpoint import Checkpoint, NoteKey, read_checkpoint, read_note
+
+__all__ = ["cosigned_note", "cosigned_text", "verify_cosignature"]
+
+_COSIGNATURE: Final = b"\x04"
+
+
+def cosigned_text(text: bytes, seconds: int) -> bytes:
+    """What is signed: `text` is the checkpoint's, `seconds` when it was seen, since 1970."""
+    return b"cosignature/v1\ntime %d\n" % seconds + text
+
+
+def cosigned_note(text: bytes, name: str, key: NoteKey, seconds: int, signature: bytes) -> str:
+    """A note of the checkpoint with this one cosignature.
+
+    Raises:
+        LogProofError: The key is not Ed25519, or the signature of another length.
+    """
+    if len(signature) != 64:
+        raise LogProofError("log_proof_invalid", f"an Ed25519 signature has 64 bytes, not {len(signature)}")
+    line = base64.b64encode(_key_hash(name, key) + seconds.to_bytes(8, "big") + signature).decode()
+    return f"{text.decode()}\n\u2014 {name} {line}\n"
+
+
+def verify_cosignature(note: str, name: str, key: NoteKey) -> tuple[Checkpoint, int]:
+    """The checkpoint, and when `name` saw it, in seconds since 1970, once its cosignature by `key` verifies.
+
+    Raises:
+        LogProofError: Malformed, none or several by this name and key, or it does not verify.
+    """
+    parsed = read_note(note)
+    wanted = _key_hash(name, key)
+    found = [data for who, hint, data in parsed.signatures if who == name and hint == wanted]
+    if len(found) != 1 or len(found[0]) != 72:
+        raise LogProofError("log_proof_invalid", f"the note carries no cosignature by {name}")
+    seconds = int.from_bytes(found[0][:8], "big")
+    try:
+        key.verify(found[0][8:], cosigned_text(parsed.text, seconds))
+    except ProofError as exc:
+        raise LogProofError("log_proof_invalid", f"the cosignature by {name} does not verify") from exc
+    return read_checkpoint(parsed.text), seconds
+
+
+def _key_hash(name: str, key: NoteKey) -> bytes:
+    if key.kind != "Ed25519":
+        raise LogProofError("log_proof_invalid", f"a checkpoint is cosigned with an Ed25519 key, not {key.kind}")
+    return sha256(name.encode() + b"\n" + _COSIGNATURE + key.raw).digest()[:4]

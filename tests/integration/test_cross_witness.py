@@ -1,0 +1,143 @@
+"""Each side watches the other's log: what continues is cosigned, what was rewritten is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration.hires import REPORT, two_homes, until
+from integration.test_log import went_back
+from undersigned import Peer
+from undersigned.encoding import base64url_decode
+from undersigned.ledger import Head, Seen
+from undersigned.messages import Closing, Problem, recorded_message
+from undersigned.runtime import Home
+from undersigned.transparency import Frontier, leaf_hash, read_checkpoint, read_note, verify_cosignature
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
+
+
+async def hire(acme: Peer, globex: Peer) -> str:
+    result = await acme.hire(globex.own.id, task="summary", inputs={"report": REPORT}, price="5 EUR")
+    await until(lambda: not acme.conversations and not globex.conversations)
+    return result.engagement
+
+
+async def closings(peer: Peer, engagement: str) -> dict[str, Closing]:
+    found = [recorded_message(row.raw).message for row in await peer.ledger.rows(engagement) if row.type == "Closing"]
+    return {one.role: one for one in found if isinstance(one, Closing)}
+
+
+async def seen(peer: Peer, other: Peer) -> Seen:
+    found = await peer.ledger.seen(other.own.id)
+    assert found is not None
+    return found
+
+
+def text_of(note: str) -> str:
+    return base64url_decode(note[1:]).decode()
+
+
+async def test_who_closes_second_cosigns_the_log_of_who_closed_first(tmp_path: Path) -> None:
+    """HIRE-LOG-09: by the time at which it was seen, over the text that its owner signed; and later heads as well, once
+    the log has shown that they continue the first.
+    """
+    homes = await two_homes(tmp_path)
+    async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
+        first = await closings(acme, await hire(acme, globex))
+        by = [one for one in first.values() if one.cosignatures]
+        assert len(by) == 1, "nothing was seen of the other log when the first closed"
+        (note,) = by[0].cosignatures
+        signer, owner = (acme, globex) if by[0].role == "hirer" else (globex, acme)
+        head, seconds = verify_cosignature(text_of(note), signer.own.id, signer._log_key.public_key)
+        assert head == read_checkpoint(read_note(text_of(first[OTHER[by[0].role]].checkpoint)).text)
+        assert head.origin == owner.own.id
+        assert abs(seconds - time.time()) < 3600
+        await hire(acme, globex)
+        for one, other in ((acme, globex), (globex, acme)):
+            before = await seen(one, other)
+            assert before.agreed is not None
+            assert before.agreed.size < before.size, "it has grown, and nobody has looked yet"
+            one.witness.follow(other.own.id)
+            one.witness._looked.clear()
+            one.witness.follow(other.own.id)
+            await until_agreed(one, other)
+        third = await closings(acme, await hire(acme, globex))
+        assert sum(len(one.cosignatures) for one in third.values()) >= 1
+
+
+OTHER = {"hirer": "provider", "provider": "hirer"}
+
+
+async def until_agreed(one: Peer, other: Peer) -> None:
+    for _ in range(400):
+        found = await seen(one, other)
+        if found.agreed == Head(found.size, found.root):
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it was not looked at")
+
+
+async def test_a_log_that_went_back_is_noticed_by_who_met_it_before(tmp_path: Path) -> None:
+    """HIRE-LOG-05, SC-90: a database put back from before, head file and all, is refused at its next closing, and the
+    message that shows it is kept.
+    """
+    homes = await two_homes(tmp_path)
+    async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
+        await hire(acme, globex)
+        await hire(acme, globex)
+    went_back(homes[1])
+    heard: list[Any] = []
+    async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
+        watching = globex.listen(None)
+        hiring = asyncio.ensure_future(hire(acme, globex))
+        async with asyncio.timeout(30):
+            while "ledger_diverged" not in heard:
+                event = await watching.get()
+                heard += [event.message.code] if isinstance(event.message, Problem) else []
+        hiring.cancel()
+        (live,) = [one for one in acme.conversations.values() if "fork" in one.facts]
+        kept = [blob for blob in await acme.ledger.evidence(live.id) if blob.kind == "fork"]
+        assert [blob.name for blob in kept] == ["Closing"]
+
+
+async def test_a_log_that_was_rewritten_is_not_cosigned_again(tmp_path: Path) -> None:
+    """HIRE-LOG-09: it has more leaves than before, and its tiles do not lead from the one root to the other."""
+    homes = await two_homes(tmp_path)
+    async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
+        await hire(acme, globex)
+        before = await seen(acme, globex)
+    rewritten(homes[1])
+    async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
+        await hire(acme, globex)
+        after = await seen(acme, globex)
+        assert after.size > before.size
+        acme.witness._looked.clear()
+        acme.witness.follow(globex.own.id)
+        await until(lambda: not any(task.get_name().startswith("log of") for task in acme._tasks))
+        assert (await seen(acme, globex)).agreed == before.agreed
+        third = await closings(acme, await hire(acme, globex))
+        assert third["hirer"].cosignatures == ()
+
+
+def rewritten(home: Home) -> None:
+    """One leaf is another one, and the tree fits again: as if it had always been so."""
+    db = sqlite3.connect(home.ledger)
+    leaves = [row[0] for row in db.execute("SELECT data FROM leaf ORDER BY id")]
+    leaves[1] = leaves[1][:-1] + bytes([leaves[1][-1] ^ 1])
+    tree, nodes = Frontier(), list[tuple[int, int, bytes]]()
+    for leaf in leaves:
+        nodes += tree.append(leaf_hash(leaf))
+    db.execute("DELETE FROM leaf")
+    db.execute("DELETE FROM node")
+    db.executemany("INSERT INTO leaf VALUES (?, ?, ?)", [(at, leaf_hash(x), x) for at, x in enumerate(leaves)])
+    db.executemany("INSERT INTO node VALUES (?, ?, ?)", [one for one in nodes if one[0]])
+    db.execute("UPDATE tree SET root = ?", (tree.root,))
+    db.commit()
+    db.close()
+    home.ledger.with_name(home.ledger.name + ".head").unlink()
