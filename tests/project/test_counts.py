@@ -24,10 +24,11 @@ MOVES = {
 """A hire with one counter-offer. Notices come on top: one receipt at the end, more on a slow machine."""
 
 BESIDE_MESSAGES = {
-    # two documents offered, one accepted, two presentations, three statements, two checkpoints, two HTTP requests
-    "sign": 12,
+    # two documents offered, one accepted, two presentations, three statements, two checkpoints, one of them cosigned,
+    # two HTTP requests
+    "sign": 13,
     # the same, and a credential in each presentation
-    "verify": 14,
+    "verify": 15,
 }
 
 REPEATED = {

@@ -62,6 +62,8 @@ class CrossWitness:
         self._agent, self._key = agent, key
         self._new: OrderedDict[Did, Seen] = OrderedDict()
         """What came last of each log, which may not be stored yet."""
+        self._cosigned: OrderedDict[Did, int] = OrderedDict()
+        """The size of each log that was cosigned last: once is enough."""
         self._looked: OrderedDict[Did, float] = OrderedDict()
         """When each log was last looked at, by the loop's time."""
 
@@ -135,18 +137,19 @@ class CrossWitness:
         await agent.ledger.put_agreed(peer, Head(seen.size, seen.root))
 
     async def cosignatures(self, peer: Did) -> tuple[str, ...]:
-        """Our cosignature of the newest checkpoint of `peer`, if it is known to continue what was seen before."""
+        """Our cosignature of the newest checkpoint of `peer`, once, if it is known to continue what was seen before."""
         agent = self._agent
         seen, new = await agent.ledger.seen(peer), self._new.get(peer)
         if seen is None and new is not None:
             seen = msgspec.structs.replace(
                 new, agreed=Head(new.size, new.root)
             )  # nothing before it that it could contradict
-        if seen is None or seen.agreed != Head(seen.size, seen.root):
+        if seen is None or seen.agreed != Head(seen.size, seen.root) or self._cosigned.get(peer) == seen.size:
             return ()
         text = read_note(seen.note).text
         seconds = int(parse_instant(agent.clock.now()).timestamp())
         signature = await self._key.sign(cosigned_text(text, seconds))
+        keep(self._cosigned, peer, seen.size)
         note = cosigned_note(text, agent.own.id, self._key.public_key, seconds, signature)
         return ("u" + base64url_encode(note.encode()),)
 
