@@ -96,7 +96,7 @@ async def test_a_log_that_went_back_is_noticed_by_who_met_it_before(tmp_path: Pa
     async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
         watching = globex.listen(None)
         hiring = asyncio.ensure_future(hire(acme, globex))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while "ledger_diverged" not in heard:
                 event = await watching.get()
                 heard += [event.message.code] if isinstance(event.message, Problem) else []
