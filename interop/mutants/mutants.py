@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from undersigned.credentials import ClearStatus
 from undersigned.daemon import listener, serving
 from undersigned.encoding import digest_bytes
-from undersigned.errors import FormatError, UndersignedError, VerificationError
+from undersigned.errors import CredentialError, FormatError, UndersignedError, VerificationError
 from undersigned.messages import MESSAGE_TYPES, Message, Offer, SignedMessage, VerifiedMessage, codec
 from undersigned.messages import verify as verifying
 from undersigned.protocol import fold
-from undersigned.runtime import conversation, intake, meeting, papers, provider, turn, work
+from undersigned.runtime import beliefs, conversation, intake, meeting, papers, provider, status_keeper, turn, work
 from undersigned.transport import base, proving
 
 __all__ = ["MUTANTS", "Mutant"]
@@ -738,7 +739,7 @@ def _subject() -> None:
     meeting.verify_presentation = verify
 
 
-@mutant("does not ask who vouches for whom it works", "HIRE-CRD-07", "replay-nothing-shown")
+@mutant("does not ask who vouches for whom it works", "HIRE-CRD-07", "status-nothing-shown")
 def _no_policy() -> None:
     real = meeting.Meeting.evaluate
 
@@ -746,6 +747,25 @@ def _no_policy() -> None:
         return msgspec.structs.replace(await real(self, *args, **options), outcome="allow")
 
     meeting.Meeting.evaluate = evaluate
+
+
+@mutant("looks up no status", "HIRE-STA-02", "status-revoked", "status-unavailable")
+def _no_status() -> None:
+    def clear(credential: Any, lists: Any, now: str) -> Any:
+        return ClearStatus(credential=credential.digest, lists=(), at=now)
+
+    async def lists(*_: Any, **__: Any) -> dict[str, Any]:
+        return {}
+
+    beliefs.check_status, status_keeper.StatusKeeper.lists = clear, lists
+
+
+@mutant("refuses whatever has a status", "HIRE-STA-02", "status-clear")
+def _any_status() -> None:
+    def revoked(credential: Any, lists: Any, now: str) -> Any:
+        raise CredentialError("revoked", "it has a status", credential=credential.digest)
+
+    beliefs.check_status = revoked
 
 
 @mutant("does not look at which move is answered", "HIRE-NEG-03", "replay-answers-another-move")

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast
 
+from undersigned.encoding import JsonObject
 from undersigned.messages import recorded_message
 from undersigned.protocol import NOTICES
 from undersigned.testing import Attacker, moves
@@ -84,8 +85,10 @@ def _due(player: Player) -> moves.Say:
 async def show(play: Play, step: Show) -> None:
     """See `Show`."""
     player = await play.player()
-    none: dict[str, Any] = {"credentials": ()} if step.credentials == "none" else {}
-    await player.say(moves.presentation(presentation=player.who.shown(player.party, **none)))
+    shown: tuple[JsonObject, ...] = ()
+    if step.credentials != "none":
+        shown = (player.who.member(player.party.now, status=play.scene.stage.status_at(step.credentials)),)
+    await player.say(moves.presentation(presentation=player.who.shown(player.party, credentials=shown)))
 
 
 async def judge(play: Play, step: Judge) -> None:

@@ -57,6 +57,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "text": "JSON and envelopes",
     "proof": "Proofs",
     "chain": "Chains, duplicates and order",
+    "status": "Credentials and their status",
     "replay": "Replay to another recipient",
     "version": "Versions and suites",
     "expiry": "Expiry at the edges",
@@ -130,9 +131,9 @@ class Send(_Part, frozen=True, kw_only=True):
 
 
 class Show(_Part, frozen=True, kw_only=True):
-    """We make the `Presentation` that is due, with these credentials: our membership, or `none`."""
+    """We make the `Presentation` that is due: with no membership, or one whose status list says so or is gone."""
 
-    credentials: Literal["membership", "none"] = "membership"
+    credentials: Literal["none", "clear", "revoked", "unavailable"]
 
 
 class Judge(_Part, frozen=True, kw_only=True):

@@ -14,18 +14,22 @@ from typing import Any, Final, cast
 import msgspec
 
 from undersigned.contract import Price
-from undersigned.daemon import ArtifactRequest, ArtifactResponse, ListenerLimits, PublicListener
+from undersigned.credentials import build_status_list, status_entry
+from undersigned.daemon import ArtifactRequest, ArtifactResponse, Document, ListenerLimits, PublicListener
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, Digest, Instant, digest_bytes
+from undersigned.encoding import Did, Digest, Instant, JsonObject, canonicalize, digest_bytes, shift
 from undersigned.errors import Closed, UndersignedError
 from undersigned.runtime import Gatherer, SystemClock
-from undersigned.testing import LOOSE, Attacker, Known, Line
+from undersigned.testing import GUILD, LOOSE, Attacker, Known, Line, vouched
 from undersigned.transport import Channel, Identity, admit, connect, prove
 
 from .failures import Failure, Silent
 
 __all__ = ["Limits", "Scene", "Stage", "Subject"]
 
+STATUS: Final = "/status/"
+LIST_BYTES: Final = 16_384
+"""The least that a status list has (HIRE-STA-01)."""
 TRIES: Final = 8
 """To connect, where connections break on the way."""
 MAX_TOLD: Final = 512
@@ -90,7 +94,7 @@ class Stage:
         self._listener = PublicListener(
             "localhost",
             port,
-            documents=lambda _: None,
+            documents=self._document,
             accept=self._accept,
             artifacts=self._artifact,
             limits=ListenerLimits(channel=LOOSE),
@@ -135,6 +139,27 @@ class Stage:
         digest, may = digest_bytes(data), asyncio.Event()
         self.served[digest] = (data, may)
         return digest, f"{self.origin}/artifacts/{digest}", may
+
+    def status_at(self, name: str) -> JsonObject:
+        """The status of a membership: of lists that say `clear` or `revoked`, and of one that is not there."""
+        return status_entry(f"{self.origin}{STATUS}{name}", 0)
+
+    def _document(self, path: str) -> Document | None:
+        name = path.removeprefix(STATUS)
+        if name == path or name not in ("clear", "revoked"):
+            return None
+        bits = bytearray(LIST_BYTES)
+        bits[0] = 0x80 if name == "revoked" else 0
+        now = self.now()
+        unsigned = build_status_list(
+            url=f"{self.origin}{path}",
+            issuer=GUILD.did,
+            bits=bits,
+            valid_from=shift(now, -60),
+            valid_until=shift(now, 3600),
+            ttl_seconds=60,
+        )
+        return Document(canonicalize(vouched(unsigned, now)), "application/vc")
 
     async def _artifact(self, request: ArtifactRequest) -> ArtifactResponse:
         found = self.served.get(request.digest)

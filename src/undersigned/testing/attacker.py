@@ -131,14 +131,20 @@ class Attacker(Actor):
         config = acceptance_config(document, self.suite, self.method, now) | options
         return self._proof(document, {name: value for name, value in config.items() if value is not None})
 
-    def member(self, now: Instant, *, of: Did | None = None, suite: str = "eddsa-jcs-2022") -> JsonObject:
-        """The guild's word that this is one of its members; or that another is, which does not help."""
+    def member(
+        self, now: Instant, *, of: Did | None = None, suite: str = "eddsa-jcs-2022", status: JsonObject | None = None
+    ) -> JsonObject:
+        """The guild's word that this is one of its members; or that another is, which does not help.
+
+        `status` says where to look up whether that still holds.
+        """
         unsigned = membership(
             id=self.message_id(),
             organisation=GUILD.did,
             agent=of or self.did,
             valid_from=shift(now, -60),
             valid_until=shift(now, 86_400),
+            status=status,
         )
         return vouched(unsigned, now, suite=suite)
 
