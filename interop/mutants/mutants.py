@@ -16,7 +16,7 @@ import msgspec
 from undersigned.credentials import ClearStatus
 from undersigned.daemon import listener, serving
 from undersigned.encoding import digest_bytes
-from undersigned.errors import CredentialError, FormatError, UndersignedError, VerificationError
+from undersigned.errors import CredentialError, FormatError, ResolutionError, UndersignedError, VerificationError
 from undersigned.messages import MESSAGE_TYPES, Message, Offer, SignedMessage, VerifiedMessage, codec
 from undersigned.messages import verify as verifying
 from undersigned.protocol import fold
@@ -512,7 +512,7 @@ def _any_recipient() -> None:
 # ---------------------------------------------------------------------- proofs
 
 
-@mutant("checks no signature", "HIRE-PRF-06", "proof-does-not-hold", "proof-by-another-key")
+@mutant("checks no signature", "HIRE-PRF-06", "proof-does-not-hold", "proof-by-another-key", "keys-never-listed")
 def _no_signature() -> None:
     forgiven("proof_invalid", "key_not_authorized", "self_dealing")
     _any_sender()
@@ -766,6 +766,20 @@ def _any_status() -> None:
         raise CredentialError("revoked", "it has a status", credential=credential.digest)
 
     beliefs.check_status = revoked
+
+
+@mutant("knows nobody by a document that is published", "HIRE-CLS-02", "keys-did-web")
+def _no_did_web() -> None:
+    from undersigned.runtime import gather
+
+    real = gather.Gatherer.document
+
+    async def document(self: Any, did: str, *args: Any) -> Any:
+        if did.startswith("did:web:"):
+            raise ResolutionError("did_unresolvable", "not fetched")
+        return await real(self, did, *args)
+
+    gather.Gatherer.document = document
 
 
 @mutant("does not look at which move is answered", "HIRE-NEG-03", "replay-answers-another-move")

@@ -32,7 +32,7 @@ def test_each_shows_a_requirement_that_there_is() -> None:
 
 
 def test_every_group_has_scenarios() -> None:
-    assert {one.group for one in ALL} | {"keys"} == set(GROUPS)
+    assert {one.group for one in ALL} == set(GROUPS)
 
 
 def test_every_move_without_a_row_is_tried_in_every_state_that_is_stopped_in() -> None:

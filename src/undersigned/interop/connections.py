@@ -20,7 +20,8 @@ from undersigned.transport import SUBPROTOCOL
 
 from .failures import Failure
 from .play import Play
-from .scenario import ClosedWith, ComeBack, Drop, Knock, Resynced, Upgrade
+from .published import Published
+from .scenario import ClosedWith, ComeBack, Drop, Knock, Resynced, Rotate, Upgrade
 from .stage import shown
 from .values import replaced
 
@@ -32,6 +33,14 @@ async def drop(play: Play, step: Drop) -> None:
         cast(Any, line.channel)._abort()
     await line.hang_up()
     play.lines.pop("first")
+
+
+async def rotate(play: Play, _: Rotate) -> None:
+    """See `Rotate`."""
+    who = play.actor("first")
+    if not isinstance(who, Published):
+        raise Failure("only a published key can be replaced")
+    who.rotate()
 
 
 async def come_back(play: Play, _: ComeBack) -> None:

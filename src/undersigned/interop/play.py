@@ -14,6 +14,7 @@ from undersigned.testing import Attacker
 
 from .hiring import CRITERION, Hiring
 from .player import Player
+from .published import Published
 from .scenario import Scenario
 from .stage import Scene, SceneLine
 from .working import Working
@@ -38,11 +39,16 @@ class Play:
         """How many frames had come on it before."""
         self.ended: Closed | None = None
         """How the connection of a stranger ended."""
+        self._published: Published | None = None
         self.answers: list[bytes] = []
         """What a stranger was answered."""
 
     def actor(self, name: str) -> Attacker:
         """Somebody of ours."""
+        if self.scenario.published and name == "first":
+            if self._published is None:
+                self._published = self.scene.stage.publish(self.scenario.id, name)
+            return self._published
         return self.scene.stage.actor(self.scenario.id, name, suite=self.scenario.suite)
 
     async def line(self, name: str = "first") -> SceneLine:

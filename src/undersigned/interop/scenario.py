@@ -38,6 +38,7 @@ __all__ = [
     "Refused",
     "Repeat",
     "Resynced",
+    "Rotate",
     "Say",
     "Scenario",
     "Send",
@@ -208,6 +209,10 @@ class Lose(_Part, frozen=True, kw_only=True):
     move: str
 
 
+class Rotate(_Part, frozen=True, kw_only=True):
+    """We have another key from now on, and our document lists only that."""
+
+
 class Drop(_Part, frozen=True, kw_only=True):
     """Our connection ends."""
 
@@ -280,6 +285,7 @@ Step: TypeAlias = (
     | Repeat
     | Allow
     | Lose
+    | Rotate
     | Drop
     | ComeBack
     | Resynced
@@ -304,6 +310,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     level: Literal["MUST", "SHOULD", "MAY"] = "MUST"
     requirements: tuple[str, ...] = ()
     steps: Annotated[tuple[Step, ...], msgspec.Meta(min_length=1)]
+    published: bool = False
+    """Whether we have a `did:web`, whose document is served."""
     suite: str = "eddsa-jcs-2022"
     """In which we sign."""
     more: bool = False

@@ -24,6 +24,7 @@ from undersigned.testing import GUILD, LOOSE, Attacker, Known, Line, vouched
 from undersigned.transport import Channel, Identity, admit, connect, prove
 
 from .failures import Failure, Silent
+from .published import Published
 
 __all__ = ["Limits", "Scene", "Stage", "Subject"]
 
@@ -90,6 +91,8 @@ class Stage:
         """What we serve, and whether it may be read already."""
         self.arrivals: dict[Did, asyncio.Queue[tuple[Channel, asyncio.Event]]] = {}
         """Where connections to one of our DIDs are waited for; the event says that nobody uses one any more."""
+        self.published: dict[str, Published] = {}
+        """Those of ours whose documents we serve, by path."""
         self._identities: dict[Did, Identity] = {}
         self._listener = PublicListener(
             "localhost",
@@ -134,6 +137,12 @@ class Stage:
         """Somebody of ours, the same for the same seed, scenario and name."""
         return Attacker(f"{self.seed}/{scenario}/{name}", **options)
 
+    def publish(self, scenario: str, name: str) -> Published:
+        """Somebody of ours whose document is served from now on."""
+        who = Published(f"{self.seed}/{scenario}/{name}", self.origin)
+        self.published[who.path] = who
+        return who
+
     def serve(self, data: bytes) -> tuple[Digest, str, asyncio.Event]:
         """Serves `data` from now on, once the event is set; its digest and URL."""
         digest, may = digest_bytes(data), asyncio.Event()
@@ -145,6 +154,8 @@ class Stage:
         return status_entry(f"{self.origin}{STATUS}{name}", 0)
 
     def _document(self, path: str) -> Document | None:
+        if path in self.published:
+            return Document(self.published[path].raw)
         name = path.removeprefix(STATUS)
         if name == path or name not in ("clear", "revoked"):
             return None

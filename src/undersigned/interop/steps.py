@@ -29,6 +29,7 @@ from .scenario import (
     Refused,
     Repeat,
     Resynced,
+    Rotate,
     Say,
     Send,
     Show,
@@ -66,6 +67,7 @@ HOW: Final = cast(
         Drop: connections.drop,
         Knock: connections.knock,
         Resynced: connections.resynced,
+        Rotate: connections.rotate,
         Upgrade: connections.upgrade,
     },
 )
