@@ -29,6 +29,7 @@ from undersigned.interop import (
     judged,
     play_all,
     read_expected,
+    replayed,
     write_reports,
 )
 from undersigned.protocol import Role
@@ -44,6 +45,7 @@ BROKE = 5
 BAD, ODD = "bold red", "yellow"
 STYLES = {"passed": "green", "failed": BAD, "not applicable": ODD, "expected": ODD, "stale": BAD}
 MAX_INPUT = 1024 * 1024
+MAX_TRANSCRIPT = 64 * MAX_INPUT
 
 
 def web_did(url: str) -> str:
@@ -52,7 +54,7 @@ def web_did(url: str) -> str:
 
 
 @click.command()
-@click.argument("url")
+@click.argument("url", required=False)
 @click.option("--did", metavar="DID", help="Who listens there; by default the did:web of its host.")
 @click.option(
     "--role",
@@ -129,11 +131,17 @@ def web_did(url: str) -> str:
 @click.option("--sign", is_flag=True, help="Sign the report by the key of the state folder.")
 @HOME_OPTION
 @click.option("--local", is_flag=True, help="Allow http and ws on loopback.")
+@click.option(
+    "--replay",
+    "transcript",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Judge what a transcript.jsonl holds anew, without the implementation.",
+)
 @click.option("--list", "only_list", is_flag=True, help="Only list the scenarios.")
 @meeting
 async def conform(
     out: Out,
-    url: str,
+    url: str | None,
     did: str | None,
     role: Role,
     profile: str,
@@ -156,6 +164,7 @@ async def conform(
     sign: bool,
     home: str | None,
     local: bool,
+    transcript: Path | None,
     only_list: bool,
 ) -> int:
     """Hold an implementation of the protocol against its specification, from outside.
@@ -167,12 +176,19 @@ async def conform(
     Ends with exit code 5 if it broke the protocol.
     """
     quiet_logs(False)
+    if transcript is not None:
+        again = await replayed(_text("--replay", transcript, MAX_TRANSCRIPT).splitlines())
+        for one in again:
+            _tell(out, one)
+        return _end(out, again)
     scenarios = bearing(chosen(role, every=every, only=only), faults)
     if only_list:
         for one in scenarios:
             out.value({"id": one.id, "title": one.title, "group": one.group, "level": one.level})
             out.line(f"{one.id:44} {one.level:6} {one.title}")
         return 0
+    if url is None:
+        raise ConfigurationError("bad_configuration", "say where the implementation listens: conform URL")
     checked_url(url, local, "URL")
     known_to_fail: Mapping[str, str] = read_expected(expected_file) if expected_file is not None else {}
     manifest = _digest(vectors) if vectors is not None else None
@@ -186,7 +202,7 @@ async def conform(
         input=given,
         content=content,
         hook=_hook(hook, role),
-        token=_token(token_file) if token_file is not None else "",
+        token=_text("--token-file", token_file).strip() if token_file is not None else "",
         local=local,
     )
     seed = seed or secrets.token_hex(8)
@@ -236,11 +252,11 @@ def _hook(url: str | None, role: Role) -> str | None:
     return url.rstrip("/") if url is not None else None
 
 
-def _token(file: Path) -> str:
+def _text(option: str, file: Path, limit: int = MAX_INPUT) -> str:
     try:
-        return read_file(file).decode().strip()
+        return read_file(file, limit).decode()
     except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigurationError("bad_configuration", f"--token-file: {file}: {exc}") from exc
+        raise ConfigurationError("bad_configuration", f"{option}: {file}: {exc}") from exc
 
 
 def _digest(file: Path) -> str:

@@ -3,6 +3,7 @@
 from undersigned.interop.expected import judged, read_expected
 from undersigned.interop.failures import Failure, Silent
 from undersigned.interop.faults import FAULTS, bearing, faulty_wire
+from undersigned.interop.replay import replayed
 from undersigned.interop.report import Run, compatibility, conforms, verify_report, write_reports
 from undersigned.interop.run import Result, chosen, play_all
 from undersigned.interop.scenario import GROUPS, Reach, Scenario, written_scenarios
@@ -29,6 +30,7 @@ __all__ = [
     "judged",
     "play_all",
     "read_expected",
+    "replayed",
     "table_scenarios",
     "verify_report",
     "write_reports",

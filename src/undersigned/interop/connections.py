@@ -30,7 +30,7 @@ async def drop(play: Play, step: Drop) -> None:
     """See `Drop`."""
     line = await play.line()
     if step.how == "abort":
-        cast(Any, line.channel)._abort()
+        line.abort()
     await line.hang_up()
     play.lines.pop("first")
 

@@ -16,7 +16,7 @@ from undersigned.protocol import NOTICES
 from undersigned.testing import Attacker, moves
 
 from .attacks import proved, refused
-from .failures import Failure, NotApplicable
+from .failures import Failure, NotApplicable, Silent
 from .hiring import Hiring
 from .play import Play
 from .player import Player
@@ -139,6 +139,9 @@ async def never(play: Play, step: Never) -> None:
                     return
     except TimeoutError:
         return
+    except Silent:
+        if player.line.closed is not None:
+            raise
 
 
 async def hear(play: Play, step: Hear) -> None:
@@ -162,7 +165,7 @@ async def repeat(play: Play, step: Repeat) -> None:
     player = await play.player()
     message = player.said[step.place]
     known = {one.digest for one in player.got}
-    since = len(player.line.frames)
+    since = player.line.mark()
     await player.line.send(message.raw)
 
     def receipted() -> bool | None:

@@ -88,7 +88,7 @@ class Play:
     async def attack(self, over: str, raw: bytes) -> None:
         """Sends what has to be refused."""
         line = await self.line(over)
-        self.over, self.heard_from, self.sent = over, len(line.frames), _digests(raw)
+        self.over, self.heard_from, self.sent = over, line.mark(), _digests(raw)
         await line.send(raw)
 
 

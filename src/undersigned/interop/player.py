@@ -91,7 +91,7 @@ class Player:
         """Every move of the peer's, in order."""
         self.comes_back: Callable[[], Awaitable[None]] | None = None
         """Where connections break on the way: how this goes on over another one."""
-        self.party = Party(role, who, scene.stage.known, engagement, scene.stage.clock)
+        self.party = Party(role, who, scene.stage.known, engagement, scene.clock)
 
     @property
     def state(self) -> str:
@@ -268,7 +268,7 @@ class Player:
         match message:
             case Presentation():
                 read_ = read_presentation(message.presentation)
-                documents = await stage.gatherer.documents(read_.parties, 300.0)
+                documents = await stage.documents(read_.parties)
                 verify_presentation(
                     read_,
                     challenge=message.answers,

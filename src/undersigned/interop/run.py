@@ -70,6 +70,7 @@ async def play_all(
     no more is tried. `told` hears each line of the transcript, `done` each result as it comes.
     """
     wanted = tuple(scenarios)
+    told(stage.heading())
     if wanted and wanted[0].role == "provider" and (silent := await _silent(stage, told)):
         failed = tuple(Result(scenario=one, outcome="failed", detail=silent) for one in wanted)
         for result in failed:
@@ -88,10 +89,12 @@ async def play_all(
     return tuple(task.result() for task in tasks)
 
 
-async def play(stage: Stage, scenario: Scenario, told: Callable[[dict[str, Any]], None]) -> Result:
-    """Plays one scenario; whatever the implementation does, this ends."""
+async def play(
+    stage: Stage, scenario: Scenario, told: Callable[[dict[str, Any]], None], *, scene: Scene | None = None
+) -> Result:
+    """Plays one scenario, in a scene of its own or this one; whatever the implementation does, it ends."""
     started = time.monotonic()
-    scene = Scene(stage, scenario.id, told)
+    scene = scene or Scene(stage, scenario.id, told)
     outcome: Outcome = "passed"
     detail = ""
     try:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, cast
 
 import msgspec
+from msgspec import to_builtins
 
 from undersigned.contract import Price
 from undersigned.credentials import build_status_list, status_entry
@@ -19,7 +20,7 @@ from undersigned.daemon import ArtifactRequest, ArtifactResponse, Document, List
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, Instant, JsonObject, canonicalize, digest_bytes, shift
 from undersigned.errors import Closed, UndersignedError
-from undersigned.runtime import Gatherer, SystemClock
+from undersigned.runtime import Clock, Gatherer, SystemClock
 from undersigned.testing import GUILD, LOOSE, Attacker, Known, Line, vouched
 from undersigned.transport import Channel, Identity, admit, connect, prove
 
@@ -116,6 +117,21 @@ class Stage:
     async def __aexit__(self, *_: object) -> None:
         await self._listener.stop()
         await self.gatherer.close()
+
+    async def documents(self, dids: Iterable[Did]) -> Mapping[Did, DidDocument]:
+        """The DID documents of those who sign what the implementation shows."""
+        return await self.gatherer.documents(tuple(dids), 300.0)
+
+    def heading(self) -> dict[str, Any]:
+        """The first line of a transcript: what a replay has to know."""
+        subject, document = self.subject, self.known.document
+        return {
+            "what": "run",
+            "subject": to_builtins(subject, str_keys=True),
+            "document": document.raw.decode(),
+            "seed": self.seed,
+            "origin": self.origin,
+        }
 
     @property
     def known(self) -> Known:
@@ -248,6 +264,7 @@ class Scene:
     def __init__(self, stage: Stage, scenario: str, told: Callable[[dict[str, Any]], None]) -> None:
         self.stage = stage
         self.scenario = scenario
+        self.clock: Clock = SceneClock(stage.clock, lambda call, at: self.note("time", str(call), at.encode()))
         self._told = told
         self.lines: list[SceneLine] = []
 
@@ -312,6 +329,23 @@ class Scene:
         await asyncio.gather(*(line.hang_up() for line in self.lines), return_exceptions=True)
 
 
+class SceneClock:
+    """The time as a scenario reads it; each new reading is written down with the number of the call that gave it."""
+
+    def __init__(self, clock: Clock, told: Callable[[int, Instant], None]) -> None:
+        self._clock, self._told = clock, told
+        self._calls, self._last = 0, ""
+
+    def now(self) -> Instant:
+        """The present instant."""
+        self._calls += 1
+        at = self._clock.now()
+        if at != self._last:
+            self._last = at
+            self._told(self._calls, at)
+        return at
+
+
 class SceneLine(Line):
     """A proved connection of which every frame is written down."""
 
@@ -324,6 +358,18 @@ class SceneLine(Line):
     def came(self, raw: bytes) -> None:
         """A frame came."""
         self.told("received", raw)
+
+    def ended(self, closed: Closed) -> None:
+        """Nothing more comes."""
+        self.told("closed", json.dumps([closed.code, closed.detail.get("close_code")]).encode())
+
+    def abort(self) -> None:
+        """Breaks the connection without a word."""
+        cast(Any, self.channel)._abort()
+
+    def mark(self) -> int:
+        """How many frames had come when the next one of ours is sent."""
+        return len(self.frames)
 
     async def send(self, raw: bytes) -> None:
         """Sends one frame."""

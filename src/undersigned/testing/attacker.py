@@ -213,11 +213,15 @@ class Line:
                 self._news.set()
         except Closed as closed:
             self.closed = closed
+            self.ended(closed)
             self._news.set()
 
     def when_over(self, told: Callable[[], object]) -> None:
         """Calls `told` once nothing more comes."""
         self._reading.add_done_callback(lambda _: told())
+
+    def ended(self, closed: Closed) -> None:
+        """Hears once that nothing more comes, and why."""
 
     def came(self, raw: bytes) -> None:
         """Hears of each frame as it comes."""

@@ -110,6 +110,7 @@ READS = {
     "mcp-gate --rules": ("mcp-gate", "--upstream", "http://127.0.0.1:9", "--rules", "FILE"),
     "conform --expected": ("conform", "wss://nobody.example/hire", "--expected", "FILE"),
     "conform --vectors": ("conform", "wss://nobody.example/hire", "--vectors", "FILE"),
+    "conform --replay": ("conform", "--replay", "FILE"),
     "conform --token-file": ("conform", "wss://nobody.example/hire", "--token-file", "FILE"),
     "contract dispute --ruling": ("contract", "dispute", "urn:hire:engagement:x", "--ruling", "FILE"),
     "ledger audit --since": ("ledger", "audit", "--since", "FILE"),

@@ -1,0 +1,153 @@
+"""A transcript played again, without the implementation that it is of: everything that it said is judged anew.
+
+Our side is decided by the seed and by the times that the transcript holds, so it says the same again; what the
+implementation said is taken from the transcript. Where our side would say something else, the transcript was changed,
+or is of another release. Scenarios that look at more than messages (strangers' connections, files) are left out.
+
+Source: protocol-spec/harness.md, "Reports"
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from undersigned.did import DidDocument, document_from, fetches
+from undersigned.encoding import Did, Instant
+from undersigned.errors import Closed, ConfigurationError, UndersignedError
+from undersigned.testing import Attacker, Known
+
+from .failures import Failure
+from .run import Result, chosen, play
+from .scenario import Knock, Read, Scenario, Show, Told, Upgrade
+from .stage import Scene, SceneLine, Stage, Subject
+
+__all__ = ["replayed"]
+
+T = TypeVar("T")
+ELSEWHERE = (Knock, Read, Show, Told, Upgrade)
+
+
+async def replayed(transcript: Iterable[str]) -> tuple[Result, ...]:
+    """What comes of each scenario of a transcript that can be played again.
+
+    Raises:
+        ConfigurationError: It is no transcript of a run.
+    """
+    try:
+        heading, *entries = [cast("dict[str, Any]", json.loads(line)) for line in transcript]
+        subject = msgspec.convert(heading["subject"], Subject)
+        document = str(heading["document"]).encode()
+        files = dict.fromkeys(fetches(subject.did, local=True), document)
+        known = Known(subject.did, document_from(subject.did, files))
+    except (KeyError, TypeError, ValueError, UndersignedError) as exc:
+        raise ConfigurationError("bad_configuration", f"no transcript of a run: {exc}") from exc
+    stage = _Stage(subject, known, heading["origin"], seed=heading["seed"])
+    found: list[Result] = []
+    for scenario in chosen("provider", every=True):
+        of = [entry for entry in entries if entry["scenario"] == scenario.id]
+        if of and not scenario.published and not any(isinstance(step, ELSEWHERE) for step in scenario.steps):
+            found.append(await _again(stage, scenario, of))
+    return tuple(found)
+
+
+async def _again(stage: _Stage, scenario: Scenario, entries: list[dict[str, Any]]) -> Result:
+    return await play(stage, scenario, lambda _: None, scene=_Scene(stage, scenario.id, entries))
+
+
+class _Stage(Stage):
+    """Where nobody listens and nothing is fetched."""
+
+    def __init__(self, subject: Subject, known: Known, origin: str, *, seed: str) -> None:
+        super().__init__(subject, seed=seed)
+        self._known, self._origin = known, origin
+
+    async def documents(self, dids: Iterable[Did]) -> Mapping[Did, DidDocument]:
+        """The document of the implementation as it was, and those that are in DIDs themselves."""
+        return {did: self.known.document if did == self.known.did else document_from(did, {}) for did in dids}
+
+    @property
+    def origin(self) -> str:
+        """Where we listened."""
+        return self._origin
+
+
+class _Scene(Scene):
+    def __init__(self, stage: _Stage, scenario: str, entries: list[dict[str, Any]]) -> None:
+        super().__init__(stage, scenario, lambda _: None)
+        self.clock = _Clock([(int(one["line"]), one["text"]) for one in entries if one["what"] == "time"])
+        self._entries = [one for one in entries if one["what"] != "time"]
+
+    async def line(self, who: Attacker, name: str) -> SceneLine:
+        """The next connection of this one of ours in the transcript."""
+        mine = [one for one in self._entries if one["line"] == name]
+        starts = [place for place, one in enumerate(mine) if one["what"] == "connected"]
+        taken = sum(1 for one in self.lines if one.who.did == who.did)
+        if taken >= len(starts):
+            raise Failure("the transcript ends before this connection")
+        end = starts[taken + 1] if taken + 1 < len(starts) else len(mine)
+        line = _Line(who, mine[starts[taken] + 1 : end])
+        self.lines.append(line)
+        return line
+
+
+class _Clock:
+    def __init__(self, readings: list[tuple[int, Instant]]) -> None:
+        self._readings, self._calls = readings, 0
+
+    def now(self) -> Instant:
+        """What the same call read when the scenario was played."""
+        self._calls += 1
+        read = [at for call, at in self._readings if call <= self._calls]
+        if not read:
+            raise Failure("the transcript holds no time")
+        return read[-1]
+
+
+class _Line(SceneLine):
+    def __init__(self, who: Attacker, entries: list[dict[str, Any]]) -> None:
+        self.who, self.read = who, 0
+        self.frames: list[bytes] = []
+        self.closed: Closed | None = None
+        self._entries = entries
+
+    def _take(self) -> bool:
+        """Takes the next thing that came before we say more; False if there is none."""
+        if not self._entries or self._entries[0]["what"] == "sent":
+            return False
+        entry = self._entries.pop(0)
+        if entry["what"] == "closed":
+            code, close_code = json.loads(entry["text"])
+            self.closed = Closed(code, "as it was", close_code=close_code)
+        else:
+            self.frames.append(entry["text"].encode())
+        return True
+
+    def mark(self) -> int:
+        """How many frames had come when the next one of ours was sent."""
+        while self._take():
+            pass
+        return len(self.frames)
+
+    async def send(self, raw: bytes) -> None:
+        """Says it again, which has to be the same."""
+        self.mark()
+        if self._entries and self._entries.pop(0)["text"] != raw.decode("utf-8", "backslashreplace"):
+            raise Failure("our side says something else than in the transcript")
+
+    async def wait(self, found: Callable[[], T | None], seconds: float = 10.0) -> T:
+        """What `found` finds in what came before we said more."""
+        while (value := found()) is None:
+            if not self._take():
+                raise TimeoutError
+        return value
+
+    def abort(self) -> None:
+        """Nothing is open."""
+
+    async def hang_up(self) -> None:
+        """Nothing is open."""
+        self.mark()
