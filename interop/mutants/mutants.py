@@ -20,7 +20,17 @@ from undersigned.errors import CredentialError, FormatError, ResolutionError, Un
 from undersigned.messages import MESSAGE_TYPES, Message, Offer, SignedMessage, VerifiedMessage, codec
 from undersigned.messages import verify as verifying
 from undersigned.protocol import fold
-from undersigned.runtime import beliefs, conversation, intake, meeting, papers, provider, status_keeper, turn, work
+from undersigned.runtime import (
+    beliefs,
+    conversation,
+    intake,
+    meeting,
+    papers,
+    provider,
+    status_keeper,
+    turn,
+    work,
+)
 from undersigned.transport import base, proving
 
 __all__ = ["MUTANTS", "Mutant"]
@@ -986,11 +996,6 @@ def _any_approval() -> None:
 @mutant("closes the books of any document", "HIRE-LIF-08", "contract-closes-another")
 def _any_closing() -> None:
     unguarded("closes_once")
-
-
-@mutant("does not check the checkpoint of a closing", "HIRE-LOG-04", "contract-closing-checkpoint")
-def _checkpoint() -> None:
-    papers.Papers.check_closing = lambda *_: None
 
 
 @mutant("delivers nothing after a Cancel before the work", "HIRE-LIF-23", "happy-cancelled-before-work")
