@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from undersigned.contract import Price, Terms
 from undersigned.encoding import Instant, compare_amounts
 from undersigned.errors import PolicyError
+from undersigned.messages import REASONS
 from undersigned.protocol.states import HIRER, Role
 
 __all__ = ["Answer", "Bounds", "Concede", "Moment", "Strategy", "bounded"]
@@ -110,9 +111,19 @@ def bounded(strategy: Strategy, moment: Moment, bounds: Bounds) -> Answer:
         answer = strategy.answer(moment)
     except Exception as exc:
         raise PolicyError("decision_failed", f"the strategy failed: {exc!r}") from exc
-    if not isinstance(answer, Answer) or (answer.act == "counter") != (answer.terms is not None):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise PolicyError("decision_failed", f"expected an Answer with terms exactly in a counter, came {answer!r}")
+    if not _is_answer(answer):
+        raise PolicyError(
+            "decision_failed",
+            f"expected an Answer, with terms exactly in a counter, and a reason of the list: came {answer!r:.500}",
+        )
     agreed = moment.theirs if answer.act == "accept" else answer.terms
     if agreed is not None and not bounds.allow(agreed):
         return Answer(act="withdraw", reason="policy_denied")
     return answer
+
+
+def _is_answer(given: object) -> bool:
+    """An application's code is checked by nobody else."""
+    if not isinstance(given, Answer) or given.act not in ("accept", "counter", "withdraw"):  # pyright: ignore[reportUnnecessaryContains]
+        return False
+    return (given.act == "counter") == isinstance(given.terms, Terms) and given.reason in REASONS

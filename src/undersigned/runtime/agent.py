@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import Any
 
@@ -23,6 +24,7 @@ from undersigned.encoding import Did, Digest, EngagementId, parse_duration, shif
 from undersigned.errors import (
     ConfigurationError,
     LocalProtocolError,
+    PolicyError,
     TransportError,
     UndersignedError,
 )
@@ -43,7 +45,23 @@ from undersigned.messages import (
     Start,
     VerifiedMessage,
 )
-from undersigned.protocol import Cascade, Engagement, Finished, Free, Owe, Reserve, Strategy, Work, begin, owed
+from undersigned.protocol import (
+    Answer,
+    Bounds,
+    Cascade,
+    Concede,
+    Engagement,
+    Finished,
+    Free,
+    Moment,
+    Owe,
+    Reserve,
+    Strategy,
+    Work,
+    begin,
+    bounded,
+    owed,
+)
 from undersigned.scope import Action, Limit
 from undersigned.transparency import contract_leaf
 from undersigned.transport import ChannelLimits, Identity
@@ -136,6 +154,9 @@ class Agent:
         self.organisation = home.organisation_document()
         self.clock: Clock = clock or SystemClock()
         self.strategy = strategy
+        self.strategy_seconds = 10.0
+        """How long the application's strategy may think about an offer."""
+        self._thinking = ThreadPoolExecutor(8, "undersigned-strategy")
         self.identity = Identity(
             did=own.id,
             method=method,
@@ -265,6 +286,24 @@ class Agent:
         self.spawn(self.orders.run(), "orders for contracts")  # once the contracts are there
         self.spawn(self.status_watch.run(), "status watch")
 
+    async def bargain(self, usual: Concede, moment: Moment, bounds: Bounds) -> Answer:
+        """What the application's strategy answers, or `usual` if it has none; never outside of `bounds`.
+
+        It runs in a thread: one that does not come back holds up neither the other negotiations nor, beyond
+        `strategy_seconds`, this one.
+
+        Raises:
+            PolicyError: `decision_failed`: it raised, answered something that is no answer, or took too long.
+        """
+        if self.strategy is None:
+            return bounded(usual, moment, bounds)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self.strategy_seconds):
+                return await loop.run_in_executor(self._thinking, bounded, self.strategy, moment, bounds)
+        except TimeoutError as exc:
+            raise PolicyError("decision_failed", f"no answer of the strategy in {self.strategy_seconds:g} s") from exc
+
     async def close(self) -> None:
         """Ends connections and tasks; what is stored stays, and the next start goes on from it."""
         for task in tuple(self._tasks):
@@ -278,6 +317,7 @@ class Agent:
         await self.statuses.close()
         await self.gatherer.close()
         await self.bookings.close()
+        self._thinking.shutdown(wait=False, cancel_futures=True)
         if self._ledger is not None:
             await self._ledger.close()
             self._ledger = None

@@ -18,7 +18,7 @@ from undersigned.errors import LocalProtocolError
 from undersigned.messages import Delivery, Input, Limits, Presentation, Profile, engagement_id
 from undersigned.messages.discovery import Task
 from undersigned.proof import CRYPTOSUITES
-from undersigned.protocol import ROLES, Bounds, Concede, Engagement, Moment, Owe, bounded
+from undersigned.protocol import ROLES, Bounds, Concede, Engagement, Moment, Owe
 from undersigned.trust import Decision, Stake
 
 from .changes import owed_price
@@ -181,8 +181,8 @@ class HirerSide:
         theirs, ours = document.terms, self._terms(conversation, order)
         if not agent.only_price_differs(theirs, ours):
             return Say("Withdraw", {"reason": "declined", "offer": live.digest})
-        answer = bounded(
-            agent.strategy or Concede(steps=(order.ceiling.amount,)),
+        answer = await agent.bargain(
+            Concede(steps=(order.ceiling.amount,)),
             Moment(role="hirer", now=now, theirs=theirs, ours=ours, rounds_left=talks.rounds - talks.offers),
             Bounds(role="hirer", limit=order.ceiling),
         )

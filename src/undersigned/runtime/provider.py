@@ -16,7 +16,7 @@ from undersigned.encoding import base64url_encode, shift
 from undersigned.errors import LocalProtocolError, UndersignedError
 from undersigned.messages import Inquiry, Need, Presentation
 from undersigned.proof import first_suite
-from undersigned.protocol import Bounds, Concede, Engagement, Moment, Owe, bounded
+from undersigned.protocol import Bounds, Concede, Engagement, Moment, Owe
 from undersigned.trust import Decision, Stake
 
 from .changes import owed_price
@@ -165,8 +165,8 @@ class ProviderSide:
             return await agent.no_room(conversation, engagement)
         # What we ask at first lies above our price list by nothing, so the first step of the concession is the list.
         ours = msgspec.structs.replace(theirs, price=service.price)
-        answer = bounded(
-            agent.strategy or Concede(steps=()),
+        answer = await agent.bargain(
+            Concede(steps=()),
             Moment(
                 role="provider",
                 now=agent.clock.now(),
