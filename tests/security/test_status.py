@@ -43,10 +43,14 @@ class Before:
 
     def __init__(self, act: Callable[[], None], steps: tuple[str, ...] = ()) -> None:
         self._act = act
+        self._loop = asyncio.get_running_loop()
         self._then = Concede(steps=steps)
 
     def answer(self, moment: Moment) -> Answer:
-        self._act()
+        async def act() -> None:
+            self._act()  # what it touches is of the loop, and a strategy thinks in a thread
+
+        asyncio.run_coroutine_threadsafe(act(), self._loop).result(10)
         return self._then.answer(moment)
 
 

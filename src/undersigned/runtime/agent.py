@@ -295,8 +295,8 @@ class Agent:
         Raises:
             PolicyError: `decision_failed`: it raised, answered something that is no answer, or took too long.
         """
-        if self.strategy is None:
-            return bounded(usual, moment, bounds)
+        if self.strategy is None or isinstance(self.strategy, Concede):
+            return bounded(self.strategy or usual, moment, bounds)  # ours: it computes, and waits for nothing
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.strategy_seconds):
