@@ -264,7 +264,7 @@ async def test_it_conforms(tmp_path: Path) -> None:
     *results, end = (json.loads(line) for line in run.stdout.splitlines())
     failed = [f"{one['id']}: {one['detail']}" for one in results if one.get("outcome") not in (None, "passed")]
     assert (run.returncode, end["failed"], end["not_applicable"]) == (0, 0, 0), failed
-    assert end["passed"] >= 150
+    assert end["passed"] > 140
 
 
 # --- a contract while it is performed

@@ -749,7 +749,7 @@ class Conversation(Remembered):
             )
             turn.fact(self.shell.identity.did, "equivocation", item.message.digest)
             self.facts["equivocation"] = item.message.digest
-        if error.code == "ledger_diverged" and "fork" not in self.facts:
+        if error.code == "ledger_diverged" and error.path == "/checkpoint" and "fork" not in self.facts:
             # With what its sender signed before it is the proof that a log was rewritten.
             raw = item.message.raw
             turn.evidence.append(Blob(digest=digest_bytes(raw), raw=raw, kind="fork", name=body.type))
