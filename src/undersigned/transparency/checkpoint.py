@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final, Protocol
 
@@ -27,6 +28,7 @@ __all__ = [
     "NoteKey",
     "checkpoint_text",
     "key_hash",
+    "key_hint",
     "read_checkpoint",
     "read_note",
     "signed_note",
@@ -117,7 +119,13 @@ def key_hash(name: str, key: NoteKey) -> bytes:
     """
     if key.kind != "Ed25519":
         raise LogProofError("log_proof_invalid", f"a note is signed with an Ed25519 key, not {key.kind}")
-    return sha256(name.encode() + b"\n" + _ED25519 + key.raw).digest()[:4]
+    return key_hint(name, _ED25519, key.raw)
+
+
+@lru_cache(maxsize=1024)
+def key_hint(name: str, algorithm: bytes, raw: bytes) -> bytes:
+    """The same for any type of signature; the few keys that sign logs are named again in every note."""
+    return sha256(name.encode() + b"\n" + algorithm + raw).digest()[:4]
 
 
 def signed_note(text: bytes, name: str, key: NoteKey, signature: bytes) -> str:

@@ -9,11 +9,10 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.5; C2SP tlog-cos
 from __future__ import annotations
 
 import base64
-from hashlib import sha256
 from typing import Final
 
 from undersigned.errors import LogProofError, ProofError
-from undersigned.transparency.checkpoint import Checkpoint, NoteKey, read_checkpoint, read_note
+from undersigned.transparency.checkpoint import Checkpoint, NoteKey, key_hint, read_checkpoint, read_note
 
 __all__ = ["cosigned_note", "cosigned_text", "verify_cosignature"]
 
@@ -59,4 +58,4 @@ def verify_cosignature(note: str, name: str, key: NoteKey) -> tuple[Checkpoint, 
 def _key_hash(name: str, key: NoteKey) -> bytes:
     if key.kind != "Ed25519":
         raise LogProofError("log_proof_invalid", f"a checkpoint is cosigned with an Ed25519 key, not {key.kind}")
-    return sha256(name.encode() + b"\n" + _COSIGNATURE + key.raw).digest()[:4]
+    return key_hint(name, _COSIGNATURE, key.raw)
