@@ -6,9 +6,7 @@ Source: protocol-spec/05-negotiation.md, section 5.2
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
-
-from msgspec.structs import fields
+from typing import Final, NamedTuple
 
 from undersigned.contract import (
     ContractDocument,
@@ -170,9 +168,13 @@ def _clauses(terms: Terms) -> Iterator[str]:
     scope = terms.scope
     for rule in (*scope.grants, *scope.prohibitions, *scope.obligations):
         yield rule.id.rpartition("#")[2]
-    for member in fields(terms):
-        if getattr(terms, member.name) is not None:
-            yield member.encode_name
+    for name, member in _MEMBERS:
+        if getattr(terms, name) is not None:
+            yield member
+
+
+_MEMBERS: Final = tuple(zip(Terms.__struct_fields__, Terms.__struct_encode_fields__, strict=True))
+"""Members of the terms, in Python and on the wire; the library's own list resolves every annotation each time."""
 
 
 def terms_of(document: ContractDocument) -> Essentials:
