@@ -9,15 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from integration.hires import REPORT, two_homes, until
 from integration.test_log import went_back
 from undersigned import Peer
-from undersigned.encoding import base64url_decode, parse_instant
+from undersigned.encoding import base64url_decode, base64url_encode, parse_instant
+from undersigned.errors import LogProofError
 from undersigned.ledger import Head, Seen
 from undersigned.messages import Closing, Problem, recorded_message
 from undersigned.runtime import Home
-from undersigned.transparency import Frontier, leaf_hash, read_checkpoint, read_note, verify_cosignature
+from undersigned.transparency import (
+    Frontier,
+    checkpoint_text,
+    cosigned_note,
+    cosigned_text,
+    leaf_hash,
+    read_checkpoint,
+    read_note,
+    verify_cosignature,
+)
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
 
@@ -143,3 +154,19 @@ def rewritten(home: Home) -> None:
     db.commit()
     db.close()
     home.ledger.with_name(home.ledger.name + ".head").unlink()
+
+
+async def test_a_cosignature_of_leaves_that_our_log_never_had_is_refused(tmp_path: Path) -> None:
+    """HIRE-LOG-09: it would say that our log went back, or is made up; and says in which member."""
+    homes = await two_homes(tmp_path)
+    async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
+        closing = (await closings(acme, await hire(acme, globex)))["provider"]
+        key = globex._log_key
+        size = await acme.ledger.tree_size()
+        for number, root in ((size, bytes(32)), (size + 1, await acme.ledger.root())):
+            text = checkpoint_text(acme.own.id, number, root)
+            note = cosigned_note(text, globex.own.id, key.public_key, 1, await key.sign(cosigned_text(text, 1)))
+            said = replace(closing, cosignatures=("u" + base64url_encode(note.encode()),))
+            with pytest.raises(LogProofError) as refused:
+                await acme.witness.check(said, globex.own)
+            assert (refused.value.code, refused.value.path) == ("log_proof_invalid", "/cosignatures")

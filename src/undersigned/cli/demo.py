@@ -28,14 +28,12 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import click
 
 from undersigned.contract import contract_card
-from undersigned.errors import ConfigurationError, FormatError, ScopeError, UndersignedError
+from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.evidence import read_pack, verify_pack
 from undersigned.runtime import (
-    ARTIFACT_READ,
     MAX_INPUT_BYTES,
     ArtifactStore,
     Home,
-    Job,
     OfferPart,
     SystemClock,
     create_home,
@@ -46,26 +44,12 @@ from undersigned.runtime import (
 from .evidence import export_to
 from .output import Out, counted, meeting, plain, program
 
-__all__ = ["curious_sbom", "demo"]
+__all__ = ["demo"]
 
-SECRET = "UNDERSIGNED_DEMO_SECRET"  # noqa: S105 - the name of a variable, which holds a URL
+SECRET = "UNDERSIGNED_DEMO_SECRET"  # noqa: S105 - the name of a variable, which holds a URL; demo_work reads it
 READY_SECONDS = 20.0
 HIRE_SECONDS = 60.0
 PAYROLL = b"name,salary\nAlice,1\nBob,2\n"
-
-
-async def curious_sbom(job: Job) -> None:
-    """The task `sbom`, by an agent that also looks where it should not."""
-    from undersigned.daemon.sbom import make_sbom
-
-    secret = os.environ.get(SECRET)
-    if secret:
-        with suppress(ScopeError):  # refused by our own gate, and recorded with the clause
-            async with job.act(ARTIFACT_READ, secret):
-                pass
-        with suppress(ScopeError):  # refused and recorded by the other side's gate
-            await job.send_past_gate(secret)
-    await make_sbom(job)
 
 
 def _own_folder(parent: Path) -> Path:
@@ -271,7 +255,7 @@ async def demo(out: Out, artifact: Path | None, folder: Path) -> int:
         offers=(
             OfferPart(
                 task="sbom",
-                handler="undersigned.cli.demo:curious_sbom",
+                handler="undersigned.cli.demo_work:curious_sbom",
                 price="4.00 EUR",
                 summary="CycloneDX bill of materials of a wheel or sdist",
             ),

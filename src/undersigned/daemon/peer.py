@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from collections.abc import Coroutine, Iterable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -284,6 +287,8 @@ class Peer(Agent):
                 `withdrawal`, and what is `needed`.
             TransportError, ResolutionError: The provider was not reached.
         """
+        if task == "sbom" and review is None:
+            Thread(target=_load_sbom, name="undersigned-sbom", daemon=True).start()
         return Hire(
             self,
             hire_order(
@@ -376,9 +381,19 @@ class Peer(Agent):
             raise
 
 
+SBOM: Final = "undersigned.daemon.sbom"
+
+
+def _load_sbom() -> None:
+    """Loads in a thread what a review will need: it takes seconds, which a hire has while the work is done."""
+    if SBOM not in sys.modules:
+        with suppress(ImportError):  # told by the review
+            import_module(SBOM)
+
+
 async def _review_sbom(reviewed: Reviewed) -> Mapping[str, bool]:
     try:
-        module = import_module("undersigned.daemon.sbom")
+        module = await asyncio.to_thread(import_module, SBOM)
     except ImportError as exc:
         raise ConfigurationError("missing_extra", "reviewing an SBOM needs the extra: undersigned[prov]") from exc
     return await module.review_sbom(reviewed)

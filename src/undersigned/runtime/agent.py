@@ -108,7 +108,6 @@ CARRIED = {
     "Offer": "/document",
     "Acceptance": "/contractProof",
     "Review": "/statement",
-    "Closing": "/checkpoint",
 }
 """Where a move carries what is verified by itself."""
 SECOND_PROOF = "/proof/1"

@@ -22,6 +22,7 @@ from undersigned.errors import LogProofError, UndersignedError
 from undersigned.ledger import Head, Seen
 from undersigned.transparency import (
     TILE_WIDTH,
+    Checkpoint,
     Tile,
     consistency_path,
     cosigned_note,
@@ -75,7 +76,11 @@ class CrossWitness:
                 `ledger_diverged`: the log had other leaves before, or more.
         """
         agent = self._agent
-        head = verified_note(read_multibase_note(closing.checkpoint), peer, agent.clock.now())
+        try:
+            head = verified_note(read_multibase_note(closing.checkpoint), peer, agent.clock.now())
+        except LogProofError as exc:
+            exc.path = "/checkpoint"
+            raise
         for note in closing.cosignatures:
             await self._ours(read_multibase_note(note), peer)
         seen, said = await agent.ledger.seen(peer.id), seen_of(closing)
@@ -103,13 +108,24 @@ class CrossWitness:
             except LogProofError as exc:
                 failure = exc
                 continue
-            if head.origin != self._agent.own.id:
+            if not await self._was_ours(head):
                 raise LogProofError(
-                    "log_proof_invalid", "a cosignature of a log that is not ours", path="/cosignatures"
+                    "log_proof_invalid",
+                    f"a cosignature of {head.size} leaves of {head.origin!a:.200}, which our log never had: "
+                    "if it is ours, it went back",
+                    path="/cosignatures",
                 )
             return
         failure.path = "/cosignatures"
         raise failure
+
+    async def _was_ours(self, head: Checkpoint) -> bool:
+        ledger = self._agent.ledger
+        return (
+            head.origin == self._agent.own.id
+            and head.size <= await ledger.tree_size()
+            and head.root == await ledger.root(head.size)
+        )
 
     def follow(self, peer: Did) -> None:
         """Has the log of `peer` looked at, soon and not too often, if it has grown since it was last."""
@@ -141,9 +157,8 @@ class CrossWitness:
         agent = self._agent
         seen, new = await agent.ledger.seen(peer), self._new.get(peer)
         if seen is None and new is not None:
-            seen = msgspec.structs.replace(
-                new, agreed=Head(new.size, new.root)
-            )  # nothing before it that it could contradict
+            # Nothing came before that it could contradict.
+            seen = msgspec.structs.replace(new, agreed=Head(new.size, new.root))
         if seen is None or seen.agreed != Head(seen.size, seen.root) or self._cosigned.get(peer) == seen.size:
             return ()
         text = read_note(seen.note).text
