@@ -92,6 +92,7 @@ class Hire:
 
     def __init__(self) -> None:
         self.book = Playbook("accepted-by-provider")
+        self.made: tuple[bytes, ...] = ()
         self.hirer: Party = self.book.hirer.party
         self.provider: Party = self.book.provider.party
         self.logs = {"hirer": Log(self.hirer.actor, 3), "provider": Log(self.provider.actor, 6)}
@@ -148,7 +149,8 @@ class Hire:
 
     def delivered(self, *statements: JsonObject, name: str = NAME, **members: Any) -> Hire:
         self.book.advance(minutes(5))
-        given = (Artifact(name=name, digest=digest_bytes(MADE), media_type="application/json"),)
+        given: tuple[Artifact, ...] = (Artifact(name=name, digest=digest_bytes(MADE), media_type="application/json"),)
+        self.made = (MADE,) if members.get("artifacts", given) else ()
         self.book.provider >> delivery(**{"artifacts": given, "statements": statements or (self.claims(),), **members})
         return self
 
@@ -183,7 +185,7 @@ class Hire:
             "peer": peer.actor.did,
             "checkpoint": self.logs[role].note(),
             "inclusion": self.logs[role].proof(self.places[role]),
-            "artifacts": (MADE,),
+            "artifacts": self.made,
             **change,
         }
         return write_pack(fields.pop("lines", self.lines(role)), **fields)

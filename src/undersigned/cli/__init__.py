@@ -39,6 +39,7 @@ _COMMANDS = {
     ),
     "verify": ("evidence", "verify", "Check an evidence pack, offline."),
     "export": ("evidence", "export", "Write the evidence pack of an engagement."),
+    "tamper": ("evidence", "tamper", "Make a pack that must not verify, to try out a verifier."),
     "keys": ("state", "keys", "Show and rotate the keys of the state folder."),
     "credentials": (
         "credentials",

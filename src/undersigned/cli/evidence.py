@@ -1,4 +1,4 @@
-"""Commands about evidence: `export`, `verify`."""
+"""Commands about evidence: `export`, `verify`, `tamper`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import click
 from undersigned.did import DidDocument
 from undersigned.encoding import FOREIGN_LIMITS, EngagementId, decode_json, digest_bytes
 from undersigned.errors import ConfigurationError, UndersignedError, VerificationError
-from undersigned.evidence import MAX_PACK_BYTES, verify_pack
+from undersigned.evidence import MAX_PACK_BYTES, TAMPERINGS, verify_pack
+from undersigned.evidence import tamper as tampered
 from undersigned.ledger import Ledger
 from undersigned.runtime import ArtifactStore, Home, SystemClock, equivocation_proof, export_pack, read_file
 
 from .output import HOME_OPTION, Out, command, counted, engagement_named, plain, program, reading
 
-__all__ = ["export", "export_to", "verify"]
+__all__ = ["export", "export_to", "tamper", "verify"]
 
 MAX_DOCUMENT_BYTES = 64 * 1024
 """As of one that is fetched."""
@@ -45,10 +46,23 @@ async def export_to(home: Home, named: str | None, file: Path | None, *, force: 
         home.evidence.mkdir(exist_ok=True)
     elif not path.parent.is_dir():
         raise ConfigurationError("bad_configuration", f"--out: there is no folder {path.parent}")
-    if path.exists() and not force and read_file(path, MAX_PACK_BYTES) != data:
-        raise ConfigurationError("bad_configuration", f"{path} is there already: --force writes over it")
-    path.write_bytes(data)
+    if not (path.exists() and read_file(path, MAX_PACK_BYTES) == data):
+        _write(path, data, force=force)
     return path
+
+
+def _write(path: Path, data: bytes, *, force: bool) -> None:
+    """Writes a file, over none that is there.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, it is there already, or cannot be written.
+    """
+    if path.exists() and not force:
+        raise ConfigurationError("bad_configuration", f"{path} is there already: --force writes over it")
+    try:
+        path.write_bytes(data)
+    except OSError as exc:
+        raise ConfigurationError("bad_configuration", f"{path}: {exc.strerror or exc}") from exc
 
 
 async def _export_equivocation(out: Out, home: Home, named: str | None, file: Path | None, *, force: bool) -> None:
@@ -59,9 +73,7 @@ async def _export_equivocation(out: Out, home: Home, named: str | None, file: Pa
         data = await equivocation_proof(store, await engagement_named(store, named))
     finally:
         await store.close()
-    if file.exists() and not force:
-        raise ConfigurationError("bad_configuration", f"{file} is there already: --force writes over it")
-    file.write_bytes(data)
+    _write(file, data, force=force)
     out.value({"file": str(file), "evidence": digest_bytes(data)})
     out.line(f"{file}: {digest_bytes(data)}")
 
@@ -207,3 +219,29 @@ def _document(path: Path) -> DidDocument:
     except UndersignedError as error:
         raise ConfigurationError("bad_configuration", f"--did-document {path}: {error.message}") from error
     raise ConfigurationError("bad_configuration", f"--did-document {path}: it is no DID document")
+
+
+@click.command()
+@click.argument("pack", type=click.Path(path_type=Path), required=False)
+@click.option("--what", type=click.Choice(list(TAMPERINGS)), metavar="KIND", help="Kind of tampering.")
+@click.option("--out", "file", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@command
+async def tamper(out: Out, pack: Path | None, what: str | None, file: Path | None, force: bool) -> None:
+    """Make a pack that must not verify, to try out a verifier.
+
+    Each KIND changes one thing as well as somebody can who has no key: digests and copies are made to agree.
+    Without arguments the kinds are listed, with the step of verification that refuses each.
+    """
+    if pack is None:
+        out.value({"kinds": [{"kind": name, "says": one.says, "step": one.step} for name, one in TAMPERINGS.items()]})
+        for name, one in TAMPERINGS.items():
+            out.line(f"{name:18} step {one.step}: {one.says}")
+        return
+    if what is None or file is None:
+        raise ConfigurationError("bad_configuration", "tamper: name what to change with --what, and a file with --out")
+    _write(file, tampered(read_file(pack, MAX_PACK_BYTES), what), force=force)
+    kind = TAMPERINGS[what]
+    out.value({"pack": str(file), "kind": what, "step": kind.step})
+    out.line(f"{file}: {kind.says}")
+    out.line(f"see what is refused:  {program()} verify {file}")

@@ -13,6 +13,7 @@ from undersigned.evidence.pack import (
     transcribed,
     write_pack,
 )
+from undersigned.evidence.tamper import TAMPERINGS, Tampering, tamper
 from undersigned.evidence.verify import STEPS, ListedKey, Report, Step, verify_pack
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "MAX_MEMBERS",
     "MAX_PACK_BYTES",
     "STEPS",
+    "TAMPERINGS",
     "Line",
     "ListedKey",
     "Manifest",
@@ -27,10 +29,12 @@ __all__ = [
     "Pack",
     "Report",
     "Step",
+    "Tampering",
     "Transcribed",
     "read_archive",
     "read_pack",
     "sealed_documents",
+    "tamper",
     "transcribed",
     "verify_pack",
     "write_archive",

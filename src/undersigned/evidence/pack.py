@@ -7,7 +7,7 @@
     did-documents/<digest>.json              as resolved when signatures were checked
     ledger/checkpoint.txt                    signed note of the packer's log
     ledger/inclusion.json                    proof that the contract is in it
-    artifacts/<digest>                       if they are to travel along
+    artifacts/<digest>                       what was delivered, if it travels along
     approvals/<digest>.json                  what the packer's people signed about its terms
     subcontracts/<contract>.zip              packs of what the packer, its provider, hired under the contract
     refusals/<digest>.json                   DSSE envelopes: what the packer's gate said no to

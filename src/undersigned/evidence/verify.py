@@ -12,7 +12,7 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Final
 
 from msgspec import Struct
@@ -309,10 +309,10 @@ def _statements(case: Case) -> str:
     carried = dict(statement_members(pack.transcript))
     if carried != dict(pack.of_kind("statement")):
         raise invalid("the statements are not those of the transcript")
-    _check_artifacts(pack)
     deliveries = [
         (one.number, message, body) for one, message in case.verified if isinstance(body := message.message, Delivery)
     ]
+    _check_artifacts(pack, {item.digest for _, _, delivery in deliveries for item in delivery.artifacts})
     if not deliveries:
         return "nothing was delivered"
     refused: list[str] = []
@@ -361,10 +361,13 @@ def _of_delivery(case: Case, number: int, delivery: Delivery) -> tuple[VerifiedS
     )
 
 
-def _check_artifacts(pack: Pack) -> None:
+def _check_artifacts(pack: Pack, delivered: Collection[Digest]) -> None:
     for path, data in pack.of_kind("artifact"):
-        if path != f"artifacts/{digest_bytes(data)}":
+        digest = digest_bytes(data)
+        if path != f"artifacts/{digest}":
             raise invalid(f"{path} is not named by its digest")
+        if digest not in delivered:
+            raise invalid(f"{path} was not delivered here")
 
 
 def _reviews(case: Case, delivery: Digest) -> list[Review]:

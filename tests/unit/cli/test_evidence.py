@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from packs import Hire
 from undersigned.encoding import canonicalize, digest_bytes
-from undersigned.evidence import STEPS, read_archive, write_archive
+from undersigned.evidence import STEPS, TAMPERINGS, read_archive, write_archive
 from unit.cli.running import files, run
 
 
@@ -173,3 +173,29 @@ def test_an_export_that_cannot_be_made_writes_nothing(tmp_path: Path) -> None:
         ran = run("export", *engagement, "--home", tmp_path / "acme", "--out", tmp_path / "pack.zip", "--json")
         assert (ran.code, ran.error["code"]) == (2, "not_found")
     assert files(tmp_path) == before
+
+
+def test_a_pack_is_tampered_with_and_refused(pack: Path, tmp_path: Path) -> None:
+    listed = run("tamper")
+    assert (listed.code, len(listed.out.splitlines())) == (0, len(TAMPERINGS))
+    (said,) = run("tamper", "--json").values
+    assert {one["kind"] for one in said["kinds"]} == set(TAMPERINGS)
+    made = tmp_path / "made.zip"
+    (said,) = run("tamper", pack, "--what", "price", "--out", made, "--json").values
+    assert said == {"pack": str(made), "kind": "price", "step": 3}
+    assert run("verify", made).code == 4
+    assert run("tamper", pack, "--what", "scope", "--out", made).code == 2, "it writes over nothing"
+    assert run("tamper", pack, "--what", "scope", "--out", made, "--force").code == 0
+    for wrong in (
+        ("--what", "price"),
+        ("--out", tmp_path / "x.zip"),
+        ("--what", "colour", "--out", tmp_path / "x.zip"),
+    ):
+        assert run("tamper", pack, *wrong).code == 2
+    assert run("tamper", pack, "--what", "price", "--out", tmp_path / "no" / "x.zip", "--json").error["code"] == (
+        "bad_configuration"
+    )
+    assert run("tamper", tmp_path / "none.zip", "--what", "price", "--out", tmp_path / "x.zip").code == 2
+    assert run("tamper", made, "--what", "refusal", "--out", tmp_path / "again.zip").code == 0
+    made.write_bytes(b"no pack")
+    assert run("tamper", made, "--what", "price", "--out", tmp_path / "x.zip").code == 4

@@ -1,0 +1,65 @@
+"""Packs that were tampered with by somebody who signs nothing: each kind is refused, at its step and with its code."""
+
+from __future__ import annotations
+
+import pytest
+
+from packs import Hire
+from undersigned.errors import VerificationError
+from undersigned.evidence import TAMPERINGS, read_pack, tamper, verify_pack
+
+CODES = {
+    "duplicate": "bad_json",
+    "unknown": "unknown_term",
+    "price": "proof_invalid",
+    "scope": "proof_invalid",
+    "signature": "proof_invalid",
+    "malleable": "proof_invalid",
+    "proof": "proof_invalid",
+    "early": "proof_from_future",
+    "transcript": "ledger_diverged",
+    "order": "out_of_order",
+    "role": "wrong_party",
+    "inclusion": "log_proof_invalid",
+    "index": "log_proof_invalid",
+    "leaf": "log_proof_invalid",
+    "checkpoint": "log_proof_invalid",
+    "log": "log_proof_invalid",
+    "refusal": "attester_not_trusted",
+}
+"""Where it is another than `evidence_invalid`."""
+
+
+@pytest.fixture(scope="module")
+def hire() -> Hire:
+    return Hire().whole()
+
+
+@pytest.mark.parametrize("role", ["hirer", "provider"])
+@pytest.mark.parametrize("what", TAMPERINGS)
+def test_every_kind_is_refused_at_its_step(hire: Hire, what: str, role: str) -> None:
+    """HIRE-PCK-01, HIRE-PCK-02."""
+    pack = hire.pack(role)
+    made = tamper(pack, what)
+    assert made == tamper(pack, what), "the same input gives the same bytes"
+    report = verify_pack(made, now=hire.book.clock.now())
+    found = next((step.number, step.code) for step in report.steps if not step.ok)
+    assert found == (TAMPERINGS[what].step, CODES.get(what, "evidence_invalid"))
+
+
+@pytest.mark.parametrize("what", [what for what, kind in TAMPERINGS.items() if kind.step > 1])
+def test_what_digests_can_be_made_to_say_they_say(hire: Hire, what: str) -> None:
+    """Archive and manifest agree: what refuses these packs is a signature, a chain or a proof."""
+    read_pack(tamper(hire.pack(), what))
+
+
+def test_every_step_but_one_refuses_something() -> None:
+    """What step 7 judges is inside signed messages, so who has no key does not get as far."""
+    assert {kind.step for kind in TAMPERINGS.values()} == {1, 2, 3, 4, 5, 6, 8, 9}
+
+
+def test_what_is_not_there_cannot_be_tampered_with(hire: Hire) -> None:
+    with pytest.raises(VerificationError, match="no artifact in this pack"):
+        tamper(hire.pack(artifacts=()), "artifact")
+    with pytest.raises(VerificationError):
+        tamper(b"no pack", "price")
