@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import structlog
@@ -70,21 +70,27 @@ Reviewer = Callable[[Reviewed], Awaitable[Mapping[str, bool]]]
 """Says for each acceptance criterion, by id, whether it is met. One that is left out is not."""
 
 
+_BOUND: Final = PERFORMED | {"accepted-by-provider"}
+"""States in which a provider may have to deliver."""
+
+
 async def contracts_to_deliver(ledger: Ledger, own: Did, method: str) -> tuple[Digest, ...]:
-    """Contracts of ours whose work is not judged yet and must be stated by this key: they name it (HIRE-ATT-02).
+    """Contracts of ours whose work is not judged yet and must be stated by this key: they name it (HIRE-ATT-02). One
+    that we accepted is among them while its seal is not here: it may be sealed already.
 
     Raises:
         LedgerError: `store_corrupt`.
     """
     found: list[Digest] = []
     for summary in await ledger.summaries(live_only=True):
-        if summary.contract is None or summary.role != "provider" or summary.state not in PERFORMED:
+        if summary.role != "provider" or summary.state not in _BOUND:
             continue
         loaded = await load_engagement(ledger, summary, own)
         held = Remembered(loaded.engagement)
         held.recall(loaded.moves, loaded.facts)
-        if method in held.offered().methods.provider:
-            found.append(summary.contract)
+        offer = loaded.engagement.offer
+        if offer is not None and method in held.offered().methods.provider:
+            found.append(summary.contract or offer.digest)
     return tuple(found)
 
 

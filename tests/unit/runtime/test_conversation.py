@@ -24,7 +24,7 @@ from undersigned.protocol import OTHER, pending
 from undersigned.runtime import Job, Say, equivocation_proof, proved
 from undersigned.runtime.intake import MAX_INBOX
 from undersigned.runtime.job import run_handler
-from undersigned.runtime.work import Reviewed
+from undersigned.runtime.work import Reviewed, contracts_to_deliver
 from undersigned.testing import (
     Actor,
     HandClock,
@@ -501,6 +501,27 @@ def test_nobody_in_doubt_is_let_go_by_time(open_world: Open) -> None:
     assert {m.type for m in mine} <= {"Acceptance", "Receipt"}
     with pytest.raises(LocalProtocolError):
         world.run(world.provider.the(name).ask(lambda _: Say("Withdraw", {"reason": "changed"})), 5)
+
+
+def test_work_is_owed_with_a_key_from_the_acceptance_on(open_world: Open) -> None:
+    """HIRE-ATT-02: who accepted is bound before the seal is here, and the delivery takes the key that is named."""
+    world = open_world(held=True)
+    provider = world.provider
+    name = world.begin(opening="5 EUR").id
+    key = provider.identity.method
+
+    def owed_with(method: str) -> tuple[Digest, ...]:
+        return world.run(contracts_to_deliver(provider.kept, provider.did, method), 5)
+
+    world.until("ready", name, provider)
+    assert owed_with(key) == ()
+    world.until("accepted-by-provider", name, provider)
+    offer = folded(provider, name).offer
+    assert offer is not None
+    assert owed_with(key) == (offer.digest,)
+    assert owed_with(f"{key}-2") == ()
+    world.until("closed", name)
+    assert owed_with(key) == ()
 
 
 @pytest.mark.parametrize("taken", [False, True], ids=["free", "taken"])
