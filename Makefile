@@ -6,7 +6,8 @@
 #   make sweep                  the long tests that `make test` takes a part of: a kill at every sync, every order of moves
 #   make bench                  speed, beside the floor measured in the same run
 #   make attack                 load attacks at their full size, and what honest peers feel
-#   make interop     each implementation here held against the specification in both roles, and the harness against mutants
+#   make interop     each implementation here held against the specification in both roles, every pair of them hires each
+#                    other, and the harness against mutants; reports in build/interop
 #   make mutants     only the mutants: each is caught, and each scenario catches one
 #   make docs                   write the generated parts of protocol-spec/ again
 #   make clean                  remove what these built
@@ -56,7 +57,7 @@ attack: $(VENV)/.ready-dev
 
 interop: $(VENV)/.ready-dev $(if $(shell command -v npm),$(JS_PEER)/node_modules/.ready)
 	@$(RUN) interop/run.py $(ARGS)
-	@$(RUN) interop/mutants/run.py
+	@$(RUN) interop/mutants/run.py --out build/interop/mutants.json
 
 mutants: $(VENV)/.ready-dev
 	@$(RUN) interop/mutants/run.py $(ARGS)

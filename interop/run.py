@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Each implementation here in each role, held against the specification by `undersigned conform`.
+"""Each implementation of peers.toml in each role, held against the specification by `undersigned conform`; then all of
+them hire each other by `undersigned interop`.
 
-    run.py [--all] [--out FOLDER] [ours] [js-peer]
+    run.py [--all] [--out FOLDER] [NAME...]
 
 Reports go to a folder for each (default build/interop). What an implementation is known to get wrong is in `expected/`.
 Without node, or what js-peer needs, that one is left out and says so.
@@ -11,122 +12,102 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import shutil
-import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-from undersigned import __version__
-from undersigned.runtime import OfferPart, create_home, issue_membership
+from undersigned.interop import Instance, read_peers, started
 from undersigned.testing import GUILD
 
 HERE = Path(__file__).parent
-TOKEN = "a token of the test"  # noqa: S105 - it guards nothing
+ROOT = HERE.parent
+PEERS = HERE / "peers.toml"
 JS = HERE / "js-peer"
+AT_A_TIME = 2
+UNDERSIGNED = (sys.executable, "-m", "undersigned.cli")
+MANIFEST = ROOT / "protocol-spec" / "vectors" / "MANIFEST.sha256"
+VECTORS = {
+    "ours": (ROOT, (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/vectors")),
+    "js-peer": (JS, ("node", "--test", "test/vectors.test.js")),
+}
+"""How each shows that it has every result that the vectors state."""
 
 
-def free_port() -> int:
-    """A port that nobody listens on at the moment."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-@asynccontextmanager
-async def program(*command: str) -> AsyncIterator[dict[str, Any]]:
-    """A program that tells with one line of JSON that it is ready, until this is left."""
-    process = await asyncio.create_subprocess_exec(*command, cwd=HERE, stdout=asyncio.subprocess.PIPE)
-    assert process.stdout is not None  # noqa: S101 - it is a pipe
-    try:
-        async with asyncio.timeout(60):
-            line = await process.stdout.readline()
-        yield json.loads(line)
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
-
-
-@asynccontextmanager
-async def ours(folder: Path) -> AsyncIterator[dict[str, Any]]:
-    """The peer of this repository, with the adapter of its hook."""
-    hook = free_port()
-    home = create_home(
-        folder / "ours",
-        name="Globex",
-        local=True,
-        port=free_port(),
-        anchors=(GUILD.did,),
-        max_price="10 EUR",
-        offers=(
-            OfferPart(
-                task="summary", handler="handlers:summarise", price="4.00 EUR", delivers="summary.txt", capacity=10_000
-            ),
-        ),
+async def ran(*command: str, folder: Path = ROOT) -> tuple[int, str]:
+    """Exit code of a command, and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    await issue_membership(home)
-    async with program(sys.executable, "hook.py", str(home.path), f"127.0.0.1:{hook}", TOKEN) as ready:
-        yield {**ready, "hook": f"http://127.0.0.1:{hook}", "version": __version__}
+    said, _ = await process.communicate()
+    return process.returncode or 0, said.decode("utf-8", "backslashreplace")
 
 
-@asynccontextmanager
-async def js_peer(folder: Path) -> AsyncIterator[dict[str, Any]]:
-    """The second implementation."""
-    node = shutil.which("node") or ""
-    home = str(folder / "js")
-    async with program(node, "js-peer/bin/peer.js", "init", home):
-        pass
-    version = json.loads((JS / "package.json").read_text())["version"]
-    options = ("--local", "--trust", GUILD.did, "--offer", "summary=4.00 EUR", "--hook-token", TOKEN)
-    async with program(node, "js-peer/bin/peer.js", "serve", home, *options) as ready:
-        yield {**ready, "hook": ready["origin"], "version": version}
+async def vectors(name: str) -> int:
+    """Whether an implementation passes the vectors; the exit code."""
+    folder, command = VECTORS[name]
+    code, said = await ran(*command, folder=folder)
+    print(f"== {name}: vectors {'do not pass' if code else 'pass'}", *([said] if code else []), sep="\n", flush=True)
+    return code
 
 
-IMPLEMENTATIONS = {"ours": ours, "js-peer": js_peer}
-
-
-async def held(name: str, ready: dict[str, Any], role: str, out: Path, *, every: bool) -> int:
-    """Runs the harness against one implementation in one role; the exit code."""
-    token = out / "token"
-    token.write_text(TOKEN)
-    command = [sys.executable, "-m", "undersigned.cli", "conform", ready["url"], "--did", ready["did"], "--local"]
-    command += ["--role", role, "--name", name, "--release", ready["version"], "--report", str(out / f"{name}-{role}")]
-    command += ["--hook", ready["hook"], "--token-file", str(token)]
+async def held(one: Instance, out: Path, *, every: bool, passes: bool) -> int:
+    """Runs the harness against one implementation in its role; the exit code."""
+    name, role = one.entry.name, str(one.role)
+    token = out / f"{name}-{role}.token"
+    token.write_text(one.token)
+    command = ["conform", one.url, "--did", one.did, "--local", "--role", role, "--name", name]
+    command += ["--release", one.version, "--report", str(out / f"{name}-{role}"), "--hook", one.hook]
+    command += ["--token-file", str(token)]
     expected = HERE / "expected" / f"{name}-{role}.toml"
     command += ["--expected", str(expected)] if expected.exists() else []
+    command += ["--vectors", str(MANIFEST)] if passes else []
     command += ["--all"] if every else []
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    said, _ = await process.communicate()
-    lines = said.decode().splitlines()
-    shown = lines if process.returncode else lines[-1:]
-    print(f"== {name} as {role}", *(line for line in shown if not line.startswith("passed")), sep="\n", flush=True)
-    return process.returncode or 0
+    code, said = await ran(*UNDERSIGNED, *command)
+    token.unlink()
+    lines = said.splitlines()
+    shown = [line for line in lines if not line.startswith("passed")] if code else lines[-1:]
+    print(f"== {name} as {role}", *shown, sep="\n", flush=True)
+    return code
 
 
 async def main() -> int:
-    """Runs all that was asked for; 0 if all of them conform."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Runs all that was asked for; 0 if all of them conform and every pair passes."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--all", action="store_true", help="every scenario, not only the small set")
-    parser.add_argument("--out", type=Path, default=HERE.parent / "build" / "interop")
-    parser.add_argument("names", nargs="*", choices=[*IMPLEMENTATIONS, []], help="implementations; all by default")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "interop")
+    parser.add_argument("names", nargs="*", help="implementations; all by default")
     asked = parser.parse_args()
-    asked.out.mkdir(parents=True, exist_ok=True)
+    entries = [one for one in read_peers(PEERS) if not asked.names or one.name in asked.names]
+    if shutil.which("node") is None or not (JS / "node_modules").is_dir():
+        print("== js-peer left out: it needs node, and npm ci in interop/js-peer")
+        entries = [one for one in entries if one.name != "js-peer"]
+    out = asked.out.absolute()
+    out.mkdir(parents=True, exist_ok=True)
+    names = [one.name for one in entries]
+    gate = asyncio.Semaphore(AT_A_TIME)
     codes: list[int] = []
-    for name in asked.names or IMPLEMENTATIONS:
-        if name == "js-peer" and (shutil.which("node") is None or not (JS / "node_modules").is_dir()):
-            print("== js-peer left out: it needs node, and npm ci in interop/js-peer")
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            async with IMPLEMENTATIONS[name](Path(folder)) as ready:
-                for role in ("provider", "hirer"):
-                    codes.append(await held(name, ready, role, asked.out, every=asked.all))
-    print(f"reports in {asked.out}")
-    return max(codes, default=0)
+
+    async def vectors_of(name: str) -> int:
+        async with gate:
+            return await vectors(name)
+
+    async def held_of(one: Instance) -> int:
+        if one.trouble:
+            print(f"== {one.entry.name} as {one.role}: {one.trouble}")
+            return 6
+        async with gate:
+            return await held(one, out, every=asked.all, passes=passed[one.entry.name])
+
+    codes += await asyncio.gather(*map(vectors_of, names))
+    passed = {name: code == 0 for name, code in zip(names, codes, strict=True)}
+    with tempfile.TemporaryDirectory() as folder:
+        async with started(entries, base=HERE, folder=Path(folder), believed=(GUILD.did,)) as instances:
+            codes += await asyncio.gather(*map(held_of, instances))
+    only = [word for name in names for word in ("--only", name)]
+    code, said = await ran(*UNDERSIGNED, "interop", "--peers", str(PEERS), "--local", "--report", str(out), *only)
+    print("== every pair", said.rstrip(), f"reports in {out}", sep="\n")
+    return max([*codes, code])
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from undersigned.interop import verify_report
 from unit.cli.running import run
 
 
-async def typed(*words: str) -> tuple[int, str, str]:
+async def typed(*words: str, command: str = "conform") -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "undersigned.cli", "conform", *words),
+        *("-m", "undersigned.cli", command, *words),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

@@ -79,4 +79,4 @@ async def test_what_a_hook_does_not_know(tmp_path: Path) -> None:
 def test_an_adapter_is_short() -> None:
     """Whoever has another implementation has as much to write."""
     lines = (ROOT / "interop" / "hook.py").read_text().splitlines()
-    assert len([line for line in lines if line.strip() and not line.startswith(("import", "from"))]) <= 90
+    assert len([line for line in lines if line.strip()]) <= 60

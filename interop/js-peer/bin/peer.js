@@ -9,7 +9,7 @@
  */
 import { parseArgs } from 'node:util';
 import { pathToFileURL } from 'node:url';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createHome, openHome } from '../src/home.js';
 import { handlers as ours } from '../src/handlers.js';
 import { pack } from '../src/pack.js';
@@ -47,7 +47,9 @@ if (command === 'init') {
     home: folder, key: home.key, credentials: home.credentials, trust: values.trust, local: values.local, port: Number(values.port ?? 0), origin: values.origin,
     ...(values.suite ? { suites: values.suite } : {}), services: await services(values.offer ?? [], values.handler ?? []), hookToken: values['hook-token'], verbose: values.verbose,
   }).start();
-  print({ did: peer.did, organisation: home.organisation, url: peer.url, origin: peer.origin });
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  const hook = values['hook-token'] === undefined ? {} : { hook: peer.origin };
+  print({ did: peer.did, organisation: home.organisation, url: peer.url, origin: peer.origin, ...hook, version });
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => peer.stop().then(() => process.exit(0)));
 } else if (command === 'export') {
   const { key } = openHome(folder);

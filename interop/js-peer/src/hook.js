@@ -59,6 +59,7 @@ export function stateOf(conversation) {
     ...(state.withdrawn ? { withdrawn: state.withdrawn.reason } : {}),
     ...(ended ? { basis: basisOf(state), owed: owed(state) } : {}),
     ...(delivery ? { artifacts } : {}),
+    messages: [...conversation.raw.values()],
   };
 }
 

@@ -52,6 +52,7 @@ _COMMANDS = {
         "conform",
         "Hold an implementation against the specification, from outside.",
     ),
+    "interop": ("interop", "interop", "Have implementations hire each other: every pair, in both roles."),
     "ledger": ("log", "ledger", "Look at the ledger: engagements, journals, the log, its proofs and checks."),
 }
 

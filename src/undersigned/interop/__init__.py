@@ -3,6 +3,9 @@
 from undersigned.interop.expected import judged, read_expected
 from undersigned.interop.failures import Failure, Silent
 from undersigned.interop.faults import FAULTS, bearing, faulty_wire
+from undersigned.interop.pairs import HIRES, Cell, matrix_report, play_pairs
+from undersigned.interop.pairs_page import write_matrix
+from undersigned.interop.programs import Entry, Instance, read_peers, started
 from undersigned.interop.replay import replayed
 from undersigned.interop.report import Run, compatibility, conforms, verify_report, write_reports
 from undersigned.interop.run import Result, chosen, play_all
@@ -13,7 +16,11 @@ from undersigned.interop.tables import table_scenarios
 __all__ = [
     "FAULTS",
     "GROUPS",
+    "HIRES",
+    "Cell",
+    "Entry",
     "Failure",
+    "Instance",
     "Limits",
     "Reach",
     "Result",
@@ -28,11 +35,16 @@ __all__ = [
     "conforms",
     "faulty_wire",
     "judged",
+    "matrix_report",
     "play_all",
+    "play_pairs",
     "read_expected",
+    "read_peers",
     "replayed",
+    "started",
     "table_scenarios",
     "verify_report",
+    "write_matrix",
     "write_reports",
     "written_scenarios",
 ]

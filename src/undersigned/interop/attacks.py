@@ -13,13 +13,13 @@ from undersigned.encoding import canonicalize, shift
 from undersigned.testing import Say, Told, offer
 
 from .connections import come_back
-from .failures import Failure
+from .failures import Failure, shown
 from .hiring import Hiring
 from .play import Play
 from .player import Player
 from .recipes import RECIPES
 from .scenario import ComeBack, Forge, Raw, Refused
-from .stage import SceneLine, shown
+from .stage import SceneLine
 from .values import filled, replaced
 
 

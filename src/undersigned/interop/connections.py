@@ -18,11 +18,10 @@ from undersigned.errors import Closed
 from undersigned.testing import moves
 from undersigned.transport import SUBPROTOCOL
 
-from .failures import Failure
+from .failures import Failure, shown
 from .play import Play
 from .published import Published
 from .scenario import ClosedWith, ComeBack, Drop, Knock, Resynced, Rotate, Upgrade
-from .stage import shown
 from .values import replaced
 
 

@@ -16,7 +16,7 @@ from undersigned.protocol import NOTICES
 from undersigned.testing import Attacker, moves
 
 from .attacks import proved, refused
-from .failures import Failure, NotApplicable, Silent
+from .failures import Failure, NotApplicable, Silent, shown
 from .hiring import Hiring
 from .play import Play
 from .player import Player
@@ -39,7 +39,6 @@ from .scenario import (
     Turned,
     Wait,
 )
-from .stage import shown
 from .values import filled
 
 

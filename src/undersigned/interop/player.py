@@ -62,8 +62,8 @@ from undersigned.transparency import (
     verify_note,
 )
 
-from .failures import Failure, NotApplicable, Silent
-from .stage import Scene, SceneLine, shown
+from .failures import Failure, NotApplicable, Silent, shown
+from .stage import Scene, SceneLine
 
 __all__ = ["Player"]
 

@@ -28,7 +28,7 @@ from .diagram import drawn, mermaid
 from .run import Result
 from .scenario import GROUPS, Scenario
 
-__all__ = ["FORMAT", "Run", "compatibility", "conforms", "verify_report", "write_reports"]
+__all__ = ["FORMAT", "POLICY", "STYLE", "Run", "compatibility", "conforms", "verify_report", "write_reports"]
 
 FORMAT: Final = "https://w3id.org/hire/interop/v1"
 COLOURS: Final = {"passed": "#1a7f37", "failed": "#c62828", "expected": "#9a6700", "stale": "#c62828"}
@@ -178,6 +178,7 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 STYLE: Final = """
 body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1f2328}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse}
@@ -207,10 +208,9 @@ def _page(report: Mapping[str, Any], results: tuple[Result, ...]) -> str:
     head = "".join(f"<tr><th>{escape(name)}<td><code>{escape(str(value))}</code>" for name, value in rows.items())
     counts = ", ".join(f"{count} {WORDS[name]}" for name, count in report["counts"].items() if count)
     sections = "".join(_section(group, results) for group in GROUPS)
-    policy = "default-src 'none'; style-src 'unsafe-inline'"
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" '
-        f'content="{policy}"><title>{escape(of["name"])}: {verdict}</title><style>{STYLE}</style>'
+        f'content="{POLICY}"><title>{escape(of["name"])}: {verdict}</title><style>{STYLE}</style>'
         f"<h1>{escape(of['name'])} {verdict}</h1><p>{counts}.<table>{head}</table>{sections}</html>\n"
     )
 

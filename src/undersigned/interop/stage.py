@@ -24,7 +24,8 @@ from undersigned.runtime import Clock, Gatherer, SystemClock
 from undersigned.testing import GUILD, LOOSE, Attacker, Known, Line, vouched
 from undersigned.transport import Channel, Identity, admit, connect, prove
 
-from .failures import Failure, Silent
+from .back_channel import BackChannel
+from .failures import Silent
 from .published import Published
 
 __all__ = ["Limits", "Scene", "Stage", "Subject"]
@@ -34,8 +35,6 @@ LIST_BYTES: Final = 16_384
 """The least that a status list has (HIRE-STA-01)."""
 TRIES: Final = 8
 """To connect, where connections break on the way."""
-MAX_TOLD: Final = 512
-"""Characters of what came that are shown where it is no message."""
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,28 +219,11 @@ class Stage:
         await gone.wait()
 
     async def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """What the back channel of the implementation answers.
-
-        Raises:
-            Failure: It cannot be reached, refuses, or answers with no JSON object.
-        """
-        fields = (("Authorization", f"Bearer {self.subject.token}"), ("Content-Type", "application/json"))
-        said = json.dumps(body).encode() if body is not None else None
-        try:
-            answer = await self.gatherer.exchange(
-                method,
-                f"{self.subject.hook}{path}",
-                max_bytes=2**24,
-                timeout_seconds=self.limits.answer,
-                headers=fields,
-                body=said,
-            )
-            told = json.loads(answer.body)
-        except (UndersignedError, ValueError) as error:
-            raise Silent(f"its hook does not answer {method} {path}: {error}") from error
-        if answer.status not in (200, 202) or not isinstance(told, dict):
-            raise Failure(f"its hook answers {method} {path} with {answer.status}: {shown(answer.body)}")
-        return cast("dict[str, Any]", told)
+        """What the back channel of the implementation answers; see `BackChannel.ask`."""
+        subject = self.subject
+        return await BackChannel(self.gatherer, subject.hook or "", subject.token, self.limits.answer).ask(
+            method, path, body
+        )
 
     @asynccontextmanager
     async def channel(self) -> AsyncGenerator[Channel]:
@@ -395,12 +377,3 @@ class SceneLine(Line):
         if self.read < len(self.frames):
             return self.frames[self.read]
         return self.closed
-
-
-def shown(raw: bytes) -> str:
-    """What came, for people; a message by its type."""
-    try:
-        value: Any = json.loads(raw)
-        return str(value["type"])[:MAX_TOLD]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return raw[:MAX_TOLD].decode("utf-8", "backslashreplace")

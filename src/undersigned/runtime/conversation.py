@@ -344,7 +344,8 @@ class Conversation(Remembered):
     # ------------------------------------------------------------------ the task
 
     async def _run(self) -> None:
-        while not self.over:
+        # What came during the last turn is answered as what comes later: a stored move or a refusal, never silence.
+        while not self.over or any(isinstance(item, Arrived) for item in self._inbox):
             self._called = False
             items, self._inbox = self._inbox, []
             self._taken = items

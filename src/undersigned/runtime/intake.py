@@ -93,7 +93,7 @@ class Intake:
             recipient=self._agent.identity.did,
             suites=self._suites(conversation, peer, message.type),
         )
-        if conversation is None:
+        if conversation is None or conversation.over:
             conversation = await self._conversation(verified)
         # Somebody who is no party learns nothing, not even that the engagement exists.
         if conversation is None or conversation.engagement.peer != peer:

@@ -1,0 +1,133 @@
+"""`undersigned interop`: implementations hire each other, each in both roles, and a matrix says what came of it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interop.test_command import typed
+from support import ROOT
+from undersigned.errors import ConfigurationError
+from undersigned.interop import HIRES, read_peers
+from undersigned.protocol import NOTICES
+
+OURS = ROOT / "interop" / "ours.py"
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def entry(name: str, **members: Any) -> str:
+    return "[[peer]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in {"name": name, **members}.items())
+
+
+def ours(name: str) -> str:
+    init, serve = ([sys.executable, str(OURS), word, "{home}"] for word in ("init", "serve"))
+    return entry(name, init=init, serve=[*serve, "{token}", "{trust}"])
+
+
+def peers(folder: Path, *entries: str) -> Path:
+    file = folder / "peers.toml"
+    file.write_text("\n".join(entries))
+    return file
+
+
+async def test_a_peer_hires_a_second_instance_of_itself(tmp_path: Path) -> None:
+    """Every move that both name was kept by both, byte for byte, and the page links to what they kept."""
+    options = ("--peers", str(peers(tmp_path, ours("ours"))), "--local", "--report", str(tmp_path / "out"))
+    code, out, err = await typed(*options, command="interop")
+    assert (code, err) == (0, ""), out
+    assert "passed    ours hires ours: 3 of 3" in out
+    report = json.loads((tmp_path / "out" / "interop.json").read_text())
+    (cell,) = report["cells"]
+    assert [(one["id"], one["state"]) for one in cell["hires"]] == [
+        *(("whole", "closed"), ("counter", "closed"), ("too-little", "withdrawn"))
+    ]
+    (peer,) = report["peers"]
+    assert len(set(peer["dids"])) == 2
+    lines = [json.loads(line) for line in (tmp_path / "out" / cell["transcript"]).open()]
+    for one in cell["hires"]:
+        kept = {
+            role: {
+                line["text"]
+                for line in lines
+                if line["hire"] == one["id"] and line["kept_by"] == role and "text" in line
+            }
+            for role in ("hirer", "provider")
+        }
+        moves = {
+            role: {text for text in texts if json.loads(text)["type"] not in NOTICES} for role, texts in kept.items()
+        }
+        assert moves["hirer"] == moves["provider"]
+        assert len(moves["hirer"]) == one["moves"]
+    page = (tmp_path / "out" / "interop.html").read_text()
+    assert f'<a href="{cell["transcript"]}">3 of 3</a>' in page
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+async def test_what_cannot_be_started_or_reached_is_a_red_cell(tmp_path: Path) -> None:
+    """Each for its own reason, at once, and what remains is played."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        file = peers(
+            tmp_path,
+            ours("ours"),
+            entry("absent", serve=["./no-such-program"]),
+            entry("ends", serve=[sys.executable, "-c", "import sys; sys.exit('no licence')"]),
+            entry("garbage", serve=[sys.executable, "-c", "print('hello')"]),
+            entry("wordless", serve=[sys.executable, "-c", "print('{}')"]),
+            entry(
+                "deaf", url=f"ws://127.0.0.1:{port}/hire", did="did:key:z6MkexAMPLE", hook=f"http://127.0.0.1:{port}"
+            ),
+        )
+        options = ("--peers", str(file), "--local", "--wait", "4", "--at-a-time", "8", "--json")
+        code, out, _ = await typed(*options, "--report", str(tmp_path / "out"), command="interop")
+    assert code == 6
+    told = [json.loads(line) for line in out.splitlines()]
+    pairs = {(one["hirer"], one["provider"]): one for one in told if one["kind"] == "pair"}
+    assert len(pairs) == 36
+    assert {pair for pair, one in pairs.items() if one["outcome"] == "passed"} == {("ours", "ours")}
+    for name, why in (
+        ("absent", "No such file"),
+        ("ends", "it said 'no licence'"),
+        ("garbage", "malformed"),
+        ("wordless", "did and url"),
+    ):
+        assert why in pairs[name, "ours"]["detail"], pairs[name, "ours"]
+        assert pairs["ours", name]["detail"].startswith("the provider: ")
+    assert "does not answer" in pairs["deaf", "ours"]["detail"]
+    assert pairs["ours", "deaf"]["outcome"] == "failed"
+    assert pairs["deaf", "deaf"]["outcome"] == "left out"
+    page = (tmp_path / "out" / "interop.html").read_text()
+    assert page.count('<td class="passed">') == 1
+    assert page.count('<td class="failed">') == 34
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("peer = []", "length"),
+        ("not toml", "Expected"),
+        (entry("a"), "one of serve and url"),
+        (entry("a", serve=["x"], url="ws://localhost:1/hire"), "one of serve and url"),
+        (entry("a", url="ws://localhost:1/hire"), "did"),
+        (entry("../a", serve=["x"]), "matching"),
+        (entry("a", serve=["x"], price=1), "str"),
+        (entry("a", serve=["x"], colour="red"), "colour"),
+        (entry("a", serve=["x"]) + entry("a", serve=["x"]), "two peers"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused(tmp_path: Path, text: str, why: str) -> None:
+    with pytest.raises(ConfigurationError, match=why):
+        read_peers(peers(tmp_path, text))
+
+
+def test_the_peers_of_this_repository_can_be_read() -> None:
+    assert [one.name for one in read_peers(ROOT / "interop" / "peers.toml")] == ["ours", "js-peer"]
+    assert len({one.id for one in HIRES}) == len(HIRES) == 3
