@@ -25,6 +25,7 @@ if (SPEC.parent / "src").is_dir():
 
 import example_credentials
 import example_messages
+import requirements_data as requirements
 import schemas
 import shapes
 
@@ -302,6 +303,50 @@ def vectors(_: str) -> str:
     return table("| folder | shows | result |", lines)
 
 
+def classes(_: str) -> str:
+    """Each class with how much belongs to it."""
+    every = requirements.requirements()
+    shown = [
+        requirements.class_of(requirements.shown_by(str(at.relative_to(SPEC / "vectors")))) for at, _, _ in cases()
+    ]
+    lines: list[str] = []
+    for name, what in requirements.CLASSES.items():
+        of = [one for one in every if requirements.class_of([one]) == name]
+        played = {each for one in of for each in requirements.about("scenarios").get(one, ())}
+        lines.append(f"| **{name}** | {what} | {len(of)} | {shown.count(name)} | {len(played)} |")
+    return table("| class | who is of it | requirements | vectors | scenarios |", lines)
+
+
+def class_requirements(_: str) -> str:
+    """The ids of each class, by area; a run of numbers is written by its ends."""
+    blocks: list[str] = []
+    for name in requirements.CLASSES:
+        areas: dict[str, list[int]] = {}
+        for one in requirements.requirements():
+            if requirements.class_of([one]) == name:
+                _, area, number = one.split("-")
+                areas.setdefault(area, []).append(int(number))
+        lines = [f"HIRE-{area}-{_runs(sorted(numbers))}" for area, numbers in sorted(areas.items())]
+        blocks.append(f"**{name}**: {'; '.join(lines)}.")
+    return "\n\n".join(blocks)
+
+
+def _runs(numbers: list[int]) -> str:
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]:02}" if len(run) == 1 else f"{run[0]:02} to {run[-1]:02}" for run in runs)
+
+
+def canaries(_: str) -> str:
+    return table(
+        "| check | vector |", [f"| {check} | [{name}]({name}) |" for name, check in requirements.CANARIES.items()]
+    )
+
+
 def refusals(name: str) -> str:
     found = [
         f"| [{folder.name}](../{folder.relative_to(SPEC)}) | {line} | `{expected['code']}` |"
@@ -367,10 +412,13 @@ def statement(name: str) -> str:
 
 
 BLOCKS: Final[dict[str, Callable[[str], str]]] = {
+    "canaries": canaries,
     "causes": causes,
     "cedar": cedar,
     "changes": changes,
     "claims": claims,
+    "class-requirements": class_requirements,
+    "classes": classes,
     "codes": codes,
     "configuration": configuration,
     "contract": contract,
@@ -419,6 +467,7 @@ def wanted() -> dict[Path, str]:
     files = {SPEC / "figures" / f"{name}.mmd": text for name, text in figures().items()}
     files |= {SPEC / "schemas" / name: text for name, text in schemas.wanted().items()}
     files[SPEC / "tables.json"] = tables_as_data()
+    files[SPEC / "requirements.yml"] = requirements.as_yaml()
     for path in sorted(SPEC.rglob("*.md")):
         text = path.read_text()
         if MARK.search(text):

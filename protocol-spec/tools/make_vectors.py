@@ -20,6 +20,7 @@ sys.path[:0] = [str(TOOLS)]
 if (TOOLS.parent.parent / "src").is_dir():
     sys.path[:0] = [str(TOOLS.parent.parent / "src")]
 
+from requirements_data import case_members
 from vector_changes import change_vectors
 from vector_contracts import contract_vectors
 from vector_journals import journal_vectors
@@ -55,7 +56,7 @@ def wanted() -> dict[str, bytes]:
         assert f"{vector.name}/input.json" not in files, f"{vector.name} twice"
         files[f"{vector.name}/README.md"] = f"{vector.says[0].upper()}{vector.says[1:]}.\n".encode()
         files[f"{vector.name}/input.json"] = vector.input
-        files[f"{vector.name}/case.json"] = text(vector.case)
+        files[f"{vector.name}/case.json"] = text(vector.case | case_members(vector.name))
         files[f"{vector.name}/expected.json"] = text(vector.expected)
         files |= {f"{vector.name}/{name}": data for name, data in vector.files.items()}
     manifest = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(files.items()))

@@ -70,9 +70,22 @@ def _of(suite: str) -> Iterator[Vector]:
     twice = {**document, "proof": [first, first]}
     yield refused("one-party-twice", "one party's proof twice", "proof_invalid", document=twice)
     alone = proof_on({**content, "proof": first}, HIRER, AT, "assertionMethod", suite)
-    yield refused("proof-names-none", "a second proof that does not name the first", "proof_invalid", document=alone)
+    accepted = resigned(changed(acceptance, contractProof=alone["proof"][1]))
+    now = digest_of(content_of(accepted))
+    unnamed = {"document": alone, "acceptance": accepted, "seal": resigned(changed(seal, acceptance=now, seen=now))}
+    yield refused("proof-names-none", "a second proof that does not name the first", "proof_invalid", **unnamed)
     stranger = proof_on(document, Party("stranger"), AT, "assertionMethod", suite, previous_proof=first["id"])
     yield refused("third-proof", "a stranger's proof besides", "proof_invalid", document=stranger)
+    methods = changed(document, methods__hirer=[f"{HIRER.did}#another"])
+    offered = proof_on(content_of(methods), PROVIDER, AT, "assertionMethod", suite, id=first["id"])
+    both = proof_on(offered, HIRER, AT, "assertionMethod", suite, previous_proof=first["id"])
+    yield refused(
+        "method-not-named", "a proof by a method that the document does not name", "proof_invalid", document=both
+    )
+    renamed = changed(document, terms__id="urn:hire:sketch#terms")
+    yield refused("terms-of-another-name", "terms named after another document", "schema_violation", document=renamed)
+    late = changed(document, terms__deadlines__finish=document["terms"]["deadlines"]["until"].replace("2026", "2027"))
+    yield refused("terms-contradict", "due after the authority ends", "schema_violation", document=late)
     wrong = resigned(changed(seal, acceptance=digest_bytes(b"another")))
     yield refused("seal-of-another-acceptance", "a Seal of another acceptance", "terms_mismatch", seal=wrong)
     forged = resigned(seal, HIRER)

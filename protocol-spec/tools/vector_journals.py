@@ -15,6 +15,7 @@ from example_messages import (
     Talk,
     contract,
     conversation,
+    nonce,
     presentation,
     statement,
 )
@@ -40,6 +41,7 @@ from undersigned.messages import (
     VerifiedMessage,
     Withdraw,
     decode_message,
+    engagement_id,
 )
 
 __all__ = ["as_json", "journal", "journal_vectors", "talk_after", "up_to"]
@@ -188,6 +190,47 @@ def _chain() -> Iterator[Vector]:
         code="conflicting_message",
         state="ready",
     )
+    unheard = resigned(changed(offer, seen=digest_bytes(b"nothing that was ever said")))
+    yield journal(
+        "seen-of-nothing",
+        "a move that has seen what its reader never said",
+        before,
+        unheard,
+        "provider",
+        code="ledger_diverged",
+        state="ready",
+    )
+    yield journal(
+        "seen-goes-back",
+        "a move that has seen less than the one before it",
+        up_to("offer-counter"),
+        resigned(changed(as_json(conversation()["acceptance"]), seen=before[2]["seen"])),
+        "provider",
+        code="conflicting_message",
+        state="offered-by-provider",
+    )
+    away = talk_after("presentation-provider").say(Withdraw, "hirer", reason="changed")
+    for name, says, code, members in (
+        ("withdrawal-in-a-later-place", "a Withdraw after the next place", "out_of_order", {"sequence": 4}),
+        (
+            "withdrawal-after-another-move",
+            "a Withdraw in the next place, after another move",
+            "conflicting_message",
+            {"previous": digest_bytes(b"another move")},
+        ),
+    ):
+        wrong = resigned(changed(as_json(away), **members))
+        yield journal(name, says, before, wrong, "provider", code=code, state="ready")
+    foreign = resigned(changed(as_json(away), engagement=engagement_id(HIRER.did, PROVIDER.did, nonce("another"))))
+    yield journal(
+        "message-of-another-engagement",
+        "a move of another engagement of the two",
+        before,
+        foreign,
+        "provider",
+        code="wrong_negotiation",
+        state="ready",
+    )
     talk = talk_after("start")
     cancel = talk.say(
         Cancel,
@@ -312,6 +355,16 @@ def _agreeing() -> Iterator[Vector]:
         "hirer",
         code="stale_offer",
         state="offered-by-hirer",
+    )
+    wrong = resigned(changed(acceptance, offer=said["offer"].digest))
+    yield journal(
+        "acceptance-of-an-offer-that-was-answered",
+        "an Acceptance of the live document that names the offer before",
+        before_acceptance,
+        wrong,
+        "provider",
+        code="stale_offer",
+        state="offered-by-provider",
     )
     talk = talk_after("profile")
     elsewhere = Talk(moves={"hirer": talk.moves["hirer"], "provider": talk.moves["provider"]}, count=talk.count)
@@ -496,6 +549,41 @@ def _working() -> Iterator[Vector]:
         "provider",
         code="conflicting_contract",
         state="sealed",
+    )
+    late = "2026-11-24T12:00:01Z"
+    started = resigned(as_json(said["start"]), created=late, expires=shift(late, 3600))
+    yield journal(
+        "start-too-late",
+        "a Start one second past its deadline is recorded and begins the work",
+        up_to("receipt-inclusion"),
+        started,
+        "provider",
+        outcome="applies",
+        state="working",
+    )
+    stop = talk_after("progress-bare").say(
+        Cancel, "provider", contract=sealed, reason="budget", wind_down="2026-11-24T15:00:00Z"
+    )
+    yield journal(
+        "cancel-by-the-provider",
+        "only the hirer cancels",
+        up_to("progress-bare"),
+        as_json(stop),
+        "hirer",
+        code="wrong_party",
+        state="working",
+    )
+    late = "2026-11-26T00:00:00Z"
+    silent = changed(as_json(said["closing-provider"]), basis="silence", seen=said["start"].digest)
+    unheard = resigned(silent, created=late, expires=shift(late, 3600))
+    yield journal(
+        "review-after-silence",
+        "a Review that comes after a Closing by silence that had not seen it",
+        [*up_to("delivery"), unheard],
+        resigned(as_json(said["review"]), created=shift(late, 60), expires=shift(late, 3600)),
+        "provider",
+        outcome="void",
+        state="closing",
     )
     delivery = as_json(said["delivery"])
     wrong_round = resigned(changed(delivery, round=2))

@@ -229,6 +229,16 @@ def _proofs() -> Iterator[Vector]:
     yield _refused("signature-high-s", "ECDSA with the larger s", high, "proof_invalid")
     two = changed(inquiry, proof=[inquiry["proof"], inquiry["proof"]])
     yield _refused("two-proofs", "the same proof twice", two, "proof_invalid")
+    yield _refused("order-signature-before-times", "changed, and past its end", altered, "proof_invalid", **after)
+    third = Party("a third party")
+    for_another = {"recipient": third.did, **after}
+    yield _refused(
+        "order-times-before-recipient", "past its end, and for another", inquiry, "proof_expired", **for_another
+    )
+    unknown = changed(altered, liability="none")
+    yield _refused(
+        "order-schema-before-signature", "changed, with a member that no type has", unknown, "unknown_term", **after
+    )
 
 
 def _still_good(name: str, says: str, message: dict[str, Any], now: str) -> Vector:
@@ -268,6 +278,26 @@ def _relationship(seal: dict[str, Any]) -> Iterator[Vector]:
         documents={did: document},
         **at,
     )
+    elsewhere = {**document, "authentication": [], "assertionMethod": [PROVIDER.method]}
+    yield _refused(
+        "key-listed-elsewhere",
+        "a Seal by a key that the document only refers to, and another document holds",
+        resigned(changed(seal, sender=did), PROVIDER),
+        "key_not_authorized",
+        "Seal",
+        documents={did: elsewhere},
+        **at,
+    )
+    another = {**document, "id": "did:web:initech.example", "assertionMethod": [method["id"]]}
+    yield _refused(
+        "document-of-another",
+        "the document at the sender's place is another DID's",
+        asserted,
+        "did_document_invalid",
+        "Seal",
+        documents={did: another},
+        **at,
+    )
     elsewhere = {
         **document,
         "verificationMethod": [{**method, "controller": HIRER.did}],
@@ -290,6 +320,8 @@ def _addresses() -> Iterator[Vector]:
     yield _refused("wrong-recipient", "read by a third party", inquiry, "wrong_recipient", recipient=third.did)
     alien = resigned(changed(inquiry, nonce=nonce("another")))
     yield _refused("engagement-of-others", "an engagement id of another nonce", alien, "wrong_negotiation")
+    early = resigned(changed(inquiry, closesAt=shift(inquiry["respondBy"], -1)))
+    yield _refused("closes-too-early", "over before an answer is due", early, "schema_violation")
     own = engagement_id(HIRER.did, HIRER.did, inquiry["nonce"])
     selfish = resigned(changed(inquiry, recipient=HIRER.did, engagement=own))
     yield _refused("self-dealing", "hirer and provider are one DID", selfish, "self_dealing", recipient=HIRER.did)

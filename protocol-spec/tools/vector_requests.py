@@ -271,7 +271,7 @@ def _answers() -> Iterator[Vector]:
         (
             "covers-less",
             "the request's signature is not covered",
-            _edited(good, ' "signature";req;key="hire"', ""),
+            _answer_covering_less(good, signed.decode()),
             "proof_invalid",
         ),
         ("tag", "a tag of requests", _edited(good, "hire-answer", "hire"), "proof_missing"),
@@ -281,6 +281,14 @@ def _answers() -> Iterator[Vector]:
         ("signed-by-another", "another's signature under the hirer's method", forged, "proof_invalid"),
     ):
         yield _answered(name, says, answer, code=code)
+
+
+def _answer_covering_less(answer: dict[str, Any], signed: str) -> dict[str, Any]:
+    """The answer, signed by the hirer all the same, without the signature of the request that it answers."""
+    left_out = ' "signature";req;key="hire"'
+    lines = [line for line in signed.splitlines() if not line.startswith(left_out.strip())]
+    signature = base64.b64encode(HIRER.sign("\n".join(lines).replace(left_out, "").encode())).decode()
+    return _with(_edited(answer, left_out, ""), "Signature", f"hire=:{signature}:")
 
 
 def _answer(

@@ -107,6 +107,9 @@ def scope_vectors() -> Iterator[Vector]:
     yield refused("other-id", "an id that does not follow", bad, **{f"{at}__1__id": f"{BASE}#read.condition.x"})
     yield refused("other-duty", "a duty that is no approval", bad, grants__0__duty__0__action="urn:x:inform")
     yield refused("duty-elsewhere", "a prohibition with a duty", bad, prohibitions__0__duty=wire["grants"][0]["duty"])
+    count = f"{at}__4__rightOperand"
+    yield refused("limit-negative", "a limit below nothing", bad, **{count: ["-1"]})
+    yield refused("limit-of-a-part", "a part of one use", bad, **{count: ["1.5"]})
     yield refused("remedy", "a member that narrows, and is not known", "unknown_term", prohibitions__0__remedy=[])
 
 

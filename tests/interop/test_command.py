@@ -42,6 +42,15 @@ async def test_it_plays_and_tells(tmp_path: Path) -> None:
     }
 
 
+async def test_it_says_of_a_class_that_it_does_not_play_what_shows_it() -> None:
+    """HIRE-CLS-04: a class is not claimed because its scenarios, of which there are none, did not fail."""
+    for profile in ("trust", "authority", "evidence"):
+        code, out, err = await typed("ws://localhost:1/hire", "--local", "--profile", profile)
+        assert (code, out) == (2, "")
+        assert "no scenarios of this class" in err
+        assert f'"class": "{profile}"' in err
+
+
 async def test_it_writes_a_signed_report_and_holds_expectations_to_what_is(tmp_path: Path) -> None:
     home = await peer_home(tmp_path / "globex")
     subject, expected, folder = subject_of(home), tmp_path / "expected.toml", tmp_path / "report"

@@ -1,84 +1,124 @@
-"""Every MUST of the specification has an id, and every id is named by a test."""
+"""Every MUST of the specification has an id; every id a test; and what a peer can break, a vector or a scenario."""
 
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from support import ROOT
+from undersigned.interop import PROFILES, written_scenarios
+
+sys.path.insert(0, str(ROOT / "protocol-spec" / "tools"))
+import requirements_data as tool
+import shown_by
 
 SPEC = ROOT / "protocol-spec"
-ID = re.compile(r"HIRE-[A-Z]+-\d\d")
 PAGE = re.compile(r"([\w/-]*\w+(?:\.(?:md|json|jsonld|py))?)(.*?)(?=\d\d-[\w-]+\.md|$)")
-DEFINED = re.compile(rf"^\*\*({ID.pattern})\*\* ", re.MULTILINE)
-WORD = re.compile(r"\b(?:MUST|SHALL|REQUIRED)\b")
-
-PAGES = [page for page in sorted(SPEC.rglob("*.md")) if page.parent.name not in ("decisions", "vectors")]
-
-
-def prose(page: Path) -> str:
-    """The page without what is generated and without code."""
-    text = re.sub(r"<!-- generated:.*?<!-- end -->", "", page.read_text(), flags=re.DOTALL)
-    return re.sub(r"```.*?```", "", text, flags=re.DOTALL)
 
 
 def defined() -> dict[str, Path]:
     """Id -> the page that defines it."""
-    found: dict[str, Path] = {}
-    for page in PAGES:
-        for name in DEFINED.findall(prose(page)):
-            assert name not in found, f"{name} is defined in {found[name].name} and in {page.name}"
-            found[name] = page
-    return found
+    return {name: one.page for name, one in tool.requirements().items()}
 
 
-def named_by_tests() -> dict[str, list[str]]:
-    """Id -> the test modules that name it."""
-    found: dict[str, list[str]] = {}
-    for path in sorted((ROOT / "tests").rglob("*.py")):
-        if path == Path(__file__):
-            continue
-        for name in set(ID.findall(path.read_text())):
-            found.setdefault(name, []).append(str(path.relative_to(ROOT)))
-    return found
+def shown() -> list[str]:
+    """Every vector and every example that is refused, by the names that `shown_by` gives them."""
+    vectors, examples = SPEC / "vectors", SPEC / "schemas" / "examples"
+    return [
+        *(str(path.parent.relative_to(vectors)) for path in sorted(vectors.rglob("case.json"))),
+        *(f"schemas/{path.stem}" for path in sorted((examples / "invalid").glob("*.json"))),
+        *(f"schemas/credentials/{path.stem}" for path in sorted((examples / "credentials/invalid").glob("*.json"))),
+    ]
 
 
 def test_every_must_stands_behind_an_id() -> None:
-    loose: list[str] = []
-    for page in PAGES:
-        for paragraph in re.split(r"\n\s*\n", prose(page)):
-            if WORD.search(paragraph) and not DEFINED.match(paragraph.lstrip()) and page.name != "README.md":
-                loose.append(f"{page.name}: {paragraph[:100]}")
-    assert not loose
+    """A paragraph with a word of BCP 14 begins with an id; so does one with SHOULD or MAY."""
+    assert tool.loose() == []
 
 
 def test_every_id_says_something_that_must_hold() -> None:
-    empty: list[str] = []
-    for page in PAGES:
-        for paragraph in re.split(r"\n\s*\n", prose(page)):
-            if (found := DEFINED.match(paragraph.lstrip())) and not WORD.search(paragraph):
-                empty.append(found[1])
-    assert not empty
+    assert [name for name, one in tool.requirements().items() if not tool.BINDS.search(one.text)] == []
 
 
 def test_every_id_that_is_mentioned_is_defined() -> None:
     known = defined()
     unknown = {
         f"{name} in {path.relative_to(ROOT)}"
-        for folder, kind in (("protocol-spec", "*.md"), ("tests", "*.py"), ("src", "*.py"))
+        for folder, kind in (("protocol-spec", "*.md"), ("protocol-spec", "*.py"), ("tests", "*.py"), ("src", "*.*"))
         for path in (ROOT / folder).rglob(kind)
-        for name in set(ID.findall(path.read_text())) - set(known)
-        if path.name not in ("README.md", "test_requirements.py") or folder != "protocol-spec"
+        if path.suffix in (".md", ".py", ".toml")
+        for name in set(tool.ID.findall(path.read_text())) - set(known)
     }
     assert not unknown
 
 
 @pytest.mark.parametrize("area", sorted({name.split("-")[1] for name in defined()}))
 def test_every_id_is_named_by_a_test(area: str) -> None:
-    named = named_by_tests()
+    named = tool.about("tests")
     assert not [name for name in defined() if name.split("-")[1] == area and name not in named]
+
+
+def test_what_a_message_can_break_has_a_vector_or_a_scenario() -> None:
+    """`broken by: message` in `requirements.yml`, and neither vectors nor scenarios."""
+    lacking = {
+        name
+        for name, one in tool.requirements().items()
+        if one.broken_by == "message" and name not in tool.about("vectors") and name not in tool.about("scenarios")
+    }
+    assert lacking == tool.TESTS_ALONE, "of those listed as shown by tests alone, none has another"
+
+
+def test_requirements_yml_is_what_the_pages_say_now() -> None:
+    assert (SPEC / "requirements.yml").read_text() == tool.as_yaml(), "run `make docs`"
+
+
+def test_every_vector_shows_a_requirement() -> None:
+    assert [name for name in shown() if not tool.shown_by(name)] == []
+
+
+def test_every_pattern_is_of_something_that_there_is() -> None:
+    names = shown()
+    dead = [
+        f"{name}: {pattern}"
+        for name, patterns in shown_by.SHOWN_BY.items()
+        for pattern in patterns
+        if name not in tool.requirements() or not any(shown_by.fits(each, pattern) for each in names)
+    ]
+    assert dead == []
+
+
+def test_every_name_that_is_sorted_by_hand_is_a_requirement() -> None:
+    areas = {name.split("-")[1] for name in defined()}
+    assert [name for name in tool.sorted_by_hand() if name not in areas and f"HIRE-{name}" not in defined()] == []
+
+
+def test_the_harness_knows_the_classes() -> None:
+    """It says of each class whether it plays it, and no scenario is of one that it does not."""
+    assert [*PROFILES, "program"] == list(tool.CLASSES)
+    played = {tool.class_of(list(one.requirements)) for one in written_scenarios()}
+    assert played == {name for name, missing in PROFILES.items() if not missing}
+
+
+def test_every_message_has_its_page_schema_and_examples() -> None:
+    """Each page links the schema, shows a good message, and names one that is refused."""
+    wanting: list[str] = []
+    for page in sorted((SPEC / "messages").glob("[a-z]*.md")):
+        text = page.read_text()
+        name = text.splitlines()[0].removeprefix("# ")
+        refused = text.partition("## Refused")[2].partition("## Example")[0]
+        wanting += [
+            f"{name}: {what}"
+            for what, there in {
+                "no schema": (SPEC / "schemas" / f"{name}.json").is_file() and f"(../schemas/{name}.json)" in text,
+                "no good example": "## Example" in text and "(../vectors/messages/" in text.partition("## Example")[2],
+                "nothing refused": "](../vectors/" in refused or "](../schemas/examples/invalid/" in refused,
+            }.items()
+            if not there
+        ]
+    assert wanting == []
 
 
 def test_every_source_line_names_a_page_that_exists() -> None:

@@ -32,7 +32,7 @@ from undersigned.errors import CODES, UndersignedError
 from undersigned.keys import public_key_from_multikey
 from undersigned.messages import MESSAGE_TYPES, VerifiedMessage, decode_message, verify_message
 from undersigned.protocol import Received, Sent, apply, begin, outcome
-from undersigned.scope import Action, Approved, WireScope, permits, read_scope
+from undersigned.scope import Action, Approved, GateDecision, WireScope, permits, read_scope
 
 VECTORS = ROOT / "protocol-spec" / "vectors"
 FOLDERS = sorted(path.parent for path in VECTORS.rglob("case.json"))
@@ -170,16 +170,13 @@ def test_a_sealed_contract_verifies_alone(folder: Path) -> None:
 @pytest.mark.parametrize("folder", of_kind("scope"))
 def test_a_scope_answers_one_action(folder: Path) -> None:
     """HIRE-SCO-01, HIRE-SCO-02, HIRE-SCO-06, HIRE-SCO-07, HIRE-SCO-12, HIRE-SCO-13."""
-    case, expected = read(folder, "case.json"), read(folder, "expected.json")
-    given = decode_json((folder / "input.json").read_bytes())
-    approved = [Approved(**one) for one in case.get("approved", ())]
+    expected = read(folder, "expected.json")
     if "answer" not in expected:
         with pytest.raises(UndersignedError) as refused:
-            read_scope(to_struct(given, WireScope))
+            decided(folder)
         assert refused.value.code == expected["code"]
         return
-    scope = read_scope(to_struct(given, WireScope))
-    decision = permits(scope, case.get("used", {}), Action(**case["action"]), case["now"], approved)
+    decision = decided(folder)
     found = {
         "answer": decision.answer,
         "clause": decision.clause,
@@ -188,6 +185,14 @@ def test_a_scope_answers_one_action(folder: Path) -> None:
         "charges": {charge.counter: [charge.amount, charge.maximum] for charge in decision.charges},
     }
     assert {name: found[name] for name in expected} == expected
+
+
+def decided(folder: Path) -> GateDecision:
+    """What the scope of a vector says of its action."""
+    case, given = read(folder, "case.json"), decode_json((folder / "input.json").read_bytes())
+    scope = read_scope(to_struct(given, WireScope))
+    approved = [Approved(**one) for one in case.get("approved", ())]
+    return permits(scope, case.get("used", {}), Action(**case["action"]), case["now"], approved)
 
 
 @pytest.mark.parametrize("folder", of_kind("linkage"))

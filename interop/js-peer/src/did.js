@@ -90,7 +90,10 @@ export class Resolver {
 
   /** @param {string} did @param {{fresh?: boolean}} [options] `fresh`: at most 5 minutes old, else one hour @returns {Promise<Document>} */
   async resolve(did, { fresh = false } = {}) {
-    if (Object.hasOwn(this.documents, did)) return this.documents[did];
+    if (Object.hasOwn(this.documents, did)) {
+      check(this.documents[did].id === did, 'did_document_invalid', 'another id');
+      return this.documents[did];
+    }
     if (did.startsWith('did:key:')) return ofDidKey(did);
     check(did.startsWith('did:web:'), 'did_unresolvable', 'another method');
     const kept = this.kept.get(did);

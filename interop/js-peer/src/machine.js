@@ -64,6 +64,8 @@ export class Engagement {
   judge(message, { at, bytes = 0 }) {
     const ref = { role: message.role, sequence: message.sequence, digest: digest(message), at };
     const chain = this.moves[message.role];
+    const { engagement } = this.state.inquiry ?? message;
+    check(message.engagement === engagement, 'wrong_negotiation', 'a message of another engagement', '/engagement');
     if (message.sequence <= chain.length) {
       check(chain[message.sequence - 1].digest === ref.digest, 'conflicting_message', 'another move in this place');
       return { outcome: 'repeat', state: this.state, ref };

@@ -16,6 +16,7 @@ from undersigned.errors import ConfigurationError
 from undersigned.interop import (
     FAULTS,
     GROUPS,
+    PROFILES,
     Limits,
     Result,
     Run,
@@ -63,7 +64,13 @@ def web_did(url: str) -> str:
     show_default=True,
     help="The role of the implementation; we play the other one.",
 )
-@click.option("--profile", type=click.Choice(["core"]), default="core", show_default=True, help="What it is held to.")
+@click.option(
+    "--profile",
+    type=click.Choice(list(PROFILES)),
+    default="core",
+    show_default=True,
+    help="The class that it is held to; of the others it is said how they are shown.",
+)
 @click.option("--task", default="summary", show_default=True, help="What it can be hired for.")
 @click.option(
     "--price",
@@ -181,6 +188,12 @@ async def conform(
         for one in again:
             _tell(out, one)
         return _end(out, again)
+    if missing := PROFILES[profile]:
+        raise ConfigurationError(
+            "bad_configuration",
+            f"--profile {profile}: there are no scenarios of this class, because {missing}; what shows it are the "
+            f'vectors whose case.json has "class": "{profile}", by protocol-spec/vectors/README.md',
+        )
     scenarios = bearing(chosen(role, every=every, only=only), faults)
     if only_list:
         for one in scenarios:

@@ -8,7 +8,7 @@ from undersigned.interop.pairs_page import write_matrix
 from undersigned.interop.programs import Entry, Instance, read_peers, started
 from undersigned.interop.replay import replayed
 from undersigned.interop.report import Run, compatibility, conforms, verify_report, write_reports
-from undersigned.interop.run import Result, chosen, play_all
+from undersigned.interop.run import PROFILES, Result, chosen, play_all
 from undersigned.interop.scenario import GROUPS, Reach, Scenario, written_scenarios
 from undersigned.interop.stage import Limits, Stage, Subject
 from undersigned.interop.tables import table_scenarios
@@ -17,6 +17,7 @@ __all__ = [
     "FAULTS",
     "GROUPS",
     "HIRES",
+    "PROFILES",
     "Cell",
     "Entry",
     "Failure",

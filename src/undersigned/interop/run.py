@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -23,12 +23,21 @@ from .stage import Scene, Stage
 from .steps import play_steps
 from .tables import table_scenarios
 
-__all__ = ["Outcome", "Result", "chosen", "play_all"]
+__all__ = ["PROFILES", "Outcome", "Result", "chosen", "play_all"]
 
 CONTACT = "first-contact"
 """What the first connection is called in the transcript."""
 Outcome = Literal["passed", "failed", "not applicable", "expected", "stale"]
 """`expected` failed as an operator said that it would; `stale` passed although."""
+
+
+PROFILES: Final[Mapping[str, str]] = {
+    "core": "",
+    "trust": "how a party judges others is not seen from outside",
+    "authority": "gates of a party's own resources are not spoken to",
+    "evidence": "packs and audits are made where the evidence is",
+}
+"""The classes of conformance, each with why no scenario plays it; empty for those that are played."""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):

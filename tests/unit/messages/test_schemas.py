@@ -58,6 +58,7 @@ def test_valid_examples_pass_schema_and_decoder(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(INVALID))
 def test_invalid_examples_pass_neither(name: str) -> None:
+    """HIRE-ENV-01, HIRE-ENV-03, HIRE-ENV-08."""
     example = INVALID[name]
     with pytest.raises((FormatError, ProofError)) as caught:
         decode_message(json.dumps(example["message"]).encode())
