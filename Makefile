@@ -9,6 +9,7 @@
 #   make interop     each implementation here held against the specification in both roles, every pair of them hires each
 #                    other, and the harness against mutants; reports in build/interop
 #   make mutants     only the mutants: each is caught, and each scenario catches one
+#   make rivals                 the same attacks against published runtimes and this one; needs the package registry
 #   make docs                   write the generated parts of protocol-spec/ again
 #   make clean                  remove what these built
 
@@ -25,7 +26,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Installed from a wheel, the package is as old as that wheel; the editable install that the tests use never is.
 SOURCES := $(if $(wildcard $(VENV)/.ready-dev),,$(shell find src -type f -not -name '*.pyc' 2>/dev/null))
 
-.PHONY: help demo test sweep check bench attack interop mutants docs clean
+.PHONY: help demo test sweep check bench attack interop mutants rivals docs clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -61,6 +62,9 @@ interop: $(VENV)/.ready-dev $(if $(shell command -v npm),$(JS_PEER)/node_modules
 
 mutants: $(VENV)/.ready-dev
 	@$(RUN) interop/mutants/run.py $(ARGS)
+
+rivals: $(VENV)/.ready-dev
+	@$(RUN) interop/rivals/run.py $(ARGS)
 
 docs: $(VENV)/.ready-dev
 	@$(RUN) protocol-spec/tools/make_vectors.py

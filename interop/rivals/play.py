@@ -2,11 +2,13 @@
 
     play.py ADAPTER.py [ATTACK ...]
 
-It runs with nothing but the standard library and what the adapter imports, in an environment of that runtime's own. An
-adapter is a module with a class `Runtime`, made anew for each play; its methods are actions, which take their
-arguments as text, and `LACKS` says why it has no others. An action gives one line about what the runtime returned; it
-raises `Refused`, or one of the exceptions in `REFUSALS`, where the runtime said no, and `NotApplicable` where it has
-nothing of that kind. Any other exception means that the adapter is broken.
+It runs with nothing but the standard library and what the adapter imports, in an environment of that runtime's own.
+
+An adapter is a module with a class `Runtime`, made anew for each play; its methods are actions, which take their
+arguments as text, and `LACKS` says why it has no others. `SURFACE` says in a word what of the runtime is called. An
+action gives one line about what the runtime returned; it raises `Refused`, or one of the exceptions in `REFUSALS`,
+where the runtime said no, and `NotApplicable` where it has nothing of that kind. Any other exception means that the
+adapter is broken.
 
     open AGAINST                a negotiation between `buyer` and `seller`; the attack comes to the one named
     offer BY PRICE [HOW]        an offer, or the counter-offer to it; HOW: altered, misaddressed
@@ -32,8 +34,22 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-ACTIONS = ("open", "offer", "accept", "withdraw", "wait", "contract", "grant", "act", "spend", "delegate", "rate", "lift")
+ACTIONS = (
+    "open",
+    "offer",
+    "accept",
+    "withdraw",
+    "wait",
+    "contract",
+    "grant",
+    "act",
+    "spend",
+    "delegate",
+    "rate",
+    "lift",
+)
 MOST = 300
+PYTHON = ".".join(map(str, sys.version_info[:3]))
 
 
 class Refused(Exception):
@@ -116,6 +132,7 @@ def play(adapter: Any, attack: dict[str, Any]) -> dict[str, str]:
 def main(path: str, *only: str) -> None:
     """Writes a line of JSON for each attack, as soon as it is over."""
     adapter = adapter_of(Path(path))
+    print(json.dumps({"surface": adapter.SURFACE, "about": " ".join(adapter.__doc__.split()), "python": PYTHON}), flush=True)
     for attack in attacks():
         if not only or attack["id"] in only:
             print(json.dumps({"id": attack["id"], **play(adapter, attack)}), flush=True)

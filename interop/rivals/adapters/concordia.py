@@ -1,18 +1,20 @@
 """concordia-protocol: `Session.apply_message` with signed envelopes, `AttestationStore` and `ReputationScorer`.
 
-Keys are resolved through a directory that knows every agent of a play, the stranger too.
+Keys are resolved through a directory that knows every agent of a play, the stranger too. A score is that of sessions
+which were talked through, and attested by both, as if they had taken five minutes.
 """
 
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import concordia as c
 from concordia.reputation.scorer import ReputationScorer
 from concordia.reputation.store import AttestationStore
 from play import NotApplicable, Refused
 
+SURFACE = "session"
 REFUSALS = (c.InvalidSignatureError, c.InvalidTransitionError, c.SessionBindingError, c.ChainIntegrityError)
-LACKS = {"grant": "a session grants nothing; mandates do, below"}
+LACKS = {"grant": "a session grants nothing; mandates do"}
 T = c.MessageType
 
 
@@ -50,7 +52,7 @@ class Runtime:
         return f"session is {self.session.state.value}"
 
     def offer(self, by, price, how=""):
-        until = (datetime.now(timezone.utc) + timedelta(seconds=1)).isoformat()
+        until = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
         made = c.BasicOffer({"price": {"value": int(price)}}, valid_until=until)
         kind, to = T.COUNTER if self.offers else T.OFFER, "stranger" if how == "misaddressed" else "seller"
         self.offers.append(made.offer_id)

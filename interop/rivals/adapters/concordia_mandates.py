@@ -2,14 +2,15 @@
 
 import time
 import uuid
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import concordia as c
 from concordia.mandate import sign_delegation
 from play import NotApplicable, Refused
 
+SURFACE = "mandates"
 REFUSALS = ()
-_OTHER = "mandates are about authority; sessions and scores are above"
+_OTHER = "mandates are about authority; sessions and scores are called beside them"
 LACKS = dict.fromkeys(("open", "offer", "rate"), _OTHER)
 LACKS["spend"] = "a constraint is about one action; verify_mandate counts nothing across actions"
 ALLOWED = {"type": "object", "properties": {"target": {"enum": ["app"]}}}
@@ -20,16 +21,21 @@ class Runtime:
         self.keys = {name: c.KeyPair.generate() for name in ("buyer", "seller", "helper", "stranger")}
 
     def mandate(self, subject, signer, chain=()):
-        now = datetime.now(timezone.utc)
+        now = datetime.now(UTC)
         window = c.ValidityWindow(
             mode=c.TemporalMode.WINDOWED,
             not_before=(now - timedelta(seconds=1)).isoformat(),
             not_after=(now + timedelta(seconds=1)).isoformat(),
         )
         made = c.Mandate(
-            mandate_id=f"urn:concordia:mandate:{uuid.uuid4()}", issuer="buyer", subject=subject, issued_at=now.isoformat(), validity=window,
-            constraints=ALLOWED, delegation_chain=list(chain),
-        )  # fmt: skip
+            mandate_id=f"urn:concordia:mandate:{uuid.uuid4()}",
+            issuer="buyer",
+            subject=subject,
+            issued_at=now.isoformat(),
+            validity=window,
+            constraints=ALLOWED,
+            delegation_chain=list(chain),
+        )
         return c.sign_mandate(made, self.keys[signer])
 
     def verified(self, mandate, action=None):
@@ -46,7 +52,9 @@ class Runtime:
 
     def act(self, by, target):
         if by != "seller":
-            raise NotApplicable("verify_mandate is told the action, not who acts; comparing the subject is the caller's")
+            raise NotApplicable(
+                "verify_mandate is told the action, not who acts; comparing the subject is the caller's"
+            )
         return self.verified(self.granted, {"target": target})
 
     def wait(self):

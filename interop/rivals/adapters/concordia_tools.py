@@ -5,10 +5,11 @@ import time
 from concordia.mcp_server import handle_tool_call
 from play import NotApplicable, Refused
 
+SURFACE = "tools"
 REFUSALS = ()
 LACKS = {
-    "grant": "sessions grant nothing; mandates do, above",
-    "rate": "scores are computed by the same scorer as above",
+    "grant": "a session grants nothing; mandates do",
+    "rate": "scores come from the same `ReputationScorer`",
 }
 ROLE = {"buyer": "initiator", "seller": "responder"}
 

@@ -24,8 +24,9 @@ from undersigned.protocol import Answer
 from undersigned.runtime import SystemClock
 from undersigned.testing import GUILD, Attacker, acceptance, offer, seal, withdraw
 
+SURFACE = "a peer"
 REFUSALS = (UndersignedError,)
-LACKS = {"grant": "by two running peers, below", "rate": "by signed credentials, below"}
+LACKS = {"grant": "by two running peers and a gate", "rate": "by signed credentials"}
 NUMBERS = count()
 
 
@@ -209,7 +210,7 @@ class Runtime:
 
     async def until(self, state):
         async with asyncio.timeout(10):
-            while state not in (held := await self.state()):
+            while state not in (held := await self.state()):  # noqa: ASYNC110 - a ledger has no events
                 await asyncio.sleep(0.01)
         return held
 

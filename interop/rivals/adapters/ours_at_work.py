@@ -22,8 +22,9 @@ from undersigned.scope import Grant, Limit, Scope
 from undersigned.testing import LOOSE, Attacker, Known, Line, Party, inquiry
 from undersigned.transport import connect, prove
 
+SURFACE = "a gate"
 REFUSALS = (UndersignedError,)
-LACKS = {"open": "by a running peer, above", "rate": "by signed credentials, above"}
+LACKS = {"open": "by a running peer", "rate": "by signed credentials"}
 ORIGIN = "https://api.acme.example"
 RULES = {
     "origin": ORIGIN,
@@ -105,7 +106,8 @@ class Runtime:
         self.hiring = asyncio.create_task(hire())
         async with asyncio.timeout(20):
             self.job = await self.jobs.get()
-            while not any(c.engagement.state == "working" for c in self.peers["buyer"].conversations.values()):
+            held = self.peers["buyer"].conversations
+            while not any(one.engagement.state == "working" for one in held.values()):  # noqa: ASYNC110 - no event is told
                 await asyncio.sleep(0.02)
         return "both peers hold the contract, state working"
 
@@ -120,8 +122,12 @@ class Runtime:
         asked = inquiry(nonce=nonce, need="summary", sender=buyer.identity.did).message(party)
         signed = stranger.sign(asked, self.clock.now())
         await line.send(signed.raw)
-        told = await line.wait(lambda: line.answer({signed.digest, digest_bytes(signed.raw)}), 5)
-        await line.hang_up()
+        try:
+            told = await line.wait(lambda: line.answer({signed.digest, digest_bytes(signed.raw)}), 5)
+        except TimeoutError:
+            return f"no refusal came; the peer holds {len(seller.conversations)} engagements"
+        finally:
+            await line.hang_up()
         raise Refused(f"{told.how} {told.code}; the peer holds {len(seller.conversations)} engagements")
 
     def ask(self, by, method, path):

@@ -9,8 +9,9 @@ from undersigned.proof import attach, prepare
 from undersigned.testing import NOON, Actor
 from undersigned.trust import Anchors, Graph, Viewpoint, answer, edge_of, reputation
 
+SURFACE = "reputation"
 REFUSALS = (UndersignedError,)
-LACKS = {"open": "by running peers, above", "grant": "by running peers, above"}
+LACKS = {"open": "by a running peer", "grant": "by two running peers and a gate"}
 
 
 class Runtime:

@@ -9,8 +9,12 @@ import time
 import agent_passport as aps
 from play import Refused
 
+SURFACE = "delegation"
 REFUSALS = (ValueError,)
-LACKS = {"open": "no negotiation; authority is delegated by one signature", "rate": "no score is computed from others' words"}
+LACKS = {
+    "open": "no negotiation; authority is delegated by one signature",
+    "rate": "no score is computed from others' words",
+}
 
 
 class Runtime:
@@ -34,7 +38,12 @@ class Runtime:
 
     def act(self, by, target):
         pair, gate = self.keys[by], self.keys["gate"]
-        context = {"delegation": self.granted, "agentRegistered": True, "agentAttestationValid": True, "floorVersion": "1"}
+        context = {
+            "delegation": self.granted,
+            "agentRegistered": True,
+            "agentAttestationValid": True,
+            "floorVersion": "1",
+        }
         decision = aps.request_action(
             by, pair["publicKey"], pair["privateKey"], self.granted["delegationId"],
             {"type": "read", "target": target, "scopeRequired": f"repo:read:{target}"},

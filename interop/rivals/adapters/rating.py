@@ -6,8 +6,9 @@ from pathlib import Path
 import agent_rating_protocol as arp
 from play import Refused
 
+SURFACE = "ratings"
 REFUSALS = (ValueError,)
-_OTHER = "ratings only; negotiations are in another package of the same project (agent-service-agreements, above)"
+_OTHER = "ratings only; negotiations are in another package of the same project (agent-service-agreements)"
 LACKS = dict.fromkeys(("open", "offer", "grant"), _OTHER)
 LEVEL = {"low": (10, 40), "high": (100, 70)}
 

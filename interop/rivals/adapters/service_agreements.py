@@ -6,10 +6,11 @@ from dataclasses import replace
 import agent_service_agreements as asa
 from play import NotApplicable
 
+SURFACE = "agreement"
 REFUSALS = (ValueError,)
 LACKS = {
     "grant": "an agreement names a service and its quality; no module admits or refuses actions under it",
-    "rate": "no reputation; that is in another package of the same project (agent-rating-protocol, below)",
+    "rate": "no reputation; that is in another package of the same project (agent-rating-protocol)",
 }
 WHO = {name: asa.Identity(scheme="api_key", value=name) for name in ("buyer", "seller", "stranger")}
 NO_SIGNATURE = "messages of a negotiation carry a sender's name and a hash, and no signature"
@@ -65,4 +66,5 @@ class Runtime:
             raise ValueError(problems)
         made.deliver("sha256:" + "0" * 64)
         said = f"agreement validates and delivers, status {made.status}, amount {made.escrow.amount}"
-        return f"{said}; provider_signature {made.provider_signature!r}; hash signed {signed[:8]}, stored {made.agreement_hash[:8]}"
+        hashes = f"hash signed {signed[:8]}, stored {made.agreement_hash[:8]}"
+        return f"{said}; provider_signature {made.provider_signature!r}; {hashes}"
