@@ -132,7 +132,8 @@ def play(adapter: Any, attack: dict[str, Any]) -> dict[str, str]:
 def main(path: str, *only: str) -> None:
     """Writes a line of JSON for each attack, as soon as it is over."""
     adapter = adapter_of(Path(path))
-    print(json.dumps({"surface": adapter.SURFACE, "about": " ".join(adapter.__doc__.split()), "python": PYTHON}), flush=True)
+    about = " ".join((adapter.__doc__ or "").split())
+    print(json.dumps({"surface": adapter.SURFACE, "about": about, "python": PYTHON}), flush=True)
     for attack in attacks():
         if not only or attack["id"] in only:
             print(json.dumps({"id": attack["id"], **play(adapter, attack)}), flush=True)
