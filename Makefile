@@ -7,7 +7,7 @@
 #   make bench                  speed, beside the floor measured in the same run
 #   make attack                 load attacks at their full size, and what honest peers feel
 #   make interop     each implementation here held against the specification in both roles, every pair of them hires each
-#                    other, and the harness against mutants; reports in build/interop
+#                    other, and the harness against mutants; reports in build/interop (ARGS=--small: fewer scenarios)
 #   make mutants     only the mutants: each is caught, and each scenario catches one
 #   make rivals                 the same attacks against published runtimes and this one; needs the package registry
 #   make docs                   write the generated parts of protocol-spec/ again

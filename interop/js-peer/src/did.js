@@ -88,8 +88,13 @@ export class Resolver {
     this.kept = new Map();
   }
 
-  /** @param {string} did @param {{fresh?: boolean}} [options] `fresh`: at most 5 minutes old, else one hour @returns {Promise<Document>} */
-  async resolve(did, { fresh = false } = {}) {
+  /**
+   * @param {string} did
+   * @param {{fresh?: boolean, method?: string}} [options] `fresh`: at most 5 minutes old, else one hour. Where `method` is not listed, its key may be a
+   *   new one, and the document is fetched again, though not more often than every 10 seconds
+   * @returns {Promise<Document>}
+   */
+  async resolve(did, { fresh = false, method } = {}) {
     if (Object.hasOwn(this.documents, did)) {
       check(this.documents[did].id === did, 'did_document_invalid', 'another id');
       return this.documents[did];
@@ -97,7 +102,8 @@ export class Resolver {
     if (did.startsWith('did:key:')) return ofDidKey(did);
     check(did.startsWith('did:web:'), 'did_unresolvable', 'another method');
     const kept = this.kept.get(did);
-    if (kept && this.now() - kept.at <= (fresh ? 300 : 3600)) return kept.document;
+    const missing = method !== undefined && !(kept?.document.authentication ?? []).some((one) => (typeof one === 'string' ? one : one?.id) === method);
+    if (kept && this.now() - kept.at <= (missing ? 10 : fresh ? 300 : 3600)) return kept.document;
     const at = this.now();
     const bytes = await fetchBytes(webUrl(did, this.local));
     let document;

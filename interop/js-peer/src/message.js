@@ -36,7 +36,7 @@ export async function verifyMessage(message, { resolver, recipient, now, suites 
   check(proof.proofPurpose === purpose, 'proof_purpose_mismatch', proof.proofPurpose);
   check(proof.verificationMethod.split('#')[0] === message.sender, 'key_not_authorized', 'method of another');
   const fresh = message.type === 'Acceptance' || message.type === 'Seal';
-  const document = await resolver.resolve(message.sender, { fresh });
+  const document = await resolver.resolve(message.sender, { fresh, method: proof.verificationMethod });
   const key = await verifyProof(rest, proof, { did: document, purpose, suites });
   try {
     await checkMeant(message, key, { resolver, recipient, now });

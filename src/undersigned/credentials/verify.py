@@ -101,6 +101,15 @@ class ShownPresentation(NamedTuple):
         """The DIDs whose documents `verify_presentation` needs, the holder's first."""
         return (self.holder, *sorted({credential.issuer for credential in self.credentials} - {self.holder}))
 
+    @property
+    def method(self) -> DidUrl:
+        """The verification method that the holder's proof names; empty if it names none."""
+        if self.jws is not None:
+            return self.jws.method
+        proof = self.content.get("proof")
+        named = cast("dict[str, Any]", proof).get("verificationMethod") if isinstance(proof, dict) else None
+        return named if isinstance(named, str) else ""
+
 
 def read_presentation(presentation: Mapping[str, Any], *, contexts: Contexts = CONTEXTS) -> ShownPresentation:
     """The presentation in this JSON object, once its sizes and shape are right; nothing in it is verified.

@@ -26,7 +26,7 @@ from .values import filled, replaced
 async def forge(play: Play, step: Forge) -> None:
     """See `Forge`."""
     player = await play.player()
-    who = player.who if step.by == "first" else play.actor(step.by)
+    who = play.former() if step.by == "former" else player.who if step.by == "first" else play.actor(step.by)
     message = _written(player, step.move)
     content = {name: value for name, value in message.items() if name != "proof"}
     if step.document:

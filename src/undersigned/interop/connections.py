@@ -52,7 +52,7 @@ async def come_back(play: Play, _: ComeBack) -> None:
         sync = player.who.sign(moves.sync().message(player.party), player.party.now)
         await line.send(sync.raw)
     for digest in engagement.outbox:
-        await line.send(player.party.stored[digest].raw)
+        await line.send(player.again(player.party.stored[digest].raw))
 
 
 async def resynced(play: Play, _: Resynced) -> None:

@@ -12,6 +12,7 @@ from undersigned.encoding import canonicalize, digest_bytes
 from undersigned.errors import Closed
 from undersigned.testing import Attacker
 
+from .failures import Failure
 from .hiring import CRITERION, Hiring
 from .player import Player
 from .published import Published
@@ -51,6 +52,16 @@ class Play:
             return self._published
         return self.scene.stage.actor(self.scenario.id, name, suite=self.scenario.suite)
 
+    def former(self) -> Attacker:
+        """Our counterparty with the key that was replaced.
+
+        Raises:
+            Failure: None was.
+        """
+        if self._published is None or self._published.former is None:
+            raise Failure("no key of ours was replaced")
+        return self._published.former
+
     async def line(self, name: str = "first") -> SceneLine:
         """The connection of somebody of ours, made on first use."""
         if name not in self.lines:
@@ -89,6 +100,8 @@ class Play:
         """Sends what has to be refused."""
         line = await self.line(over)
         self.over, self.heard_from, self.sent = over, line.mark(), _digests(raw)
+        for player in self.players.values():
+            player.forged |= self.sent
         await line.send(raw)
 
 

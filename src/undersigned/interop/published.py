@@ -5,6 +5,7 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.5
 
 from __future__ import annotations
 
+from copy import copy
 from hashlib import sha256
 from urllib.parse import quote, urlsplit
 
@@ -22,6 +23,8 @@ class Published(Attacker):
     def __init__(self, name: str, origin: str) -> None:
         super().__init__(name)
         self._name, self._turn = name, 0
+        self.former: Attacker | None = None
+        """The same party with the key before; None until it is replaced."""
         place = sha256(name.encode()).hexdigest()[:16]
         self.path = f"/{place}/did.json"
         """Where its document is served."""
@@ -30,6 +33,7 @@ class Published(Attacker):
 
     def rotate(self) -> None:
         """Has another key from now on, and only that."""
+        self.former = copy(self) if self._turn else None
         self._turn += 1
         self.key = PrivateKey("Ed25519", sha256(f"{self._name}/{self._turn}".encode()).digest())
         self.public_key = self.key.public_key

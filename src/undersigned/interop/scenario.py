@@ -74,6 +74,7 @@ GROUPS: Final[Mapping[str, str]] = {
 
 Codes: TypeAlias = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 Who: TypeAlias = Literal["first", "second"]
+"""Of ours: the counterparty, or a second one."""
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="do", tag=str.lower):
@@ -104,8 +105,8 @@ class Forge(_Part, frozen=True, kw_only=True):
 
     move: str = "next"
     """Its type; `next` is the honest next move."""
-    by: Who = "first"
-    """Whose key and DID sign it."""
+    by: Who | Literal["former"] = "first"
+    """Whose key and DID sign it; `former` is our own DID by the key that was replaced."""
     over: Who = "first"
     """Whose connection it is sent over."""
     members: dict[str, Any] = {}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from undersigned.messages import MESSAGE_TYPES
-from undersigned.protocol import LANE_TYPES, NOTICES, OTHER, ROLES, ROWS, Role
+from undersigned.protocol import LANE_TYPES, NOTICES, OTHER, ROWS, Role
 
 from .scenario import Forge, Reach, Refused, Say, Scenario, Step
 
@@ -108,7 +108,9 @@ def _codes(state: str, kind: str, role: Role) -> tuple[str, ...]:
         return ("already_contracted",)
     if kind in ("Acceptance", "Offer") and state.startswith("accepted-by-"):
         return ("wrong_state", "wrong_party", "schema_violation")  # the live offer is ours, too (HIRE-NEG-05)
-    others = any(_allowed(state, kind, other) for other in ROLES if other != role)
-    code = "wrong_party" if others else "wrong_state"
+    rows = [row for (at, type_, sender, _), row in ROWS.items() if (at, type_) == (state, kind) and sender != role]
+    codes: tuple[str, ...] = ("wrong_party",) if rows else ("wrong_state",)
+    if rows and all(row.case == "silence" for row in rows):
+        codes += ("wrong_state",)  # the other side could not send it yet either
     # A document is made for one place, so an offer may be refused for what its document does not fit.
-    return (code, "schema_violation", "terms_mismatch") if kind == "Offer" else (code,)
+    return (*codes, "schema_violation", "terms_mismatch") if kind == "Offer" else codes

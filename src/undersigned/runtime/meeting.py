@@ -154,10 +154,14 @@ class Meeting:
             VerificationError, ResolutionError, FormatError: A credential does not hold, or could not be checked.
         """
         known = self._shown.get(engagement.id)
-        if known is not None and known.presentation is not None and await self._current(known.documents):
+        if (
+            known is not None
+            and known.presentation is not None
+            and await self._current(engagement.peer, known.documents)
+        ):
             shown = known.presentation
         else:
-            shown = await self._verify(engagement, message.presentation, message.answers)
+            shown = await self._verify(engagement, message.presentation, message.answers, recorded=True)
         asked = self._asked(shown, Stake.of(terms) if terms is not None else stake)
         await self.beliefs.consult(asked.authority)
         rated = bool(asked.reputation)
@@ -315,25 +319,47 @@ class Meeting:
         for role in ROLES:
             self._relied.pop((engagement, role), None)
 
-    async def _current(self, made_with: dict[Did, Digest]) -> bool:
-        """Whether the DID documents that a presentation was verified with still stand."""
+    async def _current(self, holder: Did, made_with: dict[Did, Digest]) -> bool:
+        """Whether the DID documents that a presentation was verified with still stand; its holder's need only be there,
+        because what was recorded stays valid when a key of it is replaced (HIRE-KEY-07).
+        """
         for did, digest in made_with.items():
-            if (await self._agent.document_of(did, FRESH_SECONDS)).raw_digest != digest:
+            document = await self._agent.document_of(did, FRESH_SECONDS)
+            if did != holder and document.raw_digest != digest:
                 return False
         return True
 
-    async def _documents(self, shown: ShownPresentation) -> dict[Did, DidDocument]:
+    async def _documents(
+        self, engagement: Engagement, shown: ShownPresentation, recorded: bool
+    ) -> dict[Did, DidDocument]:
         holder, *issuers = shown.parties
         # The holder has a connection to us; its document is not among the hosts that it may have us ask.
-        documents = {holder: await self._agent.document_of(holder, FRESH_SECONDS)}
-        return await self._agent.documents_of(issuers, FRESH_SECONDS) | documents
+        document = await self._agent.document_of(holder, FRESH_SECONDS)
+        if recorded and shown.method not in document.methods("authentication"):
+            document = await self._replaced(engagement, shown) or document
+        return await self._agent.documents_of(issuers, FRESH_SECONDS) | {holder: document}
+
+    async def _replaced(self, engagement: Engagement, shown: ShownPresentation) -> DidDocument | None:
+        """The stored document by which the holder's proof was verified when it was recorded (HIRE-KEY-07).
+
+        None if there is none, or if the holder vouches for itself: credentials are held against documents of today.
+        """
+        if any(credential.issuer == shown.holder for credential in shown.credentials):
+            return None
+        for blob in await self._agent.ledger.evidence(engagement.id):
+            if blob.kind == "did-document" and blob.name == shown.holder:
+                document = DidDocument(blob.name, blob.raw)
+                if shown.method in document.methods("authentication"):
+                    return document
+        return None
 
     async def _verify(
-        self, engagement: Engagement, presentation: JsonObject, challenge: Digest
+        self, engagement: Engagement, presentation: JsonObject, challenge: Digest, *, recorded: bool = False
     ) -> VerifiedPresentation:
+        """Verifies it anew. `recorded`: it is in the journal, and not only about to be."""
         read = read_presentation(presentation)
         check_presented(read.credentials)
-        documents = await self._documents(read)
+        documents = await self._documents(engagement, read, recorded)
         digests = {did: document.raw_digest for did, document in documents.items()}
         known, now = self._shown.get(engagement.id), self._agent.clock.now()
         if known is not None and known.documents == digests:
