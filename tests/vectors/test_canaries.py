@@ -20,7 +20,7 @@ import pytest
 from support import ROOT
 from undersigned.bridges import gates, http_answers, http_signatures
 from undersigned.contract import check, sealed, subcontract
-from undersigned.credentials import linkage
+from undersigned.credentials import linkage, status_list
 from undersigned.credentials import verify as credentials
 from undersigned.did import DidDocument
 from undersigned.encoding import strict_json
@@ -91,6 +91,11 @@ CHECKS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "age of an answer": (http_signatures.check_age, "s are taken"),
     "body of an answer": (http_answers.verify_answer, "'digest_mismatch'"),
     "request covered by an answer": (http_answers.verify_answer, "does not cover"),
+    "question that is answered": (data_integrity.verify_options, "'challenge_mismatch'"),
+    "engagement of a presentation": (credentials.verify_presentation, "'wrong_negotiation'"),
+    "subject of a credential": (credentials.verify_presentation, "expected a credential about"),
+    "status": (status_list.check_status, "'revoked'"),
+    "end of a JWT": (credentials._verify, "valid from"),
     "origin in the DID document": (linkage.verify_linkage, "does not name {origin}"),
     "origin in the credential": (linkage._check_said, "expected {expected}"),
     "validity of a credential": (credentials._verify, "valid from"),
@@ -105,6 +110,7 @@ KINDS: Final[dict[str, Callable[[Path], None]]] = {
     "chain": runner.test_a_chain_of_contracts_verifies_up_to_its_root,
     "sealed": runner.test_a_sealed_contract_verifies_alone,
     "linkage": runner.test_a_did_and_an_origin_are_tied_or_not,
+    "presentation": runner.test_what_is_shown_holds_or_not,
     "request": runner.test_a_request_is_let_in_or_refused,
     "answer": runner.test_an_answer_is_the_hirers_or_not,
 }

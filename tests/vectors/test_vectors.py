@@ -25,9 +25,16 @@ from undersigned.bridges.gates import ContractKeys, check_body, request_of, veri
 from undersigned.bridges.http_answers import VerifiedAnswer, verify_answer
 from undersigned.bridges.http_signatures import Request, Response, VerifiedRequest
 from undersigned.contract import check_parents, read_contract, read_parents, verify_parents, verify_sealed
-from undersigned.credentials import verify_linkage
+from undersigned.credentials import (
+    check_status,
+    read_presentation,
+    status_urls,
+    verify_linkage,
+    verify_presentation,
+    verify_status_list,
+)
 from undersigned.did import DidDocument, document_from
-from undersigned.encoding import base58_decode, base64url_encode, decode_json, to_struct
+from undersigned.encoding import FOREIGN_LIMITS, base58_decode, base64url_encode, decode_json, to_struct
 from undersigned.errors import CODES, UndersignedError
 from undersigned.keys import public_key_from_multikey
 from undersigned.messages import MESSAGE_TYPES, VerifiedMessage, decode_message, verify_message
@@ -275,6 +282,37 @@ def check_signed(headers: list[list[str]], case: dict[str, Any], expected: dict[
     else:
         size = 32 if key["kind"] == "P-256" else 48
         assert len(raw) == 2 * size
+
+
+@pytest.mark.parametrize("folder", of_kind("presentation"))
+def test_what_is_shown_holds_or_not(folder: Path) -> None:
+    """HIRE-CRD-01 to HIRE-CRD-06, HIRE-CRD-10, HIRE-STA-01 to HIRE-STA-03, HIRE-VC-01, HIRE-VC-06,
+    HIRE-JWT-01 to HIRE-JWT-09.
+    """
+    case, expected = read(folder, "case.json"), read(folder, "expected.json")
+    now = case["now"]
+
+    def held() -> list[str]:
+        shown = read_presentation(decode_json((folder / "input.json").read_bytes(), FOREIGN_LIMITS))  # type: ignore[arg-type]
+        of_lists = {found["issuer"] for found in case.get("lists", {}).values()}
+        documents = {did: document_of(did, {}) for did in (*shown.parties, *of_lists)}
+        given = {name: case[name] for name in ("challenge", "domain", "holder", "engagement", "now")}
+        verified = verify_presentation(shown, documents=documents, **given)
+        lists = {
+            url: verify_status_list(case["lists"][url], url=url, issuer=issuer, documents=documents, now=now)
+            for url, issuer in status_urls(verified.credentials).items()
+            if url in case["lists"]
+        }
+        for credential in verified.credentials:
+            check_status(credential, lists, now)
+        return [credential.digest for credential in verified.credentials]
+
+    if "code" in expected:
+        with pytest.raises(UndersignedError) as refused:
+            held()
+        assert refused.value.code == expected["code"]
+        return
+    assert held() == expected["credentials"]
 
 
 @pytest.mark.parametrize("folder", of_kind("key"))

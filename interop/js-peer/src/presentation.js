@@ -1,7 +1,7 @@
 /** Presentations and the credentials in them (page 02, sections 2.6 and 2.7; page 11, section 11.1). */
 import { check } from './errors.js';
 import { CONTEXT, digestOfBytes, instant, jcs, newId, seconds } from './encoding.js';
-import { makeProof, verifyProof } from './proofs.js';
+import { checkContexts, makeProof, verifyProof } from './proofs.js';
 
 export const VC = 'https://www.w3.org/ns/credentials/v2';
 const MEMBERS = '@context,engagement,holder,id,proof,type';
@@ -28,7 +28,9 @@ export async function verifyPresentation(message, resolver, now) {
   const credentials = presentation.verifiableCredential ?? [];
   check(!JSON.stringify(presentation.type).includes('Enveloped'), 'suite_not_allowed', 'a JWT');
   const { verifiableCredential, ...rest } = presentation;
+  check(presentation.proof !== undefined, 'proof_missing', 'presentation', '/presentation/proof');
   check(Array.isArray(credentials) && Object.keys(rest).sort().join() === MEMBERS, 'schema_violation', 'members of a presentation', '/presentation');
+  checkContexts(presentation);
   check(jcs(presentation.type) === '["VerifiablePresentation"]', 'schema_violation', 'type', '/presentation/type');
   check(credentials.length <= 16 && credentials.every((one) => jcs(one).length <= 65536), 'too_large', 'credentials');
   check(presentation.holder === message.sender, 'holder_mismatch', 'holder');
@@ -45,6 +47,7 @@ export async function verifyCredential(credential, subject, resolver, now) {
   check(!JSON.stringify(credential.type ?? '').includes('Enveloped'), 'suite_not_allowed', 'a JWT');
   const { proof, ...unsigned } = credential;
   check(proof !== undefined, 'proof_missing', 'credential');
+  checkContexts(credential);
   check(credential.credentialSubject?.id === subject, 'holder_mismatch', 'subject');
   check(credential.credentialSchema === undefined, 'policy_denied', 'schema');
   const from = credential.validFrom === undefined || seconds(credential.validFrom) <= now;

@@ -9,6 +9,14 @@ import { hireContext } from './spec.js';
 
 const MEMBERS = new Set(['type', '@context', 'id', 'cryptosuite', 'created', 'expires', 'verificationMethod', 'proofPurpose', 'proofValue', 'previousProof', 'challenge', 'domain']);
 const W3C = ['https://www.w3.org/ns/credentials/v2', 'https://www.w3.org/ns/credentials/undefined-terms/v2'];
+const LISTED = new Set([CONTEXT, ...W3C, ...['ns/did/v1', 'ns/cid/v1'].map((name) => `https://www.w3.org/${name}`),
+  ...['data-integrity/v1', 'data-integrity/v2', 'multikey/v1', 'jwk/v1'].map((name) => `https://w3id.org/security/${name}`)]);
+
+/** A credential or presentation rests on contexts that the specification lists, in every suite (HIRE-CRD-10). @param {any} document */
+export function checkContexts(document) {
+  const contexts = document['@context'];
+  check(Array.isArray(contexts) && contexts[0] === W3C[0] && contexts.every((url) => LISTED.has(url)), 'context_not_allowed', 'contexts', '/@context');
+}
 const CONTEXTS = new Map([[CONTEXT, hireContext], ...W3C.map((iri) => /** @type {[string, any]} */ ([iri, contexts.get(iri)]))]);
 
 /** @param {string} url */

@@ -11,19 +11,21 @@ const LEAST = 131072 / 8;
 const MOST = 4 * 1024 * 1024;
 const ENTRIES = 8;
 
-/** Refuses a credential that its issuer has withdrawn, or of which that cannot be said. @param {any} credential @param {import('./did.js').Resolver} resolver @param {number} now */
-export async function checkStatus(credential, resolver, now) {
+/** @typedef {(url: URL, limit: number, accept: string) => Promise<Uint8Array>} Fetch */
+
+/** Refuses a credential that its issuer has withdrawn, or of which that cannot be said. @param {any} credential @param {import('./did.js').Resolver} resolver @param {number} now @param {Fetch} [fetch] */
+export async function checkStatus(credential, resolver, now, fetch = fetchBytes) {
   if (credential.credentialStatus === undefined) return;
   const entries = [credential.credentialStatus].flat();
   check(entries.length > 0 && entries.length <= ENTRIES, 'status_unavailable', 'entries');
-  for (const entry of entries) await checkEntry(entry, credential, resolver, now);
+  for (const entry of entries) await checkEntry(entry, credential, resolver, now, fetch);
 }
 
-/** @param {any} entry @param {any} credential @param {import('./did.js').Resolver} resolver @param {number} now */
-async function checkEntry(entry, credential, resolver, now) {
+/** @param {any} entry @param {any} credential @param {import('./did.js').Resolver} resolver @param {number} now @param {Fetch} fetch */
+async function checkEntry(entry, credential, resolver, now, fetch) {
   const known = entry?.type === 'BitstringStatusListEntry' && ['revocation', 'suspension'].includes(entry.statusPurpose) && (entry.statusSize ?? 1) === 1;
   check(known && /^(?:0|[1-9][0-9]{0,9})$/.test(String(entry.statusListIndex)), 'status_unavailable', 'entry');
-  const list = await fetchList(entry.statusListCredential, credential, resolver, now);
+  const list = await fetchList(entry.statusListCredential, credential, resolver, now, fetch);
   const subject = list.credentialSubject;
   check(list.id === entry.statusListCredential && subject?.type === 'BitstringStatusList' && subject.statusPurpose === entry.statusPurpose, 'status_invalid', 'list');
   const bits = inflate(subject.encodedList);
@@ -32,13 +34,13 @@ async function checkEntry(entry, credential, resolver, now) {
   check((bits[place >> 3] & (0x80 >> (place & 7))) === 0, 'revoked', entry.statusPurpose);
 }
 
-/** @param {string} url @param {any} credential @param {import('./did.js').Resolver} resolver @param {number} now */
-async function fetchList(url, credential, resolver, now) {
+/** @param {string} url @param {any} credential @param {import('./did.js').Resolver} resolver @param {number} now @param {Fetch} fetch */
+async function fetchList(url, credential, resolver, now, fetch) {
   try {
     const { protocol, hostname } = new URL(url);
     const local = resolver.local && protocol === 'http:' && hostname === 'localhost';
     check(local || (protocol === 'https:' && !/^[0-9.]+$|^\[/.test(hostname)), 'status_unavailable', url);
-    const list = /** @type {any} */ (readJson(await fetchBytes(new URL(url), DOCUMENT, 'application/vc'), { limit: DOCUMENT, depth: 64, foreign: true }));
+    const list = /** @type {any} */ (readJson(await fetch(new URL(url), DOCUMENT, 'application/vc'), { limit: DOCUMENT, depth: 64, foreign: true }));
     const issuer = typeof list.issuer === 'string' ? list.issuer : list.issuer?.id;
     check(issuer === (credential.issuer?.id ?? credential.issuer), 'status_unavailable', 'issuer of the list');
     const { proof, ...unsigned } = list;

@@ -11,6 +11,8 @@ import { other, verifySealed } from '../src/contract.js';
 import { checkShape } from '../src/schema.js';
 import { Engagement } from '../src/machine.js';
 import { receive } from '../src/receive.js';
+import { credentialDigest, verifyPresentation } from '../src/presentation.js';
+import { checkStatus } from '../src/status.js';
 import { verifyLinkage } from '../src/linkage.js';
 import { verifyParents } from '../src/parents.js';
 import { verifyAnswer, verifyRequest } from '../src/requests.js';
@@ -114,5 +116,20 @@ kinds.linkage = async function linkage(input, of) {
   return coded(async () => {
     const found = await verifyLinkage(input, { ...of, now: seconds(of.now), resolver: new Resolver({ documents: of.documents }) });
     return found.proof ? { credential: found.credential, ...(await worked(found.document, found.proof)) } : found;
+  });
+};
+
+kinds.presentation = async function presentation(input, of) {
+  return coded(async () => {
+    const resolver = new Resolver();
+    const now = seconds(of.now);
+    const carried = { presentation: readJson(input, { depth: 64, foreign: true }), sender: of.holder, recipient: of.domain, engagement: of.engagement, answers: of.challenge };
+    const credentials = await verifyPresentation(carried, resolver, now);
+    const fetch = async (/** @type {URL} */ url) => {
+      if (!of.lists?.[url.href]) throw new Error('not there');
+      return Buffer.from(JSON.stringify(of.lists[url.href]));
+    };
+    for (const credential of credentials) await checkStatus(credential, resolver, now, fetch);
+    return { credentials: credentials.map(credentialDigest) };
   });
 };

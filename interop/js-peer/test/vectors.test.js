@@ -12,14 +12,18 @@ const folders = readdirSync(root, { recursive: true, withFileTypes: true })
 const read = (/** @type {string} */ folder, /** @type {string} */ name) => readFileSync(`${root}/${folder}/${name}`);
 const readJson = (/** @type {string} */ folder, /** @type {string} */ name) => JSON.parse(read(folder, name).toString());
 
-test('there are vectors of every kind', () => {
-  const found = new Set(folders.map((folder) => readJson(folder, 'case.json').kind));
-  assert.deepEqual([...found].sort(), [...Object.keys(kinds)].sort());
+/** Class core is claimed whole; of the others these kinds are implemented too. */
+const BESIDE = ['answer', 'chain', 'linkage', 'request'];
+const cases = new Map(folders.map((folder) => [folder, readJson(folder, 'case.json')]));
+const chosen = folders.filter((folder) => cases.get(folder).class === 'core' || BESIDE.includes(cases.get(folder).kind));
+
+test(`${folders.length - chosen.length} vectors of other classes are left out`, () => {
+  assert.deepEqual([...new Set(chosen.map((folder) => cases.get(folder).kind))].sort(), [...Object.keys(kinds)].sort());
 });
 
-for (const folder of folders) {
+for (const folder of chosen) {
   test(folder, async () => {
-    const of = readJson(folder, 'case.json');
+    const of = cases.get(folder);
     const expected = readJson(folder, 'expected.json');
     const journal = of.kind === 'journal' ? readJson(folder, 'journal.json') : undefined;
     const found = await kinds[of.kind](read(folder, 'input.json'), of, journal, expected);

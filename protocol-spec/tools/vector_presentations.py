@@ -1,0 +1,281 @@
+"""Vectors of presentations: what a party shows in answer to a question, the credentials in it, and their status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from example_credentials import AGENT, CHALLENGE, ENGAGEMENT, FROM, ISSUER, NOW, OTHER, UNTIL, VERIFIER, an_id, unsigned
+from example_messages import Party
+from vector_parts import EcParty, Vector, changed, signers
+
+from undersigned.credentials import (
+    Membership,
+    build_presentation,
+    claim_credential,
+    credential_config,
+    enveloped_credential,
+    enveloped_presentation,
+    presentation_config,
+    status_entry,
+)
+from undersigned.encoding import base64url_encode, canonicalize, digest_bytes, parse_instant, shift
+from undersigned.proof import attach, prepare
+
+__all__ = ["presentation_vectors"]
+
+Made = dict[str, Any]
+LIST: Final = "https://status.example/1"
+PLACE: Final = 42
+CLEAR: Final = "uH4sIAAAAAAACA-3BMQEAAADCoPVPbQwfoAAAAAAAAAAAAAAAAAAAAIC3AYbSVKsAQAAA"
+SET: Final = "uH4sIAAAAAAACA-3BMQEAAAjAoEWxf0pt4QPUmQAAAAAAAAAAAAAAAAAAAIBHCzOa7TAAQAAA"
+"""131,072 bits, all clear, and with number 42 set; as texts, since compressors differ in what they write."""
+
+
+def presentation_vectors() -> Iterator[Vector]:
+    """All of them."""
+    yield from _shown()
+    yield from _credentials()
+    yield from _jwts()
+    yield from _statuses()
+
+
+def signed(document: Made, party: Party | EcParty = ISSUER, suite: str = "eddsa-jcs-2022", **options: Any) -> Made:
+    """A credential with its issuer's proof."""
+    config = credential_config(suite, options.pop("method", party.method), FROM)
+    config |= options
+    kind = party.kind if isinstance(party, EcParty) else "Ed25519"
+    return attach(document, config, party.sign(prepare(document, config, kind)))
+
+
+def answer(
+    *credentials: Made,
+    by: Party = AGENT,
+    suite: str = "eddsa-jcs-2022",
+    members: Mapping[str, Any] = {},
+    **options: Any,
+) -> Made:
+    """A presentation of these by the agent; `options` are other ones of its proof, `members` other members."""
+    shown = build_presentation(
+        id=an_id("presentation"), holder=AGENT.did, engagement=ENGAGEMENT, credentials=credentials
+    )
+    shown = changed(shown, **members)
+    challenge, domain = options.pop("challenge", CHALLENGE), options.pop("domain", VERIFIER.did)
+    config = presentation_config(suite, AGENT.method, NOW, challenge=challenge, domain=domain)
+    config |= options
+    return attach(shown, config, by.sign(prepare(shown, config, "Ed25519")))
+
+
+def jws(header: Mapping[str, Any], payload: Mapping[str, Any], party: Party) -> str:
+    """A compact JWS, whatever its header says."""
+    text = f"{base64url_encode(canonicalize(header))}.{base64url_encode(canonicalize(payload))}"
+    return f"{text}.{base64url_encode(party.sign(text.encode()))}"
+
+
+def _seconds(instant: str) -> int:
+    return int(parse_instant(instant).timestamp())
+
+
+def _vector(name: str, says: str, shown: Made, of: Made | str | None = None, **case: Any) -> Vector:
+    """`of` is the code of the refusal; otherwise every credential in it holds."""
+    expected = {"code": of} if isinstance(of, str) else of or {"credentials": [_digest(one) for one in _held(shown)]}
+    return Vector(
+        f"presentations/{name}",
+        says,
+        canonicalize(shown),
+        {
+            "kind": "presentation",
+            "now": NOW,
+            "holder": AGENT.did,
+            "domain": VERIFIER.did,
+            "engagement": ENGAGEMENT,
+            "challenge": CHALLENGE,
+            "keys": signers(AGENT, ISSUER),
+            **case,
+        },
+        expected,
+    )
+
+
+def _held(shown: Made) -> list[Made]:
+    return shown.get("verifiableCredential", [])
+
+
+def _digest(credential: Made) -> str:
+    url = credential["id"]
+    return digest_bytes(url.partition(",")[2].encode() if url.startswith("data:") else canonicalize(credential))
+
+
+def _shown() -> Iterator[Vector]:
+    membership = signed(unsigned("membership"))
+    yield _vector("nothing", "no credential, shown in answer all the same", answer())
+    yield _vector("membership", "one credential", answer(membership))
+    rdfc = signed(unsigned("membership"), suite="eddsa-rdfc-2022")
+    yield _vector(
+        "membership-rdfc", "credential and presentation under eddsa-rdfc-2022", answer(rdfc, suite="eddsa-rdfc-2022")
+    )
+    for kind, suite in (("P-256", "ecdsa-jcs-2019"), ("P-384", "ecdsa-rdfc-2019")):
+        issuer = EcParty("issuer", kind)
+        document = claim_credential(
+            Membership(id=AGENT.did, member_of=issuer.did),
+            id=an_id(kind),
+            issuer=issuer.did,
+            valid_from=FROM,
+            valid_until=UNTIL,
+        )
+        for way, high in (("", False), ("-high-s", True)):
+            config = credential_config(suite, issuer.method, FROM)
+            one = attach(document, config, issuer.sign(prepare(document, config, kind), high=high))
+            says = f"an issuer whose key is {kind}, in {suite}" + (", with the larger s" if high else "")
+            yield _vector(f"membership-{kind.lower()}{way}", says, answer(one), keys=signers(AGENT, issuer))
+
+    other = digest_bytes(b"another move")
+    yield _vector("of-another-question", "an answer to another move", answer(challenge=other), "challenge_mismatch")
+    yield _vector("for-another-verifier", "an answer to somebody else", answer(domain=OTHER.did), "challenge_mismatch")
+    away = {"engagement": ENGAGEMENT[:-44] + other[-44:]}
+    yield _vector("of-another-engagement", "made for another engagement", answer(members=away), "wrong_negotiation")
+    asserted = answer(membership, proofPurpose="assertionMethod")
+    yield _vector("asserted", "signed as an assertion", asserted, "proof_purpose_mismatch")
+    forged = answer(membership, by=Party("stranger"))
+    yield _vector("signed-by-a-stranger", "a stranger's signature under the holder's method", forged, "proof_invalid")
+    yield _vector("unsigned", "nobody signed it", changed(answer(membership), proof=...), "proof_missing")
+    extended = {**answer(membership), "verifiableCredential": [membership, membership]}
+    yield _vector("one-more", "a credential put in afterwards", extended, "proof_invalid")
+    theirs = answer(members={"holder": OTHER.did})
+    yield _vector("of-another-holder", "another holder's", theirs, "holder_mismatch")
+    yield _vector("too-many", "17 credentials", answer(*[membership] * 17), "too_large")
+
+
+def _credentials() -> Iterator[Vector]:
+    document = unsigned("membership")
+    about = signed(unsigned("part-of"))
+    yield _vector("about-another", "a credential about somebody else", answer(about), "holder_mismatch")
+    first = signed(document)
+    yield _vector("last-second", "a credential at its end", answer(first), now=UNTIL)
+    yield _vector("past", "a credential past its end", answer(first), "policy_denied", now=shift(UNTIL, 1))
+    early = answer(first, created=FROM)
+    yield _vector("not-yet", "a credential one second before it begins", early, "policy_denied", now=shift(FROM, -1))
+    yield _vector("credential-unsigned", "a credential that nobody signed", answer(document), "proof_missing")
+    own = signed(document, AGENT, method=ISSUER.method)
+    yield _vector(
+        "signed-by-the-holder", "the holder's signature under the issuer's method", answer(own), "proof_invalid"
+    )
+    theirs = signed(document, AGENT)
+    yield _vector(
+        "signed-by-another", "a credential signed by another than its issuer", answer(theirs), "key_not_authorized"
+    )
+    altered = changed(first, credentialSubject__limits={"amount": "5", "currency": "EUR"})
+    yield _vector("credential-changed", "a limit put in afterwards", answer(altered), "proof_invalid")
+    answered = signed(document, proofPurpose="authentication")
+    yield _vector(
+        "credential-of-another-purpose",
+        "a credential signed to prove who one is",
+        answer(answered),
+        "proof_purpose_mismatch",
+    )
+    foreign = signed(
+        changed(document, **{"@context": ["https://www.w3.org/ns/credentials/v2", "https://example.com/v1"]})
+    )
+    yield _vector("context", "a context that is not bundled", answer(foreign), "context_not_allowed")
+    colon = signed(changed(document, **{"ex:also": "x"}))
+    yield _vector("name-with-a-colon", "a member whose name is a short IRI", answer(colon), "unknown_term")
+    twice = signed(changed(document, id=AGENT.did))
+    yield _vector("id-twice", "the credential has the id of its subject", answer(twice), "schema_violation")
+
+
+def _jwts() -> Iterator[Vector]:
+    document = unsigned("membership")
+    header = {"alg": "Ed25519", "cty": "vc", "kid": ISSUER.method, "typ": "vc+jwt"}
+    payload = {**document, "iat": _seconds(FROM)}
+    good = enveloped_credential(jws(header, payload, ISSUER))
+    yield _vector("jwt", "a credential as a JWT", answer(good))
+    old = enveloped_credential(jws({**header, "alg": "EdDSA"}, payload, ISSUER))
+    yield _vector("jwt-old-name", "the old name of the algorithm", answer(old))
+
+    def wrong(name: str, says: str, code: str, *, of: Mapping[str, Any] = {}, claims: Mapping[str, Any] = {}) -> Vector:
+        text = jws({**header, **of}, {**payload, **claims}, ISSUER)
+        return _vector(f"jwt-{name}", says, answer(enveloped_credential(text)), code)
+
+    yield wrong("none", "no algorithm", "suite_not_allowed", of={"alg": "none"})
+    yield wrong("shared-secret", "an algorithm with a shared secret", "suite_not_allowed", of={"alg": "HS256"})
+    yield wrong("other-curve", "an algorithm for another key", "suite_not_allowed", of={"alg": "ES256"})
+    yield wrong("own-key", "a header that brings a key", "unknown_term", of={"jwk": {"kty": "OKP"}})
+    yield wrong("critical", "a header with rules of its own", "unknown_term", of={"crit": ["b64"], "b64": False})
+    yield wrong("typ", "typed as a presentation", "proof_purpose_mismatch", of={"typ": "vp+jwt", "cty": "vp"})
+    yield wrong("other-kid", "a method of another DID", "key_not_authorized", of={"kid": AGENT.method})
+    yield wrong("old-form", "a credential inside a claim", "schema_violation", claims={"vc": {}})
+    yield wrong("bound", "bound to a key that is not looked at", "schema_violation", claims={"cnf": {}})
+    yield wrong("other-issuer", "iss is not the issuer", "schema_violation", claims={"iss": OTHER.did})
+    yield wrong("expired", "exp is now, validUntil later", "policy_denied", claims={"exp": _seconds(NOW)})
+    yield wrong("from-future", "made 61 seconds ahead", "proof_from_future", claims={"iat": _seconds(NOW) + 61})
+    changed_text = good["id"][:-6] + ("A" if good["id"][-6] != "A" else "B") + good["id"][-5:]
+    yield _vector("jwt-changed", "another signature", answer({**good, "id": changed_text}), "proof_invalid")
+    padded = {**good, "id": f"{good['id']}="}
+    yield _vector("jwt-padded", "base64url with padding", answer(padded), "schema_violation")
+    beside = {**good, "issuer": ISSUER.did}
+    yield _vector("jwt-beside", "a member beside the text", answer(beside), "unknown_term")
+
+    shown = build_presentation(id=an_id("presentation"), holder=AGENT.did, engagement=ENGAGEMENT, credentials=[good])
+    head = {"alg": "Ed25519", "cty": "vp", "kid": AGENT.method, "typ": "vp+jwt"}
+    claims = {**shown, "aud": VERIFIER.did, "nonce": CHALLENGE, "iat": _seconds(NOW)}
+
+    def said(**members: Any) -> Made:
+        return enveloped_presentation(jws(head, {**claims, **members}, AGENT))
+
+    yield _vector("vp-jwt", "a presentation as a JWT", said(), {"credentials": [_digest(good)]})
+    yield _vector(
+        "vp-jwt-of-another-question",
+        "its nonce is of another move",
+        said(nonce=digest_bytes(b"x")),
+        "challenge_mismatch",
+    )
+    yield _vector("vp-jwt-for-another-verifier", "its aud is somebody else", said(aud=OTHER.did), "challenge_mismatch")
+    yield _vector("vp-jwt-with-a-proof", "a claim that it does not have", said(proof={}), "unknown_term")
+
+
+def _statuses() -> Iterator[Vector]:
+    document = {**unsigned("membership"), "credentialStatus": status_entry(LIST, PLACE)}
+    shown = answer(signed(document))
+
+    def at(encoded: str = CLEAR, by: Party = ISSUER, edit: Callable[[Made], Made] = dict, **members: Any) -> Made:
+        subject = {
+            "id": f"{LIST}#list",
+            "type": "BitstringStatusList",
+            "statusPurpose": "revocation",
+            "encodedList": encoded,
+        }
+        listed: Made = {
+            "@context": ["https://www.w3.org/ns/credentials/v2"],
+            "id": LIST,
+            "type": ["VerifiableCredential", "BitstringStatusListCredential"],
+            "issuer": by.did,
+            "validFrom": FROM,
+            "validUntil": UNTIL,
+            "credentialSubject": subject,
+        }
+        return {LIST: edit(signed(changed(listed, **members), by))}
+
+    yield _vector("status-clear", "a list that says nothing against it", shown, lists=at())
+    yield _vector("status-revoked", "a list in which its bit is set", shown, "revoked", lists=at(SET))
+    suspended = signed({**document, "credentialStatus": status_entry(LIST, PLACE, "suspension")})
+    pause = at(SET, credentialSubject__statusPurpose="suspension")
+    yield _vector("status-suspended", "for now, not for good", answer(suspended), "revoked", lists=pause)
+    yield _vector("status-not-there", "a list that could not be fetched", shown, "status_unavailable", lists={})
+    theirs = at(by=OTHER)
+    yield _vector("status-of-another-issuer", "another issuer's list", shown, "status_unavailable", lists=theirs)
+    ended = at(validUntil=shift(NOW, -1))
+    yield _vector("status-past", "a list past its end", shown, "status_unavailable", lists=ended)
+    forged = at(edit=lambda one: changed(one, credentialSubject__encodedList=CLEAR), encoded=SET)
+    yield _vector("status-changed", "bits that nobody signed", shown, "status_unavailable", lists=forged)
+    purpose = at(credentialSubject__statusPurpose="suspension")
+    yield _vector("status-of-another-purpose", "a list of another purpose", shown, "status_invalid", lists=purpose)
+    elsewhere = at(id="https://status.example/2")
+    yield _vector(
+        "status-of-another-place", "a list that was published elsewhere", shown, "status_invalid", lists=elsewhere
+    )
+    far = answer(signed({**document, "credentialStatus": status_entry(LIST, 131_072)}))
+    yield _vector("status-beyond", "a place that the list does not have", far, "status_invalid", lists=at())
+    plain = at(encoded=CLEAR[1:])
+    yield _vector("status-without-multibase", "a list in another spelling", shown, "status_invalid", lists=plain)
+    kind = answer(signed(changed(document, credentialStatus__type="OtherEntry")))
+    yield _vector("status-of-another-kind", "an entry that is not known", kind, "status_unavailable", lists=at())
