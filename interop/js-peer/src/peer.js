@@ -308,6 +308,11 @@ export class Peer {
 
   // ---------------------------------------------------------------- what comes in
 
+  /** Whether one of us two withdrew by this move, and said what would change that (HIRE-NEG-23). @param {string} peer @param {string} named */
+  #saidNo(peer, named) {
+    return [...this.conversations.values()].some(({ with: other, engagement }) => other === peer && engagement.messages[named]?.needed?.length > 0);
+  }
+
   /** @param {import('./link.js').Link} link @param {Buffer} bytes */
   async #frame(link, bytes) {
     /** @type {any} */ let message;
@@ -328,6 +333,7 @@ export class Peer {
         return this.#fault(link, bytes, code ?? 'internal', path, proved);
       }
       if (message.type !== 'Inquiry' || message.sequence !== 1 || message.role !== 'hirer') return this.#fault(link, bytes, 'wrong_negotiation', undefined, true);
+      if (message.continues !== undefined && !this.#saidNo(link.peer, message.continues)) return this.#fault(link, bytes, 'wrong_negotiation', '/continues', true);
       if (!this.conversations.has(message.engagement)) {
         this.store.add({ k: 'open', at: this.now(), engagement: message.engagement, role: 'provider', with: message.sender });
         this.conversations.set(message.engagement, new Conversation(this, { id: message.engagement, role: 'provider', with: message.sender }));
