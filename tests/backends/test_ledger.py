@@ -22,7 +22,7 @@ from undersigned.errors import (
     ScopeError,
 )
 from undersigned.ledger import Blob, Commit, Draw, Head, Ledger, Reservation, Row, Settlement, open_ledger
-from undersigned.transparency import leaf_hash, node_hash
+from undersigned.transparency import leaf_hash, node_hash, verify_consistency
 
 Again = Callable[[Ledger], Awaitable[Ledger]]
 C = "uEiContract"
@@ -547,6 +547,13 @@ async def test_every_leaf_is_proved_in_every_tree_after_it(ledger: Ledger, again
         await ledger.inclusion(0, 22)
     with pytest.raises(LogProofError):
         await ledger.root(22)
+    total = await ledger.tree_size()
+    for old in range(total + 1):
+        path = await ledger.consistency(old, total)
+        verify_consistency(old, await ledger.root(old), total, await ledger.root(), path)
+    for old, size in ((2, 1), (0, 99), (1, 99)):
+        with pytest.raises(LogProofError):
+            await ledger.consistency(old, size)
 
 
 async def test_a_leaf_keeps_its_place(ledger: Ledger, again: Again) -> None:

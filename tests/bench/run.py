@@ -13,6 +13,7 @@ hardly the ratios. Nothing here passes or fails.
     make bench ARGS="--trust"                     the trust graph; with --million also one of a million edges
     make bench ARGS="--spawn"                     identities of minutes, issued and withdrawn
     make bench ARGS="--gate"                      decisions of a gate, bookings, and the way through it
+    make bench ARGS="--ledger"                    the Merkle log at a million leaves: appends, proofs, an audit
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from bench.counting import KINDS, Tape, counting
 from bench.floor import Floor
 from bench.gate import show_gate
 from bench.gated import show_gated
+from bench.ledger import show_ledger
 from bench.memory import idle_negotiations
 from bench.pair import HIRER, PROVIDER, Pair, two_peers
 from bench.profiling import profiled
@@ -97,6 +99,9 @@ def main() -> None:
     if options.spawn:
         show_spawn(options.rounds, options.folder)
         return
+    if options.ledger:
+        asyncio.run(show_ledger(options.leaves, options.folder, options.quiet))
+        return
     if options.gate:
         show_gate(options.folder, partial(run, options.loop))
         show_gated(options.folder, partial(run, options.loop))
@@ -151,6 +156,8 @@ def arguments() -> argparse.Namespace:
         action="store_true",
         help="decisions and bookings of a gate, and the way through it, instead of the report",
     )
+    parser.add_argument("--ledger", action="store_true", help="the Merkle log, instead of the report")
+    parser.add_argument("--leaves", type=int, default=1_000_000, help="with --ledger: of how many (default 1000000)")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     options = parser.parse_args()
     if options.loop == "auto":

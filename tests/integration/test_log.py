@@ -137,4 +137,4 @@ def went_back(home: Home) -> None:
         " checkpoint_root = x'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';"
     )
     db.close()
-    home.ledger.with_name(home.ledger.name + ".head").unlink()
+    home.ledger.with_name(home.ledger.name + ".head").unlink(missing_ok=True)

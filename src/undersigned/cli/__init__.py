@@ -32,6 +32,7 @@ _COMMANDS = {
     "trust": ("trust", "trust", "Whom we believe about what: anchors, and the graph of what others say."),
     "policy": ("policy", "policy", "What our policy demands in plain words, and what it would say to a peer."),
     "registry": ("registry", "registry", "A small trust registry (TRQP) over a file, for others to ask."),
+    "witness": ("witness", "witness", "Watch the logs of others as a witness, or have our own watched."),
     "decision": (
         "decision",
         "decision",

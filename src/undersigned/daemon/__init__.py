@@ -19,6 +19,7 @@ from undersigned.daemon.mcp_stdio import GateLimits, StdioGate, standard_streams
 from undersigned.daemon.peer import Peer, SyncPeer
 from undersigned.daemon.registry import RegistryServer
 from undersigned.daemon.serving import signed_headers
+from undersigned.daemon.witness import Contradiction, WitnessBook, Witnessed, WitnessServer
 from undersigned.runtime import Hire, HireResult, needed_text, unresolved
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "ArtifactResponse",
     "AsgiGate",
     "Ask",
+    "Contradiction",
     "Desk",
     "Document",
     "GateDesk",
@@ -49,6 +51,9 @@ __all__ = [
     "SyncPeer",
     "Turned",
     "Visit",
+    "WitnessBook",
+    "WitnessServer",
+    "Witnessed",
     "aiohttp_gate",
     "needed_text",
     "signed_headers",

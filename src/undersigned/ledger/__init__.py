@@ -23,7 +23,7 @@ from undersigned.ledger.base import (
 from undersigned.ledger.memory import MemoryLedger
 from undersigned.ledger.registry import LEDGERS, Opener, open_books, open_ledger
 from undersigned.ledger.sqlite import SqliteLedger
-from undersigned.ledger.sqlite_file import open_database
+from undersigned.ledger.sqlite_file import connect, open_database, translated
 from undersigned.ledger.trust_store import Admitted, TrustStore
 
 __all__ = [
@@ -47,7 +47,9 @@ __all__ = [
     "SqliteLedger",
     "Summary",
     "TrustStore",
+    "connect",
     "open_books",
     "open_database",
     "open_ledger",
+    "translated",
 ]

@@ -378,6 +378,14 @@ class Ledger(Protocol):
         """
         ...
 
+    async def consistency(self, old: int, size: int) -> tuple[bytes, ...]:
+        """Hashes that show the first `old` leaves to be a prefix of the first `size`; none if `old` is 0 or `size`.
+
+        Raises:
+            LogProofError: The tree never had so many leaves, or `old` is more than `size`.
+        """
+        ...
+
     async def put_checkpoint(self, head: Head, note: str) -> None:
         """Keep the newest signed checkpoint; an older one than is kept changes nothing.
 

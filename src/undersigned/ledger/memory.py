@@ -29,7 +29,7 @@ from undersigned.ledger.base import (
     Summary,
 )
 from undersigned.ledger.chain import check_commit, content_defect
-from undersigned.transparency import Frontier, InclusionProof, inclusion_path, leaf_hash, root_at
+from undersigned.transparency import Frontier, InclusionProof, consistency_path, inclusion_path, leaf_hash, root_at
 
 __all__ = ["MemoryLedger"]
 
@@ -282,6 +282,12 @@ class MemoryLedger:
         total = self._size(size)
         path = inclusion_path(index, total, self._node)
         return InclusionProof.of(self._node(0, index), index, total, path)
+
+    async def consistency(self, old: int, size: int) -> tuple[bytes, ...]:
+        """See `Ledger.consistency`."""
+        self._open()
+        total = self._size(size)
+        return consistency_path(old, total, self._node) if old else ()
 
     async def put_checkpoint(self, head: Head, note: str) -> None:
         """See `Ledger.put_checkpoint`."""

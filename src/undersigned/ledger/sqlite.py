@@ -43,7 +43,7 @@ from undersigned.ledger.sqlite_check import check_database
 from undersigned.ledger.sqlite_file import HeadFile, connect, create_empty, prepare, translated
 from undersigned.ledger.sqlite_rows import Outbox, SqliteBook, node_source
 from undersigned.ledger.sqlite_writer import Agreed, Release, SignedHead, Write, Writer
-from undersigned.transparency import InclusionProof, inclusion_path, root_at
+from undersigned.transparency import InclusionProof, consistency_path, inclusion_path, root_at
 
 __all__ = ["SqliteLedger", "open_beside", "open_sqlite"]
 
@@ -391,6 +391,15 @@ class SqliteLedger:
             total, node = _size(db, size), node_source(db)
             path = inclusion_path(index, total, node)
             return InclusionProof.of(node(0, index), index, total, path)
+
+        return await self._read(query)
+
+    async def consistency(self, old: int, size: int) -> tuple[bytes, ...]:
+        """See `Ledger.consistency`."""
+
+        def query(db: sqlite3.Connection) -> tuple[bytes, ...]:
+            total = _size(db, size)
+            return consistency_path(old, total, node_source(db)) if old else ()
 
         return await self._read(query)
 

@@ -76,6 +76,7 @@ from undersigned.runtime.status_keeper import StatusKeeper
 from undersigned.runtime.status_register import LIST_TTL_SECONDS, Issued, Said, StatusRegister
 from undersigned.runtime.turn import Event, Say, load_engagement
 from undersigned.runtime.wallet import Wallet, read_handed, verify_handed
+from undersigned.runtime.witnesses import Witness, Witnesses, WitnessPart, witnesses_of
 from undersigned.runtime.work import Reviewed, Reviewer, contracts_to_deliver
 
 __all__ = [
@@ -150,6 +151,9 @@ __all__ = [
     "WaitingTerms",
     "Wallet",
     "Wanted",
+    "Witness",
+    "WitnessPart",
+    "Witnesses",
     "admission",
     "asked_by",
     "awaited",
@@ -205,4 +209,5 @@ __all__ = [
     "viewpoint",
     "waiting_terms",
     "withdrawn_as",
+    "witnesses_of",
 ]

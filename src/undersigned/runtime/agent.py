@@ -95,6 +95,7 @@ from .status_keeper import StatusKeeper
 from .status_watch import StatusWatch
 from .subcontracts import Subcontracts
 from .turn import Booked, Declined, Event, Say
+from .witnesses import Witnesses
 from .witnessing import CrossWitness
 from .work import Reviewer, Worker
 
@@ -253,8 +254,10 @@ class Agent:
         self.papers = Papers(self.identity, self.own, self.ledger, self.clock, self._log_key)
         self.witness = CrossWitness(self, self._log_key)
         self.meeting = Meeting(self)
+        self.witnesses = Witnesses(self.home.witnesses, self.ledger, self.own.id, self._log_key, self.gatherer)
         try:
             await self.meeting.beliefs.check()
+            await self.witnesses.first()
         except BaseException:
             await Agent.close(self)
             raise
@@ -284,6 +287,7 @@ class Agent:
             self.presences.lost(peer)  # until it is there again
         self.spawn(self.orders.run(), "orders for contracts")  # once the contracts are there
         self.spawn(self.status_watch.run(), "status watch")
+        self.spawn(self.witnesses.run(), "witnesses")
 
     async def bargain(self, usual: Concede, moment: Moment, bounds: Bounds) -> Answer:
         """What the application's strategy answers, or `usual` if it has none; never outside of `bounds`.

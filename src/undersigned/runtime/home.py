@@ -64,6 +64,7 @@ from .policy_file import with_cedar
 from .registry_part import RegistryPart, read_token, registries_of
 from .signers import KeyKind, PrivateKey, generate_key, open_key, seal_key
 from .status_register import StatusRegister
+from .witnesses import WitnessPart, witnesses_of
 
 __all__ = [
     "Configuration",
@@ -192,6 +193,8 @@ class Configuration(_Part, frozen=True, kw_only=True):
     """
     registry: tuple[RegistryPart, ...] = ()
     """Trust registries that are asked whom their authorities have authorised."""
+    witness: tuple[WitnessPart, ...] = ()
+    """Who cosigns our log as it grows, and notices if it goes back."""
 
 
 def _misplaced(said: str) -> str:
@@ -243,6 +246,7 @@ class Home:
             self.registries: tuple[Registry, ...] = registries_of(
                 self.configuration.registry, local=self.configuration.local
             )
+            self.witnesses = witnesses_of(self.configuration.witness, local=self.configuration.local)
             self.labels = self._labels(self.configuration.labels)
             self.budget = budget_limits(map(read_limit, self.configuration.budget))
             resolver = self.configuration.resolver

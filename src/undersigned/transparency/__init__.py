@@ -14,7 +14,7 @@ from undersigned.transparency.checkpoint import (
     signed_note,
     verify_note,
 )
-from undersigned.transparency.cosign import cosigned_note, cosigned_text, verify_cosignature
+from undersigned.transparency.cosign import cosignature_line, cosigned_note, cosigned_text, verify_cosignature
 from undersigned.transparency.leaves import (
     CONTRACT_LABEL,
     LOGGED_MOVES,
@@ -49,11 +49,23 @@ from undersigned.transparency.tiles import (
     read_tile,
     tiles_of,
 )
+from undersigned.transparency.witness import (
+    MAX_SUBMISSION_BYTES,
+    SIZE_TYPE,
+    Submission,
+    Verifier,
+    read_submission,
+    read_verifier,
+    submission,
+    verifier_text,
+)
 
 __all__ = [
     "CONTRACT_LABEL",
     "EMPTY_ROOT",
     "LOGGED_MOVES",
+    "MAX_SUBMISSION_BYTES",
+    "SIZE_TYPE",
     "TILE_WIDTH",
     "Checkpoint",
     "Frontier",
@@ -61,11 +73,14 @@ __all__ = [
     "NodeSource",
     "Note",
     "NoteKey",
+    "Submission",
     "Tile",
+    "Verifier",
     "bundle",
     "checkpoint_text",
     "consistency_path",
     "contract_leaf",
+    "cosignature_line",
     "cosigned_note",
     "cosigned_text",
     "decision_leaf",
@@ -82,11 +97,15 @@ __all__ = [
     "read_checkpoint",
     "read_inclusion",
     "read_note",
+    "read_submission",
     "read_tile",
+    "read_verifier",
     "refusal_leaf",
     "root_at",
     "signed_note",
+    "submission",
     "tiles_of",
+    "verifier_text",
     "verify_consistency",
     "verify_cosignature",
     "verify_inclusion",

@@ -26,9 +26,11 @@ __all__ = [
     "Checkpoint",
     "Note",
     "NoteKey",
+    "check_name",
     "checkpoint_text",
     "key_hash",
     "key_hint",
+    "read_base64",
     "read_checkpoint",
     "read_note",
     "signed_note",
@@ -86,7 +88,7 @@ def checkpoint_text(origin: str, size: int, root: bytes) -> bytes:
         LogProofError: The origin is empty or holds white space or control characters, `size` is negative, or `root` is
             not 32 bytes.
     """
-    _check_name(origin)
+    check_name(origin)
     if size < 0 or len(root) != 32:
         raise LogProofError("log_proof_invalid", "a checkpoint has a size of 0 or more and a root of 32 bytes")
     return f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n".encode()
@@ -105,7 +107,7 @@ def read_checkpoint(text: bytes) -> Checkpoint:
     digits = count.isascii() and count.isdigit() and (count == "0" or count[0] != "0")
     if not digits or len(count) > 19:
         raise LogProofError("log_proof_invalid", f"not the size of a log: {count[:40]!r}")
-    root = _base64(root_text)
+    root = read_base64(root_text)
     if len(root) != 32:
         raise LogProofError("log_proof_invalid", f"the root of a checkpoint has 32 bytes, not {len(root)}")
     return Checkpoint(origin, int(count), root)
@@ -134,7 +136,7 @@ def signed_note(text: bytes, name: str, key: NoteKey, signature: bytes) -> str:
     Raises:
         LogProofError: The text has no last newline, the name is not usable, or the key is not Ed25519.
     """
-    _check_name(name)
+    check_name(name)
     decoded = _decode(text)
     if not decoded.endswith("\n"):
         raise LogProofError("log_proof_invalid", "the text of a note ends with a newline")
@@ -195,14 +197,19 @@ def _signature_line(line: str) -> tuple[str, bytes, bytes]:
     parts = line[len(_DASH) :].split(" ")
     if not line.startswith(_DASH) or len(parts) != 2:
         raise LogProofError("log_proof_invalid", "a signature line is a dash, a key name and a signature")
-    _check_name(parts[0])
-    data = _base64(parts[1])
+    check_name(parts[0])
+    data = read_base64(parts[1])
     if len(data) < 5:
         raise LogProofError("log_proof_invalid", "a signature line holds a key hash and a signature")
     return parts[0], data[:4], data[4:]
 
 
-def _base64(text: str) -> bytes:
+def read_base64(text: str) -> bytes:
+    """Bytes in their one base64 form (RFC 4648, section 4).
+
+    Raises:
+        LogProofError: It is another text.
+    """
     try:
         data = base64.b64decode(text.encode("ascii"), validate=True)
     except (binascii.Error, UnicodeEncodeError, ValueError) as exc:
@@ -212,7 +219,12 @@ def _base64(text: str) -> bytes:
     return data
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Returns if `name` can stand in a note as that of a log or key.
+
+    Raises:
+        LogProofError: It cannot.
+    """
     if not name or len(name) > 1024 or "+" in name or not name.isprintable() or name.split() != [name]:
         raise LogProofError("log_proof_invalid", f"not the name of a log or key: {name[:60]!r}")
 

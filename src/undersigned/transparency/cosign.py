@@ -14,9 +14,10 @@ from typing import Final
 from undersigned.errors import LogProofError, ProofError
 from undersigned.transparency.checkpoint import Checkpoint, NoteKey, key_hint, read_checkpoint, read_note
 
-__all__ = ["cosigned_note", "cosigned_text", "verify_cosignature"]
+__all__ = ["COSIGNATURE", "cosignature_line", "cosigned_note", "cosigned_text", "verify_cosignature"]
 
-_COSIGNATURE: Final = b"\x04"
+COSIGNATURE: Final = b"\x04"
+"""Type of a witness's key in signature lines and verifier keys."""
 
 
 def cosigned_text(text: bytes, seconds: int) -> bytes:
@@ -24,8 +25,8 @@ def cosigned_text(text: bytes, seconds: int) -> bytes:
     return b"cosignature/v1\ntime %d\n" % seconds + text
 
 
-def cosigned_note(text: bytes, name: str, key: NoteKey, seconds: int, signature: bytes) -> str:
-    """A note of the checkpoint with this one cosignature.
+def cosignature_line(name: str, key: NoteKey, seconds: int, signature: bytes) -> str:
+    """The line that is added to a note, with its newline.
 
     Raises:
         LogProofError: The key is not Ed25519, or the signature of another length.
@@ -33,7 +34,16 @@ def cosigned_note(text: bytes, name: str, key: NoteKey, seconds: int, signature:
     if len(signature) != 64:
         raise LogProofError("log_proof_invalid", f"an Ed25519 signature has 64 bytes, not {len(signature)}")
     line = base64.b64encode(_key_hash(name, key) + seconds.to_bytes(8, "big") + signature).decode()
-    return f"{text.decode()}\n\u2014 {name} {line}\n"
+    return f"\u2014 {name} {line}\n"
+
+
+def cosigned_note(text: bytes, name: str, key: NoteKey, seconds: int, signature: bytes) -> str:
+    """A note of the checkpoint with this one cosignature.
+
+    Raises:
+        LogProofError: As `cosignature_line`.
+    """
+    return f"{text.decode()}\n{cosignature_line(name, key, seconds, signature)}"
 
 
 def verify_cosignature(note: str, name: str, key: NoteKey) -> tuple[Checkpoint, int]:
@@ -58,4 +68,4 @@ def verify_cosignature(note: str, name: str, key: NoteKey) -> tuple[Checkpoint, 
 def _key_hash(name: str, key: NoteKey) -> bytes:
     if key.kind != "Ed25519":
         raise LogProofError("log_proof_invalid", f"a checkpoint is cosigned with an Ed25519 key, not {key.kind}")
-    return key_hint(name, _COSIGNATURE, key.raw)
+    return key_hint(name, COSIGNATURE, key.raw)

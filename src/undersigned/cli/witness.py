@@ -1,0 +1,193 @@
+"""Commands about witnesses of logs: `witness serve`, `witness show`, `witness ask`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from undersigned.daemon import WitnessBook, WitnessServer
+from undersigned.encoding import Did
+from undersigned.errors import ConfigurationError, LogProofError
+from undersigned.runtime import Gatherer, Home, Witness, Witnesses, WitnessPart, witnesses_of
+from undersigned.transparency import Verifier, read_verifier, verifier_text
+
+from .options import checked_did, quiet_logs
+from .output import HOME_OPTION, Out, command, counted, meeting, plain, reading
+
+__all__ = ["witness"]
+
+BOOK = "witness.db"
+
+
+@click.group()
+def witness() -> None:
+    """Watch the logs of others as a witness (C2SP tlog-witness), or have our own watched."""
+
+
+@witness.command("serve")
+@click.option(
+    "--log",
+    "logs",
+    multiple=True,
+    required=True,
+    metavar="DID|KEY",
+    help="A log that is watched: the DID of its owner, or its verifier key (name+hash+key). May be repeated.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port; by default any free one.")
+@HOME_OPTION
+@command
+async def serve(out: Out, logs: tuple[str, ...], host: str, port: int, home: str | None) -> int:
+    """Cosign the checkpoints of these logs, as long as each continues the one before, until stopped with Ctrl-C or
+    SIGTERM.
+
+    What was cosigned stands in witness.db of the state folder, and must never be put back from an old copy. It speaks
+    http; others reach it through something that speaks https. The key that it shows goes into the settings of those
+    whose logs it watches:
+
+    \b
+    [[witness]]
+    url = "https://witness.example"
+    key = "did:web:witness.example+…+…"
+    """  # noqa: D301 - a backspace keeps the lines of a paragraph apart in the help
+    quiet_logs(verbose=False, warnings=True)
+    opened = out.home(home)
+    local = opened.configuration.local
+    dids, keys = _named(logs, local)
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    gatherer = Gatherer(local=local, ssl=opened.tls())
+    book = WitnessBook(opened.path / BOOK)
+    try:
+        own = opened.configuration.did
+        async with WitnessServer(
+            book, own, opened.log_key(), gatherer, logs=dids, keys=keys, host=host, port=port
+        ) as server:
+            key = verifier_text(server.verifier)
+            out.value({"kind": "ready", "url": server.url, "key": key, "logs": [*dids, *(one.name for one in keys)]})
+            out.line(f"watching {counted(len(logs), 'log')} at {server.url}")
+            out.line(f"key {key}")
+            out.line("stop it with Ctrl-C")
+            await stop.wait()
+    finally:
+        book.close()
+        await gatherer.close()
+    return 0
+
+
+def _named(logs: Sequence[str], local: bool) -> tuple[list[Did], list[Verifier]]:
+    dids: list[Did] = []
+    keys: list[Verifier] = []
+    for one in logs:
+        if "+" in one:
+            try:
+                verifier = read_verifier(one)
+            except LogProofError as exc:
+                raise ConfigurationError("bad_configuration", f"--log {one[:200]}: {exc.message}") from exc
+            if verifier.cosigns:
+                raise ConfigurationError("bad_configuration", f"--log {one[:200]} is the key of a witness")
+            keys.append(verifier)
+        else:
+            checked_did(one, local)
+            dids.append(one)
+    return dids, keys
+
+
+@witness.command("show")
+@HOME_OPTION
+@command
+async def show(out: Out, home: str | None) -> int:
+    """The newest checkpoint of each log that was cosigned here, and what logs signed twice.
+
+    Exit code 4 if a log signed two roots of one size: with --json both notes are shown, proof to anybody.
+    """
+    path = out.home(home).path / BOOK
+    if not path.exists():
+        raise ConfigurationError("not_found", f"{path} is not there: nothing was ever cosigned here")
+    book = WitnessBook(path)
+    try:
+        logs, doubled = book.logs(), book.contradictions()
+    finally:
+        book.close()
+    for log in logs:
+        out.value({"origin": log.origin, "size": log.size, "root": log.root.hex(), "note": log.note})
+        out.line(f"{log.size:10}  {plain(log.origin, 200)}")
+    for one in doubled:
+        out.value({"contradiction": one.origin, "size": one.size, "notes": [one.held, one.came]})
+        out.line(
+            f"{plain(one.origin, 200)} signed two roots of {counted(one.size, 'leaf', 'leaves')}", style="bold red"
+        )
+    if not logs:
+        out.line("nothing was cosigned yet")
+    return 4 if doubled else 0
+
+
+@witness.command("ask")
+@click.option("--url", help="Ask this one, and not those of the settings; with --key.")
+@click.option("--key", help="Its verifier key.")
+@click.option("--out", "file", type=click.Path(path_type=Path, dir_okay=False), help="File to write the note to.")
+@HOME_OPTION
+@meeting
+async def ask(out: Out, url: str | None, key: str | None, file: Path | None, home: str | None) -> int:
+    """Have our log's checkpoint cosigned now. Exit code 4 if a witness holds another history of it, 6 if one that was
+    asked did not cosign it.
+
+    A running peer does this by itself, for the witnesses of its settings.
+    """
+    quiet_logs(verbose=False)
+    opened = out.home(home)
+    gatherer = Gatherer(local=opened.configuration.local, ssl=opened.tls())
+    store = await reading(opened)
+    try:
+        asked = Witnesses(_asked(opened, url, key), store, opened.configuration.did, opened.log_key(), gatherer)
+        found = await asked.ask()
+        note = asked.newest
+    finally:
+        await store.close()
+        await gatherer.close()
+    code = 0
+    for one in found:
+        name, error = one.witness.verifier.name, one.error
+        out.value(
+            {
+                "witness": name,
+                "url": one.witness.url,
+                "cosigned": one.at,
+                "error": {"code": error.code, "message": error.message} if error is not None else None,
+            }
+        )
+        if error is None:
+            out.line(f"cosigned at {one.at} by {plain(name, 200)}")
+        else:
+            code = code or 6
+            out.line(f"{plain(name, 200)}: {plain(str(error), 1000)}", style="red")
+    if any(one.error is not None and one.error.code == "ledger_diverged" for one in found):
+        code = 4
+    if note is not None and any(one.line for one in found):
+        out.value({"note": note})
+        if file is not None:
+            try:
+                file.write_text(note, "utf-8")
+            except OSError as exc:
+                raise ConfigurationError("bad_configuration", f"--out {file}: {exc}") from exc
+        for line in note.split("\n")[:-1]:
+            out.line(line)
+    return code
+
+
+def _asked(home: Home, url: str | None, key: str | None) -> tuple[Witness, ...]:
+    if (url is None) != (key is None):
+        raise ConfigurationError("bad_configuration", "--url and --key go together")
+    if url is None or key is None:
+        if not home.witnesses:
+            raise ConfigurationError("bad_configuration", "the settings name no [[witness]]; or name one by --url")
+        return home.witnesses
+    try:
+        return witnesses_of([WitnessPart(url=url, key=key)], local=home.configuration.local)
+    except (ValueError, LogProofError) as exc:
+        raise ConfigurationError("bad_configuration", str(exc)) from exc

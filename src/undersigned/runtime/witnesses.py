@@ -1,0 +1,249 @@
+"""Witnesses of our log: strangers to every hire who cosign our checkpoints, and would notice if the log went back.
+
+Each is told of a grown log a while later, not with each leaf. One that cannot be reached is asked again. One that has
+cosigned what our log does not continue says that the store was put back from an old copy, or rewritten: then this side
+does not start, because what it would sign contradicts what it signed.
+
+Source: protocol-spec/08-attestation-and-evidence.md, section 8.5
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+
+from undersigned.encoding import Did, Instant, format_instant
+from undersigned.errors import LedgerError, LogProofError, UndersignedError
+from undersigned.ledger import Head, Ledger
+from undersigned.transparency import (
+    SIZE_TYPE,
+    Verifier,
+    read_checkpoint,
+    read_note,
+    read_verifier,
+    submission,
+    verify_cosignature,
+)
+
+from .gather import Answer, Gatherer
+from .logbook import noted
+from .signers import Signer
+
+__all__ = ["Cosigned", "Witness", "WitnessPart", "Witnesses", "witnesses_of"]
+
+_log: Final = structlog.get_logger("undersigned.witnesses")
+ASK_SECONDS: Final = 5.0
+"""For an answer of a witness."""
+ROUND_SECONDS: Final = 30.0
+"""Between two looks at whether the log has grown."""
+MAX_ANSWER_BYTES: Final = 4096
+MAX_WITNESSES: Final = 16
+
+
+class Witness(msgspec.Struct, frozen=True):
+    """Somebody who is asked to cosign our checkpoints."""
+
+    url: str
+    """`add-checkpoint` stands below it."""
+    verifier: Verifier
+
+
+class WitnessPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A witness that is told of our log as it grows, and cosigns it (C2SP `tlog-witness`)."""
+
+    url: str
+    """`https://…`; `/add-checkpoint` stands below it."""
+    key: str
+    """Its verifier key, `name+hash+key`, as `undersigned witness serve` shows it: nobody else's cosignature counts."""
+
+    def checked(self, local: bool) -> Witness:
+        """The witness as it is asked.
+
+        Raises:
+            ValueError, LogProofError: What is wrong.
+        """
+        parts = urlsplit(self.url)
+        plain = local and parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1")
+        if not (parts.scheme == "https" or plain) or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError(f"witness {self.url}: expected https://host, with no query")
+        verifier = read_verifier(self.key)
+        if not verifier.cosigns:
+            raise ValueError(f"witness {self.url}: {self.key[:200]} is the key of a log, not of a witness")
+        return Witness(self.url.rstrip("/"), verifier)
+
+
+def witnesses_of(parts: Iterable[WitnessPart], *, local: bool) -> tuple[Witness, ...]:
+    """The witnesses that are asked.
+
+    Raises:
+        ValueError, LogProofError: What is wrong.
+    """
+    found = tuple(part.checked(local) for part in parts)
+    if len(found) > MAX_WITNESSES or len({one.verifier for one in found}) < len(found):
+        raise ValueError(f"witness: expected at most {MAX_WITNESSES}, each once")
+    return found
+
+
+class Cosigned(msgspec.Struct, frozen=True):
+    """What came of asking one witness."""
+
+    witness: Witness
+    line: str = ""
+    """Its signature line, with the newline; empty if there is none."""
+    at: Instant | None = None
+    """When it says that it saw the checkpoint."""
+    error: UndersignedError | None = None
+    """`ledger_diverged`, its checkpoint is none of ours; others, it could not be asked, or would not."""
+
+
+class Witnesses:
+    """One per agent."""
+
+    def __init__(
+        self, witnesses: tuple[Witness, ...], ledger: Ledger, own: Did, key: Signer, gatherer: Gatherer
+    ) -> None:
+        """`key` signs the checkpoints of the log of `own` in `ledger`."""
+        self._witnesses = witnesses
+        self._ledger, self._own, self._key, self._gatherer = ledger, own, key, gatherer
+        self._known: dict[Witness, int] = {}
+        """Leaves of what each cosigned last, as far as it said so."""
+        self._newest: tuple[Head, str] | None = None
+
+    @property
+    def newest(self) -> str | None:
+        """The newest note that any of them cosigned, with their lines."""
+        return self._newest[1] if self._newest is not None else None
+
+    def note_of(self, head: Head) -> str | None:
+        """The note of this head with what witnesses signed below it, if any did."""
+        return self._newest[1] if self._newest is not None and self._newest[0] == head else None
+
+    async def first(self) -> None:
+        """At the start: whether a witness knows a history that this one does not continue. Who is out of reach is
+        asked later.
+
+        Raises:
+            LedgerError: `ledger_diverged`.
+        """
+        kept = await self._ledger.checkpoint()
+        if kept is not None:
+            head = read_checkpoint(read_note(kept).text)
+            self._newest = Head(head.size, head.root), kept
+        for one in await self._round():
+            if one.error is not None and one.error.code == "ledger_diverged":
+                raise LedgerError("ledger_diverged", one.error.message)
+
+    async def _round(self) -> tuple[Cosigned, ...]:
+        """Asks, and keeps what was signed beyond the next start."""
+        found = await self.ask()
+        if self._newest is not None and any(one.line for one in found):
+            await self._ledger.put_checkpoint(*self._newest)
+        return found
+
+    async def run(self) -> None:
+        """Asks again whenever the log has grown; returns when cancelled, or when there is nobody to ask."""
+        while self._witnesses:
+            await asyncio.sleep(ROUND_SECONDS)
+            try:
+                size = await self._ledger.tree_size()
+                if any(self._known.get(one) != size for one in self._witnesses):
+                    await self._round()
+            except UndersignedError as error:
+                _log.error("the log was not shown to its witnesses", error=str(error))
+
+    async def ask(self) -> tuple[Cosigned, ...]:
+        """Asks every witness to cosign the log as it stands.
+
+        Raises:
+            LedgerError: The ledger cannot be read.
+        """
+        if not self._witnesses:
+            return ()
+        # An empty log too: it may have been another.
+        size = await self._ledger.tree_size()
+        head = Head(size, await self._ledger.root(size))
+        note = await noted(self._ledger, self._own, self._key, head)
+        found = tuple(await asyncio.gather(*(self._ask(one, head, note) for one in self._witnesses)))
+        lines = "".join(one.line for one in found)
+        if lines and (self._newest is None or self._newest[0].size <= size):
+            self._newest = head, note + lines
+        return found
+
+    async def _ask(self, witness: Witness, head: Head, note: str) -> Cosigned:
+        try:
+            line, at = await self._cosigned(witness, head, note)
+        except UndersignedError as error:
+            loud = _log.error if error.code == "ledger_diverged" else _log.warning
+            loud("a witness did not cosign our log", witness=witness.verifier.name, error=str(error))
+            return Cosigned(witness, error=error)
+        self._known[witness] = head.size
+        return Cosigned(witness, line, at)
+
+    async def _cosigned(self, witness: Witness, head: Head, note: str) -> tuple[str, Instant]:
+        """The line of a witness below `note`, and its time.
+
+        Raises:
+            LogProofError: `ledger_diverged`; `log_proof_invalid`, it would not, or what it answered is no cosignature.
+            ResolutionError: It was not reached.
+        """
+        name = witness.verifier.name
+        old = self._known.get(witness, 0)
+        answer = await self._post(witness, old, head, note)
+        if answer.status == 409:
+            old = _held(answer, old, name)
+            if old > head.size:
+                raise LogProofError(
+                    "ledger_diverged",
+                    f"{name} has cosigned {old} leaves of our log, which has {head.size}: it was put back from an old "
+                    "copy, or another copy of it is running",
+                )
+            answer = await self._post(witness, old, head, note)
+            if answer.status == 409:
+                _held(answer, old, name)
+        if answer.status == 422:
+            raise LogProofError("ledger_diverged", f"our log does not continue the {old} leaves that {name} cosigned")
+        text = answer.body.decode("utf-8", "replace")
+        if answer.status != 200:
+            raise LogProofError("log_proof_invalid", f"{name} answered {answer.status}: {text[:200]!a}")
+        return _line_of(witness.verifier, note, text)
+
+    async def _post(self, witness: Witness, old: int, head: Head, note: str) -> Answer:
+        path = await self._ledger.consistency(old, head.size)
+        return await self._gatherer.exchange(
+            "POST",
+            f"{witness.url}/add-checkpoint",
+            max_bytes=MAX_ANSWER_BYTES,
+            timeout_seconds=ASK_SECONDS,
+            body=submission(old, path, note),
+        )
+
+
+def _held(answer: Answer, old: int, name: str) -> int:
+    """How many leaves a witness has cosigned that was thought to have cosigned `old`.
+
+    Raises:
+        LogProofError: `ledger_diverged`: as many, with another root.
+    """
+    size = answer.body.decode("utf-8", "replace").removesuffix("\n")
+    kind = answer.headers.get("content-type", "").partition(";")[0]
+    if kind == SIZE_TYPE and size.isascii() and size.isdigit() and int(size[:20]) != old:
+        return int(size[:20])
+    raise LogProofError("ledger_diverged", f"{name} cosigned another root of the {old} leaves of our log")
+
+
+def _line_of(verifier: Verifier, note: str, answer: str) -> tuple[str, Instant]:
+    """The line of an answer that this key signed, and its time; lines by others are ignored."""
+    text = read_note(note).text.decode()
+    for line in answer.splitlines(keepends=True):
+        try:
+            _, seconds = verify_cosignature(f"{text}\n{line}", verifier.name, verifier.key)
+            return line, format_instant(datetime.fromtimestamp(seconds, UTC))
+        except (LogProofError, ValueError, OverflowError, OSError):
+            continue
+    raise LogProofError("log_proof_invalid", f"{verifier.name} answered no cosignature of its key: {answer[:200]!a}")

@@ -1,0 +1,249 @@
+"""A witness of logs, over real sockets: what continues is cosigned; a log that went back is noticed by who meets it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession
+
+from integration.commands import UNDERSIGNED, Ended, Process, running, undersigned
+from integration.hires import REPORT, free_ports, two_homes
+from integration.test_cross_witness import rewritten
+from integration.test_log import went_back
+from undersigned import Peer
+from undersigned.daemon import WitnessBook, WitnessServer
+from undersigned.errors import LedgerError
+from undersigned.runtime import Gatherer, Home, PrivateKey
+from undersigned.transparency import (
+    SIZE_TYPE,
+    Frontier,
+    Verifier,
+    checkpoint_text,
+    consistency_path,
+    leaf_hash,
+    read_note,
+    read_verifier,
+    signed_note,
+    submission,
+    verifier_text,
+    verify_cosignature,
+    verify_note,
+)
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
+LOG = PrivateKey("Ed25519", b"\x01" * 32)
+OTHER = PrivateKey("Ed25519", b"\x02" * 32)
+WITNESS = PrivateKey("Ed25519", b"\x03" * 32)
+NAME = "did:web:witness.example"
+ORIGIN = "log.example/one"
+
+
+class Log:
+    """A log by hand."""
+
+    def __init__(self, *, odd: bool = False) -> None:
+        """`odd`: its third leaf is another one."""
+        self.tree = Frontier()
+        self.nodes: dict[tuple[int, int], bytes] = {}
+        self.roots = [self.tree.root]
+        self.odd = odd
+
+    def grow(self, size: int) -> Log:
+        while self.tree.size < size:
+            leaf = b"other" if self.odd and self.tree.size == 2 else b"leaf %d" % self.tree.size
+            self.nodes |= {(level, at): value for level, at, value in self.tree.append(leaf_hash(leaf))}
+            self.roots.append(self.tree.root)
+        return self
+
+    def note(self, size: int, key: PrivateKey = LOG, origin: str = ORIGIN) -> str:
+        text = checkpoint_text(origin, size, self.grow(size).roots[size])
+        return signed_note(text, origin, key.public_key, key.sign_now(text))
+
+    def asks(self, old: int, size: int, note: str = "") -> bytes:
+        note = note or self.note(size)
+        path = consistency_path(old, size, lambda level, at: self.nodes[level, at]) if 0 < old < size else ()
+        return submission(old, path, note)
+
+
+@asynccontextmanager
+async def witness(folder: Path) -> AsyncIterator[tuple[WitnessServer, WitnessBook]]:
+    gatherer, book = Gatherer(local=True), WitnessBook(folder / "witness.db")
+    keys = [Verifier(ORIGIN, False, LOG.public_key)]
+    try:
+        async with WitnessServer(book, NAME, WITNESS, gatherer, keys=keys) as server:
+            yield server, book
+    finally:
+        book.close()
+        await gatherer.close()
+
+
+async def post(server: WitnessServer, body: bytes) -> tuple[int, str, str]:
+    async with ClientSession() as session, session.post(f"{server.url}/add-checkpoint", data=body) as answer:
+        return answer.status, await answer.text(), answer.headers.get("Content-Type", "")
+
+
+async def test_what_continues_is_cosigned_and_nothing_else(tmp_path: Path) -> None:
+    """HIRE-LOG-20: every answer of C2SP tlog-witness, in the order of its checks."""
+    log = Log().grow(20)
+    async with witness(tmp_path) as (server, book):
+        for body in (b"", b"old 0\n\nnothing", log.asks(0, 5).replace(b"old", b"new"), b"x" * 40_000):
+            assert (await post(server, body))[0] in (400, 413), body[:40]
+        assert (await post(server, log.asks(0, 5, log.note(5, origin="log.example/two"))))[0] == 404
+        assert (await post(server, log.asks(0, 5, log.note(5, OTHER))))[0] == 403
+        assert (await post(server, submission(6, (), log.note(5))))[0] == 400
+        assert (await post(server, submission(0, (bytes(32),), log.note(5))))[0] == 422
+        assert await post(server, log.asks(3, 5)) == (409, "0\n", SIZE_TYPE)
+        assert book.logs() == (), "no refusal moved anything"
+        for old, size in ((0, 5), (5, 5), (5, 12), (12, 13)):
+            status, line, _ = await post(server, log.asks(old, size))
+            assert status == 200
+            head, seconds = verify_cosignature(log.note(size) + line, NAME, WITNESS.public_key)
+            assert (head.origin, head.size, head.root) == (ORIGIN, size, log.roots[size])
+            assert abs(seconds - time.time()) < 60
+        for old, size in ((0, 20), (5, 20), (12, 20), (0, 5)):
+            assert await post(server, log.asks(old, size)) == (409, "13\n", SIZE_TYPE)
+        assert (await post(server, log.asks(13, 20).replace(b"\n", b"\n" + b"A" * 43 + b"=\n", 1)))[0] == 422
+        assert (await post(server, Log(odd=True).grow(20).asks(13, 20)))[0] == 422
+        status, _, kind = await post(server, Log(odd=True).asks(13, 13))
+        assert (status, kind == SIZE_TYPE) == (409, False), "as many leaves, and another root"
+        assert [(one.size, one.root) for one in book.logs()] == [(13, log.roots[13])]
+        (doubled,) = book.contradictions()
+        heads = [verify_note(note, LOG.public_key, ORIGIN) for note in (doubled.held, doubled.came)]
+        assert heads[0].size == heads[1].size == 13
+        assert heads[0].root != heads[1].root
+    async with witness(tmp_path) as (server, book):
+        assert await post(server, log.asks(0, 20)) == (409, "13\n", SIZE_TYPE), "it is known after a restart"
+        assert len(book.contradictions()) == 1
+
+
+async def test_of_many_at_once_each_continues_the_one_before(tmp_path: Path) -> None:
+    """HIRE-LOG-20: whether it continues and that it is the newest now is decided in one step."""
+    log = Log().grow(40)
+    async with witness(tmp_path) as (server, book):
+        assert (await post(server, log.asks(0, 2)))[0] == 200
+        found = await asyncio.gather(*(post(server, log.asks(2, size)) for size in range(3, 41)))
+        assert sorted({status for status, _, _ in found}) == [200, 409]
+        assert [status for status, _, _ in found].count(200) == 1
+        (held,) = book.logs()
+        assert f"{held.size}\n" in {text for status, text, _ in found if status == 409}
+
+
+async def test_only_posts_to_its_path_are_answered(tmp_path: Path) -> None:
+    async with witness(tmp_path) as (server, _), ClientSession() as session:
+        async with session.get(f"{server.url}/add-checkpoint") as answer:
+            assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+        async with session.post(f"{server.url}/other", data=b"") as answer:
+            assert answer.status == 404
+
+
+def settings(home: Home, url: str, key: str) -> Home:
+    """The state folder with this witness in its settings."""
+    file = home.path / "undersigned.toml"
+    file.write_text(f'{file.read_text()}\n[[witness]]\nurl = "{url}"\nkey = "{key}"\n')
+    return Home(home.path)
+
+
+@asynccontextmanager
+async def watched(folder: Path, logs: Iterable[Home], home: Home) -> AsyncIterator[tuple[Process, str, str]]:
+    """`witness serve` for these logs, as a process; its URL and key."""
+    (port,) = free_ports(1)
+    named = [word for one in logs for word in ("--log", one.configuration.did)]
+    program = [*UNDERSIGNED, "witness", "serve", "--home", str(home.path), "--port", str(port), "--json", *named]
+    with running(program, folder, '"ready"') as process:
+        key = next(part for part in process.until('"ready"').split('"') if part.count("+") >= 2)
+        yield process, f"http://localhost:{port}", key
+
+
+async def ran(folder: Path, *words: object) -> Ended:
+    """A command about witnesses; meanwhile peers of this process answer."""
+    return await asyncio.to_thread(undersigned, "witness", *words, folder=folder)
+
+
+async def hire(acme: Peer, globex: Peer) -> None:
+    await acme.hire(globex.own.id, task="summary", inputs={"report": REPORT}, price="5 EUR")
+
+
+async def test_a_peer_has_its_log_cosigned_and_one_that_went_back_does_not_start(tmp_path: Path) -> None:
+    """HIRE-LOG-21, SC-90: a store that was put back, or written anew, is noticed by the witness that saw more."""
+    acme, globex = await two_homes(tmp_path)
+    async with Peer.open(globex) as other, watched(tmp_path, [acme], globex) as (_, url, key):
+        acme = settings(acme, url, key)
+        async with Peer.open(acme) as peer:
+            await hire(peer, other)
+            shown = await ran(tmp_path, "ask", "--home", acme.path, "--json")
+            assert shown.code == 0, shown
+            assert shown.values[0]["cosigned"] is not None
+            note = shown.values[-1]["note"]
+            head, _ = verify_cosignature(note, globex.configuration.did, read_verifier(key).key)
+            assert head.size == await peer.ledger.tree_size()
+            (asked,) = await peer.witnesses.ask()
+            assert asked.error is None
+            async with ClientSession() as session, session.get(f"{peer.base_url}/ledger/checkpoint") as answer:
+                served = await answer.text()
+            assert len(read_note(served).signatures) == 2, "the log's own, and the witness's"
+            verify_cosignature(served, globex.configuration.did, read_verifier(key).key)
+        listed = await ran(tmp_path, "show", "--home", globex.path, "--json")
+        assert (listed.code, [one["size"] for one in listed.values]) == (0, [head.size])
+        for damage, said in ((rewritten, "does not continue|another root"), (went_back, f"has cosigned {head.size}")):
+            damage(acme)
+            with pytest.raises(LedgerError, match=said) as refused:
+                async with Peer.open(acme):
+                    pass
+            assert refused.value.code == "ledger_diverged"
+            told = await ran(tmp_path, "ask", "--home", acme.path, "--json")
+            assert (told.code, told.values[0]["error"]["code"]) == (4, "ledger_diverged")
+
+
+async def test_a_witness_that_is_killed_knows_what_it_cosigned(tmp_path: Path) -> None:
+    """HIRE-LOG-20: it is on disk before it is said."""
+    acme, globex = await two_homes(tmp_path)
+    async with Peer.open(acme) as peer, Peer.open(globex) as other:
+        await hire(peer, other)
+        size = await peer.ledger.tree_size()
+        async with watched(tmp_path, [acme], globex) as (process, url, key):
+            options = ("--url", url, "--key", key, "--home", acme.path, "--json")
+            assert (await ran(tmp_path, "ask", *options)).code == 0
+            process.end(signal.SIGKILL)
+            gone = await ran(tmp_path, "ask", *options)
+            assert (gone.code, gone.values[0]["cosigned"]) == (6, None), gone
+    book = WitnessBook(globex.path / "witness.db")
+    assert [one.size for one in book.logs()] == [size]
+    book.close()
+
+
+async def test_a_witness_out_of_reach_keeps_nobody_from_working(tmp_path: Path) -> None:
+    acme, globex = await two_homes(tmp_path)
+    (port,) = free_ports(1)
+    key = verifier_text(Verifier("w.example", True, WITNESS.public_key))
+    acme = settings(acme, f"http://localhost:{port}", key)
+    async with Peer.open(acme) as peer, Peer.open(globex) as other:
+        await hire(peer, other)
+        (asked,) = await peer.witnesses.ask()
+        assert asked.error is not None
+        assert asked.error.code == "did_unresolvable"
+
+
+async def test_settings_and_options_that_name_no_witness_are_refused(tmp_path: Path) -> None:
+    acme, _ = await two_homes(tmp_path)
+    key = verifier_text(Verifier("w.example", True, WITNESS.public_key))
+    of_log = verifier_text(Verifier("w.example", False, LOG.public_key))
+    for words in (
+        ("ask",),
+        ("ask", "--url", "http://localhost:1"),
+        ("ask", "--url", "http://w.example", "--key", key),
+        ("ask", "--url", "https://w.example", "--key", of_log),
+        ("ask", "--url", "https://w.example", "--key", key[:-8]),
+        ("show",),
+        ("serve", "--log", key),
+        ("serve", "--log", "nobody"),
+        ("serve", "--log", "a+b"),
+    ):
+        ended = await ran(tmp_path, *words, "--home", acme.path, "--json")
+        assert ended.code == 2, (words, ended)
+        assert ended.error["message"]
