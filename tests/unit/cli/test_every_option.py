@@ -113,6 +113,7 @@ READS = {
     "conform --vectors": ("conform", "wss://nobody.example/hire", "--vectors", "FILE"),
     "conform --replay": ("conform", "--replay", "FILE"),
     "conform --token-file": ("conform", "wss://nobody.example/hire", "--token-file", "FILE"),
+    "interop --peers": ("interop", "--peers", "FILE"),
     "contract dispute --ruling": ("contract", "dispute", "urn:hire:engagement:x", "--ruling", "FILE"),
     "ledger audit --since": ("ledger", "audit", "--since", "FILE"),
 }
@@ -133,8 +134,9 @@ WRITES = {
     "credentials issue --out",
     "spawn --out",
     "ledger checkpoint --out",
+    "witness ask --out",
 }
-FOLDERS = {"offer approve --as", "offer refuse --as", "conform --report"}
+FOLDERS = {"offer approve --as", "offer refuse --as", "conform --report", "interop --report"}
 
 
 def test_every_place_that_names_a_file_is_known() -> None:
