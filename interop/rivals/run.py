@@ -99,7 +99,8 @@ def played(python: Path, adapter: str, only: list[str]) -> Iterator[dict[str, st
 
 def rows_of(runtime: dict[str, Any], only: list[str]) -> list[dict[str, str]]:
     """A row for each attack and each part of the runtime that is called."""
-    python, found = environment(runtime), []
+    python = environment(runtime)
+    found: list[dict[str, str]] = []
     for adapter in runtime["adapters"]:
         about: dict[str, str] = {"surface": adapter}
         for said in played(python, adapter, only):
@@ -217,7 +218,7 @@ def main() -> int:
             print(json.dumps(row))
         elif row["outcome"] != "not applicable":
             print(
-                f"{row['runtime']:26}{row['surface']:12}{row['attack'] or '?':26}{row['outcome']:16}{row['said']:.120}"
+                f"{row['runtime']:26}{row['surface']:18}{row['attack'] or '?':26}{row['outcome']:16}{row['said']:.120}"
             )
     broken = [row for row in rows if row["outcome"] == "broken adapter"]
     if asked.write and not broken:
