@@ -65,6 +65,38 @@ def test_ours_refuses_every_attack_and_takes_what_is_honest(adapter: str, those:
         assert rows[name]["control"], f"{name}: the honest control has to succeed"
 
 
+SEEDED = {
+    "signature-of-nothing": (
+        "ours",
+        "import undersigned.runtime.papers as at\nat.verify_countersigned = lambda *given, **named: None",
+        "the peer holds sealed",
+    ),
+    "longer-name": (
+        "ours_at_work",
+        "from msgspec.structs import replace\nimport undersigned.runtime.gate as at\nright = at.permits\n"
+        "at.permits = lambda scope, used, asked, *rest: "
+        "right(scope, used, replace(asked, target=asked.target.removesuffix('-secret')), *rest)",
+        "the gate grants repo:read https://git.acme.example/app-secret by clause read",
+    ),
+}
+
+
+@pytest.mark.parametrize("attack", list(SEEDED))
+def test_a_defect_of_ours_is_a_row_that_says_accepted(tmp_path: Path, attack: str) -> None:
+    """The adapters look at what the peer then holds, and do not take silence for a refusal."""
+    adapter, defect, said = SEEDED[attack]
+    with_it = tmp_path / "with_a_defect.py"
+    lines = (
+        "import sys",
+        f"sys.path.append({str(RIVALS / 'adapters')!r})",
+        defect,
+        f"from {adapter} import *",
+    )
+    with_it.write_text("\n".join(lines))
+    row = played(with_it, attack)[attack]
+    assert (row["outcome"], row["said"]) == ("accepted", said)
+
+
 # ---------------------------------------------------------------------- how it judges
 
 TAKES_ALL = """

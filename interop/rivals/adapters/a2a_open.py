@@ -1,4 +1,4 @@
-"""a2a-sdk: the same handler and store where callers are not authenticated: `UnauthenticatedUser`, the default of a call."""
+"""a2a-sdk: the same handler and store where callers are not authenticated (`UnauthenticatedUser`, the default)."""
 
 import a2a_tasks
 from a2a.auth.user import UnauthenticatedUser
