@@ -6,11 +6,12 @@ pyoxigraph with the published context for the canonical N-Quads, hashlib for the
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +30,22 @@ from undersigned.credentials import (
     check_status,
     read_presentation,
     status_urls,
+    verify_credential,
     verify_linkage,
     verify_presentation,
     verify_status_list,
 )
 from undersigned.did import DidDocument, document_from
-from undersigned.encoding import FOREIGN_LIMITS, base58_decode, base64url_encode, decode_json, to_struct
+from undersigned.encoding import FOREIGN_LIMITS, base58_decode, base64url_encode, decode_json, from_struct, to_struct
 from undersigned.errors import CODES, UndersignedError
 from undersigned.keys import public_key_from_multikey
 from undersigned.messages import MESSAGE_TYPES, VerifiedMessage, decode_message, verify_message
 from undersigned.protocol import Received, Sent, apply, begin, outcome
+from undersigned.runtime.accusations import proved
 from undersigned.scope import Action, Approved, GateDecision, WireScope, permits, read_scope
+from undersigned.trust import Anchors, Edge, Graph, Viewpoint, accused, answer, authority, edge_of, reputation
+from undersigned.trust.edge import units_of, written
+from undersigned.trust.graph import WORK_LIMIT
 
 VECTORS = ROOT / "protocol-spec" / "vectors"
 FOLDERS = sorted(path.parent for path in VECTORS.rglob("case.json"))
@@ -313,6 +319,56 @@ def test_what_is_shown_holds_or_not(folder: Path) -> None:
         assert refused.value.code == expected["code"]
         return
     assert held() == expected["credentials"]
+
+
+@pytest.mark.parametrize("folder", of_kind("edge"))
+def test_a_credential_makes_an_edge_or_none(folder: Path) -> None:
+    """HIRE-TRU-01, HIRE-TRU-02, HIRE-TRU-03, HIRE-TRU-27."""
+    case, expected = read(folder, "case.json"), read(folder, "expected.json")
+    evidence = case["evidence"].encode() if "evidence" in case else None
+
+    async def document(did: str) -> DidDocument:
+        return document_of(did, {})
+
+    def made() -> Edge:
+        given: Any = decode_json((folder / "input.json").read_bytes(), FOREIGN_LIMITS)
+        issuer = given["issuer"]
+        credential = verify_credential(given, documents={issuer: document_of(issuer, {})}, now=case["now"])
+        nothing: Any = None  # the ledger: no contract of these accusations is looked up
+        shown = asyncio.run(proved(credential, evidence, ledger=nothing, own="", document_of=document))
+        return edge_of(credential, contracts=case["contracts"], evidence=shown)
+
+    if "code" in expected:
+        with pytest.raises(UndersignedError) as refused:
+            made()
+        assert refused.value.code == expected["code"]
+        return
+    edge, told = made(), expected["edge"]
+    assert (edge.depth, written(edge.weight), edge.says) == (told["depth"], told["weight"], told["says"])
+    assert {name: value for name, value in from_struct(edge).items() if name not in ("depth", "weight", "says")} == {
+        name: value for name, value in told.items() if name not in ("depth", "weight", "says")
+    }
+
+
+@pytest.mark.parametrize("folder", of_kind("graph"))
+def test_a_graph_answers(folder: Path) -> None:
+    """HIRE-TRU-03 to HIRE-TRU-11, HIRE-TRU-14, HIRE-TRU-25."""
+    case, expected, given = read(folder, "case.json"), read(folder, "expected.json"), read(folder, "input.json")
+    edges = [to_struct({**one, "weight": units_of(one.get("weight", "0"))}, Edge) for one in given["edges"]]
+    view = Viewpoint(
+        anchors=Anchors.from_toml(case["anchors"]),
+        now=case["now"],
+        own=tuple(case["own"]),
+        limit=case.get("limit", WORK_LIMIT),
+    )
+    asked = case["question"]
+    questions: dict[str, Callable[[], Any]] = {
+        "authority": lambda: authority(asked["issuer"], asked["type"], asked.get("capability"), view),
+        "reputation": lambda: reputation(asked["party"], asked.get("capability"), view),
+        "accused": lambda: accused(asked["party"], view),
+    }
+    found = answer(questions[asked["ask"]](), Graph(edges, given["keys"]).read)
+    assert {name: getattr(found, name) for name in expected} == expected
 
 
 @pytest.mark.parametrize("folder", of_kind("key"))
