@@ -28,6 +28,7 @@ from vector_journals import journal_vectors
 from vector_keys import key_vectors
 from vector_linkage import linkage_vectors
 from vector_messages import message_vectors
+from vector_packs import pack_vectors
 from vector_parts import Vector
 from vector_presentations import presentation_vectors
 from vector_requests import request_vectors
@@ -43,6 +44,7 @@ def every() -> Iterator[Vector]:
     yield from key_vectors()
     yield from linkage_vectors()
     yield from scope_vectors()
+    yield from pack_vectors()
     yield from presentation_vectors()
     yield from graph_vectors()
     yield from request_vectors()

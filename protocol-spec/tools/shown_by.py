@@ -404,6 +404,15 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "edges/distrust",
         "edges/evidence-*",
     ),
+    "HIRE-PCK-01": ("packs/*",),
+    "HIRE-PCK-02": (
+        "packs/byte",
+        "packs/missing",
+    ),
+    "HIRE-LOG-03": (
+        "packs/inclusion",
+        "packs/log",
+    ),
     "HIRE-VC-03": ("schemas/credentials/*",),
     "HIRE-VC-04": (
         "schemas/credentials/membership-of-another",

@@ -38,6 +38,7 @@ from undersigned.credentials import (
 from undersigned.did import DidDocument, document_from
 from undersigned.encoding import FOREIGN_LIMITS, base58_decode, base64url_encode, decode_json, from_struct, to_struct
 from undersigned.errors import CODES, UndersignedError
+from undersigned.evidence import verify_pack
 from undersigned.keys import public_key_from_multikey
 from undersigned.messages import MESSAGE_TYPES, VerifiedMessage, decode_message, verify_message
 from undersigned.protocol import Received, Sent, apply, begin, outcome
@@ -369,6 +370,20 @@ def test_a_graph_answers(folder: Path) -> None:
     }
     found = answer(questions[asked["ask"]](), Graph(edges, given["keys"]).read)
     assert {name: getattr(found, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize("folder", of_kind("pack"))
+def test_a_pack_proves_an_engagement_or_not(folder: Path) -> None:
+    """HIRE-PCK-01, HIRE-PCK-02, HIRE-LOG-03: the code is that of the first step that fails."""
+    case, expected = read(folder, "case.json"), read(folder, "expected.json")
+    report = verify_pack(base64.b64decode(read(folder, "input.json")["pack"]), now=case["now"])
+    failed = next((step for step in report.steps if not step.ok), None)
+    if "code" in expected:
+        assert failed is not None
+        assert failed.code == expected["code"]
+        return
+    assert failed is None
+    assert (report.contract, report.state) == (expected["contract"], expected["state"])
 
 
 @pytest.mark.parametrize("folder", of_kind("key"))
