@@ -413,6 +413,29 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "packs/inclusion",
         "packs/log",
     ),
+    "HIRE-TED-01": (
+        "establishments/another-member",
+        "establishments/version-text",
+    ),
+    "HIRE-TED-02": (
+        "establishments/signed",
+        "establishments/pinned",
+        "establishments/unsigned",
+        "establishments/changed",
+        "establishments/past",
+    ),
+    "HIRE-TED-03": (
+        "establishments/foreign",
+        "establishments/refused-by-its-schema",
+        "establishments/accusation",
+    ),
+    "HIRE-TED-04": (
+        "establishments/newer",
+        "establishments/older",
+        "establishments/as-new",
+    ),
+    "HIRE-DID-01": ("messages/refused/did-web-in-capitals",),
+    "HIRE-NEG-22": ("journals/more-bytes-than-agreed",),
     "HIRE-VC-03": ("schemas/credentials/*",),
     "HIRE-VC-04": (
         "schemas/credentials/membership-of-another",

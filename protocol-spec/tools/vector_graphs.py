@@ -28,6 +28,7 @@ def graph_vectors() -> Iterator[Vector]:
     yield from _authority()
     yield from _reputation()
     yield from _accused()
+    yield from _establishments()
 
 
 # --- edges
@@ -300,3 +301,62 @@ def _accused() -> Iterator[Vector]:
         *[link(f"o{n}", "p", "membership") for n in range(9)],
         limit=4,
     )
+
+
+# --- documents that say much
+
+
+SCHEMA: Final = "https://w3id.org/hire/v1/schemas/credentials/{}.json"
+
+
+def _establishments() -> Iterator[Vector]:
+    authority = SCHEMA.format("AttestationAuthorityCredential")
+    document: Made = {
+        "id": "32f54163-7166-48f1-93d8-ff217bdb0653",
+        "author": ISSUER.did,
+        "created": FROM,
+        "validFrom": FROM,
+        "validUntil": UNTIL,
+        "version": 3,
+        "entries": {authority: {AGENT.did: {"mayAttest": "sbom", "depth": 0}}},
+    }
+
+    def vector(name: str, says: str, given: Made, of: str | list[Made], **case: Any) -> Vector:
+        expected: Made = {"code": of} if isinstance(of, str) else {"edges": of}
+        whole = {"kind": "establishment", "now": NOW, "contracts": [], "pinned": [], "keys": signers(ISSUER), **case}
+        return Vector(f"establishments/{name}", says, canonicalize(given), whole, expected)
+
+    def edge(given: Made) -> Made:
+        name = {"document": digest_bytes(canonicalize(content_of(given))), "schema": authority, "subject": AGENT.did}
+        ends = {"source": ISSUER.did, "target": AGENT.did, "validFrom": FROM, "validUntil": UNTIL}
+        named = digest_bytes(canonicalize(name))
+        return {
+            "digest": named,
+            "kind": "authority",
+            "capability": "sbom",
+            "depth": 0,
+            "weight": "0",
+            "says": "",
+            **ends,
+        }
+
+    good = signed(document)
+    yield vector("signed", "its author signed it", good, [edge(good)])
+    pinned = [digest_bytes(canonicalize(document))]
+    yield vector("pinned", "an anchor's record names its digest", document, [edge(document)], pinned=pinned)
+    yield vector("unsigned", "neither signed nor pinned", document, "proof_missing")
+    yield vector("changed", "an entry that was changed", changed(good, version=4), "proof_invalid")
+    yield vector("another-member", "a member that it does not have", signed({**document, "note": "x"}), "unknown_term")
+    yield vector("version-text", "a version in words", signed({**document, "version": "3"}), "schema_violation")
+    yield vector("past", "past its end", good, "policy_denied", now=shift(UNTIL, 1))
+    foreign = signed({**document, "entries": {"https://example.com/schema.json": {AGENT.did: {"member": True}}}})
+    yield vector("foreign", "an entry under another schema makes no edge", foreign, [])
+    wrong = signed({**document, "entries": {authority: {AGENT.did: {"mayAttest": "", "depth": 0}}}})
+    yield vector("refused-by-its-schema", "one entry refuses the whole", wrong, "schema_violation")
+    said = {"kind": "distrust", "evidence": digest_bytes(b"x")}
+    blaming = signed({**document, "entries": {SCHEMA.format("AccusationCredential"): {AGENT.did: said}}})
+    yield vector("accusation", "an accusation without evidence beside it", blaming, "policy_denied")
+    yield vector("newer", "a later version takes the place", good, [edge(good)], before={**document, "version": 2})
+    yield vector("older", "an earlier version does not", good, "policy_denied", before={**document, "version": 4})
+    other = {**document, "entries": {}}
+    yield vector("as-new", "another content under the same version", good, "policy_denied", before=other)

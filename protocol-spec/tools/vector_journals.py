@@ -487,13 +487,15 @@ def _agreeing() -> Iterator[Vector]:
         code="wrong_state",
         state="sealed",
     )
-    yield _rounds()
+    one, few = Limits(rounds=1, bytes=2_097_152), Limits(rounds=16, bytes=13_000)
+    yield _limited("one-offer-too-many", "a counter-offer where one round was agreed on", one, "round_limit")
+    yield _limited("more-bytes-than-agreed", "a counter-offer beyond the bytes that were agreed on", few, "too_large")
 
 
-def _rounds() -> Vector:
-    """One round was agreed on; the counter-offer is the second."""
+def _limited(name: str, says: str, limits: Limits, code: str) -> Vector:
+    """A counter-offer that is beyond what the inquiry allows; the first offer is not."""
     talk = Talk()
-    inquiry = _opened(talk, Inquiry, "hirer", "inquiry", limits=Limits(rounds=1, bytes=2_097_152))
+    inquiry = _opened(talk, Inquiry, "hirer", "inquiry", limits=limits)
     profile = _opened(talk, Profile, "provider", "profile", inquiry=inquiry.digest)
     shown = talk.say(
         Presentation,
@@ -517,12 +519,12 @@ def _rounds() -> Vector:
         in_reply_to=first.digest,
     )
     return journal(
-        "one-offer-too-many",
-        "a counter-offer where one round was agreed on",
+        name,
+        says,
         [as_json(one) for one in (inquiry, profile, shown, back, first)],
         as_json(second),
         "hirer",
-        code="round_limit",
+        code=code,
         state="offered-by-hirer",
     )
 

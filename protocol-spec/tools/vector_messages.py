@@ -278,6 +278,16 @@ def _relationship(seal: dict[str, Any]) -> Iterator[Vector]:
         documents={did: document},
         **at,
     )
+    shouted = "did:web:Globex.example"
+    yield _refused(
+        "did-web-in-capitals",
+        "a did:web in another spelling",
+        resigned(changed(seal, sender=shouted), PROVIDER, method=f"{shouted}#key-1"),
+        "did_document_invalid",
+        "Seal",
+        documents={shouted: {**document, "id": shouted}},
+        **at,
+    )
     elsewhere = {**document, "authentication": [], "assertionMethod": [PROVIDER.method]}
     yield _refused(
         "key-listed-elsewhere",

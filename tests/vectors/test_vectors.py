@@ -46,6 +46,7 @@ from undersigned.runtime.accusations import proved
 from undersigned.scope import Action, Approved, GateDecision, WireScope, permits, read_scope
 from undersigned.trust import Anchors, Edge, Graph, Viewpoint, accused, answer, authority, edge_of, reputation
 from undersigned.trust.edge import units_of, written
+from undersigned.trust.establishment import check_newer, established, read_establishment, verify_establishment
 from undersigned.trust.graph import WORK_LIMIT
 
 VECTORS = ROOT / "protocol-spec" / "vectors"
@@ -344,11 +345,33 @@ def test_a_credential_makes_an_edge_or_none(folder: Path) -> None:
             made()
         assert refused.value.code == expected["code"]
         return
-    edge, told = made(), expected["edge"]
-    assert (edge.depth, written(edge.weight), edge.says) == (told["depth"], told["weight"], told["says"])
-    assert {name: value for name, value in from_struct(edge).items() if name not in ("depth", "weight", "says")} == {
-        name: value for name, value in told.items() if name not in ("depth", "weight", "says")
-    }
+    assert told_of(made()) == expected["edge"]
+
+
+def told_of(edge: Edge) -> dict[str, Any]:
+    """An edge as vectors write it: depth, weight and word always, the weight as a decimal."""
+    return {**from_struct(edge), "depth": edge.depth, "weight": written(edge.weight), "says": edge.says}
+
+
+@pytest.mark.parametrize("folder", of_kind("establishment"))
+def test_a_document_makes_edges_or_none(folder: Path) -> None:
+    """HIRE-TED-01, HIRE-TED-02, HIRE-TED-03, HIRE-TED-04."""
+    case, expected = read(folder, "case.json"), read(folder, "expected.json")
+
+    def made() -> list[dict[str, Any]]:
+        given: Any = decode_json((folder / "input.json").read_bytes(), FOREIGN_LIMITS)
+        documents = {given["author"]: document_of(given["author"], {})}
+        found = verify_establishment(given, pinned=case["pinned"], documents=documents, now=case["now"])
+        if "before" in case:
+            check_newer(read_establishment(case["before"]), found)
+        return [told_of(edge) for edge in established(found, contracts=case["contracts"]).edges]
+
+    if "code" in expected:
+        with pytest.raises(UndersignedError) as refused:
+            made()
+        assert refused.value.code == expected["code"]
+        return
+    assert made() == expected["edges"]
 
 
 @pytest.mark.parametrize("folder", of_kind("graph"))

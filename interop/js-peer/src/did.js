@@ -96,6 +96,7 @@ export class Resolver {
    */
   async resolve(did, { fresh = false, method } = {}) {
     if (Object.hasOwn(this.documents, did)) {
+      if (did.startsWith('did:web:')) webUrl(did, true);
       check(this.documents[did].id === did, 'did_document_invalid', 'another id');
       return this.documents[did];
     }
