@@ -106,6 +106,31 @@ def _rights() -> Iterator[Vector]:
         outcome="void",
         state="delivered",
     )
+    for name, why, reason in (
+        ("revoked", "a credential that does not hold", "revoked"),
+        ("accused", "an accusation, or anchors that entitle nobody any more", "policy_denied"),
+    ):
+        talk = talk_after("start")
+        waits = talk.say(Suspend, "hirer", contract=sealed, reason=reason, until="2026-11-30T00:00:00Z")
+        yield journal(
+            f"suspended-because-{name}",
+            f"the hirer stops the work for {why}, until the authority ends by itself",
+            up_to("start"),
+            as_json(waits),
+            "provider",
+            outcome="applies",
+            state="suspended",
+        )
+        goes_on = talk.say(Resume, "hirer", contract=sealed, reason="resolved")
+        yield journal(
+            f"resumed-after-{name}",
+            "it goes on once that is settled",
+            [*up_to("start"), as_json(waits)],
+            as_json(goes_on),
+            "provider",
+            outcome="applies",
+            state="working",
+        )
     talk = talk_since("suspend")
     made = talk.say(
         Delivery,

@@ -275,6 +275,7 @@ def _accused() -> Iterator[Vector]:
     yield asked("its-organisation", "a root accuses whom it belongs to", "yes", member, link("root", "o", "accusation"))
     left = link("o", "p", "membership", status="revoked")
     yield asked("left", "a root accuses whom it belonged to", "no", left, link("root", "o", "accusation"))
+    yield asked("withdrawn", "the accusation was withdrawn", "no", link("root", "p", "accusation", status="revoked"))
     yield asked("by-another", "somebody accuses it who is no root", "no", link("x", "p", "accusation"))
     believed = [{"issuer": did("root"), "capabilities": ["sbom"]}]
     yield asked(

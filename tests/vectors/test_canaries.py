@@ -18,6 +18,7 @@ from typing import Any, Final
 import pytest
 
 from support import ROOT
+from undersigned.attestation import statement
 from undersigned.bridges import gates, http_answers, http_signatures
 from undersigned.contract import check, sealed, subcontract
 from undersigned.credentials import linkage, status_list
@@ -96,6 +97,9 @@ CHECKS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "subject of a credential": (credentials.verify_presentation, "expected a credential about"),
     "status": (status_list.check_status, "'revoked'"),
     "end of a JWT": (credentials._verify, "valid from"),
+    "contract of a statement": (statement.verify_statement, "'attestation_binding'"),
+    "who claims a statement": (statement.verify_statement, "it claims to be of"),
+    "statements that the terms demand": (statement.verify_delivery, "there is none"),
     "origin in the DID document": (linkage.verify_linkage, "does not name {origin}"),
     "origin in the credential": (linkage._check_said, "expected {expected}"),
     "validity of a credential": (credentials._verify, "valid from"),
@@ -111,6 +115,7 @@ KINDS: Final[dict[str, Callable[[Path], None]]] = {
     "sealed": runner.test_a_sealed_contract_verifies_alone,
     "linkage": runner.test_a_did_and_an_origin_are_tied_or_not,
     "presentation": runner.test_what_is_shown_holds_or_not,
+    "delivery": runner.test_what_was_delivered_is_stated_or_refused,
     "request": runner.test_a_request_is_let_in_or_refused,
     "answer": runner.test_an_answer_is_the_hirers_or_not,
 }

@@ -22,6 +22,7 @@ import rfc8785
 from nacl.signing import SigningKey
 
 from support import ROOT
+from undersigned.attestation import verify_delivery
 from undersigned.bridges.gates import ContractKeys, check_body, request_of, verify_head
 from undersigned.bridges.http_answers import VerifiedAnswer, verify_answer
 from undersigned.bridges.http_signatures import Request, Response, VerifiedRequest
@@ -36,7 +37,15 @@ from undersigned.credentials import (
     verify_status_list,
 )
 from undersigned.did import DidDocument, document_from
-from undersigned.encoding import FOREIGN_LIMITS, base58_decode, base64url_encode, decode_json, from_struct, to_struct
+from undersigned.encoding import (
+    FOREIGN_LIMITS,
+    base58_decode,
+    base64url_encode,
+    decode_json,
+    digest_bytes,
+    from_struct,
+    to_struct,
+)
 from undersigned.errors import CODES, UndersignedError
 from undersigned.evidence import verify_pack
 from undersigned.keys import public_key_from_multikey
@@ -393,6 +402,35 @@ def test_a_graph_answers(folder: Path) -> None:
     }
     found = answer(questions[asked["ask"]](), Graph(edges, given["keys"]).read)
     assert {name: getattr(found, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize("folder", of_kind("delivery"))
+def test_what_was_delivered_is_stated_or_refused(folder: Path) -> None:
+    """HIRE-ATT-01, HIRE-ATT-02, HIRE-ATT-03, HIRE-ATT-04, HIRE-ATT-05, HIRE-ATT-07, HIRE-DIG-02."""
+    case, expected, given = read(folder, "case.json"), read(folder, "expected.json"), read(folder, "input.json")
+    document = document_from(case["provider"], {})
+    artifacts = {name: text.encode() for name, text in case["files"].items()}
+    assert {one["name"]: one["digest"] for one in given["artifacts"]} == {
+        name: digest_bytes(data) for name, data in artifacts.items()
+    }
+
+    def types() -> list[str]:
+        verified = verify_delivery(
+            given["statements"],
+            attester=case["provider"],
+            keys={method: document.key_for(method, "assertionMethod") for method in case["methods"]},
+            contract=case["contract"],
+            artifacts=artifacts,
+            required=case["predicates"],
+        )
+        return [one.statement.predicate_type for one in verified]
+
+    if "code" in expected:
+        with pytest.raises(UndersignedError) as refused:
+            types()
+        assert refused.value.code == expected["code"]
+        return
+    assert types() == expected["types"]
 
 
 @pytest.mark.parametrize("folder", of_kind("pack"))

@@ -15,7 +15,7 @@ const ACCEPTANCE = 'https://slsa.dev/verification_summary/v1';
 const BUILD = 'https://w3id.org/hire/attestation/task/v1';
 const DIGESTS = /** @type {Record<string, number>} */ ({ sha256: 64, sha384: 96, sha512: 128 });
 
-const pae = (/** @type {Uint8Array} */ payload) => Buffer.concat([Buffer.from(`DSSEv1 ${PAYLOAD.length} ${PAYLOAD} ${payload.length} `), payload]);
+const pae = (/** @type {Uint8Array} */ payload, type = PAYLOAD) => Buffer.concat([Buffer.from(`DSSEv1 ${Buffer.byteLength(type)} ${type} ${payload.length} `), payload]);
 const hex = (/** @type {string} */ digest) => hashOfDigest(digest).toString('hex');
 const subjects = (/** @type {any[]} */ artifacts) => artifacts.map(({ name, digest }) => ({ name, digest: { sha256: hex(digest) } }));
 
@@ -78,12 +78,15 @@ function base64(text) {
 
 /** @param {any} envelope @param {import('./did.js').Document} document @param {string[]} [methods] @returns {any} the statement, of the verified bytes */
 function opened(envelope, document, methods) {
-  check(envelope?.payloadType === PAYLOAD && typeof envelope.payload === 'string', 'schema_violation', 'envelope');
+  check(typeof envelope?.payloadType === 'string' && typeof envelope.payload === 'string', 'schema_violation', 'envelope');
   check(Array.isArray(envelope.signatures) && envelope.signatures.length > 0, 'proof_missing', 'envelope');
   const payload = base64(envelope.payload);
   const keys = assertionKeys(document, methods);
-  const holds = envelope.signatures.some((/** @type {any} */ one) => keys.some((key) => verify(key, base64(one.sig), pae(payload), { lowS: false })));
-  check(holds, 'attester_not_trusted', 'signature of a statement');
+  const holds = envelope.signatures.some((/** @type {any} */ one) => keys.some((key) => verify(key, base64(one.sig), pae(payload, envelope.payloadType), { lowS: false })));
+  const listed = (document.assertionMethod ?? []).map((one) => (typeof one === 'string' ? one : one.id)).filter((one) => !methods || methods.includes(one));
+  const byOthers = envelope.signatures.every((/** @type {any} */ one) => one.keyid && !listed.includes(one.keyid));
+  check(holds, byOthers ? 'attester_not_trusted' : 'proof_invalid', 'signature of a statement');
+  check(envelope.payloadType === PAYLOAD, 'proof_invalid', 'payload type');
   const statement = /** @type {any} */ (readJson(payload, { limit: 131072, depth: 64, foreign: true }));
   check(statement._type === STATEMENT && Object.keys(statement).sort().join() === '_type,predicate,predicateType,subject', 'schema_violation', 'statement');
   return statement;
@@ -126,12 +129,13 @@ export function verifyReview(review, { delivery, contract, verifier, document })
  * A delivery, checked in the order of section 8.3.
  * @param {any} delivery
  * @param {{contract: string, provider: string, document: import('./did.js').Document, methods: string[], terms: any}} of
- * @param {Map<string, Uint8Array>} bytes of the artifacts, by name
+ * @param {Map<string, Uint8Array>} bytes of the artifacts, by name @returns {string[]} the types of the statements
  */
 export function verifyDelivery(delivery, { contract, provider, document, methods, terms }, bytes) {
   const { artifacts } = delivery;
   check(new Set(artifacts.map((/** @type {any} */ one) => one.name)).size === artifacts.length, 'digest_mismatch', 'a name twice');
   /** @type {Map<string, Set<string>>} */ const covered = new Map();
+  /** @type {string[]} */ const types = [];
   for (const envelope of delivery.statements) {
     const statement = opened(envelope, document, methods);
     checkSubjects(statement, artifacts, (name) => bytes.get(name));
@@ -146,10 +150,12 @@ export function verifyDelivery(delivery, { contract, provider, document, methods
       closed(predicate.buildDefinition.externalParameters, 'contract clauses task');
       check(predicate.runDetails.builder.id === provider, 'attester_not_trusted', 'builder');
       check(predicate.buildDefinition.externalParameters.contract === contract, 'attestation_binding', 'contract');
-    } else throw new HireError('unknown_term', 'a predicate that is not known');
+    } else throw new HireError('attester_not_trusted', 'a predicate that is not known');
+    types.push(predicateType);
     covered.set(predicateType, new Set([...(covered.get(predicateType) ?? []), ...statement.subject.map((/** @type {any} */ one) => one.name)]));
   }
   const complete = terms.evidence.predicates.every((/** @type {string} */ type) => artifacts.every((/** @type {any} */ one) => covered.get(type)?.has(one.name)));
   check(complete, 'digest_mismatch', 'a statement that the terms demand');
   for (const { name, digest } of artifacts) check(bytes.has(name) && digestOfBytes(/** @type {Uint8Array} */ (bytes.get(name))) === digest, 'digest_mismatch', name);
+  return types;
 }

@@ -13,6 +13,7 @@ import { Engagement } from '../src/machine.js';
 import { receive } from '../src/receive.js';
 import { credentialDigest, verifyPresentation } from '../src/presentation.js';
 import { checkStatus } from '../src/status.js';
+import { verifyDelivery } from '../src/statements.js';
 import { verifyLinkage } from '../src/linkage.js';
 import { verifyParents } from '../src/parents.js';
 import { verifyAnswer, verifyRequest } from '../src/requests.js';
@@ -131,5 +132,15 @@ kinds.presentation = async function presentation(input, of) {
     };
     for (const credential of credentials) await checkStatus(credential, resolver, now, fetch);
     return { credentials: credentials.map(credentialDigest) };
+  });
+};
+
+kinds.delivery = async function delivery(input, of) {
+  return coded(async () => {
+    const given = JSON.parse(input.toString());
+    const bytes = new Map(Object.entries(of.files).map(([name, text]) => [name, Buffer.from(String(text))]));
+    const document = await new Resolver().resolve(of.provider);
+    const types = verifyDelivery(given, { ...of, document, terms: { evidence: { predicates: of.predicates } } }, bytes);
+    return { types };
   });
 };

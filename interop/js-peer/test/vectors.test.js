@@ -13,7 +13,7 @@ const read = (/** @type {string} */ folder, /** @type {string} */ name) => readF
 const readJson = (/** @type {string} */ folder, /** @type {string} */ name) => JSON.parse(read(folder, name).toString());
 
 /** Class core is claimed whole; of the others these kinds are implemented too. */
-const BESIDE = ['answer', 'chain', 'linkage', 'request'];
+const BESIDE = ['answer', 'chain', 'journal', 'linkage', 'request'];
 const cases = new Map(folders.map((folder) => [folder, readJson(folder, 'case.json')]));
 const chosen = folders.filter((folder) => cases.get(folder).class === 'core' || BESIDE.includes(cases.get(folder).kind));
 
