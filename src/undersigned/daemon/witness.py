@@ -26,6 +26,7 @@ from undersigned.errors import LedgerError, LogProofError, UndersignedError
 from undersigned.keys import PublicKey
 from undersigned.ledger import connect, translated
 from undersigned.runtime import Gatherer, Signer, SystemClock
+from undersigned.runtime.logbook import by_one_of, log_keys
 from undersigned.transparency import (
     EMPTY_ROOT,
     MAX_SUBMISSION_BYTES,
@@ -267,9 +268,10 @@ class WitnessServer:
         keys = await self._keys_of(claimed.origin)
         if keys is None:
             return _said(404, "no log that this witness knows")
-        head = _signed(asked.note, claimed.origin, keys)
-        if head is None:
-            return _said(403, "not signed by a key of its log")
+        try:
+            head = by_one_of(keys, lambda key: verify_note(asked.note, key, claimed.origin), claimed.origin)
+        except LogProofError as error:
+            return _said(403, error.message)
         if asked.old > head.size:
             return _said(400, f"{head.size} leaves do not continue {asked.old}")
         try:
@@ -295,17 +297,7 @@ class WitnessServer:
         if origin not in self._logs:
             return known
         document = await self._gatherer.document(origin, max_age_seconds=60)
-        found = document.keys("assertionMethod", now=self._now()).values()
-        return [*(known or ()), *(key for key in found if key.kind == "Ed25519")]
-
-
-def _signed(note: str, origin: str, keys: Iterable[PublicKey]) -> Checkpoint | None:
-    for key in keys:
-        try:
-            return verify_note(note, key, origin)
-        except LogProofError:
-            continue
-    return None
+        return [*(known or ()), *log_keys(document, self._now())]
 
 
 def _said(status: int, text: str) -> web.Response:

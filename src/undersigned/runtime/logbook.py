@@ -9,7 +9,7 @@ Source: protocol-spec/08-attestation-and-evidence.md, sections 8.4 and 8.7
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -27,6 +27,7 @@ from undersigned.encoding import (
     from_struct,
 )
 from undersigned.errors import LogProofError, ResolutionError
+from undersigned.keys import PublicKey
 from undersigned.ledger import Head, Ledger
 from undersigned.messages import Acceptance, Closing, Offer, Receipt, Seal, Sync, recorded_message
 from undersigned.transparency import (
@@ -60,9 +61,11 @@ __all__ = [
     "Logged",
     "audited",
     "beside",
+    "by_one_of",
     "fetched_leaves",
     "held_heads",
     "kept_leaves",
+    "log_keys",
     "log_url",
     "logged",
     "noted",
@@ -70,6 +73,8 @@ __all__ = [
     "read_multibase_note",
     "verified_note",
 ]
+
+T = TypeVar("T")
 
 MAX_NOTE_BYTES: Final = 16_384
 MAX_BUNDLE_BYTES: Final = TILE_WIDTH * 65_537
@@ -176,25 +181,37 @@ async def held_heads(ledger: Ledger, owner: Did) -> tuple[tuple[Held, ...], Mapp
     return tuple(heads), promised
 
 
+def log_keys(document: DidDocument, now: Instant) -> tuple[PublicKey, ...]:
+    """The keys of a document that sign notes of its owner's log."""
+    return tuple(key for key in document.keys("assertionMethod", now=now).values() if key.kind == "Ed25519")
+
+
+def by_one_of(keys: Iterable[PublicKey], verified: Callable[[PublicKey], T], owner: str) -> T:
+    """What `verified` gives for the first key with which it does not raise.
+
+    Raises:
+        LogProofError: What it raised for the last one; or `owner` has none.
+    """
+    failure = LogProofError("log_proof_invalid", f"{owner} has no key that signs notes")
+    for key in keys:
+        try:
+            return verified(key)
+        except LogProofError as exc:
+            failure = exc
+    raise failure
+
+
 def verified_note(note: str, document: DidDocument, now: Instant) -> Checkpoint:
     """The checkpoint in a note, once a key that speaks for the owner has signed it.
 
     Raises:
         LogProofError: None has.
     """
-    failure: LogProofError | None = None
-    for key in document.keys("assertionMethod", now=now).values():
-        if key.kind != "Ed25519":
-            continue
-        try:
-            head = verify_note(note, key, document.id)
-        except LogProofError as exc:
-            failure = exc
-            continue
-        if head.origin != document.id:
-            raise LogProofError("log_proof_invalid", f"a checkpoint of {head.origin!a:.200}, signed by {document.id}")
-        return head
-    raise failure or LogProofError("log_proof_invalid", f"{document.id} has no key that signs checkpoints")
+    owner = document.id
+    head = by_one_of(log_keys(document, now), lambda key: verify_note(note, key, owner), owner)
+    if head.origin != owner:
+        raise LogProofError("log_proof_invalid", f"a checkpoint of {head.origin!a:.200}, signed by {owner}")
+    return head
 
 
 def beside(url: str) -> str:

@@ -36,7 +36,7 @@ from undersigned.transparency import (
 )
 
 from .gather import Gatherer
-from .logbook import read_multibase_note, verified_note
+from .logbook import by_one_of, log_keys, read_multibase_note, verified_note
 from .signers import Signer
 
 if TYPE_CHECKING:
@@ -99,25 +99,18 @@ class CrossWitness:
             )
 
     async def _ours(self, note: str, peer: DidDocument) -> None:
-        now, failure = self._agent.clock.now(), LogProofError("log_proof_invalid", f"{peer.id} has no key that cosigns")
-        for key in peer.keys("assertionMethod", now=now).values():
-            if key.kind != "Ed25519":
-                continue
-            try:
-                head, _ = verify_cosignature(note, peer.id, key)
-            except LogProofError as exc:
-                failure = exc
-                continue
+        keys = log_keys(peer, self._agent.clock.now())
+        try:
+            head, _ = by_one_of(keys, lambda key: verify_cosignature(note, peer.id, key), peer.id)
             if not await self._was_ours(head):
                 raise LogProofError(
                     "log_proof_invalid",
                     f"a cosignature of {head.size} leaves of {head.origin!a:.200}, which our log never had: "
                     "if it is ours, it went back",
-                    path="/cosignatures",
                 )
-            return
-        failure.path = "/cosignatures"
-        raise failure
+        except LogProofError as exc:
+            exc.path = "/cosignatures"
+            raise
 
     async def _was_ours(self, head: Checkpoint) -> bool:
         ledger = self._agent.ledger
