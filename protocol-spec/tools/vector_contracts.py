@@ -10,6 +10,7 @@ from example_messages import HIRER, PROVIDER, SUITE, Party, conversation, proof_
 from vector_parts import Vector, changed, content_of, intermediates, resigned, signers
 
 from undersigned.encoding import canonicalize, digest_bytes, digest_of
+from undersigned.transparency import contract_leaf, leaf_digest
 
 __all__ = ["contract_vectors"]
 
@@ -47,6 +48,7 @@ def _of(suite: str) -> Iterator[Vector]:
             "offerer": "provider",
             "acceptance": digest_of(content_of(acceptance)),
             "seal": digest_of(content_of(seal)),
+            "leaf": leaf_digest(contract_leaf(document)),
             "offererProof": intermediates(content, first),
             # A proof of a chain covers the proofs it names: they stay in the document.
             "acceptorProof": intermediates({**content, "proof": [first]}, second),

@@ -53,6 +53,7 @@ from undersigned.messages import MESSAGE_TYPES, VerifiedMessage, decode_message,
 from undersigned.protocol import Received, Sent, apply, begin, outcome
 from undersigned.runtime.accusations import proved
 from undersigned.scope import Action, Approved, GateDecision, WireScope, permits, read_scope
+from undersigned.transparency import contract_leaf, leaf_digest
 from undersigned.trust import Anchors, Edge, Graph, Viewpoint, accused, answer, authority, edge_of, reputation
 from undersigned.trust.edge import units_of, written
 from undersigned.trust.establishment import check_newer, established, read_establishment, verify_establishment
@@ -169,7 +170,7 @@ def test_a_chain_of_contracts_verifies_up_to_its_root(folder: Path) -> None:
 
 @pytest.mark.parametrize("folder", of_kind("sealed"))
 def test_a_sealed_contract_verifies_alone(folder: Path) -> None:
-    """HIRE-CTR-07, HIRE-CTR-08, HIRE-CTR-09, HIRE-CTR-10, HIRE-CTR-11."""
+    """HIRE-CTR-07, HIRE-CTR-08, HIRE-CTR-09, HIRE-CTR-10, HIRE-CTR-11, HIRE-LOG-01."""
     case, expected = read(folder, "case.json"), read(folder, "expected.json")
     given = decode_json((folder / "input.json").read_bytes())
     assert isinstance(given, dict)
@@ -186,6 +187,10 @@ def test_a_sealed_contract_verifies_alone(folder: Path) -> None:
     assert (sealed.digest, sealed.offerer) == (expected["digest"], expected["offerer"])
     assert (sealed.acceptance, sealed.seal) == (expected["acceptance"], expected["seal"])
     document = read(folder, "input.json")["document"]
+    whole = hashlib.sha256(rfc8785.dumps(document)).digest()
+    leaf = hashlib.sha256(b"\x00hire/v1 contract\n" + whole).digest()
+    assert expected["leaf"] == "u" + base64url_encode(b"\x12\x20" + leaf)
+    assert expected["leaf"] == leaf_digest(contract_leaf(given["document"]))  # type: ignore[arg-type]
     first, second = document.pop("proof")
     check_intermediates(document, first, expected["offererProof"], case["keys"])
     check_intermediates({**document, "proof": [first]}, second, expected["acceptorProof"], case["keys"])

@@ -2,7 +2,8 @@
 import { HireError } from '../src/errors.js';
 import { readJson } from '../src/json.js';
 import { Resolver } from '../src/did.js';
-import { digest, seconds } from '../src/encoding.js';
+import { digest, digestOfHash, seconds } from '../src/encoding.js';
+import { contractLeaf } from '../src/ledger.js';
 import { readKey } from '../src/keys.js';
 import { readMessage, verifyMessage } from '../src/message.js';
 import { steps } from '../src/proofs.js';
@@ -58,7 +59,7 @@ export const kinds = {
       const found = await verifySealed(sealed, new Resolver());
       const { proof: [first, second], ...rest } = sealed.document;
       return {
-        ...found, digest: digest(sealed.document),
+        ...found, digest: digest(sealed.document), leaf: digestOfHash(contractLeaf(sealed.document)),
         offererProof: await worked(rest, first), acceptorProof: await worked({ ...rest, proof: [first] }, second),
       };
     });

@@ -150,7 +150,7 @@ class Closing(Move, frozen=True, kw_only=True):
     checkpoint: Multibase
     """The sender's signed checkpoint note."""
     cosignatures: Annotated[tuple[Multibase, ...], Meta(max_length=16)]
-    """Notes of those who cosigned it."""
+    """Cosignatures of the recipient's log, by this side: a checkpoint's text and one signature line each; or empty."""
     data_handling: Handled | None = None
     """What is to be destroyed, if anything was handed over."""
     capacity: Served | None = None
