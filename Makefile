@@ -58,7 +58,7 @@ attack: $(VENV)/.ready-dev
 
 interop: $(VENV)/.ready-dev $(if $(shell command -v npm),$(JS_PEER)/node_modules/.ready)
 	@$(RUN) interop/run.py $(ARGS)
-	@$(RUN) interop/mutants/run.py --out build/interop/mutants.json
+	@$(RUN) interop/mutants/run.py --out build/interop
 
 mutants: $(VENV)/.ready-dev
 	@$(RUN) interop/mutants/run.py $(ARGS)

@@ -16,13 +16,21 @@ import msgspec
 from undersigned.credentials import ClearStatus
 from undersigned.daemon import listener, serving
 from undersigned.encoding import digest_bytes
-from undersigned.errors import CredentialError, FormatError, ResolutionError, UndersignedError, VerificationError
+from undersigned.errors import (
+    CredentialError,
+    FormatError,
+    ResolutionError,
+    TransportError,
+    UndersignedError,
+    VerificationError,
+)
 from undersigned.messages import MESSAGE_TYPES, Message, Offer, SignedMessage, VerifiedMessage, codec
 from undersigned.messages import verify as verifying
 from undersigned.protocol import fold
 from undersigned.runtime import (
     beliefs,
     conversation,
+    hirer,
     intake,
     meeting,
     papers,
@@ -293,7 +301,13 @@ def _tells_existence() -> None:
     intake.Intake._verified = verified
 
 
-@mutant("says no Sync on a new connection", "HIRE-SYN-01", "reconnect-in-doubt", "reconnect-two-connections")
+@mutant(
+    "says no Sync on a new connection",
+    "HIRE-SYN-01",
+    "hirer-reconnects",
+    "reconnect-in-doubt",
+    "reconnect-two-connections",
+)
 def _no_sync() -> None:
     async def reconnect(self: Any, turn_: Any) -> None:
         turn_.sends.extend([await self._fresh(row.raw) for row in await self._unreceipted(turn_)])
@@ -362,7 +376,13 @@ def _gives_up() -> None:
 # ---------------------------------------------------------------------- JSON and envelopes
 
 
-@mutant("reads JSON with names that stand twice", "HIRE-JSN-01", "text-name-twice", "text-name-twice-escaped")
+@mutant(
+    "reads JSON with names that stand twice",
+    "HIRE-JSN-01",
+    "hirer-name-twice",
+    "text-name-twice",
+    "text-name-twice-escaped",
+)
 def _names_twice() -> None:
     read_first(lambda raw: json.dumps(json.loads(raw)).encode())
 
@@ -424,7 +444,7 @@ def _no_proof() -> None:
     read_first(proved)
 
 
-@mutant("drops members that it does not know", "HIRE-ENV-01", "envelope-unknown-member")
+@mutant("drops members that it does not know", "HIRE-ENV-01", "hirer-unknown-member", "envelope-unknown-member")
 def _drops_members() -> None:
     read_first(lambda raw: json.dumps(known_members(json.loads(raw))).encode())
 
@@ -504,7 +524,7 @@ def _any_role() -> None:
     judge_as(lambda engagement, message: {"role": fold.OTHER[engagement.role]})
 
 
-@mutant("takes messages for anybody", "HIRE-ENV-06", "replay-other-recipient")
+@mutant("takes messages for anybody", "HIRE-ENV-06", "hirer-other-recipient", "replay-other-recipient")
 def _any_recipient() -> None:
     forgiven("wrong_recipient")
     real = fold._parties
@@ -522,7 +542,14 @@ def _any_recipient() -> None:
 # ---------------------------------------------------------------------- proofs
 
 
-@mutant("checks no signature", "HIRE-PRF-06", "proof-does-not-hold", "proof-by-another-key", "keys-never-listed")
+@mutant(
+    "checks no signature",
+    "HIRE-PRF-06",
+    "hirer-proof-broken",
+    "proof-does-not-hold",
+    "proof-by-another-key",
+    "keys-never-listed",
+)
 def _no_signature() -> None:
     forgiven("proof_invalid", "key_not_authorized", "self_dealing")
     _any_sender()
@@ -602,7 +629,13 @@ def _offer_unchecked() -> None:
     papers.Papers.check_offer = check
 
 
-@mutant("does not check the second signature", "HIRE-NEG-11", "proof-of-acceptance-broken", "proof-of-acceptance-alone")
+@mutant(
+    "does not check the second signature",
+    "HIRE-NEG-11",
+    "hirer-second-signature",
+    "proof-of-acceptance-broken",
+    "proof-of-acceptance-alone",
+)
 def _acceptance_unchecked() -> None:
     def check(self: Any, offered: Any, read: Any, proof: Any, peer: Any) -> bytes:
         named = {**proof, "previousProof": offered["proof"]["id"]}
@@ -614,7 +647,7 @@ def _acceptance_unchecked() -> None:
 # ---------------------------------------------------------------------- chains
 
 
-@mutant("records a move that came too early", "HIRE-CHN-03", "chain-gap", "chain-early-then-in-order")
+@mutant("records a move that came too early", "HIRE-CHN-03", "hirer-gap", "chain-gap", "chain-early-then-in-order")
 def _early() -> None:
     _judged_as("out_of_order", "repeat")
 
@@ -658,7 +691,12 @@ def _seen() -> None:
 
 
 @mutant(
-    "does not acknowledge repeats", "HIRE-CHN-04", "chain-repeat-offer", "chain-repeat-inquiry", "chain-terminal-state"
+    "does not acknowledge repeats",
+    "HIRE-CHN-04",
+    "hirer-repeat-acceptance",
+    "chain-repeat-offer",
+    "chain-repeat-inquiry",
+    "chain-terminal-state",
 )
 def _no_receipt() -> None:
     async def answer(self: Any, turn_: Any, move: Any) -> None:
@@ -841,6 +879,7 @@ def _own_offer() -> None:
 @mutant(
     "takes a counter-offer to any offer",
     "HIRE-NEG-06",
+    "hirer-other-transcript",
     "negotiation-counters-another-offer",
     "negotiation-round-limit",
     "negotiation-second-offer",
@@ -863,6 +902,7 @@ def _any_document() -> None:
 @mutant(
     "takes any acceptance for its offer",
     "HIRE-NEG-11",
+    "hirer-accepts-another-document",
     "negotiation-accepts-another-offer",
     "negotiation-accepts-another-document",
 )
@@ -1075,13 +1115,17 @@ def _other_contract() -> None:
     work.work = lambda **options: real(**options | {"contract": digest_bytes(b"another")})
 
 
-@mutant("takes moves where no row is", "HIRE-CHN-11", "table-provider-[!n]*")
+@mutant("takes moves where no row is", "HIRE-CHN-11", "table-hirer-*", "table-provider-[!n]*")
 def _any_move() -> None:
     rowless(lambda _: True)
 
 
 @mutant(
-    "takes what comes after the end", "HIRE-CHN-11", "table-provider-closed-start", "table-provider-withdrawn-offer"
+    "takes what comes after the end",
+    "HIRE-CHN-11",
+    "table-hirer-closed-delivery",
+    "table-provider-closed-start",
+    "table-provider-withdrawn-offer",
 )
 def _after_the_end() -> None:
     real = fold._row
@@ -1102,4 +1146,355 @@ def _every_engagement() -> None:
     real = intake.problem_code_told
     intake.problem_code_told = lambda error, **o: (
         "wrong_state" if error.code == "wrong_negotiation" else real(error, **o)
+    )
+
+
+# ---------------------------------------------------------------------- documents and shapes
+
+
+def mended(change: Callable[[Any], Any]) -> None:
+    """What cannot be read is mended by `change` before it is read again, and no proof of it is asked for."""
+
+    def mend(raw: bytes) -> bytes:
+        value = json.loads(raw)
+        change(value)
+        return json.dumps(value).encode()
+
+    read_first(mend)
+    _offer_unchecked()
+    unguarded("opens_bargaining")
+
+
+@mutant("drops members of documents", "HIRE-CTR-01", "document-unknown-member")
+def _document_members() -> None:
+    mended(lambda value: value["document"].pop("liability"))
+
+
+@mutant("takes documents by keys that they do not list", "HIRE-CTR-04", "document-by-an-unlisted-key")
+def _unlisted_key() -> None:
+    _offer_unchecked()
+    unguarded("opens_bargaining")
+
+
+@mutant("lets one key sign for both", "HIRE-CTR-04", "document-shared-key")
+def _shared_key() -> None:
+    _unlisted_key()
+    mended(lambda value: value["document"]["methods"].update(provider=["did:web:a.example#key"]))
+    forgiven("self_dealing", "proof_invalid")
+
+
+@mutant(
+    "does not look at the names of clauses", "HIRE-CTR-05", "document-terms-of-another", "document-clause-of-another"
+)
+def _any_clause_name() -> None:
+    def renamed(value: Any) -> None:
+        terms, id_ = value["document"]["terms"], value["document"]["id"]
+        terms["id"], terms["scope"]["grants"][0]["id"] = f"{id_}#terms", f"{id_}#read"
+
+    mended(renamed)
+
+
+@mutant(
+    "takes terms that contradict themselves",
+    "HIRE-CTR-12",
+    "document-negative-price",
+    "document-deadlines-out-of-order",
+    "document-own-arbiter",
+    "document-subcontracting-of-no-depth",
+    "document-deliverables-of-one-name",
+)
+def _contradictions() -> None:
+    def straight(value: Any) -> None:
+        terms = value["document"]["terms"]
+        terms["price"]["amount"] = terms["price"]["amount"].removeprefix("-")
+        terms["deadlines"]["finish"] = terms["deadlines"]["until"]
+        terms["subcontracting"]["allowed"] = False
+        terms["deliverables"] = terms["deliverables"][:1]
+        terms.pop("arbiter", None)
+
+    mended(straight)
+
+
+@mutant(
+    "reads scopes as it likes",
+    "HIRE-SCO-02",
+    "scope-operand-unknown",
+    "scope-negative-limit",
+    "scope-half-a-count",
+    "scope-target-with-a-fragment",
+)
+def _any_scope() -> None:
+    def read(value: Any) -> None:
+        grant = value["document"]["terms"]["scope"]["grants"][0]
+        grant["constraint"][0].update(leftOperand="count", rightOperand=["1"])
+        grant["target"] = grant["target"].partition("#")[0]
+
+    mended(read)
+
+
+@mutant("ignores what a scope calls critical", "HIRE-SCO-02", "scope-critical-unknown")
+def _not_critical() -> None:
+    def agreed(value: Any) -> None:
+        scope = value["document"]["terms"]["scope"]
+        scope.pop("critical", None)
+        scope.pop("extensions", None)
+
+    mended(agreed)
+    _accepts_any_offer()
+
+
+def _accepts_any_offer() -> None:
+    async def answer(self: Any, conversation_: Any, engagement: Any) -> Any:
+        return await self._agent.papers.acceptance(engagement, conversation_.offered_json(engagement))
+
+    provider.ProviderSide._answer = answer
+
+
+@mutant(
+    "mends what does not fit",
+    "HIRE-ENV-08",
+    "shape-unknown-word",
+    "shape-too-long",
+    "shape-lowest-version",
+    "shape-presentation-asks-nothing",
+    "shape-terminate-names-nothing",
+    "shape-receipt-proves-nothing",
+)
+def _mends_shapes() -> None:
+    def fit(value: Any) -> None:
+        match value["type"]:
+            case "Withdraw":
+                value["reason"] = "changed"
+            case "Inquiry":
+                value.update(need=value["need"][:100], versions=["1.0"])
+            case "Presentation":
+                value["request"] = {"needs": []}
+            case "Terminate":
+                value["cause"] = "key_compromised"
+            case _:
+                value.pop("inclusion", None)
+
+    mended(fit)
+
+
+@mutant("closes politely for a bad frame", "HIRE-CNX-03", "text-binary-frame", "text-broken-encoding")
+def _polite_frames() -> None:
+    from aiohttp.web import WebSocketResponse
+
+    real = WebSocketResponse.close
+
+    async def close(self: Any, *, code: int = 1000, **options: Any) -> bool:
+        return await real(self, code=1000, **options)
+
+    WebSocketResponse.close = close
+
+
+@mutant("counts no bytes", "HIRE-NEG-22", "negotiation-bytes-used-up")
+def _no_bytes() -> None:
+    fold._WEIGHED = frozenset()
+
+
+@mutant("continues whatever is named", "HIRE-NEG-23", "negotiation-continues-nothing")
+def _continues_anything() -> None:
+    from undersigned.runtime import agent
+
+    async def continued(*_: Any) -> tuple[Any, ...]:
+        return ()
+
+    agent.continued = continued
+    real = agent.Agent.check
+
+    async def check(self: Any, conversation_: Any, message: Any, document: Any) -> Any:
+        body = message.message
+        if getattr(body, "continues", None) is not None:
+            return None, ()
+        return await real(self, conversation_, message, document)
+
+    agent.Agent.check = check
+
+
+@mutant("says who a message is for before it looks at its proof", "HIRE-ERR-02", "proof-before-what-depends-on-more")
+def _recipient_first() -> None:
+    real = intake.verify_message
+
+    def verify(received: SignedMessage, *args: Any, recipient: str, **options: Any) -> VerifiedMessage:
+        if received.message.recipient != recipient:
+            raise VerificationError("wrong_recipient", "for somebody else", proved=True)
+        return real(received, *args, recipient=recipient, **options)
+
+    intake.verify_message = verify
+
+
+@mutant("takes what a hirer says of capacity", "HIRE-CAP-03", "contract-capacity-of-the-hirer")
+def _any_capacity() -> None:
+    papers.Papers.check_closing = lambda *_: None
+
+
+# ---------------------------------------------------------------------- what changes a contract
+
+
+@mutant(
+    "takes any document that is put on the table",
+    "HIRE-LAN-01",
+    "lane-amendment-of-another-contract",
+    "lane-amends-another-document",
+    "lane-release-of-another-contract",
+)
+def _any_amendment() -> None:
+    unguarded("tables_document")
+    _offer_unchecked()
+
+
+@mutant(
+    "refuses what is said about documents under a contract",
+    "HIRE-LAN-03",
+    "lane-release-taken-back",
+    "lane-amendment-taken-back",
+)
+def _no_lane() -> None:
+    def refuse(_: Any) -> None:
+        raise fold.Refused("wrong_state", "not now")
+
+    fold.GUARDS = {**fold.GUARDS, "withdraws_document": refuse}
+
+
+@mutant(
+    "takes answers to offers that nobody made", "HIRE-LAN-02", "lane-acceptance-of-nothing", "lane-withdraws-nothing"
+)
+def _answers_nothing() -> None:
+    rowless(lambda message: message.type in ("Acceptance", "Withdraw"))
+
+
+@mutant("takes a breach of anything", "HIRE-LIF-20", "breach-of-no-clause")
+def _any_breach() -> None:
+    unguarded("leaves_time_to_cure")
+
+
+@mutant("hears of no breach", "HIRE-LIF-20", "breach-stands")
+def _no_breach() -> None:
+    def refuse(_: Any) -> None:
+        raise fold.Refused("terms_mismatch", "nothing was broken")
+
+    fold.GUARDS = {**fold.GUARDS, "leaves_time_to_cure": refuse}
+
+
+@mutant("knows of no crossing", "HIRE-CHN-09", "cancel-crosses-the-delivery", "suspend-crosses-the-delivery")
+def _no_crossing() -> None:
+    real = fold._judge
+
+    def judge(engagement: Any, move: VerifiedMessage, mine: bool, at: str) -> Any:
+        judged = real(engagement, move, mine, at)
+        if judged.outcome == "void" and not mine:
+            raise fold.Refused("wrong_state", "it is too late for that")
+        return judged
+
+    fold._judge = judge
+
+
+@mutant("takes rulings by anybody", "HIRE-LIF-22", "ruling-by-nobody")
+def _any_ruling() -> None:
+    papers.Papers.check_ruling = lambda *_: None
+
+
+@mutant("hears no disputes", "HIRE-LIF-21", "dispute-is-ruled-on")
+def _no_disputes() -> None:
+    def refuse(_: Any) -> None:
+        raise fold.Refused("terms_mismatch", "there is nothing to dispute")
+
+    fold.GUARDS = {**fold.GUARDS, "may_dispute": refuse}
+
+
+@mutant(
+    "holds on to a connection that is half open",
+    "HIRE-CNX-10",
+    "reconnect-half-open",
+    "reconnect-half-open-in-work",
+)
+def _holds_half_open() -> None:
+    from undersigned.runtime import links
+
+    real = links.Links._channel
+
+    def channel(self: Any, peer: str) -> Any:
+        found = real(self, peer)
+        first = self.__dict__.setdefault("_first_of", {})
+        return first.setdefault(peer, found) if found is not None else None
+
+    links.Links._channel = channel
+
+
+@mutant("opens a connection once", "HIRE-CNX-10", "hirer-cut-twice", "hirer-reconnects")
+def _dials_once() -> None:
+    from undersigned.transport import connecting
+
+    dialled: list[str] = []
+    real = connecting.connect
+
+    async def connect(url: str, **options: Any) -> Any:
+        if url in dialled:
+            raise TransportError("unreachable", "it was dialled before")
+        dialled.append(url)
+        return await real(url, **options)
+
+    from undersigned.runtime import links
+
+    links.connect = connect
+
+
+# ---------------------------------------------------------------------- hirers
+
+
+@mutant("takes lists that came back shortened", "HIRE-VER-02", "hirer-profile-shortened")
+def _takes_shortened() -> None:
+    unguarded("echoes_and_picks")
+
+
+@mutant("accepts whatever is delivered", "HIRE-ART-03", "hirer-broken-delivery")
+def _accepts_anything() -> None:
+    work.verify_delivery = lambda *_, **__: ()
+
+
+@mutant("never closes its books", "HIRE-CLS-01", "hirer-whole-hire", "hirer-broken-delivery")
+def _never_closes() -> None:
+    real = hirer.HirerSide.decide
+
+    async def decide(self: Any, conversation_: Any, engagement: Any, owed: Any) -> Any:
+        return None if engagement.state == "closing" else await real(self, conversation_, engagement, owed)
+
+    hirer.HirerSide.decide = decide
+
+
+@mutant("takes no offer but its own", "HIRE-NEG-06", "hirer-takes-counter-offer")
+def _own_offers_alone() -> None:
+    def refuse(_: Any) -> None:
+        raise fold.Refused("wrong_party", "ours stands")
+
+    fold.GUARDS = {**fold.GUARDS, "replies_to_live_offer": refuse}
+
+
+@mutant("does not hear that a provider walks away", "HIRE-NEG-01", "hirer-provider-walks-away")
+def _deaf_to_withdrawals() -> None:
+    real = fold._row
+
+    def row(engagement: Any, move: Any, mine: bool, at: str, seen: int, total: int) -> Any:
+        if move.message.type == "Withdraw" and not mine:
+            return fold._Judged("void", seen, None, None)
+        return real(engagement, move, mine, at, seen, total)
+
+    fold._row = row
+
+
+@mutant("seals another acceptance than came", "HIRE-NEG-14", "hirer-whole-hire", "hirer-repeat-acceptance")
+def _seals_anothers() -> None:
+    unguarded("names_acceptance")
+    says("Seal", lambda body: {**body, "acceptance": digest_bytes(b"another")})
+
+
+@mutant("starts with inputs that nobody agreed on", "HIRE-LIF-04", "hirer-whole-hire")
+def _other_inputs() -> None:
+    unguarded("starts_as_contracted")
+    other = digest_bytes(b"another")
+    says(
+        "Start",
+        lambda body: {**body, "inputs": tuple(msgspec.structs.replace(i, digest=other) for i in body["inputs"])},
     )

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Serves peers of ours that are wrong on purpose, each in a process of its own: `peer.py FOLDER NAME...`.
 
-Each is offered for hire for the task `summary` and believes the organisation of the harness. For each one line of JSON
-tells its number, DID and URL; all end when standard input does. The right one is called `right`.
+Each is offered for hire for the task `summary`, hires when its hook is told to, and believes the organisation of the
+harness. For each one line of JSON tells its number, DID, URL and hook; all end when standard input does. The right one
+is called `right`.
 """
 
 from __future__ import annotations
@@ -17,11 +18,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from aiohttp import web
+from hook import app
 from mutants import MUTANTS
 
 from undersigned.daemon import Peer
 from undersigned.runtime import OfferPart, configure_logs, create_home, issue_membership, signers
 from undersigned.testing import GUILD
+
+TOKEN = "a token of the test"  # noqa: S105 - it guards nothing
 
 
 def free_port() -> int:
@@ -42,6 +47,7 @@ async def serve(folder: Path, number: int, name: str) -> None:
         local=True,
         port=port,
         anchors=(GUILD.did,),
+        max_price="10 EUR",
         offers=(
             OfferPart(
                 task="summary", handler="handlers:summarise", price="4.00 EUR", delivers="summary.txt", capacity=10_000
@@ -53,8 +59,11 @@ async def serve(folder: Path, number: int, name: str) -> None:
         if mutant.name == name:
             mutant.change()
     async with Peer.open(home, ledger_url="memory://") as peer:
-        line = json.dumps({"number": number, "name": name, "did": peer.own.id, "url": f"ws://localhost:{port}/hire"})
-        os.write(1, line.encode() + b"\n")
+        runner, hook = web.AppRunner(app(peer, TOKEN)), free_port()
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", hook).start()
+        told = {"number": number, "name": name, "did": peer.own.id, "url": f"ws://localhost:{port}/hire"}
+        os.write(1, json.dumps({**told, "hook": f"http://127.0.0.1:{hook}", "token": TOKEN}).encode() + b"\n")
         await asyncio.Event().wait()
 
 

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """The harness against peers that are wrong on purpose: each mutant has to be caught, and each scenario to catch one.
 
-    run.py [--whole] [--out FILE] [NAME...]
+    run.py [--whole] [--out FOLDER] [NAME...]
 
-Each mutant is met by the scenarios that are said to catch it, with `--whole` by all of the small set. Prints one line
-for each mutant, and what is not as it has to be; `--out` writes the matrix as JSON.
+Each mutant is met by the scenarios that are said to catch it, with `--whole` by all of the small set, as provider and
+as hirer. Prints one line for each mutant, and what is not as it has to be; `--out` writes the matrix as mutants.json
+and, for people, mutants.html.
 """
 
 from __future__ import annotations
@@ -18,19 +19,22 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from fnmatch import fnmatchcase
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from mutants import MUTANTS
 
 from undersigned.interop import Limits, Result, Scenario, Stage, Subject, chosen, play_all
+from undersigned.interop.report import POLICY, STYLE
+from undersigned.protocol import ROLES
 
 HERE = Path(__file__).parent
-LIMITS = Limits(answer=2.0, scenario=20.0, upgrade=2.0)
+LIMITS = Limits(answer=2.0, scenario=20.0, arrival=6.0, upgrade=2.0)
 BATCH = 12
 AT_A_TIME = 4
 RIGHT = "right"
-SCENARIOS = chosen("provider")
+SCENARIOS = (*chosen("provider"), *chosen("hirer"))
 
 
 def catchers(patterns: tuple[str, ...]) -> tuple[Scenario, ...]:
@@ -69,9 +73,12 @@ async def serving(names: list[str]) -> AsyncIterator[list[dict[str, Any]]]:
 
 async def met(peer: dict[str, Any], scenarios: tuple[Scenario, ...], seed: str) -> tuple[Result, ...]:
     """What comes of these scenarios against one peer."""
-    subject = Subject(url=peer["url"], did=peer["did"], local=True)
+    subject = Subject(url=peer["url"], did=peer["did"], local=True, hook=peer["hook"], token=peer["token"])
+    results: list[Result] = []
     async with Stage(subject, seed=f"{seed}/{peer['name']}", limits=LIMITS) as stage:
-        return await play_all(stage, scenarios)
+        for role in ROLES:
+            results += await play_all(stage, [one for one in scenarios if one.role == role])
+    return tuple(results)
 
 
 async def matrix(names: list[str], *, whole: bool, seed: str) -> dict[str, dict[str, str]]:
@@ -109,20 +116,47 @@ def complaints(found: dict[str, dict[str, str]]) -> list[str]:
     return wrong
 
 
+def page(found: dict[str, dict[str, str]], wrong: list[str]) -> str:
+    """Each mutant with the scenarios that met it, those that caught it in bold, and each scenario with its catch."""
+    requirements = {mutant.name: mutant.requirement for mutant in MUTANTS}
+    mutants = "".join(
+        f"<tr><th>{escape(name)}<td>{escape(requirements[name])}<td>"
+        + ", ".join(f"<b>{id}</b>" if outcome == "failed" else f"<s>{id}</s>" for id, outcome in of.items())
+        for name, of in found.items()
+        if name != RIGHT
+    )
+    caught = {one.id: [name for name, of in found.items() if of.get(one.id) == "failed"] for one in SCENARIOS}
+    scenarios = "".join(
+        f"<tr><th>{one.id}<td>{escape(found.get(RIGHT, {}).get(one.id, ''))}<td>{escape(', '.join(caught[one.id]))}"
+        for one in SCENARIOS
+    )
+    verdict = f"{len(wrong)} complaints" if wrong else "Every mutant is caught, and every scenario catches one"
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" '
+        f'content="{POLICY}"><title>{verdict}</title><style>{STYLE}td,th{{border-top:1px solid #d0d7de}}</style>'
+        f"<h1>{verdict}</h1><p>{escape('; '.join(wrong))}<h2>Mutants: what met each, in bold what caught it</h2>"
+        f"<table>{mutants}</table><h2>Scenarios: against the right peer, and the mutants that each caught</h2>"
+        f"<table>{scenarios}</table></html>\n"
+    )
+
+
 def main() -> int:
     """Runs, and says what is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--whole", action="store_true", help="every mutant against every scenario")
-    parser.add_argument("--out", type=Path, help="file for the matrix")
+    parser.add_argument("--out", type=Path, help="folder for the matrix")
     parser.add_argument("--seed", default=secrets.token_hex(4))
     parser.add_argument("names", nargs="*", help="mutants; all, and the right peer, by default")
     asked = parser.parse_args()
     names = asked.names or [RIGHT, *(mutant.name for mutant in MUTANTS)]
     found = asyncio.run(matrix(names, whole=asked.whole, seed=asked.seed))
+    wrong = complaints(found)
     if asked.out is not None:
         requirements = {mutant.name: mutant.requirement for mutant in MUTANTS}
-        asked.out.write_text(json.dumps({"requirements": requirements, "matrix": found}, indent=1) + "\n")
-    wrong = complaints(found)
+        told = {"requirements": requirements, "matrix": found, "complaints": wrong}
+        asked.out.mkdir(parents=True, exist_ok=True)
+        (asked.out / "mutants.json").write_text(json.dumps(told, indent=1) + "\n")
+        (asked.out / "mutants.html").write_text(page(found, wrong), "utf-8")
     print(*wrong, sep="\n")
     print(f"{len(found)} peers, {len(wrong)} complaints")
     return 1 if wrong else 0

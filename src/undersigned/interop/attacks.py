@@ -86,7 +86,8 @@ def _recipe(player: Player, move: str) -> Say:
 async def raw(play: Play, step: Raw) -> None:
     """See `Raw`."""
     text = step.begin + step.repeat * step.times + step.end
-    await play.attack("first", text.encode("utf-8", "surrogatepass"))
+    raw_ = text.encode("utf-8", "surrogatepass") + (b"\xff" if step.frame == "broken" else b"")
+    await play.attack("first", raw_, binary=step.frame == "binary")
 
 
 async def refused(play: Play, step: Refused) -> None:
@@ -103,9 +104,14 @@ async def refused(play: Play, step: Refused) -> None:
     # The end of a connection has no code where a library of theirs ends it.
     if told.code not in step.codes and not (told.how == "close" and told.code == "connection_closed"):
         raise Failure(f"expected {' or '.join(step.codes)}, came {told.code}")
+    ended = line.closed.detail.get("close_code") if line.closed is not None else None
+    if told.how == "close" and step.close_code not in (None, ended):
+        raise Failure(f"expected the connection to be closed with {step.close_code}, came {ended}")
     if told.how in ("Problem", "Fault"):
         _consume(play, line, told.raw)
         return
+    for player in play.players.values():
+        player.forged |= play.sent
     play.lines.pop(play.over, None)
     if play.over == "first" and "first" in play.players:
         await come_back(play, ComeBack())

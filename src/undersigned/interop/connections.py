@@ -30,7 +30,10 @@ async def drop(play: Play, step: Drop) -> None:
     line = await play.line()
     if step.how == "abort":
         line.abort()
-    await line.hang_up()
+    if step.how == "stall":
+        line.stall()
+    else:
+        await line.hang_up()
     play.lines.pop("first")
 
 

@@ -28,7 +28,19 @@ from undersigned.messages import Task as Asked
 from undersigned.protocol import HIRER
 from undersigned.runtime import ARTIFACT_READ, asked_by, delivered_by
 from undersigned.scope import Grant, Limit, Scope, sketch
-from undersigned.testing import Attacker, Say, acceptance, inquiry, minutes, offer, presentation, review, seal, start
+from undersigned.testing import (
+    ARBITER,
+    Attacker,
+    Say,
+    acceptance,
+    inquiry,
+    minutes,
+    offer,
+    presentation,
+    review,
+    seal,
+    start,
+)
 
 from .player import Player
 from .stage import Scene, SceneLine
@@ -44,7 +56,8 @@ class Hiring(Player):
 
     UNMET: ClassVar[Mapping[str, str]] = {"accepted-by-provider": "offered-by-provider"}
 
-    def __init__(self, scene: Scene, who: Attacker, line: SceneLine) -> None:
+    def __init__(self, scene: Scene, who: Attacker, line: SceneLine, *, arbiter: bool = False) -> None:
+        self._arbiter = ARBITER.did if arbiter else None
         stage = scene.stage
         self._nonce = who.nonce()
         made = engagement_id(who.did, stage.subject.did, self._nonce)
@@ -121,6 +134,7 @@ class Hiring(Player):
                 purpose="this task only", classes=(), retention="PT0S", onward=False, training=False
             ),
             evidence=Evidence(predicates=(WorkPredicate.PREDICATE_TYPE,), c2pa=False),
+            arbiter=self._arbiter,
         )
 
     def review(self, verdict: str = "accepted") -> Say:

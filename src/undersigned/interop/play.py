@@ -74,7 +74,7 @@ class Play:
         if "first" not in self.players:
             if self.scenario.role == "provider":
                 line = await self.line()
-                self.players["first"] = Hiring(self.scene, line.who, line)
+                self.players["first"] = Hiring(self.scene, line.who, line, arbiter=self.scenario.arbiter)
             else:
                 self.players["first"] = await self._hired()
         return self.players["first"]
@@ -96,13 +96,11 @@ class Play:
         told = await stage.ask("POST", "/hire", order)
         return Working(self.scene, who, await self.line(), str(told.get("id")))
 
-    async def attack(self, over: str, raw: bytes) -> None:
+    async def attack(self, over: str, raw: bytes, *, binary: bool = False) -> None:
         """Sends what has to be refused."""
         line = await self.line(over)
         self.over, self.heard_from, self.sent = over, line.mark(), _digests(raw)
-        for player in self.players.values():
-            player.forged |= self.sent
-        await line.send(raw)
+        await (line.send_binary(raw) if binary else line.send(raw))
 
 
 def _digests(raw: bytes) -> set[str]:

@@ -61,9 +61,11 @@ GROUPS: Final[Mapping[str, str]] = {
     "status": "Credentials and their status",
     "replay": "Replay to another recipient",
     "version": "Versions and suites",
+    "document": "Documents that are no contract",
     "expiry": "Expiry at the edges",
     "negotiation": "Refusals in the negotiation",
     "contract": "Refusals under a contract",
+    "lane": "Amendments, releases, breaches and disputes",
     "scope": "Scope and artifacts",
     "attestation": "Attestation",
     "reconnect": "Reconnect and resume",
@@ -174,6 +176,8 @@ class Raw(_Part, frozen=True, kw_only=True):
     repeat: str = ""
     times: int = 0
     end: str = ""
+    frame: Literal["text", "binary", "broken"] = "text"
+    """As which frame it is sent; `broken` is a text frame that is no UTF-8."""
 
 
 class Refused(_Part, frozen=True, kw_only=True):
@@ -181,6 +185,8 @@ class Refused(_Part, frozen=True, kw_only=True):
 
     codes: Codes
     how: tuple[Literal["Problem", "Fault", "close"], ...] = ("Problem", "Fault", "close")
+    close_code: int | None = None
+    """With which the connection ends, where it does; None for any."""
 
 
 class Hear(_Part, frozen=True, kw_only=True):
@@ -215,9 +221,9 @@ class Rotate(_Part, frozen=True, kw_only=True):
 
 
 class Drop(_Part, frozen=True, kw_only=True):
-    """Our connection ends."""
+    """Our connection ends; with `stall` it stays open, and nothing is read from it or answered on it any more."""
 
-    how: Literal["close", "abort"] = "close"
+    how: Literal["close", "abort", "stall"] = "close"
 
 
 class ComeBack(_Part, frozen=True, kw_only=True, tag="come_back"):
@@ -315,6 +321,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Whether we have a `did:web`, whose document is served."""
     suite: str = "eddsa-jcs-2022"
     """In which we sign."""
+    arbiter: bool = False
+    """Whether the terms that we offer name an arbiter, whose key is ours."""
     more: bool = False
     """Whether it is left out unless everything is asked for."""
 

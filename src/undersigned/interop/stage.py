@@ -335,6 +335,7 @@ class SceneLine(Line):
         self.told = told
         self.read = 0
         """How many frames were looked at."""
+        self.stalled = False
         super().__init__(who, channel)
 
     def came(self, raw: bytes) -> None:
@@ -348,6 +349,22 @@ class SceneLine(Line):
     def abort(self) -> None:
         """Breaks the connection without a word."""
         cast(Any, self.channel)._abort()
+
+    def stall(self) -> None:
+        """Reads nothing more from the connection, not even pings, and leaves it open until the scenario is over."""
+        self.stalled = True
+        cast(Any, self.channel)._socket.transport.pause_reading()
+
+    async def send_binary(self, raw: bytes) -> None:
+        """Sends one binary frame, of which there is none in this protocol."""
+        self.told("sent", raw)
+        await cast(Any, self.channel)._socket.send(raw)
+
+    async def hang_up(self) -> None:
+        """Ends the connection; one that stalled has nobody who would hear a farewell."""
+        if self.stalled:
+            self.abort()
+        await super().hang_up()
 
     def mark(self) -> int:
         """How many frames had come when the next one of ours is sent."""

@@ -5,11 +5,13 @@
 | `$never` | the digest of something that nobody ever said |
 | `$stranger`, `$second` | the DID of somebody who takes no part; of the second party of ours |
 | `$us`, `$peer` | our DID, and that of the implementation under test |
+| `$us#NAME` | a verification method of ours that our document does not list |
+| `$method:first`, `$method:second` | the verification method by which that one of ours signs |
 | `$now+N`, `$now-N` | an instant, N seconds from now |
 | `$own:N`, `$its:N` | the digest of our, or its, move in place N; -1 is the last |
 | `$document` | the digest of the document on the table |
 | `$contract` | the contract's name |
-| `$engagement` | the engagement's id |
+| `$engagement`, `$engagement:TEXT` | the engagement's id; with a colon and TEXT behind it |
 | `$absent` | nothing: the member is left out |
 | `$long:N` | a text of N characters |
 """
@@ -47,7 +49,12 @@ def _meant(word: str, player: Player) -> Any:
     name, _, argument = word.partition(":")
     if word.startswith(("now+", "now-")):
         return shift(player.party.now, int(word[3:]))
+    if word.startswith("us#"):
+        return engagement.own + word[2:]
     match name:
+        case "method":
+            stage = player.scene.stage
+            return (player.who if argument == "first" else stage.actor(player.scene.scenario, argument)).method
         case "never":
             return NEVER
         case "stranger" | "second":
@@ -66,7 +73,7 @@ def _meant(word: str, player: Player) -> Any:
         case "contract":
             return player.contract
         case "engagement":
-            return engagement.id
+            return f"{engagement.id}:{argument}" if argument else engagement.id
         case "long":
             return "x" * int(argument)
         case _:
@@ -83,7 +90,10 @@ def replaced(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[st
             place = place[int(name) if isinstance(place, list) else name]
         last: Any = int(path[-1]) if isinstance(place, list) and path[-1] != "-" else path[-1]
         if value == ABSENT:
-            del place[last]
+            if isinstance(place, list):
+                del place[last]
+            else:
+                place.pop(last, None)
         elif last == "-":
             place.append(value)
         else:
