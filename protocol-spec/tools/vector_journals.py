@@ -615,7 +615,7 @@ def _working() -> Iterator[Vector]:
         up_to("review"),
         as_json(second),
         "hirer",
-        code="wrong_state",
+        code="already_fulfilled",
         state="closing",
     )
     review = as_json(said["review"])

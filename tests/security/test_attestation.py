@@ -1,17 +1,29 @@
-"""Security cases about attestations that the statement alone decides: SC-65 to SC-68."""
+"""Security cases about attestations and what is delivered: SC-65 to SC-70."""
 
 from __future__ import annotations
 
+import io
+import json
+import tarfile
+import zipfile
+from collections.abc import Callable
+from functools import partial
 from hashlib import md5, sha1, sha256, sha384, sha512
 from typing import Any
 
 import pytest
 
 from contracts import ENGAGEMENT, HIRER, PROVIDER, STRANGER
+from packs import Hire
 from parties import NOW, Party
-from undersigned.attestation import make_statement, provenance, verify_statement, work
-from undersigned.encoding import canonicalize, decode_json, digest_bytes
-from undersigned.errors import VerificationError
+from undersigned.attestation import make_statement, provenance, verify_foreign_statement, verify_statement, work
+from undersigned.daemon.sbom import read_distribution
+from undersigned.encoding import canonicalize, decode_json, digest_bytes, shift
+from undersigned.errors import UndersignedError, VerificationError
+from undersigned.evidence import verify_pack
+from undersigned.evidence.archive import read_archive, write_archive
+from undersigned.messages import Artifact
+from undersigned.testing import Playbook, closing, delivery, review, terminate
 
 ARTIFACT = b"the artifact"
 ARTIFACTS = {"out.bin": digest_bytes(ARTIFACT)}
@@ -132,3 +144,113 @@ def test_sc_68_subjects_are_listed_once() -> None:
     statement: Any = decode_json(claim())
     statement["subject"] *= 2
     assert code(PROVIDER.seal_statement(canonicalize(statement))) == "digest_mismatch"
+
+
+def limited(act: Callable[[], object]) -> str:
+    """The code with which it is refused."""
+    with pytest.raises(UndersignedError) as refused:
+        act()
+    return refused.value.code
+
+
+@pytest.mark.parametrize("count", [65, 1000, 1_000_000])
+def test_sc_69_a_statement_about_more_than_is_read(count: int) -> None:
+    """65 are one too many; a million do not fit into an envelope, and nothing decodes them."""
+    statement: Any = decode_json(claim())
+    (subject,) = statement["subject"]
+    statement["subject"] = [subject] * count
+    payload = json.dumps(statement).encode()
+    document = PROVIDER.seal_statement(payload)
+    fields: dict[str, Any] = {"keys": PROVIDER.keys, "artifacts": ARTIFACTS, "contract": CONTRACT}
+    assert limited(lambda: verify_statement(document, attester=PROVIDER.did, **fields)) == "too_large"
+    kinds = {statement["predicateType"]}
+    act = partial(
+        verify_foreign_statement, document, keys=PROVIDER.keys, artifact=ARTIFACTS["out.bin"], predicate_types=kinds
+    )
+    assert limited(act) == "too_large"
+
+
+METADATA = b"Metadata-Version: 2.1\nName: a\nVersion: 1\n"
+
+
+def wheel(**files: bytes) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in {"a.dist-info/METADATA": METADATA, **files}.items():
+            archive.writestr(name, data)
+    return made.getvalue()
+
+
+def test_sc_69_an_archive_in_an_archive_is_one_file() -> None:
+    """What is inside is hashed and never opened, so nesting costs nothing."""
+    inner = wheel(bomb=bytes(10_000_000))
+    found = read_distribution(wheel(nested=inner))
+    assert dict(found.files)["nested"] == sha256(inner).hexdigest()
+    assert "bomb" not in dict(found.files)
+
+
+@pytest.mark.parametrize("size", [2**40, 257 * 1024 * 1024], ids=["1 TiB", "257 MiB"])
+def test_sc_69_a_claim_of_a_terabyte_is_refused_before_a_byte_is_read(size: int) -> None:
+    """In a tar archive the header says it; in a zip archive the directory does."""
+    made = io.BytesIO()
+    header = tarfile.TarInfo("a-1/PKG-INFO")
+    header.size = size
+    made.write(header.tobuf(format=tarfile.GNU_FORMAT))
+    assert limited(lambda: read_distribution(made.getvalue() + bytes(10240))) == "too_large"
+
+    if size < 2**32:
+        data = wheel(big=b"x" * 100)
+        place = data.rindex(b"PK\x01\x02")
+        claimed = data[: place + 24] + size.to_bytes(4, "little") + data[place + 28 :]
+        assert limited(lambda: read_distribution(claimed)) == "too_large"
+
+
+def test_sc_69_a_manifest_that_lists_itself() -> None:
+    """No member can hold its own digest; one that says so is no pack."""
+    data = Hire().whole().pack()
+    members = read_archive(data)
+    manifest: Any = decode_json(members["manifest.json"])
+    own = {"path": "manifest.json", "digest": digest_bytes(members["manifest.json"]), "kind": "message"}
+    manifest["members"] = sorted([*manifest["members"], own], key=lambda one: one["path"])
+    listing = write_archive({**members, "manifest.json": canonicalize(manifest)})
+    report = verify_pack(listing, now=shift(NOW, 365 * 86400))
+    assert verify_pack(data, now=shift(NOW, 365 * 86400)).ok
+    assert (report.ok, report.steps[0].ok) == (False, False)
+
+
+def test_sc_70_a_second_delivery_after_fulfilment() -> None:
+    """HIRE-ATT-07: another artifact, as late as one likes; and the hirer cannot send one in the provider's place."""
+    playbook = Playbook("working")
+    playbook.provider >> delivery()
+    playbook.refused("wrong_state", lambda: playbook.provider >> delivery())
+    playbook.hirer >> review("accepted")
+    other = (Artifact(name="sbom.json", digest=digest_bytes(b"another"), media_type="application/json"),)
+    for state in ("closing", "closed"):
+        playbook.agree(state)
+        playbook.refused("already_fulfilled", lambda: playbook.provider >> delivery(artifacts=other))
+        if state == "closing":
+            playbook.expect(closing(), closing(), state="closed")
+
+
+def test_sc_70_a_delivery_after_rejection_or_revocation_fulfils_nothing() -> None:
+    """What was refused or ended is not made good by a later statement; nothing was fulfilled, so the state says it."""
+    playbook = Playbook("working")
+    playbook.provider >> delivery()
+    playbook.hirer >> review("rejected")
+    playbook.refused("wrong_state", lambda: playbook.provider >> delivery())
+
+    ended = Playbook("working")
+    ended.hirer >> terminate("key_compromised")
+    ended.refused("wrong_state", lambda: ended.provider >> delivery())
+
+
+def test_sc_70_a_late_delivery_is_judged_by_the_time_at_which_it_was_recorded() -> None:
+    """The hirer's clock decides: a delivery past `finish` is taken and gives the hirer its right to end."""
+    playbook = Playbook("working")
+    finish = playbook.hirer.party.engagement.offer.terms.deadlines.finish
+    playbook.clock.set(shift(finish, 1))
+    playbook.provider >> delivery()
+    hirer, provider = (side.party.engagement.contract for side in (playbook.hirer, playbook.provider))
+    assert (hirer.missed, provider.missed) == (("finish",), ())
+    playbook.hirer >> terminate("deadline")
+    playbook.agree("closing")

@@ -91,6 +91,7 @@ export class Engagement {
       return { outcome: over(this.state) ? 'late' : 'void', state: noted(this.state, message, ref), ref };
     }
     check(message.type !== 'Acceptance' || this.state.main !== `accepted-by-${message.role}`, 'already_contracted', 'a second acceptance');
+    check(message.type !== 'Delivery' || message.role !== 'provider' || this.state.review?.verdict !== 'accepted', 'already_fulfilled', 'a second delivery');
     const mirrored = { ...message, role: other(message.role) };
     throw new HireError(rowOf(this.state, mirrored, this) ? 'wrong_party' : 'wrong_state', `${message.type} in ${this.state.main}`);
   }

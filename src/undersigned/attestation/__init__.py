@@ -8,8 +8,19 @@ from undersigned.attestation.dsse import (
     pae,
     verify_envelope,
 )
+from undersigned.attestation.foreign import (
+    BuiltBy,
+    ForeignProvenance,
+    ForeignStatement,
+    ForeignSubject,
+    read_foreign_provenance,
+    read_foreign_statement,
+    verify_foreign_statement,
+)
 from undersigned.attestation.predicates import (
+    OF_WORK,
     PREDICATES,
+    VERDICTS,
     AcceptancePredicate,
     ActionTaken,
     Input,
@@ -38,12 +49,18 @@ from undersigned.attestation.statement import (
 
 __all__ = [
     "MAX_PAYLOAD_BYTES",
+    "OF_WORK",
     "PAYLOAD_TYPE",
     "PREDICATES",
     "STATEMENT_TYPE",
+    "VERDICTS",
     "AcceptancePredicate",
     "ActionTaken",
     "Artifact",
+    "BuiltBy",
+    "ForeignProvenance",
+    "ForeignStatement",
+    "ForeignSubject",
     "Input",
     "Predicate",
     "ProvenancePredicate",
@@ -61,9 +78,12 @@ __all__ = [
     "make_statement",
     "pae",
     "provenance",
+    "read_foreign_provenance",
+    "read_foreign_statement",
     "refusal",
     "verify_delivery",
     "verify_envelope",
+    "verify_foreign_statement",
     "verify_statement",
     "work",
 ]

@@ -35,7 +35,7 @@ class _Signature(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class _Envelope(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    payload: Annotated[str, Meta(max_length=MAX_PAYLOAD_BYTES * 4 // 3 + 4)]
+    payload: str
     payload_type: Annotated[str, Meta(min_length=1, max_length=256)]
     signatures: Annotated[tuple[_Signature, ...], Meta(max_length=MAX_SIGNATURES)]
 
@@ -73,20 +73,25 @@ def verify_envelope(
     keys: Mapping[str, PublicKey],
     payload_type: str = PAYLOAD_TYPE,
     threshold: int = 1,
+    asn1: bool = False,
 ) -> VerifiedPayload:
     """The payload, once at least `threshold` different keys of `keys` signed it as this type.
 
     `keys` are named by verification method. ECDSA signatures are r and s, each of full length, in either form of s:
-    nothing is named by the bytes of an envelope, so a second form of one signature makes nothing new.
+    nothing is named by the bytes of an envelope, so a second form of one signature makes nothing new. With `asn1` they
+    may be in ASN.1 as well, as most tools of others write them.
 
     Raises:
-        FormatError: `schema_violation`, `unknown_term`: not an envelope.
+        FormatError: `schema_violation`, `unknown_term`: not an envelope; `too_large`: a payload that is not read.
         ProofError: `proof_missing`: no signatures; `proof_invalid`: another payload type, or too few hold;
             `attester_not_trusted`: none of them claims to be by one of these keys.
 
     Source: protocol-spec/08-attestation-and-evidence.md, section 8.1
     """
     # Step 1: shape. An empty list must not pass as "all of them hold".
+    written: Any = document.get("payload")
+    if isinstance(written, str) and len(written) > MAX_PAYLOAD_BYTES * 4 // 3 + 4:
+        raise FormatError("too_large", f"expected a payload of at most {MAX_PAYLOAD_BYTES} bytes", path="/payload")
     read = to_struct(document, _Envelope)
     if not read.signatures or threshold < 1:
         raise ProofError("proof_missing", "expected a signature in the envelope; came none", path="/signatures")
@@ -99,7 +104,7 @@ def verify_envelope(
         signature = _decode(one.sig, f"/signatures/{place}/sig")
         hinted = [one.keyid] if one.keyid in keys else []
         for name in (*hinted, *(name for name in keys if name not in hinted)):
-            if keys[name] not in holding.values() and _holds(keys[name], signature, signed):
+            if keys[name] not in holding.values() and _holds(keys[name], signature, signed, asn1):
                 holding[name] = keys[name]
                 break
     if len(holding) < threshold:
@@ -116,9 +121,9 @@ def verify_envelope(
     return VerifiedPayload(payload=payload, payload_type=payload_type, signers=tuple(sorted(holding)))
 
 
-def _holds(key: PublicKey, signature: bytes, signed: bytes) -> bool:
+def _holds(key: PublicKey, signature: bytes, signed: bytes, asn1: bool) -> bool:
     try:
-        key.verify(signature, signed, low_s=False)
+        key.verify(signature, signed, low_s=False, asn1=asn1)
     except ProofError:
         return False
     return True

@@ -1,7 +1,7 @@
 """in-toto statements: what is claimed, of which artifacts, and how a delivery's claims are checked.
 
-The order of checks is fixed: envelope, payload type, statement type, subjects, predicate, binding to the contract.
-Each step reads only what the step before verified.
+The order of checks is fixed: envelope, payload type, statement type, subjects, predicate, policy, binding to the
+contract. Each step reads only what the step before verified.
 
 Source: protocol-spec/08-attestation-and-evidence.md, sections 8.1 and 8.3; in-toto Attestation Framework v1, statement
 """
@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta, Struct, field
 
 from undersigned.attestation.dsse import PAYLOAD_TYPE, VerifiedPayload, verify_envelope
-from undersigned.attestation.predicates import PREDICATES, Predicate
+from undersigned.attestation.predicates import OF_WORK, PREDICATES, Predicate, ProvenancePredicate, WorkPredicate
 from undersigned.encoding import (
     FOREIGN_LIMITS,
     Did,
@@ -37,6 +37,8 @@ __all__ = [
     "Statement",
     "Subject",
     "VerifiedStatement",
+    "check_count",
+    "check_digests",
     "make_statement",
     "verify_delivery",
     "verify_statement",
@@ -117,10 +119,12 @@ def verify_statement(
 
     `keys` are the attester's assertion keys by verification method, and only those: for what a provider claims, keys of
     the provider. `artifacts` are those delivered, by name; every subject must be one of them. `other_than` are keys by
-    which it must not be signed: for an acceptance, those of the provider, under whatever name (HIRE-ATT-06).
+    which it must not be signed: for an acceptance, those of whom it judges, under whatever name (HIRE-ATT-06).
+    `predicates` are the kinds taken from this signer in this place.
 
     Raises:
-        FormatError: `schema_violation`, `unknown_term`, `bad_json` and others of the parser: not such a statement.
+        FormatError: `schema_violation`, `unknown_term`, `bad_json` and others of the parser: not such a statement;
+            `too_large`: more bytes or subjects than are read (SC-69).
         ProofError: `proof_missing`, `proof_invalid`, `attester_not_trusted`: as `verify_envelope`.
         VerificationError: `digest_mismatch`: a subject is not an artifact delivered (SC-65, SC-68);
             `attester_not_trusted`: it claims another builder or verifier than its signer, or is of a kind that is not
@@ -148,9 +152,9 @@ def verify_statement(
             raise VerificationError(
                 "digest_mismatch", f"no artifact named {subject.name!r:.200} was delivered", path=f"/subject/{place}"
             )
-        _check_digests(subject, artifacts[subject.name], f"/subject/{place}/digest")
+        check_digests(subject.digest, artifacts[subject.name], f"/subject/{place}/digest")
 
-    # Step 5: the predicate is of a kind we know, closed, and speaks for its signer.
+    # Step 5: the predicate is of a kind that is taken here, and closed.
     of = predicates.get(statement.predicate_type)
     if of is None:
         raise VerificationError(
@@ -159,12 +163,14 @@ def verify_statement(
             path="/predicateType",
         )
     predicate = to_struct(statement.predicate, of, "/predicate")
+
+    # Step 6: policy. A key speaks for the party whose it is, and for no other builder or verifier.
     if predicate.attester != attester:
         raise VerificationError(
             "attester_not_trusted", f"expected a claim of {attester}; it claims to be of {predicate.attester!r:.300}"
         )
 
-    # Step 6: the contract. The same artifact made under another contract fulfils nothing here.
+    # Step 7: the contract. The same artifact made under another contract fulfils nothing here.
     if predicate.contract_digest != contract:
         raise VerificationError(
             "attestation_binding",
@@ -186,12 +192,18 @@ def verify_delivery(
     contract: Digest,
     artifacts: Mapping[str, Artifact],
     required: Collection[str],
-    predicates: Mapping[str, type[Predicate]] = PREDICATES,
+    task: str | None = None,
+    inputs: Collection[Digest] | None = None,
+    predicates: Mapping[str, type[Predicate]] = OF_WORK,
 ) -> tuple[VerifiedStatement, ...]:
     """All statements of a delivery, once each holds and every artifact has one of each `required` predicate type.
 
+    `task` is the kind of task that the terms name, `inputs` the digests of what `Start` gave: where they are known, no
+    statement may say another (HIRE-ATT-04).
+
     Raises:
-        As `verify_statement`; VerificationError `digest_mismatch` also if an artifact lacks a required statement.
+        As `verify_statement`; VerificationError `digest_mismatch` also if an artifact lacks a required statement,
+        `attestation_binding` if one tells of another task or input than the contract does.
 
     Source: protocol-spec/08-attestation-and-evidence.md, section 8.3
     """
@@ -199,11 +211,11 @@ def verify_delivery(
     for place, document in enumerate(statements):
         if place >= MAX_STATEMENTS:
             raise FormatError("too_large", f"expected at most {MAX_STATEMENTS} statements")
-        verified.append(
-            verify_statement(
-                document, attester=attester, keys=keys, contract=contract, artifacts=artifacts, predicates=predicates
-            )
+        one = verify_statement(
+            document, attester=attester, keys=keys, contract=contract, artifacts=artifacts, predicates=predicates
         )
+        _check_told(one.predicate, task, inputs)
+        verified.append(one)
     covered = {(one.statement.predicate_type, subject.name) for one in verified for subject in one.statement.subject}
     for predicate_type in required:
         for name in artifacts:
@@ -214,20 +226,53 @@ def verify_delivery(
     return tuple(verified)
 
 
+def _check_told(predicate: Predicate, task: str | None, inputs: Collection[Digest] | None) -> None:
+    """What a statement tells of the contract beside its name is as the contract has it."""
+    told: str | None = None
+    if isinstance(predicate, ProvenancePredicate):
+        told = predicate.build_definition.external_parameters.task
+    elif isinstance(predicate, WorkPredicate):
+        told = predicate.task
+        foreign = [one.name for one in predicate.inputs if inputs is not None and one.digest not in inputs]
+        if foreign:
+            raise VerificationError("attestation_binding", f"an input that the contract has not: {foreign[0]!r:.200}")
+    if task is not None and told is not None and told != task:
+        raise VerificationError("attestation_binding", f"expected the task {task!r:.200}; came {told!r:.200}")
+
+
 def _read(verified: VerifiedPayload) -> Statement:
     document = decode_json(verified.payload, FOREIGN_LIMITS)
     if not isinstance(document, dict):
         raise FormatError("schema_violation", "expected a statement; came another JSON value")
+    check_count(document)
     return to_struct(document, Statement)
 
 
-def _check_digests(subject: Subject, artifact: Artifact, path: str) -> None:
-    """At least one accepted algorithm, and every accepted one is right; one that cannot be checked is not right."""
-    accepted = {name: value for name, value in subject.digest.items() if name in ALGORITHMS}
+def check_count(statement: JsonObject) -> None:
+    """Returns if a statement is about no more than is read.
+
+    Raises:
+        FormatError: `too_large`.
+    """
+    subjects = statement.get("subject")
+    if isinstance(subjects, list) and len(subjects) > MAX_SUBJECTS:
+        raise FormatError(
+            "too_large", f"expected at most {MAX_SUBJECTS} subjects; came {len(subjects)}", path="/subject"
+        )
+
+
+def check_digests(given: Mapping[str, str], artifact: Artifact, path: str) -> None:
+    """Returns if these digests, by algorithm in hex, are the artifact's: at least one is by an accepted algorithm, and
+    each of those is right; one that cannot be checked is not right.
+
+    Raises:
+        VerificationError: `digest_mismatch`.
+    """
+    accepted = {name: value for name, value in given.items() if name in ALGORITHMS}
     if not accepted:
         known = ", ".join(ALGORITHMS)
         raise VerificationError(
-            "digest_mismatch", f"expected a digest by {known}; came {sorted(subject.digest)}", path=path
+            "digest_mismatch", f"expected a digest by {known}; came {sorted(given)!r:.200}", path=path
         )
     for name, value in accepted.items():
         if len(value) != ALGORITHMS[name] or not _HEX.fullmatch(value):

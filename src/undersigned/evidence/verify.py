@@ -18,6 +18,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from undersigned.attestation import (
+    VERDICTS,
     AcceptancePredicate,
     VerifiedStatement,
     WorkPredicate,
@@ -54,7 +55,7 @@ from undersigned.evidence.pack import (
 )
 from undersigned.evidence.refusals import check_refusals
 from undersigned.keys import PublicKey
-from undersigned.messages import Delivery, Review, VerifiedMessage, verify_message
+from undersigned.messages import Delivery, Review, Start, VerifiedMessage, verify_message
 from undersigned.protocol import Received, Sent, apply, begin
 
 __all__ = ["STEPS", "ListedKey", "Report", "Step", "verify_pack"]
@@ -349,7 +350,9 @@ def _of_delivery(case: Case, number: int, delivery: Delivery) -> tuple[VerifiedS
         if method in document.methods.provider
     }
     complete = delivery.outcome == "complete"
-    required = terms_at(case, number).evidence.predicates or (WorkPredicate.PREDICATE_TYPE,)
+    terms = terms_at(case, number)
+    required = terms.evidence.predicates or (WorkPredicate.PREDICATE_TYPE,)
+    starts = [body for _, one in case.verified if isinstance(body := one.message, Start)]
     return verify_delivery(
         delivery.statements,
         attester=document.provider,
@@ -358,6 +361,8 @@ def _of_delivery(case: Case, number: int, delivery: Delivery) -> tuple[VerifiedS
         # What was not done is told of the contract itself.
         artifacts=artifacts if artifacts or complete else {"contract": sealed.digest},
         required=required if complete else (),
+        task=terms.task.kind,
+        inputs=[given.digest for start in starts for given in start.inputs],
     )
 
 
@@ -405,6 +410,7 @@ def _of_review(case: Case, number: int, review: Review, delivery: Delivery) -> N
         contract=sealed.digest,
         # A statement has a subject; when nothing was delivered it is about the contract itself.
         artifacts=named or {"contract": sealed.digest},
+        predicates=VERDICTS,
     )
     # HIRE-ATT-06: nobody accepts its own work, under whatever name.
     claimants = {key for one in case.statements.get(review.delivery, ()) for key in _keys(case, one)}

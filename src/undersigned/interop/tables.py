@@ -106,6 +106,8 @@ def _codes(state: str, kind: str, role: Role) -> tuple[str, ...]:
         return ("wrong_negotiation", "wrong_state")  # the name of this engagement is that of another hirer
     if kind == "Acceptance" and state == f"accepted-by-{role}":
         return ("already_contracted",)
+    if kind == "Delivery" and role == "provider" and state in ("closing", "closed"):
+        return ("already_fulfilled",)  # the harness gets there by a delivery that is accepted
     if kind in ("Acceptance", "Offer") and state.startswith("accepted-by-"):
         return ("wrong_state", "wrong_party", "schema_violation")  # the live offer is ours, too (HIRE-NEG-05)
     rows = [row for (at, type_, sender, _), row in ROWS.items() if (at, type_) == (state, kind) and sender != role]

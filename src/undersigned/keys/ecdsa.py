@@ -9,12 +9,12 @@ from typing import Final, Literal, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 
 from undersigned.errors import ProofError, VerificationError
 
-__all__ = ["CURVES", "Curve", "CurveName", "affine", "compress", "load", "verify"]
+__all__ = ["CURVES", "Curve", "CurveName", "affine", "compress", "from_asn1", "load", "verify"]
 
 CurveName = Literal["P-256", "P-384"]
 
@@ -91,6 +91,16 @@ def affine(name: CurveName, raw: bytes) -> tuple[bytes, bytes]:
     """
     numbers, size = load(name, raw).public_numbers(), CURVES[name].size
     return numbers.x.to_bytes(size, "big"), numbers.y.to_bytes(size, "big")
+
+
+def from_asn1(name: CurveName, signature: bytes) -> bytes:
+    """R and s side by side, of a signature in ASN.1; anything else as it came, to be judged by `verify`."""
+    size = CURVES[name].size
+    try:
+        r, s = decode_dss_signature(signature)
+        return r.to_bytes(size, "big") + s.to_bytes(size, "big")
+    except (ValueError, OverflowError):
+        return signature
 
 
 def verify(

@@ -44,12 +44,12 @@ class PublicKey:
         else:
             raise VerificationError("did_document_invalid", f"expected Ed25519, P-256 or P-384, got {self.kind!a}")
 
-    def verify(self, signature: bytes, data: bytes, *, low_s: bool = True) -> None:
+    def verify(self, signature: bytes, data: bytes, *, low_s: bool = True, asn1: bool = False) -> None:
         """Return if `signature` is by this key over `data`; raise if not.
 
         Ed25519: 64 bytes. ECDSA: r and s, 64 or 96 bytes, over SHA-256 of `data` for P-256 and SHA-384 for P-384;
         with `low_s` (the rule of this protocol) the higher of its two forms is refused. Other protocols have no such
-        rule: pass False there.
+        rule: pass False there; and with `asn1` r and s may be in ASN.1 too.
 
         Raises:
             ProofError: `proof_invalid`.
@@ -59,7 +59,8 @@ class PublicKey:
         if self.kind == "Ed25519":
             ed25519.verify(self.raw, signature, data)
         else:
-            ecdsa.verify(self.kind, self._loaded, signature, data, low_s=low_s)
+            plain = ecdsa.from_asn1(self.kind, signature) if asn1 else signature
+            ecdsa.verify(self.kind, self._loaded, plain, data, low_s=low_s)
 
     @property
     def multikey(self) -> str:

@@ -68,8 +68,9 @@ def apply(engagement: Engagement, entry: Entry) -> Engagement:
     Raises:
         RemoteProtocolError: A received message is not taken. Codes `wrong_negotiation` `wrong_recipient`
             `wrong_party` `wrong_state` `conflicting_message` `out_of_order` `ledger_diverged` `stale_offer`
-            `terms_mismatch` `offer_expired` `round_limit` `already_contracted` `conflicting_contract`
-            `challenge_mismatch` `version_not_supported` `contract_expired` `schema_violation` `too_large`.
+            `terms_mismatch` `offer_expired` `round_limit` `already_contracted` `already_fulfilled`
+            `conflicting_contract` `challenge_mismatch` `version_not_supported` `contract_expired`
+            `schema_violation` `too_large`.
         LocalProtocolError: The same for a message of ours.
 
     Source: protocol-spec/04-envelope-and-digests.md, section 4.3
@@ -271,8 +272,15 @@ def _no_row(engagement: Engagement, message: Message) -> Refused:
     text = f"{role} sent {message.type} in state {state}; legal here: {here}"
     if message.type == "Acceptance" and state == f"accepted-by-{role}":
         return Refused("already_contracted", text)
+    if message.type == "Delivery" and role == "provider" and _accepted(engagement.contract):
+        return Refused("already_fulfilled", text)
     others = any((state, message.type, OTHER[role], case) in ROWS for case in CASES)
     return Refused("wrong_party" if others else "wrong_state", text)
+
+
+def _accepted(contract: Contract | None) -> bool:
+    endings = contract.endings if contract is not None else ()
+    return any(ending.basis == "review" and ending.detail == "accepted" for ending in endings)
 
 
 def _limits(engagement: Engagement, move: VerifiedMessage) -> None:

@@ -342,6 +342,8 @@ class Worker:
                 contract=delivery.contract,
                 artifacts=artifacts,
                 required=document.terms.evidence.predicates or (WorkPredicate.PREDICATE_TYPE,),
+                task=document.terms.task.kind,
+                inputs=[given.digest for given in conversation.last("Start", Start).inputs],
             )
             statements = tuple(one.digest for one in verified)
             met = await self._criteria(conversation, document, artifacts)

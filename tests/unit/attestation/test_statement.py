@@ -6,12 +6,15 @@ import pytest
 from contracts import ENGAGEMENT, HIRER, PROVIDER, STRANGER
 from parties import LATER, NOW
 from undersigned.attestation import (
+    PAYLOAD_TYPE,
     PREDICATES,
     STATEMENT_TYPE,
     ActionTaken,
     UsageLine,
     accepted,
+    envelope,
     make_statement,
+    pae,
     provenance,
     verify_delivery,
     verify_statement,
@@ -229,3 +232,93 @@ def test_nobody_accepts_his_own_work() -> None:
     with pytest.raises(VerificationError) as caught:
         verify(document, by=HIRER, other_than=[HIRER.key])
     assert caught.value.code == "attester_not_trusted"
+
+
+def test_what_is_told_of_the_contract_is_as_the_contract_has_it() -> None:
+    """HIRE-ATT-04: another task, or an input that nobody gave, in either kind of statement."""
+
+    def deliver(*claims: Any, **agreed: Any):
+        made = [PROVIDER.seal_statement(make_statement(ARTIFACTS, one)) for one in claims]
+        fields: dict[str, Any] = {"task": "sbom", "inputs": [digest_bytes(b"wheel")]}
+        return verify_delivery(
+            made,
+            attester=PROVIDER.did,
+            keys=PROVIDER.keys,
+            contract=CONTRACT,
+            artifacts=ARTIFACTS,
+            required=(),
+            **(fields | agreed),
+        )
+
+    assert len(deliver(claim(), built())) == 2
+    for claims, agreed in (
+        ([claim(task="other")], {}),
+        ([built(task="other")], {}),
+        ([claim(inputs={"more": digest_bytes(b"more")})], {}),
+        ([claim()], {"inputs": []}),
+    ):
+        with pytest.raises(VerificationError) as caught:
+            deliver(*claims, **agreed)
+        assert caught.value.code == "attestation_binding"
+
+
+def test_nobody_judges_in_a_delivery() -> None:
+    """HIRE-ATT-05, HIRE-ATT-06: an executor is never its own verifier, though its key and its name agree."""
+    own = accepted(
+        contract=CONTRACT,
+        document_id=f"{ENGAGEMENT}:hirer:3",
+        verifier=PROVIDER.did,
+        passed=True,
+        statements=[],
+        time_verified=LATER,
+    )
+    document = PROVIDER.seal_statement(make_statement(ARTIFACTS, own))
+    with pytest.raises(VerificationError) as caught:
+        verify_delivery(
+            [document],
+            attester=PROVIDER.did,
+            keys=PROVIDER.keys,
+            contract=CONTRACT,
+            artifacts=ARTIFACTS,
+            required=(),
+        )
+    assert (caught.value.code, caught.value.path) == ("attester_not_trusted", "/predicateType")
+
+
+ORDER = ("envelope", "payload type", "statement type", "subjects", "predicate", "policy", "contract")
+SHOWS: dict[str, tuple[str, str]] = {
+    "envelope": ("proof_invalid", "hold"),
+    "payload type": ("proof_invalid", "application/json"),
+    "statement type": ("schema_violation", "v9"),
+    "subjects": ("digest_mismatch", "other.bin"),
+    "predicate": ("unknown_term", "no such member"),
+    "policy": ("attester_not_trusted", "claims to be of"),
+    "contract": ("attestation_binding", "expected a statement under"),
+}
+"""What is wrong -> the code, and a part of what is said."""
+
+
+@pytest.mark.parametrize("first", range(len(ORDER)), ids=ORDER)
+def test_checks_come_in_their_order(first: int) -> None:
+    """The order of section 8.3: from `first` on everything is wrong, and the first is what is said."""
+    wrong = ORDER[first:]
+    statement: Any = decode_json(
+        make_statement(
+            {"other.bin": digest_bytes(ARTIFACT)} if "subjects" in wrong else ARTIFACTS,
+            claim(
+                provider=STRANGER.did if "policy" in wrong else PROVIDER.did,
+                contract=digest_bytes(b"another") if "contract" in wrong else CONTRACT,
+            ),
+        )
+    )
+    if "statement type" in wrong:
+        statement["_type"] = "https://in-toto.io/Statement/v9"
+    if "predicate" in wrong:
+        statement["predicate"]["extra"] = 1
+    payload, kind = canonicalize(statement), "application/json" if "payload type" in wrong else PAYLOAD_TYPE
+    signature = PROVIDER.sign(pae(kind, payload + b" " if "envelope" in wrong else payload))
+    code, said = SHOWS[ORDER[first]]
+    with pytest.raises(UndersignedError) as caught:
+        verify(envelope(payload, [(PROVIDER.method, signature)], kind))
+    assert caught.value.code == code
+    assert said in f"{caught.value.message} {caught.value.path}"

@@ -14,8 +14,20 @@ PREDICATES: Final[Mapping[str, type[Predicate]]] = MappingProxyType(
     {of.PREDICATE_TYPE: of for of in (AcceptancePredicate, ProvenancePredicate, RefusalPredicate, WorkPredicate)}
 )
 
+OF_WORK: Final[Mapping[str, type[Predicate]]] = MappingProxyType(
+    {of.PREDICATE_TYPE: of for of in (ProvenancePredicate, WorkPredicate)}
+)
+"""What a provider may claim of what it delivers. A verdict is not among it: nobody judges its own work."""
+
+VERDICTS: Final[Mapping[str, type[Predicate]]] = MappingProxyType(
+    {AcceptancePredicate.PREDICATE_TYPE: AcceptancePredicate}
+)
+"""What may stand in a `Review`."""
+
 __all__ = [
+    "OF_WORK",
     "PREDICATES",
+    "VERDICTS",
     "AcceptancePredicate",
     "ActionTaken",
     "Input",
