@@ -63,7 +63,7 @@ CLASSES: Final[dict[str, str]] = {
 _AREAS: Final[dict[str, str]] = {
     "trust": "ANC APR JWT LNK REG REN SWM TED TRU VC WVH DID-09 STA-08 STA-09",
     "authority": "GTS MCP SUB GAT-05",
-    "evidence": "RPL LOG-06 LOG-07 LOG-08 LOG-09 LOG-20 LOG-21 PCK-01 PCK-02",
+    "evidence": "RPL ATT-08 LOG-06 LOG-07 LOG-08 LOG-09 LOG-20 LOG-21 PCK-01 PCK-02",
     "program": "CTL POL VCA",
 }
 """Class -> areas, and single ids, that belong to it; all others are core."""
@@ -78,7 +78,7 @@ _BROKEN_BY: Final[dict[str, str]] = {
         """,
     "nobody": """
         ANC APR CLK POL RPL SWM
-        CAP-01 CAP-02 CHN-07 CHN-08 CHN-12 CLS-01 CLS-03 CLS-04 CRD-08 CRD-09 DID-06 DIG-02 ENV-07 ERR-04 LAN-06
+        ATT-08 CAP-01 CAP-02 CHN-07 CHN-08 CHN-12 CLS-01 CLS-03 CLS-04 CRD-08 CRD-09 DID-06 DIG-02 ENV-07 ERR-04 LAN-06
         GAT-02 GAT-03 GAT-04
         LD-05 LD-07 LIF-09 LIF-13 LIF-14 LIF-15 LIF-18 LIF-23 LIF-24 LIM-03 LNK-05 LOG-02 LOG-06 LOG-21
         NEG-04 NEG-10 NEG-17 NEG-18 NEG-19 NEG-21 NEG-24 PAY-01 PAY-02 PCK-03 REN SEC-03 SEC-04 SEC-09 STA-05

@@ -457,8 +457,9 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "deliveries/digest-in-capitals",
         "deliveries/subject-twice",
     ),
-    "HIRE-ATT-04": ("deliveries/of-another-contract",),
+    "HIRE-ATT-04": ("deliveries/of-another-contract", "deliveries/of-another-task", "deliveries/of-another-input"),
     "HIRE-ATT-05": (
+        "deliveries/own-acceptance",
         "deliveries/unknown-*",
         "deliveries/of-another-provider",
     ),

@@ -39,6 +39,8 @@ def delivery_vectors() -> Iterator[Vector]:
             "methods": [PROVIDER.method],
             "contract": delivery["contract"],
             "predicates": [WORK],
+            "task": "sbom",
+            "inputs": [one["digest"] for one in said["predicate"]["inputs"]],
             "files": {"sbom.json": "a bill"},
             "keys": signers(PROVIDER),
             **case,
@@ -87,6 +89,19 @@ def delivery_vectors() -> Iterator[Vector]:
     )
     alien = other(predicate__contract=digest_bytes(b"another contract"))
     yield vector("of-another-contract", "the work of another contract", "attestation_binding", alien)
+    yield vector("of-another-task", "the work of another task", "attestation_binding", other(predicate__task="other"))
+    more = [{"name": "b.whl", "digest": digest_bytes(b"another input")}]
+    yield vector("of-another-input", "an input that nobody gave", "attestation_binding", other(predicate__inputs=more))
+    verdict = json.loads(conversation()["review"].raw)["statement"]
+    judged = json.loads(base64.b64decode(verdict["payload"]))
+    judged["predicate"]["verifier"]["id"] = PROVIDER.did
+    yield vector(
+        "own-acceptance",
+        "the provider accepts its own work",
+        "attester_not_trusted",
+        good,
+        stated(canonicalize(judged)),
+    )
     yield vector(
         "of-another-artifact", "about what was not delivered", "digest_mismatch", other(subject__0__name="other.json")
     )

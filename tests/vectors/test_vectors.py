@@ -427,6 +427,8 @@ def test_what_was_delivered_is_stated_or_refused(folder: Path) -> None:
             contract=case["contract"],
             artifacts=artifacts,
             required=case["predicates"],
+            task=case["task"],
+            inputs=case["inputs"],
         )
         return [one.statement.predicate_type for one in verified]
 

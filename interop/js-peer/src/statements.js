@@ -117,7 +117,7 @@ const closed = (/** @type {any} */ one, /** @type {string} */ names) => check(Ob
 export function verifyReview(review, { delivery, contract, verifier, document }) {
   const statement = opened(review.statement, document);
   const { predicate, predicateType } = statement;
-  check(predicateType === ACCEPTANCE, 'unknown_term', 'no acceptance', '/statement');
+  check(predicateType === ACCEPTANCE, 'attester_not_trusted', 'no acceptance', '/statement');
   closed(predicate, 'verifier timeVerified resourceUri policy inputAttestations verificationResult verifiedLevels');
   check(predicate.verifier?.id === verifier, 'attester_not_trusted', 'verifier', '/statement');
   check(predicate.policy?.digest?.sha256 === hex(contract), 'attestation_binding', 'contract', '/statement');
@@ -143,13 +143,15 @@ export function verifyDelivery(delivery, { contract, provider, document, methods
     if (predicateType === WORK) {
       closed(predicate, 'contract engagement provider task inputs actions actionsOmitted usage policies subcontracts startedOn finishedOn');
       check(predicate.provider === provider, 'attester_not_trusted', 'provider');
-      check(predicate.contract === contract, 'attestation_binding', 'contract');
+      check(predicate.contract === contract && predicate.task === terms.task.kind, 'attestation_binding', 'contract');
+      check(predicate.inputs.every((/** @type {any} */ one) => terms.task.inputs.includes(one.digest)), 'attestation_binding', 'inputs');
     } else if (predicateType === PROVENANCE) {
       closed(predicate, 'buildDefinition runDetails');
       closed(predicate.buildDefinition, 'buildType externalParameters resolvedDependencies');
       closed(predicate.buildDefinition.externalParameters, 'contract clauses task');
       check(predicate.runDetails.builder.id === provider, 'attester_not_trusted', 'builder');
-      check(predicate.buildDefinition.externalParameters.contract === contract, 'attestation_binding', 'contract');
+      const told = predicate.buildDefinition.externalParameters;
+      check(told.contract === contract && told.task === terms.task.kind, 'attestation_binding', 'contract');
     } else throw new HireError('attester_not_trusted', 'a predicate that is not known');
     types.push(predicateType);
     covered.set(predicateType, new Set([...(covered.get(predicateType) ?? []), ...statement.subject.map((/** @type {any} */ one) => one.name)]));

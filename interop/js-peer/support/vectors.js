@@ -141,7 +141,7 @@ kinds.delivery = async function delivery(input, of) {
     const given = JSON.parse(input.toString());
     const bytes = new Map(Object.entries(of.files).map(([name, text]) => [name, Buffer.from(String(text))]));
     const document = await new Resolver().resolve(of.provider);
-    const types = verifyDelivery(given, { ...of, document, terms: { evidence: { predicates: of.predicates } } }, bytes);
+    const types = verifyDelivery(given, { ...of, document, terms: { evidence: { predicates: of.predicates }, task: { kind: of.task, inputs: of.inputs } } }, bytes);
     return { types };
   });
 };
