@@ -1498,3 +1498,15 @@ def _other_inputs() -> None:
         "Start",
         lambda body: {**body, "inputs": tuple(msgspec.structs.replace(i, digest=other) for i in body["inputs"])},
     )
+
+
+@mutant("refuses at length", "HIRE-SEC-08", "negotiation-withdraws-after-acceptance")
+def _at_length() -> None:
+    real = conversation.Conversation._say
+
+    async def say(self: Any, turn: Any, said: Any) -> None:
+        if said.type == "Problem":
+            said = msgspec.structs.replace(said, body={**said.body, "supported": ("x" * 200,) * 5})
+        await real(self, turn, said)
+
+    conversation.Conversation._say = say

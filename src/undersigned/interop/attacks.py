@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from undersigned.encoding import canonicalize, shift
 from undersigned.testing import Say, Told, offer
@@ -21,6 +21,9 @@ from .recipes import RECIPES
 from .scenario import ComeBack, Forge, Raw, Refused
 from .stage import SceneLine
 from .values import filled, replaced
+
+MAX_LARGER: Final = 128
+"""How much longer a `Problem` may be than the short move that it is about."""
 
 
 async def forge(play: Play, step: Forge) -> None:
@@ -108,6 +111,10 @@ async def refused(play: Play, step: Refused) -> None:
     if told.how == "close" and step.close_code not in (None, ended):
         raise Failure(f"expected the connection to be closed with {step.close_code}, came {ended}")
     if told.how in ("Problem", "Fault"):
+        # A refusal must not be worth asking for: what is sent back is no larger than what came, or hardly so.
+        most = play.sent_bytes + (MAX_LARGER if told.how == "Problem" else 0)
+        if len(told.raw) > most:
+            raise Failure(f"expected a {told.how} of at most {most} bytes, came one of {len(told.raw)}")
         _consume(play, line, told.raw)
         return
     for player in play.players.values():

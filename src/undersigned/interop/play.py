@@ -34,6 +34,8 @@ class Play:
         """The connections that stand, by who of ours made them."""
         self.sent: set[str] = set()
         """Digests by which a refusal may name what was sent last to be refused."""
+        self.sent_bytes = 0
+        """Its length."""
         self.over = "first"
         """Over whose connection that was."""
         self.heard_from = 0
@@ -99,7 +101,7 @@ class Play:
     async def attack(self, over: str, raw: bytes, *, binary: bool = False) -> None:
         """Sends what has to be refused."""
         line = await self.line(over)
-        self.over, self.heard_from, self.sent = over, line.mark(), _digests(raw)
+        self.over, self.heard_from, self.sent, self.sent_bytes = over, line.mark(), _digests(raw), len(raw)
         await (line.send_binary(raw) if binary else line.send(raw))
 
 
