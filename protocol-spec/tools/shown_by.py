@@ -407,6 +407,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "edges/evidence-*",
     ),
     "HIRE-PCK-01": ("packs/*",),
+    "HIRE-PCK-04": ("packs/*",),
     "HIRE-PCK-02": (
         "packs/byte",
         "packs/missing",

@@ -20,6 +20,7 @@ from issuing import issued
 from undersigned.cli.hiring import write_artifacts
 from undersigned.credentials import AccreditedBy, Authority
 from undersigned.daemon import HireResult
+from undersigned.evidence import verifier_page
 from undersigned.runtime import SystemClock
 from undersigned.testing import Actor
 from unit.cli.running import files, run
@@ -131,8 +132,10 @@ def test_both_sides_can_be_looked_at(side: str, companies: Companies) -> None:
 def test_both_sides_have_evidence(side: str, companies: Companies, tmp_path: Path) -> None:
     """HIRE-PCK: each side's pack is checked without network, state or keys, and says the same."""
     home, pack = getattr(companies, side), tmp_path / "hire.zip"
-    exported = run("export", engagement_of(companies), "--home", home, "--out", pack, "--json")
-    assert exported.values == [{"pack": str(pack), "bytes": pack.stat().st_size, "local": True}]
+    page = tmp_path / "hire.html"
+    exported = run("export", engagement_of(companies), "--home", home, "--out", pack, "--page", page, "--json")
+    assert exported.values == [{"pack": str(pack), "bytes": pack.stat().st_size, "page": str(page), "local": True}]
+    assert page.read_bytes() == verifier_page(pack.read_bytes())
     ended = undersigned("verify", pack, "--explain", folder=tmp_path, HOME=str(tmp_path))
     assert (ended.code, ended.err) == (0, "")
     assert len(ended.out.splitlines()) == 13

@@ -3,6 +3,7 @@
 from undersigned.attestation.dsse import (
     MAX_PAYLOAD_BYTES,
     PAYLOAD_TYPE,
+    Envelope,
     VerifiedPayload,
     envelope,
     pae,
@@ -58,6 +59,7 @@ __all__ = [
     "ActionTaken",
     "Artifact",
     "BuiltBy",
+    "Envelope",
     "ForeignProvenance",
     "ForeignStatement",
     "ForeignSubject",

@@ -19,7 +19,7 @@ from undersigned.encoding import JsonObject, to_struct
 from undersigned.errors import FormatError, ProofError
 from undersigned.keys import PublicKey
 
-__all__ = ["MAX_PAYLOAD_BYTES", "PAYLOAD_TYPE", "VerifiedPayload", "envelope", "pae", "verify_envelope"]
+__all__ = ["MAX_PAYLOAD_BYTES", "PAYLOAD_TYPE", "Envelope", "VerifiedPayload", "envelope", "pae", "verify_envelope"]
 
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 MAX_PAYLOAD_BYTES: Final = 128 * 1024
@@ -29,15 +29,19 @@ _STANDARD: Final = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za
 _URL_SAFE: Final = re.compile(r"(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2}==|[A-Za-z0-9_-]{3}=)?")
 
 
-class _Signature(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EnvelopeSignature(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One signature of an envelope."""
+
     sig: Annotated[str, Meta(min_length=4, max_length=1024)]
     keyid: Annotated[str, Meta(max_length=2048)] = ""
 
 
-class _Envelope(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class Envelope(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A DSSE envelope as it is read: closed, and bounded."""
+
     payload: str
     payload_type: Annotated[str, Meta(min_length=1, max_length=256)]
-    signatures: Annotated[tuple[_Signature, ...], Meta(max_length=MAX_SIGNATURES)]
+    signatures: Annotated[tuple[EnvelopeSignature, ...], Meta(max_length=MAX_SIGNATURES)]
 
 
 class VerifiedPayload(Struct, frozen=True, kw_only=True):
@@ -92,7 +96,7 @@ def verify_envelope(
     written: Any = document.get("payload")
     if isinstance(written, str) and len(written) > MAX_PAYLOAD_BYTES * 4 // 3 + 4:
         raise FormatError("too_large", f"expected a payload of at most {MAX_PAYLOAD_BYTES} bytes", path="/payload")
-    read = to_struct(document, _Envelope)
+    read = to_struct(document, Envelope)
     if not read.signatures or threshold < 1:
         raise ProofError("proof_missing", "expected a signature in the envelope; came none", path="/signatures")
     payload = _decode(read.payload, "/payload")

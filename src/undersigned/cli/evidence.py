@@ -9,7 +9,7 @@ import click
 from undersigned.did import DidDocument
 from undersigned.encoding import FOREIGN_LIMITS, EngagementId, decode_json, digest_bytes
 from undersigned.errors import ConfigurationError, UndersignedError, VerificationError
-from undersigned.evidence import MAX_PACK_BYTES, TAMPERINGS, verify_pack
+from undersigned.evidence import MAX_PACK_BYTES, TAMPERINGS, verifier_page, verify_pack
 from undersigned.evidence import tamper as tampered
 from undersigned.ledger import Ledger
 from undersigned.runtime import ArtifactStore, Home, SystemClock, equivocation_proof, export_pack, read_file
@@ -100,10 +100,22 @@ async def _newest(store: Ledger) -> EngagementId:
     help="Write to --out, in place of the pack, two moves that the other side signed for one place, if it did: the "
     "evidence of an accusation.",
 )
+@click.option(
+    "--page",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write a page beside it, for people: the verifier for browsers with the pack in it.",
+)
 @HOME_OPTION
 @command
 async def export(
-    out: Out, engagement: str | None, file: Path | None, force: bool, equivocation: bool, home: str | None
+    out: Out,
+    engagement: str | None,
+    file: Path | None,
+    force: bool,
+    equivocation: bool,
+    page: Path | None,
+    home: str | None,
 ) -> None:
     """Write the evidence pack of an engagement: one file that anybody can check.
 
@@ -115,13 +127,24 @@ async def export(
         return
     path = await export_to(out.home(home), engagement, file, force=force)
     size = path.stat().st_size
-    out.value({"pack": str(path), "bytes": size})
+    if page is not None:
+        _write(page, verifier_page(read_file(path, MAX_PACK_BYTES)), force=force)
+    out.value({"pack": str(path), "bytes": size} | ({"page": str(page)} if page is not None else {}))
     out.line(f"{path} ({counted(size, 'byte')})")
+    if page is not None:
+        out.line(f"{page}: open it in a browser. Others had better open the pack in a page of their own.")
     out.line(f"check it:  {program()} verify {path} --explain")
 
 
+def _needed(context: click.Context, parameter: click.Parameter, pack: Path | None) -> Path | None:
+    """The pack, which may be left out where only the page is wanted."""
+    if pack is None and context.params.get("page") is None:
+        raise click.MissingParameter(ctx=context, param=parameter, param_hint="'PACK'")
+    return pack
+
+
 @click.command()
-@click.argument("pack", type=click.Path(path_type=Path))
+@click.argument("pack", type=click.Path(path_type=Path), required=False, callback=_needed)
 @click.option("--explain", is_flag=True, help="Show every step and the parties' keys, not only what failed.")
 @click.option(
     "--did-document",
@@ -132,12 +155,30 @@ async def export(
     help="A DID document that you know, as published: of this DID the pack must hold no other. May be repeated, also "
     "for one DID whose keys were replaced.",
 )
+@click.option(
+    "--page",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    is_eager=True,
+    help="Write the verifier for browsers, and check nothing: one file, which needs no network and nothing installed.",
+)
+@click.option("--force", is_flag=True, help="Write over a page that is there.")
 @command
-async def verify(out: Out, pack: Path, explain: bool, documents: tuple[Path, ...]) -> int:
+async def verify(
+    out: Out, pack: Path | None, explain: bool, documents: tuple[Path, ...], page: Path | None, force: bool
+) -> int:
     """Check an evidence pack: no network, no state folder, no key.
 
     Exit code 0 if everything holds, 4 if anything does not.
     """
+    if page is not None and pack is None:
+        _write(page, verifier_page(), force=force)
+        out.value({"page": str(page)})
+        out.line(f"{page}: open it in a browser, and a pack in it")
+        return 0
+    if page is not None:
+        raise ConfigurationError("bad_configuration", "--page: it is written without a pack; export --page puts one in")
+    assert pack is not None  # noqa: S101  (`_needed` saw to it)
     data = read_file(pack, MAX_PACK_BYTES)
     known = [_document(file) for file in documents]
     report = verify_pack(data, now=SystemClock().now(), known=known)

@@ -13,6 +13,7 @@ from undersigned.evidence.pack import (
     transcribed,
     write_pack,
 )
+from undersigned.evidence.page import verifier_page
 from undersigned.evidence.tamper import TAMPERINGS, Tampering, tamper
 from undersigned.evidence.verify import STEPS, ListedKey, Report, Step, verify_pack
 
@@ -36,6 +37,7 @@ __all__ = [
     "sealed_documents",
     "tamper",
     "transcribed",
+    "verifier_page",
     "verify_pack",
     "write_archive",
     "write_pack",

@@ -1,7 +1,7 @@
 """JSON-LD: bundled contexts, and canonical N-Quads of our own documents (fast) and of foreign ones (guarded)."""
 
 from undersigned.jsonld.canonical import CANON_LIMITS, CanonLimits, canonical_quads
-from undersigned.jsonld.compiled import compiled_quads
+from undersigned.jsonld.compiled import compiled_quads, compiled_table
 from undersigned.jsonld.contexts import CONTEXTS, HIRE_CONTEXT, Contexts
 from undersigned.jsonld.loader import closed_loader
 from undersigned.jsonld.processor import document_quads, expand, to_quads
@@ -15,6 +15,7 @@ __all__ = [
     "canonical_quads",
     "closed_loader",
     "compiled_quads",
+    "compiled_table",
     "document_quads",
     "expand",
     "to_quads",

@@ -28,7 +28,7 @@ from undersigned.encoding import canonicalize
 from undersigned.errors import FormatError
 from undersigned.jsonld.contexts import CONTEXTS, HIRE_CONTEXT
 
-__all__ = ["compiled_quads", "escaped", "is_iri"]
+__all__ = ["compiled_quads", "compiled_table", "escaped", "is_iri"]
 
 NODES: Final = frozenset({"terms", "scope"})
 """Terms whose value is one node; the context alone does not tell it from an IRI."""
@@ -110,6 +110,21 @@ def compiled_quads(document: Mapping[str, Any], *, algorithm: str = "sha256") ->
         return "".join(lines).encode()
     except UnicodeEncodeError as exc:
         raise FormatError("bad_unicode", "expected text without lone surrogates") from exc
+
+
+def compiled_table() -> dict[str, Any]:
+    """The compiled hire context as JSON, for the verifier page: terms, types, options, and the predicate of a proof."""
+
+    def written(terms: Mapping[str, _Term]) -> dict[str, Any]:
+        return {name: {**term._asdict(), "words": dict(term.words)} for name, term in terms.items()}
+
+    table = _compiled()
+    return {
+        "terms": written(table.terms),
+        "types": dict(table.types),
+        "options": written(table.options),
+        "proof": table.proof.predicate,
+    }
 
 
 def escaped(text: str) -> str:

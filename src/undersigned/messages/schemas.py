@@ -19,7 +19,7 @@ from undersigned.encoding import JsonObject
 from undersigned.messages.base import Message
 from undersigned.messages.registry import MESSAGE_TYPES
 
-__all__ = ["credential_schemas", "json_schemas"]
+__all__ = ["credential_schemas", "json_schemas", "struct_schema"]
 
 _DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 _BASE: Final = "https://w3id.org/hire/v1/schemas/"
@@ -74,7 +74,7 @@ def json_schemas() -> dict[str, JsonObject]:
     """File name -> schema (draft 2020-12): one for each type of message, and one for each document of ours."""
     made = {f"{name}.json": _message_schema(of) for name, of in MESSAGE_TYPES.items()}
     for name, of in _DOCUMENTS.items():
-        made[f"{name}.json"] = _schema(name, of)
+        made[f"{name}.json"] = struct_schema(name, of)
     return made
 
 
@@ -84,7 +84,7 @@ def credential_schemas() -> dict[str, JsonObject]:
 
 
 def _credential_schema(name: str, of: type[Claim]) -> JsonObject:
-    schema: dict[str, Any] = dict(_schema(name, of))
+    schema: dict[str, Any] = dict(struct_schema(name, of))
     defs = {of.__name__: {key: value for key, value in schema.items() if key[0] != "$"}, **schema["$defs"]}
     types: JsonObject = {"enum": ["VerifiableCredential", name]}
     return {
@@ -104,7 +104,7 @@ def _credential_schema(name: str, of: type[Claim]) -> JsonObject:
 
 def _message_schema(of: type[Message]) -> JsonObject:
     name = of.__name__
-    schema: dict[str, Any] = dict(_schema(name, of))
+    schema: dict[str, Any] = dict(struct_schema(name, of))
     required = cast("list[str]", schema["required"])
     schema["required"] = sorted({*required, *_ALWAYS})
     first = 0 if of.notice else 1
@@ -115,7 +115,8 @@ def _message_schema(of: type[Message]) -> JsonObject:
     return schema
 
 
-def _schema(name: str, of: type[Struct]) -> JsonObject:
+def struct_schema(name: str, of: type[Struct]) -> JsonObject:
+    """The schema (draft 2020-12) of one struct; the structs in it are under `$defs`."""
     _, components = schema_components([of])
     defs = {part: _without_nulls(schema) for part, schema in sorted(components.items())}
     own = defs.pop(of.__name__)

@@ -130,6 +130,8 @@ WRITES = {
     "trust graph --out",
     "trust sign --out",
     "export --out",
+    "export --page",
+    "verify --page",
     "tamper --out",
     "credentials issue --out",
     "spawn --out",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from packs import Hire
 from undersigned.encoding import canonicalize, digest_bytes
-from undersigned.evidence import STEPS, TAMPERINGS, read_archive, write_archive
+from undersigned.evidence import STEPS, TAMPERINGS, read_archive, verifier_page, write_archive
 from unit.cli.running import files, run
 
 
@@ -199,3 +199,14 @@ def test_a_pack_is_tampered_with_and_refused(pack: Path, tmp_path: Path) -> None
     assert run("tamper", made, "--what", "refusal", "--out", tmp_path / "again.zip").code == 0
     made.write_bytes(b"no pack")
     assert run("tamper", made, "--what", "price", "--out", tmp_path / "x.zip").code == 4
+
+
+def test_the_page_is_written_for_browsers(pack: Path, tmp_path: Path) -> None:
+    page = tmp_path / "verifier.html"
+    (said,) = run("verify", "--page", page, "--json").values
+    assert said == {"page": str(page)}
+    assert page.read_bytes() == verifier_page()
+    assert run("verify", "--page", page).code == 2, "it writes over nothing"
+    assert run("verify", "--page", page, "--force").code == 0
+    assert run("verify", pack, "--page", tmp_path / "other.html").code == 2
+    assert not (tmp_path / "other.html").exists()

@@ -1,0 +1,111 @@
+// Merkle proofs, checkpoints and cosignatures: 08, sections 8.4 and 8.5; RFC 9162; C2SP signed-note, tlog-checkpoint and
+// tlog-cosignature.
+
+const noProof = (text) => new Refused("log_proof_invalid", text);
+
+const leafHash = (leaf) => sha256(concat([0], leaf));
+const nodeHash = (left, right) => sha256(concat([1], left, right));
+
+async function verifyInclusion(proof, root) {
+  const { index, size } = proof;
+  if (!(index >= 0 && index < size)) throw noProof(`leaf ${index} is not in a tree of ${size} leaves`);
+  let value = rawDigest(proof.leaf, "log_proof_invalid");
+  let [place, last] = [BigInt(index), BigInt(size) - 1n];
+  for (const sibling of proof.path.map((one) => rawDigest(one, "log_proof_invalid"))) {
+    if (last === 0n) throw noProof("the inclusion proof is longer than its tree is high");
+    if (place & 1n || place === last) {
+      value = await nodeHash(sibling, value);
+      while (!(place & 1n) && place) [place, last] = [place >> 1n, last >> 1n];
+    } else value = await nodeHash(value, sibling);
+    [place, last] = [place >> 1n, last >> 1n];
+  }
+  if (last !== 0n || !same(value, root)) throw noProof("the inclusion proof does not lead to the root");
+}
+
+function readInclusion(value) {
+  const names = isObject(value) ? Object.keys(value).sort().join() : "";
+  const fits = names === "index,leaf,path,size" && typeof value.leaf === "string" && Array.isArray(value.path);
+  if (!fits || ![value.index, value.size].every(Number.isSafeInteger) || !value.path.every((one) => typeof one === "string")) {
+    throw noProof("not an inclusion proof");
+  }
+  return value;
+}
+
+/** Text and signature lines of a note; nothing is verified. */
+function readNote(note) {
+  if (encode(note).length > 16384) throw noProof("a note has at most 16384 bytes");
+  const cut = note.lastIndexOf("\n\n");
+  if (cut < 0 || !note.endsWith("\n")) throw noProof("a note has an empty line before its signatures and ends with a newline");
+  const lines = note.slice(cut + 2, -1).split("\n");
+  if (lines.length > 32) throw noProof("a note has at most 32 signatures");
+  if (/[\x00-\x09\x0b-\x1f]/.test(note)) throw noProof("a note has no control characters");
+  const signatures = lines.map((line) => {
+    const parts = line.slice(2).split(" ");
+    if (!line.startsWith("\u2014 ") || parts.length !== 2 || !isLogName(parts[0])) throw noProof("a signature line is a dash, a key name and a signature");
+    const data = fromBase64(parts[1], "log_proof_invalid");
+    if (data.length < 5) throw noProof("a signature line holds a key hash and a signature");
+    return { name: parts[0], hint: data.subarray(0, 4), data: data.subarray(4) };
+  });
+  return { text: encode(note.slice(0, cut + 1)), signatures };
+}
+
+const isLogName = (name) => name !== "" && name.length <= 1024 && !/[+\s\p{C}\p{Z}]/u.test(name);
+
+function readCheckpoint(text) {
+  const lines = utf8(text, "log_proof_invalid").split("\n");
+  if (lines.length < 4 || lines.at(-1) !== "" || lines.slice(0, -1).includes("")) throw noProof("a checkpoint has three lines or more");
+  const [origin, count, root] = lines;
+  if (!/^(?:0|[1-9][0-9]{0,18})$/.test(count)) throw noProof("not the size of a log");
+  const hash = fromBase64(root, "log_proof_invalid");
+  if (hash.length !== 32) throw noProof("the root of a checkpoint has 32 bytes");
+  return { origin, size: Number(count), root: hash };
+}
+
+const keyHint = async (name, type, key) => (await sha256(concat(encode(name), [10, type], key.raw))).subarray(0, 4);
+
+/** The one signature line by this name and key. */
+async function lineBy(note, name, type, key) {
+  const hint = await keyHint(name, type, key);
+  const found = note.signatures.filter((one) => one.name === name && same(one.hint, hint));
+  if (found.length !== 1) throw noProof(`the note carries ${found.length} signatures by ${name}, not one`);
+  return found[0].data;
+}
+
+async function checkSignature(key, signature, signed, what) {
+  const holds = await key.holds(signature, signed);
+  if (holds === undefined) unchecked.add("signatures of Ed25519: this browser does not know them");
+  if (holds === false) throw noProof(`${what} does not verify`);
+}
+
+async function verifyNote(note, key, name) {
+  const read = readNote(note);
+  const checkpoint = readCheckpoint(read.text);
+  await checkSignature(key, await lineBy(read, name, 1, key), read.text, `the note's signature by ${name}`);
+  return checkpoint;
+}
+
+/** The checkpoint in a note, once it is by a key of `own` (method -> key) of `signer` and of its own log. */
+async function noteOf(note, signer, own) {
+  let failure = noProof(`${signer} has no key that signs checkpoints`);
+  for (const key of own.values()) {
+    if (key.kind !== "Ed25519") continue;
+    try {
+      const head = await verifyNote(note, key, signer);
+      if (head.origin !== signer) throw noProof(`a checkpoint of ${shown(head.origin)}, signed by ${signer}`);
+      return head;
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+function noteText(coded) {
+  try {
+    return utf8(fromBase64url(coded.slice(1)));
+  } catch (error) {
+    if (error instanceof Refused) throw noProof("not the multibase form of a note");
+    throw error;
+  }
+}

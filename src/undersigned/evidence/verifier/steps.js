@@ -1,0 +1,608 @@
+// The numbered steps of HIRE-PCK-01 (08, section 8.6), in the order and with the codes of `undersigned verify`.
+
+const SKEW = 60;
+const KINDS = ["message", "contract", "statement", "did-document", "ledger", "artifact", "refusal", "subcontract"];
+
+// --- step 1
+
+const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9_-]|[./](?=[A-Za-z0-9]))*$/;
+const CRC = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let value = byte;
+  for (let bit = 0; bit < 8; bit += 1) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
+  return value;
+});
+
+function crc32(bytes) {
+  let value = 0xffffffff;
+  for (const byte of bytes) value = CRC[(value ^ byte) & 0xff] ^ (value >>> 8);
+  return (value ^ 0xffffffff) >>> 0;
+}
+
+function littleEndianBytes(...fields) {
+  return Uint8Array.from(fields.flatMap(([size, value]) => Array.from({ length: size }, (_, at) => Math.floor(value / 2 ** (8 * at)) % 256)));
+}
+
+/** Header of a member in the one form; with `offset` the one in the directory. */
+function header(name, data, offset) {
+  const path = encode(name);
+  const fields = [[2, 20], [2, 0], [2, 0], [2, 0], [2, 33], [4, crc32(data)], [4, data.length], [4, data.length], [2, path.length], [2, 0]];
+  if (offset === undefined) return concat(littleEndianBytes([4, 0x04034b50], ...fields), path);
+  const more = [[2, 0], [2, 0], [2, 0], [4, 0o100644 * 65536], [4, offset]];
+  return concat(littleEndianBytes([4, 0x02014b50], [2, 0x0314], ...fields, ...more), path);
+}
+
+/** The members of a pack's archive, which has one form: nothing is compressed, and nothing hides between members. */
+function readArchive(data) {
+  const no = (why) => invalid(`not the archive of an evidence pack: ${why}`);
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  const members = new Map();
+  const directory = [];
+  let at = 0;
+  while (at + 4 <= data.length && view.getUint32(at, true) === 0x04034b50) {
+    if (members.size === 10000) throw new Refused("too_large", "expected at most 10000 members");
+    if (data.length - at < 30) throw no("it ends inside a member");
+    const [size, nameSize, extra] = [view.getUint32(at + 22, true), view.getUint16(at + 26, true), view.getUint16(at + 28, true)];
+    const start = at + 30 + nameSize;
+    if (extra || nameSize > 200 || start + size > data.length) throw no("a member has another form, or does not fit");
+    const name = String.fromCharCode(...data.subarray(at + 30, start));
+    if (!NAME.test(name) || name.endsWith("\n")) throw new Refused("bad_path", `expected the name of a member; came ${shown(name)}`);
+    if (members.has(name)) throw no(`${name} is there twice`);
+    const content = data.subarray(start, start + size);
+    if (!same(data.subarray(at, start), header(name, content))) throw no("it is not, byte for byte, what its members make");
+    directory.push(header(name, content, at));
+    members.set(name, content);
+    at = start + size;
+  }
+  const whole = concat(...directory);
+  const count = members.size;
+  const end = littleEndianBytes([4, 0x06054b50], [2, 0], [2, 0], [2, count], [2, count], [4, whole.length], [4, at], [2, 0]);
+  const names = [...members.keys()];
+  if (!equal(names, names.toSorted()) || !same(data.subarray(at), concat(whole, end))) throw no("it is not, byte for byte, what its members make");
+  return members;
+}
+
+function readManifest(data) {
+  if (!data) throw invalid("there is no manifest.json");
+  let manifest;
+  try {
+    manifest = decodeJson(data, MANIFEST_LIMITS);
+    checkSchema(DATA.schemas.Manifest, manifest);
+  } catch (error) {
+    if (error instanceof Refused) throw invalid(`manifest.json: ${error.message}`, error.path);
+    throw error;
+  }
+  if (!same(canonical(manifest), data)) throw invalid("manifest.json is not in canonical form");
+  return manifest;
+}
+
+async function archive(the) {
+  const members = readArchive(the.data);
+  const manifest = readManifest(members.get("manifest.json"));
+  members.delete("manifest.json");
+  const listed = manifest.members.map((item) => item.path);
+  const sorted = [...new Set(listed)].sort();
+  if (!equal(listed, sorted) || listed.length !== members.size || !listed.every((path) => members.has(path))) {
+    throw invalid("listed and packed members differ");
+  }
+  const transcript = [];
+  for (const item of manifest.members) {
+    const data = members.get(item.path);
+    if ((await digestBytes(data)) !== item.digest) throw invalid(`${item.path} was changed`, item.path);
+    if (has(item, "recordedAt") !== (item.kind === "message")) throw invalid(`${item.path}: a message, and nothing else, was recorded`);
+    if (item.kind === "message") transcript.push(await transcribed(transcript.length + 1, item, data));
+  }
+  Object.assign(the, { manifest, members, transcript });
+  const times = transcript.map((one) => one.at);
+  if (!times.length || manifest.created !== times.toSorted().at(-1)) throw invalid("the manifest was not created with its last message");
+  if (!equal(times, times.toSorted())) throw invalid("the transcript runs back in time");
+  if (manifest.created > shift(the.now, SKEW)) throw invalid(`recorded at ${manifest.created}, which is after ${the.now}`);
+  return `${members.size} members as listed; ${times.length} messages, the last of ${manifest.created}`;
+}
+
+async function transcribed(number, item, raw) {
+  let message;
+  try {
+    message = await decodeMessage(raw);
+  } catch (error) {
+    if (error instanceof Refused) throw new Refused(error.code, `${item.path}: ${error.message}`, error.path);
+    throw error;
+  }
+  const name = item.path.slice(item.path.indexOf("/") + 1).split("-");
+  const kind = name.length === 3 ? name[1] : "";
+  const right = `transcript/${String(number).padStart(4, "0")}-${kind}-${message.content.type}.json`;
+  if (!["sent", "received"].includes(kind) || item.path !== right) throw invalid(`${item.path} is not the name of message ${number}`);
+  return { number, kind, at: item.recordedAt, message, content: message.content };
+}
+
+const ofKind = (the, kind) => the.manifest.members.filter((item) => item.kind === kind).map((item) => [item.path, the.members.get(item.path)]);
+
+// --- step 2
+
+async function documents(the) {
+  for (const [path, data] of ofKind(the, "did-document")) {
+    const value = decodeJson(data, FOREIGN_LIMITS);
+    if (!isObject(value) || typeof value.id !== "string") throw invalid(`${path} is not a DID document`);
+    const document = new DidDocument(value.id, data);
+    if (path !== `did-documents/${await digestBytes(data)}.json`) throw invalid(`${path} is not named by its digest`);
+    const derived = await derivedDocument(value.id);
+    if (derived && !same(derived.raw, data)) throw invalid(`${path} is not the document that follows from ${value.id}`);
+    const known = the.known.get(value.id);
+    if (known && !known.some((one) => same(one.raw, data))) throw invalid(`${path} is another document of ${value.id} than the one known`);
+    add(the.documents, value.id, document);
+  }
+  const taken = [];
+  for (const did of [the.manifest.own, the.manifest.peer]) {
+    const derived = await derivedDocument(did);
+    if (!the.documents.has(did) && derived) add(the.documents, did, derived);
+    if (!the.documents.has(did)) throw invalid(`there is no document of ${did}`);
+    if (!derived && !the.known.has(did)) taken.push(did);
+  }
+  return taken.length ? `taken from the pack: ${taken.join(", ")}` : "both follow from their DIDs or are known";
+}
+
+function add(map, name, item) {
+  if (!map.has(name)) map.set(name, []);
+  map.get(name).push(item);
+}
+
+/** The key of the first of a DID's documents that has it. */
+function keyAmong(held, method, purpose, at) {
+  let failure = new Refused("key_not_authorized", `${shown(method)} is of nobody in this pack`);
+  for (const document of held) {
+    try {
+      return document.keyFor(method, purpose, at);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+const lookup = (the) => (method, purpose) => keyAmong(the.documents.get(method.split("#")[0]) ?? [], method, purpose, the.manifest.created);
+
+/** Method -> key by which a DID makes claims; the first document that has a method decides. */
+function assertionKeys(the, did) {
+  const found = new Map();
+  for (const document of the.documents.get(did) ?? []) {
+    for (const [method, key] of document.keys("assertionMethod", the.manifest.created)) if (!found.has(method)) found.set(method, key);
+  }
+  return found;
+}
+
+const signsNotes = (the, did) => [...assertionKeys(the, did).values()].some((key) => key.kind === "Ed25519");
+
+// --- steps 3 and 4
+
+async function messages(the) {
+  const { manifest } = the;
+  const seen = new Set();
+  for (const one of the.transcript) {
+    const [sender, recipient] = one.kind === "sent" ? [manifest.own, manifest.peer] : [manifest.peer, manifest.own];
+    if (one.content.engagement !== manifest.engagement || one.content.sender !== sender) {
+      throw invalid(`message ${one.number} is not one of ${sender} in this engagement`);
+    }
+    if (seen.has(one.message.digest)) throw invalid(`message ${one.number} is there twice`);
+    seen.add(one.message.digest);
+    await withOneOf(the.documents.get(sender), `message ${one.number}, ${one.content.type}`, (document) =>
+      verifyMessage(one.message, document, the.documents.get(recipient)[0], one.at),
+    );
+  }
+  return `${the.transcript.length} proofs hold`;
+}
+
+/** A pack may hold several documents of one DID, of before and after a rotation. */
+async function withOneOf(held, what, check) {
+  let failure;
+  for (const document of held) {
+    try {
+      return await check(document);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      failure = error;
+    }
+  }
+  throw new Refused(failure.code, `${what}: ${failure.message}`);
+}
+
+async function chains(the) {
+  const { role, own, peer, engagement: id } = the.manifest;
+  let engagement = begin(role, own, peer, id);
+  for (const one of the.transcript) {
+    try {
+      engagement = await apply(engagement, one.message, one.kind === "sent", one.at);
+    } catch (error) {
+      if (error instanceof Refused) throw new Refused(error.code, `message ${one.number}: ${error.message}`);
+      throw error;
+    }
+  }
+  the.engagement = engagement;
+  return `${engagement.sent.length} moves sent and ${engagement.got.length} received lead to ${engagement.state}`;
+}
+
+// --- step 5
+
+const ofType = (the, ...types) => the.transcript.filter((one) => types.includes(one.content.type));
+
+/** For each seal: the number of its message, the document with both proofs, the acceptance and the seal. */
+function sealedDocuments(the) {
+  const find = (type, digest) => {
+    const found = ofType(the, type).find((one) => one.message.digest === digest);
+    if (!found) throw invalid(`the transcript does not hold the ${type} ${digest}`);
+    return found.content;
+  };
+  return ofType(the, "Seal").map(({ number, content: seal }) => {
+    const acceptance = find("Acceptance", seal.acceptance);
+    return { number, document: countersigned(find("Offer", seal.offer).document, acceptance.contractProof), acceptance, seal };
+  });
+}
+
+async function contract(the) {
+  const { manifest, members } = the;
+  const all = sealedDocuments(the);
+  const packed = members.get("contract.json");
+  const made = the.engagement.contract?.digest;
+  if (made !== manifest.contract || Boolean(all.length) !== (made !== undefined) || Boolean(packed) !== (made !== undefined)) {
+    throw invalid(`the transcript makes contract ${made}, the manifest says ${manifest.contract}`);
+  }
+  if (!packed) return "no contract was made";
+  const { document, acceptance, seal } = all[0];
+  if (!same(packed, canonical({ document, acceptance, seal }))) throw invalid("contract.json is not what the transcript says", "contract.json");
+  const sealed = await verifySealed(document, acceptance, seal, lookup(the));
+  if (document.type !== "Contract") throw new Refused("terms_mismatch", "expected a Contract", "/type");
+  the.sealed = sealed;
+  const parties = [document.hirer, document.provider];
+  if (sealed.digest !== made || !parties.includes(manifest.own) || !parties.includes(manifest.peer)) {
+    throw invalid("the contract is another than the one sealed in the transcript");
+  }
+  const found = [`${made}: both proofs, acceptance and seal hold`];
+  for (const change of all.slice(1)) {
+    const { digest } = await verifySealed(change.document, change.acceptance, change.seal, lookup(the));
+    if (change.document.type === "Contract") throw new Refused("terms_mismatch", "expected an Amendment or a Release", "/type");
+    if (change.document.type === "Amendment") the.amended.push([change.number, change.document]);
+    found.push(`${change.document.type} ${digest} holds`);
+  }
+  await rulings(the, found);
+  await above(the, found);
+  await below(the, found);
+  return found.join("; ");
+}
+
+/** The terms in force when message `number` was recorded. */
+function termsAt(the, number) {
+  const last = the.amended.filter(([sealed]) => sealed < number).at(-1);
+  return (last ? last[1] : the.sealed.document).terms;
+}
+
+async function rulings(the, found) {
+  for (const one of ofType(the, "Ruling")) {
+    const { arbiter } = termsAt(the, one.number);
+    if (!arbiter) throw invalid(`message ${one.number} is a ruling, and the terms name no arbiter`);
+    const derived = await derivedDocument(arbiter);
+    const held = the.known.get(arbiter) ?? the.documents.get(arbiter) ?? (derived ? [derived] : []);
+    if (!held.length) {
+      found.push(`the ruling of ${arbiter} was not checked: no DID document of it is here`);
+      continue;
+    }
+    const { ruling } = one.content;
+    try {
+      await verifyRuling(ruling, arbiter, (method, purpose) => keyAmong(held, method, purpose, the.manifest.created));
+    } catch (error) {
+      if (error instanceof Refused) throw new Refused(error.code, `message ${one.number}, Ruling: ${error.message}`);
+      throw error;
+    }
+    found.push(`ruled ${ruling.outcome}, ${ruling.amount} ${ruling.currency} owed`);
+  }
+}
+
+async function above(the, found) {
+  const { parent } = the.sealed.document;
+  if (!parent) return;
+  const parents = ofType(the, "Offer").find((one) => one.content.parents && one.content.document.parent === parent).content.parents;
+  await checkParents(the.sealed.document, parents);
+  const unknown = parents.flatMap(({ document }) => [document.hirer, document.provider]).filter((did) => !the.documents.has(did));
+  if (unknown.length) {
+    found.push(`the contracts above were not checked: no DID document of ${[...new Set(unknown)].sort().join(", ")} is here`);
+    return;
+  }
+  const names = [];
+  for (const { document, acceptance, seal } of parents) {
+    try {
+      await verifySealed(document, acceptance, seal, lookup(the));
+    } catch (error) {
+      if (error instanceof Refused) throw new Refused(error.code, `a contract above: ${error.message}`);
+      throw error;
+    }
+    names.push(await nameOf(document));
+  }
+  found.push(`under ${names.join(", under ")}`);
+}
+
+async function below(the, found) {
+  for (const [path, data] of ofKind(the, "subcontract")) {
+    if (the.level >= MAX_DEPTH) throw invalid(`${path} lies deeper than a chain goes`, path);
+    const child = newCase(data, the.now, the.known, the.level + 1);
+    const failed = (await checked(child)).find((step) => !step.ok && step.code);
+    if (failed) throw invalid(`${path}: step ${failed.number}, ${failed.name}: ${failed.detail}`, path);
+    if (!child.sealed) throw invalid("work without a contract");
+    const { digest, document } = child.sealed;
+    if (path !== `subcontracts/${digest}.zip`) throw invalid(`${path} is the pack of ${digest}`, path);
+    if (document.parent !== the.sealed.digest || document.hirer !== the.sealed.document.provider) {
+      throw new Refused("chain_invalid", `${path} is no subcontract of this contract`, path);
+    }
+    insideOne(document.terms, [the.sealed.document, ...the.amended.map(([, change]) => change)], path);
+    found.push(`${digest} under it holds`);
+  }
+}
+
+/** Inside the terms that were in force at one time: which those were when it was signed, a pack does not say. */
+function insideOne(terms, documents, path) {
+  let failure;
+  for (const one of documents) {
+    try {
+      return checkWithin(terms, one.terms);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      failure = error;
+    }
+  }
+  throw new Refused(failure.code, `${path}: ${failure.message}`, path);
+}
+
+// --- steps 6 and 7
+
+function carried(the) {
+  const found = new Map();
+  for (const { number, content } of ofType(the, "Delivery", "Review")) {
+    const [kind, envelopes] = content.type === "Delivery" ? ["work", content.statements] : ["acceptance", [content.statement]];
+    envelopes.forEach((envelope, at) => found.set(`statements/${String(number).padStart(4, "0")}-${kind}-${at + 1}.json`, canonical(envelope)));
+  }
+  return found;
+}
+
+function sealedOf(the) {
+  if (!the.sealed) throw invalid("work without a contract");
+  return the.sealed;
+}
+
+const reviewsOf = (the, delivery) => ofType(the, "Review").filter((one) => one.content.delivery === delivery);
+
+async function statements(the) {
+  const packed = new Map(ofKind(the, "statement"));
+  const said = carried(the);
+  if (said.size !== packed.size || ![...said].every(([path, data]) => packed.has(path) && same(packed.get(path), data))) {
+    throw invalid("the statements are not those of the transcript");
+  }
+  const deliveries = ofType(the, "Delivery");
+  const delivered = new Set(deliveries.flatMap((one) => one.content.artifacts.map((item) => item.digest)));
+  for (const [path, data] of ofKind(the, "artifact")) {
+    const digest = await digestBytes(data);
+    if (path !== `artifacts/${digest}`) throw invalid(`${path} is not named by its digest`);
+    if (!delivered.has(digest)) throw invalid(`${path} was not delivered here`);
+  }
+  if (!deliveries.length) return "nothing was delivered";
+  const refused = [];
+  for (const one of deliveries) {
+    const reviews = reviewsOf(the, one.message.digest);
+    try {
+      the.statements.set(one.message.digest, await ofDelivery(the, one));
+    } catch (error) {
+      if (!(error instanceof Refused) || !reviews.length || reviews.some((review) => review.content.verdict === "accepted")) throw error;
+      the.statements.set(one.message.digest, []);
+      refused.push(`round ${one.content.round}: ${error.code}, and it was not accepted`);
+    }
+  }
+  const count = [...the.statements.values()].reduce((sum, list) => sum + list.length, 0);
+  return [`${count} statements hold`, ...refused].join("; ");
+}
+
+async function ofDelivery(the, { number, content: delivery }) {
+  const { document, digest } = sealedOf(the);
+  const named = new Map(delivery.artifacts.map((item) => [item.name, the.members.get(`artifacts/${item.digest}`) ?? item.digest]));
+  if (named.size < delivery.artifacts.length) throw new Refused("digest_mismatch", "two artifacts of the delivery have one name");
+  const complete = delivery.outcome === "complete";
+  const artifacts = named.size || complete ? named : new Map([["contract", digest]]);
+  // HIRE-ATT-02: only keys that the contract lists speak for the provider.
+  const own = new Map([...assertionKeys(the, document.provider)].filter(([method]) => document.methods.provider.includes(method)));
+  const { task, evidence } = termsAt(the, number);
+  const inputs = ofType(the, "Start").flatMap((one) => one.content.inputs.map((input) => input.digest));
+  const found = [];
+  for (const [place, envelope] of delivery.statements.entries()) {
+    if (place >= 64) throw new Refused("too_large", "expected at most 64 statements");
+    const one = await verifyStatement(envelope, { attester: document.provider, own, contract: digest, artifacts, predicates: OF_WORK });
+    checkTold(one, task.kind, inputs);
+    found.push(one);
+  }
+  const { predicates } = evidence;
+  const required = complete ? (predicates.length ? predicates : ["https://w3id.org/hire/attestation/work/v1"]) : [];
+  for (const type of required) {
+    for (const name of artifacts.keys()) {
+      const covered = found.some(({ statement }) => statement.predicateType === type && statement.subject.some((one) => one.name === name));
+      if (!covered) throw new Refused("digest_mismatch", `expected a statement of ${type} about ${shown(name)}; there is none`);
+    }
+  }
+  return found;
+}
+
+async function acceptance(the) {
+  const reviews = ofType(the, "Review");
+  if (!reviews.length) return "nothing was reviewed";
+  for (const { number, content: review } of reviews) {
+    const delivery = ofType(the, "Delivery").find((one) => one.message.digest === review.delivery);
+    if (!delivery) throw invalid(`a review of ${review.delivery}, which was not delivered here`);
+    await ofReview(the, number, review, delivery.content);
+  }
+  return `${reviews.length} reviewed; the last verdict is ${reviews.at(-1).content.verdict}`;
+}
+
+async function ofReview(the, number, review, delivery) {
+  const { document, digest } = sealedOf(the);
+  const verifier = termsAt(the, number).evidence.verifier ?? document.hirer;
+  const named = new Map(delivery.artifacts.map((item) => [item.name, item.digest]));
+  const artifacts = named.size ? named : new Map([["contract", digest]]);
+  const verified = await verifyStatement(review.statement, { attester: verifier, own: assertionKeys(the, verifier), contract: digest, artifacts, predicates: VERDICTS });
+  // HIRE-ATT-06: nobody accepts its own work, under whatever name.
+  const keysOf = (one) => one.signers.map((method) => lookup(the)(method, "assertionMethod").name);
+  const claimants = new Set((the.statements.get(review.delivery) ?? []).flatMap(keysOf));
+  if (keysOf(verified).some((name) => claimants.has(name))) throw new Refused("attester_not_trusted", "the work was accepted with a key that made its statements");
+  const { statement, predicate } = verified;
+  const passed = predicate.verificationResult === "PASSED";
+  const accepted = review.verdict === "accepted";
+  if (passed !== accepted) throw new Refused("attestation_binding", `a verdict of ${review.verdict} with another statement`);
+  const subjects = statement.subject.map((subject) => subject.name).sort();
+  if (accepted && !equal(subjects, [...named.keys()].sort())) throw new Refused("attestation_binding", "the acceptance is not of everything delivered");
+}
+
+// --- steps 8 and 9
+
+async function logs(the) {
+  const { own } = the.manifest;
+  const [checkpoint, inclusion] = [the.members.get("ledger/checkpoint.txt"), the.members.get("ledger/inclusion.json")];
+  if (Boolean(checkpoint) !== Boolean(inclusion)) throw noProof("checkpoint and inclusion prove something only together");
+  const heads = [];
+  for (const { content } of ofType(the, "Closing", "Receipt", "Sync")) {
+    if (content.checkpoint && signsNotes(the, content.sender)) {
+      heads.push([content.proof.created, await noteOf(noteText(content.checkpoint), content.sender, assertionKeys(the, content.sender))]);
+    }
+  }
+  const head = checkpoint && (await noteOf(utf8(checkpoint, "log_proof_invalid"), own, assertionKeys(the, own)));
+  if (head) heads.push([shift(the.manifest.created, 1), head]);
+  checkGrowth(heads);
+  if (!the.sealed) return "no contract, and nothing in a log";
+  const leaf = written(await leafHash(concat(encode("hire/v1 contract\n"), await sha256(canonical(the.sealed.document)))));
+  const { ledger, sender } = ofType(the, "Seal")[0].content;
+  if (ledger.leaf !== leaf || ledger.log !== sender) throw noProof("the seal promises a place for another leaf, or in another's log");
+  const found = [];
+  for (const { content } of ofType(the, "Receipt")) {
+    if (content.inclusion?.leaf !== leaf) continue;
+    found.push(await included(content.inclusion, await noteOf(noteText(content.checkpoint ?? ""), content.sender, assertionKeys(the, content.sender)), ledger));
+  }
+  if (head) {
+    const proof = readInclusion(decodeJson(inclusion));
+    if (!same(canonical(proof), inclusion) || proof.leaf !== leaf) throw noProof("the inclusion is of another leaf, or not in canonical form");
+    found.push(await included(proof, head, ledger));
+  } else if (signsNotes(the, own) && ofType(the, "Closing").some((one) => one.content.sender === own)) {
+    throw noProof(`${own} signed its log, and the pack does not prove the contract in it`);
+  }
+  return found.join("; ") || `no proof under a checkpoint of ${own} yet`;
+}
+
+async function included(proof, head, ledger) {
+  if (proof.size !== head.size) throw noProof(`a proof for ${proof.size} leaves, a checkpoint of ${head.size}`);
+  await verifyInclusion(proof, head.root);
+  if (head.origin === ledger.log && proof.index !== ledger.index) {
+    throw noProof(`the seal promised place ${ledger.index}; the contract stands at ${proof.index}`);
+  }
+  return `leaf ${proof.index} of ${head.size} in the log of ${head.origin}`;
+}
+
+/** HIRE-LOG-05: one root for each size of a log, and no log smaller than it was before. */
+function checkGrowth(heads) {
+  const roots = new Map();
+  const largest = new Map();
+  for (const [at, head] of heads.toSorted(([one], [other]) => inOrder(one, other))) {
+    const last = largest.get(head.origin) ?? { at, most: 0, before: 0 };
+    const before = at > last.at ? last.most : last.before; // of two signed in one second neither came first
+    const name = `${head.size} ${head.origin}`;
+    if (!roots.has(name)) roots.set(name, head.root);
+    if (!same(roots.get(name), head.root) || head.size < before) {
+      throw new Refused("ledger_diverged", `the log of ${head.origin} had other leaves before, or more`);
+    }
+    largest.set(head.origin, { at, most: Math.max(last.most, head.size), before });
+  }
+}
+
+async function refusals(the) {
+  const { own, engagement } = the.manifest;
+  let count = 0;
+  for (const [path, data] of ofKind(the, "refusal")) {
+    if (path !== `refusals/${await digestBytes(data)}.json`) throw invalid(`${path} is not named by its digest`);
+    const { digest } = sealedOf(the);
+    const envelope = decodeJson(data, FOREIGN_LIMITS);
+    if (!isObject(envelope)) throw invalid(`${path} is no envelope`);
+    const { predicate } = await verifyStatement(envelope, {
+      ...{ attester: own, own: assertionKeys(the, own), contract: digest, artifacts: new Map([["contract", digest]]) },
+      predicates: REFUSALS,
+    });
+    if (predicate.engagement !== engagement) throw new Refused("attestation_binding", `${path} is of another engagement`);
+    if (predicate.at > shift(the.now, SKEW)) throw invalid(`${path} is of ${predicate.at}, which is after ${the.now}`);
+    the.refusals.push(predicate);
+    count += 1;
+  }
+  return count ? `${count} refused actions are stated by ${own}` : "no action was refused";
+}
+
+// --- all of them
+
+const STEPS = [
+  ["archive and manifest", archive],
+  ["DID documents", documents],
+  ["messages and their proofs", messages],
+  ["chains and states", chains],
+  ["contract", contract],
+  ["statements", statements],
+  ["acceptance of the work", acceptance],
+  ["ledger proofs", logs],
+  ["refused actions", refusals],
+];
+
+const newCase = (data, now, known, level = 0) => ({
+  ...{ data, now, known, level, documents: new Map(), amended: [], statements: new Map(), refusals: [] },
+});
+
+/** Each step reads only what those before it verified, and the first that fails ends it. What a step could not check is
+ * listed in it: it does not hold then, and those after it are looked at all the same. */
+async function checked(the) {
+  const steps = [];
+  let failed = 0;
+  for (const [at, [name, check]] of STEPS.entries()) {
+    const number = at + 1;
+    if (failed) {
+      steps.push({ number, name, ok: false, code: "evidence_invalid", detail: `not checked: step ${failed} failed`, unchecked: [] });
+      continue;
+    }
+    const outside = unchecked;
+    unchecked = new Set();
+    try {
+      const detail = await check(the);
+      steps.push({ number, name, ok: unchecked.size === 0, code: "", detail, unchecked: [...unchecked] });
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      failed = number;
+      steps.push({ number, name, ok: false, code: error.code, detail: (error.path ? `${error.path}: ` : "") + error.message, unchecked: [...unchecked] });
+    }
+    for (const one of unchecked) outside.add(one);
+    unchecked = outside;
+  }
+  return steps;
+}
+
+/** The report on the pack in these bytes, at the instant `now`. `known` are the bytes of DID documents that the verifier
+ * has from elsewhere: of a DID of which it knows any, the pack must hold no other. */
+async function verifyPack(data, now, known = []) {
+  const held = new Map();
+  for (const raw of known) {
+    const value = decodeJson(raw, FOREIGN_LIMITS);
+    if (!isObject(value) || typeof value.id !== "string") throw documentWrong("expected a DID document");
+    add(held, value.id, new DidDocument(value.id, raw));
+  }
+  const the = newCase(data, now, held);
+  const steps = await checked(the);
+  const listed = [];
+  for (const did of the.manifest ? [the.manifest.own, the.manifest.peer] : []) {
+    for (const [method, key] of assertionKeys(the, did)) {
+      const isKnown = held.has(did) || (await derivedDocument(did)) !== undefined;
+      listed.push({ method, kind: key.kind, publicKeyMultibase: key.multikey, known: isKnown });
+    }
+  }
+  const report = {
+    ok: steps.every((step) => step.ok),
+    engagement: the.manifest?.engagement ?? null,
+    contract: the.sealed?.digest ?? null,
+    state: the.engagement?.state ?? null,
+    steps,
+    keys: listed,
+    notJudged: the.manifest ? the.manifest.members.filter((item) => !KINDS.includes(item.kind)).map((item) => item.path) : [],
+  };
+  return { report, the };
+}

@@ -1,0 +1,181 @@
+// What people see: the verdict first, then each step, then what the pack says.
+
+const at = (id) => document.getElementById(id);
+const ENDS = ["closed", "withdrawn"];
+
+/** The verdict in one sentence, and how it is to be shown. */
+function verdictOf(report) {
+  const failed = report.steps.find((step) => !step.ok && step.code);
+  if (failed) return ["fails", `It does NOT hold: step ${failed.number} failed, ${failed.name} (${failed.code}).`];
+  const open = report.steps.filter((step) => step.unchecked.length);
+  if (open.length) {
+    const what = [...new Set(open.flatMap((step) => step.unchecked))].join("; ");
+    return ["open", `NOT verified: it could not be checked here, ${what}. \`undersigned verify\` can.`];
+  }
+  const end = ENDS.includes(report.state) ? "" : ", which is no end: the other side may hold more";
+  return ["holds", `It holds (all ${report.steps.length} steps), up to the state ${report.state}${end}.`];
+}
+
+function section(title, ...children) {
+  return make("section", { "aria-label": title }, make("h2", {}, title), ...children);
+}
+
+function stepsOf(report) {
+  const items = report.steps.map((step) => {
+    const skipped = step.detail.startsWith("not checked:");
+    const [kind, mark] = step.ok ? ["ok", "holds"] : skipped ? ["skipped", "–"] : step.code ? ["no", "FAILED"] : ["unchecked", "open"];
+    const detail = [step.code && !skipped ? `${step.code}: ` : "", step.detail, ...step.unchecked.map((one) => `; not checked: ${one}`)].join("");
+    return make(
+      "li",
+      { class: kind },
+      ...[String(step.number), mark, step.name, plain(detail, 1200)].map((text, column) => make("span", { class: ["number", "mark", "name", "detail"][column] }, text)),
+    );
+  });
+  return section("Steps", make("ol", { class: "steps" }, ...items));
+}
+
+function pairs(list) {
+  const shownPairs = list.filter(([, value]) => value !== undefined && value !== "");
+  return make("dl", {}, ...shownPairs.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value instanceof Node ? value : plain(value, 600))]));
+}
+
+/** The contract as a card for people: what both signed. */
+function card(document, digest, state) {
+  const { terms, organisations = {} } = document;
+  const party = (role) => document[role] + (organisations[role] ? ` of ${organisations[role]}` : "");
+  const rules = (name) => (terms.scope[name] ?? []).map((rule) => {
+    const limits = (rule.constraint ?? []).map((one) => `${one.leftOperand} ${one.operator} ${one.rightOperand.join(", ")}${one.unit ? ` ${one.unit}` : ""}${one.per ? ` per ${one.per}` : ""}`);
+    return plain([rule.action, rule.target, ...limits, rule.duty ? "each time with a person's yes" : ""].filter(Boolean).join("; "), 600);
+  });
+  const list = (items) => (items.length ? make("ul", {}, ...items.map((item) => make("li", {}, item))) : undefined);
+  return pairs([
+    ["Contract", digest],
+    ["Hirer", party("hirer")],
+    ["Provider", party("provider")],
+    ["Task", `${terms.task.kind}: ${terms.task.summary}`],
+    ...terms.deliverables.map((one) => ["Delivers", `${one.name} (${one.mediaType})${one.criteria.length ? ": " : ""}${one.criteria.map((criterion) => criterion.text).join("; ")}`]),
+    ["May", list(rules("grants")) ?? "nothing"],
+    ["Never", list(rules("prohibitions"))],
+    ["Must", list(rules("obligations"))],
+    ["Price", `${terms.price.amount} ${terms.price.currency}, settled by ${terms.settlement.method}`],
+    ...(terms.settlement.milestones ?? []).map((one) => ["Milestone", `${one.percent} % of it for ${one.name}, once met: ${one.criteria.join(", ")}`]),
+    ["Start by", terms.deadlines.start],
+    ["Finish by", `${terms.deadlines.finish}; authority until ${terms.deadlines.until}`],
+    ["Evidence", terms.evidence.predicates.join(", ") || "a statement of the work"],
+    ["Arbiter", terms.arbiter],
+    ["Under", document.parent],
+    ["State", state],
+  ]);
+}
+
+const GIST = {
+  Inquiry: (m) => `needs ${m.need}; the ${m.opens} makes the first offer`,
+  Profile: (m) => `speaks version ${m.version}, signs with ${m.suite}`,
+  Presentation: () => "shows its credentials",
+  Offer: (m) => (m.document.terms ? `${m.document.type}: ${m.document.terms.price.amount} ${m.document.terms.price.currency}, until ${m.validUntil}` : `${m.document.type}: ${m.document.settlement.amount} ${m.document.settlement.currency}, until ${m.validUntil}`),
+  Acceptance: () => "accepts, and signs the document",
+  Seal: (m) => `seals it; it stands at place ${m.ledger.index} of its log`,
+  Withdraw: (m) => `withdraws: ${m.reason}`,
+  Start: () => "starts the work",
+  Delivery: (m) => `delivers (${m.outcome}): ${m.artifacts.map((one) => one.name).join(", ") || "nothing"}`,
+  Review: (m) => `${m.verdict}: ${m.criteria.map((one) => `${one.id} ${one.met === false ? "not met" : "met"}`).join(", ")}`,
+  Closing: (m) => `closes its books, by ${m.basis}`,
+  Terminate: (m) => `ends it: ${m.cause}`,
+  Cancel: (m) => `cancels: ${m.reason}`,
+  Suspend: (m) => `suspends it until ${m.until}: ${m.reason}`,
+  Resume: (m) => `goes on: ${m.reason}`,
+  Breach: (m) => `claims a breach of ${m.clause}, to be cured by ${m.cureBy}`,
+  Dispute: (m) => `disputes it, a ruling by ${m.rulingBy}`,
+  Ruling: (m) => `carries the arbiter's ruling: ${m.ruling.outcome}, ${m.ruling.amount} ${m.ruling.currency}`,
+  ApprovalRequest: (m) => `asks for approval of ${m.action}`,
+  Approval: (m) => (m.granted ? "says yes" : "says no"),
+  Problem: (m) => `a problem: ${m.code}`,
+};
+
+function conversation(the) {
+  const items = the.transcript.map(({ number, at: when, content }) =>
+    make(
+      "li",
+      { class: content.role },
+      make("div", { class: "who" }, `${number} · ${content.role} · recorded ${when}`),
+      make("div", {}, make("strong", {}, plain(content.type)), ` ${plain(GIST[content.type]?.(content) ?? "")}`),
+      make("details", {}, make("summary", {}, "as it was signed"), make("pre", {}, JSON.stringify(content, null, 1).replace(/[\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, "�"))),
+    ),
+  );
+  return section("Conversation", make("ol", { class: "talk" }, ...items));
+}
+
+function keysOf(report) {
+  const rows = report.keys.map((key) => make("li", {}, make("code", {}, plain(key.method)), ` ${key.kind} `, make("code", {}, key.publicKeyMultibase), key.known ? ", known" : ", the pack's own: compare it with what this DID publishes"));
+  return section("Keys it was judged by", make("ul", {}, ...rows));
+}
+
+function show({ report, the }) {
+  const [kind, said] = verdictOf(report);
+  const sound = kind === "holds";
+  const taken = report.steps[1]?.detail.startsWith("taken from the pack: ");
+  const notes = sound && taken ? [make("p", {}, "The keys of these DIDs are the pack's own: compare them with what they publish. ", plain(report.steps[1].detail))] : [];
+  const parts = [...notes, stepsOf(report)];
+  if (the.transcript) {
+    if (!sound) parts.push(make("p", { class: "unverified" }, "What follows is what the pack says. It was not verified."));
+    const contract = the.sealed ?? null;
+    if (contract) parts.push(section("Contract", card(contract.document, contract.digest, report.state)));
+    for (const [number, change] of the.amended) parts.push(section(`Amendment, message ${number}`, card(change, change.contract, "in force from its seal")));
+    parts.push(section("What came of what", ...provenance(the, sound)), conversation(the));
+    if (the.refusals.length) {
+      const refused = the.refusals.map((one) => make("li", {}, plain(`${one.at}: ${one.action} on ${one.target}, by ${one.clause}: ${one.reason}`, 900)));
+      parts.push(section("Refused actions", make("ul", {}, ...refused)));
+    }
+    parts.push(keysOf(report));
+    if (report.notJudged.length) {
+      parts.push(section("Not judged here", make("p", {}, "Of kinds that this page does not know: their digests hold, and nothing else was looked at."), make("ul", {}, ...report.notJudged.map((path) => make("li", {}, plain(path))))));
+    }
+  }
+  parts.push(make("section", {}, make("details", {}, make("summary", {}, "The report as JSON"), make("pre", { id: "report" }, JSON.stringify(report, null, 1)))));
+  at("found").replaceChildren(...parts);
+  at("found").hidden = false;
+  tell(kind, said);
+}
+
+function tell(kind, said) {
+  at("verdict").className = kind;
+  at("verdict").textContent = said;
+}
+
+let turn = 0;
+
+/** Judges these files: one pack, and DID documents that are known. */
+async function judgeFiles(files) {
+  turn += 1;
+  const mine = turn;
+  at("found").hidden = true;
+  at("found").replaceChildren();
+  tell("busy", "Checking…");
+  try {
+    if (!globalThis.crypto?.subtle) throw new Error("this browser gives no cryptography to a page from here; open it as a file, or by https");
+    const read = await Promise.all([...files].map(async (file) => [file.name, new Uint8Array(await file.arrayBuffer())]));
+    const packs = read.filter(([name]) => !name.toLowerCase().endsWith(".json"));
+    if (packs.length !== 1) throw new Error(`expected one pack; came ${packs.length}`);
+    const now = at("now").value.trim() || instantOf(Math.floor(Date.now() / 1000));
+    if (!isInstant(now)) throw new Error("expected a time such as 2026-11-24T09:00:00Z");
+    const known = read.filter(([name]) => name.toLowerCase().endsWith(".json")).map(([, data]) => data);
+    const found = await verifyPack(packs[0][1], now, known);
+    if (mine === turn) show(found);
+  } catch (error) {
+    if (mine === turn) tell("fails", `NOT verified: ${plain(error.message)}`);
+  }
+  if (mine === turn) at("verdict").focus();
+}
+
+const zone = at("open");
+at("files").addEventListener("click", (event) => (event.target.value = "")); // so that the same file can be chosen again
+at("files").addEventListener("change", (event) => event.target.files.length && judgeFiles(event.target.files));
+for (const name of ["dragover", "dragleave", "drop"]) {
+  document.addEventListener(name, (event) => {
+    event.preventDefault();
+    zone.classList.toggle("over", name === "dragover");
+    if (name === "drop" && event.dataTransfer.files.length) judgeFiles(event.dataTransfer.files);
+  });
+}
+const inside = at("pack").textContent;
+if (inside) judgeFiles([new File([fromBase64(inside, "bad_json")], "pack.zip")]);

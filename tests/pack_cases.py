@@ -1,0 +1,378 @@
+"""Packs that hold and packs that must not, for those who judge packs: of hires in memory and of the vectors."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+from packs import Hire, Line, coded, stated
+from support import ROOT
+from undersigned.attestation import accepted, refusal
+from undersigned.encoding import canonicalize, digest_bytes, multibase_encode, shift
+from undersigned.evidence import TAMPERINGS, read_archive, tamper, write_archive, write_pack
+from undersigned.protocol import Sent
+from undersigned.scope import Action
+from undersigned.testing import (
+    Playbook,
+    acceptance,
+    amendment,
+    approval,
+    approval_request,
+    breach,
+    closing,
+    dispute,
+    release,
+    resume,
+    ruling,
+    seal,
+    suspend,
+    withdraw,
+)
+
+VECTORS = ROOT / "protocol-spec" / "vectors"
+LATER = "2031-01-01T00:00:00Z"
+
+NEUTRAL = b"\x01" + bytes(31)
+"""The neutral element of Ed25519: as a key it fits one signature to every message."""
+
+
+class Case(NamedTuple):
+    """A pack, and when it is judged."""
+
+    name: str
+    data: bytes
+    now: str = LATER
+
+
+def hires() -> Iterator[Case]:
+    """Hires that went well, or as far as they went."""
+    whole = Hire().whole()
+    for role in ("hirer", "provider"):
+        yield Case(f"whole, {role}", whole.pack(role))
+        yield Case(f"changed, {role}", _changed().delivered().reviewed().closed().pack(role))
+    yield Case("without artifacts", whole.pack(artifacts=()))
+    yield Case("of a later version", _with_member(whole.pack(), "credentials/one.json", b"{}"))
+    yield Case("a member of a kind that is none", _with_member(whole.pack(), "x/one.json", b"{}", kind="No Kind"))
+    now = whole.book.clock.now()
+    yield Case("a minute ahead", whole.pack(), shift(now, -60))
+    yield Case("more than a minute ahead", whole.pack(), shift(now, -61))
+    for name, hire in (
+        ("sealed", Hire().sealed()),
+        ("delivered", Hire().sealed().delivered()),
+        ("reviewed", Hire().sealed().delivered().reviewed()),
+    ):
+        yield Case(name, hire.pack())
+        yield Case(f"{name}, nothing of a log", hire.pack(checkpoint=None, inclusion=None))
+    for state in ("inquired", "ready", "offered-by-provider", "accepted-by-provider", "withdrawn"):
+        yield Case(f"negotiation, {state}", _talk(Playbook(state)))
+    book = Playbook("offered-by-hirer")
+    with book.held():
+        book.hirer >> withdraw()
+        book.provider >> withdraw()
+    yield Case("withdrawals that cross", _talk(book))
+    disputed = _changed().delivered()
+    disputed.book.provider >> dispute()
+    disputed.book.hirer >> ruling("for_provider", amount="15")
+    yield Case("ruled", disputed.closed().pack())
+    released = Hire().sealed()
+    released.book.hirer >> release(amount="2")
+    released.book.provider >> acceptance()
+    released.book.hirer >> seal()
+    released.book.hirer >> closing(basis="release", checkpoint=coded(released.logs["hirer"].note()))
+    yield Case("released", released.pack())
+    yield Case("refusals", whole.pack(refusals=(_refused(whole), _refused(whole, clause="scope", repeated=7))))
+    grown = Hire().whole()
+    for number in range(9):
+        grown.logs["hirer"].append(b"leaf %d" % number)
+        yield Case(f"a log of {grown.logs['hirer'].frontier.size} leaves", grown.pack())
+
+
+def tampered() -> Iterator[Case]:
+    """Every kind of tampering, with a pack of either side."""
+    whole = Hire().whole()
+    for role in ("hirer", "provider"):
+        for what in TAMPERINGS:
+            yield Case(f"{what}, {role}", tamper(whole.pack(role), what))
+    for did in (
+        *("did:key:zBad", "did:key:z6MkBad", "did:jwk:e30", "did:other:x", "did:web:nobody.example"),
+        *("did:web:Nobody.example", "did:web:nobody.example.", "did:web:127.0.0.1", "did:web:0x7f.1", "did:web:host"),
+        *("did:web:localhost", "did:web:localhost%3A8101", "did:web:a.localhost", "did:web:nobody.example%3A0"),
+        *("did:web:nobody.example%3A70000", "did:web:nobody.example:a:b", "did:web:nobody.example:..", "did:web:a%5Bb"),
+        *("did:webvh:Qm:nobody.example", f"did:webvh:Qm{'a' * 44}:nobody.example", f"did:webvh:Qm{'a' * 44}:host"),
+    ):
+        for party in ("own", "peer"):
+            yield Case(f"{party} is {did}", _with_manifest(whole.pack(), **{party: did}))
+    data = whole.pack()
+    for at in range(0, len(data), 997):
+        yield Case(f"bit of byte {at}", data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :])
+    for name, spoiled in (("nothing", b""), ("cut", data[:-1]), ("more", data + b"x"), ("no zip", b"not a zip")):
+        yield Case(name, spoiled)
+
+
+def wronged() -> Iterator[Case]:
+    """What a party signed, and should not have: nothing that a stranger could make."""
+    claims: tuple[tuple[str, Callable[[Hire], Any]], ...] = (
+        ("another contract", lambda hire: hire.claims(contract=digest_bytes(b"another"))),
+        ("another provider", lambda hire: hire.claims(provider=hire.hirer.actor.did)),
+        ("a verdict", lambda hire: hire.verdict()),
+        ("a verdict of its own", lambda hire: hire.verdict(by=hire.provider.actor)),
+        ("another task", lambda hire: hire.claims(task="another")),
+        ("another input", lambda hire: hire.claims(inputs={"artifact": digest_bytes(b"another")})),
+        ("unsigned", lambda hire: {**hire.claims(), "signatures": []}),
+        ("another payload type", lambda hire: {**hire.claims(), "payloadType": "text/plain"}),
+        ("a stray member", lambda hire: {**hire.claims(), "more": 1}),
+    )
+    for name, wrong in claims:
+        for verdict in ("accepted", "rejected"):
+            hire = Hire().sealed()
+            yield Case(f"work: {name}, {verdict}", hire.delivered(wrong(hire)).reviewed(verdict).closed().pack())
+    yield Case("work: none", Hire().sealed().delivered(statements=()).reviewed().pack())
+    yield Case("work: another name", Hire().sealed().delivered(name="<img src=x onerror=alert(1)>\u202e").pack())
+    verdicts: tuple[tuple[str, Callable[[Hire], Any]], ...] = (
+        ("not passed", lambda hire: hire.verdict(passed=False)),
+        ("by the provider", lambda hire: hire.verdict(by=hire.provider.actor)),
+        ("another contract", lambda hire: hire.verdict(contract=digest_bytes(b"another"))),
+        ("a claim", lambda hire: hire.claims()),
+        ("another payload", lambda hire: {**hire.verdict(), "payload": "AAAA"}),
+        ("bad base64", lambda hire: {**hire.verdict(), "payload": "AAA"}),
+    )
+    for name, wrong in verdicts:
+        hire = Hire().sealed().delivered()
+        yield Case(f"acceptance: {name}", hire.reviewed("accepted", wrong(hire)).pack())
+    failed = Hire().sealed().delivered(outcome="failed", artifacts=(), statements=())
+    said = accepted(
+        contract=failed.contract,
+        document_id=str(failed.document["id"]),
+        verifier=failed.hirer.actor.did,
+        passed=False,
+        statements=(),
+        time_verified=failed.book.clock.now(),
+    )
+    statement = stated(failed.hirer.actor, {"contract": failed.contract}, said)
+    yield Case("failed and rejected", failed.reviewed("rejected", statement).closed().pack())
+    for number, promise in enumerate(
+        ({"index": 2}, {"index": 4}, {"leaf": digest_bytes(b"another")}, {"log": "did:web:elsewhere.example"})
+    ):
+        hire = Hire()
+        hire.sealed(hire.place(**promise)).delivered().reviewed().closed()
+        yield Case(f"seal: promise {number}", hire.pack("provider"))
+    for name, note in (("empty", "\n"), ("x", "x"), ("nobody's", "a note\n\n— of nothing AAAAAAAA\n")):
+        yield Case(f"closing: note {name}", Hire().sealed().delivered().reviewed().closed(note).pack())
+    fork = Hire()
+    forked = fork.logs["hirer"].__class__(fork.hirer.actor, 4).note()
+    yield Case("closing: another log", fork.sealed().delivered().reviewed().closed(forked).pack())
+    hire = Hire().whole()
+    for name, changes in (
+        ("another's note", {"checkpoint": hire.logs["provider"].note()}),
+        ("no note", {"checkpoint": "not a note"}),
+        ("another's proof", {"inclusion": hire.logs["provider"].proof(hire.places["provider"])}),
+        ("proof alone", {"checkpoint": None}),
+    ):
+        yield Case(f"log: {name}", hire.pack(**changes))
+    for name, changes in (
+        ("another gate", {"gate": hire.provider.actor.did}),
+        ("another contract", {"contract": digest_bytes(b"another")}),
+        ("another subject", {"subject": digest_bytes(b"another")}),
+        ("another engagement", {"engagement": f"urn:hire:engagement:{digest_bytes(b'x')}"}),
+        ("to come", {"at": shift(LATER, 61)}),
+    ):
+        yield Case(f"refusal: {name}", hire.pack(refusals=(_refused(hire, **changes),)))
+    yield Case("refusal: another signer", hire.pack(refusals=(_refused(hire, by=hire.provider.actor),)))
+
+
+def journals() -> Iterator[Case]:
+    """The published histories, each with its last message."""
+    for folder in sorted((VECTORS / "journals").iterdir()):
+        case, journal, last = (_read(folder, name) for name in ("case.json", "journal.json", "input.json"))
+        own, peer = case[case["view"]], case["provider" if case["view"] == "hirer" else "hirer"]
+        lines = [(line["message"], line["at"]) for line in journal] + [(last, case["at"])]
+        yield Case(
+            folder.name,
+            raw_pack(
+                [Line("sent" if one["sender"] == own else "received", at, canonicalize(one)) for one, at in lines],
+                **{"engagement": case["engagement"], "role": case["view"], "own": own, "peer": peer},
+            ),
+        )
+
+
+def published() -> Iterator[Case]:
+    """The published packs."""
+    for folder in sorted((VECTORS / "packs").iterdir()):
+        yield Case(folder.name, b64decode(_read(folder, "input.json")["pack"]), _read(folder, "case.json")["now"])
+
+
+def single_messages() -> Iterator[Case]:
+    """The published messages, good and refused, each alone in a pack of its sender's."""
+    for suite in ("eddsa-jcs-2022", "eddsa-rdfc-2022", "ecdsa-jcs-2019", "ecdsa-rdfc-2019", "refused"):
+        for folder in sorted((VECTORS / "messages" / suite).iterdir()):
+            case, raw = _read(folder, "case.json"), (folder / "input.json").read_bytes()
+            try:
+                said = json.loads(raw)
+                parties = {"own": said["sender"], "peer": said["recipient"], "role": said["role"]}
+                engagement, kind = said["engagement"], said["type"]
+            except (ValueError, KeyError, TypeError):
+                keys = [one["method"].partition("#")[0] for one in case["keys"]]
+                parties = {"own": keys[0], "peer": keys[1], "role": "hirer"}
+                engagement, kind = f"urn:hire:engagement:{digest_bytes(b'x')}", "Inquiry"
+            documents = [canonicalize(one) for one in case.get("documents", {}).values()]
+            line = Line("sent", case["now"], raw)
+            data = raw_pack([line], kinds=[kind], engagement=engagement, documents=documents, **parties)
+            yield Case(f"{suite}, {folder.name}", data)
+
+
+def weak_keys() -> Iterator[Case]:
+    """A did:web document with a key of small order, and the signature that fits every message under it."""
+    for folder in sorted((VECTORS / "keys").iterdir()):
+        yield Case(f"key {folder.name}", weak_pack((folder / "input.json").read_text().strip()))
+    yield Case("key that is neutral", weak_pack(multibase_encode("z", b"\xed\x01" + NEUTRAL)))
+
+
+def weak_pack(multikey: str) -> bytes:
+    """One inquiry by a did:web whose key this is, under the neutral signature."""
+    folder = VECTORS / "messages" / "eddsa-jcs-2022" / "inquiry"
+    said, did = _read(folder, "input.json"), "did:web:weak.example"
+    engagement = f"urn:hire:engagement:{_digest({'hirer': did, 'nonce': said['nonce'], 'provider': said['recipient']})}"
+    said |= {"sender": did, "engagement": engagement}
+    said["proof"] |= {"verificationMethod": f"{did}#key", "proofValue": multibase_encode("z", NEUTRAL + bytes(32))}
+    method = {"id": f"{did}#key", "type": "Multikey", "controller": did, "publicKeyMultibase": multikey}
+    document = {"id": did, "verificationMethod": [method]}
+    document |= {"authentication": [method["id"]], "assertionMethod": [method["id"]]}
+    return raw_pack(
+        [Line("sent", said["proof"]["created"], canonicalize(said))],
+        documents=[canonicalize(document)],
+        **{"engagement": engagement, "role": "hirer", "own": did, "peer": said["recipient"]},
+    )
+
+
+def spoiled() -> Iterator[Case]:
+    """One value of one member changed, in shape or by a bit, and digests made to agree: whatever may come of it."""
+    dice = Random(7)
+    packs = [_changed().delivered().reviewed().closed().pack("hirer"), Hire().whole().pack("provider")]
+    for number in range(300):
+        members = read_archive(dice.choice(packs))
+        said = json.loads(members.pop("manifest.json"))
+        path = dice.choice([name for name in sorted(members) if not name.startswith("artifacts/")])
+        if path.endswith(".json") and dice.random() < 0.75:
+            content = _changed_somewhere(json.loads(members.pop(path)), dice)
+        else:
+            data = bytearray(members.pop(path))
+            data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
+            content = bytes(data)
+        new = f"did-documents/{digest_bytes(content)}.json" if path.startswith("did-documents/") else path
+        for item in said["members"]:
+            if item["path"] == path:
+                item |= {"path": new, "digest": digest_bytes(content)}
+        said["members"].sort(key=lambda item: item["path"])
+        data = write_archive({**members, new: content, "manifest.json": canonicalize(said)})
+        yield Case(f"spoiled {number}: {path}", data)
+
+
+def _changed_somewhere(value: Any, dice: Random) -> bytes:
+    """The JSON with one of its values gone, or of another type or length."""
+    places: list[tuple[Any, Any]] = []
+    pending = [value]
+    while pending:
+        inner = pending.pop()
+        for name, one in inner.items() if isinstance(inner, dict) else enumerate(inner):
+            places.append((inner, name))
+            if isinstance(one, dict | list):
+                pending.append(one)
+    holder, name = dice.choice(places)
+    old = holder[name]
+    shorter = old[:-1] if isinstance(old, str | list) else 0
+    for_it = dice.choice([None, -1, "x", [], {"a": old}, [old, old], shorter, ...])
+    if for_it is ...:
+        del holder[name]
+    else:
+        holder[name] = for_it
+    return canonicalize(value)
+
+
+def raw_pack(
+    lines: list[Line], *, documents: list[bytes] | None = None, kinds: list[str] | None = None, **parties: str
+) -> bytes:
+    """A pack of these messages whatever they are; `contract.json` and statements are those that they make, if any."""
+    try:
+        if documents is None and kinds is None:
+            return write_pack(lines, **parties)  # type: ignore[arg-type]
+    except Exception:  # what a packer refuses to write, somebody else may have written
+        kinds = [json.loads(line.raw)["type"] for line in lines]
+    types = kinds or [json.loads(line.raw)["type"] for line in lines]
+    members: dict[str, tuple[bytes, dict[str, str]]] = {
+        f"transcript/{number:04d}-{line.kind}-{of}.json": (line.raw, {"kind": "message", "recordedAt": line.at})
+        for number, (line, of) in enumerate(zip(lines, types, strict=True), 1)
+    }
+    for data in documents or ():
+        members[f"did-documents/{digest_bytes(data)}.json"] = data, {"kind": "did-document"}
+    listed = [{"path": path, "digest": digest_bytes(data), **more} for path, (data, more) in sorted(members.items())]
+    manifest = {"format": 1, "created": max(line.at for line in lines), "members": listed, **parties}
+    files = {path: data for path, (data, _) in members.items()}
+    return write_archive({**files, "manifest.json": canonicalize(manifest)})
+
+
+def _changed() -> Hire:
+    """Suspended, resumed, approved, a breach claimed, and amended by each side."""
+    hire = Hire().sealed()
+    for side, say in (
+        (hire.book.hirer, suspend()),
+        (hire.book.hirer, resume()),
+        (hire.book.provider, approval_request()),
+        (hire.book.hirer, approval()),
+        (hire.book.provider, breach()),
+        (hire.book.provider, amendment(price="14")),
+        (hire.book.hirer, acceptance()),
+        (hire.book.provider, seal()),
+        (hire.book.hirer, amendment(price="15")),
+        (hire.book.provider, acceptance()),
+        (hire.book.hirer, seal()),
+    ):
+        side >> say
+    return hire
+
+
+def _talk(book: Playbook) -> bytes:
+    own, peer = book.hirer.party, book.provider.party
+    lines = [Line("sent" if isinstance(item, Sent) else "received", item.at, item.message.raw) for item in own.journal]
+    return write_pack(lines, engagement=own.engagement.id, role="hirer", own=own.actor.did, peer=peer.actor.did)
+
+
+def _refused(hire: Hire, by: Any = None, *, subject: str | None = None, **changes: Any) -> bytes:
+    fields: dict[str, Any] = {
+        "contract": hire.contract,
+        "engagement": hire.hirer.engagement.id,
+        "gate": hire.hirer.actor.did,
+        "at": hire.book.clock.now(),
+        "code": "scope_exceeded",
+        "clause": "read",
+        "reason": "the target is outside the grant",
+    }
+    action = Action("artifact:read", "https://acme.example/payroll", {"bytes": "1"}, {"region": "eu"})
+    predicate = refusal(action, **fields | changes)
+    return canonicalize(stated(by or hire.hirer.actor, {"contract": subject or hire.contract}, predicate))
+
+
+def _with_manifest(data: bytes, **changes: Any) -> bytes:
+    members = read_archive(data)
+    said = json.loads(members.pop("manifest.json")) | changes
+    return write_archive({**members, "manifest.json": canonicalize(said)})
+
+
+def _with_member(data: bytes, path: str, content: bytes, kind: str = "credential") -> bytes:
+    members = read_archive(data)
+    said = json.loads(members.pop("manifest.json"))
+    said["members"] = sorted(
+        [*said["members"], {"path": path, "digest": digest_bytes(content), "kind": kind}], key=lambda one: one["path"]
+    )
+    return write_archive({**members, path: content, "manifest.json": canonicalize(said)})
+
+
+def _digest(value: Any) -> str:
+    return digest_bytes(canonicalize(value))
+
+
+def _read(folder: Path, name: str) -> Any:
+    return json.loads((folder / name).read_bytes())
