@@ -480,6 +480,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "journals/suspended-because-revoked",
         "journals/resumed-after-revoked",
     ),
+    "HIRE-LD-06": ("presentations/too-many-nodes",),
     "HIRE-VC-03": ("schemas/credentials/*",),
     "HIRE-VC-04": (
         "schemas/credentials/membership-of-another",

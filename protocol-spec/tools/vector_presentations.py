@@ -177,6 +177,12 @@ def _credentials() -> Iterator[Vector]:
         changed(document, **{"@context": ["https://www.w3.org/ns/credentials/v2", "https://example.com/v1"]})
     )
     yield _vector("context", "a context that is not bundled", answer(foreign), "context_not_allowed")
+    parts = [{"name": f"part {number}"} for number in range(65)]
+    contexts = ["https://www.w3.org/ns/credentials/v2", "https://www.w3.org/ns/credentials/undefined-terms/v2"]
+    roster = changed(document, credentialSubject={"id": AGENT.did, "parts": parts}, type=["VerifiableCredential"])
+    many = signed({**roster, "@context": contexts})
+    many = changed(many, proof__cryptosuite="eddsa-rdfc-2022", **{"proof__@context": ...})
+    yield _vector("too-many-nodes", "65 blank nodes under an RDF suite", answer(many), "canon_limit")
     colon = signed(changed(document, **{"ex:also": "x"}))
     yield _vector("name-with-a-colon", "a member whose name is a short IRI", answer(colon), "unknown_term")
     twice = signed(changed(document, id=AGENT.did))

@@ -26,9 +26,16 @@ async function documentLoader(url) {
   return { contextUrl: null, documentUrl: url, document };
 }
 
+const QUADS = 4096;
+const BLANK_NODES = 64;
+
 /** @param {any} document @returns {Promise<string>} canonical N-Quads */
 async function rdfc(document) {
   try {
+    // Work is limited before it begins (HIRE-LD-06): labels of blank nodes can take time that grows with their factorial.
+    const quads = /** @type {any[]} */ (await jsonld.toRDF(document, { safe: true, documentLoader, rdfDirection: null }));
+    const blank = new Set(quads.flatMap(({ subject, object, graph }) => [subject, object, graph]).filter((term) => term.termType === 'BlankNode').map((term) => term.value));
+    check(quads.length <= QUADS && blank.size <= BLANK_NODES, 'canon_limit', `${quads.length} quads, ${blank.size} blank nodes`);
     return await jsonld.canonize(document, { algorithm: 'RDFC-1.0', format: 'application/n-quads', safe: true, documentLoader, rdfDirection: null });
   } catch (error) {
     if (error instanceof HireError) throw error;
