@@ -102,7 +102,15 @@ def test_it_lists_without_asking_anybody() -> None:
 
 
 def test_what_is_wrong_on_the_line_is_told_at_once() -> None:
-    for words in (("ws://localhost:1/hire",), ("wss://nobody.example/hire", "--only", "nothing"), ("no url",)):
+    there = "wss://nobody.example/hire"
+    for words in (
+        ("ws://localhost:1/hire",),
+        (there, "--only", "nothing"),
+        ("no url",),
+        (there, "--listen", "localhost"),
+        (there, "--listen", "localhost:99999"),
+        (there, "--reached-at", "localhost"),
+    ):
         ran = run("conform", *words, "--json")
         assert (ran.code, ran.error["code"]) == (2, "bad_configuration"), ran
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from interop.worlds import stage_at
+from interop.worlds import QUICK, peer_home, stage_at, subject_of
 from project.test_requirements import defined
+from undersigned.daemon import Peer
 from undersigned.errors import ConfigurationError
-from undersigned.interop import GROUPS, Reach, chosen, play_all, table_scenarios, written_scenarios
+from undersigned.interop import GROUPS, Reach, Stage, chosen, play_all, table_scenarios, written_scenarios
 from undersigned.messages import MESSAGE_TYPES
 from undersigned.protocol import LANE_TYPES, NOTICES, OTHER, ROWS
 
@@ -62,6 +65,20 @@ async def test_our_own_peer_passes(tmp_path: Path) -> None:
     async with stage_at(tmp_path / "globex") as stage:
         results = await play_all(stage, chosen("provider"))
     assert [(one.scenario.id, one.outcome, one.detail) for one in results if one.outcome != "passed"] == []
+
+
+async def test_a_seed_is_used_again_before_the_same_peer(tmp_path: Path) -> None:
+    """As other parties: whoever came before has a log there that goes on."""
+    home = await peer_home(tmp_path / "globex")
+    senders: list[set[str]] = []
+    async with Peer.open(home):
+        for _ in range(2):
+            said: list[dict[str, Any]] = []
+            async with Stage(subject_of(home), seed="a seed", limits=QUICK) as stage:
+                results = await play_all(stage, chosen("provider", only=("happy", "chain")), told=said.append)
+            assert [(one.scenario.id, one.detail) for one in results if one.outcome != "passed"] == []
+            senders.append({json.loads(one["text"])["sender"] for one in said if one["what"] == "sent"})
+    assert not senders[0] & senders[1]
 
 
 async def test_a_scenario_that_cannot_be_shown_does_not_count(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ BROKE = 5
 BAD, ODD = "bold red", "yellow"
 STYLES = {"passed": "green", "failed": BAD, "not applicable": ODD, "expected": ODD, "stale": BAD}
 MAX_INPUT = 1024 * 1024
+MAX_PORT = 65_535
 MAX_TRANSCRIPT = 64 * MAX_INPUT
 
 
@@ -85,6 +86,19 @@ def web_did(url: str) -> str:
     metavar="NAME=FILE",
     help="What it is given to work on, text of at most 1 MiB; by default a line of text named 'report'.",
 )
+@click.option(
+    "--listen",
+    "listen_at",
+    default="localhost:0",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where we serve inputs and documents, and take connections of a hirer; port 0 is any.",
+)
+@click.option(
+    "--reached-at",
+    metavar="URL",
+    help="The http or https URL at which the implementation reaches --listen, if it is not on this machine.",
+)
 @click.option("--hook", metavar="URL", help="Where its hook is, by which it is told to hire; for --role hirer.")
 @click.option(
     "--token-file",
@@ -102,7 +116,11 @@ def web_did(url: str) -> str:
 @click.option(
     "--only", multiple=True, metavar="ID", help="Scenarios whose id begins so, or of a group; may be repeated."
 )
-@click.option("--seed", metavar="TEXT", help="Makes a run repeatable: who we are. A fresh one by default.")
+@click.option(
+    "--seed",
+    metavar="TEXT",
+    help="Decides what happens on the way, and may be used again. A fresh one by default.",
+)
 @click.option(
     "--wait",
     type=click.FloatRange(0.1, 600),
@@ -155,6 +173,8 @@ async def conform(
     task: str,
     price: str,
     work_on: str | None,
+    listen_at: str,
+    reached_at: str | None,
     hook: str | None,
     token_file: Path | None,
     faults: str,
@@ -207,6 +227,7 @@ async def conform(
     manifest = _digest(vectors) if vectors is not None else None
     signer = out.home(home) if sign else None
     given, content = _content(work_on)
+    listen = _listen(listen_at, reached_at)
     subject = Subject(
         url=url,
         did=checked_did(did or web_did(url), local),
@@ -226,11 +247,17 @@ async def conform(
     clock, said = SystemClock(), list[dict[str, Any]]()
     began = clock.now()
     async with AsyncExitStack() as opened:
-        stage = Stage(subject, seed=seed, limits=limits)
-        if faults != "none":
-            wire = await opened.enter_async_context(faulty_wire(url, faults, seed))
-            stage.url, stage.breaks = f"ws://localhost:{wire.port}/hire", faults == "cuts"
+        stage = Stage(subject, seed=seed, limits=limits, listen=listen, reached_at=reached_at)
+        stage.breaks = faults == "cuts"
         await opened.enter_async_context(stage)
+        if faults != "none":
+            # Whoever dials, dials the wire.
+            met = url if role == "provider" else stage.own_url
+            wire = await opened.enter_async_context(faulty_wire(met, faults, seed))
+            if role == "provider":
+                stage.url = f"ws://localhost:{wire.port}/hire"
+            else:
+                stage.met_at = f"ws://localhost:{wire.port}/hire"
         played = await play_all(
             stage, scenarios, at_a_time=at_a_time, told=said.append, done=lambda one: _tell(out, one)
         )
@@ -254,6 +281,19 @@ async def conform(
         write_reports(folder, report, results, said)
         out.line(f"report in {folder}")
     return _end(out, results)
+
+
+def _listen(where: str, reached_at: str | None) -> tuple[str, int]:
+    host, colon, port = where.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > MAX_PORT:
+        raise ConfigurationError("bad_configuration", f"--listen: expected HOST:PORT, got {where!r}")
+    if reached_at is not None and (
+        urlsplit(reached_at).scheme not in ("http", "https") or not urlsplit(reached_at).hostname
+    ):
+        raise ConfigurationError(
+            "bad_configuration", f"--reached-at: expected an http or https URL, got {reached_at!r}"
+        )
+    return host.strip("[]"), int(port)
 
 
 def _hook(url: str | None, role: Role) -> str | None:

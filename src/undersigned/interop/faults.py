@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 from undersigned.errors import ConfigurationError
 from undersigned.testing import Break, Wire, WireFaults
 
-from .scenario import Hear, Judge, Reach, Say, Scenario
+from .scenario import Hear, Judge, Reach, Say, Scenario, Told
 
 __all__ = ["FAULTS", "bearing", "faulty_wire"]
 
-HONEST: Final = (Reach, Say, Hear, Judge)
+HONEST: Final = (Reach, Say, Hear, Judge, Told)
 MEAN_MESSAGES: Final = 6
 """Between two cuts."""
 

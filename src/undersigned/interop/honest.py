@@ -147,7 +147,10 @@ async def hear(play: Play, step: Hear) -> None:
     """See `Hear`."""
     player = await play.player()
     while True:
+        known = len(player.got)
         message = await player.hear(" or ".join(step.types))
+        if not message.notice and len(player.got) == known:
+            continue  # a move that came before, sent again over another connection
         if message.type in step.types:
             break
         if not message.notice:
@@ -230,6 +233,8 @@ async def told(play: Play, step: Told) -> None:
             break
         if loop.time() > until:
             raise Failure(f"its hook says that the engagement is not over: {said.get('state')}")
+        if player.line.closed is not None and player.comes_back is not None:
+            await player.comes_back()  # what it did not hear is said again
         await asyncio.sleep(0.1)
     heads = {"hirer": list(engagement.got), "provider": list(engagement.sent)}
     if said.get("state") != step.state or said.get("heads") != heads:

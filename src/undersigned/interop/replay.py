@@ -45,7 +45,7 @@ async def replayed(transcript: Iterable[str]) -> tuple[Result, ...]:
         known = Known(subject.did, document_from(subject.did, files))
     except (KeyError, TypeError, ValueError, UndersignedError) as exc:
         raise ConfigurationError("bad_configuration", f"no transcript of a run: {exc}") from exc
-    stage = _Stage(subject, known, heading["origin"], seed=heading["seed"])
+    stage = _Stage(subject, known, heading["origin"], seed=heading["seed"], run=heading["run"])
     found: list[Result] = []
     for scenario in chosen("provider", every=True):
         of = [entry for entry in entries if entry["scenario"] == scenario.id]
@@ -61,8 +61,9 @@ async def _again(stage: _Stage, scenario: Scenario, entries: list[dict[str, Any]
 class _Stage(Stage):
     """Where nobody listens and nothing is fetched."""
 
-    def __init__(self, subject: Subject, known: Known, origin: str, *, seed: str) -> None:
+    def __init__(self, subject: Subject, known: Known, origin: str, *, seed: str, run: str) -> None:
         super().__init__(subject, seed=seed)
+        self.run = run
         self._known, self._origin = known, origin
 
     async def documents(self, dids: Iterable[Did]) -> Mapping[Did, DidDocument]:

@@ -47,6 +47,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     detail: str = ""
     seconds: float = 0.0
+    silent: bool = False
+    """Whether the implementation could not be reached, or no engagement was begun."""
 
 
 def chosen(role: Role, *, every: bool = False, only: Iterable[str] = ()) -> tuple[Scenario, ...]:
@@ -75,13 +77,22 @@ async def play_all(
 ) -> tuple[Result, ...]:
     """Plays scenarios, some at a time; the results are in their order.
 
-    If the implementation under test cannot be reached or does not answer an `Inquiry`, that is what comes of each, and
-    no more is tried. `told` hears each line of the transcript, `done` each result as it comes.
+    If a provider cannot be reached or does not answer an `Inquiry`, or a hirer is told to hire and does not come, that
+    is what comes of each, and no more is tried. `told` hears each line of the transcript, `done` each result as it
+    comes.
     """
     wanted = tuple(scenarios)
     told(stage.heading())
-    if wanted and wanted[0].role == "provider" and (silent := await _silent(stage, told)):
-        failed = tuple(Result(scenario=one, outcome="failed", detail=silent) for one in wanted)
+    first: Result | None = None
+    if wanted and wanted[0].role == "provider":
+        silent = await _silent(stage, told)
+    elif wanted:
+        first = await play(stage, wanted[0], told)
+        silent = first.detail if first.silent else ""
+    else:
+        silent = ""
+    if silent:
+        failed = tuple(Result(scenario=one, outcome="failed", detail=silent, silent=True) for one in wanted)
         for result in failed:
             done(result)
         return failed
@@ -89,7 +100,8 @@ async def play_all(
 
     async def one(scenario: Scenario) -> Result:
         async with gate:
-            result = await play(stage, scenario, told)
+            known = first if scenario is wanted[0] else None
+            result = known or await play(stage, scenario, told)
         done(result)
         return result
 
@@ -104,22 +116,24 @@ async def play(
     """Plays one scenario, in a scene of its own or this one; whatever the implementation does, it ends."""
     started = time.monotonic()
     scene = scene or Scene(stage, scenario.id, told)
+    playing = Play(scene, scenario)
     outcome: Outcome = "passed"
-    detail = ""
+    detail, silent = "", False
     try:
         async with asyncio.timeout(stage.limits.scenario):
-            await play_steps(Play(scene, scenario))
+            await play_steps(playing)
     except NotApplicable as end:
         outcome, detail = "not applicable", str(end)
     except Failure as end:
-        outcome, detail = "failed", str(end)
+        outcome, detail, silent = "failed", str(end), isinstance(end, Silent) and not playing.players
     except UndersignedError as error:
         outcome, detail = "failed", f"this cannot be played: {error}"
     except TimeoutError:
         outcome, detail = "failed", f"not over within {stage.limits.scenario:g} s"
     finally:
         await scene.close()
-    return Result(scenario=scenario, outcome=outcome, detail=detail, seconds=time.monotonic() - started)
+    seconds = time.monotonic() - started
+    return Result(scenario=scenario, outcome=outcome, detail=detail, seconds=seconds, silent=silent)
 
 
 async def _silent(stage: Stage, told: Callable[[dict[str, Any]], None]) -> str:

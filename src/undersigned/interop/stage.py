@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, cast
@@ -75,11 +76,24 @@ class Stage:
     """What all scenarios of a run share. Enter it with `async with`."""
 
     def __init__(
-        self, subject: Subject, *, seed: str, limits: Limits | None = None, url: str | None = None, port: int = 0
+        self,
+        subject: Subject,
+        *,
+        seed: str,
+        limits: Limits | None = None,
+        url: str | None = None,
+        listen: tuple[str, int] = ("localhost", 0),
+        reached_at: str | None = None,
     ) -> None:
-        """`url` is what is dialled, if that is not the subject's own; `port` where we listen, 0 for any."""
+        """`url` is what is dialled, if that is not the subject's own; `listen` where we listen, port 0 for any, and
+        `reached_at` the http or https URL at which the implementation reaches that, if it is not on this machine.
+        """
         self.subject = subject
         self.seed = seed
+        self.run = secrets.token_hex(8)
+        """Names this run. Who we are is decided by it and the seed, so that a seed can be used again: whoever was met
+        before has a log, and a second one that begins anew would contradict it.
+        """
         self.limits = limits or Limits()
         self.url = url or subject.url
         self.breaks = False
@@ -87,6 +101,9 @@ class Stage:
         self.clock = SystemClock()
         self.gatherer = Gatherer(local=subject.local)
         self._known: Known | None = None
+        self._reached_at = reached_at.rstrip("/") if reached_at is not None else None
+        self.met_at: str | None = None
+        """What a hirer is told to dial, if that is not our own listener: a wire with faults."""
         self.served: dict[Digest, tuple[bytes, asyncio.Event]] = {}
         """What we serve, and whether it may be read already."""
         self.arrivals: dict[Did, asyncio.Queue[tuple[Channel, asyncio.Event]]] = {}
@@ -95,8 +112,7 @@ class Stage:
         """Those of ours whose documents we serve, by path."""
         self._identities: dict[Did, Identity] = {}
         self._listener = PublicListener(
-            "localhost",
-            port,
+            *listen,
             documents=self._document,
             accept=self._accept,
             artifacts=self._artifact,
@@ -129,6 +145,7 @@ class Stage:
             "subject": to_builtins(subject, str_keys=True),
             "document": document.raw.decode(),
             "seed": self.seed,
+            "run": self.run,
             "origin": self.origin,
         }
 
@@ -142,19 +159,19 @@ class Stage:
     @property
     def origin(self) -> str:
         """Where we listen."""
-        return f"http://localhost:{self._listener.port}"
+        return self._reached_at or f"http://localhost:{self._listener.port}"
 
     def now(self) -> Instant:
         """The present instant."""
         return self.clock.now()
 
     def actor(self, scenario: str, name: str, **options: Any) -> Attacker:
-        """Somebody of ours, the same for the same seed, scenario and name."""
-        return Attacker(f"{self.seed}/{scenario}/{name}", **options)
+        """Somebody of ours, the same for the same seed, run, scenario and name."""
+        return Attacker(f"{self.seed}/{self.run}/{scenario}/{name}", **options)
 
     def publish(self, scenario: str, name: str) -> Published:
         """Somebody of ours whose document is served from now on."""
-        who = Published(f"{self.seed}/{scenario}/{name}", self.origin)
+        who = Published(f"{self.seed}/{self.run}/{scenario}/{name}", self.origin)
         self.published[who.path] = who
         return who
 
@@ -202,7 +219,7 @@ class Stage:
     @property
     def own_url(self) -> str:
         """Where we take connections."""
-        return f"ws://localhost:{self._listener.port}/hire"
+        return self.met_at or f"ws{self.origin.removeprefix('http')}/hire"
 
     def await_connections(self, who: Attacker) -> None:
         """From now on connections to this one of ours are taken."""
