@@ -38,6 +38,11 @@ _COMMANDS = {
         "decision",
         "What was decided about others, why, and whether it comes out the same again.",
     ),
+    "trace": (
+        "trace",
+        "trace_",
+        "Where is an artifact from? Through statements and contracts to whoever was believed.",
+    ),
     "verify": ("evidence", "verify", "Check an evidence pack, offline."),
     "export": ("evidence", "export", "Write the evidence pack of an engagement."),
     "tamper": ("evidence", "tamper", "Make a pack that must not verify, to try out a verifier."),

@@ -16,7 +16,7 @@ from undersigned.runtime import ArtifactStore, Home, SystemClock, equivocation_p
 
 from .output import HOME_OPTION, Out, command, counted, engagement_named, plain, program, reading
 
-__all__ = ["export", "export_to", "tamper", "verify"]
+__all__ = ["export", "export_to", "read_document_file", "tamper", "verify"]
 
 MAX_DOCUMENT_BYTES = 64 * 1024
 """As of one that is fetched."""
@@ -180,7 +180,7 @@ async def verify(
         raise ConfigurationError("bad_configuration", "--page: it is written without a pack; export --page puts one in")
     assert pack is not None  # noqa: S101  (`_needed` saw to it)
     data = read_file(pack, MAX_PACK_BYTES)
-    known = [_document(file) for file in documents]
+    known = [read_document_file(file) for file in documents]
     report = verify_pack(data, now=SystemClock().now(), known=known)
     strangers = {document.id for document in known} - {one.method.partition("#")[0] for one in report.keys}
     if report.ok and strangers:
@@ -245,7 +245,7 @@ async def verify(
     return 0 if report.ok else 4
 
 
-def _document(path: Path) -> DidDocument:
+def read_document_file(path: Path) -> DidDocument:
     """The DID document in a file.
 
     Raises:

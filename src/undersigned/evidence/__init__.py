@@ -1,6 +1,8 @@
 """Evidence packs: one file that proves an engagement to somebody who asks nobody, and its offline verifier."""
 
 from undersigned.evidence.archive import MAX_MEMBERS, MAX_PACK_BYTES, read_archive, write_archive
+from undersigned.evidence.case import Case, key_among, sealed_of
+from undersigned.evidence.changes import terms_at
 from undersigned.evidence.pack import (
     FORMAT,
     Line,
@@ -15,7 +17,7 @@ from undersigned.evidence.pack import (
 )
 from undersigned.evidence.page import verifier_page
 from undersigned.evidence.tamper import TAMPERINGS, Tampering, tamper
-from undersigned.evidence.verify import STEPS, ListedKey, Report, Step, verify_pack
+from undersigned.evidence.verify import STEPS, ListedKey, Report, Step, check_pack, verify_pack
 
 __all__ = [
     "FORMAT",
@@ -23,6 +25,7 @@ __all__ = [
     "MAX_PACK_BYTES",
     "STEPS",
     "TAMPERINGS",
+    "Case",
     "Line",
     "ListedKey",
     "Manifest",
@@ -32,10 +35,14 @@ __all__ = [
     "Step",
     "Tampering",
     "Transcribed",
+    "check_pack",
+    "key_among",
     "read_archive",
     "read_pack",
     "sealed_documents",
+    "sealed_of",
     "tamper",
+    "terms_at",
     "transcribed",
     "verifier_page",
     "verify_pack",

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from undersigned.attestation import VerifiedStatement
+from undersigned.attestation import RefusalPredicate, VerifiedStatement
 from undersigned.contract import AmendmentDocument, SealedContract
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, DidUrl, Digest, Instant
@@ -57,6 +57,9 @@ class Case(Struct):
     """By delivery."""
     amended: list[tuple[int, AmendmentDocument]] = field(default_factory=list[tuple[int, AmendmentDocument]])
     """Sealed amendments, each with the number of its seal, in order."""
+    refusals: list[RefusalPredicate] = field(default_factory=list[RefusalPredicate])
+    below: list[Case] = field(default_factory=list["Case"])
+    """Packs inside this one, of what was hired under the contract."""
 
 
 def pack_of(case: Case) -> Pack:

@@ -68,6 +68,7 @@ def check_below(case: Case, check: Callable[[bytes, Case], Checked]) -> Iterator
         if document.parent != sealed.digest or document.hirer != sealed.document.provider:
             raise VerificationError("chain_invalid", f"{path} is no subcontract of this contract", path=path)
         _inside_one(document.terms, above, path)
+        case.below.append(below)
         yield f"{child.digest} under it holds"
 
 

@@ -42,5 +42,6 @@ def check_refusals(case: Case) -> str:
             raise VerificationError("attestation_binding", f"{path} is of another engagement")
         if refusal.at > shift(case.now, MAX_SKEW_SECONDS):
             raise invalid(f"{path} is of {refusal.at}, which is after {case.now}")
+        case.refusals.append(refusal)
         count += 1
     return f"{count} refused actions are stated by {pack.manifest.own}" if count else "no action was refused"

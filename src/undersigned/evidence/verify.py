@@ -58,7 +58,7 @@ from undersigned.keys import PublicKey
 from undersigned.messages import Delivery, Review, Start, VerifiedMessage, verify_message
 from undersigned.protocol import Received, Sent, apply, begin
 
-__all__ = ["STEPS", "ListedKey", "Report", "Step", "verify_pack"]
+__all__ = ["STEPS", "ListedKey", "Report", "Step", "check_pack", "verify_pack"]
 
 MAX_SKEW_SECONDS: Final = 60
 ASSERTION: Final = "assertionMethod"
@@ -121,11 +121,18 @@ def verify_pack(data: bytes, *, now: Instant, known: Iterable[DidDocument] = ())
 
     Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
     """
+    return check_pack(data, now=now, known=known)[0]
+
+
+def check_pack(data: bytes, *, now: Instant, known: Iterable[DidDocument] = ()) -> tuple[Report, Case]:
+    """As `verify_pack`, and what its steps verified, for those who go on from there. Of a pack that does not hold
+    nothing in it may be used.
+    """
     case = Case(data, now)
     for document in known:
         case.known.setdefault(document.id, []).append(document)
     steps = _checked(case)
-    return Report(
+    report = Report(
         steps=tuple(steps),
         keys=tuple(_listed_keys(case)),
         not_judged=tuple(item.path for item in case.pack.manifest.members if item.kind not in KINDS)
@@ -135,6 +142,7 @@ def verify_pack(data: bytes, *, now: Instant, known: Iterable[DidDocument] = ())
         state=case.engagement.state if case.engagement else None,
         contract=case.sealed.digest if case.sealed else None,
     )
+    return report, case
 
 
 def _checked(case: Case) -> list[Step]:

@@ -27,7 +27,7 @@ from undersigned.runtime.decisions import (
 )
 from undersigned.runtime.establishments import Imported, import_establishment
 from undersigned.runtime.export import export_pack
-from undersigned.runtime.files import read_file
+from undersigned.runtime.files import open_file, read_file
 from undersigned.runtime.gate import Gate, Permit, Refusal, Resolver
 from undersigned.runtime.gather import Answer, Gatherer, GathererLimits
 from undersigned.runtime.guard import current_job, guard
@@ -74,6 +74,7 @@ from undersigned.runtime.settlement import awaited
 from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_key, seal_key
 from undersigned.runtime.status_keeper import StatusKeeper
 from undersigned.runtime.status_register import LIST_TTL_SECONDS, Issued, Said, StatusRegister
+from undersigned.runtime.tracing import OwnEvidence, gather_evidence, verified_pack
 from undersigned.runtime.turn import Event, Say, load_engagement
 from undersigned.runtime.wallet import Wallet, read_handed, verify_handed
 from undersigned.runtime.witnesses import Witness, Witnesses, WitnessPart, witnesses_of
@@ -124,6 +125,7 @@ __all__ = [
     "OrderInput",
     "Organisation",
     "OrganisationPart",
+    "OwnEvidence",
     "Permit",
     "PrivateKey",
     "RecordedDecision",
@@ -170,6 +172,7 @@ __all__ = [
     "drop_approval",
     "equivocation_proof",
     "export_pack",
+    "gather_evidence",
     "generate_key",
     "guard",
     "hire_order",
@@ -186,6 +189,7 @@ __all__ = [
     "lost_at",
     "needed_text",
     "open_engagements",
+    "open_file",
     "open_key",
     "open_requests",
     "parse_price",
@@ -205,6 +209,7 @@ __all__ = [
     "sign_record",
     "take_back",
     "unresolved",
+    "verified_pack",
     "verify_handed",
     "viewpoint",
     "waiting_terms",

@@ -40,7 +40,7 @@ from undersigned.trust.approval import (
 from undersigned.trust.authority import Authority, Entitled, authority, entitled
 from undersigned.trust.cedar import CedarPolicy, cedar_schema, read_cedar
 from undersigned.trust.decision import Decision, Fetched, Ground, Inputs, Needed, Outcome, Rating, Reason
-from undersigned.trust.drawing import draw_paths
+from undersigned.trust.drawing import draw_paths, drawn_text
 from undersigned.trust.edge import KINDS, MAX_DEPTH, UNIT, Edge, Kind, Status, edge_of
 from undersigned.trust.establishment import (
     Established,
@@ -209,6 +209,7 @@ __all__ = [
     "decide",
     "differences",
     "draw_paths",
+    "drawn_text",
     "edge_of",
     "entitled",
     "established",

@@ -16,7 +16,7 @@ from undersigned.encoding import Did
 from undersigned.trust.edge import Edge, written
 from undersigned.trust.graph import Path
 
-__all__ = ["draw_paths"]
+__all__ = ["draw_paths", "drawn_text"]
 
 WIDTH: Final = 270
 HEIGHT: Final = 64
@@ -57,7 +57,7 @@ def draw_paths(
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
         f'font-size="11" role="img">',
-        f"<title>{_text(title)}</title>",
+        f"<title>{drawn_text(title)}</title>",
         _HEAD,
     ]
     parts += [_arrow(place, edge, edge.kind + (f" {written(edge.weight)}" if edge.weight else "")) for edge in edges]
@@ -115,7 +115,7 @@ def _arrow(place: dict[str, tuple[int, int]], edge: Edge, label: str, colour: st
     return (
         f'<polyline points="{" ".join(f"{x},{y}" for x, y in points)}" fill="none" {stroke} marker-end="url(#tip)"/>'
         f'<text x="{middle[0]}" y="{middle[1]}" text-anchor="middle" font-size="9" fill="{colour or "#333"}">'
-        f"{_text(label)}</text>"
+        f"{drawn_text(label)}</text>"
     )
 
 
@@ -123,12 +123,12 @@ def _box(did: Did, name: str, at: tuple[int, int], *, own: bool, accused: bool) 
     name = name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 9]}…{name[-8:]}"
     fill, stroke = ("#e8f0fe" if own else "#fff"), ("#b00020" if accused else "#333")
     return (
-        f'<g><title>{_text(did)}</title><rect x="{at[0]}" y="{at[1]}" width="{BOX[0]}" height="{BOX[1]}" rx="6" '
+        f'<g><title>{drawn_text(did)}</title><rect x="{at[0]}" y="{at[1]}" width="{BOX[0]}" height="{BOX[1]}" rx="6" '
         f'fill="{fill}" stroke="{stroke}"/><text x="{at[0] + BOX[0] // 2}" y="{at[1] + 22}" text-anchor="middle">'
-        f"{_text(name)}</text></g>"
+        f"{drawn_text(name)}</text></g>"
     )
 
 
-def _text(text: str) -> str:
+def drawn_text(text: str) -> str:
     """Text that cannot be markup; what does not print is shown as an escape, and would not be XML otherwise."""
     return escape("".join(c if c.isprintable() else repr(c)[1:-1] for c in text), {'"': "&quot;"})

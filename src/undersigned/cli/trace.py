@@ -1,0 +1,174 @@
+"""The command `trace`: where an artifact is from."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any, Final, cast
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from undersigned.encoding import Digest, digest_from_hex, digest_hex, from_struct
+from undersigned.errors import ConfigurationError, UndersignedError
+from undersigned.evidence import MAX_PACK_BYTES
+from undersigned.ledger import Ledger
+from undersigned.runtime import Home, OwnEvidence, SystemClock, gather_evidence, open_file, read_file
+from undersigned.trace import State, Step, draw_trace, prov_document, trace
+
+from .evidence import read_document_file
+from .options import new_file
+from .output import HOME_OPTION, Out, command, counted, home_path, plain, reading
+
+__all__ = ["DOCUMENT_OPTION", "PACK_OPTION", "bar", "digest_named", "opened_home", "read_packs", "trace_"]
+
+MOST_LINES: Final = 24
+"""Actions of one statement that are told one by one; --json has all of them."""
+STYLES: Final[dict[State, str]] = {"verified": "green", "stated": "", "missing": "yellow", "failed": "bold red"}
+CHECK_FAILED: Final = 4
+
+PACK_OPTION = click.option(
+    "--pack",
+    "packs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="An evidence pack to look in as well, once it is verified. May be repeated.",
+)
+DOCUMENT_OPTION = click.option(
+    "--did-document",
+    "documents",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A DID document that you know, as published: packs must hold no other of this DID. May be repeated.",
+)
+
+
+def digest_named(text: str) -> tuple[Digest, str]:
+    """The digest that is meant, and how it is known: of the bytes of a file, or written as a digest or as hex.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, it is neither.
+    """
+    path = Path(text)
+    if path.is_file():
+        with open_file(path) as file:
+            found = file_digest(cast("Any", file), "sha256").hexdigest()
+        return digest_from_hex(found), f"the bytes of {plain(path, 200)} have this digest"
+    try:
+        hexes = digest_hex(text) if text.startswith("u") else text.removeprefix("sha256:").lower()
+        return digest_from_hex(hexes), ""
+    except UndersignedError as error:
+        raise ConfigurationError(
+            "bad_configuration", f"{plain(text, 200)}: no such file, and not a digest (uEi… or 64 hex digits)"
+        ) from error
+
+
+@contextmanager
+def bar(out: Out, what: str) -> Generator[Callable[[int, int], None]]:
+    """Told how many of how many, it shows people on a terminal how far it is."""
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    quiet = out.as_json or not sys.stderr.isatty()
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as shown:
+        task = shown.add_task(what)
+        yield lambda at, of: shown.update(task, completed=at, total=of)
+
+
+def read_packs(files: tuple[Path, ...]) -> dict[str, bytes]:
+    """The packs in these files, by the name of the file."""
+    return {str(file): read_file(file, MAX_PACK_BYTES) for file in files}
+
+
+def opened_home(out: Out, home: str | None, packs: tuple[Path, ...]) -> Home | None:
+    """The state folder meant; None if none is named or there, and packs are: whoever has a pack needs nothing else.
+
+    Raises:
+        ConfigurationError: There is none, or it cannot be used.
+    """
+    if packs and home is None and not home_path(None).exists():
+        return None
+    return out.home(home)
+
+
+@click.command("trace")
+@click.argument("artifact", metavar="ARTIFACT|DIGEST", type=click.Path())
+@PACK_OPTION
+@DOCUMENT_OPTION
+@click.option("--prov", is_flag=True, help="Write W3C PROV-O as JSON-LD to standard output, and nothing else.")
+@click.option(
+    "--picture", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write an SVG picture."
+)
+@HOME_OPTION
+@command
+async def trace_(
+    out: Out,
+    artifact: str,
+    packs: tuple[Path, ...],
+    documents: tuple[Path, ...],
+    prov: bool,
+    picture: Path | None,
+    home: str | None,
+) -> int:
+    """Where is an artifact from? From the file, or its digest, through statement, actions and contract to the decision,
+    the credentials and whoever was believed, also through what was hired for it.
+
+    Each step says whether it was verified here, is somebody's signed word, or is not in the evidence. Exit code 0 if
+    nothing that was checked fails, 4 if anything does, 2 if there is no trace of it.
+    """
+    digest, why = digest_named(artifact)
+    known = [read_document_file(file) for file in documents]
+    given, opened, now = read_packs(packs), opened_home(out, home, packs), SystemClock().now()
+    ledger: Ledger | None = await reading(opened) if opened is not None else None
+    try:
+        own = None
+        if ledger is not None and opened is not None:
+            own = OwnEvidence(ledger, opened, now)
+        with bar(out, "engagements") as told:
+            evidence = await gather_evidence(digest, own=own, packs=given, now=now, known=known, told=told)
+    finally:
+        if ledger is not None:
+            await ledger.close()
+    if not evidence.made(digest):
+        where = " or ".join(["this ledger"] * (own is not None) + ["these packs"] * bool(given))
+        raise ConfigurationError("not_found", f"no delivery of {digest} in {where}")
+    tree = trace(digest, evidence, why=why)
+    if picture is not None:
+        with new_file(picture) as written:
+            if written is not None:
+                written.write(draw_trace(tree, title=f"Trace of {digest}"))
+    if prov:
+        click.echo(json.dumps(prov_document([tree])))
+    else:
+        out.value({"trace": from_struct(tree), **({"picture": str(picture)} if picture is not None else {})})
+        tell_steps(out, tree)
+        if picture is not None:
+            out.line(f"picture: {picture}")
+    return CHECK_FAILED if any(step.state == "failed" for step in tree.every) else 0
+
+
+def tell_steps(out: Out, tree: Step) -> None:
+    """Tells a tree to people, a step on two lines: what it is; and what was checked of it, with its name."""
+    for branch, indent, step in _lines(tree, "", ""):
+        out.line(f"{branch}{step.kind:11} {plain(step.text, 300)}", style="bold" if step.kind == "artifact" else "")
+        name = f"  {plain(step.name, 120)}" if step.name.startswith(("uEi", "did:")) else ""
+        out.line(f"{indent}  {step.state}: {plain(step.why, 400)}{name}", style=STYLES[step.state] or "dim")
+    counts = {state: sum(step.state == state for step in tree.every) for state in STYLES}
+    out.line(", ".join(f"{number} {state}" for state, number in counts.items() if number))
+
+
+def _lines(step: Step, branch: str, indent: str) -> Iterator[tuple[str, str, Step]]:
+    yield branch, indent + ("│ " if step.steps else "  "), step
+    actions = [one for one in step.steps if one.kind == "action"][MOST_LINES:]
+    shown = [one for one in step.steps if one not in actions]
+    if actions:
+        more = f"{counted(len(actions), 'more action')}: --json has them"
+        shown.append(Step(kind="action", name="", text=more, state="stated", why="left out here"))
+    for place, one in enumerate(shown, start=1):
+        last = place == len(shown)
+        yield from _lines(one, f"{indent}{'└ ' if last else '├ '}", f"{indent}{'  ' if last else '│ '}")

@@ -1,0 +1,178 @@
+"""What a walk goes through: packs that hold, and the decisions of whoever kept them.
+
+An own ledger is read as the packs that it makes, so that whatever is said of an artifact is checked by the same steps,
+whoever asks. Packs inside packs, of what was hired below, are part of the evidence.
+
+Source: protocol-spec/19-trace.md, section 19.1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from undersigned.attestation import VerifiedStatement, WorkPredicate
+from undersigned.contract import Terms
+from undersigned.did import DidDocument, is_derived
+from undersigned.encoding import Did, Digest, EngagementId, Instant
+from undersigned.evidence import Case, sealed_of, terms_at
+from undersigned.messages import Delivery, Message, VerifiedMessage
+from undersigned.scope import Action, Scope, permits, read_scope
+from undersigned.trust import Decision
+
+__all__ = ["Decided", "Evidence", "Held", "Made", "Said", "held_in", "outside"]
+
+
+class Decided(Struct, frozen=True, kw_only=True):
+    """A recorded decision about the other side, and whether it came out the same when it was made again."""
+
+    decision: Decision
+    by: Did
+    same: bool
+    detail: str
+    """How it came out; unless the same, what differs or is not there."""
+
+
+class Said(NamedTuple):
+    """One verified message of a transcript."""
+
+    number: int
+    at: Instant
+    """When it was recorded."""
+    kind: str
+    verified: VerifiedMessage
+
+    @property
+    def message(self) -> Message:
+        """The message itself."""
+        return self.verified.message
+
+
+class Held(Struct, frozen=True, eq=False):
+    """One engagement with a contract, as a pack that holds proves it."""
+
+    case: Case
+    source: str
+    """Where it is from, for people."""
+
+    @property
+    def contract(self) -> Digest:
+        """The contract as first sealed."""
+        return sealed_of(self.case).digest
+
+    @property
+    def engagement(self) -> EngagementId:
+        """The engagement."""
+        return self.case.pack.manifest.engagement if self.case.pack else ""
+
+    @property
+    def packer(self) -> Did:
+        """Whose pack it is."""
+        return self.case.pack.manifest.own if self.case.pack else ""
+
+    @property
+    def said(self) -> tuple[Said, ...]:
+        """Its messages, in the order of the packer's journal."""
+        return tuple(Said(one.number, one.at, one.kind, message) for one, message in self.case.verified)
+
+    def terms(self, number: int) -> Terms:
+        """The terms in force when this message was recorded."""
+        return terms_at(self.case, number)
+
+    def keys_from(self, did: Did) -> str:
+        """By whose word the keys of a party are its own."""
+        if is_derived(did):
+            return "that follows from its DID"
+        return "known here" if did in self.case.known else "that the pack alone vouches for"
+
+
+class Made(NamedTuple):
+    """One delivery of an artifact."""
+
+    held: Held
+    said: Said
+    delivery: Delivery
+    name: str
+    """What the provider called it: text for people, and nothing else."""
+
+    @property
+    def statements(self) -> tuple[VerifiedStatement, ...]:
+        """Those of the delivery that are about this artifact."""
+        found = self.held.case.statements.get(self.said.verified.digest, ())
+        return tuple(one for one in found if any(subject.name == self.name for subject in one.statement.subject))
+
+
+class Evidence(Struct, frozen=True):
+    """All that is here: engagements by contract, decisions by engagement, DID documents beside those of the packs."""
+
+    held: tuple[Held, ...]
+    """Each contract once; an earlier one goes before a later one of the same contract."""
+    decisions: Mapping[EngagementId, tuple[Decided, ...]] = MappingProxyType({})
+    documents: Mapping[Did, tuple[DidDocument, ...]] = MappingProxyType({})
+
+    @classmethod
+    def of(
+        cls,
+        held: Iterable[Held],
+        decisions: Mapping[EngagementId, tuple[Decided, ...]] = MappingProxyType({}),
+        documents: Mapping[Did, tuple[DidDocument, ...]] = MappingProxyType({}),
+    ) -> Evidence:
+        """What is here, with the packs inside others."""
+        by_contract: dict[Digest, Held] = {}
+        for one in held:
+            for found in held_in(one.case, one.source):
+                by_contract.setdefault(found.contract, found)
+        return cls(tuple(by_contract.values()), decisions, documents)
+
+    def under(self, contract: Digest | None) -> Held | None:
+        """The engagement of a contract."""
+        return next((one for one in self.held if one.contract == contract), None)
+
+    def made(self, artifact: Digest) -> tuple[Made, ...]:
+        """Each delivery of these bytes, the latest round of a contract only."""
+        found: dict[Digest, Made] = {}
+        for held in self.held:
+            for said in held.said:
+                if isinstance(said.message, Delivery):
+                    for item in said.message.artifacts:
+                        if item.digest == artifact:
+                            found[held.contract] = Made(held, said, said.message, item.name)
+        return tuple(found.values())
+
+    def wanted(self) -> tuple[set[Digest], set[Digest]]:
+        """What leads on from here: artifacts that went into the work, and contracts named above and below."""
+        artifacts: set[Digest] = set()
+        contracts: set[Digest] = set()
+        for held in self.held:
+            parent = sealed_of(held.case).document.parent
+            contracts |= {parent} if parent else set()
+            for statements in held.case.statements.values():
+                for one in statements:
+                    if isinstance(one.predicate, WorkPredicate):
+                        artifacts |= {item.digest for item in one.predicate.inputs}
+                        contracts |= {line.contract for line in one.predicate.subcontracts if line.contract}
+        return artifacts, contracts - {held.contract for held in self.held}
+
+
+def held_in(case: Case, source: str) -> Iterator[Held]:
+    """The engagement of a verified pack, and those of the packs inside it; one without a contract is left out."""
+    if case.sealed is None:
+        return
+    yield Held(case, source)
+    for below in case.below:
+        yield from held_in(below, f"{source}, with what was hired under {sealed_of(case).digest}")
+
+
+def outside(terms: Terms, action: Action, at: Instant) -> str:
+    """Why an action lies outside the scope of these terms, empty if inside: action, target, prohibitions and window.
+
+    What was used of a limit and the facts of a condition are known to the gates that counted them; a statement does not
+    tell them for each action.
+    """
+    scope = read_scope(terms.scope, terms.scope.critical or ())
+    bare = tuple(type(grant)(grant.id, grant.action, grant.target, window=grant.window) for grant in scope.grants)
+    found = permits(Scope(grants=bare, prohibitions=scope.prohibitions), {}, action, at)
+    return "" if found.allowed else f"[{found.clause}] {found.reason}"

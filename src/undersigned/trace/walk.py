@@ -1,0 +1,556 @@
+"""From an artifact to whoever was believed: one tree of steps, each of which says what was checked of it.
+
+    tree = trace(digest, evidence)
+
+A step is `verified`: its signature, digest or rule was checked here; `stated`: it is somebody's signed word and no
+more; `missing`: it is not in the evidence; `failed`: it was checked and does not hold. What is not there is said, and
+nothing is guessed from names, places or times.
+
+Source: protocol-spec/19-trace.md, section 19.2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Final, Literal, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from undersigned.attestation import (
+    ActionTaken,
+    ProvenancePredicate,
+    RefusalPredicate,
+    VerifiedStatement,
+    WorkPredicate,
+)
+from undersigned.contract import Parent, read_parents, verify_parents
+from undersigned.credentials import Credential, read_presentation, verify_issued
+from undersigned.did import DidDocument, document_from, is_derived
+from undersigned.encoding import Did, DidUrl, Digest, Instant, JsonObject
+from undersigned.errors import UndersignedError
+from undersigned.evidence import key_among, sealed_of
+from undersigned.keys import PublicKey
+from undersigned.messages import Breach, Delivery, Dispute, Offer, Presentation, Review, Ruling, Terminate
+from undersigned.scope import Action
+from undersigned.trace.evidence import Decided, Evidence, Held, Made, Said, outside
+from undersigned.trust import Edge, Ground
+
+__all__ = ["KINDS", "Kind", "State", "Step", "shown_credentials", "trace"]
+
+State = Literal["verified", "stated", "missing", "failed"]
+Kind = Literal[
+    "artifact",
+    "delivery",
+    "statement",
+    "action",
+    "input",
+    "subcontract",
+    "acceptance",
+    "contract",
+    "amendment",
+    "refusal",
+    "ending",
+    "decision",
+    "credential",
+    "link",
+    "anchor",
+]
+
+KINDS: Final[dict[Kind, str]] = {
+    "artifact": "bytes that were delivered, or that went into work",
+    "delivery": "the provider's signed move that hands an artifact over",
+    "statement": "an in-toto statement about the artifact",
+    "action": "one action that the provider says it asked its gate for",
+    "input": "what the work started from",
+    "subcontract": "a hire under the contract",
+    "acceptance": "the verdict on the delivery, or that there is none",
+    "contract": "what both parties signed and one of them sealed; above another one: its parent",
+    "amendment": "a sealed change of the contract",
+    "refusal": "an action that a gate said no to",
+    "ending": "what ended the contract early, or was claimed or ruled about it",
+    "decision": "one party's recorded decision about the other",
+    "credential": "what was shown of a party, and whose word it is",
+    "link": "authority that one party gave another",
+    "anchor": "whom the one who decided believes without anybody's word",
+}
+"""The kinds of steps; the specification's table says the same."""
+
+
+class Step(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """One step of a trace. What it quotes was written by others: text, and never more."""
+
+    kind: Kind
+    name: str
+    """What names it: a digest, a DID, or what an action is called."""
+    text: str
+    state: State
+    why: str
+    """By what it was checked, or why it was not."""
+    by: tuple[Did, ...] = ()
+    """Whose word it is."""
+    of: tuple[Did, ...] = ()
+    """Whom it is about, or who it was for."""
+    begun: Instant | None = None
+    at: Instant | None = None
+    told: bool = False
+    """It stands in the tree already, with all that follows from it."""
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def every(self) -> Iterator[Step]:
+        """The step itself and all that follow from it."""
+        yield self
+        for step in self.steps:
+            yield from step.every
+
+
+def trace(artifact: Digest, evidence: Evidence, *, why: str = "") -> Step:
+    """The tree of steps from an artifact. `why` says how its digest is known to be that of bytes, if it is.
+
+    Source: protocol-spec/19-trace.md, section 19.2
+    """
+    return _Walk(evidence).artifact(artifact, why)
+
+
+class _Walk:
+    """Goes down from step to step and tells nothing twice."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._evidence = evidence
+        self._told: set[tuple[Kind, str]] = set()
+
+    def _first(self, kind: Kind, name: str) -> bool:
+        known = (kind, name) in self._told
+        self._told.add((kind, name))
+        return not known
+
+    def artifact(self, digest: Digest, why: str = "", *, kind: Kind = "artifact", name: str = "", by: Did = "") -> Step:
+        made = self._evidence.made(digest)
+        names = sorted({one.name for one in made} | ({name} if name else set()))
+        text = " or ".join(names) or "bytes"
+        whose = (by,) if by else ()
+        if not made:
+            nothing = "no delivery of it is in the evidence"
+            if kind == "input":
+                nothing = (
+                    f"no delivery of it is in the evidence: {by} gave it, and where it had it from is not known here"
+                )
+            return Step(kind=kind, name=digest, text=text, state="missing", why=nothing, by=whose)
+        if not self._first("artifact", digest):
+            return Step(kind=kind, name=digest, text=text, state="verified", why="told above", told=True, by=whose)
+        here = why or next(
+            (f"its bytes are in {one.held.source}" for one in made if _carries(one.held, digest)),
+            "its bytes are not here; it is known by its digest",
+        )
+        steps = tuple(self.delivery(one) for one in made)
+        return Step(kind=kind, name=digest, text=text, state="verified", why=here, by=whose, steps=steps)
+
+    def delivery(self, made: Made) -> Step:
+        held, said, body = made.held, made.said, made.delivery
+        document = sealed_of(held.case).document
+        steps = [self._statement(made, one) for one in made.statements]
+        if not steps:
+            nothing = "no statement of this delivery that holds is about it"
+            steps = [Step(kind="statement", name="", text="no statement", state="missing", why=nothing)]
+        steps += [self._acceptance(made), self._contract(held)]
+        return Step(
+            kind="delivery",
+            name=said.verified.digest,
+            text=f"delivered as {made.name}, round {body.round}, {body.outcome}",
+            state="verified",
+            why=f"signed by a key of {document.provider} {held.keys_from(document.provider)}, in {held.source}",
+            by=(document.provider,),
+            of=(document.hirer,),
+            begun=next((step.begun for step in steps if step.begun is not None), None),
+            at=said.at,
+            steps=tuple(steps),
+        )
+
+    def _statement(self, made: Made, one: VerifiedStatement) -> Step:
+        predicate = one.predicate
+        steps: list[Step] = []
+        text, begun, at = one.statement.predicate_type, None, None
+        if isinstance(predicate, WorkPredicate):
+            text = f"{predicate.task}: what was done for it"
+            begun, at = predicate.started_on, predicate.finished_on
+            steps += [self._action(made, action) for action in predicate.actions]
+            if predicate.actions_omitted:
+                more = f"{predicate.actions_omitted} more actions than the statement holds"
+                steps.append(
+                    Step(kind="action", name="", text=more, state="missing", why="the statement counts and omits them")
+                )
+            hirer = sealed_of(made.held.case).document.hirer
+            steps += [self.artifact(item.digest, kind="input", name=item.name, by=hirer) for item in predicate.inputs]
+            steps += [
+                self._subcontract(made.held, line.provider, line.task, line.contract, line.outcome)
+                for line in predicate.subcontracts
+            ]
+        elif isinstance(predicate, ProvenancePredicate):
+            metadata = predicate.run_details.metadata
+            text = f"{predicate.build_definition.external_parameters.task}: where it is from, as SLSA says it"
+            begun, at = metadata.started_on, metadata.finished_on
+        return Step(
+            kind="statement",
+            name=one.digest,
+            text=f"{text} ({one.statement.predicate_type})",
+            state="verified",
+            why=f"signed by {' and '.join(one.signers)}, about this artifact and this contract",
+            by=(predicate.attester,),
+            begun=begun,
+            at=at,
+            steps=tuple(steps),
+        )
+
+    def _action(self, made: Made, action: ActionTaken) -> Step:
+        provider = sealed_of(made.held.case).document.provider
+        said = f"allowed by [{action.clause}]" if action.allowed else f"refused by [{action.clause}]"
+        text = f"{action.action} on {action.target}: {said}"
+        if not action.allowed:
+            why = "the provider's word: its gate said no"
+            return Step(
+                kind="action", name=action.action, text=text, state="stated", why=why, by=(provider,), at=action.at
+            )
+        beyond = outside(made.held.terms(made.said.number), Action(action.action, action.target), action.at)
+        return Step(
+            kind="action",
+            name=action.action,
+            text=text,
+            state="failed" if beyond else "stated",
+            why=f"outside the scope of the contract: {beyond}"
+            if beyond
+            else "the provider's word; inside the scope of the contract",
+            by=(provider,),
+            at=action.at,
+        )
+
+    def _subcontract(self, above: Held, provider: Did, task: str, contract: Digest | None, outcome: str) -> Step:
+        hirer = sealed_of(above.case).document.provider
+        text = f"{task} by {provider}: {outcome}"
+        step = Step(
+            kind="subcontract",
+            name=contract or "",
+            text=text,
+            state="stated",
+            why=f"the word of {hirer}: no contract was made",
+            by=(hirer,),
+            of=(provider,),
+        )
+        if contract is None:
+            return step
+        held = self._evidence.under(contract)
+        if held is None:
+            nothing = f"the evidence of it is not here; the pack of {hirer} holds it"
+            return replace(step, state="missing", why=nothing)
+        document = sealed_of(held.case).document
+        if document.parent != above.contract or document.provider != provider:
+            return replace(step, state="failed", why="the contract of this name is no such hire under this contract")
+        found = {
+            item.digest: None
+            for said in held.said
+            if isinstance(said.message, Delivery)
+            for item in said.message.artifacts
+        }
+        steps = tuple(self.artifact(digest) for digest in found) or (self._contract(held),)
+        return replace(
+            step, state="verified", why=f"its contract names this one as its parent; {held.source}", steps=steps
+        )
+
+    def _acceptance(self, made: Made) -> Step:
+        held = made.held
+        hirer = sealed_of(held.case).document.hirer
+        reviews = [
+            (said, said.message)
+            for said in held.said
+            if isinstance(said.message, Review) and said.message.delivery == made.said.verified.digest
+        ]
+        if not reviews:
+            return Step(
+                kind="acceptance",
+                name="",
+                text="not accepted",
+                state="missing",
+                why="no review of this delivery is in the evidence",
+                of=(hirer,),
+            )
+        said, review = reviews[-1]
+        unmet = [one.id for one in review.criteria if not one.met]
+        verifier = held.terms(said.number).evidence.verifier or hirer
+        return Step(
+            kind="acceptance",
+            name=said.verified.digest,
+            text=f"{review.verdict}, not met: {', '.join(unmet)}" if unmet else review.verdict,
+            state="verified",
+            why=f"stated by {verifier} with another key than the work, about this delivery",
+            by=(verifier,),
+            at=said.at,
+        )
+
+    # -- the contract, and what led to it
+
+    def _contract(self, held: Held) -> Step:
+        sealed = sealed_of(held.case)
+        document = sealed.document
+        parties = (document.hirer, document.provider)
+        terms = document.terms
+        price = f"{terms.price.amount} {terms.price.currency}"
+        text = f"{terms.task.kind} for {document.hirer} by {document.provider}, {price}"
+        at = next((said.at for said in held.said if said.message.type == "Seal"), None)
+        step = Step(
+            kind="contract",
+            name=held.contract,
+            text=text,
+            state="verified",
+            why=f"both proofs, the acceptance and the seal hold; in {held.source}",
+            by=parties,
+            at=at,
+        )
+        if not self._first("contract", held.contract):
+            return replace(step, why="told above", told=True)
+        steps = [self._amended(held, number, name) for number, name in _amendments(held)]
+        steps += [_refused(one) for one in held.case.refusals]
+        steps += [_ended(said) for said in held.said if isinstance(said.message, _ENDINGS)]
+        steps += [step for decider in parties for step in self._decisions(held, decider)]
+        if document.parent is not None:
+            steps.append(self._parent(held))
+        return replace(step, steps=tuple(steps))
+
+    def _amended(self, held: Held, number: int, name: Digest) -> Step:
+        document = sealed_of(held.case).document
+        return Step(
+            kind="amendment",
+            name=name,
+            text=f"amended, with message {number}",
+            state="verified",
+            why="both proofs, the acceptance and the seal hold",
+            by=(document.hirer, document.provider),
+        )
+
+    def _parent(self, held: Held) -> Step:
+        document = sealed_of(held.case).document
+        name = document.parent or ""
+        above = self._evidence.under(name)
+        if above is not None:
+            return self._contract(above)
+        parents = _shown_parents(held)
+        first = next((one for one in parents if one.name == name), None)
+        if first is None:
+            return Step(kind="contract", name=name, text="the contract above", state="missing", why="it is not here")
+        dids = {did for parent in parents for did in (parent.document.hirer, parent.document.provider)}
+        known = {did: _documents(self._evidence, held, did) for did in dids}
+        state: State = "verified"
+        why = "as the offer showed it: both proofs, the acceptance and the seal hold"
+        if unknown := sorted(did for did, documents in known.items() if not documents):
+            state, why = (
+                "stated",
+                f"as the offer showed it; not checked: no DID document of {', '.join(unknown)} is here",
+            )
+        else:
+            every = [document for documents in known.values() for document in documents]
+            try:
+                verify_parents(parents, keys=partial(_key, every, at=held.case.now))
+            except UndersignedError as error:
+                state, why = "failed", error.message
+        parties = (first.document.hirer, first.document.provider)
+        task = first.document.terms.task.kind
+        return Step(
+            kind="contract",
+            name=name,
+            text=f"{task} for {parties[0]} by {parties[1]}: the contract above",
+            state=state,
+            why=why,
+            by=parties,
+        )
+
+    def _decisions(self, held: Held, decider: Did) -> Iterator[Step]:
+        document = sealed_of(held.case).document
+        other = document.provider if decider == document.hirer else document.hirer
+        shown = {one.digest: (one, step) for one, step in shown_credentials(held, other, self._evidence)}
+        found = [one for one in self._evidence.decisions.get(held.engagement, ()) if one.by == decider]
+        if not found:
+            why = f"it is not in the evidence: a decision stays with the one who made it, {decider}"
+            yield Step(
+                kind="decision",
+                name="",
+                text=f"whether to work with {other}",
+                state="missing",
+                why=why,
+                by=(decider,),
+                of=(other,),
+                steps=tuple(step for _, step in shown.values()),
+            )
+        for one in found:
+            yield self._decision(one, shown)
+
+    def _decision(self, one: Decided, shown: dict[Digest, tuple[Credential, Step]]) -> Step:
+        decision = one.decision
+        about = "on terms" if decision.inputs.terms else "at the meeting"
+        steps: list[Step] = []
+        for ground in decision.grounds:
+            _, step = shown.get(ground.credential) or (None, None)
+            if step is None:
+                missing = "what was shown is not in the evidence"
+                step = Step(
+                    kind="credential",
+                    name=ground.credential,
+                    text=f"{ground.credential_type} by {ground.issuer}",
+                    state="missing",
+                    why=missing,
+                    by=(ground.issuer,),
+                )
+            steps.append(replace(step, steps=tuple(_believed(ground, one))))
+        return Step(
+            kind="decision",
+            name=decision.digest,
+            text=f"{decision.outcome} {about}, by policy {decision.policy}",
+            state="verified" if one.same else "failed",
+            why=one.detail,
+            by=(one.by,),
+            of=(decision.peer,),
+            at=decision.at,
+            steps=tuple(steps),
+        )
+
+
+def shown_credentials(held: Held, holder: Did, evidence: Evidence) -> list[tuple[Credential, Step]]:
+    """What a party showed before the contract, each credential with what could be checked of it."""
+    found: list[tuple[Credential, Step]] = []
+    for said in held.said:
+        if isinstance(said.message, Presentation) and said.message.sender == holder:
+            try:
+                shown = read_presentation(said.message.presentation).credentials
+            except UndersignedError:
+                continue  # it counted for nothing when it was shown, either
+            found += [(one, _credential(one, holder, said.at, held, evidence)) for one in shown]
+    return found
+
+
+def _credential(one: Credential, holder: Did, at: Instant, held: Held, evidence: Evidence) -> Step:
+    documents = _documents(evidence, held, one.issuer)
+    if any(subject.get("id") != holder for subject in one.subjects):
+        state, why = "failed", f"it is about somebody else than {holder}"
+    elif not documents:
+        state, why = "stated", f"{holder} showed it; not checked: no DID document of {one.issuer} is here"
+    else:
+        state, why = "failed", ""
+        for document in documents:
+            try:
+                verify_issued(one, documents={document.id: document}, now=at)
+                state, why = "verified", "signed by its issuer and valid when it was shown; its status is not in packs"
+                break
+            except UndersignedError as error:
+                why = error.message
+    kinds = ", ".join(name for name in one.types if name != "VerifiableCredential")
+    return Step(
+        kind="credential",
+        name=one.digest,
+        text=f"{kinds} by {one.issuer}",
+        state=cast("State", state),
+        why=why,
+        by=(one.issuer,),
+        of=(holder,),
+        at=at,
+    )
+
+
+def _believed(ground: Ground, one: Decided) -> Iterator[Step]:
+    """From a credential's issuer up to the anchor, as the decision says it."""
+    why = f"as the decision has it, by anchors {one.decision.inputs.anchors}"
+    state: State = "verified" if one.same else "stated"
+    for path in ground.paths:
+        anchor = path[0].source if path else ground.issuer
+        step = Step(
+            kind="anchor",
+            name=anchor,
+            text=f"believed about {ground.credential_type}",
+            state=state,
+            why=why,
+            by=(one.by,),
+            of=(anchor,),
+        )
+        for edge in path:
+            step = _link(edge, state, why, step)
+        yield step
+    for text in ground.missing:
+        yield Step(kind="anchor", name="", text="nobody believed", state="missing", why=text, by=(one.by,))
+
+
+def _link(edge: Edge, state: State, why: str, above: Step) -> Step:
+    return Step(
+        kind="link",
+        name=edge.digest,
+        text=f"{edge.source} lets {edge.target} attest {edge.capability}, depth {edge.depth}",
+        state=state,
+        why=why,
+        by=(edge.source,),
+        of=(edge.target,),
+        steps=(above,),
+    )
+
+
+_ENDINGS = (Terminate, Breach, Dispute, Ruling)
+
+
+def _ended(said: Said) -> Step:
+    message = said.message
+    match message:
+        case Terminate():
+            text = f"terminated: {message.cause}"
+        case Breach():
+            text = f"a breach is claimed of {message.clause}"
+        case Dispute():
+            text = "put before the arbiter"
+        case _:
+            text = "the arbiter ruled"
+    return Step(
+        kind="ending",
+        name=said.verified.digest,
+        text=text,
+        state="verified",
+        why="signed by its sender, and legal where it stands",
+        by=(message.sender,),
+        at=said.at,
+    )
+
+
+def _carries(held: Held, artifact: Digest) -> bool:
+    return held.case.pack is not None and f"artifacts/{artifact}" in held.case.pack.members
+
+
+def _amendments(held: Held) -> Iterator[tuple[int, Digest]]:
+    for number, _ in held.case.amended:
+        said = next(one for one in held.said if one.number == number)
+        yield number, said.verified.digest
+
+
+def _shown_parents(held: Held) -> tuple[Parent, ...]:
+    document = sealed_of(held.case).document
+    for said in held.said:
+        offer = said.message
+        if isinstance(offer, Offer) and offer.parents and getattr(offer.document, "parent", None) == document.parent:
+            return read_parents(cast("tuple[JsonObject, ...]", offer.parents))
+    return ()
+
+
+def _documents(evidence: Evidence, held: Held, did: Did) -> tuple[DidDocument, ...]:
+    """DID documents of somebody, those that are known beside the packs first."""
+    found = (*evidence.documents.get(did, ()), *held.case.documents.get(did, ()))
+    return found or ((document_from(did, {}),) if is_derived(did) else ())
+
+
+def _refused(refusal: RefusalPredicate) -> Step:
+    return Step(
+        kind="refusal",
+        name=refusal.action,
+        text=f"{refusal.action} on {refusal.target}: refused by [{refusal.clause}], {refusal.code}",
+        state="stated",
+        why=f"the word of {refusal.gate}, whose gate it was",
+        by=(refusal.gate,),
+        at=refusal.at,
+    )
+
+
+def _key(documents: list[DidDocument], method: DidUrl, purpose: str, *, at: Instant) -> PublicKey:
+    did = method.partition("#")[0]
+    return key_among([one for one in documents if one.id == did], method, purpose, at)
