@@ -47,6 +47,8 @@ from undersigned.protocol import TABLES
 from undersigned.protocol.machine import figures
 from undersigned.runtime import Configuration
 from undersigned.scope import WireConstraint, WireDuty, WireRule, WireScope
+from undersigned.trace import KINDS
+from undersigned.trace import TYPES as PROV
 from undersigned.trust import Policy, cedar_schema
 
 MARK: Final = re.compile(
@@ -241,6 +243,11 @@ def exits(_: str) -> str:
 
 def cedar(_: str) -> str:
     return f"```cedarschema\n{cedar_schema()}```"
+
+
+def trace_steps(_: str) -> str:
+    rows = [f"| `{kind}` | {means} | {', '.join(f'`{one}`' for one in PROV[kind])} |" for kind, means in KINDS.items()]
+    return table("| step | is | in PROV-O |", rows)
 
 
 def causes(_: str) -> str:
@@ -447,6 +454,7 @@ BLOCKS: Final[dict[str, Callable[[str], str]]] = {
     "scope": scope,
     "statement": statement,
     "terms": terms,
+    "trace": trace_steps,
     "vectors": vectors,
 }
 

@@ -63,7 +63,7 @@ CLASSES: Final[dict[str, str]] = {
 _AREAS: Final[dict[str, str]] = {
     "trust": "ANC APR JWT LNK REG REN SWM TED TRU VC WVH DID-09 STA-08 STA-09",
     "authority": "GTS MCP SUB GAT-05",
-    "evidence": "RPL ATT-08 LOG-06 LOG-07 LOG-08 LOG-09 LOG-20 LOG-21 PCK-01 PCK-02 PCK-04",
+    "evidence": "RPL TRC ATT-08 LOG-06 LOG-07 LOG-08 LOG-09 LOG-20 LOG-21 PCK-01 PCK-02 PCK-04",
     "program": "CTL POL VCA PCK-05",
 }
 """Class -> areas, and single ids, that belong to it; all others are core."""
@@ -77,7 +77,7 @@ _BROKEN_BY: Final[dict[str, str]] = {
         LOG-07 LOG-20 MCP VCA
         """,
     "nobody": """
-        ANC APR CLK POL RPL SWM
+        ANC APR CLK POL RPL SWM TRC
         ATT-08 CAP-01 CAP-02 CHN-07 CHN-08 CHN-12 CLS-01 CLS-03 CLS-04 CRD-08 CRD-09 DID-06 DIG-02 ENV-07 ERR-04 LAN-06
         GAT-02 GAT-03 GAT-04
         LD-05 LD-07 LIF-09 LIF-13 LIF-14 LIF-15 LIF-18 LIF-23 LIF-24 LIM-03 LNK-05 LOG-02 LOG-06 LOG-21

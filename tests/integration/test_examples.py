@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable
+from base64 import b64decode
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 from xml.etree import ElementTree
 
 import pytest
 
 from integration.commands import Ended, Process
 from support import ROOT
+from undersigned.encoding import digest_bytes
+from undersigned.jsonld import expand
 from undersigned.ledger import Ledger, Summary, TrustStore, open_ledger
 from undersigned.messages import Inquiry, Message, Withdraw, recorded_message
 from undersigned.runtime import Home
 from unit.cli.running import run
 
 M = TypeVar("M", bound=Message)
-NAMES = ("first_meeting", "marketplace", "guarded_mcp")
+NAMES = ("first_meeting", "marketplace", "guarded_mcp", "signed_supply_chain")
 RING = ("max", "mia", "moe", "mel")
 
 
@@ -272,3 +277,87 @@ def test_what_the_agent_tried_to_change_is_as_it_was(runs: dict[str, Run]) -> No
         timeout=60,
     )
     assert shown.stdout == "change 8\n"
+
+
+# --- the signed supply chain
+
+
+def test_the_wheel_is_traced_through_both_contracts(runs: dict[str, Run]) -> None:
+    """HIRE-TRC-02: from the wheel to the hirer's anchor, and by the pack of Globex on to Initech's statement."""
+    folder = runs["signed_supply_chain"].folder
+    alone = trace_of(folder, WHEEL, "--home", folder / "acme")
+    (hired,) = [step for step in alone if step["kind"] == "subcontract"]
+    assert hired["state"] == "missing"
+    assert "the pack of" in hired["why"]
+    found = trace_of(folder, WHEEL, "--home", folder / "acme", "--pack", folder / "globex.zip")
+    assert not [step for step in found if step["state"] == "failed"]
+    told = {step["kind"] for step in found if step["state"] == "verified"}
+    assert {"artifact", "delivery", "statement", "subcontract", "acceptance", "contract"} <= told
+    assert {"decision", "credential", "anchor"} <= told
+    assert {step["text"].partition(" ")[0] for step in found if step["kind"] == "contract"} == {"build", "sbom"}
+    # Initech read the wheel: the way comes back to where it began.
+    (wheel, *again) = [step for step in found if step["name"] == wheel_digest(folder)]
+    assert wheel["kind"] == "artifact"
+    assert [step["kind"] for step in again if step.get("told")] == ["input"]
+
+
+def test_who_was_no_party_traces_by_packs_alone(runs: dict[str, Run]) -> None:
+    """HIRE-TRC-01: nobody's ledger is needed, and a pack that was changed is refused."""
+    folder = runs["signed_supply_chain"].folder
+    found = trace_of(folder, BILL, "--home", folder / "umbrella", "--pack", folder / "globex.zip")
+    assert [step["state"] for step in found if step["kind"] == "decision"] == ["missing"] * 4
+    assert len([step for step in found if step["kind"] == "delivery"]) == 3
+    changed = folder / "changed.zip"
+    if not changed.exists():
+        assert run("tamper", folder / "globex.zip", "--what", "statement", "--out", changed).code == 0
+    refused = run("trace", folder / BILL, "--home", folder / "umbrella", "--pack", changed, "--json")
+    assert refused.code == 4
+    assert "does not hold" in refused.error["message"]
+
+
+def test_the_wheel_is_one_that_installs(runs: dict[str, Run], tmp_path: Path) -> None:
+    folder = runs["signed_supply_chain"].folder
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", tmp_path / "site"]
+    assert subprocess.run([*pip, folder / WHEEL], capture_output=True, timeout=100, check=False).returncode == 0
+    said = subprocess.run(
+        [sys.executable, "-c", "import greeting; print(greeting.greet('you'))"],
+        env={"PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert said.stdout == "Hello, you.\n"
+
+
+def test_its_provenance_and_pictures(runs: dict[str, Run]) -> None:
+    """HIRE-TRC-03, HIRE-TRC-04: of the wheel and the bill, by name and hash; PROV-O; and a drawing of every step."""
+    folder = runs["signed_supply_chain"].folder
+    envelope = json.loads((folder / "provenance.dsse.json").read_bytes())
+    statement = json.loads(b64decode(envelope["payload"]))
+    assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
+    made = {one["name"]: one["digest"]["sha256"] for one in statement["subject"]}
+    assert made == {name: sha256((folder / name).read_bytes()).hexdigest() for name in (WHEEL, BILL)}
+    expanded = expand(json.loads((folder / "wheel.prov.json").read_bytes()))
+    assert len(expanded) > 20
+    ElementTree.parse(folder / "wheel.svg")
+
+
+WHEEL, BILL = "greeting-1.0-py3-none-any.whl", "sbom.cdx.json"
+
+
+def wheel_digest(folder: Path) -> str:
+    return digest_bytes((folder / WHEEL).read_bytes())
+
+
+def trace_of(folder: Path, name: str, *options: object) -> list[dict[str, Any]]:
+    """Every step of a trace, in order."""
+    ended = run("trace", folder / name, *options, "--json")
+    assert ended.code == 0, ended
+
+    def every(step: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        yield step
+        for below in step.get("steps", ()):
+            yield from every(below)
+
+    return list(every(ended.values[0]["trace"]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -249,7 +249,7 @@ class Peer(Agent):
         price: str,
         opening: str | None = None,
         scope: Scope | None = None,
-        deliverable: str | None = None,
+        deliverable: str | Sequence[str] | None = None,
         criteria: Mapping[str, str] | None = None,
         review: Reviewer | None = None,
         approve: Approves | None = None,
@@ -267,19 +267,19 @@ class Peer(Agent):
 
         `inputs` are files (paths) or bytes by name; the provider may read them and nothing else, unless `scope` adds
         to it. `price` is the most that is paid, `opening` the first offer (default: what the
-        provider asks for, if that is less). `criteria` (id to text)
-        are what the delivery is held to; `review` says for each whether it is met. `approve` answers what the scope
-        allows only with a person's yes; without it people answer with `undersigned contract approve`. `at` is the
-        provider's URL, needed if its DID document does not say. `decide_seconds` is all the time until both are bound
-        or it is withdrawn, people's approval on either side included; by default 15 minutes, or an hour if our own
-        policy asks people. A provider that does not answer is tried for `reach_seconds` of this peer, 30 unless it is
-        set, and then withdrawn from; iterate to see what happens meanwhile. `subcontracting` is how many levels of
-        others the provider may hire for it, `onward` whether it may hand the inputs on to them. `settlement` says how
-        the price is paid, elsewhere (default: by `none`); by `manual` the result comes before the books are closed,
-        which wait for the word of both owners; its `milestones` are parts of the price that are owed for criteria that
-        were met, even if the delivery is rejected. `reworks` is how often a delivery that misses a criterion is asked
-        for again, before it is rejected. `continues` names an earlier withdrawal that said what was needed, by
-        its digest or its engagement.
+        provider asks for, if that is less). `deliverable` names what is to be delivered, one thing or several
+        (default: what the provider says). `criteria` (id to text) are what the delivery is held to; `review` says for
+        each whether it is met. `approve` answers what the scope allows only with a person's yes; without it people
+        answer with `undersigned contract approve`. `at` is the provider's URL, needed if its DID document does not
+        say. `decide_seconds` is all the time until both are bound or it is withdrawn, people's approval on either
+        side included; by default 15 minutes, or an hour if our own policy asks people. A provider that does not
+        answer is tried for `reach_seconds` of this peer, 30 unless it is set, and then withdrawn from; iterate to see
+        what happens meanwhile. `subcontracting` is how many levels of others the provider may hire for it, `onward`
+        whether it may hand the inputs on to them. `settlement` says how the price is paid, elsewhere (default: by
+        `none`); by `manual` the result comes before the books are closed, which wait for the word of both owners; its
+        `milestones` are parts of the price that are owed for criteria that were met, even if the delivery is
+        rejected. `reworks` is how often a delivery that misses a criterion is asked for again, before it is rejected.
+        `continues` names an earlier withdrawal that said what was needed, by its digest or its engagement.
 
         Raises, when awaited:
             ConfigurationError: An argument is not usable; nobody was asked for anything.

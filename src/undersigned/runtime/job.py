@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -247,7 +247,7 @@ class Job:
         price: str,
         opening: str | None = None,
         scope: Scope | None = None,
-        deliverable: str | None = None,
+        deliverable: str | Sequence[str] | None = None,
         criteria: Mapping[str, str] | None = None,
         review: Reviewer | None = None,
         summary: str = "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -313,7 +313,7 @@ async def hire_order(
     price: str,
     opening: str | None = None,
     scope: Scope | None = None,
-    deliverable: str | None = None,
+    deliverable: str | Sequence[str] | None = None,
     criteria: Mapping[str, str],
     summary: str = "",
     at: str | None = None,
@@ -412,18 +412,22 @@ def _timing(finish_seconds: int, decide_seconds: int | None) -> Timing:
     )
 
 
-def _named(deliverable: str | None, known: KnownTask | None, criteria: Mapping[str, str]) -> tuple[Deliverable, ...]:
-    """The deliverable that the hirer names, or that the kind of task has; none: the provider names it."""
-    if known is None and deliverable is None:
+def _named(
+    deliverable: str | Sequence[str] | None, known: KnownTask | None, criteria: Mapping[str, str]
+) -> tuple[Deliverable, ...]:
+    """The deliverables that the hirer names, or the one that the kind of task has; none: the provider names it."""
+    names = (deliverable,) if isinstance(deliverable, str) else tuple(deliverable or ())
+    if not names and known is None:
         return ()
-    return (
+    held = criteria or (known.criteria if known else {})
+    return tuple(
         Deliverable(
-            name=deliverable or (known.deliverable if known else ""),
+            name=name,
             media_type=known.media_type if known else "application/octet-stream",
-            criteria=tuple(
-                Criterion(id=key, text=text) for key, text in (criteria or (known.criteria if known else {})).items()
-            ),
-        ),
+            # Criteria are named once in a contract, so they stand with the first deliverable.
+            criteria=tuple(Criterion(id=key, text=text) for key, text in held.items()) if number == 0 else (),
+        )
+        for number, name in enumerate(names or ((known.deliverable,) if known else ()))
     )
 
 

@@ -170,11 +170,14 @@ class _Walk:
 
     def _statement(self, made: Made, one: VerifiedStatement) -> Step:
         predicate = one.predicate
+        # One that is about several artifacts is told with the first of them.
+        told = not self._first("statement", one.digest)
         steps: list[Step] = []
         text, begun, at = one.statement.predicate_type, None, None
         if isinstance(predicate, WorkPredicate):
             text = f"{predicate.task}: what was done for it"
             begun, at = predicate.started_on, predicate.finished_on
+        if isinstance(predicate, WorkPredicate) and not told:
             steps += [self._action(made, action) for action in predicate.actions]
             if predicate.actions_omitted:
                 more = f"{predicate.actions_omitted} more actions than the statement holds"
@@ -187,7 +190,7 @@ class _Walk:
                 self._subcontract(made.held, line.provider, line.task, line.contract, line.outcome)
                 for line in predicate.subcontracts
             ]
-        elif isinstance(predicate, ProvenancePredicate):
+        if isinstance(predicate, ProvenancePredicate):
             metadata = predicate.run_details.metadata
             text = f"{predicate.build_definition.external_parameters.task}: where it is from, as SLSA says it"
             begun, at = metadata.started_on, metadata.finished_on
@@ -200,6 +203,7 @@ class _Walk:
             by=(predicate.attester,),
             begun=begun,
             at=at,
+            told=told,
             steps=tuple(steps),
         )
 

@@ -1,0 +1,105 @@
+"""From an artifact to whoever was believed: what each step says was checked of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from packs import MADE, NAME, Hire
+from undersigned.attestation import ActionTaken
+from undersigned.encoding import digest_bytes
+from undersigned.errors import VerificationError
+from undersigned.evidence import tamper
+from undersigned.runtime import verified_pack
+from undersigned.testing import ARTIFACT
+from undersigned.trace import KINDS, Evidence, Held, Step, trace
+
+DIGEST = digest_bytes(MADE)
+
+
+@pytest.fixture(scope="module")
+def hire() -> Hire:
+    return Hire().whole()
+
+
+def evidence(hire: Hire, **change: Any) -> Evidence:
+    return Evidence.of([Held(verified_pack(hire.pack(**change), "a pack", now=hire.book.clock.now()), "a pack")])
+
+
+def of_kind(tree: Step, kind: str) -> list[Step]:
+    return [step for step in tree.every if step.kind == kind]
+
+
+def test_it_leads_from_the_artifact_to_the_contract(hire: Hire) -> None:
+    """HIRE-TRC-02."""
+    tree = trace(DIGEST, evidence(hire))
+    assert (tree.kind, tree.name, tree.text, tree.state) == ("artifact", DIGEST, NAME, "verified")
+    (delivery,) = tree.steps
+    assert (delivery.state, delivery.by, delivery.of) == (
+        "verified",
+        (hire.provider.actor.did,),
+        (hire.hirer.actor.did,),
+    )
+    assert [step.kind for step in delivery.steps] == ["statement", "acceptance", "contract"]
+    assert [step.state for step in delivery.steps] == ["verified"] * 3
+    statement, acceptance, contract = delivery.steps
+    assert acceptance.text == "accepted"
+    assert contract.name == hire.contract
+    (given,) = statement.steps
+    assert (given.kind, given.name, given.state) == ("input", ARTIFACT, "missing")
+    assert {step.kind for step in tree.every} <= set(KINDS)
+
+
+def test_what_is_not_there_is_said(hire: Hire) -> None:
+    """HIRE-TRC-02: decisions are in nobody's pack; nothing stands in for them."""
+    tree = trace(DIGEST, evidence(hire))
+    decisions = of_kind(tree, "decision")
+    assert [(step.state, step.by) for step in decisions] == [
+        ("missing", (hire.hirer.actor.did,)),
+        ("missing", (hire.provider.actor.did,)),
+    ]
+    assert of_kind(tree, "anchor") == []
+    (nothing,) = trace(digest_bytes(b"another"), evidence(hire)).every
+    assert nothing.state == "missing"
+
+
+def test_a_delivery_that_nobody_accepted_is_no_accepted_one() -> None:
+    hire = Hire().sealed().delivered()
+    (step,) = of_kind(trace(DIGEST, evidence(hire, checkpoint=None, inclusion=None)), "acceptance")
+    assert (step.state, step.text) == ("missing", "not accepted")
+
+
+def test_a_rejected_one_is_said_to_be_rejected() -> None:
+    hire = Hire().sealed().delivered().reviewed("rejected")
+    (step,) = of_kind(trace(DIGEST, evidence(hire, checkpoint=None, inclusion=None)), "acceptance")
+    assert (step.state, step.text.partition(",")[0]) == ("verified", "rejected")
+
+
+@pytest.mark.parametrize(
+    ("target", "state"),
+    [(f"urn:hire:artifact:{ARTIFACT}", "stated"), (f"urn:hire:artifact:{DIGEST}", "failed")],
+)
+def test_an_action_is_held_against_the_scope(target: str, state: str) -> None:
+    """HIRE-TRC-02: a statement may claim that a gate allowed what the contract never did."""
+    hire = Hire().sealed()
+    at = hire.book.clock.now()
+    taken = ActionTaken(at=at, action="artifact:read", target=target, clause="read-artifact", allowed=True)
+    hire.delivered(hire.claims(actions=(taken,))).reviewed()
+    (step,) = of_kind(trace(DIGEST, evidence(hire, checkpoint=None, inclusion=None)), "action")
+    assert step.state == state
+    assert ("outside the scope" in step.why) == (state == "failed")
+
+
+@pytest.mark.parametrize("kind", ["artifact", "statement", "contract"])
+def test_a_pack_that_does_not_hold_is_refused_whole(hire: Hire, kind: str) -> None:
+    """HIRE-TRC-01."""
+    with pytest.raises(VerificationError, match=r"does not hold \(step"):
+        verified_pack(tamper(hire.pack(), kind), "a pack", now=hire.book.clock.now())
+
+
+def test_one_contract_in_two_packs_is_told_once(hire: Hire) -> None:
+    now = hire.book.clock.now()
+    both = [Held(verified_pack(hire.pack(role), role, now=now), role) for role in ("provider", "hirer")]
+    tree = trace(DIGEST, Evidence.of(both))
+    assert [step.why.rpartition(" in ")[2] for step in of_kind(tree, "delivery")] == ["provider"]
