@@ -36,6 +36,7 @@ RUN_HERE = [
     "toml",
     "toml",
     "console",
+    "console",
     "python provider",
     "python hirer",
     "python blocking",
@@ -157,6 +158,8 @@ def test_the_consoles(readme: Run) -> None:
         ("credentials", 0),
         ("credentials", 0),
         ("check", 0),
+        ("trace", 0),
+        ("trace", 0),
     ]
     said = {line.split()[1]: ended for line, ended in readme.consoles}
     assert not [ended.err for ended in said.values() if ended.err]

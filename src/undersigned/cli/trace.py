@@ -31,6 +31,8 @@ MOST_LINES: Final = 24
 """Actions of one statement that are told one by one; --json has all of them."""
 STYLES: Final[dict[State, str]] = {"verified": "green", "stated": "", "missing": "yellow", "failed": "bold red"}
 CHECK_FAILED: Final = 4
+MAX_HASHED: Final = 1 << 36
+"""Bytes of a file whose digest is asked for."""
 
 PACK_OPTION = click.option(
     "--pack",
@@ -58,6 +60,8 @@ def digest_named(text: str) -> tuple[Digest, str]:
     """
     path = Path(text)
     if path.is_file():
+        if path.stat().st_size > MAX_HASHED:
+            raise ConfigurationError("bad_configuration", f"{plain(path, 200)}: larger than {MAX_HASHED} bytes")
         with open_file(path) as file:
             found = file_digest(cast("Any", file), "sha256").hexdigest()
         return digest_from_hex(found), f"the bytes of {plain(path, 200)} have this digest"

@@ -95,6 +95,9 @@ READS = {
     "policy test --file": ("policy", "test", "--file", "FILE"),
     "registry serve --file": ("registry", "serve", "--file", "FILE"),
     "registry serve --token-file": ("registry", "serve", "--file", "FOLDER/some.toml", "--token-file", "FILE"),
+    "trace artifact": ("trace", "FILE"),
+    "trace --pack": ("trace", "FOLDER/some.toml", "--pack", "FILE"),
+    "trace --did-document": ("trace", "FOLDER/some.toml", "--did-document", "FILE"),
     "verify pack": ("verify", "FILE"),
     "tamper pack": ("tamper", "FILE", "--what", "price", "--out", "FOLDER/tampered.zip"),
     "verify --did-document": ("verify", "FOLDER/some.toml", "--did-document", "FILE"),
@@ -137,6 +140,7 @@ WRITES = {
     "spawn --out",
     "ledger checkpoint --out",
     "witness ask --out",
+    "trace --picture",
 }
 FOLDERS = {"offer approve --as", "offer refuse --as", "conform --report", "interop --report"}
 

@@ -28,7 +28,19 @@ def every_command() -> list[tuple[str, ...]]:
 
 COMMANDS = every_command()
 GROUPS = {
-    (n,) for n in ("contract", "credentials", "decision", "keys", "ledger", "offer", "policy", "registry", "trust")
+    (n,)
+    for n in (
+        "contract",
+        "credentials",
+        "decision",
+        "keys",
+        "ledger",
+        "offer",
+        "policy",
+        "registry",
+        "trust",
+        "witness",
+    )
 }
 LEAVES = [path for path in COMMANDS if path not in GROUPS]
 
