@@ -27,6 +27,7 @@ from undersigned.errors import (
 )
 from undersigned.messages import Need, Presentation, Withdraw
 from undersigned.runtime import (
+    SBOM_FORMATS,
     TASKS,
     Conversation,
     DomainLink,
@@ -216,6 +217,11 @@ async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dic
     metavar="TIMES",
     help="How often work that misses a criterion is asked for again. Default 0: it is rejected.",
 )
+@click.option(
+    "--sbom",
+    type=click.Choice(list(SBOM_FORMATS)),
+    help="A bill of materials that has to come with the work, valid and describing each artifact.",
+)
 @GATES_OPTION
 @AT_OPTION
 @WAIT_OPTION
@@ -240,6 +246,7 @@ async def hire(
     hook: str | None,
     milestones: tuple[str, ...],
     reworks: int,
+    sbom: str | None,
     gates: str | None,
     at: str | None,
     wait: float,
@@ -289,6 +296,7 @@ async def hire(
             onward=onward,
             settlement=agreed,
             reworks=reworks,
+            sbom=sbom,
         )
         impatient = asyncio.create_task(_tell_if_not_reached(out, peer, did))
         try:

@@ -262,6 +262,7 @@ class Peer(Agent):
         onward: bool = False,
         settlement: Settlement | None = None,
         reworks: int = 0,
+        sbom: str | None = None,
     ) -> Hire:
         """Hires `provider` for `task`. Await it for the result, or iterate over it for events first.
 
@@ -279,7 +280,9 @@ class Peer(Agent):
         `none`); by `manual` the result comes before the books are closed, which wait for the word of both owners; its
         `milestones` are parts of the price that are owed for criteria that were met, even if the delivery is
         rejected. `reworks` is how often a delivery that misses a criterion is asked for again, before it is rejected.
-        `continues` names an earlier withdrawal that said what was needed, by its digest or its engagement.
+        `sbom` is a bill of materials that has to come with the work, `CycloneDX 1.6` or `SPDX 2.3`, valid and
+        describing each artifact. `continues` names an earlier withdrawal that said what was needed, by its digest or
+        its engagement.
 
         Raises, when awaited:
             ConfigurationError: An argument is not usable; nobody was asked for anything.
@@ -309,6 +312,7 @@ class Peer(Agent):
                 subcontracting=subcontracting,
                 onward=onward,
                 settlement=settlement,
+                sbom=sbom,
                 reworks=reworks,
             ),
             review,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import lzma
 import re
 import tarfile
@@ -30,11 +29,10 @@ from cyclonedx.contrib.license.factories import LicenseFactory
 from cyclonedx.model import HashAlgorithm
 from cyclonedx.model.component import ComponentType
 from cyclonedx.output.json import JsonV1Dot6
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
-from undersigned.errors import FormatError
+from undersigned.attestation.bills import read_bill
+from undersigned.errors import FormatError, VerificationError
 
 if TYPE_CHECKING:
     from undersigned.runtime import Job, Reviewed
@@ -205,22 +203,21 @@ def bill_of_materials(data: bytes, file_name: str) -> bytes:
     return JsonV1Dot6(bom).output_as_string().encode()
 
 
-def check_bill(bill: bytes, artifact: bytes) -> dict[str, bool]:
+def check_bill(bill: bytes, artifact: bytes, format: str = "CycloneDX 1.6") -> dict[str, bool]:
     """Which of the criteria of the task `sbom` hold: `schema-valid`, `describes-artifact`, `lists-every-file`.
 
     What cannot be checked does not hold.
+
+    Raises:
+        ConfigurationError: `missing_extra`.
     """
     verdict = {"schema-valid": False, "describes-artifact": False, "lists-every-file": False}
     try:
-        text = bill.decode()
-        verdict["schema-valid"] = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
-        document = json.loads(text)
-        digest = sha256(artifact).hexdigest()
-        hashes = document["metadata"]["component"]["hashes"]
-        verdict["describes-artifact"] = {"alg": "SHA-256", "content": digest} in hashes
-        listed = {c["name"]: c["hashes"][0]["content"] for c in document["components"] if c["type"] == "file"}
-        verdict["lists-every-file"] = listed == dict(read_distribution(artifact).files)
-    except (ValueError, KeyError, TypeError, IndexError, FormatError):
+        read = read_bill(bill, format)
+        verdict["schema-valid"] = True
+        verdict["describes-artifact"] = sha256(artifact).hexdigest() in read.describes
+        verdict["lists-every-file"] = read.files == dict(read_distribution(artifact).files)
+    except (FormatError, VerificationError):
         pass
     return verdict
 

@@ -53,6 +53,7 @@ from undersigned.runtime.logs import configure_logs
 from undersigned.runtime.order import (
     ARTIFACT_READ,
     MAX_INPUT_BYTES,
+    SBOM_FORMATS,
     TASKS,
     Order,
     OrderInput,
@@ -87,6 +88,7 @@ __all__ = [
     "GATE_TOKEN",
     "LIST_TTL_SECONDS",
     "MAX_INPUT_BYTES",
+    "SBOM_FORMATS",
     "SPAWN_BATCH",
     "TASKS",
     "Agent",

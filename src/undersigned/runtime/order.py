@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -158,7 +159,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         """
         return draft_terms(
             task=Task(kind=self.task, summary=self.summary, inputs=tuple(i.digest for i in self.inputs)),
-            deliverables=self.deliverables or self._criteria(delivers) or self._criteria(UNNAMED),
+            deliverables=self._with_bill(self.deliverables or self._criteria(delivers) or self._criteria(UNNAMED)),
             scope=read_scope(self.scope),
             price=self.first_price(asked),
             deadlines=self._deadlines(now),
@@ -213,6 +214,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         if asked is None or asked.currency != self.ceiling.currency:
             return self.ceiling
         return asked if compare_amounts(asked.amount, self.ceiling.amount) <= 0 else self.ceiling
+
+    def _with_bill(self, owed: tuple[Deliverable, ...]) -> tuple[Deliverable, ...]:
+        """The bill of materials that is asked for is delivered under a name, where what is owed is none itself."""
+        known = SBOM_FORMATS.get(self.sbom or "")
+        if known is None or any(item.media_type == known.media_type for item in owed):
+            return owed
+        return (*owed, Deliverable(name=known.name, media_type=known.media_type, criteria=()))
 
     def _criteria(self, delivers: tuple[Deliverable, ...]) -> tuple[Deliverable, ...]:
         """What the provider delivers, held to our criteria and not to its own."""
@@ -324,11 +332,13 @@ async def hire_order(
     onward: bool = False,
     settlement: Settlement | None = None,
     reworks: int = 0,
+    sbom: str | None = None,
 ) -> Order:
     """The order for a hire; its inputs are put into the artifact store. `continues` is the digest of an earlier
     withdrawal, or the engagement that ended with it.
 
     `subcontracting` is how many levels the provider may hire below it, `onward` whether it may hand on the inputs then.
+    `sbom` is the format and version of a bill of materials that has to come with what is delivered.
     `decide_seconds` is all the time until both are bound, with that of people on either side who have to approve; what
     comes after counts from its end. By default an hour if our own policy asks any.
 
@@ -345,6 +355,8 @@ async def hire_order(
         raise ConfigurationError(
             "bad_configuration", f"subcontracting: expected 0 to {MAX_DEPTH} levels, got {subcontracting}"
         )
+    if sbom is not None:
+        _can_check(sbom)
     if not 0 <= reworks <= MAX_REWORKS:
         raise ConfigurationError("bad_configuration", f"reworks: expected 0 to {MAX_REWORKS}, got {reworks}")
     ceiling = parse_price(price)
@@ -383,7 +395,7 @@ async def hire_order(
         scope=wanted,
         deliverables=named,
         criteria=dict(criteria),
-        sbom=known.sbom if known else None,
+        sbom=sbom or (known.sbom if known else None),
         opening=first,
         ceiling=ceiling,
         continues=await named_withdrawal(agent.ledger, continues, provider) if continues is not None else None,
@@ -431,6 +443,15 @@ def _named(
     )
 
 
+def _can_check(sbom: str) -> None:
+    """What is asked for is checked when it comes, so it can be."""
+    needs = SBOM_FORMATS.get(sbom)
+    if needs is None:
+        raise ConfigurationError("bad_configuration", f"sbom: expected {' or '.join(SBOM_FORMATS)}, got {sbom!r:.80}")
+    if find_spec(needs.library) is None:
+        raise ConfigurationError("missing_extra", f"checking {sbom} needs the extra: undersigned[{needs.extra}]")
+
+
 async def _read(path: Path) -> bytes:
     try:
         return await asyncio.to_thread(read_file, path, MAX_INPUT_BYTES)
@@ -439,6 +460,29 @@ async def _read(path: Path) -> bytes:
 
 
 MAX_INPUT_BYTES = 64 * 1024 * 1024
+
+
+class SbomFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """A format of bills of materials that can be asked for, because what comes can be checked."""
+
+    name: str
+    """What the bill is called among the deliverables."""
+    media_type: str
+    library: str
+    """What reads it."""
+    extra: str
+    """The extra that has the library."""
+
+
+SBOM_FORMATS: Mapping[str, SbomFormat] = {
+    "CycloneDX 1.6": SbomFormat(
+        name="bill.cdx.json", media_type="application/vnd.cyclonedx+json", library="cyclonedx", extra="prov"
+    ),
+    "SPDX 2.3": SbomFormat(
+        name="bill.spdx.json", media_type="application/spdx+json", library="spdx_tools", extra="spdx"
+    ),
+}
+"""By format and version, as terms name them."""
 
 
 class KnownTask(msgspec.Struct, frozen=True, kw_only=True):

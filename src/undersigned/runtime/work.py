@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -346,6 +347,7 @@ class Worker:
                 inputs=[given.digest for given in conversation.last("Start", Start).inputs],
             )
             statements = tuple(one.digest for one in verified)
+            await self._check_bills(conversation, document, delivery, artifacts)
             met = await self._criteria(conversation, document, artifacts)
         except UndersignedError as error:
             if error.retryable:
@@ -385,6 +387,22 @@ class Worker:
             facts=reasons,
         )
 
+    async def _check_bills(
+        self, conversation: Conversation, document: ContractDocument, delivery: Delivery, artifacts: Mapping[str, bytes]
+    ) -> None:
+        """HIRE-ATT-09: the bill of materials that the terms name is there, valid, and of what was delivered."""
+        if (format := document.terms.evidence.sbom) is None:
+            return
+        inputs = await self._inputs(conversation)
+        media_types = {artifact.name: artifact.media_type for artifact in delivery.artifacts}
+        # Loading the libraries and schema work take seconds, in which every other engagement would wait.
+        bills = await asyncio.to_thread(import_module, "undersigned.attestation.bills")
+        await asyncio.to_thread(bills.check_bills, format, artifacts, media_types, inputs)
+
+    async def _inputs(self, conversation: Conversation) -> dict[str, bytes]:
+        given = self._agent.hirer.order(conversation).inputs
+        return {item.name: await self._agent.artifacts.get(item.digest) for item in given}
+
     async def _fetched(self, peer: Did, uri: str | None, digest: Digest, contract: Digest) -> bytes:
         agent = self._agent
         if agent.artifacts.size(digest) is not None:
@@ -404,9 +422,7 @@ class Worker:
         reviewer = agent.reviewers.get(conversation.id) or agent.reviewers.get(document.terms.task.kind)
         if reviewer is None:
             return {}
-        inputs: dict[str, bytes] = {}
-        for item in agent.hirer.order(conversation).inputs:
-            inputs[item.name] = await agent.artifacts.get(item.digest)
+        inputs = await self._inputs(conversation)
         try:
             found = await reviewer(Reviewed(document, inputs, artifacts))
             # True and nothing else counts as met, whatever the application gave.

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from bills import cyclonedx, spdx
 from runtimes import Node, World, facts, folded, last, messages, moves
 from undersigned.contract import Milestone, Price, Settlement, Terms
 from undersigned.encoding import decode_json
-from undersigned.errors import LocalProtocolError, ScopeError
+from undersigned.errors import ConfigurationError, LocalProtocolError, ScopeError
 from undersigned.messages import Acceptance, Closing, Review
 from undersigned.protocol import PROVIDER
 from undersigned.runtime import ContractOrder, Conversation, Job, Say, leave_order
@@ -409,3 +410,35 @@ def test_a_look_at_a_healthy_contract_takes_no_turn(
     for _ in range(3):
         world.run(node.status_watch.look(held), 1)
     assert (asked, len(moves(node, held.id))) == ([0], stored)
+
+
+BILLS = [("SPDX 2.3", spdx, "bill.spdx.json"), ("CycloneDX 1.6", cyclonedx, "bill.cdx.json")]
+
+
+@pytest.mark.parametrize(("sbom", "make", "name"), BILLS)
+def test_a_bill_that_was_asked_for_is_checked(
+    open_world: Open, sbom: str, make: Callable[[bytes], bytes], name: str
+) -> None:
+    """HIRE-ATT-09: it comes with the work and describes it; one of something else is rejected, as is none."""
+    made: list[bytes | None] = [make(b"done"), make(b"something else"), None]
+
+    async def delivers(job: Job) -> None:
+        await job.deliver("summary.txt", b"done", media_type="text/plain")
+        bill = made.pop(0)
+        if bill is not None:
+            await job.deliver(name, bill)
+
+    world = open_world(handler=delivers)
+    ends: list[tuple[str, str]] = []
+    while made:
+        ours = world.begin(sbom=sbom)
+        world.until("closed", ours.id)
+        told = dict(facts(world.hirer, ours.id)).get("rejected", "")
+        ends.append((last(world.provider, ours.id, Review).verdict, told.partition(":")[0]))
+    assert ends == [("accepted", ""), ("rejected", "digest_mismatch"), ("rejected", "digest_mismatch")]
+
+
+def test_a_bill_that_cannot_be_checked_is_not_asked_for(open_world: Open) -> None:
+    world = open_world()
+    with pytest.raises(ConfigurationError, match=r"CycloneDX 1\.6 or SPDX 2\.3"):
+        world.order(sbom="SPDX 3.0")

@@ -1,0 +1,166 @@
+"""Bills of materials: read, validated by the schema of their format, and held against what they describe.
+
+The only module that uses the libraries of CycloneDX and SPDX for reading. Needs the extra `prov`; for SPDX, `spdx`.
+
+Source: protocol-spec/08-attestation-and-evidence.md, section 8.9; CycloneDX 1.6; SPDX 2.3
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
+from types import MappingProxyType
+from typing import Any, Final
+
+from msgspec import Struct
+
+from undersigned.encoding import Limits, decode_json
+from undersigned.errors import ConfigurationError, FormatError, VerificationError
+
+__all__ = ["BILLS", "Bill", "check_bills", "read_bill"]
+
+MAX_BILL_BYTES: Final = 16 * 1024 * 1024
+LIMITS: Final = Limits(
+    max_bytes=MAX_BILL_BYTES,
+    max_depth=64,
+    max_members=4096,
+    max_items=500_000,
+    max_string=1024 * 1024,
+    nulls=True,
+    floats=True,
+    control_characters=True,
+    ascii_names=False,
+)
+
+
+class Bill(Struct, frozen=True, kw_only=True):
+    """A bill that is valid in its format."""
+
+    describes: frozenset[str]
+    """SHA-256, in hex, of what it says it is about."""
+    files: Mapping[str, str]
+    """Path and SHA-256 of each file that it lists."""
+
+
+def read_bill(data: bytes, format: str) -> Bill:
+    """The bill, of a format and version that `BILLS` names, once it is valid.
+
+    Raises:
+        FormatError: `schema_violation`, and those of the strict parser: it is not.
+        VerificationError: `digest_mismatch`: bills of this format are not read here.
+        ConfigurationError: `missing_extra`.
+    """
+    reader = BILLS.get(format)
+    if reader is None:
+        raise VerificationError("digest_mismatch", f"expected a bill as {' or '.join(BILLS)}; asked for {format!r:.80}")
+    # The strict reader first: the libraries would take a name twice, and nest as deep as the stack allows.
+    value = decode_json(data, LIMITS)
+    if not isinstance(value, dict):
+        raise FormatError("schema_violation", "expected a bill of materials; came another JSON value")
+    return reader(data.decode(), value)
+
+
+def check_bills(
+    format: str, artifacts: Mapping[str, bytes], media_types: Mapping[str, str], inputs: Mapping[str, bytes]
+) -> None:
+    """Returns if the artifacts of this format's media type are valid bills, and describe every other artifact; where
+    nothing else was delivered, an input (HIRE-ATT-09).
+
+    Raises:
+        VerificationError: `digest_mismatch`: there is none, or something that it has to describe is not described.
+        FormatError, ConfigurationError: As `read_bill`.
+    """
+    wanted = MEDIA_TYPES.get(format.partition(" ")[0])
+    bills = {name: data for name, data in artifacts.items() if media_types.get(name) == wanted}
+    if not bills:
+        raise VerificationError("digest_mismatch", f"expected a bill of materials as {format!a:.80}; there is none")
+    described: set[str] = set()
+    for data in bills.values():
+        described |= read_bill(data, format).describes
+    others = {name: sha256(data).hexdigest() for name, data in artifacts.items() if name not in bills}
+    if missing := [name for name, digest in others.items() if digest not in described]:
+        raise VerificationError("digest_mismatch", f"no bill of materials describes {missing[0]!a:.200}")
+    if not others and not described & {sha256(data).hexdigest() for data in inputs.values()}:
+        raise VerificationError("digest_mismatch", "the bill of materials describes none of the inputs")
+
+
+MEDIA_TYPES: Final[Mapping[str, str]] = MappingProxyType(
+    {"CycloneDX": "application/vnd.cyclonedx+json", "SPDX": "application/spdx+json"}
+)
+
+
+def _sha256_of(entries: Any, name: str, algorithm: str, value: str) -> Iterator[str]:
+    for one in entries or ():
+        if one.get(name) == algorithm:
+            yield str(one.get(value, "")).lower()
+
+
+def _cyclonedx(text: str, value: Mapping[str, Any]) -> Bill:
+    try:
+        from cyclonedx.schema import SchemaVersion
+        from cyclonedx.validation.json import JsonStrictValidator
+    except ImportError as exc:
+        raise ConfigurationError("missing_extra", "checking CycloneDX needs the extra: undersigned[prov]") from exc
+    wrong: Any = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
+    if wrong is not None:
+        raise FormatError("schema_violation", f"not valid CycloneDX 1.6: {str(wrong.data)[:300]!a}")
+    if value.get("specVersion") != "1.6":  # the schema takes any text here
+        raise FormatError("schema_violation", f"expected CycloneDX 1.6; came {str(value.get('specVersion'))[:40]!a}")
+    root = value.get("metadata", {}).get("component", {})
+    files = {
+        one["name"]: digest
+        for one in value.get("components", ())
+        if one["type"] == "file"
+        for digest in _sha256_of(one.get("hashes"), "alg", "SHA-256", "content")
+    }
+    return Bill(describes=frozenset(_sha256_of(root.get("hashes"), "alg", "SHA-256", "content")), files=files)
+
+
+def _spdx(text: str, value: Mapping[str, Any]) -> Bill:
+    try:
+        from spdx_tools.spdx.model.checksum import ChecksumAlgorithm
+        from spdx_tools.spdx.model.relationship import RelationshipType
+        from spdx_tools.spdx.parser.error import SPDXParsingError
+        from spdx_tools.spdx.parser.jsonlikedict.json_like_dict_parser import JsonLikeDictParser
+        from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
+    except ImportError as exc:
+        raise ConfigurationError("missing_extra", "checking SPDX needs the extra: undersigned[spdx]") from exc
+    try:
+        document: Any = JsonLikeDictParser().parse(json.loads(text))
+    except SPDXParsingError as exc:
+        raise FormatError("schema_violation", f"not an SPDX document: {'; '.join(exc.get_messages())[:300]!a}") from exc
+    except (TypeError, ValueError, KeyError, AttributeError) as exc:
+        # The library looks for members before it looks at their types.
+        raise FormatError("schema_violation", f"not an SPDX document: {str(exc)[:300]!a}") from exc
+    if value.get("spdxVersion") != "SPDX-2.3":
+        raise FormatError("schema_violation", f"expected SPDX-2.3; came {str(value.get('spdxVersion'))[:40]!a}")
+    if wrong := validate_full_spdx_document(document):
+        raise FormatError("schema_violation", f"not valid SPDX 2.3: {wrong[0].validation_message[:300]!a}")
+    digests: dict[str, str] = {
+        element.spdx_id: checksum.value.lower()
+        for element in (*document.packages, *document.files)
+        for checksum in element.checksums
+        if checksum.algorithm == ChecksumAlgorithm.SHA256
+    }
+    of = document.creation_info.spdx_id
+    about = {
+        *(r.related_spdx_element_id for r in document.relationships if _is(r, of, RelationshipType.DESCRIBES)),
+        *(
+            r.spdx_element_id
+            for r in document.relationships
+            if r.relationship_type == RelationshipType.DESCRIBED_BY and r.related_spdx_element_id == of
+        ),
+    }
+    files = {one.name.removeprefix("./"): digests[one.spdx_id] for one in document.files if one.spdx_id in digests}
+    return Bill(describes=frozenset(digests[name] for name in about if name in digests), files=files)
+
+
+def _is(relationship: Any, of: str, kind: Any) -> bool:
+    return relationship.relationship_type == kind and relationship.spdx_element_id == of
+
+
+BILLS: Final[Mapping[str, Callable[[str, Mapping[str, Any]], Bill]]] = MappingProxyType(
+    {"CycloneDX 1.6": _cyclonedx, "SPDX 2.3": _spdx}
+)
+"""Formats and versions that are read, as terms name them."""

@@ -1,0 +1,130 @@
+"""Bills of materials of either format are read, validated, and held against what they describe (HIRE-ATT-09)."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from bills import cyclonedx, spdx
+from undersigned.attestation.bills import check_bills, read_bill
+from undersigned.errors import UndersignedError
+
+APP, OTHER = b"the app", b"another"
+CYCLONEDX, SPDX = "CycloneDX 1.6", "SPDX 2.3"
+TYPES = {CYCLONEDX: "application/vnd.cyclonedx+json", SPDX: "application/spdx+json"}
+MAKE = {CYCLONEDX: cyclonedx, SPDX: spdx}
+BOTH = pytest.mark.parametrize("format", [CYCLONEDX, SPDX])
+
+
+def code(format: str, artifacts: dict[str, bytes], inputs: dict[str, bytes] | None = None, kind: str = "") -> str:
+    types = {name: kind or TYPES[format] if name.startswith("bill") else "text/plain" for name in artifacts}
+    try:
+        check_bills(format, artifacts, types, inputs or {})
+    except UndersignedError as error:
+        return error.code
+    return ""
+
+
+@BOTH
+def test_what_a_bill_says_is_read(format: str) -> None:
+    read = read_bill(MAKE[format](APP), format)
+    assert read.describes == {sha256(APP).hexdigest()}
+    assert read.files == {"app/main.py": sha256(b"main").hexdigest()}
+
+
+@BOTH
+def test_every_artifact_is_described(format: str) -> None:
+    make = MAKE[format]
+    assert code(format, {"app": APP, "bill": make(APP)}) == ""
+    assert code(format, {"app": APP, "bill": make(OTHER)}) == "digest_mismatch"
+    assert code(format, {"app": APP[:-1], "bill": make(APP)}) == "digest_mismatch"
+    assert code(format, {"app": APP, "other": OTHER, "bill": make(APP)}) == "digest_mismatch"
+    assert code(format, {"app": APP, "other": OTHER, "bill-1": make(APP), "bill-2": make(OTHER)}) == ""
+
+
+@BOTH
+def test_a_bill_alone_describes_an_input(format: str) -> None:
+    make = MAKE[format]
+    assert code(format, {"bill": make(APP)}, {"wheel": APP, "more": b"x"}) == ""
+    assert code(format, {"bill": make(APP)}, {"wheel": OTHER}) == "digest_mismatch"
+    assert code(format, {"bill": make(APP)}) == "digest_mismatch"
+
+
+@BOTH
+def test_no_bill_of_the_format_is_none(format: str) -> None:
+    other = SPDX if format == CYCLONEDX else CYCLONEDX
+    assert code(format, {"app": APP}) == "digest_mismatch"
+    assert code(format, {"app": APP, "bill": MAKE[other](APP)}, kind=TYPES[other]) == "digest_mismatch"
+    assert code(format, {"app": APP, "bill": MAKE[other](APP)}) == "schema_violation"
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("data", "wanted"),
+    [
+        (b"", "bad_json"),
+        (b"[]", "schema_violation"),
+        (b"{}", "schema_violation"),
+        (b'{"a":1,"a":1}', "bad_json"),
+        (b"[" * 100_000, "too_deep"),
+        (b" " * (16 * 1024 * 1024 + 1), "too_large"),
+    ],
+    ids=["nothing", "array", "empty", "name twice", "deep", "large"],
+)
+def test_other_bytes_are_refused(format: str, data: bytes, wanted: str) -> None:
+    assert code(format, {"bill": data}, {"app": APP}) == wanted
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"spdxVersion": "SPDX-2.2"},
+        {"spdxVersion": "SPDX-3.0"},
+        {"spdxVersion": 23},
+        {"dataLicense": "MIT"},
+        {"SPDXID": "SPDXRef-Document"},
+        {"documentNamespace": None},
+        {"creationInfo": None},
+        {"creationInfo": []},
+        {"packages": {}},
+        {"packages": [1]},
+        {"files": "x"},
+        {"relationships": [{"spdxElementId": "SPDXRef-DOCUMENT"}]},
+        {"relationships": 1},
+    ],
+    ids=str,
+)
+def test_an_spdx_document_that_is_not_valid_is_refused(changes: dict[str, Any]) -> None:
+    assert code(SPDX, {"app": APP, "bill": spdx(APP, **changes)}) == "schema_violation"
+
+
+def test_only_what_the_spdx_document_describes_counts() -> None:
+    """A package that is merely contained proves nothing, nor does a digest by SHA-1; both ways to say it are read."""
+    relation = {"spdxElementId": "SPDXRef-DOCUMENT", "relatedSpdxElement": "SPDXRef-app"}
+    contains = spdx(APP, relationships=[{**relation, "relationshipType": "CONTAINS"}])
+    assert code(SPDX, {"app": APP, "bill": contains}) in ("digest_mismatch", "schema_violation")
+    packages = json.loads(spdx(APP))["packages"]
+    weak = [{"algorithm": "SHA1", "checksumValue": "0" * 40}]
+    assert (
+        code(SPDX, {"app": APP, "bill": spdx(APP, packages=[{**packages[0], "checksums": weak}])}) == "digest_mismatch"
+    )
+    turned = {"spdxElementId": "SPDXRef-app", "relatedSpdxElement": "SPDXRef-DOCUMENT"}
+    by = spdx(APP, relationships=[{**turned, "relationshipType": "DESCRIBED_BY"}])
+    assert code(SPDX, {"app": APP, "bill": by}) == ""
+    listed = spdx(APP, relationships=None, documentDescribes=["SPDXRef-app"])
+    assert code(SPDX, {"app": APP, "bill": listed}) == ""
+
+
+def test_a_cyclonedx_document_describes_its_root_alone() -> None:
+    listed = cyclonedx(OTHER, components=json.loads(cyclonedx(APP))["components"])
+    assert code(CYCLONEDX, {"app": b"main", "bill": listed}) == "digest_mismatch"
+    assert code(CYCLONEDX, {"app": APP, "bill": cyclonedx(APP, specVersion="1.5")}) == "schema_violation"
+    assert code(CYCLONEDX, {"app": APP, "bill": cyclonedx(APP, metadata={})}) == "digest_mismatch"
+
+
+def test_a_format_that_is_not_read_is_refused() -> None:
+    assert code("SPDX 3.0", {"app": APP, "bill": spdx(APP)}, kind="application/spdx+json") == "digest_mismatch"
+    assert code("Own 1", {"app": APP, "bill": b"{}"}, kind="text/plain") == "digest_mismatch"
