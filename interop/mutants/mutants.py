@@ -373,6 +373,23 @@ def _gives_up() -> None:
     conversation.Conversation._reconnect = reconnect
 
 
+@mutant("takes keys for which anybody can sign", "HIRE-KEY-01", "connection-weak-key")
+def _weak_keys() -> None:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    from undersigned.errors import ProofError
+    from undersigned.keys import ed25519
+
+    def verify(raw: bytes, signature: bytes, data: bytes) -> None:
+        try:
+            Ed25519PublicKey.from_public_bytes(raw).verify(signature, data)
+        except InvalidSignature as exc:
+            raise ProofError("proof_invalid", "not by this key") from exc
+
+    ed25519.check_point, ed25519.verify = lambda _: None, verify
+
+
 # ---------------------------------------------------------------------- JSON and envelopes
 
 
@@ -1011,6 +1028,9 @@ def _any_review() -> None:
     "HIRE-ATT-02",
     "attestation-review-unsigned",
     "attestation-review-contradicts",
+    "attestation-review-by-a-stranger",
+    "attestation-review-of-another-contract",
+    "attestation-review-of-other-artifacts",
 )
 def _review_unchecked() -> None:
     work.Worker.check_review = lambda *_: None

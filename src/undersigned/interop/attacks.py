@@ -35,6 +35,10 @@ async def forge(play: Play, step: Forge) -> None:
     if step.document:
         document = replaced(content["document"], filled(step.document, player))
         content["document"] = who.first(document, player.party.now)
+    if step.statement and isinstance(player, Hiring):
+        stranger = play.actor("stranger") if step.statement == "by a stranger" else None
+        said = player.review(wrong=step.statement, stranger=stranger).message(player.party)
+        content["statement"] = json.loads(player.who.sign(said, player.party.now).raw)["statement"]
     if step.shown:
         content["presentation"] = _shown(play, player, step.shown)
     content = replaced(content, filled(step.members, player))
@@ -107,9 +111,8 @@ async def refused(play: Play, step: Refused) -> None:
     # The end of a connection has no code where a library of theirs ends it.
     if told.code not in step.codes and not (told.how == "close" and told.code == "connection_closed"):
         raise Failure(f"expected {' or '.join(step.codes)}, came {told.code}")
-    ended = line.closed.detail.get("close_code") if line.closed is not None else None
-    if told.how == "close" and step.close_code not in (None, ended):
-        raise Failure(f"expected the connection to be closed with {step.close_code}, came {ended}")
+    if told.how == "close" and step.close_code not in (None, told.close_code):
+        raise Failure(f"expected the connection to be closed with {step.close_code}, came {told.close_code}")
     if told.how in ("Problem", "Fault"):
         # A refusal must not be worth asking for: what is sent back is no larger than what came, or hardly so.
         most = play.sent_bytes + (MAX_LARGER if told.how == "Problem" else 0)

@@ -23,6 +23,7 @@ from .play import Play
 from .published import Published
 from .scenario import ClosedWith, ComeBack, Drop, Knock, Resynced, Rotate, Upgrade
 from .values import replaced
+from .weak import Weak
 
 
 async def drop(play: Play, step: Drop) -> None:
@@ -74,7 +75,8 @@ async def resynced(play: Play, _: Resynced) -> None:
 
 async def knock(play: Play, step: Knock) -> None:
     """See `Knock`."""
-    stage, who = play.scene.stage, play.actor("first")
+    stage = play.scene.stage
+    who = Weak(f"{stage.seed}/{stage.run}/weak") if step.weak else play.actor("first")
     async with stage.channel() as channel:
         challenge = json.loads(await _frame(play, channel))
         if challenge.get("type") != "Challenge" or set(challenge) != {"type", "subprotocol", "nonce"}:

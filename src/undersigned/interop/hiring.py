@@ -22,7 +22,7 @@ from undersigned.contract import (
     Terms,
     draft_terms,
 )
-from undersigned.encoding import shift
+from undersigned.encoding import digest_bytes, shift
 from undersigned.messages import CriterionVerdict, Input, Profile, engagement_id
 from undersigned.messages import Task as Asked
 from undersigned.protocol import HIRER
@@ -45,10 +45,11 @@ from undersigned.testing import (
 from .player import Player
 from .stage import Scene, SceneLine
 
-__all__ = ["CRITERION", "Hiring"]
+__all__ = ["CRITERION", "NEVER", "Hiring"]
 
 CRITERION: Final = "delivered"
 CENT: Final = "0.01"
+NEVER: Final = digest_bytes(b"nothing that anybody ever said")
 
 
 class Hiring(Player):
@@ -137,20 +138,22 @@ class Hiring(Player):
             arbiter=self._arbiter,
         )
 
-    def review(self, verdict: str = "accepted") -> Say:
-        """The verdict on the delivery, with its statement."""
+    def review(self, verdict: str = "accepted", wrong: str = "", stranger: Attacker | None = None) -> Say:
+        """The verdict on the delivery, with its statement; `wrong` is what is wrong with that: `Forge.statement`."""
         delivery = self.delivery()
         document = self.party.offered()
-        contract = self.contract
+        contract = NEVER if wrong == "of another contract" else self.contract
         predicate = accepted(
             contract=contract,
             document_id=document.id,
-            verifier=self.who.did,
+            verifier=stranger.did if stranger is not None else self.who.did,
             passed=verdict == "accepted",
             statements=(),
             time_verified=self.party.now,
         )
         named = {one.name: one.digest for one in delivery.artifacts}
-        statement = self.stated(named or {"contract": contract}, predicate)
+        if wrong == "of other artifacts":
+            named = dict.fromkeys(named, NEVER)
+        statement = self.stated(named or {"contract": contract}, predicate, by=stranger)
         criteria = (CriterionVerdict(id=CRITERION, met=verdict == "accepted"),)
         return review(verdict, statement=statement, criteria=criteria)

@@ -241,10 +241,10 @@ class Player:
         contract = self.party.engagement.contract
         return None if contract is not None and self.party.role in contract.closed_by else self.closing()
 
-    def stated(self, artifacts: dict[str, str], predicate: Predicate) -> JsonObject:
-        """The predicate about these artifacts, in an envelope signed by us."""
-        payload = make_statement(artifacts, predicate)
-        return envelope(payload, [(self.who.method, self.who.signature(pae(PAYLOAD_TYPE, payload)))])
+    def stated(self, artifacts: dict[str, str], predicate: Predicate, by: Attacker | None = None) -> JsonObject:
+        """The predicate about these artifacts, in an envelope signed by us, or by somebody else."""
+        who, payload = by or self.who, make_statement(artifacts, predicate)
+        return envelope(payload, [(who.method, who.signature(pae(PAYLOAD_TYPE, payload)))])
 
     @property
     def contract(self) -> str:

@@ -117,6 +117,8 @@ class Forge(_Part, frozen=True, kw_only=True):
     """JSON pointers into the document of an `Offer`, and what stands there when we sign it."""
     shown: dict[str, Any] = {}
     """How a presentation is made wrong: `challenge`, `domain`, `holder` (true: another one's), `credentials`."""
+    statement: Literal["", "of another contract", "of other artifacts", "by a stranger"] = ""
+    """What is wrong with the statement of a `Review`."""
     proof: dict[str, Any] = {}
     """Options of the proof: `created`, `expires` (seconds from now), `purpose`, `suite`, `method`."""
     after: dict[str, Any] = {}
@@ -248,6 +250,8 @@ class Knock(_Part, frozen=True, kw_only=True):
     after: dict[str, Any] = {}
     text: str | None = None
     silent: bool = False
+    weak: bool = False
+    """Whether it proves itself by a key for which anybody can sign anything."""
 
 
 class ClosedWith(_Part, frozen=True, kw_only=True, tag="closed"):

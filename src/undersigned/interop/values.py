@@ -22,15 +22,15 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from undersigned.encoding import digest_bytes, shift
+from undersigned.encoding import shift
 
 from .failures import Failure
+from .hiring import NEVER
 from .player import Player
 
-__all__ = ["NEVER", "filled", "replaced"]
+__all__ = ["filled", "replaced"]
 
 ABSENT: Final = "$absent"
-NEVER: Final = digest_bytes(b"nothing that anybody ever said")
 
 
 def filled(value: Any, player: Player) -> Any:
