@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-from packs import Hire, Line, coded, stated
+from packs import Hire, Line, Log, coded, stated
 from support import ROOT
 from undersigned.attestation import accepted, refusal
 from undersigned.encoding import canonicalize, digest_bytes, multibase_encode, shift
@@ -38,6 +38,13 @@ LATER = "2031-01-01T00:00:00Z"
 
 NEUTRAL = b"\x01" + bytes(31)
 """The neutral element of Ed25519: as a key it fits one signature to every message."""
+
+
+LEDGER, DECISIONS = 8, 10
+"""Numbers of steps."""
+DECISION = b'{"outcome":"allow","reasons":["known"]}'
+OTHER = b'{"outcome":"deny","reasons":["unknown"]}'
+SALT, ITS = b"0123456789abcdef", b"fedcba9876543210"
 
 
 class Case(NamedTuple):
@@ -96,7 +103,12 @@ def tampered() -> Iterator[Case]:
     whole = Hire().whole()
     for role in ("hirer", "provider"):
         for what in TAMPERINGS:
-            yield Case(f"{what}, {role}", tamper(whole.pack(role), what))
+            if what not in ("log-leaf", "decision", "withheld"):
+                yield Case(f"{what}, {role}", tamper(whole.pack(role), what))
+    proved = proved_hire()
+    shown = {"proofs": proved.proofs(), "decisions": (DECISION, OTHER), "withheld": withheld(("artifact", b"a"))}
+    for what in ("log-leaf", "decision", "withheld"):
+        yield Case(what, tamper(proved.pack(**shown), what))
     for did in (
         *("did:key:zBad", "did:key:z6MkBad", "did:jwk:e30", "did:other:x", "did:web:nobody.example"),
         *("did:web:Nobody.example", "did:web:nobody.example.", "did:web:127.0.0.1", "did:web:0x7f.1", "did:web:host"),
@@ -248,11 +260,110 @@ def weak_pack(multikey: str) -> bytes:
     )
 
 
+def proved_hire() -> Hire:
+    """A hire whose hirer's log holds its moves and two decisions."""
+    return Hire().whole().logged((DECISION, SALT), (OTHER, ITS))
+
+
+def withheld(*things: tuple[str, bytes]) -> bytes:
+    listed = [{"kind": kind, "commitment": digest_bytes(data)} for kind, data in things]
+    return canonicalize({"withheld": sorted(listed, key=lambda one: (one["kind"], one["commitment"]))})
+
+
+def changed(hire: Hire, change: Callable[[Any], object]) -> dict[str, Any]:
+    said = json.loads(hire.proofs())
+    change(said)
+    return {"proofs": canonicalize(said), "decisions": (DECISION, OTHER)}
+
+
+WRONG_PROOFS: dict[str, tuple[Callable[[Hire], dict[str, Any]], tuple[int, str]]] = {
+    "a decision changed": (
+        lambda hire: {"proofs": hire.proofs(), "decisions": (DECISION + b" ", OTHER)},
+        (LEDGER, "log_proof_invalid"),
+    ),
+    "a decision silently missing": (
+        lambda hire: {"proofs": hire.proofs(), "decisions": (OTHER,)},
+        (LEDGER, "log_proof_invalid"),
+    ),
+    "another commitment withheld": (
+        lambda hire: {
+            "proofs": hire.proofs(),
+            "decisions": (DECISION,),
+            "withheld": withheld(("decision", b"another")),
+        },
+        (LEDGER, "log_proof_invalid"),
+    ),
+    "another place": (
+        lambda hire: changed(hire, lambda said: said["proofs"][-1].update(index=said["size"])),
+        (LEDGER, "log_proof_invalid"),
+    ),
+    "another path": (
+        lambda hire: changed(hire, lambda said: said["proofs"][0]["path"].pop()),
+        (LEDGER, "log_proof_invalid"),
+    ),
+    "another label": (
+        lambda hire: changed(hire, lambda said: said["proofs"][0].update(label="move")),
+        (LEDGER, "log_proof_invalid"),
+    ),
+    "another size": (
+        lambda hire: changed(hire, lambda said: said.update(size=said["size"] + 1)),
+        (LEDGER, "log_proof_invalid"),
+    ),
+    "not by place": (
+        lambda hire: changed(hire, lambda said: said["proofs"].reverse()),
+        (LEDGER, "log_proof_invalid"),
+    ),
+    "twice": (
+        lambda hire: changed(hire, lambda said: said["proofs"].insert(0, said["proofs"][0])),
+        (LEDGER, "log_proof_invalid"),
+    ),
+    "a member more": (lambda hire: changed(hire, lambda said: said.update(more=1)), (LEDGER, "evidence_invalid")),
+    "no proof": (lambda hire: changed(hire, lambda said: said["proofs"].clear()), (LEDGER, "evidence_invalid")),
+    "not canonical": (lambda hire: {"proofs": hire.proofs() + b"\n"}, (LEDGER, "evidence_invalid")),
+    "no checkpoint": (
+        lambda hire: {"proofs": hire.proofs(), "checkpoint": None, "inclusion": None},
+        (LEDGER, "log_proof_invalid"),
+    ),
+    "withheld twice": (
+        lambda hire: {"withheld": withheld(("artifact", b"a"), ("artifact", b"a"))},
+        (DECISIONS, "evidence_invalid"),
+    ),
+    "withheld of no kind": (lambda hire: {"withheld": withheld(("message", b"a"))}, (DECISIONS, "evidence_invalid")),
+}
+"""What makes of the proofs and decisions of a pack something that does not fit: step and code that refuse it."""
+
+
+def proved() -> Iterator[Case]:
+    """Packs with proofs of more than the contract, decisions, cosignatures and things withheld."""
+    hire = proved_hire()
+    hidden = digest_bytes(ITS + OTHER)
+    shown = {"proofs": hire.proofs(hidden={hidden}), "decisions": (DECISION,)}
+    yield Case("decisions", hire.pack(proofs=hire.proofs(), decisions=(DECISION, OTHER)))
+    yield Case("one withheld", hire.pack(**shown, withheld=withheld(("decision", ITS + OTHER))))
+    yield Case("decisions alone", hire.pack(decisions=(DECISION,), statuses=(b"{}",)))
+    for name, (make, _) in WRONG_PROOFS.items():
+        yield Case(name, hire.pack(**make(hire)))
+    for name, cosignature in (
+        ("good", lambda hire: hire.cosigned()),
+        ("the packer's own", lambda hire: hire.cosigned("hirer")),
+        ("of another log", lambda hire: hire.cosigned("provider", hire.logs["provider"])),
+        ("of another history", lambda hire: hire.cosigned("provider", Log(hire.hirer.actor, 4))),
+        ("no note", lambda hire: "uAAAA"),
+    ):
+        closed = Hire().sealed().delivered().reviewed()
+        yield Case(f"cosignature, {name}", closed.closed(cosignatures=(cosignature(closed),)).pack())
+
+
 def spoiled() -> Iterator[Case]:
     """One value of one member changed, in shape or by a bit, and digests made to agree: whatever may come of it."""
     dice = Random(7)
-    packs = [_changed().delivered().reviewed().closed().pack("hirer"), Hire().whole().pack("provider")]
-    for number in range(300):
+    hire = proved_hire()
+    packs = [
+        _changed().delivered().reviewed().closed().pack("hirer"),
+        Hire().whole().pack("provider"),
+        hire.pack(proofs=hire.proofs(), decisions=(DECISION, OTHER), withheld=withheld(("artifact", b"a"))),
+    ]
+    for number in range(400):
         members = read_archive(dice.choice(packs))
         said = json.loads(members.pop("manifest.json"))
         path = dice.choice([name for name in sorted(members) if not name.startswith("artifacts/")])

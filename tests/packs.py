@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from undersigned.attestation import (
@@ -16,7 +17,7 @@ from undersigned.attestation import (
     work,
 )
 from undersigned.contract import countersigned
-from undersigned.encoding import Digest, JsonObject, base64url_encode, digest_bytes, from_struct
+from undersigned.encoding import Digest, JsonObject, base64url_encode, canonicalize, digest_bytes, from_struct
 from undersigned.evidence import write_pack
 from undersigned.messages import Acceptance, Artifact, Inclusion, LedgerPlace
 from undersigned.protocol import Noted, Sent
@@ -34,13 +35,19 @@ from undersigned.testing import (
     start,
 )
 from undersigned.transparency import (
+    LOGGED_MOVES,
     Frontier,
     InclusionProof,
     checkpoint_text,
     contract_leaf,
+    cosigned_note,
+    cosigned_text,
+    decision_leaf,
     inclusion_path,
     leaf_digest,
     leaf_hash,
+    move_leaf,
+    refusal_leaf,
     signed_note,
 )
 
@@ -160,9 +167,10 @@ class Hire:
         self.book.hirer >> review(verdict, statement=said)
         return self
 
-    def closed(self, note: str | None = None) -> Hire:
+    def closed(self, note: str | None = None, cosignatures: tuple[str, ...] = ()) -> Hire:
+        """Both close; `cosignatures` are the provider's."""
         self.book.hirer >> closing(checkpoint=coded(note or self.logs["hirer"].note()))
-        self.book.provider >> closing(checkpoint=coded(self.logs["provider"].note()))
+        self.book.provider >> closing(checkpoint=coded(self.logs["provider"].note()), cosignatures=cosignatures)
         return self
 
     def whole(self) -> Hire:
@@ -175,6 +183,40 @@ class Hire:
             for entry in party.journal
             if not isinstance(entry, Noted)
         ]
+
+    def logged(self, *decisions: tuple[bytes, bytes], refusals: Iterable[bytes] = ()) -> Hire:
+        """The hirer's log holds all moves so far that have a leaf, these refusals, and decisions with their salts."""
+        log = self.logs["hirer"]
+        self.leaves = {
+            ("contract", digest_bytes(canonicalize(self.document))): self.places["hirer"],
+            **{
+                ("move", digest_bytes(line.raw)): log.append(move_leaf(line.raw))
+                for line in self.lines()
+                if json.loads(line.raw)["type"] in LOGGED_MOVES
+            },
+            **{("refusal", digest_bytes(one)): log.append(refusal_leaf(one)) for one in refusals},
+            **{("decision", digest_bytes(salt + one)): log.append(decision_leaf(one, salt)) for one, salt in decisions},
+        }
+        self.salts = {digest_bytes(salt + one): "u" + base64url_encode(salt) for one, salt in decisions}
+        return self
+
+    def proofs(self, *, hidden: Collection[str] = (), **change: Any) -> bytes:
+        """Proofs of all that `logged` put there; without the salts of the `hidden` commitments."""
+        log = self.logs["hirer"]
+        made = [
+            {"label": label, "commitment": commitment, "index": index, "path": list(log.proof(index).path)}
+            | ({"salt": self.salts[commitment]} if commitment in self.salts and commitment not in hidden else {})
+            for (label, commitment), index in sorted(self.leaves.items(), key=lambda one: one[1])
+        ]
+        return canonicalize({"size": log.frontier.size, "proofs": made, **change})
+
+    def cosigned(self, role: str = "provider", log: Log | None = None) -> str:
+        """The cosignature of one side over the other's log, as a `Closing` carries it."""
+        signer = self.provider.actor if role == "provider" else self.hirer.actor
+        seen = log or self.logs["hirer" if role == "provider" else "provider"]
+        text = checkpoint_text(seen.actor.did, seen.frontier.size, seen.frontier.root)
+        signature = sign(signer, cosigned_text(text, 1_772_000_000))
+        return coded(cosigned_note(text, signer.did, signer.public_key, 1_772_000_000, signature))
 
     def pack(self, role: str = "hirer", **change: Any) -> bytes:
         own, peer = (self.hirer, self.provider) if role == "hirer" else (self.provider, self.hirer)

@@ -63,7 +63,7 @@ CLASSES: Final[dict[str, str]] = {
 _AREAS: Final[dict[str, str]] = {
     "trust": "ANC APR JWT LNK REG REN SWM TED TRU VC WVH DID-09 STA-08 STA-09",
     "authority": "GTS MCP SUB GAT-05",
-    "evidence": "RPL TRC ATT-08 LOG-06 LOG-07 LOG-08 LOG-09 LOG-20 LOG-21 PCK-01 PCK-02 PCK-04",
+    "evidence": "RPL TRC ATT-08 LOG-06 LOG-07 LOG-08 LOG-09 LOG-20 LOG-21 PCK-01 PCK-02 PCK-04 PCK-06 PCK-07",
     "program": "CTL POL VCA PCK-05",
 }
 """Class -> areas, and single ids, that belong to it; all others are core."""

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from example_messages import ENGAGEMENT, HIRER, PROVIDER, conversation
+from example_messages import ENGAGEMENT, HIRER, PROVIDER, conversation, log_of, seed, signed_checkpoint
 from vector_journals import ORDER
 from vector_parts import Vector, signers
 
-from undersigned.encoding import base64url_decode, canonicalize
+from undersigned.encoding import base64url_decode, canonicalize, digest_bytes, digest_hex, multibase_encode
 from undersigned.evidence import TAMPERINGS, tamper, write_pack
-from undersigned.messages import Closing, Receipt
-from undersigned.transparency import InclusionProof
+from undersigned.messages import Closing, Receipt, Seal, VerifiedMessage
+from undersigned.transparency import (
+    LOGGED_MOVES,
+    Frontier,
+    InclusionProof,
+    decision_leaf,
+    inclusion_path,
+    leaf_hash,
+    move_leaf,
+)
 
 __all__ = ["pack_vectors"]
 
@@ -30,6 +38,14 @@ KINDS: Final = {
     "log": "log_proof_invalid",
 }
 """Kind of `undersigned tamper` -> what the pack is refused with."""
+
+
+PROVED_KINDS: Final = {
+    "log-leaf": "log_proof_invalid",
+    "decision": "log_proof_invalid",
+    "withheld": "evidence_invalid",
+}
+"""The same of a pack with proofs of more than its contract."""
 
 
 class _Line(NamedTuple):
@@ -50,12 +66,10 @@ def pack_vectors() -> Iterator[Vector]:
     assert isinstance(receipt, Receipt)
     assert receipt.inclusion is not None
     inclusion = receipt.inclusion
+    engagement: dict[str, Any] = {"engagement": ENGAGEMENT, "role": "provider", "own": PROVIDER.did, "peer": HIRER.did}
     good = write_pack(
         lines,
-        engagement=ENGAGEMENT,
-        role="provider",
-        own=PROVIDER.did,
-        peer=HIRER.did,
+        **engagement,
         checkpoint=base64url_decode(closing.checkpoint[1:]).decode(),
         inclusion=InclusionProof(inclusion.leaf, inclusion.index, inclusion.size, inclusion.path),
         artifacts=[b"a bill"],
@@ -64,6 +78,51 @@ def pack_vectors() -> Iterator[Vector]:
     yield _vector("good", "a whole hire, as its provider keeps it", good, {"contract": contract, "state": "closed"})
     for kind, code in KINDS.items():
         yield _vector(kind, TAMPERINGS[kind].says, tamper(good, kind), {"code": code})
+    proved = write_pack(lines, **engagement, **_proved(said))
+    yield _vector(
+        "proved",
+        "proofs of moves and of two decisions, one of which is withheld",
+        proved,
+        {"contract": contract, "state": "closed"},
+    )
+    for kind, code in PROVED_KINDS.items():
+        yield _vector(kind, TAMPERINGS[kind].says, tamper(proved, kind), {"code": code})
+
+
+def _proved(said: list[VerifiedMessage]) -> dict[str, Any]:
+    """The provider's log, grown by its moves and two decisions, and all that is proved by it."""
+    sealed = next(one.message for one in said if isinstance(one.message, Seal))
+    contract = sealed.ledger
+    decisions = [canonicalize({"outcome": outcome, "for": "an example"}) for outcome in ("allow", "deny")]
+    salts = [seed(f"salt of decision {place}")[:16] for place in range(2)]
+    leaves: dict[tuple[str, str], bytes] = {
+        ("move", digest_bytes(one.raw)): move_leaf(one.raw) for one in said if one.message.type in LOGGED_MOVES
+    }
+    for decision, salt in zip(decisions, salts, strict=True):
+        leaves["decision", digest_bytes(salt + decision)] = decision_leaf(decision, salt)
+    tree, hashes = log_of(PROVIDER, b"")
+    tree, hashes = (
+        Frontier(),
+        [*hashes[:-1], bytes.fromhex(digest_hex(contract.leaf)), *map(leaf_hash, leaves.values())],
+    )
+    nodes = {(level, at): value for one in hashes for level, at, value in tree.append(one)}
+
+    def proof(index: int) -> InclusionProof:
+        path = inclusion_path(index, tree.size, lambda level, at: nodes[level, at])
+        return InclusionProof.of(hashes[index], index, tree.size, path)
+
+    listed = [
+        {"label": label, "commitment": commitment, "index": index, "path": list(proof(index).path)}
+        for index, (label, commitment) in enumerate(leaves, start=contract.index + 1)
+    ]
+    listed[-2]["salt"] = multibase_encode("u", salts[0])
+    return {
+        "checkpoint": base64url_decode(signed_checkpoint(PROVIDER, tree.size, tree.root)[1:]).decode(),
+        "inclusion": proof(contract.index),
+        "proofs": canonicalize({"size": tree.size, "proofs": listed}),
+        "decisions": decisions[:1],
+        "withheld": canonicalize({"withheld": [{"kind": "decision", "commitment": listed[-1]["commitment"]}]}),
+    }
 
 
 def _vector(name: str, says: str, pack: bytes, expected: dict[str, str]) -> Vector:

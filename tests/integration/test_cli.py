@@ -20,7 +20,7 @@ from issuing import issued
 from undersigned.cli.hiring import write_artifacts
 from undersigned.credentials import AccreditedBy, Authority
 from undersigned.daemon import HireResult
-from undersigned.evidence import verifier_page
+from undersigned.evidence import STEPS, read_archive, verifier_page
 from undersigned.runtime import SystemClock
 from undersigned.testing import Actor
 from unit.cli.running import files, run
@@ -129,6 +129,26 @@ def test_both_sides_can_be_looked_at(side: str, companies: Companies) -> None:
 
 
 @pytest.mark.parametrize("side", ["acme", "globex"])
+def test_what_is_withheld_is_counted_and_still_proved(side: str, companies: Companies, tmp_path: Path) -> None:
+    """HIRE-PCK-07: decisions of a real hire, left out and still in the log; what holds the rest together stays."""
+    home, whole, less = getattr(companies, side), tmp_path / "whole.zip", tmp_path / "less.zip"
+    export = ("export", engagement_of(companies), "--home", home)
+    assert run(*export, "--out", whole).code == 0
+    decisions = [name for name in read_archive(whole.read_bytes()) if name.startswith("decisions/")]
+    assert decisions
+    assert run(*export, "--out", less, "--withhold", "decisions/*", "--withhold", "artifacts/*").code == 0
+    assert not [name for name in read_archive(less.read_bytes()) if name.startswith(("decisions/", "artifacts/"))]
+    (all_of_it,), (said,) = run("verify", whole, "--json").values, run("verify", less, "--json").values
+    assert said["ok"]
+    assert f"{len(decisions)} of kind decision" in said["steps"][-1]["detail"]
+    proved = [one["steps"][7]["detail"] for one in (all_of_it, said)]
+    assert proved[0] == proved[1], "what is withheld is in the log as before"
+    assert "more leaves in the log of" in proved[0]
+    for pattern in ("transcript/*", "contract.json", "x"):
+        assert run(*export, "--out", tmp_path / "no.zip", "--withhold", pattern, "--json").error["code"] == "not_found"
+
+
+@pytest.mark.parametrize("side", ["acme", "globex"])
 def test_both_sides_have_evidence(side: str, companies: Companies, tmp_path: Path) -> None:
     """HIRE-PCK: each side's pack is checked without network, state or keys, and says the same."""
     home, pack = getattr(companies, side), tmp_path / "hire.zip"
@@ -138,7 +158,7 @@ def test_both_sides_have_evidence(side: str, companies: Companies, tmp_path: Pat
     assert page.read_bytes() == verifier_page(pack.read_bytes())
     ended = undersigned("verify", pack, "--explain", folder=tmp_path, HOME=str(tmp_path))
     assert (ended.code, ended.err) == (0, "")
-    assert len(ended.out.splitlines()) == 13
+    assert len(ended.out.splitlines()) == 4 + len(STEPS)
     (said,) = run("verify", pack, "--json").values
     assert [key["known"] for key in said["keys"]] == [False, False]
     known = [option for one in (companies.acme, companies.globex) for option in ("--did-document", one / "did.json")]

@@ -166,7 +166,7 @@ def test_the_consoles(readme: Run) -> None:
     assert "accepted; owed 4 EUR" in said["hire"].out
     assert (readme.folder / "out" / "sbom.cdx.json").is_file()
     assert "hire.zip" in said["export"].out
-    assert "it holds (all 9 steps), up to the state closed" in said["verify"].out
+    assert "it holds (all 10 steps), up to the state closed" in said["verify"].out
     assert said["check"].out.count("are tied by proof") == 2
     _, kept, said_of_globex = (ended for line, ended in readme.consoles if line.split()[1] == "credentials")
     assert "it is renewed by this one" in kept.out

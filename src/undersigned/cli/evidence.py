@@ -22,7 +22,9 @@ MAX_DOCUMENT_BYTES = 64 * 1024
 """As of one that is fetched."""
 
 
-async def export_to(home: Home, named: str | None, file: Path | None, *, force: bool = False) -> Path:
+async def export_to(
+    home: Home, named: str | None, file: Path | None, *, force: bool = False, withhold: tuple[str, ...] = ()
+) -> Path:
     """Writes the pack of an engagement (by default the newest with a contract), once it holds; returns where.
 
     Raises:
@@ -32,7 +34,8 @@ async def export_to(home: Home, named: str | None, file: Path | None, *, force: 
     store = await reading(home)
     try:
         engagement = await engagement_named(store, named) if named is not None else await _newest(store)
-        data = await export_pack(store, ArtifactStore(home.artifacts), home.configuration.did, engagement)
+        kept = ArtifactStore(home.artifacts)
+        data = await export_pack(store, kept, home.configuration.did, engagement, withhold=withhold)
     finally:
         await store.close()
     # Whoever needs evidence years later must not learn then that it never held.
@@ -101,6 +104,13 @@ async def _newest(store: Ledger) -> EngagementId:
     "evidence of an accusation.",
 )
 @click.option(
+    "--withhold",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out members such as 'decisions/*', and list commitments in place of them: the rest still verifies. "
+    "For approvals/, artifacts/, decisions/, refusals/ and status/; may be repeated.",
+)
+@click.option(
     "--page",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
@@ -114,6 +124,7 @@ async def export(
     file: Path | None,
     force: bool,
     equivocation: bool,
+    withhold: tuple[str, ...],
     page: Path | None,
     home: str | None,
 ) -> None:
@@ -125,7 +136,7 @@ async def export(
     if equivocation:
         await _export_equivocation(out, out.home(home), engagement, file, force=force)
         return
-    path = await export_to(out.home(home), engagement, file, force=force)
+    path = await export_to(out.home(home), engagement, file, force=force, withhold=withhold)
     size = path.stat().st_size
     if page is not None:
         _write(page, verifier_page(read_file(path, MAX_PACK_BYTES)), force=force)

@@ -3,6 +3,7 @@
 from undersigned.evidence.archive import MAX_MEMBERS, MAX_PACK_BYTES, read_archive, write_archive
 from undersigned.evidence.case import Case, key_among, sealed_of
 from undersigned.evidence.changes import terms_at
+from undersigned.evidence.leaves import LogProof, LogProofs, Withheld, WithheldList
 from undersigned.evidence.pack import (
     FORMAT,
     Line,
@@ -28,6 +29,8 @@ __all__ = [
     "Case",
     "Line",
     "ListedKey",
+    "LogProof",
+    "LogProofs",
     "Manifest",
     "Member",
     "Pack",
@@ -35,6 +38,8 @@ __all__ = [
     "Step",
     "Tampering",
     "Transcribed",
+    "Withheld",
+    "WithheldList",
     "check_pack",
     "key_among",
     "read_archive",

@@ -5,10 +5,15 @@ Source: protocol-spec/08-attestation-and-evidence.md, sections 8.4 and 8.5
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from undersigned.encoding import Did, Instant, base64url_decode, canonicalize, decode_json, shift
 from undersigned.errors import FormatError, LogProofError
 from undersigned.evidence.case import Case, assertion_keys, pack_of, signs_notes
+from undersigned.evidence.leaves import check_proofs
 from undersigned.evidence.pack import CHECKPOINT, INCLUSION
+from undersigned.keys import PublicKey
 from undersigned.messages import Closing, Receipt, Seal, Sync, VerifiedMessage
 from undersigned.transparency import (
     Checkpoint,
@@ -16,6 +21,7 @@ from undersigned.transparency import (
     contract_leaf,
     leaf_digest,
     read_inclusion,
+    verify_cosignature,
     verify_note,
 )
 
@@ -30,12 +36,15 @@ def check_logs(case: Case) -> str:
     if (checkpoint is None) != (inclusion is None):
         raise LogProofError("log_proof_invalid", f"{CHECKPOINT} and {INCLUSION} prove something only together")
     heads = _heads(case)
-    if checkpoint is not None:
+    own_head = _note(case, _utf8(checkpoint), own) if checkpoint is not None else None
+    if own_head is not None:
         # It is the newest that the packer has, so it came after all that is in the pack.
-        heads.append((shift(pack.manifest.created, 1), _note(case, _utf8(checkpoint), own)))
+        heads.append((shift(pack.manifest.created, 1), own_head))
     _check_growth(heads)
+    cosigned = _check_cosignatures(case, [head for _, head in heads])
+    more = [one for one in (check_proofs(case, own_head), cosigned) if one]
     if case.sealed is None:
-        return "no contract, and nothing in a log"
+        return "; ".join(["no contract, and nothing in a log", *more])
     leaf = leaf_digest(contract_leaf(case.sealed.json))
     seal = next(message.message for _, message in case.verified if isinstance(message.message, Seal))
     if seal.ledger.leaf != leaf or seal.ledger.log != seal.sender:
@@ -47,17 +56,17 @@ def check_logs(case: Case) -> str:
             given = receipt.inclusion
             proof = InclusionProof(given.leaf, given.index, given.size, given.path)
             found.append(_included(proof, _note(case, _text(receipt.checkpoint or ""), receipt.sender), seal))
-    if checkpoint is not None and inclusion is not None:
+    if own_head is not None and inclusion is not None:
         proof = read_inclusion(decode_json(inclusion))
         if canonicalize(proof.document()) != inclusion or proof.leaf != leaf:
             raise LogProofError("log_proof_invalid", f"{INCLUSION} is of another leaf, or not in canonical form")
-        found.append(_included(proof, _note(case, _utf8(checkpoint), own), seal))
+        found.append(_included(proof, own_head, seal))
     elif signs_notes(case, own) and any(_is_closing(message, own) for _, message in case.verified):
         # Whoever closed its books has signed its log, and can prove what is in it.
         raise LogProofError(
             "log_proof_invalid", f"{own} signed its log, and the pack does not prove the contract in it"
         )
-    return "; ".join(found) or f"no proof under a checkpoint of {own} yet"
+    return "; ".join([*(found or [f"no proof under a checkpoint of {own} yet"]), *more])
 
 
 def _included(proof: InclusionProof, head: Checkpoint, seal: Seal) -> str:
@@ -85,6 +94,28 @@ def _heads(case: Case) -> list[tuple[Instant, Checkpoint]]:
     return heads
 
 
+def _check_cosignatures(case: Case, heads: list[Checkpoint]) -> str:
+    """Each cosignature of a `Closing` is its sender's, of the recipient's log, and contradicts no checkpoint of it."""
+    roots = {(head.origin, head.size): head.root for head in heads}
+    count = 0
+    for _, message in case.verified:
+        body = message.message
+        if not isinstance(body, Closing):
+            continue
+        for note in body.cosignatures:
+            head = _by_a_key(case, body.sender, partial(_cosigned, _text(note), body.sender))
+            if head.origin != body.recipient:
+                raise LogProofError("log_proof_invalid", f"a cosignature of {head.origin!a:.200}, sent to another")
+            if roots.get((head.origin, head.size), head.root) != head.root:
+                raise LogProofError("ledger_diverged", f"the log of {head.origin} was cosigned with other leaves")
+            count += 1
+    return f"{count} cosignatures hold" if count else ""
+
+
+def _cosigned(note: str, signer: Did, key: PublicKey) -> Checkpoint:
+    return verify_cosignature(note, signer, key)[0]
+
+
 def _check_growth(heads: list[tuple[Instant, Checkpoint]]) -> None:
     """HIRE-LOG-05: one root for each size of a log, and no log smaller than it was before."""
     roots: dict[tuple[Did, int], bytes] = {}
@@ -99,18 +130,22 @@ def _check_growth(heads: list[tuple[Instant, Checkpoint]]) -> None:
 
 
 def _note(case: Case, note: str, signer: Did) -> Checkpoint:
+    head = _by_a_key(case, signer, lambda key: verify_note(note, key, signer))
+    if head.origin != signer:
+        raise LogProofError("log_proof_invalid", f"a checkpoint of {head.origin!a:.200}, signed by {signer}")
+    return head
+
+
+def _by_a_key(case: Case, signer: Did, verified: Callable[[PublicKey], Checkpoint]) -> Checkpoint:
+    """What `verified` gives for the first key of the signer's with which it does not raise."""
     failure: LogProofError | None = None
     for key in assertion_keys(case, signer).values():
         if key.kind != "Ed25519":
             continue
         try:
-            head = verify_note(note, key, signer)
+            return verified(key)
         except LogProofError as exc:
             failure = exc
-            continue
-        if head.origin != signer:
-            raise LogProofError("log_proof_invalid", f"a checkpoint of {head.origin!a:.200}, signed by {signer}")
-        return head
     raise failure or LogProofError("log_proof_invalid", f"{signer} has no key that signs checkpoints")
 
 

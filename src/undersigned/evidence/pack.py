@@ -11,6 +11,10 @@
     approvals/<digest>.json                  what the packer's people signed about its terms
     subcontracts/<contract>.zip              packs of what the packer, its provider, hired under the contract
     refusals/<digest>.json                   DSSE envelopes: what the packer's gate said no to
+    ledger/proofs.json                       proofs that moves, refusals and decisions are in the packer's log
+    decisions/<digest>.json                  decisions of the packer, as recorded
+    status/<digest>.json                     status lists that it consulted, as signed
+    withheld.json                            commitments of what was left out
 
 `write_pack` derives contract and statements from the transcript, so that a pack cannot disagree with itself by
 accident; `undersigned.evidence.verify` derives them again and compares.
@@ -68,11 +72,14 @@ CHECKPOINT: Final = "ledger/checkpoint.txt"
 INCLUSION: Final = "ledger/inclusion.json"
 SUBCONTRACTS: Final = "subcontracts"
 
-_LIMITS: Final = replace(FOREIGN_LIMITS, max_bytes=8 * 1024 * 1024, max_items=20_000)
+MANIFEST_LIMITS: Final = replace(FOREIGN_LIMITS, max_bytes=8 * 1024 * 1024, max_items=20_000)
 """Of the manifest, which lists every member."""
 
 KINDS: Final = frozenset(
-    {"message", "contract", "statement", "did-document", "ledger", "artifact", "refusal", "subcontract"}
+    {
+        *("message", "contract", "statement", "did-document", "ledger", "artifact", "refusal", "subcontract"),
+        *("log-proofs", "decision", "status", "withheld"),
+    }
 )
 """Kinds of members that are judged."""
 Kind = Annotated[str, Meta(pattern=r"^[a-z][a-z-]{0,31}(?!\n)$")]
@@ -104,8 +111,8 @@ class Member(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, om
     digest: Digest
     """Of its bytes."""
     kind: Kind
-    """`message`, `contract`, `statement`, `did-document`, `ledger`, `artifact`, `refusal`, `subcontract`; others
-    (`approval` is one) are kept and not judged.
+    """`message`, `contract`, `statement`, `did-document`, `ledger`, `artifact`, `refusal`, `subcontract`, `log-proofs`,
+    `decision`, `status`, `withheld`; others (`approval` is one) are kept and not judged.
     """
     recorded_at: Instant | None = None
     """Messages: when the packer recorded it."""
@@ -169,11 +176,16 @@ def write_pack(
     approvals: Iterable[bytes] = (),
     refusals: Iterable[bytes] = (),
     subcontracts: Mapping[Digest, bytes] = MappingProxyType({}),
+    proofs: bytes | None = None,
+    decisions: Iterable[bytes] = (),
+    statuses: Iterable[bytes] = (),
+    withheld: bytes | None = None,
 ) -> bytes:
     """The pack of an engagement, from its journal. The same input gives the same bytes.
 
     `documents` are DID documents as resolved; those that follow from the DID itself are added. `inclusion` must be of
-    the tree that `checkpoint` signs. `subcontracts` are packs by the digest of their contract.
+    the tree that `checkpoint` signs. `subcontracts` are packs by the digest of their contract. `proofs` and `withheld`
+    are `LogProofs` and a `WithheldList` in canonical form.
 
     Raises:
         VerificationError: `evidence_invalid`: the journal holds no message.
@@ -201,6 +213,14 @@ def write_pack(
         members[f"approvals/{digest_bytes(data)}.json"] = data, "approval", None
     for data in refusals:
         members[f"refusals/{digest_bytes(data)}.json"] = data, "refusal", None
+    for data in decisions:
+        members[f"decisions/{digest_bytes(data)}.json"] = data, "decision", None
+    for data in statuses:
+        members[f"status/{digest_bytes(data)}.json"] = data, "status", None
+    if proofs is not None:
+        members["ledger/proofs.json"] = proofs, "log-proofs", None
+    if withheld is not None:
+        members["withheld.json"] = withheld, "withheld", None
     for name, data in subcontracts.items():
         members[f"{SUBCONTRACTS}/{name}.zip"] = data, "subcontract", None
     for data in artifacts:
@@ -250,7 +270,7 @@ def _read_manifest(data: bytes | None) -> Manifest:
     if data is None:
         raise VerificationError("evidence_invalid", f"there is no {MANIFEST}")
     try:
-        value = decode_json(data, _LIMITS)
+        value = decode_json(data, MANIFEST_LIMITS)
         manifest = to_struct(value, Manifest)
     except UndersignedError as exc:
         raise VerificationError("evidence_invalid", f"{MANIFEST}: {exc.message}", path=exc.path) from exc

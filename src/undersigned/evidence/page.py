@@ -18,6 +18,7 @@ from typing import Any, Final, cast
 
 from undersigned.attestation import PREDICATES, Envelope, Statement
 from undersigned.encoding import AMOUNT_PATTERN, DIDURL_PATTERN, DURATION_PATTERN, JsonObject, canonicalize
+from undersigned.evidence.leaves import LogProofs, WithheldList
 from undersigned.evidence.pack import Manifest
 from undersigned.jsonld import compiled_table
 from undersigned.messages import MESSAGE_TYPES
@@ -83,7 +84,8 @@ def _schemas() -> JsonObject:
     for schema in list(found.values()):
         found |= schema.pop("$defs")
     predicates = {of.__name__: of for of in PREDICATES.values()}
-    for name, of in {**predicates, "Statement": Statement, "Envelope": Envelope, "Manifest": Manifest}.items():
+    own = {of.__name__: of for of in (Manifest, LogProofs, WithheldList)}
+    for name, of in {**predicates, "Statement": Statement, "Envelope": Envelope, **own}.items():
         schema: dict[str, Any] = dict(struct_schema(name, of))
         found[name] = _in_place(schema, schema.pop("$defs"))
     return {name: _bare(schema) for name, schema in found.items()}

@@ -29,6 +29,7 @@ from undersigned.encoding import (
 )
 from undersigned.errors import VerificationError
 from undersigned.evidence.archive import write_archive
+from undersigned.evidence.leaves import PROOFS, WITHHELD
 from undersigned.evidence.pack import CHECKPOINT, CONTRACT, INCLUSION, MANIFEST, Pack, read_pack
 
 __all__ = ["TAMPERINGS", "Tampering", "tamper"]
@@ -446,7 +447,28 @@ def _log(pack: _Open) -> Files:
     return pack.all()
 
 
-# --- refusals
+def _log_leaf(pack: _Open) -> Files:
+    said = pack.json(pack.first("log-proofs"))
+    _path(said["proofs"][-1])
+    pack.put(PROOFS, canonicalize(said))
+    return pack.all()
+
+
+# --- refusals, decisions, what is withheld
+
+
+def _decision(pack: _Open) -> Files:
+    pack.first("log-proofs")
+    data = pack.take(pack.first("decision")) + b" "
+    pack.put(f"decisions/{digest_bytes(data)}.json", data, "decision")
+    return pack.all()
+
+
+def _withheld(pack: _Open) -> Files:
+    said = pack.json(pack.first("withheld"))
+    said["withheld"].append(said["withheld"][-1])
+    pack.put(WITHHELD, canonicalize(said))
+    return pack.all()
 
 
 def _refusal(pack: _Open) -> Files:
@@ -498,7 +520,10 @@ TAMPERINGS: Final[Mapping[str, Tampering]] = MappingProxyType(
             "a smaller log that fits a proof, under the signature of the right one", 8, _checkpoint
         ),
         "log": Tampering("checkpoint and proof are gone, though the packer closed its books", 8, _log),
+        "log-leaf": Tampering("another hash in the proof of a move or decision", 8, _log_leaf),
+        "decision": Tampering("a decision is changed, and named by its new digest", 8, _decision),
         "refusal": Tampering("a refused action that no gate stated", 9, _refusal),
+        "withheld": Tampering("something is listed twice as withheld", 10, _withheld),
     }
 )
 """Every kind, by name. Step 7 judges what is signed inside messages: whoever changes that fails at step 3."""

@@ -43,6 +43,7 @@ from undersigned.errors import UndersignedError, VerificationError
 from undersigned.evidence.case import Case, assertion_keys, engagement_of, invalid, lookup_in, pack_of, sealed_of
 from undersigned.evidence.chain import Checked, check_above, check_below
 from undersigned.evidence.changes import check_changes, terms_at
+from undersigned.evidence.leaves import check_decisions
 from undersigned.evidence.logs import check_logs
 from undersigned.evidence.pack import (
     CONTRACT,
@@ -450,5 +451,6 @@ STEPS: Final[tuple[tuple[str, Callable[[Case], str]], ...]] = (
     ("acceptance of the work", _acceptance),
     ("ledger proofs", check_logs),
     ("refused actions", check_refusals),
+    ("decisions, and what is withheld", check_decisions),
 )
 """The steps in their order: name, and the function that says what it found or raises."""

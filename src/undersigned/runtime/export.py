@@ -7,27 +7,51 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from fnmatch import fnmatchcase
+from typing import Final
+
 from undersigned.contract import countersigned
-from undersigned.encoding import Did, Digest, EngagementId, from_struct
+from undersigned.encoding import (
+    Did,
+    Digest,
+    EngagementId,
+    base64url_encode,
+    canonicalize,
+    digest_bytes,
+    digest_from_hex,
+    from_struct,
+    to_struct,
+)
 from undersigned.errors import UndersignedError
-from undersigned.evidence import write_pack
+from undersigned.evidence import LogProof, LogProofs, Withheld, WithheldList, write_pack
 from undersigned.ledger import Ledger, Row, Summary
 from undersigned.messages import Acceptance, Closing, Delivery, Offer, recorded_message
-from undersigned.transparency import InclusionProof, contract_leaf, leaf_hash, read_checkpoint, read_note
+from undersigned.transparency import InclusionProof, contract_leaf, decision_salt, leaf_hash, read_checkpoint, read_note
 
 from .artifacts import ArtifactStore
-from .logbook import read_multibase_note
+from .logbook import logged, read_multibase_note
 from .turn import load_engagement
 
 __all__ = ["export_pack"]
 
+STATUS_LISTS: Final = frozenset({"status-list", "consulted-list"})
+FOLDERS: Final = frozenset({"approvals", "artifacts", "decisions", "refusals", "status"})
+"""Folders of a pack whose members can be withheld: without the others the rest would not verify."""
 
-async def export_pack(ledger: Ledger, artifacts: ArtifactStore, own: Did, engagement: EngagementId) -> bytes:
+
+async def export_pack(
+    ledger: Ledger, artifacts: ArtifactStore, own: Did, engagement: EngagementId, *, withhold: Collection[str] = ()
+) -> bytes:
     """The pack, with those of the hires under the contract, the newest checkpoint that holds the contract, and the
     artifacts that are kept here.
 
+    What a pattern of `withhold` names, such as `decisions/*`, is left out, and its commitment listed: approvals,
+    artifacts, decisions, refusals and status lists. Packs within this one are treated alike.
+
     Raises:
-        UndersignedError: `not_found`, the ledger holds no such engagement.
+        UndersignedError: `not_found`, the ledger holds no such engagement, or a pattern names nothing that can be
+            withheld.
     """
     summary = await ledger.summary(engagement)
     if summary is None:
@@ -46,6 +70,24 @@ async def export_pack(ledger: Ledger, artifacts: ArtifactStore, own: Did, engage
                     for item in delivery.artifacts
                     if artifacts.size(item.digest) is not None
                 ]
+    decisions = [row.raw for row in rows if row.kind == "noted" and row.type == "decision"]
+    found: dict[str, tuple[str, bytes]] = {}
+    for kind, folder, ending, things in (
+        ("approval", "approvals", ".json", [blob.raw for blob in evidence if blob.kind == "approval"]),
+        ("artifact", "artifacts", "", kept),
+        ("decision", "decisions", ".json", decisions),
+        ("refusal", "refusals", ".json", [blob.raw for blob in evidence if blob.kind == "refusal"]),
+        ("status", "status", ".json", [blob.raw for blob in evidence if blob.kind in STATUS_LISTS]),
+    ):
+        found |= {f"{folder}/{digest_bytes(raw)}{ending}": (kind, raw) for raw in things}
+    hidden = _named(found, withhold)
+    secret = await ledger.secret()
+    left_out = sorted({_commitment(kind, raw, secret) for path, (kind, raw) in found.items() if path in hidden})
+
+    def shown(kind: str) -> list[bytes]:
+        return [raw for path, (of, raw) in found.items() if of == kind and path not in hidden]
+
+    proofs = await _proofs(ledger, engagement, note, {digest_bytes(raw) for raw in shown("decision")})
     return write_pack(
         rows,
         engagement=engagement,
@@ -55,14 +97,59 @@ async def export_pack(ledger: Ledger, artifacts: ArtifactStore, own: Did, engage
         documents=[blob.raw for blob in evidence if blob.kind == "did-document"],
         checkpoint=note if inclusion is not None else None,
         inclusion=inclusion,
-        artifacts=kept,
-        approvals=[blob.raw for blob in evidence if blob.kind == "approval"],
-        refusals=[blob.raw for blob in evidence if blob.kind == "refusal"],
+        artifacts=shown("artifact"),
+        approvals=shown("approval"),
+        refusals=shown("refusal"),
+        decisions=shown("decision"),
+        statuses=shown("status"),
+        proofs=canonicalize(from_struct(proofs)) if proofs is not None and inclusion is not None else None,
+        withheld=canonicalize(from_struct(WithheldList(tuple(left_out)))) if left_out else None,
         subcontracts={
-            contract: await export_pack(ledger, artifacts, own, child.engagement)
+            contract: await export_pack(ledger, artifacts, own, child.engagement, withhold=withhold)
             for contract, child in (await _children(ledger, summary, own)).items()
         },
     )
+
+
+def _named(found: Mapping[str, object], patterns: Collection[str]) -> set[str]:
+    """The members that the patterns name."""
+    hidden: set[str] = set()
+    for pattern in patterns:
+        named = [path for path in found if fnmatchcase(path, pattern)]
+        if not named and pattern.partition("/")[0] not in FOLDERS:
+            raise UndersignedError(
+                "not_found", f"{pattern[:200]!a} names nothing that can be withheld: {', '.join(sorted(FOLDERS))}"
+            )
+        hidden.update(named)
+    return hidden
+
+
+def _commitment(kind: str, raw: bytes, secret: bytes) -> Withheld:
+    """What stands for a thing that is withheld. A refusal is signed, and its signature is salt enough."""
+    salt = b"" if kind == "refusal" else decision_salt(raw, secret)
+    return to_struct({"kind": kind, "commitment": digest_bytes(salt + raw)}, Withheld)
+
+
+async def _proofs(
+    ledger: Ledger, engagement: EngagementId, note: str | None, decisions: Collection[Digest]
+) -> LogProofs | None:
+    """Proofs of all that has a leaf in the tree of `note`; with the salt of these decisions, which are shown."""
+    size = read_checkpoint(read_note(note).text).size if note is not None else 0
+    made: dict[int, LogProof] = {}
+    for one in await logged(ledger, engagement):
+        index = await ledger.index_of(leaf_hash(one.leaf))
+        if index is None or index >= size:
+            continue
+        salt = f"u{base64url_encode(one.salt)}" if one.what == "decision" and one.digest in decisions else None
+        label = one.what if one.what in ("contract", "decision", "refusal") else "move"
+        proof = await ledger.inclusion(index, size)
+        commitment = digest_from_hex(one.leaf[-32:].hex())
+        made[index] = to_struct(
+            {"label": label, "commitment": commitment, "index": index, "path": list(proof.path)}
+            | ({"salt": salt} if salt is not None else {}),
+            LogProof,
+        )
+    return LogProofs(size, tuple(made[index] for index in sorted(made))) if made else None
 
 
 async def _children(ledger: Ledger, summary: Summary, own: Did) -> dict[Digest, Summary]:

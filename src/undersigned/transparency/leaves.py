@@ -24,6 +24,7 @@ __all__ = [
     "CONTRACT_LABEL",
     "LOGGED_MOVES",
     "InclusionProof",
+    "committed_leaf",
     "contract_leaf",
     "decision_leaf",
     "decision_salt",
@@ -78,6 +79,15 @@ def decision_leaf(decision: bytes, salt: bytes) -> bytes:
 def decision_salt(decision: bytes, secret: bytes) -> bytes:
     """16 bytes that show one decision in the log and no other; `secret` is the ledger's own."""
     return hmac.digest(secret, decision, "sha256")[:16]
+
+
+def committed_leaf(label: str, commitment: Digest) -> bytes:
+    """Leaf data of what is known by its hash alone: `label` is `contract`, `move`, `refusal` or `decision`.
+
+    Raises:
+        LogProofError: `commitment` is no digest.
+    """
+    return f"hire/v1 {label}\n".encode() + _raw(commitment)
 
 
 def leaf_digest(data: bytes) -> Digest:

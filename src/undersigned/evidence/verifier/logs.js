@@ -84,21 +84,36 @@ async function verifyNote(note, key, name) {
   return checkpoint;
 }
 
-/** The checkpoint in a note, once it is by a key of `own` (method -> key) of `signer` and of its own log. */
-async function noteOf(note, signer, own) {
+/** The checkpoint in a note of one cosignature, once it is by this name and key. */
+async function verifyCosignature(note, key, name) {
+  const read = readNote(note);
+  const data = await lineBy(read, name, 4, key);
+  if (data.length !== 72) throw noProof(`the note carries no cosignature by ${name}`);
+  const signed = concat(encode(`cosignature/v1\ntime ${bigEndian(data.subarray(0, 8))}\n`), read.text);
+  await checkSignature(key, data.subarray(8), signed, `the cosignature by ${name}`);
+  return readCheckpoint(read.text);
+}
+
+/** What `verified` gives for the first Ed25519 key of `own` (method -> key) with which it does not refuse. */
+async function byAKey(own, signer, verified) {
   let failure = noProof(`${signer} has no key that signs checkpoints`);
   for (const key of own.values()) {
     if (key.kind !== "Ed25519") continue;
     try {
-      const head = await verifyNote(note, key, signer);
-      if (head.origin !== signer) throw noProof(`a checkpoint of ${shown(head.origin)}, signed by ${signer}`);
-      return head;
+      return await verified(key);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       failure = error;
     }
   }
   throw failure;
+}
+
+/** The checkpoint in a note, once it is by a key of its owner's. */
+async function noteOf(note, signer, own) {
+  const head = await byAKey(own, signer, (key) => verifyNote(note, key, signer));
+  if (head.origin !== signer) throw noProof(`a checkpoint of ${shown(head.origin)}, signed by ${signer}`);
+  return head;
 }
 
 function noteText(coded) {

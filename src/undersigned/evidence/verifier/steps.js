@@ -1,7 +1,10 @@
 // The numbered steps of HIRE-PCK-01 (08, section 8.6), in the order and with the codes of `undersigned verify`.
 
 const SKEW = 60;
-const KINDS = ["message", "contract", "statement", "did-document", "ledger", "artifact", "refusal", "subcontract"];
+const KINDS = ["message", "contract", "statement", "did-document", "ledger", "artifact", "refusal", "subcontract"].concat([
+  ...["log-proofs", "decision", "status", "withheld"],
+]);
+const LOGGED = ["Acceptance", "Seal", "Delivery", "Review", "Breach", "Dispute", "Ruling", "Terminate", "Closing"];
 
 // --- step 1
 
@@ -453,7 +456,7 @@ async function ofReview(the, number, review, delivery) {
   if (accepted && !equal(subjects, [...named.keys()].sort())) throw new Refused("attestation_binding", "the acceptance is not of everything delivered");
 }
 
-// --- steps 8 and 9
+// --- steps 8 to 10
 
 async function logs(the) {
   const { own } = the.manifest;
@@ -468,7 +471,10 @@ async function logs(the) {
   const head = checkpoint && (await noteOf(utf8(checkpoint, "log_proof_invalid"), own, assertionKeys(the, own)));
   if (head) heads.push([shift(the.manifest.created, 1), head]);
   checkGrowth(heads);
-  if (!the.sealed) return "no contract, and nothing in a log";
+  const proved = await moreProofs(the, head);
+  const cosigned = await cosignatures(the, heads.map(([, one]) => one));
+  const more = [proved, cosigned].filter(Boolean);
+  if (!the.sealed) return ["no contract, and nothing in a log", ...more].join("; ");
   const leaf = written(await leafHash(concat(encode("hire/v1 contract\n"), await sha256(canonical(the.sealed.document)))));
   const { ledger, sender } = ofType(the, "Seal")[0].content;
   if (ledger.leaf !== leaf || ledger.log !== sender) throw noProof("the seal promises a place for another leaf, or in another's log");
@@ -484,7 +490,78 @@ async function logs(the) {
   } else if (signsNotes(the, own) && ofType(the, "Closing").some((one) => one.content.sender === own)) {
     throw noProof(`${own} signed its log, and the pack does not prove the contract in it`);
   }
-  return found.join("; ") || `no proof under a checkpoint of ${own} yet`;
+  return [...(found.length ? found : [`no proof under a checkpoint of ${own} yet`]), ...more].join("; ");
+}
+
+/** What a member of the packer's making says, which it writes in canonical form; undefined if it is not there. */
+function packed(the, path, schema) {
+  const data = the.members.get(path);
+  if (!data) return undefined;
+  let value;
+  try {
+    value = decodeJson(data, MANIFEST_LIMITS);
+    checkSchema(DATA.schemas[schema], value);
+  } catch (error) {
+    if (error instanceof Refused) throw invalid(`${path}: ${error.message}`, path);
+    throw error;
+  }
+  if (!same(canonical(value), data)) throw invalid(`${path} is not in canonical form`, path);
+  return value;
+}
+
+const withheldOf = (the) => packed(the, "withheld.json", "WithheldList")?.withheld ?? [];
+
+/** Proofs that moves, refusals and decisions stand in the packer's log, each of something here or listed as withheld. */
+async function moreProofs(the, head) {
+  const path = "ledger/proofs.json";
+  const read = packed(the, path, "LogProofs");
+  if (!read) return "";
+  if (!head || read.size !== head.size) throw noProof(`${path} is of another tree than the checkpoint's`);
+  if (read.proofs.some((one, at) => at && read.proofs[at - 1].index >= one.index)) throw noProof(`${path} does not have its proofs by place`);
+  const known = await commitments(the, read.proofs);
+  for (const { label, commitment, index, path: siblings } of read.proofs) {
+    if (!known.has(`${label} ${commitment}`)) throw noProof(`${path}: the ${label} ${commitment} is not here`);
+    const leaf = written(await leafHash(concat(encode(`hire/v1 ${label}\n`), rawDigest(commitment))));
+    await verifyInclusion({ leaf, index, size: read.size, path: siblings }, head.root);
+  }
+  return `${read.proofs.length} more leaves in the log of ${the.manifest.own}`;
+}
+
+/** "label commitment" of everything here that has a leaf. */
+async function commitments(the, proofs) {
+  const known = new Set();
+  const offers = new Map();
+  for (const { content, message } of the.transcript) {
+    if (content.type === "Offer") offers.set(message.digest, content.document);
+    else if (content.type === "Acceptance" && offers.has(content.offer)) {
+      known.add(`contract ${await digestBytes(canonical(countersigned(offers.get(content.offer), content.contractProof)))}`);
+    }
+    if (LOGGED.includes(content.type)) known.add(`move ${await digestBytes(message.raw)}`);
+  }
+  for (const [, data] of ofKind(the, "refusal")) known.add(`refusal ${await digestBytes(data)}`);
+  for (const salt of new Set(proofs.map((one) => one.salt).filter(Boolean))) {
+    for (const [, data] of ofKind(the, "decision")) known.add(`decision ${await digestBytes(concat(fromBase64url(salt.slice(1)), data))}`);
+  }
+  for (const one of withheldOf(the)) known.add(`${one.kind} ${one.commitment}`);
+  return known;
+}
+
+/** Each cosignature of a closing is its sender's, of the recipient's log, and contradicts no checkpoint of it. */
+async function cosignatures(the, heads) {
+  const roots = new Map(heads.map((head) => [`${head.size} ${head.origin}`, head.root]));
+  let count = 0;
+  for (const { content } of ofType(the, "Closing")) {
+    for (const coded of content.cosignatures) {
+      const note = noteText(coded);
+      const head = await byAKey(assertionKeys(the, content.sender), content.sender, (key) => verifyCosignature(note, key, content.sender));
+      if (head.origin !== content.recipient) throw noProof(`a cosignature of ${shown(head.origin)}, sent to another`);
+      if (!same(roots.get(`${head.size} ${head.origin}`) ?? head.root, head.root)) {
+        throw new Refused("ledger_diverged", `the log of ${head.origin} was cosigned with other leaves`);
+      }
+      count += 1;
+    }
+  }
+  return count ? `${count} cosignatures hold` : "";
 }
 
 async function included(proof, head, ledger) {
@@ -532,6 +609,24 @@ async function refusals(the) {
   return count ? `${count} refused actions are stated by ${own}` : "no action was refused";
 }
 
+/** Decisions have their names, and what was left out is listed in the one form; what a decision says is not judged. */
+async function decisions(the) {
+  const found = [];
+  for (const [kind, folder, words] of [["decision", "decisions", "decisions as recorded"], ["status", "status", "status lists as consulted"]]) {
+    for (const [path, data] of ofKind(the, kind)) {
+      if (path !== `${folder}/${await digestBytes(data)}.json`) throw invalid(`${path} is not named by its digest`);
+    }
+    const count = ofKind(the, kind).length;
+    if (count) found.push(`${count} ${words}`);
+  }
+  const left = withheldOf(the);
+  if (!isSortedSet(left.map((one) => `${one.kind} ${one.commitment}`))) throw invalid("withheld.json does not list each thing once, by kind and commitment");
+  const counts = new Map();
+  for (const { kind } of left) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  if (left.length) found.push(`withheld: ${[...counts].map(([kind, count]) => `${count} of kind ${kind}`).join(", ")}`);
+  return found.join("; ") || "no decision, and nothing withheld";
+}
+
 // --- all of them
 
 const STEPS = [
@@ -544,6 +639,7 @@ const STEPS = [
   ["acceptance of the work", acceptance],
   ["ledger proofs", logs],
   ["refused actions", refusals],
+  ["decisions, and what is withheld", decisions],
 ];
 
 const newCase = (data, now, known, level = 0) => ({

@@ -1,0 +1,79 @@
+"""What of a pack stands in its packer's log, what was cosigned, and what was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from pack_cases import DECISION, ITS, LATER, OTHER, WRONG_PROOFS, proved_hire, withheld
+from packs import Hire, Log
+from undersigned.encoding import digest_bytes
+from undersigned.evidence import Report, verify_pack
+
+LEDGER, DECISIONS = 8, 10
+
+
+@pytest.fixture(scope="module")
+def hire() -> Hire:
+    return proved_hire()
+
+
+def first(report: Report) -> tuple[int, str]:
+    return next(((step.number, step.code) for step in report.steps if not step.ok), (0, ""))
+
+
+def test_moves_and_decisions_are_proved_to_be_in_the_log(hire: Hire) -> None:
+    """HIRE-PCK-06: contract, moves and decisions, each under the checkpoint of the pack."""
+    data = hire.pack(proofs=hire.proofs(), decisions=(DECISION, OTHER))
+    report = verify_pack(data, now=LATER)
+    assert report.ok, report.steps
+    assert report.not_judged == ()
+    assert f"{len(hire.leaves)} more leaves in the log of" in report.steps[LEDGER - 1].detail
+    assert report.steps[DECISIONS - 1].detail == "2 decisions as recorded"
+
+
+def test_a_decision_that_is_withheld_is_still_proved(hire: Hire) -> None:
+    """HIRE-PCK-07: its commitment stands in the log, so whoever sees it later can tell that it is this one."""
+    hidden = digest_bytes(ITS + OTHER)
+    data = hire.pack(
+        proofs=hire.proofs(hidden={hidden}), decisions=(DECISION,), withheld=withheld(("decision", ITS + OTHER))
+    )
+    assert b"unknown" not in data
+    report = verify_pack(data, now=LATER)
+    assert report.ok, report.steps
+    assert report.steps[DECISIONS - 1].detail == "1 decisions as recorded; withheld: 1 of kind decision"
+
+
+@pytest.mark.parametrize("what", WRONG_PROOFS)
+def test_what_does_not_fit_is_found(what: str, hire: Hire) -> None:
+    """HIRE-PCK-06, HIRE-PCK-07."""
+    make, expected = WRONG_PROOFS[what]
+    assert first(verify_pack(hire.pack(**make(hire)), now=LATER)) == expected
+
+
+def test_cosignatures_of_closings_are_checked() -> None:
+    """HIRE-PCK-06: by the other side, of the packer's log, and of no other history of it."""
+    hire = Hire().sealed().delivered().reviewed()
+    hire.closed(cosignatures=(hire.cosigned(),))
+    for role in ("hirer", "provider"):
+        report = verify_pack(hire.pack(role), now=LATER)
+        assert report.ok, report.steps
+        assert "1 cosignatures hold" in report.steps[LEDGER - 1].detail
+
+
+@pytest.mark.parametrize(
+    ("cosignature", "code"),
+    [
+        (lambda hire: hire.cosigned("hirer"), "log_proof_invalid"),
+        (lambda hire: hire.cosigned("provider", hire.logs["provider"]), "log_proof_invalid"),
+        (lambda hire: hire.cosigned("provider", Log(hire.hirer.actor, 4)), "ledger_diverged"),
+        (lambda hire: "uAAAA", "log_proof_invalid"),
+    ],
+    ids=["the packer's own", "of another log", "of another history", "no note"],
+)
+def test_a_cosignature_that_is_none_is_found(cosignature: Callable[[Hire], str], code: str) -> None:
+    """HIRE-LOG-09, HIRE-PCK-06."""
+    hire = Hire().sealed().delivered().reviewed()
+    hire.closed(cosignatures=(cosignature(hire),))
+    assert first(verify_pack(hire.pack(), now=LATER)) == (LEDGER, code)
