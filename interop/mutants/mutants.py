@@ -55,7 +55,7 @@ class Mutant(NamedTuple):
 
 
 MUTANTS: list[Mutant] = []
-ROWLESS = ("wrong_state", "wrong_party", "already_contracted")
+ROWLESS = ("wrong_state", "wrong_party", "already_contracted", "already_fulfilled")
 
 
 def mutant(name: str, requirement: str, *caught_by: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
@@ -86,7 +86,7 @@ def rowless(taken: Callable[[Any], bool]) -> None:
         except fold.Refused as refused:
             if (
                 mine
-                or refused.code not in ("wrong_state", "wrong_party", "already_contracted")
+                or refused.code not in ROWLESS
                 or not taken(move.message)
             ):
                 raise

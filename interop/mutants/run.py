@@ -95,9 +95,13 @@ async def matrix(names: list[str], *, whole: bool, seed: str) -> dict[str, dict[
         caught = sum(1 for one in results if one.outcome == "failed")
         print(f"{caught:4} of {len(results):4} catch it: {name}", flush=True)
 
-    for start in range(0, len(names), BATCH):
-        async with serving(names[start : start + BATCH]) as peers:
+    batches = asyncio.Semaphore(2)  # the next ones start while these are met
+
+    async def batch(of: list[str]) -> None:
+        async with batches, serving(of) as peers:
             await asyncio.gather(*map(one, peers))
+
+    await asyncio.gather(*(batch(names[start : start + BATCH]) for start in range(0, len(names), BATCH)))
     return found
 
 
