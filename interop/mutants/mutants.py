@@ -84,11 +84,7 @@ def rowless(taken: Callable[[Any], bool]) -> None:
         try:
             return real(engagement, move, mine, at, seen, total)
         except fold.Refused as refused:
-            if (
-                mine
-                or refused.code not in ROWLESS
-                or not taken(move.message)
-            ):
+            if mine or refused.code not in ROWLESS or not taken(move.message):
                 raise
             return fold._Judged("void", seen, None, None)
 
