@@ -236,6 +236,58 @@ def _other_recipient() -> None:
     _proof_of_connections("domain")
 
 
+@mutant("goes on without the subprotocol", "HIRE-CNX-01", "hirer-subprotocol-not-granted")
+def _not_granted() -> None:
+    from undersigned.transport import websocket
+
+    real = websocket.connect
+
+    async def connect(*args: Any, **options: Any) -> Any:
+        connection = await real(*args, **options)
+        connection.protocol.subprotocol = base.SUBPROTOCOL
+        return connection
+
+    websocket.connect = connect
+
+
+def _answers_of_acceptors(change: Callable[[Any, dict[str, Any]], Any]) -> None:
+    """What the dialled side proves is changed before it is judged, by what this side had said; and its proof holds."""
+    asked: dict[str, Any] = {}
+    real, real_document, real_verify = proving._read, proving._document, proving._verify
+
+    def document(part: str, sender: str, recipient: str, nonce: str, versions: Any) -> Any:
+        asked[nonce] = {"sender": recipient, "versions": versions}
+        return real_document(part, sender, recipient, nonce, versions)
+
+    def read(raw: bytes, kind: Any) -> Any:
+        frame = real(raw, kind)
+        said = asked.get((frame.proof or {}).get("challenge")) if kind is proving._Connection else None
+        return change(frame, said) if said is not None else frame
+
+    async def verify(raw: bytes, frame: Any, *rest: Any) -> None:
+        if frame.part == "dialer":
+            await real_verify(raw, frame, *rest)
+
+    proving._document, proving._read, proving._verify = document, read, verify
+
+
+@mutant("takes whoever answers for whom it dialled", "HIRE-CNX-06", "hirer-another-answers")
+def _whoever_answers() -> None:
+    _answers_of_acceptors(lambda frame, said: msgspec.structs.replace(frame, sender=said["sender"]))
+
+
+@mutant(
+    "speaks whatever version it is told to",
+    "HIRE-CNX-06",
+    "hirer-version-not-offered",
+    "hirer-versions-not-repeated",
+)
+def _any_version() -> None:
+    _answers_of_acceptors(
+        lambda frame, said: msgspec.structs.replace(frame, versions=said["versions"], version=said["versions"][0])
+    )
+
+
 @mutant("closes politely", "HIRE-CNX-07", "connection-no-json", "connection-anothers-name")
 def _close_code() -> None:
     proving.closing = lambda error: (1000, base.told_code(error))

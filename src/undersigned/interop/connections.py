@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any, cast
 
 from websockets.asyncio.client import connect as connect_plainly
@@ -16,12 +17,12 @@ from websockets.typing import Subprotocol
 from undersigned.encoding import canonicalize, shift
 from undersigned.errors import Closed
 from undersigned.testing import moves
-from undersigned.transport import SUBPROTOCOL
+from undersigned.transport import SUBPROTOCOL, Channel
 
-from .failures import Failure, shown
+from .failures import Failure, Silent, shown
 from .play import Play
 from .published import Published
-from .scenario import ClosedWith, ComeBack, Drop, Knock, Resynced, Rotate, Upgrade
+from .scenario import ClosedWith, ComeBack, Drop, Knock, Meet, Resynced, Rotate, Upgrade
 from .values import replaced
 from .weak import Weak
 
@@ -82,16 +83,7 @@ async def knock(play: Play, step: Knock) -> None:
         if challenge.get("type") != "Challenge" or set(challenge) != {"type", "subprotocol", "nonce"}:
             raise Failure(f"the first frame is no challenge: {shown(canonicalize(challenge))}")
         now, recipient = stage.now(), stage.subject.did
-        frame: dict[str, Any] = {
-            "@context": "https://w3id.org/hire/v1",
-            "type": "Connection",
-            "part": "dialer",
-            "subprotocol": SUBPROTOCOL,
-            "sender": who.did,
-            "recipient": recipient,
-            "nonce": who.nonce(),
-            "versions": ["1.0"],
-        }
+        frame = _connection("dialer", who.did, recipient, who.nonce(), ["1.0"])
         stranger = play.actor("stranger").did
         said = {name: stranger if value == "$stranger" else value for name, value in step.members.items()}
         options: dict[str, Any] = {"challenge": challenge["nonce"], "domain": recipient, "expires": shift(now, 60)}
@@ -116,6 +108,77 @@ async def knock(play: Play, step: Knock) -> None:
             await channel.close()
 
 
+def _connection(part: str, sender: str, recipient: str, nonce: str, versions: Any) -> dict[str, Any]:
+    return {
+        "@context": "https://w3id.org/hire/v1",
+        "type": "Connection",
+        "part": part,
+        "subprotocol": SUBPROTOCOL,
+        "sender": sender,
+        "recipient": recipient,
+        "nonce": nonce,
+        "versions": versions,
+    }
+
+
+async def meet(play: Play, step: Meet) -> None:
+    """See `Meet`."""
+    stage = play.scene.stage
+    came, over = asyncio.Event(), asyncio.Event()
+    play.ended, play.answers = None, []
+
+    def said(what: str, raw: bytes) -> None:
+        play.scene.note(what, "first", raw)
+
+    async def met(channel: Channel) -> None:
+        if came.is_set():
+            return  # it comes again, and nothing more is wanted
+        came.set()
+        try:
+            nonce = play.actor("first").nonce()
+            challenge = canonicalize({"type": "Challenge", "subprotocol": SUBPROTOCOL, "nonce": nonce})
+            said("sent", challenge)
+            await channel.send(challenge)
+            if step.granted:
+                asked = await channel.receive()
+                said("received", asked)
+                answer = _answered(play, step, asked, nonce)
+                said("sent", answer)
+                await channel.send(answer)
+            while True:
+                play.answers.append(await channel.receive())
+                said("received", play.answers[-1])
+        except Closed as closed:
+            play.ended = closed
+        finally:
+            over.set()
+
+    with stage.meeting(met, granted=step.granted) as url:
+        await play.order(url)
+        try:
+            async with asyncio.timeout(stage.limits.arrival):
+                await came.wait()
+        except TimeoutError:
+            raise Silent(f"it did not connect to us within {stage.limits.arrival:g} s") from None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(stage.limits.answer):
+                await over.wait()
+
+
+def _answered(play: Play, step: Meet, asked: bytes, nonce: str) -> bytes:
+    """The third frame."""
+    stage, who = play.scene.stage, play.actor(step.by)
+    try:
+        frame = json.loads(asked)
+        theirs, versions = str(frame["nonce"]), frame["versions"]
+    except (ValueError, TypeError, LookupError):
+        raise Failure(f"this is no proof of a connection: {shown(asked)}") from None
+    now, dialer = stage.now(), stage.subject.did
+    content = _connection("acceptor", who.did, dialer, nonce, versions) | {"version": "1.0"}
+    signed = who.signed(replaced(content, step.members), now, challenge=theirs, domain=dialer, expires=shift(now, 60))
+    return canonicalize(signed)
+
+
 async def _frame(play: Play, channel: Any) -> bytes:
     try:
         async with asyncio.timeout(play.scene.stage.limits.answer):
@@ -133,7 +196,7 @@ async def closed(play: Play, step: ClosedWith) -> None:
     if play.ended is None:
         raise Failure("the connection stays open for somebody who proved nothing")
     code = int(str(play.ended.detail["close_code"]))
-    if step.close_code is not None and code != step.close_code:
+    if step.close_code not in (0, code):
         raise Failure(f"expected the connection to be closed with {step.close_code}, came {code}")
     if play.ended.code not in step.codes:
         raise Failure(f"expected {' or '.join(step.codes)}, came {play.ended.code}")

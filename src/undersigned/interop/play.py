@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Awaitable, Callable
 
 from undersigned.encoding import canonicalize, digest_bytes
 from undersigned.errors import Closed
@@ -42,6 +43,8 @@ class Play:
         """How many frames had come on it before."""
         self.ended: Closed | None = None
         """How the connection of a stranger ended."""
+        self.comes_back: Callable[[], Awaitable[None]] | None = None
+        """Where it dials us, or connections break on the way: how our engagement goes on over another one."""
         self._published: Published | None = None
         self.answers: list[bytes] = []
         """What a stranger was answered."""
@@ -79,24 +82,31 @@ class Play:
                 self.players["first"] = Hiring(self.scene, line.who, line, arbiter=self.scenario.arbiter)
             else:
                 self.players["first"] = await self._hired()
+            self.players["first"].comes_back = self.comes_back
         return self.players["first"]
 
     async def _hired(self) -> Player:
         """Our side of an engagement that the implementation opens, because it is told to."""
         stage, who = self.scene.stage, self.actor("first")
         stage.await_connections(who)
+        engagement = await self.order(stage.own_url)
+        return Working(self.scene, who, await self.line(), engagement)
+
+    async def order(self, url: str) -> str:
+        """Tells the implementation to hire us, who listen there; the engagement."""
+        stage, who = self.scene.stage, self.actor("first")
         subject = stage.subject
         content = base64.b64encode(subject.content).decode()
         order = {
             "provider": who.did,
-            "url": stage.own_url,
+            "url": url,
             "task": subject.task,
             "inputs": {subject.input: content},
             "price": {"amount": subject.price.amount, "currency": subject.price.currency},
             "criteria": {CRITERION: "It is delivered"},
         }
         told = await stage.ask("POST", "/hire", order)
-        return Working(self.scene, who, await self.line(), str(told.get("id")))
+        return str(told.get("id"))
 
     async def attack(self, over: str, raw: bytes, *, binary: bool = False) -> None:
         """Sends what has to be refused."""

@@ -31,6 +31,7 @@ __all__ = [
     "Judge",
     "Knock",
     "Lose",
+    "Meet",
     "Never",
     "Raw",
     "Reach",
@@ -254,11 +255,25 @@ class Knock(_Part, frozen=True, kw_only=True):
     """Whether it proves itself by a key for which anybody can sign anything."""
 
 
+class Meet(_Part, frozen=True, kw_only=True):
+    """A hirer is told to hire, and where it dials it is answered wrongly: without the subprotocol, or by a third frame
+    with these members.
+    """
+
+    granted: bool = True
+    """Whether the subprotocol is granted. If not, what is said is right."""
+    by: Literal["first", "stranger"] = "first"
+    """Whose key signs the third frame, and who its sender is."""
+    members: dict[str, Any] = {}
+    """Members of that frame, replaced before it is signed."""
+
+
 class ClosedWith(_Part, frozen=True, kw_only=True, tag="closed"):
-    """The connection ends, with one of these codes as its reason; nothing signed came before."""
+    """The other side ends the connection, with one of these codes as its reason, and says nothing before that."""
 
     codes: Codes
-    close_code: int | None = 1008
+    close_code: int = 1008
+    """0 for any."""
 
 
 class Upgrade(_Part, frozen=True, kw_only=True):
@@ -302,6 +317,7 @@ Step: TypeAlias = (
     | Resynced
     | Wait
     | Knock
+    | Meet
     | ClosedWith
     | Upgrade
     | Read

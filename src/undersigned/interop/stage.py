@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, cast
 
 import msgspec
@@ -17,7 +17,7 @@ from msgspec import to_builtins
 
 from undersigned.contract import Price
 from undersigned.credentials import build_status_list, status_entry
-from undersigned.daemon import ArtifactRequest, ArtifactResponse, Document, ListenerLimits, PublicListener
+from undersigned.daemon import ArtifactRequest, ArtifactResponse, Document, ListenerLimits
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, Instant, JsonObject, canonicalize, digest_bytes, shift
 from undersigned.errors import Closed, UndersignedError
@@ -27,6 +27,7 @@ from undersigned.transport import Channel, Identity, admit, connect, prove
 
 from .back_channel import BackChannel
 from .failures import Silent
+from .listening import Listener, Met
 from .published import Published
 
 __all__ = ["Limits", "Scene", "Stage", "Subject"]
@@ -111,7 +112,7 @@ class Stage:
         self.published: dict[str, Published] = {}
         """Those of ours whose documents we serve, by path."""
         self._identities: dict[Did, Identity] = {}
-        self._listener = PublicListener(
+        self._listener = Listener(
             *listen,
             documents=self._document,
             accept=self._accept,
@@ -220,6 +221,12 @@ class Stage:
     def own_url(self) -> str:
         """Where we take connections."""
         return self.met_at or f"ws{self.origin.removeprefix('http')}/hire"
+
+    @contextmanager
+    def meeting(self, met: Met, *, granted: bool) -> Generator[str]:
+        """Where `met` is given each connection as long as this is entered, with the subprotocol `granted` or not."""
+        with self._listener.meeting(met, granted=granted) as path:
+            yield f"{self.own_url.removesuffix('/hire')}{path}"
 
     def await_connections(self, who: Attacker) -> None:
         """From now on connections to this one of ours are taken."""

@@ -22,6 +22,7 @@ from .scenario import (
     Judge,
     Knock,
     Lose,
+    Meet,
     Never,
     Raw,
     Reach,
@@ -66,6 +67,7 @@ HOW: Final = cast(
         ComeBack: connections.come_back,
         Drop: connections.drop,
         Knock: connections.knock,
+        Meet: connections.meet,
         Resynced: connections.resynced,
         Rotate: connections.rotate,
         Upgrade: connections.upgrade,
@@ -82,7 +84,7 @@ async def play_steps(play: Play) -> None:
     """
     # Whoever dials decides when one connection takes the place of another; the engagement goes on (HIRE-CNX-10).
     if play.scene.stage.breaks or play.scenario.role == "hirer":
-        (await play.player()).comes_back = lambda: connections.come_back(play, ComeBack())
+        play.comes_back = lambda: connections.come_back(play, ComeBack())
     for number, step in enumerate(play.scenario.steps, start=1):
         try:
             await HOW[type(step)](play, step)
