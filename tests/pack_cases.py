@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-from packs import Hire, Line, Log, coded, stated
+from packs import Hire, Line, Log, Posing, coded, stated
 from support import ROOT
 from undersigned.attestation import accepted, refusal
 from undersigned.encoding import canonicalize, digest_bytes, multibase_encode, shift
@@ -17,6 +17,8 @@ from undersigned.evidence import TAMPERINGS, read_archive, tamper, write_archive
 from undersigned.protocol import Sent
 from undersigned.scope import Action
 from undersigned.testing import (
+    ARBITER,
+    Actor,
     Playbook,
     acceptance,
     amendment,
@@ -155,6 +157,20 @@ def wronged() -> Iterator[Case]:
     for name, wrong in verdicts:
         hire = Hire().sealed().delivered()
         yield Case(f"acceptance: {name}", hire.reviewed("accepted", wrong(hire)).pack())
+    judge, stranger = ARBITER, Actor("stranger")
+    for by, name in ((judge, "judge"), (stranger, "stranger"), (None, "hirer")):
+        for passed in (True, False):
+            hire = Hire(verifier=judge.did).sealed().delivered()
+            said = hire.verdict(by=by, passed=passed)
+            yield Case(
+                f"judged by the {name}: {passed}", hire.reviewed("accepted" if passed else "rejected", said).pack()
+            )
+    for role in ("hirer", "provider"):
+        posing = Posing(Actor(role))
+        hire = Hire(verifier=posing.did).sealed().delivered()
+        yield Case(f"judged by a key of the {role}", hire.reviewed("accepted", hire.verdict(by=posing)).pack())
+    unknown = Hire(verifier="did:web:judge.example").sealed().delivered()
+    yield Case("judged by nobody known", unknown.reviewed("accepted", unknown.verdict(by=judge)).pack())
     failed = Hire().sealed().delivered(outcome="failed", artifacts=(), statements=())
     said = accepted(
         contract=failed.contract,

@@ -6,6 +6,8 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from undersigned.attestation import (
     PAYLOAD_TYPE,
     Predicate,
@@ -26,13 +28,16 @@ from undersigned.testing import (
     Actor,
     Party,
     Playbook,
+    acceptance,
     closing,
     delivery,
     minutes,
+    offer,
     receipt,
     review,
     seal,
     start,
+    terms_for,
 )
 from undersigned.transparency import (
     LOGGED_MOVES,
@@ -61,6 +66,14 @@ class Line(NamedTuple):
     raw: bytes
 
 
+class Posing:
+    """The key of somebody, under a DID of its own: a `did:jwk`."""
+
+    def __init__(self, actor: Actor) -> None:
+        self.did = "did:jwk:" + base64url_encode(canonicalize(actor.public_key.jwk))
+        self.method, self._key = f"{self.did}#0", actor._key
+
+
 class Log:
     """One party's log: leaves of others, and whatever is appended."""
 
@@ -85,11 +98,11 @@ class Log:
         return InclusionProof.of(self.nodes[0, index], index, size, path)
 
 
-def sign(actor: Actor, data: bytes) -> bytes:
+def sign(actor: Actor | Posing, data: bytes) -> bytes:
     return actor._key.sign(data).signature
 
 
-def stated(actor: Actor, artifacts: Mapping[str, Digest], predicate: Predicate) -> JsonObject:
+def stated(actor: Actor | Posing, artifacts: Mapping[str, Digest], predicate: Predicate) -> JsonObject:
     payload = make_statement(artifacts, predicate)
     return envelope(payload, [(actor.method, sign(actor, pae(PAYLOAD_TYPE, payload)))])
 
@@ -97,8 +110,12 @@ def stated(actor: Actor, artifacts: Mapping[str, Digest], predicate: Predicate) 
 class Hire:
     """A hire from offer to closing; keywords of `run` change what is said, for packs that must not verify."""
 
-    def __init__(self) -> None:
-        self.book = Playbook("accepted-by-provider")
+    def __init__(self, verifier: str | None = None) -> None:
+        self.book = Playbook("accepted-by-provider" if verifier is None else "ready")
+        if verifier is not None:
+            terms = terms_for(self.book.hirer.party)
+            self.book.hirer >> offer(terms=replace(terms, evidence=replace(terms.evidence, verifier=verifier)))
+            self.book.provider >> acceptance()
         self.made: tuple[bytes, ...] = ()
         self.hirer: Party = self.book.hirer.party
         self.provider: Party = self.book.provider.party
@@ -106,9 +123,9 @@ class Hire:
         live, taken = self.hirer.engagement.offer, self.hirer.engagement.acceptance
         assert live is not None
         assert taken is not None
-        acceptance = self.hirer.stored[taken].message
-        assert isinstance(acceptance, Acceptance)
-        self.document = countersigned(from_struct(self.hirer.offered()), acceptance.contract_proof)
+        accepting = self.hirer.stored[taken].message
+        assert isinstance(accepting, Acceptance)
+        self.document = countersigned(from_struct(self.hirer.offered()), accepting.contract_proof)
         self.contract: Digest = live.document
         self.leaf = contract_leaf(self.document)
         self.places = {role: log.append(self.leaf) for role, log in self.logs.items()}
@@ -132,7 +149,7 @@ class Hire:
         }
         return stated(self.provider.actor, {NAME: digest_bytes(MADE)}, work(**{**fields, **change}))
 
-    def verdict(self, *, by: Actor | None = None, passed: bool = True, **change: Any) -> JsonObject:
+    def verdict(self, *, by: Actor | Posing | None = None, passed: bool = True, **change: Any) -> JsonObject:
         """The hirer's statement of acceptance."""
         signer = by or self.hirer.actor
         fields: dict[str, Any] = {

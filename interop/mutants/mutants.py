@@ -1081,7 +1081,10 @@ def _any_review() -> None:
     "attestation-review-of-other-artifacts",
 )
 def _review_unchecked() -> None:
-    work.Worker.check_review = lambda *_: None
+    async def unchecked(*_: Any) -> tuple[()]:
+        return ()
+
+    work.Worker.check_review = unchecked
 
 
 @mutant(

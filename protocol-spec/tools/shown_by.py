@@ -165,7 +165,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-CTR-09": ("contracts/*-changed-*",),
     "HIRE-CTR-10": ("contracts/*-sealed", "contracts/*-seal-*", "contracts/*-acceptance-*"),
     "HIRE-CTR-11": ("contracts/*-seal-without-proof", "contracts/*-one-proof", "contracts/chain-unsealed"),
-    "HIRE-CTR-12": ("contracts/*-terms-contradict", "journals/milestones-above-the-price"),
+    "HIRE-CTR-12": ("contracts/*-terms-contradict", "contracts/*-verified-by-*", "journals/milestones-above-the-price"),
     "HIRE-LIF-01": (
         "journals/one-hire-*",
         "journals/suspend-by-the-provider",

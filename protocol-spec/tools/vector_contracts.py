@@ -88,6 +88,11 @@ def _of(suite: str) -> Iterator[Vector]:
     yield refused("terms-of-another-name", "terms named after another document", "schema_violation", document=renamed)
     late = changed(document, terms__deadlines__finish=document["terms"]["deadlines"]["until"].replace("2026", "2027"))
     yield refused("terms-contradict", "due after the authority ends", "schema_violation", document=late)
+    for role, party in (("hirer", HIRER), ("provider", PROVIDER)):
+        judge = changed(document, terms__evidence__verifier=party.did)
+        yield refused(
+            f"verified-by-the-{role}", f"the {role} named as the verifier", "schema_violation", document=judge
+        )
     wrong = resigned(changed(seal, acceptance=digest_bytes(b"another")))
     yield refused("seal-of-another-acceptance", "a Seal of another acceptance", "terms_mismatch", seal=wrong)
     forged = resigned(seal, HIRER)

@@ -16,7 +16,7 @@ export function checkParties({ hirer, provider, methods, terms }) {
   check(!methods.hirer.some((/** @type {string} */ method) => methods.provider.includes(method)), 'self_dealing', 'a method of both');
   for (const [role, did] of [['hirer', hirer], ['provider', provider]]) check(methods[role].every((/** @type {string} */ one) => one.split('#')[0] === did), 'schema_violation', 'a method of another', `/document/methods/${role}`);
   check(!terms || (terms.arbiter !== hirer && terms.arbiter !== provider), 'schema_violation', 'arbiter', '/document/terms/arbiter');
-  check(!terms || terms.evidence.verifier !== provider, 'schema_violation', 'verifier', '/document/terms/evidence/verifier');
+  check(!terms || ![hirer, provider].includes(terms.evidence.verifier), 'schema_violation', 'verifier', '/document/terms/evidence/verifier');
 }
 
 /**

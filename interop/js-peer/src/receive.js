@@ -69,8 +69,10 @@ async function checkBooks(message, resolver) {
 
 /** The statement of a `Review` is the verifier's, and says what the verdict says. @param {Record<string, any>} messages @param {any} state @param {any} message @param {import('./did.js').Resolver} resolver */
 async function checkReview(messages, state, message, resolver) {
-  const verifier = state.terms.evidence.verifier ?? message.sender;
-  verifyReview(message, { delivery: messages[state.delivery.digest], contract: state.contract, verifier, document: await resolver.resolve(verifier) });
+  const named = state.terms.evidence.verifier;
+  const verifier = named ?? message.sender;
+  const parties = await Promise.all((named ? [message.sender, message.recipient] : [message.recipient]).map((did) => resolver.resolve(did)));
+  verifyReview(message, { delivery: messages[state.delivery.digest], contract: state.contract, verifier, document: await resolver.resolve(verifier), parties });
 }
 
 /** @param {{state: any}} engagement @param {any} message @param {import('./did.js').Resolver} resolver */

@@ -76,12 +76,17 @@ function base64(text) {
   return bytes;
 }
 
-/** @param {any} envelope @param {import('./did.js').Document} document @param {string[]} [methods] @returns {any} the statement, of the verified bytes */
-function opened(envelope, document, methods) {
+const named = (/** @type {import('./keys.js').PublicKey} */ key) => `${key.kind} ${Buffer.from(key.bytes).toString('hex')}`;
+
+/** @param {any} envelope @param {import('./did.js').Document} document @param {string[]} [methods] @param {import('./did.js').Document[]} [strangersTo] whose keys do not count @returns {any} the statement, of the verified bytes */
+function opened(envelope, document, methods, strangersTo = []) {
   check(typeof envelope?.payloadType === 'string' && typeof envelope.payload === 'string', 'schema_violation', 'envelope');
   check(Array.isArray(envelope.signatures) && envelope.signatures.length > 0, 'proof_missing', 'envelope');
   const payload = base64(envelope.payload);
-  const keys = assertionKeys(document, methods);
+  const not = strangersTo.flatMap((one) => [...assertionKeys(one), ...assertionKeys({ ...one, assertionMethod: one.authentication })]).map(named);
+  const all = assertionKeys(document, methods);
+  const keys = all.filter((key) => !not.includes(named(key)));
+  check(all.length === 0 || keys.length > 0, 'attester_not_trusted', 'a key of the one whose work it judges');
   const holds = envelope.signatures.some((/** @type {any} */ one) => keys.some((key) => verify(key, base64(one.sig), pae(payload, envelope.payloadType), { lowS: false })));
   const listed = (document.assertionMethod ?? []).map((one) => (typeof one === 'string' ? one : one.id)).filter((one) => !methods || methods.includes(one));
   const byOthers = envelope.signatures.every((/** @type {any} */ one) => one.keyid && !listed.includes(one.keyid));
@@ -112,10 +117,10 @@ const closed = (/** @type {any} */ one, /** @type {string} */ names) => check(Ob
 
 /**
  * The statement of a `Review`: about what was delivered, under this contract, and of the same verdict.
- * @param {any} review @param {{delivery: any, contract: string, verifier: string, document: import('./did.js').Document}} of
+ * @param {any} review @param {{delivery: any, contract: string, verifier: string, document: import('./did.js').Document, parties: import('./did.js').Document[]}} of `parties` may not judge
  */
-export function verifyReview(review, { delivery, contract, verifier, document }) {
-  const statement = opened(review.statement, document);
+export function verifyReview(review, { delivery, contract, verifier, document, parties }) {
+  const statement = opened(review.statement, document, undefined, parties);
   const { predicate, predicateType } = statement;
   check(predicateType === ACCEPTANCE, 'attester_not_trusted', 'no acceptance', '/statement');
   closed(predicate, 'verifier timeVerified resourceUri policy inputAttestations verificationResult verifiedLevels');

@@ -363,6 +363,16 @@ async def contract_dispute(
     return await _order(out, home, contract, "dispute", {"claim": claim, "seconds": seconds})
 
 
+@contract.command("judge")
+@CONTRACT
+@click.argument("statement", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="STATEMENT")
+@HOME_OPTION
+@command
+async def contract_judge(out: Out, contract: str, statement: Path, home: str | None) -> int:
+    """Carry the verdict of the verifier that the terms name: STATEMENT is the file that 'judge' wrote for it."""
+    return await _order(out, home, contract, "judge", {"statement": read_document(statement)})
+
+
 @contract.command("settle")
 @CONTRACT
 @click.option("--reference", metavar="TEXT", help="It was paid: the payment's name where it was made.")

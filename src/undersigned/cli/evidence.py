@@ -1,4 +1,4 @@
-"""Commands about evidence: `export`, `verify`, `tamper`."""
+"""Commands about evidence: `export`, `verify`, `judge`, `tamper`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 import click
 
 from undersigned.did import DidDocument
-from undersigned.encoding import FOREIGN_LIMITS, EngagementId, decode_json, digest_bytes
+from undersigned.encoding import FOREIGN_LIMITS, EngagementId, canonicalize, decode_json, digest_bytes
 from undersigned.errors import ConfigurationError, UndersignedError, VerificationError
 from undersigned.evidence import MAX_PACK_BYTES, TAMPERINGS, verifier_page, verify_pack
 from undersigned.evidence import tamper as tampered
 from undersigned.ledger import Ledger
-from undersigned.runtime import ArtifactStore, Home, SystemClock, equivocation_proof, export_pack, read_file
+from undersigned.runtime import ArtifactStore, Home, SystemClock, equivocation_proof, export_pack, judge_pack, read_file
 
 from .output import HOME_OPTION, Out, command, counted, engagement_named, plain, program, reading
 
-__all__ = ["export", "export_to", "read_document_file", "tamper", "verify"]
+__all__ = ["export", "export_to", "judge", "read_document_file", "tamper", "verify"]
 
 MAX_DOCUMENT_BYTES = 64 * 1024
 """As of one that is fetched."""
@@ -152,6 +152,33 @@ def _needed(context: click.Context, parameter: click.Parameter, pack: Path | Non
     if pack is None and context.params.get("page") is None:
         raise click.MissingParameter(ctx=context, param=parameter, param_hint="'PACK'")
     return pack
+
+
+@click.command()
+@click.argument("pack", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("result", type=click.Choice(["passed", "failed"]))
+@click.option(
+    "--out",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="File for the signed statement, which the hirer carries with 'contract judge'.",
+)
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@HOME_OPTION
+@command
+async def judge(out: Out, pack: Path, result: str, file: Path, force: bool, home: str | None) -> None:
+    """State, as the verifier that a contract names, whether what was delivered under it is accepted.
+
+    PACK is the hirer's evidence pack while the delivery waits for its verdict; it is checked as by 'verify', and what
+    it says that the contract asks for is yours to look at before you say that it `passed` or `failed`.
+    """
+    data = read_file(pack, MAX_PACK_BYTES)
+    statement = await judge_pack(out.home(home), data, passed=result == "passed", now=SystemClock().now())
+    written = canonicalize(statement)
+    _write(file, written, force=force)
+    out.value({"statement": str(file), "digest": digest_bytes(written), "result": result.upper()})
+    out.line(f"{file}: {result.upper()}; the hirer carries it with {program()} contract judge CONTRACT {file}")
 
 
 @click.command()

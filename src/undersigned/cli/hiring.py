@@ -222,6 +222,7 @@ async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dic
     type=click.Choice(list(SBOM_FORMATS)),
     help="A bill of materials that has to come with the work, valid and describing each artifact.",
 )
+@click.option("--verifier", metavar="DID", help="A third party that judges the work; see 'contract judge'.")
 @GATES_OPTION
 @AT_OPTION
 @WAIT_OPTION
@@ -247,6 +248,7 @@ async def hire(
     milestones: tuple[str, ...],
     reworks: int,
     sbom: str | None,
+    verifier: str | None,
     gates: str | None,
     at: str | None,
     wait: float,
@@ -297,6 +299,7 @@ async def hire(
             settlement=agreed,
             reworks=reworks,
             sbom=sbom,
+            verifier=verifier,
         )
         impatient = asyncio.create_task(_tell_if_not_reached(out, peer, did))
         try:

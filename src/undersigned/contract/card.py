@@ -85,6 +85,7 @@ def terms_card(terms: Terms, *, hirer: str, provider: str, title: tuple[str, str
         ("Start by", terms.deadlines.start),
         ("Finish by", f"{terms.deadlines.finish}; authority until {terms.deadlines.until}"),
         ("Evidence", ", ".join(terms.evidence.predicates) or "none required"),
+        *((("Judged by", terms.evidence.verifier),) if terms.evidence.verifier is not None else ()),
     ]
     lines.append(("State", state))
     width = max(len(label) for label, _ in lines)

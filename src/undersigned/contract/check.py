@@ -149,10 +149,10 @@ def check_parts(read: Document) -> None:
         if compare_amounts(read.settlement.amount, "0") < 0:
             raise _wrong("/settlement/amount", "an amount that is not negative", read.settlement.amount)
         return
-    # Step 3: who judges the work, or a dispute about it, is not the one whose work it is.
+    # Step 3: who judges the work, or a dispute about it, is neither of the two. Without a verifier the hirer does.
     terms = read.terms
-    if terms.evidence.verifier == read.provider:
-        raise _wrong("/terms/evidence/verifier", "another party than the provider", read.provider)
+    if terms.evidence.verifier in (read.hirer, read.provider):
+        raise _wrong("/terms/evidence/verifier", "another party than hirer and provider", terms.evidence.verifier)
     if terms.arbiter in (read.hirer, read.provider):
         raise _wrong("/terms/arbiter", "another party than hirer and provider", terms.arbiter)
 

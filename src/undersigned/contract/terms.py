@@ -142,7 +142,7 @@ class Evidence(_Part, frozen=True, kw_only=True):
     c2pa: bool
     """Whether media must carry a manifest that names this contract."""
     verifier: Did | None = None
-    """Who states that the work is accepted; absent: the hirer."""
+    """Who states whether the work is accepted, neither party; absent: the hirer."""
 
 
 class DataHandling(_Part, frozen=True, kw_only=True):

@@ -263,6 +263,7 @@ class Peer(Agent):
         settlement: Settlement | None = None,
         reworks: int = 0,
         sbom: str | None = None,
+        verifier: Did | None = None,
     ) -> Hire:
         """Hires `provider` for `task`. Await it for the result, or iterate over it for events first.
 
@@ -281,8 +282,9 @@ class Peer(Agent):
         `milestones` are parts of the price that are owed for criteria that were met, even if the delivery is
         rejected. `reworks` is how often a delivery that misses a criterion is asked for again, before it is rejected.
         `sbom` is a bill of materials that has to come with the work, `CycloneDX 1.6` or `SPDX 2.3`, valid and
-        describing each artifact. `continues` names an earlier withdrawal that said what was needed, by its digest or
-        its engagement.
+        describing each artifact. `verifier` is a third party that judges the work: its statement is carried with
+        `undersigned contract judge`. `continues` names an earlier withdrawal that said what was needed, by its digest
+        or its engagement.
 
         Raises, when awaited:
             ConfigurationError: An argument is not usable; nobody was asked for anything.
@@ -313,6 +315,7 @@ class Peer(Agent):
                 onward=onward,
                 settlement=settlement,
                 sbom=sbom,
+                verifier=verifier,
                 reworks=reworks,
             ),
             review,

@@ -5,14 +5,14 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from msgspec import Struct, field
 
 from undersigned.attestation import RefusalPredicate, VerifiedStatement
 from undersigned.contract import AmendmentDocument, SealedContract
-from undersigned.did import DidDocument
+from undersigned.did import DidDocument, document_from, is_derived
 from undersigned.encoding import Did, DidUrl, Digest, Instant
 from undersigned.errors import UndersignedError, VerificationError
 from undersigned.evidence.pack import Pack, Transcribed
@@ -23,6 +23,7 @@ from undersigned.protocol import Engagement
 __all__ = [
     "Case",
     "assertion_keys",
+    "documents_of",
     "engagement_of",
     "invalid",
     "key_among",
@@ -111,6 +112,12 @@ def assertion_keys(case: Case, did: Did) -> dict[DidUrl, PublicKey]:
         for method, key in document.keys(ASSERTION, now=at).items():
             keys.setdefault(method, key)  # the first document that has it decides, as in `lookup_in`
     return keys
+
+
+def documents_of(case: Case, did: Did) -> Sequence[DidDocument]:
+    """All of one DID that is no party: keys are changed, and an older document has the key that signed."""
+    held = case.known.get(did) or case.documents.get(did)
+    return held or ([document_from(did, {})] if is_derived(did) else [])
 
 
 def signs_notes(case: Case, did: Did) -> bool:

@@ -5,14 +5,12 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 
 from undersigned.contract import AmendmentDocument, Terms, verify_ruling, verify_sealed_change
-from undersigned.did import DidDocument, document_from, is_derived
-from undersigned.encoding import Did
 from undersigned.errors import VerificationError
-from undersigned.evidence.case import Case, invalid, key_among, lookup_in, pack_of, sealed_of
+from undersigned.evidence.case import Case, documents_of, invalid, key_among, lookup_in, pack_of, sealed_of
 from undersigned.evidence.pack import sealed_documents
 from undersigned.messages import Ruling
 
@@ -53,7 +51,7 @@ def _rulings(case: Case) -> Iterator[str]:
         arbiter = terms_at(case, one.number).arbiter
         if arbiter is None:
             raise invalid(f"message {one.number} is a ruling, and the terms name no arbiter")
-        documents = _documents(case, arbiter)
+        documents = documents_of(case, arbiter)
         if not documents:
             yield f"the ruling of {arbiter} was not checked: no DID document of it is here"
             continue
@@ -63,9 +61,3 @@ def _rulings(case: Case) -> Iterator[str]:
         except VerificationError as exc:
             raise VerificationError(exc.code, f"message {one.number}, Ruling: {exc.message}") from exc
         yield f"ruled {read.outcome}, {read.amount} {read.currency} owed"
-
-
-def _documents(case: Case, did: Did) -> Sequence[DidDocument]:
-    """All of one DID: keys are changed, and an older document has the key that signed."""
-    held = case.known.get(did) or case.documents.get(did)
-    return held or ([document_from(did, {})] if is_derived(did) else [])

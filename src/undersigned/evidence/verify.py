@@ -25,7 +25,7 @@ from undersigned.attestation import (
     verify_delivery,
     verify_statement,
 )
-from undersigned.contract import verify_sealed
+from undersigned.contract import ContractDocument, verify_sealed
 from undersigned.did import DidDocument, document_from, is_derived
 from undersigned.encoding import (
     FOREIGN_LIMITS,
@@ -40,7 +40,16 @@ from undersigned.encoding import (
     shift,
 )
 from undersigned.errors import UndersignedError, VerificationError
-from undersigned.evidence.case import Case, assertion_keys, engagement_of, invalid, lookup_in, pack_of, sealed_of
+from undersigned.evidence.case import (
+    Case,
+    assertion_keys,
+    documents_of,
+    engagement_of,
+    invalid,
+    lookup_in,
+    pack_of,
+    sealed_of,
+)
 from undersigned.evidence.chain import Checked, check_above, check_below
 from undersigned.evidence.changes import check_changes, terms_at
 from undersigned.evidence.leaves import check_decisions
@@ -410,12 +419,18 @@ def _acceptance(case: Case) -> str:
 def _of_review(case: Case, number: int, review: Review, delivery: Delivery) -> None:
     sealed = sealed_of(case)
     document = sealed.document
-    verifier = terms_at(case, number).evidence.verifier or document.hirer
+    named_verifier = terms_at(case, number).evidence.verifier
+    verifier = named_verifier or document.hirer
+    keys, parties = assertion_keys(case, verifier), frozenset[PublicKey]()
+    if named_verifier is not None:
+        # HIRE-ATT-06: the verifier is neither party, under whatever name.
+        keys, parties = _verifier_keys(case, named_verifier), _party_keys(case, document)
     named: dict[str, Digest | bytes] = {item.name: item.digest for item in delivery.artifacts}
     verified = verify_statement(
         review.statement,
         attester=verifier,
-        keys=assertion_keys(case, verifier),
+        keys=keys,
+        other_than=parties,
         contract=sealed.digest,
         # A statement has a subject; when nothing was delivered it is about the contract itself.
         artifacts=named or {"contract": sealed.digest},
@@ -423,7 +438,7 @@ def _of_review(case: Case, number: int, review: Review, delivery: Delivery) -> N
     )
     # HIRE-ATT-06: nobody accepts its own work, under whatever name.
     claimants = {key for one in case.statements.get(review.delivery, ()) for key in _keys(case, one)}
-    if claimants & set(_keys(case, verified)):
+    if claimants & {keys[name] for name in verified.signers}:
         raise VerificationError("attester_not_trusted", "the work was accepted with a key that made its statements")
     predicate = verified.predicate
     if not isinstance(predicate, AcceptancePredicate):
@@ -434,6 +449,26 @@ def _of_review(case: Case, number: int, review: Review, delivery: Delivery) -> N
         )
     if review.verdict == "accepted" and {subject.name for subject in verified.statement.subject} != set(named):
         raise VerificationError("attestation_binding", "the acceptance is not of everything delivered")
+
+
+def _verifier_keys(case: Case, verifier: Did) -> dict[DidUrl, PublicKey]:
+    documents = documents_of(case, verifier)
+    if not documents:
+        raise invalid(f"there is no DID document of the verifier {verifier}")
+    at = pack_of(case).manifest.created
+    return {method: key for document in reversed(documents) for method, key in document.keys(ASSERTION, now=at).items()}
+
+
+def _party_keys(case: Case, contract: ContractDocument) -> frozenset[PublicKey]:
+    """Every key by which a party makes claims or shows who it is."""
+    at = pack_of(case).manifest.created
+    return frozenset(
+        key
+        for did in (contract.hirer, contract.provider)
+        for document in case.documents.get(did, ())
+        for purpose in (ASSERTION, "authentication")
+        for key in document.keys(purpose, now=at).values()
+    )
 
 
 def _keys(case: Case, statement: VerifiedStatement) -> list[PublicKey]:

@@ -47,6 +47,7 @@ from undersigned.runtime.home import (
     rotate_key,
 )
 from undersigned.runtime.job import Fields, Handler, Job, Sent
+from undersigned.runtime.judging import judge_pack
 from undersigned.runtime.linkage import DomainLink, LinkageDesk, domain_links
 from undersigned.runtime.logbook import read_multibase_note
 from undersigned.runtime.logs import configure_logs
@@ -181,6 +182,7 @@ __all__ = [
     "import_establishment",
     "issue_claims",
     "issue_membership",
+    "judge_pack",
     "keep_evidence",
     "keys_of",
     "leave_order",

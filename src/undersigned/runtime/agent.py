@@ -553,7 +553,7 @@ class Agent:
                 return _leaf(conversation), ()
             case Review():
                 delivery = conversation.last("Delivery", Delivery, "provider")
-                self.worker.check_review(engagement, body, document, delivery)
+                return None, await self.worker.check_review(conversation, body, document, delivery)
             case Closing():
                 self.papers.check_closing(body, self._advertised(conversation))
                 await self.witness.check(body, document)

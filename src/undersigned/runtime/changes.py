@@ -162,6 +162,15 @@ class Changes:
         await self._ask(conversation, lambda _: Say("Ruling", body, evidence=kept))
         return read
 
+    async def judge(self, conversation: Conversation, statement: JsonObject) -> None:
+        """Our `Review`, with the signed statement of the verifier that the terms name (HIRE-ATT-06).
+
+        Raises:
+            LocalProtocolError, VerificationError, FormatError: As `Worker.judged`.
+        """
+        said = await self._agent.worker.judged(conversation, statement)
+        await self._ask(conversation, lambda _: said)
+
     async def approve(
         self,
         conversation: Conversation,

@@ -86,6 +86,7 @@ ACTS: Final[Mapping[str, Act]] = MappingProxyType(
         "breach": lambda changes, conversation, body: changes.claim_breach(conversation, **body),
         "dispute": lambda changes, conversation, body: changes.dispute(conversation, **body),
         "rule": lambda changes, conversation, body: changes.rule(conversation, **body),
+        "judge": lambda changes, conversation, body: changes.judge(conversation, **body),
         "approve": lambda changes, conversation, body: changes.approve(conversation, **body),
         "amend": _amend,
         "release": _release,

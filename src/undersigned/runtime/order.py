@@ -126,6 +126,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Predicate types of the statements wanted."""
     sbom: str | None = None
     """Format and version of a bill of materials that is wanted."""
+    verifier: Did | None = None
+    """Who judges the work, instead of us."""
     timing: Timing = Timing()
     rounds: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16
     subcontracting: int = 0
@@ -167,7 +169,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
             data_handling=self._data(),
             settlement=self.settlement,
             reworks=self.reworks,
-            evidence=Evidence(predicates=self.evidence, sbom=self.sbom, c2pa=False),
+            evidence=Evidence(predicates=self.evidence, sbom=self.sbom, c2pa=False, verifier=self.verifier),
             policies=policies,
             must_stay_valid=must_stay_valid,
         )
@@ -333,12 +335,14 @@ async def hire_order(
     settlement: Settlement | None = None,
     reworks: int = 0,
     sbom: str | None = None,
+    verifier: Did | None = None,
 ) -> Order:
     """The order for a hire; its inputs are put into the artifact store. `continues` is the digest of an earlier
     withdrawal, or the engagement that ended with it.
 
     `subcontracting` is how many levels the provider may hire below it, `onward` whether it may hand on the inputs then.
-    `sbom` is the format and version of a bill of materials that has to come with what is delivered.
+    `sbom` is the format and version of a bill of materials that has to come with what is delivered; `verifier` judges
+    it in our place, and is neither party.
     `decide_seconds` is all the time until both are bound, with that of people on either side who have to approve; what
     comes after counts from its end. By default an hour if our own policy asks any.
 
@@ -351,6 +355,8 @@ async def hire_order(
     except (UndersignedError, TypeError, AttributeError) as exc:
         raise ConfigurationError("bad_configuration", f"expected the provider's DID, got {provider!r}") from exc
     checked_name("task", task)
+    if verifier is not None:
+        _checked_verifier(verifier, (agent.identity.did, provider))
     if not 0 <= subcontracting <= MAX_DEPTH:
         raise ConfigurationError(
             "bad_configuration", f"subcontracting: expected 0 to {MAX_DEPTH} levels, got {subcontracting}"
@@ -396,6 +402,7 @@ async def hire_order(
         deliverables=named,
         criteria=dict(criteria),
         sbom=sbom or (known.sbom if known else None),
+        verifier=verifier,
         opening=first,
         ceiling=ceiling,
         continues=await named_withdrawal(agent.ledger, continues, provider) if continues is not None else None,
@@ -441,6 +448,15 @@ def _named(
         )
         for number, name in enumerate(names or ((known.deliverable,) if known else ()))
     )
+
+
+def _checked_verifier(verifier: Did, parties: tuple[Did, Did]) -> None:
+    try:
+        parse_did(verifier)
+    except (UndersignedError, TypeError, AttributeError) as exc:
+        raise ConfigurationError("bad_configuration", f"expected the verifier's DID, got {verifier!r:.200}") from exc
+    if verifier in parties:
+        raise ConfigurationError("bad_configuration", "the verifier is neither the hirer nor the provider")
 
 
 def _can_check(sbom: str) -> None:

@@ -18,6 +18,8 @@ import msgspec
 import structlog
 
 from undersigned.attestation import (
+    VERDICTS,
+    AcceptancePredicate,
     Predicate,
     SubcontractLine,
     UsageLine,
@@ -40,11 +42,12 @@ from undersigned.encoding import (
     seconds_between,
 )
 from undersigned.errors import LocalProtocolError, PolicyError, UndersignedError, VerificationError
-from undersigned.ledger import Ledger
+from undersigned.ledger import Blob, Ledger
 from undersigned.messages import CriterionVerdict, Delivery, Review, Start
 from undersigned.protocol import PERFORMED, Engagement, Work
 
 from .conversation import Conversation
+from .intake import FRESH_SECONDS
 from .job import MAX_ARTIFACT_BYTES, Job, run_handler
 from .remembered import Remembered
 from .turn import Say, load_engagement
@@ -69,6 +72,15 @@ class Reviewed(msgspec.Struct, frozen=True):
 
 Reviewer = Callable[[Reviewed], Awaitable[Mapping[str, bool]]]
 """Says for each acceptance criterion, by id, whether it is met. One that is left out is not."""
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What the hirer's own check of one delivery found."""
+
+    round: int
+    met: Mapping[str, bool]
+    error: UndersignedError | None
+    """Why the delivery does not hold, if it does not."""
 
 
 _BOUND: Final = PERFORMED | {"accepted-by-provider"}
@@ -101,6 +113,8 @@ class Worker:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._begun: set[str] = set()
+        self._found: dict[EngagementId, Found] = {}
+        """What our own check of a delivery found, while the verifier that the terms name has not spoken."""
         self.at_work: Counter[EngagementId] = Counter()
         """Engagements whose work is under way here; whoever begins one counts it."""
 
@@ -304,16 +318,19 @@ class Worker:
                 # Not being able to look is no verdict; the review's own deadline ends this.
                 _log.warning("review waits", engagement=conversation.id, error=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
+        if said is None:
+            return
         try:
             await conversation.ask(lambda _: said)
         except LocalProtocolError as error:
             _log.warning("not reviewed", engagement=conversation.id, error=str(error))
 
-    async def _review(self, conversation: Conversation, document: ContractDocument, delivery: Delivery) -> Say:
+    async def _review(self, conversation: Conversation, document: ContractDocument, delivery: Delivery) -> Say | None:
+        """The `Review`; None if the verdict is somebody else's, whom the terms name."""
         agent, now = self._agent, self._agent.clock.now()
         engagement = conversation.engagement
         wanted = {item.name for item in document.terms.deliverables}
-        notes: dict[str, str] = {}
+        failed: UndersignedError | None = None
         artifacts: dict[str, bytes] = {}
         statements: tuple[Digest, ...] = ()
         met: Mapping[str, bool] = {}
@@ -353,14 +370,18 @@ class Worker:
             if error.retryable:
                 raise
             _log.error("delivery does not hold", engagement=conversation.id, error=str(error))
-            notes["delivery"] = error.code
+            failed = error
             reasons = (("rejected", str(error)),)
-        criteria = tuple(
-            CriterionVerdict(id=criterion.id, met=met.get(criterion.id, False), note=notes.get("delivery"))
-            for item in document.terms.deliverables
-            for criterion in item.criteria
-        )
-        passed = not notes and all(criterion.met for criterion in criteria)
+        for name, data in artifacts.items():
+            await agent.artifacts.put(data)
+            _log.info("artifact kept", engagement=conversation.id, name=name, digest=digest_bytes(data))
+        if document.terms.evidence.verifier is not None:
+            self._found[conversation.id] = Found(round=delivery.round, met=met, error=failed)
+            awaited = (("verdict-awaited", document.terms.evidence.verifier),)
+            await conversation.ask(lambda _: Say("", {}, facts=awaited))
+            return None
+        criteria = _criteria_of(document, met, failed)
+        passed = failed is None and all(criterion.met for criterion in criteria)
         predicate = accepted(
             contract=delivery.contract,
             document_id=document.id,
@@ -372,20 +393,30 @@ class Worker:
         named = {artifact.name: artifact.digest for artifact in delivery.artifacts}
         # A statement has a subject; when nothing was delivered it is about the contract itself.
         statement = await agent.papers.stated(named or {"contract": delivery.contract}, predicate)
-        for name, data in artifacts.items():
-            await agent.artifacts.put(data)
-            _log.info("artifact kept", engagement=conversation.id, name=name, digest=digest_bytes(data))
-        again = not notes and delivery.round <= document.terms.reworks  # what does not even hold is not asked for twice
-        return Say(
-            "Review",
-            {
-                "delivery": engagement.contract.delivery if engagement.contract is not None else None,
-                "verdict": "accepted" if passed else "rework" if again else "rejected",
-                "criteria": criteria,
-                "statement": statement,
-            },
-            facts=reasons,
-        )
+        return _reviewed(engagement, document, delivery, passed, criteria, statement, failed, facts=reasons)
+
+    async def judged(self, conversation: Conversation, statement: JsonObject) -> Say:
+        """The `Review` with this statement of the verifier that the terms name, once it is one.
+
+        Raises:
+            LocalProtocolError: `terms_mismatch`: the terms name none; `wrong_state`: nothing waits for it.
+            VerificationError, FormatError: It is none; or it accepts what does not hold, with that code.
+        """
+        engagement, document = conversation.engagement, conversation.offered()
+        verifier = document.terms.evidence.verifier
+        if verifier is None:
+            raise LocalProtocolError("terms_mismatch", "the terms name no verifier: the hirer judges, and did")
+        delivery = conversation.last("Delivery", Delivery, "provider")
+        found = self._found.get(conversation.id)
+        if engagement.state != "delivered" or found is None or found.round != delivery.round:
+            raise LocalProtocolError("wrong_state", f"nothing waits for a verdict in state {engagement.state}")
+        kept, passed = await self._verdict(engagement, statement, delivery, verifier)
+        if passed and found.error is not None:
+            text = f"the verifier accepts what does not hold: {found.error.message}"
+            raise VerificationError(found.error.code, text)
+        met = dict.fromkeys(_criterion_ids(document), True) if passed else found.met
+        criteria = _criteria_of(document, met, found.error)
+        return _reviewed(engagement, document, delivery, passed, criteria, statement, found.error, evidence=kept)
 
     async def _check_bills(
         self, conversation: Conversation, document: ContractDocument, delivery: Delivery, artifacts: Mapping[str, bytes]
@@ -433,23 +464,98 @@ class Worker:
             # The application's code; a criterion that could not be checked is not met.
             raise VerificationError("decision_failed", f"the review failed: {type(exc).__name__}: {exc}") from exc
 
-    def check_review(self, engagement: Engagement, review: Review, document: DidDocument, delivery: Delivery) -> None:
-        """The statement in a received `Review` is the hirer's, about what was delivered, under this contract.
+    async def check_review(
+        self, conversation: Conversation, review: Review, document: DidDocument, delivery: Delivery
+    ) -> tuple[Blob, ...]:
+        """Returns if the statement in a received `Review` is of who may make it, about what was delivered, under this
+        contract: with the DID document of the verifier that the terms name, to be kept.
 
         Raises:
             VerificationError, FormatError: It is not.
         """
-        contract = engagement.contract
-        if contract is None:
-            return
-        named = {artifact.name: artifact.digest for artifact in delivery.artifacts}
-        verified = verify_statement(
-            review.statement,
-            attester=engagement.peer,
-            keys=document.keys("assertionMethod", now=self._agent.clock.now()),
-            contract=contract.digest,
-            artifacts=named or {"contract": contract.digest},
-        )
-        result = getattr(verified.predicate, "verification_result", None)
-        if (result == "PASSED") != (review.verdict == "accepted"):
+        engagement = conversation.engagement
+        if engagement.contract is None:
+            return ()
+        named = conversation.offered().terms.evidence.verifier
+        kept, passed = await self._verdict(engagement, review.statement, delivery, named, document)
+        if passed != (review.verdict == "accepted"):
+            result = "PASSED" if passed else "FAILED"
             raise VerificationError("terms_mismatch", f"a verdict of {review.verdict} with a statement of {result}")
+        return kept
+
+    async def _verdict(
+        self,
+        engagement: Engagement,
+        statement: Mapping[str, Any],
+        delivery: Delivery,
+        named: Did | None,
+        hirer: DidDocument | None = None,
+    ) -> tuple[tuple[Blob, ...], bool]:
+        """Whether a statement accepts a delivery, once it is that of `named`, or else of the `hirer`."""
+        agent, now = self._agent, self._agent.clock.now()
+        own = await agent.document_of(agent.identity.did)
+        parties = [own]
+        if named is not None:
+            judge = await agent.document_of(named, max_age_seconds=FRESH_SECONDS)
+            parties.append(hirer or await agent.document_of(engagement.peer))
+        elif hirer is not None:
+            judge = hirer
+        else:
+            raise LocalProtocolError("terms_mismatch", "the terms name no verifier")
+        artifacts = {artifact.name: artifact.digest for artifact in delivery.artifacts}
+        verified = verify_statement(
+            statement,
+            attester=judge.id,
+            keys=judge.keys("assertionMethod", now=now),
+            contract=delivery.contract,
+            # A statement has a subject; when nothing was delivered it is about the contract itself.
+            artifacts=artifacts or {"contract": delivery.contract},
+            predicates=VERDICTS,
+            # HIRE-ATT-06: nobody judges its own work, under whatever name.
+            other_than={
+                key
+                for party in parties
+                for purpose in ("assertionMethod", "authentication")
+                for key in party.keys(purpose, now=now).values()
+            },
+        )
+        kept = (Blob(digest=judge.raw_digest, raw=judge.raw, kind="did-document", name=judge.id),) if named else ()
+        predicate = verified.predicate
+        return kept, isinstance(predicate, AcceptancePredicate) and predicate.verification_result == "PASSED"
+
+
+def _criterion_ids(document: ContractDocument) -> list[str]:
+    return [criterion.id for item in document.terms.deliverables for criterion in item.criteria]
+
+
+def _criteria_of(
+    document: ContractDocument, met: Mapping[str, bool], failed: UndersignedError | None
+) -> tuple[CriterionVerdict, ...]:
+    note = failed.code if failed is not None else None
+    return tuple(CriterionVerdict(id=id, met=met.get(id, False), note=note) for id in _criterion_ids(document))
+
+
+def _reviewed(
+    engagement: Engagement,
+    document: ContractDocument,
+    delivery: Delivery,
+    passed: bool,
+    criteria: tuple[CriterionVerdict, ...],
+    statement: JsonObject,
+    failed: UndersignedError | None,
+    *,
+    facts: tuple[tuple[str, str], ...] = (),
+    evidence: tuple[Blob, ...] = (),
+) -> Say:
+    again = failed is None and delivery.round <= document.terms.reworks  # what does not hold is not asked for twice
+    return Say(
+        "Review",
+        {
+            "delivery": engagement.contract.delivery if engagement.contract is not None else None,
+            "verdict": "accepted" if passed else "rework" if again else "rejected",
+            "criteria": criteria,
+            "statement": statement,
+        },
+        facts=facts,
+        evidence=evidence,
+    )

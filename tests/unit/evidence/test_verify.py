@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from packs import MADE, NAME, Hire, Line, coded, stated
+from packs import MADE, NAME, Hire, Line, Posing, coded, stated
 from undersigned.attestation import accepted
 from undersigned.did import DidDocument
 from undersigned.encoding import canonicalize, decode_json, digest_bytes, shift
 from undersigned.errors import FormatError, UndersignedError, VerificationError
 from undersigned.evidence import STEPS, Report, read_archive, read_pack, verify_pack, write_archive, write_pack
 from undersigned.protocol import Sent
-from undersigned.testing import Actor, Playbook, minutes, withdraw
+from undersigned.testing import ARBITER, Actor, Playbook, minutes, withdraw
 
 ARCHIVE, DOCUMENTS, MESSAGES, TRANSCRIPT, CONTRACT, STATEMENTS, ACCEPTANCE, LEDGER = range(1, 9)
 
@@ -543,3 +543,27 @@ def test_notes_of_the_kit_are_real(hire: Hire) -> None:
     assert coded(hire.logs["hirer"].note()).startswith("u")
     assert minutes(1) == 60
     assert NAME in hire.lines()[9].raw.decode()
+
+
+def test_who_judges_is_whom_the_contract_names() -> None:
+    """HIRE-ATT-06: its statement by its key counts, for a yes and for a no; and nobody else's, under whatever name."""
+    judge = ARBITER
+
+    def judged(verifier: str, by: Any, passed: bool = True) -> str:
+        hire = Hire(verifier=verifier).sealed().delivered()
+        statement = hire.verdict(by=by, passed=passed)
+        report = verify_pack(
+            hire.reviewed("accepted" if passed else "rejected", statement).pack(), now="2031-01-01T00:00:00Z"
+        )
+        return next((f"{step.name}: {step.code}" for step in report.steps if not step.ok), "")
+
+    refused = "acceptance of the work: attester_not_trusted"
+    assert judged(judge.did, judge) == ""
+    assert judged(judge.did, judge, passed=False) == ""
+    assert judged(judge.did, None) == refused
+    assert judged(judge.did, None, passed=False) == refused
+    assert judged(judge.did, Actor("stranger")) == refused
+    for role in ("hirer", "provider"):
+        posing = Posing(Actor(role))
+        assert judged(posing.did, posing) == refused
+    assert judged("did:web:judge.example", judge) == "acceptance of the work: evidence_invalid"

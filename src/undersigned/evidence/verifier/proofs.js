@@ -277,7 +277,7 @@ function checkParts(document) {
     if (units(document.settlement.amount) < 0n) throw wrong("/settlement/amount", "an amount that is not negative");
     return;
   }
-  if (terms.evidence.verifier === provider) throw wrong("/terms/evidence/verifier", "another party than the provider");
+  if (terms.evidence.verifier === hirer || terms.evidence.verifier === provider) throw wrong("/terms/evidence/verifier", "another than the parties");
   if (terms.arbiter === hirer || terms.arbiter === provider) throw wrong("/terms/arbiter", "another than the parties");
   checkTerms(terms, wrong);
 }

@@ -277,12 +277,17 @@ function termsAt(the, number) {
   return (last ? last[1] : the.sealed.document).terms;
 }
 
+/** All of one DID that is no party. */
+async function documentsOf(the, did) {
+  const derived = await derivedDocument(did);
+  return the.known.get(did) ?? the.documents.get(did) ?? (derived ? [derived] : []);
+}
+
 async function rulings(the, found) {
   for (const one of ofType(the, "Ruling")) {
     const { arbiter } = termsAt(the, one.number);
     if (!arbiter) throw invalid(`message ${one.number} is a ruling, and the terms name no arbiter`);
-    const derived = await derivedDocument(arbiter);
-    const held = the.known.get(arbiter) ?? the.documents.get(arbiter) ?? (derived ? [derived] : []);
+    const held = await documentsOf(the, arbiter);
     if (!held.length) {
       found.push(`the ruling of ${arbiter} was not checked: no DID document of it is here`);
       continue;
@@ -440,20 +445,40 @@ async function acceptance(the) {
 
 async function ofReview(the, number, review, delivery) {
   const { document, digest } = sealedOf(the);
-  const verifier = termsAt(the, number).evidence.verifier ?? document.hirer;
+  const namedVerifier = termsAt(the, number).evidence.verifier;
+  const verifier = namedVerifier ?? document.hirer;
+  // HIRE-ATT-06: the verifier is neither party, under whatever name.
+  const own = namedVerifier ? await verifierKeys(the, verifier, document) : assertionKeys(the, verifier);
   const named = new Map(delivery.artifacts.map((item) => [item.name, item.digest]));
   const artifacts = named.size ? named : new Map([["contract", digest]]);
-  const verified = await verifyStatement(review.statement, { attester: verifier, own: assertionKeys(the, verifier), contract: digest, artifacts, predicates: VERDICTS });
+  const verified = await verifyStatement(review.statement, { attester: verifier, own, contract: digest, artifacts, predicates: VERDICTS });
   // HIRE-ATT-06: nobody accepts its own work, under whatever name.
   const keysOf = (one) => one.signers.map((method) => lookup(the)(method, "assertionMethod").name);
   const claimants = new Set((the.statements.get(review.delivery) ?? []).flatMap(keysOf));
-  if (keysOf(verified).some((name) => claimants.has(name))) throw new Refused("attester_not_trusted", "the work was accepted with a key that made its statements");
+  if (verified.signers.some((method) => claimants.has(own.get(method).name))) throw new Refused("attester_not_trusted", "the work was accepted with a key that made its statements");
   const { statement, predicate } = verified;
   const passed = predicate.verificationResult === "PASSED";
   const accepted = review.verdict === "accepted";
   if (passed !== accepted) throw new Refused("attestation_binding", `a verdict of ${review.verdict} with another statement`);
   const subjects = statement.subject.map((subject) => subject.name).sort();
   if (accepted && !equal(subjects, [...named.keys()].sort())) throw new Refused("attestation_binding", "the acceptance is not of everything delivered");
+}
+
+/** Method -> key of the verifier that the terms name, without those of the parties. */
+async function verifierKeys(the, verifier, { hirer, provider }) {
+  const documents = await documentsOf(the, verifier);
+  if (!documents.length) throw invalid(`there is no DID document of the verifier ${verifier}`);
+  const at = the.manifest.created;
+  const parties = new Set();
+  for (const did of [hirer, provider]) {
+    for (const document of the.documents.get(did) ?? []) {
+      for (const purpose of ["assertionMethod", "authentication"]) for (const [, key] of document.keys(purpose, at)) parties.add(key.name);
+    }
+  }
+  const all = new Map([...documents].reverse().flatMap((document) => [...document.keys("assertionMethod", at)]));
+  const own = new Map([...all].filter(([, key]) => !parties.has(key.name)));
+  if (all.size && !own.size) throw new Refused("attester_not_trusted", `${verifier} signs by a key of the one whose work it judges`);
+  return own;
 }
 
 // --- steps 8 to 10

@@ -1,0 +1,62 @@
+"""Work judged by a third party: three state folders, two processes on real sockets, and files between them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+from integration.commands import UNDERSIGNED, Process, serving
+from integration.hires import REPORT, did_of, two_homes
+from undersigned.evidence import verify_pack
+from undersigned.runtime import SystemClock, create_home
+from unit.cli.running import run
+
+
+def test_a_named_verifier_judges_from_a_pack_and_the_hirer_carries_it(tmp_path: Path) -> None:
+    """HIRE-ATT-06: `export`, `judge` and `contract judge`; both sides' packs hold with the verifier's statement."""
+    acme, globex = asyncio.run(two_homes(tmp_path))
+    judge = create_home(tmp_path / "judge", name="Judge", url="https://judge.example")
+    own = judge.configuration.did
+    assert own.startswith("did:key:")
+    report = tmp_path / "report.txt"
+    report.write_bytes(REPORT)
+    provider = did_of(globex.configuration.listen.port)
+    options = ("--task", "summary", "--input", f"report={report}", "--price", "5 EUR", "--verifier", own, "--json")
+    pack, verdict = tmp_path / "waits.zip", tmp_path / "verdict.json"
+    with serving(globex.path):
+        hire = Process([*UNDERSIGNED, "hire", provider, "--home", str(acme.path), *options], tmp_path)
+        try:
+            hire.until('"verdict-awaited"')
+            assert run("export", "--home", acme.path, "--out", pack).code == 0
+            contract = verify_pack(pack.read_bytes(), now=SystemClock().now()).contract
+
+            # Neither party is the verifier, and nobody states two results.
+            for home in (acme, globex):
+                refused = run("judge", pack, "passed", "--out", verdict, "--home", home.path, "--json")
+                assert (refused.code, refused.error["code"]) == (4, "attester_not_trusted"), refused
+            assert run("judge", pack, "--out", verdict, "--home", judge.path).code == 2
+            made = run("judge", pack, "passed", "--out", verdict, "--home", judge.path, "--json")
+            assert (made.code, made.values[0]["result"]) == (0, "PASSED"), made
+
+            changed = json.loads(verdict.read_bytes())
+            changed["payload"] = changed["payload"][:-8] + "AAAA" + changed["payload"][-4:]
+            (tmp_path / "changed.json").write_text(json.dumps(changed))
+            broken = run("contract", "judge", contract, tmp_path / "changed.json", "--home", acme.path, "--json")
+            assert broken.code == 4, broken
+            carried = run("contract", "judge", contract, verdict, "--home", acme.path, "--json")
+            assert (carried.code, carried.values[0]["state"]) == (0, "closing"), carried
+            result = hire.end(None).result()
+        finally:
+            hire.end(signal.SIGKILL)
+    assert result["contract"] == contract
+    for home in (acme, globex):
+        assert run("export", "--home", home.path, "--out", tmp_path / f"{home.path.name}.zip").code == 0
+        whole = verify_pack((tmp_path / f"{home.path.name}.zip").read_bytes(), now=SystemClock().now())
+        assert whole.ok
+        assert whole.state == "closed"
+    late = run(
+        "judge", tmp_path / "acme.zip", "failed", "--out", tmp_path / "late.json", "--home", judge.path, "--json"
+    )
+    assert (late.code, late.error["code"]) == (4, "wrong_state"), late

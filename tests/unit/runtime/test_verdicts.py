@@ -1,0 +1,222 @@
+"""Acceptance by a verifier that the contract names: what the hirer carries, and what the provider takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from parties import Party
+from runtimes import Node, World, facts, folded, last
+from undersigned.attestation import PAYLOAD_TYPE, accepted, envelope, make_statement, pae
+from undersigned.did import document_from
+from undersigned.encoding import JsonObject, base64url_encode, canonicalize, decode_json, digest_bytes
+from undersigned.errors import ConfigurationError, LocalProtocolError, UndersignedError
+from undersigned.evidence import Report, verify_pack
+from undersigned.keys import PublicKey
+from undersigned.messages import Delivery, Review
+from undersigned.runtime import Conversation, Job, export_pack
+
+Open = Callable[..., World]
+JUDGE = Party("judge")
+
+
+async def halves(reviewed: Any) -> dict[str, bool]:
+    return {"whole": False}
+
+
+def delivered(open_world: Open, handler: Any = None, **options: Any) -> tuple[World, Conversation]:
+    """A delivery that waits for the judge."""
+    world = open_world(**({"handler": handler} if handler else {}))
+    world.hirer.reviewers["summary"] = halves
+    ours = world.begin(verifier=JUDGE.did, criteria={"whole": "nothing is missing"}, **options)
+    world.until("delivered", ours.id)
+    world.settle()
+    return world, ours
+
+
+def verdict(world: World, by: Party = JUDGE, passed: bool = True, **changes: Any) -> JsonObject:
+    delivery = last(world.hirer, world.hirer.the().id, Delivery)
+    fields: dict[str, Any] = {
+        "contract": delivery.contract,
+        "document_id": world.hirer.the().offered().id,
+        "verifier": JUDGE.did,
+        "passed": passed,
+        "statements": (),
+        "time_verified": world.clock.now(),
+    }
+    artifacts = changes.pop("artifacts", {one.name: one.digest for one in delivery.artifacts})
+    return by.seal_statement(make_statement(artifacts, accepted(**(fields | changes))))
+
+
+def pack_of(world: World, node: Node, ours: Conversation) -> Report:
+    pack = world.run(export_pack(node.ledger, node.artifacts, node.did, ours.id))
+    return verify_pack(pack, now=world.clock.now())
+
+
+def acts(world: World, ours: Conversation, statement: JsonObject) -> str:
+    try:
+        world.run(world.hirer.changes.judge(ours, statement), 1)
+    except UndersignedError as error:
+        return error.code
+    return ""
+
+
+@pytest.mark.parametrize(("passed", "verdict_is"), [(True, "accepted"), (False, "rejected")])
+def test_the_verifiers_word_is_the_review(open_world: Open, passed: bool, verdict_is: str) -> None:
+    """HIRE-ATT-06: the hirer says nothing before; its own view of a criterion gives way to a yes."""
+    world, ours = delivered(open_world)
+    assert ("verdict-awaited", JUDGE.did) in facts(world.hirer, ours.id)
+    world.settle(60)
+    assert folded(world.hirer, ours.id).state == "delivered"
+    assert acts(world, ours, verdict(world, passed=passed)) == ""
+    world.until("closed", ours.id)
+    review = last(world.provider, ours.id, Review)
+    assert review.verdict == verdict_is
+    assert [one.met for one in review.criteria] == [passed]
+    for node in (world.hirer, world.provider):
+        report = pack_of(world, node, ours)
+        assert report.ok, [step for step in report.steps if not step.ok]
+
+
+def test_a_no_asks_for_rework_while_there_is_some(open_world: Open) -> None:
+    world, ours = delivered(open_world, reworks=1)
+    assert acts(world, ours, verdict(world, passed=False)) == ""
+    world.until("delivered", ours.id)
+    world.settle()
+    assert last(world.provider, ours.id, Delivery).round == 2
+    assert acts(world, ours, verdict(world, passed=True)) == ""
+    world.until("closed", ours.id)
+    assert last(world.provider, ours.id, Review).verdict == "accepted"
+    assert pack_of(world, world.provider, ours).ok
+
+
+def did_jwk(key: PublicKey) -> str:
+    return "did:jwk:" + base64url_encode(canonicalize(key.jwk))
+
+
+class Posing:
+    """A DID of its own, and the key of a party."""
+
+    def __init__(self, did: str, node: Node) -> None:
+        self.did = did
+        self.method = document_from(did, {}).methods("assertionMethod")[0]
+        self.node = node
+
+    def states(self, world: World, delivery: Delivery, ours: Conversation) -> JsonObject:
+        predicate = accepted(
+            contract=delivery.contract,
+            document_id=ours.offered().id,
+            verifier=self.did,
+            passed=True,
+            statements=(),
+            time_verified=world.clock.now(),
+        )
+        payload = make_statement({one.name: one.digest for one in delivery.artifacts}, predicate)
+        return envelope(payload, [(self.method, world.run(self.node.identity.sign(pae(PAYLOAD_TYPE, payload))))])
+
+
+def test_what_is_not_the_verifiers_is_not_carried(open_world: Open) -> None:
+    """HIRE-ATT-06: of a stranger, of a party, of another contract or artifact; and nothing of it changes anything."""
+    world, ours = delivered(open_world)
+    stranger = Party("stranger")
+    other = {"summary.txt": digest_bytes(b"another")}
+    for statement, code in (
+        (verdict(world, by=stranger, verifier=stranger.did), "attester_not_trusted"),
+        (verdict(world, by=stranger), "attester_not_trusted"),
+        (verdict(world, verifier=world.hirer.did), "attester_not_trusted"),
+        (verdict(world, contract=digest_bytes(b"another")), "attestation_binding"),
+        (verdict(world, artifacts=other), "digest_mismatch"),
+        ({"payload": ""}, "schema_violation"),
+    ):
+        assert acts(world, ours, statement) == code
+    assert folded(world.hirer, ours.id).state == "delivered"
+    assert acts(world, ours, verdict(world)) == ""
+    assert acts(world, ours, verdict(world)) == "wrong_state"
+
+
+@pytest.mark.parametrize("role", ["hirer", "provider"])
+def test_a_verifier_with_a_key_of_a_party_is_none(open_world: Open, monkeypatch: pytest.MonkeyPatch, role: str) -> None:
+    """HIRE-ATT-06: a DID costs nothing, so it is the key that counts; the hirer carries it not, the provider takes it
+    not, and no pack holds with it.
+    """
+    world = open_world()
+    node: Node = getattr(world, role)
+    posing = Posing(did_jwk(node.office.key().public_key), node)
+    ours = world.begin(verifier=posing.did)
+    world.until("delivered", ours.id)
+    world.settle()
+    statement = posing.states(world, last(world.hirer, ours.id, Delivery), ours)
+    assert acts(world, ours, statement) == "attester_not_trusted"
+
+    async def unchecked(*_: Any, **__: Any) -> tuple[tuple[()], bool]:
+        return (), True
+
+    monkeypatch.setattr(world.hirer.worker, "_verdict", unchecked)
+    assert acts(world, ours, statement) == ""
+    world.settle()
+    assert folded(world.provider, ours.id).state == "delivered"
+    assert "attester_not_trusted" in [event.code for event in world.provider.events if event.kind == "refused"]
+    (failed, *_) = [step for step in pack_of(world, world.hirer, ours).steps if not step.ok]
+    assert (failed.name, failed.code) == ("acceptance of the work", "attester_not_trusted")
+
+
+def test_a_verifier_cannot_accept_what_does_not_hold(open_world: Open) -> None:
+    """What was delivered is checked by the hirer all the same; a no of the verifier is carried."""
+
+    async def nothing(job: Job) -> None:
+        await job.deliver("summary.txt", b"done")
+
+    world, ours = delivered(open_world, handler=nothing, sbom="SPDX 2.3")
+    assert acts(world, ours, verdict(world)) == "digest_mismatch"
+    assert acts(world, ours, verdict(world, passed=False)) == ""
+    world.until("closed", ours.id)
+    assert last(world.provider, ours.id, Review).verdict == "rejected"
+
+
+def test_the_provider_takes_no_verdict_of_the_hirer(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hirer that judges itself, where the contract names another: its Review is refused before it is recorded."""
+    world, ours = delivered(open_world)
+    delivery = last(world.hirer, ours.id, Delivery)
+    predicate = accepted(
+        contract=delivery.contract,
+        document_id=ours.offered().id,
+        verifier=world.hirer.did,
+        passed=False,
+        statements=(),
+        time_verified=world.clock.now(),
+    )
+    own = world.run(world.hirer.papers.stated({one.name: one.digest for one in delivery.artifacts}, predicate))
+
+    async def unchecked(*_: Any, **__: Any) -> tuple[tuple[()], bool]:
+        return (), False
+
+    monkeypatch.setattr(world.hirer.worker, "_verdict", unchecked)
+    assert acts(world, ours, own) == ""
+    world.settle()
+    assert folded(world.provider, ours.id).state == "delivered"
+    refused = [event.code for event in world.provider.events if event.kind == "refused"]
+    assert "attester_not_trusted" in refused
+
+
+def test_after_a_restart_the_verdict_is_still_awaited(open_world: Open) -> None:
+    world, ours = delivered(open_world)
+    again = world.restart(world.hirer)
+    world.settle()
+    assert again.the(ours.id).engagement.state == "delivered"
+    world.run(again.changes.judge(again.the(ours.id), verdict(world)), 1)
+    world.until("closed", ours.id)
+    assert last(world.provider, ours.id, Review).verdict == "accepted"
+
+
+def test_who_may_be_a_verifier(open_world: Open) -> None:
+    """HIRE-CTR-12: neither party. And where none is named, nobody's verdict is carried."""
+    world = open_world()
+    for named in (world.hirer.did, world.provider.did, "judge"):
+        with pytest.raises(ConfigurationError, match="verifier"):
+            world.order(verifier=named)
+    ours = world.begin()
+    world.until("closed", ours.id)
+    with pytest.raises(LocalProtocolError):
+        world.run(world.hirer.changes.judge(ours, decode_json(b"{}")), 1)
