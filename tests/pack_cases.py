@@ -64,7 +64,7 @@ def hires() -> Iterator[Case]:
         yield Case(f"whole, {role}", whole.pack(role))
         yield Case(f"changed, {role}", _changed().delivered().reviewed().closed().pack(role))
     yield Case("without artifacts", whole.pack(artifacts=()))
-    yield Case("of a later version", _with_member(whole.pack(), "credentials/one.json", b"{}"))
+    yield Case("of a later version", _with_member(whole.pack(), "later/one.json", b"{}"))
     yield Case("a member of a kind that is none", _with_member(whole.pack(), "x/one.json", b"{}", kind="No Kind"))
     now = whole.book.clock.now()
     yield Case("a minute ahead", whole.pack(), shift(now, -60))
@@ -356,7 +356,10 @@ def proved() -> Iterator[Case]:
     shown = {"proofs": hire.proofs(hidden={hidden}), "decisions": (DECISION,)}
     yield Case("decisions", hire.pack(proofs=hire.proofs(), decisions=(DECISION, OTHER)))
     yield Case("one withheld", hire.pack(**shown, withheld=withheld(("decision", ITS + OTHER))))
-    yield Case("decisions alone", hire.pack(decisions=(DECISION,), statuses=(b"{}",)))
+    yield Case("decisions alone", hire.pack(decisions=(DECISION,), statuses=(b"{}",), credentials=(b"{}",)))
+    yield Case(
+        "a credential under another name", _with_member(hire.pack(), "credentials/one.json", b"{}", "credential")
+    )
     for name, (make, _) in WRONG_PROOFS.items():
         yield Case(name, hire.pack(**make(hire)))
     for name, cosignature in (
@@ -488,7 +491,7 @@ def _with_manifest(data: bytes, **changes: Any) -> bytes:
     return write_archive({**members, "manifest.json": canonicalize(said)})
 
 
-def _with_member(data: bytes, path: str, content: bytes, kind: str = "credential") -> bytes:
+def _with_member(data: bytes, path: str, content: bytes, kind: str = "later") -> bytes:
     members = read_archive(data)
     said = json.loads(members.pop("manifest.json"))
     said["members"] = sorted(

@@ -67,7 +67,7 @@ class LogProofs(Struct, frozen=True, rename="camel", forbid_unknown_fields=True)
 class Withheld(Struct, frozen=True, order=True, rename="camel", forbid_unknown_fields=True):
     """Something that the packer has and left out."""
 
-    kind: Literal["approval", "artifact", "decision", "refusal", "status"]
+    kind: Literal["approval", "artifact", "credential", "decision", "refusal", "status"]
     commitment: Digest
     """Digest of 16 bytes of salt and the thing; of a refusal, which is signed, of the thing alone."""
 
@@ -102,21 +102,26 @@ def check_proofs(case: Case, head: Checkpoint | None) -> str:
 
 
 def check_decisions(case: Case) -> str:
-    """Decisions have their names, and what was left out is listed in the one form; what a decision says is not judged.
+    """Decisions, and what they were made from, have their names, and what was left out is listed in the one form. What
+    a decision says is not judged.
 
     Raises:
         VerificationError: `evidence_invalid`.
     """
     pack = pack_of(case)
     found: list[str] = []
-    for kind, folder in (("decision", "decisions"), ("status", "status")):
+    for kind, folder, words in (
+        ("decision", "decisions", "decisions as recorded"),
+        ("credential", "credentials", "credentials as looked up"),
+        ("status", "status", "status lists as consulted"),
+    ):
         count = 0
         for path, data in pack.of_kind(kind):
             if path != f"{folder}/{digest_bytes(data)}.json":
                 raise invalid(f"{path} is not named by its digest")
             count += 1
         if count:
-            found.append(f"{count} {'decisions as recorded' if kind == 'decision' else 'status lists as consulted'}")
+            found.append(f"{count} {words}")
     left_out = _withheld(pack)
     if len(set(left_out)) < len(left_out) or list(left_out) != sorted(left_out):
         raise invalid(f"{WITHHELD} does not list each thing once, by kind and commitment")

@@ -13,6 +13,7 @@
     refusals/<digest>.json                   DSSE envelopes: what the packer's gate said no to
     ledger/proofs.json                       proofs that moves, refusals and decisions are in the packer's log
     decisions/<digest>.json                  decisions of the packer, as recorded
+    credentials/<digest>.json                credentials that it looked up beside those presented, as signed
     status/<digest>.json                     status lists that it consulted, as signed
     withheld.json                            commitments of what was left out
 
@@ -78,7 +79,7 @@ MANIFEST_LIMITS: Final = replace(FOREIGN_LIMITS, max_bytes=8 * 1024 * 1024, max_
 KINDS: Final = frozenset(
     {
         *("message", "contract", "statement", "did-document", "ledger", "artifact", "refusal", "subcontract"),
-        *("log-proofs", "decision", "status", "withheld"),
+        *("log-proofs", "decision", "credential", "status", "withheld"),
     }
 )
 """Kinds of members that are judged."""
@@ -112,7 +113,7 @@ class Member(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, om
     """Of its bytes."""
     kind: Kind
     """`message`, `contract`, `statement`, `did-document`, `ledger`, `artifact`, `refusal`, `subcontract`, `log-proofs`,
-    `decision`, `status`, `withheld`; others (`approval` is one) are kept and not judged.
+    `decision`, `credential`, `status`, `withheld`; others (`approval` is one) are kept and not judged.
     """
     recorded_at: Instant | None = None
     """Messages: when the packer recorded it."""
@@ -178,6 +179,7 @@ def write_pack(
     subcontracts: Mapping[Digest, bytes] = MappingProxyType({}),
     proofs: bytes | None = None,
     decisions: Iterable[bytes] = (),
+    credentials: Iterable[bytes] = (),
     statuses: Iterable[bytes] = (),
     withheld: bytes | None = None,
 ) -> bytes:
@@ -215,6 +217,8 @@ def write_pack(
         members[f"refusals/{digest_bytes(data)}.json"] = data, "refusal", None
     for data in decisions:
         members[f"decisions/{digest_bytes(data)}.json"] = data, "decision", None
+    for data in credentials:
+        members[f"credentials/{digest_bytes(data)}.json"] = data, "credential", None
     for data in statuses:
         members[f"status/{digest_bytes(data)}.json"] = data, "status", None
     if proofs is not None:

@@ -7,9 +7,11 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Final
+
+from msgspec.json import decode
 
 from undersigned.contract import countersigned
 from undersigned.encoding import (
@@ -28,6 +30,7 @@ from undersigned.evidence import LogProof, LogProofs, Withheld, WithheldList, wr
 from undersigned.ledger import Ledger, Row, Summary
 from undersigned.messages import Acceptance, Closing, Delivery, Offer, recorded_message
 from undersigned.transparency import InclusionProof, contract_leaf, decision_salt, leaf_hash, read_checkpoint, read_note
+from undersigned.trust import Decision
 
 from .artifacts import ArtifactStore
 from .logbook import logged, read_multibase_note
@@ -35,8 +38,7 @@ from .turn import load_engagement
 
 __all__ = ["export_pack"]
 
-STATUS_LISTS: Final = frozenset({"status-list", "consulted-list"})
-FOLDERS: Final = frozenset({"approvals", "artifacts", "decisions", "refusals", "status"})
+FOLDERS: Final = frozenset({"approvals", "artifacts", "credentials", "decisions", "refusals", "status"})
 """Folders of a pack whose members can be withheld: without the others the rest would not verify."""
 
 
@@ -47,7 +49,7 @@ async def export_pack(
     artifacts that are kept here.
 
     What a pattern of `withhold` names, such as `decisions/*`, is left out, and its commitment listed: approvals,
-    artifacts, decisions, refusals and status lists. Packs within this one are treated alike.
+    artifacts, credentials, decisions, refusals and status lists. Packs within this one are treated alike.
 
     Raises:
         UndersignedError: `not_found`, the ledger holds no such engagement, or a pattern names nothing that can be
@@ -71,13 +73,24 @@ async def export_pack(
                     if artifacts.size(item.digest) is not None
                 ]
     decisions = [row.raw for row in rows if row.kind == "noted" and row.type == "decision"]
+    inputs = [decode(raw, type=Decision).inputs for raw in decisions]
+    lists = [blob.digest for blob in evidence if blob.kind == "status-list"]
+    lists += [digest for one in inputs for digest in one.status_lists]
+    documents = [blob.raw for blob in evidence if blob.kind == "did-document"]
+    # Issuers' documents; those of the parties are there as they were when a message was checked.
+    documents += [
+        raw
+        for raw in await _kept(ledger, [digest for one in inputs for digest in one.documents])
+        if decode(raw).get("id") not in (own, summary.peer)
+    ]
     found: dict[str, tuple[str, bytes]] = {}
     for kind, folder, ending, things in (
         ("approval", "approvals", ".json", [blob.raw for blob in evidence if blob.kind == "approval"]),
         ("artifact", "artifacts", "", kept),
         ("decision", "decisions", ".json", decisions),
         ("refusal", "refusals", ".json", [blob.raw for blob in evidence if blob.kind == "refusal"]),
-        ("status", "status", ".json", [blob.raw for blob in evidence if blob.kind in STATUS_LISTS]),
+        ("credential", "credentials", ".json", await _kept(ledger, [one for it in inputs for one in it.looked_up])),
+        ("status", "status", ".json", await _kept(ledger, lists)),
     ):
         found |= {f"{folder}/{digest_bytes(raw)}{ending}": (kind, raw) for raw in things}
     hidden = _named(found, withhold)
@@ -94,13 +107,14 @@ async def export_pack(
         role="hirer" if summary.role == "hirer" else "provider",
         own=own,
         peer=summary.peer,
-        documents=[blob.raw for blob in evidence if blob.kind == "did-document"],
+        documents=documents,
         checkpoint=note if inclusion is not None else None,
         inclusion=inclusion,
         artifacts=shown("artifact"),
         approvals=shown("approval"),
         refusals=shown("refusal"),
         decisions=shown("decision"),
+        credentials=shown("credential"),
         statuses=shown("status"),
         proofs=canonicalize(from_struct(proofs)) if proofs is not None and inclusion is not None else None,
         withheld=canonicalize(from_struct(WithheldList(tuple(left_out)))) if left_out else None,
@@ -109,6 +123,12 @@ async def export_pack(
             for contract, child in (await _children(ledger, summary, own)).items()
         },
     )
+
+
+async def _kept(ledger: Ledger, digests: Iterable[Digest]) -> list[bytes]:
+    """What the ledger has of these: a credential that was presented is in the journal and not kept apart."""
+    found = [await ledger.blob(digest) for digest in dict.fromkeys(digests)]
+    return [raw for raw in found if raw is not None]
 
 
 def _named(found: Mapping[str, object], patterns: Collection[str]) -> set[str]:

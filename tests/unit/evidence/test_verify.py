@@ -144,7 +144,7 @@ def test_a_pack_of_nothing_is_not_made(hire: Hire) -> None:
 
 
 def test_a_member_of_a_later_version_is_kept_and_not_judged(hire: Hire, pack: bytes) -> None:
-    assert report_on(remade(pack, {"credentials/one.json": b"{}"}), hire).ok
+    assert report_on(remade(pack, {"later/one.json": b"{}"}), hire).ok
 
 
 def test_the_artifact_may_stay_away(hire: Hire) -> None:

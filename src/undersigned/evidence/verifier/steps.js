@@ -2,7 +2,7 @@
 
 const SKEW = 60;
 const KINDS = ["message", "contract", "statement", "did-document", "ledger", "artifact", "refusal", "subcontract"].concat([
-  ...["log-proofs", "decision", "status", "withheld"],
+  ...["log-proofs", "decision", "credential", "status", "withheld"],
 ]);
 const LOGGED = ["Acceptance", "Seal", "Delivery", "Review", "Breach", "Dispute", "Ruling", "Terminate", "Closing"];
 
@@ -634,10 +634,15 @@ async function refusals(the) {
   return count ? `${count} refused actions are stated by ${own}` : "no action was refused";
 }
 
-/** Decisions have their names, and what was left out is listed in the one form; what a decision says is not judged. */
+/** Decisions, and what they were made from, have their names, and what was left out is listed in the one form. What a
+ * decision says is not judged. */
 async function decisions(the) {
   const found = [];
-  for (const [kind, folder, words] of [["decision", "decisions", "decisions as recorded"], ["status", "status", "status lists as consulted"]]) {
+  for (const [kind, folder, words] of [
+    ["decision", "decisions", "decisions as recorded"],
+    ["credential", "credentials", "credentials as looked up"],
+    ["status", "status", "status lists as consulted"],
+  ]) {
     for (const [path, data] of ofKind(the, kind)) {
       if (path !== `${folder}/${await digestBytes(data)}.json`) throw invalid(`${path} is not named by its digest`);
     }
