@@ -320,7 +320,6 @@ async def tamper(out: Out, pack: Path | None, what: str | None, file: Path | Non
     if what is None or file is None:
         raise ConfigurationError("bad_configuration", "tamper: name what to change with --what, and a file with --out")
     _write(file, tampered(read_file(pack, MAX_PACK_BYTES), what), force=force)
-    kind = TAMPERINGS[what]
-    out.value({"pack": str(file), "kind": what, "step": kind.step})
-    out.line(f"{file}: {kind.says}")
+    out.value({"pack": str(file), "kind": what})
+    out.line(f"{file}: {TAMPERINGS[what].says}")
     out.line(f"see what is refused:  {program()} verify {file}")

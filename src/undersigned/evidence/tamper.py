@@ -489,9 +489,9 @@ TAMPERINGS: Final[Mapping[str, Tampering]] = MappingProxyType(
         "unknown": Tampering("a member more in a message, of which the schema knows nothing", 1, _unknown),
         "backwards": Tampering("the last message was recorded before the first", 1, _backwards),
         "created": Tampering("the manifest says that it is older than its last message", 1, _created),
-        "key": Tampering("another public key in the other side's DID document", 2, _key),
+        "key": Tampering("another public key in the other side's DID document (step 3 if that is published)", 2, _key),
         "weak-key": Tampering(
-            "a key of small order there, and a signature that fits any message under it", 2, _weak_key
+            "a key of small order there, and a signature that fits any message under it (step 3, too)", 2, _weak_key
         ),
         "price": Tampering("a higher price in offers and contract, and in every digest of them", 3, _in_offers(_price)),
         "scope": Tampering("no limit on any grant, in offers and contract, and every digest", 3, _in_offers(_scope)),

@@ -19,7 +19,7 @@ const make = (name, attributes = {}, ...children) => fill(document.createElement
 const draw = (name, attributes = {}, ...children) => fill(document.createElementNS(SVG, name), attributes, children);
 const short = (digest) => (digest ? `${digest.slice(0, 12)}…` : "");
 
-const BOX = { width: 168, height: 50, across: 216, down: 68 };
+const BOX = { width: 152, height: 50, across: 182, down: 66 };
 
 /** Who signed what, and what it was made from: columns from the parties to the end of the hire. */
 function provenance(the, sound) {
@@ -30,7 +30,7 @@ function provenance(the, sound) {
   const box = (id, column, label, sub, kind = "") => {
     if (boxes.has(id)) return;
     (columns[column] ??= []).push(id);
-    boxes.set(id, { id, column, place: columns[column].length - 1, label: plain(label, 26), sub: plain(sub, 25), kind });
+    boxes.set(id, { id, column, place: columns[column].length - 1, label: plain(label, 22), sub: plain(sub, 23), kind });
   };
   const edge = (from, to, how) => edges.push({ from, to, how });
   const dids = { [manifest.role]: manifest.own, [otherRole(manifest.role)]: manifest.peer };
@@ -95,7 +95,7 @@ function drawn(columns, boxes, edges, sound) {
     if (!one || !other) return null;
     const [x1, y1, x2, y2] = [one.x + BOX.width, one.y + BOX.height / 2, other.x, other.y + BOX.height / 2];
     const bend = Math.max(24, (x2 - x1) / 2);
-    const path = x2 > x1 ? `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}` : `M${one.x + 84} ${one.y + BOX.height}L${other.x + 84} ${other.y}`;
+    const path = x2 > x1 ? `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}` : `M${one.x + BOX.width / 2} ${one.y + BOX.height}L${other.x + BOX.width / 2} ${other.y}`;
     return draw("path", { d: path, "marker-end": "url(#tip)" }, draw("title", {}, `${one.label} ${how} ${other.label}`));
   });
   const nodes = [...boxes.values()].map(({ x, y, label, sub, kind, id }) =>

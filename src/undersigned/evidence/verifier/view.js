@@ -39,13 +39,20 @@ function pairs(list) {
   return make("dl", {}, ...shownPairs.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value instanceof Node ? value : plain(value, 600))]));
 }
 
+/** A constraint of a clause in words. */
+function inWords({ leftOperand: left, operator, rightOperand: right, unit, per }) {
+  const values = right.join(" or ");
+  if (left === "dateTime") return `${operator === "gteq" ? "from" : "until"} ${values}`;
+  if (operator === "isAnyOf") return `${left} ${values}`;
+  return `at most ${values} ${left === "count" ? "times" : (unit ?? "")}${per ? ` per ${per}` : ""}`;
+}
+
 /** The contract as a card for people: what both signed. */
 function card(document, digest, state) {
   const { terms, organisations = {} } = document;
   const party = (role) => document[role] + (organisations[role] ? ` of ${organisations[role]}` : "");
   const rules = (name) => (terms.scope[name] ?? []).map((rule) => {
-    const limits = (rule.constraint ?? []).map((one) => `${one.leftOperand} ${one.operator} ${one.rightOperand.join(", ")}${one.unit ? ` ${one.unit}` : ""}${one.per ? ` per ${one.per}` : ""}`);
-    return plain([rule.action, rule.target, ...limits, rule.duty ? "each time with a person's yes" : ""].filter(Boolean).join("; "), 600);
+    return plain([`${rule.action} on ${rule.target}`, ...(rule.constraint ?? []).map(inWords), rule.duty ? "each time with a person's yes" : ""].filter(Boolean).join("; "), 600);
   });
   const list = (items) => (items.length ? make("ul", {}, ...items.map((item) => make("li", {}, item))) : undefined);
   return pairs([
