@@ -99,13 +99,13 @@ def verify_envelope(
     read = to_struct(document, Envelope)
     if not read.signatures or threshold < 1:
         raise ProofError("proof_missing", "expected a signature in the envelope; came none", path="/signatures")
-    payload = _decode(read.payload, "/payload")
+    payload = read_base64(read.payload, "/payload")
 
     # Step 2: the signatures over the type as it was sent. A key counts once, however often it signed.
     signed = pae(read.payload_type, payload)
     holding: dict[str, PublicKey] = {}
     for place, one in enumerate(read.signatures):
-        signature = _decode(one.sig, f"/signatures/{place}/sig")
+        signature = read_base64(one.sig, f"/signatures/{place}/sig")
         hinted = [one.keyid] if one.keyid in keys else []
         for name in (*hinted, *(name for name in keys if name not in hinted)):
             if keys[name] not in holding.values() and _holds(keys[name], signature, signed, asn1):
@@ -137,8 +137,12 @@ def _names(keys: Mapping[str, PublicKey]) -> str:
     return " or ".join(sorted(keys)) or "a key (none is known)"
 
 
-def _decode(text: str, path: str) -> bytes:
-    """Bytes of padded base64 in one of its two alphabets, in the one spelling that these bytes have in it."""
+def read_base64(text: str, path: str) -> bytes:
+    """Bytes of padded base64 in one of its two alphabets, in the one spelling that these bytes have in it.
+
+    Raises:
+        FormatError: `schema_violation`, at `path`.
+    """
     if _URL_SAFE.fullmatch(text):
         text = text.translate({ord("-"): "+", ord("_"): "/"})
     elif not _STANDARD.fullmatch(text):

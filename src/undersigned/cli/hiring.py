@@ -222,6 +222,13 @@ async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dic
     type=click.Choice(list(SBOM_FORMATS)),
     help="A bill of materials that has to come with the work, valid and describing each artifact.",
 )
+@click.option(
+    "--c2pa",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Media have to carry a C2PA manifest of this contract, by a certificate that comes from one in FILE (PEM).",
+)
 @click.option("--verifier", metavar="DID", help="A third party that judges the work; see 'contract judge'.")
 @GATES_OPTION
 @AT_OPTION
@@ -248,6 +255,7 @@ async def hire(
     milestones: tuple[str, ...],
     reworks: int,
     sbom: str | None,
+    c2pa: tuple[Path, ...],
     verifier: str | None,
     gates: str | None,
     at: str | None,
@@ -300,6 +308,7 @@ async def hire(
             reworks=reworks,
             sbom=sbom,
             verifier=verifier,
+            c2pa=c2pa or None,
         )
         impatient = asyncio.create_task(_tell_if_not_reached(out, peer, did))
         try:

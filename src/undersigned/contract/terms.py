@@ -141,6 +141,8 @@ class Evidence(_Part, frozen=True, kw_only=True):
     """Format and version of a bill of materials, such as `CycloneDX 1.6`."""
     c2pa: bool
     """Whether media must carry a manifest that names this contract."""
+    anchors: Annotated[tuple[Digest, ...], Meta(max_length=16)] = ()
+    """Digests of certificates in DER from which the signers of such manifests come; empty: the agent's proof alone."""
     verifier: Did | None = None
     """Who states whether the work is accepted, neither party; absent: the hirer."""
 

@@ -264,6 +264,7 @@ class Peer(Agent):
         reworks: int = 0,
         sbom: str | None = None,
         verifier: Did | None = None,
+        c2pa: Sequence[Path | bytes | str] | None = None,
     ) -> Hire:
         """Hires `provider` for `task`. Await it for the result, or iterate over it for events first.
 
@@ -283,8 +284,9 @@ class Peer(Agent):
         rejected. `reworks` is how often a delivery that misses a criterion is asked for again, before it is rejected.
         `sbom` is a bill of materials that has to come with the work, `CycloneDX 1.6` or `SPDX 2.3`, valid and
         describing each artifact. `verifier` is a third party that judges the work: its statement is carried with
-        `undersigned contract judge`. `continues` names an earlier withdrawal that said what was needed, by its digest
-        or its engagement.
+        `undersigned contract judge`. With `c2pa`, media have to carry a C2PA manifest of this contract, whose signer
+        comes from these certificates (PEM; none: the provider's own proof is enough). `continues` names an earlier
+        withdrawal that said what was needed, by its digest or its engagement.
 
         Raises, when awaited:
             ConfigurationError: An argument is not usable; nobody was asked for anything.
@@ -316,6 +318,7 @@ class Peer(Agent):
                 settlement=settlement,
                 sbom=sbom,
                 verifier=verifier,
+                c2pa=c2pa,
                 reworks=reworks,
             ),
             review,

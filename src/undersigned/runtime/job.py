@@ -12,6 +12,8 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +35,8 @@ from .requests import Requests
 from .turn import Say
 
 if TYPE_CHECKING:
+    from undersigned.attestation.media import MediaSigner
+
     from .agent import Agent
     from .hire import Hire
     from .work import Reviewer
@@ -420,6 +424,31 @@ class Job:
             Artifact(name=name, digest=digest, media_type=media_type, uri=self._agent.artifact_url(digest))
         )
         return digest
+
+    async def deliver_media(self, name: str, data: bytes, signer: MediaSigner, media_type: str | None = None) -> Digest:
+        """As `deliver`, with a C2PA manifest in it that says who made this under which contract, signed by the
+        `signer`'s certificate and, in it, by this agent. The digest is of the media with their manifest.
+
+        Raises:
+            FormatError: As `deliver`; `bad_request`: such media carry no manifest, or the signer is not usable.
+            ConfigurationError: `missing_extra`.
+        """
+        media = await asyncio.to_thread(import_module, "undersigned.attestation.media")
+        named = {item.name: item.media_type for item in self.document.terms.deliverables}
+        kind, own = media_type or named.get(name, ""), self._agent.identity
+        about = media.ContractAssertion(
+            contract=self.contract,
+            document=self.document.id,
+            task=self.task,
+            agent=own.did,
+            certificate=signer.serial,
+        )
+        signed = await asyncio.to_thread(media.bytes_to_sign, data, kind, about, signer)
+        signature = await own.sign(signed)
+        whole = await asyncio.to_thread(
+            partial(media.embed, data, kind, about, signer, keyid=own.method, signature=signature)
+        )
+        return await self.deliver(name, whole, kind)
 
     def ends(self) -> None:
         """The handler has returned: what it left running may do no more in the contract's name."""

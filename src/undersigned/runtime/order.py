@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_pem_x509_certificates
 from msgspec.structs import replace
 
 from undersigned.attestation import ProvenancePredicate, WorkPredicate
@@ -128,6 +130,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Format and version of a bill of materials that is wanted."""
     verifier: Did | None = None
     """Who judges the work, instead of us."""
+    c2pa: bool = False
+    """Whether media must carry a manifest."""
+    anchors: tuple[Digest, ...] = ()
+    """Certificates from which the signers of manifests come; they are in the artifact store."""
     timing: Timing = Timing()
     rounds: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16
     subcontracting: int = 0
@@ -169,7 +175,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
             data_handling=self._data(),
             settlement=self.settlement,
             reworks=self.reworks,
-            evidence=Evidence(predicates=self.evidence, sbom=self.sbom, c2pa=False, verifier=self.verifier),
+            evidence=Evidence(
+                predicates=self.evidence, sbom=self.sbom, c2pa=self.c2pa, anchors=self.anchors, verifier=self.verifier
+            ),
             policies=policies,
             must_stay_valid=must_stay_valid,
         )
@@ -336,13 +344,15 @@ async def hire_order(
     reworks: int = 0,
     sbom: str | None = None,
     verifier: Did | None = None,
+    c2pa: Sequence[Path | bytes | str] | None = None,
 ) -> Order:
     """The order for a hire; its inputs are put into the artifact store. `continues` is the digest of an earlier
     withdrawal, or the engagement that ended with it.
 
     `subcontracting` is how many levels the provider may hire below it, `onward` whether it may hand on the inputs then.
     `sbom` is the format and version of a bill of materials that has to come with what is delivered; `verifier` judges
-    it in our place, and is neither party.
+    it in our place, and is neither party. With `c2pa`, media have to carry a manifest; it holds files or bytes with the
+    certificates, in PEM, from which their signers come, or nothing if the provider's own proof is enough.
     `decide_seconds` is all the time until both are bound, with that of people on either side who have to approve; what
     comes after counts from its end. By default an hour if our own policy asks any.
 
@@ -355,6 +365,8 @@ async def hire_order(
     except (UndersignedError, TypeError, AttributeError) as exc:
         raise ConfigurationError("bad_configuration", f"expected the provider's DID, got {provider!r}") from exc
     checked_name("task", task)
+    if c2pa is not None and find_spec("c2pa") is None:
+        raise ConfigurationError("missing_extra", "checking C2PA manifests needs the extra: undersigned[c2pa]")
     if verifier is not None:
         _checked_verifier(verifier, (agent.identity.did, provider))
     if not 0 <= subcontracting <= MAX_DEPTH:
@@ -403,6 +415,8 @@ async def hire_order(
         criteria=dict(criteria),
         sbom=sbom or (known.sbom if known else None),
         verifier=verifier,
+        c2pa=c2pa is not None,
+        anchors=tuple([await agent.artifacts.put(one) for one in await _anchors(c2pa or ())]),
         opening=first,
         ceiling=ceiling,
         continues=await named_withdrawal(agent.ledger, continues, provider) if continues is not None else None,
@@ -448,6 +462,18 @@ def _named(
         )
         for number, name in enumerate(names or ((known.deliverable,) if known else ()))
     )
+
+
+async def _anchors(given: Sequence[Path | bytes | str]) -> list[bytes]:
+    """Certificates in DER."""
+    found: list[bytes] = []
+    for one in given:
+        data = one if isinstance(one, bytes) else await _read(Path(one))
+        try:
+            found += [each.public_bytes(Encoding.DER) for each in load_pem_x509_certificates(data)]
+        except ValueError as exc:
+            raise ConfigurationError("bad_configuration", f"c2pa: expected certificates in PEM: {exc}") from exc
+    return found
 
 
 def _checked_verifier(verifier: Did, parties: tuple[Did, Did]) -> None:

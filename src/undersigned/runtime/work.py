@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,6 +43,7 @@ from undersigned.encoding import (
     seconds_between,
 )
 from undersigned.errors import LocalProtocolError, PolicyError, UndersignedError, VerificationError
+from undersigned.keys import PublicKey
 from undersigned.ledger import Blob, Ledger
 from undersigned.messages import CriterionVerdict, Delivery, Review, Start
 from undersigned.protocol import PERFORMED, Engagement, Work
@@ -365,6 +367,7 @@ class Worker:
             )
             statements = tuple(one.digest for one in verified)
             await self._check_bills(conversation, document, delivery, artifacts)
+            await self._check_media(document, delivery, artifacts, keys)
             met = await self._criteria(conversation, document, artifacts)
         except UndersignedError as error:
             if error.retryable:
@@ -429,6 +432,36 @@ class Worker:
         # Loading the libraries and schema work take seconds, in which every other engagement would wait.
         bills = await asyncio.to_thread(import_module, "undersigned.attestation.bills")
         await asyncio.to_thread(bills.check_bills, format, artifacts, media_types, inputs)
+
+    async def _check_media(
+        self,
+        document: ContractDocument,
+        delivery: Delivery,
+        artifacts: Mapping[str, bytes],
+        keys: Mapping[str, PublicKey],
+    ) -> None:
+        """HIRE-ATT-10: media carry a manifest of this contract, signed by a certificate of its anchors and by the
+        provider.
+        """
+        wanted = document.terms.evidence
+        if not wanted.c2pa:
+            return
+        media = await asyncio.to_thread(import_module, "undersigned.attestation.media")
+        anchors = [await self._agent.artifacts.get(digest) for digest in wanted.anchors]
+        carrying = [one for one in delivery.artifacts if one.media_type in media.MEDIA_TYPES]
+        if not carrying:
+            raise VerificationError("digest_mismatch", "expected media with a C2PA manifest; nothing delivered is any")
+        for one in carrying:
+            check = partial(
+                media.check_media,
+                artifacts[one.name],
+                one.media_type,
+                contract=delivery.contract,
+                agent=document.provider,
+                keys=keys,
+                anchors=anchors,
+            )
+            await asyncio.to_thread(check)
 
     async def _inputs(self, conversation: Conversation) -> dict[str, bytes]:
         given = self._agent.hirer.order(conversation).inputs

@@ -7,14 +7,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from msgspec.structs import replace
 
 from bills import cyclonedx, spdx
+from media import Authority, png
 from runtimes import Node, World, facts, folded, last, messages, moves
+from undersigned.attestation.media import read_manifest
 from undersigned.contract import Milestone, Price, Settlement, Terms
-from undersigned.encoding import decode_json
+from undersigned.encoding import decode_json, digest_bytes
 from undersigned.errors import ConfigurationError, LocalProtocolError, ScopeError
-from undersigned.messages import Acceptance, Closing, Review
+from undersigned.messages import Acceptance, Closing, Delivery, Review
 from undersigned.protocol import PROVIDER
 from undersigned.runtime import ContractOrder, Conversation, Job, Say, leave_order
 from undersigned.runtime.changes import owed_price
@@ -442,3 +446,62 @@ def test_a_bill_that_cannot_be_checked_is_not_asked_for(open_world: Open) -> Non
     world = open_world()
     with pytest.raises(ConfigurationError, match=r"CycloneDX 1\.6 or SPDX 2\.3"):
         world.order(sbom="SPDX 3.0")
+
+
+ROOT = Authority()
+
+
+def test_media_carry_the_contract_that_they_were_made_under(open_world: Open) -> None:
+    """HIRE-ATT-10: the manifest is by a certificate of the contract's anchors and by the provider, or rejected."""
+    signers = [ROOT.signer(), Authority("Other").signer(), None]
+
+    async def draws(job: Job) -> None:
+        signer = signers.pop(0)
+        if signer is None:
+            await job.deliver("summary.txt", png(), media_type="image/png")
+        else:
+            await job.deliver_media("summary.txt", png(), signer, media_type="image/png")
+
+    world = open_world(handler=draws)
+    ends: list[tuple[str, str]] = []
+    pem = x509.load_der_x509_certificate(ROOT.der).public_bytes(Encoding.PEM)
+    while signers:
+        ours = world.begin(c2pa=[pem])
+        world.until("closed", ours.id)
+        told = dict(facts(world.hirer, ours.id)).get("rejected", "")
+        ends.append((last(world.provider, ours.id, Review).verdict, told.partition(":")[0]))
+    assert ends == [("accepted", ""), ("rejected", "attester_not_trusted"), ("rejected", "digest_mismatch")]
+    made = last(world.hirer, ours.id, Delivery).contract
+    assert ours.offered().terms.evidence.anchors == (digest_bytes(ROOT.der),)
+    (first, *_) = world.hirer.kept.engagements()
+    picture = last(world.hirer, first, Delivery)
+    read = read_manifest(world.run(world.hirer.artifacts.get(picture.artifacts[0].digest)), "image/png", [ROOT.der])
+    assert read.assertion is not None
+    assert (read.assertion.contract, read.assertion.agent) == (picture.contract, world.provider.did)
+    assert picture.contract != made
+
+
+def test_a_picture_of_another_contract_is_none_of_this(open_world: Open) -> None:
+    """SC-66 inside the media: the same picture, made under the first contract, fulfils nothing under the second."""
+    kept: list[bytes] = []
+
+    async def draws(job: Job) -> None:
+        if kept:
+            await job.deliver("summary.txt", kept[0], media_type="image/png")
+            return
+        digest = await job.deliver_media("summary.txt", png(), ROOT.signer(), media_type="image/png")
+        kept.append(await job._agent.artifacts.get(digest))
+
+    world = open_world(handler=draws)
+    codes: list[str] = []
+    for _ in range(2):
+        ours = world.begin(c2pa=[])
+        world.until("closed", ours.id)
+        codes.append(dict(facts(world.hirer, ours.id)).get("rejected", "").partition(":")[0])
+    assert codes == ["", "attestation_binding"]
+
+
+def test_anchors_are_certificates(open_world: Open) -> None:
+    world = open_world()
+    with pytest.raises(ConfigurationError, match="certificates in PEM"):
+        world.order(c2pa=[b"no certificate"])
