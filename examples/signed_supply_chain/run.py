@@ -182,6 +182,9 @@ def tell(folder: Path, cast: Cast) -> None:
     )
     print("3. Umbrella was no party. With the pack alone, where is the bill of materials from?\n")
     print(undersigned("trace", folder / BILL, "--home", cast.umbrella.path, *packs))
+    print("4. And should Umbrella trust the wheel, as something built? The bill, as a bill of materials?\n")
+    for name, purpose in ((WHEEL, "build"), (BILL, "sbom")):
+        print(undersigned("check", folder / name, "--for", purpose, "--home", cast.umbrella.path, *packs))
 
 
 def office(home: Home) -> Did:

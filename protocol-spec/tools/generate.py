@@ -47,7 +47,7 @@ from undersigned.protocol import TABLES
 from undersigned.protocol.machine import figures
 from undersigned.runtime import Configuration
 from undersigned.scope import WireConstraint, WireDuty, WireRule, WireScope
-from undersigned.trace import KINDS
+from undersigned.trace import CLAUSES, KINDS
 from undersigned.trace import TYPES as PROV
 from undersigned.trust import Policy, cedar_schema
 
@@ -248,6 +248,11 @@ def cedar(_: str) -> str:
 def trace_steps(_: str) -> str:
     rows = [f"| `{kind}` | {means} | {', '.join(f'`{one}`' for one in PROV[kind])} |" for kind, means in KINDS.items()]
     return table("| step | is | in PROV-O |", rows)
+
+
+def verdict(_: str) -> str:
+    rows = [f"| `{clause}` | {demands} | {codes} |" for clause, (codes, demands) in CLAUSES.items()]
+    return table("| clause | is met if | codes if not |", rows)
 
 
 def causes(_: str) -> str:
@@ -456,6 +461,7 @@ BLOCKS: Final[dict[str, Callable[[str], str]]] = {
     "terms": terms,
     "trace": trace_steps,
     "vectors": vectors,
+    "verdict": verdict,
 }
 
 

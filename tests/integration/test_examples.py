@@ -11,6 +11,7 @@ from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
+from shutil import copytree
 from typing import Any, NamedTuple, TypeVar, cast
 from xml.etree import ElementTree
 
@@ -341,6 +342,56 @@ def test_its_provenance_and_pictures(runs: dict[str, Run]) -> None:
     expanded = expand(json.loads((folder / "wheel.prov.json").read_bytes()))
     assert len(expanded) > 20
     ElementTree.parse(folder / "wheel.svg")
+
+
+def test_who_was_no_party_asks_whether_to_trust_it(runs: dict[str, Run]) -> None:
+    """HIRE-TRC-05: while the peers ran, Umbrella found their keys and that nothing was withdrawn; each answer replays."""
+    folder = runs["signed_supply_chain"].folder
+    in_order(runs["signed_supply_chain"].ended.out, "4. And should Umbrella trust", "allow: uEi", "allow: uEi")
+    listed = run("decision", "list", "--home", folder / "umbrella", "--json").values
+    assert [(one["verdict"]["outcome"], one["verdict"]["purpose"]) for one in listed[:2]] == [
+        ("allow", "build"),
+        ("allow", "sbom"),
+    ]
+    for one in listed[:2]:
+        again = run("decision", "replay", one["id"], "--home", folder / "umbrella", "--json")
+        assert (again.code, again.values[0]["same"]) == (0, True), again
+        assert run("decision", "show", one["id"], "--home", folder / "umbrella").code == 0
+
+
+def test_by_a_pack_alone_nobody_is_believed(runs: dict[str, Run]) -> None:
+    """HIRE-TRC-05: a pack vouches for no did:web; what cannot be looked up is no, and the answer says which."""
+    folder = runs["signed_supply_chain"].folder
+    asked = ["check", folder / WHEEL, "--for", "build", "--pack", folder / "globex.zip", "--offline", "--json"]
+    denied = run(*asked, "--home", folder / "umbrella")
+    assert denied.code == 3
+    (one,) = denied.values[0]["verdict"]["judged"]
+    assert {"did_unresolvable", "attester_not_trusted"} <= {reason["code"] for reason in one["reasons"]}
+    # Acme knows the keys from its own hire, and nobody to ask about the membership now.
+    known = run(*asked, "--home", folder / "acme")
+    (mine,) = known.values[0]["verdict"]["judged"]
+    assert {reason["code"] for reason in mine["reasons"]} == {"met", "status_unavailable"}
+
+
+def test_a_verdict_without_its_inputs_is_not_made_again(runs: dict[str, Run], tmp_path: Path) -> None:
+    """HIRE-TRC-06."""
+    home = tmp_path / "umbrella"
+    copytree(runs["signed_supply_chain"].folder / "umbrella", home)
+    one = run("decision", "list", "--home", home, "--json").values[0]
+    inputs = one["verdict"]["inputs"]
+    for name in (inputs["policy"], inputs["packs"][0], inputs["lists"][0]["list"]):
+        kept = home / "verdicts" / "inputs" / name
+        raw = kept.read_bytes()
+        kept.write_bytes(raw.replace(b"1", b"2", 1))
+        changed = run("decision", "replay", one["id"], "--home", home, "--json")
+        assert (changed.code, changed.values[0]["now"]) == (1, None), changed
+        kept.unlink()
+        gone = run("decision", "replay", one["id"], "--home", home, "--json")
+        assert (gone.code, gone.error["code"]) == (2, "not_found")
+        kept.write_bytes(raw)
+    (file,) = [path for path in (home / "verdicts").glob("*.json") if path.stem == one["id"]]
+    file.write_bytes(file.read_bytes().replace(b"allow", b"denyy", 1))
+    assert run("decision", "show", one["id"], "--home", home, "--json").error["code"] == "store_corrupt"
 
 
 WHEEL, BILL = "greeting-1.0-py3-none-any.whl", "sbom.cdx.json"

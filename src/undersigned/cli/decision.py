@@ -7,18 +7,23 @@ from typing import Any
 import click
 
 from undersigned.encoding import from_struct
+from undersigned.errors import ConfigurationError
 from undersigned.runtime import (
     Home,
     InForce,
     RecordedDecision,
+    ReplayedVerdict,
     SystemClock,
+    VerdictBook,
     decision_named,
     load_anchors,
     recorded_decisions,
     replay_decision,
 )
+from undersigned.trace import Verdict
 
 from .output import HOME_OPTION, JSON_OPTION, Out, command, engagement_named, plain, program, reading
+from .trace import tell_verdict
 
 __all__ = ["decision"]
 
@@ -41,13 +46,21 @@ def _value(one: RecordedDecision) -> dict[str, Any]:
 @HOME_OPTION
 @command
 async def list_(out: Out, engagement: str | None, home: str | None) -> None:
-    """The decisions of this peer, or those of one engagement."""
-    store = await reading(out.home(home))
+    """The decisions of this peer, those on artifacts among them, or those of one engagement."""
+    opened = out.home(home)
+    store = await reading(opened)
     try:
         named = None if engagement is None else await engagement_named(store, engagement)
         found = await recorded_decisions(store, named)
     finally:
         await store.close()
+    for verdict in VerdictBook(opened).listed() if engagement is None else ():
+        out.value(_verdict(verdict))
+        out.line(
+            f"{verdict.at}  {verdict.outcome:5} artifact {verdict.artifact} for {plain(verdict.purpose, 60)}  "
+            f"{verdict.digest}",
+            style=STYLES[verdict.outcome],
+        )
     for one in found:
         out.value(_value(one))
         about = "on terms" if one.decision.inputs.terms else "meeting"
@@ -55,7 +68,7 @@ async def list_(out: Out, engagement: str | None, home: str | None) -> None:
             f"{one.decision.at}  {one.decision.outcome:5} {about:8} {plain(one.decision.peer, 60)}  {one.id}",
             style=STYLES[one.decision.outcome],
         )
-    if not found:
+    if not found and not (engagement is None and VerdictBook(opened).listed()):
         out.line("nothing was decided yet")
 
 
@@ -65,7 +78,13 @@ async def list_(out: Out, engagement: str | None, home: str | None) -> None:
 @command
 async def show(out: Out, id: str, home: str | None) -> None:
     """The decision ID (its digest, or a part of it): its reasons, and what it was made from."""
-    store = await reading(out.home(home))
+    opened = out.home(home)
+    if (verdict := VerdictBook(opened).named(id)) is not None:
+        out.value(_verdict(verdict))
+        tell_verdict(out, verdict)
+        out.line(f"make it again:  {program()} decision replay {verdict.digest}")
+        return
+    store = await reading(opened)
     try:
         one = await decision_named(store, id)
     finally:
@@ -106,6 +125,11 @@ async def replay(out: Out, id: str, today: bool, home: str | None) -> int:
     Exit code 0 if it gives the same bytes, 1 if anything differs, 2 if an input is not in the ledger.
     """
     opened = out.home(home)
+    book = VerdictBook(opened)
+    if (verdict := book.named(id)) is not None:
+        if today:
+            raise ConfigurationError("bad_configuration", "--in-force: ask about the artifact again, with 'check'")
+        return _replayed_verdict(out, verdict, await book.replay(verdict))
     in_force = _in_force(opened) if today else None
     store = await reading(opened)
     try:
@@ -129,6 +153,30 @@ async def replay(out: Out, id: str, today: bool, home: str | None) -> int:
         return 0
     outcome = "no decision" if replayed.decision is None else replayed.decision.outcome
     out.line(f"NOT the same: recorded {one.decision.outcome}; now {outcome}", style="bold red")
+    return DIFFERS
+
+
+def _verdict(one: Verdict) -> dict[str, Any]:
+    return {"id": one.digest, "verdict": from_struct(one)}
+
+
+def _replayed_verdict(out: Out, recorded: Verdict, replayed: ReplayedVerdict) -> int:
+    out.value(
+        {
+            "id": recorded.digest,
+            "same": replayed.same,
+            "recorded": from_struct(recorded),
+            "now": None if replayed.verdict is None else from_struct(replayed.verdict),
+            "differences": [from_struct(difference) for difference in replayed.differences],
+        }
+    )
+    for difference in replayed.differences:
+        out.line(plain(str(difference), 2000), style="red")
+    if replayed.same:
+        out.line(f"the same: {recorded.outcome}, every byte of it, from what was kept", style="bold green")
+        return 0
+    outcome = "no verdict" if replayed.verdict is None else replayed.verdict.outcome
+    out.line(f"NOT the same: recorded {recorded.outcome}; now {outcome}", style="bold red")
     return DIFFERS
 
 

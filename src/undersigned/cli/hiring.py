@@ -53,6 +53,7 @@ from .options import (
 )
 from .output import HOME_OPTION, Out, counted, meeting, plain, program
 from .telling import domain_lines, event_json, event_line, quiet
+from .trace import DOCUMENT_OPTION, PACK_OPTION, check_artifact
 
 __all__ = ["check", "hire", "write_artifacts"]
 
@@ -65,20 +66,49 @@ PATIENCE_SECONDS = 2.0
 
 
 @click.command()
-@click.argument("did")
-@click.option("--task", default="sbom", show_default=True, help="The task it would be hired for.")
+@click.argument("did", metavar="DID|ARTIFACT|DIGEST", type=click.Path())
+@click.option("--task", default="sbom", show_default=True, help="The task that an agent would be hired for.")
+@click.option("--for", "purpose", metavar="PURPOSE", help="What an artifact would be trusted for: a capability.")
+@PACK_OPTION
+@DOCUMENT_OPTION
+@click.option("--offline", is_flag=True, help="Of an artifact: fetch nothing. What cannot be looked up counts as no.")
 @AT_OPTION
 @WAIT_OPTION
 @HOME_OPTION
 @VERBOSE_OPTION
 @meeting
-async def check(out: Out, did: str, task: str, at: str | None, wait: float, home: str | None, verbose: bool) -> int:
-    """Would our policy let us work with this agent, for this task, now?
+async def check(
+    out: Out,
+    did: str,
+    task: str,
+    purpose: str | None,
+    packs: tuple[Path, ...],
+    documents: tuple[Path, ...],
+    offline: bool,
+    at: str | None,
+    wait: float,
+    home: str | None,
+    verbose: bool,
+) -> int:
+    """Would our policy let us work with this agent, for this task, now? Or: should this artifact be trusted --for that?
 
-    Both show who they are, as in a hire; then we withdraw. Exit code 0 is yes, 3 is no. Whether it and the organisation
-    that says that it operates it are tied to their domains by proof is told beside, and decides nothing.
+    With an agent's DID, both show who they are, as in a hire; then we withdraw. Exit code 0 is yes, 3 is no. Whether it
+    and the organisation that says that it operates it are tied to their domains by proof is told beside, and decides
+    nothing.
+
+    With a file or its digest, from our own ledger and from packs: was its signer entitled to state it, under a contract
+    in force, inside its scope; was it accepted; what came after. The answer is kept, and 'decision replay' makes it
+    again. Exit code 0 is allow, 3 deny, 7 that a person has to decide.
     """
     quiet_logs(verbose)
+    if not did.startswith("did:"):
+        if purpose is None:
+            raise ConfigurationError(
+                "bad_configuration", f"{plain(did, 200)} is no DID; of an artifact, say --for what"
+            )
+        return await check_artifact(out, did, purpose, packs, documents, home, offline=offline)
+    if purpose is not None or packs or documents:
+        raise ConfigurationError("bad_configuration", "--for, --pack and --did-document are about artifacts")
     opened = out.home(home)
     _checked_peer(did, at, opened)
     checked_name("--task", task)

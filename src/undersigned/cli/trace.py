@@ -18,14 +18,33 @@ from undersigned.encoding import Digest, digest_from_hex, digest_hex, from_struc
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.evidence import MAX_PACK_BYTES
 from undersigned.ledger import Ledger
-from undersigned.runtime import Home, OwnEvidence, SystemClock, gather_evidence, open_file, read_file
-from undersigned.trace import State, Step, draw_trace, prov_document, trace
+from undersigned.runtime import (
+    Home,
+    OwnEvidence,
+    SystemClock,
+    checked_name,
+    gather_evidence,
+    judge_artifact,
+    open_file,
+    read_file,
+)
+from undersigned.trace import State, Step, Verdict, draw_trace, prov_document, trace
 
 from .evidence import read_document_file
-from .options import new_file
-from .output import HOME_OPTION, Out, command, counted, home_path, plain, reading
+from .options import new_file, open_gatherer
+from .output import HOME_OPTION, WAITS, Out, command, counted, home_path, plain, program, reading
 
-__all__ = ["DOCUMENT_OPTION", "PACK_OPTION", "bar", "digest_named", "opened_home", "read_packs", "trace_"]
+__all__ = [
+    "DOCUMENT_OPTION",
+    "PACK_OPTION",
+    "bar",
+    "check_artifact",
+    "digest_named",
+    "opened_home",
+    "read_packs",
+    "tell_verdict",
+    "trace_",
+]
 
 MOST_LINES: Final = 24
 """Actions of one statement that are told one by one; --json has all of them."""
@@ -154,6 +173,45 @@ async def trace_(
         if picture is not None:
             out.line(f"picture: {picture}")
     return CHECK_FAILED if any(step.state == "failed" for step in tree.every) else 0
+
+
+async def check_artifact(
+    out: Out,
+    artifact: str,
+    purpose: str,
+    packs: tuple[Path, ...],
+    documents: tuple[Path, ...],
+    home: str | None,
+    *,
+    offline: bool,
+) -> int:
+    """Should it be trusted for that? Tells the verdict, which is kept; 0 if it allows, 3 if it denies, 7 if it asks."""
+    checked_name("--for", purpose)
+    digest, _ = digest_named(artifact)
+    known, given, opened = [read_document_file(file) for file in documents], read_packs(packs), out.home(home)
+    ledger, gatherer = await reading(opened), None if offline else open_gatherer(opened)
+    try:
+        verdict, path = await judge_artifact(
+            opened, ledger, digest, purpose, packs=given, known=known, gatherer=gatherer, clock=SystemClock()
+        )
+    finally:
+        await ledger.close()
+        if gatherer is not None:
+            await gatherer.close()
+    out.value({"id": verdict.digest, "file": str(path), "verdict": from_struct(verdict)})
+    tell_verdict(out, verdict)
+    out.line(f"make it again:  {program()} decision replay {verdict.digest} --home {opened.path}")
+    return {"allow": 0, "deny": 3, "ask": WAITS}[verdict.outcome]
+
+
+def tell_verdict(out: Out, verdict: Verdict) -> None:
+    """Tells a verdict to people."""
+    first, *rest = verdict.explain().splitlines()
+    out.line(
+        plain(first, 2000), style={"allow": "bold green", "deny": "bold red", "ask": "bold yellow"}[verdict.outcome]
+    )
+    for line in rest:
+        out.line(plain(line, 2000))
 
 
 def tell_steps(out: Out, tree: Step) -> None:

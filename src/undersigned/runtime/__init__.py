@@ -78,6 +78,7 @@ from undersigned.runtime.status_keeper import StatusKeeper
 from undersigned.runtime.status_register import LIST_TTL_SECONDS, Issued, Said, StatusRegister
 from undersigned.runtime.tracing import OwnEvidence, gather_evidence, verified_pack
 from undersigned.runtime.turn import Event, Say, load_engagement
+from undersigned.runtime.verdicts import ReplayedVerdict, VerdictBook, judge_artifact
 from undersigned.runtime.wallet import Wallet, read_handed, verify_handed
 from undersigned.runtime.witnesses import Witness, Witnesses, WitnessPart, witnesses_of
 from undersigned.runtime.work import Reviewed, Reviewer, contracts_to_deliver
@@ -137,6 +138,7 @@ __all__ = [
     "RegistryPart",
     "RegistryWord",
     "Replayed",
+    "ReplayedVerdict",
     "Resolver",
     "Reviewed",
     "Reviewer",
@@ -153,6 +155,7 @@ __all__ = [
     "SystemClock",
     "Timing",
     "TrustPart",
+    "VerdictBook",
     "WaitingTerms",
     "Wallet",
     "Wanted",
@@ -183,6 +186,7 @@ __all__ = [
     "issue_claims",
     "issue_membership",
     "judge_pack",
+    "judge_artifact",
     "keep_evidence",
     "keys_of",
     "leave_order",

@@ -42,7 +42,16 @@ from undersigned.trust import (
     replay,
 )
 
-__all__ = ["InForce", "RecordedDecision", "Replayed", "decision_named", "recorded_decisions", "replay_decision"]
+__all__ = [
+    "InForce",
+    "RecordedDecision",
+    "Replayed",
+    "decision_named",
+    "kept_credential",
+    "kept_document",
+    "recorded_decisions",
+    "replay_decision",
+]
 
 SHORTEST_PART = 6
 """Characters of a digest that name a decision."""
@@ -171,16 +180,18 @@ class Gathering:
         read = read_presentation(shown.presentation)
         in_it = {credential.digest for credential in read.credentials}
         links = {
-            digest: await self._kept("credential of a link", digest, _signed)
+            digest: await self._kept("credential of a link", digest, kept_credential)
             for digest in inputs.looked_up
             if digest not in in_it
         }
         issuers = {read_credential(link).issuer for link in links.values() if link is not None}
         derived = {document_from(did, {}).raw_digest for did in issuers.union(read.parties) if is_derived(did)}
         documents = [
-            await self._kept("DID document", digest, _document) for digest in inputs.documents if digest not in derived
+            await self._kept("DID document", digest, kept_document)
+            for digest in inputs.documents
+            if digest not in derived
         ]
-        lists = {digest: await self._kept("status list", digest, _signed) for digest in inputs.status_lists}
+        lists = {digest: await self._kept("status list", digest, kept_credential) for digest in inputs.status_lists}
         logs = {file.digest: await self._kept(f"history at {file.url}", file.digest, bytes) for file in inputs.logs}
         terms = None
         if inputs.terms is not None:
@@ -262,12 +273,13 @@ def _of(kind: type[T]) -> Callable[[bytes], T]:
     return lambda raw: msgspec.json.decode(raw, type=kind)
 
 
-def _document(raw: bytes) -> DidDocument:
+def kept_document(raw: bytes) -> DidDocument:
+    """A DID document as it was kept."""
     value = cast("JsonObject", decode_json(raw, FOREIGN_LIMITS))
     return DidDocument(str(value.get("id")), raw)
 
 
-def _signed(raw: bytes) -> JsonObject:
+def kept_credential(raw: bytes) -> JsonObject:
     """A credential in the form in which it is verified: with its proof, or in the envelope that the text came in."""
     if not raw.startswith(b"{"):
         return enveloped_credential(raw.decode())

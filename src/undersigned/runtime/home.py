@@ -16,6 +16,7 @@
     gate.token                    the same of the listener for gates
     artifacts/                    contents by digest
     evidence/                     evidence packs
+    verdicts/                     verdicts on artifacts, and what they were made from
 
 Source: protocol-spec/02-identity-and-keys.md
 """
@@ -321,6 +322,11 @@ class Home:
     def trust(self) -> Path:
         """File of the trust graph."""
         return self.path / "trust.db"
+
+    @property
+    def verdicts(self) -> Path:
+        """Verdicts on artifacts, by digest."""
+        return self.path / "verdicts"
 
     @property
     def artifacts(self) -> Path:

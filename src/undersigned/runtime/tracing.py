@@ -50,10 +50,12 @@ def verified_pack(data: bytes, source: str, *, now: Instant, known: Iterable[Did
 class OwnEvidence:
     """The engagements of a ledger that have a contract, each made into evidence when it is asked for."""
 
-    def __init__(self, ledger: Ledger, home: Home, now: Instant) -> None:
-        self._ledger, self._artifacts, self._now = ledger, ArtifactStore(home.artifacts), now
+    def __init__(self, ledger: Ledger, home: Home, now: Instant, *, bare: bool = False) -> None:
+        """`bare`: without the artifacts themselves."""
+        self._ledger, self._artifacts, self._now = ledger, None if bare else ArtifactStore(home.artifacts), now
         self._own = home.configuration.did
         self.held: dict[EngagementId, Held] = {}
+        self.packs: dict[EngagementId, bytes] = {}
         self.decisions: dict[EngagementId, tuple[Decided, ...]] = {}
         mine = (home.document(), home.organisation_document())
         self.documents: dict[Did, tuple[DidDocument, ...]] = {one.id: (one,) for one in mine if one is not None}
@@ -95,7 +97,7 @@ class OwnEvidence:
         engagement = summary.engagement
         data = await export_pack(self._ledger, self._artifacts, self._own, engagement)
         case = verified_pack(data, f"the record of {engagement}", now=self._now)
-        self.held[engagement] = Held(case, OWN)
+        self.held[engagement], self.packs[engagement] = Held(case, OWN), data
         for one in held_in(case, OWN):
             # Whoever recorded it had resolved them.
             one.case.known.update(one.case.documents)

@@ -1,24 +1,48 @@
 """Where an artifact is from, and whether it can be trusted: a walk through evidence that was verified."""
 
 from undersigned.trace.evidence import Decided, Evidence, Held, Made, Said, held_in, outside
+from undersigned.trace.judge import (
+    ASKS,
+    CLAUSES,
+    AskedAbout,
+    Heard,
+    Judged,
+    ListUsed,
+    MadeFrom,
+    Verdict,
+    asked_about,
+    judge,
+    memberships,
+)
 from undersigned.trace.picture import draw_trace
 from undersigned.trace.prov import PROV_CONTEXT, TYPES, name_of, prov_document
 from undersigned.trace.walk import KINDS, Kind, State, Step, trace
 
 __all__ = [
+    "ASKS",
+    "CLAUSES",
     "KINDS",
     "PROV_CONTEXT",
     "TYPES",
+    "AskedAbout",
     "Decided",
     "Evidence",
+    "Heard",
     "Held",
+    "Judged",
     "Kind",
+    "ListUsed",
     "Made",
+    "MadeFrom",
     "Said",
     "State",
     "Step",
+    "Verdict",
+    "asked_about",
     "draw_trace",
     "held_in",
+    "judge",
+    "memberships",
     "name_of",
     "outside",
     "prov_document",

@@ -417,8 +417,12 @@ class _Walk:
         )
 
 
-def shown_credentials(held: Held, holder: Did, evidence: Evidence) -> list[tuple[Credential, Step]]:
-    """What a party showed before the contract, each credential with what could be checked of it."""
+def shown_credentials(
+    held: Held, holder: Did, evidence: Evidence, *, known: bool = False
+) -> list[tuple[Credential, Step]]:
+    """What a party showed before the contract, each credential with what could be checked of it; `known`: by documents
+    that are known from elsewhere than the pack, and no others.
+    """
     found: list[tuple[Credential, Step]] = []
     for said in held.said:
         if isinstance(said.message, Presentation) and said.message.sender == holder:
@@ -426,12 +430,14 @@ def shown_credentials(held: Held, holder: Did, evidence: Evidence) -> list[tuple
                 shown = read_presentation(said.message.presentation).credentials
             except UndersignedError:
                 continue  # it counted for nothing when it was shown, either
-            found += [(one, _credential(one, holder, said.at, held, evidence)) for one in shown]
+            found += [
+                (one, _credential(one, holder, said.at, _documents(evidence, held, one.issuer, known=known)))
+                for one in shown
+            ]
     return found
 
 
-def _credential(one: Credential, holder: Did, at: Instant, held: Held, evidence: Evidence) -> Step:
-    documents = _documents(evidence, held, one.issuer)
+def _credential(one: Credential, holder: Did, at: Instant, documents: tuple[DidDocument, ...]) -> Step:
     if any(subject.get("id") != holder for subject in one.subjects):
         state, why = "failed", f"it is about somebody else than {holder}"
     elif not documents:
@@ -537,9 +543,10 @@ def _shown_parents(held: Held) -> tuple[Parent, ...]:
     return ()
 
 
-def _documents(evidence: Evidence, held: Held, did: Did) -> tuple[DidDocument, ...]:
+def _documents(evidence: Evidence, held: Held, did: Did, *, known: bool = False) -> tuple[DidDocument, ...]:
     """DID documents of somebody, those that are known beside the packs first."""
-    found = (*evidence.documents.get(did, ()), *held.case.documents.get(did, ()))
+    of_pack = held.case.known if known else held.case.documents
+    found = (*evidence.documents.get(did, ()), *of_pack.get(did, ()))
     return found or ((document_from(did, {}),) if is_derived(did) else ())
 
 

@@ -1,0 +1,357 @@
+"""Verdicts on artifacts: what is needed for one is gathered, and what it was made from is kept with it.
+
+A verdict belongs to no engagement, so it stands beside the ledger: a file by its digest, and each input by its own. It
+can be made beside a running peer, and by somebody who has never hired anybody.
+
+Source: protocol-spec/19-trace.md, section 19.5
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast
+
+import msgspec
+
+from undersigned.credentials import Credential, StatusList, read_credential, verify_status_list
+from undersigned.did import DidDocument, is_derived
+from undersigned.encoding import Did, Digest, Instant, digest_bytes, write_canonical
+from undersigned.errors import ConfigurationError, LedgerError, UndersignedError
+from undersigned.evidence import Case, check_pack, sealed_of
+from undersigned.ledger import Ledger, TrustStore
+from undersigned.messages import Presentation
+from undersigned.trace import (
+    AskedAbout,
+    Evidence,
+    Heard,
+    Held,
+    ListUsed,
+    MadeFrom,
+    Verdict,
+    asked_about,
+    held_in,
+    judge,
+    memberships,
+)
+from undersigned.trust import (
+    Accused,
+    Anchors,
+    Authority,
+    Difference,
+    Graph,
+    Policy,
+    Viewpoint,
+    accused,
+    answer,
+    authority,
+    canonical_bytes,
+    differences,
+)
+
+from .anchors import load_anchors
+from .artifacts import ArtifactStore
+from .clock import Clock
+from .decisions import kept_credential, kept_document
+from .files import read_file
+from .gather import Gatherer
+from .home import Home
+from .kept import signed_bytes
+from .status_keeper import StatusKeeper
+from .tracing import OwnEvidence, verified_pack
+
+__all__ = ["ReplayedVerdict", "VerdictBook", "judge_artifact"]
+
+MAX_VERDICT_BYTES: Final = 4 * 1024 * 1024
+SHORTEST_PART: Final = 6
+
+
+class ReplayedVerdict(NamedTuple):
+    """A verdict made again; None if an input is not what it was."""
+
+    verdict: Verdict | None
+    differences: tuple[Difference, ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether it came out as recorded."""
+        return not self.differences
+
+
+class VerdictBook:
+    """The verdicts of a state folder: `verdicts/<digest>.json`, and what they name in `verdicts/inputs/<digest>`."""
+
+    def __init__(self, home: Home) -> None:
+        self._folder = home.verdicts
+        self._inputs = ArtifactStore(home.verdicts / "inputs")
+
+    async def put(self, verdict: Verdict, inputs: Iterable[bytes]) -> Path:
+        """Keeps the inputs, then the verdict; where it is."""
+        for raw in inputs:
+            await self._inputs.put(raw)
+        raw = write_canonical(verdict)
+        path = self._folder / f"{digest_bytes(raw)}.json"
+        new = path.with_suffix(".new")
+        new.write_bytes(raw)
+        os.replace(new, path)
+        return path
+
+    def listed(self) -> list[Verdict]:
+        """All of them, oldest first.
+
+        Raises:
+            LedgerError: `store_corrupt`, a file is not what its name says.
+        """
+        found = [_read(path) for path in self._folder.glob("uEi*.json")]
+        return sorted(found, key=lambda one: (one.at, one.digest))
+
+    def named(self, text: str) -> Verdict | None:
+        """The verdict that `text` names: its digest, or a part of it that no other has.
+
+        Raises:
+            ConfigurationError: `not_found`, more than one is named.
+            LedgerError: `store_corrupt`.
+        """
+        paths = [
+            path
+            for path in self._folder.glob("uEi*.json")
+            if path.stem == text or (len(text) >= SHORTEST_PART and text in path.stem)
+        ]
+        if len(paths) > 1:
+            raise ConfigurationError("not_found", f"{text[:100]!a} names {len(paths)} verdicts: write more of the id")
+        return _read(paths[0]) if paths else None
+
+    async def replay(self, recorded: Verdict) -> ReplayedVerdict:
+        """The verdict made again from what was kept: no network, no graph, no clock.
+
+        Raises:
+            UndersignedError: `not_found`, an input is not there.
+        """
+        inputs = recorded.inputs
+        try:
+            policy = msgspec.json.decode(await self._inputs.get(inputs.policy), type=Policy)
+            heard = msgspec.json.decode(await self._inputs.get(inputs.heard), type=Heard)
+            await self._inputs.get(inputs.anchors)
+            documents = _by_did([kept_document(await self._inputs.get(digest)) for digest in inputs.documents])
+            packs = [await self._inputs.get(digest) for digest in inputs.packs]
+            links = [read_credential(kept_credential(await self._inputs.get(digest))) for digest in inputs.links]
+            lists = {one.url: await self._list(one) for one in inputs.lists}
+            again = _made(
+                recorded, _evidence(packs, documents, recorded.at), policy=policy, heard=heard, links=links, lists=lists
+            )
+        except UndersignedError as error:
+            if error.code == "not_found":
+                raise
+            return ReplayedVerdict(None, (Difference("verdict", recorded.outcome, f"none: {error}"),))
+        if again == recorded:
+            return ReplayedVerdict(again, ())
+        return ReplayedVerdict(again, differences("verdict", recorded, again))
+
+    async def _list(self, used: ListUsed) -> StatusList:
+        signed = kept_credential(await self._inputs.get(used.list))
+        document = kept_document(await self._inputs.get(used.document))
+        return verify_status_list(
+            signed, url=used.url, issuer=document.id, documents={document.id: document}, now=used.verified
+        )
+
+
+async def judge_artifact(
+    home: Home,
+    ledger: Ledger,
+    artifact: Digest,
+    purpose: str,
+    *,
+    packs: Mapping[str, bytes],
+    known: Iterable[DidDocument],
+    gatherer: Gatherer | None,
+    clock: Clock,
+) -> tuple[Verdict, Path]:
+    """The verdict on an artifact for a purpose, and where it is kept. With a gatherer, DID documents that nobody
+    brought and status lists are fetched; without, they are not there.
+
+    Raises:
+        VerificationError: A pack, or what is recorded, does not hold.
+        LedgerError: The ledger or the graph is damaged.
+    """
+    now, own = clock.now(), OwnEvidence(ledger, home, clock.now(), bare=True)
+    await own.about({artifact}, ())
+    brought = list(known)
+    mine = [one for held in own.held.values() for found in held.case.known.values() for one in found]
+    mine += [one for found in own.documents.values() for one in found]
+    fetched: list[DidDocument] = []
+    for did in sorted(_spoken(packs.values(), now) - {one.id for one in brought}):
+        try:
+            if gatherer is not None:
+                fetched.append(await gatherer.document(did))
+        except UndersignedError:
+            continue  # then its keys may not be known, and the verdict says so
+    documents = _by_did([*brought, *mine, *fetched])
+    # Packs that say nothing of the artifact prove nothing of it, and are not kept.
+    every = [*own.packs.values(), *packs.values()]
+    used = [raw for raw in every if _evidence([raw], documents, now).made(artifact)]
+    evidence = _evidence(used, documents, now)
+    anchors, policy = load_anchors(home, now), home.configuration.policy
+    part = home.configuration.organisation
+    ours = (home.configuration.did, *([part.did] if part else []))
+    heard, links = _heard(home, asked_about(artifact, evidence), purpose, anchors, ours, now)
+    relied = [one for made in evidence.made(artifact) for one in memberships(made, evidence)]
+    lists = await _lists([*relied, *links], gatherer, clock)
+    consulted = [(url, one, one.by) for url, one in sorted(lists.items()) if one.by is not None]
+    needed = {one.raw_digest: one.raw for found in documents.values() for one in found if _needed(one.id, evidence)}
+    inputs = MadeFrom(
+        policy=policy.digest,
+        anchors=anchors.digest,
+        heard=heard.digest,
+        packs=tuple(digest_bytes(raw) for raw in used),
+        documents=tuple(needed),
+        links=tuple(one.digest for one in links),
+        lists=tuple(
+            ListUsed(url=url, list=one.credential.digest, document=by.raw_digest, verified=one.verified)
+            for url, one, by in consulted
+        ),
+    )
+    asked = Verdict(
+        outcome="deny",
+        artifact=artifact,
+        purpose=purpose,
+        by=home.configuration.did,
+        policy="",
+        at=now,
+        inputs=inputs,
+    )
+    verdict = _made(
+        asked,
+        _evidence(used, _by_did(kept_document(raw) for raw in needed.values()), now),
+        policy=policy,
+        heard=heard,
+        links=links,
+        lists=lists,
+    )
+    kept = [
+        *(canonical_bytes(policy), canonical_bytes(anchors), canonical_bytes(heard)),
+        *used,
+        *needed.values(),
+        *map(signed_bytes, links),
+        *(signed_bytes(one.credential) for _, one, _ in consulted),
+        *(by.raw for _, _, by in consulted),
+    ]
+    return verdict, await VerdictBook(home).put(verdict, kept)
+
+
+def _made(
+    of: Verdict,
+    evidence: Evidence,
+    *,
+    policy: Policy,
+    heard: Heard,
+    links: Iterable[Credential],
+    lists: Mapping[str, StatusList],
+) -> Verdict:
+    return judge(
+        of.artifact,
+        of.purpose,
+        evidence,
+        policy=policy,
+        own=of.by,
+        now=of.at,
+        heard=heard,
+        links=links,
+        lists=lists,
+        inputs=of.inputs,
+    )
+
+
+def _evidence(packs: Iterable[bytes], documents: Mapping[Did, tuple[DidDocument, ...]], now: Instant) -> Evidence:
+    known = [one for found in documents.values() for one in found]
+    held = [Held(verified_pack(raw, "a pack", now=now, known=known), "a pack") for raw in packs]
+    return Evidence.of(held, documents=documents)
+
+
+def _needed(did: Did, evidence: Evidence) -> bool:
+    """Whether a document takes part: of a party of the evidence, or of who said something about one."""
+    return not is_derived(did) and any(did in _dids(held) for held in evidence.held)
+
+
+def _dids(held: Held) -> set[Did]:
+    document = sealed_of(held.case).document
+    found = {document.hirer, document.provider}
+    found |= {terms.evidence.verifier for terms in (document.terms,) if terms.evidence.verifier}
+    for said in held.said:
+        if isinstance(said.message, Presentation):
+            shown = cast("list[Any]", said.message.presentation.get("verifiableCredential", []))
+            for one in shown:
+                try:
+                    found.add(read_credential(one).issuer)
+                except UndersignedError:
+                    continue  # it counted for nothing when it was shown, either
+    return found
+
+
+def _spoken(packs: Iterable[bytes], now: Instant) -> set[Did]:
+    """Whose DID documents packs call for; those that follow from their DIDs are not asked for."""
+    cases: list[Case] = [check_pack(raw, now=now)[1] for raw in packs]
+    return {did for case in cases for held in held_in(case, "") for did in _dids(held) if not is_derived(did)}
+
+
+def _heard(
+    home: Home, asked: AskedAbout, purpose: str, anchors: Anchors, own: tuple[Did, ...], now: Instant
+) -> tuple[Heard, list[Credential]]:
+    """What the graph answers, and the credentials of the chains that have a status."""
+    store = TrustStore(home.trust, read_only=True) if home.trust.exists() else None
+    try:
+
+        def ask(question: Any) -> Any:
+            return store.ask(question) if store is not None else answer(question, Graph(()).read)
+
+        entitled: list[Authority] = []
+        for issuer, predicate, at in asked.authority:
+            view = Viewpoint(anchors=anchors, own=own, now=at)
+            entitled.append(ask(authority(issuer, predicate, purpose, view)))
+        suspected: list[Accused] = [
+            ask(accused(did, Viewpoint(anchors=anchors, own=own, now=now))) for did in asked.accused
+        ]
+        digests = {edge.digest for one in entitled for path in one.paths for edge in path.edges}
+        held = store.held(digests) if store is not None and digests else {}
+    finally:
+        if store is not None:
+            store.close()
+    links = [
+        read_credential(kept_credential(raw)) for digest in sorted(digests) if (raw := held.get(digest)) is not None
+    ]
+    return Heard(tuple(entitled), tuple(suspected)), links
+
+
+async def _lists(credentials: list[Credential], gatherer: Gatherer | None, clock: Clock) -> dict[str, StatusList]:
+    """The status lists of these credentials, as far as they could be had."""
+    if gatherer is None:
+        return {}
+    keeper = StatusKeeper(gatherer, gatherer.document, clock)
+    found: dict[str, StatusList] = {}
+    try:
+        for one in credentials:
+            try:
+                found |= await keeper.lists([one], max_age_seconds=0.0)
+            except UndersignedError:
+                continue  # what could not be looked up is no, and the verdict says so
+    finally:
+        await keeper.close()
+    return found
+
+
+def _by_did(documents: Iterable[DidDocument]) -> dict[Did, tuple[DidDocument, ...]]:
+    found: dict[Did, tuple[DidDocument, ...]] = {}
+    for one in documents:
+        if one not in found.get(one.id, ()):
+            found[one.id] = (*found.get(one.id, ()), one)
+    return found
+
+
+def _read(path: Path) -> Verdict:
+    try:
+        raw = read_file(path, MAX_VERDICT_BYTES)
+        if digest_bytes(raw) != path.stem:
+            raise LedgerError("store_corrupt", f"{path.name} has other bytes than its name says")
+        return msgspec.json.decode(raw, type=Verdict)
+    except (OSError, msgspec.MsgspecError) as exc:
+        raise LedgerError("store_corrupt", f"{path.name} is no verdict: {exc}") from exc

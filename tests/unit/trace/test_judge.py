@@ -1,0 +1,242 @@
+"""Should an artifact be trusted for a purpose: each reason by itself, with its code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from issuing import issued
+from packs import Hire
+from undersigned.attestation import ActionTaken, UsageLine
+from undersigned.credentials import Authority as MayAttest
+from undersigned.credentials import StatusList, read_credential
+from undersigned.encoding import digest_bytes
+from undersigned.testing import ARTIFACT, Actor, terminate
+from undersigned.trace import ASKS, CLAUSES, Evidence, Heard, MadeFrom, Verdict, asked_about, judge
+from undersigned.trust import (
+    Anchor,
+    Anchors,
+    Edge,
+    Graph,
+    Policy,
+    Viewpoint,
+    accused,
+    answer,
+    authority,
+)
+from unit.trace.test_walk import DIGEST, evidence
+
+PROVENANCE, WORK = "https://slsa.dev/provenance/v1", "https://w3id.org/hire/attestation/work/v1"
+INPUTS = MadeFrom(policy=digest_bytes(b"p"), anchors=digest_bytes(b"a"), heard=digest_bytes(b"h"))
+
+
+@pytest.fixture(scope="module")
+def hire() -> Hire:
+    return Hire().whole()
+
+
+def heard_of(found: Evidence, purpose: str, now: str, anchors: Anchors, *edges: Edge) -> Heard:
+    asked, graph = asked_about(DIGEST, found), Graph(edges)
+    return Heard(
+        tuple(
+            answer(authority(issuer, predicate, purpose, Viewpoint(anchors=anchors, now=at)), graph.read)
+            for issuer, predicate, at in asked.authority
+        ),
+        tuple(answer(accused(did, Viewpoint(anchors=anchors, now=now)), graph.read) for did in asked.accused),
+    )
+
+
+def judged(
+    hire: Hire,
+    *,
+    purpose: str = "sbom",
+    anchors: Anchors | None = None,
+    edges: tuple[Edge, ...] = (),
+    policy: Policy | None = None,
+    **more: Any,
+) -> Verdict:
+    ended = hire.hirer.engagement.state == "closed"
+    found = evidence(hire, **({} if ended else {"checkpoint": None, "inclusion": None}))
+    now, believed = hire.book.clock.now(), anchors or Anchors.of(hire.provider.actor.did)
+    return judge(
+        DIGEST,
+        purpose,
+        found,
+        policy=policy or Policy(),
+        own="did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK",
+        now=now,
+        heard=heard_of(found, purpose, now, believed, *edges),
+        inputs=INPUTS,
+        **{"links": (), "lists": {}, **more},
+    )
+
+
+def codes(verdict: Verdict) -> dict[str, str]:
+    """What was not met, by clause."""
+    reasons = [*verdict.reasons, *(reason for one in verdict.judged for reason in one.reasons)]
+    assert {reason.clause for reason in reasons} <= set(CLAUSES)
+    for reason in reasons:
+        assert reason.code == "met" or f"`{reason.code}`" in CLAUSES[reason.clause][0] or reason.clause == "evidence"
+    return {reason.clause: reason.code for reason in reasons if reason.code != "met"}
+
+
+def test_what_holds_throughout_is_allowed(hire: Hire) -> None:
+    """HIRE-TRC-05."""
+    verdict = judged(hire)
+    assert (verdict.outcome, codes(verdict)) == ("allow", {})
+    (one,) = verdict.judged
+    assert (one.signer, one.contract) == (hire.provider.actor.did, hire.contract)
+    assert judged(hire) == verdict
+
+
+@pytest.mark.parametrize(
+    ("anchor", "outcome"),
+    [
+        ({"types": (WORK,), "capabilities": ("sbom",)}, "allow"),
+        ({"types": (PROVENANCE,)}, "deny"),
+        ({"capabilities": ("build",)}, "deny"),
+        ({"until": "2020-01-01T00:00:00Z"}, "deny"),
+    ],
+)
+def test_the_signer_is_entitled_to_that_predicate_for_that_purpose(
+    hire: Hire, anchor: dict[str, Any], outcome: str
+) -> None:
+    """HIRE-TRC-05: whom we believe about something else, or believed until before, is not entitled to this."""
+    verdict = judged(hire, anchors=Anchors(anchors=(Anchor(issuer=hire.provider.actor.did, **anchor),)))
+    assert verdict.outcome == outcome
+    assert codes(verdict) == ({} if outcome == "allow" else {"signer": "attester_not_trusted"})
+
+
+def test_a_chain_entitles_as_it_stood_when_it_was_signed(hire: Hire) -> None:
+    root = "did:web:root.example"
+    edge = Edge(
+        digest=digest_bytes(b"edge"), source=root, target=hire.provider.actor.did, kind="authority", capability="sbom"
+    )
+    anchors = Anchors.of(root)
+    assert judged(hire, anchors=anchors, edges=(edge,)).outcome == "allow"
+    ended = Edge(
+        digest=digest_bytes(b"edge"),
+        source=root,
+        target=hire.provider.actor.did,
+        kind="authority",
+        capability="sbom",
+        valid_until="2020-01-01T00:00:00Z",
+    )
+    assert codes(judged(hire, anchors=anchors, edges=(ended,))) == {"signer": "attester_not_trusted"}
+
+
+def test_a_withdrawn_link_denies_and_so_does_one_that_nobody_can_look_up(hire: Hire) -> None:
+    """HIRE-TRC-05: later revocations; what cannot be checked is no."""
+    now, root = hire.book.clock.now(), Actor("root")
+    url = "https://root.example/status/1"
+    entry = {
+        "type": "BitstringStatusListEntry",
+        "statusPurpose": "revocation",
+        "statusListIndex": "9",
+        "statusListCredential": url,
+    }
+    claim = MayAttest(id=hire.provider.actor.did, may_attest="sbom", depth=0)
+    link = read_credential(issued(root, claim, now, credentialStatus=entry))
+
+    def listed(*bits: int) -> StatusList:
+        filled = bytearray(16_384)
+        for bit in bits:
+            filled[bit >> 3] |= 0x80 >> (bit & 7)
+        return StatusList(
+            url=url, issuer=root.did, purposes=("revocation",), bits=bytes(filled), ttl_seconds=300, credential=link
+        )
+
+    assert judged(hire, links=(link,), lists={url: listed()}).outcome == "allow"
+    assert codes(judged(hire, links=(link,), lists={url: listed(9)})) == {"status": "revoked"}
+    assert codes(judged(hire, links=(link,))) == {"status": "status_unavailable"}
+
+
+def test_an_accusation_that_is_heard_now_denies(hire: Hire) -> None:
+    root = "did:web:root.example"
+    edge = Edge(
+        digest=digest_bytes(b"accusation"),
+        source=root,
+        target=hire.provider.actor.did,
+        kind="accusation",
+        says="equivocation",
+    )
+    anchors = Anchors(anchors=(Anchor(issuer=root), Anchor(issuer=hire.provider.actor.did)))
+    assert codes(judged(hire, anchors=anchors, edges=(edge,)))["accused"] == "policy_denied"
+
+
+def test_our_policy_refuses(hire: Hire) -> None:
+    assert codes(judged(hire, policy=Policy(refuse=(hire.provider.actor.did,)))) == {"refuse": "policy_denied"}
+    refused = judged(hire, policy=Policy(refuse_capabilities=("sbom",)))
+    assert (refused.outcome, codes(refused)) == ("deny", {"refuse_capabilities": "policy_denied"})
+
+
+def test_without_an_acceptance_a_person_is_asked_and_with_a_rejection_nobody() -> None:
+    """HIRE-TRC-05."""
+    waiting = judged(Hire().sealed().delivered())
+    assert (waiting.outcome, codes(waiting)) == ("ask", {"acceptance": "approval_required"})
+    rejected = judged(Hire().sealed().delivered().reviewed("rejected"))
+    assert (rejected.outcome, codes(rejected)) == ("deny", {"acceptance": "policy_denied"})
+
+
+def test_actions_outside_the_scope_and_totals_above_a_limit_deny() -> None:
+    """HIRE-TRC-05."""
+    hire = Hire().sealed()
+    taken = ActionTaken(
+        at=hire.book.clock.now(),
+        action="artifact:read",
+        target=f"urn:hire:artifact:{DIGEST}",
+        clause="read",
+        allowed=True,
+    )
+    hire.delivered(hire.claims(actions=(taken,))).reviewed()
+    assert codes(judged(hire)) == {"scope": "scope_exceeded"}
+    (grant,) = hire.hirer.offered().terms.scope.grants
+    name = grant.id.rpartition("#")[2]
+    assert ARTIFACT in str(grant.target)
+    for amount, outcome in (("1", "allow"), ("999999", "deny")):
+        again = Hire().sealed()
+        usage = (UsageLine(clause=name, unit="count", amount=amount),)
+        again.delivered(again.claims(usage=usage)).reviewed()
+        assert judged(again).outcome == outcome
+
+
+def test_an_end_for_a_stolen_key_denies() -> None:
+    hire = Hire().sealed().delivered()
+    hire.book.hirer >> terminate("key_compromised")
+    verdict = judged(hire)
+    assert (verdict.outcome, codes(verdict)["ending"]) == ("deny", "revoked")
+
+
+def test_nothing_is_no_yes(hire: Hire) -> None:
+    verdict = judge(
+        digest_bytes(b"another"),
+        "sbom",
+        evidence(hire),
+        policy=Policy(),
+        own="did:web:acme.example",
+        now=hire.book.clock.now(),
+        heard=Heard(),
+        links=(),
+        lists={},
+        inputs=INPUTS,
+    )
+    assert (verdict.outcome, codes(verdict)) == ("deny", {"evidence": "not_found"})
+    # What the graph was not asked is no answer.
+    unheard = judge(
+        DIGEST,
+        "sbom",
+        evidence(hire),
+        policy=Policy(),
+        own="did:web:acme.example",
+        now=hire.book.clock.now(),
+        heard=Heard(),
+        links=(),
+        lists={},
+        inputs=INPUTS,
+    )
+    assert codes(unheard) == {"signer": "attester_not_trusted", "accused": "policy_denied"}
+
+
+def test_only_these_codes_ask() -> None:
+    assert {"approval_required", "in_doubt"} == ASKS
