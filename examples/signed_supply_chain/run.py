@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import random
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import tempfile
 import zipfile
 from base64 import b64decode
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from undersigned import HireResult, Job, Peer, Reviewed, create_home, issue_membership
@@ -195,13 +197,14 @@ def office(home: Home) -> Did:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on at the moment."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Ports nobody listens on, below those that systems give to connections: it takes a while until they are used."""
+    found: list[int] = []
+    while len(found) < count:
+        port = random.randrange(20_000, 32_000)  # noqa: S311
+        with socket.socket() as tried, suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            found += [port] if port not in found else []
+    return found
 
 
 if __name__ == "__main__":

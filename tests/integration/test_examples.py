@@ -345,7 +345,7 @@ def test_its_provenance_and_pictures(runs: dict[str, Run]) -> None:
 
 
 def test_who_was_no_party_asks_whether_to_trust_it(runs: dict[str, Run]) -> None:
-    """HIRE-TRC-05: while the peers ran, Umbrella found their keys and that nothing was withdrawn; each answer replays."""
+    """HIRE-TRC-05: while the peers ran, Umbrella found their keys and nothing withdrawn; each answer replays."""
     folder = runs["signed_supply_chain"].folder
     in_order(runs["signed_supply_chain"].ended.out, "4. And should Umbrella trust", "allow: uEi", "allow: uEi")
     listed = run("decision", "list", "--home", folder / "umbrella", "--json").values
@@ -382,7 +382,7 @@ def test_a_verdict_without_its_inputs_is_not_made_again(runs: dict[str, Run], tm
     for name in (inputs["policy"], inputs["packs"][0], inputs["lists"][0]["list"]):
         kept = home / "verdicts" / "inputs" / name
         raw = kept.read_bytes()
-        kept.write_bytes(raw.replace(b"1", b"2", 1))
+        kept.write_bytes(raw + b" ")
         changed = run("decision", "replay", one["id"], "--home", home, "--json")
         assert (changed.code, changed.values[0]["now"]) == (1, None), changed
         kept.unlink()
