@@ -306,7 +306,9 @@ def test_who_was_no_party_traces_by_packs_alone(runs: dict[str, Run]) -> None:
     """HIRE-TRC-01: nobody's ledger is needed, and a pack that was changed is refused."""
     folder = runs["signed_supply_chain"].folder
     found = trace_of(folder, BILL, "--home", folder / "umbrella", "--pack", folder / "globex.zip")
-    assert [step["state"] for step in found if step["kind"] == "decision"] == ["missing"] * 4
+    decisions = [step["state"] for step in found if step["kind"] == "decision"]
+    # Globex's are in its pack, of either contract; those of the others are not there.
+    assert (decisions.count("missing"), set(decisions)) == (2, {"missing", "stated"})
     assert len([step for step in found if step["kind"] == "delivery"]) == 3
     changed = folder / "changed.zip"
     if not changed.exists():

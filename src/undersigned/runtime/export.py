@@ -43,10 +43,15 @@ FOLDERS: Final = frozenset({"approvals", "artifacts", "credentials", "decisions"
 
 
 async def export_pack(
-    ledger: Ledger, artifacts: ArtifactStore | None, own: Did, engagement: EngagementId, *, withhold: Collection[str] = ()
+    ledger: Ledger,
+    artifacts: ArtifactStore | None,
+    own: Did,
+    engagement: EngagementId,
+    *,
+    withhold: Collection[str] = (),
 ) -> bytes:
     """The pack, with those of the hires under the contract, the newest checkpoint that holds the contract, and the
-    artifacts that are kept here; with None, without them.
+    artifacts that are kept here.
 
     What a pattern of `withhold` names, such as `decisions/*`, is left out, and its commitment listed: approvals,
     artifacts, credentials, decisions, refusals and status lists. Packs within this one are treated alike.
@@ -64,7 +69,7 @@ async def export_pack(
     evidence = await ledger.evidence(engagement)
     kept: list[bytes] = []
     for row in rows:
-        if artifacts is not None and row.type == "Delivery" and row.kind != "noted":
+        if row.type == "Delivery" and row.kind != "noted":
             delivery = recorded_message(row.raw).message
             if isinstance(delivery, Delivery):
                 kept += [

@@ -9,10 +9,11 @@ Source: protocol-spec/19-trace.md, section 19.1
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import NamedTuple
 
-from msgspec import Struct
+from msgspec import MsgspecError, Struct, json
 
 from undersigned.attestation import VerifiedStatement, WorkPredicate
 from undersigned.contract import Terms
@@ -31,7 +32,8 @@ class Decided(Struct, frozen=True, kw_only=True):
 
     decision: Decision
     by: Did
-    same: bool
+    same: bool | None
+    """None: it was not made again."""
     detail: str
     """How it came out; unless the same, what differs or is not there."""
 
@@ -78,6 +80,19 @@ class Held(Struct, frozen=True, eq=False):
         """Its messages, in the order of the packer's journal."""
         return tuple(Said(one.number, one.at, one.kind, message) for one, message in self.case.verified)
 
+    @property
+    def decisions(self) -> tuple[Decided, ...]:
+        """What the packer decided about the other side, as far as the pack holds it."""
+        if self.case.pack is None:
+            return ()
+        why = "as the packer recorded it; not made again here"
+        found: list[Decision] = []
+        for _, raw in self.case.pack.of_kind("decision"):
+            with suppress(MsgspecError):  # what is no decision tells nothing
+                found.append(json.decode(raw, type=Decision))
+        found.sort(key=lambda one: (one.at, one.inputs.terms is not None))
+        return tuple(Decided(decision=one, by=self.packer, same=None, detail=why) for one in found)
+
     def terms(self, number: int) -> Terms:
         """The terms in force when this message was recorded."""
         return terms_at(self.case, number)
@@ -122,10 +137,15 @@ class Evidence(Struct, frozen=True):
     ) -> Evidence:
         """What is here, with the packs inside others."""
         by_contract: dict[Digest, Held] = {}
+        decided = dict(decisions)
         for one in held:
             for found in held_in(one.case, one.source):
                 by_contract.setdefault(found.contract, found)
-        return cls(tuple(by_contract.values()), decisions, documents)
+                # Each side has its own in its own pack; those that were made again go before those that a pack tells.
+                known = decided.get(found.engagement, ())
+                if found.packer not in {decision.by for decision in known}:
+                    decided[found.engagement] = (*known, *found.decisions)
+        return cls(tuple(by_contract.values()), decided, documents)
 
     def under(self, contract: Digest | None) -> Held | None:
         """The engagement of a contract."""

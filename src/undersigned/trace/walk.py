@@ -373,7 +373,7 @@ class _Walk:
         shown = {one.digest: (one, step) for one, step in shown_credentials(held, other, self._evidence)}
         found = [one for one in self._evidence.decisions.get(held.engagement, ()) if one.by == decider]
         if not found:
-            why = f"it is not in the evidence: a decision stays with the one who made it, {decider}"
+            why = f"it is not in the evidence; {decider} has it"
             yield Step(
                 kind="decision",
                 name="",
@@ -408,7 +408,7 @@ class _Walk:
             kind="decision",
             name=decision.digest,
             text=f"{decision.outcome} {about}, by policy {decision.policy}",
-            state="verified" if one.same else "failed",
+            state="stated" if one.same is None else "verified" if one.same else "failed",
             why=one.detail,
             by=(one.by,),
             of=(decision.peer,),
@@ -447,7 +447,10 @@ def _credential(one: Credential, holder: Did, at: Instant, documents: tuple[DidD
         for document in documents:
             try:
                 verify_issued(one, documents={document.id: document}, now=at)
-                state, why = "verified", "signed by its issuer and valid when it was shown; its status is not in packs"
+                state, why = (
+                    "verified",
+                    "signed by its issuer and valid when it was shown; what its issuer says now is not looked up",
+                )
                 break
             except UndersignedError as error:
                 why = error.message

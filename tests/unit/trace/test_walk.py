@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.json import encode
 
 from packs import MADE, NAME, Hire
 from undersigned.attestation import ActionTaken
@@ -14,6 +15,7 @@ from undersigned.evidence import tamper
 from undersigned.runtime import verified_pack
 from undersigned.testing import ARTIFACT
 from undersigned.trace import KINDS, Evidence, Held, Step, trace
+from undersigned.trust import Decision, Inputs
 
 DIGEST = digest_bytes(MADE)
 
@@ -52,7 +54,7 @@ def test_it_leads_from_the_artifact_to_the_contract(hire: Hire) -> None:
 
 
 def test_what_is_not_there_is_said(hire: Hire) -> None:
-    """HIRE-TRC-02: decisions are in nobody's pack; nothing stands in for them."""
+    """HIRE-TRC-02: where a pack holds no decision, nothing stands in for it."""
     tree = trace(DIGEST, evidence(hire))
     decisions = of_kind(tree, "decision")
     assert [(step.state, step.by) for step in decisions] == [
@@ -103,3 +105,20 @@ def test_one_contract_in_two_packs_is_told_once(hire: Hire) -> None:
     both = [Held(verified_pack(hire.pack(role), role, now=now), role) for role in ("provider", "hirer")]
     tree = trace(DIGEST, Evidence.of(both))
     assert [step.why.rpartition(" in ")[2] for step in of_kind(tree, "delivery")] == ["provider"]
+
+
+def test_a_packs_decision_is_the_word_of_its_packer(hire: Hire) -> None:
+    """HIRE-TRC-02: nobody here made it again; and what is no decision is none."""
+    decision = Decision(
+        outcome="allow",
+        peer=hire.provider.actor.did,
+        policy="acme/1",
+        at=hire.book.clock.now(),
+        reasons=(),
+        needed=(),
+        inputs=Inputs(policy=digest_bytes(b"p"), anchors=digest_bytes(b"a")),
+    )
+    tree = trace(DIGEST, evidence(hire, decisions=[encode(decision), b"{}"]))
+    told = [(step.state, step.by, step.text.partition(" ")[0]) for step in of_kind(tree, "decision")]
+    hirer, provider = hire.hirer.actor.did, hire.provider.actor.did
+    assert told == [("stated", (hirer,), "allow"), ("missing", (provider,), "whether")]
