@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from integration.hires import did_of, free_ports
 from undersigned.daemon import Peer
+from undersigned.keys import KeyKind
 from undersigned.runtime import Handler, Home, OfferPart, create_home, issue_membership
 
 NAMES = ("Acme", "Globex", "Initech", "Hooli", "Umbrella", "Cyberdyne", "Tyrell")
 PRICES = ("", "9 EUR", "8 EUR", "7 EUR", "6 EUR", "5 EUR", "4 EUR")
 
 
-async def homes_of(folder: Path, count: int) -> list[Home]:
+async def homes_of(folder: Path, count: int, kinds: Sequence[KeyKind] = ()) -> list[Home]:
     """State folders of so many companies, each trusting the one before and the one after it; all but the first do
-    `summary`, each for less than the one before it.
+    `summary`, each for less than the one before it. `kinds` are those of the agents' keys, by default Ed25519.
     """
     ports = free_ports(count)
     homes: list[Home] = []
@@ -33,6 +34,7 @@ async def homes_of(folder: Path, count: int) -> list[Home]:
             anchors=tuple(f"{did}:org" for did in near),
             max_price="20 EUR",
             offers=(offer,) if place else (),
+            kind=kinds[place] if kinds else "Ed25519",
         )
         await issue_membership(home)
         homes.append(home)

@@ -16,11 +16,21 @@ import pytest
 
 import pack_cases
 from browser import Tab, browser
+from integration.chains import homes_of, peers_of
+from integration.hires import REPORT, summarise
 from packs import Hire
 from undersigned.did import DidDocument
-from undersigned.encoding import FOREIGN_LIMITS, canonicalize, decode_json, multibase_decode, multibase_encode
-from undersigned.evidence import TAMPERINGS, read_archive, tamper, verifier_page, verify_pack
-from undersigned.keys import public_key_from_multikey
+from undersigned.encoding import (
+    FOREIGN_LIMITS,
+    canonicalize,
+    decode_json,
+    digest_bytes,
+    multibase_decode,
+    multibase_encode,
+)
+from undersigned.evidence import TAMPERINGS, read_archive, tamper, verifier_page, verify_pack, write_archive
+from undersigned.keys import KeyKind, public_key_from_multikey
+from undersigned.runtime import Job, export_pack
 
 CASES: dict[str, Callable[[], Iterator[pack_cases.Case]]] = {
     "published": pack_cases.published,
@@ -122,6 +132,51 @@ def test_page_and_command_say_the_same(group: str, page: Tab, folder: Path) -> N
     assert not differ, "\n".join(differ)
     assert failed >= FAILED_AT_LEAST.get(group, 0)
     assert held >= HELD_AT_LEAST.get(group, 0)
+
+
+@pytest.mark.parametrize("kinds", [("Ed25519", "Ed25519", "Ed25519"), ("P-256", "P-384", "P-256")], ids=str)
+async def test_packs_of_a_real_chain_and_packs_within_packs(
+    kinds: tuple[KeyKind, ...], page: Tab, folder: Path, tmp_path: Path
+) -> None:
+    """HIRE-PCK-04, HIRE-SUB-10: three companies over real sockets; the one in the middle has a pack in its pack."""
+    homes = await homes_of(tmp_path, 3, kinds)
+
+    async def passes_on(job: Job) -> None:
+        text = await job.read("report")
+        did = homes[2].configuration.did
+        made = await job.hire(did, task="summary", inputs={"report": text}, price="8 EUR")
+        await job.deliver("summary.txt", made["summary.txt"])
+
+    packs: dict[str, bytes] = {}
+    async with peers_of(homes, [None, passes_on, summarise]) as peers:
+        inputs = {"report": REPORT}
+        did = homes[1].configuration.did
+        await peers[0].hire(did, task="summary", inputs=inputs, price="10 EUR", subcontracting=1, onward=True)
+        for name, peer in zip(("acme", "globex", "initech"), peers, strict=True):
+            for summary in await peer.ledger.summaries():
+                for withhold in ((), ("decisions/*", "artifacts/*")):
+                    own = peer.identity.did
+                    data = await export_pack(peer.ledger, peer.artifacts, own, summary.engagement, withhold=withhold)
+                    packs[f"{name} as {summary.role}, without {withhold}"] = data
+    outer = packs["globex as provider, without ()"]
+    (inner,) = [name for name in read_archive(outer) if name.startswith("subcontracts/")]
+    for what in ("byte", "weak-key", "price", "transcript", "contract", "statement", "log-leaf", "refusal"):
+        packs[f"inside: {what}"] = with_member(outer, inner, tamper(read_archive(outer)[inner], what))
+    packs["inside: another pack"] = with_member(outer, inner, outer)
+    for name, data in packs.items():
+        expected = by_command(data, pack_cases.LATER)
+        assert expected["ok"] != name.startswith("inside"), name
+        assert said(judged(page, folder, data, pack_cases.LATER)) == expected, name
+
+
+def with_member(data: bytes, path: str, content: bytes) -> bytes:
+    """The pack with a member changed, and a manifest that agrees."""
+    members = read_archive(data)
+    manifest = json.loads(members["manifest.json"])
+    for item in manifest["members"]:
+        if item["path"] == path:
+            item["digest"] = digest_bytes(content)
+    return write_archive({**members, path: content, "manifest.json": canonicalize(manifest)})
 
 
 def test_known_documents_decide(page: Tab, folder: Path) -> None:
