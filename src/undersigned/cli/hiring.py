@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import secrets
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -59,6 +61,8 @@ __all__ = ["check", "hire", "write_artifacts"]
 
 UNREACHABLE = CODES["unreachable"].exit_code
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
+"""What some systems take for a device, in every folder."""
 CONFIRM_SECONDS = 2.0
 """How long `check` stays for the other side to confirm that it is over."""
 PATIENCE_SECONDS = 2.0
@@ -438,9 +442,19 @@ def write_artifacts(result: HireResult, folder: Path) -> dict[str, str]:
     """Writes what was delivered; gives the path of each artifact by its name."""
     written: dict[str, str] = {}
     for number, (name, data) in enumerate(result.artifacts.items(), start=1):
-        # The name is the provider's text: it becomes a file name only if it is a plain one.
-        path = folder / (name if PLAIN_NAME.fullmatch(name) else f"artifact-{number}")
-        path.write_bytes(data)
+        # The name is the provider's text: it becomes a file name only if it is a plain one, on every system.
+        plain_one = PLAIN_NAME.fullmatch(name) and not DEVICE.fullmatch(name)
+        path = folder / (name if plain_one else f"artifact-{number}")
+        while str(path) in written.values():
+            path = path.with_name(f"{path.name}-{number}")
+        # What is there already is replaced and not written through: it may be a link.
+        new = folder / f".{secrets.token_hex(8)}.part"
+        try:
+            new.write_bytes(data)
+            os.replace(new, path)
+        except BaseException:
+            new.unlink(missing_ok=True)
+            raise
         written[name] = str(path)
     return written
 

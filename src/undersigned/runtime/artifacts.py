@@ -1,7 +1,7 @@
 """Contents by digest: what goes into work and what comes out of it.
 
-A file is named by its own digest and by nothing a peer said, so no name leads outside the folder. Reading checks the
-digest again; a file that was changed on disk is not served.
+A file is named by its own digest and by nothing a peer said, so no name leads outside the folder, and a link in it is
+no file. Reading checks the digest again; a file that was changed on disk is not served.
 
 Source: protocol-spec/08-attestation-and-evidence.md, section "Artifacts"
 """
@@ -11,11 +11,14 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import stat
 from collections import OrderedDict
 from pathlib import Path
 
 from undersigned.encoding import Digest, digest_bytes
 from undersigned.errors import UndersignedError, VerificationError
+
+from .files import open_file
 
 __all__ = ["ArtifactStore"]
 
@@ -50,7 +53,7 @@ class ArtifactStore:
         if recent is not None:
             return recent
         try:
-            data = await asyncio.to_thread(self._path(digest).read_bytes)
+            data = await asyncio.to_thread(_read, self._path(digest))
         except OSError as exc:
             raise UndersignedError("not_found", f"no artifact {digest} here") from exc
         if digest_bytes(data) != digest:
@@ -64,9 +67,10 @@ class ArtifactStore:
         if recent is not None:
             return len(recent)
         try:
-            return self._path(digest).stat().st_size
+            found = self._path(digest).lstat()
         except OSError:
             return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
 
     def _remember(self, digest: Digest, data: bytes) -> None:
         """Small artifacts are asked for soon after they came: by the other side, by the review, by the application."""
@@ -86,10 +90,10 @@ class ArtifactStore:
     def _write(self, digest: Digest, data: bytes) -> None:
         path = self._path(digest)
         try:
-            # A file that is there already may be damaged.
-            if digest_bytes(path.read_bytes()) == digest:
+            # What is there already may be damaged, or a link; then it is replaced.
+            if digest_bytes(_read(path)) == digest:
                 return
-        except FileNotFoundError:
+        except OSError:
             self.folder.mkdir(parents=True, exist_ok=True)
         new = f"{path}.{secrets.token_hex(8)}"
         try:
@@ -108,6 +112,16 @@ class ArtifactStore:
         except BaseException:
             Path(new).unlink(missing_ok=True)
             raise
+
+
+def _read(path: Path) -> bytes:
+    """What a regular file holds.
+
+    Raises:
+        OSError: It is none: a link leads to what somebody else chose, and a pipe has no end.
+    """
+    with open_file(path, links=False) as file:
+        return file.read()
 
 
 def _private(path: str, flags: int) -> int:

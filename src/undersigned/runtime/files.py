@@ -31,13 +31,17 @@ def read_file(path: Path, most: int = MAX_FILE_BYTES) -> bytes:
     return data
 
 
-def open_file(path: Path) -> BinaryIO:
-    """A regular file, opened for reading.
+def open_file(path: Path, *, links: bool = True) -> BinaryIO:
+    """A regular file, opened for reading; without `links`, not by a link to it.
 
     Raises:
         OSError: It cannot be opened, or is no regular file.
     """
-    return open(path, "rb", opener=_regular)
+    return open(path, "rb", opener=_regular if links else _regular_itself)
+
+
+def _regular_itself(path: str, flags: int) -> int:
+    return _regular(path, flags | getattr(os, "O_NOFOLLOW", 0))
 
 
 def _regular(path: str, flags: int) -> int:
