@@ -23,7 +23,7 @@ if (TOOLS.parent.parent / "src").is_dir():
 from requirements_data import case_members
 from vector_changes import change_vectors
 from vector_contracts import contract_vectors
-from vector_deliveries import delivery_vectors
+from vector_deliveries import delivery_vectors, review_vectors
 from vector_graphs import graph_vectors
 from vector_journals import journal_vectors
 from vector_keys import key_vectors
@@ -46,6 +46,7 @@ def every() -> Iterator[Vector]:
     yield from linkage_vectors()
     yield from scope_vectors()
     yield from delivery_vectors()
+    yield from review_vectors()
     yield from pack_vectors()
     yield from presentation_vectors()
     yield from graph_vectors()

@@ -396,6 +396,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "graphs/reputation-again",
     ),
     "HIRE-TRU-11": ("graphs/*-too-much",),
+    "HIRE-TRU-13": ("presentations/graph-*",),
     "HIRE-TRU-14": (
         "graphs/*-shared-key",
         "graphs/reputation-of-its-other-name",
@@ -459,12 +460,21 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "deliveries/weak-digest",
         "deliveries/digest-in-capitals",
         "deliveries/subject-twice",
+        "reviews/of-another-artifact",
     ),
-    "HIRE-ATT-04": ("deliveries/of-another-contract", "deliveries/of-another-task", "deliveries/of-another-input"),
+    "HIRE-ATT-04": (
+        "deliveries/of-another-contract",
+        "deliveries/of-another-task",
+        "deliveries/of-another-input",
+        "reviews/of-another-contract",
+    ),
+    "HIRE-ATT-06": ("reviews/good", "reviews/by-*"),
     "HIRE-ATT-05": (
         "deliveries/own-acceptance",
         "deliveries/unknown-*",
         "deliveries/of-another-provider",
+        "reviews/in-anothers-name",
+        "reviews/of-work",
     ),
     "HIRE-DIG-02": (
         "deliveries/good",
@@ -554,6 +564,7 @@ CANARIES: Final[dict[str, str]] = {
     "deliveries/of-another-contract": "contract of a statement",
     "deliveries/of-another-provider": "who claims a statement",
     "deliveries/none": "statements that the terms demand",
+    "reviews/by-the-key-of-the-work": "key of who is judged",
     "linkage/not-named-by-the-did": "origin in the DID document",
     "linkage/of-another-origin": "origin in the credential",
     "linkage/past": "validity of a credential",

@@ -1,4 +1,4 @@
-"""Vectors of deliveries: statements about artifacts that hold, and what is refused before anything is given out."""
+"""Vectors of deliveries and reviews: statements about artifacts that hold, and what is refused before it counts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vector_parts import Vector, changed, signers
 from undersigned.attestation import PAYLOAD_TYPE, envelope, pae
 from undersigned.encoding import canonicalize, digest_bytes
 
-__all__ = ["delivery_vectors"]
+__all__ = ["delivery_vectors", "review_vectors"]
 
 Made = dict[str, Any]
 WORK: Final = "https://w3id.org/hire/attestation/work/v1"
@@ -116,6 +116,59 @@ def delivery_vectors() -> Iterator[Vector]:
     yield vector(
         "subject-twice", "one artifact twice", "digest_mismatch", other(subject=[*said["subject"], *said["subject"]])
     )
+
+
+def review_vectors() -> Iterator[Vector]:
+    """All of the verdict: by who may say it, about what was delivered, under this contract."""
+    delivery, review = (json.loads(conversation()[name].raw) for name in ("delivery", "review"))
+    good = review["statement"]
+    said = json.loads(base64.b64decode(good["payload"]))
+
+    def vector(name: str, says: str, of: str | None, statement: Made, **case: Any) -> Vector:
+        whole = {
+            "kind": "review",
+            "verifier": HIRER.did,
+            "methods": {HIRER.method: HIRER.multikey},
+            "parties": [PROVIDER.did],
+            "contract": delivery["contract"],
+            "artifacts": delivery["artifacts"],
+            "keys": signers(HIRER, PROVIDER),
+            **case,
+        }
+        expected: Made = {"code": of} if of is not None else {"result": "PASSED"}
+        return Vector(f"reviews/{name}", says, canonicalize(statement), whole, expected)
+
+    def other(by: Party = HIRER, *, keyid: str = "", **members: Any) -> Made:
+        return stated(canonicalize(changed(said, **members)), by, keyid=keyid)
+
+    denied, judge = "attester_not_trusted", Party("verifier")
+    yield vector("good", "the hirer's statement that it accepts", None, good)
+    twin = "did:web:judge.example"
+    own, lent, taken = (f"{twin}#key-{number}" for number in (1, 2, 3))
+    methods = {own: judge.multikey, lent: PROVIDER.multikey, taken: HIRER.multikey}
+    third: Made = {"verifier": twin, "methods": methods, "parties": [HIRER.did, PROVIDER.did]}
+    third["keys"] = signers(HIRER, PROVIDER, judge)
+
+    def thirds(name: str, says: str, of: str | None, by: Party, keyid: str, **case: Any) -> Vector:
+        return vector(name, says, of, other(by, keyid=keyid, predicate__verifier__id=twin), **third, **case)
+
+    yield thirds(
+        "by-a-third-party", "a verifier whose document lists the keys of both parties as well", None, judge, own
+    )
+    yield thirds("by-the-key-of-the-work", "the provider's key, which the verifier lists", denied, PROVIDER, lent)
+    yield thirds("by-the-key-of-the-hirer", "the hirer's key, which the verifier lists", denied, HIRER, taken)
+    yield vector("by-the-provider", "the provider's own statement", denied, other(PROVIDER))
+    forged = other(Party("stranger"), keyid=HIRER.method)
+    yield vector("by-a-stranger", "a stranger's signature under the hirer's method", "proof_invalid", forged)
+    posing = other(predicate__verifier__id=PROVIDER.did)
+    yield vector("in-anothers-name", "it claims to be the provider's", denied, posing)
+    alien = {"sha256": "11" * 32}
+    away = other(predicate__policy__digest=alien)
+    yield vector("of-another-contract", "a verdict under another contract", "attestation_binding", away)
+    yield vector("of-another-artifact", "about other bytes", "digest_mismatch", other(subject__0__digest=alien))
+    work = json.loads(base64.b64decode(delivery["statements"][0]["payload"]))
+    work["predicate"]["provider"] = HIRER.did
+    yield vector("of-work", "a statement of work in place of a verdict", denied, stated(canonicalize(work), HIRER))
 
 
 def digest_sha256(said: Mapping[str, Any]) -> dict[str, str]:

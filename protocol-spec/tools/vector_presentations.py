@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from example_credentials import AGENT, CHALLENGE, ENGAGEMENT, FROM, ISSUER, NOW, OTHER, UNTIL, VERIFIER, an_id, unsigned
@@ -36,6 +36,7 @@ def presentation_vectors() -> Iterator[Vector]:
     """All of them."""
     yield from _shown()
     yield from _credentials()
+    yield from _graphs()
     yield from _jwts()
     yield from _statuses()
 
@@ -187,6 +188,31 @@ def _credentials() -> Iterator[Vector]:
     yield _vector("name-with-a-colon", "a member whose name is a short IRI", answer(colon), "unknown_term")
     twice = signed(changed(document, id=AGENT.did))
     yield _vector("id-twice", "the credential has the id of its subject", answer(twice), "schema_violation")
+
+
+def _graphs() -> Iterator[Vector]:
+    """Edges are counted before a signature is looked at; what is presented is about the holder (`holder_mismatch`)."""
+    agents = [Party(f"agent {number}").did for number in range(72)]
+
+    def endorsed(subjects: Sequence[str], issuer: str = ISSUER.did) -> Made:
+        """Edges from an issuer to each of these."""
+        claims = [{"id": did, "capability": f"sbom-{at}", "weight": "0.5"} for at, did in enumerate(subjects)]
+        return changed(unsigned("endorsement"), issuer=issuer, credentialSubject=claims)
+
+    def forged(document: Made) -> Made:
+        return changed(signed(document), proof__proofValue=f"z{'1' * 88}")
+
+    def vector(name: str, says: str, of: str, *edges: Made) -> Vector:
+        return _vector(f"graph-{name}", says, answer(*edges), of)
+
+    crowd = [forged(endorsed(agents[8 : 72 if at < 4 else 9], agents[at])) for at in range(5)]
+    yield vector("many", "256 edges", "holder_mismatch", *crowd[:4])
+    yield vector("too-many", "257 edges, none of five issuers has more than 64", "too_large", *crowd)
+    yield vector("wide", "64 edges by one issuer", "holder_mismatch", forged(endorsed(agents[:64])))
+    yield vector("too-wide", "65 edges by one issuer", "too_large", forged(endorsed(agents[:65])))
+    links = [forged(endorsed(agents[at + 1 : at + 2], agents[at])) for at in range(5)]
+    yield vector("deep", "a chain of four links", "holder_mismatch", *links[:4])
+    yield vector("too-deep", "a chain of five links", "too_large", *links)
 
 
 def _jwts() -> Iterator[Vector]:

@@ -100,6 +100,7 @@ CHECKS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "contract of a statement": (statement.verify_statement, "'attestation_binding'"),
     "who claims a statement": (statement.verify_statement, "it claims to be of"),
     "statements that the terms demand": (statement.verify_delivery, "there is none"),
+    "key of who is judged": (statement.verify_statement, "whose work it judges"),
     "origin in the DID document": (linkage.verify_linkage, "does not name {origin}"),
     "origin in the credential": (linkage._check_said, "expected {expected}"),
     "validity of a credential": (credentials._verify, "valid from"),
@@ -116,6 +117,7 @@ KINDS: Final[dict[str, Callable[[Path], None]]] = {
     "linkage": runner.test_a_did_and_an_origin_are_tied_or_not,
     "presentation": runner.test_what_is_shown_holds_or_not,
     "delivery": runner.test_what_was_delivered_is_stated_or_refused,
+    "review": runner.test_a_verdict_is_stated_or_refused,
     "request": runner.test_a_request_is_let_in_or_refused,
     "answer": runner.test_an_answer_is_the_hirers_or_not,
 }

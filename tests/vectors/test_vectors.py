@@ -22,7 +22,7 @@ import rfc8785
 from nacl.signing import SigningKey
 
 from support import ROOT
-from undersigned.attestation import verify_delivery
+from undersigned.attestation import VERDICTS, verify_delivery, verify_statement
 from undersigned.bridges.gates import ContractKeys, check_body, request_of, verify_head
 from undersigned.bridges.http_answers import VerifiedAnswer, verify_answer
 from undersigned.bridges.http_signatures import Request, Response, VerifiedRequest
@@ -54,7 +54,18 @@ from undersigned.protocol import Received, Sent, apply, begin, outcome
 from undersigned.runtime.accusations import proved
 from undersigned.scope import Action, Approved, GateDecision, WireScope, permits, read_scope
 from undersigned.transparency import contract_leaf, leaf_digest
-from undersigned.trust import Anchors, Edge, Graph, Viewpoint, accused, answer, authority, edge_of, reputation
+from undersigned.trust import (
+    Anchors,
+    Edge,
+    Graph,
+    Viewpoint,
+    accused,
+    answer,
+    authority,
+    check_presented,
+    edge_of,
+    reputation,
+)
 from undersigned.trust.edge import units_of, written
 from undersigned.trust.establishment import check_newer, established, read_establishment, verify_establishment
 from undersigned.trust.graph import WORK_LIMIT
@@ -309,7 +320,7 @@ def check_signed(headers: list[list[str]], case: dict[str, Any], expected: dict[
 @pytest.mark.parametrize("folder", of_kind("presentation"))
 def test_what_is_shown_holds_or_not(folder: Path) -> None:
     """HIRE-CRD-01 to HIRE-CRD-06, HIRE-CRD-10, HIRE-LD-06, HIRE-STA-01 to HIRE-STA-03, HIRE-VC-01, HIRE-VC-06,
-    HIRE-JWT-01 to HIRE-JWT-09.
+    HIRE-JWT-01 to HIRE-JWT-09, HIRE-TRU-13.
     """
     case, expected = read(folder, "case.json"), read(folder, "expected.json")
     now = case["now"]
@@ -318,6 +329,7 @@ def test_what_is_shown_holds_or_not(folder: Path) -> None:
         shown = read_presentation(decode_json((folder / "input.json").read_bytes(), FOREIGN_LIMITS))  # type: ignore[arg-type]
         of_lists = {found["issuer"] for found in case.get("lists", {}).values()}
         documents = {did: document_of(did, {}) for did in (*shown.parties, *of_lists)}
+        check_presented(shown.credentials)
         given = {name: case[name] for name in ("challenge", "domain", "holder", "engagement", "now")}
         verified = verify_presentation(shown, documents=documents, **given)
         lists = {
@@ -438,6 +450,34 @@ def test_what_was_delivered_is_stated_or_refused(folder: Path) -> None:
         assert refused.value.code == expected["code"]
         return
     assert types() == expected["types"]
+
+
+@pytest.mark.parametrize("folder", of_kind("review"))
+def test_a_verdict_is_stated_or_refused(folder: Path) -> None:
+    """HIRE-ATT-03 to HIRE-ATT-06."""
+    case, expected, given = read(folder, "case.json"), read(folder, "expected.json"), read(folder, "input.json")
+
+    def result() -> str:
+        verified = verify_statement(
+            given,
+            attester=case["verifier"],
+            keys={method: public_key_from_multikey(key) for method, key in case["methods"].items()},
+            contract=case["contract"],
+            artifacts={one["name"]: one["digest"] for one in case["artifacts"]},
+            predicates=VERDICTS,
+            other_than=[
+                document_from(did, {}).key_for(f"{did}#{did[8:]}", "assertionMethod") for did in case["parties"]
+            ],
+        )
+        predicate: Any = verified.predicate
+        return predicate.verification_result
+
+    if "code" in expected:
+        with pytest.raises(UndersignedError) as refused:
+            result()
+        assert refused.value.code == expected["code"]
+        return
+    assert result() == expected["result"]
 
 
 @pytest.mark.parametrize("folder", of_kind("pack"))

@@ -83,14 +83,13 @@ function opened(envelope, document, methods, strangersTo = []) {
   check(typeof envelope?.payloadType === 'string' && typeof envelope.payload === 'string', 'schema_violation', 'envelope');
   check(Array.isArray(envelope.signatures) && envelope.signatures.length > 0, 'proof_missing', 'envelope');
   const payload = base64(envelope.payload);
-  const not = strangersTo.flatMap((one) => [...assertionKeys(one), ...assertionKeys({ ...one, assertionMethod: one.authentication })]).map(named);
-  const all = assertionKeys(document, methods);
-  const keys = all.filter((key) => !not.includes(named(key)));
-  check(all.length === 0 || keys.length > 0, 'attester_not_trusted', 'a key of the one whose work it judges');
-  const holds = envelope.signatures.some((/** @type {any} */ one) => keys.some((key) => verify(key, base64(one.sig), pae(payload, envelope.payloadType), { lowS: false })));
+  const keys = assertionKeys(document, methods);
+  const signers = keys.filter((key) => envelope.signatures.some((/** @type {any} */ one) => verify(key, base64(one.sig), pae(payload, envelope.payloadType), { lowS: false })));
   const listed = (document.assertionMethod ?? []).map((one) => (typeof one === 'string' ? one : one.id)).filter((one) => !methods || methods.includes(one));
   const byOthers = envelope.signatures.every((/** @type {any} */ one) => one.keyid && !listed.includes(one.keyid));
-  check(holds, byOthers ? 'attester_not_trusted' : 'proof_invalid', 'signature of a statement');
+  check(signers.length > 0, byOthers ? 'attester_not_trusted' : 'proof_invalid', 'signature of a statement');
+  const not = strangersTo.flatMap((one) => [...assertionKeys(one), ...assertionKeys({ ...one, assertionMethod: one.authentication })]).map(named);
+  check(!signers.every((key) => not.includes(named(key))), 'attester_not_trusted', 'a key of the one whose work it judges'); // HIRE-ATT-06
   check(envelope.payloadType === PAYLOAD, 'proof_invalid', 'payload type');
   const statement = /** @type {any} */ (readJson(payload, { limit: 131072, depth: 64, foreign: true }));
   check(statement._type === STATEMENT && Object.keys(statement).sort().join() === '_type,predicate,predicateType,subject', 'schema_violation', 'statement');
@@ -117,17 +116,25 @@ const closed = (/** @type {any} */ one, /** @type {string} */ names) => check(Ob
 
 /**
  * The statement of a `Review`: about what was delivered, under this contract, and of the same verdict.
- * @param {any} review @param {{delivery: any, contract: string, verifier: string, document: import('./did.js').Document, parties: import('./did.js').Document[]}} of `parties` may not judge
+ * @param {any} review @param {Judged} of
  */
-export function verifyReview(review, { delivery, contract, verifier, document, parties }) {
-  const statement = opened(review.statement, document, undefined, parties);
+export function verifyReview(review, of) {
+  check((verifyVerdict(review.statement, of) === 'PASSED') === (review.verdict === 'accepted'), 'terms_mismatch', 'verdict', '/statement');
+}
+
+/**
+ * @typedef {{delivery: any, contract: string, verifier: string, document: import('./did.js').Document, parties: import('./did.js').Document[]}} Judged `parties` may not judge
+ * @param {any} envelope @param {Judged} of @returns {string} the result
+ */
+export function verifyVerdict(envelope, { delivery, contract, verifier, document, parties }) {
+  const statement = opened(envelope, document, undefined, parties);
   const { predicate, predicateType } = statement;
   check(predicateType === ACCEPTANCE, 'attester_not_trusted', 'no acceptance', '/statement');
   closed(predicate, 'verifier timeVerified resourceUri policy inputAttestations verificationResult verifiedLevels');
   check(predicate.verifier?.id === verifier, 'attester_not_trusted', 'verifier', '/statement');
   check(predicate.policy?.digest?.sha256 === hex(contract), 'attestation_binding', 'contract', '/statement');
   if (delivery.artifacts.length) checkSubjects(statement, delivery.artifacts, () => undefined);
-  check((predicate.verificationResult === 'PASSED') === (review.verdict === 'accepted'), 'terms_mismatch', 'verdict', '/statement');
+  return predicate.verificationResult;
 }
 
 /**

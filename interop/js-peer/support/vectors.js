@@ -14,7 +14,7 @@ import { Engagement } from '../src/machine.js';
 import { receive } from '../src/receive.js';
 import { credentialDigest, verifyPresentation } from '../src/presentation.js';
 import { checkStatus } from '../src/status.js';
-import { verifyDelivery } from '../src/statements.js';
+import { verifyDelivery, verifyVerdict } from '../src/statements.js';
 import { verifyLinkage } from '../src/linkage.js';
 import { verifyParents } from '../src/parents.js';
 import { verifyAnswer, verifyRequest } from '../src/requests.js';
@@ -143,5 +143,14 @@ kinds.delivery = async function delivery(input, of) {
     const document = await new Resolver().resolve(of.provider);
     const types = verifyDelivery(given, { ...of, document, terms: { evidence: { predicates: of.predicates }, task: { kind: of.task, inputs: of.inputs } } }, bytes);
     return { types };
+  });
+};
+
+kinds.review = async function review(input, of) {
+  return coded(async () => {
+    const verificationMethod = Object.entries(of.methods).map(([id, publicKeyMultibase]) => ({ id, type: 'Multikey', controller: of.verifier, publicKeyMultibase }));
+    const document = /** @type {any} */ ({ id: of.verifier, verificationMethod, assertionMethod: Object.keys(of.methods) });
+    const parties = await Promise.all(of.parties.map((/** @type {string} */ did) => new Resolver().resolve(did)));
+    return { result: verifyVerdict(JSON.parse(input.toString()), { delivery: { artifacts: of.artifacts }, contract: of.contract, verifier: of.verifier, document, parties }) };
   });
 };

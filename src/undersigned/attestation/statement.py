@@ -135,10 +135,9 @@ def verify_statement(
     # Steps 1 and 2: envelope and payload type. The keys are one party's: anybody else's signature counts for nothing.
     if strangers := [method for method in keys if method.partition("#")[0] != attester]:
         raise ProofError("attester_not_trusted", f"expected keys of {attester}; came {strangers[0]}")
-    own = {method: key for method, key in keys.items() if key not in other_than}
-    if keys and not own:
+    verified = verify_envelope(document, keys=keys, payload_type=PAYLOAD_TYPE)
+    if all(keys[method] in other_than for method in verified.signers):
         raise ProofError("attester_not_trusted", f"{attester} signs by a key of the one whose work it judges")
-    verified = verify_envelope(document, keys=own, payload_type=PAYLOAD_TYPE)
 
     # Step 3: statement type and shape, of the verified bytes.
     statement = _read(verified)
