@@ -168,8 +168,11 @@ def read_manifest(data: bytes, media_type: str, anchors: Collection[bytes] = ())
             detailed: Any = json.loads(reader.detailed_json())
     except c2pa.C2paError as exc:
         raise VerificationError("digest_mismatch", f"expected a C2PA manifest: {str(exc)[:200]!a}") from exc
-    active = told["manifests"][told["active_manifest"]]
-    store = detailed["manifests"][detailed["active_manifest"]]["assertion_store"]
+    try:
+        active = told["manifests"][told["active_manifest"]]
+        store = detailed["manifests"][detailed["active_manifest"]]["assertion_store"]
+    except KeyError as exc:  # a report of what is too broken to be told
+        raise VerificationError("digest_mismatch", "expected a C2PA manifest; what is there cannot be read") from exc
     bound: Any = next((store[name] for name in HARD_BINDINGS if name in store), None)
     if not (isinstance(bound, dict) and "hash" in bound):
         raise VerificationError("digest_mismatch", "expected a manifest with a hard binding")

@@ -365,7 +365,7 @@ async def contract_dispute(
 
 @contract.command("judge")
 @CONTRACT
-@click.argument("statement", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="STATEMENT")
+@click.argument("statement", type=click.Path(path_type=Path), metavar="STATEMENT")
 @HOME_OPTION
 @command
 async def contract_judge(out: Out, contract: str, statement: Path, home: str | None) -> int:

@@ -155,7 +155,7 @@ def _needed(context: click.Context, parameter: click.Parameter, pack: Path | Non
 
 
 @click.command()
-@click.argument("pack", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("pack", type=click.Path(path_type=Path))
 @click.argument("result", type=click.Choice(["passed", "failed"]))
 @click.option(
     "--out",

@@ -259,7 +259,7 @@ async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dic
 @click.option(
     "--c2pa",
     multiple=True,
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=click.Path(path_type=Path),
     metavar="FILE",
     help="Media have to carry a C2PA manifest of this contract, by a certificate that comes from one in FILE (PEM).",
 )

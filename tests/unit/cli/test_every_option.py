@@ -11,6 +11,7 @@ import click
 import pytest
 
 from undersigned.cli import _group
+from undersigned.encoding import digest_bytes
 from unit.cli.running import run
 from unit.cli.test_main import COMMANDS, LEAVES
 
@@ -82,10 +83,14 @@ def test_what_is_not_text_is_refused_by_name(place: Place, value: str, home: Pat
 
 
 PEER = "did:web:localhost%3A8110"
+DIGEST = digest_bytes(b"a contract")
 READS = {
     "demo --artifact": ("demo", "--artifact", "FILE", "--dir", "FOLDER"),
     "hire --input": ("hire", PEER, "--task", "sbom", "--input", "artifact=FILE"),
     "hire --scope": ("hire", PEER, "--task", "x", "--scope", "FILE"),
+    "hire --c2pa": ("hire", PEER, "--task", "x", "--c2pa", "FILE"),
+    "judge pack": ("judge", "FILE", "passed", "--out", "FOLDER/verdict.json"),
+    "contract judge statement": ("contract", "judge", DIGEST, "FILE"),
     "trust add --record": ("trust", "add", "--record", "FILE"),
     "trust import file": ("trust", "import", "FILE"),
     "trust diff file": ("trust", "diff", "FILE"),
@@ -136,6 +141,7 @@ WRITES = {
     "trust graph --out",
     "trust sign --out",
     "export --out",
+    "judge --out",
     "export --page",
     "verify --page",
     "tamper --out",
