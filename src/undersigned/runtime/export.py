@@ -51,7 +51,7 @@ async def export_pack(
     withhold: Collection[str] = (),
 ) -> bytes:
     """The pack, with those of the hires under the contract, the newest checkpoint that holds the contract, and the
-    artifacts that are kept here.
+    artifacts that are kept here; without a store of artifacts with none.
 
     What a pattern of `withhold` names, such as `decisions/*`, is left out, and its commitment listed: approvals,
     artifacts, credentials, decisions, refusals and status lists. Packs within this one are treated alike.
@@ -69,7 +69,7 @@ async def export_pack(
     evidence = await ledger.evidence(engagement)
     kept: list[bytes] = []
     for row in rows:
-        if row.type == "Delivery" and row.kind != "noted":
+        if row.type == "Delivery" and row.kind != "noted" and artifacts is not None:
             delivery = recorded_message(row.raw).message
             if isinstance(delivery, Delivery):
                 kept += [
