@@ -9,7 +9,6 @@ import asyncio
 import json
 import logging
 import signal
-import socket
 import sys
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from hook import app
 from undersigned import __version__
 from undersigned.daemon import Peer
 from undersigned.runtime import OfferPart, configure_logs, create_home, issue_membership
+from undersigned.testing import free_ports
 
 SUMMARY = OfferPart(
     task="summary", handler="handlers:summarise", price="4.00 EUR", delivers="summary.txt", capacity=10_000
@@ -26,16 +26,9 @@ SUMMARY = OfferPart(
 ANCHORS = "anchors = ["
 
 
-def free_port() -> int:
-    """A port that nobody listens on at the moment."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 async def init(folder: Path) -> None:
     """Makes the state folder of a local agent that can be hired."""
-    home = create_home(folder, name="Globex", local=True, port=free_port(), max_price="10 EUR", offers=(SUMMARY,))
+    home = create_home(folder, name="Globex", local=True, port=free_ports(1)[0], max_price="10 EUR", offers=(SUMMARY,))
     await issue_membership(home)
     print(json.dumps({"did": home.configuration.did, "organisation": home.configuration.did + ":org"}), flush=True)
 
@@ -51,7 +44,7 @@ async def serve(folder: Path, token: str, trusted: list[str]) -> None:
     async with Peer.open(folder) as peer:
         runner = web.AppRunner(app(peer, token))
         await runner.setup()
-        port = free_port()
+        port = free_ports(1)[0]
         await web.TCPSite(runner, "127.0.0.1", port).start()
         hook = f"http://127.0.0.1:{port}"
         print(json.dumps({"did": peer.own.id, "url": peer.url, "hook": hook, "version": __version__}), flush=True)

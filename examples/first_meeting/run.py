@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-import socket
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -33,6 +32,7 @@ from undersigned.errors import PolicyError, UndersignedError
 from undersigned.ledger import TrustStore, open_ledger
 from undersigned.messages import Need, Withdraw
 from undersigned.runtime import Event, Home, SystemClock, admission, issue_claims
+from undersigned.testing import free_ports
 
 # --- Whom the two trust. Neither has a line about the other, and North and South have none about each other.
 
@@ -266,16 +266,6 @@ async def tell_what_is_kept(cast: Cast, result: HireResult, refused: str) -> Non
         print(f"{home.configuration.name}'s ledger: {result.engagement} continues {earlier}")
     print(f"\nLook at it:  undersigned ledger list --home {cast.acme.path}")
     print(f"             undersigned watch {refused} --home {cast.globex.path}")
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on at the moment."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 if __name__ == "__main__":

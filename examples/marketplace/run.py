@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 import sys
 import tempfile
 from asyncio.subprocess import DEVNULL
@@ -38,6 +37,7 @@ from undersigned.errors import PolicyError, UndersignedError
 from undersigned.ledger import TrustStore
 from undersigned.proof import attach, prepare
 from undersigned.runtime import Home, SystemClock, admission, issue_claims, viewpoint
+from undersigned.testing import free_ports
 from undersigned.trust import Graph, answer, reputation
 
 WORK = "proofreading"
@@ -349,16 +349,6 @@ async def main(folder: Path) -> None:
     print("6. The trust paths, drawn by 'undersigned trust graph --svg':")
     drawn = await asyncio.gather(draw(market, "gina"), draw(market, "mel"))
     print("".join(f"    {file}\n" for file in drawn), end="")
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on at the moment."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 if __name__ == "__main__":

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import random
-import socket
 import subprocess
 import sys
 import tarfile
@@ -20,7 +18,6 @@ import tempfile
 import zipfile
 from base64 import b64decode
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from undersigned import HireResult, Job, Peer, Reviewed, create_home, issue_membership
@@ -30,6 +27,7 @@ from undersigned.encoding import Did, decode_json
 from undersigned.errors import UndersignedError
 from undersigned.evidence import read_pack
 from undersigned.runtime import Home
+from undersigned.testing import free_ports
 
 SDIST, WHEEL, BILL = "greeting-1.0.tar.gz", "greeting-1.0-py3-none-any.whl", "sbom.cdx.json"
 PROVENANCE = "provenance.dsse.json"
@@ -194,17 +192,6 @@ def office(home: Home) -> Did:
     part = home.configuration.organisation
     assert part is not None
     return part.did
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on, below those that systems give to connections: it takes a while until they are used."""
-    found: list[int] = []
-    while len(found) < count:
-        port = random.randrange(20_000, 32_000)  # noqa: S311
-        with socket.socket() as tried, suppress(OSError):
-            tried.bind(("127.0.0.1", port))
-            found += [port] if port not in found else []
-    return found
 
 
 if __name__ == "__main__":

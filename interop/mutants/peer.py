@@ -24,23 +24,14 @@ from mutants import MUTANTS
 
 from undersigned.daemon import Peer
 from undersigned.runtime import OfferPart, configure_logs, create_home, issue_membership, signers
-from undersigned.testing import GUILD
+from undersigned.testing import GUILD, free_ports
 
 TOKEN = "a token of the test"  # noqa: S105 - it guards nothing
 
 
-def free_port() -> int:
-    """A port that nobody listens on at the moment."""
-    import socket
-
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 async def serve(folder: Path, number: int, name: str) -> None:
     """One peer, until it is ended."""
-    port = free_port()
+    port = free_ports(1)[0]
     home = create_home(
         folder,
         name="Globex",
@@ -59,7 +50,7 @@ async def serve(folder: Path, number: int, name: str) -> None:
         if mutant.name == name:
             mutant.change()
     async with Peer.open(home, ledger_url="memory://") as peer:
-        runner, hook = web.AppRunner(app(peer, TOKEN)), free_port()
+        runner, hook = web.AppRunner(app(peer, TOKEN)), free_ports(1)[0]
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", hook).start()
         told = {"number": number, "name": name, "did": peer.own.id, "url": f"ws://localhost:{port}/hire"}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from pathlib import Path
 from urllib.parse import quote
 
 from undersigned.encoding import Instant, shift
 from undersigned.ledger import Ledger, Row, open_ledger
 from undersigned.runtime import Home, Job, OfferPart, SystemClock, create_home, issue_membership
+from undersigned.testing import free_ports
 
 REPORT = b"Quarterly report: everything is fine, says the report that nobody has read.\n"
 
@@ -32,18 +32,6 @@ class Hands:
 async def linger(job: Job) -> None:
     """Work that does not come to its end."""
     await asyncio.Event().wait()
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on at the moment."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 def did_of(port: int) -> str:

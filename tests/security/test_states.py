@@ -330,7 +330,11 @@ GENERIC_MISFITS = {
 
 
 def _codes(state: str, kind: str, role: str) -> set[str]:
-    """What a move without a row may be told. An acceptance where one exists is `already_contracted` (SC-48)."""
+    """What a move without a row may be told. An acceptance where one exists is `already_contracted` (SC-48), a delivery
+    after the work was accepted `already_fulfilled` (SC-70).
+    """
+    if kind == "Delivery" and role == "provider" and state in ("closing", "closed"):
+        return {"already_fulfilled", "wrong_state"}
     if kind == "Acceptance" and state not in ("-", "inquired", "profiled", "presented", "ready", "withdrawn"):
         return {"already_contracted", "wrong_party", "wrong_state"}
     others = any((r.state, r.type, r.role) == (state, kind, OTHER[role]) for r in ROWS.values())

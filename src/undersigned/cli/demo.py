@@ -11,7 +11,6 @@ import asyncio
 import itertools
 import json
 import os
-import socket
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
@@ -40,6 +39,7 @@ from undersigned.runtime import (
     issue_membership,
     read_file,
 )
+from undersigned.testing import free_ports
 
 from .evidence import export_to
 from .output import Out, counted, meeting, plain, program
@@ -62,17 +62,6 @@ def _own_folder(parent: Path) -> Path:
             made.mkdir(mode=0o700)
             return made
     raise AssertionError
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 def _default_artifact() -> tuple[str, bytes]:
@@ -228,7 +217,7 @@ async def demo(out: Out, artifact: Path | None, folder: Path) -> int:
     except FormatError as error:
         raise ConfigurationError("bad_configuration", f"{name}: {error.message}") from error
     run = _own_folder(folder)
-    acme_port, globex_port = _free_ports(2)
+    acme_port, globex_port = free_ports(2)
     dids = {port: "did:web:" + quote(f"localhost:{port}", safe="") for port in (acme_port, globex_port)}
     out.local = True
     out.line(

@@ -31,7 +31,8 @@ from cyclonedx.model.component import ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
-from undersigned.attestation.bills import read_bill
+from undersigned.attestation.bills import LIMITS, read_bill
+from undersigned.encoding import decode_json
 from undersigned.errors import FormatError, VerificationError
 
 if TYPE_CHECKING:
@@ -200,7 +201,14 @@ def bill_of_materials(data: bytes, file_name: str) -> bytes:
     if not dependencies:
         # The library warns that a root without dependencies may be incomplete; this one declares none.
         warnings.filterwarnings("ignore", message=".*has no defined dependencies.*", category=UserWarning)
-    return JsonV1Dot6(bom).output_as_string().encode()
+    written = JsonV1Dot6(bom).output_as_string().encode()
+    try:
+        decode_json(written, LIMITS)
+    except FormatError as exc:
+        # A name or a field that no strict reader takes: a control character, or a text without end.
+        code = "too_large" if exc.code == "too_large" else "bad_request"
+        raise FormatError(code, f"the archive cannot be described: {exc.message}") from exc
+    return written
 
 
 def check_bill(bill: bytes, artifact: bytes, format: str = "CycloneDX 1.6") -> dict[str, bool]:

@@ -50,6 +50,7 @@ from undersigned.testing.moves import (
 from undersigned.testing.network import Network, Parcel
 from undersigned.testing.party import Party
 from undersigned.testing.playbook import PATHS, Playbook, Side
+from undersigned.testing.ports import free_ports
 from undersigned.testing.wire import Break, Direction, Stall, Wire, WireFaults
 
 __all__ = [
@@ -96,6 +97,7 @@ __all__ = [
     "closing",
     "delivery",
     "dispute",
+    "free_ports",
     "hurry",
     "inquiry",
     "minutes",

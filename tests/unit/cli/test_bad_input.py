@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from undersigned.testing import free_ports
 from unit.cli.running import Ran, files, run
 
 PORT = 8109
@@ -21,7 +22,7 @@ PEER = "did:web:localhost%3A8110"
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("homes") / "acme"
-    assert run("init", home, "--local", "--port", free_port(), "--trust", f"{PEER}:org").code == 0
+    assert run("init", home, "--local", "--port", free_ports(1)[0], "--trust", f"{PEER}:org").code == 0
     (home.parent / "app.whl").write_bytes(b"not an archive")
     return home
 
@@ -30,12 +31,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def home(template: Path, tmp_path: Path) -> Path:
     shutil.copytree(template, tmp_path / "acme")
     return tmp_path / "acme"
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def refused(home: Path, *arguments: object, **env: str | None) -> Ran:
