@@ -288,6 +288,22 @@ def _any_version() -> None:
     )
 
 
+@mutant("holds no log against what it signed before", "HIRE-LOG-05", "ledger-forked", "ledger-went-back")
+def _any_log() -> None:
+    from undersigned.runtime import witnessing
+
+    real = witnessing.CrossWitness.check
+
+    async def check(self: Any, closing: Any, peer: Any) -> None:
+        try:
+            await real(self, closing, peer)
+        except UndersignedError as error:
+            if error.code != "ledger_diverged":
+                raise
+
+    witnessing.CrossWitness.check = check
+
+
 @mutant("closes politely", "HIRE-CNX-07", "connection-no-json", "connection-anothers-name")
 def _close_code() -> None:
     proving.closing = lambda error: (1000, base.told_code(error))

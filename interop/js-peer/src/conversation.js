@@ -5,7 +5,7 @@ import { SUITES } from './keys.js';
 import { Engagement } from './machine.js';
 import { signAgain, signMessage } from './message.js';
 import { other } from './contract.js';
-import { contractLeaf, inclusion } from './ledger.js';
+import { contractLeaf, inclusion, keepHead } from './ledger.js';
 import { weigh } from './receive.js';
 
 const PAUSES = [5, 15, 45, 120, 300];
@@ -157,7 +157,7 @@ export class Conversation {
   async hear(message, text) {
     const { peer, engagement } = this;
     const at = peer.now();
-    const found = await weigh(engagement, message, { resolver: peer.resolver, own: peer.did, at, bytes: Buffer.byteLength(text) });
+    const found = await weigh(engagement, message, { resolver: peer.resolver, own: peer.did, at, bytes: Buffer.byteLength(text), heads: peer.heads });
     const name = digest(message);
     if (found.outcome !== 'repeat') {
       const { live, accepted } = engagement.state;
@@ -166,6 +166,7 @@ export class Conversation {
       peer.store.add(got, ...(leaf ? [{ k: 'leaf', at, engagement: this.id, leaf: leaf.toString('hex') }] : []));
       if (leaf) peer.leaf(this, leaf.toString('hex'));
       found.commit();
+      if (message.type === 'Closing' && found.outcome === 'applies') keepHead(peer.heads, message);
       this.keep(message, text, at);
       if (found.credentials) this.shown = found.credentials;
       this.acked = Math.max(this.acked, engagement.seenOf(message));

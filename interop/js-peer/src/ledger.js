@@ -1,6 +1,6 @@
 /** The Merkle log of one side and its signed notes (page 08, sections 8.4 and 8.5; RFC 6962; C2SP tlog-checkpoint). */
 import { check } from './errors.js';
-import { digestOfHash, fromMultibase, jcs, multibase, sha256 } from './encoding.js';
+import { digestOfHash, fromMultibase, jcs, multibase, seconds, sha256 } from './encoding.js';
 import { sign, verify } from './keys.js';
 
 const leafHash = (/** @type {Uint8Array} */ leaf) => sha256(Buffer.concat([Buffer.from([0]), leaf]));
@@ -60,6 +60,23 @@ export function readCheckpoint(note, origin, keys) {
   const holds = own.filter((bytes) => keys.some((key) => key.kind === 'Ed25519' && bytes.subarray(0, 4).equals(keyId(origin, key.bytes)) && verify(key, bytes.subarray(4), Buffer.from(text))));
   check(holds.length === 1, 'log_proof_invalid', 'signature of the checkpoint');
   return { size: Number(size), root: Buffer.from(root, 'base64') };
+}
+
+/** @typedef {{size: number, root: Buffer, at: number}} Head a checkpoint, and when the message that carried it was signed */
+/** @typedef {Map<string, Head>} Heads the largest of each log, by its owner */
+
+/** @param {{size: number, root: Buffer}} head @param {number} at @param {Head} [before] */
+export function checkGrowth(head, at, before) {
+  if (!before) return;
+  check(head.size !== before.size || head.root.equals(before.root), 'ledger_diverged', 'two roots of one size', '/checkpoint');
+  check(head.size >= before.size || at <= before.at, 'ledger_diverged', 'fewer leaves than before', '/checkpoint');
+}
+
+/** Keeps the largest. @param {Heads} heads @param {any} closing whose checkpoint was checked */
+export function keepHead(heads, closing) {
+  const [, size, root] = fromMultibase(closing.checkpoint).toString().split('\n');
+  const before = heads.get(closing.sender);
+  if (!before || Number(size) > before.size) heads.set(closing.sender, { size: Number(size), root: Buffer.from(root, 'base64'), at: seconds(closing.proof.created) });
 }
 
 /** @param {Uint8Array[]} leaves @param {number} index */

@@ -9,7 +9,7 @@ import { endpoint, Resolver } from './did.js';
 import { publicMultikey, readKey } from './keys.js';
 import { HireError } from './errors.js';
 import { readJson, MESSAGE_BYTES } from './json.js';
-import { checkpoint } from './ledger.js';
+import { checkpoint, keepHead } from './ledger.js';
 import { NOTICES, readMessage, verifyMessage } from './message.js';
 import { closing } from './papers.js';
 import { decideAsHirer } from './hirer.js';
@@ -59,6 +59,8 @@ export class Peer {
     this.leaves = [];
     /** @type {Map<string, number>} */
     this.nonces = new Map();
+    /** @type {import('./ledger.js').Heads} */
+    this.heads = new Map();
     this.most = 0;
     this.startedAt = 0;
     this.stopped = false;
@@ -84,6 +86,7 @@ export class Peer {
         conversation.engagement.take(message, { at: entry.at, bytes: Buffer.byteLength(entry.raw) });
         conversation.keep(message, entry.raw, entry.at);
         if (entry.k === 'got') conversation.acked = Math.max(conversation.acked, conversation.engagement.seenOf(message));
+        if (message.type === 'Closing' && entry.k === 'got' && entry.outcome === 'applies') keepHead(this.heads, message);
         if (message.type === 'Presentation' && entry.k === 'got') conversation.shown = message.presentation.verifiableCredential ?? [];
       } else if (entry.k === 'back') {
         conversation.takeBack(entry.name);

@@ -6,25 +6,26 @@ import { verifyParents } from './parents.js';
 import { verifyPresentation } from './presentation.js';
 import { verifyProof } from './proofs.js';
 import { assertionKeys } from './did.js';
-import { readCheckpoint } from './ledger.js';
+import { checkGrowth, readCheckpoint } from './ledger.js';
+import { seconds } from './encoding.js';
 import { verifyReview } from './statements.js';
 import { checkShape } from './schema.js';
 import { SUITES } from './keys.js';
 
-/** @typedef {{resolver: import('./did.js').Resolver, own: string, at: number, bytes?: number, suites?: string[]}} Reader */
+/** @typedef {{resolver: import('./did.js').Resolver, own: string, at: number, bytes?: number, suites?: string[], heads?: import('./ledger.js').Heads}} Reader */
 
 /**
  * @param {import('./machine.js').Engagement} engagement @param {any} message whose shape was checked @param {Reader} reader
  * @returns {Promise<{outcome: string, credentials?: any[], evidence: any, commit: () => void}>} nothing is changed until `commit`
  */
-export async function weigh(engagement, message, { resolver, own, at, bytes, suites = Object.keys(SUITES) }) {
+export async function weigh(engagement, message, { resolver, own, at, bytes, suites = Object.keys(SUITES), heads = new Map() }) {
   const agreed = agreedSuites(engagement, message).filter((suite) => suites.includes(suite));
   const { document: evidence } = await verifyMessage(message, { resolver, recipient: own, now: at, suites: agreed });
   try {
     const judged = engagement.judge(message, { at, bytes });
     const { outcome } = judged;
     /** @type {any[] | undefined} */ let credentials;
-    if (outcome === 'applies') credentials = await checkCarried(engagement, message, resolver, at, agreed);
+    if (outcome === 'applies') credentials = await checkCarried(engagement, message, resolver, at, agreed, heads);
     else if (outcome !== 'repeat' && message.type === 'Ruling') await checkRuling(engagement, message, resolver);
     return { outcome, credentials, evidence, commit: () => engagement.commit(message, judged) };
   } catch (error) {
@@ -46,8 +47,8 @@ function agreedSuites({ state }, message) {
   return message.type === 'Profile' && state.inquiry ? state.inquiry.suites : Object.keys(SUITES);
 }
 
-/** @param {import('./machine.js').Engagement} engagement @param {any} message @param {import('./did.js').Resolver} resolver @param {number} at @param {string[]} suites */
-async function checkCarried({ state, messages }, message, resolver, at, suites) {
+/** @param {import('./machine.js').Engagement} engagement @param {any} message @param {import('./did.js').Resolver} resolver @param {number} at @param {string[]} suites @param {import('./ledger.js').Heads} heads */
+async function checkCarried({ state, messages }, message, resolver, at, suites, heads) {
   if (message.type === 'Presentation') return verifyPresentation(message, resolver, at);
   if (message.type === 'Offer') {
     await verifyOffered(message.document, message.role, resolver, suites);
@@ -56,15 +57,15 @@ async function checkCarried({ state, messages }, message, resolver, at, suites) 
   }
   if (message.type === 'Acceptance') await verifyAccepted(state.live.document, message.contractProof, message.role, resolver, suites);
   if (message.type === 'Ruling') await checkRuling({ state }, message, resolver);
-  if (message.type === 'Closing') await checkBooks(message, resolver);
+  if (message.type === 'Closing') await checkBooks(message, resolver, heads);
   if (message.type === 'Review') await checkReview(messages, state, message, resolver);
   return undefined;
 }
 
-/** The checkpoint of a `Closing` is its sender's (HIRE-LOG-04). @param {any} message @param {import('./did.js').Resolver} resolver */
-async function checkBooks(message, resolver) {
+/** The checkpoint of a `Closing` is its sender's (HIRE-LOG-04), and contradicts none before it (HIRE-LOG-05). @param {any} message @param {import('./did.js').Resolver} resolver @param {import('./ledger.js').Heads} heads */
+async function checkBooks(message, resolver, heads) {
   const document = await resolver.resolve(message.sender, { fresh: true });
-  readCheckpoint(message.checkpoint, message.sender, assertionKeys(document));
+  checkGrowth(readCheckpoint(message.checkpoint, message.sender, assertionKeys(document)), seconds(message.proof.created), heads.get(message.sender));
 }
 
 /** The statement of a `Review` is the verifier's, and says what the verdict says. @param {Record<string, any>} messages @param {any} state @param {any} message @param {import('./did.js').Resolver} resolver */

@@ -24,6 +24,7 @@ from .recipes import RECIPES
 from .scenario import (
     Again,
     Allow,
+    Anew,
     Hear,
     Judge,
     Lose,
@@ -211,6 +212,12 @@ async def read(play: Play, step: Read) -> None:
 async def allow(play: Play, _: Allow) -> None:
     """See `Allow`."""
     (await play.player()).allow()
+
+
+async def anew(play: Play, _: Anew) -> None:
+    """See `Anew`."""
+    play.players.pop("first")
+    await play.player()
 
 
 async def lose(play: Play, step: Lose) -> None:

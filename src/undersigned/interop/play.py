@@ -31,6 +31,8 @@ class Play:
         self.scene = scene
         self.scenario = scenario
         self.players: dict[str, Player] = {}
+        self.log: list[bytes] = []
+        """Hashes of the leaves of our counterparty's log."""
         self.lines: dict[str, SceneLine] = {}
         """The connections that stand, by who of ours made them."""
         self.sent: set[str] = set()
@@ -83,6 +85,7 @@ class Play:
             else:
                 self.players["first"] = await self._hired()
             self.players["first"].comes_back = self.comes_back
+            self.players["first"].log = self.log
         return self.players["first"]
 
     async def _hired(self) -> Player:

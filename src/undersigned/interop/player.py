@@ -54,6 +54,7 @@ from undersigned.testing import (
     closing,
 )
 from undersigned.transparency import (
+    Frontier,
     checkpoint_text,
     contract_leaf,
     leaf_digest,
@@ -89,6 +90,8 @@ class Player:
         """Every message of ours that counts, in order."""
         self.got: list[VerifiedMessage] = []
         """Every move of the peer's, in order."""
+        self.log: list[bytes] = []
+        """Hashes of the leaves of our log."""
         self.forged: set[str] = set()
         """Digests by which refusals name what we sent to be refused; one may come over the next connection."""
         self.comes_back: Callable[[], Awaitable[None]] | None = None
@@ -220,10 +223,26 @@ class Player:
         return said if said is not None and move in ("next", said.type) else None
 
     def closing(self) -> Say:
-        """Our books, with a checkpoint of a log that holds the contract and nothing else."""
-        text = checkpoint_text(self.who.did, 1, leaf_hash(self._leaf()))
+        """Our books, with a checkpoint of our log."""
+        self._logged()
+        return closing(checkpoint=self.checkpoint(len(self.log)), settlement=self._owed())
+
+    def checkpoint(self, size: int, *, other: bool = False) -> str:
+        """Our signed note of so many leaves, which our log has from now on; with `other` the last is another one."""
+        self.log += [leaf_hash(f"leaf {at}".encode()) for at in range(len(self.log), size)]
+        tree = Frontier()
+        for leaf in (*self.log[: size - 1], leaf_hash(b"another") if other else self.log[size - 1]):
+            tree.append(leaf)
+        text = checkpoint_text(self.who.did, size, tree.root)
         note = signed_note(text, self.who.did, self.who.public_key, self.who.signature(text))
-        return closing(checkpoint="u" + base64url_encode(note.encode()), settlement=self._owed())
+        return "u" + base64url_encode(note.encode())
+
+    def _logged(self) -> int:
+        """Where the contract stands in our log."""
+        leaf = leaf_hash(self._leaf())
+        if leaf not in self.log:
+            self.log.append(leaf)
+        return self.log.index(leaf)
 
     def _owed(self) -> Settled:
         """The price if the work was accepted, else nothing."""
@@ -262,7 +281,7 @@ class Player:
 
     def place(self) -> LedgerPlace:
         """Where the contract stands in our log."""
-        return LedgerPlace(log=self.who.did, index=0, leaf=leaf_digest(self._leaf()))
+        return LedgerPlace(log=self.who.did, index=self._logged(), leaf=leaf_digest(self._leaf()))
 
     def delivery(self) -> Delivery:
         """The last delivery that came."""

@@ -23,6 +23,7 @@ __all__ = [
     "GROUPS",
     "Again",
     "Allow",
+    "Anew",
     "ClosedWith",
     "ComeBack",
     "Drop",
@@ -213,6 +214,10 @@ class Allow(_Part, frozen=True, kw_only=True):
     """From now on the input may be read; before that whoever asks for it waits."""
 
 
+class Anew(_Part, frozen=True, kw_only=True):
+    """The same two begin another engagement, over the same connection; what we say of our log goes on."""
+
+
 class Lose(_Part, frozen=True, kw_only=True):
     """A move of ours is made and lost on its way."""
 
@@ -310,6 +315,7 @@ Step: TypeAlias = (
     | Hear
     | Repeat
     | Allow
+    | Anew
     | Lose
     | Rotate
     | Drop

@@ -14,6 +14,7 @@ from .play import Play
 from .scenario import (
     Again,
     Allow,
+    Anew,
     ClosedWith,
     ComeBack,
     Drop,
@@ -47,6 +48,7 @@ HOW: Final = cast(
     {
         Again: honest.again,
         Allow: honest.allow,
+        Anew: honest.anew,
         Hear: honest.hear,
         Judge: honest.judge,
         Lose: honest.lose,

@@ -12,6 +12,7 @@
 | `$document` | the digest of the document on the table |
 | `$contract` | the contract's name |
 | `$engagement`, `$engagement:TEXT` | the engagement's id; with a colon and TEXT behind it |
+| `$checkpoint:N`, `$checkpoint:N other` | our signed note of a log of N leaves; the last of which is another one |
 | `$absent` | nothing: the member is left out |
 | `$long:N` | a text of N characters |
 """
@@ -55,6 +56,9 @@ def _meant(word: str, player: Player) -> Any:
         case "method":
             stage = player.scene.stage
             return (player.who if argument == "first" else stage.actor(player.scene.scenario, argument)).method
+        case "checkpoint":
+            size, _, other = argument.partition(" ")
+            return player.checkpoint(int(size), other=bool(other))
         case "never":
             return NEVER
         case "stranger" | "second":
