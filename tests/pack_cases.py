@@ -157,20 +157,23 @@ def wronged() -> Iterator[Case]:
     for name, wrong in verdicts:
         hire = Hire().sealed().delivered()
         yield Case(f"acceptance: {name}", hire.reviewed("accepted", wrong(hire)).pack())
-    judge, stranger = ARBITER, Actor("stranger")
-    for by, name in ((judge, "judge"), (stranger, "stranger"), (None, "hirer")):
-        for passed in (True, False):
-            hire = Hire(verifier=judge.did).sealed().delivered()
-            said = hire.verdict(by=by, passed=passed)
-            yield Case(
-                f"judged by the {name}: {passed}", hire.reviewed("accepted" if passed else "rejected", said).pack()
-            )
-    for role in ("hirer", "provider"):
-        posing = Posing(Actor(role))
-        hire = Hire(verifier=posing.did).sealed().delivered()
-        yield Case(f"judged by a key of the {role}", hire.reviewed("accepted", hire.verdict(by=posing)).pack())
-    unknown = Hire(verifier="did:web:judge.example").sealed().delivered()
-    yield Case("judged by nobody known", unknown.reviewed("accepted", unknown.verdict(by=judge)).pack())
+    as_hirer, as_provider = Posing(Actor("hirer")), Posing(Actor("provider"))
+    for name, verifier, by in (
+        ("the one named", ARBITER.did, ARBITER),
+        ("the hirer", ARBITER.did, None),
+        ("a stranger", ARBITER.did, Actor("stranger")),
+        ("the hirer under another name", as_hirer.did, as_hirer),
+        ("the provider under another name", as_provider.did, as_provider),
+        ("nobody whose document is here", "did:web:judge.example", ARBITER),
+    ):
+        for verdict in ("accepted", "rejected"):
+            for hint in (True, False):
+                hire = Hire(verifier=verifier).sealed().delivered()
+                statement = hire.verdict(by=by, passed=verdict == "accepted")
+                if not hint:
+                    statement["signatures"] = [{"sig": one["sig"]} for one in statement["signatures"]]
+                data = hire.reviewed(verdict, statement).pack()
+                yield Case(f"judged by {name}, {verdict}{'' if hint else ', without keyid'}", data)
     failed = Hire().sealed().delivered(outcome="failed", artifacts=(), statements=())
     said = accepted(
         contract=failed.contract,

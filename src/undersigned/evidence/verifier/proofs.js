@@ -443,9 +443,10 @@ const REFUSALS = {
 
 /** The statement in this envelope, once it is the attester's, about these artifacts (name -> digest or bytes), of this
  * contract. */
-async function verifyStatement(envelope, { attester, own, contract, artifacts, predicates }) {
+async function verifyStatement(envelope, { attester, own, contract, artifacts, predicates, otherThan = new Set() }) {
   for (const method of own.keys()) if (method.split("#")[0] !== attester) throw new Refused("attester_not_trusted", `expected keys of ${attester}`);
   const { payload, signers } = await verifyEnvelope(envelope, own);
+  if (signers.every((method) => otherThan.has(own.get(method).name))) throw new Refused("attester_not_trusted", `${attester} signs by a key of the one whose work it judges`);
   const statement = decodeJson(payload, FOREIGN_LIMITS);
   if (!isObject(statement)) throw new Refused("schema_violation", "expected a statement");
   if (Array.isArray(statement.subject) && statement.subject.length > 64) throw new Refused("too_large", "expected at most 64 subjects", "/subject");

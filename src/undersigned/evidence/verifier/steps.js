@@ -448,10 +448,11 @@ async function ofReview(the, number, review, delivery) {
   const namedVerifier = termsAt(the, number).evidence.verifier;
   const verifier = namedVerifier ?? document.hirer;
   // HIRE-ATT-06: the verifier is neither party, under whatever name.
-  const own = namedVerifier ? await verifierKeys(the, verifier, document) : assertionKeys(the, verifier);
+  const own = namedVerifier ? await verifierKeys(the, verifier) : assertionKeys(the, verifier);
+  const otherThan = namedVerifier ? partyKeys(the, document) : new Set();
   const named = new Map(delivery.artifacts.map((item) => [item.name, item.digest]));
   const artifacts = named.size ? named : new Map([["contract", digest]]);
-  const verified = await verifyStatement(review.statement, { attester: verifier, own, contract: digest, artifacts, predicates: VERDICTS });
+  const verified = await verifyStatement(review.statement, { attester: verifier, own, otherThan, contract: digest, artifacts, predicates: VERDICTS });
   // HIRE-ATT-06: nobody accepts its own work, under whatever name.
   const keysOf = (one) => one.signers.map((method) => lookup(the)(method, "assertionMethod").name);
   const claimants = new Set((the.statements.get(review.delivery) ?? []).flatMap(keysOf));
@@ -464,21 +465,18 @@ async function ofReview(the, number, review, delivery) {
   if (accepted && !equal(subjects, [...named.keys()].sort())) throw new Refused("attestation_binding", "the acceptance is not of everything delivered");
 }
 
-/** Method -> key of the verifier that the terms name, without those of the parties. */
-async function verifierKeys(the, verifier, { hirer, provider }) {
-  const documents = await documentsOf(the, verifier);
-  if (!documents.length) throw invalid(`there is no DID document of the verifier ${verifier}`);
-  const at = the.manifest.created;
-  const parties = new Set();
-  for (const did of [hirer, provider]) {
-    for (const document of the.documents.get(did) ?? []) {
-      for (const purpose of ["assertionMethod", "authentication"]) for (const [, key] of document.keys(purpose, at)) parties.add(key.name);
-    }
-  }
-  const all = new Map([...documents].reverse().flatMap((document) => [...document.keys("assertionMethod", at)]));
-  const own = new Map([...all].filter(([, key]) => !parties.has(key.name)));
-  if (all.size && !own.size) throw new Refused("attester_not_trusted", `${verifier} signs by a key of the one whose work it judges`);
-  return own;
+/** Method -> key of the verifier that the terms name. */
+async function verifierKeys(the, verifier) {
+  const held = await documentsOf(the, verifier);
+  if (!held.length) throw invalid(`there is no DID document of the verifier ${verifier}`);
+  return new Map([...held].reverse().flatMap((document) => [...document.keys("assertionMethod", the.manifest.created)]));
+}
+
+/** Names of every key by which a party makes claims or shows who it is. */
+function partyKeys(the, { hirer, provider }) {
+  const documents = [hirer, provider].flatMap((did) => the.documents.get(did) ?? []);
+  const held = documents.flatMap((document) => ["assertionMethod", "authentication"].map((purpose) => document.keys(purpose, the.manifest.created)));
+  return new Set(held.flatMap((found) => [...found.values()].map((key) => key.name)));
 }
 
 // --- steps 8 to 10
