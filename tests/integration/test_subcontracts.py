@@ -15,12 +15,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from msgspec.structs import replace
 
 from integration.chains import homes_of, peers_of
 from integration.hires import REPORT, summarise, until
+from media import Authority, png
 from support import ROOT
 from undersigned.attestation import WorkPredicate
+from undersigned.attestation.media import read_manifest
 from undersigned.contract import Price
 from undersigned.daemon import Hire, HireResult, Peer
 from undersigned.encoding import canonicalize, digest_bytes, shift
@@ -200,6 +204,24 @@ async def test_sc_58_the_sum_of_children_never_exceeds_the_parent(tmp_path: Path
         usage = await globex.ledger.usage(result.contract)
         assert usage["/EUR@children"] == "4"
         assert usage.get("read-repo/count", "0") == "0"  # it was held and not used
+
+
+async def test_a_picture_is_demanded_of_the_whole_and_not_of_each_part(tmp_path: Path) -> None:
+    """HIRE-ATT-10: what is hired below for a caption delivers no media; the parent's delivery has to have some."""
+    homes, root = await homes_of(tmp_path, 3), Authority()
+
+    async def draws(job: Job) -> None:
+        text = await job.read("report")
+        await job.hire(homes[2].configuration.did, task="summary", inputs={"report": text}, price="8 EUR")
+        await job.deliver_media("summary.txt", png(), root.signer(), media_type="image/png")
+
+    pem = x509.load_der_x509_certificate(root.der).public_bytes(Encoding.PEM)
+    async with peers_of(homes, [None, draws, summarise]) as (acme, globex, _):
+        result = await acme.hire(homes[1].configuration.did, **deep(1, c2pa=[pem]))
+        assert read_manifest(result["summary.txt"], "image/png", [root.der]).failures == ()
+        engagements = {s.role: s for s in await globex.ledger.summaries()}
+        child = await load_engagement(globex.ledger, engagements["hirer"], globex.identity.did)
+        assert [ending.detail for ending in child.engagement.contract.endings] == ["accepted"]
 
 
 async def hired(acme: Peer, homes: list[Home], **options: object) -> HireResult:

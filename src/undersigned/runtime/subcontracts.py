@@ -132,6 +132,7 @@ class Subcontracts:
             ),
             evidence=tuple(dict.fromkeys((*order.evidence, *above.evidence.predicates))),
             sbom=above.evidence.sbom or order.sbom,
+            c2pa=above.evidence.c2pa or order.c2pa,
             timing=msgspec.structs.replace(
                 order.timing, review=min(order.timing.review, at.review, key=parse_duration)
             ),
