@@ -47,7 +47,7 @@ from undersigned.protocol import TABLES
 from undersigned.protocol.machine import figures
 from undersigned.runtime import Configuration
 from undersigned.scope import WireConstraint, WireDuty, WireRule, WireScope
-from undersigned.trace import CLAUSES, KINDS
+from undersigned.trace import CLAUSES, KINDS, LINES
 from undersigned.trace import TYPES as PROV
 from undersigned.trust import Policy, cedar_schema
 
@@ -250,6 +250,10 @@ def trace_steps(_: str) -> str:
     return table("| step | is | in PROV-O |", rows)
 
 
+def history(_: str) -> str:
+    return table("| line | is |", [f"| `{kind}` | {means} |" for kind, means in LINES.items()])
+
+
 def verdict(_: str) -> str:
     rows = [f"| `{clause}` | {demands} | {codes} |" for clause, (codes, demands) in CLAUSES.items()]
     return table("| clause | is met if | codes if not |", rows)
@@ -442,6 +446,7 @@ BLOCKS: Final[dict[str, Callable[[str], str]]] = {
     "example": example,
     "exits": exits,
     "facts": facts,
+    "history": history,
     "lane": lane,
     "manifest": manifest,
     "members": members,

@@ -396,6 +396,28 @@ def test_a_verdict_without_its_inputs_is_not_made_again(runs: dict[str, Run], tm
     assert run("decision", "show", one["id"], "--home", home, "--json").error["code"] == "store_corrupt"
 
 
+def test_what_the_builder_did_is_told(runs: dict[str, Run]) -> None:
+    """By the hirer's ledger one contract; by the builder's own, and by its pack alone, both."""
+    folder = runs["signed_supply_chain"].folder
+    builder = Home(folder / "globex").configuration.did
+    asked = {
+        "acme": ["--home", folder / "acme"],
+        "globex": ["--home", folder / "globex"],
+        "pack": ["--home", folder / "umbrella", "--pack", folder / "globex.zip"],
+    }
+    told = {name: run("history", builder, *options, "--json").values[0]["lines"] for name, options in asked.items()}
+    contracts = {name: len({line["contract"] for line in lines}) for name, lines in told.items()}
+    assert contracts == {"acme": 1, "globex": 2, "pack": 2}
+    for lines in told.values():
+        assert {line["text"] for line in lines if line["kind"] == "delivered"} == {WHEEL, BILL}
+        assert {line["verdict"] for line in lines if line["kind"] == "statement"} == {"accepted"}
+    assert {line["verdict"] for line in told["acme"] if line["kind"] == "decision"} == {"allow"}
+    prov = run("history", builder, *asked["globex"], "--prov")
+    assert expand(json.loads(prov.out))
+    stranger = run("history", "did:web:umbrella.example", *asked["acme"], "--json")
+    assert (stranger.code, stranger.error["code"]) == (2, "not_found")
+
+
 WHEEL, BILL = "greeting-1.0-py3-none-any.whl", "sbom.cdx.json"
 
 

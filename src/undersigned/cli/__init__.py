@@ -43,6 +43,7 @@ _COMMANDS = {
         "trace_",
         "Where is an artifact from? Through statements and contracts to whoever was believed.",
     ),
+    "history": ("history", "history_", "What an agent did: artifacts, statements, policies, refusals."),
     "verify": ("evidence", "verify", "Check an evidence pack, offline."),
     "export": ("evidence", "export", "Write the evidence pack of an engagement."),
     "judge": ("evidence", "judge", "State, as the verifier that a contract names, whether the work is accepted."),

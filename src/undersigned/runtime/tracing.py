@@ -82,6 +82,19 @@ class OwnEvidence:
                 found = True
         return found
 
+    async def of(self, did: Did, told: Told = untold) -> None:
+        """Adds every engagement with a contract of which `did` is a party.
+
+        Raises:
+            VerificationError: One makes no evidence that holds.
+        """
+        summaries = [one for one in await self._ledger.summaries() if one.contract is not None]
+        wanted = [one for one in summaries if did in (one.peer, self._own)]
+        for place, summary in enumerate(wanted, start=1):
+            told(place, len(wanted))
+            if summary.engagement not in self.held:
+                await self.add(summary)
+
     async def _delivered(self, summary: Summary, wanted: list[bytes]) -> bool:
         rows = await self._ledger.rows(summary.engagement)
         return any(

@@ -1,6 +1,7 @@
 """Where an artifact is from, and whether it can be trusted: a walk through evidence that was verified."""
 
 from undersigned.trace.evidence import Decided, Evidence, Held, Made, Said, held_in, outside
+from undersigned.trace.history import LINES, History, Line, LineKind, history, history_steps
 from undersigned.trace.judge import (
     ASKS,
     CLAUSES,
@@ -16,12 +17,13 @@ from undersigned.trace.judge import (
 )
 from undersigned.trace.picture import draw_trace
 from undersigned.trace.prov import PROV_CONTEXT, TYPES, name_of, prov_document
-from undersigned.trace.walk import KINDS, Kind, State, Step, trace
+from undersigned.trace.walk import KINDS, Kind, State, Step, trace, trace_all
 
 __all__ = [
     "ASKS",
     "CLAUSES",
     "KINDS",
+    "LINES",
     "PROV_CONTEXT",
     "TYPES",
     "AskedAbout",
@@ -29,8 +31,11 @@ __all__ = [
     "Evidence",
     "Heard",
     "Held",
+    "History",
     "Judged",
     "Kind",
+    "Line",
+    "LineKind",
     "ListUsed",
     "Made",
     "MadeFrom",
@@ -41,10 +46,13 @@ __all__ = [
     "asked_about",
     "draw_trace",
     "held_in",
+    "history",
+    "history_steps",
     "judge",
     "memberships",
     "name_of",
     "outside",
     "prov_document",
     "trace",
+    "trace_all",
 ]

@@ -11,7 +11,7 @@ Source: protocol-spec/19-trace.md, section 19.2
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Final, Literal, cast
 
@@ -37,7 +37,7 @@ from undersigned.scope import Action
 from undersigned.trace.evidence import Decided, Evidence, Held, Made, Said, outside
 from undersigned.trust import Edge, Ground
 
-__all__ = ["KINDS", "Kind", "State", "Step", "shown_credentials", "trace"]
+__all__ = ["KINDS", "Kind", "State", "Step", "shown_credentials", "trace", "trace_all"]
 
 State = Literal["verified", "stated", "missing", "failed"]
 Kind = Literal[
@@ -112,6 +112,12 @@ def trace(artifact: Digest, evidence: Evidence, *, why: str = "") -> Step:
     Source: protocol-spec/19-trace.md, section 19.2
     """
     return _Walk(evidence).artifact(artifact, why)
+
+
+def trace_all(artifacts: Iterable[Digest], evidence: Evidence) -> tuple[Step, ...]:
+    """The trees of several artifacts; what stands in one of them is told there alone."""
+    walk = _Walk(evidence)
+    return tuple(walk.artifact(digest) for digest in artifacts)
 
 
 class _Walk:

@@ -103,6 +103,8 @@ READS = {
     "check did": ("check", "FILE", "--for", "x", "--offline"),
     "check --pack": ("check", "FOLDER/some.toml", "--for", "x", "--offline", "--pack", "FILE"),
     "check --did-document": ("check", "FOLDER/some.toml", "--for", "x", "--offline", "--did-document", "FILE"),
+    "history --pack": ("history", PEER, "--pack", "FILE"),
+    "history --did-document": ("history", PEER, "--did-document", "FILE"),
     "trace artifact": ("trace", "FILE"),
     "trace --pack": ("trace", "FOLDER/some.toml", "--pack", "FILE"),
     "trace --did-document": ("trace", "FOLDER/some.toml", "--did-document", "FILE"),

@@ -1,0 +1,74 @@
+"""The command `history`: what an agent did."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from undersigned.encoding import from_struct
+from undersigned.errors import ConfigurationError
+from undersigned.ledger import Ledger
+from undersigned.runtime import OwnEvidence, SystemClock, verified_pack
+from undersigned.trace import Evidence, Held, history, history_steps, prov_document
+
+from .evidence import read_document_file
+from .options import checked_did
+from .output import HOME_OPTION, Out, command, counted, plain, reading
+from .trace import DOCUMENT_OPTION, PACK_OPTION, bar, opened_home, read_packs
+
+__all__ = ["history_"]
+
+STYLES = {"refusal": "yellow", "statement": "bold"}
+
+
+@click.command("history")
+@click.argument("did")
+@PACK_OPTION
+@DOCUMENT_OPTION
+@click.option("--prov", is_flag=True, help="Write W3C PROV-O as JSON-LD to standard output, and nothing else.")
+@HOME_OPTION
+@command
+async def history_(
+    out: Out, did: str, packs: tuple[Path, ...], documents: tuple[Path, ...], prov: bool, home: str | None
+) -> None:
+    """What did an agent do? Artifacts that it worked on and delivered, statements that it signed and what came of them,
+    policies in force, refusals: in contracts of our ledger, and of packs.
+
+    Exit code 2 if nothing is known of it.
+    """
+    known = [read_document_file(file) for file in documents]
+    given, opened, now = read_packs(packs), opened_home(out, home, packs), SystemClock().now()
+    local = opened is not None and opened.configuration.local
+    checked_did(did, local or opened is None, opened.configuration.resolver if opened is not None else None)
+    held = [
+        Held(verified_pack(data, f"the pack {name}", now=now, known=known), f"the pack {name}")
+        for name, data in given.items()
+    ]
+    decisions = {}
+    if opened is not None:
+        ledger: Ledger = await reading(opened)
+        try:
+            own = OwnEvidence(ledger, opened, now, bare=True)
+            with bar(out, "engagements") as told:
+                await own.of(did, told)
+        finally:
+            await ledger.close()
+        held, decisions = [*own.held.values(), *held], own.decisions
+    evidence = Evidence.of(held, decisions)
+    found = history(did, evidence)
+    if not found.lines:
+        raise ConfigurationError("not_found", f"nothing is known of {plain(did, 200)}")
+    if prov:
+        click.echo(json.dumps(prov_document(history_steps(did, evidence))))
+        return
+    out.value(from_struct(found))
+    for line in found.lines:
+        verdict = f"  {plain(line.verdict, 60)}" if line.verdict else ""
+        out.line(
+            f"{line.at}  {line.kind:10} {plain(line.text, 120)}{verdict}  {plain(line.name, 60)}",
+            style=STYLES.get(line.kind, ""),
+        )
+    contracts = len({line.contract for line in found.lines})
+    out.line(f"{counted(len(found.lines), 'line')} under {counted(contracts, 'contract')}")
