@@ -415,6 +415,8 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "packs/byte",
         "packs/missing",
     ),
+    "HIRE-LOG-08": ("audits/*",),
+    "HIRE-LOG-09": ("packs/cosigned*",),
     "HIRE-LOG-03": (
         "packs/inclusion",
         "packs/log",

@@ -3,29 +3,45 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from example_messages import ENGAGEMENT, HIRER, PROVIDER, conversation, log_of, seed, signed_checkpoint
+from example_messages import ENGAGEMENT, HIRER, PROVIDER, Party, conversation, log_of, seed, signed_checkpoint
 from vector_journals import ORDER
-from vector_parts import Vector, signers
+from vector_parts import Vector, resigned, signers
 
-from undersigned.encoding import base64url_decode, canonicalize, digest_bytes, digest_hex, multibase_encode
+from undersigned.encoding import (
+    base64url_decode,
+    base64url_encode,
+    canonicalize,
+    digest_bytes,
+    digest_hex,
+    multibase_encode,
+)
 from undersigned.evidence import TAMPERINGS, tamper, write_pack
+from undersigned.keys import public_key_from_raw
 from undersigned.messages import Closing, Receipt, Seal, VerifiedMessage
 from undersigned.transparency import (
     LOGGED_MOVES,
     Frontier,
     InclusionProof,
+    checkpoint_text,
+    cosigned_note,
+    cosigned_text,
     decision_leaf,
     inclusion_path,
     leaf_hash,
     move_leaf,
+    read_checkpoint,
+    read_note,
 )
 
 __all__ = ["pack_vectors"]
 
 NOW: Final = "2027-11-24T09:00:00Z"
+SECONDS: Final = 1_795_510_800
+"""When the cosignatures say that they were made."""
 KINDS: Final = {
     "byte": "evidence_invalid",
     "missing": "evidence_invalid",
@@ -87,6 +103,39 @@ def pack_vectors() -> Iterator[Vector]:
     )
     for kind, code in PROVED_KINDS.items():
         yield _vector(kind, TAMPERINGS[kind].says, tamper(proved, kind), {"code": code})
+    for name, says, note, code in _cosigned(said):
+        last = canonicalize(resigned({**json.loads(said[-1].raw), "cosignatures": [note]}))
+        pack = write_pack(
+            [*lines[:-1], lines[-1]._replace(raw=last)],
+            **engagement,
+            checkpoint=base64url_decode(closing.checkpoint[1:]).decode(),
+            inclusion=InclusionProof(inclusion.leaf, inclusion.index, inclusion.size, inclusion.path),
+        )
+        whole = {"contract": contract, "state": "closed"}
+        yield _vector(name, says, pack, {"code": code} if code else whole)
+
+
+def _cosigned(said: list[VerifiedMessage]) -> Iterator[tuple[str, str, str, str]]:
+    """Name, what it shows, the cosignature in the provider's `Closing`, and the code of the refusal, if any."""
+    hirers, own = (one.message for one in said[-2:])
+    assert isinstance(hirers, Closing)
+    assert isinstance(own, Closing)
+    text, other = (read_note(base64url_decode(one.checkpoint[1:]).decode()).text for one in (hirers, own))
+
+    def note(text: str, by: Party = PROVIDER, *, signed: str | None = None) -> str:
+        key = public_key_from_raw("Ed25519", bytes(by.key.verify_key))
+        signature = by.sign(cosigned_text(signed or text, SECONDS))
+        made = cosigned_note(text, PROVIDER.did, key, SECONDS, signature)
+        return "u" + base64url_encode(made.encode())
+
+    wrong = "log_proof_invalid"
+    yield "cosigned", "the provider cosigned the checkpoint of the hirer's Closing", note(text), ""
+    yield "cosigned-otherwise", "a cosignature of another text", note(text, signed=other), wrong
+    yield "cosigned-by-a-stranger", "a cosignature by a stranger's key", note(text, Party("stranger")), wrong
+    yield "cosigned-own", "a cosignature of its sender's own log", note(other), wrong
+    head = read_checkpoint(text)
+    forked = checkpoint_text(head.origin, head.size, seed("another root"))
+    yield "cosigned-fork", "a cosignature of leaves that the hirer's log never had", note(forked), "ledger_diverged"
 
 
 def _proved(said: list[VerifiedMessage]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,9 @@ from undersigned.evidence import verify_pack
 from undersigned.keys import public_key_from_multikey
 from undersigned.messages import MESSAGE_TYPES, VerifiedMessage, decode_message, verify_message
 from undersigned.protocol import Received, Sent, apply, begin, outcome
+from undersigned.runtime import read_multibase_note
 from undersigned.runtime.accusations import proved
+from undersigned.runtime.logbook import Held, audited, verified_note
 from undersigned.scope import Action, Approved, GateDecision, WireScope, permits, read_scope
 from undersigned.transparency import contract_leaf, leaf_digest
 from undersigned.trust import (
@@ -492,6 +494,30 @@ def test_a_pack_proves_an_engagement_or_not(folder: Path) -> None:
         return
     assert failed is None
     assert (report.contract, report.state) == (expected["contract"], expected["state"])
+
+
+@pytest.mark.parametrize("folder", of_kind("audit"))
+def test_a_log_is_what_its_owner_signed_or_not(folder: Path) -> None:
+    """HIRE-LOG-08."""
+    case, expected, given = read(folder, "case.json"), read(folder, "expected.json"), read(folder, "input.json")
+    owner = document_from(case["log"], {})
+    checkpoint, *heads = (
+        verified_note(read_multibase_note(note), owner, case["now"]) for note in (given["checkpoint"], *case["heads"])
+    )
+
+    async def leaves() -> AsyncIterator[tuple[bytes, ...]]:
+        for leaf in given["leaves"]:
+            yield (base64.b64decode(leaf),)
+
+    held = [Held(head, "a message") for head in heads]
+    promised = {one["index"]: (one["leaf"], "a Seal") for one in case["promised"]}
+    found = asyncio.run(audited(checkpoint, leaves(), held, promised))
+    if "code" in expected:
+        assert (expected["code"], bool(found.defects)) == ("ledger_diverged", True)
+        return
+    assert found.defects == ()
+    assert found.leaves == expected["size"]
+    assert found.compared == len(held) + len(promised)
 
 
 @pytest.mark.parametrize("folder", of_kind("key"))
