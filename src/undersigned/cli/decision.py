@@ -6,13 +6,12 @@ from typing import Any
 
 import click
 
-from undersigned.encoding import from_struct
+from undersigned.encoding import Digest, from_struct
 from undersigned.errors import ConfigurationError
 from undersigned.runtime import (
     Home,
     InForce,
     RecordedDecision,
-    ReplayedVerdict,
     SystemClock,
     VerdictBook,
     decision_named,
@@ -21,6 +20,7 @@ from undersigned.runtime import (
     replay_decision,
 )
 from undersigned.trace import Verdict
+from undersigned.trust import Decision, Difference
 
 from .output import HOME_OPTION, JSON_OPTION, Out, command, engagement_named, plain, program, reading
 from .trace import tell_verdict
@@ -129,7 +129,8 @@ async def replay(out: Out, id: str, today: bool, home: str | None) -> int:
     if (verdict := book.named(id)) is not None:
         if today:
             raise ConfigurationError("bad_configuration", "--in-force: ask about the artifact again, with 'check'")
-        return _replayed_verdict(out, verdict, await book.replay(verdict))
+        made = await book.replay(verdict)
+        return _tell_replayed(out, verdict.digest, verdict, made.verdict, made.differences)
     in_force = _in_force(opened) if today else None
     store = await reading(opened)
     try:
@@ -137,45 +138,36 @@ async def replay(out: Out, id: str, today: bool, home: str | None) -> int:
         replayed = await replay_decision(store, opened.configuration.did, one, in_force)
     finally:
         await store.close()
-    out.value(
-        {
-            "id": one.id,
-            "same": replayed.same,
-            "recorded": from_struct(one.decision),
-            "now": None if replayed.decision is None else from_struct(replayed.decision),
-            "differences": [from_struct(difference) for difference in replayed.differences],
-        }
-    )
-    for difference in replayed.differences:
-        out.line(plain(str(difference), 2000), style="red")
-    if replayed.same:
-        out.line(f"the same: {one.decision.outcome}, every byte of it, from what was kept", style="bold green")
-        return 0
-    outcome = "no decision" if replayed.decision is None else replayed.decision.outcome
-    out.line(f"NOT the same: recorded {one.decision.outcome}; now {outcome}", style="bold red")
-    return DIFFERS
+    return _tell_replayed(out, one.id, one.decision, replayed.decision, replayed.differences)
 
 
 def _verdict(one: Verdict) -> dict[str, Any]:
     return {"id": one.digest, "verdict": from_struct(one)}
 
 
-def _replayed_verdict(out: Out, recorded: Verdict, replayed: ReplayedVerdict) -> int:
+def _tell_replayed(
+    out: Out,
+    id: Digest,
+    recorded: Decision | Verdict,
+    now: Decision | Verdict | None,
+    differences: tuple[Difference, ...],
+) -> int:
+    """What came of making it again, and the exit code."""
     out.value(
         {
-            "id": recorded.digest,
-            "same": replayed.same,
+            "id": id,
+            "same": not differences,
             "recorded": from_struct(recorded),
-            "now": None if replayed.verdict is None else from_struct(replayed.verdict),
-            "differences": [from_struct(difference) for difference in replayed.differences],
+            "now": None if now is None else from_struct(now),
+            "differences": [from_struct(difference) for difference in differences],
         }
     )
-    for difference in replayed.differences:
+    for difference in differences:
         out.line(plain(str(difference), 2000), style="red")
-    if replayed.same:
+    if not differences:
         out.line(f"the same: {recorded.outcome}, every byte of it, from what was kept", style="bold green")
         return 0
-    outcome = "no verdict" if replayed.verdict is None else replayed.verdict.outcome
+    outcome = "none" if now is None else now.outcome
     out.line(f"NOT the same: recorded {recorded.outcome}; now {outcome}", style="bold red")
     return DIFFERS
 
