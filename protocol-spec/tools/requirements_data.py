@@ -91,7 +91,7 @@ _BROKEN_BY: Final[dict[str, str]] = {
 
 
 _ALONE: Final = """
-    ATT-09 ATT-10 SUB-10
+    ATT-09 ATT-10
     """
 TESTS_ALONE: Final = {f"HIRE-{name}" for name in _ALONE.split()}
 """What a message or document of a peer can break, and only tests of this repository show; the list gets shorter."""

@@ -484,7 +484,7 @@ def test_a_verdict_is_stated_or_refused(folder: Path) -> None:
 
 @pytest.mark.parametrize("folder", of_kind("pack"))
 def test_a_pack_proves_an_engagement_or_not(folder: Path) -> None:
-    """HIRE-PCK-01, HIRE-PCK-02, HIRE-LOG-03: the code is that of the first step that fails."""
+    """HIRE-PCK-01, HIRE-PCK-02, HIRE-LOG-03, HIRE-LOG-09, HIRE-SUB-10: the first step that fails gives the code."""
     case, expected = read(folder, "case.json"), read(folder, "expected.json")
     report = verify_pack(base64.b64decode(read(folder, "input.json")["pack"]), now=case["now"])
     failed = next((step for step in report.steps if not step.ok), None)
