@@ -60,6 +60,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         "undersigned/py.typed",
         "undersigned/protocol/tables.json",
         "undersigned/jsonld/contexts/hire-v1.jsonld",
+        "undersigned/trace/prov-v1.jsonld",
         "undersigned/evidence/verifier/page.html",
     ):
         assert wanted in names
