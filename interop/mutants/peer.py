@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Serves peers of ours that are wrong on purpose, each in a process of its own: `peer.py FOLDER NAME...`.
+"""Serves peers of ours that are wrong on purpose, each in a process of its own: `peer.py FOLDER (NAME PORT PORT)...`.
 
 Each is offered for hire for the task `summary`, hires when its hook is told to, and believes the organisation of the
 harness. For each one line of JSON tells its number, DID, URL and hook; all end when standard input does. The right one
@@ -24,14 +24,13 @@ from mutants import MUTANTS
 
 from undersigned.daemon import Peer
 from undersigned.runtime import OfferPart, configure_logs, create_home, issue_membership, signers
-from undersigned.testing import GUILD, free_ports
+from undersigned.testing import GUILD
 
 TOKEN = "a token of the test"  # noqa: S105 - it guards nothing
 
 
-async def serve(folder: Path, number: int, name: str) -> None:
+async def serve(folder: Path, number: int, name: str, port: int, hook: int) -> None:
     """One peer, until it is ended."""
-    port = free_ports(1)[0]
     home = create_home(
         folder,
         name="Globex",
@@ -50,7 +49,7 @@ async def serve(folder: Path, number: int, name: str) -> None:
         if mutant.name == name:
             mutant.change()
     async with Peer.open(home, ledger_url="memory://") as peer:
-        runner, hook = web.AppRunner(app(peer, TOKEN)), free_ports(1)[0]
+        runner = web.AppRunner(app(peer, TOKEN))
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", hook).start()
         told = {"number": number, "name": name, "did": peer.own.id, "url": f"ws://localhost:{port}/hire"}
@@ -60,7 +59,8 @@ async def serve(folder: Path, number: int, name: str) -> None:
 
 def main() -> None:
     """Forks once for each name, so that the libraries are loaded once."""
-    folder, *names = sys.argv[1:]
+    folder, *rest = sys.argv[1:]
+    names, ports = rest[::3], [int(port) for port in (*rest[1::3], *rest[2::3])]
     configure_logs(logging.CRITICAL, force=True)
     signers._SCRYPT_N = 2**4  # keys that nobody guards need no work to be opened
     children = []
@@ -69,7 +69,7 @@ def main() -> None:
         if child == 0:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             sys.stdin.close()
-            asyncio.run(serve(Path(folder) / str(number), number, name))
+            asyncio.run(serve(Path(folder) / str(number), number, name, ports[number], ports[len(names) + number]))
             os._exit(0)
         children.append(child)
     sys.stdin.read()

@@ -28,6 +28,7 @@ from mutants import MUTANTS
 from undersigned.interop import Limits, Result, Scenario, Stage, Subject, chosen, play_all
 from undersigned.interop.report import POLICY, STYLE
 from undersigned.protocol import ROLES
+from undersigned.testing import free_ports
 
 HERE = Path(__file__).parent
 LIMITS = Limits(answer=2.0, scenario=20.0, arrival=6.0, upgrade=2.0)
@@ -51,12 +52,13 @@ def catchers(patterns: tuple[str, ...]) -> tuple[Scenario, ...]:
 
 
 @asynccontextmanager
-async def serving(names: list[str]) -> AsyncIterator[list[dict[str, Any]]]:
-    """These mutants, each serving in a process of its own."""
+async def serving(names: list[str], ports: list[int]) -> AsyncIterator[list[dict[str, Any]]]:
+    """These mutants, each serving in a process of its own, on two of the ports."""
     with tempfile.TemporaryDirectory() as folder:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *(str(HERE / "peer.py"), folder, *names),
+            *(str(HERE / "peer.py"), folder),
+            *(str(word) for three in zip(names, ports[::2], ports[1::2], strict=True) for word in three),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
@@ -97,11 +99,14 @@ async def matrix(names: list[str], *, whole: bool, seed: str) -> dict[str, dict[
 
     batches = asyncio.Semaphore(2)  # the next ones start while these are met
 
-    async def batch(of: list[str]) -> None:
-        async with batches, serving(of) as peers:
+    ports = free_ports(2 * len(names))  # all at once: two that choose for themselves may choose the same
+
+    async def batch(start: int) -> None:
+        end = start + BATCH
+        async with batches, serving(names[start:end], ports[2 * start : 2 * end]) as peers:
             await asyncio.gather(*map(one, peers))
 
-    await asyncio.gather(*(batch(names[start : start + BATCH]) for start in range(0, len(names), BATCH)))
+    await asyncio.gather(*(batch(start) for start in range(0, len(names), BATCH)))
     return found
 
 
