@@ -41,7 +41,7 @@ from undersigned.runtime import (
 )
 from undersigned.transport import base, proving
 
-__all__ = ["MUTANTS", "Mutant"]
+__all__ = ["MUTANTS", "TOGETHER", "Mutant"]
 
 
 class Mutant(NamedTuple):
@@ -55,6 +55,21 @@ class Mutant(NamedTuple):
 
 
 MUTANTS: list[Mutant] = []
+TOGETHER: dict[str, tuple[str, str]] = {
+    "HIRE-CTR-09": (
+        "lets the proof of a message stand for that of its document",
+        "a document that was changed is met inside a message alone, whose own proof holds (HIRE-CRD-06)",
+    ),
+    "HIRE-LIF-03": (
+        "works while it is suspended",
+        "the gate of a provider is seen through nothing but the work that it delivers, which is HIRE-LIF-02",
+    ),
+    "HIRE-SEC-01": (
+        "says who a message is for before it looks at its proof",
+        "of the order of checks only the code that comes first is seen, which is what HIRE-ERR-02 asks for",
+    ),
+}
+"""Requirements that nobody can break from outside without breaking another: the mutant that breaks both, and why."""
 ROWLESS = ("wrong_state", "wrong_party", "already_contracted", "already_fulfilled")
 
 
@@ -338,7 +353,7 @@ def _any_sender() -> None:
     intake.Intake._verified = verified
 
 
-@mutant("answers faults with faults", "HIRE-SYN-04", "text-fault-is-not-answered")
+@mutant("answers faults with faults", "HIRE-ERR-03", "text-fault-is-not-answered")
 def _answers_faults() -> None:
     intake._is_refusal = lambda _: False
 
@@ -1252,7 +1267,7 @@ def mended(change: Callable[[Any], Any]) -> None:
     unguarded("opens_bargaining")
 
 
-@mutant("drops members of documents", "HIRE-CTR-01", "document-unknown-member")
+@mutant("drops members of documents", "HIRE-EXT-01", "document-unknown-member")
 def _document_members() -> None:
     mended(lambda value: value["document"].pop("liability"))
 

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from aiohttp import web
 from hook import app
-from mutants import MUTANTS
+from narrow import MUTANTS
 
 from undersigned.daemon import Peer
 from undersigned.runtime import OfferPart, configure_logs, create_home, issue_membership, signers

@@ -23,7 +23,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from mutants import MUTANTS
+from narrow import MUTANTS
 
 from undersigned.interop import Limits, Result, Scenario, Stage, Subject, chosen, play_all
 from undersigned.interop.report import POLICY, STYLE
@@ -35,7 +35,7 @@ LIMITS = Limits(answer=2.0, scenario=20.0, arrival=6.0, upgrade=2.0)
 BATCH = 12
 AT_A_TIME = 4
 RIGHT = "right"
-SCENARIOS = (*chosen("provider"), *chosen("hirer"))
+SCENARIOS = tuple(one for role in ROLES for one in chosen(role, every=True))
 
 
 def catchers(patterns: tuple[str, ...]) -> tuple[Scenario, ...]:

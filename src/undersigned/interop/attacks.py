@@ -22,6 +22,8 @@ from .scenario import ComeBack, Forge, Raw, Refused
 from .stage import SceneLine
 from .values import filled, replaced
 
+FAULT: Final = frozenset({"type", "code", "of", "path"})
+"""All that a `Fault` tells (HIRE-SEC-07)."""
 MAX_LARGER: Final = 128
 """How much longer a `Problem` may be than the short move that it is about."""
 
@@ -118,6 +120,8 @@ async def refused(play: Play, step: Refused) -> None:
         most = play.sent_bytes + (MAX_LARGER if told.how == "Problem" else 0)
         if len(told.raw) > most:
             raise Failure(f"expected a {told.how} of at most {most} bytes, came one of {len(told.raw)}")
+        if told.how == "Fault" and (more := json.loads(told.raw).keys() - FAULT):
+            raise Failure(f"expected a Fault that tells a code and a place, came {', '.join(sorted(more))}")
         _consume(play, line, told.raw)
         return
     for player in play.players.values():
