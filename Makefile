@@ -8,7 +8,7 @@
 #   make attack                 load attacks at their full size, and what honest peers feel
 #   make interop     each implementation here held against the specification in both roles, every pair of them hires each
 #                    other, and the harness against mutants; reports in build/interop (ARGS=--small: fewer scenarios)
-#   make mutants     only the mutants: each is caught, and each scenario catches one
+#   make mutants     only the mutants: each is caught, and each scenario of every set catches one
 #   make rivals                 the same attacks against published runtimes and this one; needs the package registry
 #   make docs                   write the generated parts of protocol-spec/ again
 #   make clean                  remove what these built
@@ -61,7 +61,7 @@ interop: $(VENV)/.ready-dev $(if $(shell command -v npm),$(JS_PEER)/node_modules
 	@$(RUN) interop/mutants/run.py --out build/interop
 
 mutants: $(VENV)/.ready-dev
-	@$(RUN) interop/mutants/run.py $(ARGS)
+	@$(RUN) interop/mutants/run.py --every --out build/interop $(ARGS)
 
 rivals: $(VENV)/.ready-dev
 	@$(RUN) interop/rivals/run.py $(ARGS)

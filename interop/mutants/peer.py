@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Serves peers of ours that are wrong on purpose, each in a process of its own: `peer.py FOLDER (NAME PORT PORT)...`.
+"""Serves peers of ours that are wrong on purpose, each in a process of its own: `peer.py FOLDER`.
 
-Each is offered for hire for the task `summary`, hires when its hook is told to, and believes the organisation of the
-harness. For each one line of JSON tells its number, DID, URL and hook; all end when standard input does. The right one
-is called `right`.
+A line `start PORT PORT NAME` of standard input starts one, which listens on the first port and has its hook on the
+second; `end NUMBER` ends it, and all end when standard input does. Each is offered for hire for the task `summary`, hires when its hook is told to, and believes the organisation of the harness.
+Once it serves, one line of JSON tells its number, name, DID, URL and hook. The right one is called `right`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -30,7 +31,7 @@ TOKEN = "a token of the test"  # noqa: S105 - it guards nothing
 
 
 async def serve(folder: Path, number: int, name: str, port: int, hook: int) -> None:
-    """One peer, until it is ended."""
+    """One peer, until it is ended; `number` is that of its process."""
     home = create_home(
         folder,
         name="Globex",
@@ -58,25 +59,33 @@ async def serve(folder: Path, number: int, name: str, port: int, hook: int) -> N
 
 
 def main() -> None:
-    """Forks once for each name, so that the libraries are loaded once."""
-    folder, *rest = sys.argv[1:]
-    names, ports = rest[::3], [int(port) for port in (*rest[1::3], *rest[2::3])]
+    """Forks once for each, so that the libraries are loaded once."""
+    folder = Path(sys.argv[1])
     configure_logs(logging.CRITICAL, force=True)
     signers._SCRYPT_N = 2**4  # keys that nobody guards need no work to be opened
-    children = []
-    for number, name in enumerate(names):
-        child = os.fork()
-        if child == 0:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            sys.stdin.close()
-            asyncio.run(serve(Path(folder) / str(number), number, name, ports[number], ports[len(names) + number]))
-            os._exit(0)
-        children.append(child)
-    sys.stdin.read()
+    children: set[int] = set()
+    gc.freeze()
+    for line in sys.stdin:
+        what, which = line.rstrip("\n").split(" ", 1)
+        if what == "start":
+            port, hook, name = which.split(" ", 2)
+            child = os.fork()
+            if child == 0:
+                sys.stdin.close()
+                asyncio.run(serve(folder / str(os.getpid()), os.getpid(), name, int(port), int(hook)))
+                os._exit(0)
+            children.add(child)
+        else:
+            children.remove(int(which))
+            ended(int(which))
     for child in children:
-        os.kill(child, signal.SIGTERM)
-    for child in children:
-        os.waitpid(child, 0)
+        ended(child)
+
+
+def ended(child: int) -> None:
+    """Ends a process of ours."""
+    os.kill(child, signal.SIGTERM)
+    os.waitpid(child, 0)
 
 
 if __name__ == "__main__":

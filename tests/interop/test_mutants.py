@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
+from fnmatch import fnmatchcase
+from typing import Any
 
 import pytest
 
-from project.test_requirements import defined
+from project.test_requirements import defined, tool
 from support import ROOT
 from undersigned.interop import chosen
 from undersigned.protocol import ROLES
@@ -27,27 +28,58 @@ SOME = (
 )
 
 
-def listed() -> list[tuple[str, str, list[str]]]:
-    """Name, requirement and catchers of each mutant; read in another process, whose program they change."""
-    program = "import json, mutants; print(json.dumps([[m.name, m.requirement, m.caught_by] for m in mutants.MUTANTS]))"
+FROM_OUTSIDE = ("message", "client", "host")
+
+
+@pytest.fixture(scope="module")
+def listed() -> dict[str, Any]:
+    """Name, requirement and catchers of each mutant, and the requirements that are broken together with another; read
+    in another process, whose program they change.
+    """
+    program = (
+        "import json, narrow; print(json.dumps({'together': narrow.TOGETHER, 'mutants': "
+        "[[m.name, m.requirement, m.caught_by] for m in narrow.MUTANTS]}))"
+    )
     ran = subprocess.run([sys.executable, "-c", program], cwd=FOLDER, capture_output=True, text=True, check=True)
-    return [tuple(one) for one in json.loads(ran.stdout)]
+    return json.loads(ran.stdout)
 
 
-def test_each_breaks_a_requirement_and_is_caught_by_scenarios_that_there_are() -> None:
-    mutants = listed()
+def scenarios() -> dict[str, tuple[str, ...]]:
+    """Id -> the requirements that it shows, of each scenario of every set."""
+    return {one.id: one.requirements for role in ROLES for one in chosen(role, every=True)}
+
+
+def test_each_breaks_a_requirement_and_is_caught_by_scenarios_that_there_are(listed: dict[str, Any]) -> None:
+    mutants = listed["mutants"]
     assert len(mutants) >= 30
     assert len({name for name, _, _ in mutants}) == len(mutants)
     assert {requirement for _, requirement, _ in mutants} - defined().keys() == set()
-    ids = {one.id for role in ROLES for one in chosen(role)}
-    named = {name for _, _, caught_by in mutants for name in caught_by if not re.search(r"[*[]", name)}
-    assert named - ids == set()
+    patterns = {pattern for _, _, caught_by in mutants for pattern in caught_by}
+    assert [one for one in patterns if not any(fnmatchcase(id_, one) for id_ in scenarios())] == []
 
 
-def test_every_scenario_that_people_wrote_is_said_to_catch_one() -> None:
-    caught_by = {name for _, _, names in listed() for name in names}
-    written = {one.id for role in ROLES for one in chosen(role) if one.group != "table"}
-    assert written - caught_by == set()
+def test_every_scenario_is_said_to_catch_one(listed: dict[str, Any]) -> None:
+    patterns = {pattern for _, _, caught_by in listed["mutants"] for pattern in caught_by}
+    assert [id_ for id_ in scenarios() if not any(fnmatchcase(id_, one) for one in patterns)] == []
+
+
+def test_every_core_requirement_that_a_scenario_shows_has_a_mutant(listed: dict[str, Any]) -> None:
+    """One that is broken from outside, and no other; or it is listed which mutant breaks it with another, and why."""
+    shown = tool.about("scenarios")
+    wanted = {
+        name
+        for name, one in tool.requirements().items()
+        if tool.class_of([name]) == "core" and one.broken_by in FROM_OUTSIDE and name in shown
+    }
+    broken = {requirement for _, requirement, _ in listed["mutants"]}
+    assert wanted - broken == listed["together"].keys(), "of those listed as broken together, none has its own"
+
+
+def test_what_is_broken_together_is_caught_by_a_scenario_of_it(listed: dict[str, Any]) -> None:
+    caught_by = {name: patterns for name, _, patterns in listed["mutants"]}
+    for requirement, (mutant, why) in listed["together"].items():
+        assert why
+        assert any(requirement in scenarios().get(id_, ()) for id_ in caught_by[mutant])
 
 
 @pytest.mark.timeout(120)
