@@ -2,8 +2,9 @@
 """Serves peers of ours that are wrong on purpose, each in a process of its own: `peer.py FOLDER`.
 
 A line `start PORT PORT NAME` of standard input starts one, which listens on the first port and has its hook on the
-second; `end NUMBER` ends it, and all end when standard input does. Each is offered for hire for the task `summary`, hires when its hook is told to, and believes the organisation of the harness.
-Once it serves, one line of JSON tells its number, name, DID, URL and hook. The right one is called `right`.
+second; `end NUMBER` ends it, and all end when standard input does. Each is offered for hire for the task `summary`,
+hires when its hook is told to, and believes the organisation of the harness. Once it serves, one line of JSON tells its
+number, name, DID, URL and hook. The right one is called `right`.
 """
 
 from __future__ import annotations

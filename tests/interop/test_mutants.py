@@ -41,7 +41,8 @@ def listed() -> dict[str, Any]:
         "[[m.name, m.requirement, m.caught_by] for m in narrow.MUTANTS]}))"
     )
     ran = subprocess.run([sys.executable, "-c", program], cwd=FOLDER, capture_output=True, text=True, check=True)
-    return json.loads(ran.stdout)
+    told: dict[str, Any] = json.loads(ran.stdout)
+    return told
 
 
 def scenarios() -> dict[str, tuple[str, ...]]:
