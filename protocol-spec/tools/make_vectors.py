@@ -23,6 +23,7 @@ if (TOOLS.parent.parent / "src").is_dir():
 from requirements_data import case_members
 from vector_audits import audit_vectors
 from vector_below import below_vectors
+from vector_bills import bill_vectors
 from vector_changes import change_vectors
 from vector_contracts import contract_vectors
 from vector_deliveries import delivery_vectors, review_vectors
@@ -51,6 +52,7 @@ def every() -> Iterator[Vector]:
     yield from review_vectors()
     yield from pack_vectors()
     yield from audit_vectors()
+    yield from bill_vectors()
     yield from below_vectors()
     yield from presentation_vectors()
     yield from graph_vectors()

@@ -23,6 +23,7 @@ from nacl.signing import SigningKey
 
 from support import ROOT
 from undersigned.attestation import VERDICTS, verify_delivery, verify_statement
+from undersigned.attestation.bills import check_bills
 from undersigned.bridges.gates import ContractKeys, check_body, request_of, verify_head
 from undersigned.bridges.http_answers import VerifiedAnswer, verify_answer
 from undersigned.bridges.http_signatures import Request, Response, VerifiedRequest
@@ -518,6 +519,21 @@ def test_a_log_is_what_its_owner_signed_or_not(folder: Path) -> None:
     assert found.defects == ()
     assert found.leaves == expected["size"]
     assert found.compared == len(held) + len(promised)
+
+
+@pytest.mark.parametrize("folder", of_kind("bill"))
+def test_a_bill_describes_what_was_delivered_or_not(folder: Path) -> None:
+    """HIRE-ATT-09."""
+    case, expected, given = read(folder, "case.json"), read(folder, "expected.json"), read(folder, "input.json")
+    artifacts = {name: base64.b64decode(one["data"]) for name, one in given["artifacts"].items()}
+    kinds = {name: one["mediaType"] for name, one in given["artifacts"].items()}
+    inputs = {name: base64.b64decode(data) for name, data in given["inputs"].items()}
+    if "code" in expected:
+        with pytest.raises(UndersignedError) as refused:
+            check_bills(case["sbom"], artifacts, kinds, inputs)
+        assert refused.value.code == expected["code"]
+        return
+    check_bills(case["sbom"], artifacts, kinds, inputs)
 
 
 @pytest.mark.parametrize("folder", of_kind("key"))
