@@ -29,6 +29,7 @@ from undersigned.messages import verify as verifying
 from undersigned.protocol import fold
 from undersigned.runtime import (
     beliefs,
+    changes,
     conversation,
     hirer,
     intake,
@@ -1219,7 +1220,12 @@ def _other_contract() -> None:
 
 @mutant("takes moves where no row is", "HIRE-CHN-11", "table-hirer-*", "table-provider-[!n]*")
 def _any_move() -> None:
+    async def unchecked(*_: Any) -> tuple[()]:
+        return ()
+
     rowless(lambda _: True)
+    forgiven("wrong_negotiation")  # an Inquiry by a provider
+    changes.Changes.check_ruling = unchecked
 
 
 @mutant(

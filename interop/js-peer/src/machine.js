@@ -92,8 +92,7 @@ export class Engagement {
     }
     check(message.type !== 'Acceptance' || this.state.main !== `accepted-by-${message.role}`, 'already_contracted', 'a second acceptance');
     check(message.type !== 'Delivery' || message.role !== 'provider' || this.state.review?.verdict !== 'accepted', 'already_fulfilled', 'a second delivery');
-    const mirrored = { ...message, role: other(message.role) };
-    throw new HireError(rowOf(this.state, mirrored, this) ? 'wrong_party' : 'wrong_state', `${message.type} in ${this.state.main}`);
+    throw new HireError(rowsOf(this.state, message.type, other(message.role)).length > 0 ? 'wrong_party' : 'wrong_state', `${message.type} in ${this.state.main}`);
   }
 
   /** @param {any} message @param {ReturnType<Engagement['judge']>} judged */
@@ -143,9 +142,7 @@ function noted(state, message, ref) {
 /** @param {State} state @param {any} message @param {Engagement} engagement */
 function rowOf(state, message, engagement) {
   const lane = under(state) && LANE.has(message.type);
-  const place = lane ? state.lane : state.main;
-  const rows = lane ? tables.lane : under(state) ? tables.contract : tables.negotiation;
-  const found = rows.filter((/** @type {any} */ row) => row.type === message.type && row.states.includes(place) && row.roles.includes(message.role) && ofCase(state, message, row, engagement));
+  const found = rowsOf(state, message.type, message.role).filter((row) => ofCase(state, message, row, engagement));
   if (!lane || found.length === 0) return found[0];
   return laneOpen(state, message, engagement) ? found[0] : undefined;
 }
@@ -161,6 +158,14 @@ function ofCase(state, message, row, engagement) {
   if (row.case === 'first') return !state.closings[other(message.role)];
   if (row.case === 'last') return Boolean(state.closings[other(message.role)]);
   return true;
+}
+
+/** The rows by which a role says a type here, whatever they ask for. @param {State} state @param {string} type @param {string} role @returns {any[]} */
+function rowsOf(state, type, role) {
+  const lane = under(state) && LANE.has(type);
+  const place = lane ? state.lane : state.main;
+  const rows = lane ? tables.lane : under(state) ? tables.contract : tables.negotiation;
+  return rows.filter((/** @type {any} */ row) => row.type === type && row.states.includes(place) && row.roles.includes(role));
 }
 
 /** Whether the state of the contract leaves room for a move of the lane. @param {State} state @param {any} message @param {Engagement} engagement */

@@ -110,9 +110,6 @@ def _codes(state: str, kind: str, role: Role) -> tuple[str, ...]:
         return ("already_fulfilled",)  # the harness gets there by a delivery that is accepted
     if kind in ("Acceptance", "Offer") and state.startswith("accepted-by-"):
         return ("wrong_state", "wrong_party", "schema_violation")  # the live offer is ours, too (HIRE-NEG-05)
-    rows = [row for (at, type_, sender, _), row in ROWS.items() if (at, type_) == (state, kind) and sender != role]
-    codes: tuple[str, ...] = ("wrong_party",) if rows else ("wrong_state",)
-    if rows and all(row.case == "silence" for row in rows):
-        codes += ("wrong_state",)  # the other side could not send it yet either
+    codes: tuple[str, ...] = ("wrong_party",) if _allowed(state, kind, OTHER[role]) else ("wrong_state",)
     # A document is made for one place, so an offer may be refused for what its document does not fit.
     return (*codes, "schema_violation", "terms_mismatch") if kind == "Offer" else codes

@@ -21,6 +21,7 @@ from undersigned.contract import (
     Methods,
     Place,
     Price,
+    ReleaseDocument,
     SignedDocument,
     Terms,
     Transcript,
@@ -51,6 +52,7 @@ from undersigned.ledger import Head, Ledger
 from undersigned.messages import Closing, Handled, LedgerPlace, Offer, Served, Settled, Usage
 from undersigned.proof import make_proof, prepare
 from undersigned.protocol import OTHER, Engagement, Offered, Tabled, position
+from undersigned.scope import read_scope
 from undersigned.transparency import contract_leaf, leaf_digest, leaf_hash
 from undersigned.transport import Identity
 
@@ -274,6 +276,8 @@ class Papers:
             jcs=canonical_document(document),
             read=document,
         )
+        if not isinstance(read, ReleaseDocument) and read.terms.scope.critical:
+            read_scope(read.terms.scope)  # what is not understood here may be what narrows it (HIRE-SCO-02)
         ours = read.methods.hirer if engagement.role == "hirer" else read.methods.provider
         if self._identity.method not in ours:
             raise VerificationError(
