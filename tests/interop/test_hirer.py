@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from aiohttp import web
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 from integration.hires import did_of, free_ports
 from interop.worlds import QUICK
@@ -29,6 +35,7 @@ from undersigned.interop import (
 )
 from undersigned.runtime import create_home, issue_membership
 from undersigned.testing import GUILD, Actor
+from undersigned.transport import SUBPROTOCOL
 
 
 def adapter() -> ModuleType:
@@ -41,7 +48,7 @@ def adapter() -> ModuleType:
 
 
 @asynccontextmanager
-async def hooked(folder: Path, token: str = "t") -> AsyncIterator[Stage]:
+async def hooked(folder: Path, token: str = "t") -> AsyncGenerator[Stage]:
     port, hook_port = free_ports(2)
     home = create_home(folder, name="Acme", local=True, port=port, anchors=(GUILD.did,), max_price="10 EUR")
     await issue_membership(home)
@@ -122,6 +129,68 @@ async def test_a_hirer_that_does_not_come(tmp_path: Path, said: bytes, detail: s
     assert len(results) == len(chosen("hirer"))
     assert {one.outcome for one in results} == {"failed"}
     assert all(detail in one.detail for one in results), results[0]
+
+
+async def test_each_request_to_a_hook_has_a_connection_of_its_own(tmp_path: Path) -> None:
+    """One that was kept is closed by some hooks just as it is used again, which says nothing of the implementation."""
+
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"{}")
+        writer.write(ACCEPTED)
+        await writer.drain()
+        await reader.read(1)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(once, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    who = Actor("somebody").did
+    subject = Subject(url="ws://localhost:9/hire", did=who, local=True, hook=f"http://127.0.0.1:{port}", token="t")
+    async with server, Stage(subject, seed="x", limits=QUICK) as stage:
+        assert [await stage.ask("POST", "/hire", {}) for _ in range(3)] == [{"id": "x"}] * 3
+
+
+@asynccontextmanager
+async def replacing(url: str, kind: str, number: int) -> AsyncGenerator[str]:
+    """A way to `url` on which the message of this kind and number is lost once: in its place both ends hear an orderly
+    end of the connection, as when whoever dials puts another one in its place.
+    """
+    seen = 0
+
+    async def passed(source: Any, target: Any, *, lost: bool) -> None:
+        nonlocal seen
+        with suppress(ConnectionClosed):
+            async for text in source:
+                seen += lost and json.loads(text).get("type") == kind
+                if lost and seen == number:
+                    seen += 1
+                    break
+                await target.send(text)
+        await source.close(1000)
+        await target.close(1000)
+
+    async def handled(socket: ServerConnection) -> None:
+        async with connect(url, subprotocols=[Subprotocol(SUBPROTOCOL)], compression=None) as onwards:
+            await asyncio.gather(passed(onwards, socket, lost=True), passed(socket, onwards, lost=False))
+
+    options: dict[str, Any] = {"subprotocols": [Subprotocol(SUBPROTOCOL)], "compression": None}
+    async with serve(handled, "localhost", 0, **options) as server:
+        yield f"ws://localhost:{next(iter(server.sockets)).getsockname()[1]}/hire"
+        assert seen > number, "it was lost, and the hire went on"
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("scenario", "kind", "number"),
+    [("hirer-repeat-acceptance", "Acceptance", 2), ("hirer-other-transcript", "Offer", 1)],
+)
+async def test_a_hirer_may_put_another_connection_in_the_place_of_one(
+    tmp_path: Path, scenario: str, kind: str, number: int
+) -> None:
+    """HIRE-CNX-10: it came back already where the scenario says so, and what was not answered is said again."""
+    async with hooked(tmp_path / "acme") as stage, replacing(stage.own_url, kind, number) as url:
+        stage.met_at = url
+        (result,) = await play_all(stage, chosen("hirer", only=(scenario,)))
+    assert (result.outcome, result.detail) == ("passed", "")
 
 
 @pytest.mark.timeout(120)

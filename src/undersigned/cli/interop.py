@@ -9,7 +9,7 @@ import click
 
 from undersigned import __version__
 from undersigned.interop import HIRES, Cell, matrix_report, play_pairs, read_peers, started, write_matrix
-from undersigned.runtime import Gatherer, SystemClock, sign_record
+from undersigned.runtime import SystemClock, sign_record
 
 from .options import checked_url, quiet_logs
 from .output import HOME_OPTION, Out, counted, meeting, plain
@@ -78,23 +78,19 @@ async def interop(
     out.value({"kind": "run", "peers": [one.name for one in entries], "hires": [one.id for one in HIRES]})
     pairs = len(entries) ** 2
     out.line(f"{counted(pairs, 'pair')} of {counted(len(entries), 'implementation')}, {len(HIRES)} hires each")
-    gatherer = Gatherer(local=local)
     with tempfile.TemporaryDirectory() as states:
         async with started(entries, base=file.absolute().parent, folder=Path(states)) as instances:
             for one in instances:
                 out.value({"kind": "peer", "name": one.entry.name, "did": one.did, "trouble": plain(one.trouble, 2000)})
                 if one.trouble:
                     out.line(f"{one.entry.name}: {plain(one.trouble, 1000)}", style=STYLES["failed"])
-            try:
-                cells = await play_pairs(
-                    instances,
-                    gatherer=gatherer,
-                    seconds=wait,
-                    at_a_time=at_a_time,
-                    done=lambda cell: _tell(out, cell),
-                )
-            finally:
-                await gatherer.close()
+            cells = await play_pairs(
+                instances,
+                local=local,
+                seconds=wait,
+                at_a_time=at_a_time,
+                done=lambda cell: _tell(out, cell),
+            )
     report = matrix_report(cells, instances, version=__version__, began=began, ended=clock.now())
     if signer is not None:
         report = await sign_record(signer, report, clock.now())

@@ -12,13 +12,13 @@ from typing import Any, Final, cast
 from undersigned.encoding import canonicalize, shift
 from undersigned.testing import Say, Told, offer
 
-from .connections import come_back
+from .connections import go_on
 from .failures import Failure, shown
 from .hiring import Hiring
 from .play import Play
 from .player import Player
 from .recipes import RECIPES
-from .scenario import ComeBack, Forge, Raw, Refused
+from .scenario import Forge, Raw, Refused
 from .stage import SceneLine
 from .values import filled, replaced
 
@@ -128,7 +128,8 @@ async def refused(play: Play, step: Refused) -> None:
         player.forged |= play.sent
     play.lines.pop(play.over, None)
     if play.over == "first" and "first" in play.players:
-        await come_back(play, ComeBack())
+        await go_on(play)
+        play.returned = True
 
 
 def _consume(play: Play, line: SceneLine, raw: bytes) -> None:

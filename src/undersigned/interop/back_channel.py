@@ -21,11 +21,13 @@ MAX_BYTES: Final = 2**24
 
 
 class BackChannel:
-    """The hook at `url`, without a path, shown `token`; each answer may take `seconds`."""
+    """The hook at `url`, without a path, shown `token`; each answer may take `seconds`. With `local` it may be plain
+    http to loopback.
+    """
 
-    def __init__(self, gatherer: Gatherer, url: str, token: str, seconds: float) -> None:
+    def __init__(self, url: str, token: str, seconds: float, *, local: bool) -> None:
         self.url = url
-        self._gatherer = gatherer
+        self._local = local
         self._seconds = seconds
         self._fields = (("Authorization", f"Bearer {token}"), ("Content-Type", "application/json"))
 
@@ -36,8 +38,11 @@ class BackChannel:
             Silent: It cannot be reached, or answers with no JSON.
             Failure: It refuses, or answers with another shape.
         """
+        # A connection of its own for each request: one that was kept could be closed by the hook just as it is used
+        # again, and nobody could tell then whether a hire was started.
+        gatherer = Gatherer(local=self._local)
         try:
-            answer = await self._gatherer.exchange(
+            answer = await gatherer.exchange(
                 method,
                 f"{self.url}{path}",
                 max_bytes=MAX_BYTES,
@@ -48,6 +53,8 @@ class BackChannel:
             told = json.loads(answer.body)
         except (UndersignedError, ValueError, RecursionError) as error:
             raise Silent(f"its hook does not answer {method} {path}: {error}") from error
+        finally:
+            await gatherer.close()
         if answer.status not in (200, 202) or not isinstance(told, dict):
             raise Failure(f"its hook answers {method} {path} with {answer.status}: {shown(answer.body)}")
         return cast("dict[str, Any]", told)

@@ -37,6 +37,7 @@ async def drop(play: Play, step: Drop) -> None:
     else:
         await line.hang_up()
     play.lines.pop("first")
+    play.returned = False
 
 
 async def rotate(play: Play, _: Rotate) -> None:
@@ -49,6 +50,13 @@ async def rotate(play: Play, _: Rotate) -> None:
 
 async def come_back(play: Play, _: ComeBack) -> None:
     """See `ComeBack`."""
+    if not play.returned:
+        await go_on(play)
+    play.returned = False
+
+
+async def go_on(play: Play) -> None:
+    """Our engagement goes on over another connection: the next one that a hirer opens, or opened already."""
     play.lines.pop("first", None)
     player = await play.player()
     player.line = line = await play.line()

@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from undersigned.encoding import JsonObject
-from undersigned.messages import recorded_message
+from undersigned.messages import VerifiedMessage, recorded_message
 from undersigned.protocol import NOTICES
 from undersigned.testing import Attacker, moves
 
@@ -41,6 +41,9 @@ from .scenario import (
     Wait,
 )
 from .values import filled
+
+ORDERLY: Final = (1000, 1001)
+"""Close codes of an end that finds no fault."""
 
 
 async def reach(play: Play, step: Reach) -> None:
@@ -167,12 +170,27 @@ async def repeat(play: Play, step: Repeat) -> None:
     """A receipt that names it has to come; a stored answer that comes again has to be the same."""
     player = await play.player()
     message = player.said[step.place]
+    while not await _answered(play, player, message):
+        # A hirer may have put another connection in the place of this one before it read the repeat (HIRE-CNX-10).
+        closed = player.line.closed
+        if player.comes_back is None or closed is None or closed.detail.get("close_code") not in ORDERLY:
+            raise Failure(f"a repeat ended the connection ({closed.code if closed else 'no'})")
+        await player.comes_back()
+
+
+async def _answered(play: Play, player: Player, message: VerifiedMessage) -> bool:
+    """Whether this repeat is answered as it has to be; False where the connection ends before.
+
+    Raises:
+        Failure: It is answered with something else, or nothing.
+    """
     known = {one.digest for one in player.got}
-    since = player.line.mark()
-    await player.line.send(message.raw)
+    line = player.line
+    since = line.mark()
+    await line.send(message.raw)
 
     def receipted() -> bool | None:
-        for raw in player.line.frames[since:]:
+        for raw in line.frames[since:]:
             frame = json.loads(raw)
             if frame.get("type") in ("Problem", "Fault"):
                 raise Failure(f"a repeat was refused with {frame.get('code')}")
@@ -184,14 +202,12 @@ async def repeat(play: Play, step: Repeat) -> None:
                 if recorded_message(raw).digest not in known:
                     raise Failure(f"another {frame.get('type')} answers a repeat")
                 return True
-        return True if player.line.closed is not None else None
+        return False if line.closed is not None else None
 
     try:
-        await player.line.wait(receipted, play.scene.stage.limits.answer)
+        return await line.wait(receipted, play.scene.stage.limits.answer)
     except TimeoutError:
         raise Failure("a repeat was answered with nothing: expected a receipt, or the stored answer") from None
-    if player.line.closed is not None:
-        raise Failure(f"a repeat ended the connection ({player.line.closed.code})")
 
 
 async def read(play: Play, step: Read) -> None:

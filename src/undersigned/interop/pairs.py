@@ -22,7 +22,7 @@ from undersigned.encoding import Did, Instant, JsonObject
 from undersigned.errors import UndersignedError
 from undersigned.messages import recorded_message
 from undersigned.protocol import ROLES
-from undersigned.runtime import Gatherer, parse_price
+from undersigned.runtime import parse_price
 
 from .back_channel import BackChannel
 from .failures import Failure, Silent
@@ -94,19 +94,21 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 async def play_pairs(
     instances: Sequence[Instance],
     *,
-    gatherer: Gatherer,
+    local: bool,
     seconds: float,
     at_a_time: int = 2,
     done: Callable[[Cell], None] = lambda _: None,
 ) -> tuple[Cell, ...]:
-    """Has every implementation hire every one, itself included; `seconds` for one hire. Row by row."""
+    """Has every implementation hire every one, itself included; `seconds` for one hire. Row by row. With `local` a hook
+    may be plain http to loopback.
+    """
     hirers = [one for one in instances if one.role in (None, "hirer")]
     providers = [one for one in instances if one.role in (None, "provider")]
     gate = asyncio.Semaphore(at_a_time)
 
     async def one(hirer: Instance, provider: Instance) -> Cell:
         async with gate:
-            cell = await _Pair(hirer, provider, gatherer, seconds).play()
+            cell = await _Pair(hirer, provider, local, seconds).play()
         done(cell)
         return cell
 
@@ -118,10 +120,10 @@ async def play_pairs(
 class _Pair:
     """One hirer and one provider."""
 
-    def __init__(self, hirer: Instance, provider: Instance, gatherer: Gatherer, seconds: float) -> None:
+    def __init__(self, hirer: Instance, provider: Instance, local: bool, seconds: float) -> None:
         self._hirer, self._provider, self._seconds = hirer, provider, seconds
         self._at = {
-            role: BackChannel(gatherer, one.hook, one.token, seconds) if one.hook else None
+            role: BackChannel(one.hook, one.token, seconds, local=local) if one.hook else None
             for role, one in zip(ROLES, (hirer, provider), strict=True)
         }
         self._transcript: list[Mapping[str, Any]] = []

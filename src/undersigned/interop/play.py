@@ -45,6 +45,8 @@ class Play:
         """How many frames had come on it before."""
         self.ended: Closed | None = None
         """How the connection of a stranger ended."""
+        self.returned = False
+        """Whether what was sent last to be refused ended its connection, and ours goes on over another one already."""
         self.comes_back: Callable[[], Awaitable[None]] | None = None
         """Where it dials us, or connections break on the way: how our engagement goes on over another one."""
         self._published: Published | None = None
@@ -114,6 +116,10 @@ class Play:
     async def attack(self, over: str, raw: bytes, *, binary: bool = False) -> None:
         """Sends what has to be refused."""
         line = await self.line(over)
+        if over in self.players and line.closed is not None and self.comes_back is not None:
+            await self.comes_back()  # else its end, which came before, would be taken for the refusal
+            line = await self.line(over)
+        self.returned = False
         self.over, self.heard_from, self.sent, self.sent_bytes = over, line.mark(), _digests(raw), len(raw)
         await (line.send_binary(raw) if binary else line.send(raw))
 

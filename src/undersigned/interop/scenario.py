@@ -235,7 +235,9 @@ class Drop(_Part, frozen=True, kw_only=True):
 
 
 class ComeBack(_Part, frozen=True, kw_only=True, tag="come_back"):
-    """We connect again, and each tells its position."""
+    """We connect again, or the hirer does, and each tells its position. Where the refusal before it was the end of the
+    connection, that was done already.
+    """
 
 
 class Resynced(_Part, frozen=True, kw_only=True):

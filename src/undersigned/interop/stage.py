@@ -245,7 +245,7 @@ class Stage:
     async def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """What the back channel of the implementation answers; see `BackChannel.ask`."""
         subject = self.subject
-        return await BackChannel(self.gatherer, subject.hook or "", subject.token, self.limits.answer).ask(
+        return await BackChannel(subject.hook or "", subject.token, self.limits.answer, local=subject.local).ask(
             method, path, body
         )
 

@@ -86,7 +86,7 @@ async def play_steps(play: Play) -> None:
     """
     # Whoever dials decides when one connection takes the place of another; the engagement goes on (HIRE-CNX-10).
     if play.scene.stage.breaks or play.scenario.role == "hirer":
-        play.comes_back = lambda: connections.come_back(play, ComeBack())
+        play.comes_back = lambda: connections.go_on(play)
     for number, step in enumerate(play.scenario.steps, start=1):
         try:
             await HOW[type(step)](play, step)
