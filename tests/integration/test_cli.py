@@ -239,7 +239,7 @@ def test_what_a_did_publishes(companies: Companies, tmp_path: Path) -> None:
     assert seen["card"]["tasks"][0]["task"] == "sbom"
     assert "does      sbom for 4 EUR" in run("discover", companies.provider, "--home", companies.acme).out
     forbidden = run("discover", companies.provider, "--json", UNDERSIGNED_HOME=str(tmp_path))
-    assert "--local of 'discover'" in forbidden.error["message"]
+    assert "'discover --local'" in forbidden.error["message"]
     assert (forbidden.code, forbidden.error["code"]) == (4, "did_forbidden_address")
     key = "did:key:z6MkpTHR8VNsBxYAAWHut2Geadd9jSwuBV8xRoAnwWsdvktH"
     assert "name one with --at" in run("discover", key, UNDERSIGNED_HOME=str(tmp_path)).out

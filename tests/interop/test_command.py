@@ -7,9 +7,12 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
+
 from interop.worlds import peer_home, subject_of
 from undersigned.daemon import Peer
-from undersigned.interop import verify_report
+from undersigned.interop import chosen, verify_report
+from undersigned.testing import Actor
 from unit.cli.running import run
 
 
@@ -115,10 +118,54 @@ def test_what_is_wrong_on_the_line_is_told_at_once() -> None:
         assert (ran.code, ran.error["code"]) == (2, "bad_configuration"), ran
 
 
-def test_nobody_there(tmp_path: Path) -> None:
-    """HIRE-DID-04: whoever cannot be found is unreachable, not wrong."""
-    ran = run("conform", "ws://localhost:9/hire", "--local", "--json")
-    assert (ran.code, ran.error["code"]) == (6, "did_unresolvable"), ran
+@pytest.mark.parametrize("did", ["did:web:localhost%3A9", Actor("somebody").did], ids=["not-found", "not-reached"])
+def test_nobody_there(did: str, tmp_path: Path) -> None:
+    """HIRE-DID-04: whoever cannot be found or reached is unreachable, not wrong; and there is a report of it."""
+    options = ("--local", "--did", did, "--only", "happy", "--report", str(tmp_path), "--json")
+    ran = run("conform", "ws://localhost:9/hire", *options)
+    assert ran.code == 6, ran
+    *results, end = [json.loads(line) for line in ran.out.splitlines()][1:]
+    why = "no DID document" if did.startswith("did:web") else "no connection"
+    assert {(one["outcome"], one["detail"].split(":")[0]) for one in results} == {("failed", why)}
+    assert (end["conforms"], end["failed"]) == (False, len(results))
+    report = json.loads((tmp_path / "compatibility.json").read_text())
+    assert (report["conforms"], len(report["results"])) == (False, len(results))
+    assert why in (tmp_path / "compatibility.html").read_text()
+    again = run("conform", "--replay", str(tmp_path / "transcript.jsonl"), "--json")
+    assert (again.code, again.error["code"]) == (2, "bad_configuration")
+    assert "nothing to judge" in again.error["message"]
+
+
+def test_who_cannot_be_found_does_not_conform_at_a_weaker_level_either() -> None:
+    """No scenario of the strongest level fails, and nothing was judged."""
+    weak = next(one.id for one in chosen("provider", every=True) if one.level != "MUST")
+    ran = run("conform", "ws://localhost:9/hire", "--local", "--only", weak, "--json")
+    assert (ran.code, json.loads(ran.out.splitlines()[-1])["conforms"]) == (6, False)
+
+
+def test_no_scenario_is_no_success() -> None:
+    """Of whom nothing was judged it is not said that it conforms."""
+    there = ("conform", "ws://localhost:9/hire", "--local", "--json")
+    for words in (("--only", "no-such-scenario"), ("--faults", "cuts", "--only", "connection-no-json")):
+        ran = run(*there, *words)
+        assert (ran.code, ran.error["code"]) == (2, "bad_configuration"), ran
+    assert "nothing to judge" in ran.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("wss://localhost:9301/hire",), "conform --local"),
+        (("ws://localhost:9301/hire",), "conform --local"),
+        (("http://localhost:9301/hire",), "expected wss in place of http"),
+        (("https://agents.example.com/hire",), "expected wss in place of https"),
+        (("http://localhost:9301/hire", "--local"), "expected wss or ws in place of http"),
+    ],
+)
+def test_a_wrong_url_is_told_how_to_be_right(words: tuple[str, ...], hint: str) -> None:
+    ran = run("conform", *words, "--json")
+    assert ran.code in (2, 4)
+    assert hint in ran.error["message"]
 
 
 async def test_it_plays_over_a_bad_network(tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -17,7 +19,7 @@ from undersigned.daemon import PublicListener
 from undersigned.did import DidDocument, document_from
 from undersigned.encoding import Did
 from undersigned.errors import Closed
-from undersigned.interop import Limits, Result, Stage, Subject, chosen, play_all
+from undersigned.interop import Limits, Result, Run, Stage, Subject, chosen, compatibility, play_all, write_reports
 from undersigned.runtime import SystemClock
 from undersigned.testing import Actor, Attacker
 from undersigned.transport import Channel, admit
@@ -44,6 +46,13 @@ async def closing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None
 
 async def garbage(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(bytes(range(256)) * 64)
+    await writer.drain()
+    writer.close()
+
+
+async def a_long_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(4096)
+    writer.write(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: gopher://" + b"x" * 6000 + b"\r\n\r\n")
     await writer.drain()
     writer.close()
 
@@ -89,9 +98,11 @@ async def websocket(handler: Handler) -> AsyncIterator[str]:
         yield f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/hire"
 
 
-async def against(url: str) -> tuple[Result, ...]:
-    async with Stage(Subject(url=url, did=SOMEBODY, local=True), seed="x", limits=HURRIED) as stage:
-        return await play_all(stage, chosen("provider"))
+async def against(
+    url: str, told: Callable[[dict[str, Any]], None] = lambda _: None, did: Did = SOMEBODY
+) -> tuple[Result, ...]:
+    async with Stage(Subject(url=url, did=did, local=True), seed="x", limits=HURRIED) as stage:
+        return await play_all(stage, chosen("provider"), told=told)
 
 
 @pytest.mark.parametrize("handler", [silent, closing, garbage, a_web_page], ids=lambda one: one.__name__)
@@ -113,6 +124,96 @@ async def test_a_websocket_that_proves_nothing(handler: Handler) -> None:
     assert {one.outcome for one in results} == {"failed"}
     (detail,) = {one.detail.split(":")[0] for one in results}
     assert detail in ("the connection was not proved", "no connection")
+
+
+MARKUP = "hello <script>alert(1)</script>"
+
+
+@pytest.mark.parametrize(
+    ("frame", "noted"),
+    [
+        (MARKUP, {"text": MARKUP}),
+        (MARKUP.encode(), {"text": MARKUP, "binary": True, "unread": True}),
+        (b"\x00\xff", {"base64": "AP8=", "binary": True, "unread": True}),
+        ([b"two ", b"pieces"], {"text": "two pieces", "binary": True, "unread": True}),
+    ],
+    ids=["text", "binary", "bytes", "pieces"],
+)
+async def test_what_cannot_be_read_is_in_the_transcript(frame: Any, noted: dict[str, Any], tmp_path: Path) -> None:
+    """Every frame that came is, and on the page it is text and nothing else."""
+    said: list[dict[str, Any]] = []
+
+    async def say(socket: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            await socket.send(frame)
+            await socket.wait_closed()
+
+    async with websocket(say) as url:
+        results = await against(url, said.append)
+    (received,) = [one for one in said if one["what"] == "received"]
+    assert received == {"scenario": "first-contact", "at": received["at"], "what": "received", "line": "first"} | {
+        "unproved": True,
+        **noted,
+    }
+    hostile = tuple(replace(one, detail=f"{one.detail} {MARKUP}") for one in results)
+    about = Run(
+        implementation=MARKUP,
+        version=MARKUP,
+        did=SOMEBODY,
+        role="provider",
+        profile="core",
+        seed=MARKUP,
+        began="2026-03-01T12:00:00Z",
+        ended="2026-03-01T12:00:00Z",
+    )
+    write_reports(tmp_path, compatibility(about, hostile), hostile, said)
+    page = (tmp_path / "compatibility.html").read_text()
+    assert "<script" not in page
+    assert escape(MARKUP) in page
+    assert [json.loads(line) for line in (tmp_path / "transcript.jsonl").open()] == said
+
+
+async def test_what_cannot_be_read_after_the_proof_is_in_the_transcript_too() -> None:
+    """Text that is no UTF-8, on a connection of somebody who proved itself."""
+    actor = Attacker("somebody who is no text")
+    said: list[dict[str, Any]] = []
+
+    async def accept(channel: Channel) -> None:
+        async def resolve(did: Did) -> DidDocument:
+            return document_from(did, {})
+
+        await admit(channel, {actor.did: actor.identity}, resolve, SystemClock().now)
+        with suppress(Closed):
+            await channel.receive()
+            await channel.send(b'{"type":"\xff"}')
+            await channel.receive()
+
+    listener = PublicListener("127.0.0.1", 0, documents=lambda _: None, accept=accept)
+    await listener.start()
+    try:
+        await against(f"ws://127.0.0.1:{listener.port}/hire", said.append, actor.did)
+    finally:
+        await listener.stop()
+    frames = [one for one in said if one["what"] in ("sent", "received")]
+    assert [(one["what"], one.get("unproved", False)) for one in frames] == [
+        ("received", True),
+        ("sent", True),
+        ("received", True),
+        ("sent", False),
+        ("received", False),
+    ]
+    assert (frames[-1]["base64"], frames[-1]["unread"]) == ("eyJ0eXBlIjoi/yJ9", True)
+
+
+@pytest.mark.parametrize("handler", [garbage, a_long_head], ids=lambda one: one.__name__)
+async def test_no_more_is_told_of_an_answer_than_helps(handler: Handler) -> None:
+    """Where the DID document and the channel should be are many bytes of something else."""
+    async with tcp(handler) as url:
+        port = url.rpartition(":")[2].removesuffix("/hire")
+        for did in (f"did:web:localhost%3A{port}", SOMEBODY):
+            results = await against(url, did=did)
+            assert {one.outcome for one in results} == {"failed"}
+            assert max(len(one.detail) for one in results) < 260
 
 
 async def test_nobody_listens(tmp_path: Path) -> None:

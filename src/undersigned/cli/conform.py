@@ -42,7 +42,7 @@ from .output import HOME_OPTION, Out, counted, meeting, plain
 
 __all__ = ["conform"]
 
-BROKE = 5
+BROKE, SILENT = 5, 6
 BAD, ODD = "bold red", "yellow"
 STYLES = {"passed": "green", "failed": BAD, "not applicable": ODD, "expected": ODD, "stale": BAD}
 MAX_INPUT = 1024 * 1024
@@ -200,11 +200,12 @@ async def conform(
     believe memberships that the organisation named in the first line issues; the key of that organisation is public, so
     let no other instance believe it than one that is made to be tested.
 
-    Ends with exit code 5 if it broke the protocol.
+    Ends with exit code 5 if it broke the protocol, and with 6 if it was given up: it could not be found or reached, or
+    said nothing that could be judged.
     """
     quiet_logs(False)
     if transcript is not None:
-        again = await replayed(_text("--replay", transcript, MAX_TRANSCRIPT).splitlines())
+        again = await replayed(_text("--replay", transcript, MAX_TRANSCRIPT).splitlines(), only)
         for one in again:
             _tell(out, one)
         return _end(out, again)
@@ -215,6 +216,10 @@ async def conform(
             f'vectors whose case.json has "class": "{profile}", by protocol-spec/vectors/README.md',
         )
     scenarios = bearing(chosen(role, every=every, only=only), faults)
+    if not scenarios:
+        raise ConfigurationError(
+            "bad_configuration", f"nothing to judge: none of these scenarios is played under --faults {faults}"
+        )
     if only_list:
         for one in scenarios:
             out.value({"id": one.id, "title": one.title, "group": one.group, "level": one.level})
@@ -365,4 +370,6 @@ def _end(out: Out, results: tuple[Result, ...]) -> int:
     out.value({"kind": "end", "conforms": good, **{name.replace(" ", "_"): n for name, n in counts.items()}})
     told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     out.line(f"{'conforms' if good else 'does not conform'}: {told}", style="bold green" if good else BAD)
-    return 0 if good else BROKE
+    if all(one.outcome == "not applicable" for one in results):
+        raise ConfigurationError("bad_configuration", "nothing was judged: no scenario of these is applicable")
+    return 0 if good else SILENT if all(one.silent for one in results) else BROKE

@@ -46,6 +46,7 @@ __all__ = [
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
+LOCAL_ONLY = "only local state may go there: 'init --local', 'discover --local' or 'conform --local'"
 AT_OPTION = click.option(
     "--at", metavar="URL", help="Where the peer listens, ws://… or wss://…, if its DID document does not say."
 )
@@ -100,8 +101,7 @@ def checked_did(text: str, local: bool, resolver: str | None = None) -> str:
         ) from error
     except ResolutionError as error:
         if not local and text.startswith("did:web:localhost"):
-            hint = f"{error.message}; only local state may go there: 'init --local', or --local of 'discover'"
-            raise ResolutionError(error.code, hint) from error
+            raise ResolutionError(error.code, f"{error.message}; {LOCAL_ONLY}") from error
         raise
     return text
 
@@ -122,7 +122,13 @@ def checked_url(text: str | None, local: bool, option: str = "--at") -> str | No
         usable = False
     if not usable:
         example = "ws://localhost:8102/hire" if local else "wss://agents.example.com/hire"
-        raise ConfigurationError("bad_configuration", f"{option}: expected a URL such as {example}, got {text!r}")
+        scheme = text.partition(":")[0].lower()
+        hint = ""
+        if scheme in ("http", "https"):
+            hint = f"; a peer is reached by a WebSocket, so expected {' or '.join(schemes)} in place of {scheme}"
+        elif scheme == "ws" and not local:
+            hint = f"; {LOCAL_ONLY}"
+        raise ConfigurationError("bad_configuration", f"{option}: expected a URL such as {example}, got {text!r}{hint}")
     return text
 
 

@@ -86,7 +86,7 @@ async def knock(play: Play, step: Knock) -> None:
     """See `Knock`."""
     stage = play.scene.stage
     who = Weak(f"{stage.seed}/{stage.run}/weak") if step.weak else play.actor("first")
-    async with stage.channel() as channel:
+    async with stage.channel(play.scene.telling("stranger", unproved=True)) as channel:
         challenge = json.loads(await _frame(play, channel))
         if challenge.get("type") != "Challenge" or set(challenge) != {"type", "subprotocol", "nonce"}:
             raise Failure(f"the first frame is no challenge: {shown(canonicalize(challenge))}")
@@ -100,7 +100,6 @@ async def knock(play: Play, step: Knock) -> None:
             options[name] = shift(now, cast(int, value)) if moved else stranger if value == "$stranger" else value
         signed = replaced(who.signed(replaced(frame, said), now, **options), step.after)
         raw = step.text.encode() if step.text is not None else canonicalize(signed)
-        play.scene.note("sent", "stranger", raw)
         play.ended, play.answers = None, []
         try:
             if not step.silent:

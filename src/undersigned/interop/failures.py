@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-__all__ = ["Failure", "NotApplicable", "Silent", "shown"]
+from undersigned.errors import UndersignedError
 
-MAX_TOLD: Final = 512
-"""Characters of what came that are shown where it is no message."""
+__all__ = ["Failure", "NotApplicable", "Silent", "reason", "shown"]
+
+MAX_TOLD: Final = 200
+"""Characters of what came that are shown."""
 
 
 class Failure(Exception):
@@ -29,4 +31,13 @@ def shown(raw: bytes) -> str:
         value: Any = json.loads(raw)
         return str(value["type"])[:MAX_TOLD]
     except (ValueError, TypeError, KeyError, RecursionError):
-        return raw[:MAX_TOLD].decode("utf-8", "backslashreplace")
+        return _cut(raw[:MAX_TOLD].decode("utf-8", "backslashreplace"))
+
+
+def reason(error: UndersignedError) -> str:
+    """What went wrong, for people: what the error says may repeat what came, so it is cut."""
+    return f"{_cut(error.message)} ({error.code})"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_TOLD else text[: MAX_TOLD - 1] + "…"

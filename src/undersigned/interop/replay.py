@@ -23,7 +23,7 @@ from undersigned.testing import Attacker, Known
 from .failures import Failure
 from .run import Result, chosen, play
 from .scenario import Knock, Read, Scenario, Show, Told, Upgrade
-from .stage import Scene, SceneLine, Stage, Subject
+from .stage import Scene, SceneLine, Stage, Subject, written
 
 __all__ = ["replayed"]
 
@@ -31,26 +31,36 @@ T = TypeVar("T")
 ELSEWHERE = (Knock, Read, Show, Told, Upgrade)
 
 
-async def replayed(transcript: Iterable[str]) -> tuple[Result, ...]:
-    """What comes of each scenario of a transcript that can be played again.
+async def replayed(transcript: Iterable[str], only: Iterable[str] = ()) -> tuple[Result, ...]:
+    """What comes of each scenario of a transcript that can be played again; `only` as in `chosen`.
 
     Raises:
-        ConfigurationError: It is no transcript of a run.
+        ConfigurationError: It is no transcript of a run, or holds nothing that can be judged again.
     """
     try:
         heading, *entries = [cast("dict[str, Any]", json.loads(line)) for line in transcript]
         subject = msgspec.convert(heading["subject"], Subject)
+        if heading["document"] is None:
+            raise ConfigurationError("bad_configuration", f"nothing to judge: {subject.did} did not resolve")
         document = str(heading["document"]).encode()
         files = dict.fromkeys(fetches(subject.did, local=True), document)
         known = Known(subject.did, document_from(subject.did, files))
+    except ConfigurationError:
+        raise
     except (KeyError, TypeError, ValueError, UndersignedError) as exc:
         raise ConfigurationError("bad_configuration", f"no transcript of a run: {exc}") from exc
     stage = _Stage(subject, known, heading["origin"], seed=heading["seed"], run=heading["run"])
     found: list[Result] = []
-    for scenario in chosen("provider", every=True):
+    for scenario in chosen("provider", every=True, only=only):
         of = [entry for entry in entries if entry["scenario"] == scenario.id]
         if of and not scenario.published and not any(isinstance(step, ELSEWHERE) for step in scenario.steps):
             found.append(await _again(stage, scenario, of))
+    if not found:
+        raise ConfigurationError(
+            "bad_configuration",
+            "nothing to judge: the transcript holds no scenario that can be played again; those of strangers' "
+            "connections, of files and of hirers cannot",
+        )
     return tuple(found)
 
 
@@ -80,7 +90,8 @@ class _Scene(Scene):
     def __init__(self, stage: _Stage, scenario: str, entries: list[dict[str, Any]]) -> None:
         super().__init__(stage, scenario, lambda _: None)
         self.clock = _Clock([(int(one["line"]), one["text"]) for one in entries if one["what"] == "time"])
-        self._entries = [one for one in entries if one["what"] != "time"]
+        # How a connection was proved is not played again, and what could not be received was judged by nobody.
+        self._entries = [one for one in entries if one["what"] != "time" and not {"unproved", "unread"} & one.keys()]
 
     async def line(self, who: Attacker, name: str) -> SceneLine:
         """The next connection of this one of ours in the transcript."""
@@ -124,7 +135,7 @@ class _Line(SceneLine):
             code, close_code = json.loads(entry["text"])
             self.closed = Closed(code, "as it was", close_code=close_code)
         else:
-            self.frames.append(entry["text"].encode())
+            self.frames.append(written(entry))
         return True
 
     def mark(self) -> int:
@@ -135,8 +146,18 @@ class _Line(SceneLine):
 
     async def send(self, raw: bytes) -> None:
         """Says it again, which has to be the same."""
+        self._said(raw, binary=False)
+
+    async def send_binary(self, raw: bytes) -> None:
+        """Says it again in a binary frame."""
+        self._said(raw, binary=True)
+
+    def _said(self, raw: bytes, *, binary: bool) -> None:
         self.mark()
-        if self._entries and self._entries.pop(0)["text"] != raw.decode("utf-8", "backslashreplace"):
+        if not self._entries:
+            return
+        entry = self._entries.pop(0)
+        if (written(entry), entry.get("binary", False)) != (raw, binary):
             raise Failure("our side says something else than in the transcript")
 
     async def wait(self, found: Callable[[], T | None], seconds: float = 10.0) -> T:
@@ -147,6 +168,9 @@ class _Line(SceneLine):
         return value
 
     def abort(self) -> None:
+        """Nothing is open."""
+
+    def stall(self) -> None:
         """Nothing is open."""
 
     async def hang_up(self) -> None:

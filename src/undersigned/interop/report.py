@@ -60,10 +60,15 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def conforms(results: Iterable[Result]) -> bool:
-    """Whether every MUST that was played holds or was expected not to, and no expectation is stale."""
-    return not any(
-        one.outcome == "stale" or (one.outcome == "failed" and one.scenario.level == "MUST") for one in results
-    )
+    """Whether something was judged, every MUST that was played holds or was expected not to, and no expectation is
+    stale.
+    """
+    of = tuple(results)
+    return any(map(_judged, of)) and not any(map(_fails, of))
+
+
+def _judged(result: Result) -> bool:
+    return not result.silent and result.outcome != "not applicable"
 
 
 def compatibility(run: Run, results: tuple[Result, ...]) -> JsonObject:

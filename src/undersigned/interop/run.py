@@ -77,14 +77,16 @@ async def play_all(
 ) -> tuple[Result, ...]:
     """Plays scenarios, some at a time; the results are in their order.
 
-    If a provider cannot be reached or does not answer an `Inquiry`, or a hirer is told to hire and does not come, that
-    is what comes of each, and no more is tried. `told` hears each line of the transcript, `done` each result as it
-    comes.
+    If the DID does not resolve, a provider cannot be reached or does not answer an `Inquiry`, or a hirer is told to
+    hire and does not come, that is what comes of each, and no more is tried. `told` hears each line of the transcript,
+    `done` each result as it comes.
     """
     wanted = tuple(scenarios)
     told(stage.heading())
     first: Result | None = None
-    if wanted and wanted[0].role == "provider":
+    if stage.unresolved:
+        silent = stage.unresolved
+    elif wanted and wanted[0].role == "provider":
         silent = await _silent(stage, told)
     elif wanted:
         first = await play(stage, wanted[0], told)

@@ -6,6 +6,7 @@ Source: protocol-spec/harness.md
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import secrets
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
@@ -23,14 +24,15 @@ from undersigned.encoding import Did, Digest, Instant, JsonObject, canonicalize,
 from undersigned.errors import Closed, UndersignedError
 from undersigned.runtime import Clock, Gatherer, SystemClock
 from undersigned.testing import GUILD, LOOSE, Attacker, Known, Line, vouched
-from undersigned.transport import Channel, Identity, admit, connect, prove
+from undersigned.transport import Channel, ChannelLimits, Identity, admit, connect_websocket, prove
 
 from .back_channel import BackChannel
-from .failures import Silent
+from .failures import Silent, reason
+from .heard import Heard
 from .listening import Listener, Met
 from .published import Published
 
-__all__ = ["Limits", "Scene", "Stage", "Subject"]
+__all__ = ["Limits", "Scene", "Stage", "Subject", "written"]
 
 STATUS: Final = "/status/"
 LIST_BYTES: Final = 16_384
@@ -101,6 +103,8 @@ class Stage:
         """Whether connections break on the way, so that scenarios have to come back by themselves."""
         self.clock = SystemClock()
         self.gatherer = Gatherer(local=subject.local)
+        self.unresolved = ""
+        """Why there is no DID document of the subject; empty once there is one."""
         self._known: Known | None = None
         self._reached_at = reached_at.rstrip("/") if reached_at is not None else None
         self.met_at: str | None = None
@@ -122,11 +126,13 @@ class Stage:
 
     async def __aenter__(self) -> Stage:
         try:
-            document = await self.gatherer.document(self.subject.did)
+            self._known = Known(self.subject.did, await self.gatherer.document(self.subject.did))
+        except UndersignedError as error:
+            # Told as what came of every scenario: whoever cannot be found is one who cannot be reached.
+            self.unresolved = f"no DID document: {reason(error)}"
         except BaseException:
             await self.gatherer.close()
             raise
-        self._known = Known(self.subject.did, document)
         await self._listener.start()
         return self
 
@@ -140,11 +146,10 @@ class Stage:
 
     def heading(self) -> dict[str, Any]:
         """The first line of a transcript: what a replay has to know."""
-        subject, document = self.subject, self.known.document
         return {
             "what": "run",
-            "subject": to_builtins(subject, str_keys=True),
-            "document": document.raw.decode(),
+            "subject": to_builtins(self.subject, str_keys=True),
+            "document": None if self.unresolved else self.known.document.raw.decode(),
             "seed": self.seed,
             "run": self.run,
             "origin": self.origin,
@@ -152,7 +157,13 @@ class Stage:
 
     @property
     def known(self) -> Known:
-        """The subject's DID and its document."""
+        """The subject's DID and its document.
+
+        Raises:
+            Silent: The DID does not resolve.
+        """
+        if self.unresolved:
+            raise Silent(self.unresolved)
         if self._known is None:
             raise RuntimeError("the stage is not entered yet")
         return self._known
@@ -250,13 +261,14 @@ class Stage:
         )
 
     @asynccontextmanager
-    async def channel(self) -> AsyncGenerator[Channel]:
-        """A connection that nobody has proved yet."""
+    async def channel(self, told: Callable[..., None]) -> AsyncGenerator[Unproved]:
+        """A connection that nobody has proved yet; `told` hears each frame, `sent` or `received`."""
         limits = msgspec.structs.replace(LOOSE, open_seconds=self.limits.upgrade, proof_seconds=self.limits.upgrade)
+        heard = Heard()
         try:
-            found = await connect(self.url, limits=limits)
+            found = Unproved(await connect_websocket(self.url, limits, heard=heard.feed), heard, told)
         except UndersignedError as error:
-            raise Silent(f"no connection: {error.message} ({error.code})") from error
+            raise Silent(f"no connection: {reason(error)}") from error
         try:
             yield found
         except BaseException:
@@ -291,12 +303,12 @@ class Scene:
 
     async def _connected(self, who: Attacker, name: str) -> SceneLine:
         stage = self.stage
-        async with stage.channel() as channel:
+        async with stage.channel(self.telling(name, unproved=True)) as channel:
             try:
                 await prove(channel, who.identity, self._resolve, stage.clock.now, expect=stage.subject.did)
             except UndersignedError as error:
-                raise Silent(f"the connection was not proved: {error.message} ({error.code})") from error
-        return self._lined(who, name, channel)
+                raise Silent(f"the connection was not proved: {reason(error)}") from error
+        return self._lined(who, name, channel.proving, channel.heard)
 
     async def arrival(self, who: Attacker, name: str) -> SceneLine:
         """The next connection that the implementation opens to one of ours.
@@ -314,25 +326,96 @@ class Scene:
         line.when_over(gone.set)
         return line
 
-    def _lined(self, who: Attacker, name: str, channel: Channel) -> SceneLine:
+    def _lined(self, who: Attacker, name: str, channel: Channel, heard: Heard | None = None) -> SceneLine:
         self.note("connected", name)
-        line = SceneLine(who, channel, lambda way, raw: self.note(way, name, raw))
+        line = SceneLine(who, channel, self.telling(name), heard)
         self.lines.append(line)
         return line
 
     async def _resolve(self, did: Did) -> Any:
         return await self.stage.gatherer.document(did, 60.0)
 
-    def note(self, what: str, name: str, raw: bytes | None = None) -> None:
-        """Writes one line of the transcript."""
+    def note(self, what: str, name: str, raw: bytes | None = None, **marks: bool) -> None:
+        """Writes one line of the transcript: what came as text if it is UTF-8, else in base64, and what marks it.
+
+        A frame before both sides proved themselves is `unproved`, one that was not sent as text `binary`, and one that
+        came and could not be received `unread`.
+        """
         entry: dict[str, Any] = {"scenario": self.scenario, "at": self.stage.now(), "what": what, "line": name}
         if raw is not None:
-            entry["text"] = raw.decode("utf-8", "backslashreplace")
-        self._told(entry)
+            try:
+                entry["text"] = raw.decode()
+            except UnicodeDecodeError:
+                entry["base64"] = base64.b64encode(raw).decode()
+        self._told(entry | marks)
+
+    def telling(self, name: str, **always: bool) -> Callable[..., None]:
+        """Notes frames of this connection, each with these marks."""
+
+        def told(what: str, raw: bytes, **marks: bool) -> None:
+            self.note(what, name, raw, **always, **marks)
+
+        return told
 
     async def close(self) -> None:
         """Ends every connection of the scenario."""
         await asyncio.gather(*(line.hang_up() for line in self.lines), return_exceptions=True)
+
+
+def written(entry: Mapping[str, Any]) -> bytes:
+    """The bytes that a line of a transcript holds."""
+    return str(entry["text"]).encode() if "text" in entry else base64.b64decode(entry["base64"])
+
+
+class Unproved:
+    """A `Channel` at which nobody has proved who they are, and each frame of which is told."""
+
+    def __init__(self, proving: Channel, heard: Heard, told: Callable[..., None]) -> None:
+        self.proving = proving
+        """The channel itself."""
+        self.heard = heard
+        self._told = told
+
+    @property
+    def peer(self) -> Did | None:
+        """See `Channel`."""
+        return self.proving.peer
+
+    @property
+    def closed(self) -> bool:
+        """See `Channel`."""
+        return self.proving.closed
+
+    @property
+    def limits(self) -> ChannelLimits:
+        """See `Channel`."""
+        return self.proving.limits
+
+    @property
+    def address(self) -> str:
+        """See `Channel`."""
+        return self.proving.address
+
+    def proved(self, peer: Did) -> None:
+        """See `Channel`."""
+        self.proving.proved(peer)
+
+    async def send(self, data: bytes) -> None:
+        """See `Channel`."""
+        self._told("sent", data)
+        await self.proving.send(data)
+
+    async def receive(self) -> bytes:
+        """See `Channel`."""
+        raw = await self.proving.receive()
+        self.heard.given()
+        self._told("received", raw)
+        return raw
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """See `Channel`."""
+        await self.proving.close(code, reason)
+        self.heard.rest(self._told)
 
 
 class SceneClock:
@@ -355,8 +438,9 @@ class SceneClock:
 class SceneLine(Line):
     """A proved connection of which every frame is written down."""
 
-    def __init__(self, who: Attacker, channel: Channel, told: Callable[[str, bytes], None]) -> None:
+    def __init__(self, who: Attacker, channel: Channel, told: Callable[..., None], heard: Heard | None) -> None:
         self.told = told
+        self._heard = heard
         self.read = 0
         """How many frames were looked at."""
         self.stalled = False
@@ -364,6 +448,8 @@ class SceneLine(Line):
 
     def came(self, raw: bytes) -> None:
         """A frame came."""
+        if self._heard is not None:
+            self._heard.given()
         self.told("received", raw)
 
     def ended(self, closed: Closed) -> None:
@@ -381,7 +467,7 @@ class SceneLine(Line):
 
     async def send_binary(self, raw: bytes) -> None:
         """Sends one binary frame, of which there is none in this protocol."""
-        self.told("sent", raw)
+        self.told("sent", raw, binary=True)
         await cast(Any, self.channel)._socket.send(raw)
 
     async def hang_up(self) -> None:
@@ -389,6 +475,8 @@ class SceneLine(Line):
         if self.stalled:
             self.abort()
         await super().hang_up()
+        if self._heard is not None:
+            self._heard.rest(self.told)
 
     def mark(self) -> int:
         """How many frames had come when the next one of ours is sent."""

@@ -46,6 +46,8 @@ __all__ = ["Answer", "Gatherer", "GathererLimits"]
 
 _READ_BYTES: Final = 16 * 1024
 _NOWHERE: Final[Mapping[Did, Did]] = MappingProxyType({})
+_MAX_TOLD: Final = 200
+"""Characters of what a library says of an answer, which repeats what a stranger sent."""
 KEEP_SECONDS: Final = 15.0
 """How long a connection to a checked address waits for the next request."""
 
@@ -204,7 +206,9 @@ class Gatherer:
         except TimeoutError as exc:
             raise ResolutionError("did_unresolvable", f"{url} did not answer within {seconds:g} s") from exc
         except (ClientError, OSError, ValueError) as exc:
-            raise _forbidden(exc) or ResolutionError("did_unresolvable", f"{url} was not fetched: {exc}") from exc
+            raise _forbidden(exc) or ResolutionError(
+                "did_unresolvable", f"{url} was not fetched: {str(exc)[:_MAX_TOLD]}"
+            ) from exc
 
     def _checked(self, url: str) -> URL:
         """The URL as aiohttp will use it, if its form may be used at all; the address is checked when it is dialled."""

@@ -125,7 +125,9 @@ def ruling(outcome: str = "divided", *, amount: str = "6", by: Actor = ARBITER, 
     def write(party: Party) -> dict[str, Any]:
         contract = party.engagement.contract
         disputed: Digest = contract.disputes[0].digest if contract and contract.disputes else ARTIFACT
-        document = by.rule(contract_of(party.engagement), disputed, party.now, outcome=outcome, amount=amount)
+        # The arbiter is one for all, so the name is drawn by whoever says it: what it says depends on nobody else.
+        named = {"id": party.actor.message_id(), "outcome": outcome, "amount": amount}
+        document = by.rule(contract_of(party.engagement), disputed, party.now, **named)
         return {"dispute": disputed, "ruling": document}
 
     return Say("Ruling", write, members)

@@ -20,7 +20,7 @@ from undersigned.transport.connecting import TRANSPORTS, Dial, connect
 from undersigned.transport.memory import MemoryListener, listen_memory, memory_pair
 from undersigned.transport.proving import PROTOCOL_VERSIONS, Identity, Proved, Resolve, admit, prove
 from undersigned.transport.watch import Watch
-from undersigned.transport.websocket import AcceptedChannel
+from undersigned.transport.websocket import AcceptedChannel, connect_websocket
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -44,6 +44,7 @@ __all__ = [
     "closed_by_us",
     "closing",
     "connect",
+    "connect_websocket",
     "dial",
     "is_loopback_name",
     "is_odd_number",

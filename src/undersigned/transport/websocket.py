@@ -30,13 +30,18 @@ from .addresses import dial, is_loopback_name
 from .base import SUBPROTOCOL, Channel, ChannelLimits, closed_by_peer, closed_by_us
 from .watch import Watch
 
-__all__ = ["AcceptedChannel", "DialledChannel", "connect_websocket"]
+__all__ = ["AcceptedChannel", "DialledChannel", "Heard", "connect_websocket"]
 
 _MAX_HEAD_BYTES: Final = 16 * 1024
+_MAX_TOLD: Final = 200
+"""Characters of what the library says of an answer, which may repeat it."""
 _SECURE: Final = {"ws": False, "http": False, "wss": True, "https": True}
 _REFUSALS: Final = {429: "rate_limited", 503: "overloaded", 400: "bad_request", 426: "version_not_supported"}
 _OWN_CODES: Final = {1002: "bad_request", 1003: "bad_request", 1007: "bad_unicode", 1009: "too_large"}
 """Why this side closed a channel, when the library did it for us."""
+
+Heard = Callable[[bytes], object]
+"""Is given the bytes that come, as they come."""
 
 _quiet: Final = logging.getLogger("undersigned.transport.websockets")
 _quiet.addHandler(logging.NullHandler())
@@ -113,6 +118,7 @@ class _WatchedConnection(ClientConnection):
     """A connection of `websockets` whose bytes pass a watch first."""
 
     watch: Watch | None = None
+    heard: Heard | None = None
 
     def begin(self, channel: DialledChannel, limits: ChannelLimits) -> None:
         """Watches what follows the head of the server's answer."""
@@ -124,14 +130,19 @@ class _WatchedConnection(ClientConnection):
     def data_received(self, data: bytes) -> None:
         if self.watch is None:
             data, behind = self._divided(data)
-            if behind and self.watch is not None and self.watch.received(behind):
+            if behind and self.watch is not None and self._passed(self.watch, behind):
                 data += behind
-        elif not self.watch.received(data):
+        elif not self._passed(self.watch, data):
             return
         super().data_received(data)
         if self._last_call is None and self.protocol.close_expected():
             # `websockets` waits for the server to hang up, for as long as the server likes.
             self._last_call = self.loop.call_later(self._limits.close_seconds, self.transport.abort)
+
+    def _passed(self, watch: Watch, data: bytes) -> bool:
+        if self.heard is not None:
+            self.heard(data)
+        return watch.received(data)
 
     def _divided(self, data: bytes) -> tuple[bytes, bytes]:
         """What of `data` is head of the answer, and what lies behind it; starts the watch when the head ends.
@@ -293,10 +304,13 @@ def _checked(url: str, limits: ChannelLimits) -> tuple[SplitResult, bool, int]:
     return parts, secure, port or (443 if secure else 80)
 
 
-async def connect_websocket(url: str, limits: ChannelLimits, ssl: SSLContext | None = None) -> Channel:
+async def connect_websocket(
+    url: str, limits: ChannelLimits, ssl: SSLContext | None = None, *, heard: Heard | None = None
+) -> Channel:
     """A channel to the peer at `url` (`wss:` or `https:`; with `limits.local` also `ws:` or `http:` to loopback).
 
-    `ssl` is for `wss:`; by default the system's certificate authorities are trusted.
+    `ssl` is for `wss:`; by default the system's certificate authorities are trusted. `heard` is given all that comes
+    behind the head of the server's answer, also what ends the channel and is received by nobody.
 
     Raises:
         TransportError: `unreachable`, `bad_request`, `overloaded`, `rate_limited`; `version_not_supported`, the
@@ -314,6 +328,7 @@ async def connect_websocket(url: str, limits: ChannelLimits, ssl: SSLContext | N
     def watched(*arguments: Any, **options: Any) -> ClientConnection:
         connection = _WatchedConnection(*arguments, **options)
         connection.begin(channel, limits)
+        connection.heard = heard
         channel.opened(connection)
         return connection
 
@@ -347,7 +362,7 @@ async def connect_websocket(url: str, limits: ChannelLimits, ssl: SSLContext | N
         raise TimedOut("timeout", f"{url} did not open within {limits.open_seconds:g} s") from exc
     except (WebSocketException, SSLError, OSError, EOFError, ValueError) as exc:
         # InvalidURI and ValueError are what `websockets` makes of a redirect when it was given a socket.
-        raise TransportError("unreachable", f"{url} did not open: {exc}") from exc
+        raise TransportError("unreachable", f"{url} did not open: {str(exc)[:_MAX_TOLD]}") from exc
     except BaseException:
         sock.close()
         raise
