@@ -52,6 +52,8 @@ def test_only_a_must_that_fails_is_fatal() -> None:
     assert conforms(results("passed", "not applicable", "failed"))
     assert not conforms(results("failed", "passed", "passed"))
     assert not conforms(results("stale"))
+    assert not conforms(results())
+    assert not conforms(results("not applicable"))
 
 
 def test_expected_failures(tmp_path: Path) -> None:
