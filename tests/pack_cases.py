@@ -359,7 +359,9 @@ def proved() -> Iterator[Case]:
     shown = {"proofs": hire.proofs(hidden={hidden}), "decisions": (DECISION,)}
     yield Case("decisions", hire.pack(proofs=hire.proofs(), decisions=(DECISION, OTHER)))
     yield Case("one withheld", hire.pack(**shown, withheld=withheld(("decision", ITS + OTHER))))
-    yield Case("decisions alone", hire.pack(decisions=(DECISION,), statuses=(b"{}",), credentials=(b"{}",)))
+    yield Case(
+        "decisions alone", hire.pack(decisions=(DECISION,), statuses=(b"{}",), credentials=(b"{}",), policies=(b"{}",))
+    )
     yield Case(
         "a credential under another name", _with_member(hire.pack(), "credentials/one.json", b"{}", "credential")
     )

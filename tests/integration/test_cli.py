@@ -136,6 +136,9 @@ def test_what_is_withheld_is_counted_and_still_proved(side: str, companies: Comp
     assert run(*export, "--out", whole).code == 0
     decisions = [name for name in read_archive(whole.read_bytes()) if name.startswith("decisions/")]
     assert decisions
+    named = {json.loads(read_archive(whole.read_bytes())[name])["inputs"]["policy"] for name in decisions}
+    kept = [name for name in read_archive(whole.read_bytes()) if name.startswith("policies/")]
+    assert kept == sorted(f"policies/{digest}.json" for digest in named), "what the decisions were made by"
     assert run(*export, "--out", less, "--withhold", "decisions/*", "--withhold", "artifacts/*").code == 0
     assert not [name for name in read_archive(less.read_bytes()) if name.startswith(("decisions/", "artifacts/"))]
     (all_of_it,), (said,) = run("verify", whole, "--json").values, run("verify", less, "--json").values

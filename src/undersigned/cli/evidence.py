@@ -108,7 +108,7 @@ async def _newest(store: Ledger) -> EngagementId:
     multiple=True,
     metavar="PATTERN",
     help="Leave out members such as 'decisions/*', and list commitments in place of them: the rest still verifies. "
-    "For approvals/, artifacts/, credentials/, decisions/, refusals/ and status/; may be repeated.",
+    "For approvals/, artifacts/, credentials/, decisions/, policies/, refusals/ and status/; may be repeated.",
 )
 @click.option(
     "--page",

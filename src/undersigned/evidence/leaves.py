@@ -67,7 +67,7 @@ class LogProofs(Struct, frozen=True, rename="camel", forbid_unknown_fields=True)
 class Withheld(Struct, frozen=True, order=True, rename="camel", forbid_unknown_fields=True):
     """Something that the packer has and left out."""
 
-    kind: Literal["approval", "artifact", "credential", "decision", "refusal", "status"]
+    kind: Literal["approval", "artifact", "credential", "decision", "policy", "refusal", "status"]
     commitment: Digest
     """Digest of 16 bytes of salt and the thing; of a refusal, which is signed, of the thing alone."""
 
@@ -114,6 +114,7 @@ def check_decisions(case: Case) -> str:
         ("decision", "decisions", "decisions as recorded"),
         ("credential", "credentials", "credentials as looked up"),
         ("status", "status", "status lists as consulted"),
+        ("policy", "policies", "policies that they name"),
     ):
         count = 0
         for path, data in pack.of_kind(kind):

@@ -15,6 +15,7 @@
     decisions/<digest>.json                  decisions of the packer, as recorded
     credentials/<digest>.json                credentials that it looked up beside those presented, as signed
     status/<digest>.json                     status lists that it consulted, as signed
+    policies/<digest>.json                   policies of the packer that its decisions name
     withheld.json                            commitments of what was left out
 
 `write_pack` derives contract and statements from the transcript, so that a pack cannot disagree with itself by
@@ -79,7 +80,7 @@ MANIFEST_LIMITS: Final = replace(FOREIGN_LIMITS, max_bytes=8 * 1024 * 1024, max_
 KINDS: Final = frozenset(
     {
         *("message", "contract", "statement", "did-document", "ledger", "artifact", "refusal", "subcontract"),
-        *("log-proofs", "decision", "credential", "status", "withheld"),
+        *("log-proofs", "decision", "credential", "status", "policy", "withheld"),
     }
 )
 """Kinds of members that are judged."""
@@ -113,7 +114,7 @@ class Member(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, om
     """Of its bytes."""
     kind: Kind
     """`message`, `contract`, `statement`, `did-document`, `ledger`, `artifact`, `refusal`, `subcontract`, `log-proofs`,
-    `decision`, `credential`, `status`, `withheld`; others (`approval` is one) are kept and not judged.
+    `decision`, `credential`, `status`, `policy`, `withheld`; others (`approval` is one) are kept and not judged.
     """
     recorded_at: Instant | None = None
     """Messages: when the packer recorded it."""
@@ -181,6 +182,7 @@ def write_pack(
     decisions: Iterable[bytes] = (),
     credentials: Iterable[bytes] = (),
     statuses: Iterable[bytes] = (),
+    policies: Iterable[bytes] = (),
     withheld: bytes | None = None,
 ) -> bytes:
     """The pack of an engagement, from its journal. The same input gives the same bytes.
@@ -221,6 +223,8 @@ def write_pack(
         members[f"credentials/{digest_bytes(data)}.json"] = data, "credential", None
     for data in statuses:
         members[f"status/{digest_bytes(data)}.json"] = data, "status", None
+    for data in policies:
+        members[f"policies/{digest_bytes(data)}.json"] = data, "policy", None
     if proofs is not None:
         members["ledger/proofs.json"] = proofs, "log-proofs", None
     if withheld is not None:

@@ -38,7 +38,7 @@ from .turn import load_engagement
 
 __all__ = ["export_pack"]
 
-FOLDERS: Final = frozenset({"approvals", "artifacts", "credentials", "decisions", "refusals", "status"})
+FOLDERS: Final = frozenset({"approvals", "artifacts", "credentials", "decisions", "policies", "refusals", "status"})
 """Folders of a pack whose members can be withheld: without the others the rest would not verify."""
 
 
@@ -54,7 +54,7 @@ async def export_pack(
     artifacts that are kept here; without a store of artifacts with none.
 
     What a pattern of `withhold` names, such as `decisions/*`, is left out, and its commitment listed: approvals,
-    artifacts, credentials, decisions, refusals and status lists. Packs within this one are treated alike.
+    artifacts, credentials, decisions, policies, refusals and status lists. Packs within this one are treated alike.
 
     Raises:
         UndersignedError: `not_found`, the ledger holds no such engagement, or a pattern names nothing that can be
@@ -96,6 +96,7 @@ async def export_pack(
         ("refusal", "refusals", ".json", [blob.raw for blob in evidence if blob.kind == "refusal"]),
         ("credential", "credentials", ".json", await _kept(ledger, [one for it in inputs for one in it.looked_up])),
         ("status", "status", ".json", await _kept(ledger, lists)),
+        ("policy", "policies", ".json", await _kept(ledger, [one.policy for one in inputs])),
     ):
         found |= {f"{folder}/{digest_bytes(raw)}{ending}": (kind, raw) for raw in things}
     hidden = _named(found, withhold)
@@ -121,6 +122,7 @@ async def export_pack(
         decisions=shown("decision"),
         credentials=shown("credential"),
         statuses=shown("status"),
+        policies=shown("policy"),
         proofs=canonicalize(from_struct(proofs)) if proofs is not None and inclusion is not None else None,
         withheld=canonicalize(from_struct(WithheldList(tuple(left_out)))) if left_out else None,
         subcontracts={

@@ -2,7 +2,7 @@
 
 const SKEW = 60;
 const KINDS = ["message", "contract", "statement", "did-document", "ledger", "artifact", "refusal", "subcontract"].concat([
-  ...["log-proofs", "decision", "credential", "status", "withheld"],
+  ...["log-proofs", "decision", "credential", "status", "policy", "withheld"],
 ]);
 const LOGGED = ["Acceptance", "Seal", "Delivery", "Review", "Breach", "Dispute", "Ruling", "Terminate", "Closing"];
 
@@ -640,6 +640,7 @@ async function decisions(the) {
     ["decision", "decisions", "decisions as recorded"],
     ["credential", "credentials", "credentials as looked up"],
     ["status", "status", "status lists as consulted"],
+    ["policy", "policies", "policies that they name"],
   ]) {
     for (const [path, data] of ofKind(the, kind)) {
       if (path !== `${folder}/${await digestBytes(data)}.json`) throw invalid(`${path} is not named by its digest`);
