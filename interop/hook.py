@@ -11,7 +11,7 @@ from aiohttp import web
 
 from undersigned.daemon import Peer
 from undersigned.errors import UndersignedError
-from undersigned.messages import Problem, Withdraw, recorded_message
+from undersigned.messages import Closing, Delivery, Problem, Withdraw, recorded_message
 from undersigned.runtime import Reviewed
 
 
@@ -37,22 +37,40 @@ async def begin(peer: Peer, order: dict[str, Any]) -> str:
     return str(hire.engagement)
 
 
+async def bytes_of(peer: Peer, digest: str) -> str | None:
+    """An artifact as base64, if it is here."""
+    try:
+        return base64.b64encode(await peer.artifacts.get(digest)).decode()
+    except UndersignedError:
+        return None
+
+
 async def standing(peer: Peer, engagement: str) -> dict[str, Any] | None:
     """Where an engagement stands, in either role; None for one that is not known."""
     summary, live = await peer.ledger.summary(engagement), peer.conversations.get(engagement)
     if summary is None:
         return None
     rows = [row for row in await peer.ledger.rows(engagement) if row.kind != "noted"]
-    said = [(row, recorded_message(row.raw).message) for row in rows]
-    moves = {
-        role: [row.digest for row, one in said if row.sequence and one.role == role] for role in ("hirer", "provider")
-    }
-    found = {"id": engagement, "role": summary.role, "peer": summary.peer, "state": summary.state, "heads": moves}
+    found: dict[str, Any] = {"id": engagement, "role": summary.role, "peer": summary.peer, "state": summary.state}
     found |= {"lane": live.engagement.lane if live else "idle", "over": summary.state in ("withdrawn", "closed")}
-    found |= {"problems": [{"type": "Problem", "code": one.code} for _, one in said if isinstance(one, Problem)]}
-    ended = [one.reason for _, one in said if isinstance(one, Withdraw)]
-    found |= ({"contract": summary.contract} if summary.contract else {}) | ({"withdrawn": ended[-1]} if ended else {})
-    return found | {"messages": [row.raw.decode() for row in rows]}
+    found |= {"heads": {"hirer": [], "provider": []}, "problems": [], "messages": [row.raw.decode() for row in rows]}
+    found |= {"contract": summary.contract} if summary.contract else {}
+    for row in rows:
+        message = recorded_message(row.raw).message
+        if row.sequence:
+            found["heads"][message.role].append(row.digest)
+        match message:
+            case Problem(code=code):
+                found["problems"].append({"type": "Problem", "code": code})
+            case Withdraw(reason=reason):
+                found["withdrawn"] = reason
+            case Delivery(artifacts=named):
+                found["artifacts"] = {one.name: await bytes_of(peer, one.digest) for one in named}
+            case Closing(basis=basis, settlement=owed) if message.role == summary.role:
+                found |= {"basis": basis, "owed": {"amount": owed.amount, "currency": owed.currency}}
+            case _:
+                pass
+    return found
 
 
 def app(peer: Peer, token: str) -> web.Application:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import importlib.util
 import json
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -207,7 +209,17 @@ async def test_a_hirer_over_a_bad_network(tmp_path: Path) -> None:
     assert [(one.scenario.id, one.detail) for one in results if one.outcome != "passed"] == []
 
 
-def test_an_adapter_is_short() -> None:
-    """Whoever has another implementation has as much to write."""
-    lines = (ROOT / "interop" / "hook.py").read_text().splitlines()
-    assert len([line for line in lines if line.strip()]) <= 60
+def test_an_adapter_is_as_short_as_the_page_says() -> None:
+    """Whoever has another implementation has as much to write; comments, docstrings and blank lines are not counted."""
+    source = (ROOT / "interop" / "hook.py").read_text()
+    strings = [node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Expr)]
+    told = {
+        number
+        for one in strings
+        if isinstance(one, ast.Constant)
+        for number in range(one.lineno, (one.end_lineno or one.lineno) + 1)
+    }
+    lines = enumerate(source.splitlines(), start=1)
+    code = [line for number, line in lines if number not in told and not re.match(r"\s*(#|$)", line)]
+    page = (ROOT / "protocol-spec" / "harness.md").read_text()
+    assert f"`interop/hook.py`, {len(code)} lines of code, is" in page

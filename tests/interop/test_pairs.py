@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import sys
@@ -64,6 +65,14 @@ async def test_a_peer_hires_a_second_instance_of_itself(tmp_path: Path) -> None:
         }
         assert moves["hirer"] == moves["provider"]
         assert len(moves["hirer"]) == one["moves"]
+    told = {(line["hire"], line["kept_by"]): line["told"] for line in lines if "told" in line}
+    assert told.keys() == {(one["id"], role) for one in cell["hires"] for role in ("hirer", "provider")}
+    for (hire, _), one in told.items():
+        money = {name: one[name] for name in ("basis", "owed", "artifacts") if name in one}
+        summary = base64.b64encode(b"A report of one line.").decode()
+        ended = {"basis": "review", "owed": one.get("owed"), "artifacts": {"summary.txt": summary}}
+        assert money == ({} if hire == "too-little" else ended)
+    assert told["whole", "hirer"]["owed"] == {"amount": "4", "currency": "EUR"}
     page = (tmp_path / "out" / "interop.html").read_text()
     assert f'<a href="{cell["transcript"]}">3 of 3</a>' in page
     assert "<script" not in page
