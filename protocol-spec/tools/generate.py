@@ -41,6 +41,7 @@ from undersigned.contract import (
 from undersigned.credentials import CLAIMS
 from undersigned.errors import CODES
 from undersigned.evidence import Manifest, Member
+from undersigned.interop import chosen
 from undersigned.messages import MESSAGE_TYPES, Message, Proof
 from undersigned.messages import reasons as lists
 from undersigned.protocol import TABLES
@@ -330,7 +331,13 @@ def classes(_: str) -> str:
         of = [one for one in every if requirements.class_of([one]) == name]
         played = {each for one in of for each in requirements.about("scenarios").get(one, ())}
         lines.append(f"| **{name}** | {what} | {len(of)} | {shown.count(name)} | {len(played)} |")
-    return table("| class | who is of it | requirements | vectors | scenarios |", lines)
+    small, whole = ([len(chosen(role, every=every)) for role in ("provider", "hirer")] for every in (False, True))
+    counted = (
+        "\n\nScenarios are counted here as people wrote them, for both roles together. `undersigned conform` plays\n"
+        f"those of one role, and of those made from the tables some: {small[0]} of a provider, {small[1]} of a hirer.\n"
+        f"With `--all` it plays every one: {whole[0]} of a provider, {whole[1]} of a hirer."
+    )
+    return table("| class | who is of it | requirements | vectors | scenarios |", lines) + counted
 
 
 def class_requirements(_: str) -> str:
