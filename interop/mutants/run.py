@@ -36,7 +36,7 @@ from undersigned.testing import free_ports
 
 HERE = Path(__file__).parent
 LIMITS = Limits(answer=2.0, scenario=20.0, arrival=6.0, upgrade=2.0)
-AT_A_TIME = 6
+AT_A_TIME = 4
 FROM_OUTSIDE = ("message", "client", "host")
 """Who breaks a requirement that can be broken from outside, in the words of requirements.yml."""
 RIGHT = "right"
