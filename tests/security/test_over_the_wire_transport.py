@@ -407,7 +407,8 @@ def test_sc_81_a_peer_that_stops_reading(tmp_path: Path) -> None:
             await repeats(50)
         honest = asyncio.create_task(world.honest())
         while not honest.done():
-            await repeats(2)
+            await repeats(1)
+            await asyncio.sleep(0.3)  # on a busy machine the hire takes long, and the queue is not to be full before
         assert (await honest).contract is not None
         assert connected(), "the hire was over before the deaf one was sent away"
         assert reads[acme] == 2 * alone
