@@ -12,6 +12,7 @@ import pytest
 from interop.worlds import peer_home, subject_of
 from undersigned.daemon import Peer
 from undersigned.interop import chosen, verify_report
+from undersigned.protocol import Answer, Moment
 from undersigned.testing import Actor
 from unit.cli.running import run
 
@@ -150,6 +151,23 @@ def test_no_scenario_is_no_success() -> None:
         ran = run(*there, *words)
         assert (ran.code, ran.error["code"]) == (2, "bad_configuration"), ran
     assert "nothing to judge" in ran.error["message"]
+
+
+class InsistsOnItsOwn:
+    def answer(self, moment: Moment) -> Answer:
+        return Answer(act="withdraw")
+
+
+async def test_a_run_in_which_nothing_applies_is_no_success(tmp_path: Path) -> None:
+    """A provider may answer with an offer of its own, and then it is not seen how it would have gone on."""
+    home = await peer_home(tmp_path / "globex")
+    options = ("--local", "--only", "happy-whole-hire", "--report", str(tmp_path), "--json")
+    async with Peer.open(home, strategy=InsistsOnItsOwn()):
+        code, out, _ = await typed(subject_of(home).url, *options)
+    _, result, end, error = [json.loads(line) for line in out.splitlines()]
+    assert (code, result["outcome"], end["conforms"]) == (2, "not applicable", False)
+    assert "nothing was judged" in error["error"]["message"]
+    assert json.loads((tmp_path / "compatibility.json").read_text())["conforms"] is False
 
 
 @pytest.mark.parametrize(
