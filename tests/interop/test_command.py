@@ -97,6 +97,24 @@ async def test_the_report_of_a_run_verifies(tmp_path: Path) -> None:
     report = json.loads((tmp_path / "report" / "compatibility.json").read_text())
     signer = home.organisation_document() or home.document()
     assert verify_report(report, signer)["conforms"] is True
+    file, document = tmp_path / "report" / "compatibility.json", tmp_path / "signer.json"
+    document.write_bytes(signer.raw)
+    known = ("--verify", str(file), "--did-document", str(document), "--local")
+    code, out, err = await typed(*known)
+    assert (code, err) == (0, ""), out
+    assert f"signed by {signer.id}" in out
+    async with Peer.open(home):
+        assert (await typed(*known[:2], "--local"))[0] == 0, "its document is fetched where it is published"
+    for wrong in (
+        {**report, "conforms": False},
+        {**report, "seed": "x"},
+        {k: v for k, v in report.items() if k != "proof"},
+    ):
+        file.write_text(json.dumps(wrong))
+        assert (await typed(*known))[0] == 4
+    document.write_bytes(home.document().raw)
+    file.write_text(json.dumps(report))
+    assert (await typed(*known))[0] == 4, "another's document"
 
 
 def test_it_lists_without_asking_anybody() -> None:

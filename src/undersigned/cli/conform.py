@@ -10,9 +10,11 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import click
+import msgspec
 
-from undersigned.encoding import digest_bytes
-from undersigned.errors import ConfigurationError
+from undersigned.did import DidDocument
+from undersigned.encoding import FOREIGN_LIMITS, Did, decode_json, digest_bytes
+from undersigned.errors import ConfigurationError, FormatError, ProofError, VerificationError
 from undersigned.interop import (
     FAULTS,
     GROUPS,
@@ -31,12 +33,14 @@ from undersigned.interop import (
     play_all,
     read_expected,
     replayed,
+    verify_report,
     write_reports,
 )
 from undersigned.protocol import Role
-from undersigned.runtime import SystemClock, parse_price, read_file, sign_record
+from undersigned.runtime import Gatherer, SystemClock, parse_price, read_file, sign_record
 from undersigned.testing import GUILD
 
+from .evidence import read_document_file
 from .options import checked_did, checked_url, quiet_logs
 from .output import HOME_OPTION, Out, counted, meeting, plain
 
@@ -48,6 +52,9 @@ STYLES = {"passed": "green", "failed": BAD, "not applicable": ODD, "expected": O
 MAX_INPUT = 1024 * 1024
 MAX_PORT = 65_535
 MAX_TRANSCRIPT = 64 * MAX_INPUT
+_REPORT_LIMITS = msgspec.structs.replace(
+    FOREIGN_LIMITS, max_bytes=MAX_TRANSCRIPT, max_string=MAX_INPUT, max_items=100_000
+)
 
 
 def web_did(url: str) -> str:
@@ -162,6 +169,18 @@ def web_did(url: str) -> str:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Judge what a transcript.jsonl holds anew, without the implementation.",
 )
+@click.option(
+    "--verify",
+    "signed",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Check who signed a compatibility.json or interop.json that somebody sent, and play nothing.",
+)
+@click.option(
+    "--did-document",
+    "document",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="With --verify: the DID document of the signer, as published; by default it is fetched.",
+)
 @click.option("--list", "only_list", is_flag=True, help="Only list the scenarios.")
 @meeting
 async def conform(
@@ -192,6 +211,8 @@ async def conform(
     home: str | None,
     local: bool,
     transcript: Path | None,
+    signed: Path | None,
+    document: Path | None,
     only_list: bool,
 ) -> int:
     """Hold an implementation of the protocol against its specification, from outside.
@@ -204,6 +225,8 @@ async def conform(
     said nothing that could be judged.
     """
     quiet_logs(False)
+    if signed is not None:
+        return await _verified(out, signed, document, local)
     if transcript is not None:
         again = await replayed(_text("--replay", transcript, MAX_TRANSCRIPT).splitlines(), only)
         for one in again:
@@ -286,6 +309,41 @@ async def conform(
         write_reports(folder, report, results, said)
         out.line(f"report in {folder}")
     return _end(out, results)
+
+
+async def _verified(out: Out, file: Path, document: Path | None, local: bool) -> int:
+    """Says who signed a report, and what it says of whom. Exit code 4 if nobody did, or somebody else."""
+    known = read_document_file(document) if document is not None else None
+    try:
+        signer, told = await _signed_by(file, known, local)
+    except (FormatError, ProofError, VerificationError) as error:
+        out.error(error)
+        return 4
+    out.value({"kind": "report", "signer": signer, **told})
+    out.line(f"signed by {signer}")
+    for name, value in told.items():
+        out.line(f"{name:16} {plain(str(value), 300)}")
+    return 0
+
+
+async def _signed_by(file: Path, known: DidDocument | None, local: bool) -> tuple[Did, dict[str, Any]]:
+    report = decode_json(_text("--verify", file, MAX_TRANSCRIPT).encode(), _REPORT_LIMITS)
+    proof = report.get("proof") if isinstance(report, dict) else None
+    method = proof.get("verificationMethod") if isinstance(proof, dict) else None
+    if not isinstance(report, dict) or not isinstance(method, str):
+        raise VerificationError("proof_missing", f"{file} is no report that somebody signed")
+    signer = checked_did(method.partition("#")[0], local)
+    if known is None:
+        gatherer = Gatherer(local=local)
+        try:
+            known = await gatherer.document(signer)
+        finally:
+            await gatherer.close()
+    if known.id != signer:
+        raise VerificationError("proof_invalid", f"it is signed by {signer}, and not by {known.id}")
+    verify_report(report, known)
+    shown = ("implementation", "role", "profile", "conforms", "passed", "ended")
+    return signer, {name: report[name] for name in shown if name in report}
 
 
 def _listen(where: str, reached_at: str | None) -> tuple[str, int]:

@@ -27,10 +27,10 @@ from undersigned.runtime import parse_price
 from .back_channel import BackChannel
 from .failures import Failure, Silent
 from .programs import Instance
+from .report import MATRIX_FORMAT
 
-__all__ = ["HIRES", "MATRIX_FORMAT", "Cell", "Hired", "Order", "matrix_report", "play_pairs"]
+__all__ = ["HIRES", "Cell", "Hired", "Order", "matrix_report", "play_pairs"]
 
-MATRIX_FORMAT: Final = "https://w3id.org/hire/interop-matrix/v1"
 CONTENT: Final = b"A report of one line.\n"
 CENT: Final = "0.01"
 PAUSE_SECONDS: Final = 0.1

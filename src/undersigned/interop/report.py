@@ -28,9 +28,20 @@ from .diagram import drawn, mermaid
 from .run import Result
 from .scenario import GROUPS, Scenario
 
-__all__ = ["FORMAT", "POLICY", "STYLE", "Run", "compatibility", "conforms", "verify_report", "write_reports"]
+__all__ = [
+    "FORMAT",
+    "MATRIX_FORMAT",
+    "POLICY",
+    "STYLE",
+    "Run",
+    "compatibility",
+    "conforms",
+    "verify_report",
+    "write_reports",
+]
 
 FORMAT: Final = "https://w3id.org/hire/interop/v1"
+MATRIX_FORMAT: Final = "https://w3id.org/hire/interop-matrix/v1"
 COLOURS: Final = {"passed": "#1a7f37", "failed": "#c62828", "expected": "#9a6700", "stale": "#c62828"}
 WORDS: Final = {
     "passed": "passed",
@@ -117,8 +128,8 @@ def verify_report(report: Mapping[str, Any], signer: DidDocument) -> Mapping[str
     Raises:
         ProofError, VerificationError: It is not.
     """
-    if report.get("format") != FORMAT:
-        raise VerificationError("schema_violation", f"expected a report of format {FORMAT}")
+    if report.get("format") not in (FORMAT, MATRIX_FORMAT):
+        raise VerificationError("schema_violation", f"expected a report of format {FORMAT} or {MATRIX_FORMAT}")
     return verify_proof(report, key=keys_of(signer), purpose="assertionMethod")
 
 

@@ -125,6 +125,8 @@ READS = {
     "conform --expected": ("conform", "wss://nobody.example/hire", "--expected", "FILE"),
     "conform --vectors": ("conform", "wss://nobody.example/hire", "--vectors", "FILE"),
     "conform --replay": ("conform", "--replay", "FILE"),
+    "conform --verify": ("conform", "--verify", "FILE"),
+    "conform --did-document": ("conform", "--verify", "FOLDER/some.toml", "--did-document", "FILE"),
     "conform --token-file": ("conform", "wss://nobody.example/hire", "--token-file", "FILE"),
     "interop --peers": ("interop", "--peers", "FILE"),
     "contract dispute --ruling": ("contract", "dispute", "urn:hire:engagement:x", "--ruling", "FILE"),
