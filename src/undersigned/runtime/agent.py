@@ -732,6 +732,7 @@ class Agent:
         self.meeting.forget(conversation.id)
         self.renewals.forget(conversation.id)
         self.status_watch.forget(conversation.id)
+        self.worker.forget(conversation.id)
         self.happened(
             conversation,
             Event(

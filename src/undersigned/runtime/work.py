@@ -120,6 +120,10 @@ class Worker:
         self.at_work: Counter[EngagementId] = Counter()
         """Engagements whose work is under way here; whoever begins one counts it."""
 
+    def forget(self, engagement: EngagementId) -> None:
+        """Lets go of what waited for a verdict."""
+        self._found.pop(engagement, None)
+
     def _first(self, key: str) -> bool:
         """Whether this is begun for the first time here: a turn that was not stored asks for it again."""
         if key in self._begun:

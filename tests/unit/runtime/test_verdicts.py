@@ -72,6 +72,7 @@ def test_the_verifiers_word_is_the_review(open_world: Open, passed: bool, verdic
     assert folded(world.hirer, ours.id).state == "delivered"
     assert acts(world, ours, verdict(world, passed=passed)) == ""
     world.until("closed", ours.id)
+    assert not world.hirer.worker._found, "nothing is kept of what is over"
     review = last(world.provider, ours.id, Review)
     assert review.verdict == verdict_is
     assert [one.met for one in review.criteria] == [passed]
