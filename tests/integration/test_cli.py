@@ -198,18 +198,21 @@ def test_an_export_is_of_a_contract_and_holds_and_writes_over_nothing(companies:
 
 
 def test_a_part_of_an_id_names_an_engagement(companies: Companies, tmp_path: Path) -> None:
-    """What `serve` shows of an id, its ending, or its contract is enough; what others have too is not."""
+    """What `serve` shows of an id, its ending, or its contract is enough; what others have too is not.
+
+    Every part stands after `--`: a digest may have `-` at any place, and a part of it then looks like an option.
+    """
     engagement = engagement_of(companies)
     for part in (engagement.rpartition(":")[2][4:12], engagement[-10:], companies.hired.result()["contract"]):
-        rows = run("ledger", "show", part, "--home", companies.globex, "--json")
+        rows = run("ledger", "show", "--home", companies.globex, "--json", "--", part)
         assert rows.code == 0
         assert [row["type"] for row in rows.values if row["type"] in MOVES] == MOVES
-        watched = run("watch", part, "--no-follow", "--home", companies.globex, "--json").values
+        watched = run("watch", "--no-follow", "--home", companies.globex, "--json", "--", part).values
         assert watched[-1]["engagement"] == engagement
-        assert run("export", part, "--home", companies.globex, "--out", tmp_path / "pack.zip").code == 0
+        assert run("export", "--home", companies.globex, "--out", tmp_path / "pack.zip", "--", part).code == 0
     for part in (engagement[-5:], "urn:hire:engagement:", "uEi"):
         for command in (("ledger", "show"), ("watch",), ("export",)):
-            ran = run(*command, part, "--home", companies.globex, "--json")
+            ran = run(*command, "--home", companies.globex, "--json", "--", part)
             assert (ran.code, ran.error["code"]) == (2, "not_found")
 
 
