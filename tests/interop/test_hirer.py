@@ -50,7 +50,7 @@ def adapter() -> ModuleType:
 
 
 @asynccontextmanager
-async def hooked(folder: Path, token: str = "t") -> AsyncGenerator[Stage]:
+async def hooked(folder: Path, token: str = "t", limits: Limits = QUICK) -> AsyncGenerator[Stage]:
     port, hook_port = free_ports(2)
     home = create_home(folder, name="Acme", local=True, port=port, anchors=(GUILD.did,), max_price="10 EUR")
     await issue_membership(home)
@@ -61,7 +61,7 @@ async def hooked(folder: Path, token: str = "t") -> AsyncGenerator[Stage]:
         hook=f"http://127.0.0.1:{hook_port}",
         token=token,
     )
-    async with Peer.open(home) as peer, Stage(subject, seed="a seed", limits=QUICK) as stage:
+    async with Peer.open(home) as peer, Stage(subject, seed="a seed", limits=limits) as stage:
         runner = web.AppRunner(adapter().app(peer, "t"))
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", hook_port).start()
@@ -195,10 +195,12 @@ async def test_a_hirer_may_put_another_connection_in_the_place_of_one(
     assert (result.outcome, result.detail) == ("passed", "")
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_a_hirer_over_a_bad_network(tmp_path: Path) -> None:
     """HIRE-SYN-03: what breaks on the way to us, by seed, makes it come back."""
-    async with hooked(tmp_path / "acme") as stage:
+    # Each cut makes the next attempt wait longer, and a busy machine adds to it.
+    patient = Limits(answer=30.0, scenario=90.0, arrival=60.0)
+    async with hooked(tmp_path / "acme", limits=patient) as stage:
         stage.breaks = True
         async with faulty_wire(stage.own_url, "cuts", "a seed") as wire:
             stage.met_at = f"ws://localhost:{wire.port}/hire"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
@@ -27,6 +27,9 @@ async def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture(autouse=True)
-def logs_as_they_come() -> None:
-    """What is logged is looked at here; a test before may have asked for less."""
+def logs_as_they_come() -> Iterator[None]:
+    """What is logged is looked at here; a test before may have asked for less, and a test after for other places."""
+    before = structlog.get_config()
     structlog.reset_defaults()
+    yield
+    structlog.configure(**before)
