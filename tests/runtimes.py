@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -23,7 +23,7 @@ from undersigned.errors import LedgerUnavailable, ScopeError, TransportError, Un
 from undersigned.ledger import Commit, Committed, Ledger, MemoryLedger, Opener, Row, Summary
 from undersigned.messages import Message, VerifiedMessage, recorded_message
 from undersigned.protocol import Engagement, apply, begin
-from undersigned.runtime import Agent, Conversation, Event, Home, Job, Order, PrivateKey, hire_order
+from undersigned.runtime import Agent, Body, Conversation, Event, Home, Job, Order, PrivateKey, hire_order
 from undersigned.runtime import issue_membership as vouch
 from undersigned.runtime.turn import entry_of
 from undersigned.testing import NOON, Actor, HandClock, Network, Parcel
@@ -431,7 +431,8 @@ class World:
 
     # --- artifacts
 
-    async def fetch(self, url: str, contract: Digest, max_bytes: int) -> bytes:
+    @asynccontextmanager
+    async def fetch(self, url: str, contract: Digest, start: int, max_bytes: int) -> AsyncGenerator[Body]:
         """What `Peer` does over HTTP: signs, asks the other side's door, and takes its no for an answer."""
         owner = next(node for node in self.nodes if url.startswith(node.base_url))
         if owner.kept.dead or self.cut:
@@ -441,7 +442,15 @@ class World:
         answer = await ask(owner, url, headers)
         if answer.status != 200:
             raise ScopeError(answer.code, f"the gate refused: {answer.code}", clause="(the other side's gate)")
-        return answer.body
+
+        async def chunks() -> AsyncGenerator[bytes]:
+            if answer.pieces is None:
+                yield answer.body[start:]
+            else:
+                async for piece in answer.pieces(start):
+                    yield piece
+
+        yield Body(start, answer.size or len(answer.body), chunks())
 
     # --- a hire
 

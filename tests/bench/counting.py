@@ -10,8 +10,8 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from undersigned.encoding import strict_json
 from undersigned.keys import PublicKey
 from undersigned.ledger import Commit
 from undersigned.ledger.sqlite_writer import Writer
-from undersigned.runtime import ArtifactStore, Gatherer
+from undersigned.runtime import ArtifactStore, Body, Gatherer
 from undersigned.runtime.signers import PrivateKey
 from undersigned.transport import AcceptedChannel
 from undersigned.transport.websocket import DialledChannel
@@ -300,7 +300,7 @@ def _replacements(tape: Tape) -> dict[Any, Callable[..., Any]]:
 def _methods(tape: Tape) -> list[tuple[type, str, Callable[..., Any]]]:
     """Methods of classes, each with what stands in for it."""
     sign, verify, submit = PrivateKey.sign_now, PublicKey.verify, Writer.submit
-    fetch, put = Gatherer.fetch, ArtifactStore._write
+    fetch, opens, put = Gatherer.fetch, Gatherer.open, ArtifactStore._write
     dialled, accepted = DialledChannel.send, AcceptedChannel.send
 
     def signed(self: PrivateKey, data: bytes) -> bytes:
@@ -321,6 +321,19 @@ def _methods(tape: Tape) -> list[tuple[type, str, Callable[..., Any]]]:
         tape.add("http", (options.get("headers", ()), body), object())
         return body
 
+    @asynccontextmanager
+    async def opened(self: Gatherer, url: str, **options: Any) -> AsyncIterator[Body]:
+        got = bytearray()
+        async with opens(self, url, **options) as body:
+
+            async def chunks() -> AsyncGenerator[bytes]:
+                async for chunk in body.chunks:
+                    got.extend(chunk)
+                    yield chunk
+
+            yield body._replace(chunks=chunks())
+        tape.add("http", (options.get("headers", ()), bytes(got)), object())
+
     def sender(send: Callable[[Any, bytes], Any]) -> Callable[..., Any]:
         async def sent(self: Any, data: bytes) -> None:
             tape.add("send", data, object())
@@ -337,6 +350,7 @@ def _methods(tape: Tape) -> list[tuple[type, str, Callable[..., Any]]]:
         (PublicKey, "verify", verified),
         (Writer, "submit", submitted),
         (Gatherer, "fetch", fetched),
+        (Gatherer, "open", opened),
         (ArtifactStore, "_write", kept),
         (DialledChannel, "send", sender(dialled)),
         (AcceptedChannel, "send", sender(accepted)),

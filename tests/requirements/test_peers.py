@@ -414,4 +414,4 @@ async def test_what_was_delivered_is_not_given_out_before_it_was_checked(tmp_pat
             await hire(acme, globex)
         assert refused.value.exit_code == 4
         made = digest_bytes(REPORT.split(b"\n", 1)[0])
-        assert acme.artifacts.size(made) is None
+        assert await acme.artifacts.size(made) is None

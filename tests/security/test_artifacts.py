@@ -10,11 +10,10 @@ import pytest
 
 from packs import Hire
 from undersigned.cli.hiring import write_artifacts
-from undersigned.daemon import HireResult
 from undersigned.encoding import digest_bytes
 from undersigned.errors import UndersignedError
 from undersigned.evidence import check_pack
-from undersigned.runtime import ArtifactStore
+from undersigned.runtime import ArtifactStore, Contents
 from undersigned.trace import Evidence, Held, draw_trace, trace
 from unit.cli.running import files
 
@@ -51,7 +50,7 @@ async def test_sc98_the_store_knows_digests_and_no_names(name: str, tmp_path: Pa
     store = ArtifactStore(tmp_path / "artifacts")
     await store.put(DATA)
     before = files(tmp_path)
-    for ask in (store.get, lambda digest: asyncio.to_thread(store.size, digest)):
+    for ask in (store.get, store.size):
         with pytest.raises(UndersignedError) as refused:
             await ask(name)
         assert refused.value.code == "bad_path"
@@ -66,7 +65,7 @@ async def test_sc98_a_link_in_the_store_is_no_file(of: bytes, tmp_path: Path, ou
     await asyncio.to_thread(outside.write_bytes, of)
     (folder / digest).symlink_to(outside)
     store = ArtifactStore(folder)
-    assert store.size(digest) is None
+    assert await store.size(digest) is None
     with pytest.raises(UndersignedError, match="no artifact"):
         await store.get(digest)
     # What is put takes the link's place, and what it led to is as it was.
@@ -82,44 +81,38 @@ async def test_sc98_a_pipe_in_the_store_is_waited_for_by_nobody(tmp_path: Path) 
     os.mkfifo(folder / digest)
     store = ArtifactStore(folder)
     async with asyncio.timeout(10):
-        assert store.size(digest) is None
+        assert await store.size(digest) is None
         with pytest.raises(UndersignedError, match="no artifact"):
             await store.get(digest)
         assert await store.put(DATA) == digest
         assert await store.get(digest) == DATA
 
 
-def result(*names: str) -> HireResult:
-    made = {name: f"{DATA!r} {place}".encode() for place, name in enumerate(names)}
-    return HireResult(
-        engagement="urn:hire:engagement:x",
-        contract=digest_bytes(b"contract"),
-        provider="did:web:globex.example",
-        price="1 EUR",
-        criteria={},
-        artifacts=made,
-    )
+async def delivered(folder: Path, *names: str) -> Contents:
+    store = ArtifactStore(folder / "artifacts")
+    made = {name: await store.put(f"{DATA!r} {place}".encode()) for place, name in enumerate(names)}
+    return await Contents.of(store, made)
 
 
-def test_sc98_what_is_written_out_stays_in_its_folder(tmp_path: Path, outside: Path) -> None:
+async def test_sc98_what_is_written_out_stays_in_its_folder(tmp_path: Path, outside: Path) -> None:
     """Each under a name of its own, and all of them there."""
     folder = tmp_path / "out"
     folder.mkdir()
-    given = result(*NAMES)
-    written = write_artifacts(given, folder)
+    given = await delivered(tmp_path, *NAMES)
+    written = await write_artifacts(given, folder)
     assert set(written) == set(NAMES)
-    assert sorted(files(folder).values()) == sorted(given.artifacts.values())
+    assert sorted(files(folder).values()) == sorted(given.values())
     assert all(Path(path).parent == folder for path in written.values())
-    assert {path.name for path in tmp_path.iterdir()} == {"out", "outside"}
+    assert set(os.listdir(tmp_path)) == {"artifacts", "out", "outside"}
     assert not {"con", "nul.txt"} & {name.lower() for name in files(folder)}
 
 
-def test_sc98_a_link_where_it_is_written_is_replaced(tmp_path: Path, outside: Path) -> None:
+async def test_sc98_a_link_where_it_is_written_is_replaced(tmp_path: Path, outside: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
     (folder / "sbom.json").symlink_to(outside)
-    write_artifacts(result("sbom.json"), folder)
-    assert outside.read_bytes() == OUTSIDE
+    await write_artifacts(await delivered(tmp_path, "sbom.json"), folder)
+    assert await asyncio.to_thread(outside.read_bytes) == OUTSIDE
     assert not (folder / "sbom.json").is_symlink()
 
 

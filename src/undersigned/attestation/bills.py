@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from undersigned.encoding import Limits, decode_json
+from undersigned.encoding import Digest, Limits, decode_json, digest_hex
 from undersigned.errors import ConfigurationError, FormatError, VerificationError
 
-__all__ = ["BILLS", "Bill", "check_bills", "read_bill"]
+__all__ = ["BILLS", "LIMITS", "MEDIA_TYPES", "Bill", "check_bills", "read_bill"]
 
 MAX_BILL_BYTES: Final = 16 * 1024 * 1024
 LIMITS: Final = Limits(
@@ -62,10 +62,14 @@ def read_bill(data: bytes, format: str) -> Bill:
 
 
 def check_bills(
-    format: str, artifacts: Mapping[str, bytes], media_types: Mapping[str, str], inputs: Mapping[str, bytes]
+    format: str,
+    artifacts: Mapping[str, Digest | bytes],
+    media_types: Mapping[str, str],
+    inputs: Mapping[str, Digest | bytes],
 ) -> None:
     """Returns if the artifacts of this format's media type are valid bills, and describe every other artifact; where
-    nothing else was delivered, an input (HIRE-ATT-09).
+    nothing else was delivered, an input (HIRE-ATT-09). A bill is given as its bytes; of
+    everything else the digest does.
 
     Raises:
         VerificationError: `digest_mismatch`: there is none, or something that it has to describe is not described.
@@ -76,18 +80,24 @@ def check_bills(
     if not bills:
         raise VerificationError("digest_mismatch", f"expected a bill of materials as {format!a:.80}; there is none")
     described: set[str] = set()
-    for data in bills.values():
+    for name, data in bills.items():
+        if not isinstance(data, bytes):
+            raise VerificationError("digest_mismatch", f"the bill {name!a:.200} is not at hand")
         described |= read_bill(data, format).describes
-    others = {name: sha256(data).hexdigest() for name, data in artifacts.items() if name not in bills}
+    others = {name: _hex_of(data) for name, data in artifacts.items() if name not in bills}
     if missing := [name for name, digest in others.items() if digest not in described]:
         raise VerificationError("digest_mismatch", f"no bill of materials describes {missing[0]!a:.200}")
-    if not others and not described & {sha256(data).hexdigest() for data in inputs.values()}:
+    if not others and not described & {_hex_of(data) for data in inputs.values()}:
         raise VerificationError("digest_mismatch", "the bill of materials describes none of the inputs")
 
 
 MEDIA_TYPES: Final[Mapping[str, str]] = MappingProxyType(
     {"CycloneDX": "application/vnd.cyclonedx+json", "SPDX": "application/spdx+json"}
 )
+
+
+def _hex_of(thing: Digest | bytes) -> str:
+    return sha256(thing).hexdigest() if isinstance(thing, bytes) else digest_hex(thing)
 
 
 def _sha256_of(entries: Any, name: str, algorithm: str, value: str) -> Iterator[str]:

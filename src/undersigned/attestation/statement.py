@@ -9,6 +9,7 @@ Source: protocol-spec/08-attestation-and-evidence.md, sections 8.1 and 8.3; in-t
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Collection, Iterable, Mapping
 from hashlib import new
 from typing import Annotated, Any, Final, Literal
@@ -53,8 +54,10 @@ ALGORITHMS: Final[Mapping[str, int]] = {"sha256": 64, "sha384": 96, "sha512": 12
 
 _HEX: Final = re.compile("[0-9a-f]+")
 
-Artifact = Digest | bytes
-"""What a subject is held against: the digest of an artifact or, to check every algorithm, its bytes."""
+Artifact = Digest | bytes | Mapping[str, str]
+"""What a subject is held against: the digest of an artifact or, to check every algorithm, its bytes, or its digests in
+hex by algorithm.
+"""
 
 
 class Subject(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
@@ -183,6 +186,20 @@ def verify_statement(
     )
 
 
+def algorithms_named(statements: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """The accepted algorithms that these envelopes mention anywhere, with sha256: what may be needed to check them. It
+    verifies nothing, and of what is no envelope it says nothing.
+    """
+    found = {"sha256"}
+    for document in statements:
+        try:
+            payload = b64decode(str(document.get("payload", "")))
+        except ValueError:
+            continue
+        found |= {name for name in ALGORITHMS if name.encode() in payload}
+    return frozenset(found)
+
+
 def verify_delivery(
     statements: Iterable[Mapping[str, Any]],
     *,
@@ -282,9 +299,11 @@ def check_digests(given: Mapping[str, str], artifact: Artifact, path: str) -> No
             )
         if isinstance(artifact, bytes):
             actual = new(name, artifact).hexdigest()
-        elif name == "sha256":
-            actual = digest_hex(artifact)
+        elif isinstance(artifact, str):
+            actual = digest_hex(artifact) if name == "sha256" else None
         else:
+            actual = artifact.get(name)
+        if actual is None:
             raise VerificationError("digest_mismatch", f"{name} cannot be checked without the artifact", path=path)
         if value != actual:
             raise VerificationError("digest_mismatch", f"expected {actual}; came {value}", path=f"{path}/{name}")

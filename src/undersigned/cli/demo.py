@@ -30,7 +30,7 @@ from undersigned.contract import contract_card
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.evidence import read_pack, verify_pack
 from undersigned.runtime import (
-    MAX_INPUT_BYTES,
+    MAX_WHOLE_BYTES,
     ArtifactStore,
     Home,
     OfferPart,
@@ -205,7 +205,7 @@ async def demo(out: Out, artifact: Path | None, folder: Path) -> int:
         name, data = _default_artifact()
     else:
         try:
-            name, data = artifact.name, read_file(artifact, MAX_INPUT_BYTES)
+            name, data = artifact.name, read_file(artifact, MAX_WHOLE_BYTES)
         except OSError as exc:
             raise ConfigurationError("bad_configuration", f"{artifact}: {exc.strerror or exc}") from exc
     try:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import secrets
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -16,9 +14,9 @@ import msgspec
 
 from undersigned.contract import MAX_REWORKS, PAYMENTS, Milestone, Settlement, check_milestones, read_payment
 from undersigned.credentials import MEMBERSHIP, read_presentation
-from undersigned.daemon import HireResult, Peer, needed_text, unresolved
+from undersigned.daemon import Peer, needed_text, unresolved
 from undersigned.did import is_derived
-from undersigned.encoding import Did, compare_amounts, digest_bytes, from_struct, to_struct
+from undersigned.encoding import Did, compare_amounts, from_struct, to_struct
 from undersigned.errors import (
     CODES,
     ConfigurationError,
@@ -31,6 +29,7 @@ from undersigned.messages import Need, Presentation, Withdraw
 from undersigned.runtime import (
     SBOM_FORMATS,
     TASKS,
+    Contents,
     Conversation,
     DomainLink,
     Home,
@@ -373,7 +372,7 @@ async def hire(
         written, unwritten = {}, None
         if folder is not None:
             try:
-                written = write_artifacts(result, folder)
+                written = await write_artifacts(result.artifacts, folder)
             except OSError as error:
                 unwritten = error  # told after the result: the work is accepted and owed all the same
         out.value(
@@ -383,7 +382,7 @@ async def hire(
                 "contract": result.contract,
                 "price": result.price,
                 "criteria": result.criteria,
-                "artifacts": {name: len(data) for name, data in result.artifacts.items()},
+                "artifacts": {name: result.artifacts.size(name) for name in result.artifacts},
                 "written": written,
             }
         )
@@ -392,9 +391,10 @@ async def hire(
         out.line(f"  contract   {result.contract} with {result.provider}")
         met = [name for name, held in result.criteria.items() if held]
         out.line(f"  met        {plain(', '.join(met)) or 'no criteria were agreed'}")
-        for name, data in result.artifacts.items():
-            where = written.get(name) or f"{opened.artifacts} as {digest_bytes(data)} (--out FOLDER writes a copy)"
-            out.line(f"  delivered  {plain(name)}, {counted(len(data), 'byte')}, in {where}")
+        for name in result.artifacts:
+            kept = f"{opened.artifacts} as {result.artifacts.digest(name)} (--out FOLDER writes a copy)"
+            size = counted(result.artifacts.size(name), "byte")
+            out.line(f"  delivered  {plain(name)}, {size}, in {written.get(name) or kept}")
         if result.price.partition(" ")[0] != "0" and settlement not in ("none", "invoice"):
             settle = f"{program()} contract settle {result.contract} --home {opened.path}"
             out.line(f"  payment    the books wait for {settle}, beside {program()} serve")
@@ -438,23 +438,16 @@ def _milestone(text: str) -> Milestone:
         ) from error
 
 
-def write_artifacts(result: HireResult, folder: Path) -> dict[str, str]:
+async def write_artifacts(artifacts: Contents, folder: Path) -> dict[str, str]:
     """Writes what was delivered; gives the path of each artifact by its name."""
     written: dict[str, str] = {}
-    for number, (name, data) in enumerate(result.artifacts.items(), start=1):
+    for number, name in enumerate(artifacts, start=1):
         # The name is the provider's text: it becomes a file name only if it is a plain one, on every system.
         plain_one = PLAIN_NAME.fullmatch(name) and not DEVICE.fullmatch(name)
         path = folder / (name if plain_one else f"artifact-{number}")
         while str(path) in written.values():
             path = path.with_name(f"{path.name}-{number}")
-        # What is there already is replaced and not written through: it may be a link.
-        new = folder / f".{secrets.token_hex(8)}.part"
-        try:
-            new.write_bytes(data)
-            os.replace(new, path)
-        except BaseException:
-            new.unlink(missing_ok=True)
-            raise
+        await artifacts.save(name, path)
         written[name] = str(path)
     return written
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from errno import EADDRINUSE
 from ssl import SSLContext
 from typing import Final
@@ -31,6 +32,8 @@ __all__ = ["ArtifactRequest", "ArtifactResponse", "Document", "ListenerLimits", 
 
 _log: Final = structlog.get_logger("undersigned.listener")
 _ARTIFACT: Final = re.compile("/artifacts/(uEi[A-D][A-Za-z0-9_-]{42}[AQgw])")
+_REST: Final = re.compile("bytes=([0-9]{1,18})-", re.ASCII)
+_FIELDS: Final = {"X-Content-Type-Options": "nosniff", "Server": "hire"}
 _ABSENT_BODY: Final = frozenset({"", "0"})
 TOLD: Final = 20
 """Failed handshakes that are logged in `TOLD_SECONDS`; the next line says how many were not."""
@@ -66,12 +69,16 @@ class ArtifactRequest(msgspec.Struct, frozen=True):
 
 
 class ArtifactResponse(msgspec.Struct, frozen=True):
-    """The answer: the bytes, or a status of 400 and above with the code that the peer is told."""
+    """The answer: the bytes, or pieces of them, or a status of 400 and above with the code that the peer is told."""
 
     status: int
     body: bytes = b""
     media_type: str = "application/octet-stream"
     code: str = ""
+    size: int = 0
+    """How many bytes all pieces have."""
+    pieces: Callable[[int], AsyncGenerator[bytes]] | None = None
+    """In place of `body`: gives the pieces from a byte on. If it raises, the connection ends before all is sent."""
 
 
 class PublicListener:
@@ -293,7 +300,42 @@ class PublicListener:
             return error_response(503, "timeout")
         if response.status >= 400:
             return error_response(response.status, response.code or "policy_denied")
-        return _answer(response.status, response.body, response.media_type, "no-store")
+        start = _start(request)
+        size = response.size if response.pieces is not None else len(response.body)
+        if start and start >= size:
+            refused = error_response(416, "bad_request")
+            refused.headers["Content-Range"] = f"bytes */{size}"
+            return refused
+        headers = {} if start is None else {"Content-Range": f"bytes {start}-{size - 1}/{size}"}
+        status = response.status if start is None else 206
+        if response.pieces is None:
+            answer = _answer(status, response.body[start or 0 :], response.media_type, "no-store")
+            answer.headers.update(headers)
+            return answer
+        return await self._stream(request, status, headers, response, start or 0)
+
+    async def _stream(
+        self, request: web.BaseRequest, status: int, headers: dict[str, str], response: ArtifactResponse, start: int
+    ) -> web.StreamResponse:
+        """Sends the pieces. Whoever gets as many bytes as were announced has got all that there is to be checked."""
+        answer = web.StreamResponse(status=status, headers={**_FIELDS, "Cache-Control": "no-store", **headers})
+        answer.content_type = response.media_type
+        answer.content_length = response.size - start
+        await answer.prepare(request)
+        if request.method == "HEAD" or response.pieces is None:
+            return answer
+        try:
+            async with aclosing(response.pieces(start)) as pieces:
+                async for piece in pieces:
+                    await answer.write(piece)
+            await answer.write_eof()
+        except (UndersignedError, OSError) as exc:
+            # The status is told already; the only way left to say that this is not it, is to send less.
+            if not isinstance(exc, ConnectionError):
+                _log.error("an artifact was not sent to its end", path=request.raw_path[:200], error=str(exc))
+            if request.transport is not None:
+                request.transport.abort()
+        return answer
 
     async def _hire(self, request: web.BaseRequest) -> web.StreamResponse:
         """Turns the request into a channel and has it served."""
@@ -373,6 +415,12 @@ def _refusal(request: web.BaseRequest) -> web.Response | None:
     return None
 
 
+def _start(request: web.BaseRequest) -> int | None:
+    """From which byte on the rest is asked for. Any other form of range may be ignored (RFC 9110, section 14.2)."""
+    found = _REST.fullmatch(request.headers.get("Range", ""))
+    return int(found[1]) if found is not None and len(request.headers.getall("Range")) == 1 else None
+
+
 def _answer(status: int, body: bytes, media_type: str, cache: str) -> web.Response:
-    headers = {"Cache-Control": cache, "X-Content-Type-Options": "nosniff", "Server": "hire"}
+    headers = {**_FIELDS, "Cache-Control": cache}
     return web.Response(status=status, body=body, content_type=media_type, headers=headers)

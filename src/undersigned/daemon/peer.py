@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -28,6 +28,7 @@ from undersigned.runtime import (
     LIST_TTL_SECONDS,
     Agent,
     Approves,
+    Body,
     Clock,
     ControlPart,
     Fields,
@@ -377,10 +378,14 @@ class Peer(Agent):
         answer = Response(status, tuple(fields))
         await check_answer(self, contract, Request(method, url, tuple(signed)), answer, body)
 
-    async def _fetch_signed(self, url: str, contract: Digest, max_bytes: int) -> bytes:
+    @asynccontextmanager
+    async def _fetch_signed(self, url: str, contract: Digest, start: int, max_bytes: int) -> AsyncGenerator[Body]:
         headers = await signed_headers(self.identity, "GET", url, contract, self.clock.now())
         try:
-            return await self.gatherer.fetch(url, max_bytes=max_bytes, timeout_seconds=FETCH_SECONDS, headers=headers)
+            async with self.gatherer.open(
+                url, start=start, max_bytes=max_bytes, timeout_seconds=FETCH_SECONDS, headers=headers
+            ) as body:
+                yield body
         except ResolutionError as error:
             status = error.detail.get("status")
             if status in (401, 403):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,7 +30,7 @@ from undersigned.did import DidDocument
 from undersigned.encoding import DidUrl, Digest, Instant
 from undersigned.errors import ProofError, ScopeError, UndersignedError
 from undersigned.keys import PublicKey
-from undersigned.runtime import ARTIFACT_READ, Conversation
+from undersigned.runtime import ARTIFACT_READ, SMALL_BYTES, Conversation
 from undersigned.scope import Action
 from undersigned.transport import Identity
 
@@ -101,24 +102,31 @@ class ArtifactDoor:
             if conversation is None or conversation.engagement.peer != signer:
                 # Whoever is no party does not learn whether the contract exists.
                 raise ScopeError("contract_expired", "no contract in force of this name and party", clause="contract")
-            data = await self._allowed(conversation, asked, request.url)
-            return ArtifactResponse(200, data)
+            return await self._allowed(conversation, asked, request.url)
         except UndersignedError as error:
             _log.warning("artifact refused", digest=asked.digest, contract=verified.contract, error=str(error))
             if error.code == "not_found":
                 return ArtifactResponse(404, code="bad_path")
             return ArtifactResponse(403 if isinstance(error, ScopeError) else 503, code=error.code)
 
-    async def _allowed(self, conversation: Conversation, asked: ArtifactRequest, target: str) -> bytes:
+    async def _allowed(self, conversation: Conversation, asked: ArtifactRequest, target: str) -> ArtifactResponse:
         peer, engagement = self._peer, conversation.engagement
         if engagement.role == "provider":
             if asked.digest not in conversation.delivered():
                 raise ScopeError("scope_exceeded", "not among what was delivered under this contract", clause="scope")
-            return await peer.artifacts.get(asked.digest)
+            return await self._found(asked)
         permit = await peer.admit(conversation, Action(name=ARTIFACT_READ, target=target))
-        data = await peer.artifacts.get(asked.digest)
+        found = await self._found(asked)
         conversation.settle(permit.used())
-        return data
+        return found
+
+    async def _found(self, asked: ArtifactRequest) -> ArtifactResponse:
+        """What is small, as its bytes, which were checked; what is not, in pieces, which are while they are read."""
+        artifacts, digest = self._peer.artifacts, asked.digest
+        size = await artifacts.size(digest)
+        if size is None or size <= SMALL_BYTES:
+            return ArtifactResponse(200, await artifacts.get(digest))
+        return ArtifactResponse(200, size=size, pieces=partial(artifacts.pieces, digest))
 
     async def _known(self, signer: str) -> DidDocument:
         """The signer's DID document; only parties of our engagements are looked up."""

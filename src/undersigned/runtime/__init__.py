@@ -10,7 +10,7 @@ from undersigned.runtime.approvals import (
     sign_approval,
     waiting_terms,
 )
-from undersigned.runtime.artifacts import ArtifactStore
+from undersigned.runtime.artifacts import MAX_WHOLE_BYTES, SMALL_BYTES, ArtifactStore, Contents, Stored
 from undersigned.runtime.beliefs import Beliefs, admission, viewpoint, withdrawn_as
 from undersigned.runtime.changes import Changes
 from undersigned.runtime.clock import Clock, SystemClock
@@ -29,7 +29,7 @@ from undersigned.runtime.establishments import Imported, import_establishment
 from undersigned.runtime.export import export_pack
 from undersigned.runtime.files import open_file, read_file
 from undersigned.runtime.gate import Gate, Permit, Refusal, Resolver
-from undersigned.runtime.gather import Answer, Gatherer, GathererLimits
+from undersigned.runtime.gather import Answer, Body, Gatherer, GathererLimits
 from undersigned.runtime.guard import current_job, guard
 from undersigned.runtime.hire import Hire, HireResult, needed_text, unresolved
 from undersigned.runtime.hirer import asked_by, delivered_by
@@ -53,7 +53,6 @@ from undersigned.runtime.logbook import read_multibase_note
 from undersigned.runtime.logs import configure_logs
 from undersigned.runtime.order import (
     ARTIFACT_READ,
-    MAX_INPUT_BYTES,
     SBOM_FORMATS,
     TASKS,
     Order,
@@ -89,8 +88,9 @@ __all__ = [
     "CONTROL_TOKEN",
     "GATE_TOKEN",
     "LIST_TTL_SECONDS",
-    "MAX_INPUT_BYTES",
+    "MAX_WHOLE_BYTES",
     "SBOM_FORMATS",
+    "SMALL_BYTES",
     "SPAWN_BATCH",
     "TASKS",
     "Agent",
@@ -101,9 +101,11 @@ __all__ = [
     "Arrived",
     "ArtifactStore",
     "Beliefs",
+    "Body",
     "Changes",
     "Clock",
     "Configuration",
+    "Contents",
     "ContractOrder",
     "ControlPart",
     "Conversation",
@@ -151,6 +153,7 @@ __all__ = [
     "Spawned",
     "StatusKeeper",
     "StatusRegister",
+    "Stored",
     "Swarm",
     "SystemClock",
     "Timing",

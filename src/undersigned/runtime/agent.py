@@ -67,7 +67,7 @@ from undersigned.transparency import contract_leaf
 from undersigned.transport import ChannelLimits, Identity
 
 from .approvals import Approvals, ApprovalWanted
-from .artifacts import ArtifactStore
+from .artifacts import ArtifactStore, Incoming
 from .bookings import Bookings
 from .changes import Changes
 from .clock import Clock, SystemClock
@@ -94,6 +94,7 @@ from .settlement import Paid, Settlements
 from .status_keeper import StatusKeeper
 from .status_watch import StatusWatch
 from .subcontracts import Subcontracts
+from .transfers import Fetcher, transfer
 from .turn import Booked, Declined, Event, Say
 from .witnesses import Witnesses
 from .witnessing import CrossWitness
@@ -177,14 +178,16 @@ class Agent:
         self.renewals = Renewals(self)
         self.kept_inputs = KeptInputs()
         self.artifacts = ArtifactStore(home.artifacts)
+        self.max_artifact_bytes = configuration.artifacts.max_bytes
+        """Most bytes of an artifact or input where the contract says nothing."""
         self.services: dict[str, Service] = {}
         self.reviewers: dict[str, Reviewer] = {}
         """How a hirer checks what it gets, by kind of task or by engagement."""
         self.conversations: dict[EngagementId, Conversation] = {}
         self.base_url = (configuration.listen.url or "").rstrip("/")
         """Where others reach our public listener; known once it listens."""
-        self.fetcher: Callable[[str, Digest, int], Awaitable[bytes]] | None = None
-        """Fetches an artifact under a contract; set by what listens for this agent."""
+        self.fetcher: Fetcher | None = None
+        """Asks for an artifact under a contract; set by what listens for this agent."""
         self.request_signer: (
             Callable[[str, str, Digest, bytes | None], Awaitable[tuple[tuple[str, str], ...]]] | None
         ) = None
@@ -242,6 +245,7 @@ class Agent:
             LedgerError, LocalProtocolError: The ledger or the trust graph cannot be opened, or is damaged.
         """
         self._ledger = await open_ledger(self._ledger_url, ledgers=self._ledgers)
+        await asyncio.to_thread(self.artifacts.sweep)
         self.secret = await self._ledger.secret()
         self.gate = Gate(
             self.ledger,
@@ -811,12 +815,24 @@ class Agent:
         """The bytes at `url`, asked for under a contract.
 
         Raises:
+            FormatError: `too_large`.
             ScopeError: The other side's gate refused; with its code.
             ResolutionError: Not reached.
         """
+        async with self.artifacts.receive(max_bytes=max_bytes, hold_bytes=max_bytes) as incoming:
+            await self.fetch_into(url, contract, incoming)
+            return incoming.whole()
+
+    async def fetch_into(self, url: str, contract: Digest, incoming: Incoming) -> None:
+        """Fetches what is at `url` and `incoming` does not have yet, asked for under a contract.
+
+        Raises:
+            FormatError: `too_large`.
+            ScopeError, ResolutionError: As `fetch`; then `incoming` has what came, and this can be called again.
+        """
         if self.fetcher is None:
             raise ConfigurationError("bad_configuration", "this agent has no way to fetch artifacts")
-        return await self.fetcher(url, contract, max_bytes)
+        await transfer(self.fetcher, url, contract, incoming)
 
     async def sign_request(
         self, method: str, url: str, contract: Digest, body: bytes | None = None

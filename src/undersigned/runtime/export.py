@@ -32,7 +32,7 @@ from undersigned.messages import Acceptance, Closing, Delivery, Offer, recorded_
 from undersigned.transparency import InclusionProof, contract_leaf, decision_salt, leaf_hash, read_checkpoint, read_note
 from undersigned.trust import Decision
 
-from .artifacts import ArtifactStore
+from .artifacts import MAX_WHOLE_BYTES, ArtifactStore
 from .logbook import logged, read_multibase_note
 from .turn import load_engagement
 
@@ -72,11 +72,11 @@ async def export_pack(
         if row.type == "Delivery" and row.kind != "noted" and artifacts is not None:
             delivery = recorded_message(row.raw).message
             if isinstance(delivery, Delivery):
-                kept += [
-                    await artifacts.get(item.digest)
-                    for item in delivery.artifacts
-                    if artifacts.size(item.digest) is not None
-                ]
+                for item in delivery.artifacts:
+                    size = await artifacts.size(item.digest)
+                    # A pack is read whole, so what is large stands beside it, named by its digest.
+                    if size is not None and size <= MAX_WHOLE_BYTES:
+                        kept.append(await artifacts.get(item.digest))
     decisions = [row.raw for row in rows if row.kind == "noted" and row.type == "decision"]
     inputs = [decode(raw, type=Decision).inputs for raw in decisions]
     lists = [blob.digest for blob in evidence if blob.kind == "status-list"]

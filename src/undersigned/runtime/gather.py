@@ -15,14 +15,15 @@ import re
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from ssl import SSLContext
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
-from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
@@ -36,18 +37,21 @@ from undersigned.did import (
     methods_for,
 )
 from undersigned.encoding import Did, Instant, digest_bytes
-from undersigned.errors import CODES, ResolutionError, UndersignedError, VerificationError
+from undersigned.errors import CODES, FormatError, ResolutionError, UndersignedError, VerificationError
 from undersigned.transport import addresses_of, is_loopback_name, is_odd_number, may_dial
 from undersigned.trust import Fetched
 
 from .clock import SystemClock
 
-__all__ = ["Answer", "Gatherer", "GathererLimits"]
+__all__ = ["Answer", "Body", "Gatherer", "GathererLimits"]
 
 _READ_BYTES: Final = 16 * 1024
 _NOWHERE: Final[Mapping[Did, Did]] = MappingProxyType({})
 _MAX_TOLD: Final = 200
 """Characters of what a library says of an answer, which repeats what a stranger sent."""
+_WINDOW_BYTES: Final = 64 * 1024
+"""So much of a long body has to come within the time that a whole short one has."""
+_RANGE: Final = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})", re.ASCII)
 KEEP_SECONDS: Final = 15.0
 """How long a connection to a checked address waits for the next request."""
 
@@ -64,6 +68,8 @@ class GathererLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Different hosts that one gathering may lead to."""
     connections: int = 32
     """At the same time, of all gatherings."""
+    transfers: int = 24
+    """Of those, what may be long bodies: documents are fetched beside them."""
     cached: int = 4096
     """DID documents remembered."""
     cached_bytes: int = 64 * 1024 * 1024
@@ -77,6 +83,17 @@ class Answer(NamedTuple):
     headers: Mapping[str, str]
     """By name in lower case; of a field that stands twice the last one."""
     body: bytes
+
+
+class Body(NamedTuple):
+    """A body that is on its way."""
+
+    start: int
+    """Which of its bytes comes first: 0, unless another was asked for and the server could."""
+    total: int | None
+    """How many bytes it has in all, as the server says; None if it does not."""
+    chunks: AsyncGenerator[bytes]
+    """The bytes from there on, as they come."""
 
 
 class _Known(NamedTuple):
@@ -150,6 +167,7 @@ class Gatherer:
         self._documents_bytes = 0
         self._under_way: dict[Did, asyncio.Task[_Known]] = {}
         self._session: ClientSession | None = None
+        self._transfers = asyncio.Semaphore(self.limits.transfers)
 
     async def fetch(
         self,
@@ -198,16 +216,88 @@ class Gatherer:
             url, timeout_seconds, lambda target: self._ask(method, target, max_bytes, headers, body, whole=True)
         )
 
+    @asynccontextmanager
+    async def open(
+        self,
+        url: str,
+        *,
+        max_bytes: int,
+        timeout_seconds: float,
+        start: int = 0,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> AsyncGenerator[Body]:
+        """The body at `url`, from byte `start` on if the server can; nobody holds more of it than a few chunks.
+        `timeout_seconds` are for the answer to begin, and then for each 64 KiB to come.
+
+        Raises:
+            FormatError: `too_large`: the server says that it is more than `max_bytes`; whoever reads the chunks counts.
+            ResolutionError: As `fetch`; while chunks are read, with `cut` in `detail`.
+        """
+        target, seconds = self._checked(url), timeout_seconds
+        asked = (*headers, ("Range", f"bytes={start}-")) if start else headers
+        async with self._transfers:
+            with self._failures(url, seconds):
+                async with asyncio.timeout(seconds):
+                    response = await self._open_session().get(target, allow_redirects=False, headers=asked)
+            try:
+                with self._failures(url, seconds):
+                    async with asyncio.timeout(seconds):
+                        begins, total = await self._begun(response, url, start)
+                if total is not None and total > max_bytes:
+                    raise FormatError("too_large", f"expected at most {max_bytes} bytes; {url} has {total}")
+                yield Body(begins, total, self._chunks(response, url, seconds))
+            finally:
+                response.close()  # of what was read to its end, the connection was given back before
+
+    @staticmethod
+    async def _begun(response: ClientResponse, url: str, start: int) -> tuple[int, int | None]:
+        """Where the body of an answer begins, and how long the whole is, if it is one that was asked for."""
+        if response.status not in (200, 206):
+            told = _told(await response.content.read(256))
+            text = f"{url} answered {response.status} {told}"
+            raise ResolutionError("did_unresolvable", text, status=response.status, told=told)
+        _plain(response, url)
+        if response.status == 200:
+            return 0, response.content_length
+        found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if not start or found is None or int(found[1]) != start:
+            raise ResolutionError("did_unresolvable", f"{url} answered with a part that was not asked for")
+        return start, int(found[2])
+
+    async def _chunks(self, response: ClientResponse, url: str, seconds: float) -> AsyncGenerator[bytes]:
+        loop = asyncio.get_running_loop()
+        left, came = seconds, 0
+        while True:
+            began = loop.time()
+            with self._failures(url, seconds, cut=True):
+                async with asyncio.timeout(left):
+                    chunk = await response.content.readany()
+            if not chunk:
+                return
+            # What the reader does in between is not the server's time.
+            left, came = left - (loop.time() - began), came + len(chunk)
+            if came >= _WINDOW_BYTES:
+                left, came = seconds, 0
+            yield chunk
+
     async def _bounded(self, url: str, seconds: float, ask: Callable[[URL], Awaitable[Answer]]) -> Answer:
         target = self._checked(url)
-        try:
+        with self._failures(url, seconds):
             async with asyncio.timeout(seconds):
                 return await ask(target)
+
+    @staticmethod
+    @contextmanager
+    def _failures(url: str, seconds: float, *, cut: bool = False) -> Generator[None]:
+        """What a library raises, as errors of ours."""
+        try:
+            yield
         except TimeoutError as exc:
-            raise ResolutionError("did_unresolvable", f"{url} did not answer within {seconds:g} s") from exc
+            text = f"{url} did not answer within {seconds:g} s"
+            raise ResolutionError("did_unresolvable", text, cut=cut) from exc
         except (ClientError, OSError, ValueError) as exc:
             raise _forbidden(exc) or ResolutionError(
-                "did_unresolvable", f"{url} was not fetched: {str(exc)[:_MAX_TOLD]}"
+                "did_unresolvable", f"{url} was not fetched: {str(exc)[:_MAX_TOLD]}", cut=cut
             ) from exc
 
     def _checked(self, url: str) -> URL:
@@ -239,10 +329,7 @@ class Gatherer:
             fields = {name.lower(): value for name, value in response.headers.items()}
             if response.status != 200 and not whole:
                 return Answer(response.status, fields, await response.content.read(256))
-            # A body that has to be inflated first can be a thousand times what was read; we asked for none.
-            if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-                text = f"{url} is encoded though that was not asked for"
-                raise ResolutionError("did_unresolvable", text, unfit=True)
+            _plain(response, url)
             read = bytearray()
             async for chunk in response.content.iter_chunked(_READ_BYTES):
                 read += chunk
@@ -435,6 +522,13 @@ class Gatherer:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+def _plain(response: ClientResponse, url: object) -> None:
+    """A body that has to be inflated first can be a thousand times what was read; we asked for none."""
+    if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        text = f"{url} is encoded though that was not asked for"
+        raise ResolutionError("did_unresolvable", text, unfit=True)
 
 
 def _told(body: bytes) -> str:

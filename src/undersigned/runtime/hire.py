@@ -15,6 +15,7 @@ from undersigned.messages import Delivery, Need, Problem, Review, Withdraw
 from undersigned.protocol import ENDED
 from undersigned.trust import Decision
 
+from .artifacts import Contents
 from .changes import owed_price
 from .conversation import Conversation
 from .order import Order
@@ -55,20 +56,22 @@ class HireResult(msgspec.Struct, frozen=True, kw_only=True):
     provider: Did
     contract: Digest
     """Digest of the sealed contract."""
-    artifacts: dict[str, bytes]
-    """What was delivered, by name; each was checked against its digest and statement."""
+    artifacts: Contents
+    """What was delivered, by name; each was checked against its digest and statement. `artifacts[name]` is all bytes of
+    one; `read`, `pieces` and `save` do for what is large.
+    """
     price: str
     """What is owed, `4 EUR`."""
     criteria: dict[str, bool]
 
     def __getitem__(self, name: str) -> bytes:
-        """The bytes of one artifact."""
+        """The bytes of one artifact, whole."""
         return self.artifacts[name]
 
     def explain(self) -> str:
         """The result in a few lines."""
         lines = [f"contract {self.contract} with {self.provider}", f"owed {self.price}"]
-        lines += [f"artifact {name}: {len(data)} bytes" for name, data in self.artifacts.items()]
+        lines += [f"artifact {name}: {self.artifacts.size(name)} bytes" for name in self.artifacts]
         lines += [f"criterion {name}: {'met' if met else 'not met'}" for name, met in self.criteria.items()]
         return "\n".join(lines)
 
@@ -240,7 +243,7 @@ class Hire:
             engagement=engagement.id,
             provider=engagement.peer,
             contract=contract.digest,
-            artifacts={a.name: await self._peer.artifacts.get(a.digest) for a in delivery.artifacts},
+            artifacts=await Contents.of(self._peer.artifacts, {a.name: a.digest for a in delivery.artifacts}),
             price=f"{price.amount} {price.currency}",
             criteria=criteria,
         )

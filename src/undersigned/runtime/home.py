@@ -68,6 +68,7 @@ from .status_register import StatusRegister
 from .witnesses import WitnessPart, witnesses_of
 
 __all__ = [
+    "ArtifactsPart",
     "Configuration",
     "Home",
     "ListenPart",
@@ -131,6 +132,13 @@ class TrustPart(_Part, frozen=True, kw_only=True):
     """Widest reach of an anchor that one person may add; above it two must. By default one may add any."""
 
 
+class ArtifactsPart(_Part, frozen=True, kw_only=True):
+    """What is taken of contents: inputs and what is delivered."""
+
+    max_bytes: Annotated[int, msgspec.Meta(ge=1)] = 64 * 1024 * 1024
+    """Most bytes of one."""
+
+
 class OfferPart(_Part, frozen=True, kw_only=True):
     """A task that this agent does for others."""
 
@@ -176,6 +184,8 @@ class Configuration(_Part, frozen=True, kw_only=True):
     """The listener that gates of our servers ask; there is none unless this table, or `serve --gates`, asks for it."""
     trust: TrustPart = TrustPart()
     """Where the trust graph begins."""
+    artifacts: ArtifactsPart = ArtifactsPart()
+    """What is taken of inputs and what is delivered."""
     policy: Policy = Policy()
     """What is asked of a peer, and the limits that no negotiation passes."""
     approvers: dict[str, str] = {}

@@ -21,11 +21,12 @@ import structlog
 
 from undersigned.attestation import ActionTaken
 from undersigned.contract import ContractDocument, plain
-from undersigned.encoding import FOREIGN_LIMITS, Amount, Did, Digest, Instant, decode_json, digest_bytes
-from undersigned.errors import CODES, FormatError, ScopeError, UndersignedError, VerificationError
+from undersigned.encoding import FOREIGN_LIMITS, Amount, Did, Digest, Instant, decode_json
+from undersigned.errors import CODES, FormatError, ScopeError, UndersignedError
 from undersigned.messages import Artifact, Input, Review
 from undersigned.scope import Action, Scope
 
+from .artifacts import MAX_WHOLE_BYTES, Incoming, too_large
 from .conversation import Conversation
 from .gate import Permit
 from .gather import Answer
@@ -51,7 +52,6 @@ Fields = Iterable[tuple[str, str]]
 Sent = tuple[str, str, Fields]
 """A request as it was sent: its method, its URL, and the fields that signed it."""
 
-MAX_ARTIFACT_BYTES = 64 * 1024 * 1024
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 """Of a server's answer, unless the caller says otherwise."""
 FETCH_SECONDS = 30.0
@@ -210,19 +210,43 @@ class Job:
 
         Raises:
             ScopeError: No grant allows it, here or at the hirer's gate.
+            FormatError: `too_large`: it is more than is held in memory, 64 MiB; `file` takes it.
             VerificationError: `digest_mismatch`.
             TransportError: Not reached.
         """
+        most = min(MAX_WHOLE_BYTES, self._agent.max_artifact_bytes)
+        async with self._fetched(name, most, hold_bytes=most) as incoming:
+            return incoming.whole()
+
+    @asynccontextmanager
+    async def file(self, name: str) -> AsyncGenerator[Path]:
+        """The input `name` as a file, which is there until the block ends: as `read`, for what is too large to be held.
+        Nothing can be read before the digest of all of it was found right.
+
+            async with job.file("scans") as path:
+                count = await asyncio.to_thread(count_pages, path)
+
+        Raises:
+            ScopeError, VerificationError, TransportError: As `read`.
+            FormatError: `too_large`: it is more than `max_bytes` in the table `[artifacts]` of the settings.
+        """
+        async with self._fetched(name, self._agent.max_artifact_bytes, hold_bytes=0) as incoming:
+            yield await incoming.file()
+
+    @asynccontextmanager
+    async def _fetched(self, name: str, max_bytes: int, *, hold_bytes: int) -> AsyncGenerator[Incoming]:
+        """An input, whole, that is kept in no store."""
         item = self.input(name)
         if item.uri is None:
             raise FormatError("schema_violation", f"the hirer did not say where input {name!r} is")
-        async with self.act(ARTIFACT_READ, item.uri):
-            data = await self._fetched(item.uri)
-        if digest_bytes(data) != item.digest:
-            raise VerificationError("digest_mismatch", f"input {name!r} is not what the contract names")
-        return data
+        async with self._agent.artifacts.receive(
+            max_bytes=max_bytes, digest=item.digest, hold_bytes=hold_bytes
+        ) as incoming:
+            async with self.act(ARTIFACT_READ, item.uri):
+                await self._fetch(item.uri, incoming)
+            yield incoming
 
-    async def _fetched(self, uri: str) -> bytes:
+    async def _fetch(self, uri: str, incoming: Incoming) -> None:
         """Fetches an input; a hirer that is away for a moment, or for whom our credential does not hold now, is tried
         again, until the work's deadline.
         """
@@ -230,7 +254,7 @@ class Job:
         while True:
             self._goes_on()
             try:
-                return await self._agent.fetch(uri, self.contract, max_bytes=MAX_ARTIFACT_BYTES)
+                return await self._agent.fetch_into(uri, self.contract, incoming)
             except UndersignedError as error:
                 state = self._conversation.engagement.state
                 # The hirer's gate goes by what it sent, so it may know of a suspension before we do; and we may hear of
@@ -379,7 +403,7 @@ class Job:
             ScopeError: The other side refused it, with its code.
         """
         try:
-            return await self._agent.fetch(target, self.contract, max_bytes=MAX_ARTIFACT_BYTES)
+            return await self._agent.fetch(target, self.contract, max_bytes=MAX_WHOLE_BYTES)
         except UndersignedError as error:
             now = self._agent.clock.now()
             clause = str(error.detail.get("clause") or "")
@@ -401,14 +425,17 @@ class Job:
 
         await self._conversation.ask(make)
 
-    async def deliver(self, name: str, data: bytes, media_type: str | None = None) -> Digest:
-        """Keeps an artifact for the `Delivery` that is sent when the handler returns; gives its digest.
+    async def deliver(self, name: str, data: bytes | Path, media_type: str | None = None) -> Digest:
+        """Keeps an artifact for the `Delivery` that is sent when the handler returns; gives its digest. Of a path, what
+        the file holds now; it is never held in memory as a whole.
 
         Raises:
-            FormatError: `schema_violation`: the contract names no such deliverable, or the data are not bytes.
+            FormatError: `schema_violation`: the contract names no such deliverable, or the data are neither bytes nor a
+                path; `too_large`: it is more than is taken.
+            OSError: The file cannot be read, or is none.
         """
-        if not isinstance(data, bytes | bytearray | memoryview):  # pyright: ignore[reportUnnecessaryIsInstance]
-            what = f"expected bytes; came {type(data).__name__}: a text has to be encoded"
+        if not isinstance(data, bytes | bytearray | memoryview | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
+            what = f"expected bytes or a path; came {type(data).__name__}: a text has to be encoded"
             raise FormatError("schema_violation", what, path="/data")
         named = {item.name: item.media_type for item in self.document.terms.deliverables}
         if name not in named:
@@ -418,12 +445,20 @@ class Job:
                 path="/artifacts",
             )
         media_type = media_type or named[name]
-        digest = await self._agent.artifacts.put(data)
+        digest = await self._kept(data, self._agent.max_artifact_bytes)
         self.artifacts = [artifact for artifact in self.artifacts if artifact.name != name]
         self.artifacts.append(
             Artifact(name=name, digest=digest, media_type=media_type, uri=self._agent.artifact_url(digest))
         )
         return digest
+
+    async def _kept(self, data: bytes | Path, most: int) -> Digest:
+        artifacts = self._agent.artifacts
+        if isinstance(data, Path):
+            return (await artifacts.put_file(data, max_bytes=most)).digest
+        if len(data) > most:
+            raise too_large(most, f"{len(data)} are delivered")
+        return await artifacts.put(data)
 
     async def deliver_media(self, name: str, data: bytes, signer: MediaSigner, media_type: str | None = None) -> Digest:
         """As `deliver`, with a C2PA manifest in it that says who made this under which contract, signed by the

@@ -395,8 +395,7 @@ async def hire_order(
         checked_name("input", name)
         if not isinstance(given, bytes | str | Path):  # pyright: ignore[reportUnnecessaryIsInstance] - callers' code is not checked by us
             raise ConfigurationError("bad_configuration", f"input {name}: expected a path or bytes, got {given!r:.60}")
-        data = given if isinstance(given, bytes) else await _read(Path(given))
-        digest = await agent.artifacts.put(data)
+        digest = await _kept(agent, name, given)
         kept.append(OrderInput(name=name, digest=digest, uri=agent.artifact_url(digest)))
     try:
         wanted = order_scope(tuple(kept), scope)
@@ -494,14 +493,23 @@ def _can_check(sbom: str) -> None:
         raise ConfigurationError("missing_extra", f"checking {sbom} needs the extra: undersigned[{needs.extra}]")
 
 
+async def _kept(agent: Agent, name: str, given: Path | bytes | str) -> Digest:
+    """Puts an input into the store; of a file no more than a few pieces are held."""
+    if isinstance(given, bytes):
+        return await agent.artifacts.put(given)
+    try:
+        return (await agent.artifacts.put_file(Path(given), max_bytes=agent.max_artifact_bytes)).digest
+    except OSError as exc:
+        raise ConfigurationError("bad_configuration", f"{given}: {exc.strerror or exc}") from exc
+    except FormatError as exc:
+        raise ConfigurationError("bad_configuration", f"input {name}: {exc.message}") from exc
+
+
 async def _read(path: Path) -> bytes:
     try:
-        return await asyncio.to_thread(read_file, path, MAX_INPUT_BYTES)
+        return await asyncio.to_thread(read_file, path)
     except OSError as exc:
         raise ConfigurationError("bad_configuration", f"{path}: {exc.strerror or exc}") from exc
-
-
-MAX_INPUT_BYTES = 64 * 1024 * 1024
 
 
 class SbomFormat(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +27,7 @@ from undersigned.attestation import (
     UsageLine,
     WorkPredicate,
     accepted,
+    algorithms_named,
     provenance,
     verify_delivery,
     verify_statement,
@@ -38,7 +40,6 @@ from undersigned.encoding import (
     Digest,
     EngagementId,
     JsonObject,
-    digest_bytes,
     parse_duration,
     seconds_between,
 )
@@ -48,9 +49,10 @@ from undersigned.ledger import Blob, Ledger
 from undersigned.messages import CriterionVerdict, Delivery, Review, Start
 from undersigned.protocol import PERFORMED, Engagement, Work
 
+from .artifacts import Contents, Incoming
 from .conversation import Conversation
 from .intake import FRESH_SECONDS
-from .job import MAX_ARTIFACT_BYTES, Job, run_handler
+from .job import Job, run_handler
 from .remembered import Remembered
 from .turn import Say, load_engagement
 
@@ -68,8 +70,9 @@ class Reviewed(msgspec.Struct, frozen=True):
     """What a reviewer gets: the contract, and the artifacts by name, inputs and results alike."""
 
     document: ContractDocument
-    inputs: Mapping[str, bytes]
-    artifacts: Mapping[str, bytes]
+    inputs: Contents
+    """`inputs[name]` is all bytes of one; `read`, `pieces` and `save` do for what is large."""
+    artifacts: Contents
 
 
 Reviewer = Callable[[Reviewed], Awaitable[Mapping[str, bool]]]
@@ -314,16 +317,17 @@ class Worker:
             return
         document = conversation.offered()
         await self._agent.subcontracts.reviewer(conversation)
-        while True:
-            try:
-                said = await self._review(conversation, document, delivery)
-                break
-            except UndersignedError as error:
-                if not error.retryable:
-                    raise
-                # Not being able to look is no verdict; the review's own deadline ends this.
-                _log.warning("review waits", engagement=conversation.id, error=str(error))
-                await asyncio.sleep(RETRY_SECONDS)
+        async with _Transfers(self._agent, delivery.contract) as transfers:
+            while True:
+                try:
+                    said = await self._review(conversation, document, delivery, transfers)
+                    break
+                except UndersignedError as error:
+                    if not error.retryable:
+                        raise
+                    # Not being able to look is no verdict; the review's own deadline ends this.
+                    _log.warning("review waits", engagement=conversation.id, error=str(error))
+                    await asyncio.sleep(RETRY_SECONDS)
         if said is None:
             return
         try:
@@ -331,13 +335,14 @@ class Worker:
         except LocalProtocolError as error:
             _log.warning("not reviewed", engagement=conversation.id, error=str(error))
 
-    async def _review(self, conversation: Conversation, document: ContractDocument, delivery: Delivery) -> Say | None:
+    async def _review(
+        self, conversation: Conversation, document: ContractDocument, delivery: Delivery, transfers: _Transfers
+    ) -> Say | None:
         """The `Review`; None if the verdict is somebody else's, whom the terms name."""
         agent, now = self._agent, self._agent.clock.now()
         engagement = conversation.engagement
         wanted = {item.name for item in document.terms.deliverables}
         failed: UndersignedError | None = None
-        artifacts: dict[str, bytes] = {}
         statements: tuple[Digest, ...] = ()
         met: Mapping[str, bool] = {}
         reasons: tuple[tuple[str, str], ...] = ()
@@ -347,9 +352,10 @@ class Worker:
             if len({item.name for item in delivery.artifacts}) < len(delivery.artifacts):
                 raise VerificationError("digest_mismatch", "two artifacts of the delivery have one name")
             for artifact in delivery.artifacts:
-                data = await self._fetched(engagement.peer, artifact.uri, artifact.digest, delivery.contract)
-                artifacts[artifact.name] = data
-            if missing := wanted - set(artifacts):
+                await transfers.fetch(engagement.peer, artifact.uri, artifact.digest)
+                _log.info("artifact kept", engagement=conversation.id, name=artifact.name, digest=artifact.digest)
+            artifacts = await Contents.of(agent.artifacts, {item.name: item.digest for item in delivery.artifacts})
+            if missing := wanted - artifacts.keys():
                 raise VerificationError("digest_mismatch", f"not delivered: {', '.join(sorted(missing))}")
             provider = await agent.document_of(engagement.peer)
             published, named = provider.keys("assertionMethod", now=now), document.methods.provider
@@ -364,7 +370,7 @@ class Worker:
                 attester=engagement.peer,
                 keys=keys,
                 contract=delivery.contract,
-                artifacts=artifacts,
+                artifacts=await artifacts.stated(algorithms_named(delivery.statements)),
                 required=document.terms.evidence.predicates or (WorkPredicate.PREDICATE_TYPE,),
                 task=document.terms.task.kind,
                 inputs=[given.digest for given in conversation.last("Start", Start).inputs],
@@ -379,9 +385,6 @@ class Worker:
             _log.error("delivery does not hold", engagement=conversation.id, error=str(error))
             failed = error
             reasons = (("rejected", str(error)),)
-        for name, data in artifacts.items():
-            await agent.artifacts.put(data)
-            _log.info("artifact kept", engagement=conversation.id, name=name, digest=digest_bytes(data))
         if document.terms.evidence.verifier is not None:
             self._found[conversation.id] = Found(round=delivery.round, met=met, error=failed)
             awaited = (("verdict-awaited", document.terms.evidence.verifier),)
@@ -426,22 +429,26 @@ class Worker:
         return _reviewed(engagement, document, delivery, passed, criteria, statement, found.error, evidence=kept)
 
     async def _check_bills(
-        self, conversation: Conversation, document: ContractDocument, delivery: Delivery, artifacts: Mapping[str, bytes]
+        self, conversation: Conversation, document: ContractDocument, delivery: Delivery, artifacts: Contents
     ) -> None:
         """HIRE-ATT-09: the bill of materials that the terms name is there, valid, and of what was delivered."""
         if (format := document.terms.evidence.sbom) is None:
             return
-        inputs = await self._inputs(conversation)
+        inputs = {item.name: item.digest for item in self._agent.hirer.order(conversation).inputs}
         media_types = {artifact.name: artifact.media_type for artifact in delivery.artifacts}
         # Loading the libraries and schema work take seconds, in which every other engagement would wait.
         bills = await asyncio.to_thread(import_module, "undersigned.attestation.bills")
-        await asyncio.to_thread(bills.check_bills, format, artifacts, media_types, inputs)
+        wanted = bills.MEDIA_TYPES.get(format.partition(" ")[0])
+        given: dict[str, Digest | bytes] = {name: artifacts.digest(name) for name in artifacts}
+        for name in (name for name, kind in media_types.items() if kind == wanted):
+            given[name] = await artifacts.read(name, bills.LIMITS.max_bytes)
+        await asyncio.to_thread(bills.check_bills, format, given, media_types, inputs)
 
     async def _check_media(
         self,
         document: ContractDocument,
         delivery: Delivery,
-        artifacts: Mapping[str, bytes],
+        artifacts: Contents,
         keys: Mapping[str, PublicKey],
     ) -> None:
         """HIRE-ATT-10: media carry a manifest of this contract, signed by a certificate of its anchors and by the
@@ -458,7 +465,7 @@ class Worker:
         for one in carrying:
             check = partial(
                 media.check_media,
-                artifacts[one.name],
+                await artifacts.read(one.name),
                 one.media_type,
                 contract=delivery.contract,
                 agent=document.provider,
@@ -467,22 +474,12 @@ class Worker:
             )
             await asyncio.to_thread(check)
 
-    async def _inputs(self, conversation: Conversation) -> dict[str, bytes]:
+    async def _inputs(self, conversation: Conversation) -> Contents:
         given = self._agent.hirer.order(conversation).inputs
-        return {item.name: await self._agent.artifacts.get(item.digest) for item in given}
-
-    async def _fetched(self, peer: Did, uri: str | None, digest: Digest, contract: Digest) -> bytes:
-        agent = self._agent
-        if agent.artifacts.size(digest) is not None:
-            return await agent.artifacts.get(digest)
-        url = uri or await agent.artifact_url_of(peer, digest)
-        data = await agent.fetch(url, contract, max_bytes=MAX_ARTIFACT_BYTES)
-        if digest_bytes(data) != digest:
-            raise VerificationError("digest_mismatch", "the artifact fetched is not the one delivered")
-        return data
+        return await Contents.of(self._agent.artifacts, {item.name: item.digest for item in given})
 
     async def _criteria(
-        self, conversation: Conversation, document: ContractDocument, artifacts: Mapping[str, bytes]
+        self, conversation: Conversation, document: ContractDocument, artifacts: Contents
     ) -> Mapping[str, bool]:
         agent = self._agent
         if not any(item.criteria for item in document.terms.deliverables):
@@ -559,6 +556,36 @@ class Worker:
         kept = (Blob(digest=judge.raw_digest, raw=judge.raw, kind="did-document", name=judge.id),) if named else ()
         predicate = verified.predicate
         return kept, isinstance(predicate, AcceptancePredicate) and predicate.verification_result == "PASSED"
+
+
+class _Transfers:
+    """What is fetched for one review. What was cut goes on where it stopped when the review is tried again."""
+
+    def __init__(self, agent: Agent, contract: Digest) -> None:
+        self._agent = agent
+        self._contract = contract
+        self._stack = AsyncExitStack()
+        self._begun: dict[Digest, Incoming] = {}
+
+    async def __aenter__(self) -> _Transfers:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def fetch(self, peer: Did, uri: str | None, digest: Digest) -> None:
+        """Has an artifact in the store, unless it is there already."""
+        agent = self._agent
+        if await agent.artifacts.size(digest) is not None:
+            return
+        url = uri or await agent.artifact_url_of(peer, digest)
+        incoming = self._begun.get(digest)
+        if incoming is None:
+            receiving = agent.artifacts.receive(max_bytes=agent.max_artifact_bytes, digest=digest)
+            incoming = self._begun[digest] = await self._stack.enter_async_context(receiving)
+        await agent.fetch_into(url, self._contract, incoming)
+        del self._begun[digest]
+        await incoming.keep()
 
 
 def _criterion_ids(document: ContractDocument) -> list[str]:
