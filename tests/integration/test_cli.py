@@ -17,9 +17,7 @@ from integration.archives import contents, make_wheel
 from integration.commands import UNDERSIGNED, Ended, Process, serving, undersigned
 from integration.hires import did_of, free_ports
 from issuing import issued
-from undersigned.cli.hiring import write_artifacts
 from undersigned.credentials import AccreditedBy, Authority
-from undersigned.daemon import HireResult
 from undersigned.evidence import STEPS, read_archive, verifier_page
 from undersigned.runtime import SystemClock
 from undersigned.testing import Actor
@@ -529,22 +527,3 @@ def test_a_handler_beside_the_user_is_found(tmp_path: Path) -> None:
         )
         (result,) = (one for one in ran.values if one.get("kind") == "result")
         assert (ran.code, result["written"]) == (8, {})
-
-
-def test_names_of_deliveries_stay_in_the_folder(tmp_path: Path) -> None:
-    """What a provider calls its result is its text, and not a path of ours."""
-    names = ("../../escaped", ".hidden", "a/b", "plain-name_1.txt", "bell\a", "..")
-    found = HireResult(
-        engagement="urn:hire:engagement:x",
-        provider="did:web:globex.example",
-        contract="uEi",
-        artifacts={name: name.encode() for name in names},
-        price="1 EUR",
-        criteria={},
-    )
-    folder = tmp_path / "deep" / "out"
-    folder.mkdir(parents=True)
-    written = write_artifacts(found, folder)
-    assert {Path(path).parent for path in written.values()} == {folder}
-    assert {name: Path(path).read_bytes() for name, path in written.items()} == {n: n.encode() for n in names}
-    assert sorted(files(tmp_path)) == sorted(str(Path(path).relative_to(tmp_path)) for path in written.values())

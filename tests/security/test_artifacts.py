@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from packs import Hire
 from undersigned.cli.hiring import write_artifacts
 from undersigned.encoding import digest_bytes
-from undersigned.errors import UndersignedError
+from undersigned.errors import UndersignedError, VerificationError
 from undersigned.evidence import check_pack
 from undersigned.runtime import ArtifactStore, Contents
 from undersigned.trace import Evidence, Held, draw_trace, trace
@@ -33,6 +34,16 @@ NAMES = [
     "a/b",
     "artifact-1",
     "‮gpj.exe",
+    "a\r\nb\x1b[2J",
+    "x\u2028y",
+    "..",
+    "-rf",
+    "con .txt",
+    "COM1",
+    "a.",
+    "aux.tar.gz",
+    "~",
+    ".000.part",
 ]
 DATA, OUTSIDE = b"what was made", b"what is nobody's business"
 
@@ -88,6 +99,32 @@ async def test_sc98_a_pipe_in_the_store_is_waited_for_by_nobody(tmp_path: Path) 
         assert await store.get(digest) == DATA
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
+async def test_sc98_what_is_read_in_pieces_is_a_file(make: Callable[[Path], None], tmp_path: Path) -> None:
+    """Neither waited for, nor followed, nor without an end; nor is it taken from where the operator named it."""
+    store, digest = ArtifactStore(tmp_path / "artifacts"), digest_bytes(DATA)
+    store.folder.mkdir()
+    make(store.folder / digest)
+    make(tmp_path / "given")
+    async with asyncio.timeout(10):
+        with pytest.raises(UndersignedError, match="no artifact"):
+            assert not [piece async for piece in store.pieces(digest)]
+        with pytest.raises(OSError):  # noqa: PT011 - each of them says it in other words
+            await store.put_file(tmp_path / "given", max_bytes=100)
+    assert os.listdir(store.folder) == [digest]
+
+
+async def test_sc98_a_second_name_of_a_file_elsewhere_changes_nothing_there(tmp_path: Path, outside: Path) -> None:
+    """A hard link is the file itself, so it is judged by its bytes; what is put replaces the name and not the file."""
+    store, digest = ArtifactStore(tmp_path / "artifacts"), digest_bytes(DATA)
+    store.folder.mkdir()
+    os.link(outside, store.folder / digest)
+    with pytest.raises(VerificationError):
+        await store.get(digest)
+    assert await store.put(DATA) == digest
+    assert await asyncio.to_thread(outside.read_bytes) == OUTSIDE
+
+
 async def delivered(folder: Path, *names: str) -> Contents:
     store = ArtifactStore(folder / "artifacts")
     made = {name: await store.put(f"{DATA!r} {place}".encode()) for place, name in enumerate(names)}
@@ -101,7 +138,8 @@ async def test_sc98_what_is_written_out_stays_in_its_folder(tmp_path: Path, outs
     given = await delivered(tmp_path, *NAMES)
     written = await write_artifacts(given, folder)
     assert set(written) == set(NAMES)
-    assert sorted(files(folder).values()) == sorted(given.values())
+    assert {name: files(folder)[os.path.basename(path)] for name, path in written.items()} == dict(given)
+    assert len(files(folder)) == len(NAMES)
     assert all(Path(path).parent == folder for path in written.values())
     assert set(os.listdir(tmp_path)) == {"artifacts", "out", "outside"}
     assert not {"con", "nul.txt"} & {name.lower() for name in files(folder)}

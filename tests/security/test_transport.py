@@ -6,9 +6,10 @@ import asyncio
 import gzip
 import os
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import pytest
@@ -23,13 +24,43 @@ from undersigned.daemon.listener import (
     PublicListener,
 )
 from undersigned.encoding import digest_bytes
-from undersigned.errors import Closed, ProofError, TransportError, UndersignedError
+from undersigned.errors import Closed, ProofError, TransportError, UndersignedError, VerificationError
 from undersigned.transport import Budget, Channel, ChannelLimits, Watch, admit, connect
 
 LIMITS = ChannelLimits(local=True, max_message_bytes=64 * 1024, message_seconds=0.3, close_seconds=0.3, proof_seconds=2)
 LISTENING = ListenerLimits(channel=LIMITS, head_seconds=0.5)
 BIG = os.urandom(24 * 1024 * 1024)
 DIGEST = digest_bytes(b"artifact")
+
+
+async def ten(start: int) -> AsyncGenerator[bytes]:
+    for byte in b"0123456789"[start:]:
+        yield bytes([byte])
+
+
+async def damaged(start: int) -> AsyncGenerator[bytes]:
+    yield b"01234"
+    raise VerificationError("digest_mismatch", "other bytes")
+
+
+async def endless(start: int) -> AsyncGenerator[bytes]:
+    while True:
+        yield bytes(100_000)
+
+
+async def grown(start: int) -> AsyncGenerator[bytes]:
+    while True:
+        yield b"0123"
+
+
+PIECES: dict[str, ArtifactResponse] = {
+    digest_bytes(pieces.__name__.encode()): ArtifactResponse(200, size=size, pieces=pieces)
+    for pieces, size in ((ten, 10), (damaged, 10), (grown, 10), (endless, 1 << 40))
+}
+
+
+def named(pieces: Callable[[int], AsyncGenerator[bytes]]) -> str:
+    return digest_bytes(pieces.__name__.encode())
 
 
 @dataclass
@@ -68,6 +99,8 @@ async def served(limits: ListenerLimits = LISTENING, *, proves: bool = True) -> 
         serving.asked.append(request)
         if request.digest == DIGEST:
             return ArtifactResponse(200, BIG)
+        if request.digest in PIECES:
+            return PIECES[request.digest]
         return ArtifactResponse(403, code="scope_exceeded")
 
     serving = Served(
@@ -876,6 +909,66 @@ async def test_documents_and_artifacts_are_served() -> None:
         assert asked.digest == other
         assert asked.path == f"/artifacts/{other}?x=1"
         assert asked.headers == (("Host", "localhost"), ("Signature", "a"))
+
+
+@pytest.mark.parametrize(
+    ("method", "range", "status", "expected"),
+    [
+        ("GET", "", b"200", b"0123456789"),
+        ("GET", "Range: bytes=0-", b"206", b"0123456789"),
+        ("GET", "Range: bytes=3-", b"206", b"3456789"),
+        ("GET", "Range: bytes=9-", b"206", b"9"),
+        ("GET", "Range: bytes=10-", b"416", b'{"code":"bad_request"}'),
+        ("GET", f"Range: bytes={'9' * 18}-", b"416", b'{"code":"bad_request"}'),
+        # Whatever else may be said there may be ignored, and then all of it comes.
+        ("GET", f"Range: bytes={'9' * 19}-", b"200", b"0123456789"),
+        ("GET", "Range: bytes=3-4", b"200", b"0123456789"),
+        ("GET", "Range: bytes=-3", b"200", b"0123456789"),
+        ("GET", "Range: bytes=1-,3-", b"200", b"0123456789"),
+        ("GET", "Range: bytes=\u0663-", b"200", b"0123456789"),
+        ("GET", "Range: bytes=3-\r\nRange: bytes=4-", b"200", b"0123456789"),
+        ("HEAD", "", b"200", b""),
+        ("HEAD", "Range: bytes=3-", b"200", b""),
+    ],
+)
+async def test_the_rest_of_an_artifact_is_given(method: str, range: str, status: bytes, expected: bytes) -> None:
+    """Whether it is held whole or read in pieces."""
+    async with served() as serving:
+        reader, writer = await raw(serving)
+        lines = (f"{method} /artifacts/{named(ten)} HTTP/1.1", "Host: localhost", "Connection: close", range)
+        writer.write("".join(f"{line}\r\n" for line in lines if line).encode() + b"\r\n")
+        answer = await ended(reader)
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert (head.split(b" ")[1], body) == (status, expected)
+        length = 10 if method == "HEAD" else len(expected)
+        assert b"content-length: %d" % length in head.lower()
+        if status == b"206":
+            assert b"content-range: bytes %d-9/10" % (10 - len(expected)) in head.lower()
+        assert (b"content-range: bytes */10" in head.lower()) == (status == b"416")
+
+
+@pytest.mark.parametrize("pieces", [damaged, grown])
+async def test_an_artifact_that_turns_out_damaged_is_never_whole(pieces: Any) -> None:
+    """HIRE-ART-03: the answer was told to be of 10 bytes, and ends before; so nobody takes it for one."""
+    async with served() as serving:
+        reader, writer = await raw(serving)
+        writer.write(f"GET /artifacts/{named(pieces)} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        with suppress(ConnectionError):
+            answer = await ended(reader)
+            assert b"content-length: 10" in answer.lower()
+            assert len(answer.partition(b"\r\n\r\n")[2]) < 10
+
+
+async def test_sc_81_pieces_are_read_as_they_are_taken() -> None:
+    """Of an artifact without an end, to a client that does not read, no more is read than the socket takes."""
+    channel = ChannelLimits(local=True, send_seconds=0.2)
+    async with served(ListenerLimits(channel=channel)) as serving:
+        _, writer = await raw(serving)
+        writer.transport.pause_reading()
+        writer.write(f"GET /artifacts/{named(endless)} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        await settled(lambda: len(serving.asked) == 1)
+        await settled(lambda: serving.listener.door.connections == 0)
+        writer.transport.abort()
 
 
 async def test_a_defect_of_ours_shows_a_code_and_no_trace() -> None:

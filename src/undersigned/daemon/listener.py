@@ -23,7 +23,7 @@ import structlog
 from aiohttp import web
 
 from undersigned.encoding import Digest
-from undersigned.errors import ConfigurationError, TransportError, UndersignedError
+from undersigned.errors import ConfigurationError, TransportError, UndersignedError, VerificationError
 from undersigned.transport import SUBPROTOCOL, AcceptedChannel, Budget, Channel, closing
 
 from .door import Door, Edge, ListenerLimits, Ticket, error_response
@@ -325,8 +325,12 @@ class PublicListener:
         if request.method == "HEAD" or response.pieces is None:
             return answer
         try:
+            left = response.size - start
             async with aclosing(response.pieces(start)) as pieces:
                 async for piece in pieces:
+                    left -= len(piece)
+                    if left < 0:
+                        raise VerificationError("digest_mismatch", "it has more bytes than it had")
                     await answer.write(piece)
             await answer.write_eof()
         except (UndersignedError, OSError) as exc:
@@ -417,8 +421,9 @@ def _refusal(request: web.BaseRequest) -> web.Response | None:
 
 def _start(request: web.BaseRequest) -> int | None:
     """From which byte on the rest is asked for. Any other form of range may be ignored (RFC 9110, section 14.2)."""
-    found = _REST.fullmatch(request.headers.get("Range", ""))
-    return int(found[1]) if found is not None and len(request.headers.getall("Range")) == 1 else None
+    ranges = request.headers.getall("Range", ())
+    found = _REST.fullmatch(ranges[0]) if len(ranges) == 1 and request.method == "GET" else None
+    return int(found[1]) if found is not None else None
 
 
 def _answer(status: int, body: bytes, media_type: str, cache: str) -> web.Response:

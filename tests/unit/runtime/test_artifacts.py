@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import os
+import tracemalloc
+from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from undersigned.encoding import digest_bytes
-from undersigned.errors import UndersignedError, VerificationError
-from undersigned.runtime import ArtifactStore
-from undersigned.runtime.artifacts import RECENT_BYTES
+from undersigned.errors import FormatError, UndersignedError, VerificationError
+from undersigned.runtime import SMALL_BYTES, ArtifactStore, Contents
+from undersigned.runtime.artifacts import PIECE_BYTES, RECENT_BYTES, STALE_SECONDS
 
 DATA = b"what was made"
+LARGE = bytes(range(256)) * (SMALL_BYTES // 64)
+"""Four times what is held in memory."""
 
 
 @pytest.fixture
@@ -108,3 +116,195 @@ async def test_memory_is_bounded(store: ArtifactStore) -> None:
     assert sum(len(data) for data in store._recent.values()) == store._held
     assert [await store.get(digest) for digest in digests] == [bytes([number]) * size for number in range(24)]
     assert store._held <= RECENT_BYTES
+
+
+# --- in pieces ------------------------------------------------------------------------------------------------------
+
+
+async def in_chunks(data: bytes, size: int = 10_000) -> AsyncIterator[bytes]:
+    for place in range(0, len(data), size):
+        yield data[place : place + size]
+
+
+async def read(store: ArtifactStore, digest: str, start: int = 0) -> bytes:
+    return b"".join([piece async for piece in store.pieces(digest, start)])
+
+
+@pytest.mark.parametrize("size", [0, 1, PIECE_BYTES, SMALL_BYTES, SMALL_BYTES + 1, SMALL_BYTES + PIECE_BYTES + 1])
+async def test_what_comes_in_chunks_is_what_was_put(size: int, store: ArtifactStore, tmp_path: Path) -> None:
+    data = LARGE[:size]
+    kept = await store.put_chunks(in_chunks(data), max_bytes=size, digest=digest_bytes(data))
+    assert kept == (digest_bytes(data), size)
+    for one in (store, ArtifactStore(store.folder)):
+        assert await one.size(kept.digest) == size
+        assert await one.get(kept.digest) == one.read_now(kept.digest) == await read(one, kept.digest) == data
+    (file,) = files(store)
+    assert file.stat().st_mode & 0o777 == 0o600
+    path = tmp_path / "a file"
+    await asyncio.to_thread(path.write_bytes, data)
+    assert await ArtifactStore(tmp_path / "other").put_file(path, max_bytes=size) == kept
+
+
+@pytest.mark.parametrize("size", [100, len(LARGE)])
+async def test_one_byte_beyond_the_limit_is_refused_and_nothing_is_left(size: int, store: ArtifactStore) -> None:
+    """SC-69: at the first byte beyond; what comes after it is not read."""
+    came: list[int] = []
+
+    async def endless() -> AsyncIterator[bytes]:
+        async for chunk in in_chunks(LARGE[:size]):
+            yield chunk
+        while True:
+            came.append(1)
+            yield b"!"
+
+    with pytest.raises(FormatError) as refused:
+        await store.put_chunks(endless(), max_bytes=size)
+    assert (refused.value.code, came) == ("too_large", [1])
+    assert files(store) == []
+
+
+@pytest.mark.parametrize("data", [DATA, LARGE], ids=["small", "large"])
+async def test_other_bytes_than_named_are_not_kept(data: bytes, store: ArtifactStore) -> None:
+    """HIRE-ART-03."""
+    for other in (data[:-1], data + b"!", b"?" + data[1:]):
+        with pytest.raises(VerificationError) as refused:
+            await store.put_chunks(in_chunks(other), max_bytes=2 * len(data), digest=digest_bytes(data))
+        assert refused.value.code == "digest_mismatch"
+    assert files(store) == []
+    assert await store.size(digest_bytes(data)) is None
+
+
+@pytest.mark.parametrize("after", [10, SMALL_BYTES + 10 * PIECE_BYTES])
+async def test_what_ends_early_leaves_nothing(after: int, store: ArtifactStore) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        async for chunk in in_chunks(LARGE[:after]):
+            yield chunk
+        raise ConnectionResetError("cut")
+
+    with pytest.raises(ConnectionResetError):
+        await store.put_chunks(broken(), max_bytes=len(LARGE))
+    assert files(store) == []
+
+
+async def test_a_full_disk_leaves_nothing_of_what_is_large(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        await store.put_chunks(in_chunks(LARGE), max_bytes=len(LARGE))
+    assert files(store) == []
+
+
+async def test_nothing_large_is_ever_held(store: ArtifactStore, tmp_path: Path) -> None:
+    """Neither while it is kept nor while it is read, copied or hashed: counted in bytes that Python allocated."""
+    path, out = tmp_path / "given", tmp_path / "out"
+    size, block = 16 * len(LARGE), len(LARGE)
+    with path.open("wb") as file:
+        for _ in range(size // block):
+            file.write(LARGE)
+    tracemalloc.start()
+    try:
+        kept = await store.put_file(path, max_bytes=size)
+        async for piece in store.pieces(kept.digest):
+            assert len(piece) <= PIECE_BYTES
+        await store.copy(kept.digest, out)
+        await store.digests(kept.digest, frozenset({"sha256", "sha512"}))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert out.stat().st_size == kept.size == size
+    assert peak < 3 * SMALL_BYTES < size // 10
+
+
+@pytest.mark.parametrize(
+    "change", [lambda raw: raw[:-1], lambda raw: raw + b"!", lambda raw: b"", lambda raw: b"?" + raw[1:]]
+)
+@pytest.mark.parametrize("start", [0, 10, len(LARGE) - 10])
+async def test_the_end_of_a_file_that_was_changed_is_not_given(change: Any, start: int, store: ArtifactStore) -> None:
+    """HIRE-ART-03: whoever counts the bytes never takes the rest for the whole."""
+    kept = await store.put_chunks(in_chunks(LARGE), max_bytes=len(LARGE))
+    (file,) = files(store)
+    file.write_bytes(change(LARGE))
+    given: list[int] = []
+
+    async def reading() -> None:
+        async for piece in store.pieces(kept.digest, start):
+            given.append(len(piece))
+
+    with pytest.raises(VerificationError) as refused:
+        await reading()
+    assert refused.value.code == "digest_mismatch"
+    there = max(0, len(change(LARGE)) - start)
+    assert sum(given) < there or not there
+    with pytest.raises(VerificationError):
+        await store.copy(kept.digest, file.with_name("copied"))
+    assert [path.name for path in files(store)] == [file.name]
+
+
+@pytest.mark.parametrize("start", [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, len(LARGE) - 1])
+async def test_reading_goes_on_from_any_byte(start: int, store: ArtifactStore) -> None:
+    kept = await store.put_chunks(in_chunks(LARGE), max_bytes=len(LARGE))
+    assert await read(store, kept.digest, start) == LARGE[start:]
+
+
+async def test_what_is_small_costs_one_thread_and_two_syncs(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As few as can be: a file and its folder are on disk, and nothing of it is done twice."""
+    counted: Counter[str] = Counter()
+    to_thread, fsync = asyncio.to_thread, os.fsync
+
+    async def counting(function: Any, *given: Any, **options: Any) -> Any:
+        counted["thread"] += 1
+        return await to_thread(function, *given, **options)
+
+    def syncing(file: Any) -> None:
+        counted["fsync"] += 1
+        fsync(file)
+
+    monkeypatch.setattr("asyncio.to_thread", counting)
+    monkeypatch.setattr("os.fsync", syncing)
+    async with store.receive(max_bytes=100, digest=digest_bytes(DATA)) as incoming:
+        await incoming.add(DATA)
+        kept = await incoming.keep()
+    found = await Contents.of(store, {"a": kept.digest})
+    assert (await store.size(kept.digest), await found.read("a"), found["a"]) == (len(DATA), DATA, DATA)
+    assert counted == {"thread": 1, "fsync": 2}
+
+
+async def test_what_a_killed_process_left_is_removed_once_it_is_old(store: ArtifactStore) -> None:
+    await store.put(DATA)
+    async with store.receive(max_bytes=len(LARGE)) as incoming:
+        await incoming.add(LARGE)
+        (left,) = [path for path in files(store) if path.suffix == ".part"]
+        store.sweep()
+        assert left.exists(), "it is being written"
+        os.utime(left, (0, left.stat().st_mtime - STALE_SECONDS - 1))
+        store.sweep()
+        assert not left.exists()
+    assert await store.get(digest_bytes(DATA)) == DATA
+
+
+async def test_contents_are_read_as_they_are_wanted(store: ArtifactStore, tmp_path: Path) -> None:
+    small, large = await store.put(DATA), (await store.put_chunks(in_chunks(LARGE), max_bytes=len(LARGE))).digest
+    found = await Contents.of(store, {"small": small, "large": large})
+    assert (list(found), len(found), "large" in found, "other" in found) == (["small", "large"], 2, True, False)
+    assert (found["small"], found["large"]) == (DATA, LARGE)
+    assert (found.digest("large"), found.size("large")) == (large, len(LARGE))
+    assert await found.read("large") == LARGE
+    with pytest.raises(FormatError) as refused:
+        await found.read("large", max_bytes=len(LARGE) - 1)
+    assert refused.value.code == "too_large"
+    await found.save("large", tmp_path / "saved")
+    assert await asyncio.to_thread((tmp_path / "saved").read_bytes) == LARGE
+    for name, data in (("small", DATA), ("large", LARGE)):
+        stated: Any = (await found.stated(frozenset({"sha256", "sha512"})))[name]
+        if not isinstance(stated, bytes):
+            assert stated == {name: hashlib.new(name, data).hexdigest() for name in ("sha256", "sha512")}
+    with pytest.raises(KeyError):
+        found["other"]
+    with pytest.raises(UndersignedError, match="no artifact"):
+        await Contents.of(store, {"gone": digest_bytes(b"gone")})
