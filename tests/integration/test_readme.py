@@ -129,7 +129,7 @@ def readme(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_every_block_of_the_readme_runs_here() -> None:
-    elsewhere = ["python large", "python subcontract", "python guarded"]  # test_content, test_subcontracts, test_guard
+    elsewhere = ["python subcontract", "python large", "python guarded"]  # test_subcontracts, test_content, test_guard
     assert [block.language for block in blocks(README)] == [*RUN_HERE, *elsewhere]
 
 
