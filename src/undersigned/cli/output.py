@@ -227,7 +227,7 @@ def command(function: Callable[..., Coroutine[Any, Any, int | None]], *, meets: 
     @functools.wraps(function)
     def wrapped(out: Out, *args: Any, **kwargs: Any) -> None:
         try:
-            code = asyncio.run(function(out, *args, **kwargs))
+            code = _run(function(out, *args, **kwargs))
         except UndersignedError as error:
             code = _told(out, error)
             code = CHECK_FAILED if code == PEER_BROKE and not meets else code
@@ -247,6 +247,16 @@ def command(function: Callable[..., Coroutine[Any, Any, int | None]], *, meets: 
         sys.exit(code or 0)
 
     return pass_out(wrapped)
+
+
+def _run(work: Coroutine[Any, Any, int | None]) -> int | None:
+    """Runs `work` to its end: on uvloop, which turns faster, where the extra `fast` is installed."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        new_event_loop = None
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(work)
 
 
 def meeting(function: Callable[..., Coroutine[Any, Any, int | None]]) -> Callable[..., None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -55,6 +56,19 @@ def test_where_no_peer_is_met_none_broke_the_protocol(code: str, monkeypatch) ->
     ended, out, _ = called(fails, True, monkeypatch, made=command)
     assert ended == {5: 4}.get(CODES[code].exit_code, CODES[code].exit_code)
     assert json.loads(out)["error"]["code"] == code
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_command_runs_on_uvloop_where_that_is_installed(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def tells(out: Out) -> None:
+        out.value({"loop": type(asyncio.get_running_loop()).__module__.partition(".")[0]})
+
+    if there:
+        pytest.importorskip("uvloop")
+    else:
+        monkeypatch.setitem(sys.modules, "uvloop", None)
+    _, out, _ = called(tells, True, monkeypatch)
+    assert json.loads(out) == {"loop": "uvloop" if there else "asyncio"}
 
 
 @pytest.mark.parametrize(("answer", "code"), [(None, 0), (0, 0), (3, 3), (4, 4)])
