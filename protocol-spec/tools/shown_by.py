@@ -419,6 +419,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-LOG-08": ("audits/*",),
     "HIRE-ATT-09": ("bills/*",),
     "HIRE-LOG-09": ("packs/cosigned*",),
+    "HIRE-LOG-22": ("packs/cosigned*",),
     "HIRE-LOG-03": (
         "packs/inclusion",
         "packs/log",

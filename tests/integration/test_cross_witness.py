@@ -14,12 +14,13 @@ from msgspec.structs import replace
 from integration.hires import REPORT, two_homes, until
 from integration.test_log import went_back
 from undersigned import Peer
-from undersigned.encoding import base64url_decode, base64url_encode, parse_instant
+from undersigned.encoding import base64url_decode, base64url_encode, digest_hex, parse_instant
 from undersigned.errors import LogProofError
 from undersigned.ledger import Head, Seen
-from undersigned.messages import Closing, Problem, recorded_message
+from undersigned.messages import Closing, LogHead, Problem, recorded_message
 from undersigned.runtime import Home
 from undersigned.transparency import (
+    Checkpoint,
     Frontier,
     checkpoint_text,
     cosigned_note,
@@ -54,32 +55,60 @@ def text_of(note: str) -> str:
     return base64url_decode(note[1:]).decode()
 
 
-async def test_who_closes_second_cosigns_the_log_of_who_closed_first(tmp_path: Path) -> None:
-    """HIRE-LOG-09: by the time at which it was seen, over the text that its owner signed; and later heads as well, once
-    the log has shown that they continue the first.
+async def moves(peer: Peer, engagement: str) -> dict[tuple[str, str], Any]:
+    rows = await peer.ledger.rows(engagement)
+    said = [recorded_message(row.raw).message for row in rows if row.kind != "noted"]
+    return {(one.type, one.role): one for one in said}
+
+
+async def test_each_cosigns_the_log_of_the_other_at_sealing_and_at_closing(tmp_path: Path) -> None:
+    """HIRE-LOG-09, HIRE-LOG-22: the head of an `Offer` in the `Acceptance`, that of the `Acceptance` in the `Seal`, the
+    first `Closing` in the second; each is shown to continue the one before, and nobody had to look at tiles for that.
     """
     homes = await two_homes(tmp_path)
     async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
-        first = await closings(acme, await hire(acme, globex))
-        by = [one for one in first.values() if one.cosignatures]
-        assert len(by) == 1, "nothing was seen of the other log when the first closed"
-        (note,) = by[0].cosignatures
-        signer, owner = (acme, globex) if by[0].role == "hirer" else (globex, acme)
-        head, seconds = verify_cosignature(text_of(note), signer.own.id, signer._log_key.public_key)
-        assert head == read_checkpoint(read_note(text_of(first[OTHER[by[0].role]].checkpoint)).text)
-        assert head.origin == owner.own.id
-        assert abs(seconds - time.time()) < 3600
         await hire(acme, globex)
+        for _ in range(2):
+            said = await moves(acme, await hire(acme, globex))
+            by = [said["Closing", role] for role in OTHER if said["Closing", role].cosignatures]
+            assert len(by) == 1, "nothing more was seen of the other log when the first closed"
+            last = by[0]
+            text = read_note(text_of(said["Closing", OTHER[last.role]].checkpoint)).text
+            for move, stated in (
+                (said["Acceptance", "provider"], head_of(acme, said["Offer", "hirer"].head)),
+                (said["Seal", "hirer"], head_of(globex, said["Acceptance", "provider"].head)),
+                (last, read_checkpoint(text)),
+            ):
+                (note,) = move.cosignatures
+                signer = acme if move.role == "hirer" else globex
+                head, seconds = verify_cosignature(text_of(note), signer.own.id, signer._log_key.public_key)
+                assert head == stated
+                assert abs(seconds - time.time()) < 3600
+
+
+def head_of(peer: Peer, head: LogHead) -> Checkpoint:
+    return Checkpoint(peer.own.id, head.size, bytes.fromhex(digest_hex(head.root)))
+
+
+async def test_after_a_restart_the_log_itself_is_looked_at(tmp_path: Path) -> None:
+    """HIRE-LOG-22: who no longer knows what it told the other proves nothing by itself; its tiles do."""
+    homes = await two_homes(tmp_path)
+    async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
+        await hire(acme, globex)
+        for one, other in ((acme, globex), (globex, acme)):
+            one.witness._told.clear()
+            one.witness._looked[other.own.id] = asyncio.get_running_loop().time()  # not before we say so
+        said = await moves(acme, await hire(acme, globex))
+        assert said["Offer", "hirer"].head.consistency is None
+        assert said["Acceptance", "provider"].cosignatures is None
         for one, other in ((acme, globex), (globex, acme)):
             before = await seen(one, other)
             assert before.agreed is not None
             assert before.agreed.size < before.size, "it has grown, and nobody has looked yet"
-            one.witness.follow(other.own.id)
             one.witness._looked.clear()
             one.witness.follow(other.own.id)
             await until_agreed(one, other)
-        third = await closings(acme, await hire(acme, globex))
-        assert sum(len(one.cosignatures) for one in third.values()) >= 1
+        assert (await moves(acme, await hire(acme, globex)))["Seal", "hirer"].cosignatures
 
 
 OTHER = {"hirer": "provider", "provider": "hirer"}
@@ -95,8 +124,8 @@ async def until_agreed(one: Peer, other: Peer) -> None:
 
 
 async def test_a_log_that_went_back_is_noticed_by_who_met_it_before(tmp_path: Path) -> None:
-    """HIRE-LOG-05, SC-90: a database put back from before, head file and all, is refused at its next closing, and the
-    message that shows it is kept.
+    """HIRE-LOG-05, HIRE-LOG-22, SC-90: a database put back from before, head file and all, is refused with the first
+    thing that it says of its log, before anything is sealed, and the message that shows it is kept.
     """
     homes = await two_homes(tmp_path)
     async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
@@ -116,7 +145,8 @@ async def test_a_log_that_went_back_is_noticed_by_who_met_it_before(tmp_path: Pa
         hiring.cancel()
         (live,) = [one for one in acme.conversations.values() if "fork" in one.facts]
         kept = [blob for blob in await acme.ledger.evidence(live.id) if blob.kind == "fork"]
-        assert [blob.name for blob in kept] == ["Closing"]
+        assert [blob.name for blob in kept] == ["Acceptance"]
+        assert live.engagement.contract is None
 
 
 async def test_a_log_that_was_rewritten_is_not_cosigned_again(tmp_path: Path) -> None:

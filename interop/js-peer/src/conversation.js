@@ -166,7 +166,7 @@ export class Conversation {
       peer.store.add(got, ...(leaf ? [{ k: 'leaf', at, engagement: this.id, leaf: leaf.toString('hex') }] : []));
       if (leaf) peer.leaf(this, leaf.toString('hex'));
       found.commit();
-      if (message.type === 'Closing' && found.outcome === 'applies') keepHead(peer.heads, message);
+      if (found.outcome === 'applies') keepHead(peer.heads, message);
       this.keep(message, text, at);
       if (found.credentials) this.shown = found.credentials;
       this.acked = Math.max(this.acked, engagement.seenOf(message));

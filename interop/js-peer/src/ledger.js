@@ -1,6 +1,6 @@
 /** The Merkle log of one side and its signed notes (page 08, sections 8.4 and 8.5; RFC 6962; C2SP tlog-checkpoint). */
 import { check } from './errors.js';
-import { digestOfHash, fromMultibase, jcs, multibase, seconds, sha256 } from './encoding.js';
+import { digestOfHash, fromMultibase, hashOfDigest, jcs, multibase, seconds, sha256 } from './encoding.js';
 import { sign, verify } from './keys.js';
 
 const leafHash = (/** @type {Uint8Array} */ leaf) => sha256(Buffer.concat([Buffer.from([0]), leaf]));
@@ -65,18 +65,27 @@ export function readCheckpoint(note, origin, keys) {
 /** @typedef {{size: number, root: Buffer, at: number}} Head a checkpoint, and when the message that carried it was signed */
 /** @typedef {Map<string, Head>} Heads the largest of each log, by its owner */
 
-/** @param {{size: number, root: Buffer}} head @param {number} at @param {Head} [before] */
-export function checkGrowth(head, at, before) {
+/** @param {Head} head @param {Head | undefined} before @param {string} path */
+export function checkGrowth(head, before, path) {
   if (!before) return;
-  check(head.size !== before.size || head.root.equals(before.root), 'ledger_diverged', 'two roots of one size', '/checkpoint');
-  check(head.size >= before.size || at <= before.at, 'ledger_diverged', 'fewer leaves than before', '/checkpoint');
+  check(head.size !== before.size || head.root.equals(before.root), 'ledger_diverged', 'two roots of one size', path);
+  check(head.size >= before.size || head.at <= before.at, 'ledger_diverged', 'fewer leaves than before', path);
 }
 
-/** Keeps the largest. @param {Heads} heads @param {any} closing whose checkpoint was checked */
-export function keepHead(heads, closing) {
-  const [, size, root] = fromMultibase(closing.checkpoint).toString().split('\n');
-  const before = heads.get(closing.sender);
-  if (!before || Number(size) > before.size) heads.set(closing.sender, { size: Number(size), root: Buffer.from(root, 'base64'), at: seconds(closing.proof.created) });
+/** What a message says of its sender's log; nothing is verified. @param {any} message @returns {Head | undefined} */
+export function headOf(message) {
+  if (message.type === 'Closing') {
+    const [, size, root] = fromMultibase(message.checkpoint).toString().split('\n');
+    return { size: Number(size), root: Buffer.from(root, 'base64'), at: seconds(message.proof.created) };
+  }
+  if (!['Offer', 'Acceptance'].includes(message.type) || !message.head) return undefined;
+  return { size: message.head.size, root: hashOfDigest(message.head.root), at: seconds(message.head.at) };
+}
+
+/** Keeps the largest. @param {Heads} heads @param {any} message that was checked */
+export function keepHead(heads, message) {
+  const [head, before] = [headOf(message), heads.get(message.sender)];
+  if (head && (!before || head.size > before.size)) heads.set(message.sender, head);
 }
 
 /** @param {Uint8Array[]} leaves @param {number} index */

@@ -33,7 +33,7 @@ export async function offer(conversation, termsFor, validFor = 300) {
   };
   const proof = await makeProof(document, peer.key, { ...proofId(), cryptosuite: state.profile.suite, proofPurpose: 'assertionMethod', created: instant(now) });
   const reply = state.live ? { inReplyTo: state.live.digest } : {};
-  return { type: 'Offer', body: { document: { ...document, proof }, validUntil: instant(now + validFor), ...reply } };
+  return { type: 'Offer', body: { document: { ...document, proof }, validUntil: instant(now + validFor), ...reply, head: peer.head() } };
 }
 
 /** @param {Conversation} conversation @returns {Promise<Said>} */
@@ -46,7 +46,7 @@ export async function acceptance(conversation) {
   const proof = await makeProof(covered(live.document, first), peer.key, {
     ...proofId(), cryptosuite: profile.suite, proofPurpose: 'assertionMethod', created: instant(peer.now()), previousProof: first.id,
   });
-  return { type: 'Acceptance', body: { offer: live.digest, document: live.name, contractProof: proof } };
+  return { type: 'Acceptance', body: { offer: live.digest, document: live.name, contractProof: proof, head: peer.head() } };
 }
 
 /** The answer to an acceptance of our offer: `Seal`, or `Withdraw` where it came too late. @param {Conversation} conversation @returns {Promise<Said>} */

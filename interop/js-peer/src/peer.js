@@ -4,12 +4,12 @@ import { WebSocketServer } from 'ws';
 import { accept, dial, SUBPROTOCOL } from './link.js';
 import { Conversation } from './conversation.js';
 import { answerInLane, overdue } from './deadlines.js';
-import { digestOfBytes, digest, engagementId, instant, newNonce } from './encoding.js';
+import { digestOfBytes, digestOfHash, digest, engagementId, instant, newNonce } from './encoding.js';
 import { endpoint, Resolver } from './did.js';
 import { publicMultikey, readKey } from './keys.js';
 import { HireError } from './errors.js';
 import { readJson, MESSAGE_BYTES } from './json.js';
-import { checkpoint, keepHead } from './ledger.js';
+import { checkpoint, keepHead, rootOf } from './ledger.js';
 import { NOTICES, readMessage, verifyMessage } from './message.js';
 import { closing } from './papers.js';
 import { decideAsHirer } from './hirer.js';
@@ -86,7 +86,7 @@ export class Peer {
         conversation.engagement.take(message, { at: entry.at, bytes: Buffer.byteLength(entry.raw) });
         conversation.keep(message, entry.raw, entry.at);
         if (entry.k === 'got') conversation.acked = Math.max(conversation.acked, conversation.engagement.seenOf(message));
-        if (message.type === 'Closing' && entry.k === 'got' && entry.outcome === 'applies') keepHead(this.heads, message);
+        if (entry.k === 'got' && entry.outcome === 'applies') keepHead(this.heads, message);
         if (message.type === 'Presentation' && entry.k === 'got') conversation.shown = message.presentation.verifiableCredential ?? [];
       } else if (entry.k === 'back') {
         conversation.takeBack(entry.name);
@@ -178,6 +178,9 @@ export class Peer {
   }
 
   checkpoint() { return checkpoint(this.did, this.leaves, this.key, this.publicKey); }
+
+  /** Our log as it stands, for an `Offer` or `Acceptance`. */
+  head() { return { at: instant(this.now()), size: this.leaves.length, root: digestOfHash(Buffer.from(rootOf(this.leaves))) }; }
   get publicKey() {
     return readKey(publicMultikey(this.key)).bytes;
   }

@@ -6,8 +6,7 @@ import { verifyParents } from './parents.js';
 import { verifyPresentation } from './presentation.js';
 import { verifyProof } from './proofs.js';
 import { assertionKeys } from './did.js';
-import { checkGrowth, readCheckpoint } from './ledger.js';
-import { seconds } from './encoding.js';
+import { checkGrowth, headOf, readCheckpoint } from './ledger.js';
 import { verifyReview } from './statements.js';
 import { checkShape } from './schema.js';
 import { SUITES } from './keys.js';
@@ -58,14 +57,22 @@ async function checkCarried({ state, messages }, message, resolver, at, suites, 
   if (message.type === 'Acceptance') await verifyAccepted(state.live.document, message.contractProof, message.role, resolver, suites);
   if (message.type === 'Ruling') await checkRuling({ state }, message, resolver);
   if (message.type === 'Closing') await checkBooks(message, resolver, heads);
+  else checkHead(message, heads);
   if (message.type === 'Review') await checkReview(messages, state, message, resolver);
   return undefined;
+}
+
+/** What an `Offer`, `Acceptance` or `Closing` says of its sender's log contradicts nothing before it (HIRE-LOG-09). @param {any} message @param {import('./ledger.js').Heads} heads */
+function checkHead(message, heads) {
+  const head = headOf(message);
+  if (head) checkGrowth(head, heads.get(message.sender), message.type === 'Closing' ? '/checkpoint' : '/head');
 }
 
 /** The checkpoint of a `Closing` is its sender's (HIRE-LOG-04), and contradicts none before it (HIRE-LOG-05). @param {any} message @param {import('./did.js').Resolver} resolver @param {import('./ledger.js').Heads} heads */
 async function checkBooks(message, resolver, heads) {
   const document = await resolver.resolve(message.sender, { fresh: true });
-  checkGrowth(readCheckpoint(message.checkpoint, message.sender, assertionKeys(document)), seconds(message.proof.created), heads.get(message.sender));
+  readCheckpoint(message.checkpoint, message.sender, assertionKeys(document));
+  checkHead(message, heads);
 }
 
 /** The statement of a `Review` is the verifier's, and says what the verdict says. @param {Record<string, any>} messages @param {any} state @param {any} message @param {import('./did.js').Resolver} resolver */

@@ -9,7 +9,7 @@ export const SPEC = process.env.HIRE_SPEC ?? fileURLToPath(new URL('../../../pro
 export const specJson = (name) => JSON.parse(readFileSync(`${SPEC}/${name}`, 'utf8'));
 
 export const tables = specJson('tables.json');
-export const hireContext = checkedContext('context/hire-v1.jsonld', 'ac2fff7e1f47bb38dec576adcc165dee8a7d71948169dbf3d3981b379e6513b7');
+export const hireContext = checkedContext('context/hire-v1.jsonld', '36847c1d5fc777a3497eb3123ddc5b982ffdeb0a40809d0abd17279e7f103f15');
 
 /** A context is what signatures rest on, so another one than this is none (HIRE-LD-05). @param {string} name @param {string} sha256 */
 function checkedContext(name, sha256) {

@@ -5,22 +5,25 @@ Source: protocol-spec/08-attestation-and-evidence.md, sections 8.4 and 8.5
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
-from undersigned.encoding import Did, Instant, base64url_decode, canonicalize, decode_json, shift
+from undersigned.encoding import Did, Instant, base64url_decode, canonicalize, decode_json, digest_hex, shift
 from undersigned.errors import FormatError, LogProofError
 from undersigned.evidence.case import Case, assertion_keys, pack_of, signs_notes
 from undersigned.evidence.leaves import check_proofs
 from undersigned.evidence.pack import CHECKPOINT, INCLUSION
 from undersigned.keys import PublicKey
-from undersigned.messages import Closing, Receipt, Seal, Sync, VerifiedMessage
+from undersigned.messages import Acceptance, Closing, Consistency, Offer, Receipt, Seal, Sync, VerifiedMessage
 from undersigned.transparency import (
     Checkpoint,
     InclusionProof,
     contract_leaf,
     leaf_digest,
+    read_checkpoint,
     read_inclusion,
+    read_note,
+    verify_consistency,
     verify_cosignature,
     verify_note,
 )
@@ -41,8 +44,10 @@ def check_logs(case: Case) -> str:
         # It is the newest that the packer has, so it came after all that is in the pack.
         heads.append((shift(pack.manifest.created, 1), own_head))
     _check_growth(heads)
-    cosigned = _check_cosignatures(case, [head for _, head in heads])
-    more = [one for one in (check_proofs(case, own_head), cosigned) if one]
+    roots = {(head.origin, head.size): head.root for _, head in heads}
+    continued = _check_continued(case, roots)
+    cosigned = _check_cosignatures(case, roots)
+    more = [one for one in (check_proofs(case, own_head), continued, cosigned) if one]
     if case.sealed is None:
         return "; ".join(["no contract, and nothing in a log", *more])
     leaf = leaf_digest(contract_leaf(case.sealed.json))
@@ -89,20 +94,53 @@ def _heads(case: Case) -> list[tuple[Instant, Checkpoint]]:
     heads: list[tuple[Instant, Checkpoint]] = []
     for one, message in case.verified:
         body = message.message
-        if isinstance(body, Closing | Receipt | Sync) and body.checkpoint and signs_notes(case, body.sender):
+        if isinstance(body, Offer | Acceptance) and body.head is not None:
+            head = Checkpoint(body.sender, body.head.size, bytes.fromhex(digest_hex(body.head.root)))
+            heads.append((body.head.at, head))
+        elif isinstance(body, Closing | Receipt | Sync) and body.checkpoint and signs_notes(case, body.sender):
             heads.append((one.signed.proof.created, _note(case, _text(body.checkpoint), body.sender)))
     return heads
 
 
-def _check_cosignatures(case: Case, heads: list[Checkpoint]) -> str:
-    """Each cosignature of a `Closing` is its sender's, of the recipient's log, and contradicts no checkpoint of it."""
-    roots = {(head.origin, head.size): head.root for head in heads}
+def _check_continued(case: Case, roots: Mapping[tuple[Did, int], bytes]) -> str:
+    """Each head continues the one that it says, where that is in the pack."""
+    count = left = 0
+    for _, message in case.verified:
+        body, consistency, size = message.message, _consistency(message), 0
+        if consistency is None:
+            continue
+        if isinstance(body, Offer | Acceptance) and body.head is not None:
+            size = body.head.size
+        elif isinstance(body, Closing):
+            size = read_checkpoint(read_note(_text(body.checkpoint)).text).size
+        old, new = roots.get((body.sender, consistency.size)), roots.get((body.sender, size))
+        if old is None or new is None:
+            left += 1
+            continue
+        path = [bytes.fromhex(digest_hex(one)) for one in consistency.path]
+        verify_consistency(consistency.size, old, size, new, path)
+        count += 1
+    said = [f"{count} heads continue what was stated before"] if count else []
+    if left:
+        said.append(f"{left} heads continue what this pack does not have: not checked")
+    return "; ".join(said)
+
+
+def _consistency(message: VerifiedMessage) -> Consistency | None:
+    body = message.message
+    if isinstance(body, Offer | Acceptance):
+        return body.head.consistency if body.head is not None else None
+    return body.consistency if isinstance(body, Closing) else None
+
+
+def _check_cosignatures(case: Case, roots: Mapping[tuple[Did, int], bytes]) -> str:
+    """Each cosignature is its sender's, of the recipient's log, and contradicts no checkpoint of it."""
     count = 0
     for _, message in case.verified:
         body = message.message
-        if not isinstance(body, Closing):
+        if not isinstance(body, Acceptance | Seal | Closing):
             continue
-        for note in body.cosignatures:
+        for note in body.cosignatures or ():
             head = _by_a_key(case, body.sender, partial(_cosigned, _text(note), body.sender))
             if head.origin != body.recipient:
                 raise LogProofError("log_proof_invalid", f"a cosignature of {head.origin!a:.200}, sent to another")

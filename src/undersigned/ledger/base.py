@@ -182,7 +182,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     note: str
     """As its owner signed it."""
     agreed: Head | None = None
-    """The largest head that is known to continue all before; kept by `put_agreed`, the first one at once."""
+    """The largest head that is known to continue all before. The first one is kept as such at once; what a commit says
+    later is, if it is larger, and so is what `put_agreed` says."""
 
 
 class Committed(Struct, frozen=True):

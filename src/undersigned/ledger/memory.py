@@ -132,6 +132,8 @@ class MemoryLedger:
             if held is None or held.size <= one.size:
                 agreed = Head(one.size, one.root) if held is None else held.agreed
                 self._seen[one.log] = replace(one, agreed=agreed)
+            if one.agreed is not None:
+                self._agree(one.log, one.agreed)
         places = tuple(self._append(leaf) for leaf in commit.leaves)
         self.counters.commits += 1
         self.counters.groups += 1
@@ -310,6 +312,9 @@ class MemoryLedger:
     async def put_agreed(self, log: Did, head: Head) -> None:
         """See `Ledger.put_agreed`."""
         self._open()
+        self._agree(log, head)
+
+    def _agree(self, log: Did, head: Head) -> None:
         held = self._seen.get(log)
         if held is not None and (held.agreed is None or held.agreed.size < head.size <= held.size):
             self._seen[log] = replace(held, agreed=head)

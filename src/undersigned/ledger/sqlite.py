@@ -360,7 +360,7 @@ class SqliteLedger:
         head = self._head()
         if head is not None and size in (None, head.size):
             return head.root
-        return await self._read(lambda db: root_at(_size(db, size), node_source(db)))
+        return await self._glance(lambda db: root_at(_size(db, size), node_source(db)))
 
     async def leaves(self, start: int, count: int) -> tuple[bytes, ...]:
         """See `Ledger.leaves`."""
@@ -401,7 +401,7 @@ class SqliteLedger:
             total = _size(db, size)
             return consistency_path(old, total, node_source(db)) if old else ()
 
-        return await self._read(query)
+        return await self._glance(query)  # of all moments the same: a complete node never changes
 
     async def checkpoint(self) -> str | None:
         """See `Ledger.checkpoint`."""

@@ -106,6 +106,7 @@ class Stage:
     """What one group is about to change: rows to be written, and what memory will hold once they are."""
 
     __slots__ = (
+        "agreed",
         "blobs",
         "effects",
         "engagements",
@@ -128,6 +129,7 @@ class Stage:
         self.blobs: dict[str, bytes] = {}
         self.evidence: list[tuple[int, str, str, str, bytes]] = []
         self.seen: list[tuple[Any, ...]] = []
+        self.agreed: list[tuple[Any, ...]] = []
         self.frontier: Frontier | None = None
         self.leaf_index: dict[bytes, int] = {}
         self.leaves: list[tuple[int, bytes, bytes]] = []
@@ -471,6 +473,7 @@ class Writer(threading.Thread):
             stage.blobs[blob.digest] = blob.raw
             stage.evidence.append((id, blob.digest, blob.kind, blob.name, seal(id, blob.digest, blob.kind, blob.name)))
         stage.seen += [(one.log, one.size, one.root, one.at, one.note, one.size, one.root) for one in commit.seen]
+        stage.agreed += [(one.log, one.agreed.size, one.agreed.root) for one in commit.seen if one.agreed is not None]
         leaves = tuple(self._append(db, stage, leaf) for leaf in commit.leaves)
         frontier = stage.frontier or self._frontier
         return Committed(leaves, Head(frontier.size, frontier.root))
@@ -531,6 +534,8 @@ class Writer(threading.Thread):
             (USAGE, [(*key, *total) for key, total in stage.limits.totals.items()]),
         ):
             insert.all(db, rows)
+        for row in stage.agreed:
+            db.execute(_AGREED, row)
         if stage.frontier is not None:
             db.execute("UPDATE tree SET size = ?, root = ?", (stage.frontier.size, stage.frontier.root))
 

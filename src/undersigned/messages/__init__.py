@@ -19,7 +19,7 @@ from undersigned.messages.attestation import (
     Served,
     Settled,
 )
-from undersigned.messages.base import CONTEXT, VERSIONS, Message, Move, Need, Notice, Proof, Purpose, Role
+from undersigned.messages.base import CONTEXT, VERSIONS, Consistency, Message, Move, Need, Notice, Proof, Purpose, Role
 from undersigned.messages.codec import decode_message, recorded_message
 from undersigned.messages.conflict import Breach, Dispute, Ruling
 from undersigned.messages.discovery import Inquiry, Limits, Profile, Tender
@@ -36,7 +36,7 @@ from undersigned.messages.execution import (
     Terminate,
     Usage,
 )
-from undersigned.messages.negotiation import Acceptance, Bid, LedgerPlace, Offer, Seal, Withdraw
+from undersigned.messages.negotiation import Acceptance, Bid, LedgerPlace, LogHead, Offer, Seal, Withdraw
 from undersigned.messages.presentation import Presentation, PresentationRequest
 from undersigned.messages.problem import Inclusion, Problem, Progress, Receipt, Sync, Waiting
 from undersigned.messages.reasons import (
@@ -82,6 +82,7 @@ __all__ = [
     "Breach",
     "Cancel",
     "Closing",
+    "Consistency",
     "CriterionVerdict",
     "Delivery",
     "Details",
@@ -93,6 +94,7 @@ __all__ = [
     "Inquiry",
     "LedgerPlace",
     "Limits",
+    "LogHead",
     "Message",
     "Move",
     "Need",

@@ -12,6 +12,7 @@ from msgspec import Meta
 from undersigned.encoding import Amount, Digest, Instant
 from undersigned.messages.base import (
     MAX_ITEMS,
+    Consistency,
     Count,
     Currency,
     Digests,
@@ -157,3 +158,5 @@ class Closing(Move, frozen=True, kw_only=True):
     """The provider's, if its `Profile` said how many contracts it takes at a time."""
     objection: Note | None = None
     """Where this side does not agree."""
+    consistency: Consistency | None = None
+    """Proof that `checkpoint` continues what the recipient was told last."""

@@ -20,6 +20,7 @@ __all__ = [
     "CONTEXT",
     "VERSIONS",
     "Code",
+    "Consistency",
     "Count",
     "Currency",
     "MediaType",
@@ -158,6 +159,14 @@ class Proof(Part, frozen=True, kw_only=True):
     """That of the message's type."""
     proof_value: Annotated[str, Meta(pattern=r"^z[1-9A-HJ-NP-Za-km-z]{1,200}" + END, max_length=201)]
     """Signature bytes, multibase base58btc."""
+
+
+class Consistency(Part, frozen=True, kw_only=True):
+    """That a log continues what it was before: an RFC 6962 consistency proof, every hash as a digest."""
+
+    size: Number
+    """Leaves of the tree that is continued, which its owner stated to the recipient before."""
+    path: Annotated[tuple[Digest, ...], Meta(max_length=64)]
 
 
 class Need(Part, frozen=True, kw_only=True):

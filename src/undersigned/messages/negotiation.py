@@ -13,10 +13,23 @@ from msgspec import Meta
 
 from undersigned.contract import Document
 from undersigned.encoding import Digest, Instant
-from undersigned.messages.base import MAX_ITEMS, Count, Foreign, Move, Name, Need, Nonce, Note, Part, Purpose
+from undersigned.messages.base import (
+    MAX_ITEMS,
+    Consistency,
+    Count,
+    Foreign,
+    Move,
+    Multibase,
+    Name,
+    Need,
+    Nonce,
+    Note,
+    Part,
+    Purpose,
+)
 from undersigned.messages.reasons import WithdrawReason
 
-__all__ = ["Acceptance", "Bid", "LedgerPlace", "Offer", "Seal", "Withdraw"]
+__all__ = ["Acceptance", "Bid", "LedgerPlace", "LogHead", "Offer", "Seal", "Withdraw"]
 
 
 class Bid(Move, frozen=True, kw_only=True):
@@ -29,6 +42,23 @@ class Bid(Move, frozen=True, kw_only=True):
     """Digest of the JSON object with `salt` and `terms`."""
     valid_until: Instant
     """How long it binds its sender, at least to `awardBy`."""
+
+
+class LogHead(Part, frozen=True, kw_only=True):
+    """A log as it stood at one moment; of two, the later one is never smaller."""
+
+    at: Instant
+    """The moment, by its owner's clock. A message that is signed again still states the same."""
+    size: Count
+    """Its leaves."""
+    root: Digest
+    """Root of the tree that they make."""
+    consistency: Consistency | None = None
+    """Proof from what the recipient was told last."""
+
+
+Cosignatures = Annotated[tuple[Multibase, ...], Meta(max_length=16)]
+"""Of the recipient's log, by the sender."""
 
 
 class Offer(Move, frozen=True, kw_only=True):
@@ -50,6 +80,8 @@ class Offer(Move, frozen=True, kw_only=True):
     parents: Annotated[tuple[Foreign, ...], Meta(min_length=1, max_length=MAX_ITEMS)] | None = None
     """Where the document names a parent and its sender is the hirer: the parent's `document` in force, `acceptance` and
     `seal`, then those of its parent, up to the root."""
+    head: LogHead | None = None
+    """The sender's log, for who may contract with it to hold against what it saw before."""
 
 
 class Acceptance(Move, frozen=True, kw_only=True):
@@ -64,6 +96,10 @@ class Acceptance(Move, frozen=True, kw_only=True):
     """Digest of the document of that offer."""
     contract_proof: Foreign
     """The acceptor's proof on the document; its `previousProof` names the offerer's."""
+    head: LogHead | None = None
+    """The sender's log before this."""
+    cosignatures: Cosignatures | None = None
+    """Cosignatures of the recipient's log, by this side: a checkpoint's text and one signature line each."""
 
 
 class LedgerPlace(Part, frozen=True, kw_only=True):
@@ -92,6 +128,8 @@ class Seal(Move, frozen=True, kw_only=True):
     """Digest of the acceptance."""
     ledger: LedgerPlace
     """A promise of place; the inclusion proof follows in a `Receipt`."""
+    cosignatures: Cosignatures | None = None
+    """Cosignatures of the recipient's log, by this side: a checkpoint's text and one signature line each."""
 
 
 class Withdraw(Move, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -28,13 +29,14 @@ from undersigned.errors import (
     TransportError,
     UndersignedError,
 )
-from undersigned.ledger import LEDGERS, Blob, Ledger, Opener, open_ledger
+from undersigned.ledger import LEDGERS, Blob, Ledger, Opener, Seen, open_ledger
 from undersigned.messages import (
     Acceptance,
     Closing,
     Delivery,
     Handled,
     Inquiry,
+    LogHead,
     Offer,
     Presentation,
     Profile,
@@ -560,10 +562,20 @@ class Agent:
                 return None, await self.worker.check_review(conversation, body, document, delivery)
             case Closing():
                 self.papers.check_closing(body, self._advertised(conversation))
-                await self.witness.check(body, document)
             case _:
                 pass
         return None, ()
+
+    async def watched(self, conversation: Conversation, message: VerifiedMessage, document: DidDocument) -> Seen | None:
+        """See `Shell.watched`."""
+        body = message.message
+        if not isinstance(body, Offer | Acceptance | Seal | Closing):
+            return None
+        return await self.witness.check(body, document)
+
+    async def log_head(self, peer: Did) -> LogHead:
+        """See `Shell.log_head`."""
+        return await self.witness.head(peer)
 
     async def decide(self, conversation: Conversation, engagement: Engagement, owed: Owe) -> Say | None:
         """What this side says now, or None to wait."""
@@ -653,7 +665,8 @@ class Agent:
         await self.document_of(engagement.peer, max_age_seconds=FRESH_SECONDS)
         decision = await self.meeting.recheck(conversation, engagement, conversation.offered(engagement).terms)
         leaf, index = conversation.leaf or (_leaf(conversation), None)
-        said = await self.papers.seal(engagement, leaf, index)
+        cosignatures = await self.witness.cosignatures(engagement.peer)
+        said = await self.papers.seal(engagement, leaf, index, cosignatures)
         return msgspec.structs.replace(said, facts=recorded(decision))
 
     async def close_books(
@@ -678,6 +691,7 @@ class Agent:
             paid,
             word.note,
             cosignatures=await self.witness.cosignatures(engagement.peer),
+            told=partial(self.witness.told, engagement.peer),
             handled=handled,
             served=served,
             reference=word.reference,
@@ -714,7 +728,7 @@ class Agent:
             if sealed and conversation.engagement.role == "provider":
                 self.bookings.seen(conversation)
             self._gates.setdefault(contract.digest, conversation.id)
-        if event.kind == "received" and event.type == "Closing":
+        if event.kind == "received" and event.type in ("Offer", "Acceptance", "Closing"):
             self.witness.follow(conversation.engagement.peer)
         self.subcontracts.noticed(conversation, event)
         for queue in (*self._watchers.get(event.engagement, ()), *self._watchers.get(None, ())):

@@ -298,7 +298,11 @@ class Changes:
             until = self._agent.clock.now() if tabled is None else tabled.valid_until
             await self._agent.bookings.promise_more(engagement, document.terms.price, until)
             facts = recorded(await self._agent.meeting.recheck(conversation, engagement, document.terms))
-        said = await self._agent.papers.acceptance(engagement, conversation.tabled_json(engagement))
+        said = await self._agent.papers.acceptance(
+            engagement,
+            conversation.tabled_json(engagement),
+            await self._agent.witness.cosignatures(engagement.peer),
+        )
         return replace(said, facts=facts)
 
     async def _seal(self, conversation: Conversation, engagement: Engagement) -> Say:
@@ -307,7 +311,8 @@ class Changes:
         if isinstance(document, AmendmentDocument):
             await self._agent.subcontracts.amended(conversation, document.terms)
             facts = recorded(await self._agent.meeting.recheck(conversation, engagement, document.terms))
-        said = await self._agent.papers.seal(engagement, self.leaf(conversation))
+        cosignatures = await self._agent.witness.cosignatures(engagement.peer)
+        said = await self._agent.papers.seal(engagement, self.leaf(conversation), cosignatures=cosignatures)
         return replace(said, facts=facts)
 
     @staticmethod

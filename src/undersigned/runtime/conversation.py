@@ -39,11 +39,13 @@ from undersigned.errors import (
     ScopeError,
     UndersignedError,
 )
-from undersigned.ledger import Blob, Committed, Ledger, Row, Settlement, Summary
+from undersigned.ledger import Blob, Committed, Ledger, Row, Seen, Settlement, Summary
 from undersigned.messages import (
     MESSAGE_TYPES,
-    Closing,
+    Acceptance,
+    LogHead,
     Message,
+    Offer,
     Problem,
     Progress,
     Receipt,
@@ -86,7 +88,6 @@ from .clock import Clock
 from .names import fresh_urn
 from .remembered import Remembered
 from .turn import Booked, Declined, Event, Say, Turn, load_engagement
-from .witnessing import seen_of
 
 __all__ = ["Arrived", "Asked", "Conversation", "Shell"]
 
@@ -153,6 +154,18 @@ class Shell(Protocol):
         Raises:
             UndersignedError: It does not hold; the move is refused and not recorded.
         """
+        ...
+
+    async def watched(self, conversation: Conversation, message: VerifiedMessage, document: DidDocument) -> Seen | None:
+        """What a received move says of its sender's log, held against what was seen of it before.
+
+        Raises:
+            LogProofError: It contradicts that, or does not hold.
+        """
+        ...
+
+    async def log_head(self, peer: Did) -> LogHead:
+        """Our log as it stands, for a message to `peer`."""
         ...
 
     async def decide(self, conversation: Conversation, engagement: Engagement, owed: Owe) -> Say | None:
@@ -648,8 +661,9 @@ class Conversation(Remembered):
             leaf, evidence = None, ()
             if how == "applies" or body.type == "Ruling":  # a ruling counts although it moves nothing
                 leaf, evidence = await self.shell.check(self, message, item.document)
-                if isinstance(body, Closing):
-                    turn.seen.append(seen_of(body))
+                seen = await self.shell.watched(self, message, item.document)
+                if seen is not None:
+                    turn.seen.append(seen)
             turn.engagement = after
         except LedgerError:
             raise
@@ -750,7 +764,7 @@ class Conversation(Remembered):
             )
             turn.fact(self.shell.identity.did, "equivocation", item.message.digest)
             self.facts["equivocation"] = item.message.digest
-        if error.code == "ledger_diverged" and error.path == "/checkpoint" and "fork" not in self.facts:
+        if error.code == "ledger_diverged" and error.path in ("/checkpoint", "/head") and "fork" not in self.facts:
             # With what its sender signed before it is the proof that a log was rewritten.
             raw = item.message.raw
             turn.evidence.append(Blob(digest=digest_bytes(raw), raw=raw, kind="fork", name=body.type))
@@ -811,13 +825,16 @@ class Conversation(Remembered):
             "previous": engagement.sent[-1] if engagement.sent else None,
             "seen": engagement.got[-1] if engagement.got else None,
         }
-        message = of(**envelope, **{k: v for k, v in said.body.items() if v is not None})
+        body = {name: value for name, value in said.body.items() if value is not None}
+        if of in (Offer, Acceptance):
+            body["head"] = await self.shell.log_head(engagement.peer)
+        message = of(**envelope, **body)
         unsigned = draft(
             message,
             method=identity.method,
             suite=self._suite(engagement),
             kind=identity.kind,
-            created=now,
+            created=said.at or now,
             expires=shift(now, PROOF_SECONDS),
         )
         signed = unsigned.signed(await identity.sign(unsigned.to_sign))

@@ -194,7 +194,11 @@ class HirerSide:
                     return Say("Withdraw", {"reason": "offer_expired", "offer": live.digest})
                 return await self._offer(conversation, engagement, order, theirs, decision)
             agent.subcontracts.require(conversation, theirs)
-            said = await agent.papers.acceptance(engagement, conversation.offered_json(engagement))
+            said = await agent.papers.acceptance(
+                engagement,
+                conversation.offered_json(engagement),
+                await agent.witness.cosignatures(engagement.peer),
+            )
             return msgspec.structs.replace(said, facts=recorded(decision))
         if answer.act == "counter" and answer.terms is not None:
             decision = await agent.meeting.recheck(conversation, engagement, answer.terms, offering=True)

@@ -7,7 +7,7 @@ Source: protocol-spec/07-contract.md
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from msgspec.json import decode
@@ -49,7 +49,7 @@ from undersigned.encoding import (
 from undersigned.errors import LocalProtocolError, VerificationError
 from undersigned.keys import PublicKey
 from undersigned.ledger import Head, Ledger
-from undersigned.messages import Closing, Handled, LedgerPlace, Offer, Served, Settled, Usage
+from undersigned.messages import Closing, Consistency, Handled, LedgerPlace, Offer, Served, Settled, Usage
 from undersigned.proof import make_proof, prepare
 from undersigned.protocol import OTHER, Engagement, Offered, Tabled, position
 from undersigned.scope import read_scope
@@ -175,7 +175,7 @@ class Papers:
             },
         )
 
-    async def acceptance(self, engagement: Engagement, document: JsonObject) -> Say:
+    async def acceptance(self, engagement: Engagement, document: JsonObject, cosignatures: tuple[str, ...] = ()) -> Say:
         """An `Acceptance` of the live offer, whose `document` it is, with the second signature."""
         identity, live = self._identity, _live(engagement)
         config = acceptance_config(document, self._suite(engagement), identity.method, self._clock.now())
@@ -186,10 +186,13 @@ class Papers:
                 "offer": live.digest,
                 "document": live.document,
                 "contract_proof": make_proof(document, config, signature),
+                "cosignatures": cosignatures or None,
             },
         )
 
-    async def seal(self, engagement: Engagement, leaf: bytes, index: int | None = None) -> Say:
+    async def seal(
+        self, engagement: Engagement, leaf: bytes, index: int | None = None, cosignatures: tuple[str, ...] = ()
+    ) -> Say:
         """The `Seal` of the accepted offer. `leaf` is in the log already, and its place is stated: `index`, or what is
         looked up.
         """
@@ -207,6 +210,7 @@ class Papers:
                 "document": live.document,
                 "acceptance": acceptance,
                 "ledger": LedgerPlace(log=self._identity.did, index=index, leaf=leaf_digest(leaf)),
+                "cosignatures": cosignatures or None,
             },
         )
 
@@ -222,15 +226,19 @@ class Papers:
         served: Served | None = None,
         reference: str | None = None,
         cosignatures: tuple[str, ...] = (),
+        told: Callable[[int], Awaitable[Consistency | None]],
     ) -> Say:
-        """The `Closing` of this side's books, with a signed checkpoint of its log as it stands now.
+        """The `Closing` of this side's books, with a signed checkpoint of its log as it stands now, and the proof that
+        it continues what the peer was told before, by `told`, of its size.
 
         Of two that are signed, the later one is never of fewer leaves.
         """
         contract = engagement.contract
         if contract is None:
             raise LocalProtocolError("wrong_state", "there is no contract to close")
-        note = await self.checkpoint()
+        size = await self._ledger.tree_size()
+        at = self._clock.now()
+        note = await self.checkpoint(Head(size, await self._ledger.root(size)))
         return Say(
             "Closing",
             {
@@ -241,10 +249,12 @@ class Papers:
                 "settlement": Settled(amount=paid.amount, currency=paid.currency, reference=reference),
                 "checkpoint": "u" + base64url_encode(note.encode()),
                 "cosignatures": cosignatures,
+                "consistency": await told(size),
                 "data_handling": handled,
                 "capacity": served,
                 "objection": objection,
             },
+            at=at,
         )
 
     async def stated(self, artifacts: Mapping[str, Digest], predicate: Predicate) -> JsonObject:

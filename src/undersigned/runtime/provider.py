@@ -183,7 +183,11 @@ class ProviderSide:
                 if talks.offers >= talks.rounds:
                     return Say("Withdraw", {"reason": "offer_expired", "offer": live.digest})
                 return await self._offer(engagement, theirs, decision)
-            said = await agent.papers.acceptance(engagement, conversation.offered_json(engagement))
+            said = await agent.papers.acceptance(
+                engagement,
+                conversation.offered_json(engagement),
+                await agent.witness.cosignatures(engagement.peer),
+            )
             return msgspec.structs.replace(said, facts=recorded(decision))
         terms = answer.terms
         if answer.act == "withdraw" and engagement.talks is not None and not self._offered(conversation):

@@ -2,8 +2,10 @@
 cosigned.
 
 What can be seen at once refuses the message that carries it: another root of the same size, or fewer leaves than were
-signed earlier. That more leaves continue the ones before is found out afterwards, from the tiles that the other side
-serves; until it is known nothing is cosigned, and if it is not so, never again.
+signed earlier. So whoever was put back from an old copy is noticed with its first offer or acceptance, before anything
+is sealed. That more leaves continue the ones before is shown by a closing itself from where the engagement began, and
+is otherwise found out afterwards, from the tiles that the other side serves; until it is known nothing is cosigned,
+and if it is not so, never again.
 
 Source: protocol-spec/08-attestation-and-evidence.md, section 8.5
 """
@@ -17,19 +19,19 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 import structlog
 
-from undersigned.encoding import Did, base64url_encode, parse_instant
+from undersigned.encoding import Did, base64url_encode, digest_from_hex, digest_hex, parse_instant
 from undersigned.errors import LogProofError, UndersignedError
 from undersigned.ledger import Head, Seen
+from undersigned.messages import Acceptance, Closing, Consistency, LogHead, Offer, Seal
 from undersigned.transparency import (
     TILE_WIDTH,
     Checkpoint,
     Tile,
+    checkpoint_text,
     consistency_path,
     cosigned_note,
     cosigned_text,
     node_of_tiles,
-    read_checkpoint,
-    read_note,
     read_tile,
     verify_consistency,
     verify_cosignature,
@@ -41,13 +43,12 @@ from .signers import Signer
 
 if TYPE_CHECKING:
     from undersigned.did import DidDocument
-    from undersigned.messages import Closing
 
     from .agent import Agent
 
 T = TypeVar("T")
 
-__all__ = ["CrossWitness", "continues", "seen_of"]
+__all__ = ["CrossWitness", "continues"]
 
 _log: Final = structlog.get_logger("undersigned.witnessing")
 LOOK_SECONDS: Final = 60.0
@@ -65,38 +66,61 @@ class CrossWitness:
         """What came last of each log, which may not be stored yet."""
         self._cosigned: OrderedDict[Did, int] = OrderedDict()
         """The size of each log that was cosigned last: once is enough."""
+        self._told: OrderedDict[Did, int] = OrderedDict()
+        """The size of our log of which each peer was told last."""
         self._looked: OrderedDict[Did, float] = OrderedDict()
         """When each log was last looked at, by the loop's time."""
 
-    async def check(self, closing: Closing, peer: DidDocument) -> None:
-        """The checkpoint of a received closing contradicts nothing that was seen of that log; what it cosigns is ours.
+    async def check(self, message: Offer | Acceptance | Seal | Closing, peer: DidDocument) -> Seen | None:
+        """What a received message says of its sender's log, to be kept with it. It contradicts nothing that was seen of
+        that log, and what it cosigns is ours.
 
         Raises:
-            LogProofError: `log_proof_invalid`: not signed by its sender, or a cosignature does not hold;
+            LogProofError: `log_proof_invalid`: not signed by its sender, or a cosignature or proof does not hold;
                 `ledger_diverged`: the log had other leaves before, or more.
         """
-        agent = self._agent
+        said = self._said(message, peer)
+        if not isinstance(message, Offer):
+            for note in message.cosignatures or ():
+                await self._ours(read_multibase_note(note), peer)
+        if said is None:
+            return None
+        seen = await self._agent.ledger.seen(peer.id)
+        place = "/checkpoint" if isinstance(message, Closing) else "/head"
+        if seen is not None:
+            _check_growth(seen, said, place)
+        consistency = _consistency(message)
         try:
-            head = verified_note(read_multibase_note(closing.checkpoint), peer, agent.clock.now())
+            said = _joined(said, self._agreed(peer.id, seen), consistency)
         except LogProofError as exc:
-            exc.path = "/checkpoint"
+            exc.path = "/consistency" if isinstance(message, Closing) else "/head/consistency"
             raise
-        for note in closing.cosignatures:
-            await self._ours(read_multibase_note(note), peer)
-        seen, said = await agent.ledger.seen(peer.id), seen_of(closing)
         keep(self._new, peer.id, said)
-        if seen is None:
-            return
-        if seen.size == head.size and seen.root != head.root:
-            raise LogProofError(
-                "ledger_diverged", f"{peer.id} signed two roots of {head.size} leaves", path="/checkpoint"
-            )
-        if head.size < seen.size and said.at > seen.at:
-            raise LogProofError(
-                "ledger_diverged",
-                f"{peer.id} signed {seen.size} leaves at {seen.at}, and {head.size} afterwards: its log went back",
-                path="/checkpoint",
-            )
+        return said
+
+    def _agreed(self, peer: Did, seen: Seen | None) -> Head | None:
+        """The largest head that is known to continue all before. `seen` is what the store has."""
+        new = self._new.get(peer)
+        known = [one.agreed for one in (seen, new) if one is not None and one.agreed is not None]
+        return max(known, key=lambda one: one.size, default=None)
+
+    def _said(self, message: Offer | Acceptance | Seal | Closing, peer: DidDocument) -> Seen | None:
+        """The head of its sender's log that a message carries. One without a note is under the message's own proof."""
+        if isinstance(message, Closing):
+            at = message.proof.created if message.proof is not None else ""
+            note = read_multibase_note(message.checkpoint)
+            try:
+                head = verified_note(note, peer, self._agent.clock.now())
+            except LogProofError as exc:
+                exc.path = "/checkpoint"
+                raise
+            return Seen(log=peer.id, size=head.size, root=head.root, at=at, note=note)
+        if isinstance(message, Seal) or message.head is None:
+            return None
+        head = message.head
+        root = bytes.fromhex(digest_hex(head.root))
+        note = checkpoint_text(peer.id, head.size, root).decode()
+        return Seen(log=peer.id, size=head.size, root=root, at=head.at, note=note)
 
     async def _ours(self, note: str, peer: DidDocument) -> None:
         keys = log_keys(peer, self._agent.clock.now())
@@ -148,18 +172,75 @@ class CrossWitness:
     async def cosignatures(self, peer: Did) -> tuple[str, ...]:
         """Our cosignature of the newest checkpoint of `peer`, once, if it is known to continue what was seen before."""
         agent = self._agent
-        seen, new = await agent.ledger.seen(peer), self._new.get(peer)
-        if seen is None and new is not None:
-            # Nothing came before that it could contradict.
-            seen = msgspec.structs.replace(new, agreed=Head(new.size, new.root))
-        if seen is None or seen.agreed != Head(seen.size, seen.root) or self._cosigned.get(peer) == seen.size:
+        seen = await agent.ledger.seen(peer)
+        newest = max((one for one in (seen, self._new.get(peer)) if one is not None), key=_size, default=None)
+        agreed = self._agreed(peer, seen)
+        if newest is None or newest.size == 0 or agreed != _head(newest) or self._cosigned.get(peer) == newest.size:
             return ()
-        text = read_note(seen.note).text
+        text = checkpoint_text(peer, newest.size, newest.root)
         seconds = int(parse_instant(agent.clock.now()).timestamp())
         signature = await self._key.sign(cosigned_text(text, seconds))
-        keep(self._cosigned, peer, seen.size)
+        keep(self._cosigned, peer, newest.size)
         note = cosigned_note(text, agent.own.id, self._key.public_key, seconds, signature)
         return ("u" + base64url_encode(note.encode()),)
+
+    async def head(self, peer: Did) -> LogHead:
+        """Our log as it stands, and that it continues what `peer` was told before."""
+        ledger = self._agent.ledger
+        size = await ledger.tree_size()
+        at = self._agent.clock.now()  # at once: of what is stated later, none is smaller
+        consistency, root = await self.told(peer, size), await ledger.root(size)
+        return LogHead(at=at, size=size, root=digest_from_hex(root.hex()), consistency=consistency)
+
+    async def told(self, peer: Did, size: int) -> Consistency | None:
+        """The proof that our log of `size` leaves continues what `peer` was told before; None if that is not known."""
+        old = self._told.get(peer, 0)
+        keep(self._told, peer, max(old, size))
+        if not 0 < old < size:
+            return None
+        path = await self._agent.ledger.consistency(old, size)
+        return Consistency(size=old, path=tuple(digest_from_hex(one.hex()) for one in path))
+
+
+def _size(seen: Seen) -> int:
+    return seen.size
+
+
+def _head(seen: Seen) -> Head:
+    return Head(seen.size, seen.root)
+
+
+def _consistency(message: Offer | Acceptance | Seal | Closing) -> Consistency | None:
+    if isinstance(message, Closing):
+        return message.consistency
+    return message.head.consistency if not isinstance(message, Seal) and message.head is not None else None
+
+
+def _joined(said: Seen, agreed: Head | None, consistency: Consistency | None) -> Seen:
+    """What was said, once it is known whether it continues what is `agreed`.
+
+    Raises:
+        LogProofError: The proof that it does does not hold.
+    """
+    if agreed is None or agreed.size == 0:
+        pass  # the first one, and what every log continues, need no proof
+    elif consistency is not None and consistency.size == agreed.size < said.size:
+        path = [bytes.fromhex(digest_hex(one)) for one in consistency.path]
+        verify_consistency(agreed.size, agreed.root, said.size, said.root, path)
+    elif agreed != _head(said):
+        return said
+    return msgspec.structs.replace(said, agreed=_head(said))
+
+
+def _check_growth(seen: Seen, said: Seen, path: str) -> None:
+    if seen.size == said.size and seen.root != said.root:
+        raise LogProofError("ledger_diverged", f"{said.log} signed two roots of {said.size} leaves", path=path)
+    if said.size < seen.size and said.at > seen.at:
+        raise LogProofError(
+            "ledger_diverged",
+            f"{said.log} signed {seen.size} leaves at {seen.at}, and {said.size} afterwards: its log went back",
+            path=path,
+        )
 
 
 def keep(held: OrderedDict[Did, T], log: Did, value: T) -> None:
@@ -168,14 +249,6 @@ def keep(held: OrderedDict[Did, T], log: Did, value: T) -> None:
     held.move_to_end(log)
     if len(held) > MAX_LOGS:
         held.popitem(last=False)
-
-
-def seen_of(closing: Closing) -> Seen:
-    """What a closing that was checked says of its sender's log."""
-    note, proof = read_multibase_note(closing.checkpoint), closing.proof
-    head = read_checkpoint(read_note(note).text)
-    at = proof.created if proof is not None else ""
-    return Seen(log=closing.sender, size=head.size, root=head.root, at=at, note=note)
 
 
 async def continues(gatherer: Gatherer, base: str, old: Head, new: Head) -> None:

@@ -22,6 +22,30 @@ async function verifyInclusion(proof, root) {
   if (last !== 0n || !same(value, root)) throw noProof("the inclusion proof does not lead to the root");
 }
 
+/** The tree of `old` leaves is a prefix of the one of `size` (RFC 9162, section 2.1.4.2). */
+async function verifyConsistency(old, oldRoot, size, root, path) {
+  if (!(old >= 0 && old <= size)) throw noProof(`a tree of ${size} leaves does not continue one of ${old}`);
+  const hashes = path.map((one) => rawDigest(one, "log_proof_invalid"));
+  if (old === 0 || old === size) {
+    if (hashes.length || !same(oldRoot, old ? root : await sha256(new Uint8Array()))) throw noProof(`two trees of ${old} leaves have different roots`);
+    return;
+  }
+  let [first, last] = [BigInt(old) - 1n, BigInt(size) - 1n];
+  if ((BigInt(old) & first) === 0n) hashes.unshift(oldRoot);
+  if (!hashes.length) throw noProof("the consistency proof is empty");
+  while (first & 1n) [first, last] = [first >> 1n, last >> 1n];
+  let [before, after] = [hashes[0], hashes[0]];
+  for (const hash of hashes.slice(1)) {
+    if (last === 0n) throw noProof("the consistency proof is longer than these sizes need");
+    if (first & 1n || first === last) {
+      [before, after] = [await nodeHash(hash, before), await nodeHash(hash, after)];
+      while (!(first & 1n) && first) [first, last] = [first >> 1n, last >> 1n];
+    } else after = await nodeHash(after, hash);
+    [first, last] = [first >> 1n, last >> 1n];
+  }
+  if (last !== 0n || !same(before, oldRoot) || !same(after, root)) throw noProof(`the tree of ${size} leaves does not continue the one of ${old}`);
+}
+
 function readInclusion(value) {
   const names = isObject(value) ? Object.keys(value).sort().join() : "";
   const fits = names === "index,leaf,path,size" && typeof value.leaf === "string" && Array.isArray(value.path);

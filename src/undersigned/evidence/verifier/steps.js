@@ -486,7 +486,8 @@ async function logs(the) {
   const [checkpoint, inclusion] = [the.members.get("ledger/checkpoint.txt"), the.members.get("ledger/inclusion.json")];
   if (Boolean(checkpoint) !== Boolean(inclusion)) throw noProof("checkpoint and inclusion prove something only together");
   const heads = [];
-  for (const { content } of ofType(the, "Closing", "Receipt", "Sync")) {
+  for (const { content } of ofType(the, "Offer", "Acceptance", "Closing", "Receipt", "Sync")) {
+    if (content.head) heads.push([content.head.at, { ...content.head, origin: content.sender, root: rawDigest(content.head.root) }]);
     if (content.checkpoint && signsNotes(the, content.sender)) {
       heads.push([content.proof.created, await noteOf(noteText(content.checkpoint), content.sender, assertionKeys(the, content.sender))]);
     }
@@ -495,8 +496,8 @@ async function logs(the) {
   if (head) heads.push([shift(the.manifest.created, 1), head]);
   checkGrowth(heads);
   const proved = await moreProofs(the, head);
-  const cosigned = await cosignatures(the, heads.map(([, one]) => one));
-  const more = [proved, cosigned].filter(Boolean);
+  const roots = new Map(heads.map(([, one]) => [`${one.size} ${one.origin}`, one.root]));
+  const more = [proved, await continued(the, roots), await cosignatures(the, roots)].filter(Boolean);
   if (!the.sealed) return ["no contract, and nothing in a log", ...more].join("; ");
   const leaf = written(await leafHash(concat(encode("hire/v1 contract\n"), await sha256(canonical(the.sealed.document)))));
   const { ledger, sender } = ofType(the, "Seal")[0].content;
@@ -569,12 +570,27 @@ async function commitments(the, proofs) {
   return known;
 }
 
-/** Each cosignature of a closing is its sender's, of the recipient's log, and contradicts no checkpoint of it. */
-async function cosignatures(the, heads) {
-  const roots = new Map(heads.map((head) => [`${head.size} ${head.origin}`, head.root]));
+/** Each head continues the one that it says, where that is in the pack. */
+async function continued(the, roots) {
+  const [count, left] = [[], []];
+  for (const { content } of ofType(the, "Offer", "Acceptance", "Closing")) {
+    const consistency = content.head?.consistency ?? content.consistency;
+    if (!consistency) continue;
+    const size = content.head?.size ?? readCheckpoint(readNote(noteText(content.checkpoint)).text).size;
+    const [old, root] = [consistency.size, size].map((one) => roots.get(`${one} ${content.sender}`));
+    if (old && root) await verifyConsistency(consistency.size, old, size, root, consistency.path);
+    (old && root ? count : left).push(content);
+  }
+  const said = count.length ? [`${count.length} heads continue what was stated before`] : [];
+  if (left.length) said.push(`${left.length} heads continue what this pack does not have: not checked`);
+  return said.join("; ");
+}
+
+/** Each cosignature is its sender's, of the recipient's log, and contradicts no checkpoint of it. */
+async function cosignatures(the, roots) {
   let count = 0;
-  for (const { content } of ofType(the, "Closing")) {
-    for (const coded of content.cosignatures) {
+  for (const { content } of ofType(the, "Acceptance", "Seal", "Closing")) {
+    for (const coded of content.cosignatures ?? []) {
       const note = noteText(coded);
       const head = await byAKey(assertionKeys(the, content.sender), content.sender, (key) => verifyCosignature(note, key, content.sender));
       if (head.origin !== content.recipient) throw noProof(`a cosignature of ${shown(head.origin)}, sent to another`);
