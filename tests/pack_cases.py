@@ -14,6 +14,7 @@ from support import ROOT
 from undersigned.attestation import accepted, refusal
 from undersigned.encoding import canonicalize, digest_bytes, multibase_encode, shift
 from undersigned.evidence import TAMPERINGS, read_archive, tamper, write_archive, write_pack
+from undersigned.messages import Consistency, LogHead
 from undersigned.protocol import Sent
 from undersigned.scope import Action
 from undersigned.testing import (
@@ -376,6 +377,74 @@ def proved() -> Iterator[Case]:
     ):
         closed = Hire().sealed().delivered().reviewed()
         yield Case(f"cosignature, {name}", closed.closed(cosignatures=(cosignature(closed),)).pack())
+
+
+def heads(hire: Hire, move: str) -> dict[str, Any]:
+    """What a hire says of its logs at sealing: each its own, and the second cosigns the first."""
+    at = hire.book.clock.now()
+    if move == "Offer":
+        return {"head": hire.logs["hirer"].head(at)}
+    return {"head": hire.logs["provider"].head(at, consistency=UNKNOWN), "cosignatures": (hire.cosigned(),)}
+
+
+UNKNOWN = Consistency(size=2, path=())
+"""From what no pack has."""
+
+
+def _stating(**changes: Callable[[Hire], dict[str, Any]]) -> Callable[[Hire, str], dict[str, Any]]:
+    return lambda hire, move: heads(hire, move) | (changes[move](hire) if move in changes else {})
+
+
+def _sealed_and_closed(stating: Callable[[Hire, str], dict[str, Any]], **closing: Any) -> Hire:
+    hire = Hire(stating=stating)
+    before = hire.cosigned("hirer", Log(hire.provider.actor, 6))
+    hire.sealed(cosignatures=(before,)).delivered().reviewed()
+    return hire.closed(**{"consistency": hire.logs["hirer"].since(3), **closing})
+
+
+def _other(hire: Hire, leaves: int) -> LogHead:
+    return Log(hire.hirer.actor, leaves).head(hire.book.clock.now())
+
+
+WRONG_HEADS: dict[str, tuple[Callable[[], Hire], str]] = {
+    "an Offer with another root": (
+        lambda: _sealed_and_closed(_stating(Offer=lambda hire: {"head": _other(hire, 4)})),
+        "ledger_diverged",
+    ),
+    "an Offer of more leaves, and fewer later": (
+        lambda: _sealed_and_closed(_stating(Offer=lambda hire: {"head": _other(hire, 9)})),
+        "ledger_diverged",
+    ),
+    "an Acceptance that cosigns its own log": (
+        lambda: _sealed_and_closed(
+            _stating(Acceptance=lambda hire: {"cosignatures": (hire.cosigned("provider", hire.logs["provider"]),)})
+        ),
+        "log_proof_invalid",
+    ),
+    "an Acceptance that cosigns another history": (
+        lambda: _sealed_and_closed(
+            _stating(Acceptance=lambda hire: {"cosignatures": (hire.cosigned("provider", Log(hire.hirer.actor, 4)),)})
+        ),
+        "ledger_diverged",
+    ),
+    "a Closing that does not continue the Offer": (
+        lambda: _sealed_and_closed(_stating(), consistency=Consistency(size=3, path=(digest_bytes(b"x"),))),
+        "log_proof_invalid",
+    ),
+    "a Closing that proves nothing": (
+        lambda: _sealed_and_closed(_stating(), consistency=Consistency(size=3, path=())),
+        "log_proof_invalid",
+    ),
+}
+"""What makes of the heads and cosignatures of a hire something that does not fit, and the code that refuses it."""
+
+
+def stated_logs() -> Iterator[Case]:
+    """Hires that state and cosign logs at sealing and at closing."""
+    yield Case("heads", _sealed_and_closed(_stating()).pack())
+    yield Case("heads, by the provider", _sealed_and_closed(_stating()).pack("provider"))
+    for name, (make, _) in WRONG_HEADS.items():
+        yield Case(name, make().pack())
 
 
 def spoiled() -> Iterator[Case]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -19,9 +19,17 @@ from undersigned.attestation import (
     work,
 )
 from undersigned.contract import countersigned
-from undersigned.encoding import Digest, JsonObject, base64url_encode, canonicalize, digest_bytes, from_struct
+from undersigned.encoding import (
+    Digest,
+    JsonObject,
+    base64url_encode,
+    canonicalize,
+    digest_bytes,
+    digest_from_hex,
+    from_struct,
+)
 from undersigned.evidence import write_pack
-from undersigned.messages import Acceptance, Artifact, Inclusion, LedgerPlace
+from undersigned.messages import Acceptance, Artifact, Consistency, Inclusion, LedgerPlace, LogHead
 from undersigned.protocol import Noted, Sent
 from undersigned.testing import (
     ARTIFACT,
@@ -44,6 +52,7 @@ from undersigned.transparency import (
     Frontier,
     InclusionProof,
     checkpoint_text,
+    consistency_path,
     contract_leaf,
     cosigned_note,
     cosigned_text,
@@ -88,6 +97,15 @@ class Log:
         self.nodes.update(((level, at), value) for level, at, value in self.frontier.append(leaf_hash(leaf)))
         return self.frontier.size - 1
 
+    def head(self, at: str, **change: Any) -> LogHead:
+        fields: dict[str, Any] = {"size": self.frontier.size, "root": digest_from_hex(self.frontier.root.hex())}
+        return LogHead(at=at, **fields | change)
+
+    def since(self, size: int) -> Consistency:
+        """That it continues its first `size` leaves."""
+        path = consistency_path(size, self.frontier.size, lambda level, place: self.nodes[level, place])
+        return Consistency(size=size, path=tuple(digest_from_hex(one.hex()) for one in path))
+
     def note(self) -> str:
         text = checkpoint_text(self.actor.did, self.frontier.size, self.frontier.root)
         return signed_note(text, self.actor.did, self.actor.public_key, sign(self.actor, text))
@@ -107,19 +125,25 @@ def stated(actor: Actor | Posing, artifacts: Mapping[str, Digest], predicate: Pr
     return envelope(payload, [(actor.method, sign(actor, pae(PAYLOAD_TYPE, payload)))])
 
 
+Stating = Callable[["Hire", str], dict[str, Any]]
+
+
 class Hire:
     """A hire from offer to closing; keywords of `run` change what is said, for packs that must not verify."""
 
-    def __init__(self, verifier: str | None = None) -> None:
-        self.book = Playbook("accepted-by-provider" if verifier is None else "ready")
-        if verifier is not None:
-            terms = terms_for(self.book.hirer.party)
-            self.book.hirer >> offer(terms=replace(terms, evidence=replace(terms.evidence, verifier=verifier)))
-            self.book.provider >> acceptance()
+    def __init__(self, verifier: str | None = None, stating: Stating | None = None) -> None:
+        """`stating` gives what the offer and the acceptance say beside, from the hire and the name of the move."""
+        self.book = Playbook("ready" if verifier or stating else "accepted-by-provider")
         self.made: tuple[bytes, ...] = ()
         self.hirer: Party = self.book.hirer.party
         self.provider: Party = self.book.provider.party
         self.logs = {"hirer": Log(self.hirer.actor, 3), "provider": Log(self.provider.actor, 6)}
+        if verifier or stating:
+            terms = terms_for(self.book.hirer.party)
+            terms = replace(terms, evidence=replace(terms.evidence, verifier=verifier)) if verifier else terms
+            stating = stating or (lambda *_: {})
+            self.book.hirer >> offer(terms=terms, **stating(self, "Offer"))
+            self.book.provider >> acceptance(**stating(self, "Acceptance"))
         live, taken = self.hirer.engagement.offer, self.hirer.engagement.acceptance
         assert live is not None
         assert taken is not None
@@ -162,8 +186,8 @@ class Hire:
         }
         return stated(signer, {NAME: digest_bytes(MADE)}, accepted(**{**fields, **change}))
 
-    def sealed(self, place: LedgerPlace | None = None, *, proof: InclusionProof | None = None) -> Hire:
-        self.book.hirer >> seal(ledger=place or self.place())
+    def sealed(self, place: LedgerPlace | None = None, *, proof: InclusionProof | None = None, **more: Any) -> Hire:
+        self.book.hirer >> seal(ledger=place or self.place(), **more)
         log = self.logs["hirer"]
         shown = proof or log.proof(self.places["hirer"])
         self.book.hirer >> receipt(checkpoint=coded(log.note()), inclusion=Inclusion(**from_struct(shown)))
@@ -184,9 +208,9 @@ class Hire:
         self.book.hirer >> review(verdict, statement=said)
         return self
 
-    def closed(self, note: str | None = None, cosignatures: tuple[str, ...] = ()) -> Hire:
-        """Both close; `cosignatures` are the provider's."""
-        self.book.hirer >> closing(checkpoint=coded(note or self.logs["hirer"].note()))
+    def closed(self, note: str | None = None, cosignatures: tuple[str, ...] = (), **more: Any) -> Hire:
+        """Both close; `cosignatures` are the provider's, and `more` is what the hirer says."""
+        self.book.hirer >> closing(checkpoint=coded(note or self.logs["hirer"].note()), **more)
         self.book.provider >> closing(checkpoint=coded(self.logs["provider"].note()), cosignatures=cosignatures)
         return self
 

@@ -49,12 +49,14 @@ from undersigned.contract import (
 from undersigned.credentials import build_presentation
 from undersigned.encoding import (
     ED25519_PUB,
+    Instant,
     base64url_encode,
     digest_bytes,
     digest_from_hex,
     digest_of,
     multibase_encode,
     multicodec_encode,
+    parse_instant,
     shift,
 )
 from undersigned.keys import public_key_from_raw
@@ -64,6 +66,7 @@ from undersigned.messages import (
     Bid,
     Cancel,
     Closing,
+    Consistency,
     CriterionVerdict,
     Delivery,
     Inclusion,
@@ -71,6 +74,7 @@ from undersigned.messages import (
     Inquiry,
     LedgerPlace,
     Limits,
+    LogHead,
     Message,
     Need,
     Offer,
@@ -102,6 +106,8 @@ from undersigned.transparency import (
     Frontier,
     checkpoint_text,
     contract_leaf,
+    cosigned_note,
+    cosigned_text,
     leaf_digest,
     leaf_hash,
     node_hash,
@@ -355,6 +361,14 @@ def signed_checkpoint(party: Party, size: int, root: bytes) -> str:
     text = checkpoint_text(party.did, size, root)
     key = public_key_from_raw("Ed25519", bytes(party.key.verify_key))
     return "u" + base64url_encode(signed_note(text, party.did, key, party.sign(text)).encode())
+
+
+def cosignature(by: Party, owner: Party, tree: Frontier, at: Instant) -> str:
+    """A cosignature of the owner's log, as messages write it."""
+    text, seconds = checkpoint_text(owner.did, tree.size, tree.root), int(parse_instant(at).timestamp())
+    key = public_key_from_raw("Ed25519", bytes(by.key.verify_key))
+    signature = by.sign(cosigned_text(text, seconds))
+    return "u" + base64url_encode(cosigned_note(text, by.did, key, seconds, signature).encode())
 
 
 def log_of(party: Party, contract_entry: bytes) -> tuple[Frontier, list[bytes]]:
@@ -625,6 +639,49 @@ def conversation(suite: str = SUITE) -> dict[str, VerifiedMessage]:
         cause="revoked",
         names=digest_bytes(b"a status list"),
         evidence=(digest_bytes(b"a status list"),),
+    )
+    stated = LogHead(
+        at=talk.now,
+        size=tree.size,
+        root=digest_from_hex(tree.root.hex()),
+        consistency=Consistency(size=4, path=(leaf,)),
+    )
+    said["offer-head"] = talk.say(
+        Offer,
+        "provider",
+        document=document,
+        valid_until=shift(BEGIN, 3600),
+        in_reply_to=first.digest,
+        head=stated,
+    )
+    said["acceptance-cosigning"] = talk.say(
+        Acceptance,
+        "hirer",
+        offer=said["offer-head"].digest,
+        document=sealed,
+        contract_proof=both["proof"][1],
+        head=LogHead(at=talk.now, size=own.size, root=digest_from_hex(own.root.hex())),
+        cosignatures=(cosignature(HIRER, PROVIDER, tree, talk.now),),
+    )
+    said["seal-cosigning"] = talk.say(
+        Seal,
+        "provider",
+        offer=said["offer-head"].digest,
+        document=sealed,
+        acceptance=said["acceptance-cosigning"].digest,
+        ledger=LedgerPlace(log=PROVIDER.did, index=4, leaf=leaf),
+        cosignatures=(cosignature(PROVIDER, HIRER, own, talk.now),),
+    )
+    said["closing-cosigning"] = talk.say(
+        Closing,
+        "provider",
+        contract=sealed,
+        basis="terminate",
+        usage=(),
+        settlement=Settled(amount="0", currency="EUR"),
+        checkpoint=checkpoint,
+        cosignatures=(cosignature(PROVIDER, HIRER, own, talk.now),),
+        consistency=Consistency(size=4, path=(leaf,)),
     )
     from example_changes import changes  # it is made of what stands here
 

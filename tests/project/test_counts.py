@@ -41,8 +41,8 @@ REPEATED = {
     "decode": 1,
     "options": 1,
     "convert": 14,
-    # Most of it is what is hashed for the digest and for the proof, in the suites that hash the same for both. Each side
-    # makes nodes of the other's tree again from a proof that it continues the one before.
+    # Most of it is what is hashed for the digest and for the proof, in the suites that hash the same for both. And each
+    # side makes nodes of the other's tree again from a proof that it continues the one before.
     "sha256": 84,
 }
 """Most of what may be done though it was not needed; `decode` and `options` per message. To be lowered, not raised."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pack_cases import DECISION, ITS, LATER, OTHER, WRONG_PROOFS, proved_hire, withheld
+from pack_cases import DECISION, ITS, LATER, OTHER, WRONG_HEADS, WRONG_PROOFS, proved_hire, stated_logs, withheld
 from packs import Hire, Log
 from undersigned.encoding import digest_bytes
 from undersigned.evidence import Report, verify_pack
@@ -50,6 +50,26 @@ def test_what_does_not_fit_is_found(what: str, hire: Hire) -> None:
     """HIRE-PCK-06, HIRE-PCK-07."""
     make, expected = WRONG_PROOFS[what]
     assert first(verify_pack(hire.pack(**make(hire)), now=LATER)) == expected
+
+
+def test_what_is_said_of_logs_at_sealing_is_checked() -> None:
+    """HIRE-PCK-06, HIRE-LOG-22: heads, that they go on, and who cosigned them; from where no pack begins is not checked."""
+    for case in list(stated_logs())[:2]:
+        report = verify_pack(case.data, now=LATER)
+        assert report.ok, report.steps
+        said = report.steps[LEDGER - 1].detail
+        assert (
+            "1 heads continue what was stated before; 1 heads continue what this pack does not have: not checked"
+            in said
+        )
+        assert "2 cosignatures hold" in said
+
+
+@pytest.mark.parametrize("what", WRONG_HEADS)
+def test_what_contradicts_itself_at_sealing_is_found(what: str) -> None:
+    """HIRE-PCK-06."""
+    make, code = WRONG_HEADS[what]
+    assert first(verify_pack(make().pack(), now=LATER)) == (LEDGER, code)
 
 
 def test_cosignatures_of_closings_are_checked() -> None:
