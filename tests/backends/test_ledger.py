@@ -21,7 +21,7 @@ from undersigned.errors import (
     LogProofError,
     ScopeError,
 )
-from undersigned.ledger import Blob, Commit, Draw, Head, Ledger, Reservation, Row, Settlement, open_ledger
+from undersigned.ledger import Blob, Commit, Draw, Head, Ledger, Reservation, Row, Seen, Settlement, open_ledger
 from undersigned.transparency import leaf_hash, node_hash, verify_consistency
 
 Again = Callable[[Ledger], Awaitable[Ledger]]
@@ -511,6 +511,36 @@ async def test_limits_change_with_the_commit(ledger: Ledger) -> None:
     await ledger.commit(move(name, 1, reserve=(reservation("r", "2", "5"), reservation("s", "1", "5"))))
     await ledger.commit(move(name, 2, settle=(Settlement("r", {"read/EUR": "1"}),), release=("s",)))
     assert await ledger.usage(C) == {"read/EUR": "1"}
+
+
+# heads of others' logs
+
+
+async def test_the_largest_head_of_a_log_is_kept_and_the_largest_that_continues(ledger: Ledger, again: Again) -> None:
+    """HIRE-LOG-09: the first continues what was before it; a later one only if whoever checked it says so."""
+
+    async def commit(at: int, size: int, agreed: int | None = None) -> None:
+        head = Head(agreed, bytes([agreed]) * 32) if agreed is not None else None
+        seen = Seen(log=PEER, size=size, root=bytes([size]) * 32, at=AT, note=f"note {size}", agreed=head)
+        await ledger.commit(move(engagement(at), 1, seen=(seen,)))
+
+    async def held() -> tuple[int, str, int]:
+        found = await ledger.seen(PEER)
+        assert found is not None
+        assert found.agreed is not None
+        return found.size, found.note, found.agreed.size
+
+    await commit(1, 3)
+    assert await held() == (3, "note 3", 3)
+    await commit(2, 5)
+    assert await held() == (5, "note 5", 3)
+    await commit(3, 7, agreed=7)
+    assert await held() == (7, "note 7", 7)
+    await commit(4, 6, agreed=6)
+    assert await held() == (7, "note 7", 7)
+    await commit(5, 9, agreed=8)
+    ledger = await again(ledger)
+    assert await held() == (9, "note 9", 8)
 
 
 # tree

@@ -53,7 +53,7 @@ def test_what_does_not_fit_is_found(what: str, hire: Hire) -> None:
 
 
 def test_what_is_said_of_logs_at_sealing_is_checked() -> None:
-    """HIRE-PCK-06, HIRE-LOG-22: heads, that they go on, and who cosigned them; from where no pack begins is not checked."""
+    """HIRE-PCK-06, HIRE-LOG-22: heads, that they go on, and who cosigned them; what the pack does not have is named."""
     for case in list(stated_logs())[:2]:
         report = verify_pack(case.data, now=LATER)
         assert report.ok, report.steps
