@@ -418,6 +418,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     ),
     "HIRE-LOG-08": ("audits/*",),
     "HIRE-ATT-09": ("bills/*",),
+    "HIRE-ATT-11": ("contracts/*-sized", "contracts/*-sized-of-nothing"),
     "HIRE-LOG-09": ("packs/cosigned*",),
     "HIRE-LOG-22": ("packs/cosigned*",),
     "HIRE-LOG-03": (

@@ -38,22 +38,15 @@ def _of(suite: str) -> Iterator[Vector]:
     first, second = document["proof"]
     content = content_of(document)
 
-    yield Vector(
-        f"contracts/{short}-sealed",
-        f"a sealed contract under {suite}",
-        _input(document, acceptance, seal),
-        _case(),
-        {
-            "digest": digest_of(content),
-            "offerer": "provider",
-            "acceptance": digest_of(content_of(acceptance)),
-            "seal": digest_of(content_of(seal)),
-            "leaf": leaf_digest(contract_leaf(document)),
-            "offererProof": intermediates(content, first),
-            # A proof of a chain covers the proofs it names: they stay in the document.
-            "acceptorProof": intermediates({**content, "proof": [first]}, second),
-        },
-    )
+    yield _sealed(f"{short}-sealed", f"a sealed contract under {suite}", document, acceptance, seal)
+    bound = content_of(changed(document, terms__deliverables__0__maxBytes=2**53 - 1))
+    offered = proof_on(bound, PROVIDER, AT, "assertionMethod", suite, id=first["id"])
+    both = proof_on(offered, HIRER, AT, "assertionMethod", suite, previous_proof=first["id"])
+    said = resigned(changed(acceptance, document=digest_of(bound), contractProof=both["proof"][1]))
+    of = digest_of(content_of(said))
+    placed = changed(seal, document=digest_of(bound), ledger__leaf=leaf_digest(contract_leaf(both)))
+    sized = both, said, resigned(changed(placed, acceptance=of, seen=of))
+    yield _sealed(f"{short}-sized", "a sealed contract that says how large what is delivered may be", *sized)
 
     def refused(name: str, says: str, code: str, **other: dict[str, Any]) -> Vector:
         whole = {"document": document, "acceptance": acceptance, "seal": seal, **other}
@@ -88,6 +81,8 @@ def _of(suite: str) -> Iterator[Vector]:
     yield refused("terms-of-another-name", "terms named after another document", "schema_violation", document=renamed)
     late = changed(document, terms__deadlines__finish=document["terms"]["deadlines"]["until"].replace("2026", "2027"))
     yield refused("terms-contradict", "due after the authority ends", "schema_violation", document=late)
+    nothing = changed(document, terms__deliverables__0__maxBytes=0)
+    yield refused("sized-of-nothing", "a deliverable of no bytes at most", "schema_violation", document=nothing)
     for role, party in (("hirer", HIRER), ("provider", PROVIDER)):
         judge = changed(document, terms__evidence__verifier=party.did)
         yield refused(
@@ -101,6 +96,27 @@ def _of(suite: str) -> Iterator[Vector]:
     yield refused("acceptance-of-other-terms", "an Acceptance of other terms", "terms_mismatch", acceptance=other)
     none = changed(seal, proof=...)
     yield refused("seal-without-proof", "a Seal that nobody signed", "proof_missing", seal=none)
+
+
+def _sealed(name: str, says: str, document: dict[str, Any], acceptance: dict[str, Any], seal: dict[str, Any]) -> Vector:
+    first, second = document["proof"]
+    content = content_of(document)
+    return Vector(
+        f"contracts/{name}",
+        says,
+        _input(document, acceptance, seal),
+        _case(),
+        {
+            "digest": digest_of(content),
+            "offerer": "provider",
+            "acceptance": digest_of(content_of(acceptance)),
+            "seal": digest_of(content_of(seal)),
+            "leaf": leaf_digest(contract_leaf(document)),
+            "offererProof": intermediates(content, first),
+            # A proof of a chain covers the proofs it names: they stay in the document.
+            "acceptorProof": intermediates({**content, "proof": [first]}, second),
+        },
+    )
 
 
 def _input(document: dict[str, Any], acceptance: dict[str, Any], seal: dict[str, Any]) -> bytes:

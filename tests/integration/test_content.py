@@ -12,12 +12,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from integration.hires import did_of, two_homes, until
 from integration.test_readme import text_of
 from support import ROOT
 from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import Digest, digest_bytes
-from undersigned.runtime import Home, Job, Reviewed
+from undersigned.errors import FormatError, UndersignedError
+from undersigned.runtime import SMALL_BYTES, Home, Job, Reviewed
+from undersigned.scope import Grant, Limit, Scope
 
 BLOCK = bytes(range(256)) * 4096
 SIZE = 12 * len(BLOCK)
@@ -150,6 +154,132 @@ async def test_a_large_file_that_was_changed_is_not_delivered(tmp_path: Path) ->
         await until(lambda: len(asked) > 1)
         assert [path.name for path in acme.home.artifacts.glob("uEi*")] == [digest_bytes(given.read_bytes())]
         hiring.cancel()
+
+
+# --- limits ---------------------------------------------------------------------------------------------------------
+
+LIMIT = SMALL_BYTES + 1
+"""More than is held in memory; what is limited below it takes the other way (`SHORT`)."""
+SHORT = 1000
+
+
+async def read_and_count(job: Job) -> None:
+    """Takes what it was given as a file, and delivers how many bytes it has."""
+    async with job.file("report") as path:
+        size = (await asyncio.to_thread(os.stat, path)).st_size
+    await job.deliver("summary.txt", str(size).encode())
+
+
+@pytest.mark.parametrize("most", [SHORT, LIMIT])
+async def test_a_provider_takes_as_much_as_its_settings_say(most: int, tmp_path: Path) -> None:
+    """SC-69: as many bytes as that, and not one more; then nothing of it is left, and the work failed."""
+    seen: list[str] = []
+
+    async def work(job: Job) -> None:
+        try:
+            await read_and_count(job)
+        except FormatError as error:
+            seen.append(error.code)
+            assert not [path for path in job._agent.home.artifacts.rglob("*") if path.stat().st_size > 10]
+            raise
+
+    async with peers(tmp_path, work, globex=most) as (acme, globex):
+        result = await hired(acme, globex, write(tmp_path / "given", most))
+        assert result["summary.txt"] == str(most).encode()
+        with pytest.raises(UndersignedError) as refused:
+            await hired(acme, globex, write(tmp_path / "given", most + 1))
+        assert (refused.value.code, seen) == ("upstream_failed", ["too_large"])
+
+
+async def test_a_hirer_gives_no_more_than_its_settings_say(tmp_path: Path) -> None:
+    """Told before anybody is asked for anything."""
+    async with peers(tmp_path, read_and_count, acme=SHORT) as (acme, globex):
+        assert (await hired(acme, globex, write(tmp_path / "given", SHORT)))["summary.txt"] == b"1000"
+        with pytest.raises(UndersignedError) as refused:
+            await hired(acme, globex, write(tmp_path / "given", SHORT + 1))
+        assert refused.value.code == "bad_configuration"
+        assert "input report: expected at most 1000 bytes" in refused.value.message
+
+
+@pytest.mark.parametrize("most", [SHORT, LIMIT])
+async def test_a_provider_delivers_no_more_than_the_contract_says(most: int, tmp_path: Path) -> None:
+    """HIRE-ATT-11: from memory and from a file; the limit of the contract stands above that of the settings."""
+    seen: list[str] = []
+    size = most
+
+    async def work(job: Job) -> None:
+        assert [one.max_bytes for one in job.document.terms.deliverables] == [most]
+        data = bytes(size)
+        made = job._agent.home.path / "made"
+        await asyncio.to_thread(made.write_bytes, data)
+        for given in (data, made):
+            try:
+                await job.deliver("summary.txt", given)
+            except FormatError as error:
+                seen.append(error.code)
+
+    async with peers(tmp_path, work, acme=SHORT - 1, globex=SHORT - 1) as (acme, globex):
+        result = await hired(acme, globex, b"x", max_bytes=most)
+        assert (result.artifacts.size("summary.txt"), seen) == (most, [])
+        size = most + 1
+        with pytest.raises(UndersignedError) as refused:
+            await hired(acme, globex, b"x", max_bytes=most)
+        assert (refused.value.code, seen) == ("upstream_failed", ["too_large", "too_large"])
+
+
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("where", ["contract", "settings"])
+@pytest.mark.parametrize("most", [SHORT, LIMIT])
+async def test_a_hirer_takes_no_more_than_was_agreed(
+    most: int, where: str, held: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-ATT-11, SC-69: of a provider that keeps to no limit; or that made what the hirer has already."""
+    size = most
+
+    async def work(job: Job) -> None:
+        await job.deliver("summary.txt", bytes(size))
+
+    async def unlimited(job: Job, data: bytes, most: int) -> Digest:
+        return await job._agent.artifacts.put(data)
+
+    monkeypatch.setattr(Job, "_kept", unlimited)
+    limits = {"acme": most} if where == "settings" else {}
+    options = {"max_bytes": most} if where == "contract" else {}
+    async with peers(tmp_path, work, **limits) as (acme, globex):
+        result = await hired(acme, globex, b"x", **options)
+        assert result.artifacts.size("summary.txt") == most
+        size = most + 1
+        if held:
+            await acme.artifacts.put(bytes(size))
+        before = set(os.listdir(acme.home.artifacts))
+        with pytest.raises(UndersignedError) as refused:
+            await hired(acme, globex, b"x", **options)
+        assert refused.value.code == "too_large"
+        assert set(os.listdir(acme.home.artifacts)) == before
+
+
+async def test_bytes_that_may_be_read_are_counted_by_both_gates(tmp_path: Path) -> None:
+    """A grant that limits bytes holds back as many as there may be, and books those that there were."""
+    codes: list[str] = []
+
+    async def work(job: Job) -> None:
+        for _ in range(4 + 2):  # four by the grant of the input, which counts no bytes
+            await job.read("report")
+        usage = {(one.clause, one.unit): one.amount for one in await job._agent.gate.usage(job.contract)}
+        assert usage["sized", "bytes"] == str(2 * SHORT)
+        there = {(one.clause, one.unit): one.amount for one in await acme.gate.usage(job.contract)}
+        assert there["sized", "bytes"] == str(2 * SHORT)
+        try:
+            await job.read("report")
+        except UndersignedError as error:
+            codes.append(error.code)
+        await job.deliver("summary.txt", b"done")
+
+    async with peers(tmp_path, work) as (acme, globex):
+        most = Limit("bytes", str(2 * SHORT + SHORT - 1))
+        grant = Grant("sized", "artifact:read", f"{acme.base_url}/artifacts/*", limits=(most,))
+        await hired(acme, globex, bytes(SHORT), scope=Scope(grants=(grant,)))
+    assert codes == ["scope_exceeded"], "999 bytes are left, and it has a thousand"
 
 
 async def test_the_program_of_the_readme(tmp_path: Path) -> None:

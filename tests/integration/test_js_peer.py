@@ -225,6 +225,18 @@ async def test_it_hires_ours(suite: str, tmp_path: Path) -> None:
     await assert_one_story(home, js, told, suite)
 
 
+async def test_it_delivers_no_more_than_the_contract_says(tmp_path: Path) -> None:
+    """HIRE-ATT-11: as many bytes as were agreed; with one less it fails, and delivers nothing."""
+    js = Js(tmp_path / "js")
+    home, organisation = await company(tmp_path, js)
+    async with js.serving("--trust", organisation, "--offer", "summary=4.00 EUR"), Peer.open(home) as peer:
+        order: Any = {"task": "summary", "inputs": {"report": REPORT}, "price": "5 EUR", "at": js.url}
+        result = await peer.hire(js.did, **order, max_bytes=len(FIRST_LINE))
+        assert result["summary.txt"] == FIRST_LINE
+        with pytest.raises(PolicyError, match="the delivery is failed"):
+            await peer.hire(js.did, **order, max_bytes=len(FIRST_LINE) - 1)
+
+
 async def test_neither_works_for_whom_nobody_vouches(tmp_path: Path) -> None:
     """Each asks to be shown a membership by an organisation that it trusts, and says what would change its no."""
     js = Js(tmp_path / "js")

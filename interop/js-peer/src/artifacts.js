@@ -7,8 +7,8 @@ import { tables } from './spec.js';
 
 const BYTES = 64 * 1024 * 1024;
 
-/** @param {import('./peer.js').Peer} peer @param {string} uri @param {string} contract @param {string} digest @returns {Promise<Buffer>} */
-export async function fetchArtifact(peer, uri, contract, digest) {
+/** @param {import('./peer.js').Peer} peer @param {string} uri @param {string} contract @param {string} digest @param {number} [most] @returns {Promise<Buffer>} */
+export async function fetchArtifact(peer, uri, contract, digest, most = BYTES) {
   const url = new URL(uri);
   const loopback = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
   check(url.protocol === 'https:' || (url.protocol === 'http:' && peer.local && loopback), 'did_forbidden_address', uri);
@@ -18,11 +18,22 @@ export async function fetchArtifact(peer, uri, contract, digest) {
   try {
     answer = await fetch(url, { headers, redirect: 'error', signal: AbortSignal.timeout(30000) });
   } catch (error) { throw new HireError('unreachable', String(error)); }
-  const bytes = Buffer.from(await answer.arrayBuffer());
+  const bytes = await readAtMost(answer, Math.min(most, BYTES), uri);
   if (!answer.ok) throw new HireError(refusalOf(answer.status, bytes), `${uri}: ${answer.status}`);
-  check(bytes.length <= BYTES, 'too_large', uri);
   check(digestOfBytes(bytes) === digest, 'digest_mismatch', uri);
   return bytes;
+}
+
+/** The body, of which no more is read than is taken (HIRE-ATT-11). @param {Response} answer @param {number} most @param {string} uri */
+async function readAtMost(answer, most, uri) {
+  /** @type {Uint8Array[]} */ const chunks = [];
+  let size = 0;
+  for await (const chunk of /** @type {any} */ (answer.body ?? [])) {
+    size += chunk.length;
+    check(size <= most, 'too_large', uri);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
 }
 
 /** The code of a gate's no, or that it could not be reached. @param {number} status @param {Buffer} bytes */

@@ -87,7 +87,8 @@ async function verdict(conversation) {
   try {
     const origin = await peer.originOf(conversation);
     for (const { name, digest, uri } of delivery.artifacts) {
-      const found = await fetchArtifact(peer, uri ?? `${origin}/artifacts/${digest}`, state.contract, digest);
+      const most = state.terms.deliverables.find((/** @type {any} */ one) => one.name === name)?.maxBytes;
+      const found = await fetchArtifact(peer, uri ?? `${origin}/artifacts/${digest}`, state.contract, digest, most);
       bytes.set(name, found);
     }
     const of = { contract: state.contract, provider: conversation.with, document: await peer.resolver.resolve(conversation.with), methods: state.document.methods.provider, terms: state.terms };

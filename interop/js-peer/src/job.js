@@ -65,6 +65,8 @@ export class Job {
 
   /** @param {string} name @param {string | Uint8Array} bytes @param {string} mediaType */
   deliver(name, bytes, mediaType) {
+    const { maxBytes = Infinity } = this.terms.deliverables.find((/** @type {any} */ one) => one.name === name) ?? {};
+    if (Buffer.byteLength(bytes) > maxBytes) throw new HireError('too_large', name);
     this.artifacts.push({ name, digest: this.conversation.peer.store.put(Buffer.from(bytes)), mediaType });
   }
 }

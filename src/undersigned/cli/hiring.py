@@ -244,6 +244,12 @@ async def _domain_links(peer: Peer, conversation: Conversation, did: Did) -> dic
     help="A part of the price that is owed once these criteria are met, whatever becomes of the rest; may be repeated.",
 )
 @click.option(
+    "--max-bytes",
+    type=click.IntRange(min=1),
+    metavar="BYTES",
+    help="The most that each thing delivered may have; it is in the contract. By default as [artifacts] says.",
+)
+@click.option(
     "--reworks",
     type=click.IntRange(0, MAX_REWORKS),
     default=0,
@@ -286,6 +292,7 @@ async def hire(
     settlement: str,
     hook: str | None,
     milestones: tuple[str, ...],
+    max_bytes: int | None,
     reworks: int,
     sbom: str | None,
     c2pa: tuple[Path, ...],
@@ -338,6 +345,7 @@ async def hire(
             subcontracting=subcontracting,
             onward=onward,
             settlement=agreed,
+            max_bytes=max_bytes,
             reworks=reworks,
             sbom=sbom,
             verifier=verifier,

@@ -74,7 +74,9 @@ def terms_card(terms: Terms, *, hirer: str, provider: str, title: tuple[str, str
     ]
     for deliverable in terms.deliverables:
         criteria = "; ".join(criterion.text for criterion in deliverable.criteria)
-        lines.append(("Delivers", f"{deliverable.name} ({deliverable.media_type}){': ' if criteria else ''}{criteria}"))
+        most = f", {deliverable.max_bytes} bytes at most" if deliverable.max_bytes is not None else ""
+        about = f"{deliverable.name} ({deliverable.media_type}{most})"
+        lines.append(("Delivers", f"{about}{': ' if criteria else ''}{criteria}"))
     lines += scope.lines()
     lines += [
         ("Price", f"{terms.price.amount} {terms.price.currency}, settled by {terms.settlement.method}"),

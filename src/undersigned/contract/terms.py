@@ -71,6 +71,8 @@ class Deliverable(_Part, frozen=True, kw_only=True):
 
     name: Name
     media_type: MediaType
+    max_bytes: Annotated[int, Meta(ge=1, le=2**53 - 1)] | None = None
+    """The most bytes that it may have; absent: what the hirer takes without saying."""
     criteria: Annotated[tuple[Criterion, ...], Meta(max_length=MAX_ITEMS)]
 
 

@@ -66,6 +66,8 @@ class ArtifactRequest(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...]
     """Name and value of each field, in order; names as sent."""
     address: str
+    start: int = 0
+    """The first byte that is asked for."""
 
 
 class ArtifactResponse(msgspec.Struct, frozen=True):
@@ -286,12 +288,14 @@ class PublicListener:
         digest: str,
         artifacts: Callable[[ArtifactRequest], Awaitable[ArtifactResponse]],
     ) -> web.StreamResponse:
+        start = _start(request)
         asked = ArtifactRequest(
             digest=digest,
             method=request.method,
             path=request.raw_path,
             headers=tuple((name, value) for name, value in request.headers.items()),
             address=request.remote or "",
+            start=start or 0,
         )
         try:
             async with asyncio.timeout(self.limits.answer_seconds):
@@ -300,7 +304,6 @@ class PublicListener:
             return error_response(503, "timeout")
         if response.status >= 400:
             return error_response(response.status, response.code or "policy_denied")
-        start = _start(request)
         size = response.size if response.pieces is not None else len(response.body)
         if start and start >= size:
             refused = error_response(416, "bad_request")

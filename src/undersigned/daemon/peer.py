@@ -266,6 +266,7 @@ class Peer(Agent):
         sbom: str | None = None,
         verifier: Did | None = None,
         c2pa: Sequence[Path | bytes | str] | None = None,
+        max_bytes: int | None = None,
     ) -> Hire:
         """Hires `provider` for `task`. Await it for the result, or iterate over it for events first.
 
@@ -286,7 +287,9 @@ class Peer(Agent):
         `sbom` is a bill of materials that has to come with the work, `CycloneDX 1.6` or `SPDX 2.3`, valid and
         describing each artifact. `verifier` is a third party that judges the work: its statement is carried with
         `undersigned contract judge`. With `c2pa`, media have to carry a C2PA manifest of this contract, whose signer
-        comes from these certificates (PEM; none: the provider's own proof is enough). `continues` names an earlier
+        comes from these certificates (PEM; none: the provider's own proof is enough). `max_bytes` are the most that
+        each thing delivered may have (default: what `[artifacts]` of the settings says, and not in the contract).
+        `continues` names an earlier
         withdrawal that said what was needed, by its digest or its engagement.
 
         Raises, when awaited:
@@ -320,6 +323,7 @@ class Peer(Agent):
                 sbom=sbom,
                 verifier=verifier,
                 c2pa=c2pa,
+                max_bytes=max_bytes,
                 reworks=reworks,
             ),
             review,

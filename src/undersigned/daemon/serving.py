@@ -30,8 +30,8 @@ from undersigned.did import DidDocument
 from undersigned.encoding import DidUrl, Digest, Instant
 from undersigned.errors import ProofError, ScopeError, UndersignedError
 from undersigned.keys import PublicKey
-from undersigned.runtime import ARTIFACT_READ, SMALL_BYTES, Conversation
-from undersigned.scope import Action
+from undersigned.runtime import ARTIFACT_READ, SMALL_BYTES, Conversation, bytes_limits
+from undersigned.scope import Action, Scope
 from undersigned.transport import Identity
 
 from .listener import ArtifactRequest, ArtifactResponse
@@ -115,7 +115,13 @@ class ArtifactDoor:
             if asked.digest not in conversation.delivered():
                 raise ScopeError("scope_exceeded", "not among what was delivered under this contract", clause="scope")
             return await self._found(asked)
-        permit = await peer.admit(conversation, Action(name=ARTIFACT_READ, target=target))
+        action = Action(name=ARTIFACT_READ, target=target)
+        contract = engagement.contract
+        scope = peer.gate.scope(contract.digest, conversation.offered()) if contract is not None else Scope()
+        if any(bytes_limits(grant, target) for grant in scope.grants):
+            size = await peer.artifacts.size(asked.digest) or 0
+            action = msgspec.structs.replace(action, amounts={"bytes": str(max(0, size - asked.start))})
+        permit = await peer.admit(conversation, action)
         found = await self._found(asked)
         conversation.settle(permit.used())
         return found

@@ -234,10 +234,10 @@ class Hire:
         if review.verdict != "accepted":
             notes = sorted({criterion.note for criterion in review.criteria if criterion.note})
             missed = ", ".join(name for name, met in criteria.items() if not met)
-            raise VerificationError(
-                "digest_mismatch" if "digest_mismatch" in notes else "evidence_invalid",
-                f"the delivery was rejected: {conversation.facts.get('rejected') or f'not met: {missed}'}",
-            )
+            why = conversation.facts.get("rejected") or ""
+            notes += [code for code in ("too_large",) if why.startswith(code)]  # without criteria there are no notes
+            code = next((code for code in ("digest_mismatch", "too_large") if code in notes), "evidence_invalid")
+            raise VerificationError(code, f"the delivery was rejected: {why or f'not met: {missed}'}")
         price = owed_price(conversation, engagement)
         return HireResult(
             engagement=engagement.id,

@@ -15,13 +15,14 @@ from contextlib import asynccontextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from undersigned.attestation import ActionTaken
 from undersigned.contract import ContractDocument, plain
-from undersigned.encoding import FOREIGN_LIMITS, Amount, Did, Digest, Instant, decode_json
+from undersigned.encoding import FOREIGN_LIMITS, Amount, Did, Digest, Instant, decode_json, subtract_amounts
 from undersigned.errors import CODES, FormatError, ScopeError, UndersignedError
 from undersigned.messages import Artifact, Input, Review
 from undersigned.scope import Action, Scope
@@ -31,7 +32,7 @@ from .conversation import Conversation
 from .gate import Permit
 from .gather import Answer
 from .guard import working_on
-from .order import ARTIFACT_READ
+from .order import ARTIFACT_READ, bytes_limits
 from .requests import Requests
 from .turn import Say
 
@@ -64,6 +65,7 @@ MAX_REASON = 1024
 NO_REASON = "The contract asks for it."
 APPROVAL_SECONDS = 3600
 """How long an action waits for a person's yes, unless it says otherwise."""
+NO_FACTS: Mapping[str, str] = MappingProxyType({})
 RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 30.0
 LONGEST_WAIT_SECONDS = 5.0
@@ -159,15 +161,33 @@ class Job:
             ScopeError: The contract does not allow it; `detail["clause"]` names the clause that decided. The refusal
                 is recorded. `approval_required`: no person agreed.
         """
+        async with self._acting(action, target, amounts, reason, approval_seconds, facts) as (permit, _):
+            yield permit
+
+    @asynccontextmanager
+    async def _acting(
+        self,
+        action: str,
+        target: str,
+        amounts: Mapping[str, Amount] | None,
+        reason: str = "",
+        approval_seconds: int = APPROVAL_SECONDS,
+        facts: Mapping[str, str] = NO_FACTS,
+    ) -> AsyncGenerator[tuple[Permit, dict[str, Amount]]]:
+        """As `act`; what the block writes down was really used, in place of what was reserved."""
         asked = Action(name=action, target=target, amounts=dict(amounts or {}), facts=facts)
         permit = await self._admitted(asked, reason, approval_seconds)
         at = self._agent.clock.now()
         self.actions.append(
             ActionTaken(action=action, target=target, allowed=True, clause=permit.decision.clause, at=at)
         )
-        yield permit
-        # Booked with the next thing that is stored; until then it counts as spent.
-        self._conversation.settle(permit.used())
+        used: dict[str, Amount] = {}
+        yield permit, used
+        if used:
+            await self._agent.gate.settle(permit, used)  # at once: what was reserved too much is wanted elsewhere
+        else:
+            # Booked with the next thing that is stored; until then it counts as spent.
+            self._conversation.settle(permit.used())
 
     async def _admitted(self, asked: Action, reason: str, approval_seconds: int) -> Permit:
         pause, told, may_ask = RETRY_SECONDS, False, approval_seconds > 0
@@ -239,12 +259,28 @@ class Job:
         item = self.input(name)
         if item.uri is None:
             raise FormatError("schema_violation", f"the hirer did not say where input {name!r} is")
+        most = await self._bytes_left(item.uri, max_bytes)
         async with self._agent.artifacts.receive(
-            max_bytes=max_bytes, digest=item.digest, hold_bytes=hold_bytes
+            max_bytes=max_bytes if most is None else most, digest=item.digest, hold_bytes=hold_bytes
         ) as incoming:
-            async with self.act(ARTIFACT_READ, item.uri):
+            # How many there are is known when they are here. Until then all are booked that there may be.
+            amounts = None if most is None else {"bytes": str(most)}
+            async with self._acting(ARTIFACT_READ, item.uri, amounts) as (_, used):
                 await self._fetch(item.uri, incoming)
+                used.update({"bytes": str(incoming.size)} if most is not None else {})
             yield incoming
+
+    async def _bytes_left(self, uri: str, max_bytes: int) -> int | None:
+        """How many bytes of what may be read there are left by the contract; None if it does not count them."""
+        scope = self._agent.gate.scope(self.contract, self.document)
+        limits = [(grant.id, limit) for grant in scope.grants for limit in bytes_limits(grant, uri)]
+        if not limits:
+            return None
+        usage = await self._agent.gate.usage(self.contract)
+        used = {one.clause: one.amount for one in usage if one.unit == "bytes"}
+        left = (subtract_amounts(limit.max, used.get(clause, "0")) for clause, limit in limits)
+        # Of nothing that is left one byte is asked for, so that the gate says no, and by which clause.
+        return max(1, min(max_bytes, *(int(amount.partition(".")[0]) for amount in left)))
 
     async def _fetch(self, uri: str, incoming: Incoming) -> None:
         """Fetches an input; a hirer that is away for a moment, or for whom our credential does not hold now, is tried
@@ -431,21 +467,22 @@ class Job:
 
         Raises:
             FormatError: `schema_violation`: the contract names no such deliverable, or the data are neither bytes nor a
-                path; `too_large`: it is more than is taken.
+                path; `too_large`: it is more than the contract lets it be or, where that names no limit, than
+                `[artifacts]` of our settings does (HIRE-ATT-11).
             OSError: The file cannot be read, or is none.
         """
         if not isinstance(data, bytes | bytearray | memoryview | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
             what = f"expected bytes or a path; came {type(data).__name__}: a text has to be encoded"
             raise FormatError("schema_violation", what, path="/data")
-        named = {item.name: item.media_type for item in self.document.terms.deliverables}
+        named = {item.name: item for item in self.document.terms.deliverables}
         if name not in named:
             raise FormatError(
                 "schema_violation",
                 f"the contract wants {' and '.join(named)}; {name!r} is none of it",
                 path="/artifacts",
             )
-        media_type = media_type or named[name]
-        digest = await self._kept(data, self._agent.max_artifact_bytes)
+        media_type = media_type or named[name].media_type
+        digest = await self._kept(data, named[name].max_bytes or self._agent.max_artifact_bytes)
         self.artifacts = [artifact for artifact in self.artifacts if artifact.name != name]
         self.artifacts.append(
             Artifact(name=name, digest=digest, media_type=media_type, uri=self._agent.artifact_url(digest))

@@ -35,7 +35,17 @@ from undersigned.contract import (
 from undersigned.did import parse_did
 from undersigned.encoding import Did, Digest, Duration, EngagementId, Instant, compare_amounts, is_amount, shift
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
-from undersigned.scope import Grant, Limit, Scope, WireScope, read_scope, sketch
+from undersigned.scope import (
+    Grant,
+    Limit,
+    Scope,
+    WireScope,
+    matches,
+    parse_pattern,
+    parse_target,
+    read_scope,
+    sketch,
+)
 
 from .continuing import named_withdrawal
 from .files import read_file
@@ -52,6 +62,7 @@ __all__ = [
     "Timing",
     "Within",
     "budget_limits",
+    "bytes_limits",
     "checked_name",
     "hire_order",
     "input_grants",
@@ -148,6 +159,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """How the price is paid, elsewhere."""
     reworks: Annotated[int, msgspec.Meta(ge=0, le=MAX_REWORKS)] = 0
     """How often work that misses a criterion is asked for again."""
+    max_bytes: int | None = None
+    """The most bytes of each thing that is delivered."""
     probe: bool = False
     """Only evaluate: withdraw once both have shown who they are."""
 
@@ -167,7 +180,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         """
         return draft_terms(
             task=Task(kind=self.task, summary=self.summary, inputs=tuple(i.digest for i in self.inputs)),
-            deliverables=self._with_bill(self.deliverables or self._criteria(delivers) or self._criteria(UNNAMED)),
+            deliverables=self._bounded(
+                self._with_bill(self.deliverables or self._criteria(delivers) or self._criteria(UNNAMED))
+            ),
             scope=read_scope(self.scope),
             price=self.first_price(asked),
             deadlines=self._deadlines(now),
@@ -225,6 +240,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
             return self.ceiling
         return asked if compare_amounts(asked.amount, self.ceiling.amount) <= 0 else self.ceiling
 
+    def _bounded(self, owed: tuple[Deliverable, ...]) -> tuple[Deliverable, ...]:
+        return owed if self.max_bytes is None else tuple(replace(item, max_bytes=self.max_bytes) for item in owed)
+
     def _with_bill(self, owed: tuple[Deliverable, ...]) -> tuple[Deliverable, ...]:
         """The bill of materials that is asked for is delivered under a name, where what is owed is none itself."""
         known = SBOM_FORMATS.get(self.sbom or "")
@@ -257,6 +275,14 @@ def input_grants(inputs: tuple[OrderInput, ...]) -> tuple[Grant, ...]:
         )
         for number, item in enumerate(inputs, start=1)
     )
+
+
+def bytes_limits(grant: Grant, uri: str) -> tuple[Limit, ...]:
+    """The limits of a grant on how many bytes of an artifact may be read there; none if it does not count them."""
+    if grant.action != ARTIFACT_READ:
+        return ()
+    counted = tuple(limit for limit in grant.limits if limit.unit == "bytes")
+    return counted if counted and matches(parse_pattern(grant.target), parse_target(uri)) else ()
 
 
 def checked_name(what: str, text: str) -> str:
@@ -345,6 +371,7 @@ async def hire_order(
     sbom: str | None = None,
     verifier: Did | None = None,
     c2pa: Sequence[Path | bytes | str] | None = None,
+    max_bytes: int | None = None,
 ) -> Order:
     """The order for a hire; its inputs are put into the artifact store. `continues` is the digest of an earlier
     withdrawal, or the engagement that ended with it.
@@ -353,6 +380,7 @@ async def hire_order(
     `sbom` is the format and version of a bill of materials that has to come with what is delivered; `verifier` judges
     it in our place, and is neither party. With `c2pa`, media have to carry a manifest; it holds files or bytes with the
     certificates, in PEM, from which their signers come, or nothing if the provider's own proof is enough.
+    `max_bytes` are the most that each thing delivered may have.
     `decide_seconds` is all the time until both are bound, with that of people on either side who have to approve; what
     comes after counts from its end. By default an hour if our own policy asks any.
 
@@ -381,6 +409,8 @@ async def hire_order(
     first = parse_price(opening) if opening else None
     if first is not None and first.currency != ceiling.currency:
         raise ConfigurationError("bad_configuration", "the opening price and the limit are in two currencies")
+    if max_bytes is not None and not 0 < max_bytes < 2**53:
+        raise ConfigurationError("bad_configuration", f"max_bytes: expected 1 or more, got {max_bytes}")
     known = TASKS.get(task)
     if decide_seconds is None and agent.home.configuration.policy.asks:
         decide_seconds = DECIDE_SECONDS
@@ -415,6 +445,7 @@ async def hire_order(
         sbom=sbom or (known.sbom if known else None),
         verifier=verifier,
         c2pa=c2pa is not None,
+        max_bytes=max_bytes,
         anchors=tuple([await agent.artifacts.put(one) for one in await _anchors(c2pa or ())]),
         opening=first,
         ceiling=ceiling,

@@ -49,7 +49,7 @@ from undersigned.ledger import Blob, Ledger
 from undersigned.messages import CriterionVerdict, Delivery, Review, Start
 from undersigned.protocol import PERFORMED, Engagement, Work
 
-from .artifacts import Contents, Incoming
+from .artifacts import Contents, Incoming, too_large
 from .conversation import Conversation
 from .intake import FRESH_SECONDS
 from .job import Job, run_handler
@@ -351,8 +351,10 @@ class Worker:
                 raise PolicyError("upstream_failed", f"the provider did not finish: the delivery is {delivery.outcome}")
             if len({item.name for item in delivery.artifacts}) < len(delivery.artifacts):
                 raise VerificationError("digest_mismatch", "two artifacts of the delivery have one name")
+            limits = {item.name: item.max_bytes for item in document.terms.deliverables}
             for artifact in delivery.artifacts:
-                await transfers.fetch(engagement.peer, artifact.uri, artifact.digest)
+                most = limits.get(artifact.name) or agent.max_artifact_bytes
+                await transfers.fetch(engagement.peer, artifact.uri, artifact.digest, most)
                 _log.info("artifact kept", engagement=conversation.id, name=artifact.name, digest=artifact.digest)
             artifacts = await Contents.of(agent.artifacts, {item.name: item.digest for item in delivery.artifacts})
             if missing := wanted - artifacts.keys():
@@ -573,15 +575,22 @@ class _Transfers:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    async def fetch(self, peer: Did, uri: str | None, digest: Digest) -> None:
-        """Has an artifact in the store, unless it is there already."""
+    async def fetch(self, peer: Did, uri: str | None, digest: Digest, most: int) -> None:
+        """Has an artifact in the store, unless it is there already (HIRE-ATT-11).
+
+        Raises:
+            FormatError: `too_large`: it has more than `most` bytes.
+        """
         agent = self._agent
-        if await agent.artifacts.size(digest) is not None:
+        there = await agent.artifacts.size(digest)
+        if there is not None:
+            if there > most:
+                raise too_large(most, f"{digest} has {there}")
             return
         url = uri or await agent.artifact_url_of(peer, digest)
         incoming = self._begun.get(digest)
         if incoming is None:
-            receiving = agent.artifacts.receive(max_bytes=agent.max_artifact_bytes, digest=digest)
+            receiving = agent.artifacts.receive(max_bytes=most, digest=digest)
             incoming = self._begun[digest] = await self._stack.enter_async_context(receiving)
         await agent.fetch_into(url, self._contract, incoming)
         del self._begun[digest]
