@@ -447,6 +447,80 @@ def stated_logs() -> Iterator[Case]:
         yield Case(name, make().pack())
 
 
+WEB = "did:web:witness.example"
+
+
+def web_document(key: Actor) -> bytes:
+    """The document of a witness that is found under a name."""
+    method = {"id": f"{WEB}#key", "type": "Multikey", "controller": WEB, "publicKeyMultibase": key.public_key.multikey}
+    return canonicalize({"id": WEB, "verificationMethod": [method], "assertionMethod": [method["id"]]})
+
+
+def witnessed_pack(lines: Callable[[Log], str], documents: tuple[bytes, ...] = (), role: str = "hirer") -> bytes:
+    """A whole hire, and these lines below the note of the packer's log."""
+    hire = Hire().whole()
+    log = hire.logs[role]
+    return hire.pack(role, checkpoint=log.note() + lines(log), documents=documents)
+
+
+ONE, TWO = Actor("one witness"), Actor("two witnesses")
+"""Witnesses."""
+WITNESSED: dict[str, tuple[Callable[[], bytes], str]] = {
+    "two witnesses": (
+        lambda: witnessed_pack(
+            lambda log: log.witnessed(ONE) + log.witnessed(TWO, name=WEB), documents=(web_document(TWO),)
+        ),
+        "",
+    ),
+    "the other side": (
+        lambda: witnessed_pack(lambda log: log.witnessed(Hire().hirer.actor), role="provider"),
+        "",
+    ),
+    "of a witness nothing is known": (lambda: witnessed_pack(lambda log: log.witnessed(TWO, name=WEB)), ""),
+    "a witness whose name is no DID": (
+        lambda: witnessed_pack(
+            lambda log: log.witnessed(ONE, name="w.example/a") + log.witnessed(ONE, name="did:key:z6Mk")
+        ),
+        "",
+    ),
+    "a witness that signed another root": (
+        lambda: witnessed_pack(lambda log: Log(log.actor, 2).witnessed(ONE)),
+        "log_proof_invalid",
+    ),
+    "by another's key": (
+        lambda: witnessed_pack(lambda log: log.witnessed(ONE, name=WEB), documents=(web_document(TWO),)),
+        "log_proof_invalid",
+    ),
+    "the same witness twice": (lambda: witnessed_pack(lambda log: 2 * log.witnessed(ONE)), "log_proof_invalid"),
+    "a witness to come": (
+        lambda: witnessed_pack(lambda log: log.witnessed(ONE, seconds=2_000_000_000)),
+        "log_proof_invalid",
+    ),
+    "a witness of another age": (
+        lambda: witnessed_pack(lambda log: log.witnessed(ONE, seconds=2**64 - 1)),
+        "log_proof_invalid",
+    ),
+    "a line that is none": (
+        lambda: witnessed_pack(lambda _: f"\u2014 {ONE.did} {'A' * 16}\n"),
+        "log_proof_invalid",
+    ),
+    "a witness that signs notes of its own": (
+        lambda: witnessed_pack(
+            lambda log: Log(log.actor, 3).note().partition("\n\n")[2].replace(log.actor.did, ONE.did, 1)
+        ),
+        "log_proof_invalid",
+    ),
+}
+"""Packs with lines of witnesses, and the code that refuses them, if any."""
+
+
+def witnessed() -> Iterator[Case]:
+    """Packs whose checkpoint witnesses cosigned."""
+    for name, (make, _) in WITNESSED.items():
+        yield Case(name, make())
+    yield Case("one bit", tamper(WITNESSED["two witnesses"][0](), "witness"))
+
+
 def spoiled() -> Iterator[Case]:
     """One value of one member changed, in shape or by a bit, and digests made to agree: whatever may come of it."""
     dice = Random(7)

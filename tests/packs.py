@@ -54,6 +54,7 @@ from undersigned.transparency import (
     checkpoint_text,
     consistency_path,
     contract_leaf,
+    cosignature_line,
     cosigned_note,
     cosigned_text,
     decision_leaf,
@@ -80,7 +81,7 @@ class Posing:
 
     def __init__(self, actor: Actor) -> None:
         self.did = "did:jwk:" + base64url_encode(canonicalize(actor.public_key.jwk))
-        self.method, self._key = f"{self.did}#0", actor._key
+        self.method, self._key, self.public_key = f"{self.did}#0", actor._key, actor.public_key
 
 
 class Log:
@@ -105,6 +106,11 @@ class Log:
         """That it continues its first `size` leaves."""
         path = consistency_path(size, self.frontier.size, lambda level, place: self.nodes[level, place])
         return Consistency(size=size, path=tuple(digest_from_hex(one.hex()) for one in path))
+
+    def witnessed(self, by: Actor | Posing, *, name: str | None = None, seconds: int = 1_772_000_000) -> str:
+        """The line of a witness below the note."""
+        text, name = checkpoint_text(self.actor.did, self.frontier.size, self.frontier.root), name or by.did
+        return cosignature_line(name, by.public_key, seconds, sign(by, cosigned_text(text, seconds)))
 
     def note(self) -> str:
         text = checkpoint_text(self.actor.did, self.frontier.size, self.frontier.root)

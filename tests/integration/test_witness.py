@@ -13,13 +13,14 @@ import pytest
 from aiohttp import ClientSession
 
 from integration.commands import UNDERSIGNED, Ended, Process, running, undersigned
-from integration.hires import REPORT, free_ports, two_homes
+from integration.hires import REPORT, free_ports, two_homes, until
 from integration.test_cross_witness import rewritten
 from integration.test_log import went_back
 from undersigned import Peer
 from undersigned.daemon import WitnessBook, WitnessServer
 from undersigned.errors import LedgerError
-from undersigned.runtime import Gatherer, Home, PrivateKey
+from undersigned.evidence import read_archive, tamper, verify_pack
+from undersigned.runtime import Gatherer, Home, PrivateKey, export_pack
 from undersigned.transparency import (
     SIZE_TYPE,
     Frontier,
@@ -198,6 +199,35 @@ async def test_a_peer_has_its_log_cosigned_and_one_that_went_back_does_not_start
             assert refused.value.code == "ledger_diverged"
             told = await ran(tmp_path, "ask", "--home", acme.path, "--json")
             assert (told.code, told.values[0]["error"]["code"]) == (4, "ledger_diverged")
+
+
+async def test_a_pack_stands_under_what_witnesses_cosigned(tmp_path: Path) -> None:
+    """HIRE-PCK-08: their lines, and the document of one that is no party; whoever verifies hears who cosigned."""
+    acme, globex = await two_homes(tmp_path)
+    third = (await two_homes(tmp_path / "others"))[0]
+    async with (
+        Peer.open(third),
+        Peer.open(globex) as other,
+        watched(tmp_path, [acme], third) as (_, url, key),
+        Peer.open(settings(acme, url, key)) as peer,
+    ):
+        await hire(peer, other)
+        await until(lambda: not peer.conversations)
+        (summary,) = await peer.ledger.summaries()
+
+        async def packed() -> bytes:
+            return await export_pack(peer.ledger, peer.artifacts, peer.own.id, summary.engagement)
+
+        before = await packed()
+        assert len(read_note(read_archive(before)["ledger/checkpoint.txt"].decode()).signatures) == 1
+        await peer.witnesses._round()
+        data = await packed()
+        assert data == await packed()
+        report = verify_pack(data, now=peer.clock.now())
+        assert report.ok, report.steps
+        size = await peer.ledger.tree_size()
+        assert f"{third.configuration.did} cosigned {size} leaves at " in report.steps[7].detail
+        assert not verify_pack(tamper(data, "witness"), now=peer.clock.now()).ok
 
 
 async def test_a_witness_that_is_killed_knows_what_it_cosigned(tmp_path: Path) -> None:

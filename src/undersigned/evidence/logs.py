@@ -6,19 +6,32 @@ Source: protocol-spec/08-attestation-and-evidence.md, sections 8.4 and 8.5
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import partial
 
-from undersigned.encoding import Did, Instant, base64url_decode, canonicalize, decode_json, digest_hex, shift
-from undersigned.errors import FormatError, LogProofError
-from undersigned.evidence.case import Case, assertion_keys, pack_of, signs_notes
+from undersigned.encoding import (
+    Did,
+    Instant,
+    base64url_decode,
+    canonicalize,
+    decode_json,
+    digest_hex,
+    format_instant,
+    parse_instant,
+    shift,
+)
+from undersigned.errors import FormatError, LogProofError, UndersignedError
+from undersigned.evidence.case import Case, assertion_keys, documents_of, pack_of, signs_notes
 from undersigned.evidence.leaves import check_proofs
 from undersigned.evidence.pack import CHECKPOINT, INCLUSION
 from undersigned.keys import PublicKey
 from undersigned.messages import Acceptance, Closing, Consistency, Offer, Receipt, Seal, Sync, VerifiedMessage
 from undersigned.transparency import (
+    COSIGNATURE,
     Checkpoint,
     InclusionProof,
     contract_leaf,
+    key_hint,
     leaf_digest,
     read_checkpoint,
     read_inclusion,
@@ -29,6 +42,8 @@ from undersigned.transparency import (
 )
 
 __all__ = ["check_logs"]
+
+MAX_SKEW_SECONDS = 60
 
 
 def check_logs(case: Case) -> str:
@@ -47,7 +62,8 @@ def check_logs(case: Case) -> str:
     roots = {(head.origin, head.size): head.root for _, head in heads}
     continued = _check_continued(case, roots)
     cosigned = _check_cosignatures(case, roots)
-    more = [one for one in (check_proofs(case, own_head), continued, cosigned) if one]
+    witnessed = _check_witnesses(case, _utf8(checkpoint)) if checkpoint is not None else ""
+    more = [one for one in (check_proofs(case, own_head), continued, cosigned, witnessed) if one]
     if case.sealed is None:
         return "; ".join(["no contract, and nothing in a log", *more])
     leaf = leaf_digest(contract_leaf(case.sealed.json))
@@ -148,6 +164,42 @@ def _check_cosignatures(case: Case, roots: Mapping[tuple[Did, int], bytes]) -> s
                 raise LogProofError("ledger_diverged", f"the log of {head.origin} was cosigned with other leaves")
             count += 1
     return f"{count} cosignatures hold" if count else ""
+
+
+def _check_witnesses(case: Case, note: str) -> str:
+    """Each line below the packer's is by a key of the witness that it names; of one whose keys are not known, that is
+    said.
+    """
+    said: list[str] = []
+    unknown: list[str] = []
+    for name, hint, _ in read_note(note).signatures:
+        if name == pack_of(case).manifest.own:
+            continue
+        keys = _witness_keys(case, name)
+        if not keys:
+            unknown.append(ascii(name[:200]))
+            continue
+        key = next((one for one in keys if key_hint(name, COSIGNATURE, one.raw) == hint), None)
+        if key is None:
+            raise LogProofError("log_proof_invalid", f"a line of {name[:200]!a} is by no key of it")
+        head, seconds = verify_cosignature(note, name, key)
+        if seconds > parse_instant(case.now).timestamp() + MAX_SKEW_SECONDS:
+            raise LogProofError("log_proof_invalid", f"{name[:200]!a} cosigned after {case.now}")
+        at = format_instant(datetime.fromtimestamp(seconds, UTC))
+        said.append(f"{name} cosigned {head.size} leaves at {at}")
+    if unknown:
+        said.append(f"no DID document of the witness {', '.join(unknown)} is here: not checked")
+    return "; ".join(said)
+
+
+def _witness_keys(case: Case, name: str) -> list[PublicKey]:
+    """The keys that cosign for a witness, as far as they are known here; its name may be no DID at all."""
+    try:
+        documents = documents_of(case, name)
+    except UndersignedError:
+        return []
+    at = pack_of(case).manifest.created
+    return [key for one in documents for key in one.keys("assertionMethod", now=at).values() if key.kind == "Ed25519"]
 
 
 def _cosigned(note: str, signer: Did, key: PublicKey) -> Checkpoint:

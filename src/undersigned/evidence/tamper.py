@@ -9,7 +9,7 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 
 from __future__ import annotations
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -439,6 +439,18 @@ def _checkpoint(pack: _Open) -> Files:
     return pack.all()
 
 
+def _cosignature(pack: _Open) -> Files:
+    """Another bit in the last line below the packer's."""
+    pack.first("ledger")
+    lines = pack.files[CHECKPOINT].decode().splitlines()
+    name, _, line = lines[-1].rpartition(" ")
+    if name.endswith(f" {pack.said['own']}"):
+        raise _nothing("cosignature of a witness")
+    lines[-1] = f"{name} {b64encode(_flipped(b64decode(line))).decode()}"
+    pack.put(CHECKPOINT, "".join(f"{one}\n" for one in lines).encode())
+    return pack.all()
+
+
 def _log(pack: _Open) -> Files:
     pack.first("message", "Closing")
     for path in (CHECKPOINT, INCLUSION):
@@ -519,6 +531,7 @@ TAMPERINGS: Final[Mapping[str, Tampering]] = MappingProxyType(
         "checkpoint": Tampering(
             "a smaller log that fits a proof, under the signature of the right one", 8, _checkpoint
         ),
+        "witness": Tampering("one bit of what a witness of the log signed", 8, _cosignature),
         "log": Tampering("checkpoint and proof are gone, though the packer closed its books", 8, _log),
         "log-leaf": Tampering("another hash in the proof of a move or decision", 8, _log_leaf),
         "decision": Tampering("a decision is changed, and named by its new digest", 8, _decision),

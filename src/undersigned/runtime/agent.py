@@ -684,7 +684,7 @@ class Agent:
         advertised, served = self._advertised(conversation), None
         if engagement.role == "provider" and advertised is not None:
             served = Served(advertised=advertised, met=self.bookings.met(engagement))
-        return await self.papers.closing(
+        said = await self.papers.closing(
             engagement,
             owed.reason or "review",
             usage,
@@ -696,6 +696,7 @@ class Agent:
             served=served,
             reference=word.reference,
         )
+        return msgspec.structs.replace(said, evidence=self.witnesses.documents())
 
     @staticmethod
     def _advertised(conversation: Conversation) -> int | None:

@@ -64,7 +64,7 @@ async def export_pack(
     if summary is None:
         raise UndersignedError("not_found", f"no engagement {engagement} in this ledger")
     rows = await ledger.rows(engagement)
-    note = _own_checkpoint(rows, own) or await ledger.checkpoint()
+    note = _newest(_own_checkpoint(rows, own), await ledger.checkpoint())
     inclusion = await _inclusion(ledger, rows, note)
     evidence = await ledger.evidence(engagement)
     kept: list[bytes] = []
@@ -200,6 +200,15 @@ def _own_checkpoint(rows: tuple[Row, ...], own: Did) -> str | None:
             if isinstance(message, Closing):
                 return read_multibase_note(message.checkpoint)
     return None
+
+
+def _newest(own: str | None, kept: str | None) -> str | None:
+    """The checkpoint that a pack stands under: our closing's, or what witnesses cosigned last if that has it too."""
+    if own is None or kept is None:
+        return own or kept
+    closed, signed = (read_note(one) for one in (own, kept))
+    witnessed = len(signed.signatures) > len(closed.signatures)
+    return kept if witnessed and read_checkpoint(signed.text).size >= read_checkpoint(closed.text).size else own
 
 
 async def _inclusion(ledger: Ledger, rows: tuple[Row, ...], note: str | None) -> InclusionProof | None:

@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 
+from undersigned.did import DidDocument, is_derived
 from undersigned.encoding import Did, Instant, format_instant
 from undersigned.errors import LedgerError, LogProofError, UndersignedError
-from undersigned.ledger import Head, Ledger
+from undersigned.ledger import Blob, Head, Ledger
 from undersigned.transparency import (
     SIZE_TYPE,
     Verifier,
@@ -114,11 +115,19 @@ class Witnesses:
         self._known: dict[Witness, int] = {}
         """Leaves of what each cosigned last, as far as it said so."""
         self._newest: tuple[Head, str] | None = None
+        self._documents: dict[Did, DidDocument] = {}
 
     @property
     def newest(self) -> str | None:
         """The newest note that any of them cosigned, with their lines."""
         return self._newest[1] if self._newest is not None else None
+
+    def documents(self) -> tuple[Blob, ...]:
+        """DID documents of those who cosigned, for whoever checks their lines later."""
+        return tuple(
+            Blob(digest=one.raw_digest, raw=one.raw, kind="did-document", name=did)
+            for did, one in self._documents.items()
+        )
 
     def note_of(self, head: Head) -> str | None:
         """The note of this head with what witnesses signed below it, if any did."""
@@ -144,6 +153,12 @@ class Witnesses:
         found = await self.ask()
         if self._newest is not None and any(one.line for one in found):
             await self._ledger.put_checkpoint(*self._newest)
+        for name in {one.witness.verifier.name for one in found if one.line}:
+            try:
+                if not is_derived(name):
+                    self._documents[name] = await self._gatherer.document(name)
+            except UndersignedError as error:
+                _log.info("no DID document of a witness", witness=name, error=str(error))
         return found
 
     async def run(self) -> None:

@@ -9,12 +9,19 @@ from undersigned.transparency.checkpoint import (
     NoteKey,
     checkpoint_text,
     key_hash,
+    key_hint,
     read_checkpoint,
     read_note,
     signed_note,
     verify_note,
 )
-from undersigned.transparency.cosign import cosignature_line, cosigned_note, cosigned_text, verify_cosignature
+from undersigned.transparency.cosign import (
+    COSIGNATURE,
+    cosignature_line,
+    cosigned_note,
+    cosigned_text,
+    verify_cosignature,
+)
 from undersigned.transparency.leaves import (
     CONTRACT_LABEL,
     LOGGED_MOVES,
@@ -63,6 +70,7 @@ from undersigned.transparency.witness import (
 
 __all__ = [
     "CONTRACT_LABEL",
+    "COSIGNATURE",
     "EMPTY_ROOT",
     "LOGGED_MOVES",
     "MAX_SUBMISSION_BYTES",
@@ -89,6 +97,7 @@ __all__ = [
     "decision_salt",
     "inclusion_path",
     "key_hash",
+    "key_hint",
     "leaf_digest",
     "leaf_hash",
     "move_leaf",

@@ -6,7 +6,18 @@ from collections.abc import Callable
 
 import pytest
 
-from pack_cases import DECISION, ITS, LATER, OTHER, WRONG_HEADS, WRONG_PROOFS, proved_hire, stated_logs, withheld
+from pack_cases import (
+    DECISION,
+    ITS,
+    LATER,
+    OTHER,
+    WITNESSED,
+    WRONG_HEADS,
+    WRONG_PROOFS,
+    proved_hire,
+    stated_logs,
+    withheld,
+)
 from packs import Hire, Log
 from undersigned.encoding import digest_bytes
 from undersigned.evidence import Report, verify_pack
@@ -70,6 +81,19 @@ def test_what_contradicts_itself_at_sealing_is_found(what: str) -> None:
     """HIRE-PCK-06."""
     make, code = WRONG_HEADS[what]
     assert first(verify_pack(make().pack(), now=LATER)) == (LEDGER, code)
+
+
+@pytest.mark.parametrize("what", WITNESSED)
+def test_lines_of_witnesses_are_checked(what: str) -> None:
+    """HIRE-PCK-08: one that does not hold refuses the pack; one whose keys are not known is not counted."""
+    make, code = WITNESSED[what]
+    report = verify_pack(make(), now=LATER)
+    assert first(report) == ((LEDGER, code) if code else (0, ""))
+    if not code:
+        said = report.steps[LEDGER - 1].detail
+        checked = {"two witnesses": 2, "the other side": 1}.get(what, 0)
+        assert said.count("cosigned 4 leaves at ") + said.count("cosigned 7 leaves at ") == checked
+        assert ("not checked" in said) == (checked == 0)
 
 
 def test_cosignatures_of_closings_are_checked() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pack_cases import DECISION, LATER, OTHER, proved_hire, withheld
+from pack_cases import DECISION, LATER, ONE, OTHER, proved_hire, withheld
 from packs import Hire
 from undersigned.errors import VerificationError
 from undersigned.evidence import TAMPERINGS, read_pack, tamper, verify_pack
@@ -27,6 +27,7 @@ CODES = {
     "checkpoint": "log_proof_invalid",
     "log": "log_proof_invalid",
     "log-leaf": "log_proof_invalid",
+    "witness": "log_proof_invalid",
     "decision": "log_proof_invalid",
     "refusal": "attester_not_trusted",
 }
@@ -39,10 +40,15 @@ def hire() -> Hire:
 
 
 def whole(hire: Hire, role: str = "hirer") -> bytes:
-    """A pack with something of every kind; the provider's log has no proofs of moves."""
+    """A pack with something of every kind; the provider's log has no proofs of moves, and no witness."""
     if role == "provider":
         return hire.pack(role)
-    return hire.pack(proofs=hire.proofs(), decisions=(DECISION, OTHER), withheld=withheld(("artifact", b"a")))
+    return hire.pack(
+        checkpoint=hire.logs["hirer"].note() + hire.logs["hirer"].witnessed(ONE),
+        proofs=hire.proofs(),
+        decisions=(DECISION, OTHER),
+        withheld=withheld(("artifact", b"a")),
+    )
 
 
 @pytest.mark.parametrize("role", ["hirer", "provider"])
@@ -50,7 +56,7 @@ def whole(hire: Hire, role: str = "hirer") -> bytes:
 def test_every_kind_is_refused_at_its_step(hire: Hire, what: str, role: str) -> None:
     """HIRE-PCK-01, HIRE-PCK-02."""
     pack = whole(hire, role)
-    if role == "provider" and what in ("log-leaf", "decision", "withheld"):
+    if role == "provider" and what in ("log-leaf", "decision", "withheld", "witness"):
         with pytest.raises(VerificationError, match="in this pack to tamper with"):
             tamper(pack, what)
         return

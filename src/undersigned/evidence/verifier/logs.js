@@ -108,14 +108,15 @@ async function verifyNote(note, key, name) {
   return checkpoint;
 }
 
-/** The checkpoint in a note of one cosignature, once it is by this name and key. */
+/** The checkpoint in a note with one cosignature by this name and key, and when that was made (`at`). */
 async function verifyCosignature(note, key, name) {
   const read = readNote(note);
   const data = await lineBy(read, name, 4, key);
   if (data.length !== 72) throw noProof(`the note carries no cosignature by ${name}`);
-  const signed = concat(encode(`cosignature/v1\ntime ${bigEndian(data.subarray(0, 8))}\n`), read.text);
+  const at = bigEndian(data.subarray(0, 8));
+  const signed = concat(encode(`cosignature/v1\ntime ${at}\n`), read.text);
   await checkSignature(key, data.subarray(8), signed, `the cosignature by ${name}`);
-  return readCheckpoint(read.text);
+  return { ...readCheckpoint(read.text), at };
 }
 
 /** What `verified` gives for the first Ed25519 key of `own` (method -> key) with which it does not refuse. */

@@ -497,7 +497,8 @@ async function logs(the) {
   checkGrowth(heads);
   const proved = await moreProofs(the, head);
   const roots = new Map(heads.map(([, one]) => [`${one.size} ${one.origin}`, one.root]));
-  const more = [proved, await continued(the, roots), await cosignatures(the, roots)].filter(Boolean);
+  const witnessed = checkpoint ? await witnesses(the, utf8(checkpoint, "log_proof_invalid")) : "";
+  const more = [proved, await continued(the, roots), await cosignatures(the, roots), witnessed].filter(Boolean);
   if (!the.sealed) return ["no contract, and nothing in a log", ...more].join("; ");
   const leaf = written(await leafHash(concat(encode("hire/v1 contract\n"), await sha256(canonical(the.sealed.document)))));
   const { ledger, sender } = ofType(the, "Seal")[0].content;
@@ -568,6 +569,38 @@ async function commitments(the, proofs) {
   }
   for (const one of withheldOf(the)) known.add(`${one.kind} ${one.commitment}`);
   return known;
+}
+
+/** Each line below the packer's is by a key of the witness that it names; of one whose keys are not known, that is said. */
+async function witnesses(the, note) {
+  const [said, unknown] = [[], []];
+  for (const { name, hint } of readNote(note).signatures) {
+    if (name === the.manifest.own) continue;
+    const keys = await witnessKeys(the, name);
+    if (!keys.length) {
+      unknown.push(shown(name));
+      continue;
+    }
+    let own;
+    for (const key of keys) if (same(await keyHint(name, 4, key), hint)) own ??= key;
+    if (!own) throw noProof(`a line of ${shown(name)} is by no key of it`);
+    const { size, at } = await verifyCosignature(note, own, name);
+    if (at > seconds(the.now) + SKEW) throw noProof(`${shown(name)} cosigned after ${the.now}`);
+    said.push(`${name} cosigned ${size} leaves at ${instantOf(Number(at))}`);
+  }
+  if (unknown.length) said.push(`no DID document of the witness ${unknown.join(", ")} is here: not checked`);
+  return said.join("; ");
+}
+
+/** The keys that cosign for a witness, as far as they are known here; its name may be no DID at all. */
+async function witnessKeys(the, name) {
+  try {
+    const held = await documentsOf(the, name);
+    return held.flatMap((one) => [...one.keys("assertionMethod", the.manifest.created).values()]).filter((key) => key.kind === "Ed25519");
+  } catch (error) {
+    if (error instanceof Refused) return [];
+    throw error;
+  }
 }
 
 /** Each head continues the one that it says, where that is in the pack. */
