@@ -27,6 +27,7 @@ from undersigned.transparency import (
     Frontier,
     InclusionProof,
     checkpoint_text,
+    cosignature_line,
     cosigned_note,
     cosigned_text,
     decision_leaf,
@@ -94,6 +95,16 @@ def pack_vectors() -> Iterator[Vector]:
     yield _vector("good", "a whole hire, as its provider keeps it", good, {"contract": contract, "state": "closed"})
     for kind, code in KINDS.items():
         yield _vector(kind, TAMPERINGS[kind].says, tamper(good, kind), {"code": code})
+    seen = _proved(said)
+    seen["checkpoint"] += _witnessed(seen["checkpoint"])
+    witnessed = write_pack(lines, **engagement, **seen)
+    yield _vector(
+        "witnessed",
+        "a checkpoint that a stranger to the hire cosigned",
+        witnessed,
+        {"contract": contract, "state": "closed"},
+    )
+    yield _vector("witness", TAMPERINGS["witness"].says, tamper(witnessed, "witness"), {"code": "log_proof_invalid"})
     proved = write_pack(lines, **engagement, **_proved(said))
     yield _vector(
         "proved",
@@ -136,6 +147,13 @@ def _cosigned(said: list[VerifiedMessage]) -> Iterator[tuple[str, str, str, str]
     head = read_checkpoint(text)
     forked = checkpoint_text(head.origin, head.size, seed("another root"))
     yield "cosigned-fork", "a cosignature of leaves that the hirer's log never had", note(forked), "ledger_diverged"
+
+
+def _witnessed(note: str) -> str:
+    """The line of a witness below a note."""
+    by = Party("witness")
+    key = public_key_from_raw("Ed25519", bytes(by.key.verify_key))
+    return cosignature_line(by.did, key, SECONDS, by.sign(cosigned_text(read_note(note).text, SECONDS)))
 
 
 def _proved(said: list[VerifiedMessage]) -> dict[str, Any]:
