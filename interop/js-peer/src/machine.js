@@ -92,7 +92,9 @@ export class Engagement {
     }
     check(message.type !== 'Acceptance' || this.state.main !== `accepted-by-${message.role}`, 'already_contracted', 'a second acceptance');
     check(message.type !== 'Delivery' || message.role !== 'provider' || this.state.review?.verdict !== 'accepted', 'already_fulfilled', 'a second delivery');
-    throw new HireError(rowsOf(this.state, message.type, other(message.role)).length > 0 ? 'wrong_party' : 'wrong_state', `${message.type} in ${this.state.main}`);
+    const closed = under(this.state) && LANE.has(message.type) && rowsOf(this.state, message.type, message.role).length > 0; // HIRE-LAN-04
+    const others = !closed && rowsOf(this.state, message.type, other(message.role)).length > 0;
+    throw new HireError(others ? 'wrong_party' : 'wrong_state', `${message.type} in ${this.state.main}`);
   }
 
   /** @param {any} message @param {ReturnType<Engagement['judge']>} judged */

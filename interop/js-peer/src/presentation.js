@@ -1,5 +1,5 @@
 /** Presentations and the credentials in them (page 02, sections 2.6 and 2.7; page 11, section 11.1). */
-import { check } from './errors.js';
+import { HireError, check } from './errors.js';
 import { CONTEXT, digestOfBytes, instant, jcs, newId, seconds } from './encoding.js';
 import { checkContexts, makeProof, verifyProof } from './proofs.js';
 
@@ -21,9 +21,10 @@ export async function present({ holder, engagement, challenge, domain, credentia
 
 /**
  * @param {any} message a `Presentation` whose place was judged @param {import('./did.js').Resolver} resolver @param {number} now
+ * @param {Set<string>} [excused] codes for which a credential counts for nothing, and the message is not refused
  * @returns {Promise<any[]>} the credentials that hold
  */
-export async function verifyPresentation(message, resolver, now) {
+export async function verifyPresentation(message, resolver, now, excused = new Set()) {
   const { presentation } = message;
   const credentials = presentation.verifiableCredential ?? [];
   check(!JSON.stringify(presentation.type).includes('Enveloped'), 'suite_not_allowed', 'a JWT');
@@ -38,8 +39,16 @@ export async function verifyPresentation(message, resolver, now) {
   const { proof, ...unsigned } = presentation;
   check(proof?.challenge === message.answers && proof.domain === message.recipient, 'challenge_mismatch', 'challenge');
   await verifyProof(unsigned, proof, { did: await resolver.resolve(message.sender), purpose: 'authentication' });
-  for (const credential of credentials) await verifyCredential(credential, message.sender, resolver, now);
-  return credentials;
+  const held = [];
+  for (const credential of credentials) {
+    try {
+      await verifyCredential(credential, message.sender, resolver, now);
+      held.push(credential);
+    } catch (error) {
+      if (!(error instanceof HireError) || !excused.has(error.code)) throw error;
+    }
+  }
+  return held;
 }
 
 /** @param {any} credential @param {string} subject @param {import('./did.js').Resolver} resolver @param {number} now */

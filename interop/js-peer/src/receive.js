@@ -40,6 +40,9 @@ export async function receive(engagement, message, reader) {
   return found;
 }
 
+/** What is the matter with a credential and not with the message that shows it (HIRE-CRD-01). */
+const OF_A_CREDENTIAL = new Set(['policy_denied', 'did_unresolvable']);
+
 /** @param {import('./machine.js').Engagement} engagement @param {any} message @returns {string[]} */
 function agreedSuites({ state }, message) {
   if (state.profile) return [state.profile.suite];
@@ -48,7 +51,7 @@ function agreedSuites({ state }, message) {
 
 /** @param {import('./machine.js').Engagement} engagement @param {any} message @param {import('./did.js').Resolver} resolver @param {number} at @param {string[]} suites @param {import('./ledger.js').Heads} heads */
 async function checkCarried({ state, messages }, message, resolver, at, suites, heads) {
-  if (message.type === 'Presentation') return verifyPresentation(message, resolver, at);
+  if (message.type === 'Presentation') return verifyPresentation(message, resolver, at, OF_A_CREDENTIAL);
   if (message.type === 'Offer') {
     await verifyOffered(message.document, message.role, resolver, suites);
     if (message.role === 'hirer') await verifyParents(message.document, message.parents, resolver);

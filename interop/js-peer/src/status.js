@@ -1,5 +1,5 @@
 /** W3C Bitstring Status Lists (page 02, section 2.12). */
-import { gunzipSync } from 'node:zlib';
+import { gunzipSync, inflateRawSync } from 'node:zlib';
 import { check, HireError } from './errors.js';
 import { seconds } from './encoding.js';
 import { fetchBytes } from './did.js';
@@ -10,6 +10,7 @@ const DOCUMENT = 1024 * 1024;
 const LEAST = 131072 / 8;
 const MOST = 4 * 1024 * 1024;
 const ENTRIES = 8;
+const TRAILER = 8;
 
 /** @typedef {(url: URL, limit: number, accept: string) => Promise<Uint8Array>} Fetch */
 
@@ -53,14 +54,27 @@ async function fetchList(url, credential, resolver, now, fetch) {
   }
 }
 
+/** Length of the header of a gzip member (RFC 1952, section 2.3). @param {Buffer} packed */
+function headerOf(packed) {
+  const flags = packed[3] ?? 0;
+  const past = (/** @type {number} */ at) => packed.indexOf(0, at) + 1 || packed.length;
+  let at = 10;
+  if (flags & 4) at += 2 + packed.readUInt16LE(at);
+  if (flags & 8) at = past(at);
+  if (flags & 16) at = past(at);
+  return flags & 2 ? at + 2 : at;
+}
+
 /** @param {any} text @returns {Buffer} */
 function inflate(text) {
   try {
     const packed = Buffer.from(text.slice(1), 'base64url');
     if (text[0] !== 'u' || packed.toString('base64url') !== text.slice(1)) throw new Error('spelling');
-    const info = /** @type {any} */ (gunzipSync(packed, { maxOutputLength: MOST, info: true }));
-    if (info.engine.bytesWritten !== packed.length) throw new Error('more than one member');
-    if (info.buffer.length < LEAST || (info.buffer[0] === 0x1f && info.buffer[1] === 0x8b)) throw new Error('length');
-    return info.buffer;
+    const bits = gunzipSync(packed, { maxOutputLength: MOST });
+    // What follows the first member is read as well: only the deflate stream itself says where that ends.
+    const { engine } = /** @type {any} */ (inflateRawSync(packed.subarray(headerOf(packed)), { maxOutputLength: MOST, info: true }));
+    if (headerOf(packed) + engine.bytesWritten + TRAILER !== packed.length) throw new Error('more than one member');
+    if (bits.length < LEAST || (bits[0] === 0x1f && bits[1] === 0x8b)) throw new Error('length');
+    return bits;
   } catch (error) { throw new HireError('status_invalid', String(error)); }
 }

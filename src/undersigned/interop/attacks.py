@@ -7,23 +7,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final, cast
 
-from undersigned.encoding import canonicalize, shift
+from undersigned.encoding import base58_decode, base58_encode, canonicalize, from_struct, shift
+from undersigned.errors import UndersignedError
 from undersigned.testing import Say, Told, offer
 
 from .connections import go_on
 from .failures import Failure, shown
 from .hiring import Hiring
+from .memberships import shown_credentials
 from .play import Play
 from .player import Player
 from .recipes import RECIPES
-from .scenario import Forge, Raw, Refused
+from .scenario import Forge, Raw, Refused, Spend
 from .stage import SceneLine
 from .values import filled, replaced
 
 FAULT: Final = frozenset({"type", "code", "of", "path"})
 """All that a `Fault` tells (HIRE-SEC-07)."""
+ANSWER_SECONDS: Final = 1.0
+"""How long one refusal among many is waited for."""
+ORDERLY: Final = (1000, 1001)
+"""Close codes of an end that finds no fault."""
+ORDER: Final = 2**252 + 27742317777372353535851937790883648493
+"""Of the group of Ed25519."""
 MAX_LARGER: Final = 128
 """How much longer a `Problem` may be than the short move that it is about."""
 
@@ -41,11 +50,16 @@ async def forge(play: Play, step: Forge) -> None:
         stranger = play.actor("stranger") if step.statement == "by a stranger" else None
         said = player.review(wrong=step.statement, stranger=stranger).message(player.party)
         content["statement"] = json.loads(player.who.sign(said, player.party.now).raw)["statement"]
+    if step.countersigned:
+        document = from_struct(player.party.offered())
+        content["contractProof"] = play.actor("stranger").second(document, player.party.now)
     if step.shown:
         content["presentation"] = _shown(play, player, step.shown)
     content = replaced(content, filled(step.members, player))
     options = {name: _proof_option(name, value, player) for name, value in step.proof.items()}
     signed = who.signed(content, player.party.now, **options)
+    if step.signature:
+        signed["proof"]["proofValue"] = _spelled(signed["proof"]["proofValue"], step.signature)
     altered = replaced(signed, filled(step.after, player))
     raw = canonicalize(altered)
     for old, new in step.text:
@@ -68,13 +82,21 @@ def _written(player: Player, move: str) -> dict[str, Any]:
 def _shown(play: Play, player: Player, how: Mapping[str, Any]) -> Any:
     """A presentation that is wrong in what `how` names."""
     options = dict(filled(how, player))
-    stranger = play.actor("stranger")
-    now = player.party.now
-    offered = {"none": (), "of another": (player.who.member(now, of=stranger.did),)}
     if "credentials" in options:
-        options["credentials"] = offered[options["credentials"]]
-    who = stranger if options.pop("holder", False) else player.who
-    return who.shown(player.party, **options)
+        options["credentials"] = shown_credentials(play, player, options["credentials"])
+    members = options.pop("members", {})
+    who = play.actor("stranger") if options.pop("holder", False) else player.who
+    return who.shown(player.party, change=lambda unsigned: replaced(unsigned, members), **options)
+
+
+def _spelled(signature: str, how: str) -> str:
+    """The same signature in bytes that are not its only ones."""
+    raw = base58_decode(signature.removeprefix("z"))
+    if how == "too long":
+        raw += b"\0"
+    else:
+        raw = raw[:32] + (int.from_bytes(raw[32:], "little") + ORDER).to_bytes(32, "little")
+    return f"z{base58_encode(raw)}"
 
 
 def proved(player: Player, raw: bytes, proof: Mapping[str, Any]) -> bytes:
@@ -101,25 +123,22 @@ async def raw(play: Play, step: Raw) -> None:
 
 async def refused(play: Play, step: Refused) -> None:
     """See `Refused`."""
-    line = await play.line(play.over)
-    since = play.heard_from
-    try:
-        told: Told = await line.wait(lambda: line.answer(play.sent, since), play.scene.stage.limits.answer)
-    except TimeoutError:
-        came = ", ".join(shown(raw) for raw in line.frames[since:]) or "nothing"
-        raise Failure(f"expected a refusal with {' or '.join(step.codes)}; {came} came") from None
+    line, told = await _told(play, step)
     if told.how not in step.how:
         raise Failure(f"expected a {' or '.join(step.how)}, came a {told.how} ({told.code})")
-    # The end of a connection has no code where a library of theirs ends it.
-    if told.code not in step.codes and not (told.how == "close" and told.code == "connection_closed"):
+    # The end of a connection has no code where a library of theirs ends it; an orderly one refuses nothing.
+    nameless = told.how == "close" and told.code == "connection_closed" and told.close_code not in ORDERLY
+    if told.code not in step.codes and not nameless:
         raise Failure(f"expected {' or '.join(step.codes)}, came {told.code}")
     if told.how == "close" and step.close_code not in (None, told.close_code):
         raise Failure(f"expected the connection to be closed with {step.close_code}, came {told.close_code}")
     if told.how in ("Problem", "Fault"):
         # A refusal must not be worth asking for: what is sent back is no larger than what came, or hardly so.
-        most = play.sent_bytes + (MAX_LARGER if told.how == "Problem" else 0)
+        most = len(play.sent_raw) + (MAX_LARGER if told.how == "Problem" else 0)
         if len(told.raw) > most:
             raise Failure(f"expected a {told.how} of at most {most} bytes, came one of {len(told.raw)}")
+        if told.how == "Problem":
+            _check_problem(play, told.raw)
         if told.how == "Fault" and (more := json.loads(told.raw).keys() - FAULT):
             raise Failure(f"expected a Fault that tells a code and a place, came {', '.join(sorted(more))}")
         _consume(play, line, told.raw)
@@ -130,6 +149,56 @@ async def refused(play: Play, step: Refused) -> None:
     if play.over == "first" and "first" in play.players:
         await go_on(play)
         play.returned = True
+
+
+async def _told(play: Play, step: Refused) -> tuple[SceneLine, Told]:
+    """How what was sent last is refused, and over which connection."""
+    while True:
+        line, since = await play.line(play.over), play.heard_from
+        try:
+            told = await line.wait(partial(line.answer, play.sent, since), play.scene.stage.limits.answer)
+        except TimeoutError:
+            came = ", ".join(shown(raw) for raw in line.frames[since:]) or "nothing"
+            raise Failure(f"expected a refusal with {' or '.join(step.codes)}; {came} came") from None
+        # A hirer may put another connection in the place of this one before it reads what came (HIRE-CNX-10).
+        if told.how != "close" or told.close_code not in ORDERLY or play.comes_back is None or play.over != "first":
+            return line, told
+        await play.comes_back()
+        line = await play.line()
+        play.heard_from = line.mark()
+        await (line.send_binary(play.sent_raw) if play.sent_binary else line.send(play.sent_raw))
+
+
+def _check_problem(play: Play, raw: bytes) -> None:
+    """Returns if a `Problem` is a message that holds, by whoever was spoken to.
+
+    Raises:
+        Failure: It is not.
+    """
+    player = play.players.get(play.over)
+    if player is None:
+        return
+    try:
+        player.who.verify(raw, play.scene.stage.known, player.party.now)
+    except UndersignedError as error:
+        raise Failure(f"its Problem does not hold: {error.message} ({error.code})") from error
+
+
+async def spend(play: Play, step: Spend) -> None:
+    """See `Spend`."""
+    for _ in range(step.most):
+        line = await play.line()
+        before = line.mark()
+        await play.attack("first", b'{"type":')
+        try:
+            await line.wait(lambda of=line, at=before: of.closed or len(of.frames) > at or None, ANSWER_SECONDS)
+        except TimeoutError:
+            continue
+        if line.closed is not None:
+            if line.closed.code != "rate_limited":
+                raise Failure(f"expected the connection to be closed with rate_limited, came {line.closed.code}")
+            return
+    raise Failure(f"the connection stays open after {step.most} failures")
 
 
 def _consume(play: Play, line: SceneLine, raw: bytes) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from websockets.asyncio.client import connect as connect_plainly
 from websockets.exceptions import InvalidHandshake, InvalidMessage, WebSocketException
 from websockets.typing import Subprotocol
 
+from undersigned.did import did_key
 from undersigned.encoding import canonicalize, shift
 from undersigned.errors import Closed
 from undersigned.testing import moves
@@ -22,7 +24,7 @@ from undersigned.transport import SUBPROTOCOL, Channel
 from .failures import Failure, Silent, shown
 from .play import Play
 from .published import Published
-from .scenario import ClosedWith, ComeBack, Drop, Knock, Meet, Resynced, Rotate, Upgrade
+from .scenario import ClosedWith, ComeBack, Drop, Knock, Meet, Publish, Resynced, Rotate, Upgrade
 from .values import replaced
 from .weak import Weak
 
@@ -46,6 +48,26 @@ async def rotate(play: Play, _: Rotate) -> None:
     if not isinstance(who, Published):
         raise Failure("only a published key can be replaced")
     who.rotate()
+
+
+async def publish(play: Play, step: Publish) -> None:
+    """See `Publish`."""
+    who = play.actor("first")
+    if not isinstance(who, Published):
+        raise Failure("only a document that is published can be served otherwise")
+    if step.host:
+        who.moved(step.host)
+    own = did_key(who.public_key)
+    words = {"$stranger": play.actor("stranger").did, "$key": f"{own}#{own.removeprefix('did:key:')}"}
+    who.serve({name: _worded(value, words) for name, value in step.members.items()}, step.answer)
+
+
+def _worded(value: Any, words: Mapping[str, str]) -> Any:
+    if isinstance(value, list):
+        return [_worded(one, words) for one in cast("list[Any]", value)]
+    if isinstance(value, str) and value.startswith("$long:"):
+        return "x" * int(value.removeprefix("$long:"))
+    return words.get(value, value) if isinstance(value, str) else value
 
 
 async def come_back(play: Play, _: ComeBack) -> None:
@@ -93,11 +115,13 @@ async def knock(play: Play, step: Knock) -> None:
         now, recipient = stage.now(), stage.subject.did
         frame = _connection("dialer", who.did, recipient, who.nonce(), ["1.0"])
         stranger = play.actor("stranger").did
-        said = {name: stranger if value == "$stranger" else value for name, value in step.members.items()}
+        own = did_key(who.public_key)
+        words = {"$stranger": stranger, "$key": f"{own}#{own.removeprefix('did:key:')}"}
+        said = {name: _worded(value, words) for name, value in step.members.items()}
         options: dict[str, Any] = {"challenge": challenge["nonce"], "domain": recipient, "expires": shift(now, 60)}
         for name, value in step.proof.items():
             moved = isinstance(value, int) and name in ("created", "expires")
-            options[name] = shift(now, cast(int, value)) if moved else stranger if value == "$stranger" else value
+            options[name] = shift(now, cast(int, value)) if moved else _worded(value, words)
         signed = replaced(who.signed(replaced(frame, said), now, **options), step.after)
         raw = step.text.encode() if step.text is not None else canonicalize(signed)
         play.ended, play.answers = None, []

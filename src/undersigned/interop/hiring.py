@@ -22,7 +22,7 @@ from undersigned.contract import (
     Terms,
     draft_terms,
 )
-from undersigned.encoding import digest_bytes, shift
+from undersigned.encoding import digest_bytes, from_struct, shift, to_struct
 from undersigned.messages import CriterionVerdict, Input, Profile, engagement_id
 from undersigned.messages import Task as Asked
 from undersigned.protocol import HIRER
@@ -43,6 +43,7 @@ from undersigned.testing import (
 )
 
 from .player import Player
+from .pointers import replaced
 from .stage import Scene, SceneLine
 
 __all__ = ["CRITERION", "NEVER", "Hiring"]
@@ -57,8 +58,11 @@ class Hiring(Player):
 
     UNMET: ClassVar[Mapping[str, str]] = {"accepted-by-provider": "offered-by-provider"}
 
-    def __init__(self, scene: Scene, who: Attacker, line: SceneLine, *, arbiter: bool = False) -> None:
+    def __init__(
+        self, scene: Scene, who: Attacker, line: SceneLine, *, arbiter: bool = False, approval: bool = False
+    ) -> None:
         self._arbiter = ARBITER.did if arbiter else None
+        self._approval = approval
         stage = scene.stage
         self._nonce = who.nonce()
         made = engagement_id(who.did, stage.subject.did, self._nonce)
@@ -102,7 +106,8 @@ class Hiring(Player):
 
     def scope(self) -> Scope:
         """What the work may do: read its input a few times."""
-        return Scope(grants=(Grant("read", ARTIFACT_READ, self._input_url, limits=(Limit("count", "9"),)),))
+        limits = (Limit("count", "9"),)
+        return Scope(grants=(Grant("read", ARTIFACT_READ, self._input_url, limits=limits, approval=self._approval),))
 
     def terms(self, *, low: bool = False, grace: str = "PT2M") -> Terms:
         """Terms that start from what the `Profile` says, at the price that it asks or at less."""
@@ -115,7 +120,7 @@ class Hiring(Player):
                 delivers, price = delivered_by(capability), asked_by(capability) or price
         named = delivers or (Deliverable(name="result", media_type="application/octet-stream", criteria=()),)
         wanted = (Criterion(id=CRITERION, text="It is delivered"),)
-        return draft_terms(
+        drafted = draft_terms(
             task=Task(kind=subject.task, summary="A test of conformance", inputs=(self._input,)),
             deliverables=tuple(Deliverable(name=one.name, media_type=one.media_type, criteria=wanted) for one in named),
             scope=self.scope(),
@@ -137,6 +142,7 @@ class Hiring(Player):
             evidence=Evidence(predicates=(WorkPredicate.PREDICATE_TYPE,), c2pa=False),
             arbiter=self._arbiter,
         )
+        return to_struct(replaced(from_struct(drafted), self.changed), Terms)
 
     def review(self, verdict: str = "accepted", wrong: str = "", stranger: Attacker | None = None) -> Say:
         """The verdict on the delivery, with its statement; `wrong` is what is wrong with that: `Forge.statement`."""
@@ -154,6 +160,7 @@ class Hiring(Player):
         named = {one.name: one.digest for one in delivery.artifacts}
         if wrong == "of other artifacts":
             named = dict.fromkeys(named, NEVER)
-        statement = self.stated(named or {"contract": contract}, predicate, by=stranger)
+        twice = wrong == "with a name twice"
+        statement = self.stated(named or {"contract": contract}, predicate, by=stranger, twice=twice)
         criteria = (CriterionVerdict(id=CRITERION, met=verdict == "accepted"),)
         return review(verdict, statement=statement, criteria=criteria)

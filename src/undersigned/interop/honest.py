@@ -10,14 +10,14 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from undersigned.encoding import JsonObject
 from undersigned.messages import VerifiedMessage, recorded_message
 from undersigned.protocol import NOTICES
 from undersigned.testing import Attacker, moves
 
-from .attacks import proved, refused
+from .attacks import ORDERLY, proved, refused
 from .failures import Failure, NotApplicable, Silent, shown
-from .hiring import Hiring
+from .hiring import NEVER, Hiring
+from .memberships import shown_credentials
 from .play import Play
 from .player import Player
 from .recipes import RECIPES
@@ -38,18 +38,20 @@ from .scenario import (
     Show,
     Told,
     Turned,
+    Unasked,
     Wait,
 )
 from .values import filled
 
-ORDERLY: Final = (1000, 1001)
-"""Close codes of an end that finds no fault."""
+MORE: Final = 3
+"""How much more often something is asked for than it is granted."""
 
 
 async def reach(play: Play, step: Reach) -> None:
     """See `Reach`."""
     player = await play.player()
     members = filled(step.members, player)
+    player.changed |= filled(step.terms, player)
     await player.reach(step.state, low=step.price == "low", optional=step.optional, **members)
 
 
@@ -88,9 +90,7 @@ def _due(player: Player) -> moves.Say:
 async def show(play: Play, step: Show) -> None:
     """See `Show`."""
     player = await play.player()
-    shown: tuple[JsonObject, ...] = ()
-    if step.credentials != "none":
-        shown = (player.who.member(player.party.now, status=play.scene.stage.status_at(step.credentials)),)
+    shown = shown_credentials(play, player, step.credentials)
     await player.say(moves.presentation(presentation=player.who.shown(player.party, credentials=shown)))
 
 
@@ -213,16 +213,44 @@ async def _answered(play: Play, player: Player, message: VerifiedMessage) -> boo
 async def read(play: Play, step: Read) -> None:
     """See `Read`."""
     player = await play.player()
-    if step.by == "first":
-        if step.status == (200,):
-            await player.check_delivery()
-        who: Attacker | None = player.who
-    else:
+    who: Attacker | None = player.who
+    if step.by == "first" and step.status == (200,):
+        await player.check_served()
+    elif step.by != "first":
         who = None if step.by == "nobody" else play.actor(step.by)
-    answer = await player.fetched(player.uri_of(), who)
+    if step.used_up:
+        await _use_up(player, step.status)
+        return
+    uri = player.uri_of()
+    if step.what != "it":
+        uri = f"{uri.rpartition('/')[0]}/{player.served_name if step.what == 'by name' else NEVER}"
+    answer = await player.fetched(uri, who)
     if answer.status not in step.status:
         wanted = " or ".join(map(str, step.status))
         raise Failure(f"expected status {wanted}, came {answer.status} with {len(answer.body)} bytes")
+
+
+async def _use_up(player: Player, status: tuple[int, ...]) -> None:
+    """Asks for what is served more often than the grant allows, all at a time.
+
+    Raises:
+        Failure: It is given more often than that, or less often, or refused in another way.
+        NotApplicable: The grant has no limit.
+    """
+    limit = player.limit_of(player.uri_of())
+    answers = await asyncio.gather(*(player.fetched(player.uri_of(), player.who) for _ in range(limit + MORE)))
+    given = sum(1 for one in answers if one.status == 200)
+    if player.reads != limit:
+        raise Failure(f"it was given {player.reads} times under a limit of {limit}")
+    others = {one.status for one in answers if one.status != 200} - set(status)
+    if others or given == len(answers):
+        raise Failure(f"what was asked for beyond the limit was answered with {sorted(others) or 200}")
+
+
+async def unasked(play: Play, _: Unasked) -> None:
+    """See `Unasked`."""
+    if play.scenario.id in play.scene.stage.lists.asked:
+        raise Failure("it asked for a status list that it had no reason to ask for")
 
 
 async def allow(play: Play, _: Allow) -> None:

@@ -5,10 +5,11 @@ Source: protocol-spec/03-connection.md, sections 3.2 and 3.3
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -16,8 +17,12 @@ from undersigned.daemon import PublicListener
 from undersigned.testing import LOOSE
 from undersigned.transport import SUBPROTOCOL, AcceptedChannel, Channel
 
-__all__ = ["Listener", "Met"]
+__all__ = ["ELSEWHERE", "Listener", "Met"]
 
+ELSEWHERE: Final = "/elsewhere"
+"""Behind the path of a document, where it is, too."""
+LATE_SECONDS: Final = 6.0
+"""Longer than whoever asks for a DID document waits."""
 Met = Callable[[Channel], Awaitable[None]]
 """What is done with a connection that nobody has proved."""
 
@@ -28,6 +33,8 @@ class Listener(PublicListener):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._met: dict[str, tuple[Met, bool]] = {}
+        self.in_vain: Callable[[str], str] = lambda _: ""
+        """How a document at a path is asked for in vain: `Publish.answer`; empty where it is given."""
 
     @contextmanager
     def meeting(self, met: Met, *, granted: bool) -> Generator[str]:
@@ -40,6 +47,13 @@ class Listener(PublicListener):
             del self._met[path]
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        match self.in_vain(request.raw_path):
+            case "elsewhere":
+                return web.Response(status=302, headers={"Location": f"{request.raw_path}{ELSEWHERE}"})
+            case "late":
+                await asyncio.sleep(LATE_SECONDS)
+            case _:
+                pass
         found = self._met.get(request.raw_path)
         transport = request.transport
         if found is None or transport is None:

@@ -37,8 +37,8 @@ class Play:
         """The connections that stand, by who of ours made them."""
         self.sent: set[str] = set()
         """Digests by which a refusal may name what was sent last to be refused."""
-        self.sent_bytes = 0
-        """Its length."""
+        self.sent_raw, self.sent_binary = b"", False
+        """What that was, and whether it was a binary frame."""
         self.over = "first"
         """Over whose connection that was."""
         self.heard_from = 0
@@ -83,7 +83,9 @@ class Play:
         if "first" not in self.players:
             if self.scenario.role == "provider":
                 line = await self.line()
-                self.players["first"] = Hiring(self.scene, line.who, line, arbiter=self.scenario.arbiter)
+                self.players["first"] = Hiring(
+                    self.scene, line.who, line, arbiter=self.scenario.arbiter, approval=self.scenario.approval
+                )
             else:
                 self.players["first"] = await self._hired()
             self.players["first"].comes_back = self.comes_back
@@ -120,7 +122,8 @@ class Play:
             await self.comes_back()  # else its end, which came before, would be taken for the refusal
             line = await self.line(over)
         self.returned = False
-        self.over, self.heard_from, self.sent, self.sent_bytes = over, line.mark(), _digests(raw), len(raw)
+        self.over, self.heard_from, self.sent = over, line.mark(), _digests(raw)
+        self.sent_raw, self.sent_binary = raw, binary
         await (line.send_binary(raw) if binary else line.send(raw))
 
 

@@ -90,6 +90,10 @@ class Player:
         """Every message of ours that counts, in order."""
         self.got: list[VerifiedMessage] = []
         """Every move of the peer's, in order."""
+        self.changed: dict[str, Any] = {}
+        """JSON pointers into the terms that we offer, and what stands there."""
+        self.reads = 0
+        """How often what is served was given to us."""
         self.log: list[bytes] = []
         """Hashes of the leaves of our log."""
         self.forged: set[str] = set()
@@ -260,9 +264,15 @@ class Player:
         contract = self.party.engagement.contract
         return None if contract is not None and self.party.role in contract.closed_by else self.closing()
 
-    def stated(self, artifacts: dict[str, str], predicate: Predicate, by: Attacker | None = None) -> JsonObject:
-        """The predicate about these artifacts, in an envelope signed by us, or by somebody else."""
+    def stated(
+        self, artifacts: dict[str, str], predicate: Predicate, by: Attacker | None = None, *, twice: bool = False
+    ) -> JsonObject:
+        """The predicate about these artifacts, in an envelope signed by us, or by somebody else; with `twice` a member
+        stands in it two times, with two values.
+        """
         who, payload = by or self.who, make_statement(artifacts, predicate)
+        if twice:
+            payload = payload.replace(b'{"_type":', b'{"_type":"nothing","_type":', 1)
         return envelope(payload, [(who.method, who.signature(pae(PAYLOAD_TYPE, payload)))])
 
     @property
@@ -328,9 +338,11 @@ class Player:
         fields: tuple[tuple[str, str], ...] = ()
         if by is not None:
             fields = await signed_headers(by.identity, "GET", uri, self.contract, self.party.now)
-        return await self.scene.stage.gatherer.exchange(
+        answer = await self.scene.stage.gatherer.exchange(
             "GET", uri, max_bytes=2**24, timeout_seconds=self.scene.stage.limits.answer, headers=fields
         )
+        self.reads += answer.status == 200
+        return answer
 
     def uri_of(self, place: int = 0) -> str:
         """Where an artifact of the delivery is read."""
@@ -338,7 +350,20 @@ class Player:
         origin = self.scene.stage.subject.url.replace("ws", "http", 1).rpartition("/")[0]
         return artifact.uri or f"{origin}/artifacts/{artifact.digest}"
 
-    async def check_delivery(self) -> None:
+    @property
+    def served_name(self) -> str:
+        """The name that what is served has."""
+        return self.delivery().artifacts[0].name
+
+    def limit_of(self, uri: str) -> int:
+        """How often what is served may be read.
+
+        Raises:
+            NotApplicable: As often as one likes.
+        """
+        raise NotApplicable("what was delivered may be read as often as one likes")
+
+    async def check_served(self) -> None:
         """Fetches what was delivered, and checks it and every statement about it.
 
         Raises:

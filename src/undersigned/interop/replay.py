@@ -22,13 +22,13 @@ from undersigned.testing import Attacker, Known
 
 from .failures import Failure
 from .run import Result, chosen, play
-from .scenario import Knock, Read, Scenario, Show, Told, Upgrade
+from .scenario import Knock, Read, Scenario, Show, Told, Unasked, Upgrade
 from .stage import Scene, SceneLine, Stage, Subject, written
 
 __all__ = ["replayed"]
 
 T = TypeVar("T")
-ELSEWHERE = (Knock, Read, Show, Told, Upgrade)
+ELSEWHERE = (Knock, Read, Show, Told, Unasked, Upgrade)
 
 
 async def replayed(transcript: Iterable[str], only: Iterable[str] = ()) -> tuple[Result, ...]:

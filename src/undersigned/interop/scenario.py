@@ -34,6 +34,7 @@ __all__ = [
     "Lose",
     "Meet",
     "Never",
+    "Publish",
     "Raw",
     "Reach",
     "Read",
@@ -45,9 +46,11 @@ __all__ = [
     "Scenario",
     "Send",
     "Show",
+    "Spend",
     "Step",
     "Told",
     "Turned",
+    "Unasked",
     "Upgrade",
     "Wait",
     "written_scenarios",
@@ -95,6 +98,8 @@ class Reach(_Part, frozen=True, kw_only=True):
     """Whether another end of the negotiation is no fault: then the scenario does not apply."""
     members: dict[str, Any] = {}
     """Members of the next move of ours that replace what is said honestly."""
+    terms: dict[str, Any] = {}
+    """JSON pointers into the terms that we offer from now on, and what stands there."""
 
 
 class Say(_Part, frozen=True, kw_only=True):
@@ -118,9 +123,15 @@ class Forge(_Part, frozen=True, kw_only=True):
     document: dict[str, Any] = {}
     """JSON pointers into the document of an `Offer`, and what stands there when we sign it."""
     shown: dict[str, Any] = {}
-    """How a presentation is made wrong: `challenge`, `domain`, `holder` (true: another one's), `credentials`."""
-    statement: Literal["", "of another contract", "of other artifacts", "by a stranger"] = ""
+    """How a presentation is made wrong: `challenge`, `domain`, `holder` (true: another one's), `credentials` (what is
+    shown: a word of `memberships.py`), `members` (JSON pointers into it, replaced before it is signed).
+    """
+    statement: Literal["", "of another contract", "of other artifacts", "by a stranger", "with a name twice"] = ""
     """What is wrong with the statement of a `Review`."""
+    countersigned: Literal["", "by a stranger"] = ""
+    """What is wrong with the second signature of an `Acceptance`."""
+    signature: Literal["", "above the order", "too long"] = ""
+    """How the bytes of the signature are spelled."""
     proof: dict[str, Any] = {}
     """Options of the proof: `created`, `expires` (seconds from now), `purpose`, `suite`, `method`."""
     after: dict[str, Any] = {}
@@ -139,9 +150,9 @@ class Send(_Part, frozen=True, kw_only=True):
 
 
 class Show(_Part, frozen=True, kw_only=True):
-    """We make the `Presentation` that is due: with no membership, or one whose status list says so or is gone."""
+    """We make the `Presentation` that is due, with what a word of `memberships.py` names."""
 
-    credentials: Literal["none", "clear", "revoked", "unavailable"]
+    credentials: str
 
 
 class Judge(_Part, frozen=True, kw_only=True):
@@ -283,6 +294,27 @@ class ClosedWith(_Part, frozen=True, kw_only=True, tag="closed"):
     """0 for any."""
 
 
+class Publish(_Part, frozen=True, kw_only=True):
+    """From now on our DID document is served otherwise, or we have our DID in another spelling."""
+
+    members: dict[str, Any] = {}
+    """JSON pointers into the document, and what stands there."""
+    host: str = ""
+    """In place of `localhost`, in the DID and in all that names it."""
+    answer: Literal["", "elsewhere", "late"] = ""
+    """How it is asked for in vain: the answer says that it is elsewhere, where it is; or it comes after six seconds."""
+
+
+class Unasked(_Part, frozen=True, kw_only=True):
+    """Nobody asked for the lists that the memberships of this scenario name."""
+
+
+class Spend(_Part, frozen=True, kw_only=True):
+    """We send what is no JSON, again and again, until the connection ends for it; at most so often."""
+
+    most: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+
+
 class Upgrade(_Part, frozen=True, kw_only=True):
     """A WebSocket is asked for as it must not be: the answer is no channel."""
 
@@ -296,10 +328,16 @@ class Told(_Part, frozen=True, kw_only=True):
 
 
 class Read(_Part, frozen=True, kw_only=True):
-    """What was delivered is asked for; the answer has this status. With `signed` by the hirer, else by `second`."""
+    """What was delivered is asked for, or, of a hirer, the input: the answer has this status. `by` signs what asks."""
 
     by: Literal["first", "second", "nobody"] = "first"
     status: tuple[int, ...] = (200,)
+    what: Literal["it", "by name", "another"] = "it"
+    """`by name`: by the name that it has, and not by its digest; `another`: by a digest that nobody granted."""
+    used_up: bool = False
+    """Whether it is asked for more often than the grant allows, all at a time: as often as granted it is given, and
+    this is the status of every other answer.
+    """
 
 
 Step: TypeAlias = (
@@ -327,6 +365,9 @@ Step: TypeAlias = (
     | Knock
     | Meet
     | ClosedWith
+    | Publish
+    | Unasked
+    | Spend
     | Upgrade
     | Read
     | Told
@@ -351,6 +392,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """In which we sign."""
     arbiter: bool = False
     """Whether the terms that we offer name an arbiter, whose key is ours."""
+    approval: bool = False
+    """Whether the terms that we offer ask for our agreement before the input is read."""
     more: bool = False
     """Whether it is left out unless everything is asked for."""
 

@@ -17,26 +17,23 @@ import msgspec
 from msgspec import to_builtins
 
 from undersigned.contract import Price
-from undersigned.credentials import build_status_list, status_entry
 from undersigned.daemon import ArtifactRequest, ArtifactResponse, Document, ListenerLimits
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, Digest, Instant, JsonObject, canonicalize, digest_bytes, shift
+from undersigned.encoding import Did, Digest, Instant, JsonObject, digest_bytes
 from undersigned.errors import Closed, UndersignedError
 from undersigned.runtime import Clock, Gatherer, SystemClock
-from undersigned.testing import GUILD, LOOSE, Attacker, Known, Line, vouched
+from undersigned.testing import LOOSE, Attacker, Known, Line
 from undersigned.transport import Channel, ChannelLimits, Identity, admit, connect_websocket, prove
 
 from .back_channel import BackChannel
 from .failures import Silent, reason
 from .heard import Heard
-from .listening import Listener, Met
+from .listening import ELSEWHERE, Listener, Met
 from .published import Published
+from .status_lists import StatusLists
 
 __all__ = ["Limits", "Scene", "Stage", "Subject", "written"]
 
-STATUS: Final = "/status/"
-LIST_BYTES: Final = 16_384
-"""The least that a status list has (HIRE-STA-01)."""
 TRIES: Final = 8
 """To connect, where connections break on the way."""
 
@@ -113,6 +110,7 @@ class Stage:
         """What we serve, and whether it may be read already."""
         self.arrivals: dict[Did, asyncio.Queue[tuple[Channel, asyncio.Event]]] = {}
         """Where connections to one of our DIDs are waited for; the event says that nobody uses one any more."""
+        self.lists = StatusLists()
         self.published: dict[str, Published] = {}
         """Those of ours whose documents we serve, by path."""
         self._identities: dict[Did, Identity] = {}
@@ -123,6 +121,7 @@ class Stage:
             artifacts=self._artifact,
             limits=ListenerLimits(channel=LOOSE),
         )
+        self._listener.in_vain = lambda path: self.published[path].answer if path in self.published else ""
 
     async def __aenter__(self) -> Stage:
         try:
@@ -193,28 +192,15 @@ class Stage:
         self.served[digest] = (data, may)
         return digest, f"{self.origin}/artifacts/{digest}", may
 
-    def status_at(self, name: str) -> JsonObject:
-        """The status of a membership: of lists that say `clear` or `revoked`, and of one that is not there."""
-        return status_entry(f"{self.origin}{STATUS}{name}", 0)
+    def status_at(self, name: str, scenario: str) -> JsonObject:
+        """The status of a membership in a list of this scenario's."""
+        return self.lists.entry(self.origin, name, scenario)
 
     def _document(self, path: str) -> Document | None:
-        if path in self.published:
-            return Document(self.published[path].raw)
-        name = path.removeprefix(STATUS)
-        if name == path or name not in ("clear", "revoked"):
-            return None
-        bits = bytearray(LIST_BYTES)
-        bits[0] = 0x80 if name == "revoked" else 0
-        now = self.now()
-        unsigned = build_status_list(
-            url=f"{self.origin}{path}",
-            issuer=GUILD.did,
-            bits=bits,
-            valid_from=shift(now, -60),
-            valid_until=shift(now, 3600),
-            ttl_seconds=60,
-        )
-        return Document(canonicalize(vouched(unsigned, now)), "application/vc")
+        published = self.published.get(path.removesuffix(ELSEWHERE))
+        if published is not None:
+            return Document(published.raw)
+        return self.lists.answer(self.origin, path, self.now())
 
     async def _artifact(self, request: ArtifactRequest) -> ArtifactResponse:
         found = self.served.get(request.digest)

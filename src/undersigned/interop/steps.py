@@ -25,6 +25,7 @@ from .scenario import (
     Lose,
     Meet,
     Never,
+    Publish,
     Raw,
     Reach,
     Read,
@@ -35,8 +36,10 @@ from .scenario import (
     Say,
     Send,
     Show,
+    Spend,
     Told,
     Turned,
+    Unasked,
     Upgrade,
     Wait,
 )
@@ -72,6 +75,9 @@ HOW: Final = cast(
         Meet: connections.meet,
         Resynced: connections.resynced,
         Rotate: connections.rotate,
+        Publish: connections.publish,
+        Spend: attacks.spend,
+        Unasked: honest.unasked,
         Upgrade: connections.upgrade,
     },
 )

@@ -19,19 +19,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from undersigned.encoding import shift
 
 from .failures import Failure
 from .hiring import NEVER
 from .player import Player
+from .pointers import ABSENT, replaced
 
 __all__ = ["filled", "replaced"]
-
-ABSENT: Final = "$absent"
 
 
 def filled(value: Any, player: Player) -> Any:
@@ -82,24 +80,3 @@ def _meant(word: str, player: Player) -> Any:
             return "x" * int(argument)
         case _:
             raise Failure(f"the scenario uses ${word}, which means nothing")
-
-
-def replaced(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of `document` in which each JSON pointer, or name of a member, has its new value; `$absent` removes it."""
-    copy: dict[str, Any] = json.loads(json.dumps(document))
-    for pointer, value in changes.items():
-        path = pointer.removeprefix("/").split("/")
-        place: Any = copy
-        for name in path[:-1]:
-            place = place[int(name) if isinstance(place, list) else name]
-        last: Any = int(path[-1]) if isinstance(place, list) and path[-1] != "-" else path[-1]
-        if value == ABSENT:
-            if isinstance(place, list):
-                del place[last]
-            else:
-                place.pop(last, None)
-        elif last == "-":
-            place.append(value)
-        else:
-            place[last] = value
-    return copy

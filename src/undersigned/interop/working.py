@@ -5,16 +5,16 @@ Source: protocol-spec/05-negotiation.md and 07-contract.md
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from undersigned.attestation import provenance, work
 from undersigned.contract import ContractDocument
-from undersigned.encoding import EngagementId
+from undersigned.encoding import EngagementId, digest_bytes, from_struct
 from undersigned.messages import Artifact, Inquiry, Offer, PresentationRequest, Start
 from undersigned.protocol import PROVIDER
 from undersigned.testing import Attacker, Say, acceptance, delivery, offer, presentation, profile, seal
 
-from .failures import Failure
+from .failures import Failure, NotApplicable
 from .player import Player
 from .stage import Scene, SceneLine
 
@@ -47,6 +47,38 @@ class Working(Player):
                 return self.closes()
             case _:
                 return None
+
+    def uri_of(self, place: int = 0) -> str:
+        """Where an input is read."""
+        return self._started().inputs[place].uri
+
+    @property
+    def served_name(self) -> str:
+        """See `Player.served_name`."""
+        return self._started().inputs[0].name
+
+    def limit_of(self, uri: str) -> int:
+        """See `Player.limit_of`."""
+        scope = cast("dict[str, Any]", from_struct(self.party.offered()))["terms"]["scope"]
+        for grant in scope.get("grants", ()):
+            for limit in grant.get("constraint", ()) if grant["target"] == uri else ():
+                if limit["leftOperand"] == "count" and "per" not in limit:
+                    return int(limit["rightOperand"][0])
+        raise NotApplicable("what it grants has no limit")
+
+    async def check_served(self) -> None:
+        """Reads every input, and checks that it is what was to be worked on."""
+        for place, one in enumerate(self._started().inputs):
+            answer = await self.fetched(self.uri_of(place), self.who)
+            if answer.status != 200 or digest_bytes(answer.body) != one.digest:
+                raise Failure(f"{one.name} is not what it says: {answer.status}, {len(answer.body)} bytes")
+
+    def _started(self) -> Start:
+        """Its `Start`."""
+        for one in self.got:
+            if isinstance(one.message, Start):
+                return one.message
+        raise Failure("it did not start yet")
 
     def _profile(self) -> Say:
         inquiry = next(one.message for one in self.got if isinstance(one.message, Inquiry))

@@ -148,10 +148,22 @@ class Attacker(Actor):
         )
         return vouched(unsigned, now, suite=suite)
 
-    def shown(self, party: Party, *, credentials: tuple[JsonObject, ...] | None = None, **options: Any) -> JsonObject:
+    def vouches(self, document: Mapping[str, Any], now: Instant) -> JsonObject:
+        """Any credential with a proof of this attacker's, whoever its issuer is."""
+        config = credential_config(self.suite, self.method, now)
+        return attach(document, config, self.key.sign_now(prepare(document, config, self.kind)))
+
+    def shown(
+        self,
+        party: Party,
+        *,
+        credentials: tuple[JsonObject, ...] | None = None,
+        change: Callable[[JsonObject], JsonObject] = lambda unsigned: unsigned,
+        **options: Any,
+    ) -> JsonObject:
         """A presentation in answer to the last move of the peer's, with a proof or (`jwt`) as a JWT.
 
-        `options` replace those of its proof, `suite` among them.
+        `change` is made to it before it is signed; `options` replace those of its proof, `suite` among them.
         """
         now = party.now
         unsigned = build_presentation(
@@ -160,6 +172,7 @@ class Attacker(Actor):
             engagement=party.engagement.id,
             credentials=(self.member(now),) if credentials is None else credentials,
         )
+        unsigned = change(unsigned)
         given: dict[str, Any] = {
             "challenge": party.engagement.got[-1],
             "domain": party.engagement.peer,

@@ -1,0 +1,73 @@
+"""What our counterparty shows of itself: its membership of the guild, or one that helps nobody.
+
+| word | what is shown |
+| --- | --- |
+| `none` | nothing |
+| `of another` | the membership of somebody else |
+| `past`, `not yet` | one that is over, or has not begun |
+| `unsigned`, `signed by another` | one without a proof; one that names the guild and is signed by somebody else |
+| `seventeen` | one, seventeen times over |
+| `other context` | one with a context that nobody knows |
+| `many nodes` | one in `eddsa-rdfc-2022` of more blank nodes than anybody has to name |
+| `by nobody` | one that a stranger issued, who has a status list with us |
+| `clear`, `revoked`, `unavailable` | one whose status list says so, or is gone |
+| `without multibase`, `two members`, `too short` | one whose status list is packed otherwise than it has to be |
+
+Source: protocol-spec/02-identity-and-keys.md, sections 2.6, 2.7 and 2.12
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from undersigned.encoding import JsonObject, shift
+from undersigned.testing import vouched
+
+from .failures import Failure
+from .play import Play
+from .player import Player
+from .status_lists import LISTS
+
+__all__ = ["shown_credentials"]
+
+NODES: Final = 65
+"""Each is a blank node, of which nobody has to name more than 64."""
+UNDEFINED: Final = "https://www.w3.org/ns/credentials/undefined-terms/v2"
+
+
+def shown_credentials(play: Play, player: Player, word: str) -> tuple[JsonObject, ...]:
+    """The credentials that a word stands for."""
+    who, now, stage = player.who, player.party.now, play.scene.stage
+    if word in LISTS or word == "unavailable":
+        return (who.member(now, status=stage.status_at(word, play.scenario.id)),)
+    own: dict[str, Any] = {name: value for name, value in who.member(now).items() if name != "proof"}
+    match word:
+        case "none":
+            return ()
+        case "of another":
+            return (who.member(now, of=play.actor("stranger").did),)
+        case "past":
+            return (vouched({**own, "validFrom": shift(now, -7200), "validUntil": shift(now, -3600)}, now),)
+        case "not yet":
+            return (vouched({**own, "validFrom": shift(now, 3600)}, now),)
+        case "unsigned":
+            return (own,)
+        case "signed by another":
+            return (play.actor("stranger").vouches(own, now),)
+        case "seventeen":
+            return tuple(who.member(now) for _ in range(17))
+        case "other context":
+            return (vouched({**own, "@context": [*own["@context"], "https://nobody.example/v1"]}, now),)
+        case "many nodes":
+            # The limit is held before the proof is looked at, so that any proof in this suite will do.
+            many = {**own["credentialSubject"], "parts": [{"name": f"part {place}"} for place in range(NODES)]}
+            proved = who.member(now, suite="eddsa-rdfc-2022")
+            return ({**proved, "@context": [*own["@context"], UNDEFINED], "credentialSubject": many},)
+        case "by nobody":
+            stranger = play.actor("stranger")
+            status = stage.status_at("clear", play.scenario.id)
+            subject = {**own["credentialSubject"], "memberOf": stranger.did}
+            said = {**own, "issuer": stranger.did, "credentialSubject": subject, "credentialStatus": status}
+            return (stranger.vouches(said, now),)
+        case _:
+            raise Failure(f"the scenario shows {word!r}, which is no membership")
