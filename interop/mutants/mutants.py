@@ -57,6 +57,18 @@ class Mutant(NamedTuple):
 
 MUTANTS: list[Mutant] = []
 TOGETHER: dict[str, tuple[str, str]] = {
+    "HIRE-CTR-10": (
+        "seals another document than was accepted",
+        "each thing by which a contract is verified alone is asked for by itself (HIRE-NEG-11, HIRE-NEG-14)",
+    ),
+    "HIRE-DID-03": (
+        "lets one key sign for both",
+        "nobody has the key of the other side, so that one key for both is met in what a document lists, HIRE-CTR-04",
+    ),
+    "HIRE-OVR-01": (
+        "lets go of its acceptance when the offer is over",
+        "of a history that is read again only what time changed in it is seen, which is HIRE-OVR-02",
+    ),
     "HIRE-CTR-09": (
         "lets the proof of a message stand for that of its document",
         "a document that was changed is met inside a message alone, whose own proof holds (HIRE-CRD-06)",

@@ -24,7 +24,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from narrow import MUTANTS, TOGETHER, Mutant
+from every import MUTANTS, TOGETHER, Mutant
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "protocol-spec" / "tools"))
 import requirements_data

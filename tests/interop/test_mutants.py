@@ -37,8 +37,8 @@ def listed() -> dict[str, Any]:
     in another process, whose program they change.
     """
     program = (
-        "import json, narrow; print(json.dumps({'together': narrow.TOGETHER, 'mutants': "
-        "[[m.name, m.requirement, m.caught_by] for m in narrow.MUTANTS]}))"
+        "import json, every; print(json.dumps({'together': every.TOGETHER, 'mutants': "
+        "[[m.name, m.requirement, m.caught_by] for m in every.MUTANTS]}))"
     )
     ran = subprocess.run([sys.executable, "-c", program], cwd=FOLDER, capture_output=True, text=True, check=True)
     told: dict[str, Any] = json.loads(ran.stdout)

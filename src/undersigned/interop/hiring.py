@@ -22,12 +22,12 @@ from undersigned.contract import (
     Terms,
     draft_terms,
 )
-from undersigned.encoding import digest_bytes, from_struct, shift, to_struct
+from undersigned.encoding import Digest, digest_bytes, from_struct, shift, to_struct
 from undersigned.messages import CriterionVerdict, Input, Profile, engagement_id
 from undersigned.messages import Task as Asked
 from undersigned.protocol import HIRER
 from undersigned.runtime import ARTIFACT_READ, asked_by, delivered_by
-from undersigned.scope import Grant, Limit, Scope, sketch
+from undersigned.scope import Action, Grant, Limit, Scope, arguments_of, sketch
 from undersigned.testing import (
     ARBITER,
     Attacker,
@@ -68,7 +68,7 @@ class Hiring(Player):
         made = engagement_id(who.did, stage.subject.did, self._nonce)
         super().__init__(scene, who, line, HIRER, made)
         content = f"{stage.subject.content.decode()}{made}\n".encode()
-        self._input, self._input_url, self._may_read = stage.serve(content)
+        self.input, self._input_url, self._may_read = stage.serve(content)
 
     def allow(self) -> None:
         """Lets the input be read."""
@@ -88,7 +88,7 @@ class Hiring(Player):
             case "accepted-by-provider":
                 return seal(ledger=self.place())
             case "sealed":
-                given = (Input(name=self.scene.stage.subject.input, digest=self._input, uri=self._input_url),)
+                given = (Input(name=self.scene.stage.subject.input, digest=self.input, uri=self._input_url),)
                 return start(inputs=given)
             case "delivered":
                 return self.review()
@@ -100,7 +100,7 @@ class Hiring(Player):
     def inquiry(self) -> Say:
         """The first move."""
         subject = self.scene.stage.subject
-        task = Asked(kind=subject.task, summary="A test of conformance", inputs=(self._input,))
+        task = Asked(kind=subject.task, summary="A test of conformance", inputs=(self.input,))
         scope = to_builtins(sketch(self.scope()))
         return inquiry(nonce=self._nonce, need=subject.task, task=task, scope_sketch=scope, suites=(self.who.suite,))
 
@@ -108,6 +108,11 @@ class Hiring(Player):
         """What the work may do: read its input a few times."""
         limits = (Limit("count", "9"),)
         return Scope(grants=(Grant("read", ARTIFACT_READ, self._input_url, limits=limits, approval=self._approval),))
+
+    @property
+    def reading(self) -> Digest:
+        """The digest of reading the input once: what an `ApprovalRequest` names (HIRE-SCO-13)."""
+        return arguments_of(Action(name=ARTIFACT_READ, target=self._input_url))
 
     def terms(self, *, low: bool = False, grace: str = "PT2M") -> Terms:
         """Terms that start from what the `Profile` says, at the price that it asks or at less."""
@@ -121,7 +126,7 @@ class Hiring(Player):
         named = delivers or (Deliverable(name="result", media_type="application/octet-stream", criteria=()),)
         wanted = (Criterion(id=CRITERION, text="It is delivered"),)
         drafted = draft_terms(
-            task=Task(kind=subject.task, summary="A test of conformance", inputs=(self._input,)),
+            task=Task(kind=subject.task, summary="A test of conformance", inputs=(self.input,)),
             deliverables=tuple(Deliverable(name=one.name, media_type=one.media_type, criteria=wanted) for one in named),
             scope=self.scope(),
             price=Price(amount=CENT, currency=price.currency) if low else price,

@@ -247,9 +247,13 @@ async def _use_up(player: Player, status: tuple[int, ...]) -> None:
         raise Failure(f"what was asked for beyond the limit was answered with {sorted(others) or 200}")
 
 
-async def unasked(play: Play, _: Unasked) -> None:
+async def unasked(play: Play, step: Unasked) -> None:
     """See `Unasked`."""
-    if play.scenario.id in play.scene.stage.lists.asked:
+    player = await play.player()
+    if step.what == "input":
+        if isinstance(player, Hiring) and player.input in play.scene.stage.asked:
+            raise Failure("it read the input, which no grant lets it read")
+    elif play.scenario.id in play.scene.stage.lists.asked:
         raise Failure("it asked for a status list that it had no reason to ask for")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 from undersigned.attestation import (
     PAYLOAD_TYPE,
@@ -22,10 +22,12 @@ from undersigned.attestation import (
     verify_delivery,
 )
 from undersigned.contract import (
+    ContractDocument,
     ReleaseDocument,
     countersigned,
     verify_countersigned,
     verify_offered,
+    verify_sealed,
 )
 from undersigned.credentials import read_presentation, verify_presentation
 from undersigned.daemon import signed_headers
@@ -284,10 +286,17 @@ class Player:
         return contract.digest
 
     def _leaf(self) -> bytes:
-        for one in (*self.got, *self.said):
+        return contract_leaf(countersigned(from_struct(self.party.offered()), self._proof_of_acceptance()))
+
+    def _accepted(self) -> VerifiedMessage:
+        """The acceptance of what is on the table."""
+        for one in reversed((*self.got, *self.said)):
             if isinstance(one.message, Acceptance):
-                return contract_leaf(countersigned(from_struct(self.party.offered()), one.message.contract_proof))
+                return one
         raise Failure("nothing was accepted yet")
+
+    def _proof_of_acceptance(self) -> JsonObject:
+        return cast(Acceptance, self._accepted().message).contract_proof
 
     def place(self) -> LedgerPlace:
         """Where the contract stands in our log."""
@@ -328,6 +337,10 @@ class Player:
             case Seal():
                 if message.ledger.leaf != leaf_digest(self._leaf()):
                     raise LogProofError("log_proof_invalid", "the leaf of the seal is not that of the contract")
+                if isinstance(self.party.offered(), ContractDocument):
+                    # It has to be a contract by itself, whatever else was said.
+                    document = countersigned(from_struct(self.party.offered()), self._proof_of_acceptance())
+                    verify_sealed(document, json.loads(self._accepted().raw), json.loads(verified.raw), keys=keys)
             case Closing():
                 _check_note(read_multibase_note(message.checkpoint), stage.known.document)
             case _:

@@ -306,7 +306,9 @@ class Publish(_Part, frozen=True, kw_only=True):
 
 
 class Unasked(_Part, frozen=True, kw_only=True):
-    """Nobody asked for the lists that the memberships of this scenario name."""
+    """Nobody asked for the lists that the memberships of this scenario name, or for the input."""
+
+    what: Literal["lists", "input"] = "lists"
 
 
 class Spend(_Part, frozen=True, kw_only=True):

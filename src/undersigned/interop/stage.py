@@ -108,6 +108,8 @@ class Stage:
         """What a hirer is told to dial, if that is not our own listener: a wire with faults."""
         self.served: dict[Digest, tuple[bytes, asyncio.Event]] = {}
         """What we serve, and whether it may be read already."""
+        self.asked: set[Digest] = set()
+        """What of that was asked for."""
         self.arrivals: dict[Did, asyncio.Queue[tuple[Channel, asyncio.Event]]] = {}
         """Where connections to one of our DIDs are waited for; the event says that nobody uses one any more."""
         self.lists = StatusLists()
@@ -203,6 +205,7 @@ class Stage:
         return self.lists.answer(self.origin, path, self.now())
 
     async def _artifact(self, request: ArtifactRequest) -> ArtifactResponse:
+        self.asked.add(request.digest)
         found = self.served.get(request.digest)
         if found is None:
             return ArtifactResponse(status=404, code="not_found")

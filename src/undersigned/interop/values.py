@@ -13,6 +13,7 @@
 | `$contract` | the contract's name |
 | `$engagement`, `$engagement:TEXT` | the engagement's id; with a colon and TEXT behind it |
 | `$checkpoint:N`, `$checkpoint:N other` | our signed note of a log of N leaves; the last of which is another one |
+| `$reading` | the digest of reading the input, as an approval names it |
 | `$absent` | nothing: the member is left out |
 | `$long:N` | a text of N characters |
 """
@@ -25,7 +26,7 @@ from typing import Any, cast
 from undersigned.encoding import shift
 
 from .failures import Failure
-from .hiring import NEVER
+from .hiring import NEVER, Hiring
 from .player import Player
 from .pointers import ABSENT, replaced
 
@@ -76,6 +77,8 @@ def _meant(word: str, player: Player) -> Any:
             return player.contract
         case "engagement":
             return f"{engagement.id}:{argument}" if argument else engagement.id
+        case "reading" if isinstance(player, Hiring):
+            return player.reading
         case "long":
             return "x" * int(argument)
         case _:
