@@ -59,7 +59,8 @@ async def forge(play: Play, step: Forge) -> None:
     options = {name: _proof_option(name, value, player) for name, value in step.proof.items()}
     signed = who.signed(content, player.party.now, **options)
     if step.signature:
-        signed["proof"]["proofValue"] = _spelled(signed["proof"]["proofValue"], step.signature)
+        proof = cast("dict[str, Any]", signed["proof"])
+        proof["proofValue"] = _spelled(proof["proofValue"], step.signature)
     altered = replaced(signed, filled(step.after, player))
     raw = canonicalize(altered)
     for old, new in step.text:

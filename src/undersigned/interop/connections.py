@@ -128,7 +128,8 @@ async def knock(play: Play, step: Knock) -> None:
         try:
             if not step.silent:
                 await channel.send(raw)
-            async with asyncio.timeout(stage.limits.answer + (10 if step.silent else 0)):
+            patient = step.silent or (isinstance(who, Published) and who.answer == "late")
+            async with asyncio.timeout(stage.limits.answer + (10 if patient else 0)):
                 while True:
                     play.answers.append(await channel.receive())
         except Closed as closed:

@@ -18,7 +18,7 @@ from undersigned.protocol import Role
 from .failures import Failure, NotApplicable, Silent
 from .hiring import Hiring
 from .play import Play
-from .scenario import Scenario, written_scenarios
+from .scenario import Knock, Scenario, written_scenarios
 from .stage import Scene, Stage
 from .steps import play_steps
 from .tables import table_scenarios
@@ -101,6 +101,8 @@ async def play_all(
     gate = asyncio.Semaphore(at_a_time)
 
     async def one(scenario: Scenario) -> Result:
+        if any(isinstance(step, Knock) for step in scenario.steps):
+            await stage.stranger()
         async with gate:
             known = first if scenario is wanted[0] else None
             result = known or await play(stage, scenario, told)

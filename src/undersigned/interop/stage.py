@@ -9,6 +9,7 @@ import asyncio
 import base64
 import json
 import secrets
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, cast
@@ -34,6 +35,9 @@ from .status_lists import StatusLists
 
 __all__ = ["Limits", "Scene", "Stage", "Subject", "written"]
 
+STRANGERS: Final = 15
+"""Who connect and prove nothing, in so many seconds."""
+STRANGERS_SECONDS: Final = 61.0
 TRIES: Final = 8
 """To connect, where connections break on the way."""
 
@@ -98,6 +102,9 @@ class Stage:
         self.url = url or subject.url
         self.breaks = False
         """Whether connections break on the way, so that scenarios have to come back by themselves."""
+        self._strangers: deque[float] = deque(maxlen=STRANGERS)
+        """When the last of them connected."""
+        self._turn = asyncio.Lock()
         self.clock = SystemClock()
         self.gatherer = Gatherer(local=subject.local)
         self.unresolved = ""
@@ -177,6 +184,16 @@ class Stage:
     def now(self) -> Instant:
         """The present instant."""
         return self.clock.now()
+
+    async def stranger(self) -> None:
+        """Returns when another stranger may connect: who tries too often is refused for a while, and with it everybody
+        else at its address (HIRE-LIM-02).
+        """
+        async with self._turn:
+            time = asyncio.get_running_loop().time
+            if len(self._strangers) == STRANGERS:
+                await asyncio.sleep(max(0.0, self._strangers[0] + STRANGERS_SECONDS - time()))
+            self._strangers.append(time())
 
     def actor(self, scenario: str, name: str, **options: Any) -> Attacker:
         """Somebody of ours, the same for the same seed, run, scenario and name."""

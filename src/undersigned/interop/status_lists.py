@@ -6,7 +6,7 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.12
 from __future__ import annotations
 
 import gzip
-from typing import Final
+from typing import Any, Final, cast
 
 from undersigned.credentials import build_status_list, encode_list, status_entry
 from undersigned.daemon import Document
@@ -66,5 +66,5 @@ class StatusLists:
             valid_until=shift(now, 3600),
             ttl_seconds=60,
         )
-        unsigned["credentialSubject"]["encodedList"] = packed(named, bits)
+        cast("dict[str, Any]", unsigned["credentialSubject"])["encodedList"] = packed(named, bits)
         return Document(canonicalize(vouched(unsigned, now)), "application/vc")

@@ -5,7 +5,7 @@ Source: protocol-spec/05-negotiation.md and 07-contract.md
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from undersigned.attestation import provenance, work
 from undersigned.contract import ContractDocument
@@ -50,7 +50,10 @@ class Working(Player):
 
     def uri_of(self, place: int = 0) -> str:
         """Where an input is read."""
-        return self._started().inputs[place].uri
+        uri = self._started().inputs[place].uri
+        if uri is None:
+            raise NotApplicable("it does not say where its input is read")
+        return uri
 
     @property
     def served_name(self) -> str:
@@ -59,7 +62,7 @@ class Working(Player):
 
     def limit_of(self, uri: str) -> int:
         """See `Player.limit_of`."""
-        scope = cast("dict[str, Any]", from_struct(self.party.offered()))["terms"]["scope"]
+        scope: Any = from_struct(self.party.offered())["terms"]["scope"]
         for grant in scope.get("grants", ()):
             for limit in grant.get("constraint", ()) if grant["target"] == uri else ():
                 if limit["leftOperand"] == "count" and "per" not in limit:
