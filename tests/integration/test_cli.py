@@ -519,6 +519,22 @@ def test_a_handler_beside_the_user_is_found(tmp_path: Path) -> None:
         )
         assert ran.code == 0, ran
         assert (tmp_path / "out" / "result").read_bytes() == b"HELLO"
+        (tmp_path / "much").write_bytes(b"hello" * 1_000_000)
+        large = ("hire", companies.provider, "--task", "shout", "--input", f"text={tmp_path / 'much'}")
+        ran = run(*large, "--home", companies.acme)
+        shown = [line.split(maxsplit=5)[3:] for line in ran.err.splitlines()]
+        assert shown[0][:2] == ["->", "input"], ran.err
+        assert ["->", "input", "text: 5.0 MB of 5.0 MB"] in shown
+        assert ["<-", "artifact", "result: 5.0 MB of 5.0 MB"] in shown
+        assert " of 5.0 MB" not in ran.out
+        (tmp_path / "much").write_bytes(b"hullo" * 1_000_000)  # what is here already is not fetched again
+        ran = run(*large, "--home", companies.acme, "--json")
+        told = [one["transfer"] for one in ran.values if one["kind"] == "transfer"]
+        assert ran.err == ""
+        assert {(one["name"], one["outward"], one["total"]) for one in told} == {
+            ("text", True, 5_000_000),
+            ("result", False, 5_000_000),
+        }
         # A folder stands where the file should go: the work is accepted and owed, and the result says so first.
         (tmp_path / "full" / "result").mkdir(parents=True)
         ran = run(

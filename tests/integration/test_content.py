@@ -106,6 +106,28 @@ async def test_nothing_large_is_held_by_either_side(tmp_path: Path) -> None:
         assert len(os.listdir(globex.home.artifacts)) == 1, "what it made, and not what it was given"
 
 
+async def test_both_sides_are_told_how_far_it_is(tmp_path: Path) -> None:
+    """Input and result, going and coming: each tenth of it, up to the end."""
+    given = write(tmp_path / "given")
+    async with peers(tmp_path) as (acme, globex):
+        heard = {peer.home.path.name: peer.listen() for peer in (acme, globex)}
+        result = await hired(acme, globex, given)
+        digests = {"report": digest_bytes(given.read_bytes()), "summary.txt": result.artifacts.digest("summary.txt")}
+        for side, queue in heard.items():
+            events = [event for event in (queue.get_nowait() for _ in range(queue.qsize())) if event.transfer]
+            for name, kind, outward in (
+                ("report", "input", side == "acme"),
+                ("summary.txt", "artifact", side != "acme"),
+            ):
+                told = [event.transfer for event in events if event.type == kind]
+                assert {(one.name, one.digest, one.outward, one.total) for one in told if one is not None} == {
+                    (name, digests[name], outward, SIZE)
+                }
+                done = [one.bytes for one in told if one is not None]
+                assert done == sorted(set(done))
+                assert (done[-1], 8 <= len(done) <= 12) == (SIZE, True), done
+
+
 async def test_a_transfer_that_is_cut_goes_on(tmp_path: Path) -> None:
     """On either side the connection ends in the middle, twice; what had come is not asked for again."""
     given = write(tmp_path / "given")

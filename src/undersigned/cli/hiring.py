@@ -53,7 +53,7 @@ from .options import (
     read_scope_options,
 )
 from .output import HOME_OPTION, Out, counted, meeting, plain, program
-from .telling import domain_lines, event_json, event_line, quiet
+from .telling import domain_lines, tell
 from .trace import DOCUMENT_OPTION, PACK_OPTION, check_artifact
 
 __all__ = ["check", "hire", "write_artifacts"]
@@ -354,9 +354,7 @@ async def hire(
         impatient = asyncio.create_task(_tell_if_not_reached(out, peer, did))
         try:
             async for event in under_way:
-                out.value(event_json(event))
-                if not quiet(event):
-                    out.line(event_line(event))
+                tell(out, event)
             result = await under_way
         except asyncio.CancelledError:
             if under_way.engagement is not None:

@@ -79,6 +79,15 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
+def bytes_in_words(number: int) -> str:
+    """`999 bytes`, `1.5 MB`: in thousands, cut and not rounded, so that nothing looks whole before it is."""
+    for power, unit in ((4, "TB"), (3, "GB"), (2, "MB"), (1, "kB")):
+        if number >= 1000**power:
+            tenths = number * 10 // 1000**power
+            return f"{tenths // 10}.{tenths % 10} {unit}"
+    return counted(number, "byte")
+
+
 def program() -> str:
     """What to type to run this command again: `undersigned`, or its path if it is not found by that name."""
     called = sys.argv[0]
@@ -129,6 +138,11 @@ class Out:
         """A line for people; nothing with `--json`."""
         if not self.as_json:
             self._write(self._console, text, style)
+
+    def progress(self, text: str) -> None:
+        """How far something is, on standard error for people; nothing with `--json`."""
+        if not self.as_json:
+            self._write(self._errors, text, "dim")
 
     def error(self, error: UndersignedError) -> None:
         """An error, on standard error for people, as an object for programs."""

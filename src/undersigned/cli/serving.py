@@ -14,7 +14,7 @@ from undersigned.runtime import CONTROL_TOKEN, GATE_TOKEN
 
 from .options import GATES_OPTION, VERBOSE_OPTION, checked_control, open_peer, quiet_logs
 from .output import HOME_OPTION, Out, command, engagement_named, meeting, plain, reading
-from .telling import event_json, event_line, noted, quiet, row_line, summary_of
+from .telling import noted, row_line, summary_of, tell
 
 __all__ = ["serve", "watch"]
 
@@ -99,15 +99,13 @@ async def _tell_until(stop: asyncio.Event, peer: Peer, out: Out) -> None:
                 getting.cancel()
                 continue
             event = getting.result()
-            out.value(event_json(event))
             name = event.engagement.rpartition(":")[2][4:12]
             conversation = peer.conversations.get(event.engagement)
             if event.engagement not in introduced and conversation is not None:
                 introduced.add(event.engagement)
                 role = "hires us" if conversation.engagement.role == "provider" else "is hired by us"
                 out.line(f"{name}  {conversation.engagement.peer} {role}: {event.engagement}", style="bold")
-            if not quiet(event):
-                out.line(f"{name}  {event_line(event)}")
+            tell(out, event, f"{name}  ")
             if event.kind == "over":
                 introduced.discard(event.engagement)
     finally:

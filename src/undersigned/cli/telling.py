@@ -46,11 +46,11 @@ from undersigned.messages import (
     Terminate,
     Withdraw,
 )
-from undersigned.runtime import DomainLink, Event
+from undersigned.runtime import DomainLink, Event, Transfer
 
-from .output import counted, plain
+from .output import Out, bytes_in_words, counted, plain
 
-__all__ = ["event_json", "event_line", "noted", "quiet", "row_line", "summary_of"]
+__all__ = ["event_json", "event_line", "noted", "quiet", "row_line", "summary_of", "tell"]
 
 
 def summary_of(message: Message) -> str:
@@ -140,6 +140,8 @@ def event_line(event: Event) -> str:
         return row_line(event.at, "", "over", event.state)
     if event.kind == "noted":
         return row_line(event.at, "noted", event.type, noted(event.type, event.detail))
+    if event.transfer is not None:
+        return row_line(event.at, "sent" if event.transfer.outward else "received", event.type, moved(event.transfer))
     if event.message is None:
         return row_line(event.at, "noted", event.type, f"CANNOT BE SAID: {plain(event.detail, 300)}")
     said = summary_of(event.message)
@@ -170,7 +172,7 @@ def event_json(event: Event) -> dict[str, Any]:
     message = msgspec.to_builtins(event.message) if event.message is not None else None
     if isinstance(message, dict):
         message.pop("proof", None)
-    return {
+    said: dict[str, Any] = {
         "engagement": event.engagement,
         "kind": event.kind,
         "type": event.type,
@@ -180,6 +182,24 @@ def event_json(event: Event) -> dict[str, Any]:
         "detail": event.detail,
         "message": message,
     }
+    if event.transfer is not None:
+        said |= {"summary": moved(event.transfer), "transfer": msgspec.to_builtins(event.transfer)}
+    return said
+
+
+def moved(transfer: Transfer) -> str:
+    """How far something large has come, in a few words."""
+    of = f" of {bytes_in_words(transfer.total)}" if transfer.total is not None else ""
+    return f"{plain(transfer.name, 80) or _short(transfer.digest)}: {bytes_in_words(transfer.bytes)}{of}"
+
+
+def tell(out: Out, event: Event, before: str = "") -> None:
+    """An event to whoever watches: JSON, or a line for people; how far something has come is not for pipes."""
+    out.value(event_json(event))
+    if event.kind == "transfer":
+        out.progress(f"{before}{event_line(event)}")
+    elif not quiet(event):
+        out.line(f"{before}{event_line(event)}")
 
 
 def domain_lines(links: Mapping[Did, tuple[DomainLink, ...]]) -> Iterator[tuple[str, str]]:

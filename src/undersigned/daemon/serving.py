@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from functools import partial
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -30,7 +31,8 @@ from undersigned.did import DidDocument
 from undersigned.encoding import DidUrl, Digest, Instant
 from undersigned.errors import ProofError, ScopeError, UndersignedError
 from undersigned.keys import PublicKey
-from undersigned.runtime import ARTIFACT_READ, SMALL_BYTES, Conversation, bytes_limits
+from undersigned.messages import Delivery, Start
+from undersigned.runtime import ARTIFACT_READ, SMALL_BYTES, Conversation, Meter, bytes_limits
 from undersigned.scope import Action, Scope
 from undersigned.transport import Identity
 
@@ -76,6 +78,14 @@ async def check_answer(peer: Peer, contract: Digest, sent: Request, answer: Resp
     )
 
 
+def _named(conversation: Conversation) -> Iterator[tuple[str, Digest]]:
+    """What we hand out under a contract, by the names that it has there."""
+    if conversation.engagement.role == "provider":
+        yield from ((one.name, one.digest) for one in conversation.last("Delivery", Delivery).artifacts)
+    else:
+        yield from ((one.name, one.digest) for one in conversation.last("Start", Start).inputs)
+
+
 class ArtifactDoor:
     """Answers requests for artifacts."""
 
@@ -114,7 +124,7 @@ class ArtifactDoor:
         if engagement.role == "provider":
             if asked.digest not in conversation.delivered():
                 raise ScopeError("scope_exceeded", "not among what was delivered under this contract", clause="scope")
-            return await self._found(asked)
+            return await self._found(conversation, asked)
         action = Action(name=ARTIFACT_READ, target=target)
         contract = engagement.contract
         scope = peer.gate.scope(contract.digest, conversation.offered()) if contract is not None else Scope()
@@ -122,17 +132,28 @@ class ArtifactDoor:
             size = await peer.artifacts.size(asked.digest) or 0
             action = msgspec.structs.replace(action, amounts={"bytes": str(max(0, size - asked.start))})
         permit = await peer.admit(conversation, action)
-        found = await self._found(asked)
+        found = await self._found(conversation, asked)
         conversation.settle(permit.used())
         return found
 
-    async def _found(self, asked: ArtifactRequest) -> ArtifactResponse:
+    async def _found(self, conversation: Conversation, asked: ArtifactRequest) -> ArtifactResponse:
         """What is small, as its bytes, which were checked; what is not, in pieces, which are while they are read."""
         artifacts, digest = self._peer.artifacts, asked.digest
         size = await artifacts.size(digest)
         if size is None or size <= SMALL_BYTES:
             return ArtifactResponse(200, await artifacts.get(digest))
-        return ArtifactResponse(200, size=size, pieces=partial(artifacts.pieces, digest))
+        name = next((name for name, known in _named(conversation) if known == digest), "")
+        meter = Meter(self._peer.tells(conversation, name, digest, outward=True))
+
+        async def pieces(start: int) -> AsyncGenerator[bytes]:
+            sent = start
+            async with aclosing(artifacts.pieces(digest, start)) as read:
+                async for piece in read:
+                    yield piece  # and the next is asked for when this one is on its way
+                    sent += len(piece)
+                    meter.at(sent, size)
+
+        return ArtifactResponse(200, size=size, pieces=pieces)
 
     async def _known(self, signer: str) -> DidDocument:
         """The signer's DID document; only parties of our engagements are looked up."""

@@ -77,7 +77,8 @@ from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_k
 from undersigned.runtime.status_keeper import StatusKeeper
 from undersigned.runtime.status_register import LIST_TTL_SECONDS, Issued, Said, StatusRegister
 from undersigned.runtime.tracing import OwnEvidence, gather_evidence, verified_pack
-from undersigned.runtime.turn import Event, Say, load_engagement
+from undersigned.runtime.transfers import Meter
+from undersigned.runtime.turn import Event, Say, Transfer, load_engagement
 from undersigned.runtime.verdicts import ReplayedVerdict, VerdictBook, judge_artifact
 from undersigned.runtime.wallet import Wallet, read_handed, verify_handed
 from undersigned.runtime.witnesses import Witness, Witnesses, WitnessPart, witnesses_of
@@ -127,6 +128,7 @@ __all__ = [
     "KeptRecord",
     "LinkageDesk",
     "ListenPart",
+    "Meter",
     "OfferPart",
     "Order",
     "OrderInput",
@@ -158,6 +160,7 @@ __all__ = [
     "Swarm",
     "SystemClock",
     "Timing",
+    "Transfer",
     "TrustPart",
     "VerdictBook",
     "WaitingTerms",

@@ -96,8 +96,8 @@ from .settlement import Paid, Settlements
 from .status_keeper import StatusKeeper
 from .status_watch import StatusWatch
 from .subcontracts import Subcontracts
-from .transfers import Fetcher, transfer
-from .turn import Booked, Declined, Event, Say
+from .transfers import Fetcher, Tell, transfer, untold
+from .turn import Booked, Declined, Event, Say, Transfer
 from .witnesses import Witnesses
 from .witnessing import CrossWitness
 from .work import Reviewer, Worker
@@ -732,6 +732,9 @@ class Agent:
         if event.kind == "received" and event.type in ("Offer", "Acceptance", "Closing"):
             self.witness.follow(conversation.engagement.peer)
         self.subcontracts.noticed(conversation, event)
+        self._told(event)
+
+    def _told(self, event: Event) -> None:
         for queue in (*self._watchers.get(event.engagement, ()), *self._watchers.get(None, ())):
             if queue.full():
                 queue.get_nowait()
@@ -838,8 +841,9 @@ class Agent:
             await self.fetch_into(url, contract, incoming)
             return incoming.whole()
 
-    async def fetch_into(self, url: str, contract: Digest, incoming: Incoming) -> None:
-        """Fetches what is at `url` and `incoming` does not have yet, asked for under a contract.
+    async def fetch_into(self, url: str, contract: Digest, incoming: Incoming, tell: Tell = untold) -> None:
+        """Fetches what is at `url` and `incoming` does not have yet, asked for under a contract. `tell` hears now and
+        then how many bytes of something large have come, and of how many.
 
         Raises:
             FormatError: `too_large`.
@@ -847,7 +851,20 @@ class Agent:
         """
         if self.fetcher is None:
             raise ConfigurationError("bad_configuration", "this agent has no way to fetch artifacts")
-        await transfer(self.fetcher, url, contract, incoming)
+        await transfer(self.fetcher, url, contract, incoming, tell)
+
+    def tells(self, conversation: Conversation, name: str, digest: Digest, *, outward: bool = False) -> Tell:
+        """Tells whoever watches an engagement how far something of it has come."""
+
+        def tell(done: int, total: int | None) -> None:
+            moved = Transfer(name, digest, outward, done, total)
+            state, now = conversation.engagement.state, self.clock.now()
+            kind = "artifact" if (conversation.engagement.role == "provider") == outward else "input"
+            self._told(
+                Event(engagement=conversation.id, kind="transfer", type=kind, at=now, state=state, transfer=moved)
+            )
+
+        return tell
 
     async def sign_request(
         self, method: str, url: str, contract: Digest, body: bytes | None = None

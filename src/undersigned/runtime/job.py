@@ -34,6 +34,7 @@ from .gather import Answer
 from .guard import working_on
 from .order import ARTIFACT_READ, bytes_limits
 from .requests import Requests
+from .transfers import Tell
 from .turn import Say
 
 if TYPE_CHECKING:
@@ -266,7 +267,7 @@ class Job:
             # How many there are is known when they are here. Until then all are booked that there may be.
             amounts = None if most is None else {"bytes": str(most)}
             async with self._acting(ARTIFACT_READ, item.uri, amounts) as (_, used):
-                await self._fetch(item.uri, incoming)
+                await self._fetch(item.uri, incoming, self._agent.tells(self._conversation, name, item.digest))
                 used.update({"bytes": str(incoming.size)} if most is not None else {})
             yield incoming
 
@@ -282,7 +283,7 @@ class Job:
         # Of nothing that is left one byte is asked for, so that the gate says no, and by which clause.
         return max(1, min(max_bytes, *(int(amount.partition(".")[0]) for amount in left)))
 
-    async def _fetch(self, uri: str, incoming: Incoming) -> None:
+    async def _fetch(self, uri: str, incoming: Incoming, tell: Tell) -> None:
         """Fetches an input; a hirer that is away for a moment, or for whom our credential does not hold now, is tried
         again, until the work's deadline.
         """
@@ -290,7 +291,7 @@ class Job:
         while True:
             self._goes_on()
             try:
-                return await self._agent.fetch_into(uri, self.contract, incoming)
+                return await self._agent.fetch_into(uri, self.contract, incoming, tell)
             except UndersignedError as error:
                 state = self._conversation.engagement.state
                 # The hirer's gate goes by what it sent, so it may know of a suspension before we do; and we may hear of

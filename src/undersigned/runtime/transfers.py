@@ -18,14 +18,23 @@ import structlog
 from undersigned.encoding import Digest
 from undersigned.errors import ResolutionError
 
-from .artifacts import Incoming
+from .artifacts import SMALL_BYTES, Incoming
 from .gather import Body
 
-__all__ = ["Fetcher", "transfer"]
+__all__ = ["Fetcher", "Meter", "Tell", "transfer", "untold"]
 
 Fetcher: TypeAlias = Callable[[str, Digest, int, int], AbstractAsyncContextManager[Body]]
 """Asks for an artifact: URL, contract, first byte wanted, and the most bytes that it may have in all."""
 
+Tell: TypeAlias = Callable[[int, int | None], None]
+"""Hears how many bytes have come, and of how many."""
+
+
+def untold(_done: int, _total: int | None) -> None:
+    """Nobody wants to know."""
+
+
+UNKNOWN_STEP: Final = 64 * 1024 * 1024
 LEAST_BYTES: Final = 64 * 1024
 """An attempt that brings less and is cut is a failure, and whoever asked decides whether there is another."""
 PAUSE_SECONDS: Final = 0.5
@@ -35,14 +44,33 @@ _GONE: Final = 416
 _log = structlog.get_logger()
 
 
-async def transfer(fetcher: Fetcher, url: str, contract: Digest, incoming: Incoming) -> None:
-    """Fetches what `incoming` lacks.
+class Meter:
+    """Tells how far something large has come: about every tenth of it, or every 64 MiB where nobody says how large."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._next = 0
+
+    def at(self, done: int, total: int | None) -> None:
+        """So many bytes of `total` are there now."""
+        if done < self._next or (total if total is not None else done) <= SMALL_BYTES:
+            return
+        step = UNKNOWN_STEP if total is None else max(1, -(-total // 10))
+        self._next = done - done % step + step
+        if total is not None and done < total:
+            self._next = min(self._next, total)
+        self._tell(done, total)
+
+
+async def transfer(fetcher: Fetcher, url: str, contract: Digest, incoming: Incoming, tell: Tell = untold) -> None:
+    """Fetches what `incoming` lacks, and tells how far it is.
 
     Raises:
         FormatError: `too_large`.
         ScopeError: The other side's gate refused; with its code.
         ResolutionError: Not reached, or cut; `incoming` has what came.
     """
+    meter = Meter(tell)
     while True:
         before = incoming.size
         try:
@@ -54,6 +82,7 @@ async def transfer(fetcher: Fetcher, url: str, contract: Digest, incoming: Incom
                     await incoming.restart()
                 async for chunk in chunks:
                     await incoming.add(chunk)
+                    meter.at(incoming.size, body.total)
             return
         except ResolutionError as error:
             if error.detail.get("status") == _GONE:

@@ -18,7 +18,18 @@ from undersigned.messages import Message, Need, VerifiedMessage, recorded_messag
 from undersigned.protocol import Engagement, Entry, Noted, Received, Sent, apply, begin, position, wake_at
 from undersigned.transparency import LOGGED_MOVES, decision_leaf, decision_salt, move_leaf, refusal_leaf
 
-__all__ = ["Booked", "Declined", "Event", "Loaded", "Say", "Turn", "entry_of", "leaves_of", "load_engagement"]
+__all__ = [
+    "Booked",
+    "Declined",
+    "Event",
+    "Loaded",
+    "Say",
+    "Transfer",
+    "Turn",
+    "entry_of",
+    "leaves_of",
+    "load_engagement",
+]
 
 
 class Say(msgspec.Struct, frozen=True, gc=False):
@@ -46,12 +57,25 @@ class Declined(PolicyError):
         """What the decision was made from, as far as it is not stored yet."""
 
 
+class Transfer(msgspec.Struct, frozen=True, gc=False):
+    """How far something large has come that goes from one side to the other."""
+
+    name: str
+    """As the contract calls it: text of whoever named it."""
+    digest: Digest
+    outward: bool
+    """Whether it leaves us."""
+    bytes: int
+    total: int | None
+    """How many bytes it has; None if the other side does not say."""
+
+
 class Event(msgspec.Struct, frozen=True, gc=False):
     """Something that happened in an engagement, for whoever watches it."""
 
     engagement: EngagementId
     kind: str
-    """`sent`, `received`, `noted`, `void`, `late`, `refused`, `problem`."""
+    """`sent`, `received`, `noted`, `void`, `late`, `refused`, `problem`, `transfer`."""
     type: str
     at: Instant
     state: str
@@ -59,6 +83,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     detail: str = ""
     code: str = ""
     """Why a message of the peer was refused, or why there is no move of ours."""
+    transfer: Transfer | None = None
+    """Of the kind `transfer`."""
 
 
 class Booked(msgspec.Struct, frozen=True, gc=False):

@@ -54,6 +54,7 @@ from .conversation import Conversation
 from .intake import FRESH_SECONDS
 from .job import Job, run_handler
 from .remembered import Remembered
+from .transfers import Tell
 from .turn import Say, load_engagement
 
 if TYPE_CHECKING:
@@ -354,7 +355,8 @@ class Worker:
             limits = {item.name: item.max_bytes for item in document.terms.deliverables}
             for artifact in delivery.artifacts:
                 most = limits.get(artifact.name) or agent.max_artifact_bytes
-                await transfers.fetch(engagement.peer, artifact.uri, artifact.digest, most)
+                tell = agent.tells(conversation, artifact.name, artifact.digest)
+                await transfers.fetch(engagement.peer, artifact.uri, artifact.digest, most, tell)
                 _log.info("artifact kept", engagement=conversation.id, name=artifact.name, digest=artifact.digest)
             artifacts = await Contents.of(agent.artifacts, {item.name: item.digest for item in delivery.artifacts})
             if missing := wanted - artifacts.keys():
@@ -575,7 +577,7 @@ class _Transfers:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    async def fetch(self, peer: Did, uri: str | None, digest: Digest, most: int) -> None:
+    async def fetch(self, peer: Did, uri: str | None, digest: Digest, most: int, tell: Tell) -> None:
         """Has an artifact in the store, unless it is there already (HIRE-ATT-11).
 
         Raises:
@@ -592,7 +594,7 @@ class _Transfers:
         if incoming is None:
             receiving = agent.artifacts.receive(max_bytes=most, digest=digest)
             incoming = self._begun[digest] = await self._stack.enter_async_context(receiving)
-        await agent.fetch_into(url, self._contract, incoming)
+        await agent.fetch_into(url, self._contract, incoming, tell)
         del self._begun[digest]
         await incoming.keep()
 

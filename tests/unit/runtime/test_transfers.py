@@ -13,7 +13,7 @@ import pytest
 
 from undersigned.encoding import digest_bytes
 from undersigned.errors import UndersignedError
-from undersigned.runtime import ArtifactStore, Body, Gatherer
+from undersigned.runtime import SMALL_BYTES, ArtifactStore, Body, Gatherer, Meter
 from undersigned.runtime.transfers import LEAST_BYTES, transfer
 from unit.runtime.test_gather import Site, gathering, refused, site
 
@@ -210,3 +210,42 @@ async def test_a_body_that_would_have_to_be_inflated_is_not_read(tmp_path: Path)
     async with fetching(tmp_path) as (here, fetch):
         here.serves(DATA, fields="Content-Encoding: gzip\r\n")
         await refused(fetch(), "did_unresolvable")
+
+
+# --- how far it is --------------------------------------------------------------------------------------------------
+
+
+def told(done: list[int], total: int | None) -> list[tuple[int, int | None]]:
+    said: list[tuple[int, int | None]] = []
+    meter = Meter(lambda *at: said.append(at))
+    for one in done:
+        meter.at(one, total)
+    return said
+
+
+def test_a_meter_tells_each_tenth_once_and_the_end() -> None:
+    total = 10 * SMALL_BYTES
+    every = [*range(1000, total, 1000), total]
+    said = [done for done, _ in told(every, total)]
+    assert len(said) == 11
+    assert said[0] == 1000
+    assert said[-1] == total
+    assert [10 * one // total for one in said] == [0, *range(1, 11)]
+    assert [done for done, _ in told([total], total)] == [total]
+
+
+def test_a_meter_tells_nothing_of_what_is_small() -> None:
+    assert told([1, SMALL_BYTES], SMALL_BYTES) == []
+    assert told([1, SMALL_BYTES], None) == []
+
+
+def test_without_a_length_each_step_is_told() -> None:
+    step = SMALL_BYTES // 2
+    said = [done for done, _ in told(list(range(step, 200 * 1024 * 1024, step)), None)]
+    assert len(said) == 1 + 200 // 64
+
+
+def test_what_begins_again_is_told_once_it_is_further_than_before() -> None:
+    total = 10 * SMALL_BYTES
+    said = [done for done, _ in told([total // 2, 1000, total // 2 + 1000, total], total)]
+    assert said == [total // 2, total]
