@@ -5,19 +5,33 @@ from __future__ import annotations
 import asyncio
 import base64
 import hmac
+from decimal import Decimal
 from typing import Any
 
 from aiohttp import web
+from msgspec.structs import replace
 
+from undersigned.contract import Document, ReleaseDocument, same_terms
 from undersigned.daemon import Peer
 from undersigned.errors import UndersignedError
 from undersigned.messages import Closing, Delivery, Problem, Withdraw, recorded_message
-from undersigned.runtime import Reviewed
+from undersigned.runtime import Conversation, Reviewed
 
 
 async def met(reviewed: Reviewed) -> dict[str, bool]:
     """Every criterion is met by what was delivered and verified."""
     return {criterion.id: True for item in reviewed.document.terms.deliverables for criterion in item.criteria}
+
+
+async def agrees(conversation: Conversation, document: Document) -> bool | None:
+    """The owner of a provider agrees to more for the same work, and to an end for the whole price; the rest waits."""
+    terms = conversation.offered().terms
+    if conversation.engagement.role != "provider":
+        return None
+    if isinstance(document, ReleaseDocument):
+        return Decimal(document.settlement.amount) >= Decimal(terms.price.amount) or None
+    alike = replace(document.terms, price=terms.price, deadlines=terms.deadlines)
+    return (same_terms(alike, terms) and Decimal(document.terms.price.amount) >= Decimal(terms.price.amount)) or None
 
 
 async def begin(peer: Peer, order: dict[str, Any]) -> str:
@@ -74,7 +88,7 @@ async def standing(peer: Peer, engagement: str) -> dict[str, Any] | None:
 
 
 def app(peer: Peer, token: str) -> web.Application:
-    """The two routes."""
+    """The two routes; what is put on the table under a contract is decided from then on."""
 
     async def answer(request: web.Request) -> web.Response:
         if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), f"Bearer {token}".encode()):
@@ -87,6 +101,7 @@ def app(peer: Peer, token: str) -> web.Application:
         except (UndersignedError, LookupError, TypeError, ValueError, AttributeError) as error:
             return web.json_response({"code": getattr(error, "code", "bad_request")}, status=400)
 
+    peer.changes.consents = agrees
     served = web.Application()
     served.add_routes([web.post("/hire", answer), web.get("/hires/{id}", answer)])
     return served

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import identity  # noqa: F401
+import narrow  # noqa: F401
 import performance  # noqa: F401
-from narrow import MUTANTS, TOGETHER, Mutant
+from mutants import MUTANTS, TOGETHER, UNSEEN, Mutant
 
-__all__ = ["MUTANTS", "TOGETHER", "Mutant"]
+__all__ = ["MUTANTS", "TOGETHER", "UNSEEN", "Mutant"]

@@ -42,7 +42,7 @@ from undersigned.runtime import (
 )
 from undersigned.transport import base, proving
 
-__all__ = ["MUTANTS", "TOGETHER", "Mutant"]
+__all__ = ["MUTANTS", "TOGETHER", "UNSEEN", "Mutant"]
 
 
 class Mutant(NamedTuple):
@@ -83,6 +83,15 @@ TOGETHER: dict[str, tuple[str, str]] = {
     ),
 }
 """Requirements that nobody can break from outside without breaking another: the mutant that breaks both, and why."""
+UNSEEN: dict[str, str] = {
+    "HIRE-DID-07": (
+        "on the machine of the harness whoever is tested is set up for local use, and on another one it would fetch "
+        "from a localhost that is not the harness's"
+    ),
+    "HIRE-LIF-17": "the dispute that is crossed, or its end, is a move of its own, which nothing makes it send",
+    "HIRE-SCO-10": "a limit with a period counts where the hirer's gate counts, and no hirer is made to grant one",
+}
+"""Requirements that a message or a client breaks, and that no scenario can show: why. Vectors show them."""
 ROWLESS = ("wrong_state", "wrong_party", "already_contracted", "already_fulfilled")
 
 

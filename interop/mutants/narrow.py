@@ -1,7 +1,4 @@
-"""Mutants of one requirement each, where those of `mutants.py` break several at a time.
-
-`MUTANTS` is the list of both.
-"""
+"""Mutants of one requirement each, where those of `mutants.py` break several at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from mutants import MUTANTS, TOGETHER, Mutant, known_members, mutant
+from mutants import known_members, mutant
 
 from undersigned.contract import canonical_document
 from undersigned.credentials import ClearStatus
@@ -31,9 +28,6 @@ from undersigned.runtime import (
     work,
 )
 from undersigned.transport import proving
-
-__all__ = ["MUTANTS", "TOGETHER", "Mutant"]
-
 
 # ---------------------------------------------------------------------- helpers
 

@@ -19,7 +19,7 @@ from undersigned.errors import ScopeError, UndersignedError
 from undersigned.jsonld import compiled
 from undersigned.proof import attach, prepare, proof_config
 from undersigned.proof.suites import rdfc
-from undersigned.protocol import fold
+from undersigned.protocol import fold, lane
 from undersigned.runtime import SystemClock, conversation, intake, papers, turn, work
 from undersigned.scope import decision
 
@@ -209,9 +209,40 @@ def _other_details() -> None:
 
 @mutant("takes other terms at any time", "HIRE-LAN-04", "lane-amendment-in-a-dispute", "lane-amendment-after-the-end")
 def _terms_at_any_time() -> None:
-    from undersigned.protocol import lane
-
     lane._while_possible = lambda *_: None
+
+
+@mutant("goes by the terms that were first", "HIRE-LAN-05", "lane-amendment-in-force")
+def _first_terms() -> None:
+    real = lane._sealed
+
+    def sealed(of: Any, tabled: Any) -> dict[str, Any]:
+        return {} if tabled.terms is not None else real(of, tabled)
+
+    lane._sealed = sealed
+
+
+@mutant("goes on after a release", "HIRE-LAN-05", "lane-release-sealed")
+def _no_release() -> None:
+    lane._released = lambda *_: {}
+
+
+@mutant(
+    "accepts a change by a proof that does not build on the first",
+    "HIRE-LAN-07",
+    "lane-amendment-in-force",
+    "lane-release-sealed",
+)
+def _change_alone() -> None:
+    real = conversation.Conversation._say
+
+    async def say(self: Any, turn_: Any, said: turn.Say) -> None:
+        if said.type == "Acceptance" and turn_.engagement.contract is not None:
+            proof = {name: one for name, one in said.body["contract_proof"].items() if name != "previousProof"}
+            said = msgspec.structs.replace(said, body={**said.body, "contract_proof": proof})
+        await real(self, turn_, said)
+
+    conversation.Conversation._say = say
 
 
 @mutant("reads a statement with a member twice", "HIRE-ATT-01", "attestation-review-name-twice")

@@ -24,7 +24,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from every import MUTANTS, TOGETHER, Mutant
+from every import MUTANTS, TOGETHER, UNSEEN, Mutant
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "protocol-spec" / "tools"))
 import requirements_data
@@ -157,13 +157,13 @@ def complaints(found: dict[str, dict[str, str]], *, every: bool) -> list[str]:
             for one in SCENARIOS
             if (every or not one.more) and one.id not in failing
         ]
-        wrong += [f"{name}: {of['gap']}" for name, of in requirements(found).items() if of["gap"] and of["scenarios"]]
+        wrong += [f"{name}: {of['gap']}" for name, of in requirements(found).items() if of["gap"]]
     return wrong
 
 
 def requirements(found: dict[str, dict[str, str]]) -> dict[str, dict[str, Any]]:
     """Each requirement of the class core that can be broken from outside: the scenarios that show it, its mutants, the
-    scenarios that caught them, what it cannot be broken apart from, and what is missing.
+    scenarios that caught them, what it cannot be broken apart from, why no scenario can show it, and what is missing.
     """
     rows: dict[str, dict[str, Any]] = {}
     shown = requirements_data.about("scenarios")
@@ -174,8 +174,10 @@ def requirements(found: dict[str, dict[str, str]]) -> dict[str, dict[str, Any]]:
         mutants = [mutant.name for mutant in MUTANTS if mutant.requirement == name or mutant.name == together]
         caught = {id: None for of in mutants for id, said in found.get(of, {}).items() if said == "failed"}
         scenarios = sorted(shown.get(name, ()))
-        gap = "" if caught else "not caught" if mutants else "no mutant" if scenarios else "no scenario"
-        rows[name] = {"scenarios": scenarios, "mutants": mutants, "caught_by": [*caught], "together": why, "gap": gap}
+        unseen = UNSEEN.get(name, "")
+        gap = "" if caught or unseen else "not caught" if mutants else "no mutant" if scenarios else "no scenario"
+        row = {"scenarios": scenarios, "mutants": mutants, "caught_by": [*caught], "together": why}
+        rows[name] = row | {"unseen": unseen, "gap": gap}
     return rows
 
 
@@ -187,12 +189,13 @@ def page(found: dict[str, dict[str, str]], wrong: list[str]) -> str:
     rows = requirements(found)
     table = "".join(
         f"<tr><th>{name}<td>{escape('; '.join(of['mutants']))}"
-        + (f"<br><i>{escape(of['together'])}</i>" if of["together"] else "")
+        + "".join(f"<br><i>{escape(of[why])}</i>" for why in ("together", "unseen") if of[why])
         + f"<td>{', '.join(of['caught_by'])}<td>"
         + (f"<mark>{of['gap']}</mark>" if of["gap"] else "")
         for name, of in rows.items()
     )
     gaps = sum(1 for of in rows.values() if of["gap"])
+    unseen = sum(1 for of in rows.values() if of["unseen"])
     mutants = "".join(
         f"<tr><th>{escape(name)}<td>{escape(of_mutants[name])}<td>"
         + ", ".join(f"<b>{id}</b>" if outcome == "failed" else f"<s>{id}</s>" for id, outcome in of.items())
@@ -209,7 +212,7 @@ def page(found: dict[str, dict[str, str]], wrong: list[str]) -> str:
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" '
         f'content="{POLICY}"><title>{verdict}</title><style>{STYLE}td,th{{border-top:1px solid #d0d7de}}</style>'
         f"<h1>{verdict}</h1><p>{escape('; '.join(wrong))}<h2>Requirements of the class core that can be broken from "
-        f"outside: {len(rows) - gaps} of {len(rows)} are shown to be found out</h2>"
+        f"outside: {len(rows) - gaps - unseen} of {len(rows)} are shown to be found out, {unseen} cannot be seen</h2>"
         f"<table><tr><th>requirement<th>mutants<th>caught by<th>missing{table}</table>"
         f"<h2>Mutants: what met each, in bold what caught it</h2>"
         f"<table>{mutants}</table><h2>Scenarios: against the right peer, and the mutants that each caught</h2>"

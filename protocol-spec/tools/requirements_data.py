@@ -62,10 +62,10 @@ CLASSES: Final[dict[str, str]] = {
 
 _AREAS: Final[dict[str, str]] = {
     "trust": "ANC APR JWT LNK REG REN SWM TED TRU VC WVH DID-09 STA-08 STA-09",
-    "authority": "GTS MCP SUB GAT-05",
+    "authority": "GTS MCP SUB GAT-05 SCO-05",
     "evidence": """
         RPL TRC ATT-08 ATT-09 ATT-10 ATT-11 LOG-06 LOG-07 LOG-08 LOG-09 LOG-20 LOG-22 LOG-21 PCK-01 PCK-02 PCK-04 PCK-06
-        PCK-07
+        PCK-07 PCK-08
         """,
     "program": "CTL POL VCA PCK-05",
 }

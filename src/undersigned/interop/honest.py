@@ -10,9 +10,11 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
+from undersigned.contract import Terms
+from undersigned.encoding import from_struct, to_struct
 from undersigned.messages import VerifiedMessage, recorded_message
 from undersigned.protocol import NOTICES
-from undersigned.testing import Attacker, moves
+from undersigned.testing import Attacker, changes, moves
 
 from .attacks import ORDERLY, proved, refused
 from .failures import Failure, NotApplicable, Silent, shown
@@ -20,6 +22,7 @@ from .hiring import NEVER, Hiring
 from .memberships import shown_credentials
 from .play import Play
 from .player import Player
+from .pointers import replaced
 from .recipes import RECIPES
 from .scenario import (
     Again,
@@ -58,8 +61,18 @@ async def reach(play: Play, step: Reach) -> None:
 async def say(play: Play, step: Say) -> None:
     """See `Say`."""
     player = await play.player()
-    move = player.honest(step.move) or RECIPES[step.move]()
+    move = _change(player, step) or player.honest(step.move) or player.in_lane(step.move) or RECIPES[step.move]()
     await player.say(move._replace(members=move.members | filled(step.members, player)))
+
+
+def _change(player: Player, step: Say) -> moves.Say | None:
+    """A change of the contract that the other side has reason to agree to."""
+    if step.terms:
+        terms = from_struct(player.terms_in_force())
+        return changes.amendment(terms=to_struct(replaced(terms, filled(step.terms, player)), Terms))
+    if step.amount:
+        return changes.release(amount=step.amount)
+    return None
 
 
 async def send(play: Play, step: Send) -> None:

@@ -22,12 +22,14 @@ from undersigned.attestation import (
     verify_delivery,
 )
 from undersigned.contract import (
-    ContractDocument,
     ReleaseDocument,
+    Terms,
+    canonical_document,
     countersigned,
     verify_countersigned,
     verify_offered,
     verify_sealed,
+    verify_sealed_change,
 )
 from undersigned.credentials import read_presentation, verify_presentation
 from undersigned.daemon import signed_headers
@@ -49,12 +51,7 @@ from undersigned.messages import (
 )
 from undersigned.protocol import Role
 from undersigned.runtime import Answer, keys_of, read_multibase_note
-from undersigned.testing import (
-    Attacker,
-    Party,
-    Say,
-    closing,
-)
+from undersigned.testing import Attacker, Party, Say, closing, seal
 from undersigned.transparency import (
     Frontier,
     checkpoint_text,
@@ -156,7 +153,14 @@ class Player:
 
     async def say(self, move: Say) -> VerifiedMessage:
         """Signs, keeps and sends a move."""
+        sealed = self._countersigned() if move.type == "Seal" else None
         message = self.keep(move)
+        if sealed is not None:
+            try:
+                self._check_alone(sealed, message)
+            except UndersignedError as error:
+                text = f"what its Acceptance makes is nothing by itself: {error.message} ({error.code})"
+                raise Failure(text) from error
         await self.line.send(message.raw)
         return message
 
@@ -251,11 +255,14 @@ class Player:
         return self.log.index(leaf)
 
     def _owed(self) -> Settled:
-        """The price if the work was accepted, else nothing."""
-        document = self.party.offered()
-        if isinstance(document, ReleaseDocument):
-            return Settled(amount=document.settlement.amount, currency=document.settlement.currency)
-        price = document.terms.price
+        """What a sealed release says; else the price if the work was accepted, or nothing."""
+        contract = self.party.engagement.contract
+        if contract is not None and contract.released:
+            for one in (*self.said, *self.got):
+                if isinstance(one.message, Offer) and isinstance(one.message.document, ReleaseDocument):
+                    owed = one.message.document.settlement
+                    return Settled(amount=owed.amount, currency=owed.currency)
+        price = self.terms_in_force().price
         passed = any(
             isinstance(one.message, Review) and one.message.verdict == "accepted" for one in (*self.said, *self.got)
         )
@@ -286,17 +293,40 @@ class Player:
         return contract.digest
 
     def _leaf(self) -> bytes:
-        return contract_leaf(countersigned(from_struct(self.party.offered()), self._proof_of_acceptance()))
+        return contract_leaf(self._countersigned())
 
-    def _accepted(self) -> VerifiedMessage:
-        """The acceptance of what is on the table."""
-        for one in reversed((*self.got, *self.said)):
-            if isinstance(one.message, Acceptance):
+    def _countersigned(self) -> JsonObject:
+        """What is on the table, or was last agreed on in the negotiation, with both proofs."""
+        document = from_struct(self.party.offered())
+        return countersigned(document, cast(Acceptance, self._acceptance_of(document).message).contract_proof)
+
+    def _acceptance_of(self, document: JsonObject) -> VerifiedMessage:
+        name = digest_bytes(canonicalize({name: value for name, value in document.items() if name != "proof"}))
+        for one in (*self.got, *self.said):
+            if isinstance(one.message, Acceptance) and one.message.document == name:
                 return one
-        raise Failure("nothing was accepted yet")
+        raise Failure("it was not accepted yet")
 
-    def _proof_of_acceptance(self) -> JsonObject:
-        return cast(Acceptance, self._accepted().message).contract_proof
+    def _check_alone(self, document: JsonObject, seal: VerifiedMessage) -> None:
+        """Returns if what was sealed holds by itself, whatever else was said (HIRE-CTR-10, HIRE-LAN-07)."""
+        keys = keys_of(self.scene.stage.known.document, self.who.document)
+        check = verify_sealed if document["type"] == "Contract" else verify_sealed_change
+        check(document, json.loads(self._acceptance_of(document).raw), json.loads(seal.raw), keys=keys)
+
+    def in_lane(self, move: str) -> Say | None:
+        """The seal of what the other side accepted under the contract, if that is what is to be said."""
+        return seal(ledger=self.place()) if move == "Seal" and self.party.engagement.tabled else None
+
+    def terms_in_force(self) -> Terms:
+        """The terms of the contract, or of what took their place."""
+        contract = self.party.engagement.contract
+        documents = [one.message.document for one in (*self.said, *self.got) if isinstance(one.message, Offer)]
+        for document in documents:
+            if isinstance(document, ReleaseDocument) or contract is None:
+                continue
+            if digest_bytes(canonical_document(document)) == contract.in_force:
+                return document.terms
+        raise Failure("there is no contract yet")
 
     def place(self) -> LedgerPlace:
         """Where the contract stands in our log."""
@@ -337,10 +367,7 @@ class Player:
             case Seal():
                 if message.ledger.leaf != leaf_digest(self._leaf()):
                     raise LogProofError("log_proof_invalid", "the leaf of the seal is not that of the contract")
-                if isinstance(self.party.offered(), ContractDocument):
-                    # It has to be a contract by itself, whatever else was said.
-                    document = countersigned(from_struct(self.party.offered()), self._proof_of_acceptance())
-                    verify_sealed(document, json.loads(self._accepted().raw), json.loads(verified.raw), keys=keys)
+                self._check_alone(self._countersigned(), verified)
             case Closing():
                 _check_note(read_multibase_note(message.checkpoint), stage.known.document)
             case _:

@@ -107,6 +107,10 @@ class Say(_Part, frozen=True, kw_only=True):
 
     move: str
     members: dict[str, Any] = {}
+    terms: dict[str, Any] = {}
+    """Of an `Amendment`: JSON pointers into the terms in force, and what stands there in the new ones."""
+    amount: str = ""
+    """Of a `Release`: how many EUR we offer to owe."""
 
 
 class Forge(_Part, frozen=True, kw_only=True):

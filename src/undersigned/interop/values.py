@@ -10,7 +10,7 @@
 | `$now+N`, `$now-N` | an instant, N seconds from now |
 | `$own:N`, `$its:N` | the digest of our, or its, move in place N; -1 is the last |
 | `$document` | the digest of the document on the table |
-| `$contract` | the contract's name |
+| `$contract`, `$in-force` | the contract's name; that of the document in force |
 | `$engagement`, `$engagement:TEXT` | the engagement's id; with a colon and TEXT behind it |
 | `$checkpoint:N`, `$checkpoint:N other` | our signed note of a log of N leaves; the last of which is another one |
 | `$reading` | the digest of reading the input, as an approval names it |
@@ -73,6 +73,8 @@ def _meant(word: str, player: Player) -> Any:
         case "document":
             live = engagement.tabled or engagement.offer
             return live.document if live is not None else NEVER
+        case "in-force" if engagement.contract is not None:
+            return engagement.contract.in_force
         case "contract":
             return player.contract
         case "engagement":
