@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import importlib.util
 import json
 import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -21,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from integration.hires import did_of, free_ports
-from interop.worlds import QUICK
+from interop.worlds import QUICK, adapter
 from support import ROOT
 from undersigned.daemon import Peer
 from undersigned.interop import (
@@ -38,15 +36,6 @@ from undersigned.interop import (
 from undersigned.runtime import create_home, issue_membership
 from undersigned.testing import GUILD, Actor
 from undersigned.transport import SUBPROTOCOL
-
-
-def adapter() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("hook", ROOT / "interop" / "hook.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @asynccontextmanager

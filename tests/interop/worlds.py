@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from integration.hires import did_of, free_ports
+from support import ROOT
 from undersigned.daemon import Peer
 from undersigned.interop import Limits, Stage, Subject
 from undersigned.runtime import Home, OfferPart, create_home, issue_membership
 from undersigned.testing import GUILD
 
 QUICK = Limits(answer=10.0, scenario=40.0)
+
+
+def adapter() -> ModuleType:
+    """The hook of a peer of ours, and what its owner agrees to."""
+    spec = importlib.util.spec_from_file_location("hook", ROOT / "interop" / "hook.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 async def peer_home(folder: Path) -> Home:
@@ -42,5 +55,6 @@ def subject_of(home: Home, **members: Any) -> Subject:
 async def stage_at(folder: Path, seed: str = "a seed") -> AsyncIterator[Stage]:
     """A stage before a peer of ours that runs."""
     home = await peer_home(folder)
-    async with Peer.open(home), Stage(subject_of(home), seed=seed, limits=QUICK) as stage:
+    async with Peer.open(home) as peer, Stage(subject_of(home), seed=seed, limits=QUICK) as stage:
+        peer.changes.consents = adapter().agrees
         yield stage

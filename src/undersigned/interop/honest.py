@@ -165,7 +165,12 @@ async def hear(play: Play, step: Hear) -> None:
     player = await play.player()
     while True:
         known = len(player.got)
-        message = await player.hear(" or ".join(step.types))
+        try:
+            message = await player.hear(" or ".join(step.types))
+        except Silent as end:
+            if step.optional and player.line.closed is None:
+                raise NotApplicable(str(end)) from end
+            raise
         if not message.notice and len(player.got) == known:
             continue  # a move that came before, sent again over another connection
         if message.type in step.types:

@@ -215,7 +215,7 @@ class Hear(_Part, frozen=True, kw_only=True):
     members: dict[str, Any] = {}
     """Members that it has."""
     optional: bool = False
-    """Whether another move is no fault: then the scenario does not apply."""
+    """Whether another move, or none, is no fault: then the scenario does not apply."""
 
 
 class Repeat(_Part, frozen=True, kw_only=True):
