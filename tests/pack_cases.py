@@ -521,26 +521,36 @@ def witnessed() -> Iterator[Case]:
     yield Case("one bit", tamper(WITNESSED["two witnesses"][0](), "witness"))
 
 
+NAMED_BY_DIGEST = ("did-documents", "credentials", "status", "decisions")
+"""Folders."""
+
+
 def spoiled() -> Iterator[Case]:
     """One value of one member changed, in shape or by a bit, and digests made to agree: whatever may come of it."""
-    dice = Random(7)
     hire = proved_hire()
     packs = [
         _changed().delivered().reviewed().closed().pack("hirer"),
         Hire().whole().pack("provider"),
         hire.pack(proofs=hire.proofs(), decisions=(DECISION, OTHER), withheld=withheld(("artifact", b"a"))),
     ]
-    for number in range(400):
+    yield from spoiled_ones(packs, 400)
+
+
+def spoiled_ones(packs: list[bytes], count: int, within: str = "") -> Iterator[Case]:
+    """So many of these packs with something changed, in a member whose name begins so."""
+    dice = Random(7)
+    for number in range(count):
         members = read_archive(dice.choice(packs))
         said = json.loads(members.pop("manifest.json"))
-        path = dice.choice([name for name in sorted(members) if not name.startswith("artifacts/")])
+        path = dice.choice([name for name in sorted(members) if name.startswith(within) and name[:10] != "artifacts/"])
         if path.endswith(".json") and dice.random() < 0.75:
             content = _changed_somewhere(json.loads(members.pop(path)), dice)
         else:
             data = bytearray(members.pop(path))
             data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
             content = bytes(data)
-        new = f"did-documents/{digest_bytes(content)}.json" if path.startswith("did-documents/") else path
+        folder, _, _ = path.partition("/")
+        new = f"{folder}/{digest_bytes(content)}.json" if folder in NAMED_BY_DIGEST else path
         for item in said["members"]:
             if item["path"] == path:
                 item |= {"path": new, "digest": digest_bytes(content)}

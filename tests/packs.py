@@ -36,6 +36,7 @@ from undersigned.testing import (
     Actor,
     Party,
     Playbook,
+    Say,
     acceptance,
     closing,
     delivery,
@@ -137,14 +138,24 @@ Stating = Callable[["Hire", str], dict[str, Any]]
 class Hire:
     """A hire from offer to closing; keywords of `run` change what is said, for packs that must not verify."""
 
-    def __init__(self, verifier: str | None = None, stating: Stating | None = None) -> None:
-        """`stating` gives what the offer and the acceptance say beside, from the hire and the name of the move."""
-        self.book = Playbook("ready" if verifier or stating else "accepted-by-provider")
+    def __init__(
+        self,
+        verifier: str | None = None,
+        stating: Stating | None = None,
+        shown: Callable[[Hire], Say] | None = None,
+    ) -> None:
+        """`stating` gives what the offer and the acceptance say beside, from the hire and the name of the move, `shown`
+        what the provider presents.
+        """
+        at = "presented" if shown else "ready" if verifier or stating else "accepted-by-provider"
+        self.book = Playbook(at)
         self.made: tuple[bytes, ...] = ()
         self.hirer: Party = self.book.hirer.party
         self.provider: Party = self.book.provider.party
         self.logs = {"hirer": Log(self.hirer.actor, 3), "provider": Log(self.provider.actor, 6)}
-        if verifier or stating:
+        if shown:
+            self.book.provider >> shown(self)
+        if verifier or stating or shown:
             terms = terms_for(self.book.hirer.party)
             terms = replace(terms, evidence=replace(terms.evidence, verifier=verifier)) if verifier else terms
             stating = stating or (lambda *_: {})

@@ -413,6 +413,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-PCK-06": ("packs/proved", "packs/log-leaf", "packs/decision"),
     "HIRE-PCK-07": ("packs/proved", "packs/withheld"),
     "HIRE-PCK-08": ("packs/witness*",),
+    "HIRE-PCK-09": ("packs/looked-up", "packs/credential", "packs/status", "packs/revoked"),
     "HIRE-PCK-02": (
         "packs/byte",
         "packs/missing",

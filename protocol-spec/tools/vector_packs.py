@@ -7,10 +7,21 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from example_messages import ENGAGEMENT, HIRER, PROVIDER, Party, conversation, log_of, seed, signed_checkpoint
+from example_messages import (
+    ENGAGEMENT,
+    HIRER,
+    PROVIDER,
+    Party,
+    conversation,
+    log_of,
+    proof_on,
+    seed,
+    signed_checkpoint,
+)
 from vector_journals import ORDER
 from vector_parts import Vector, resigned, signers
 
+from undersigned.credentials import build_status_list, own_context, status_entry
 from undersigned.encoding import (
     base64url_decode,
     base64url_encode,
@@ -21,7 +32,7 @@ from undersigned.encoding import (
 )
 from undersigned.evidence import TAMPERINGS, tamper, write_pack
 from undersigned.keys import public_key_from_raw
-from undersigned.messages import Closing, Receipt, Seal, VerifiedMessage
+from undersigned.messages import Closing, Presentation, Receipt, Seal, VerifiedMessage
 from undersigned.transparency import (
     LOGGED_MOVES,
     Frontier,
@@ -84,13 +95,11 @@ def pack_vectors() -> Iterator[Vector]:
     assert receipt.inclusion is not None
     inclusion = receipt.inclusion
     engagement: dict[str, Any] = {"engagement": ENGAGEMENT, "role": "provider", "own": PROVIDER.did, "peer": HIRER.did}
-    good = write_pack(
-        lines,
-        **engagement,
-        checkpoint=base64url_decode(closing.checkpoint[1:]).decode(),
-        inclusion=InclusionProof(inclusion.leaf, inclusion.index, inclusion.size, inclusion.path),
-        artifacts=[b"a bill"],
-    )
+    own_log: dict[str, Any] = {
+        "checkpoint": base64url_decode(closing.checkpoint[1:]).decode(),
+        "inclusion": InclusionProof(inclusion.leaf, inclusion.index, inclusion.size, inclusion.path),
+    }
+    good = write_pack(lines, **engagement, **own_log, artifacts=[b"a bill"])
     contract = closing.contract
     yield _vector("good", "a whole hire, as its provider keeps it", good, {"contract": contract, "state": "closed"})
     for kind, code in KINDS.items():
@@ -105,6 +114,14 @@ def pack_vectors() -> Iterator[Vector]:
         {"contract": contract, "state": "closed"},
     )
     yield _vector("witness", TAMPERINGS["witness"].says, tamper(witnessed, "witness"), {"code": "log_proof_invalid"})
+    for name, says, places, code in (
+        ("looked-up", "a credential and a status list that a decision names", (), ""),
+        ("revoked", "a decision that allowed what the list that it names speaks against", (9,), "revoked"),
+    ):
+        shown = write_pack(lines, **engagement, **own_log, **_looked_up(said, places))
+        yield _vector(name, says, shown, {"code": code} if code else {"contract": contract, "state": "closed"})
+        for kind in ("credential", "status") if not code else ():
+            yield _vector(kind, TAMPERINGS[kind].says, tamper(shown, kind), {"code": "proof_invalid"})
     proved = write_pack(lines, **engagement, **_proved(said))
     yield _vector(
         "proved",
@@ -119,8 +136,7 @@ def pack_vectors() -> Iterator[Vector]:
         pack = write_pack(
             [*lines[:-1], lines[-1]._replace(raw=last)],
             **engagement,
-            checkpoint=base64url_decode(closing.checkpoint[1:]).decode(),
-            inclusion=InclusionProof(inclusion.leaf, inclusion.index, inclusion.size, inclusion.path),
+            **own_log,
         )
         whole = {"contract": contract, "state": "closed"}
         yield _vector(name, says, pack, {"code": code} if code else whole)
@@ -154,6 +170,43 @@ def _witnessed(note: str) -> str:
     by = Party("witness")
     key = public_key_from_raw("Ed25519", bytes(by.key.verify_key))
     return cosignature_line(by.did, key, SECONDS, by.sign(cosigned_text(read_note(note).text, SECONDS)))
+
+
+def _looked_up(said: list[VerifiedMessage], places: tuple[int, ...]) -> dict[str, Any]:
+    """What an issuer says of the hirer, its status list with these places set, and a decision from both."""
+    issuer, url = Party("issuer"), "https://issuer.example/status/1"
+    shown = next(one.message for one in said if isinstance(one.message, Presentation) and one.message.role == "hirer")
+    at = _created(shown.proof)
+    bits = bytearray(16 * 1024)
+    for place in places:
+        bits[place >> 3] |= 0x80 >> (place & 7)
+    times: dict[str, Any] = {"validFrom": "2026-01-01T00:00:00Z", "validUntil": "2027-01-01T00:00:00Z"}
+    credential: dict[str, Any] = {
+        "@context": own_context(),
+        "type": ["VerifiableCredential", "EndorsementCredential"],
+        "issuer": issuer.did,
+        **times,
+        "credentialSubject": {"id": HIRER.did, "capability": "sbom"},
+        "credentialStatus": status_entry(url, 9),
+    }
+    listed = build_status_list(
+        url=url,
+        issuer=issuer.did,
+        bits=bits,
+        valid_from=times["validFrom"],
+        valid_until=times["validUntil"],
+        ttl_seconds=300,
+    )
+    signed, told = (
+        canonicalize(proof_on(one, issuer, times["validFrom"], "assertionMethod")) for one in (credential, listed)
+    )
+    inputs = {
+        "presentation": digest_bytes(canonicalize(dict(shown.presentation))),
+        "lookedUp": [digest_bytes(signed)],
+        "statusLists": [digest_bytes(told)],
+    }
+    decision = {"outcome": "allow", "peer": HIRER.did, "at": at, "inputs": inputs}
+    return {"credentials": [signed], "statuses": [told], "decisions": [canonicalize(decision)]}
 
 
 def _proved(said: list[VerifiedMessage]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import pack_cases
+import pack_credentials
 from browser import Tab, browser
 from integration.chains import homes_of, peers_of
 from integration.hires import REPORT, summarise
@@ -43,6 +44,7 @@ CASES: dict[str, Callable[[], Iterator[pack_cases.Case]]] = {
     "proved": pack_cases.proved,
     "stated logs": pack_cases.stated_logs,
     "witnessed": pack_cases.witnessed,
+    "credentials": pack_credentials.credentials,
     "spoiled": pack_cases.spoiled,
 }
 FAILED_AT_LEAST = {
@@ -54,8 +56,17 @@ FAILED_AT_LEAST = {
     "proved": 15,
     "stated logs": len(pack_cases.WRONG_HEADS),
     "witnessed": 8,
+    "credentials": 30,
 }
-HELD_AT_LEAST = {"hires": 25, "stated logs": 2, "witnessed": 4, "journals": 20, "messages": 4, "wronged": 5}
+HELD_AT_LEAST = {
+    "hires": 25,
+    "stated logs": 2,
+    "witnessed": 4,
+    "credentials": 14,
+    "journals": 20,
+    "messages": 4,
+    "wronged": 5,
+}
 
 
 VERDICT = "document.getElementById('verdict')"

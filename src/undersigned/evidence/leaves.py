@@ -102,8 +102,7 @@ def check_proofs(case: Case, head: Checkpoint | None) -> str:
 
 
 def check_decisions(case: Case) -> str:
-    """Decisions, and what they were made from, have their names, and what was left out is listed in the one form. What
-    a decision says is not judged.
+    """Decisions, and what they were made from, have their names, and what was left out is listed in the one form.
 
     Raises:
         VerificationError: `evidence_invalid`.

@@ -26,7 +26,19 @@ from undersigned.protocol import TABLES
 
 __all__ = ["verifier_page"]
 
-_SCRIPTS: Final = ("encoding", "keys", "quads", "scope", "proofs", "engagement", "logs", "steps", "drawing", "view")
+_SCRIPTS: Final = (
+    "encoding",
+    "keys",
+    "quads",
+    "scope",
+    "proofs",
+    "engagement",
+    "logs",
+    "credentials",
+    "steps",
+    "drawing",
+    "view",
+)
 _FOR_PEOPLE: Final = frozenset({"$schema", "$id", "title", "description"})
 
 

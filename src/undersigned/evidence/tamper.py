@@ -476,6 +476,25 @@ def _decision(pack: _Open) -> Files:
     return pack.all()
 
 
+def _signed(kind: str, folder: str, change: Callable[[Any], None]) -> Callable[[_Open], Files]:
+    """Something that was looked up, changed and named by its new digest."""
+
+    def make(pack: _Open) -> Files:
+        path = pack.first(kind)
+        said = pack.json(path)
+        change(said)
+        pack.take(path)
+        data = canonicalize(said)
+        pack.put(f"{folder}/{digest_bytes(data)}.json", data, kind)
+        return pack.all()
+
+    return make
+
+
+def _longer(said: Any) -> None:
+    said["validUntil"] = "2999-12-31T23:59:59Z"
+
+
 def _withheld(pack: _Open) -> Files:
     said = pack.json(pack.first("withheld"))
     said["withheld"].append(said["withheld"][-1])
@@ -536,6 +555,12 @@ TAMPERINGS: Final[Mapping[str, Tampering]] = MappingProxyType(
         "log-leaf": Tampering("another hash in the proof of a move or decision", 8, _log_leaf),
         "decision": Tampering("a decision is changed, and named by its new digest", 8, _decision),
         "refusal": Tampering("a refused action that no gate stated", 9, _refusal),
+        "credential": Tampering(
+            "a credential that was looked up is good for longer", 10, _signed("credential", "credentials", _longer)
+        ),
+        "status": Tampering(
+            "a status list that was consulted is good for longer", 10, _signed("status", "status", _longer)
+        ),
         "withheld": Tampering("something is listed twice as withheld", 10, _withheld),
     }
 )

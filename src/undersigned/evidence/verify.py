@@ -52,6 +52,7 @@ from undersigned.evidence.case import (
 )
 from undersigned.evidence.chain import Checked, check_above, check_below
 from undersigned.evidence.changes import check_changes, terms_at
+from undersigned.evidence.credentials import check_credentials
 from undersigned.evidence.leaves import check_decisions
 from undersigned.evidence.logs import check_logs
 from undersigned.evidence.pack import (
@@ -476,6 +477,14 @@ def _keys(case: Case, statement: VerifiedStatement) -> list[PublicKey]:
     return [lookup_in(case, pack_of(case).manifest.created)(name, "assertionMethod") for name in statement.signers]
 
 
+# Step 10
+
+
+def _decisions(case: Case) -> str:
+    """What was left out, what was presented and looked up, and that decisions do not contradict it."""
+    return "; ".join(filter(None, (check_decisions(case), check_credentials(case))))
+
+
 STEPS: Final[tuple[tuple[str, Callable[[Case], str]], ...]] = (
     ("archive and manifest", _archive),
     ("DID documents", _documents),
@@ -486,6 +495,6 @@ STEPS: Final[tuple[tuple[str, Callable[[Case], str]], ...]] = (
     ("acceptance of the work", _acceptance),
     ("ledger proofs", check_logs),
     ("refused actions", check_refusals),
-    ("decisions, and what is withheld", check_decisions),
+    ("decisions, and what is withheld", _decisions),
 )
 """The steps in their order: name, and the function that says what it found or raises."""

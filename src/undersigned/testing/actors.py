@@ -8,7 +8,7 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.3
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from random import Random
 from typing import Any, Protocol, TypeVar
@@ -17,11 +17,13 @@ from uuid import UUID
 from nacl.signing import SigningKey
 
 from undersigned.contract import SignedDocument, acceptance_config, offer_config, ruling_config
+from undersigned.credentials import build_presentation, credential_config, presentation_config
 from undersigned.did import DidDocument, did_key, document_from
 from undersigned.encoding import (
     Did,
     DidUrl,
     Digest,
+    EngagementId,
     Instant,
     JsonObject,
     base64url_encode,
@@ -106,6 +108,26 @@ class Actor:
     def prove_acceptance(self, document: Mapping[str, Any], now: Instant) -> JsonObject:
         """The proof of this actor on a document that carries the offerer's; it names that one."""
         return self._proof(document, acceptance_config(document, SUITE, self.method, now))
+
+    def present(
+        self,
+        engagement: EngagementId,
+        now: Instant,
+        *,
+        credentials: Iterable[JsonObject] = (),
+        challenge: Digest,
+        domain: Did,
+    ) -> JsonObject:
+        """A presentation of these credentials by this actor, in answer to a challenge of `domain`."""
+        unsigned = build_presentation(
+            id=self.message_id(), holder=self.did, engagement=engagement, credentials=credentials
+        )
+        config = presentation_config(SUITE, self.method, now, challenge=challenge, domain=domain)
+        return {**unsigned, "proof": self._proof(unsigned, config)}
+
+    def issue(self, document: Mapping[str, Any], now: Instant) -> JsonObject:
+        """The credential with this actor's proof as its issuer."""
+        return {**document, "proof": self._proof(document, credential_config(SUITE, self.method, now))}
 
     def rule(self, contract: Digest, dispute: Digest, now: Instant, **members: Any) -> JsonObject:
         """A ruling of this actor as an arbiter; `members` replace those of `ArbiterRuling`. Divided, at 6 EUR."""

@@ -24,7 +24,7 @@ from undersigned.contract import (
     build_document,
     draft_terms,
 )
-from undersigned.encoding import Digest, digest_bytes, from_struct, shift
+from undersigned.encoding import Digest, JsonObject, digest_bytes, from_struct, shift
 from undersigned.messages import (
     MESSAGE_TYPES,
     Artifact,
@@ -183,13 +183,16 @@ def profile(**members: Any) -> Say:
     return Say("Profile", write, members)
 
 
-def presentation(**members: Any) -> Say:
-    """What the other side asked to be shown."""
+def presentation(*credentials: JsonObject, **members: Any) -> Say:
+    """What the other side asked to be shown: these credentials, by default none."""
 
     def write(party: Party) -> dict[str, Any]:
-        shown = {"type": ["VerifiablePresentation"], "holder": party.actor.did}
+        engagement, answers = party.engagement, last_of(party.engagement.got)
+        shown = party.actor.present(
+            engagement.id, party.now, credentials=credentials, challenge=answers, domain=engagement.peer
+        )
         asked = PresentationRequest(needs=()) if party.role == HIRER else None
-        return {"answers": last_of(party.engagement.got), "presentation": shown, "request": asked}
+        return {"answers": answers, "presentation": shown, "request": asked}
 
     return Say("Presentation", write, members)
 

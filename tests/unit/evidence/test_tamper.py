@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pack_cases import DECISION, LATER, ONE, OTHER, proved_hire, withheld
+from pack_credentials import credential, status_list
 from packs import Hire
+from undersigned.encoding import canonicalize
 from undersigned.errors import VerificationError
 from undersigned.evidence import TAMPERINGS, read_pack, tamper, verify_pack
 
@@ -30,6 +32,8 @@ CODES = {
     "witness": "log_proof_invalid",
     "decision": "log_proof_invalid",
     "refusal": "attester_not_trusted",
+    "credential": "proof_invalid",
+    "status": "proof_invalid",
 }
 """Where it is another than `evidence_invalid`."""
 
@@ -40,7 +44,7 @@ def hire() -> Hire:
 
 
 def whole(hire: Hire, role: str = "hirer") -> bytes:
-    """A pack with something of every kind; the provider's log has no proofs of moves, and no witness."""
+    """A pack with something of every kind; the provider's log has no proofs of moves and no witness."""
     if role == "provider":
         return hire.pack(role)
     return hire.pack(
@@ -48,6 +52,8 @@ def whole(hire: Hire, role: str = "hirer") -> bytes:
         proofs=hire.proofs(),
         decisions=(DECISION, OTHER),
         withheld=withheld(("artifact", b"a")),
+        credentials=(canonicalize(credential(hire)),),
+        statuses=(status_list(),),
     )
 
 
@@ -56,7 +62,7 @@ def whole(hire: Hire, role: str = "hirer") -> bytes:
 def test_every_kind_is_refused_at_its_step(hire: Hire, what: str, role: str) -> None:
     """HIRE-PCK-01, HIRE-PCK-02."""
     pack = whole(hire, role)
-    if role == "provider" and what in ("log-leaf", "decision", "withheld", "witness"):
+    if role == "provider" and what in ("log-leaf", "decision", "withheld", "witness", "credential", "status"):
         with pytest.raises(VerificationError, match="in this pack to tamper with"):
             tamper(pack, what)
         return

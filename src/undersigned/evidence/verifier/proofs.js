@@ -42,14 +42,14 @@ function checkOptions(proof) {
   }
 }
 
-function verifyOptions(proof, context, purpose) {
+function verifyOptions(proof, context, purpose, asked = {}) {
   const suite = has(SUITES, proof.cryptosuite) ? SUITES[proof.cryptosuite] : undefined;
-  if (!suite) throw new Refused("suite_not_allowed", `expected a known suite; came ${shown(proof.cryptosuite)}`, "/proof/cryptosuite");
+  if (!suite || (asked.onlyJcs && !suite.jcs)) throw new Refused("suite_not_allowed", `expected a known suite; came ${shown(proof.cryptosuite)}`, "/proof/cryptosuite");
   if (proof.proofPurpose !== purpose) {
     throw new Refused("proof_purpose_mismatch", `expected ${purpose}; came ${shown(proof.proofPurpose)}`, "/proof/proofPurpose");
   }
   for (const member of ["challenge", "domain"]) {
-    if (has(proof, member)) throw new Refused("challenge_mismatch", `expected no ${member}`, `/proof/${member}`);
+    if (proof[member] !== asked[member]) throw new Refused("challenge_mismatch", `expected ${member} ${asked[member]}`, `/proof/${member}`);
   }
   const [created, expires] = ["created", "expires"].map((name) => {
     const at = has(proof, name) ? moment(proof[name]) : null;
@@ -59,6 +59,9 @@ function verifyOptions(proof, context, purpose) {
   if (created !== null && expires !== null && created > expires) {
     throw new Refused("proof_invalid", "expected created before expires", "/proof");
   }
+  const now = asked.now ? seconds(asked.now) : undefined;
+  if (created !== null && created > now + 60) throw new Refused("proof_from_future", "expected a proof made by now", "/proof/created");
+  if (expires !== null && expires < now) throw new Refused("proof_expired", "expected a proof that is still good", "/proof/expires");
   if (has(proof, "@context") && !equal(proof["@context"], context)) {
     throw new Refused("proof_invalid", "expected the document's @context in its proof", "/proof/@context");
   }
@@ -66,7 +69,7 @@ function verifyOptions(proof, context, purpose) {
 }
 
 /** The key that signed `content` under these options. */
-async function verifySignature(content, proof, suite, keyFor, purpose) {
+async function verifySignature(content, proof, suite, keyFor, purpose, lowS = true) {
   const key = keyFor(proof.verificationMethod, purpose);
   if (!suite.kinds.includes(key.kind)) {
     throw new Refused("suite_not_allowed", `expected a key for ${proof.cryptosuite}; came ${key.kind}`, "/proof/verificationMethod");
@@ -87,20 +90,21 @@ async function verifySignature(content, proof, suite, keyFor, purpose) {
     ? [canonical(options), canonical(content)]
     : [await quadsOf({ ...options, "@context": content["@context"] }, hash), await quadsOf(content, hash)];
   const signed = concat(await hash(forms[0]), await hash(forms[1]));
-  const holds = await key.holds(signature, signed);
+  const holds = await key.holds(signature, signed, lowS);
   if (holds === undefined) unchecked.add(`signatures of ${key.kind}: this browser does not know them`);
   if (holds === false) throw new Refused("proof_invalid", "expected a signature by this key over these bytes", "/proof");
   return key;
 }
 
-async function verifyProof(document, keyFor, purpose) {
+/** `asked`: the time, and the challenge and domain, that are expected; `onlyJcs` of suites, and how ECDSA may be spelled. */
+async function verifyProof(document, keyFor, purpose, asked = {}) {
   const proofs = proofsOf(document);
   if (proofs.length !== 1) throw new Refused("proof_invalid", `expected one proof; came ${proofs.length}`, "/proof");
   const [proof] = proofs;
   checkOptions(proof);
   if (has(proof, "previousProof")) throw new Refused("proof_invalid", "expected a proof that stands alone", "/proof");
-  const suite = verifyOptions(proof, document["@context"], purpose);
-  return verifySignature(without(document, "proof"), proof, suite, keyFor, purpose);
+  const suite = verifyOptions(proof, document["@context"], purpose, asked);
+  return verifySignature(without(document, "proof"), proof, suite, keyFor, purpose, asked.lowS);
 }
 
 /** Each of `signers` signed once, in this order, each proof over the one before it, and nobody else did. */

@@ -681,8 +681,7 @@ async function refusals(the) {
   return count ? `${count} refused actions are stated by ${own}` : "no action was refused";
 }
 
-/** Decisions, and what they were made from, have their names, and what was left out is listed in the one form. What a
- * decision says is not judged. */
+/** Decisions, and what they were made from, have their names, and what was left out is listed in the one form. */
 async function decisions(the) {
   const found = [];
   for (const [kind, folder, words] of [
@@ -702,7 +701,8 @@ async function decisions(the) {
   const counts = new Map();
   for (const { kind } of left) counts.set(kind, (counts.get(kind) ?? 0) + 1);
   if (left.length) found.push(`withheld: ${[...counts].map(([kind, count]) => `${count} of kind ${kind}`).join(", ")}`);
-  return found.join("; ") || "no decision, and nothing withheld";
+  const judged = await credentials(the);
+  return [found.join("; ") || "no decision, and nothing withheld", judged].filter(Boolean).join("; ");
 }
 
 // --- all of them
