@@ -101,16 +101,20 @@ def hires() -> Iterator[Case]:
         yield Case(f"a log of {grown.logs['hirer'].frontier.size} leaves", grown.pack())
 
 
+PROVED = ("log-leaf", "decision", "withheld")
+"""Kinds of tampering with what only some packs have."""
+
+
 def tampered() -> Iterator[Case]:
     """Every kind of tampering, with a pack of either side."""
     whole = Hire().whole()
     for role in ("hirer", "provider"):
         for what in TAMPERINGS:
-            if what not in ("log-leaf", "decision", "withheld"):
+            if what not in (*PROVED, "witness", "credential", "status"):  # these have packs of their own
                 yield Case(f"{what}, {role}", tamper(whole.pack(role), what))
     proved = proved_hire()
     shown = {"proofs": proved.proofs(), "decisions": (DECISION, OTHER), "withheld": withheld(("artifact", b"a"))}
-    for what in ("log-leaf", "decision", "withheld"):
+    for what in PROVED:
         yield Case(what, tamper(proved.pack(**shown), what))
     for did in (
         *("did:key:zBad", "did:key:z6MkBad", "did:jwk:e30", "did:other:x", "did:web:nobody.example"),
