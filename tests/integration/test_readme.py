@@ -129,7 +129,8 @@ def readme(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_every_block_of_the_readme_runs_here() -> None:
-    elsewhere = ["python subcontract", "python large", "python guarded"]  # test_subcontracts, test_content, test_guard
+    # test_subcontracts, test_content, test_guard; the settings are read in backends/test_artifacts.py
+    elsewhere = ["python subcontract", "python large", "toml artifacts", "python guarded"]
     assert [block.language for block in blocks(README)] == [*RUN_HERE, *elsewhere]
 
 

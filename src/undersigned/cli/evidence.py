@@ -12,7 +12,15 @@ from undersigned.errors import ConfigurationError, UndersignedError, Verificatio
 from undersigned.evidence import MAX_PACK_BYTES, TAMPERINGS, verifier_page, verify_pack
 from undersigned.evidence import tamper as tampered
 from undersigned.ledger import Ledger
-from undersigned.runtime import ArtifactStore, Home, SystemClock, equivocation_proof, export_pack, judge_pack, read_file
+from undersigned.runtime import (
+    Home,
+    SystemClock,
+    equivocation_proof,
+    export_pack,
+    judge_pack,
+    open_artifacts,
+    read_file,
+)
 
 from .output import HOME_OPTION, Out, command, counted, engagement_named, plain, program, reading
 
@@ -34,7 +42,7 @@ async def export_to(
     store = await reading(home)
     try:
         engagement = await engagement_named(store, named) if named is not None else await _newest(store)
-        kept = ArtifactStore(home.artifacts)
+        kept = open_artifacts(home)
         data = await export_pack(store, kept, home.configuration.did, engagement, withhold=withhold)
     finally:
         await store.close()

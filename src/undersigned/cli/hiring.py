@@ -398,7 +398,7 @@ async def hire(
         met = [name for name, held in result.criteria.items() if held]
         out.line(f"  met        {plain(', '.join(met)) or 'no criteria were agreed'}")
         for name in result.artifacts:
-            kept = f"{opened.artifacts} as {result.artifacts.digest(name)} (--out FOLDER writes a copy)"
+            kept = f"{peer.artifacts.where} as {result.artifacts.digest(name)} (--out FOLDER writes a copy)"
             size = counted(result.artifacts.size(name), "byte")
             out.line(f"  delivered  {plain(name)}, {size}, in {written.get(name) or kept}")
         if result.price.partition(" ")[0] != "0" and settlement not in ("none", "invoice"):
@@ -406,7 +406,7 @@ async def hire(
             out.line(f"  payment    the books wait for {settle}, beside {program()} serve")
         out.line(f"  evidence   {program()} export {result.engagement} --home {opened.path}")
         if unwritten is not None:
-            raise LedgerUnavailable("store_unavailable", f"--out: {unwritten}; all is kept in {opened.artifacts}")
+            raise LedgerUnavailable("store_unavailable", f"--out: {unwritten}; all is kept in {peer.artifacts.where}")
     return 0
 
 

@@ -117,6 +117,9 @@ class ArtifactDoor:
             _log.warning("artifact refused", digest=asked.digest, contract=verified.contract, error=str(error))
             if error.code == "not_found":
                 return ArtifactResponse(404, code="bad_path")
+            if error.row.told == "never":
+                # What is wrong with a store of ours is not for others to know; that it may be tried again is.
+                return ArtifactResponse(503, code="overloaded")
             return ArtifactResponse(403 if isinstance(error, ScopeError) else 503, code=error.code)
 
     async def _allowed(self, conversation: Conversation, asked: ArtifactRequest, target: str) -> ArtifactResponse:

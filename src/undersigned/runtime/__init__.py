@@ -51,6 +51,7 @@ from undersigned.runtime.judging import judge_pack
 from undersigned.runtime.linkage import DomainLink, LinkageDesk, domain_links
 from undersigned.runtime.logbook import read_multibase_note
 from undersigned.runtime.logs import configure_logs
+from undersigned.runtime.objects import ObjectArtifacts, open_artifacts
 from undersigned.runtime.order import (
     ARTIFACT_READ,
     SBOM_FORMATS,
@@ -129,6 +130,7 @@ __all__ = [
     "LinkageDesk",
     "ListenPart",
     "Meter",
+    "ObjectArtifacts",
     "OfferPart",
     "Order",
     "OrderInput",
@@ -204,6 +206,7 @@ __all__ = [
     "load_handler",
     "lost_at",
     "needed_text",
+    "open_artifacts",
     "open_engagements",
     "open_file",
     "open_key",

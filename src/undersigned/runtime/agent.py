@@ -69,7 +69,7 @@ from undersigned.transparency import contract_leaf
 from undersigned.transport import ChannelLimits, Identity
 
 from .approvals import Approvals, ApprovalWanted
-from .artifacts import ArtifactStore, Incoming
+from .artifacts import Incoming
 from .bookings import Bookings
 from .changes import Changes
 from .clock import Clock, SystemClock
@@ -86,6 +86,7 @@ from .kept import KeptInputs
 from .links import Links
 from .logbook import beside, log_url
 from .meeting import Meeting, recorded
+from .objects import open_artifacts
 from .order import Order, parse_price
 from .papers import Papers
 from .presence import Presences
@@ -179,7 +180,7 @@ class Agent:
         self.status_watch = StatusWatch(self)
         self.renewals = Renewals(self)
         self.kept_inputs = KeptInputs()
-        self.artifacts = ArtifactStore(home.artifacts)
+        self.artifacts = open_artifacts(home)
         self.max_artifact_bytes = configuration.artifacts.max_bytes
         """Most bytes of an artifact or input where the contract says nothing."""
         self.services: dict[str, Service] = {}
@@ -248,6 +249,7 @@ class Agent:
         """
         self._ledger = await open_ledger(self._ledger_url, ledgers=self._ledgers)
         await asyncio.to_thread(self.artifacts.sweep)
+        await self.artifacts.check()
         self.secret = await self._ledger.secret()
         self.gate = Gate(
             self.ledger,

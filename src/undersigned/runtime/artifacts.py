@@ -50,12 +50,16 @@ class Stored(NamedTuple):
     """In bytes."""
 
 
-class _Hasher(Protocol):
+class Hasher(Protocol):
     """What `hashlib` gives."""
 
-    def update(self, data: bytes | bytearray, /) -> None: ...
+    def update(self, data: bytes | bytearray, /) -> None:
+        """Takes the next bytes."""
+        ...
 
-    def hexdigest(self) -> str: ...
+    def hexdigest(self) -> str:
+        """The digest of what was taken."""
+        ...
 
 
 class ArtifactStore:
@@ -217,6 +221,9 @@ class ArtifactStore:
         """Folder of what is on its way; on the file system of what is here, so that one becomes the other."""
         return self.folder
 
+    async def check(self) -> None:
+        """Returns if the store can be used; of a folder that shows when it is."""
+
     def sweep(self) -> None:
         """Removes what a process that was killed left on its way; nothing that anybody still writes to."""
         before = time.time() - STALE_SECONDS
@@ -244,13 +251,13 @@ class ArtifactStore:
     async def _whole(self, digest: Digest) -> bytes:
         return await asyncio.to_thread(self._read, digest)
 
-    async def _pieces(self, digest: Digest, hasher: _Hasher) -> AsyncGenerator[bytes]:
+    async def _pieces(self, digest: Digest, hasher: Hasher) -> AsyncGenerator[bytes]:
         """The bytes as they are stored; each piece is in the hash before it is given."""
         path = self._path(digest)
         try:
             file = await asyncio.to_thread(open_file, path, links=False)
         except OSError as exc:
-            raise _missing(digest) from exc
+            raise missing(digest) from exc
 
         def read() -> bytes:
             piece = file.read(PIECE_BYTES)
@@ -267,7 +274,7 @@ class ArtifactStore:
         try:
             return _read(self._path(digest))
         except OSError as exc:
-            raise _missing(digest) from exc
+            raise missing(digest) from exc
 
     def _remember(self, digest: Digest, data: bytes) -> None:
         """Small artifacts are asked for soon after they came: by the other side, by the review, by the application."""
@@ -321,7 +328,7 @@ class Incoming:
         self._wanted = digest
         self._hold_bytes = hold_bytes
         self._held = bytearray()
-        self._hasher: _Hasher | None = None
+        self._hasher: Hasher | None = None
         """Of what is in the file."""
         self._path: Path | None = None
         self._file: BinaryIO | None = None
@@ -435,7 +442,7 @@ class Contents(Mapping[str, bytes]):
         for name, digest in digests.items():
             size = await store.size(digest)
             if size is None:
-                raise _missing(digest)
+                raise missing(digest)
             stored[name] = Stored(digest, size)
             if size <= SMALL_BYTES:
                 at_hand[name] = await store.get(digest)
@@ -535,7 +542,8 @@ def too_large(max_bytes: int, what: str = "there are more") -> FormatError:
     return FormatError("too_large", f"expected at most {max_bytes} bytes; {what}")
 
 
-def _missing(digest: Digest) -> UndersignedError:
+def missing(digest: Digest) -> UndersignedError:
+    """That something is not in a store."""
     return UndersignedError("not_found", f"no artifact {digest} here")
 
 

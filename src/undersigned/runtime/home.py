@@ -15,6 +15,7 @@
     control.token                 who has it may use the control listener (mode 0600)
     gate.token                    the same of the listener for gates
     artifacts/                    contents by digest
+    scratch/                      what is on its way to an object store, if `[artifacts]` names one
     evidence/                     evidence packs
     verdicts/                     verdicts on artifacts, and what they were made from
 
@@ -59,6 +60,7 @@ from .clock import Clock, SystemClock
 from .control import CONTROL_TOKEN, GATE_TOKEN, ControlPart, control_token, named_contexts
 from .files import read_file
 from .names import fresh_urn
+from .objects import checked_store
 from .order import budget_limits, parse_price
 from .own_log import LOG, begin_log, continue_log
 from .policy_file import with_cedar
@@ -136,7 +138,11 @@ class ArtifactsPart(_Part, frozen=True, kw_only=True):
     """What is taken of contents: inputs and what is delivered."""
 
     max_bytes: Annotated[int, msgspec.Meta(ge=1)] = 64 * 1024 * 1024
-    """Most bytes of one."""
+    """Most bytes of one where the contract says nothing."""
+    store: str | None = None
+    """Where they are kept: `s3://BUCKET/PREFIX`, `gs://…`, `az://…` (extra `artifacts`; credentials come from the
+    environment), or `file:///…`. By default the folder `artifacts`.
+    """
 
 
 class OfferPart(_Part, frozen=True, kw_only=True):
@@ -258,6 +264,7 @@ class Home:
                 self.configuration.registry, local=self.configuration.local
             )
             self.witnesses = witnesses_of(self.configuration.witness, local=self.configuration.local)
+            checked_store(self.configuration.artifacts.store)
             self.labels = self._labels(self.configuration.labels)
             self.budget = budget_limits(map(read_limit, self.configuration.budget))
             resolver = self.configuration.resolver
@@ -342,6 +349,11 @@ class Home:
     def artifacts(self) -> Path:
         """Folder of contents by digest."""
         return self.path / "artifacts"
+
+    @property
+    def scratch(self) -> Path:
+        """Folder of what is on its way into a store that is not on this machine."""
+        return self.path / "scratch"
 
     @property
     def evidence(self) -> Path:

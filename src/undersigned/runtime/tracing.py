@@ -17,10 +17,10 @@ from undersigned.evidence import Case, check_pack
 from undersigned.ledger import Ledger, Summary
 from undersigned.trace import Decided, Evidence, Held, held_in
 
-from .artifacts import ArtifactStore
 from .decisions import recorded_decisions, replay_decision
 from .export import export_pack
 from .home import Home
+from .objects import open_artifacts
 
 __all__ = ["OwnEvidence", "gather_evidence", "verified_pack"]
 
@@ -52,7 +52,7 @@ class OwnEvidence:
 
     def __init__(self, ledger: Ledger, home: Home, now: Instant, *, bare: bool = False) -> None:
         """`bare`: without the artifacts themselves."""
-        self._ledger, self._artifacts, self._now = ledger, ArtifactStore(home.artifacts), now
+        self._ledger, self._artifacts, self._now = ledger, open_artifacts(home), now
         self._withhold = ("artifacts/*",) if bare else ()
         self._own = home.configuration.did
         self.held: dict[EngagementId, Held] = {}

@@ -1,0 +1,409 @@
+"""One suite that every store of artifacts passes: a folder, and objects in each kind of store that can run here.
+
+The S3 server is nanio, a small one of its own, in another process and on a real socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from integration.hires import did_of, two_homes
+from integration.test_readme import text_of
+from undersigned.daemon import Peer
+from undersigned.encoding import digest_bytes
+from undersigned.errors import ConfigurationError, FormatError, LedgerUnavailable, UndersignedError, VerificationError
+from undersigned.runtime import (
+    SMALL_BYTES,
+    ArtifactStore,
+    Contents,
+    Home,
+    Job,
+    ObjectArtifacts,
+    create_home,
+    open_artifacts,
+)
+from undersigned.runtime.artifacts import PIECE_BYTES
+from undersigned.testing import free_ports
+
+obstore = pytest.importorskip("obstore", reason="the extra artifacts is not installed")
+
+DATA = b"what was made"
+LARGE = bytes(range(256)) * (SMALL_BYTES // 32)
+"""16 MiB: eight times what is held in memory, and two parts of an upload."""
+KEY, SECRET = "AKIAEXAMPLE", "a-secret-that-nobody-may-see"
+
+
+class Backend(NamedTuple):
+    """A store, and what a test does to what is in it behind its back."""
+
+    store: ArtifactStore
+    again: Callable[[], ArtifactStore]
+    """The same place, opened by another process."""
+    names: Callable[[], list[str]]
+    write: Callable[[str, bytes], object]
+
+
+def folder(path: Path) -> Backend:
+    def names() -> list[str]:
+        return [one.name for one in path.glob("*")]
+
+    return Backend(
+        ArtifactStore(path),
+        lambda: ArtifactStore(path),
+        names,
+        lambda name, data: (path / name).write_bytes(data),
+    )
+
+
+def objects(store: Any, scratch: Path) -> Backend:
+    def names() -> list[str]:
+        assert not list(scratch.glob("*")), "what was on its way is gone"
+        return [one["path"] for batch in obstore.list(store) for one in batch]
+
+    def opened() -> ArtifactStore:
+        return ObjectArtifacts(store, "objects", scratch)
+
+    return Backend(opened(), opened, names, lambda name, data: obstore.put(store, name, data))
+
+
+class S3(NamedTuple):
+    """A server, its process, and what the environment of its clients says."""
+
+    process: subprocess.Popen[bytes]
+    environment: dict[str, str]
+
+
+def serving(folder: Path) -> S3:
+    (port,) = free_ports(1)
+    (folder / "bucket").mkdir(parents=True)
+    serve = [sys.executable, "-m", "nanio", "serve", "--data-dir", str(folder), "--host", "127.0.0.1"]
+    env = {**os.environ, "NANIO_ACCESS_KEY": KEY, "NANIO_SECRET_KEY": SECRET}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([*serve, "--port", str(port)], env=env, stdout=log, stderr=log)
+    environment = {
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT": f"http://127.0.0.1:{port}",
+        "AWS_ALLOW_HTTP": "true",
+    }
+    return S3(process, environment)
+
+
+async def there(s3: S3) -> None:
+    """Returns once the server takes connections."""
+    port = int(s3.environment["AWS_ENDPOINT"].rpartition(":")[2])
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                return
+            except OSError:
+                assert s3.process.poll() is None, "it did not start"
+                await asyncio.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    pytest.importorskip("nanio", reason="the S3 server of the tests is not installed")
+    found = serving(tmp_path_factory.mktemp("s3"))
+    try:
+        asyncio.run(there(found))
+        yield found
+    finally:
+        found.process.terminate()
+        found.process.wait(30)
+
+
+@pytest.fixture(params=["folder", "local objects", "objects in memory", "s3"])
+def backend(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Backend:
+    scratch = tmp_path / "scratch"
+    match request.param:
+        case "folder":
+            return folder(tmp_path / "artifacts")
+        case "local objects":
+            return objects(obstore.store.LocalStore(tmp_path / "objects", mkdir=True), scratch)
+        case "objects in memory":
+            return objects(obstore.store.MemoryStore(), scratch)
+        case _:
+            for name, value in request.getfixturevalue("s3").environment.items():
+                monkeypatch.setenv(name, value)
+            return objects(obstore.store.from_url(f"s3://bucket/{tmp_path.name}/of-a-test"), scratch)
+
+
+async def in_chunks(data: bytes, size: int = 100_000) -> AsyncIterator[bytes]:
+    for place in range(0, len(data), size):
+        yield data[place : place + size]
+
+
+async def read(store: ArtifactStore, digest: str, start: int = 0) -> bytes:
+    return b"".join([piece async for piece in store.pieces(digest, start)])
+
+
+@pytest.mark.parametrize("data", [b"", DATA, LARGE], ids=["empty", "small", "large"])
+async def test_what_is_kept_is_read(data: bytes, backend: Backend, tmp_path: Path) -> None:
+    """In one and in pieces, by who kept it and by others, whole and from any byte on."""
+    await backend.store.check()
+    given = tmp_path / "given"
+    await asyncio.to_thread(given.write_bytes, data)
+    kept = await backend.store.put_chunks(in_chunks(data), max_bytes=len(data), digest=digest_bytes(data))
+    assert kept == (digest_bytes(data), len(data)) == await backend.store.put_file(given, max_bytes=len(data))
+    assert backend.names() == [kept.digest]
+    for store in (backend.store, backend.again()):
+        assert await store.size(kept.digest) == len(data)
+        for start in (0, 1, PIECE_BYTES, len(data) - 1):
+            assert await read(store, kept.digest, max(0, start)) == data[max(0, start) :]
+        assert store.read_now(kept.digest) == await store.get(kept.digest) == data
+        await store.copy(kept.digest, tmp_path / "copied")
+        assert await asyncio.to_thread((tmp_path / "copied").read_bytes) == data
+        found = await Contents.of(store, {"it": kept.digest})
+        assert (found["it"], await found.read("it"), found.size("it")) == (data, data, len(data))
+    assert await backend.again().put(data) == kept.digest
+    assert backend.names() == [kept.digest]
+
+
+@pytest.mark.parametrize("data", [DATA, LARGE], ids=["small", "large"])
+async def test_what_does_not_hold_is_not_kept(data: bytes, backend: Backend) -> None:
+    """HIRE-ART-03, SC-69: too much, something else, or not to its end."""
+
+    async def cut() -> AsyncIterator[bytes]:
+        async for chunk in in_chunks(data):
+            yield chunk
+        raise ConnectionResetError
+
+    with pytest.raises(FormatError) as too_large:
+        await backend.store.put_chunks(in_chunks(data), max_bytes=len(data) - 1)
+    assert too_large.value.code == "too_large"
+    for other in (data[:-1], data[:-1] + b"!"):
+        with pytest.raises(VerificationError) as mismatch:
+            await backend.store.put_chunks(in_chunks(other), max_bytes=len(data), digest=digest_bytes(data))
+        assert mismatch.value.code == "digest_mismatch"
+    with pytest.raises(ConnectionResetError):
+        await backend.store.put_chunks(cut(), max_bytes=len(data))
+    assert backend.names() == []
+    assert await backend.store.size(digest_bytes(data)) is None
+
+
+@pytest.mark.parametrize("data", [DATA, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("change", [lambda raw: raw[:-1], lambda raw: b"?" + raw[1:], lambda raw: raw + b"!"])
+async def test_what_was_changed_there_is_not_given(change: Any, data: bytes, backend: Backend, tmp_path: Path) -> None:
+    """HIRE-ART-03: whoever keeps the store may write to it; the digest is checked whenever it is read."""
+    digest = (await backend.store.put_chunks(in_chunks(data), max_bytes=len(data))).digest
+    backend.write(digest, change(data))
+    store = backend.again()
+    for reading in (store.get(digest), read(store, digest), asyncio.to_thread(store.read_now, digest)):
+        with pytest.raises(VerificationError) as refused:
+            await reading
+        assert refused.value.code == "digest_mismatch"
+    with pytest.raises(VerificationError):
+        await store.copy(digest, tmp_path / "copied")
+    assert not {"copied"} & set(os.listdir(tmp_path))
+    # What is put takes its place.
+    await store.put_chunks(in_chunks(data), max_bytes=len(data))
+    assert await backend.again().get(digest) == data
+
+
+async def test_what_is_not_there_is_not_found(backend: Backend, tmp_path: Path) -> None:
+    digest = digest_bytes(b"never")
+    store = backend.store
+    assert await store.size(digest) is None
+    reading = (store.get(digest), read(store, digest), asyncio.to_thread(store.read_now, digest))
+    for one in (*reading, store.copy(digest, tmp_path / "copied"), Contents.of(store, {"it": digest})):
+        with pytest.raises(UndersignedError) as refused:
+            await one
+        assert refused.value.code == "not_found"
+
+
+@pytest.mark.parametrize(
+    "name", ["../../x", "/etc/x", "uEi/../x", "", "..", "C:\\x", "a\x00b", "%2e%2e%2fx", "x" * 300]
+)
+async def test_sc98_a_name_is_no_place(name: str, backend: Backend) -> None:
+    """HIRE-ART-01: whatever it is that keeps them, nothing but a digest names anything in it."""
+    await backend.store.put(DATA)
+    for ask in (backend.store.get, backend.store.size, lambda digest: read(backend.store, digest)):
+        with pytest.raises(UndersignedError) as refused:
+            await ask(name)
+        assert refused.value.code == "bad_path"
+    assert backend.names() == [digest_bytes(DATA)]
+
+
+async def test_many_at_once_are_one_each(backend: Backend) -> None:
+    data = [bytes([number]) * 1000 for number in range(8)] + [LARGE[number:] for number in range(2)]
+    keep = backend.store.put_chunks
+    kept = await asyncio.gather(*(keep(in_chunks(one), max_bytes=len(LARGE)) for one in data + data))
+    assert sorted(backend.names()) == sorted({one.digest for one in kept})
+    assert [await backend.again().get(one.digest) for one in kept[: len(data)]] == data
+
+
+# --- a store elsewhere ------------------------------------------------------------------------------------------------
+
+
+def home_with(folder: Path, store: str) -> Home:
+    create_home(folder / "home", name="Acme", local=True)
+    file = folder / "home" / "undersigned.toml"
+    file.write_text(f'{file.read_text()}\n[artifacts]\nstore = "{store}"\n')
+    return Home(folder / "home")
+
+
+async def told(store: ArtifactStore) -> list[LedgerUnavailable]:
+    """What each way to use a store raises that is away."""
+    digest, found = digest_bytes(b"something"), []
+    for one in (
+        store.check(),
+        store.size(digest),
+        store.get(digest),
+        store.put(DATA),
+        store.put_chunks(in_chunks(LARGE), max_bytes=len(LARGE)),
+        read(store, digest),
+        asyncio.to_thread(store.read_now, digest),
+    ):
+        with pytest.raises(LedgerUnavailable) as caught:
+            await one
+        found.append(caught.value)
+    return found
+
+
+async def test_the_settings_name_it(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its URL and nothing else: who may use it stands in the environment."""
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    home = home_with(tmp_path, "s3://bucket/of-acme")
+    store = open_artifacts(home)
+    await store.check()
+    digest = (await store.put_chunks(in_chunks(LARGE), max_bytes=len(LARGE))).digest
+    assert await read(open_artifacts(Home(home.path)), digest) == LARGE
+    assert store.where == "s3://bucket/of-acme"
+    (stored,) = (one for batch in obstore.list(obstore.store.from_url(store.where)) for one in batch)
+    assert str(stored["e_tag"]).endswith('-2"'), "it went up in two parts"
+    assert SECRET.encode() not in b"".join(path.read_bytes() for path in home.path.rglob("*") if path.is_file())
+    assert not home.artifacts.exists()
+    assert not list(home.scratch.glob("*"))
+
+
+async def test_a_hire_between_two_who_keep_nothing_here(
+    s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Input and result, large and small, from one's store through the other's hands into its store; and a peer whose
+    store is away does not start.
+    """
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+
+    async def double(job: Job) -> None:
+        made = job._agent.home.path / "made"
+        async with job.file("report") as path:
+            await asyncio.to_thread(lambda: made.write_bytes(2 * path.read_bytes()))
+        await job.deliver("summary.txt", made)
+
+    homes: list[Home] = []
+    for home in await two_homes(tmp_path):
+        file = home.path / "undersigned.toml"
+        await asyncio.to_thread(
+            file.write_text, f'{file.read_text()}\n[artifacts]\nstore = "s3://bucket/{home.path.name}"\n'
+        )
+        homes.append(Home(home.path))
+    async with (
+        Peer.open(homes[0]) as acme,
+        Peer.open(homes[1], handlers={"summary": double}) as globex,
+        asyncio.timeout(60),
+    ):
+        for given in (DATA, LARGE):
+            result = await acme.hire(
+                did_of(globex.home.configuration.listen.port),
+                task="summary",
+                inputs={"report": given},
+                price="5 EUR",
+                deliverable="summary.txt",
+            )
+            assert result["summary.txt"] == 2 * given
+            assert await globex.artifacts.get(digest_bytes(2 * given)) == 2 * given
+    assert not [home for home in homes if home.artifacts.exists() or list(home.scratch.glob("*"))]
+    monkeypatch.setenv("AWS_ENDPOINT", f"http://127.0.0.1:{free_ports(1)[0]}")
+    with pytest.raises(LedgerUnavailable) as refused:
+        await Peer.open(homes[0]).start()
+    assert refused.value.code == "store_unavailable"
+
+
+async def test_a_folder_elsewhere_is_named_as_a_url(tmp_path: Path) -> None:
+    store = open_artifacts(home_with(tmp_path, f"file://{tmp_path}/else%20where"))
+    digest = await store.put(DATA)
+    assert await asyncio.to_thread((tmp_path / "else where" / digest).read_bytes) == DATA
+
+
+@pytest.mark.parametrize(
+    "what", ["nobody listens", "another secret", "no bucket", "another protocol", "a server that says nothing"]
+)
+async def test_could_not_look_is_no(what: str, s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that is away has nothing, lacks nothing, and takes nothing; the error says where, and tells no secret."""
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    (port,) = free_ports(1)
+    url = "s3://bucket/of-acme"
+    silent = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    if what == "nobody listens":
+        monkeypatch.setenv("AWS_ENDPOINT", f"http://127.0.0.1:{port}")
+    elif what == "another secret":
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another-secret-of-somebody")
+    elif what == "no bucket":
+        url = "s3://other/of-acme"
+    elif what == "another protocol":
+        monkeypatch.delenv("AWS_ALLOW_HTTP")
+    else:
+        monkeypatch.setenv("AWS_ENDPOINT", f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}")
+    store = open_artifacts(home_with(tmp_path, url))
+    with closing(silent):
+        if what == "no bucket":
+            # Nothing is in a bucket that is not there; S3 answers both in one way. But nothing can be kept there.
+            with pytest.raises(LedgerUnavailable):
+                await store.put(DATA)
+            return
+        for error in await told(store):
+            assert error.code == "store_unavailable"
+            assert error.retryable
+            assert url in error.message
+            assert not any(secret in str(error) for secret in (SECRET, KEY, "another-secret-of-somebody"))
+            assert "\n" not in error.message
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        "ftp://host/x", "bucket", "", "memory:///", "http://host/x", "https://bucket.s3.amazonaws.com/x", "s3:///x",
+        "s3://key:secret@bucket/x", "az://container/x?sig=abc", "gs://bucket/x#y", "file://host/x", "file:///",
+        "file:relative",
+    ],
+)  # fmt: skip
+def test_a_store_that_cannot_be_is_refused_when_the_settings_are_read(store: str, tmp_path: Path) -> None:
+    """A URL with credentials among them: the settings are no place for those."""
+    with pytest.raises(ConfigurationError) as refused:
+        home_with(tmp_path, store)
+    assert refused.value.code == "bad_configuration"
+    assert "secret" not in refused.value.message
+    assert "abc" not in refused.value.message
+
+
+def test_the_settings_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    create_home(tmp_path / "home", name="Acme", local=True)
+    file = tmp_path / "home" / "undersigned.toml"
+    file.write_text(f"{file.read_text()}\n{text_of('toml artifacts')}")
+    home = Home(tmp_path / "home")
+    assert open_artifacts(home).where == home.configuration.artifacts.store == "s3://acme-artifacts/agents"
+
+
+def test_without_the_extra_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "obstore.store", None)
+    with pytest.raises(ConfigurationError) as refused:
+        open_artifacts(home_with(tmp_path, "s3://bucket/of-acme"))
+    assert refused.value.code == "missing_extra"
+    assert "undersigned[artifacts]" in refused.value.message
