@@ -137,7 +137,14 @@ def test_what_is_withheld_is_counted_and_still_proved(side: str, companies: Comp
     named = {json.loads(read_archive(whole.read_bytes())[name])["inputs"]["policy"] for name in decisions}
     kept = [name for name in read_archive(whole.read_bytes()) if name.startswith("policies/")]
     assert kept == sorted(f"policies/{digest}.json" for digest in named), "what the decisions were made by"
-    assert run(*export, "--out", less, "--withhold", "decisions/*", "--withhold", "artifacts/*").code == 0
+    kinds = {"decision": len(decisions)}
+    if any(name.startswith("artifacts/") for name in read_archive(whole.read_bytes())):
+        kinds["artifact"] = 1
+    hidden = ("--withhold", "decisions/", *(("--withhold", "artifacts/uEi*") if "artifact" in kinds else ()))
+    (told,) = run(*export, "--out", less, *hidden, "--json").values
+    assert told["withheld"] == kinds
+    said = run(*export, "--out", less, *hidden).out
+    assert f"left out, a commitment in place of each: {'1 artifact, ' if 'artifact' in kinds else ''}" in said
     assert not [name for name in read_archive(less.read_bytes()) if name.startswith(("decisions/", "artifacts/"))]
     (all_of_it,), (said,) = run("verify", whole, "--json").values, run("verify", less, "--json").values
     assert said["ok"]
@@ -145,8 +152,11 @@ def test_what_is_withheld_is_counted_and_still_proved(side: str, companies: Comp
     proved = [one["steps"][7]["detail"] for one in (all_of_it, said)]
     assert proved[0] == proved[1], "what is withheld is in the log as before"
     assert "more leaves in the log of" in proved[0]
-    for pattern in ("transcript/*", "contract.json", "x"):
-        assert run(*export, "--out", tmp_path / "no.zip", "--withhold", pattern, "--json").error["code"] == "not_found"
+    for pattern in ("transcript/*", "contract.json", "x", "decision", "artifacts/sbom.cdx.json", "approvals", "*/x"):
+        slip = run(*export, "--out", tmp_path / "no.zip", "--withhold", "decisions", "--withhold", pattern, "--json")
+        assert (slip.code, slip.error["code"]) == (2, "not_found"), pattern
+        assert f"decisions/ ({len(decisions)})" in slip.error["message"]
+    assert not (tmp_path / "no.zip").exists(), "what was to be hidden is not written"
 
 
 @pytest.mark.parametrize("side", ["acme", "globex"])

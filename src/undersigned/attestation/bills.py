@@ -8,7 +8,7 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.9; CycloneDX 1.6
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Final
@@ -100,10 +100,17 @@ def _hex_of(thing: Digest | bytes) -> str:
     return sha256(thing).hexdigest() if isinstance(thing, bytes) else digest_hex(thing)
 
 
-def _sha256_of(entries: Any, name: str, algorithm: str, value: str) -> Iterator[str]:
-    for one in entries or ():
-        if one.get(name) == algorithm:
-            yield str(one.get(value, "")).lower()
+def _one_sha256(found: Iterable[str], of: str) -> str | None:
+    """The SHA-256 of one thing, None if there is none. With two it would describe two artifacts, of which it is one."""
+    digests = {digest.lower() for digest in found}
+    if len(digests) > 1:
+        raise FormatError("schema_violation", f"{of[:200]!a} has {len(digests)} different SHA-256")
+    return next(iter(digests), None)
+
+
+def _cyclonedx_sha256(component: Mapping[str, Any]) -> str | None:
+    hashes = component.get("hashes") or ()
+    return _one_sha256((str(one["content"]) for one in hashes if one["alg"] == "SHA-256"), str(component.get("name")))
 
 
 def _cyclonedx(text: str, value: Mapping[str, Any]) -> Bill:
@@ -118,13 +125,13 @@ def _cyclonedx(text: str, value: Mapping[str, Any]) -> Bill:
     if value.get("specVersion") != "1.6":  # the schema takes any text here
         raise FormatError("schema_violation", f"expected CycloneDX 1.6; came {str(value.get('specVersion'))[:40]!a}")
     root = value.get("metadata", {}).get("component", {})
-    files = {
-        one["name"]: digest
-        for one in value.get("components", ())
-        if one["type"] == "file"
-        for digest in _sha256_of(one.get("hashes"), "alg", "SHA-256", "content")
-    }
-    return Bill(describes=frozenset(_sha256_of(root.get("hashes"), "alg", "SHA-256", "content")), files=files)
+    files: dict[str, str] = {}
+    for one in value.get("components", ()):
+        digest = _cyclonedx_sha256(one)
+        if digest is not None and one["type"] == "file":
+            files[one["name"]] = digest
+    describes = _cyclonedx_sha256(root)
+    return Bill(describes=frozenset({describes} if describes is not None else ()), files=files)
 
 
 def _spdx(text: str, value: Mapping[str, Any]) -> Bill:
@@ -147,12 +154,11 @@ def _spdx(text: str, value: Mapping[str, Any]) -> Bill:
         raise FormatError("schema_violation", f"expected SPDX-2.3; came {str(value.get('spdxVersion'))[:40]!a}")
     if wrong := validate_full_spdx_document(document):
         raise FormatError("schema_violation", f"not valid SPDX 2.3: {wrong[0].validation_message[:300]!a}")
-    digests: dict[str, str] = {
-        element.spdx_id: checksum.value.lower()
-        for element in (*document.packages, *document.files)
-        for checksum in element.checksums
-        if checksum.algorithm == ChecksumAlgorithm.SHA256
-    }
+    digests: dict[str, str] = {}
+    for element in (*document.packages, *document.files):
+        given = (one.value for one in element.checksums if one.algorithm == ChecksumAlgorithm.SHA256)
+        if (digest := _one_sha256(given, element.name)) is not None:
+            digests[element.spdx_id] = digest
     of = document.creation_info.spdx_id
     about = {
         *(r.related_spdx_element_id for r in document.relationships if _is(r, of, RelationshipType.DESCRIBES)),

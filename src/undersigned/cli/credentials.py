@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +137,8 @@ async def issue(
     opened, now = out.home(home), SystemClock().now()
     if said["evidence"] is not None and Path(said["evidence"]).is_file():
         said["evidence"] = digest_bytes(read_file(Path(said["evidence"])))
-    with _register(opened) as register, new_file(file) as written:
+    opened_file = new_file(file) if file is not None else nullcontext()
+    with _register(opened) as register, opened_file as written:
         claim = claim_of(kind, subject, register.issuer, {**said, "kind": accused})
         claims = {name: value for name, value in from_struct(claim).items() if name != "id"}
         signed = register.issue(claim.type, claim.id, claims, now=now, until=shift(now, days * 86_400), as_jwt=jwt)
@@ -146,7 +147,7 @@ async def issue(
         issuer = register.issuer
         text = str(signed["id"]).partition(",")[2] if jwt else canonicalize(signed).decode()
         if written is not None:
-            written.write(text)
+            written.write(text.encode())
     out.value({**_value(made, now), "file": str(file) if file is not None else None, "credential": signed})
     out.line(f"{issuer} {told(read)}, until {made.until}")
     out.line(f"id     {made.id}")

@@ -45,8 +45,11 @@ def _value(one: RecordedDecision) -> dict[str, Any]:
 @click.argument("engagement", required=False)
 @HOME_OPTION
 @command
-async def list_(out: Out, engagement: str | None, home: str | None) -> None:
-    """The decisions of this peer, those on artifacts among them, or those of one engagement."""
+async def list_(out: Out, engagement: str | None, home: str | None) -> int:
+    """The decisions of this peer, those on artifacts among them, or those of one engagement.
+
+    Exit code 8 if one is damaged; the others are shown all the same.
+    """
     opened = out.home(home)
     store = await reading(opened)
     try:
@@ -54,7 +57,8 @@ async def list_(out: Out, engagement: str | None, home: str | None) -> None:
         found = await recorded_decisions(store, named)
     finally:
         await store.close()
-    for verdict in VerdictBook(opened).listed() if engagement is None else ():
+    verdicts, damaged = VerdictBook(opened).listed() if engagement is None else ([], [])
+    for verdict in verdicts:
         out.value(_verdict(verdict))
         out.line(
             f"{verdict.at}  {verdict.outcome:5} artifact {verdict.artifact} for {plain(verdict.purpose, 60)}  "
@@ -68,8 +72,11 @@ async def list_(out: Out, engagement: str | None, home: str | None) -> None:
             f"{one.decision.at}  {one.decision.outcome:5} {about:8} {plain(one.decision.peer, 60)}  {one.id}",
             style=STYLES[one.decision.outcome],
         )
-    if not found and not (engagement is None and VerdictBook(opened).listed()):
+    if not (found or verdicts or damaged):
         out.line("nothing was decided yet")
+    for error in damaged:
+        out.error(error)
+    return damaged[0].exit_code if damaged else 0
 
 
 @decision.command("show")

@@ -9,7 +9,7 @@ import click
 from undersigned.did import DidDocument
 from undersigned.encoding import FOREIGN_LIMITS, EngagementId, canonicalize, decode_json, digest_bytes
 from undersigned.errors import ConfigurationError, UndersignedError, VerificationError
-from undersigned.evidence import MAX_PACK_BYTES, TAMPERINGS, verifier_page, verify_pack
+from undersigned.evidence import MAX_ARCHIVE_BYTES, TAMPERINGS, verifier_page, verify_pack
 from undersigned.evidence import tamper as tampered
 from undersigned.ledger import Ledger
 from undersigned.runtime import (
@@ -18,16 +18,29 @@ from undersigned.runtime import (
     equivocation_proof,
     export_pack,
     judge_pack,
+    left_out,
     open_artifacts,
+    open_file,
     read_file,
 )
 
+from .options import instant_named, write_new
 from .output import HOME_OPTION, Out, command, counted, engagement_named, plain, program, reading
 
 __all__ = ["export", "export_to", "judge", "read_document_file", "tamper", "verify"]
 
 MAX_DOCUMENT_BYTES = 64 * 1024
 """As of one that is fetched."""
+KIND_NAMES = {
+    "approval": ("approval",),
+    "artifact": ("artifact",),
+    "credential": ("credential",),
+    "decision": ("decision",),
+    "policy": ("policy", "policies"),
+    "refusal": ("refusal",),
+    "status": ("status list",),
+}
+"""What can be withheld: its kind, and how one and several of it are called."""
 
 
 async def export_to(
@@ -57,23 +70,9 @@ async def export_to(
         home.evidence.mkdir(exist_ok=True)
     elif not path.parent.is_dir():
         raise ConfigurationError("bad_configuration", f"--out: there is no folder {path.parent}")
-    if not (path.exists() and read_file(path, MAX_PACK_BYTES) == data):
-        _write(path, data, force=force)
+    if not (path.exists() and read_file(path, MAX_ARCHIVE_BYTES) == data):
+        write_new(path, data, force=force)
     return path
-
-
-def _write(path: Path, data: bytes, *, force: bool) -> None:
-    """Writes a file, over none that is there.
-
-    Raises:
-        ConfigurationError: `bad_configuration`, it is there already, or cannot be written.
-    """
-    if path.exists() and not force:
-        raise ConfigurationError("bad_configuration", f"{path} is there already: --force writes over it")
-    try:
-        path.write_bytes(data)
-    except OSError as exc:
-        raise ConfigurationError("bad_configuration", f"{path}: {exc.strerror or exc}") from exc
 
 
 async def _export_equivocation(out: Out, home: Home, named: str | None, file: Path | None, *, force: bool) -> None:
@@ -84,7 +83,7 @@ async def _export_equivocation(out: Out, home: Home, named: str | None, file: Pa
         data = await equivocation_proof(store, await engagement_named(store, named))
     finally:
         await store.close()
-    _write(file, data, force=force)
+    write_new(file, data, force=force)
     out.value({"file": str(file), "evidence": digest_bytes(data)})
     out.line(f"{file}: {digest_bytes(data)}")
 
@@ -115,8 +114,9 @@ async def _newest(store: Ledger) -> EngagementId:
     "--withhold",
     multiple=True,
     metavar="PATTERN",
-    help="Leave out members such as 'decisions/*', and list commitments in place of them: the rest still verifies. "
-    "For approvals/, artifacts/, credentials/, decisions/, policies/, refusals/ and status/; may be repeated.",
+    help="Leave out all of a folder, such as 'decisions', or some of it, such as 'artifacts/uEi*', and list "
+    "commitments in place of them: the rest still verifies. For approvals, artifacts, credentials, decisions, "
+    "policies, refusals and status; may be repeated. What names nothing is an error.",
 )
 @click.option(
     "--page",
@@ -145,21 +145,22 @@ async def export(
         await _export_equivocation(out, out.home(home), engagement, file, force=force)
         return
     path = await export_to(out.home(home), engagement, file, force=force, withhold=withhold)
-    size = path.stat().st_size
+    data = read_file(path, MAX_ARCHIVE_BYTES)
     if page is not None:
-        _write(page, verifier_page(read_file(path, MAX_PACK_BYTES)), force=force)
-    out.value({"pack": str(path), "bytes": size} | ({"page": str(page)} if page is not None else {}))
-    out.line(f"{path} ({counted(size, 'byte')})")
+        write_new(page, verifier_page(data), force=force)
+    hidden = left_out(data)
+    out.value(
+        {"pack": str(path), "bytes": len(data)}
+        | ({"page": str(page)} if page is not None else {})
+        | ({"withheld": hidden} if hidden else {})
+    )
+    out.line(f"{path} ({counted(len(data), 'byte')})")
+    if hidden:
+        kinds = ", ".join(counted(number, *KIND_NAMES[kind]) for kind, number in hidden.items())
+        out.line(f"left out, a commitment in place of each: {kinds}", style="yellow")
     if page is not None:
         out.line(f"{page}: open it in a browser. Others had better open the pack in a page of their own.")
     out.line(f"check it:  {program()} verify {path} --explain")
-
-
-def _needed(context: click.Context, parameter: click.Parameter, pack: Path | None) -> Path | None:
-    """The pack, which may be left out where only the page is wanted."""
-    if pack is None and context.params.get("page") is None:
-        raise click.MissingParameter(ctx=context, param=parameter, param_hint="'PACK'")
-    return pack
 
 
 @click.command()
@@ -181,16 +182,16 @@ async def judge(out: Out, pack: Path, result: str, file: Path, force: bool, home
     PACK is the hirer's evidence pack while the delivery waits for its verdict; it is checked as by 'verify', and what
     it says that the contract asks for is yours to look at before you say that it `passed` or `failed`.
     """
-    data = read_file(pack, MAX_PACK_BYTES)
+    data = read_file(pack, MAX_ARCHIVE_BYTES)
     statement = await judge_pack(out.home(home), data, passed=result == "passed", now=SystemClock().now())
     written = canonicalize(statement)
-    _write(file, written, force=force)
+    write_new(file, written, force=force)
     out.value({"statement": str(file), "digest": digest_bytes(written), "result": result.upper()})
     out.line(f"{file}: {result.upper()}; the hirer carries it with {program()} contract judge CONTRACT {file}")
 
 
 @click.command()
-@click.argument("pack", type=click.Path(path_type=Path), required=False, callback=_needed)
+@click.argument("pack", type=click.Path(path_type=Path), required=False)
 @click.option("--explain", is_flag=True, help="Show every step and the parties' keys, not only what failed.")
 @click.option(
     "--did-document",
@@ -202,32 +203,45 @@ async def judge(out: Out, pack: Path, result: str, file: Path, force: bool, home
     "for one DID whose keys were replaced.",
 )
 @click.option(
+    "--at",
+    metavar="INSTANT",
+    help="Judge it as of then, such as 2027-01-01T00:00:00Z, in place of now by the clock of this machine.",
+)
+@click.option(
     "--page",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    is_eager=True,
     help="Write the verifier for browsers, and check nothing: one file, which needs no network and nothing installed.",
 )
 @click.option("--force", is_flag=True, help="Write over a page that is there.")
 @command
 async def verify(
-    out: Out, pack: Path | None, explain: bool, documents: tuple[Path, ...], page: Path | None, force: bool
+    out: Out,
+    pack: Path | None,
+    explain: bool,
+    documents: tuple[Path, ...],
+    at: str | None,
+    page: Path | None,
+    force: bool,
 ) -> int:
     """Check an evidence pack: no network, no state folder, no key.
 
     Exit code 0 if everything holds, 4 if anything does not.
     """
     if page is not None and pack is None:
-        _write(page, verifier_page(), force=force)
+        write_new(page, verifier_page(), force=force)
         out.value({"page": str(page)})
         out.line(f"{page}: open it in a browser, and a pack in it")
         return 0
     if page is not None:
         raise ConfigurationError("bad_configuration", "--page: it is written without a pack; export --page puts one in")
-    assert pack is not None  # noqa: S101  (`_needed` saw to it)
-    data = read_file(pack, MAX_PACK_BYTES)
+    if pack is None:
+        raise click.UsageError("Missing argument 'PACK', or --page FILE for the verifier's page.")
+    now = SystemClock().now() if at is None else instant_named("--at", at)
     known = [read_document_file(file) for file in documents]
-    report = verify_pack(data, now=SystemClock().now(), known=known)
+    with open_file(pack) as file:
+        # One byte more than there may be is enough for the first step to refuse it.
+        report = verify_pack(file.read(MAX_ARCHIVE_BYTES + 1), now=now, known=known)
     strangers = {document.id for document in known} - {one.method.partition("#")[0] for one in report.keys}
     if report.ok and strangers:
         # What is compared with nothing must not look as if it had been.
@@ -235,6 +249,7 @@ async def verify(
     out.value(
         {
             "ok": report.ok,
+            "at": now,
             "engagement": report.engagement,
             "contract": report.contract,
             "state": report.state,
@@ -270,11 +285,12 @@ async def verify(
         for path in report.not_judged:
             out.line(f"     -      {plain(path, 300)}: of a kind that is not judged here, only unchanged", style="dim")
     if report.ok:
+        as_of = f" as of {now}" if at is not None else ""
         more = "" if explain else "; --explain shows them"
         state = report.state or "no state"
         ended = "" if state in ("closed", "withdrawn") else ", which is no end: the other side may hold more"
         out.line(
-            f"it holds (all {len(report.steps)} steps{more}), up to the state {plain(state, 40)}{ended}",
+            f"it holds{as_of} (all {len(report.steps)} steps{more}), up to the state {plain(state, 40)}{ended}",
             style="bold green",
         )
         for step in report.steps:
@@ -327,7 +343,7 @@ async def tamper(out: Out, pack: Path | None, what: str | None, file: Path | Non
         return
     if what is None or file is None:
         raise ConfigurationError("bad_configuration", "tamper: name what to change with --what, and a file with --out")
-    _write(file, tampered(read_file(pack, MAX_PACK_BYTES), what), force=force)
+    write_new(file, tampered(read_file(pack, MAX_ARCHIVE_BYTES), what), force=force)
     out.value({"pack": str(file), "kind": what})
     out.line(f"{file}: {TAMPERINGS[what].says}")
     out.line(f"see what is refused:  {program()} verify {file}")

@@ -33,7 +33,7 @@ from undersigned.runtime.logbook import (
 )
 from undersigned.transparency import Checkpoint, leaf_hash, read_checkpoint, read_note
 
-from .options import checked_did
+from .options import checked_did, write_new
 from .output import HOME_OPTION, Out, command, counted, engagement_named, meeting, plain, reading
 from .state import ledger
 
@@ -53,10 +53,7 @@ async def ledger_checkpoint(out: Out, file: Path | None, home: str | None) -> No
     finally:
         await store.close()
     if file is not None:
-        try:
-            file.write_text(note, "utf-8")
-        except OSError as exc:
-            raise ConfigurationError("bad_configuration", f"--out {file}: {exc}") from exc
+        write_new(file, note.encode(), force=True)
     head = read_checkpoint(read_note(note).text)
     out.value({"origin": head.origin, "size": head.size, "root": head.root.hex(), "note": note})
     for line in note.split("\n")[:-1]:

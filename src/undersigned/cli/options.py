@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 import click
@@ -20,8 +20,18 @@ import msgspec
 
 from undersigned.daemon import Peer, RemoteDesk
 from undersigned.did import fetches, methods_for
+from undersigned.encoding import Instant, parse_instant
 from undersigned.errors import ConfigurationError, ResolutionError, UndersignedError, VerificationError
-from undersigned.runtime import ControlPart, Gatherer, Home, checked_name, configure_logs, control_token, read_file
+from undersigned.runtime import (
+    ControlPart,
+    Gatherer,
+    Home,
+    checked_name,
+    configure_logs,
+    control_token,
+    read_file,
+    whole_file,
+)
 from undersigned.scope import Grant, Limit, Scope
 
 __all__ = [
@@ -34,6 +44,7 @@ __all__ = [
     "checked_url",
     "desk_options",
     "host_port",
+    "instant_named",
     "new_file",
     "open_desk",
     "open_gatherer",
@@ -42,6 +53,7 @@ __all__ = [
     "quiet_logs",
     "read_inputs",
     "read_scope_options",
+    "write_new",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., object])
@@ -234,27 +246,38 @@ def parse_allow(number: int, text: str) -> Grant:
 
 
 @contextmanager
-def new_file(path: Path | None) -> Generator[TextIO | None]:
-    """A file that was not there, to be written to, before anything else is done; gone again if that fails.
+def new_file(path: Path, *, force: bool | None = None) -> Generator[BinaryIO]:
+    """A file for what a command makes, opened before it makes that, so that nothing is done which could not be written.
+    It has its name once the block ends, and not before. `force` writes over what is there; None: no option does.
 
     Raises:
-        ConfigurationError: `bad_configuration`, it is there already or cannot be made.
+        ConfigurationError: `bad_configuration`, it is there already.
+        OSError: It cannot be written: the command ends with `store_full` or `bad_configuration`.
     """
-    if path is None:
-        yield None
-        return
+    if not force and os.path.lexists(path):
+        hint = ": --force writes over it" if force is not None else ""
+        raise ConfigurationError("bad_configuration", f"{path} is there already{hint}")
+    with whole_file(path) as file:
+        yield file
+
+
+def write_new(path: Path, data: bytes, *, force: bool | None = None) -> None:
+    """Writes what a command made, as `new_file`."""
+    with new_file(path, force=force) as file:
+        file.write(data)
+
+
+def instant_named(option: str, text: str) -> Instant:
+    """The instant that was typed.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, it is none.
+    """
     try:
-        file = path.open("x", encoding="utf-8")
-    except FileExistsError as exc:
-        raise ConfigurationError("bad_configuration", f"{path} exists already") from exc
-    except OSError as exc:
-        raise ConfigurationError("bad_configuration", f"{path}: {exc.strerror or exc}") from exc
-    try:
-        with file:
-            yield file
-    except BaseException:
-        path.unlink()
-        raise
+        parse_instant(text)
+    except UndersignedError as error:
+        raise ConfigurationError("bad_configuration", f"{option}: {error.message}") from error
+    return text
 
 
 def read_scope_options(allow: tuple[str, ...], scope_file: Path | None) -> Scope:

@@ -245,6 +245,8 @@ def command(function: Callable[..., Coroutine[Any, Any, int | None]], *, meets: 
         except UndersignedError as error:
             code = _told(out, error)
             code = CHECK_FAILED if code == PEER_BROKE and not meets else code
+        except click.UsageError:
+            raise  # what is wrong with the command line is told where all of that is
         except KeyboardInterrupt:
             code = INTERRUPTED
         except BrokenPipeError:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from undersigned.encoding import Digest, digest_from_hex, digest_hex, from_struct
 from undersigned.errors import ConfigurationError, UndersignedError
-from undersigned.evidence import MAX_PACK_BYTES
+from undersigned.evidence import MAX_ARCHIVE_BYTES
 from undersigned.ledger import Ledger
 from undersigned.runtime import (
     Home,
@@ -31,7 +31,7 @@ from undersigned.runtime import (
 from undersigned.trace import State, Step, Verdict, draw_trace, prov_document, trace
 
 from .evidence import read_document_file
-from .options import new_file, open_gatherer
+from .options import open_gatherer, write_new
 from .output import HOME_OPTION, WAITS, Out, command, counted, home_path, plain, program, reading
 
 __all__ = [
@@ -105,7 +105,7 @@ def bar(out: Out, what: str) -> Generator[Callable[[int, int], None]]:
 
 def read_packs(files: tuple[Path, ...]) -> dict[str, bytes]:
     """The packs in these files, by the name of the file."""
-    return {str(file): read_file(file, MAX_PACK_BYTES) for file in files}
+    return {str(file): read_file(file, MAX_ARCHIVE_BYTES) for file in files}
 
 
 def opened_home(out: Out, home: str | None, packs: tuple[Path, ...]) -> Home | None:
@@ -162,9 +162,7 @@ async def trace_(
         raise ConfigurationError("not_found", f"no delivery of {digest} in {where}")
     tree = trace(digest, evidence, why=why)
     if picture is not None:
-        with new_file(picture) as written:
-            if written is not None:
-                written.write(draw_trace(tree, title=f"Trace of {digest}"))
+        write_new(picture, draw_trace(tree, title=f"Trace of {digest}").encode())
     if prov:
         click.echo(json.dumps(prov_document([tree])))
     else:

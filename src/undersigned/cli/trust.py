@@ -79,7 +79,7 @@ from undersigned.trust import (
     Path as TrustPath,
 )
 
-from .options import checked_did, new_file, open_gatherer
+from .options import checked_did, open_gatherer, write_new
 from .output import HOME_OPTION, WAITS, Out, command, counted, plain, program, reading
 
 __all__ = ["trust"]
@@ -296,9 +296,7 @@ async def trust_sign(out: Out, file: Path, to: Path, home: str | None) -> None:
         said: AnchorSet | Establishment = verify_establishment(signed, pinned=(), documents={own.id: own}, now=now)
     else:
         said = verify_set(signed, documents={own.id: own}, now=now)
-    with new_file(to) as written:
-        if written is not None:
-            written.write(canonicalize(signed).decode())
+    write_new(to, canonicalize(signed))
     out.value({"id": said.id, "digest": digest_of(signed), "file": str(to), "document": signed})
     out.line(f"{to}: {plain(said.id, 100)}, signed by {own.id}")
 
@@ -393,7 +391,7 @@ async def trust_graph(
         called = dict(_named(one) for one in names)
         drawn = draw_paths(did, found.paths, found.dissent, title=f"Trust paths to {did}", names=called)
         if file is not None:
-            file.write_text(drawn, encoding="utf-8")
+            write_new(file, drawn.encode(), force=True)
         out.value({"svg": str(file) if file else drawn})
         if file is not None:
             out.line(f"{file} ({counted(len(found.paths), 'path')})")

@@ -15,7 +15,7 @@ from undersigned.errors import ConfigurationError, LogProofError
 from undersigned.runtime import Gatherer, Home, Witness, Witnesses, WitnessPart, witnesses_of
 from undersigned.transparency import Verifier, read_verifier, verifier_text
 
-from .options import checked_did, quiet_logs
+from .options import checked_did, quiet_logs, write_new
 from .output import HOME_OPTION, Out, command, counted, meeting, plain, reading
 
 __all__ = ["witness"]
@@ -171,10 +171,7 @@ async def ask(out: Out, url: str | None, key: str | None, file: Path | None, hom
     if note is not None and any(one.line for one in found):
         out.value({"note": note})
         if file is not None:
-            try:
-                file.write_text(note, "utf-8")
-            except OSError as exc:
-                raise ConfigurationError("bad_configuration", f"--out {file}: {exc}") from exc
+            write_new(file, note.encode(), force=True)
         for line in note.split("\n")[:-1]:
             out.line(line)
     return code

@@ -17,7 +17,7 @@ from zlib import crc32
 
 from undersigned.errors import FormatError, VerificationError
 
-__all__ = ["MAX_MEMBERS", "MAX_PACK_BYTES", "check_name", "read_archive", "write_archive"]
+__all__ = ["MAX_ARCHIVE_BYTES", "MAX_MEMBERS", "MAX_PACK_BYTES", "check_name", "read_archive", "write_archive"]
 
 MAX_PACK_BYTES: Final = 256 * 1024 * 1024
 MAX_MEMBERS: Final = 10_000
@@ -31,6 +31,8 @@ _CENTRAL: Final = Struct("<4s6H3I5H2I")
 _END: Final = Struct("<4s4H2IH")
 _VERSION: Final = 20
 _MADE_BY: Final = 3 << 8 | _VERSION  # Unix, so that the mode below is read
+MAX_ARCHIVE_BYTES: Final = MAX_PACK_BYTES + MAX_MEMBERS * (_LOCAL.size + _CENTRAL.size + 2 * MAX_NAME) + _END.size
+"""Of a whole pack: its members, and what the archive says of each."""
 _DAY: Final = 1 << 5 | 1  # 1 January 1980, the first day that the format knows
 _MODE: Final = 0o100644 << 16
 
@@ -73,8 +75,8 @@ def read_archive(data: bytes) -> dict[str, bytes]:
         FormatError: `too_large`; `bad_path`: a member has a name that no pack gives.
         VerificationError: `evidence_invalid`: not an archive, or not in the form in which packs are written.
     """
-    if len(data) > MAX_PACK_BYTES + MAX_MEMBERS * (_LOCAL.size + _CENTRAL.size + 2 * MAX_NAME) + _END.size:
-        raise FormatError("too_large", f"expected a pack of at most {MAX_PACK_BYTES} bytes; came {len(data)}")
+    if len(data) > MAX_ARCHIVE_BYTES:
+        raise _not_a_pack(f"it is larger than {MAX_ARCHIVE_BYTES} bytes, the most that one has")
     members: dict[str, bytes] = {}
     at = 0
     while data[at : at + 4] == b"PK\x03\x04":
@@ -92,6 +94,8 @@ def read_archive(data: bytes) -> dict[str, bytes]:
             raise _not_a_pack(f"{name} is there twice")
         members[name] = data[start : start + size]
         at = start + size
+    if sum(map(len, members.values())) > MAX_PACK_BYTES:
+        raise _not_a_pack(f"its members are larger than {MAX_PACK_BYTES} bytes together, the most that one has")
     if write_archive(members) != data:
         raise _not_a_pack("it is not, byte for byte, what its members make")
     return members

@@ -11,6 +11,8 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
+from undersigned.runtime import write_whole
+
 from .pairs import Cell
 from .report import POLICY, STYLE
 
@@ -29,11 +31,11 @@ def write_matrix(folder: Path, report: Mapping[str, Any], cells: Iterable[Cell])
     for cell in cells:
         file = transcripts / f"{cell.name}.jsonl"
         if cell.transcript:
-            file.write_text("".join(json.dumps(line) + "\n" for line in cell.transcript))
+            write_whole(file, "".join(json.dumps(line) + "\n" for line in cell.transcript).encode())
         else:
             file.unlink(missing_ok=True)
-    (folder / "interop.json").write_text(json.dumps(report, indent=1) + "\n")
-    (folder / "interop.html").write_text(_page(report), encoding="utf-8")
+    write_whole(folder / "interop.json", f"{json.dumps(report, indent=1)}\n".encode())
+    write_whole(folder / "interop.html", _page(report).encode())
 
 
 def _page(report: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ from undersigned.did import DidDocument
 from undersigned.encoding import Instant, JsonObject, digest_bytes
 from undersigned.errors import VerificationError
 from undersigned.proof import verify_proof
-from undersigned.runtime import keys_of
+from undersigned.runtime import keys_of, write_whole
 
 from .diagram import drawn, mermaid
 from .run import Result
@@ -137,12 +137,11 @@ def write_reports(
     folder: Path, report: JsonObject, results: tuple[Result, ...], said: Iterable[Mapping[str, Any]]
 ) -> None:
     """Writes the report into a folder, in each form, and the transcript."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "compatibility.json").write_text(json.dumps(report, indent=1) + "\n")
-    (folder / "compatibility.html").write_text(_page(report, results), encoding="utf-8")
-    Xml.ElementTree(_junit(report, results)).write(folder / "junit.xml", encoding="utf-8", xml_declaration=True)
-    (folder / "transcript.jsonl").write_text("".join(json.dumps(one) + "\n" for one in said))
-    (folder / "badge.json").write_text(json.dumps(_badge(report)) + "\n")
+    write_whole(folder / "compatibility.json", f"{json.dumps(report, indent=1)}\n".encode())
+    write_whole(folder / "compatibility.html", _page(report, results).encode())
+    write_whole(folder / "junit.xml", Xml.tostring(_junit(report, results), encoding="utf-8", xml_declaration=True))
+    write_whole(folder / "transcript.jsonl", "".join(json.dumps(one) + "\n" for one in said).encode())
+    write_whole(folder / "badge.json", f"{json.dumps(_badge(report))}\n".encode())
 
 
 def _badge(report: Mapping[str, Any]) -> Mapping[str, Any]:

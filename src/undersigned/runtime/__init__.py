@@ -26,8 +26,8 @@ from undersigned.runtime.decisions import (
     replay_decision,
 )
 from undersigned.runtime.establishments import Imported, import_establishment
-from undersigned.runtime.export import export_pack
-from undersigned.runtime.files import open_file, read_file
+from undersigned.runtime.export import export_pack, left_out
+from undersigned.runtime.files import open_file, read_file, whole_file, write_whole
 from undersigned.runtime.gate import Gate, Permit, Refusal, Resolver
 from undersigned.runtime.gather import Answer, Body, Gatherer, GathererLimits
 from undersigned.runtime.guard import current_job, guard
@@ -200,6 +200,7 @@ __all__ = [
     "keep_evidence",
     "keys_of",
     "leave_order",
+    "left_out",
     "load_anchors",
     "load_approvers",
     "load_engagement",
@@ -232,6 +233,8 @@ __all__ = [
     "verify_handed",
     "viewpoint",
     "waiting_terms",
+    "whole_file",
     "withdrawn_as",
     "witnesses_of",
+    "write_whole",
 ]

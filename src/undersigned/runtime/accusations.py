@@ -18,7 +18,7 @@ from undersigned.errors import CredentialError, FormatError, UndersignedError, V
 from undersigned.ledger import Ledger
 from undersigned.messages import Offer, SignedMessage, decode_message, verify_message
 
-from .anchors import write_whole
+from .files import write_whole
 from .home import Home
 from .papers import keys_of
 from .turn import Loaded, load_engagement

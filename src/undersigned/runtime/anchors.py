@@ -10,9 +10,7 @@ Source: protocol-spec/12-trust.md, section 12.7
 from __future__ import annotations
 
 import json
-import os
 import re
-import secrets
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -47,10 +45,10 @@ from undersigned.trust import (
     verify_record,
 )
 
-from .files import read_file
+from .files import read_file, write_whole
 from .home import CONFIGURATION, Home
 
-__all__ = ["AnchorBook", "KeptRecord", "load_anchors", "read_document", "sign_record", "write_whole"]
+__all__ = ["AnchorBook", "KeptRecord", "load_anchors", "read_document", "sign_record"]
 
 
 class KeptRecord(Struct, frozen=True, kw_only=True):
@@ -257,22 +255,3 @@ def _documents(home: Home, people: tuple[Did, ...]) -> dict[Did, DidDocument]:
                     "bad_configuration", f"[trust] people: expected did:key, did:jwk or an own DID; came {did}"
                 ) from error
     return found
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes or replaces a file; after a crash it is the old one or the new one, and once this returns the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with beside.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -51,8 +51,9 @@ from undersigned.trust import (
     weigh,
 )
 
-from .anchors import read_document, write_whole
+from .anchors import read_document
 from .conversation import Conversation
+from .files import write_whole
 from .home import Home
 from .turn import Say, load_engagement
 

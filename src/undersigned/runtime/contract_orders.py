@@ -27,8 +27,9 @@ from undersigned.encoding import Digest, JsonObject, canonicalize, in_words
 from undersigned.errors import ConfigurationError, LedgerError, UndersignedError
 from undersigned.ledger import Row
 
-from .anchors import read_document, write_whole
+from .anchors import read_document
 from .conversation import Conversation
+from .files import write_whole
 
 if TYPE_CHECKING:
     from .agent import Agent

@@ -28,7 +28,8 @@ from undersigned.trust import (
     verify_establishment,
 )
 
-from .anchors import AnchorBook, read_document, write_whole
+from .anchors import AnchorBook, read_document
+from .files import write_whole
 from .home import Home
 
 __all__ = ["Imported", "import_establishment"]

@@ -7,7 +7,8 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -26,7 +27,7 @@ from undersigned.encoding import (
     to_struct,
 )
 from undersigned.errors import UndersignedError
-from undersigned.evidence import LogProof, LogProofs, Withheld, WithheldList, write_pack
+from undersigned.evidence import LogProof, LogProofs, Withheld, WithheldList, read_pack, write_pack
 from undersigned.ledger import Ledger, Row, Summary
 from undersigned.messages import Acceptance, Closing, Delivery, Offer, recorded_message
 from undersigned.transparency import InclusionProof, contract_leaf, decision_salt, leaf_hash, read_checkpoint, read_note
@@ -36,10 +37,43 @@ from .artifacts import MAX_WHOLE_BYTES, ArtifactStore
 from .logbook import logged, read_multibase_note
 from .turn import load_engagement
 
-__all__ = ["export_pack"]
+__all__ = ["export_pack", "left_out"]
 
-FOLDERS: Final = frozenset({"approvals", "artifacts", "credentials", "decisions", "policies", "refusals", "status"})
+FOLDERS: Final = ("approvals", "artifacts", "credentials", "decisions", "policies", "refusals", "status")
 """Folders of a pack whose members can be withheld: without the others the rest would not verify."""
+
+
+class _Withholding:
+    """Patterns of what is left out of a pack and of those within it, and which of them named anything."""
+
+    def __init__(self, patterns: Collection[str]) -> None:
+        # A folder's name alone is all that is in it.
+        self._patterns = {
+            pattern: f"{bare}/*" if (bare := pattern.removesuffix("/")) in FOLDERS else pattern for pattern in patterns
+        }
+        self._used: set[str] = set()
+        self._there = Counter[str]()
+
+    def named(self, members: Collection[str]) -> set[str]:
+        """Those of the members that a pattern names."""
+        self._there.update(path.partition("/")[0] for path in members)
+        hidden: set[str] = set()
+        for pattern, glob in self._patterns.items():
+            named = {path for path in members if fnmatchcase(path, glob)}
+            self._used |= {pattern} if named else set()
+            hidden |= named
+        return hidden
+
+    def check(self) -> None:
+        """Returns if every pattern named something: with a slip in one, what was to be hidden would be shown."""
+        for pattern in self._patterns:
+            if pattern not in self._used:
+                there = ", ".join(f"{folder}/ ({self._there[folder]})" for folder in FOLDERS if self._there[folder])
+                raise UndersignedError(
+                    "not_found",
+                    f"{pattern[:200]!a} names nothing here that can be withheld; there is {there or 'nothing'}: all of "
+                    "a folder by its name, or one by its digest, such as 'decisions/uEi*'",
+                )
 
 
 async def export_pack(
@@ -53,13 +87,34 @@ async def export_pack(
     """The pack, with those of the hires under the contract, the newest checkpoint that holds the contract, and the
     artifacts that are kept here; without a store of artifacts with none.
 
-    What a pattern of `withhold` names, such as `decisions/*`, is left out, and its commitment listed: approvals,
-    artifacts, credentials, decisions, policies, refusals and status lists. Packs within this one are treated alike.
+    What a pattern of `withhold` names, such as `decisions` or `decisions/uEi*`, is left out, and its commitment listed:
+    approvals, artifacts, credentials, decisions, policies, refusals and status lists. Packs within this one are treated
+    alike.
 
     Raises:
-        UndersignedError: `not_found`, the ledger holds no such engagement, or a pattern names nothing that can be
-            withheld.
+        UndersignedError: `not_found`, the ledger holds no such engagement, or a pattern names nothing, here or in a
+            pack within, that can be withheld.
     """
+    withholding = _Withholding(withhold)
+    pack = await _exported(ledger, artifacts, own, engagement, withholding)
+    withholding.check()
+    return pack
+
+
+def left_out(pack: bytes) -> dict[str, int]:
+    """How much of each kind is withheld from a pack and from those within it, as `withheld.json` lists it."""
+    found = Counter[str]()
+    held = read_pack(pack)
+    for _, raw in held.of_kind("withheld"):
+        found.update(one.kind for one in decode(raw, type=WithheldList).withheld)
+    for _, inner in held.of_kind("subcontract"):
+        found.update(left_out(inner))
+    return dict(sorted(found.items()))
+
+
+async def _exported(
+    ledger: Ledger, artifacts: ArtifactStore | None, own: Did, engagement: EngagementId, withholding: _Withholding
+) -> bytes:
     summary = await ledger.summary(engagement)
     if summary is None:
         raise UndersignedError("not_found", f"no engagement {engagement} in this ledger")
@@ -99,9 +154,9 @@ async def export_pack(
         ("policy", "policies", ".json", await _kept(ledger, [one.policy for one in inputs])),
     ):
         found |= {f"{folder}/{digest_bytes(raw)}{ending}": (kind, raw) for raw in things}
-    hidden = _named(found, withhold)
+    hidden = withholding.named(found)
     secret = await ledger.secret()
-    left_out = sorted({_commitment(kind, raw, secret) for path, (kind, raw) in found.items() if path in hidden})
+    withheld = sorted({_commitment(kind, raw, secret) for path, (kind, raw) in found.items() if path in hidden})
 
     def shown(kind: str) -> list[bytes]:
         return [raw for path, (of, raw) in found.items() if of == kind and path not in hidden]
@@ -124,9 +179,9 @@ async def export_pack(
         statuses=shown("status"),
         policies=shown("policy"),
         proofs=canonicalize(from_struct(proofs)) if proofs is not None and inclusion is not None else None,
-        withheld=canonicalize(from_struct(WithheldList(tuple(left_out)))) if left_out else None,
+        withheld=canonicalize(from_struct(WithheldList(tuple(withheld)))) if withheld else None,
         subcontracts={
-            contract: await export_pack(ledger, artifacts, own, child.engagement, withhold=withhold)
+            contract: await _exported(ledger, artifacts, own, child.engagement, withholding)
             for contract, child in (await _children(ledger, summary, own)).items()
         },
     )
@@ -136,19 +191,6 @@ async def _kept(ledger: Ledger, digests: Iterable[Digest]) -> list[bytes]:
     """What the ledger has of these: a credential that was presented is in the journal and not kept apart."""
     found = [await ledger.blob(digest) for digest in dict.fromkeys(digests)]
     return [raw for raw in found if raw is not None]
-
-
-def _named(found: Mapping[str, object], patterns: Collection[str]) -> set[str]:
-    """The members that the patterns name."""
-    hidden: set[str] = set()
-    for pattern in patterns:
-        named = [path for path in found if fnmatchcase(path, pattern)]
-        if not named and pattern.partition("/")[0] not in FOLDERS:
-            raise UndersignedError(
-                "not_found", f"{pattern[:200]!a} names nothing that can be withheld: {', '.join(sorted(FOLDERS))}"
-            )
-        hidden.update(named)
-    return hidden
 
 
 def _commitment(kind: str, raw: bytes, secret: bytes) -> Withheld:

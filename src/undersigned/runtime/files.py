@@ -1,17 +1,21 @@
-"""Files that somebody named or put into the state folder, read whole or not at all.
+"""Files that somebody named or that are in the state folder, read and written whole or not at all.
 
-A pipe or a device has no end that could be waited for, and a running peer that waits for one does nothing else.
+A pipe or a device has no end that could be waited for, and a running peer that waits for one does nothing else. What is
+written has its name only once all of it is on disk: a disk that is full leaves no half of a file.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
-__all__ = ["MAX_FILE_BYTES", "open_file", "read_file"]
+__all__ = ["MAX_FILE_BYTES", "open_file", "read_file", "whole_file", "write_whole"]
 
 MAX_FILE_BYTES: Final = 1 << 20
 """Most that a file holds where nothing else is said."""
@@ -53,3 +57,40 @@ def _regular(path: str, flags: int) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+@contextmanager
+def whole_file(path: Path) -> Generator[BinaryIO]:
+    """A file to write to, which takes its name, and the place of what is there, once the block ends. If anything fails
+    nothing is changed; after a crash it is the old one or the new one, and once this returns the new one.
+
+    Raises:
+        OSError: It cannot be written, or `path` is something else than a regular file.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    beside = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
+    try:
+        with beside.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as exc:
+        if exc.filename in (None, str(beside)):
+            raise OSError(exc.errno, exc.strerror, str(path)) from exc
+        raise
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes or replaces a file, as `whole_file`, in a folder that is made if there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as file:
+        file.write(data)

@@ -89,7 +89,7 @@ CONFIGURATION: Final = "undersigned.toml"
 _CREDENTIAL_LIMITS: Final = msgspec.structs.replace(FOREIGN_LIMITS, max_bytes=96 * 1024, max_string=96 * 1024)
 """An enveloped credential of 64 KiB is a text of a third more."""
 _MADE: Final = (
-    *(CONFIGURATION, "did.json", "organisation.json", LOG, f"{LOG}.new"),
+    *(CONFIGURATION, "did.json", "organisation.json", LOG),
     *("issued.db", "issued.db-journal", "issued.db-wal", "issued.db-shm"),
     *("credentials/membership.json", "credentials"),
 )

@@ -11,7 +11,6 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.9
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -21,7 +20,7 @@ from undersigned.encoding import FOREIGN_LIMITS, Did, Instant, JsonObject, decod
 from undersigned.errors import ConfigurationError
 from undersigned.proof import attach, prepare
 
-from .files import read_file
+from .files import read_file, write_whole
 from .signers import PrivateKey, generate_key, open_key, seal_key
 
 __all__ = ["LOG", "begin_log", "continue_log"]
@@ -46,7 +45,7 @@ def begin_log(
     )
     for number, one in enumerate((key, later), 1):
         seal_key(_key_file(folder, number), one, passphrase)
-    _write(folder, log_line(_signed(entry, key)))
+    write_whole(folder / LOG, log_line(_signed(entry, key)))
     return str(cast("JsonObject", entry["state"])["id"])
 
 
@@ -74,7 +73,7 @@ def continue_log(folder: Path, document: JsonObject, *, passphrase: str, now: In
         updateKeys=[key.public_key.multikey],
         nextKeyHashes=[next_key_hash(later.public_key.multikey)],
     )
-    _write(folder, raw + log_line(_signed(entry, key)))
+    write_whole(folder / LOG, raw + log_line(_signed(entry, key)))
 
 
 def _signed(entry: JsonObject, key: PrivateKey) -> JsonObject:
@@ -84,13 +83,3 @@ def _signed(entry: JsonObject, key: PrivateKey) -> JsonObject:
 
 def _key_file(folder: Path, number: int) -> Path:
     return folder / "keys" / f"update-{number}.json"
-
-
-def _write(folder: Path, raw: bytes) -> None:
-    """All of the log or what was there before, also after a crash."""
-    beside = folder / f"{LOG}.new"
-    with beside.open("wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(folder / LOG)

@@ -52,8 +52,8 @@ class OwnEvidence:
 
     def __init__(self, ledger: Ledger, home: Home, now: Instant, *, bare: bool = False) -> None:
         """`bare`: without the artifacts themselves."""
-        self._ledger, self._artifacts, self._now = ledger, open_artifacts(home), now
-        self._withhold = ("artifacts/*",) if bare else ()
+        self._ledger, self._now = ledger, now
+        self._artifacts = None if bare else open_artifacts(home)
         self._own = home.configuration.did
         self.held: dict[EngagementId, Held] = {}
         self.packs: dict[EngagementId, bytes] = {}
@@ -109,7 +109,7 @@ class OwnEvidence:
             VerificationError: It makes no evidence that holds.
         """
         engagement = summary.engagement
-        data = await export_pack(self._ledger, self._artifacts, self._own, engagement, withhold=self._withhold)
+        data = await export_pack(self._ledger, self._artifacts, self._own, engagement)
         case = verified_pack(data, f"the record of {engagement}", now=self._now)
         self.held[engagement], self.packs[engagement] = Held(case, OWN), data
         for one in held_in(case, OWN):

@@ -8,7 +8,6 @@ Source: protocol-spec/19-trace.md, section 19.5
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
@@ -54,7 +53,7 @@ from .anchors import load_anchors
 from .artifacts import ArtifactStore
 from .clock import Clock
 from .decisions import kept_credential, kept_document
-from .files import read_file
+from .files import read_file, write_whole
 from .gather import Gatherer
 from .home import Home
 from .kept import signed_bytes
@@ -92,19 +91,19 @@ class VerdictBook:
             await self._inputs.put(raw)
         raw = write_canonical(verdict)
         path = self._folder / f"{digest_bytes(raw)}.json"
-        new = path.with_suffix(".new")
-        new.write_bytes(raw)
-        os.replace(new, path)
+        write_whole(path, raw)
         return path
 
-    def listed(self) -> list[Verdict]:
-        """All of them, oldest first.
-
-        Raises:
-            LedgerError: `store_corrupt`, a file is not what its name says.
-        """
-        found = [_read(path) for path in self._folder.glob("uEi*.json")]
-        return sorted(found, key=lambda one: (one.at, one.digest))
+    def listed(self) -> tuple[list[Verdict], list[LedgerError]]:
+        """All of them, oldest first; and `store_corrupt` of each file that is not what its name says."""
+        found: list[Verdict] = []
+        damaged: list[LedgerError] = []
+        for path in sorted(self._folder.glob("uEi*.json")):
+            try:
+                found.append(_read(path))
+            except LedgerError as error:
+                damaged.append(error)
+        return sorted(found, key=lambda one: (one.at, one.digest)), damaged
 
     def named(self, text: str) -> Verdict | None:
         """The verdict that `text` names: its digest, or a part of it that no other has.
@@ -132,14 +131,13 @@ class VerdictBook:
         try:
             policy = msgspec.json.decode(await self._inputs.get(inputs.policy), type=Policy)
             heard = msgspec.json.decode(await self._inputs.get(inputs.heard), type=Heard)
-            await self._inputs.get(inputs.anchors)
+            anchors = msgspec.json.decode(await self._inputs.get(inputs.anchors), type=Anchors)
             documents = _by_did([kept_document(await self._inputs.get(digest)) for digest in inputs.documents])
             packs = [await self._inputs.get(digest) for digest in inputs.packs]
             links = [read_credential(kept_credential(await self._inputs.get(digest))) for digest in inputs.links]
             lists = {one.url: await self._list(one) for one in inputs.lists}
-            again = _made(
-                recorded, _evidence(packs, documents, recorded.at), policy=policy, heard=heard, links=links, lists=lists
-            )
+            evidence = _evidence(packs, documents, recorded.at)
+            again = _made(recorded, evidence, policy=policy, anchors=anchors, heard=heard, links=links, lists=lists)
         except UndersignedError as error:
             if error.code == "not_found":
                 raise
@@ -224,6 +222,7 @@ async def judge_artifact(
         asked,
         _evidence(used, _by_did(kept_document(raw) for raw in needed.values()), now),
         policy=policy,
+        anchors=anchors,
         heard=heard,
         links=links,
         lists=lists,
@@ -244,6 +243,7 @@ def _made(
     evidence: Evidence,
     *,
     policy: Policy,
+    anchors: Anchors,
     heard: Heard,
     links: Iterable[Credential],
     lists: Mapping[str, StatusList],
@@ -255,6 +255,7 @@ def _made(
         policy=policy,
         own=of.by,
         now=of.at,
+        anchors=anchors,
         heard=heard,
         links=links,
         lists=lists,

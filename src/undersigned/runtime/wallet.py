@@ -37,6 +37,7 @@ from undersigned.encoding import FOREIGN_LIMITS, Did, Instant, JsonObject, Limit
 from undersigned.errors import ConfigurationError, CredentialError, FormatError
 
 from .clock import Clock
+from .files import write_whole
 from .gather import Gatherer
 from .home import Home
 from .status_keeper import StatusKeeper
@@ -105,13 +106,7 @@ class Wallet:
         kind = credential.types[0] if credential.types else "Credential"
         name = re.sub("[^A-Za-z0-9]", "", kind.removesuffix("Credential")).lower()[:40]
         file = self._folder / f"{name}-{credential.digest[-16:]}.json"
-        self._folder.mkdir(exist_ok=True)
-        beside = file.with_suffix(".new")
-        with beside.open("wb") as opened:
-            opened.write(canonicalize(credential.shown))
-            opened.flush()
-            os.fsync(opened.fileno())
-        beside.replace(file)
+        write_whole(file, canonicalize(credential.shown))
         replaced: list[Path] = []
         for old, one in earlier:
             aside = self._folder / "replaced" / f"{one.digest}.json"

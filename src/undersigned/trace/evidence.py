@@ -71,6 +71,11 @@ class Held(Struct, frozen=True, eq=False):
         return self.case.pack.manifest.engagement if self.case.pack else ""
 
     @property
+    def state(self) -> str:
+        """What its messages lead to; unless that is an end, there may be more of them."""
+        return self.case.engagement.state if self.case.engagement else ""
+
+    @property
     def packer(self) -> Did:
         """Whose pack it is."""
         return self.case.pack.manifest.own if self.case.pack else ""

@@ -23,10 +23,11 @@ from undersigned.encoding import Did, Digest, Instant, compare_amounts, digest_b
 from undersigned.errors import UndersignedError
 from undersigned.evidence import sealed_of
 from undersigned.messages import Breach, Dispute, Review, Ruling, Terminate
+from undersigned.protocol import ENDED
 from undersigned.scope import Action, read_scope
 from undersigned.trace.evidence import Evidence, Made, outside
 from undersigned.trace.walk import shown_credentials
-from undersigned.trust import Accused, Authority, Outcome, Policy, Reason, canonical_bytes
+from undersigned.trust import Accused, Anchors, Authority, Outcome, Policy, Reason, canonical_bytes
 
 __all__ = [
     "ASKS",
@@ -55,6 +56,11 @@ CLAUSES: Final[dict[str, tuple[str, str]]] = {
         "the signer, or an organisation of which it showed to be a member, was entitled by the trust graph to attest "
         "one of the predicates for the purpose when the delivery was recorded",
     ),
+    "purpose": (
+        "asks: `approval_required`",
+        "the purpose is the task of the contract, or an anchor or a link of authority by which the signer is entitled "
+        "names it",
+    ),
     "status": (
         "`revoked`, `status_unavailable`, `status_invalid`",
         "no credential on which that rests is withdrawn now",
@@ -72,8 +78,8 @@ CLAUSES: Final[dict[str, tuple[str, str]]] = {
     ),
     "ending": (
         "`revoked`; asks: `in_doubt`",
-        "the contract was not ended for a breach, a withdrawn credential or a stolen key; other early ends, claims of "
-        "a breach and disputes ask a person",
+        "the contract came to its end, and not for a breach, a withdrawn credential or a stolen key; other early ends, "
+        "claims of a breach and disputes ask a person, as does evidence that does not reach the end",
     ),
 }
 """Clause -> its codes when it is not met, and what it demands. The specification's table says the same."""
@@ -234,6 +240,7 @@ def judge(
     policy: Policy,
     own: Did,
     now: Instant,
+    anchors: Anchors,
     heard: Heard,
     links: Iterable[Credential],
     lists: Mapping[str, StatusList],
@@ -251,7 +258,7 @@ def judge(
         general.append(_no("policy_denied", "refuse_capabilities", purpose, "another purpose"))
     withdrawn = tuple(links)
     judged = tuple(
-        _judged(_signed(made, evidence), purpose, policy, now, heard, withdrawn, lists)
+        _judged(_signed(made, evidence), purpose, policy, now, anchors, heard, withdrawn, lists)
         for made in evidence.made(artifact)
     )
     if not judged:
@@ -286,16 +293,18 @@ def _judged(
     purpose: str,
     policy: Policy,
     now: Instant,
+    anchors: Anchors,
     heard: Heard,
     links: tuple[Credential, ...],
     lists: Mapping[str, StatusList],
 ) -> Judged:
     made = signed.made
-    entitled, relied = _signer(signed, purpose, heard)
+    entitled, relied, named = _signer(signed, purpose, anchors, heard)
     reasons = [
         *_refused(signed, policy),
         *_keys(made),
         *entitled,
+        *_purpose(made, purpose, named),
         *_status((*relied, *links), lists, now),
         *_accused(signed, heard),
         *_contract(made),
@@ -334,16 +343,21 @@ def _keys(made: Made) -> Iterator[Reason]:
         did for did in dict.fromkeys((document.provider, verifier)) if not (is_derived(did) or did in held.case.known)
     ]
     for did in unknown:
-        yield _no("did_unresolvable", "keys", f"the pack alone says which keys are those of {did}", "its DID document")
+        said = f"the pack alone says which keys are those of {did}"
+        yield _no("did_unresolvable", "keys", said, "its DID document, as it resolves now or by --did-document FILE")
     if not unknown:
         yield _met("keys", f"of {document.provider} and {verifier}, known or following from their DIDs")
 
 
-def _signer(signed: _Signed, purpose: str, heard: Heard) -> tuple[list[Reason], tuple[Credential, ...]]:
-    """Who entitled whom, and the memberships on which that rests."""
+def _signer(
+    signed: _Signed, purpose: str, anchors: Anchors, heard: Heard
+) -> tuple[list[Reason], tuple[Credential, ...], bool]:
+    """Who entitled whom, the memberships on which that rests, and whether somebody named the purpose for it: an anchor
+    for any capability does not.
+    """
     at = signed.made.said.at
     if not signed.predicates:
-        return [_no("not_found", "evidence", "no statement of the delivery that holds is about it", "one")], ()
+        return [_no("not_found", "evidence", "no statement of the delivery that holds is about it", "one")], (), False
     missing: list[str] = []
     for predicate in signed.predicates:
         for speaker in signed.speakers:
@@ -354,11 +368,28 @@ def _signer(signed: _Signed, purpose: str, heard: Heard) -> tuple[list[Reason], 
                 path = answer.paths[0].edges if answer.paths else ()
                 by = " -> ".join(edge.source for edge in path) or speaker
                 said = f"{signed.signer}, {whose}may attest {predicate} for {purpose}, by {by}"
-                return [_met("signer", said)], relied
+                named = any(one.edges for one in answer.paths) or any(
+                    anchor.issuer == speaker
+                    and purpose in anchor.capabilities
+                    and anchor.covers(predicate, purpose, at)
+                    for anchor in anchors.anchors
+                )
+                return [_met("signer", said)], relied, named
             if answer is not None:
                 missing += answer.missing
     said = f"{signed.signer} was not entitled to attest {' or '.join(signed.predicates)} for {purpose} at {at}"
-    return [_no("attester_not_trusted", "signer", said, "; or ".join(dict.fromkeys(missing)))], ()
+    return [_no("attester_not_trusted", "signer", said, "; or ".join(dict.fromkeys(missing)))], (), False
+
+
+def _purpose(made: Made, purpose: str, named: bool) -> Iterator[Reason]:
+    task = made.held.terms(made.said.number).task.kind
+    if task == purpose or named:
+        yield _met(
+            "purpose", f"the contract is for {task}{'' if task == purpose else f', and authority is for {purpose}'}"
+        )
+    else:
+        said = f"the contract is for {task}, and no authority names {purpose}"
+        yield _no("approval_required", "purpose", said, f"{task}, an anchor for {purpose}, or a person's approval")
 
 
 def _status(credentials: Iterable[Credential], lists: Mapping[str, StatusList], now: Instant) -> Iterator[Reason]:
@@ -406,15 +437,17 @@ def _scope(made: Made) -> Iterator[Reason]:
         if limit.per is None
     }
     reasons: list[Reason] = []
-    counted = 0
+    done = refused = 0
     for statement in made.statements:
         predicate = statement.predicate
         if not isinstance(predicate, WorkPredicate):
             continue
         for action in predicate.actions:
-            counted += 1
-            beyond = outside(terms, Action(action.action, action.target), action.at) if action.allowed else ""
-            if beyond:
+            if not action.allowed:
+                refused += 1
+                continue
+            done += 1
+            if beyond := outside(terms, Action(action.action, action.target), action.at):
                 reasons.append(
                     _no("scope_exceeded", "scope", f"{action.action} on {action.target}: {beyond}", "inside")
                 )
@@ -426,10 +459,13 @@ def _scope(made: Made) -> Iterator[Reason]:
         if predicate.actions_omitted:
             said = f"{predicate.actions_omitted} actions that the statement leaves out"
             reasons.append(_no("approval_required", "scope", said, "a person's approval"))
-    yield from reasons or [_met("scope", f"{counted} actions told, all inside the scope")]
+    beside = f"; {refused} more refused by its gate, and not done" if refused else ""
+    inside = "1 action done, inside" if done == 1 else f"{done} actions done, all inside"
+    yield from reasons or [_met("scope", f"{inside} the scope{beside}")]
 
 
 def _acceptance(made: Made) -> Iterator[Reason]:
+    by = made.held.terms(made.said.number).evidence.verifier
     reviews = [
         said.message
         for said in made.held.said
@@ -438,11 +474,13 @@ def _acceptance(made: Made) -> Iterator[Reason]:
     if not reviews:
         yield _no("approval_required", "acceptance", "nobody reviewed it", "an acceptance, or a person's approval")
     elif reviews[-1].verdict == "accepted":
-        yield _met("acceptance", f"accepted by {reviews[-1].sender}")
+        yield _met("acceptance", f"accepted by {by or reviews[-1].sender}")
     elif reviews[-1].verdict == "rework":
         yield _no("approval_required", "acceptance", "to be reworked", "an acceptance, or a person's approval")
     else:
-        yield _no("policy_denied", "acceptance", f"{reviews[-1].verdict} by {reviews[-1].sender}", "an acceptance")
+        yield _no(
+            "policy_denied", "acceptance", f"{reviews[-1].verdict} by {by or reviews[-1].sender}", "an acceptance"
+        )
 
 
 def _ending(made: Made) -> Iterator[Reason]:
@@ -464,4 +502,7 @@ def _ending(made: Made) -> Iterator[Reason]:
                 reasons.append(_no("in_doubt", "ending", text, "a person's approval"))
             case _:
                 pass
+    if not reasons and made.held.state not in ENDED:
+        text = f"the evidence ends in state {made.held.state}: how it went on is not known"
+        reasons.append(_no("in_doubt", "ending", text, "evidence up to the end, or a person's approval"))
     yield from reasons or [_met("ending", "it was not ended early, and nothing is claimed or disputed")]

@@ -128,3 +128,27 @@ def test_a_cyclonedx_document_describes_its_root_alone() -> None:
 def test_a_format_that_is_not_read_is_refused() -> None:
     assert code("SPDX 3.0", {"app": APP, "bill": spdx(APP)}, kind="application/spdx+json") == "digest_mismatch"
     assert code("Own 1", {"app": APP, "bill": b"{}"}, kind="text/plain") == "digest_mismatch"
+
+
+def doubled(format: str, more: str) -> dict[str, Any]:
+    """What a bill of the app says of it and of its file, each with another SHA-256 beside the right one."""
+    made = json.loads(MAKE[format](APP))
+    if format == CYCLONEDX:
+        made["metadata"]["component"]["hashes"].append({"alg": "SHA-256", "content": more})
+    else:
+        made["packages"][0]["checksums"].append({"algorithm": "SHA256", "checksumValue": more})
+    return made
+
+
+@BOTH
+def test_one_thing_has_one_digest(format: str) -> None:
+    """HIRE-ATT-09: with two of one kind a bill would describe the artifact of which it is, and another."""
+    right = sha256(APP).hexdigest()
+    assert code(format, {"app": APP, "bill": json.dumps(doubled(format, "0" * 64)).encode()}) == "schema_violation"
+    assert code(format, {"app": APP, "bill": json.dumps(doubled(format, right)).encode()}) in ("", "schema_violation")
+    made = json.loads(MAKE[format](APP))
+    if format == CYCLONEDX:
+        made["components"][0]["hashes"].append({"alg": "SHA-256", "content": "0" * 64})
+    else:
+        made["files"][0]["checksums"].append({"algorithm": "SHA256", "checksumValue": "0" * 64})
+    assert code(format, {"app": APP, "bill": json.dumps(made).encode()}) == "schema_violation", "a file in it"

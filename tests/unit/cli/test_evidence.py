@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from packs import Hire
+from support import file_size_limit
 from undersigned.encoding import canonicalize, digest_bytes
-from undersigned.evidence import STEPS, TAMPERINGS, read_archive, verifier_page, write_archive
+from undersigned.evidence import MAX_ARCHIVE_BYTES, STEPS, TAMPERINGS, read_archive, verifier_page, write_archive
 from unit.cli.running import files, run
 
 
@@ -210,3 +211,44 @@ def test_the_page_is_written_for_browsers(pack: Path, tmp_path: Path) -> None:
     assert run("verify", "--page", page, "--force").code == 0
     assert run("verify", pack, "--page", tmp_path / "other.html").code == 2
     assert not (tmp_path / "other.html").exists()
+
+
+def test_a_full_disk_leaves_no_half_of_a_file(pack: Path, tmp_path: Path) -> None:
+    """Source: 09-errors, table of exit codes."""
+    with file_size_limit(4096):
+        for command in (("tamper", pack, "--what", "price", "--out"), ("verify", "--page")):
+            ran = run(*command, tmp_path / "made", "--json")
+            assert (ran.code, ran.error["code"]) == (8, "store_full"), ran
+            assert str(tmp_path / "made") in ran.error["message"]
+    assert files(tmp_path) == {}
+
+
+def test_a_pack_is_judged_as_of_the_instant_that_is_named(pack: Path) -> None:
+    """HIRE-PCK-01: nothing in it was recorded later than the verifier's now, by whatever clock it takes."""
+    (said,) = run("verify", pack, "--json").values
+    last = json.loads(read_archive(pack.read_bytes())["manifest.json"])["created"]
+    assert said["at"] > last
+    ran = run("verify", pack, "--at", last)
+    assert ran.code == 0
+    assert ran.out.startswith(f"it holds as of {last} (all ")
+    (then,) = run("verify", pack, "--at", last, "--json").values
+    assert then == {**said, "at": last}
+    early = run("verify", pack, "--at", "2020-01-01T00:00:00Z", "--json")
+    assert early.code == 4
+    assert "which is after 2020-01-01T00:00:00Z" in early.values[0]["steps"][0]["detail"]
+    for edge in ("2000-01-01T00:00:00Z", "2999-12-31T23:59:59Z"):
+        assert run("verify", pack, "--at", edge).code in (0, 4)
+    for bad in ("now", "2026-02-30T00:00:00Z", "2026-01-01T00:00:00+01:00", ""):
+        ran = run("verify", pack, "--at", bad, "--json")
+        assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
+
+
+def test_more_than_a_pack_may_have_does_not_hold(pack: Path, tmp_path: Path) -> None:
+    """HIRE-PCK-01: where a step names no code, it is `evidence_invalid`."""
+    (tmp_path / "large.zip").write_bytes(pack.read_bytes())
+    with (tmp_path / "large.zip").open("r+b") as file:
+        file.truncate(MAX_ARCHIVE_BYTES + 9)  # without a block on the disk
+    ran = run("verify", tmp_path / "large.zip", "--json")
+    assert ran.code == 4
+    assert {step["code"] for step in ran.values[0]["steps"]} == {"evidence_invalid"}
+    assert "larger than" in ran.values[0]["steps"][0]["detail"]

@@ -1,4 +1,4 @@
-"""A file is read whole or not at all, and nothing is waited for."""
+"""A file is read or written whole or not at all, and nothing is waited for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from undersigned.runtime.files import MAX_FILE_BYTES, open_file, read_file
+from support import file_size_limit
+from undersigned.runtime.files import MAX_FILE_BYTES, open_file, read_file, whole_file, write_whole
 
 
 def test_all_of_a_file(tmp_path: Path) -> None:
@@ -43,3 +44,41 @@ def test_what_has_no_end_is_not_opened(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == descriptors, "none is left open"
     with pytest.raises(FileNotFoundError):
         read_file(tmp_path / "missing")
+
+
+def test_what_is_written_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
+    file = tmp_path / "made" / "file"
+    write_whole(file, b"first")
+    with whole_file(file) as written:
+        written.write(b"second")
+        assert file.read_bytes() == b"first"
+    assert file.read_bytes() == b"second"
+
+    def fails() -> None:
+        with whole_file(file) as written:
+            written.write(b"third")
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        fails()
+    assert [(one.name, one.read_bytes()) for one in file.parent.iterdir()] == [("file", b"second")]
+
+
+@pytest.mark.parametrize("before", [None, b"before"])
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, before: bytes | None) -> None:
+    file = tmp_path / "file"
+    if before is not None:
+        file.write_bytes(before)
+    with file_size_limit(4096), pytest.raises(OSError, match="File too large") as caught:
+        write_whole(file, bytes(9000))
+    assert caught.value.filename == str(file)
+    assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == ({} if before is None else {"file": before})
+
+
+def test_nothing_is_written_in_place_of_a_pipe_or_a_device(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/null")):
+        with pytest.raises(OSError, match="not a regular file") as caught:
+            write_whole(path, b"x")
+        assert caught.value.filename == str(path)
+    assert not Path("/dev/null").is_file()

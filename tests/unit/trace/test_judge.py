@@ -66,6 +66,7 @@ def judged(
         policy=policy or Policy(),
         own="did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK",
         now=now,
+        anchors=believed,
         heard=heard_of(found, purpose, now, believed, *edges),
         inputs=INPUTS,
         **{"links": (), "lists": {}, **more},
@@ -174,9 +175,37 @@ def test_our_policy_refuses(hire: Hire) -> None:
 def test_without_an_acceptance_a_person_is_asked_and_with_a_rejection_nobody() -> None:
     """HIRE-TRC-05."""
     waiting = judged(Hire().sealed().delivered())
-    assert (waiting.outcome, codes(waiting)) == ("ask", {"acceptance": "approval_required"})
+    assert (waiting.outcome, codes(waiting)["acceptance"]) == ("ask", "approval_required")
     rejected = judged(Hire().sealed().delivered().reviewed("rejected"))
-    assert (rejected.outcome, codes(rejected)) == ("deny", {"acceptance": "policy_denied"})
+    assert (rejected.outcome, codes(rejected)["acceptance"]) == ("deny", "policy_denied")
+
+
+def test_evidence_that_does_not_reach_the_end_asks(hire: Hire) -> None:
+    """HIRE-TRC-05: what is not known is not met: a breach may be claimed in what was left out."""
+    cut = judged(Hire().sealed().delivered().reviewed())
+    assert (cut.outcome, codes(cut)) == ("ask", {"ending": "in_doubt"})
+    assert codes(judged(hire)) == {}
+
+
+@pytest.mark.parametrize(
+    ("anchor", "edge", "code"),
+    [
+        ({}, False, "approval_required"),
+        ({"types": (WORK,)}, False, "approval_required"),
+        ({"capabilities": ("banana",)}, False, ""),
+        ({}, True, ""),
+    ],
+)
+def test_a_purpose_that_nobody_named_asks(hire: Hire, anchor: dict[str, Any], edge: bool, code: str) -> None:
+    """HIRE-TRC-05: an anchor for anything says nothing of what the contract was not about; one that names it does, and
+    so does a link of authority.
+    """
+    did, root = hire.provider.actor.did, "did:web:root.example"
+    link = Edge(digest=digest_bytes(b"edge"), source=root, target=did, kind="authority", capability="banana")
+    anchors = Anchors(anchors=(Anchor(issuer=root if edge else did, **anchor),))
+    verdict = judged(hire, purpose="banana", anchors=anchors, edges=(link,) if edge else ())
+    assert codes(verdict) == ({"purpose": code} if code else {})
+    assert verdict.outcome == ("ask" if code else "allow")
 
 
 def test_actions_outside_the_scope_and_totals_above_a_limit_deny() -> None:
@@ -189,7 +218,7 @@ def test_actions_outside_the_scope_and_totals_above_a_limit_deny() -> None:
         clause="read",
         allowed=True,
     )
-    hire.delivered(hire.claims(actions=(taken,))).reviewed()
+    hire.delivered(hire.claims(actions=(taken,))).reviewed().closed()
     assert codes(judged(hire)) == {"scope": "scope_exceeded"}
     (grant,) = hire.hirer.offered().terms.scope.grants
     name = grant.id.rpartition("#")[2]
@@ -197,7 +226,7 @@ def test_actions_outside_the_scope_and_totals_above_a_limit_deny() -> None:
     for amount, outcome in (("1", "allow"), ("999999", "deny")):
         again = Hire().sealed()
         usage = (UsageLine(clause=name, unit="count", amount=amount),)
-        again.delivered(again.claims(usage=usage)).reviewed()
+        again.delivered(again.claims(usage=usage)).reviewed().closed()
         assert judged(again).outcome == outcome
 
 
@@ -216,6 +245,7 @@ def test_nothing_is_no_yes(hire: Hire) -> None:
         policy=Policy(),
         own="did:web:acme.example",
         now=hire.book.clock.now(),
+        anchors=Anchors(),
         heard=Heard(),
         links=(),
         lists={},
@@ -230,6 +260,7 @@ def test_nothing_is_no_yes(hire: Hire) -> None:
         policy=Policy(),
         own="did:web:acme.example",
         now=hire.book.clock.now(),
+        anchors=Anchors(),
         heard=Heard(),
         links=(),
         lists={},
@@ -240,3 +271,18 @@ def test_nothing_is_no_yes(hire: Hire) -> None:
 
 def test_only_these_codes_ask() -> None:
     assert {"approval_required", "in_doubt"} == ASKS
+
+
+def test_actions_that_were_refused_are_not_told_as_done() -> None:
+    """HIRE-TRC-05: what its gate refused was not done, and is counted apart."""
+    hire = Hire().sealed()
+    (grant,) = hire.hirer.offered().terms.scope.grants
+    at = hire.book.clock.now()
+    done = ActionTaken(at=at, action=grant.action, target=str(grant.target), clause="read", allowed=True)
+    refused = ActionTaken(
+        at=at, action="file:read", target="https://acme.example/payroll", clause="none", allowed=False
+    )
+    hire.delivered(hire.claims(actions=(done, refused, refused))).reviewed()
+    (one,) = judged(hire).judged
+    (said,) = [reason.value for reason in one.reasons if reason.clause == "scope"]
+    assert said == "1 action done, inside the scope; 2 more refused by its gate, and not done"
