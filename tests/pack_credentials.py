@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pack_cases import ONE, TWO, WEB, Case, spoiled_ones, web_document
+from pack_cases import ONE, TWO, WEB, Case, spoiled_ones, web_document, withheld
 from packs import Hire
 from undersigned.credentials import build_status_list
 from undersigned.encoding import JsonObject, canonicalize, digest_bytes, multibase_encode
@@ -18,6 +18,7 @@ from undersigned.testing import Actor, Say, presentation
 CHECKED = 10
 """Number of the step."""
 LIST = "https://issuer.example/list/1"
+POLICY = b'{"name":"a policy","version":"1"}'
 FROM, UNTIL = "2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
 
 
@@ -62,7 +63,7 @@ def decision(hire: Hire, *, looked: tuple[str, ...], lists: tuple[str, ...], **m
     shown = hire.hirer.stored[hire.provider.engagement.sent[1]].message
     assert isinstance(shown, Presentation)
     inputs = {
-        "policy": digest_bytes(b"p"),
+        "policy": digest_bytes(POLICY),
         "presentation": digest_bytes(canonicalize(dict(shown.presentation))),
         "lookedUp": looked,
         "statusLists": lists,
@@ -77,9 +78,12 @@ def packed(
     lists: tuple[bytes, ...] = (),
     looked_up: Callable[[Hire], tuple[bytes, ...]] = lambda _: (),
     documents: tuple[bytes, ...] = (),
+    beside: dict[str, Any] | None = None,
     **said: Any,
 ) -> bytes:
-    """A whole hire in which the provider shows this, and the hirer decided with these lists."""
+    """A whole hire in which the provider shows this, and the hirer decided with these lists; `beside` is what the pack
+    has in place of what was decided from.
+    """
     made: list[JsonObject] = []
 
     def present(hire: Hire) -> Say:
@@ -88,9 +92,17 @@ def packed(
 
     hire = Hire(shown=present)
     also = looked_up(hire)
-    looked = (*(digest_bytes(canonicalize(one)) for one in made), *map(digest_bytes, also))
+    looked = (*(_digest(one) for one in made), *map(digest_bytes, also))
     decided = decision(hire, looked=looked, lists=tuple(map(digest_bytes, lists)), **said)
-    return hire.whole().pack(credentials=also, statuses=lists, documents=documents, decisions=(decided,))
+    members = {"credentials": also, "statuses": lists, "policies": (POLICY,), **(beside or {})}
+    return hire.whole().pack(documents=documents, decisions=(decided,), **members)
+
+
+def _digest(shown: JsonObject) -> str:
+    """Of a credential as it is shown."""
+    if shown["type"] == "EnvelopedVerifiableCredential":
+        return digest_bytes(str(shown["id"]).partition(",")[2].encode())
+    return digest_bytes(canonicalize(shown))
 
 
 def _flipped(document: JsonObject) -> JsonObject:
@@ -243,6 +255,34 @@ CREDENTIALS: dict[str, tuple[Callable[[], bytes], str]] = {
     "a decision about another": (lambda: packed(credential, peer=TWO.did), "evidence_invalid"),
     "a decision from another presentation": (
         lambda: packed(credential, inputs={"presentation": digest_bytes(b"another")}),
+        "evidence_invalid",
+    ),
+    "a policy silently missing": (lambda: packed(credential, beside={"policies": ()}), "evidence_invalid"),
+    "another policy": (lambda: packed(credential, beside={"policies": (b"{}",)}), "evidence_invalid"),
+    "a policy withheld": (
+        lambda: packed(credential, beside={"policies": (), "withheld": withheld(("policy", POLICY))}),
+        "",
+    ),
+    "a credential silently missing": (
+        lambda: packed(looked_up=_bytes(credential), beside={"credentials": ()}),
+        "evidence_invalid",
+    ),
+    "a credential withheld": (
+        lambda: packed(
+            looked_up=_bytes(credential), beside={"credentials": (), "withheld": withheld(("credential", b"it"))}
+        ),
+        "",
+    ),
+    "a list silently missing": (
+        lambda: packed(credential, lists=(status_list(),), beside={"statuses": ()}),
+        "evidence_invalid",
+    ),
+    "a policy withheld and another missing": (
+        lambda: packed(
+            credential,
+            lists=(status_list(),),
+            beside={"policies": (), "statuses": (), "withheld": withheld(("policy", POLICY))},
+        ),
         "evidence_invalid",
     ),
     "a decision that is none": (lambda: packed(credential, inputs=[], at=7, peer=None), "evidence_invalid"),

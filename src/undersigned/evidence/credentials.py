@@ -12,6 +12,7 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,6 +36,7 @@ from undersigned.encoding import (
 )
 from undersigned.errors import CredentialError, ProofError, UndersignedError
 from undersigned.evidence.case import Case, documents_of, invalid, key_among, pack_of
+from undersigned.evidence.leaves import withheld_in
 from undersigned.keys import PublicKey
 from undersigned.messages import Presentation
 from undersigned.proof import verify_proof
@@ -57,6 +59,8 @@ class _Found:
     decisions: list[JsonObject]
     credentials: dict[Digest, JsonObject] = field(default_factory=dict[Digest, JsonObject])
     """Those that can be read, by digest."""
+    texts: set[Digest] = field(default_factory=set[Digest])
+    """Digests of presented credentials, whether they can be read or not."""
     presented: dict[Digest, Did] = field(default_factory=dict[Digest, Did])
     """Presentations of the transcript by digest, with who sent them."""
     shown: int = 0
@@ -96,6 +100,7 @@ def check_credentials(case: Case) -> str:
             _status(found, _object(data, path), digest, _time(found, "statusLists", digest), path)
     for decision in found.decisions:
         _decided(found, decision)
+    _check_inputs(found)
     said = [
         f"{found.shown} presentations are by their holders" if found.shown else "",
         f"{found.held} credentials hold" if found.held else "",
@@ -129,6 +134,7 @@ def _presented(found: _Found, message: Presentation, at: Instant) -> None:
         if not isinstance(credential, dict):
             raise invalid("not a credential", path)
         shown = cast("JsonObject", credential)
+        found.texts.add(_shown_digest(shown))
         if "EnvelopedVerifiableCredential" in _types(shown):
             found.unchecked.add("a credential that is signed as a text")
             continue
@@ -198,6 +204,33 @@ def _decided(found: _Found, decision: JsonObject) -> None:
                 raise CredentialError(
                     "revoked", f"a decision allowed what the list {told} speaks against: {credential}"
                 )
+
+
+def _check_inputs(found: _Found) -> None:
+    """What decisions name is here, or so many of its kind are withheld: nothing is silently missing."""
+    pack = pack_of(found.case)
+    left_out = Counter(one.kind for one in withheld_in(pack))
+    inputs = [cast("JsonObject", one["inputs"]) for one in found.decisions if isinstance(one.get("inputs"), dict)]
+    for kind, name in (("policy", "policy"), ("credential", "lookedUp"), ("status", "statusLists")):
+        named = {
+            digest
+            for one in inputs
+            for digest in ([one[name]] if isinstance(one.get(name), str) else _listed(one, name))
+            if isinstance(digest, str)
+        }
+        missing = named - {digest_bytes(data) for _, data in pack.of_kind(kind)}
+        if kind == "credential":
+            missing -= found.texts
+        if len(missing) > left_out[kind]:
+            raise invalid(f"decisions name what is neither here nor withheld: {kind} {min(missing)[:200]!a}")
+
+
+def _shown_digest(credential: JsonObject) -> Digest:
+    """Of a credential as its holder shows it: of its JSON, or of the signed text in its envelope."""
+    text = credential.get("id")
+    if "EnvelopedVerifiableCredential" in _types(credential) and isinstance(text, str):
+        return digest_bytes(text.partition(",")[2].encode())
+    return digest_bytes(canonicalize(credential))
 
 
 def _time(found: _Found, name: str, digest: Digest) -> Instant:

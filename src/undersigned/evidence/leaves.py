@@ -32,7 +32,17 @@ from undersigned.evidence.pack import MANIFEST_LIMITS, Pack
 from undersigned.messages import Acceptance
 from undersigned.transparency import LOGGED_MOVES, Checkpoint, InclusionProof, committed_leaf, leaf_digest
 
-__all__ = ["PROOFS", "WITHHELD", "LogProof", "LogProofs", "Withheld", "WithheldList", "check_decisions", "check_proofs"]
+__all__ = [
+    "PROOFS",
+    "WITHHELD",
+    "LogProof",
+    "LogProofs",
+    "Withheld",
+    "WithheldList",
+    "check_decisions",
+    "check_proofs",
+    "withheld_in",
+]
 
 PROOFS: Final = "ledger/proofs.json"
 WITHHELD: Final = "withheld.json"
@@ -122,7 +132,7 @@ def check_decisions(case: Case) -> str:
             count += 1
         if count:
             found.append(f"{count} {words}")
-    left_out = _withheld(pack)
+    left_out = withheld_in(pack)
     if len(set(left_out)) < len(left_out) or list(left_out) != sorted(left_out):
         raise invalid(f"{WITHHELD} does not list each thing once, by kind and commitment")
     said = Counter(one.kind for one in left_out)
@@ -149,11 +159,16 @@ def _commitments(pack: Pack, proofs: LogProofs) -> Iterator[tuple[str, Digest]]:
     for salt in {one.salt for one in proofs.proofs if one.salt is not None}:
         for data in decisions:
             yield "decision", digest_bytes(base64url_decode(salt[1:]) + data)
-    for one in _withheld(pack):
+    for one in withheld_in(pack):
         yield one.kind, one.commitment
 
 
-def _withheld(pack: Pack) -> tuple[Withheld, ...]:
+def withheld_in(pack: Pack) -> tuple[Withheld, ...]:
+    """What a pack says that it left out.
+
+    Raises:
+        VerificationError: `evidence_invalid`: its list is none.
+    """
     read = _member(pack, WITHHELD, WithheldList)
     return read.withheld if read is not None else ()
 

@@ -18,7 +18,7 @@ function objectIn(data, path) {
 
 async function credentials(the) {
   const found = {
-    ...{ the, decisions: ofKind(the, "decision").map(([path, data]) => objectIn(data, path)), credentials: new Map(), presented: new Map() },
+    ...{ the, decisions: ofKind(the, "decision").map(([path, data]) => objectIn(data, path)), credentials: new Map(), presented: new Map(), texts: new Set() },
     ...{ shown: 0, held: 0, outside: 0, lists: 0, revoked: [], unchecked: new Set() },
   };
   for (const one of ofType(the, "Presentation")) await presented(found, one.content, one.at);
@@ -33,6 +33,7 @@ async function credentials(the) {
     else await statusList(found, objectIn(data, path), digest, lookedUpAt(found, "statusLists", digest), path);
   }
   for (const decision of found.decisions) decided(found, decision);
+  await checkInputs(found);
   return [
     found.shown && `${found.shown} presentations are by their holders`,
     found.held && `${found.held} credentials hold`,
@@ -56,6 +57,7 @@ async function presented(found, { presentation, sender, recipient, engagement, a
   for (const [place, one] of listOf(presentation.verifiableCredential ?? []).entries()) {
     const path = `/verifiableCredential/${place}`;
     if (!isObject(one)) throw invalid("not a credential", path);
+    found.texts.add(await shownDigest(one));
     if (listOf(one.type).includes("EnvelopedVerifiableCredential")) {
       found.unchecked.add("a credential that is signed as a text");
       continue;
@@ -143,6 +145,25 @@ function decided({ the, presented: made, revoked }, decision) {
       throw new Refused("revoked", `a decision allowed what the list ${told} speaks against: ${one}`);
     }
   }
+}
+
+/** What decisions name is here, or so many of its kind are withheld: nothing is silently missing. */
+async function checkInputs({ the, decisions: all, texts: shownHere }) {
+  const inputs = all.map((one) => one.inputs).filter(isObject);
+  for (const [kind, name] of [["policy", "policy"], ["credential", "lookedUp"], ["status", "statusLists"]]) {
+    const named = new Set(inputs.flatMap((one) => (has(one, name) ? listOf(one[name]) : [])).filter((one) => typeof one === "string"));
+    for (const [, data] of ofKind(the, kind)) named.delete(await digestBytes(data));
+    if (kind === "credential") for (const digest of shownHere) named.delete(digest);
+    if (named.size > withheldOf(the).filter((one) => one.kind === kind).length) {
+      throw invalid(`decisions name what is neither here nor withheld: ${kind} ${shown([...named].sort()[0])}`);
+    }
+  }
+}
+
+/** Of a credential as its holder shows it: of its JSON, or of the signed text in its envelope. */
+async function shownDigest(one) {
+  if (!listOf(one.type).includes("EnvelopedVerifiableCredential") || typeof one.id !== "string") return digestOfJson(one);
+  return digestBytes(encode(one.id.includes(",") ? one.id.slice(one.id.indexOf(",") + 1) : ""));
 }
 
 const namedIn = (inputs, name, digest) => Array.isArray(inputs[name]) && inputs[name].includes(digest);
