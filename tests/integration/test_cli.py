@@ -538,7 +538,10 @@ def test_a_handler_beside_the_user_is_found(tmp_path: Path) -> None:
         assert ["<-", "artifact", "result: 5.0 MB of 5.0 MB"] in shown
         assert " of 5.0 MB" not in ran.out
         (tmp_path / "much").write_bytes(b"hullo" * 1_000_000)  # what is here already is not fetched again
-        ran = run(*large, "--home", companies.acme, "--json")
+        ran = run(*large, "--home", companies.acme, "--json", "--out", tmp_path / "out")
+        written = [one["transfer"]["bytes"] for one in ran.values if one.get("type") == "written"]
+        assert written == sorted(set(written))
+        assert written[-1] == (tmp_path / "out" / "result").stat().st_size == 5_000_000
         told = [one["transfer"] for one in ran.values if one["kind"] == "transfer"]
         assert ran.err == ""
         assert {(one["name"], one["outward"], one["total"]) for one in told} == {

@@ -20,7 +20,8 @@ from support import ROOT
 from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import Digest, digest_bytes
 from undersigned.errors import FormatError, UndersignedError
-from undersigned.runtime import SMALL_BYTES, Home, Job, Reviewed
+from undersigned.evidence import verify_pack
+from undersigned.runtime import SMALL_BYTES, Home, Job, Reviewed, export_pack
 from undersigned.scope import Grant, Limit, Scope
 
 BLOCK = bytes(range(256)) * 4096
@@ -104,6 +105,19 @@ async def test_nothing_large_is_held_by_either_side(tmp_path: Path) -> None:
         assert peak < SIZE, "neither input nor result was ever there as a whole"
         assert unfinished(acme, globex) == []
         assert len(os.listdir(globex.home.artifacts)) == 1, "what it made, and not what it was given"
+
+
+async def test_a_pack_names_what_is_too_large_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It proves the hire without the bytes, which anybody can hold against the digest in it."""
+    monkeypatch.setattr("undersigned.runtime.export.MAX_WHOLE_BYTES", SIZE - 1)
+    async with peers(tmp_path) as (acme, globex):
+        result = await hired(acme, globex, write(tmp_path / "given"))
+        await until(lambda: not acme.conversations)
+        pack = await export_pack(acme.ledger, acme.artifacts, acme.identity.did, result.engagement)
+        report = verify_pack(pack, now=acme.clock.now(), known=(acme.own, globex.own))
+        assert report.ok, report.steps
+        assert len(pack) < SMALL_BYTES
+        assert result.artifacts.digest("summary.txt").encode() in pack
 
 
 async def test_both_sides_are_told_how_far_it_is(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from undersigned.contract import (
     rebase,
 )
 from undersigned.encoding import Digest, digest_hex, from_struct, shift
-from undersigned.errors import CODES, ConfigurationError, FormatError, UndersignedError
+from undersigned.errors import CODES, ConfigurationError, FormatError, LedgerUnavailable, UndersignedError
 from undersigned.messages import CAUSES, SUSPEND_REASONS, Artifact, Closing, Delivery, Message, Offer, recorded_message
 from undersigned.protocol import ENDED, Engagement, Presence, Tabled, owed, presence, rights
 from undersigned.runtime import (
@@ -39,6 +39,7 @@ from undersigned.runtime import (
     leave_order,
     load_engagement,
     lost_at,
+    open_artifacts,
     open_requests,
     parse_price,
     read_document,
@@ -72,7 +73,7 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
     opened = out.home(home)
     found = await _read(opened, contract)
     engagement, document, facts, closings, wanted, delivered, table = found
-    files = {one.name: str(opened.artifacts / one.digest) for one in delivered if _is_kept(opened, one)}
+    files = await _kept(opened, delivered)
     now = SystemClock().now()
     seen, mays = presence(engagement, now, lost_at(facts)), rights(engagement, now)
     under, due, unpaid = engagement.contract, owed(engagement), awaited(facts, engagement)
@@ -139,9 +140,13 @@ async def contract_show(out: Out, contract: str, home: str | None) -> None:
         out.line(plain(f"Hired         {one['provider']} for {one['task']}: {one['state']}{made}", 1000))
 
 
-def _is_kept(home: Home, artifact: Artifact) -> bool:
-    """Whether the bytes are in the state folder: of what was handed over, once they were fetched and checked."""
-    return (home.artifacts / artifact.digest).is_file()
+async def _kept(home: Home, delivered: Iterable[Artifact]) -> dict[str, str]:
+    """Where the bytes are, by name: of what was handed over, once they were fetched and checked."""
+    store = open_artifacts(home)
+    try:
+        return {one.name: store.place(one.digest) for one in delivered if await store.size(one.digest) is not None}
+    except LedgerUnavailable:
+        return {}  # where they would be is away, and all else can be shown
 
 
 async def _chain(home: Home, engagement: Engagement) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
@@ -33,6 +33,8 @@ from undersigned.runtime import (
     Conversation,
     DomainLink,
     Home,
+    Meter,
+    Transfer,
     checked_name,
     domain_links,
     hire_order,
@@ -53,7 +55,7 @@ from .options import (
     read_scope_options,
 )
 from .output import HOME_OPTION, Out, counted, meeting, plain, program
-from .telling import domain_lines, tell
+from .telling import domain_lines, moved, tell
 from .trace import DOCUMENT_OPTION, PACK_OPTION, check_artifact
 
 __all__ = ["check", "hire", "write_artifacts"]
@@ -378,7 +380,7 @@ async def hire(
         written, unwritten = {}, None
         if folder is not None:
             try:
-                written = await write_artifacts(result.artifacts, folder)
+                written = await write_artifacts(result.artifacts, folder, out)
             except OSError as error:
                 unwritten = error  # told after the result: the work is accepted and owed all the same
         out.value(
@@ -444,8 +446,8 @@ def _milestone(text: str) -> Milestone:
         ) from error
 
 
-async def write_artifacts(artifacts: Contents, folder: Path) -> dict[str, str]:
-    """Writes what was delivered; gives the path of each artifact by its name."""
+async def write_artifacts(artifacts: Contents, folder: Path, out: Out | None = None) -> dict[str, str]:
+    """Writes what was delivered, and tells how far it is; gives the path of each artifact by its name."""
     written: dict[str, str] = {}
     for number, name in enumerate(artifacts, start=1):
         # The name is the provider's text: it becomes a file name only if it is a plain one, on every system.
@@ -453,9 +455,21 @@ async def write_artifacts(artifacts: Contents, folder: Path) -> dict[str, str]:
         path = folder / (name if plain_one else f"artifact-{number}")
         while str(path) in written.values():
             path = path.with_name(f"{path.name}-{number}")
-        await artifacts.save(name, path)
+        await artifacts.save(name, path, _telling(out, artifacts, name) if out is not None else None)
         written[name] = str(path)
     return written
+
+
+def _telling(out: Out, artifacts: Contents, name: str) -> Callable[[int], None]:
+    """Tells how far something large is written, as how far it had come before."""
+
+    def tell(done: int, total: int | None) -> None:
+        state = Transfer(name=name, digest=artifacts.digest(name), outward=False, bytes=done, total=total)
+        out.value({"kind": "transfer", "type": "written", "summary": moved(state), "transfer": from_struct(state)})
+        out.progress(f"          .. written        {moved(state)}")
+
+    meter = Meter(tell)
+    return lambda done: meter.at(done, artifacts.size(name))
 
 
 def _tell_needs(out: Out, error: UndersignedError) -> None:

@@ -50,7 +50,7 @@ from undersigned.runtime import DomainLink, Event, Transfer
 
 from .output import Out, bytes_in_words, counted, plain
 
-__all__ = ["event_json", "event_line", "noted", "quiet", "row_line", "summary_of", "tell"]
+__all__ = ["event_json", "event_line", "moved", "noted", "quiet", "row_line", "summary_of", "tell"]
 
 
 def summary_of(message: Message) -> str:

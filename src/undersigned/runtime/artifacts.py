@@ -18,7 +18,7 @@ import secrets
 import stat
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from hashlib import new, sha256
 from pathlib import Path
@@ -74,6 +74,10 @@ class ArtifactStore:
     def where(self) -> str:
         """Where it is, for people."""
         return str(self.folder)
+
+    def place(self, digest: Digest) -> str:
+        """Where an artifact is, if it is there, for people."""
+        return f"{self.where}/{digest}"
 
     # ------------------------------------------------------------------ writing
 
@@ -167,8 +171,9 @@ class ArtifactStore:
         if held:
             yield held
 
-    async def copy(self, digest: Digest, path: Path) -> None:
+    async def copy(self, digest: Digest, path: Path, tell: Callable[[int], None] | None = None) -> None:
         """Writes the bytes of `digest` to `path`. What is there is replaced, and not written through: it may be a link.
+        `tell` hears how many are written.
 
         Raises:
             UndersignedError, VerificationError: As `get`; then nothing is written.
@@ -178,8 +183,12 @@ class ArtifactStore:
         try:
             async with aclosing(self.pieces(digest)) as pieces:
                 with await asyncio.to_thread(open, beside, "xb", buffering=0) as file:
+                    written = 0
                     async for piece in pieces:
                         await asyncio.to_thread(_write_all, file, piece)
+                        written += len(piece)
+                        if tell is not None:
+                            tell(written)
             await asyncio.to_thread(os.replace, beside, path)
         except BaseException:
             await asyncio.to_thread(beside.unlink, missing_ok=True)
@@ -485,9 +494,9 @@ class Contents(Mapping[str, bytes]):
         """The bytes of one in pieces, as `ArtifactStore.pieces`."""
         return self._store.pieces(self.digest(name))
 
-    async def save(self, name: str, path: Path) -> None:
+    async def save(self, name: str, path: Path, tell: Callable[[int], None] | None = None) -> None:
         """Writes one to `path`, which is yours to choose: `name` is text of the other side. As `ArtifactStore.copy`."""
-        await self._store.copy(self.digest(name), path)
+        await self._store.copy(self.digest(name), path, tell)
 
     async def stated(self, algorithms: frozenset[str]) -> dict[str, bytes | Mapping[str, str]]:
         """Each as the check of a statement needs it: its bytes if they are at hand, else its digests by `algorithms`.

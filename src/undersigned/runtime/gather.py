@@ -68,8 +68,8 @@ class GathererLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Different hosts that one gathering may lead to."""
     connections: int = 32
     """At the same time, of all gatherings."""
-    transfers: int = 24
-    """Of those, what may be long bodies: documents are fetched beside them."""
+    transfers: int = 256
+    """Beside them, for long bodies, which may come as slowly as is borne: no document waits for those."""
     cached: int = 4096
     """DID documents remembered."""
     cached_bytes: int = 64 * 1024 * 1024
@@ -167,6 +167,7 @@ class Gatherer:
         self._documents_bytes = 0
         self._under_way: dict[Did, asyncio.Task[_Known]] = {}
         self._session: ClientSession | None = None
+        self._lookups = asyncio.Semaphore(self.limits.connections)
         self._transfers = asyncio.Semaphore(self.limits.transfers)
 
     async def fetch(
@@ -325,7 +326,10 @@ class Gatherer:
     ) -> Answer:
         """The answer; of one that is not 200 no more than its beginning, unless `whole` says so."""
         session = self._open_session()
-        async with session.request(method, url, allow_redirects=False, headers=headers, data=body) as response:
+        async with (
+            self._lookups,
+            session.request(method, url, allow_redirects=False, headers=headers, data=body) as response,
+        ):
             fields = {name.lower(): value for name, value in response.headers.items()}
             if response.status != 200 and not whole:
                 return Answer(response.status, fields, await response.content.read(256))
@@ -346,7 +350,7 @@ class Gatherer:
                     # aiohttp would remember addresses beyond the check that let them pass.
                     use_dns_cache=False,
                     keepalive_timeout=KEEP_SECONDS,
-                    limit=self.limits.connections,
+                    limit=self.limits.connections + self.limits.transfers,
                     ssl=self._ssl if self._ssl is not None else True,
                 ),
                 cookie_jar=DummyCookieJar(),

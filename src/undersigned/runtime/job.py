@@ -236,8 +236,13 @@ class Job:
             TransportError: Not reached.
         """
         most = min(MAX_WHOLE_BYTES, self._agent.max_artifact_bytes)
-        async with self._fetched(name, most, hold_bytes=most) as incoming:
-            return incoming.whole()
+        try:
+            async with self._fetched(name, most, hold_bytes=most) as incoming:
+                return incoming.whole()
+        except FormatError as error:
+            if error.code == "too_large" and most < self._agent.max_artifact_bytes:
+                error.message += f"; job.file({name!r}) takes up to {self._agent.max_artifact_bytes}"
+            raise
 
     @asynccontextmanager
     async def file(self, name: str) -> AsyncGenerator[Path]:
@@ -321,6 +326,7 @@ class Job:
         subcontracting: int = 0,
         onward: bool = False,
         reworks: int = 0,
+        max_bytes: int | None = None,
     ) -> Hire:
         """Hires `provider` for a part of this work, under this contract: inside its scope, price, times and duties, and
         ended with it. Await it for the result, or iterate over it for events first; the rest as `Peer.hire`.
@@ -358,6 +364,7 @@ class Job:
             subcontracting=subcontracting,
             onward=onward,
             reworks=reworks,
+            max_bytes=max_bytes,
         )
 
     async def sign(self, method: str, url: str, body: bytes | None = None) -> tuple[tuple[str, str], ...]:

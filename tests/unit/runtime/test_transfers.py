@@ -150,6 +150,24 @@ async def test_the_limit_is_exact(length: str, tmp_path: Path) -> None:
         assert len(here.requests) == 1, "it is not asked for again"
 
 
+@pytest.mark.parametrize("says", [len(DATA) + 1, 10**12, 2**63])
+async def test_too_much_is_refused_before_it_comes(says: int, tmp_path: Path) -> None:
+    """SC-69: by what the server says, so that nothing has to be read to know it; also of the rest of something."""
+
+    async def answer(head: bytes, writer: asyncio.StreamWriter) -> None:
+        start = asked(head)
+        writer.write(part(start, total=says if start else len(DATA)) + DATA[start : start + 100_000])
+
+    async with fetching(tmp_path) as (here, fetch):
+        here.answer = answer
+        await refused(fetch(), "too_large" if says < 2**60 else "did_unresolvable")
+        assert len(here.requests) == 2
+    async with site() as here, gathering() as gatherer:
+        here.answer = lambda _, writer: asyncio.sleep(0, writer.write(part(0, total=says)))
+        opened = gatherer.open(here.url(), max_bytes=len(DATA), timeout_seconds=2.0)
+        await refused(opened.__aenter__(), "too_large")
+
+
 async def test_without_a_length_no_more_is_read_than_the_limit(tmp_path: Path) -> None:
     """SC-69: a server that never ends is left, once it has sent a byte too many."""
     sent = 0
