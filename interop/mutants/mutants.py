@@ -1179,8 +1179,14 @@ def _works_on() -> None:
         if conversation_.engagement.state == "cancelling":
             coroutine.close()
             return None
-        outcome = await real(self, conversation_, job, coroutine)
-        return None if outcome == "cancelled" else outcome
+        try:
+            outcome = await real(self, conversation_, job, coroutine)
+        except UndersignedError:
+            # The gate refuses what the work asks for once it is cancelled, and that would be delivered as a failure.
+            if conversation_.engagement.state != "cancelling":
+                raise
+            outcome = None
+        return None if conversation_.engagement.state == "cancelling" else outcome
 
     work.Worker._watched = watched
     _no_delivery()

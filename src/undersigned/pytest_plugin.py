@@ -18,8 +18,10 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
+from undersigned.errors import ConfigurationError, UndersignedError
+
 if TYPE_CHECKING:
-    from undersigned.interop import Result, Scenario, Subject
+    from undersigned.interop import Result, Scenario, Strangers, Subject
 
 __all__ = ["pytest_addoption", "pytest_collection"]
 
@@ -41,26 +43,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Iterator[None]:
-    """Adds the scenarios behind the tests that were found."""
+    """Adds the scenarios behind the tests that were found.
+
+    Raises:
+        pytest.UsageError: An option says what cannot be.
+    """
     try:
         return (yield)  # type: ignore[no-any-return]
     finally:
         if session.config.getoption("--hire-peer"):
-            session.items.extend(_items(session))
+            try:
+                session.items.extend(_items(session))
+            except UndersignedError as error:
+                raise pytest.UsageError(error.message) from None
             session.testscollected = len(session.items)
 
 
 def _items(session: pytest.Session) -> list[pytest.Item]:
-    from undersigned.interop import chosen
+    from undersigned.interop import Strangers, chosen
 
     def option(name: str) -> Any:
         return cast(Any, session.config.getoption(name))
 
     scenarios = chosen(option("--hire-role"), every=option("--hire-all"), only=option("--hire-only"))
     seed = option("--hire-seed") or secrets.token_hex(8)
+    strangers = Strangers()
     subject = _subject(option)
     return [
-        cast("pytest.Item", _Item.from_parent(session, name=f"hire[{one.id}]", played=(one, subject, seed)))
+        cast("pytest.Item", _Item.from_parent(session, name=f"hire[{one.id}]", played=(one, subject, seed, strangers)))
         for one in scenarios
     ]
 
@@ -69,24 +79,30 @@ def _subject(option: Callable[[str], Any]) -> Subject:
     from undersigned.interop import Subject
     from undersigned.runtime import parse_price
 
-    url = str(option("--hire-peer"))
+    url, hook = str(option("--hire-peer")), option("--hire-hook")
+    parts = urlsplit(url)
+    if parts.scheme not in ("wss", "ws") or not parts.hostname:
+        raise ConfigurationError("bad_configuration", f"--hire-peer: expected a wss or ws URL, got {url!r}")
+    if option("--hire-role") == "hirer" and not hook:
+        raise ConfigurationError("bad_configuration", "say --hire-hook=URL: a hirer has to be told to hire")
+    local = parts.scheme == "ws"
     return Subject(
         url=url,
-        did=option("--hire-did") or "did:web:" + quote(urlsplit(url).netloc, safe="."),
+        did=option("--hire-did") or "did:web:" + quote(parts.netloc, safe="."),
         task=option("--hire-task"),
         price=parse_price(option("--hire-price")),
-        hook=option("--hire-hook"),
+        hook=hook.rstrip("/") if hook else None,
         token=option("--hire-token"),
-        local=urlsplit(url).scheme == "ws",
+        local=local,
     )
 
 
 class _Item(pytest.Item):
     """One scenario as a test."""
 
-    def __init__(self, *, played: tuple[Scenario, Subject, str], **options: Any) -> None:
+    def __init__(self, *, played: tuple[Scenario, Subject, str, Strangers], **options: Any) -> None:
         super().__init__(**options)
-        self.scenario, self._subject, self._seed = played
+        self.scenario, self._subject, self._seed, self._strangers = played
 
     def runtest(self) -> None:
         """Plays it."""
@@ -101,7 +117,8 @@ class _Item(pytest.Item):
     async def _play(self) -> Result:
         from undersigned.interop import Stage, play_all
 
-        async with Stage(self._subject, seed=f"{self._seed}/{self.scenario.id}") as stage:
+        seed = f"{self._seed}/{self.scenario.id}"
+        async with Stage(self._subject, seed=seed, strangers=self._strangers) as stage:
             (result,) = await play_all(stage, (self.scenario,))
         return result
 

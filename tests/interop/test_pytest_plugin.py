@@ -6,6 +6,8 @@ import asyncio
 import sys
 from pathlib import Path
 
+import pytest
+
 from interop.worlds import peer_home, subject_of
 from undersigned.daemon import Peer
 
@@ -29,7 +31,7 @@ async def test_scenarios_are_tests(tmp_path: Path) -> None:
     async with Peer.open(home):
         code, out = await pytested(tmp_path, f"--hire-peer={url}", "--hire-only=happy-probe", "--hire-only=version")
         assert code == 0, out
-        assert "7 passed" in out
+        assert "8 passed" in out
         assert "PASSED ::hire[version-one-of-two]" in out
         code, out = await pytested(
             tmp_path, f"--hire-peer={url}", "--hire-only=happy-probe", "--hire-task=something else"
@@ -37,6 +39,20 @@ async def test_scenarios_are_tests(tmp_path: Path) -> None:
     assert code == 1, out
     assert "HIRE-NEG-01" in out
     assert "Traceback" not in out
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--hire-peer=http://localhost/hire",), "expected a wss or ws URL"),
+        (("--hire-peer=ws://localhost:1/hire", "--hire-only=no-such"), "no scenario of role provider begins with"),
+        (("--hire-peer=ws://localhost:1/hire", "--hire-price=much"), "expected a price such as"),
+        (("--hire-peer=ws://localhost:1/hire", "--hire-role=hirer"), "say --hire-hook=URL"),
+    ],
+)
+async def test_what_cannot_be_is_a_usage_error(tmp_path: Path, options: tuple[str, ...], told: str) -> None:
+    code, out = await pytested(tmp_path, *options)
+    assert (code, told in out, "Traceback" in out) == (4, True, False), out
 
 
 async def test_without_a_peer_nothing_is_added(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from undersigned.interop.replay import replayed
 from undersigned.interop.report import Run, compatibility, conforms, verify_report, write_reports
 from undersigned.interop.run import PROFILES, Result, chosen, play_all
 from undersigned.interop.scenario import GROUPS, Reach, Scenario, written_scenarios
-from undersigned.interop.stage import Limits, Stage, Subject
+from undersigned.interop.stage import Limits, Stage, Strangers, Subject
 from undersigned.interop.tables import table_scenarios
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Scenario",
     "Silent",
     "Stage",
+    "Strangers",
     "Subject",
     "bearing",
     "chosen",

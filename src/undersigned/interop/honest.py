@@ -168,8 +168,8 @@ async def hear(play: Play, step: Hear) -> None:
         try:
             message = await player.hear(" or ".join(step.types))
         except Silent as end:
-            if step.optional and player.line.closed is None:
-                raise NotApplicable(str(end)) from end
+            if step.optional:
+                raise NotApplicable(f"it says nothing where {step.types[0]} could come") from end
             raise
         if not message.notice and len(player.got) == known:
             continue  # a move that came before, sent again over another connection

@@ -102,7 +102,7 @@ async def play_all(
 
     async def one(scenario: Scenario) -> Result:
         if any(isinstance(step, Knock) for step in scenario.steps):
-            await stage.stranger()
+            await stage.strangers.turn()
         async with gate:
             known = first if scenario is wanted[0] else None
             result = known or await play(stage, scenario, told)

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import json
 import secrets
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -33,7 +34,7 @@ from .listening import ELSEWHERE, Listener, Met
 from .published import Published
 from .status_lists import StatusLists
 
-__all__ = ["Limits", "Scene", "Stage", "Subject", "written"]
+__all__ = ["Limits", "Scene", "Stage", "Strangers", "Subject", "written"]
 
 STRANGERS: Final = 15
 """Who connect and prove nothing, in so many seconds."""
@@ -76,6 +77,22 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """For the connection, and again for its proof."""
 
 
+class Strangers:
+    """Those who connect and prove nothing: who tries too often is refused for a while, and with it everybody else at
+    its address (HIRE-LIM-02).
+    """
+
+    def __init__(self) -> None:
+        self._came: deque[float] = deque(maxlen=STRANGERS)
+
+    async def turn(self) -> None:
+        """Returns when another one may connect."""
+        now = time.monotonic()
+        at = max(now, self._came[0] + STRANGERS_SECONDS) if len(self._came) == STRANGERS else now
+        self._came.append(at)
+        await asyncio.sleep(at - now)
+
+
 class Stage:
     """What all scenarios of a run share. Enter it with `async with`."""
 
@@ -88,9 +105,11 @@ class Stage:
         url: str | None = None,
         listen: tuple[str, int] = ("localhost", 0),
         reached_at: str | None = None,
+        strangers: Strangers | None = None,
     ) -> None:
         """`url` is what is dialled, if that is not the subject's own; `listen` where we listen, port 0 for any, and
         `reached_at` the http or https URL at which the implementation reaches that, if it is not on this machine.
+        `strangers` are those of all stages before one implementation.
         """
         self.subject = subject
         self.seed = seed
@@ -102,9 +121,7 @@ class Stage:
         self.url = url or subject.url
         self.breaks = False
         """Whether connections break on the way, so that scenarios have to come back by themselves."""
-        self._strangers: deque[float] = deque(maxlen=STRANGERS)
-        """When the last of them connected."""
-        self._turn = asyncio.Lock()
+        self.strangers = strangers or Strangers()
         self.clock = SystemClock()
         self.gatherer = Gatherer(local=subject.local)
         self.unresolved = ""
@@ -184,16 +201,6 @@ class Stage:
     def now(self) -> Instant:
         """The present instant."""
         return self.clock.now()
-
-    async def stranger(self) -> None:
-        """Returns when another stranger may connect: who tries too often is refused for a while, and with it everybody
-        else at its address (HIRE-LIM-02).
-        """
-        async with self._turn:
-            time = asyncio.get_running_loop().time
-            if len(self._strangers) == STRANGERS:
-                await asyncio.sleep(max(0.0, self._strangers[0] + STRANGERS_SECONDS - time()))
-            self._strangers.append(time())
 
     def actor(self, scenario: str, name: str, **options: Any) -> Attacker:
         """Somebody of ours, the same for the same seed, run, scenario and name."""
