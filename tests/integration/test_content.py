@@ -19,7 +19,7 @@ from integration.test_readme import text_of
 from support import ROOT
 from undersigned.daemon import HireResult, Peer
 from undersigned.encoding import Digest, digest_bytes
-from undersigned.errors import FormatError, UndersignedError
+from undersigned.errors import FormatError, LedgerUnavailable, UndersignedError
 from undersigned.evidence import verify_pack
 from undersigned.runtime import SMALL_BYTES, Home, Job, Reviewed, export_pack
 from undersigned.scope import Grant, Limit, Scope
@@ -192,6 +192,34 @@ async def test_a_large_file_that_was_changed_is_not_delivered(tmp_path: Path) ->
         hiring.cancel()
 
 
+async def test_a_store_that_is_away_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+    """The hirer's, when its input is asked for and when it looks at the result: that could not be looked up is no
+    answer, the other side hears of it no more than that it may ask again, and nobody is blamed.
+    """
+    heard: list[str] = []
+    async with peers(tmp_path, read_and_count) as (acme, globex):
+        size, fetch, asked = acme.artifacts.size, globex.fetch_into, list[Digest]()
+
+        async def sometimes(digest: Digest) -> int | None:
+            asked.append(digest)
+            if asked.count(digest) == 1:
+                raise LedgerUnavailable("store_unavailable", "away")
+            return await size(digest)
+
+        async def hearing(*of: Any) -> None:
+            try:
+                await fetch(*of)
+            except UndersignedError as error:
+                heard.append(str(error.detail.get("told")))
+                raise
+
+        acme.artifacts.size = sometimes  # type: ignore[method-assign]
+        globex.fetch_into = hearing  # type: ignore[method-assign]
+        result = await hired(acme, globex, write(tmp_path / "given", SHORT))
+        assert (result["summary.txt"], heard) == (b"1000", ["overloaded"])
+        assert asked.count(digest_bytes(b"1000")) > 1
+
+
 # --- limits ---------------------------------------------------------------------------------------------------------
 
 LIMIT = SMALL_BYTES + 1
@@ -207,7 +235,7 @@ async def read_and_count(job: Job) -> None:
 
 
 @pytest.mark.parametrize("most", [SHORT, LIMIT])
-async def test_a_provider_takes_as_much_as_its_settings_say(most: int, tmp_path: Path) -> None:
+async def test_sc_69_a_provider_takes_as_much_as_its_settings_say(most: int, tmp_path: Path) -> None:
     """SC-69: as many bytes as that, and not one more; then nothing of it is left, and the work failed."""
     seen: list[str] = []
 
@@ -266,7 +294,7 @@ async def test_a_provider_delivers_no_more_than_the_contract_says(most: int, tmp
 @pytest.mark.parametrize("held", [False, True])
 @pytest.mark.parametrize("where", ["contract", "settings"])
 @pytest.mark.parametrize("most", [SHORT, LIMIT])
-async def test_a_hirer_takes_no_more_than_was_agreed(
+async def test_sc_69_a_hirer_takes_no_more_than_was_agreed(
     most: int, where: str, held: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """HIRE-ATT-11, SC-69: of a provider that keeps to no limit; or that made what the hirer has already."""

@@ -242,7 +242,8 @@ async def make_sbom(job: Job) -> None:
 
 async def review_sbom(reviewed: Reviewed) -> dict[str, bool]:
     """Whether a delivered bill of materials meets the criteria of the task `sbom`."""
-    artifact, bill = reviewed.inputs.get("artifact"), reviewed.artifacts.get("sbom.cdx.json")
-    if artifact is None or bill is None:
+    if "artifact" not in reviewed.inputs or "sbom.cdx.json" not in reviewed.artifacts:
         return {}
+    bill = await reviewed.artifacts.read("sbom.cdx.json", LIMITS.max_bytes)
+    artifact = await reviewed.inputs.read("artifact")
     return await asyncio.to_thread(check_bill, bill, artifact)

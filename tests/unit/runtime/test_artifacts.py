@@ -219,6 +219,30 @@ async def test_nothing_large_is_ever_held(store: ArtifactStore, tmp_path: Path) 
     assert peak < 3 * SMALL_BYTES < size // 10
 
 
+async def test_the_event_loop_turns_while_something_large_is_kept(store: ArtifactStore, tmp_path: Path) -> None:
+    """No piece is read, hashed or written by it: others have a turn at each."""
+    path, turns, places = tmp_path / "given", 0, list[int]()
+    await asyncio.to_thread(path.write_bytes, LARGE)
+
+    async def turning() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    ticking = asyncio.create_task(turning())
+    kept = await store.put_file(path, max_bytes=len(LARGE))
+    places.append(turns)
+    async for _ in store.pieces(kept.digest):
+        pass
+    places.append(turns)
+    await store.copy(kept.digest, tmp_path / "out")
+    places.append(turns)
+    ticking.cancel()
+    pieces = (len(LARGE) - SMALL_BYTES) // PIECE_BYTES
+    assert all(after - before >= pieces for before, after in zip([0, *places], places, strict=False)), places
+
+
 @pytest.mark.parametrize(
     "change", [lambda raw: raw[:-1], lambda raw: raw + b"!", lambda raw: b"", lambda raw: b"?" + raw[1:]]
 )

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from bills import cyclonedx, spdx
 from media import Authority, png
 from runtimes import Node, World, facts, folded, last, messages, moves
+from undersigned.attestation.bills import LIMITS
 from undersigned.attestation.media import read_manifest
 from undersigned.contract import Milestone, Price, Settlement, Terms
 from undersigned.encoding import decode_json, digest_bytes
@@ -440,6 +441,29 @@ def test_a_bill_that_was_asked_for_is_checked(
         told = dict(facts(world.hirer, ours.id)).get("rejected", "")
         ends.append((last(world.provider, ours.id, Review).verdict, told.partition(":")[0]))
     assert ends == [("accepted", ""), ("rejected", "digest_mismatch"), ("rejected", "digest_mismatch")]
+
+
+@pytest.mark.parametrize(("sbom", "make", "name"), BILLS)
+def test_a_bill_that_is_too_large_to_be_read_is_none(
+    open_world: Open, sbom: str, make: Callable[[bytes], bytes], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SC-69: bills are read whole, so they have a limit of their own; what they describe has none by it."""
+    limit = len(make(bytes(5000)))
+
+    async def delivers(job: Job) -> None:
+        await job.deliver("summary.txt", bytes(5000), media_type="text/plain")
+        await job.deliver(name, make(bytes(5000)))
+
+    world = open_world(handler=delivers)
+    ends: list[tuple[str, str]] = []
+    for most in (limit, limit - 1):
+        monkeypatch.setattr("undersigned.attestation.bills.LIMITS", replace(LIMITS, max_bytes=most))
+        ours = world.begin(sbom=sbom)
+        world.until("closed", ours.id)
+        told = dict(facts(world.hirer, ours.id)).get("rejected", "")
+        ends.append((last(world.provider, ours.id, Review).verdict, told.partition(":")[0]))
+    assert limit < 5000
+    assert ends == [("accepted", ""), ("rejected", "too_large")]
 
 
 def test_a_bill_that_cannot_be_checked_is_not_asked_for(open_world: Open) -> None:
