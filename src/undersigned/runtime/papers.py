@@ -226,10 +226,10 @@ class Papers:
         served: Served | None = None,
         reference: str | None = None,
         cosignatures: tuple[str, ...] = (),
-        told: Callable[[int], Awaitable[Consistency | None]],
+        told: Callable[[Head], Awaitable[Consistency | None]],
     ) -> Say:
         """The `Closing` of this side's books, with a signed checkpoint of its log as it stands now, and the proof that
-        it continues what the peer was told before, by `told`, of its size.
+        it continues what the peer was told before, which `told` gives for a head.
 
         Of two that are signed, the later one is never of fewer leaves.
         """
@@ -238,7 +238,8 @@ class Papers:
             raise LocalProtocolError("wrong_state", "there is no contract to close")
         size = await self._ledger.tree_size()
         at = self._clock.now()
-        note = await self.checkpoint(Head(size, await self._ledger.root(size)))
+        head = Head(size, await self._ledger.root(size))
+        note = await self.checkpoint(head)
         return Say(
             "Closing",
             {
@@ -249,7 +250,7 @@ class Papers:
                 "settlement": Settled(amount=paid.amount, currency=paid.currency, reference=reference),
                 "checkpoint": "u" + base64url_encode(note.encode()),
                 "cosignatures": cosignatures,
-                "consistency": await told(size),
+                "consistency": await told(head),
                 "data_handling": handled,
                 "capacity": served,
                 "objection": objection,

@@ -66,8 +66,8 @@ class CrossWitness:
         """What came last of each log, which may not be stored yet."""
         self._cosigned: OrderedDict[Did, int] = OrderedDict()
         """The size of each log that was cosigned last: once is enough."""
-        self._told: OrderedDict[Did, int] = OrderedDict()
-        """The size of our log of which each peer was told last."""
+        self._told: OrderedDict[Did, Head] = OrderedDict()
+        """The head of our log that each peer was told last."""
         self._looked: OrderedDict[Did, float] = OrderedDict()
         """When each log was last looked at, by the loop's time."""
 
@@ -126,7 +126,7 @@ class CrossWitness:
         keys = log_keys(peer, self._agent.clock.now())
         try:
             head, _ = by_one_of(keys, lambda key: verify_cosignature(note, peer.id, key), peer.id)
-            if not await self._was_ours(head):
+            if not await self._was_ours(head, peer.id):
                 raise LogProofError(
                     "log_proof_invalid",
                     f"a cosignature of {head.size} leaves of {head.origin!a:.200}, which our log never had: "
@@ -136,13 +136,13 @@ class CrossWitness:
             exc.path = "/cosignatures"
             raise
 
-    async def _was_ours(self, head: Checkpoint) -> bool:
+    async def _was_ours(self, head: Checkpoint, peer: Did) -> bool:
         ledger = self._agent.ledger
-        return (
-            head.origin == self._agent.own.id
-            and head.size <= await ledger.tree_size()
-            and head.root == await ledger.root(head.size)
-        )
+        if head.origin != self._agent.own.id:
+            return False
+        if self._told.get(peer) == Head(head.size, head.root):
+            return True  # what we said ourselves needs no look at the tree
+        return head.size <= await ledger.tree_size() and head.root == await ledger.root(head.size)
 
     def follow(self, peer: Did) -> None:
         """Has the log of `peer` looked at, soon and not too often, if it has grown since it was last."""
@@ -189,17 +189,19 @@ class CrossWitness:
         ledger = self._agent.ledger
         size = await ledger.tree_size()
         at = self._agent.clock.now()  # at once: of what is stated later, none is smaller
-        consistency, root = await self.told(peer, size), await ledger.root(size)
+        root = await ledger.root(size)
+        consistency = await self.told(peer, Head(size, root))
         return LogHead(at=at, size=size, root=digest_from_hex(root.hex()), consistency=consistency)
 
-    async def told(self, peer: Did, size: int) -> Consistency | None:
-        """The proof that our log of `size` leaves continues what `peer` was told before; None if that is not known."""
-        old = self._told.get(peer, 0)
-        keep(self._told, peer, max(old, size))
-        if not 0 < old < size:
+    async def told(self, peer: Did, head: Head) -> Consistency | None:
+        """The proof that our log at `head` continues what `peer` was told before; None if that is not known."""
+        old = self._told.get(peer)
+        if old is None or old.size < head.size:
+            keep(self._told, peer, head)
+        if old is None or not 0 < old.size < head.size:
             return None
-        path = await self._agent.ledger.consistency(old, size)
-        return Consistency(size=old, path=tuple(digest_from_hex(one.hex()) for one in path))
+        path = await self._agent.ledger.consistency(old.size, head.size)
+        return Consistency(size=old.size, path=tuple(digest_from_hex(one.hex()) for one in path))
 
 
 def _size(seen: Seen) -> int:
