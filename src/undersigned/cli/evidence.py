@@ -174,16 +174,23 @@ async def export(
     help="File for the signed statement, which the hirer carries with 'contract judge'.",
 )
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Sign it although this folder has signed the other result for the same delivery: whoever has both can choose.",
+)
 @HOME_OPTION
 @command
-async def judge(out: Out, pack: Path, result: str, file: Path, force: bool, home: str | None) -> None:
+async def judge(out: Out, pack: Path, result: str, file: Path, force: bool, again: bool, home: str | None) -> None:
     """State, as the verifier that a contract names, whether what was delivered under it is accepted.
 
     PACK is the hirer's evidence pack while the delivery waits for its verdict; it is checked as by 'verify', and what
-    it says that the contract asks for is yours to look at before you say that it `passed` or `failed`.
+    it says that the contract asks for is yours to look at before you say that it `passed` or `failed`. What was signed
+    is kept in the state folder.
     """
     data = read_file(pack, MAX_ARCHIVE_BYTES)
-    statement = await judge_pack(out.home(home), data, passed=result == "passed", now=SystemClock().now())
+    passed, now = result == "passed", SystemClock().now()
+    statement = await judge_pack(out.home(home), data, passed=passed, now=now, again=again)
     written = canonicalize(statement)
     write_new(file, written, force=force)
     out.value({"statement": str(file), "digest": digest_bytes(written), "result": result.upper()})

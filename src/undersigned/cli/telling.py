@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ from undersigned.contract import ReleaseDocument
 from undersigned.credentials.envelope import is_enveloped, open_envelope
 from undersigned.credentials.jws import CREDENTIAL_JWT
 from undersigned.daemon import needed_text
-from undersigned.encoding import Did
+from undersigned.encoding import FOREIGN_LIMITS, Did, decode_json
 from undersigned.errors import UndersignedError
 from undersigned.messages import (
     Acceptance,
@@ -95,8 +96,11 @@ def summary_of(message: Message) -> str:
             names = ", ".join(f"{plain(a.name, 40)} {_short(a.digest)}" for a in message.artifacts)
             return f"{message.outcome}: {names or 'nothing'}; {counted(len(message.statements), 'statement')}"
         case Review():
-            met = sum(1 for criterion in message.criteria if criterion.met)
-            return f"{message.verdict}, {met} of {len(message.criteria)} criteria met"
+            met = f"{sum(one.met for one in message.criteria)} of {len(message.criteria)} criteria met"
+            verifier = _verifier(message)
+            if verifier == message.sender:
+                return f"{message.verdict}, {met}"
+            return f"{message.verdict} by the verifier {plain(verifier, 100)}; {met} by the hirer's own check"
         case Closing():
             return f"basis {message.basis}, owed {message.settlement.amount} {message.settlement.currency}"
         case Suspend():
@@ -154,6 +158,15 @@ def row_line(at: str, kind: str, name: str, said: str) -> str:
     """One entry of a journal on one line; `at` is an instant, of which the time of day is shown."""
     arrow = {"sent": "->", "received": "<-"}.get(kind, "  ")
     return f"{at[11:19]}  {arrow} {plain(name, 24):14} {said}"
+
+
+def _verifier(review: Review) -> Did:
+    """Whose verdict a review carries: its sender's, or that of a verifier whom the contract names."""
+    try:
+        value: Any = decode_json(b64decode(str(review.statement.get("payload"))), FOREIGN_LIMITS)
+        return str(value["predicate"]["verifier"]["id"])
+    except (UndersignedError, ValueError, LookupError, TypeError):
+        return review.sender  # what is no statement is refused by whoever checks it, and names nobody
 
 
 def _type(credential: dict[str, Any]) -> str:

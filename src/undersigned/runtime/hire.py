@@ -237,7 +237,11 @@ class Hire:
             why = conversation.facts.get("rejected") or ""
             notes += [code for code in ("too_large",) if why.startswith(code)]  # without criteria there are no notes
             code = next((code for code in ("digest_mismatch", "too_large") if code in notes), "evidence_invalid")
-            raise VerificationError(code, f"the delivery was rejected: {why or f'not met: {missed}'}")
+            found = why or (f"not met: {missed}" if missed else "")
+            if (verifier := conversation.offered().terms.evidence.verifier) is not None:
+                ours = f"our own check: {found}" if found else "our own check found nothing"
+                found = f"by {verifier}, the verifier of the contract; {ours}"
+            raise VerificationError(code, f"the delivery was rejected: {found}")
         price = owed_price(conversation, engagement)
         return HireResult(
             engagement=engagement.id,

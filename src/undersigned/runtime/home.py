@@ -342,7 +342,7 @@ class Home:
 
     @property
     def verdicts(self) -> Path:
-        """Verdicts on artifacts, by digest."""
+        """Verdicts on artifacts, by digest; and what the owner stated as a verifier that contracts name."""
         return self.path / "verdicts"
 
     @property

@@ -11,26 +11,30 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode
 from collections.abc import Iterable
+from pathlib import Path
 
 from undersigned.attestation import PAYLOAD_TYPE, accepted, envelope, make_statement, pae
 from undersigned.did import DidDocument
-from undersigned.encoding import Instant, JsonObject, digest_bytes
-from undersigned.errors import ConfigurationError, FormatError, PolicyError, VerificationError
+from undersigned.encoding import Digest, Instant, JsonObject, canonicalize, digest_bytes
+from undersigned.errors import ConfigurationError, FormatError, LocalProtocolError, PolicyError, VerificationError
 from undersigned.evidence import check_pack, sealed_of, terms_at
 from undersigned.messages import Delivery
 
+from .files import write_whole
 from .home import Home
 
 __all__ = ["judge_pack"]
 
 
 async def judge_pack(
-    home: Home, pack: bytes, *, passed: bool, now: Instant, known: Iterable[DidDocument] = ()
+    home: Home, pack: bytes, *, passed: bool, now: Instant, known: Iterable[DidDocument] = (), again: bool = False
 ) -> JsonObject:
-    """The signed statement that the owner of `home` accepts the last delivery in this pack, or does not.
+    """The signed statement that the owner of `home` accepts the last delivery in this pack, or does not. It is kept, so
+    that the other result is not signed for the same delivery unless `again` says so: whoever had both could choose.
 
     Raises:
         VerificationError: The pack does not hold; with the code and the step that says so.
+        LocalProtocolError: `conflicting_message`: the other result was signed before.
         PolicyError: `attester_not_trusted`: the terms in force name another verifier, or none; `wrong_state`: nothing
             in it waits for a verdict.
         ConfigurationError: `key_unavailable`.
@@ -39,16 +43,24 @@ async def judge_pack(
     for step in report.steps:
         if not step.ok:
             raise VerificationError(step.code, f"step {step.number}, {step.name}: {step.detail}")
-    deliveries = [(one.number, body) for one, message in case.verified if isinstance(body := message.message, Delivery)]
+    deliveries = [
+        (one.number, message.digest, body)
+        for one, message in case.verified
+        if isinstance(body := message.message, Delivery)
+    ]
     if report.state != "delivered" or not deliveries:
         raise PolicyError("wrong_state", f"no delivery waits for a verdict in state {report.state or '-'}")
-    number, delivery = deliveries[-1]
+    number, digest, delivery = deliveries[-1]
     named, own = terms_at(case, number).evidence.verifier, home.document()
     if named != own.id:
         raise PolicyError("attester_not_trusted", f"the terms name {named or 'no verifier'}; this is {own.id}")
     method, key = next(iter(own.methods("assertionMethod")), ""), home.key()
     if not method or own.key_for(method, "assertionMethod", now=now) != key.public_key:
         raise ConfigurationError("key_unavailable", f"the private key is not the first one that {own.id} publishes")
+    other = _kept(home, digest, passed=not passed)
+    if other.exists() and not again:
+        said = f"for this delivery this folder has signed {_result(not passed)} before: {other}"
+        raise LocalProtocolError("conflicting_message", said)
     payload = make_statement(
         # A statement has a subject; when nothing was delivered it is about the contract itself.
         {artifact.name: artifact.digest for artifact in delivery.artifacts} or {"contract": delivery.contract},
@@ -61,7 +73,18 @@ async def judge_pack(
             time_verified=now,
         ),
     )
-    return envelope(payload, [(method, await key.sign(pae(PAYLOAD_TYPE, payload)))])
+    statement = envelope(payload, [(method, await key.sign(pae(PAYLOAD_TYPE, payload)))])
+    # On disk before anybody has it.
+    write_whole(_kept(home, digest, passed=passed), canonicalize(statement))
+    return statement
+
+
+def _kept(home: Home, delivery: Digest, *, passed: bool) -> Path:
+    return home.verdicts / "stated" / f"{delivery}-{_result(passed)}.json"
+
+
+def _result(passed: bool) -> str:
+    return "passed" if passed else "failed"
 
 
 def _payload(statement: JsonObject) -> bytes:
