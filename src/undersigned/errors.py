@@ -134,7 +134,7 @@ CODES: Final[dict[str, Code]] = {
     "store_corrupt": Code("store", False, 8, "never", "the store is damaged"),
     "store_version": Code("store", False, 8, "never", "the store is of another release"),
     "store_conflict": Code("store", True, 8, "never", "decided on a position that is no longer the latest"),
-    "ledger_diverged": Code("ledger", False, 8, "proved", "two histories of one ledger differ"),
+    "ledger_diverged": Code("ledger", False, 4, "proved", "two histories of one ledger differ"),
     "log_proof_invalid": Code("ledger", False, 4, "proved", "an inclusion proof or checkpoint does not verify"),
     # control, configuration: ours alone
     "unauthorized": Code("control", False, 2, "at once", "no token, or another one"),

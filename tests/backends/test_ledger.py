@@ -21,7 +21,23 @@ from undersigned.errors import (
     LogProofError,
     ScopeError,
 )
-from undersigned.ledger import Blob, Commit, Draw, Head, Ledger, Reservation, Row, Seen, Settlement, open_ledger
+from undersigned.ledger import (
+    Blob,
+    Commit,
+    Draw,
+    Fork,
+    Head,
+    Ledger,
+    Reservation,
+    Row,
+    Settlement,
+    Stated,
+    connected,
+    contradicted,
+    decided,
+    open_ledger,
+)
+from undersigned.ledger.seen import MAX_OPEN
 from undersigned.transparency import leaf_hash, node_hash, verify_consistency
 
 Again = Callable[[Ledger], Awaitable[Ledger]]
@@ -516,31 +532,87 @@ async def test_limits_change_with_the_commit(ledger: Ledger) -> None:
 # heads of others' logs
 
 
-async def test_the_largest_head_of_a_log_is_kept_and_the_largest_that_continues(ledger: Ledger, again: Again) -> None:
-    """HIRE-LOG-09: the first continues what was before it; a later one only if whoever checked it says so."""
+def stated(size: int, *continues: int) -> Stated:
+    return Stated(
+        log=PEER,
+        size=size,
+        root=bytes([size]) * 32,
+        at=AT,
+        note=f"note {size}",
+        engagement=engagement(size),
+        continues=tuple(Head(one, bytes([one]) * 32) for one in continues),
+    )
 
-    async def commit(at: int, size: int, agreed: int | None = None) -> None:
-        head = Head(agreed, bytes([agreed]) * 32) if agreed is not None else None
-        seen = Seen(log=PEER, size=size, root=bytes([size]) * 32, at=AT, note=f"note {size}", agreed=head)
-        await ledger.commit(move(engagement(at), 1, seen=(seen,)))
 
-    async def held() -> tuple[int, str, int]:
-        found = await ledger.seen(PEER)
-        assert found is not None
-        assert found.agreed is not None
-        return found.size, found.note, found.agreed.size
+async def held(ledger: Ledger) -> tuple[int, list[int], int]:
+    found = await ledger.seen(PEER)
+    assert found is not None
+    assert found.agreed is not None
+    return found.agreed.size, [one.size for one in found.open], found.missed
 
-    await commit(1, 3)
-    assert await held() == (3, "note 3", 3)
-    await commit(2, 5)
-    assert await held() == (5, "note 5", 3)
-    await commit(3, 7, agreed=7)
-    assert await held() == (7, "note 7", 7)
-    await commit(4, 6, agreed=6)
-    assert await held() == (7, "note 7", 7)
-    await commit(5, 9, agreed=8)
+
+async def test_every_head_of_a_log_is_kept_until_it_is_connected(ledger: Ledger, again: Again) -> None:
+    """HIRE-LOG-09, HIRE-LOG-22: the first one is where the line begins. One that proves to continue it moves it on, one
+    that continues another takes its place, and nothing else takes out what waits, whatever comes after it.
+    """
+    steps: list[tuple[Stated, tuple[int, list[int], int]]] = [
+        (stated(3), (3, [], 0)),
+        (stated(5), (3, [5], 0)),
+        (stated(7, 3), (7, [5], 0)),
+        (stated(7), (7, [5], 0)),
+        (stated(4), (7, [5, 4], 0)),
+        (stated(9, 5), (7, [4, 9], 0)),
+        (stated(5), (7, [4, 9, 5], 0)),
+        (stated(10, 6), (7, [4, 9, 5, 10], 0)),
+    ]
+    for at, (one, expected) in enumerate(steps):
+        await ledger.commit(move(engagement(at), 1, seen=(one,)))
+        assert await held(ledger) == expected, one
     ledger = await again(ledger)
-    assert await held() == (9, "note 9", 8)
+    assert await held(ledger) == steps[-1][1]
+    await ledger.commit(move(engagement(99), 1, seen=(stated(11, 7), stated(12, 11))))
+    assert await held(ledger) == (12, [4, 9, 5, 10], 0)
+    heads = [stated(size) for size in (12, 4, 9, 10)]
+    await ledger.update_seen(PEER, lambda seen: connected(seen, heads))
+    assert await held(ledger) == (12, [5], 0)
+    await ledger.update_seen(PEER, lambda seen: connected(seen, [stated(5)]))
+    assert await held(ledger) == (12, [5], 0), "what does not lead to the line connects nothing"
+
+
+async def test_heads_that_find_no_room_are_counted(ledger: Ledger, again: Again) -> None:
+    """HIRE-LOG-22: beyond that bound nothing is forgotten in silence, and a proof about the others is not enough."""
+    await ledger.commit(move(engagement(1), 1, seen=tuple(stated(size) for size in range(1, MAX_OPEN + 4))))
+    assert await held(ledger) == (1, [*range(2, MAX_OPEN + 2)], 2)
+    line = [stated(size) for size in range(1, MAX_OPEN + 2)]
+    await ledger.update_seen(PEER, lambda seen: connected(seen, line))
+    ledger = await again(ledger)
+    assert await held(ledger) == (MAX_OPEN + 1, [], 2)
+    found = await ledger.seen(PEER)
+    assert found is not None
+    assert not found.one_history
+    await ledger.update_seen(PEER, lambda seen: connected(seen, line, missed=2))
+    found = await ledger.seen(PEER)
+    assert found is not None
+    assert found.one_history
+
+
+async def test_two_histories_are_kept_until_it_is_decided(ledger: Ledger, again: Again) -> None:
+    """HIRE-LOG-09: and then too: what was decided says what it was about."""
+    first, second = Fork(held=stated(3), came=stated(2)), Fork(held=stated(3), came=stated(1))
+    await ledger.commit(move(engagement(1), 1, seen=(stated(3),)))
+    for fork in (first, second):
+        await ledger.update_seen(PEER, lambda seen, fork=fork: contradicted(seen, fork))
+    await ledger.commit(move(engagement(2), 1, seen=(stated(5, 3),)))
+    ledger = await again(ledger)
+    ((log, seen),) = await ledger.logs_seen()
+    assert (log, seen.fork, seen.one_history) == (PEER, first, False)
+    await ledger.update_seen(PEER, lambda seen: decided(seen, AT, anew=False, reason="put back"))
+    assert await held(ledger) == (5, [], 0)
+    await ledger.update_seen(PEER, lambda seen: decided(seen, LATER, anew=True, reason="lost"))
+    ledger = await again(ledger)
+    ((_, seen),) = await ledger.logs_seen()
+    assert (seen.agreed, seen.one_history) == (None, True)
+    assert [(one.fork, one.anew, one.reason) for one in seen.past] == [(first, False, "put back"), (None, True, "lost")]
 
 
 # tree

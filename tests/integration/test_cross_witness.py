@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 import time
 from pathlib import Path
@@ -15,10 +16,11 @@ from integration.hires import REPORT, two_homes, until
 from integration.test_log import went_back
 from undersigned import Peer
 from undersigned.encoding import base64url_decode, base64url_encode, digest_hex, parse_instant
-from undersigned.errors import LogProofError
-from undersigned.ledger import Head, Seen
-from undersigned.messages import Closing, LogHead, Problem, recorded_message
-from undersigned.runtime import Home
+from undersigned.errors import LogProofError, PolicyError, UndersignedError
+from undersigned.ledger import Seen, decided, open_ledger
+from undersigned.messages import Closing, LogHead, recorded_message
+from undersigned.runtime import HireResult, Home, SystemClock
+from undersigned.runtime.logbook import stated_heads
 from undersigned.transparency import (
     Checkpoint,
     Frontier,
@@ -103,8 +105,7 @@ async def test_after_a_restart_the_log_itself_is_looked_at(tmp_path: Path) -> No
         assert said["Acceptance", "provider"].cosignatures is None
         for one, other in ((acme, globex), (globex, acme)):
             before = await seen(one, other)
-            assert before.agreed is not None
-            assert before.agreed.size < before.size, "it has grown, and nobody has looked yet"
+            assert not before.one_history, "it has grown, and nobody has looked yet"
             one.witness._looked.clear()
             one.witness.follow(other.own.id)
             await until_agreed(one, other)
@@ -116,11 +117,16 @@ OTHER = {"hirer": "provider", "provider": "hirer"}
 
 async def until_agreed(one: Peer, other: Peer) -> None:
     for _ in range(400):
-        found = await seen(one, other)
-        if found.agreed == Head(found.size, found.root):
+        if (await seen(one, other)).one_history:
             return
         await asyncio.sleep(0.02)
     raise AssertionError("it was not looked at")
+
+
+async def a_second_later(seen: Seen) -> None:
+    """Of what was signed in one second nobody can tell which came first."""
+    last = max(parse_instant(one.at) for one in seen.held)
+    await asyncio.sleep(max(0.0, last.timestamp() + 1 - time.time()))
 
 
 async def test_a_log_that_went_back_is_noticed_by_who_met_it_before(tmp_path: Path) -> None:
@@ -131,22 +137,78 @@ async def test_a_log_that_went_back_is_noticed_by_who_met_it_before(tmp_path: Pa
     async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
         await hire(acme, globex)
         await hire(acme, globex)
-        last = await seen(acme, globex)
+        await a_second_later(await seen(acme, globex))
     went_back(homes[1])
-    await asyncio.sleep(max(0.0, parse_instant(last.at).timestamp() + 1 - time.time()))  # of one second nobody can tell
-    heard: list[Any] = []
     async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
-        watching = globex.listen(None)
-        hiring = asyncio.ensure_future(hire(acme, globex))
-        async with asyncio.timeout(90):
-            while "ledger_diverged" not in heard:
-                event = await watching.get()
-                heard += [event.message.code] if isinstance(event.message, Problem) else []
-        hiring.cancel()
-        (live,) = [one for one in acme.conversations.values() if "fork" in one.facts]
-        kept = [blob for blob in await acme.ledger.evidence(live.id) if blob.kind == "fork"]
+        with pytest.raises(PolicyError, match="its log went back") as refused:
+            await acme.hire(globex.own.id, task="summary", inputs={"report": REPORT}, price="5 EUR")
+        assert refused.value.code == "ledger_diverged"
+        (name,) = [one.engagement for one in await acme.ledger.summaries() if one.contract is None]
+        kept = [blob for blob in await acme.ledger.evidence(name) if blob.kind == "fork"]
         assert [blob.name for blob in kept] == ["Acceptance"]
-        assert live.engagement.contract is None
+
+
+@pytest.mark.parametrize("role", ["hirer", "provider"])
+async def test_who_signed_two_histories_is_hired_by_nobody_and_hires_nobody(tmp_path: Path, role: str) -> None:
+    """HIRE-LOG-09: whatever it shows afterwards, after a restart of ours too, the history that was first seen as well,
+    until our operator decides.
+    """
+    homes = await two_homes(tmp_path)
+    own, other = (0, 1) if role == "hirer" else (1, 0)  # the state folder that is put back is that of `role`
+    copy = tmp_path / "copy"
+
+    async def hired() -> HireResult:
+        async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
+            result = await acme.hire(globex.own.id, task="summary", inputs={"report": REPORT}, price="5 EUR")
+            await until(lambda: not acme.conversations and not globex.conversations)
+            return result
+
+    async def contracts() -> int:
+        ledger = await open_ledger(homes[other].ledger_url, read_only=True)
+        try:
+            return sum(one.contract is not None for one in await ledger.summaries())
+        finally:
+            await ledger.close()
+
+    async def refused() -> str:
+        before = await contracts()
+        with pytest.raises(UndersignedError) as caught:
+            await hired()
+        assert caught.value.code == "ledger_diverged"
+        assert await contracts() == before, "nothing was agreed"
+        return str(caught.value)
+
+    await hired()
+    shutil.copytree(homes[own].path, copy)
+    await hired()
+    genuine = tmp_path / "genuine"
+    shutil.copytree(homes[own].path, genuine)
+    ledger = await open_ledger(homes[other].ledger_url)
+    seen = await ledger.seen(homes[own].configuration.did)
+    assert seen is not None
+    await a_second_later(seen)
+    await ledger.close()
+
+    put_back(copy, homes[own])
+    await refused()
+    await refused()
+    put_back(genuine, homes[own])
+    await refused()
+
+    ledger = await open_ledger(homes[other].ledger_url)
+    did = homes[own].configuration.did
+    await ledger.update_seen(did, lambda seen: decided(seen, ledger_time(), anew=False, reason="the old one is back"))
+    await ledger.close()
+    await hired()
+
+
+def put_back(copy: Path, home: Home) -> None:
+    shutil.rmtree(home.path)
+    shutil.copytree(copy, home.path)
+
+
+def ledger_time() -> str:
+    return SystemClock().now()
 
 
 async def test_a_log_that_was_rewritten_is_not_cosigned_again(tmp_path: Path) -> None:
@@ -158,15 +220,23 @@ async def test_a_log_that_was_rewritten_is_not_cosigned_again(tmp_path: Path) ->
         before = await seen(acme, globex)
     rewritten(homes[1])
     async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
-        await hire(acme, globex)
-        after = await seen(acme, globex)
-        assert after.size > before.size
-        acme.witness._looked.clear()
-        acme.witness.follow(globex.own.id)
-        await until(lambda: not any(task.get_name().startswith("log of") for task in acme._tasks))
-        assert (await seen(acme, globex)).agreed == before.agreed
-        third = await closings(acme, await hire(acme, globex))
-        assert third["hirer"].cosignatures == ()
+        # The tiles are looked at while it works: its closing comes too late to be cosigned, and is not taken.
+        result = await acme.hire(globex.own.id, task="summary", inputs={"report": REPORT}, price="5 EUR")
+        assert (result.price, list(result.artifacts)) == ("4 EUR", ["summary.txt"])
+        assert result.unclosed is not None
+        assert result.unclosed.code == "ledger_diverged"
+        found = await seen(acme, globex)
+        assert found.agreed == before.agreed
+        assert found.fork is not None
+        assert found.fork.held == before.agreed
+        assert found.fork.path, "it has more leaves than the one before"
+        heard = acme.listen(None)
+        with pytest.raises(LogProofError) as refused:
+            await hire(acme, globex)
+        assert refused.value.code == "ledger_diverged"
+        await asyncio.sleep(3)
+        events = [heard.get_nowait() for _ in range(heard.qsize())]
+        assert [one for one in events if one.kind in ("refused", "problem")] == [], "it is not said again and again"
 
 
 def rewritten(home: Home) -> None:
@@ -201,3 +271,76 @@ async def test_a_cosignature_of_leaves_that_our_log_never_had_is_refused(tmp_pat
             with pytest.raises(LogProofError) as refused:
                 await acme.witness.check(said, globex.own)
             assert (refused.value.code, refused.value.path) == ("log_proof_invalid", "/cosignatures")
+
+
+async def test_what_could_not_be_looked_at_is_not_forgotten(tmp_path: Path) -> None:
+    """HIRE-LOG-22: a hirer whose log was rewritten is gone before its tiles are read, and states heads that continue
+    each other when it is there again. None of them is cosigned, and once its tiles are there the first one tells.
+    """
+    homes = await two_homes(tmp_path)
+    async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
+        await hire(acme, globex)
+        before = await seen(globex, acme)
+    rewritten(homes[0])
+
+    def not_now(globex: Peer, acme: Peer) -> None:
+        globex.witness._looked[acme.own.id] = asyncio.get_running_loop().time()
+
+    async with Peer.open(homes[1]) as globex:
+        async with Peer.open(homes[0]) as acme:
+            not_now(globex, acme)
+            await hire(acme, globex)
+        globex.witness._looked.clear()
+        globex.witness.follow(acme.own.id)
+        await until(lambda: not any(task.get_name().startswith("log of") for task in globex._tasks))
+        after = await seen(globex, acme)
+        assert (after.agreed, after.fork, len(after.open)) == (before.agreed, None, 1), "nobody serves it now"
+    async with Peer.open(homes[1]) as globex, Peer.open(homes[0]) as acme:
+        not_now(globex, acme)
+        said = await moves(globex, await hire(acme, globex))
+        assert said["Acceptance", "provider"].cosignatures is None
+        assert said["Closing", "provider"].cosignatures == ()
+        waiting = (await seen(globex, acme)).open
+        assert after.open[0] in waiting
+        globex.witness._looked.clear()
+        globex.witness.follow(acme.own.id)
+        await until(lambda: not any(task.get_name().startswith("log of") for task in globex._tasks))
+        found = await seen(globex, acme)
+        assert found.fork is not None
+        assert found.fork.held == before.agreed
+        assert found.agreed == before.agreed
+
+
+async def test_what_found_no_room_is_looked_up_in_the_journals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HIRE-LOG-22: many heads that wait, more than are kept apart, are connected from the messages that state them."""
+    monkeypatch.setattr("undersigned.ledger.seen.MAX_OPEN", 1)
+    homes = await two_homes(tmp_path)
+    async with Peer.open(homes[1]) as globex:
+        for _ in range(4):  # each time it has forgotten what it told
+            async with Peer.open(homes[0]) as acme:
+                globex.witness._looked[acme.own.id] = asyncio.get_running_loop().time()
+                await hire(acme, globex)
+        found = await seen(globex, acme)
+        assert (len(found.open), found.missed > 0, found.one_history) == (1, True, False)
+        async with Peer.open(homes[0]) as acme:
+            globex.witness._looked.clear()
+            globex.witness.follow(acme.own.id)
+            await until_agreed(globex, acme)
+            largest = max(one.size for one in await stated_heads(globex.ledger, acme.own.id))
+            assert (await seen(globex, acme)).agreed.size == largest
+
+
+async def test_the_check_of_a_ledger_misses_what_was_seen(tmp_path: Path) -> None:
+    """SC-90: a row that was taken out has no seal; the messages that say how large it has to be are in the journal."""
+    homes = await two_homes(tmp_path)
+    async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
+        await hire(acme, globex)
+        assert (await acme.ledger.check()).ok
+    db = sqlite3.connect(homes[0].ledger)
+    db.execute("DELETE FROM seen_log")
+    db.commit()
+    db.close()
+    ledger = await open_ledger(homes[0].ledger_url, read_only=True)
+    (defect,) = (await ledger.check()).defects
+    await ledger.close()
+    assert (defect.code, defect.where) == ("store_corrupt", f"log of {globex.own.id}")

@@ -15,6 +15,7 @@ from integration.hires import REPORT, two_homes
 from undersigned import Peer
 from undersigned.encoding import digest_hex
 from undersigned.ledger import open_ledger
+from undersigned.ledger.sqlite_rows import tree_seal
 from undersigned.runtime import Home
 from undersigned.transparency import (
     Tile,
@@ -136,5 +137,7 @@ def went_back(home: Home) -> None:
         " root = x'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',"
         " checkpoint_root = x'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';"
     )
+    db.execute("UPDATE tree SET seal = ?", (tree_seal(db),))  # whoever can write it can do that too
+    db.commit()
     db.close()
     home.ledger.with_name(home.ledger.name + ".head").unlink(missing_ok=True)

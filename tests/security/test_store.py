@@ -19,12 +19,13 @@ from typing import Any
 
 import pytest
 
-from backends.moves import OWN, answer, engagement, move, reservation
+from backends.moves import AT, OWN, PEER, answer, engagement, move, reservation
 from support import ROOT
 from undersigned.encoding import digest_bytes
 from undersigned.errors import LedgerConflict, LedgerError
-from undersigned.ledger import Blob, Head, Ledger, SqliteLedger, open_ledger
+from undersigned.ledger import Blob, Head, Ledger, SqliteLedger, Stated, open_ledger
 from undersigned.ledger.chain import first_link, link
+from undersigned.ledger.sqlite_rows import tree_seal
 
 NAME = engagement()
 
@@ -72,7 +73,8 @@ async def filled(path: Path) -> list[Any]:
         )
         await ledger.commit(answer(name, 1, own=1))
         await ledger.commit(move(name, 2, peer=1, reserve=(reservation(f"r{at}", "1", "10"),)))
-    head = (await ledger.commit(move(engagement("last"), 1))).head
+    seen = Stated(log=PEER, size=3, root=bytes(32), at=AT, note="a note")
+    head = (await ledger.commit(move(engagement("last"), 1, seen=(seen,)))).head
     await ledger.put_checkpoint(head, "a signed note")
     found = await everything(ledger)
     await ledger.close()
@@ -81,6 +83,7 @@ async def filled(path: Path) -> list[Any]:
 
 async def everything(ledger: Ledger, *, verify: bool = True) -> list[Any]:
     found: list[Any] = [await ledger.usage("uEiContract"), await ledger.checkpoint(), await ledger.root()]
+    found += [await ledger.logs_seen(), await ledger.secret()]
     for item in await ledger.summaries():
         name = item.engagement
         found += [item, await ledger.rows(name, verify=verify), await ledger.outbox(name)]
@@ -293,6 +296,14 @@ def edit(path: Path, *statements: Any) -> None:
     db.close()
 
 
+def sealed_again(path: Path) -> None:
+    """The seal of the tree's row fits again: whoever can write the file can make it."""
+    db = sqlite3.connect(path)
+    db.execute("UPDATE tree SET seal = ?", (tree_seal(db),))
+    db.commit()
+    db.close()
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -318,6 +329,12 @@ def edit(path: Path, *statements: Any) -> None:
         "UPDATE leaf SET data = x'00' WHERE id = 1",
         "UPDATE node SET hash = zeroblob(32) WHERE level = 1 AND place = 0",
         "DELETE FROM node WHERE level = 2",
+        "UPDATE tree SET secret = zeroblob(32)",
+        "UPDATE tree SET checkpoint = NULL",
+        "UPDATE tree SET checkpoint = 'another note'",
+        "UPDATE tree SET unseen = 99",
+        "UPDATE seen_log SET body = CAST(replace(body, '\"size\":3', '\"size\":2') AS BLOB)",
+        "UPDATE seen_log SET log = 'did:web:other.example'",
     ],
 )
 async def test_sc89_an_edited_row_is_found(tmp_path: Path, statement: str) -> None:
@@ -361,6 +378,7 @@ async def test_sc90_a_shortened_tree_is_refused(tmp_path: Path, dropped: int) ->
     edit(
         path, "UPDATE tree SET checkpoint = NULL, checkpoint_root = ?", root, "UPDATE tree SET checkpoint_size = ?", cut
     )
+    sealed_again(path)
     with pytest.raises(LedgerError) as caught:
         await opened(path)
     assert caught.value.code == "ledger_diverged"

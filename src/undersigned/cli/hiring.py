@@ -407,6 +407,8 @@ async def hire(
             settle = f"{program()} contract settle {result.contract} --home {opened.path}"
             out.line(f"  payment    the books wait for {settle}, beside {program()} serve")
         out.line(f"  evidence   {program()} export {result.engagement} --home {opened.path}")
+        if result.unclosed is not None and unwritten is None:
+            raise result.unclosed
         if unwritten is not None:
             raise LedgerUnavailable("store_unavailable", f"--out: {unwritten}; all is kept in {peer.artifacts.where}")
     return 0

@@ -12,16 +12,15 @@ from undersigned.ledger.base import (
     Counters,
     Defect,
     Draw,
-    Head,
     Ledger,
     Reservation,
     Row,
-    Seen,
     Settlement,
     Summary,
 )
 from undersigned.ledger.memory import MemoryLedger
 from undersigned.ledger.registry import LEDGERS, Opener, open_books, open_ledger
+from undersigned.ledger.seen import Decided, Fork, Head, Seen, Stated, connected, contradicted, decided, saw
 from undersigned.ledger.sqlite import SqliteLedger
 from undersigned.ledger.sqlite_file import connect, open_database, translated
 from undersigned.ledger.trust_store import Admitted, TrustStore
@@ -34,8 +33,10 @@ __all__ = [
     "Commit",
     "Committed",
     "Counters",
+    "Decided",
     "Defect",
     "Draw",
+    "Fork",
     "Head",
     "Ledger",
     "MemoryLedger",
@@ -45,11 +46,16 @@ __all__ = [
     "Seen",
     "Settlement",
     "SqliteLedger",
+    "Stated",
     "Summary",
     "TrustStore",
     "connect",
+    "connected",
+    "contradicted",
+    "decided",
     "open_books",
     "open_database",
     "open_ledger",
+    "saw",
     "translated",
 ]

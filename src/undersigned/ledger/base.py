@@ -12,12 +12,13 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.4
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
 from undersigned.encoding import Amount, Did, Digest, EngagementId, Instant
+from undersigned.ledger.seen import Head, Seen, Stated
 from undersigned.transparency import InclusionProof
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Row",
     "Seen",
     "Settlement",
+    "Stated",
     "Summary",
 ]
 
@@ -152,8 +154,8 @@ class Commit(Struct, frozen=True):
     effects: tuple[str, ...] = ()
     """Keys of effects done with this commit; each can be done once."""
     evidence: tuple[Blob, ...] = ()
-    seen: tuple[Seen, ...] = ()
-    """Heads of others' logs; a smaller one than is kept changes nothing."""
+    seen: tuple[Stated, ...] = ()
+    """Heads of others' logs, kept as `saw` says."""
     leaves: tuple[bytes, ...] = ()
     """Leaf data for the tree, in order. One that is in the tree already keeps its place."""
     reserve: tuple[Reservation, ...] = ()
@@ -161,29 +163,6 @@ class Commit(Struct, frozen=True):
     release: tuple[str, ...] = ()
     urgent: bool = False
     """May use the room kept back for refusals, revocations and endings when the disk is full."""
-
-
-class Head(Struct, frozen=True):
-    """Size and root of the tree at one moment."""
-
-    size: int
-    root: bytes
-    """32 bytes."""
-
-
-class Seen(Struct, frozen=True, kw_only=True):
-    """What was seen of somebody else's log: the largest head that its owner signed to us."""
-
-    log: Did
-    size: int
-    root: bytes
-    at: Instant
-    """When the message that carried it was signed."""
-    note: str
-    """As its owner signed it."""
-    agreed: Head | None = None
-    """The largest head that is known to continue all before. The first one is kept as such at once; what a commit says
-    later is, if it is larger, and so is what `put_agreed` says."""
 
 
 class Committed(Struct, frozen=True):
@@ -403,8 +382,12 @@ class Ledger(Protocol):
         """What was seen of another log, or None."""
         ...
 
-    async def put_agreed(self, log: Did, head: Head) -> None:
-        """Keep that all seen of a log up to this head is of one tree; a smaller one than is kept changes nothing."""
+    async def logs_seen(self) -> tuple[tuple[Did, Seen], ...]:
+        """What was seen of each other log, by its owner's DID."""
+        ...
+
+    async def update_seen(self, log: Did, change: Callable[[Seen | None], Seen]) -> None:
+        """Keep what `change` makes of what is kept of another log, in one step; it may run in another thread."""
         ...
 
     async def check(self) -> CheckReport:

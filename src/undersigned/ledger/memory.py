@@ -5,11 +5,9 @@ It keeps the same promises as the durable stores but one: it forgets.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from os import urandom
-
-from msgspec.structs import replace
 
 from undersigned.encoding import Amount, Did, Digest, Instant, digest_bytes
 from undersigned.errors import LedgerConflict, LedgerError, LedgerUnavailable, LogProofError
@@ -21,14 +19,13 @@ from undersigned.ledger.base import (
     Committed,
     Counters,
     Defect,
-    Head,
     Reservation,
     Row,
-    Seen,
     Settlement,
     Summary,
 )
 from undersigned.ledger.chain import check_commit, content_defect
+from undersigned.ledger.seen import Head, Seen, saw
 from undersigned.transparency import Frontier, InclusionProof, consistency_path, inclusion_path, leaf_hash, root_at
 
 __all__ = ["MemoryLedger"]
@@ -128,12 +125,7 @@ class MemoryLedger:
             self._blobs.setdefault(blob.digest, blob.raw)
             self._evidence.setdefault(name, {}).setdefault((blob.digest, blob.kind, blob.name), blob)
         for one in commit.seen:
-            held = self._seen.get(one.log)
-            if held is None or held.size <= one.size:
-                agreed = Head(one.size, one.root) if held is None else held.agreed
-                self._seen[one.log] = replace(one, agreed=agreed)
-            if one.agreed is not None:
-                self._agree(one.log, one.agreed)
+            self._seen[one.log] = saw(self._seen.get(one.log), one)
         places = tuple(self._append(leaf) for leaf in commit.leaves)
         self.counters.commits += 1
         self.counters.groups += 1
@@ -309,15 +301,15 @@ class MemoryLedger:
         self._open()
         return self._seen.get(log)
 
-    async def put_agreed(self, log: Did, head: Head) -> None:
-        """See `Ledger.put_agreed`."""
+    async def logs_seen(self) -> tuple[tuple[Did, Seen], ...]:
+        """See `Ledger.logs_seen`."""
         self._open()
-        self._agree(log, head)
+        return tuple(sorted(self._seen.items()))
 
-    def _agree(self, log: Did, head: Head) -> None:
-        held = self._seen.get(log)
-        if held is not None and (held.agreed is None or held.agreed.size < head.size <= held.size):
-            self._seen[log] = replace(held, agreed=head)
+    async def update_seen(self, log: Did, change: Callable[[Seen | None], Seen]) -> None:
+        """See `Ledger.update_seen`."""
+        self._open()
+        self._seen[log] = change(self._seen.get(log))
 
     async def check(self) -> CheckReport:
         """See `Ledger.check`."""

@@ -30,19 +30,18 @@ from undersigned.ledger.base import (
     Commit,
     Committed,
     Counters,
-    Head,
     Ledger,
     Reservation,
     Row,
-    Seen,
     Settlement,
     Summary,
 )
 from undersigned.ledger.chain import first_link, verify_links
+from undersigned.ledger.seen import Head, Seen
 from undersigned.ledger.sqlite_check import check_database
 from undersigned.ledger.sqlite_file import HeadFile, connect, create_empty, prepare, translated
-from undersigned.ledger.sqlite_rows import Outbox, SqliteBook, node_source
-from undersigned.ledger.sqlite_writer import Agreed, Release, SignedHead, Write, Writer
+from undersigned.ledger.sqlite_rows import Outbox, SqliteBook, node_source, read_seen
+from undersigned.ledger.sqlite_writer import Release, SeenChange, SignedHead, Write, Writer
 from undersigned.transparency import InclusionProof, consistency_path, inclusion_path, root_at
 
 __all__ = ["SqliteLedger", "open_beside", "open_sqlite"]
@@ -136,7 +135,7 @@ class SqliteLedger:
         if self._closed or self._writer is None:
             why = "closed" if self._closed else "open for reading only"
             raise LedgerUnavailable("store_unavailable", f"the ledger is {why}")
-        if self._beside and isinstance(write, Commit | SignedHead | Agreed):
+        if self._beside and isinstance(write, Commit | SignedHead | SeenChange):
             raise LedgerUnavailable("store_unavailable", "the ledger is open for booking on limits only")
         return self._writer.submit(write)
 
@@ -409,20 +408,20 @@ class SqliteLedger:
 
     async def seen(self, log: Did) -> Seen | None:
         """See `Ledger.seen`."""
-        sql = "SELECT size, root, at, note, agreed_size, agreed_root FROM seen_head WHERE log = ?"
+        return await self._glance(lambda db: read_seen(db, log))
 
-        def query(db: sqlite3.Connection) -> Seen | None:
-            found = db.execute(sql, (log,)).fetchone()
-            if found is None:
-                return None
-            size, root, at, note, *agreed = found
-            return Seen(log=log, size=size, root=root, at=at, note=note, agreed=Head(*agreed))
+    async def logs_seen(self) -> tuple[tuple[Did, Seen], ...]:
+        """See `Ledger.logs_seen`."""
 
-        return await self._glance(query)
+        def query(db: sqlite3.Connection) -> tuple[tuple[Did, Seen], ...]:
+            found = [(log, read_seen(db, log)) for (log,) in db.execute("SELECT log FROM seen_log ORDER BY log")]
+            return tuple((log, seen) for log, seen in found if seen is not None)
 
-    async def put_agreed(self, log: Did, head: Head) -> None:
-        """See `Ledger.put_agreed`."""
-        await self._submit(Agreed(log, head))
+        return await self._read(query)
+
+    async def update_seen(self, log: Did, change: Callable[[Seen | None], Seen]) -> None:
+        """See `Ledger.update_seen`."""
+        await self._submit(SeenChange(log, change))
 
     async def check(self) -> CheckReport:
         """See `Ledger.check`."""

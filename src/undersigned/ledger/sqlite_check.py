@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from undersigned.did import DidDocument
-from undersigned.encoding import FOREIGN_LIMITS, decode_json, digest_bytes
+from undersigned.encoding import FOREIGN_LIMITS, base64url_decode, decode_json, digest_bytes
 from undersigned.errors import UndersignedError
 from undersigned.ledger import usage as limits
-from undersigned.ledger.base import CheckReport, Defect, Head, Row, Summary
+from undersigned.ledger.base import CheckReport, Defect, Row, Summary
 from undersigned.ledger.chain import content_defect, first_link, link
-from undersigned.ledger.sqlite_rows import Outbox, engagement_seal, load_tree, read_entry, seal
-from undersigned.transparency import Frontier, leaf_hash
+from undersigned.ledger.seen import Head
+from undersigned.ledger.sqlite_rows import Outbox, engagement_seal, load_tree, read_entry, read_seen, seal
+from undersigned.transparency import Frontier, leaf_hash, read_checkpoint, read_note
 
 __all__ = ["check_database"]
 
@@ -37,6 +38,7 @@ def check_database(db: sqlite3.Connection, known: Head | None) -> CheckReport:
         ("effects", lambda: _effects(db)),
         ("evidence", lambda: _evidence(db, counts)),
         ("limits", lambda: _limits(db)),
+        ("logs of others", lambda: _seen(db)),
         ("tree", lambda: _tree(db, counts, known)),
     )
     for name, part in parts:
@@ -163,6 +165,45 @@ def _methods(raw: bytes) -> tuple[str, ...]:
     except UndersignedError:
         return ()
     return (*document.methods("authentication"), *document.methods("assertionMethod")) if document else ()
+
+
+class _Stated(msgspec.Struct, frozen=True):
+    size: int = 0
+
+
+class _States(msgspec.Struct, frozen=True):
+    """As much of a message as says how large its sender's log was."""
+
+    head: _Stated | None = None
+    checkpoint: str = ""
+
+
+def _seen(db: sqlite3.Connection) -> Iterator[Defect]:
+    """What was seen of others' logs is as large as the messages say that stand in the journal: a row that was taken out
+    has no seal that could be wrong.
+    """
+    largest: dict[str, int] = {}
+    for (log,) in db.execute("SELECT log FROM seen_log"):
+        seen = read_seen(db, log)
+        largest[log] = max((one.size for one in seen.held), default=0) if seen is not None and not seen.past else _ANY
+    stated = db.execute(
+        "SELECT sender, raw FROM journal, tree WHERE journal.id > unseen AND kind = 'received' AND freed = 0"
+        " AND type IN ('Offer', 'Acceptance', 'Closing')"
+    )
+    missing: set[str] = set()
+    for sender, raw in stated:
+        said = msgspec.json.decode(raw, type=_States)
+        size = said.head.size if said.head is not None else 0
+        if said.checkpoint:
+            size = read_checkpoint(read_note(base64url_decode(said.checkpoint[1:]).decode()).text).size
+        if size > largest.get(sender, 0):
+            missing.add(sender)
+    for log in sorted(missing):
+        yield Defect("store_corrupt", f"log of {log}", "what was seen of it is gone, or less than its messages say")
+
+
+_ANY: Final = 1 << 62
+"""Our operator decided about it: it may have begun anew."""
 
 
 def _limits(db: sqlite3.Connection) -> Iterator[Defect]:

@@ -21,8 +21,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+import msgspec
+
 from undersigned.errors import LedgerConflict, LedgerError, LedgerUnavailable
-from undersigned.ledger.base import Head
+from undersigned.ledger.seen import Head, Seen, Stated
 
 __all__ = [
     "HeadFile",
@@ -34,11 +36,12 @@ __all__ = [
     "open_database",
     "prepare",
     "require",
+    "seal",
     "translated",
 ]
 
 APPLICATION_ID: Final = 0x48697265  # "Hire"
-VERSION: Final = 4
+VERSION: Final = 5
 SPARE_BYTES: Final = 1 << 20
 BUSY_MILLISECONDS: Final = 5000
 _OPENING: Final = threading.Lock()
@@ -127,6 +130,8 @@ def prepare(db: sqlite3.Connection, *, writing: bool) -> None:
         raise LedgerError("store_version", f"the file is no ledger: its application id is {application:#x}")
     if version > VERSION or not writing:
         raise LedgerError("store_version", f"the ledger is of schema version {version}, this release reads {VERSION}")
+    db.create_function("sealed", -1, seal, deterministic=True)
+    db.create_function("seen_before", 7, _seen_before, deterministic=True)
     for number in range(version + 1, VERSION + 1):
         script = files("undersigned.ledger.schema").joinpath(f"sqlite_{number:04d}.sql").read_text("utf-8")
         # The version changes with the tables: killed in between, the file is as before.
@@ -134,6 +139,20 @@ def prepare(db: sqlite3.Connection, *, writing: bool) -> None:
             f"BEGIN EXCLUSIVE;\n{script}\nPRAGMA application_id = {APPLICATION_ID};\n"
             f"PRAGMA user_version = {number};\nCOMMIT;"
         )
+
+
+def seal(*values: object) -> bytes:
+    """SHA-256 over a row's values, so that a changed bit in it shows."""
+    return sha256(msgspec.json.encode(values)).digest()
+
+
+def _seen_before(log: str, size: int, root: bytes, at: str, note: str, agreed_size: int, agreed_root: bytes) -> bytes:
+    """What version 4 kept of a log, as it is kept now."""
+    newest = Stated(log=log, size=size, root=root, at=at, note=note)
+    if (size, root) == (agreed_size, agreed_root):
+        return msgspec.json.encode(Seen(agreed=newest))
+    agreed = Stated(log=log, size=agreed_size, root=agreed_root, at=None, note="")
+    return msgspec.json.encode(Seen(agreed=agreed, open=(newest,)))
 
 
 def create_empty(path: Path) -> None:

@@ -16,7 +16,8 @@ import msgspec
 from undersigned.encoding import Amount, Instant
 from undersigned.errors import LedgerError
 from undersigned.ledger import usage as limits
-from undersigned.ledger.base import Head
+from undersigned.ledger.seen import Head, Seen
+from undersigned.ledger.sqlite_file import seal
 from undersigned.transparency import Frontier, root_at
 
 __all__ = [
@@ -31,17 +32,16 @@ __all__ = [
     "load_tree",
     "node_source",
     "read_entry",
+    "read_seen",
+    "require_tree_seal",
     "reservation_row",
     "seal",
+    "seen_row",
+    "tree_seal",
 ]
 
 Outbox: TypeAlias = tuple[tuple[int, str], ...]
 """(place, digest) of each own move without a receipt, oldest first."""
-
-
-def seal(*values: object) -> bytes:
-    """SHA-256 over a row's values, so that a changed bit in it shows."""
-    return sha256(msgspec.json.encode(values)).digest()
 
 
 def engagement_seal(
@@ -49,6 +49,44 @@ def engagement_seal(
 ) -> bytes:
     """The same for the row of an engagement, over two JSON texts and a hash of fixed length."""
     return sha256(msgspec.json.encode((name, own, peer, length, live)) + head + summary + outbox).digest()
+
+
+_OF_TREE: Final = "secret, checkpoint_size, checkpoint_root, checkpoint, unseen"
+
+
+def tree_seal(db: sqlite3.Connection) -> bytes:
+    """The same for what of the tree's row does not follow from its leaves."""
+    return seal(*db.execute(f"SELECT {_OF_TREE} FROM tree").fetchone())  # noqa: S608 - columns of ours
+
+
+def require_tree_seal(db: sqlite3.Connection) -> None:
+    """Returns if that was not changed.
+
+    Raises:
+        LedgerError: `store_corrupt`.
+    """
+    if tree_seal(db) != db.execute("SELECT seal FROM tree").fetchone()[0]:
+        raise LedgerError("store_corrupt", "the secret of the tree or its signed checkpoint was changed")
+
+
+def seen_row(log: str, seen: Seen) -> tuple[str, bytes, bytes]:
+    """The row of what was seen of a log."""
+    body = msgspec.json.encode(seen)
+    return log, body, seal(log, body)
+
+
+def read_seen(db: sqlite3.Connection, log: str) -> Seen | None:
+    """What was seen of a log, or None.
+
+    Raises:
+        LedgerError: `store_corrupt`: the row was changed.
+    """
+    found = db.execute("SELECT body, seal FROM seen_log WHERE log = ?", (log,)).fetchone()
+    if found is None:
+        return None
+    if seal(log, found[0]) != found[1]:
+        raise LedgerError("store_corrupt", f"what was seen of the log of {log} was changed")
+    return msgspec.json.decode(found[0], type=Seen)
 
 
 def node_source(db: sqlite3.Connection) -> Callable[[int, int], bytes]:
@@ -76,6 +114,7 @@ def load_tree(db: sqlite3.Connection, known: Head | None) -> Frontier:
     size, root, signed_size, signed_root = db.execute(
         "SELECT size, root, checkpoint_size, checkpoint_root FROM tree"
     ).fetchone()
+    require_tree_seal(db)
     leaves = db.execute("SELECT ifnull(max(id), -1) + 1 FROM leaf").fetchone()[0]
     node = node_source(db)
     if leaves != size:

@@ -33,8 +33,9 @@ import msgspec
 from undersigned.encoding import Amount
 from undersigned.errors import LedgerConflict, LedgerError, LedgerUnavailable, UndersignedError
 from undersigned.ledger import usage as limits
-from undersigned.ledger.base import Commit, Committed, Counters, Head, Reservation, Settlement
+from undersigned.ledger.base import Commit, Committed, Counters, Reservation, Settlement
 from undersigned.ledger.chain import check_commit, first_link, link
+from undersigned.ledger.seen import Head, Seen, saw
 from undersigned.ledger.sqlite_file import HeadFile, Lock, Spare, connect, disk_trouble, prepare, translated
 from undersigned.ledger.sqlite_rows import (
     RESERVATION,
@@ -47,12 +48,16 @@ from undersigned.ledger.sqlite_rows import (
     engagement_seal,
     load_tree,
     node_source,
+    read_seen,
+    require_tree_seal,
     reservation_row,
     seal,
+    seen_row,
+    tree_seal,
 )
 from undersigned.transparency import Frontier, leaf_hash, root_at
 
-__all__ = ["Agreed", "Release", "SignedHead", "Write", "Writer"]
+__all__ = ["Release", "SeenChange", "SignedHead", "Write", "Writer"]
 
 MAX_GROUP: Final = 256
 """A group takes no more once it has so many writes."""
@@ -78,14 +83,14 @@ class SignedHead(msgspec.Struct, frozen=True):
     note: str
 
 
-class Agreed(msgspec.Struct, frozen=True):
-    """Asks for a head of another log to be kept as one that continues what was seen before."""
+class SeenChange(msgspec.Struct, frozen=True):
+    """Asks for what is kept of another log to be changed."""
 
     log: str
-    head: Head
+    change: Callable[[Seen | None], Seen]
 
 
-Write: TypeAlias = Commit | Reservation | Settlement | Release | SignedHead | Agreed
+Write: TypeAlias = Commit | Reservation | Settlement | Release | SignedHead | SeenChange
 Item: TypeAlias = tuple[Write, "asyncio.Future[Any]"]
 Outcome: TypeAlias = Committed | Mapping[str, Amount] | UndersignedError | None
 
@@ -106,7 +111,6 @@ class Stage:
     """What one group is about to change: rows to be written, and what memory will hold once they are."""
 
     __slots__ = (
-        "agreed",
         "blobs",
         "effects",
         "engagements",
@@ -128,8 +132,7 @@ class Stage:
         self.effects: list[tuple[int, str, bytes]] = []
         self.blobs: dict[str, bytes] = {}
         self.evidence: list[tuple[int, str, str, str, bytes]] = []
-        self.seen: list[tuple[Any, ...]] = []
-        self.agreed: list[tuple[Any, ...]] = []
+        self.seen: dict[str, Seen] = {}
         self.frontier: Frontier | None = None
         self.leaf_index: dict[bytes, int] = {}
         self.leaves: list[tuple[int, bytes, bytes]] = []
@@ -158,6 +161,7 @@ class Writer(threading.Thread):
         self._gathered: list[Item] = []
         self._db: sqlite3.Connection | None = None
         self._heads: dict[str, EngagementHead] = {}
+        self._seen: dict[str, Seen] = {}
         self._limits = Limits()
         self._others: int | None = None
         """SQLite's count of what other connections wrote, as of our last transaction."""
@@ -415,8 +419,8 @@ class Writer(threading.Thread):
         if isinstance(write, SignedHead):
             self._keep_checkpoint(db, stage, write)
             return None
-        if isinstance(write, Agreed):
-            db.execute(_AGREED, (write.log, write.head.size, write.head.root))
+        if isinstance(write, SeenChange):
+            stage.seen[write.log] = write.change(self._seen_of(db, stage, write.log))
             return None
         book = StagedBook(SqliteBook(db), self._limits, stage.limits)
         totals: Mapping[str, Amount] | None = None
@@ -447,7 +451,11 @@ class Writer(threading.Thread):
             book.keep()
         elif commit.freed:
             _free(db, head.id, commit)
+        seen: dict[str, Seen] = {}
+        for one in commit.seen:
+            seen[one.log] = saw(seen.get(one.log) or self._seen_of(db, stage, one.log), one)
         # From here on nothing is refused but by the database's keys.
+        stage.seen.update(seen)
         id, at = head.id, head.link
         places: dict[str, int] = {}
         for row in commit.rows:
@@ -472,11 +480,12 @@ class Writer(threading.Thread):
         for blob in commit.evidence:
             stage.blobs[blob.digest] = blob.raw
             stage.evidence.append((id, blob.digest, blob.kind, blob.name, seal(id, blob.digest, blob.kind, blob.name)))
-        stage.seen += [(one.log, one.size, one.root, one.at, one.note, one.size, one.root) for one in commit.seen]
-        stage.agreed += [(one.log, one.agreed.size, one.agreed.root) for one in commit.seen if one.agreed is not None]
         leaves = tuple(self._append(db, stage, leaf) for leaf in commit.leaves)
         frontier = stage.frontier or self._frontier
         return Committed(leaves, Head(frontier.size, frontier.root))
+
+    def _seen_of(self, db: sqlite3.Connection, stage: Stage, log: str) -> Seen | None:
+        return stage.seen.get(log) or self._seen.get(log) or read_seen(db, log)
 
     def _stored_head(self, db: sqlite3.Connection, name: str) -> EngagementHead | None:
         found = db.execute(
@@ -514,11 +523,13 @@ class Writer(threading.Thread):
         size = (stage.frontier or self._frontier).size
         if not 0 <= head.size <= size or root_at(head.size, node) != head.root:
             raise LedgerError("ledger_diverged", f"the tree never had this root at {head.size} leaves")
+        require_tree_seal(db)
         db.execute(
             "UPDATE tree SET checkpoint_size = ?1, checkpoint_root = ?2, checkpoint = ?3"
             " WHERE checkpoint IS NULL OR checkpoint_size < ?1",
             (head.size, head.root, signed.note),
         )
+        db.execute("UPDATE tree SET seal = ?", (tree_seal(db),))
 
     def _flush(self, db: sqlite3.Connection, stage: Stage) -> None:
         for insert, rows in (
@@ -527,15 +538,13 @@ class Writer(threading.Thread):
             (_EFFECT, stage.effects),
             (_BLOB, list(stage.blobs.items())),
             (_EVIDENCE, stage.evidence),
-            (_SEEN, stage.seen),
+            (_SEEN, [seen_row(log, seen) for log, seen in stage.seen.items()]),
             (_LEAF, stage.leaves),
             (_NODE, [(level, place, node) for (level, place), node in stage.nodes.items() if level]),
             (RESERVATION, [reservation_row(entry) for entry in stage.limits.entries.values()]),
             (USAGE, [(*key, *total) for key, total in stage.limits.totals.items()]),
         ):
             insert.all(db, rows)
-        for row in stage.agreed:
-            db.execute(_AGREED, row)
         if stage.frontier is not None:
             db.execute("UPDATE tree SET size = ?, root = ?", (stage.frontier.size, stage.frontier.root))
 
@@ -547,6 +556,9 @@ class Writer(threading.Thread):
                 head.new = False
                 self._next_engagement += 1
         self._heads.update(stage.heads)
+        if len(self._seen) > MAX_HEADS:
+            self._seen.clear()
+        self._seen.update(stage.seen)
         if len(self._limits.entries) > MAX_LIMITS or len(self._limits.totals) > MAX_LIMITS:
             self._limits = Limits()
         self._limits.update(stage.limits)
@@ -566,14 +578,7 @@ _ROW: Final = Insert("INTO journal (engagement, place, kind, at, sender, sequenc
 _EFFECT: Final = Insert("INTO effect (engagement, key, seal)")
 _BLOB: Final = Insert("OR IGNORE INTO blob (digest, raw)")
 _EVIDENCE: Final = Insert("OR IGNORE INTO evidence (engagement, digest, kind, name, seal)")
-_SEEN: Final = Insert(
-    "INTO seen_head (log, size, root, at, note, agreed_size, agreed_root)",
-    " ON CONFLICT (log) DO UPDATE SET size = excluded.size, root = excluded.root, at = excluded.at,"
-    " note = excluded.note WHERE excluded.size >= size",
-)
-_AGREED: Final = (
-    "UPDATE seen_head SET agreed_size = ?2, agreed_root = ?3 WHERE log = ?1 AND agreed_size < ?2 AND ?2 <= size"
-)
+_SEEN: Final = Insert("OR REPLACE INTO seen_log (log, body, seal)")
 _LEAF: Final = Insert("INTO leaf (id, hash, data)")
 _NODE: Final = Insert("INTO node (level, place, hash)")
 _FREE: Final = (

@@ -29,7 +29,7 @@ from undersigned.errors import (
     TransportError,
     UndersignedError,
 )
-from undersigned.ledger import LEDGERS, Blob, Ledger, Opener, Seen, open_ledger
+from undersigned.ledger import LEDGERS, Blob, Ledger, Opener, Stated, open_ledger
 from undersigned.messages import (
     Acceptance,
     Closing,
@@ -400,8 +400,10 @@ class Agent:
         Raises:
             ConfigurationError: `bad_configuration`: no contract can be made of the order.
             LocalProtocolError: `self_dealing`.
+            LogProofError: `ledger_diverged`: the provider signed two histories of its log.
             VerificationError: `wrong_negotiation`: what the order continues is no withdrawal of these two.
         """
+        await self.witness.require(order.provider)
         engagement_id, inquiry = await self.hirer.begin(order)
         if before is not None:
             await before(engagement_id)
@@ -532,8 +534,10 @@ class Agent:
     ) -> tuple[bytes | None, tuple[Blob, ...]]:
         body, engagement = message.message, conversation.engagement
         match body:
-            case Inquiry() if body.continues is not None:
-                return None, (await continued(self.ledger, body.continues, engagement.peer),)
+            case Inquiry():
+                await self.witness.require(engagement.peer)
+                if body.continues is not None:
+                    return None, (await continued(self.ledger, body.continues, engagement.peer),)
             case Presentation():
                 await self.meeting.check(engagement, body)
             case Offer():
@@ -568,7 +572,9 @@ class Agent:
                 pass
         return None, ()
 
-    async def watched(self, conversation: Conversation, message: VerifiedMessage, document: DidDocument) -> Seen | None:
+    async def watched(
+        self, conversation: Conversation, message: VerifiedMessage, document: DidDocument
+    ) -> Stated | None:
         """See `Shell.watched`."""
         body = message.message
         if not isinstance(body, Offer | Acceptance | Seal | Closing):
@@ -587,6 +593,8 @@ class Agent:
             return await self._must(conversation, engagement, owed, owed.reason)
         if conversation.full and "Withdraw" in owed.moves:
             return await self.no_room(conversation, engagement)
+        if engagement.contract is None:
+            await self.witness.require(engagement.peer)
         side = self.hirer if engagement.role == "hirer" else self.provider
         try:
             try:
@@ -678,6 +686,8 @@ class Agent:
         contract = engagement.contract
         if contract is None:
             raise LocalProtocolError("wrong_state", "there is no contract to close")
+        if conversation.distrusted:
+            return None  # another one would be refused as well, and so on
         word = await self.settlements.word(conversation, engagement, owed, paid)
         if not isinstance(word, Paid):
             return word

@@ -35,11 +35,12 @@ from undersigned.errors import (
     LedgerConflict,
     LedgerError,
     LocalProtocolError,
+    LogProofError,
     ResolutionError,
     ScopeError,
     UndersignedError,
 )
-from undersigned.ledger import Blob, Committed, Ledger, Row, Seen, Settlement, Summary
+from undersigned.ledger import Blob, Committed, Ledger, Row, Settlement, Stated, Summary
 from undersigned.messages import (
     MESSAGE_TYPES,
     Acceptance,
@@ -156,7 +157,9 @@ class Shell(Protocol):
         """
         ...
 
-    async def watched(self, conversation: Conversation, message: VerifiedMessage, document: DidDocument) -> Seen | None:
+    async def watched(
+        self, conversation: Conversation, message: VerifiedMessage, document: DidDocument
+    ) -> Stated | None:
         """What a received move says of its sender's log, held against what was seen of it before.
 
         Raises:
@@ -226,6 +229,8 @@ class Conversation(Remembered):
         """What the last commit made."""
         self.leaf: tuple[bytes, int] | None = None
         """The last leaf of a contract that this process put into the log, and its place there."""
+        self.distrusted = False
+        """Whether the peer says that our ledger has two histories: it is told no more of it until the next start."""
         self.over = False
         self.full = ""
         """Why there was no room, or no money, for what was decided last; empty if there was."""
@@ -661,9 +666,10 @@ class Conversation(Remembered):
             leaf, evidence = None, ()
             if how == "applies" or body.type == "Ruling":  # a ruling counts although it moves nothing
                 leaf, evidence = await self.shell.check(self, message, item.document)
-                seen = await self.shell.watched(self, message, item.document)
-                if seen is not None:
-                    turn.seen.append(seen)
+            # Whatever moves something or not: what it states of a log is stated.
+            stated = await self.shell.watched(self, message, item.document)
+            if stated is not None:
+                turn.seen.append(stated)
             turn.engagement = after
         except LedgerError:
             raise
@@ -682,6 +688,7 @@ class Conversation(Remembered):
             turn.durable = turn.durable or self._is_new_sign(turn.engagement)
         elif isinstance(body, Problem):
             _log.warning("the peer refused a message", engagement=self.id, code=body.code)
+            self.distrusted = self.distrusted or body.code == "ledger_diverged"
         if body.notice and told:
             turn.notices.add(message.digest)
         elif not body.notice:
@@ -784,8 +791,12 @@ class Conversation(Remembered):
         if len(item.message.raw) > MAX_PROBLEM_BYTES and (path := problem_path_told(error)):
             problem["path"] = path
         await self._say(turn, Say("Problem", problem))
-        if error.code == "terms_mismatch" and body.type == "Acceptance":
-            await self._say(turn, Say("Withdraw", {"reason": "terms_mismatch", "offer": getattr(body, "offer", None)}))
+        # An acceptance that will never do is answered with the end of it.
+        # If its sender has seen a move that we do not have, it may be our store that went back: then we end nothing.
+        rewritten = error.code == "ledger_diverged" and isinstance(error, LogProofError)
+        if body.type == "Acceptance" and (error.code == "terms_mismatch" or rewritten):
+            reason = "decision_failed" if rewritten else error.code
+            await self._say(turn, Say("Withdraw", {"reason": reason, "offer": getattr(body, "offer", None)}))
 
     # ------------------------------------------------------------------ saying
 

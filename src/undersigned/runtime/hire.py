@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from undersigned.encoding import Did, Digest, EngagementId
-from undersigned.errors import CredentialError, PolicyError, TransportError, UndersignedError, VerificationError
+from undersigned.errors import (
+    CredentialError,
+    LogProofError,
+    PolicyError,
+    TransportError,
+    UndersignedError,
+    VerificationError,
+)
 from undersigned.messages import Delivery, Need, Problem, Review, Withdraw
 from undersigned.protocol import ENDED
 from undersigned.trust import Decision
@@ -63,6 +70,8 @@ class HireResult(msgspec.Struct, frozen=True, kw_only=True):
     price: str
     """What is owed, `4 EUR`."""
     criteria: dict[str, bool]
+    unclosed: UndersignedError | None = None
+    """Why the books of one side were not taken by the other, though the work was: `ledger_diverged`."""
 
     def __getitem__(self, name: str) -> bytes:
         """The bytes of one artifact, whole."""
@@ -101,7 +110,7 @@ class Hire:
         self._decided: str | None = None
         """The decision that was noted last, as it was noted."""
         self._trouble: Event | None = None
-        """Why we could not decide, if it was a store of our own."""
+        """Why we could not decide, if it was a store of our own, or the log of the provider."""
 
     @property
     def decision(self) -> Decision | None:
@@ -176,6 +185,11 @@ class Hire:
                 refused = event.message
             if event.kind == "noted" and event.type == "due":
                 return await self._result(conversation, refused)  # the books wait for people
+            unclosed = _unclosed(event, conversation)
+            if unclosed is not None:
+                if not conversation.said("Review", "hirer"):
+                    raise unclosed
+                return msgspec.structs.replace(await self._result(conversation, refused), unclosed=unclosed)
             if event.kind == "over" or conversation.engagement.state in ("withdrawn", "closed"):
                 await self._last_events(event, queue)
                 return await self._result(conversation, refused)
@@ -183,7 +197,9 @@ class Hire:
     def _tell(self, event: Event) -> None:
         if event.kind == "noted" and event.type == "decision":
             self._decided = event.detail
-        if event.kind == "refused" and event.message is None and event.code.startswith("store_"):
+        if event.kind == "refused" and (
+            event.code == _DIVERGED or (event.message is None and event.code.startswith("store_"))
+        ):
             self._trouble = event
         self._events.put_nowait(event)
 
@@ -219,7 +235,10 @@ class Hire:
             if self._trouble is not None and conversation.said("Withdraw", "hirer"):
                 code = self._trouble.code
                 told = self._trouble.detail.removeprefix(f"{code}: ")
-                raise PolicyError(code, f"we withdrew, because we could not decide: {told}", engagement=engagement.id)
+                told = (
+                    f"of its {self._trouble.type}: {told}" if self._trouble.message else f"we could not decide: {told}"
+                )
+                raise PolicyError(code, f"we withdrew, because {told}", engagement=engagement.id)
             raise self._withdrawn(conversation, refused)
         if not conversation.said("Review", "hirer"):
             ends = ", ".join(f"{e.basis} {e.detail}".strip() for e in contract.endings) or engagement.state
@@ -261,6 +280,7 @@ class Hire:
                 hint = f"; would change the answer: {needed}" if needed else ""
                 same = ("offer_expired", "round_limit", "revoked", "status_unavailable")
                 code = withdraw.reason if withdraw.reason in same else "policy_denied"
+                code = _DIVERGED if refused is not None and refused.code == _DIVERGED else code
                 told = f" after refusing a message ({refused.code})" if refused is not None else ""
                 who = "the provider" if role == "provider" else "we"
                 asked = f"; {conversation.facts['budget']}" if "budget" in conversation.facts else ""
@@ -279,6 +299,25 @@ class Hire:
         if refused is not None:
             return PolicyError(refused.code, f"{conversation.engagement.peer} refused the inquiry: {refused.code}")
         return PolicyError("policy_denied", "the negotiation ended without a contract")
+
+
+_DIVERGED = "ledger_diverged"
+
+
+def _unclosed(event: Event, conversation: Conversation) -> LogProofError | None:
+    """Why the books will not be closed by both, if one side does not take those of the other for its log."""
+    if conversation.engagement.contract is None:
+        return None
+    if (event.kind, event.type, event.code) == ("refused", "Closing", _DIVERGED):
+        told = event.detail.removeprefix(_DIVERGED).lstrip(": ")
+        return LogProofError(_DIVERGED, f"the provider's closing of the books was refused: {told}")
+    if event.kind == "problem" and conversation.distrusted:
+        return LogProofError(
+            _DIVERGED,
+            "the provider does not take our closing of the books: it has seen another history of our log. Was this "
+            "state folder put back from an old copy?",
+        )
+    return None
 
 
 def needed_text(need: Need) -> str:

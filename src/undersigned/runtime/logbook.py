@@ -24,12 +24,13 @@ from undersigned.encoding import (
     JsonObject,
     base64url_decode,
     digest_bytes,
+    digest_hex,
     from_struct,
 )
 from undersigned.errors import LogProofError, ResolutionError
 from undersigned.keys import PublicKey
-from undersigned.ledger import Head, Ledger
-from undersigned.messages import Acceptance, Closing, Offer, Receipt, Seal, Sync, recorded_message
+from undersigned.ledger import Head, Ledger, Stated
+from undersigned.messages import Acceptance, Closing, Message, Offer, Receipt, Seal, Sync, recorded_message
 from undersigned.transparency import (
     LOGGED_MOVES,
     TILE_WIDTH,
@@ -71,6 +72,8 @@ __all__ = [
     "noted",
     "proof_of",
     "read_multibase_note",
+    "stated_heads",
+    "stated_in",
     "verified_note",
 ]
 
@@ -161,6 +164,34 @@ async def logged(ledger: Ledger, engagement: EngagementId) -> tuple[Logged, ...]
     return tuple(found)
 
 
+def stated_in(message: Message) -> Stated | None:
+    """The head of its sender's log that a message states, under the message's own proof; None if it states none."""
+    if isinstance(message, Offer | Acceptance) and message.head is not None:
+        at, size, root = message.head.at, message.head.size, bytes.fromhex(digest_hex(message.head.root))
+        note = checkpoint_text(message.sender, size, root).decode()
+    elif isinstance(message, Closing | Receipt | Sync) and message.checkpoint:
+        at, note = message.proof.created if message.proof is not None else None, read_multibase_note(message.checkpoint)
+        head = read_checkpoint(read_note(note).text)
+        size, root = head.size, head.root
+    else:
+        return None
+    return Stated(log=message.sender, size=size, root=root, at=at, note=note, engagement=message.engagement)
+
+
+async def stated_heads(ledger: Ledger, owner: Did) -> tuple[Stated, ...]:
+    """Every head of its log that `owner` stated in a message of our journals."""
+    found: list[Stated] = []
+    for summary in await ledger.summaries():
+        for row in await ledger.rows(summary.engagement) if summary.peer == owner else ():
+            if row.kind == "received" and row.type in _STATING:
+                said = stated_in(recorded_message(row.raw).message)
+                found += [said] if said is not None else []
+    return tuple(found)
+
+
+_STATING: Final = ("Offer", "Acceptance", "Closing", "Receipt", "Sync")
+
+
 async def held_heads(ledger: Ledger, owner: Did) -> tuple[tuple[Held, ...], Mapping[int, tuple[Digest, str]]]:
     """What we have of a log of `owner`, who may be ourselves: its checkpoints in our journals, and the leaves that its
     `Seal`s promised, by place.
@@ -169,15 +200,15 @@ async def held_heads(ledger: Ledger, owner: Did) -> tuple[tuple[Held, ...], Mapp
     promised: dict[int, tuple[Digest, str]] = {}
     for summary in await ledger.summaries():
         for row in await ledger.rows(summary.engagement):
-            if row.kind == "noted" or row.sender != owner or row.type not in ("Seal", "Closing", "Receipt", "Sync"):
+            if row.kind == "noted" or row.sender != owner or row.type not in ("Seal", *_STATING):
                 continue
             said = recorded_message(row.raw).message
             where = f"{row.type} of {summary.engagement}"
             if isinstance(said, Seal) and said.ledger.log == owner:
                 promised[said.ledger.index] = said.ledger.leaf, where
-            elif isinstance(said, Closing | Receipt | Sync) and said.checkpoint:
+            elif (stated := stated_in(said)) is not None:
                 # In a message that its owner signed: it is its word, whatever key signed the note.
-                heads.append(Held(read_checkpoint(read_note(read_multibase_note(said.checkpoint)).text), where))
+                heads.append(Held(Checkpoint(owner, stated.size, stated.root), where))
     return tuple(heads), promised
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from undersigned.encoding import Did, Digest, EngagementId, Instant
 from undersigned.errors import PolicyError
-from undersigned.ledger import Blob, Commit, Ledger, Reservation, Row, Seen, Settlement, Summary
+from undersigned.ledger import Blob, Commit, Ledger, Reservation, Row, Settlement, Stated, Summary
 from undersigned.messages import Message, Need, VerifiedMessage, recorded_message
 from undersigned.protocol import Engagement, Entry, Noted, Received, Sent, apply, begin, position, wake_at
 from undersigned.transparency import LOGGED_MOVES, decision_leaf, decision_salt, move_leaf, refusal_leaf
@@ -122,7 +122,7 @@ class Turn:
         self.receipted: list[Digest] = []
         self.evidence: list[Blob] = []
         self.leaves: list[bytes] = []
-        self.seen: list[Seen] = []
+        self.seen: list[Stated] = []
         self.reserve: list[Reservation] = []
         self.settle: list[Settlement] = []
         self.release: list[str] = []

@@ -3,9 +3,10 @@ cosigned.
 
 What can be seen at once refuses the message that carries it: another root of the same size, or fewer leaves than were
 signed earlier. So whoever was put back from an old copy is noticed with its first offer or acceptance, before anything
-is sealed. That more leaves continue the ones before is shown by a closing itself from where the engagement began, and
-is otherwise found out afterwards, from the tiles that the other side serves; until it is known nothing is cosigned,
-and if it is not so, never again.
+is sealed. That more leaves continue the ones before is shown by the message itself, from what its recipient was told
+before, and is otherwise found out afterwards, from the tiles that the other side serves. Until every head that was
+seen is known to lie on one line nothing is cosigned. Of whoever signed two histories nothing more is believed, and no
+engagement with it is begun, until our operator decides.
 
 Source: protocol-spec/08-attestation-and-evidence.md, section 8.5
 """
@@ -14,14 +15,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
-import msgspec
 import structlog
+from msgspec.structs import replace
 
 from undersigned.encoding import Did, base64url_encode, digest_from_hex, digest_hex, parse_instant
 from undersigned.errors import LogProofError, UndersignedError
-from undersigned.ledger import Head, Seen
+from undersigned.ledger import Fork, Head, Seen, Stated, connected, contradicted, saw
 from undersigned.messages import Acceptance, Closing, Consistency, LogHead, Offer, Seal
 from undersigned.transparency import (
     TILE_WIDTH,
@@ -29,6 +32,7 @@ from undersigned.transparency import (
     Tile,
     checkpoint_text,
     consistency_path,
+    consistency_roots,
     cosigned_note,
     cosigned_text,
     node_of_tiles,
@@ -38,7 +42,7 @@ from undersigned.transparency import (
 )
 
 from .gather import Gatherer
-from .logbook import by_one_of, log_keys, read_multibase_note, verified_note
+from .logbook import by_one_of, log_keys, read_multibase_note, stated_heads, stated_in, verified_note
 from .signers import Signer
 
 if TYPE_CHECKING:
@@ -48,11 +52,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["CrossWitness", "continues"]
+__all__ = ["CrossWitness", "fork_of"]
 
 _log: Final = structlog.get_logger("undersigned.witnessing")
 LOOK_SECONDS: Final = 60.0
-"""A log that grows is looked at no more often."""
+"""A log that grows is looked at no more often, as long as few of its heads wait for that."""
+SOON_SECONDS: Final = 1.0
+FEW_OPEN: Final = 4
 MAX_LOGS: Final = 4096
 
 
@@ -62,8 +68,8 @@ class CrossWitness:
     def __init__(self, agent: Agent, key: Signer) -> None:
         """`key` signs our own checkpoints."""
         self._agent, self._key = agent, key
-        self._new: OrderedDict[Did, Seen] = OrderedDict()
-        """What came last of each log, which may not be stored yet."""
+        self._seen: OrderedDict[Did, Seen | None] = OrderedDict()
+        """What was seen of each log, what is not stored yet too."""
         self._cosigned: OrderedDict[Did, int] = OrderedDict()
         """The size of each log that was cosigned last: once is enough."""
         self._told: OrderedDict[Did, Head] = OrderedDict()
@@ -71,56 +77,71 @@ class CrossWitness:
         self._looked: OrderedDict[Did, float] = OrderedDict()
         """When each log was last looked at, by the loop's time."""
 
-    async def check(self, message: Offer | Acceptance | Seal | Closing, peer: DidDocument) -> Seen | None:
+    async def seen(self, peer: Did) -> Seen | None:
+        """What was seen of the log of `peer`."""
+        if peer not in self._seen:
+            keep(self._seen, peer, await self._agent.ledger.seen(peer))
+        return self._seen[peer]
+
+    async def update(self, peer: Did, change: Callable[[Seen | None], Seen]) -> None:
+        """Changes what is kept of the log of `peer`, here and in the ledger."""
+        keep(self._seen, peer, change(await self.seen(peer)))
+        await self._agent.ledger.update_seen(peer, change)
+
+    async def require(self, peer: Did) -> None:
+        """Returns unless `peer` signed two histories of its log.
+
+        Raises:
+            LogProofError: `ledger_diverged`.
+        """
+        seen = await self.seen(peer)
+        if seen is not None and seen.fork is not None:
+            raise LogProofError(
+                "ledger_diverged",
+                f"{peer} signed two histories of its log: {words(seen.fork)}. Nothing is agreed with it until our "
+                "operator decides: undersigned ledger forks",
+            )
+
+    async def check(self, message: Offer | Acceptance | Seal | Closing, peer: DidDocument) -> Stated | None:
         """What a received message says of its sender's log, to be kept with it. It contradicts nothing that was seen of
         that log, and what it cosigns is ours.
 
         Raises:
             LogProofError: `log_proof_invalid`: not signed by its sender, or a cosignature or proof does not hold;
-                `ledger_diverged`: the log had other leaves before, or more.
+                `ledger_diverged`: the log had other leaves before, or more, now or earlier.
         """
         said = self._said(message, peer)
         if not isinstance(message, Offer):
             for note in message.cosignatures or ():
                 await self._ours(read_multibase_note(note), peer)
+        if not isinstance(message, Seal):
+            await self.require(peer.id)  # a Seal has to be taken: who sealed is bound
         if said is None:
             return None
-        seen = await self._agent.ledger.seen(peer.id)
-        place = "/checkpoint" if isinstance(message, Closing) else "/head"
-        if seen is not None:
-            _check_growth(seen, said, place)
-        consistency = _consistency(message)
+        seen = await self.seen(peer.id)
+        for held in seen.held if seen is not None else ():
+            if contradict(held, said):
+                fork = Fork(held=held, came=said)
+                await self.update(peer.id, partial(contradicted, fork=fork))
+                place = "/checkpoint" if isinstance(message, Closing) else "/head"
+                raise LogProofError("ledger_diverged", f"{peer.id} signed {words(fork)}", path=place)
         try:
-            said = _joined(said, self._agreed(peer.id, seen), consistency)
+            said = _proving(said, seen, _consistency(message))
         except LogProofError as exc:
             exc.path = "/consistency" if isinstance(message, Closing) else "/head/consistency"
             raise
-        keep(self._new, peer.id, said)
+        keep(self._seen, peer.id, saw(seen, said))
         return said
 
-    def _agreed(self, peer: Did, seen: Seen | None) -> Head | None:
-        """The largest head that is known to continue all before. `seen` is what the store has."""
-        new = self._new.get(peer)
-        known = [one.agreed for one in (seen, new) if one is not None and one.agreed is not None]
-        return max(known, key=lambda one: one.size, default=None)
-
-    def _said(self, message: Offer | Acceptance | Seal | Closing, peer: DidDocument) -> Seen | None:
+    def _said(self, message: Offer | Acceptance | Seal | Closing, peer: DidDocument) -> Stated | None:
         """The head of its sender's log that a message carries. One without a note is under the message's own proof."""
         if isinstance(message, Closing):
-            at = message.proof.created if message.proof is not None else ""
-            note = read_multibase_note(message.checkpoint)
             try:
-                head = verified_note(note, peer, self._agent.clock.now())
+                verified_note(read_multibase_note(message.checkpoint), peer, self._agent.clock.now())
             except LogProofError as exc:
                 exc.path = "/checkpoint"
                 raise
-            return Seen(log=peer.id, size=head.size, root=head.root, at=at, note=note)
-        if isinstance(message, Seal) or message.head is None:
-            return None
-        head = message.head
-        root = bytes.fromhex(digest_hex(head.root))
-        note = checkpoint_text(peer.id, head.size, root).decode()
-        return Seen(log=peer.id, size=head.size, root=root, at=head.at, note=note)
+        return stated_in(message)
 
     async def _ours(self, note: str, peer: DidDocument) -> None:
         keys = log_keys(peer, self._agent.clock.now())
@@ -145,37 +166,42 @@ class CrossWitness:
         return head.size <= await ledger.tree_size() and head.root == await ledger.root(head.size)
 
     def follow(self, peer: Did) -> None:
-        """Has the log of `peer` looked at, soon and not too often, if it has grown since it was last."""
-        now = asyncio.get_running_loop().time()
-        if now - self._looked.get(peer, -LOOK_SECONDS) < LOOK_SECONDS:
+        """Has the log of `peer` looked at, soon and not too often, if heads of it wait for that."""
+        now, seen = asyncio.get_running_loop().time(), self._seen.get(peer)
+        if seen is None or seen.fork is not None or seen.one_history:
+            return
+        pause = LOOK_SECONDS if len(seen.open) < FEW_OPEN else SOON_SECONDS
+        if now - self._looked.get(peer, -LOOK_SECONDS) < pause:
             return
         keep(self._looked, peer, now)
         self._agent.spawn(self._look(peer), f"log of {peer[-16:]}")
 
     async def _look(self, peer: Did) -> None:
         agent = self._agent
-        seen = await agent.ledger.seen(peer)
-        if seen is None or seen.agreed is None or seen.agreed.size >= seen.size:
-            return
+        seen, stored = await self.seen(peer) or Seen(), await agent.ledger.seen(peer) or Seen()
         try:
             base = await agent.log_url(peer)
-            await continues(agent.gatherer, base, seen.agreed, Head(seen.size, seen.root))
-        except LogProofError as error:
-            # Two notes of its own that contradict each other are in our journal: proof to anybody.
-            _log.error("a log was rewritten", log=peer, size=seen.size, before=seen.agreed.size, error=str(error))
-            return
+            # What did not find room is in the journals.
+            others = (*seen.held, *stored.held, *(await stated_heads(agent.ledger, peer) if stored.missed else ()))
+            newest = max(others, key=lambda one: one.size)
+            fork = await fork_of(agent.gatherer, base, newest, others)
         except UndersignedError as error:
+            # What it serves is not what it signed, or nothing: neither says that it signed anything else.
             _log.info("a log could not be looked at", log=peer, error=str(error))
+            keep(self._looked, peer, asyncio.get_running_loop().time() + LOOK_SECONDS)
             return
-        await agent.ledger.put_agreed(peer, Head(seen.size, seen.root))
+        if fork is not None:
+            _log.error("a log was rewritten", log=peer, fork=words(fork))
+            await self.update(peer, partial(contradicted, fork=fork))
+        else:
+            await self.update(peer, partial(connected, line=others, missed=stored.missed))
 
     async def cosignatures(self, peer: Did) -> tuple[str, ...]:
-        """Our cosignature of the newest checkpoint of `peer`, once, if it is known to continue what was seen before."""
+        """Our cosignature of the newest checkpoint of `peer`, once, if all that was seen is known to be one history."""
         agent = self._agent
-        seen = await agent.ledger.seen(peer)
-        newest = max((one for one in (seen, self._new.get(peer)) if one is not None), key=_size, default=None)
-        agreed = self._agreed(peer, seen)
-        if newest is None or newest.size == 0 or agreed != _head(newest) or self._cosigned.get(peer) == newest.size:
+        seen = await self.seen(peer)
+        newest = seen.agreed if seen is not None and seen.one_history else None
+        if newest is None or newest.size == 0 or self._cosigned.get(peer) == newest.size:
             return ()
         text = checkpoint_text(peer, newest.size, newest.root)
         seconds = int(parse_instant(agent.clock.now()).timestamp())
@@ -204,45 +230,45 @@ class CrossWitness:
         return Consistency(size=old.size, path=tuple(digest_from_hex(one.hex()) for one in path))
 
 
-def _size(seen: Seen) -> int:
-    return seen.size
-
-
-def _head(seen: Seen) -> Head:
-    return Head(seen.size, seen.root)
-
-
 def _consistency(message: Offer | Acceptance | Seal | Closing) -> Consistency | None:
     if isinstance(message, Closing):
         return message.consistency
     return message.head.consistency if not isinstance(message, Seal) and message.head is not None else None
 
 
-def _joined(said: Seen, agreed: Head | None, consistency: Consistency | None) -> Seen:
-    """What was said, once it is known whether it continues what is `agreed`.
+def _proving(said: Stated, seen: Seen | None, consistency: Consistency | None) -> Stated:
+    """What was said, with what of that log it proves to be continued.
 
     Raises:
         LogProofError: The proof that it does does not hold.
     """
-    if agreed is None or agreed.size == 0:
-        pass  # the first one, and what every log continues, need no proof
-    elif consistency is not None and consistency.size == agreed.size < said.size:
-        path = [bytes.fromhex(digest_hex(one)) for one in consistency.path]
-        verify_consistency(agreed.size, agreed.root, said.size, said.root, path)
-    elif agreed != _head(said):
+    if consistency is None or seen is None:
         return said
-    return msgspec.structs.replace(said, agreed=_head(said))
+    old = next((one.head for one in seen.held if one.size == consistency.size < said.size), None)
+    if old is None or old.size == 0:
+        return said  # from what we do not hold it proves nothing, and what every log continues needs no proof
+    path = [bytes.fromhex(digest_hex(one)) for one in consistency.path]
+    verify_consistency(old.size, old.root, said.size, said.root, path)
+    return replace(said, continues=(old,))
 
 
-def _check_growth(seen: Seen, said: Seen, path: str) -> None:
-    if seen.size == said.size and seen.root != said.root:
-        raise LogProofError("ledger_diverged", f"{said.log} signed two roots of {said.size} leaves", path=path)
-    if said.size < seen.size and said.at > seen.at:
-        raise LogProofError(
-            "ledger_diverged",
-            f"{said.log} signed {seen.size} leaves at {seen.at}, and {said.size} afterwards: its log went back",
-            path=path,
-        )
+def contradict(one: Stated, other: Stated) -> bool:
+    """Whether no log that only grows has both heads, as it shows without a proof."""
+    if one.size == other.size:
+        return one.root != other.root
+    less, more = sorted((one, other), key=lambda head: head.size)
+    return less.at is not None and more.at is not None and less.at > more.at
+
+
+def words(fork: Fork) -> str:
+    """What contradicts what."""
+    held, came = fork.held, fork.came
+    if held.size == came.size:
+        return f"two roots of {held.size} leaves"
+    if fork.path:
+        return f"{held.size} leaves, and {came.size} that do not continue them"
+    less, more = sorted((held, came), key=lambda head: head.size)
+    return f"{more.size} leaves at {more.at}, and {less.size} afterwards, at {less.at}: its log went back"
 
 
 def keep(held: OrderedDict[Did, T], log: Did, value: T) -> None:
@@ -253,20 +279,33 @@ def keep(held: OrderedDict[Did, T], log: Did, value: T) -> None:
         held.popitem(last=False)
 
 
-async def continues(gatherer: Gatherer, base: str, old: Head, new: Head) -> None:
-    """The log at `base` shows that its tree of the size `new` continues the one of the size `old`.
+async def fork_of(gatherer: Gatherer, base: str, new: Stated, others: Iterable[Stated]) -> Fork | None:
+    """The first of `others` that the log at `base` shows not to be continued by its tree of the size of `new`.
 
     Raises:
-        LogProofError: It does not.
+        LogProofError: It shows another tree than the one that was signed.
         ResolutionError: It was not had.
     """
     tiles: dict[Tile, tuple[bytes, ...]] = {}
     node = node_of_tiles(new.size, tiles.__getitem__)
-    while True:
-        try:
-            path = consistency_path(old.size, new.size, node) if 0 < old.size < new.size else ()
-            break
-        except KeyError as missing:
-            tile: Tile = missing.args[0]
-            tiles[tile] = read_tile(tile, await gatherer.fetch(f"{base}/{tile.path}", max_bytes=32 * TILE_WIDTH))
-    verify_consistency(old.size, old.root, new.size, new.root, path)
+    for old in sorted(others, key=lambda one: one.size):
+        if old.size == new.size and old.root != new.root:
+            return Fork(held=old, came=new)
+        path: tuple[bytes, ...] = ()
+        while 0 < old.size < new.size:
+            try:
+                path = consistency_path(old.size, new.size, node)
+                if old.size & (old.size - 1) == 0:
+                    path = (node(old.size.bit_length() - 1, 0), *path)
+                break
+            except KeyError as missing:
+                tile: Tile = missing.args[0]
+                tiles[tile] = read_tile(tile, await gatherer.fetch(f"{base}/{tile.path}", max_bytes=32 * TILE_WIDTH))
+        if path:
+            before, after = consistency_roots(old.size, new.size, path)
+            if after != new.root:
+                text = f"its tiles do not lead to the root that it signed for {new.size} leaves"
+                raise LogProofError("log_proof_invalid", text)
+            if before != old.root:
+                return Fork(held=old, came=new, path=path)
+    return None

@@ -21,6 +21,7 @@ __all__ = [
     "Frontier",
     "NodeSource",
     "consistency_path",
+    "consistency_roots",
     "inclusion_path",
     "leaf_hash",
     "node_hash",
@@ -180,16 +181,30 @@ def verify_consistency(old: int, old_root: bytes, new: int, new_root: bytes, pat
         if path or (old == new and old_root != new_root) or (old == 0 and old_root != EMPTY_ROOT):
             raise LogProofError("log_proof_invalid", f"two trees of {old} leaves have different roots")
         return
-    hashes = list(path)
-    if old & (old - 1) == 0:
-        hashes.insert(0, old_root)
-    if not hashes:
+    # Of a whole subtree the root is the old one itself, and the proof leaves it out.
+    before, after = consistency_roots(old, new, path if old & (old - 1) else (old_root, *path))
+    if before != old_root or after != new_root:
+        raise LogProofError("log_proof_invalid", f"the tree of {new} leaves does not continue the one of {old}")
+
+
+def consistency_roots(old: int, new: int, path: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """The roots of the first `old` and of all `new` leaves to which a path leads: that of `consistency_path`, and where
+    `old` is a power of two the root of its first `old` leaves before it.
+
+    If the second is the root of a tree, the first is that of its first `old` leaves, whatever else was signed for them.
+
+    Raises:
+        LogProofError: Not `0 < old < new`, or the path has another length than these sizes need.
+    """
+    if not 0 < old < new <= MAX_SIZE:
+        raise LogProofError("log_proof_invalid", f"no consistency proof leads from {old} to {new} leaves")
+    if not path:
         raise LogProofError("log_proof_invalid", "the consistency proof is empty")
     first, last = old - 1, new - 1
     while first & 1:
         first, last = first >> 1, last >> 1
-    before = after = hashes[0]
-    for item in hashes[1:]:
+    before = after = path[0]
+    for item in path[1:]:
         if last == 0:
             raise LogProofError("log_proof_invalid", "the consistency proof is longer than these sizes need")
         if first & 1 or first == last:
@@ -199,8 +214,9 @@ def verify_consistency(old: int, old_root: bytes, new: int, new_root: bytes, pat
         else:
             after = node_hash(after, item)
         first, last = first >> 1, last >> 1
-    if last or before != old_root or after != new_root:
-        raise LogProofError("log_proof_invalid", f"the tree of {new} leaves does not continue the one of {old}")
+    if last:
+        raise LogProofError("log_proof_invalid", "the consistency proof is shorter than these sizes need")
+    return before, after
 
 
 def _split(count: int) -> int:

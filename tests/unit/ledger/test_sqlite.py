@@ -121,7 +121,8 @@ async def test_a_ledger_of_version_1_is_brought_up_to_date(ledger: SqliteLedger,
     db = sqlite3.connect(path)
     db.executescript(
         "DROP INDEX journal_withdrawal; DROP INDEX reservation_promised;"
-        " ALTER TABLE tree DROP COLUMN secret; DROP TABLE seen_head; PRAGMA user_version = 1;"
+        " ALTER TABLE tree DROP COLUMN secret; ALTER TABLE tree DROP COLUMN seal; ALTER TABLE tree DROP COLUMN unseen;"
+        " DROP TABLE seen_log; PRAGMA user_version = 1;"
     )
     db.close()
     with pytest.raises(LedgerError, match="schema version 1"):
