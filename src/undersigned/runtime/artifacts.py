@@ -182,7 +182,8 @@ class ArtifactStore:
         beside = _fresh(path.parent)
         try:
             async with aclosing(self.pieces(digest)) as pieces:
-                with await asyncio.to_thread(open, beside, "xb", buffering=0) as file:
+                # Not in a thread, which would still make it when nobody waits any more.
+                with open(beside, "xb", buffering=0) as file:  # noqa: ASYNC230
                     written = 0
                     async for piece in pieces:
                         await asyncio.to_thread(_write_all, file, piece)
@@ -341,6 +342,7 @@ class Incoming:
         """Of what is in the file."""
         self._path: Path | None = None
         self._file: BinaryIO | None = None
+        self._writing: asyncio.Future[None] | None = None
 
     async def add(self, chunk: bytes) -> None:
         """The next bytes.
@@ -407,6 +409,12 @@ class Incoming:
 
     async def discard(self) -> None:
         """Removes what was not kept."""
+        if self._writing is not None:
+            # Whoever waited for the thread may be gone; it still writes, and may be about to make the file.
+            await asyncio.wait({self._writing})
+            if not self._writing.cancelled():
+                self._writing.exception()  # whoever waited for it has it, or gave up
+            self._writing = None
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -416,7 +424,9 @@ class Incoming:
 
     async def _spill(self) -> None:
         held, self._held = self._held, bytearray()
-        await asyncio.to_thread(self._append, held)
+        self._writing = asyncio.ensure_future(asyncio.to_thread(self._append, held))
+        await asyncio.shield(self._writing)
+        self._writing = None
 
     def _append(self, data: bytearray) -> None:
         if self._file is None or self._hasher is None:

@@ -533,7 +533,8 @@ async def _kept(agent: Agent, name: str, given: Path | bytes | str) -> Digest:
     except OSError as exc:
         raise ConfigurationError("bad_configuration", f"{given}: {exc.strerror or exc}") from exc
     except FormatError as exc:
-        raise ConfigurationError("bad_configuration", f"input {name}: {exc.message}") from exc
+        text = f"input {name}: {exc.message}; [artifacts] max_bytes of the settings says so"
+        raise ConfigurationError("bad_configuration", text) from exc
 
 
 async def _read(path: Path) -> bytes:

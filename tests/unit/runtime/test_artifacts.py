@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import threading
 import tracemalloc
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ import pytest
 from undersigned.encoding import digest_bytes
 from undersigned.errors import FormatError, UndersignedError, VerificationError
 from undersigned.runtime import SMALL_BYTES, ArtifactStore, Contents
-from undersigned.runtime.artifacts import PIECE_BYTES, RECENT_BYTES, STALE_SECONDS
+from undersigned.runtime.artifacts import PIECE_BYTES, RECENT_BYTES, STALE_SECONDS, Incoming
 
 DATA = b"what was made"
 LARGE = bytes(range(256)) * (SMALL_BYTES // 64)
@@ -297,6 +298,30 @@ async def test_what_is_small_costs_one_thread_and_two_syncs(
     found = await Contents.of(store, {"a": kept.digest})
     assert (await store.size(kept.digest), await found.read("a"), found["a"]) == (len(DATA), DATA, DATA)
     assert counted == {"thread": 1, "fsync": 2}
+
+
+@pytest.mark.parametrize("size", [SMALL_BYTES + 1, 2 * SMALL_BYTES])
+async def test_who_gives_up_while_it_is_written_leaves_nothing(
+    size: int, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before there is a file, and after: the thread that writes is waited for, and what it wrote is removed."""
+    append, begun, go = Incoming._append, asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def slowly(self: Incoming, data: bytearray) -> None:
+        if self.size == size:
+            loop.call_soon_threadsafe(begun.set)
+            go.wait(10)
+        append(self, data)
+
+    monkeypatch.setattr(Incoming, "_append", slowly)
+    keeping = asyncio.create_task(store.put_chunks(in_chunks(LARGE[:size], SMALL_BYTES + 1), max_bytes=size))
+    await begun.wait()
+    keeping.cancel()
+    loop.call_later(0, go.set)
+    with pytest.raises(asyncio.CancelledError):
+        await keeping
+    assert files(store) == []
 
 
 async def test_what_a_killed_process_left_is_removed_once_it_is_old(store: ArtifactStore) -> None:
