@@ -18,6 +18,7 @@ from undersigned.encoding import base64url_decode
 from undersigned.errors import CredentialError, UndersignedError
 from undersigned.jsonld import canonical, processor
 from undersigned.keys import ed25519
+from undersigned.messages import codec
 from undersigned.proof import data_integrity, verify_proof
 from undersigned.runtime import gather, meeting
 from undersigned.transport import Budget, proving
@@ -185,6 +186,19 @@ def _signed_by_anybody() -> None:
 @mutant("reads any number of credentials", "HIRE-CRD-03", "credential-seventeen")
 def _any_number() -> None:
     verify.MAX_CREDENTIALS = 1000
+
+
+@mutant("reads credentials of any size", "HIRE-CRD-03", "credential-too-large", "credentials-too-large-together")
+def _any_credential_size() -> None:
+    verify.MAX_PRESENTATION_BYTES = 2**20
+    codec.MAX_MEMBER_BYTES = ()
+    real = verify.read_credential
+    verify.read_credential = lambda document, **options: real(document, **options | {"max_bytes": 2**20})
+
+
+@mutant("asks any number of issuers", "HIRE-CRD-03", "credential-of-nine-issuers")
+def _any_issuers() -> None:
+    verify.MAX_ISSUERS = 1000
 
 
 @mutant("takes credentials in any context", "HIRE-CRD-10", "credential-other-context", "presentation-other-context")

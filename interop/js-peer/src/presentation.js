@@ -19,6 +19,8 @@ export async function present({ holder, engagement, challenge, domain, credentia
   return { ...presentation, proof };
 }
 
+const sizeOf = (/** @type {any} */ value) => Buffer.byteLength(jcs(value));
+
 /**
  * @param {any} message a `Presentation` whose place was judged @param {import('./did.js').Resolver} resolver @param {number} now
  * @param {Set<string>} [excused] codes for which a credential counts for nothing, and the message is not refused
@@ -33,7 +35,10 @@ export async function verifyPresentation(message, resolver, now, excused = new S
   check(Array.isArray(credentials) && Object.keys(rest).sort().join() === MEMBERS, 'schema_violation', 'members of a presentation', '/presentation');
   checkContexts(presentation);
   check(jcs(presentation.type) === '["VerifiablePresentation"]', 'schema_violation', 'type', '/presentation/type');
-  check(credentials.length <= 16 && credentials.every((one) => jcs(one).length <= 65536), 'too_large', 'credentials');
+  const sized = credentials.every((one) => sizeOf(one) <= 65536) && sizeOf(presentation) <= 131072;
+  const issuers = new Set(credentials.map((one) => one?.issuer?.id ?? one?.issuer));
+  issuers.delete(presentation.holder);
+  check(credentials.length <= 16 && sized && issuers.size <= 8, 'too_large', 'credentials');
   check(presentation.holder === message.sender, 'holder_mismatch', 'holder');
   check(presentation.engagement === message.engagement, 'wrong_negotiation', 'engagement');
   const { proof, ...unsigned } = presentation;

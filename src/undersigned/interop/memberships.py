@@ -7,6 +7,8 @@
 | `past`, `not yet` | one that is over, or has not begun |
 | `unsigned`, `signed by another` | one without a proof; one that names the guild and is signed by somebody else |
 | `seventeen` | one, seventeen times over |
+| `of 64 KiB and more`, `of 128 KiB and more` | one, or three together, of so many bytes |
+| `nine issuers` | one by each of nine |
 | `other context` | one with a context that nobody knows |
 | `many nodes` | one in `eddsa-rdfc-2022` of more blank nodes than anybody has to name |
 | `by nobody` | one that a stranger issued, who has a status list with us |
@@ -18,9 +20,10 @@ Source: protocol-spec/02-identity-and-keys.md, sections 2.6, 2.7 and 2.12
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
-from undersigned.encoding import JsonObject, shift
+from undersigned.encoding import Did, Instant, JsonObject, shift
 from undersigned.testing import vouched
 
 from .failures import Failure
@@ -56,6 +59,13 @@ def shown_credentials(play: Play, player: Player, word: str) -> tuple[JsonObject
             return (play.actor("stranger").vouches(own, now),)
         case "seventeen":
             return tuple(who.member(now) for _ in range(17))
+        case "of 64 KiB and more":
+            return (_padded(own, 66_000, now),)
+        case "of 128 KiB and more":
+            return tuple(_padded(own, 45_000, now) for _ in range(3))
+        case "nine issuers":
+            many = [play.actor(f"issuer {place}") for place in range(9)]
+            return tuple(one.vouches(_by(one.did, own), now) for one in many)
         case "other context":
             return (vouched({**own, "@context": [*own["@context"], "https://nobody.example/v1"]}, now),)
         case "many nodes":
@@ -66,8 +76,15 @@ def shown_credentials(play: Play, player: Player, word: str) -> tuple[JsonObject
         case "by nobody":
             stranger = play.actor("stranger")
             status = stage.status_at("clear", play.scenario.id)
-            subject = {**own["credentialSubject"], "memberOf": stranger.did}
-            said = {**own, "issuer": stranger.did, "credentialSubject": subject, "credentialStatus": status}
-            return (stranger.vouches(said, now),)
+            return (stranger.vouches({**_by(stranger.did, own), "credentialStatus": status}, now),)
         case _:
             raise Failure(f"the scenario shows {word!r}, which is no membership")
+
+
+def _by(issuer: Did, own: Mapping[str, Any]) -> dict[str, Any]:
+    """The same membership of somebody else's."""
+    return {**own, "issuer": issuer, "credentialSubject": {**own["credentialSubject"], "memberOf": issuer}}
+
+
+def _padded(own: Mapping[str, Any], size: int, now: Instant) -> JsonObject:
+    return vouched({**own, "credentialSubject": {**own["credentialSubject"], "name": "x" * size}}, now)

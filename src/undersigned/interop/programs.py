@@ -134,7 +134,7 @@ async def started(
     wanted: list[Instance] = []
     for entry in entries:
         if entry.serve:
-            token = secrets.token_urlsafe(16)
+            token = secrets.token_hex(16)  # a word in a command line, so that it must not begin with a hyphen
             wanted += [Instance(entry=entry, role=role, token=token, organisation=entry.organisation) for role in roles]
         else:
             wanted.append(_elsewhere(entry, base))
