@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 
-from integration.commands import undersigned
+from integration.commands import Ended, undersigned
 from integration.hires import REPORT, two_homes
 from undersigned import Peer
 from undersigned.encoding import digest_hex
+from undersigned.evidence import read_archive
 from undersigned.ledger import open_ledger
 from undersigned.ledger.sqlite_rows import tree_seal
 from undersigned.runtime import Home
@@ -66,6 +68,52 @@ async def test_what_binds_and_what_decided_has_a_leaf_on_both_sides(tmp_path: Pa
                 salt = bytes.fromhex(one["salt"])
                 assert one["leaf"] in [leaf_digest(decision_leaf(raw, salt)) for raw in decisions]
                 assert one["leaf"] not in [leaf_digest(decision_leaf(raw, b"")) for raw in decisions]
+
+
+async def test_what_was_proved_is_checked_by_whoever_is_given_it(tmp_path: Path) -> None:
+    """HIRE-LOG-06: by the owner's keys, the path, and the thing itself; one changed letter and it does not hold."""
+    acme, _, engagement = await hired(tmp_path)
+    file, known, pack = tmp_path / "proofs.jsonl", tmp_path / "did.json", tmp_path / "hire.zip"
+    lines = proofs(acme, engagement)
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    known.write_bytes(acme.document().raw)
+
+    def checked(*arguments: object) -> Ended:
+        return undersigned("verify", file, *arguments, "--json", folder=tmp_path)
+
+    alone = checked()
+    assert alone.code == 4
+    assert {line["code"] for line in alone.values} == {"did_unresolvable"}, "nobody named the owner's keys"
+    held = checked("--did-document", known)
+    assert (held.code, [line["ok"] for line in held.values]) == (0, [True] * len(lines))
+
+    undersigned("export", engagement, "--home", acme.path, "--out", pack, folder=tmp_path)
+    members = read_archive(pack.read_bytes())
+    named: list[object] = []
+    for place, (name, data) in enumerate(members.items()):
+        if name == "contract.json" or name.startswith("decisions/") or name.endswith(("-Seal.json", "-Delivery.json")):
+            (tmp_path / f"thing-{place}").write_bytes(data)
+            named += ["--of", tmp_path / f"thing-{place}"]
+    shown = checked("--did-document", known, *named)
+    assert shown.code == 0
+    of = {line["what"] for line in shown.values if line["of"]}
+    assert of == {"contract", "decision", "Seal", "Delivery"}
+    (tmp_path / "other").write_bytes(b"{}")
+    assert checked("--did-document", known, "--of", tmp_path / "other").values[-1]["error"]["code"] == "digest_mismatch"
+
+    one = lines[0]
+    for change in (
+        {"index": one["index"] + 1},
+        {"path": [*one["path"], one["leaf"]]},
+        {"leaf": lines[1]["leaf"]},
+        {"checkpoint": one["checkpoint"].replace("\n", "\n1", 1)},
+    ):
+        file.write_text(json.dumps(one | change))
+        broken = checked("--did-document", known)
+        assert (broken.code, broken.values[0]["code"]) == (4, "log_proof_invalid"), change
+    for change in ({"index": "x"}, {"leaf": "x"}, {"checkpoint": ""}, {"path": 1}):
+        file.write_text(json.dumps(one | change))
+        assert checked("--did-document", known).code == 4, change
 
 
 async def test_anybody_reads_the_log_and_learns_nothing(tmp_path: Path) -> None:

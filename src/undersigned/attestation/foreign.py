@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal, cast
 
 from msgspec import Meta, Struct, field
 
-from undersigned.attestation.dsse import VerifiedPayload, verify_envelope
+from undersigned.attestation.dsse import Envelope, VerifiedPayload, read_base64, verify_envelope
 from undersigned.attestation.statement import Artifact, check_count, check_digests
 from undersigned.encoding import FOREIGN_LIMITS, Digest, JsonObject, decode_json, digest_bytes, to_struct
 from undersigned.errors import FormatError, VerificationError
@@ -26,6 +26,7 @@ __all__ = [
     "ForeignProvenance",
     "ForeignStatement",
     "ForeignSubject",
+    "read_foreign_envelope",
     "read_foreign_provenance",
     "read_foreign_statement",
     "verify_foreign_statement",
@@ -177,6 +178,20 @@ def read_foreign_statement(payload: bytes) -> ForeignStatement:
     )
 
 
+def read_foreign_envelope(document: Mapping[str, Any]) -> tuple[Envelope, bytes]:
+    """The envelope in a document of others, which may be a Sigstore bundle around it, and its payload. Nothing of it is
+    verified.
+
+    Raises:
+        FormatError: `schema_violation`: there is none.
+    """
+    inner: Any = document.get("dsseEnvelope", document)
+    if not isinstance(inner, dict):
+        raise FormatError("schema_violation", "expected an envelope; came another JSON value", path="/dsseEnvelope")
+    read = to_struct(_plain(cast(JsonObject, inner)), Envelope)
+    return read, read_base64(read.payload, "/payload")
+
+
 def read_foreign_provenance(statement: ForeignStatement) -> ForeignProvenance:
     """What the provenance in a statement says, of SLSA v1 or v0.2.
 
@@ -274,6 +289,11 @@ def _without_nulls(value: Any) -> Any:
 
 
 def _opened(document: Mapping[str, Any], keys: Mapping[str, PublicKey]) -> VerifiedPayload:
+    return verify_envelope(_plain(document), keys=keys, asn1=True)
+
+
+def _plain(document: Mapping[str, Any]) -> JsonObject:
+    """An envelope without what came along with it."""
     signatures: Any = document.get("signatures")
     plain: JsonObject = {name: document[name] for name in ("payload", "payloadType") if name in document}
     plain["signatures"] = [
@@ -281,7 +301,7 @@ def _opened(document: Mapping[str, Any], keys: Mapping[str, PublicKey]) -> Verif
         for one in (cast("list[object]", signatures) if isinstance(signatures, list) else [])
         if isinstance(one, dict)
     ]
-    return verify_envelope(plain, keys=keys, asn1=True)
+    return plain
 
 
 def _check_subject(read: ForeignStatement, artifact: Artifact) -> None:

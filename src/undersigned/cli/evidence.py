@@ -26,6 +26,7 @@ from undersigned.runtime import (
 
 from .options import instant_named, write_new
 from .output import HOME_OPTION, Out, command, counted, engagement_named, plain, program, reading
+from .proofs import Against, key_named, verify_file
 
 __all__ = ["export", "export_to", "judge", "read_document_file", "tamper", "verify"]
 
@@ -210,6 +211,21 @@ async def judge(out: Out, pack: Path, result: str, file: Path, force: bool, agai
     "for one DID whose keys were replaced.",
 )
 @click.option(
+    "--of",
+    "things",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="For a statement or a proof: the artifact, or the thing in the log, that it has to be about. May be repeated.",
+)
+@click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    metavar="FILE|MULTIKEY",
+    help="For a statement: a public key whose signature you believe, in PEM or as a Multikey. May be repeated.",
+)
+@click.option(
     "--at",
     metavar="INSTANT",
     help="Judge it as of then, such as 2027-01-01T00:00:00Z, in place of now by the clock of this machine.",
@@ -227,13 +243,19 @@ async def verify(
     pack: Path | None,
     explain: bool,
     documents: tuple[Path, ...],
+    things: tuple[Path, ...],
+    keys: tuple[str, ...],
     at: str | None,
     page: Path | None,
     force: bool,
 ) -> int:
     """Check an evidence pack: no network, no state folder, no key.
 
-    Exit code 0 if everything holds, 4 if anything does not.
+    PACK may also be what 'ledger prove --json' wrote, or a statement that anybody signed (in-toto in DSSE, alone or in
+    a Sigstore bundle): then it is told what it says, and whether it holds by the keys that you name; if you name none,
+    by those that follow from the DIDs of its signers.
+
+    Exit code 0 if everything holds, 4 if anything does not or could not be checked.
     """
     if page is not None and pack is None:
         write_new(page, verifier_page(), force=force)
@@ -248,7 +270,18 @@ async def verify(
     known = [read_document_file(file) for file in documents]
     with open_file(pack) as file:
         # One byte more than there may be is enough for the first step to refuse it.
-        report = verify_pack(file.read(MAX_ARCHIVE_BYTES + 1), now=now, known=known)
+        data = file.read(MAX_ARCHIVE_BYTES + 1)
+    against = Against(
+        now,
+        tuple(known),
+        {plain(text, 200): key_named(text) for text in keys},
+        {str(thing): read_file(thing, MAX_ARCHIVE_BYTES) for thing in things},
+    )
+    if (code := verify_file(out, data, against, explain=explain)) is not None:
+        return code
+    if things or keys:
+        raise ConfigurationError("bad_configuration", f"--of and --key are for statements and proofs; {pack} is none")
+    report = verify_pack(data, now=now, known=known)
     strangers = {document.id for document in known} - {one.method.partition("#")[0] for one in report.keys}
     if report.ok and strangers:
         # What is compared with nothing must not look as if it had been.

@@ -104,8 +104,16 @@ def bar(out: Out, what: str) -> Generator[Callable[[int, int], None]]:
 
 
 def read_packs(files: tuple[Path, ...]) -> dict[str, bytes]:
-    """The packs in these files, by the name of the file."""
-    return {str(file): read_file(file, MAX_ARCHIVE_BYTES) for file in files}
+    """The packs in these files, by the name of the file.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, one is a statement or other JSON: a contract is found in packs alone.
+    """
+    found = {str(file): read_file(file, MAX_ARCHIVE_BYTES) for file in files}
+    for name, data in found.items():
+        if data[:64].lstrip().startswith(b"{"):
+            raise ConfigurationError("bad_configuration", f"--pack {name}: no evidence pack; 'verify' reads statements")
+    return found
 
 
 def opened_home(out: Out, home: str | None, packs: tuple[Path, ...]) -> Home | None:

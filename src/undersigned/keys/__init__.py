@@ -5,7 +5,15 @@ from undersigned.keys.public_key import (
     PublicKey,
     public_key_from_jwk,
     public_key_from_multikey,
+    public_key_from_pem,
     public_key_from_raw,
 )
 
-__all__ = ["KeyKind", "PublicKey", "public_key_from_jwk", "public_key_from_multikey", "public_key_from_raw"]
+__all__ = [
+    "KeyKind",
+    "PublicKey",
+    "public_key_from_jwk",
+    "public_key_from_multikey",
+    "public_key_from_pem",
+    "public_key_from_raw",
+]

@@ -18,8 +18,15 @@ from undersigned.errors import VerificationError
 from undersigned.keys import ecdsa, ed25519
 from undersigned.keys.jwk import read_jwk, write_jwk
 from undersigned.keys.multikey import KeyKind, read_multikey, write_multikey
+from undersigned.keys.pem import read_pem
 
-__all__ = ["PublicKey", "public_key_from_jwk", "public_key_from_multikey", "public_key_from_raw"]
+__all__ = [
+    "PublicKey",
+    "public_key_from_jwk",
+    "public_key_from_multikey",
+    "public_key_from_pem",
+    "public_key_from_raw",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,15 @@ def public_key_from_multikey(text: str) -> PublicKey:
         VerificationError: `key_weak`: as `PublicKey`. `did_document_invalid`: not a Multikey of a kind that is used.
     """
     return public_key_from_raw(*read_multikey(text))
+
+
+def public_key_from_pem(data: bytes) -> PublicKey:
+    """The key of a PEM file, `BEGIN PUBLIC KEY`.
+
+    Raises:
+        VerificationError: `key_weak`: as `PublicKey`. `did_document_invalid`: not such a file, or of another kind.
+    """
+    return public_key_from_raw(*read_pem(data))
 
 
 def public_key_from_jwk(jwk: Mapping[str, JsonValue]) -> PublicKey:

@@ -49,6 +49,7 @@ from undersigned.runtime.home import (
 from undersigned.runtime.job import Fields, Handler, Job, Sent
 from undersigned.runtime.judging import judge_pack
 from undersigned.runtime.linkage import DomainLink, LinkageDesk, domain_links
+from undersigned.runtime.log_proofs import LogProofLine
 from undersigned.runtime.logbook import read_multibase_note
 from undersigned.runtime.logs import configure_logs
 from undersigned.runtime.objects import ObjectArtifacts, open_artifacts
@@ -129,6 +130,7 @@ __all__ = [
     "KeptRecord",
     "LinkageDesk",
     "ListenPart",
+    "LogProofLine",
     "Meter",
     "ObjectArtifacts",
     "OfferPart",

@@ -110,6 +110,7 @@ READS = {
     "trace --did-document": ("trace", "FOLDER/some.toml", "--did-document", "FILE"),
     "verify pack": ("verify", "FILE"),
     "tamper pack": ("tamper", "FILE", "--what", "price", "--out", "FOLDER/tampered.zip"),
+    "verify --of": ("verify", "FOLDER/some.toml", "--of", "FILE"),
     "verify --did-document": ("verify", "FOLDER/some.toml", "--did-document", "FILE"),
     "credentials add file": ("credentials", "add", "FILE"),
     "gate --rules": ("gate", "--upstream", "http://127.0.0.1:9", "--rules", "FILE"),

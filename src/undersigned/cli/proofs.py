@@ -1,0 +1,217 @@
+"""What `verify` says of a file that is no pack: an envelope that somebody signed, or what `ledger prove --json` wrote.
+
+Neither is believed for what came along with it: a key counts if whoever asks names it, or if it follows from a DID.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from undersigned.attestation import (
+    Envelope,
+    ForeignStatement,
+    read_foreign_envelope,
+    read_foreign_provenance,
+    read_foreign_statement,
+    verify_foreign_statement,
+)
+from undersigned.did import DidDocument, document_from, is_derived
+from undersigned.encoding import FOREIGN_LIMITS, Did, Instant, JsonObject, decode_json, from_struct, to_struct
+from undersigned.errors import ConfigurationError, FormatError, UndersignedError, VerificationError
+from undersigned.keys import PublicKey, public_key_from_multikey, public_key_from_pem
+from undersigned.runtime import LogProofLine, read_file
+
+from .output import Out, counted, plain
+
+__all__ = ["Against", "key_named", "verify_file"]
+
+CHECK_FAILED: Final = 4
+MOST_LINES: Final = 24
+"""Of what a statement says, that are told; --explain tells all."""
+MAX_FILE_BYTES: Final = 16 * 1024 * 1024
+"""Of proofs, one a line."""
+LIMITS: Final = msgspec.structs.replace(FOREIGN_LIMITS, max_bytes=1 << 20, max_string=1 << 20)
+"""Of one line, or one envelope with whatever certificates came along."""
+
+
+class Against(NamedTuple):
+    """What whoever asks brings along."""
+
+    now: Instant
+    documents: tuple[DidDocument, ...]
+    keys: Mapping[str, PublicKey]
+    things: Mapping[str, bytes]
+    """What a proof or statement is said to be about, by the name of its file."""
+
+
+def key_named(text: str) -> PublicKey:
+    """The public key in a PEM file, or written as a Multikey.
+
+    Raises:
+        ConfigurationError: `bad_configuration`, it is neither.
+    """
+    path = Path(text)
+    try:
+        return public_key_from_pem(read_file(path)) if path.is_file() else public_key_from_multikey(text)
+    except UndersignedError as error:
+        raise ConfigurationError("bad_configuration", f"--key {plain(text, 200)}: {error.message}") from error
+
+
+def verify_file(out: Out, data: bytes, against: Against, *, explain: bool) -> int | None:
+    """Says what is in a file, and whether it holds; the exit code, or None if it is no JSON and so may be a pack."""
+    if not data[:64].lstrip().startswith(b"{") or len(data) > MAX_FILE_BYTES:
+        return None
+    try:
+        first: Any = decode_json(data.lstrip().split(b"\n", 1)[0], LIMITS)
+    except UndersignedError:
+        first = {}
+    if isinstance(first, dict) and "checkpoint" in first:
+        if against.keys:
+            raise ConfigurationError("bad_configuration", "--key is for statements; a log's key is in a DID document")
+        return _proofs(out, data, against)
+    return _envelope(out, data, against, explain=explain)
+
+
+def _object(data: bytes) -> JsonObject:
+    value = decode_json(data, LIMITS)
+    if not isinstance(value, dict):
+        raise FormatError("schema_violation", "expected a JSON object")
+    return value
+
+
+# -- proofs of the log
+
+
+def _proofs(out: Out, data: bytes, against: Against) -> int:
+    lines = [line for line in data.split(b"\n") if line.strip()]
+    shown: set[str] = set()
+    failed = 0
+    for line in lines:
+        code, detail, thing, read = "", "", "", None
+        try:
+            read = to_struct(_object(line), LogProofLine)
+            head = read.verify(_documents(read.origin, against), against.now)
+            thing = next((name for name, raw in against.things.items() if read.is_of(raw)), "")
+            detail = f"leaf {read.index} of {head.size} in the log of {head.origin}"
+        except UndersignedError as error:
+            code, detail = error.code, error.message
+        shown.add(thing)
+        failed += bool(code)
+        what, digest = (read.what, read.digest) if read is not None else ("?", "")
+        out.value({"ok": not code, "code": code, "what": what, "digest": digest, "detail": detail, "of": thing or None})
+        mark = "FAILED" if code else "ok    "
+        of = f", and it is of {thing}" if thing else ""
+        told = f"{code}: {detail}" if code else f"{detail}{of}"
+        out.line(f"{mark} {plain(what, 24):12} {plain(digest, 60)}  {plain(told, 600)}", style="red" if code else "")
+    if strange := [name for name in against.things if name not in shown]:
+        raise VerificationError("digest_mismatch", f"--of {strange[0]}: none of these proofs is of it")
+    if failed:
+        out.line(f"{failed} of {counted(len(lines), 'proof')} do NOT hold", style="bold red")
+        return CHECK_FAILED
+    out.line(f"{counted(len(lines), 'proof')}: held", style="bold green")
+    if not against.things:
+        out.line("that a leaf is of a thing shows the thing alone: --of FILE, such as a member of a pack")
+    return 0
+
+
+def _documents(did: Did, against: Against) -> Iterator[DidDocument]:
+    """Documents of the owner of a log, those that were brought along first.
+
+    Raises:
+        VerificationError: `did_unresolvable`.
+    """
+    brought = [one for one in against.documents if one.id == did]
+    yield from brought
+    if not brought:
+        # What is compared with nothing must not look as if it had been.
+        if against.documents or not is_derived(did):
+            said = f"whoever asks has to say which keys are those of {did}: --did-document FILE"
+            raise VerificationError("did_unresolvable", said)
+        yield document_from(did, {})
+
+
+# -- statements of somebody
+
+
+def _envelope(out: Out, data: bytes, against: Against, *, explain: bool) -> int:
+    code, detail, stated = "", "", None
+    signers: tuple[str, ...] = ()
+    claimed: tuple[str, ...] = ()
+    try:
+        document = _object(data)
+        envelope, payload = read_foreign_envelope(document)
+        claimed = tuple(one.keyid or "a key without a name" for one in envelope.signatures)
+        # What it says is told without a signature, too; whether it is so is another question.
+        stated = read_foreign_statement(payload)
+        signers = _signers(envelope, stated, against)
+    except UndersignedError as error:
+        code, detail = error.code, error.message
+    if stated is not None:
+        told = list(_told(stated))
+        for line in told if explain else told[:MOST_LINES]:
+            out.line(plain(line, 600))
+        if len(told) > MOST_LINES and not explain:
+            out.line(f"{counted(len(told) - MOST_LINES, 'more line')}: --explain shows them", style="dim")
+    out.value(
+        {
+            "ok": not code,
+            "code": code,
+            "detail": detail,
+            "signers": list(signers),
+            "claimed": list(claimed),
+            "statement": None if stated is None else from_struct(stated),
+        }
+    )
+    if code:
+        named = f"; signed, as it says, by {', '.join(claimed)}" if claimed else ""
+        out.line(f"NOT shown to be so: {plain(code, 40)}: {plain(detail + named, 1000)}", style="bold red")
+        return CHECK_FAILED
+    about = f", about {', '.join(against.things)}" if against.things else ""
+    out.line(f"it holds: signed by {plain(', '.join(signers), 600)}{plain(about, 600)}", style="bold green")
+    if not about:
+        out.line("what it is about was not compared with anything: --of FILE")
+    return 0
+
+
+def _signers(envelope: Envelope, stated: ForeignStatement, against: Against) -> tuple[str, ...]:
+    """Names of the keys by which it holds: those that whoever asks named; if none was, those that follow from a DID.
+
+    Raises:
+        VerificationError, FormatError: As `verify_foreign_statement`; `attester_not_trusted`: no key is known.
+    """
+    keys = dict(against.keys)
+    dids = {one.keyid.partition("#")[0] for one in envelope.signatures if one.keyid}
+    documents = list(against.documents)
+    for did in dids if not (against.keys or against.documents) else ():
+        with suppress(UndersignedError):  # whatever else stands there is a name of theirs
+            documents += [document_from(did, {})] if is_derived(did) else []
+    for document in documents:
+        keys |= document.keys("assertionMethod", now=against.now)
+    if not keys:
+        raise VerificationError("attester_not_trusted", "no key of a signer is known here: --key, or --did-document")
+    found: dict[str, None] = {}
+    # With nothing at hand to compare, a subject is held against itself: that leaves the signature to be checked.
+    for artifact in against.things.values() or [stated.subjects[0].digest]:
+        verified = verify_foreign_statement(
+            from_struct(envelope), keys=keys, artifact=artifact, predicate_types=[stated.predicate_type]
+        )
+        found |= dict.fromkeys(verified.signers)
+    return tuple(found)
+
+
+def _told(stated: ForeignStatement) -> Iterator[str]:
+    yield f"statement  {stated.type}"
+    yield f"predicate  {stated.predicate_type}"
+    with suppress(UndersignedError):  # of another type, or of another shape: then nothing more is told of it
+        found = read_foreign_provenance(stated)
+        yield f"builder    {found.builder}"
+        yield f"build      {found.build_type}"
+        yield from (f"from       {one.uri or one.name or '?'}" for one in found.dependencies)
+    for one in stated.subjects:
+        digests = ", ".join(f"{name} {value}" for name, value in sorted(one.digest.items()))
+        yield f"subject    {one.name or '(no name)'}  {digests}"
