@@ -15,7 +15,7 @@ from undersigned.evidence import tamper
 from undersigned.runtime import verified_pack
 from undersigned.testing import ARTIFACT
 from undersigned.trace import KINDS, Evidence, Held, Step, trace
-from undersigned.trust import Decision, Inputs
+from undersigned.trust import Decision, Inputs, Policy, canonical_bytes
 
 DIGEST = digest_bytes(MADE)
 
@@ -116,9 +116,9 @@ def test_a_packs_decision_is_the_word_of_its_packer(hire: Hire) -> None:
         at=hire.book.clock.now(),
         reasons=(),
         needed=(),
-        inputs=Inputs(policy=digest_bytes(b"p"), anchors=digest_bytes(b"a")),
+        inputs=Inputs(policy=Policy().digest, anchors=digest_bytes(b"a")),
     )
-    tree = trace(DIGEST, evidence(hire, decisions=[encode(decision), b"{}"]))
+    tree = trace(DIGEST, evidence(hire, decisions=[encode(decision), b"{}"], policies=[canonical_bytes(Policy())]))
     told = [(step.state, step.by, step.text.partition(" ")[0]) for step in of_kind(tree, "decision")]
     hirer, provider = hire.hirer.actor.did, hire.provider.actor.did
     assert told == [("stated", (hirer,), "allow"), ("missing", (provider,), "whether")]
