@@ -61,7 +61,7 @@ _COMMANDS = {
         "Hold an implementation against the specification, from outside.",
     ),
     "interop": ("interop", "interop", "Have implementations hire each other: every pair, in both roles."),
-    "ledger": ("log", "ledger", "Look at the ledger: engagements, journals, the log, its proofs and checks."),
+    "ledger": ("forks", "ledger", "Look at the ledger: engagements, journals, the log, its proofs and checks."),
 }
 
 

@@ -108,8 +108,8 @@ async def _newest(store: Ledger) -> EngagementId:
 @click.option(
     "--equivocation",
     is_flag=True,
-    help="Write to --out, in place of the pack, two moves that the other side signed for one place, if it did: the "
-    "evidence of an accusation.",
+    help="Write to --out, in place of the pack, two moves that the other side signed for one place, or two "
+    "histories of its log, if it did: the evidence of an accusation.",
 )
 @click.option(
     "--withhold",

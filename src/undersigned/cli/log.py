@@ -12,11 +12,12 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from undersigned.encoding import Digest
+from undersigned.encoding import Digest, JsonObject
 from undersigned.errors import ConfigurationError
-from undersigned.ledger import Head
+from undersigned.ledger import Head, Ledger, Stated
 from undersigned.runtime import Gatherer, SystemClock
 from undersigned.runtime.files import read_file
+from undersigned.runtime.forks import fork_document
 from undersigned.runtime.logbook import (
     MAX_NOTE_BYTES,
     Audited,
@@ -29,8 +30,10 @@ from undersigned.runtime.logbook import (
     logged,
     noted,
     proof_of,
+    stated_heads,
     verified_note,
 )
+from undersigned.runtime.witnessing import fork_of
 from undersigned.transparency import Checkpoint, leaf_hash, read_checkpoint, read_note
 
 from .options import checked_did, write_new
@@ -110,11 +113,14 @@ async def ledger_prove(out: Out, engagement: str, digest: str | None, home: str 
 async def ledger_audit(out: Out, did: str | None, at: str | None, notes: tuple[Path, ...], home: str | None) -> int:
     """Read a whole log, make its tree again, and hold it against every head that its owner ever signed to us.
 
-    Without DID our own log; with DID what that agent serves. Exit code 4 when something differs.
+    Without DID our own log; with DID what that agent serves. Exit code 4 when something differs, or if it is known to
+    have signed two histories: with --json `contradictions` has the proofs, each for 'ledger forks --check'.
     """
     opened = out.home(home)
     gatherer = Gatherer(local=opened.configuration.local)
     store = await reading(opened)
+    came: Stated | None = None
+    base, contradictions = "", list[JsonObject]()
     try:
         now = SystemClock().now()
         owner = did or opened.configuration.did
@@ -130,9 +136,12 @@ async def ledger_audit(out: Out, did: str | None, at: str | None, notes: tuple[P
             raw = await gatherer.fetch(f"{base}/checkpoint", max_bytes=MAX_NOTE_BYTES)
             head = verified_note(raw.decode("utf-8", "replace"), document, now)
             leaves = fetched_leaves(gatherer, base, head.size)
+            came = Stated(log=did, size=head.size, root=head.root, at=None, note=raw.decode())
         began = time.monotonic()
         report = await _shown(out, head, leaves, (*held, *kept), promised)
         seconds = max(time.monotonic() - began, 1e-6)
+        if came is not None:
+            contradictions = await _contradictions(store, gatherer, base, came, found=bool(report.defects))
     finally:
         await store.close()
         await gatherer.close()
@@ -146,17 +155,34 @@ async def ledger_audit(out: Out, did: str | None, at: str | None, notes: tuple[P
             "compared": report.compared,
             "leaves_per_second": rate,
             "defects": list(report.defects),
+            "contradictions": contradictions,
         }
     )
+    for one in contradictions:
+        out.line(f"proof to anybody, with --json: it signed two histories of {one['size']} leaves", style="red")
     for defect in report.defects:
         out.line(plain(defect, 2000), style="red")
-    verdict = "DIVERGED" if report.defects else "ok"
+    diverged = bool(report.defects or contradictions)
+    verdict = "DIVERGED" if diverged else "ok"
     out.line(
         f"{verdict}: {counted(report.leaves, 'leaf', 'leaves')} of {plain(report.origin, 200)}, held against "
         f"{counted(report.compared, 'signed head or promise', 'signed heads and promises')}; {rate} leaves per second",
-        style="bold red" if report.defects else "green",
+        style="bold red" if diverged else "green",
     )
-    return 4 if report.defects else 0
+    return 4 if diverged else 0
+
+
+async def _contradictions(
+    store: Ledger, gatherer: Gatherer, base: str, came: Stated, *, found: bool
+) -> list[JsonObject]:
+    """What shows to anybody that a log has two histories: what was found before, and what this audit found."""
+    seen = await store.seen(came.log)
+    forks = [seen.fork] if seen is not None and seen.fork is not None else []
+    if found:
+        held = [one for one in await stated_heads(store, came.log) if one.size <= came.size]
+        now = await fork_of(gatherer, base, came, held)
+        forks += [now] if now is not None else []
+    return [await fork_document(store, fork) for fork in forks]
 
 
 async def _shown(

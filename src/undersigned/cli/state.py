@@ -320,6 +320,8 @@ async def ledger_show(out: Out, engagement: str, home: str | None) -> None:
     finally:
         await store.close()
     for row in rows:
+        # A message that was refused stands in no place, and what was noted about it names it.
+        digest = row.raw.decode() if row.kind == "noted" and row.type in ("fork", "equivocation") else row.digest
         out.value(
             {
                 "place": row.place,
@@ -328,7 +330,7 @@ async def ledger_show(out: Out, engagement: str, home: str | None) -> None:
                 "type": row.type,
                 "sender": row.sender,
                 "sequence": row.sequence,
-                "digest": row.digest,
+                "digest": digest,
             }
         )
-        out.line(f"{row.place:4} {row.at} {row.kind:8} {plain(row.type, 24):24} {row.digest}")
+        out.line(f"{row.place:4} {row.at} {row.kind:8} {plain(row.type, 24):24} {plain(digest, 200)}")

@@ -650,7 +650,12 @@ async def _proved(home: Home, credential: Credential, evidence: bytes | None) ->
     gatherer, ledger = open_gatherer(home), await reading(home)
     try:
         return await proved(
-            credential, evidence, ledger=ledger, own=home.configuration.did, document_of=gatherer.document
+            credential,
+            evidence,
+            ledger=ledger,
+            own=home.configuration.did,
+            document_of=gatherer.document,
+            now=SystemClock().now(),
         )
     finally:
         await ledger.close()

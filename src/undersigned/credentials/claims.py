@@ -129,7 +129,7 @@ class Accusation(Claim, frozen=True, kw_only=True):
     type = "AccusationCredential"
 
     kind: Literal["breach", "distrust", "equivocation"]
-    """`equivocation`: two moves in one place. `breach`: a ruling. `distrust`: a judgement of the issuer's own."""
+    """`equivocation`: two moves in a place, or histories of a log. `breach`: a ruling. `distrust`: a judgement."""
     evidence: Digest
     """Of the equivocation proof, of the ruling, or of what the judgement rests on."""
 

@@ -13,12 +13,13 @@ import msgspec
 from undersigned.contract import ReleaseDocument, Terms, read_ruling, verify_ruling
 from undersigned.credentials import Accusation, Credential, read_claim
 from undersigned.did import DidDocument
-from undersigned.encoding import FOREIGN_LIMITS, Did, Digest, EngagementId, decode_json, digest_bytes
+from undersigned.encoding import FOREIGN_LIMITS, Did, Digest, EngagementId, Instant, decode_json, digest_bytes
 from undersigned.errors import CredentialError, FormatError, UndersignedError, VerificationError
 from undersigned.ledger import Ledger
 from undersigned.messages import Offer, SignedMessage, decode_message, verify_message
 
 from .files import write_whole
+from .forks import check_fork, fork_in
 from .home import Home
 from .papers import keys_of
 from .turn import Loaded, load_engagement
@@ -29,10 +30,11 @@ DocumentOf: TypeAlias = Callable[[Did], Awaitable[DidDocument]]
 
 
 async def equivocation_proof(ledger: Ledger, engagement: EngagementId) -> bytes:
-    """Two moves that the other side signed for one place, as a JSON array: what an accusation of it names.
+    """What an accusation of equivocation names: two moves that the other side signed for one place, as a JSON array; or
+    two histories of its log that it signed, as a JSON object.
 
     Raises:
-        UndersignedError: `not_found`: the ledger holds none of this engagement.
+        UndersignedError: `not_found`: the ledger holds neither of this engagement.
     """
     received = [row for row in await ledger.rows(engagement) if row.kind == "received"]
     for blob in await ledger.evidence(engagement):
@@ -41,11 +43,21 @@ async def equivocation_proof(ledger: Ledger, engagement: EngagementId) -> bytes:
             for row in received:
                 if _conflict(decode_message(row.raw), other):
                     return b"[" + row.raw + b"," + blob.raw + b"]"
-    raise UndersignedError("not_found", f"the other side of {engagement} signed no two moves for one place")
+    found = await fork_in(ledger, engagement)
+    if found is None:
+        text = f"the other side of {engagement} signed no two moves for one place, and no two histories of its log"
+        raise UndersignedError("not_found", text)
+    return found
 
 
 async def proved(
-    credential: Credential, evidence: bytes | None, *, ledger: Ledger, own: Did, document_of: DocumentOf
+    credential: Credential,
+    evidence: bytes | None,
+    *,
+    ledger: Ledger,
+    own: Did,
+    document_of: DocumentOf,
+    now: Instant,
 ) -> frozenset[Digest]:
     """What `edge_of` is told of the evidence of this credential: its digest, once it shows what is said; of other
     credentials nothing.
@@ -64,7 +76,10 @@ async def proved(
         came = "none was given" if evidence is None else f"one of {digest_bytes(evidence)} was given"
         raise CredentialError("policy_denied", f"{wanted}: {came}", path="/credentialSubject/evidence")
     if claim.kind == "equivocation":
-        await _check_equivocation(evidence, claim.id, document_of)
+        if evidence.lstrip().startswith(b"{"):
+            await check_fork(evidence, document_of, now=now, accused=claim.id)
+        else:
+            await _check_equivocation(evidence, claim.id, document_of)
     elif claim.kind == "breach":
         await _check_breach(evidence, claim.id, ledger, own, document_of)
     # What a judgement rests on is for its issuer to weigh, who is believed about it, and for whoever reads it.
@@ -72,7 +87,8 @@ async def proved(
 
 
 _WANTED = {
-    "equivocation": "two moves that the accused signed for one place, as 'export --equivocation' writes them",
+    "equivocation": "two moves that the accused signed for one place, or two histories of its log, as 'export "
+    "--equivocation' or 'ledger forks' writes them",
     "breach": "the signed ruling of the contract's arbiter",
     "distrust": "what it rests on",
 }

@@ -132,6 +132,7 @@ READS = {
     "interop --peers": ("interop", "--peers", "FILE"),
     "contract dispute --ruling": ("contract", "dispute", "urn:hire:engagement:x", "--ruling", "FILE"),
     "ledger audit --since": ("ledger", "audit", "--since", "FILE"),
+    "ledger forks --check": ("ledger", "forks", "--check", "FILE"),
 }
 """Of each place whose file is read: a command line that gets that far."""
 GATE_RULES = """origin = "https://api.acme.example"
@@ -153,6 +154,7 @@ WRITES = {
     "credentials issue --out",
     "spawn --out",
     "ledger checkpoint --out",
+    "ledger forks --out",
     "witness ask --out",
     "trace --picture",
 }

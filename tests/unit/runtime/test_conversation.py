@@ -450,7 +450,14 @@ def test_what_proves_an_equivocation_is_the_evidence_of_an_accusation(open_world
             return await world.provider.document_of(did, 0.0)
 
         return world.run(
-            proved(said, evidence, ledger=world.provider.ledger, own=world.provider.did, document_of=document_of)
+            proved(
+                said,
+                evidence,
+                ledger=world.provider.ledger,
+                own=world.provider.did,
+                document_of=document_of,
+                now=world.clock.now(),
+            )
         )
 
     with pytest.raises(UndersignedError, match="no two moves"):

@@ -1,0 +1,156 @@
+"""Two histories of one log, in a document that anybody can check: what `witness show` gives, and what peers find.
+
+    {"contradiction": DID, "size": N, "notes": [held, came], "path": [digest, …], "messages": [held, came]}
+
+`notes` are the two checkpoints. One that is no signed note was stated in a message; then, or if it is the times that
+tell, `messages` has both messages whole. `path` shows that the larger one does not continue the smaller one.
+
+Source: protocol-spec/08-attestation-and-evidence.md, section 8.7
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+from undersigned.did import DidDocument
+from undersigned.encoding import (
+    FOREIGN_LIMITS,
+    Did,
+    Digest,
+    EngagementId,
+    Instant,
+    JsonObject,
+    canonicalize,
+    decode_json,
+    digest_from_hex,
+    digest_hex,
+    to_struct,
+)
+from undersigned.errors import FormatError, UndersignedError, VerificationError
+from undersigned.ledger import Fork, Ledger, Stated
+from undersigned.messages import decode_message, recorded_message, verify_message
+from undersigned.transparency import consistency_roots
+
+from .logbook import stated_in, verified_note
+from .witnessing import contradict, words
+
+__all__ = ["check_fork", "fork_document", "fork_in", "forks_of"]
+
+DocumentOf: TypeAlias = Callable[[Did], Awaitable[DidDocument]]
+
+
+class ForkDocument(Struct, frozen=True, kw_only=True):
+    """As it is read; what commands add for programs is passed over."""
+
+    contradiction: Did
+    size: int
+    notes: tuple[str, str]
+    path: tuple[Digest, ...] = ()
+    messages: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None
+
+
+async def fork_document(ledger: Ledger, fork: Fork) -> JsonObject:
+    """The document of what was found.
+
+    Raises:
+        UndersignedError: `not_found`: a message that it needs is not in the ledger.
+    """
+    held, came = fork.held, fork.came
+    document: JsonObject = {
+        "contradiction": came.log,
+        "size": max(held.size, came.size),
+        "notes": [held.note, came.note],
+    }
+    if fork.path:
+        document["path"] = [digest_from_hex(one.hex()) for one in fork.path]
+    times = held.size != came.size and not fork.path
+    if times or not (_signed(held.note) and _signed(came.note)):
+        document["messages"] = [decode_json(await _message(ledger, one), FOREIGN_LIMITS) for one in (held, came)]
+    return document
+
+
+async def forks_of(ledger: Ledger) -> tuple[tuple[Did, Fork], ...]:
+    """The logs that show two histories, as far as nobody decided about them yet."""
+    return tuple((log, seen.fork) for log, seen in await ledger.logs_seen() if seen.fork is not None)
+
+
+async def fork_in(ledger: Ledger, engagement: EngagementId) -> bytes | None:
+    """The document of the two histories that the other side of an engagement showed in it; None if it did not."""
+    for _, seen in await ledger.logs_seen():
+        for fork in (seen.fork, *(one.fork for one in seen.past)):
+            if fork is not None and engagement in (fork.held.engagement, fork.came.engagement):
+                return canonicalize(await fork_document(ledger, fork))
+    return None
+
+
+async def check_fork(
+    raw: bytes, document_of: DocumentOf, *, now: Instant, accused: Did | None = None
+) -> tuple[Did, str]:
+    """Whose log shows two histories, and which, once both are known to be signed by its owner: notes by a key of `now`,
+    messages by one of when they were signed.
+
+    Raises:
+        FormatError: It is no such document.
+        VerificationError: `evidence_invalid`, the two do not contradict each other; or one is not signed by the owner.
+        ResolutionError: The owner's DID document was not had.
+    """
+    value = decode_json(raw, FOREIGN_LIMITS)
+    said = to_struct(value, ForkDocument) if isinstance(value, dict) else None
+    if said is None:
+        raise FormatError("schema_violation", "expected two checkpoints of one log, a JSON object")
+    if accused not in (None, said.contradiction):
+        raise VerificationError("evidence_invalid", f"it is about the log of {said.contradiction}, not of {accused}")
+    owner = await document_of(said.contradiction)
+    held, came = (
+        _of_message(said.messages[at], owner) if said.messages is not None else _of_note(note, owner, now)
+        for at, note in enumerate(said.notes)
+    )
+    fork = Fork(held=held, came=came, path=tuple(bytes.fromhex(digest_hex(one)) for one in said.path))
+    if not (contradict(held, came) or _not_continued(fork)):
+        raise VerificationError("evidence_invalid", f"{said.contradiction} may have signed both for one log")
+    return said.contradiction, words(fork)
+
+
+def _not_continued(fork: Fork) -> bool:
+    if not fork.path or fork.held.size >= fork.came.size:
+        return False
+    before, after = consistency_roots(fork.held.size, fork.came.size, fork.path)
+    return after == fork.came.root and before != fork.held.root
+
+
+def _of_note(note: str, owner: DidDocument, now: Instant) -> Stated:
+    # Without a time: a note alone does not say when it was signed.
+    head = verified_note(note, owner, now)
+    return Stated(log=owner.id, size=head.size, root=head.root, at=None, note=note)
+
+
+def _of_message(value: Mapping[str, Any], owner: DidDocument) -> Stated:
+    signed = decode_message(canonicalize(dict(value)))
+    message = signed.message
+    verify_message(signed, {owner.id: owner}, now=signed.proof.created, recipient=message.recipient)
+    stated = stated_in(message)
+    if stated is None or message.sender != owner.id:
+        raise VerificationError("evidence_invalid", f"a {message.type} that states no log of {owner.id}")
+    return stated
+
+
+def _signed(note: str) -> bool:
+    """Whether there are signature lines below the checkpoint."""
+    return "\n\n" in note
+
+
+async def _message(ledger: Ledger, stated: Stated) -> bytes:
+    """The message that states it."""
+    for raw in await _raw(ledger, stated.engagement) if stated.engagement is not None else ():
+        found = stated_in(recorded_message(raw).message)
+        if found is not None and (found.log, found.head, found.at) == (stated.log, stated.head, stated.at):
+            return raw
+    raise UndersignedError("not_found", f"the message in which {stated.log} stated {stated.size} leaves is not here")
+
+
+async def _raw(ledger: Ledger, engagement: EngagementId) -> Iterable[bytes]:
+    evidence = [blob.raw for blob in await ledger.evidence(engagement) if blob.kind == "fork"]
+    return (*evidence, *(row.raw for row in await ledger.rows(engagement) if row.kind == "received"))

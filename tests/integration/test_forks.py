@@ -1,0 +1,169 @@
+"""Two histories of one log: what proves them to anybody, and how an operator goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration.commands import Ended, undersigned
+from integration.hires import REPORT, two_homes, until
+from integration.test_cross_witness import a_second_later, put_back, rewritten
+from undersigned import Peer
+from undersigned.did import DidDocument
+from undersigned.encoding import canonicalize, digest_bytes, digest_from_hex
+from undersigned.errors import UndersignedError
+from undersigned.ledger import open_ledger
+from undersigned.runtime import Home, SystemClock, create_home
+from undersigned.runtime.forks import check_fork
+from undersigned.transparency import checkpoint_text, signed_note
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
+
+
+async def ran(home: Home, *arguments: object) -> Ended:
+    return await asyncio.to_thread(undersigned, *arguments, "--home", home.path, "--json", folder=home.path)
+
+
+async def hire(homes: tuple[Home, Home]) -> str:
+    async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
+        result = await acme.hire(globex.own.id, task="summary", inputs={"report": REPORT}, price="5 EUR")
+        await until(lambda: not acme.conversations and not globex.conversations)
+        return result.engagement
+
+
+async def went_back(folder: Path) -> tuple[Home, Home]:
+    """The hirer is put back from a copy, and hires again."""
+    homes = await two_homes(folder)
+    await hire(homes)
+    shutil.copytree(homes[0].path, folder / "copy")
+    await hire(homes)
+    store = await open_ledger(homes[1].ledger_url, read_only=True)
+    seen = await store.seen(homes[0].configuration.did)
+    await store.close()
+    assert seen is not None
+    await a_second_later(seen)
+    put_back(folder / "copy", homes[0])
+    with pytest.raises(UndersignedError):
+        await hire(homes)
+    return homes
+
+
+async def test_two_histories_are_proved_to_anybody(tmp_path: Path) -> None:
+    """HIRE-LOG-08, HIRE-TRU-27: by one document, from the ledger, the engagement and an audit; a stranger checks it."""
+    acme, globex = await went_back(tmp_path)
+    accused = acme.configuration.did
+    shown = await ran(globex, "ledger", "forks")
+    (document,) = shown.values
+    assert (shown.code, document["contradiction"]) == (4, accused)
+    assert [one["type"] for one in document["messages"]] == ["Closing", "Offer"]
+    assert len(document["notes"]) == 2
+
+    file, other = tmp_path / "proof.json", tmp_path / "other.json"
+    assert (await ran(globex, "ledger", "forks", accused, "--out", file)).code == 4
+    document.pop("local")  # what every command adds for programs, on a machine of its own
+    assert json.loads(file.read_bytes()) == document
+    engagement = document["messages"][1]["engagement"]
+    assert (await ran(globex, "export", engagement, "--equivocation", "--out", other)).code == 0
+    assert other.read_bytes() == file.read_bytes()
+    told = (await ran(globex, "ledger", "show", engagement)).values
+    assert [one["digest"] != "" for one in told if one["type"] == "fork"] == [True]
+
+    stranger = create_home(tmp_path / "stranger", name="Stranger", local=True)
+    async with Peer.open(acme):
+        audited = await ran(globex, "ledger", "audit", accused)
+        assert (audited.code, audited.values[-1]["contradictions"][0]) == (4, document)
+        checked = await ran(stranger, "ledger", "forks", "--check", file)
+        assert (checked.code, checked.values[-1]["proved"]) == (0, True)
+        assert checked.values[-1]["digest"] == digest_bytes(file.read_bytes())
+        file.write_bytes(file.read_bytes().replace(b'"size":', b'"size":1', 1))
+        assert (await ran(stranger, "ledger", "forks", "--check", file)).code != 0
+
+
+async def test_an_operator_decides_and_it_is_kept(tmp_path: Path) -> None:
+    """HIRE-LOG-09: nothing is agreed before; with the decision stand its reason and what it was about."""
+    homes = await went_back(tmp_path)
+    accused = homes[0].configuration.did
+    assert (await ran(homes[1], "ledger", "decide", accused, "--reason", "they asked")).code == 2
+    assert (await ran(homes[1], "ledger", "decide", accused, "--keep", "--reason", " ")).code == 2
+    with pytest.raises(UndersignedError, match="ledger_diverged"):
+        await hire(homes)
+    async with Peer.open(homes[1]):
+        beside = await ran(homes[1], "ledger", "decide", accused, "--anew", "--reason", "their disk was lost")
+        assert (beside.code, beside.error["code"]) == (8, "store_unavailable")
+    decided = await ran(homes[1], "ledger", "decide", accused, "--anew", "--reason", "their disk was lost")
+    assert (decided.code, decided.values[-1]["anew"]) == (0, True)
+    await hire(homes)
+    after = await ran(homes[1], "ledger", "forks")
+    assert (after.code, [one["reason"] for one in after.values]) == (0, ["their disk was lost"])
+    again = await ran(homes[1], "ledger", "decide", accused, "--keep", "--reason", "once more")
+    assert (again.code, again.error["code"]) == (2, "not_found")
+    assert (await ran(homes[1], "ledger", "fsck")).code == 0
+
+
+async def test_an_honest_hirer_gets_what_it_accepted(tmp_path: Path) -> None:
+    """HIRE-LOG-09: its provider's books are not taken; the command ends, with the work, why, and the code for that."""
+    homes = await two_homes(tmp_path)
+    await hire(homes)
+    await hire(homes)
+    rewritten(homes[1])
+    (tmp_path / "report").write_bytes(REPORT)
+    async with Peer.open(homes[1]):
+        hired = await ran(
+            homes[0],
+            *("hire", homes[1].configuration.did, "--task", "summary", "--price", "5 EUR"),
+            *("--input", f"report={tmp_path / 'report'}", "--out", tmp_path / "out"),
+        )
+    assert (hired.code, hired.error["code"]) == (4, "ledger_diverged")
+    assert (tmp_path / "out" / "summary.txt").read_bytes() == REPORT.split(b"\n", 1)[0]
+    (result,) = [one for one in hired.values if one.get("kind") == "result"]
+    assert list(result["written"]) == ["summary.txt"]
+    (document,) = (await ran(homes[0], "ledger", "forks")).values
+    assert document["path"], "it has more leaves than the one before"
+    async with Peer.open(homes[1]) as globex:
+        raw = canonicalize(document)
+        assert (await check(raw, globex.own))[0] == globex.own.id
+        for changed in (
+            document | {"path": document["path"][:-1]},
+            document | {"path": [*document["path"][:-1], digest_from_hex("00" * 32)]},
+            {name: value for name, value in document.items() if name != "path"},
+        ):
+            with pytest.raises(UndersignedError) as refused:
+                await check(canonicalize(changed), globex.own)
+            assert refused.value.code in ("evidence_invalid", "log_proof_invalid")
+
+
+async def check(raw: bytes, owner: DidDocument) -> tuple[str, str]:
+    async def document_of(did: str) -> DidDocument:
+        assert did == owner.id
+        return owner
+
+    return await check_fork(raw, document_of, now=SystemClock().now())
+
+
+async def test_what_a_witness_shows_is_checked_alike(tmp_path: Path) -> None:
+    """HIRE-LOG-20: two notes of one size. Of another size, with one root, or of another key they prove nothing."""
+    homes = await two_homes(tmp_path)
+    async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
+        own, key, stranger = acme.own.id, acme._log_key, globex._log_key
+
+        async def shown(*heads: tuple[int, bytes], by: Any = key) -> bytes:
+            texts = [checkpoint_text(own, size, root) for size, root in heads]
+            notes: list[Any] = [signed_note(text, own, by.public_key, await by.sign(text)) for text in texts]
+            return canonicalize({"contradiction": own, "size": heads[0][0], "notes": notes})
+
+        one, other = bytes(32), bytes([1]) * 32
+        assert await check(await shown((5, one), (5, other)), acme.own) == (own, "two roots of 5 leaves")
+        for false in (
+            await shown((5, one), (5, one)),
+            await shown((5, one), (4, other)),
+            await shown((4, one), (5, other)),
+            await shown((5, one), (5, other), by=stranger),
+        ):
+            with pytest.raises(UndersignedError) as refused:
+                await check(false, acme.own)
+            assert refused.value.code in ("evidence_invalid", "log_proof_invalid")
