@@ -112,6 +112,14 @@ def _own_codes() -> None:
     intake.problem_code_told = told
 
 
+@mutant("hangs up in place of saying why", "HIRE-SYN-04", "replay-unknown-engagement", "proof-missing")
+def _hangs_up() -> None:
+    async def refuse(self: Any, channel: Any, peer: str, raw: bytes, error: UndersignedError) -> None:
+        await channel.close(1008, "")
+
+    intake.Intake._refuse = refuse
+
+
 @mutant("goes no further once it refused a move", "HIRE-SEC-02", "contract-start-other-inputs", "chain-gap")
 def _stuck() -> None:
     real, stuck = fold._judge, set()

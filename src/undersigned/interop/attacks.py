@@ -31,6 +31,8 @@ ANSWER_SECONDS: Final = 1.0
 """How long one refusal among many is waited for."""
 ORDERLY: Final = (1000, 1001)
 """Close codes of an end that finds no fault."""
+OF_FRAMES: Final = (1002, 1003, 1007, 1009)
+"""Close codes of an end that finds fault with a frame."""
 ORDER: Final = 2**252 + 27742317777372353535851937790883648493
 """Of the group of Ed25519."""
 MAX_LARGER: Final = 128
@@ -127,8 +129,9 @@ async def refused(play: Play, step: Refused) -> None:
     line, told = await _told(play, step)
     if told.how not in step.how:
         raise Failure(f"expected a {' or '.join(step.how)}, came a {told.how} ({told.code})")
-    # The end of a connection has no code where a library of theirs ends it; an orderly one refuses nothing.
-    nameless = told.how == "close" and told.code == "connection_closed" and told.close_code not in ORDERLY
+    # Where a frame is wrong, a library of theirs may end the connection, which knows no codes; else who only hangs up
+    # told nobody what was wrong, and might as well be down.
+    nameless = told.how == "close" and told.code == "connection_closed" and told.close_code in OF_FRAMES
     if told.code not in step.codes and not nameless:
         raise Failure(f"expected {' or '.join(step.codes)}, came {told.code}")
     if told.how == "close" and step.close_code not in (None, told.close_code):
@@ -165,6 +168,8 @@ async def _told(play: Play, step: Refused) -> tuple[SceneLine, Told]:
         if told.how != "close" or told.close_code not in ORDERLY or play.comes_back is None or play.over != "first":
             return line, told
         await play.comes_back()
+        for player in play.players.values():
+            player.forged |= play.sent  # what it said before may come, too
         line = await play.line()
         play.heard_from = line.mark()
         await (line.send_binary(play.sent_raw) if play.sent_binary else line.send(play.sent_raw))
