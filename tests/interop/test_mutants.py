@@ -25,6 +25,9 @@ SOME = (
     "gives what it made to anybody",
     "accepts whatever is delivered",
     "never closes its books",
+    "hangs up in place of saying why",
+    "counts no reads",
+    "takes the document of another DID",
 )
 
 
