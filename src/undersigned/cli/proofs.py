@@ -164,7 +164,7 @@ def _envelope(out: Out, data: bytes, against: Against, *, explain: bool) -> int:
             "detail": detail,
             "signers": list(signers),
             "claimed": list(claimed),
-            "statement": None if stated is None else from_struct(stated),
+            "statement": None if stated is None else _as_json(stated),
         }
     )
     if code:
@@ -202,6 +202,16 @@ def _signers(envelope: Envelope, stated: ForeignStatement, against: Against) -> 
         )
         found |= dict.fromkeys(verified.signers)
     return tuple(found)
+
+
+def _as_json(stated: ForeignStatement) -> JsonObject:
+    return {
+        "type": stated.type,
+        "subjects": [from_struct(one) for one in stated.subjects],
+        "predicateType": stated.predicate_type,
+        "predicate": stated.predicate,
+        "digest": stated.digest,
+    }
 
 
 def _told(stated: ForeignStatement) -> Iterator[str]:

@@ -58,7 +58,7 @@ from undersigned.trust import ANY, Approvers, Policy, Registry
 
 from .clock import Clock, SystemClock
 from .control import CONTROL_TOKEN, GATE_TOKEN, ControlPart, control_token, named_contexts
-from .files import read_file
+from .files import read_file, write_whole
 from .names import fresh_urn
 from .objects import checked_store
 from .order import budget_limits, parse_price
@@ -704,7 +704,7 @@ async def issue_membership(home: Home, *, days: int = 365, clock: Clock | None =
     (signed,) = issue_claims(home, [claim], days=days, clock=clock)
     path = home.path / "credentials" / "membership.json"
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    path.write_bytes(canonicalize(signed))
+    write_whole(path, canonicalize(signed))
     return path
 
 
@@ -742,7 +742,7 @@ def rotate_key(home: Home, *, clock: Clock | None = None) -> str:
     if keeps_history(did):
         continue_log(home.path, published, passphrase=passphrase, now=(clock or SystemClock()).now())
     else:
-        (home.path / "did.json").write_bytes(canonicalize(published))
+        write_whole(home.path / "did.json", canonicalize(published))
     return f"{did}#{fragment}"
 
 

@@ -68,7 +68,7 @@ def test_a_statement_of_others_is_told_and_held_against_a_key_that_is_named(sign
     named = ("--key", signer.file, "--of", tmp_path / "app.whl")
     ran, value = said(file, *named)
     assert (ran.code, value["ok"], value["signers"]) == (0, True, [str(signer.file)])
-    assert value["statement"]["predicate_type"] == STATEMENT["predicateType"]
+    assert value["statement"]["predicateType"] == STATEMENT["predicateType"]
     told = run("verify", file, *named).out
     for part in (
         "builder    https://builder.example/1",
