@@ -73,7 +73,8 @@ async def ledger_checkpoint(out: Out, file: Path | None, home: str | None) -> No
 async def ledger_prove(out: Out, engagement: str, digest: str | None, home: str | None) -> None:
     """Where what was agreed, made and decided stands in the log. With --json the proofs, each with a signed checkpoint.
 
-    Who holds the thing itself makes its leaf again, and by the path the root that the checkpoint signs.
+    Who holds the thing itself makes its leaf again, and by the path the root that the checkpoint signs: 'verify' does
+    that with the file of what --json wrote.
     """
     opened = out.home(home)
     store = await reading(opened)
