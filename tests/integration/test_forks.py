@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from integration.commands import Ended, undersigned
 from integration.hires import REPORT, two_homes, until
@@ -17,7 +19,7 @@ from undersigned import Peer
 from undersigned.did import DidDocument
 from undersigned.encoding import canonicalize, digest_bytes, digest_from_hex
 from undersigned.errors import UndersignedError
-from undersigned.ledger import open_ledger
+from undersigned.ledger import Fork, contradicted, decided, open_ledger
 from undersigned.runtime import Home, SystemClock, create_home
 from undersigned.runtime.forks import check_fork
 from undersigned.transparency import checkpoint_text, signed_note
@@ -167,3 +169,39 @@ async def test_what_a_witness_shows_is_checked_alike(tmp_path: Path) -> None:
             with pytest.raises(UndersignedError) as refused:
                 await check(false, acme.own)
             assert refused.value.code in ("evidence_invalid", "log_proof_invalid")
+
+
+async def test_a_hirer_whose_books_are_refused_is_told_and_goes_on(tmp_path: Path) -> None:
+    """HIRE-LOG-09: it was put back while the work went on, say. The hire ends with the work and why; its closing is not
+    said again before the next start, when the other side's operator may have decided.
+    """
+    homes = await two_homes(tmp_path)
+    await hire(homes)
+    async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
+        under_way = acme.hire(globex.own.id, task="summary", inputs={"report": REPORT}, price="5 EUR")
+        heard = globex.listen(None)
+        async for event in under_way:
+            if event.type == "Start":
+                seen = await globex.witness.seen(acme.own.id)
+                assert seen is not None
+                assert seen.agreed is not None
+                other = replace(seen.agreed, root=bytes(32))
+                fork = Fork(held=seen.agreed, came=other)
+                await globex.witness.update(acme.own.id, partial(contradicted, fork=fork))
+        result = await under_way
+        assert list(result.artifacts) == ["summary.txt"]
+        assert result.unclosed is not None
+        assert result.unclosed.code == "ledger_diverged"
+        await asyncio.sleep(3)
+        events = [heard.get_nowait() for _ in range(heard.qsize())]
+        assert [one.type for one in events if one.kind == "refused"] == ["Closing"], "once"
+    store = await open_ledger(homes[1].ledger_url)
+    now = SystemClock().now()
+    await store.update_seen(homes[0].configuration.did, partial(decided, at=now, anew=False, reason="a mistake"))
+    await store.close()
+    async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
+        await until(lambda: not acme.conversations and not globex.conversations)
+    for home in homes:
+        store = await open_ledger(home.ledger_url, read_only=True)
+        assert {one.state for one in await store.summaries()} == {"closed"}
+        await store.close()

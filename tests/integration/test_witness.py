@@ -196,7 +196,7 @@ async def test_a_peer_has_its_log_cosigned_and_one_that_went_back_does_not_start
             with pytest.raises(LedgerError, match=said) as refused:
                 async with Peer.open(acme):
                     pass
-            assert refused.value.code == "ledger_diverged"
+            assert (refused.value.code, refused.value.exit_code) == ("ledger_diverged", 4), "as 'witness ask' ends"
             told = await ran(tmp_path, "ask", "--home", acme.path, "--json")
             assert (told.code, told.values[0]["error"]["code"]) == (4, "ledger_diverged")
 
