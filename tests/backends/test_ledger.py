@@ -579,6 +579,15 @@ async def test_every_head_of_a_log_is_kept_until_it_is_connected(ledger: Ledger,
     assert await held(ledger) == (12, [5], 0), "what does not lead to the line connects nothing"
 
 
+async def test_heads_are_stored_in_another_order_than_they_came(ledger: Ledger) -> None:
+    """HIRE-LOG-22: each says which of those before it continues, so that the order of the commits does not matter."""
+    for at, one in enumerate((stated(3), stated(7, 5, 3), stated(5, 3))):
+        await ledger.commit(move(engagement(at), 1, seen=(one,)))
+    assert await held(ledger) == (7, [5], 0)
+    await ledger.commit(move(engagement(9), 1, seen=(stated(8, 7, 5, 3),)))
+    assert await held(ledger) == (8, [], 0)
+
+
 async def test_heads_that_find_no_room_are_counted(ledger: Ledger, again: Again) -> None:
     """HIRE-LOG-22: beyond that bound nothing is forgotten in silence, and a proof about the others is not enough."""
     await ledger.commit(move(engagement(1), 1, seen=tuple(stated(size) for size in range(1, MAX_OPEN + 4))))

@@ -8,6 +8,7 @@ import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 from msgspec.structs import replace
@@ -124,6 +125,15 @@ async def test_an_honest_hirer_gets_what_it_accepted(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "summary.txt").read_bytes() == REPORT.split(b"\n", 1)[0]
     (result,) = [one for one in hired.values if one.get("kind") == "result"]
     assert list(result["written"]) == ["summary.txt"]
+    pack = tmp_path / "pack.zip"
+    assert (await ran(homes[0], "export", result["engagement"], "--out", pack)).code == 0
+    verified = await asyncio.to_thread(undersigned, "verify", pack, "--json", folder=tmp_path)
+    assert verified.code == 0
+    (named,) = verified.values[-1]["notJudged"]
+    with ZipFile(pack) as archive:
+        told = json.loads(archive.read(named))
+    assert (named.partition("/")[0], told["contradiction"]) == ("forks", homes[1].configuration.did)
+    assert "messages" not in told, "one is of another engagement"
     (document,) = (await ran(homes[0], "ledger", "forks")).values
     assert document["path"], "it has more leaves than the one before"
     async with Peer.open(homes[1]) as globex:

@@ -16,6 +16,7 @@
     credentials/<digest>.json                credentials that it looked up beside those presented, as signed
     status/<digest>.json                     status lists that it consulted, as signed
     policies/<digest>.json                   policies of the packer that its decisions name
+    forks/<digest>.json                      two histories of the other side's log, which showed here
     withheld.json                            commitments of what was left out
 
 `write_pack` derives contract and statements from the transcript, so that a pack cannot disagree with itself by
@@ -114,7 +115,7 @@ class Member(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, om
     """Of its bytes."""
     kind: Kind
     """`message`, `contract`, `statement`, `did-document`, `ledger`, `artifact`, `refusal`, `subcontract`, `log-proofs`,
-    `decision`, `credential`, `status`, `policy`, `withheld`; others (`approval` is one) are kept and not judged.
+    `decision`, `credential`, `status`, `policy`, `withheld`; others (`approval`, `fork`) are kept and not judged.
     """
     recorded_at: Instant | None = None
     """Messages: when the packer recorded it."""
@@ -183,6 +184,7 @@ def write_pack(
     credentials: Iterable[bytes] = (),
     statuses: Iterable[bytes] = (),
     policies: Iterable[bytes] = (),
+    forks: Iterable[bytes] = (),
     withheld: bytes | None = None,
 ) -> bytes:
     """The pack of an engagement, from its journal. The same input gives the same bytes.
@@ -225,6 +227,8 @@ def write_pack(
         members[f"status/{digest_bytes(data)}.json"] = data, "status", None
     for data in policies:
         members[f"policies/{digest_bytes(data)}.json"] = data, "policy", None
+    for data in forks:
+        members[f"forks/{digest_bytes(data)}.json"] = data, "fork", None
     if proofs is not None:
         members["ledger/proofs.json"] = proofs, "log-proofs", None
     if withheld is not None:

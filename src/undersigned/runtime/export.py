@@ -34,6 +34,7 @@ from undersigned.transparency import InclusionProof, contract_leaf, decision_sal
 from undersigned.trust import Decision
 
 from .artifacts import MAX_WHOLE_BYTES, ArtifactStore
+from .forks import fork_in
 from .logbook import logged, read_multibase_note
 from .turn import load_engagement
 
@@ -161,6 +162,7 @@ async def _exported(
     def shown(kind: str) -> list[bytes]:
         return [raw for path, (of, raw) in found.items() if of == kind and path not in hidden]
 
+    fork = [one for one in (await fork_in(ledger, engagement, alone=True),) if one is not None]
     proofs = await _proofs(ledger, engagement, note, {digest_bytes(raw) for raw in shown("decision")})
     return write_pack(
         rows,
@@ -178,6 +180,7 @@ async def _exported(
         credentials=shown("credential"),
         statuses=shown("status"),
         policies=shown("policy"),
+        forks=fork,
         proofs=canonicalize(from_struct(proofs)) if proofs is not None and inclusion is not None else None,
         withheld=canonicalize(from_struct(WithheldList(tuple(withheld)))) if withheld else None,
         subcontracts={

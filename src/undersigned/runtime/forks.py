@@ -77,12 +77,17 @@ async def forks_of(ledger: Ledger) -> tuple[tuple[Did, Fork], ...]:
     return tuple((log, seen.fork) for log, seen in await ledger.logs_seen() if seen.fork is not None)
 
 
-async def fork_in(ledger: Ledger, engagement: EngagementId) -> bytes | None:
-    """The document of the two histories that the other side of an engagement showed in it; None if it did not."""
+async def fork_in(ledger: Ledger, engagement: EngagementId, *, alone: bool = False) -> bytes | None:
+    """The document of the two histories that the other side of an engagement showed in it; None if it did not. `alone`:
+    without the messages, if one is of another engagement.
+    """
     for _, seen in await ledger.logs_seen():
         for fork in (seen.fork, *(one.fork for one in seen.past)):
             if fork is not None and engagement in (fork.held.engagement, fork.came.engagement):
-                return canonicalize(await fork_document(ledger, fork))
+                document = await fork_document(ledger, fork)
+                if alone and {fork.held.engagement, fork.came.engagement} != {engagement}:
+                    document.pop("messages", None)
+                return canonicalize(document)
     return None
 
 

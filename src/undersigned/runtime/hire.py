@@ -280,7 +280,8 @@ class Hire:
                 hint = f"; would change the answer: {needed}" if needed else ""
                 same = ("offer_expired", "round_limit", "revoked", "status_unavailable")
                 code = withdraw.reason if withdraw.reason in same else "policy_denied"
-                code = _DIVERGED if refused is not None and refused.code == _DIVERGED else code
+                if refused is not None and refused.code == _DIVERGED:
+                    code, hint = _DIVERGED, f"{hint}; {_WENT_BACK}"
                 told = f" after refusing a message ({refused.code})" if refused is not None else ""
                 who = "the provider" if role == "provider" else "we"
                 asked = f"; {conversation.facts['budget']}" if "budget" in conversation.facts else ""
@@ -297,11 +298,14 @@ class Hire:
                     needed=withdraw.needed or (),
                 )
         if refused is not None:
-            return PolicyError(refused.code, f"{conversation.engagement.peer} refused the inquiry: {refused.code}")
+            hint = f"; {_WENT_BACK}" if refused.code == _DIVERGED else ""
+            text = f"{conversation.engagement.peer} refused the inquiry: {refused.code}{hint}"
+            return PolicyError(refused.code, text)
         return PolicyError("policy_denied", "the negotiation ended without a contract")
 
 
 _DIVERGED = "ledger_diverged"
+_WENT_BACK = "it has seen another history of our log: was this state folder put back from an old copy?"
 
 
 def _unclosed(event: Event, conversation: Conversation) -> LogProofError | None:
@@ -314,8 +318,7 @@ def _unclosed(event: Event, conversation: Conversation) -> LogProofError | None:
     if event.kind == "problem" and conversation.distrusted:
         return LogProofError(
             _DIVERGED,
-            "the provider does not take our closing of the books: it has seen another history of our log. Was this "
-            "state folder put back from an old copy?",
+            f"the provider does not take our closing of the books: {_WENT_BACK}",
         )
     return None
 

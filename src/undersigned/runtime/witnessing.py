@@ -14,7 +14,7 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.5
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -59,6 +59,8 @@ LOOK_SECONDS: Final = 60.0
 """A log that grows is looked at no more often, as long as few of its heads wait for that."""
 SOON_SECONDS: Final = 1.0
 FEW_OPEN: Final = 4
+LINE: Final = 64
+"""Heads of one log that are remembered as lying on one line; as many engagements may be stored at a time."""
 MAX_LOGS: Final = 4096
 
 
@@ -70,6 +72,10 @@ class CrossWitness:
         self._agent, self._key = agent, key
         self._seen: OrderedDict[Did, Seen | None] = OrderedDict()
         """What was seen of each log, what is not stored yet too."""
+        self._line: OrderedDict[Did, deque[Head]] = OrderedDict()
+        """The last heads of each log that are known to lie on one line, the newest first. Engagements are not stored in
+        the order in which their messages came, so each head says which of the others it continues.
+        """
         self._cosigned: OrderedDict[Did, int] = OrderedDict()
         """The size of each log that was cosigned last: once is enough."""
         self._told: OrderedDict[Did, Head] = OrderedDict()
@@ -86,6 +92,7 @@ class CrossWitness:
     async def update(self, peer: Did, change: Callable[[Seen | None], Seen]) -> None:
         """Changes what is kept of the log of `peer`, here and in the ledger."""
         keep(self._seen, peer, change(await self.seen(peer)))
+        self._line.pop(peer, None)  # it may be another one
         await self._agent.ledger.update_seen(peer, change)
 
     async def require(self, peer: Did) -> None:
@@ -130,7 +137,14 @@ class CrossWitness:
         except LogProofError as exc:
             exc.path = "/consistency" if isinstance(message, Closing) else "/head/consistency"
             raise
-        keep(self._seen, peer.id, saw(seen, said))
+        line = self._line.get(peer.id) or deque[Head](maxlen=LINE)
+        if seen is not None and seen.agreed is not None and seen.agreed.head in said.continues:
+            said = replace(said, continues=(seen.agreed.head, *line))
+        after = saw(seen, said)
+        if after is not seen and after.agreed is not None and after.agreed.head == said.head:
+            line.appendleft(said.head)
+            keep(self._line, peer.id, line)
+        keep(self._seen, peer.id, after)
         return said
 
     def _said(self, message: Offer | Acceptance | Seal | Closing, peer: DidDocument) -> Stated | None:
@@ -170,7 +184,8 @@ class CrossWitness:
         now, seen = asyncio.get_running_loop().time(), self._seen.get(peer)
         if seen is None or seen.fork is not None or seen.one_history:
             return
-        pause = LOOK_SECONDS if len(seen.open) < FEW_OPEN else SOON_SECONDS
+        # Soon, so that all find room; once one did not, the journals are read, which takes longer.
+        pause = SOON_SECONDS if len(seen.open) >= FEW_OPEN and not seen.missed else LOOK_SECONDS
         if now - self._looked.get(peer, -LOOK_SECONDS) < pause:
             return
         keep(self._looked, peer, now)
