@@ -10,16 +10,17 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from hashlib import sha256
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from backends.moves import AT, OWN, answer, engagement, move, reservation
+from backends.moves import AT, OWN, PEER, answer, engagement, move, reservation
 from support import ROOT
 from undersigned.encoding import canonicalize, digest_bytes, digest_of
 from undersigned.errors import ConfigurationError, LedgerError, LedgerUnavailable, ScopeError
-from undersigned.ledger import Blob, SqliteLedger, open_ledger, sqlite_writer
+from undersigned.ledger import Blob, Head, Seen, SqliteLedger, Stated, open_ledger, sqlite_writer
 from undersigned.ledger.base import Row
 from undersigned.ledger.chain import link
 from undersigned.ledger.sqlite_file import APPLICATION_ID, VERSION, HeadFile, Lock, Spare, connect, require
@@ -132,6 +133,32 @@ async def test_a_ledger_of_version_1_is_brought_up_to_date(ledger: SqliteLedger,
     assert await opened.withdrawal(rows[0].digest) is None
     assert (await opened.check()).ok
     await opened.close()
+
+
+async def test_what_version_4_saw_of_other_logs_is_kept(ledger: SqliteLedger, path: Path) -> None:
+    """HIRE-LOG-09: the line that was agreed, and beside it the newest head, if nothing had connected it."""
+    await ledger.commit(move(NAME, 1))
+    await ledger.close()
+    db = sqlite3.connect(path)
+    text = files("undersigned.ledger.schema").joinpath("sqlite_0004.sql").read_text("utf-8")
+    db.executescript(
+        "ALTER TABLE tree DROP COLUMN seal; ALTER TABLE tree DROP COLUMN unseen; DROP TABLE seen_log;"
+        f"{text[text.index('CREATE TABLE seen_head') :]} PRAGMA user_version = 4;"
+    )
+    one, other = bytes([1]) * 32, bytes([2]) * 32
+    for log, *agreed in ((PEER, 5, one), (OWN, 3, other)):
+        db.execute("INSERT INTO seen_head VALUES (?, 5, ?, ?, 'a note', ?, ?)", (log, one, AT, *agreed))
+    db.commit()
+    db.close()
+    opened = await open_ledger(f"sqlite://{path}")
+    whole, parted = await opened.seen(PEER), await opened.seen(OWN)
+    assert (await opened.check()).ok
+    await opened.close()
+    newest = Stated(log=PEER, size=5, root=one, at=AT, note="a note")
+    assert whole == Seen(agreed=newest)
+    assert parted is not None
+    assert parted.agreed is not None
+    assert (parted.agreed.head, parted.open) == (Head(3, other), (replace(newest, log=OWN),))
 
 
 async def test_another_programs_database_is_not_touched(path: Path) -> None:
