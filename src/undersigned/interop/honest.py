@@ -71,7 +71,7 @@ def _change(player: Player, step: Say) -> moves.Say | None:
         terms = from_struct(player.terms_in_force())
         return changes.amendment(terms=to_struct(replaced(terms, filled(step.terms, player)), Terms))
     if step.amount:
-        return changes.release(amount=step.amount)
+        return changes.release(amount=filled(step.amount, player), currency=player.terms_in_force().price.currency)
     return None
 
 

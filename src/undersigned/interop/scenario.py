@@ -110,7 +110,7 @@ class Say(_Part, frozen=True, kw_only=True):
     terms: dict[str, Any] = {}
     """Of an `Amendment`: JSON pointers into the terms in force, and what stands there in the new ones."""
     amount: str = ""
-    """Of a `Release`: how many EUR we offer to owe."""
+    """Of a `Release`: how much we offer to owe."""
 
 
 class Forge(_Part, frozen=True, kw_only=True):

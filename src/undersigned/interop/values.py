@@ -13,6 +13,7 @@
 | `$contract`, `$in-force` | the contract's name; that of the document in force |
 | `$engagement`, `$engagement:TEXT` | the engagement's id; with a colon and TEXT behind it |
 | `$checkpoint:N`, `$checkpoint:N other` | our signed note of a log of N leaves; the last of which is another one |
+| `$price`, `$more`, `$currency` | the price in force; one more than that; its currency |
 | `$reading` | the digest of reading the input, as an approval names it |
 | `$absent` | nothing: the member is left out |
 | `$long:N` | a text of N characters |
@@ -23,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from undersigned.encoding import shift
+from undersigned.encoding import add_amounts, shift
 
 from .failures import Failure
 from .hiring import NEVER, Hiring
@@ -73,6 +74,10 @@ def _meant(word: str, player: Player) -> Any:
         case "document":
             live = engagement.tabled or engagement.offer
             return live.document if live is not None else NEVER
+        case "price" | "currency" | "more":
+            price = player.terms_in_force().price
+            more = add_amounts(price.amount, "1")
+            return {"price": price.amount, "currency": price.currency, "more": more}[name]
         case "in-force" if engagement.contract is not None:
             return engagement.contract.in_force
         case "contract":

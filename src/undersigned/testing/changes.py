@@ -147,11 +147,11 @@ def amendment(*, valid_for: int = minutes(10), terms: Terms | None = None, price
     return Say("Offer", write, members)
 
 
-def release(*, valid_for: int = minutes(10), amount: str = "3", **members: Any) -> Say:
+def release(*, valid_for: int = minutes(10), amount: str = "3", currency: str = "EUR", **members: Any) -> Say:
     """Both let each other go, for so much."""
 
     def write(party: Party) -> dict[str, Any]:
-        owed = Price(amount=amount, currency="EUR")
+        owed = Price(amount=amount, currency=currency)
 
         def build(of: ContractDocument, **where: Any) -> ReleaseDocument:
             return build_release(of, owed, "No longer needed.", **where)
