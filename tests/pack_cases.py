@@ -391,6 +391,13 @@ def heads(hire: Hire, move: str) -> dict[str, Any]:
     return {"head": hire.logs["provider"].head(at, consistency=UNKNOWN), "cosignatures": (hire.cosigned(),)}
 
 
+def signed_again(*, checkpoint_at: bool) -> Hire:
+    """Books of the hirer with a new proof: its log as it was before its offer; or, without the time, as if after it."""
+    hire = Hire(stating=lambda hire, move: heads(hire, move) if move == "Offer" else {})
+    before = {"checkpoint_at": shift(hire.book.clock.now(), -60)} if checkpoint_at else {}
+    return hire.sealed().delivered().reviewed().closed(Log(hire.hirer.actor, 2).note(), **before)
+
+
 UNKNOWN = Consistency(size=2, path=())
 """From what no pack has."""
 
@@ -449,6 +456,8 @@ def stated_logs() -> Iterator[Case]:
     yield Case("heads, by the provider", _sealed_and_closed(_stating()).pack("provider"))
     for name, (make, _) in WRONG_HEADS.items():
         yield Case(name, make().pack())
+    yield Case("signed again", signed_again(checkpoint_at=True).pack())
+    yield Case("signed again, without its time", signed_again(checkpoint_at=False).pack())
 
 
 WEB = "did:web:witness.example"

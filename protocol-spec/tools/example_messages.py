@@ -680,6 +680,7 @@ def conversation(suite: str = SUITE) -> dict[str, VerifiedMessage]:
         usage=(),
         settlement=Settled(amount="0", currency="EUR"),
         checkpoint=checkpoint,
+        checkpoint_at=talk.now,
         cosignatures=(cosignature(PROVIDER, HIRER, own, talk.now),),
         consistency=Consistency(size=4, path=(leaf,)),
     )

@@ -273,6 +273,23 @@ async def test_a_cosignature_of_leaves_that_our_log_never_had_is_refused(tmp_pat
             assert (refused.value.code, refused.value.path) == ("log_proof_invalid", "/cosignatures")
 
 
+async def test_books_that_are_signed_again_are_no_older_log(tmp_path: Path) -> None:
+    """HIRE-LOG-05: a `Closing` that found nobody while its proof lasted comes after larger heads were stated."""
+    homes = await two_homes(tmp_path)
+    async with Peer.open(homes[0]) as acme, Peer.open(homes[1]) as globex:
+        closing = (await closings(acme, await hire(acme, globex)))["provider"]
+        assert closing.proof is not None
+        await hire(acme, globex)
+        await asyncio.sleep(1.1)  # times are whole seconds
+        later = replace(closing.proof, created=ledger_time())
+        await acme.witness.check(replace(closing, proof=later, cosignatures=()), globex.own)
+        assert (await seen(acme, globex)).fork is None
+        said = replace(closing, proof=later, cosignatures=(), checkpoint_at=None)
+        with pytest.raises(LogProofError) as refused:
+            await acme.witness.check(said, globex.own)
+        assert refused.value.code == "ledger_diverged"
+
+
 async def test_what_could_not_be_looked_at_is_not_forgotten(tmp_path: Path) -> None:
     """HIRE-LOG-22: a hirer whose log was rewritten is gone before its tiles are read, and states heads that continue
     each other when it is there again. None of them is cosigned, and once its tiles are there the first one tells.

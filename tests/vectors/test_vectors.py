@@ -366,7 +366,7 @@ def test_a_credential_makes_an_edge_or_none(folder: Path) -> None:
         issuer = given["issuer"]
         credential = verify_credential(given, documents={issuer: document_of(issuer, {})}, now=case["now"])
         nothing: Any = None  # the ledger: no contract of these accusations is looked up
-        shown = asyncio.run(proved(credential, evidence, ledger=nothing, own="", document_of=document))
+        shown = asyncio.run(proved(credential, evidence, ledger=nothing, own="", document_of=document, now=case["now"]))
         return edge_of(credential, contracts=case["contracts"], evidence=shown)
 
     if "code" in expected:

@@ -76,7 +76,7 @@ export function checkGrowth(head, before, path) {
 export function headOf(message) {
   if (message.type === 'Closing') {
     const [, size, root] = fromMultibase(message.checkpoint).toString().split('\n');
-    return { size: Number(size), root: Buffer.from(root, 'base64'), at: seconds(message.proof.created) };
+    return { size: Number(size), root: Buffer.from(root, 'base64'), at: seconds(message.checkpointAt ?? message.proof.created) };
   }
   if (!['Offer', 'Acceptance'].includes(message.type) || !message.head) return undefined;
   return { size: message.head.size, root: hashOfDigest(message.head.root), at: seconds(message.head.at) };

@@ -101,7 +101,7 @@ export function closing(conversation, basis = basisOf(conversation.engagement.st
   return {
     type: 'Closing',
     body: {
-      contract: state.inForce, basis, usage: usageOf(conversation), settlement: owed(silent), checkpoint: peer.checkpoint(), cosignatures: [],
+      contract: state.inForce, basis, usage: usageOf(conversation), settlement: owed(silent), checkpoint: peer.checkpoint(), checkpointAt: instant(peer.now()), cosignatures: [],
       ...(state.delivery ? { delivery: state.delivery.digest } : {}), ...handled, ...served(conversation),
     },
   };

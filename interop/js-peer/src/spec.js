@@ -9,7 +9,7 @@ export const SPEC = process.env.HIRE_SPEC ?? fileURLToPath(new URL('../../../pro
 export const specJson = (name) => JSON.parse(readFileSync(`${SPEC}/${name}`, 'utf8'));
 
 export const tables = specJson('tables.json');
-export const hireContext = checkedContext('context/hire-v1.jsonld', '36847c1d5fc777a3497eb3123ddc5b982ffdeb0a40809d0abd17279e7f103f15');
+export const hireContext = checkedContext('context/hire-v1.jsonld', '617f2ed712a0e9d572b7e78a5f58bf224e9c585c30b7d404167d5c98af23618d');
 
 /** A context is what signatures rest on, so another one than this is none (HIRE-LD-05). @param {string} name @param {string} sha256 */
 function checkedContext(name, sha256) {

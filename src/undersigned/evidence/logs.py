@@ -106,7 +106,7 @@ def _is_closing(message: VerifiedMessage, sender: Did) -> bool:
 
 
 def _heads(case: Case) -> list[tuple[Instant, Checkpoint]]:
-    """Each checkpoint that a message carries, with the time at which it was signed; its own signature holds."""
+    """Each checkpoint that a message carries, with the time at which it was all of its log; its own signature holds."""
     heads: list[tuple[Instant, Checkpoint]] = []
     for one, message in case.verified:
         body = message.message
@@ -114,7 +114,8 @@ def _heads(case: Case) -> list[tuple[Instant, Checkpoint]]:
             head = Checkpoint(body.sender, body.head.size, bytes.fromhex(digest_hex(body.head.root)))
             heads.append((body.head.at, head))
         elif isinstance(body, Closing | Receipt | Sync) and body.checkpoint and signs_notes(case, body.sender):
-            heads.append((one.signed.proof.created, _note(case, _text(body.checkpoint), body.sender)))
+            at = body.checkpoint_at if isinstance(body, Closing) else None
+            heads.append((at or one.signed.proof.created, _note(case, _text(body.checkpoint), body.sender)))
     return heads
 
 

@@ -150,6 +150,9 @@ class Closing(Move, frozen=True, kw_only=True):
     """What is owed, as this side counts it."""
     checkpoint: Multibase
     """The sender's signed checkpoint note."""
+    checkpoint_at: Instant | None = None
+    """When `checkpoint` was all of its log, by its clock; without it, when the message was signed. What is signed again
+    later needs it."""
     cosignatures: Annotated[tuple[Multibase, ...], Meta(max_length=16)]
     """Cosignatures of the recipient's log, by this side: a checkpoint's text and one signature line each; or empty."""
     data_handling: Handled | None = None

@@ -170,7 +170,10 @@ def stated_in(message: Message) -> Stated | None:
         at, size, root = message.head.at, message.head.size, bytes.fromhex(digest_hex(message.head.root))
         note = checkpoint_text(message.sender, size, root).decode()
     elif isinstance(message, Closing | Receipt | Sync) and message.checkpoint:
-        at, note = message.proof.created if message.proof is not None else None, read_multibase_note(message.checkpoint)
+        at = message.checkpoint_at if isinstance(message, Closing) else None
+        if at is None and message.proof is not None:
+            at = message.proof.created
+        note = read_multibase_note(message.checkpoint)
         head = read_checkpoint(read_note(note).text)
         size, root = head.size, head.root
     else:

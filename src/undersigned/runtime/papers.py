@@ -249,6 +249,7 @@ class Papers:
                 "usage": usage,
                 "settlement": Settled(amount=paid.amount, currency=paid.currency, reference=reference),
                 "checkpoint": "u" + base64url_encode(note.encode()),
+                "checkpoint_at": at,
                 "cosignatures": cosignatures,
                 "consistency": await told(head),
                 "data_handling": handled,

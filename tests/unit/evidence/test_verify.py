@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pack_cases import signed_again
 from packs import MADE, NAME, Hire, Line, Posing, coded, stated
 from undersigned.attestation import accepted
 from undersigned.did import DidDocument
@@ -506,6 +507,14 @@ def test_two_histories_of_one_log_are_noticed() -> None:
     forked = fork.logs["hirer"].__class__(fork.hirer.actor, 4).note()
     fork.sealed().delivered().reviewed().closed(forked)
     assert failing(report_on(fork.pack(), fork)) == (LEDGER, "ledger_diverged")
+
+
+def test_books_that_are_signed_again_state_their_log_as_it_was() -> None:
+    """HIRE-LOG-05: a `Closing` has the time of its checkpoint, which a new proof does not change."""
+    again = signed_again(checkpoint_at=True)
+    assert report_on(again.pack(), again).ok
+    late = signed_again(checkpoint_at=False)
+    assert failing(report_on(late.pack(), late)) == (LEDGER, "ledger_diverged")
 
 
 @pytest.mark.parametrize("note", ["", "x", "a note\n\n— of nothing AAAAAAAA\n"])

@@ -489,7 +489,7 @@ async function logs(the) {
   for (const { content } of ofType(the, "Offer", "Acceptance", "Closing", "Receipt", "Sync")) {
     if (content.head) heads.push([content.head.at, { ...content.head, origin: content.sender, root: rawDigest(content.head.root) }]);
     if (content.checkpoint && signsNotes(the, content.sender)) {
-      heads.push([content.proof.created, await noteOf(noteText(content.checkpoint), content.sender, assertionKeys(the, content.sender))]);
+      heads.push([content.checkpointAt ?? content.proof.created, await noteOf(noteText(content.checkpoint), content.sender, assertionKeys(the, content.sender))]);
     }
   }
   const head = checkpoint && (await noteOf(utf8(checkpoint, "log_proof_invalid"), own, assertionKeys(the, own)));
