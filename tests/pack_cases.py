@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from packs import Hire, Line, Log, Posing, coded, stated
 from support import ROOT
-from undersigned.attestation import accepted, refusal
+from undersigned.attestation import ActionTaken, SubcontractLine, accepted, refusal
 from undersigned.encoding import canonicalize, digest_bytes, multibase_encode, shift
 from undersigned.evidence import TAMPERINGS, read_archive, tamper, write_archive, write_pack
-from undersigned.messages import Consistency, LogHead
+from undersigned.messages import Consistency, LogHead, Recorded
 from undersigned.protocol import Sent
 from undersigned.scope import Action
 from undersigned.testing import (
@@ -101,8 +101,13 @@ def hires() -> Iterator[Case]:
         yield Case(f"a log of {grown.logs['hirer'].frontier.size} leaves", grown.pack())
 
 
-PROVED = ("log-leaf", "decision", "withheld")
+PROVED = ("decision", "withheld")
 """Kinds of tampering with what only some packs have."""
+APART = (
+    *PROVED,
+    *("witness", "credential", "status", "no-refusals", "no-decisions", "no-inputs", "no-subcontracts"),
+)
+"""Those that take packs of their own."""
 
 
 def tampered() -> Iterator[Case]:
@@ -110,7 +115,7 @@ def tampered() -> Iterator[Case]:
     whole = Hire().whole()
     for role in ("hirer", "provider"):
         for what in TAMPERINGS:
-            if what not in (*PROVED, "witness", "credential", "status"):  # these have packs of their own
+            if what not in APART:
                 yield Case(f"{what}, {role}", tamper(whole.pack(role), what))
     proved = proved_hire()
     shown = {"proofs": proved.proofs(), "decisions": (DECISION, OTHER), "withheld": withheld(("artifact", b"a"))}
@@ -289,6 +294,65 @@ def proved_hire() -> Hire:
     return Hire().whole().logged((DECISION, SALT), (OTHER, ITS))
 
 
+RECORDED = Recorded(decisions=2, refusals=2)
+"""What the hirer of `recorded_hire` recorded."""
+BELOW = digest_bytes(b"a contract with somebody hired for it")
+
+
+def recorded_hire() -> tuple[Hire, dict[str, Any]]:
+    """A hire whose parties say in their closings what they recorded beside, and what the hirer has of that."""
+    hire = Hire().sealed()
+    taken = {"at": hire.book.clock.now(), "action": "artifact:read", "clause": "read", "allowed": False}
+    actions = [
+        ActionTaken(**taken, target=target) for target in ("https://acme.example/payroll", "https://globex.example/own")
+    ]
+    hire.delivered(hire.claims(actions=actions)).reviewed()
+    hire.closed(recorded=RECORDED)
+    refusals = (_refused(hire), _refused(hire, clause="scope", repeated=7))
+    policy = b'{"name":"a policy","version":"1"}'
+    decision = canonicalize({"outcome": "allow", "inputs": {"policy": digest_bytes(policy)}})
+    hire.logged((decision, SALT), (OTHER, ITS), refusals=refusals)
+    return hire, {"refusals": refusals, "decisions": (decision, OTHER), "policies": (policy,), "proofs": hire.proofs()}
+
+
+def _less(hire: Hire, of: dict[str, Any], name: str, committed: bytes, kind: str = "") -> bytes:
+    """Without the first of these, which is listed as withheld, or else has no proof either."""
+    said = json.loads(of["proofs"])
+    if not kind:
+        said["proofs"] = [one for one in said["proofs"] if one["commitment"] != digest_bytes(committed)]
+    things = withheld((kind, committed)) if kind else None
+    return hire.pack(**{**of, name: of[name][1:], "proofs": canonicalize(said), "withheld": things})
+
+
+def recorded() -> Iterator[Case]:
+    """Packs that have as much as their packer's closing says, with some of it withheld, and with less of it."""
+    hire, of = recorded_hire()
+    yield Case("all", hire.pack(**of))
+    yield Case("the provider's", hire.pack("provider"))
+    for name, kind, left in (
+        ("refusals", "refusal", of["refusals"][0]),
+        ("decisions", "decision", SALT + of["decisions"][0]),
+    ):
+        yield Case(f"one of the {name} withheld", _less(hire, of, name, left, kind))
+        yield Case(f"one of the {name} gone", _less(hire, of, name, left))
+        yield Case(f"another kind withheld than one of the {name}", _less(hire, of, name, left, "artifact"))
+    made_up = [one for one in json.loads(of["proofs"])["proofs"] if one["label"] != "decision"]
+    proofs = canonicalize({**json.loads(of["proofs"]), "proofs": made_up})
+    yield Case("decisions that somebody made up", hire.pack(**of | {"proofs": proofs, "decisions": (DECISION, b"{}")}))
+    for what in ("no-refusals", "no-decisions", "no-inputs", "no-proofs"):
+        yield Case(what, tamper(hire.pack(**of), what))
+    passed_on = hire_with_subcontract()
+    yield Case("a subcontract, of which the hirer has no pack", passed_on.pack())
+    yield Case("no-subcontracts", tamper(passed_on.pack("provider", subcontracts={BELOW: b"x"}), "no-subcontracts"))
+
+
+def hire_with_subcontract() -> Hire:
+    """A hire whose provider says that it hired somebody for it, by the contract `BELOW`."""
+    hire = Hire().sealed()
+    hired = SubcontractLine(provider=TWO.did, task="summary", contract=BELOW, outcome="review accepted")
+    return hire.delivered(hire.claims(subcontracts=(hired,))).reviewed().closed()
+
+
 def withheld(*things: tuple[str, bytes]) -> bytes:
     listed = [{"kind": kind, "commitment": digest_bytes(data)} for kind, data in things]
     return canonicalize({"withheld": sorted(listed, key=lambda one: (one["kind"], one["commitment"]))})
@@ -352,7 +416,7 @@ WRONG_PROOFS: dict[str, tuple[Callable[[Hire], dict[str, Any]], tuple[int, str]]
         lambda hire: {"withheld": withheld(("artifact", b"a"), ("artifact", b"a"))},
         (DECISIONS, "evidence_invalid"),
     ),
-    "withheld of no kind": (lambda hire: {"withheld": withheld(("message", b"a"))}, (DECISIONS, "evidence_invalid")),
+    "withheld of no kind": (lambda hire: {"withheld": withheld(("message", b"a"))}, (LEDGER, "evidence_invalid")),
 }
 """What makes of the proofs and decisions of a pack something that does not fit: step and code that refuse it."""
 

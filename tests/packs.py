@@ -276,6 +276,12 @@ class Hire:
         signature = sign(signer, cosigned_text(text, 1_772_000_000))
         return coded(cosigned_note(text, signer.did, signer.public_key, 1_772_000_000, signature))
 
+    def proved(self, role: str = "hirer") -> bytes:
+        """A proof of the contract alone, in one side's log."""
+        log, index = self.logs[role], self.places[role]
+        proof = {"label": "contract", "commitment": digest_bytes(canonicalize(self.document)), "index": index}
+        return canonicalize({"size": log.frontier.size, "proofs": [proof | {"path": list(log.proof(index).path)}]})
+
     def pack(self, role: str = "hirer", **change: Any) -> bytes:
         own, peer = (self.hirer, self.provider) if role == "hirer" else (self.provider, self.hirer)
         fields: dict[str, Any] = {
@@ -285,6 +291,7 @@ class Hire:
             "peer": peer.actor.did,
             "checkpoint": self.logs[role].note(),
             "inclusion": self.logs[role].proof(self.places[role]),
+            "proofs": self.proved(role) if change.get("checkpoint", "") is not None else None,
             "artifacts": self.made,
             **change,
         }

@@ -11,12 +11,27 @@ from typing import Any, Final, NamedTuple
 from msgspec.structs import replace
 from vector_parts import Vector
 
+from undersigned.attestation import PAYLOAD_TYPE, SubcontractLine, envelope, make_statement, pae, work
 from undersigned.contract import Price, Subcontracting, Terms, countersigned
 from undersigned.encoding import canonicalize, from_struct, shift
-from undersigned.evidence import tamper, write_pack
-from undersigned.messages import Acceptance, LedgerPlace, Offer, VerifiedMessage, engagement_id
+from undersigned.evidence import TAMPERINGS, tamper, write_pack
+from undersigned.messages import Acceptance, LedgerPlace, Offer, Start, VerifiedMessage, engagement_id
 from undersigned.protocol import OTHER, Role
-from undersigned.testing import Attacker, HandClock, Party, Say, acceptance, inquiry, offer, presentation, profile, seal
+from undersigned.testing import (
+    ARTIFACT,
+    Attacker,
+    HandClock,
+    Party,
+    Say,
+    acceptance,
+    delivery,
+    inquiry,
+    offer,
+    presentation,
+    profile,
+    seal,
+    start,
+)
 from undersigned.testing.moves import terms_for
 from undersigned.transparency import contract_leaf, leaf_digest
 
@@ -83,9 +98,12 @@ def hired(
     *,
     above: Hired | None = None,
     below: Mapping[str, bytes] | None = None,
+    names: Hired | None = None,
     **terms: Any,
 ) -> Hired:
-    """A hire under `above` or under nothing, as the side of `role` keeps it."""
+    """A hire under `above` or under nothing, as the side of `role` keeps it; with a delivery whose work statement
+    `names` what its provider hired, if it does.
+    """
     hire = _Hire(hirer, provider, clock)
     hirers, providers = hire.sides["hirer"], hire.sides["provider"]
     hire.say("hirer", inquiry(nonce=hire.nonce))
@@ -110,6 +128,26 @@ def hired(
     sealed = hire.say("hirer", seal(ledger=place))
     contract = hirers.engagement.contract
     assert contract is not None
+    if names is not None:
+        given = hire.say("hirer", start()).message
+        assert isinstance(given, Start)
+        account = work(
+            contract=contract.digest,
+            engagement=hirers.engagement.id,
+            provider=provider.did,
+            task=agreed.task.kind,
+            inputs={one.name: one.digest for one in given.inputs},
+            actions=(),
+            usage=(),
+            started_on=clock.now(),
+            finished_on=clock.now(),
+            subcontracts=[
+                SubcontractLine(provider=WORKER.did, task="sbom", contract=names.name, outcome="review accepted")
+            ],
+        )
+        payload = make_statement({"sbom.json": ARTIFACT}, account)
+        signed = envelope(payload, [(provider.method, provider.signature(pae(PAYLOAD_TYPE, payload)))])
+        hire.say("provider", delivery(statements=(signed,)))
     parent = {"document": whole, "acceptance": json.loads(accepted.raw), "seal": json.loads(sealed.raw)}
     return Hired(hire.pack(role, below or {}), contract.digest, parent, offered.message.document.terms)
 
@@ -132,15 +170,23 @@ def below_vectors() -> Iterator[Vector]:
     yield _vector("below-another", "a pack inside is of no subcontract of this contract", apart, "chain_invalid")
     theirs = _child(hired(ROOT, MIDDLE, HandClock(shift(NOW, -7000)), "provider", **_ABOVE), **cheap)
     elsewhere = _parent({theirs.name: theirs.pack})
+    told = _parent({child.name: child.pack}, names=child)
+    yield _vector("below-named", "a pack inside of a contract that the work statement names", told, told, "delivered")
+    yield _vector(
+        "no-subcontracts",
+        TAMPERINGS["no-subcontracts"].says,
+        told._replace(pack=tamper(told.pack, "no-subcontracts")),
+        "evidence_invalid",
+    )
     yield _vector("below-anothers", "a pack inside is of a subcontract of another contract", elsewhere, "chain_invalid")
 
 
 _ABOVE: Final[dict[str, Any]] = {"subcontracting": Subcontracting(allowed=True, depth=1)}
 
 
-def _parent(below: Mapping[str, bytes] | None = None) -> Hired:
+def _parent(below: Mapping[str, bytes] | None = None, names: Hired | None = None) -> Hired:
     root, middle = Attacker(ROOT.name), Attacker(MIDDLE.name)
-    return hired(root, middle, HandClock(), "provider", below=below, **_ABOVE)
+    return hired(root, middle, HandClock(), "provider", below=below, names=names, **_ABOVE)
 
 
 def _child(above: Hired, **terms: Any) -> Hired:
@@ -153,11 +199,11 @@ def _child(above: Hired, **terms: Any) -> Hired:
     )
 
 
-def _vector(name: str, says: str, of: Hired, expected: Hired | str) -> Vector:
+def _vector(name: str, says: str, of: Hired, expected: Hired | str, state: str = "sealed") -> Vector:
     keys = [
         {"method": one.method, "kind": "Ed25519", "seed": sha256(f"{one.name}/Ed25519".encode()).hexdigest()}
         for one in (ROOT, MIDDLE, WORKER)
     ]
     given = canonicalize({"pack": base64.b64encode(of.pack).decode()})
-    found = {"code": expected} if isinstance(expected, str) else {"contract": expected.name, "state": "sealed"}
+    found = {"code": expected} if isinstance(expected, str) else {"contract": expected.name, "state": state}
     return Vector(f"packs/{name}", says, given, {"kind": "pack", "now": NOW, "keys": keys}, found)

@@ -18,11 +18,15 @@ from example_messages import (
     seed,
     signed_checkpoint,
 )
+from vector_deliveries import stated
 from vector_journals import ORDER
 from vector_parts import Vector, resigned, signers
 
+from undersigned.attestation import make_statement, refusal
+from undersigned.contract import countersigned
 from undersigned.credentials import build_status_list, own_context, status_entry
 from undersigned.encoding import (
+    Digest,
     base64url_decode,
     base64url_encode,
     canonicalize,
@@ -33,6 +37,7 @@ from undersigned.encoding import (
 from undersigned.evidence import TAMPERINGS, tamper, write_pack
 from undersigned.keys import public_key_from_raw
 from undersigned.messages import Closing, Presentation, Receipt, Seal, VerifiedMessage
+from undersigned.scope import Action
 from undersigned.transparency import (
     LOGGED_MOVES,
     Frontier,
@@ -47,6 +52,7 @@ from undersigned.transparency import (
     move_leaf,
     read_checkpoint,
     read_note,
+    refusal_leaf,
 )
 
 __all__ = ["pack_vectors"]
@@ -64,6 +70,7 @@ KINDS: Final = {
     "statement": "evidence_invalid",
     "inclusion": "log_proof_invalid",
     "log": "log_proof_invalid",
+    "no-proofs": "log_proof_invalid",
 }
 """Kind of `undersigned tamper` -> what the pack is refused with."""
 
@@ -74,6 +81,8 @@ PROVED_KINDS: Final = {
     "withheld": "evidence_invalid",
 }
 """The same of a pack with proofs of more than its contract."""
+RECORDED: Final = {"decisions": 2, "refusals": 1}
+"""What the provider's `Closing` says that it recorded, in the packs from which that is gone."""
 
 
 class _Line(NamedTuple):
@@ -98,13 +107,27 @@ def pack_vectors() -> Iterator[Vector]:
     own_log: dict[str, Any] = {
         "checkpoint": base64url_decode(closing.checkpoint[1:]).decode(),
         "inclusion": InclusionProof(inclusion.leaf, inclusion.index, inclusion.size, inclusion.path),
+        "proofs": canonicalize(
+            {
+                "size": inclusion.size,
+                "proofs": [
+                    {
+                        "label": "contract",
+                        "commitment": _agreed(said),
+                        "index": inclusion.index,
+                        "path": list(inclusion.path),
+                    }
+                ],
+            }
+        ),
     }
     good = write_pack(lines, **engagement, **own_log, artifacts=[b"a bill"])
     contract = closing.contract
     yield _vector("good", "a whole hire, as its provider keeps it", good, {"contract": contract, "state": "closed"})
     for kind, code in KINDS.items():
         yield _vector(kind, TAMPERINGS[kind].says, tamper(good, kind), {"code": code})
-    seen = _proved(said)
+    raws = [(one.message.type, one.raw) for one in said]
+    seen = _proved(said, raws)
     seen["checkpoint"] += _witnessed(seen["checkpoint"])
     witnessed = write_pack(lines, **engagement, **seen)
     yield _vector(
@@ -122,7 +145,11 @@ def pack_vectors() -> Iterator[Vector]:
         yield _vector(name, says, shown, {"code": code} if code else {"contract": contract, "state": "closed"})
         for kind in ("credential", "status") if not code else ():
             yield _vector(kind, TAMPERINGS[kind].says, tamper(shown, kind), {"code": "proof_invalid"})
-    proved = write_pack(lines, **engagement, **_proved(said))
+        if not code:
+            gone = tamper(shown, "no-inputs")
+            yield _vector("no-inputs", TAMPERINGS["no-inputs"].says, gone, {"code": "evidence_invalid"})
+    yield from _recorded(said, lines, engagement)
+    proved = write_pack(lines, **engagement, **_proved(said, raws))
     yield _vector(
         "proved",
         "proofs of moves and of two decisions, one of which is withheld",
@@ -140,6 +167,42 @@ def pack_vectors() -> Iterator[Vector]:
         )
         whole = {"contract": contract, "state": "closed"}
         yield _vector(name, says, pack, {"code": code} if code else whole)
+
+
+def _agreed(said: list[VerifiedMessage]) -> Digest:
+    """The digest of the contract with both proofs, which stands in its leaf."""
+    acceptance = next(json.loads(one.raw) for one in said if one.message.type == "Acceptance")
+    offer = next(json.loads(one.raw) for one in said if one.digest == acceptance["offer"])
+    return digest_bytes(canonicalize(countersigned(offer["document"], acceptance["contractProof"])))
+
+
+def _recorded(said: list[VerifiedMessage], lines: list[_Line], engagement: dict[str, Any]) -> Iterator[Vector]:
+    """A `Closing` that says what was recorded beside, a pack that has it, and packs without it."""
+    closing = json.loads(said[-1].raw)
+    last = canonicalize(resigned({**closing, "recorded": RECORDED}))
+    sealed = next(one.message for one in said if isinstance(one.message, Seal))
+    predicate = refusal(
+        Action("artifact:read", "https://acme.example/payroll.csv", {}, {}),
+        contract=sealed.document,
+        engagement=ENGAGEMENT,
+        gate=PROVIDER.did,
+        at=closing["proof"]["created"],
+        code="scope_exceeded",
+        clause="read-input",
+        reason="the target is outside the grant",
+    )
+    refused = canonicalize(stated(make_statement({"contract": sealed.document}, predicate)))
+    raws = [*((one.message.type, one.raw) for one in said[:-1]), ("Closing", last)]
+    whole = write_pack(
+        [*lines[:-1], lines[-1]._replace(raw=last)],
+        **engagement,
+        **_proved(said, raws, refused),
+        refusals=[refused],
+    )
+    expected = {"contract": sealed.document, "state": "closed"}
+    yield _vector("recorded", "as many decisions and refusals as the packer's Closing says", whole, expected)
+    for kind in ("no-refusals", "no-decisions"):
+        yield _vector(kind, TAMPERINGS[kind].says, tamper(whole, kind), {"code": "evidence_invalid"})
 
 
 def _cosigned(said: list[VerifiedMessage]) -> Iterator[tuple[str, str, str, str]]:
@@ -209,15 +272,16 @@ def _looked_up(said: list[VerifiedMessage], places: tuple[int, ...]) -> dict[str
     return {"credentials": [signed], "statuses": [told], "decisions": [canonicalize(decision)]}
 
 
-def _proved(said: list[VerifiedMessage]) -> dict[str, Any]:
-    """The provider's log, grown by its moves and two decisions, and all that is proved by it."""
+def _proved(said: list[VerifiedMessage], raws: list[tuple[str, bytes]], *refusals: bytes) -> dict[str, Any]:
+    """The provider's log, grown by its moves, refusals and two decisions, and all that is proved by it."""
     sealed = next(one.message for one in said if isinstance(one.message, Seal))
     contract = sealed.ledger
     decisions = [canonicalize({"outcome": outcome, "for": "an example"}) for outcome in ("allow", "deny")]
     salts = [seed(f"salt of decision {place}")[:16] for place in range(2)]
     leaves: dict[tuple[str, str], bytes] = {
-        ("move", digest_bytes(one.raw)): move_leaf(one.raw) for one in said if one.message.type in LOGGED_MOVES
+        ("move", digest_bytes(raw)): move_leaf(raw) for type, raw in raws if type in LOGGED_MOVES
     }
+    leaves |= {("refusal", digest_bytes(one)): refusal_leaf(one) for one in refusals}
     for decision, salt in zip(decisions, salts, strict=True):
         leaves["decision", digest_bytes(salt + decision)] = decision_leaf(decision, salt)
     tree, hashes = log_of(PROVIDER, b"")
@@ -233,7 +297,7 @@ def _proved(said: list[VerifiedMessage]) -> dict[str, Any]:
 
     listed = [
         {"label": label, "commitment": commitment, "index": index, "path": list(proof(index).path)}
-        for index, (label, commitment) in enumerate(leaves, start=contract.index + 1)
+        for index, (label, commitment) in enumerate([("contract", _agreed(said)), *leaves], start=contract.index)
     ]
     listed[-2]["salt"] = multibase_encode("u", salts[0])
     return {

@@ -42,6 +42,7 @@ CASES: dict[str, Callable[[], Iterator[pack_cases.Case]]] = {
     "messages": pack_cases.single_messages,
     "weak keys": pack_cases.weak_keys,
     "proved": pack_cases.proved,
+    "recorded": pack_cases.recorded,
     "stated logs": pack_cases.stated_logs,
     "witnessed": pack_cases.witnessed,
     "credentials": pack_credentials.credentials,
@@ -54,12 +55,14 @@ FAILED_AT_LEAST = {
     "weak keys": 20,
     "spoiled": 370,
     "proved": 15,
+    "recorded": 10,
     "stated logs": len(pack_cases.WRONG_HEADS),
     "witnessed": 8,
     "credentials": 30,
 }
 HELD_AT_LEAST = {
     "hires": 25,
+    "recorded": 5,
     "stated logs": 2,
     "witnessed": 4,
     "credentials": 14,
@@ -175,9 +178,13 @@ async def test_packs_of_a_real_chain_and_packs_within_packs(
                     packs[f"{name} as {summary.role}, without {withhold}"] = data
     outer = packs["globex as provider, without ()"]
     (inner,) = [name for name in read_archive(outer) if name.startswith("subcontracts/")]
-    for what in ("byte", "weak-key", "price", "transcript", "contract", "statement", "log-leaf", "refusal"):
+    for what in (
+        *("byte", "weak-key", "price", "transcript", "contract", "statement", "log-leaf", "refusal"),
+        *("no-proofs", "no-decisions", "no-inputs"),
+    ):
         packs[f"inside: {what}"] = with_member(outer, inner, tamper(read_archive(outer)[inner], what))
     packs["inside: another pack"] = with_member(outer, inner, outer)
+    packs["inside: nothing any more"] = tamper(outer, "no-subcontracts")
     for name, data in packs.items():
         expected = by_command(data, pack_cases.LATER)
         assert expected["ok"] != name.startswith("inside"), name

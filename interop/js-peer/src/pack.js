@@ -84,5 +84,8 @@ function addContract(peer, conversation, messages, add) {
   const note = Buffer.from((closing?.checkpoint ?? peer.checkpoint()).slice(1), 'base64url').toString();
   const size = Number(note.split('\n')[1]);
   add('ledger/checkpoint.txt', note, 'ledger', undefined);
-  add('ledger/inclusion.json', jcs(inclusion(peer.leaves.slice(0, size), conversation.facts.index)), 'ledger', undefined);
+  const { leaf, ...proof } = inclusion(peer.leaves.slice(0, size), conversation.facts.index);
+  add('ledger/inclusion.json', jcs({ leaf, ...proof }), 'ledger', undefined);
+  const { index, path } = proof;
+  add('ledger/proofs.json', jcs({ size, proofs: [{ label: 'contract', commitment: digestOfBytes(jcs(document)), index, path }] }), 'log-proofs', undefined);
 }

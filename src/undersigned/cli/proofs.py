@@ -97,7 +97,7 @@ def _proofs(out: Out, data: bytes, against: Against) -> int:
             read = to_struct(_object(line), LogProofLine)
             head = read.verify(_documents(read.origin, against), against.now)
             thing = next((name for name, raw in against.things.items() if read.is_of(raw)), "")
-            detail = f"leaf {read.index} of {head.size} in the log of {head.origin}"
+            detail = f"leaf {read.index + 1} of {head.size} in the log of {head.origin}"
         except UndersignedError as error:
             code, detail = error.code, error.message
         shown.add(thing)

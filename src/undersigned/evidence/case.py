@@ -5,6 +5,7 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -58,6 +59,8 @@ class Case(Struct):
     """By delivery."""
     amended: list[tuple[int, AmendmentDocument]] = field(default_factory=list[tuple[int, AmendmentDocument]])
     """Sealed amendments, each with the number of its seal, in order."""
+    proved: Counter[str] = field(default_factory=Counter[str])
+    """Leaves that are proved to be in the packer's log, by label."""
     refusals: list[RefusalPredicate] = field(default_factory=list[RefusalPredicate])
     below: list[Case] = field(default_factory=list["Case"])
     """Packs inside this one, of what was hired under the contract."""

@@ -27,9 +27,9 @@ from undersigned.encoding import (
     to_struct,
 )
 from undersigned.errors import LogProofError, UndersignedError
-from undersigned.evidence.case import Case, invalid, pack_of
+from undersigned.evidence.case import Case, invalid, pack_of, signs_notes
 from undersigned.evidence.pack import MANIFEST_LIMITS, Pack
-from undersigned.messages import Acceptance
+from undersigned.messages import Acceptance, Closing
 from undersigned.transparency import LOGGED_MOVES, Checkpoint, InclusionProof, committed_leaf, leaf_digest
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "WithheldList",
     "check_decisions",
     "check_proofs",
+    "check_recorded",
     "withheld_in",
 ]
 
@@ -88,8 +89,8 @@ class WithheldList(Struct, frozen=True, rename="camel", forbid_unknown_fields=Tr
     withheld: Annotated[tuple[Withheld, ...], Meta(min_length=1, max_length=10_000)]
 
 
-def check_proofs(case: Case, head: Checkpoint | None) -> str:
-    """Each proof leads to the checkpoint, and is of something in the pack or listed as withheld; what it says of them.
+def check_proofs(case: Case, head: Checkpoint | None) -> tuple[LogProof, ...]:
+    """The proofs, each of which leads to the checkpoint, and is of something in the pack or listed as withheld.
 
     Raises:
         LogProofError: `log_proof_invalid`.
@@ -97,7 +98,7 @@ def check_proofs(case: Case, head: Checkpoint | None) -> str:
     pack = pack_of(case)
     read = _member(pack, PROOFS, LogProofs)
     if read is None:
-        return ""
+        return ()
     if head is None or read.size != head.size:
         raise LogProofError("log_proof_invalid", f"{PROOFS} is of another tree than the checkpoint's")
     if any(one.index >= other.index for one, other in pairwise(read.proofs)):
@@ -108,7 +109,8 @@ def check_proofs(case: Case, head: Checkpoint | None) -> str:
             raise LogProofError("log_proof_invalid", f"{PROOFS}: the {one.label} {one.commitment} is not here")
         leaf = leaf_digest(committed_leaf(one.label, one.commitment))
         InclusionProof(leaf, one.index, read.size, one.path).verify(head.root)
-    return f"{len(read.proofs)} more leaves in the log of {pack.manifest.own}"
+    case.proved.update(one.label for one in read.proofs)
+    return read.proofs
 
 
 def check_decisions(case: Case) -> str:
@@ -130,6 +132,8 @@ def check_decisions(case: Case) -> str:
             if path != f"{folder}/{digest_bytes(data)}.json":
                 raise invalid(f"{path} is not named by its digest")
             count += 1
+        if kind == "decision":
+            check_recorded(case, kind)
         if count:
             found.append(f"{count} {words}")
     left_out = withheld_in(pack)
@@ -139,7 +143,23 @@ def check_decisions(case: Case) -> str:
     found += (
         [f"withheld: {', '.join(f'{count} of kind {kind}' for kind, count in sorted(said.items()))}"] if said else []
     )
-    return "; ".join(found) or "no decision, and nothing withheld"
+    return "; ".join(found) or "no decision in this pack, and nothing withheld"
+
+
+def check_recorded(case: Case, kind: Literal["decision", "refusal"]) -> None:
+    """As many of a kind are proved to be in the packer's log as its `Closing` says that it recorded (HIRE-PCK-10). Each
+    of these is in the pack, or listed as withheld; a decision is not signed, so one without a proof counts for nothing.
+
+    Raises:
+        VerificationError: `evidence_invalid`.
+    """
+    own, proved = pack_of(case).manifest.own, case.proved[kind]
+    for _, message in case.verified:
+        closing = message.message
+        if isinstance(closing, Closing) and closing.sender == own and closing.recorded is not None:
+            recorded = closing.recorded.decisions if kind == "decision" else closing.recorded.refusals
+            if signs_notes(case, own) and proved < recorded:
+                raise invalid(f"{own} recorded {recorded} of kind {kind}, as its Closing says; {PROOFS} has {proved}")
 
 
 def _commitments(pack: Pack, proofs: LogProofs) -> Iterator[tuple[str, Digest]]:

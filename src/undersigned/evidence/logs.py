@@ -15,6 +15,7 @@ from undersigned.encoding import (
     base64url_decode,
     canonicalize,
     decode_json,
+    digest_bytes,
     digest_hex,
     format_instant,
     parse_instant,
@@ -63,9 +64,10 @@ def check_logs(case: Case) -> str:
     continued = _check_continued(case, roots)
     cosigned = _check_cosignatures(case, roots)
     witnessed = _check_witnesses(case, _utf8(checkpoint)) if checkpoint is not None else ""
-    more = [one for one in (check_proofs(case, own_head), continued, cosigned, witnessed) if one]
+    proofs = check_proofs(case, own_head)
+    more = [one for one in (continued, cosigned, witnessed) if one]
     if case.sealed is None:
-        return "; ".join(["no contract, and nothing in a log", *more])
+        return "; ".join(["no contract, and no proof of a log in this pack", *more])
     leaf = leaf_digest(contract_leaf(case.sealed.json))
     seal = next(message.message for _, message in case.verified if isinstance(message.message, Seal))
     if seal.ledger.leaf != leaf or seal.ledger.log != seal.sender:
@@ -82,11 +84,15 @@ def check_logs(case: Case) -> str:
         if canonicalize(proof.document()) != inclusion or proof.leaf != leaf:
             raise LogProofError("log_proof_invalid", f"{INCLUSION} is of another leaf, or not in canonical form")
         found.append(_included(proof, own_head, seal))
-    elif signs_notes(case, own) and any(_is_closing(message, own) for _, message in case.verified):
+        others = sum(one.index != proof.index for one in proofs)
+        found += [f"{others} more leaves in the log of {own}"] if others else []
+    if signs_notes(case, own) and any(_is_closing(message, own) for _, message in case.verified):
         # Whoever closed its books has signed its log, and can prove what is in it.
-        raise LogProofError(
-            "log_proof_invalid", f"{own} signed its log, and the pack does not prove the contract in it"
-        )
+        contract = digest_bytes(canonicalize(case.sealed.json))
+        if own_head is None or ("contract", contract) not in {(one.label, one.commitment) for one in proofs}:
+            raise LogProofError(
+                "log_proof_invalid", f"{own} signed its log, and the pack does not prove the contract in it"
+            )
     return "; ".join([*(found or [f"no proof under a checkpoint of {own} yet"]), *more])
 
 
@@ -96,9 +102,9 @@ def _included(proof: InclusionProof, head: Checkpoint, seal: Seal) -> str:
     proof.verify(head.root)
     if head.origin == seal.ledger.log and proof.index != seal.ledger.index:
         raise LogProofError(
-            "log_proof_invalid", f"the seal promised place {seal.ledger.index}; the contract stands at {proof.index}"
+            "log_proof_invalid", f"the seal promised index {seal.ledger.index}; the contract has index {proof.index}"
         )
-    return f"leaf {proof.index} of {head.size} in the log of {head.origin}"
+    return f"leaf {proof.index + 1} of {head.size} in the log of {head.origin}"
 
 
 def _is_closing(message: VerifiedMessage, sender: Did) -> bool:

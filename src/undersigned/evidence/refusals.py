@@ -5,10 +5,13 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 
 from __future__ import annotations
 
-from undersigned.attestation import RefusalPredicate, verify_statement
+from collections.abc import Iterator
+
+from undersigned.attestation import ActionTaken, RefusalPredicate, WorkPredicate, verify_statement
 from undersigned.encoding import FOREIGN_LIMITS, decode_json, digest_bytes, shift
 from undersigned.errors import VerificationError
 from undersigned.evidence.case import Case, assertion_keys, invalid, pack_of, sealed_of
+from undersigned.evidence.leaves import check_recorded, withheld_in
 
 __all__ = ["check_refusals"]
 
@@ -16,9 +19,11 @@ MAX_SKEW_SECONDS = 60
 
 
 def check_refusals(case: Case) -> str:
-    """Each is a statement of the packer's, of an action under this contract.
+    """Each is a statement of the packer's, of an action under this contract, and none of those that it recorded is
+    silently missing.
 
-    It is the packer's word for what was asked, as the work statement is the provider's for what was done.
+    It is the packer's word for what was asked, as the work statement is the provider's for what was done. What that
+    names beside may have been refused by the other side's gate, which states it in its own pack: it is told, no more.
     """
     pack = pack_of(case)
     count = 0
@@ -44,4 +49,22 @@ def check_refusals(case: Case) -> str:
             raise invalid(f"{path} is of {refusal.at}, which is after {case.now}")
         case.refusals.append(refusal)
         count += 1
-    return f"{count} refused actions are stated by {pack.manifest.own}" if count else "no action was refused"
+    check_recorded(case, "refusal")
+    withheld = sum(one.kind == "refusal" for one in withheld_in(pack))
+    named = list(_named(case))
+    stated = {(one.action, one.target) for one in case.refusals}
+    missing = sum((one.action, one.target) not in stated for one in named)
+    said = [
+        f"{count} refused actions are stated by {pack.manifest.own}" if count else "none in this pack",
+        f"{withheld} withheld" if withheld else "",
+        f"the work statements name {len(named)}, {missing} of which are not stated here" if missing else "",
+    ]
+    return "; ".join(filter(None, said))
+
+
+def _named(case: Case) -> Iterator[ActionTaken]:
+    """The refused actions of the work statements that hold."""
+    for statements in case.statements.values():
+        for one in statements:
+            if isinstance(one.predicate, WorkPredicate):
+                yield from (action for action in one.predicate.actions if not action.allowed)

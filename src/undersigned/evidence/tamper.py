@@ -459,10 +459,67 @@ def _log(pack: _Open) -> Files:
     return pack.all()
 
 
+def _no_proofs(pack: _Open) -> Files:
+    pack.first("message", "Closing")
+    pack.take(pack.first("log-proofs"))
+    return pack.all()
+
+
 def _log_leaf(pack: _Open) -> Files:
     said = pack.json(pack.first("log-proofs"))
     _path(said["proofs"][-1])
     pack.put(PROOFS, canonicalize(said))
+    return pack.all()
+
+
+# --- what is gone, and nothing in the manifest says so
+
+
+def _strip(pack: _Open, *kinds: str) -> None:
+    """Takes all of these kinds, and every mention of them in what the packer did not sign."""
+    for path in [path for path, kind in pack.kinds.items() if kind in kinds]:
+        pack.take(path)
+    for path, name in ((WITHHELD, "withheld"), (PROOFS, "proofs")):
+        if path in pack.files:
+            said = pack.json(path)
+            said[name] = [one for one in said[name] if one.get("kind", one.get("label")) not in kinds]
+            pack.put(path, canonicalize(said))
+            if not said[name]:
+                pack.take(path)
+
+
+def _none_of(recorded: str, *kinds: str) -> Callable[[_Open], Files]:
+    """None of these kinds, of which the packer's `Closing` says how many it recorded."""
+
+    def make(pack: _Open) -> Files:
+        said = [pack.json(path) for path in pack.messages if path.endswith("-sent-Closing.json")]
+        if not any(one.get("recorded", {}).get(recorded) for one in said):
+            raise _nothing(f"Closing with {recorded}")
+        _strip(pack, *kinds)
+        return pack.all()
+
+    return make
+
+
+_INPUTS: Final = ("policy", "credential", "status")
+
+
+def _no_inputs(pack: _Open) -> Files:
+    decisions = [data for path, data in pack.files.items() if pack.kinds[path] == "decision"]
+    named = [path.rpartition("/")[2].removesuffix(".json") for path, kind in pack.kinds.items() if kind in _INPUTS]
+    if not any(name.encode() in data for name in named for data in decisions):
+        raise _nothing("policy, credential or status list of a decision")
+    _strip(pack, *_INPUTS)
+    return pack.all()
+
+
+def _no_subcontracts(pack: _Open) -> Files:
+    path = pack.first("subcontract")
+    contract = path.rpartition("/")[2].removesuffix(".zip").encode()
+    statements = [pack.json(path) for path, kind in pack.kinds.items() if kind == "statement"]
+    if not any(contract in b64decode(one["payload"]) for one in statements):
+        raise _nothing("work statement that names the subcontract")
+    _strip(pack, "subcontract")
     return pack.all()
 
 
@@ -544,6 +601,7 @@ TAMPERINGS: Final[Mapping[str, Tampering]] = MappingProxyType(
         "no-statement": Tampering("a statement is gone", 6, _statement_dropped),
         "artifact": Tampering("an artifact is changed", 6, _artifact),
         "another-artifact": Tampering("an artifact is changed, and named by its new digest", 6, _artifact_swapped),
+        "no-subcontracts": Tampering("the packs of what was hired for the work are gone", 6, _no_subcontracts),
         "inclusion": Tampering("another hash in the proof that the contract is in the log", 8, _inclusion(_path)),
         "index": Tampering("the contract stands in another place of the log", 8, _inclusion(_index)),
         "leaf": Tampering("the proof is of another leaf", 8, _inclusion(_leaf)),
@@ -552,9 +610,15 @@ TAMPERINGS: Final[Mapping[str, Tampering]] = MappingProxyType(
         ),
         "witness": Tampering("one bit of what a witness of the log signed", 8, _cosignature),
         "log": Tampering("checkpoint and proof are gone, though the packer closed its books", 8, _log),
+        "no-proofs": Tampering("the proofs of what else is in the log are gone", 8, _no_proofs),
         "log-leaf": Tampering("another hash in the proof of a move or decision", 8, _log_leaf),
         "decision": Tampering("a decision is changed, and named by its new digest", 8, _decision),
         "refusal": Tampering("a refused action that no gate stated", 9, _refusal),
+        "no-refusals": Tampering("the refused actions are gone", 9, _none_of("refusals", "refusal")),
+        "no-decisions": Tampering(
+            "decisions are gone, with all that they name", 10, _none_of("decisions", "decision", *_INPUTS)
+        ),
+        "no-inputs": Tampering("policies, credentials and status lists of decisions are gone", 10, _no_inputs),
         "credential": Tampering(
             "a credential that was looked up is good for longer", 10, _signed("credential", "credentials", _longer)
         ),

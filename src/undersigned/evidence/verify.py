@@ -58,6 +58,7 @@ from undersigned.evidence.logs import check_logs
 from undersigned.evidence.pack import (
     CONTRACT,
     KINDS,
+    SUBCONTRACTS,
     Pack,
     Transcribed,
     read_pack,
@@ -346,8 +347,20 @@ def _statements(case: Case) -> str:
                 raise
             case.statements[message.digest] = ()
             refused.append(f"round {delivery.round}: {exc.code}, and it was not accepted")
+    _check_hired(case)
     count = sum(map(len, case.statements.values()))
     return "; ".join([f"{count} statements hold", *refused])
+
+
+def _check_hired(case: Case) -> None:
+    """HIRE-SUB-10: of every contract that the packer says it made for the work, the pack is here."""
+    pack = pack_of(case)
+    for statement in (one for statements in case.statements.values() for one in statements):
+        work = statement.predicate
+        if isinstance(work, WorkPredicate) and work.provider == pack.manifest.own:
+            for line in work.subcontracts:
+                if line.contract is not None and f"{SUBCONTRACTS}/{line.contract}.zip" not in pack.members:
+                    raise invalid(f"the work statement names the contract {line.contract}, and its pack is not here")
 
 
 def _of_delivery(case: Case, number: int, delivery: Delivery) -> tuple[VerifiedStatement, ...]:

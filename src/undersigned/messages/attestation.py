@@ -130,6 +130,15 @@ class Served(Part, frozen=True, kw_only=True):
     """The most that it had under way at once, this one among them, while it performed this one."""
 
 
+class Recorded(Part, frozen=True, kw_only=True):
+    """What its sender has recorded of the engagement beside the moves, so far. Its pack has as many (HIRE-PCK-10)."""
+
+    decisions: Count
+    """Its own."""
+    refusals: Count
+    """Of actions, by its own gates."""
+
+
 class Closing(Move, frozen=True, kw_only=True):
     """One side's books: how it ended, what was used and is owed, and the state of its ledger.
 
@@ -163,3 +172,5 @@ class Closing(Move, frozen=True, kw_only=True):
     """Where this side does not agree."""
     consistency: Consistency | None = None
     """Proof that `checkpoint` continues what the recipient was told last."""
+    recorded: Recorded | None = None
+    """How much its sender's evidence pack has beside the moves."""

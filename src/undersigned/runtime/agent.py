@@ -707,6 +707,7 @@ class Agent:
             handled=handled,
             served=served,
             reference=word.reference,
+            recorded=conversation.recorded(),
         )
         return msgspec.structs.replace(said, evidence=self.witnesses.documents())
 

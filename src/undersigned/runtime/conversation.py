@@ -50,6 +50,7 @@ from undersigned.messages import (
     Problem,
     Progress,
     Receipt,
+    Recorded,
     Sync,
     VerifiedMessage,
     draft,
@@ -280,13 +281,13 @@ class Conversation(Remembered):
 
     async def _load(self, summary: Summary) -> None:
         loaded = await load_engagement(self.shell.ledger, summary, self.shell.identity.did)
-        self.engagement, self._places, facts, moves, heard = loaded
+        self.engagement, self._places, facts, packed, moves, heard = loaded
         self._heard = frozenset(heard) or NOTHING
         self._live = summary.live
         self._sign_kept = _heard_at(self.engagement)
         self._lazy.clear()
         self._lazy_receipts.clear()
-        self.recall(moves, facts)
+        self.recall(moves, facts, packed)
         self.forgot = False
 
     # ------------------------------------------------------------------ from outside
@@ -295,6 +296,12 @@ class Conversation(Remembered):
     def id(self) -> EngagementId:
         """The engagement's id."""
         return self.engagement.id
+
+    def recorded(self) -> Recorded:
+        """How much beside the moves is stored for the evidence pack, so that the log has it; equal ones are one."""
+        *_, packed = self._mark
+        decisions = sum(name == "decision" for name, _ in packed)
+        return Recorded(decisions=decisions, refusals=len(packed) - decisions)
 
     def start(self) -> None:
         """Starts the task; it ends by itself when the engagement is over."""
@@ -467,7 +474,7 @@ class Conversation(Remembered):
         summary = await ledger.summary(self.id)
         if summary is not None:
             loaded = await load_engagement(ledger, summary, self.shell.identity.did)
-            self.recall(loaded.moves, loaded.facts)
+            self.recall(loaded.moves, loaded.facts, loaded.packed)
         self.forgot = False
         self._mark = self.snapshot()  # nothing of this turn was remembered before
 
@@ -871,7 +878,7 @@ class Conversation(Remembered):
     def _note(self, turn: Turn, said: Say) -> None:
         for name, value in said.facts:
             turn.fact(self.shell.identity.did, name, value)
-            self.facts[name] = value
+            self.note(name, value)
         turn.evidence.extend(said.evidence)
 
     def _suite(self, engagement: Engagement) -> str:

@@ -49,7 +49,7 @@ from undersigned.encoding import (
 from undersigned.errors import LocalProtocolError, VerificationError
 from undersigned.keys import PublicKey
 from undersigned.ledger import Head, Ledger
-from undersigned.messages import Closing, Consistency, Handled, LedgerPlace, Offer, Served, Settled, Usage
+from undersigned.messages import Closing, Consistency, Handled, LedgerPlace, Offer, Recorded, Served, Settled, Usage
 from undersigned.proof import make_proof, prepare
 from undersigned.protocol import OTHER, Engagement, Offered, Tabled, position
 from undersigned.scope import read_scope
@@ -227,6 +227,7 @@ class Papers:
         reference: str | None = None,
         cosignatures: tuple[str, ...] = (),
         told: Callable[[Head], Awaitable[Consistency | None]],
+        recorded: Recorded,
     ) -> Say:
         """The `Closing` of this side's books, with a signed checkpoint of its log as it stands now, and the proof that
         it continues what the peer was told before, which `told` gives for a head.
@@ -255,6 +256,7 @@ class Papers:
                 "data_handling": handled,
                 "capacity": served,
                 "objection": objection,
+                "recorded": recorded,
             },
             at=at,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from undersigned.contract import ContractDocument, Document, ReleaseDocument, canonical_document
 from undersigned.encoding import Digest, JsonObject, digest_bytes, from_struct
@@ -10,14 +10,19 @@ from undersigned.errors import LocalProtocolError
 from undersigned.messages import Delivery, Message, Offer
 from undersigned.protocol import Engagement
 
-__all__ = ["Remembered"]
+__all__ = ["PACKED", "Kept", "Remembered"]
 
 M = TypeVar("M", bound=Message)
 
 NO_JSON: tuple[Document | None, JsonObject] = (None, {})
 """No document was written out yet."""
 
-Snapshot: TypeAlias = tuple[dict[tuple[str, str], Message], dict[tuple[str, int], Document], dict[str, str]]
+Kept: TypeAlias = frozenset[tuple[str, Digest]]
+"""Facts that go into the evidence pack: name and digest."""
+Snapshot: TypeAlias = tuple[dict[tuple[str, str], Message], dict[tuple[str, int], Document], dict[str, str], Kept]
+
+PACKED: Final = frozenset({"decision", "refused-action"})
+"""Names of facts that go into the evidence pack."""
 
 
 class Remembered:
@@ -27,6 +32,8 @@ class Remembered:
         self.engagement = engagement
         self.facts: dict[str, str] = {}
         """The last value of each fact noted."""
+        self.packed: Kept = frozenset()
+        """Decisions and refused actions that were noted."""
         self._last: dict[tuple[str, str], Message] = {}
         self._offers: dict[tuple[str, int], Document] = {}
         """Documents by side and place of their offer, as long as the engagement may ask for them."""
@@ -124,23 +131,29 @@ class Remembered:
 
     def forget(self) -> None:
         """Drops what the journal holds as well, to be recalled from there."""
-        self._last, self._offers, self.facts, self._json = {}, {}, {}, NO_JSON
+        self._last, self._offers, self.facts, self._json, self.packed = {}, {}, {}, NO_JSON, frozenset()
 
-    def recall(self, moves: list[Message], facts: dict[str, str]) -> None:
+    def recall(self, moves: list[Message], facts: dict[str, str], packed: Kept) -> None:
         """What the journal holds, instead of what was remembered before."""
         self.forget()
-        self.facts = facts
+        self.facts, self.packed = facts, packed
         for move in moves:
             self.remember(move)
         self.tidy()
 
     def snapshot(self) -> Snapshot:
         """What is remembered now, for `restore`."""
-        return dict(self._last), dict(self._offers), dict(self.facts)
+        return dict(self._last), dict(self._offers), dict(self.facts), self.packed
 
     def restore(self, snapshot: Snapshot) -> None:
         """Forgets what was said since: the turn that said it was not stored."""
-        self._last, self._offers, self.facts = snapshot
+        self._last, self._offers, self.facts, self.packed = snapshot
+
+    def note(self, name: str, value: str) -> None:
+        """Keeps a fact that was noted."""
+        self.facts[name] = value
+        if name in PACKED:
+            self.packed |= {(name, digest_bytes(value.encode()))}
 
 
 def _in_force(engagement: Engagement) -> tuple[str, int] | None:

@@ -11,12 +11,14 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from undersigned.encoding import Did, Digest, EngagementId, Instant
+from undersigned.encoding import Did, Digest, EngagementId, Instant, digest_bytes
 from undersigned.errors import PolicyError
 from undersigned.ledger import Blob, Commit, Ledger, Reservation, Row, Settlement, Stated, Summary
 from undersigned.messages import Message, Need, VerifiedMessage, recorded_message
 from undersigned.protocol import Engagement, Entry, Noted, Received, Sent, apply, begin, position, wake_at
 from undersigned.transparency import LOGGED_MOVES, decision_leaf, decision_salt, move_leaf, refusal_leaf
+
+from .remembered import PACKED, Kept
 
 __all__ = [
     "Booked",
@@ -262,6 +264,8 @@ class Loaded(NamedTuple):
     """Rows of the journal."""
     facts: dict[str, str]
     """The last value of each fact noted."""
+    packed: Kept
+    """Facts that go into the evidence pack."""
     moves: list[Message]
     """Moves of both sides, in the order of the journal."""
     notices: set[Digest]
@@ -272,6 +276,7 @@ async def load_engagement(ledger: Ledger, summary: Summary, own: Did) -> Loaded:
     """The engagement folded from its journal."""
     engagement = begin("hirer" if summary.role == "hirer" else "provider", own, summary.peer, summary.engagement)
     facts: dict[str, str] = {}
+    packed: set[tuple[str, Digest]] = set()
     moves: list[Message] = []
     notices: set[Digest] = set()
     rows = await ledger.rows(summary.engagement)
@@ -279,12 +284,14 @@ async def load_engagement(ledger: Ledger, summary: Summary, own: Did) -> Loaded:
         entry = entry_of(row)
         if isinstance(entry, Noted):
             facts[entry.name] = entry.value
+            if entry.name in PACKED:
+                packed.add((entry.name, digest_bytes(row.raw)))
         elif not entry.message.message.notice:
             moves.append(entry.message.message)
         elif row.kind == "received":
             notices.add(row.digest)
         engagement = apply(engagement, entry)
-    return Loaded(engagement, len(rows), facts, moves, notices)
+    return Loaded(engagement, len(rows), facts, frozenset(packed), moves, notices)
 
 
 def entry_of(row: Row) -> Entry:

@@ -14,7 +14,10 @@ from pack_cases import (
     WITNESSED,
     WRONG_HEADS,
     WRONG_PROOFS,
+    hires,
     proved_hire,
+    recorded,
+    recorded_hire,
     stated_logs,
     withheld,
 )
@@ -22,7 +25,7 @@ from packs import Hire, Log
 from undersigned.encoding import digest_bytes
 from undersigned.evidence import Report, verify_pack
 
-LEDGER, DECISIONS = 8, 10
+LEDGER, REFUSED, DECISIONS = 8, 9, 10
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,8 @@ def test_moves_and_decisions_are_proved_to_be_in_the_log(hire: Hire) -> None:
     report = verify_pack(data, now=LATER)
     assert report.ok, report.steps
     assert report.not_judged == ()
-    assert f"{len(hire.leaves)} more leaves in the log of" in report.steps[LEDGER - 1].detail
+    said = report.steps[LEDGER - 1].detail
+    assert f"leaf 4 of 12 in the log of {hire.hirer.actor.did}; {len(hire.leaves) - 1} more leaves in" in said
     assert report.steps[DECISIONS - 1].detail.startswith("2 decisions as recorded; ")
 
 
@@ -54,6 +58,48 @@ def test_a_decision_that_is_withheld_is_still_proved(hire: Hire) -> None:
     report = verify_pack(data, now=LATER)
     assert report.ok, report.steps
     assert report.steps[DECISIONS - 1].detail.startswith("1 decisions as recorded; withheld: 1 of kind decision; ")
+
+
+def test_what_the_packers_closing_says_is_in_its_pack() -> None:
+    """HIRE-PCK-10: decisions and refusals, each here or withheld; of what the other side has nothing can be said."""
+    for case in recorded():
+        report = verify_pack(case.data, now=LATER)
+        assert report.ok == (case.name in RECORDED_HOLD), (case.name, report.steps)
+        refused = next((step for step in report.steps if not step.ok), None)
+        if case.name.startswith("one of the ") and refused is not None:
+            assert (refused.number, refused.code) == (
+                DECISIONS if "decisions" in case.name else REFUSED,
+                "evidence_invalid",
+            )
+
+
+RECORDED_HOLD = (
+    *("all", "the provider's", "a subcontract, of which the hirer has no pack"),
+    *("one of the refusals withheld", "one of the decisions withheld"),
+)
+
+
+def test_refusals_that_are_withheld_are_said_and_counted() -> None:
+    """HIRE-PCK-07: and so are those that the work statement names and nobody states here."""
+    hire, of = recorded_hire()
+    named = "; the work statements name 2, 1 of which are not stated here"
+    all_withheld = withheld(*(("refusal", one) for one in of["refusals"]))
+    for change, words in (
+        ({}, f"2 refused actions are stated by {hire.hirer.actor.did}{named}"),
+        (
+            {"refusals": (), "withheld": all_withheld},
+            "none in this pack; 2 withheld; the work statements name 2, 2 of which are not stated here",
+        ),
+    ):
+        report = verify_pack(hire.pack(**{**of, **change}), now=LATER)
+        assert report.ok, report.steps
+        assert report.steps[REFUSED - 1].detail == words
+
+
+def test_a_pack_without_a_contract_says_nothing_of_a_log() -> None:
+    report = verify_pack(next(case.data for case in hires() if case.name == "negotiation, withdrawn"), now=LATER)
+    assert report.ok, report.steps
+    assert report.steps[LEDGER - 1].detail == "no contract, and no proof of a log in this pack"
 
 
 @pytest.mark.parametrize("what", WRONG_PROOFS)

@@ -47,7 +47,7 @@ def test_refusals_of_the_packer_hold(hire: Hire) -> None:
     found = step(hire, told(hire), told(hire, clause="scope", repeated=7))
     assert found.ok
     assert found.detail == f"2 refused actions are stated by {hire.hirer.actor.did}"
-    assert step(hire).detail == "no action was refused"
+    assert step(hire).detail == "none in this pack"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ const SKEW = 60;
 const KINDS = ["message", "contract", "statement", "did-document", "ledger", "artifact", "refusal", "subcontract"].concat([
   ...["log-proofs", "decision", "credential", "status", "policy", "withheld"],
 ]);
+const WORK = "https://w3id.org/hire/attestation/work/v1";
 const LOGGED = ["Acceptance", "Seal", "Delivery", "Review", "Breach", "Dispute", "Ruling", "Terminate", "Closing"];
 
 // --- step 1
@@ -400,9 +401,21 @@ async function statements(the) {
       refused.push(`round ${one.content.round}: ${error.code}, and it was not accepted`);
     }
   }
+  const works = workOf(the);
+  for (const { provider, subcontracts = [] } of works) {
+    for (const line of provider === the.manifest.own ? subcontracts : []) {
+      if (line.contract && !the.members.has(`subcontracts/${line.contract}.zip`)) {
+        throw invalid(`the work statement names the contract ${line.contract}, and its pack is not here`);
+      }
+    }
+  }
   const count = [...the.statements.values()].reduce((sum, list) => sum + list.length, 0);
   return [`${count} statements hold`, ...refused].join("; ");
 }
+
+/** What the work statements that hold say. */
+const workOf = (the) =>
+  [...the.statements.values()].flat().filter(({ statement }) => statement.predicateType === WORK).map(({ predicate }) => predicate);
 
 async function ofDelivery(the, { number, content: delivery }) {
   const { document, digest } = sealedOf(the);
@@ -422,7 +435,7 @@ async function ofDelivery(the, { number, content: delivery }) {
     found.push(one);
   }
   const { predicates } = evidence;
-  const required = complete ? (predicates.length ? predicates : ["https://w3id.org/hire/attestation/work/v1"]) : [];
+  const required = complete ? (predicates.length ? predicates : [WORK]) : [];
   for (const type of required) {
     for (const name of artifacts.keys()) {
       const covered = found.some(({ statement }) => statement.predicateType === type && statement.subject.some((one) => one.name === name));
@@ -495,11 +508,11 @@ async function logs(the) {
   const head = checkpoint && (await noteOf(utf8(checkpoint, "log_proof_invalid"), own, assertionKeys(the, own)));
   if (head) heads.push([shift(the.manifest.created, 1), head]);
   checkGrowth(heads);
-  const proved = await moreProofs(the, head);
+  const proofs = (the.proofs = await moreProofs(the, head));
   const roots = new Map(heads.map(([, one]) => [`${one.size} ${one.origin}`, one.root]));
   const witnessed = checkpoint ? await witnesses(the, utf8(checkpoint, "log_proof_invalid")) : "";
-  const more = [proved, await continued(the, roots), await cosignatures(the, roots), witnessed].filter(Boolean);
-  if (!the.sealed) return ["no contract, and nothing in a log", ...more].join("; ");
+  const more = [await continued(the, roots), await cosignatures(the, roots), witnessed].filter(Boolean);
+  if (!the.sealed) return ["no contract, and no proof of a log in this pack", ...more].join("; ");
   const leaf = written(await leafHash(concat(encode("hire/v1 contract\n"), await sha256(canonical(the.sealed.document)))));
   const { ledger, sender } = ofType(the, "Seal")[0].content;
   if (ledger.leaf !== leaf || ledger.log !== sender) throw noProof("the seal promises a place for another leaf, or in another's log");
@@ -512,7 +525,12 @@ async function logs(the) {
     const proof = readInclusion(decodeJson(inclusion));
     if (!same(canonical(proof), inclusion) || proof.leaf !== leaf) throw noProof("the inclusion is of another leaf, or not in canonical form");
     found.push(await included(proof, head, ledger));
-  } else if (signsNotes(the, own) && ofType(the, "Closing").some((one) => one.content.sender === own)) {
+    const others = proofs.filter((one) => one.index !== proof.index).length;
+    if (others) found.push(`${others} more leaves in the log of ${own}`);
+  }
+  const commitment = await digestBytes(canonical(the.sealed.document));
+  const proved = head && proofs.some((one) => one.label === "contract" && one.commitment === commitment);
+  if (!proved && signsNotes(the, own) && ofType(the, "Closing").some((one) => one.content.sender === own)) {
     throw noProof(`${own} signed its log, and the pack does not prove the contract in it`);
   }
   return [...(found.length ? found : [`no proof under a checkpoint of ${own} yet`]), ...more].join("; ");
@@ -540,7 +558,7 @@ const withheldOf = (the) => packed(the, "withheld.json", "WithheldList")?.withhe
 async function moreProofs(the, head) {
   const path = "ledger/proofs.json";
   const read = packed(the, path, "LogProofs");
-  if (!read) return "";
+  if (!read) return [];
   if (!head || read.size !== head.size) throw noProof(`${path} is of another tree than the checkpoint's`);
   if (read.proofs.some((one, at) => at && read.proofs[at - 1].index >= one.index)) throw noProof(`${path} does not have its proofs by place`);
   const known = await commitments(the, read.proofs);
@@ -549,7 +567,7 @@ async function moreProofs(the, head) {
     const leaf = written(await leafHash(concat(encode(`hire/v1 ${label}\n`), rawDigest(commitment))));
     await verifyInclusion({ leaf, index, size: read.size, path: siblings }, head.root);
   }
-  return `${read.proofs.length} more leaves in the log of ${the.manifest.own}`;
+  return read.proofs;
 }
 
 /** "label commitment" of everything here that has a leaf. */
@@ -640,9 +658,9 @@ async function included(proof, head, ledger) {
   if (proof.size !== head.size) throw noProof(`a proof for ${proof.size} leaves, a checkpoint of ${head.size}`);
   await verifyInclusion(proof, head.root);
   if (head.origin === ledger.log && proof.index !== ledger.index) {
-    throw noProof(`the seal promised place ${ledger.index}; the contract stands at ${proof.index}`);
+    throw noProof(`the seal promised index ${ledger.index}; the contract has index ${proof.index}`);
   }
-  return `leaf ${proof.index} of ${head.size} in the log of ${head.origin}`;
+  return `leaf ${proof.index + 1} of ${head.size} in the log of ${head.origin}`;
 }
 
 /** HIRE-LOG-05: one root for each size of a log, and no log smaller than it was before. */
@@ -678,7 +696,27 @@ async function refusals(the) {
     the.refusals.push(predicate);
     count += 1;
   }
-  return count ? `${count} refused actions are stated by ${own}` : "no action was refused";
+  checkRecorded(the, "refusal", "refusals");
+  const left = withheldOf(the).filter((one) => one.kind === "refusal").length;
+  const named = workOf(the).flatMap((work) => work.actions.filter((one) => !one.allowed));
+  const missing = named.filter((one) => !the.refusals.some(({ action, target }) => action === one.action && target === one.target)).length;
+  const said = [count ? `${count} refused actions are stated by ${own}` : "none in this pack"];
+  if (left) said.push(`${left} withheld`);
+  if (missing) said.push(`the work statements name ${named.length}, ${missing} of which are not stated here`);
+  return said.join("; ");
+}
+
+/** As many are proved to be in the packer's log as its `Closing` says that it recorded (HIRE-PCK-10); each of these is in
+ * the pack or listed as withheld. A decision is not signed, so one without a proof counts for nothing. */
+function checkRecorded(the, kind, name) {
+  const { own } = the.manifest;
+  const proved = the.proofs.filter((one) => one.label === kind).length;
+  for (const { content } of ofType(the, "Closing")) {
+    const recorded = content.sender === own ? (content.recorded?.[name] ?? 0) : 0;
+    if (signsNotes(the, own) && proved < recorded) {
+      throw invalid(`${own} recorded ${recorded} of kind ${kind}, as its Closing says; ledger/proofs.json has ${proved}`);
+    }
+  }
 }
 
 /** Decisions, and what they were made from, have their names, and what was left out is listed in the one form. */
@@ -694,6 +732,7 @@ async function decisions(the) {
       if (path !== `${folder}/${await digestBytes(data)}.json`) throw invalid(`${path} is not named by its digest`);
     }
     const count = ofKind(the, kind).length;
+    if (kind === "decision") checkRecorded(the, kind, folder);
     if (count) found.push(`${count} ${words}`);
   }
   const left = withheldOf(the);
@@ -702,7 +741,7 @@ async function decisions(the) {
   for (const { kind } of left) counts.set(kind, (counts.get(kind) ?? 0) + 1);
   if (left.length) found.push(`withheld: ${[...counts].map(([kind, count]) => `${count} of kind ${kind}`).join(", ")}`);
   const judged = await credentials(the);
-  return [found.join("; ") || "no decision, and nothing withheld", judged].filter(Boolean).join("; ");
+  return [found.join("; ") || "no decision in this pack, and nothing withheld", judged].filter(Boolean).join("; ");
 }
 
 // --- all of them
