@@ -106,7 +106,7 @@ async def contracts_to_deliver(ledger: Ledger, own: Did, method: str) -> tuple[D
             continue
         loaded = await load_engagement(ledger, summary, own)
         held = Remembered(loaded.engagement)
-        held.recall(loaded.moves, loaded.facts)
+        held.recall(loaded.moves, loaded.facts, loaded.packed)
         offer = loaded.engagement.offer
         if offer is not None and method in held.offered().methods.provider:
             found.append(summary.contract or offer.digest)
