@@ -84,6 +84,7 @@ from undersigned.messages import (
     Profile,
     Progress,
     Receipt,
+    Recorded,
     Review,
     Seal,
     Served,
@@ -627,6 +628,7 @@ def conversation(suite: str = SUITE) -> dict[str, VerifiedMessage]:
         checkpoint=checkpoint,
         cosignatures=(),
         capacity=Served(advertised=4, met=2),
+        recorded=Recorded(decisions=3, refusals=1),
     )
     said["cancel"] = talk.say(
         Cancel, "hirer", contract=sealed, reason="no_longer_needed", wind_down=shift(BEGIN, 20_000)

@@ -9,7 +9,7 @@ export const SPEC = process.env.HIRE_SPEC ?? fileURLToPath(new URL('../../../pro
 export const specJson = (name) => JSON.parse(readFileSync(`${SPEC}/${name}`, 'utf8'));
 
 export const tables = specJson('tables.json');
-export const hireContext = checkedContext('context/hire-v1.jsonld', '617f2ed712a0e9d572b7e78a5f58bf224e9c585c30b7d404167d5c98af23618d');
+export const hireContext = checkedContext('context/hire-v1.jsonld', '0e093abd736c0c70778648135fae1d6ac3ac6a472bb04e23a7a81909763fac30');
 
 /** A context is what signatures rest on, so another one than this is none (HIRE-LD-05). @param {string} name @param {string} sha256 */
 function checkedContext(name, sha256) {

@@ -34,7 +34,7 @@ SECURITY: Final = "https://w3id.org/security"
 
 PINNED: Final[Mapping[str, str]] = MappingProxyType(
     {
-        HIRE_CONTEXT: "617f2ed712a0e9d572b7e78a5f58bf224e9c585c30b7d404167d5c98af23618d",
+        HIRE_CONTEXT: "0e093abd736c0c70778648135fae1d6ac3ac6a472bb04e23a7a81909763fac30",
         f"{CREDENTIALS}/v2": "b463c8d6a066214123ddd9827b135e1b50e1fc73322cc52a9b12a4f1fc7d86cf",
         f"{CREDENTIALS}/undefined-terms/v2": "3b11e1df8c618447e9f79f3737e3c30fc0841537eb95f36003742c633672bb9f",
         "https://www.w3.org/ns/did/v1": "a7e146c40fcec005d3f0f14ae745665f446da58d7914a9d8f733746686fad82b",
