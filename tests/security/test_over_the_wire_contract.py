@@ -60,11 +60,11 @@ MOVES = {kind: say for kind, say in RECIPES.items() if kind not in (*NOTICES, "I
 
 
 def books(hiring: Hiring, **members: Any) -> Say:
-    """A `Closing` with a checkpoint that the attacker signed, of a log in which nothing stands."""
+    """A `Closing` with a checkpoint that the attacker signed, of a log in which nothing stood once."""
     who = hiring.who
     text = checkpoint_text(who.did, 0, sha256(b"").digest())
     note = signed_note(text, who.did, who.key.public_key, who.signature(text))
-    return closing(checkpoint="u" + base64url_encode(note.encode()), **members)
+    return closing(checkpoint="u" + base64url_encode(note.encode()), checkpoint_at="2026-01-01T00:00:00Z", **members)
 
 
 class Contracted(Hiring):

@@ -77,9 +77,9 @@ async def test_it_hires_while_it_lasts_and_a_stolen_one_is_useless_afterwards(tm
         acme, swarm = spawned(world, ceiling=CEILING)
         with acme, swarm:
             home = swarm.write(swarm.identities[0], tmp_path / "worker")
-            shutil.copytree(home.path, tmp_path / "stolen")
             async with worker(world, home) as peer:
                 assert (await hire(world, peer)).contract is not None
+            shutil.copytree(home.path, tmp_path / "stolen")  # its log too, or that would give it away
         held = await contracts(world, home)
         assert len(held) == 1
         # Globex looked the list up a moment ago and may use it for minutes; before it signs, it asks again.

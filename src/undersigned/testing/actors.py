@@ -64,6 +64,9 @@ class Counterpart(Protocol):
 class Actor:
     """A party with an Ed25519 key, known by its `did:key`. Two actors of one name and seed are one."""
 
+    suite: str = SUITE
+    """Of its proofs on presentations, credentials and rulings."""
+
     def __init__(self, name: str, *, seed: int = 0) -> None:
         self.name = name
         secret = sha256(f"{name}/{seed}".encode()).digest()
@@ -122,12 +125,14 @@ class Actor:
         unsigned = build_presentation(
             id=self.message_id(), holder=self.did, engagement=engagement, credentials=credentials
         )
-        config = presentation_config(SUITE, self.method, now, challenge=challenge, domain=domain)
+        config = presentation_config(
+            self.suite.replace("rdfc", "jcs"), self.method, now, challenge=challenge, domain=domain
+        )
         return {**unsigned, "proof": self._proof(unsigned, config)}
 
     def issue(self, document: Mapping[str, Any], now: Instant) -> JsonObject:
         """The credential with this actor's proof as its issuer."""
-        return {**document, "proof": self._proof(document, credential_config(SUITE, self.method, now))}
+        return {**document, "proof": self._proof(document, credential_config(self.suite, self.method, now))}
 
     def rule(self, contract: Digest, dispute: Digest, now: Instant, **members: Any) -> JsonObject:
         """A ruling of this actor as an arbiter; `members` replace those of `ArbiterRuling`. Divided, at 6 EUR."""
@@ -142,7 +147,7 @@ class Actor:
             "currency": "EUR",
             "reasons": "Half of it is there.",
         } | members
-        return {**document, "proof": self._proof(document, ruling_config(SUITE, self.method, now))}
+        return {**document, "proof": self._proof(document, ruling_config(self.suite, self.method, now))}
 
     def _proof(self, document: Mapping[str, Any], config: JsonObject) -> JsonObject:
         return make_proof(document, config, self.signature(prepare(document, config, KIND)))
