@@ -44,6 +44,7 @@ from undersigned.runtime import (
     hire_order,
 )
 from undersigned.scope import Limit, Scope
+from undersigned.transport import Channel
 
 from .control import ControlListener
 from .gate_desk import GateDesk
@@ -154,11 +155,12 @@ class Peer(Agent):
             part.host,
             part.port,
             documents=self._document,
-            accept=self.links.accept,
+            accept=self._accept,
             artifacts=self._door.answer,
             log=LogFiles(self).answer,
             limits=limits,
         )
+        self._open = asyncio.Event()
         await self._listener.start()
         if not self.base_url and self.home.configuration.local:
             self.base_url = f"http://localhost:{self._listener.port}"
@@ -173,6 +175,13 @@ class Peer(Agent):
         except BaseException:
             await self.close()
             raise
+        # Whoever waits for this goes on at the next turn of the loop: what the application says it offers, right
+        # after this returned, is offered to the first who came.
+        self._open.set()
+
+    async def _accept(self, channel: Channel) -> None:
+        await self._open.wait()
+        await self.links.accept(channel)
 
     async def _start_control(self) -> None:
         part = self._near(self.control or self.home.configuration.control)
