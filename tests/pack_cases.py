@@ -303,9 +303,9 @@ def recorded_hire() -> tuple[Hire, dict[str, Any]]:
     """A hire whose parties say in their closings what they recorded beside, and what the hirer has of that."""
     hire = Hire().sealed()
     taken = {"at": hire.book.clock.now(), "action": "artifact:read", "clause": "read", "allowed": False}
-    actions = [
-        ActionTaken(**taken, target=target) for target in ("https://acme.example/payroll", "https://globex.example/own")
-    ]
+    # The first is refused once more than the hirer states.
+    targets = (*10 * ("https://acme.example/payroll",), "https://globex.example/own")
+    actions = [ActionTaken(**taken, target=target) for target in targets]
     hire.delivered(hire.claims(actions=actions)).reviewed()
     hire.closed(recorded=RECORDED)
     refusals = (_refused(hire), _refused(hire, clause="scope", repeated=7))

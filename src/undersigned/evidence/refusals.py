@@ -5,6 +5,7 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from undersigned.attestation import ActionTaken, RefusalPredicate, WorkPredicate, verify_statement
@@ -51,13 +52,15 @@ def check_refusals(case: Case) -> str:
         count += 1
     check_recorded(case, "refusal")
     withheld = sum(one.kind == "refusal" for one in withheld_in(pack))
-    named = list(_named(case))
-    stated = {(one.action, one.target) for one in case.refusals}
-    missing = sum((one.action, one.target) not in stated for one in named)
+    named = Counter((one.action, one.target) for one in _named(case))
+    stated = Counter[tuple[str, str]]()
+    for one in case.refusals:
+        stated[one.action, one.target] += 1 + one.repeated
+    missing = (named - stated).total()
     said = [
         f"{count} refused actions are stated by {pack.manifest.own}" if count else "none in this pack",
         f"{withheld} withheld" if withheld else "",
-        f"the work statements name {len(named)}, {missing} of which are not stated here" if missing else "",
+        f"the work statements name {named.total()}, {missing} of which are not stated here" if missing else "",
     ]
     return "; ".join(filter(None, said))
 

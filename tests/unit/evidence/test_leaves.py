@@ -82,13 +82,13 @@ RECORDED_HOLD = (
 def test_refusals_that_are_withheld_are_said_and_counted() -> None:
     """HIRE-PCK-07: and so are those that the work statement names and nobody states here."""
     hire, of = recorded_hire()
-    named = "; the work statements name 2, 1 of which are not stated here"
+    named = "; the work statements name 11, 2 of which are not stated here"
     all_withheld = withheld(*(("refusal", one) for one in of["refusals"]))
     for change, words in (
         ({}, f"2 refused actions are stated by {hire.hirer.actor.did}{named}"),
         (
             {"refusals": (), "withheld": all_withheld},
-            "none in this pack; 2 withheld; the work statements name 2, 2 of which are not stated here",
+            "none in this pack; 2 withheld; the work statements name 11, 11 of which are not stated here",
         ),
     ):
         report = verify_pack(hire.pack(**{**of, **change}), now=LATER)

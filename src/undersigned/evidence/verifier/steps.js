@@ -699,7 +699,9 @@ async function refusals(the) {
   checkRecorded(the, "refusal", "refusals");
   const left = withheldOf(the).filter((one) => one.kind === "refusal").length;
   const named = workOf(the).flatMap((work) => work.actions.filter((one) => !one.allowed));
-  const missing = named.filter((one) => !the.refusals.some(({ action, target }) => action === one.action && target === one.target)).length;
+  const isOf = (one) => (other) => one.action === other.action && one.target === other.target;
+  const statedFor = (one) => the.refusals.filter(isOf(one)).reduce((sum, { repeated = 0 }) => sum + 1 + repeated, 0);
+  const missing = named.filter((one, at) => named.slice(0, at).filter(isOf(one)).length >= statedFor(one)).length;
   const said = [count ? `${count} refused actions are stated by ${own}` : "none in this pack"];
   if (left) said.push(`${left} withheld`);
   if (missing) said.push(`the work statements name ${named.length}, ${missing} of which are not stated here`);
