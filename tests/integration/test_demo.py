@@ -17,7 +17,7 @@ from integration.archives import contents, make_sdist, make_wheel
 from integration.commands import Ended, undersigned
 from undersigned.daemon.sbom import bill_of_materials, check_bill
 from undersigned.errors import FormatError
-from undersigned.evidence import read_archive, write_archive
+from undersigned.evidence import read_archive, tamper, write_archive
 from unit.cli.running import run
 
 PHASES = ["discover", "present", "evaluate", "contract", "execute", "attest"]
@@ -73,6 +73,21 @@ def test_what_was_made_describes_the_archive(done: dict, folder: Path) -> None:
 def test_the_evidence_of_both_sides_holds(side: str, done: dict, folder: Path) -> None:
     (said,) = run("verify", folder / done["packs"][side], "--json").values
     assert (said["ok"], said["contract"], said["engagement"]) == (True, done["contract"], done["engagement"])
+
+
+@pytest.mark.parametrize("side", ["acme", "globex"])
+@pytest.mark.parametrize("what", ["no-refusals", "no-decisions", "no-inputs", "no-proofs"])
+def test_nobody_takes_out_unseen_what_was_recorded(
+    what: str, side: str, done: dict, folder: Path, tmp_path: Path
+) -> None:
+    """HIRE-PCK-10: whoever has no key can leave it out of the pack of either side, and then that does not hold."""
+    pack = folder / done["packs"][side]
+    (said,) = run("verify", pack, "--json").values
+    assert said["steps"][8]["detail"].startswith("1 refused actions are stated by ")
+    assert said["steps"][8]["detail"].endswith("the work statements name 2, 1 of which are not stated here")
+    less = tmp_path / "less.zip"
+    less.write_bytes(tamper(pack.read_bytes(), what))
+    assert run("verify", less).code == 4
 
 
 @pytest.mark.parametrize("side", ["acme", "globex"])

@@ -16,9 +16,20 @@ from runtimes import FIRST_LINE, KeptLedger, Node, World, facts, folded, last, m
 from undersigned.credentials import Accusation, read_credential
 from undersigned.did import DidDocument
 from undersigned.encoding import Digest, EngagementId, canonicalize, digest_bytes, shift
-from undersigned.errors import LocalProtocolError, UndersignedError
+from undersigned.errors import LocalProtocolError, ScopeError, UndersignedError
 from undersigned.ledger import Commit, Committed, Draw, Reservation
-from undersigned.messages import Acceptance, Delivery, Inquiry, Offer, Review, Seal, Withdraw, draft, recorded_message
+from undersigned.messages import (
+    Acceptance,
+    Closing,
+    Delivery,
+    Inquiry,
+    Offer,
+    Review,
+    Seal,
+    Withdraw,
+    draft,
+    recorded_message,
+)
 from undersigned.proof import CRYPTOSUITES
 from undersigned.protocol import OTHER, pending
 from undersigned.runtime import Job, Say, equivocation_proof, proved
@@ -199,6 +210,35 @@ def test_a_restart_goes_on_from_every_state(side: int, state: str, open_world: O
     assert story(world.hirer, name).count("Acceptance") == 1
     assert story(world.hirer, name).count("Seal") == 1
     assert len(moves(world.provider, name)) == 13
+
+
+def test_a_closing_counts_what_was_recorded_also_before_a_restart(open_world: Open) -> None:
+    """HIRE-PCK-10: the decisions and refusals of each side's journal, equal ones once."""
+
+    async def work(job: Job) -> None:
+        for place in range(3):
+            with pytest.raises(ScopeError):
+                async with job.act("artifact:read", f"https://acme.example/payroll/{place}"):
+                    pass
+        if job.cursor is None:
+            await job.progress(cursor="refused")
+            await asyncio.Event().wait()
+        await job.deliver("summary.txt", b"without the payroll")
+
+    world = open_world(handler=work)
+    name = world.begin().id
+    world.restart(world.provider)
+    world.settle(10)
+    over(world, name)
+    for node in world.nodes:
+        noted = {(row.type, row.raw) for row in node.kept.journal(name) if row.kind == "noted"}
+        counts = {of: sum(type == of for type, _ in noted) for of in ("decision", "refused-action")}
+        closings = [one.message for one in messages(node, name) if isinstance(one.message, Closing)]
+        (said,) = [one.recorded for one in closings if one.sender == node.did]
+        assert said is not None
+        assert {"decision": said.decisions, "refused-action": said.refusals} == counts
+        assert counts["decision"] > 0
+    assert counts["refused-action"] >= 3
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
