@@ -201,6 +201,15 @@ def with_member(data: bytes, path: str, content: bytes) -> bytes:
     return write_archive({**members, path: content, "manifest.json": canonicalize(manifest)})
 
 
+def test_both_tell_the_same_numbers(page: Tab, folder: Path) -> None:
+    """HIRE-PCK-10: leaves, refused actions and what is withheld are counted alike."""
+    for case in pack_cases.recorded():
+        report = verify_pack(case.data, now=case.now)
+        if report.ok:
+            told = [step["detail"] for step in judged(page, folder, case.data, case.now)["steps"]]
+            assert told[7:9] == [step.detail for step in report.steps[7:9]], case.name
+
+
 def test_known_documents_decide(page: Tab, folder: Path) -> None:
     """HIRE-PCK-04: a document that the verifier brings is taken in place of the pack's, on both sides."""
     hire = Hire().whole()
