@@ -83,6 +83,12 @@ async def test_two_histories_are_proved_to_anybody(tmp_path: Path) -> None:
         checked = await ran(stranger, "ledger", "forks", "--check", file)
         assert (checked.code, checked.values[-1]["proved"]) == (0, True)
         assert checked.values[-1]["digest"] == digest_bytes(file.read_bytes())
+        kept = tmp_path / "did.json"
+        kept.write_bytes((acme.path / "did.json").read_bytes())
+    gone = await ran(stranger, "ledger", "forks", "--check", file)
+    assert (gone.code, "--did-document" in gone.error["message"]) == (6, True)
+    assert (await ran(stranger, "ledger", "forks", "--check", file, "--did-document", kept)).code == 0
+    async with Peer.open(acme):
         file.write_bytes(file.read_bytes().replace(b'"size":', b'"size":1', 1))
         assert (await ran(stranger, "ledger", "forks", "--check", file)).code != 0
 

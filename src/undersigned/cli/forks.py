@@ -7,14 +7,16 @@ from pathlib import Path
 
 import click
 
+from undersigned.did import DidDocument
 from undersigned.encoding import Did, canonicalize, digest_bytes
-from undersigned.errors import ConfigurationError, UndersignedError
+from undersigned.errors import ConfigurationError, ResolutionError, UndersignedError
 from undersigned.ledger import Fork, Ledger, decided, open_ledger
 from undersigned.runtime import SystemClock
 from undersigned.runtime.files import read_file
 from undersigned.runtime.forks import check_fork, fork_document
 from undersigned.runtime.witnessing import words
 
+from .evidence import read_document_file
 from .log import ledger
 from .options import checked_did, open_gatherer, write_new
 from .output import HOME_OPTION, Out, command, counted, plain, program, reading
@@ -38,16 +40,33 @@ MAX_PROOF_BYTES = 1 << 20
     type=click.Path(path_type=Path, dir_okay=False),
     help="Check such a proof of somebody's, or what 'witness show --json' gives, and look at nothing else.",
 )
+@click.option(
+    "--did-document",
+    "documents",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    help="For --check: a DID document that you kept, for a DID that nobody serves any more. May be repeated.",
+)
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 @HOME_OPTION
 @command
-async def forks(out: Out, did: str | None, file: Path | None, proof: Path | None, force: bool, home: str | None) -> int:
+async def forks(
+    out: Out,
+    did: str | None,
+    file: Path | None,
+    proof: Path | None,
+    documents: tuple[Path, ...],
+    force: bool,
+    home: str | None,
+) -> int:
     """Who signed two histories of its log, and whose heads wait to be connected; with --json the proofs.
 
     Nothing is agreed with the former until 'ledger decide'. Exit code 4 if there is one.
     """
     if proof is not None:
-        return await _check(out, proof, home)
+        return await _check(out, proof, documents, home)
+    if documents:
+        raise ConfigurationError("bad_configuration", "--did-document is for --check")
     if file is not None and did is None:
         raise ConfigurationError("bad_configuration", "--out: name the DID whose log it is about")
     store = await reading(out.home(home))
@@ -94,15 +113,23 @@ async def _show(out: Out, store: Ledger, log: Did, fork: Fork, file: Path | None
     out.line(f"  go on with it by   {program()} ledger decide {plain(log, 200)} --keep|--anew --reason TEXT")
 
 
-async def _check(out: Out, proof: Path, home: str | None) -> int:
+async def _check(out: Out, proof: Path, documents: tuple[Path, ...], home: str | None) -> int:
+    known = {one.id: one for one in map(read_document_file, documents)}
     opened = out.home(home)
     try:
         raw = read_file(proof, MAX_PROOF_BYTES)
     except OSError as exc:
         raise ConfigurationError("bad_configuration", f"--check {proof}: {exc}") from exc
     gatherer = open_gatherer(opened)
+
+    async def document_of(did: Did) -> DidDocument:
+        return known[did] if did in known else await gatherer.document(did)
+
     try:
-        log, what = await check_fork(raw, gatherer.document, now=SystemClock().now())
+        log, what = await check_fork(raw, document_of, now=SystemClock().now())
+    except ResolutionError as error:
+        error.message += "; a document of it that you kept is named by --did-document"
+        raise
     finally:
         await gatherer.close()
     out.value({"contradiction": log, "proved": True, "what": what, "digest": digest_bytes(raw)})

@@ -70,6 +70,9 @@ def verify_file(out: Out, data: bytes, against: Against, *, explain: bool) -> in
         first: Any = decode_json(data.lstrip().split(b"\n", 1)[0], LIMITS)
     except UndersignedError:
         first = {}
+    if isinstance(first, dict) and "contradiction" in first:
+        hint = "it is checked by 'ledger forks --check FILE', with --did-document if nobody serves that DID any more"
+        raise ConfigurationError("bad_configuration", f"a proof that a log shows two histories: {hint}")
     if isinstance(first, dict) and "checkpoint" in first:
         if against.keys:
             raise ConfigurationError("bad_configuration", "--key is for statements; a log's key is in a DID document")

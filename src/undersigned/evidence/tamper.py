@@ -17,6 +17,7 @@ from typing import Any, Final, TypeAlias
 from msgspec import Struct
 from msgspec.json import decode
 
+from undersigned.did import is_derived
 from undersigned.encoding import (
     JsonValue,
     canonicalize,
@@ -444,8 +445,11 @@ def _cosignature(pack: _Open) -> Files:
     pack.first("ledger")
     lines = pack.files[CHECKPOINT].decode().splitlines()
     name, _, line = lines[-1].rpartition(" ")
-    if name.endswith(f" {pack.said['own']}"):
+    witness = name.rpartition(" ")[2]
+    if witness == pack.said["own"]:
         raise _nothing("cosignature of a witness")
+    if not is_derived(witness):
+        _document_of(pack, witness)  # without it nobody can tell what it signed
     lines[-1] = f"{name} {b64encode(_flipped(b64decode(line))).decode()}"
     pack.put(CHECKPOINT, "".join(f"{one}\n" for one in lines).encode())
     return pack.all()

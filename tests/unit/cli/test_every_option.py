@@ -133,6 +133,7 @@ READS = {
     "contract dispute --ruling": ("contract", "dispute", "urn:hire:engagement:x", "--ruling", "FILE"),
     "ledger audit --since": ("ledger", "audit", "--since", "FILE"),
     "ledger forks --check": ("ledger", "forks", "--check", "FILE"),
+    "ledger forks --did-document": ("ledger", "forks", "--check", "FOLDER/some.toml", "--did-document", "FILE"),
 }
 """Of each place whose file is read: a command line that gets that far."""
 GATE_RULES = """origin = "https://api.acme.example"

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pack_cases import TWO, WEB, web_document, witnessed_pack
 from packs import Hire
 from support import file_size_limit
 from undersigned.encoding import canonicalize, digest_bytes
@@ -104,6 +105,22 @@ def test_the_keys_are_shown_and_compared_with_known_documents(pack: Path, tmp_pa
         assert run("verify", pack, *options).code == 2
     assert run("verify", pack, "--did-document", tmp_path / "nothing").code == 2
     assert run("verify", pack, *options[2:], *options[2:]).code == 0, "said twice, it is known all the same"
+
+
+def test_a_witness_whose_document_is_brought_is_checked(tmp_path: Path) -> None:
+    """HIRE-PCK-08; and a document of whom nothing in the pack is, is none that was compared with anything."""
+    pack, document, other = (tmp_path / name for name in ("hire.zip", "witness.json", "other.json"))
+    pack.write_bytes(witnessed_pack(lambda log: log.witnessed(TWO, name=WEB)))
+    document.write_bytes(web_document(TWO))
+    at = ("--at", "2026-11-26T00:00:00Z")
+    assert f"{WEB} cosigned" not in run("verify", pack, "--explain", *at).out
+    ran = run("verify", pack, "--explain", "--did-document", document, *at)
+    assert (ran.code, f"{WEB} cosigned" in ran.out) == (0, True), ran
+    other.write_bytes(web_document(TWO).replace(WEB.encode(), b"did:web:elsewhere.example"))
+    refused = run("verify", pack, "--did-document", other, "--json", *at)
+    assert (refused.code, "did:web:elsewhere.example" in refused.error["message"]) == (2, True)
+    spoiled = run("tamper", pack, "--what", "witness", "--out", tmp_path / "spoiled.zip", "--json")
+    assert (spoiled.code, spoiled.error["code"]) == (4, "evidence_invalid"), "nobody could tell, without its document"
 
 
 def test_members_that_nobody_judged_are_named(pack: Path, tmp_path: Path) -> None:
