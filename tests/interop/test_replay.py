@@ -49,6 +49,20 @@ async def test_a_whole_run_of_a_provider_comes_out_the_same(tmp_path: Path) -> N
     assert "our side says something else" in outcomes(replay)[named][1]
 
 
+async def test_a_connection_that_ends_after_the_next_began_is_told_apart(tmp_path: Path) -> None:
+    """Both are of one party; a wire that cuts ends the old one late."""
+    home = await peer_home(tmp_path / "globex")
+    only = ("--only", "happy", "--only", "counter", "--only", "reconnect")
+    options = ("--local", "--json", "--faults", "cuts", "--seed", "q", "--report", str(tmp_path))
+    async with Peer.open(home):
+        code, out, err = await typed(subject_of(home).url, *only, *options)
+    assert (code, err) == (0, ""), out
+    entries = [json.loads(line) for line in (tmp_path / "transcript.jsonl").open()][1:]
+    assert max(one["connection"] for one in entries if one["what"] == "connected") > 1
+    code, replay, err = await typed("--replay", str(tmp_path / "transcript.jsonl"), "--json")
+    assert (code, err, outcomes(replay)) == (0, "", outcomes(out))
+
+
 def heading(**members: Any) -> dict[str, Any]:
     subject = {"url": "ws://localhost:9/hire", "did": did_of(9), "local": True}
     document = json.dumps({"@context": ["https://www.w3.org/ns/did/v1"], "id": did_of(9)})
@@ -65,7 +79,7 @@ def heading(**members: Any) -> dict[str, Any]:
 def test_a_transcript_of_which_nothing_can_be_judged_does_not_conform(tmp_path: Path) -> None:
     file = tmp_path / "transcript.jsonl"
     hirer = chosen("hirer")[0].id
-    said = {"scenario": hirer, "at": "2026-03-01T12:00:00Z", "what": "connected", "line": "first"}
+    said = {"scenario": hirer, "at": "2026-03-01T12:00:00Z", "what": "connected", "line": "first", "connection": 1}
     for lines in ([heading(), said], [heading()], [heading(document=None)]):
         file.write_text("".join(json.dumps(one) + "\n" for one in lines))
         ran = run("conform", "--replay", str(file), "--json")

@@ -108,7 +108,7 @@ async def knock(play: Play, step: Knock) -> None:
     """See `Knock`."""
     stage = play.scene.stage
     who = Weak(f"{stage.seed}/{stage.run}/weak") if step.weak else play.actor("first")
-    async with stage.channel(play.scene.telling("stranger", unproved=True)) as channel:
+    async with stage.channel(play.scene.telling("stranger", play.scene.number(), unproved=True)) as channel:
         challenge = json.loads(await _frame(play, channel))
         if challenge.get("type") != "Challenge" or set(challenge) != {"type", "subprotocol", "nonce"}:
             raise Failure(f"the first frame is no challenge: {shown(canonicalize(challenge))}")
@@ -159,8 +159,7 @@ async def meet(play: Play, step: Meet) -> None:
     came, over = asyncio.Event(), asyncio.Event()
     play.ended, play.answers = None, []
 
-    def said(what: str, raw: bytes) -> None:
-        play.scene.note(what, "first", raw)
+    said = play.scene.telling("first", play.scene.number())
 
     async def met(channel: Channel) -> None:
         if came.is_set():

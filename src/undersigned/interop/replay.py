@@ -39,6 +39,8 @@ async def replayed(transcript: Iterable[str], only: Iterable[str] = ()) -> tuple
     """
     try:
         heading, *entries = [cast("dict[str, Any]", json.loads(line)) for line in transcript]
+        for one in entries:
+            _ = one["scenario"], one["line"] if one["what"] == "time" else one["connection"]
         subject = msgspec.convert(heading["subject"], Subject)
         if heading["document"] is None:
             raise ConfigurationError("bad_configuration", f"nothing to judge: {subject.did} did not resolve")
@@ -50,6 +52,7 @@ async def replayed(transcript: Iterable[str], only: Iterable[str] = ()) -> tuple
     except (KeyError, TypeError, ValueError, UndersignedError) as exc:
         raise ConfigurationError("bad_configuration", f"no transcript of a run: {exc}") from exc
     stage = _Stage(subject, known, heading["origin"], seed=heading["seed"], run=heading["run"])
+    stage.breaks = heading.get("breaks") is True
     found: list[Result] = []
     for scenario in chosen("provider", every=True, only=only):
         of = [entry for entry in entries if entry["scenario"] == scenario.id]
@@ -95,13 +98,12 @@ class _Scene(Scene):
 
     async def line(self, who: Attacker, name: str) -> SceneLine:
         """The next connection of this one of ours in the transcript."""
-        mine = [one for one in self._entries if one["line"] == name]
-        starts = [place for place, one in enumerate(mine) if one["what"] == "connected"]
+        numbers = [one["connection"] for one in self._entries if one["what"] == "connected" and one["line"] == name]
         taken = sum(1 for one in self.lines if one.who.did == who.did)
-        if taken >= len(starts):
+        if taken >= len(numbers):
             raise Failure("the transcript ends before this connection")
-        end = starts[taken + 1] if taken + 1 < len(starts) else len(mine)
-        line = _Line(who, mine[starts[taken] + 1 : end])
+        mine = [one for one in self._entries if one["connection"] == numbers[taken] and one["what"] != "connected"]
+        line = _Line(who, mine)
         self.lines.append(line)
         return line
 

@@ -178,6 +178,7 @@ class Stage:
             "seed": self.seed,
             "run": self.run,
             "origin": self.origin,
+            "breaks": self.breaks,
         }
 
     @property
@@ -298,6 +299,7 @@ class Scene:
         self.clock: Clock = SceneClock(stage.clock, lambda call, at: self.note("time", str(call), at.encode()))
         self._told = told
         self.lines: list[SceneLine] = []
+        self._connections = 0
 
     async def line(self, who: Attacker, name: str) -> SceneLine:
         """A new proved connection of `who`.
@@ -315,13 +317,13 @@ class Scene:
                     raise
 
     async def _connected(self, who: Attacker, name: str) -> SceneLine:
-        stage = self.stage
-        async with stage.channel(self.telling(name, unproved=True)) as channel:
+        stage, number = self.stage, self.number()
+        async with stage.channel(self.telling(name, number, unproved=True)) as channel:
             try:
                 await prove(channel, who.identity, self._resolve, stage.clock.now, expect=stage.subject.did)
             except UndersignedError as error:
                 raise Silent(f"the connection was not proved: {reason(error)}") from error
-        return self._lined(who, name, channel.proving, channel.heard)
+        return self._lined(who, name, number, channel.proving, channel.heard)
 
     async def arrival(self, who: Attacker, name: str) -> SceneLine:
         """The next connection that the implementation opens to one of ours.
@@ -335,24 +337,32 @@ class Scene:
                 channel, gone = await self.stage.arrivals[who.did].get()
         except TimeoutError:
             raise Silent(f"it did not connect to us within {seconds:g} s") from None
-        line = self._lined(who, name, channel)
+        line = self._lined(who, name, self.number(), channel)
         line.when_over(gone.set)
         return line
 
-    def _lined(self, who: Attacker, name: str, channel: Channel, heard: Heard | None = None) -> SceneLine:
-        self.note("connected", name)
-        line = SceneLine(who, channel, self.telling(name), heard)
+    def number(self) -> int:
+        """The number of the next connection of the scenario, from 1."""
+        self._connections += 1
+        return self._connections
+
+    def _lined(
+        self, who: Attacker, name: str, number: int, channel: Channel, heard: Heard | None = None
+    ) -> SceneLine:
+        self.note("connected", name, connection=number)
+        line = SceneLine(who, channel, self.telling(name, number), heard)
         self.lines.append(line)
         return line
 
     async def _resolve(self, did: Did) -> Any:
         return await self.stage.gatherer.document(did, 60.0)
 
-    def note(self, what: str, name: str, raw: bytes | None = None, **marks: bool) -> None:
+    def note(self, what: str, name: str, raw: bytes | None = None, **marks: bool | int) -> None:
         """Writes one line of the transcript: what came as text if it is UTF-8, else in base64, and what marks it.
 
         A frame before both sides proved themselves is `unproved`, one that was not sent as text `binary`, and one that
-        came and could not be received `unread`.
+        came and could not be received `unread`. `connection` is the number of the connection in the scenario: one party
+        may have several, and the end of the old one is told after the new one began.
         """
         entry: dict[str, Any] = {"scenario": self.scenario, "at": self.stage.now(), "what": what, "line": name}
         if raw is not None:
@@ -362,11 +372,11 @@ class Scene:
                 entry["base64"] = base64.b64encode(raw).decode()
         self._told(entry | marks)
 
-    def telling(self, name: str, **always: bool) -> Callable[..., None]:
-        """Notes frames of this connection, each with these marks."""
+    def telling(self, name: str, number: int, **always: bool) -> Callable[..., None]:
+        """Notes frames of the connection with this number, each with these marks."""
 
         def told(what: str, raw: bytes, **marks: bool) -> None:
-            self.note(what, name, raw, **always, **marks)
+            self.note(what, name, raw, connection=number, **always, **marks)
 
         return told
 
