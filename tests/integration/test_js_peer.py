@@ -280,6 +280,26 @@ async def test_it_conforms(tmp_path: Path) -> None:
     assert end["passed"] > 140
 
 
+async def test_its_run_is_judged_again_without_it(tmp_path: Path) -> None:
+    """It ends an old connection after the next one began, and a replay gives each its own end."""
+    js = Js(tmp_path / "js")
+    conform = (sys.executable, "-m", "undersigned.cli", "conform", "--json")
+    only = ("--only", "reconnect", "--only", "happy-whole", "--report", str(tmp_path / "report"))
+
+    async def said(*words: str) -> tuple[int, dict[str, tuple[str, str]]]:
+        run = await asyncio.to_thread(
+            subprocess.run, [*conform, *words], capture_output=True, text=True, timeout=120, check=False
+        )
+        told = [json.loads(line) for line in run.stdout.splitlines()]
+        return run.returncode, {one["id"]: (one["outcome"], one["detail"]) for one in told if one["kind"] == "result"}
+
+    async with js.serving("--trust", GUILD.did, "--offer", "summary=5.00 EUR"):
+        live = await said(js.url, "--did", js.did, "--local", *only)
+    code, again = await said("--replay", str(tmp_path / "report" / "transcript.jsonl"))
+    assert (code, len(again)) == (0, len(live[1]))
+    assert (code, again) == live
+
+
 # --- a contract while it is performed
 
 SLOW = ("--offer", "slow=4.00 EUR", "--handler", str(ROOT / "tests" / "integration" / "js_handlers.mjs"))

@@ -346,9 +346,7 @@ class Scene:
         self._connections += 1
         return self._connections
 
-    def _lined(
-        self, who: Attacker, name: str, number: int, channel: Channel, heard: Heard | None = None
-    ) -> SceneLine:
+    def _lined(self, who: Attacker, name: str, number: int, channel: Channel, heard: Heard | None = None) -> SceneLine:
         self.note("connected", name, connection=number)
         line = SceneLine(who, channel, self.telling(name, number), heard)
         self.lines.append(line)
