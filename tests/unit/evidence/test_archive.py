@@ -10,7 +10,8 @@ from random import Random
 import pytest
 
 from undersigned.errors import FormatError, UndersignedError, VerificationError
-from undersigned.evidence import read_archive, write_archive
+from undersigned.evidence import read_archive, verifier_page, write_archive
+from undersigned.evidence.archive import MAX_PACK_BYTES
 
 MEMBERS = {"manifest.json": b"{}", "transcript/0001-sent-Offer.json": b"x" * 300, "a": b"", "artifacts/b_c": bytes(9)}
 ARCHIVE = write_archive(MEMBERS)
@@ -142,3 +143,8 @@ def test_too_many_members_are_refused() -> None:
     with pytest.raises(FormatError) as read:
         read_archive(b"".join(local + b"%05d" % at for at in range(10_001)))
     assert read.value.code == "too_large"
+
+
+def test_the_page_takes_as_much_as_the_command() -> None:
+    """HIRE-PCK-04: what one of them refuses, the other does."""
+    assert f"const MAX_PACK_BYTES = {MAX_PACK_BYTES};" in verifier_page().decode()

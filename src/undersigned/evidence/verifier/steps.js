@@ -36,12 +36,14 @@ function header(name, data, offset) {
 }
 
 /** The members of a pack's archive, which has one form: nothing is compressed, and nothing hides between members. */
+const MAX_PACK_BYTES = 268435456;
+
 function readArchive(data) {
   const no = (why) => invalid(`not the archive of an evidence pack: ${why}`);
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const members = new Map();
   const directory = [];
-  let at = 0;
+  let [at, total] = [0, 0];
   while (at + 4 <= data.length && view.getUint32(at, true) === 0x04034b50) {
     if (members.size === 10000) throw new Refused("too_large", "expected at most 10000 members");
     if (data.length - at < 30) throw no("it ends inside a member");
@@ -55,8 +57,10 @@ function readArchive(data) {
     if (!same(data.subarray(at, start), header(name, content))) throw no("it is not, byte for byte, what its members make");
     directory.push(header(name, content, at));
     members.set(name, content);
+    total += size;
     at = start + size;
   }
+  if (total > MAX_PACK_BYTES) throw no(`its members are larger than ${MAX_PACK_BYTES} bytes together, the most that one has`);
   const whole = concat(...directory);
   const count = members.size;
   const end = littleEndianBytes([4, 0x06054b50], [2, 0], [2, 0], [2, count], [2, count], [4, whole.length], [4, at], [2, 0]);
