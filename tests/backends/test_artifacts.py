@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -243,6 +244,70 @@ async def test_many_at_once_are_one_each(backend: Backend) -> None:
     kept = await asyncio.gather(*(keep(in_chunks(one), max_bytes=len(LARGE)) for one in data + data))
     assert sorted(backend.names()) == sorted({one.digest for one in kept})
     assert [await backend.again().get(one.digest) for one in kept[: len(data)]] == data
+
+
+async def test_what_is_known_to_be_right_is_sound(backend: Backend) -> None:
+    """Every byte was read: small or large, damaged or not there."""
+    for data in (DATA, LARGE):
+        digest = digest_bytes(data)
+        assert await backend.again().sound(digest) is None
+        await backend.store.put_chunks(in_chunks(data), max_bytes=len(data))
+        assert await backend.again().sound(digest) == len(data)
+        backend.write(digest, data[:-1] + b"?")
+        assert await backend.again().size(digest) == len(data)
+        assert await backend.again().sound(digest) is None
+
+
+# --- a folder ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_folder_that_cannot_be_written_is_found_at_once(tmp_path: Path) -> None:
+    """A peer does not start with it, and each way to use it says which store it is."""
+    file = tmp_path / "file"
+    await asyncio.to_thread(file.write_bytes, b"")
+    for path in (Path("/proc/x"), file, file / "below"):
+        with pytest.raises(LedgerUnavailable) as refused:
+            await ArtifactStore(path).check()
+        assert (refused.value.code, str(path) in refused.value.message) == ("store_unavailable", True)
+    assert {error.code for error in await told(ArtifactStore(file))} == {"store_unavailable"}
+    home = home_with(tmp_path, f"file://{file}/below")
+    with pytest.raises(LedgerUnavailable) as refused:
+        await Peer.open(home).start()
+    assert refused.value.code == "store_unavailable"
+    store = ArtifactStore(tmp_path / "new")
+    await store.check()
+    assert os.listdir(store.folder) == []
+
+
+async def test_a_folder_that_is_full_takes_it_when_there_is_room(tmp_path: Path) -> None:
+    """What came until then is not lost, not half there, and grows by nothing while there is no room."""
+    store = ArtifactStore(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    async with store.receive(max_bytes=len(LARGE), digest=digest_bytes(LARGE)) as incoming:
+
+        async def add() -> None:
+            async for chunk in in_chunks(LARGE[incoming.size :]):
+                await incoming.add(chunk)
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(LARGE) // 2 + 1, hard))
+        try:
+            with pytest.raises(LedgerUnavailable) as full:
+                await store.put(LARGE)
+            assert (full.value.code, os.listdir(tmp_path)) == ("store_full", [])
+            sizes: list[int] = []
+            for _ in range(3):
+                with pytest.raises(LedgerUnavailable) as full:
+                    await add()
+                assert full.value.code == "store_full"
+                sizes.append(incoming.size)
+            assert len(set(sizes)) == 1
+            assert sizes[0] > len(LARGE) // 2
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        await add()
+        kept = await incoming.keep()
+    assert await ArtifactStore(tmp_path).get(kept.digest) == LARGE
+    assert os.listdir(tmp_path) == [digest_bytes(LARGE)]
 
 
 # --- a store elsewhere ------------------------------------------------------------------------------------------------

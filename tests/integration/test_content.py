@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import os
+import resource
 import sys
 import tracemalloc
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -27,6 +28,9 @@ from undersigned.scope import Grant, Limit, Scope
 BLOCK = bytes(range(256)) * 4096
 SIZE = 12 * len(BLOCK)
 """12 MiB: six times what is held of one in memory."""
+LIMIT = SMALL_BYTES + 1
+"""More than is held in memory; what is limited below it takes the other way (`SHORT`)."""
+SHORT = 1000
 
 
 def write(path: Path, size: int = SIZE, first: bytes = b"") -> Path:
@@ -220,11 +224,113 @@ async def test_a_store_that_is_away_for_a_moment_is_waited_for(tmp_path: Path) -
         assert asked.count(digest_bytes(b"1000")) > 1
 
 
-# --- limits ---------------------------------------------------------------------------------------------------------
+# --- what is wrong with the own store is nobody's fault else ----------------------------------------------------------
 
-LIMIT = SMALL_BYTES + 1
-"""More than is held in memory; what is limited below it takes the other way (`SHORT`)."""
-SHORT = 1000
+
+@pytest.mark.parametrize("change", [lambda raw: raw[:-1], lambda raw: b"?" + raw[1:], lambda raw: raw + b"!"])
+@pytest.mark.parametrize("size", [SHORT, SIZE], ids=["small", "large"])
+async def test_what_is_damaged_in_the_own_store_is_fetched_again(size: int, change: Any, tmp_path: Path) -> None:
+    """HIRE-ATT-11: what is there counts as there once it is known to be right; and then it is right again."""
+
+    async def work(job: Job) -> None:
+        made = await asyncio.to_thread(write, job._agent.home.path / "made", size, b"!")
+        await job.deliver("summary.txt", made)
+
+    homes = await two_homes(tmp_path)
+    for turn in (1, 2):
+        acme, globex = (Home(home.path) for home in homes)
+        async with Peer.open(acme) as hirer, Peer.open(globex, handlers={"summary": work}) as provider:
+            result = await hired(hirer, provider, b"x", max_bytes=size)
+        file = acme.artifacts / result.artifacts.digest("summary.txt")
+        raw = await asyncio.to_thread(file.read_bytes)
+        assert (digest_bytes(raw), len(raw)) == (file.name, size), turn
+        await asyncio.to_thread(file.write_bytes, change(raw))
+    assert unfinished(hirer, provider) == []
+
+
+async def test_an_input_that_is_damaged_here_is_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hirer's own copy, which it judges the work by: it waits until that is right again, and signs nothing."""
+    monkeypatch.setattr("undersigned.runtime.work.RETRY_SECONDS", 0.05)
+    given = write(tmp_path / "given")
+    met: list[str] = []
+
+    async def work(job: Job) -> None:
+        await turned(job)
+        await asyncio.to_thread(write, acme.home.artifacts / digest_bytes(given.read_bytes()), SIZE, b"?")
+
+    async def look(reviewed: Reviewed) -> dict[str, bool]:
+        copy = acme.home.artifacts / reviewed.inputs.digest("report")
+        try:
+            return await looked_at(reviewed)
+        except UndersignedError as error:
+            met.append(error.code)
+            if len(met) == 2:
+                await asyncio.to_thread(write, copy)
+            raise
+
+    async with peers(tmp_path, work) as (acme, globex):
+        result = await hired(acme, globex, given, review=look, criteria={"turned": "it begins otherwise"})
+        assert result.criteria == {"turned": True}
+    assert met == ["digest_mismatch", "digest_mismatch"]
+
+
+async def test_a_folder_that_is_away_for_a_moment_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("undersigned.runtime.work.RETRY_SECONDS", 0.05)
+
+    async def work(job: Job) -> None:
+        await read_and_count(job)
+        folder = acme.home.artifacts
+        folder.rename(folder.with_name("aside"))
+        folder.write_bytes(b"something else is here")
+
+    async with peers(tmp_path, work) as (acme, globex):
+        sound, asked = acme.artifacts.sound, list[Digest]()
+
+        async def counted(digest: Digest) -> int | None:
+            asked.append(digest)
+            if len(asked) == 3:
+                acme.home.artifacts.unlink()
+                acme.home.artifacts.with_name("aside").rename(acme.home.artifacts)
+            return await sound(digest)
+
+        acme.artifacts.sound = counted  # type: ignore[method-assign]
+        result = await hired(acme, globex, bytes(SHORT))
+        assert (result["summary.txt"], len(asked)) == (b"1000", 3)
+
+
+async def test_a_folder_that_is_full_for_a_moment_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What had come until then is kept, and not asked for again."""
+    monkeypatch.setattr("undersigned.runtime.work.RETRY_SECONDS", 0.05)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    given = write(tmp_path / "given")
+    async with peers(tmp_path) as (acme, globex):
+        fetch, met = acme.fetch_into, list[tuple[str, int]]()
+
+        async def full(*of: Any) -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft if len(met) == 2 else SIZE // 2 + 1, hard))
+            try:
+                await fetch(*of)
+            except UndersignedError as error:
+                met.append((error.code, of[2].size))
+                raise
+
+        acme.fetch_into = full  # type: ignore[method-assign]
+        try:
+            result = await hired(acme, globex, given)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        await result.artifacts.save("summary.txt", tmp_path / "out")
+        assert (tmp_path / "out").stat().st_size == SIZE
+        assert [code for code, _ in met] == ["store_full", "store_full"]
+        assert SIZE // 2 <= met[0][1] <= met[1][1] <= SIZE // 2 + 3 * SMALL_BYTES
+        assert unfinished(acme, globex) == []
+
+
+# --- limits ---------------------------------------------------------------------------------------------------------
 
 
 async def read_and_count(job: Job) -> None:

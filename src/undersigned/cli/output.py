@@ -9,7 +9,6 @@ Source: protocol-spec/09-errors.md, table of exit codes
 from __future__ import annotations
 
 import asyncio
-import errno
 import functools
 import json
 import os
@@ -29,7 +28,7 @@ from rich.text import Text
 from undersigned.encoding import EngagementId
 from undersigned.errors import ConfigurationError, LedgerUnavailable, UndersignedError
 from undersigned.ledger import Ledger, open_ledger
-from undersigned.runtime import Home
+from undersigned.runtime import NO_ROOM, Home
 
 __all__ = [
     "HOME_OPTION",
@@ -49,7 +48,6 @@ __all__ = [
 P = ParamSpec("P")
 R = TypeVar("R")
 INTERRUPTED: Final = 130
-NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """The disk is full, or this user or file may have no more of it."""
 CHECK_FAILED: Final = 4
 PEER_BROKE: Final = 5

@@ -245,11 +245,12 @@ class Agent:
         """Opens the ledger and goes on with every engagement that is not over.
 
         Raises:
-            LedgerError, LocalProtocolError: The ledger or the trust graph cannot be opened, or is damaged.
+            LedgerError, LocalProtocolError: The ledger, the trust graph or the store of artifacts cannot be opened, or
+                is damaged.
         """
-        self._ledger = await open_ledger(self._ledger_url, ledgers=self._ledgers)
         await asyncio.to_thread(self.artifacts.sweep)
         await self.artifacts.check()
+        self._ledger = await open_ledger(self._ledger_url, ledgers=self._ledgers)
         self.secret = await self._ledger.secret()
         self.gate = Gate(
             self.ledger,

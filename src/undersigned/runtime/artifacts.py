@@ -13,23 +13,33 @@ Source: protocol-spec/08-attestation-and-evidence.md, section "Artifacts"
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import secrets
 import stat
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from hashlib import new, sha256
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, Protocol
 
 from undersigned.encoding import Digest, digest_bytes, digest_from_hex, digest_hex
-from undersigned.errors import FormatError, UndersignedError, VerificationError
+from undersigned.errors import FormatError, LedgerError, LedgerUnavailable, UndersignedError, VerificationError
 
-from .files import open_file
+from .files import NO_ROOM, open_file
 
-__all__ = ["MAX_WHOLE_BYTES", "PIECE_BYTES", "SMALL_BYTES", "ArtifactStore", "Contents", "Incoming", "Stored"]
+__all__ = [
+    "MAX_WHOLE_BYTES",
+    "PIECE_BYTES",
+    "SMALL_BYTES",
+    "ArtifactStore",
+    "Contents",
+    "Incoming",
+    "Stored",
+    "of_store",
+]
 
 RECENT_BYTES: Final = 16 * 1024 * 1024
 """Artifacts that are kept in memory beside the disk, all together."""
@@ -40,6 +50,8 @@ MAX_WHOLE_BYTES: Final = 64 * 1024 * 1024
 """Most that is read into memory for who asks for all bytes at once."""
 STALE_SECONDS: Final = 86_400.0
 """A file on its way that nobody wrote to for so long was left by a process that ended."""
+_NOT_THERE: Final = frozenset({errno.ENOENT, errno.ELOOP, errno.EINVAL, errno.ENXIO})
+"""What opening a file says where there is none, or something that is none; all else is a store that is away."""
 
 
 class Stored(NamedTuple):
@@ -82,7 +94,11 @@ class ArtifactStore:
     # ------------------------------------------------------------------ writing
 
     async def put(self, data: bytes) -> Digest:
-        """Keeps `data`; returns its digest once it is on disk."""
+        """Keeps `data`; returns its digest once it is on disk.
+
+        Raises:
+            LedgerUnavailable: `store_full`, `store_unavailable`.
+        """
         digest = digest_bytes(data)
         if digest not in self._recent:
             await self._keep(digest, data)
@@ -96,6 +112,7 @@ class ArtifactStore:
         Raises:
             FormatError: `too_large`, at the first byte beyond `max_bytes`.
             VerificationError: `digest_mismatch`.
+            LedgerUnavailable: `store_full`, `store_unavailable`.
         """
         async with self.receive(max_bytes=max_bytes, digest=digest) as incoming:
             async for chunk in chunks:
@@ -108,6 +125,7 @@ class ArtifactStore:
         Raises:
             OSError: It cannot be read, or is no regular file.
             FormatError: `too_large`.
+            LedgerUnavailable: `store_full`, `store_unavailable`.
         """
         async with aclosing(read_pieces(path)) as chunks:
             return await self.put_chunks(chunks, max_bytes=max_bytes)
@@ -131,6 +149,7 @@ class ArtifactStore:
         Raises:
             UndersignedError: `not_found`.
             VerificationError: `digest_mismatch`, the file on disk is damaged.
+            LedgerUnavailable: `store_unavailable`.
         """
         recent = self._recent.get(digest)
         if recent is not None:
@@ -142,15 +161,40 @@ class ArtifactStore:
         return data
 
     async def size(self, digest: Digest) -> int | None:
-        """How many bytes `digest` has, or None if it is not here."""
+        """How many bytes `digest` has, or None if it is not here. They are not looked at: see `sound`.
+
+        Raises:
+            LedgerUnavailable: `store_unavailable`: that could not be looked up.
+        """
         recent = self._recent.get(digest)
         if recent is not None:
             return len(recent)
         try:
             found = self._path(digest).lstat()
-        except OSError:
+        except OSError as exc:
+            if exc.errno not in _NOT_THERE:
+                raise self._unread(exc) from exc
             return None
         return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    async def sound(self, digest: Digest) -> int | None:
+        """How many bytes `digest` has, once all of them were read and are right; None if it is not here, or damaged.
+
+        Raises:
+            LedgerUnavailable: `store_unavailable`.
+        """
+        size = await self.size(digest)
+        try:
+            if size is not None and size <= SMALL_BYTES:
+                return len(await self.get(digest))
+            if size is not None:
+                async for _ in self.pieces(digest):
+                    pass
+        except UndersignedError as error:
+            if not of_store(error) or error.retryable:
+                raise
+            return None
+        return size
 
     async def pieces(self, digest: Digest, start: int = 0) -> AsyncGenerator[bytes]:
         """The bytes of `digest` from `start` on, in pieces of at most `PIECE_BYTES`. The last one is given only once
@@ -232,7 +276,23 @@ class ArtifactStore:
         return self.folder
 
     async def check(self) -> None:
-        """Returns if the store can be used; of a folder that shows when it is."""
+        """Returns if the store can be used: something can be written there.
+
+        Raises:
+            LedgerUnavailable: `store_unavailable`, `store_full`.
+        """
+
+        def written() -> None:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            beside = _fresh(self.folder)
+            try:
+                with open(beside, "xb", buffering=0, opener=_private) as file:
+                    _write_all(file, b"?")
+            finally:
+                beside.unlink(missing_ok=True)
+
+        with writing(self.folder):
+            await asyncio.to_thread(written)
 
     def sweep(self) -> None:
         """Removes what a process that was killed left on its way; nothing that anybody still writes to."""
@@ -243,10 +303,15 @@ class ArtifactStore:
                     path.unlink()
 
     async def _keep(self, digest: Digest, data: bytes) -> None:
-        await asyncio.to_thread(self._write, digest, data)
+        with writing(self.folder):
+            await asyncio.to_thread(self._write, digest, data)
 
     async def publish(self, path: Path, digest: Digest) -> None:
-        """Gives a whole file of `scratch`, whose digest is right, its name; for `Incoming`."""
+        """Gives a whole file of `scratch`, whose digest is right, its name; for `Incoming`.
+
+        Raises:
+            LedgerUnavailable: `store_full`, `store_unavailable`; then the file is where it was.
+        """
 
         def published() -> None:
             descriptor = os.open(path, os.O_RDONLY)
@@ -256,7 +321,8 @@ class ArtifactStore:
                 os.close(descriptor)
             self._rename(path, self._path(digest))
 
-        await asyncio.to_thread(published)
+        with writing(self.folder):
+            await asyncio.to_thread(published)
 
     async def _whole(self, digest: Digest) -> bytes:
         return await asyncio.to_thread(self._read, digest)
@@ -267,10 +333,13 @@ class ArtifactStore:
         try:
             file = await asyncio.to_thread(open_file, path, links=False)
         except OSError as exc:
-            raise missing(digest) from exc
+            raise self._unread(exc, digest) from exc
 
         def read() -> bytes:
-            piece = file.read(PIECE_BYTES)
+            try:
+                piece = file.read(PIECE_BYTES)
+            except OSError as exc:
+                raise self._unread(exc) from exc
             hasher.update(piece)
             return piece
 
@@ -284,7 +353,14 @@ class ArtifactStore:
         try:
             return _read(self._path(digest))
         except OSError as exc:
-            raise missing(digest) from exc
+            raise self._unread(exc, digest) from exc
+
+    def _unread(self, exc: OSError, digest: Digest | None = None) -> UndersignedError:
+        """Why nothing is read: `digest` is not there, or it cannot be known whether it is."""
+        if digest is not None and exc.errno in _NOT_THERE:
+            return missing(digest)
+        text = f"the artifacts at {self.folder} cannot be read: {exc.strerror or exc}"
+        return LedgerUnavailable("store_unavailable", text)
 
     def _remember(self, digest: Digest, data: bytes) -> None:
         """Small artifacts are asked for soon after they came: by the other side, by the review, by the application."""
@@ -349,14 +425,15 @@ class Incoming:
 
         Raises:
             FormatError: `too_large`: with these it would be more than `max_bytes`.
-            OSError: There is no room for them.
+            LedgerUnavailable: `store_full`, `store_unavailable`: there is no room for what came before. None of these
+                are taken, and all that came is still here: they can be added again.
         """
         if self.size + len(chunk) > self.max_bytes:
             raise too_large(self.max_bytes)
+        if len(self._held) + len(chunk) > (self._hold_bytes if self._file is None else PIECE_BYTES):
+            await self._spill()
         self._held += chunk
         self.size += len(chunk)
-        if len(self._held) > (self._hold_bytes if self._file is None else PIECE_BYTES):
-            await self._spill()
 
     async def restart(self) -> None:
         """It begins again: what came so far does not count."""
@@ -368,6 +445,7 @@ class Incoming:
 
         Raises:
             VerificationError: `digest_mismatch`.
+            LedgerUnavailable: `store_full`, `store_unavailable`; then it can be ended again.
         """
         if self._file is None:
             data = self.whole()
@@ -423,17 +501,24 @@ class Incoming:
             self._path = None
 
     async def _spill(self) -> None:
-        held, self._held = self._held, bytearray()
-        self._writing = asyncio.ensure_future(asyncio.to_thread(self._append, held))
-        await asyncio.shield(self._writing)
-        self._writing = None
+        self._writing = asyncio.ensure_future(asyncio.to_thread(self._append, self._held))
+        with writing(self._store.scratch):
+            await asyncio.shield(self._writing)
+        self._writing, self._held = None, bytearray()
 
     def _append(self, data: bytearray) -> None:
         if self._file is None or self._hasher is None:
             self._store.scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._path, self._hasher = _fresh(self._store.scratch), sha256()
             self._file = open(self._path, "xb", buffering=0, opener=_private)  # noqa: SIM115 - `discard` closes it
-        _write_all(self._file, data)
+        place = self._file.tell()
+        try:
+            _write_all(self._file, data)
+        except OSError:
+            # What did not fit is still held, and comes again; half of it is not to stand before it.
+            self._file.truncate(place)
+            self._file.seek(place)
+            raise
         self._hasher.update(data)
 
 
@@ -563,11 +648,31 @@ def too_large(max_bytes: int, what: str = "there are more") -> FormatError:
 
 def missing(digest: Digest) -> UndersignedError:
     """That something is not in a store."""
-    return UndersignedError("not_found", f"no artifact {digest} here")
+    return UndersignedError("not_found", f"no artifact {digest} here", stored=digest)
 
 
 def _damaged(digest: Digest) -> VerificationError:
-    return VerificationError("digest_mismatch", f"the file of artifact {digest} has other bytes")
+    return VerificationError("digest_mismatch", f"the file of artifact {digest} has other bytes", stored=digest)
+
+
+def of_store(error: UndersignedError) -> bool:
+    """Whether an error says something about a store of ours, what is in it and what is not, and about nobody's work."""
+    return isinstance(error, LedgerError) or "stored" in error.detail
+
+
+@contextmanager
+def writing(folder: Path) -> Generator[None]:
+    """What the system says against writing in a folder, as an error of ours.
+
+    Raises:
+        LedgerUnavailable: `store_full`, `store_unavailable`.
+    """
+    try:
+        yield
+    except OSError as exc:
+        code = "store_full" if exc.errno in NO_ROOM else "store_unavailable"
+        text = f"the artifacts at {folder} cannot be written: {exc.strerror or exc}"
+        raise LedgerUnavailable(code, text) from exc
 
 
 def _fresh(folder: Path) -> Path:

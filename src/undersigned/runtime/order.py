@@ -71,6 +71,8 @@ __all__ = [
 ]
 
 MAX_NAME = 128
+MOST_BYTES = 2**53 - 1
+"""The largest limit that a contract can name."""
 DECIDE_SECONDS = 3600
 """How long all may take until there is a contract where people have to approve, if nothing else is said."""
 ARTIFACT_READ = INPUT_READ
@@ -409,8 +411,8 @@ async def hire_order(
     first = parse_price(opening) if opening else None
     if first is not None and first.currency != ceiling.currency:
         raise ConfigurationError("bad_configuration", "the opening price and the limit are in two currencies")
-    if max_bytes is not None and not 0 < max_bytes < 2**53:
-        raise ConfigurationError("bad_configuration", f"max_bytes: expected 1 or more, got {max_bytes}")
+    if max_bytes is not None and not 1 <= max_bytes <= MOST_BYTES:
+        raise ConfigurationError("bad_configuration", f"max_bytes: expected 1 to {MOST_BYTES}, got {max_bytes}")
     known = TASKS.get(task)
     if decide_seconds is None and agent.home.configuration.policy.asks:
         decide_seconds = DECIDE_SECONDS

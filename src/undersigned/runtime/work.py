@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 import structlog
@@ -49,7 +49,7 @@ from undersigned.ledger import Blob, Ledger
 from undersigned.messages import CriterionVerdict, Delivery, Review, Start
 from undersigned.protocol import PERFORMED, Engagement, Work
 
-from .artifacts import Contents, Incoming, too_large
+from .artifacts import Contents, Incoming, of_store, too_large
 from .conversation import Conversation
 from .intake import FRESH_SECONDS
 from .job import Job, run_handler
@@ -324,10 +324,13 @@ class Worker:
                     said = await self._review(conversation, document, delivery, transfers)
                     break
                 except UndersignedError as error:
-                    if not error.retryable:
+                    if not (error.retryable or of_store(error)):
                         raise
+                    if conversation.over:
+                        return
                     # Not being able to look is no verdict; the review's own deadline ends this.
                     _log.warning("review waits", engagement=conversation.id, error=str(error))
+                    transfers.doubt(error.detail.get("stored"))
                     await asyncio.sleep(RETRY_SECONDS)
         if said is None:
             return
@@ -384,7 +387,7 @@ class Worker:
             await self._check_media(document, delivery, artifacts, keys)
             met = await self._criteria(conversation, document, artifacts)
         except UndersignedError as error:
-            if error.retryable:
+            if error.retryable or of_store(error):
                 raise
             _log.error("delivery does not hold", engagement=conversation.id, error=str(error))
             failed = error
@@ -570,6 +573,10 @@ class _Transfers:
         self._contract = contract
         self._stack = AsyncExitStack()
         self._begun: dict[Digest, Incoming] = {}
+        self._whole: set[Digest] = set()
+        """Of those that are begun: what came to its end, and is not in the store yet."""
+        self._sound: set[Digest] = set()
+        """What is in the store, every byte."""
 
     async def __aenter__(self) -> _Transfers:
         return self
@@ -578,25 +585,37 @@ class _Transfers:
         await self._stack.aclose()
 
     async def fetch(self, peer: Did, uri: str | None, digest: Digest, most: int, tell: Tell) -> None:
-        """Has an artifact in the store, unless it is there already (HIRE-ATT-11).
+        """Has an artifact in the store, unless it is there already (HIRE-ATT-11). What is damaged there is replaced.
 
         Raises:
             FormatError: `too_large`: it has more than `most` bytes.
+            LedgerUnavailable: `store_full`, `store_unavailable`: it cannot be looked up or kept.
         """
         agent = self._agent
-        there = await agent.artifacts.size(digest)
+        if digest in self._sound:
+            return
+        there = await agent.artifacts.sound(digest) if digest not in self._begun else None
         if there is not None:
             if there > most:
                 raise too_large(most, f"{digest} has {there}")
+            self._sound.add(digest)
             return
         url = uri or await agent.artifact_url_of(peer, digest)
         incoming = self._begun.get(digest)
         if incoming is None:
             receiving = agent.artifacts.receive(max_bytes=most, digest=digest)
             incoming = self._begun[digest] = await self._stack.enter_async_context(receiving)
-        await agent.fetch_into(url, self._contract, incoming, tell)
-        del self._begun[digest]
+        if digest not in self._whole:
+            await agent.fetch_into(url, self._contract, incoming, tell)
+            self._whole.add(digest)
         await incoming.keep()
+        self._whole.remove(digest)
+        del self._begun[digest]
+        self._sound.add(digest)
+
+    def doubt(self, digest: object) -> None:
+        """Looks at this again when it is fetched next: the review found it missing or damaged."""
+        self._sound.discard(cast("Digest", digest))
 
 
 def _criterion_ids(document: ContractDocument) -> list[str]:

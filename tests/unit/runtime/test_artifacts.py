@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from undersigned.encoding import digest_bytes
-from undersigned.errors import FormatError, UndersignedError, VerificationError
+from undersigned.errors import FormatError, LedgerUnavailable, UndersignedError, VerificationError
 from undersigned.runtime import SMALL_BYTES, ArtifactStore, Contents
 from undersigned.runtime.artifacts import PIECE_BYTES, RECENT_BYTES, STALE_SECONDS, Incoming
 
@@ -91,7 +91,7 @@ async def test_what_was_not_written_whole_is_not_there(store: ArtifactStore, mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(LedgerUnavailable, match="No space"):
         await store.put(DATA)
     assert await store.size(digest_bytes(DATA)) is None
     assert files(store) == []
@@ -194,7 +194,7 @@ async def test_a_full_disk_leaves_nothing_of_what_is_large(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(LedgerUnavailable, match="No space"):
         await store.put_chunks(in_chunks(LARGE), max_bytes=len(LARGE))
     assert files(store) == []
 

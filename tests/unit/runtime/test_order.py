@@ -86,6 +86,13 @@ UNUSABLE: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.parametrize("most", [0, 2**53, 99999999999999999])
+def test_a_limit_is_told_with_what_can_be_named(most: int, open_world: Any) -> None:
+    world: World = open_world()
+    with pytest.raises(ConfigurationError, match=f"max_bytes: expected 1 to 9007199254740991, got {most}$"):
+        world.begin(max_bytes=most)
+
+
 @pytest.mark.parametrize("name", UNUSABLE)
 def test_an_order_of_which_no_contract_can_be_made_is_refused_before_anything_begins(
     name: str, open_world: Any
