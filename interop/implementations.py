@@ -50,13 +50,14 @@ def short(digest: object) -> str:
 def conformance(report: dict[str, Any]) -> tuple[str, ...]:
     """The cells of one row."""
     of, counts = report["implementation"], report["counts"]
+    of_all = "" if report["set"]["name"] == "all" else f" of {int(report['set']['of'])}"
     others = ", ".join(f"{counts[name]} {name}" for name in sorted(counts) if counts[name] and name != "passed")
     return (
         plain(of["name"]),
         plain(of["version"]),
         f"{plain(report['profile'])}, {plain(report['role'])}",
-        "conforms" if report["conforms"] else "does not conform",
-        f"{int(counts['passed'])} passed" + (f", {plain(others)}" if others else ""),
+        plain(report["verdict"]),
+        f"{int(counts['passed'])}{of_all} passed" + (f", {plain(others)}" if others else ""),
         short(report.get("vectors")),
         short(report["scenarios"]),
         plain(report["seed"]),

@@ -7,14 +7,19 @@ import json
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from interop.worlds import peer_home, subject_of
 from undersigned.daemon import Peer
-from undersigned.interop import chosen, verify_report
+from undersigned.encoding import digest_bytes
+from undersigned.interop import Result, Run, chosen, compatibility, verify_report
 from undersigned.protocol import Answer, Moment
+from undersigned.runtime import create_home, sign_record
 from undersigned.testing import Actor
 from unit.cli.running import run
+
+EVERY = len(chosen("provider", every=True))
 
 
 async def typed(*words: str, command: str = "conform") -> tuple[int, str, str]:
@@ -35,13 +40,14 @@ async def test_it_plays_and_tells(tmp_path: Path) -> None:
         code, out, err = await typed(subject.url, "--local", "--only", "replay", "--seed", "one")
         assert (code, err) == (0, "")
         assert "passed         MUST   replay-other-recipient" in out
-        assert "conforms: 9 passed" in out
+        assert f"passed what was asked: 9 of {EVERY} passed" in out
         code, out, err = await typed(subject.url, "--local", "--only", "connection-no-json", "--json", "--seed", "two")
     told = [json.loads(line) for line in out.splitlines()]
     assert [one["kind"] for one in told] == ["run", "result", "end"]
     assert told[1]["outcome"] == "passed"
     assert told[2] == {
-        **{"kind": "end", "conforms": True},
+        **{"kind": "end", "conforms": False, "verdict": "passed what was asked"},
+        "set": {"name": "chosen", "scenarios": 1, "of": EVERY},
         **{"passed": 1, "failed": 0, "not_applicable": 0, "expected": 0, "stale": 0},
     }
 
@@ -96,25 +102,98 @@ async def test_the_report_of_a_run_verifies(tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     report = json.loads((tmp_path / "report" / "compatibility.json").read_text())
     signer = home.organisation_document() or home.document()
-    assert verify_report(report, signer)["conforms"] is True
+    assert verify_report(report, signer)["verdict"] == "passed what was asked"
     file, document = tmp_path / "report" / "compatibility.json", tmp_path / "signer.json"
     document.write_bytes(signer.raw)
     known = ("--verify", str(file), "--did-document", str(document), "--local")
     code, out, err = await typed(*known)
     assert (code, err) == (0, ""), out
     assert f"signed by {signer.id}" in out
+    for line in (
+        *(
+            "passed what was asked",
+            f"name chosen, scenarios 1, of {EVERY}",
+            "passed 1, failed 0",
+            "excused          none",
+        ),
+        *(f"seed             {report['seed']}", "faults           none", f"{report['scenarios']} (the same as here)"),
+        f"{report['transcript']} (the same as here)",
+    ):
+        assert line in out
     async with Peer.open(home):
         assert (await typed(*known[:2], "--local"))[0] == 0, "its document is fetched where it is published"
     for wrong in (
-        {**report, "conforms": False},
+        {**report, "conforms": True},
         {**report, "seed": "x"},
         {k: v for k, v in report.items() if k != "proof"},
     ):
         file.write_text(json.dumps(wrong))
         assert (await typed(*known))[0] == 4
+    file.write_text(json.dumps(report))
+    transcript = tmp_path / "report" / "transcript.jsonl"
+    whole = transcript.read_text()
+    transcript.write_text(whole + "{}\n")
+    code, _, err = await typed(*known)
+    assert (code, "is not the transcript of this report" in err) == (4, True)
+    transcript.unlink()
+    assert "(not compared: there is none here)" in (await typed(*known))[1]
     document.write_bytes(home.document().raw)
     file.write_text(json.dumps(report))
     assert (await typed(*known))[0] == 4, "another's document"
+
+
+async def test_a_report_says_whether_it_is_of_the_scenarios_and_vectors_that_are_here(tmp_path: Path) -> None:
+    home = create_home(tmp_path / "lab", name="Lab", local=True, port=8109)
+    signer = home.organisation_document() or home.document()
+    file, document, manifest = tmp_path / "compatibility.json", tmp_path / "signer.json", tmp_path / "MANIFEST.sha256"
+    document.write_bytes(signer.raw)
+    manifest.write_text(f"{'0' * 64}  a/case.json\n")
+    (probe,) = chosen("provider", only=("happy-probe",))
+    other = msgspec.structs.replace(probe, title="another title")
+    now = "2026-11-25T12:00:00Z"
+    for scenario, vectors in ((probe, manifest.read_bytes()), (other, b"another")):
+        about = {"implementation": "x", "version": "1", "did": "did:key:z", "role": "provider", "profile": "core"}
+        run_of = Run(**about, seed="s", began=now, ended=now, vectors=digest_bytes(vectors))
+        result = Result(scenario=scenario, outcome="expected", detail="known")
+        file.write_text(json.dumps(await sign_record(home, compatibility(run_of, (result,)), now)))
+        words = ("--verify", str(file), "--did-document", str(document), "--local", "--vectors", str(manifest))
+        code, out, _ = await typed(*words, "--json")
+        told = json.loads(out)
+        same = scenario is probe
+        assert (code, told["scenarios"]["same"], told["vectors"]["same"]) == (0, same, same)
+        assert (told["excused"], told["conforms"]) == (["happy-probe"], False)
+        assert ("ANOTHER than here" in (await typed(*words))[1]) is not same
+
+
+def test_what_is_said_beside_a_replay_is_not_ignored(tmp_path: Path) -> None:
+    file = tmp_path / "x"
+    for words, named in (
+        (("--replay", str(file), "--report", str(tmp_path)), "does not heed --report"),
+        (("--replay", str(file), "--sign"), "does not heed --sign"),
+        (("--replay", str(file), "--expected", str(file)), "does not heed --expected"),
+        (("--replay", str(file), "--role", "hirer"), "does not heed --role"),
+        (("--replay", str(file), "--seed", "x"), "does not heed --seed"),
+        (("--replay", str(file), "wss://nobody.example/hire"), "does not heed URL"),
+        (("--verify", str(file), "--only", "happy"), "does not heed --only"),
+    ):
+        ran = run("conform", *words, "--json")
+        assert (ran.code, ran.error["code"]) == (2, "bad_configuration"), ran
+        assert named in ran.error["message"]
+
+
+def test_what_is_no_manifest_is_not_taken_for_one(tmp_path: Path) -> None:
+    file = tmp_path / "work.py"
+    for text in ("def work(): ...\n", ""):
+        file.write_text(text)
+        ran = run("conform", "wss://nobody.example/hire", "--vectors", str(file), "--json")
+        assert (ran.code, "is no MANIFEST.sha256" in ran.error["message"]) == (2, True)
+
+
+def test_the_form_of_expected_failures_is_in_the_help() -> None:
+    told = " ".join(run("conform", "--help").out.split())
+    assert "[[expected]]" in told
+    assert "`reason`" in told
+    assert '--price "AMOUNT CURRENCY"' in told
 
 
 def test_it_lists_without_asking_anybody() -> None:
@@ -212,4 +291,4 @@ async def test_it_plays_over_a_bad_network(tmp_path: Path) -> None:
             options = ("--local", "--faults", faults, "--only", only, "--seed", f"a seed {faults}")
             code, out, err = await typed(subject_of(home).url, *options)
             assert (code, err) == (0, ""), out
-    assert "conforms: 2 passed" in out
+    assert f"passed what was asked: 2 of {EVERY} passed" in out

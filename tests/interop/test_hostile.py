@@ -19,7 +19,18 @@ from undersigned.daemon import PublicListener
 from undersigned.did import DidDocument, document_from
 from undersigned.encoding import Did
 from undersigned.errors import Closed
-from undersigned.interop import Limits, Result, Run, Stage, Subject, chosen, compatibility, play_all, write_reports
+from undersigned.interop import (
+    Limits,
+    Result,
+    Run,
+    Stage,
+    Subject,
+    chosen,
+    compatibility,
+    play_all,
+    transcript,
+    write_reports,
+)
 from undersigned.runtime import SystemClock
 from undersigned.testing import Actor, Attacker
 from undersigned.transport import Channel, admit
@@ -152,6 +163,7 @@ async def test_what_cannot_be_read_is_in_the_transcript(frame: Any, noted: dict[
         results = await against(url, said.append)
     (received,) = [one for one in said if one["what"] == "received"]
     assert received == {"scenario": "first-contact", "at": received["at"], "what": "received", "line": "first"} | {
+        "connection": 1,
         "unproved": True,
         **noted,
     }
@@ -166,11 +178,11 @@ async def test_what_cannot_be_read_is_in_the_transcript(frame: Any, noted: dict[
         began="2026-03-01T12:00:00Z",
         ended="2026-03-01T12:00:00Z",
     )
-    write_reports(tmp_path, compatibility(about, hostile), hostile, said)
+    write_reports(tmp_path, compatibility(about, hostile), hostile, transcript(said))
     page = (tmp_path / "compatibility.html").read_text()
     assert "<script" not in page
     assert escape(MARKUP) in page
-    assert [json.loads(line) for line in (tmp_path / "transcript.jsonl").open()] == said
+    assert [json.loads(line) for line in (tmp_path / "transcript.jsonl").open()] == [*said, {"what": "end"}]
 
 
 async def test_what_cannot_be_read_after_the_proof_is_in_the_transcript_too() -> None:

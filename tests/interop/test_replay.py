@@ -41,6 +41,17 @@ async def test_a_whole_run_of_a_provider_comes_out_the_same(tmp_path: Path) -> N
     assert {"dispute-is-ruled-on", "ruling-by-nobody"} <= again.keys(), "whom all share says the same again"
     named = next(one["scenario"] for one in entries if "binary" in one)
     assert named in again
+    # A file, or a run, that broke off is not judged where it did.
+    half = "".join(json.dumps(one) + "\n" for one in entries)[:-100]
+    no_end = "".join(json.dumps(one) + "\n" for one in entries[:-1])
+    last = max(place for place, one in enumerate(entries) if one["what"] == "over" and one["scenario"] == "happy-probe")
+    for text, told in (
+        *((half, "is cut off"), (no_end, "its last line is missing"), (no_end + '{"what": "e', "is cut off")),
+        ("".join(json.dumps(one) + "\n" for one in entries if one is not entries[last]), "no end of happy-probe"),
+    ):
+        file.write_text(text)
+        code, replay, _ = await typed("--replay", str(file), "--json", "--only", "happy-probe")
+        assert (code, told in replay, '"failed"' in replay) == (2, True, False), replay
     # A binary frame that was another is no longer what our side says.
     changed = [one | {"text": "another"} if "binary" in one else one for one in entries]
     file.write_text("".join(json.dumps(one) + "\n" for one in changed))
@@ -81,8 +92,8 @@ def test_a_transcript_of_which_nothing_can_be_judged_does_not_conform(tmp_path: 
     hirer = chosen("hirer")[0].id
     said = {"scenario": hirer, "at": "2026-03-01T12:00:00Z", "what": "connected", "line": "first", "connection": 1}
     for lines in ([heading(), said], [heading()], [heading(document=None)]):
-        file.write_text("".join(json.dumps(one) + "\n" for one in lines))
+        file.write_text("".join(json.dumps(one) + "\n" for one in (*lines, {"what": "end"})))
         ran = run("conform", "--replay", str(file), "--json")
         assert (ran.code, ran.error["code"]) == (2, "bad_configuration"), ran
         assert "nothing to judge" in ran.error["message"]
-        assert "conforms" not in ran.out
+        assert "conform" not in ran.out

@@ -11,7 +11,7 @@ from browser import browser
 from interop.test_report import MAY, PROBE, RUN
 from packs import Hire
 from undersigned.evidence import verifier_page
-from undersigned.interop import Result, compatibility, write_reports
+from undersigned.interop import Result, compatibility, transcript, write_reports
 from undersigned.interop.pairs_page import write_matrix
 from undersigned.trace import Step, draw_trace
 from undersigned.trust import Edge, draw_paths
@@ -37,7 +37,7 @@ def report(folder: Path) -> Path:
     """Of the harness: the implementation names itself, and what it sent is in the details."""
     found = tuple(Result(scenario=one, outcome="failed", detail=ALL) for one in (PROBE, MAY))
     run = msgspec.structs.replace(RUN, implementation=ALL, version=ALL)
-    write_reports(folder, compatibility(run, found), found, [{"scenario": "x", "text": ALL}])
+    write_reports(folder, compatibility(run, found), found, transcript([{"scenario": "x", "text": ALL}]))
     return folder / "compatibility.html"
 
 

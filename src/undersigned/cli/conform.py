@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from undersigned.did import DidDocument
-from undersigned.encoding import FOREIGN_LIMITS, Did, decode_json, digest_bytes
+from undersigned.encoding import FOREIGN_LIMITS, Did, JsonObject, decode_json, digest_bytes
 from undersigned.errors import ConfigurationError, FormatError, ProofError, VerificationError
 from undersigned.interop import (
     FAULTS,
@@ -27,14 +29,21 @@ from undersigned.interop import (
     bearing,
     chosen,
     compatibility,
-    conforms,
+    digest_of_scenarios,
+    extent,
     faulty_wire,
     judged,
+    passes,
     play_all,
     read_expected,
     replayed,
+    summary,
+    verdict,
     verify_report,
     write_reports,
+)
+from undersigned.interop import (
+    transcript as transcript_of,
 )
 from undersigned.protocol import Role
 from undersigned.runtime import Gatherer, SystemClock, parse_price, read_file, sign_record
@@ -52,6 +61,9 @@ STYLES = {"passed": "green", "failed": BAD, "not applicable": ODD, "expected": O
 MAX_INPUT = 1024 * 1024
 MAX_PORT = 65_535
 MAX_TRANSCRIPT = 64 * MAX_INPUT
+OF_EVERY_COMMAND = ("as_json",)
+_ROLES: Mapping[str, Role] = {"provider": "provider", "hirer": "hirer"}
+_LINE_OF_MANIFEST = re.compile(r"[0-9a-f]{64}  \S.*")
 _REPORT_LIMITS = msgspec.structs.replace(
     FOREIGN_LIMITS, max_bytes=MAX_TRANSCRIPT, max_string=MAX_INPUT, max_items=100_000
 )
@@ -84,7 +96,7 @@ def web_did(url: str) -> str:
     "--price",
     default="5.00 EUR",
     show_default=True,
-    metavar="AMOUNT CURRENCY",
+    metavar='"AMOUNT CURRENCY"',
     help="What is offered, where its Profile names no price.",
 )
 @click.option(
@@ -149,7 +161,8 @@ def web_did(url: str) -> str:
     "--expected",
     "expected_file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="TOML of scenarios that are known to fail; one that does not any more fails the run.",
+    help="TOML of scenarios that are known to fail, an [[expected]] for each, with its `id` and a `reason`; one that "
+    "does not fail any more fails the run.",
 )
 @click.option(
     "--name", default="", metavar="TEXT", help="What the report calls the implementation; by default its DID."
@@ -158,7 +171,8 @@ def web_did(url: str) -> str:
 @click.option(
     "--vectors",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="MANIFEST.sha256 of the vectors that the implementation passes; the report states its digest.",
+    help="MANIFEST.sha256 of the vectors that the implementation passes; the report states its digest. With --verify: "
+    "your own, to compare.",
 )
 @click.option("--sign", is_flag=True, help="Sign the report by the key of the state folder.")
 @HOME_OPTION
@@ -167,7 +181,7 @@ def web_did(url: str) -> str:
     "--replay",
     "transcript",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Judge what a transcript.jsonl holds anew, without the implementation.",
+    help="Judge what a transcript.jsonl holds anew, without the implementation; takes --only and nothing else.",
 )
 @click.option(
     "--verify",
@@ -226,12 +240,11 @@ async def conform(
     """
     quiet_logs(False)
     if signed is not None:
-        return await _verified(out, signed, document, local)
+        _alone("--verify", "document", "local", "vectors")
+        return await _verified(out, signed, document, local, _manifest(vectors) if vectors is not None else None)
     if transcript is not None:
-        again = await replayed(_text("--replay", transcript, MAX_TRANSCRIPT).splitlines(), only)
-        for one in again:
-            _tell(out, one)
-        return _end(out, again)
+        _alone("--replay", "only")
+        return await _replayed(out, transcript, only)
     if missing := PROFILES[profile]:
         raise ConfigurationError(
             "bad_configuration",
@@ -252,7 +265,7 @@ async def conform(
         raise ConfigurationError("bad_configuration", "say where the implementation listens: conform URL")
     checked_url(url, local, "URL")
     known_to_fail: Mapping[str, str] = read_expected(expected_file) if expected_file is not None else {}
-    manifest = _digest(vectors) if vectors is not None else None
+    manifest = _manifest(vectors) if vectors is not None else None
     signer = out.home(home) if sign else None
     given, content = _content(work_on)
     listen = _listen(listen_at, reached_at)
@@ -303,30 +316,95 @@ async def conform(
         vectors=manifest,
     )
     if folder is not None:
-        report = compatibility(run, results)
+        whole = transcript_of(said)
+        report = compatibility(run, results, whole)
         if signer is not None:
             report = await sign_record(signer, report, clock.now())
-        write_reports(folder, report, results, said)
+        write_reports(folder, report, results, whole)
         out.line(f"report in {folder}")
     return _end(out, results)
 
 
-async def _verified(out: Out, file: Path, document: Path | None, local: bool) -> int:
-    """Says who signed a report, and what it says of whom. Exit code 4 if nobody did, or somebody else."""
+def _alone(option: str, *heeded: str) -> None:
+    """Refuses whatever is said beside an option that does not heed it."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and option not in parameter.opts and name not in (*heeded, *OF_EVERY_COMMAND):
+            what = parameter.opts[0] if isinstance(parameter, click.Option) else "URL"
+            raise ConfigurationError("bad_configuration", f"{option} plays nothing, and does not heed {what}")
+
+
+async def _replayed(out: Out, file: Path, only: tuple[str, ...]) -> int:
+    """Judges a transcript anew. Of one that is cut off it is told what could be judged, and no more."""
+    results, cut_off, whole = await replayed(_text("--replay", file, MAX_TRANSCRIPT).splitlines(), only)
+    for one in results:
+        _tell(out, one)
+    if cut_off or not whole:
+        missing = f"no end of {', '.join(cut_off)}" if cut_off else "its last line is missing"
+        raise ConfigurationError("bad_configuration", f"{file}: the transcript is cut off: {plain(missing, 2000)}")
+    return _end(out, results)
+
+
+async def _verified(out: Out, file: Path, document: Path | None, local: bool, manifest: str | None) -> int:
+    """Says who signed a report, and what it says of whom. Exit code 4 if nobody did, or somebody else, or if the
+    transcript beside it is another.
+    """
     known = read_document_file(document) if document is not None else None
     try:
-        signer, told = await _signed_by(file, known, local)
+        signer, report = await _signed_by(file, known, local)
+        told = _shown(report, _compared(report, file, manifest))
     except (FormatError, ProofError, VerificationError) as error:
         out.error(error)
         return 4
     out.value({"kind": "report", "signer": signer, **told})
     out.line(f"signed by {signer}")
     for name, value in told.items():
-        out.line(f"{name:16} {plain(str(value), 300)}")
+        out.line(f"{name:16} {plain(_worded(value), 2000)}")
     return 0
 
 
-async def _signed_by(file: Path, known: DidDocument | None, local: bool) -> tuple[Did, dict[str, Any]]:
+def _compared(report: JsonObject, file: Path, manifest: str | None) -> dict[str, str | None]:
+    """The digests that are here: of the scenarios of these ids, of the vectors, of the transcript beside the report.
+
+    Raises:
+        VerificationError: The transcript is not that of the report.
+    """
+    found = report.get("results")
+    ids = {str(one.get("id")) for one in found if isinstance(one, dict)} if isinstance(found, list) else set[str]()
+    own = [one for one in chosen(_ROLES.get(str(report.get("role")), "provider"), every=True) if one.id in ids]
+    beside = file.parent / "transcript.jsonl"
+    said = digest_bytes(read_file(beside, MAX_TRANSCRIPT)) if "transcript" in report and beside.is_file() else None
+    if said is not None and said != report["transcript"]:
+        raise VerificationError("digest_mismatch", f"{beside} is not the transcript of this report")
+    return {"scenarios": digest_of_scenarios(own) if own else None, "vectors": manifest, "transcript": said}
+
+
+def _shown(report: JsonObject, here: Mapping[str, str | None]) -> dict[str, Any]:
+    shown = ("implementation", "role", "profile", "conforms", "verdict", "set", "counts", "passed")
+    told: dict[str, Any] = {name: report[name] for name in (*shown, "seed", "faults", "ended") if name in report}
+    if isinstance(found := report.get("results"), list):
+        told["excused"] = [one.get("id") for one in found if isinstance(one, dict) and one.get("outcome") == "expected"]
+    for name, own in here.items():
+        if name in report:
+            told[name] = {"digest": report[name], "same": None if own is None else own == report[name]}
+    return told
+
+
+def _worded(value: Any) -> str:
+    if isinstance(value, dict):
+        members = cast("dict[str, Any]", value)
+        if members.keys() == {"digest", "same"}:
+            same = {True: "the same as here", False: "ANOTHER than here", None: "not compared: there is none here"}
+            return f"{members['digest']} ({same[members['same']]})"
+        return ", ".join(f"{name} {one}" for name, one in members.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, cast("list[Any]", value))) or "none"
+    return str(value)
+
+
+async def _signed_by(file: Path, known: DidDocument | None, local: bool) -> tuple[Did, JsonObject]:
     report = decode_json(_text("--verify", file, MAX_TRANSCRIPT).encode(), _REPORT_LIMITS)
     proof = report.get("proof") if isinstance(report, dict) else None
     method = proof.get("verificationMethod") if isinstance(proof, dict) else None
@@ -342,8 +420,7 @@ async def _signed_by(file: Path, known: DidDocument | None, local: bool) -> tupl
     if known.id != signer:
         raise VerificationError("proof_invalid", f"it is signed by {signer}, and not by {known.id}")
     verify_report(report, known)
-    shown = ("implementation", "role", "profile", "conforms", "passed", "ended")
-    return signer, {name: report[name] for name in shown if name in report}
+    return signer, report
 
 
 def _listen(where: str, reached_at: str | None) -> tuple[str, int]:
@@ -375,11 +452,14 @@ def _text(option: str, file: Path, limit: int = MAX_INPUT) -> str:
         raise ConfigurationError("bad_configuration", f"{option}: {file}: {exc}") from exc
 
 
-def _digest(file: Path) -> str:
-    try:
-        return digest_bytes(read_file(file, MAX_INPUT))
-    except OSError as exc:
-        raise ConfigurationError("bad_configuration", f"--vectors: {file}: {exc.strerror or exc}") from exc
+def _manifest(file: Path) -> str:
+    """Digest of a manifest of vectors."""
+    text = _text("--vectors", file)
+    if not text or not all(map(_LINE_OF_MANIFEST.fullmatch, text.splitlines())):
+        raise ConfigurationError(
+            "bad_configuration", f"--vectors: {file} is no MANIFEST.sha256: a SHA-256 and a path on each line"
+        )
+    return digest_bytes(text.encode())
 
 
 def _content(work_on: str | None) -> tuple[str, bytes]:
@@ -424,10 +504,10 @@ def _end(out: Out, results: tuple[Result, ...]) -> int:
         if one.outcome in ("expected", "stale"):
             out.line(f"{one.outcome:14} {one.scenario.level:6} {one.scenario.id}: {plain(one.detail, 400)}")
     counts = {name: sum(1 for one in results if one.outcome == name) for name in STYLES}
-    good = conforms(results)
-    out.value({"kind": "end", "conforms": good, **{name.replace(" ", "_"): n for name, n in counts.items()}})
-    told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-    out.line(f"{'conforms' if good else 'does not conform'}: {told}", style="bold green" if good else BAD)
+    good, found = passes(results), verdict(results)
+    said = {"kind": "end", "conforms": found == "conforms", "verdict": found, "set": extent(results)}
+    out.value(said | {name.replace(" ", "_"): n for name, n in counts.items()})
+    out.line(summary(results), style="bold green" if found == "conforms" else ODD if good else BAD)
     if all(one.outcome == "not applicable" for one in results):
         raise ConfigurationError("bad_configuration", "nothing was judged: no scenario of these is applicable")
     return 0 if good else SILENT if all(one.silent for one in results) else BROKE

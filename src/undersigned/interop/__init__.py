@@ -7,7 +7,18 @@ from undersigned.interop.pairs import HIRES, Cell, matrix_report, play_pairs
 from undersigned.interop.pairs_page import write_matrix
 from undersigned.interop.programs import Entry, Instance, read_peers, started
 from undersigned.interop.replay import replayed
-from undersigned.interop.report import Run, compatibility, conforms, verify_report, write_reports
+from undersigned.interop.report import (
+    Run,
+    compatibility,
+    digest_of_scenarios,
+    extent,
+    passes,
+    summary,
+    transcript,
+    verdict,
+    verify_report,
+    write_reports,
+)
 from undersigned.interop.run import PROFILES, Result, chosen, play_all
 from undersigned.interop.scenario import GROUPS, Reach, Scenario, written_scenarios
 from undersigned.interop.stage import Limits, Stage, Strangers, Subject
@@ -34,17 +45,22 @@ __all__ = [
     "bearing",
     "chosen",
     "compatibility",
-    "conforms",
+    "digest_of_scenarios",
+    "extent",
     "faulty_wire",
     "judged",
     "matrix_report",
+    "passes",
     "play_all",
     "play_pairs",
     "read_expected",
     "read_peers",
     "replayed",
     "started",
+    "summary",
     "table_scenarios",
+    "transcript",
+    "verdict",
     "verify_report",
     "write_matrix",
     "write_reports",

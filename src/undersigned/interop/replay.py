@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -25,22 +25,34 @@ from .run import Result, chosen, play
 from .scenario import Knock, Read, Scenario, Show, Told, Unasked, Upgrade
 from .stage import Scene, SceneLine, Stage, Subject, written
 
-__all__ = ["replayed"]
+__all__ = ["Replay", "replayed"]
 
 T = TypeVar("T")
 ELSEWHERE = (Knock, Read, Show, Told, Unasked, Upgrade)
 
 
-async def replayed(transcript: Iterable[str], only: Iterable[str] = ()) -> tuple[Result, ...]:
+class Replay(NamedTuple):
+    """What came of a transcript."""
+
+    results: tuple[Result, ...]
+    cut_off: tuple[str, ...]
+    """Ids of scenarios whose end is not in it; nothing is said of them."""
+    whole: bool
+    """Whether the file has its last line."""
+
+
+async def replayed(transcript: Iterable[str], only: Iterable[str] = ()) -> Replay:
     """What comes of each scenario of a transcript that can be played again; `only` as in `chosen`.
 
     Raises:
         ConfigurationError: It is no transcript of a run, or holds nothing that can be judged again.
     """
     try:
-        heading, *entries = [cast("dict[str, Any]", json.loads(line)) for line in transcript]
+        heading, *entries = _lines(transcript)
+        whole = bool(entries) and entries[-1]["what"] == "end"
+        entries = entries[:-1] if whole else entries
         for one in entries:
-            _ = one["scenario"], one["line"] if one["what"] == "time" else one["connection"]
+            _ = one["scenario"], one["line"] if one["what"] in ("time", "over") else one["connection"]
         subject = msgspec.convert(heading["subject"], Subject)
         if heading["document"] is None:
             raise ConfigurationError("bad_configuration", f"nothing to judge: {subject.did} did not resolve")
@@ -54,17 +66,35 @@ async def replayed(transcript: Iterable[str], only: Iterable[str] = ()) -> tuple
     stage = _Stage(subject, known, heading["origin"], seed=heading["seed"], run=heading["run"])
     stage.breaks = heading.get("breaks") is True
     found: list[Result] = []
+    cut_off: list[str] = []
     for scenario in chosen("provider", every=True, only=only):
         of = [entry for entry in entries if entry["scenario"] == scenario.id]
-        if of and not scenario.published and not any(isinstance(step, ELSEWHERE) for step in scenario.steps):
-            found.append(await _again(stage, scenario, of))
-    if not found:
+        if not of or scenario.published or any(isinstance(step, ELSEWHERE) for step in scenario.steps):
+            continue
+        if of[-1]["what"] == "over":
+            found.append(await _again(stage, scenario, of[:-1]))
+        else:
+            cut_off.append(scenario.id)
+    if not found and not cut_off and whole:
         raise ConfigurationError(
             "bad_configuration",
             "nothing to judge: the transcript holds no scenario that can be played again; those of strangers' "
             "connections, of files and of hirers cannot",
         )
-    return tuple(found)
+    return Replay(tuple(found), tuple(cut_off), whole)
+
+
+def _lines(transcript: Iterable[str]) -> list[dict[str, Any]]:
+    """Each line; without the last one where that breaks off."""
+    lines = list(transcript)
+    found: list[dict[str, Any]] = []
+    for place, line in enumerate(lines):
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            if place == 0 or place < len(lines) - 1:
+                raise
+    return found
 
 
 async def _again(stage: _Stage, scenario: Scenario, entries: list[dict[str, Any]]) -> Result:

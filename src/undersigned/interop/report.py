@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from xml.etree import ElementTree as Xml
 
 import msgspec
@@ -25,7 +25,7 @@ from undersigned.proof import verify_proof
 from undersigned.runtime import keys_of, write_whole
 
 from .diagram import drawn, mermaid
-from .run import Result
+from .run import Result, chosen
 from .scenario import GROUPS, Scenario
 
 __all__ = [
@@ -34,8 +34,13 @@ __all__ = [
     "POLICY",
     "STYLE",
     "Run",
+    "Verdict",
     "compatibility",
-    "conforms",
+    "extent",
+    "passes",
+    "summary",
+    "transcript",
+    "verdict",
     "verify_report",
     "write_reports",
 ]
@@ -70,7 +75,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """Digest of the manifest of vectors that the implementation was tested with, if that is known."""
 
 
-def conforms(results: Iterable[Result]) -> bool:
+Verdict = Literal["conforms", "passed what was asked", "does not conform"]
+
+
+def passes(results: Iterable[Result]) -> bool:
     """Whether something was judged, every MUST that was played holds or was expected not to, and no expectation is
     stale.
     """
@@ -82,11 +90,51 @@ def _judged(result: Result) -> bool:
     return not result.silent and result.outcome != "not applicable"
 
 
-def compatibility(run: Run, results: tuple[Result, ...]) -> JsonObject:
-    """`compatibility.json`, without a proof."""
+def verdict(results: tuple[Result, ...]) -> Verdict:
+    """What may be said of the implementation: `conforms` only where every scenario of its role was played and no
+    MUST is excused.
+    """
+    if not passes(results):
+        return "does not conform"
+    excused = any(one.outcome == "expected" and one.scenario.level == "MUST" for one in results)
+    return "passed what was asked" if excused or extent(results)["name"] != "all" else "conforms"
+
+
+def extent(results: tuple[Result, ...]) -> JsonObject:
+    """Which set of scenarios of a role was played: its `name` (`all`, `small`, or `chosen` for any other), how many
+    `scenarios`, and how many there are (`of`).
+    """
+    played = {one.scenario.id for one in results}
+    role = results[0].scenario.role if results else "provider"
+    every = {one.id for one in chosen(role, every=True)}
+    small = {one.id for one in chosen(role)}
+    name = "all" if played >= every else "small" if played == small else "chosen"
+    return {"name": name, "scenarios": len(played), "of": len(every)}
+
+
+def summary(results: tuple[Result, ...]) -> str:
+    """The verdict with its figures, on one line."""
+    counts = Counter(one.outcome for one in results)
+    of = f" of {extent(results)['of']}" if verdict(results) == "passed what was asked" else ""
+    told = [f"{counts[name]}{of if name == 'passed' else ''} {name}" for name in WORDS if counts[name]]
+    return f"{verdict(results)}: {', '.join(told)}"
+
+
+def transcript(said: Iterable[Mapping[str, Any]]) -> bytes:
+    """`transcript.jsonl`: what was said, and a last line by which it is seen that nothing of the file is missing."""
+    return "".join(json.dumps(one) + "\n" for one in (*said, {"what": "end"})).encode()
+
+
+def digest_of_scenarios(scenarios: Iterable[Scenario]) -> str:
+    """Digest of what these scenarios say, in whichever order they come."""
+    played = [to_builtins(one) for one in sorted(scenarios, key=lambda one: one.id)]
+    return digest_bytes(json.dumps(played, sort_keys=True).encode())
+
+
+def compatibility(run: Run, results: tuple[Result, ...], said: bytes | None = None) -> JsonObject:
+    """`compatibility.json`, without a proof; `said` is the transcript that it is of."""
     tables = files("undersigned.protocol").joinpath("tables.json").read_bytes()
     counts = Counter(one.outcome for one in results)
-    played = [to_builtins(one.scenario) for one in sorted(results, key=lambda one: one.scenario.id)]
     value: Mapping[str, Any] = {
         "format": FORMAT,
         "harness": {"name": "undersigned", "version": __version__},
@@ -98,9 +146,12 @@ def compatibility(run: Run, results: tuple[Result, ...]) -> JsonObject:
         "began": run.began,
         "ended": run.ended,
         "tables": digest_bytes(tables),
-        "scenarios": digest_bytes(json.dumps(played, sort_keys=True).encode()),
+        "scenarios": digest_of_scenarios(one.scenario for one in results),
         **({"vectors": run.vectors} if run.vectors is not None else {}),
-        "conforms": conforms(results),
+        **({"transcript": digest_bytes(said)} if said is not None else {}),
+        "set": extent(results),
+        "conforms": verdict(results) == "conforms",
+        "verdict": verdict(results),
         "counts": {name: counts[name] for name in WORDS},
         "results": [_told(one) for one in results],
     }
@@ -133,27 +184,25 @@ def verify_report(report: Mapping[str, Any], signer: DidDocument) -> Mapping[str
     return verify_proof(report, key=keys_of(signer), purpose="assertionMethod")
 
 
-def write_reports(
-    folder: Path, report: JsonObject, results: tuple[Result, ...], said: Iterable[Mapping[str, Any]]
-) -> None:
-    """Writes the report into a folder, in each form, and the transcript."""
+def write_reports(folder: Path, report: JsonObject, results: tuple[Result, ...], said: bytes) -> None:
+    """Writes the report into a folder, in each form, and the transcript, which is `said`."""
     write_whole(folder / "compatibility.json", f"{json.dumps(report, indent=1)}\n".encode())
     write_whole(folder / "compatibility.html", _page(report, results).encode())
     write_whole(folder / "junit.xml", Xml.tostring(_junit(report, results), encoding="utf-8", xml_declaration=True))
-    write_whole(folder / "transcript.jsonl", "".join(json.dumps(one) + "\n" for one in said).encode())
+    write_whole(folder / "transcript.jsonl", said)
     write_whole(folder / "badge.json", f"{json.dumps(_badge(report))}\n".encode())
 
 
 def _badge(report: Mapping[str, Any]) -> Mapping[str, Any]:
     """For shields.io, "endpoint"."""
     counts = report["counts"]
-    shown = sum(counts[name] for name in ("passed", "failed", "expected", "stale"))
-    good = report["conforms"]
+    shown = report["set"]["of"] - counts["not applicable"]
+    colours = {"conforms": "brightgreen", "passed what was asked": "yellow", "does not conform": "red"}
     return {
         "schemaVersion": 1,
         "label": f"hire {report['profile']} {report['role']}",
         "message": f"{counts['passed']} of {shown}",
-        "color": "brightgreen" if good and not counts["expected"] else "yellow" if good else "red",
+        "color": colours[report["verdict"]],
     }
 
 
@@ -199,7 +248,7 @@ body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:60rem;paddin
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse}
 td,th{padding:.1rem .8rem .1rem 0;text-align:left;vertical-align:top}code{font-size:.9em}
 details{border-top:1px solid #d0d7de;padding:.3rem 0}summary{cursor:pointer}.detail{color:#c62828}
-.mark{display:inline-block;min-width:8.5em;font-weight:600}svg{max-width:100%;height:auto;font-size:13px}
+.mark{display:inline-block;min-width:8.5em;margin-right:.6em;font-weight:600}svg{max-width:100%;height:auto;font-size:13px}
 svg text{text-anchor:middle;fill:#1f2328}svg .who{font-weight:600}svg path{fill:none;stroke:#57606a}
 svg .life{stroke:#d0d7de}svg .wrong{stroke:#c62828;stroke-dasharray:5 3}svg .both{stroke-dasharray:2 3}
 """
@@ -208,12 +257,13 @@ svg .life{stroke:#d0d7de}svg .wrong{stroke:#c62828;stroke-dasharray:5 3}svg .bot
 def _page(report: Mapping[str, Any], results: tuple[Result, ...]) -> str:
     """One page with nothing outside of it; all that an implementation said is text."""
     of = report["implementation"]
-    verdict = "conforms" if report["conforms"] else "does not conform"
+    found, played = report["verdict"], report["set"]
     rows = {
         "implementation": f"{of['name']} {of['version']}",
         "DID": of["did"],
         "role": report["role"],
         "profile": report["profile"],
+        "set": f"{played['name']}: {played['scenarios']} of {played['of']} scenarios",
         "faults on the way": report["faults"],
         "seed": report["seed"],
         "harness": f"{report['harness']['name']} {report['harness']['version']}",
@@ -225,8 +275,8 @@ def _page(report: Mapping[str, Any], results: tuple[Result, ...]) -> str:
     sections = "".join(_section(group, results) for group in GROUPS)
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" '
-        f'content="{POLICY}"><title>{escape(of["name"])}: {verdict}</title><style>{STYLE}</style>'
-        f"<h1>{escape(of['name'])} {verdict}</h1><p>{counts}.<table>{head}</table>{sections}</html>\n"
+        f'content="{POLICY}"><title>{escape(of["name"])}: {found}</title><style>{STYLE}</style>'
+        f"<h1>{escape(of['name'])} {found}</h1><p>{counts}.<table>{head}</table>{sections}</html>\n"
     )
 
 
@@ -244,7 +294,7 @@ def _row(result: Result) -> str:
     detail = f'<p class="detail">{escape(result.detail)}' if result.detail else ""
     return (
         f'<details{" open" if _fails(result) else ""}><summary><span class="mark" style="color:{colour}">'
-        f"{escape(WORDS[result.outcome])}</span>{escape(scenario.title)}</summary>"
+        f"{escape(WORDS[result.outcome])}</span> {escape(scenario.title)}</summary>"
         f"<p><code>{escape(scenario.id)}</code> {scenario.level} {escape(' '.join(scenario.requirements))}"
         f"{detail}<div>{drawn(scenario)}</div></details>"
     )

@@ -136,6 +136,7 @@ async def play(
         outcome, detail = "failed", f"not over within {stage.limits.scenario:g} s"
     finally:
         await scene.close()
+    scene.note("over", "")
     seconds = time.monotonic() - started
     return Result(scenario=scenario, outcome=outcome, detail=detail, seconds=seconds, silent=silent)
 
