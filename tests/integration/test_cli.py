@@ -18,8 +18,9 @@ from integration.commands import UNDERSIGNED, Ended, Process, serving, undersign
 from integration.hires import did_of, free_ports
 from issuing import issued
 from undersigned.credentials import AccreditedBy, Authority
+from undersigned.encoding import digest_bytes
 from undersigned.evidence import STEPS, read_archive, verifier_page
-from undersigned.runtime import SystemClock
+from undersigned.runtime import ABSENT, SystemClock
 from undersigned.testing import Actor
 from unit.cli.running import files, run
 
@@ -157,6 +158,57 @@ def test_what_is_withheld_is_counted_and_still_proved(side: str, companies: Comp
         assert (slip.code, slip.error["code"]) == (2, "not_found"), pattern
         assert f"decisions/ ({len(decisions)})" in slip.error["message"]
     assert not (tmp_path / "no.zip").exists(), "what was to be hidden is not written"
+
+
+@pytest.mark.parametrize("what", ["damaged", "missing", "large", "unavailable"])
+def test_an_artifact_that_cannot_be_read_is_named_and_the_rest_is_proved(
+    what: str, companies: Companies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-PCK: the engagement is proved by digests; a copy here decides nothing about it, and is not kept quiet."""
+    home, pack = companies.acme, tmp_path / "hire.zip"
+    made = (companies.folder / "out" / "sbom.cdx.json").read_bytes()
+    folder, digest = home / "artifacts", digest_bytes(made)
+    engagement = engagement_of(companies)
+    match what:
+        case "damaged":
+            (folder / digest).write_bytes(made[:-1] + b"?")
+        case "missing":
+            (folder / digest).unlink()
+        case "large":
+            monkeypatch.setattr("undersigned.runtime.export.MAX_WHOLE_BYTES", len(made) - 1)
+        case _:
+            folder.rename(home / "aside")
+            folder.write_bytes(b"something else is here")
+    try:
+        for hidden in ((), ("--withhold", "artifacts")):
+            export = ("export", engagement, "--home", home, "--out", pack, "--force", *hidden)
+            ran = run(*export, "--json")
+            assert ran.code == 0, ran
+            (absent,) = ran.values[0]["absent"]
+            assert "withheld" not in ran.values[0]
+            assert absent == {
+                "engagement": engagement,
+                "digest": digest,
+                "name": "sbom.cdx.json",
+                "why": what,
+                "place": str(folder / digest),
+            }
+            assert f"not in it: sbom.cdx.json, {digest}: {ABSENT[what]} ({folder / digest})" in run(*export).out
+            assert run("verify", pack).code == 0
+            assert not [name for name in read_archive(pack.read_bytes()) if name.startswith("artifacts/")]
+        traced = run("trace", digest, "--home", home, "--json")
+        assert traced.code == 0, traced
+        tree = traced.values[0]["trace"]
+        assert tree["why"] == f"its bytes are not here ({ABSENT[what]}); it is known by its digest"
+        assert [step["kind"] for step in tree["steps"]] == ["delivery"]
+    finally:
+        if what == "unavailable":
+            folder.unlink()
+            (home / "aside").rename(folder)
+        (folder / digest).write_bytes(made)
+    again = run("export", engagement, "--home", home, "--out", pack, "--force", "--json")
+    monkeypatch.undo()
+    assert ("absent" in again.values[0]) == (what == "large")
 
 
 @pytest.mark.parametrize("side", ["acme", "globex"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -13,6 +14,8 @@ from undersigned.evidence import MAX_ARCHIVE_BYTES, TAMPERINGS, read_archive, ve
 from undersigned.evidence import tamper as tampered
 from undersigned.ledger import Ledger
 from undersigned.runtime import (
+    ABSENT,
+    Absent,
     Home,
     SystemClock,
     equivocation_proof,
@@ -45,9 +48,16 @@ KIND_NAMES = {
 
 
 async def export_to(
-    home: Home, named: str | None, file: Path | None, *, force: bool = False, withhold: tuple[str, ...] = ()
+    home: Home,
+    named: str | None,
+    file: Path | None,
+    *,
+    absent: Callable[[Absent], None] = lambda _: None,
+    force: bool = False,
+    withhold: tuple[str, ...] = (),
 ) -> Path:
-    """Writes the pack of an engagement (by default the newest with a contract), once it holds; returns where.
+    """Writes the pack of an engagement (by default the newest with a contract), once it holds; returns where. `absent`
+    hears which artifacts are not in it.
 
     Raises:
         ConfigurationError: `not_found`, there is no such engagement; `bad_configuration`, it is not written there.
@@ -57,7 +67,7 @@ async def export_to(
     try:
         engagement = await engagement_named(store, named) if named is not None else await _newest(store)
         kept = open_artifacts(home)
-        data = await export_pack(store, kept, home.configuration.did, engagement, withhold=withhold)
+        data = await export_pack(store, kept, home.configuration.did, engagement, withhold=withhold, absent=absent)
     finally:
         await store.close()
     # Whoever needs evidence years later must not learn then that it never held.
@@ -140,12 +150,13 @@ async def export(
     """Write the evidence pack of an engagement: one file that anybody can check.
 
     ENGAGEMENT is its id, a part of that, or its contract's digest; by default it is the newest with a contract. Nothing
-    is written that would not hold.
+    is written that would not hold. An artifact that cannot be read here, or is too large, is not in it, and is named.
     """
     if equivocation:
         await _export_equivocation(out, out.home(home), engagement, file, force=force)
         return
-    path = await export_to(out.home(home), engagement, file, force=force, withhold=withhold)
+    absent: list[Absent] = []
+    path = await export_to(out.home(home), engagement, file, absent=absent.append, force=force, withhold=withhold)
     data = read_file(path, MAX_ARCHIVE_BYTES)
     if page is not None:
         write_new(page, verifier_page(data), force=force)
@@ -154,11 +165,14 @@ async def export(
         {"pack": str(path), "bytes": len(data)}
         | ({"page": str(page)} if page is not None else {})
         | ({"withheld": hidden} if hidden else {})
+        | ({"absent": [one._asdict() for one in absent]} if absent else {})
     )
     out.line(f"{path} ({counted(len(data), 'byte')})")
     if hidden:
         kinds = ", ".join(counted(number, *KIND_NAMES[kind]) for kind, number in hidden.items())
         out.line(f"left out, a commitment in place of each: {kinds}", style="yellow")
+    for one in absent:
+        out.line(f"not in it: {plain(one.name, 120)}, {one.digest}: {ABSENT[one.why]} ({one.place})", style="yellow")
     if page is not None:
         out.line(f"{page}: open it in a browser. Others had better open the pack in a page of their own.")
     out.line(f"check it:  {program()} verify {path} --explain")

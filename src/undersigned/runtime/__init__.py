@@ -26,7 +26,7 @@ from undersigned.runtime.decisions import (
     replay_decision,
 )
 from undersigned.runtime.establishments import Imported, import_establishment
-from undersigned.runtime.export import export_pack, left_out
+from undersigned.runtime.export import ABSENT, Absent, export_pack, left_out
 from undersigned.runtime.files import NO_ROOM, open_file, read_file, whole_file, write_whole
 from undersigned.runtime.gate import Gate, Permit, Refusal, Resolver
 from undersigned.runtime.gather import Answer, Body, Gatherer, GathererLimits
@@ -87,6 +87,7 @@ from undersigned.runtime.witnesses import Witness, Witnesses, WitnessPart, witne
 from undersigned.runtime.work import Reviewed, Reviewer, contracts_to_deliver
 
 __all__ = [
+    "ABSENT",
     "ACTS",
     "ARTIFACT_READ",
     "CONTROL_TOKEN",
@@ -98,6 +99,7 @@ __all__ = [
     "SMALL_BYTES",
     "SPAWN_BATCH",
     "TASKS",
+    "Absent",
     "Agent",
     "AnchorBook",
     "Answer",

@@ -8,9 +8,9 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec.json import decode
 
@@ -29,19 +29,75 @@ from undersigned.encoding import (
 from undersigned.errors import UndersignedError
 from undersigned.evidence import LogProof, LogProofs, Withheld, WithheldList, read_pack, write_pack
 from undersigned.ledger import Ledger, Row, Summary
-from undersigned.messages import Acceptance, Closing, Delivery, Offer, recorded_message
+from undersigned.messages import Acceptance, Artifact, Closing, Delivery, Offer, recorded_message
 from undersigned.transparency import InclusionProof, contract_leaf, decision_salt, leaf_hash, read_checkpoint, read_note
 from undersigned.trust import Decision
 
-from .artifacts import MAX_WHOLE_BYTES, ArtifactStore
+from .artifacts import MAX_WHOLE_BYTES, ArtifactStore, of_store
 from .forks import fork_in
 from .logbook import logged, read_multibase_note
 from .turn import load_engagement
 
-__all__ = ["export_pack", "left_out"]
+__all__ = ["ABSENT", "Absent", "export_pack", "left_out"]
 
 FOLDERS: Final = ("approvals", "artifacts", "credentials", "decisions", "policies", "refusals", "status")
 """Folders of a pack whose members can be withheld: without the others the rest would not verify."""
+ABSENT: Final = {
+    "missing": "it is not in the store",
+    "damaged": "the copy in the store is damaged",
+    "large": "it is larger than what a pack holds, and stands beside it",
+    "unavailable": "the store cannot be read",
+}
+"""Why something that was delivered is not in a pack, where nobody withheld it."""
+
+
+class Absent(NamedTuple):
+    """An artifact that was delivered, and that a pack names by its digest alone."""
+
+    engagement: EngagementId
+    digest: Digest
+    name: str
+    """As the provider called it; nothing is read or written by it."""
+    why: str
+    """One of `ABSENT`."""
+    place: str
+    """Where it is, or would be."""
+
+
+def _unheard(_: Absent) -> None:
+    """Nobody wants to know."""
+
+
+class _Delivered:
+    """Reads what was delivered, and tells what cannot be had. That concerns the bytes and nothing that was signed."""
+
+    def __init__(self, store: ArtifactStore | None, tell: Callable[[Absent], None]) -> None:
+        self._store = store
+        self._tell = tell
+        self._told: set[tuple[EngagementId, Digest]] = set()
+        self._away = False
+
+    async def read(self, engagement: EngagementId, item: Artifact) -> bytes | None:
+        """All bytes of one; None if they do not go into the pack."""
+        if self._store is None:
+            return None
+        why = "unavailable"
+        try:
+            # One that did not answer is not asked again for each.
+            size = None if self._away else await self._store.size(item.digest)
+            if size is not None and size <= MAX_WHOLE_BYTES:
+                return await self._store.get(item.digest)
+            # A pack is read whole, so what is large stands beside it, named by its digest.
+            why = "unavailable" if self._away else "missing" if size is None else "large"
+        except UndersignedError as error:
+            if not of_store(error):
+                raise
+            why = {"digest_mismatch": "damaged", "not_found": "missing"}.get(error.code, "unavailable")
+            self._away = why == "unavailable"
+        if (engagement, item.digest) not in self._told:
+            self._told.add((engagement, item.digest))
+            self._tell(Absent(engagement, item.digest, item.name, why, self._store.place(item.digest)))
+        return None
 
 
 class _Withholding:
@@ -84,9 +140,11 @@ async def export_pack(
     engagement: EngagementId,
     *,
     withhold: Collection[str] = (),
+    absent: Callable[[Absent], None] = _unheard,
 ) -> bytes:
     """The pack, with those of the hires under the contract, the newest checkpoint that holds the contract, and the
-    artifacts that are kept here; without a store of artifacts with none.
+    artifacts that are kept here; without a store of artifacts with none. `absent` hears of each that was delivered and
+    is not in it, because it is missing, damaged, out of reach or too large.
 
     What a pattern of `withhold` names, such as `decisions` or `decisions/uEi*`, is left out, and its commitment listed:
     approvals, artifacts, credentials, decisions, policies, refusals and status lists. Packs within this one are treated
@@ -97,7 +155,7 @@ async def export_pack(
             pack within, that can be withheld.
     """
     withholding = _Withholding(withhold)
-    pack = await _exported(ledger, artifacts, own, engagement, withholding)
+    pack = await _exported(ledger, _Delivered(artifacts, absent), own, engagement, withholding)
     withholding.check()
     return pack
 
@@ -114,7 +172,7 @@ def left_out(pack: bytes) -> dict[str, int]:
 
 
 async def _exported(
-    ledger: Ledger, artifacts: ArtifactStore | None, own: Did, engagement: EngagementId, withholding: _Withholding
+    ledger: Ledger, delivered: _Delivered, own: Did, engagement: EngagementId, withholding: _Withholding
 ) -> bytes:
     summary = await ledger.summary(engagement)
     if summary is None:
@@ -124,15 +182,17 @@ async def _exported(
     inclusion = await _inclusion(ledger, rows, note)
     evidence = await ledger.evidence(engagement)
     kept: list[bytes] = []
+    unread: set[str] = set()
     for row in rows:
-        if row.type == "Delivery" and row.kind != "noted" and artifacts is not None:
+        if row.type == "Delivery" and row.kind != "noted":
             delivery = recorded_message(row.raw).message
             if isinstance(delivery, Delivery):
                 for item in delivery.artifacts:
-                    size = await artifacts.size(item.digest)
-                    # A pack is read whole, so what is large stands beside it, named by its digest.
-                    if size is not None and size <= MAX_WHOLE_BYTES:
-                        kept.append(await artifacts.get(item.digest))
+                    data = await delivered.read(engagement, item)
+                    if data is not None:
+                        kept.append(data)
+                    else:
+                        unread.add(f"artifacts/{item.digest}")
     decisions = [row.raw for row in rows if row.kind == "noted" and row.type == "decision"]
     inputs = [decode(raw, type=Decision).inputs for raw in decisions]
     lists = [blob.digest for blob in evidence if blob.kind == "status-list"]
@@ -155,7 +215,8 @@ async def _exported(
         ("policy", "policies", ".json", await _kept(ledger, [one.policy for one in inputs])),
     ):
         found |= {f"{folder}/{digest_bytes(raw)}{ending}": (kind, raw) for raw in things}
-    hidden = withholding.named(found)
+    # What is not there is not shown either: a pattern that names it is no slip.
+    hidden = withholding.named(found.keys() | unread)
     secret = await ledger.secret()
     withheld = sorted({_commitment(kind, raw, secret) for path, (kind, raw) in found.items() if path in hidden})
 
@@ -184,7 +245,7 @@ async def _exported(
         proofs=canonicalize(from_struct(proofs)) if proofs is not None and inclusion is not None else None,
         withheld=canonicalize(from_struct(WithheldList(tuple(withheld)))) if withheld else None,
         subcontracts={
-            contract: await _exported(ledger, artifacts, own, child.engagement, withholding)
+            contract: await _exported(ledger, delivered, own, child.engagement, withholding)
             for contract, child in (await _children(ledger, summary, own)).items()
         },
     )

@@ -18,7 +18,7 @@ from undersigned.ledger import Ledger, Summary
 from undersigned.trace import Decided, Evidence, Held, held_in
 
 from .decisions import recorded_decisions, replay_decision
-from .export import export_pack
+from .export import ABSENT, Absent, export_pack
 from .home import Home
 from .objects import open_artifacts
 
@@ -58,6 +58,8 @@ class OwnEvidence:
         self.held: dict[EngagementId, Held] = {}
         self.packs: dict[EngagementId, bytes] = {}
         self.decisions: dict[EngagementId, tuple[Decided, ...]] = {}
+        self.absent: dict[Digest, str] = {}
+        """Why the bytes of what was delivered are in none of them."""
         mine = (home.document(), home.organisation_document())
         self.documents: dict[Did, tuple[DidDocument, ...]] = {one.id: (one,) for one in mine if one is not None}
 
@@ -109,7 +111,7 @@ class OwnEvidence:
             VerificationError: It makes no evidence that holds.
         """
         engagement = summary.engagement
-        data = await export_pack(self._ledger, self._artifacts, self._own, engagement)
+        data = await export_pack(self._ledger, self._artifacts, self._own, engagement, absent=self._not_there)
         case = verified_pack(data, f"the record of {engagement}", now=self._now)
         self.held[engagement], self.packs[engagement] = Held(case, OWN), data
         for one in held_in(case, OWN):
@@ -129,6 +131,9 @@ class OwnEvidence:
                 for digest in recorded.decision.inputs.documents:
                     await self._document(digest)
             self.decisions[one.engagement] = tuple(decided)
+
+    def _not_there(self, one: Absent) -> None:
+        self.absent[one.digest] = ABSENT[one.why]
 
     async def _document(self, digest: Digest) -> None:
         raw = await self._ledger.blob(digest)
@@ -166,6 +171,6 @@ async def gather_evidence(
     artifacts, contracts = evidence.wanted()
     while own is not None and await own.about({artifact, *artifacts}, contracts, told):
         merged = {did: (*beside.get(did, ()), *found) for did, found in own.documents.items()}
-        evidence = Evidence.of([*own.held.values(), *given], own.decisions, {**beside, **merged})
+        evidence = Evidence.of([*own.held.values(), *given], own.decisions, {**beside, **merged}, own.absent)
         artifacts, contracts = evidence.wanted()
     return evidence

@@ -132,6 +132,8 @@ class Evidence(Struct, frozen=True):
     """Each contract once; an earlier one goes before a later one of the same contract."""
     decisions: Mapping[EngagementId, tuple[Decided, ...]] = MappingProxyType({})
     documents: Mapping[Did, tuple[DidDocument, ...]] = MappingProxyType({})
+    absent: Mapping[Digest, str] = MappingProxyType({})
+    """Why the bytes of an artifact are not here, where more is known than that they are not."""
 
     @classmethod
     def of(
@@ -139,6 +141,7 @@ class Evidence(Struct, frozen=True):
         held: Iterable[Held],
         decisions: Mapping[EngagementId, tuple[Decided, ...]] = MappingProxyType({}),
         documents: Mapping[Did, tuple[DidDocument, ...]] = MappingProxyType({}),
+        absent: Mapping[Digest, str] = MappingProxyType({}),
     ) -> Evidence:
         """What is here, with the packs inside others."""
         by_contract: dict[Digest, Held] = {}
@@ -150,7 +153,7 @@ class Evidence(Struct, frozen=True):
                 known = decided.get(found.engagement, ())
                 if found.packer not in {decision.by for decision in known}:
                     decided[found.engagement] = (*known, *found.decisions)
-        return cls(tuple(by_contract.values()), decided, documents)
+        return cls(tuple(by_contract.values()), decided, documents, absent)
 
     def under(self, contract: Digest | None) -> Held | None:
         """The engagement of a contract."""

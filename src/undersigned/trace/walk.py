@@ -146,9 +146,10 @@ class _Walk:
             return Step(kind=kind, name=digest, text=text, state="missing", why=nothing, by=whose)
         if not self._first("artifact", digest):
             return Step(kind=kind, name=digest, text=text, state="verified", why="told above", told=True, by=whose)
+        absent = self._evidence.absent.get(digest)
         here = why or next(
             (f"its bytes are in {one.held.source}" for one in made if _carries(one.held, digest)),
-            "its bytes are not here; it is known by its digest",
+            f"its bytes are not here{f' ({absent})' if absent else ''}; it is known by its digest",
         )
         steps = tuple(self.delivery(one) for one in made)
         return Step(kind=kind, name=digest, text=text, state="verified", why=here, by=whose, steps=steps)
