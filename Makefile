@@ -57,8 +57,8 @@ attack: $(VENV)/.ready-dev
 	@$(RUN) tests/bench/attack.py $(ARGS)
 
 interop: $(VENV)/.ready-dev $(if $(shell command -v npm),$(JS_PEER)/node_modules/.ready)
-	@$(RUN) interop/run.py $(ARGS)
-	@$(RUN) interop/mutants/run.py --out build/interop
+	@wrong=0; $(RUN) interop/run.py $(ARGS) || wrong=1; \
+	$(RUN) interop/mutants/run.py --out build/interop || wrong=1; exit $$wrong
 
 mutants: $(VENV)/.ready-dev
 	@$(RUN) interop/mutants/run.py --every --out build/interop $(ARGS)

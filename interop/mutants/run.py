@@ -233,7 +233,10 @@ def main() -> int:
     parser.add_argument("--seed", default=secrets.token_hex(4))
     parser.add_argument("names", nargs="*", help="mutants; all, and the right peer, by default")
     asked = parser.parse_args()
-    names = asked.names or [RIGHT, *(mutant.name for mutant in MUTANTS)]
+    known = [RIGHT, *(mutant.name for mutant in MUTANTS)]
+    names = asked.names or known
+    if unknown := [name for name in names if name not in known]:
+        parser.error(f"no such mutant: {', '.join(map(repr, unknown))}")
     every = asked.every or asked.whole
     found = asyncio.run(matrix(names, every=every, whole=asked.whole, seed=asked.seed))
     wrong = complaints(found, every=every)

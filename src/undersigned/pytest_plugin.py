@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlsplit
 
@@ -23,7 +23,7 @@ from undersigned.errors import ConfigurationError, UndersignedError
 if TYPE_CHECKING:
     from undersigned.interop import Result, Scenario, Strangers, Subject
 
-__all__ = ["pytest_addoption", "pytest_collection"]
+__all__ = ["pytest_addoption", "pytest_collection_modifyitems", "pytest_configure"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,22 +41,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--hire-seed", help="makes a run repeatable")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection(session: pytest.Session) -> Iterator[None]:
-    """Adds the scenarios behind the tests that were found.
+def pytest_configure(config: pytest.Config) -> None:
+    """Names the mark, by which `-m hire` and `-m "not hire"` select.
+
+    Raises:
+        pytest.UsageError: The tests go to several processes. How many strangers may connect in a minute is counted in
+            one (HIRE-LIM-02), so the peer would refuse what it has to take.
+    """
+    config.addinivalue_line("markers", "hire: a scenario that is played against the peer of --hire-peer")
+    spread = config.getoption("tx", None) or config.getoption("dist", "no") != "no" or hasattr(config, "workerinput")
+    if config.getoption("--hire-peer") and spread:
+        raise pytest.UsageError("--hire-peer plays in one process: run it without pytest-xdist (-n 0)")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
+    """Adds the scenarios behind the tests that were found, before anything is selected from these.
 
     Raises:
         pytest.UsageError: An option says what cannot be.
     """
-    try:
-        return (yield)  # type: ignore[no-any-return]
-    finally:
-        if session.config.getoption("--hire-peer"):
-            try:
-                session.items.extend(_items(session))
-            except UndersignedError as error:
-                raise pytest.UsageError(error.message) from None
-            session.testscollected = len(session.items)
+    if session.config.getoption("--hire-peer"):
+        try:
+            items.extend(_items(session))
+        except UndersignedError as error:
+            raise pytest.UsageError(error.message) from None
 
 
 def _items(session: pytest.Session) -> list[pytest.Item]:
@@ -103,6 +112,7 @@ class _Item(pytest.Item):
     def __init__(self, *, played: tuple[Scenario, Subject, str, Strangers], **options: Any) -> None:
         super().__init__(**options)
         self.scenario, self._subject, self._seed, self._strangers = played
+        self.add_marker("hire")
 
     def runtest(self) -> None:
         """Plays it."""

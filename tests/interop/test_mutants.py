@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,3 +101,24 @@ def test_some_are_caught() -> None:
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr[-2000:]
     assert f"{len(SOME)} peers, 0 complaints" in ran.stdout
+
+
+def test_a_mutant_that_there_is_not_is_a_usage_error() -> None:
+    command = [sys.executable, str(FOLDER / "run.py"), "no such mutant"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == 2
+    assert "no such mutant: 'no such mutant'" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("fails", ["interop/run.py", "interop/mutants/run.py", "neither"])
+def test_make_interop_meets_the_mutants_too_where_an_implementation_fails(fails: str, tmp_path: Path) -> None:
+    """Both write what they found, and the end says that one of them failed."""
+    run, told = tmp_path / "run", tmp_path / "told"
+    run.write_text(f'#!/bin/sh\necho "$1" >> {told}\n[ "$1" != {fails} ]\n')
+    run.chmod(0o755)
+    old = [word for name in (".venv/.ready-dev", "interop/js-peer/node_modules/.ready") for word in ("-o", name)]
+    command = ["make", *old, "interop", f"RUN={run}"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert told.read_text().split() == ["interop/run.py", "interop/mutants/run.py"]
+    assert (ran.returncode == 0) is (fails == "neither")

@@ -15,13 +15,31 @@ import { handlers as ours } from '../src/handlers.js';
 import { pack } from '../src/pack.js';
 import { Peer } from '../src/peer.js';
 
-const { values, positionals: [command, folder, engagement, file] } = parseArgs({
-  allowPositionals: true,
-  options: {
-    local: { type: 'boolean' }, port: { type: 'string' }, origin: { type: 'string' }, trust: { type: 'string', multiple: true }, suite: { type: 'string', multiple: true },
-    offer: { type: 'string', multiple: true }, handler: { type: 'string', multiple: true }, 'hook-token': { type: 'string' }, verbose: { type: 'boolean' },
-  },
+const OPTIONS = /** @type {const} */ ({
+  local: { type: 'boolean' }, port: { type: 'string' }, origin: { type: 'string' }, trust: { type: 'string', multiple: true }, suite: { type: 'string', multiple: true },
+  help: { type: 'boolean', short: 'h' }, offer: { type: 'string', multiple: true }, handler: { type: 'string', multiple: true }, 'hook-token': { type: 'string' }, verbose: { type: 'boolean' },
 });
+
+const USAGE = `usage: peer.js init FOLDER
+       peer.js serve FOLDER [--local] [--port N] [--origin URL] [--trust DID]... [--suite NAME]... [--offer "TASK=AMOUNT CURRENCY"]...
+                            [--handler FILE]... [--hook-token TOKEN] [--verbose]
+       peer.js export FOLDER ENGAGEMENT FILE
+`;
+
+/** @param {string} [wrong] @returns {never} */
+function usage(wrong) {
+  if (wrong === undefined) process.stdout.write(USAGE);
+  else process.stderr.write(`peer.js: ${wrong}\n${USAGE}`);
+  process.exit(wrong === undefined ? 0 : 2);
+}
+
+function parsed() {
+  try { return parseArgs({ allowPositionals: true, options: OPTIONS }); } catch (error) { return usage(/** @type {Error} */ (error).message); }
+}
+
+const { values, positionals: [command, folder, engagement, file] } = parsed();
+if (values.help) usage();
+if (folder === undefined || (command === 'export' && file === undefined)) usage('expected a command and what it needs');
 
 /** @param {any} value */
 const print = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
@@ -57,6 +75,5 @@ if (command === 'init') {
   writeFileSync(file, pack(peer, engagement), { flag: 'wx' });
   print({ file });
 } else {
-  process.stderr.write('usage: peer.js init FOLDER | peer.js serve FOLDER [options] | peer.js export FOLDER ENGAGEMENT FILE\n');
-  process.exit(2);
+  usage(`no such command: ${command}`);
 }

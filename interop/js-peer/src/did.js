@@ -32,6 +32,13 @@ function ofDidKey(did) {
   return { id: did, verificationMethod: [{ id, type: 'Multikey', controller: did, publicKeyMultibase: name }], authentication: [id], assertionMethod: [id] };
 }
 
+/** That a DID is spelled as one that can be resolved here; nothing is fetched. @param {string} did @param {boolean} local */
+export function checkDid(did, local) {
+  if (did.startsWith('did:key:')) return void ofDidKey(did);
+  check(did.startsWith('did:web:'), 'did_unresolvable', 'another method');
+  webUrl(did, local);
+}
+
 /** @param {string} did @param {boolean} local @returns {URL} */
 export function webUrl(did, local) {
   const match = WEB.exec(did);

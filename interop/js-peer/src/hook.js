@@ -1,8 +1,10 @@
 /** The back channel of protocol-spec/harness.md: start a hire, and ask what became of it. */
 import { timingSafeEqual } from 'node:crypto';
+import { checkDid } from './did.js';
 import { HireError, check } from './errors.js';
 import { readJson } from './json.js';
 import { owed, basisOf } from './machine.js';
+import { checkShape } from './schema.js';
 
 /** @param {import('./peer.js').Peer} peer @param {import('node:http').IncomingMessage} incoming @returns {Promise<{status: number, body: any}>} */
 export async function hook(peer, incoming) {
@@ -34,13 +36,11 @@ async function body(incoming) {
   return /** @type {any} */ (readJson(Buffer.concat(parts), { limit: 1024 * 1024 }));
 }
 
-const KNOWN = new Set(['provider', 'url', 'task', 'summary', 'inputs', 'price', 'opening', 'criteria', 'opens']);
-
 /** @param {import('./peer.js').Peer} peer @param {any} wanted */
 async function begin(peer, wanted) {
-  const strange = Object.keys(wanted).find((name) => !KNOWN.has(name));
-  check(strange === undefined, 'unknown_term', strange);
-  const inputs = Object.fromEntries(Object.entries(wanted.inputs ?? {}).map(([name, text]) => [name, Buffer.from(String(text), 'base64')]));
+  checkShape('Order', wanted);
+  checkDid(wanted.provider, peer.local);
+  const inputs = Object.fromEntries(Object.entries(wanted.inputs ?? {}).map(([name, text]) => [name, Buffer.from(/** @type {string} */ (text), 'base64')]));
   const conversation = await peer.hire({ ...wanted, inputs });
   return conversation.id;
 }

@@ -10,6 +10,18 @@ for (const [name, schema] of Object.entries(known)) ajv.addSchema(discriminated(
 
 ajv.addSchema({ $defs: known.Inquiry.$defs, $ref: '#/$defs/WireScope' }, 'Scope');
 
+const COST = { allOf: [{ $ref: 'Offer#/$defs/Price' }, { properties: { amount: { not: { pattern: '^-' } } } }] };
+/** What the hook is told to hire (protocol-spec/harness.md). */
+ajv.addSchema({
+  type: 'object', required: ['provider', 'task', 'price'], additionalProperties: false,
+  properties: {
+    provider: { $ref: 'Offer#/properties/recipient' }, url: { type: 'string', pattern: '^wss?://[^/]' }, task: { type: 'string', minLength: 1, maxLength: 128 },
+    summary: { type: 'string', maxLength: 4096 }, price: COST, opening: COST, opens: { enum: ['hirer', 'provider'] },
+    criteria: { type: 'object', additionalProperties: { type: 'string', minLength: 1 } },
+    inputs: { type: 'object', additionalProperties: { type: 'string', pattern: '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$' } },
+  },
+}, 'Order');
+
 /** An `anyOf` with a discriminator as a chain of conditions, so that faults are those of the one branch that is meant. @param {any} node @returns {any} */
 function discriminated(node) {
   if (Array.isArray(node)) return node.map(discriminated);
