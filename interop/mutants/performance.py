@@ -374,3 +374,16 @@ def _by_name() -> None:
         return await real(self, conversation_, asked, target)
 
     serving.ArtifactDoor._allowed = allowed
+
+
+# ---------------------------------------------------------------------- what is delivered
+
+
+@mutant("calls it complete and delivers nothing", "HIRE-CLS-01", "happy-whole-hire")
+def _complete_with_nothing() -> None:
+    says("Delivery", lambda body: {**body, "artifacts": (), "statements": ()})
+
+
+@mutant("cannot do what it is hired for", "HIRE-CLS-01", "happy-whole-hire", "attestation-delivery")
+def _cannot() -> None:
+    says("Delivery", lambda body: {**body, "outcome": "failed", "artifacts": (), "statements": ()})

@@ -43,6 +43,8 @@ AT_A_TIME = 4
 FROM_OUTSIDE = ("message", "client", "host")
 """Who breaks a requirement that can be broken from outside, in the words of requirements.yml."""
 RIGHT = "right"
+CAUGHT = ("failed", "given up")
+"""What a scenario says of a peer that it finds: it is wrong, or so wrong that nothing can be played."""
 SCENARIOS = tuple(one for role in ROLES for one in chosen(role, every=True))
 
 
@@ -134,7 +136,7 @@ async def matrix(names: list[str], *, every: bool, whole: bool, seed: str) -> di
         async with gate, peers.serving(name) as peer:
             results = await met(peer, meets[name], seed)
         found[name] = {one.scenario.id: one.outcome for one in results}
-        caught = sum(1 for one in results if one.outcome == "failed")
+        caught = sum(1 for one in results if one.outcome in CAUGHT)
         print(f"{caught:4} of {len(results):4} catch it: {name}", flush=True)
 
     # Those that wait longest go first, and the others beside them.
@@ -152,10 +154,10 @@ def complaints(found: dict[str, dict[str, str]], *, every: bool) -> list[str]:
     ]
     for mutant in MUTANTS:
         for scenario in said_to_catch(mutant, every=every) if mutant.name in found else ():
-            if found[mutant.name][scenario.id] != "failed":
+            if found[mutant.name][scenario.id] not in CAUGHT:
                 wrong.append(f"{mutant.name}: not caught by {scenario.id}")
     if found.keys() >= {mutant.name for mutant in MUTANTS}:
-        failing = {name for of in found.values() for name, outcome in of.items() if outcome == "failed"}
+        failing = {name for of in found.values() for name, outcome in of.items() if outcome in CAUGHT}
         wrong += [
             f"{one.id}: fails against no mutant"
             for one in SCENARIOS
@@ -176,7 +178,7 @@ def requirements(found: dict[str, dict[str, str]]) -> dict[str, dict[str, Any]]:
             continue
         together, why = TOGETHER.get(name, ("", ""))
         mutants = [mutant.name for mutant in MUTANTS if mutant.requirement == name or mutant.name == together]
-        caught = {id: None for of in mutants for id, said in found.get(of, {}).items() if said == "failed"}
+        caught = {id: None for of in mutants for id, said in found.get(of, {}).items() if said in CAUGHT}
         scenarios = sorted(shown.get(name, ()))
         unseen = UNSEEN.get(name, "")
         gap = "" if caught or unseen else "not caught" if mutants else "no mutant" if scenarios else "no scenario"
@@ -202,7 +204,7 @@ def page(found: dict[str, dict[str, str]], wrong: list[str]) -> str:
     unseen = sum(1 for of in rows.values() if of["unseen"])
     mutants = "".join(
         f"<tr><th>{escape(name)}<td>{escape(of_mutants[name])}<td>"
-        + ", ".join(f"<b>{id}</b>" if outcome == "failed" else f"<s>{id}</s>" for id, outcome in of.items())
+        + ", ".join(f"<b>{id}</b>" if outcome in CAUGHT else f"<s>{id}</s>" for id, outcome in of.items())
         for name, of in found.items()
         if name != RIGHT
     )

@@ -121,7 +121,7 @@ class _Item(pytest.Item):
             pytest.skip(result.detail)
         if result.outcome == "failed" and self.scenario.level != "MUST":
             pytest.xfail(f"{self.scenario.level}: {result.detail}")
-        if result.outcome == "failed":
+        if result.outcome != "passed":
             raise AssertionError(result.detail)
 
     async def _play(self) -> Result:

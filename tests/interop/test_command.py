@@ -48,7 +48,7 @@ async def test_it_plays_and_tells(tmp_path: Path) -> None:
     assert told[2] == {
         **{"kind": "end", "conforms": False, "verdict": "passed what was asked"},
         "set": {"name": "chosen", "scenarios": 1, "of": EVERY},
-        **{"passed": 1, "failed": 0, "not_applicable": 0, "expected": 0, "stale": 0},
+        **{"passed": 1, "failed": 0, "not_applicable": 0, "expected": 0, "stale": 0, "defect": 0, "given_up": 0},
     }
 
 
@@ -222,12 +222,13 @@ def test_nobody_there(did: str, tmp_path: Path) -> None:
     options = ("--local", "--did", did, "--only", "happy", "--report", str(tmp_path), "--json")
     ran = run("conform", "ws://localhost:9/hire", *options)
     assert ran.code == 6, ran
-    *results, end = [json.loads(line) for line in ran.out.splitlines()][1:]
+    (end,) = [json.loads(line) for line in ran.out.splitlines()][1:]
     why = "no DID document" if did.startswith("did:web") else "no connection"
-    assert {(one["outcome"], one["detail"].split(":")[0]) for one in results} == {("failed", why)}
-    assert (end["conforms"], end["failed"]) == (False, len(results))
+    assert (end["conforms"], end["failed"], end["why"].split(":")[0]) == (False, 0, why)
     report = json.loads((tmp_path / "compatibility.json").read_text())
-    assert (report["conforms"], len(report["results"])) == (False, len(results))
+    results = report["results"]
+    assert {(one["outcome"], one["detail"].split(":")[0]) for one in results} == {("given up", why)}
+    assert (report["conforms"], end["given_up"]) == (False, len(results))
     assert why in (tmp_path / "compatibility.html").read_text()
     again = run("conform", "--replay", str(tmp_path / "transcript.jsonl"), "--json")
     assert (again.code, again.error["code"]) == (2, "bad_configuration")

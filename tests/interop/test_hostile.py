@@ -120,7 +120,7 @@ async def against(
 async def test_what_is_no_websocket(handler: Handler) -> None:
     async with tcp(handler) as url:
         results = await against(url)
-    assert {one.outcome for one in results} == {"failed"}
+    assert {one.outcome for one in results} == {"given up"}
     assert {one.detail.split(":")[0] for one in results} == {"no connection"}
 
 
@@ -132,7 +132,7 @@ async def test_what_is_no_websocket(handler: Handler) -> None:
 async def test_a_websocket_that_proves_nothing(handler: Handler) -> None:
     async with websocket(handler) as url:
         results = await against(url)
-    assert {one.outcome for one in results} == {"failed"}
+    assert {one.outcome for one in results} == {"given up"}
     (detail,) = {one.detail.split(":")[0] for one in results}
     assert detail in ("the connection was not proved", "no connection")
 
@@ -224,7 +224,7 @@ async def test_no_more_is_told_of_an_answer_than_helps(handler: Handler) -> None
         port = url.rpartition(":")[2].removesuffix("/hire")
         for did in (f"did:web:localhost%3A{port}", SOMEBODY):
             results = await against(url, did=did)
-            assert {one.outcome for one in results} == {"failed"}
+            assert {one.outcome for one in results} == {"given up"}
             assert max(len(one.detail) for one in results) < 260
 
 

@@ -25,6 +25,8 @@ SOME = (
     "answers a repeat anew",
     "gives what it made to anybody",
     "accepts whatever is delivered",
+    "calls it complete and delivers nothing",
+    "cannot do what it is hired for",
     "never closes its books",
     "hangs up in place of saying why",
     "counts no reads",

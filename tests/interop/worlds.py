@@ -29,18 +29,24 @@ def adapter() -> ModuleType:
     return module
 
 
-async def peer_home(folder: Path) -> Home:
+async def peer_home(
+    folder: Path,
+    *,
+    handler: str = "integration.hires:summarise",
+    capacity: int = 10_000,
+    anchors: tuple[str, ...] = (GUILD.did,),
+) -> Home:
     """The state folder of a provider that was made to be tested."""
     (port,) = free_ports(1)
     offered = OfferPart(
         task="summary",
-        handler="integration.hires:summarise",
+        handler=handler,
         price="4.00 EUR",
         delivers="summary.txt",
         media_type="text/plain",
-        capacity=10_000,
+        capacity=capacity,
     )
-    home = create_home(folder, name="Globex", local=True, port=port, anchors=(GUILD.did,), offers=(offered,))
+    home = create_home(folder, name="Globex", local=True, port=port, anchors=anchors, offers=(offered,))
     await issue_membership(home)
     return home
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 from collections.abc import Mapping
@@ -51,13 +52,21 @@ from undersigned.testing import GUILD
 
 from .evidence import read_document_file
 from .options import checked_did, checked_url, quiet_logs
-from .output import HOME_OPTION, Out, counted, meeting, plain
+from .output import HOME_OPTION, INTERRUPTED, Out, counted, meeting, plain
 
 __all__ = ["conform"]
 
-BROKE, SILENT = 5, 6
+DEFECT, BROKE, GIVEN_UP = 1, 5, 6
 BAD, ODD = "bold red", "yellow"
-STYLES = {"passed": "green", "failed": BAD, "not applicable": ODD, "expected": ODD, "stale": BAD}
+STYLES = {
+    "passed": "green",
+    "failed": BAD,
+    "not applicable": ODD,
+    "expected": ODD,
+    "stale": BAD,
+    "defect": BAD,
+    "given up": BAD,
+}
 MAX_INPUT = 1024 * 1024
 MAX_PORT = 65_535
 MAX_TRANSCRIPT = 64 * MAX_INPUT
@@ -235,8 +244,11 @@ async def conform(
     believe memberships that the organisation named in the first line issues; the key of that organisation is public, so
     let no other instance believe it than one that is made to be tested.
 
-    Ends with exit code 5 if it broke the protocol, and with 6 if it was given up: it could not be found or reached, or
-    said nothing that could be judged.
+    It has to offer --task with room (capacity) for as many contracts as are played at a time.
+
+    Ends with exit code 5 if it broke the protocol, and with 6 if it was given up: it could not be found or reached,
+    said nothing that could be judged, does not believe that organisation, does not offer the task, or has no room.
+    With 1 if a scenario met a defect of ours, and with 130 if it was interrupted; what was judged is in the report.
     """
     quiet_logs(False)
     if signed is not None:
@@ -299,9 +311,19 @@ async def conform(
                 stage.url = f"ws://localhost:{wire.port}/hire"
             else:
                 stage.met_at = f"ws://localhost:{wire.port}/hire"
-        played = await play_all(
-            stage, scenarios, at_a_time=at_a_time, told=said.append, done=lambda one: _tell(out, one)
-        )
+        finished: dict[str, Result] = {}
+        interrupted = False
+
+        def heard(result: Result) -> None:
+            finished[result.scenario.id] = result
+            _tell(out, result)
+
+        try:
+            played = await play_all(stage, scenarios, at_a_time=at_a_time, told=said.append, done=heard)
+        except asyncio.CancelledError:
+            # Ctrl-C: what was judged until now is told, and nothing else is played.
+            interrupted = True
+            played = tuple(finished[one.id] for one in scenarios if one.id in finished)
     results = judged(played, known_to_fail, [one.id for one in chosen(role, every=True)])
     run = Run(
         implementation=name or subject.did,
@@ -314,6 +336,7 @@ async def conform(
         began=began,
         ended=clock.now(),
         vectors=manifest,
+        interrupted=interrupted,
     )
     if folder is not None:
         whole = transcript_of(said)
@@ -322,7 +345,7 @@ async def conform(
             report = await sign_record(signer, report, clock.now())
         write_reports(folder, report, results, whole)
         out.line(f"report in {folder}")
-    return _end(out, results)
+    return _end(out, results, interrupted=interrupted, of=len(scenarios))
 
 
 def _alone(option: str, *heeded: str) -> None:
@@ -493,21 +516,35 @@ def _tell(out: Out, result: Result) -> None:
         out.line(f"{'':21} {plain(result.detail, 400)}")
 
 
-def _end(out: Out, results: tuple[Result, ...]) -> int:
+def _end(out: Out, results: tuple[Result, ...], *, interrupted: bool = False, of: int = 0) -> int:
     """What it comes to, by group."""
     for group, title in GROUPS.items():
-        of = [one for one in results if one.scenario.group == group]
-        if of:
-            passed = sum(1 for one in of if one.outcome == "passed")
-            out.line(f"{title:44} {passed} of {len(of)}")
+        in_group = [one for one in results if one.scenario.group == group and one.outcome != "given up"]
+        if in_group:
+            passed = sum(1 for one in in_group if one.outcome == "passed")
+            out.line(f"{title:44} {passed} of {len(in_group)}")
     for one in results:
         if one.outcome in ("expected", "stale"):
             out.line(f"{one.outcome:14} {one.scenario.level:6} {one.scenario.id}: {plain(one.detail, 400)}")
     counts = {name: sum(1 for one in results if one.outcome == name) for name in STYLES}
-    good, found = passes(results), verdict(results)
+    why = next((plain(one.detail, 2000) for one in results if one.outcome == "given up"), None)
+    good, found = passes(results), verdict(results, interrupted=interrupted)
     said = {"kind": "end", "conforms": found == "conforms", "verdict": found, "set": extent(results)}
-    out.value(said | {name.replace(" ", "_"): n for name, n in counts.items()})
-    out.line(summary(results), style="bold green" if found == "conforms" else ODD if good else BAD)
+    counted_by = {name.replace(" ", "_"): n for name, n in counts.items()}
+    out.value(said | counted_by | ({"why": why} if why else {}) | ({"interrupted": True} if interrupted else {}))
+    if interrupted:
+        out.line(f"interrupted: {len(results)} of {counted(of, 'scenario')} were judged", style=BAD)
+    if why is not None:
+        out.line(f"given up: {why}", style=BAD)
+    out.line(
+        summary(results, interrupted=interrupted), style="bold green" if found == "conforms" else ODD if good else BAD
+    )
+    if interrupted:
+        return INTERRUPTED
+    if counts["defect"]:
+        return DEFECT
+    if why is not None:
+        return GIVEN_UP
     if all(one.outcome == "not applicable" for one in results):
         raise ConfigurationError("bad_configuration", "nothing was judged: no scenario of these is applicable")
-    return 0 if good else SILENT if all(one.silent for one in results) else BROKE
+    return 0 if good else BROKE

@@ -14,10 +14,17 @@ from undersigned.runtime import Gatherer
 
 from .failures import Failure, Silent, shown
 
-__all__ = ["BackChannel"]
+__all__ = ["BackChannel", "Unauthorized"]
 
 MAX_BYTES: Final = 2**24
 """Of one answer; it holds what was delivered and what was said."""
+
+
+UNAUTHORIZED: Final = 401
+
+
+class Unauthorized(Failure):
+    """The hook does not take the token: a mistake of whoever tests."""
 
 
 class BackChannel:
@@ -36,6 +43,7 @@ class BackChannel:
 
         Raises:
             Silent: It cannot be reached, or answers with no JSON.
+            Unauthorized: It does not take the token.
             Failure: It refuses, or answers with another shape.
         """
         # A connection of its own for each request: one that was kept could be closed by the hook just as it is used
@@ -55,6 +63,8 @@ class BackChannel:
             raise Silent(f"its hook does not answer {method} {path}: {error}") from error
         finally:
             await gatherer.close()
+        if answer.status == UNAUTHORIZED:
+            raise Unauthorized(f"its hook does not take the token ({answer.status} {shown(answer.body)})")
         if answer.status not in (200, 202) or not isinstance(told, dict):
             raise Failure(f"its hook answers {method} {path} with {answer.status}: {shown(answer.body)}")
         return cast("dict[str, Any]", told)

@@ -61,7 +61,7 @@ def judged(results: Iterable[Result], expected: Mapping[str, str], known: Iterab
 
 
 def _judged(result: Result, reason: str | None) -> Result:
-    if reason is None:
+    if reason is None or result.outcome in ("defect", "given up"):
         return result
     if result.outcome == "failed":
         return msgspec.structs.replace(result, outcome="expected", detail=f"{reason}: {result.detail}")

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from undersigned.errors import UndersignedError
 
-__all__ = ["Failure", "NotApplicable", "Silent", "reason", "shown"]
+__all__ = ["Failure", "NotApplicable", "NotReady", "Silent", "reason", "shown"]
 
 MAX_TOLD: Final = 200
 """Characters of what came that are shown."""
@@ -23,6 +23,10 @@ class NotApplicable(Exception):
 
 class Silent(Failure):
     """The implementation cannot be reached, or says nothing that could be judged."""
+
+
+class NotReady(Failure):
+    """The implementation is not set up to be tested, which is its operator's to mend and breaks no rule."""
 
 
 def shown(raw: bytes) -> str:

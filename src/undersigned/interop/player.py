@@ -34,10 +34,19 @@ from undersigned.contract import (
 from undersigned.credentials import read_presentation, verify_presentation
 from undersigned.daemon import signed_headers
 from undersigned.did import DidDocument
-from undersigned.encoding import EngagementId, JsonObject, base64url_encode, canonicalize, digest_bytes, from_struct
+from undersigned.encoding import (
+    Digest,
+    EngagementId,
+    JsonObject,
+    base64url_encode,
+    canonicalize,
+    digest_bytes,
+    from_struct,
+)
 from undersigned.errors import LogProofError, ProofError, UndersignedError
 from undersigned.messages import (
     Acceptance,
+    Artifact,
     Closing,
     Delivery,
     LedgerPlace,
@@ -48,6 +57,7 @@ from undersigned.messages import (
     Seal,
     Settled,
     VerifiedMessage,
+    Withdraw,
 )
 from undersigned.protocol import Role
 from undersigned.runtime import Answer, keys_of, read_multibase_note
@@ -62,12 +72,16 @@ from undersigned.transparency import (
     verify_note,
 )
 
-from .failures import Failure, NotApplicable, Silent, shown
+from .failures import Failure, NotApplicable, NotReady, Silent, shown
 from .stage import Scene, SceneLine
 
 __all__ = ["Player"]
 
 AFTER_WORK: Final = frozenset({"delivered", "closing", "closed"})
+ROOM: Final = (
+    "it has no room left (capacity): a provider needs places for as many contracts as are played at a time, and for "
+    "those that a broken connection leaves behind (capacity of an offer, --at-a-time), a hirer a budget for every hire"
+)
 
 
 class Player:
@@ -120,18 +134,21 @@ class Player:
         while self.state != state:
             move = self.due(low)
             if self.state in ("withdrawn", "closed"):
-                ended = f"it ended {self.state} where {state} was to be reached: {self._reason()}"
+                ended = f"it ended {self.state} where {state} was to be reached: {self.reason()}"
                 raise NotApplicable(ended) if optional else Failure(ended)
             if self.UNMET.get(state) == self.state:
                 answered = "it answers the offer with another one"
                 raise NotApplicable(answered) if optional else Failure(answered)
             if move is None:
-                await self.hear(f"{state} to be reached from {self.state}")
+                came = await self.hear(f"{state} to be reached from {self.state}")
+                if isinstance(came, Delivery) and self.state == "delivered":
+                    self.check_work(came)
             else:
                 await self.say(move._replace(members=move.members | members))
                 members = {}
 
-    def _reason(self) -> str:
+    def reason(self) -> str:
+        """Why the other side ended it, in a word of the lists; empty if it did not."""
         last = self.got[-1].message if self.got else None
         return str(getattr(last, "reason", None) or getattr(last, "cause", None) or "")
 
@@ -217,6 +234,8 @@ class Player:
             raise Failure(f"it refused a message that is right: {problem.code}")
         if not message.notice:
             self.got.append(verified)
+            if isinstance(message, Withdraw) and message.reason == "capacity":
+                raise NotReady(ROOM)
             try:
                 await self._check(verified)
             except UndersignedError as error:
@@ -386,14 +405,25 @@ class Player:
 
     def uri_of(self, place: int = 0) -> str:
         """Where an artifact of the delivery is read."""
-        artifact = self.delivery().artifacts[place]
+        artifact = self._artifact(place)
         origin = self.scene.stage.subject.url.replace("ws", "http", 1).rpartition("/")[0]
         return artifact.uri or f"{origin}/artifacts/{artifact.digest}"
 
     @property
     def served_name(self) -> str:
         """The name that what is served has."""
-        return self.delivery().artifacts[0].name
+        return self._artifact(0).name
+
+    def _artifact(self, place: int) -> Artifact:
+        """An artifact of the delivery.
+
+        Raises:
+            Failure: It has none there.
+        """
+        delivery = self.delivery()
+        if place >= len(delivery.artifacts):
+            raise Failure(f"it was hired to make something, and delivered nothing: its Delivery is {delivery.outcome}")
+        return delivery.artifacts[place]
 
     def limit_of(self, uri: str) -> int:
         """How often what is served may be read.
@@ -409,14 +439,35 @@ class Player:
         Raises:
             Failure: Any of it does not hold.
         """
-        delivery, stage = self.delivery(), self.scene.stage
-        document = self.party.offered()
-        artifacts: dict[str, bytes] = {}
+        delivery = self.delivery()
+        artifacts: dict[str, Digest | bytes] = {}
         for place, one in enumerate(delivery.artifacts):
             answer = await self.fetched(self.uri_of(place), self.who)
             if answer.status != 200 or digest_bytes(answer.body) != one.digest:
                 raise Failure(f"{one.name} is not what was delivered: {answer.status}, {len(answer.body)} bytes")
             artifacts[one.name] = answer.body
+        self._check_statements(delivery, artifacts)
+
+    def check_work(self, delivery: Delivery) -> None:
+        """Returns if this is what the contract asks for, as far as a `Delivery` alone shows it: all deliverables by
+        their names, with statements that hold.
+
+        Raises:
+            Failure: It is not, and an honest hirer would not accept it.
+
+        Source: protocol-spec/08-attestation-and-evidence.md, sections 8.1 to 8.3, and 09-errors.md, section 9.4
+        """
+        if delivery.outcome != "complete":
+            raise Failure(f"it did not do what it was hired for: its Delivery is {delivery.outcome}")
+        made = {one.name: one.digest for one in delivery.artifacts}
+        if len(made) < len(delivery.artifacts):
+            raise Failure("two artifacts of its Delivery have one name")
+        if missing := sorted({one.name for one in self.terms_in_force().deliverables} - made.keys()):
+            raise Failure(f"its Delivery is complete, and has not {', '.join(missing)}")
+        self._check_statements(delivery, made)
+
+    def _check_statements(self, delivery: Delivery, artifacts: Mapping[str, Digest | bytes]) -> None:
+        stage, document = self.scene.stage, self.party.offered()
         keys = stage.known.document.keys("assertionMethod", now=self.party.now)
         try:
             verify_delivery(

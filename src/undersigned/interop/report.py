@@ -47,13 +47,23 @@ __all__ = [
 
 FORMAT: Final = "https://w3id.org/hire/interop/v1"
 MATRIX_FORMAT: Final = "https://w3id.org/hire/interop-matrix/v1"
-COLOURS: Final = {"passed": "#1a7f37", "failed": "#c62828", "expected": "#9a6700", "stale": "#c62828"}
+COLOURS: Final = {
+    "passed": "#1a7f37",
+    "failed": "#c62828",
+    "expected": "#9a6700",
+    "stale": "#c62828",
+    "defect": "#c62828",
+}
+UNJUDGED: Final = ("defect", "given up")
+"""What says nothing of the implementation: a report in which one of these stands is not one of a whole run."""
 WORDS: Final = {
     "passed": "passed",
     "failed": "failed",
     "not applicable": "not applicable",
     "expected": "failed, as expected",
     "stale": "passed, and was expected to fail",
+    "defect": "not judged: a defect of the harness",
+    "given up": "given up",
 }
 
 
@@ -73,27 +83,31 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     ended: Instant
     vectors: str | None = None
     """Digest of the manifest of vectors that the implementation was tested with, if that is known."""
+    interrupted: bool = False
+    """Whether somebody ended it before all was played."""
 
 
-Verdict = Literal["conforms", "passed what was asked", "does not conform"]
+Verdict = Literal["conforms", "passed what was asked", "does not conform", "not judged to the end"]
 
 
 def passes(results: Iterable[Result]) -> bool:
-    """Whether something was judged, every MUST that was played holds or was expected not to, and no expectation is
-    stale.
+    """Whether something was judged, and all that was played to its end; every MUST holds or was expected not to, and
+    no expectation is stale.
     """
     of = tuple(results)
     return any(map(_judged, of)) and not any(map(_fails, of))
 
 
 def _judged(result: Result) -> bool:
-    return not result.silent and result.outcome != "not applicable"
+    return result.outcome not in ("not applicable", *UNJUDGED)
 
 
-def verdict(results: tuple[Result, ...]) -> Verdict:
+def verdict(results: tuple[Result, ...], *, interrupted: bool = False) -> Verdict:
     """What may be said of the implementation: `conforms` only where every scenario of its role was played and no
-    MUST is excused.
+    MUST is excused; nothing where the run was `interrupted`, given up, or met a defect of the harness.
     """
+    if interrupted or any(one.outcome in UNJUDGED for one in results):
+        return "not judged to the end"
     if not passes(results):
         return "does not conform"
     excused = any(one.outcome == "expected" and one.scenario.level == "MUST" for one in results)
@@ -112,12 +126,12 @@ def extent(results: tuple[Result, ...]) -> JsonObject:
     return {"name": name, "scenarios": len(played), "of": len(every)}
 
 
-def summary(results: tuple[Result, ...]) -> str:
+def summary(results: tuple[Result, ...], *, interrupted: bool = False) -> str:
     """The verdict with its figures, on one line."""
-    counts = Counter(one.outcome for one in results)
-    of = f" of {extent(results)['of']}" if verdict(results) == "passed what was asked" else ""
+    counts, found = Counter(one.outcome for one in results), verdict(results, interrupted=interrupted)
+    of = f" of {extent(results)['of']}" if found == "passed what was asked" else ""
     told = [f"{counts[name]}{of if name == 'passed' else ''} {name}" for name in WORDS if counts[name]]
-    return f"{verdict(results)}: {', '.join(told)}"
+    return f"{found}: {', '.join(told) or 'nothing was judged'}"
 
 
 def transcript(said: Iterable[Mapping[str, Any]]) -> bytes:
@@ -150,8 +164,9 @@ def compatibility(run: Run, results: tuple[Result, ...], said: bytes | None = No
         **({"vectors": run.vectors} if run.vectors is not None else {}),
         **({"transcript": digest_bytes(said)} if said is not None else {}),
         "set": extent(results),
-        "conforms": verdict(results) == "conforms",
-        "verdict": verdict(results),
+        **({"interrupted": True} if run.interrupted else {}),
+        "conforms": verdict(results, interrupted=run.interrupted) == "conforms",
+        "verdict": verdict(results, interrupted=run.interrupted),
         "counts": {name: counts[name] for name in WORDS},
         "results": [_told(one) for one in results],
     }
@@ -198,6 +213,7 @@ def _badge(report: Mapping[str, Any]) -> Mapping[str, Any]:
     counts = report["counts"]
     shown = report["set"]["of"] - counts["not applicable"]
     colours = {"conforms": "brightgreen", "passed what was asked": "yellow", "does not conform": "red"}
+    colours["not judged to the end"] = "lightgrey"
     return {
         "schemaVersion": 1,
         "label": f"hire {report['profile']} {report['role']}",
@@ -217,13 +233,16 @@ def _junit(report: Mapping[str, Any], results: tuple[Result, ...]) -> Xml.Elemen
             "testsuite",
             name=group,
             tests=str(len(of)),
-            failures=str(sum(1 for one in of if _fails(one))),
+            errors=str(sum(1 for one in of if one.outcome in UNJUDGED)),
+            failures=str(sum(1 for one in of if _fails(one) and one.outcome not in UNJUDGED)),
             skipped=str(sum(1 for one in of if one.outcome == "not applicable" or _excused(one))),
             time=f"{sum(one.seconds for one in of):.3f}",
         )
         for one in of:
             case = Xml.SubElement(suite, "testcase", classname=group, name=one.scenario.id, time=f"{one.seconds:.3f}")
-            if _fails(one):
+            if one.outcome in UNJUDGED:
+                Xml.SubElement(case, "error", message=_printable(one.detail)).text = WORDS[one.outcome]
+            elif _fails(one):
                 Xml.SubElement(case, "failure", message=_printable(one.detail)).text = one.scenario.title
             elif one.outcome != "passed":
                 Xml.SubElement(case, "skipped", message=_printable(f"{WORDS[one.outcome]}: {one.detail}"))
@@ -231,7 +250,7 @@ def _junit(report: Mapping[str, Any], results: tuple[Result, ...]) -> Xml.Elemen
 
 
 def _fails(result: Result) -> bool:
-    return result.outcome == "stale" or (result.outcome == "failed" and result.scenario.level == "MUST")
+    return result.outcome in ("stale", *UNJUDGED) or (result.outcome == "failed" and result.scenario.level == "MUST")
 
 
 def _excused(result: Result) -> bool:

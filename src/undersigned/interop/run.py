@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
 
 from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.protocol import Role
+from undersigned.testing import GUILD
 
-from .failures import Failure, NotApplicable, Silent
+from .connections import go_on
+from .failures import Failure, NotApplicable, NotReady, Silent
 from .hiring import Hiring
 from .play import Play
+from .recipes import RECIPES
 from .scenario import Knock, Scenario, written_scenarios
 from .stage import Scene, Stage
 from .steps import play_steps
@@ -27,8 +33,19 @@ __all__ = ["PROFILES", "Outcome", "Result", "chosen", "play_all"]
 
 CONTACT = "first-contact"
 """What the first connection is called in the transcript."""
-Outcome = Literal["passed", "failed", "not applicable", "expected", "stale"]
-"""`expected` failed as an operator said that it would; `stale` passed although."""
+ENDING: Final = 3.0
+"""Seconds in which what was left open has to come to its end."""
+OVER: Final = ("withdrawn", "closed")
+SET_UP: Final[Mapping[str, str]] = {
+    "policy_denied": "it does not believe us (policy_denied): an instance that is tested has to trust {guild}, which "
+    "issues the memberships that we show",
+    "not_offered": "it does not do {task!r} (not_offered): name a task that it offers (--task)",
+}
+"""Reasons for which it will not work for us at all, each with what has to be set up."""
+Outcome = Literal["passed", "failed", "not applicable", "expected", "stale", "defect", "given up"]
+"""`expected` failed as an operator said that it would; `stale` passed although; a `defect` is one of the harness, and
+says nothing of the implementation; `given up` was not played to its end, because none can be.
+"""
 
 
 PROFILES: Final[Mapping[str, str]] = {
@@ -78,8 +95,12 @@ async def play_all(
     """Plays scenarios, some at a time; the results are in their order.
 
     If the DID does not resolve, a provider cannot be reached or does not answer an `Inquiry`, or a hirer is told to
-    hire and does not come, that is what comes of each, and no more is tried. `told` hears each line of the transcript,
-    `done` each result as it comes.
+    hire and does not come, each is `given up` for that, and no more is tried; so if it is not set up to be tested, as
+    it does not believe us or does not offer the task, and, from then on, once it has no room. `told` hears each line
+    of the transcript, `done` each result that was played, as it comes.
+
+    Raises:
+        ConfigurationError: The hook of a hirer does not take the token.
     """
     wanted = tuple(scenarios)
     told(stage.heading())
@@ -87,26 +108,30 @@ async def play_all(
     if stage.unresolved:
         silent = stage.unresolved
     elif wanted and wanted[0].role == "provider":
-        silent = await _silent(stage, told)
+        silent = await _first_contact(stage, told)
     elif wanted:
+        await stage.check_token()
         first = await play(stage, wanted[0], told)
-        silent = first.detail if first.silent else ""
+        silent = first.detail if first.silent or first.outcome == "given up" else ""
     else:
         silent = ""
     if silent:
-        failed = tuple(Result(scenario=one, outcome="failed", detail=silent, silent=True) for one in wanted)
-        for result in failed:
-            done(result)
-        return failed
+        return tuple(Result(scenario=one, outcome="given up", detail=silent) for one in wanted)
     gate = asyncio.Semaphore(at_a_time)
+    ended: list[str] = []
 
     async def one(scenario: Scenario) -> Result:
-        if any(isinstance(step, Knock) for step in scenario.steps):
+        if any(isinstance(step, Knock) for step in scenario.steps) and not ended:
             await stage.strangers.turn()
         async with gate:
+            if ended:
+                return Result(scenario=scenario, outcome="given up", detail=ended[0])
             known = first if scenario is wanted[0] else None
             result = known or await play(stage, scenario, told)
-        done(result)
+        if result.outcome == "given up":
+            ended.append(result.detail)
+        else:
+            done(result)
         return result
 
     async with asyncio.TaskGroup() as group:
@@ -119,41 +144,82 @@ async def play(
 ) -> Result:
     """Plays one scenario, in a scene of its own or this one; whatever the implementation does, it ends."""
     started = time.monotonic()
+    again = scene is not None
     scene = scene or Scene(stage, scenario.id, told)
     playing = Play(scene, scenario)
     outcome: Outcome = "passed"
     detail, silent = "", False
     try:
-        async with asyncio.timeout(stage.limits.scenario):
-            await play_steps(playing)
-    except NotApplicable as end:
-        outcome, detail = "not applicable", str(end)
-    except Failure as end:
-        outcome, detail, silent = "failed", str(end), isinstance(end, Silent) and not playing.players
-    except UndersignedError as error:
-        outcome, detail = "failed", f"this cannot be played: {error}"
-    except TimeoutError:
-        outcome, detail = "failed", f"not over within {stage.limits.scenario:g} s"
+        try:
+            async with asyncio.timeout(stage.limits.scenario):
+                await play_steps(playing)
+        except NotApplicable as end:
+            outcome, detail = "not applicable", str(end)
+        except NotReady as end:
+            outcome, detail = "given up", str(end)
+        except Failure as end:
+            outcome, detail, silent = "failed", str(end), isinstance(end, Silent) and not playing.players
+        except UndersignedError as error:
+            outcome, detail = "failed", f"this cannot be played: {error}"
+        except TimeoutError:
+            outcome, detail = "failed", f"not over within {stage.limits.scenario:g} s"
+        except Exception as error:  # of ours, whatever came: what the other scenarios found is told all the same
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            outcome = "defect"
+            detail = f"a defect of ours, please report it: {error!r:.200} at {Path(at.filename).name}:{at.lineno}"
+        seconds = time.monotonic() - started
+        if not again:
+            await _end(playing)
     finally:
         await scene.close()
     scene.note("over", "")
-    seconds = time.monotonic() - started
     return Result(scenario=scenario, outcome=outcome, detail=detail, seconds=seconds, silent=silent)
 
 
-async def _silent(stage: Stage, told: Callable[[dict[str, Any]], None]) -> str:
-    """Why nothing can be shown of the implementation; empty if it answers."""
+async def _end(playing: Play) -> None:
+    """Ends what we began and left open, so that it takes up no place of the implementation. The scenario is over:
+    whatever goes wrong here, or lasts too long, is no matter.
+    """
+    player = playing.players.get("first")
+    if not isinstance(player, Hiring) or player.state in ("-", *OVER):
+        return
+    with suppress(Exception):
+        async with asyncio.timeout(min(ENDING, playing.scene.stage.limits.answer)):
+            if player.line.closed is not None:
+                await go_on(playing)
+            for move in ("Withdraw", "Cancel"):
+                with suppress(Failure):  # the one that has no row in this state is not sent
+                    await player.say(RECIPES[move]())
+            while player.state not in OVER:
+                due = player.review("rejected") if player.state == "delivered" else player.due()
+                if due is not None:
+                    await player.say(due)
+                else:
+                    await player.hear("its end")
+
+
+async def _first_contact(stage: Stage, told: Callable[[dict[str, Any]], None]) -> str:
+    """Why nothing can be shown of the implementation; empty if it answers, and does not say that it will not work for
+    us. What else it gets wrong is for the scenarios to say.
+    """
     scene = Scene(stage, CONTACT, told)
+    player: Hiring | None = None
     try:
         async with asyncio.timeout(stage.limits.scenario):
             who = stage.actor(CONTACT, "first")
             player = Hiring(scene, who, await scene.line(who, "first"))
-            await player.say(player.inquiry())
-            await player.line.next(stage.limits.answer, "an answer to an Inquiry")
-    except Silent as end:
+            await player.reach("ready")
+            await player.say(RECIPES["Withdraw"]())
+    except NotReady as end:
         return str(end)
+    except Silent as end:
+        return "" if player is not None and player.got else str(end)
     except TimeoutError:
-        return f"no answer to an Inquiry within {stage.limits.scenario:g} s"
+        if player is None or not player.got:
+            return f"no answer to an Inquiry within {stage.limits.scenario:g} s"
+    except Exception:
+        if player is not None and player.state == "withdrawn":
+            return SET_UP.get(player.reason(), "").format(task=stage.subject.task, guild=GUILD.did)
     finally:
         await scene.close()
     return ""

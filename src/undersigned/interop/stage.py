@@ -22,13 +22,13 @@ from undersigned.contract import Price
 from undersigned.daemon import ArtifactRequest, ArtifactResponse, Document, ListenerLimits
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, Instant, JsonObject, digest_bytes
-from undersigned.errors import Closed, UndersignedError
+from undersigned.errors import Closed, ConfigurationError, UndersignedError
 from undersigned.runtime import Clock, Gatherer, SystemClock
 from undersigned.testing import LOOSE, Attacker, Known, Line
 from undersigned.transport import Channel, ChannelLimits, Identity, admit, connect_websocket, prove
 
-from .back_channel import BackChannel
-from .failures import Silent, reason
+from .back_channel import BackChannel, Unauthorized
+from .failures import Failure, Silent, reason
 from .heard import Heard
 from .listening import ELSEWHERE, Listener, Met
 from .published import Published
@@ -273,6 +273,19 @@ class Stage:
         return await BackChannel(subject.hook or "", subject.token, self.limits.answer, local=subject.local).ask(
             method, path, body
         )
+
+    async def check_token(self) -> None:
+        """Returns unless the hook refuses our token; whatever else is wrong with it is for the scenarios to say.
+
+        Raises:
+            ConfigurationError: It does.
+        """
+        try:
+            await self.ask("GET", "/hires/nothing")
+        except Unauthorized as refused:
+            raise ConfigurationError("bad_configuration", f"--token-file: {refused}") from refused
+        except Failure:
+            return
 
     @asynccontextmanager
     async def channel(self, told: Callable[..., None]) -> AsyncGenerator[Unproved]:

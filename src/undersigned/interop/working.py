@@ -10,7 +10,7 @@ from typing import Any, Final
 from undersigned.attestation import provenance, work
 from undersigned.contract import ContractDocument
 from undersigned.encoding import EngagementId, digest_bytes, from_struct
-from undersigned.messages import Artifact, Inquiry, Offer, PresentationRequest, Start
+from undersigned.messages import Artifact, Input, Inquiry, Offer, PresentationRequest, Start
 from undersigned.protocol import PROVIDER
 from undersigned.testing import Attacker, Say, acceptance, delivery, offer, presentation, profile, seal
 
@@ -50,7 +50,7 @@ class Working(Player):
 
     def uri_of(self, place: int = 0) -> str:
         """Where an input is read."""
-        uri = self._started().inputs[place].uri
+        uri = self._input(place).uri
         if uri is None:
             raise NotApplicable("it does not say where its input is read")
         return uri
@@ -58,7 +58,18 @@ class Working(Player):
     @property
     def served_name(self) -> str:
         """See `Player.served_name`."""
-        return self._started().inputs[0].name
+        return self._input(0).name
+
+    def _input(self, place: int) -> Input:
+        """What it gave to be worked on.
+
+        Raises:
+            Failure: It gave nothing there.
+        """
+        given = self._started().inputs
+        if place >= len(given):
+            raise Failure("it was told to hire for work on an input, and its Start gives none")
+        return given[place]
 
     def limit_of(self, uri: str) -> int:
         """See `Player.limit_of`."""
