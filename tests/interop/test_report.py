@@ -81,6 +81,23 @@ def test_whoever_passed_a_part_or_is_excused_does_not_conform() -> None:
     assert summary(every) == f"conforms: {len(every)} passed"
 
 
+@pytest.mark.parametrize("outcome", ["defect", "given up"])
+def test_what_was_not_judged_to_the_end_says_nothing_of_conformance(outcome: str, tmp_path: Path) -> None:
+    """Neither good nor bad; an expectation does not excuse it, and is not stale by it."""
+    found = judged(results("passed", outcome), {LOWER.id: "known"}, [PROBE.id, LOWER.id])
+    assert [one.outcome for one in found] == ["passed", outcome]
+    assert not conforms(found)
+    report = compatibility(RUN, found)
+    write_reports(tmp_path, report, found, ())
+    page = (tmp_path / "compatibility.html").read_text()
+    assert "was not judged to the end" in page
+    assert "does not conform" not in page
+    errors = [
+        one.get("name") for one in Xml.parse(tmp_path / "junit.xml").iter("testcase") if one.find("error") is not None
+    ]
+    assert errors == [LOWER.id]
+
+
 def test_expected_failures(tmp_path: Path) -> None:
     """One that fails is excused; one that passes is stale and fails the run; one that names nothing is refused."""
     file = tmp_path / "expected.toml"
@@ -110,7 +127,10 @@ def test_every_form_says_the_same(tmp_path: Path) -> None:
         *("badge.json", "compatibility.html", "compatibility.json", "junit.xml", "transcript.jsonl")
     ]
     read = json.loads((folder / "compatibility.json").read_text())
-    assert read["counts"] == {"passed": 1, "failed": 2, "not applicable": 0, "expected": 0, "stale": 0}
+    assert read["counts"] == {"passed": 1, "failed": 2, "not applicable": 0, "expected": 0, "stale": 0} | {
+        "defect": 0,
+        "given up": 0,
+    }
     assert (read["conforms"], read["vectors"], read["seed"]) == (False, RUN.vectors, "a seed")
     assert read["results"][0]["diagram"].startswith("sequenceDiagram\n")
     junit = Xml.parse(folder / "junit.xml").getroot()

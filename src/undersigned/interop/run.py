@@ -208,6 +208,8 @@ async def _first_contact(stage: Stage, told: Callable[[dict[str, Any]], None]) -
         async with asyncio.timeout(stage.limits.scenario):
             who = stage.actor(CONTACT, "first")
             player = Hiring(scene, who, await scene.line(who, "first"))
+            await player.say(player.inquiry())
+            await player.hear("an answer to an Inquiry")
             await player.reach("ready")
             await player.say(RECIPES["Withdraw"]())
     except NotReady as end:
