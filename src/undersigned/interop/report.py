@@ -212,8 +212,12 @@ def _badge(report: Mapping[str, Any]) -> Mapping[str, Any]:
     """For shields.io, "endpoint"."""
     counts = report["counts"]
     shown = report["set"]["of"] - counts["not applicable"]
-    colours = {"conforms": "brightgreen", "passed what was asked": "yellow", "does not conform": "red"}
-    colours["not judged to the end"] = "lightgrey"
+    colours: Mapping[Verdict, str] = {
+        "conforms": "brightgreen",
+        "passed what was asked": "yellow",
+        "does not conform": "red",
+        "not judged to the end": "lightgrey",
+    }
     return {
         "schemaVersion": 1,
         "label": f"hire {report['profile']} {report['role']}",
