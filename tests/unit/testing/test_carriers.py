@@ -53,7 +53,7 @@ async def proved(carrier: Carrier, far: Acceptor) -> ClientConnection:
 
 
 async def until(condition) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110 - nothing here has an event to wait for
             await asyncio.sleep(0.005)
 
