@@ -22,18 +22,27 @@ from integration.test_readme import text_of
 from undersigned.daemon import Peer
 from undersigned.encoding import digest_bytes
 from undersigned.errors import ConfigurationError, FormatError, LedgerUnavailable, UndersignedError, VerificationError
+from undersigned.evidence import verify_pack
+from undersigned.ledger import open_ledger
 from undersigned.runtime import (
+    ABSENT,
     SMALL_BYTES,
+    Absent,
     ArtifactStore,
     Contents,
     Home,
     Job,
     ObjectArtifacts,
+    OwnEvidence,
+    SystemClock,
     create_home,
+    export_pack,
+    gather_evidence,
     open_artifacts,
 )
 from undersigned.runtime.artifacts import PIECE_BYTES
 from undersigned.testing import free_ports
+from undersigned.trace import trace
 
 obstore = pytest.importorskip("obstore", reason="the extra artifacts is not installed")
 
@@ -270,6 +279,15 @@ async def test_a_folder_that_cannot_be_written_is_found_at_once(tmp_path: Path) 
             await ArtifactStore(path).check()
         assert (refused.value.code, str(path) in refused.value.message) == ("store_unavailable", True)
     assert {error.code for error in await told(ArtifactStore(file))} == {"store_unavailable"}
+    store = ArtifactStore(tmp_path / "away")
+    async with store.receive(max_bytes=len(LARGE)) as incoming:
+        for chunk in (LARGE[:SMALL_BYTES], LARGE[SMALL_BYTES:]):
+            await incoming.add(chunk)
+        assert os.listdir(store.folder)
+        store.folder.rename(tmp_path / "aside")
+        await asyncio.to_thread(store.folder.write_bytes, b"")
+        with pytest.raises(LedgerUnavailable):
+            await incoming.keep()
     home = home_with(tmp_path, f"file://{file}/below")
     with pytest.raises(LedgerUnavailable) as refused:
         await Peer.open(home).start()
@@ -397,6 +415,49 @@ async def test_a_hire_between_two_who_keep_nothing_here(
     with pytest.raises(LedgerUnavailable) as refused:
         await Peer.open(homes[0]).start()
     assert refused.value.code == "store_unavailable"
+
+
+async def test_a_damaged_object_is_fetched_again_and_one_out_of_reach_is_named(
+    s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-ATT-11: the second hire of the same bytes heals the hirer's own store; and its pack holds without them."""
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    url, digest = "s3://bucket/healed", digest_bytes(DATA)
+
+    async def work(job: Job) -> None:
+        await job.deliver("summary.txt", DATA)
+
+    acme, globex = await two_homes(tmp_path)
+    file = acme.path / "undersigned.toml"
+    await asyncio.to_thread(file.write_text, f'{file.read_text()}\n[artifacts]\nstore = "{url}"\n')
+    for _ in range(2):
+        async with (
+            Peer.open(Home(acme.path)) as hirer,
+            Peer.open(Home(globex.path), handlers={"summary": work}) as provider,
+            asyncio.timeout(60),
+        ):
+            did = did_of(provider.home.configuration.listen.port)
+            order = {"task": "summary", "inputs": {"report": b"x"}, "price": "5 EUR", "deliverable": "summary.txt"}
+            result = await hirer.hire(did, **order)
+            assert result["summary.txt"] == DATA
+            assert await open_artifacts(Home(acme.path)).get(digest) == DATA
+        obstore.put(obstore.store.from_url(url), digest, b"?" + DATA[1:])
+    monkeypatch.setenv("AWS_ENDPOINT", f"http://127.0.0.1:{free_ports(1)[0]}")
+    home = Home(acme.path)
+    ledger = await open_ledger(home.ledger_url, read_only=True)
+    try:
+        absent: list[Absent] = []
+        store, own = open_artifacts(home), home.configuration.did
+        pack = await export_pack(ledger, store, own, result.engagement, absent=absent.append)
+        assert absent == [Absent(result.engagement, digest, "summary.txt", "unavailable", f"{url}/{digest}")]
+        assert verify_pack(pack, now=SystemClock().now()).ok
+        evidence = OwnEvidence(ledger, home, SystemClock().now())
+        tree = trace(digest, await gather_evidence(digest, own=evidence, packs={}, now=SystemClock().now()))
+        assert ABSENT["unavailable"] in tree.why
+        assert not [step for step in tree.every if step.state == "failed"]
+    finally:
+        await ledger.close()
 
 
 async def test_a_folder_elsewhere_is_named_as_a_url(tmp_path: Path) -> None:

@@ -497,7 +497,8 @@ class Incoming:
             self._file.close()
             self._file = None
         if self._path is not None:
-            await asyncio.to_thread(self._path.unlink, missing_ok=True)
+            with suppress(OSError):  # where the folder is away, it is swept later
+                await asyncio.to_thread(self._path.unlink, missing_ok=True)
             self._path = None
 
     async def _spill(self) -> None:

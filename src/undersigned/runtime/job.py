@@ -478,6 +478,7 @@ class Job:
                 path; `too_large`: it is more than the contract lets it be or, where that names no limit, than
                 `[artifacts]` of our settings does (HIRE-ATT-11).
             OSError: The file cannot be read, or is none.
+            LedgerUnavailable: `store_full`, `store_unavailable`: our store does not take it now.
         """
         if not isinstance(data, bytes | bytearray | memoryview | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
             what = f"expected bytes or a path; came {type(data).__name__}: a text has to be encoded"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -48,6 +49,26 @@ def verdict(world: World, by: Party = JUDGE, passed: bool = True, **changes: Any
     }
     artifacts = changes.pop("artifacts", {one.name: one.digest for one in delivery.artifacts})
     return by.seal_statement(make_statement(artifacts, accepted(**(fields | changes))))
+
+
+def test_a_damaged_copy_of_the_hirers_is_no_answer_to_the_verifier(open_world: Open) -> None:
+    """HIRE-ATT-06, HIRE-ATT-11: what it had before is made right, and the verdict finds what was delivered."""
+    made, digest = b"what was made", digest_bytes(b"what was made")
+
+    async def handler(job: Job) -> None:
+        await job.deliver("summary.txt", made)
+        folder = world.hirer.artifacts.folder
+        folder.mkdir(exist_ok=True)
+        await asyncio.to_thread((folder / digest).write_bytes, b"?" + made[1:])
+
+    world = open_world(handler=handler)
+    ours = world.begin(verifier=JUDGE.did, deliverable="summary.txt")
+    world.until("delivered", ours.id)
+    world.settle()
+    assert (world.hirer.artifacts.folder / digest).read_bytes() == made
+    assert acts(world, ours, verdict(world)) == ""
+    world.until("closed", ours.id)
+    assert last(world.provider, ours.id, Review).verdict == "accepted"
 
 
 def pack_of(world: World, node: Node, ours: Conversation) -> Report:
