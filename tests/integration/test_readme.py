@@ -21,6 +21,7 @@ from integration.hires import free_ports
 from support import ROOT
 from undersigned.bridges.gate_rules import read_rules
 from undersigned.bridges.mcp_rules import Rules
+from undersigned.interop.expected import reasons
 from undersigned.ledger import open_books
 from undersigned.runtime import Configuration
 from undersigned.scope import Labels, Scope
@@ -49,7 +50,7 @@ def settings(table: dict[str, Any]) -> Configuration:
     return read
 
 
-READERS = {"did": settings, "tool": Rules.from_toml, "label": Labels.from_toml, "rule": read_rules}
+READERS = {"did": settings, "tool": Rules.from_toml, "label": Labels.from_toml, "rule": read_rules, "expected": reasons}
 """What reads a table, by a name in it that no other has."""
 
 
@@ -143,7 +144,7 @@ def test_no_other_page_has_programs_that_nobody_runs() -> None:
         for block in blocks(page):
             if block.language == "toml":
                 table = tomllib.loads(block.text)
-                # A page shows a scope, labels, or the rules of a gate.
+                # A page shows a scope, labels, the rules of a gate, or expected failures.
                 read = READERS.get(min(table.keys() & READERS.keys(), default=""), Scope.from_toml)
                 assert read(table), page
 

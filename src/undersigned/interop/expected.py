@@ -2,7 +2,7 @@
 
     [[expected]]
     id = "reconnect-in-doubt"
-    reason = "issue 12: the outbox is lost with the process"
+    reason = "the outbox is lost with the process"
 
 Source: protocol-spec/harness.md, "Reports"
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -21,7 +21,7 @@ from undersigned.runtime import read_file
 
 from .run import Result
 
-__all__ = ["judged", "read_expected"]
+__all__ = ["judged", "read_expected", "reasons"]
 
 
 class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,11 +40,19 @@ def read_expected(path: Path) -> Mapping[str, str]:
         ConfigurationError: The file cannot be used.
     """
     try:
-        entries = msgspec.convert(tomllib.loads(read_file(path).decode()), _File).expected
+        return reasons(tomllib.loads(read_file(path).decode()))
     except (OSError, ValueError) as exc:
         text = f"{path}: {exc.strerror or exc}" if isinstance(exc, OSError) else f"{path}: {exc}"
         raise ConfigurationError("bad_configuration", text) from exc
-    return {entry.id: entry.reason for entry in entries}
+
+
+def reasons(table: Mapping[str, Any]) -> Mapping[str, str]:
+    """The same of what such a file holds.
+
+    Raises:
+        ValueError: It is no list of expected failures.
+    """
+    return {entry.id: entry.reason for entry in msgspec.convert(table, _File).expected}
 
 
 def judged(results: Iterable[Result], expected: Mapping[str, str], known: Iterable[str]) -> tuple[Result, ...]:
