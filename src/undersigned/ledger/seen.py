@@ -91,11 +91,6 @@ class Seen(Struct, frozen=True, kw_only=True):
     past: tuple[Decided, ...] = ()
 
     @property
-    def newest(self) -> Stated | None:
-        """The largest head seen."""
-        return max(self.held, key=lambda one: one.size, default=None)
-
-    @property
     def held(self) -> tuple[Stated, ...]:
         """All heads that are kept of it."""
         return (self.agreed, *self.open) if self.agreed is not None else self.open

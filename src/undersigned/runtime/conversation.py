@@ -852,7 +852,7 @@ class Conversation(Remembered):
             method=identity.method,
             suite=self._suite(engagement),
             kind=identity.kind,
-            created=said.at or now,
+            created=now,
             expires=shift(now, PROOF_SECONDS),
         )
         signed = unsigned.signed(await identity.sign(unsigned.to_sign))

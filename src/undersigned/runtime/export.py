@@ -45,7 +45,7 @@ FOLDERS: Final = ("approvals", "artifacts", "credentials", "decisions", "policie
 ABSENT: Final = {
     "missing": "it is not in the store",
     "damaged": "the copy in the store is damaged",
-    "large": "it is larger than what a pack holds, and stands beside it",
+    "large": "it is larger than what a pack holds, and stays where artifacts are kept",
     "unavailable": "the store cannot be read",
 }
 """Why something that was delivered is not in a pack, where nobody withheld it."""
@@ -87,7 +87,7 @@ class _Delivered:
             size = None if self._away else await self._store.size(item.digest)
             if size is not None and size <= MAX_WHOLE_BYTES:
                 return await self._store.get(item.digest)
-            # A pack is read whole, so what is large stands beside it, named by its digest.
+            # A pack is read whole, so what is large stays in the store, named by its digest.
             why = "unavailable" if self._away else "missing" if size is None else "large"
         except UndersignedError as error:
             if not of_store(error):

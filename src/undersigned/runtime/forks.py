@@ -37,7 +37,7 @@ from undersigned.transparency import consistency_roots
 from .logbook import stated_in, verified_note
 from .witnessing import contradict, words
 
-__all__ = ["check_fork", "fork_document", "fork_in", "forks_of"]
+__all__ = ["check_fork", "fork_document", "fork_in"]
 
 DocumentOf: TypeAlias = Callable[[Did], Awaitable[DidDocument]]
 
@@ -70,11 +70,6 @@ async def fork_document(ledger: Ledger, fork: Fork) -> JsonObject:
     if times or not (_signed(held.note) and _signed(came.note)):
         document["messages"] = [decode_json(await _message(ledger, one), FOREIGN_LIMITS) for one in (held, came)]
     return document
-
-
-async def forks_of(ledger: Ledger) -> tuple[tuple[Did, Fork], ...]:
-    """The logs that show two histories, as far as nobody decided about them yet."""
-    return tuple((log, seen.fork) for log, seen in await ledger.logs_seen() if seen.fork is not None)
 
 
 async def fork_in(ledger: Ledger, engagement: EngagementId, *, alone: bool = False) -> bytes | None:

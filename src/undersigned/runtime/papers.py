@@ -232,7 +232,7 @@ class Papers:
         """The `Closing` of this side's books, with a signed checkpoint of its log as it stands now, and the proof that
         it continues what the peer was told before, which `told` gives for a head.
 
-        Of two that are signed, the later one is never of fewer leaves.
+        Of two, the one with the later `checkpointAt` is never of fewer leaves.
         """
         contract = engagement.contract
         if contract is None:
@@ -258,7 +258,6 @@ class Papers:
                 "objection": objection,
                 "recorded": recorded,
             },
-            at=at,
         )
 
     async def stated(self, artifacts: Mapping[str, Digest], predicate: Predicate) -> JsonObject:

@@ -44,8 +44,6 @@ class Say(msgspec.Struct, frozen=True, gc=False):
     evidence: tuple[Blob, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
     """Facts noted before it, in the same transaction."""
-    at: Instant = ""
-    """When what it says was so, which its proof says; by default when it is signed."""
 
 
 class Declined(PolicyError):
