@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from runtimes import NOON, Office, World, facts, folded, last
+from runtimes import NOON, Office, World, facts, folded, last, offices
 from undersigned.encoding import digest_bytes, shift
 from undersigned.errors import CredentialError
 from undersigned.ledger import Admitted, TrustStore
@@ -60,11 +60,11 @@ def hired(world: World) -> tuple[str, Decision]:
 
 
 def test_without_a_graph_anchors_answer_and_no_file_is_looked_into(
-    open_world: Open, monkeypatch: pytest.MonkeyPatch
+    open_world: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hire asks twice on each side; what the anchors say by themselves is worked out once."""
     monkeypatch.setattr(beliefs, "WRITE_SECONDS", 3600.0)  # however long a hire takes, nothing is written meanwhile
-    world = open_world()
+    world = open_world(*offices(tmp_path))  # those of all tests may have a graph by now: a peer that closes writes one
     asked: list[object] = []
     monkeypatch.setattr(TrustStore, "ask", lambda *given, **_: asked.append(given))
     reads: list[object] = []
