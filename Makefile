@@ -103,5 +103,5 @@ $(VENV)/.ready-dev: pyproject.toml | $(VENV)/.ready
 	@echo "== installing the tools for tests and checks"
 	@$(RUN) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")' \
 	  > $(VENV)/dev-requirements.txt
-	@$(VENV)/bin/pip install --requirement $(VENV)/dev-requirements.txt --editable '.[prov,spdx,c2pa,fast,jose,cedar,artifacts]'
+	@$(VENV)/bin/pip install --requirement $(VENV)/dev-requirements.txt --editable '.[prov,spdx,c2pa,fast,cedar,artifacts]'
 	@touch $(VENV)/.ready $@

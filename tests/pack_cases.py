@@ -105,7 +105,18 @@ PROVED = ("decision", "withheld")
 """Kinds of tampering with what only some packs have."""
 APART = (
     *PROVED,
-    *("witness", "credential", "status", "no-refusals", "no-decisions", "no-inputs", "no-subcontracts"),
+    *(
+        "witness",
+        "credential",
+        "status",
+        "jwt-signature",
+        "jwt-none",
+        "jwt-key",
+        "no-refusals",
+        "no-decisions",
+        "no-inputs",
+        "no-subcontracts",
+    ),
 )
 """Those that take packs of their own."""
 
@@ -621,7 +632,7 @@ def spoiled_ones(packs: list[bytes], count: int, within: str = "") -> Iterator[C
         said = json.loads(members.pop("manifest.json"))
         path = dice.choice([name for name in sorted(members) if name.startswith(within) and name[:10] != "artifacts/"])
         if path.endswith(".json") and dice.random() < 0.75:
-            content = _changed_somewhere(json.loads(members.pop(path)), dice)
+            content = changed_somewhere(json.loads(members.pop(path)), dice)
         else:
             data = bytearray(members.pop(path))
             data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
@@ -636,7 +647,7 @@ def spoiled_ones(packs: list[bytes], count: int, within: str = "") -> Iterator[C
         yield Case(f"spoiled {number}: {path}", data)
 
 
-def _changed_somewhere(value: Any, dice: Random) -> bytes:
+def changed_somewhere(value: Any, dice: Random) -> bytes:
     """The JSON with one of its values gone, or of another type or length."""
     places: list[tuple[Any, Any]] = []
     pending = [value]

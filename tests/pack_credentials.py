@@ -5,12 +5,26 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable, Iterator
+from random import Random
 from typing import Any
 
-from pack_cases import ONE, TWO, WEB, Case, spoiled_ones, web_document, withheld
+from pack_cases import ONE, TWO, WEB, Case, changed_somewhere, spoiled_ones, web_document, withheld
 from packs import Hire
-from undersigned.credentials import build_status_list
-from undersigned.encoding import JsonObject, canonicalize, digest_bytes, multibase_encode
+from parties import P256_ORDER, Party, neutral_signature
+from undersigned.credentials import (
+    build_presentation,
+    build_status_list,
+    enveloped_credential,
+    enveloped_presentation,
+)
+from undersigned.encoding import (
+    JsonObject,
+    base64url_decode,
+    base64url_encode,
+    canonicalize,
+    digest_bytes,
+    multibase_encode,
+)
 from undersigned.evidence import tamper
 from undersigned.messages import Presentation
 from undersigned.testing import Actor, Say, presentation
@@ -32,21 +46,32 @@ def credential(hire: Hire, by: Actor = ONE, *, at: str = FROM, **members: Any) -
             "validFrom": FROM,
             "validUntil": UNTIL,
             "credentialSubject": {"id": hire.provider.actor.did, "capability": "sbom"},
-            "credentialStatus": {
-                "id": f"{LIST}#9",
-                "type": "BitstringStatusListEntry",
-                "statusPurpose": "revocation",
-                "statusListIndex": "9",
-                "statusListCredential": LIST,
-            },
+            "credentialStatus": place(),
             **members,
         },
         at,
     )
 
 
-def status_list(by: Actor = ONE, *, places: tuple[int, ...] = (), encoded: str = "", **members: Any) -> bytes:
-    """An issuer's list, in which these places are set."""
+def place(**members: Any) -> JsonObject:
+    """What a credential says of its status."""
+    return {
+        "id": f"{LIST}#9",
+        "type": "BitstringStatusListEntry",
+        "statusPurpose": "revocation",
+        "statusListIndex": "9",
+        "statusListCredential": LIST,
+        **members,
+    }
+
+
+def status_list(by: Actor = ONE, **changes: Any) -> bytes:
+    """An issuer's list; see `_listed`."""
+    return canonicalize(by.issue(_listed(by, **changes), FROM))
+
+
+def _listed(by: Actor, *, places: tuple[int, ...] = (), encoded: str = "", **members: Any) -> JsonObject:
+    """An issuer's list, in which these places are set; members of its subject are put there."""
     bits = bytearray(16 * 1024)
     for place in places:
         bits[place >> 3] |= 0x80 >> (place & 7)
@@ -55,7 +80,10 @@ def status_list(by: Actor = ONE, *, places: tuple[int, ...] = (), encoded: str =
     )
     if encoded:
         made["credentialSubject"]["encodedList"] = encoded
-    return canonicalize(by.issue({**made, **members}, FROM))
+    for name, member in (("subject_type", "type"), ("statusPurpose", "statusPurpose"), ("ttl", "ttl")):
+        if name in members:
+            made["credentialSubject"][member] = members.pop(name)
+    return {**made, **members}
 
 
 def decision(hire: Hire, *, looked: tuple[str, ...], lists: tuple[str, ...], **members: Any) -> bytes:
@@ -100,7 +128,7 @@ def packed(
 
 def _digest(shown: JsonObject) -> str:
     """Of a credential as it is shown."""
-    if shown["type"] == "EnvelopedVerifiableCredential":
+    if "EnvelopedVerifiableCredential" in str(shown["type"]):
         return digest_bytes(str(shown["id"]).partition(",")[2].encode())
     return digest_bytes(canonicalize(shown))
 
@@ -140,6 +168,106 @@ def _by_web(key: Actor) -> Callable[[Hire], JsonObject]:
     return made
 
 
+Key = Actor | Party
+"""Who signs texts."""
+
+
+def signed_text(by: Key, header: JsonObject | bytes, payload: JsonObject | bytes) -> str:
+    """Any header and payload with a signature of these bytes."""
+    parts = [one if isinstance(one, bytes) else canonicalize(one) for one in (header, payload)]
+    to_sign = ".".join(map(base64url_encode, parts))
+    signature = by.sign(to_sign.encode()) if isinstance(by, Party) else by._key.sign(to_sign.encode()).signature
+    return f"{to_sign}.{base64url_encode(signature)}"
+
+
+def _header(by: Key, of: str = "vc", **members: Any) -> JsonObject:
+    algorithm = "Ed25519" if isinstance(by, Actor) else {"P-256": "ES256", "P-384": "ES384"}[by.kind]
+    header: JsonObject = {"alg": algorithm, "cty": of, "kid": by.method, "typ": f"{of}+jwt", **members}
+    return {name: value for name, value in header.items() if value is not ...}
+
+
+def text(
+    hire: Hire,
+    by: Key = ONE,
+    *,
+    header: JsonObject | None = None,
+    as_payload: Callable[[JsonObject], JsonObject | bytes] = lambda payload: payload,
+    then: Callable[[str], str] = lambda text: text,
+    **claims: Any,
+) -> JsonObject:
+    """What an issuer says of the provider as a signed text, in its envelope; a claim that is `...` is not there."""
+    payload = {name: value for name, value in credential(hire).items() if name != "proof"} | {"issuer": by.did}
+    payload = {name: value for name, value in (payload | claims).items() if value is not ...}
+    return enveloped_credential(then(signed_text(by, _header(by, **(header or {})), as_payload(payload))))
+
+
+def _text(**changes: Any) -> Callable[[Hire], JsonObject]:
+    return lambda hire: text(hire, **changes)
+
+
+def text_bytes(**changes: Any) -> Callable[[Hire], tuple[bytes, ...]]:
+    return lambda hire: (str(text(hire, **changes)["id"]).partition(",")[2].encode(),)
+
+
+def list_text(by: Actor = ONE, then: Callable[[str], str] = lambda text: text, **changes: Any) -> bytes:
+    """An issuer's list as a signed text."""
+    return then(signed_text(by, _header(by), _listed(by, **changes))).encode()
+
+
+def _presented_text(
+    hire: Hire,
+    *shown: Callable[[Hire], JsonObject],
+    by: Actor | None = None,
+    header: JsonObject | None = None,
+    then: Callable[[str], str] = lambda text: text,
+    **claims: Any,
+) -> Say:
+    """A presentation as a signed text; a claim that is `...` is not there."""
+    party = hire.provider
+    payload: JsonObject = build_presentation(
+        id="urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b01",
+        holder=party.actor.did,
+        engagement=party.engagement.id,
+        credentials=[one(hire) for one in shown],
+    )
+    payload |= {"nonce": party.engagement.got[-1], "aud": party.engagement.peer} | claims
+    signer = by or party.actor
+    made = signed_text(
+        signer,
+        _header(signer, "vp", **(header or {})),
+        {name: value for name, value in payload.items() if value is not ...},
+    )
+    return presentation(presentation=enveloped_presentation(then(made)))
+
+
+def _flip_text(text: str) -> str:
+    """One bit of the signature."""
+    to_sign, _, signature = text.rpartition(".")
+    return f"{to_sign}.{base64url_encode(_flip(base64url_decode(signature)))}"
+
+
+def _flip(data: bytes) -> bytes:
+    return data[:5] + bytes([data[5] ^ 1]) + data[6:]
+
+
+def _other_s(text: str) -> str:
+    """The other number that solves the same equation, of P-256."""
+    to_sign, _, signature = text.rpartition(".")
+    raw = base64url_decode(signature)
+    return f"{to_sign}.{base64url_encode(raw[:32] + (P256_ORDER - int.from_bytes(raw[32:])).to_bytes(32))}"
+
+
+def _neutral(text: str) -> str:
+    to_sign, _, _ = text.rpartition(".")
+    return f"{to_sign}.{base64url_encode(neutral_signature(ONE._key, to_sign.encode()))}"
+
+
+def _payload(text: str, changes: JsonObject) -> str:
+    """Another payload under the same signature."""
+    head, body, signature = text.split(".")
+    return f"{head}.{base64url_encode(canonicalize(json.loads(base64url_decode(body)) | changes))}.{signature}"
+
+
 def _encoded(bits: bytes) -> str:
     return multibase_encode("u", gzip.compress(bits, mtime=0))
 
@@ -157,12 +285,6 @@ CREDENTIALS: dict[str, tuple[Callable[[], bytes], str]] = {
     "not valid any more": (lambda: packed(lambda hire: credential(hire, validUntil=FROM)), ""),
     "not valid yet": (lambda: packed(lambda hire: credential(hire, validFrom=UNTIL)), ""),
     "a suite of others": (lambda: packed(lambda hire: {**credential(hire), "proof": SUITE_OF_OTHERS}), ""),
-    "a text": (lambda: packed(looked_up=lambda _: (b"eyJhbGciOiJFZERTQSJ9.e30.AAAA",)), ""),
-    "a list that is a text": (lambda: packed(credential, lists=(b"eyJhbGciOiJFZERTQSJ9.e30.AAAA",)), ""),
-    "enveloped": (
-        lambda: packed(lambda _: {"type": "EnvelopedVerifiableCredential", "id": "data:application/vc+jwt,eyJh"}),
-        "",
-    ),
     "another signature": (lambda: packed(lambda hire: _flipped(credential(hire))), "proof_invalid"),
     "by a stranger": (lambda: packed(lambda hire: credential(hire, TWO, issuer=ONE.did)), "key_not_authorized"),
     "another key under the name": (
@@ -238,19 +360,87 @@ CREDENTIALS: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "no place": (
         lambda: packed(
-            lambda hire: credential(hire, credentialStatus={"statusListIndex": "x", "statusListCredential": LIST}),
+            lambda hire: credential(hire, credentialStatus=place(statusListIndex="x")),
             lists=(status_list(),),
         ),
         "status_invalid",
     ),
     "a place beyond the list": (
         lambda: packed(
-            lambda hire: credential(
-                hire, credentialStatus=[{"statusListIndex": "131072", "statusListCredential": LIST}]
-            ),
+            lambda hire: credential(hire, credentialStatus=[place(statusListIndex="131072")]),
             lists=(status_list(),),
         ),
         "status_invalid",
+    ),
+    **{
+        f"a place of another kind, {name}": (
+            lambda changes=changes: packed(
+                looked_up=_bytes(lambda hire: credential(hire, credentialStatus=place(**changes))),
+                lists=(status_list(places=(9,)),),
+            ),
+            "",
+        )
+        for name, changes in {
+            "type": {"type": "StatusList2021Entry"},
+            "purpose": {"statusPurpose": "message"},
+            "size": {"statusSize": 2},
+            "no size": {"statusSize": None},
+        }.items()
+    },
+    "a place of another kind, and one that is set": (
+        lambda: packed(
+            lambda hire: credential(hire, credentialStatus=[place(statusPurpose="message"), place()]),
+            lists=(status_list(places=(9,)),),
+        ),
+        "revoked",
+    ),
+    "a place of one bit": (
+        lambda: packed(
+            looked_up=_bytes(lambda hire: credential(hire, credentialStatus=place(statusSize=1))),
+            lists=(status_list(places=(9,)),),
+        ),
+        "revoked",
+    ),
+    "a place of another purpose than the list's": (
+        lambda: packed(
+            lambda hire: credential(hire, credentialStatus=place(statusPurpose="suspension")),
+            lists=(status_list(statusPurpose="revocation"),),
+        ),
+        "status_invalid",
+    ),
+    "nine places": (
+        lambda: packed(lambda hire: credential(hire, credentialStatus=[place()] * 9), lists=(status_list(),)),
+        "status_invalid",
+    ),
+    "a list for both": (
+        lambda: packed(
+            lambda hire: credential(hire, credentialStatus=place(statusPurpose="suspension")),
+            lists=(status_list(places=(9,), statusPurpose=["revocation", "suspension"]),),
+        ),
+        "revoked",
+    ),
+    **{
+        f"a list with another {name}": (
+            lambda subject=subject: packed(credential, lists=(status_list(**subject),)),
+            code,
+        )
+        for name, subject, code in (
+            ("type of its subject", {"subject_type": "StatusList2021"}, "status_invalid"),
+            ("purpose: none", {"statusPurpose": []}, "status_invalid"),
+            ("purpose: a number", {"statusPurpose": 7}, "status_invalid"),
+            ("ttl: text", {"ttl": "60000"}, "status_invalid"),
+            ("ttl: below 0", {"ttl": -1}, "status_invalid"),
+            ("ttl: a part", {"ttl": 0.5}, "status_invalid"),
+            ("ttl: nothing", {"ttl": None}, "status_invalid"),
+            ("ttl: 0", {"ttl": 0}, ""),
+            ("status", {"credentialStatus": place()}, "status_invalid"),
+            ("subject: two", {"credentialSubject": [{}, {}]}, "status_invalid"),
+            ("id: none", {"id": None}, ""),
+        )
+    },
+    "a list above 1 MiB": (
+        lambda: packed(credential, lists=(status_list(encoded="u" + "A" * 1024 * 1024),)),
+        "too_large",
     ),
     "a decision about another": (lambda: packed(credential, peer=TWO.did), "evidence_invalid"),
     "a decision from another presentation": (
@@ -289,13 +479,272 @@ CREDENTIALS: dict[str, tuple[Callable[[], bytes], str]] = {
 }
 """Packs and the code that refuses them, if any."""
 
+P256, P384 = Party("an office", "P-256"), Party("an office", "P-384")
+SECONDS = 1_577_836_800
+"""FROM."""
+FAR = 4_070_908_800
+"""UNTIL."""
+
+
+def _by_web_text(hire: Hire) -> JsonObject:
+    return text(hire, TWO, header={"kid": f"{WEB}#key"}, issuer=WEB)
+
+
+def _wrong_claims() -> Iterator[tuple[str, JsonObject, str]]:
+    """Claims of a credential, and what they are refused with."""
+    yield "iss", {"iss": TWO.did}, "schema_violation"
+    yield "iss of another type", {"iss": [ONE.did]}, "schema_violation"
+    yield "sub", {"sub": TWO.did}, "schema_violation"
+    yield "no sub", {"sub": None}, "schema_violation"
+    yield "jti", {"id": "urn:example:one", "jti": "urn:example:two"}, "schema_violation"
+    yield "jti and no id", {"jti": None}, "schema_violation"
+    yield "jti as a number", {"id": 1, "jti": True}, "schema_violation"
+    yield "vc", {"vc": {}}, "schema_violation"
+    yield "vp", {"vp": None}, "schema_violation"
+    yield "aud", {"aud": "did:web:globex.example"}, "schema_violation"
+    yield "cnf", {"cnf": {}}, "schema_violation"
+    yield "nonce", {"nonce": "x"}, "schema_violation"
+    yield "proof", {"proof": {}}, "schema_violation"
+    yield "exp as text", {"exp": str(FAR)}, "schema_violation"
+    yield "exp with a part", {"exp": FAR + 0.5}, "schema_violation"
+    yield "exp before our time", {"exp": 946_684_800}, "schema_violation"
+    yield "exp beyond it", {"exp": 32_503_680_000}, "schema_violation"
+    yield "nbf that is true", {"nbf": True}, "schema_violation"
+    yield "nbf that is null", {"nbf": None}, "schema_violation"
+    yield "iat before our time", {"iat": 0}, "schema_violation"
+    yield "iat to come", {"iat": FAR}, "proof_from_future"
+    yield "validUntil", {"validUntil": "some day"}, "schema_violation"
+    yield "validFrom that is null", {"validFrom": None, "nbf": SECONDS}, "schema_violation"
+    yield "no issuer", {"issuer": ...}, "evidence_invalid"
+    yield "another subject", {"credentialSubject": {"id": TWO.did}}, "holder_mismatch"
+
+
+def _wrong_headers() -> Iterator[tuple[str, JsonObject, str]]:
+    yield "alg none", {"alg": "none"}, "suite_not_allowed"
+    yield "a shared secret", {"alg": "HS256"}, "suite_not_allowed"
+    yield "no alg", {"alg": ...}, "suite_not_allowed"
+    yield "alg of the language", {"alg": "constructor"}, "suite_not_allowed"
+    yield "alg of another kind", {"alg": "ES256"}, "suite_not_allowed"
+    yield "alg of another length", {"alg": "ES384"}, "proof_invalid"
+    yield "typ of a presentation", {"typ": "vp+jwt"}, "proof_purpose_mismatch"
+    yield "no typ", {"typ": ...}, "proof_purpose_mismatch"
+    yield "cty of a presentation", {"cty": "vp"}, "proof_purpose_mismatch"
+    yield "cty that is null", {"cty": None}, "proof_purpose_mismatch"
+    yield "a key of its own", {"jwk": {}}, "unknown_term"
+    yield "crit", {"crit": []}, "unknown_term"
+    yield "kid of another", {"kid": TWO.method}, "key_not_authorized"
+    yield "kid of no method", {"kid": f"{ONE.did}#another"}, "key_not_authorized"
+    yield "kid without a fragment", {"kid": ONE.did}, "key_not_authorized"
+    yield "kid that is no URL", {"kid": "key 1#"}, "key_not_authorized"
+    yield "no kid", {"kid": ...}, "key_not_authorized"
+    yield "a long kid", {"kid": f"{ONE.did}#{'k' * 4000}"}, "too_large"
+
+
+def _wrong_texts() -> Iterator[tuple[str, Callable[[str], str], str]]:
+    """What becomes of a text, and what it is refused with."""
+    yield "one bit of the signature", _flip_text, "proof_invalid"
+    yield "a claim changed", lambda it: _payload(it, {"validUntil": "2999-01-01T00:00:00Z"}), "proof_invalid"
+    yield "a claim more", lambda it: _payload(it, {"exp": FAR}), "proof_invalid"
+    yield "no signature", lambda it: it.rpartition(".")[0] + ".", "proof_invalid"
+    yield "a short signature", lambda it: it[:-86] + "A" * 84, "proof_invalid"
+    yield "an R of small order", _neutral, "proof_invalid"
+    yield "two parts", lambda it: it.rpartition(".")[0], "schema_violation"
+    yield "four parts", lambda it: it + ".", "schema_violation"
+    yield "padding", lambda it: it + "==", "schema_violation"
+    yield "another alphabet", lambda it: it[:-1] + "+", "schema_violation"
+    yield "a space", lambda it: it + " ", "schema_violation"
+    yield "nothing", lambda _: "", "schema_violation"
+    yield "too long", lambda it: it + "A" * 100_000, "too_large"
+
+
+def _wrong_envelopes() -> Iterator[tuple[str, Callable[[JsonObject], JsonObject], str]]:
+    yield "a member more", lambda one: {**one, "name": "x"}, "unknown_term"
+    contexts = ["https://www.w3.org/ns/credentials/v2", "https://w3id.org/hire/v1"]
+    yield "another context", lambda one: {**one, "@context": contexts}, "context_not_allowed"
+    yield "no context", lambda one: {name: one[name] for name in ("id", "type")}, "context_not_allowed"
+    yield "two types", lambda one: {**one, "type": [one["type"], "EndorsementCredential"]}, "schema_violation"
+    yield "a parameter", lambda one: {**one, "id": str(one["id"]).replace(",", ";a=b,", 1)}, "schema_violation"
+    yield "no URL", lambda one: {**one, "id": 7}, "schema_violation"
+    yield "another kind of URL", lambda one: {**one, "id": str(one["id"]).replace("vc+", "vp+")}, "schema_violation"
+
+
+def _wrong_answers() -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Presentations as texts."""
+    yield "another nonce", {"nonce": digest_bytes(b"another")}, "challenge_mismatch"
+    yield "no nonce", {"nonce": ...}, "challenge_mismatch"
+    yield "another aud", {"aud": TWO.did}, "challenge_mismatch"
+    yield "aud as a list", {"aud": [TWO.did]}, "challenge_mismatch"
+    yield "another engagement", {"engagement": f"urn:hire:engagement:{digest_bytes(b'another')}"}, "wrong_negotiation"
+    yield "another holder", {"holder": TWO.did}, "holder_mismatch"
+    yield "signed by another", {"by": TWO}, "key_not_authorized"
+    yield "signed by another in its name", {"by": TWO, "header": {"kid": ...}}, "key_not_authorized"
+    yield "a member more", {"termsOfUse": []}, "unknown_term"
+    yield "a proof", {"proof": {}}, "unknown_term"
+    yield "sub", {"sub": ONE.did}, "unknown_term"
+    yield "iss", {"iss": TWO.did}, "schema_violation"
+    yield "jti", {"jti": "urn:example:two"}, "schema_violation"
+    yield "past", {"exp": SECONDS}, "proof_expired"
+    yield "not yet", {"nbf": FAR}, "proof_from_future"
+    yield "signed to come", {"iat": FAR}, "proof_from_future"
+    yield "typ of a credential", {"header": {"typ": "vc+jwt"}}, "proof_purpose_mismatch"
+    yield "alg none", {"header": {"alg": "none"}}, "suite_not_allowed"
+    yield "one bit of the signature", {"then": _flip_text}, "proof_invalid"
+    yield "an envelope in it", {"type": "EnvelopedVerifiablePresentation"}, "schema_violation"
+
+
+TEXTS: dict[str, tuple[Callable[[], bytes], str]] = {
+    "shown, clear and allowed": (lambda: packed(_text(), lists=(status_list(),)), ""),
+    "of P-256": (lambda: packed(_text(by=P256)), ""),
+    "of P-384": (lambda: packed(_text(by=P384)), ""),
+    "the other s of P-256": (lambda: packed(_text(by=P256, then=_other_s)), ""),
+    "one bit of P-256": (lambda: packed(_text(by=P256, then=_flip_text)), "proof_invalid"),
+    "one bit of P-384": (lambda: packed(_text(by=P384, then=_flip_text)), "proof_invalid"),
+    "a method of another DID": (
+        lambda: packed(_text(by=P256, header={"kid": P384.method})),
+        "key_not_authorized",
+    ),
+    "by the old name, without cty": (lambda: packed(_text(header={"alg": "EdDSA", "cty": ...})), ""),
+    "every claim": (
+        lambda: packed(
+            lambda hire: text(
+                hire,
+                id="urn:example:one",
+                **{"jti": "urn:example:one", "iss": ONE.did, "sub": hire.provider.actor.did},
+                **{"iat": SECONDS, "nbf": SECONDS, "exp": FAR},
+            )
+        ),
+        "",
+    ),
+    "numbers spelled in another way": (
+        lambda: packed(_text(as_payload=lambda one: canonicalize(one)[:-1] + b',"exp":%d.0,"nbf":1.5778368e9}' % FAR)),
+        "",
+    ),
+    "past by exp": (lambda: packed(_text(exp=SECONDS + 1)), ""),
+    "not yet by nbf": (lambda: packed(_text(nbf=FAR)), ""),
+    "past by validUntil": (lambda: packed(_text(validUntil=FROM, exp=FAR)), ""),
+    "an issuer whose document is not here": (lambda: packed(_by_web_text), ""),
+    "an issuer under a name": (lambda: packed(_by_web_text, documents=(web_document(TWO),)), ""),
+    "another key under the name": (lambda: packed(_by_web_text, documents=(web_document(ONE),)), "proof_invalid"),
+    "looked up": (lambda: packed(looked_up=text_bytes(), lists=(status_list(),)), ""),
+    "looked up, one bit": (lambda: packed(looked_up=text_bytes(then=_flip_text)), "proof_invalid"),
+    "looked up, in an envelope": (lambda: packed(looked_up=_bytes(_text())), ""),
+    "looked up, no text": (lambda: packed(looked_up=lambda _: (b"\xff\x00.e30.AAAA",)), "schema_violation"),
+    "looked up, something short": (
+        lambda: packed(looked_up=lambda _: (b"eyJhbGciOiJFZERTQSJ9.e30.AAAA",)),
+        "proof_purpose_mismatch",
+    ),
+    "looked up, of as many letters as are taken, each of four bytes": (
+        lambda: packed(looked_up=_bytes(lambda _: enveloped_credential("\U0001f600" * 92_000))),
+        "schema_violation",
+    ),
+    "looked up, silently missing": (
+        lambda: packed(looked_up=text_bytes(), beside={"credentials": ()}),
+        "evidence_invalid",
+    ),
+    "revoked and allowed": (lambda: packed(_text(), lists=(status_list(places=(9,)),)), "revoked"),
+    "revoked and denied": (lambda: packed(_text(), lists=(status_list(places=(9,)),), outcome="deny"), ""),
+    "a list": (lambda: packed(credential, lists=(list_text(),)), ""),
+    "a list that speaks against a text": (lambda: packed(_text(), lists=(list_text(places=(9,)),)), "revoked"),
+    "a list, one bit": (lambda: packed(credential, lists=(list_text(then=_flip_text),)), "proof_invalid"),
+    "a list that was over": (lambda: packed(credential, lists=(list_text(exp=SECONDS + 1),)), ""),
+    "a list that is none": (
+        lambda: packed(credential, lists=(list_text(type=["VerifiableCredential"]),)),
+        "status_invalid",
+    ),
+    "a list that is too large": (
+        lambda: packed(credential, lists=(list_text(encoded="u" + "A" * 70_000),)),
+        "too_large",
+    ),
+    "a large payload": (lambda: packed(_text(name="x" * 70_000)), "too_large"),
+    "a payload that is no object": (lambda: packed(_text(as_payload=lambda _: b"[]")), "schema_violation"),
+    "a name twice": (
+        lambda: packed(_text(as_payload=lambda one: b'{"issuer":"x",' + canonicalize(one)[1:])),
+        "bad_json",
+    ),
+    "an envelope in it": (
+        lambda: packed(lambda hire: enveloped_credential(signed_text(ONE, _header(ONE), text(hire)))),
+        "schema_violation",
+    ),
+    "a presentation": (lambda: packed(say=lambda hire: _presented_text(hire, credential, _text())), ""),
+    "a presentation without cty": (
+        lambda: packed(say=lambda hire: _presented_text(hire, header={"cty": ..., "alg": "EdDSA"})),
+        "",
+    ),
+    "a presentation with every claim": (
+        lambda: packed(
+            say=lambda hire: _presented_text(
+                hire,
+                **{"iss": hire.provider.actor.did, "jti": "urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b01"},
+                **{"iat": SECONDS, "nbf": SECONDS, "exp": FAR},
+            )
+        ),
+        "",
+    ),
+    "a presentation of a credential, one bit": (
+        lambda: packed(say=lambda hire: _presented_text(hire, _text(then=_flip_text))),
+        "proof_invalid",
+    ),
+    **{
+        f"a presentation, {name}": (
+            lambda changes=changes: packed(say=lambda hire: _presented_text(hire, **changes)),
+            code,
+        )
+        for name, changes, code in _wrong_answers()
+    },
+    **{
+        f"claims: {name}": (lambda claims=claims: packed(_text(**claims)), code)
+        for name, claims, code in _wrong_claims()
+    },
+    **{
+        f"header: {name}": (lambda header=header: packed(_text(header=header)), code)
+        for name, header, code in _wrong_headers()
+    },
+    **{f"text: {name}": (lambda then=then: packed(_text(then=then)), code) for name, then, code in _wrong_texts()},
+    **{
+        f"envelope: {name}": (lambda change=change: packed(lambda hire: change(text(hire))), code)
+        for name, change, code in _wrong_envelopes()
+    },
+}
+"""The same of what is signed as a text."""
+
+OF_TEXTS = ("credential", "status", "jwt-signature", "jwt-none", "jwt-key")
+"""Kinds of tampering with one that was looked up."""
+
+
+def resigned(count: int) -> Iterator[Case]:
+    """What an issuer signs of which one value is of another shape: header or payload of a text, or what has a proof."""
+    dice = Random(11)
+    for number in range(count):
+        hire = Hire()
+        said: JsonObject = {name: value for name, value in credential(hire).items() if name != "proof"}
+        listed = _listed(ONE, places=(9,))
+        header = _header(ONE)
+        which = dice.choice(["credential", "list", "header"])
+        if which == "credential":
+            said |= {"iss": ONE.did, "sub": hire.provider.actor.did, "nbf": SECONDS, "exp": FAR}
+            said = json.loads(changed_somewhere(said, dice))
+        elif which == "list":
+            listed = json.loads(changed_somewhere(listed, dice))
+        else:
+            header = json.loads(changed_somewhere(header, dice))
+        if dice.random() < 0.5:
+            made = signed_text(ONE, header, said).encode(), signed_text(ONE, _header(ONE), listed).encode()
+        else:
+            made = canonicalize(ONE.issue(said, FROM)), canonicalize(ONE.issue(listed, FROM))
+        looked, told = made
+        outcome = dice.choice(["allow", "deny"])
+        pack = packed(looked_up=lambda _, looked=looked: (looked,), lists=(told,), outcome=outcome)
+        yield Case(f"resigned {number}: {which}", pack)
+
 
 def credentials() -> Iterator[Case]:
     """All of them, and what somebody without a key makes of one."""
-    for name, (make, _) in CREDENTIALS.items():
+    for name, (make, _) in (CREDENTIALS | {f"text, {name}": made for name, made in TEXTS.items()}).items():
         yield Case(name, make())
     packs = [CREDENTIALS[name][0]() for name in ("looked up", "shown, clear and allowed")]
     for within, count in (("credentials/", 60), ("status/", 60), ("decisions/", 40)):
         yield from spoiled_ones(packs if within != "credentials/" else packs[:1], count, within)
     yield Case("a credential, changed", tamper(CREDENTIALS["looked up"][0](), "credential"))
     yield Case("a status list, changed", tamper(CREDENTIALS["looked up"][0](), "status"))
+    for what in OF_TEXTS:
+        yield Case(f"a text: {what}", tamper(TEXTS["looked up"][0](), what))

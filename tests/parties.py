@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import sha256
+from hashlib import sha256, sha512
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -65,6 +65,16 @@ class Party:
     def seal_statement(self, payload: bytes) -> JsonObject:
         """The statement in a signed envelope."""
         return envelope(payload, [(self.method, self.sign(pae(PAYLOAD_TYPE, payload)))])
+
+
+def neutral_signature(key: SigningKey, data: bytes) -> bytes:
+    """What the owner of an Ed25519 key can make: R is the neutral element, and S fits. OpenSSL verifies it."""
+    point, scalar = b"\x01" + bytes(31), bytearray(sha512(bytes(key)).digest()[:32])
+    scalar[0] &= 248
+    scalar[31] = (scalar[31] & 127) | 64
+    hashed = int.from_bytes(sha512(point + bytes(key.verify_key) + data).digest(), "little")
+    number = hashed * int.from_bytes(scalar, "little") % (2**252 + 27742317777372353535851937790883648493)
+    return point + number.to_bytes(32, "little")
 
 
 def documents(*parties: Party) -> dict[str, DidDocument]:

@@ -14,8 +14,7 @@ import pytest
 
 from support import conformance_dir
 from undersigned.credentials import CREDENTIALS_CONTEXT, enveloped_credential, read_credential, verify_credential
-from undersigned.credentials.jose import verify_jws
-from undersigned.credentials.jws import JwsKind, read_jws
+from undersigned.credentials.jws import JwsKind, read_jws, verify_jws
 from undersigned.did import document_from
 from undersigned.encoding import base64url_decode
 from undersigned.errors import UndersignedError

@@ -272,7 +272,6 @@ async def test_credentials_of_others_are_verified(api: Control, kind: str, suite
 
 
 async def test_an_enveloped_credential_is_verified(api: Control) -> None:
-    pytest.importorskip("joserfc", reason="needs the extra jose")
     party = Party("somebody", "P-256")
     draft = credential_jwt(of(party), party.method, "P-256", api.peer.clock.now())
     jwt = draft.signed(party.sign(draft.to_sign))
@@ -392,7 +391,6 @@ async def test_either_value_of_s_is_taken_from_others(api: Control) -> None:
 
 
 async def test_an_enveloped_presentation_is_verified(api: Control) -> None:
-    pytest.importorskip("joserfc", reason="needs the extra jose")
     holder, now = Party("holder"), api.peer.clock.now()
     draft = presentation_jwt(presentation(holder), holder.method, "Ed25519", now, challenge=CHALLENGE, domain=DOMAIN)
     shown = enveloped_presentation(draft.signed(holder.sign(draft.to_sign)))

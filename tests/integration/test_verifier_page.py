@@ -46,6 +46,7 @@ CASES: dict[str, Callable[[], Iterator[pack_cases.Case]]] = {
     "stated logs": pack_cases.stated_logs,
     "witnessed": pack_cases.witnessed,
     "credentials": pack_credentials.credentials,
+    "resigned": lambda: pack_credentials.resigned(300),
     "spoiled": pack_cases.spoiled,
 }
 FAILED_AT_LEAST = {
@@ -58,14 +59,16 @@ FAILED_AT_LEAST = {
     "recorded": 10,
     "stated logs": len(pack_cases.WRONG_HEADS),
     "witnessed": 8,
-    "credentials": 30,
+    "credentials": 140,
+    "resigned": 100,
 }
 HELD_AT_LEAST = {
     "hires": 25,
     "recorded": 5,
     "stated logs": 2,
     "witnessed": 4,
-    "credentials": 14,
+    "credentials": 40,
+    "resigned": 50,
     "journals": 20,
     "messages": 4,
     "wronged": 5,

@@ -16,7 +16,12 @@ from undersigned.credentials.claims import (
     SuppliesTo,
     read_claim,
 )
-from undersigned.credentials.envelope import enveloped_credential, enveloped_presentation
+from undersigned.credentials.envelope import (
+    enveloped_credential,
+    enveloped_presentation,
+    is_enveloped,
+    open_envelope,
+)
 from undersigned.credentials.issue import (
     build_credential,
     build_presentation,
@@ -28,7 +33,7 @@ from undersigned.credentials.issue import (
     presentation_jwt,
     read_unsigned,
 )
-from undersigned.credentials.jws import JOSE_ALGORITHMS, DraftJws
+from undersigned.credentials.jws import CREDENTIAL_JWT, JOSE_ALGORITHMS, PRESENTATION_JWT, DraftJws, Jws
 from undersigned.credentials.linkage import (
     MAX_CONFIGURATION_BYTES,
     build_linkage,
@@ -43,6 +48,7 @@ from undersigned.credentials.model import (
     MAX_CREDENTIAL_BYTES,
     MAX_CREDENTIALS,
     Credential,
+    check_credential_claims,
     own_context,
     read_credential,
 )
@@ -50,6 +56,7 @@ from undersigned.credentials.renewal import renews
 from undersigned.credentials.schemas import SCHEMAS, schema_id
 from undersigned.credentials.select import Wanted, answers, select
 from undersigned.credentials.status_list import (
+    MAX_ENTRIES,
     MAX_LIST_BYTES,
     MAX_LIST_DOCUMENT_BYTES,
     MIN_LIST_BITS,
@@ -61,6 +68,7 @@ from undersigned.credentials.status_list import (
     cleared,
     decode_list,
     encode_list,
+    read_status_entry,
     read_status_list,
     status_entries,
     status_entry,
@@ -70,25 +78,31 @@ from undersigned.credentials.verify import (
     ShownPresentation,
     VerifiedPresentation,
     issuers_of,
+    open_presentation,
     read_presentation,
+    verify_answer,
     verify_credential,
     verify_issued,
     verify_presentation,
     verify_shown,
+    verify_signed_text,
     verify_status_list,
 )
 
 __all__ = [
     "CLAIMS",
     "CREDENTIALS_CONTEXT",
+    "CREDENTIAL_JWT",
     "JOSE_ALGORITHMS",
     "MAX_CONFIGURATION_BYTES",
     "MAX_CREDENTIALS",
     "MAX_CREDENTIAL_BYTES",
+    "MAX_ENTRIES",
     "MAX_LIST_BYTES",
     "MAX_LIST_DOCUMENT_BYTES",
     "MEMBERSHIP",
     "MIN_LIST_BITS",
+    "PRESENTATION_JWT",
     "SCHEMAS",
     "AccreditedBy",
     "Accusation",
@@ -100,6 +114,7 @@ __all__ = [
     "Credential",
     "DraftJws",
     "Endorsement",
+    "Jws",
     "Membership",
     "PartOf",
     "Performance",
@@ -114,6 +129,7 @@ __all__ = [
     "build_linkage",
     "build_presentation",
     "build_status_list",
+    "check_credential_claims",
     "check_origin",
     "check_status",
     "claim_credential",
@@ -126,15 +142,19 @@ __all__ = [
     "encode_list",
     "enveloped_credential",
     "enveloped_presentation",
+    "is_enveloped",
     "issuers_of",
     "linked_origins",
     "membership",
+    "open_envelope",
+    "open_presentation",
     "own_context",
     "presentation_config",
     "presentation_jwt",
     "read_claim",
     "read_credential",
     "read_presentation",
+    "read_status_entry",
     "read_status_list",
     "read_unsigned",
     "renews",
@@ -143,10 +163,12 @@ __all__ = [
     "status_entries",
     "status_entry",
     "status_urls",
+    "verify_answer",
     "verify_credential",
     "verify_issued",
     "verify_linkage",
     "verify_presentation",
     "verify_shown",
+    "verify_signed_text",
     "verify_status_list",
 ]

@@ -42,7 +42,8 @@ def open_envelope(document: Mapping[str, Any], of: JwsKind) -> Jws:
     """What an envelope holds, read and not verified. It has three members, and nothing is said beside the text.
 
     Raises:
-        CredentialError: `schema_violation`: another shape, or a URL that is not `data:application/<typ>,` and the text.
+        CredentialError: `schema_violation`: another shape, a URL that is not `data:application/<typ>,` and the text, or
+            an envelope in the envelope.
         FormatError: `unknown_term`: another member; `context_not_allowed`; and as `read_jws`.
         ProofError: As `read_jws`.
 
@@ -57,7 +58,10 @@ def open_envelope(document: Mapping[str, Any], of: JwsKind) -> Jws:
     url, prefix = document.get("id"), _prefix(of)
     if not isinstance(url, str) or not url.startswith(prefix):
         raise CredentialError("schema_violation", f"expected {prefix} and a text; came {url!a:.80}", path="/id")
-    return read_jws(url.removeprefix(prefix), of)
+    jws = read_jws(url.removeprefix(prefix), of)
+    if is_enveloped(jws.payload, of):
+        raise CredentialError("schema_violation", "expected no envelope in an envelope", path="/type")
+    return jws
 
 
 def _enveloped(jwt: str, of: JwsKind) -> JsonObject:

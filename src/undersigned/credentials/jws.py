@@ -1,4 +1,4 @@
-"""Signed JSON in compact form (JWS), read strictly and made in two steps; the signature is checked in `jose.py`.
+"""Signed JSON in compact form (JWS), read strictly, verified, and made in two steps.
 
 A reader here takes what it needs and nothing else: four members of the header, a payload that is one JSON object, one
 spelling of everything. What could choose the key or the rules for the reader (`jwk`, `x5c`, `jku`, `crit`, an algorithm
@@ -32,7 +32,7 @@ from undersigned.encoding import (
     decode_json,
 )
 from undersigned.errors import FormatError, ProofError
-from undersigned.keys import KeyKind
+from undersigned.keys import KeyKind, PublicKey
 
 __all__ = [
     "CREDENTIAL_JWT",
@@ -43,6 +43,7 @@ __all__ = [
     "JwsKind",
     "draft_jws",
     "read_jws",
+    "verify_jws",
 ]
 
 JOSE_ALGORITHMS: Final[Mapping[str, KeyKind]] = MappingProxyType(
@@ -143,6 +144,20 @@ def read_jws(text: str, of: JwsKind) -> Jws:
 
     # Step 4: the payload.
     return Jws(text=text, algorithm=algorithm, method=method, payload=_object(parts[1], of.max_payload, "payload"))
+
+
+def verify_jws(signed: Jws, key: PublicKey) -> None:
+    """Return if `key` signed it. Of ECDSA both values of s are taken, as JOSE has it.
+
+    Raises:
+        ProofError: `suite_not_allowed`: a key of another kind than the algorithm's; `proof_invalid`.
+
+    Source: protocol-spec/11-credentials.md, section 11.2
+    """
+    if key.kind != JOSE_ALGORITHMS[signed.algorithm]:
+        raise ProofError("suite_not_allowed", f"expected a key for {signed.algorithm}; came {key.kind}")
+    to_sign, _, signature = signed.text.rpartition(".")
+    key.verify(base64url_decode(signature), to_sign.encode(), low_s=False)
 
 
 def _object(part: str, max_bytes: int, name: str) -> JsonObject:

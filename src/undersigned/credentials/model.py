@@ -9,7 +9,7 @@ Source: protocol-spec/11-credentials.md, sections 11.1 to 11.3; W3C Verifiable C
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from math import inf
@@ -199,9 +199,28 @@ def _read_again(canonical: bytes) -> Credential:
 
 def _opened(jws: Jws, contexts: Contexts) -> Credential:
     claims = jws.payload
-    if is_enveloped(claims, CREDENTIAL_JWT):
-        raise wrong("/type", "a credential in its envelope", claims["type"])
     credential = read_credential(claims, contexts=contexts)
+    begins, ends = check_credential_claims(claims, credential.issuer, credential.subjects)
+    # Its signature's time bounds it as well: the narrower one counts, also when it is asked again later.
+    if begins is not None and (credential.valid_from is None or not _is_later(credential.valid_from, begins)):
+        credential = replace(credential, valid_from=begins)
+    if ends is not None and (credential.valid_until is None or _is_later(credential.valid_until, ends)):
+        credential = replace(credential, valid_until=ends)
+    return replace(credential, digest=digest_bytes(jws.text.encode()), jws=jws)
+
+
+def check_credential_claims(
+    claims: Mapping[str, Any], issuer: str, subjects: Sequence[JsonObject]
+) -> tuple[Instant | None, Instant | None]:
+    """The first and last second of a credential that is a signed text, once what it says as a JWT is what it says as a
+    document.
+
+    Raises:
+        CredentialError: `schema_violation`: as `check_claims`; a proof beside, a claim that narrows to whom it may be
+            shown, or a `sub` that is not its one subject.
+
+    Source: protocol-spec/11-credentials.md, section 11.2
+    """
     if "proof" in claims:
         # Two ways of being secured: one reader checks this one, another the other.
         raise wrong("/proof", "no proof in what is signed as a whole", claims["proof"])
@@ -209,16 +228,11 @@ def _opened(jws: Jws, contexts: Contexts) -> Credential:
         if name in claims:
             # It is for somebody, or for the holder of a key, in a way that is not checked here.
             raise wrong(f"/{name}", "a credential that may be shown to anybody", claims[name])
-    begins, ends = check_claims(claims, credential.issuer)
-    subjects = [subject.get("id") for subject in credential.subjects]
-    if "sub" in claims and subjects != [claims["sub"]]:
-        raise wrong("/sub", "the one subject's id", claims["sub"])
-    # Its signature's time bounds it as well: the narrower one counts, also when it is asked again later.
-    if begins is not None and (credential.valid_from is None or not _is_later(credential.valid_from, begins)):
-        credential = replace(credential, valid_from=begins)
-    if ends is not None and (credential.valid_until is None or _is_later(credential.valid_until, ends)):
-        credential = replace(credential, valid_until=ends)
-    return replace(credential, digest=digest_bytes(jws.text.encode()), jws=jws)
+    bounds = check_claims(claims, issuer)
+    sub: Any = claims.get("sub")
+    if "sub" in claims and (not isinstance(sub, str) or [subject.get("id") for subject in subjects] != [sub]):
+        raise wrong("/sub", "the one subject's id", sub)
+    return bounds
 
 
 def check_claims(claims: Mapping[str, Any], signer: str) -> tuple[Instant | None, Instant | None]:
@@ -234,7 +248,7 @@ def check_claims(claims: Mapping[str, Any], signer: str) -> tuple[Instant | None
         if name in claims:
             raise wrong(f"/{name}", "the document itself as payload", claims[name])
     for name, expected in (("iss", signer), ("jti", claims.get("id"))):
-        if name in claims and claims[name] != expected:
+        if name in claims and (not isinstance(claims[name], str) or claims[name] != expected):
             raise wrong(f"/{name}", f"{expected!a:.160}", claims[name])
     numeric_date(claims, "iat")
     ends = numeric_date(claims, "exp")
@@ -246,14 +260,21 @@ def numeric_date(claims: Mapping[str, Any], name: str) -> Instant | None:
     """The time in this claim, if there is one.
 
     Raises:
-        CredentialError: `schema_violation`: no integer, or of another millennium.
+        CredentialError: `schema_violation`: no whole number, or of another millennium.
     """
-    value: Any = claims.get(name)
     if name not in claims:
         return None
-    if type(value) is not int or not 946_684_800 <= value < 32_503_680_000:
-        raise wrong(f"/{name}", "whole seconds since 1970, of the years 2000 to 2999", value)
+    value = whole_number(claims[name])
+    if value is None or not 946_684_800 <= value < 32_503_680_000:
+        raise wrong(f"/{name}", "whole seconds since 1970, of the years 2000 to 2999", claims[name])
     return format_instant(datetime.fromtimestamp(value, UTC))
+
+
+def whole_number(value: Any) -> int | None:
+    """The integer that a JSON number is, `1` and `1.0` alike, which are one number to JSON; None if it is none."""
+    if type(value) is int:
+        return value
+    return int(value) if type(value) is float and value.is_integer() else None
 
 
 def check_contexts(document: Mapping[str, Any], contexts: Contexts = CONTEXTS) -> None:

@@ -18,12 +18,13 @@ from typing import Any, Final, cast
 
 from msgspec import Struct
 
-from undersigned.credentials.model import CREDENTIALS_CONTEXT, Credential, read_credential
+from undersigned.credentials.model import CREDENTIALS_CONTEXT, Credential, read_credential, whole_number
 from undersigned.did import DidDocument
 from undersigned.encoding import Did, Digest, Instant, JsonObject, multibase_decode, multibase_encode
 from undersigned.errors import CredentialError, FormatError
 
 __all__ = [
+    "MAX_ENTRIES",
     "MAX_LIST_BYTES",
     "MAX_LIST_DOCUMENT_BYTES",
     "MIN_LIST_BITS",
@@ -37,6 +38,7 @@ __all__ = [
     "cleared",
     "decode_list",
     "encode_list",
+    "read_status_entry",
     "read_status_list",
     "status_entries",
     "status_entry",
@@ -92,6 +94,16 @@ class StatusList(Struct, frozen=True, kw_only=True):
     """When its signature was checked."""
     by: DidDocument | None = None
     """The document of its issuer by which it was."""
+
+    def speaks_against(self, entry: StatusEntry) -> bool:
+        """Whether the bit of this place is set.
+
+        Raises:
+            CredentialError: `status_invalid`: a list of another purpose, or without such a place.
+        """
+        if entry.purpose not in self.purposes:
+            raise _invalid(f"expected a list for {entry.purpose}; {self.url} is for {' and '.join(self.purposes)}")
+        return self.is_set(entry.index)
 
     def is_set(self, index: int) -> bool:
         """The bit at `index`; the first is the most significant one of the first byte.
@@ -248,10 +260,18 @@ def status_entries(credential: Credential) -> tuple[StatusEntry, ...]:
     objects = cast("list[JsonObject]", listed if isinstance(listed, list) else [listed])
     if len(objects) > MAX_ENTRIES:
         raise _invalid(f"expected at most {MAX_ENTRIES} entries; came {len(objects)}", "/credentialStatus")
-    return tuple(_entry(one, f"/credentialStatus/{place}") for place, one in enumerate(objects))
+    return tuple(read_status_entry(one, f"/credentialStatus/{place}") for place, one in enumerate(objects))
 
 
-def _entry(entry: Mapping[str, Any], path: str) -> StatusEntry:
+def read_status_entry(entry: Mapping[str, Any], path: str) -> StatusEntry:
+    """One member of `credentialStatus`, which stands at `path`.
+
+    Raises:
+        CredentialError: `status_unavailable`: of another kind than those that are known here, so that it cannot be
+            checked; `status_invalid`: no place in a list.
+
+    Source: protocol-spec/02-identity-and-keys.md, section 2.12
+    """
     types: Any = entry.get("type")
     if STATUS_ENTRY not in (cast("list[str]", types) if isinstance(types, list) else [types]):
         raise _unavailable(f"expected {STATUS_ENTRY}; came {types!a:.120}", f"{path}/type")
@@ -259,7 +279,7 @@ def _entry(entry: Mapping[str, Any], path: str) -> StatusEntry:
     if not isinstance(purpose, str) or purpose not in PURPOSES:
         raise _unavailable(f"expected {' or '.join(sorted(PURPOSES))}; came {purpose!a:.120}", f"{path}/statusPurpose")
     size: Any = entry.get("statusSize", 1)
-    if type(size) is not int or size != 1:
+    if whole_number(size) != 1:
         raise _unavailable(f"expected one bit for {purpose}; came {size!a:.40}", f"{path}/statusSize")
     index: Any = entry.get("statusListIndex")
     if not isinstance(index, str) or not _INDEX.fullmatch(index):
@@ -312,9 +332,9 @@ def read_status_list(credential: Credential, *, url: str, issuer: Did) -> Status
     purposes = cast("list[Any]", purpose if isinstance(purpose, list) else [purpose])
     if not purposes or not all(isinstance(one, str) and one for one in purposes):
         raise _invalid(f"expected a purpose; came {purpose!a:.120}", "/credentialSubject/statusPurpose")
-    ttl: Any = subject.get("ttl", 1000 * DEFAULT_TTL_SECONDS)
-    if type(ttl) is not int or ttl < 0:
-        raise _invalid(f"expected milliseconds; came {ttl!a:.40}", "/credentialSubject/ttl")
+    ttl = whole_number(subject.get("ttl", 1000 * DEFAULT_TTL_SECONDS))
+    if ttl is None or ttl < 0:
+        raise _invalid(f"expected milliseconds; came {subject['ttl']!a:.40}", "/credentialSubject/ttl")
     encoded: Any = subject.get("encodedList")
     if not isinstance(encoded, str):
         raise _invalid(f"expected text; came {encoded!a:.40}", "/credentialSubject/encodedList")
@@ -350,12 +370,11 @@ def check_status(credential: Credential, lists: Mapping[str, StatusList], now: I
         if not found.credential.valid_at(now):
             ends = found.credential.valid_until
             raise _unavailable(f"the list {entry.url} is valid until {ends}; it is {now}")
-        if entry.purpose not in found.purposes:
-            raise _invalid(f"expected a list for {entry.purpose}; {entry.url} is for {' and '.join(found.purposes)}")
         looked.append(found)
     # All lists were there before one is believed: "revoked" by one does not hide that another is missing.
-    for entry in entries:
-        if lists[entry.url].is_set(entry.index):
+    told = [found.speaks_against(entry) for found, entry in zip(looked, entries, strict=True)]
+    for entry, is_set in zip(entries, told, strict=True):
+        if is_set:
             word = "suspended" if entry.purpose == "suspension" else "revoked"
             raise CredentialError(
                 "revoked",

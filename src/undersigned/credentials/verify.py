@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from undersigned.credentials.claims import CLAIMS, read_claim
 from undersigned.credentials.envelope import is_enveloped, open_envelope
-from undersigned.credentials.jws import PRESENTATION_JWT, Jws
+from undersigned.credentials.jws import PRESENTATION_JWT, Jws, verify_jws
 from undersigned.credentials.model import (
     MAX_CREDENTIALS,
     Credential,
@@ -51,11 +51,14 @@ __all__ = [
     "ShownPresentation",
     "VerifiedPresentation",
     "issuers_of",
+    "open_presentation",
     "read_presentation",
+    "verify_answer",
     "verify_credential",
     "verify_issued",
     "verify_presentation",
     "verify_shown",
+    "verify_signed_text",
     "verify_status_list",
 ]
 
@@ -120,10 +123,10 @@ def read_presentation(presentation: Mapping[str, Any], *, contexts: Contexts = C
 
     Source: protocol-spec/02-identity-and-keys.md, section 2.7
     """
-    content, jws, allowed = presentation, None, _MEMBERS | {"proof"}
+    content, jws = presentation, None
     if is_enveloped(presentation, PRESENTATION_JWT):
-        jws = open_envelope(presentation, PRESENTATION_JWT)
-        content, allowed = jws.payload, _MEMBERS | _CLAIMS
+        jws = open_presentation(presentation)
+        content = jws.payload
     listed: Any = content.get("verifiableCredential", [])
     if not isinstance(listed, list):
         raise wrong("/verifiableCredential", "a list", listed)
@@ -133,8 +136,8 @@ def read_presentation(presentation: Mapping[str, Any], *, contexts: Contexts = C
     canonical = canonicalize(presentation)
     if len(canonical) > MAX_PRESENTATION_BYTES:
         raise FormatError("too_large", f"expected at most {MAX_PRESENTATION_BYTES} bytes; came {len(canonical)}")
-    if unknown := sorted(set(content) - allowed):
-        raise FormatError("unknown_term", "no such member of a presentation is defined", path=f"/{unknown[0][:80]}")
+    if jws is None:
+        _check_members(content, _MEMBERS | {"proof"})
     check_contexts(content, contexts)
     if read_types(content, "VerifiablePresentation"):
         raise wrong("/type", "VerifiablePresentation alone", content.get("type"))
@@ -150,6 +153,24 @@ def read_presentation(presentation: Mapping[str, Any], *, contexts: Contexts = C
     if len(issuers) > MAX_ISSUERS:
         raise FormatError("too_large", f"expected at most {MAX_ISSUERS} issuers; came {len(issuers)}")
     return ShownPresentation(presentation, holder, tuple(credentials), digest_bytes(canonical), content, jws)
+
+
+def open_presentation(presentation: Mapping[str, Any]) -> Jws:
+    """The signed text in the envelope of a presentation, which says nothing that is not defined; it is not verified.
+
+    Raises:
+        CredentialError, FormatError, ProofError: As `open_envelope`; `unknown_term`: another member.
+
+    Source: protocol-spec/11-credentials.md, sections 11.2 and 11.3
+    """
+    jws = open_envelope(presentation, PRESENTATION_JWT)
+    _check_members(jws.payload, _MEMBERS | _CLAIMS)
+    return jws
+
+
+def _check_members(content: Mapping[str, Any], defined: frozenset[str]) -> None:
+    if unknown := sorted(set(content) - defined):
+        raise FormatError("unknown_term", "no such member of a presentation is defined", path=f"/{unknown[0][:80]}")
 
 
 def issuers_of(presentation: Mapping[str, Any], *, contexts: Contexts = CONTEXTS) -> tuple[Did, ...]:
@@ -348,8 +369,8 @@ def verify_shown(
     """
     key = _key_of(shown.holder, documents, now)
     if shown.jws is not None:
-        _verify_answer(shown.jws, challenge, domain, now)
-        _verify_jws(shown.jws, key, "authentication", now, suites)
+        verify_answer(shown.jws, challenge, domain, now)
+        verify_signed_text(shown.jws, key, "authentication", now, suites)
     else:
         verify_proof(
             shown.json,
@@ -388,7 +409,7 @@ def _verify(
     check_schemas(credential)
     key = _key_of(credential.issuer, documents, now)
     if credential.jws is not None:
-        _verify_jws(credential.jws, key, "assertionMethod", now, suites)
+        verify_signed_text(credential.jws, key, "assertionMethod", now, suites)
     else:
         verify_proof(
             credential.json,
@@ -405,23 +426,35 @@ def _verify(
     return credential
 
 
-def _verify_jws(signed: Jws, key: KeyLookup, purpose: str, now: Instant, suites: Collection[str] | None) -> None:
-    """Return if the key that `kid` names signed it, and may sign for this purpose."""
+def verify_signed_text(
+    signed: Jws, key: KeyLookup, purpose: str, now: Instant, suites: Collection[str] | None = None
+) -> None:
+    """Return if the key that `kid` names signed it by `now`, and may sign for this purpose.
+
+    Raises:
+        ProofError: As `verify_jws`; `suite_not_allowed`: an algorithm that is not among `suites`, if there are any;
+            `proof_from_future`.
+        UndersignedError: What `key` raises.
+
+    Source: protocol-spec/11-credentials.md, section 11.2
+    """
     if suites is not None and signed.algorithm not in suites:
         raise ProofError("suite_not_allowed", f"expected {' or '.join(sorted(suites))}; came {signed.algorithm}")
     made = numeric_date(signed.payload, "iat")
     if made is not None and made > shift(now, MAX_SKEW_SECONDS):
         raise ProofError("proof_from_future", f"expected at most {MAX_SKEW_SECONDS} s after {now}; came {made}")
-    try:
-        from undersigned.credentials.jose import verify_jws
-    except ImportError as exc:
-        # To the peer it is a suite that is not spoken here.
-        raise ProofError("suite_not_allowed", "JWT credentials need an extra: undersigned[jose]") from exc
     verify_jws(signed, key(signed.method, purpose))
 
 
-def _verify_answer(signed: Jws, challenge: str | None, domain: str | None, now: Instant) -> None:
-    """Return if a signed text is an answer to this challenge, for us, and in time."""
+def verify_answer(signed: Jws, challenge: str | None, domain: str | None, now: Instant) -> None:
+    """Return if a presentation that is a signed text answers this challenge, is for this domain, and in time.
+
+    Raises:
+        ProofError: `challenge_mismatch`, `proof_from_future`, `proof_expired`.
+        CredentialError: `schema_violation`: says as a JWT what it does not as a document.
+
+    Source: protocol-spec/11-credentials.md, section 11.2
+    """
     claims = signed.payload
     for member, expected in (("nonce", challenge), ("aud", domain)):
         if claims.get(member) != expected:

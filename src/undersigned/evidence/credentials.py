@@ -4,8 +4,7 @@ what the packer's decisions say of them.
 Each is judged at one time: what was presented, when it was recorded; what was looked up, at the first decision that
 names it. A credential that was not valid then counts for nothing, and may be in a pack: its holder showed it. What
 takes a key to make has to be by that key. What cannot be judged from the pack is named, and never counts as good: a
-text that is signed as a whole (JWT), a proof of an RDF suite, which takes contexts of others, and what is signed by
-somebody whose DID document is not here.
+proof of an RDF suite, which takes contexts of others, and what is signed by somebody whose DID document is not here.
 
 Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 """
@@ -16,11 +15,28 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
+from msgspec import Struct
 from msgspec.structs import replace
 
-from undersigned.credentials import decode_list
+from undersigned.credentials import (
+    CREDENTIAL_JWT,
+    MAX_ENTRIES,
+    MAX_LIST_DOCUMENT_BYTES,
+    PRESENTATION_JWT,
+    Credential,
+    Jws,
+    check_credential_claims,
+    enveloped_credential,
+    is_enveloped,
+    open_envelope,
+    open_presentation,
+    read_status_entry,
+    read_status_list,
+    verify_answer,
+    verify_signed_text,
+)
 from undersigned.encoding import (
     FOREIGN_LIMITS,
     Did,
@@ -28,6 +44,7 @@ from undersigned.encoding import (
     Digest,
     Instant,
     JsonObject,
+    Limits,
     canonicalize,
     decode_json,
     digest_bytes,
@@ -45,10 +62,44 @@ __all__ = ["check_credentials"]
 
 SUITES: Final = frozenset({"eddsa-jcs-2022", "ecdsa-jcs-2019"})
 """Suites whose proofs cover the JSON itself."""
-MAX_BYTES: Final = 8 * 1024 * 1024
-LIMITS: Final = replace(FOREIGN_LIMITS, max_bytes=MAX_BYTES, max_string=MAX_BYTES)
-"""Of members: a status list is one long text."""
-STATUS_LIST: Final = "BitstringStatusListCredential"
+LIMITS: Final = replace(FOREIGN_LIMITS, max_bytes=8 * 1024 * 1024, max_string=8 * 1024 * 1024)
+"""Of decisions."""
+MEMBER_LIMITS: Final = replace(FOREIGN_LIMITS, max_bytes=MAX_LIST_DOCUMENT_BYTES, max_string=MAX_LIST_DOCUMENT_BYTES)
+"""Of credentials and status lists: a list is one long text."""
+
+
+class _Asked(NamedTuple):
+    """What a presentation answers."""
+
+    challenge: Digest
+    domain: Did
+
+
+class _Signed(Struct, frozen=True):
+    """A credential or status list as it is signed; nothing in it is verified."""
+
+    path: str
+    """Where it stands."""
+    digest: Digest
+    document: JsonObject
+    """What it says; of a signed text, its payload."""
+    jws: Jws | None = None
+
+    @property
+    def issuer(self) -> Did:
+        """Who it says signed it."""
+        issuer: Any = self.document.get("issuer")
+        issuer = cast("JsonObject", issuer).get("id") if isinstance(issuer, dict) else issuer
+        if not isinstance(issuer, str):
+            raise invalid(f"{self.path} names no issuer", self.path)
+        return issuer
+
+    @property
+    def subjects(self) -> list[JsonObject]:
+        """What it is about; what is no object is about nobody."""
+        subjects: Any = self.document.get("credentialSubject")
+        listed = cast("list[Any]", subjects) if isinstance(subjects, list) else [subjects]
+        return [cast("JsonObject", one) if isinstance(one, dict) else {} for one in listed]
 
 
 @dataclass
@@ -57,10 +108,10 @@ class _Found:
 
     case: Case
     decisions: list[JsonObject]
-    credentials: dict[Digest, JsonObject] = field(default_factory=dict[Digest, JsonObject])
-    """Those that can be read, by digest."""
+    credentials: dict[Digest, _Signed] = field(default_factory=dict[Digest, _Signed])
+    """Those that their issuers signed, by digest."""
     texts: set[Digest] = field(default_factory=set[Digest])
-    """Digests of presented credentials, whether they can be read or not."""
+    """Digests of presented credentials, whether they can be judged or not."""
     presented: dict[Digest, Did] = field(default_factory=dict[Digest, Did])
     """Presentations of the transcript by digest, with who sent them."""
     shown: int = 0
@@ -82,22 +133,16 @@ def check_credentials(case: Case) -> str:
         VerificationError, ProofError, CredentialError, FormatError: The first that does not hold.
     """
     pack = pack_of(case)
-    found = _Found(case, [_object(data, path) for path, data in pack.of_kind("decision")])
+    found = _Found(case, [_object(data, path, LIMITS) for path, data in pack.of_kind("decision")])
     for one, message in case.verified:
         if isinstance(message.message, Presentation):
             _presented(found, message.message, one.at)
     for path, data in pack.of_kind("credential"):
-        digest = digest_bytes(data)
-        if _is_text(data):
-            found.unchecked.add("a credential that is signed as a text")
-        else:
-            _credential(found, _object(data, path), digest, _time(found, "lookedUp", digest), path)
+        one = _opened(_member(data, path), path, digest_bytes(data))
+        _credential(found, one, _time(found, "lookedUp", one.digest))
     for path, data in pack.of_kind("status"):
-        digest = digest_bytes(data)
-        if _is_text(data):
-            found.unchecked.add("a status list that is signed as a text")
-        else:
-            _status(found, _object(data, path), digest, _time(found, "statusLists", digest), path)
+        one = _opened(_member(data, path), path, digest_bytes(data))
+        _status(found, one, _time(found, "statusLists", one.digest))
     for decision in found.decisions:
         _decided(found, decision)
     _check_inputs(found)
@@ -118,71 +163,118 @@ def _presented(found: _Found, message: Presentation, at: Instant) -> None:
     """
     content: JsonObject = dict(message.presentation)
     found.presented[digest_bytes(canonicalize(content))] = message.sender
-    if "EnvelopedVerifiablePresentation" in _types(content):
-        found.unchecked.add("a presentation that is signed as a text")
-        return
+    jws = None
+    if is_enveloped(content, PRESENTATION_JWT):
+        jws = open_presentation(content)
+        content = jws.payload
     if content.get("holder") != message.sender:
         raise CredentialError("holder_mismatch", f"a presentation of {content.get('holder')!a:.200}", path="/holder")
     if content.get("engagement") != message.engagement:
         raise CredentialError("wrong_negotiation", "a presentation for another engagement", path="/engagement")
-    asked = {"challenge": message.answers, "domain": message.recipient}
-    if _signed(found, content, message.sender, "authentication", at, **asked):
+    asked = _Asked(message.answers, message.recipient)
+    if _is_signed(found, content, jws, message.sender, "authentication", at, asked):
         found.shown += 1
     listed: Any = content.get("verifiableCredential", [])
     for place, credential in enumerate(cast("list[Any]", listed if isinstance(listed, list) else [listed])):
         path = f"/verifiableCredential/{place}"
         if not isinstance(credential, dict):
             raise invalid("not a credential", path)
-        shown = cast("JsonObject", credential)
-        found.texts.add(_shown_digest(shown))
-        if "EnvelopedVerifiableCredential" in _types(shown):
-            found.unchecked.add("a credential that is signed as a text")
-            continue
-        if any(subject.get("id") != message.sender for subject in _subjects(shown)):
+        shown = _opened(cast("JsonObject", credential), path)
+        found.texts.add(shown.digest)
+        if any(subject.get("id") != message.sender for subject in shown.subjects):
             raise CredentialError("holder_mismatch", f"a credential about another than {message.sender}", path=path)
-        _credential(found, shown, digest_bytes(canonicalize(shown)), at, path)
+        _credential(found, shown, at)
 
 
-def _credential(found: _Found, document: JsonObject, digest: Digest, at: Instant, path: str) -> None:
+def _opened(document: JsonObject, path: str, digest: Digest | None = None) -> _Signed:
+    """What somebody signed, with a proof or as a text in an envelope; `digest` is that of the member that it is."""
+    if not is_enveloped(document, CREDENTIAL_JWT):
+        return _Signed(path, digest or digest_bytes(canonicalize(document)), document)
+    try:
+        jws = open_envelope(document, CREDENTIAL_JWT)
+    except UndersignedError as error:
+        error.path = path + error.path
+        raise
+    return _Signed(path, digest or digest_bytes(jws.text.encode()), jws.payload, jws)
+
+
+def _credential(found: _Found, one: _Signed, at: Instant) -> None:
     """The credential is its issuer's; whether it was valid then is counted."""
-    if not _signed(found, document, _issuer(document, path), "assertionMethod", at):
+    valid = _judged(found, one, at)
+    if valid is None:
         return
-    found.credentials[digest] = document
-    if _valid(document, at, path):
+    found.credentials[one.digest] = one
+    if valid:
         found.held += 1
     else:
         found.outside += 1
 
 
-def _status(found: _Found, document: JsonObject, digest: Digest, at: Instant, path: str) -> None:
+def _status(found: _Found, one: _Signed, at: Instant) -> None:
     """The list is its issuer's; which of the credentials here it speaks against."""
-    issuer = _issuer(document, path)
-    if not _signed(found, document, issuer, "assertionMethod", at):
+    valid, url = _judged(found, one, at), one.document.get("id")
+    if valid is None:
         return
-    subject: Any = document.get("credentialSubject")
-    encoded = cast("JsonObject", subject).get("encodedList") if isinstance(subject, dict) else None
-    if STATUS_LIST not in _types(document) or not isinstance(encoded, str):
-        raise CredentialError("status_invalid", "not a status list", path=path)
-    if not _valid(document, at, path):
+    if not valid:
         found.unchecked.add("a status list that was not valid then")
         return
+    if not isinstance(url, str):
+        found.unchecked.add("a status list that does not say where it is published")
+        return
+    told = read_status_list(_as_read(one), url=url, issuer=one.issuer)
     found.lists += 1
-    bits: bytes | None = None
-    for name, credential in found.credentials.items():
-        for entry in _entries(credential):
-            if entry.get("statusListCredential") != document.get("id"):
+    for digest, credential in found.credentials.items():
+        entries = _entries(credential.document)
+        for place, entry in enumerate(entries):
+            if entry.get("statusListCredential") != url:
                 continue
-            if _issuer(credential, path) != issuer:
-                raise CredentialError("status_unavailable", "a list of another issuer", path=path)
-            bits = decode_list(encoded) if bits is None else bits
-            written: Any = entry.get("statusListIndex")
-            if not isinstance(written, str) or not (written.isascii() and written.isdigit()) or len(written) > 9:
-                raise CredentialError("status_invalid", "not the place of a credential", path=path)
-            index = int(written)
-            if index >= 8 * len(bits):
-                raise CredentialError("status_invalid", f"place {index} is not in the list", path=path)
-            if bits[index >> 3] & (0x80 >> (index & 7)):
-                found.revoked.add((name, digest))
+            if credential.issuer != one.issuer:
+                raise CredentialError("status_unavailable", "a list of another issuer", path=one.path)
+            if len(entries) > MAX_ENTRIES:
+                raise CredentialError("status_invalid", f"expected at most {MAX_ENTRIES} entries", path=credential.path)
+            try:
+                read = read_status_entry(entry, f"{credential.path}/credentialStatus/{place}")
+            except CredentialError as error:
+                if error.code != "status_unavailable":
+                    raise
+                found.unchecked.add("a status of another kind than revoked or suspended")
+                continue
+            if told.speaks_against(read):
+                found.revoked.add((digest, one.digest))
+
+
+def _as_read(one: _Signed) -> Credential:
+    """With what is asked of a status list."""
+    return Credential(
+        json=one.document,
+        digest=one.digest,
+        types=tuple(name for name in _types(one.document) if isinstance(name, str)),
+        issuer=one.issuer,
+        subjects=tuple(one.subjects),
+        valid_from=None,
+        valid_until=None,
+        has_status="credentialStatus" in one.document,
+        jws=one.jws,
+    )
+
+
+def _judged(found: _Found, one: _Signed, at: Instant) -> bool | None:
+    """Whether it was valid then, once it is its issuer's; None if that cannot be judged."""
+    bounds: list[datetime | None] = [None, None]
+    if one.jws is not None:
+        claims = check_credential_claims(one.document, one.issuer, one.subjects)
+        bounds = [None if claim is None else parse_instant(claim) for claim in claims]
+    if not _is_signed(found, one.document, one.jws, one.issuer, "assertionMethod", at):
+        return None
+    for name in ("validFrom", "validUntil"):
+        moment = read_moment(one.document[name]) if name in one.document else None
+        if name in one.document and moment is None:
+            raise CredentialError("schema_violation", f"expected a time in {name}", path=one.path)
+        bounds.append(moment)
+    now, (begins, ends, first, last) = parse_instant(at), bounds
+    return all(one is None or one <= now for one in (begins, first)) and all(
+        one is None or now <= one for one in (ends, last)
+    )
 
 
 def _decided(found: _Found, decision: JsonObject) -> None:
@@ -225,14 +317,6 @@ def _check_inputs(found: _Found) -> None:
             raise invalid(f"decisions name what is neither here nor withheld: {kind} {min(missing)[:200]!a}")
 
 
-def _shown_digest(credential: JsonObject) -> Digest:
-    """Of a credential as its holder shows it: of its JSON, or of the signed text in its envelope."""
-    text = credential.get("id")
-    if "EnvelopedVerifiableCredential" in _types(credential) and isinstance(text, str):
-        return digest_bytes(text.partition(",")[2].encode())
-    return digest_bytes(canonicalize(credential))
-
-
 def _time(found: _Found, name: str, digest: Digest) -> Instant:
     """When something was looked up: at the first decision that names it, else by the end of the pack."""
     times = [
@@ -245,21 +329,20 @@ def _time(found: _Found, name: str, digest: Digest) -> Instant:
     return min((str(at) for at in times), default=pack_of(found.case).manifest.created)
 
 
-def _signed(
+def _is_signed(
     found: _Found,
     document: JsonObject,
+    jws: Jws | None,
     signer: Did,
     purpose: str,
     at: Instant,
-    *,
-    challenge: str | None = None,
-    domain: str | None = None,
+    asked: _Asked | None = None,
 ) -> bool:
-    """Whether the signer's proof could be judged; it holds then."""
+    """Whether the signer's proof, or its signature of the text, could be judged; it holds then."""
     case = found.case
     proof: Any = document.get("proof")
     suite = cast("JsonObject", proof).get("cryptosuite") if isinstance(proof, dict) else None
-    if isinstance(suite, str) and suite not in SUITES:
+    if jws is None and isinstance(suite, str) and suite not in SUITES:
         found.unchecked.add("a proof of another suite than those of canonical JSON")
         return False
     try:
@@ -269,15 +352,21 @@ def _signed(
     if not documents:
         found.unchecked.add(f"what is signed by {signer[:200]!a}: no DID document of it is here")
         return False
+    keys = _keys(case, signer, at)
+    if jws is not None:
+        if asked is not None:
+            verify_answer(jws, asked.challenge, asked.domain, at)
+        verify_signed_text(jws, keys, purpose, at)
+        return True
     verify_proof(
         document,
-        key=_keys(case, signer, at),
+        key=keys,
         purpose=purpose,
         now=at,
-        challenge=challenge,
-        domain=domain,
+        challenge=asked and asked.challenge,
+        domain=asked and asked.domain,
         suites=SUITES,
-        low_s=challenge is not None,
+        low_s=asked is not None,
     )
     return True
 
@@ -291,35 +380,9 @@ def _keys(case: Case, signer: Did, at: Instant) -> Callable[[DidUrl, str], Publi
     return lookup
 
 
-def _valid(document: JsonObject, at: Instant, path: str) -> bool:
-    now, bounds = parse_instant(at), list[datetime | None]()
-    for name in ("validFrom", "validUntil"):
-        moment = read_moment(document[name]) if name in document else None
-        if name in document and moment is None:
-            raise CredentialError("schema_violation", f"expected a time in {name}", path=path)
-        bounds.append(moment)
-    begins, ends = bounds
-    return (begins is None or begins <= now) and (ends is None or now <= ends)
-
-
-def _issuer(document: JsonObject, path: str) -> Did:
-    issuer: Any = document.get("issuer")
-    issuer = cast("JsonObject", issuer).get("id") if isinstance(issuer, dict) else issuer
-    if not isinstance(issuer, str):
-        raise invalid(f"{path} names no issuer", path)
-    return issuer
-
-
 def _types(document: Mapping[str, Any]) -> list[Any]:
     types: Any = document.get("type")
     return cast("list[Any]", types) if isinstance(types, list) else [types]
-
-
-def _subjects(document: JsonObject) -> list[JsonObject]:
-    """What it is about; what is no object is about nobody."""
-    subjects: Any = document.get("credentialSubject")
-    listed = cast("list[Any]", subjects) if isinstance(subjects, list) else [subjects]
-    return [cast("JsonObject", one) if isinstance(one, dict) else {} for one in listed]
 
 
 def _entries(document: JsonObject) -> list[JsonObject]:
@@ -341,13 +404,15 @@ def _is_instant(value: Any) -> bool:
     return True
 
 
-def _is_text(data: bytes) -> bool:
-    """Whether a member is a signed text (JWT) and no JSON."""
-    return data[:1] != b"{"
+def _member(data: bytes, path: str) -> JsonObject:
+    """A member in the form in which it is verified: JSON, or a signed text in an envelope."""
+    if data[:1] == b"{":
+        return _object(data, path, MEMBER_LIMITS)
+    return enveloped_credential(data.decode("latin-1"))  # what is not ASCII is no signed text, whatever it says
 
 
-def _object(data: bytes, path: str) -> JsonObject:
-    value = decode_json(data, LIMITS)
+def _object(data: bytes, path: str, limits: Limits) -> JsonObject:
+    value = decode_json(data, limits)
     if not isinstance(value, dict):
         raise invalid(f"{path} is no object", path)
     return value

@@ -34,6 +34,7 @@ _SCRIPTS: Final = (
     "proofs",
     "engagement",
     "logs",
+    "jwt",
     "credentials",
     "steps",
     "drawing",

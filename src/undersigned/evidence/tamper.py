@@ -20,6 +20,8 @@ from msgspec.json import decode
 from undersigned.did import is_derived
 from undersigned.encoding import (
     JsonValue,
+    base64url_decode,
+    base64url_encode,
     canonicalize,
     digest_bytes,
     digest_of,
@@ -537,23 +539,50 @@ def _decision(pack: _Open) -> Files:
     return pack.all()
 
 
-def _signed(kind: str, folder: str, change: Callable[[Any], None]) -> Callable[[_Open], Files]:
-    """Something that was looked up, changed and named by its new digest."""
+def _looked_up(pack: _Open, path: str, data: bytes) -> Files:
+    """The member at `path` is something else, and named by its new digest."""
+    kind = pack.kinds[path]
+    pack.take(path)
+    pack.put(f"{path.partition('/')[0]}/{digest_bytes(data)}.json", data, kind)
+    return pack.all()
+
+
+def _longer(kind: str) -> Callable[[_Open], Files]:
+    """Something that was looked up is good for longer, under the signature that it had."""
+
+    def longer(said: Any) -> bytes:
+        return canonicalize({**said, "validUntil": "2999-12-31T23:59:59Z"})
 
     def make(pack: _Open) -> Files:
         path = pack.first(kind)
-        said = pack.json(path)
-        change(said)
-        pack.take(path)
-        data = canonicalize(said)
-        pack.put(f"{folder}/{digest_bytes(data)}.json", data, kind)
-        return pack.all()
+        if pack.files[path].startswith(b"{"):
+            return _looked_up(pack, path, longer(pack.json(path)))
+        head, payload, signature = pack.files[path].decode().split(".")
+        changed = base64url_encode(longer(decode(base64url_decode(payload))))
+        return _looked_up(pack, path, f"{head}.{changed}.{signature}".encode())
 
     return make
 
 
-def _longer(said: Any) -> None:
-    said["validUntil"] = "2999-12-31T23:59:59Z"
+def _jwt(change: Callable[[_Open, Any, bytes], tuple[Any, bytes]]) -> Callable[[_Open], Files]:
+    """A credential or status list that is a JWT, with another header or signature."""
+
+    def make(pack: _Open) -> Files:
+        for path, data in sorted(pack.files.items()):
+            if pack.kinds[path] in ("credential", "status") and not data.startswith(b"{"):
+                head, payload, signature = data.decode().split(".")
+                header, signed = change(pack, decode(base64url_decode(head)), base64url_decode(signature))
+                parts = (base64url_encode(canonicalize(header)), payload, base64url_encode(signed))
+                return _looked_up(pack, path, ".".join(parts).encode())
+        raise _nothing("credential or status list that is a JWT")
+
+    return make
+
+
+def _other_signer(pack: _Open, header: Any, signature: bytes) -> tuple[Any, bytes]:
+    """The text says that the packer signed it."""
+    message = pack.json(next(path for path in pack.messages if "-sent-" in path))
+    return {**header, "kid": message["proof"]["verificationMethod"]}, signature
 
 
 def _withheld(pack: _Open) -> Files:
@@ -623,11 +652,20 @@ TAMPERINGS: Final[Mapping[str, Tampering]] = MappingProxyType(
             "decisions are gone, with all that they name", 10, _none_of("decisions", "decision", *_INPUTS)
         ),
         "no-inputs": Tampering("policies, credentials and status lists of decisions are gone", 10, _no_inputs),
-        "credential": Tampering(
-            "a credential that was looked up is good for longer", 10, _signed("credential", "credentials", _longer)
+        "credential": Tampering("a credential that was looked up is good for longer", 10, _longer("credential")),
+        "status": Tampering("a status list that was consulted is good for longer", 10, _longer("status")),
+        "jwt-signature": Tampering(
+            "one bit of the signature of a credential or status list that is a JWT",
+            10,
+            _jwt(lambda _, header, signature: (header, _flipped(signature))),
         ),
-        "status": Tampering(
-            "a status list that was consulted is good for longer", 10, _signed("status", "status", _longer)
+        "jwt-none": Tampering(
+            "a credential or status list that is a JWT needs no signature",
+            10,
+            _jwt(lambda _, header, signature: ({**header, "alg": "none"}, b"")),
+        ),
+        "jwt-key": Tampering(
+            "a credential or status list that is a JWT names the packer's key", 10, _jwt(_other_signer)
         ),
         "withheld": Tampering("something is listed twice as withheld", 10, _withheld),
     }

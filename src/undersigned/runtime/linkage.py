@@ -6,7 +6,6 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.15
 from __future__ import annotations
 
 import asyncio
-from importlib.util import find_spec
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -140,7 +139,5 @@ class LinkageDesk:
         method, kind = document.methods("assertionMethod")[0], key.public_key.kind
         config = credential_config("eddsa-jcs-2022" if kind == "Ed25519" else "ecdsa-jcs-2019", method, now)
         linked: list[JsonObject | str] = [attach(unsigned, config, key.sign_now(prepare(unsigned, config, kind)))]
-        if find_spec("joserfc") is not None:
-            draft = credential_jwt(unsigned, method, kind, now)
-            linked.append(draft.signed(key.sign_now(draft.to_sign)))
-        return linked
+        draft = credential_jwt(unsigned, method, kind, now)
+        return [*linked, draft.signed(key.sign_now(draft.to_sign))]

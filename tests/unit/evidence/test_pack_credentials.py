@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pack_cases import LATER
-from pack_credentials import CHECKED, CREDENTIALS
+from pack_credentials import CHECKED, CREDENTIALS, TEXTS
 from undersigned.evidence import verify_pack
 
 SAID = {
@@ -14,9 +14,8 @@ SAID = {
     "not valid any more": "1 credentials were not valid then",
     "an issuer whose document is not here": "not checked: what is signed by 'did:web:witness.example'",
     "a suite of others": "not checked: a proof of another suite",
-    "a text": "not checked: a credential that is signed as a text",
-    "a list that is a text": "not checked: a status list that is signed as a text",
-    "enveloped": "not checked: a credential that is signed as a text",
+    "a place of another kind, purpose": "1 status lists hold; not checked: a status of another kind",
+    "a list with another id: none": "not checked: a status list that does not say where it is published",
     "a list that was over": "not checked: a status list that was not valid then",
     "revoked and denied": "1 credentials are revoked or suspended in them",
 }
@@ -32,4 +31,41 @@ def test_credentials_are_judged(what: str) -> None:
     assert failed == ((CHECKED, code) if code else (0, ""))
     assert SAID.get(what, "") in report.steps[CHECKED - 1].detail
     if "not checked" in SAID.get(what, ""):
-        assert "1 credentials hold" not in report.steps[CHECKED - 1].detail or "list" in what
+        assert "1 credentials hold" not in report.steps[CHECKED - 1].detail or "list" in what + SAID[what]
+
+
+SAID_OF_TEXTS = {
+    "shown, clear and allowed": "2 presentations are by their holders; 1 credentials hold; 1 status lists hold",
+    "of P-256": "1 credentials hold",
+    "of P-384": "1 credentials hold",
+    "the other s of P-256": "1 credentials hold",
+    "by the old name, without cty": "1 credentials hold",
+    "every claim": "1 credentials hold",
+    "numbers spelled in another way": "1 credentials hold",
+    "past by exp": "1 credentials were not valid then",
+    "not yet by nbf": "1 credentials were not valid then",
+    "past by validUntil": "1 credentials were not valid then",
+    "an issuer whose document is not here": "not checked: what is signed by 'did:web:witness.example'",
+    "an issuer under a name": "1 credentials hold",
+    "looked up": "1 credentials hold; 1 status lists hold",
+    "looked up, in an envelope": "1 credentials hold",
+    "revoked and denied": "1 credentials are revoked or suspended in them",
+    "a list": "1 credentials hold; 1 status lists hold",
+    "a list that was over": "not checked: a status list that was not valid then",
+    "a presentation": "2 presentations are by their holders; 2 credentials hold",
+    "a presentation without cty": "2 presentations are by their holders",
+    "a presentation with every claim": "2 presentations are by their holders",
+}
+"""What the step says of what holds."""
+
+
+@pytest.mark.parametrize("what", TEXTS)
+def test_signed_texts_are_judged(what: str) -> None:
+    """HIRE-PCK-09, HIRE-JWT-01, HIRE-JWT-08: JWTs of each kind are read strictly, and count as others do."""
+    make, code = TEXTS[what]
+    report = verify_pack(make(), now=LATER)
+    failed = next(((step.number, step.code) for step in report.steps if not step.ok), (0, ""))
+    assert failed == ((CHECKED, code) if code else (0, ""))
+    if not code:
+        assert SAID_OF_TEXTS[what] in report.steps[CHECKED - 1].detail
+        assert "signed as a text" not in report.steps[CHECKED - 1].detail

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pack_cases import APART, BELOW, LATER, ONE, hire_with_subcontract, recorded_hire, withheld
-from pack_credentials import credential, status_list
+from pack_credentials import OF_TEXTS, TEXTS, credential, status_list, text_bytes
 from packs import Hire
 from undersigned.encoding import canonicalize
 from undersigned.errors import VerificationError
@@ -37,6 +37,9 @@ CODES = {
     "refusal": "attester_not_trusted",
     "credential": "proof_invalid",
     "status": "proof_invalid",
+    "jwt-signature": "proof_invalid",
+    "jwt-none": "suite_not_allowed",
+    "jwt-key": "key_not_authorized",
 }
 """Where it is another than `evidence_invalid`."""
 
@@ -58,7 +61,7 @@ def whole(made: Recorded, role: str = "hirer") -> bytes:
         **of,
         checkpoint=hire.logs["hirer"].note() + hire.logs["hirer"].witnessed(ONE),
         withheld=withheld(("artifact", b"a")),
-        credentials=(canonicalize(credential(hire)),),
+        credentials=(canonicalize(credential(hire)), *text_bytes()(hire)),
         statuses=(status_list(),),
     )
 
@@ -83,6 +86,14 @@ def test_every_kind_is_refused_at_its_step(hire: Recorded, what: str, role: str)
     report = verify_pack(made, now=LATER)
     found = next((step.number, step.code) for step in report.steps if not step.ok)
     assert found == (TAMPERINGS[what].step, CODES.get(what, "evidence_invalid"))
+
+
+@pytest.mark.parametrize("what", OF_TEXTS)
+def test_every_kind_of_a_text_is_refused(what: str) -> None:
+    """HIRE-PCK-02, HIRE-PCK-09: what was looked up and is a JWT, with a list beside that has a proof."""
+    report = verify_pack(tamper(TEXTS["looked up"][0](), what), now=LATER)
+    found = next((step.number, step.code) for step in report.steps if not step.ok)
+    assert found == (TAMPERINGS[what].step, CODES[what])
 
 
 @pytest.mark.parametrize("what", [what for what, kind in TAMPERINGS.items() if kind.step > 1])

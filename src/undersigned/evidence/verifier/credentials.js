@@ -2,35 +2,45 @@
 // looked up, status lists, and what the packer's decisions say of them. Each is judged at one time. What cannot be judged
 // from the pack is named, and never counts as good.
 
-const MEMBER_LIMITS = { ...FOREIGN_LIMITS, bytes: 8388608, text: 8388608 };
+const DECISION_LIMITS = { ...FOREIGN_LIMITS, bytes: 8388608, text: 8388608 };
+const MEMBER_LIMITS = { ...FOREIGN_LIMITS, bytes: 1048576, text: 1048576 };
+const MAX_ENTRIES = 8;
 const MAX_LIST_BYTES = 4194304;
 const MIN_LIST_BITS = 131072;
 
 const listOf = (value) => (Array.isArray(value) ? value : [value]);
-const isText = (data) => data[0] !== 0x7b;
 const digestOfJson = async (value) => digestBytes(canonical(value));
 
-function objectIn(data, path) {
-  const value = decodeJson(data, MEMBER_LIMITS);
+function objectIn(data, path, limits) {
+  const value = decodeJson(data, limits);
   if (!isObject(value)) throw invalid(`${path} is no object`, path);
   return value;
 }
 
+/** A member as it is verified: JSON, or a signed text in an envelope; what is not ASCII is no signed text. */
+const memberIn = (data, path) =>
+  data[0] === 0x7b ? objectIn(data, path, MEMBER_LIMITS) : envelopeOf(new TextDecoder("latin1").decode(data), CREDENTIAL_JWT);
+
+/** What somebody signed, with a proof or as a text; `digest` is that of the member that it is. */
+async function opened(document, path, digest) {
+  if (!isEnveloped(document, CREDENTIAL_JWT)) return { path, document, digest: digest ?? (await digestOfJson(document)) };
+  const jws = openEnvelope(document, CREDENTIAL_JWT);
+  return { path, document: jws.payload, jws, digest: digest ?? (await digestBytes(encode(jws.text))) };
+}
+
 async function credentials(the) {
   const found = {
-    ...{ the, decisions: ofKind(the, "decision").map(([path, data]) => objectIn(data, path)), credentials: new Map(), presented: new Map(), texts: new Set() },
-    ...{ shown: 0, held: 0, outside: 0, lists: 0, revoked: [], unchecked: new Set() },
+    ...{ the, decisions: ofKind(the, "decision").map(([path, data]) => objectIn(data, path, DECISION_LIMITS)), credentials: new Map(), presented: new Map(), texts: new Set() },
+    ...{ shown: 0, held: 0, outside: 0, lists: 0, revoked: new Map(), unchecked: new Set() },
   };
   for (const one of ofType(the, "Presentation")) await presented(found, one.content, one.at);
   for (const [path, data] of ofKind(the, "credential")) {
-    const digest = await digestBytes(data);
-    if (isText(data)) found.unchecked.add("a credential that is signed as a text");
-    else await credential(found, objectIn(data, path), digest, lookedUpAt(found, "lookedUp", digest), path);
+    const one = await opened(memberIn(data, path), path, await digestBytes(data));
+    await credential(found, one, lookedUpAt(found, "lookedUp", one.digest));
   }
   for (const [path, data] of ofKind(the, "status")) {
-    const digest = await digestBytes(data);
-    if (isText(data)) found.unchecked.add("a status list that is signed as a text");
-    else await statusList(found, objectIn(data, path), digest, lookedUpAt(found, "statusLists", digest), path);
+    const one = await opened(memberIn(data, path), path, await digestBytes(data));
+    await statusList(found, one, lookedUpAt(found, "statusLists", one.digest));
   }
   for (const decision of found.decisions) decided(found, decision);
   await checkInputs(found);
@@ -39,7 +49,7 @@ async function credentials(the) {
     found.held && `${found.held} credentials hold`,
     found.outside && `${found.outside} credentials were not valid then`,
     found.lists && `${found.lists} status lists hold`,
-    found.revoked.length && `${found.revoked.length} credentials are revoked or suspended in them`,
+    found.revoked.size && `${found.revoked.size} credentials are revoked or suspended in them`,
     found.unchecked.size && `not checked: ${[...found.unchecked].sort().join(", ")}`,
   ].filter(Boolean).join("; ");
 }
@@ -47,60 +57,98 @@ async function credentials(the) {
 /** The presentation is its sender's own, for this engagement and in answer to the other side, and so is what it shows. */
 async function presented(found, { presentation, sender, recipient, engagement, answers }, at) {
   found.presented.set(await digestOfJson(presentation), sender);
-  if (listOf(presentation.type).includes("EnvelopedVerifiablePresentation")) {
-    found.unchecked.add("a presentation that is signed as a text");
-    return;
+  let [content, jws] = [presentation, undefined];
+  if (isEnveloped(presentation, PRESENTATION_JWT)) {
+    jws = openEnvelope(presentation, PRESENTATION_JWT);
+    content = jws.payload;
+    onlyThese(content, OF_PRESENTATION);
   }
-  if (presentation.holder !== sender) throw new Refused("holder_mismatch", `a presentation of ${shown(presentation.holder)}`, "/holder");
-  if (presentation.engagement !== engagement) throw new Refused("wrong_negotiation", "a presentation for another engagement", "/engagement");
-  if (await signedBy(found, presentation, sender, "authentication", at, { challenge: answers, domain: recipient })) found.shown += 1;
-  for (const [place, one] of listOf(presentation.verifiableCredential ?? []).entries()) {
+  if (content.holder !== sender) throw new Refused("holder_mismatch", `a presentation of ${shown(content.holder)}`, "/holder");
+  if (content.engagement !== engagement) throw new Refused("wrong_negotiation", "a presentation for another engagement", "/engagement");
+  if (await isSigned(found, { document: content, jws }, sender, "authentication", at, { challenge: answers, domain: recipient })) found.shown += 1;
+  for (const [place, one] of listOf(has(content, "verifiableCredential") ? content.verifiableCredential : []).entries()) {
     const path = `/verifiableCredential/${place}`;
     if (!isObject(one)) throw invalid("not a credential", path);
-    found.texts.add(await shownDigest(one));
-    if (listOf(one.type).includes("EnvelopedVerifiableCredential")) {
-      found.unchecked.add("a credential that is signed as a text");
-      continue;
-    }
-    if (listOf(one.credentialSubject).some((subject) => !isObject(subject) || subject.id !== sender)) {
+    const signed = await opened(one, path);
+    found.texts.add(signed.digest);
+    if (listOf(signed.document.credentialSubject).some((subject) => !isObject(subject) || subject.id !== sender)) {
       throw new Refused("holder_mismatch", `a credential about another than ${sender}`, path);
     }
-    await credential(found, one, await digestOfJson(one), at, path);
+    await credential(found, signed, at);
   }
 }
 
 /** The credential is its issuer's; whether it was valid then is counted. */
-async function credential(found, document, digest, at, path) {
-  if (!(await signedBy(found, document, issuerOf(document, path), "assertionMethod", at))) return;
-  found.credentials.set(digest, document);
-  if (wasValid(document, at, path)) found.held += 1;
+async function credential(found, one, at) {
+  const valid = await judged(found, one, at);
+  if (valid === undefined) return;
+  found.credentials.set(one.digest, one);
+  if (valid) found.held += 1;
   else found.outside += 1;
 }
 
 /** The list is its issuer's; which of the credentials here it speaks against. */
-async function statusList(found, document, digest, at, path) {
-  const issuer = issuerOf(document, path);
-  if (!(await signedBy(found, document, issuer, "assertionMethod", at))) return;
-  const encoded = isObject(document.credentialSubject) ? document.credentialSubject.encodedList : undefined;
-  const no = (text) => new Refused("status_invalid", text, path);
-  if (!listOf(document.type).includes("BitstringStatusListCredential") || typeof encoded !== "string") throw no("not a status list");
-  if (!wasValid(document, at, path)) {
+async function statusList(found, one, at) {
+  const { id } = one.document;
+  const valid = await judged(found, one, at);
+  if (valid === undefined) return;
+  if (!valid) {
     found.unchecked.add("a status list that was not valid then");
     return;
   }
+  if (typeof id !== "string") {
+    found.unchecked.add("a status list that does not say where it is published");
+    return;
+  }
+  const list = await readList(one);
   found.lists += 1;
-  let bits;
-  for (const [name, one] of found.credentials) {
-    for (const entry of listOf(one.credentialStatus ?? []).filter(isObject)) {
-      if (!equal(entry.statusListCredential, document.id)) continue;
-      if (issuerOf(one, path) !== issuer) throw new Refused("status_unavailable", "a list of another issuer", path);
-      bits ??= await decodeList(encoded);
-      if (typeof entry.statusListIndex !== "string" || !/^[0-9]{1,9}$/.test(entry.statusListIndex)) throw no("not the place of a credential");
-      const index = Number(entry.statusListIndex);
-      if (index >= 8 * bits.length) throw no(`place ${index} is not in the list`);
-      if (bits[index >> 3] & (0x80 >> (index & 7))) found.revoked.push([name, digest]);
+  for (const [digest, named] of found.credentials) {
+    const given = named.document.credentialStatus;
+    const entries = listOf(has(named.document, "credentialStatus") ? given : []).filter(isObject);
+    for (const entry of entries) {
+      if (entry.statusListCredential !== id) continue;
+      if (issuerOf(named) !== issuerOf(one)) throw new Refused("status_unavailable", "a list of another issuer", one.path);
+      if (entries.length > MAX_ENTRIES) throw new Refused("status_invalid", `expected at most ${MAX_ENTRIES} entries`, named.path);
+      if (!isKnownEntry(entry)) {
+        found.unchecked.add("a status of another kind than revoked or suspended");
+        continue;
+      }
+      if (speaksAgainst(list, entry, named.path)) found.revoked.set(`${digest} ${one.digest}`, [digest, one.digest]);
     }
   }
+}
+
+/** Whether a place says what revoked or suspended is, in one bit. */
+const isKnownEntry = (entry) =>
+  listOf(entry.type).includes("BitstringStatusListEntry") &&
+  ["revocation", "suspension"].includes(entry.statusPurpose) &&
+  (!has(entry, "statusSize") || entry.statusSize === 1);
+
+function speaksAgainst({ purposes, bits }, entry, path) {
+  const no = (text) => new Refused("status_invalid", text, path);
+  const { statusListIndex: written, statusListCredential: url } = entry;
+  if (typeof written !== "string" || !/^(?:0|[1-9][0-9]{0,8})$/.test(written)) throw no("not the place of a credential");
+  if (!/^https?:\/\/[!-~]{1,2000}$/.test(url)) throw no("not the URL of a list");
+  if (!purposes.includes(entry.statusPurpose)) throw no(`expected a list for ${entry.statusPurpose}`);
+  const index = Number(written);
+  if (index >= 8 * bits.length) throw no(`place ${index} is not in the list`);
+  return (bits[index >> 3] & (0x80 >> (index & 7))) !== 0;
+}
+
+/** Purposes and bits of a list: 02, section 2.12. */
+async function readList({ document, path }) {
+  const no = (text) => new Refused("status_invalid", text, path);
+  if (!listOf(document.type).includes("BitstringStatusListCredential")) throw no("not a status list");
+  if (has(document, "credentialStatus")) throw no("a list has no status of its own");
+  const subjects = listOf(document.credentialSubject);
+  if (subjects.length !== 1 || !isObject(subjects[0])) throw no("expected one list");
+  const { type, statusPurpose, encodedList } = subjects[0];
+  if (!listOf(type).includes("BitstringStatusList")) throw no("expected BitstringStatusList");
+  const purposes = listOf(statusPurpose);
+  if (!purposes.length || !purposes.every((one) => typeof one === "string" && one)) throw no("expected a purpose");
+  if (has(subjects[0], "ttl") && !(Number.isInteger(subjects[0].ttl) && subjects[0].ttl >= 0)) throw no("expected milliseconds");
+  if (typeof encodedList !== "string" || encodedList.length > 1048576) throw no("expected the bits as text");
+  return { purposes, bits: await decodeList(encodedList) };
 }
 
 /** The bits of an `encodedList`: one gzip member, whose inflating stops at the limit. */
@@ -140,7 +188,7 @@ function decided({ the, presented: made, revoked }, decision) {
     throw invalid("a decision from a presentation that the other side did not make here");
   }
   if (decision.outcome !== "allow") return;
-  for (const [one, told] of revoked) {
+  for (const [one, told] of revoked.values()) {
     if (namedIn(inputs, "lookedUp", one) && namedIn(inputs, "statusLists", told)) {
       throw new Refused("revoked", `a decision allowed what the list ${told} speaks against: ${one}`);
     }
@@ -160,12 +208,6 @@ async function checkInputs({ the, decisions: all, texts: shownHere }) {
   }
 }
 
-/** Of a credential as its holder shows it: of its JSON, or of the signed text in its envelope. */
-async function shownDigest(one) {
-  if (!listOf(one.type).includes("EnvelopedVerifiableCredential") || typeof one.id !== "string") return digestOfJson(one);
-  return digestBytes(encode(one.id.includes(",") ? one.id.slice(one.id.indexOf(",") + 1) : ""));
-}
-
 const namedIn = (inputs, name, digest) => Array.isArray(inputs[name]) && inputs[name].includes(digest);
 
 /** When something was looked up: at the first decision that names it, else by the end of the pack. */
@@ -174,10 +216,24 @@ function lookedUpAt({ the, decisions: all }, name, digest) {
   return times.sort()[0] ?? the.manifest.created;
 }
 
-/** Whether the signer's proof could be judged; it holds then. */
-async function signedBy({ the, unchecked: left }, document, signer, purpose, at, asked) {
+/** Whether it was valid then, once it is its issuer's; undefined if that cannot be judged. */
+async function judged(found, one, at) {
+  const { document, jws, path } = one;
+  const [first, last] = jws ? checkCredentialClaims(document, issuerOf(one)) : [null, null];
+  if (!(await isSigned(found, one, issuerOf(one), "assertionMethod", at))) return undefined;
+  const [begins, ends] = ["validFrom", "validUntil"].map((name) => {
+    const time = has(document, name) ? (typeof document[name] === "string" ? moment(document[name]) : undefined) : null;
+    if (time === undefined) throw new Refused("schema_violation", `expected a time in ${name}`, path);
+    return time;
+  });
+  const now = seconds(at);
+  return [begins, first].every((time) => time === null || time <= now) && [ends, last].every((time) => time === null || now <= time);
+}
+
+/** Whether the signer's proof, or its signature of the text, could be judged; it holds then. */
+async function isSigned({ the, unchecked: left }, { document, jws }, signer, purpose, at, asked) {
   const suite = isObject(document.proof) ? document.proof.cryptosuite : undefined;
-  if (typeof suite === "string" && !(has(SUITES, suite) && SUITES[suite].jcs)) {
+  if (!jws && typeof suite === "string" && !(has(SUITES, suite) && SUITES[suite].jcs)) {
     left.add("a proof of another suite than those of canonical JSON");
     return false;
   }
@@ -195,20 +251,14 @@ async function signedBy({ the, unchecked: left }, document, signer, purpose, at,
     if (method.split("#")[0] !== signer) throw new Refused("key_not_authorized", `expected a method of ${signer}; came ${shown(method)}`);
     return keyAmong(held, method, relationship, at);
   };
-  await verifyProof(document, keyFor, purpose, { now: at, onlyJcs: true, lowS: Boolean(asked), ...asked });
+  if (jws) {
+    if (asked) checkAnswer(jws, asked, at);
+    await verifyJws(jws, keyFor, purpose, at);
+  } else await verifyProof(document, keyFor, purpose, { now: at, onlyJcs: true, lowS: Boolean(asked), ...asked });
   return true;
 }
 
-function wasValid(document, at, path) {
-  const [begins, ends] = ["validFrom", "validUntil"].map((name) => {
-    const time = has(document, name) ? (typeof document[name] === "string" ? moment(document[name]) : undefined) : null;
-    if (time === undefined) throw new Refused("schema_violation", `expected a time in ${name}`, path);
-    return time;
-  });
-  return (begins === null || begins <= seconds(at)) && (ends === null || seconds(at) <= ends);
-}
-
-function issuerOf(document, path) {
+function issuerOf({ document, path }) {
   const issuer = isObject(document.issuer) ? document.issuer.id : document.issuer;
   if (typeof issuer !== "string") throw invalid(`${path} names no issuer`, path);
   return issuer;
