@@ -105,18 +105,8 @@ PROVED = ("decision", "withheld")
 """Kinds of tampering with what only some packs have."""
 APART = (
     *PROVED,
-    *(
-        "witness",
-        "credential",
-        "status",
-        "jwt-signature",
-        "jwt-none",
-        "jwt-key",
-        "no-refusals",
-        "no-decisions",
-        "no-inputs",
-        "no-subcontracts",
-    ),
+    *("witness", "credential", "status", "jwt-signature", "jwt-none", "jwt-key"),
+    *("no-refusals", "no-decisions", "no-inputs", "no-subcontracts"),
 )
 """Those that take packs of their own."""
 

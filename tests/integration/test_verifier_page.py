@@ -19,19 +19,25 @@ import pack_credentials
 from browser import Tab, browser
 from integration.chains import homes_of, peers_of
 from integration.hires import REPORT, summarise
+from integration.test_credentials import as_jwt
 from packs import Hire
+from undersigned.credentials import enveloped_presentation, presentation_jwt
 from undersigned.did import DidDocument
 from undersigned.encoding import (
     FOREIGN_LIMITS,
+    JsonObject,
     canonicalize,
     decode_json,
     digest_bytes,
     multibase_decode,
     multibase_encode,
+    shift,
 )
 from undersigned.evidence import TAMPERINGS, read_archive, tamper, verifier_page, verify_pack, write_archive
 from undersigned.keys import KeyKind, public_key_from_multikey
+from undersigned.protocol import Engagement
 from undersigned.runtime import Job, export_pack
+from undersigned.runtime.meeting import Meeting
 
 CASES: dict[str, Callable[[], Iterator[pack_cases.Case]]] = {
     "published": pack_cases.published,
@@ -194,6 +200,52 @@ async def test_packs_of_a_real_chain_and_packs_within_packs(
         assert said(judged(page, folder, data, pack_cases.LATER)) == expected, name
 
 
+@pytest.mark.parametrize("kinds", [("Ed25519", "Ed25519"), ("P-256", "P-384")], ids=str)
+async def test_packs_of_real_hires_with_jwts(
+    kinds: tuple[KeyKind, ...], page: Tab, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HIRE-PCK-04, HIRE-PCK-09: memberships as JWTs and, where a holder likes them, the presentations around them."""
+    homes = await homes_of(tmp_path, 2, kinds)
+    for home in homes:
+        await as_jwt(home)
+    with_proof = Meeting.present
+
+    async def as_text(self: Meeting, engagement: Engagement, asked: Any, *, challenge: str) -> JsonObject:
+        """A peer that presents by a text as other implementations may."""
+        identity, now = self._agent.identity, self._agent.clock.now()
+        made = await with_proof(self, engagement, asked, challenge=challenge)
+        unsigned = {name: value for name, value in made.items() if name != "proof"}
+        where = {"challenge": challenge, "domain": engagement.peer}
+        draft = presentation_jwt(unsigned, identity.method, identity.kind, now, **where, expires=shift(now, 600))
+        return enveloped_presentation(draft.signed(await identity.sign(draft.to_sign)))
+
+    packs: list[bytes] = []
+    for presents in (with_proof, as_text):
+        monkeypatch.setattr(Meeting, "present", presents)
+        async with peers_of(homes, [None, summarise]) as peers:
+            did = homes[1].configuration.did
+            await peers[0].hire(did, task="summary", inputs={"report": REPORT}, price="10 EUR")
+            for peer in peers:
+                for summary in await peer.ledger.summaries():
+                    packs.append(await export_pack(peer.ledger, peer.artifacts, peer.identity.did, summary.engagement))
+    assert len(packs) == 6, "the second time both hires are there"
+    shown = [json.dumps([member.decode() for member in read_archive(pack).values()]) for pack in packs]
+    assert sum("application/vp+jwt" in one for one in shown) == 2
+    assert all("Enveloped" in one for one in shown)
+    for pack in packs:
+        report, came = verify_pack(pack, now=pack_cases.LATER), judged(page, folder, pack, pack_cases.LATER)
+        assert said(came) == by_command(pack, pack_cases.LATER)
+        detail = report.steps[9].detail
+        assert report.ok
+        # Its own organisation's document was looked up by the other side alone.
+        assert re.search(
+            r"; 2 presentations are by their holders; 1 credentials hold; "
+            r"not checked: what is signed by '[^']*:org': no DID document of it is here$",
+            detail,
+        ), detail
+        assert came["steps"][9]["detail"] == detail.replace("'", "")
+
+
 def with_member(data: bytes, path: str, content: bytes) -> bytes:
     """The pack with a member changed, and a manifest that agrees."""
     members = read_archive(data)
@@ -211,6 +263,16 @@ def test_both_tell_the_same_numbers(page: Tab, folder: Path) -> None:
         if report.ok:
             told = [step["detail"] for step in judged(page, folder, case.data, case.now)["steps"]]
             assert told[7:9] == [step.detail for step in report.steps[7:9]], case.name
+
+
+def test_both_tell_the_same_of_credentials(page: Tab, folder: Path) -> None:
+    """HIRE-PCK-09: what holds, what was not valid, what is revoked and what is not checked, by number and word."""
+    for made in (pack_credentials.CREDENTIALS, pack_credentials.TEXTS):
+        for name, (make, code) in made.items():
+            if not code:
+                report, came = verify_pack(make(), now=pack_cases.LATER), judged(page, folder, make(), pack_cases.LATER)
+                told = (came["steps"][9]["detail"], report.steps[9].detail)
+                assert told[0] == told[1].replace("'", ""), name  # Python quotes a DID that nobody knows
 
 
 def test_known_documents_decide(page: Tab, folder: Path) -> None:
