@@ -413,7 +413,14 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-PCK-06": ("packs/proved", "packs/log-leaf", "packs/decision", "packs/no-proofs"),
     "HIRE-PCK-07": ("packs/proved", "packs/withheld"),
     "HIRE-PCK-08": ("packs/witness*",),
-    "HIRE-PCK-09": ("packs/looked-up", "packs/credential", "packs/status", "packs/revoked", "packs/no-inputs"),
+    "HIRE-PCK-09": (
+        "packs/looked-up*",
+        "packs/credential",
+        "packs/status",
+        "packs/revoked*",
+        "packs/no-inputs",
+        "packs/jwt-*",
+    ),
     "HIRE-PCK-10": ("packs/recorded", "packs/no-refusals", "packs/no-decisions"),
     "HIRE-PCK-02": (
         "packs/byte",

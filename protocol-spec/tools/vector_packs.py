@@ -24,9 +24,10 @@ from vector_parts import Vector, resigned, signers
 
 from undersigned.attestation import make_statement, refusal
 from undersigned.contract import countersigned
-from undersigned.credentials import build_status_list, own_context, status_entry
+from undersigned.credentials import build_status_list, credential_jwt, own_context, status_entry
 from undersigned.encoding import (
     Digest,
+    JsonObject,
     base64url_decode,
     base64url_encode,
     canonicalize,
@@ -81,6 +82,14 @@ PROVED_KINDS: Final = {
     "withheld": "evidence_invalid",
 }
 """The same of a pack with proofs of more than its contract."""
+LOOKED_UP_KINDS: Final = {"credential": "proof_invalid", "status": "proof_invalid", "no-inputs": "evidence_invalid"}
+"""Of a pack with a credential and a status list that were looked up."""
+JWT_KINDS: Final = {
+    "jwt-signature": "proof_invalid",
+    "jwt-none": "suite_not_allowed",
+    "jwt-key": "key_not_authorized",
+}
+"""Of one in which they are JWTs."""
 RECORDED: Final = {"decisions": 2, "refusals": 1}
 """What the provider's `Closing` says that it recorded, in the packs from which that is gone."""
 
@@ -137,17 +146,17 @@ def pack_vectors() -> Iterator[Vector]:
         {"contract": contract, "state": "closed"},
     )
     yield _vector("witness", TAMPERINGS["witness"].says, tamper(witnessed, "witness"), {"code": "log_proof_invalid"})
-    for name, says, places, code in (
-        ("looked-up", "a credential and a status list that a decision names", (), ""),
-        ("revoked", "a decision that allowed what the list that it names speaks against", (9,), "revoked"),
+    for name, says, places, jwt, kinds in (
+        ("looked-up", "a credential and a status list that a decision names", (), False, LOOKED_UP_KINDS),
+        ("looked-up-jwt", "the same as signed texts (JWT)", (), True, JWT_KINDS),
+        ("revoked", "a decision that allowed what the list that it names speaks against", (9,), False, {}),
+        ("revoked-jwt", "the same of signed texts (JWT)", (9,), True, {}),
     ):
-        shown = write_pack(lines, **engagement, **own_log, **_looked_up(said, places))
-        yield _vector(name, says, shown, {"code": code} if code else {"contract": contract, "state": "closed"})
-        for kind in ("credential", "status") if not code else ():
-            yield _vector(kind, TAMPERINGS[kind].says, tamper(shown, kind), {"code": "proof_invalid"})
-        if not code:
-            gone = tamper(shown, "no-inputs")
-            yield _vector("no-inputs", TAMPERINGS["no-inputs"].says, gone, {"code": "evidence_invalid"})
+        shown = write_pack(lines, **engagement, **own_log, **_looked_up(said, places, jwt=jwt))
+        whole = {"contract": contract, "state": "closed"}
+        yield _vector(name, says, shown, {"code": "revoked"} if places else whole)
+        for kind, code in kinds.items():
+            yield _vector(kind, TAMPERINGS[kind].says, tamper(shown, kind), {"code": code})
     yield from _recorded(said, lines, engagement)
     proved = write_pack(lines, **engagement, **_proved(said, raws))
     yield _vector(
@@ -235,7 +244,7 @@ def _witnessed(note: str) -> str:
     return cosignature_line(by.did, key, SECONDS, by.sign(cosigned_text(read_note(note).text, SECONDS)))
 
 
-def _looked_up(said: list[VerifiedMessage], places: tuple[int, ...]) -> dict[str, Any]:
+def _looked_up(said: list[VerifiedMessage], places: tuple[int, ...], *, jwt: bool = False) -> dict[str, Any]:
     """What an issuer says of the hirer, its status list with these places set, and a decision from both."""
     issuer, url = Party("issuer"), "https://issuer.example/status/1"
     shown = next(one.message for one in said if isinstance(one.message, Presentation) and one.message.role == "hirer")
@@ -260,9 +269,15 @@ def _looked_up(said: list[VerifiedMessage], places: tuple[int, ...]) -> dict[str
         valid_until=times["validUntil"],
         ttl_seconds=300,
     )
-    signed, told = (
-        canonicalize(proof_on(one, issuer, times["validFrom"], "assertionMethod")) for one in (credential, listed)
-    )
+    made = times["validFrom"]
+
+    def issued(document: JsonObject) -> bytes:
+        if not jwt:
+            return canonicalize(proof_on(dict(document), issuer, made, "assertionMethod"))
+        draft = credential_jwt(document, issuer.method, "Ed25519", made)
+        return draft.signed(issuer.sign(draft.to_sign)).encode()
+
+    signed, told = issued(credential), issued(listed)
     inputs = {
         "presentation": digest_bytes(canonicalize(dict(shown.presentation))),
         "lookedUp": [digest_bytes(signed)],
