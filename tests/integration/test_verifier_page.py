@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -379,6 +380,15 @@ def test_the_page_may_neither_load_nor_connect_nor_run_anything_else() -> None:
     assert not re.search(r"(?:src|href)=\"(?!data:,)", text), "everything is in the one file"
     assert not re.search(r"\b(?:eval|Function|innerHTML|outerHTML|insertAdjacentHTML|document\.write)\b\s*[(=]", text)
     assert verifier_page() == verifier_page()
+
+
+def test_each_name_of_the_page_is_declared_once() -> None:
+    """Its scripts are one: a function of a later one would take the place of another, and no browser would say so."""
+    declared = re.findall(
+        r"^(?:async )?(?:function|const|let|class) (\w+)", verifier_page().decode(), flags=re.MULTILINE
+    )
+    assert len(declared) > 250
+    assert [name for name, times in Counter(declared).items() if times > 1] == []
 
 
 def test_a_connection_from_the_page_is_refused(page: Tab) -> None:

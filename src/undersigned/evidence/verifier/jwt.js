@@ -39,7 +39,7 @@ function readJws(text, of) {
   if ([...text].length > most) throw new Refused("too_large", `expected at most ${most} characters`);
   const parts = text.split(".");
   if (parts.length !== 3) throw new Refused("schema_violation", `expected three parts of a ${of.typ}; came ${parts.length}`);
-  const header = objectOf(parts[0], HEADER_BYTES);
+  const header = jsonIn(parts[0], HEADER_BYTES);
   onlyThese(header, HEADER);
   const { alg, typ, kid } = header;
   if (typeof alg !== "string" || !has(ALGORITHMS, alg)) throw new Refused("suite_not_allowed", `expected ${Object.keys(ALGORITHMS).join(" or ")}; came ${shown(alg)}`);
@@ -50,10 +50,10 @@ function readJws(text, of) {
   const kind = ALGORITHMS[alg];
   const signature = fromBase64url(parts[2]);
   if (signature.length !== SIGNATURE_BYTES[kind]) throw new Refused("proof_invalid", `expected a signature of ${SIGNATURE_BYTES[kind]} bytes`);
-  return { text, kind, method: kid, signature, signed: encode(`${parts[0]}.${parts[1]}`), payload: objectOf(parts[1], of.bytes) };
+  return { text, kind, method: kid, signature, signed: encode(`${parts[0]}.${parts[1]}`), payload: jsonIn(parts[1], of.bytes) };
 }
 
-function objectOf(part, bytes) {
+function jsonIn(part, bytes) {
   const value = decodeJson(fromBase64url(part), { ...FOREIGN_LIMITS, bytes, text: MESSAGE_LIMITS.text });
   if (!isObject(value)) throw new Refused("schema_violation", "expected a JSON object");
   return value;
