@@ -53,6 +53,7 @@ from .options import (
     quiet_logs,
     read_inputs,
     read_scope_options,
+    running,
 )
 from .output import HOME_OPTION, Out, counted, meeting, plain, program
 from .telling import domain_lines, moved, tell
@@ -117,7 +118,7 @@ async def check(
     opened = out.home(home)
     _checked_peer(did, at, opened)
     checked_name("--task", task)
-    async with open_peer(opened) as peer:
+    async with running(out, open_peer(opened)) as peer:
         peer.reach_seconds = wait
         order = await hire_order(peer, did, task=task, inputs={}, price="0 EUR", criteria={}, at=at)
         conversation = await peer.begin(msgspec.structs.replace(order, probe=True))
@@ -331,7 +332,7 @@ async def hire(
         folder.mkdir(parents=True, exist_ok=True)
     peer = open_peer(opened)
     peer.gates = near
-    async with peer:
+    async with running(out, peer):
         peer.reach_seconds = wait
         out.line(f"hiring {did} for {plain(task, 60)} as {peer.own.id}")
         under_way = peer.hire(

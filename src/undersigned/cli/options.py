@@ -9,8 +9,8 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 from urllib.parse import urlsplit
@@ -21,7 +21,7 @@ import msgspec
 from undersigned.daemon import Peer, RemoteDesk
 from undersigned.did import fetches, methods_for
 from undersigned.encoding import Instant, parse_instant
-from undersigned.errors import ConfigurationError, ResolutionError, UndersignedError, VerificationError
+from undersigned.errors import ConfigurationError, LedgerError, ResolutionError, UndersignedError, VerificationError
 from undersigned.runtime import (
     ControlPart,
     Gatherer,
@@ -33,6 +33,8 @@ from undersigned.runtime import (
     whole_file,
 )
 from undersigned.scope import Grant, Limit, Scope
+
+from .output import Out, plain
 
 __all__ = [
     "AT_OPTION",
@@ -53,6 +55,7 @@ __all__ = [
     "quiet_logs",
     "read_inputs",
     "read_scope_options",
+    "running",
     "write_new",
 ]
 
@@ -243,6 +246,28 @@ def parse_allow(number: int, text: str) -> Grant:
         return Grant(f"allow-{number}", action.strip(), target.strip(), limits=parsed)
     except UndersignedError as error:
         raise ConfigurationError("bad_configuration", f"--allow {text!r}: {error.message}") from error
+
+
+@asynccontextmanager
+async def running(out: Out, peer: Peer) -> AsyncGenerator[Peer]:
+    """The peer while it runs. At its end it is told which witnesses did not cosign what its log has grown to; if one
+    holds another history of that, also what had gone wrong before.
+
+    Raises:
+        LedgerError: `ledger_diverged`, as `Agent.close`.
+    """
+    try:
+        async with peer:
+            yield peer
+    except LedgerError as error:
+        if error.code == "ledger_diverged" and isinstance(error.__context__, UndersignedError):
+            out.error(error.__context__)
+        raise
+    finally:
+        for one in peer.unwitnessed:
+            name, why = one.witness.verifier.name, one.error
+            out.value({"kind": "unwitnessed", "witness": name, "error": why.code if why is not None else None})
+            out.line(f"not cosigned at the end by the witness {plain(name, 200)}: {plain(why, 300)}", style="yellow")
 
 
 @contextmanager

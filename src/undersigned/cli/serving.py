@@ -12,7 +12,7 @@ from undersigned.errors import ConfigurationError
 from undersigned.messages import recorded_message
 from undersigned.runtime import CONTROL_TOKEN, GATE_TOKEN
 
-from .options import GATES_OPTION, VERBOSE_OPTION, checked_control, open_peer, quiet_logs
+from .options import GATES_OPTION, VERBOSE_OPTION, checked_control, open_peer, quiet_logs, running
 from .output import HOME_OPTION, Out, command, engagement_named, meeting, plain, reading
 from .telling import noted, row_line, summary_of, tell
 
@@ -56,7 +56,7 @@ async def serve(out: Out, control: str | None, gates: str | None, home: str | No
 
     for number in signals:
         loop.add_signal_handler(number, stopping)
-    async with peer:
+    async with running(out, peer):
         out.value(
             {
                 "kind": "ready",

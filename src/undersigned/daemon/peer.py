@@ -206,11 +206,19 @@ class Peer(Agent):
         return part
 
     async def close(self) -> None:
-        """Takes no more connections, and ends as `Agent.close`."""
-        await super().close()
-        await self._stop_listening()
-        if self._register is not None:
-            self._register.close()
+        """Takes no more connections, and ends as `Agent.close`; until then the DID documents are served, for the
+        witnesses.
+
+        Raises:
+            LedgerError: As `Agent.close`.
+        """
+        self._open.clear()  # whoever comes back now waits, and hears the end
+        try:
+            await super().close()
+        finally:
+            await self._stop_listening()
+            if self._register is not None:
+                self._register.close()
 
     async def _stop_listening(self) -> None:
         for listener in (self._for_gates, self._control):
@@ -443,9 +451,11 @@ class SyncPeer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._runner is not None:
-            self._run(self._peer.close())
-            self._runner.close()
-            self._runner = None
+            try:
+                self._run(self._peer.close())
+            finally:
+                self._runner.close()
+                self._runner = None
 
     def hire(self, provider: Did, **options: Any) -> HireResult:
         """As `Peer.hire`; returns the result."""

@@ -99,7 +99,7 @@ from .status_watch import StatusWatch
 from .subcontracts import Subcontracts
 from .transfers import Fetcher, Tell, transfer, untold
 from .turn import Booked, Declined, Event, Say, Transfer
-from .witnesses import Witnesses
+from .witnesses import Cosigned, Witnesses
 from .witnessing import CrossWitness
 from .work import Reviewer, Worker
 
@@ -204,6 +204,8 @@ class Agent:
         self._ledgers = ledgers
         self._ledger: Ledger | None = None
         self.secret = b""
+        self.unwitnessed: tuple[Cosigned, ...] = ()
+        """Witnesses that did not cosign what our log had grown to when this was closed, and why."""
         self._handlers = dict(handlers or {})
         self._watchers: dict[EngagementId | None, list[asyncio.Queue[Event]]] = {}
         """Who receives events, by engagement; None: of all."""
@@ -317,13 +319,37 @@ class Agent:
             raise PolicyError("decision_failed", f"no answer of the strategy in {self.strategy_seconds:g} s") from exc
 
     async def close(self) -> None:
-        """Ends connections and tasks; what is stored stays, and the next start goes on from it."""
+        """Ends connections and tasks; what is stored stays, and the next start goes on from it. Whatever the log has
+        grown by since is shown to its witnesses first; who does not answer within seconds stands in `unwitnessed`.
+
+        Raises:
+            LedgerError: `ledger_diverged`, once all is closed: a witness holds another history of our log, and the next
+                start will be refused.
+        """
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for conversation in tuple(self.conversations.values()):
             await conversation.stop()
         await self.links.close()
+        try:
+            if self._ledger is not None:
+                await self._show_last()
+        finally:
+            await self._put_away()
+
+    async def _show_last(self) -> None:
+        """Nothing is added to the log any more. It is shown to its witnesses, and only what matters at the next start
+        is raised.
+        """
+        try:
+            self.unwitnessed = await self.witnesses.last()
+        except UndersignedError as error:
+            if error.code == "ledger_diverged":
+                raise
+            _log.error("the log was not shown to its witnesses", error=str(error))
+
+    async def _put_away(self) -> None:
         if self._ledger is not None:
             await self.meeting.beliefs.close()
         await self.statuses.close()

@@ -1,6 +1,7 @@
 """Witnesses of our log: strangers to every hire who cosign our checkpoints, and would notice if the log went back.
 
-Each is told of a grown log a while later, not with each leaf. One that cannot be reached is asked again. One that has
+Each is told of a grown log a while later, not with each leaf, and once more at the end: nobody may be there to ask
+afterwards. One that cannot be reached is asked again. One that has
 cosigned what our log does not continue says that the store was put back from an old copy, or rewritten: then this side
 does not start, because what it would sign contradicts what it signed.
 
@@ -114,6 +115,8 @@ class Witnesses:
         self._ledger, self._own, self._key, self._gatherer = ledger, own, key, gatherer
         self._known: dict[Witness, int] = {}
         """Leaves of what each cosigned last, as far as it said so."""
+        self._begun: int | None = None
+        """Leaves of the log when this side started, once it may; None: nothing was asked yet, or it must not start."""
         self._newest: tuple[Head, str] | None = None
         self._documents: dict[Did, DidDocument] = {}
 
@@ -144,15 +147,38 @@ class Witnesses:
         if kept is not None:
             head = read_checkpoint(read_note(kept).text)
             self._newest = Head(head.size, head.root), kept
-        for one in await self._round():
-            if one.error is not None and one.error.code == "ledger_diverged":
-                raise LedgerError("ledger_diverged", one.error.message)
+        size = await self._ledger.tree_size()
+        _require_one_history(await self._round())
+        self._begun = size
 
-    async def _round(self) -> tuple[Cosigned, ...]:
+    async def last(self) -> tuple[Cosigned, ...]:
+        """At the end, while our DID document is still served, by which a witness knows our key: asks once more, if the
+        log has grown since the start and one of them has not cosigned all of it. Gives those who did not then. Each has
+        `ASK_SECONDS` for an answer, and all are asked at once; none keeps this side from ending.
+
+        Raises:
+            LedgerError: `ledger_diverged`, as the next start would; others, the ledger cannot be read or written.
+        """
+        size = await self._ledger.tree_size()
+        if self._begun is None or self._begun == size or not self._behind(size):
+            return ()
+        found = await self._kept()
+        _require_one_history(found)
+        return tuple(one for one in found if one.error is not None)
+
+    def _behind(self, size: int) -> bool:
+        return any(self._known.get(one) != size for one in self._witnesses)
+
+    async def _kept(self) -> tuple[Cosigned, ...]:
         """Asks, and keeps what was signed beyond the next start."""
         found = await self.ask()
         if self._newest is not None and any(one.line for one in found):
             await self._ledger.put_checkpoint(*self._newest)
+        return found
+
+    async def _round(self) -> tuple[Cosigned, ...]:
+        """The same, and fetches what others need to check it."""
+        found = await self._kept()
         for name in {one.witness.verifier.name for one in found if one.line}:
             try:
                 if not is_derived(name):
@@ -166,8 +192,7 @@ class Witnesses:
         while self._witnesses:
             await asyncio.sleep(ROUND_SECONDS)
             try:
-                size = await self._ledger.tree_size()
-                if any(self._known.get(one) != size for one in self._witnesses):
+                if self._behind(await self._ledger.tree_size()):
                     await self._round()
             except UndersignedError as error:
                 _log.error("the log was not shown to its witnesses", error=str(error))
@@ -237,6 +262,17 @@ class Witnesses:
             timeout_seconds=ASK_SECONDS,
             body=submission(old, path, note),
         )
+
+
+def _require_one_history(found: Iterable[Cosigned]) -> None:
+    """Returns unless a witness holds a history of our log that it does not continue.
+
+    Raises:
+        LedgerError: `ledger_diverged`.
+    """
+    for one in found:
+        if one.error is not None and one.error.code == "ledger_diverged":
+            raise LedgerError("ledger_diverged", one.error.message)
 
 
 def _held(answer: Answer, old: int, name: str) -> int:

@@ -1,0 +1,208 @@
+"""The end of a peer, in real processes: its witnesses are asked once more, and none of them keeps it from ending."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import signal
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from integration.commands import UNDERSIGNED, Ended, Process, running, serving, undersigned
+from integration.hires import REPORT, free_ports, two_homes, until
+from integration.test_cross_witness import rewritten
+from integration.test_witness import WITNESS, hire, ran, settings, watched
+from undersigned import Peer
+from undersigned.evidence import read_archive
+from undersigned.ledger import open_ledger
+from undersigned.runtime import Home, create_home, issue_membership
+from undersigned.transparency import Verifier, read_verifier, verifier_text, verify_cosignature
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
+KEY = verifier_text(Verifier("w.example", True, WITNESS.public_key))
+TOLD = "a witness did not cosign our log"
+
+
+def words_of(acme: Home, globex: Home, folder: Path) -> list[str]:
+    """`undersigned hire`: it does nothing else, and its DID document is served as long as it runs."""
+    report = folder / "report.txt"
+    report.write_bytes(REPORT)
+    return [
+        *("hire", globex.configuration.did, "--home", str(acme.path), "--task", "summary"),
+        *("--input", f"report={report}", "--price", "5 EUR", "--json"),
+    ]
+
+
+async def hired(acme: Home, globex: Home, folder: Path, *more: str) -> Ended:
+    return await asyncio.to_thread(undersigned, *words_of(acme, globex, folder), *more, folder=folder)
+
+
+async def leaves(home: Home) -> int:
+    ledger = await open_ledger(home.ledger_url, read_only=True)
+    try:
+        return await ledger.tree_size()
+    finally:
+        await ledger.close()
+
+
+async def seen_by(witness: Home, log: Home) -> list[int]:
+    """How many leaves of a log stand in the witness's store."""
+    shown = await ran(witness.path.parent, "show", "--home", witness.path, "--json")
+    return [one["size"] for one in shown.values if one.get("origin") == log.configuration.did]
+
+
+@asynccontextmanager
+async def odd(answer: bytes | None) -> AsyncGenerator[tuple[str, list[bytes]]]:
+    """No good witness: it hangs, or says this to whoever asks. Its URL, and the requests."""
+    asked: list[bytes] = []
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            asked.append(await reader.readuntil(b"\r\n\r\n"))
+            if answer is None:
+                await reader.read()
+            else:
+                writer.write(answer)
+                await writer.drain()
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(meet, "127.0.0.1", 0)
+    async with server:
+        yield f"http://localhost:{server.sockets[0].getsockname()[1]}", asked
+
+
+async def test_a_hire_ends_with_its_whole_log_cosigned(tmp_path: Path) -> None:
+    """HIRE-LOG-23: also the leaves of the closing, and its pack shows that to whoever verifies it."""
+    acme, globex = await two_homes(tmp_path)
+    with serving(globex.path):
+        async with watched(tmp_path, [acme], globex) as (_, url, key):
+            acme = settings(acme, url, key)
+            ended = await hired(acme, globex, tmp_path)
+            ended.result()
+            size = await leaves(acme)
+            assert size > 1
+            assert await seen_by(globex, acme) == [size]
+    pack = tmp_path / "hire.zip"
+    assert undersigned("export", "--home", acme.path, "--out", pack, folder=tmp_path).code == 0
+    note = read_archive(pack.read_bytes())["ledger/checkpoint.txt"].decode()
+    head, _ = verify_cosignature(note, globex.configuration.did, read_verifier(key).key)
+    assert head.size == size
+    verified = undersigned("verify", pack, "--explain", "--json", folder=tmp_path)
+    assert verified.code == 0
+    detail = verified.values[0]["steps"][7]["detail"]
+    assert f"{globex.configuration.did} cosigned {size} leaves at " in detail
+
+
+async def test_an_agent_whose_did_nobody_serves_has_its_log_cosigned_too(tmp_path: Path) -> None:
+    """HIRE-LOG-23: a did:key says its key itself."""
+    _, globex = await two_homes(tmp_path)
+    acme = create_home(tmp_path / "key", name="Key", local=True, anchors=(f"{globex.configuration.did}:org",))
+    await issue_membership(acme)
+    organisation = acme.organisation_document()
+    assert organisation is not None
+    file = globex.path / "undersigned.toml"
+    file.write_text(file.read_text().replace("anchors = [", f'anchors = ["{organisation.id}", '))
+    with serving(globex.path) as served:
+        at = json.loads(served.lines[0])["url"]
+        async with watched(tmp_path, [acme], globex) as (_, url, key):
+            acme = settings(acme, url, key)
+            (await hired(acme, globex, tmp_path, "--at", at)).result()
+            size = await leaves(acme)
+            assert size > 1
+            assert await seen_by(globex, acme) == [size]
+
+
+@pytest.mark.parametrize("way", ["gone", "hangs", "is none"])
+async def test_a_witness_keeps_no_hire_from_its_end(way: str, tmp_path: Path) -> None:
+    """HIRE-LOG-23: it is said which did not cosign, and the hire is what it was; each end asks once."""
+    acme, globex = await two_homes(tmp_path)
+    answer = b"HTTP/1.1 500 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno" if way == "is none" else None
+    async with odd(answer) as (url, asked):
+        with serving(globex.path):
+            if way == "gone":
+                url = f"http://localhost:{free_ports(1)[0]}"
+            ended = await hired(settings(acme, url, KEY), globex, tmp_path)
+    assert ended.code == 0, ended
+    assert [one["kind"] for one in ended.values if one.get("kind") in ("result", "unwitnessed")] == [
+        "result",
+        "unwitnessed",
+    ]
+    assert ended.values[-1]["witness"] == "w.example"
+    assert len(asked) == (0 if way == "gone" else 2), "at the start, and at the end"
+
+
+async def test_a_log_that_has_not_grown_is_not_shown_again(tmp_path: Path) -> None:
+    acme, _ = await two_homes(tmp_path)
+    async with odd(None) as (url, asked):
+        async with Peer.open(settings(acme, url, KEY)) as peer:
+            pass
+        assert peer.unwitnessed == ()
+    assert len(asked) == 1
+
+
+async def test_what_is_interrupted_is_shown_as_far_as_it_came(tmp_path: Path) -> None:
+    """HIRE-LOG-23: Ctrl-C ends a hire in the midst of the work, with the contract in its log."""
+    acme, globex = await two_homes(tmp_path, handler="integration.hires:linger")
+    with serving(globex.path):
+        async with watched(tmp_path, [acme], globex) as (_, url, key):
+            acme = settings(acme, url, key)
+            process = Process([*UNDERSIGNED, *words_of(acme, globex, tmp_path)], tmp_path)
+            await asyncio.to_thread(process.until, '"Start"')
+            ended = await asyncio.to_thread(process.end, signal.SIGINT)
+            assert ended.code == 130, ended
+            size = await leaves(acme)
+            assert size > 1
+            assert await seen_by(globex, acme) == [size]
+
+
+async def test_an_error_ends_it_no_other_way(tmp_path: Path) -> None:
+    """HIRE-LOG-23: what the program raised comes out, and the log was shown."""
+    acme, globex = await two_homes(tmp_path)
+    async with Peer.open(globex) as other, watched(tmp_path, [acme], globex) as (_, url, key):
+        peer = Peer.open(settings(acme, url, key))
+
+        async def program() -> None:
+            async with peer:
+                await hire(peer, other)
+                await until(lambda: not peer.conversations)
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await program()
+        assert peer.unwitnessed == ()
+        assert await seen_by(globex, acme) == [await leaves(acme)]
+
+
+async def test_a_witness_that_saw_another_history_is_heard_at_the_end(tmp_path: Path) -> None:
+    """HIRE-LOG-23: while this peer ran, an old copy of its store was shown with other leaves. Its end says so as loudly
+    as the next start, which is refused.
+    """
+    acme, globex = await two_homes(tmp_path)
+    async with Peer.open(acme) as peer, Peer.open(globex) as other:
+        await hire(peer, other)
+        await until(lambda: not peer.conversations and not other.conversations)
+    shutil.copytree(globex.path, tmp_path / "copy")
+    copy = Home(tmp_path / "copy")
+    rewritten(copy)
+    (port,) = free_ports(1)
+    url, key = (
+        f"http://localhost:{port}",
+        verifier_text(Verifier(acme.configuration.did, True, acme.log_key().public_key)),
+    )
+    with serving(settings(globex, url, key).path) as served:  # the witness is not there yet
+        program = [*UNDERSIGNED, "witness", "serve", "--home", str(acme.path), "--port", str(port), "--json"]
+        async with Peer.open(acme) as peer:
+            with running([*program, "--log", globex.configuration.did], tmp_path, '"ready"'):
+                asked = await ran(tmp_path, "ask", "--home", copy.path, "--url", url, "--key", key, "--json")
+                assert asked.code == 0, asked
+                await peer.hire(globex.configuration.did, task="summary", inputs={"report": REPORT}, price="5 EUR")
+                await until(lambda: not peer.conversations)
+                ended = await asyncio.to_thread(served.end, signal.SIGTERM)
+                assert (ended.code, ended.error["code"]) == (4, "ledger_diverged"), ended
+                again = await asyncio.to_thread(undersigned, "serve", "--home", globex.path, "--json", folder=tmp_path)
+                assert (again.code, again.error["code"]) == (4, "ledger_diverged"), again
