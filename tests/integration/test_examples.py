@@ -369,10 +369,11 @@ def test_by_a_pack_alone_nobody_is_believed(runs: dict[str, Run]) -> None:
     assert denied.code == 3
     (one,) = denied.values[0]["verdict"]["judged"]
     assert {"did_unresolvable", "attester_not_trusted"} <= {reason["code"] for reason in one["reasons"]}
-    # Acme knows the keys from its own hire, and nobody to ask about the membership now.
+    # Acme knows the keys from its own hire, and what the list said then; nobody says now.
     known = run(*asked, "--home", folder / "acme")
     (mine,) = known.values[0]["verdict"]["judged"]
-    assert {reason["code"] for reason in mine["reasons"]} == {"met", "status_unavailable"}
+    assert known.code == 7
+    assert {reason["code"] for reason in mine["reasons"]} == {"met", "status_last_known"}
 
 
 def test_a_verdict_without_its_inputs_is_not_made_again(runs: dict[str, Run], tmp_path: Path) -> None:
@@ -411,6 +412,7 @@ def test_what_the_builder_did_is_told(runs: dict[str, Run]) -> None:
     for lines in told.values():
         assert {line["text"] for line in lines if line["kind"] == "delivered"} == {WHEEL, BILL}
         assert {line["verdict"] for line in lines if line["kind"] == "statement"} == {"accepted"}
+        assert all((line["kind"] == "statement") == ("asOf" in line) for line in lines)
     assert {line["verdict"] for line in told["acme"] if line["kind"] == "decision"} == {"allow"}
     prov = run("history", builder, *asked["globex"], "--prov")
     assert expand(json.loads(prov.out))

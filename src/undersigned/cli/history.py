@@ -15,7 +15,7 @@ from undersigned.trace import Evidence, Held, history, history_steps, prov_docum
 
 from .evidence import read_document_file
 from .options import checked_did
-from .output import HOME_OPTION, Out, command, counted, plain, reading
+from .output import HOME_OPTION, Out, command, counted, plain, program, reading
 from .trace import DOCUMENT_OPTION, PACK_OPTION, bar, opened_home, read_packs
 
 __all__ = ["history_"]
@@ -36,7 +36,7 @@ async def history_(
     """What did an agent do? Artifacts that it worked on and delivered, statements that it signed and what came of them,
     policies in force, refusals: in contracts of our ledger, and of packs.
 
-    Exit code 2 if nothing is known of it.
+    Verdicts are as of the last message in the evidence; nobody is asked. Exit code 2 if nothing is known of it.
     """
     known = [read_document_file(file) for file in documents]
     given, opened, now = read_packs(packs), opened_home(out, home, packs), SystemClock().now()
@@ -65,10 +65,16 @@ async def history_(
         return
     out.value(from_struct(found))
     for line in found.lines:
-        verdict = f"  {plain(line.verdict, 60)}" if line.verdict else ""
+        verdict = f"  {plain(line.verdict, 120)}" if line.verdict else ""
         out.line(
             f"{line.at}  {line.kind:10} {plain(line.text, 120)}{verdict}  {plain(line.name, 60)}",
             style=STYLES.get(line.kind, ""),
         )
     contracts = len({line.contract for line in found.lines})
     out.line(f"{counted(len(found.lines), 'line')} under {counted(contracts, 'contract')}")
+    last = max((line.as_of for line in found.lines if line.as_of is not None), default=None)
+    if last is not None:
+        out.line(
+            f"Verdicts as the evidence has them, the latest as of {last}; whether anything was withdrawn since was not "
+            f"looked up: {program()} check ARTIFACT --for PURPOSE"
+        )

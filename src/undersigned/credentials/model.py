@@ -101,6 +101,19 @@ class Credential(Struct, frozen=True, kw_only=True, eq=False):
         """The last whole second of its validity, UTC; None if it does not say."""
         return None if self.valid_until is None else format_instant(_moment(self.valid_until, "/validUntil"))
 
+    @property
+    def made(self) -> Instant | None:
+        """When its issuer made it, by its issuer's own word: the later of the beginning of its validity and its proof's
+        `created`. None if it says neither, or another time than one from the year 2000 on.
+        """
+        proof: Any = self.json.get("proof") if self.jws is None else None
+        created: Any = cast("JsonObject", proof).get("created") if isinstance(proof, dict) else None
+        said = [found for one in (self.valid_from, created) if (found := read_moment(one)) is not None]
+        try:
+            return format_instant(max(said)) if said else None
+        except FormatError:
+            return None
+
     def age_seconds(self, now: Instant) -> float:
         """How long ago its validity began; infinite if it does not say."""
         if self.valid_from is None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final, cast
 
@@ -20,7 +20,14 @@ from msgspec import Struct
 
 from undersigned.credentials.model import CREDENTIALS_CONTEXT, Credential, read_credential, whole_number
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, Digest, Instant, JsonObject, multibase_decode, multibase_encode
+from undersigned.encoding import (
+    Did,
+    Digest,
+    Instant,
+    JsonObject,
+    multibase_decode,
+    multibase_encode,
+)
 from undersigned.errors import CredentialError, FormatError
 
 __all__ = [
@@ -34,6 +41,7 @@ __all__ = [
     "StatusEntry",
     "StatusList",
     "build_status_list",
+    "check_last_known",
     "check_status",
     "cleared",
     "decode_list",
@@ -359,6 +367,34 @@ def check_status(credential: Credential, lists: Mapping[str, StatusList], now: I
 
     Source: protocol-spec/02-identity-and-keys.md, section 2.12
     """
+    looked = _looked_up(credential, lists, lambda _: now)
+    return ClearStatus(
+        credential=credential.digest,
+        lists=tuple(found.credential.digest for found in looked),
+        at=now,
+        verified=tuple(found.verified for found in looked),
+        documents=tuple(found.by.raw_digest for found in looked if found.by is not None),
+    )
+
+
+def check_last_known(
+    credential: Credential, lists: Mapping[str, StatusList], known: Mapping[str, StatusList], now: Instant
+) -> None:
+    """That the credential is clear in the lists that could be had, and in the last `known` ones of the others, each of
+    which has to have been valid when it was verified. That says nothing of `now`: no decision to act may rest on it.
+
+    Raises:
+        CredentialError: As `check_status`.
+
+    Source: protocol-spec/19-trace.md, section 19.5
+    """
+    _looked_up(credential, {**known, **lists}, lambda found: now if found.url in lists else found.verified)
+
+
+def _looked_up(
+    credential: Credential, lists: Mapping[str, StatusList], at: Callable[[StatusList], Instant]
+) -> list[StatusList]:
+    """The lists that it names, in which it is clear, each valid `at` its time; as `check_status`."""
     looked: list[StatusList] = []
     entries = status_entries(credential)
     for entry in entries:
@@ -367,7 +403,7 @@ def check_status(credential: Credential, lists: Mapping[str, StatusList], now: I
             raise _unavailable(f"the list {entry.url} was not consulted")
         if found.issuer != credential.issuer:
             raise _unavailable(f"expected a list of {credential.issuer}; came one of {found.issuer}")
-        if not found.credential.valid_at(now):
+        if not found.credential.valid_at(now := at(found)):
             ends = found.credential.valid_until
             raise _unavailable(f"the list {entry.url} is valid until {ends}; it is {now}")
         looked.append(found)
@@ -383,13 +419,7 @@ def check_status(credential: Credential, lists: Mapping[str, StatusList], now: I
                 credential=credential.digest,
                 evidence=lists[entry.url].credential,
             )
-    return ClearStatus(
-        credential=credential.digest,
-        lists=tuple(found.credential.digest for found in looked),
-        at=now,
-        verified=tuple(found.verified for found in looked),
-        documents=tuple(found.by.raw_digest for found in looked if found.by is not None),
-    )
+    return looked
 
 
 def cleared(credential: Credential, statuses: Collection[ClearStatus], now: Instant) -> bool:

@@ -111,6 +111,19 @@ class StatusKeeper:
             lists[url] = one
         return lists
 
+    async def list_at(self, url: str, issuer: Did) -> StatusList:
+        """The list of an issuer at a URL, fetched after this was called.
+
+        Raises:
+            CredentialError: As `lists`.
+        """
+        try:
+            async with asyncio.timeout(self._gatherer.limits.seconds):
+                return await self._list((url, issuer), self._seconds())
+        except TimeoutError as exc:
+            seconds = self._gatherer.limits.seconds
+            raise CredentialError("status_unavailable", f"the list took longer than {seconds:g} s") from exc
+
     def _held(self, key: tuple[str, Did], oldest: float) -> StatusList | None:
         """What is kept, if its fetch began at `oldest` or later and its own time is not over."""
         kept = self._kept.get(key)

@@ -8,13 +8,14 @@ Source: protocol-spec/19-trace.md, section 19.5
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
-from undersigned.credentials import Credential, StatusList, read_credential, verify_status_list
+from undersigned.credentials import Credential, StatusList, read_credential, status_urls, verify_status_list
 from undersigned.did import DidDocument, is_derived
 from undersigned.encoding import Did, Digest, Instant, digest_bytes, write_canonical
 from undersigned.errors import ConfigurationError, LedgerError, UndersignedError
@@ -26,8 +27,10 @@ from undersigned.trace import (
     Evidence,
     Heard,
     Held,
+    LastKnown,
     ListUsed,
     MadeFrom,
+    SeenList,
     Verdict,
     asked_about,
     held_in,
@@ -57,6 +60,7 @@ from .files import read_file, write_whole
 from .gather import Gatherer
 from .home import Home
 from .kept import signed_bytes
+from .last_known import Before, before_in_ledger, before_in_packs, newest
 from .status_keeper import StatusKeeper
 from .tracing import OwnEvidence, verified_pack
 
@@ -64,6 +68,8 @@ __all__ = ["ReplayedVerdict", "VerdictBook", "judge_artifact"]
 
 MAX_VERDICT_BYTES: Final = 4 * 1024 * 1024
 SHORTEST_PART: Final = 6
+MAX_WHY: Final = 300
+"""Characters of why a list could not be had."""
 
 
 class ReplayedVerdict(NamedTuple):
@@ -136,8 +142,18 @@ class VerdictBook:
             packs = [await self._inputs.get(digest) for digest in inputs.packs]
             links = [read_credential(kept_credential(await self._inputs.get(digest))) for digest in inputs.links]
             lists = {one.url: await self._list(one) for one in inputs.lists}
+            known = [SeenList(await self._list(one), one.own, one.why) for one in inputs.known]
             evidence = _evidence(packs, documents, recorded.at)
-            again = _made(recorded, evidence, policy=policy, anchors=anchors, heard=heard, links=links, lists=lists)
+            again = _made(
+                recorded,
+                evidence,
+                policy=policy,
+                anchors=anchors,
+                heard=heard,
+                links=links,
+                lists=lists,
+                known=known,
+            )
         except UndersignedError as error:
             if error.code == "not_found":
                 raise
@@ -145,6 +161,24 @@ class VerdictBook:
         if again == recorded:
             return ReplayedVerdict(again, ())
         return ReplayedVerdict(again, differences("verdict", recorded, again))
+
+    async def before(self, urls: Collection[str]) -> list[Before]:
+        """The lists of these URLs that their issuers gave for a verdict before.
+
+        Raises:
+            UndersignedError: One of them is damaged, or not there: it may be the one that speaks against somebody.
+        """
+        verdicts, damaged = self.listed()
+        if damaged:
+            raise damaged[0]
+        used = {(one.list, one.document): one for verdict in verdicts for one in verdict.inputs.lists}
+        found: list[Before] = []
+        for one in used.values():
+            if one.url in urls:
+                listed = await self._list(one)
+                by = () if listed.by is None else (listed.by,)
+                found.append(Before(one.url, listed.credential, one.verified, True, by))
+        return found
 
     async def _list(self, used: ListUsed) -> StatusList:
         signed = kept_credential(await self._inputs.get(used.list))
@@ -166,7 +200,8 @@ async def judge_artifact(
     clock: Clock,
 ) -> tuple[Verdict, Path]:
     """The verdict on an artifact for a purpose, and where it is kept. With a gatherer, DID documents that nobody
-    brought and status lists are fetched; without, they are not there.
+    brought and status lists are fetched; without, they are not there. Where a list could not be had, the newest that
+    our ledger, our earlier verdicts or the packs hold is looked into.
 
     Raises:
         VerificationError: A pack, or what is recorded, does not hold.
@@ -194,7 +229,14 @@ async def judge_artifact(
     ours = (home.configuration.did, *([part.did] if part else []))
     heard, links = _heard(home, asked_about(artifact, evidence), purpose, anchors, ours, now)
     relied = [one for made in evidence.made(artifact) for one in memberships(made, evidence)]
-    lists = await _lists([*relied, *links], gatherer, clock)
+    lists, missed = await _lists([*relied, *links], gatherer, clock)
+    book = VerdictBook(home)
+    seen: list[SeenList] = []
+    if missed:
+        urls = {url for url, _ in missed}
+        shown = before_in_packs(_evidence(packs.values(), documents, now).held, documents, urls)
+        before = [*await before_in_ledger(ledger, urls), *await book.before(urls), *shown]
+        seen = newest(before, missed, now)
     consulted = [(url, one, one.by) for url, one in sorted(lists.items()) if one.by is not None]
     needed = {one.raw_digest: one.raw for found in documents.values() for one in found if _needed(one.id, evidence)}
     inputs = MadeFrom(
@@ -207,6 +249,18 @@ async def judge_artifact(
         lists=tuple(
             ListUsed(url=url, list=one.credential.digest, document=by.raw_digest, verified=one.verified)
             for url, one, by in consulted
+        ),
+        known=tuple(
+            LastKnown(
+                url=one.list.url,
+                list=one.list.credential.digest,
+                document=one.list.by.raw_digest,
+                verified=one.list.verified,
+                own=one.own,
+                why=one.why,
+            )
+            for one in seen
+            if one.list.by is not None
         ),
     )
     asked = Verdict(
@@ -226,6 +280,7 @@ async def judge_artifact(
         heard=heard,
         links=links,
         lists=lists,
+        known=seen,
     )
     kept = [
         *(canonical_bytes(policy), canonical_bytes(anchors), canonical_bytes(heard)),
@@ -234,8 +289,10 @@ async def judge_artifact(
         *map(signed_bytes, links),
         *(signed_bytes(one.credential) for _, one, _ in consulted),
         *(by.raw for _, _, by in consulted),
+        *(signed_bytes(one.list.credential) for one in seen),
+        *(one.list.by.raw for one in seen if one.list.by is not None),
     ]
-    return verdict, await VerdictBook(home).put(verdict, kept)
+    return verdict, await book.put(verdict, kept)
 
 
 def _made(
@@ -247,6 +304,7 @@ def _made(
     heard: Heard,
     links: Iterable[Credential],
     lists: Mapping[str, StatusList],
+    known: Iterable[SeenList],
 ) -> Verdict:
     return judge(
         of.artifact,
@@ -259,6 +317,7 @@ def _made(
         heard=heard,
         links=links,
         lists=lists,
+        known=known,
         inputs=of.inputs,
     )
 
@@ -323,21 +382,36 @@ def _heard(
     return Heard(tuple(entitled), tuple(suspected)), links
 
 
-async def _lists(credentials: list[Credential], gatherer: Gatherer | None, clock: Clock) -> dict[str, StatusList]:
-    """The status lists of these credentials, as far as they could be had."""
+async def _lists(
+    credentials: list[Credential], gatherer: Gatherer | None, clock: Clock
+) -> tuple[dict[str, StatusList], dict[tuple[str, Did], str]]:
+    """The status lists of these credentials by URL, as far as they could be had; and, by URL and issuer, why not. What
+    was had and is no list of its issuer is in neither.
+    """
+    wanted: set[tuple[str, Did]] = set()
+    for one in credentials:
+        try:
+            wanted |= set(status_urls([one]).items())
+        except UndersignedError:
+            continue  # what names no place to look up is no, and the verdict says so
     if gatherer is None:
-        return {}
+        return {}, dict.fromkeys(wanted, "nothing was asked, offline")
     keeper = StatusKeeper(gatherer, gatherer.document, clock)
-    found: dict[str, StatusList] = {}
+    lists: dict[str, StatusList] = {}
+    missed: dict[tuple[str, Did], str] = {}
+
+    async def look(url: str, issuer: Did) -> None:
+        try:
+            lists[url] = await keeper.list_at(url, issuer)
+        except UndersignedError as error:
+            if error.code == "status_unavailable":
+                missed[url, issuer] = error.message[:MAX_WHY]
+
     try:
-        for one in credentials:
-            try:
-                found |= await keeper.lists([one], max_age_seconds=0.0)
-            except UndersignedError:
-                continue  # what could not be looked up is no, and the verdict says so
+        await asyncio.gather(*(look(url, issuer) for url, issuer in sorted(wanted)))
     finally:
         await keeper.close()
-    return found
+    return lists, missed
 
 
 def _by_did(documents: Iterable[DidDocument]) -> dict[Did, tuple[DidDocument, ...]]:

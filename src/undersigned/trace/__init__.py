@@ -2,21 +2,19 @@
 
 from undersigned.trace.evidence import Decided, Evidence, Held, Made, Said, held_in, outside
 from undersigned.trace.history import LINES, History, Line, LineKind, history, history_steps
-from undersigned.trace.judge import (
+from undersigned.trace.judge import AskedAbout, SeenList, asked_about, judge, memberships
+from undersigned.trace.picture import draw_trace
+from undersigned.trace.prov import PROV_CONTEXT, TYPES, name_of, prov_document
+from undersigned.trace.verdict import (
     ASKS,
     CLAUSES,
-    AskedAbout,
     Heard,
     Judged,
+    LastKnown,
     ListUsed,
     MadeFrom,
     Verdict,
-    asked_about,
-    judge,
-    memberships,
 )
-from undersigned.trace.picture import draw_trace
-from undersigned.trace.prov import PROV_CONTEXT, TYPES, name_of, prov_document
 from undersigned.trace.walk import KINDS, Kind, State, Step, trace, trace_all
 
 __all__ = [
@@ -34,12 +32,14 @@ __all__ = [
     "History",
     "Judged",
     "Kind",
+    "LastKnown",
     "Line",
     "LineKind",
     "ListUsed",
     "Made",
     "MadeFrom",
     "Said",
+    "SeenList",
     "State",
     "Step",
     "Verdict",

@@ -18,7 +18,7 @@ from msgspec import MsgspecError, Struct, json
 from undersigned.attestation import VerifiedStatement, WorkPredicate
 from undersigned.contract import Terms
 from undersigned.did import DidDocument, is_derived
-from undersigned.encoding import Did, Digest, EngagementId, Instant
+from undersigned.encoding import Did, Digest, EngagementId, Instant, digest_bytes
 from undersigned.evidence import Case, sealed_of, terms_at
 from undersigned.messages import Delivery, Message, VerifiedMessage
 from undersigned.scope import Action, Scope, permits, read_scope
@@ -84,6 +84,22 @@ class Held(Struct, frozen=True, eq=False):
     def said(self) -> tuple[Said, ...]:
         """Its messages, in the order of the packer's journal."""
         return tuple(Said(one.number, one.at, one.kind, message) for one, message in self.case.verified)
+
+    @property
+    def lists(self) -> tuple[tuple[bytes, Instant], ...]:
+        """Status lists that its packer consulted, as they were signed; each with when it was looked into the last time,
+        by the packer's word. Nothing in them is verified here.
+        """
+        if self.case.pack is None:
+            return ()
+        when: dict[Digest, Instant] = {}
+        for one in self.decisions:
+            inputs = one.decision.inputs
+            times = inputs.lists_verified or (one.decision.at,) * len(inputs.status_lists)
+            for digest, at in zip(inputs.status_lists, times, strict=False):
+                when[digest] = max(at, when.get(digest, at))
+        created = self.case.pack.manifest.created
+        return tuple((raw, when.get(digest_bytes(raw), created)) for _, raw in self.case.pack.of_kind("status"))
 
     @property
     def decisions(self) -> tuple[Decided, ...]:

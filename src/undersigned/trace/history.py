@@ -14,6 +14,7 @@ from undersigned.attestation import WorkPredicate
 from undersigned.encoding import Did, Digest, Instant
 from undersigned.evidence import sealed_of
 from undersigned.messages import Delivery, Review, Start, Terminate
+from undersigned.protocol import ENDED
 from undersigned.trace.evidence import Evidence, Held, Said
 from undersigned.trace.walk import Step, trace_all
 
@@ -43,7 +44,9 @@ class Line(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
     """A digest, or what an action is called."""
     text: str
     verdict: str = ""
-    """Of a statement: what came of it by now. Of a refusal its code, of a decision its outcome."""
+    """Of a statement: what came of it, `as_of` a time. Of a refusal its code, of a decision its outcome."""
+    as_of: Instant | None = None
+    """Of a statement: when the last message of its contract in the evidence was recorded."""
     contract: Digest
     by: Did
     """Whose word it is."""
@@ -106,7 +109,8 @@ def _lines(did: Did, held: Held, evidence: Evidence) -> Iterator[Line]:
                     kind="statement",
                     name=said.verified.digest,
                     text=f"review of {message.delivery}",
-                    verdict=message.verdict,
+                    verdict=message.verdict + _unknown_since(held),
+                    as_of=held.said[-1].at,
                     contract=contract,
                     by=did,
                 )
@@ -138,6 +142,7 @@ def _stated(said: Said, held: Held) -> Iterator[Line]:
             name=one.digest,
             text=f"{one.statement.predicate_type} about {', '.join(item.name for item in one.statement.subject)}",
             verdict=came,
+            as_of=held.said[-1].at,
             contract=held.contract,
             by=predicate.attester,
         )
@@ -156,7 +161,7 @@ def _stated(said: Said, held: Held) -> Iterator[Line]:
 
 
 def _came_of(delivered: Said, held: Held) -> str:
-    """What became of a delivery by now: its review, and an early end of the contract."""
+    """What became of a delivery, as far as the evidence goes: its review, and an early end of the contract."""
     verdict = "not reviewed"
     ended = ""
     for said in held.said:
@@ -164,7 +169,11 @@ def _came_of(delivered: Said, held: Held) -> str:
             verdict = said.message.verdict
         if isinstance(said.message, Terminate):
             ended = f"; the contract was ended: {said.message.cause}"
-    return verdict + ended
+    return verdict + (ended or _unknown_since(held))
+
+
+def _unknown_since(held: Held) -> str:
+    return "" if held.state in ENDED else f"; how it went on after {held.said[-1].at} is not known"
 
 
 def _policies(did: Did, held: Held, evidence: Evidence) -> Iterator[Line]:

@@ -17,79 +17,26 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from undersigned.attestation import WorkPredicate
-from undersigned.credentials import MEMBERSHIP, Credential, StatusList, check_status
+from undersigned.credentials import MEMBERSHIP, Credential, StatusList, check_last_known, check_status, status_entries
 from undersigned.did import is_derived
-from undersigned.encoding import Did, Digest, Instant, compare_amounts, digest_bytes, write_canonical
+from undersigned.encoding import Did, Digest, Instant, compare_amounts
 from undersigned.errors import UndersignedError
 from undersigned.evidence import sealed_of
 from undersigned.messages import Breach, Dispute, Review, Ruling, Terminate
 from undersigned.protocol import ENDED
 from undersigned.scope import Action, read_scope
 from undersigned.trace.evidence import Evidence, Made, outside
+from undersigned.trace.verdict import ASKS, Heard, Judged, MadeFrom, Verdict
 from undersigned.trace.walk import shown_credentials
-from undersigned.trust import Accused, Anchors, Authority, Outcome, Policy, Reason, canonical_bytes
+from undersigned.trust import Anchors, Outcome, Policy, Reason
 
-__all__ = [
-    "ASKS",
-    "CLAUSES",
-    "AskedAbout",
-    "Heard",
-    "Judged",
-    "ListUsed",
-    "MadeFrom",
-    "Verdict",
-    "asked_about",
-    "judge",
-    "memberships",
-]
+__all__ = ["AskedAbout", "SeenList", "asked_about", "judge", "memberships"]
 
-CLAUSES: Final[dict[str, tuple[str, str]]] = {
-    "evidence": ("`not_found`", "a delivery of the artifact, with a statement about it, is in the evidence"),
-    "refuse": ("`policy_denied`", "neither the signer nor its organisation is refused by the policy"),
-    "refuse_capabilities": ("`policy_denied`", "the purpose is not one that the policy never deals in"),
-    "keys": (
-        "`did_unresolvable`",
-        "the keys of the signer and of who accepted follow from their DIDs, or are known from elsewhere than a pack",
-    ),
-    "signer": (
-        "`attester_not_trusted`",
-        "the signer, or an organisation of which it showed to be a member, was entitled by the trust graph to attest "
-        "one of the predicates for the purpose when the delivery was recorded",
-    ),
-    "purpose": (
-        "asks: `approval_required`",
-        "the purpose is the task of the contract, or an anchor or a link of authority by which the signer is entitled "
-        "names it",
-    ),
-    "status": (
-        "`revoked`, `status_unavailable`, `status_invalid`",
-        "no credential on which that rests is withdrawn now",
-    ),
-    "accused": ("`policy_denied`", "no accusation that counts is heard now of the signer or that organisation"),
-    "contract": ("`contract_expired`", "the contract gave authority when the delivery was recorded"),
-    "scope": (
-        "`scope_exceeded`; asks: `approval_required`",
-        "each action that the work statement tells was inside the scope, and no total above its limit; actions that it "
-        "leaves out ask a person",
-    ),
-    "acceptance": (
-        "`policy_denied`; asks: `approval_required`",
-        "the delivery was accepted; one that nobody reviewed, or that is to be reworked, asks a person",
-    ),
-    "ending": (
-        "`revoked`; asks: `in_doubt`",
-        "the contract came to its end, and not for a breach, a withdrawn credential or a stolen key; other early ends, "
-        "claims of a breach and disputes ask a person, as does evidence that does not reach the end",
-    ),
-}
-"""Clause -> its codes when it is not met, and what it demands. The specification's table says the same."""
-
-ASKS: Final = frozenset({"approval_required", "in_doubt"})
-"""Codes by which a person is asked; any other that is not `met` denies."""
 OBJECTIONS: Final = frozenset({"acceptance", "ending", "accused", "status", "scope"})
 """Clauses that say something against the artifact, whoever else made it."""
 GRAVE: Final = frozenset({"breach", "revoked", "key_compromised"})
 """Causes of an end that speak against what was made."""
+_NOT_WITHDRAWN: Final = "one that is not withdrawn"
 
 
 class AskedAbout(Struct, frozen=True):
@@ -100,95 +47,26 @@ class AskedAbout(Struct, frozen=True):
     accused: tuple[Did, ...]
 
 
-class Heard(Struct, frozen=True, omit_defaults=True):
-    """What the trust graph answered."""
+class SeenList(NamedTuple):
+    """A status list of before, of an issuer that gives none now; verified as of when it was looked into."""
 
-    authority: tuple[Authority, ...] = ()
-    accused: tuple[Accused, ...] = ()
-
-    @property
-    def digest(self) -> Digest:
-        """Names it in a verdict."""
-        return digest_bytes(canonical_bytes(self))
-
-    def entitled(self, issuer: Did, predicate: str, at: Instant) -> Authority | None:
-        """The answer about somebody at a time."""
-        about = (issuer, predicate, at)
-        return next((one for one in self.authority if (one.issuer, one.credential_type, one.at) == about), None)
-
-
-class ListUsed(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A status list that was looked into."""
-
-    url: str
-    list: Digest
-    """The list credential."""
-    document: Digest
-    """The DID document by which it was verified."""
-    verified: Instant
-
-
-class MadeFrom(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """What a verdict was made from, by digest."""
-
-    policy: Digest
-    anchors: Digest
-    heard: Digest
-    """Of what the trust graph answered."""
-    packs: tuple[Digest, ...] = ()
-    documents: tuple[Digest, ...] = ()
-    """DID documents that were known from elsewhere than the packs."""
-    links: tuple[Digest, ...] = ()
-    """Credentials of the chains whose status was looked up."""
-    lists: tuple[ListUsed, ...] = ()
-
-
-class Judged(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """One delivery of the artifact, judged by itself."""
-
-    contract: Digest
-    signer: Did
-    at: Instant
-    """When the delivery was recorded: the latest time at which its statements were signed."""
-    outcome: Outcome
-    reasons: tuple[Reason, ...]
-
-
-class Verdict(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """The answer with its reasons; equal inputs give an equal verdict."""
-
-    outcome: Outcome
-    artifact: Digest
-    purpose: str
-    by: Did
-    """Who asked."""
-    policy: str
-    """Name and version."""
-    at: Instant
-    reasons: tuple[Reason, ...] = ()
-    """What was weighed about the artifact itself."""
-    judged: tuple[Judged, ...] = ()
-    """Each delivery of it that the evidence holds."""
-    inputs: MadeFrom
+    list: StatusList
+    own: bool
+    """Whether we had it from its issuer ourselves; else a pack of others shows it."""
+    why: str
+    """Why none could be had now."""
 
     @property
-    def digest(self) -> Digest:
-        """Names it."""
-        return digest_bytes(write_canonical(self))
+    def made(self) -> Instant:
+        """When its issuer made it; empty if it does not say, and then it does not count."""
+        return self.list.credential.made or ""
 
-    def explain(self) -> str:
-        """The verdict for a person, one line per reason."""
-        lines = [f"{self.outcome}: {self.artifact} for {self.purpose} by {self.policy} at {self.at}"]
-        lines += [_line(reason) for reason in self.reasons]
-        for one in self.judged:
-            lines.append(f"  {one.outcome}: delivered by {one.signer} under {one.contract}, {one.at}")
-            lines += [f"  {_line(reason)}" for reason in one.reasons]
-        return "\n".join(lines)
-
-
-def _line(reason: Reason) -> str:
-    hint = f"; would pass: {reason.would_pass}" if reason.would_pass else ""
-    return f"  {reason.code} [{reason.clause}] {reason.value}{hint}"
+    @property
+    def as_of(self) -> Instant:
+        """Since when nobody has heard: since we asked; of what others show, since its issuer made it, for they could
+        have left out a newer one, and when they looked is their word alone.
+        """
+        return self.list.verified if self.own else self.made
 
 
 class _Signed(NamedTuple):
@@ -244,9 +122,11 @@ def judge(
     heard: Heard,
     links: Iterable[Credential],
     lists: Mapping[str, StatusList],
+    known: Iterable[SeenList] = (),
     inputs: MadeFrom,
 ) -> Verdict:
-    """Whether to trust an artifact for a purpose. `links` are the credentials of chains in `heard` that have a status.
+    """Whether to trust an artifact for a purpose. `links` are the credentials of chains in `heard` that have a status,
+    `lists` what their issuers say now, by URL, and `known` what they said before where they say nothing now.
 
     Any no denies a delivery; without one, any doubt that a person can settle asks. An artifact that several delivered
     is allowed by one of them, unless another delivery of it speaks against it: then a person is asked.
@@ -256,9 +136,9 @@ def judge(
     general: list[Reason] = []
     if purpose in policy.refuse_capabilities:
         general.append(_no("policy_denied", "refuse_capabilities", purpose, "another purpose"))
-    withdrawn = tuple(links)
+    withdrawn, seen = tuple(links), tuple(known)
     judged = tuple(
-        _judged(_signed(made, evidence), purpose, policy, now, anchors, heard, withdrawn, lists)
+        _judged(_signed(made, evidence), purpose, policy, now, anchors, heard, withdrawn, lists, seen)
         for made in evidence.made(artifact)
     )
     if not judged:
@@ -297,6 +177,7 @@ def _judged(
     heard: Heard,
     links: tuple[Credential, ...],
     lists: Mapping[str, StatusList],
+    known: tuple[SeenList, ...],
 ) -> Judged:
     made = signed.made
     entitled, relied, named = _signer(signed, purpose, anchors, heard)
@@ -305,7 +186,7 @@ def _judged(
         *_keys(made),
         *entitled,
         *_purpose(made, purpose, named),
-        *_status((*relied, *links), lists, now),
+        *_status((*relied, *links), lists, known, now),
         *_accused(signed, heard),
         *_contract(made),
         *_scope(made),
@@ -392,19 +273,58 @@ def _purpose(made: Made, purpose: str, named: bool) -> Iterator[Reason]:
         yield _no("approval_required", "purpose", said, f"{task}, an anchor for {purpose}, or a person's approval")
 
 
-def _status(credentials: Iterable[Credential], lists: Mapping[str, StatusList], now: Instant) -> Iterator[Reason]:
+def _status(
+    credentials: Iterable[Credential], lists: Mapping[str, StatusList], known: tuple[SeenList, ...], now: Instant
+) -> Iterator[Reason]:
     wrong = False
     count = 0
     for one in credentials:
         count += 1
+        kind = next((name for name in one.types if name != "VerifiableCredential"), "credential")
         try:
             check_status(one, lists, now)
         except UndersignedError as error:
             wrong = True
-            kind = next((name for name in one.types if name != "VerifiableCredential"), "credential")
-            yield _no(error.code, "status", f"{kind} by {one.issuer}: {error.message}", "one that is not withdrawn")
+            seen = _last_known(one, lists, known) if error.code == "status_unavailable" else {}
+            code, said = _as_last_known(one, lists, seen, now) if seen else (error.code, error.message)
+            passes = "its issuer's list as it is now, or a person's approval" if code in ASKS else _NOT_WITHDRAWN
+            yield _no(code, "status", f"{kind} by {one.issuer}: {said}", passes)
     if not wrong:
         yield _met("status", f"{count} credentials looked up, none withdrawn")
+
+
+def _last_known(
+    credential: Credential, lists: Mapping[str, StatusList], known: tuple[SeenList, ...]
+) -> dict[str, SeenList]:
+    """The newest list that was seen of each that could not be had. By its issuer's own word, for when a list was
+    looked into is the word of whoever shows it; of two of one time, the one that speaks against the credential.
+    """
+    entries = status_entries(credential)
+    found: dict[str, SeenList] = {}
+    for url in {entry.url for entry in entries} - lists.keys():
+        places = [entry.index for entry in entries if entry.url == url]
+
+        def newer(one: SeenList, places: list[int] = places) -> tuple[Instant, bool, bool, Instant]:
+            speaks = any(place >= 8 * len(one.list.bits) or one.list.is_set(place) for place in places)
+            return one.made, speaks, one.own, one.list.verified
+
+        seen = [one for one in known if (one.list.url, one.list.issuer) == (url, credential.issuer) and one.made]
+        if seen:
+            found[url] = max(seen, key=newer)
+    return found
+
+
+def _as_last_known(
+    credential: Credential, lists: Mapping[str, StatusList], seen: Mapping[str, SeenList], now: Instant
+) -> tuple[str, str]:
+    """Code and text of what the lists say that could be had, and the last known ones of the others."""
+    as_of = min(one.as_of for one in seen.values())
+    why = "; ".join(dict.fromkeys(one.why for _, one in sorted(seen.items())))
+    try:
+        check_last_known(credential, lists, {url: one.list for url, one in seen.items()}, now)
+    except UndersignedError as error:
+        return error.code, f"{error.message}; last known as of {as_of}, could not be had now: {why}"
+    return "status_last_known", f"last known good as of {as_of}; the list could not be had now: {why}"
 
 
 def _accused(signed: _Signed, heard: Heard) -> Iterator[Reason]:

@@ -55,19 +55,26 @@ def test_whoever_is_no_party_has_none(hire: Hire) -> None:
 @pytest.mark.parametrize(
     ("then", "verdict"),
     [
-        (lambda hire: hire, "not reviewed"),
-        (lambda hire: hire.reviewed("rejected"), "rejected"),
+        (lambda hire: hire, "not reviewed; how it went on after {} is not known"),
+        (lambda hire: hire.reviewed("rejected"), "rejected; how it went on after {} is not known"),
+        (lambda hire: hire.reviewed().closed(), "accepted"),
         (
             lambda hire: hire.book.hirer >> terminate("key_compromised"),
             "not reviewed; the contract was ended: key_compromised",
         ),
     ],
 )
-def test_a_statement_has_what_came_of_it(then: Any, verdict: str) -> None:
+def test_a_statement_has_what_came_of_it_as_far_as_the_evidence_goes(then: Any, verdict: str) -> None:
+    """HIRE-TRC-08: and as of when; a review says so too."""
     hire = Hire().sealed().delivered()
     then(hire)
-    (statement,) = of_kind(lines(hire, hire.provider.actor.did, **OPEN), "statement")
-    assert statement[2] == verdict
+    more = {} if hire.hirer.engagement.state == "closed" else OPEN
+    last = hire.lines()[-1].at
+    (statement,) = [one for one in lines(hire, hire.provider.actor.did, **more) if one.kind == "statement"]
+    assert (statement.verdict, statement.as_of) == (verdict.format(last), last)
+    for review in lines(hire, hire.hirer.actor.did, **more):
+        if review.kind == "statement":
+            assert (review.verdict, review.as_of) == (verdict.format(last), last)
 
 
 def test_refusals_of_both_gates_are_the_providers(hire: Hire) -> None:

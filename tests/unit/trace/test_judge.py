@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from issuing import issued
 from packs import Hire
 from undersigned.attestation import ActionTaken, UsageLine
 from undersigned.credentials import Authority as MayAttest
-from undersigned.credentials import StatusList, read_credential
-from undersigned.encoding import digest_bytes
+from undersigned.credentials import StatusList, build_status_list, read_credential, read_status_list
+from undersigned.encoding import digest_bytes, shift
 from undersigned.testing import ARTIFACT, Actor, terminate
-from undersigned.trace import ASKS, CLAUSES, Evidence, Heard, MadeFrom, Verdict, asked_about, judge
+from undersigned.trace import ASKS, CLAUSES, Evidence, Heard, MadeFrom, SeenList, Verdict, asked_about, judge
 from undersigned.trust import (
     Anchor,
     Anchors,
@@ -153,6 +154,111 @@ def test_a_withdrawn_link_denies_and_so_does_one_that_nobody_can_look_up(hire: H
     assert codes(judged(hire, links=(link,))) == {"status": "status_unavailable"}
 
 
+class Listed:
+    """A link of authority with a status, and lists of its issuer as they were at a time."""
+
+    url = "https://root.example/status/1"
+
+    def __init__(self, hire: Hire, *purposes: str) -> None:
+        self.root, self.now = Actor("root"), hire.book.clock.now()
+        entries = [
+            {
+                "type": "BitstringStatusListEntry",
+                "statusPurpose": purpose,
+                "statusListIndex": "9",
+                "statusListCredential": f"{self.url}/{purpose}",
+            }
+            for purpose in purposes or ("revocation",)
+        ]
+        claim = MayAttest(id=hire.provider.actor.did, may_attest="sbom", depth=0)
+        self.link = read_credential(issued(self.root, claim, self.now, credentialStatus=entries))
+
+    def at(self, made: int, *bits: int, purpose: str = "revocation", until: int = 60, seen: int = 1) -> StatusList:
+        """`made`, `until` and `seen` are minutes from now, negative before; until and seen from `made`."""
+        filled = bytearray(16_384)
+        for bit in bits:
+            filled[bit >> 3] |= 0x80 >> (bit & 7)
+        begins, url = shift(self.now, 60 * made), f"{self.url}/{purpose}"
+        document = build_status_list(
+            url=url,
+            issuer=self.root.did,
+            bits=filled,
+            valid_from=begins,
+            valid_until=shift(begins, 60 * until),
+            ttl_seconds=300,
+            purpose=purpose,
+        )
+        found = read_status_list(read_credential(document, max_bytes=1 << 20), url=url, issuer=self.root.did)
+        return replace(found, verified=shift(begins, 60 * seen))
+
+
+def seen(one: StatusList, *, own: bool = False, why: str = "nobody answers") -> SeenList:
+    return SeenList(one, own, why)
+
+
+@pytest.mark.parametrize(
+    ("known", "outcome", "code", "says"),
+    [
+        ([(-90, (), False)], "ask", "status_last_known", -90),  # past its validity and ttl: still what is known
+        ([(-90, (), True)], "ask", "status_last_known", -89),  # we asked ourselves
+        ([(-5, (), True)], "ask", "status_last_known", -4),  # in its time: nobody said so now
+        ([(-90, (9,), False)], "deny", "revoked", -90),
+        ([(-90, (), True), (-30, (9,), False)], "deny", "revoked", -30),  # the newest counts
+        ([(-90, (9,), True), (-30, (), False)], "ask", "status_last_known", -30),
+        ([(-30, (), True), (-30, (9,), False)], "deny", "revoked", -30),  # of one time, the one against it
+        ([], "deny", "status_unavailable", None),
+    ],
+)
+def test_what_was_last_known_of_a_link_asks_or_denies(
+    hire: Hire, known: list[tuple[int, tuple[int, ...], bool]], outcome: str, code: str, says: int | None
+) -> None:
+    """HIRE-TRC-07."""
+    of = Listed(hire)
+    lists = [seen(of.at(made, *bits), own=own) for made, bits, own in known]
+    verdict = judged(hire, links=(of.link,), known=lists)
+    assert (verdict.outcome, codes(verdict)) == (outcome, {"status": code})
+    assert judged(hire, links=(of.link,), known=lists[::-1]) == verdict
+    if says is not None:
+        assert f" as of {shift(of.now, 60 * says)}" in verdict.explain()
+        assert "could not be had now: nobody answers" in verdict.explain()
+    # A list that is there decides alone.
+    for bits, live in (((), "allow"), ((9,), "deny")):
+        found = of.at(-1, *bits)
+        assert judged(hire, links=(of.link,), lists={found.url: found}, known=lists).outcome == live
+
+
+def test_each_list_of_a_credential_is_had_or_last_known(hire: Hire) -> None:
+    """HIRE-TRC-07: one that is there and one that is not; what speaks against it in either denies."""
+    of = Listed(hire, "revocation", "suspension")
+    for there, before, outcome, code in (
+        ((), (), "ask", "status_last_known"),
+        ((9,), (), "deny", "revoked"),
+        ((), (9,), "deny", "revoked"),
+    ):
+        live = of.at(-1, *there)
+        last = [seen(of.at(-90, *before, purpose="suspension"))]
+        verdict = judged(hire, links=(of.link,), lists={live.url: live}, known=last)
+        assert (verdict.outcome, codes(verdict)) == (outcome, {"status": code})
+    # Neither list is there, and only one was ever seen.
+    assert codes(judged(hire, links=(of.link,), known=[seen(of.at(-90))])) == {"status": "status_unavailable"}
+    # A suspension that was lifted before the last list.
+    lifted = [seen(of.at(-90, 9, purpose="suspension")), seen(of.at(-30, purpose="suspension")), seen(of.at(-30))]
+    assert codes(judged(hire, links=(of.link,), known=lifted)) == {"status": "status_last_known"}
+
+
+def test_a_list_that_is_none_for_it_is_not_last_known(hire: Hire) -> None:
+    """HIRE-TRC-07: another issuer's, of no time, not valid when it was seen, or without the place."""
+    of, other = Listed(hire), Listed(hire)
+    found = of.at(-90)
+    foreign = replace(found, issuer="did:web:other.example")
+    undated = replace(found, credential=replace(found.credential, valid_from=None))
+    over = other.at(-90, until=5, seen=6)
+    for one in (foreign, undated, over):
+        assert codes(judged(hire, links=(of.link,), known=[seen(one)])) == {"status": "status_unavailable"}
+    short = replace(found, bits=b"\x00")
+    assert codes(judged(hire, links=(of.link,), known=[seen(short)])) == {"status": "status_invalid"}
+
+
 def test_an_accusation_that_is_heard_now_denies(hire: Hire) -> None:
     root = "did:web:root.example"
     edge = Edge(
@@ -270,7 +376,7 @@ def test_nothing_is_no_yes(hire: Hire) -> None:
 
 
 def test_only_these_codes_ask() -> None:
-    assert {"approval_required", "in_doubt"} == ASKS
+    assert {"approval_required", "in_doubt", "status_last_known"} == ASKS
 
 
 def test_actions_that_were_refused_are_not_told_as_done() -> None:

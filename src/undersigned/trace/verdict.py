@@ -1,0 +1,163 @@
+"""What a verdict on an artifact says, what it demands, and what it was made from.
+
+Source: protocol-spec/19-trace.md, section 19.5
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from undersigned.encoding import Did, Digest, Instant, digest_bytes, write_canonical
+from undersigned.trust import Accused, Authority, Outcome, Reason, canonical_bytes
+
+__all__ = ["ASKS", "CLAUSES", "Heard", "Judged", "LastKnown", "ListUsed", "MadeFrom", "Verdict"]
+
+CLAUSES: Final[dict[str, tuple[str, str]]] = {
+    "evidence": ("`not_found`", "a delivery of the artifact, with a statement about it, is in the evidence"),
+    "refuse": ("`policy_denied`", "neither the signer nor its organisation is refused by the policy"),
+    "refuse_capabilities": ("`policy_denied`", "the purpose is not one that the policy never deals in"),
+    "keys": (
+        "`did_unresolvable`",
+        "the keys of the signer and of who accepted follow from their DIDs, or are known from elsewhere than a pack",
+    ),
+    "signer": (
+        "`attester_not_trusted`",
+        "the signer, or an organisation of which it showed to be a member, was entitled by the trust graph to attest "
+        "one of the predicates for the purpose when the delivery was recorded",
+    ),
+    "purpose": (
+        "asks: `approval_required`",
+        "the purpose is the task of the contract, or an anchor or a link of authority by which the signer is entitled "
+        "names it",
+    ),
+    "status": (
+        "`revoked`, `status_unavailable`, `status_invalid`; asks: `status_last_known`",
+        "no credential on which that rests is withdrawn now; where its list cannot be had, the last one known decides "
+        "between a no and a person",
+    ),
+    "accused": ("`policy_denied`", "no accusation that counts is heard now of the signer or that organisation"),
+    "contract": ("`contract_expired`", "the contract gave authority when the delivery was recorded"),
+    "scope": (
+        "`scope_exceeded`; asks: `approval_required`",
+        "each action that the work statement tells was inside the scope, and no total above its limit; actions that it "
+        "leaves out ask a person",
+    ),
+    "acceptance": (
+        "`policy_denied`; asks: `approval_required`",
+        "the delivery was accepted; one that nobody reviewed, or that is to be reworked, asks a person",
+    ),
+    "ending": (
+        "`revoked`; asks: `in_doubt`",
+        "the contract came to its end, and not for a breach, a withdrawn credential or a stolen key; other early ends, "
+        "claims of a breach and disputes ask a person, as does evidence that does not reach the end",
+    ),
+}
+"""Clause -> its codes when it is not met, and what it demands. The specification's table says the same."""
+
+ASKS: Final = frozenset({"approval_required", "in_doubt", "status_last_known"})
+"""Codes by which a person is asked; any other that is not `met` denies."""
+
+
+class Heard(Struct, frozen=True, omit_defaults=True):
+    """What the trust graph answered."""
+
+    authority: tuple[Authority, ...] = ()
+    accused: tuple[Accused, ...] = ()
+
+    @property
+    def digest(self) -> Digest:
+        """Names it in a verdict."""
+        return digest_bytes(canonical_bytes(self))
+
+    def entitled(self, issuer: Did, predicate: str, at: Instant) -> Authority | None:
+        """The answer about somebody at a time."""
+        about = (issuer, predicate, at)
+        return next((one for one in self.authority if (one.issuer, one.credential_type, one.at) == about), None)
+
+
+class ListUsed(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A status list that was looked into."""
+
+    url: str
+    list: Digest
+    """The list credential."""
+    document: Digest
+    """The DID document by which it was verified."""
+    verified: Instant
+
+
+class LastKnown(ListUsed, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A status list that was looked into because none could be had from its issuer now."""
+
+    own: bool = False
+    """Whether we had it from its issuer ourselves, when it was verified; else a pack of others shows it."""
+    why: str
+    """Why none could be had now."""
+
+
+class MadeFrom(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What a verdict was made from, by digest."""
+
+    policy: Digest
+    anchors: Digest
+    heard: Digest
+    """Of what the trust graph answered."""
+    packs: tuple[Digest, ...] = ()
+    documents: tuple[Digest, ...] = ()
+    """DID documents that were known from elsewhere than the packs."""
+    links: tuple[Digest, ...] = ()
+    """Credentials of the chains whose status was looked up."""
+    lists: tuple[ListUsed, ...] = ()
+    """Those that their issuers gave for this verdict."""
+    known: tuple[LastKnown, ...] = ()
+    """Lists of before, where none was given."""
+
+
+class Judged(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """One delivery of the artifact, judged by itself."""
+
+    contract: Digest
+    signer: Did
+    at: Instant
+    """When the delivery was recorded: the latest time at which its statements were signed."""
+    outcome: Outcome
+    reasons: tuple[Reason, ...]
+
+
+class Verdict(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The answer with its reasons; equal inputs give an equal verdict."""
+
+    outcome: Outcome
+    artifact: Digest
+    purpose: str
+    by: Did
+    """Who asked."""
+    policy: str
+    """Name and version."""
+    at: Instant
+    reasons: tuple[Reason, ...] = ()
+    """What was weighed about the artifact itself."""
+    judged: tuple[Judged, ...] = ()
+    """Each delivery of it that the evidence holds."""
+    inputs: MadeFrom
+
+    @property
+    def digest(self) -> Digest:
+        """Names it."""
+        return digest_bytes(write_canonical(self))
+
+    def explain(self) -> str:
+        """The verdict for a person, one line per reason."""
+        lines = [f"{self.outcome}: {self.artifact} for {self.purpose} by {self.policy} at {self.at}"]
+        lines += [_line(reason) for reason in self.reasons]
+        for one in self.judged:
+            lines.append(f"  {one.outcome}: delivered by {one.signer} under {one.contract}, {one.at}")
+            lines += [f"  {_line(reason)}" for reason in one.reasons]
+        return "\n".join(lines)
+
+
+def _line(reason: Reason) -> str:
+    hint = f"; would pass: {reason.would_pass}" if reason.would_pass else ""
+    return f"  {reason.code} [{reason.clause}] {reason.value}{hint}"

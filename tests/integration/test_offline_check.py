@@ -1,0 +1,147 @@
+"""Verdicts after an issuer's server is gone: a hire on real sockets, a host of status lists that is stopped, and people
+who were no party.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from security.wire_world import World
+from status_host import PLACE, StatusHost, status_host
+from undersigned.encoding import digest_bytes
+from undersigned.runtime import Home, SystemClock, create_home
+from unit.cli.running import Ran, run
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
+
+
+class Hired:
+    """A hire whose provider's membership names a list at a host of its own, and somebody who was no party."""
+
+    def __init__(self, world: World, host: StatusHost, folder: Path, artifact: str) -> None:
+        self.world, self.host, self.folder, self.artifact = world, host, folder, artifact
+        self.pack = folder / "hire.zip"
+        self.umbrella = create_home(
+            folder / "umbrella", name="Umbrella", local=True, port=9, anchors=(host.issuer,), max_price="1 EUR"
+        )
+        homes = (world.acme.home, world.globex.home)
+        every = [one for home in homes for one in (home.document(), home.organisation_document()) if one is not None]
+        self.documents: list[str | Path] = []
+        for place, document in enumerate(every):
+            file = folder / f"{place}.json"
+            file.write_bytes(document.raw)
+            self.documents += ["--did-document", file]
+
+    async def run(self, *words: object) -> Ran:
+        """One command, beside the peers that run in this process."""
+        return await asyncio.to_thread(run, *words, "--json")
+
+    async def check(self, home: Home, *more: object) -> tuple[int, dict[str, Any], Ran]:
+        """Exit code, the reason about status, and the verdict made again."""
+        ran = await self.run("check", self.artifact, "--for", "summary", "--home", home.path, *more)
+        (one,) = ran.values[0]["verdict"]["judged"]
+        assert {reason["code"] for reason in one["reasons"] if reason["clause"] != "status"} == {"met"}, one
+        (reason,) = [reason for reason in one["reasons"] if reason["clause"] == "status"]
+        again = await self.run("decision", "replay", ran.values[0]["id"], "--home", home.path)
+        assert (again.code, again.values[0]["same"]) == (0, True), again
+        return ran.code, reason, ran
+
+    async def by_acme(self, *more: object) -> tuple[int, dict[str, Any], Ran]:
+        return await self.check(self.world.acme.home, *more)
+
+    async def by_umbrella(self, *more: object, pack: Path | None = None) -> tuple[int, dict[str, Any], Ran]:
+        return await self.check(self.umbrella, "--pack", pack or self.pack, *self.documents, *more)
+
+
+@asynccontextmanager
+async def hired(folder: Path) -> AsyncIterator[Hired]:
+    async with World(folder) as world, status_host(world.globex.home, SystemClock().now()) as host:
+        host.vouch()
+        await world.restart()
+        world.acme.gatherer.limits = msgspec.structs.replace(world.acme.gatherer.limits, seconds=2.0)
+        result = await world.honest()
+        made = Hired(world, host, folder, digest_bytes(result["summary.txt"]))
+        exported = await made.run("export", "--home", world.acme.home.path, "--out", made.pack)
+        assert exported.code == 0, exported
+        yield made
+
+
+async def test_the_last_list_known_decides_between_a_no_and_a_person(tmp_path: Path) -> None:
+    """HIRE-TRC-07, HIRE-TRC-06: a live list decides; without one, nothing is allowed, and what is known to be revoked
+    is no.
+    """
+    async with hired(tmp_path) as made:
+        host = made.host
+        assert (await made.by_acme())[0] == 0
+        assert (await made.by_umbrella())[0] == 0
+
+        await host.down()
+        code, reason, ran = await made.by_acme()
+        assert (code, reason["code"]) == (7, "status_last_known")
+        verdict = ran.values[0]["verdict"]
+        (known,) = verdict["inputs"]["known"]
+        assert (known["own"], "lists" in verdict["inputs"]) == (True, False)
+        # It was asked for at the verdict before, later than at the hire.
+        assert f"last known good as of {known['verified']}; the list could not be had now: " in reason["value"]
+        assert host.url in reason["value"]
+        code, reason, _ = await made.by_acme("--offline")
+        assert (code, reason["code"]) == (7, "status_last_known")
+        assert reason["value"].endswith("could not be had now: nothing was asked, offline")
+
+        # Withdrawn, and seen so by Acme; then its issuer is gone. Umbrella has only what the pack of the hire shows.
+        host.now = SystemClock().now()
+        host.places.add(PLACE)
+        await host.up()
+        assert (await made.by_acme())[1]["code"] == "revoked"
+        await host.down()
+        code, reason, _ = await made.by_acme()
+        assert (code, reason["code"]) == (3, "revoked")
+        assert "last known as of" in reason["value"]
+        await host.up()
+        assert (await made.by_umbrella())[1]["code"] == "revoked"
+        # What the pack shows is older than what Umbrella has seen itself.
+        assert (await made.by_umbrella("--offline"))[1]["code"] == "revoked"
+
+
+async def test_a_pack_of_others_is_known_since_its_issuer_made_the_list(tmp_path: Path) -> None:
+    """HIRE-TRC-07: when a packer says that it looked is its word; and a pack without a list is no, as before."""
+    async with hired(tmp_path) as made:
+        issued = made.host.now
+        made.host.places.add(PLACE)
+        code, reason, ran = await made.by_umbrella("--offline")
+        (known,) = ran.values[0]["verdict"]["inputs"]["known"]
+        assert (code, reason["code"], "own" in known) == (7, "status_last_known", False)
+        assert known["verified"] >= issued
+        assert f"last known good as of {issued};" in reason["value"]
+        told = await asyncio.to_thread(
+            run, "check", made.artifact, "--for", "summary", "--home", made.umbrella.path, "--pack", made.pack,
+            *made.documents, "--offline",
+        )  # fmt: skip
+        assert f"by {made.host.issuer}: last known good as of {issued}; the list could not be had now" in told.out
+
+        bare = tmp_path / "bare.zip"
+        home = made.world.acme.home.path
+        assert (await made.run("export", "--home", home, "--withhold", "status", "--out", bare)).code == 0
+        code, reason, _ = await made.by_umbrella("--offline", pack=bare)
+        assert (code, reason["code"]) == (3, "status_unavailable")
+        # Whoever asks can be shown the newest list by anybody: the hirer's ledger has none but this.
+        code, reason, _ = await made.by_acme("--offline")
+        assert (code, reason["code"]) == (7, "status_last_known")
+
+
+async def test_what_is_served_in_place_of_a_list_is_no_list(tmp_path: Path) -> None:
+    """HIRE-TRC-07: a list that nobody may sign was not had; what its issuer's place says that is none denies."""
+    async with hired(tmp_path) as made:
+        made.host.body = b"<html>this domain is for sale</html>"
+        assert (await made.by_acme())[1]["code"] == "status_unavailable"
+        made.host.body, made.host.status = None, "404 Not Found"
+        code, reason, _ = await made.by_acme()
+        assert (code, reason["code"]) == (7, "status_last_known")
+        assert "answered 404" in reason["value"]
