@@ -35,6 +35,7 @@ from undersigned.testing import (
     suspend,
     withdraw,
 )
+from undersigned.transparency import Verifier
 
 VECTORS = ROOT / "protocol-spec" / "vectors"
 LATER = "2031-01-01T00:00:00Z"
@@ -590,6 +591,40 @@ WITNESSED: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
 }
 """Packs with lines of witnesses, and the code that refuses them, if any."""
+
+
+def _cosigning(key: Actor, name: str) -> Verifier:
+    return Verifier(name, True, key.public_key)
+
+
+NAMED_WITNESSES: dict[str, tuple[Callable[[], bytes], tuple[Verifier, ...], str]] = {
+    "of whom the pack says nothing": (WITNESSED["of a witness nothing is known"][0], (_cosigning(TWO, WEB),), ""),
+    "whose name is no DID": (WITNESSED["a witness whose name is no DID"][0], (_cosigning(ONE, "w.example/a"),), ""),
+    "two": (WITNESSED["two witnesses"][0], (_cosigning(ONE, ONE.did), _cosigning(TWO, WEB)), ""),
+    "one of whom is missing": (
+        WITNESSED["two witnesses"][0],
+        (_cosigning(TWO, WEB), _cosigning(ONE, WEB)),
+        "log_proof_invalid",
+    ),
+    "with another key": (
+        WITNESSED["of a witness nothing is known"][0],
+        (_cosigning(ONE, WEB),),
+        "log_proof_invalid",
+    ),
+    "with another name": (
+        WITNESSED["of a witness nothing is known"][0],
+        (_cosigning(TWO, "w.example"),),
+        "log_proof_invalid",
+    ),
+    "who signed another root": (
+        lambda: witnessed_pack(lambda log: Log(log.actor, 2).witnessed(TWO, name=WEB)),
+        (_cosigning(TWO, WEB),),
+        "log_proof_invalid",
+    ),
+    "of a log without lines": (lambda: Hire().whole().pack(), (_cosigning(TWO, WEB),), "log_proof_invalid"),
+    "of a pack without a checkpoint": (lambda: Hire().sealed().pack(), (_cosigning(TWO, WEB),), "log_proof_invalid"),
+}
+"""Packs, the witnesses that must have cosigned them, and the code if they did not."""
 
 
 def witnessed() -> Iterator[Case]:

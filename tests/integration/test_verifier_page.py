@@ -34,11 +34,13 @@ from undersigned.encoding import (
     multibase_encode,
     shift,
 )
+from undersigned.errors import LogProofError
 from undersigned.evidence import TAMPERINGS, read_archive, tamper, verifier_page, verify_pack, write_archive
 from undersigned.keys import KeyKind, public_key_from_multikey
 from undersigned.protocol import Engagement
 from undersigned.runtime import Job, export_pack
 from undersigned.runtime.meeting import Meeting
+from undersigned.transparency import Verifier, read_verifier, verifier_text
 
 CASES: dict[str, Callable[[], Iterator[pack_cases.Case]]] = {
     "published": pack_cases.published,
@@ -104,13 +106,16 @@ def page(folder: Path) -> Iterator[Tab]:
         assert all(url.startswith(("file:", "data:")) for url in asked), asked
 
 
-def judged(page: Tab, folder: Path, data: bytes, now: str, known: tuple[bytes, ...] = ()) -> dict[str, Any]:
+def judged(
+    page: Tab, folder: Path, data: bytes, now: str, known: tuple[bytes, ...] = (), witnesses: str = ""
+) -> dict[str, Any]:
     """What the page says of a pack that somebody chose in its file picker."""
     place = Path(tempfile.mkdtemp(dir=folder))  # the same file again would be no other choice
     files = [place / "pack.zip", *(place / f"known-{number}.json" for number in range(len(known)))]
     for file, content in zip(files, (data, *known), strict=True):
         file.write_bytes(content)
     page.eval(f"{VERDICT}.className = 'waits'; document.getElementById('now').value = {json.dumps(now)}")
+    page.eval(f"document.getElementById('witnesses').value = {json.dumps(witnesses)}")
     page.choose("#files", *files)
     page.until(f"!['waits', 'busy'].includes({VERDICT}.className)")
     shutil.rmtree(place)
@@ -132,10 +137,12 @@ def said(report: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def by_command(data: bytes, now: str, known: tuple[bytes, ...] = ()) -> dict[str, Any]:
+def by_command(
+    data: bytes, now: str, known: tuple[bytes, ...] = (), witnesses: tuple[Verifier, ...] = ()
+) -> dict[str, Any]:
     """The same of `undersigned verify`."""
     documents = [DidDocument(str(decode_json(raw, FOREIGN_LIMITS)["id"]), raw) for raw in known]  # type: ignore[index,call-overload]
-    report = verify_pack(data, now=now, known=documents)
+    report = verify_pack(data, now=now, known=documents, witnesses=witnesses)
     return {
         **{"ok": report.ok, "engagement": report.engagement, "contract": report.contract, "state": report.state},
         "notJudged": list(report.not_judged),
@@ -285,6 +292,32 @@ def test_known_documents_decide(page: Tab, folder: Path) -> None:
         expected = by_command(hire.pack(), pack_cases.LATER, known)
         assert said(judged(page, folder, hire.pack(), pack_cases.LATER, known)) == expected
     assert not expected["ok"]
+
+
+def test_named_witnesses_decide(page: Tab, folder: Path) -> None:
+    """HIRE-PCK-04, HIRE-PCK-08: whom the verifier names must have cosigned, on both sides."""
+    for name, (make, named, code) in pack_cases.NAMED_WITNESSES.items():
+        data, keys = make(), " ".join(map(verifier_text, named))
+        expected = by_command(data, pack_cases.LATER, witnesses=named)
+        assert said(judged(page, folder, data, pack_cases.LATER, witnesses=keys)) == expected, name
+        assert expected["ok"] == (code == ""), name
+
+
+def test_a_witness_key_that_is_none_is_told(page: Tab, folder: Path) -> None:
+    data = Hire().whole().pack()
+    right = verifier_text(pack_cases.NAMED_WITNESSES["two"][1][0])
+    name, hint, key = right.split("+", 2)
+    zeros = base64.b64encode(b"\x04" + bytes(32)).decode()
+    for number, bad in enumerate(("w", right[:-4], f"{name}+00000000+{key}", f"{name}+{hint}+{zeros}")):
+        file = folder / f"any-{number}.zip"
+        file.write_bytes(data)
+        page.eval(f"{VERDICT}.className = 'waits'; document.getElementById('witnesses').value = {json.dumps(bad)}")
+        page.choose("#files", file)
+        page.until(f"!['waits', 'busy'].includes({VERDICT}.className)")
+        assert page.eval(f"{VERDICT}.textContent").startswith("NOT verified"), bad
+        with pytest.raises(LogProofError):
+            read_verifier(bad)
+    page.eval("document.getElementById('witnesses').value = ''")
 
 
 def test_the_browser_takes_a_weak_key_and_the_page_does_not(page: Tab, folder: Path) -> None:

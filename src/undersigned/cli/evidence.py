@@ -9,7 +9,7 @@ import click
 
 from undersigned.did import DidDocument
 from undersigned.encoding import FOREIGN_LIMITS, Did, EngagementId, canonicalize, decode_json, digest_bytes
-from undersigned.errors import ConfigurationError, UndersignedError, VerificationError
+from undersigned.errors import ConfigurationError, LogProofError, UndersignedError, VerificationError
 from undersigned.evidence import MAX_ARCHIVE_BYTES, TAMPERINGS, read_archive, verifier_page, verify_pack
 from undersigned.evidence import tamper as tampered
 from undersigned.ledger import Ledger
@@ -26,10 +26,11 @@ from undersigned.runtime import (
     open_file,
     read_file,
 )
+from undersigned.transparency import Verifier, read_verifier
 
 from .options import instant_named, write_new
 from .output import HOME_OPTION, Out, command, counted, engagement_named, plain, program, reading
-from .proofs import Against, key_named, verify_file
+from .proofs import Against, is_proof, key_named, verify_file
 
 __all__ = ["export", "export_to", "judge", "read_document_file", "tamper", "verify"]
 
@@ -240,6 +241,13 @@ async def judge(out: Out, pack: Path, result: str, file: Path, force: bool, agai
     help="For a statement: a public key whose signature you believe, in PEM or as a Multikey. May be repeated.",
 )
 @click.option(
+    "--witness",
+    "witnesses",
+    multiple=True,
+    metavar="NAME+HASH+KEY",
+    help="A witness that must have cosigned the log of the pack, as 'witness serve' shows its key. May be repeated.",
+)
+@click.option(
     "--at",
     metavar="INSTANT",
     help="Judge it as of then, such as 2027-01-01T00:00:00Z, in place of now by the clock of this machine.",
@@ -259,6 +267,7 @@ async def verify(
     documents: tuple[Path, ...],
     things: tuple[Path, ...],
     keys: tuple[str, ...],
+    witnesses: tuple[str, ...],
     at: str | None,
     page: Path | None,
     force: bool,
@@ -282,6 +291,7 @@ async def verify(
         raise click.UsageError("Missing argument 'PACK', or --page FILE for the verifier's page.")
     now = SystemClock().now() if at is None else instant_named("--at", at)
     known = [read_document_file(file) for file in documents]
+    cosigning = [_witness_named(text) for text in witnesses]
     with open_file(pack) as file:
         # One byte more than there may be is enough for the first step to refuse it.
         data = file.read(MAX_ARCHIVE_BYTES + 1)
@@ -291,11 +301,13 @@ async def verify(
         {plain(text, 200): key_named(text) for text in keys},
         {str(thing): read_file(thing, MAX_ARCHIVE_BYTES) for thing in things},
     )
+    if cosigning and is_proof(data):
+        raise ConfigurationError("bad_configuration", f"--witness is for packs; {pack} is none")
     if (code := verify_file(out, data, against, explain=explain)) is not None:
         return code
     if things or keys:
         raise ConfigurationError("bad_configuration", f"--of and --key are for statements and proofs; {pack} is none")
-    report = verify_pack(data, now=now, known=known)
+    report = verify_pack(data, now=now, known=known, witnesses=cosigning)
     if report.ok and (strangers := sorted(one.id for one in known if not _names(data, one.id))):
         # What is compared with nothing must not look as if it had been.
         raise ConfigurationError("bad_configuration", f"--did-document: nothing in it is of {', '.join(strangers)}")
@@ -358,6 +370,18 @@ async def verify(
         first = next(step for step in report.steps if not step.ok)
         out.line(f"it does NOT hold: step {first.number} failed, {plain(first.name, 100)}", style="bold red")
     return 0 if report.ok else 4
+
+
+def _witness_named(text: str) -> Verifier:
+    try:
+        verifier = read_verifier(text)
+    except LogProofError as error:
+        raise ConfigurationError("bad_configuration", f"--witness {plain(text, 200)}: {error.message}") from error
+    if not verifier.cosigns:
+        raise ConfigurationError(
+            "bad_configuration", f"--witness {plain(text, 200)}: the key of a log, not of a witness"
+        )
+    return verifier
 
 
 def _names(pack: bytes, did: Did) -> bool:

@@ -62,9 +62,14 @@ def key_named(text: str) -> PublicKey:
         raise ConfigurationError("bad_configuration", f"--key {plain(text, 200)}: {error.message}") from error
 
 
+def is_proof(data: bytes) -> bool:
+    """Whether a file has the beginning and size of what `verify_file` judges; what has not may be a pack."""
+    return data[:64].lstrip().startswith(b"{") and len(data) <= MAX_FILE_BYTES
+
+
 def verify_file(out: Out, data: bytes, against: Against, *, explain: bool) -> int | None:
     """Says what is in a file, and whether it holds; the exit code, or None if it is no JSON and so may be a pack."""
-    if not data[:64].lstrip().startswith(b"{") or len(data) > MAX_FILE_BYTES:
+    if not is_proof(data):
         return None
     try:
         first: Any = decode_json(data.lstrip().split(b"\n", 1)[0], LIMITS)

@@ -20,6 +20,7 @@ from undersigned.evidence.pack import Pack, Transcribed
 from undersigned.keys import PublicKey
 from undersigned.messages import VerifiedMessage
 from undersigned.protocol import Engagement
+from undersigned.transparency import Verifier
 
 __all__ = [
     "Case",
@@ -46,6 +47,8 @@ class Case(Struct):
     """How many packs this one lies in."""
     known: dict[Did, list[DidDocument]] = field(default_factory=dict[Did, list[DidDocument]])
     """What the verifier resolved itself."""
+    witnesses: tuple[Verifier, ...] = ()
+    """Who, as the verifier knows, cosigns logs, and by which key; each must have cosigned the pack's."""
     pack: Pack | None = None
     documents: dict[Did, list[DidDocument]] = field(default_factory=dict[Did, list[DidDocument]])
     verified: list[tuple[Transcribed, VerifiedMessage]] = field(

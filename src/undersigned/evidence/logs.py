@@ -63,7 +63,7 @@ def check_logs(case: Case) -> str:
     roots = {(head.origin, head.size): head.root for _, head in heads}
     continued = _check_continued(case, roots)
     cosigned = _check_cosignatures(case, roots)
-    witnessed = _check_witnesses(case, _utf8(checkpoint)) if checkpoint is not None else ""
+    witnessed = _check_witnesses(case, _utf8(checkpoint) if checkpoint is not None else None)
     proofs = check_proofs(case, own_head)
     more = [one for one in (continued, cosigned, witnessed) if one]
     if case.sealed is None:
@@ -173,13 +173,21 @@ def _check_cosignatures(case: Case, roots: Mapping[tuple[Did, int], bytes]) -> s
     return f"{count} cosignatures hold" if count else ""
 
 
-def _check_witnesses(case: Case, note: str) -> str:
+def _check_witnesses(case: Case, note: str | None) -> str:
     """Each line below the packer's is by a key of the witness that it names; of one whose keys are not known, that is
-    said.
+    said. The witnesses that the verifier names have a line each.
     """
     said: list[str] = []
     unknown: list[str] = []
-    for name, hint, _ in read_note(note).signatures:
+    lines = read_note(note).signatures if note is not None else ()
+    for one in case.witnesses if case.level == 0 else ():
+        wanted = (one.name, key_hint(one.name, COSIGNATURE, one.key.raw))
+        if wanted not in {(name, hint) for name, hint, _ in lines}:
+            what = "has no checkpoint" if note is None else "has no line by that key"
+            raise LogProofError(
+                "log_proof_invalid", f"expected a cosignature of the witness {one.name[:200]!a}; the pack {what}"
+            )
+    for name, hint, _ in lines:
         if name == pack_of(case).manifest.own:
             continue
         keys = _witness_keys(case, name)
@@ -189,7 +197,7 @@ def _check_witnesses(case: Case, note: str) -> str:
         key = next((one for one in keys if key_hint(name, COSIGNATURE, one.raw) == hint), None)
         if key is None:
             raise LogProofError("log_proof_invalid", f"a line of {name[:200]!a} is by no key of it")
-        head, seconds = verify_cosignature(note, name, key)
+        head, seconds = verify_cosignature(note or "", name, key)
         if seconds > parse_instant(case.now).timestamp() + MAX_SKEW_SECONDS:
             raise LogProofError("log_proof_invalid", f"{name[:200]!a} cosigned after {case.now}")
         at = format_instant(datetime.fromtimestamp(seconds, UTC))
@@ -201,12 +209,14 @@ def _check_witnesses(case: Case, note: str) -> str:
 
 def _witness_keys(case: Case, name: str) -> list[PublicKey]:
     """The keys that cosign for a witness, as far as they are known here; its name may be no DID at all."""
+    brought = [one.key for one in case.witnesses if one.name == name]
     try:
         documents = documents_of(case, name)
     except UndersignedError:
-        return []
+        return brought
     at = pack_of(case).manifest.created
-    return [key for one in documents for key in one.keys("assertionMethod", now=at).values() if key.kind == "Ed25519"]
+    listed = (key for one in documents for key in one.keys("assertionMethod", now=at).values())
+    return brought + [key for key in listed if key.kind == "Ed25519"]
 
 
 def _cosigned(note: str, signer: Did, key: PublicKey) -> Checkpoint:

@@ -69,6 +69,7 @@ from undersigned.evidence.refusals import check_refusals
 from undersigned.keys import PublicKey
 from undersigned.messages import Delivery, Review, Start, VerifiedMessage, verify_message
 from undersigned.protocol import Received, Sent, apply, begin
+from undersigned.transparency import Verifier
 
 __all__ = ["STEPS", "ListedKey", "Report", "Step", "check_pack", "verify_pack"]
 
@@ -125,22 +126,27 @@ class Report(Struct, frozen=True, kw_only=True):
         return {"ok": self.ok, **{name: value for name, value in found.items() if value is not None}, "steps": steps}
 
 
-def verify_pack(data: bytes, *, now: Instant, known: Iterable[DidDocument] = ()) -> Report:
+def verify_pack(
+    data: bytes, *, now: Instant, known: Iterable[DidDocument] = (), witnesses: Iterable[Verifier] = ()
+) -> Report:
     """The report on a pack; nothing is raised for what is in it.
 
     `known` are DID documents that the verifier resolved itself; of a DID of which it knows any, the pack must hold no
-    other. Where keys were replaced meanwhile, that takes the document of before and the one of after.
+    other. Where keys were replaced meanwhile, that takes the document of before and the one of after. Of
+    `witnesses` each must have cosigned the pack's checkpoint; the packs below it may lack that.
 
     Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
     """
-    return check_pack(data, now=now, known=known)[0]
+    return check_pack(data, now=now, known=known, witnesses=witnesses)[0]
 
 
-def check_pack(data: bytes, *, now: Instant, known: Iterable[DidDocument] = ()) -> tuple[Report, Case]:
+def check_pack(
+    data: bytes, *, now: Instant, known: Iterable[DidDocument] = (), witnesses: Iterable[Verifier] = ()
+) -> tuple[Report, Case]:
     """As `verify_pack`, and what its steps verified, for those who go on from there. Of a pack that does not hold
     nothing in it may be used.
     """
-    case = Case(data, now)
+    case = Case(data, now, witnesses=tuple(witnesses))
     for document in known:
         case.known.setdefault(document.id, []).append(document)
     steps = _checked(case)
@@ -175,7 +181,7 @@ def _checked(case: Case) -> list[Step]:
 
 def _below(data: bytes, case: Case) -> Checked:
     """A pack inside this one, by the same steps."""
-    below = Case(data, case.now, case.level + 1, known=case.known)
+    below = Case(data, case.now, case.level + 1, known=case.known, witnesses=case.witnesses)
     failed = next((step for step in _checked(below) if not step.ok), None)
     return (f"step {failed.number}, {failed.name}: {failed.detail}" if failed else ""), below
 

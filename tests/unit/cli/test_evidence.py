@@ -10,11 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pack_cases import TWO, WEB, web_document, witnessed_pack
+from pack_cases import ONE, TWO, WEB, web_document, witnessed_pack
 from packs import Hire
 from support import file_size_limit
 from undersigned.encoding import canonicalize, digest_bytes
 from undersigned.evidence import MAX_ARCHIVE_BYTES, STEPS, TAMPERINGS, read_archive, verifier_page, write_archive
+from undersigned.transparency import Verifier, verifier_text
 from unit.cli.running import files, run
 
 
@@ -121,6 +122,28 @@ def test_a_witness_whose_document_is_brought_is_checked(tmp_path: Path) -> None:
     assert (refused.code, "did:web:elsewhere.example" in refused.error["message"]) == (2, True)
     spoiled = run("tamper", pack, "--what", "witness", "--out", tmp_path / "spoiled.zip", "--json")
     assert (spoiled.code, spoiled.error["code"]) == (4, "evidence_invalid"), "nobody could tell, without its document"
+
+
+def test_a_witness_that_is_named_must_have_cosigned(tmp_path: Path) -> None:
+    """HIRE-PCK-08: by the key that 'witness serve' shows, whatever the pack says of it."""
+    pack = tmp_path / "hire.zip"
+    pack.write_bytes(witnessed_pack(lambda log: log.witnessed(TWO, name=WEB)))
+    at = ("--at", "2026-11-26T00:00:00Z")
+    right, wrong, log = (
+        verifier_text(Verifier(WEB, cosigns, key.public_key))
+        for key, cosigns in ((TWO, True), (ONE, True), (TWO, False))
+    )
+    ran = run("verify", pack, "--explain", "--witness", right, *at)
+    assert (ran.code, f"{WEB} cosigned" in ran.out, "not checked" in ran.out) == (0, True, False), ran
+    refused = run("verify", pack, "--witness", right, "--witness", wrong, "--json", *at)
+    failed = next(one for one in refused.values[0]["steps"] if not one["ok"])
+    assert (refused.code, failed["code"]) == (4, "log_proof_invalid")
+    assert f"the witness '{WEB}'" in failed["detail"]
+    for bad in (log, right[:-8], WEB):
+        assert run("verify", pack, "--witness", bad, "--json", *at).error["code"] == "bad_configuration"
+    statement = tmp_path / "statement.json"
+    statement.write_text("{}")
+    assert "is for packs" in run("verify", statement, "--witness", right, "--json").error["message"]
 
 
 def test_members_that_nobody_judged_are_named(pack: Path, tmp_path: Path) -> None:

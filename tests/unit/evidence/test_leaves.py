@@ -10,6 +10,7 @@ from pack_cases import (
     DECISION,
     ITS,
     LATER,
+    NAMED_WITNESSES,
     OTHER,
     WITNESSED,
     WRONG_HEADS,
@@ -140,6 +141,18 @@ def test_lines_of_witnesses_are_checked(what: str) -> None:
         checked = {"two witnesses": 2, "the other side": 1}.get(what, 0)
         assert said.count("cosigned 4 leaves at ") + said.count("cosigned 7 leaves at ") == checked
         assert ("not checked" in said) == (checked == 0)
+
+
+@pytest.mark.parametrize("what", NAMED_WITNESSES)
+def test_witnesses_that_the_verifier_names_must_have_cosigned(what: str) -> None:
+    """HIRE-PCK-08: by the key that it has from elsewhere; the same pack holds for whoever names none."""
+    make, named, code = NAMED_WITNESSES[what]
+    assert verify_pack(make(), now=LATER).ok
+    report = verify_pack(make(), now=LATER, witnesses=named)
+    assert first(report) == ((LEDGER, code) if code else (0, ""))
+    if not code:
+        said = report.steps[LEDGER - 1].detail
+        assert all(f"{one.name} cosigned " in said for one in named)
 
 
 def test_cosignatures_of_closings_are_checked() -> None:

@@ -87,6 +87,17 @@ function readCheckpoint(text) {
 
 const keyHint = async (name, type, key) => (await sha256(concat(encode(name), [10, type], key.raw))).subarray(0, 4);
 
+/** The key of a witness in its one line, name, hash and key (C2SP signed-note): whom it names, and the hint in its lines. */
+async function readVerifier(text) {
+  const [name, hash, ...rest] = text.split("+");
+  const data = fromBase64(rest.join("+"), "log_proof_invalid");
+  if (!isLogName(name) || data[0] !== 4) throw noProof(`expected name+hash+key of a witness; came ${shown(text)}`);
+  const key = keyOf("Ed25519", data.subarray(1));
+  const hint = await keyHint(name, 4, key);
+  if (hash !== [...hint].map((byte) => byte.toString(16).padStart(2, "0")).join("")) throw noProof(`the hash in ${shown(text)} is of another name or key`);
+  return { name, key, hint };
+}
+
 /** The one signature line by this name and key. */
 async function lineBy(note, name, type, key) {
   const hint = await keyHint(name, type, key);

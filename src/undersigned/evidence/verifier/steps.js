@@ -334,7 +334,7 @@ async function above(the, found) {
 async function below(the, found) {
   for (const [path, data] of ofKind(the, "subcontract")) {
     if (the.level >= MAX_DEPTH) throw invalid(`${path} lies deeper than a chain goes`, path);
-    const child = newCase(data, the.now, the.known, the.level + 1);
+    const child = newCase(data, the.now, the.known, the.witnesses, the.level + 1);
     const failed = (await checked(child)).find((step) => !step.ok && step.code);
     if (failed) throw invalid(`${path}: step ${failed.number}, ${failed.name}: ${failed.detail}`, path);
     if (!child.sealed) throw invalid("work without a contract");
@@ -514,7 +514,7 @@ async function logs(the) {
   checkGrowth(heads);
   const proofs = (the.proofs = await moreProofs(the, head));
   const roots = new Map(heads.map(([, one]) => [`${one.size} ${one.origin}`, one.root]));
-  const witnessed = checkpoint ? await witnesses(the, utf8(checkpoint, "log_proof_invalid")) : "";
+  const witnessed = await witnesses(the, checkpoint && utf8(checkpoint, "log_proof_invalid"));
   const more = [await continued(the, roots), await cosignatures(the, roots), witnessed].filter(Boolean);
   if (!the.sealed) return ["no contract, and no proof of a log in this pack", ...more].join("; ");
   const leaf = written(await leafHash(concat(encode("hire/v1 contract\n"), await sha256(canonical(the.sealed.document)))));
@@ -593,10 +593,16 @@ async function commitments(the, proofs) {
   return known;
 }
 
-/** Each line below the packer's is by a key of the witness that it names; of one whose keys are not known, that is said. */
+/** Each line below the packer's is by a key of the witness that it names; of one whose keys are not known, that is said.
+ * The witnesses that the verifier names have a line each. */
 async function witnesses(the, note) {
   const [said, unknown] = [[], []];
-  for (const { name, hint } of readNote(note).signatures) {
+  const lines = note ? readNote(note).signatures : [];
+  for (const one of the.level ? [] : the.witnesses) {
+    if (lines.some((line) => line.name === one.name && same(line.hint, one.hint))) continue;
+    throw noProof(`expected a cosignature of the witness ${shown(one.name)}; the pack has ${note ? "no line by that key" : "no checkpoint"}`);
+  }
+  for (const { name, hint } of lines) {
     if (name === the.manifest.own) continue;
     const keys = await witnessKeys(the, name);
     if (!keys.length) {
@@ -616,11 +622,13 @@ async function witnesses(the, note) {
 
 /** The keys that cosign for a witness, as far as they are known here; its name may be no DID at all. */
 async function witnessKeys(the, name) {
+  const brought = the.witnesses.filter((one) => one.name === name).map((one) => one.key);
   try {
     const held = await documentsOf(the, name);
-    return held.flatMap((one) => [...one.keys("assertionMethod", the.manifest.created).values()]).filter((key) => key.kind === "Ed25519");
+    const listed = held.flatMap((one) => [...one.keys("assertionMethod", the.manifest.created).values()]);
+    return [...brought, ...listed.filter((key) => key.kind === "Ed25519")];
   } catch (error) {
-    if (error instanceof Refused) return [];
+    if (error instanceof Refused) return brought;
     throw error;
   }
 }
@@ -765,8 +773,8 @@ const STEPS = [
   ["decisions, and what is withheld", decisions],
 ];
 
-const newCase = (data, now, known, level = 0) => ({
-  ...{ data, now, known, level, documents: new Map(), amended: [], statements: new Map(), refusals: [] },
+const newCase = (data, now, known, witnesses, level = 0) => ({
+  ...{ data, now, known, witnesses, level, documents: new Map(), amended: [], statements: new Map(), refusals: [] },
 });
 
 /** Each step reads only what those before it verified, and the first that fails ends it. What a step could not check is
@@ -797,15 +805,16 @@ async function checked(the) {
 }
 
 /** The report on the pack in these bytes, at the instant `now`. `known` are the bytes of DID documents that the verifier
- * has from elsewhere: of a DID of which it knows any, the pack must hold no other. */
-async function verifyPack(data, now, known = []) {
+ * has from elsewhere: of a DID of which it knows any, the pack must hold no other. `witnesses`
+ * are verifier keys of those who must have cosigned its checkpoint. */
+async function verifyPack(data, now, known = [], witnesses = []) {
   const held = new Map();
   for (const raw of known) {
     const value = decodeJson(raw, FOREIGN_LIMITS);
     if (!isObject(value) || typeof value.id !== "string") throw documentWrong("expected a DID document");
     add(held, value.id, new DidDocument(value.id, raw));
   }
-  const the = newCase(data, now, held);
+  const the = newCase(data, now, held, await Promise.all(witnesses.map(readVerifier)));
   const steps = await checked(the);
   const listed = [];
   for (const did of the.manifest ? [the.manifest.own, the.manifest.peer] : []) {

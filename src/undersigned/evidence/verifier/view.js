@@ -151,7 +151,7 @@ function tell(kind, said) {
 
 let turn = 0;
 
-/** Judges these files: one pack, and DID documents that are known. */
+/** Judges these files, one pack and DID documents that are known, by the time and the witnesses that the page says. */
 async function judgeFiles(files) {
   turn += 1;
   const mine = turn;
@@ -166,7 +166,7 @@ async function judgeFiles(files) {
     const now = at("now").value.trim() || instantOf(Math.floor(Date.now() / 1000));
     if (!isInstant(now)) throw new Error("expected a time such as 2026-11-24T09:00:00Z");
     const known = read.filter(([name]) => name.toLowerCase().endsWith(".json")).map(([, data]) => data);
-    const found = await verifyPack(packs[0][1], now, known);
+    const found = await verifyPack(packs[0][1], now, known, at("witnesses").value.split(/\s+/).filter(Boolean));
     if (mine === turn) show(found);
   } catch (error) {
     if (mine === turn) tell("fails", `NOT verified: ${plain(error.message)}`);
