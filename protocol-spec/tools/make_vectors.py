@@ -38,6 +38,7 @@ from vector_presentations import presentation_vectors
 from vector_requests import request_vectors
 from vector_scopes import scope_vectors
 from vector_subcontracts import subcontract_vectors
+from vector_verdicts import verdict_vectors
 
 
 def every() -> Iterator[Vector]:
@@ -58,6 +59,7 @@ def every() -> Iterator[Vector]:
     yield from graph_vectors()
     yield from request_vectors()
     yield from subcontract_vectors()
+    yield from verdict_vectors()
 
 
 def text(value: Any) -> bytes:

@@ -413,6 +413,8 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-PCK-06": ("packs/proved", "packs/log-leaf", "packs/decision", "packs/no-proofs"),
     "HIRE-PCK-07": ("packs/proved", "packs/withheld"),
     "HIRE-PCK-08": ("packs/witness*",),
+    "HIRE-TRC-05": ("verdicts/*",),
+    "HIRE-TRC-07": ("verdicts/status-*",),
     "HIRE-PCK-09": (
         "packs/looked-up*",
         "packs/credential",

@@ -56,7 +56,7 @@ from undersigned.transparency import (
     refusal_leaf,
 )
 
-__all__ = ["pack_vectors"]
+__all__ = ["pack_vectors", "provider_log"]
 
 NOW: Final = "2027-11-24T09:00:00Z"
 SECONDS: Final = 1_795_510_800
@@ -107,29 +107,10 @@ def pack_vectors() -> Iterator[Vector]:
         _Line("sent" if one.message.role == "provider" else "received", _created(one.message.proof), one.raw)
         for one in said
     ]
-    closing, receipt = said[-1].message, conversation()["receipt-inclusion"].message
+    closing = said[-1].message
     assert isinstance(closing, Closing)
-    assert isinstance(receipt, Receipt)
-    assert receipt.inclusion is not None
-    inclusion = receipt.inclusion
     engagement: dict[str, Any] = {"engagement": ENGAGEMENT, "role": "provider", "own": PROVIDER.did, "peer": HIRER.did}
-    own_log: dict[str, Any] = {
-        "checkpoint": base64url_decode(closing.checkpoint[1:]).decode(),
-        "inclusion": InclusionProof(inclusion.leaf, inclusion.index, inclusion.size, inclusion.path),
-        "proofs": canonicalize(
-            {
-                "size": inclusion.size,
-                "proofs": [
-                    {
-                        "label": "contract",
-                        "commitment": _agreed(said),
-                        "index": inclusion.index,
-                        "path": list(inclusion.path),
-                    }
-                ],
-            }
-        ),
-    }
+    own_log = provider_log()
     good = write_pack(lines, **engagement, **own_log, artifacts=[b"a bill"])
     contract = closing.contract
     yield _vector("good", "a whole hire, as its provider keeps it", good, {"contract": contract, "state": "closed"})
@@ -176,6 +157,33 @@ def pack_vectors() -> Iterator[Vector]:
         )
         whole = {"contract": contract, "state": "closed"}
         yield _vector(name, says, pack, {"code": code} if code else whole)
+
+
+def provider_log() -> dict[str, Any]:
+    """What proves the contract in the provider's log, as `write_pack` takes it, of a pack that reaches the end."""
+    said = [conversation()[name] for name in ORDER]
+    closing, receipt = said[-1].message, conversation()["receipt-inclusion"].message
+    assert isinstance(closing, Closing)
+    assert isinstance(receipt, Receipt)
+    assert receipt.inclusion is not None
+    inclusion = receipt.inclusion
+    return {
+        "checkpoint": base64url_decode(closing.checkpoint[1:]).decode(),
+        "inclusion": InclusionProof(inclusion.leaf, inclusion.index, inclusion.size, inclusion.path),
+        "proofs": canonicalize(
+            {
+                "size": inclusion.size,
+                "proofs": [
+                    {
+                        "label": "contract",
+                        "commitment": _agreed(said),
+                        "index": inclusion.index,
+                        "path": list(inclusion.path),
+                    }
+                ],
+            }
+        ),
+    }
 
 
 def _agreed(said: list[VerifiedMessage]) -> Digest:

@@ -29,7 +29,9 @@ from undersigned.bridges.http_answers import VerifiedAnswer, verify_answer
 from undersigned.bridges.http_signatures import Request, Response, VerifiedRequest
 from undersigned.contract import check_parents, read_contract, read_parents, verify_parents, verify_sealed
 from undersigned.credentials import (
+    StatusList,
     check_status,
+    read_credential,
     read_presentation,
     status_urls,
     verify_credential,
@@ -55,12 +57,16 @@ from undersigned.protocol import Received, Sent, apply, begin, outcome
 from undersigned.runtime import read_multibase_note
 from undersigned.runtime.accusations import proved
 from undersigned.runtime.logbook import Held, audited, verified_note
+from undersigned.runtime.tracing import verified_pack
 from undersigned.scope import Action, Approved, GateDecision, WireScope, permits, read_scope
+from undersigned.trace import Evidence, Heard, MadeFrom, SeenList, asked_about, judge
+from undersigned.trace import Held as Pack
 from undersigned.transparency import contract_leaf, leaf_digest
 from undersigned.trust import (
     Anchors,
     Edge,
     Graph,
+    Policy,
     Viewpoint,
     accused,
     answer,
@@ -495,6 +501,52 @@ def test_a_pack_proves_an_engagement_or_not(folder: Path) -> None:
         return
     assert failed is None
     assert (report.contract, report.state) == (expected["contract"], expected["state"])
+
+
+@pytest.mark.parametrize("folder", of_kind("verdict"))
+def test_an_artifact_is_trusted_denied_or_asked_about(folder: Path) -> None:
+    """HIRE-TRC-05, HIRE-TRC-07."""
+    case, expected, given = read(folder, "case.json"), read(folder, "expected.json"), read(folder, "input.json")
+    now, anchors = case["now"], Anchors.from_toml(case["anchors"])
+    held = [Pack(verified_pack(base64.b64decode(one), "a pack", now=now), "a pack") for one in given["packs"]]
+    evidence = Evidence.of(held)
+    graph = Graph([to_struct({**one, "weight": units_of(one["weight"])}, Edge) for one in given["edges"]])
+    asked = asked_about(case["artifact"], evidence)
+    heard = Heard(
+        tuple(
+            answer(authority(issuer, type, case["purpose"], Viewpoint(anchors=anchors, now=at)), graph.read)
+            for issuer, type, at in asked.authority
+        ),
+        tuple(answer(accused(did, Viewpoint(anchors=anchors, now=now)), graph.read) for did in asked.accused),
+    )
+
+    def verified_list(one: dict[str, Any]) -> StatusList:
+        issuer = one["list"]["issuer"]
+        documents = {issuer: document_from(issuer, {})}
+        return verify_status_list(one["list"], url=one["url"], issuer=issuer, documents=documents, now=one["at"])
+
+    verdict = judge(
+        case["artifact"],
+        case["purpose"],
+        evidence,
+        policy=Policy(refuse=tuple(case["refuse"]), refuse_capabilities=tuple(case["refuseCapabilities"])),
+        own=case["own"],
+        now=now,
+        anchors=anchors,
+        heard=heard,
+        links=[read_credential(one) for one in given["links"]],
+        lists={one["url"]: verified_list(one) for one in given["lists"]},
+        known=[SeenList(verified_list(one), one["own"], one["why"]) for one in given["known"]],
+        inputs=MadeFrom(policy="", anchors="", heard=""),
+    )
+    assert verdict.outcome == expected["outcome"]
+    reasons = [*verdict.reasons, *(reason for one in verdict.judged for reason in one.reasons)]
+    unmet = [reason for reason in reasons if reason.code != "met"]
+    assert [{"clause": one.clause, "code": one.code} for one in unmet] == expected["reasons"]
+    if "asOf" in expected:
+        (status,) = unmet
+        assert f"last known good as of {expected['asOf']}; " in status.value
+        assert given["known"][0]["why"] in status.value
 
 
 @pytest.mark.parametrize("folder", of_kind("audit"))

@@ -104,13 +104,16 @@ class Credential(Struct, frozen=True, kw_only=True, eq=False):
     @property
     def made(self) -> Instant | None:
         """When its issuer made it, by its issuer's own word: the later of the beginning of its validity and its proof's
-        `created`. None if it says neither, or another time than one from the year 2000 on.
+        `created`, or `iat` of a signed text. None if it says neither, or another time than one from the year 2000 on.
         """
-        proof: Any = self.json.get("proof") if self.jws is None else None
-        created: Any = cast("JsonObject", proof).get("created") if isinstance(proof, dict) else None
-        said = [found for one in (self.valid_from, created) if (found := read_moment(one)) is not None]
         try:
-            return format_instant(max(said)) if said else None
+            if self.jws is not None:
+                said = [read_moment(numeric_date(self.jws.payload, "iat"))]
+            else:
+                proof: Any = self.json.get("proof")
+                said = [read_moment(cast("JsonObject", proof).get("created") if isinstance(proof, dict) else None)]
+            moments = [one for one in (*said, read_moment(self.valid_from)) if one is not None]
+            return format_instant(max(moments)) if moments else None
         except FormatError:
             return None
 

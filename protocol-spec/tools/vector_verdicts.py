@@ -1,0 +1,188 @@
+"""Vectors of verdicts on an artifact: what the evidence, the graph and status lists say, and what comes of it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+from example_messages import ENGAGEMENT, HIRER, PROVIDER, Party, conversation, proof_on
+from vector_journals import ORDER
+from vector_packs import provider_log
+from vector_parts import Vector, signers
+
+from undersigned.credentials import build_status_list, own_context, status_entry
+from undersigned.encoding import JsonObject, canonicalize, digest_bytes, shift
+from undersigned.evidence import write_pack
+from undersigned.messages import Delivery
+
+__all__ = ["verdict_vectors"]
+
+NOW: Final = "2027-11-24T09:00:00Z"
+ROOT: Final = Party("issuer")
+URL: Final = "https://issuer.example/status/1"
+PLACE: Final = 9
+WHY: Final = "the host of the list did not answer"
+
+
+def verdict_vectors() -> Iterator[Vector]:
+    """All of them: each code, and each way in which a status list is had, or was."""
+    said = [conversation()[name] for name in ORDER]
+    (item,) = next(one.message for one in said if isinstance(one.message, Delivery)).artifacts
+    whole = _pack(ORDER, **provider_log())
+
+    def vector(name: str, says: str, outcome: str, *codes: str, pack: bytes | None = whole, **given: Any) -> Vector:
+        """`codes` are `clause code`; `lists` and `known` what was had, and what was seen before."""
+        shown = {
+            "packs": [] if pack is None else [base64.b64encode(pack).decode()],
+            "links": given.pop("links", []),
+            "edges": given.pop("edges", []),
+            "lists": given.pop("lists", []),
+            "known": given.pop("known", []),
+        }
+        as_of = given.pop("as_of", None)
+        case = {
+            "kind": "verdict",
+            "now": NOW,
+            "own": "did:example:reader",
+            "artifact": item.digest,
+            "purpose": "sbom",
+            "anchors": [{"issuer": PROVIDER.did}],
+            "refuse": [],
+            "refuseCapabilities": [],
+            "keys": signers(HIRER, PROVIDER, ROOT),
+            **given,
+        }
+        reasons = [dict(zip(("clause", "code"), one.split(), strict=True)) for one in codes]
+        expected = {"outcome": outcome, "reasons": reasons, **({"asOf": as_of} if as_of else {})}
+        return Vector(f"verdicts/{name}", says, canonicalize(shown), case, expected)
+
+    yield vector("good", "nothing speaks against it, and nothing is left open", "allow")
+    yield vector("not-there", "no pack", "deny", "evidence not_found", pack=None)
+    yield vector("refused", "its provider is refused", "deny", "refuse policy_denied", refuse=[PROVIDER.did])
+    yield vector(
+        "refused-purpose",
+        "a purpose that is refused",
+        "deny",
+        "refuse_capabilities policy_denied",
+        refuseCapabilities=["sbom"],
+    )
+    yield vector(
+        "not-entitled", "nobody that is believed vouches for it", "deny", "signer attester_not_trusted", anchors=[]
+    )
+    yield vector(
+        "another-purpose",
+        "believed for anything, and hired for something else",
+        "ask",
+        "purpose approval_required",
+        purpose="build",
+    )
+    accusation = {
+        "digest": digest_bytes(b"an accusation"),
+        "kind": "accusation",
+        "says": "equivocation",
+        "source": "did:example:root",
+        "target": PROVIDER.did,
+        "weight": "1",
+    }
+    yield vector(
+        "accused",
+        "somebody who is believed accuses its provider",
+        "deny",
+        "signer attester_not_trusted",
+        "accused policy_denied",
+        edges=[accusation],
+        anchors=[{"issuer": PROVIDER.did}, {"issuer": "did:example:root"}],
+    )
+    yield vector(
+        "not-reviewed",
+        "a pack that ends at the delivery",
+        "ask",
+        "acceptance approval_required",
+        "ending in_doubt",
+        pack=_pack(ORDER[: ORDER.index("delivery") + 1]),
+    )
+    link = _link()
+    had, revoked = _list(-1), _list(-1, PLACE)
+    before, after = _list(-90 * 1440), _list(-60 * 1440)
+
+    def listed(name: str, says: str, outcome: str, *codes: str, **given: Any) -> Vector:
+        return vector(f"status-{name}", says, outcome, *codes, links=[link], **given)
+
+    asks, no = "status status_last_known", "status revoked"
+    seen = [_seen(before)]
+    yield listed("clear", "a list that is there decides, whatever was seen", "allow", lists=[_had(had)], known=seen)
+    yield listed("revoked", "a list that is there says withdrawn", "deny", no, lists=[_had(revoked)], known=seen)
+    yield listed("not-there", "no list, now or before", "deny", "status status_unavailable")
+    other = _list(-1, purpose="suspension")
+    yield listed("other", "a list of another purpose", "deny", "status status_invalid", lists=[_had(other)])
+    yield listed(
+        "last-known", "no list now; one of before, shown by others", "ask", asks, known=seen, as_of=_made(before)
+    )
+    asked = [_seen(before, own=True)]
+    yield listed("last-asked", "the same list, had by the reader", "ask", asks, known=asked, as_of=asked[0]["at"])
+    gone = [_seen(_list(-90 * 1440, PLACE)), *seen]
+    yield listed("last-known-revoked", "two of one time, one says withdrawn", "deny", no, known=gone)
+    newer = [_seen(_list(-60 * 1440, PLACE)), _seen(before, own=True)]
+    yield listed("last-known-newer", "the newer one says withdrawn", "deny", no, known=newer)
+    lifted = [_seen(_list(-90 * 1440, PLACE), own=True), _seen(after)]
+    yield listed("last-known-older", "the older one said withdrawn", "ask", asks, known=lifted, as_of=_made(after))
+
+
+class _Line(NamedTuple):
+    kind: str
+    at: str
+    raw: bytes
+
+
+def _pack(names: tuple[str, ...], **log: Any) -> bytes:
+    lines = [
+        _Line("sent" if one.message.role == "provider" else "received", one.message.proof.created, one.raw)
+        for one in (conversation()[name] for name in names)
+        if one.message.proof is not None
+    ]
+    engagement: dict[str, Any] = {"engagement": ENGAGEMENT, "role": "provider", "own": PROVIDER.did, "peer": HIRER.did}
+    return write_pack(lines, **engagement, **log)
+
+
+def _link() -> JsonObject:
+    """A credential of the chain, whose issuer may have withdrawn it."""
+    document: dict[str, Any] = {
+        "@context": own_context(),
+        "type": ["VerifiableCredential", "EndorsementCredential"],
+        "issuer": ROOT.did,
+        "validFrom": "2026-01-01T00:00:00Z",
+        "credentialSubject": {"id": PROVIDER.did, "capability": "sbom"},
+        "credentialStatus": status_entry(URL, PLACE),
+    }
+    return proof_on(document, ROOT, "2026-01-01T00:00:00Z", "assertionMethod")
+
+
+def _list(minutes: int, *places: int, purpose: str = "revocation") -> JsonObject:
+    """The list as its issuer made it so many minutes from now; it is valid for a day."""
+    bits, made = bytearray(16 * 1024), shift(NOW, 60 * minutes)
+    for place in places:
+        bits[place >> 3] |= 0x80 >> (place & 7)
+    document = build_status_list(
+        url=URL,
+        issuer=ROOT.did,
+        bits=bits,
+        valid_from=made,
+        valid_until=shift(made, 86_400),
+        ttl_seconds=300,
+        purpose=purpose,
+    )
+    return proof_on(dict(document), ROOT, made, "assertionMethod")
+
+
+def _made(document: JsonObject) -> str:
+    return str(document["validFrom"])
+
+
+def _had(document: JsonObject) -> JsonObject:
+    return {"url": URL, "list": document, "at": NOW}
+
+
+def _seen(document: JsonObject, *, own: bool = False) -> JsonObject:
+    """An hour after it was made."""
+    return {"url": URL, "list": document, "at": shift(_made(document), 3600), "own": own, "why": WHY}
