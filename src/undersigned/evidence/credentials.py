@@ -260,20 +260,23 @@ def _as_read(one: _Signed) -> Credential:
 
 def _judged(found: _Found, one: _Signed, at: Instant) -> bool | None:
     """Whether it was valid then, once it is its issuer's; None if that cannot be judged."""
-    bounds: list[datetime | None] = [None, None]
+    claimed: tuple[Instant | None, Instant | None] = (None, None)
     if one.jws is not None:
-        claims = check_credential_claims(one.document, one.issuer, one.subjects)
-        bounds = [None if claim is None else parse_instant(claim) for claim in claims]
+        claimed = check_credential_claims(one.document, one.issuer, one.subjects)
     if not _is_signed(found, one.document, one.jws, one.issuer, "assertionMethod", at):
         return None
+    written: list[datetime | None] = []
     for name in ("validFrom", "validUntil"):
         moment = read_moment(one.document[name]) if name in one.document else None
         if name in one.document and moment is None:
             raise CredentialError("schema_violation", f"expected a time in {name}", path=one.path)
-        bounds.append(moment)
-    now, (begins, ends, first, last) = parse_instant(at), bounds
-    return all(one is None or one <= now for one in (begins, first)) and all(
-        one is None or now <= one for one in (ends, last)
+        written.append(moment)
+    now, (begins, ends), (first, last) = parse_instant(at), written, claimed
+    return (
+        (begins is None or begins <= now)
+        and (first is None or first <= at)
+        and (ends is None or now <= ends)
+        and (last is None or at <= last)
     )
 
 
@@ -342,7 +345,7 @@ def _is_signed(
     case = found.case
     proof: Any = document.get("proof")
     suite = cast("JsonObject", proof).get("cryptosuite") if isinstance(proof, dict) else None
-    if jws is None and isinstance(suite, str) and suite not in SUITES:
+    if isinstance(suite, str) and suite not in SUITES:
         found.unchecked.add("a proof of another suite than those of canonical JSON")
         return False
     try:

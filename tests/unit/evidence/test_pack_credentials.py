@@ -12,6 +12,7 @@ SAID = {
     "shown, clear and allowed": "2 presentations are by their holders; 1 credentials hold; 1 status lists hold",
     "looked up": "1 credentials hold; 1 status lists hold",
     "not valid any more": "1 credentials were not valid then",
+    "not valid yet": "1 credentials were not valid then",
     "an issuer whose document is not here": "not checked: what is signed by 'did:web:witness.example'",
     "a suite of others": "not checked: a proof of another suite",
     "a place of another kind, purpose": "1 status lists hold; not checked: a status of another kind",

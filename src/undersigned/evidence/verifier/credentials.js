@@ -233,7 +233,7 @@ async function judged(found, one, at) {
 /** Whether the signer's proof, or its signature of the text, could be judged; it holds then. */
 async function isSigned({ the, unchecked: left }, { document, jws }, signer, purpose, at, asked) {
   const suite = isObject(document.proof) ? document.proof.cryptosuite : undefined;
-  if (!jws && typeof suite === "string" && !(has(SUITES, suite) && SUITES[suite].jcs)) {
+  if (typeof suite === "string" && !(has(SUITES, suite) && SUITES[suite].jcs)) {
     left.add("a proof of another suite than those of canonical JSON");
     return false;
   }
