@@ -338,6 +338,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-JWT-04": (
         "presentations/jwt-other-kid",
         "presentations/jwt-changed",
+        "presentations/jwt-small-r",
     ),
     "HIRE-JWT-05": ("presentations/jwt-padded",),
     "HIRE-JWT-06": (

@@ -8,7 +8,9 @@ from typing import Any
 
 from example_messages import BEGIN, HIRER, PROVIDER, Party, conversation, nonce
 from vector_parts import (
+    ED25519_ORDER,
     EcParty,
+    OddParty,
     Vector,
     changed,
     content_of,
@@ -25,7 +27,6 @@ from undersigned.messages import engagement_id
 __all__ = ["message_vectors"]
 
 SUITES = ("eddsa-jcs-2022", "eddsa-rdfc-2022")
-ED25519_ORDER = 2**252 + 27742317777372353535851937790883648493
 SAYS = {
     "inquiry": "a hirer's need, the first message",
     "profile": "the answer, with suite and version chosen",
@@ -227,6 +228,9 @@ def _proofs() -> Iterator[Vector]:
     beyond = int.from_bytes(signature[32:], "little") + ED25519_ORDER
     malleable = with_signature(inquiry, signature[:32] + beyond.to_bytes(32, "little"))
     yield _refused("signature-beyond-the-order", "S plus the group order", malleable, "proof_invalid")
+    small, torsion = (resigned(inquiry, OddParty("hirer", odd)) for odd in (False, True))
+    yield _refused("signature-small-r", "R is the neutral element, and S fits", small, "proof_invalid")
+    yield _refused("signature-mixed-r", "R has a part of order 8; times 8 it fits", torsion, "proof_invalid")
     yield _refused("signature-short", "63 bytes", with_signature(inquiry, signature[:-1]), "proof_invalid")
     yield _refused("signature-long", "65 bytes", with_signature(inquiry, signature + b"\0"), "proof_invalid")
     high = resigned(_by(inquiry, ec, "ecdsa-jcs-2019"), ec, high=True)

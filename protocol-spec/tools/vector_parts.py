@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from example_messages import HIRER, PARTIES, PROVIDER, Party, seed
+from nacl.bindings import crypto_core_ed25519_add, crypto_scalarmult_ed25519_base_noclamp
 
 from undersigned.encoding import base58_decode, canonicalize, digest_of, multibase_encode
 from undersigned.jsonld import compiled_quads
@@ -26,7 +27,9 @@ from undersigned.messages import VerifiedMessage
 from undersigned.proof import attach, prepare, proof_config
 
 __all__ = [
+    "ED25519_ORDER",
     "EcParty",
+    "OddParty",
     "Vector",
     "changed",
     "content_of",
@@ -36,6 +39,7 @@ __all__ = [
     "signers",
 ]
 
+ED25519_ORDER: Final = 2**252 + 27742317777372353535851937790883648493
 ORDER: Final = {
     "P-256": 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
     "P-384": 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973,
@@ -98,6 +102,35 @@ class EcParty:
         low = min(s, ORDER[self.kind] - s)
         size = 32 if self.kind == "P-256" else 48
         return r.to_bytes(size) + (ORDER[self.kind] - low if high else low).to_bytes(size)
+
+
+@dataclass(frozen=True)
+class OddParty(Party):
+    """A side whose signatures solve the equation of Ed25519 with an R that no honest signer makes: the neutral element,
+    or (`torsion`) a point with a part of order 8, which only a verifier that multiplies by the cofactor takes.
+    """
+
+    torsion: bool = False
+
+    def sign(self, data: bytes) -> bytes:
+        """The signature's 64 bytes."""
+        scalar = bytearray(hashlib.sha512(bytes(self.key)).digest()[:32])
+        scalar[0] &= 248
+        scalar[31] = (scalar[31] & 127) | 64
+        once, point = bytes(32), _NEUTRAL
+        if self.torsion:
+            once = seed("a number that is used once")[:31] + b"\0"
+            point = crypto_core_ed25519_add(crypto_scalarmult_ed25519_base_noclamp(once), _OF_ORDER_8)
+        hashed = hashlib.sha512(point + bytes(self.key.verify_key) + data).digest()
+        summed = sum(
+            int.from_bytes(one, "little") * factor
+            for one, factor in ((once, 1), (hashed, int.from_bytes(scalar, "little")))
+        )
+        return point + (summed % ED25519_ORDER).to_bytes(32, "little")
+
+
+_NEUTRAL: Final = b"\x01" + bytes(31)
+_OF_ORDER_8: Final = bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a")
 
 
 def signers(*parties: Party | EcParty) -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from example_credentials import AGENT, CHALLENGE, ENGAGEMENT, FROM, ISSUER, NOW, OTHER, UNTIL, VERIFIER, an_id, unsigned
 from example_messages import Party
-from vector_parts import EcParty, Vector, changed, signers
+from vector_parts import EcParty, OddParty, Vector, changed, signers
 
 from undersigned.credentials import (
     Membership,
@@ -242,6 +242,8 @@ def _jwts() -> Iterator[Vector]:
     yield wrong("from-future", "made 61 seconds ahead", "proof_from_future", claims={"iat": _seconds(NOW) + 61})
     changed_text = good["id"][:-6] + ("A" if good["id"][-6] != "A" else "B") + good["id"][-5:]
     yield _vector("jwt-changed", "another signature", answer({**good, "id": changed_text}), "proof_invalid")
+    odd = enveloped_credential(jws(header, payload, OddParty(ISSUER.role)))
+    yield _vector("jwt-small-r", "a signature whose R is the neutral element", answer(odd), "proof_invalid")
     padded = {**good, "id": f"{good['id']}="}
     yield _vector("jwt-padded", "base64url with padding", answer(padded), "schema_violation")
     beside = {**good, "issuer": ISSUER.did}

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from nacl.bindings import crypto_core_ed25519_add
 from nacl.signing import SigningKey
 
 from undersigned.did import DidDocument, document_from, fetches
 from undersigned.encoding import base64url_encode, canonicalize, multibase_encode
 from undersigned.errors import VerificationError
-from undersigned.keys import public_key_from_jwk, public_key_from_multikey, public_key_from_raw
+from undersigned.evidence import verifier_page
+from undersigned.keys import ed25519, public_key_from_jwk, public_key_from_multikey, public_key_from_raw
 
 P = 2**255 - 19
-ORDER_8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7
+ORDER_8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
 SIGN = 1 << 255
 GOOD = bytes(SigningKey(bytes(32)).verify_key)
 
@@ -39,6 +41,18 @@ def everywhere(raw: bytes, prefix: bytes = b"\xed\x01") -> list:
             lambda: document_from("did:jwk:" + base64url_encode(canonicalize(jwk)), {}),
         ]
     return ways
+
+
+def test_these_are_all_points_whose_order_divides_8():
+    """The numbers are right, here, in the library and in the verifier page: the points are multiples of one."""
+    first = ORDER_8.to_bytes(32, "little")
+    points = [first]
+    while len(points) < 8:
+        points.append(crypto_core_ed25519_add(points[-1], first))
+    assert points[-1] == b"\x01" + bytes(31)
+    assert len(set(points)) == 8
+    assert {int.from_bytes(point, "little") % SIGN for point in points} == ed25519._SMALL_ORDER
+    assert f"const ORDER_8 = 0x{ORDER_8:x}n;" in verifier_page().decode()
 
 
 def test_a_good_key_passes_everywhere():

@@ -68,7 +68,11 @@ function checkPoint(kind, raw) {
 export function verify(key, signature, signed, { lowS = true } = {}) {
   if (signature.length !== (key.kind === 'P-384' ? 96 : 64)) return false;
   try {
-    if (key.kind === 'Ed25519') return ed25519.verify(signature, signed, key.bytes, { zip215: false });
+    if (key.kind === 'Ed25519') {
+      // The library multiplies by the cofactor, so that an R with a part of small order would fit as well.
+      const r = ed25519.Point.fromBytes(signature.subarray(0, 32));
+      return !r.is0() && r.isTorsionFree() && ed25519.verify(signature, signed, key.bytes, { zip215: false });
+    }
     return CURVES[key.kind].verify(signature, signed, key.bytes, { lowS, format: 'compact' });
   } catch { return false; }
 }

@@ -19,7 +19,7 @@ __all__ = ["check_point", "verify"]
 
 _P: Final = 2**255 - 19
 # One y of the four points of order 8 (x is known up to sign); its negative is the other.
-_ORDER_8: Final = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7
+_ORDER_8: Final = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
 _SMALL_ORDER: Final = frozenset({0, 1, _P - 1, _ORDER_8, _P - _ORDER_8})
 
 

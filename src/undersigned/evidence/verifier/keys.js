@@ -5,7 +5,7 @@
 
 const P25519 = 2n ** 255n - 19n;
 const L25519 = 2n ** 252n + 27742317777372353535851937790883648493n;
-const ORDER_8 = 0x7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd83d3d706a17c7n;
+const ORDER_8 = 0x7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7n;
 const SMALL_ORDER = new Set([0n, 1n, P25519 - 1n, ORDER_8, P25519 - ORDER_8]);
 
 const modulo = (number, p) => ((number % p) + p) % p;
