@@ -95,7 +95,7 @@ CHECKS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "question that is answered": (data_integrity.verify_options, "'challenge_mismatch'"),
     "engagement of a presentation": (credentials.verify_presentation, "'wrong_negotiation'"),
     "subject of a credential": (credentials.verify_presentation, "expected a credential about"),
-    "status": (status_list.check_status, "'revoked'"),
+    "status": (status_list._looked_up, "'revoked'"),
     "end of a JWT": (credentials._verify, "valid from"),
     "contract of a statement": (statement.verify_statement, "'attestation_binding'"),
     "who claims a statement": (statement.verify_statement, "it claims to be of"),
