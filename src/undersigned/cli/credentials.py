@@ -26,7 +26,7 @@ from undersigned.runtime import (
 from undersigned.trust import KINDS
 
 from .claims import claim_of, told
-from .options import new_file, open_gatherer
+from .options import new_file, open_gatherer, out_option
 from .output import HOME_OPTION, Out, command, plain
 
 __all__ = ["credentials"]
@@ -99,12 +99,7 @@ def _value(one: Issued, now: Instant) -> dict[str, Any]:
 @click.option("--standard", metavar="TEXT", help="auditedBy: against what, with its year.")
 @click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="How long it is valid.")
 @click.option("--jwt", is_flag=True, help="As a JWT (vc+jwt), in place of JSON-LD with a proof.")
-@click.option(
-    "--out",
-    "file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File to write it to; its subject keeps it with 'credentials add'.",
-)
+@out_option("File to write it to; its subject keeps it with 'credentials add'.")
 @HOME_OPTION
 @command
 async def issue(

@@ -28,7 +28,7 @@ from undersigned.runtime import (
 )
 from undersigned.transparency import Verifier, read_verifier
 
-from .options import instant_named, write_new
+from .options import DOCUMENTS_OPTION, FORCE_OPTION, instant_named, out_option, write_new
 from .output import HOME_OPTION, Out, command, counted, engagement_named, plain, program, reading
 from .proofs import Against, is_proof, key_named, verify_file
 
@@ -109,13 +109,8 @@ async def _newest(store: Ledger) -> EngagementId:
 
 @click.command()
 @click.argument("engagement", required=False)
-@click.option(
-    "--out",
-    "file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File to write; by default one in the folder evidence/ of the state folder.",
-)
-@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@out_option("File to write; by default one in the folder evidence/ of the state folder.")
+@FORCE_OPTION
 @click.option(
     "--equivocation",
     is_flag=True,
@@ -182,14 +177,8 @@ async def export(
 @click.command()
 @click.argument("pack", type=click.Path(path_type=Path))
 @click.argument("result", type=click.Choice(["passed", "failed"]))
-@click.option(
-    "--out",
-    "file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    help="File for the signed statement, which the hirer carries with 'contract judge'.",
-)
-@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@out_option("File for the signed statement, which the hirer carries with 'contract judge'.", required=True)
+@FORCE_OPTION
 @click.option(
     "--again",
     is_flag=True,
@@ -216,15 +205,7 @@ async def judge(out: Out, pack: Path, result: str, file: Path, force: bool, agai
 @click.command()
 @click.argument("pack", type=click.Path(path_type=Path), required=False)
 @click.option("--explain", is_flag=True, help="Show every step and the parties' keys, not only what failed.")
-@click.option(
-    "--did-document",
-    "documents",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="A DID document that you know, as published: of this DID the pack must hold no other. May be repeated, also "
-    "for one DID whose keys were replaced.",
-)
+@DOCUMENTS_OPTION
 @click.option(
     "--of",
     "things",
@@ -258,7 +239,7 @@ async def judge(out: Out, pack: Path, result: str, file: Path, force: bool, agai
     metavar="FILE",
     help="Write the verifier for browsers, and check nothing: one file, which needs no network and nothing installed.",
 )
-@click.option("--force", is_flag=True, help="Write over a page that is there.")
+@FORCE_OPTION
 @command
 async def verify(
     out: Out,
@@ -413,8 +394,8 @@ def read_document_file(path: Path) -> DidDocument:
 @click.command()
 @click.argument("pack", type=click.Path(path_type=Path), required=False)
 @click.option("--what", type=click.Choice(list(TAMPERINGS)), metavar="KIND", help="Kind of tampering.")
-@click.option("--out", "file", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
-@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@out_option("File to write.")
+@FORCE_OPTION
 @command
 async def tamper(out: Out, pack: Path | None, what: str | None, file: Path | None, force: bool) -> None:
     """Make a pack that must not verify, to try out a verifier.

@@ -18,7 +18,7 @@ from undersigned.runtime.witnessing import words
 
 from .evidence import read_document_file
 from .log import ledger
-from .options import checked_did, open_gatherer, write_new
+from .options import FORCE_OPTION, checked_did, documents_option, open_gatherer, out_option, write_new
 from .output import HOME_OPTION, Out, command, counted, plain, program, reading
 
 __all__ = ["ledger"]
@@ -28,26 +28,15 @@ MAX_PROOF_BYTES = 1 << 20
 
 @ledger.command("forks")
 @click.argument("did", required=False)
-@click.option(
-    "--out",
-    "file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the proof that DID signed two histories to this file: evidence of an accusation, for anybody.",
-)
+@out_option("Write the proof that DID signed two histories to this file: evidence of an accusation, for anybody.")
 @click.option(
     "--check",
     "proof",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Check such a proof of somebody's, or what 'witness show --json' gives, and look at nothing else.",
 )
-@click.option(
-    "--did-document",
-    "documents",
-    type=click.Path(path_type=Path, dir_okay=False),
-    multiple=True,
-    help="For --check: a DID document that you kept, for a DID that nobody serves any more. May be repeated.",
-)
-@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@documents_option("For --check: a DID document that you kept, for a DID that nobody serves any more. May be repeated.")
+@FORCE_OPTION
 @HOME_OPTION
 @command
 async def forks(

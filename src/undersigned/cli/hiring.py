@@ -43,6 +43,7 @@ from undersigned.runtime import (
 
 from .options import (
     AT_OPTION,
+    DOCUMENTS_OPTION,
     GATES_OPTION,
     VERBOSE_OPTION,
     WAIT_OPTION,
@@ -57,7 +58,7 @@ from .options import (
 )
 from .output import HOME_OPTION, Out, counted, meeting, plain, program
 from .telling import domain_lines, moved, tell
-from .trace import DOCUMENT_OPTION, PACK_OPTION, check_artifact
+from .trace import PACK_OPTION, check_artifact
 
 __all__ = ["check", "hire", "write_artifacts"]
 
@@ -76,7 +77,7 @@ PATIENCE_SECONDS = 2.0
 @click.option("--task", default="sbom", show_default=True, help="The task that an agent would be hired for.")
 @click.option("--for", "purpose", metavar="PURPOSE", help="What an artifact would be trusted for: a capability.")
 @PACK_OPTION
-@DOCUMENT_OPTION
+@DOCUMENTS_OPTION
 @click.option("--offline", is_flag=True, help="Of an artifact: fetch nothing. What cannot be looked up counts as no.")
 @AT_OPTION
 @WAIT_OPTION

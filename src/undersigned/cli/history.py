@@ -14,9 +14,9 @@ from undersigned.runtime import OwnEvidence, SystemClock, verified_pack
 from undersigned.trace import Evidence, Held, history, history_steps, prov_document
 
 from .evidence import read_document_file
-from .options import checked_did
+from .options import DOCUMENTS_OPTION, checked_did
 from .output import HOME_OPTION, Out, command, counted, plain, program, reading
-from .trace import DOCUMENT_OPTION, PACK_OPTION, bar, opened_home, read_packs
+from .trace import PACK_OPTION, bar, opened_home, read_packs
 
 __all__ = ["history_"]
 
@@ -26,7 +26,7 @@ STYLES = {"refusal": "yellow", "statement": "bold"}
 @click.command("history")
 @click.argument("did")
 @PACK_OPTION
-@DOCUMENT_OPTION
+@DOCUMENTS_OPTION
 @click.option("--prov", is_flag=True, help="Write W3C PROV-O as JSON-LD to standard output, and nothing else.")
 @HOME_OPTION
 @command

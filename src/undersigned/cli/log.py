@@ -36,7 +36,7 @@ from undersigned.runtime.logbook import (
 from undersigned.runtime.witnessing import fork_of
 from undersigned.transparency import Checkpoint, leaf_hash, read_checkpoint, read_note
 
-from .options import checked_did, write_new
+from .options import NOTE_OPTION, checked_did, write_new
 from .output import HOME_OPTION, Out, command, counted, engagement_named, meeting, plain, reading
 from .state import ledger
 
@@ -44,7 +44,7 @@ __all__ = ["ledger"]
 
 
 @ledger.command("checkpoint")
-@click.option("--out", "file", type=click.Path(path_type=Path, dir_okay=False), help="File to write the note to.")
+@NOTE_OPTION
 @HOME_OPTION
 @command
 async def ledger_checkpoint(out: Out, file: Path | None, home: str | None) -> None:

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 import click
@@ -38,19 +38,24 @@ from .output import Out, plain
 
 __all__ = [
     "AT_OPTION",
+    "DOCUMENTS_OPTION",
+    "FORCE_OPTION",
     "GATES_OPTION",
+    "NOTE_OPTION",
     "VERBOSE_OPTION",
     "WAIT_OPTION",
     "checked_control",
     "checked_did",
     "checked_url",
     "desk_options",
+    "documents_option",
     "host_port",
     "instant_named",
     "new_file",
     "open_desk",
     "open_gatherer",
     "open_peer",
+    "out_option",
     "parse_allow",
     "quiet_logs",
     "read_inputs",
@@ -60,6 +65,8 @@ __all__ = [
 ]
 
 Command = TypeVar("Command", bound=Callable[..., object])
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""What declares an option of a command."""
 
 LOCAL_ONLY = "only local state may go there: 'init --local', 'discover --local' or 'conform --local'"
 AT_OPTION = click.option(
@@ -80,6 +87,31 @@ GATES_OPTION = click.option(
     "gate.token of the state folder. [gates] of the settings does the same.",
 )
 VERBOSE_OPTION = click.option("--verbose", is_flag=True, help="Log everything to standard error.")
+FORCE_OPTION = click.option("--force", is_flag=True, help="Write over a file that is there.")
+
+
+def out_option(
+    help: str,
+    *,
+    name: str = "file",
+    required: bool = False,
+) -> Option:
+    """`--out FILE`, for `new_file`; `help` says what is written there."""
+    kind = click.Path(path_type=Path, dir_okay=False)
+    return click.option("--out", name, type=kind, required=required, help=help)
+
+
+def documents_option(help: str) -> Option:
+    """`--did-document FILE`, as often as needed; `help` says what they are for."""
+    kind = click.Path(path_type=Path)
+    return click.option("--did-document", "documents", multiple=True, type=kind, metavar="FILE", help=help)
+
+
+NOTE_OPTION = out_option("File to write the note to.")
+DOCUMENTS_OPTION = documents_option(
+    "A DID document that you know, as published: of its DID packs must hold no other. May be repeated, also for one "
+    "DID whose keys were replaced."
+)
 
 
 def desk_options(run: Command) -> Command:

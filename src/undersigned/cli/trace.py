@@ -31,11 +31,10 @@ from undersigned.runtime import (
 from undersigned.trace import State, Step, Verdict, draw_trace, prov_document, trace
 
 from .evidence import read_document_file
-from .options import open_gatherer, write_new
+from .options import DOCUMENTS_OPTION, open_gatherer, write_new
 from .output import HOME_OPTION, WAITS, Out, command, counted, home_path, plain, program, reading
 
 __all__ = [
-    "DOCUMENT_OPTION",
     "PACK_OPTION",
     "bar",
     "check_artifact",
@@ -60,14 +59,6 @@ PACK_OPTION = click.option(
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="An evidence pack to look in as well, once it is verified. May be repeated.",
-)
-DOCUMENT_OPTION = click.option(
-    "--did-document",
-    "documents",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="A DID document that you know, as published: packs must hold no other of this DID. May be repeated.",
 )
 
 
@@ -130,7 +121,7 @@ def opened_home(out: Out, home: str | None, packs: tuple[Path, ...]) -> Home | N
 @click.command("trace")
 @click.argument("artifact", metavar="ARTIFACT|DIGEST", type=click.Path())
 @PACK_OPTION
-@DOCUMENT_OPTION
+@DOCUMENTS_OPTION
 @click.option("--prov", is_flag=True, help="Write W3C PROV-O as JSON-LD to standard output, and nothing else.")
 @click.option(
     "--picture", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write an SVG picture."

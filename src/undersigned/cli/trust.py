@@ -79,7 +79,7 @@ from undersigned.trust import (
     Path as TrustPath,
 )
 
-from .options import checked_did, open_gatherer, write_new
+from .options import checked_did, open_gatherer, out_option, write_new
 from .output import HOME_OPTION, WAITS, Out, command, counted, plain, program, reading
 
 __all__ = ["trust"]
@@ -278,7 +278,7 @@ async def trust_import(out: Out, file: Path, evidence: str | None, yes: bool, ho
 
 @trust.command("sign")
 @click.argument("file", type=FILE)
-@click.option("--out", "to", type=FILE, required=True, help="File to write the signed document to.")
+@out_option("File to write the signed document to.", name="to", required=True)
 @HOME_OPTION
 @command
 async def trust_sign(out: Out, file: Path, to: Path, home: str | None) -> None:
@@ -365,7 +365,7 @@ async def trust_explain(out: Out, did: str, capability: str | None, home: str | 
 @click.option("--type", "credential_type", metavar="TYPE", help="Draw authority to attest this type, not reputation.")
 @click.option("--svg", is_flag=True, help="Write a drawing.")
 @click.option("--name", "names", multiple=True, metavar="DID=NAME", help="Draw a party under a name of your own.")
-@click.option("--out", "file", type=FILE, help="File to write the drawing to; by default standard output.")
+@out_option("File to write the drawing to; by default standard output.")
 @HOME_OPTION
 @command
 async def trust_graph(

@@ -15,7 +15,7 @@ from undersigned.errors import ConfigurationError, LogProofError
 from undersigned.runtime import Gatherer, Home, Witness, Witnesses, WitnessPart, witnesses_of
 from undersigned.transparency import Verifier, read_verifier, verifier_text
 
-from .options import checked_did, quiet_logs, write_new
+from .options import NOTE_OPTION, checked_did, quiet_logs, write_new
 from .output import HOME_OPTION, Out, command, counted, meeting, plain, reading
 
 __all__ = ["witness"]
@@ -130,7 +130,7 @@ async def show(out: Out, home: str | None) -> int:
 @witness.command("ask")
 @click.option("--url", help="Ask this one, and not those of the settings; with --key.")
 @click.option("--key", help="Its verifier key.")
-@click.option("--out", "file", type=click.Path(path_type=Path, dir_okay=False), help="File to write the note to.")
+@NOTE_OPTION
 @HOME_OPTION
 @meeting
 async def ask(out: Out, url: str | None, key: str | None, file: Path | None, home: str | None) -> int:
