@@ -78,7 +78,11 @@ PATIENCE_SECONDS = 2.0
 @click.option("--for", "purpose", metavar="PURPOSE", help="What an artifact would be trusted for: a capability.")
 @PACK_OPTION
 @DOCUMENTS_OPTION
-@click.option("--offline", is_flag=True, help="Of an artifact: fetch nothing. What cannot be looked up counts as no.")
+@click.option(
+    "--offline",
+    is_flag=True,
+    help="Of an artifact: fetch nothing. Status lists of before ask a person at best; else no.",
+)
 @AT_OPTION
 @WAIT_OPTION
 @HOME_OPTION

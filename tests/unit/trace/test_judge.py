@@ -11,7 +11,13 @@ from issuing import issued
 from packs import Hire
 from undersigned.attestation import ActionTaken, UsageLine
 from undersigned.credentials import Authority as MayAttest
-from undersigned.credentials import StatusList, build_status_list, read_credential, read_status_list
+from undersigned.credentials import (
+    StatusList,
+    build_status_list,
+    check_last_known,
+    read_credential,
+    read_status_list,
+)
 from undersigned.encoding import digest_bytes, shift
 from undersigned.testing import ARTIFACT, Actor, terminate
 from undersigned.trace import ASKS, CLAUSES, Evidence, Heard, MadeFrom, SeenList, Verdict, asked_about, judge
@@ -239,11 +245,29 @@ def test_each_list_of_a_credential_is_had_or_last_known(hire: Hire) -> None:
         last = [seen(of.at(-90, *before, purpose="suspension"))]
         verdict = judged(hire, links=(of.link,), lists={live.url: live}, known=last)
         assert (verdict.outcome, codes(verdict)) == (outcome, {"status": code})
+    # One that is there is not asked what it said before: neither against the credential, nor for since when.
+    live, old = of.at(-1), seen(of.at(-200, 9))
+    verdict = judged(
+        hire, links=(of.link,), lists={live.url: live}, known=[old, seen(of.at(-90, purpose="suspension"))]
+    )
+    assert codes(verdict) == {"status": "status_last_known"}
+    assert f"last known good as of {shift(of.now, -90 * 60)};" in verdict.explain()
+    check_last_known(
+        of.link, {live.url: live}, {one.url: one for one in (old.list, of.at(-9, purpose="suspension"))}, of.now
+    )
     # Neither list is there, and only one was ever seen.
     assert codes(judged(hire, links=(of.link,), known=[seen(of.at(-90))])) == {"status": "status_unavailable"}
     # A suspension that was lifted before the last list.
     lifted = [seen(of.at(-90, 9, purpose="suspension")), seen(of.at(-30, purpose="suspension")), seen(of.at(-30))]
     assert codes(judged(hire, links=(of.link,), known=lifted)) == {"status": "status_last_known"}
+
+
+def test_who_looked_last_does_not_make_a_list_newer(hire: Hire) -> None:
+    """HIRE-TRC-07: an old list that a packer says it consulted after a newer one is the older one."""
+    of = Listed(hire)
+    shown, ours = seen(of.at(-90, seen=59)), seen(of.at(-40, 9), own=True)
+    assert shown.list.verified > ours.list.verified
+    assert codes(judged(hire, links=(of.link,), known=[shown, ours])) == {"status": "revoked"}
 
 
 def test_a_list_that_is_none_for_it_is_not_last_known(hire: Hire) -> None:
