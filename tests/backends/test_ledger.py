@@ -124,7 +124,7 @@ async def test_what_is_not_there_is_empty(ledger: Ledger) -> None:
     assert await ledger.blob(digest_bytes(b"?")) is None
     assert await ledger.usage(C) == {}
     assert await ledger.leaves(0, 9) == await ledger.nodes(0, 0, 9) == ()
-    assert await ledger.index_of(bytes(32)) is None
+    assert await ledger.index_of(name, bytes(32)) is None
     assert await ledger.checkpoint() is None
     assert await ledger.root() == sha256(b"").digest()
 
@@ -640,7 +640,8 @@ async def test_every_leaf_is_proved_in_every_tree_after_it(ledger: Ledger, again
     assert await ledger.root() == heads[-1].root
     for at, leaf in enumerate(leaves):
         assert await ledger.leaves(at, 1) == (leaf,)
-        assert await ledger.index_of(leaf_hash(leaf)) == at
+        assert await ledger.index_of(engagement(at), leaf_hash(leaf)) == at
+        assert await ledger.index_of(engagement(at + 1), leaf_hash(leaf)) is None
         for head in heads[at:]:
             assert head.root == await ledger.root(head.size)
             proof = await ledger.inclusion(at, head.size)
@@ -672,9 +673,11 @@ async def test_a_leaf_keeps_its_place(ledger: Ledger, again: Again) -> None:
     done = await ledger.commit(move(engagement("a"), 1, leaves=(b"x", b"y", b"x")))
     assert (done.leaves, done.head.size) == ((0, 1, 0), 2)
     ledger = await again(ledger)
-    twice = [ledger.commit(move(engagement(name), 1, leaves=(b"z", b"y"))) for name in "bc"]
-    assert [item.leaves for item in await asyncio.gather(*twice)] == [(2, 1), (2, 1)]
-    assert await ledger.tree_size() == 3
+    after = (move(engagement("a"), 2, leaves=(b"z", b"y")), move(engagement("b"), 1, leaves=(b"z", b"y")))
+    both = await asyncio.gather(*map(ledger.commit, after))
+    # What another engagement has is not looked through.
+    assert [item.leaves for item in both] == [(2, 1), (3, 4)]
+    assert await ledger.tree_size() == 5
 
 
 async def test_a_commit_without_leaves_states_the_tree_as_it_is(ledger: Ledger) -> None:

@@ -71,10 +71,14 @@ def grown(path: Path, leaves: int, tell: Callable[[int], None]) -> tuple[Frontie
         for _, _, value in nodes[: len(nodes) - len(data)]:
             sha256(b"\x01" + value + value).digest()
         seconds, bare = seconds + middle - began, bare + time.process_time() - middle
-        hashes = [value for level, _, value in nodes if not level]
+        rows = list[tuple[int, int, bytes, bytes, bytes]]()
+        for level, at, value in nodes:
+            if level:
+                rows[-1] = (*rows[-1][:3], rows[-1][3] + value, rows[-1][4])
+            else:
+                rows.append((at, 0, value, b"", data[at - start]))
         db.execute("BEGIN")
-        db.executemany("INSERT INTO leaf VALUES (?, ?, ?)", zip(range(start, leaves), hashes, data, strict=False))
-        db.executemany("INSERT INTO node VALUES (?, ?, ?)", [node for node in nodes if node[0]])
+        db.executemany("INSERT INTO leaf VALUES (?, ?, ?, ?, ?)", rows)
         db.execute("UPDATE tree SET size = ?, root = ?", (tree.size, tree.root))
         db.execute("COMMIT")
         tell(tree.size)

@@ -244,13 +244,11 @@ def rewritten(home: Home) -> None:
     db = sqlite3.connect(home.ledger)
     leaves = [row[0] for row in db.execute("SELECT data FROM leaf ORDER BY id")]
     leaves[1] = leaves[1][:-1] + bytes([leaves[1][-1] ^ 1])
-    tree, nodes = Frontier(), list[tuple[int, int, bytes]]()
-    for leaf in leaves:
-        nodes += tree.append(leaf_hash(leaf))
-    db.execute("DELETE FROM leaf")
-    db.execute("DELETE FROM node")
-    db.executemany("INSERT INTO leaf VALUES (?, ?, ?)", [(at, leaf_hash(x), x) for at, x in enumerate(leaves)])
-    db.executemany("INSERT INTO node VALUES (?, ?, ?)", [one for one in nodes if one[0]])
+    tree = Frontier()
+    for at, leaf in enumerate(leaves):
+        (_, _, value), *inner = tree.append(leaf_hash(leaf))
+        row = value, b"".join(node for _, _, node in inner), leaf, at
+        db.execute("UPDATE leaf SET hash = ?, inner = ?, data = ? WHERE id = ?", row)
     db.execute("UPDATE tree SET root = ?", (tree.root,))
     db.commit()
     db.close()

@@ -181,7 +181,7 @@ def went_back(home: Home) -> None:
     """Somebody takes the log away, with all that would notice it here, and lets it begin anew."""
     db = sqlite3.connect(home.ledger)
     db.executescript(
-        "DELETE FROM leaf; DELETE FROM node; UPDATE tree SET size = 0, checkpoint_size = 0, checkpoint = NULL,"
+        "DELETE FROM leaf; UPDATE tree SET size = 0, checkpoint_size = 0, checkpoint = NULL,"
         " root = x'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',"
         " checkpoint_root = x'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';"
     )

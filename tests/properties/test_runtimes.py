@@ -481,7 +481,7 @@ class TwoRuntimes(RuleBasedStateMachine):
         keys = keys_of(*(self.node(role).own for role in ROLES))
         contract = verify_sealed(document, decode_json(taken.raw), decode_json(sealed.raw), keys=keys)  # type: ignore[arg-type]
         assert contract.digest == (held.contract.digest if held.contract else None)
-        assert self.world.run(node.ledger.index_of(leaf_hash(contract_leaf(document)))) is not None
+        assert self.world.run(node.ledger.index_of(held.id, leaf_hash(contract_leaf(document)))) is not None
 
 
 def stored(node: Node) -> Any:

@@ -327,8 +327,9 @@ def sealed_again(path: Path) -> None:
         "UPDATE usage SET held = '1'",
         "DELETE FROM usage",
         "UPDATE leaf SET data = x'00' WHERE id = 1",
-        "UPDATE node SET hash = zeroblob(32) WHERE level = 1 AND place = 0",
-        "DELETE FROM node WHERE level = 2",
+        "UPDATE leaf SET inner = zeroblob(32) WHERE id = 1",
+        "UPDATE leaf SET inner = x'' WHERE id = 3",
+        "UPDATE leaf SET engagement = 99 WHERE id = 1",
         "UPDATE tree SET secret = zeroblob(32)",
         "UPDATE tree SET checkpoint = NULL",
         "UPDATE tree SET checkpoint = 'another note'",
@@ -373,7 +374,7 @@ async def test_sc90_a_shortened_tree_is_refused(tmp_path: Path, dropped: int) ->
     root = await ledger.root(size - dropped)
     await ledger.close()
     cut = size - dropped
-    edit(path, "DELETE FROM leaf WHERE id >= ?", cut, "DELETE FROM node WHERE ((place + 1) << level) > ?", cut)
+    edit(path, "DELETE FROM leaf WHERE id >= ?", cut)
     edit(path, "UPDATE tree SET size = ?", cut, "UPDATE tree SET root = ?", root)
     edit(
         path, "UPDATE tree SET checkpoint = NULL, checkpoint_root = ?", root, "UPDATE tree SET checkpoint_size = ?", cut
@@ -399,7 +400,7 @@ async def test_sc90_a_shortened_tree_contradicts_its_own_checkpoint(tmp_path: Pa
     root = await ledger.root(2)
     await ledger.close()
     (tmp_path / "ledger.db.head").unlink()
-    edit(path, "DELETE FROM leaf WHERE id >= ?", 2, "DELETE FROM node WHERE ((place + 1) << level) > ?", 2)
+    edit(path, "DELETE FROM leaf WHERE id >= ?", 2)
     edit(path, "UPDATE tree SET size = 2, root = ?", root)
     with pytest.raises(LedgerError) as caught:
         await opened(path)

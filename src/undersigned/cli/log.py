@@ -83,8 +83,9 @@ async def ledger_prove(out: Out, engagement: str, digest: str | None, home: str 
         head = Head(size, await store.root(size))
         note = await noted(store, opened.configuration.did, opened.log_key(), head)
         shown = 0
-        for one in await logged(store, await engagement_named(store, engagement)):
-            index = await store.index_of(leaf_hash(one.leaf))
+        name = await engagement_named(store, engagement)
+        for one in await logged(store, name):
+            index = await store.index_of(name, leaf_hash(one.leaf))
             if digest not in (None, one.digest) or index is None:
                 continue  # without an index: of a time when this had no leaf
             shown += 1

@@ -346,8 +346,8 @@ class Ledger(Protocol):
         """Hashes of up to `count` complete nodes of a level from `start` on; level 0 are the leaves' hashes."""
         ...
 
-    async def index_of(self, leaf_hash: bytes) -> int | None:
-        """Place of the leaf with this hash, or None."""
+    async def index_of(self, engagement: EngagementId, leaf_hash: bytes) -> int | None:
+        """Place of the leaf with this hash that came with a commit of this engagement, or None."""
         ...
 
     async def inclusion(self, index: int, size: int | None = None) -> InclusionProof:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from os import urandom
 
-from undersigned.encoding import Amount, Did, Digest, Instant, digest_bytes
+from undersigned.encoding import Amount, Did, Digest, EngagementId, Instant, digest_bytes
 from undersigned.errors import LedgerConflict, LedgerError, LedgerUnavailable, LogProofError
 from undersigned.ledger import usage as limits
 from undersigned.ledger.base import (
@@ -88,7 +88,7 @@ class MemoryLedger:
         self._frontier = Frontier()
         self._nodes: dict[tuple[int, int], bytes] = {}
         self._leaves: list[bytes] = []
-        self._index: dict[bytes, int] = {}
+        self._index: dict[tuple[EngagementId, bytes], int] = {}
         self._secret = urandom(32)
         self._seen: dict[str, Seen] = {}
         self._checkpoint: tuple[Head, str] | None = None
@@ -126,7 +126,7 @@ class MemoryLedger:
             self._evidence.setdefault(name, {}).setdefault((blob.digest, blob.kind, blob.name), blob)
         for one in commit.seen:
             self._seen[one.log] = saw(self._seen.get(one.log), one)
-        places = tuple(self._append(leaf) for leaf in commit.leaves)
+        places = tuple(self._append(commit.engagement, leaf) for leaf in commit.leaves)
         self.counters.commits += 1
         self.counters.groups += 1
         return Committed(places, Head(self._frontier.size, self._frontier.root))
@@ -152,11 +152,11 @@ class MemoryLedger:
         held = (row for row in own if self._places.get((row.engagement, row.sender, row.sequence)) is row)
         return [row for row in held if row.digest in commit.freed] if commit.freed else []
 
-    def _append(self, leaf: bytes) -> int:
+    def _append(self, engagement: EngagementId, leaf: bytes) -> int:
         value = leaf_hash(leaf)
-        index = self._index.get(value)
+        index = self._index.get((engagement, value))
         if index is None:
-            index = self._index[value] = len(self._leaves)
+            index = self._index[engagement, value] = len(self._leaves)
             self._leaves.append(leaf)
             self._nodes.update(((level, at), node) for level, at, node in self._frontier.append(value))
         return index
@@ -265,10 +265,10 @@ class MemoryLedger:
         complete = min(start + count, self._frontier.size >> level)
         return tuple(self._node(level, index) for index in range(start, complete))
 
-    async def index_of(self, leaf_hash: bytes) -> int | None:
+    async def index_of(self, engagement: EngagementId, leaf_hash: bytes) -> int | None:
         """See `Ledger.index_of`."""
         self._open()
-        return self._index.get(leaf_hash)
+        return self._index.get((engagement, leaf_hash))
 
     async def inclusion(self, index: int, size: int | None = None) -> InclusionProof:
         """See `Ledger.inclusion`."""

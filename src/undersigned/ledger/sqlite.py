@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from undersigned.encoding import Amount, Did, Digest, Instant, digest_bytes
+from undersigned.encoding import Amount, Did, Digest, EngagementId, Instant, digest_bytes
 from undersigned.errors import ConfigurationError, LedgerError, LedgerUnavailable, LogProofError
 from undersigned.ledger import usage as limits
 from undersigned.ledger.base import (
@@ -40,7 +40,7 @@ from undersigned.ledger.chain import first_link, verify_links
 from undersigned.ledger.seen import Head, Seen
 from undersigned.ledger.sqlite_check import check_database
 from undersigned.ledger.sqlite_file import HeadFile, connect, create_empty, prepare, translated
-from undersigned.ledger.sqlite_rows import Outbox, SqliteBook, node_source, read_seen
+from undersigned.ledger.sqlite_rows import Outbox, SqliteBook, find_leaf, node_source, read_seen
 from undersigned.ledger.sqlite_writer import Release, SeenChange, SignedHead, Write, Writer
 from undersigned.transparency import InclusionProof, consistency_path, inclusion_path, root_at
 
@@ -368,18 +368,19 @@ class SqliteLedger:
 
     async def nodes(self, level: int, start: int, count: int) -> tuple[bytes, ...]:
         """See `Ledger.nodes`."""
-        if level:
-            sql = "SELECT hash FROM node WHERE level = ?1 AND place >= ?2 AND place < ?3 ORDER BY place"
-        else:
-            sql = "SELECT hash FROM leaf WHERE id >= ?2 AND id < ?3 AND ?1 = 0 ORDER BY id"
-        return await self._read(lambda db: tuple(row[0] for row in db.execute(sql, (level, start, start + count))))
 
-    async def index_of(self, leaf_hash: bytes) -> int | None:
+        def query(db: sqlite3.Connection) -> tuple[bytes, ...]:
+            node, complete = node_source(db), _tree_size(db) >> level
+            return tuple(node(level, place) for place in range(start, min(start + count, complete)))
+
+        return await self._read(query)
+
+    async def index_of(self, engagement: EngagementId, leaf_hash: bytes) -> int | None:
         """See `Ledger.index_of`."""
 
         def query(db: sqlite3.Connection) -> int | None:
-            found = db.execute("SELECT id FROM leaf WHERE hash = ?", (leaf_hash,)).fetchone()
-            return found[0] if found else None
+            id = db.execute("SELECT id FROM engagement WHERE name = ?", (engagement,)).fetchone()
+            return find_leaf(db, id[0], leaf_hash) if id else None
 
         return await self._glance(query)
 

@@ -223,19 +223,16 @@ def _limits(db: sqlite3.Connection) -> Iterator[Defect]:
 
 def _tree(db: sqlite3.Connection, counts: dict[str, int], known: Head | None) -> Iterator[Defect]:
     again = Frontier()
-    nodes: dict[tuple[int, int], bytes] = {
-        (level, place): value for level, place, value in db.execute("SELECT level, place, hash FROM node")
-    }
-    for id, value, data in db.execute("SELECT id, hash, data FROM leaf ORDER BY id"):
+    lost = "SELECT id FROM leaf WHERE engagement NOT IN (SELECT 0 UNION SELECT id FROM engagement)"
+    for (id,) in db.execute(lost):
+        yield Defect("store_corrupt", f"leaf {id}", "is of no engagement")
+    for id, value, inner, data in db.execute("SELECT id, hash, inner, data FROM leaf ORDER BY id"):
         counts["leaves"] += 1
         if id != again.size or leaf_hash(data) != value:
             yield Defect("store_corrupt", f"leaf {id}", "was changed, or one before it is missing")
             return
-        for level, place, node in again.append(value):
-            if level and nodes.pop((level, place), None) != node:
-                yield Defect("store_corrupt", f"node {place} of level {level}", "does not follow from its leaves")
-    if nodes:
-        yield Defect("ledger_diverged", "tree", f"{len(nodes)} nodes have no leaves")
+        if inner != b"".join(node for level, _, node in again.append(value) if level):
+            yield Defect("store_corrupt", f"leaf {id}", "the nodes that it completes do not follow from the leaves")
     root = db.execute("SELECT root FROM tree").fetchone()[0]
     if again.root != root:
         yield Defect("ledger_diverged", "tree", f"its {again.size} leaves do not lead to the root recorded")

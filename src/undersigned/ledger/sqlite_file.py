@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 APPLICATION_ID: Final = 0x48697265  # "Hire"
-VERSION: Final = 5
+VERSION: Final = 6
 SPARE_BYTES: Final = 1 << 20
 BUSY_MILLISECONDS: Final = 5000
 _OPENING: Final = threading.Lock()
@@ -132,6 +132,7 @@ def prepare(db: sqlite3.Connection, *, writing: bool) -> None:
         raise LedgerError("store_version", f"the ledger is of schema version {version}, this release reads {VERSION}")
     db.create_function("sealed", -1, seal, deterministic=True)
     db.create_function("seen_before", 7, _seen_before, deterministic=True)
+    db.create_function("from_hex", 1, _from_hex, deterministic=True)
     for number in range(version + 1, VERSION + 1):
         script = files("undersigned.ledger.schema").joinpath(f"sqlite_{number:04d}.sql").read_text("utf-8")
         # The version changes with the tables: killed in between, the file is as before.
@@ -144,6 +145,10 @@ def prepare(db: sqlite3.Connection, *, writing: bool) -> None:
 def seal(*values: object) -> bytes:
     """SHA-256 over a row's values, so that a changed bit in it shows."""
     return sha256(msgspec.json.encode(values)).digest()
+
+
+def _from_hex(text: str | None) -> bytes:
+    return bytes.fromhex(text or "")
 
 
 def _seen_before(log: str, size: int, root: bytes, at: str, note: str, agreed_size: int, agreed_root: bytes) -> bytes:

@@ -29,6 +29,7 @@ __all__ = [
     "SqliteBook",
     "StagedBook",
     "engagement_seal",
+    "find_leaf",
     "load_tree",
     "node_source",
     "read_entry",
@@ -94,14 +95,21 @@ def node_source(db: sqlite3.Connection) -> Callable[[int, int], bytes]:
 
     def node(level: int, place: int) -> bytes:
         if level:
-            found = db.execute("SELECT hash FROM node WHERE level = ? AND place = ?", (level, place)).fetchone()
+            last = ((place + 1) << level) - 1
+            found = db.execute("SELECT substr(inner, ?, 32) FROM leaf WHERE id = ?", (32 * level - 31, last)).fetchone()
         else:
             found = db.execute("SELECT hash FROM leaf WHERE id = ?", (place,)).fetchone()
-        if found is None:
+        if found is None or len(found[0]) != 32:
             raise LedgerError("store_corrupt", f"the tree misses node {place} of level {level}")
         return found[0]
 
     return node
+
+
+def find_leaf(db: sqlite3.Connection, engagement: int, hash: bytes) -> int | None:
+    """Place of a leaf of this engagement, or of a time when it was not kept whose a leaf is."""
+    found = db.execute("SELECT id FROM leaf WHERE engagement IN (0, ?) AND hash = ?", (engagement, hash)).fetchone()
+    return found[0] if found else None
 
 
 def load_tree(db: sqlite3.Connection, known: Head | None) -> Frontier:

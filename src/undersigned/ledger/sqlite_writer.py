@@ -46,6 +46,7 @@ from undersigned.ledger.sqlite_rows import (
     SqliteBook,
     StagedBook,
     engagement_seal,
+    find_leaf,
     load_tree,
     node_source,
     read_seen,
@@ -103,6 +104,7 @@ class EngagementHead(msgspec.Struct):
     peer: int
     length: int
     link: bytes
+    live: int
     outbox: Outbox
     new: bool = False
 
@@ -123,19 +125,22 @@ class Stage:
         "nodes",
         "rows",
         "seen",
+        "turned",
     )
 
     def __init__(self) -> None:
         self.heads: dict[str, EngagementHead] = {}
         self.engagements: dict[str, tuple[Any, ...]] = {}
+        self.turned: set[int] = set()
+        """Engagements that are new, or live and were not, or the other way round."""
         self.rows: list[tuple[Any, ...]] = []
         self.effects: list[tuple[int, str, bytes]] = []
         self.blobs: dict[str, bytes] = {}
         self.evidence: list[tuple[int, str, str, str, bytes]] = []
         self.seen: dict[str, Seen] = {}
         self.frontier: Frontier | None = None
-        self.leaf_index: dict[bytes, int] = {}
-        self.leaves: list[tuple[int, bytes, bytes]] = []
+        self.leaf_index: dict[tuple[int, bytes], int] = {}
+        self.leaves: list[tuple[int, int, bytes, bytes, bytes]] = []
         self.nodes: dict[tuple[int, int], bytes] = {}
         self.limits = Limits()
 
@@ -440,7 +445,7 @@ class Writer(threading.Thread):
             check_commit(commit, 0, 0, None)
             # Within a group, ids are counted up from what is stored.
             new_id = self._next_engagement + sum(other.new for other in stage.heads.values())
-            head = EngagementHead(new_id, 0, 0, 0, first_link(name), (), True)
+            head = EngagementHead(new_id, 0, 0, 0, first_link(name), 0, (), True)
         else:
             check_commit(commit, head.own, head.peer, head.length)
         if commit.reserve or commit.settle or commit.release:
@@ -470,8 +475,10 @@ class Writer(threading.Thread):
         if commit.outbox or commit.receipted or commit.freed:
             waiting = (*outbox, *((places[digest], digest) for digest in commit.outbox))
             outbox = tuple(item for item in waiting if item[1] not in commit.receipted + commit.freed)
-        stage.heads[name] = EngagementHead(id, own, peer, length, at, outbox, head.new)
         summary, live = msgspec.json.encode(commit.summary), int(commit.summary.live)
+        stage.heads[name] = EngagementHead(id, own, peer, length, at, live, outbox, head.new)
+        if head.new or live != head.live:
+            stage.turned.add(id)
         listed = msgspec.json.encode(outbox)
         mark = engagement_seal(name, own, peer, length, at, live, summary, listed)
         stage.engagements[name] = (id, name, own, peer, length, at, live, summary, listed, mark)
@@ -480,7 +487,7 @@ class Writer(threading.Thread):
         for blob in commit.evidence:
             stage.blobs[blob.digest] = blob.raw
             stage.evidence.append((id, blob.digest, blob.kind, blob.name, seal(id, blob.digest, blob.kind, blob.name)))
-        leaves = tuple(self._append(db, stage, leaf) for leaf in commit.leaves)
+        leaves = tuple(self._append(db, stage, id, leaf) for leaf in commit.leaves)
         frontier = stage.frontier or self._frontier
         return Committed(leaves, Head(frontier.size, frontier.root))
 
@@ -496,21 +503,21 @@ class Writer(threading.Thread):
         id, own, peer, length, at, live, summary, outbox, mark = found
         if engagement_seal(name, own, peer, length, at, live, summary, outbox) != mark:
             raise LedgerError("store_corrupt", f"the entry of {name} was changed")
-        return EngagementHead(id, own, peer, length, at, msgspec.json.decode(outbox, type=Outbox))
+        return EngagementHead(id, own, peer, length, at, live, msgspec.json.decode(outbox, type=Outbox))
 
-    def _append(self, db: sqlite3.Connection, stage: Stage, data: bytes) -> int:
+    def _append(self, db: sqlite3.Connection, stage: Stage, engagement: int, data: bytes) -> int:
         value = leaf_hash(data)
-        known = stage.leaf_index.get(value)
+        known = stage.leaf_index.get((engagement, value))
         if known is None:
-            found = db.execute("SELECT id FROM leaf WHERE hash = ?", (value,)).fetchone()
-            known = found[0] if found else None
+            known = find_leaf(db, engagement, value)
         if known is not None:
             return known
         if stage.frontier is None:
             stage.frontier = self._frontier.copy()
-        index = stage.leaf_index[value] = stage.frontier.size
-        stage.leaves.append((index, value, data))
-        stage.nodes.update(((level, at), node) for level, at, node in stage.frontier.append(value))
+        index = stage.leaf_index[engagement, value] = stage.frontier.size
+        made = stage.frontier.append(value)
+        stage.nodes.update(((level, at), node) for level, at, node in made)
+        stage.leaves.append((index, engagement, value, b"".join(node for level, _, node in made if level), data))
         return index
 
     def _keep_checkpoint(self, db: sqlite3.Connection, stage: Stage, signed: SignedHead) -> None:
@@ -532,15 +539,16 @@ class Writer(threading.Thread):
         db.execute("UPDATE tree SET seal = ?", (tree_seal(db),))
 
     def _flush(self, db: sqlite3.Connection, stage: Stage) -> None:
+        engagements = stage.engagements.values()
         for insert, rows in (
-            (_ENGAGEMENT, list(stage.engagements.values())),
+            (_ENGAGEMENT, [row for row in engagements if row[0] in stage.turned]),
+            (_GOES_ON, [row for row in engagements if row[0] not in stage.turned]),
             (_ROW, stage.rows),
             (_EFFECT, stage.effects),
             (_BLOB, list(stage.blobs.items())),
             (_EVIDENCE, stage.evidence),
             (_SEEN, [seen_row(log, seen) for log, seen in stage.seen.items()]),
             (_LEAF, stage.leaves),
-            (_NODE, [(level, place, node) for (level, place), node in stage.nodes.items() if level]),
             (RESERVATION, [reservation_row(entry) for entry in stage.limits.entries.values()]),
             (USAGE, [(*key, *total) for key, total in stage.limits.totals.items()]),
         ):
@@ -568,19 +576,20 @@ class Writer(threading.Thread):
             self._head_file.write(self.head)
 
 
-_ENGAGEMENT: Final = Insert(
-    "INTO engagement (id, name, own, peer, length, head, live, summary, outbox, seal)",
+_INTO: Final = "INTO engagement (id, name, own, peer, length, head, live, summary, outbox, seal)"
+_CHANGED: Final = (
     " ON CONFLICT (id) DO UPDATE SET own = excluded.own, peer = excluded.peer, length = excluded.length,"
-    " head = excluded.head, live = excluded.live, summary = excluded.summary, outbox = excluded.outbox,"
-    " seal = excluded.seal",
+    " head = excluded.head, summary = excluded.summary, outbox = excluded.outbox, seal = excluded.seal"
 )
+_GOES_ON: Final = Insert(_INTO, _CHANGED)
+_ENGAGEMENT: Final = Insert(_INTO, _CHANGED + ", live = excluded.live")
+"""What sets `live` writes to the index of those that are, whether it changes or not."""
 _ROW: Final = Insert("INTO journal (engagement, place, kind, at, sender, sequence, type, digest, raw, link)")
 _EFFECT: Final = Insert("INTO effect (engagement, key, seal)")
 _BLOB: Final = Insert("OR IGNORE INTO blob (digest, raw)")
 _EVIDENCE: Final = Insert("OR IGNORE INTO evidence (engagement, digest, kind, name, seal)")
 _SEEN: Final = Insert("OR REPLACE INTO seen_log (log, body, seal)")
-_LEAF: Final = Insert("INTO leaf (id, hash, data)")
-_NODE: Final = Insert("INTO node (level, place, hash)")
+_LEAF: Final = Insert("INTO leaf (id, engagement, hash, inner, data)")
 _FREE: Final = (
     "UPDATE journal SET freed = 1"
     " WHERE engagement = ? AND digest = ? AND sender <> ? AND sequence IS NOT NULL AND freed = 0"

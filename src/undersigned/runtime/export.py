@@ -179,7 +179,7 @@ async def _exported(
         raise UndersignedError("not_found", f"no engagement {engagement} in this ledger")
     rows = await ledger.rows(engagement)
     note = _newest(_own_checkpoint(rows, own), await ledger.checkpoint())
-    inclusion = await _inclusion(ledger, rows, note)
+    inclusion = await _inclusion(ledger, engagement, rows, note)
     evidence = await ledger.evidence(engagement)
     kept: list[bytes] = []
     unread: set[str] = set()
@@ -270,7 +270,7 @@ async def _proofs(
     size = read_checkpoint(read_note(note).text).size if note is not None else 0
     made: dict[int, LogProof] = {}
     for one in await logged(ledger, engagement):
-        index = await ledger.index_of(leaf_hash(one.leaf))
+        index = await ledger.index_of(engagement, leaf_hash(one.leaf))
         if index is None or index >= size:
             continue
         salt = f"u{base64url_encode(one.salt)}" if one.what == "decision" and one.digest in decisions else None
@@ -317,7 +317,9 @@ def _newest(own: str | None, kept: str | None) -> str | None:
     return kept if witnessed and read_checkpoint(signed.text).size >= read_checkpoint(closed.text).size else own
 
 
-async def _inclusion(ledger: Ledger, rows: tuple[Row, ...], note: str | None) -> InclusionProof | None:
+async def _inclusion(
+    ledger: Ledger, engagement: EngagementId, rows: tuple[Row, ...], note: str | None
+) -> InclusionProof | None:
     """The proof that the contract is in the tree of `note`; None if there is no contract, or it came later."""
     offers: dict[str, Offer] = {}
     leaf: bytes | None = None
@@ -336,7 +338,7 @@ async def _inclusion(ledger: Ledger, rows: tuple[Row, ...], note: str | None) ->
                 leaf = contract_leaf(countersigned(document, message.contract_proof))
     if leaf is None or note is None:
         return None
-    index = await ledger.index_of(leaf_hash(leaf))
+    index = await ledger.index_of(engagement, leaf_hash(leaf))
     size = read_checkpoint(read_note(note).text).size
     if index is None or index >= size:
         return None

@@ -198,7 +198,7 @@ class Papers:
         """
         live = _live(engagement)
         if index is None:
-            index = await self._ledger.index_of(leaf_hash(leaf))
+            index = await self._ledger.index_of(engagement.id, leaf_hash(leaf))
         tabled = engagement.tabled
         acceptance = tabled.acceptance if tabled is not None else engagement.acceptance
         if index is None or acceptance is None:

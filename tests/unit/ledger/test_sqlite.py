@@ -25,8 +25,17 @@ from undersigned.ledger.base import Row
 from undersigned.ledger.chain import link
 from undersigned.ledger.sqlite_file import APPLICATION_ID, VERSION, HeadFile, Lock, Spare, connect, require
 from undersigned.testing import Actor
+from undersigned.transparency import leaf_hash
 
 NAME = engagement()
+BEFORE_6 = (
+    "ALTER TABLE leaf RENAME TO leaf_after; DROP INDEX leaf_hash;"
+    " CREATE TABLE leaf (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, data BLOB NOT NULL) STRICT;"
+    " INSERT INTO leaf SELECT id, hash, data FROM leaf_after; DROP TABLE leaf_after;"
+    " CREATE TABLE node (level INTEGER NOT NULL, place INTEGER NOT NULL, hash BLOB NOT NULL,"
+    " PRIMARY KEY (level, place)) STRICT, WITHOUT ROWID;"
+)
+"""Takes the tables of the tree back to how version 5 had them; the nodes are not carried over."""
 
 
 @pytest.fixture
@@ -121,7 +130,7 @@ async def test_a_ledger_of_version_1_is_brought_up_to_date(ledger: SqliteLedger,
     await ledger.close()
     db = sqlite3.connect(path)
     db.executescript(
-        "DROP INDEX journal_withdrawal; DROP INDEX reservation_promised;"
+        f"{BEFORE_6} DROP INDEX journal_withdrawal; DROP INDEX reservation_promised;"
         " ALTER TABLE tree DROP COLUMN secret; ALTER TABLE tree DROP COLUMN seal; ALTER TABLE tree DROP COLUMN unseen;"
         " DROP TABLE seen_log; PRAGMA user_version = 1;"
     )
@@ -142,7 +151,7 @@ async def test_what_version_4_saw_of_other_logs_is_kept(ledger: SqliteLedger, pa
     db = sqlite3.connect(path)
     text = files("undersigned.ledger.schema").joinpath("sqlite_0004.sql").read_text("utf-8")
     db.executescript(
-        "ALTER TABLE tree DROP COLUMN seal; ALTER TABLE tree DROP COLUMN unseen; DROP TABLE seen_log;"
+        f"{BEFORE_6} ALTER TABLE tree DROP COLUMN seal; ALTER TABLE tree DROP COLUMN unseen; DROP TABLE seen_log;"
         f"{text[text.index('CREATE TABLE seen_head') :]} PRAGMA user_version = 4;"
     )
     one, other = bytes([1]) * 32, bytes([2]) * 32
@@ -159,6 +168,33 @@ async def test_what_version_4_saw_of_other_logs_is_kept(ledger: SqliteLedger, pa
     assert parted is not None
     assert parted.agreed is not None
     assert (parted.agreed.head, parted.open) == (Head(3, other), (replace(newest, log=OWN),))
+
+
+async def test_the_tree_of_version_5_is_kept(ledger: SqliteLedger, path: Path) -> None:
+    """Each inner node is with the leaf that completes it; a leaf whose engagement was not kept is found too."""
+    leaves = [b"leaf %d" % at for at in range(13)]
+    for at, leaf in enumerate(leaves, 1):
+        await ledger.commit(move(NAME, at, leaves=(leaf,)))
+    root, nodes = await ledger.root(), [await ledger.nodes(level, 0, 99) for level in range(5)]
+    await ledger.close()
+    db = sqlite3.connect(path)
+    rows = db.execute("SELECT id, hash, inner, data FROM leaf ORDER BY id").fetchall()
+    db.executescript(f"{BEFORE_6} PRAGMA user_version = 5;")
+    for level in range(1, 5):
+        db.executemany("INSERT INTO node VALUES (?, ?, ?)", [(level, *one) for one in enumerate(nodes[level])])
+    db.commit()
+    db.close()
+    opened = await open_ledger(f"sqlite://{path}")
+    assert await opened.root() == root
+    assert [await opened.nodes(level, 0, 99) for level in range(5)] == nodes
+    assert [await opened.index_of(NAME, leaf_hash(leaf)) for leaf in leaves] == list(range(13))
+    again = await opened.commit(move(NAME, 14, leaves=(leaves[3], b"a new one")))
+    assert again.leaves == (3, 13)
+    assert (await opened.check()).ok
+    await opened.close()
+    db = sqlite3.connect(path)
+    assert db.execute("SELECT id, hash, inner, data FROM leaf WHERE id < 13 ORDER BY id").fetchall() == rows
+    db.close()
 
 
 async def test_another_programs_database_is_not_touched(path: Path) -> None:
