@@ -143,7 +143,7 @@ def test_nobody_hires_itself(home: Path) -> None:
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     option=st.sampled_from(["--price", "--opening", "--allow", "--scope", "--input", "--at", "--wait", "--task"]),
-    value=st.text(alphabet=st.characters(codec=None, exclude_characters="\0"), max_size=30),
+    value=st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0"), max_size=30),
 )
 def test_any_text_in_any_option_of_hire_is_an_error(template: Path, option: str, value: str) -> None:
     """Nothing listens at the peer's port, so no text makes it a success; and none is a defect."""

@@ -205,7 +205,7 @@ def test_no_damage_of_a_file_is_a_defect(folder: Path, name: str, at: float, cut
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     option=st.sampled_from(["--peer", "--credential", "--anchor", "--price", "--action", "--task"]),
-    value=st.text(alphabet=st.characters(codec=None, exclude_characters="\0"), max_size=30),
+    value=st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0"), max_size=30),
 )
 def test_any_text_in_any_option_is_judged_or_refused(folder: Path, option: str, value: str) -> None:
     ran = policy(folder, "test", "--price", "1 EUR", option, value, "--json")
