@@ -1,19 +1,25 @@
 """One suite that every store of artifacts passes: a folder, and objects in each kind of store that can run here.
 
-The S3 server is nanio, a small one of its own, in another process and on a real socket.
+The S3 server is nanio, a small one of its own, in another process and on a real socket. That of Azure is Azurite, which
+is used where it is installed (`npm install --global azurite`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -50,6 +56,8 @@ DATA = b"what was made"
 LARGE = bytes(range(256)) * (SMALL_BYTES // 32)
 """16 MiB: eight times what is held in memory, and two parts of an upload."""
 KEY, SECRET = "AKIAEXAMPLE", "a-secret-that-nobody-may-see"
+ACCOUNT = "devstoreaccount1"
+ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 
 class Backend(NamedTuple):
@@ -85,14 +93,15 @@ def objects(store: Any, scratch: Path) -> Backend:
     return Backend(opened(), opened, names, lambda name, data: obstore.put(store, name, data))
 
 
-class S3(NamedTuple):
+class Server(NamedTuple):
     """A server, its process, and what the environment of its clients says."""
 
     process: subprocess.Popen[bytes]
     environment: dict[str, str]
+    port: int
 
 
-def serving(folder: Path) -> S3:
+def serving(folder: Path) -> Server:
     (port,) = free_ports(1)
     (folder / "bucket").mkdir(parents=True)
     serve = [sys.executable, "-m", "nanio", "serve", "--data-dir", str(folder), "--host", "127.0.0.1"]
@@ -106,27 +115,69 @@ def serving(folder: Path) -> S3:
         "AWS_ENDPOINT": f"http://127.0.0.1:{port}",
         "AWS_ALLOW_HTTP": "true",
     }
-    return S3(process, environment)
+    return Server(process, environment, port)
 
 
-async def there(s3: S3) -> None:
+def serving_azure(folder: Path, program: str) -> Server:
+    """Azurite, with the account and the key that its documentation publishes."""
+    (port,) = free_ports(1)
+    arguments = ("--inMemoryPersistence", "--silent", "--skipApiVersionCheck", "--disableTelemetry")
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([program, "--blobPort", str(port), *arguments], cwd=folder, stdout=log, stderr=log)
+    environment = {
+        "AZURE_STORAGE_USE_EMULATOR": "true",
+        "AZURITE_BLOB_STORAGE_URL": f"http://127.0.0.1:{port}",
+        "AZURE_STORAGE_ACCOUNT_NAME": ACCOUNT,
+        "AZURE_ALLOW_HTTP": "true",
+    }
+    return Server(process, environment, port)
+
+
+def make_container(port: int, name: str) -> None:
+    """What obstore does not do: a request signed as Azure's "Shared Key" wants it."""
+    headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": "2021-12-02"}
+    of_headers = "".join(f"{key}:{value}\n" for key, value in headers.items())
+    signed = "PUT" + "\n" * 12 + f"{of_headers}/{ACCOUNT}/{ACCOUNT}/{name}\nrestype:container"
+    mac = hmac.digest(base64.b64decode(ACCOUNT_KEY), signed.encode(), "sha256")
+    headers["Authorization"] = f"SharedKey {ACCOUNT}:{base64.b64encode(mac).decode()}"
+    url = f"http://127.0.0.1:{port}/{ACCOUNT}/{name}?restype=container"
+    with urlopen(Request(url, method="PUT", headers={**headers, "Content-Length": "0"})) as answer:
+        assert answer.status == 201
+
+
+async def there(server: Server) -> None:
     """Returns once the server takes connections."""
-    port = int(s3.environment["AWS_ENDPOINT"].rpartition(":")[2])
     async with asyncio.timeout(30):
         while True:
             try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                _, writer = await asyncio.open_connection("127.0.0.1", server.port)
                 writer.close()
                 return
             except OSError:
-                assert s3.process.poll() is None, "it did not start"
+                assert server.process.poll() is None, "it did not start"
                 await asyncio.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     pytest.importorskip("nanio", reason="the S3 server of the tests is not installed")
-    found = serving(tmp_path_factory.mktemp("s3"))
+    with running(serving(tmp_path_factory.mktemp("s3"))) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def az(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    program = shutil.which("azurite-blob")
+    if program is None:
+        pytest.skip("Azurite, the server of Azure's blobs, is not installed")
+    with running(serving_azure(tmp_path_factory.mktemp("az"), program)) as found:
+        make_container(found.port, "bucket")
+        yield found
+
+
+@contextmanager
+def running(found: Server) -> Iterator[Server]:
+    """The server, once it takes connections, until the end."""
     try:
         asyncio.run(there(found))
         yield found
@@ -135,7 +186,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
         found.process.wait(30)
 
 
-@pytest.fixture(params=["folder", "local objects", "objects in memory", "s3"])
+@pytest.fixture(params=["folder", "local objects", "objects in memory", "s3", "az"])
 def backend(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Backend:
     scratch = tmp_path / "scratch"
     match request.param:
@@ -145,10 +196,10 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
             return objects(obstore.store.LocalStore(tmp_path / "objects", mkdir=True), scratch)
         case "objects in memory":
             return objects(obstore.store.MemoryStore(), scratch)
-        case _:
-            for name, value in request.getfixturevalue("s3").environment.items():
+        case kind:
+            for name, value in request.getfixturevalue(kind).environment.items():
                 monkeypatch.setenv(name, value)
-            return objects(obstore.store.from_url(f"s3://bucket/{tmp_path.name}/of-a-test"), scratch)
+            return objects(obstore.store.from_url(f"{kind}://bucket/{tmp_path.name}/of-a-test"), scratch)
 
 
 async def in_chunks(data: bytes, size: int = 100_000) -> AsyncIterator[bytes]:
@@ -356,7 +407,7 @@ async def told(store: ArtifactStore) -> list[LedgerUnavailable]:
     return found
 
 
-async def test_the_settings_name_it(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_settings_name_it(s3: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its URL and nothing else: who may use it stands in the environment."""
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
@@ -374,7 +425,7 @@ async def test_the_settings_name_it(s3: S3, tmp_path: Path, monkeypatch: pytest.
 
 
 async def test_a_hire_between_two_who_keep_nothing_here(
-    s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Input and result, large and small, from one's store through the other's hands into its store; and a peer whose
     store is away does not start.
@@ -418,7 +469,7 @@ async def test_a_hire_between_two_who_keep_nothing_here(
 
 
 async def test_a_damaged_object_is_fetched_again_and_one_out_of_reach_is_named(
-    s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """HIRE-ATT-11: the second hire of the same bytes heals the hirer's own store; and its pack holds without them."""
     for name, value in s3.environment.items():
@@ -469,7 +520,7 @@ async def test_a_folder_elsewhere_is_named_as_a_url(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "what", ["nobody listens", "another secret", "no bucket", "another protocol", "a server that says nothing"]
 )
-async def test_could_not_look_is_no(what: str, s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_could_not_look_is_no(what: str, s3: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that is away has nothing, lacks nothing, and takes nothing; the error says where, and tells no secret."""
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
