@@ -651,8 +651,16 @@ TEXTS: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: packed(credential, lists=(list_text(type=["VerifiableCredential"]),)),
         "status_invalid",
     ),
+    "a long list": (
+        lambda: packed(credential, lists=(list_text(encoded=_encoded(bytes(16_384) + Random(3).randbytes(100_000))),)),
+        "",
+    ),
     "a list that is too large": (
-        lambda: packed(credential, lists=(list_text(encoded="u" + "A" * 70_000),)),
+        lambda: packed(credential, lists=(list_text(encoded="u" + "A" * 1_048_600),)),
+        "too_large",
+    ),
+    "a credential as long as a list": (
+        lambda: packed(looked_up=text_bytes(name="x" * 70_000)),
         "too_large",
     ),
     "a large payload": (lambda: packed(_text(name="x" * 70_000)), "too_large"),

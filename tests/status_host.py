@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from undersigned.credentials import MEMBERSHIP, build_credential, build_status_list, credential_config, status_entry
-from undersigned.encoding import Did, Instant, JsonObject, canonicalize, shift
+from undersigned.encoding import Did, Instant, JsonObject, base64url_encode, canonicalize, parse_instant, shift
 from undersigned.proof import attach, prepare
 from undersigned.runtime import Home, PrivateKey
 
@@ -28,6 +28,8 @@ class StatusHost:
         self.purpose = "revocation"
         self.status = "200 OK"
         self.fields = ""
+        self.as_text = False
+        """Whether it is served as a JWT."""
         self.body: bytes | None = None
         """Served instead of the list."""
         self.hangs = False
@@ -70,6 +72,19 @@ class StatusHost:
             document["credentialSubject"]["encodedList"] = encoded  # type: ignore[index,call-overload]
         return document
 
+    def text(self, unsigned: JsonObject, *, key: PrivateKey | None = None, **header: str) -> bytes:
+        """A JWT of it, made now, with other members of the header."""
+        named = {"alg": "Ed25519", "cty": "vc", "kid": f"{self.issuer}#office", "typ": "vc+jwt", **header}
+        claims = {"iat": int(parse_instant(self.now).timestamp()), **unsigned}
+        to_sign = ".".join(base64url_encode(canonicalize(one)) for one in (named, claims))
+        return f"{to_sign}.{base64url_encode((key or self.key).sign_now(to_sign.encode()))}".encode()
+
+    def served(self) -> bytes:
+        """The list as it is served now."""
+        if self.body is not None:
+            return self.body
+        return self.text(self.list()) if self.as_text else canonicalize(self.signed(self.list()))
+
     def vouch(self, *, purpose: str = "revocation") -> None:
         """Gives the agent of this state folder a membership that points here, in place of what it had."""
         document = build_credential(
@@ -92,8 +107,10 @@ class StatusHost:
                 self.asked += 1
                 if self.hangs:
                     await asyncio.Event().wait()
-                body = canonicalize(self.signed(self.list())) if self.body is None else self.body
-                head = f"HTTP/1.1 {self.status}\r\nContent-Length: {len(body)}\r\n{self.fields}\r\n"
+                body = self.served()
+                kind = "application/vc+jwt" if self.as_text else "application/vc"
+                fields = f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n{self.fields}"
+                head = f"HTTP/1.1 {self.status}\r\n{fields}\r\n"
                 writer.write(head.encode() + body)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):

@@ -61,7 +61,7 @@ CLASSES: Final[dict[str, str]] = {
 """What an implementation of each class does. Whoever is of another class is of class core as well."""
 
 _AREAS: Final[dict[str, str]] = {
-    "trust": "ANC APR JWT LNK REG REN SWM TED TRU VC WVH DID-09 STA-08 STA-09",
+    "trust": "ANC APR JWT LNK REG REN SWM TED TRU VC WVH DID-09 STA-08 STA-09 STA-10",
     "authority": "GTS MCP SUB GAT-05 SCO-05",
     "evidence": """
         RPL TRC ATT-08 ATT-09 ATT-10 ATT-11 LOG-06 LOG-07 LOG-08 LOG-09 LOG-20 LOG-22 LOG-21 LOG-23 PCK-01 PCK-02 PCK-04
@@ -73,7 +73,7 @@ _AREAS: Final[dict[str, str]] = {
 
 _BROKEN_BY: Final[dict[str, str]] = {
     "host": """
-        ATT-11 DID-04 DID-05 DID-07 DID-08 DID-09 LNK-04 REG STA-04 WVH VC-02
+        ATT-11 DID-04 DID-05 DID-07 DID-08 DID-09 LNK-04 REG STA-04 STA-10 WVH VC-02
         """,
     "client": """
         ART-01 CTL GAT-01 GAT-05 GTS-05 GTS-06 GTS-07 GTS-08 GTS-09 GTS-10 GTS-11 GTS-12 GTS-13 GTS-16 LIM-02

@@ -318,6 +318,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "presentations/status-clear",
         "presentations/status-without-multibase",
     ),
+    "HIRE-STA-10": ("presentations/status-jwt*",),
     "HIRE-VC-01": ("presentations/membership*",),
     "HIRE-VC-06": (
         "presentations/name-with-a-colon",

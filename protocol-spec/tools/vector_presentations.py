@@ -313,3 +313,17 @@ def _statuses() -> Iterator[Vector]:
     yield _vector("status-without-multibase", "a list in another spelling", shown, "status_invalid", lists=plain)
     kind = answer(signed(changed(document, credentialStatus__type="OtherEntry")))
     yield _vector("status-of-another-kind", "an entry that is not known", kind, "status_unavailable", lists=at())
+
+    def text(encoded: str = CLEAR, header: Mapping[str, Any] = {}, **claims: Any) -> Made:
+        """The same list as a JWT, in its envelope."""
+        head = {"alg": "Ed25519", "cty": "vc", "kid": ISSUER.method, "typ": "vc+jwt", **header}
+        return at(encoded, edit=lambda one: enveloped_credential(jws(head, changed(one, proof=..., **claims), ISSUER)))
+
+    yield _vector("status-jwt", "a list as a JWT", shown, lists=text())
+    yield _vector("status-jwt-revoked", "one in which its bit is set", shown, "revoked", lists=text(SET))
+    past = text(exp=_seconds(NOW))
+    yield _vector("status-jwt-past", "one whose exp is now", shown, "status_unavailable", lists=past)
+    unsigned_list = text(header={"alg": "none"})
+    yield _vector("status-jwt-none", "one with no algorithm", shown, "status_unavailable", lists=unsigned_list)
+    old_form = text(vc={})
+    yield _vector("status-jwt-old-form", "one inside a claim", shown, "status_invalid", lists=old_form)

@@ -16,7 +16,8 @@ import pytest
 from security.wire_world import World
 from status_host import PLACE, StatusHost, status_host
 from undersigned.encoding import digest_bytes, shift
-from undersigned.runtime import Home, SystemClock, create_home
+from undersigned.evidence import read_archive, tamper
+from undersigned.runtime import Home, SystemClock, create_home, recorded_decisions, replay_decision
 from unit.cli.running import Ran, run
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
@@ -61,9 +62,10 @@ class Hired:
 
 
 @asynccontextmanager
-async def hired(folder: Path) -> AsyncIterator[Hired]:
+async def hired(folder: Path, *, as_text: bool = False) -> AsyncIterator[Hired]:
     async with World(folder) as world, status_host(world.globex.home, SystemClock().now()) as host:
         host.vouch()
+        host.as_text = as_text
         await world.restart()
         world.acme.gatherer.limits = msgspec.structs.replace(world.acme.gatherer.limits, seconds=2.0)
         result = await world.honest()
@@ -73,11 +75,12 @@ async def hired(folder: Path) -> AsyncIterator[Hired]:
         yield made
 
 
-async def test_the_last_list_known_decides_between_a_no_and_a_person(tmp_path: Path) -> None:
+@pytest.mark.parametrize("as_text", [False, True], ids=["with a proof", "as a JWT"])
+async def test_the_last_list_known_decides_between_a_no_and_a_person(tmp_path: Path, as_text: bool) -> None:
     """HIRE-TRC-07, HIRE-TRC-06: a live list decides; without one, nothing is allowed, and what is known to be revoked
     is no.
     """
-    async with hired(tmp_path) as made:
+    async with hired(tmp_path, as_text=as_text) as made:
         host = made.host
         assert (await made.by_acme())[0] == 0
         assert (await made.by_umbrella())[0] == 0
@@ -110,9 +113,10 @@ async def test_the_last_list_known_decides_between_a_no_and_a_person(tmp_path: P
         assert (await made.by_umbrella("--offline"))[1]["code"] == "revoked"
 
 
-async def test_a_pack_of_others_is_known_since_its_issuer_made_the_list(tmp_path: Path) -> None:
+@pytest.mark.parametrize("as_text", [False, True], ids=["with a proof", "as a JWT"])
+async def test_a_pack_of_others_is_known_since_its_issuer_made_the_list(tmp_path: Path, as_text: bool) -> None:
     """HIRE-TRC-07: when a packer says that it looked is its word; and a pack without a list is no, as before."""
-    async with hired(tmp_path) as made:
+    async with hired(tmp_path, as_text=as_text) as made:
         issued = made.host.now
         made.host.places.add(PLACE)
         code, reason, ran = await made.by_umbrella("--offline")
@@ -134,6 +138,35 @@ async def test_a_pack_of_others_is_known_since_its_issuer_made_the_list(tmp_path
         # Whoever asks can be shown the newest list by anybody: the hirer's ledger has none but this.
         code, reason, _ = await made.by_acme("--offline")
         assert (code, reason["code"]) == (7, "status_last_known")
+
+
+async def test_a_list_that_is_a_jwt_is_kept_as_it_was_served(tmp_path: Path) -> None:
+    """HIRE-STA-10, HIRE-RPL-01, HIRE-PCK-09: by decisions that are made again, and in a pack that holds."""
+    async with hired(tmp_path, as_text=True) as made:
+        home, ledger = made.world.acme.home, made.world.acme.ledger
+        found = await recorded_decisions(ledger)
+        assert {len(one.decision.inputs.status_lists) for one in found} == {1}
+        for one in found:
+            assert (await replay_decision(ledger, home.configuration.did, one)).same
+        kept = {digest: await ledger.blob(digest) for one in found for digest in one.decision.inputs.status_lists}
+        members = {path: data for path, data in read_archive(made.pack.read_bytes()).items() if path[:7] == "status/"}
+        assert members == {f"status/{digest}.json": raw for digest, raw in kept.items()}
+        assert made.host.served() in members.values()
+        report = await made.run("verify", made.pack)
+        assert report.code == 0, report
+        (step,) = [step for step in report.values[0]["steps"] if step["number"] == 10]
+        assert "status lists hold" in step["detail"]
+
+        made.host.now = shift(made.host.now, 30)
+        made.host.places.add(PLACE)
+        assert (await made.by_acme())[1]["code"] == "revoked"
+        known = await made.run("history", made.world.globex.own.id, "--pack", made.pack, *made.documents)
+        assert known.code == 0
+        assert "decision" in {line["kind"] for line in known.values[0]["lines"]}
+        changed = tmp_path / "changed.zip"
+        changed.write_bytes(tamper(made.pack.read_bytes(), "jwt-signature"))
+        refused = await made.run("verify", changed)
+        assert (refused.code, "proof_invalid" in refused.out) == (4, True), refused
 
 
 async def test_what_is_served_in_place_of_a_list_is_no_list(tmp_path: Path) -> None:

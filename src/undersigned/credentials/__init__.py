@@ -21,6 +21,7 @@ from undersigned.credentials.envelope import (
     enveloped_presentation,
     is_enveloped,
     open_envelope,
+    signed_document,
 )
 from undersigned.credentials.issue import (
     build_credential,
@@ -33,7 +34,15 @@ from undersigned.credentials.issue import (
     presentation_jwt,
     read_unsigned,
 )
-from undersigned.credentials.jws import CREDENTIAL_JWT, JOSE_ALGORITHMS, PRESENTATION_JWT, DraftJws, Jws
+from undersigned.credentials.jws import (
+    CREDENTIAL_JWT,
+    JOSE_ALGORITHMS,
+    LIST_JWT,
+    PRESENTATION_JWT,
+    DraftJws,
+    Jws,
+    JwsKind,
+)
 from undersigned.credentials.linkage import (
     MAX_CONFIGURATION_BYTES,
     build_linkage,
@@ -95,6 +104,7 @@ __all__ = [
     "CREDENTIALS_CONTEXT",
     "CREDENTIAL_JWT",
     "JOSE_ALGORITHMS",
+    "LIST_JWT",
     "MAX_CONFIGURATION_BYTES",
     "MAX_CREDENTIALS",
     "MAX_CREDENTIAL_BYTES",
@@ -116,6 +126,7 @@ __all__ = [
     "DraftJws",
     "Endorsement",
     "Jws",
+    "JwsKind",
     "Membership",
     "PartOf",
     "Performance",
@@ -162,6 +173,7 @@ __all__ = [
     "renews",
     "schema_id",
     "select",
+    "signed_document",
     "status_entries",
     "status_entry",
     "status_urls",

@@ -37,6 +37,7 @@ from undersigned.keys import KeyKind, PublicKey
 __all__ = [
     "CREDENTIAL_JWT",
     "JOSE_ALGORITHMS",
+    "LIST_JWT",
     "PRESENTATION_JWT",
     "DraftJws",
     "Jws",
@@ -64,7 +65,7 @@ class JwsKind(NamedTuple):
     typ: str
     cty: str
     max_payload: int
-    """Bytes."""
+    """Bytes; of a document with a proof, those of its canonical form."""
 
     @property
     def max_text(self) -> int:
@@ -73,6 +74,8 @@ class JwsKind(NamedTuple):
 
 
 CREDENTIAL_JWT: Final = JwsKind("vc+jwt", "vc", 64 * 1024)
+LIST_JWT: Final = CREDENTIAL_JWT._replace(max_payload=1024 * 1024)
+"""A credential that carries a status list."""
 PRESENTATION_JWT: Final = JwsKind("vp+jwt", "vp", 96 * 1024)
 """A text of 128 KiB, as large as a presentation may be."""
 
@@ -161,7 +164,7 @@ def verify_jws(signed: Jws, key: PublicKey) -> None:
 
 
 def _object(part: str, max_bytes: int, name: str) -> JsonObject:
-    limits = replace(FOREIGN_LIMITS, max_bytes=max_bytes, max_string=MESSAGE_LIMITS.max_string)
+    limits = replace(FOREIGN_LIMITS, max_bytes=max_bytes, max_string=max(max_bytes, MESSAGE_LIMITS.max_string))
     value = decode_json(base64url_decode(part), limits)
     if not isinstance(value, dict):
         raise FormatError("schema_violation", f"expected a JSON object as {name}")

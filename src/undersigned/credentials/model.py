@@ -20,7 +20,7 @@ from msgspec.json import decode
 from msgspec.structs import replace
 
 from undersigned.credentials.envelope import CREDENTIALS_CONTEXT, enveloped_credential, is_enveloped, open_envelope
-from undersigned.credentials.jws import CREDENTIAL_JWT, Jws
+from undersigned.credentials.jws import CREDENTIAL_JWT, Jws, JwsKind
 from undersigned.encoding import (
     Did,
     Digest,
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 MAX_CREDENTIALS: Final = 16
-MAX_CREDENTIAL_BYTES: Final = 64 * 1024
+MAX_CREDENTIAL_BYTES: Final = CREDENTIAL_JWT.max_payload
 MAX_REMEMBERED_BYTES: Final = 8 * 1024
 """Larger ones are read anew each time."""
 
@@ -132,26 +132,27 @@ class Credential(Struct, frozen=True, kw_only=True, eq=False):
 
 
 def read_credential(
-    document: Mapping[str, Any], *, contexts: Contexts = CONTEXTS, max_bytes: int = MAX_CREDENTIAL_BYTES
+    document: Mapping[str, Any], *, contexts: Contexts = CONTEXTS, of: JwsKind = CREDENTIAL_JWT
 ) -> Credential:
     """The credential in this JSON object, once it has the shape of one. Nothing in it is verified yet.
 
-    An `EnvelopedVerifiableCredential` is opened, and what it holds is read.
+    An `EnvelopedVerifiableCredential` is opened, and what it holds is read. `of` is `LIST_JWT` where a status list is
+    expected, which may be larger.
 
     Raises:
-        FormatError: `too_large`: above `max_bytes`; `context_not_allowed`: a context that is inline or not among those
-            in `contexts`.
+        FormatError: `too_large`: more than `of` allows; `context_not_allowed`: a context that is inline or not among
+            those in `contexts`.
         CredentialError: `schema_violation`: not a credential of the data model, with the JSON pointer.
         FormatError, ProofError: As `open_envelope`, of an enveloped one.
 
     Source: W3C Verifiable Credentials Data Model 2.0, sections 4.2 to 4.13
     """
-    if is_enveloped(document, CREDENTIAL_JWT):
-        return _opened(open_envelope(document, CREDENTIAL_JWT), contexts)
+    if is_enveloped(document, of):
+        return _opened(open_envelope(document, of), contexts, of)
     # Step 1: size, before anything is looked at.
     canonical = canonicalize(document)
-    if len(canonical) > max_bytes:
-        raise FormatError("too_large", f"expected at most {max_bytes} bytes; came {len(canonical)}")
+    if len(canonical) > of.max_payload:
+        raise FormatError("too_large", f"expected at most {of.max_payload} bytes; came {len(canonical)}")
     if contexts is CONTEXTS and len(canonical) <= MAX_REMEMBERED_BYTES:
         return _read_again(canonical)
     return _read(document, canonical, contexts)
@@ -213,9 +214,9 @@ def _read_again(canonical: bytes) -> Credential:
     return _read(decode(canonical), canonical, CONTEXTS)
 
 
-def _opened(jws: Jws, contexts: Contexts) -> Credential:
+def _opened(jws: Jws, contexts: Contexts, of: JwsKind) -> Credential:
     claims = jws.payload
-    credential = read_credential(claims, contexts=contexts)
+    credential = read_credential(claims, contexts=contexts, of=of)
     begins, ends = check_credential_claims(claims, credential.issuer, credential.subjects)
     # Its signature's time bounds it as well: the narrower one counts, also when it is asked again later.
     if begins is not None and (credential.valid_from is None or not _is_later(credential.valid_from, begins)):

@@ -18,6 +18,7 @@ from typing import Any, Final, cast
 
 from msgspec import Struct
 
+from undersigned.credentials.jws import LIST_JWT
 from undersigned.credentials.model import CREDENTIALS_CONTEXT, Credential, read_credential, whole_number
 from undersigned.did import DidDocument
 from undersigned.encoding import (
@@ -62,8 +63,8 @@ MIN_LIST_BITS: Final = 131_072
 """Fewer would tell the host of the list too well whose status is asked for."""
 MAX_LIST_BYTES: Final = 4 * 1024 * 1024
 """Most that a list may be when it is inflated."""
-MAX_LIST_DOCUMENT_BYTES: Final = 1024 * 1024
-"""Most that the credential with the list may be, compressed as it is."""
+MAX_LIST_DOCUMENT_BYTES: Final = LIST_JWT.max_payload
+"""Most that the credential with the list may be, compressed as it is; of a JWT, its payload."""
 MAX_ENTRIES: Final = 8
 """Of one credential: each may be a host to be asked."""
 DEFAULT_TTL_SECONDS: Final = 300
@@ -245,7 +246,7 @@ def build_status_list(
             "ttl": 1000 * ttl_seconds,
         },
     }
-    read_credential(document, max_bytes=MAX_LIST_DOCUMENT_BYTES)
+    read_credential(document, of=LIST_JWT)
     return document
 
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from undersigned.credentials.claims import CLAIMS, read_claim
 from undersigned.credentials.envelope import is_enveloped, open_envelope
-from undersigned.credentials.jws import PRESENTATION_JWT, Jws, verify_jws
+from undersigned.credentials.jws import LIST_JWT, PRESENTATION_JWT, Jws, verify_jws
 from undersigned.credentials.model import (
     MAX_CREDENTIALS,
     Credential,
@@ -29,7 +29,7 @@ from undersigned.credentials.model import (
     wrong,
 )
 from undersigned.credentials.schemas import check_schemas
-from undersigned.credentials.status_list import MAX_LIST_DOCUMENT_BYTES, StatusList, check_status, read_status_list
+from undersigned.credentials.status_list import StatusList, check_status, read_status_list
 from undersigned.did import DidDocument
 from undersigned.encoding import (
     Did,
@@ -246,6 +246,7 @@ def verify_status_list(
     contexts: Contexts = CONTEXTS,
 ) -> StatusList:
     """The status list of `issuer` that was fetched from `url`, once it is valid at `now` and signed by that issuer.
+    `document` has a proof, or is an envelope (`signed_document`).
 
     Raises:
         CredentialError: `status_unavailable`: another issuer's, wrongly signed, or not valid at `now`: nobody said
@@ -254,12 +255,14 @@ def verify_status_list(
     Source: protocol-spec/02-identity-and-keys.md, section 2.12
     """
     try:
-        credential = read_credential(document, contexts=contexts, max_bytes=MAX_LIST_DOCUMENT_BYTES)
+        credential = read_credential(document, contexts=contexts, of=LIST_JWT)
         # Whose it is comes first: what a stranger made costs no signature, and is not inflated.
         if credential.issuer != issuer:
             raise CredentialError("status_unavailable", f"expected a list of {issuer}; came another issuer's")
     except FormatError as exc:
         raise CredentialError("status_invalid", exc.message, path=exc.path) from exc
+    except ProofError as exc:  # of a text: signed as something else, or in a way that is not taken
+        raise CredentialError("status_unavailable", f"{url} does not hold: {exc}") from exc
     except CredentialError as exc:
         raise exc if exc.code == "status_unavailable" else CredentialError("status_invalid", str(exc)) from exc
     try:

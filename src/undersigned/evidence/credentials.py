@@ -22,18 +22,19 @@ from msgspec.structs import replace
 
 from undersigned.credentials import (
     CREDENTIAL_JWT,
+    LIST_JWT,
     MAX_ENTRIES,
-    MAX_LIST_DOCUMENT_BYTES,
     PRESENTATION_JWT,
     Credential,
     Jws,
+    JwsKind,
     check_credential_claims,
-    enveloped_credential,
     is_enveloped,
     open_envelope,
     open_presentation,
     read_status_entry,
     read_status_list,
+    signed_document,
     verify_answer,
     verify_signed_text,
 )
@@ -44,7 +45,6 @@ from undersigned.encoding import (
     Digest,
     Instant,
     JsonObject,
-    Limits,
     canonicalize,
     decode_json,
     digest_bytes,
@@ -64,8 +64,6 @@ SUITES: Final = frozenset({"eddsa-jcs-2022", "ecdsa-jcs-2019"})
 """Suites whose proofs cover the JSON itself."""
 LIMITS: Final = replace(FOREIGN_LIMITS, max_bytes=8 * 1024 * 1024, max_string=8 * 1024 * 1024)
 """Of decisions."""
-MEMBER_LIMITS: Final = replace(FOREIGN_LIMITS, max_bytes=MAX_LIST_DOCUMENT_BYTES, max_string=MAX_LIST_DOCUMENT_BYTES)
-"""Of credentials and status lists: a list is one long text."""
 
 
 class _Asked(NamedTuple):
@@ -133,15 +131,15 @@ def check_credentials(case: Case) -> str:
         VerificationError, ProofError, CredentialError, FormatError: The first that does not hold.
     """
     pack = pack_of(case)
-    found = _Found(case, [_object(data, path, LIMITS) for path, data in pack.of_kind("decision")])
+    found = _Found(case, [_object(data, path) for path, data in pack.of_kind("decision")])
     for one, message in case.verified:
         if isinstance(message.message, Presentation):
             _presented(found, message.message, one.at)
     for path, data in pack.of_kind("credential"):
-        one = _opened(_member(data, path), path, digest_bytes(data))
+        one = _opened(signed_document(data), path, digest_bytes(data))
         _credential(found, one, _time(found, "lookedUp", one.digest))
     for path, data in pack.of_kind("status"):
-        one = _opened(_member(data, path), path, digest_bytes(data))
+        one = _opened(signed_document(data), path, digest_bytes(data), LIST_JWT)
         _status(found, one, _time(found, "statusLists", one.digest))
     for decision in found.decisions:
         _decided(found, decision)
@@ -186,12 +184,12 @@ def _presented(found: _Found, message: Presentation, at: Instant) -> None:
         _credential(found, shown, at)
 
 
-def _opened(document: JsonObject, path: str, digest: Digest | None = None) -> _Signed:
+def _opened(document: JsonObject, path: str, digest: Digest | None = None, of: JwsKind = CREDENTIAL_JWT) -> _Signed:
     """What somebody signed, with a proof or as a text in an envelope; `digest` is that of the member that it is."""
-    if not is_enveloped(document, CREDENTIAL_JWT):
+    if not is_enveloped(document, of):
         return _Signed(path, digest or digest_bytes(canonicalize(document)), document)
     try:
-        jws = open_envelope(document, CREDENTIAL_JWT)
+        jws = open_envelope(document, of)
     except UndersignedError as error:
         error.path = path + error.path
         raise
@@ -407,15 +405,8 @@ def _is_instant(value: Any) -> bool:
     return True
 
 
-def _member(data: bytes, path: str) -> JsonObject:
-    """A member in the form in which it is verified: JSON, or a signed text in an envelope."""
-    if data[:1] == b"{":
-        return _object(data, path, MEMBER_LIMITS)
-    return enveloped_credential(data.decode("latin-1"))  # what is not ASCII is no signed text, whatever it says
-
-
-def _object(data: bytes, path: str, limits: Limits) -> JsonObject:
-    value = decode_json(data, limits)
+def _object(data: bytes, path: str) -> JsonObject:
+    value = decode_json(data, LIMITS)
     if not isinstance(value, dict):
         raise invalid(f"{path} is no object", path)
     return value

@@ -14,7 +14,7 @@ from typing import TypeVar, cast
 import msgspec
 
 from undersigned.contract import ReleaseDocument, Terms, rebase
-from undersigned.credentials import MAX_LIST_DOCUMENT_BYTES, enveloped_credential, read_credential, read_presentation
+from undersigned.credentials import read_credential, read_presentation, signed_document
 from undersigned.did import DidDocument, document_from, is_derived
 from undersigned.encoding import (
     FOREIGN_LIMITS,
@@ -47,7 +47,6 @@ __all__ = [
     "RecordedDecision",
     "Replayed",
     "decision_named",
-    "kept_credential",
     "kept_document",
     "recorded_decisions",
     "replay_decision",
@@ -55,9 +54,6 @@ __all__ = [
 
 SHORTEST_PART = 6
 """Characters of a digest that name a decision."""
-_LIST_LIMITS = msgspec.structs.replace(
-    FOREIGN_LIMITS, max_bytes=MAX_LIST_DOCUMENT_BYTES, max_string=MAX_LIST_DOCUMENT_BYTES
-)
 T = TypeVar("T")
 
 
@@ -180,7 +176,7 @@ class Gathering:
         read = read_presentation(shown.presentation)
         in_it = {credential.digest for credential in read.credentials}
         links = {
-            digest: await self._kept("credential of a link", digest, kept_credential)
+            digest: await self._kept("credential of a link", digest, signed_document)
             for digest in inputs.looked_up
             if digest not in in_it
         }
@@ -191,7 +187,7 @@ class Gathering:
             for digest in inputs.documents
             if digest not in derived
         ]
-        lists = {digest: await self._kept("status list", digest, kept_credential) for digest in inputs.status_lists}
+        lists = {digest: await self._kept("status list", digest, signed_document) for digest in inputs.status_lists}
         logs = {file.digest: await self._kept(f"history at {file.url}", file.digest, bytes) for file in inputs.logs}
         terms = None
         if inputs.terms is not None:
@@ -277,10 +273,3 @@ def kept_document(raw: bytes) -> DidDocument:
     """A DID document as it was kept."""
     value = cast("JsonObject", decode_json(raw, FOREIGN_LIMITS))
     return DidDocument(str(value.get("id")), raw)
-
-
-def kept_credential(raw: bytes) -> JsonObject:
-    """A credential in the form in which it is verified: with its proof, or in the envelope that the text came in."""
-    if not raw.startswith(b"{"):
-        return enveloped_credential(raw.decode())
-    return cast("JsonObject", decode_json(raw, _LIST_LIMITS))

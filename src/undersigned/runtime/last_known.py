@@ -12,10 +12,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from undersigned.credentials import (
-    MAX_LIST_DOCUMENT_BYTES,
+    LIST_JWT,
     Credential,
     StatusList,
     read_credential,
+    signed_document,
     verify_status_list,
 )
 from undersigned.did import DidDocument
@@ -24,7 +25,7 @@ from undersigned.errors import UndersignedError
 from undersigned.ledger import Ledger
 from undersigned.trace import Held, SeenList
 
-from .decisions import kept_credential, kept_document, recorded_decisions
+from .decisions import kept_document, recorded_decisions
 
 __all__ = ["Before", "before_in_ledger", "before_in_packs", "newest"]
 
@@ -100,8 +101,8 @@ def newest(before: Iterable[Before], wanted: Mapping[tuple[str, Did], str], now:
 def _read(raw: bytes, urls: Collection[str]) -> tuple[str, Credential] | None:
     """The list credential and its URL, if it is of one of these."""
     try:
-        credential = read_credential(kept_credential(raw), max_bytes=MAX_LIST_DOCUMENT_BYTES)
-    except (UndersignedError, UnicodeDecodeError):
+        credential = read_credential(signed_document(raw), of=LIST_JWT)
+    except UndersignedError:
         return None
     url = credential.json.get("id")
     return (url, credential) if isinstance(url, str) and url in urls else None

@@ -18,14 +18,15 @@ from urllib.parse import urlsplit
 import msgspec
 
 from undersigned.credentials import (
-    MAX_LIST_DOCUMENT_BYTES,
+    LIST_JWT,
     Credential,
     StatusList,
+    signed_document,
     status_urls,
     verify_status_list,
 )
 from undersigned.did import DidDocument
-from undersigned.encoding import FOREIGN_LIMITS, Did, Digest, decode_json, digest_bytes
+from undersigned.encoding import Did, Digest, digest_bytes
 from undersigned.errors import CredentialError, FormatError, UndersignedError
 
 from .clock import Clock
@@ -37,11 +38,10 @@ DOCUMENT_SECONDS: Final = 300.0
 """How old the DID document of a list's issuer may be, as for the issuer of a credential."""
 INLINE_BYTES: Final = 32 * 1024
 """A longer list is read and verified in a thread: it takes milliseconds."""
-_LIMITS: Final = msgspec.structs.replace(
-    FOREIGN_LIMITS, max_bytes=MAX_LIST_DOCUMENT_BYTES, max_string=MAX_LIST_DOCUMENT_BYTES
-)
+_WHITE: Final = b" \t\r\n"
+"""What may stand around JSON, and at the end of a file with a text."""
 # We keep lists ourselves, by what they say of it; a copy kept between us and the issuer would be older than we know.
-_HEADERS: Final = (("Accept", "application/vc"), ("Cache-Control", "no-cache"))
+_HEADERS: Final = (("Accept", "application/vc, application/vc+jwt"), ("Cache-Control", "no-cache"))
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -167,7 +167,7 @@ class StatusKeeper:
 
     async def _fetch(self, url: str, issuer: Did, since: float) -> _Kept:
         try:
-            raw = await self._gatherer.fetch(url, max_bytes=MAX_LIST_DOCUMENT_BYTES, headers=_HEADERS)
+            raw = await self._gatherer.fetch(url, max_bytes=LIST_JWT.max_text, headers=_HEADERS)
             document = await self._resolve(issuer, DOCUMENT_SECONDS)
         except UndersignedError as exc:
             code = "status_invalid" if exc.detail.get("unfit") else "status_unavailable"
@@ -188,12 +188,10 @@ class StatusKeeper:
         self, url: str, issuer: Did, raw: bytes, digest: Digest, document: DidDocument, since: float
     ) -> _Kept:
         try:
-            value = decode_json(raw, _LIMITS)
+            signed = signed_document(raw.strip(_WHITE))
         except FormatError as exc:
             raise CredentialError("status_invalid", f"{url} is no status list: {exc}") from exc
-        if not isinstance(value, dict):
-            raise CredentialError("status_invalid", f"{url} is no JSON object")
-        found = verify_status_list(value, url=url, issuer=issuer, documents={issuer: document}, now=self._clock.now())
+        found = verify_status_list(signed, url=url, issuer=issuer, documents={issuer: document}, now=self._clock.now())
         return _Kept(since, digest, document.raw_digest, found, len(raw) + len(found.bits))
 
     def _keep(self, key: tuple[str, Did], kept: _Kept) -> None:

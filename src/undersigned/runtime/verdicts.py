@@ -15,7 +15,14 @@ from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
-from undersigned.credentials import Credential, StatusList, read_credential, status_urls, verify_status_list
+from undersigned.credentials import (
+    Credential,
+    StatusList,
+    read_credential,
+    signed_document,
+    status_urls,
+    verify_status_list,
+)
 from undersigned.did import DidDocument, is_derived
 from undersigned.encoding import Did, Digest, Instant, digest_bytes, write_canonical
 from undersigned.errors import ConfigurationError, LedgerError, UndersignedError
@@ -55,7 +62,7 @@ from undersigned.trust import (
 from .anchors import load_anchors
 from .artifacts import ArtifactStore
 from .clock import Clock
-from .decisions import kept_credential, kept_document
+from .decisions import kept_document
 from .files import read_file, write_whole
 from .gather import Gatherer
 from .home import Home
@@ -140,7 +147,7 @@ class VerdictBook:
             anchors = msgspec.json.decode(await self._inputs.get(inputs.anchors), type=Anchors)
             documents = _by_did([kept_document(await self._inputs.get(digest)) for digest in inputs.documents])
             packs = [await self._inputs.get(digest) for digest in inputs.packs]
-            links = [read_credential(kept_credential(await self._inputs.get(digest))) for digest in inputs.links]
+            links = [read_credential(signed_document(await self._inputs.get(digest))) for digest in inputs.links]
             lists = {one.url: await self._list(one) for one in inputs.lists}
             known = [SeenList(await self._list(one), one.own, one.why) for one in inputs.known]
             evidence = _evidence(packs, documents, recorded.at)
@@ -181,7 +188,7 @@ class VerdictBook:
         return found
 
     async def _list(self, used: ListUsed) -> StatusList:
-        signed = kept_credential(await self._inputs.get(used.list))
+        signed = signed_document(await self._inputs.get(used.list))
         document = kept_document(await self._inputs.get(used.document))
         return verify_status_list(
             signed, url=used.url, issuer=document.id, documents={document.id: document}, now=used.verified
@@ -377,7 +384,7 @@ def _heard(
         if store is not None:
             store.close()
     links = [
-        read_credential(kept_credential(raw)) for digest in sorted(digests) if (raw := held.get(digest)) is not None
+        read_credential(signed_document(raw)) for digest in sorted(digests) if (raw := held.get(digest)) is not None
     ]
     return Heard(tuple(entitled), tuple(suspected)), links
 

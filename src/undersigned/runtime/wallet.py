@@ -22,12 +22,12 @@ import structlog
 
 from undersigned.credentials import (
     MAX_CREDENTIAL_BYTES,
-    MAX_LIST_DOCUMENT_BYTES,
     Credential,
     StatusList,
     enveloped_credential,
     read_credential,
     renews,
+    signed_document,
     status_urls,
     verify_credential,
     verify_status_list,
@@ -49,9 +49,6 @@ _log = structlog.get_logger()
 MAX_FILE_BYTES: Final = 2 * MAX_CREDENTIAL_BYTES
 """An enveloped credential of 64 KiB is a text of a third more."""
 _LIMITS: Final = msgspec.structs.replace(FOREIGN_LIMITS, max_bytes=MAX_FILE_BYTES, max_string=MAX_FILE_BYTES)
-_LIST_LIMITS: Final = msgspec.structs.replace(
-    FOREIGN_LIMITS, max_bytes=MAX_LIST_DOCUMENT_BYTES, max_string=MAX_LIST_DOCUMENT_BYTES
-)
 _JWT: Final = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
@@ -189,10 +186,9 @@ def _own_lists(home: Home, read: Credential, office: DidDocument, now: Instant) 
     try:
         for url in status_urls((read,)):
             raw = register.served(urlsplit(url).path, now)
-            value = decode_json(raw, _LIST_LIMITS) if raw is not None else None
-            if isinstance(value, dict):
+            if raw is not None:
                 lists[url] = verify_status_list(
-                    value, url=url, issuer=office.id, documents={office.id: office}, now=now
+                    signed_document(raw), url=url, issuer=office.id, documents={office.id: office}, now=now
                 )
     finally:
         register.close()

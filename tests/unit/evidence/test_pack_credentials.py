@@ -52,6 +52,7 @@ SAID_OF_TEXTS = {
     "looked up, in an envelope": "1 credentials hold",
     "revoked and denied": "1 credentials are revoked or suspended in them",
     "a list": "1 credentials hold; 1 status lists hold",
+    "a long list": "1 credentials hold; 1 status lists hold",
     "a list that was over": "not checked: a status list that was not valid then",
     "a presentation": "2 presentations are by their holders; 2 credentials hold",
     "a presentation without cty": "2 presentations are by their holders",

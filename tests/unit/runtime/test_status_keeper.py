@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import gzip
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from secrets import token_bytes
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from status_host import PLACE, StatusHost, status_host
-from undersigned.credentials import Credential, check_status, encode_list, read_credential, status_entry, status_urls
-from undersigned.encoding import canonicalize
+from undersigned.credentials import (
+    Credential,
+    check_status,
+    encode_list,
+    enveloped_credential,
+    read_credential,
+    status_entry,
+    status_urls,
+)
+from undersigned.encoding import canonicalize, digest_bytes, multibase_encode, parse_instant, shift
 from undersigned.errors import CredentialError
-from undersigned.runtime import Gatherer, GathererLimits, StatusKeeper, create_home
+from undersigned.runtime import Gatherer, GathererLimits, StatusKeeper, create_home, generate_key
+from undersigned.runtime.kept import signed_bytes
 from undersigned.testing import NOON, HandClock
 
 pytestmark = pytest.mark.asyncio
@@ -190,7 +202,7 @@ async def test_what_is_kept_is_bounded(kept: Kept) -> None:
 
 
 async def test_a_long_list_is_read_beside_the_loop(kept: Kept) -> None:
-    bits = bytearray(__import__("secrets").token_bytes(400_000))
+    bits = bytearray(token_bytes(400_000))
     bits[:4] = bytes(4)
     bits[PLACE >> 3] &= ~(0x80 >> (PLACE & 7)) & 0xFF
     kept.host.body = canonicalize(kept.host.signed(kept.host.list(encoded=encode_list(bits))))
@@ -200,6 +212,107 @@ async def test_a_long_list_is_read_beside_the_loop(kept: Kept) -> None:
         if bits[place >> 3] & (0x80 >> (place & 7)):
             assert await kept.look(300, place) == "revoked"
             break
+
+
+async def test_a_list_may_be_a_jwt(kept: Kept) -> None:
+    """HIRE-STA-10: looked into, kept and ended as one with a proof."""
+    kept.host.as_text = True
+    one = kept.credential()
+    first = (await kept.keeper.lists([one], max_age_seconds=0))[kept.host.url]
+    assert signed_bytes(first.credential) == kept.host.served()
+    assert first.credential.digest == digest_bytes(kept.host.served())
+    kept.at += 1
+    assert (await kept.keeper.lists([one], max_age_seconds=0))[kept.host.url] is first
+    kept.at += 1
+    kept.host.places.add(PLACE)
+    assert await kept.look() == "revoked"
+    assert await kept.look(300, PLACE + 1) == "clear"
+    assert kept.host.asked == 3
+    kept.at += kept.host.ttl_seconds + 1
+    kept.host.as_text = False
+    kept.host.places.clear()
+    assert await kept.look(1000) == "clear"
+    kept.clock.advance(3600)
+    assert await kept.look(300) == "status_unavailable"
+
+
+def _claims(**more: Any) -> Callable[[StatusHost], bytes]:
+    return lambda host: host.text({**host.list(), **more})
+
+
+def _header(**more: str) -> Callable[[StatusHost], bytes]:
+    return lambda host: host.text(host.list(), **more)
+
+
+def _subject(**more: Any) -> Callable[[StatusHost], bytes]:
+    def made(host: StatusHost) -> bytes:
+        listed: Any = host.list()
+        listed["credentialSubject"] |= more
+        return host.text(listed)
+
+    return made
+
+
+AT = int(parse_instant(NOON).timestamp())
+SERVED: dict[str, tuple[Callable[[StatusHost], bytes], str]] = {
+    "every claim": (_claims(iat=AT, nbf=AT - 60, exp=AT + 60), "clear"),
+    "the old name": (_header(alg="EdDSA"), "clear"),
+    "a line after it": (lambda host: host.text(host.list()) + b"\n", "clear"),
+    "in an envelope": (lambda host: canonicalize(enveloped_credential(host.text(host.list()).decode())), "clear"),
+    "without an id": (lambda host: host.text({n: v for n, v in host.list().items() if n != "id"}), "clear"),
+    "no algorithm": (_header(alg="none"), "status_unavailable"),
+    "another algorithm": (_header(alg="ES256"), "status_unavailable"),
+    "typed as a presentation": (_header(typ="vp+jwt", cty="vp"), "status_unavailable"),
+    "typed as any JWT": (_header(typ="JWT"), "status_unavailable"),
+    "more in the header": (_header(jku="https://keys.example"), "status_unavailable"),
+    "a method of another": (_header(kid="did:web:other.example#office"), "status_unavailable"),
+    "a method that is not there": (lambda host: host.text(host.list(), kid=f"{host.issuer}#x"), "status_unavailable"),
+    "another key": (lambda host: host.text(host.list(), key=generate_key()), "status_unavailable"),
+    "another issuer": (_claims(issuer="did:web:other.example"), "status_unavailable"),
+    "past by exp": (_claims(exp=AT), "status_unavailable"),
+    "not yet by nbf": (_claims(nbf=AT + 1), "status_unavailable"),
+    "signed to come": (_claims(iat=AT + 61), "status_unavailable"),
+    "past": (_claims(validUntil=shift(NOON, -1)), "status_unavailable"),
+    "iss of another": (_claims(iss="did:web:other.example"), "status_invalid"),
+    "for somebody": (_claims(aud="did:web:other.example"), "status_invalid"),
+    "inside a claim": (_claims(vc={}), "status_invalid"),
+    "exp as text": (_claims(exp="tomorrow"), "status_invalid"),
+    "of another place": (_claims(id="https://other.example/status/7"), "status_invalid"),
+    "no list": (_claims(type=["VerifiableCredential"]), "status_invalid"),
+    "of another purpose": (_subject(statusPurpose="suspension"), "status_invalid"),
+    "too short": (_subject(encodedList=multibase_encode("u", gzip.compress(bytes(16_383)))), "status_invalid"),
+    "too large": (_subject(encodedList="u" + "A" * 1_048_600), "status_invalid"),
+    "a negative ttl": (_subject(ttl=-1), "status_invalid"),
+    "two parts": (lambda host: host.text(host.list()).rpartition(b".")[0], "status_invalid"),
+    "a byte more": (lambda host: host.text(host.list()) + b"=", "status_invalid"),
+    "a space within": (lambda host: host.text(host.list()).replace(b".", b" .", 1), "status_invalid"),
+    "not ASCII": (lambda host: b"\xff" + host.text(host.list()), "status_invalid"),
+    "a page": (lambda _: b"<html>this domain is for sale</html>", "status_invalid"),
+    "a list of JSON": (lambda host: b"[" + canonicalize(host.signed(host.list())) + b"]", "status_invalid"),
+    "nothing": (lambda _: b"", "status_invalid"),
+}
+"""What is served, and what is said of a credential by it."""
+
+
+@pytest.mark.parametrize("what", SERVED)
+async def test_a_jwt_is_read_as_strictly(kept: Kept, what: str) -> None:
+    """HIRE-STA-10, HIRE-STA-01, HIRE-STA-03: what nobody may sign says nothing; what is no list is refused as such."""
+    make, said = SERVED[what]
+    kept.host.as_text, kept.host.body = True, make(kept.host)
+    assert await kept.look() == said
+    kept.at += 1
+    kept.host.body = None
+    assert await kept.look() == "clear"
+
+
+async def test_a_long_jwt_is_read_beside_the_loop(kept: Kept) -> None:
+    """HIRE-STA-01: as long as a list with a proof may be; the text is longer by a third."""
+    bits = bytes(16_384) + token_bytes(760_000)
+    kept.host.body = kept.host.text(kept.host.list(encoded=encode_list(bits)))
+    assert len(kept.host.body) > 1_300_000
+    assert await kept.look() == "clear"
+    at = next(8 * place for place in range(16_384, 20_000) if bits[place] & 0x80)
+    assert await kept.look(300, at) == "revoked"
 
 
 async def test_a_fetch_that_ended_in_this_round_of_the_loop_is_not_waited_for(kept: Kept) -> None:

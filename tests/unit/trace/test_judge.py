@@ -10,14 +10,15 @@ from msgspec.structs import replace
 from issuing import issued
 from packs import Hire
 from undersigned.attestation import ActionTaken, UsageLine
-from undersigned.credentials import Authority as MayAttest
 from undersigned.credentials import (
+    LIST_JWT,
     StatusList,
     build_status_list,
     check_last_known,
     read_credential,
     read_status_list,
 )
+from undersigned.credentials import Authority as MayAttest
 from undersigned.encoding import digest_bytes, shift
 from undersigned.testing import ARTIFACT, Actor, terminate
 from undersigned.trace import ASKS, CLAUSES, Evidence, Heard, MadeFrom, SeenList, Verdict, asked_about, judge
@@ -194,7 +195,7 @@ class Listed:
             ttl_seconds=300,
             purpose=purpose,
         )
-        found = read_status_list(read_credential(document, max_bytes=1 << 20), url=url, issuer=self.root.did)
+        found = read_status_list(read_credential(document, of=LIST_JWT), url=url, issuer=self.root.did)
         return replace(found, verified=shift(begins, 60 * seen))
 
 

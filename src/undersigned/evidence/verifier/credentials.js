@@ -22,9 +22,9 @@ const memberIn = (data, path) =>
   data[0] === 0x7b ? objectIn(data, path, MEMBER_LIMITS) : envelopeOf(new TextDecoder("latin1").decode(data), CREDENTIAL_JWT);
 
 /** What somebody signed, with a proof or as a text; `digest` is that of the member that it is. */
-async function opened(document, path, digest) {
-  if (!isEnveloped(document, CREDENTIAL_JWT)) return { path, document, digest: digest ?? (await digestOfJson(document)) };
-  const jws = openEnvelope(document, CREDENTIAL_JWT);
+async function opened(document, path, digest, of = CREDENTIAL_JWT) {
+  if (!isEnveloped(document, of)) return { path, document, digest: digest ?? (await digestOfJson(document)) };
+  const jws = openEnvelope(document, of);
   return { path, document: jws.payload, jws, digest: digest ?? (await digestBytes(encode(jws.text))) };
 }
 
@@ -39,7 +39,7 @@ async function credentials(the) {
     await credential(found, one, lookedUpAt(found, "lookedUp", one.digest));
   }
   for (const [path, data] of ofKind(the, "status")) {
-    const one = await opened(memberIn(data, path), path, await digestBytes(data));
+    const one = await opened(memberIn(data, path), path, await digestBytes(data), LIST_JWT);
     await statusList(found, one, lookedUpAt(found, "statusLists", one.digest));
   }
   for (const decision of found.decisions) decided(found, decision);

@@ -3,6 +3,7 @@
 
 const CREDENTIALS_CONTEXT = "https://www.w3.org/ns/credentials/v2";
 const CREDENTIAL_JWT = { typ: "vc+jwt", cty: "vc", type: "EnvelopedVerifiableCredential", bytes: 65536 };
+const LIST_JWT = { ...CREDENTIAL_JWT, bytes: 1048576 };
 const PRESENTATION_JWT = { typ: "vp+jwt", cty: "vp", type: "EnvelopedVerifiablePresentation", bytes: 98304 };
 const HEADER_BYTES = 4096;
 const ALGORITHMS = { Ed25519: "Ed25519", EdDSA: "Ed25519", ES256: "P-256", ES384: "P-384" };
@@ -54,7 +55,7 @@ function readJws(text, of) {
 }
 
 function jsonIn(part, bytes) {
-  const value = decodeJson(fromBase64url(part), { ...FOREIGN_LIMITS, bytes, text: MESSAGE_LIMITS.text });
+  const value = decodeJson(fromBase64url(part), { ...FOREIGN_LIMITS, bytes, text: Math.max(bytes, MESSAGE_LIMITS.text) });
   if (!isObject(value)) throw new Refused("schema_violation", "expected a JSON object");
   return value;
 }
