@@ -39,7 +39,7 @@ LIMITS = Limits(answer=2.0, scenario=20.0, arrival=6.0, upgrade=2.0)
 """What is waited for in vain is what most mutants are found by."""
 PATIENT = Limits()
 """Of the right peer nothing is waited for in vain, however busy the machine is."""
-AT_A_TIME = 4
+AT_A_TIME = 8
 FROM_OUTSIDE = ("message", "client", "host")
 """Who breaks a requirement that can be broken from outside, in the words of requirements.yml."""
 RIGHT = "right"
