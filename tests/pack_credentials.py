@@ -107,10 +107,13 @@ def packed(
     looked_up: Callable[[Hire], tuple[bytes, ...]] = lambda _: (),
     documents: tuple[bytes, ...] = (),
     beside: dict[str, Any] | None = None,
+    looked: int | None = None,
+    sealed: bool = True,
     **said: Any,
 ) -> bytes:
     """A whole hire in which the provider shows this, and the hirer decided with these lists; `beside` is what the pack
-    has in place of what was decided from.
+    has in place of what was decided from, `looked` how many of what was shown were looked up. Not `sealed`: no contract
+    came of it.
     """
     made: list[JsonObject] = []
 
@@ -120,10 +123,12 @@ def packed(
 
     hire = Hire(shown=present)
     also = looked_up(hire)
-    looked = (*(_digest(one) for one in made), *map(digest_bytes, also))
-    decided = decision(hire, looked=looked, lists=tuple(map(digest_bytes, lists)), **said)
+    digests = (*(_digest(one) for one in made[:looked]), *map(digest_bytes, also))
+    decided = decision(hire, looked=digests, lists=tuple(map(digest_bytes, lists)), **said)
     members = {"credentials": also, "statuses": lists, "policies": (POLICY,), **(beside or {})}
-    return hire.whole().pack(documents=documents, decisions=(decided,), **members)
+    if not sealed:
+        members |= {"checkpoint": None, "inclusion": None}
+    return (hire.whole() if sealed else hire).pack(documents=documents, decisions=(decided,), **members)
 
 
 def _digest(shown: JsonObject) -> str:
@@ -137,6 +142,10 @@ def _flipped(document: JsonObject) -> JsonObject:
     proof: Any = document["proof"]
     value = proof["proofValue"]
     return {**document, "proof": {**proof, "proofValue": value[:-1] + ("2" if value[-1] != "2" else "3")}}
+
+
+def _in_list(document: JsonObject, times: int = 1) -> JsonObject:
+    return {**document, "proof": [document["proof"]] * times}
 
 
 def _presented(hire: Hire, *, by: Actor | None = None, **changes: Any) -> Say:
@@ -285,6 +294,50 @@ CREDENTIALS: dict[str, tuple[Callable[[], bytes], str]] = {
     "not valid any more": (lambda: packed(lambda hire: credential(hire, validUntil=FROM)), ""),
     "not valid yet": (lambda: packed(lambda hire: credential(hire, validFrom=UNTIL)), ""),
     "a suite of others": (lambda: packed(lambda hire: {**credential(hire), "proof": SUITE_OF_OTHERS}), ""),
+    "a suite of others in a list": (lambda: packed(lambda hire: {**credential(hire), "proof": [SUITE_OF_OTHERS]}), ""),
+    "a proof in a list": (lambda: packed(lambda hire: _in_list(credential(hire))), ""),
+    "two proofs": (lambda: packed(lambda hire: _in_list(credential(hire), 2)), "proof_invalid"),
+    "not valid any more, another signature": (
+        lambda: packed(lambda hire: _flipped(credential(hire, validUntil=FROM))),
+        "proof_invalid",
+    ),
+    "nothing came of it": (lambda: packed(credential, sealed=False, outcome="deny"), ""),
+    "nothing came of it, another signature": (
+        lambda: packed(lambda hire: _flipped(credential(hire)), sealed=False, outcome="deny"),
+        "",
+    ),
+    "nothing came of it, about another": (
+        lambda: packed(lambda hire: credential(hire, credentialSubject={"id": TWO.did}), sealed=False, outcome="ask"),
+        "",
+    ),
+    "nothing came of it, another challenge": (
+        lambda: packed(
+            say=lambda hire: _presented(hire, challenge=digest_bytes(b"another")), sealed=False, outcome="deny"
+        ),
+        "",
+    ),
+    "nothing came of it but a yes, another signature": (
+        lambda: packed(lambda hire: _flipped(credential(hire)), sealed=False),
+        "proof_invalid",
+    ),
+    **{
+        f"a place that nobody looked up: {name}": (
+            lambda by=by, status=status: packed(
+                credential,
+                lambda hire: credential(hire, by, credentialStatus=status),
+                lists=(status_list(),),
+                looked=1,
+            ),
+            "",
+        )
+        for name, by, status in (
+            ("of another issuer", TWO, place()),
+            ("no number", ONE, place(statusListIndex="x")),
+            ("beyond the list", ONE, place(statusListIndex="131072")),
+            ("of another purpose", ONE, place(statusPurpose="suspension")),
+            ("nine", ONE, [place() for _ in range(9)]),
+        )
+    },
     "another signature": (lambda: packed(lambda hire: _flipped(credential(hire))), "proof_invalid"),
     "by a stranger": (lambda: packed(lambda hire: credential(hire, TWO, issuer=ONE.did)), "key_not_authorized"),
     "another key under the name": (

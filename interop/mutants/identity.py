@@ -153,6 +153,18 @@ def _at_any_time() -> None:
     model.Credential.valid_at = lambda *_: True
 
 
+@mutant("looks at the time of a credential before its signature", "HIRE-CRD-01", "credential-past-and-forged")
+def _time_first() -> None:
+    real = verify._verify
+
+    def verified(credential: Any, documents: Any, now: str, *more: Any) -> Any:
+        if not credential.valid_at(now):
+            raise CredentialError("policy_denied", "not in its time")
+        return real(credential, documents, now, *more)
+
+    verify._verify = verified
+
+
 def _shown_anyway(*codes: str) -> None:
     """A presentation that is refused with one of these is taken as if all that it shows held."""
     real = meeting.verify_presentation

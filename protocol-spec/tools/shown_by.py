@@ -275,7 +275,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     "HIRE-LNK-02": ("linkage/origin-with-a-slash", "linkage/not-named-by-the-did", "linkage/of-another-origin"),
     "HIRE-LNK-03": ("linkage/another-member", "linkage/empty", "linkage/too-many", "linkage/good-among-others"),
     "HIRE-CRD-01": (
-        "presentations/past",
+        "presentations/past*",
         "presentations/not-yet",
         "presentations/last-second",
         "presentations/credential-*",

@@ -154,6 +154,11 @@ def _credentials() -> Iterator[Vector]:
     first = signed(document)
     yield _vector("last-second", "a credential at its end", answer(first), now=UNTIL)
     yield _vector("past", "a credential past its end", answer(first), "policy_denied", now=shift(UNTIL, 1))
+    longer = changed(first, validUntil=shift(UNTIL, 3600))
+    over = {"now": shift(UNTIL, 3601)}
+    yield _vector("past-and-changed", "past an end that nobody signed", answer(longer), "proof_invalid", **over)
+    both = answer(first, changed(first, id=an_id("another")))
+    yield _vector("past-before-changed", "one past its end, then one changed", both, "proof_invalid", **over)
     early = answer(first, created=FROM)
     yield _vector("not-yet", "a credential one second before it begins", early, "policy_denied", now=shift(FROM, -1))
     yield _vector("credential-unsigned", "a credential that nobody signed", answer(document), "proof_missing")

@@ -45,14 +45,17 @@ export async function verifyPresentation(message, resolver, now, excused = new S
   check(proof?.challenge === message.answers && proof.domain === message.recipient, 'challenge_mismatch', 'challenge');
   await verifyProof(unsigned, proof, { did: await resolver.resolve(message.sender), purpose: 'authentication' });
   const held = [];
+  let leftOut;
   for (const credential of credentials) {
     try {
       await verifyCredential(credential, message.sender, resolver, now);
       held.push(credential);
     } catch (error) {
-      if (!(error instanceof HireError) || !excused.has(error.code)) throw error;
+      if (!(error instanceof HireError) || !(error.code === 'policy_denied' || excused.has(error.code))) throw error;
+      if (!excused.has(error.code)) leftOut ??= error; // a signature that does not hold behind it weighs more
     }
   }
+  if (leftOut) throw leftOut;
   return held;
 }
 
@@ -63,12 +66,13 @@ export async function verifyCredential(credential, subject, resolver, now) {
   check(proof !== undefined, 'proof_missing', 'credential');
   checkContexts(credential);
   check(credential.credentialSubject?.id === subject, 'holder_mismatch', 'subject');
+  const issuer = typeof credential.issuer === 'string' ? credential.issuer : credential.issuer?.id;
+  await verifyProof(unsigned, proof, { did: await resolver.resolve(issuer), purpose: 'assertionMethod', lowS: false });
+  // last: what only does not count now has to be its issuer's all the same
   check(credential.credentialSchema === undefined, 'policy_denied', 'schema');
   const from = credential.validFrom === undefined || seconds(credential.validFrom) <= now;
   const until = credential.validUntil === undefined || now <= seconds(credential.validUntil);
   check(from && until, 'policy_denied', 'validity');
-  const issuer = typeof credential.issuer === 'string' ? credential.issuer : credential.issuer?.id;
-  await verifyProof(unsigned, proof, { did: await resolver.resolve(issuer), purpose: 'assertionMethod', lowS: false });
 }
 
 /** Which of the credentials that a party holds answer a request. @param {any[]} held @param {any} request */

@@ -45,7 +45,7 @@ from undersigned.encoding import (
 from undersigned.errors import CredentialError, FormatError, ProofError, UndersignedError
 from undersigned.jsonld import CONTEXTS, Contexts
 from undersigned.keys import PublicKey
-from undersigned.proof import KeyLookup, proofs_of, verify_proof
+from undersigned.proof import KeyLookup, verify_proof
 
 __all__ = [
     "ShownPresentation",
@@ -366,7 +366,8 @@ def verify_shown(
     `low_s` is as of `verify_proof`: between peers, the holder's proof has one spelling.
 
     Raises:
-        As `verify_presentation`, without `holder_mismatch` and `wrong_negotiation`.
+        As `verify_presentation`, without `holder_mismatch` and `wrong_negotiation`; `policy_denied` only where nothing
+            else is wrong.
 
     Source: protocol-spec/02-identity-and-keys.md, section 2.7
     """
@@ -387,12 +388,17 @@ def verify_shown(
             low_s=low_s,
         )
     verified: list[Credential] = []
+    left_out: CredentialError | None = None
     for place, credential in enumerate(shown.credentials):
         try:
             verified.append(_verify(credential, documents, now, suites, contexts))
         except UndersignedError as error:
             error.path = f"/verifiableCredential/{place}{error.path}"
-            raise
+            if not isinstance(error, CredentialError) or error.code != "policy_denied":
+                raise
+            left_out = left_out or error  # a signature that does not hold behind it weighs more
+    if left_out is not None:
+        raise left_out
     return tuple(verified)
 
 
@@ -403,13 +409,7 @@ def _verify(
     suites: Collection[str] | None,
     contexts: Contexts,
 ) -> Credential:
-    if credential.jws is None:
-        proofs_of(credential.json)  # ProofError proof_missing, before anything that depends on us
-    if not credential.valid_at(now):
-        raise CredentialError(
-            "policy_denied", f"valid from {credential.valid_from} until {credential.valid_until}; it is {now}"
-        )
-    check_schemas(credential)
+    # The signature first: what only does not count here and now is recorded, and has to be its issuer's all the same.
     key = _key_of(credential.issuer, documents, now)
     if credential.jws is not None:
         verify_signed_text(credential.jws, key, "assertionMethod", now, suites)
@@ -426,6 +426,11 @@ def _verify(
         )
     if not CLAIMS.keys().isdisjoint(credential.types):
         read_claim(credential)  # of ours, so closed
+    check_schemas(credential)
+    if not credential.valid_at(now):
+        raise CredentialError(
+            "policy_denied", f"valid from {credential.valid_from} until {credential.valid_until}; it is {now}"
+        )
     return credential
 
 

@@ -3,8 +3,10 @@ what the packer's decisions say of them.
 
 Each is judged at one time: what was presented, when it was recorded; what was looked up, at the first decision that
 names it. A credential that was not valid then counts for nothing, and may be in a pack: its holder showed it. What
-takes a key to make has to be by that key. What cannot be judged from the pack is named, and never counts as good: a
-proof of an RDF suite, which takes contexts of others, and what is signed by somebody whose DID document is not here.
+takes a key to make has to be by that key, where anybody relied on it: a presentation may be recorded that nobody could
+check any more, and a credential that nobody looked up says of its status what it likes. What cannot be judged from the
+pack is named, and never counts as good: a proof of an RDF suite, which takes contexts of others, and what is signed by
+somebody whose DID document is not here.
 
 Source: protocol-spec/08-attestation-and-evidence.md, section 8.6
 """
@@ -28,6 +30,7 @@ from undersigned.credentials import (
     Credential,
     Jws,
     JwsKind,
+    StatusList,
     check_credential_claims,
     is_enveloped,
     open_envelope,
@@ -112,6 +115,10 @@ class _Found:
     """Digests of presented credentials, whether they can be judged or not."""
     presented: dict[Digest, Did] = field(default_factory=dict[Digest, Did])
     """Presentations of the transcript by digest, with who sent them."""
+    looked_up: set[Digest] = field(default_factory=set[Digest])
+    """Credentials of which the packer looked up the status."""
+    unsound: list[str] = field(default_factory=list[str])
+    """Codes of presentations that do not hold, and that nobody relied on."""
     shown: int = 0
     """Presentations that their holders signed."""
     held: int = 0
@@ -134,7 +141,15 @@ def check_credentials(case: Case) -> str:
     found = _Found(case, [_object(data, path) for path, data in pack.of_kind("decision")])
     for one, message in case.verified:
         if isinstance(message.message, Presentation):
-            _presented(found, message.message, one.at)
+            try:
+                _presented(found, message.message, one.at)
+            except UndersignedError as error:
+                if _relied_on(found, message.message):
+                    raise
+                found.unsound.append(error.code)
+    found.looked_up.update(digest_bytes(data) for _, data in pack.of_kind("credential"))
+    named = (digest for one in found.decisions for digest in _listed(_inputs(one), "lookedUp"))
+    found.looked_up.update(digest for digest in named if isinstance(digest, str))
     for path, data in pack.of_kind("credential"):
         one = _opened(signed_document(data), path, digest_bytes(data))
         _credential(found, one, _time(found, "lookedUp", one.digest))
@@ -146,6 +161,9 @@ def check_credentials(case: Case) -> str:
     _check_inputs(found)
     said = [
         f"{found.shown} presentations are by their holders" if found.shown else "",
+        f"{len(found.unsound)} presentations do not hold, and nothing rests on them: {', '.join(sorted(found.unsound))}"
+        if found.unsound
+        else "",
         f"{found.held} credentials hold" if found.held else "",
         f"{found.outside} credentials were not valid then" if found.outside else "",
         f"{found.lists} status lists hold" if found.lists else "",
@@ -153,6 +171,13 @@ def check_credentials(case: Case) -> str:
         f"not checked: {', '.join(sorted(found.unchecked))}" if found.unchecked else "",
     ]
     return "; ".join(filter(None, said))
+
+
+def _relied_on(found: _Found, message: Presentation) -> bool:
+    """Whether something came of it: a contract, or a yes of the packer."""
+    digest = digest_bytes(canonicalize(dict(message.presentation)))
+    yes = [_inputs(one) for one in found.decisions if one.get("outcome") == "allow"]
+    return found.case.sealed is not None or any(one.get("presentation") == digest for one in yes)
 
 
 def _presented(found: _Found, message: Presentation, at: Instant) -> None:
@@ -222,23 +247,35 @@ def _status(found: _Found, one: _Signed, at: Instant) -> None:
     told = read_status_list(_as_read(one), url=url, issuer=one.issuer)
     found.lists += 1
     for digest, credential in found.credentials.items():
-        entries = _entries(credential.document)
-        for place, entry in enumerate(entries):
-            if entry.get("statusListCredential") != url:
-                continue
-            if credential.issuer != one.issuer:
-                raise CredentialError("status_unavailable", "a list of another issuer", path=one.path)
-            if len(entries) > MAX_ENTRIES:
-                raise CredentialError("status_invalid", f"expected at most {MAX_ENTRIES} entries", path=credential.path)
-            try:
-                read = read_status_entry(entry, f"{credential.path}/credentialStatus/{place}")
-            except CredentialError as error:
-                if error.code != "status_unavailable":
-                    raise
-                found.unchecked.add("a status of another kind than revoked or suspended")
-                continue
-            if told.speaks_against(read):
+        try:
+            if _speaks_against(found, told, one, credential):
                 found.revoked.add((digest, one.digest))
+        except CredentialError:
+            if digest in found.looked_up:
+                raise
+            found.unchecked.add("a status that nobody looked up")
+
+
+def _speaks_against(found: _Found, told: StatusList, of: _Signed, credential: _Signed) -> bool:
+    """Whether a place of the credential in this list is set."""
+    entries = _entries(credential.document)
+    is_set = False
+    for place, entry in enumerate(entries):
+        if entry.get("statusListCredential") != told.url:
+            continue
+        if credential.issuer != told.issuer:
+            raise CredentialError("status_unavailable", "a list of another issuer", path=of.path)
+        if len(entries) > MAX_ENTRIES:
+            raise CredentialError("status_invalid", f"expected at most {MAX_ENTRIES} entries", path=credential.path)
+        try:
+            read = read_status_entry(entry, f"{credential.path}/credentialStatus/{place}")
+        except CredentialError as error:
+            if error.code != "status_unavailable":
+                raise
+            found.unchecked.add("a status of another kind than revoked or suspended")
+            continue
+        is_set = told.speaks_against(read) or is_set
+    return is_set
 
 
 def _as_read(one: _Signed) -> Credential:
@@ -283,8 +320,7 @@ def _decided(found: _Found, decision: JsonObject) -> None:
     against.
     """
     manifest = pack_of(found.case).manifest
-    inputs: Any = decision.get("inputs")
-    said = cast("JsonObject", inputs) if isinstance(inputs, dict) else {}
+    said = _inputs(decision)
     if "peer" in decision and decision["peer"] != manifest.peer:
         raise invalid(f"a decision about {decision['peer']!a:.200}, who is not the other side")
     if "presentation" in said:
@@ -303,7 +339,7 @@ def _check_inputs(found: _Found) -> None:
     """What decisions name is here, or so many of its kind are withheld: nothing is silently missing."""
     pack = pack_of(found.case)
     left_out = Counter(one.kind for one in withheld_in(pack))
-    inputs = [cast("JsonObject", one["inputs"]) for one in found.decisions if isinstance(one.get("inputs"), dict)]
+    inputs = [_inputs(one) for one in found.decisions]
     for kind, name in (("policy", "policy"), ("credential", "lookedUp"), ("status", "statusLists")):
         named = {
             digest
@@ -323,9 +359,7 @@ def _time(found: _Found, name: str, digest: Digest) -> Instant:
     times = [
         decision["at"]
         for decision in found.decisions
-        if isinstance(inputs := decision.get("inputs"), dict)
-        and digest in _listed(inputs, name)
-        and _is_instant(decision.get("at"))
+        if digest in _listed(_inputs(decision), name) and _is_instant(decision.get("at"))
     ]
     return min((str(at) for at in times), default=pack_of(found.case).manifest.created)
 
@@ -342,6 +376,8 @@ def _is_signed(
     """Whether the signer's proof, or its signature of the text, could be judged; it holds then."""
     case = found.case
     proof: Any = document.get("proof")
+    if isinstance(proof, list) and len(cast("list[Any]", proof)) == 1:
+        (proof,) = cast("list[Any]", proof)
     suite = cast("JsonObject", proof).get("cryptosuite") if isinstance(proof, dict) else None
     if isinstance(suite, str) and suite not in SUITES:
         found.unchecked.add("a proof of another suite than those of canonical JSON")
@@ -390,6 +426,11 @@ def _entries(document: JsonObject) -> list[JsonObject]:
     entries: Any = document.get("credentialStatus", [])
     listed = cast("list[Any]", entries if isinstance(entries, list) else [entries])
     return [cast("JsonObject", one) for one in listed if isinstance(one, dict)]
+
+
+def _inputs(decision: JsonObject) -> JsonObject:
+    inputs: Any = decision.get("inputs")
+    return cast("JsonObject", inputs) if isinstance(inputs, dict) else {}
 
 
 def _listed(inputs: JsonObject, name: str) -> list[Any]:

@@ -5,6 +5,7 @@
 | `none` | nothing |
 | `of another` | the membership of somebody else |
 | `past`, `not yet` | one that is over, or has not begun |
+| `past and signed by another` | one that is over, and names the guild that did not sign it |
 | `unsigned`, `signed by another` | one without a proof; one that names the guild and is signed by somebody else |
 | `seventeen` | one, seventeen times over |
 | `of 64 KiB and more`, `of 128 KiB and more` | one, or three together, of so many bytes |
@@ -51,6 +52,9 @@ def shown_credentials(play: Play, player: Player, word: str) -> tuple[JsonObject
             return (who.member(now, of=play.actor("stranger").did),)
         case "past":
             return (vouched({**own, "validFrom": shift(now, -7200), "validUntil": shift(now, -3600)}, now),)
+        case "past and signed by another":
+            over = {**own, "validFrom": shift(now, -7200), "validUntil": shift(now, -3600)}
+            return (play.actor("stranger").vouches(over, now),)
         case "not yet":
             return (vouched({**own, "validFrom": shift(now, 3600)}, now),)
         case "unsigned":

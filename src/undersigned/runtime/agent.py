@@ -21,7 +21,7 @@ import structlog
 
 from undersigned.contract import Price, Terms, countersigned, same_terms
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, Digest, EngagementId, parse_duration, shift
+from undersigned.encoding import Did, Digest, EngagementId, Instant, parse_duration, shift
 from undersigned.errors import (
     ConfigurationError,
     LocalProtocolError,
@@ -540,15 +540,15 @@ class Agent:
         return False
 
     async def check(
-        self, conversation: Conversation, message: VerifiedMessage, document: DidDocument
+        self, conversation: Conversation, message: VerifiedMessage, document: DidDocument, now: Instant
     ) -> tuple[bytes | None, tuple[Blob, ...]]:
-        """Verifies what a received move carries; gives the log's leaf, if it makes one.
+        """Verifies what a received move carries, which is recorded `now`; gives the log's leaf, if it makes one.
 
         Raises:
             UndersignedError: It does not hold.
         """
         try:
-            return await self._checked(conversation, message, document)
+            return await self._checked(conversation, message, document, now)
         except UndersignedError as error:
             # Whoever checks a document says where in it; the peer is told where in its message.
             carried = CARRIED.get(message.message.type, "")
@@ -557,7 +557,7 @@ class Agent:
             raise
 
     async def _checked(
-        self, conversation: Conversation, message: VerifiedMessage, document: DidDocument
+        self, conversation: Conversation, message: VerifiedMessage, document: DidDocument, now: Instant
     ) -> tuple[bytes | None, tuple[Blob, ...]]:
         body, engagement = message.message, conversation.engagement
         match body:
@@ -566,7 +566,7 @@ class Agent:
                 if body.continues is not None:
                     return None, (await continued(self.ledger, body.continues, engagement.peer),)
             case Presentation():
-                await self.meeting.check(engagement, body)
+                await self.meeting.check(engagement, body, now)
             case Offer():
                 self.papers.check_offer(engagement, body, document)
                 return None, await self.subcontracts.received(conversation, engagement, body)

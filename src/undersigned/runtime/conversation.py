@@ -149,9 +149,10 @@ class Shell(Protocol):
         ...
 
     async def check(
-        self, conversation: Conversation, message: VerifiedMessage, document: DidDocument
+        self, conversation: Conversation, message: VerifiedMessage, document: DidDocument, now: Instant
     ) -> tuple[bytes | None, tuple[Blob, ...]]:
-        """Verifies what a received move carries, before it is folded; returns a leaf for the log and evidence.
+        """Verifies what a received move carries, before it is folded and recorded as of `now`; returns a leaf for the
+        log and evidence.
 
         Raises:
             UndersignedError: It does not hold; the move is refused and not recorded.
@@ -672,7 +673,7 @@ class Conversation(Remembered):
                 return
             leaf, evidence = None, ()
             if how == "applies" or body.type == "Ruling":  # a ruling counts although it moves nothing
-                leaf, evidence = await self.shell.check(self, message, item.document)
+                leaf, evidence = await self.shell.check(self, message, item.document, now)
             # Whatever moves something or not: what it states of a log is stated.
             stated = await self.shell.watched(self, message, item.document)
             if stated is not None:

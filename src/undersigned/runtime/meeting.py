@@ -60,7 +60,6 @@ FRESH_SECONDS = 300
 """How old the DID document of an issuer may be, and a status list when we only look whether to go on."""
 MAX_TTL_SECONDS = 86_400.0
 """Longest that a status list is relied on while a contract runs; its own time is shorter."""
-_OF_A_CREDENTIAL = frozenset({"policy_denied", "status_unavailable", "did_unresolvable"})
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -122,19 +121,20 @@ class Meeting:
         )
         return attach(unsigned, config, await identity.sign(prepare(unsigned, config, identity.kind)))
 
-    async def check(self, engagement: Engagement, message: Presentation) -> None:
-        """The presentation is its sender's own answer to our challenge, and well-formed.
+    async def check(self, engagement: Engagement, message: Presentation, now: Instant) -> None:
+        """The presentation is its sender's own answer to our challenge, and well-formed, at `now`, when it is recorded.
 
-        A credential in it that does not hold is no fault of the message: it counts for nothing when we decide.
+        A credential in it that is not in its time, or of a schema that is not known here, is no fault of the message:
+        it counts for nothing when we decide.
 
         Raises:
             VerificationError, FormatError: It is not; the move is refused.
         """
         self.forget(engagement.id)
         try:
-            await self._verify(engagement, message.presentation, message.answers)
+            await self._verify(engagement, message.presentation, message.answers, before=now)
         except CredentialError as error:
-            if error.code not in _OF_A_CREDENTIAL:
+            if error.code != "policy_denied":
                 raise
 
     async def evaluate(
@@ -161,7 +161,7 @@ class Meeting:
         ):
             shown = known.presentation
         else:
-            shown = await self._verify(engagement, message.presentation, message.answers, recorded=True)
+            shown = await self._verify(engagement, message.presentation, message.answers)
         asked = self._asked(shown, Stake.of(terms) if terms is not None else stake)
         await self.beliefs.consult(asked.authority)
         rated = bool(asked.reputation)
@@ -330,7 +330,7 @@ class Meeting:
         return True
 
     async def _documents(
-        self, engagement: Engagement, shown: ShownPresentation, recorded: bool
+        self, engagement: Engagement, shown: ShownPresentation, *, recorded: bool
     ) -> dict[Did, DidDocument]:
         holder, *issuers = shown.parties
         # The holder has a connection to us; its document is not among the hosts that it may have us ask.
@@ -354,14 +354,21 @@ class Meeting:
         return None
 
     async def _verify(
-        self, engagement: Engagement, presentation: JsonObject, challenge: Digest, *, recorded: bool = False
+        self,
+        engagement: Engagement,
+        presentation: JsonObject,
+        challenge: Digest,
+        *,
+        before: Instant | None = None,
     ) -> VerifiedPresentation:
-        """Verifies it anew. `recorded`: it is in the journal, and not only about to be."""
+        """Verifies it anew, now; or as of when it is about to be recorded, `before` issuers were asked for their keys:
+        whoever looks at the record later knows that time alone.
+        """
         read = read_presentation(presentation)
         check_presented(read.credentials)
-        documents = await self._documents(engagement, read, recorded)
+        documents = await self._documents(engagement, read, recorded=before is None)
         digests = {did: document.raw_digest for did, document in documents.items()}
-        known, now = self._shown.get(engagement.id), self._agent.clock.now()
+        known, now = self._shown.get(engagement.id), before or self._agent.clock.now()
         if known is not None and known.documents == digests:
             # Only let go of. The holder's proof answered our challenge in time, and does not outlast the negotiation.
             now = known.at

@@ -49,7 +49,8 @@ def issued(
         valid_from="2026-11-01T00:00:00Z",
         valid_until="2026-12-01T00:00:00Z",
     )
-    config = credential_config(suite, changes.pop("method", by.method), NOW) | {"proofPurpose": purpose}
+    made = changes.pop("made", NOW)
+    config = credential_config(suite, changes.pop("method", by.method), made) | {"proofPurpose": purpose}
     return changes.pop("signer", by).prove(document | changes, config)
 
 
@@ -311,8 +312,21 @@ def test_sc_61_what_may_be_revoked_and_was_not_checked_is_refused() -> None:
 def test_sc_74_out_of_its_time_a_credential_says_nothing(now: str) -> None:
     """HIRE-CRD-01."""
     with pytest.raises(CredentialError) as caught:
-        verify_credential(issued(), documents=DOCUMENTS, now=now)
+        verify_credential(issued(made="2026-10-31T00:00:00Z"), documents=DOCUMENTS, now=now)
     assert caught.value.code == "policy_denied"
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_what_is_out_of_its_time_is_its_issuers_all_the_same(place: int) -> None:
+    """HIRE-CRD-01: a signature that does not hold weighs more, in the same credential or another one."""
+    past = issued(validUntil="2026-11-02T00:00:00Z")
+    unknown = issued(credentialSchema={"id": "https://schemas.example/1", "type": "JsonSchema"})
+    assert refused(shown(past)) == refused(shown(unknown)) == refused(shown(issued(), past)) == "policy_denied"
+    broken = past | {"id": "urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b04"}
+    assert refused(shown(broken)) == "proof_invalid"
+    assert refused(shown(unknown | {"name": "x"})) == "proof_invalid"
+    others = [past, issued() | {"validUntil": "2027-12-01T00:00:00Z"}]
+    assert refused(shown(*(others if place else reversed(others)))) == "proof_invalid"
 
 
 def test_sc_102_too_many_or_too_large_before_any_cryptography() -> None:

@@ -30,10 +30,21 @@ async function opened(document, path, digest, of = CREDENTIAL_JWT) {
 
 async function credentials(the) {
   const found = {
-    ...{ the, decisions: ofKind(the, "decision").map(([path, data]) => objectIn(data, path, DECISION_LIMITS)), credentials: new Map(), presented: new Map(), texts: new Set() },
-    ...{ shown: 0, held: 0, outside: 0, lists: 0, revoked: new Map(), unchecked: new Set() },
+    ...{ the, decisions: ofKind(the, "decision").map(([path, data]) => objectIn(data, path, DECISION_LIMITS)), credentials: new Map(), presented: new Map(), texts: new Set(), lookedUp: new Set() },
+    ...{ shown: 0, unsound: [], held: 0, outside: 0, lists: 0, revoked: new Map(), unchecked: new Set() },
   };
-  for (const one of ofType(the, "Presentation")) await presented(found, one.content, one.at);
+  for (const one of ofType(the, "Presentation")) {
+    try {
+      await presented(found, one.content, one.at);
+    } catch (error) {
+      if (!(error instanceof Refused) || (await isReliedOn(found, one.content))) throw error;
+      found.unsound.push(error.code);
+    }
+  }
+  for (const [, data] of ofKind(the, "credential")) found.lookedUp.add(await digestBytes(data));
+  for (const { inputs } of found.decisions) {
+    if (isObject(inputs) && Array.isArray(inputs.lookedUp)) for (const digest of inputs.lookedUp) found.lookedUp.add(digest);
+  }
   for (const [path, data] of ofKind(the, "credential")) {
     const one = await opened(memberIn(data, path), path, await digestBytes(data));
     await credential(found, one, lookedUpAt(found, "lookedUp", one.digest));
@@ -46,12 +57,20 @@ async function credentials(the) {
   await checkInputs(found);
   return [
     found.shown && `${found.shown} presentations are by their holders`,
+    found.unsound.length && `${found.unsound.length} presentations do not hold, and nothing rests on them: ${found.unsound.sort().join(", ")}`,
     found.held && `${found.held} credentials hold`,
     found.outside && `${found.outside} credentials were not valid then`,
     found.lists && `${found.lists} status lists hold`,
     found.revoked.size && `${found.revoked.size} credentials are revoked or suspended in them`,
     found.unchecked.size && `not checked: ${[...found.unchecked].sort().join(", ")}`,
   ].filter(Boolean).join("; ");
+}
+
+/** Whether something came of a presentation: a contract, or a yes of the packer. */
+async function isReliedOn({ the, decisions: all }, { presentation }) {
+  const digest = await digestOfJson(presentation);
+  const yes = all.filter((one) => one.outcome === "allow" && isObject(one.inputs));
+  return Boolean(the.sealed) || yes.some((one) => one.inputs.presentation === digest);
 }
 
 /** The presentation is its sender's own, for this engagement and in answer to the other side, and so is what it shows. */
@@ -103,19 +122,29 @@ async function statusList(found, one, at) {
   const list = await readList(one);
   found.lists += 1;
   for (const [digest, named] of found.credentials) {
-    const given = named.document.credentialStatus;
-    const entries = listOf(has(named.document, "credentialStatus") ? given : []).filter(isObject);
-    for (const entry of entries) {
-      if (entry.statusListCredential !== id) continue;
-      if (issuerOf(named) !== issuerOf(one)) throw new Refused("status_unavailable", "a list of another issuer", one.path);
-      if (entries.length > MAX_ENTRIES) throw new Refused("status_invalid", `expected at most ${MAX_ENTRIES} entries`, named.path);
-      if (!isKnownEntry(entry)) {
-        found.unchecked.add("a status of another kind than revoked or suspended");
-        continue;
-      }
-      if (speaksAgainst(list, entry, named.path)) found.revoked.set(`${digest} ${one.digest}`, [digest, one.digest]);
+    try {
+      if (isSetIn(found, list, one, named)) found.revoked.set(`${digest} ${one.digest}`, [digest, one.digest]);
+    } catch (error) {
+      if (!(error instanceof Refused) || found.lookedUp.has(digest)) throw error;
+      found.unchecked.add("a status that nobody looked up");
     }
   }
+}
+
+/** Whether a place of the credential in this list is set. */
+function isSetIn({ unchecked: left }, list, one, named) {
+  const { document, path } = named;
+  const given = has(document, "credentialStatus") ? document.credentialStatus : [];
+  const entries = listOf(given).filter(isObject);
+  let isSet = false;
+  for (const entry of entries) {
+    if (entry.statusListCredential !== one.document.id) continue;
+    if (issuerOf(named) !== issuerOf(one)) throw new Refused("status_unavailable", "a list of another issuer", one.path);
+    if (entries.length > MAX_ENTRIES) throw new Refused("status_invalid", `expected at most ${MAX_ENTRIES} entries`, path);
+    if (!isKnownEntry(entry)) left.add("a status of another kind than revoked or suspended");
+    else if (speaksAgainst(list, entry, path)) isSet = true;
+  }
+  return isSet;
 }
 
 /** Whether a place says what revoked or suspended is, in one bit. */
@@ -232,7 +261,8 @@ async function judged(found, one, at) {
 
 /** Whether the signer's proof, or its signature of the text, could be judged; it holds then. */
 async function isSigned({ the, unchecked: left }, { document, jws }, signer, purpose, at, asked) {
-  const suite = isObject(document.proof) ? document.proof.cryptosuite : undefined;
+  const proof = Array.isArray(document.proof) && document.proof.length === 1 ? document.proof[0] : document.proof;
+  const suite = isObject(proof) ? proof.cryptosuite : undefined;
   if (typeof suite === "string" && !(has(SUITES, suite) && SUITES[suite].jcs)) {
     left.add("a proof of another suite than those of canonical JSON");
     return false;
