@@ -68,7 +68,9 @@ async def export_to(
     try:
         engagement = await engagement_named(store, named) if named is not None else await _newest(store)
         kept = open_artifacts(home)
-        data = await export_pack(store, kept, home.configuration.did, engagement, withhold=withhold, absent=absent)
+        data = await export_pack(
+            store, kept, home.configuration.did, engagement, withhold=withhold, issuers=home.issuers(), absent=absent
+        )
     finally:
         await store.close()
     # Whoever needs evidence years later must not learn then that it never held.

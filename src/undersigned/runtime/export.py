@@ -9,16 +9,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
 from msgspec.json import decode
 
 from undersigned.contract import countersigned
+from undersigned.credentials import Credential, read_presentation, verify_issued
+from undersigned.did import DidDocument, is_derived
 from undersigned.encoding import (
     Did,
     Digest,
     EngagementId,
+    Instant,
     base64url_encode,
     canonicalize,
     digest_bytes,
@@ -29,7 +33,7 @@ from undersigned.encoding import (
 from undersigned.errors import UndersignedError
 from undersigned.evidence import LogProof, LogProofs, Withheld, WithheldList, read_pack, write_pack
 from undersigned.ledger import Ledger, Row, Summary
-from undersigned.messages import Acceptance, Artifact, Closing, Delivery, Offer, recorded_message
+from undersigned.messages import Acceptance, Artifact, Closing, Delivery, Offer, Presentation, recorded_message
 from undersigned.transparency import InclusionProof, contract_leaf, decision_salt, leaf_hash, read_checkpoint, read_note
 from undersigned.trust import Decision
 
@@ -140,11 +144,13 @@ async def export_pack(
     engagement: EngagementId,
     *,
     withhold: Collection[str] = (),
+    issuers: Collection[DidDocument] = (),
     absent: Callable[[Absent], None] = _unheard,
 ) -> bytes:
     """The pack, with those of the hires under the contract, the newest checkpoint that holds the contract, and the
     artifacts that are kept here; without a store of artifacts with none. `absent` hears of each that was delivered and
-    is not in it, because it is missing, damaged, out of reach or too large.
+    is not in it, because it is missing, damaged, out of reach or too large. `issuers` are documents of those who vouch
+    for us, which the ledger does not have: one goes in if all that we showed by its issuer verifies by it.
 
     What a pattern of `withhold` names, such as `decisions` or `decisions/uEi*`, is left out, and its commitment listed:
     approvals, artifacts, credentials, decisions, policies, refusals and status lists. Packs within this one are treated
@@ -155,7 +161,7 @@ async def export_pack(
             pack within, that can be withheld.
     """
     withholding = _Withholding(withhold)
-    pack = await _exported(ledger, _Delivered(artifacts, absent), own, engagement, withholding)
+    pack = await _exported(ledger, _Delivered(artifacts, absent), own, engagement, withholding, issuers)
     withholding.check()
     return pack
 
@@ -172,7 +178,12 @@ def left_out(pack: bytes) -> dict[str, int]:
 
 
 async def _exported(
-    ledger: Ledger, delivered: _Delivered, own: Did, engagement: EngagementId, withholding: _Withholding
+    ledger: Ledger,
+    delivered: _Delivered,
+    own: Did,
+    engagement: EngagementId,
+    withholding: _Withholding,
+    issuers: Collection[DidDocument],
 ) -> bytes:
     summary = await ledger.summary(engagement)
     if summary is None:
@@ -204,6 +215,7 @@ async def _exported(
         for raw in await _kept(ledger, [digest for one in inputs for digest in one.documents])
         if decode(raw).get("id") not in (own, summary.peer)
     ]
+    documents += _vouching(rows, issuers, {decode(raw).get("id") for raw in documents})
     found: dict[str, tuple[str, bytes]] = {}
     for kind, folder, ending, things in (
         ("approval", "approvals", ".json", [blob.raw for blob in evidence if blob.kind == "approval"]),
@@ -245,10 +257,31 @@ async def _exported(
         proofs=canonicalize(from_struct(proofs)) if proofs is not None and inclusion is not None else None,
         withheld=canonicalize(from_struct(WithheldList(tuple(withheld)))) if withheld else None,
         subcontracts={
-            contract: await _exported(ledger, delivered, own, child.engagement, withholding)
+            contract: await _exported(ledger, delivered, own, child.engagement, withholding, issuers)
             for contract, child in (await _children(ledger, summary, own)).items()
         },
     )
+
+
+def _vouching(rows: Iterable[Row], issuers: Collection[DidDocument], there: Collection[Did]) -> list[bytes]:
+    """Documents of the issuers of what we showed, unless one is there. An issuer may have replaced its key since: by
+    a document of today the pack of before would not hold.
+    """
+    showed: dict[Did, list[tuple[Credential, Instant]]] = {}
+    for row in rows:
+        if row.kind == "sent" and row.type == "Presentation":
+            message = recorded_message(row.raw).message
+            if isinstance(message, Presentation):
+                for one in read_presentation(message.presentation).credentials:
+                    showed.setdefault(one.issuer, []).append((one, row.at))
+    found: list[bytes] = []
+    for document in issuers:
+        if document.id in showed and document.id not in there and not is_derived(document.id):
+            with suppress(UndersignedError):
+                for one, at in showed[document.id]:
+                    verify_issued(one, documents={document.id: document}, now=at)
+                found.append(document.raw)
+    return found
 
 
 async def _kept(ledger: Ledger, digests: Iterable[Digest]) -> list[bytes]:

@@ -403,6 +403,11 @@ class Home:
         part = self.configuration.organisation
         return self._document(part.did, "organisation.json") if part else None
 
+    def issuers(self) -> tuple[DidDocument, ...]:
+        """DID documents of those who vouch for this agent, as far as the folder has them."""
+        document = self.organisation_document()
+        return () if document is None else (document,)
+
     def log(self) -> bytes | None:
         """The log of the agent's DID, as published; None if its method keeps none.
 

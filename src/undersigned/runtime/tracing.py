@@ -60,8 +60,9 @@ class OwnEvidence:
         self.decisions: dict[EngagementId, tuple[Decided, ...]] = {}
         self.absent: dict[Digest, str] = {}
         """Why the bytes of what was delivered are in none of them."""
-        mine = (home.document(), home.organisation_document())
-        self.documents: dict[Did, tuple[DidDocument, ...]] = {one.id: (one,) for one in mine if one is not None}
+        self._issuers = home.issuers()
+        mine = (home.document(), *self._issuers)
+        self.documents: dict[Did, tuple[DidDocument, ...]] = {one.id: (one,) for one in mine}
 
     async def about(self, artifacts: Collection[Digest], contracts: Collection[Digest], told: Told = untold) -> bool:
         """Adds the engagements that delivered one of these artifacts or made one of these contracts; whether any did.
@@ -111,7 +112,9 @@ class OwnEvidence:
             VerificationError: It makes no evidence that holds.
         """
         engagement = summary.engagement
-        data = await export_pack(self._ledger, self._artifacts, self._own, engagement, absent=self._not_there)
+        data = await export_pack(
+            self._ledger, self._artifacts, self._own, engagement, issuers=self._issuers, absent=self._not_there
+        )
         case = verified_pack(data, f"the record of {engagement}", now=self._now)
         self.held[engagement], self.packs[engagement] = Held(case, OWN), data
         for one in held_in(case, OWN):
