@@ -548,6 +548,17 @@ def test_agents_that_are_their_key(tmp_path: Path) -> None:
         assert run("verify", tmp_path / "pack.zip").code == 0
 
 
+def test_a_local_agent_that_is_its_key_comes_back_where_it_was(tmp_path: Path) -> None:
+    """Contracts name where a party listens, so the port that nobody named is chosen once."""
+    told = run("init", tmp_path / "acme", "--local")
+    urls: list[str] = []
+    for _ in range(2):
+        with serving(tmp_path / "acme") as served:
+            urls.append(json.loads(served.lines[0])["url"])
+    assert urls[0] == urls[1]
+    assert f"reached at     {urls[0]}\n" in told.out
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_server_ends_well(number: int, companies: Companies, tmp_path: Path) -> None:
     home = tmp_path / "idle"

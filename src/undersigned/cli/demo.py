@@ -39,7 +39,7 @@ from undersigned.runtime import (
     issue_membership,
     read_file,
 )
-from undersigned.testing import free_ports
+from undersigned.transport import free_ports
 
 from .evidence import export_to
 from .output import Out, counted, meeting, plain, program

@@ -49,6 +49,7 @@ def _own(home: Home) -> dict[str, Any]:
         "did": configuration.did,
         "organisation": part.did if part else None,
         "local": configuration.local,
+        "port": configuration.listen.port,
         "offers": [offer.task for offer in configuration.offer],
         "anchors": list(configuration.trust.anchors),
     }
@@ -72,7 +73,8 @@ def _own(home: Home) -> dict[str, Any]:
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
-    help="Port to listen on; by default 8443 with --domain or --url, else any. With --local the DID names it.",
+    help="Port to listen on; by default 8443 with --domain or --url, with --local a free one, chosen now. With --local "
+    "and --port the DID names it.",
 )
 @click.option(
     "--key",
@@ -110,8 +112,9 @@ async def init(
     """Make a state folder: keys, DIDs, a membership credential, configuration.
 
     With --domain the agent is did:web, with --local and --port it is did:web:localhost%3APORT; else it is did:key, and
-    others reach it with --at URL. With --local it stays on this machine; otherwise it dials nothing but wss and https,
-    and a proxy ends TLS before it. FOLDER is created; nothing is overwritten.
+    others reach it with --at URL. Contracts name where it listens, so the port is written down. With --local it stays
+    on this machine; otherwise it dials nothing but wss and https, and a proxy ends TLS before it. FOLDER is created;
+    nothing is overwritten.
     """
     if sum(map(bool, (domain, url, local))) > 1:
         raise ConfigurationError("bad_configuration", "--domain, --url and --local exclude each other")
@@ -164,7 +167,9 @@ async def init(
     listen = made.configuration.listen
     if listen.url:
         out.line(f"reached at     {listen.url}: let it end TLS and pass all on to {listen.host}:{listen.port}")
-    elif not local:
+    elif local:
+        out.line(f"reached at     ws://localhost:{listen.port}/hire")
+    else:
         out.line(
             "reached at     nowhere yet: it can hire without inputs; for more, set url in [listen] of the settings"
         )

@@ -54,6 +54,7 @@ from undersigned.encoding import FOREIGN_LIMITS, JsonObject, canonicalize, decod
 from undersigned.errors import ConfigurationError, FormatError, UndersignedError
 from undersigned.jsonld import Contexts
 from undersigned.scope import Labels, read_limit
+from undersigned.transport import free_ports
 from undersigned.trust import ANY, Approvers, Policy, Registry
 
 from .clock import Clock, SystemClock
@@ -572,7 +573,7 @@ def create_home(
     With `domain` the DIDs are `did:web`, with `local` and `port` they are `did:web:localhost%3APORT`, else `did:key`.
     With `history` the agent's is a `did:webvh` in place of `did:web`: it shows its former keys. Only
     `local` state may use loopback without TLS. `port` is the one listened on: by default 8443 behind a `domain` or
-    `url`, where others reach it, else any free one.
+    `url`, where others reach it, and a free one if `local`: chosen here once, because contracts name it.
 
     Raises:
         ConfigurationError: `bad_configuration`, the folder holds one already or an argument is not usable.
@@ -622,7 +623,7 @@ def create_home(
         "",
         "[listen]",
         'host = "127.0.0.1"',
-        f"port = {port or (8443 if public else 0)}",
+        f"port = {port or (8443 if public else free_ports(1)[0] if local else 0)}",
         *([f"url = {_toml(public)}"] if public else []),
         "",
         "[trust]",

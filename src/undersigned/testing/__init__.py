@@ -50,8 +50,8 @@ from undersigned.testing.moves import (
 from undersigned.testing.network import Network, Parcel
 from undersigned.testing.party import Party
 from undersigned.testing.playbook import PATHS, Playbook, Side
-from undersigned.testing.ports import free_ports
 from undersigned.testing.wire import Break, Direction, Stall, Wire, WireFaults
+from undersigned.transport import free_ports
 
 __all__ = [
     "ARBITER",

@@ -18,6 +18,7 @@ from undersigned.transport.base import (
 from undersigned.transport.budget import Budget
 from undersigned.transport.connecting import TRANSPORTS, Dial, connect
 from undersigned.transport.memory import MemoryListener, listen_memory, memory_pair
+from undersigned.transport.ports import free_ports
 from undersigned.transport.proving import PROTOCOL_VERSIONS, Identity, Proved, Resolve, admit, prove
 from undersigned.transport.watch import Watch
 from undersigned.transport.websocket import AcceptedChannel, connect_websocket
@@ -46,6 +47,7 @@ __all__ = [
     "connect",
     "connect_websocket",
     "dial",
+    "free_ports",
     "is_loopback_name",
     "is_odd_number",
     "listen_memory",

@@ -56,13 +56,14 @@ def test_a_home_without_a_domain_is_its_key(tmp_path: Path) -> None:
     for name, more, local, port in (
         ("real", ("--port", 9001), False, 9001),
         ("reached", ("--url", "https://agents.example.com"), False, 8443),
-        ("local", ("--local",), True, 0),
+        ("local", ("--local",), True, None),
     ):
         (made,) = run("init", tmp_path / name, *more, "--json").values
         assert made["did"].startswith("did:key:z6Mk")
         assert made.get("local", False) is local
         listen = Home(tmp_path / name).configuration.listen
-        assert (listen.port, listen.url) == (port, more[1] if name == "reached" else None)
+        assert (listen.port, listen.url) == (port or made["port"], more[1] if name == "reached" else None)
+        assert made["port"] == listen.port > 0
         assert run("keys", "rotate", "--home", tmp_path / name).code == 2
     real = ("--home", tmp_path / "real", "--json")
     plain = run("check", made["did"], "--at", "ws://localhost:8102/hire", *real)

@@ -1,4 +1,4 @@
-"""Ports for peers that run on this machine for a while."""
+"""Ports for peers that run on this machine."""
 
 from __future__ import annotations
 
