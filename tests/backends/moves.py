@@ -12,6 +12,15 @@ PEER = "did:web:globex.example"
 AT = "2026-11-25T12:00:00Z"
 LATER = "2026-11-25T13:00:00Z"
 
+BEFORE_6 = (
+    "ALTER TABLE leaf RENAME TO leaf_after; DROP INDEX leaf_hash;"
+    " CREATE TABLE leaf (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, data BLOB NOT NULL) STRICT;"
+    " INSERT INTO leaf SELECT id, hash, data FROM leaf_after; DROP TABLE leaf_after;"
+    " CREATE TABLE node (level INTEGER NOT NULL, place INTEGER NOT NULL, hash BLOB NOT NULL,"
+    " PRIMARY KEY (level, place)) STRICT, WITHOUT ROWID;"
+)
+"""Takes the tables of the tree back to how version 5 had them; the nodes are not carried over."""
+
 
 def engagement(name: object = "a") -> str:
     return "urn:hire:engagement:" + digest_bytes(str(name).encode())

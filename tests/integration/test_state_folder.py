@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import shutil
+import sqlite3
 import subprocess
 import sys
 from hashlib import sha256
@@ -17,6 +18,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from backends.moves import BEFORE_6
 from integration.hires import free_ports
 from support import ROOT
 from trust_graphs import edge
@@ -25,7 +27,7 @@ from undersigned.credentials import Membership
 from undersigned.daemon import Peer
 from undersigned.errors import ConfigurationError
 from undersigned.ledger import Admitted, Head, TrustStore
-from undersigned.ledger.sqlite_file import HeadFile
+from undersigned.ledger.sqlite_file import HeadFile, create_empty
 from undersigned.runtime import ControlPart, Home, claimed, create_home, issue_claims
 
 
@@ -130,6 +132,22 @@ def test_a_start_that_fails_says_what_for_and_closes_the_register(tmp_path: Path
     made = tmp_path / "made"
     assert cli("init", str(made), "--local", "--port", str(free_ports(1)[0]))[0] == 0
     asyncio.run(_refused(made))
+
+
+def test_a_ledger_of_an_older_release_is_brought_up_to_date_without_a_peer(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    assert cli("init", str(made))[0] == 0
+    assert cli("ledger", "upgrade", "--home", str(made))[1]["error"]["code"] == "not_found"
+    create_empty(made / "ledger.db")
+    db = sqlite3.connect(made / "ledger.db")
+    db.executescript(f"{BEFORE_6} PRAGMA user_version = 5;")
+    db.close()
+    code, said = cli("ledger", "fsck", "--home", str(made))
+    assert (code, said["error"]["code"]) == (8, "store_version")
+    assert "'undersigned ledger upgrade'" in said["error"]["message"]
+    code, said = cli("ledger", "upgrade", "--home", str(made))
+    assert (code, said) == (0, {"ledger": str(made / "ledger.db"), "leaves": 0})
+    assert cli("ledger", "fsck", "--home", str(made))[0] == 0
 
 
 async def _refused(made: Path) -> None:

@@ -1,4 +1,4 @@
-"""Commands about the ledger's Merkle log: `ledger checkpoint`, `ledger prove`, `ledger audit`, `ledger fsck`."""
+"""Commands about the ledger's Merkle log and its file: `ledger checkpoint`, `prove`, `audit`, `fsck` and `upgrade`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from undersigned.encoding import Digest, JsonObject
 from undersigned.errors import ConfigurationError
-from undersigned.ledger import Head, Ledger, Stated
+from undersigned.ledger import Head, Ledger, Stated, open_ledger
 from undersigned.runtime import Gatherer, SystemClock
 from undersigned.runtime.files import read_file
 from undersigned.runtime.forks import fork_document
@@ -208,6 +208,27 @@ def _read(path: Path) -> str:
         return read_file(path, MAX_NOTE_BYTES).decode()
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigurationError("bad_configuration", f"--since {path}: {exc}") from exc
+
+
+@ledger.command("upgrade")
+@HOME_OPTION
+@command
+async def ledger_upgrade(out: Out, home: str | None) -> None:
+    """Bring the ledger of an older release up to date, as 'undersigned serve' and 'hire' do when they open it.
+
+    Commands that only read refuse it until then. Nothing that was signed changes; an older release cannot read it
+    afterwards, so keep a copy if you may go back.
+    """
+    opened = out.home(home)
+    if not opened.ledger.exists():
+        raise ConfigurationError("not_found", f"nothing was ever written to {opened.ledger}")
+    store = await open_ledger(opened.ledger_url)
+    try:
+        size = await store.tree_size()
+    finally:
+        await store.close()
+    out.value({"ledger": str(opened.ledger), "leaves": size})
+    out.line(f"{opened.ledger} is up to date: {counted(size, 'leaf', 'leaves')}")
 
 
 @ledger.command("fsck")

@@ -279,5 +279,10 @@ def meeting(function: Callable[..., Coroutine[Any, Any, int | None]]) -> Callabl
 
 
 def _told(out: Out, error: UndersignedError) -> int:
-    out.error(error)
+    try:
+        out.error(error)
+    except OSError:
+        # Standard output takes nothing more, not even this, nor what Python writes there when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stderr.write(f"error: {plain(error.message, 4000)}  ({error.code})\n")
     return error.exit_code

@@ -39,7 +39,7 @@ from undersigned.ledger.base import (
 from undersigned.ledger.chain import first_link, verify_links
 from undersigned.ledger.seen import Head, Seen
 from undersigned.ledger.sqlite_check import check_database
-from undersigned.ledger.sqlite_file import HeadFile, connect, create_empty, prepare, translated
+from undersigned.ledger.sqlite_file import HeadFile, bring_up_to_date, connect, create_empty, prepare, translated
 from undersigned.ledger.sqlite_rows import Outbox, SqliteBook, find_leaf, node_source, read_seen
 from undersigned.ledger.sqlite_writer import Release, SeenChange, SignedHead, Write, Writer
 from undersigned.transparency import InclusionProof, consistency_path, inclusion_path, root_at
@@ -68,15 +68,15 @@ async def open_sqlite(url: str, read_only: bool = False) -> Ledger:
 
 
 async def open_beside(url: str, create: bool = False) -> Ledger:
-    """The ledger in that file, for booking on limits while another process may be writing it; without `create` the file
-    has to exist.
+    """The ledger in that file, for booking on limits while another process may be writing it. With `create` the file is
+    made, or brought up to date if it is of an older release; without, it has to be there as it is needed.
 
     Raises:
         As `open_sqlite`.
     """
     path = _path(url)
-    if create and not path.exists():
-        await asyncio.to_thread(create_empty, path)
+    if create:
+        await asyncio.to_thread(bring_up_to_date if path.exists() else create_empty, path)
     ledger = SqliteLedger(path, beside=True)
     await ledger.open()
     return ledger

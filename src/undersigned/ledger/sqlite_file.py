@@ -30,6 +30,7 @@ __all__ = [
     "HeadFile",
     "Lock",
     "Spare",
+    "bring_up_to_date",
     "connect",
     "create_empty",
     "disk_trouble",
@@ -122,24 +123,63 @@ def prepare(db: sqlite3.Connection, *, writing: bool) -> None:
         LedgerError: `store_version`: of another program, a newer release, or an older one that is opened for reading.
     """
     application = db.execute("PRAGMA application_id").fetchone()[0]
-    version = db.execute("PRAGMA user_version").fetchone()[0]
+    version = _version(db)
     if (application, version) == (APPLICATION_ID, VERSION):
         return
     empty = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
     if application != APPLICATION_ID and not (empty and application == 0 and version == 0):
         raise LedgerError("store_version", f"the file is no ledger: its application id is {application:#x}")
     if version > VERSION or not writing:
-        raise LedgerError("store_version", f"the ledger is of schema version {version}, this release reads {VERSION}")
+        how = (
+            ""
+            if version > VERSION
+            else ": whoever writes it brings it up to date, as 'undersigned ledger upgrade' does"
+        )
+        raise LedgerError(
+            "store_version", f"the ledger is of schema version {version}, this release reads {VERSION}{how}"
+        )
     db.create_function("sealed", -1, seal, deterministic=True)
     db.create_function("seen_before", 7, _seen_before, deterministic=True)
     db.create_function("from_hex", 1, _from_hex, deterministic=True)
+    db.create_function("require_equal", 2, _require_equal)
     for number in range(version + 1, VERSION + 1):
         script = files("undersigned.ledger.schema").joinpath(f"sqlite_{number:04d}.sql").read_text("utf-8")
-        # The version changes with the tables: killed in between, the file is as before.
-        db.executescript(
-            f"BEGIN EXCLUSIVE;\n{script}\nPRAGMA application_id = {APPLICATION_ID};\n"
-            f"PRAGMA user_version = {number};\nCOMMIT;"
-        )
+        try:
+            # The version changes with the tables: killed in between, the file is as before.
+            db.executescript(
+                f"BEGIN EXCLUSIVE;\nSELECT require_equal(user_version, {number - 1}) FROM pragma_user_version;\n"
+                f"{script}\nPRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {number};\nCOMMIT;"
+            )
+        except sqlite3.Error:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            if _version(db) < number:
+                raise  # else another process has done it meanwhile
+
+
+def bring_up_to_date(path: Path) -> None:
+    """The database has this release's schema; who else has it open need not be the only one.
+
+    Raises:
+        LedgerError, LedgerUnavailable: As `connect` and `prepare`.
+    """
+    try:
+        db = connect(path, writing=True)
+        try:
+            prepare(db, writing=True)
+        finally:
+            db.close()
+    except (sqlite3.Error, OSError) as exc:
+        raise translated(exc) from exc
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return db.execute("PRAGMA user_version").fetchone()[0]
+
+
+def _require_equal(found: int, wanted: int) -> None:
+    if found != wanted:
+        raise ValueError(f"expected {wanted}, found {found}")
 
 
 def seal(*values: object) -> bytes:

@@ -112,6 +112,9 @@ def test_an_interrupt_is_exit_code_130(monkeypatch) -> None:
     assert called(interrupted, True, monkeypatch) == (130, "", "")
 
 
+DID = "did:key:z6MkpTHR8VNsBxYAAWHut2Geadd9jSwuBV8xRoAnwWsdvktH"
+
+
 @pytest.mark.parametrize("more", [(), ("--json",)])
 def test_a_reader_that_leaves_ends_the_command_quietly(more: tuple[str, ...]) -> None:
     """`undersigned ... | head -1`: no traceback, and not exit code 0 either, because not all was said."""
@@ -119,15 +122,27 @@ def test_a_reader_that_leaves_ends_the_command_quietly(more: tuple[str, ...]) ->
     os.close(read)
     env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     with os.fdopen(write, "wb") as closed:
-        did = "did:key:z6MkpTHR8VNsBxYAAWHut2Geadd9jSwuBV8xRoAnwWsdvktH"
         ran = subprocess.run(
-            [sys.executable, "-m", "undersigned.cli", "discover", did, *more],
+            [sys.executable, "-m", "undersigned.cli", "discover", DID, *more],
             stdout=closed,
             stderr=subprocess.PIPE,
             env=env,
             check=False,
         )
     assert (ran.returncode, ran.stderr) == (130, b"")
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_an_output_that_takes_no_more_is_told_on_the_other(more: tuple[str, ...]) -> None:
+    with open("/dev/full", "wb") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "undersigned.cli", "discover", DID, *more],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+            check=False,
+        )
+    assert (ran.returncode, ran.stderr) == (8, b"error: No space left on device  (store_full)\n")
 
 
 def test_each_line_of_local_state_says_so(monkeypatch) -> None:

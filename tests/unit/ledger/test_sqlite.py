@@ -16,26 +16,38 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from backends.moves import AT, OWN, PEER, answer, engagement, move, reservation
+from backends.moves import AT, BEFORE_6, OWN, PEER, answer, engagement, move, reservation
 from support import ROOT
 from undersigned.encoding import canonicalize, digest_bytes, digest_of
 from undersigned.errors import ConfigurationError, LedgerError, LedgerUnavailable, ScopeError
-from undersigned.ledger import Blob, Head, Seen, SqliteLedger, Stated, open_ledger, sqlite_writer
+from undersigned.ledger import (
+    Blob,
+    Head,
+    Seen,
+    SqliteLedger,
+    Stated,
+    open_books,
+    open_ledger,
+    sqlite_file,
+    sqlite_writer,
+)
 from undersigned.ledger.base import Row
 from undersigned.ledger.chain import link
-from undersigned.ledger.sqlite_file import APPLICATION_ID, VERSION, HeadFile, Lock, Spare, connect, require
+from undersigned.ledger.sqlite_file import (
+    APPLICATION_ID,
+    VERSION,
+    HeadFile,
+    Lock,
+    Spare,
+    bring_up_to_date,
+    connect,
+    create_empty,
+    require,
+)
 from undersigned.testing import Actor
 from undersigned.transparency import leaf_hash
 
 NAME = engagement()
-BEFORE_6 = (
-    "ALTER TABLE leaf RENAME TO leaf_after; DROP INDEX leaf_hash;"
-    " CREATE TABLE leaf (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, data BLOB NOT NULL) STRICT;"
-    " INSERT INTO leaf SELECT id, hash, data FROM leaf_after; DROP TABLE leaf_after;"
-    " CREATE TABLE node (level INTEGER NOT NULL, place INTEGER NOT NULL, hash BLOB NOT NULL,"
-    " PRIMARY KEY (level, place)) STRICT, WITHOUT ROWID;"
-)
-"""Takes the tables of the tree back to how version 5 had them; the nodes are not carried over."""
 
 
 @pytest.fixture
@@ -195,6 +207,37 @@ async def test_the_tree_of_version_5_is_kept(ledger: SqliteLedger, path: Path) -
     db = sqlite3.connect(path)
     assert db.execute("SELECT id, hash, inner, data FROM leaf WHERE id < 13 ORDER BY id").fetchall() == rows
     db.close()
+
+
+async def test_books_of_an_older_release_are_brought_up_to_date_by_whoever_comes_first(path: Path) -> None:
+    """Of several that share them nobody is their writer, and two may come at once."""
+    books = await open_books(f"sqlite://{path}", create=True)
+    await books.close()
+    db = sqlite3.connect(path)
+    db.executescript(f"{BEFORE_6} PRAGMA user_version = 5;")
+    db.close()
+    with pytest.raises(LedgerError, match="ledger upgrade"):
+        await open_books(f"sqlite://{path}")
+    both = await asyncio.gather(*(open_books(f"sqlite://{path}", create=True) for _ in range(4)))
+    for one in both:
+        await one.close()
+    again = await open_ledger(f"sqlite://{path}")
+    assert (await again.check()).ok
+    await again.close()
+
+
+async def test_what_another_process_brought_up_to_date_is_not_done_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looked at the version before, and was told then that there is something to do."""
+    create_empty(path)
+    real, told = sqlite_file._version, [5]  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(sqlite_file, "_version", lambda db: told.pop() if told else real(db))
+    bring_up_to_date(path)
+    assert told == []
+    opened = await open_ledger(f"sqlite://{path}")
+    assert (await opened.check()).ok
+    await opened.close()
 
 
 async def test_another_programs_database_is_not_touched(path: Path) -> None:
