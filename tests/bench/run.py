@@ -262,6 +262,7 @@ def report_of(
         "ratio": statistics.median(ratios("floor")),
         "ratios": ratios("floor"),
         "ratio_to_least": statistics.median(ratios("least")),
+        "least_ratios": ratios("least"),
         "commits_per_sync": commits_per_sync,
         "messages": messages,
         "types": {side: tape.sent(side) for side in (HIRER, PROVIDER)},
@@ -273,9 +274,10 @@ def report_of(
 def show(suite: str, report: dict[str, Any], options: argparse.Namespace) -> None:
     """The report for people."""
     ratios = report["ratios"]
+    least = report["least_ratios"]
     print(
         f"\n{suite}: {report['rounds']} rounds of {report['hires']} hires, {report['at_once']} at once,"
-        f" {options.loop}\n"
+        f" {options.loop}; milliseconds and ratios are each the median of the rounds\n"
         f"  hires per second        {report['hires_per_second']:8.1f}      both companies in this process, wall time\n"
         f"  CPU per hire            {report['cpu_ms_per_hire']:8.2f} ms   "
         f"{report['main_thread_ms_per_hire']:.2f} of it in the main thread\n"
@@ -284,7 +286,9 @@ def show(suite: str, report: dict[str, Any], options: argparse.Namespace) -> Non
         f"{report['floor_main_thread_ms']:.2f} of it in the main thread; "
         f"the hire takes {report['ratio']:.2f} times the floor ({min(ratios):.2f} to {max(ratios):.2f})\n"
         f"  floor, only the needed  {report['least_cpu_ms']:8.2f} ms   the hire takes {report['ratio_to_least']:.2f}"
-        f" times that\n"
+        f" times that ({min(least):.2f} to {max(least):.2f})\n"
+        f"  (the floor does again, with nothing around it, what stands below as done; 'needed' leaves out what one\n"
+        f"  side does to the same bytes twice, or to what it wrote itself; '<' marks where more was done)\n"
         f"\n  counted in one hire                          needed     done   done per message"
     )
     for kind, name in KINDS.items():

@@ -24,6 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from integration.carried import Companies, assert_one_hire, heads, listed, port_of, rows_of, two_companies
 from integration.hires import assert_one_contract_or_none, until
+from undersigned.cli.telling import event_line
 from undersigned.daemon import Peer
 from undersigned.errors import ConfigurationError, PolicyError, TransportError, UndersignedError
 from undersigned.runtime import Home
@@ -379,15 +380,22 @@ class Forger(Carrier):
 
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_carrier_that_changes_a_value(what: str, tmp_path: Path) -> None:
-    """The receiver says `proof_invalid` and nothing moves; once the carrier behaves the hire goes on by itself."""
+    """The receiver says `proof_invalid` and nothing moves; whoever sent it hears of it; and once the carrier behaves
+    the hire goes on by itself.
+    """
 
     async def main(clock: HurriedClock) -> None:
         both = await two_companies(tmp_path, clock)
         async with Forger(both, *CHANGES[what]) as carrier, both:
+            heard = [peer.listen(None) for peer in (both.acme, both.globex)]
             result = await both.hire(carrier.url)
             await both.over()
         assert carrier.forged == 1
         assert carrier.told == ["proof_invalid"]
+        events = [queue.get_nowait() for queue in heard for _ in range(queue.qsize())]
+        faults = [event for event in events if event.kind == "fault"]
+        assert [(event.engagement, event.detail) for event in faults] == [(result.engagement, "proof_invalid")]
+        assert "proof_invalid; nothing follows from that" in event_line(faults[0])
         assert await assert_one_hire(*both.homes) == result.contract
 
     hurry(main, factor=20)

@@ -146,6 +146,8 @@ def event_line(event: Event) -> str:
         return row_line(event.at, "noted", event.type, noted(event.type, event.detail))
     if event.transfer is not None:
         return row_line(event.at, "sent" if event.transfer.outward else "received", event.type, moved(event.transfer))
+    if event.kind == "fault":
+        return row_line(event.at, "", event.type, _fault(event))
     if event.message is None:
         return row_line(event.at, "noted", event.type, f"CANNOT BE SAID: {plain(event.detail, 300)}")
     said = summary_of(event.message)
@@ -197,7 +199,13 @@ def event_json(event: Event) -> dict[str, Any]:
     }
     if event.transfer is not None:
         said |= {"summary": moved(event.transfer), "transfer": msgspec.to_builtins(event.transfer)}
+    if event.kind == "fault":
+        said |= {"summary": _fault(event)}
     return said
+
+
+def _fault(event: Event) -> str:
+    return f"somebody says that a message of ours cannot be taken: {plain(event.detail, 60)}; nothing follows from that"
 
 
 def moved(transfer: Transfer) -> str:

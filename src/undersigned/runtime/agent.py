@@ -774,6 +774,25 @@ class Agent:
         self.subcontracts.noticed(conversation, event)
         self._told(event)
 
+    def doubted(self, peer: Did, code: str) -> None:
+        """`peer`, or somebody on the way, says unsigned that a message of ours cannot be taken. Nothing follows, but
+        whoever waits in vain sees why: each engagement with that peer says it once for each code.
+        """
+        for conversation in self.conversations.values():
+            if conversation.engagement.peer == peer and code not in conversation.doubts:
+                conversation.doubts |= {code}
+                state = conversation.engagement.state
+                self._told(
+                    Event(
+                        engagement=conversation.id,
+                        kind="fault",
+                        type="Fault",
+                        at=self.clock.now(),
+                        state=state,
+                        detail=code or "unknown",
+                    )
+                )
+
     def _told(self, event: Event) -> None:
         for queue in (*self._watchers.get(event.engagement, ()), *self._watchers.get(None, ())):
             if queue.full():

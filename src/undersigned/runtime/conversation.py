@@ -231,6 +231,8 @@ class Conversation(Remembered):
         """What the last commit made."""
         self.leaf: tuple[bytes, int] | None = None
         """The last leaf of a contract that this process put into the log, and its place there."""
+        self.doubts: frozenset[str] = frozenset()
+        """Codes of faults that came without a signature."""
         self.distrusted = False
         """Whether the peer says that our ledger has two histories: it is told no more of it until the next start."""
         self.over = False

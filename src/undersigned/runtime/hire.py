@@ -299,7 +299,8 @@ class Hire:
                 )
         if refused is not None:
             hint = f"; {_WENT_BACK}" if refused.code == _DIVERGED else ""
-            text = f"{conversation.engagement.peer} refused the inquiry: {refused.code}{hint}"
+            what = "the inquiry" if len(conversation.engagement.sent) == 1 else "a message of ours"
+            text = f"{conversation.engagement.peer} refused {what}: {refused.code}{hint}"
             return PolicyError(refused.code, text)
         return PolicyError("policy_denied", "the negotiation ended without a contract")
 

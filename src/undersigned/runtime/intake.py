@@ -157,16 +157,17 @@ class Intake:
         Raises:
             UndersignedError: The connection is to be closed for it.
         """
-        refusal = _is_refusal(raw)
-        if refusal:
+        refusal = _refusal(raw)
+        if refusal is not None:
             _log.warning("the peer refused something", peer=peer, said=raw[:256])
+            self._agent.doubted(peer, refusal)
         else:
             _log.warning("message refused", peer=peer, error=str(error))
         if error.detail.get("close") or _is_no_text(raw):
             raise error
         self._budget.spend(peer, asyncio.get_running_loop().time())
         code = problem_code_told(error)
-        if code is None or refusal:
+        if code is None or refusal is not None:
             return
         path = (problem_path_told(error) or "") if error.row.told == "at once" else ""
         # A fault is smaller than its cause, or nobody could be made to send more than he is sent.
@@ -177,13 +178,18 @@ class Intake:
                 return
 
 
-def _is_refusal(raw: bytes) -> bool:
-    """Whether what could not be taken is a refusal itself, however written: peers must not answer each other's."""
+def _refusal(raw: bytes) -> str | None:
+    """The code, if what could not be taken is a refusal itself, however written: peers must not answer each other's;
+    empty if it is none of ours.
+    """
     try:
         value = decode_json(raw)
     except FormatError:
-        return False
-    return isinstance(value, dict) and value.get("type") in ("Fault", "Problem")
+        return None
+    if not isinstance(value, dict) or value.get("type") not in ("Fault", "Problem"):
+        return None
+    code = value.get("code")
+    return code if isinstance(code, str) and code in CODES else ""
 
 
 def _is_no_text(raw: bytes) -> bool:

@@ -75,7 +75,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
     engagement: EngagementId
     kind: str
-    """`sent`, `received`, `noted`, `void`, `late`, `refused`, `problem`, `transfer`."""
+    """`sent`, `received`, `noted`, `void`, `late`, `refused`, `problem`, `transfer`, `fault`, `over`."""
     type: str
     at: Instant
     state: str
