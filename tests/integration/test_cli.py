@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 import tomllib
@@ -392,6 +393,35 @@ def test_an_interrupted_hire_is_exit_code_130_and_goes_on_later(companies: Compa
     assert "owed: " in run("ledger", "list", "--live", "--home", companies.acme).out
 
 
+def test_a_hire_says_what_else_it_goes_on_with(tmp_path: Path) -> None:
+    """Both in lines and in values, and which of it is for the same agent and task: nothing is finished unsaid."""
+    companies = Companies(tmp_path)
+    wanted = ("--task", "sbom", "--input", f"artifact={companies.wheel}")
+    command = [*UNDERSIGNED, "hire", companies.provider, *wanted, "--home", str(companies.acme)]
+    begun = Process(command, tmp_path)
+    begun.until("not reached yet")
+    first = begun.end(signal.SIGINT).out.partition("not over: ")[2].split()[0]
+    other = Process([*command, "--wait", "0.3"], tmp_path).end()
+    told = [line.removeprefix("local | ") for line in other.out.splitlines()]
+    assert told[0].startswith(f"goes on with {first}: inquired, ")
+    assert told[1:3] == [
+        "  hires this agent for sbom, too, and is not over: now it is hired again",
+        f"hiring {companies.provider} for sbom as {companies.hirer}",
+    ]
+    nobody = ("check", companies.provider, "--home", companies.acme, "--wait", "0.3")
+    assert f"goes on with {first}: " in run(*nobody).out
+    with serving(companies.globex):
+        (checked,) = run("check", companies.provider, "--home", companies.acme, "--json").values
+        ended = companies.hire("--price", "5 EUR")
+        again = companies.hire("--price", "5 EUR")
+    assert first in checked["unfinished"]
+    assert ended.result()["price"] == again.result()["price"] == "4 EUR"
+    for one in (ended, again):
+        found = [value for value in one.values if value["kind"] == "unfinished"]
+        assert one.values[: len(found)] == found, "before anything else is begun"
+        assert {value["engagement"] for value in found if value["again"]} <= {first}
+
+
 @pytest.mark.parametrize("trust", [(False, True), (True, False)], ids=["we do not", "they do not"])
 def test_without_trust_the_answer_is_no(trust: tuple[bool, bool], tmp_path: Path) -> None:
     companies = Companies(tmp_path, trust=trust)
@@ -563,6 +593,8 @@ def test_a_local_agent_that_is_its_key_comes_back_where_it_was(tmp_path: Path) -
 def test_a_server_ends_well(number: int, companies: Companies, tmp_path: Path) -> None:
     home = tmp_path / "idle"
     assert run("init", home, "--local").code == 0
+    settings = home / "undersigned.toml"  # with any port: the second process comes as far as the ledger
+    settings.write_text(re.sub(r"^port = \d+$", "port = 0", settings.read_text(), flags=re.MULTILINE))
     process = Process([*UNDERSIGNED, "serve", "--home", str(home)], tmp_path)
     process.until("stop it with Ctrl-C")
     busy = run("serve", "--home", home, "--json")

@@ -57,7 +57,7 @@ from .options import (
     running,
 )
 from .output import HOME_OPTION, Out, counted, meeting, plain, program
-from .telling import domain_lines, moved, tell
+from .telling import domain_lines, goes_on, moved, tell, tell_unfinished
 from .trace import PACK_OPTION, check_artifact
 
 __all__ = ["check", "hire", "write_artifacts"]
@@ -125,6 +125,9 @@ async def check(
     checked_name("--task", task)
     async with running(out, open_peer(opened)) as peer:
         peer.reach_seconds = wait
+        unfinished = [one["engagement"] for one in peer.status()]
+        for one in peer.status():
+            out.line(goes_on(one))
         order = await hire_order(peer, did, task=task, inputs={}, price="0 EUR", criteria={}, at=at)
         conversation = await peer.begin(msgspec.structs.replace(order, probe=True))
         queue = peer.listen(conversation.id)
@@ -160,6 +163,7 @@ async def check(
                 "outcome": "deny",
                 "reasons": [{"code": "policy_denied", "value": why}],
                 "domains": domains,
+                "unfinished": unfinished,
             }
         )
         out.line(f"no: {did}: {why}", style="bold red")
@@ -168,7 +172,7 @@ async def check(
         return 3
     decision = msgspec.json.decode(text)
     allowed = decision["outcome"] == "allow"
-    out.value({"did": did, **decision, "domains": domains})
+    out.value({"did": did, **decision, "domains": domains, "unfinished": unfinished})
     out.line(
         f"{'yes' if allowed else 'no'}: {did} for {plain(task, 60)}, by policy {decision['policy']}",
         style="bold green" if allowed else "bold red",
@@ -339,6 +343,7 @@ async def hire(
     peer.gates = near
     async with running(out, peer):
         peer.reach_seconds = wait
+        await tell_unfinished(out, peer, did, task)
         out.line(f"hiring {did} for {plain(task, 60)} as {peer.own.id}")
         under_way = peer.hire(
             did,

@@ -14,11 +14,9 @@ from undersigned.runtime import CONTROL_TOKEN, GATE_TOKEN
 
 from .options import GATES_OPTION, VERBOSE_OPTION, checked_control, open_peer, quiet_logs, running
 from .output import HOME_OPTION, Out, command, engagement_named, meeting, plain, reading
-from .telling import noted, row_line, summary_of, tell
+from .telling import ENDED, noted, row_line, summary_of, tell, tell_unfinished
 
 __all__ = ["serve", "watch"]
-
-ENDED = ("withdrawn", "closed")
 
 
 @click.command()
@@ -77,8 +75,7 @@ async def serve(out: Out, control: str | None, gates: str | None, home: str | No
             out.line(f"control at {peer.control_url}; who has the token in {opened.path / CONTROL_TOKEN} may use it")
         if peer.gates_url:
             out.line(f"gates ask at {peer.gates_url}, with the token in {opened.path / GATE_TOKEN}")
-        for unfinished in peer.status():
-            out.line(f"goes on with {unfinished['engagement']}: {unfinished['state']}, {unfinished['why']}")
+        await tell_unfinished(out, peer)
         out.line("stop it with Ctrl-C")
         peer.settle_down()
         await _tell_until(stop, peer, out)

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 
 from undersigned.contract import ReleaseDocument
 from undersigned.credentials.envelope import is_enveloped, open_envelope
 from undersigned.credentials.jws import CREDENTIAL_JWT
-from undersigned.daemon import needed_text
-from undersigned.encoding import FOREIGN_LIMITS, Did, decode_json
+from undersigned.daemon import Peer, needed_text
+from undersigned.encoding import FOREIGN_LIMITS, Did, EngagementId, decode_json
 from undersigned.errors import UndersignedError
 from undersigned.messages import (
     Acceptance,
@@ -47,11 +47,25 @@ from undersigned.messages import (
     Terminate,
     Withdraw,
 )
-from undersigned.runtime import DomainLink, Event, Transfer
+from undersigned.runtime import DomainLink, Event, Transfer, load_engagement
 
 from .output import Out, bytes_in_words, counted, plain
 
-__all__ = ["event_json", "event_line", "moved", "noted", "quiet", "row_line", "summary_of", "tell"]
+__all__ = [
+    "ENDED",
+    "event_json",
+    "event_line",
+    "goes_on",
+    "moved",
+    "noted",
+    "quiet",
+    "row_line",
+    "summary_of",
+    "tell",
+    "tell_unfinished",
+]
+
+ENDED: Final = ("withdrawn", "closed")
 
 
 def summary_of(message: Message) -> str:
@@ -221,6 +235,36 @@ def tell(out: Out, event: Event, before: str = "") -> None:
         out.progress(f"{before}{event_line(event)}")
     elif not quiet(event):
         out.line(f"{before}{event_line(event)}")
+
+
+async def tell_unfinished(out: Out, peer: Peer, did: Did = "", task: str = "") -> None:
+    """What a peer that was just started goes on with; and which of it is a hire of the agent `did` for `task`, by us.
+
+    Raises:
+        LedgerError: A journal cannot be read.
+    """
+    for one in peer.status():
+        again = one["role"] == "hirer" and one["peer"] == did and one["state"] not in (*ENDED, "closing")
+        again = again and await _is_hire_for(peer, one["engagement"], task)
+        out.value({"kind": "unfinished", **one, "again": again})
+        out.line(goes_on(one))
+        if again:
+            out.line(f"  hires this agent for {plain(task, 60)}, too, and is not over: now it is hired again", "yellow")
+
+
+def goes_on(unfinished: Mapping[str, Any]) -> str:
+    """One engagement that a start goes on with, as `Peer.status` has it, on one line."""
+    return f"goes on with {unfinished['engagement']}: {unfinished['state']}, {unfinished['why']}"
+
+
+async def _is_hire_for(peer: Peer, engagement: EngagementId, task: str) -> bool:
+    """Whether the order of an engagement asks for `task` to be done, and not only what policy says."""
+    summary = await peer.ledger.summary(engagement)
+    if summary is None:
+        return False
+    facts = (await load_engagement(peer.ledger, summary, peer.own.id)).facts
+    order = msgspec.json.decode(facts.get("order", "{}"), type=dict[str, Any])
+    return order.get("task") == task and not order.get("probe")
 
 
 def domain_lines(links: Mapping[Did, tuple[DomainLink, ...]]) -> Iterator[tuple[str, str]]:
