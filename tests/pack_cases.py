@@ -562,6 +562,14 @@ WITNESSED: dict[str, tuple[Callable[[], bytes], str]] = {
         ),
         "",
     ),
+    "a witness whose clock went back to its beginning": (
+        lambda: witnessed_pack(lambda log: log.witnessed(ONE, seconds=0)),
+        "",
+    ),
+    "two lines by one witness": (
+        lambda: witnessed_pack(lambda log: log.witnessed(ONE) + log.witnessed(ONE, seconds=1_773_000_000)),
+        "log_proof_invalid",
+    ),
     "a witness that signed another root": (
         lambda: witnessed_pack(lambda log: Log(log.actor, 2).witnessed(ONE)),
         "log_proof_invalid",

@@ -34,6 +34,7 @@ CHECKED = 10
 LIST = "https://issuer.example/list/1"
 POLICY = b'{"name":"a policy","version":"1"}'
 FROM, UNTIL = "2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
+ANCIENT, LAST = "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"
 
 
 def credential(hire: Hire, by: Actor = ONE, *, at: str = FROM, **members: Any) -> JsonObject:
@@ -142,6 +143,15 @@ def _flipped(document: JsonObject) -> JsonObject:
     proof: Any = document["proof"]
     value = proof["proofValue"]
     return {**document, "proof": {**proof, "proofValue": value[:-1] + ("2" if value[-1] != "2" else "3")}}
+
+
+def _just(hire: Hire) -> str:
+    """The least after the second in which credentials of this hire are judged that is told from it."""
+    return hire.book.clock.now().replace("Z", ".000001Z")
+
+
+def _with_comma(data: bytes) -> bytes:
+    return data.replace(b"]", b",]", 1)
 
 
 def _in_list(document: JsonObject, times: int = 1) -> JsonObject:
@@ -293,6 +303,40 @@ CREDENTIALS: dict[str, tuple[Callable[[], bytes], str]] = {
     "an issuer whose document is not here": (lambda: packed(_by_web(TWO)), ""),
     "not valid any more": (lambda: packed(lambda hire: credential(hire, validUntil=FROM)), ""),
     "not valid yet": (lambda: packed(lambda hire: credential(hire, validFrom=UNTIL)), ""),
+    "a validity beyond our instants": (
+        lambda: packed(lambda hire: credential(hire, validFrom=ANCIENT, validUntil=LAST), lists=(status_list(),)),
+        "",
+    ),
+    "a list without an end of ours": (
+        lambda: packed(credential, lists=(status_list(validFrom=ANCIENT, validUntil=LAST),)),
+        "",
+    ),
+    "a list that was over before our instants": (
+        lambda: packed(credential, lists=(status_list(places=(9,), validUntil=ANCIENT),)),
+        "",
+    ),
+    "not valid yet, by a part of a second": (lambda: packed(lambda hire: credential(hire, validFrom=_just(hire))), ""),
+    "signed before our instants": (lambda: packed(lambda hire: credential(hire, at="1999-12-31T23:59:59Z")), ""),
+    "an offset of sixty minutes": (
+        lambda: packed(lambda hire: credential(hire, validUntil="2099-01-01T00:00:00+10:60")),
+        "schema_violation",
+    ),
+    "signed at an offset of sixty minutes": (
+        lambda: packed(lambda hire: credential(hire, at="2020-01-01T00:00:00+10:60")),
+        "schema_violation",
+    ),
+    "the hour after the last": (
+        lambda: packed(lambda hire: credential(hire, validFrom="2020-01-01T24:00:00Z")),
+        "schema_violation",
+    ),
+    "looked up, a comma before the end of a list": (
+        lambda: packed(looked_up=lambda hire: (_with_comma(canonicalize(credential(hire))),)),
+        "bad_json",
+    ),
+    "looked up, a number that is none": (
+        lambda: packed(looked_up=lambda hire: (b'{"a":NaN,' + canonicalize(credential(hire))[1:],)),
+        "bad_json",
+    ),
     "a suite of others": (lambda: packed(lambda hire: {**credential(hire), "proof": SUITE_OF_OTHERS}), ""),
     "a suite of others in a list": (lambda: packed(lambda hire: {**credential(hire), "proof": [SUITE_OF_OTHERS]}), ""),
     "a proof in a list": (lambda: packed(lambda hire: _in_list(credential(hire))), ""),
@@ -671,6 +715,15 @@ TEXTS: dict[str, tuple[Callable[[], bytes], str]] = {
     "numbers spelled in another way": (
         lambda: packed(_text(as_payload=lambda one: canonicalize(one)[:-1] + b',"exp":%d.0,"nbf":1.5778368e9}' % FAR)),
         "",
+    ),
+    "a validity beyond our instants": (lambda: packed(_text(validFrom=ANCIENT, validUntil=LAST)), ""),
+    "an offset beyond those that there are": (
+        lambda: packed(_text(validUntil="2099-01-01T00:00:00+14:01")),
+        "schema_violation",
+    ),
+    "a comma before the end of a list": (
+        lambda: packed(_text(as_payload=lambda one: _with_comma(canonicalize(one)))),
+        "bad_json",
     ),
     "past by exp": (lambda: packed(_text(exp=SECONDS + 1)), ""),
     "not yet by nbf": (lambda: packed(_text(nbf=FAR)), ""),

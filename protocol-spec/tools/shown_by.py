@@ -30,6 +30,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
         "messages/refused/not-*",
         "messages/refused/name-twice*",
         "messages/refused/null",
+        "packs/looked-up-comma",
         "schemas/null-member",
         "schemas/proof-null",
     ),
@@ -42,6 +43,7 @@ SHOWN_BY: Final[dict[str, tuple[str, ...]]] = {
     ),
     "HIRE-JSN-03": ("messages/refused/number-*",),
     "HIRE-JSN-04": ("messages/refused/too-deep", "messages/refused/problem-too-large"),
+    "HIRE-JSN-06": ("packs/looked-up-ages", "packs/looked-up-offset"),
     "HIRE-JSN-05": (
         "schemas/amount-*",
         "schemas/digest-hex",

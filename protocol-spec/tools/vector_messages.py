@@ -131,6 +131,8 @@ def _json() -> Iterator[Vector]:
         return text.replace(old, new).encode()
 
     yield _refused("not-json", "a text that ends too early", raw[:-1], "bad_json")
+    none = put('"need":"sbom"', '"need":NaN')
+    yield _refused("not-a-number", "a word that only other languages know as a number", none, "bad_json")
     yield _refused("not-an-object", "a list", b"[" + raw + b"]", "bad_json")
     yield _refused("name-twice", "a name twice", put('"need":"sbom"', '"need":"sbom","need":"sbom"'), "bad_json")
     escaped = put('"need":"sbom"', '"need":"sbom","n\\u0065ed":"other"')

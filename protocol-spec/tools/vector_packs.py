@@ -90,6 +90,10 @@ JWT_KINDS: Final = {
     "jwt-key": "key_not_authorized",
 }
 """Of one in which they are JWTs."""
+TIMES: Final = {"validFrom": "2026-01-01T00:00:00Z", "validUntil": "2027-01-01T00:00:00Z"}
+AGES: Final = {"validFrom": "0001-01-01T00:00:00Z", "validUntil": "9999-12-31T23:59:59.999999Z"}
+OFF: Final = {**TIMES, "validUntil": "2027-01-01T00:00:00+10:60"}
+"""Validities of credentials."""
 RECORDED: Final = {"decisions": 2, "refusals": 1}
 """What the provider's `Closing` says that it recorded, in the packs from which that is gone."""
 
@@ -118,7 +122,17 @@ def pack_vectors() -> Iterator[Vector]:
         yield _vector(kind, TAMPERINGS[kind].says, tamper(good, kind), {"code": code})
     raws = [(one.message.type, one.raw) for one in said]
     seen = _proved(said, raws)
-    seen["checkpoint"] += _witnessed(seen["checkpoint"])
+    note = seen["checkpoint"]
+    early = write_pack(lines, **engagement, **seen | {"checkpoint": note + _witnessed(note, 0)})
+    yield _vector(
+        "witnessed-early",
+        "a checkpoint that a witness cosigned whose clock was at its beginning",
+        early,
+        {"contract": contract, "state": "closed"},
+    )
+    twice = write_pack(lines, **engagement, **seen | {"checkpoint": note + _witnessed(note) + _witnessed(note, 0)})
+    yield _vector("witnessed-twice", "two lines by one witness", twice, {"code": "log_proof_invalid"})
+    seen["checkpoint"] += _witnessed(note)
     witnessed = write_pack(lines, **engagement, **seen)
     yield _vector(
         "witnessed",
@@ -138,6 +152,13 @@ def pack_vectors() -> Iterator[Vector]:
         yield _vector(name, says, shown, {"code": "revoked"} if places else whole)
         for kind, code in kinds.items():
             yield _vector(kind, TAMPERINGS[kind].says, tamper(shown, kind), {"code": code})
+    for name, says, looked_up, code in (
+        ("looked-up-ages", "a credential for all the years that there are", _looked_up(said, (), times=AGES), ""),
+        ("looked-up-offset", "one until an offset that is none", _looked_up(said, (), times=OFF), "schema_violation"),
+        ("looked-up-comma", "one with a comma before the end of a list", _looked_up(said, (), comma=True), "bad_json"),
+    ):
+        shown = write_pack(lines, **engagement, **own_log, **looked_up)
+        yield _vector(name, says, shown, {"code": code} if code else {"contract": contract, "state": "closed"})
     yield from _recorded(said, lines, engagement)
     proved = write_pack(lines, **engagement, **_proved(said, raws))
     yield _vector(
@@ -245,14 +266,21 @@ def _cosigned(said: list[VerifiedMessage]) -> Iterator[tuple[str, str, str, str]
     yield "cosigned-fork", "a cosignature of leaves that the hirer's log never had", note(forked), "ledger_diverged"
 
 
-def _witnessed(note: str) -> str:
+def _witnessed(note: str, seconds: int = SECONDS) -> str:
     """The line of a witness below a note."""
     by = Party("witness")
     key = public_key_from_raw("Ed25519", bytes(by.key.verify_key))
-    return cosignature_line(by.did, key, SECONDS, by.sign(cosigned_text(read_note(note).text, SECONDS)))
+    return cosignature_line(by.did, key, seconds, by.sign(cosigned_text(read_note(note).text, seconds)))
 
 
-def _looked_up(said: list[VerifiedMessage], places: tuple[int, ...], *, jwt: bool = False) -> dict[str, Any]:
+def _looked_up(
+    said: list[VerifiedMessage],
+    places: tuple[int, ...],
+    *,
+    jwt: bool = False,
+    times: dict[str, str] = TIMES,
+    comma: bool = False,
+) -> dict[str, Any]:
     """What an issuer says of the hirer, its status list with these places set, and a decision from both."""
     issuer, url = Party("issuer"), "https://issuer.example/status/1"
     shown = next(one.message for one in said if isinstance(one.message, Presentation) and one.message.role == "hirer")
@@ -260,7 +288,6 @@ def _looked_up(said: list[VerifiedMessage], places: tuple[int, ...], *, jwt: boo
     bits = bytearray(16 * 1024)
     for place in places:
         bits[place >> 3] |= 0x80 >> (place & 7)
-    times: dict[str, Any] = {"validFrom": "2026-01-01T00:00:00Z", "validUntil": "2027-01-01T00:00:00Z"}
     credential: dict[str, Any] = {
         "@context": own_context(),
         "type": ["VerifiableCredential", "EndorsementCredential"],
@@ -273,11 +300,11 @@ def _looked_up(said: list[VerifiedMessage], places: tuple[int, ...], *, jwt: boo
         url=url,
         issuer=issuer.did,
         bits=bits,
-        valid_from=times["validFrom"],
-        valid_until=times["validUntil"],
+        valid_from=TIMES["validFrom"],
+        valid_until=TIMES["validUntil"],
         ttl_seconds=300,
     )
-    made = times["validFrom"]
+    made = TIMES["validFrom"]
 
     def issued(document: JsonObject) -> bytes:
         if not jwt:
@@ -286,6 +313,7 @@ def _looked_up(said: list[VerifiedMessage], places: tuple[int, ...], *, jwt: boo
         return draft.signed(issuer.sign(draft.to_sign)).encode()
 
     signed, told = issued(credential), issued(listed)
+    signed = signed.replace(b"]", b",]", 1) if comma else signed
     inputs = {
         "presentation": digest_bytes(canonicalize(dict(shown.presentation))),
         "lookedUp": [digest_bytes(signed)],

@@ -279,6 +279,11 @@ class _Hooks:
         return members
 
 
+def _refuse_constant(text: str) -> NoReturn:
+    """`NaN` and the infinities, which the standard library reads and JSON does not know."""
+    raise FormatError("bad_json", f"expected JSON, got {text}")
+
+
 def _read_slowly(raw: bytes, limits: Limits) -> JsonValue:
     if b"\x00" in raw or raw.startswith(b"\xef\xbb\xbf"):
         # NUL is nowhere in JSON text in UTF-8, and in nearly every one in UTF-16 or UTF-32.
@@ -293,7 +298,7 @@ def _read_slowly(raw: bytes, limits: Limits) -> JsonValue:
             text,
             parse_int=hooks.integer,
             parse_float=hooks.fraction,
-            parse_constant=hooks.refuse_number,
+            parse_constant=_refuse_constant,
             object_pairs_hook=hooks.object,
         )
     except json.JSONDecodeError as exc:

@@ -28,7 +28,8 @@ __all__ = [
 
 _INSTANT: Final = re.compile(INSTANT_PATTERN)
 _MOMENT: Final = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
+    r"(Z|[+-](?:(?:0[0-9]|1[0-3]):[0-5][0-9]|14:00))"
 )
 _MAX_MOMENT: Final = 35
 """Characters of the longest."""
@@ -45,12 +46,16 @@ def parse_instant(instant: Instant) -> datetime:
         FormatError: `schema_violation`: another spelling, or no such second.
     """
     if not _INSTANT.search(instant):
-        raise FormatError("schema_violation", f"expected YYYY-MM-DDThh:mm:ssZ, got {instant[:40]!a}")
+        raise FormatError(
+            "schema_violation", f"expected YYYY-MM-DDThh:mm:ssZ, years 2000 to 2999, got {instant[:40]!a}"
+        )
     return datetime.fromisoformat(instant)
 
 
 def read_moment(text: object) -> datetime | None:
-    """The time in a date-time as others write it, with its zone and perhaps finer than a second; None if it is none."""
+    """The time in a date-time as others write it (`xsd:dateTimeStamp`), to the microsecond; None if it is none, or
+    outside the years 1 to 9999 of UTC.
+    """
     return _read_moment(text) if isinstance(text, str) and len(text) <= _MAX_MOMENT else None
 
 

@@ -17,7 +17,6 @@ from undersigned.encoding import (
     decode_json,
     digest_bytes,
     digest_hex,
-    format_instant,
     parse_instant,
     shift,
 )
@@ -200,8 +199,9 @@ def _check_witnesses(case: Case, note: str | None) -> str:
         head, seconds = verify_cosignature(note or "", name, key)
         if seconds > parse_instant(case.now).timestamp() + MAX_SKEW_SECONDS:
             raise LogProofError("log_proof_invalid", f"{name[:200]!a} cosigned after {case.now}")
-        at = format_instant(datetime.fromtimestamp(seconds, UTC))
-        said.append(f"{name} cosigned {head.size} leaves at {at}")
+        # Its own word, which may be a year that no instant of ours has.
+        at = datetime.fromtimestamp(seconds, UTC)
+        said.append(f"{name} cosigned {head.size} leaves at {at:%Y-%m-%dT%H:%M:%SZ}")
     if unknown:
         said.append(f"no DID document of the witness {', '.join(unknown)} is here: not checked")
     return "; ".join(said)

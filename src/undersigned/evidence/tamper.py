@@ -574,7 +574,16 @@ def _jwt(change: Callable[[_Open, Any, bytes], tuple[Any, bytes]]) -> Callable[[
                 header, signed = change(pack, decode(base64url_decode(head)), base64url_decode(signature))
                 parts = (base64url_encode(canonicalize(header)), payload, base64url_encode(signed))
                 return _looked_up(pack, path, ".".join(parts).encode())
-        raise _nothing("credential or status list that is a JWT")
+        presented = any(
+            mark in data
+            for mark in (b'"data:application/vc+jwt,', b'"data:application/vp+jwt,')
+            for path, data in pack.files.items()
+            if pack.kinds[path] == "message"
+        )
+        aside = (
+            " and was looked up (one in a presentation stands under its holder's signature, too)" if presented else ""
+        )
+        raise _nothing(f"credential or status list that is a JWT{aside}")
 
     return make
 

@@ -55,8 +55,10 @@ def verify_cosignature(note: str, name: str, key: NoteKey) -> tuple[Checkpoint, 
     parsed = read_note(note)
     wanted = _key_hash(name, key)
     found = [data for who, hint, data in parsed.signatures if who == name and hint == wanted]
-    if len(found) != 1 or len(found[0]) != 72:
-        raise LogProofError("log_proof_invalid", f"the note carries no cosignature by {name}")
+    if len(found) != 1:
+        raise LogProofError("log_proof_invalid", f"the note carries {len(found)} cosignatures by {name}, not one")
+    if len(found[0]) != 72:
+        raise LogProofError("log_proof_invalid", f"a cosignature has 72 bytes; the one by {name} has {len(found[0])}")
     seconds = int.from_bytes(found[0][:8], "big")
     try:
         key.verify(found[0][8:], cosigned_text(parsed.text, seconds))

@@ -281,6 +281,7 @@ def test_a_pack_is_judged_as_of_the_instant_that_is_named(pack: Path) -> None:
     for bad in ("now", "2026-02-30T00:00:00Z", "2026-01-01T00:00:00+01:00", ""):
         ran = run("verify", pack, "--at", bad, "--json")
         assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
+    assert "years 2000 to 2999" in run("verify", pack, "--at", "9999-12-31T23:59:59Z", "--json").error["message"]
 
 
 def test_more_than_a_pack_may_have_does_not_hold(pack: Path, tmp_path: Path) -> None:

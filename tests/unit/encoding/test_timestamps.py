@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moments import MOMENTS
 from undersigned.encoding import (
     DURATION_PATTERN,
     INSTANT_PATTERN,
@@ -16,6 +17,7 @@ from undersigned.encoding import (
     format_instant,
     parse_duration,
     parse_instant,
+    read_moment,
     seconds_between,
     shift,
 )
@@ -162,3 +164,15 @@ def test_duration_out_of_range(seconds: int):
     with pytest.raises(FormatError) as caught:
         format_duration(seconds)
     assert caught.value.code == "schema_violation"
+
+
+@pytest.mark.parametrize(("text", "at"), MOMENTS.items())
+def test_times_as_others_write_them(text: str, at: datetime | None):
+    """HIRE-JSN-06."""
+    assert read_moment(text) == at
+
+
+@pytest.mark.parametrize("text", ["1999-12-31T23:59:59Z", "3000-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_what_an_instant_lacks_is_told(text: str):
+    with pytest.raises(FormatError, match=f"years 2000 to 2999, got '{text}'"):
+        parse_instant(text)

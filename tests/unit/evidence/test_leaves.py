@@ -138,9 +138,13 @@ def test_lines_of_witnesses_are_checked(what: str) -> None:
     assert first(report) == ((LEDGER, code) if code else (0, ""))
     if not code:
         said = report.steps[LEDGER - 1].detail
-        checked = {"two witnesses": 2, "the other side": 1}.get(what, 0)
+        alone = ("the other side", "a witness whose clock went back to its beginning")
+        checked = 2 if what == "two witnesses" else int(what in alone)
         assert said.count("cosigned 4 leaves at ") + said.count("cosigned 7 leaves at ") == checked
         assert ("not checked" in said) == (checked == 0)
+        assert ("at 1970-01-01T00:00:00Z" in said) == ("clock" in what)
+    if what == "two lines by one witness":
+        assert "the note carries 2 cosignatures by did:key:" in report.steps[LEDGER - 1].detail
 
 
 @pytest.mark.parametrize("what", NAMED_WITNESSES)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pack_cases import APART, BELOW, LATER, ONE, hire_with_subcontract, recorded_hire, withheld
-from pack_credentials import OF_TEXTS, TEXTS, credential, status_list, text_bytes
+from pack_credentials import CREDENTIALS, OF_TEXTS, TEXTS, credential, status_list, text_bytes
 from packs import Hire
 from undersigned.encoding import canonicalize
 from undersigned.errors import VerificationError
@@ -110,5 +110,9 @@ def test_every_step_but_one_refuses_something() -> None:
 def test_what_is_not_there_cannot_be_tampered_with(hire: Recorded) -> None:
     with pytest.raises(VerificationError, match="no artifact in this pack"):
         tamper(hire[0].pack(artifacts=()), "artifact")
+    with pytest.raises(VerificationError, match="no credential or status list that is a JWT in this pack"):
+        tamper(CREDENTIALS["shown, clear and allowed"][0](), "jwt-key")
+    with pytest.raises(VerificationError, match=r"and was looked up \(one in a presentation stands under its holder's"):
+        tamper(TEXTS["of P-256"][0](), "jwt-none")
     with pytest.raises(VerificationError):
         tamper(b"no pack", "price")

@@ -19,7 +19,7 @@ function objectIn(data, path, limits) {
 
 /** A member as it is verified: JSON, or a signed text in an envelope; what is not ASCII is no signed text. */
 const memberIn = (data, path) =>
-  data[0] === 0x7b ? objectIn(data, path, MEMBER_LIMITS) : envelopeOf(new TextDecoder("latin1").decode(data), CREDENTIAL_JWT);
+  data[0] === 0x7b ? objectIn(data, path, MEMBER_LIMITS) : envelopeOf(latin1(data), CREDENTIAL_JWT);
 
 /** What somebody signed, with a proof or as a text; `digest` is that of the member that it is. */
 async function opened(document, path, digest, of = CREDENTIAL_JWT) {
@@ -251,12 +251,13 @@ async function judged(found, one, at) {
   const [first, last] = jws ? checkCredentialClaims(document, issuerOf(one)) : [null, null];
   if (!(await isSigned(found, one, issuerOf(one), "assertionMethod", at))) return undefined;
   const [begins, ends] = ["validFrom", "validUntil"].map((name) => {
-    const time = has(document, name) ? (typeof document[name] === "string" ? moment(document[name]) : undefined) : null;
+    const time = has(document, name) ? moment(document[name]) : null;
     if (time === undefined) throw new Refused("schema_violation", `expected a time in ${name}`, path);
     return time;
   });
-  const now = seconds(at);
-  return [begins, first].every((time) => time === null || time <= now) && [ends, last].every((time) => time === null || now <= time);
+  const [now, second] = [micros(at), seconds(at)];
+  const [begun, over] = [begins !== null && begins > now, ends !== null && ends < now];
+  return !begun && !over && (first === null || first <= second) && (last === null || second <= last);
 }
 
 /** Whether the signer's proof, or its signature of the text, could be judged; it holds then. */

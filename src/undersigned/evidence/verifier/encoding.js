@@ -40,6 +40,7 @@ function concat(...parts) {
 }
 
 const same = (one, other) => one.length === other.length && one.every((byte, at) => byte === other[at]);
+const latin1 = (bytes) => new TextDecoder("latin1").decode(bytes);
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 const fromHex = (text) => Uint8Array.from(text.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 const bigEndian = (bytes) => (bytes.length ? BigInt(`0x${hex(bytes)}`) : 0n);
@@ -147,6 +148,7 @@ function isOdd(text) {
 /** The value that these bytes spell, each name once, every number exact, within the limits. */
 function decodeJson(bytes, limits = MESSAGE_LIMITS) {
   if (bytes.length > limits.bytes) throw new Refused("too_large", `expected at most ${limits.bytes} bytes; came ${bytes.length}`);
+  if (depthOf(bytes) > limits.depth) throw new Refused("too_deep", `expected at most ${limits.depth} levels`);
   if (bytes.includes(0) || (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf)) {
     throw new Refused("bad_unicode", "expected UTF-8 without a mark or NUL");
   }
@@ -170,12 +172,7 @@ function decodeJson(bytes, limits = MESSAGE_LIMITS) {
       }
     }
     at += 1;
-    const value = JSON.parse(text.slice(start, at));
-    if ([...value].length > limits.text) throw new Refused("too_large", `expected at most ${limits.text} characters`);
-    if (isOdd(value) || (!limits.controls && CONTROLS.test(value))) {
-      throw new Refused("bad_unicode", `expected text without odd characters; came ${shown(value)}`);
-    }
-    return value;
+    return JSON.parse(text.slice(start, at));
   };
   const number = () => {
     const found = /^-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/.exec(text.slice(at, at + 420));
@@ -190,36 +187,30 @@ function decodeJson(bytes, limits = MESSAGE_LIMITS) {
     }
     return value;
   };
-  const value = (depth) => {
+  const value = () => {
     space();
-    const open = text[at];
-    if (open === "{" || open === "[") {
-      if (depth === limits.depth) throw new Refused("too_deep", `expected at most ${limits.depth} levels`);
-      return open === "{" ? object(depth + 1) : array(depth + 1);
-    }
-    if (open === '"') return string();
+    if (text[at] === "{") return object();
+    if (text[at] === "[") return array();
+    if (text[at] === '"') return string();
     for (const [word, meaning] of [["true", true], ["false", false], ["null", null]]) {
       if (text.startsWith(word, at)) {
         at += word.length;
-        if (meaning === null && !limits.nulls) throw new Refused("bad_json", NO_NULL);
         return meaning;
       }
     }
     return number();
   };
-  const object = (depth) => {
-    const members = new Map();
+  const inText = new Map(); // members as they stand in the text: an object moves names that are numbers to its front
+  const object = () => {
+    const members = [];
     at += 1;
     for (space(); text[at] !== "}"; ) {
       space();
       const name = string();
-      if (limits.names && !limits.names.test(name)) throw new Refused("bad_unicode", "expected an ASCII name");
-      if (members.has(name)) throw new Refused("bad_json", `expected each name once, got ${shown(name)} again`);
       space();
       if (text[at] !== ":") throw bad("a colon");
       at += 1;
-      members.set(name, value(depth));
-      if (members.size > limits.members) throw new Refused("too_large", `expected at most ${limits.members} members`);
+      members.push([name, value()]);
       space();
       if (text[at] === "}") break;
       if (text[at] !== ",") throw bad("a comma");
@@ -228,26 +219,67 @@ function decodeJson(bytes, limits = MESSAGE_LIMITS) {
       if (text[at] === "}") throw bad("a name");
     }
     at += 1;
-    return Object.fromEntries(members); // defines names, so that `__proto__` is one like others
+    if (members.length > limits.members) throw new Refused("too_large", `expected at most ${limits.members} members`);
+    const whole = Object.fromEntries(members); // defines names, so that `__proto__` is one like others
+    if (Object.keys(whole).length < members.length) throw new Refused("bad_json", "expected each name once");
+    inText.set(whole, members);
+    return whole;
   };
-  const array = (depth) => {
+  const array = () => {
     const items = [];
     at += 1;
     for (space(); text[at] !== "]"; ) {
-      items.push(value(depth));
-      if (items.length > limits.items) throw new Refused("too_large", `expected at most ${limits.items} items`);
+      items.push(value());
       space();
       if (text[at] === "]") break;
       if (text[at] !== ",") throw bad("a comma");
       at += 1;
+      space();
+      if (text[at] === "]") throw bad("a value");
     }
     at += 1;
     return items;
   };
-  const root = value(0);
+  const root = value();
   space();
   if (at < text.length) throw bad("the end");
+  checkValues(root, inText, limits);
   return root;
+}
+
+/** Containers inside one another: exact for JSON, and for other bytes at least as many as a reader would go into. */
+function depthOf(bytes) {
+  const outside = latin1(bytes).replaceAll("\\\\", "").replaceAll('\\"', "").split('"').filter((_, at) => at % 2 === 0).join("");
+  let [depth, most] = [0, 0];
+  for (const [one] of outside.matchAll(/[[\]{}]/g)) {
+    depth += one === "[" || one === "{" ? 1 : -1;
+    most = Math.max(most, depth);
+  }
+  return most;
+}
+
+/** What is refused only once all of a text is known to be JSON, in one order: of several faults the last value's counts. */
+function checkValues(root, inText, limits) {
+  const text = (value) => {
+    if ([...value].length > limits.text) throw new Refused("too_large", `expected at most ${limits.text} characters`);
+    if (isOdd(value) || (!limits.controls && CONTROLS.test(value))) {
+      throw new Refused("bad_unicode", `expected text without odd characters; came ${shown(value)}`);
+    }
+  };
+  for (const values = [root]; values.length; ) {
+    const value = values.pop();
+    if (typeof value === "string") text(value);
+    else if (Array.isArray(value)) {
+      if (value.length > limits.items) throw new Refused("too_large", `expected at most ${limits.items} items`);
+      for (const item of value) values.push(item);
+    } else if (isObject(value)) {
+      for (const [name, member] of inText.get(value)) {
+        text(name);
+        if (limits.names && !limits.names.test(name)) throw new Refused("bad_unicode", "expected an ASCII name");
+        values.push(member);
+      }
+    } else if (value === null && !limits.nulls) throw new Refused("bad_json", NO_NULL);
+  }
 }
 
 /** RFC 8785: names by UTF-16 code unit, numbers and text as ECMAScript writes them, which is what the RFC refers to. */
@@ -284,13 +316,23 @@ function seconds(instant) {
 const instantOf = (at) => `${new Date(at * 1000).toISOString().slice(0, 19)}Z`;
 const shift = (instant, by) => instantOf(seconds(instant) + by);
 
-/** Seconds since 1970 of a date-time as others write it, with its zone; undefined if it is none. */
+const MOMENT = new RegExp(
+  /^([0-9]{4})(-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])/.source +
+    /(?:\.([0-9]{1,9}))?(Z|[+-](?:(?:0[0-9]|1[0-3]):[0-5][0-9]|14:00))$/.source,
+);
+const [FIRST_MOMENT, END_OF_MOMENTS] = [Date.parse("0001-01-01T00:00:00Z"), Date.parse("+010000-01-01T00:00:00Z")];
+
+/** Microseconds since 1970 of a date-time as others write it, with its zone; undefined if it is none. */
 function moment(text) {
-  const found = /^(2[0-9]{3}-[0-9]{2}-[0-9]{2})T([0-9]{2}):([0-9]{2}):([0-5][0-9])(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$/.exec(text);
-  if (!found || !isInstant(`${found[1]}T00:00:00Z`) || Number(found[2]) > 23 || Number(found[3]) > 59) return undefined;
-  const at = Date.parse(text);
-  return Number.isNaN(at) ? undefined : at / 1000;
+  const [, year, rest, fraction = "", zone] = (typeof text === "string" && MOMENT.exec(text)) || [];
+  // The calendar repeats itself after 400 years, and 2000 to 2399 are years of instants.
+  if (!year || !isInstant(`${2000 + (Number(year) % 400)}${rest}Z`)) return undefined;
+  const at = Date.parse(`${year}${rest}${zone}`);
+  if (Number(year) === 0 || at < FIRST_MOMENT || at >= END_OF_MOMENTS) return undefined;
+  return BigInt(at) * 1000n + BigInt(fraction.slice(0, 6).padEnd(6, "0"));
 }
+
+const micros = (instant) => BigInt(seconds(instant)) * 1000000n;
 
 function durationSeconds(text) {
   const units = { D: 86400, H: 3600, M: 60, S: 1 };

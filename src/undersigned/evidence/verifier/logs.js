@@ -102,7 +102,8 @@ async function readVerifier(text) {
 async function lineBy(note, name, type, key) {
   const hint = await keyHint(name, type, key);
   const found = note.signatures.filter((one) => one.name === name && same(one.hint, hint));
-  if (found.length !== 1) throw noProof(`the note carries ${found.length} signatures by ${name}, not one`);
+  const what = type === 4 ? "cosignatures" : "signatures";
+  if (found.length !== 1) throw noProof(`the note carries ${found.length} ${what} by ${name}, not one`);
   return found[0].data;
 }
 
@@ -123,7 +124,7 @@ async function verifyNote(note, key, name) {
 async function verifyCosignature(note, key, name) {
   const read = readNote(note);
   const data = await lineBy(read, name, 4, key);
-  if (data.length !== 72) throw noProof(`the note carries no cosignature by ${name}`);
+  if (data.length !== 72) throw noProof(`a cosignature has 72 bytes; the one by ${name} has ${data.length}`);
   const at = bigEndian(data.subarray(0, 8));
   const signed = concat(encode(`cosignature/v1\ntime ${at}\n`), read.text);
   await checkSignature(key, data.subarray(8), signed, `the cosignature by ${name}`);

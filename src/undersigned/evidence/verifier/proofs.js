@@ -59,9 +59,9 @@ function verifyOptions(proof, context, purpose, asked = {}) {
   if (created !== null && expires !== null && created > expires) {
     throw new Refused("proof_invalid", "expected created before expires", "/proof");
   }
-  const now = asked.now ? seconds(asked.now) : undefined;
-  if (created !== null && created > now + 60) throw new Refused("proof_from_future", "expected a proof made by now", "/proof/created");
-  if (expires !== null && expires < now) throw new Refused("proof_expired", "expected a proof that is still good", "/proof/expires");
+  const now = asked.now ? micros(asked.now) : undefined;
+  if (created !== null && now !== undefined && created > now + 60000000n) throw new Refused("proof_from_future", "expected a proof made by now", "/proof/created");
+  if (expires !== null && now !== undefined && expires < now) throw new Refused("proof_expired", "expected a proof that is still good", "/proof/expires");
   if (has(proof, "@context") && !equal(proof["@context"], context)) {
     throw new Refused("proof_invalid", "expected the document's @context in its proof", "/proof/@context");
   }

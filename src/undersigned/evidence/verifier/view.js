@@ -164,7 +164,7 @@ async function judgeFiles(files) {
     const packs = read.filter(([name]) => !name.toLowerCase().endsWith(".json"));
     if (packs.length !== 1) throw new Error(`expected one pack; came ${packs.length}`);
     const now = at("now").value.trim() || instantOf(Math.floor(Date.now() / 1000));
-    if (!isInstant(now)) throw new Error("expected a time such as 2026-11-24T09:00:00Z");
+    if (!isInstant(now)) throw new Error("expected a time such as 2026-11-24T09:00:00Z, in the years 2000 to 2999");
     const known = read.filter(([name]) => name.toLowerCase().endsWith(".json")).map(([, data]) => data);
     const found = await verifyPack(packs[0][1], now, known, at("witnesses").value.split(/\s+/).filter(Boolean));
     if (mine === turn) show(found);
