@@ -14,6 +14,7 @@ from support import ROOT
 from undersigned.attestation import ActionTaken, SubcontractLine, accepted, refusal
 from undersigned.encoding import canonicalize, digest_bytes, multibase_encode, shift
 from undersigned.evidence import TAMPERINGS, read_archive, tamper, write_archive, write_pack
+from undersigned.evidence.pack import PLACES
 from undersigned.messages import Consistency, LogHead, Recorded
 from undersigned.protocol import Sent
 from undersigned.scope import Action
@@ -68,6 +69,11 @@ def hires() -> Iterator[Case]:
     yield Case("without artifacts", whole.pack(artifacts=()))
     yield Case("of a later version", _with_member(whole.pack(), "later/one.json", b"{}"))
     yield Case("a member of a kind that is none", _with_member(whole.pack(), "x/one.json", b"{}", kind="No Kind"))
+    for kind in sorted(set(PLACES.values())):
+        yield Case(f"{kind} elsewhere", _with_member(whole.pack(), "x/one.json", b"{}", kind=kind))
+    for path, member in read_archive(whole.pack()).items():
+        if path != "manifest.json":
+            yield Case(f"{path} of another kind", _with_member(whole.pack(), path, member, kind="other"))
     now = whole.book.clock.now()
     yield Case("a minute ahead", whole.pack(), shift(now, -60))
     yield Case("more than a minute ahead", whole.pack(), shift(now, -61))
@@ -773,9 +779,9 @@ def _with_manifest(data: bytes, **changes: Any) -> bytes:
 def _with_member(data: bytes, path: str, content: bytes, kind: str = "later") -> bytes:
     members = read_archive(data)
     said = json.loads(members.pop("manifest.json"))
-    said["members"] = sorted(
-        [*said["members"], {"path": path, "digest": digest_bytes(content), "kind": kind}], key=lambda one: one["path"]
-    )
+    listed = {one["path"]: one for one in said["members"]}
+    listed[path] = {**listed.get(path, {}), "path": path, "digest": digest_bytes(content), "kind": kind}
+    said["members"] = [one for _, one in sorted(listed.items())]
     return write_archive({**members, path: content, "manifest.json": canonicalize(said)})
 
 

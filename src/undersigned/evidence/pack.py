@@ -85,6 +85,16 @@ KINDS: Final = frozenset(
     }
 )
 """Kinds of members that are judged."""
+PLACES: Final = MappingProxyType(
+    {
+        **{CONTRACT: "contract", CHECKPOINT: "ledger", INCLUSION: "ledger"},
+        **{"ledger/proofs.json": "log-proofs", "withheld.json": "withheld"},
+        **{"transcript": "message", "statements": "statement", "did-documents": "did-document", "refusals": "refusal"},
+        **{"artifacts": "artifact", SUBCONTRACTS: "subcontract", "decisions": "decision", "status": "status"},
+        **{"credentials": "credential", "policies": "policy", "approvals": "approval", "forks": "fork"},
+    }
+)
+"""Kind of what lies in a file, or in a folder."""
 Kind = Annotated[str, Meta(pattern=r"^[a-z][a-z-]{0,31}(?!\n)$")]
 
 
@@ -271,11 +281,21 @@ def read_pack(data: bytes) -> Pack:
         check_name(item.path)
         if digest_bytes(members[item.path]) != item.digest:
             raise VerificationError("evidence_invalid", f"{item.path} was changed", path=item.path)
+        _check_kind(item)
         if (item.recorded_at is not None) != (item.kind == "message"):
             raise VerificationError("evidence_invalid", f"{item.path}: a message, and nothing else, was recorded")
         if item.kind == "message" and item.recorded_at is not None:
             transcript.append(_transcribed(len(transcript) + 1, item.path, item.recorded_at, members[item.path]))
     return Pack(manifest, members, tuple(transcript))
+
+
+def _check_kind(item: Member) -> None:
+    """A member under another name would be kept and not judged."""
+    kind = PLACES.get(item.path) or PLACES.get(item.path.partition("/")[0])
+    if kind is None and item.kind in PLACES.values():
+        raise VerificationError("evidence_invalid", f"{item.path}: nothing of the kind {item.kind} stands there")
+    if kind is not None and item.kind != kind:
+        raise VerificationError("evidence_invalid", f"{item.path}: expected the kind {kind}, got {item.kind!a}")
 
 
 def _read_manifest(data: bytes | None) -> Manifest:

@@ -16,6 +16,7 @@ from undersigned.did import DidDocument
 from undersigned.encoding import canonicalize, decode_json, digest_bytes, shift
 from undersigned.errors import FormatError, UndersignedError, VerificationError
 from undersigned.evidence import STEPS, Report, read_archive, read_pack, verify_pack, write_archive, write_pack
+from undersigned.evidence.pack import PLACES
 from undersigned.protocol import Sent
 from undersigned.testing import ARBITER, Actor, Playbook, minutes, withdraw
 
@@ -55,7 +56,8 @@ def remade(data: bytes, change: dict[str, bytes | None], **manifest: Any) -> byt
             listed.pop(path)
         else:
             members[path] = content
-            listed[path] = {"kind": "other", **listed.get(path, {}), "path": path, "digest": digest_bytes(content)}
+            kind = PLACES.get(path) or PLACES.get(path.partition("/")[0], "other")
+            listed[path] = {"kind": kind, **listed.get(path, {}), "path": path, "digest": digest_bytes(content)}
     said = {**said, "members": sorted(listed.values(), key=lambda item: item["path"]), **manifest}
     return write_archive({**members, "manifest.json": canonicalize(said)})
 

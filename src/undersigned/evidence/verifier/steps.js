@@ -96,6 +96,7 @@ async function archive(the) {
   for (const item of manifest.members) {
     const data = members.get(item.path);
     if ((await digestBytes(data)) !== item.digest) throw invalid(`${item.path} was changed`, item.path);
+    checkKind(item);
     if (has(item, "recordedAt") !== (item.kind === "message")) throw invalid(`${item.path}: a message, and nothing else, was recorded`);
     if (item.kind === "message") transcript.push(await transcribed(transcript.length + 1, item, data));
   }
@@ -105,6 +106,35 @@ async function archive(the) {
   if (!equal(times, times.toSorted())) throw invalid("the transcript runs back in time");
   if (manifest.created > shift(the.now, SKEW)) throw invalid(`recorded at ${manifest.created}, which is after ${the.now}`);
   return `${members.size} members as listed; ${times.length} messages, the last of ${manifest.created}`;
+}
+
+const PLACES = new Map(
+  Object.entries({
+    "contract.json": "contract",
+    "ledger/checkpoint.txt": "ledger",
+    "ledger/inclusion.json": "ledger",
+    "ledger/proofs.json": "log-proofs",
+    "withheld.json": "withheld",
+    transcript: "message",
+    statements: "statement",
+    "did-documents": "did-document",
+    artifacts: "artifact",
+    refusals: "refusal",
+    subcontracts: "subcontract",
+    decisions: "decision",
+    credentials: "credential",
+    status: "status",
+    policies: "policy",
+    approvals: "approval",
+    forks: "fork",
+  }),
+);
+
+/** A member under another name would be kept and not judged. */
+function checkKind({ path, kind }) {
+  const wanted = PLACES.get(path) ?? PLACES.get(path.split("/")[0]);
+  if (wanted === undefined && [...PLACES.values()].includes(kind)) throw invalid(`${path}: nothing of the kind ${kind} stands there`);
+  if (wanted !== undefined && kind !== wanted) throw invalid(`${path}: expected the kind ${wanted}, got ${shown(kind)}`);
 }
 
 async function transcribed(number, item, raw) {
