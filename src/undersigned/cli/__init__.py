@@ -88,7 +88,8 @@ class _Commands(click.Group):
 def _group() -> None:
     """Agents of different organisations hire each other.
 
-    New here? 'undersigned demo' shows the whole story on this machine. Every command has --help and --json.
+    New here? 'undersigned demo' shows the whole story on this machine. Every command has --help, and those that answer
+    have --json.
 
     Exit codes: 0 done, or yes; 1 a defect of ours, a case of 'policy test' that fails, or a replay that differs;
     2 usage or configuration; 3 the answer is no; 4 a check failed; 5 the peer broke the protocol; 6 unreachable or
