@@ -85,8 +85,8 @@ class StatusHost:
             return self.body
         return self.text(self.list()) if self.as_text else canonicalize(self.signed(self.list()))
 
-    def vouch(self, *, purpose: str = "revocation") -> None:
-        """Gives the agent of this state folder a membership that points here, in place of what it had."""
+    def vouch(self, *, purpose: str = "revocation", listed: bool = True) -> None:
+        """Gives the agent of this state folder a membership that points here, or nowhere, in place of what it had."""
         document = build_credential(
             id="urn:uuid:0b3d2b4e-6c1f-4b52-9c2c-6f4d3f5e9a10",
             type=MEMBERSHIP,
@@ -94,7 +94,7 @@ class StatusHost:
             subject={"id": self.home.configuration.did, "memberOf": self.issuer},
             valid_from=shift(self.now, -60),
             valid_until=shift(self.now, 86_400),
-            status=status_entry(self.url, PLACE, purpose),
+            status=status_entry(self.url, PLACE, purpose) if listed else None,
         )
         folder = self.home.path / "credentials"
         folder.mkdir(exist_ok=True)

@@ -126,6 +126,42 @@ def verdict_vectors() -> Iterator[Vector]:
     newer = [_seen(_list(-60 * 1440, PLACE)), _seen(before, own=True)]
     yield listed("last-known-newer", "the newer one says withdrawn", "deny", no, known=newer)
     lifted = [_seen(_list(-90 * 1440, PLACE), own=True), _seen(after)]
+    late = _list(-60, PLACE)
+    yield listed(
+        "served-older-revoked",
+        "one that its issuer made later says withdrawn",
+        "deny",
+        no,
+        lists=[_had(_list(-120))],
+        known=[_seen(late)],
+    )
+    good = _list(-60)
+    yield listed(
+        "served-older",
+        "a later one says well as well",
+        "ask",
+        asks,
+        lists=[_had(_list(-120))],
+        known=[_seen(good)],
+        as_of=_made(good),
+    )
+    yield listed(
+        "served-older-lifted",
+        "served is one that says withdrawn; a later one says well",
+        "ask",
+        asks,
+        lists=[_had(_list(-120, PLACE))],
+        known=[_seen(good)],
+        as_of=_made(good),
+    )
+    yield listed(
+        "served-one-time",
+        "two of one time, the one that was seen says withdrawn",
+        "deny",
+        no,
+        lists=[_had(good)],
+        known=[_seen(late)],
+    )
     yield listed("last-known-older", "the older one said withdrawn", "ask", asks, known=lifted, as_of=_made(after))
 
 

@@ -109,6 +109,9 @@ CODES: Final[dict[str, Code]] = {
     "revoked": Code("status", False, 3, "proved", "revoked by its issuer"),
     "status_unavailable": Code("status", True, 3, "proved", "whether it is revoked could not be checked"),
     "status_last_known": Code("status", True, 7, "never", "none of its lists can be had now; the last known says well"),
+    "did_last_known": Code(
+        "status", True, 7, "never", "its keys are known from before, and not by its document of now"
+    ),
     "status_invalid": Code("status", False, 4, "proved", "the status list is not valid"),
     # attestation
     "digest_mismatch": Code("attestation", False, 4, "proved", "the bytes are not those of the digest"),

@@ -15,7 +15,7 @@ import pytest
 
 from security.wire_world import World
 from status_host import PLACE, StatusHost, status_host
-from undersigned.encoding import digest_bytes, shift
+from undersigned.encoding import canonicalize, digest_bytes, shift
 from undersigned.evidence import read_archive, tamper
 from undersigned.runtime import Home, SystemClock, create_home, recorded_decisions, replay_decision
 from unit.cli.running import Ran, run
@@ -34,6 +34,7 @@ class Hired:
         )
         homes = (world.acme.home, world.globex.home)
         every = [one for home in homes for one in (home.document(), home.organisation_document()) if one is not None]
+        self.brought = tuple(every)
         self.documents: list[str | Path] = []
         for place, document in enumerate(every):
             file = folder / f"{place}.json"
@@ -62,9 +63,9 @@ class Hired:
 
 
 @asynccontextmanager
-async def hired(folder: Path, *, as_text: bool = False) -> AsyncIterator[Hired]:
+async def hired(folder: Path, *, as_text: bool = False, listed: bool = True) -> AsyncIterator[Hired]:
     async with World(folder) as world, status_host(world.globex.home, SystemClock().now()) as host:
-        host.vouch()
+        host.vouch(listed=listed)
         host.as_text = as_text
         await world.restart()
         world.acme.gatherer.limits = msgspec.structs.replace(world.acme.gatherer.limits, seconds=2.0)
@@ -170,11 +171,56 @@ async def test_a_list_that_is_a_jwt_is_kept_as_it_was_served(tmp_path: Path) -> 
 
 
 async def test_what_is_served_in_place_of_a_list_is_no_list(tmp_path: Path) -> None:
-    """HIRE-TRC-07: a list that nobody may sign was not had; what its issuer's place says that is none denies."""
+    """HIRE-TRC-07: whatever is served that is no list of its issuer, none was had, and the reason says what came."""
     async with hired(tmp_path) as made:
+        forged = canonicalize(made.host.signed(made.host.list(), made.world.acme.home.key("organisation")))
+        for body, says in (
+            (b"<html>this domain is for sale</html>", f"{made.host.url} gave no list of its issuer: "),
+            (b"{}", f"{made.host.url} gave no list of its issuer: "),
+            (b"", f"{made.host.url} gave no list of its issuer: "),
+            (forged, f"{made.host.url} does not hold: proof_invalid"),
+        ):
+            made.host.body = body
+            code, reason, _ = await made.by_acme()
+            assert (code, reason["code"]) == (7, "status_last_known")
+            assert says in reason["value"].partition("could not be had now: ")[2], reason
+        # Who knows none of before is told what came as well, and not that nobody asked.
+        bare, home = tmp_path / "bare.zip", made.world.acme.home.path
+        assert (await made.run("export", "--home", home, "--withhold", "status", "--out", bare)).code == 0
         made.host.body = b"<html>this domain is for sale</html>"
-        assert (await made.by_acme())[1]["code"] == "status_unavailable"
+        code, reason, _ = await made.by_umbrella(pack=bare)
+        assert (code, reason["code"]) == (3, "status_unavailable")
+        assert f"{made.host.url} gave no list of its issuer: " in reason["value"]
         made.host.body, made.host.status = None, "404 Not Found"
         code, reason, _ = await made.by_acme()
         assert (code, reason["code"]) == (7, "status_last_known")
         assert "answered 404" in reason["value"]
+
+
+@pytest.mark.parametrize("as_text", [False, True], ids=["with a proof", "as a JWT"])
+async def test_an_older_list_that_is_served_does_not_decide(tmp_path: Path, as_text: bool) -> None:
+    """HIRE-TRC-07: from a stale cache, or played back; what its issuer made later is known here."""
+    async with hired(tmp_path, as_text=as_text) as made:
+        host = made.host
+        begun = host.now
+        host.now = shift(begun, 20)
+        host.places.add(PLACE)
+        assert (await made.by_acme())[1]["code"] == "revoked"
+        host.now = begun
+        host.places.clear()
+        code, reason, ran = await made.by_acme()
+        assert (code, reason["code"]) == (3, "revoked")
+        assert f"{host.url} serves an older one, of {begun}" in reason["value"]
+        inputs = ran.values[0]["verdict"]["inputs"]
+        assert (len(inputs["lists"]), len(inputs["known"])) == (1, 1)
+        # Who has never seen the newer one cannot know.
+        assert (await made.by_umbrella())[0] == 0
+        # Lifted since, as far as is known; what is served says that it is withdrawn, and is older.
+        host.now = shift(begun, 40)
+        assert (await made.by_acme())[0] == 0
+        host.now = shift(begun, 20)
+        host.places.add(PLACE)
+        code, reason, _ = await made.by_acme()
+        assert (code, reason["code"]) == (7, "status_last_known")
+        host.now = shift(begun, 50)
+        assert (await made.by_acme())[1]["code"] == "revoked"

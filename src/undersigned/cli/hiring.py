@@ -81,7 +81,7 @@ PATIENCE_SECONDS = 2.0
 @click.option(
     "--offline",
     is_flag=True,
-    help="Of an artifact: fetch nothing. Status lists of before ask a person at best; else no.",
+    help="Of an artifact: fetch nothing. A credential that names a status list asks a person at best.",
 )
 @AT_OPTION
 @WAIT_OPTION

@@ -298,7 +298,10 @@ class Gatherer:
             raise ResolutionError("did_unresolvable", text, cut=cut) from exc
         except (ClientError, OSError, ValueError) as exc:
             raise _forbidden(exc) or ResolutionError(
-                "did_unresolvable", f"{url} was not fetched: {str(exc)[:_MAX_TOLD]}", cut=cut
+                # aiohttp names its setting for TLS, and of plain http as well.
+                "did_unresolvable",
+                f"{url} was not fetched: {str(exc).replace(' ssl:default', '')[:_MAX_TOLD]}",
+                cut=cut,
             ) from exc
 
     def _checked(self, url: str) -> URL:

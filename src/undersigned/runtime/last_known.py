@@ -1,4 +1,5 @@
-"""Status lists that were seen before, for when their issuer gives none: in our own ledger, and in packs of others.
+"""Status lists that were seen before, for when their issuer gives none: in our own ledger, and in packs of others; and
+DID documents that our ledger rested on.
 
 Which of them counts, and for how much, is decided in `undersigned.trace`; here they are found, and verified as of when
 they were looked into.
@@ -27,7 +28,7 @@ from undersigned.trace import Held, SeenList
 
 from .decisions import kept_document, recorded_decisions
 
-__all__ = ["Before", "before_in_ledger", "before_in_packs", "newest"]
+__all__ = ["Before", "before_in_ledger", "before_in_packs", "documents_in_ledger", "newest"]
 
 
 class Before(NamedTuple):
@@ -65,6 +66,20 @@ async def before_in_ledger(ledger: Ledger, urls: Collection[str]) -> list[Before
             url, credential = read
             found.append(Before(url, credential, at, True, tuple(one for one in kept if one.id == credential.issuer)))
     return found
+
+
+async def documents_in_ledger(ledger: Ledger, dids: Collection[Did]) -> list[tuple[DidDocument, Instant]]:
+    """The documents of these DIDs on which a decision in our ledger rested, and when.
+
+    Raises:
+        LedgerError: `store_corrupt`.
+    """
+    when: dict[Digest, Instant] = {}
+    for recorded in await recorded_decisions(ledger):
+        for digest in recorded.decision.inputs.documents:
+            when[digest] = max(recorded.decision.at, when.get(digest, recorded.decision.at))
+    kept = [(kept_document(raw), at) for digest, at in when.items() if (raw := await ledger.blob(digest)) is not None]
+    return [(document, at) for document, at in kept if document.id in dids]
 
 
 def before_in_packs(

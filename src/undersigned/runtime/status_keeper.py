@@ -171,7 +171,7 @@ class StatusKeeper:
             document = await self._resolve(issuer, DOCUMENT_SECONDS)
         except UndersignedError as exc:
             code = "status_invalid" if exc.detail.get("unfit") else "status_unavailable"
-            raise CredentialError(code, f"the status list {url} was not fetched: {exc}") from exc
+            raise CredentialError(code, f"the status list {url} was not had: {exc.message}") from exc
         digest = digest_bytes(raw)
         known = self._kept.get((url, issuer))
         if known is not None and (known.raw, known.document) == (digest, document.raw_digest):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
@@ -31,18 +32,22 @@ from undersigned.ledger import Ledger, TrustStore
 from undersigned.messages import Presentation
 from undersigned.trace import (
     AskedAbout,
+    Earlier,
+    EarlierUsed,
     Evidence,
     Heard,
     Held,
     LastKnown,
     ListUsed,
     MadeFrom,
+    Missing,
     SeenList,
     Verdict,
     asked_about,
     held_in,
     judge,
     memberships,
+    wanting,
 )
 from undersigned.trust import (
     Accused,
@@ -67,7 +72,7 @@ from .files import read_file, write_whole
 from .gather import Gatherer
 from .home import Home
 from .kept import signed_bytes
-from .last_known import Before, before_in_ledger, before_in_packs, newest
+from .last_known import Before, before_in_ledger, before_in_packs, documents_in_ledger, newest
 from .status_keeper import StatusKeeper
 from .tracing import OwnEvidence, verified_pack
 
@@ -76,7 +81,8 @@ __all__ = ["ReplayedVerdict", "VerdictBook", "judge_artifact"]
 MAX_VERDICT_BYTES: Final = 4 * 1024 * 1024
 SHORTEST_PART: Final = 6
 MAX_WHY: Final = 300
-"""Characters of why a list could not be had."""
+"""Characters of why a list or document could not be had."""
+OFFLINE: Final = "nothing was asked, offline"
 
 
 class ReplayedVerdict(NamedTuple):
@@ -145,12 +151,13 @@ class VerdictBook:
             policy = msgspec.json.decode(await self._inputs.get(inputs.policy), type=Policy)
             heard = msgspec.json.decode(await self._inputs.get(inputs.heard), type=Heard)
             anchors = msgspec.json.decode(await self._inputs.get(inputs.anchors), type=Anchors)
-            documents = _by_did([kept_document(await self._inputs.get(digest)) for digest in inputs.documents])
+            documents = [kept_document(await self._inputs.get(digest)) for digest in inputs.documents]
+            earlier = [Earlier(kept_document(await self._inputs.get(one.document)), one.at) for one in inputs.earlier]
             packs = [await self._inputs.get(digest) for digest in inputs.packs]
             links = [read_credential(signed_document(await self._inputs.get(digest))) for digest in inputs.links]
             lists = {one.url: await self._list(one) for one in inputs.lists}
             known = [SeenList(await self._list(one), one.own, one.why) for one in inputs.known]
-            evidence = _evidence(packs, documents, recorded.at)
+            evidence = _evidence(packs, documents, earlier, recorded.at)
             again = _made(
                 recorded,
                 evidence,
@@ -187,6 +194,24 @@ class VerdictBook:
                 found.append(Before(one.url, listed.credential, one.verified, True, by))
         return found
 
+    async def documents(self, dids: Collection[Did]) -> list[tuple[DidDocument, Instant]]:
+        """The documents of these DIDs on which a verdict rested before, and when. What is damaged is left out: the less
+        is known, the less is allowed.
+        """
+        verdicts, _ = self.listed()
+        when: dict[Digest, Instant] = {}
+        for inputs, at in ((verdict.inputs, verdict.at) for verdict in verdicts):
+            rested = [*((one, at) for one in inputs.documents), *((one.document, one.verified) for one in inputs.lists)]
+            for digest, since in rested:
+                when[digest] = max(since, when.get(digest, since))
+        found: list[tuple[DidDocument, Instant]] = []
+        for digest, at in when.items():
+            with suppress(UndersignedError):
+                document = kept_document(await self._inputs.get(digest))
+                if document.id in dids:
+                    found.append((document, at))
+        return found
+
     async def _list(self, used: ListUsed) -> StatusList:
         signed = signed_document(await self._inputs.get(used.list))
         document = kept_document(await self._inputs.get(used.document))
@@ -207,8 +232,9 @@ async def judge_artifact(
     clock: Clock,
 ) -> tuple[Verdict, Path]:
     """The verdict on an artifact for a purpose, and where it is kept. With a gatherer, DID documents that nobody
-    brought and status lists are fetched; without, they are not there. Where a list could not be had, the newest that
-    our ledger, our earlier verdicts or the packs hold is looked into.
+    brought and status lists are fetched; without, they are not there. Where a list could not be had, or is not the
+    newest, the newest that our ledger, our earlier verdicts or the packs hold is looked into; where a document could
+    not be had or lacks a key, those that our ledger or our earlier verdicts rested on are.
 
     Raises:
         VerificationError: A pack, or what is recorded, does not hold.
@@ -216,41 +242,48 @@ async def judge_artifact(
     """
     now, own = clock.now(), OwnEvidence(ledger, home, clock.now(), bare=True)
     await own.about({artifact}, ())
-    brought = list(known)
+    brought, book = list(known), VerdictBook(home)
     mine = [one for held in own.held.values() for found in held.case.known.values() for one in found]
     mine += [one for found in own.documents.values() for one in found]
-    fetched: list[DidDocument] = []
-    for did in sorted(_spoken(packs.values(), now) - {one.id for one in brought}):
-        try:
-            if gatherer is not None:
-                fetched.append(await gatherer.document(did))
-        except UndersignedError:
-            continue  # then its keys may not be known, and the verdict says so
+    asked = _spoken(packs.values(), now) - {one.id for one in brought}
+    fetched, missing = await _fetched(asked, gatherer)
     documents = _by_did([*brought, *mine, *fetched])
+    beside = [one for found in documents.values() for one in found]
+    every = [(raw, f"the record of {engagement}") for engagement, raw in own.packs.items()]
+    every += [(raw, f"the pack {name}") for name, raw in packs.items()]
+    all_held = [(raw, _held(raw, name, beside, now)) for raw, name in every]
     # Packs that say nothing of the artifact prove nothing of it, and are not kept.
-    every = [*own.packs.values(), *packs.values()]
-    used = [raw for raw in every if _evidence([raw], documents, now).made(artifact)]
-    evidence = _evidence(used, documents, now)
+    used = [(raw, held) for raw, held in all_held if Evidence.of([held], documents=documents).made(artifact)]
+    evidence = Evidence.of([held for _, held in used], documents=documents)
+    if dids := wanting(artifact, evidence):
+        before = [*await documents_in_ledger(ledger, dids), *await book.documents(dids)]
+        evidence = msgspec.structs.replace(evidence, earlier=_earlier(before, documents, now))
     anchors, policy = load_anchors(home, now), home.configuration.policy
     part = home.configuration.organisation
     ours = (home.configuration.did, *([part.did] if part else []))
     heard, links = _heard(home, asked_about(artifact, evidence), purpose, anchors, ours, now)
     relied = [one for made in evidence.made(artifact) for one in memberships(made, evidence)]
     lists, missed = await _lists([*relied, *links], gatherer, clock)
-    book = VerdictBook(home)
+    wanted = missed | {
+        (url, one.issuer): f"{url} serves an older one, of {one.credential.made}" for url, one in lists.items()
+    }
     seen: list[SeenList] = []
-    if missed:
-        urls = {url for url, _ in missed}
-        shown = before_in_packs(_evidence(packs.values(), documents, now).held, documents, urls)
-        before = [*await before_in_ledger(ledger, urls), *await book.before(urls), *shown]
-        seen = newest(before, missed, now)
+    if urls := {url for url, _ in wanted}:
+        issuers = _by_did([*beside, *(one.document for found in evidence.earlier.values() for one in found)])
+        shown = Evidence.of([held for _, held in all_held[len(own.packs) :]]).held
+        old = [*await before_in_ledger(ledger, urls), *await book.before(urls)]
+        old += before_in_packs(shown, issuers, urls)
+        seen = [one for one in newest(old, wanted, now) if _newer(one, lists)]
+    missing |= {url: why for (url, _), why in missed.items() if url not in {one.list.url for one in seen}}
     consulted = [(url, one, one.by) for url, one in sorted(lists.items()) if one.by is not None]
-    needed = {one.raw_digest: one.raw for found in documents.values() for one in found if _needed(one.id, evidence)}
+    taking = {did for held in evidence.held for did in _dids(held) if not is_derived(did)}
+    needed = {one.raw_digest: one.raw for one in beside if one.id in taking}
+    earlier = [one for found in evidence.earlier.values() for one in found]
     inputs = MadeFrom(
         policy=policy.digest,
         anchors=anchors.digest,
         heard=heard.digest,
-        packs=tuple(digest_bytes(raw) for raw in used),
+        packs=tuple(digest_bytes(raw) for raw, _ in used),
         documents=tuple(needed),
         links=tuple(one.digest for one in links),
         lists=tuple(
@@ -269,8 +302,10 @@ async def judge_artifact(
             for one in seen
             if one.list.by is not None
         ),
+        earlier=tuple(EarlierUsed(document=one.document.raw_digest, at=one.at) for one in earlier),
+        missing=tuple(Missing(what=what, why=why) for what, why in sorted(missing.items())),
     )
-    asked = Verdict(
+    asking = Verdict(
         outcome="deny",
         artifact=artifact,
         purpose=purpose,
@@ -280,8 +315,8 @@ async def judge_artifact(
         inputs=inputs,
     )
     verdict = _made(
-        asked,
-        _evidence(used, _by_did(kept_document(raw) for raw in needed.values()), now),
+        asking,
+        _evidence([raw for raw, _ in used], [kept_document(raw) for raw in needed.values()], earlier, now),
         policy=policy,
         anchors=anchors,
         heard=heard,
@@ -291,8 +326,9 @@ async def judge_artifact(
     )
     kept = [
         *(canonical_bytes(policy), canonical_bytes(anchors), canonical_bytes(heard)),
-        *used,
+        *(raw for raw, _ in used),
         *needed.values(),
+        *(one.document.raw for one in earlier),
         *map(signed_bytes, links),
         *(signed_bytes(one.credential) for _, one, _ in consulted),
         *(by.raw for _, _, by in consulted),
@@ -329,15 +365,69 @@ def _made(
     )
 
 
-def _evidence(packs: Iterable[bytes], documents: Mapping[Did, tuple[DidDocument, ...]], now: Instant) -> Evidence:
-    known = [one for found in documents.values() for one in found]
-    held = [Held(verified_pack(raw, "a pack", now=now, known=known), "a pack") for raw in packs]
-    return Evidence.of(held, documents=documents)
+def _evidence(
+    packs: Iterable[bytes], documents: list[DidDocument], earlier: Iterable[Earlier], now: Instant
+) -> Evidence:
+    held = [_held(raw, "a pack", documents, now) for raw in packs]
+    return Evidence.of(held, documents=_by_did(documents), earlier=_grouped(earlier))
 
 
-def _needed(did: Did, evidence: Evidence) -> bool:
-    """Whether a document takes part: of a party of the evidence, or of who said something about one."""
-    return not is_derived(did) and any(did in _dids(held) for held in evidence.held)
+def _held(raw: bytes, name: str, beside: Iterable[DidDocument], now: Instant) -> Held:
+    """A pack that holds by its own documents. Whose keys those are is another question, and not answered by bytes: a
+    document of today is not that of then. Of who is no party and has none in it, those `beside` it are taken.
+
+    Raises:
+        VerificationError: It does not hold.
+    """
+    report, case = check_pack(raw, now=now)
+    if not report.ok:
+        inside = {did for held in held_in(case, name) for did in held.case.documents}
+        case = verified_pack(raw, name, now=now, known=[one for one in beside if one.id not in inside])
+        case.known.clear()
+    return Held(case, name)
+
+
+def _earlier(
+    before: Iterable[tuple[DidDocument, Instant]], documents: Mapping[Did, tuple[DidDocument, ...]], now: Instant
+) -> dict[Did, tuple[Earlier, ...]]:
+    """Each document of before once, the latest first, that is none of those known now."""
+    when: dict[DidDocument, Instant] = {}
+    for one, at in before:
+        if at <= now and one not in documents.get(one.id, ()):
+            when[one] = max(at, when.get(one, at))
+    latest = sorted(when.items(), key=lambda found: (found[1], found[0].raw_digest), reverse=True)
+    return _grouped(Earlier(one, at) for one, at in latest)
+
+
+def _grouped(earlier: Iterable[Earlier]) -> dict[Did, tuple[Earlier, ...]]:
+    found: dict[Did, tuple[Earlier, ...]] = {}
+    for one in earlier:
+        found[one.document.id] = (*found.get(one.document.id, ()), one)
+    return found
+
+
+async def _fetched(dids: Iterable[Did], gatherer: Gatherer | None) -> tuple[list[DidDocument], dict[str, str]]:
+    """The documents of these DIDs as they are now; and of the others why they could not be had."""
+    found: list[DidDocument] = []
+    missing: dict[str, str] = {}
+    for did in sorted(dids):
+        try:
+            if gatherer is None:
+                missing[did] = OFFLINE
+            else:
+                found.append(await gatherer.document(did))
+        except UndersignedError as error:
+            missing[did] = error.message[:MAX_WHY]
+    return found, missing
+
+
+def _newer(seen: SeenList, lists: Mapping[str, StatusList]) -> bool:
+    """Whether its issuer made it later than the one of now, or another one at that time."""
+    live = lists.get(seen.list.url)
+    if live is None:
+        return True
+    made = live.credential.made or ""
+    return seen.made > made or (seen.made == made and seen.list.credential.digest != live.credential.digest)
 
 
 def _dids(held: Held) -> set[Did]:
@@ -392,8 +482,8 @@ def _heard(
 async def _lists(
     credentials: list[Credential], gatherer: Gatherer | None, clock: Clock
 ) -> tuple[dict[str, StatusList], dict[tuple[str, Did], str]]:
-    """The status lists of these credentials by URL, as far as they could be had; and, by URL and issuer, why not. What
-    was had and is no list of its issuer is in neither.
+    """The status lists of these credentials by URL, as far as they could be had; and, by URL and issuer, why not, which
+    is told of whatever else was served as well.
     """
     wanted: set[tuple[str, Did]] = set()
     for one in credentials:
@@ -402,7 +492,7 @@ async def _lists(
         except UndersignedError:
             continue  # what names no place to look up is no, and the verdict says so
     if gatherer is None:
-        return {}, dict.fromkeys(wanted, "nothing was asked, offline")
+        return {}, dict.fromkeys(wanted, OFFLINE)
     keeper = StatusKeeper(gatherer, gatherer.document, clock)
     lists: dict[str, StatusList] = {}
     missed: dict[tuple[str, Did], str] = {}
@@ -411,8 +501,8 @@ async def _lists(
         try:
             lists[url] = await keeper.list_at(url, issuer)
         except UndersignedError as error:
-            if error.code == "status_unavailable":
-                missed[url, issuer] = error.message[:MAX_WHY]
+            said = error.message if url in error.message else f"{url} gave no list of its issuer: {error.message}"
+            missed[url, issuer] = said[:MAX_WHY]
 
     try:
         await asyncio.gather(*(look(url, issuer) for url, issuer in sorted(wanted)))

@@ -1,18 +1,20 @@
 """Where an artifact is from, and whether it can be trusted: a walk through evidence that was verified."""
 
-from undersigned.trace.evidence import Decided, Evidence, Held, Made, Said, held_in, outside
+from undersigned.trace.evidence import Decided, Earlier, Evidence, Held, Made, Said, held_in, outside
 from undersigned.trace.history import LINES, History, Line, LineKind, history, history_steps
-from undersigned.trace.judge import AskedAbout, SeenList, asked_about, judge, memberships
+from undersigned.trace.judge import AskedAbout, SeenList, asked_about, judge, memberships, wanting
 from undersigned.trace.picture import draw_trace
 from undersigned.trace.prov import PROV_CONTEXT, TYPES, name_of, prov_document
 from undersigned.trace.verdict import (
     ASKS,
     CLAUSES,
+    EarlierUsed,
     Heard,
     Judged,
     LastKnown,
     ListUsed,
     MadeFrom,
+    Missing,
     Verdict,
 )
 from undersigned.trace.walk import KINDS, Kind, State, Step, trace, trace_all
@@ -26,6 +28,8 @@ __all__ = [
     "TYPES",
     "AskedAbout",
     "Decided",
+    "Earlier",
+    "EarlierUsed",
     "Evidence",
     "Heard",
     "Held",
@@ -38,6 +42,7 @@ __all__ = [
     "ListUsed",
     "Made",
     "MadeFrom",
+    "Missing",
     "Said",
     "SeenList",
     "State",
@@ -55,4 +60,5 @@ __all__ = [
     "prov_document",
     "trace",
     "trace_all",
+    "wanting",
 ]

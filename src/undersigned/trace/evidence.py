@@ -8,7 +8,7 @@ Source: protocol-spec/19-trace.md, section 19.1
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from types import MappingProxyType
 from typing import NamedTuple
@@ -18,13 +18,13 @@ from msgspec import MsgspecError, Struct, json
 from undersigned.attestation import VerifiedStatement, WorkPredicate
 from undersigned.contract import Terms
 from undersigned.did import DidDocument, is_derived
-from undersigned.encoding import Did, Digest, EngagementId, Instant, digest_bytes
+from undersigned.encoding import Did, DidUrl, Digest, EngagementId, Instant, digest_bytes
 from undersigned.evidence import Case, sealed_of, terms_at
 from undersigned.messages import Delivery, Message, VerifiedMessage
 from undersigned.scope import Action, Scope, permits, read_scope
 from undersigned.trust import Decision
 
-__all__ = ["Decided", "Evidence", "Held", "Made", "Said", "held_in", "outside"]
+__all__ = ["Decided", "Earlier", "Evidence", "Held", "Made", "Said", "held_in", "outside"]
 
 
 class Decided(Struct, frozen=True, kw_only=True):
@@ -118,6 +118,20 @@ class Held(Struct, frozen=True, eq=False):
         """The terms in force when this message was recorded."""
         return terms_at(self.case, number)
 
+    def strange_to(self, did: Did, documents: Collection[DidDocument]) -> tuple[DidUrl, ...]:
+        """The methods by which the pack's documents let a DID sign at a time of the transcript, and none of these
+        documents does, by the same key.
+        """
+        found: dict[DidUrl, None] = {}
+        for document in self.case.documents.get(did, ()):
+            for at in () if document in documents else {said.at for said in self.said}:
+                for purpose in ("authentication", "assertionMethod"):
+                    listed = [one.keys(purpose, now=at) for one in documents]
+                    for method, key in document.keys(purpose, now=at).items():
+                        if not any(keys.get(method) == key for keys in listed):
+                            found[method] = None
+        return tuple(found)
+
     def keys_from(self, did: Did) -> str:
         """By whose word the keys of a party are its own."""
         if is_derived(did):
@@ -141,6 +155,14 @@ class Made(NamedTuple):
         return tuple(one for one in found if any(subject.name == self.name for subject in one.statement.subject))
 
 
+class Earlier(NamedTuple):
+    """A DID document that we relied on before; what its DID publishes now is another, or could not be had."""
+
+    document: DidDocument
+    at: Instant
+    """When we did, the last time."""
+
+
 class Evidence(Struct, frozen=True):
     """All that is here: engagements by contract, decisions by engagement, DID documents beside those of the packs."""
 
@@ -150,6 +172,8 @@ class Evidence(Struct, frozen=True):
     documents: Mapping[Did, tuple[DidDocument, ...]] = MappingProxyType({})
     absent: Mapping[Digest, str] = MappingProxyType({})
     """Why the bytes of an artifact are not here, where more is known than that they are not."""
+    earlier: Mapping[Did, tuple[Earlier, ...]] = MappingProxyType({})
+    """For a verdict: DID documents of before."""
 
     @classmethod
     def of(
@@ -158,6 +182,7 @@ class Evidence(Struct, frozen=True):
         decisions: Mapping[EngagementId, tuple[Decided, ...]] = MappingProxyType({}),
         documents: Mapping[Did, tuple[DidDocument, ...]] = MappingProxyType({}),
         absent: Mapping[Digest, str] = MappingProxyType({}),
+        earlier: Mapping[Did, tuple[Earlier, ...]] = MappingProxyType({}),
     ) -> Evidence:
         """What is here, with the packs inside others."""
         by_contract: dict[Digest, Held] = {}
@@ -169,7 +194,11 @@ class Evidence(Struct, frozen=True):
                 known = decided.get(found.engagement, ())
                 if found.packer not in {decision.by for decision in known}:
                     decided[found.engagement] = (*known, *found.decisions)
-        return cls(tuple(by_contract.values()), decided, documents, absent)
+        return cls(tuple(by_contract.values()), decided, documents, absent, earlier)
+
+    def known(self, held: Held, did: Did) -> tuple[DidDocument, ...]:
+        """The documents of a DID that are known from elsewhere than a pack."""
+        return (*self.documents.get(did, ()), *held.case.known.get(did, ()))
 
     def under(self, contract: Digest | None) -> Held | None:
         """The engagement of a contract."""

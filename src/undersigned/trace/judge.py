@@ -11,7 +11,7 @@ Source: protocol-spec/19-trace.md, section 19.5
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -25,17 +25,18 @@ from undersigned.evidence import sealed_of
 from undersigned.messages import Breach, Dispute, Review, Ruling, Terminate
 from undersigned.protocol import ENDED
 from undersigned.scope import Action, read_scope
-from undersigned.trace.evidence import Evidence, Made, outside
+from undersigned.trace.evidence import Earlier, Evidence, Made, outside
 from undersigned.trace.verdict import ASKS, Heard, Judged, MadeFrom, Verdict
 from undersigned.trace.walk import shown_credentials
 from undersigned.trust import Anchors, Outcome, Policy, Reason
 
-__all__ = ["AskedAbout", "SeenList", "asked_about", "judge", "memberships"]
+__all__ = ["AskedAbout", "SeenList", "asked_about", "judge", "memberships", "wanting"]
 
 OBJECTIONS: Final = frozenset({"acceptance", "ending", "accused", "status", "scope"})
 """Clauses that say something against the artifact, whoever else made it."""
 GRAVE: Final = frozenset({"breach", "revoked", "key_compromised"})
 """Causes of an end that speak against what was made."""
+_BRING: Final = "its DID document, as it resolves now or by --did-document FILE"
 _NOT_WITHDRAWN: Final = "one that is not withdrawn"
 
 
@@ -48,7 +49,9 @@ class AskedAbout(Struct, frozen=True):
 
 
 class SeenList(NamedTuple):
-    """A status list of before, of an issuer that gives none now; verified as of when it was looked into."""
+    """A status list of before, of an issuer that gives none now, or an older one; verified as of when it was looked
+    into.
+    """
 
     list: StatusList
     own: bool
@@ -69,13 +72,28 @@ class SeenList(NamedTuple):
         return self.list.verified if self.own else self.made
 
 
+class _Member(NamedTuple):
+    """A membership that the provider showed before the contract."""
+
+    credential: Credential
+    earlier: Earlier | None = None
+    """By which document it holds, where it holds by none of now."""
+    why: str = ""
+    """Why it holds by no document that is known from elsewhere than the pack; it counts for nothing then."""
+
+    @property
+    def issuer(self) -> Did:
+        return self.credential.issuer
+
+
 class _Signed(NamedTuple):
     """Who spoke for a delivery: the signer, and the memberships that it showed."""
 
     made: Made
     signer: Did
     predicates: tuple[str, ...]
-    members: tuple[Credential, ...]
+    members: tuple[_Member, ...]
+    unproved: tuple[_Member, ...]
 
     @property
     def speakers(self) -> tuple[Did, ...]:
@@ -86,15 +104,47 @@ def memberships(made: Made, evidence: Evidence) -> tuple[Credential, ...]:
     """The memberships that the provider showed before the contract, as far as their signatures hold by keys that are
     known from elsewhere than a pack.
     """
-    provider = sealed_of(made.held.case).document.provider
-    shown = shown_credentials(made.held, provider, evidence, known=True)
-    return tuple(one for one, step in shown if MEMBERSHIP in one.types and step.state == "verified")
+    return tuple(one.credential for one in _shown(made, evidence) if not one.why)
+
+
+def _shown(made: Made, evidence: Evidence) -> Iterator[_Member]:
+    held, provider = made.held, sealed_of(made.held.case).document.provider
+    by_earlier: dict[Digest, Earlier] = {}
+    for place in range(max(map(len, evidence.earlier.values()), default=0)):
+        at = {did: every[place] for did, every in evidence.earlier.items() if place < len(every)}
+        for one, step in shown_credentials(held, provider, lambda did, at=at: (at[did].document,) if did in at else ()):
+            if step.state == "verified" and one.issuer in at:
+                by_earlier.setdefault(one.digest, at[one.issuer])
+    for one, step in shown_credentials(held, provider, lambda did: evidence.known(held, did)):
+        if MEMBERSHIP in one.types:
+            earlier = None if step.state == "verified" else by_earlier.get(one.digest)
+            yield _Member(one, earlier, "" if earlier or step.state == "verified" else step.why)
 
 
 def _signed(made: Made, evidence: Evidence) -> _Signed:
     predicates = tuple(dict.fromkeys(one.statement.predicate_type for one in made.statements))
-    signer = sealed_of(made.held.case).document.provider
-    return _Signed(made, signer, predicates, memberships(made, evidence))
+    signer, shown = sealed_of(made.held.case).document.provider, list(_shown(made, evidence))
+    holding, others = [one for one in shown if not one.why], [one for one in shown if one.why]
+    return _Signed(made, signer, predicates, tuple(holding), tuple(others))
+
+
+def wanting(artifact: Digest, evidence: Evidence) -> set[Did]:
+    """Of whom what a verdict rests on does not hold by the DID documents known: those of before may say more."""
+    found: set[Did] = set()
+    for made in evidence.made(artifact):
+        found |= {one.issuer for one in _shown(made, evidence) if one.why}
+        for did in _parties(made):
+            known = evidence.known(made.held, did)
+            if not known or made.held.strange_to(did, known):
+                found.add(did)
+    return {did for did in found if not is_derived(did)}
+
+
+def _parties(made: Made) -> tuple[Did, ...]:
+    """The signer, who accepted, and the hirer."""
+    document = sealed_of(made.held.case).document
+    verifier = made.held.terms(made.said.number).evidence.verifier or document.hirer
+    return tuple(dict.fromkeys((document.provider, verifier, document.hirer)))
 
 
 def asked_about(artifact: Digest, evidence: Evidence) -> AskedAbout:
@@ -105,6 +155,8 @@ def asked_about(artifact: Digest, evidence: Evidence) -> AskedAbout:
         signed = _signed(made, evidence)
         for speaker in signed.speakers:
             suspected[speaker] = None
+        # Of those whose word does not count yet, too: whether it would is what a person has to know.
+        for speaker in (*signed.speakers, *(one.issuer for one in signed.unproved)):
             for predicate in signed.predicates:
                 authority[speaker, predicate, made.said.at] = None
     return AskedAbout(tuple(authority), tuple(suspected))
@@ -126,7 +178,8 @@ def judge(
     inputs: MadeFrom,
 ) -> Verdict:
     """Whether to trust an artifact for a purpose. `links` are the credentials of chains in `heard` that have a status,
-    `lists` what their issuers say now, by URL, and `known` what they said before where they say nothing now.
+    `lists` what their issuers say now, by URL, and `known` what they said before where they say nothing now, or what is
+    older.
 
     Any no denies a delivery; without one, any doubt that a person can settle asks. An artifact that several delivered
     is allowed by one of them, unless another delivery of it speaks against it: then a person is asked.
@@ -137,8 +190,11 @@ def judge(
     if purpose in policy.refuse_capabilities:
         general.append(_no("policy_denied", "refuse_capabilities", purpose, "another purpose"))
     withdrawn, seen = tuple(links), tuple(known)
+    missing = {one.what: one.why for one in inputs.missing}
     judged = tuple(
-        _judged(_signed(made, evidence), purpose, policy, now, anchors, heard, withdrawn, lists, seen)
+        _judged(
+            _signed(made, evidence), evidence, purpose, policy, now, anchors, heard, withdrawn, lists, seen, missing
+        )
         for made in evidence.made(artifact)
     )
     if not judged:
@@ -170,6 +226,7 @@ def judge(
 
 def _judged(
     signed: _Signed,
+    evidence: Evidence,
     purpose: str,
     policy: Policy,
     now: Instant,
@@ -178,15 +235,17 @@ def _judged(
     links: tuple[Credential, ...],
     lists: Mapping[str, StatusList],
     known: tuple[SeenList, ...],
+    missing: Mapping[str, str],
 ) -> Judged:
     made = signed.made
-    entitled, relied, named = _signer(signed, purpose, anchors, heard)
+    entitled, members, named = _signer(signed, purpose, anchors, heard, missing)
+    relied = tuple(one.credential for one in members)
     reasons = [
         *_refused(signed, policy),
-        *_keys(made),
+        *_keys(made, evidence, members, missing),
         *entitled,
         *_purpose(made, purpose, named),
-        *_status((*relied, *links), lists, known, now),
+        *_status((*relied, *links), lists, known, missing, now),
         *_accused(signed, heard),
         *_contract(made),
         *_scope(made),
@@ -217,29 +276,55 @@ def _refused(signed: _Signed, policy: Policy) -> Iterator[Reason]:
             yield _no("policy_denied", "refuse", did, "somebody else")
 
 
-def _keys(made: Made) -> Iterator[Reason]:
-    held, document = made.held, sealed_of(made.held.case).document
-    verifier = held.terms(made.said.number).evidence.verifier or document.hirer
-    unknown = [
-        did for did in dict.fromkeys((document.provider, verifier)) if not (is_derived(did) or did in held.case.known)
-    ]
-    for did in unknown:
-        said = f"the pack alone says which keys are those of {did}"
-        yield _no("did_unresolvable", "keys", said, "its DID document, as it resolves now or by --did-document FILE")
-    if not unknown:
-        yield _met("keys", f"of {document.provider} and {verifier}, known or following from their DIDs")
+def _keys(made: Made, evidence: Evidence, relied: Iterable[_Member], missing: Mapping[str, str]) -> Iterator[Reason]:
+    held, parties, met = made.held, _parties(made), True
+    for did in parties:
+        known, earlier = evidence.known(held, did), evidence.earlier.get(did, ())
+        every = (*known, *(one.document for one in earlier))
+        # A hirer that leaves the acceptance to somebody else need not be known; but nobody may speak in its name.
+        if is_derived(did) or (not every and did not in parties[:2]) or (known and not held.strange_to(did, known)):
+            continue
+        met = False
+        if not every:
+            said = f"the pack alone says which keys are those of {did}{_why_not(did, missing)}"
+            yield _no("did_unresolvable", "keys", said, _BRING)
+        elif strange := held.strange_to(did, every):
+            said = f"{', '.join(strange)} is in the pack's document of {did}, and in none that is known"
+            would = "a document of it of that time that has the key, by --did-document FILE"
+            yield _no("key_not_authorized", "keys", said, would)
+        else:
+            now = set(held.strange_to(did, known))
+            helping = [one for one in earlier if set(held.strange_to(did, (*known, one.document))) < now]
+            yield _asked_of(did, helping or earlier, missing)
+    for one in relied:
+        if one.earlier is not None:
+            met = False
+            yield _asked_of(one.issuer, (one.earlier,), missing)
+    if met:
+        yield _met("keys", f"of {parties[0]} and {parties[1 % len(parties)]}, known or following from their DIDs")
+
+
+def _asked_of(did: Did, earlier: Iterable[Earlier], missing: Mapping[str, str]) -> Reason:
+    at = max(one.at for one in earlier)
+    why = _why_not(did, missing) or "; its document of now does not have them any more"
+    said = f"keys of {did} are those that were known at {at}, and whether they were withdrawn since is not{why}"
+    return _no("did_last_known", "keys", said, f"{_BRING}, if it has them, or a person's approval")
+
+
+def _why_not(did: Did, missing: Mapping[str, str]) -> str:
+    return f"; its DID document could not be had now: {missing[did]}" if did in missing else ""
 
 
 def _signer(
-    signed: _Signed, purpose: str, anchors: Anchors, heard: Heard
-) -> tuple[list[Reason], tuple[Credential, ...], bool]:
+    signed: _Signed, purpose: str, anchors: Anchors, heard: Heard, missing: Mapping[str, str]
+) -> tuple[list[Reason], tuple[_Member, ...], bool]:
     """Who entitled whom, the memberships on which that rests, and whether somebody named the purpose for it: an anchor
     for any capability does not.
     """
     at = signed.made.said.at
     if not signed.predicates:
         return [_no("not_found", "evidence", "no statement of the delivery that holds is about it", "one")], (), False
-    missing: list[str] = []
+    lacking: list[str] = []
     for predicate in signed.predicates:
         for speaker in signed.speakers:
             answer = heard.entitled(speaker, predicate, at)
@@ -257,9 +342,29 @@ def _signer(
                 )
                 return [_met("signer", said)], relied, named
             if answer is not None:
-                missing += answer.missing
+                lacking += answer.missing
+    unproved = [reason for one in signed.unproved for reason in _unproved(signed, one, heard, missing)]
+    if unproved:
+        return unproved, (), False
     said = f"{signed.signer} was not entitled to attest {' or '.join(signed.predicates)} for {purpose} at {at}"
-    return [_no("attester_not_trusted", "signer", said, "; or ".join(dict.fromkeys(missing)))], (), False
+    return [_no("attester_not_trusted", "signer", said, "; or ".join(dict.fromkeys(lacking)))], (), False
+
+
+def _unproved(signed: _Signed, member: _Member, heard: Heard, missing: Mapping[str, str]) -> Iterator[Reason]:
+    """That a membership would do, if it could be checked; nothing, if it would not."""
+    issuer, at = member.issuer, signed.made.said.at
+    answers = [(one, heard.entitled(issuer, one, at)) for one in signed.predicates]
+    predicate = next((one for one, answer in answers if answer is not None and answer.entitled), None)
+    if predicate is None:
+        return
+    said = f"{signed.signer} showed a membership of {issuer}, which may attest {predicate}"
+    if issuer in missing:
+        said = f"{said}, and it could not be checked{_why_not(issuer, missing)}"
+        yield _no("did_unresolvable", "signer", said, f"{_BRING}; or a chain of authority to {signed.signer}")
+    else:
+        said = f"{said}, and it does not hold: {member.why}"
+        would = f"one that holds, or the DID document of {issuer} of that time, by --did-document FILE"
+        yield _no("attester_not_trusted", "signer", said, would)
 
 
 def _purpose(made: Made, purpose: str, named: bool) -> Iterator[Reason]:
@@ -274,43 +379,62 @@ def _purpose(made: Made, purpose: str, named: bool) -> Iterator[Reason]:
 
 
 def _status(
-    credentials: Iterable[Credential], lists: Mapping[str, StatusList], known: tuple[SeenList, ...], now: Instant
+    credentials: Iterable[Credential],
+    lists: Mapping[str, StatusList],
+    known: tuple[SeenList, ...],
+    missing: Mapping[str, str],
+    now: Instant,
 ) -> Iterator[Reason]:
     wrong = False
-    count = 0
+    looked = bare = 0
     for one in credentials:
-        count += 1
+        looked, bare = (looked + 1, bare) if one.has_status else (looked, bare + 1)
         kind = next((name for name in one.types if name != "VerifiableCredential"), "credential")
+        urls: tuple[str, ...] = ()
+        seen: dict[str, SeenList] = {}
         try:
-            check_status(one, lists, now)
+            urls = tuple(dict.fromkeys(entry.url for entry in status_entries(one)))
+            seen = _last_known(one, lists, known)
+            check_status(one, {url: found for url, found in lists.items() if url not in seen}, now)
         except UndersignedError as error:
             wrong = True
-            seen = _last_known(one, lists, known) if error.code == "status_unavailable" else {}
-            code, said = _as_last_known(one, lists, seen, now) if seen else (error.code, error.message)
+            code, said = error.code, error.message
+            if code == "status_unavailable":
+                said = "; ".join(missing[url] for url in urls if url in missing) or said
+                code, said = _as_last_known(one, lists, seen, now) if seen else (code, said)
             passes = "its issuer's list as it is now, or a person's approval" if code in ASKS else _NOT_WITHDRAWN
             yield _no(code, "status", f"{kind} by {one.issuer}: {said}", passes)
     if not wrong:
-        yield _met("status", f"{count} credentials looked up, none withdrawn")
+        said = [
+            f"{looked} credentials looked up, none withdrawn" if looked else "",
+            f"{bare} not looked up: they name no list, and nobody could withdraw them" if bare else "",
+        ]
+        yield _met("status", "; ".join(filter(None, said)) or "it rests on no credential")
 
 
 def _last_known(
     credential: Credential, lists: Mapping[str, StatusList], known: tuple[SeenList, ...]
 ) -> dict[str, SeenList]:
-    """The newest list that was seen of each that could not be had. By its issuer's own word, for when a list was
-    looked into is the word of whoever shows it; of two of one time, the one that speaks against the credential.
+    """The newest list that was seen of each that could not be had, or is older than that. By its issuer's own word, for
+    when a list was looked into is the word of whoever shows it; of two of one time, the one that speaks against the
+    credential.
     """
     entries = status_entries(credential)
     found: dict[str, SeenList] = {}
-    for url in {entry.url for entry in entries} - lists.keys():
+    for url in {entry.url for entry in entries}:
         places = [entry.index for entry in entries if entry.url == url]
 
-        def newer(one: SeenList, places: list[int] = places) -> tuple[Instant, bool, bool, Instant]:
-            speaks = any(place >= 8 * len(one.list.bits) or one.list.is_set(place) for place in places)
-            return one.made, speaks, one.own, one.list.verified
+        def speaks(one: StatusList, places: list[int] = places) -> bool:
+            return any(place >= 8 * len(one.bits) or one.is_set(place) for place in places)
+
+        def newer(one: SeenList, speaks: Callable[[StatusList], bool] = speaks) -> tuple[Instant, bool, bool, Instant]:
+            return one.made, speaks(one.list), one.own, one.list.verified
 
         seen = [one for one in known if (one.list.url, one.list.issuer) == (url, credential.issuer) and one.made]
-        if seen:
-            found[url] = max(seen, key=newer)
+        newest, live = max(seen, key=newer, default=None), lists.get(url)
+        if newest is None or (live is not None and newer(newest)[:2] <= (live.credential.made or "", speaks(live))):
+            continue  # one that is had decides, unless what its issuer made later is known
+        found[url] = newest
     return found
 
 
@@ -318,10 +442,11 @@ def _as_last_known(
     credential: Credential, lists: Mapping[str, StatusList], seen: Mapping[str, SeenList], now: Instant
 ) -> tuple[str, str]:
     """Code and text of what the lists say that could be had, and the last known ones of the others."""
+    had = {url: found for url, found in lists.items() if url not in seen}
     as_of = min(one.as_of for one in seen.values())
     why = "; ".join(dict.fromkeys(one.why for _, one in sorted(seen.items())))
     try:
-        check_last_known(credential, lists, {url: one.list for url, one in seen.items()}, now)
+        check_last_known(credential, had, {url: one.list for url, one in seen.items()}, now)
     except UndersignedError as error:
         return error.code, f"{error.message}; last known as of {as_of}, could not be had now: {why}"
     return "status_last_known", f"last known good as of {as_of}; the list could not be had now: {why}"

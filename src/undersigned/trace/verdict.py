@@ -12,18 +12,30 @@ from msgspec import Struct
 from undersigned.encoding import Did, Digest, Instant, digest_bytes, write_canonical
 from undersigned.trust import Accused, Authority, Outcome, Reason, canonical_bytes
 
-__all__ = ["ASKS", "CLAUSES", "Heard", "Judged", "LastKnown", "ListUsed", "MadeFrom", "Verdict"]
+__all__ = [
+    "ASKS",
+    "CLAUSES",
+    "EarlierUsed",
+    "Heard",
+    "Judged",
+    "LastKnown",
+    "ListUsed",
+    "MadeFrom",
+    "Missing",
+    "Verdict",
+]
 
 CLAUSES: Final[dict[str, tuple[str, str]]] = {
     "evidence": ("`not_found`", "a delivery of the artifact, with a statement about it, is in the evidence"),
     "refuse": ("`policy_denied`", "neither the signer nor its organisation is refused by the policy"),
     "refuse_capabilities": ("`policy_denied`", "the purpose is not one that the policy never deals in"),
     "keys": (
-        "`did_unresolvable`",
-        "the keys of the signer and of who accepted follow from their DIDs, or are known from elsewhere than a pack",
+        "`did_unresolvable`, `key_not_authorized`; asks: `did_last_known`",
+        "the keys of the signer, of who accepted and of who vouched for the signer follow from their DIDs, or are in "
+        "documents known from elsewhere than a pack; where those of before alone have them, a person is asked",
     ),
     "signer": (
-        "`attester_not_trusted`",
+        "`attester_not_trusted`, `did_unresolvable`",
         "the signer, or an organisation of which it showed to be a member, was entitled by the trust graph to attest "
         "one of the predicates for the purpose when the delivery was recorded",
     ),
@@ -34,8 +46,8 @@ CLAUSES: Final[dict[str, tuple[str, str]]] = {
     ),
     "status": (
         "`revoked`, `status_unavailable`, `status_invalid`; asks: `status_last_known`",
-        "no credential on which that rests is withdrawn now; where its list cannot be had, the last one known decides "
-        "between a no and a person",
+        "no credential on which that rests is withdrawn now; where its list cannot be had, or an older one than is "
+        "known, the last one known decides between a no and a person",
     ),
     "accused": ("`policy_denied`", "no accusation that counts is heard now of the signer or that organisation"),
     "contract": ("`contract_expired`", "the contract gave authority when the delivery was recorded"),
@@ -56,7 +68,7 @@ CLAUSES: Final[dict[str, tuple[str, str]]] = {
 }
 """Clause -> its codes when it is not met, and what it demands. The specification's table says the same."""
 
-ASKS: Final = frozenset({"approval_required", "in_doubt", "status_last_known"})
+ASKS: Final = frozenset({"approval_required", "did_last_known", "in_doubt", "status_last_known"})
 """Codes by which a person is asked; any other that is not `met` denies."""
 
 
@@ -97,6 +109,22 @@ class LastKnown(ListUsed, frozen=True, kw_only=True, rename="camel", omit_defaul
     """Why none could be had now."""
 
 
+class EarlierUsed(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A DID document that was relied on before, and is not what its DID publishes now, as far as that can be had."""
+
+    document: Digest
+    at: Instant
+    """When it was, the last time."""
+
+
+class Missing(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A DID whose document could not be had, or a status list of which none was known from before either."""
+
+    what: str
+    """The DID, or the URL."""
+    why: str
+
+
 class MadeFrom(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """What a verdict was made from, by digest."""
 
@@ -112,7 +140,11 @@ class MadeFrom(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
     lists: tuple[ListUsed, ...] = ()
     """Those that their issuers gave for this verdict."""
     known: tuple[LastKnown, ...] = ()
-    """Lists of before, where none was given."""
+    """Lists of before, where none was given, or an older one."""
+    earlier: tuple[EarlierUsed, ...] = ()
+    """DID documents of before, where those of now do not do."""
+    missing: tuple[Missing, ...] = ()
+    """What could not be had."""
 
 
 class Judged(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

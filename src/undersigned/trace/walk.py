@@ -11,7 +11,7 @@ Source: protocol-spec/19-trace.md, section 19.2
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Final, Literal, cast
 
@@ -377,7 +377,8 @@ class _Walk:
     def _decisions(self, held: Held, decider: Did) -> Iterator[Step]:
         document = sealed_of(held.case).document
         other = document.provider if decider == document.hirer else document.hirer
-        shown = {one.digest: (one, step) for one, step in shown_credentials(held, other, self._evidence)}
+        by = partial(_documents, self._evidence, held)
+        shown = {one.digest: (one, step) for one, step in shown_credentials(held, other, by)}
         found = [one for one in self._evidence.decisions.get(held.engagement, ()) if one.by == decider]
         if not found:
             why = f"it is not in the evidence; {decider} has it"
@@ -425,11 +426,9 @@ class _Walk:
 
 
 def shown_credentials(
-    held: Held, holder: Did, evidence: Evidence, *, known: bool = False
+    held: Held, holder: Did, documents: Callable[[Did], tuple[DidDocument, ...]]
 ) -> list[tuple[Credential, Step]]:
-    """What a party showed before the contract, each credential with what could be checked of it; `known`: by documents
-    that are known from elsewhere than the pack, and no others.
-    """
+    """What a party showed before the contract, each credential with what could be checked of it by these documents."""
     found: list[tuple[Credential, Step]] = []
     for said in held.said:
         if isinstance(said.message, Presentation) and said.message.sender == holder:
@@ -438,8 +437,7 @@ def shown_credentials(
             except UndersignedError:
                 continue  # it counted for nothing when it was shown, either
             found += [
-                (one, _credential(one, holder, said.at, _documents(evidence, held, one.issuer, known=known)))
-                for one in shown
+                (one, _credential(one, holder, said.at, documents(one.issuer) or _derived(one.issuer))) for one in shown
             ]
     return found
 
@@ -553,11 +551,13 @@ def _shown_parents(held: Held) -> tuple[Parent, ...]:
     return ()
 
 
-def _documents(evidence: Evidence, held: Held, did: Did, *, known: bool = False) -> tuple[DidDocument, ...]:
+def _documents(evidence: Evidence, held: Held, did: Did) -> tuple[DidDocument, ...]:
     """DID documents of somebody, those that are known beside the packs first."""
-    of_pack = held.case.known if known else held.case.documents
-    found = (*evidence.documents.get(did, ()), *of_pack.get(did, ()))
-    return found or ((document_from(did, {}),) if is_derived(did) else ())
+    return (*evidence.documents.get(did, ()), *held.case.documents.get(did, ())) or _derived(did)
+
+
+def _derived(did: Did) -> tuple[DidDocument, ...]:
+    return (document_from(did, {}),) if is_derived(did) else ()
 
 
 def _refused(refusal: RefusalPredicate) -> Step:

@@ -19,7 +19,8 @@ from undersigned.credentials import (
     read_status_list,
 )
 from undersigned.credentials import Authority as MayAttest
-from undersigned.encoding import digest_bytes, shift
+from undersigned.did import DidDocument
+from undersigned.encoding import canonicalize, digest_bytes, shift
 from undersigned.testing import ARTIFACT, Actor, terminate
 from undersigned.trace import ASKS, CLAUSES, Evidence, Heard, MadeFrom, SeenList, Verdict, asked_about, judge
 from undersigned.trust import (
@@ -400,8 +401,59 @@ def test_nothing_is_no_yes(hire: Hire) -> None:
     assert codes(unheard) == {"signer": "attester_not_trusted", "accused": "policy_denied"}
 
 
+@pytest.mark.parametrize(
+    ("change", "strange"),
+    [
+        (
+            lambda known, own: (
+                known | {"service": [{"id": "#more", "type": "Other", "serviceEndpoint": "https://x.example/"}]}
+            ),
+            "",
+        ),
+        (lambda known, own: with_method(known, revoked="2020-01-01T00:00:00Z"), "own"),
+        (lambda known, own: with_method(known, expires="2020-01-01T00:00:00Z"), "own"),
+        (lambda known, own: with_method(known, expires="2099-01-01T00:00:00Z"), ""),
+        (lambda known, own: known | {"assertionMethod": []}, "own"),
+        (
+            lambda known, own: with_method(known, publicKeyMultibase=Actor("mallory").did.removeprefix("did:key:")),
+            "own",
+        ),
+    ],
+)
+def test_the_keys_of_a_pack_are_those_of_a_known_document(hire: Hire, change: Any, strange: str) -> None:
+    """HIRE-TRC-09: by method, relationship and time; what else stands in the document is nobody's business."""
+    (held,) = evidence(hire).held
+    did = hire.provider.actor.did
+    (own,) = held.case.documents[did]
+    (method,) = own.methods("assertionMethod")
+    known = DidDocument(did, canonicalize(change(own.json, method)))
+    assert held.strange_to(did, (known,)) == ((method,) if strange else ())
+    assert held.strange_to(did, (known, own)) == ()
+    assert held.strange_to(did, ()) == (method,)
+
+
+def test_a_document_that_has_the_keys_of_the_known_one_and_more_is_strange(hire: Hire) -> None:
+    """HIRE-TRC-09: whoever makes a pack may copy a document and add a key of its own."""
+    (held,) = evidence(hire).held
+    did = hire.provider.actor.did
+    (own,) = held.case.documents[did]
+    content = own.json
+    added = {**content["verificationMethod"][0], "id": f"{did}#more"}
+    added["publicKeyMultibase"] = Actor("mallory").did.removeprefix("did:key:")
+    content["verificationMethod"].append(added)
+    content["authentication"].append(f"{did}#more")
+    held.case.documents[did] = [DidDocument(did, canonicalize(content))]
+    assert held.strange_to(did, (own,)) == (f"{did}#more",)
+
+
+def with_method(document: dict[str, Any], **members: str) -> dict[str, Any]:
+    """The document with these members in its one method."""
+    (method,) = document["verificationMethod"]
+    return document | {"verificationMethod": [method | members]}
+
+
 def test_only_these_codes_ask() -> None:
-    assert {"approval_required", "in_doubt", "status_last_known"} == ASKS
+    assert {"approval_required", "did_last_known", "in_doubt", "status_last_known"} == ASKS
 
 
 def test_actions_that_were_refused_are_not_told_as_done() -> None:
