@@ -98,8 +98,9 @@ class Credential(Struct, frozen=True, kw_only=True, eq=False):
 
     @property
     def last_instant(self) -> Instant | None:
-        """The last whole second of its validity, UTC; None if it does not say."""
-        return None if self.valid_until is None else format_instant(_moment(self.valid_until, "/validUntil"))
+        """The last whole second of its validity, UTC; None if it does not say, or one after all instants of ours."""
+        moment = None if self.valid_until is None else _moment(self.valid_until, "/validUntil")
+        return None if moment is None or moment.year > 2999 else format_instant(moment)
 
     @property
     def made(self) -> Instant | None:

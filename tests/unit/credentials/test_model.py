@@ -111,6 +111,22 @@ def test_sc_102_a_credential_has_a_size() -> None:
     assert caught.value.code == "too_large"
 
 
+@pytest.mark.parametrize(
+    ("until", "last"),
+    [
+        ("2026-12-01T00:59:59.9+01:00", "2026-11-30T23:59:59Z"),
+        ("2999-12-31T23:59:59Z", "2999-12-31T23:59:59Z"),
+        ("3000-01-01T00:00:00Z", None),
+        ("9999-12-31T23:59:59Z", None),
+    ],
+)
+def test_a_validity_of_any_length(until: str, last: str | None) -> None:
+    """HIRE-JSN-06: as issuers write that something does not end."""
+    read = read_credential(CREDENTIAL | {"validFrom": "0001-01-01T00:00:00Z", "validUntil": until})
+    assert read.last_instant == last
+    assert read.valid_at(NOW)
+
+
 def test_what_is_built_is_checked() -> None:
     with pytest.raises(CredentialError):
         build_credential(

@@ -12,6 +12,7 @@ from undersigned.credentials import (
     MIN_LIST_BITS,
     check_status,
     read_credential,
+    read_unsigned,
     status_entries,
     verify_credential,
     verify_status_list,
@@ -72,6 +73,21 @@ def test_what_is_issued_is_written_down(register: StatusRegister) -> None:
     with pytest.raises(ConfigurationError) as caught:
         register.find("urn:uuid:nobody")
     assert caught.value.code == "not_found"
+
+
+def test_what_others_write_may_be_good_for_ever(home: Home, register: StatusRegister) -> None:
+    """HIRE-JSN-06: it is signed as it is; written down is the last instant that there is."""
+    written: JsonObject = {
+        "@context": ["https://www.w3.org/ns/credentials/v2"],
+        "type": ["VerifiableCredential"],
+        "issuer": register.issuer,
+        "validUntil": "9999-12-31T23:59:59Z",
+        "credentialSubject": {"id": AGENT},
+    }
+    signed = register.secure(read_unsigned(written), known_as="for ever", now=NOON)
+    assert signed["validUntil"] == "9999-12-31T23:59:59Z"
+    assert register.find("for ever").until == "2999-12-31T23:59:59Z"
+    assert look(home, register, signed) == "clear"
 
 
 def test_a_withdrawn_credential_and_no_other(home: Home, register: StatusRegister) -> None:
