@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
@@ -16,12 +17,13 @@ import pytest
 
 from integration.archives import contents, make_wheel
 from integration.commands import UNDERSIGNED, Ended, Process, serving, undersigned
-from integration.hires import did_of, free_ports
+from integration.hires import Hands, did_of, free_ports
 from issuing import issued
 from undersigned.credentials import AccreditedBy, Authority
+from undersigned.daemon import Peer
 from undersigned.encoding import digest_bytes
 from undersigned.evidence import STEPS, read_archive, verifier_page
-from undersigned.runtime import ABSENT, SystemClock
+from undersigned.runtime import ABSENT, Home, SystemClock, hire_order
 from undersigned.testing import Actor
 from unit.cli.running import files, run
 
@@ -420,6 +422,46 @@ def test_a_hire_says_what_else_it_goes_on_with(tmp_path: Path) -> None:
         found = [value for value in one.values if value["kind"] == "unfinished"]
         assert one.values[: len(found)] == found, "before anything else is begun"
         assert {value["engagement"] for value in found if value["again"]} <= {first}
+
+
+def test_a_clock_that_once_was_far_ahead_is_told(tmp_path: Path) -> None:
+    """HIRE-CLK-01: by who starts, by what a hire fails with, and by 'ledger fsck', to which it is no damage."""
+    companies = Companies(tmp_path)
+
+    async def begin_and_withdraw() -> str:
+        hands = Hands()
+        hands.ahead = 400 * 86_400
+        async with Peer.open(Home(companies.acme), clock=hands) as peer:
+            nobody = did_of(free_ports(1)[0])
+            order = await hire_order(peer, nobody, task="sbom", inputs={}, price="1 EUR", criteria={})
+            await peer.cancel(await peer.begin(order))
+            last = await peer.ledger.last_at()
+            assert last is not None
+            return last
+
+    at = asyncio.run(begin_and_withdraw())
+    said = f"local | error: the last entry here is of {at}, and the clock of this machine says 20"
+    home = ("--home", str(companies.acme))
+    checked = run("ledger", "fsck", *home)
+    assert (checked.code, checked.out[:11], checked.err.startswith(said)) == (0, "local | ok:", True)
+    (values,) = run("ledger", "fsck", *home, "--json").values
+    assert (values["ok"], values["clock"]["at"], values["clock"]["machine"] < at) == (True, at, True)
+    wanted = ("--task", "sbom", "--input", f"artifact={companies.wheel}")
+    serve = Process([*UNDERSIGNED, "serve", *home], tmp_path)
+    serve.until("stop it with Ctrl-C")
+    ended = serve.end(signal.SIGTERM)
+    assert (ended.code, ended.err.startswith(said)) == (0, True)
+    with serving(companies.globex):
+        for command in (("hire", companies.provider, *wanted), ("check", companies.provider)):
+            shown = Process([*UNDERSIGNED, *command, *home, "--wait", "1"], tmp_path).end()
+            assert (shown.code, shown.err.startswith(said)) == (4, True), shown
+            told = run(*command, *home, "--wait", "1", "--json")
+            assert (told.code, told.error["code"]) == (4, "proof_invalid")
+            assert f"Our clock stands still at {at}, and this machine's says 20" in told.error["message"]
+            (clock,) = [value for value in told.values if value.get("kind") == "clock"]
+            assert (clock["at"], clock["machine"] < at) == (at, True)
+        (fine,) = run("ledger", "fsck", "--home", companies.globex, "--json").values
+    assert fine["clock"] is None
 
 
 @pytest.mark.parametrize("trust", [(False, True), (True, False)], ids=["we do not", "they do not"])

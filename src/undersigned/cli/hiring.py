@@ -57,7 +57,7 @@ from .options import (
     running,
 )
 from .output import HOME_OPTION, Out, counted, meeting, plain, program
-from .telling import domain_lines, goes_on, moved, tell, tell_unfinished
+from .telling import domain_lines, goes_on, held_clock, moved, tell, tell_unfinished
 from .trace import PACK_OPTION, check_artifact
 
 __all__ = ["check", "hire", "write_artifacts"]
@@ -142,7 +142,7 @@ async def check(
             await peer.cancel(conversation)
             last = peer.links.last_error.get(did) or UndersignedError("timeout", f"{did} did not answer")
             error = type(last)(last.code, f"{last.message}; tried for {wait:g} s, then withdrawn")
-            _hint(error)
+            _hint(error, peer)
             raise error from exc
         finally:
             impatient.cancel()
@@ -383,7 +383,7 @@ async def hire(
                     )
             raise
         except UndersignedError as error:
-            _hint(error)
+            _hint(error, peer)
             _tell_needs(out, error)
             raise
         finally:
@@ -531,7 +531,12 @@ async def _tell_if_not_reached(out: Out, peer: Peer, did: str) -> None:
         out.line(f"not reached yet{why}; trying for {peer.reach_seconds:g} s", style="yellow")
 
 
-def _hint(error: UndersignedError) -> None:
-    """Adds to the message of an error, if a peer was not reached, what can be done about it."""
+def _hint(error: UndersignedError, peer: Peer) -> None:
+    """Adds to the message of an error what can be done about it: if a peer was not reached, and if no proof holds
+    because our clock stands still.
+    """
     if error.exit_code == UNREACHABLE and not isinstance(error, CredentialError):
         error.message += ". Is it running, and listening there? --wait SECONDS tries for longer"
+    if error.code.startswith("proof_") and (held := held_clock(peer)) is not None:
+        error.message += f". Our clock stands still at {held.at}, and this machine's says {held.machine}: to others "
+        error.message += "all that we sign is made in the future"

@@ -239,8 +239,12 @@ async def ledger_fsck(out: Out, home: str | None) -> int:
     store = await reading(out.home(home))
     try:
         report = await store.check()
+        last = await store.last_at() if report.ok else None
     finally:
         await store.close()
+    clock = SystemClock()
+    clock.hold(last or clock.now())
+    held = clock.held()
     defects = [{"code": d.code, "where": d.where, "detail": d.detail} for d in report.defects]
     out.value(
         {
@@ -249,6 +253,7 @@ async def ledger_fsck(out: Out, home: str | None) -> int:
             "leaves": report.leaves,
             "blobs": report.blobs,
             "defects": defects,
+            "clock": held._asdict() if held is not None else None,
         }
     )
     for defect in defects:
@@ -256,4 +261,6 @@ async def ledger_fsck(out: Out, home: str | None) -> int:
     verdict = "ok" if report.ok else "DAMAGED"
     parts = counted(report.rows, "row"), counted(report.leaves, "leaf", "leaves"), counted(report.blobs, "document")
     out.line(f"{verdict}: {', '.join(parts)}", style="green" if report.ok else "bold red")
+    if held is not None:
+        out.alarm(str(held))  # no damage: it holds what was written, whenever that says it was
     return 0 if report.ok else 4

@@ -35,6 +35,7 @@ from undersigned.runtime import (
 from undersigned.scope import Grant, Limit, Scope
 
 from .output import Out, plain
+from .telling import held_clock, tell_held
 
 __all__ = [
     "AT_OPTION",
@@ -282,14 +283,15 @@ def parse_allow(number: int, text: str) -> Grant:
 
 @asynccontextmanager
 async def running(out: Out, peer: Peer) -> AsyncGenerator[Peer]:
-    """The peer while it runs. At its end it is told which witnesses did not cosign what its log has grown to; if one
-    holds another history of that, also what had gone wrong before.
+    """The peer while it runs. First it is told if its clock stands still; at its end, which witnesses did not cosign
+    what its log has grown to, and if one holds another history of that, also what had gone wrong before.
 
     Raises:
         LedgerError: `ledger_diverged`, as `Agent.close`.
     """
     try:
         async with peer:
+            tell_held(out, held_clock(peer))
             yield peer
     except LedgerError as error:
         if error.code == "ledger_diverged" and isinstance(error.__context__, UndersignedError):

@@ -149,6 +149,11 @@ class Out:
         if not self.as_json:
             self._write(self._errors, f"error: {error.message}{where}  ({error.code})", "bold red")
 
+    def alarm(self, text: str) -> None:
+        """What is wrong though the command goes on, on standard error for people; nothing with `--json`."""
+        if not self.as_json:
+            self._write(self._errors, f"error: {text}", "bold red")
+
     def _write(self, console: Console, text: str, style: str) -> None:
         mark = LOCAL if self.local and text else ""
         console.print(Text.assemble((mark, "dim"), (plain(text, 4000), style)))

@@ -47,7 +47,7 @@ from undersigned.messages import (
     Terminate,
     Withdraw,
 )
-from undersigned.runtime import DomainLink, Event, Transfer, load_engagement
+from undersigned.runtime import ClockHeld, DomainLink, Event, SystemClock, Transfer, load_engagement
 
 from .output import Out, bytes_in_words, counted, plain
 
@@ -56,12 +56,14 @@ __all__ = [
     "event_json",
     "event_line",
     "goes_on",
+    "held_clock",
     "moved",
     "noted",
     "quiet",
     "row_line",
     "summary_of",
     "tell",
+    "tell_held",
     "tell_unfinished",
 ]
 
@@ -235,6 +237,18 @@ def tell(out: Out, event: Event, before: str = "") -> None:
         out.progress(f"{before}{event_line(event)}")
     elif not quiet(event):
         out.line(f"{before}{event_line(event)}")
+
+
+def held_clock(peer: Peer) -> ClockHeld | None:
+    """Where a peer's clock stands still, as `SystemClock.held`."""
+    return peer.clock.held() if isinstance(peer.clock, SystemClock) else None
+
+
+def tell_held(out: Out, held: ClockHeld | None) -> None:
+    """That a clock stands still, and what that means, on standard error; nothing if it does not."""
+    if held is not None:
+        out.value({"kind": "clock", **held._asdict(), "message": str(held)})
+        out.alarm(str(held))
 
 
 async def tell_unfinished(out: Out, peer: Peer, did: Did = "", task: str = "") -> None:

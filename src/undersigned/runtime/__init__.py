@@ -13,7 +13,7 @@ from undersigned.runtime.approvals import (
 from undersigned.runtime.artifacts import MAX_WHOLE_BYTES, SMALL_BYTES, ArtifactStore, Contents, Stored
 from undersigned.runtime.beliefs import Beliefs, admission, viewpoint, withdrawn_as
 from undersigned.runtime.changes import Changes
-from undersigned.runtime.clock import Clock, SystemClock
+from undersigned.runtime.clock import Clock, ClockHeld, SystemClock
 from undersigned.runtime.contract_orders import ACTS, Answered, ContractOrder, leave_order, take_back
 from undersigned.runtime.control import CONTROL_TOKEN, GATE_TOKEN, ControlPart, control_token
 from undersigned.runtime.conversation import Arrived, Conversation, Shell
@@ -111,6 +111,7 @@ __all__ = [
     "Body",
     "Changes",
     "Clock",
+    "ClockHeld",
     "Configuration",
     "Contents",
     "ContractOrder",

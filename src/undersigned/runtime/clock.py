@@ -8,11 +8,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
-from undersigned.encoding import Instant, format_instant, parse_instant
+from undersigned.encoding import Instant, format_instant, parse_instant, shift
+from undersigned.proof import MAX_SKEW_SECONDS
 
-__all__ = ["Clock", "SystemClock"]
+__all__ = ["Clock", "ClockHeld", "SystemClock"]
 
 LEAP_SECONDS: Final = 3600
 """A jump ahead by more than this is not believed at once."""
@@ -26,6 +27,23 @@ class Clock(Protocol):
     def now(self) -> Instant:
         """The present instant, UTC; never earlier than one given before."""
         ...
+
+
+class ClockHeld(NamedTuple):
+    """A clock that stands still because the machine's ran back by more than others forgive."""
+
+    at: Instant
+    """What it gives until the machine's has come there: the latest time that was given before, or written down."""
+    machine: Instant
+    """What the machine's clock says."""
+
+    def __str__(self) -> str:
+        return (
+            f"the last entry here is of {self.at}, and the clock of this machine says {self.machine}. Time never runs "
+            f"back, so all that is said until {self.at} bears that date, and others refuse it as made in the future: "
+            "this state folder hires nobody and is hired by nobody before then. If the machine's clock is wrong, set "
+            "it; if it is right, it was wrong when that entry was made, and only waiting or another folder helps"
+        )
 
 
 class SystemClock:
@@ -67,3 +85,11 @@ class SystemClock:
         """Gives nothing earlier than `instant` from now on: the time of the last entry that a ledger holds."""
         self._last = max(self._last, instant)
         self._second = max(self._second, int(parse_instant(instant).timestamp()))
+
+    def held(self) -> ClockHeld | None:
+        """Where it stands still, if that is more than `MAX_SKEW_SECONDS` later than the machine's clock.
+
+        Up to there others take what is dated so; beyond it they answer nothing but `proof_from_future`.
+        """
+        machine = format_instant(datetime.fromtimestamp(int(self._read_wall()), UTC))
+        return ClockHeld(self._last, machine) if self._last > shift(machine, MAX_SKEW_SECONDS) else None

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from undersigned.encoding import format_instant
-from undersigned.runtime.clock import CONFIRM_SECONDS, LEAP_SECONDS, SystemClock
+from undersigned.runtime.clock import CONFIRM_SECONDS, LEAP_SECONDS, ClockHeld, SystemClock
 
 START = 1_764_000_000.0
 
@@ -63,6 +63,28 @@ def test_it_begins_where_the_ledger_ended(clock: SystemClock, machine: Machine) 
     assert clock.now() == text(START + 501)
     clock.hold(text(START))
     assert clock.now() == text(START + 501)
+
+
+@pytest.mark.parametrize(("ahead", "stands"), [(0, False), (60, False), (61, True), (40_000_000, True)])
+def test_a_clock_that_stands_still_says_so(clock: SystemClock, machine: Machine, ahead: float, stands: bool) -> None:
+    """HIRE-CLK-01: as long as others refuse what is dated by it, and no longer."""
+    clock.hold(text(START + ahead))
+    held = clock.held()
+    assert held == (ClockHeld(text(START + ahead), text(START)) if stands else None)
+    machine.pass_(max(0, ahead - 60))
+    assert clock.held() is None
+
+
+def test_a_clock_that_leapt_and_came_back_stands_still(clock: SystemClock, machine: Machine) -> None:
+    """HIRE-CLK-02: the leap was believed, and all since then is dated by it."""
+    clock.now()
+    machine.wall += LEAP_SECONDS + 1
+    clock.now()
+    assert clock.held() is None, "not believed yet"
+    machine.pass_(CONFIRM_SECONDS)
+    at = clock.now()
+    machine.wall -= LEAP_SECONDS + 1
+    assert clock.held() == ClockHeld(at, text(START + CONFIRM_SECONDS))
 
 
 def test_a_leap_counts_once_it_has_lasted(clock: SystemClock, machine: Machine) -> None:
