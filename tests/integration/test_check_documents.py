@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from integration.test_offline_check import Hired, hired
-from undersigned.encoding import canonicalize
+from status_host import PLACE
+from undersigned.encoding import canonicalize, shift
 from undersigned.runtime import Home, create_home, rotate_key
 from unit.cli.running import Ran
 
@@ -95,6 +96,31 @@ async def test_the_organisation_may_have_another_key_now(tmp_path: Path) -> None
         assert "it does not hold: " in unmet["signer"]["value"]
         code, unmet, _ = await asked(made, made.umbrella)
         assert (code, unmet["keys"]["code"], "signer" in unmet) == (7, "did_last_known", False)
+
+
+async def test_a_key_of_before_makes_no_list_that_outdoes_the_one_of_now(tmp_path: Path) -> None:
+    """HIRE-TRC-07: who stole a key that was replaced since could date a list as late as it likes."""
+    async with hired(tmp_path) as made:
+        host, other = made.host, made.world.acme.home
+        assert (await asked(made, made.umbrella, "--offline", *made.documents))[0] == 7
+        document = json.loads((made.world.globex.home.path / "organisation.json").read_bytes())
+        office = other.organisation_document()
+        assert office is not None
+        document["verificationMethod"][0]["publicKeyMultibase"] = office.json["verificationMethod"][0][
+            "publicKeyMultibase"
+        ]
+        (made.world.globex.home.path / "organisation.json").write_bytes(canonicalize(document))
+        await made.world.restart()
+        # The list of now is by the key of now, and older than the one that the pack shows.
+        host.key, host.now = other.key("organisation"), shift(host.now, -30)
+        for withdrawn in (False, True):
+            host.places = {PLACE} if withdrawn else set()
+            code, unmet, ran = await asked(made, made.umbrella)
+            assert code == (3 if withdrawn else 7)
+            assert unmet["keys"]["code"] == "did_last_known"
+            assert unmet.get("status", {}).get("code") == ("revoked" if withdrawn else None)
+            # The second one is of the same time as the first, which the verdict before saw.
+            assert ("known" in ran.values[0]["verdict"]["inputs"]) == withdrawn
 
 
 async def test_servers_that_are_gone_are_named_and_nothing_else_is_said(tmp_path: Path) -> None:

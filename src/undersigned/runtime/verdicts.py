@@ -272,6 +272,8 @@ async def judge_artifact(
         issuers = _by_did([*beside, *(one.document for found in evidence.earlier.values() for one in found)])
         shown = Evidence.of([held for _, held in all_held[len(own.packs) :]]).held
         old = [*await before_in_ledger(ledger, urls), *await book.before(urls)]
+        # Against a list of now nothing counts that a key of before signed: whoever stole it could date it as late.
+        issuers |= {one.issuer: (one.by,) for one in lists.values() if one.by is not None}
         old += before_in_packs(shown, issuers, urls)
         seen = [one for one in newest(old, wanted, now) if _newer(one, lists)]
     missing |= {url: why for (url, _), why in missed.items() if url not in {one.list.url for one in seen}}
