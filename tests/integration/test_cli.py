@@ -424,6 +424,22 @@ def test_a_hire_says_what_else_it_goes_on_with(tmp_path: Path) -> None:
         assert {value["engagement"] for value in found if value["again"]} <= {first}
 
 
+@pytest.mark.parametrize("command", [("hire",), ("check",)])
+def test_a_url_without_tls_elsewhere_is_refused_before_anything_is_stored(
+    command: tuple[str], companies: Companies, tmp_path: Path
+) -> None:
+    """HIRE-DID-07: local state speaks without TLS to this machine alone; whoever typed the URL is told so."""
+    home = tmp_path / "acme"
+    assert run("init", home, "--local").code == 0
+    before = files(home)
+    wanted = ("--task", "sbom", "--input", f"artifact={companies.wheel}") if command == ("hire",) else ()
+    for url in ("ws://example.com/hire", "ws://[::1]:8102/hire"):
+        told = run(*command, companies.provider, *wanted, "--at", url, "--home", home, "--json")
+        assert (told.code, told.error["code"]) == (2, "bad_configuration")
+        assert "ws:// goes to localhost or 127.0.0.1 alone" in told.error["message"]
+    assert files(home) == before, "nothing was begun"
+
+
 def test_a_clock_that_once_was_far_ahead_is_told(tmp_path: Path) -> None:
     """HIRE-CLK-01: by who starts, by what a hire fails with, and by 'ledger fsck', to which it is no damage."""
     companies = Companies(tmp_path)

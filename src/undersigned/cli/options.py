@@ -33,6 +33,7 @@ from undersigned.runtime import (
     whole_file,
 )
 from undersigned.scope import Grant, Limit, Scope
+from undersigned.transport import is_loopback_name
 
 from .output import Out, plain
 from .telling import held_clock, tell_held
@@ -155,7 +156,7 @@ def checked_did(text: str, local: bool, resolver: str | None = None) -> str:
 
 
 def checked_url(text: str | None, local: bool, option: str = "--at") -> str | None:
-    """The URL of `--at`, or of another option or argument, once it has the shape of one.
+    """The URL of `--at`, or of another option or argument, once it has the shape of one that is dialled.
 
     Raises:
         ConfigurationError: `bad_configuration`.
@@ -165,15 +166,20 @@ def checked_url(text: str | None, local: bool, option: str = "--at") -> str | No
     schemes = ("wss", "ws") if local else ("wss",)
     try:
         parts = urlsplit(text)
-        usable = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        host = parts.hostname or ""
+        bare = local and parts.scheme == "ws" and not is_loopback_name(host)
+        more = parts.username or parts.password or parts.fragment
+        usable = parts.scheme in schemes and host != "" and parts.port != 0 and not bare and not more
     except ValueError:
-        usable = False
+        usable = bare = False
     if not usable:
         example = "ws://localhost:8102/hire" if local else "wss://agents.example.com/hire"
         scheme = text.partition(":")[0].lower()
         hint = ""
         if scheme in ("http", "https"):
             hint = f"; a peer is reached by a WebSocket, so expected {' or '.join(schemes)} in place of {scheme}"
+        elif bare:
+            hint = "; ws:// goes to localhost or 127.0.0.1 alone, anywhere else it has to be wss://"
         elif scheme == "ws" and not local:
             hint = f"; {LOCAL_ONLY}"
         raise ConfigurationError("bad_configuration", f"{option}: expected a URL such as {example}, got {text!r}{hint}")

@@ -155,7 +155,15 @@ def test_any_text_is_a_did_or_an_error(text: str) -> None:
     assert refusal(lambda: checked_did(text, local=False)) in known
 
 
-@pytest.mark.parametrize(("url", "local"), [("ws://localhost:8102/hire", True), ("wss://a.example/hire", False)])
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [
+        ("ws://localhost:8102/hire", True),
+        ("ws://127.0.0.1:8102/hire", True),
+        ("wss://a.example/hire", True),
+        ("wss://a.example/hire", False),
+    ],
+)
 def test_urls(url: str, local: bool) -> None:
     assert checked_url(url, local) == url
     assert checked_url(None, local) is None
@@ -171,6 +179,12 @@ def test_urls(url: str, local: bool) -> None:
         ("ws://", True),
         ("ws://localhost:99999/hire", True),
         ("ws://localhost:0/hire", True),
+        ("ws://a.example/hire", True),
+        ("ws://10.0.0.1/hire", True),
+        ("ws://[::1]:8102/hire", True),
+        ("ws:///hire", True),
+        ("wss://me:secret@a.example/hire", False),
+        ("wss://a.example/hire#here", False),
         ("ws://[::1/hire", True),
         ("--local", True),
         ("", True),
