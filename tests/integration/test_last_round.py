@@ -6,25 +6,39 @@ import asyncio
 import json
 import shutil
 import signal
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from integration.commands import UNDERSIGNED, Ended, Process, running, serving, undersigned
-from integration.hires import REPORT, free_ports, two_homes, until
+from integration.hires import REPORT, Hands, free_ports, two_homes, until
 from integration.test_cross_witness import rewritten
 from integration.test_witness import WITNESS, hire, ran, settings, watched
 from undersigned import Peer
+from undersigned.daemon import WitnessBook, WitnessServer
 from undersigned.evidence import read_archive
-from undersigned.ledger import open_ledger
-from undersigned.runtime import Home, create_home, issue_membership
-from undersigned.transparency import Verifier, read_verifier, verifier_text, verify_cosignature
+from undersigned.ledger import Head, open_ledger
+from undersigned.runtime import Answer, Gatherer, Home, create_home, issue_membership
+from undersigned.runtime.witnesses import LAST_SECONDS
+from undersigned.transparency import (
+    Verifier,
+    checkpoint_text,
+    cosignature_line,
+    cosigned_text,
+    read_note,
+    read_verifier,
+    signed_note,
+    verifier_text,
+    verify_cosignature,
+)
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
 KEY = verifier_text(Verifier("w.example", True, WITNESS.public_key))
-TOLD = "a witness did not cosign our log"
+NO = b"HTTP/1.1 500 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno"
 
 
 def words_of(acme: Home, globex: Home, folder: Path) -> list[str]:
@@ -56,14 +70,14 @@ async def seen_by(witness: Home, log: Home) -> list[int]:
 
 
 @asynccontextmanager
-async def odd(answer: bytes | None) -> AsyncGenerator[tuple[str, list[bytes]]]:
-    """No good witness: it hangs, or says this to whoever asks. Its URL, and the requests."""
+async def odd(answer: bytes | None, *, times: int = 99) -> AsyncGenerator[tuple[str, list[bytes]]]:
+    """No good witness: it hangs, or says this to whoever asks, so many times. Its URL, and the requests."""
     asked: list[bytes] = []
 
     async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             asked.append(await reader.readuntil(b"\r\n\r\n"))
-            if answer is None:
+            if answer is None or len(asked) > times:
                 await reader.read()
             else:
                 writer.write(answer)
@@ -121,8 +135,7 @@ async def test_an_agent_whose_did_nobody_serves_has_its_log_cosigned_too(tmp_pat
 async def test_a_witness_keeps_no_hire_from_its_end(way: str, tmp_path: Path) -> None:
     """HIRE-LOG-23: it is said which did not cosign, and the hire is what it was; each end asks once."""
     acme, globex = await two_homes(tmp_path)
-    answer = b"HTTP/1.1 500 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno" if way == "is none" else None
-    async with odd(answer) as (url, asked):
+    async with odd(NO if way == "is none" else None) as (url, asked):
         with serving(globex.path):
             if way == "gone":
                 url = f"http://localhost:{free_ports(1)[0]}"
@@ -145,16 +158,115 @@ async def test_a_log_that_has_not_grown_is_not_shown_again(tmp_path: Path) -> No
     assert len(asked) == 1
 
 
-async def test_what_is_interrupted_is_shown_as_far_as_it_came(tmp_path: Path) -> None:
-    """HIRE-LOG-23: Ctrl-C ends a hire in the midst of the work, with the contract in its log."""
+async def test_who_was_out_of_reach_is_not_waited_for_again(tmp_path: Path) -> None:
+    """HIRE-LOG-23: it is asked at the end too, and has less time for it than one that answered, or than before."""
+    acme, globex = await two_homes(tmp_path)
+    async with odd(None) as (url, asked), Peer.open(globex) as other:
+        waited: list[float] = []
+        async with Peer.open(settings(acme, url, KEY)) as peer:
+            exchange = peer.gatherer.exchange
+
+            async def counted(*words: Any, timeout_seconds: float, **more: Any) -> Answer:
+                waited.append(timeout_seconds)
+                return await exchange(*words, timeout_seconds=timeout_seconds, **more)
+
+            peer.gatherer.exchange = counted
+            await hire(peer, other)
+    assert (waited, len(asked)) == ([LAST_SECONDS], 2)
+    assert [one.witness.url for one in peer.unwitnessed] == [url]
+
+
+async def test_a_witness_whose_clock_runs_ahead_is_none(tmp_path: Path) -> None:
+    """HIRE-LOG-24: it is said why, and the pack of the hire holds; also where such a line was kept already."""
+    acme, globex = await two_homes(tmp_path)
+    clock, key, gatherer = Hands(), globex.log_key(), Gatherer(local=True)
+    clock.ahead = 10 * 86_400
+    book = WitnessBook(tmp_path / "witness.db")
+    of_log = Verifier(acme.configuration.did, False, acme.log_key().public_key)
+    try:
+        async with WitnessServer(book, globex.configuration.did, key, gatherer, keys=[of_log], now=clock.now) as server:
+            acme = settings(acme, server.url, verifier_text(server.verifier))
+            with serving(globex.path):
+                ended = await hired(acme, globex, tmp_path)
+            asked = await ran(tmp_path, "ask", "--home", acme.path, "--json")
+    finally:
+        book.close()
+        await gatherer.close()
+    assert ended.code == 0, ended
+    assert [one["error"] for one in ended.values if one.get("kind") == "unwitnessed"] == ["log_proof_invalid"]
+    assert asked.code == 6, asked
+    assert "its clock or ours is wrong" in asked.values[0]["error"]["message"]
+    assert signatures(acme, tmp_path / "first.zip") == 1
+    ledger = await open_ledger(acme.ledger_url)
+    try:
+        head = Head(await ledger.tree_size(), await ledger.root(await ledger.tree_size()))
+        text = checkpoint_text(acme.configuration.did, head.size, head.root)
+        note = signed_note(text, acme.configuration.did, of_log.key, await acme.log_key().sign(text))
+        lines = ""
+        for seconds in (int(time.time()), int(time.time()) + clock.ahead):
+            signature = await key.sign(cosigned_text(text, seconds))
+            lines += cosignature_line(f"w{len(lines)}.example", key.public_key, seconds, signature)
+        await ledger.put_checkpoint(head, note + lines)
+    finally:
+        await ledger.close()
+    assert signatures(acme, tmp_path / "second.zip") == 2, "the log's own, and that of the first witness"
+
+
+def signatures(home: Home, pack: Path) -> int:
+    """How many stand below the checkpoint of the pack that `export` writes, and `verify` finds to hold."""
+    ended = undersigned("export", "--home", home.path, "--out", pack, folder=pack.parent)
+    assert ended.code == 0, ended
+    assert undersigned("verify", pack, folder=pack.parent).code == 0
+    return len(read_note(read_archive(pack.read_bytes())["ledger/checkpoint.txt"].decode()).signatures)
+
+
+@pytest.mark.parametrize("first", [None, signal.SIGINT, signal.SIGTERM])
+async def test_an_interrupted_end_says_who_was_not_heard(first: int | None, tmp_path: Path) -> None:
+    """HIRE-LOG-23: whoever does not wait for the witnesses, after the work or after an interruption, is told which of
+    them did not answer; what the others cosigned by then is kept.
+    """
+    handler = "integration.hires:summarise" if first is None else "integration.hires:linger"
+    acme, globex = await two_homes(tmp_path, handler=handler)
+    with serving(globex.path):
+        async with odd(NO, times=1) as (silent, asked), watched(tmp_path, [acme], globex) as (_, url, key):
+            acme = settings(settings(acme, silent, KEY), url, key)
+            process = Process([*UNDERSIGNED, *words_of(acme, globex, tmp_path)], tmp_path)
+            await asyncio.to_thread(process.until, '"result"' if first is None else '"Start"')
+            if first is not None:
+                process.signal(first)
+            await until(lambda: len(asked) == 2)
+            size = await leaves(acme)
+            book = WitnessBook(globex.path / "witness.db")
+            await until(lambda: [one.size for one in book.logs()] == [size])
+            book.close()
+            await asyncio.sleep(0.5)  # until its answer is there
+            ended = await asyncio.to_thread(process.end, first or signal.SIGINT)
+    assert ended.code == 130, ended
+    told = [one for one in ended.values if one.get("kind") == "unwitnessed"]
+    assert [(one["witness"], one["error"]) for one in told] == [("w.example", "timeout")], ended
+    assert "Traceback" not in ended.err
+    ledger = await open_ledger(acme.ledger_url, read_only=True)
+    try:
+        kept = await ledger.checkpoint()
+    finally:
+        await ledger.close()
+    assert kept is not None
+    head, _ = verify_cosignature(kept, globex.configuration.did, read_verifier(key).key)
+    assert head.size == size
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_what_is_interrupted_is_shown_as_far_as_it_came(number: int, tmp_path: Path) -> None:
+    """HIRE-LOG-23: Ctrl-C, or SIGTERM, ends a hire in the midst of the work, with the contract in its log."""
     acme, globex = await two_homes(tmp_path, handler="integration.hires:linger")
     with serving(globex.path):
         async with watched(tmp_path, [acme], globex) as (_, url, key):
             acme = settings(acme, url, key)
             process = Process([*UNDERSIGNED, *words_of(acme, globex, tmp_path)], tmp_path)
             await asyncio.to_thread(process.until, '"Start"')
-            ended = await asyncio.to_thread(process.end, signal.SIGINT)
+            ended = await asyncio.to_thread(process.end, number)
             assert ended.code == 130, ended
+            assert ended.values[-1]["kind"] == "interrupted", ended
             size = await leaves(acme)
             assert size > 1
             assert await seen_by(globex, acme) == [size]
@@ -206,3 +318,7 @@ async def test_a_witness_that_saw_another_history_is_heard_at_the_end(tmp_path: 
                 assert (ended.code, ended.error["code"]) == (4, "ledger_diverged"), ended
                 again = await asyncio.to_thread(undersigned, "serve", "--home", globex.path, "--json", folder=tmp_path)
                 assert (again.code, again.error["code"]) == (4, "ledger_diverged"), again
+                words = ("check", acme.configuration.did, "--home", globex.path)
+                shown = await asyncio.to_thread(undersigned, *words, folder=tmp_path)
+                assert shown.code == 4, shown
+                assert all(line.startswith("local | ") for line in shown.err.splitlines()), "no line of a log beside it"

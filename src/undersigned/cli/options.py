@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 import tomllib
 from collections.abc import AsyncGenerator, Callable, Generator
@@ -296,9 +297,10 @@ async def running(out: Out, peer: Peer) -> AsyncGenerator[Peer]:
         LedgerError: `ledger_diverged`, as `Agent.close`.
     """
     try:
-        async with peer:
-            tell_held(out, held_clock(peer))
-            yield peer
+        with _ended_gently():
+            async with peer:
+                tell_held(out, held_clock(peer))
+                yield peer
     except LedgerError as error:
         if error.code == "ledger_diverged" and isinstance(error.__context__, UndersignedError):
             out.error(error.__context__)
@@ -308,6 +310,26 @@ async def running(out: Out, peer: Peer) -> AsyncGenerator[Peer]:
             name, why = one.witness.verifier.name, one.error
             out.value({"kind": "unwitnessed", "witness": name, "error": why.code if why is not None else None})
             out.line(f"not cosigned at the end by the witness {plain(name, 200)}: {plain(why, 300)}", style="yellow")
+
+
+def _as_ctrl_c(*_: object) -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
+def _ended_gently() -> Generator[None]:
+    """SIGTERM is as Ctrl-C meanwhile, to a command that has no way of its own to be stopped: it is told what goes on
+    later, the log is shown to its witnesses, and it ends with 130.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    if before is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _as_ctrl_c)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

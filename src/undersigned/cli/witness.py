@@ -12,7 +12,7 @@ import click
 from undersigned.daemon import WitnessBook, WitnessServer
 from undersigned.encoding import Did
 from undersigned.errors import ConfigurationError, LogProofError
-from undersigned.runtime import Gatherer, Home, Witness, Witnesses, WitnessPart, witnesses_of
+from undersigned.runtime import Gatherer, Home, SystemClock, Witness, Witnesses, WitnessPart, witnesses_of
 from undersigned.transparency import Verifier, read_verifier, verifier_text
 
 from .options import NOTE_OPTION, checked_did, quiet_logs, write_new
@@ -144,7 +144,9 @@ async def ask(out: Out, url: str | None, key: str | None, file: Path | None, hom
     gatherer = Gatherer(local=opened.configuration.local, ssl=opened.tls())
     store = await reading(opened)
     try:
-        asked = Witnesses(_asked(opened, url, key), store, opened.configuration.did, opened.log_key(), gatherer)
+        asked = Witnesses(
+            _asked(opened, url, key), store, opened.configuration.did, opened.log_key(), gatherer, SystemClock()
+        )
         found = await asked.ask()
         note = asked.newest
     finally:

@@ -265,7 +265,9 @@ class Agent:
         self.papers = Papers(self.identity, self.own, self.ledger, self.clock, self._log_key)
         self.witness = CrossWitness(self, self._log_key)
         self.meeting = Meeting(self)
-        self.witnesses = Witnesses(self.home.witnesses, self.ledger, self.own.id, self._log_key, self.gatherer)
+        self.witnesses = Witnesses(
+            self.home.witnesses, self.ledger, self.own.id, self._log_key, self.gatherer, self.clock
+        )
         try:
             await self.meeting.beliefs.check()
             await self.witnesses.first()
@@ -343,11 +345,13 @@ class Agent:
         is raised.
         """
         try:
-            self.unwitnessed = await self.witnesses.last()
+            await self.witnesses.last()
         except UndersignedError as error:
             if error.code == "ledger_diverged":
                 raise
             _log.error("the log was not shown to its witnesses", error=str(error))
+        finally:
+            self.unwitnessed = self.witnesses.unwitnessed
 
     async def _put_away(self) -> None:
         if self._ledger is not None:

@@ -38,9 +38,11 @@ from undersigned.transparency import InclusionProof, contract_leaf, decision_sal
 from undersigned.trust import Decision
 
 from .artifacts import MAX_WHOLE_BYTES, ArtifactStore, of_store
+from .clock import SystemClock
 from .forks import fork_in
 from .logbook import logged, read_multibase_note
 from .turn import load_engagement
+from .witnesses import believed
 
 __all__ = ["ABSENT", "Absent", "export_pack", "left_out"]
 
@@ -189,7 +191,7 @@ async def _exported(
     if summary is None:
         raise UndersignedError("not_found", f"no engagement {engagement} in this ledger")
     rows = await ledger.rows(engagement)
-    note = _newest(_own_checkpoint(rows, own), await ledger.checkpoint())
+    note = _newest(_own_checkpoint(rows, own), await ledger.checkpoint(), SystemClock().now())
     inclusion = await _inclusion(ledger, engagement, rows, note)
     evidence = await ledger.evidence(engagement)
     kept: list[bytes] = []
@@ -341,8 +343,11 @@ def _own_checkpoint(rows: tuple[Row, ...], own: Did) -> str | None:
     return None
 
 
-def _newest(own: str | None, kept: str | None) -> str | None:
-    """The checkpoint that a pack stands under: our closing's, or what witnesses cosigned last if that has it too."""
+def _newest(own: str | None, kept: str | None, now: Instant) -> str | None:
+    """The checkpoint that a pack stands under: our closing's, or what witnesses cosigned last if that has it too. No
+    line of theirs that was made after `now` is there.
+    """
+    kept = believed(kept, now) if kept is not None else None
     if own is None or kept is None:
         return own or kept
     closed, signed = (read_note(one) for one in (own, kept))

@@ -20,12 +20,14 @@ import msgspec
 import structlog
 
 from undersigned.did import DidDocument, is_derived
-from undersigned.encoding import Did, Instant, format_instant
-from undersigned.errors import LedgerError, LogProofError, UndersignedError
+from undersigned.encoding import Did, Instant, format_instant, parse_instant
+from undersigned.errors import LedgerError, LogProofError, ResolutionError, TimedOut, UndersignedError
 from undersigned.ledger import Blob, Head, Ledger
+from undersigned.proof import MAX_SKEW_SECONDS
 from undersigned.transparency import (
     SIZE_TYPE,
     Verifier,
+    cosigned_until,
     read_checkpoint,
     read_note,
     read_verifier,
@@ -33,15 +35,18 @@ from undersigned.transparency import (
     verify_cosignature,
 )
 
+from .clock import Clock
 from .gather import Answer, Gatherer
 from .logbook import noted
 from .signers import Signer
 
-__all__ = ["Cosigned", "Witness", "WitnessPart", "Witnesses", "witnesses_of"]
+__all__ = ["Cosigned", "Witness", "WitnessPart", "Witnesses", "believed", "witnesses_of"]
 
 _log: Final = structlog.get_logger("undersigned.witnesses")
 ASK_SECONDS: Final = 5.0
 """For an answer of a witness."""
+LAST_SECONDS: Final = 1.5
+"""The same at the end, of one that could not be reached when it was asked before: nobody waits for it in full again."""
 ROUND_SECONDS: Final = 30.0
 """Between two looks at whether the log has grown."""
 MAX_ANSWER_BYTES: Final = 4096
@@ -108,13 +113,19 @@ class Witnesses:
     """One per agent."""
 
     def __init__(
-        self, witnesses: tuple[Witness, ...], ledger: Ledger, own: Did, key: Signer, gatherer: Gatherer
+        self, witnesses: tuple[Witness, ...], ledger: Ledger, own: Did, key: Signer, gatherer: Gatherer, clock: Clock
     ) -> None:
-        """`key` signs the checkpoints of the log of `own` in `ledger`."""
+        """`key` signs the checkpoints of the log of `own` in `ledger`; nothing cosigned after `clock` is taken."""
         self._witnesses = witnesses
-        self._ledger, self._own, self._key, self._gatherer = ledger, own, key, gatherer
+        self._ledger, self._own, self._key, self._gatherer, self._clock = ledger, own, key, gatherer, clock
+        self.unwitnessed: tuple[Cosigned, ...] = ()
+        """Those that did not cosign what the log had grown to by `last`, whose answer was waited for or not."""
         self._known: dict[Witness, int] = {}
         """Leaves of what each cosigned last, as far as it said so."""
+        self._away: set[Witness] = set()
+        """Who could not be reached when it was asked last."""
+        self._found: dict[Witness, Cosigned] = {}
+        """What came of asking last, as it comes."""
         self._begun: int | None = None
         """Leaves of the log when this side started, once it may; None: nothing was asked yet, or it must not start."""
         self._newest: tuple[Head, str] | None = None
@@ -146,35 +157,39 @@ class Witnesses:
         kept = await self._ledger.checkpoint()
         if kept is not None:
             head = read_checkpoint(read_note(kept).text)
-            self._newest = Head(head.size, head.root), kept
+            self._newest = Head(head.size, head.root), believed(kept, self._clock.now())
         size = await self._ledger.tree_size()
         _require_one_history(await self._round())
         self._begun = size
 
-    async def last(self) -> tuple[Cosigned, ...]:
+    async def last(self) -> None:
         """At the end, while our DID document is still served, by which a witness knows our key: asks once more, if the
-        log has grown since the start and one of them has not cosigned all of it. Gives those who did not then. Each has
-        `ASK_SECONDS` for an answer, and all are asked at once; none keeps this side from ending.
+        log has grown since the start and one of them has not cosigned all of it. Those who did not then are
+        `unwitnessed`, also when this is cancelled. All are asked at once, and each has `ASK_SECONDS` for an answer, or
+        `LAST_SECONDS` if it was out of reach before; none keeps this side from ending.
 
         Raises:
             LedgerError: `ledger_diverged`, as the next start would; others, the ledger cannot be read or written.
         """
         size = await self._ledger.tree_size()
         if self._begun is None or self._begun == size or not self._behind(size):
-            return ()
-        found = await self._kept()
+            return
+        try:
+            found = await self._kept(LAST_SECONDS)
+        finally:
+            self.unwitnessed = tuple(one for one in self._found.values() if one.error is not None)
         _require_one_history(found)
-        return tuple(one for one in found if one.error is not None)
 
     def _behind(self, size: int) -> bool:
         return any(self._known.get(one) != size for one in self._witnesses)
 
-    async def _kept(self) -> tuple[Cosigned, ...]:
-        """Asks, and keeps what was signed beyond the next start."""
-        found = await self.ask()
-        if self._newest is not None and any(one.line for one in found):
-            await self._ledger.put_checkpoint(*self._newest)
-        return found
+    async def _kept(self, away_seconds: float = ASK_SECONDS) -> tuple[Cosigned, ...]:
+        """Asks, and keeps what was signed beyond the next start, also what came before this was cancelled."""
+        try:
+            return await self.ask(away_seconds)
+        finally:
+            if self._newest is not None and any(one.line for one in self._found.values()):
+                await self._ledger.put_checkpoint(*self._newest)
 
     async def _round(self) -> tuple[Cosigned, ...]:
         """The same, and fetches what others need to check it."""
@@ -193,48 +208,62 @@ class Witnesses:
             await asyncio.sleep(ROUND_SECONDS)
             try:
                 if self._behind(await self._ledger.tree_size()):
-                    await self._round()
+                    _require_one_history(await self._round())
             except UndersignedError as error:
                 _log.error("the log was not shown to its witnesses", error=str(error))
 
-    async def ask(self) -> tuple[Cosigned, ...]:
-        """Asks every witness to cosign the log as it stands.
+    async def ask(self, away_seconds: float = ASK_SECONDS) -> tuple[Cosigned, ...]:
+        """Asks every witness to cosign the log as it stands. Who was out of reach before has `away_seconds`.
 
         Raises:
             LedgerError: The ledger cannot be read.
         """
+        answers: dict[Witness, Cosigned] = {}
+        self._found = answers
         if not self._witnesses:
             return ()
         # An empty log too: it may have been another.
         size = await self._ledger.tree_size()
         head = Head(size, await self._ledger.root(size))
         note = await noted(self._ledger, self._own, self._key, head)
-        found = tuple(await asyncio.gather(*(self._ask(one, head, note) for one in self._witnesses)))
-        lines = "".join(one.line for one in found)
-        if lines and (self._newest is None or self._newest[0].size <= size):
-            self._newest = head, note + lines
-        return found
-
-    async def _ask(self, witness: Witness, head: Head, note: str) -> Cosigned:
+        early = TimedOut("timeout", "it had not answered when this side was ended")
+        answers.update((one, Cosigned(one, error=early)) for one in self._witnesses)
+        seconds = {one: away_seconds if one in self._away else ASK_SECONDS for one in self._witnesses}
         try:
-            line, at = await self._cosigned(witness, head, note)
-        except UndersignedError as error:
-            loud = _log.error if error.code == "ledger_diverged" else _log.warning
-            loud("a witness did not cosign our log", witness=witness.verifier.name, error=str(error))
-            return Cosigned(witness, error=error)
-        self._known[witness] = head.size
-        return Cosigned(witness, line, at)
+            await asyncio.gather(*(self._ask(one, head, note, seconds[one], answers) for one in self._witnesses))
+        finally:
+            lines = "".join(one.line for one in answers.values())
+            if lines and (self._newest is None or self._newest[0].size <= size):
+                self._newest = head, note + lines
+        return tuple(answers.values())
 
-    async def _cosigned(self, witness: Witness, head: Head, note: str) -> tuple[str, Instant]:
+    async def _ask(
+        self, witness: Witness, head: Head, note: str, seconds: float, answers: dict[Witness, Cosigned]
+    ) -> None:
+        self._away.discard(witness)
+        try:
+            line, at = await self._cosigned(witness, head, note, seconds)
+        except UndersignedError as error:
+            if isinstance(error, ResolutionError):
+                self._away.add(witness)
+            # A warning even where it is grave: that is raised, and told, by who asked.
+            _log.warning("a witness did not cosign our log", witness=witness.verifier.name, error=str(error))
+            answers[witness] = Cosigned(witness, error=error)
+        else:
+            self._known[witness] = head.size
+            answers[witness] = Cosigned(witness, line, at)
+
+    async def _cosigned(self, witness: Witness, head: Head, note: str, seconds: float) -> tuple[str, Instant]:
         """The line of a witness below `note`, and its time.
 
         Raises:
-            LogProofError: `ledger_diverged`; `log_proof_invalid`, it would not, or what it answered is no cosignature.
+            LogProofError: `ledger_diverged`; `log_proof_invalid`, it would not, or what it answered is no cosignature,
+                or one made after our now (HIRE-LOG-24).
             ResolutionError: It was not reached.
         """
         name = witness.verifier.name
         old = self._known.get(witness, 0)
-        answer = await self._post(witness, old, head, note)
+        answer = await self._post(witness, old, head, note, seconds)
         if answer.status == 409:
             old = _held(answer, old, name)
             if old > head.size:
@@ -243,7 +272,7 @@ class Witnesses:
                     f"{name} has cosigned {old} leaves of our log, which has {head.size}: it was put back from an old "
                     "copy, or another copy of it is running",
                 )
-            answer = await self._post(witness, old, head, note)
+            answer = await self._post(witness, old, head, note, seconds)
             if answer.status == 409:
                 _held(answer, old, name)
         if answer.status == 422:
@@ -251,15 +280,23 @@ class Witnesses:
         text = answer.body.decode("utf-8", "replace")
         if answer.status != 200:
             raise LogProofError("log_proof_invalid", f"{name} answered {answer.status}: {text[:200]!a}")
-        return _line_of(witness.verifier, note, text)
+        line, made = _line_of(witness.verifier, note, text)
+        now = self._clock.now()
+        if made > _latest(now):
+            ahead = made - int(parse_instant(now).timestamp())
+            text = (
+                f"{name} cosigned {ahead} s after {now}, our now: its clock or ours is wrong, and that proves nothing"
+            )
+            raise LogProofError("log_proof_invalid", text)
+        return line, format_instant(datetime.fromtimestamp(made, UTC))
 
-    async def _post(self, witness: Witness, old: int, head: Head, note: str) -> Answer:
+    async def _post(self, witness: Witness, old: int, head: Head, note: str, seconds: float) -> Answer:
         path = await self._ledger.consistency(old, head.size)
         return await self._gatherer.exchange(
             "POST",
             f"{witness.url}/add-checkpoint",
             max_bytes=MAX_ANSWER_BYTES,
-            timeout_seconds=ASK_SECONDS,
+            timeout_seconds=seconds,
             body=submission(old, path, note),
         )
 
@@ -288,13 +325,23 @@ def _held(answer: Answer, old: int, name: str) -> int:
     raise LogProofError("ledger_diverged", f"{name} cosigned another root of the {old} leaves of our log")
 
 
-def _line_of(verifier: Verifier, note: str, answer: str) -> tuple[str, Instant]:
-    """The line of an answer that this key signed, and its time; lines by others are ignored."""
+def believed(note: str, now: Instant) -> str:
+    """The note without lines of witnesses that were made after `now` (HIRE-LOG-24): no pack would hold with them."""
+    return cosigned_until(note, _latest(now))
+
+
+def _latest(now: Instant) -> int:
+    """When a cosignature may have been made at the latest, in seconds since 1970."""
+    return int(parse_instant(now).timestamp()) + MAX_SKEW_SECONDS
+
+
+def _line_of(verifier: Verifier, note: str, answer: str) -> tuple[str, int]:
+    """The line of an answer that this key signed, and its time in seconds since 1970; lines by others are ignored."""
     text = read_note(note).text.decode()
     for line in answer.splitlines(keepends=True):
         try:
             _, seconds = verify_cosignature(f"{text}\n{line}", verifier.name, verifier.key)
-            return line, format_instant(datetime.fromtimestamp(seconds, UTC))
-        except (LogProofError, ValueError, OverflowError, OSError):
+        except LogProofError:
             continue
+        return line, seconds
     raise LogProofError("log_proof_invalid", f"{verifier.name} answered no cosignature of its key: {answer[:200]!a}")

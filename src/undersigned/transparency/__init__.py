@@ -20,6 +20,7 @@ from undersigned.transparency.cosign import (
     cosignature_line,
     cosigned_note,
     cosigned_text,
+    cosigned_until,
     verify_cosignature,
 )
 from undersigned.transparency.leaves import (
@@ -95,6 +96,7 @@ __all__ = [
     "cosignature_line",
     "cosigned_note",
     "cosigned_text",
+    "cosigned_until",
     "decision_leaf",
     "decision_salt",
     "inclusion_path",

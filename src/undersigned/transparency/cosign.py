@@ -14,10 +14,12 @@ from typing import Final
 from undersigned.errors import LogProofError, ProofError
 from undersigned.transparency.checkpoint import Checkpoint, NoteKey, key_hint, read_checkpoint, read_note
 
-__all__ = ["COSIGNATURE", "cosignature_line", "cosigned_note", "cosigned_text", "verify_cosignature"]
+__all__ = ["COSIGNATURE", "cosignature_line", "cosigned_note", "cosigned_text", "cosigned_until", "verify_cosignature"]
 
 COSIGNATURE: Final = b"\x04"
 """Type of a witness's key in signature lines and verifier keys."""
+COSIGNATURE_BYTES: Final = 72
+"""Of the time and the signature together."""
 
 
 def cosigned_text(text: bytes, seconds: int) -> bytes:
@@ -46,6 +48,23 @@ def cosigned_note(text: bytes, name: str, key: NoteKey, seconds: int, signature:
     return f"{text.decode()}\n{cosignature_line(name, key, seconds, signature)}"
 
 
+def cosigned_until(note: str, seconds: int) -> str:
+    """The note without the cosignatures that say a later time, in seconds since 1970; nothing is verified.
+
+    Raises:
+        LogProofError: Not a note.
+    """
+    parsed = read_note(note)
+    text = parsed.text.decode()
+    lines = note[len(text) + 1 :].splitlines(keepends=True)
+    kept = [
+        line
+        for line, (_, _, data) in zip(lines, parsed.signatures, strict=True)
+        if len(data) != COSIGNATURE_BYTES or int.from_bytes(data[:8], "big") <= seconds
+    ]
+    return f"{text}\n{''.join(kept)}"
+
+
 def verify_cosignature(note: str, name: str, key: NoteKey) -> tuple[Checkpoint, int]:
     """The checkpoint, and when `name` saw it, in seconds since 1970, once its cosignature by `key` verifies.
 
@@ -57,7 +76,7 @@ def verify_cosignature(note: str, name: str, key: NoteKey) -> tuple[Checkpoint, 
     found = [data for who, hint, data in parsed.signatures if who == name and hint == wanted]
     if len(found) != 1:
         raise LogProofError("log_proof_invalid", f"the note carries {len(found)} cosignatures by {name}, not one")
-    if len(found[0]) != 72:
+    if len(found[0]) != COSIGNATURE_BYTES:
         raise LogProofError("log_proof_invalid", f"a cosignature has 72 bytes; the one by {name} has {len(found[0])}")
     seconds = int.from_bytes(found[0][:8], "big")
     try:
