@@ -99,7 +99,7 @@ def _value(one: Issued, now: Instant) -> dict[str, Any]:
 @click.option("--standard", metavar="TEXT", help="auditedBy: against what, with its year.")
 @click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="How long it is valid.")
 @click.option("--jwt", is_flag=True, help="As a JWT (vc+jwt), in place of JSON-LD with a proof.")
-@out_option("File to write it to; its subject keeps it with 'credentials add'.")
+@out_option("File to write it to; an agent that it is about keeps it with 'credentials add', an organisation does not.")
 @HOME_OPTION
 @command
 async def issue(

@@ -517,6 +517,12 @@ class Job:
         media = await asyncio.to_thread(import_module, "undersigned.attestation.media")
         named = {item.name: item.media_type for item in self.document.terms.deliverables}
         kind, own = media_type or named.get(name, ""), self._agent.identity
+        if name in named and kind not in media.MEDIA_TYPES:
+            raise FormatError(
+                "bad_request",
+                f"{name!a:.200} is {kind!a:.100} by the contract, and no manifest is written into such media; say "
+                f"what it is with media_type in what is offered, or here: {', '.join(sorted(media.MEDIA_TYPES))}",
+            )
         about = media.ContractAssertion(
             contract=self.contract,
             document=self.document.id,

@@ -18,7 +18,7 @@ from undersigned.attestation.bills import LIMITS
 from undersigned.attestation.media import read_manifest
 from undersigned.contract import Milestone, Price, Settlement, Terms
 from undersigned.encoding import decode_json, digest_bytes
-from undersigned.errors import ConfigurationError, LocalProtocolError, ScopeError
+from undersigned.errors import ConfigurationError, FormatError, LocalProtocolError, ScopeError
 from undersigned.messages import Acceptance, Closing, Delivery, Review
 from undersigned.protocol import PROVIDER
 from undersigned.runtime import ContractOrder, Conversation, Job, Say, leave_order
@@ -484,6 +484,8 @@ def test_media_carry_the_contract_that_they_were_made_under(open_world: Open) ->
         if signer is None:
             await job.deliver("summary.txt", png(), media_type="image/png")
         else:
+            with pytest.raises(FormatError, match="say what it is with media_type in what is offered"):
+                await job.deliver_media("summary.txt", png(), signer)
             await job.deliver_media("summary.txt", png(), signer, media_type="image/png")
 
     world = open_world(handler=draws)
