@@ -11,7 +11,7 @@ from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, ignore_patterns
 from typing import Any, NamedTuple, TypeVar, cast
 from xml.etree import ElementTree
 
@@ -361,14 +361,23 @@ def test_who_was_no_party_asks_whether_to_trust_it(runs: dict[str, Run]) -> None
         assert run("decision", "show", one["id"], "--home", folder / "umbrella").code == 0
 
 
-def test_by_a_pack_alone_nobody_is_believed(runs: dict[str, Run]) -> None:
+def test_by_a_pack_alone_nobody_is_believed(runs: dict[str, Run], tmp_path: Path) -> None:
     """HIRE-TRC-05: a pack vouches for no did:web; what cannot be looked up is no, and the answer says which."""
     folder = runs["signed_supply_chain"].folder
     asked = ["check", folder / WHEEL, "--for", "build", "--pack", folder / "globex.zip", "--offline", "--json"]
-    denied = run(*asked, "--home", folder / "umbrella")
+    copytree(folder / "umbrella", tmp_path / "umbrella", ignore=ignore_patterns("verdicts"))
+    denied = run(*asked, "--home", tmp_path / "umbrella")
     assert denied.code == 3
     (one,) = denied.values[0]["verdict"]["judged"]
-    assert {"did_unresolvable", "attester_not_trusted"} <= {reason["code"] for reason in one["reasons"]}
+    codes = {(reason["clause"], reason["code"]) for reason in one["reasons"]}
+    assert {("keys", "did_unresolvable"), ("signer", "did_unresolvable")} <= codes, one
+    # The same Umbrella with its verdicts relied on these documents before: a person decides.
+    before = run(*asked, "--home", folder / "umbrella")
+    (one,) = before.values[0]["verdict"]["judged"]
+    assert (before.code, {reason["code"] for reason in one["reasons"]}) == (
+        7,
+        {"met", "did_last_known", "status_last_known"},
+    )
     # Acme knows the keys from its own hire, and what the list said then; nobody says now.
     known = run(*asked, "--home", folder / "acme")
     (mine,) = known.values[0]["verdict"]["judged"]
