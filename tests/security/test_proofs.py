@@ -289,7 +289,7 @@ def test_sc_31_expired_and_future(suite: str, key: Key) -> None:
         "2026-02-30T12:00:00Z",
         "2026-11-24T24:00:00Z",
         "2026-11-24T12:00Z",
-        "9999-12-31T23:59:59Z",
+        "10000-01-01T00:00:00Z",
         "20261124T120000Z",
         "2026-11-24 12:00:00Z",
         "2026-11-24T12:00:00z",
@@ -301,7 +301,7 @@ def test_sc_31_expired_and_future(suite: str, key: Key) -> None:
     ],
 )
 def test_sc_31_a_time_that_is_none_is_refused(member: str, time: str) -> None:
-    """No zone, a leap second, year 9999, no such day: also when signed just so, and without a clock."""
+    """No zone, a leap second, a year of five digits, no such day: also when signed just so, and without a clock."""
     times = {"created": CREATED, "expires": EXPIRES, member: time}
     signed = HIRER.signed(contract(), "eddsa-jcs-2022", **times)
     assert code_of(signed) == "schema_violation"

@@ -253,8 +253,8 @@ def command(function: Callable[..., Coroutine[Any, Any, int | None]], *, meets: 
         except KeyboardInterrupt:
             code = INTERRUPTED
         except BrokenPipeError:
-            # Whoever read our output has left. Nothing more is written, not even when Python ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # Whoever read our output has left.
+            _silence()
             code = INTERRUPTED
         except OSError as exc:
             text = f"{exc.filename}: {exc.strerror}" if exc.filename else exc.strerror or str(exc)
@@ -263,9 +263,18 @@ def command(function: Callable[..., Coroutine[Any, Any, int | None]], *, meets: 
         except Exception as exc:
             code = _told(out, UndersignedError("internal", f"a defect of ours, please report it: {exc!r}"))
             traceback.print_exception(exc)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _silence()
         sys.exit(code or 0)
 
     return pass_out(wrapped)
+
+
+def _silence() -> None:
+    """Standard output takes nothing more, and so nothing is written there when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(work: Coroutine[Any, Any, int | None]) -> int | None:
@@ -287,7 +296,6 @@ def _told(out: Out, error: UndersignedError) -> int:
     try:
         out.error(error)
     except OSError:
-        # Standard output takes nothing more, not even this, nor what Python writes there when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()
         sys.stderr.write(f"error: {plain(error.message, 4000)}  ({error.code})\n")
     return error.exit_code
