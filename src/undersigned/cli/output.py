@@ -264,7 +264,8 @@ def command(function: Callable[..., Coroutine[Any, Any, int | None]], *, meets: 
             code = _told(out, UndersignedError("internal", f"a defect of ours, please report it: {exc!r}"))
             traceback.print_exception(exc)
         try:
-            sys.stdout.flush()
+            if not sys.stdout.closed:  # a gate over standard input and output closes it at its end
+                sys.stdout.flush()
         except OSError:
             _silence()
         sys.exit(code or 0)
