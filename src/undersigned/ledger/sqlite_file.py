@@ -130,14 +130,10 @@ def prepare(db: sqlite3.Connection, *, writing: bool) -> None:
     if application != APPLICATION_ID and not (empty and application == 0 and version == 0):
         raise LedgerError("store_version", f"the file is no ledger: its application id is {application:#x}")
     if version > VERSION or not writing:
-        how = (
-            ""
-            if version > VERSION
-            else ": whoever writes it brings it up to date, as 'undersigned ledger upgrade' does"
-        )
-        raise LedgerError(
-            "store_version", f"the ledger is of schema version {version}, this release reads {VERSION}{how}"
-        )
+        text = f"the ledger is of schema version {version}, this release reads {VERSION}"
+        if version < VERSION:
+            text += ": whoever writes it brings it up to date, as 'undersigned ledger upgrade' does"
+        raise LedgerError("store_version", text)
     db.create_function("sealed", -1, seal, deterministic=True)
     db.create_function("seen_before", 7, _seen_before, deterministic=True)
     db.create_function("from_hex", 1, _from_hex, deterministic=True)
@@ -158,7 +154,7 @@ def prepare(db: sqlite3.Connection, *, writing: bool) -> None:
 
 
 def bring_up_to_date(path: Path) -> None:
-    """The database has this release's schema; who else has it open need not be the only one.
+    """The database is there and has this release's schema, while others may have it open.
 
     Raises:
         LedgerError, LedgerUnavailable: As `connect` and `prepare`.
@@ -208,14 +204,10 @@ def create_empty(path: Path) -> None:
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
     try:
-        db = connect(draft, writing=True)
-        try:
-            prepare(db, writing=True)
-        finally:
-            db.close()
+        bring_up_to_date(draft)
         with suppress(FileExistsError):
             os.link(draft, path)
-    except (sqlite3.Error, OSError) as exc:
+    except OSError as exc:
         raise translated(exc) from exc
     finally:
         for suffix in ("", "-wal", "-shm"):
