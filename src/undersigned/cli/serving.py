@@ -10,11 +10,12 @@ import click
 from undersigned.daemon import Peer
 from undersigned.errors import ConfigurationError
 from undersigned.messages import recorded_message
+from undersigned.protocol import ENDED
 from undersigned.runtime import CONTROL_TOKEN, GATE_TOKEN
 
 from .options import GATES_OPTION, VERBOSE_OPTION, checked_control, open_peer, quiet_logs, running
 from .output import HOME_OPTION, Out, command, engagement_named, meeting, plain, reading
-from .telling import ENDED, noted, row_line, summary_of, tell, tell_unfinished
+from .telling import noted, row_line, summary_of, tell, tell_unfinished
 
 __all__ = ["serve", "watch"]
 

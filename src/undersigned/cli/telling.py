@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import msgspec
 
@@ -47,12 +47,12 @@ from undersigned.messages import (
     Terminate,
     Withdraw,
 )
+from undersigned.protocol import ENDED
 from undersigned.runtime import ClockHeld, DomainLink, Event, SystemClock, Transfer, load_engagement
 
 from .output import Out, bytes_in_words, counted, plain
 
 __all__ = [
-    "ENDED",
     "event_json",
     "event_line",
     "goes_on",
@@ -66,8 +66,6 @@ __all__ = [
     "tell_held",
     "tell_unfinished",
 ]
-
-ENDED: Final = ("withdrawn", "closed")
 
 
 def summary_of(message: Message) -> str:
