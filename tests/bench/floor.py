@@ -34,7 +34,7 @@ from undersigned.ledger.sqlite_writer import GATHER_ROUNDS, MAX_GROUP
 from .counting import Op
 from .pair import HIRER, PROVIDER
 
-__all__ = ["Floor"]
+__all__ = ["Floor", "rows_of"]
 
 _decode = msgspec.json.Decoder().decode
 _sorted = msgspec.json.Encoder(order="sorted").encode
@@ -271,7 +271,10 @@ class Floor:
 
 
 def rows_of(write: Any) -> list[bytes]:
-    """What a durable write puts on disk, without what indexes it."""
-    if isinstance(write, Commit):
-        return [row.raw for row in write.rows] + [blob.raw for blob in write.evidence if blob.kind != "did-document"]
-    return [msgspec.json.encode(write)]
+    """What a durable write puts on disk: what it was given, in as many rows, without seals, nodes and indexes."""
+    if not isinstance(write, Commit):
+        return [msgspec.json.encode(write)]
+    evidence = (blob.raw for blob in write.evidence if blob.kind != "did-document")
+    position = msgspec.json.encode((write.position, write.summary, write.outbox, write.receipted))
+    others = (*write.reserve, *write.settle, *write.release, *write.effects, *write.seen)
+    return [*(row.raw for row in write.rows), *evidence, position, *map(msgspec.json.encode, others), *write.leaves]

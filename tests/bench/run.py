@@ -1,12 +1,13 @@
 """`make bench`: how fast two companies hire each other, beside the floor measured in the same run.
 
-Both companies run in this process: real loopback sockets, two SQLite ledgers that sync at every commit. The floor
-(`floor.py`) does again what one of these hires was counted to do (`counting.py`), with nothing around it. Hires and
-floors take turns, and what is reported are medians over the rounds, so a busy machine disturbs the milliseconds and
-hardly the ratios. Nothing here passes or fails.
+Both companies run in this process, on one core: real loopback sockets, two SQLite ledgers that sync at every commit.
+The floor (`floor.py`) does again what one of these hires was counted to do (`counting.py`), with nothing around it.
+Hires and floors take turns, and what is reported are medians over the rounds, so a busy machine disturbs the
+milliseconds and hardly the ratios. Nothing here passes or fails.
 
     make bench                                    both suites, a bit more than a minute
     make bench ARGS="--rounds 15 --hires 200"     steadier
+    make bench ARGS="--cores 0 --at-once 8"       on all cores, with threads that get in each other's way
     make bench ARGS="--sites"                     which line of the library does what how often in one hire
     make bench ARGS="--profile"                   where the time goes
     make bench ARGS="--memory"                    what an idle negotiation holds
@@ -38,7 +39,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import structlog
 
 from bench.counting import KINDS, Tape, counting
-from bench.floor import Floor
+from bench.floor import Floor, rows_of
 from bench.gate import show_gate
 from bench.gated import show_gated
 from bench.ledger import show_ledger
@@ -112,34 +113,45 @@ def main() -> None:
         cache_logger_on_first_use=True,
     )
     progress = Progress(options.quiet)
+    keep_to(options.cores)
     report: dict[str, Any] = {"versions": versions(options.loop), "suites": {}}
     if not options.json:
         print("  ".join(f"{name} {version}" for name, version in report["versions"].items()), flush=True)
-    for suite in options.suite or SUITES:
-        with tempfile.TemporaryDirectory(dir=options.folder, ignore_cleanup_errors=True) as folder:
+    # One folder for all: files that were just deleted make new ones dearer on some file systems, for minutes.
+    with tempfile.TemporaryDirectory(dir=options.folder, ignore_cleanup_errors=True) as everything:
+        for suite in options.suite or SUITES:
+            folder = Path(everything) / suite
+            folder.mkdir()
             if options.profile:
-                text = run(options.loop, profiled(Path(folder), suite, options.hires, options.at_once, progress))
+                text = run(options.loop, profiled(folder, suite, options.hires, options.at_once, progress))
                 print(f"\n{suite}\n{text}", flush=True)
                 continue
             if options.memory:
-                report["suites"][suite] = run(options.loop, idle_negotiations(Path(folder), suite, options.hires))
+                report["suites"][suite] = run(options.loop, idle_negotiations(folder, suite, options.hires))
                 show_memory(suite, report["suites"][suite], options)
                 continue
-            report["suites"][suite], tape = run(options.loop, measured(Path(folder), suite, options, progress))
-        if not options.json:
-            show(suite, report["suites"][suite], options)
-            if options.sites:
-                show_sites(tape)
+            report["suites"][suite], tape = run(options.loop, measured(folder, suite, options, progress))
+            if not options.json:
+                show(suite, report["suites"][suite], options)
+                if options.sites:
+                    show_sites(tape)
     if options.json:
         print(json.dumps(report, indent=2))
+
+
+def keep_to(cores: int) -> None:
+    """Lets this process, and every thread that it starts from now on, run on so many cores; 0: on all."""
+    if cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-cores:])
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description="Speed of whole hires, beside their floor.")
     parser.add_argument("--suite", action="append", choices=SUITES, help="one suite only (default: both)")
     parser.add_argument("--rounds", type=int, default=7, help="rounds of hires and floors (default 7)")
-    parser.add_argument("--hires", type=int, default=64, help="hires in a round (default 64)")
-    parser.add_argument("--at-once", type=int, default=8, help="hires under way at a time (default 8)")
+    parser.add_argument("--hires", type=int, default=128, help="hires in a round (default 128)")
+    parser.add_argument("--at-once", type=int, default=64, help="hires under way at a time (default 64)")
+    parser.add_argument("--cores", type=int, default=1, help="cores that both companies share (default 1; 0: all)")
     parser.add_argument(
         "--loop", choices=("auto", "asyncio", "uvloop"), default="auto", help="default: uvloop if there"
     )
@@ -184,7 +196,7 @@ def versions(loop: str) -> dict[str, str]:
     return {
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in names},
-        "cores": str(os.cpu_count()),
+        "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
     }
 
 
@@ -267,6 +279,7 @@ def report_of(
         "messages": messages,
         "types": {side: tape.sent(side) for side in (HIRER, PROVIDER)},
         "bytes": {side: tape.bytes_sent(side) for side in (HIRER, PROVIDER)},
+        "rows": sum(len(rows_of(op.payload)) for op in tape.ops if op.kind == "write"),
         "counts": {KINDS[kind]: {"needed": needed[kind], "done": done[kind]} for kind in KINDS},
     }
 
@@ -301,6 +314,7 @@ def show(suite: str, report: dict[str, Any], options: argparse.Namespace) -> Non
     print(
         f"    bytes of messages: {sizes[HIRER]} to the provider, {sizes[PROVIDER]} to the hirer\n"
         f"    messages: hirer {' '.join(report['types'][HIRER])}; provider {' '.join(report['types'][PROVIDER])}\n"
+        f"    rows in the durable writes, those of indexes and of the tree's nodes left out: {report['rows']}\n"
         f"    commits in one sync, on average: {report['commits_per_sync']:.2f}",
         flush=True,
     )

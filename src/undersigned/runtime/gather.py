@@ -21,6 +21,7 @@ from ssl import SSLContext
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 import msgspec
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
@@ -70,6 +71,11 @@ class GathererLimits(msgspec.Struct, frozen=True, kw_only=True):
     """At the same time, of all gatherings."""
     transfers: int = 256
     """Beside them, for long bodies, which may come as slowly as is borne: no document waits for those."""
+    per_host: int = 24
+    """Of both together, at the same time to one host: fewer than a peer lets in from one address, so that one who hires
+    it many times at once is not refused as a flood.
+    """
+    transfers_per_host: int = 16
     cached: int = 4096
     """DID documents remembered."""
     cached_bytes: int = 64 * 1024 * 1024
@@ -169,6 +175,7 @@ class Gatherer:
         self._session: ClientSession | None = None
         self._lookups = asyncio.Semaphore(self.limits.connections)
         self._transfers = asyncio.Semaphore(self.limits.transfers)
+        self._transfers_from: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def fetch(
         self,
@@ -236,7 +243,8 @@ class Gatherer:
         """
         target, seconds = self._checked(url), timeout_seconds
         asked = (*headers, ("Range", f"bytes={start}-")) if start else headers
-        async with self._transfers:
+        # Whoever waits for a slow host takes no place from the others.
+        async with self._place_at(target.raw_authority), self._transfers:
             with self._failures(url, seconds):
                 async with asyncio.timeout(seconds):
                     response = await self._open_session().get(target, allow_redirects=False, headers=asked)
@@ -249,6 +257,12 @@ class Gatherer:
                 yield Body(begins, total, self._chunks(response, url, seconds))
             finally:
                 response.close()  # of what was read to its end, the connection was given back before
+
+    def _place_at(self, host: str) -> asyncio.Semaphore:
+        places = self._transfers_from.get(host)
+        if places is None:
+            places = self._transfers_from[host] = asyncio.Semaphore(self.limits.transfers_per_host)
+        return places
 
     @staticmethod
     async def _begun(response: ClientResponse, url: str, start: int) -> tuple[int, int | None]:
@@ -354,6 +368,7 @@ class Gatherer:
                     use_dns_cache=False,
                     keepalive_timeout=KEEP_SECONDS,
                     limit=self.limits.connections + self.limits.transfers,
+                    limit_per_host=self.limits.per_host,
                     ssl=self._ssl if self._ssl is not None else True,
                 ),
                 cookie_jar=DummyCookieJar(),

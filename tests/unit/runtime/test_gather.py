@@ -14,6 +14,7 @@ import pytest
 
 from histories import Log, document_at
 from parties import Party
+from undersigned.daemon.door import ListenerLimits
 from undersigned.did import did_key, make_document
 from undersigned.encoding import canonicalize
 from undersigned.errors import ResolutionError, UndersignedError, VerificationError
@@ -492,6 +493,60 @@ async def test_one_gathering_has_one_deadline() -> None:
 
         here.answer = silent
         await refused(gatherer.documents([here.did]), "did_unresolvable")
+
+
+async def test_many_fetches_from_one_host_are_no_flood() -> None:
+    """However many are wanted at once: fewer connections than a peer lets in, and documents do not wait for long
+    bodies that are slow.
+    """
+    wanted, limits = 60, GathererLimits()
+    assert limits.per_host < ListenerLimits().unproved_per_address
+    opened: set[asyncio.StreamWriter] = set()
+    most, go = 0, asyncio.Event()
+
+    async def answer(head: bytes, writer: asyncio.StreamWriter) -> None:
+        nonlocal most
+        opened.add(writer)
+        most = max(most, len(opened))
+        if b"/long" in head:
+            await go.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+        await writer.drain()
+        opened.discard(writer)
+
+    async def whole(gatherer: Gatherer, url: str) -> bytes:
+        async with gatherer.open(url, max_bytes=10, timeout_seconds=10) as body:
+            return b"".join([chunk async for chunk in body.chunks])
+
+    async with site() as web, gathering(seconds=10.0) as gatherer:
+        web.answer = answer
+        long = asyncio.gather(*(whole(gatherer, web.url("/long")) for _ in range(wanted)))
+        while len(opened) < limits.transfers_per_host:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        short = await asyncio.gather(*(gatherer.fetch(web.url("/short")) for _ in range(wanted)))
+        assert not long.done()
+        go.set()
+        assert short == await long == [b"{}"] * wanted
+    assert limits.transfers_per_host < most <= limits.per_host
+
+
+async def test_a_slow_host_takes_no_place_from_others() -> None:
+    """As many transfers as may be at once are wanted from one that says nothing; another answers meanwhile."""
+    async with site() as slow, site() as quick, gathering(transfers=4, transfers_per_host=2) as gatherer:
+        quick.serves(b"{}")
+        waiting = [asyncio.create_task(_opened(gatherer, slow.url())) for _ in range(8)]
+        while len(slow.writers) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        assert await _opened(gatherer, quick.url()) == 2
+        assert len(slow.writers) == 2
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def _opened(gatherer: Gatherer, url: str) -> int | None:
+    async with gatherer.open(url, max_bytes=10, timeout_seconds=10) as body:
+        return body.total
 
 
 async def test_what_is_remembered_is_bounded() -> None:
