@@ -10,14 +10,13 @@ Source: protocol-spec/14-gates.md, section 14.7
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
-from undersigned.encoding import DidUrl, Instant, format_instant, parse_instant
+from undersigned.encoding import DidUrl, Instant, base64_encode, format_instant, parse_instant
 from undersigned.errors import ProofError
 from undersigned.keys import PublicKey
 
@@ -55,7 +54,7 @@ class AnswerDraft(msgspec.Struct, frozen=True):
         return (
             ("Content-Digest", _field(self.response.headers, "content-digest") or ""),
             ("Signature-Input", f"{TAG}={self.input}"),
-            ("Signature", f"{TAG}=:{base64.b64encode(signature).decode()}:"),
+            ("Signature", f"{TAG}=:{base64_encode(signature)}:"),
         )
 
 

@@ -14,9 +14,9 @@ Source: protocol-spec/03-connection.md, section 3.7
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import re
+from binascii import a2b_base64
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -26,7 +26,15 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import http_sf
 import msgspec
 
-from undersigned.encoding import DIGEST_PATTERN, DidUrl, Digest, Instant, format_instant, parse_instant
+from undersigned.encoding import (
+    DIGEST_PATTERN,
+    DidUrl,
+    Digest,
+    Instant,
+    base64_encode,
+    format_instant,
+    parse_instant,
+)
 from undersigned.errors import FormatError, ProofError
 from undersigned.keys import PublicKey
 
@@ -132,14 +140,14 @@ class RequestDraft(msgspec.Struct, frozen=True):
         """The request with its two signature fields."""
         fields = (
             ("Signature-Input", f"{TAG}={self.input}"),
-            ("Signature", f"{TAG}=:{base64.b64encode(signature).decode()}:"),
+            ("Signature", f"{TAG}=:{base64_encode(signature)}:"),
         )
         return msgspec.structs.replace(self.request, headers=self.request.headers + fields)
 
 
 def content_digest(body_digest: bytes) -> str:
     """The value of `Content-Digest` (RFC 9530) for a SHA-256."""
-    return f"sha-256=:{base64.b64encode(body_digest).decode()}:"
+    return f"sha-256=:{base64_encode(body_digest)}:"
 
 
 def draft_request(
@@ -450,7 +458,7 @@ def _plain_signature(message: Request | Response, tag: str) -> Signature | None:
     if len(parameters) < len(found) or parameters.get("tag") != tag:
         return None
     try:
-        raw = base64.b64decode(value["raw"])
+        raw = a2b_base64(value["raw"])
     except ValueError:
         return None
     return Signature(inputs["label"], tuple(map(Component, inputs["covered"][1:-1].split('" "'))), parameters, raw)
@@ -519,7 +527,7 @@ def _value(message: Request | Response, part: Component) -> str:
             raise FormatError("schema_violation", "bs does not go with sf or key")
         lines = [value.strip(" \t") for key, value in message.headers if key.lower() == part.name]
         if lines:
-            return ", ".join(f":{base64.b64encode(line.encode('latin-1')).decode()}:" for line in lines)
+            return ", ".join(f":{base64_encode(line.encode('latin-1'))}:" for line in lines)
     combined = _field(message.headers, part.name)
     if "key" not in parameters and "sf" not in parameters:
         return combined

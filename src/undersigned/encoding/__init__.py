@@ -2,11 +2,20 @@
 
 from undersigned.encoding.amounts import add_amounts, compare_amounts, is_amount, percent_of, subtract_amounts
 from undersigned.encoding.closed import from_struct, to_struct
-from undersigned.encoding.digests import digest_bytes, digest_from_hex, digest_hex, digest_of
+from undersigned.encoding.digests import (
+    digest_bytes,
+    digest_from_hash,
+    digest_from_hex,
+    digest_hash,
+    digest_hex,
+    digest_of,
+)
 from undersigned.encoding.jcs import canonicalize, write_canonical
 from undersigned.encoding.multibase import (
     base58_decode,
     base58_encode,
+    base64_decode,
+    base64_encode,
     base64url_decode,
     base64url_encode,
     multibase_decode,
@@ -109,6 +118,8 @@ __all__ = [
     "add_amounts",
     "base58_decode",
     "base58_encode",
+    "base64_decode",
+    "base64_encode",
     "base64url_decode",
     "base64url_encode",
     "canonicalize",
@@ -116,7 +127,9 @@ __all__ = [
     "decode_json",
     "decode_json_canonical",
     "digest_bytes",
+    "digest_from_hash",
     "digest_from_hex",
+    "digest_hash",
     "digest_hex",
     "digest_of",
     "format_duration",

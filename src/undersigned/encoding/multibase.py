@@ -1,4 +1,4 @@
-"""Binary as text, with the base named by the first character (multibase).
+"""Binary as text, with the base named by the first character (multibase), and base64 as others write it.
 
 The protocol itself uses two: `z` (base58btc) and `u` (base64url without padding). A decoder takes only the bases its
 caller allows, and of each byte string exactly one spelling: what decodes, encodes back to the same text.
@@ -8,9 +8,8 @@ Source: protocol-spec/04-envelope-and-digests.md, section 4.1; Multibase, RFC 46
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
+from binascii import a2b_base64, b2a_base64
 from functools import cache
 from typing import Final, NamedTuple
 
@@ -19,6 +18,8 @@ from undersigned.errors import FormatError
 __all__ = [
     "base58_decode",
     "base58_encode",
+    "base64_decode",
+    "base64_encode",
     "base64url_decode",
     "base64url_encode",
     "multibase_decode",
@@ -73,6 +74,7 @@ BASES: Final[dict[str, Base]] = {
 _VALUES: Final = {prefix: {c: i for i, c in enumerate(base.alphabet)} for prefix, base in BASES.items()}
 _BASE58: Final = BASES["z"].alphabet
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]*")
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
 def multibase_encode(prefix: str, data: bytes) -> str:
@@ -122,9 +124,29 @@ def base58_decode(text: str) -> bytes:
     return _read_number(text, "base58btc", _VALUES["z"])
 
 
+def base64_encode(data: bytes) -> str:
+    """`data` in the base64 of RFC 4648, section 4, with padding."""
+    return b2a_base64(data, newline=False).decode()
+
+
+def base64_decode(text: str) -> bytes:
+    """The bytes of base64 text with padding, of which only the one spelling that they have is taken.
+
+    Raises:
+        FormatError: `schema_violation`.
+    """
+    try:
+        data = a2b_base64(text)
+    except ValueError as exc:
+        raise FormatError("schema_violation", f"expected base64 with padding, got {len(text)} characters") from exc
+    if base64_encode(data) != text:
+        raise FormatError("schema_violation", "expected the one base64 spelling, got stray characters, bits or padding")
+    return data
+
+
 def base64url_encode(data: bytes) -> str:
     """`data` in base64url without padding and without a prefix."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return b2a_base64(data, newline=False).translate(_URL_SAFE).rstrip(b"=").decode()
 
 
 def base64url_decode(text: str) -> bytes:
@@ -136,8 +158,8 @@ def base64url_decode(text: str) -> bytes:
     if not _BASE64URL.fullmatch(text):
         raise FormatError("schema_violation", "expected base64url without padding, got other characters")
     try:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except (binascii.Error, ValueError) as exc:
+        data = a2b_base64(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4))
+    except ValueError as exc:
         raise FormatError("schema_violation", f"expected base64url, got {len(text)} characters") from exc
     if base64url_encode(data) != text:
         raise FormatError("schema_violation", "expected the one base64url spelling, got stray last bits")

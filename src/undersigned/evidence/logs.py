@@ -16,7 +16,7 @@ from undersigned.encoding import (
     canonicalize,
     decode_json,
     digest_bytes,
-    digest_hex,
+    digest_hash,
     parse_instant,
     shift,
 )
@@ -116,7 +116,7 @@ def _heads(case: Case) -> list[tuple[Instant, Checkpoint]]:
     for one, message in case.verified:
         body = message.message
         if isinstance(body, Offer | Acceptance) and body.head is not None:
-            head = Checkpoint(body.sender, body.head.size, bytes.fromhex(digest_hex(body.head.root)))
+            head = Checkpoint(body.sender, body.head.size, digest_hash(body.head.root))
             heads.append((body.head.at, head))
         elif isinstance(body, Closing | Receipt | Sync) and body.checkpoint and signs_notes(case, body.sender):
             at = body.checkpoint_at if isinstance(body, Closing) else None
@@ -139,7 +139,7 @@ def _check_continued(case: Case, roots: Mapping[tuple[Did, int], bytes]) -> str:
         if old is None or new is None:
             left += 1
             continue
-        path = [bytes.fromhex(digest_hex(one)) for one in consistency.path]
+        path = [*map(digest_hash, consistency.path)]
         verify_consistency(consistency.size, old, size, new, path)
         count += 1
     said = [f"{count} heads continue what was stated before"] if count else []

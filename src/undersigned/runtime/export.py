@@ -26,7 +26,7 @@ from undersigned.encoding import (
     base64url_encode,
     canonicalize,
     digest_bytes,
-    digest_from_hex,
+    digest_from_hash,
     from_struct,
     to_struct,
 )
@@ -311,7 +311,7 @@ async def _proofs(
         salt = f"u{base64url_encode(one.salt)}" if one.what == "decision" and one.digest in decisions else None
         label = one.what if one.what in ("contract", "decision", "refusal") else "move"
         proof = await ledger.inclusion(index, size)
-        commitment = digest_from_hex(one.leaf[-32:].hex())
+        commitment = digest_from_hash(one.leaf[-32:])
         made[index] = to_struct(
             {"label": label, "commitment": commitment, "index": index, "path": list(proof.path)}
             | ({"salt": salt} if salt is not None else {}),

@@ -25,8 +25,8 @@ from undersigned.encoding import (
     JsonObject,
     canonicalize,
     decode_json,
-    digest_from_hex,
-    digest_hex,
+    digest_from_hash,
+    digest_hash,
     to_struct,
 )
 from undersigned.errors import FormatError, UndersignedError, VerificationError
@@ -65,7 +65,7 @@ async def fork_document(ledger: Ledger, fork: Fork) -> JsonObject:
         "notes": [held.note, came.note],
     }
     if fork.path:
-        document["path"] = [digest_from_hex(one.hex()) for one in fork.path]
+        document["path"] = [*map(digest_from_hash, fork.path)]
     times = held.size != came.size and not fork.path
     if times or not (_signed(held.note) and _signed(came.note)):
         document["messages"] = [decode_json(await _message(ledger, one), FOREIGN_LIMITS) for one in (held, came)]
@@ -108,7 +108,7 @@ async def check_fork(
         _of_message(said.messages[at], owner) if said.messages is not None else _of_note(note, owner, now)
         for at, note in enumerate(said.notes)
     )
-    fork = Fork(held=held, came=came, path=tuple(bytes.fromhex(digest_hex(one)) for one in said.path))
+    fork = Fork(held=held, came=came, path=tuple(map(digest_hash, said.path)))
     if not (contradict(held, came) or _not_continued(fork)):
         raise VerificationError("evidence_invalid", f"{said.contradiction} may have signed both for one log")
     return said.contradiction, words(fork)

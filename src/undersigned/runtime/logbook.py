@@ -24,7 +24,7 @@ from undersigned.encoding import (
     JsonObject,
     base64url_decode,
     digest_bytes,
-    digest_hex,
+    digest_hash,
     from_struct,
 )
 from undersigned.errors import LogProofError, ResolutionError
@@ -167,7 +167,7 @@ async def logged(ledger: Ledger, engagement: EngagementId) -> tuple[Logged, ...]
 def stated_in(message: Message) -> Stated | None:
     """The head of its sender's log that a message states, under the message's own proof; None if it states none."""
     if isinstance(message, Offer | Acceptance) and message.head is not None:
-        at, size, root = message.head.at, message.head.size, bytes.fromhex(digest_hex(message.head.root))
+        at, size, root = message.head.at, message.head.size, digest_hash(message.head.root)
         note = checkpoint_text(message.sender, size, root).decode()
     elif isinstance(message, Closing | Receipt | Sync) and message.checkpoint:
         at = message.checkpoint_at if isinstance(message, Closing) else None

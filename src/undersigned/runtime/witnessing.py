@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import structlog
 from msgspec.structs import replace
 
-from undersigned.encoding import Did, base64url_encode, digest_from_hex, digest_hex, parse_instant
+from undersigned.encoding import Did, base64url_encode, digest_from_hash, digest_hash, parse_instant
 from undersigned.errors import LogProofError, UndersignedError
 from undersigned.ledger import Fork, Head, Seen, Stated, connected, contradicted, saw
 from undersigned.messages import Acceptance, Closing, Consistency, LogHead, Offer, Seal
@@ -232,7 +232,7 @@ class CrossWitness:
         at = self._agent.clock.now()  # at once: of what is stated later, none is smaller
         root = await ledger.root(size)
         consistency = await self.told(peer, Head(size, root))
-        return LogHead(at=at, size=size, root=digest_from_hex(root.hex()), consistency=consistency)
+        return LogHead(at=at, size=size, root=digest_from_hash(root), consistency=consistency)
 
     async def told(self, peer: Did, head: Head) -> Consistency | None:
         """The proof that our log at `head` continues what `peer` was told before; None if that is not known."""
@@ -242,7 +242,7 @@ class CrossWitness:
         if old is None or not 0 < old.size < head.size:
             return None
         path = await self._agent.ledger.consistency(old.size, head.size)
-        return Consistency(size=old.size, path=tuple(digest_from_hex(one.hex()) for one in path))
+        return Consistency(size=old.size, path=tuple(map(digest_from_hash, path)))
 
 
 def _consistency(message: Offer | Acceptance | Seal | Closing) -> Consistency | None:
@@ -262,7 +262,7 @@ def _proving(said: Stated, seen: Seen | None, consistency: Consistency | None) -
     old = next((one.head for one in seen.held if one.size == consistency.size < said.size), None)
     if old is None or old.size == 0:
         return said  # from what we do not hold it proves nothing, and what every log continues needs no proof
-    path = [bytes.fromhex(digest_hex(one)) for one in consistency.path]
+    path = [*map(digest_hash, consistency.path)]
     verify_consistency(old.size, old.root, said.size, said.root, path)
     return replace(said, continues=(old,))
 

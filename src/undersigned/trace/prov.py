@@ -13,7 +13,7 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any, Final
 
-from undersigned.encoding import Digest, JsonObject, base64url_encode, digest_hex
+from undersigned.encoding import Digest, JsonObject, base64url_encode, digest_hash
 from undersigned.errors import FormatError
 from undersigned.trace.walk import Kind, Step
 
@@ -60,7 +60,7 @@ def name_of(digest: Digest) -> str:
     Raises:
         FormatError: `schema_violation`: not a digest.
     """
-    return f"ni:///sha-256;{base64url_encode(bytes.fromhex(digest_hex(digest)))}"
+    return f"ni:///sha-256;{base64url_encode(digest_hash(digest))}"
 
 
 def prov_document(steps: Iterable[Step]) -> JsonObject:

@@ -11,8 +11,6 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.5
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from functools import lru_cache
 from hashlib import sha256
@@ -20,7 +18,8 @@ from typing import Final, Protocol
 
 import msgspec
 
-from undersigned.errors import LogProofError, ProofError
+from undersigned.encoding import base64_decode, base64_encode
+from undersigned.errors import FormatError, LogProofError, ProofError
 
 __all__ = [
     "Checkpoint",
@@ -91,7 +90,7 @@ def checkpoint_text(origin: str, size: int, root: bytes) -> bytes:
     check_name(origin)
     if size < 0 or len(root) != 32:
         raise LogProofError("log_proof_invalid", "a checkpoint has a size of 0 or more and a root of 32 bytes")
-    return f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n".encode()
+    return f"{origin}\n{size}\n{base64_encode(root)}\n".encode()
 
 
 def read_checkpoint(text: bytes) -> Checkpoint:
@@ -142,7 +141,7 @@ def signed_note(text: bytes, name: str, key: NoteKey, signature: bytes) -> str:
         raise LogProofError("log_proof_invalid", "the text of a note ends with a newline")
     if len(signature) != 64:
         raise LogProofError("log_proof_invalid", f"an Ed25519 signature has 64 bytes, not {len(signature)}")
-    line = base64.b64encode(key_hash(name, key) + signature).decode()
+    line = base64_encode(key_hash(name, key) + signature)
     return f"{decoded}\n{_DASH}{name} {line}\n"
 
 
@@ -211,12 +210,9 @@ def read_base64(text: str) -> bytes:
         LogProofError: It is another text.
     """
     try:
-        data = base64.b64decode(text.encode("ascii"), validate=True)
-    except (binascii.Error, UnicodeEncodeError, ValueError) as exc:
-        raise LogProofError("log_proof_invalid", f"not base64: {text[:60]!r}") from exc
-    if base64.b64encode(data).decode() != text:
-        raise LogProofError("log_proof_invalid", f"not canonical base64: {text[:60]!r}")
-    return data
+        return base64_decode(text)
+    except FormatError as exc:
+        raise LogProofError("log_proof_invalid", f"not canonical base64: {text[:60]!r}") from exc
 
 
 def check_name(name: str) -> None:

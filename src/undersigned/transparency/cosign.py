@@ -8,9 +8,9 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.5; C2SP tlog-cos
 
 from __future__ import annotations
 
-import base64
 from typing import Final
 
+from undersigned.encoding import base64_encode
 from undersigned.errors import LogProofError, ProofError
 from undersigned.transparency.checkpoint import Checkpoint, NoteKey, key_hint, read_checkpoint, read_note
 
@@ -35,7 +35,7 @@ def cosignature_line(name: str, key: NoteKey, seconds: int, signature: bytes) ->
     """
     if len(signature) != 64:
         raise LogProofError("log_proof_invalid", f"an Ed25519 signature has 64 bytes, not {len(signature)}")
-    line = base64.b64encode(_key_hash(name, key) + seconds.to_bytes(8, "big") + signature).decode()
+    line = base64_encode(_key_hash(name, key) + seconds.to_bytes(8, "big") + signature)
     return f"\u2014 {name} {line}\n"
 
 

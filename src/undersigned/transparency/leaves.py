@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from undersigned.encoding import Digest, JsonObject, JsonValue, canonicalize, digest_from_hex, digest_hex
+from undersigned.encoding import Digest, JsonObject, JsonValue, canonicalize, digest_from_hash, digest_hash
 from undersigned.errors import FormatError, LogProofError
 from undersigned.transparency.merkle import leaf_hash, verify_inclusion
 
@@ -148,11 +148,11 @@ def read_inclusion(value: JsonValue) -> InclusionProof:
 def _text(value: bytes) -> Digest:
     if len(value) != 32:
         raise LogProofError("log_proof_invalid", f"a hash has 32 bytes, not {len(value)}")
-    return digest_from_hex(value.hex())
+    return digest_from_hash(value)
 
 
 def _raw(text: Digest) -> bytes:
     try:
-        return bytes.fromhex(digest_hex(text))
+        return digest_hash(text)
     except FormatError as exc:
         raise LogProofError("log_proof_invalid", f"not a hash: {exc}") from exc

@@ -13,7 +13,9 @@ from undersigned.encoding import (
     DIGEST_PATTERN,
     canonicalize,
     digest_bytes,
+    digest_from_hash,
     digest_from_hex,
+    digest_hash,
     digest_hex,
     digest_of,
     multibase_decode,
@@ -30,6 +32,7 @@ def test_a_digest_is_a_sha2_256_multihash(data: bytes):
     assert re.search(DIGEST_PATTERN, digest)
     assert digest_hex(digest) == hashlib.sha256(data).hexdigest()
     assert digest_from_hex(digest_hex(digest)) == digest
+    assert digest_from_hash(digest_hash(digest)) == digest
 
 
 def test_known_answer():
@@ -79,4 +82,11 @@ def test_not_a_digest(text: str):
 def test_not_hex(text: str):
     with pytest.raises(FormatError) as caught:
         digest_from_hex(text)
+    assert caught.value.code == "schema_violation"
+
+
+@pytest.mark.parametrize("value", [b"", b"\x00" * 31, b"\x00" * 33])
+def test_not_a_hash(value: bytes):
+    with pytest.raises(FormatError) as caught:
+        digest_from_hash(value)
     assert caught.value.code == "schema_violation"

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from undersigned.encoding import (
     base58_decode,
     base58_encode,
+    base64_decode,
+    base64_encode,
     base64url_decode,
     base64url_encode,
     multibase_decode,
@@ -65,6 +67,7 @@ def test_what_decodes_encodes_back_to_the_same_text(prefix: str, body: str, data
 @given(st.binary(max_size=80))
 def test_bare_forms(data: bytes):
     assert base58_decode(base58_encode(data)) == data
+    assert base64_decode(base64_encode(data)) == data
     assert base64url_decode(base64url_encode(data)) == data
     assert multibase_encode("z", data) == "z" + base58_encode(data)
     assert multibase_encode("u", data) == "u" + base64url_encode(data)
@@ -81,6 +84,11 @@ def test_refused(text: str):
 def test_base64url_has_one_spelling(text: str):
     """Padding, stray last bits, the other alphabet and white space are refused."""
     assert refused(text) == "schema_violation"
+
+
+@pytest.mark.parametrize("text", ["AA", "AA=", "AB==", "AA==\n", "AA==AA==", "A-==", "AAA_", "A A=", "=", "AÀ=="])
+def test_base64_has_one_spelling(text: str):
+    assert attempt(lambda: base64_decode(text)) == (None, "schema_violation")
 
 
 def test_base58_is_bounded_because_it_is_quadratic():
