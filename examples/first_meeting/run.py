@@ -31,7 +31,7 @@ from undersigned.encoding import Did, JsonObject, canonicalize, decode_json
 from undersigned.errors import PolicyError, UndersignedError
 from undersigned.ledger import TrustStore, open_ledger
 from undersigned.messages import Need, Withdraw
-from undersigned.runtime import Event, Home, SystemClock, admission, issue_claims
+from undersigned.runtime import Event, Home, SystemClock, Unread, admission, issue_claims
 from undersigned.testing import free_ports
 
 # --- Whom the two trust. Neither has a line about the other, and North and South have none about each other.
@@ -178,7 +178,7 @@ def open_for_examinations(peer: Peer) -> None:
         await job.deliver("accreditation.json", canonicalize(signed))
 
 
-async def what_is_needed(events: asyncio.Queue[Event]) -> tuple[Need, ...]:
+async def what_is_needed(events: Unread[Event]) -> tuple[Need, ...]:
     """What the other side says that it needs, as soon as it withdraws and says so."""
     while True:
         event = await events.get()

@@ -21,7 +21,7 @@ from undersigned.did import did_key, document_from
 from undersigned.encoding import Digest, shift
 from undersigned.errors import ScopeError
 from undersigned.messages import Approval, VerifiedMessage, draft
-from undersigned.runtime import Home, Job, PrivateKey, Wanted
+from undersigned.runtime import Event, Home, Job, PrivateKey, Unread, Wanted
 from undersigned.scope import Grant, Limit, Scope
 from undersigned.testing import Actor
 from undersigned.transport import ChannelLimits, Identity, connect, prove
@@ -190,7 +190,7 @@ async def test_nobody_but_the_hirer_approves(tmp_path: Path) -> None:
         assert await waiting == 200
 
 
-async def _refusal(told: asyncio.Queue[Any]) -> str:
+async def _refusal(told: Unread[Event]) -> str:
     async with asyncio.timeout(10):
         while (event := await told.get()).kind != "refused":
             pass

@@ -81,6 +81,7 @@ from undersigned.runtime.status_register import LIST_TTL_SECONDS, Issued, Said, 
 from undersigned.runtime.tracing import OwnEvidence, gather_evidence, verified_pack
 from undersigned.runtime.transfers import Meter
 from undersigned.runtime.turn import Event, Say, Transfer, load_engagement
+from undersigned.runtime.unread import Unread
 from undersigned.runtime.verdicts import ReplayedVerdict, VerdictBook, judge_artifact
 from undersigned.runtime.wallet import Wallet, read_handed, verify_handed
 from undersigned.runtime.witnesses import Witness, Witnesses, WitnessPart, witnesses_of
@@ -170,6 +171,7 @@ __all__ = [
     "Timing",
     "Transfer",
     "TrustPart",
+    "Unread",
     "VerdictBook",
     "WaitingTerms",
     "Wallet",

@@ -99,6 +99,7 @@ from .status_watch import StatusWatch
 from .subcontracts import Subcontracts
 from .transfers import Fetcher, Tell, transfer, untold
 from .turn import Booked, Declined, Event, Say, Transfer
+from .unread import MAX_UNREAD, Unread
 from .witnesses import Cosigned, Witnesses
 from .witnessing import CrossWitness
 from .work import Reviewer, Worker
@@ -207,7 +208,7 @@ class Agent:
         self.unwitnessed: tuple[Cosigned, ...] = ()
         """Witnesses that did not cosign what our log had grown to when this was closed, and why."""
         self._handlers = dict(handlers or {})
-        self._watchers: dict[EngagementId | None, list[asyncio.Queue[Event]]] = {}
+        self._watchers: dict[EngagementId | None, list[Unread[Event]]] = {}
         """Who receives events, by engagement; None: of all."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._urls: dict[EngagementId, str] = {}
@@ -421,7 +422,7 @@ class Agent:
     async def begin(
         self,
         order: Order,
-        watcher: asyncio.Queue[Event] | None = None,
+        watcher: Unread[Event] | None = None,
         *,
         before: Callable[[EngagementId], Awaitable[None]] | None = None,
     ) -> Conversation:
@@ -449,32 +450,32 @@ class Agent:
 
     async def watch(self, engagement: EngagementId | None = None) -> AsyncIterator[Event]:
         """Events of one engagement, until it is over, or of all, for ever."""
-        queue = self.listen(engagement)
+        events = self.listen(engagement)
         try:
             while True:
-                event = await queue.get()
+                event = await events.get()
                 yield event
                 if engagement is not None and event.kind == "over":
                     return
         finally:
-            self.unlisten(queue)
+            self.unlisten(events)
 
-    def listen(self, engagement: EngagementId | None = None) -> asyncio.Queue[Event]:
-        """A queue that receives events from now on; give it back with `unlisten`."""
-        queue: asyncio.Queue[Event] = asyncio.Queue(1024)
-        self.follow(engagement, queue)
-        return queue
+    def listen(self, engagement: EngagementId | None = None) -> Unread[Event]:
+        """What happens from now on, in order; give it back with `unlisten`."""
+        events: Unread[Event] = Unread(MAX_UNREAD)
+        self.follow(engagement, events)
+        return events
 
-    def follow(self, engagement: EngagementId | None, queue: asyncio.Queue[Event]) -> None:
-        """As `listen`, with a queue that is there already."""
-        self._watchers.setdefault(engagement, []).append(queue)
+    def follow(self, engagement: EngagementId | None, events: Unread[Event]) -> None:
+        """As `listen`, with one that is there already."""
+        self._watchers.setdefault(engagement, []).append(events)
 
-    def unlisten(self, queue: asyncio.Queue[Event]) -> None:
-        """Ends a queue of `listen`."""
-        for wanted, queues in list(self._watchers.items()):
-            if queue in queues:
-                queues.remove(queue)
-                if not queues:
+    def unlisten(self, events: Unread[Event]) -> None:
+        """Adds nothing more to what `listen` gave."""
+        for wanted, watchers in list(self._watchers.items()):
+            if events in watchers:
+                watchers.remove(events)
+                if not watchers:
                     del self._watchers[wanted]
 
     async def cancel(self, conversation: Conversation, reason: str = "no_longer_needed") -> None:
@@ -798,10 +799,9 @@ class Agent:
                 )
 
     def _told(self, event: Event) -> None:
-        for queue in (*self._watchers.get(event.engagement, ()), *self._watchers.get(None, ())):
-            if queue.full():
-                queue.get_nowait()
-            queue.put_nowait(event)
+        for wanted in (event.engagement, None):
+            for events in self._watchers.get(wanted, ()):
+                events.put_nowait(event)
 
     def rests(self, conversation: Conversation) -> None:
         """Lets go of what is kept for a negotiation in which nothing happens."""

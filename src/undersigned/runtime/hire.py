@@ -28,6 +28,7 @@ from .conversation import Conversation
 from .order import Order
 from .requests import Approves
 from .turn import Event
+from .unread import MAX_UNREAD, Unread
 from .work import Reviewer
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ def unresolved(event: Event) -> CredentialError | None:
     return None
 
 
-Begin: TypeAlias = Callable[[Order, "asyncio.Queue[Event]"], Awaitable[Conversation]]
-"""Opens the engagement of an order; the queue receives its events."""
+Begin: TypeAlias = Callable[[Order, Unread[Event]], Awaitable[Conversation]]
+"""Opens the engagement of an order, whose events are added to what is unread."""
 
 
 class HireResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +105,7 @@ class Hire:
         self._review = review
         self._approve = approve
         self._task: asyncio.Task[HireResult] | None = None
-        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._events: Unread[Event | None] = Unread()
         self.engagement: EngagementId | None = None
         """Known once the `Inquiry` is stored."""
         self._decided: str | None = None
@@ -144,24 +145,24 @@ class Hire:
 
     async def _run(self) -> HireResult:
         peer = self._peer
-        queue: asyncio.Queue[Event] = asyncio.Queue(1024)
+        events: Unread[Event] = Unread(MAX_UNREAD)
         try:
             order = await self._order
-            conversation = await self._begin(order, queue)
+            conversation = await self._begin(order, events)
             self.engagement = conversation.id
             if self._review is not None:
                 peer.reviewers[conversation.id] = self._review
             if self._approve is not None:
                 peer.changes.answers.by[conversation.id] = self._approve
-            return await self._follow(conversation, queue)
+            return await self._follow(conversation, events)
         finally:
-            peer.unlisten(queue)
+            peer.unlisten(events)
             if self.engagement is not None:
                 peer.reviewers.pop(self.engagement, None)
                 peer.changes.answers.by.pop(self.engagement, None)
             self._events.put_nowait(None)
 
-    async def _follow(self, conversation: Conversation, queue: asyncio.Queue[Event]) -> HireResult:
+    async def _follow(self, conversation: Conversation, events: Unread[Event]) -> HireResult:
         peer = self._peer
         deadline = asyncio.get_running_loop().time() + peer.reach_seconds
         refused: Problem | None = None
@@ -170,9 +171,9 @@ class Hire:
             if conversation.engagement.state in ENDED:
                 return await self._result(conversation, refused)  # it was over before anybody asked
             if conversation.engagement.got and stuck is None:
-                event = await queue.get()
+                event = await events.get()
             else:
-                event = await self._by(deadline, conversation, queue, stuck)
+                event = await self._by(deadline, conversation, events, stuck)
             self._tell(event)
             found = unresolved(event) if conversation.engagement.offer is None else None
             if found is not None:
@@ -191,7 +192,7 @@ class Hire:
                     raise unclosed
                 return msgspec.structs.replace(await self._result(conversation, refused), unclosed=unclosed)
             if event.kind == "over" or conversation.engagement.state in ("withdrawn", "closed"):
-                await self._last_events(event, queue)
+                await self._last_events(event, events)
                 return await self._result(conversation, refused)
 
     def _tell(self, event: Event) -> None:
@@ -204,14 +205,14 @@ class Hire:
         self._events.put_nowait(event)
 
     async def _by(
-        self, deadline: float, conversation: Conversation, queue: asyncio.Queue[Event], stuck: CredentialError | None
+        self, deadline: float, conversation: Conversation, events: Unread[Event], stuck: CredentialError | None
     ) -> Event:
         """The next event while the provider has not answered, or what is shown cannot be checked; past `deadline`, by
         the loop's time, it is given up.
         """
         try:
             async with asyncio.timeout_at(deadline):
-                return await queue.get()
+                return await events.get()
         except TimeoutError:
             peer = conversation.engagement.peer
             last = stuck or self._peer.links.last_error.get(peer)
@@ -220,12 +221,12 @@ class Hire:
             tried = f"tried for {self._peer.reach_seconds:g} s, then withdrawn: nothing binds"
             raise type(last)(last.code, f"{last.message}; {tried}") from None
 
-    async def _last_events(self, event: Event, queue: asyncio.Queue[Event]) -> None:
+    async def _last_events(self, event: Event, events: Unread[Event]) -> None:
         """What led to the end happened before it; and a last receipt under way spares the next start from waiting."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_RECEIPT_SECONDS):
                 while event.kind != "over":
-                    event = await queue.get()
+                    event = await events.get()
                     self._tell(event)
 
     async def _result(self, conversation: Conversation, refused: Problem | None) -> HireResult:

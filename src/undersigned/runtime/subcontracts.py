@@ -54,6 +54,7 @@ from .order import Order, Within, hire_order
 from .papers import keys_of
 from .shares import Shares, draws_on, fits_inside
 from .turn import Event, Say
+from .unread import Unread
 from .work import Reviewer
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class Subcontracts:
             await self.shares.room(conversation, order.terms(now))
         return order
 
-    async def _begin(self, parent: Conversation, order: Order, queue: asyncio.Queue[Event]) -> Conversation:
+    async def _begin(self, parent: Conversation, order: Order, events: Unread[Event]) -> Conversation:
         """The engagement of this order: begun now, or by the work that was interrupted."""
         agent, within = self._agent, order.within
         if within is None:
@@ -153,7 +154,7 @@ class Subcontracts:
             if found is None and summary is not None:
                 found = await Conversation.stored(agent, summary)
             if found is not None:
-                agent.follow(found.id, queue)
+                agent.follow(found.id, events)
                 return found
             await self._note(parent, msgspec.structs.replace(child, outcome="not begun"))
 
@@ -164,7 +165,7 @@ class Subcontracts:
                 parent, Child(engagement=engagement, provider=order.provider, task=order.task, key=within.key)
             )
 
-        return await agent.begin(order, queue, before=note)
+        return await agent.begin(order, events, before=note)
 
     @staticmethod
     def _known(parent: Conversation, key: str) -> Child | None:
@@ -383,7 +384,7 @@ class Subcontracts:
 
     def noticed(self, conversation: Conversation, event: Event) -> None:
         """Hears of every turn: a child that is over is noted at its parent."""
-        if conversation.id in self._above and (event.kind == "over" or conversation.engagement.state in ENDED):
+        if event.engagement in self._above and (event.kind == "over" or conversation.engagement.state in ENDED):
             self._agent.spawn(self.ended(conversation.id), f"child {conversation.id[-8:]} is over")
 
     async def reviewer(self, conversation: Conversation) -> None:

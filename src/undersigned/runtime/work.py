@@ -209,10 +209,10 @@ class Worker:
         agent, running = self._agent, asyncio.ensure_future(work)
         events = agent.listen(conversation.id)
         loop = asyncio.get_running_loop()
-        changed, beaten = asyncio.ensure_future(events.get()), loop.time()
+        beaten = loop.time()
         try:
             while True:
-                engagement = conversation.engagement
+                engagement, changed = conversation.engagement, events.more()
                 if engagement.state == "cancelling":
                     return "cancelled"
                 if engagement.state not in ("working", "suspended"):
@@ -229,16 +229,14 @@ class Worker:
                 if running in done:
                     running.result()
                     return "complete"
-                if changed in done:
-                    changed = asyncio.ensure_future(events.get())
                 if loop.time() >= next_beat and conversation.engagement.state == "working":
                     await job.progress()  # a sign of life (HIRE-LIF-24)
                     beaten = loop.time()
         finally:
             agent.unlisten(events)
-            changed.cancel()
-            running.cancel()
-            await asyncio.gather(running, changed, return_exceptions=True)
+            if not running.done():
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
 
     def _left(self, engagement: Engagement) -> float:
         """Seconds until the next `Delivery` is due, as the contract stands now."""
