@@ -27,11 +27,11 @@ from undersigned.protocol.effects import (
     Reserve,
     Work,
 )
-from undersigned.protocol.engagement import Engagement
+from undersigned.protocol.engagement import Contract, Engagement, Tabled
 from undersigned.protocol.fold import legal
 from undersigned.protocol.lane import may_change
 from undersigned.protocol.presence import missed_since
-from undersigned.protocol.states import ENDED, HIRER, LANE_TYPES, PERFORMED, PROVIDER, TABLES, Role
+from undersigned.protocol.states import ENDED, HIRER, LANE_TYPES, PERFORMED, PROVIDER, ROLES, TABLES, Role
 
 __all__ = ["RECEIPT_SECONDS", "Owed", "basis", "owed", "pending", "wake_at"]
 
@@ -65,19 +65,27 @@ def pending(engagement: Engagement, now: Instant) -> tuple[Effect, ...]:
     Source: protocol-spec/05-negotiation.md, section 5.6
     """
     at = now if engagement.last_at is None else max(now, engagement.last_at)
-    found = (
-        *_cascades(engagement),
-        *_reservations(engagement, at),
-        *_work(engagement, at),
-        *_owes(engagement, at),
-        *_lane_owes(engagement, at),
-        *_approvals(engagement, at),
-        *_receipts(engagement, at),
-        *_repeats(engagement, at),
-        *_missed(engagement, at),
-        *_finished(engagement, at),
-    )
-    return tuple([effect for effect in found if effect.key not in engagement.done])
+    state, contract = engagement.state, engagement.contract
+    working = contract if state == "working" else None
+    found: list[Effect | None] = []
+    # This is asked at every step, and most states can owe only a few of these: the others are not gone into.
+    if contract is not None and contract.children:
+        found += _cascades(engagement, contract)
+    found += _reservations(engagement, at)
+    if working is not None:
+        found.append(_work(engagement, working, at))
+    found.append(_owes(engagement, at))
+    if engagement.tabled is not None:
+        found.append(_lane_owes(engagement, engagement.tabled, at))
+    if contract is not None and contract.asked:
+        found += _approvals(engagement, contract, at)
+    found.append(_receipts(engagement, at))
+    found.append(_repeats(engagement, at))
+    if working is not None:
+        found.append(_missed(engagement, at))
+    if state in ENDED or state == "closing":
+        found.append(_finished(engagement, at))
+    return tuple([effect for effect in found if effect is not None and effect.key not in engagement.done])
 
 
 def wake_at(engagement: Engagement, now: Instant | None = None) -> Instant | None:
@@ -85,7 +93,7 @@ def wake_at(engagement: Engagement, now: Instant | None = None) -> Instant | Non
 
     `now` defaults to the time of the last entry.
     """
-    after = max(filter(None, (now, engagement.last_at)), default="")
+    after = max(now or "", engagement.last_at or "")
     return min([instant for instant in _instants(engagement, after) if instant > after], default=None)
 
 
@@ -99,7 +107,7 @@ def owed(engagement: Engagement) -> Owed:
         return Owed((), (), None, f"ended: {engagement.ended or 'closed by both'}")
     who = _holders(engagement)
     moves = _answers(engagement, who[0]) if who else ()
-    by = _by(engagement)
+    by = _by(engagement, who, waits(engagement))
     if state == f"accepted-by-{engagement.role}":
         return Owed(who, moves, by, "in doubt: our acceptance waits for its seal or withdrawal")
     if engagement.pause is not None and engagement.pause.role in who:
@@ -144,18 +152,28 @@ def _holders(engagement: Engagement) -> tuple[Role, ...]:
     if state == "disputed":
         return (HIRER, PROVIDER)
     if state == "closing" and contract is not None:
-        return tuple(role for role in (HIRER, PROVIDER) if role not in contract.closed_by)
-    named: str | None = TABLES["negotiation_owners"].get(state) or TABLES["contract_owners"].get(state)
-    return (HIRER if named == HIRER else PROVIDER,) if named in (HIRER, PROVIDER) else ()
+        return tuple([role for role in ROLES if role not in contract.closed_by])
+    return _OWNERS.get(state, ())
+
+
+_OWNERS: Final[dict[str, tuple[Role, ...]]] = {
+    state: (role,)
+    for table in ("contract_owners", "negotiation_owners")
+    for state, named in TABLES[table].items()
+    for role in ROLES
+    if named == role
+}
+"""Whose move a state waits for by the tables alone."""
 
 
 def _answers(engagement: Engagement, role: Role) -> tuple[str, ...]:
     """Moves that answer what is asked of `role`, without those that are a right only."""
     rights = _RIGHTS if engagement.contract is not None else frozenset[str]()
-    return tuple(kind for kind in legal(engagement, role) if kind not in rights)
+    return tuple([kind for kind in legal(engagement, role) if kind not in rights])
 
 
-def _by(engagement: Engagement) -> Instant | None:
+def _by(engagement: Engagement, who: tuple[Role, ...], deadlines: tuple[Wait, ...]) -> Instant | None:
+    """By when those who hold the move have to make it; `deadlines` are those of the state."""
     state, talks, offer, since = engagement.state, engagement.talks, engagement.offer, engagement.since
     if state.startswith("offered-by-") and offer is not None:
         tender = talks.tender if talks is not None else None
@@ -166,13 +184,9 @@ def _by(engagement: Engagement) -> Instant | None:
         return shift(since, parse_duration(offer.terms.deadlines.close))
     if state == "disputed" and engagement.contract is not None:
         return engagement.contract.ruling_by
-    who = _holders(engagement)
     # A sign of life is no answer: what is owed has its own deadline.
     apart = ("until", "cure", "heartbeat")
-    return min(
-        (wait.by for wait in waits(engagement) if wait.waits not in who and wait.name not in apart),
-        default=None,
-    )
+    return min([wait.by for wait in deadlines if wait.waits not in who and wait.name not in apart], default=None)
 
 
 # --- effects
@@ -200,8 +214,8 @@ def _held(engagement: Engagement, at: Instant) -> tuple[str, Digest, Instant] | 
     return ("offer", offer.digest, offer.valid_until) if accepted or at <= offer.valid_until else None
 
 
-def _reservations(engagement: Engagement, at: Instant) -> Iterator[Effect]:
-    held = _held(engagement, at)
+def _reservations(engagement: Engagement, at: Instant) -> list[Effect]:
+    held, found = _held(engagement, at), list[Effect]()
     if held is not None:
         name, digest, until = held
         # An amendment may move its end or its price, so it is reserved again.
@@ -210,19 +224,20 @@ def _reservations(engagement: Engagement, at: Instant) -> Iterator[Effect]:
             key = _key(f"reserve-{name}-{contract.in_force}", digest)
         else:
             key = _key(f"reserve-{name}", digest)
-        yield Reserve(key=key, name=name, digest=digest, until=until)
+        found.append(Reserve(key=key, name=name, digest=digest, until=until))
     signed = engagement.offer.digest if engagement.contract is not None and engagement.offer is not None else None
     for digest in engagement.reserved:
         if held is None or digest != held[1]:
             # A key is served once, and what an acceptance held may have been given back before a late seal came.
             name = "free-contract" if digest == signed else "free"
-            yield Free(key=_key(name, digest), name="reservation", digest=digest)
+            found.append(Free(key=_key(name, digest), name="reservation", digest=digest))
+    return found
 
 
-def _cascades(engagement: Engagement) -> Iterator[Cascade]:
+def _cascades(engagement: Engagement, contract: Contract) -> Iterator[Cascade]:
     """What becomes of a contract becomes of the hires under it: pending until each was told."""
-    contract, cause = engagement.contract, engagement.cause
-    if contract is None or cause is None or engagement.role != PROVIDER:
+    cause = engagement.cause
+    if cause is None or engagement.role != PROVIDER:
         return
     match engagement.state:
         case "suspended":
@@ -240,11 +255,15 @@ def _cascades(engagement: Engagement) -> Iterator[Cascade]:
         yield Cascade(key=key, child=child.engagement, move=move, names=cause)
 
 
-def _closes_later(engagement: Engagement, at: Instant) -> bool:
+def _closes_later(engagement: Engagement, by: Instant | None, at: Instant) -> bool:
     """Whether our books wait for those of the children, which they do until `close`."""
-    contract, by = engagement.contract, _by(engagement)
-    live = contract is not None and engagement.role == PROVIDER and bool(contract.live_children())
-    return engagement.state == "closing" and live and by is not None and at < by
+    return by is not None and at < by and _leads(engagement)
+
+
+def _leads(engagement: Engagement) -> bool:
+    """Whether a hire of ours under this contract is not over."""
+    contract = engagement.contract
+    return contract is not None and engagement.role == PROVIDER and bool(contract.live_children())
 
 
 def _late_start(engagement: Engagement) -> bool:
@@ -253,16 +272,16 @@ def _late_start(engagement: Engagement) -> bool:
     return contract is not None and engagement.state == "working" and "start" in contract.missed
 
 
-def _work(engagement: Engagement, at: Instant) -> Iterator[Effect]:
-    contract, offer = engagement.contract, engagement.offer
-    if contract is None or offer is None or contract.start is None or contract.began is None:
-        return
+def _work(engagement: Engagement, contract: Contract, at: Instant) -> Work | None:
+    offer = engagement.offer
+    if offer is None or contract.start is None or contract.began is None:
+        return None
     if engagement.role != PROVIDER or not engagement.authority or _late_start(engagement):
-        return
+        return None
     not_before = offer.terms.deadlines.not_before
     if not_before is not None and at < not_before:
-        return
-    yield Work(
+        return None
+    return Work(
         key=_key("start-work", contract.began),
         contract=contract.digest,
         start=contract.start,
@@ -271,47 +290,47 @@ def _work(engagement: Engagement, at: Instant) -> Iterator[Effect]:
     )
 
 
-def _owes(engagement: Engagement, at: Instant) -> Iterator[Owe]:
+def _owes(engagement: Engagement, at: Instant) -> Owe | None:
     role, state, offer = engagement.role, engagement.state, engagement.offer
-    cause = engagement.cause
-    for wait in waits(engagement):
+    cause, deadlines = engagement.cause, waits(engagement)
+    for wait in deadlines:
         if wait.waits == role and wait.duty and at > wait.by:
             # The deadline of the other side has passed: there is one thing to say, and waiting is over.
-            yield _ends(wait, cause)
-            return
+            return _ends(wait, cause)
     if _late_start(engagement):
-        yield Owe(key=_key("owe-deadline", cause), moves=("Terminate",), by=None, reason="deadline")
-        return
-    if role not in _holders(engagement) or state in ENDED:
-        return
-    by = _by(engagement)
+        return Owe(key=_key("owe-deadline", cause), moves=("Terminate",), by=None, reason="deadline")
+    who = _holders(engagement)
+    if role not in who or state in ENDED:
+        return None
+    by = _by(engagement, who, deadlines)
     moves = _answers(engagement, role)
     reason: str | None = None
     if state.startswith("accepted-by-") and engagement.accepted_late:
         moves, reason = ("Withdraw",), "offer_expired"
     elif state.startswith("offered-by-") and offer is not None and at > offer.valid_until:
         # N7: an acceptance now must fail; a counter-offer of the same terms need not.
-        moves = tuple(kind for kind in moves if kind != "Acceptance")
+        moves = _without("Acceptance", moves)
     elif state == "sealed" and offer is not None:
         not_before = offer.terms.deadlines.not_before
         if at > offer.terms.deadlines.start or (not_before is not None and at < not_before):
-            moves = tuple(kind for kind in moves if kind != "Start")
+            moves = _without("Start", moves)
     elif state == "committed" and engagement.talks is not None and engagement.talks.tender is not None:
         if at <= engagement.talks.tender.bids_close:
-            moves = tuple(kind for kind in moves if kind != "Offer")
+            moves = _without("Offer", moves)
     elif state == "closing":
-        if _closes_later(engagement, at):
-            return
+        if _closes_later(engagement, by, at):
+            return None
         reason = basis(engagement)
-    yield Owe(key=_key("owe-" + "-".join(moves), cause), moves=moves, by=by, reason=reason)
+    return Owe(key=_key("owe-" + "-".join(moves), cause), moves=moves, by=by, reason=reason)
 
 
-def _lane_owes(engagement: Engagement, at: Instant) -> Iterator[Owe]:
+def _without(kind: str, moves: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple([other for other in moves if other != kind])
+
+
+def _lane_owes(engagement: Engagement, tabled: Tabled, at: Instant) -> Owe | None:
     """The answer to the document in the lane: the offerer's to an acceptance, the other side's to an offer."""
-    tabled, state, role = engagement.tabled, engagement.state, engagement.role
-    if tabled is None:
-        return
-    own, possible = tabled.owner == role, may_change(state, tabled.kind)
+    own, possible = tabled.owner == engagement.role, may_change(engagement.state, tabled.kind)
     ends = lane_ends(engagement)
     moves, by, reason = (), tabled.accepted_at, None
     if tabled.acceptance is not None:
@@ -326,15 +345,15 @@ def _lane_owes(engagement: Engagement, at: Instant) -> Iterator[Owe]:
             moves, by, reason = ("Withdraw",), ends, "offer_expired"
     elif possible and at <= tabled.valid_until:
         moves, by = ("Offer", "Acceptance", "Withdraw"), tabled.valid_until
-    if moves:
-        key = _key("owe-" + "-".join(("document", *moves)), tabled.acceptance or tabled.digest)
-        yield Owe(key=key, moves=moves, by=by, reason=reason, about=tabled.digest)
+    if not moves:
+        return None
+    key = _key("owe-" + "-".join(("document", *moves)), tabled.acceptance or tabled.digest)
+    return Owe(key=key, moves=moves, by=by, reason=reason, about=tabled.digest)
 
 
-def _approvals(engagement: Engagement, at: Instant) -> Iterator[Owe]:
+def _approvals(engagement: Engagement, contract: Contract, at: Instant) -> Iterator[Owe]:
     """Open requests for approval, while their answer still counts: silence is no."""
-    contract = engagement.contract
-    if contract is None or engagement.role != HIRER or engagement.state not in ("working", "suspended"):
+    if engagement.role != HIRER or engagement.state not in ("working", "suspended"):
         return
     for one in contract.open_requests():
         if at <= one.answer_by:
@@ -345,11 +364,12 @@ def _ends(wait: Wait, cause: Digest | None) -> Owe:
     return Owe(key=_key(f"owe-{wait.reason}", cause), moves=(wait.move,), by=wait.by, reason=wait.reason)
 
 
-def _receipts(engagement: Engagement, at: Instant) -> Iterator[Acknowledge]:
+def _receipts(engagement: Engagement, at: Instant) -> Acknowledge | None:
     due = _receipt_due(engagement)
-    if due is not None and at >= due:
-        of = engagement.got[engagement.answered :]
-        yield Acknowledge(key=_key("receipt", of[-1]), of=of, due=due)
+    if due is None or at < due:
+        return None
+    of = engagement.got[engagement.answered :]
+    return Acknowledge(key=_key("receipt", of[-1]), of=of, due=due)
 
 
 def _receipt_due(engagement: Engagement) -> Instant | None:
@@ -362,22 +382,24 @@ def _receipt_due(engagement: Engagement) -> Instant | None:
 def _asked(engagement: Engagement) -> tuple[Digest, Instant] | None:
     """The own move that goes out again until it is answered, and since when it does."""
     if engagement.unreceipted:
-        return engagement.outbox[0], engagement.unreceipted[0]
+        return engagement.sent[-len(engagement.unreceipted)], engagement.unreceipted[0]
+    if not engagement.in_doubt:
+        return None
     if engagement.state == f"accepted-by-{engagement.role}" and engagement.acceptance and engagement.since:
         return engagement.acceptance, engagement.since  # N4: receipted is not yet answered
     tabled = engagement.tabled
-    if engagement.in_doubt and tabled is not None and tabled.acceptance and tabled.accepted_at:
+    if tabled is not None and tabled.acceptance and tabled.accepted_at:
         return tabled.acceptance, tabled.accepted_at
     return None
 
 
-def _repeats(engagement: Engagement, at: Instant) -> Iterator[Repeat]:
+def _repeats(engagement: Engagement, at: Instant) -> Repeat | None:
     asked = _asked(engagement)
-    if asked is not None:
-        digest, since = asked
-        attempt = _attempts(seconds_between(since, at))
-        if attempt:
-            yield Repeat(key=_key(f"repeat-{attempt}", digest), digest=digest, attempt=attempt)
+    if asked is None or at < shift(asked[1], REPEAT_SECONDS[0]):
+        return None
+    digest, since = asked
+    attempt = _attempts(seconds_between(since, at))
+    return Repeat(key=_key(f"repeat-{attempt}", digest), digest=digest, attempt=attempt)
 
 
 def _attempts(elapsed: int) -> int:
@@ -401,13 +423,14 @@ def _next_repeat(elapsed: int) -> int:
     return total + ((elapsed - total) // REPEAT_SECONDS[-1] + 1) * REPEAT_SECONDS[-1]
 
 
-def _missed(engagement: Engagement, at: Instant) -> Iterator[Effect]:
+def _missed(engagement: Engagement, at: Instant) -> Missed | None:
     beat = missed_since(engagement)
-    if beat is not None and at >= beat[1]:
-        yield Missed(key=_key("missed-heartbeat", beat[0]), since=beat[0])
+    if beat is None or at < beat[1]:
+        return None
+    return Missed(key=_key("missed-heartbeat", beat[0]), since=beat[0])
 
 
-def _finished(engagement: Engagement, at: Instant) -> Iterator[Finished]:
+def _finished(engagement: Engagement, at: Instant) -> Finished | None:
     contract, offer, since = engagement.contract, engagement.offer, engagement.since
     gone = since is not None and at > shift(since, PUT_AWAY_SECONDS)
     over = engagement.state in ENDED
@@ -417,9 +440,9 @@ def _finished(engagement: Engagement, at: Instant) -> Iterator[Finished]:
     # What the peer may not have is repeated for a day all the same: both may have ended it on a line that was down.
     doubt = engagement.lane.startswith("accepted-by-")
     # A child that was not told yet, or whose books are open, is not left alone.
-    children = contract is not None and engagement.role == PROVIDER and bool(contract.live_children())
-    if over and (gone or (_settled(engagement) and not doubt and not children)):
-        yield Finished(key=_key("finished", engagement.cause))
+    if over and (gone or (_settled(engagement) and not doubt and not _leads(engagement))):
+        return Finished(key=_key("finished", engagement.cause))
+    return None
 
 
 def _settled(engagement: Engagement) -> bool:
@@ -427,51 +450,52 @@ def _settled(engagement: Engagement) -> bool:
     return not engagement.unreceipted and engagement.answered >= len(engagement.got)
 
 
-def _instants(engagement: Engagement, after: Instant) -> Iterator[Instant]:
+def _instants(engagement: Engagement, after: Instant) -> list[Instant]:
     """Every instant at which an effect may appear, change or go. What is inclusive passes a second later."""
-    for wait in waits(engagement):
-        if wait.waits == engagement.role and wait.duty:
-            yield shift(wait.by, 1)
-    beat = missed_since(engagement)
+    state, talks, offer, since = engagement.state, engagement.talks, engagement.offer, engagement.since
+    found = [shift(wait.by, 1) for wait in waits(engagement) if wait.waits == engagement.role and wait.duty]
+    beat = missed_since(engagement) if state == "working" else None
     if beat is not None:
-        yield beat[1]
+        found.append(beat[1])
     due = _receipt_due(engagement)
     if due is not None:
-        yield due
-    yield from _lane_instants(engagement)
+        found.append(due)
+    if engagement.contract is not None:
+        found += _lane_instants(engagement, engagement.contract)
     asked = _asked(engagement)
     if asked is not None:
-        yield shift(asked[1], _next_repeat(seconds_between(asked[1], after) if after else 0))
-    state, talks, offer, since = engagement.state, engagement.talks, engagement.offer, engagement.since
+        first = shift(asked[1], REPEAT_SECONDS[0])
+        later = after >= first
+        found.append(shift(asked[1], _next_repeat(seconds_between(asked[1], after))) if later else first)
     if talks is not None and talks.bid_until is not None and state == "committed":
-        yield shift(talks.bid_until, 1)
+        found.append(shift(talks.bid_until, 1))
         if talks.tender is not None:
-            yield shift(talks.tender.bids_close, 1)
+            found.append(shift(talks.tender.bids_close, 1))
     if (state in ENDED or state == "closing") and since is not None and not _settled(engagement):
-        yield shift(since, PUT_AWAY_SECONDS + 1)
+        found.append(shift(since, PUT_AWAY_SECONDS + 1))
     if offer is None or state in ENDED:
-        return
+        return found
     if engagement.contract is None:
-        yield shift(offer.valid_until, 1)
+        found.append(shift(offer.valid_until, 1))
         if engagement.in_doubt:
-            yield shift(offer.valid_until, offer.terms.seal_grace_seconds + 1)
-        return
+            found.append(shift(offer.valid_until, offer.terms.seal_grace_seconds + 1))
+        return found
     deadlines = offer.terms.deadlines
     if deadlines.not_before is not None:
-        yield deadlines.not_before
+        found.append(deadlines.not_before)
     if state == "sealed":
-        yield shift(deadlines.start, 1)
+        found.append(shift(deadlines.start, 1))
     if state == "closing" and since is not None:
         ends = shift(since, parse_duration(deadlines.close))
-        yield from (ends, shift(ends, 1))
+        found += (ends, shift(ends, 1))
+    return found
 
 
-def _lane_instants(engagement: Engagement) -> Iterator[Instant]:
-    tabled, contract = engagement.tabled, engagement.contract
-    ends = lane_ends(engagement)
+def _lane_instants(engagement: Engagement, contract: Contract) -> list[Instant]:
+    tabled, found = engagement.tabled, list[Instant]()
+    ends = lane_ends(engagement) if tabled is not None else None
     if tabled is not None and ends is not None:
-        yield shift(tabled.valid_until, 1)
-        yield shift(ends, 1)
-    if contract is not None and engagement.role == HIRER and engagement.state in PERFORMED:
-        for one in contract.open_requests():
-            yield shift(one.answer_by, 1)
+        found += (shift(tabled.valid_until, 1), shift(ends, 1))
+    if contract.asked and engagement.role == HIRER and engagement.state in PERFORMED:
+        found += [shift(one.answer_by, 1) for one in contract.open_requests()]
+    return found
