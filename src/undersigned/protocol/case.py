@@ -5,8 +5,9 @@ Source: protocol-spec/05-negotiation.md, section 5.2
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from undersigned.contract import (
     ContractDocument,
@@ -49,7 +50,7 @@ class Refused(Exception):
         self.text = text
 
 
-class Case(NamedTuple):
+class Case(Struct, frozen=True, gc=False):
     """What a guard judges."""
 
     engagement: Engagement
@@ -62,6 +63,8 @@ class Case(NamedTuple):
     """Whether the sender had not seen all of them."""
     state: str
     """The state that the sender was in: ours, unless it had not seen all of our moves."""
+    in_lane: bool
+    """Whether it is about a document on the table, under a contract."""
 
 
 def expect(same: bool, code: str, what: str, expected: object, came: object) -> None:
@@ -156,21 +159,19 @@ def essentials(document: Document) -> Essentials | None:
         reworks=terms.reworks,
         convenience=terms.termination.convenience != "none",
         inputs=terms.task.inputs,
-        criteria=tuple(criterion.id for item in terms.deliverables for criterion in item.criteria),
-        clauses=frozenset(_clauses(terms)),
+        criteria=tuple([criterion.id for item in terms.deliverables for criterion in item.criteria]),
+        clauses=_clauses(terms),
         cure_seconds=parse_duration(terms.termination.cure),
         arbiter=terms.arbiter,
         parent=document.parent,
     )
 
 
-def _clauses(terms: Terms) -> Iterator[str]:
+def _clauses(terms: Terms) -> frozenset[str]:
     scope = terms.scope
-    for rule in (*scope.grants, *scope.prohibitions, *scope.obligations):
-        yield rule.id.rpartition("#")[2]
-    for name, member in _MEMBERS:
-        if getattr(terms, name) is not None:
-            yield member
+    found = {rule.id.rpartition("#")[2] for rule in (*scope.grants, *scope.prohibitions, *scope.obligations)}
+    found.update([member for name, member in _MEMBERS if getattr(terms, name) is not None])
+    return frozenset(found)
 
 
 _MEMBERS: Final = tuple(zip(Terms.__struct_fields__, Terms.__struct_encode_fields__, strict=True))

@@ -8,8 +8,9 @@ Source: protocol-spec/04-envelope-and-digests.md, section 4.3
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
+from msgspec import Struct
 from msgspec.json import decode
 from msgspec.structs import replace
 
@@ -53,11 +54,12 @@ _WEIGHED = frozenset({"Profile", "Presentation", "Bid", "Offer"})
 """Moves that count against the negotiation's bytes; what answers or ends it is never refused for its size."""
 
 
-class _Judged(NamedTuple):
+class _Judged(Struct, frozen=True, gc=False):
     outcome: Outcome
     seen: int
-    row: Row | None
-    case: Case | None
+    row: Row | None = None
+    case: Case | None = None
+    """None of a notice and of a repeat."""
 
 
 def apply(engagement: Engagement, entry: Entry) -> Engagement:
@@ -101,21 +103,22 @@ def _folded(engagement: Engagement, entry: Sent | Received) -> tuple[Outcome, En
     if judged.outcome == "repeat":
         return "repeat", engagement
     if move.message.notice:
-        return judged.outcome, _notice(engagement, move.message, mine, at)
-    changes = _chain(engagement, move, mine, at, judged)
+        return judged.outcome, _notice(engagement, move.message, mine, at, judged.seen)
     case = judged.case
-    in_lane = _in_lane(engagement, move.message)
-    if judged.row is not None and case is not None and in_lane:
+    if case is None:
+        raise AssertionError("a move that is recorded is a case for the guards")
+    changes = _chain(case, judged.row)
+    if judged.row is not None and case.in_lane:
         changes.update(lane_facts(case, judged.row))
-    elif judged.row is not None and case is not None:
-        changes.update(_moves(engagement, move, mine, at, judged.row))
+    elif judged.row is not None:
+        changes.update(_moves(case, judged.row))
         facts = FACTS_OF.get(move.message.type)
         if facts is not None:
             changes.update(facts(case))
         talks = changes.get("talks", engagement.talks)
         if engagement.contract is None and talks is not None:
             changes["talks"] = replace(talks, used=talks.used + len(move.raw))
-    elif engagement.contract is not None and case is not None and not in_lane:
+    elif engagement.contract is not None and not case.in_lane:
         changes.update(void_facts(case))
     contract = changes.get("contract", engagement.contract)
     if contract is not None and contract.began is not None and move.message.role == PROVIDER:
@@ -153,12 +156,12 @@ def _judge(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instan
     )  # of the sender, of the receiver
     if message.notice:
         _position(message, own_chain)
-        return _Judged("applies", _seen(message, other_chain), None, None)
+        return _Judged("applies", _seen(message, other_chain))
     # C2: a lower number with the same digest is a repeat, with another it is equivocation.
     place = message.sequence
     if place <= len(own_chain):
         if own_chain[place - 1] == move.digest:
-            return _Judged("repeat", 0, None, None)
+            return _Judged("repeat", 0)
         text = f"{message.role} sent another {message.type} in place {place}; {own_chain[place - 1]} stands there"
         raise Refused("conflicting_message", text)
     if place > len(own_chain) + 1:
@@ -214,11 +217,12 @@ def _row(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant,
     message = move.message
     crossed = not mine and seen < len(engagement.sent)
     view = _peer_view(engagement, seen) if crossed else None
-    case = Case(engagement, move, mine, at, seen, crossed, engagement.state if view is None else view.state)
-    in_lane = _in_lane(engagement, message)
+    in_lane = engagement.contract is not None and message.type in LANE_TYPES  # under a contract nothing else is offered
+    state = engagement.state if view is None else view.state
+    case = Case(engagement, move, mine, at, seen, crossed, state, in_lane)
     row = lane_row(case) if in_lane else _row_in(engagement.state, message, engagement.contract)
     _limits(engagement, move)
-    if row is not None and not in_lane and _too_soon(case):
+    if row is not None and crossed and not in_lane and _too_soon(case):
         row = None
     if row is None:
         # C6, C7: what its sender's earlier state allowed crossed a move of ours, and is recorded.
@@ -232,15 +236,10 @@ def _row(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant,
     return _Judged("applies", seen, row, case)
 
 
-def _in_lane(engagement: Engagement, message: Message) -> bool:
-    """Whether this is about a document on the table: under a contract nothing else is offered."""
-    return engagement.contract is not None and message.type in LANE_TYPES
-
-
 def _too_soon(case: Case) -> bool:
     """Whether a move crossed a dispute, or the end of one, and is void for not having seen that."""
     contract = case.engagement.contract
-    if contract is None or not case.crossed:
+    if contract is None:
         return False
     match case.move.message.type:
         case "Dispute":
@@ -320,9 +319,10 @@ def legal(engagement: Engagement, role: Role) -> tuple[str, ...]:
 # --- changing
 
 
-def _chain(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant, judged: _Judged) -> Changes:
+def _chain(case: Case, row: Row | None) -> Changes:
     """Both chains after a recorded move, whatever it moves."""
-    if mine:
+    engagement, move, at, seen = case.engagement, case.move, case.at, case.seen
+    if case.mine:
         final = move.message.type in ("Acceptance", "Seal")  # N9: a binding signature is not taken back by an error
         return {
             "last_at": at,
@@ -331,22 +331,21 @@ def _chain(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instan
             "answered": len(engagement.got),
             "unanswered_since": None,
             "answer_follows": True,
-            "crossing": (*engagement.crossing, _step(engagement, move.message)),
+            "crossing": (*engagement.crossing, _step(case)),
             "before": None if final else engagement,
         }
-    row = judged.row
     follows = (
         row is not None and row.next not in ENDED and row.type not in ("Seal", "Withdraw", "Closing")
     )  # C5: these have no answer, so their receipt is due at once
     return {
         "last_at": at,
         "got": (*engagement.got, move.digest),
-        "unreceipted": _unreceipted(engagement, judged.seen),
+        "unreceipted": _unreceipted(engagement, seen),
         "unanswered_since": engagement.unanswered_since or at,
         "answer_follows": engagement.answer_follows and follows,
-        "peer_saw": judged.seen,
-        "crossing": tuple(step for step in engagement.crossing if step.sequence > judged.seen),
-        "peer_view": goes_on(_peer_view(engagement, judged.seen), _step(engagement, move.message)),
+        "peer_saw": seen,
+        "crossing": tuple([step for step in engagement.crossing if step.sequence > seen]),
+        "peer_view": goes_on(_peer_view(engagement, seen), _step(case)),
         "before": None,
     }
 
@@ -365,27 +364,26 @@ def _peer_view(engagement: Engagement, seen: int) -> PeerView:
     return view
 
 
-def _step(engagement: Engagement, message: Message) -> Step:
-    tabled = engagement.tabled
-    lane = (tabled.kind if tabled is not None else "") if _in_lane(engagement, message) else None
-    return step_of(message, lane=lane)
+def _step(case: Case) -> Step:
+    tabled = case.engagement.tabled
+    lane = (tabled.kind if tabled is not None else "") if case.in_lane else None
+    return step_of(case.move.message, lane=lane)
 
 
-def _moves(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant, row: Row) -> Changes:
-    if row.next == engagement.state:  # the first Closing: the clock of `closing` goes on
+def _moves(case: Case, row: Row) -> Changes:
+    if row.next == case.engagement.state:  # the first Closing: the clock of `closing` goes on
         return {"pause": None}
-    return {"state": row.next, "since": at, "cause": move.digest, "pause": None}
+    return {"state": row.next, "since": case.at, "cause": case.move.digest, "pause": None}
 
 
 # --- notices and facts
 
 
-def _notice(engagement: Engagement, notice: Message, mine: bool, at: Instant) -> Engagement:
+def _notice(engagement: Engagement, notice: Message, mine: bool, at: Instant, seen: int) -> Engagement:
     """What a notice lets us know: what the peer has, that somebody still lives, or that a move is refused for good."""
     changes: Changes = {"last_at": at}
-    chain = engagement.got if mine else engagement.sent
-    seen = _seen(notice, chain)
     if isinstance(notice, Receipt):
+        chain = engagement.got if mine else engagement.sent
         seen = max([seen, *(chain.index(of) + 1 for of in notice.of if of in chain)])
         if notice.waiting is not None:
             waiting = notice.waiting

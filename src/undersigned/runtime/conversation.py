@@ -69,6 +69,7 @@ from undersigned.protocol import (
     Finished,
     Free,
     Missed,
+    Noted,
     Owe,
     Received,
     Repeat,
@@ -81,7 +82,6 @@ from undersigned.protocol import (
     legal,
     missed_since,
     pending,
-    position,
     wake_at,
 )
 from undersigned.transport import Identity
@@ -226,6 +226,7 @@ class Conversation(Remembered):
     def __init__(self, shell: Shell, engagement: Engagement) -> None:
         """An engagement of which nothing is stored yet."""
         super().__init__(engagement)
+        self.id: EngagementId = engagement.id
         self.shell = shell
         self.head: Committed | None = None
         """What the last commit made."""
@@ -291,14 +292,10 @@ class Conversation(Remembered):
         self._lazy.clear()
         self._lazy_receipts.clear()
         self.recall(moves, facts, packed)
+        self._mark = self.snapshot()
         self.forgot = False
 
     # ------------------------------------------------------------------ from outside
-
-    @property
-    def id(self) -> EngagementId:
-        """The engagement's id."""
-        return self.engagement.id
 
     def recorded(self) -> Recorded:
         """How much beside the moves is stored for the evidence pack, so that the log has it; equal ones are one."""
@@ -378,7 +375,6 @@ class Conversation(Remembered):
             items, self._inbox = self._inbox, []
             self._taken = items
             greets, self._reconnected = self._reconnected, False
-            self._mark = self.snapshot()
             try:
                 await self._turn(items, greets)
             except LedgerConflict as error:
@@ -484,6 +480,7 @@ class Conversation(Remembered):
     def _undo(self, items: list[Arrived | Asked], greets: bool) -> None:
         """Goes back to what is stored; `items` are looked at again."""
         self.restore(self._mark)
+        self._mark = self.snapshot()
         self._inbox[:0] = items
         self._reconnected = self._reconnected or greets
 
@@ -563,8 +560,10 @@ class Conversation(Remembered):
             if turn.engagement is not asked:
                 asked = turn.engagement
                 effects = pending(asked, turn.now)
-            effect = next((e for e in effects if e.key not in self._served and e.key not in turn.served), None)
-            if effect is None:
+            for effect in effects:
+                if effect.key not in self._served and effect.key not in turn.served:
+                    break
+            else:
                 break
             if isinstance(effect, Owe) and turn.leaves:
                 # The seal states the place of the leaf, so the leaf is stored first.
@@ -610,7 +609,7 @@ class Conversation(Remembered):
         """After a start, or when nothing was done here for a while, what the provider said meanwhile may still be under
         way: only from now on does silence count (HIRE-LIF-24).
         """
-        away = not self._rings_at or seconds_between(self._rings_at, turn.now) > LATE_SECONDS
+        away = not self._rings_at or turn.now > shift(self._rings_at, LATE_SECONDS)
         beat = missed_since(turn.engagement) if away else None
         if beat is not None and turn.now >= beat[1]:
             turn.fact(self.shell.identity.did, "listening", turn.now)
@@ -738,7 +737,7 @@ class Conversation(Remembered):
     def _keep_document(self, turn: Turn, document: DidDocument) -> None:
         """Whoever checks later what is recorded needs the key that signed it, even if it is replaced by then."""
         digest = document.raw_digest
-        if digest not in self._documents | turn.documents:
+        if digest not in self._documents and digest not in turn.documents:
             turn.documents.add(digest)
             turn.evidence.append(Blob(digest=digest, raw=document.raw, kind="did-document", name=document.id))
             turn.durable = True
@@ -835,7 +834,7 @@ class Conversation(Remembered):
             return
         engagement = turn.engagement
         of = MESSAGE_TYPES[said.type]
-        own, _ = position(engagement)
+        own = len(engagement.sent)
         envelope: dict[str, Any] = {
             "id": fresh_urn(),
             "engagement": engagement.id,
@@ -859,10 +858,7 @@ class Conversation(Remembered):
             expires=shift(now, PROOF_SECONDS),
         )
         signed = unsigned.signed(await identity.sign(unsigned.to_sign))
-        if said.facts or said.evidence:
-            judge(engagement, Sent(signed, turn.now))  # what is not said is not noted as done
-            self._note(turn, said)
-        turn.engagement = apply(turn.engagement, Sent(signed, turn.now))
+        self._note(turn, said, Sent(signed, turn.now))
         self.remember(signed.message)
         turn.sends.append(signed.raw)
         if not of.notice or _tells(engagement, turn.engagement):
@@ -878,10 +874,16 @@ class Conversation(Remembered):
             turn.durable = True
         turn.event("sent", said.type, message=message)
 
-    def _note(self, turn: Turn, said: Say) -> None:
-        for name, value in said.facts:
-            turn.fact(self.shell.identity.did, name, value)
-            self.note(name, value)
+    def _note(self, turn: Turn, said: Say, *moves: Sent) -> None:
+        """Folds the facts in, and after them the move: what is not said is not noted as done either."""
+        facts = [Noted(name, value, turn.now) for name, value in said.facts]
+        after = turn.engagement
+        for entry in (*facts, *moves):
+            after = apply(after, entry)
+        for fact in facts:
+            turn.noted(self.shell.identity.did, fact)
+            self.note(fact.name, fact.value)
+        turn.engagement = after
         turn.evidence.extend(said.evidence)
 
     def _suite(self, engagement: Engagement) -> str:

@@ -66,10 +66,11 @@ class Remembered:
         Raises:
             LocalProtocolError: There is no offer.
         """
-        document = self._document(_in_force(engagement or self.engagement))
-        if isinstance(document, ReleaseDocument):
-            raise LocalProtocolError("not_found", "a release is in no negotiation")  # the fold keeps it out
-        return document
+        place = _in_force(engagement or self.engagement)
+        document = self._offers.get(place) if place is not None else None
+        if isinstance(document, ContractDocument):
+            return document
+        raise self._no_offer()
 
     def tabled(self, engagement: Engagement | None = None) -> Document:
         """The amendment or release that is on the table.
@@ -78,13 +79,13 @@ class Remembered:
             LocalProtocolError: There is none.
         """
         tabled = (engagement or self.engagement).tabled
-        return self._document((tabled.owner, tabled.sequence) if tabled is not None else None)
-
-    def _document(self, place: tuple[str, int] | None) -> Document:
-        document = self._offers.get(place) if place is not None else None
+        document = self._offers.get((tabled.owner, tabled.sequence)) if tabled is not None else None
         if document is None:
-            raise LocalProtocolError("wrong_state", f"{self.engagement.id} has no such offer on the table")
+            raise self._no_offer()
         return document
+
+    def _no_offer(self) -> LocalProtocolError:
+        return LocalProtocolError("wrong_state", f"{self.engagement.id} has no such offer on the table")
 
     def offered_json(self, engagement: Engagement | None = None) -> JsonObject:
         """The document of `offered` as the JSON that was signed. Not to be changed."""

@@ -6,7 +6,7 @@ Source: protocol-spec/10-security.md, "Order of storing and sending"
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -158,7 +158,13 @@ class Turn:
         self.rows.append(row)
 
     def fact(self, own: Did, name: str, value: str) -> None:
-        """Notes a fact: its row, its fold and its event."""
+        """Notes a fact: its fold, its row and its event."""
+        fact = Noted(name, value, self.now)
+        self.engagement = apply(self.engagement, fact)
+        self.noted(own, fact)
+
+    def noted(self, own: Did, fact: Noted) -> None:
+        """Adds the row and the event of a fact that is folded with what it is noted for."""
         row = Row(
             engagement=self.engagement.id,
             place=0,
@@ -166,13 +172,12 @@ class Turn:
             at=self.now,
             sender=own,
             sequence=None,
-            type=name,
+            type=fact.name,
             digest="",
-            raw=value.encode(),
+            raw=fact.value.encode(),
         )
-        self.engagement = apply(self.engagement, Noted(name, value, self.now))
         self.rows.append(row)
-        self.event("noted", name, detail=value)
+        self.event("noted", fact.name, detail=fact.value)
         self.durable = True
 
     def book(self, booked: Booked) -> None:
@@ -206,14 +211,15 @@ class Turn:
         `secret` salts the leaves of decisions.
         """
         engagement = self.engagement
+        here = position(engagement)
         rows = tuple(
-            msgspec.structs.replace(row, place=place) for place, row in enumerate([*carried, *self.rows], places + 1)
+            [msgspec.structs.replace(row, place=place) for place, row in enumerate([*carried, *self.rows], places + 1)]
         )
         contract = engagement.contract
         return Commit(
             engagement=engagement.id,
             expected=position(self.before) if places else None,
-            position=position(engagement),
+            position=here,
             rows=rows,
             summary=Summary(
                 engagement=engagement.id,
@@ -221,7 +227,7 @@ class Turn:
                 peer=engagement.peer,
                 state=engagement.state,
                 lane=engagement.lane,
-                position=position(engagement),
+                position=here,
                 wake_at=wake_at(engagement, self.now),
                 updated=self.now,
                 contract=contract.digest if contract is not None else None,
@@ -242,16 +248,16 @@ class Turn:
         )
 
 
-def leaves_of(rows: Iterable[Row], evidence: Iterable[Blob], secret: bytes) -> Iterator[bytes]:
+def leaves_of(rows: Iterable[Row], evidence: Iterable[Blob], secret: bytes) -> list[bytes]:
     """The leaves of what is recorded, beside those of contracts (HIRE-LOG-06)."""
+    leaves: list[bytes] = []
     for row in rows:
         if row.type in LOGGED_MOVES and row.kind != "noted":
-            yield move_leaf(row.raw)
+            leaves.append(move_leaf(row.raw))
         elif row.type == "decision" and row.kind == "noted":
-            yield decision_leaf(row.raw, decision_salt(row.raw, secret))
-    for blob in evidence:
-        if blob.kind == "refusal":
-            yield refusal_leaf(blob.raw)
+            leaves.append(decision_leaf(row.raw, decision_salt(row.raw, secret)))
+    leaves += [refusal_leaf(blob.raw) for blob in evidence if blob.kind == "refusal"]
+    return leaves
 
 
 class Loaded(NamedTuple):
