@@ -32,7 +32,7 @@ from undersigned.protocol.entries import Entry, Noted, Received, Sent
 from undersigned.protocol.facts import FACTS_OF, Changes, void_facts
 from undersigned.protocol.guards import GUARDS
 from undersigned.protocol.lane import lane_facts, lane_legal, lane_row
-from undersigned.protocol.peer_view import PeerView, Step, allows, goes_on, step_of
+from undersigned.protocol.peer_view import PeerView, allows, goes_on, step_of
 from undersigned.protocol.states import CASES, ENDED, LANE_TYPES, LIMIT_EXEMPT, OTHER, PROVIDER, ROWS, Role, Row
 
 __all__ = ["MAX_CONTRACT_MOVES", "Outcome", "apply", "judge", "legal", "outcome"]
@@ -78,7 +78,8 @@ def apply(engagement: Engagement, entry: Entry) -> Engagement:
     Source: protocol-spec/04-envelope-and-digests.md, section 4.3
     """
     if isinstance(entry, Noted):
-        return replace(engagement, last_at=_not_before(engagement, entry.at), **_noted(engagement, entry))
+        at = max(entry.at, engagement.last_at or "")  # time never runs back
+        return replace(engagement, last_at=at, **_noted(engagement, entry))
     return _folded(engagement, entry)[1]
 
 
@@ -91,12 +92,8 @@ def judge(engagement: Engagement, entry: Sent | Received) -> tuple[Outcome, Enga
     return _folded(engagement, entry)
 
 
-def _not_before(engagement: Engagement, at: Instant) -> Instant:
-    return at if engagement.last_at is None else max(at, engagement.last_at)  # time never runs back
-
-
 def _folded(engagement: Engagement, entry: Sent | Received) -> tuple[Outcome, Engagement]:
-    at = _not_before(engagement, entry.at)
+    at = max(entry.at, engagement.last_at or "")  # time never runs back
     mine = isinstance(entry, Sent)
     move = entry.message
     judged = _judge_or_raise(engagement, move, mine, at)
@@ -321,7 +318,9 @@ def legal(engagement: Engagement, role: Role) -> tuple[str, ...]:
 
 def _chain(case: Case, row: Row | None) -> Changes:
     """Both chains after a recorded move, whatever it moves."""
-    engagement, move, at, seen = case.engagement, case.move, case.at, case.seen
+    engagement, move, at, seen, tabled = case.engagement, case.move, case.at, case.seen, case.engagement.tabled
+    lane = (tabled.kind if tabled is not None else "") if case.in_lane else None
+    step = step_of(move.message, lane=lane)
     if case.mine:
         final = move.message.type in ("Acceptance", "Seal")  # N9: a binding signature is not taken back by an error
         return {
@@ -331,7 +330,7 @@ def _chain(case: Case, row: Row | None) -> Changes:
             "answered": len(engagement.got),
             "unanswered_since": None,
             "answer_follows": True,
-            "crossing": (*engagement.crossing, _step(case)),
+            "crossing": (*engagement.crossing, step),
             "before": None if final else engagement,
         }
     follows = (
@@ -344,8 +343,8 @@ def _chain(case: Case, row: Row | None) -> Changes:
         "unanswered_since": engagement.unanswered_since or at,
         "answer_follows": engagement.answer_follows and follows,
         "peer_saw": seen,
-        "crossing": tuple([step for step in engagement.crossing if step.sequence > seen]),
-        "peer_view": goes_on(_peer_view(engagement, seen), _step(case)),
+        "crossing": tuple([own for own in engagement.crossing if own.sequence > seen]),
+        "peer_view": goes_on(_peer_view(engagement, seen), step),
         "before": None,
     }
 
@@ -362,12 +361,6 @@ def _peer_view(engagement: Engagement, seen: int) -> PeerView:
         if step.sequence <= seen:
             view = goes_on(view, step)
     return view
-
-
-def _step(case: Case) -> Step:
-    tabled = case.engagement.tabled
-    lane = (tabled.kind if tabled is not None else "") if case.in_lane else None
-    return step_of(case.move.message, lane=lane)
 
 
 def _moves(case: Case, row: Row) -> Changes:

@@ -79,13 +79,15 @@ def pending(engagement: Engagement, now: Instant) -> tuple[Effect, ...]:
         found.append(_lane_owes(engagement, engagement.tabled, at))
     if contract is not None and contract.asked:
         found += _approvals(engagement, contract, at)
-    found.append(_receipts(engagement, at))
+    if engagement.unanswered_since is not None:
+        found.append(_receipts(engagement, at))
     found.append(_repeats(engagement, at))
     if working is not None:
         found.append(_missed(engagement, at))
     if state in ENDED or state == "closing":
         found.append(_finished(engagement, at))
-    return tuple([effect for effect in found if effect is not None and effect.key not in engagement.done])
+    effects, done = filter(None, found), engagement.done
+    return tuple([effect for effect in effects if effect.key not in done] if done else effects)
 
 
 def wake_at(engagement: Engagement, now: Instant | None = None) -> Instant | None:
@@ -192,7 +194,7 @@ def _by(engagement: Engagement, who: tuple[Role, ...], deadlines: tuple[Wait, ..
 # --- effects
 
 
-def _key(name: str, digest: Digest | str | None) -> str:
+def _key(name: str, digest: Digest | None) -> str:
     return f"{name}:{digest or '-'}"
 
 
@@ -221,16 +223,16 @@ def _reservations(engagement: Engagement, at: Instant) -> list[Effect]:
         # An amendment may move its end or its price, so it is reserved again.
         contract = engagement.contract
         if contract is not None and contract.in_force_by is not None:
-            key = _key(f"reserve-{name}-{contract.in_force}", digest)
+            key = f"reserve-{name}-{contract.in_force}:{digest}"
         else:
-            key = _key(f"reserve-{name}", digest)
+            key = f"reserve-{name}:{digest}"
         found.append(Reserve(key=key, name=name, digest=digest, until=until))
     signed = engagement.offer.digest if engagement.contract is not None and engagement.offer is not None else None
     for digest in engagement.reserved:
         if held is None or digest != held[1]:
             # A key is served once, and what an acceptance held may have been given back before a late seal came.
             name = "free-contract" if digest == signed else "free"
-            found.append(Free(key=_key(name, digest), name="reservation", digest=digest))
+            found.append(Free(key=f"{name}:{digest}", name="reservation", digest=digest))
     return found
 
 
@@ -267,9 +269,8 @@ def _leads(engagement: Engagement) -> bool:
 
 
 def _late_start(engagement: Engagement) -> bool:
-    """The hirer started later than agreed, and we have not forgiven it."""
-    contract = engagement.contract
-    return contract is not None and engagement.state == "working" and "start" in contract.missed
+    """In `working`: the hirer started later than agreed, and we have not forgiven it."""
+    return engagement.contract is not None and "start" in engagement.contract.missed
 
 
 def _work(engagement: Engagement, contract: Contract, at: Instant) -> Work | None:
@@ -297,7 +298,7 @@ def _owes(engagement: Engagement, at: Instant) -> Owe | None:
         if wait.waits == role and wait.duty and at > wait.by:
             # The deadline of the other side has passed: there is one thing to say, and waiting is over.
             return _ends(wait, cause)
-    if _late_start(engagement):
+    if state == "working" and _late_start(engagement):
         return Owe(key=_key("owe-deadline", cause), moves=("Terminate",), by=None, reason="deadline")
     who = _holders(engagement)
     if role not in who or state in ENDED:
@@ -383,12 +384,10 @@ def _asked(engagement: Engagement) -> tuple[Digest, Instant] | None:
     """The own move that goes out again until it is answered, and since when it does."""
     if engagement.unreceipted:
         return engagement.sent[-len(engagement.unreceipted)], engagement.unreceipted[0]
-    if not engagement.in_doubt:
-        return None
     if engagement.state == f"accepted-by-{engagement.role}" and engagement.acceptance and engagement.since:
         return engagement.acceptance, engagement.since  # N4: receipted is not yet answered
     tabled = engagement.tabled
-    if tabled is not None and tabled.acceptance and tabled.accepted_at:
+    if tabled is not None and tabled.acceptance and tabled.accepted_at and engagement.in_doubt:
         return tabled.acceptance, tabled.accepted_at
     return None
 
@@ -457,7 +456,7 @@ def _instants(engagement: Engagement, after: Instant) -> list[Instant]:
     beat = missed_since(engagement) if state == "working" else None
     if beat is not None:
         found.append(beat[1])
-    due = _receipt_due(engagement)
+    due = _receipt_due(engagement) if engagement.unanswered_since is not None else None
     if due is not None:
         found.append(due)
     if engagement.contract is not None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import msgspec
@@ -178,7 +179,8 @@ class Beliefs:
         clear: dict[Digest, ClearLink] = {}
         for _ in range(MAX_ROUNDS):
             self._follow_in_round()
-            answers = Answers.given(asked, lambda one: self._answer(one, without=unknown.keys() | suspended))
+            without = unknown.keys() | suspended
+            answers = Answers.given(asked, partial(self._answer, without=without) if without else self._answer)
             against = _against(answers)
             open_ = [
                 one for one in self._links(answers, against) if one.digest not in clear and one.digest not in heard
@@ -328,12 +330,10 @@ class Beliefs:
         """As `_follow`, once in a round of the event loop: whatever follows from a change of the graph by somebody else
         reaches us in a later one. Decisions ask several times in a row, and to look is to let other threads run.
         """
-        if self._looked:
-            self._at = self._agent.clock.now()
-            return
-        self._follow()
-        self._looked = True
-        asyncio.get_running_loop().call_soon(self._look_again)
+        if not self._looked:
+            self._follow()
+            self._looked = True
+            asyncio.get_running_loop().call_soon(self._look_again)
 
     def _look_again(self) -> None:
         self._looked = False

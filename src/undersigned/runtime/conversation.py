@@ -411,16 +411,13 @@ class Conversation(Remembered):
                     self._rest()
                     return
                 self._set_timer()
-                await self._called_again()
+                if not self._called:
+                    self._wake = asyncio.get_running_loop().create_future()
+                    try:
+                        await self._wake
+                    finally:
+                        self._wake = None
         self._fail(self._inbox, self._ended())
-
-    async def _called_again(self) -> None:
-        if not self._called:
-            self._wake = asyncio.get_running_loop().create_future()
-            try:
-                await self._wake
-            finally:
-                self._wake = None
 
     def _rouse(self) -> None:
         """Something came: there is a turn to be made."""
@@ -462,13 +459,11 @@ class Conversation(Remembered):
         self._set_timer()
 
     async def _read_back(self) -> None:
-        """Before anything asks what was said: it is read from the journal if it was left there.
+        """Before anything asks what was said: it is read from the journal, where it was left.
 
         Raises:
             LedgerError: It cannot be read now.
         """
-        if not self.forgot:
-            return
         ledger = self.shell.ledger
         summary = await ledger.summary(self.id)
         if summary is not None:
@@ -570,7 +565,7 @@ class Conversation(Remembered):
                 await self._commit(turn)
                 turn = Turn(self.engagement, self.shell.clock.now())
             turn.served.add(effect.key)
-            if isinstance(effect, Owe | Reserve | Free | Missed | Finished):
+            if self.forgot and isinstance(effect, Owe | Reserve | Free | Missed | Finished):
                 await self._read_back()
             match effect:
                 case Owe():
@@ -770,7 +765,7 @@ class Conversation(Remembered):
         body = item.message.message
         _log.warning("refused", engagement=self.id, type=body.type, error=str(error))
         turn.event("refused", body.type, message=body, detail=str(error), code=error.code)
-        if error.code == "conflicting_message":
+        if self.forgot and error.code == "conflicting_message":
             await self._read_back()
         if error.code == "conflicting_message" and "equivocation" not in self.facts:
             # Both copies are the proof of equivocation; the first one is in the journal. One pair is proof enough, and

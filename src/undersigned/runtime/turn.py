@@ -182,12 +182,14 @@ class Turn:
 
     def book(self, booked: Booked) -> None:
         """Adds what an effect books. The store gives back before it takes, so of one id only the last word stays."""
+        if booked == NOTHING_BOOKED:
+            return
         again = {one.id for one in booked.reserve}
         self.release = [id for id in self.release if id not in again] + [*booked.release]
         self.reserve = [one for one in self.reserve if one.id not in booked.release] + [*booked.reserve]
         self.settle += booked.settle
         self.later += booked.later
-        self.durable = self.durable or booked != NOTHING_BOOKED
+        self.durable = True
 
     def event(self, kind: str, type: str, *, message: Message | None = None, detail: str = "", code: str = "") -> None:
         """Adds an event for whoever watches."""
