@@ -42,7 +42,7 @@ from undersigned.ledger.sqlite_check import check_database
 from undersigned.ledger.sqlite_file import HeadFile, bring_up_to_date, connect, create_empty, prepare, translated
 from undersigned.ledger.sqlite_rows import Outbox, SqliteBook, find_leaf, node_source, read_seen
 from undersigned.ledger.sqlite_writer import Release, SeenChange, SignedHead, Write, Writer
-from undersigned.transparency import InclusionProof, consistency_path, inclusion_path, root_at
+from undersigned.transparency import InclusionProof, NodeSource, consistency_path, inclusion_path, root_at
 
 __all__ = ["SqliteLedger", "open_beside", "open_sqlite"]
 
@@ -345,6 +345,21 @@ class SqliteLedger:
         """The writer's head of the tree, unless something is wrong with the file; then it has to be read."""
         return self._writer.head if self._writer is not None and self.ready else None
 
+    def _nodes(self, db: sqlite3.Connection) -> NodeSource:
+        """Complete nodes of the tree, which is asked only for those that are not in the writer's memory."""
+        stored, writer = node_source(db), self._writer
+        if writer is None or not self.ready:
+            return stored
+
+        def node(level: int, place: int) -> bytes:
+            found = writer.nodes.get((level, place))
+            if found is None:
+                found = stored(level, place)
+                writer.remember({(level, place): found})
+            return found
+
+        return node
+
     async def tree_size(self) -> int:
         """See `Ledger.tree_size`."""
         head = self._head()
@@ -359,7 +374,7 @@ class SqliteLedger:
         head = self._head()
         if head is not None and size in (None, head.size):
             return head.root
-        return await self._glance(lambda db: root_at(_size(db, size), node_source(db)))
+        return await self._glance(lambda db: root_at(_size(db, size, head), self._nodes(db)))
 
     async def leaves(self, start: int, count: int) -> tuple[bytes, ...]:
         """See `Ledger.leaves`."""
@@ -401,8 +416,8 @@ class SqliteLedger:
         """See `Ledger.consistency`."""
 
         def query(db: sqlite3.Connection) -> tuple[bytes, ...]:
-            total = _size(db, size)
-            return consistency_path(old, total, node_source(db)) if old else ()
+            total = _size(db, size, self._head())
+            return consistency_path(old, total, self._nodes(db)) if old else ()
 
         return await self._glance(query)  # of all moments the same: a complete node never changes
 
@@ -486,8 +501,8 @@ def _tree_size(db: sqlite3.Connection) -> int:
     return db.execute("SELECT size FROM tree").fetchone()[0]
 
 
-def _size(db: sqlite3.Connection, size: int | None) -> int:
-    total = _tree_size(db)
+def _size(db: sqlite3.Connection, size: int | None, head: Head | None = None) -> int:
+    total = _tree_size(db) if head is None else head.size
     if size is None:
         return total
     if not 0 <= size <= total:

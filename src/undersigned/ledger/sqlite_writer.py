@@ -4,10 +4,10 @@ Nobody waits for a timer. What the event loop asks for in a few of its rounds co
 being synced, further writes queue up; they make the next group, so a slow disk makes larger groups and a quiet ledger
 has groups of one. Each answer goes back after its group's COMMIT, one wake-up of the event loop for the whole group.
 
-The thread is the only one that writes journals and tree (the lock sees to it), so heads of engagements, what was last
-drawn on limits and the right edge of the tree are kept in memory and checked there. What a group changes in them is
-staged and adopted after COMMIT. Uniqueness is checked by the database's own keys: if they refuse a group, each of its
-writes is tried by itself, and only the one at fault fails.
+The thread is the only one that writes journals and tree (the lock sees to it), so heads of live engagements, what was
+last drawn on limits and the right edge of the tree are kept in memory and checked there. What a group changes in them
+is staged and adopted after COMMIT. Uniqueness is checked by the database's own keys: if they refuse a group, each of
+its writes is tried by itself, and only the one at fault fails.
 
 Beside it, gates in other processes may book on limits (`beside=True`), and do nothing else. SQLite lets one transaction
 write at a time and says if another connection has written since the last one; then what is kept in memory of limits is
@@ -68,6 +68,8 @@ causes, so what arrived together is written together; beyond six hardly anything
 MAX_HEADS: Final = 65_536
 MAX_LIMITS: Final = 8192
 """Reservations, and keys of limits, that are kept in memory; beyond it they are read again."""
+MAX_NODES: Final = 8192
+"""Nodes of the tree that are kept in memory."""
 PROBE_SECONDS: Final = 1.0
 
 
@@ -106,6 +108,8 @@ class EngagementHead(msgspec.Struct):
     link: bytes
     live: int
     outbox: Outbox
+    leaves: dict[bytes, int]
+    """Place in the tree of each of its leaves, by hash."""
     new: bool = False
 
 
@@ -139,7 +143,8 @@ class Stage:
         self.evidence: list[tuple[int, str, str, str, bytes]] = []
         self.seen: dict[str, Seen] = {}
         self.frontier: Frontier | None = None
-        self.leaf_index: dict[tuple[int, bytes], int] = {}
+        self.leaf_index: dict[str, dict[bytes, int]] = {}
+        """What is added to the leaves of engagements."""
         self.leaves: list[tuple[int, int, bytes, bytes, bytes]] = []
         self.nodes: dict[tuple[int, int], bytes] = {}
         self.limits = Limits()
@@ -160,6 +165,8 @@ class Writer(threading.Thread):
         """Why this ledger is not written any more."""
         self.head: Head | None = None
         """Head of the tree as it is on disk; None before it was read. Replaced whole, so any thread may read it."""
+        self.nodes: dict[tuple[int, int], bytes] = {}
+        """Complete nodes that are on disk, by level and place, as far as they are in memory; any thread may read it."""
         self._loop = loop
         self._path = path
         self._queue: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
@@ -170,6 +177,8 @@ class Writer(threading.Thread):
         self._limits = Limits()
         self._others: int | None = None
         """SQLite's count of what other connections wrote, as of our last transaction."""
+        self._nameless = False
+        """Whether leaves are of a time when their engagement was not kept: any of them may be of any."""
         self._next_engagement = 1
         self._frontier = Frontier()
         self._spare = Spare(path.with_name(path.name + ".spare"))
@@ -186,6 +195,12 @@ class Writer(threading.Thread):
             self._loop.call_soon(self._gather, GATHER_ROUNDS)
         self._gathered.append((write, future))
         return future
+
+    def remember(self, nodes: Mapping[tuple[int, int], bytes]) -> None:
+        """Keeps in memory complete nodes that are on disk; any thread may do so."""
+        if len(self.nodes) > MAX_NODES:
+            self.nodes = {}
+        self.nodes.update(nodes)
 
     def stop(self) -> None:
         """Write what is queued, then end."""
@@ -278,9 +293,10 @@ class Writer(threading.Thread):
             busy = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             if busy:
                 raise LedgerUnavailable("store_unavailable", f"another connection keeps {self._path} busy")
-            self._heads, self._limits = {}, Limits()
+            self._heads, self._limits, self.nodes = {}, Limits(), {}
             self._next_engagement = 1 + db.execute("SELECT ifnull(max(id), 0) FROM engagement").fetchone()[0]
             self._frontier = load_tree(db, self._head_file.at_opening())
+            self._nameless = db.execute("SELECT 1 FROM leaf WHERE engagement = 0 LIMIT 1").fetchone() is not None
         except BaseException:
             db.close()
             raise
@@ -445,7 +461,7 @@ class Writer(threading.Thread):
             check_commit(commit, 0, 0, None)
             # Within a group, ids are counted up from what is stored.
             new_id = self._next_engagement + sum(other.new for other in stage.heads.values())
-            head = EngagementHead(new_id, 0, 0, 0, first_link(name), 0, (), True)
+            head = EngagementHead(new_id, 0, 0, 0, first_link(name), 0, (), {}, True)
         else:
             check_commit(commit, head.own, head.peer, head.length)
         if commit.reserve or commit.settle or commit.release:
@@ -476,7 +492,7 @@ class Writer(threading.Thread):
             waiting = (*outbox, *((places[digest], digest) for digest in commit.outbox))
             outbox = tuple(item for item in waiting if item[1] not in commit.receipted + commit.freed)
         summary, live = msgspec.json.encode(commit.summary), int(commit.summary.live)
-        stage.heads[name] = EngagementHead(id, own, peer, length, at, live, outbox, head.new)
+        stage.heads[name] = EngagementHead(id, own, peer, length, at, live, outbox, head.leaves, head.new)
         if head.new or live != head.live:
             stage.turned.add(id)
         listed = msgspec.json.encode(outbox)
@@ -487,7 +503,7 @@ class Writer(threading.Thread):
         for blob in commit.evidence:
             stage.blobs[blob.digest] = blob.raw
             stage.evidence.append((id, blob.digest, blob.kind, blob.name, seal(id, blob.digest, blob.kind, blob.name)))
-        leaves = tuple(self._append(db, stage, id, leaf) for leaf in commit.leaves)
+        leaves = tuple([self._append(db, stage, name, leaf) for leaf in commit.leaves])
         frontier = stage.frontier or self._frontier
         return Committed(leaves, Head(frontier.size, frontier.root))
 
@@ -503,21 +519,23 @@ class Writer(threading.Thread):
         id, own, peer, length, at, live, summary, outbox, mark = found
         if engagement_seal(name, own, peer, length, at, live, summary, outbox) != mark:
             raise LedgerError("store_corrupt", f"the entry of {name} was changed")
-        return EngagementHead(id, own, peer, length, at, live, msgspec.json.decode(outbox, type=Outbox))
+        leaves = dict(db.execute("SELECT hash, id FROM leaf WHERE engagement = ?", (id,)).fetchall())
+        return EngagementHead(id, own, peer, length, at, live, msgspec.json.decode(outbox, type=Outbox), leaves)
 
-    def _append(self, db: sqlite3.Connection, stage: Stage, engagement: int, data: bytes) -> int:
-        value = leaf_hash(data)
-        known = stage.leaf_index.get((engagement, value))
-        if known is None:
-            known = find_leaf(db, engagement, value)
+    def _append(self, db: sqlite3.Connection, stage: Stage, name: str, data: bytes) -> int:
+        value, head = leaf_hash(data), stage.heads[name]
+        added = stage.leaf_index.setdefault(name, {})
+        known = added.get(value, head.leaves.get(value))
+        if known is None and self._nameless:
+            known = find_leaf(db, 0, value)
         if known is not None:
             return known
         if stage.frontier is None:
             stage.frontier = self._frontier.copy()
-        index = stage.leaf_index[engagement, value] = stage.frontier.size
+        index = added[value] = stage.frontier.size
         made = stage.frontier.append(value)
-        stage.nodes.update(((level, at), node) for level, at, node in made)
-        stage.leaves.append((index, engagement, value, b"".join(node for level, _, node in made if level), data))
+        stage.nodes.update({(level, at): node for level, at, node in made})
+        stage.leaves.append((index, head.id, value, b"".join([node for level, _, node in made if level]), data))
         return index
 
     def _keep_checkpoint(self, db: sqlite3.Connection, stage: Stage, signed: SignedHead) -> None:
@@ -559,11 +577,16 @@ class Writer(threading.Thread):
     def _adopt(self, stage: Stage) -> None:
         if len(self._heads) > MAX_HEADS:
             self._heads.clear()
-        for head in stage.heads.values():
+        for name, added in stage.leaf_index.items():
+            stage.heads[name].leaves.update(added)
+        for name, head in stage.heads.items():
             if head.new:
                 head.new = False
                 self._next_engagement += 1
-        self._heads.update(stage.heads)
+            if head.live:
+                self._heads[name] = head
+            else:
+                self._heads.pop(name, None)
         if len(self._seen) > MAX_HEADS:
             self._seen.clear()
         self._seen.update(stage.seen)
@@ -572,6 +595,7 @@ class Writer(threading.Thread):
         self._limits.update(stage.limits)
         if stage.frontier is not None:
             self._frontier = stage.frontier
+            self.remember(stage.nodes)
             self.head = Head(stage.frontier.size, stage.frontier.root)
             self._head_file.write(self.head)
 
