@@ -159,7 +159,9 @@ class Insert:
         """Inserts all `rows`."""
         for start in range(0, len(rows), self.ROWS_AT_ONCE):
             some = rows[start : start + self.ROWS_AT_ONCE]
-            db.execute(self._sql[len(some)], tuple(chain.from_iterable(some)))
+            # A bytearray is taken as it is. For each bytes `sqlite3` would look how to adapt it, which takes longer.
+            values = [bytearray(one) if type(one) is bytes else one for one in chain.from_iterable(some)]
+            db.execute(self._sql[len(some)], values)
 
 
 RESERVATION: Final = Insert(
