@@ -368,13 +368,20 @@ def check_status(credential: Credential, lists: Mapping[str, StatusList], now: I
 
     Source: protocol-spec/02-identity-and-keys.md, section 2.12
     """
-    looked = _looked_up(credential, lists, lambda _: now)
+    digests: list[Digest] = []
+    verified: list[Instant] = []
+    documents: list[Digest] = []
+    for found in _looked_up(credential, lists, lambda _: now):
+        digests.append(found.credential.digest)
+        verified.append(found.verified)
+        if found.by is not None:
+            documents.append(found.by.raw_digest)
     return ClearStatus(
         credential=credential.digest,
-        lists=tuple(found.credential.digest for found in looked),
+        lists=tuple(digests),
         at=now,
-        verified=tuple(found.verified for found in looked),
-        documents=tuple(found.by.raw_digest for found in looked if found.by is not None),
+        verified=tuple(verified),
+        documents=tuple(documents),
     )
 
 

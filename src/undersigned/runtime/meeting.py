@@ -173,6 +173,11 @@ class Meeting:
         answers, links = await self.beliefs.settled(asked, max_age_seconds=status_age_seconds)
         if (later := self._agent.clock.now()) != now:  # answers and lists have to stand at one time
             now, statuses = later, [self.beliefs.looked_up(one, lists, later) for one in counted]
+        clear = [status for one, status in zip(counted, statuses, strict=True) if one.has_status]
+        consulted = [*lists.values()]
+        for link in links:
+            clear.append(link.status)
+            consulted += link.lists.values()
         logs = [file for document in shown.by for file in self._agent.gatherer.log_of(document)]
         decision = evaluate(
             shown,
@@ -181,14 +186,10 @@ class Meeting:
             now,
             terms=terms,
             stake=stake,
-            statuses=(
-                *(status for one, status in zip(counted, statuses, strict=True) if one.has_status),
-                *(link.status for link in links),
-            ),
+            statuses=clear,
             answers=answers,
-            logs=tuple(file for file, _ in logs),
+            logs=tuple(file for file, _ in logs) if logs else (),
         )
-        consulted = [*lists.values(), *(one for link in links for one in link.lists.values())]
         self._agent.kept_inputs.hold(
             engagement.id,
             policy=self.policy,
@@ -196,7 +197,7 @@ class Meeting:
             answers=answers,
             terms=terms if decision.outcome != "allow" else None,
             links=[link.credential for link in links],
-            documents=[*shown.by, *(one.by for one in consulted if one.by is not None)],
+            documents=[*shown.by, *[one.by for one in consulted if one.by is not None]],
             lists=consulted,
             logs=logs if decision.inputs.logs else (),
         )

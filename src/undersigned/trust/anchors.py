@@ -51,7 +51,7 @@ class Anchor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
         return self.depth if self.types and self.capabilities else ANY
 
 
-class Anchors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Anchors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cache_hash=True):
     """All anchors; nobody else is believed about anything without a chain from one of them."""
 
     anchors: tuple[Anchor, ...] = ()

@@ -120,9 +120,10 @@ class Answers(Struct, frozen=True, kw_only=True):
 
     def standing(self, anchors: Anchors, now: Instant) -> Answers:
         """Those that these anchors gave, and that nothing has begun or ended since (HIRE-TRU-12)."""
+        given_by = anchors.digest
 
         def stands(one: Answer) -> bool:
-            return one.anchors == anchors.digest and one.at <= now and (one.until is None or now <= one.until)
+            return one.anchors == given_by and one.at <= now and (one.until is None or now <= one.until)
 
         return Answers(
             authority=tuple(filter(stands, self.authority)),
@@ -162,7 +163,10 @@ class Answers(Struct, frozen=True, kw_only=True):
 
     def against(self, party: Did) -> Accused | None:
         """Whether a party is accused; None: not answered."""
-        return next((one for one in self.accused if one.party == party), None)
+        for one in self.accused:
+            if one.party == party:
+                return one
+        return None
 
 
 @lru_cache(maxsize=64)
@@ -186,25 +190,27 @@ def asked_about(presented: VerifiedPresentation, policy: Policy, stake: Stake | 
 
     Source: protocol-spec/12-trust.md, section 12.8
     """
-    demands = policy.asked(stake)
-    claims = [Claimed(one.type, one.capability, one.max_links) for one in demands]
+    shown: dict[Shown, None] = {}
+    for demand in policy.asked(stake):
+        for credential in presented.credentials:
+            if demand.type in credential.types and credential.issuer != presented.holder:
+                shown[shown_in(credential, demand.type)] = None
     rated = policy.rates(stake)
     return Asked(
-        authority=tuple(
-            dict.fromkeys(
-                shown_in(credential, demand.type)
-                for demand in demands
-                for credential in presented.credentials
-                if demand.type in credential.types and credential.issuer != presented.holder
-            )
-        ),
-        entitled=tuple(dict.fromkeys(one for one in claims if one.listable)),
+        authority=tuple(shown),
+        entitled=_listable(policy, stake),
         reputation=(Rated(presented.holder, None if stake is None else stake.capability),) if rated else (),
         accused=tuple(map(Suspected, parties_of(presented))),
     )
 
 
+@lru_cache(maxsize=256)
+def _listable(policy: Policy, stake: Stake | None) -> tuple[Claimed, ...]:
+    claims = [Claimed(one.type, one.capability, one.max_links) for one in policy.asked(stake)]
+    return tuple(dict.fromkeys(one for one in claims if one.listable))
+
+
 def parties_of(presented: VerifiedPresentation) -> tuple[Did, ...]:
     """The party, and the organisations that it says it belongs to: whose accusation is one of the party."""
-    belongs = (one.issuer for one in presented.credentials if MEMBERSHIP in one.types)
-    return tuple(dict.fromkeys((presented.holder, *belongs)))
+    belongs = [one.issuer for one in presented.credentials if MEMBERSHIP in one.types]
+    return tuple(dict.fromkeys([presented.holder, *belongs]))

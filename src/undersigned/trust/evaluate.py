@@ -14,6 +14,7 @@ from collections.abc import Collection
 from undersigned.contract import Terms
 from undersigned.credentials import MEMBERSHIP, ClearStatus, Membership, VerifiedPresentation, read_claim
 from undersigned.encoding import (
+    Digest,
     Instant,
     compare_amounts,
     digest_bytes,
@@ -84,15 +85,24 @@ def evaluate(
         weighed += _limits(terms, presented)
     in_cedar, read_by_cedar = weigh_cedar(given, terms)
     weighed += in_cedar
-    reasons = tuple(reason for reason, _ in weighed)
+    reasons = [reason for reason, _ in weighed]
     codes = {reason.code for reason in reasons} - {"met"}
     refused = bool(codes - {"approval_required"})
+    looked_up: list[Digest] = []
+    lists: list[Digest] = []
+    verified: list[Instant] = []
+    documents = [one.raw_digest for one in presented.by]
+    for one in statuses:
+        looked_up.append(one.credential)
+        lists += one.lists
+        verified += one.verified
+        documents += one.documents
     return Decision(
         outcome="deny" if refused else "ask" if codes else "allow",
         peer=presented.holder,
         policy=f"{policy.name}/{policy.version}",
         at=now,
-        reasons=reasons,
+        reasons=tuple(reasons),
         # Who is accused is told no more: what else was missing would name its accusers as those to go to.
         needed=tuple(dict.fromkeys(need for _, need in against or weighed if need is not None)) if refused else (),
         grounds=grounds,
@@ -102,18 +112,14 @@ def evaluate(
             policy=policy.digest,
             anchors=anchors.digest,
             presentation=presented.digest,
-            status_lists=tuple(digest for one in statuses for digest in one.lists),
+            status_lists=tuple(lists),
             answers=answers.digest,
             terms=None if terms is None else digest_bytes(write_canonical(terms)),
             stake=stake if terms is None else None,
             verified=presented.verified or None,
-            looked_up=tuple(one.credential for one in statuses),
-            lists_verified=tuple(at for one in statuses for at in one.verified),
-            documents=tuple(
-                dict.fromkeys(
-                    [*(one.raw_digest for one in presented.by), *(by for one in statuses for by in one.documents)]
-                )
-            ),
+            looked_up=tuple(looked_up),
+            lists_verified=tuple(verified),
+            documents=tuple(dict.fromkeys(documents)),
             # Whom we refuse must not fill our store with its history.
             logs=() if refused else logs,
         ),

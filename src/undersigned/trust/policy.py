@@ -105,7 +105,7 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
         return compare_amounts(price.amount, self.above) > 0
 
 
-class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, cache_hash=True):
     """What has to be so; each field is one clause, and decisions name it."""
 
     name: Name = "default"
@@ -181,8 +181,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
 
     def asked(self, stake: Stake | None) -> tuple[Demand, ...]:
         """What a peer is asked to show: what is demanded, and what policies in Cedar look for."""
-        demanded = [demand for _, demand in self.demands(stake)]
-        return (*demanded, *(Demand(type=type) for type in self._looked_for() if Demand(type=type) not in demanded))
+        return _asked(self, stake)
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -191,15 +190,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
 
     def rates(self, stake: Stake | None) -> bool:
         """Whether the other side's reputation is read."""
-        by_rule = any(rule.min_reputation is not None for rule in self.rules(stake))
-        return by_rule or any(one.reads_reputation for one in self._in_cedar())
-
-    def _in_cedar(self) -> tuple[CedarPolicy, ...]:
-        return () if self.cedar is None else read_cedar(self.cedar).policies
-
-    def _looked_for(self) -> tuple[str, ...]:
-        listed = (type for one in self._in_cedar() for type in (one.needs, *one.looks_for) if type is not None)
-        return tuple(dict.fromkeys(listed))
+        return _rates(self, stake)
 
     @property
     def asks(self) -> bool:
@@ -217,8 +208,28 @@ def _digest(policy: Policy) -> Digest:
     return digest_bytes(canonical_bytes(policy))
 
 
+# All this is asked several times in each negotiation.
+
+
 @lru_cache(maxsize=256)
 def _demands(policy: Policy, stake: Stake | None) -> tuple[tuple[str, Demand], ...]:
-    """Asked several times in each negotiation."""
     required = [("require", Demand(type=name)) for name in policy.require]
     return (*required, *((f"rule {rule.name}", one) for rule in policy.rules(stake) for one in rule.credentials))
+
+
+@lru_cache(maxsize=256)
+def _asked(policy: Policy, stake: Stake | None) -> tuple[Demand, ...]:
+    demanded = [demand for _, demand in policy.demands(stake)]
+    listed = (type for one in _in_cedar(policy) for type in (one.needs, *one.looks_for) if type is not None)
+    looked_for = [Demand(type=type) for type in dict.fromkeys(listed)]
+    return (*demanded, *(one for one in looked_for if one not in demanded))
+
+
+@lru_cache(maxsize=256)
+def _rates(policy: Policy, stake: Stake | None) -> bool:
+    by_rule = any(rule.min_reputation is not None for rule in policy.rules(stake))
+    return by_rule or any(one.reads_reputation for one in _in_cedar(policy))
+
+
+def _in_cedar(policy: Policy) -> tuple[CedarPolicy, ...]:
+    return () if policy.cedar is None else read_cedar(policy.cedar).policies

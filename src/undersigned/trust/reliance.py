@@ -50,7 +50,9 @@ class Lost(Struct, frozen=True, kw_only=True):
 def shown_in(credential: Credential, credential_type: str) -> Shown:
     """The claim of a credential, read as one of this type, which must be among its types."""
     member = _CAPABILITY.get(credential_type, "capability")
-    named = {str(subject[member]) for subject in credential.subjects if member is not None and member in subject}
+    if member is None:
+        return Shown(credential.issuer, credential_type)
+    named = {str(subject[member]) for subject in credential.subjects if member in subject}
     # Several capabilities are none that one authority covers.
     return Shown(credential.issuer, credential_type, named.pop() if len(named) == 1 else None)
 
