@@ -64,7 +64,11 @@ class SystemClock:
 
     def now(self) -> Instant:
         """The present instant, UTC; never earlier than one given before."""
-        wall, steady = self._read_wall(), self._read_steady()
+        wall = self._read_wall()
+        # It is asked for several times per message, and the text changes once a second.
+        if self._second <= wall < self._second + 1 and self._leapt_at is None:
+            return self._last
+        steady = self._read_steady()
         expected = self._wall + (steady - self._steady)
         if wall - expected > LEAP_SECONDS:
             self._leapt_at = steady if self._leapt_at is None else self._leapt_at
@@ -75,7 +79,6 @@ class SystemClock:
         else:
             self._leapt_at = None
         self._wall, self._steady = wall, steady
-        # Formatting is asked for several times per message, the text changes once a second.
         if int(wall) > self._second:
             self._second = int(wall)
             self._last = max(self._last, format_instant(datetime.fromtimestamp(self._second, UTC)))
