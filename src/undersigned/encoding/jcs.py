@@ -53,12 +53,11 @@ def canonicalize(value: JsonValue) -> bytes:
         raise FormatError("bad_json", f"expected a JSON value: {exc}") from exc
 
 
-def _is_flat(written: bytes, value: object) -> bool:
+def _is_flat(written: bytes, value: JsonValue) -> bool:
     """Whether this is an object of texts alone, as the options of a proof are."""
-    if type(value) is not dict or not written.isascii():
+    if not isinstance(value, dict) or not written.isascii():
         return False
-    members = cast("dict[object, object]", value)
-    return {*map(type, members), *map(type, members.values())} == {str}
+    return {*map(type, value), *map(type, value.values())} == {str}
 
 
 def _comes_back(written: bytes, value: object) -> bool:
