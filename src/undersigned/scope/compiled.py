@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from operator import attrgetter
 from typing import Final, Literal
 
 from undersigned.errors import FormatError
@@ -19,6 +20,7 @@ from undersigned.scope.wire import OBTAIN_CONSENT, SKETCH_BASE, WireConstraint, 
 
 __all__ = ["compile_scope", "read_scope", "sketch"]
 
+_id: Final = attrgetter("id")
 _WINDOW: Final = {"gteq": "not-before", "lteq": "until"}
 _CONDITION: Final[Mapping[str, Literal["dataClass", "egress", "region"]]] = {
     "dataClass": "dataClass",
@@ -35,9 +37,9 @@ def compile_scope(scope: Scope, base_id: str) -> WireScope:
     return WireScope(
         id=f"{base_id}#scope",
         type="Scope",
-        grants=tuple(_rule(grant, base_id, _grant_constraints(grant)) for grant in scope.grants),
-        prohibitions=tuple(_rule(rule, base_id, ()) for rule in scope.prohibitions),
-        obligations=tuple(_rule(rule, base_id, _obligation_constraints(rule)) for rule in scope.obligations),
+        grants=tuple(_granted(grant, base_id) for grant in scope.grants),
+        prohibitions=tuple(_rule(f"{base_id}#{rule.id}", rule, []) for rule in scope.prohibitions),
+        obligations=tuple(_obliged(rule, base_id) for rule in scope.obligations),
         extensions=dict(scope.extensions) or None,
         critical=scope.critical or None,
     )
@@ -83,41 +85,30 @@ _read_again: Final = lru_cache(maxsize=128)(_read)
 """The same scope is read several times while an offer is built, checked and compared. Extensions cannot be hashed."""
 
 
-def _rule(rule: Grant | Prohibition | Obligation, base: str, constraints: Iterable[WireConstraint]) -> WireRule:
+def _rule(
+    identifier: str,
+    rule: Grant | Prohibition | Obligation,
+    constraints: list[WireConstraint],
+    *,
+    approval: bool = False,
+) -> WireRule:
     return WireRule(
-        id=f"{base}#{rule.id}",
+        id=identifier,
         action=rule.action,
         target=rule.target,
-        constraint=tuple(
-            sorted(
-                (_with_id(constraint, f"{base}#{rule.id}.{constraint.id}") for constraint in constraints),
-                key=lambda constraint: constraint.id,
-            )
-        ),
-        duty=(WireDuty(id=f"{base}#{rule.id}.approval", action=OBTAIN_CONSENT),)
-        if isinstance(rule, Grant) and rule.approval
-        else (),
+        constraint=tuple(sorted(constraints, key=_id)),
+        duty=(WireDuty(id=f"{identifier}.approval", action=OBTAIN_CONSENT),) if approval else (),
     )
 
 
-def _with_id(constraint: WireConstraint, identifier: str) -> WireConstraint:
-    return WireConstraint(
-        id=identifier,
-        left_operand=constraint.left_operand,
-        operator=constraint.operator,
-        right_operand=constraint.right_operand,
-        unit=constraint.unit,
-        per=constraint.per,
-    )
-
-
-def _grant_constraints(grant: Grant) -> list[WireConstraint]:
+def _granted(grant: Grant, base: str) -> WireRule:
+    identifier = f"{base}#{grant.id}"
     constraints: list[WireConstraint] = []
     for limit in grant.limits:
         operand, unit = _operand(limit)
         constraints.append(
             WireConstraint(
-                id=f"limit.{limit.name}",
+                id=f"{identifier}.limit.{limit.name}",
                 left_operand=operand,
                 operator="lteq",
                 right_operand=(limit.max,),
@@ -127,28 +118,30 @@ def _grant_constraints(grant: Grant) -> list[WireConstraint]:
         )
     window = grant.window
     if window is not None and window.not_before is not None:
-        constraints.append(_instant("not-before", window.not_before))
+        constraints.append(_instant(identifier, "not-before", window.not_before))
     if window is not None and window.until is not None:
-        constraints.append(_instant("until", window.until))
+        constraints.append(_instant(identifier, "until", window.until))
     for name, values in grant.conditions.items():
         constraints.append(
             WireConstraint(
-                id=f"condition.{name}",
+                id=f"{identifier}.condition.{name}",
                 left_operand=_CONDITION[name],
                 operator="isAnyOf",
                 right_operand=tuple(values),
             )
         )
-    return constraints
+    return _rule(identifier, grant, constraints, approval=grant.approval)
 
 
-def _obligation_constraints(obligation: Obligation) -> list[WireConstraint]:
-    return [] if obligation.until is None else [_instant("until", obligation.until)]
+def _obliged(obligation: Obligation, base: str) -> WireRule:
+    identifier = f"{base}#{obligation.id}"
+    until = obligation.until
+    return _rule(identifier, obligation, [] if until is None else [_instant(identifier, "until", until)])
 
 
-def _instant(edge: str, instant: str) -> WireConstraint:
+def _instant(rule: str, edge: str, instant: str) -> WireConstraint:
     return WireConstraint(
-        id=f"window.{edge}",
+        id=f"{rule}.window.{edge}",
         left_operand="dateTime",
         operator="gteq" if edge == "not-before" else "lteq",
         right_operand=(instant,),

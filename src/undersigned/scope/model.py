@@ -205,7 +205,7 @@ class Scope(Struct, frozen=True, gc=False, kw_only=True):
     def __post_init__(self) -> None:
         names: list[str] = []
         for field in ("grants", "prohibitions", "obligations"):
-            rules = cast("tuple[_Rule, ...]", getattr(self, field))
+            rules: tuple[_Rule, ...] = getattr(self, field)
             if len(rules) > MAX_RULES:
                 raise FormatError("too_large", f"scope: at most {MAX_RULES} {field}, got {len(rules)}")
             names += [rule.id for rule in rules]
