@@ -91,10 +91,7 @@ class Credential(Struct, frozen=True, kw_only=True, eq=False):
 
     def valid_at(self, now: Instant) -> bool:
         """Whether `now` lies in its validity; both ends inclusive."""
-        moment = parse_instant(now)
-        if self.valid_from is not None and moment < _moment(self.valid_from, "/validFrom"):
-            return False
-        return self.valid_until is None or moment <= _moment(self.valid_until, "/validUntil")
+        return _is_between(self.valid_from, self.valid_until, now)
 
     @property
     def last_instant(self) -> Instant | None:
@@ -397,6 +394,15 @@ def _url(value: Any, path: str) -> str:
     if not isinstance(value, str) or not _URL.fullmatch(value):
         raise wrong(path, "one URL", value)
     return value
+
+
+@lru_cache(maxsize=1024)
+def _is_between(begins: str | None, ends: str | None, now: Instant) -> bool:
+    """Asked again at each step of a negotiation, of the same few credentials."""
+    moment = parse_instant(now)
+    if begins is not None and moment < _moment(begins, "/validFrom"):
+        return False
+    return ends is None or moment <= _moment(ends, "/validUntil")
 
 
 def _is_later(written: str, instant: Instant) -> bool:
