@@ -86,9 +86,8 @@ def redraft(
     return draft(verified.message, method, suite, kind, created, expires)
 
 
-def _struct_of(proof: JsonObject) -> Proof:
+def _struct_of(made: dict[str, Any]) -> Proof:
     """The proof that was just made, which needs no second look at its shape."""
-    made = cast("dict[str, Any]", proof)
     return Proof(
         type="DataIntegrityProof",
         context=made.get("@context"),
