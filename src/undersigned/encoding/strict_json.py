@@ -87,7 +87,7 @@ decode_integers: Final = msgspec.json.Decoder(float_hook=no_float).decode
 """Raises where there is a fraction or an exponent."""
 _encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
 
-_NOT_STRUCTURE: Final = bytes(sorted(set(range(256)) - set(b'[]{}"')))
+_NOT_STRUCTURE: Final = bytes(sorted(set(range(256)) - set(b'[]{}",')))
 _DIGITS: Final = bytes.maketrans(b"123456789", b"0" * 9)
 _STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
@@ -123,12 +123,12 @@ def decode_json_canonical(raw: bytes, limits: Limits = MESSAGE_LIMITS) -> tuple[
     """
     if len(raw) > limits.max_bytes:
         raise FormatError("too_large", f"expected at most {limits.max_bytes} bytes, got {len(raw)}")
-    _check_depth(raw, limits.max_depth)
+    commas = _check_depth(raw, limits.max_depth)
     try:
         value = decode_integers(raw)
         ascii_only = raw.isascii()
         if (
-            (_is_seen_plain(raw, value, limits, ascii_only) or _is_plain(value, limits, not ascii_only))
+            (_is_seen_plain(raw, commas, value, limits, ascii_only) or _is_plain(value, limits, not ascii_only))
             and _encode_sorted(value) == raw
             and _has_plain_text(raw, ascii_only, limits)
         ):
@@ -138,17 +138,20 @@ def decode_json_canonical(raw: bytes, limits: Limits = MESSAGE_LIMITS) -> tuple[
     return _read_slowly(raw, limits), False
 
 
-def _check_depth(raw: bytes, max_depth: int) -> None:
-    """Refuse deep nesting before any recursive parser sees it.
+def _check_depth(raw: bytes, max_depth: int) -> int:
+    """Refuse deep nesting before any recursive parser sees it; how many commas there are, which bounds how much any
+    container holds.
 
     Exact for JSON; for other bytes at least as deep as any parser gets before it notices.
     """
-    if raw.count(b"[") + raw.count(b"{") <= max_depth:
-        return
+    structure = raw.translate(None, _NOT_STRUCTURE)
+    commas = structure.count(b",")
+    if structure.count(b"[") + structure.count(b"{") <= max_depth:
+        return commas
     if b"\\" in raw:
         # Escaped backslashes first, so that the quote of `\\"` is seen to end its string.
-        raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
-    structure = raw.translate(None, _NOT_STRUCTURE)
+        structure = raw.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NOT_STRUCTURE)
+    structure = structure.replace(b",", b"")
     # Without the quotes that stand next to each other none is left, unless a string holds brackets.
     brackets = structure.replace(b'""', b"")
     if b'"' not in brackets:
@@ -156,11 +159,12 @@ def _check_depth(raw: bytes, max_depth: int) -> None:
         for _ in range(max_depth):
             brackets = brackets.replace(b"{}", b".").replace(b"[]", b".").replace(b".", b"")
             if not brackets:
-                return
+                return commas
     outside_strings = b"".join(structure.split(b'"')[::2])
     depth = max(accumulate(array("b", outside_strings.translate(_STEPS))), default=0)
     if depth > max_depth:
         raise FormatError("too_deep", f"expected at most {max_depth} levels, got {depth}")
+    return commas
 
 
 def seen_plain(raw: bytes) -> bool:
@@ -171,23 +175,22 @@ def seen_plain(raw: bytes) -> bool:
         FormatError: `too_deep`.
     """
     limits = MESSAGE_LIMITS
-    _check_depth(raw, limits.max_depth)
     return (
-        raw.isascii()
-        and raw.count(b",") < limits.max_members
+        _check_depth(raw, limits.max_depth) < limits.max_members
+        and raw.isascii()
         and b"null" not in raw
         and not has_long_number(raw)
         and _has_plain_text(raw, True, limits)
     )
 
 
-def _is_seen_plain(raw: bytes, value: object, limits: Limits, ascii_only: bool) -> bool:
+def _is_seen_plain(raw: bytes, commas: int, value: object, limits: Limits, ascii_only: bool) -> bool:
     """Whether the bytes alone show what `_is_plain` finds by walking: commas bound what a container can hold, and no
     unsafe integer has fewer than sixteen digits. False says only that they do not show it.
     """
     return (
         ascii_only
-        and raw.count(b",") < limits.max_members
+        and commas < limits.max_members
         and limits.max_members <= limits.max_items
         and type(value) in (dict, list)
         and b"null" not in raw
