@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from undersigned.jsonld import CONTEXTS, Contexts
 from undersigned.keys import KeyKind
 
-__all__ = ["DIGESTS", "SIGNATURE_BYTES", "Cryptosuite", "Document", "Kind"]
+__all__ = ["SIGNATURE_BYTES", "Cryptosuite", "Document", "Kind", "digest_function"]
 
 Kind: TypeAlias = KeyKind
 """Kind of key: `Ed25519`, `P-256` or `P-384`."""
@@ -28,10 +28,9 @@ Document: TypeAlias = Mapping[str, Any]
 SIGNATURE_BYTES: Final[Mapping[Kind, int]] = MappingProxyType({"Ed25519": 64, "P-256": 64, "P-384": 96})
 """Length of a signature by kind of key: R and S, or r and s, each of full length."""
 
-DIGESTS: Final[Mapping[Kind, Callable[[bytes], Any]]] = MappingProxyType(
+_DIGESTS: Final[Mapping[Kind, Callable[[bytes], Any]]] = MappingProxyType(
     {"Ed25519": hashlib.sha256, "P-256": hashlib.sha256, "P-384": hashlib.sha384}
 )
-"""Hash by kind of key: SHA-256, or SHA-384 with P-384."""
 
 
 class Cryptosuite(Protocol):
@@ -77,3 +76,8 @@ class Cryptosuite(Protocol):
                 `canon_limit`, `schema_violation`, `number_out_of_range`.
         """
         ...
+
+
+def digest_function(kind: Kind) -> Callable[[bytes], Any]:
+    """SHA-256, or SHA-384 with P-384."""
+    return _DIGESTS[kind]

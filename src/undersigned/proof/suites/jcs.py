@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from undersigned.encoding import canonicalize
 from undersigned.jsonld import CONTEXTS, Contexts
-from undersigned.proof.cryptosuite import DIGESTS, Document, Kind
+from undersigned.proof.cryptosuite import Document, Kind, digest_function
 
 __all__ = ["ECDSA_JCS_2019", "EDDSA_JCS_2022"]
 
@@ -35,7 +35,7 @@ class JcsSuite(NamedTuple):
         contexts: Contexts = CONTEXTS,
     ) -> bytes:
         """See `Cryptosuite.hash`."""
-        digest = DIGESTS[kind]
+        digest = digest_function(kind)
         content = canonicalize(document) if jcs is None else jcs
         return digest(canonicalize(config)).digest() + digest(content).digest()
 

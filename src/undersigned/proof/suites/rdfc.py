@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from undersigned.errors import FormatError
 from undersigned.jsonld import CONTEXTS, HIRE_CONTEXT, Contexts, compiled_quads, document_quads
-from undersigned.proof.cryptosuite import DIGESTS, Document, Kind
+from undersigned.proof.cryptosuite import Document, Kind, digest_function
 
 __all__ = ["ECDSA_RDFC_2019", "EDDSA_RDFC_2022"]
 
@@ -36,7 +36,7 @@ class RdfcSuite(NamedTuple):
         contexts: Contexts = CONTEXTS,
     ) -> bytes:
         """See `Cryptosuite.hash`."""
-        digest = DIGESTS[kind]
+        digest = digest_function(kind)
         context = document.get("@context")
         # The options are read in the document's own contexts, whatever a proof says of itself.
         options = {**config, "@context": context}
