@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -431,9 +431,12 @@ class World:
 
     # --- artifacts
 
-    @asynccontextmanager
-    async def fetch(self, url: str, contract: Digest, start: int, max_bytes: int) -> AsyncGenerator[Body]:
+    async def fetch(self, url: str, contract: Digest, start: int, max_bytes: int) -> AbstractAsyncContextManager[Body]:
         """What `Peer` does over HTTP: signs, asks the other side's door, and takes its no for an answer."""
+        return self._opened(url, contract, start)
+
+    @asynccontextmanager
+    async def _opened(self, url: str, contract: Digest, start: int) -> AsyncGenerator[Body]:
         owner = next(node for node in self.nodes if url.startswith(node.base_url))
         if owner.kept.dead or self.cut:
             raise TransportError("unreachable", f"{owner.base_url} is not there")

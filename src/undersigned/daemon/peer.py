@@ -8,21 +8,20 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
 from types import TracebackType
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 
 from undersigned.bridges.http_signatures import Request, Response
 from undersigned.contract import Settlement
 from undersigned.encoding import Did, Digest, canonicalize, digest_bytes
-from undersigned.errors import ConfigurationError, ResolutionError, ScopeError
+from undersigned.errors import ConfigurationError
 from undersigned.protocol import Strategy
 from undersigned.runtime import (
     LIST_TTL_SECONDS,
@@ -403,22 +402,11 @@ class Peer(Agent):
         answer = Response(status, tuple(fields))
         await check_answer(self, contract, Request(method, url, tuple(signed)), answer, body)
 
-    @asynccontextmanager
-    async def _fetch_signed(self, url: str, contract: Digest, start: int, max_bytes: int) -> AsyncGenerator[Body]:
+    async def _fetch_signed(
+        self, url: str, contract: Digest, start: int, max_bytes: int
+    ) -> AbstractAsyncContextManager[Body]:
         headers = await signed_headers(self.identity, "GET", url, contract, self.clock.now())
-        try:
-            async with self.gatherer.open(
-                url, start=start, max_bytes=max_bytes, timeout_seconds=FETCH_SECONDS, headers=headers
-            ) as body:
-                yield body
-        except ResolutionError as error:
-            status = error.detail.get("status")
-            if status in (401, 403):
-                code = str(error.detail.get("told") or "scope_exceeded")
-                raise ScopeError(
-                    code, f"the gate of {urlsplit(url).netloc} refused: {code}", clause="(the other side's gate)"
-                ) from error
-            raise
+        return self.gatherer.open(url, start=start, max_bytes=max_bytes, timeout_seconds=FETCH_SECONDS, headers=headers)
 
 
 SBOM: Final = "undersigned.daemon.sbom"

@@ -19,8 +19,8 @@ import secrets
 import stat
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, Mapping
+from contextlib import aclosing, suppress
 from hashlib import new, sha256
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, Protocol
@@ -130,16 +130,9 @@ class ArtifactStore:
         async with aclosing(read_pieces(path)) as chunks:
             return await self.put_chunks(chunks, max_bytes=max_bytes)
 
-    @asynccontextmanager
-    async def receive(
-        self, *, max_bytes: int, digest: Digest | None = None, hold_bytes: int = SMALL_BYTES
-    ) -> AsyncGenerator[Incoming]:
-        """Something on its way into this store. What was not kept when the block ends is gone."""
-        incoming = Incoming(self, max_bytes, digest, hold_bytes)
-        try:
-            yield incoming
-        finally:
-            await incoming.discard()
+    def receive(self, *, max_bytes: int, digest: Digest | None = None, hold_bytes: int = SMALL_BYTES) -> Incoming:
+        """Something on its way into this store: `async with` it. What was not kept when the block ends is gone."""
+        return Incoming(self, max_bytes, digest, hold_bytes)
 
     # ------------------------------------------------------------------ reading
 
@@ -291,8 +284,10 @@ class ArtifactStore:
             finally:
                 beside.unlink(missing_ok=True)
 
-        with writing(self.folder):
+        try:
             await asyncio.to_thread(written)
+        except OSError as exc:
+            raise unwritten(self.folder, exc) from exc
 
     def sweep(self) -> None:
         """Removes what a process that was killed left on its way; nothing that anybody still writes to."""
@@ -303,8 +298,10 @@ class ArtifactStore:
                     path.unlink()
 
     async def _keep(self, digest: Digest, data: bytes) -> None:
-        with writing(self.folder):
+        try:
             await asyncio.to_thread(self._write, digest, data)
+        except OSError as exc:
+            raise unwritten(self.folder, exc) from exc
 
     async def publish(self, path: Path, digest: Digest) -> None:
         """Gives a whole file of `scratch`, whose digest is right, its name; for `Incoming`.
@@ -321,8 +318,10 @@ class ArtifactStore:
                 os.close(descriptor)
             self._rename(path, self._path(digest))
 
-        with writing(self.folder):
+        try:
             await asyncio.to_thread(published)
+        except OSError as exc:
+            raise unwritten(self.folder, exc) from exc
 
     async def _whole(self, digest: Digest) -> bytes:
         return await asyncio.to_thread(self._read, digest)
@@ -420,6 +419,12 @@ class Incoming:
         self._file: BinaryIO | None = None
         self._writing: asyncio.Future[None] | None = None
 
+    async def __aenter__(self) -> Incoming:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.discard()
+
     async def add(self, chunk: bytes) -> None:
         """The next bytes.
 
@@ -503,8 +508,10 @@ class Incoming:
 
     async def _spill(self) -> None:
         self._writing = asyncio.ensure_future(asyncio.to_thread(self._append, self._held))
-        with writing(self._store.scratch):
+        try:
             await asyncio.shield(self._writing)
+        except OSError as exc:
+            raise unwritten(self._store.scratch, exc) from exc
         self._writing, self._held = None, bytearray()
 
     def _append(self, data: bytearray) -> None:
@@ -661,19 +668,10 @@ def of_store(error: UndersignedError) -> bool:
     return isinstance(error, LedgerError) or "stored" in error.detail
 
 
-@contextmanager
-def writing(folder: Path) -> Generator[None]:
-    """What the system says against writing in a folder, as an error of ours.
-
-    Raises:
-        LedgerUnavailable: `store_full`, `store_unavailable`.
-    """
-    try:
-        yield
-    except OSError as exc:
-        code = "store_full" if exc.errno in NO_ROOM else "store_unavailable"
-        text = f"the artifacts at {folder} cannot be written: {exc.strerror or exc}"
-        raise LedgerUnavailable(code, text) from exc
+def unwritten(folder: Path, exc: OSError) -> LedgerUnavailable:
+    """What the system says against writing in a folder, as an error of ours: `store_full`, `store_unavailable`."""
+    code = "store_full" if exc.errno in NO_ROOM else "store_unavailable"
+    return LedgerUnavailable(code, f"the artifacts at {folder} cannot be written: {exc.strerror or exc}")
 
 
 def _fresh(folder: Path) -> Path:

@@ -114,6 +114,19 @@ class _Known(NamedTuple):
     """Bytes that were fetched for it."""
     log: tuple[tuple[Fetched, bytes], ...]
     """The files that its history was verified from; none for other methods."""
+    hosts: frozenset[str]
+    """Where whoever looks it up is led first."""
+
+    def current(self) -> DidDocument:
+        """The document.
+
+        Raises:
+            VerificationError: `did_deactivated`.
+        """
+        if self.document is None and self.history is not None:
+            return self.history.document  # which says that it is deactivated
+        assert self.document is not None  # noqa: S101  (only a history can end)
+        return self.document
 
 
 class _GuardedResolver(AbstractResolver):
@@ -245,18 +258,18 @@ class Gatherer:
         asked = (*headers, ("Range", f"bytes={start}-")) if start else headers
         # Whoever waits for a slow host takes no place from the others.
         async with self._place_at(target.raw_authority), self._transfers:
-            with self._failures(url, seconds):
-                async with asyncio.timeout(seconds):
-                    response = await self._open_session().get(target, allow_redirects=False, headers=asked)
+            response: ClientResponse | None = None
             try:
                 with self._failures(url, seconds):
                     async with asyncio.timeout(seconds):
+                        response = await self._open_session().get(target, allow_redirects=False, headers=asked)
                         begins, total = await self._begun(response, url, start)
                 if total is not None and total > max_bytes:
                     raise FormatError("too_large", f"expected at most {max_bytes} bytes; {url} has {total}")
                 yield Body(begins, total, self._chunks(response, url, seconds))
             finally:
-                response.close()  # of what was read to its end, the connection was given back before
+                if response is not None:
+                    response.close()  # of what was read to its end, the connection was given back before
 
     def _place_at(self, host: str) -> asyncio.Semaphore:
         places = self._transfers_from.get(host)
@@ -282,7 +295,7 @@ class Gatherer:
     async def _chunks(self, response: ClientResponse, url: str, seconds: float) -> AsyncGenerator[bytes]:
         loop = asyncio.get_running_loop()
         left, came = seconds, 0
-        while True:
+        while not response.content.at_eof():  # of what is small nothing is waited for after its first chunk
             began = loop.time()
             with self._failures(url, seconds, cut=True):
                 async with asyncio.timeout(left):
@@ -402,11 +415,7 @@ class Gatherer:
             ResolutionError: `did_unresolvable`, `did_forbidden_address`.
             VerificationError: `did_document_invalid`, `did_deactivated`, `key_weak`.
         """
-        known = await self._fresh(did, max_age_seconds)
-        if known.document is None and known.history is not None:
-            return known.history.document  # which says that it is deactivated
-        assert known.document is not None  # noqa: S101  (only a history can end)
-        return known.document
+        return (self._remembered(did, max_age_seconds) or await self._fetched(did)).current()
 
     async def history(self, did: Did, max_age_seconds: float = 3600.0) -> DidHistory:
         """All versions of the document of `did`, fetched at most `max_age_seconds` ago; of a deactivated one, too.
@@ -417,7 +426,7 @@ class Gatherer:
         """
         if not keeps_history(did):
             raise ResolutionError("did_unresolvable", f"the method of {did} keeps no history")
-        history = (await self._fresh(did, max_age_seconds)).history
+        history = (self._remembered(did, max_age_seconds) or await self._fetched(did)).history
         assert history is not None  # noqa: S101  (its method keeps one)
         return history
 
@@ -426,13 +435,18 @@ class Gatherer:
         known = self._documents.get(document.id)
         return known.log if known is not None and known.document == document else ()
 
-    async def _fresh(self, did: Did, max_age_seconds: float) -> _Known:
+    def _remembered(self, did: Did, max_age_seconds: float) -> _Known | None:
+        """What was fetched of `did` at most so long ago, and may still be used."""
         kept = self._documents.get(did)
-        if kept is not None:
-            ttl = kept.history.ttl_seconds if kept.history else max_age_seconds
-            if self._clock() - kept.since <= min(max_age_seconds, ttl) and ttl:
-                self._documents.move_to_end(did)
-                return kept
+        if kept is None:
+            return None
+        age = min(max_age_seconds, kept.history.ttl_seconds) if kept.history else max_age_seconds
+        if not age or self._clock() - kept.since > age:
+            return None
+        self._documents.move_to_end(did)
+        return kept
+
+    async def _fetched(self, did: Did) -> _Known:
         under_way = self._under_way.get(did)
         if under_way is None:
             under_way = asyncio.get_running_loop().create_task(self._resolve(did))
@@ -448,23 +462,25 @@ class Gatherer:
             ResolutionError: As `document`; `did_unresolvable`, too many hosts.
             VerificationError: As `document`.
         """
-        wanted = tuple(dict.fromkeys(dids))
-        hosts = {_parse(url).authority for did in wanted for url in self._fetches(did, {})}
+        found = {did: self._remembered(did, max_age_seconds) for did in dids}
+        hosts = {host for did, known in found.items() for host in (known.hosts if known else self._hosts(did))}
         if len(hosts) > self.limits.hosts:
             raise ResolutionError("did_unresolvable", f"{len(hosts)} hosts are more than {self.limits.hosts}")
-        try:
-            async with asyncio.timeout(self.limits.seconds):
-                found = await asyncio.gather(
-                    *(self.document(did, max_age_seconds) for did in wanted), return_exceptions=True
-                )
-        except TimeoutError as exc:
-            raise ResolutionError("did_unresolvable", f"not resolved within {self.limits.seconds:g} s") from exc
-        documents: dict[Did, DidDocument] = {}
-        for did, document in zip(wanted, found, strict=True):
-            if isinstance(document, BaseException):
-                raise document
-            documents[did] = document
-        return documents
+        missing = [did for did, known in found.items() if known is None]
+        if missing:
+            try:
+                async with asyncio.timeout(self.limits.seconds):
+                    fetched = await asyncio.gather(*map(self._fetched, missing), return_exceptions=True)
+            except TimeoutError as exc:
+                raise ResolutionError("did_unresolvable", f"not resolved within {self.limits.seconds:g} s") from exc
+            for did, known in zip(missing, fetched, strict=True):
+                if isinstance(known, BaseException):
+                    raise known
+                found[did] = known
+        return {did: known.current() for did, known in found.items() if known is not None}
+
+    def _hosts(self, did: Did) -> frozenset[str]:
+        return frozenset(_parse(url).authority for url in self._fetches(did, {}))
 
     def _fetches(self, did: Did, fetched: Mapping[str, bytes]) -> tuple[str, ...]:
         """The URLs that lead to `did`: to the place it moved to, if it did."""
@@ -498,7 +514,7 @@ class Gatherer:
         else:
             document, history = self._verified(did, fetched, now)
         # The time before the fetch, so that the age is never less than it really is.
-        known = _Known(started, document, history, sum(map(len, fetched.values())), log)
+        known = _Known(started, document, history, sum(map(len, fetched.values())), log, self._hosts(did))
         before = self._documents.get(did)
         if before is not None and before.history and known.history and not known.history.continues(before.history):
             raise VerificationError("did_document_invalid", f"the history of {did} is another than was seen before")

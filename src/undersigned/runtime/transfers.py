@@ -9,21 +9,22 @@ Source: protocol-spec/03-connection.md, section 3.6
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Final, TypeAlias
+from urllib.parse import urlsplit
 
 import structlog
 
 from undersigned.encoding import Digest
-from undersigned.errors import ResolutionError
+from undersigned.errors import ResolutionError, ScopeError
 
 from .artifacts import SMALL_BYTES, Incoming
 from .gather import Body
 
 __all__ = ["Fetcher", "Meter", "Tell", "transfer", "untold"]
 
-Fetcher: TypeAlias = Callable[[str, Digest, int, int], AbstractAsyncContextManager[Body]]
+Fetcher: TypeAlias = Callable[[str, Digest, int, int], Awaitable[AbstractAsyncContextManager[Body]]]
 """Asks for an artifact: URL, contract, first byte wanted, and the most bytes that it may have in all."""
 
 Tell: TypeAlias = Callable[[int, int | None], None]
@@ -38,6 +39,7 @@ UNKNOWN_STEP: Final = 64 * 1024 * 1024
 LEAST_BYTES: Final = 64 * 1024
 """An attempt that brings less and is cut is a failure, and whoever asked decides whether there is another."""
 PAUSE_SECONDS: Final = 0.5
+_REFUSED: Final = (401, 403)
 _GONE: Final = 416
 """Of a part that the server does not have: what came so far is not the beginning of what it has."""
 
@@ -75,7 +77,7 @@ async def transfer(fetcher: Fetcher, url: str, contract: Digest, incoming: Incom
         before = incoming.size
         try:
             async with (
-                fetcher(url, contract, before, incoming.max_bytes) as body,
+                await fetcher(url, contract, before, incoming.max_bytes) as body,
                 aclosing(body.chunks) as chunks,
             ):
                 if body.start != before:
@@ -85,7 +87,13 @@ async def transfer(fetcher: Fetcher, url: str, contract: Digest, incoming: Incom
                     meter.at(incoming.size, body.total)
             return
         except ResolutionError as error:
-            if error.detail.get("status") == _GONE:
+            status = error.detail.get("status")
+            if status in _REFUSED:
+                code = str(error.detail.get("told") or "scope_exceeded")
+                raise ScopeError(
+                    code, f"the gate of {urlsplit(url).netloc} refused: {code}", clause="(the other side's gate)"
+                ) from error
+            if status == _GONE:
                 await incoming.restart()
             if not error.detail.get("cut") or incoming.size < before + LEAST_BYTES:
                 raise

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -569,7 +568,6 @@ class _Transfers:
     def __init__(self, agent: Agent, contract: Digest) -> None:
         self._agent = agent
         self._contract = contract
-        self._stack = AsyncExitStack()
         self._begun: dict[Digest, Incoming] = {}
         self._whole: set[Digest] = set()
         """Of those that are begun: what came to its end, and is not in the store yet."""
@@ -580,7 +578,8 @@ class _Transfers:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
+        for incoming in self._begun.values():
+            await incoming.discard()
 
     async def fetch(self, peer: Did, uri: str | None, digest: Digest, most: int, tell: Tell) -> None:
         """Has an artifact in the store, unless it is there already (HIRE-ATT-11). What is damaged there is replaced.
@@ -601,12 +600,12 @@ class _Transfers:
         url = uri or await agent.artifact_url_of(peer, digest)
         incoming = self._begun.get(digest)
         if incoming is None:
-            receiving = agent.artifacts.receive(max_bytes=most, digest=digest)
-            incoming = self._begun[digest] = await self._stack.enter_async_context(receiving)
+            incoming = self._begun[digest] = agent.artifacts.receive(max_bytes=most, digest=digest)
         if digest not in self._whole:
             await agent.fetch_into(url, self._contract, incoming, tell)
             self._whole.add(digest)
         await incoming.keep()
+        await incoming.discard()
         self._whole.remove(digest)
         del self._begun[digest]
         self._sound.add(digest)

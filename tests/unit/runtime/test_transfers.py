@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -22,8 +22,8 @@ DATA = bytes(range(256)) * (4 * 1024)
 DIGEST = digest_bytes(DATA)
 
 
-def fetcher(gatherer: Gatherer) -> Callable[[str, str, int, int], AbstractAsyncContextManager[Body]]:
-    def fetch(url: str, _contract: str, start: int, max_bytes: int) -> AbstractAsyncContextManager[Body]:
+def fetcher(gatherer: Gatherer) -> Callable[[str, str, int, int], Awaitable[AbstractAsyncContextManager[Body]]]:
+    async def fetch(url: str, _contract: str, start: int, max_bytes: int) -> AbstractAsyncContextManager[Body]:
         return gatherer.open(url, start=start, max_bytes=max_bytes, timeout_seconds=2.0)
 
     return fetch
