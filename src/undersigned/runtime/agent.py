@@ -118,6 +118,8 @@ CARRIED = {
 """Where a move carries what is verified by itself."""
 SECOND_PROOF = "/proof/1"
 """Where the acceptor's proof is in the countersigned document."""
+STATING = (Offer, Acceptance, Seal, Closing)
+"""Moves that state the log of who says them."""
 PROVING_SECONDS = 10
 """How old the DID document may be by which a connection is proved."""
 WIND_DOWN_SECONDS = 60
@@ -552,56 +554,51 @@ class Agent:
         Raises:
             UndersignedError: It does not hold.
         """
+        body, engagement = message.message, conversation.engagement
         try:
-            return await self._checked(conversation, message, document, now)
+            match body:
+                case Inquiry():
+                    await self.witness.require(engagement.peer)
+                    if body.continues is not None:
+                        return None, (await continued(self.ledger, body.continues, engagement.peer),)
+                case Presentation():
+                    await self.meeting.check(engagement, body, now)
+                case Offer():
+                    self.papers.check_offer(engagement, body, document)
+                    return None, await self.subcontracts.received(conversation, engagement, body)
+                case Acceptance() if engagement.contract is not None:
+                    tabled = engagement.tabled
+                    leaf = self.papers.check_acceptance(
+                        conversation.tabled_json(), conversation.tabled(), body.contract_proof, document
+                    )
+                    if tabled is not None and self.clock.now() <= tabled.valid_until:
+                        return leaf, ()
+                case Seal() if engagement.contract is not None:
+                    return self.changes.leaf(conversation), ()
+                case Ruling():
+                    return None, await self.changes.check_ruling(conversation, body.ruling)
+                case Acceptance():
+                    offered, read = conversation.offered_json(), conversation.offered()
+                    leaf = self.papers.check_acceptance(offered, read, body.contract_proof, document)
+                    live = engagement.offer
+                    # A late acceptance makes no contract, so it gets no leaf.
+                    if live is not None and self.clock.now() <= live.valid_until:
+                        return leaf, ()
+                case Seal():
+                    return _leaf(conversation), ()
+                case Review():
+                    delivery = conversation.last("Delivery", Delivery, "provider")
+                    return None, await self.worker.check_review(conversation, body, document, delivery)
+                case Closing():
+                    self.papers.check_closing(body, self._advertised(conversation))
+                case _:
+                    pass
         except UndersignedError as error:
             # Whoever checks a document says where in it; the peer is told where in its message.
             carried = CARRIED.get(message.message.type, "")
             if carried and not error.path.startswith(carried):
                 error.path = carried + error.path.removeprefix(SECOND_PROOF)
             raise
-
-    async def _checked(
-        self, conversation: Conversation, message: VerifiedMessage, document: DidDocument, now: Instant
-    ) -> tuple[bytes | None, tuple[Blob, ...]]:
-        body, engagement = message.message, conversation.engagement
-        match body:
-            case Inquiry():
-                await self.witness.require(engagement.peer)
-                if body.continues is not None:
-                    return None, (await continued(self.ledger, body.continues, engagement.peer),)
-            case Presentation():
-                await self.meeting.check(engagement, body, now)
-            case Offer():
-                self.papers.check_offer(engagement, body, document)
-                return None, await self.subcontracts.received(conversation, engagement, body)
-            case Acceptance() if engagement.contract is not None:
-                tabled = engagement.tabled
-                leaf = self.papers.check_acceptance(
-                    conversation.tabled_json(), conversation.tabled(), body.contract_proof, document
-                )
-                if tabled is not None and self.clock.now() <= tabled.valid_until:
-                    return leaf, ()
-            case Seal() if engagement.contract is not None:
-                return self.changes.leaf(conversation), ()
-            case Ruling():
-                return None, await self.changes.check_ruling(conversation, body.ruling)
-            case Acceptance():
-                offered, read = conversation.offered_json(), conversation.offered()
-                leaf = self.papers.check_acceptance(offered, read, body.contract_proof, document)
-                live = engagement.offer
-                # A late acceptance makes no contract, so it gets no leaf.
-                if live is not None and self.clock.now() <= live.valid_until:
-                    return leaf, ()
-            case Seal():
-                return _leaf(conversation), ()
-            case Review():
-                delivery = conversation.last("Delivery", Delivery, "provider")
-                return None, await self.worker.check_review(conversation, body, document, delivery)
-            case Closing():
-                self.papers.check_closing(body, self._advertised(conversation))
-            case _:
-                pass
         return None, ()
 
     async def watched(
@@ -609,7 +606,7 @@ class Agent:
     ) -> Stated | None:
         """See `Shell.watched`."""
         body = message.message
-        if not isinstance(body, Offer | Acceptance | Seal | Closing):
+        if not isinstance(body, STATING):
             return None
         return await self.witness.check(body, document)
 

@@ -20,7 +20,6 @@ from undersigned.messages import (
     Acceptance,
     Offer,
     Seal,
-    SignedMessage,
     VerifiedMessage,
     decode_message,
     problem_code_told,
@@ -42,6 +41,7 @@ _log = structlog.get_logger()
 FRESH_SECONDS = 300
 """How old a DID document may be for what binds: an acceptance, a seal, an offer."""
 USUAL_SECONDS = 3600
+BINDING = (Offer, Acceptance, Seal)
 MAX_INBOX = 256
 """Messages that may wait for one engagement."""
 MAX_ENGAGEMENTS = 10_000
@@ -53,8 +53,6 @@ PARTING = frozenset(
     {"conflicting_message", "conflicting_contract", "terms_mismatch", "holder_mismatch", "challenge_mismatch"}
 )
 """Codes of what nobody says by mistake: after a move refused with one of these the connection is closed, too."""
-WIND_DOWN_SECONDS = 60
-"""Time a provider has to hand over what there is after a `Cancel`."""
 
 
 class Intake:
@@ -75,32 +73,31 @@ class Intake:
             raise ProofError("proof_missing", "the connection is not proved")
         try:
             received = decode_message(raw)
-            await self._verified(channel, peer, received)
+            message = received.message
+            conversation = self._agent.conversations.get(message.engagement)
+            if message.sender != peer:
+                raise VerificationError("key_not_authorized", f"{peer} sent a message of {message.sender}", close=True)
+            binds = isinstance(message, BINDING)
+            document = await self._agent.document_of(message.sender, FRESH_SECONDS if binds else USUAL_SECONDS)
+            verified = verify_message(
+                received,
+                {document.id: document, self._agent.own.id: self._agent.own},
+                now=self._agent.clock.now(),
+                recipient=self._agent.identity.did,
+                suites=self._suites(conversation, peer, message.type),
+            )
+            if conversation is None or conversation.over:
+                conversation = await self._conversation(verified)
+            # Somebody who is no party learns nothing, not even that the engagement exists.
+            if conversation is None or conversation.engagement.peer != peer:
+                raise VerificationError(
+                    "wrong_negotiation", f"no engagement {message.engagement} with {peer}", proved=True
+                )
+            if conversation.waiting > MAX_INBOX:
+                raise UndersignedError("overloaded", f"{peer} sends faster than it is answered")
+            conversation.post(Arrived(verified, document))
         except UndersignedError as error:
             await self._refuse(channel, peer, raw, error)
-
-    async def _verified(self, channel: Channel, peer: Did, received: SignedMessage) -> None:
-        message = received.message
-        conversation = self._agent.conversations.get(message.engagement)
-        if message.sender != peer:
-            raise VerificationError("key_not_authorized", f"{peer} sent a message of {message.sender}", close=True)
-        binds = isinstance(message, Offer | Acceptance | Seal)
-        document = await self._agent.document_of(message.sender, FRESH_SECONDS if binds else USUAL_SECONDS)
-        verified = verify_message(
-            received,
-            {document.id: document, self._agent.own.id: self._agent.own},
-            now=self._agent.clock.now(),
-            recipient=self._agent.identity.did,
-            suites=self._suites(conversation, peer, message.type),
-        )
-        if conversation is None or conversation.over:
-            conversation = await self._conversation(verified)
-        # Somebody who is no party learns nothing, not even that the engagement exists.
-        if conversation is None or conversation.engagement.peer != peer:
-            raise VerificationError("wrong_negotiation", f"no engagement {message.engagement} with {peer}", proved=True)
-        if conversation.waiting > MAX_INBOX:
-            raise UndersignedError("overloaded", f"{peer} sends faster than it is answered")
-        conversation.post(Arrived(verified, document))
 
     @staticmethod
     def _suites(conversation: Conversation | None, peer: Did, kind: str) -> tuple[str, ...] | None:

@@ -9,7 +9,7 @@ Source: protocol-spec/12-trust.md, section 12.13
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec.structs import replace
@@ -51,35 +51,40 @@ class KeptInputs:
         logs: Iterable[tuple[Fetched, bytes]],
     ) -> None:
         """Has ready what a decision was made from, until it is said. `terms` are those that no offer will have."""
-        missing: dict[Digest, Blob] = {}
-
-        def need(digest: Digest, kind: str, name: str, raw: Callable[[], bytes]) -> None:
-            if digest not in self._stored and digest not in missing:
-                missing[digest] = Blob(digest=digest, raw=raw(), kind=kind, name=name)
-
-        need(policy.digest, "policy", f"{policy.name}/{policy.version}", lambda: canonical_bytes(policy))
-        need(anchors.digest, "anchors", "", lambda: canonical_bytes(anchors))
-        need(answers.digest, "graph-answers", "", lambda: canonical_bytes(answers))
+        stored, missing = self._stored, dict[Digest, Blob]()
+        if (digest := policy.digest) not in stored:
+            name = f"{policy.name}/{policy.version}"
+            missing[digest] = Blob(digest=digest, raw=canonical_bytes(policy), kind="policy", name=name)
+        for kind, one in (("anchors", anchors), ("graph-answers", answers)):
+            if (digest := one.digest) not in stored:
+                missing[digest] = Blob(digest=digest, raw=canonical_bytes(one), kind=kind)
         if terms is not None:
             raw = write_canonical(terms)
-            need(digest_bytes(raw), "terms", "", lambda: raw)
+            digest = digest_bytes(raw)
+            missing[digest] = Blob(digest=digest, raw=raw, kind="terms")
         for link in links:
-            need(link.digest, "link-credential", link.issuer, lambda link=link: signed_bytes(link))
+            if (digest := link.digest) not in stored:
+                missing[digest] = Blob(digest=digest, raw=signed_bytes(link), kind="link-credential", name=link.issuer)
         for document in documents:
+            digest, did = document.raw_digest, document.id
             # What follows from the DID is made again from it.
-            if not is_derived(document.id):
-                need(document.raw_digest, "resolved-document", document.id, lambda document=document: document.raw)
-        for one in lists:
-            need(one.credential.digest, "consulted-list", one.url, lambda one=one: signed_bytes(one.credential))
+            if digest not in stored and not is_derived(did):
+                missing[digest] = Blob(digest=digest, raw=document.raw, kind="resolved-document", name=did)
+        for listed in lists:
+            if (digest := listed.credential.digest) not in stored:
+                raw = signed_bytes(listed.credential)
+                missing[digest] = Blob(digest=digest, raw=raw, kind="consulted-list", name=listed.url)
         for file, raw in logs:
-            need(file.digest, "did-log", file.url, lambda raw=raw: raw)
+            if file.digest not in stored:
+                missing[file.digest] = Blob(digest=file.digest, raw=raw, kind="did-log", name=file.url)
         self._waiting[engagement] = missing
 
     def with_inputs(self, engagement: EngagementId, said: Say | None) -> Say | None:
         """What is said, and with a decision what it was made from."""
-        if said is None or all(name != "decision" for name, _ in said.facts):
+        waiting = self._waiting.get(engagement)
+        if said is None or not waiting or all(name != "decision" for name, _ in said.facts):
             return said
-        return replace(said, evidence=(*said.evidence, *self.of(engagement)))
+        return replace(said, evidence=(*said.evidence, *waiting.values()))
 
     def of(self, engagement: EngagementId) -> tuple[Blob, ...]:
         """What the last decision of an engagement was made from, as far as it is not stored yet."""
