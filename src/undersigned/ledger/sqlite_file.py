@@ -45,6 +45,8 @@ APPLICATION_ID: Final = 0x48697265  # "Hire"
 VERSION: Final = 6
 SPARE_BYTES: Final = 1 << 20
 BUSY_MILLISECONDS: Final = 5000
+STATEMENTS: Final = 512
+"""Statements that a connection keeps prepared; an INSERT is another one for each number of rows."""
 _OPENING: Final = threading.Lock()
 
 
@@ -100,6 +102,7 @@ def open_database(path: Path, *, making: bool) -> sqlite3.Connection:
             isolation_level=None,
             check_same_thread=False,
             timeout=BUSY_MILLISECONDS / 1000,
+            cached_statements=STATEMENTS,
         )
 
 

@@ -145,7 +145,7 @@ def load_tree(db: sqlite3.Connection, known: Head | None) -> Frontier:
 class Insert:
     """An INSERT of many rows as one statement: each statement costs the writing thread a turn of the interpreter."""
 
-    ROWS_AT_ONCE: Final = 64
+    ROWS_AT_ONCE: Final = 32
 
     def __init__(self, into: str, otherwise: str = "") -> None:
         """`into` names table and columns; `otherwise` is an ON CONFLICT clause."""
