@@ -119,6 +119,9 @@ class Component(NamedTuple):
     parameters: tuple[tuple[str, str | bool], ...] = ()
 
 
+_OURS: Final = tuple(map(Component, _REQUIRED))
+
+
 class VerifiedRequest(msgspec.Struct, frozen=True):
     """What a verified signature says. Whether the contract allows the request is the gate's question."""
 
@@ -161,10 +164,10 @@ def draft_request(
         FormatError: `schema_violation`, the request cannot be signed as it is.
     """
     headers = (*request.headers, ("Hire-Contract", contract))
-    components: list[str] = [*_REQUIRED]
+    parts = _OURS
     if request.body_digest is not None:
         headers += (("Content-Digest", content_digest(request.body_digest)),)
-        components.append("content-digest")
+        parts = (*parts, Component("content-digest"))
     request = msgspec.structs.replace(request, headers=headers)
     created = int(parse_instant(now).timestamp())
     parameters = {
@@ -175,8 +178,8 @@ def draft_request(
         "alg": ALGORITHMS[kind],
         "tag": TAG,
     }
-    written = signature_input(components, parameters)
-    return RequestDraft(request, _base(request, components, written), written)
+    written = _inner_list(parts, parameters)
+    return RequestDraft(request, _base(request, parts, written), written)
 
 
 def signature_input(components: Sequence[str | Component], parameters: Parameters) -> str:
@@ -187,7 +190,10 @@ def signature_input(components: Sequence[str | Component], parameters: Parameter
 
     Source: RFC 9421, section 2.3
     """
-    parts = [_component(part) for part in components]
+    return _inner_list([_component(part) for part in components], parameters)
+
+
+def _inner_list(parts: Sequence[Component], parameters: Parameters) -> str:
     if (plain := _plain_input(parts, parameters)) is not None:
         return plain
     items = [(part.name, dict(part.parameters)) for part in parts]
@@ -227,14 +233,15 @@ def signature_base(message: Request | Response, components: Sequence[str | Compo
 
     Source: RFC 9421, section 2.5
     """
-    return _base(message, components, signature_input(components, parameters))
+    parts = [_component(part) for part in components]
+    return _base(message, parts, _inner_list(parts, parameters))
 
 
-def _base(message: Request | Response, components: Sequence[str | Component], written: str) -> bytes:
+def _base(message: Request | Response, parts: Sequence[Component], written: str) -> bytes:
     """`written` is the inner list of components and parameters."""
     lines: list[str] = []
     seen: set[str] = set()
-    for part in map(_component, components):
+    for part in parts:
         identifier = _identifier(part)
         if identifier in seen:
             raise FormatError("schema_violation", f"{identifier} is covered twice")
