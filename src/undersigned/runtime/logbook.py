@@ -164,8 +164,11 @@ async def logged(ledger: Ledger, engagement: EngagementId) -> tuple[Logged, ...]
     return tuple(found)
 
 
-def stated_in(message: Message) -> Stated | None:
-    """The head of its sender's log that a message states, under the message's own proof; None if it states none."""
+def stated_in(message: Message, read: Checkpoint | None = None) -> Stated | None:
+    """The head of its sender's log that a message states, under the message's own proof; None if it states none.
+
+    `read` is what the note in it says, if the caller has it already.
+    """
     if isinstance(message, Offer | Acceptance) and message.head is not None:
         at, size, root = message.head.at, message.head.size, digest_hash(message.head.root)
         note = checkpoint_text(message.sender, size, root).decode()
@@ -174,7 +177,7 @@ def stated_in(message: Message) -> Stated | None:
         if at is None and message.proof is not None:
             at = message.proof.created
         note = read_multibase_note(message.checkpoint)
-        head = read_checkpoint(read_note(note).text)
+        head = read or read_checkpoint(read_note(note).text)
         size, root = head.size, head.root
     else:
         return None

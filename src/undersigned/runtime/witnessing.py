@@ -149,13 +149,14 @@ class CrossWitness:
 
     def _said(self, message: Offer | Acceptance | Seal | Closing, peer: DidDocument) -> Stated | None:
         """The head of its sender's log that a message carries. One without a note is under the message's own proof."""
-        if isinstance(message, Closing):
-            try:
-                verified_note(read_multibase_note(message.checkpoint), peer, self._agent.clock.now())
-            except LogProofError as exc:
-                exc.path = "/checkpoint"
-                raise
-        return stated_in(message)
+        if not isinstance(message, Closing):
+            return stated_in(message)
+        try:
+            head = verified_note(read_multibase_note(message.checkpoint), peer, self._agent.clock.now())
+        except LogProofError as exc:
+            exc.path = "/checkpoint"
+            raise
+        return stated_in(message, head)
 
     async def _ours(self, note: str, peer: DidDocument) -> None:
         keys = log_keys(peer, self._agent.clock.now())
