@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Final, cast
 
 from undersigned.did.url import parse_did, parse_did_url
@@ -124,7 +123,8 @@ class DidDocument:
         if method["controller"] != self.id:
             # Listing somebody's key is a claim about them: only their own document can make it.
             raise VerificationError("key_not_authorized", f"{method_url[:160]!a} has another controller than {self.id}")
-        _check_validity(method, now)
+        if "revoked" in method or "expires" in method:
+            _check_validity(method, now)
         key = self._keys.get(method_url)
         if key is None:
             key = self._keys[method_url] = _key(method)
@@ -147,8 +147,10 @@ class DidDocument:
         """The keys that `key_for` authorizes now, by method; one that it does not, of whatever kind, is left out."""
         found: dict[DidUrl, PublicKey] = {}
         for name in self.methods(relationship):
-            with suppress(VerificationError):
+            try:
                 found[name] = self.key_for(name, relationship, now=now)
+            except VerificationError:
+                continue
         return found
 
     def services(self, service_type: str) -> tuple[str, ...]:
