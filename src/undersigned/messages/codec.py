@@ -48,6 +48,10 @@ MAX_MEMBER_BYTES: Final[tuple[tuple[str, int], ...]] = (
     ("parents", 160 * 1024),
 )
 """The most that an embedded document may take, in canonical form."""
+_LIMITS: Final[dict[type[Message], int]] = {
+    of: MAX_PROBLEM_BYTES if of is Problem else MAX_NOTICE_BYTES if of.notice else MAX_MESSAGE_BYTES
+    for of in MESSAGE_TYPES.values()
+}
 MAX_PLAIN_BYTES: Final = min(limit for _, limit in MAX_MEMBER_BYTES)
 
 # What it writes is compared and thrown away; the benchmark counts apart what `write_canonical` makes to be hashed.
@@ -117,7 +121,7 @@ def read_canonical(raw: bytes, room: int = 0) -> Message | None:
             return None
     except (MsgspecError, UndersignedError, UnicodeError, RecursionError, ValueError):
         return None  # The steps find out what is wrong, and where.
-    return message if size <= _limit(message.__class__) else None
+    return message if size <= _LIMITS[message.__class__] else None
 
 
 def read_message(content: dict[str, Any], size: int) -> Message:
@@ -141,7 +145,7 @@ def read_message(content: dict[str, Any], size: int) -> Message:
     if version is None:
         raise FormatError("schema_violation", "expected a version; came none", path="/version")
     # Step 4: the sizes of this type. Canonical form is never longer than what came.
-    limit = _limit(of)
+    limit = _LIMITS[of]
     if size > limit:
         raise _too_large("", limit, size)
     if not of.notice:
@@ -153,10 +157,6 @@ def read_message(content: dict[str, Any], size: int) -> Message:
         return convert(content, of)
     except ValidationError as exc:
         _refuse(str(exc), content)
-
-
-def _limit(of: type[Message]) -> int:
-    return MAX_PROBLEM_BYTES if of is Problem else MAX_NOTICE_BYTES if of.notice else MAX_MESSAGE_BYTES
 
 
 def _parse(raw: bytes) -> dict[str, Any]:
