@@ -145,8 +145,7 @@ def verify_proof(
         registry=registry,
     )
     # Steps 6 to 8: the key and the signature.
-    content = {name: value for name, value in document.items() if name != "proof"}
-    verify_signature(content, proof, suite, key=key, purpose=purpose, jcs=jcs, contexts=contexts, low_s=low_s)
+    verify_signature(secured(document), proof, suite, key=key, purpose=purpose, jcs=jcs, contexts=contexts, low_s=low_s)
     return document if isinstance(document, dict) else dict(document)
 
 
@@ -170,7 +169,8 @@ def secured(document: Document, previous: Sequence[str] = ()) -> JsonObject:
 
     Source: W3C Verifiable Credential Data Integrity 1.0, section 4.2 (Add Proof Set/Chain)
     """
-    content = {name: value for name, value in document.items() if name != "proof"}
+    content = dict(document)
+    content.pop("proof", None)
     if not previous:
         return content
     there = [cast("Document", proof) for proof in proofs_of(document) if isinstance(proof, dict)]
@@ -264,7 +264,8 @@ def verify_signature(
         text = f"expected {SIGNATURE_BYTES[public.kind]} bytes; came {len(signature)}"
         raise ProofError("proof_invalid", text, path=f"{path}/proofValue")
     # Step 8: the signature.
-    options = {name: value for name, value in proof.items() if name != "proofValue"}
+    options = dict(proof)
+    del options["proofValue"]
     public.verify(signature, suite.hash(content, options, public.kind, jcs=jcs, contexts=contexts), low_s=low_s)
     return public
 
