@@ -170,8 +170,6 @@ class Committed(Struct, frozen=True):
 
     leaves: tuple[int, ...]
     """Place in the tree of each leaf of the commit, in its order."""
-    head: Head
-    """The tree right after this commit: what a checkpoint is to be signed over."""
 
 
 class Defect(Struct, frozen=True):

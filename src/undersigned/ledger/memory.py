@@ -129,7 +129,7 @@ class MemoryLedger:
         places = tuple(self._append(commit.engagement, leaf) for leaf in commit.leaves)
         self.counters.commits += 1
         self.counters.groups += 1
-        return Committed(places, Head(self._frontier.size, self._frontier.root))
+        return Committed(places)
 
     def _admit(self, commit: Commit) -> None:
         """Raise unless everything about `commit` can be written."""

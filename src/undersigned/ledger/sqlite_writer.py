@@ -490,7 +490,8 @@ class Writer(threading.Thread):
         outbox = head.outbox
         if commit.outbox or commit.receipted or commit.freed:
             waiting = (*outbox, *((places[digest], digest) for digest in commit.outbox))
-            outbox = tuple(item for item in waiting if item[1] not in commit.receipted + commit.freed)
+            gone = commit.receipted + commit.freed
+            outbox = tuple([item for item in waiting if item[1] not in gone])
         summary, live = msgspec.json.encode(commit.summary), int(commit.summary.live)
         stage.heads[name] = EngagementHead(id, own, peer, length, at, live, outbox, head.leaves, head.new)
         if head.new or live != head.live:
@@ -503,9 +504,7 @@ class Writer(threading.Thread):
         for blob in commit.evidence:
             stage.blobs[blob.digest] = blob.raw
             stage.evidence.append((id, blob.digest, blob.kind, blob.name, seal(id, blob.digest, blob.kind, blob.name)))
-        leaves = tuple([self._append(db, stage, name, leaf) for leaf in commit.leaves])
-        frontier = stage.frontier or self._frontier
-        return Committed(leaves, Head(frontier.size, frontier.root))
+        return Committed(tuple([self._append(db, stage, name, leaf) for leaf in commit.leaves]))
 
     def _seen_of(self, db: sqlite3.Connection, stage: Stage, log: str) -> Seen | None:
         return stage.seen.get(log) or self._seen.get(log) or read_seen(db, log)
