@@ -130,7 +130,8 @@ class Meeting:
         Raises:
             VerificationError, FormatError: It is not; the move is refused.
         """
-        self.forget(engagement.id)
+        self._shown.pop(engagement.id, None)
+        self._relied.pop((engagement.id, OTHER[engagement.role]), None)
         try:
             await self._verify(engagement, message.presentation, message.answers, before=now)
         except CredentialError as error:
