@@ -306,7 +306,13 @@ class Papers:
             VerificationError, FormatError: The second signature does not hold.
         """
         document = countersigned(offered, proof)
-        verify_countersigned(document, keys=keys_of(self._own, peer), now=self._clock.now(), read=read)
+        verify_countersigned(
+            document,
+            keys=keys_of(self._own, peer),
+            now=self._clock.now(),
+            jcs=canonical_document(read),
+            read=read,
+        )
         return contract_leaf(document)
 
     def check_ruling(self, ruling: Mapping[str, Any], arbiter: Did, document: DidDocument) -> ArbiterRuling:
