@@ -78,8 +78,8 @@ class DidDocument:
         self.raw = raw
         self.raw_digest = digest_bytes(raw)
         self._methods: dict[DidUrl, JsonObject] = {}
-        self._keys: dict[DidUrl, PublicKey] = {}
-        """Those that were asked for and could be read."""
+        self._keys: dict[tuple[DidUrl, str], PublicKey] = {}
+        """Those that were asked for and that a relationship lists for good, by method and relationship."""
         for entry in _objects(document, "verificationMethod"):
             self._add(entry)
         self._allowed: dict[str, dict[DidUrl, None]] = {}  # A dict, for its order
@@ -113,6 +113,9 @@ class DidDocument:
 
         Source: protocol-spec/02-identity-and-keys.md, sections 2.3 and 2.4
         """
+        known = self._keys.get((method_url, relationship))
+        if known is not None:
+            return known
         if parse_did_url(method_url).did != self.id:
             raise VerificationError("key_not_authorized", f"expected a key of {self.id}, got {method_url[:160]!a}")
         if method_url not in self._allowed.get(relationship, ()):
@@ -123,11 +126,10 @@ class DidDocument:
         if method["controller"] != self.id:
             # Listing somebody's key is a claim about them: only their own document can make it.
             raise VerificationError("key_not_authorized", f"{method_url[:160]!a} has another controller than {self.id}")
-        if "revoked" in method or "expires" in method:
-            _check_validity(method, now)
-        key = self._keys.get(method_url)
-        if key is None:
-            key = self._keys[method_url] = _key(method)
+        _check_validity(method, now)
+        key = _key(method)
+        if "expires" not in method:
+            self._keys[method_url, relationship] = key
         return key
 
     def methods(self, relationship: str) -> tuple[DidUrl, ...]:
