@@ -62,9 +62,14 @@ def proof_config(
         "verificationMethod": method,
         "proofPurpose": purpose,
     }
-    for name, value in (("id", id), ("expires", expires), ("challenge", challenge), ("domain", domain)):
-        if value is not None:
-            config[name] = value
+    if id is not None:
+        config["id"] = id
+    if expires is not None:
+        config["expires"] = expires
+    if challenge is not None:
+        config["challenge"] = challenge
+    if domain is not None:
+        config["domain"] = domain
     if previous_proof is not None:
         config["previousProof"] = previous_proof if isinstance(previous_proof, str) else list(previous_proof)
     return config
@@ -122,7 +127,9 @@ def check_times(proof: JsonObject, now: Instant | None, *, path: str = "/proof")
 
 def previous_proofs(proof: Mapping[str, Any]) -> tuple[str, ...]:
     """The ids that `previousProof` names; none if there is no such member."""
-    named: Any = proof.get("previousProof", ())
+    named: Any = proof.get("previousProof")
+    if named is None:
+        return ()
     return (named,) if isinstance(named, str) else tuple(named)
 
 

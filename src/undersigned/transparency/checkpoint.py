@@ -215,8 +215,9 @@ def read_base64(text: str) -> bytes:
         raise LogProofError("log_proof_invalid", f"not canonical base64: {text[:60]!r}") from exc
 
 
+@lru_cache(maxsize=1024)
 def check_name(name: str) -> None:
-    """Returns if `name` can stand in a note as that of a log or key.
+    """Returns if `name` can stand in a note as that of a log or key; the few that do are asked about in every note.
 
     Raises:
         LogProofError: It cannot.
