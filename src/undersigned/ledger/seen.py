@@ -107,7 +107,8 @@ def saw(before: Seen | None, said: Stated) -> Seen:
     kept = replace(said, continues=())
     if seen.agreed is None:
         return replace(seen, agreed=kept)
-    if any(one.head == said.head for one in seen.held) or said.head == Head(0, EMPTY_ROOT):
+    head = said.head
+    if any(one.head == head for one in seen.held) or head == Head(0, EMPTY_ROOT):
         return seen
     open = tuple(one for one in seen.open if one.head not in said.continues)
     if seen.agreed.size == 0 or seen.agreed.head in said.continues:
