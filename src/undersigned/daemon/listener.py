@@ -293,7 +293,7 @@ class PublicListener:
             digest=digest,
             method=request.method,
             path=request.raw_path,
-            headers=tuple((name, value) for name, value in request.headers.items()),
+            headers=tuple(request.headers.items()),
             address=request.remote or "",
             start=start or 0,
         )

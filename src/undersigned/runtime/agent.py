@@ -48,6 +48,7 @@ from undersigned.messages import (
     VerifiedMessage,
 )
 from undersigned.protocol import (
+    ENDED,
     Answer,
     Bounds,
     Cascade,
@@ -773,7 +774,8 @@ class Agent:
             self._gates.setdefault(contract.digest, conversation.id)
         if event.kind == "received" and event.type in ("Offer", "Acceptance", "Closing"):
             self.witness.follow(conversation.engagement.peer)
-        self.subcontracts.noticed(conversation, event)
+        if event.kind == "over" or conversation.engagement.state in ENDED:
+            self.subcontracts.noticed(conversation.id)
         self._told(event)
 
     def doubted(self, peer: Did, code: str) -> None:
@@ -796,9 +798,10 @@ class Agent:
                 )
 
     def _told(self, event: Event) -> None:
-        for wanted in (event.engagement, None):
-            for events in self._watchers.get(wanted, ()):
-                events.put_nowait(event)
+        for events in self._watchers.get(event.engagement, ()):
+            events.put_nowait(event)
+        for events in self._watchers.get(None, ()):
+            events.put_nowait(event)
 
     def rests(self, conversation: Conversation) -> None:
         """Lets go of what is kept for a negotiation in which nothing happens."""

@@ -161,8 +161,11 @@ class Bookings:
         """Counts the contracts under way at once when one is made, for the closing of each."""
         task = conversation.offered().terms.task.kind
         under_way = self._agent.performing(task)
+        at_once = len(under_way)
         for one in under_way:
-            self._most[one.id] = max(self._most.get(one.id, 0), len(under_way))
+            id = one.engagement.id
+            if self._most.get(id, 0) < at_once:
+                self._most[id] = at_once
 
     def resume(self) -> None:
         """After a start: counts the contracts under way again. What was over before is not known any more."""

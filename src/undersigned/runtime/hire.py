@@ -182,11 +182,11 @@ class Hire:
                 stuck = found
             elif event.kind == "received" and event.message is not None and not event.message.notice:
                 stuck = None
-            if isinstance(event.message, Problem) and event.kind == "problem":
+            if event.kind == "problem" and isinstance(event.message, Problem):
                 refused = event.message
             if event.kind == "noted" and event.type == "due":
                 return await self._result(conversation, refused)  # the books wait for people
-            unclosed = _unclosed(event, conversation)
+            unclosed = _unclosed(event, conversation) if event.kind in ("refused", "problem") else None
             if unclosed is not None:
                 if not conversation.said("Review", "hirer"):
                     raise unclosed

@@ -120,9 +120,11 @@ class Intake:
         if summary is None:
             if message.type != "Inquiry":
                 return None
-            held = sum(1 for one in self._agent.conversations.values() if one.engagement.peer == message.sender)
-            if held >= MAX_ENGAGEMENTS:
-                raise UndersignedError("overloaded", f"{message.sender} has {held} engagements open", proved=True)
+            conversations = self._agent.conversations
+            if len(conversations) >= MAX_ENGAGEMENTS:
+                held = sum(1 for one in conversations.values() if one.engagement.peer == message.sender)
+                if held >= MAX_ENGAGEMENTS:
+                    raise UndersignedError("overloaded", f"{message.sender} has {held} engagements open", proved=True)
             conversation = Conversation(
                 self._agent, begin("provider", self._agent.identity.did, message.sender, message.engagement)
             )

@@ -15,7 +15,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -66,7 +65,6 @@ MAX_REASON = 1024
 NO_REASON = "The contract asks for it."
 APPROVAL_SECONDS = 3600
 """How long an action waits for a person's yes, unless it says otherwise."""
-NO_FACTS: Mapping[str, str] = MappingProxyType({})
 RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 30.0
 LONGEST_WAIT_SECONDS = 5.0
@@ -162,33 +160,20 @@ class Job:
             ScopeError: The contract does not allow it; `detail["clause"]` names the clause that decided. The refusal
                 is recorded. `approval_required`: no person agreed.
         """
-        async with self._acting(action, target, amounts, reason, approval_seconds, facts) as (permit, _):
-            yield permit
-
-    @asynccontextmanager
-    async def _acting(
-        self,
-        action: str,
-        target: str,
-        amounts: Mapping[str, Amount] | None,
-        reason: str = "",
-        approval_seconds: int = APPROVAL_SECONDS,
-        facts: Mapping[str, str] = NO_FACTS,
-    ) -> AsyncGenerator[tuple[Permit, dict[str, Amount]]]:
-        """As `act`; what the block writes down was really used, in place of what was reserved."""
         asked = Action(name=action, target=target, amounts=dict(amounts or {}), facts=facts)
+        permit = await self._permit(asked, reason, approval_seconds)
+        yield permit
+        # Booked with the next thing that is stored; until then it counts as spent.
+        self._conversation.settle(permit.used())
+
+    async def _permit(self, asked: Action, reason: str = "", approval_seconds: int = APPROVAL_SECONDS) -> Permit:
+        """Permission as of `act`, which whoever has it settles."""
         permit = await self._admitted(asked, reason, approval_seconds)
         at = self._agent.clock.now()
         self.actions.append(
-            ActionTaken(action=action, target=target, allowed=True, clause=permit.decision.clause, at=at)
+            ActionTaken(action=asked.name, target=asked.target, allowed=True, clause=permit.decision.clause, at=at)
         )
-        used: dict[str, Amount] = {}
-        yield permit, used
-        if used:
-            await self._agent.gate.settle(permit, used)  # at once: what was reserved too much is wanted elsewhere
-        else:
-            # Booked with the next thing that is stored; until then it counts as spent.
-            self._conversation.settle(permit.used())
+        return permit
 
     async def _admitted(self, asked: Action, reason: str, approval_seconds: int) -> Permit:
         pause, told, may_ask = RETRY_SECONDS, False, approval_seconds > 0
@@ -270,10 +255,14 @@ class Job:
             max_bytes=max_bytes if most is None else most, digest=item.digest, hold_bytes=hold_bytes
         ) as incoming:
             # How many there are is known when they are here. Until then all are booked that there may be.
-            amounts = None if most is None else {"bytes": str(most)}
-            async with self._acting(ARTIFACT_READ, item.uri, amounts) as (_, used):
-                await self._fetch(item.uri, incoming, self._agent.tells(self._conversation, name, item.digest))
-                used.update({"bytes": str(incoming.size)} if most is not None else {})
+            amounts = {} if most is None else {"bytes": str(most)}
+            permit = await self._permit(Action(name=ARTIFACT_READ, target=item.uri, amounts=amounts))
+            await self._fetch(item.uri, incoming, self._agent.tells(self._conversation, name, item.digest))
+            if most is None:
+                self._conversation.settle(permit.used())
+            else:
+                # At once: what was reserved too much is wanted elsewhere.
+                await self._agent.gate.settle(permit, {"bytes": str(incoming.size)})
             yield incoming
 
     async def _bytes_left(self, uri: str, max_bytes: int) -> int | None:

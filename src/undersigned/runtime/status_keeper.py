@@ -99,8 +99,13 @@ class StatusKeeper:
         try:
             async with asyncio.timeout(limits.seconds):
                 # Each begins a round of the loop later, so all who ask in this round share what it fetches.
+                first, *more = wanted.items()
+                if not more:
+                    await asyncio.sleep(0)
+                    lists[first[0]] = await self._list(first, oldest)
+                    return lists
                 found = await asyncio.gather(
-                    *(self._list(key, oldest) for key in wanted.items()),
+                    *(self._list(key, oldest) for key in (first, *more)),
                     return_exceptions=True,
                 )
         except TimeoutError as exc:

@@ -382,10 +382,10 @@ class Subcontracts:
             case _:
                 return None
 
-    def noticed(self, conversation: Conversation, event: Event) -> None:
-        """Hears of every turn: a child that is over is noted at its parent."""
-        if event.engagement in self._above and (event.kind == "over" or conversation.engagement.state in ENDED):
-            self._agent.spawn(self.ended(conversation.id), f"child {conversation.id[-8:]} is over")
+    def noticed(self, engagement: EngagementId) -> None:
+        """Hears of every engagement that is over: a child that is one is noted at its parent."""
+        if engagement in self._above:
+            self._agent.spawn(self.ended(engagement), f"child {engagement[-8:]} is over")
 
     async def reviewer(self, conversation: Conversation) -> None:
         """Returns once the work that ordered a hire has said how to check it: after a restart it begins again first."""
