@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from undersigned.contract import (
     ContractDocument,
@@ -170,12 +171,12 @@ def essentials(document: Document) -> Essentials | None:
 def _clauses(terms: Terms) -> frozenset[str]:
     scope = terms.scope
     found = {rule.id.rpartition("#")[2] for rule in (*scope.grants, *scope.prohibitions, *scope.obligations)}
-    found.update([member for name, member in _MEMBERS if getattr(terms, name) is not None])
+    found.update([member for member, value in zip(_MEMBERS, astuple(terms), strict=True) if value is not None])
     return frozenset(found)
 
 
-_MEMBERS: Final = tuple(zip(Terms.__struct_fields__, Terms.__struct_encode_fields__, strict=True))
-"""Members of the terms, in Python and on the wire; the library's own list resolves every annotation each time."""
+_MEMBERS: Final = Terms.__struct_encode_fields__
+"""Members of the terms by their names on the wire."""
 
 
 def terms_of(document: ContractDocument) -> Essentials:

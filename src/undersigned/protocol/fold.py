@@ -80,7 +80,7 @@ def apply(engagement: Engagement, entry: Entry) -> Engagement:
     if isinstance(entry, Noted):
         at = max(entry.at, engagement.last_at or "")  # time never runs back
         return replace(engagement, last_at=at, **_noted(engagement, entry))
-    return _folded(engagement, entry)[1]
+    return judge(engagement, entry)[1]
 
 
 def judge(engagement: Engagement, entry: Sent | Received) -> tuple[Outcome, Engagement]:
@@ -89,14 +89,14 @@ def judge(engagement: Engagement, entry: Sent | Received) -> tuple[Outcome, Enga
     Raises:
         RemoteProtocolError, LocalProtocolError: As `apply` does.
     """
-    return _folded(engagement, entry)
-
-
-def _folded(engagement: Engagement, entry: Sent | Received) -> tuple[Outcome, Engagement]:
     at = max(entry.at, engagement.last_at or "")  # time never runs back
     mine = isinstance(entry, Sent)
     move = entry.message
-    judged = _judge_or_raise(engagement, move, mine, at)
+    try:
+        judged = _judge(engagement, move, mine, at)
+    except Refused as refused:
+        error = LocalProtocolError if mine else RemoteProtocolError
+        raise error(refused.code, refused.text, digest=move.digest) from None
     if judged.outcome == "repeat":
         return "repeat", engagement
     if move.message.notice:
@@ -108,7 +108,9 @@ def _folded(engagement: Engagement, entry: Sent | Received) -> tuple[Outcome, En
     if judged.row is not None and case.in_lane:
         changes.update(lane_facts(case, judged.row))
     elif judged.row is not None:
-        changes.update(_moves(case, judged.row))
+        if judged.row.next != engagement.state:  # the first Closing: the clock of `closing` goes on
+            changes.update(state=judged.row.next, since=at, cause=move.digest)
+        changes["pause"] = None
         facts = FACTS_OF.get(move.message.type)
         if facts is not None:
             changes.update(facts(case))
@@ -129,17 +131,8 @@ def outcome(engagement: Engagement, message: VerifiedMessage, at: Instant | None
     Raises:
         RemoteProtocolError, LocalProtocolError: As `apply` does.
     """
-    now = max(filter(None, (at, engagement.last_at)), default="")
-    mine = message.message.sender == engagement.own
-    return _judge_or_raise(engagement, message, mine, now).outcome
-
-
-def _judge_or_raise(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant) -> _Judged:
-    try:
-        return _judge(engagement, move, mine, at)
-    except Refused as refused:
-        error = LocalProtocolError if mine else RemoteProtocolError
-        raise error(refused.code, refused.text, digest=move.digest) from None
+    of = Sent if message.message.sender == engagement.own else Received
+    return judge(engagement, of(message, at or ""))[0]
 
 
 # --- judging
@@ -361,12 +354,6 @@ def _peer_view(engagement: Engagement, seen: int) -> PeerView:
         if step.sequence <= seen:
             view = goes_on(view, step)
     return view
-
-
-def _moves(case: Case, row: Row) -> Changes:
-    if row.next == case.engagement.state:  # the first Closing: the clock of `closing` goes on
-        return {"pause": None}
-    return {"state": row.next, "since": case.at, "cause": case.move.digest, "pause": None}
 
 
 # --- notices and facts

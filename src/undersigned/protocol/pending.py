@@ -217,7 +217,8 @@ def _held(engagement: Engagement, at: Instant) -> tuple[str, Digest, Instant] | 
 
 
 def _reservations(engagement: Engagement, at: Instant) -> list[Effect]:
-    held, found = _held(engagement, at), list[Effect]()
+    held = _held(engagement, at)
+    found: list[Effect] = []
     if held is not None:
         name, digest, until = held
         # An amendment may move its end or its price, so it is reserved again.
@@ -491,7 +492,8 @@ def _instants(engagement: Engagement, after: Instant) -> list[Instant]:
 
 
 def _lane_instants(engagement: Engagement, contract: Contract) -> list[Instant]:
-    tabled, found = engagement.tabled, list[Instant]()
+    tabled = engagement.tabled
+    found: list[Instant] = []
     ends = lane_ends(engagement) if tabled is not None else None
     if tabled is not None and ends is not None:
         found += (shift(tabled.valid_until, 1), shift(ends, 1))

@@ -249,8 +249,8 @@ class Conversation(Remembered):
         """The first row of the last commit tried."""
         self._places = 0
         self._inbox: list[Arrived | Asked] = []
-        self._taken: list[Arrived | Asked] = []
-        """What the turn that is under way took from the inbox."""
+        self._taken: list[Arrived | Asked] | None = None
+        """What the turn that is under way took from the inbox; None while none is."""
         self._called = False
         """Whether something came since the last turn began."""
         self._wake: asyncio.Future[None] | None = None
@@ -326,8 +326,19 @@ class Conversation(Remembered):
         await done
 
     async def settled(self) -> None:
-        """Returns once the turn that is under way is stored."""
-        await self.ask(lambda _: None)
+        """Returns once the turn that is under way is stored, and all that came before.
+
+        Raises:
+            LocalProtocolError: The engagement is over.
+        """
+        if self._taken is None or self._inbox:
+            await self.ask(lambda _: None)
+            return
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._taken.append(Asked(lambda _: None, done))
+        await done
+        if self.over:
+            raise self._ended()
 
     async def reconsider(self, said: Say) -> None:
         """Notes what somebody outside decided and, in the same turn, decides again what had to wait for it.
@@ -352,7 +363,9 @@ class Conversation(Remembered):
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        self._fail([*self._taken, *self._inbox], LocalProtocolError("connection_closed", "this side is closing"))
+        self._fail(
+            [*(self._taken or ()), *self._inbox], LocalProtocolError("connection_closed", "this side is closing")
+        )
         if self._timer is not None:
             self._timer.cancel()
 
@@ -406,6 +419,10 @@ class Conversation(Remembered):
                 self._undo([], greets)
                 self._fail(items, exc if isinstance(exc, UndersignedError) else UndersignedError("internal", repr(exc)))
                 await asyncio.sleep(RETRY_SECONDS)
+            self._taken = None
+            for item in items:
+                if isinstance(item, Asked) and not item.done.done():
+                    item.done.set_result(None)  # it came while the turn went on, and waits for no more than that
             if not self._inbox and not self.over:
                 if not items and not greets and self._idle():
                     self._rest()
@@ -476,6 +493,7 @@ class Conversation(Remembered):
         """Goes back to what is stored; `items` are looked at again."""
         self.restore(self._mark)
         self._mark = self.snapshot()
+        self._taken = None
         self._inbox[:0] = items
         self._reconnected = self._reconnected or greets
 
@@ -516,15 +534,17 @@ class Conversation(Remembered):
                 item.done.set_exception(error)
 
     def _set_timer(self) -> None:
-        now = self.shell.clock.now()
         of, due = self._due
-        if of is not self.engagement or (due is not None and due <= now):
-            due = wake_at(self.engagement, now)
+        if of is not self.engagement:
+            due = wake_at(self.engagement, self.shell.clock.now())
         if self._timer is not None:
             if due is not None and self._rings_at <= due:
                 return  # it wakes early enough, and then the next one is set
             self._timer.cancel()
             self._timer = None
+        now = self.shell.clock.now()
+        if due is not None and due <= now:
+            due = wake_at(self.engagement, now)
         rests_at = None if self.resting else self._rests_at()
         if rests_at is not None and (due is None or rests_at < due):
             due = rests_at
@@ -871,10 +891,13 @@ class Conversation(Remembered):
 
     def _note(self, turn: Turn, said: Say, *moves: Sent) -> None:
         """Folds the facts in, and after them the move: what is not said is not noted as done either."""
-        facts = [Noted(name, value, turn.now) for name, value in said.facts]
         after = turn.engagement
-        for entry in (*facts, *moves):
-            after = apply(after, entry)
+        facts: list[Noted] = []
+        for name, value in said.facts:
+            facts.append(Noted(name, value, turn.now))
+            after = apply(after, facts[-1])
+        for move in moves:
+            after = apply(after, move)
         for fact in facts:
             turn.noted(self.shell.identity.did, fact)
             self.note(fact.name, fact.value)

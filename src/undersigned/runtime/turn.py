@@ -258,7 +258,9 @@ def leaves_of(rows: Iterable[Row], evidence: Iterable[Blob], secret: bytes) -> l
             leaves.append(move_leaf(row.raw))
         elif row.type == "decision" and row.kind == "noted":
             leaves.append(decision_leaf(row.raw, decision_salt(row.raw, secret)))
-    leaves += [refusal_leaf(blob.raw) for blob in evidence if blob.kind == "refusal"]
+    for blob in evidence:
+        if blob.kind == "refusal":
+            leaves.append(refusal_leaf(blob.raw))
     return leaves
 
 
