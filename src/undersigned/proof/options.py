@@ -89,9 +89,11 @@ def check_options(proof: Any, *, path: str = "/proof") -> JsonObject:
         # Every older type names its suite by its type; none of them is taken.
         raise ProofError("suite_not_allowed", "expected a DataIntegrityProof with its cryptosuite", path=path)
     for name, value in members.items():
+        if type(value) is str and value and name in _MEMBERS:
+            continue
         if name not in _MEMBERS:
             raise ProofError("unknown_term", f"expected members of a proof; came {name[:64]!r}", path=path)
-        if (type(value) is str and value) or name == "@context":
+        if name == "@context":
             continue
         texts = cast("list[Any]", value) if name == "previousProof" and isinstance(value, list) else []
         if not texts or not all(isinstance(text, str) and text for text in texts):
