@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 MAX_POSITIONAL: Final = 4096
-"""Most characters of a base that is one big number: reading it takes quadratic time."""
+"""Most characters of a base that is one big number: reading it takes more than linear time."""
 
 
 class Base(NamedTuple):
@@ -103,7 +103,7 @@ def multibase_decode(text: str, allowed: str = "zu") -> bytes:
     if prefix == "u":
         return base64url_decode(body)
     if base.bits == 0:
-        return _read_number(body, base.name, _VALUES[prefix])
+        return _read_number(body, base)
     data = _read_bits(body, base, _VALUES[prefix])
     if _write_bits(data, base) != body:
         raise FormatError("schema_violation", f"expected the one {base.name} spelling, got stray bits or padding")
@@ -121,7 +121,7 @@ def base58_decode(text: str) -> bytes:
     Raises:
         FormatError: `schema_violation`, `too_large`: as `multibase_decode`.
     """
-    return _read_number(text, "base58btc", _VALUES["z"])
+    return _read_number(text, BASES["z"])
 
 
 def base64_encode(data: bytes) -> str:
@@ -192,18 +192,32 @@ def _write_number(data: bytes, alphabet: str) -> str:
     return alphabet[0] * zeros + "".join(digits).lstrip(alphabet[0])
 
 
-def _read_number(text: str, name: str, values: dict[str, int]) -> bytes:
+@cache
+def _digits(alphabet: str) -> bytes:
+    """For `translate`: the digit that each character is, and 255 where it is none."""
+    return bytes(alphabet.find(chr(code)) & 0xFF for code in range(256))
+
+
+@cache
+def _halvings(bits: int) -> list[tuple[int, int]]:
+    """For each halving of up to 2**`bits` digits, how many bits one has, and a mask of every other one."""
+    whole = (1 << (8 << bits)) - 1
+    return [(width, whole // ((1 << width) + 1)) for width in (8 << step for step in range(bits))]
+
+
+def _read_number(text: str, base: Base) -> bytes:
     if len(text) > MAX_POSITIONAL:
-        raise FormatError("too_large", f"expected at most {MAX_POSITIONAL} characters of {name}, got {len(text)}")
-    radix = len(values)
-    number = 0
-    try:
-        for character in text:
-            number = number * radix + values[character]
-    except KeyError as exc:
-        raise FormatError("schema_violation", f"expected {name}, got the character {exc.args[0]!a}") from exc
-    zero = next(iter(values))
-    zeros = len(text) - len(text.lstrip(zero))
+        raise FormatError("too_large", f"expected at most {MAX_POSITIONAL} characters of {base.name}, got {len(text)}")
+    digits = text.encode("latin-1", "replace").translate(_digits(base.alphabet))
+    if 255 in digits:
+        stray = next(character for character in text if character not in base.alphabet)
+        raise FormatError("schema_violation", f"expected {base.name}, got the character {stray!a}")
+    number, radix = int.from_bytes(digits, "big"), len(base.alphabet)
+    # All pairs of neighbours at once become digits of the squared base, until one digit is left.
+    for width, every_other in _halvings(len(digits).bit_length()):
+        number = (number & every_other) + (number >> width & every_other) * radix
+        radix *= radix
+    zeros = len(text) - len(text.lstrip(base.alphabet[0]))
     return bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")
 
 

@@ -252,7 +252,7 @@ def verify_signature(
     # Step 7: one spelling of one signature: base58btc, and of full length.
     text = str(proof["proofValue"])
     if len(text) > MAX_SIGNATURE_CHARACTERS:
-        # Decoding base58 takes time by the square of its length.
+        # Decoding base58 takes more than linear time.
         raise ProofError(
             "proof_invalid", f"expected a signature; came {len(text)} characters", path=f"{path}/proofValue"
         )
