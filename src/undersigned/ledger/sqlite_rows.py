@@ -147,9 +147,12 @@ class Insert:
 
     ROWS_AT_ONCE: Final = 32
 
-    def __init__(self, into: str, otherwise: str = "") -> None:
-        """`into` names table and columns; `otherwise` is an ON CONFLICT clause."""
-        place = f"({', '.join('?' * (into.count(',') + 1))})"
+    def __init__(self, into: str, otherwise: str = "", *, blobs: tuple[str, ...] = ()) -> None:
+        """`into` names table and columns, `blobs` those that are bytes; `otherwise` is an ON CONFLICT clause."""
+        columns = into[into.index("(") + 1 : -1].split(", ")
+        self._width = len(columns)
+        self._blobs = [columns.index(name) for name in blobs]
+        place = f"({', '.join('?' * self._width)})"
         self._sql = [
             f"INSERT {into} VALUES {', '.join([place] * count)}{otherwise}"  # noqa: S608 - all of it is written here
             for count in range(self.ROWS_AT_ONCE + 1)
@@ -159,8 +162,10 @@ class Insert:
         """Inserts all `rows`."""
         for start in range(0, len(rows), self.ROWS_AT_ONCE):
             some = rows[start : start + self.ROWS_AT_ONCE]
-            # A bytearray is taken as it is. For each bytes `sqlite3` would look how to adapt it, which takes longer.
-            values = [bytearray(one) if type(one) is bytes else one for one in chain.from_iterable(some)]
+            values = list(chain.from_iterable(some))
+            for column in self._blobs:
+                # A bytearray is taken as it is; for each bytes `sqlite3` looks how to adapt it, which takes longer.
+                values[column :: self._width] = map(bytearray, values[column :: self._width])
             db.execute(self._sql[len(some)], values)
 
 
@@ -168,6 +173,7 @@ RESERVATION: Final = Insert(
     "INTO reservation (id, contract, kind, state, until, body, seal)",
     " ON CONFLICT (id) DO UPDATE"
     " SET state = excluded.state, until = excluded.until, body = excluded.body, seal = excluded.seal",
+    blobs=("body", "seal"),
 )
 USAGE: Final = Insert("OR REPLACE INTO usage (contract, key, used, held)")
 

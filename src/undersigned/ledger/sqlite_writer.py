@@ -604,15 +604,18 @@ _CHANGED: Final = (
     " ON CONFLICT (id) DO UPDATE SET own = excluded.own, peer = excluded.peer, length = excluded.length,"
     " head = excluded.head, summary = excluded.summary, outbox = excluded.outbox, seal = excluded.seal"
 )
-_GOES_ON: Final = Insert(_INTO, _CHANGED)
-_ENGAGEMENT: Final = Insert(_INTO, _CHANGED + ", live = excluded.live")
+_BYTES: Final = ("head", "summary", "outbox", "seal")
+_GOES_ON: Final = Insert(_INTO, _CHANGED, blobs=_BYTES)
+_ENGAGEMENT: Final = Insert(_INTO, _CHANGED + ", live = excluded.live", blobs=_BYTES)
 """What sets `live` writes to the index of those that are, whether it changes or not."""
-_ROW: Final = Insert("INTO journal (engagement, place, kind, at, sender, sequence, type, digest, raw, link)")
-_EFFECT: Final = Insert("INTO effect (engagement, key, seal)")
-_BLOB: Final = Insert("OR IGNORE INTO blob (digest, raw)")
-_EVIDENCE: Final = Insert("OR IGNORE INTO evidence (engagement, digest, kind, name, seal)")
-_SEEN: Final = Insert("OR REPLACE INTO seen_log (log, body, seal)")
-_LEAF: Final = Insert("INTO leaf (id, engagement, hash, inner, data)")
+_ROW: Final = Insert(
+    "INTO journal (engagement, place, kind, at, sender, sequence, type, digest, raw, link)", blobs=("raw", "link")
+)
+_EFFECT: Final = Insert("INTO effect (engagement, key, seal)", blobs=("seal",))
+_BLOB: Final = Insert("OR IGNORE INTO blob (digest, raw)", blobs=("raw",))
+_EVIDENCE: Final = Insert("OR IGNORE INTO evidence (engagement, digest, kind, name, seal)", blobs=("seal",))
+_SEEN: Final = Insert("OR REPLACE INTO seen_log (log, body, seal)", blobs=("body", "seal"))
+_LEAF: Final = Insert("INTO leaf (id, engagement, hash, inner, data)", blobs=("hash", "inner", "data"))
 _FREE: Final = (
     "UPDATE journal SET freed = 1"
     " WHERE engagement = ? AND digest = ? AND sender <> ? AND sequence IS NOT NULL AND freed = 0"
