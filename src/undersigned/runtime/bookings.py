@@ -145,6 +145,8 @@ class Bookings:
         """Whether as many contracts are promised or made as this service takes at a time."""
         service = self._agent.services[task]
         if self._shared is None:
+            if len(self._agent.conversations) < service.capacity:
+                return False  # whatever they are
             return len(self._agent.performing(task)) >= service.capacity  # what is only offered may come to nothing
         taken = await self._shared.usage(_slots(task), self._agent.clock.now())
         return compare_amounts(taken.get(task, "0"), str(service.capacity)) >= 0

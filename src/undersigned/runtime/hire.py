@@ -170,8 +170,8 @@ class Hire:
         while True:
             if conversation.engagement.state in ENDED:
                 return await self._result(conversation, refused)  # it was over before anybody asked
-            if conversation.engagement.got and stuck is None:
-                event = await events.get()
+            if (conversation.engagement.got and stuck is None) or events.qsize():
+                event = await events.get()  # the other side answers, or nothing has to be waited for
             else:
                 event = await self._by(deadline, conversation, events, stuck)
             self._tell(event)
