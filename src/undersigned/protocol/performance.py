@@ -5,7 +5,9 @@ Source: protocol-spec/07-contract.md, sections 7.5 to 7.9 and 7.11
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
+
+from msgspec import Struct
 
 from undersigned.contract import read_ruling
 from undersigned.encoding import Digest, digest_of, from_struct, shift
@@ -220,14 +222,15 @@ def rules_on_dispute(case: Case) -> None:
 # --- what is in force
 
 
-class _Terms(NamedTuple):
+class _Terms(Struct, frozen=True, gc=False):
     digest: Digest
     terms: Essentials
 
 
 def _in_force(case: Case) -> tuple[_Terms, ...]:
     """The terms in force; and those before, if the sender had not seen the seal by which we changed them."""
-    contract, were = contract_of(case), contract_of(case).were
+    contract = contract_of(case)
+    were = contract.were
     found = (_Terms(contract.in_force, live_of(case).terms),)
     if were is not None and not case.mine and case.seen < were.sequence:
         return (*found, _Terms(were.in_force, were.terms))
