@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from backends.moves import AT, BEFORE_6, OWN, PEER, answer, engagement, move, reservation
+from backends.moves import AT, BEFORE_6, OWN, PEER, answer, engagement, move, reservation, summary
 from support import ROOT
 from undersigned.encoding import canonicalize, digest_bytes, digest_of
 from undersigned.errors import ConfigurationError, LedgerError, LedgerUnavailable, ScopeError
@@ -45,7 +45,7 @@ from undersigned.ledger.sqlite_file import (
     require,
 )
 from undersigned.testing import Actor
-from undersigned.transparency import leaf_hash
+from undersigned.transparency import leaf_hash, verify_consistency
 
 NAME = engagement()
 
@@ -442,6 +442,31 @@ async def test_limits_are_the_same_from_memory_and_from_the_file(
     assert await ledger.usage("uEiContract") == {"read/EUR": "10"}
     assert [entry.id for entry in await ledger.open_reservations("uEiContract")] == ["r2", "r3"]
     assert (await ledger.check()).ok
+
+
+@pytest.mark.parametrize("kept", [-1, 3, 8192])
+async def test_the_tree_is_the_same_from_memory_and_from_the_file(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    """Nodes that are no longer in memory are read again."""
+    monkeypatch.setattr(sqlite_writer, "MAX_NODES", kept)
+    roots = [await ledger.root()]
+    for at in range(11):
+        await ledger.commit(move(engagement(at), 1, leaves=(b"%d" % at,)))
+        roots.append(await ledger.root())
+    assert [await ledger.root(size) for size in range(len(roots))] == roots
+    for old in range(1, len(roots)):
+        for size in range(old, len(roots)):
+            verify_consistency(old, roots[old], size, roots[size], await ledger.consistency(old, size))
+
+
+async def test_a_leaf_keeps_its_place_once_its_engagement_is_over(ledger: SqliteLedger) -> None:
+    """What was forgotten of it is read again."""
+    over = summary(NAME, (2, 0), live=False)
+    both = (move(NAME, 1, leaves=(b"x",)), move(NAME, 2, leaves=(b"y", b"x"), summary=over))
+    assert [done.leaves for done in await asyncio.gather(*map(ledger.commit, both))] == [(0,), (1, 0)]
+    after = await ledger.commit(move(NAME, 3, leaves=(b"y", b"z", b"x")))
+    assert after.leaves == (1, 2, 0)
 
 
 @pytest.mark.parametrize("size", [0, 1900, 2047, 2048, 9000])
