@@ -167,6 +167,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
             raise ConfigurationError("bad_configuration", "policy: two rules have one name")
         if sum(len(rule.credentials) for rule in self.rule) > MAX_DEMANDS:
             raise ConfigurationError("bad_configuration", f"policy: rules demand more than {MAX_DEMANDS} credentials")
+        _in_cedar(self)  # whatever is remembered of it, it has to be read where it is to be used
         if len(self.asked(None)) > MAX_ASKED:
             raise ConfigurationError("bad_configuration", f"policy: it asks for more than {MAX_ASKED} types")
         return self
