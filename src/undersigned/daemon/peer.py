@@ -56,7 +56,7 @@ __all__ = ["Peer", "SyncPeer"]
 
 T = TypeVar("T")
 FETCH_SECONDS = 30.0
-YOUNG_OBJECTS: Final = 10_000
+YOUNG_OBJECTS: Final = 50_000
 """So many new objects that may refer to others before the garbage collector looks among them; Python has 700."""
 GATE_CONNECTIONS = 1024
 """Of all gates together; each has up to 32 (`gate_remote`)."""
