@@ -120,7 +120,8 @@ def _of_contract(engagement: Engagement) -> tuple[Wait, ...]:
         found.append(Wait("review", PROVIDER, ends, "Closing", "silence"))
     if state in PERFORMED:
         # Whether it was cured is nothing that a program sees, so this is a right only.
-        found += [Wait("cure", one.role, one.cure_by, "Terminate", "breach", duty=False) for one in contract.breaches]
+        for one in contract.breaches:
+            found.append(Wait("cure", one.role, one.cure_by, "Terminate", "breach", duty=False))
         # After a delivery what is owed is the review, which has its own deadline.
         duty = state != "delivered"
         late = shift(deadlines.until, EXPIRY_PATIENCE_SECONDS)

@@ -90,13 +90,17 @@ def _legal_here(case: Case) -> str:
     return ", ".join(lane_legal(case.engagement, case.move.message.role)) or "nothing about documents"
 
 
+_KINDS: Final[dict[tuple[str, str], list[str]]] = {}
+"""Types by the state of the lane and role, in the order of the table."""
+for _lane, _kind, _sender in LANE:
+    _KINDS.setdefault((_lane, _sender), []).append(_kind)
+
+
 def lane_legal(engagement: Engagement, role: Role) -> tuple[str, ...]:
     """Types of moves about documents that `role` may send now."""
     tabled, state = engagement.tabled, engagement.state
     found: list[str] = []
-    for (lane, kind, sender), _ in LANE.items():
-        if (lane, sender) != (engagement.lane, role):
-            continue
+    for kind in _KINDS.get((engagement.lane, role), ()):
         if kind == "Offer":
             may = state in PERFORMED or state == "disputed"
         elif kind == "Withdraw":
