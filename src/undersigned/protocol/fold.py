@@ -99,28 +99,30 @@ def judge(engagement: Engagement, entry: Sent | Received) -> tuple[Outcome, Enga
         raise error(refused.code, refused.text, digest=move.digest) from None
     if judged.outcome == "repeat":
         return "repeat", engagement
-    if move.message.notice:
-        return judged.outcome, _notice(engagement, move.message, mine, at, judged.seen)
-    case = judged.case
+    message, row, case = move.message, judged.row, judged.case
+    if message.notice:
+        return judged.outcome, _notice(engagement, message, mine, at, judged.seen)
     if case is None:
         raise AssertionError("a move that is recorded is a case for the guards")
-    changes = _chain(case, judged.row)
-    if judged.row is not None and case.in_lane:
-        changes.update(lane_facts(case, judged.row))
-    elif judged.row is not None:
-        if judged.row.next != engagement.state:  # the first Closing: the clock of `closing` goes on
-            changes.update(state=judged.row.next, since=at, cause=move.digest)
-        changes["pause"] = None
-        facts = FACTS_OF.get(move.message.type)
+    changes = _chain(case, row)
+    if row is not None and case.in_lane:
+        changes.update(lane_facts(case, row))
+    elif row is not None:
+        if row.next != engagement.state:  # the first Closing: the clock of `closing` goes on
+            changes["state"], changes["since"], changes["cause"] = row.next, at, move.digest
+        if engagement.pause is not None:
+            changes["pause"] = None
+        facts = FACTS_OF.get(message.type)
         if facts is not None:
             changes.update(facts(case))
-        talks = changes.get("talks", engagement.talks)
-        if engagement.contract is None and talks is not None:
-            changes["talks"] = replace(talks, used=talks.used + len(move.raw))
+        if engagement.contract is None:
+            talks = changes.get("talks", engagement.talks)
+            if talks is not None:
+                changes["talks"] = replace(talks, used=talks.used + len(move.raw))
     elif engagement.contract is not None and not case.in_lane:
         changes.update(void_facts(case))
     contract = changes.get("contract", engagement.contract)
-    if contract is not None and contract.began is not None and move.message.role == PROVIDER:
+    if contract is not None and contract.began is not None and message.role == PROVIDER:
         changes["contract"] = replace(contract, heard_at=at)  # any move is a sign of life
     return judged.outcome, replace(engagement, **changes)
 
@@ -148,26 +150,27 @@ def _judge(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instan
         _position(message, own_chain)
         return _Judged("applies", _seen(message, other_chain))
     # C2: a lower number with the same digest is a repeat, with another it is equivocation.
-    place = message.sequence
-    if place <= len(own_chain):
+    place, recorded, known = message.sequence, len(own_chain), len(other_chain)
+    if place <= recorded:
         if own_chain[place - 1] == move.digest:
             return _Judged("repeat", 0)
         text = f"{message.role} sent another {message.type} in place {place}; {own_chain[place - 1]} stands there"
         raise Refused("conflicting_message", text)
-    if place > len(own_chain) + 1:
-        raise Refused("out_of_order", f"move {place} of {message.role} came before move {len(own_chain) + 1}")
+    if place > recorded + 1:
+        raise Refused("out_of_order", f"move {place} of {message.role} came before move {recorded + 1}")
     last = own_chain[-1] if own_chain else None
     if message.previous != last:
         text = f"move {place} of {message.role} follows {message.previous}; the move recorded before it is {last}"
         raise Refused("conflicting_message", text)
     seen = _seen(message, other_chain)
     # C1: a decision of ours holds only on the position it was made on; a peer's view never goes back.
-    if mine and seen != len(other_chain):
-        raise Refused("out_of_order", f"decided on {seen} of the peer's moves; {len(other_chain)} are recorded")
-    if not mine and seen < engagement.peer_saw:
+    if mine:
+        if seen != known:
+            raise Refused("out_of_order", f"decided on {seen} of the peer's moves; {known} are recorded")
+    elif seen < engagement.peer_saw:
         text = f"move {place} of {message.role} has seen {seen} of our moves, the one before it {engagement.peer_saw}"
         raise Refused("conflicting_message", text)
-    return _row(engagement, move, mine, at, seen, len(other_chain))
+    return _row(engagement, move, mine, at, seen, not mine and seen < known)
 
 
 def _parties(engagement: Engagement, message: Message, mine: bool) -> None:
@@ -202,10 +205,9 @@ def _position(notice: Message, chain: tuple[Digest, ...]) -> None:
         raise Refused("conflicting_message", text)
 
 
-def _row(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant, seen: int, total: int) -> _Judged:
+def _row(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant, seen: int, crossed: bool) -> _Judged:
     """Look the move up, and let its guard decide; without a row it is void, late or refused."""
     message = move.message
-    crossed = not mine and seen < len(engagement.sent)
     view = _peer_view(engagement, seen) if crossed else None
     in_lane = engagement.contract is not None and message.type in LANE_TYPES  # under a contract nothing else is offered
     state = engagement.state if view is None else view.state
@@ -244,15 +246,18 @@ def _too_soon(case: Case) -> bool:
 
 def _row_in(state: str, message: Message, contract: Contract | None = None) -> Row | None:
     """The row of this move in a state, ours or the one its sender may still have been in."""
-    case = ""
+    kind = message.type
+    case = _case_of(message, state, contract) if kind in ("Review", "Closing") else ""
+    return ROWS.get((state, kind, message.role, case))
+
+
+def _case_of(message: Message, state: str, contract: Contract | None) -> str:
+    """Which of the outcomes of its type a move has."""
     if isinstance(message, Review):
-        case = "rework" if message.verdict == "rework" else "final"
-    elif isinstance(message, Closing):
-        if state == "closing":
-            case = "last" if contract is not None and OTHER[message.role] in contract.closed_by else "first"
-        elif message.basis == "silence":
-            case = "silence"
-    return ROWS.get((state, message.type, message.role, case))
+        return "rework" if message.verdict == "rework" else "final"
+    if state == "closing":
+        return "last" if contract is not None and OTHER[message.role] in contract.closed_by else "first"
+    return "silence" if isinstance(message, Closing) and message.basis == "silence" else ""
 
 
 def _no_row(engagement: Engagement, message: Message) -> Refused:
@@ -301,7 +306,7 @@ def legal(engagement: Engagement, role: Role) -> tuple[str, ...]:
         found.pop("Closing", None)  # by the table one by silence may still arrive here, but nobody sends it any more
     if offer.terms.arbiter is None or contract.disputes or contract.released or role in contract.closed_by:
         found.pop("Dispute", None)
-    if not contract.open_requests():
+    if not (contract.asked and contract.open_requests()):
         found.pop("Approval", None)
     return (*found, *lane_legal(engagement, role))
 
@@ -343,7 +348,7 @@ def _chain(case: Case, row: Row | None) -> Changes:
 
 
 def _unreceipted(engagement: Engagement, seen: int) -> tuple[Instant, ...]:
-    keep = min(len(engagement.sent) - seen, len(engagement.unreceipted))
+    keep = len(engagement.sent) - seen
     return engagement.unreceipted[-keep:] if keep > 0 else ()
 
 

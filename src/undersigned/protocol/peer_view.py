@@ -8,10 +8,12 @@ Source: protocol-spec/04-envelope-and-digests.md, section 4.3
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct
 
 from undersigned.messages import Closing as ClosingMove
-from undersigned.messages import Message, Seal, Terminate
+from undersigned.messages import Message, Terminate
 from undersigned.messages import Review as ReviewMove
 from undersigned.protocol.states import ENDED, LANE_TYPES, ROWS, START, Role
 
@@ -39,15 +41,23 @@ class PeerView(Struct, frozen=True, gc=False):
 def step_of(message: Message, *, lane: str | None) -> Step:
     """The step of a move. `lane` is the kind of document on the table if the move is about one, else None."""
     case = ""
+    kind = message.type
     if lane is not None:
-        case = "release" if isinstance(message, Seal) and lane == "Release" else "lane"
-    elif isinstance(message, ReviewMove):
-        case = "rework" if message.verdict == "rework" else "final"
-    elif isinstance(message, ClosingMove):
-        case = "silence" if message.basis == "silence" else ""
-    elif isinstance(message, Terminate):
-        case = "no_ruling" if message.cause == "no_ruling" else ""
-    return Step(message.sequence, message.role, message.type, case)
+        case = "release" if kind == "Seal" and lane == "Release" else "lane"
+    elif kind in _OF_SEVERAL_CASES:
+        case = _case_of(message)
+    return Step(message.sequence, message.role, kind, case)
+
+
+_OF_SEVERAL_CASES: Final = frozenset({"Review", "Closing", "Terminate"})
+
+
+def _case_of(message: Message) -> str:
+    if isinstance(message, ReviewMove):
+        return "rework" if message.verdict == "rework" else "final"
+    if isinstance(message, ClosingMove):
+        return "silence" if message.basis == "silence" else ""
+    return "no_ruling" if isinstance(message, Terminate) and message.cause == "no_ruling" else ""
 
 
 def allows(view: PeerView, step: Step) -> bool:

@@ -96,7 +96,11 @@ def wake_at(engagement: Engagement, now: Instant | None = None) -> Instant | Non
     `now` defaults to the time of the last entry.
     """
     after = max(now or "", engagement.last_at or "")
-    return min([instant for instant in _instants(engagement, after) if instant > after], default=None)
+    first: Instant | None = None
+    for instant in _instants(engagement, after):
+        if instant > after and (first is None or instant < first):
+            first = instant
+    return first
 
 
 def owed(engagement: Engagement) -> Owed:
@@ -177,15 +181,16 @@ def _answers(engagement: Engagement, role: Role) -> tuple[str, ...]:
 def _by(engagement: Engagement, who: tuple[Role, ...], deadlines: tuple[Wait, ...]) -> Instant | None:
     """By when those who hold the move have to make it; `deadlines` are those of the state."""
     state, talks, offer, since = engagement.state, engagement.talks, engagement.offer, engagement.since
-    if state.startswith("offered-by-") and offer is not None:
+    if engagement.contract is not None:
+        if state == "closing" and offer is not None and since is not None:
+            return shift(since, parse_duration(offer.terms.deadlines.close))
+        if state == "disputed":
+            return engagement.contract.ruling_by
+    elif state.startswith("offered-by-") and offer is not None:
         tender = talks.tender if talks is not None else None
         return tender.award_by if tender is not None else offer.valid_until
-    if state.startswith("accepted-by-"):
+    elif state.startswith("accepted-by-"):
         return since  # at once
-    if state == "closing" and offer is not None and since is not None:
-        return shift(since, parse_duration(offer.terms.deadlines.close))
-    if state == "disputed" and engagement.contract is not None:
-        return engagement.contract.ruling_by
     # A sign of life is no answer: what is owed has its own deadline.
     apart = ("until", "cure", "heartbeat")
     return min([wait.by for wait in deadlines if wait.waits not in who and wait.name not in apart], default=None)
@@ -228,11 +233,11 @@ def _reservations(engagement: Engagement, at: Instant) -> list[Effect]:
         else:
             key = f"reserve-{name}:{digest}"
         found.append(Reserve(key=key, name=name, digest=digest, until=until))
-    signed = engagement.offer.digest if engagement.contract is not None and engagement.offer is not None else None
     for digest in engagement.reserved:
         if held is None or digest != held[1]:
             # A key is served once, and what an acceptance held may have been given back before a late seal came.
-            name = "free-contract" if digest == signed else "free"
+            signed = engagement.offer if engagement.contract is not None else None
+            name = "free-contract" if signed is not None and digest == signed.digest else "free"
             found.append(Free(key=f"{name}:{digest}", name="reservation", digest=digest))
     return found
 
@@ -307,9 +312,9 @@ def _owes(engagement: Engagement, at: Instant) -> Owe | None:
     by = _by(engagement, who, deadlines)
     moves = _answers(engagement, role)
     reason: str | None = None
-    if state.startswith("accepted-by-") and engagement.accepted_late:
+    if engagement.accepted_late and state.startswith("accepted-by-"):
         moves, reason = ("Withdraw",), "offer_expired"
-    elif state.startswith("offered-by-") and offer is not None and at > offer.valid_until:
+    elif offer is not None and at > offer.valid_until and state.startswith("offered-by-"):
         # N7: an acceptance now must fail; a counter-offer of the same terms need not.
         moves = _without("Acceptance", moves)
     elif state == "sealed" and offer is not None:
@@ -453,7 +458,8 @@ def _settled(engagement: Engagement) -> bool:
 def _instants(engagement: Engagement, after: Instant) -> list[Instant]:
     """Every instant at which an effect may appear, change or go. What is inclusive passes a second later."""
     state, talks, offer, since = engagement.state, engagement.talks, engagement.offer, engagement.since
-    found = [shift(wait.by, 1) for wait in waits(engagement) if wait.waits == engagement.role and wait.duty]
+    role = engagement.role
+    found = [shift(wait.by, 1) for wait in waits(engagement) if wait.waits == role and wait.duty]
     beat = missed_since(engagement) if state == "working" else None
     if beat is not None:
         found.append(beat[1])
