@@ -119,8 +119,6 @@ CARRIED = {
 """Where a move carries what is verified by itself."""
 SECOND_PROOF = "/proof/1"
 """Where the acceptor's proof is in the countersigned document."""
-STATING = (Offer, Acceptance, Seal, Closing)
-"""Moves that state the log of who says them."""
 PROVING_SECONDS = 10
 """How old the DID document may be by which a connection is proved."""
 WIND_DOWN_SECONDS = 60
@@ -602,14 +600,9 @@ class Agent:
             raise
         return None, ()
 
-    async def watched(
-        self, conversation: Conversation, message: VerifiedMessage, document: DidDocument
-    ) -> Stated | None:
+    async def watched(self, move: Offer | Acceptance | Seal | Closing, document: DidDocument) -> Stated | None:
         """See `Shell.watched`."""
-        body = message.message
-        if not isinstance(body, STATING):
-            return None
-        return await self.witness.check(body, document)
+        return await self.witness.check(move, document)
 
     async def log_head(self, peer: Did) -> LogHead:
         """See `Shell.log_head`."""

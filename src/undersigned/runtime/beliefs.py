@@ -137,6 +137,8 @@ class Beliefs:
         self._kept: dict[Subject, Answer] = {}
         self._statusful: dict[Digest, Credential | None] = {}
         """The credentials of links, where they have a status."""
+        self.asks_registries = bool(agent.home.registries)
+        """Whether somebody may be entitled who is in no graph of ours: then nobody can list all who are."""
         self._registries = RegistryKeeper(agent.home, agent.gatherer, agent.clock)
         self._registered: dict[Shown, tuple[Edge, ...]] = {}
         """What the trust registries said last about issuers; each edge ends with its own time."""
@@ -186,7 +188,7 @@ class Beliefs:
                 one for one in self._links(answers, against) if one.digest not in clear and one.digest not in heard
             ]
             if not open_:
-                return _explained(answers, unknown), tuple(clear.values())
+                return _explained(answers, unknown) if unknown else answers, tuple(clear.values())
             lists = await asyncio.gather(
                 *(self._agent.statuses.lists([one], max_age_seconds=max_age_seconds) for one in open_),
                 return_exceptions=True,
@@ -239,11 +241,6 @@ class Beliefs:
                 self._statusful[digest] = read_credential(msgspec.json.decode(raw)) if raw is not None else None
         return [found for digest in sorted(digests) if (found := self._statusful.get(digest)) is not None]
 
-    @property
-    def asks_registries(self) -> bool:
-        """Whether somebody may be entitled who is in no graph of ours: then nobody can list all who are."""
-        return bool(self._agent.home.registries)
-
     async def consult(self, asked: Iterable[Shown]) -> None:
         """Asks the trust registries about issuers whom the graph alone does not entitle. What they do not answer is no
         edge (HIRE-REG-04).
@@ -272,10 +269,14 @@ class Beliefs:
     def counting(self, credentials: Iterable[Credential], *, rated: bool) -> tuple[Credential, ...]:
         """Those that can count, read as any of their types; `rated`: for a reputation, too."""
         self._follow_in_round()
-        return tuple(one for one in credentials if self._believed(one) or (rated and self._heard(one)))
+        return tuple([one for one in credentials if self._believed(one) or (rated and self._heard(one))])
 
     def _believed(self, credential: Credential) -> bool:
-        return any(cast("Authority", self._answer(shown_in(credential, type))).entitled for type in credential.types)
+        for type in credential.types:
+            found: Any = self._answer(shown_in(credential, type))
+            if found.entitled:
+                return True
+        return False
 
     def _heard(self, credential: Credential) -> bool:
         """Whether its issuer is spoken of itself, though nobody entitles it."""
@@ -433,9 +434,7 @@ def _against(answers: Answers) -> set[Digest]:
 
 
 def _explained(answers: Answers, unknown: Mapping[Digest, str]) -> Answers:
-    """The same answers; those that are no yes say what could not be looked up."""
-    if not unknown:
-        return answers
+    """The same answers, of which those that are no yes say what could not be looked up."""
     missing = tuple(sorted(unknown.values()))[:3]
     told = [one if one.entitled else replace(one, missing=(*one.missing, *missing)) for one in answers.authority]
     return replace(answers, authority=tuple(told))

@@ -32,7 +32,7 @@ from undersigned.scope import Limit, counter
 from .changes import owed_price
 from .conversation import Conversation
 from .order import budget_limits
-from .turn import Booked
+from .turn import NOTHING_BOOKED, Booked
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -95,7 +95,7 @@ class Bookings:
             ScopeError: `scope_exceeded`: there is no room, or no money.
             LedgerError: The shared file cannot be written.
         """
-        booked = Booked()
+        booked = NOTHING_BOOKED
         if engagement.role == "provider":
             match effect:
                 case Reserve():

@@ -44,6 +44,7 @@ from undersigned.ledger import Blob, Committed, Ledger, Row, Settlement, Stated,
 from undersigned.messages import (
     MESSAGE_TYPES,
     Acceptance,
+    Closing,
     LogHead,
     Message,
     Offer,
@@ -51,6 +52,7 @@ from undersigned.messages import (
     Progress,
     Receipt,
     Recorded,
+    Seal,
     Sync,
     VerifiedMessage,
     draft,
@@ -104,6 +106,8 @@ MAX_LAZY = 64
 """Notices that are kept back for the next commit. A peer that repeats itself gets its receipts; they are not kept."""
 REST_SECONDS = 5
 """So long nothing happens in a negotiation until it is laid to rest."""
+STATING = (Offer, Acceptance, Seal, Closing)
+"""Moves that state the log of who says them."""
 NOTHING: frozenset[str] = frozenset()
 """One for all: each empty set takes as much as a set of four."""
 LATE_SECONDS = 5
@@ -159,9 +163,7 @@ class Shell(Protocol):
         """
         ...
 
-    async def watched(
-        self, conversation: Conversation, message: VerifiedMessage, document: DidDocument
-    ) -> Stated | None:
+    async def watched(self, move: Offer | Acceptance | Seal | Closing, document: DidDocument) -> Stated | None:
         """What a received move says of its sender's log, held against what was seen of it before.
 
         Raises:
@@ -228,6 +230,7 @@ class Conversation(Remembered):
         super().__init__(engagement)
         self.id: EngagementId = engagement.id
         self.shell = shell
+        self._loop = asyncio.get_running_loop()
         self.head: Committed | None = None
         """What the last commit made."""
         self.leaf: tuple[bytes, int] | None = None
@@ -306,7 +309,7 @@ class Conversation(Remembered):
     def start(self) -> None:
         """Starts the task; it ends by itself when the engagement is over."""
         if self._task is None:
-            self._task = asyncio.create_task(self._run(), name=f"engagement {self.id[-8:]}")
+            self._task = self._loop.create_task(self._run(), name=f"engagement {self.id[-8:]}")
 
     def post(self, item: Arrived | Asked) -> None:
         """Puts something into the inbox."""
@@ -321,7 +324,7 @@ class Conversation(Remembered):
         """
         if self.over:
             raise self._ended()
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[None] = self._loop.create_future()
         self.post(Asked(make, done))
         await done
 
@@ -334,7 +337,7 @@ class Conversation(Remembered):
         if self._taken is None or self._inbox:
             await self.ask(lambda _: None)
             return
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[None] = self._loop.create_future()
         self._taken.append(Asked(lambda _: None, done))
         await done
         if self.over:
@@ -429,7 +432,7 @@ class Conversation(Remembered):
                     return
                 self._set_timer()
                 if not self._called:
-                    self._wake = asyncio.get_running_loop().create_future()
+                    self._wake = self._loop.create_future()
                     try:
                         await self._wake
                     finally:
@@ -492,7 +495,6 @@ class Conversation(Remembered):
     def _undo(self, items: list[Arrived | Asked], greets: bool) -> None:
         """Goes back to what is stored; `items` are looked at again."""
         self.restore(self._mark)
-        self._mark = self.snapshot()
         self._taken = None
         self._inbox[:0] = items
         self._reconnected = self._reconnected or greets
@@ -551,14 +553,14 @@ class Conversation(Remembered):
         if due is not None:
             self._rings_at = due
             delay = max(0.05, seconds_between(now, due))
-            self._timer = asyncio.get_running_loop().call_later(delay, self._ring)
+            self._timer = self._loop.call_later(delay, self._ring)
 
     def _ring(self) -> None:
         self._timer = None
         self._rouse()
 
     async def _turn(self, items: list[Arrived | Asked], greets: bool) -> None:
-        turn = Turn(self.engagement, self.shell.clock.now())
+        turn = Turn(self.engagement, self.shell.clock.now(), self._places + len(self._lazy))
         if greets:
             await self._reconnect(turn)
         if self.forgot and not all(isinstance(item, Arrived) and item.message.message.notice for item in items):
@@ -583,7 +585,7 @@ class Conversation(Remembered):
             if isinstance(effect, Owe) and turn.leaves:
                 # The seal states the place of the leaf, so the leaf is stored first.
                 await self._commit(turn)
-                turn = Turn(self.engagement, self.shell.clock.now())
+                turn = Turn(self.engagement, self.shell.clock.now(), self._places)
             turn.served.add(effect.key)
             if self.forgot and isinstance(effect, Owe | Reserve | Free | Missed | Finished):
                 await self._read_back()
@@ -633,7 +635,12 @@ class Conversation(Remembered):
         """Decides and says it. What was decided and cannot be said, such as terms of no form, ends the negotiation as
         what could not be decided: it would be decided again, and for ever.
         """
-        said = await self._decide(turn, owed)
+        try:
+            said = await self.shell.decide(self, turn.engagement, owed)
+        except LedgerError:
+            raise
+        except UndersignedError as error:
+            said = self._undecided(turn, owed, error)
         if said is None:
             return
         try:
@@ -643,14 +650,6 @@ class Conversation(Remembered):
             if instead is None:
                 raise
             await self._say(turn, instead)
-
-    async def _decide(self, turn: Turn, owed: Owe) -> Say | None:
-        try:
-            return await self.shell.decide(self, turn.engagement, owed)
-        except LedgerError:
-            raise
-        except UndersignedError as error:
-            return self._undecided(turn, owed, error)
 
     def _undecided(self, turn: Turn, owed: Owe, error: UndersignedError) -> Say | None:
         """The `Withdraw` for what could not be decided, or None where there is nothing to withdraw from."""
@@ -691,9 +690,10 @@ class Conversation(Remembered):
             if how == "applies" or body.type == "Ruling":  # a ruling counts although it moves nothing
                 leaf, evidence = await self.shell.check(self, message, item.document, now)
             # Whatever moves something or not: what it states of a log is stated.
-            stated = await self.shell.watched(self, message, item.document)
-            if stated is not None:
-                turn.seen.append(stated)
+            if isinstance(body, STATING):
+                stated = await self.shell.watched(body, item.document)
+                if stated is not None:
+                    turn.seen.append(stated)
             turn.engagement = after
         except LedgerError:
             raise
@@ -794,13 +794,13 @@ class Conversation(Remembered):
                 Blob(digest=digest_bytes(item.message.raw), raw=item.message.raw, kind="equivocation", name=body.type)
             )
             turn.fact(self.shell.identity.did, "equivocation", item.message.digest)
-            self.facts["equivocation"] = item.message.digest
+            self.note("equivocation", item.message.digest)
         if error.code == "ledger_diverged" and error.path in ("/checkpoint", "/head") and "fork" not in self.facts:
             # With what its sender signed before it is the proof that a log was rewritten.
             raw = item.message.raw
             turn.evidence.append(Blob(digest=digest_bytes(raw), raw=raw, kind="fork", name=body.type))
             turn.fact(self.shell.identity.did, "fork", item.message.digest)
-            self.facts["fork"] = item.message.digest
+            self.note("fork", item.message.digest)
         if body.notice:
             return
         code = error.code if error.row.told != "never" else "decision_failed"
@@ -941,7 +941,7 @@ class Conversation(Remembered):
         """Writes the turn, then sends what it says. A turn of receipts alone waits for the next one."""
         if turn.durable:
             settled, self._settled = self._settled, []
-            commit = turn.commit(self._places, self._lazy, self._lazy_receipts, settled, self.shell.secret)
+            commit = turn.commit(self._lazy, self._lazy_receipts, settled, self.shell.secret)
             self._trying = commit.rows[0].raw if commit.rows else b""
             try:
                 self.head = await self.shell.ledger.commit(commit)

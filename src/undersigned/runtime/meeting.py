@@ -170,7 +170,7 @@ class Meeting:
         lists = await self._agent.statuses.lists(counted, max_age_seconds=status_age_seconds)
         now = self._agent.clock.now()
         statuses = [self.beliefs.looked_up(one, lists, now) for one in counted]
-        await self.beliefs.learn((one for one in counted if one.issuer != engagement.peer), now=rated)
+        await self.beliefs.learn([one for one in counted if one.issuer != engagement.peer], now=rated)
         answers, links = await self.beliefs.settled(asked, max_age_seconds=status_age_seconds)
         if (later := self._agent.clock.now()) != now:  # answers and lists have to stand at one time
             now, statuses = later, [self.beliefs.looked_up(one, lists, later) for one in counted]
@@ -288,8 +288,10 @@ class Meeting:
         us ask anybody: whoever names a list in it would choose whom we call.
         """
         theirs = [one for one in credentials if one.issuer != holder]
-        own = [one for one in credentials if one.issuer == holder and self.policy.allow_self_issued]
-        return (*self.beliefs.counting(theirs, rated=rated), *own)
+        counting = self.beliefs.counting(theirs, rated=rated)
+        if not self.policy.allow_self_issued:
+            return counting
+        return (*counting, *[one for one in credentials if one.issuer == holder])
 
     def relied(self, conversation: Conversation, role: Role) -> tuple[Credential, ...]:
         """The credentials that a side showed in an engagement; of the other side, those that stand in their place now.

@@ -26,7 +26,10 @@ PACKED: Final = frozenset({"decision", "refused-action"})
 
 
 class Remembered:
-    """The last move of each type and side. A restart reads them back from the journal."""
+    """The last move of each type and side. A restart reads them back from the journal.
+
+    What is held is replaced and never changed in place, so that what was held before can be gone back to.
+    """
 
     def __init__(self, engagement: Engagement) -> None:
         self.engagement = engagement
@@ -37,6 +40,8 @@ class Remembered:
         self._last: dict[tuple[str, str], Message] = {}
         self._offers: dict[tuple[str, int], Document] = {}
         """Documents by side and place of their offer, as long as the engagement may ask for them."""
+        self._found: tuple[Engagement, object, ContractDocument] | None = None
+        """What `offered` gave last: for which engagement, of which offers."""
         self._json = NO_JSON
 
     def last(self, type: str, of: type[M], role: str | None = None) -> M:
@@ -45,9 +50,12 @@ class Remembered:
         Raises:
             LocalProtocolError: There is none.
         """
-        for (kind, sender), message in self._last.items():
-            if kind == type and role in (None, sender) and isinstance(message, of):
-                return message
+        if role is not None:
+            found = self._last.get((type, role))
+        else:
+            found = next((message for (kind, _), message in self._last.items() if kind == type), None)
+        if isinstance(found, of):
+            return found
         raise LocalProtocolError("not_found", f"{self.engagement.id} has no {type} of {role or 'either side'}")
 
     def said(self, type: str, role: str) -> bool:
@@ -66,11 +74,15 @@ class Remembered:
         Raises:
             LocalProtocolError: There is no offer.
         """
-        place = _in_force(engagement or self.engagement)
+        asked, found = engagement or self.engagement, self._found
+        if found is not None and found[0] is asked and found[1] is self._offers:
+            return found[2]
+        place = _in_force(asked)
         document = self._offers.get(place) if place is not None else None
-        if isinstance(document, ContractDocument):
-            return document
-        raise self._no_offer()
+        if not isinstance(document, ContractDocument):
+            raise self._no_offer()
+        self._found = asked, self._offers, document
+        return document
 
     def tabled(self, engagement: Engagement | None = None) -> Document:
         """The amendment or release that is on the table.
@@ -114,9 +126,9 @@ class Remembered:
     def remember(self, message: Message) -> None:
         """Keeps a move that was recorded."""
         if not message.notice:
-            self._last[message.type, message.role] = message
+            self._last = {**self._last, (message.type, message.role): message}
         if isinstance(message, Offer):
-            self._offers[message.role, message.sequence] = message.document
+            self._offers = {**self._offers, (message.role, message.sequence): message.document}
 
     def tidy(self) -> None:
         """Drops documents that the engagement, as it is now, cannot ask for any more."""
@@ -132,7 +144,8 @@ class Remembered:
 
     def forget(self) -> None:
         """Drops what the journal holds as well, to be recalled from there."""
-        self._last, self._offers, self.facts, self._json, self.packed = {}, {}, {}, NO_JSON, frozenset()
+        self._last, self._offers, self.facts, self.packed = {}, {}, {}, frozenset()
+        self._found, self._json = None, NO_JSON
 
     def recall(self, moves: list[Message], facts: dict[str, str], packed: Kept) -> None:
         """What the journal holds, instead of what was remembered before."""
@@ -144,7 +157,7 @@ class Remembered:
 
     def snapshot(self) -> Snapshot:
         """What is remembered now, for `restore`."""
-        return dict(self._last), dict(self._offers), dict(self.facts), self.packed
+        return self._last, self._offers, self.facts, self.packed
 
     def restore(self, snapshot: Snapshot) -> None:
         """Forgets what was said since: the turn that said it was not stored."""
@@ -152,7 +165,7 @@ class Remembered:
 
     def note(self, name: str, value: str) -> None:
         """Keeps a fact that was noted."""
-        self.facts[name] = value
+        self.facts = {**self.facts, name: value}
         if name in PACKED:
             self.packed |= {(name, digest_bytes(value.encode()))}
 

@@ -26,7 +26,7 @@ from .changes import contract_of, owed_price
 from .conversation import Conversation
 from .gate import CHILDREN
 from .order import Within
-from .turn import Booked
+from .turn import NOTHING_BOOKED, Booked
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -84,23 +84,25 @@ class Shares:
 
     def book(self, conversation: Conversation, engagement: Engagement, effect: Reserve | Free | Finished) -> Booked:
         """What is to be written with the turn that does this."""
+        within = self.within(conversation)
+        if within is None:
+            return NOTHING_BOOKED
         match effect:
             case Reserve():
-                return Booked(reserve=self._reservations(conversation, engagement, effect))
+                return Booked(reserve=self._reservations(conversation, engagement, within, effect))
             case Free():
-                return Booked(release=self._freed(conversation, engagement, effect))
+                return Booked(release=_freed(engagement, effect))
             case Finished():
-                return Booked()  # what was used is settled when the child is noted as over
+                return NOTHING_BOOKED  # what was used is settled when the child is noted as over
 
     def _reservations(
-        self, conversation: Conversation, engagement: Engagement, effect: Reserve
+        self, conversation: Conversation, engagement: Engagement, within: Within, effect: Reserve
     ) -> tuple[Reservation, ...]:
         """What the terms on the table take of the contract above. What is sealed is held since before; a seal that came
         too late finds it given back, and is counted though the room may be another's now.
         """
-        within = self.within(conversation)
-        parent = self._agent.conversations.get(within.engagement) if within is not None else None
-        if within is None or parent is None or engagement.offer is None:
+        parent = self._agent.conversations.get(within.engagement)
+        if parent is None or engagement.offer is None:
             return ()
         sealed = engagement.contract
         if sealed is not None and not sealed.late_seal:
@@ -119,12 +121,6 @@ class Shares:
                 contract=within.contract, id=_held(effect.digest), draws=draws, until=ALWAYS, at=now, kind="capacity"
             ),
         )
-
-    def _freed(self, conversation: Conversation, engagement: Engagement, effect: Free) -> tuple[str, ...]:
-        """What is given back with a reservation; what a contract held is not, before it is known what it used."""
-        offer = engagement.offer
-        signed = engagement.contract is not None and offer is not None and offer.digest == effect.digest
-        return () if self.within(conversation) is None or signed else (_held(effect.digest),)
 
     async def settle(self, child: Conversation, within: Within) -> None:
         """Puts what a child used in the place of what was held for it."""
@@ -242,6 +238,13 @@ def _key(grant: str, limit: Limit) -> str:
 
 def _length(limit: Limit) -> int | None:
     return None if limit.per is None else parse_duration(limit.per)
+
+
+def _freed(engagement: Engagement, effect: Free) -> tuple[str, ...]:
+    """What is given back with a reservation; what a contract held is not, before it is known what it used."""
+    offer = engagement.offer
+    signed = engagement.contract is not None and offer is not None and offer.digest == effect.digest
+    return () if signed else (_held(effect.digest),)
 
 
 def _held(offer: Digest) -> str:

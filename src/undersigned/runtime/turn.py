@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -21,6 +21,7 @@ from undersigned.transparency import LOGGED_MOVES, decision_leaf, decision_salt,
 from .remembered import PACKED, Kept
 
 __all__ = [
+    "NOTHING_BOOKED",
     "Booked",
     "Declined",
     "Event",
@@ -98,6 +99,8 @@ class Booked(msgspec.Struct, frozen=True, gc=False):
 
     def beside(self, other: Booked) -> Booked:
         """Both together."""
+        if other == NOTHING_BOOKED:
+            return self
         return Booked(
             reserve=(*self.reserve, *other.reserve),
             settle=(*self.settle, *other.settle),
@@ -106,17 +109,19 @@ class Booked(msgspec.Struct, frozen=True, gc=False):
         )
 
 
-NOTHING_BOOKED = Booked()
+NOTHING_BOOKED: Final = Booked()
 
 
 class Turn:
     """What one turn changes, until it is committed."""
 
-    def __init__(self, engagement: Engagement, now: Instant) -> None:
+    def __init__(self, engagement: Engagement, now: Instant, places: int) -> None:
+        """Its rows come behind `places` rows of the journal, those not stored yet among them."""
         self.before = engagement
         self.engagement = engagement
         self.now = now
         """When it began: all that is recorded in it is recorded then."""
+        self.places = places
         self.rows: list[Row] = []
         self.outbox: list[Digest] = []
         self.receipted: list[Digest] = []
@@ -146,7 +151,7 @@ class Turn:
         body = message.message
         row = Row(
             engagement=body.engagement,
-            place=0,
+            place=self.places + len(self.rows) + 1,
             kind=kind,
             at=self.now,
             sender=body.sender,
@@ -167,7 +172,7 @@ class Turn:
         """Adds the row and the event of a fact that is folded with what it is noted for."""
         row = Row(
             engagement=self.engagement.id,
-            place=0,
+            place=self.places + len(self.rows) + 1,
             kind="noted",
             at=self.now,
             sender=own,
@@ -206,21 +211,15 @@ class Turn:
             )
         )
 
-    def commit(
-        self, places: int, carried: list[Row], receipted: list[Digest], settle: list[Settlement], secret: bytes
-    ) -> Commit:
-        """The transaction, behind `places` rows of the journal and after the rows carried over from turns before;
-        `secret` salts the leaves of decisions.
-        """
+    def commit(self, carried: list[Row], receipted: list[Digest], settle: list[Settlement], secret: bytes) -> Commit:
+        """The transaction, with the rows carried over from turns before; `secret` salts the leaves of decisions."""
         engagement = self.engagement
         here = position(engagement)
-        rows = tuple(
-            [msgspec.structs.replace(row, place=place) for place, row in enumerate([*carried, *self.rows], places + 1)]
-        )
+        rows = (*carried, *self.rows)
         contract = engagement.contract
         return Commit(
             engagement=engagement.id,
-            expected=position(self.before) if places else None,
+            expected=position(self.before) if self.places > len(carried) else None,
             position=here,
             rows=rows,
             summary=Summary(

@@ -95,19 +95,20 @@ class CrossWitness:
         self._line.pop(peer, None)  # it may be another one
         await self._agent.ledger.update_seen(peer, change)
 
-    async def require(self, peer: Did) -> None:
-        """Returns unless `peer` signed two histories of its log.
+    async def require(self, peer: Did) -> Seen | None:
+        """What was seen of the log of `peer`, unless it signed two histories of it.
 
         Raises:
             LogProofError: `ledger_diverged`.
         """
-        seen = await self.seen(peer)
+        seen = self._seen[peer] if peer in self._seen else await self.seen(peer)
         if seen is not None and seen.fork is not None:
             raise LogProofError(
                 "ledger_diverged",
                 f"{peer} signed two histories of its log: {words(seen.fork)}. Nothing is agreed with it until our "
                 "operator decides: undersigned ledger forks",
             )
+        return seen
 
     async def check(self, message: Offer | Acceptance | Seal | Closing, peer: DidDocument) -> Stated | None:
         """What a received message says of its sender's log, to be kept with it. It contradicts nothing that was seen of
@@ -121,11 +122,10 @@ class CrossWitness:
         if not isinstance(message, Offer):
             for note in message.cosignatures or ():
                 await self._ours(read_multibase_note(note), peer)
-        if not isinstance(message, Seal):
-            await self.require(peer.id)  # a Seal has to be taken: who sealed is bound
+        # A Seal has to be taken: who sealed is bound.
+        seen = await (self.seen(peer.id) if isinstance(message, Seal) else self.require(peer.id))
         if said is None:
             return None
-        seen = await self.seen(peer.id)
         for held in seen.held if seen is not None else ():
             if contradict(held, said):
                 fork = Fork(held=held, came=said)
@@ -182,10 +182,11 @@ class CrossWitness:
 
     def follow(self, peer: Did) -> None:
         """Has the log of `peer` looked at, soon and not too often, if heads of it wait for that."""
-        now, seen = asyncio.get_running_loop().time(), self._seen.get(peer)
+        seen = self._seen.get(peer)
         if seen is None or seen.fork is not None or seen.one_history:
             return
         # Soon, so that all find room; once one did not, the journals are read, which takes longer.
+        now = asyncio.get_running_loop().time()
         pause = SOON_SECONDS if len(seen.open) >= FEW_OPEN and not seen.missed else LOOK_SECONDS
         if now - self._looked.get(peer, -LOOK_SECONDS) < pause:
             return
