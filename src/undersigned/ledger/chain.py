@@ -32,8 +32,8 @@ def link(before: bytes, row: Row) -> bytes:
     fields = (row.place, row.kind, row.at, row.sender, row.sequence, row.type, row.digest)
     # A JSON array ends where it ends, so that no byte can move between the fields and the raw bytes.
     text = before + msgspec.json.encode(fields) + row.raw
-    made = sha256()
-    for start in range(0, len(text), HASHED_AT_ONCE):
+    made = sha256(text[:HASHED_AT_ONCE])
+    for start in range(HASHED_AT_ONCE, len(text), HASHED_AT_ONCE):
         made.update(text[start : start + HASHED_AT_ONCE])
     return made.digest()
 

@@ -489,9 +489,12 @@ class Writer(threading.Thread):
         length = head.length + len(commit.rows)
         outbox = head.outbox
         if commit.outbox or commit.receipted or commit.freed:
-            waiting = (*outbox, *((places[digest], digest) for digest in commit.outbox))
             gone = commit.receipted + commit.freed
-            outbox = tuple([item for item in waiting if item[1] not in gone])
+            waiting = [item for item in outbox if item[1] not in gone]
+            for digest in commit.outbox:
+                if digest not in gone:
+                    waiting.append((places[digest], digest))
+            outbox = tuple(waiting)
         summary, live = msgspec.json.encode(commit.summary), int(commit.summary.live)
         stage.heads[name] = EngagementHead(id, own, peer, length, at, live, outbox, head.leaves, head.new)
         if head.new or live != head.live:
@@ -532,9 +535,12 @@ class Writer(threading.Thread):
         if stage.frontier is None:
             stage.frontier = self._frontier.copy()
         index = added[value] = stage.frontier.size
-        made = stage.frontier.append(value)
-        stage.nodes.update({(level, at): node for level, at, node in made})
-        stage.leaves.append((index, head.id, value, b"".join([node for level, _, node in made if level]), data))
+        inner = b""
+        for level, at, node in stage.frontier.append(value):
+            stage.nodes[level, at] = node
+            if level:
+                inner += node
+        stage.leaves.append((index, head.id, value, inner, data))
         return index
 
     def _keep_checkpoint(self, db: sqlite3.Connection, stage: Stage, signed: SignedHead) -> None:
@@ -569,7 +575,8 @@ class Writer(threading.Thread):
             (RESERVATION, [reservation_row(entry) for entry in stage.limits.entries.values()]),
             (USAGE, [(*key, *total) for key, total in stage.limits.totals.items()]),
         ):
-            insert.all(db, rows)
+            if rows:
+                insert.all(db, rows)
         if stage.frontier is not None:
             db.execute("UPDATE tree SET size = ?, root = ?", (stage.frontier.size, stage.frontier.root))
 
