@@ -85,7 +85,10 @@ _ONE_INPUT: Final = re.compile(
 _ONE_SIGNATURE: Final = re.compile(rf"(?P<label>{_KEY.pattern})=:(?P<raw>[A-Za-z0-9+/]*={{0,2}}):")
 _PARAMETER: Final = re.compile(rf';({_KEY.pattern})=(?:(-?[0-9]{{1,15}})|"({_PLAIN.pattern})")')
 _MAX_INTEGER: Final = 999_999_999_999_999  # RFC 9651, section 3.3.1
+_PARAMETERS: Final = frozenset({"created", "expires", "nonce", "keyid", "alg", "tag"})  # RFC 9421, section 2.3
 _COMPONENT_PARAMETERS: Final = frozenset({"name", "key", "bs", "sf", "req"})
+_NAMED: Final = frozenset({"name"})
+_NOTHING: Final = frozenset[str]()
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 Headers = tuple[tuple[str, str], ...]
@@ -207,22 +210,19 @@ def _plain_input(parts: Sequence[Component], parameters: Parameters) -> str | No
     """The inner list if nothing in it needs an escape or a type of its own, as in all requests of ours; else None, and
     the library writes it, character by character.
     """
-    names: list[str] = []
-    for part in parts:
-        if part.parameters or not _PLAIN.fullmatch(part.name):
-            return None
-        names.append(f'"{part.name}"')
-    written = [f"({' '.join(names)})"]
+    texts = [part.name for part in parts if not part.parameters]
+    if not texts or len(texts) < len(parts) or not parameters.keys() <= _PARAMETERS:
+        return None
+    written = '("' + '" "'.join(texts) + '")'
     for name, value in parameters.items():
-        if not _KEY.fullmatch(name):
-            return None
-        if type(value) is int and -_MAX_INTEGER <= value <= _MAX_INTEGER:
-            written.append(f"{name}={value}")
-        elif type(value) is str and _PLAIN.fullmatch(value):
-            written.append(f'{name}="{value}"')
+        if type(value) is str:
+            texts.append(value)
+            written += f';{name}="{value}"'
+        elif type(value) is int and -_MAX_INTEGER <= value <= _MAX_INTEGER:
+            written += f";{name}={value}"
         else:
             return None
-    return ";".join(written)
+    return written if _PLAIN.fullmatch("".join(texts)) else None
 
 
 def signature_base(message: Request | Response, components: Sequence[str | Component], parameters: Parameters) -> bytes:
@@ -239,20 +239,15 @@ def signature_base(message: Request | Response, components: Sequence[str | Compo
 
 def _base(message: Request | Response, parts: Sequence[Component], written: str) -> bytes:
     """`written` is the inner list of components and parameters."""
-    lines: list[str] = []
-    seen: set[str] = set()
-    for part in parts:
-        identifier = _identifier(part)
-        if identifier in seen:
-            raise FormatError("schema_violation", f"{identifier} is covered twice")
-        seen.add(identifier)
-        value = _value(message, part)
-        # A line break in a value would let one component be read as two.
-        if _VALUE.fullmatch(value) is None:
-            raise FormatError("schema_violation", f"the value of {identifier} holds a control character")
-        lines.append(f"{identifier}: {value}")
-    lines.append(f'"@signature-params": {written}')
-    return "\n".join(lines).encode("latin-1")
+    identifiers = [_identifier(part) for part in parts]
+    if len(set(identifiers)) < len(identifiers):
+        raise FormatError("schema_violation", f"a component is covered twice: {' '.join(identifiers)}")
+    values = [_value(message, part) for part in parts]
+    # A line break in a value would let one component be read as two.
+    if _VALUE.fullmatch("".join(values)) is None:
+        raise FormatError("schema_violation", f"a value holds a control character, of {' '.join(identifiers)}")
+    lines = [f"{identifier}: {value}\n" for identifier, value in zip(identifiers, values, strict=True)]
+    return f'{"".join(lines)}"@signature-params": {written}'.encode("latin-1")
 
 
 def claimed_key(request: Request) -> DidUrl:
@@ -509,10 +504,20 @@ def _check_content_digest(request: Request) -> None:
 
 def _field(headers: Headers, name: str) -> str:
     """The combined value of a field: its lines in order, trimmed, joined by a comma."""
-    values = [value.strip(" \t") for key, value in headers if key.lower() == name]
-    if not values:
+    value = _fields(headers).get(name)
+    if value is None:
         raise FormatError("schema_violation", f"there is no field {name}")
-    return ", ".join(values)
+    return value
+
+
+@lru_cache(maxsize=64)
+def _fields(headers: Headers) -> Mapping[str, str]:
+    """All of them by name. Asked of the same message for each field that is read or covered."""
+    fields: dict[str, str] = {}
+    for key, value in headers:
+        name, line = key.lower(), value.strip(" \t")
+        fields[name] = f"{fields[name]}, {line}" if name in fields else line
+    return fields
 
 
 def _value(message: Request | Response, part: Component) -> str:
@@ -550,7 +555,7 @@ def _value(message: Request | Response, part: Component) -> str:
 
 
 def _derived(message: Request | Response, name: str, parameters: Mapping[str, str | bool]) -> str:
-    if set(parameters) - {"req"} != ({"name"} if name == "@query-param" else set[str]()):
+    if frozenset(parameters) - {"req"} != (_NAMED if name == "@query-param" else _NOTHING):
         raise FormatError("schema_violation", f"{name} has parameters that it does not take")
     if isinstance(message, Response):
         if name == "@status":

@@ -37,9 +37,9 @@ def compile_scope(scope: Scope, base_id: str) -> WireScope:
     return WireScope(
         id=f"{base_id}#scope",
         type="Scope",
-        grants=tuple(_granted(grant, base_id) for grant in scope.grants),
-        prohibitions=tuple(_rule(f"{base_id}#{rule.id}", rule, []) for rule in scope.prohibitions),
-        obligations=tuple(_obliged(rule, base_id) for rule in scope.obligations),
+        grants=tuple([_granted(grant, base_id) for grant in scope.grants]),
+        prohibitions=tuple([_rule(f"{base_id}#{rule.id}", rule, []) for rule in scope.prohibitions]),
+        obligations=tuple([_obliged(rule, base_id) for rule in scope.obligations]),
         extensions=dict(scope.extensions) or None,
         critical=scope.critical or None,
     )
@@ -59,19 +59,19 @@ def read_scope(wire: WireScope, understood: Iterable[str] = ()) -> Scope:
 
     Source: protocol-spec/06-scope.md, section 6.2
     """
+    if wire.critical and (unknown := sorted(set(wire.critical) - set(understood))):
+        raise FormatError("schema_violation", f"scope: critical extension {unknown[0]!r:.200} is not understood here")
+    return _read_again(wire) if wire.extensions is None else _read(wire)
+
+
+def _read(wire: WireScope) -> Scope:
     base, mark, name = wire.id.rpartition("#")
     if not (base and mark and name == "scope"):
         raise FormatError("schema_violation", f"scope: expected an id that ends in #scope, got {wire.id!r:.200}")
-    if unknown := sorted(set(wire.critical or ()) - set(understood)):
-        raise FormatError("schema_violation", f"scope: critical extension {unknown[0]!r:.200} is not understood here")
-    return _read_again(wire, base) if wire.extensions is None else _read(wire, base)
-
-
-def _read(wire: WireScope, base: str) -> Scope:
     scope = Scope(
-        grants=tuple(_grant(rule, base) for rule in wire.grants),
-        prohibitions=tuple(Prohibition(_name(rule.id, base), rule.action, rule.target) for rule in wire.prohibitions),
-        obligations=tuple(_obligation(rule, base) for rule in wire.obligations),
+        grants=tuple([_grant(rule, base) for rule in wire.grants]),
+        prohibitions=tuple([Prohibition(_name(rule.id, base), rule.action, rule.target) for rule in wire.prohibitions]),
+        obligations=tuple([_obligation(rule, base) for rule in wire.obligations]),
         extensions=wire.extensions or {},
         critical=wire.critical or (),
     )

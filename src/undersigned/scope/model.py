@@ -141,8 +141,8 @@ class Grant(_Rule, frozen=True):
 
     def __post_init__(self) -> None:
         self._check()
-        limits = tuple(sorted(self.limits, key=lambda limit: limit.name))
-        if len({limit.name for limit in limits}) < len(limits):
+        named = {limit.name: limit for limit in self.limits}
+        if len(named) < len(self.limits):
             raise _wrong(f"grant {self.id}: one limit for each unit and period, not several")
         conditions: dict[str, tuple[str, ...]] = {}
         for name in sorted(self.conditions):
@@ -152,9 +152,9 @@ class Grant(_Rule, frozen=True):
             if isinstance(values, str) or not values or not all(_VALUE.fullmatch(value) for value in values):
                 raise _wrong(f"grant {self.id}: condition {name} needs a list of plain values, and at least one")
             conditions[name] = tuple(sorted(set(values)))
-        if not isinstance(cast("object", self.approval), bool):
+        if type(self.approval) is not bool:
             raise _wrong(f"grant {self.id}: expected approval to be true or false, got {self.approval!r:.80}")
-        force_setattr(self, "limits", limits)
+        force_setattr(self, "limits", tuple([named[name] for name in sorted(named)]))
         force_setattr(self, "conditions", conditions)
 
     def explain(self) -> str:
@@ -206,6 +206,8 @@ class Scope(Struct, frozen=True, gc=False, kw_only=True):
         names: list[str] = []
         for field in ("grants", "prohibitions", "obligations"):
             rules: tuple[_Rule, ...] = getattr(self, field)
+            if rules == ():
+                continue  # nothing to check, and most scopes have nothing but grants
             if len(rules) > MAX_RULES:
                 raise FormatError("too_large", f"scope: at most {MAX_RULES} {field}, got {len(rules)}")
             names += [rule.id for rule in rules]
@@ -215,9 +217,10 @@ class Scope(Struct, frozen=True, gc=False, kw_only=True):
         for uri in self.extensions:
             if not _URI.fullmatch(uri):
                 raise _wrong(f"scope: expected extensions keyed by URI, got {uri!r:.80}")
-        if not set(self.critical) <= set(self.extensions):
-            raise _wrong("scope: `critical` lists an extension that is not there")
-        force_setattr(self, "critical", tuple(sorted(set(self.critical))))
+        if self.critical != ():
+            if not set(self.critical) <= set(self.extensions):
+                raise _wrong("scope: `critical` lists an extension that is not there")
+            force_setattr(self, "critical", tuple(sorted(set(self.critical))))
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """(`May`, `May not`, `Must` or `Also`, what) for each clause, for people."""
