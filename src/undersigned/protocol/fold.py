@@ -35,7 +35,7 @@ from undersigned.protocol.lane import lane_facts, lane_legal, lane_row
 from undersigned.protocol.peer_view import PeerView, allows, goes_on, step_of
 from undersigned.protocol.states import CASES, ENDED, LANE_TYPES, LIMIT_EXEMPT, OTHER, PROVIDER, ROWS, Role, Row
 
-__all__ = ["MAX_CONTRACT_MOVES", "Outcome", "apply", "judge", "legal", "outcome"]
+__all__ = ["MAX_CONTRACT_MOVES", "Outcome", "apply", "judge", "legal", "legal_by_state", "outcome"]
 
 MAX_CONTRACT_MOVES = 4096
 """Moves of both sides together, once there is a contract; beyond it only those that end it are taken."""
@@ -289,6 +289,14 @@ def _limits(engagement: Engagement, move: VerifiedMessage) -> None:
 
 def legal(engagement: Engagement, role: Role) -> tuple[str, ...]:
     """Types of moves that `role` may send now, in the order of the tables; what they say is the guards' to judge."""
+    found = legal_by_state(engagement, role)
+    if engagement.contract is None or engagement.offer is None:
+        return found
+    return (*found, *lane_legal(engagement, role))
+
+
+def legal_by_state(engagement: Engagement, role: Role) -> tuple[str, ...]:
+    """The same without moves about documents under a contract."""
     state, talks, contract, offer = engagement.state, engagement.talks, engagement.contract, engagement.offer
     found = dict.fromkeys(_LEGAL.get((state, role), ()))
     if state == "ready" and talks is not None:
@@ -308,7 +316,7 @@ def legal(engagement: Engagement, role: Role) -> tuple[str, ...]:
         found.pop("Dispute", None)
     if not (contract.asked and contract.open_requests()):
         found.pop("Approval", None)
-    return (*found, *lane_legal(engagement, role))
+    return tuple(found)
 
 
 # --- changing

@@ -28,10 +28,10 @@ from undersigned.protocol.effects import (
     Work,
 )
 from undersigned.protocol.engagement import Contract, Engagement, Tabled
-from undersigned.protocol.fold import legal
+from undersigned.protocol.fold import legal_by_state
 from undersigned.protocol.lane import may_change
 from undersigned.protocol.presence import missed_since
-from undersigned.protocol.states import ENDED, HIRER, LANE_TYPES, PERFORMED, PROVIDER, ROLES, TABLES, Role
+from undersigned.protocol.states import ENDED, HIRER, PERFORMED, PROVIDER, ROLES, TABLES, Role
 
 __all__ = ["RECEIPT_SECONDS", "Owed", "basis", "owed", "pending", "wake_at"]
 
@@ -42,8 +42,8 @@ PUT_AWAY_SECONDS: Final = 24 * 3600
 """How long after its end an engagement still asks for a receipt that does not come. The peer may be gone for good, and
 one that comes back finds the ledger."""
 
-_RIGHTS: Final = LANE_TYPES | {"Terminate", "Breach", "Dispute", "Suspend", "ApprovalRequest", "Approval"}
-"""What may be said under a contract, and is not what a state waits for."""
+_RIGHTS: Final = frozenset({"Terminate", "Breach", "Dispute", "Suspend", "ApprovalRequest", "Approval"})
+"""What may be said under a contract beside moves about documents, and is not what a state waits for."""
 
 _STRENGTH: Final = ("ruling", "release", "silence", "review", "terminate")
 
@@ -174,8 +174,8 @@ _OWNERS: Final[dict[str, tuple[Role, ...]]] = {
 
 def _answers(engagement: Engagement, role: Role) -> tuple[str, ...]:
     """Moves that answer what is asked of `role`, without those that are a right only."""
-    rights = _RIGHTS if engagement.contract is not None else frozenset[str]()
-    return tuple([kind for kind in legal(engagement, role) if kind not in rights])
+    found = legal_by_state(engagement, role)
+    return found if engagement.contract is None else tuple([kind for kind in found if kind not in _RIGHTS])
 
 
 def _by(engagement: Engagement, who: tuple[Role, ...], deadlines: tuple[Wait, ...]) -> Instant | None:
