@@ -301,12 +301,12 @@ def _check_terms(terms: Terms) -> None:
 
 
 def _once(names: list[str], path: str) -> None:
-    if len(set(names)) < len(names):
+    if len(names) > 1 and len(set(names)) < len(names):
         raise _wrong(path, "each name and criterion once", sorted(names))
 
 
 def _sorted_set(members: tuple[str, ...], path: str) -> None:
-    if list(members) != sorted(set(members)):
+    if len(members) > 1 and list(members) != sorted(set(members)):
         raise _wrong(path, "a set: sorted by code point, no repeats", list(members))
 
 
