@@ -12,6 +12,7 @@ Source: protocol-spec/08-attestation-and-evidence.md, section 8.5
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -33,6 +34,9 @@ class Head(Struct, frozen=True):
     size: int
     root: bytes
     """32 bytes."""
+
+
+_EMPTY: Final = Head(0, EMPTY_ROOT)
 
 
 class Stated(Struct, frozen=True, kw_only=True):
@@ -108,10 +112,11 @@ def saw(before: Seen | None, said: Stated) -> Seen:
     if seen.agreed is None:
         return replace(seen, agreed=kept)
     head = said.head
-    if any(one.head == head for one in seen.held) or head == Head(0, EMPTY_ROOT):
+    agreed = seen.agreed.head
+    if head in (agreed, _EMPTY) or any(one.head == head for one in seen.open):
         return seen
     open = tuple(one for one in seen.open if one.head not in said.continues)
-    if seen.agreed.size == 0 or seen.agreed.head in said.continues:
+    if agreed.size == 0 or agreed in said.continues:
         return replace(seen, agreed=kept, open=open)
     if len(open) == MAX_OPEN:
         return replace(seen, missed=seen.missed + 1)

@@ -121,9 +121,10 @@ def judge(engagement: Engagement, entry: Sent | Received) -> tuple[Outcome, Enga
                 changes["talks"] = replace(talks, used=talks.used + len(move.raw))
     elif engagement.contract is not None and not case.in_lane:
         changes.update(void_facts(case))
-    contract = changes.get("contract", engagement.contract)
-    if contract is not None and contract.began is not None and message.role == PROVIDER:
-        changes["contract"] = replace(contract, heard_at=at)  # any move is a sign of life
+    if message.role == PROVIDER:
+        contract = changes.get("contract", engagement.contract)
+        if contract is not None and contract.began is not None:
+            changes["contract"] = replace(contract, heard_at=at)  # any move is a sign of life
     return judged.outcome, replace(engagement, **changes)
 
 
