@@ -81,9 +81,9 @@ async def check_answer(peer: Peer, contract: Digest, sent: Request, answer: Resp
 def _named(conversation: Conversation) -> Iterator[tuple[str, Digest]]:
     """What we hand out under a contract, by the names that it has there."""
     if conversation.engagement.role == "provider":
-        yield from ((one.name, one.digest) for one in conversation.last("Delivery", Delivery).artifacts)
+        yield from ((one.name, one.digest) for one in conversation.last("Delivery", Delivery, "provider").artifacts)
     else:
-        yield from ((one.name, one.digest) for one in conversation.last("Start", Start).inputs)
+        yield from ((one.name, one.digest) for one in conversation.last("Start", Start, "hirer").inputs)
 
 
 class ArtifactDoor:

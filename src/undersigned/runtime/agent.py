@@ -716,8 +716,8 @@ class Agent:
             return word
         usage = await self.gate.usage(contract.digest)
         handled = self._to_destroy(conversation, engagement)
-        advertised, served = self._advertised(conversation), None
-        if engagement.role == "provider" and advertised is not None:
+        served = None
+        if engagement.role == "provider" and (advertised := self._advertised(conversation)) is not None:
             served = Served(advertised=advertised, met=self.bookings.met(engagement))
         said = await self.papers.closing(
             engagement,
@@ -738,7 +738,7 @@ class Agent:
     def _advertised(conversation: Conversation) -> int | None:
         """How many contracts at a time the provider's `Profile` says that it takes of this task."""
         task = conversation.offered().terms.task.kind
-        for capability in conversation.last("Profile", Profile).capabilities:
+        for capability in conversation.last("Profile", Profile, "provider").capabilities:
             slots = capability.get("capacity")
             if capability.get("task") == task and isinstance(slots, int) and not isinstance(slots, bool):
                 return slots
@@ -748,7 +748,7 @@ class Agent:
         """What of the inputs the provider has to destroy, and by when: the end, and the retention agreed on."""
         if engagement.since is None or not conversation.said("Start", "hirer"):
             return None
-        inputs = conversation.last("Start", Start).inputs
+        inputs = conversation.last("Start", Start, "hirer").inputs
         if not inputs:
             return None
         retention = parse_duration(conversation.offered(engagement).terms.data_handling.retention)
@@ -769,7 +769,8 @@ class Agent:
             self.witness.follow(conversation.engagement.peer)
         if event.kind == "over" or conversation.engagement.state in ENDED:
             self.subcontracts.noticed(conversation.id)
-        self._told(event)
+        if self._watchers:
+            self._told(event)
 
     def doubted(self, peer: Did, code: str) -> None:
         """`peer`, or somebody on the way, says unsigned that a message of ours cannot be taken. Nothing follows, but

@@ -84,6 +84,7 @@ from undersigned.protocol import (
     legal,
     missed_since,
     pending,
+    position,
     wake_at,
 )
 from undersigned.transport import Identity
@@ -251,6 +252,8 @@ class Conversation(Remembered):
         self._trying = b""
         """The first row of the last commit tried."""
         self._places = 0
+        self._stored: tuple[int, int] | None = None
+        """The position that the ledger holds."""
         self._inbox: list[Arrived | Asked] = []
         self._taken: list[Arrived | Asked] | None = None
         """What the turn that is under way took from the inbox; None while none is."""
@@ -289,6 +292,7 @@ class Conversation(Remembered):
     async def _load(self, summary: Summary) -> None:
         loaded = await load_engagement(self.shell.ledger, summary, self.shell.identity.did)
         self.engagement, self._places, facts, packed, moves, heard = loaded
+        self._stored = position(self.engagement) if self._places else None
         self._heard = frozenset(heard) or NOTHING
         self._live = summary.live
         self._sign_kept = _heard_at(self.engagement)
@@ -560,7 +564,8 @@ class Conversation(Remembered):
         self._rouse()
 
     async def _turn(self, items: list[Arrived | Asked], greets: bool) -> None:
-        turn = Turn(self.engagement, self.shell.clock.now(), self._places + len(self._lazy))
+        places = self._places + len(self._lazy)
+        turn = Turn(self.engagement, self.shell.clock.now(), places=places, stored=self._stored)
         if greets:
             await self._reconnect(turn)
         if self.forgot and not all(isinstance(item, Arrived) and item.message.message.notice for item in items):
@@ -570,7 +575,8 @@ class Conversation(Remembered):
                 await self._receive(turn, item)
             else:
                 await self._say_asked(turn, item)
-        self._note_absence(turn)
+        if turn.now > self._rings_at:
+            self._note_absence(turn)
         asked: Engagement | None = None
         effects: tuple[Effect, ...] = ()
         while True:
@@ -582,10 +588,10 @@ class Conversation(Remembered):
                     break
             else:
                 break
-            if isinstance(effect, Owe) and turn.leaves:
+            if turn.leaves and isinstance(effect, Owe):
                 # The seal states the place of the leaf, so the leaf is stored first.
                 await self._commit(turn)
-                turn = Turn(self.engagement, self.shell.clock.now(), self._places)
+                turn = Turn(self.engagement, self.shell.clock.now(), places=self._places, stored=self._stored)
             turn.served.add(effect.key)
             if self.forgot and isinstance(effect, Owe | Reserve | Free | Missed | Finished):
                 await self._read_back()
@@ -704,6 +710,16 @@ class Conversation(Remembered):
         if told:
             turn.message("received", message)
             self._keep_document(turn, item.document)
+        if not body.notice:
+            turn.durable = True
+            turn.evidence.extend(evidence)
+            if leaf is not None:
+                turn.leaves.append(leaf)
+            self.remember(body)
+            turn.event("received" if how == "applies" else how, body.type, message=body)
+            return
+        if told:
+            turn.notices.add(message.digest)
         if isinstance(body, Receipt) and told:
             turn.receipted.extend(body.of)
             if turn.engagement.pause is not None and before.pause is None:
@@ -713,21 +729,10 @@ class Conversation(Remembered):
         elif isinstance(body, Problem):
             _log.warning("the peer refused a message", engagement=self.id, code=body.code)
             self.distrusted = self.distrusted or body.code == "ledger_diverged"
-        if body.notice and told:
-            turn.notices.add(message.digest)
-        elif not body.notice:
-            turn.durable = True
-            turn.evidence.extend(evidence)
-            if leaf is not None:
-                turn.leaves.append(leaf)
-        self.remember(body)
-        if isinstance(body, Sync):
+        elif isinstance(body, Sync):
             # What the peer lacks goes to it, oldest first.
             turn.sends.extend([await self._fresh(waiting.raw) for waiting in await self._unreceipted(turn)])
-        kind = "received" if how == "applies" else how
-        if body.type == "Problem":
-            kind = "problem"
-        turn.event(kind, body.type, message=body)
+        turn.event("problem" if body.type == "Problem" else "received", body.type, message=body)
         if len(turn.engagement.sent) < len(before.sent):
             await self._taken_back(turn, before.sent[len(turn.engagement.sent)])
 
@@ -951,10 +956,10 @@ class Conversation(Remembered):
             if turn.evidence:
                 self.shell.stored(turn.evidence)
             self._due = turn.engagement, commit.summary.wake_at
-            self._sign_kept = _heard_at(turn.engagement)
-            self._places += len(self._lazy) + len(turn.rows)
-            self._lazy.clear()
-            self._lazy_receipts.clear()
+            if turn.engagement.contract is not None:
+                self._sign_kept = turn.engagement.contract.heard_at or ""
+            self._places, self._stored = turn.places + len(turn.rows), commit.position
+            self._lazy, self._lazy_receipts = [], []
         else:
             if len(self._lazy) < MAX_LAZY:
                 self._lazy.extend(turn.rows)

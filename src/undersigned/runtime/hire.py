@@ -244,8 +244,8 @@ class Hire:
         if not conversation.said("Review", "hirer"):
             ends = ", ".join(f"{e.basis} {e.detail}".strip() for e in contract.endings) or engagement.state
             raise PolicyError("upstream_failed", f"the contract ended without a review: {ends}")
-        review = conversation.last("Review", Review)
-        delivery = conversation.last("Delivery", Delivery)
+        review = conversation.last("Review", Review, "hirer")
+        delivery = conversation.last("Delivery", Delivery, "provider")
         if delivery.outcome != "complete":
             raise PolicyError(
                 "upstream_failed", f"the provider did not finish the work: the delivery is {delivery.outcome}"

@@ -101,7 +101,7 @@ class HirerSide:
         agent, order = self._agent, self.order(conversation)
         match engagement.state:
             case "profiled":
-                profile = conversation.last("Profile", Profile)
+                profile = conversation.last("Profile", Profile, "provider")
                 return Say(
                     "Presentation",
                     {
@@ -208,7 +208,7 @@ class HirerSide:
     def _terms(self, conversation: Conversation, order: Order) -> Terms:
         """What we would offer now, for what the provider says that it delivers."""
         agent = self._agent
-        profile = conversation.last("Profile", Profile)
+        profile = conversation.last("Profile", Profile, "provider")
         delivers: tuple[Deliverable, ...] = ()
         asked: Price | None = None
         for capability in profile.capabilities:

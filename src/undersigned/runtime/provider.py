@@ -61,10 +61,10 @@ class ProviderSide:
         agent = self._agent
         match engagement.state:
             case "inquired":
-                return await self._profile(conversation, conversation.last("Inquiry", Inquiry), engagement)
+                return await self._profile(conversation, conversation.last("Inquiry", Inquiry, "hirer"), engagement)
             case "presented":
                 shown = conversation.last("Presentation", Presentation, "hirer")
-                stake = self._stake(conversation.last("Inquiry", Inquiry))
+                stake = self._stake(conversation.last("Inquiry", Inquiry, "hirer"))
                 decision = await agent.meeting.evaluate(engagement, shown, stake=stake)
                 if decision.outcome != "allow" or shown.request is None:
                     return declined(decision)

@@ -52,10 +52,11 @@ class Remembered:
         """
         if role is not None:
             found = self._last.get((type, role))
-        else:
-            found = next((message for (kind, _), message in self._last.items() if kind == type), None)
-        if isinstance(found, of):
-            return found
+            if isinstance(found, of):
+                return found
+        for (kind, _), message in self._last.items() if role is None else ():
+            if kind == type and isinstance(message, of):
+                return message
         raise LocalProtocolError("not_found", f"{self.engagement.id} has no {type} of {role or 'either side'}")
 
     def said(self, type: str, role: str) -> bool:

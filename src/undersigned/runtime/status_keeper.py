@@ -132,7 +132,7 @@ class StatusKeeper:
     def _held(self, key: tuple[str, Did], oldest: float) -> StatusList | None:
         """What is kept, if its fetch began at `oldest` or later and its own time is not over."""
         kept = self._kept.get(key)
-        if kept is None or kept.since < max(oldest, self._seconds() - kept.list.ttl_seconds):
+        if kept is None or kept.since < oldest or kept.since < self._seconds() - kept.list.ttl_seconds:
             return None
         self._kept.move_to_end(key)
         return kept.list

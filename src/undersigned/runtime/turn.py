@@ -115,13 +115,16 @@ NOTHING_BOOKED: Final = Booked()
 class Turn:
     """What one turn changes, until it is committed."""
 
-    def __init__(self, engagement: Engagement, now: Instant, places: int) -> None:
-        """Its rows come behind `places` rows of the journal, those not stored yet among them."""
+    def __init__(self, engagement: Engagement, now: Instant, *, places: int, stored: tuple[int, int] | None) -> None:
+        """Its rows come behind `places` rows of the journal, those not stored yet among them; `stored` is the position
+        that the ledger holds, None while it holds nothing.
+        """
         self.before = engagement
         self.engagement = engagement
         self.now = now
         """When it began: all that is recorded in it is recorded then."""
         self.places = places
+        self.stored = stored
         self.rows: list[Row] = []
         self.outbox: list[Digest] = []
         self.receipted: list[Digest] = []
@@ -219,7 +222,7 @@ class Turn:
         contract = engagement.contract
         return Commit(
             engagement=engagement.id,
-            expected=position(self.before) if self.places > len(carried) else None,
+            expected=self.stored,
             position=here,
             rows=rows,
             summary=Summary(

@@ -21,10 +21,12 @@ T = TypeVar("T")
 class Unread(Generic[T]):
     """In order. Where it holds no more than `most`, who does not read loses the oldest."""
 
-    __slots__ = ("_held", "_more")
+    __slots__ = ("_held", "_loop", "_more")
 
     def __init__(self, most: int | None = None) -> None:
         self._held: deque[T] = deque(maxlen=most)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Its reader's."""
         self._more: asyncio.Future[None] | None = None
         """Waited for by the reader."""
 
@@ -39,7 +41,8 @@ class Unread(Generic[T]):
     def more(self) -> asyncio.Future[None]:
         """Is done once another one is added."""
         if self._more is None or self._more.done():
-            self._more = asyncio.get_running_loop().create_future()
+            self._loop = self._loop or asyncio.get_running_loop()
+            self._more = self._loop.create_future()
         return self._more
 
     async def get(self) -> T:

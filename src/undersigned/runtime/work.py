@@ -165,7 +165,7 @@ class Worker:
         if not self._first(effect.key):
             return
         agent = self._agent
-        start = conversation.last("Start", Start)
+        start = conversation.last("Start", Start, "hirer")
         job = Job(
             agent,
             conversation,
@@ -377,7 +377,7 @@ class Worker:
                 artifacts=await artifacts.stated(algorithms_named(delivery.statements)),
                 required=document.terms.evidence.predicates or (WorkPredicate.PREDICATE_TYPE,),
                 task=document.terms.task.kind,
-                inputs=[given.digest for given in conversation.last("Start", Start).inputs],
+                inputs=[given.digest for given in conversation.last("Start", Start, "hirer").inputs],
             )
             statements = tuple(one.digest for one in verified)
             await self._check_bills(conversation, document, delivery, artifacts)
