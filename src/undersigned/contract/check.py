@@ -287,14 +287,10 @@ def _check_terms(terms: Terms) -> None:
     if (ending.fee is not None) != (ending.convenience == "fee"):
         raise _wrong("/terms/termination/fee", "a fee exactly if convenience is fee", ending.convenience)
     _once([deliverable.name for deliverable in terms.deliverables], "/terms/deliverables")
-    _once(
-        [criterion.id for deliverable in terms.deliverables for criterion in deliverable.criteria],
-        "/terms/deliverables",
-    )
-    check_milestones(
-        terms.settlement.milestones,
-        [criterion.id for deliverable in terms.deliverables for criterion in deliverable.criteria],
-    )
+    criteria = [criterion.id for deliverable in terms.deliverables for criterion in deliverable.criteria]
+    _once(criteria, "/terms/deliverables")
+    if terms.settlement.milestones:
+        check_milestones(terms.settlement.milestones, criteria)
     _sorted_set(terms.must_stay_valid, "/terms/mustStayValid")
     _sorted_set(terms.policies, "/terms/policies")
     read_scope(terms.scope, understood=terms.scope.critical or ())

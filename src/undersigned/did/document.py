@@ -59,7 +59,7 @@ class DidDocument:
     Source: protocol-spec/02-identity-and-keys.md, sections 2.3 and 2.4
     """
 
-    __slots__ = ("_allowed", "_keys", "_methods", "_services", "id", "raw", "raw_digest")
+    __slots__ = ("_allowed", "_keys", "_methods", "_named", "_services", "id", "raw", "raw_digest")
 
     id: Did
     raw: bytes
@@ -85,6 +85,9 @@ class DidDocument:
         self._allowed: dict[str, dict[DidUrl, None]] = {}  # A dict, for its order
         for relationship in RELATIONSHIPS:
             self._allowed[relationship] = dict.fromkeys(self._names(document, relationship))
+        self._named = {
+            relationship: tuple(filter(self._is_own, names)) for relationship, names in self._allowed.items()
+        }
         self._services = tuple(_services(document))
 
     def __eq__(self, other: object) -> bool:
@@ -137,13 +140,12 @@ class DidDocument:
 
         Whether each one's key is of a kind used here shows when it is asked for.
         """
-        return tuple(
-            name
-            for name in self._allowed.get(relationship, ())
-            if parse_did_url(name).did == self.id
-            and name in self._methods
-            and self._methods[name]["controller"] == self.id
-        )
+        return self._named.get(relationship, ())
+
+    def _is_own(self, name: DidUrl) -> bool:
+        """Whether a method is this DID's by its name, is in the document, and has no other controller."""
+        method = self._methods.get(name)
+        return method is not None and method["controller"] == self.id and parse_did_url(name).did == self.id
 
     def keys(self, relationship: str, *, now: Instant) -> dict[DidUrl, PublicKey]:
         """The keys that `key_for` authorizes now, by method; one that it does not, of whatever kind, is left out."""

@@ -102,7 +102,7 @@ class Body(NamedTuple):
     """The bytes from there on, as they come."""
 
 
-class _Known(NamedTuple):
+class Known(NamedTuple):
     """What is remembered of a DID."""
 
     since: float
@@ -182,9 +182,9 @@ class Gatherer:
         self._now = now or SystemClock().now
         self._moved = moved
         self._resolver = resolver
-        self._documents: OrderedDict[Did, _Known] = OrderedDict()
+        self._documents: OrderedDict[Did, Known] = OrderedDict()
         self._documents_bytes = 0
-        self._under_way: dict[Did, asyncio.Task[_Known]] = {}
+        self._under_way: dict[Did, asyncio.Task[Known]] = {}
         self._session: ClientSession | None = None
         self._lookups = asyncio.Semaphore(self.limits.connections)
         self._transfers = asyncio.Semaphore(self.limits.transfers)
@@ -415,7 +415,7 @@ class Gatherer:
             ResolutionError: `did_unresolvable`, `did_forbidden_address`.
             VerificationError: `did_document_invalid`, `did_deactivated`, `key_weak`.
         """
-        known = self._remembered(did, max_age_seconds) or await self._fetched(did)
+        known = self.remembered(did, max_age_seconds) or await self._fetched(did)
         return known.document or known.current()
 
     async def history(self, did: Did, max_age_seconds: float = 3600.0) -> DidHistory:
@@ -427,7 +427,7 @@ class Gatherer:
         """
         if not keeps_history(did):
             raise ResolutionError("did_unresolvable", f"the method of {did} keeps no history")
-        history = (self._remembered(did, max_age_seconds) or await self._fetched(did)).history
+        history = (self.remembered(did, max_age_seconds) or await self._fetched(did)).history
         assert history is not None  # noqa: S101  (its method keeps one)
         return history
 
@@ -436,8 +436,8 @@ class Gatherer:
         known = self._documents.get(document.id)
         return known.log if known is not None and known.document == document else ()
 
-    def _remembered(self, did: Did, max_age_seconds: float) -> _Known | None:
-        """What was fetched of `did` at most so long ago, and may still be used."""
+    def remembered(self, did: Did, max_age_seconds: float) -> Known | None:
+        """What was fetched of `did` at most `max_age_seconds` ago, and may still be used; nothing is waited for."""
         kept = self._documents.get(did)
         if kept is None:
             return None
@@ -447,7 +447,7 @@ class Gatherer:
         self._documents.move_to_end(did)
         return kept
 
-    async def _fetched(self, did: Did) -> _Known:
+    async def _fetched(self, did: Did) -> Known:
         under_way = self._under_way.get(did)
         if under_way is None:
             under_way = asyncio.get_running_loop().create_task(self._resolve(did))
@@ -463,7 +463,7 @@ class Gatherer:
             ResolutionError: As `document`; `did_unresolvable`, too many hosts.
             VerificationError: As `document`.
         """
-        found = {did: self._remembered(did, max_age_seconds) for did in dids}
+        found = {did: self.remembered(did, max_age_seconds) for did in dids}
         hosts = {host for did, known in found.items() for host in (known.hosts if known else self._hosts(did))}
         if len(hosts) > self.limits.hosts:
             raise ResolutionError("did_unresolvable", f"{len(hosts)} hosts are more than {self.limits.hosts}")
@@ -488,7 +488,7 @@ class Gatherer:
         place = self._moved.get(did, did)
         return fetches(place, fetched, local=self.local, methods=methods_for(place, self._resolver))
 
-    async def _resolve(self, did: Did) -> _Known:
+    async def _resolve(self, did: Did) -> Known:
         started = self._clock()
         limits = self.limits
         max_bytes = limits.history_bytes if keeps_history(did) else limits.document_bytes
@@ -515,14 +515,14 @@ class Gatherer:
         else:
             document, history = self._verified(did, fetched, now)
         # The time before the fetch, so that the age is never less than it really is.
-        known = _Known(started, document, history, sum(map(len, fetched.values())), log, self._hosts(did))
+        known = Known(started, document, history, sum(map(len, fetched.values())), log, self._hosts(did))
         before = self._documents.get(did)
         if before is not None and before.history and known.history and not known.history.continues(before.history):
             raise VerificationError("did_document_invalid", f"the history of {did} is another than was seen before")
         self._remember(did, known)
         return known
 
-    def _remember(self, did: Did, known: _Known) -> None:
+    def _remember(self, did: Did, known: Known) -> None:
         """Keeps what was found, and lets go of what was not asked for the longest."""
         replaced = self._documents.pop(did, None)
         self._documents[did] = known
@@ -546,7 +546,7 @@ class Gatherer:
         except (ValueError, TypeError, RecursionError) as exc:
             raise VerificationError("did_document_invalid", f"the document of {did} was not understood") from exc
 
-    def _resolved(self, did: Did, done: asyncio.Task[_Known]) -> None:
+    def _resolved(self, did: Did, done: asyncio.Task[Known]) -> None:
         del self._under_way[did]
         if not done.cancelled():
             # Somebody may have stopped waiting; asking for the exception keeps the loop from reporting it as lost.
@@ -590,7 +590,8 @@ def _parse(url: str) -> URL:
     try:
         parsed = URL(url)
         host = parsed.raw_host
-        if _VISIBLE.fullmatch(url):
+        # What reads as it is written need not be put together again.
+        if str(parsed) != url and _VISIBLE.fullmatch(url):
             spelled = urlsplit(url)
             query = f"?{spelled.query}" if spelled.query else ""
             parsed = URL(f"{parsed.scheme}://{parsed.raw_authority}{spelled.path or '/'}{query}", encoded=True)
