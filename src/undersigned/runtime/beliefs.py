@@ -181,7 +181,7 @@ class Beliefs:
         clear: dict[Digest, ClearLink] = {}
         for _ in range(MAX_ROUNDS):
             self._follow_in_round()
-            without = unknown.keys() | suspended
+            without = {*unknown, *suspended}
             answers = Answers.given(asked, partial(self._answer, without=without) if without else self._answer)
             against = _against(answers)
             open_ = [

@@ -902,7 +902,7 @@ class Conversation(Remembered):
             facts.append(Noted(name, value, turn.now))
             after = apply(after, facts[-1])
         for move in moves:
-            after = apply(after, move)
+            _, after = judge(after, move)
         for fact in facts:
             turn.noted(self.shell.identity.did, fact)
             self.note(fact.name, fact.value)
