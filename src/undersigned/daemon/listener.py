@@ -405,14 +405,13 @@ def _refusal(request: web.BaseRequest) -> web.Response | None:
     We take no bodies, so two readers cannot disagree on where one ends; and what comes after a refusal on the same
     connection is not read.
     """
-    headers = request.headers
-    if "Transfer-Encoding" in headers or any(
-        value.strip() not in _ABSENT_BODY for value in headers.getall("Content-Length", ())
-    ):
+    headers, path = request.headers, request.raw_path
+    lengths = headers.getall("Content-Length", ())
+    if "Transfer-Encoding" in headers or len(lengths) > 1 or (lengths and lengths[0].strip() not in _ABSENT_BODY):
         return error_response(400, "bad_request")
-    if len(headers.getall("Host", ())) != 1 or len(headers.getall("Content-Length", ())) > 1:
+    if len(headers.getall("Host", ())) != 1:
         return error_response(400, "bad_request")
-    if not request.raw_path.startswith("/") or request.raw_path.startswith("//") or "#" in request.raw_path:
+    if not path.startswith("/") or path.startswith("//") or "#" in path:
         # Absolute and authority form are for proxies.
         return error_response(400, "bad_request")
     if request.method not in ("GET", "HEAD"):

@@ -163,7 +163,7 @@ class ArtifactStore:
         if recent is not None:
             return len(recent)
         try:
-            found = self._path(digest).lstat()
+            found = os.lstat(self._path(digest))
         except OSError as exc:
             if exc.errno not in _NOT_THERE:
                 raise self._unread(exc) from exc
@@ -370,8 +370,8 @@ class ArtifactStore:
         while self._held > RECENT_BYTES:
             self._held -= len(self._recent.popitem(last=False)[1])
 
-    def _path(self, digest: Digest) -> Path:
-        return self.folder / checked_digest(digest)
+    def _path(self, digest: Digest) -> str:
+        return f"{self.folder}/{checked_digest(digest)}"
 
     def _write(self, digest: Digest, data: bytes) -> None:
         path = self._path(digest)
@@ -380,7 +380,8 @@ class ArtifactStore:
             if digest_bytes(_read(path)) == digest:
                 return
         except OSError:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            if not os.path.isdir(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
         beside = _fresh(self.scratch)
         try:
             with open(beside, "xb", buffering=0, opener=_private) as file:
@@ -391,7 +392,7 @@ class ArtifactStore:
             beside.unlink(missing_ok=True)
             raise
 
-    def _rename(self, whole: Path, path: Path) -> None:
+    def _rename(self, whole: Path, path: str) -> None:
         """Puts a file that is on disk in its place."""
         os.replace(whole, path)
         # A new name survives a power cut only once its folder is on disk, too.
@@ -685,7 +686,7 @@ def _write_all(file: BinaryIO, data: bytes | bytearray) -> None:
         left = left[file.write(left) :]
 
 
-def _read(path: Path) -> bytes:
+def _read(path: str) -> bytes:
     """What a regular file holds.
 
     Raises:

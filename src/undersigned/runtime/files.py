@@ -37,7 +37,7 @@ def read_file(path: Path, most: int = MAX_FILE_BYTES) -> bytes:
     return data
 
 
-def open_file(path: Path, *, links: bool = True) -> BinaryIO:
+def open_file(path: Path | str, *, links: bool = True) -> BinaryIO:
     """A regular file, opened for reading; without `links`, not by a link to it.
 
     Raises:

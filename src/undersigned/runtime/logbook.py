@@ -220,7 +220,7 @@ async def held_heads(ledger: Ledger, owner: Did) -> tuple[tuple[Held, ...], Mapp
 
 def log_keys(document: DidDocument, now: Instant) -> tuple[PublicKey, ...]:
     """The keys of a document that sign notes of its owner's log."""
-    return tuple(key for key in document.keys("assertionMethod", now=now).values() if key.kind == "Ed25519")
+    return tuple([key for key in document.keys("assertionMethod", now=now).values() if key.kind == "Ed25519"])
 
 
 def by_one_of(keys: Iterable[PublicKey], verified: Callable[[PublicKey], T], owner: str) -> T:
@@ -229,13 +229,13 @@ def by_one_of(keys: Iterable[PublicKey], verified: Callable[[PublicKey], T], own
     Raises:
         LogProofError: What it raised for the last one; or `owner` has none.
     """
-    failure = LogProofError("log_proof_invalid", f"{owner} has no key that signs notes")
+    failure: LogProofError | None = None
     for key in keys:
         try:
             return verified(key)
         except LogProofError as exc:
             failure = exc
-    raise failure
+    raise failure or LogProofError("log_proof_invalid", f"{owner} has no key that signs notes")
 
 
 def verified_note(note: str, document: DidDocument, now: Instant) -> Checkpoint:
