@@ -15,8 +15,8 @@ import re
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from ssl import SSLContext
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -260,10 +260,12 @@ class Gatherer:
         async with self._place_at(target.raw_authority), self._transfers:
             response: ClientResponse | None = None
             try:
-                with self._failures(url, seconds):
+                try:
                     async with asyncio.timeout(seconds):
                         response = await self._open_session().get(target, allow_redirects=False, headers=asked)
                         begins, total = await self._begun(response, url, start)
+                except _FAILURES as exc:
+                    raise _failed(exc, url, seconds) from exc
                 if total is not None and total > max_bytes:
                     raise FormatError("too_large", f"expected at most {max_bytes} bytes; {url} has {total}")
                 yield Body(begins, total, self._chunks(response, url, seconds))
@@ -296,40 +298,30 @@ class Gatherer:
         loop = asyncio.get_running_loop()
         left, came = seconds, 0
         while not response.content.at_eof():  # of what is small nothing is waited for after its first chunk
-            began = loop.time()
-            with self._failures(url, seconds, cut=True):
-                async with asyncio.timeout(left):
-                    chunk = await response.content.readany()
+            try:
+                chunk = response.content.read_nowait()
+                if not chunk:
+                    began = loop.time()
+                    async with asyncio.timeout(left):
+                        chunk = await response.content.readany()
+                    # What the reader does in between is not the server's time.
+                    left -= loop.time() - began
+            except _FAILURES as exc:
+                raise _failed(exc, url, seconds, cut=True) from exc
             if not chunk:
                 return
-            # What the reader does in between is not the server's time.
-            left, came = left - (loop.time() - began), came + len(chunk)
+            came += len(chunk)
             if came >= _WINDOW_BYTES:
                 left, came = seconds, 0
             yield chunk
 
     async def _bounded(self, url: str, seconds: float, ask: Callable[[URL], Awaitable[Answer]]) -> Answer:
         target = self._checked(url)
-        with self._failures(url, seconds):
+        try:
             async with asyncio.timeout(seconds):
                 return await ask(target)
-
-    @staticmethod
-    @contextmanager
-    def _failures(url: str, seconds: float, *, cut: bool = False) -> Generator[None]:
-        """What a library raises, as errors of ours."""
-        try:
-            yield
-        except TimeoutError as exc:
-            text = f"{url} did not answer within {seconds:g} s"
-            raise ResolutionError("did_unresolvable", text, cut=cut) from exc
-        except (ClientError, OSError, ValueError) as exc:
-            raise _forbidden(exc) or ResolutionError(
-                # aiohttp names its setting for TLS, and of plain http as well.
-                "did_unresolvable",
-                f"{url} was not fetched: {str(exc).replace(' ssl:default', '')[:_MAX_TOLD]}",
-                cut=cut,
-            ) from exc
+        except _FAILURES as exc:
+            raise _failed(exc, url, seconds) from exc
 
     def _checked(self, url: str) -> URL:
         """The URL as aiohttp will use it, if its form may be used at all; the address is checked when it is dialled."""
@@ -434,7 +426,7 @@ class Gatherer:
     def log_of(self, document: DidDocument) -> tuple[tuple[Fetched, bytes], ...]:
         """The files that a document with a history was resolved from, while it is remembered; else nothing."""
         known = self._documents.get(document.id)
-        return known.log if known is not None and known.document == document else ()
+        return known.log if known is not None and known.log and known.document == document else ()
 
     def remembered(self, did: Did, max_age_seconds: float) -> Known | None:
         """What was fetched of `did` at most `max_age_seconds` ago, and may still be used; nothing is waited for."""
@@ -600,6 +592,19 @@ def _parse(url: str) -> URL:
     if not host:
         raise ResolutionError("did_unresolvable", f"no host in {url!r}")
     return parsed
+
+
+_FAILURES: Final = (TimeoutError, ClientError, OSError, ValueError)
+"""What a library raises."""
+
+
+def _failed(exc: Exception, url: str, seconds: float, *, cut: bool = False) -> ResolutionError:
+    """The same as an error of ours."""
+    if isinstance(exc, TimeoutError):
+        return ResolutionError("did_unresolvable", f"{url} did not answer within {seconds:g} s", cut=cut)
+    # aiohttp names its setting for TLS, and of plain http as well.
+    text = f"{url} was not fetched: {str(exc).replace(' ssl:default', '')[:_MAX_TOLD]}"
+    return _forbidden(exc) or ResolutionError("did_unresolvable", text, cut=cut)
 
 
 def _forbidden(exc: BaseException) -> ResolutionError | None:
