@@ -42,7 +42,7 @@ KINDS = {
     "option-quads": "canonical quads: proof options",
     "general": "general JSON-LD processor",
     "decode": "strict JSON read",
-    "convert": "JSON to struct, struct to JSON",
+    "convert": "JSON to struct and back (not in the floor)",
     "sha256": "SHA-256",
     "send": "socket messages",
     "http": "HTTP requests",

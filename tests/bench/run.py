@@ -302,14 +302,14 @@ def show(suite: str, report: dict[str, Any], options: argparse.Namespace) -> Non
         f" times that ({min(least):.2f} to {max(least):.2f})\n"
         f"  (the floor does again, with nothing around it, what stands below as done; 'needed' leaves out what one\n"
         f"  side does to the same bytes twice, or to what it wrote itself; '<' marks where more was done)\n"
-        f"\n  counted in one hire                          needed     done   done per message"
+        f"\n  counted in one hire                            needed     done   done per message"
     )
     for kind, name in KINDS.items():
         count = report["counts"][name]
         if count["done"] or kind == "general":
             each = f"{count['done'] / report['messages']:10.1f}" if kind in PER_MESSAGE else ""
             more = "  <" if count["done"] > count["needed"] else ""
-            print(f"    {name:<40} {count['needed']:8} {count['done']:8} {each:>10}{more}")
+            print(f"    {name:<42} {count['needed']:8} {count['done']:8} {each:>10}{more}")
     sizes = report["bytes"]
     print(
         f"    bytes of messages: {sizes[HIRER]} to the provider, {sizes[PROVIDER]} to the hirer\n"
