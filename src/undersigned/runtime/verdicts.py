@@ -115,14 +115,16 @@ class VerdictBook:
 
     def listed(self) -> tuple[list[Verdict], list[LedgerError]]:
         """All of them, oldest first; and `store_corrupt` of each file that is not what its name says."""
-        found: list[Verdict] = []
+        found: list[tuple[Instant, int, Digest, Verdict]] = []
         damaged: list[LedgerError] = []
         for path in sorted(self._folder.glob("uEi*.json")):
             try:
-                found.append(_read(path))
+                one = _read(path)
+                # Of one second, in the order in which they were written.
+                found.append((one.at, path.stat().st_mtime_ns, one.digest, one))
             except LedgerError as error:
                 damaged.append(error)
-        return sorted(found, key=lambda one: (one.at, one.digest)), damaged
+        return [one for *_, one in sorted(found, key=lambda row: row[:3])], damaged
 
     def named(self, text: str) -> Verdict | None:
         """The verdict that `text` names: its digest, or a part of it that no other has.

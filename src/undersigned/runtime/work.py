@@ -108,7 +108,7 @@ async def contracts_to_deliver(ledger: Ledger, own: Did, method: str) -> tuple[D
         held.recall(loaded.moves, loaded.facts, loaded.packed)
         offer = loaded.engagement.offer
         if offer is not None and method in held.offered().methods.provider:
-            found.append(summary.contract or offer.digest)
+            found.append(summary.contract or offer.document)
     return tuple(found)
 
 

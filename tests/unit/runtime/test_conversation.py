@@ -565,9 +565,12 @@ def test_work_is_owed_with_a_key_from_the_acceptance_on(open_world: Open) -> Non
     world.until("accepted-by-provider", name, provider)
     offer = folded(provider, name).offer
     assert offer is not None
-    assert owed_with(key) == (offer.digest,)
+    assert owed_with(key) == (offer.document,)
     assert owed_with(f"{key}-2") == ()
     world.until("closed", name)
+    contract = folded(provider, name).contract
+    assert contract is not None
+    assert contract.digest == offer.document
     assert owed_with(key) == ()
 
 
