@@ -379,7 +379,7 @@ def _any_sender() -> None:
 
 @mutant("answers faults with faults", "HIRE-ERR-03", "text-fault-is-not-answered")
 def _answers_faults() -> None:
-    intake._is_refusal = lambda _: False
+    intake._refusal = lambda _: None
 
 
 @mutant("says whether somebody else's engagement exists", "HIRE-SYN-04", "replay-into-anothers-engagement")

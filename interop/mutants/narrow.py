@@ -137,12 +137,8 @@ def _any_controller() -> None:
     "keys-rotated-in-a-negotiation",
 )
 def _for_ever() -> None:
-    real = gather.Gatherer._fresh
-
-    async def fresh(self: Any, did: str, _: float) -> Any:
-        return await real(self, did, 1e9)
-
-    gather.Gatherer._fresh = fresh
+    real = gather.Gatherer.remembered
+    gather.Gatherer.remembered = lambda self, did, _: real(self, did, 1e9)
 
 
 @mutant("lets a key sign that was replaced", "HIRE-KEY-07", "keys-former-key")

@@ -51,6 +51,43 @@ def listed() -> dict[str, Any]:
     return told
 
 
+CHANGES_WHAT_IS_THERE = """
+import os, sys
+from every import MUTANTS
+
+def owners():
+    for name, module in list(sys.modules.items()):
+        if name.startswith("undersigned"):
+            yield name, vars(module)
+            classes = [one for one in vars(module).values() if isinstance(one, type)]
+            yield from ((f"{name}.{one.__qualname__}", vars(one)) for one in classes)
+
+before = {name: len(members) for name, members in owners()}
+for mutant in MUTANTS:
+    if not os.fork():
+        mutant.change()
+        more = [name for name, members in owners() if len(members) > before.get(name, len(members))]
+        more and print(mutant.name, more, flush=True)
+        os._exit(bool(more))
+    if os.wait()[1]:
+        print("not as it should be:", mutant.name, flush=True)
+"""
+"""Prints each mutant that cannot be made, or that gives a module or class a name which nothing there has."""
+
+
+def test_each_changes_what_is_there() -> None:
+    """One that replaces a function which the program no longer has would be a right peer, which nothing catches."""
+    ran = subprocess.run(
+        [sys.executable, "-c", CHANGES_WHAT_IS_THERE],
+        cwd=FOLDER,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=110,
+    )
+    assert (ran.stdout, ran.stderr) == ("", "")
+
+
 def scenarios() -> dict[str, tuple[str, ...]]:
     """Id -> the requirements that it shows, of each scenario of every set."""
     return {one.id: one.requirements for role in ROLES for one in chosen(role, every=True)}

@@ -20,6 +20,7 @@ from undersigned.messages import (
     Acceptance,
     Offer,
     Seal,
+    SignedMessage,
     VerifiedMessage,
     decode_message,
     problem_code_told,
@@ -72,32 +73,32 @@ class Intake:
         if peer is None:
             raise ProofError("proof_missing", "the connection is not proved")
         try:
-            received = decode_message(raw)
-            message = received.message
-            conversation = self._agent.conversations.get(message.engagement)
-            if message.sender != peer:
-                raise VerificationError("key_not_authorized", f"{peer} sent a message of {message.sender}", close=True)
-            binds = isinstance(message, BINDING)
-            document = await self._agent.document_of(message.sender, FRESH_SECONDS if binds else USUAL_SECONDS)
-            verified = verify_message(
-                received,
-                {document.id: document, self._agent.own.id: self._agent.own},
-                now=self._agent.clock.now(),
-                recipient=self._agent.identity.did,
-                suites=self._suites(conversation, peer, message.type),
-            )
-            if conversation is None or conversation.over:
-                conversation = await self._conversation(verified)
-            # Somebody who is no party learns nothing, not even that the engagement exists.
-            if conversation is None or conversation.engagement.peer != peer:
-                raise VerificationError(
-                    "wrong_negotiation", f"no engagement {message.engagement} with {peer}", proved=True
-                )
-            if conversation.waiting > MAX_INBOX:
-                raise UndersignedError("overloaded", f"{peer} sends faster than it is answered")
-            conversation.post(Arrived(verified, document))
+            await self._verified(channel, peer, decode_message(raw))
         except UndersignedError as error:
             await self._refuse(channel, peer, raw, error)
+
+    async def _verified(self, channel: Channel, peer: Did, received: SignedMessage) -> None:
+        message = received.message
+        conversation = self._agent.conversations.get(message.engagement)
+        if message.sender != peer:
+            raise VerificationError("key_not_authorized", f"{peer} sent a message of {message.sender}", close=True)
+        binds = isinstance(message, BINDING)
+        document = await self._agent.document_of(message.sender, FRESH_SECONDS if binds else USUAL_SECONDS)
+        verified = verify_message(
+            received,
+            {document.id: document, self._agent.own.id: self._agent.own},
+            now=self._agent.clock.now(),
+            recipient=self._agent.identity.did,
+            suites=self._suites(conversation, peer, message.type),
+        )
+        if conversation is None or conversation.over:
+            conversation = await self._conversation(verified)
+        # Somebody who is no party learns nothing, not even that the engagement exists.
+        if conversation is None or conversation.engagement.peer != peer:
+            raise VerificationError("wrong_negotiation", f"no engagement {message.engagement} with {peer}", proved=True)
+        if conversation.waiting > MAX_INBOX:
+            raise UndersignedError("overloaded", f"{peer} sends faster than it is answered")
+        conversation.post(Arrived(verified, document))
 
     @staticmethod
     def _suites(conversation: Conversation | None, peer: Did, kind: str) -> tuple[str, ...] | None:
