@@ -872,10 +872,7 @@ class Agent:
             return self.own
         if self.organisation is not None and did == self.organisation.id:
             return self.organisation
-        known = self.gatherer.remembered(did, max_age_seconds)
-        if known is None:
-            return await self.gatherer.document(did, max_age_seconds)
-        return known.document or known.current()
+        return await self.gatherer.document(did, max_age_seconds)
 
     async def documents_of(self, dids: Iterable[Did], max_age_seconds: float = USUAL_SECONDS) -> dict[Did, DidDocument]:
         """The DID documents of `dids`, all or none. What we publish is not fetched; the rest together has one deadline

@@ -50,13 +50,12 @@ class Remembered:
         Raises:
             LocalProtocolError: There is none.
         """
-        if role is not None:
+        if role is None:
+            found = next((message for (kind, _), message in self._last.items() if kind == type), None)
+        else:
             found = self._last.get((type, role))
-            if isinstance(found, of):
-                return found
-        for (kind, _), message in self._last.items() if role is None else ():
-            if kind == type and isinstance(message, of):
-                return message
+        if isinstance(found, of):
+            return found
         raise LocalProtocolError("not_found", f"{self.engagement.id} has no {type} of {role or 'either side'}")
 
     def said(self, type: str, role: str) -> bool:

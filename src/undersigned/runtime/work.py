@@ -233,9 +233,8 @@ class Worker:
                     beaten = loop.time()
         finally:
             agent.unlisten(events)
-            if not running.done():
-                running.cancel()
-                await asyncio.gather(running, return_exceptions=True)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
     def _left(self, engagement: Engagement) -> float:
         """Seconds until the next `Delivery` is due, as the contract stands now."""
