@@ -207,7 +207,6 @@ def _replacements(tape: Tape) -> dict[Any, Callable[..., Any]]:
     from undersigned.encoding import canonicalize, from_struct, multibase_decode, multibase_encode, write_canonical
     from undersigned.jsonld import compiled_quads, document_quads
     from undersigned.messages.codec import read_canonical
-    from undersigned.proof.cryptosuite import digest_function
 
     def jcs(real: Callable[[Any], bytes], guarded: bool) -> Callable[[Any], bytes]:
         def counted(value: Any) -> bytes:
@@ -266,9 +265,6 @@ def _replacements(tape: Tape) -> dict[Any, Callable[..., Any]]:
         tape.add_hash(data)
         return new(name, data, **options)
 
-    def digest_of_kind(kind: Any) -> Any:
-        return hashed if digest_function(kind) is sha256 else digest_function(kind)
-
     def encoded(prefix: str, data: bytes) -> str:
         if prefix == "z":
             tape.add("base58", data, data)
@@ -291,7 +287,6 @@ def _replacements(tape: Tape) -> dict[Any, Callable[..., Any]]:
         from_struct: json_of,
         sha256: hashed,
         new: hashed_by_name,
-        digest_function: digest_of_kind,
         multibase_encode: encoded,
         multibase_decode: decoded,
     }

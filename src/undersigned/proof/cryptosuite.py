@@ -9,15 +9,14 @@ Source: protocol-spec/04-envelope-and-digests.md, section 4.5
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeAlias
 
 from undersigned.jsonld import CONTEXTS, Contexts
 from undersigned.keys import KeyKind
 
-__all__ = ["SIGNATURE_BYTES", "Cryptosuite", "Document", "Kind", "digest_function"]
+__all__ = ["SIGNATURE_BYTES", "Cryptosuite", "Document", "Kind"]
 
 Kind: TypeAlias = KeyKind
 """Kind of key: `Ed25519`, `P-256` or `P-384`."""
@@ -27,10 +26,6 @@ Document: TypeAlias = Mapping[str, Any]
 
 SIGNATURE_BYTES: Final[Mapping[Kind, int]] = MappingProxyType({"Ed25519": 64, "P-256": 64, "P-384": 96})
 """Length of a signature by kind of key: R and S, or r and s, each of full length."""
-
-_DIGESTS: Final[Mapping[Kind, Callable[[bytes], Any]]] = MappingProxyType(
-    {"Ed25519": hashlib.sha256, "P-256": hashlib.sha256, "P-384": hashlib.sha384}
-)
 
 
 class Cryptosuite(Protocol):
@@ -76,8 +71,3 @@ class Cryptosuite(Protocol):
                 `canon_limit`, `schema_violation`, `number_out_of_range`.
         """
         ...
-
-
-def digest_function(kind: Kind) -> Callable[[bytes], Any]:
-    """SHA-256, or SHA-384 with P-384."""
-    return _DIGESTS[kind]

@@ -8,11 +8,12 @@ Source: W3C Data Integrity EdDSA Cryptosuites v1.0, section 3.3; ECDSA Cryptosui
 
 from __future__ import annotations
 
+from hashlib import sha256, sha384
 from typing import Final, NamedTuple
 
 from undersigned.encoding import canonicalize
 from undersigned.jsonld import CONTEXTS, Contexts
-from undersigned.proof.cryptosuite import Document, Kind, digest_function
+from undersigned.proof.cryptosuite import Document, Kind
 
 __all__ = ["ECDSA_JCS_2019", "EDDSA_JCS_2022"]
 
@@ -35,7 +36,7 @@ class JcsSuite(NamedTuple):
         contexts: Contexts = CONTEXTS,
     ) -> bytes:
         """See `Cryptosuite.hash`."""
-        digest = digest_function(kind)
+        digest = sha384 if kind == "P-384" else sha256
         content = canonicalize(document) if jcs is None else jcs
         return digest(canonicalize(config)).digest() + digest(content).digest()
 

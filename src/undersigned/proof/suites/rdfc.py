@@ -9,11 +9,12 @@ Source: W3C Data Integrity EdDSA Cryptosuites v1.0, section 3.2; ECDSA Cryptosui
 
 from __future__ import annotations
 
+from hashlib import sha256, sha384
 from typing import Final, NamedTuple
 
 from undersigned.errors import FormatError
 from undersigned.jsonld import CONTEXTS, HIRE_CONTEXT, Contexts, compiled_quads, document_quads
-from undersigned.proof.cryptosuite import Document, Kind, digest_function
+from undersigned.proof.cryptosuite import Document, Kind
 
 __all__ = ["ECDSA_RDFC_2019", "EDDSA_RDFC_2022"]
 
@@ -36,7 +37,7 @@ class RdfcSuite(NamedTuple):
         contexts: Contexts = CONTEXTS,
     ) -> bytes:
         """See `Cryptosuite.hash`."""
-        digest = digest_function(kind)
+        digest = sha384 if kind == "P-384" else sha256
         context = document.get("@context")
         # The options are read in the document's own contexts, whatever a proof says of itself.
         options = {**config, "@context": context}
