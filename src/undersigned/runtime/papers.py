@@ -50,7 +50,7 @@ from undersigned.errors import LocalProtocolError, VerificationError
 from undersigned.keys import PublicKey
 from undersigned.ledger import Head, Ledger
 from undersigned.messages import Closing, Consistency, Handled, LedgerPlace, Offer, Recorded, Served, Settled, Usage
-from undersigned.proof import make_proof, prepare
+from undersigned.proof import make_proof, prepare, signs_json
 from undersigned.protocol import OTHER, Engagement, Offered, Tabled, position
 from undersigned.scope import read_scope
 from undersigned.transparency import contract_leaf, leaf_digest, leaf_hash
@@ -161,9 +161,10 @@ class Papers:
     ) -> Say:
         """The `Offer` of a document with our signature, in answer to what is `live`."""
         identity, now = self._identity, self._clock.now()
-        jcs = canonical_document(document)
-        unsigned: JsonObject = decode(jcs)
-        config = offer_config(self._suite(engagement), identity.method, now, fresh_urn())
+        jcs, suite = canonical_document(document), self._suite(engagement)
+        # A suite that signs canonical JSON needs no more than that.
+        unsigned: JsonObject = {"@context": document.context} if signs_json(suite) else decode(jcs)
+        config = offer_config(suite, identity.method, now, fresh_urn())
         signature = await identity.sign(prepare(unsigned, config, identity.kind, jcs=jcs))
         return Say(
             "Offer",
@@ -282,8 +283,11 @@ class Papers:
             VerificationError, FormatError: It does not hold.
         """
         document = offer.document  # the fold has seen that its parts agree
+        proof = document.proof
         read = verify_offered(
-            from_struct(document),
+            {"@context": document.context, "proof": proof}
+            if isinstance(proof, dict) and signs_json(str(proof.get("cryptosuite")))
+            else from_struct(document),
             keys=keys_of(peer),
             now=self._clock.now(),
             jcs=canonical_document(document),
