@@ -36,7 +36,7 @@ from undersigned.contract.terms import (
     Terms,
 )
 from undersigned.encoding import Did, Digest, EngagementId
-from undersigned.scope import SKETCH_BASE, Scope, compile_scope, read_scope
+from undersigned.scope import SKETCH_BASE, Scope, WireScope, compile_scope, read_scope
 
 __all__ = ["build_amendment", "build_document", "build_release", "draft_terms", "rebase", "same_terms"]
 
@@ -47,7 +47,7 @@ def draft_terms(
     *,
     task: Task,
     deliverables: Iterable[Deliverable],
-    scope: Scope,
+    scope: Scope | WireScope,
     price: Price,
     deadlines: Deadlines,
     settlement: Settlement | None = None,
@@ -64,7 +64,8 @@ def draft_terms(
 ) -> Terms:
     """Whole terms from the parts that were decided; what is left out gets the cautious value, written out.
 
-    Not left out: no settlement, no subcontracting, nothing kept or passed on, no ending without cause.
+    Not left out: no settlement, no subcontracting, nothing kept or passed on, no ending without cause. A `scope` that
+    was sketched already is taken as it is.
 
     Source: protocol-spec/07-contract.md, section 7.2
     """
@@ -72,7 +73,7 @@ def draft_terms(
         id=f"{SKETCH_BASE}#terms",
         task=task,
         deliverables=tuple(deliverables),
-        scope=compile_scope(scope, SKETCH_BASE),
+        scope=scope if isinstance(scope, WireScope) else compile_scope(scope, SKETCH_BASE),
         price=price,
         settlement=settlement or Settlement(method="none"),
         deadlines=deadlines,
@@ -202,6 +203,8 @@ def rebase(terms: Terms, base_id: str) -> Terms:
         FormatError: `schema_violation`: the scope is not in the form that compiling gives.
     """
     scope = read_scope(terms.scope, understood=terms.scope.critical or ())
+    if terms.id == f"{base_id}#terms" and terms.scope.id == f"{base_id}#scope":
+        return terms  # what can be read is what compiling it gives
     return replace(terms, id=f"{base_id}#terms", scope=compile_scope(scope, base_id))
 
 

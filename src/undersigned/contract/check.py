@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Final, NamedTuple, cast
 
+from msgspec import ValidationError
+from msgspec.json import decode
 from msgspec.structs import replace
 
 from undersigned.contract.document import (
@@ -168,9 +171,16 @@ def check_terms(terms: Terms) -> None:
 
     Source: protocol-spec/07-contract.md, section 7.2
     """
-    written = from_struct(terms)
-    _check_terms(to_struct(written, Terms))
-    if len(canonicalize(written)) > MAX_DOCUMENT_BYTES:
+    written = write_canonical(terms)
+    try:
+        read = decode(written, type=Terms) if terms.scope.extensions is None else None
+    except ValidationError:
+        read = None
+    if read is None:  # extensions hold any JSON, which has to be looked at whole; of all else it is said where it is
+        value = from_struct(terms)
+        read, written = to_struct(value, Terms), canonicalize(value)
+    _check_terms(read)
+    if len(written) > MAX_DOCUMENT_BYTES:
         raise FormatError("too_large", f"expected a document of at most {MAX_DOCUMENT_BYTES} bytes")
 
 
@@ -236,7 +246,17 @@ def canonical_document(document: SignedDocument) -> bytes:
     """The same as `unproved` of a document that was read, without its JSON at hand: its schema has neither floats nor
     names that canonical JSON would sort in another way.
     """
-    return write_canonical(document if document.proof is None else replace(document, proof=None))
+    bare = document if document.proof is None else replace(document, proof=None)
+    try:
+        return _written(bare)
+    except TypeError:  # extensions cannot be hashed
+        return write_canonical(bare)
+
+
+@lru_cache(maxsize=32)
+def _written(document: SignedDocument) -> bytes:
+    """Each document is signed or checked, named by its digest, and checked again when it is accepted."""
+    return write_canonical(document)
 
 
 def unproved(document: Mapping[str, Any]) -> bytes:

@@ -43,7 +43,6 @@ from undersigned.scope import (
     matches,
     parse_pattern,
     parse_target,
-    read_scope,
     sketch,
 )
 
@@ -185,7 +184,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
             deliverables=self._bounded(
                 self._with_bill(self.deliverables or self._criteria(delivers) or self._criteria(UNNAMED))
             ),
-            scope=read_scope(self.scope),
+            scope=self.scope,
             price=self.first_price(asked),
             deadlines=self._deadlines(now),
             subcontracting=Subcontracting(allowed=self.subcontracting > 0, depth=self.subcontracting),
