@@ -10,7 +10,7 @@ from typing import Protocol
 
 from undersigned.credentials.claims import CLAIMS
 from undersigned.credentials.model import MAX_CREDENTIALS, Credential
-from undersigned.encoding import Did, Duration, Instant, parse_duration
+from undersigned.encoding import Did, Digest, Duration, Instant, parse_duration
 
 __all__ = ["Wanted", "answers", "select"]
 
@@ -58,14 +58,16 @@ def select(request: Iterable[Wanted], held: Iterable[Credential], now: Instant) 
     smallest, so that least is told. What nothing answers is left to the other side's decision. At most 16 are shown,
     as no more are read: needs that stand first come first.
     """
-    valid = tuple(dict.fromkeys(held))
-    candidates: list[set[Credential]] = [{one for one in valid if answers(one, wanted, now)} for wanted in request]
+    valid = {one.digest: one for one in held}
+    candidates = [{digest for digest, one in valid.items() if answers(one, wanted, now)} for wanted in request]
     open_needs = [found for found in candidates if found]
-    chosen: list[Credential] = []
+    chosen: list[Digest] = []
     # Greedy: the fewest of all would be a search whose length the asking side sets.
-    left: list[set[Credential]] = list(open_needs)
+    left = list(open_needs)
     while left and len(chosen) < MAX_CREDENTIALS:
-        best = min(left[0], key=lambda one: (-sum(one in need for need in left), _size(one), one.digest))
+        best, *more = left[0]
+        if more:
+            best = min(left[0], key=lambda one: (-sum(one in need for need in left), _size(valid[one]), one))
         chosen.append(best)
         left = [need for need in left if best not in need]
     # A later choice may have made an earlier one needless.
@@ -74,7 +76,7 @@ def select(request: Iterable[Wanted], held: Iterable[Credential], now: Instant) 
         others = [other for other in chosen if other != one]
         if all(not need.isdisjoint(others) for need in answered):
             chosen = others
-    return tuple(one for one in valid if one in chosen)
+    return tuple([one for digest, one in valid.items() if digest in chosen])
 
 
 def _capabilities(credential: Credential) -> set[str]:

@@ -407,7 +407,8 @@ class Gatherer:
             ResolutionError: `did_unresolvable`, `did_forbidden_address`.
             VerificationError: `did_document_invalid`, `did_deactivated`, `key_weak`.
         """
-        return (self.remembered(did, max_age_seconds) or await self._fetched(did)).current()
+        known = self.remembered(did, max_age_seconds) or await self._fetched(did)
+        return known.document or known.current()
 
     async def history(self, did: Did, max_age_seconds: float = 3600.0) -> DidHistory:
         """All versions of the document of `did`, fetched at most `max_age_seconds` ago; of a deactivated one, too.
