@@ -21,6 +21,7 @@ from aiohttp import WebSocketError, WSMessage, WSMsgType
 from aiohttp.web import WebSocketResponse
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, NegotiationError, WebSocketException
+from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 from undersigned.encoding import Did
@@ -33,6 +34,10 @@ from .watch import Watch
 __all__ = ["AcceptedChannel", "DialledChannel", "Heard", "connect_websocket"]
 
 _MAX_HEAD_BYTES: Final = 16 * 1024
+_WRITE_BYTES: Final = 64 * 1024
+"""From here on whoever sends waits until the peer's socket has taken what was written before."""
+_FRAME_BYTES: Final = 14
+"""Of a frame, before its payload, at most."""
 _MAX_TOLD: Final = 200
 """Characters of what the library says of an answer, which may repeat it."""
 _SECURE: Final = {"ws": False, "http": False, "wss": True, "https": True}
@@ -127,6 +132,16 @@ class _WatchedConnection(ClientConnection):
         self._limits = limits
         self._last_call: asyncio.TimerHandle | None = None
 
+    def sent_at_once(self, data: bytes) -> bool:
+        """Writes a text message, if the connection is open and nobody waits to write to it. It goes without the context
+        that `send` makes in order to wait.
+        """
+        if self.protocol.state is not State.OPEN or self.paused or self.transport.is_closing():
+            return False
+        self.protocol.send_text(data)
+        self.send_data()
+        return True
+
     def data_received(self, data: bytes) -> None:
         if self.watch is None:
             data, behind = self._divided(data)
@@ -195,7 +210,10 @@ class DialledChannel(_SocketChannel):
 
     async def send(self, data: bytes) -> None:
         """Sends one message; see `Channel.send`."""
-        self._check_size(data, _waiting_bytes(self._socket.transport))
+        waiting = _waiting_bytes(self._socket.transport)
+        self._check_size(data, waiting)
+        if waiting + _FRAME_BYTES + len(data) <= _WRITE_BYTES and self._socket.sent_at_once(data):
+            return
         try:
             await self._socket.send(data, text=True)
         except ConnectionClosed as exc:
@@ -348,7 +366,7 @@ async def connect_websocket(
             ping_interval=limits.ping_seconds,
             ping_timeout=limits.ping_seconds,
             close_timeout=limits.close_seconds,
-            write_limit=64 * 1024,
+            write_limit=_WRITE_BYTES,
             logger=_quiet,
             create_connection=cast(type[ClientConnection], watched),
             **options,
