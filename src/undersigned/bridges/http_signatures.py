@@ -78,12 +78,14 @@ _VALUE: Final = re.compile("[\t\x20-\x7e\x80-\xff]*")
 _NONCE: Final = re.compile("[\x21-\x7e]{16,128}")
 _PLAIN: Final = re.compile(r"[ !#-\[\]-~]*")
 _KEY: Final = re.compile("[a-z*][a-z0-9_.*-]*")
+_INTEGER: Final = "0|-?[1-9][0-9]{0,14}"
+"""In its one form: what is signed is written anew, and no other text than the one that came."""
 _ONE_INPUT: Final = re.compile(
-    rf'(?P<label>{_KEY.pattern})=\((?P<covered>"{_PLAIN.pattern}"(?: "{_PLAIN.pattern}")*)\)'
-    rf'(?P<parameters>(?:;{_KEY.pattern}=(?:-?[0-9]{{1,15}}|"{_PLAIN.pattern}"))*)'
+    rf'(?P<label>{_KEY.pattern})=(?P<written>\((?P<covered>"{_PLAIN.pattern}"(?: "{_PLAIN.pattern}")*)\)'
+    rf'(?P<parameters>(?:;{_KEY.pattern}=(?:{_INTEGER}|"{_PLAIN.pattern}"))*))'
 )
 _ONE_SIGNATURE: Final = re.compile(rf"(?P<label>{_KEY.pattern})=:(?P<raw>[A-Za-z0-9+/]*={{0,2}}):")
-_PARAMETER: Final = re.compile(rf';({_KEY.pattern})=(?:(-?[0-9]{{1,15}})|"({_PLAIN.pattern})")')
+_PARAMETER: Final = re.compile(rf';({_KEY.pattern})=(?:({_INTEGER})|"({_PLAIN.pattern})")')
 _MAX_INTEGER: Final = 999_999_999_999_999  # RFC 9651, section 3.3.1
 _PARAMETERS: Final = frozenset({"created", "expires", "nonce", "keyid", "alg", "tag"})  # RFC 9421, section 2.3
 _COMPONENT_PARAMETERS: Final = frozenset({"name", "key", "bs", "sf", "req"})
@@ -329,6 +331,8 @@ class Signature(NamedTuple):
     components: tuple[Component, ...]
     parameters: dict[str, Any]
     raw: bytes
+    written: str | None = None
+    """Components and parameters as they stand in `Signature-Input`, if there is no other way to write them."""
 
 
 @lru_cache(maxsize=64)
@@ -389,7 +393,8 @@ def check_signature(message: Request | Response, signature: Signature, key: Publ
     if algorithm != ALGORITHMS[key.kind]:
         raise ProofError("suite_not_allowed", f"{algorithm!r} with a {key.kind} key")
     try:
-        base = signature_base(message, signature.components, signature.parameters)
+        written = signature.written or _inner_list(signature.components, signature.parameters)
+        base = _base(message, signature.components, written)
     except FormatError as exc:
         raise ProofError("proof_invalid", f"the signature covers what is not there: {exc.message}") from exc
     # RFC 9421 has no rule for s in ECDSA, and nothing here is named by signature bytes.
@@ -463,7 +468,8 @@ def _plain_signature(message: Request | Response, tag: str) -> Signature | None:
         raw = a2b_base64(value["raw"])
     except ValueError:
         return None
-    return Signature(inputs["label"], tuple(map(Component, inputs["covered"][1:-1].split('" "'))), parameters, raw)
+    components = tuple(map(Component, inputs["covered"][1:-1].split('" "')))
+    return Signature(inputs["label"], components, parameters, raw, inputs["written"])
 
 
 def _dictionary(message: Request | Response, name: str) -> dict[str, Any]:

@@ -331,7 +331,9 @@ def test_what_no_structured_field_holds_is_refused() -> None:
         st.sampled_from(["created", "nonce", "keyid", "alg"]), plain | st.integers(-(10**15) + 1, 10**15 - 1)
     ),
     raw=st.binary(max_size=70),
-    more=st.sampled_from(["", ', other=("@method")', ";tag=x", ";created=1", ";x", ";x=1.5", " ", ";x=?1", "\t"]),
+    more=st.sampled_from(
+        ["", ', other=("@method")', ";tag=x", ";created=1", ";z=01", ";z=-0", ";x", ";x=1.5", " ", ";x=?1", "\t"]
+    ),
 )
 def test_fields_read_at_once_are_read_as_the_library_reads_them(covered, parameters, raw, more) -> None:
     written = signature_input(covered, {**parameters, "tag": "hire"})
@@ -346,6 +348,7 @@ def test_fields_read_at_once_are_read_as_the_library_reads_them(covered, paramet
     (member,) = http_sf.parse(headers[0][1].strip().encode(), tltype="dictionary").values()
     assert [(part.name, {}) for part in short.components] == member[0]
     assert (short.parameters, short.raw) == (member[1], raw)
+    assert short.written == http_sf.ser([member])
 
 
 def test_what_we_write_is_read_at_once() -> None:
