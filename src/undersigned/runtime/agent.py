@@ -99,7 +99,7 @@ from .status_keeper import StatusKeeper
 from .status_watch import StatusWatch
 from .subcontracts import Subcontracts
 from .transfers import Fetcher, Tell, transfer, untold
-from .turn import Booked, Declined, Event, Say, Transfer
+from .turn import Booked, Declined, Event, Hears, Say, Transfer
 from .unread import MAX_UNREAD, Unread
 from .witnesses import Cosigned, Witnesses
 from .witnessing import CrossWitness
@@ -209,8 +209,8 @@ class Agent:
         self.unwitnessed: tuple[Cosigned, ...] = ()
         """Witnesses that did not cosign what our log had grown to when this was closed, and why."""
         self._handlers = dict(handlers or {})
-        self._watchers: dict[EngagementId | None, list[Unread[Event]]] = {}
-        """Who receives events, by engagement; None: of all."""
+        self._watchers: dict[EngagementId | None, list[Hears]] = {}
+        """Who hears events, by engagement; None: of all."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._urls: dict[EngagementId, str] = {}
         """Where the order of an engagement says that its provider listens."""
@@ -423,12 +423,12 @@ class Agent:
     async def begin(
         self,
         order: Order,
-        watcher: Unread[Event] | None = None,
+        hears: Hears | None = None,
         *,
         before: Callable[[EngagementId], Awaitable[None]] | None = None,
     ) -> Conversation:
-        """Opens an engagement for an order; returns once its `Inquiry` is stored. `watcher` receives its events, from
-        the first on, until it is given back with `unlisten`; `before` hears of it before it is opened.
+        """Opens an engagement for an order; returns once its `Inquiry` is stored. `hears` is told its events, from the
+        first on, until `unfollow`; `before` hears of it before it is opened.
 
         Raises:
             ConfigurationError: `bad_configuration`: no contract can be made of the order.
@@ -442,8 +442,8 @@ class Agent:
             await before(engagement_id)
         if order.url is not None:
             self._urls[engagement_id] = order.url
-        if watcher is not None:
-            self.follow(engagement_id, watcher)
+        if hears is not None:
+            self.follow(engagement_id, hears)
         conversation = Conversation(self, begin("hirer", self.identity.did, order.provider, engagement_id))
         self._keep(conversation)
         await conversation.ask(lambda _: inquiry)
@@ -464,18 +464,22 @@ class Agent:
     def listen(self, engagement: EngagementId | None = None) -> Unread[Event]:
         """What happens from now on, in order; give it back with `unlisten`."""
         events: Unread[Event] = Unread(MAX_UNREAD)
-        self.follow(engagement, events)
+        self.follow(engagement, events.put_nowait)
         return events
-
-    def follow(self, engagement: EngagementId | None, events: Unread[Event]) -> None:
-        """As `listen`, with one that is there already."""
-        self._watchers.setdefault(engagement, []).append(events)
 
     def unlisten(self, events: Unread[Event]) -> None:
         """Adds nothing more to what `listen` gave."""
+        self.unfollow(events.put_nowait)
+
+    def follow(self, engagement: EngagementId | None, hears: Hears) -> None:
+        """Tells what happens from now on where it happens, until `unfollow`."""
+        self._watchers.setdefault(engagement, []).append(hears)
+
+    def unfollow(self, hears: Hears) -> None:
+        """Tells it nothing more."""
         for wanted, watchers in list(self._watchers.items()):
-            if events in watchers:
-                watchers.remove(events)
+            if hears in watchers:
+                watchers.remove(hears)
                 if not watchers:
                     del self._watchers[wanted]
 
@@ -792,10 +796,10 @@ class Agent:
                 )
 
     def _told(self, event: Event) -> None:
-        for events in self._watchers.get(event.engagement, ()):
-            events.put_nowait(event)
-        for events in self._watchers.get(None, ()):
-            events.put_nowait(event)
+        for hears in self._watchers.get(event.engagement, ()):
+            hears(event)
+        for hears in self._watchers.get(None, ()):
+            hears(event)
 
     def rests(self, conversation: Conversation) -> None:
         """Lets go of what is kept for a negotiation in which nothing happens."""

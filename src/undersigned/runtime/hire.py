@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
-from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -27,8 +27,8 @@ from .changes import owed_price
 from .conversation import Conversation
 from .order import Order
 from .requests import Approves
-from .turn import Event
-from .unread import MAX_UNREAD, Unread
+from .turn import Event, Hears
+from .unread import Unread
 from .work import Reviewer
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def unresolved(event: Event) -> CredentialError | None:
     return None
 
 
-Begin: TypeAlias = Callable[[Order, Unread[Event]], Awaitable[Conversation]]
-"""Opens the engagement of an order, whose events are added to what is unread."""
+Begin: TypeAlias = Callable[[Order, Hears], Awaitable[Conversation]]
+"""Opens the engagement of an order, and has its events heard."""
 
 
 class HireResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,12 +106,27 @@ class Hire:
         self._approve = approve
         self._task: asyncio.Task[HireResult] | None = None
         self._events: Unread[Event | None] = Unread()
+        """For whoever iterates; None: there are no more."""
+        self._ended = asyncio.Event()
+        """Set once nothing is waited for any more."""
+        self._timer: asyncio.TimerHandle | None = None
+        """Of what is waited for: the first answer, or the last receipt."""
         self.engagement: EngagementId | None = None
         """Known once the `Inquiry` is stored."""
         self._decided: str | None = None
         """The decision that was noted last, as it was noted."""
         self._trouble: Event | None = None
         """Why we could not decide, if it was a store of our own, or the log of the provider."""
+        self._refused: Problem | None = None
+        """The last message of ours that the provider refused, as it said so."""
+        self._stuck: CredentialError | None = None
+        """What of a presentation cannot be checked, and keeps the provider's answer away."""
+        self._in_vain: UndersignedError | None = None
+        """Why it is given up."""
+        self._unclosed: LogProofError | None = None
+        """Why the books will not be closed by both."""
+        self._ends = False
+        """Whether the engagement has ended, and only what is still told of it is waited for."""
 
     @property
     def decision(self) -> Decision | None:
@@ -145,91 +160,90 @@ class Hire:
 
     async def _run(self) -> HireResult:
         peer = self._peer
-        events: Unread[Event] = Unread(MAX_UNREAD)
         try:
             order = await self._order
-            conversation = await self._begin(order, events)
+            conversation = await self._begin(order, self._hear)
             self.engagement = conversation.id
             if self._review is not None:
                 peer.reviewers[conversation.id] = self._review
             if self._approve is not None:
                 peer.changes.answers.by[conversation.id] = self._approve
-            return await self._follow(conversation, events)
+            return await self._follow(conversation)
         finally:
-            peer.unlisten(events)
+            peer.unfollow(self._hear)
+            if self._timer is not None:
+                self._timer.cancel()
             if self.engagement is not None:
                 peer.reviewers.pop(self.engagement, None)
                 peer.changes.answers.by.pop(self.engagement, None)
             self._events.put_nowait(None)
 
-    async def _follow(self, conversation: Conversation, events: Unread[Event]) -> HireResult:
-        peer = self._peer
-        deadline = asyncio.get_running_loop().time() + peer.reach_seconds
-        refused: Problem | None = None
-        stuck: CredentialError | None = None
-        while True:
-            if conversation.engagement.state in ENDED:
-                return await self._result(conversation, refused)  # it was over before anybody asked
-            if (conversation.engagement.got and stuck is None) or events.qsize():
-                event = await events.get()  # the other side answers, or nothing has to be waited for
-            else:
-                event = await self._by(deadline, conversation, events, stuck)
-            self._tell(event)
-            found = unresolved(event) if conversation.engagement.offer is None else None
-            if found is not None:
-                # It is shown again and again. The issuer gets as long to come back as the peer to answer at first.
-                deadline = deadline if stuck is not None else asyncio.get_running_loop().time() + peer.reach_seconds
-                stuck = found
-            elif event.kind == "received" and event.message is not None and not event.message.notice:
-                stuck = None
-            if event.kind == "problem" and isinstance(event.message, Problem):
-                refused = event.message
-            if event.kind == "noted" and event.type == "due":
-                return await self._result(conversation, refused)  # the books wait for people
-            unclosed = _unclosed(event, conversation) if event.kind in ("refused", "problem") else None
-            if unclosed is not None:
-                if not conversation.said("Review", "hirer"):
-                    raise unclosed
-                return msgspec.structs.replace(await self._result(conversation, refused), unclosed=unclosed)
-            if event.kind == "over" or conversation.engagement.state in ("withdrawn", "closed"):
-                await self._last_events(event, events)
-                return await self._result(conversation, refused)
+    async def _follow(self, conversation: Conversation) -> HireResult:
+        if conversation.engagement.state not in ENDED:  # it may have been over before anybody asked
+            self._set_timer(self._peer.reach_seconds, partial(self._give_up, conversation))
+            await self._ended.wait()
+        if self._in_vain is not None:
+            await self._peer.cancel(conversation, "no_longer_needed")
+            tried = f"tried for {self._peer.reach_seconds:g} s, then withdrawn: nothing binds"
+            raise type(self._in_vain)(self._in_vain.code, f"{self._in_vain.message}; {tried}")
+        if self._unclosed is not None and not conversation.said("Review", "hirer"):
+            raise self._unclosed
+        return await self._result(conversation)
 
-    def _tell(self, event: Event) -> None:
+    def _hear(self, event: Event) -> None:
+        """Hears an event where it is told, so that the task of this hire is woken only by what decides it."""
+        self._events.put_nowait(event)
         if event.kind == "noted" and event.type == "decision":
             self._decided = event.detail
         if event.kind == "refused" and (
             event.code == _DIVERGED or (event.message is None and event.code.startswith("store_"))
         ):
             self._trouble = event
-        self._events.put_nowait(event)
+        if event.kind == "over":
+            self._ends = True
+            self._ended.set()
+        elif not self._ends:
+            if event.kind in ("refused", "problem"):
+                self._hear_trouble(event)
+            elif event.kind == "received" and event.message is not None and not event.message.notice:
+                self._stuck = None
+            elif event.kind == "noted" and event.type == "due":
+                self._ended.set()  # the books wait for people
+            if event.state in ENDED:
+                # What led to it is still told; and a last receipt under way spares the next start from waiting.
+                self._ends = True
+                self._set_timer(LAST_RECEIPT_SECONDS, self._ended.set)
 
-    async def _by(
-        self, deadline: float, conversation: Conversation, events: Unread[Event], stuck: CredentialError | None
-    ) -> Event:
-        """The next event while the provider has not answered, or what is shown cannot be checked; past `deadline`, by
-        the loop's time, it is given up.
-        """
-        try:
-            async with asyncio.timeout_at(deadline):
-                return await events.get()
-        except TimeoutError:
-            peer = conversation.engagement.peer
-            last = stuck or self._peer.links.last_error.get(peer)
-            last = last or TransportError("unreachable", f"{peer} did not answer")
-            await self._peer.cancel(conversation, "no_longer_needed")
-            tried = f"tried for {self._peer.reach_seconds:g} s, then withdrawn: nothing binds"
-            raise type(last)(last.code, f"{last.message}; {tried}") from None
+    def _hear_trouble(self, event: Event) -> None:
+        if event.kind == "problem" and isinstance(event.message, Problem):
+            self._refused = event.message
+        conversation = self._peer.conversations[event.engagement]
+        found = unresolved(event) if conversation.engagement.offer is None else None
+        if found is not None:
+            # It is shown again and again. The issuer gets as long to come back as the peer to answer at first.
+            if self._stuck is None:
+                self._set_timer(self._peer.reach_seconds, partial(self._give_up, conversation))
+            self._stuck = found
+        self._unclosed = self._unclosed or _unclosed(event, conversation)
+        if self._unclosed is not None:
+            self._ended.set()
 
-    async def _last_events(self, event: Event, events: Unread[Event]) -> None:
-        """What led to the end happened before it; and a last receipt under way spares the next start from waiting."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LAST_RECEIPT_SECONDS):
-                while event.kind != "over":
-                    event = await events.get()
-                    self._tell(event)
+    def _give_up(self, conversation: Conversation) -> None:
+        """Time is up for the first answer, or for the issuer without whom what is shown cannot be checked."""
+        if self._ended.is_set() or (conversation.engagement.got and self._stuck is None):
+            return
+        peer = conversation.engagement.peer
+        last = self._stuck or self._peer.links.last_error.get(peer)
+        self._in_vain = last or TransportError("unreachable", f"{peer} did not answer")
+        self._ended.set()
 
-    async def _result(self, conversation: Conversation, refused: Problem | None) -> HireResult:
+    def _set_timer(self, seconds: float, then: Callable[[], None]) -> None:
+        """In place of the one before."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, then)
+
+    async def _result(self, conversation: Conversation) -> HireResult:
         engagement = conversation.engagement
         contract = engagement.contract
         if contract is None:
@@ -240,7 +254,7 @@ class Hire:
                     f"of its {self._trouble.type}: {told}" if self._trouble.message else f"we could not decide: {told}"
                 )
                 raise PolicyError(code, f"we withdrew, because {told}", engagement=engagement.id)
-            raise self._withdrawn(conversation, refused)
+            raise self._withdrawn(conversation, self._refused)
         if not conversation.said("Review", "hirer"):
             ends = ", ".join(f"{e.basis} {e.detail}".strip() for e in contract.endings) or engagement.state
             raise PolicyError("upstream_failed", f"the contract ended without a review: {ends}")
@@ -270,6 +284,7 @@ class Hire:
             artifacts=await Contents.of(self._peer.artifacts, {a.name: a.digest for a in delivery.artifacts}),
             price=f"{price.amount} {price.currency}",
             criteria=criteria,
+            unclosed=self._unclosed,
         )
 
     @staticmethod

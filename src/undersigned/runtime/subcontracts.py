@@ -53,8 +53,7 @@ from .job import Job
 from .order import Order, Within, hire_order
 from .papers import keys_of
 from .shares import Shares, draws_on, fits_inside
-from .turn import Event, Say
-from .unread import Unread
+from .turn import Hears, Say
 from .work import Reviewer
 
 if TYPE_CHECKING:
@@ -142,7 +141,7 @@ class Subcontracts:
             await self.shares.room(conversation, order.terms(now))
         return order
 
-    async def _begin(self, parent: Conversation, order: Order, events: Unread[Event]) -> Conversation:
+    async def _begin(self, parent: Conversation, order: Order, hears: Hears) -> Conversation:
         """The engagement of this order: begun now, or by the work that was interrupted."""
         agent, within = self._agent, order.within
         if within is None:
@@ -154,7 +153,7 @@ class Subcontracts:
             if found is None and summary is not None:
                 found = await Conversation.stored(agent, summary)
             if found is not None:
-                agent.follow(found.id, events)
+                agent.follow(found.id, hears)
                 return found
             await self._note(parent, msgspec.structs.replace(child, outcome="not begun"))
 
@@ -165,7 +164,7 @@ class Subcontracts:
                 parent, Child(engagement=engagement, provider=order.provider, task=order.task, key=within.key)
             )
 
-        return await agent.begin(order, events, before=note)
+        return await agent.begin(order, hears, before=note)
 
     @staticmethod
     def _known(parent: Conversation, key: str) -> Child | None:

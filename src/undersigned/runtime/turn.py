@@ -6,8 +6,8 @@ Source: protocol-spec/10-security.md, "Order of storing and sending"
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any, Final, Literal, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -25,6 +25,7 @@ __all__ = [
     "Booked",
     "Declined",
     "Event",
+    "Hears",
     "Loaded",
     "Say",
     "Transfer",
@@ -86,6 +87,10 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """Why a message of the peer was refused, or why there is no move of ours."""
     transfer: Transfer | None = None
     """Of the kind `transfer`."""
+
+
+Hears: TypeAlias = Callable[[Event], None]
+"""Is told of each event as it happens: in the middle of what others do, so it waits for nothing and raises nothing."""
 
 
 class Booked(msgspec.Struct, frozen=True, gc=False):

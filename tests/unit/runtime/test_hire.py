@@ -1,0 +1,169 @@
+"""A hire hears what happens where it happens, and ends with what decides it: in two whole runtimes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from runtimes import World
+from undersigned.errors import CredentialError, PolicyError, TransportError
+from undersigned.runtime import Event, Hire, HireResult, Order
+
+Open = Callable[..., World]
+
+
+def hired(world: World, **options: Any) -> tuple[Hire, asyncio.Task[HireResult]]:
+    """A hire under way, and a task that waits for it."""
+    wanted = world.order(**options)
+
+    async def order() -> Order:
+        return wanted
+
+    hire = Hire(world.hirer, order(), None)
+
+    async def result() -> HireResult:
+        return await hire
+
+    return hire, world.loop.create_task(result())
+
+
+def unchecked(world: World) -> None:
+    """Our hirer cannot check what the provider shows, because an issuer does not resolve."""
+    conversation = world.hirer.the()
+    event = Event(
+        engagement=conversation.id,
+        kind="refused",
+        type="Presentation",
+        at=world.clock.now(),
+        state=conversation.engagement.state,
+        detail="did_unresolvable: no such host",
+        code="did_unresolvable",
+    )
+    world.loop.call_soon(world.hirer.happened, conversation, event)
+    world.settle()
+
+
+async def all_of(hire: Hire) -> list[Event]:
+    return [event async for event in hire]
+
+
+def test_all_that_happened_is_told_and_then_there_is_a_result(open_world: Open) -> None:
+    world = open_world()
+    hire, task = hired(world)
+    listening = world.loop.create_task(all_of(hire))
+    world.settle(5)
+    assert listening.result() == world.hirer.events
+    assert listening.result()[-1].kind == "over"
+    assert (task.result().price, task.result().unclosed) == ("4 EUR", None)
+    assert hire.decision is not None
+
+
+def test_its_engagement_is_known_with_the_first_event(open_world: Open) -> None:
+    world = open_world(held=True)
+    hire, _ = hired(world)
+
+    async def first() -> Event:
+        return await anext(aiter(hire))
+
+    assert world.run(first()).engagement == hire.engagement
+
+
+def test_who_does_not_answer_is_given_up(open_world: Open) -> None:
+    world = open_world(held=True)
+    _, task = hired(world)
+    world.settle(29)
+    assert not task.done()
+    world.settle(2)
+    with pytest.raises(TransportError, match=r"did not answer; tried for 30 s, then withdrawn: nothing binds"):
+        task.result()
+    assert world.hirer.said()[-1] == "Withdraw"
+
+
+def test_who_was_not_reached_is_told_why(open_world: Open) -> None:
+    world = open_world(held=True)
+    _, task = hired(world)
+    world.hirer.links.last_error[world.provider.did] = TransportError("handshake_failed", "no TLS there")
+    world.settle(31)
+    with pytest.raises(TransportError, match=r"no TLS there; tried for 30 s") as caught:
+        task.result()
+    assert caught.value.code == "handshake_failed"
+
+
+def test_who_has_answered_may_take_its_time(open_world: Open) -> None:
+    world = open_world(held=True)
+    hired(world)
+    world.settle()
+    while not world.hirer.the().engagement.got:
+        world.next_parcel()
+    world.settle(60)
+    assert world.hirer.the().engagement.state != "withdrawn"
+
+
+def test_an_issuer_has_as_long_to_come_back_however_often_it_fails(open_world: Open) -> None:
+    world = open_world(held=True)
+    _, task = hired(world)
+    world.settle(20)
+    unchecked(world)
+    world.settle(20)
+    unchecked(world)
+    assert not task.done()
+    world.settle(11)
+    with pytest.raises(CredentialError, match=r"cannot be checked: no such host; tried for 30 s"):
+        task.result()
+
+
+def test_an_issuer_that_came_back_has_as_long_again(open_world: Open) -> None:
+    world = open_world(held=True)
+    _, task = hired(world)
+    world.settle(20)
+    unchecked(world)
+    while not world.hirer.the().engagement.got:
+        world.next_parcel()
+    world.settle(20)
+    unchecked(world)
+    world.settle(29)
+    assert not task.done()
+    world.settle(2)
+    assert isinstance(task.exception(), CredentialError)
+
+
+def test_the_last_receipt_is_waited_for_and_not_for_ever(open_world: Open) -> None:
+    world = open_world(held=True)
+    _, task = hired(world, price="1 EUR")
+    world.settle()
+    ours = world.hirer.the()
+    while ours.engagement.state != "withdrawn":
+        assert world.next_parcel()
+    assert world.hirer.said()[-1] == "Withdraw"
+    assert not task.done()
+    world.settle(1)
+    assert not task.done()
+    world.settle(2)
+    assert not ours.over
+    with pytest.raises(PolicyError, match="we withdrew"):
+        task.result()
+
+
+def test_nothing_is_heard_of_what_nobody_waits_for_any_more(open_world: Open) -> None:
+    world = open_world(held=True)
+    hire, task = hired(world)
+    heard: list[Event] = []
+
+    async def listen() -> None:
+        async for event in hire:
+            heard.append(event)
+
+    listening = world.loop.create_task(listen())
+    world.settle()
+    task.cancel()
+    world.settle()
+    assert task.cancelled()
+    assert listening.done()
+    until_then = len(heard)
+    assert until_then
+    world.run(world.hirer.cancel(world.hirer.the()))
+    assert world.hirer.said()[-1] == "Withdraw"
+    assert len(heard) == until_then
