@@ -499,7 +499,14 @@ async def test_own_actions_and_those_of_children_share_a_limit(tmp_path: Path, p
             await act(job)
         await job.deliver("summary.txt", b"together")
 
-    async with peers_of(homes, [None, handler, work]) as (acme, _, __):
+    async with peers_of(homes, [None, handler, work]) as (acme, globex, _):
+        settle = globex.ledger.settle
+
+        async def slow(id: str, amounts: Mapping[str, str]) -> None:
+            await asyncio.sleep(0.3)  # the hire is told to be over no sooner than what is left of it can be taken
+            await settle(id, amounts)
+
+        globex.ledger.settle = slow  # type: ignore[method-assign]
         await hired(acme, homes, scope=scope)
     assert len(acted) == 3 + left
     assert [(error.code, error.detail["clause"]) for error in refused] == [("scope_exceeded", "read-repo")] * (4 - left)

@@ -29,7 +29,7 @@ async def test_a_whole_run_of_a_provider_comes_out_the_same(tmp_path: Path) -> N
     home = await peer_home(tmp_path / "globex")
     async with Peer.open(home):
         code, out, err = await typed(subject_of(home).url, "--local", "--json", "--report", str(tmp_path))
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, ""), [line for line in out.splitlines() if '"outcome":"passed"' not in line]
     file = tmp_path / "transcript.jsonl"
     entries = [json.loads(line) for line in file.open()]
     assert any("binary" in one for one in entries)

@@ -566,6 +566,7 @@ class Conversation(Remembered):
     async def _turn(self, items: list[Arrived | Asked], greets: bool) -> None:
         places = self._places + len(self._lazy)
         turn = Turn(self.engagement, self.shell.clock.now(), places=places, stored=self._stored)
+        turn.over = self.over  # what came during the last turn opens nothing again
         if greets:
             await self._reconnect(turn)
         if self.forgot and not all(isinstance(item, Arrived) and item.message.message.notice for item in items):

@@ -97,10 +97,14 @@ class Hire:
         approve: Approves | None = None,
         *,
         begin: Begin | None = None,
+        over: Callable[[Conversation], Awaitable[None]] | None = None,
     ) -> None:
-        """`begin` opens the engagement of the order, or gives the one that was opened for it before."""
+        """`begin` opens the engagement of the order, or gives the one that was opened for it before; the end is told
+        once `over`, if there is one, has returned.
+        """
         self._peer = peer
         self._begin = begin or peer.begin
+        self._over = over
         self._order = order
         self._review = review
         self._approve = approve
@@ -182,6 +186,8 @@ class Hire:
         if conversation.engagement.state not in ENDED:  # it may have been over before anybody asked
             self._set_timer(self._peer.reach_seconds, partial(self._give_up, conversation))
             await self._ended.wait()
+        if self._over is not None:
+            await self._over(conversation)
         if self._in_vain is not None:
             await self._peer.cancel(conversation, "no_longer_needed")
             tried = f"tried for {self._peer.reach_seconds:g} s, then withdrawn: nothing binds"

@@ -79,6 +79,8 @@ class Subcontracts:
         self.shares = Shares(agent)
         self._above: dict[EngagementId, EngagementId] = {}
         """Engagement of each child -> of its parent."""
+        self._ending: dict[EngagementId, asyncio.Task[None]] = {}
+        """What notes that a child is over, while it does."""
 
     # ------------------------------------------------------------------ hiring
 
@@ -91,6 +93,7 @@ class Subcontracts:
             self._order(job, conversation, provider, reviewed=review is not None, **asked),
             review,
             begin=partial(self._begin, conversation),
+            over=self._over,
         )
 
     async def _order(
@@ -383,8 +386,17 @@ class Subcontracts:
 
     def noticed(self, engagement: EngagementId) -> None:
         """Hears of every engagement that is over: a child that is one is noted at its parent."""
-        if engagement in self._above:
-            self._agent.spawn(self.ended(engagement), f"child {engagement[-8:]} is over")
+        if engagement in self._above and engagement not in self._ending:
+            task = self._agent.spawn(self.ended(engagement), f"child {engagement[-8:]} is over")
+            self._ending[engagement] = task
+            task.add_done_callback(lambda _: self._ending.pop(engagement, None))
+
+    async def _over(self, child: Conversation) -> None:
+        """Returns once what a child that is over did not use is back, for whoever hires another next."""
+        if child.engagement.state in ENDED:
+            self.noticed(child.id)
+        if child.id in self._ending:
+            await asyncio.wait((self._ending[child.id],))
 
     async def reviewer(self, conversation: Conversation) -> None:
         """Returns once the work that ordered a hire has said how to check it: after a restart it begins again first."""

@@ -442,6 +442,36 @@ def test_a_refused_move_changes_nothing_and_its_sender_hears_why(open_world: Ope
     world.until("closed", name)
 
 
+def test_what_comes_while_the_end_is_stored_is_answered_and_keeps_nothing_alive(open_world: Open) -> None:
+    """HIRE-NEG-19: it is refused after the last turn, and the engagement stays over."""
+    late: list[bytes] = []
+
+    class Ending(KeptLedger):
+        async def commit(self, commit: Commit) -> Committed:
+            if not commit.summary.live and late:
+                world.deliver(late.pop(), world.hirer.did, world.provider.did)
+                await asyncio.sleep(0)
+            return await super().commit(commit)
+
+    world = open_world(held=True)
+    world.ledgers = (world.ledgers[0], Ending())
+    world.restart(world.provider)
+    name = world.begin().id
+    world.until("ready", name, world.provider)
+    ends = forge(world, world.provider, name, withdraw("changed"))
+    sequence, previous = len(folded(world.provider, name).got) + 2, recorded_message(ends).digest
+    bad = forge(world, world.provider, name, start(), sequence=sequence, previous=previous)
+    late.append(bad)
+    world.tell(ends, world.hirer.did, world.provider)
+    assert not late
+    said = [recorded_message(one.raw).message for one in world.network.sent]
+    answers = [one for one in said if one.type == "Problem"]
+    assert [(one.of, one.code) for one in answers] == [(recorded_message(bad).digest, "wrong_state")]  # type: ignore[attr-defined]
+    assert name not in world.provider.conversations
+    tasks = [one for one in asyncio.all_tasks(world.loop) if one.get_name().startswith("engagement ")]
+    assert len(tasks) == len(world.hirer.conversations) == 1
+
+
 def test_an_acceptance_of_another_document_ends_the_negotiation(open_world: Open) -> None:
     """HIRE-NEG-11, rule N9: it is not recorded, and the offerer withdraws with `terms_mismatch`."""
     world = open_world(held=True)
