@@ -43,6 +43,7 @@ RELATIONSHIPS: Final = (
     "capabilityDelegation",
 )
 _INSTANT: Final = re.compile(INSTANT_PATTERN)
+_LONG_AGO: Final = "2000-01-01T00:00:00Z"
 _FRAGMENT: Final = re.compile("[A-Za-z0-9._-]{1,128}")
 # What names a private part, in any of the suites whose documents are read here.
 _PRIVATE: Final = ("secretKeyMultibase", "secretKeyJwk", "privateKeyMultibase", "privateKeyJwk", "privateKeyBase58")
@@ -59,7 +60,7 @@ class DidDocument:
     Source: protocol-spec/02-identity-and-keys.md, sections 2.3 and 2.4
     """
 
-    __slots__ = ("_allowed", "_keys", "_methods", "_named", "_services", "id", "raw", "raw_digest")
+    __slots__ = ("_allowed", "_keys", "_methods", "_named", "_services", "_signing", "id", "raw", "raw_digest")
 
     id: Did
     raw: bytes
@@ -89,6 +90,8 @@ class DidDocument:
             relationship: tuple(filter(self._is_own, names)) for relationship, names in self._allowed.items()
         }
         self._services = tuple(_services(document))
+        self._signing: frozenset[bytes] | None = None
+        """The keys it lists for signing, once that was asked; those of different kinds differ in length."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DidDocument) and self.id == other.id and self.raw == other.raw
@@ -156,6 +159,13 @@ class DidDocument:
             except VerificationError:
                 continue
         return found
+
+    def signs_by(self, key: PublicKey) -> bool:
+        """Whether it lists this key for signing, also if the key is not good any more."""
+        if self._signing is None:
+            signing = ("authentication", "assertionMethod")
+            self._signing = frozenset(one.raw for of in signing for one in self.keys(of, now=_LONG_AGO).values())
+        return key.raw in self._signing
 
     def services(self, service_type: str) -> tuple[str, ...]:
         """Endpoint URLs of the services of one type, in the document's order.

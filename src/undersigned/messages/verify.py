@@ -9,7 +9,6 @@ Source: protocol-spec/10-security.md, section 10.1
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from functools import lru_cache
 from typing import Final
 
 from msgspec import to_builtins
@@ -29,8 +28,6 @@ MAX_SKEW_SECONDS: Final = 60
 """How far ahead of our clock a proof may have been made; inclusive."""
 MAX_PROOF_SECONDS: Final = 24 * 60 * 60
 """How long a proof may be good for; inclusive. The same content can be signed again."""
-
-_LONG_AGO: Final = "2000-01-01T00:00:00Z"
 
 
 def verify_message(
@@ -56,7 +53,6 @@ def verify_message(
     Source: protocol-spec/10-security.md, section 10.1
     """
     message, proof = received.message, received.proof
-    keys: list[PublicKey] = []
 
     def key(method: DidUrl, purpose: str) -> PublicKey:
         # Step 3: the key is the sender's own, and its document lists it for the purpose.
@@ -67,15 +63,14 @@ def verify_message(
         if document is None:
             text = f"expected the DID document of {message.sender}; none was resolved"
             raise ResolutionError("did_unresolvable", text, path="/sender")
-        keys.append(document.key_for(method, purpose, now=now))
-        return keys[0]
+        return document.key_for(method, purpose, now=now)
 
     # Steps 1 to 4: a suite that both agreed on; the purpose of the type, as what proves who speaks does not bind to a
     # contract; the key; the signature. All that follows is told, for its sender has proved to be itself.
     options: JsonObject = to_builtins(proof)
     suite = verify_options(options, context=message.context, purpose=message.purpose, suites=suites)
     content = {} if suite.signs_json else received.content
-    verify_signature(content, options, suite, key=key, purpose=message.purpose, jcs=received.canonical)
+    signer = verify_signature(content, options, suite, key=key, purpose=message.purpose, jcs=received.canonical)
     # Step 5: made not too far ahead, and still good.
     _check_times(proof, now)
     # Step 6: it is for us.
@@ -84,7 +79,7 @@ def verify_message(
     # Step 7: nobody hires itself, under one DID or two.
     if message.sender == recipient:
         raise _proved("self_dealing", f"expected two parties; came {message.sender} twice", "/sender")
-    if recipient in documents and keys[0] in _keys_of(documents[recipient]):
+    if recipient in documents and documents[recipient].signs_by(signer):
         text = f"expected keys of two parties; {proof.verification_method} is a key of {recipient} too"
         raise _proved("self_dealing", text, "/proof/verificationMethod")
     # Step 8: an inquiry's engagement is that of these two parties.
@@ -132,19 +127,6 @@ def _check_times(proof: Proof, now: Instant) -> None:
         raise _proved("proof_from_future", text, "/proof/created", ProofError)
     if proof.expires < now:
         raise _proved("proof_expired", f"expected {now} or later; came {proof.expires}", "/proof/expires", ProofError)
-
-
-@lru_cache(maxsize=256)
-def _keys_of(document: DidDocument) -> frozenset[PublicKey]:
-    """Every key that a DID document lists for signing, also if it is not good any more."""
-    keys: set[PublicKey] = set()
-    for relationship in ("authentication", "assertionMethod"):
-        for method in document.methods(relationship):
-            try:
-                keys.add(document.key_for(method, relationship, now=_LONG_AGO))
-            except VerificationError:
-                continue  # Of a kind not used here: no message is signed with it.
-    return frozenset(keys)
 
 
 def _proved(code: str, text: str, path: str, of: type[VerificationError] = VerificationError) -> VerificationError:
