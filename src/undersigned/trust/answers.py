@@ -212,5 +212,8 @@ def _listable(policy: Policy, stake: Stake | None) -> tuple[Claimed, ...]:
 
 def parties_of(presented: VerifiedPresentation) -> tuple[Did, ...]:
     """The party, and the organisations that it says it belongs to: whose accusation is one of the party."""
-    belongs = [one.issuer for one in presented.credentials if MEMBERSHIP in one.types]
-    return tuple(dict.fromkeys([presented.holder, *belongs]))
+    parties = {presented.holder: None}
+    for one in presented.credentials:
+        if MEMBERSHIP in one.types:
+            parties[one.issuer] = None
+    return tuple(parties)

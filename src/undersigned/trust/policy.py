@@ -174,7 +174,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
 
     def rules(self, stake: Stake | None) -> tuple[Rule, ...]:
         """The rules that hold where this is at stake."""
-        return tuple(rule for rule in self.rule if rule.covers(stake, self.currency))
+        return tuple([rule for rule in self.rule if rule.covers(stake, self.currency)])
 
     def demands(self, stake: Stake | None) -> tuple[tuple[str, Demand], ...]:
         """The credentials that have to be shown where this is at stake, each with its clause."""

@@ -54,8 +54,9 @@ def weigh_party(given: Given) -> list[Weighed]:
     """Red lines: whom, and what, is never dealt with."""
     policy, presented, stake = given.policy, given.presented, given.stake
     weighed: list[Weighed] = []
-    listed = {presented.holder, *(credential.issuer for credential in presented.credentials)} & set(policy.refuse)
-    if listed:
+    if policy.refuse and (
+        listed := {presented.holder, *(credential.issuer for credential in presented.credentials)} & set(policy.refuse)
+    ):
         weighed.append(no("refuse", f"{min(listed)} is on the list of those refused", "another party"))
     if stake is not None and stake.capability in policy.refuse_capabilities:
         value = f"{stake.capability} is on the list of what is refused"
@@ -175,7 +176,8 @@ def _flaws(credential: Credential, demand: Demand, given: Given, answer: Authori
     elif answer is None or not answer.entitled:
         yield "whom our anchors do not entitle"
     else:
-        chains = [path.edges for path in answer.paths if not _passes(path.edges, given.policy.refuse)]
+        refused = given.policy.refuse
+        chains = [path.edges for path in answer.paths if not (refused and _passes(path.edges, refused))]
         if not chains:
             yield "entitled only through somebody who is refused"
         elif min(map(len, chains)) > demand.max_links:
@@ -236,7 +238,7 @@ def _ground(credential: Credential, shown: Shown, answer: Authority | None) -> G
         capability=shown.capability,
         # What was not answered could not be shown.
         verdict="indeterminate" if answer is None else answer.verdict,
-        paths=() if answer is None else tuple(path.edges for path in answer.paths),
+        paths=() if answer is None else tuple([path.edges for path in answer.paths]),
         dissent=() if answer is None else answer.dissent,
         missing=("an answer that stands",) if answer is None else answer.missing,
     )
