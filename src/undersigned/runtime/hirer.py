@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -25,7 +24,7 @@ from .changes import owed_price
 from .continuing import continued
 from .conversation import Conversation
 from .meeting import declined, recorded
-from .order import Order
+from .order import Order, read_order
 from .turn import Say
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ class HirerSide:
         text = conversation.facts.get("order")
         if text is None:
             raise LocalProtocolError("not_found", f"the journal of {conversation.id} holds no order")
-        return _order(text)
+        return read_order(text)
 
     async def decide(self, conversation: Conversation, engagement: Engagement, owed: Owe) -> Say | None:
         """What the hirer says now, or None to wait for something that is under way."""
@@ -251,9 +250,3 @@ def asked_by(capability: Mapping[str, Any]) -> Price | None:
         return msgspec.convert(capability.get("price"), Price)
     except msgspec.ValidationError:
         return None
-
-
-@lru_cache(maxsize=256)
-def _order(text: str) -> Order:
-    """The order in a fact of the journal. Each decision of an engagement asks for it."""
-    return msgspec.json.decode(text, type=Order)

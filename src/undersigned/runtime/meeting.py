@@ -169,12 +169,12 @@ class Meeting:
         counted = self._counted(shown.credentials, engagement.peer, rated=rated)
         lists = await self._agent.statuses.lists(counted, max_age_seconds=status_age_seconds)
         now = self._agent.clock.now()
-        statuses = [self.beliefs.looked_up(one, lists, now) for one in counted]
+        with_status = [one for one in counted if one.has_status]
+        clear = [self.beliefs.looked_up(one, lists, now) for one in with_status]
         await self.beliefs.learn([one for one in counted if one.issuer != engagement.peer], now=rated)
         answers, links = await self.beliefs.settled(asked, max_age_seconds=status_age_seconds)
         if (later := self._agent.clock.now()) != now:  # answers and lists have to stand at one time
-            now, statuses = later, [self.beliefs.looked_up(one, lists, later) for one in counted]
-        clear = [status for one, status in zip(counted, statuses, strict=True) if one.has_status]
+            now, clear = later, [self.beliefs.looked_up(one, lists, later) for one in with_status]
         consulted = [*lists.values()]
         for link in links:
             clear.append(link.status)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -67,6 +68,7 @@ __all__ = [
     "input_grants",
     "order_scope",
     "parse_price",
+    "read_order",
 ]
 
 MAX_NAME = 128
@@ -259,6 +261,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
             Deliverable(name=item.name, media_type=item.media_type, criteria=criteria if number == 0 else ())
             for number, item in enumerate(delivers)
         )
+
+
+@lru_cache(maxsize=256)
+def read_order(text: str) -> Order:
+    """The order in a fact of the journal. Each decision of an engagement asks for it."""
+    return msgspec.json.decode(text, type=Order)
 
 
 UNNAMED = (Deliverable(name="result", media_type="application/octet-stream", criteria=()),)

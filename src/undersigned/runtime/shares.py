@@ -25,7 +25,7 @@ from undersigned.scope import Limit, counter, read_scope
 from .changes import contract_of, owed_price
 from .conversation import Conversation
 from .gate import CHILDREN
-from .order import Within
+from .order import Within, read_order
 from .turn import NOTHING_BOOKED, Booked
 
 if TYPE_CHECKING:
@@ -47,9 +47,8 @@ class Shares:
 
     def within(self, conversation: Conversation) -> Within | None:
         """What an engagement of ours is ordered under; None if it is no subcontract."""
-        if conversation.engagement.role != "hirer" or "order" not in conversation.facts:
-            return None
-        return self._agent.hirer.order(conversation).within
+        order = conversation.facts.get("order") if conversation.engagement.role == "hirer" else None
+        return None if order is None else read_order(order).within
 
     async def room(self, conversation: Conversation, terms: Terms) -> None:
         """Returns if terms would fit under a contract as its books stand now; the store has the last word.
