@@ -89,7 +89,8 @@ _encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
 
 _NOT_STRUCTURE: Final = bytes(sorted(set(range(256)) - set(b'[]{}",')))
 _DIGITS: Final = bytes.maketrans(b"123456789", b"0" * 9)
-_STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_ONE_KIND: Final = bytes.maketrans(b"[]", b"{}")
+_STEPS: Final = bytes.maketrans(b"{}", b"\x01\xff")
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 # I-JSON (RFC 7493, 2.1) leaves surrogates and noncharacters out; engines that read XML names stumble over them.
 _NONCHARACTERS: Final = "\ufdd0-\ufdef" + "".join(
@@ -144,20 +145,21 @@ def _check_depth(raw: bytes, max_depth: int) -> int:
 
     Exact for JSON; for other bytes at least as deep as any parser gets before it notices.
     """
-    structure = raw.translate(None, _NOT_STRUCTURE)
+    # Both kinds of brackets as one: text in which they do not match is no JSON, and a parser sees that.
+    structure = raw.translate(_ONE_KIND, _NOT_STRUCTURE)
     commas = structure.count(b",")
-    if structure.count(b"[") + structure.count(b"{") <= max_depth:
+    if structure.count(b"{") <= max_depth:
         return commas
     if b"\\" in raw:
         # Escaped backslashes first, so that the quote of `\\"` is seen to end its string.
-        structure = raw.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NOT_STRUCTURE)
+        structure = raw.replace(b"\\\\", b"").replace(b'\\"', b"").translate(_ONE_KIND, _NOT_STRUCTURE)
     structure = structure.replace(b",", b"")
     # Without the quotes that stand next to each other none is left, unless a string holds brackets.
     brackets = structure.replace(b'""', b"")
     if b'"' not in brackets:
-        # The innermost level is taken away, as often as levels are allowed; the mark keeps it at one level a time.
+        # The innermost level is taken away, as often as levels are allowed.
         for _ in range(max_depth):
-            brackets = brackets.replace(b"{}", b".").replace(b"[]", b".").replace(b".", b"")
+            brackets = brackets.replace(b"{}", b"")
             if not brackets:
                 return commas
     outside_strings = b"".join(structure.split(b'"')[::2])
