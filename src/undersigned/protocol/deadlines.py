@@ -58,7 +58,7 @@ def waits(engagement: Engagement) -> tuple[Wait, ...]:
     """Every deadline of this state, by its own side's clock."""
     state, talks, contract = engagement.state, engagement.talks, engagement.contract
     if contract is not None:
-        return _of_contract(engagement)
+        return _of_contract(engagement) if state in PERFORMED or state == "disputed" else ()
     if talks is None:
         return ()
     no_answer = "no_answer"

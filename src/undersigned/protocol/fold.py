@@ -213,7 +213,12 @@ def _row(engagement: Engagement, move: VerifiedMessage, mine: bool, at: Instant,
     in_lane = engagement.contract is not None and message.type in LANE_TYPES  # under a contract nothing else is offered
     state = engagement.state if view is None else view.state
     case = Case(engagement, move, mine, at, seen, crossed, state, in_lane)
-    row = lane_row(case) if in_lane else _row_in(engagement.state, message, engagement.contract)
+    if in_lane:
+        row = lane_row(case)
+    else:
+        kind = message.type
+        named = _case_of(message, engagement) if kind in ("Review", "Closing") else ""
+        row = ROWS.get((engagement.state, kind, message.role, named))
     _limits(engagement, move)
     if row is not None and crossed and not in_lane and _too_soon(case):
         row = None
@@ -245,18 +250,12 @@ def _too_soon(case: Case) -> bool:
             return False
 
 
-def _row_in(state: str, message: Message, contract: Contract | None = None) -> Row | None:
-    """The row of this move in a state, ours or the one its sender may still have been in."""
-    kind = message.type
-    case = _case_of(message, state, contract) if kind in ("Review", "Closing") else ""
-    return ROWS.get((state, kind, message.role, case))
-
-
-def _case_of(message: Message, state: str, contract: Contract | None) -> str:
+def _case_of(message: Message, engagement: Engagement) -> str:
     """Which of the outcomes of its type a move has."""
     if isinstance(message, Review):
         return "rework" if message.verdict == "rework" else "final"
-    if state == "closing":
+    contract = engagement.contract
+    if engagement.state == "closing":
         return "last" if contract is not None and OTHER[message.role] in contract.closed_by else "first"
     return "silence" if isinstance(message, Closing) and message.basis == "silence" else ""
 

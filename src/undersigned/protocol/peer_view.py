@@ -62,26 +62,21 @@ def _case_of(message: Message) -> str:
 
 def allows(view: PeerView, step: Step) -> bool:
     """Whether the tables let a side in this state make this step, or take it from the other."""
-    return _next(view, step) is not None
+    return goes_on(view, step) is not view
 
 
 def goes_on(view: PeerView, step: Step) -> PeerView:
-    """The view after a step of either side; one that finds no row is void there, and moves nothing."""
-    state = _next(view, step)
-    return view if state is None else PeerView(state, view.disputed or step.kind == "Dispute")
-
-
-def _next(view: PeerView, step: Step) -> str | None:
+    """The view after a step of either side; one that finds no row is void there, and the view is the same one."""
     state, kind, case = view.state, step.kind, step.case
     if kind in LANE_TYPES and case:
-        return "closing" if case == "release" and state not in ENDED else state
+        return PeerView("closing" if case == "release" and state not in ENDED else state, view.disputed)
     if kind == "Dispute" and view.disputed:
-        return None
+        return view
     if kind == "Terminate":
         if (case == "no_ruling") != (state == "disputed"):
-            return None
+            return view
         case = ""
     if kind == "Closing" and state == "closing":
         case = "first"
     row = ROWS.get((state, kind, step.role, case))
-    return row.next if row is not None else None
+    return view if row is None else PeerView(row.next, view.disputed or kind == "Dispute")

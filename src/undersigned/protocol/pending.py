@@ -71,18 +71,21 @@ def pending(engagement: Engagement, now: Instant) -> tuple[Effect, ...]:
     # This is asked at every step, and most states can owe only a few of these: the others are not gone into.
     if contract is not None and contract.children:
         found += _cascades(engagement, contract)
-    found += _reservations(engagement, at)
-    if working is not None:
+    if engagement.offer is not None or engagement.reserved or state == "committed":
+        found += _reservations(engagement, at)
+    if working is not None and engagement.role == PROVIDER:
         found.append(_work(engagement, working, at))
-    found.append(_owes(engagement, at))
+    if state not in ENDED:
+        found.append(_owes(engagement, at))
     if engagement.tabled is not None:
         found.append(_lane_owes(engagement, engagement.tabled, at))
     if contract is not None and contract.asked:
         found += _approvals(engagement, contract, at)
     if engagement.unanswered_since is not None:
         found.append(_receipts(engagement, at))
-    found.append(_repeats(engagement, at))
-    if working is not None:
+    if engagement.unreceipted or engagement.in_doubt:
+        found.append(_repeats(engagement, at))
+    if working is not None and engagement.role == HIRER:
         found.append(_missed(engagement, at))
     if state in ENDED or state == "closing":
         found.append(_finished(engagement, at))
@@ -280,10 +283,11 @@ def _late_start(engagement: Engagement) -> bool:
 
 
 def _work(engagement: Engagement, contract: Contract, at: Instant) -> Work | None:
+    """The provider's own, in `working`."""
     offer = engagement.offer
     if offer is None or contract.start is None or contract.began is None:
         return None
-    if engagement.role != PROVIDER or not engagement.authority or _late_start(engagement):
+    if not engagement.authority or _late_start(engagement):
         return None
     not_before = offer.terms.deadlines.not_before
     if not_before is not None and at < not_before:
@@ -307,7 +311,7 @@ def _owes(engagement: Engagement, at: Instant) -> Owe | None:
     if state == "working" and _late_start(engagement):
         return Owe(key=_key("owe-deadline", cause), moves=("Terminate",), by=None, reason="deadline")
     who = _holders(engagement)
-    if role not in who or state in ENDED:
+    if role not in who:
         return None
     by = _by(engagement, who, deadlines)
     moves = _answers(engagement, role)
@@ -437,15 +441,17 @@ def _missed(engagement: Engagement, at: Instant) -> Missed | None:
 
 def _finished(engagement: Engagement, at: Instant) -> Finished | None:
     contract, offer, since = engagement.contract, engagement.offer, engagement.since
-    gone = since is not None and at > shift(since, PUT_AWAY_SECONDS)
     over = engagement.state in ENDED
     if engagement.state == "closing" and contract is not None and offer is not None and since is not None:
         # After `close` one `Closing` is enough for the books; the state stays.
         over = engagement.role in contract.closed_by and at > shift(since, parse_duration(offer.terms.deadlines.close))
+    if not over:
+        return None
+    gone = since is not None and at > shift(since, PUT_AWAY_SECONDS)
     # What the peer may not have is repeated for a day all the same: both may have ended it on a line that was down.
     doubt = engagement.lane.startswith("accepted-by-")
     # A child that was not told yet, or whose books are open, is not left alone.
-    if over and (gone or (_settled(engagement) and not doubt and not _leads(engagement))):
+    if gone or (_settled(engagement) and not doubt and not _leads(engagement)):
         return Finished(key=_key("finished", engagement.cause))
     return None
 
@@ -466,8 +472,9 @@ def _instants(engagement: Engagement, after: Instant) -> list[Instant]:
     due = _receipt_due(engagement) if engagement.unanswered_since is not None else None
     if due is not None:
         found.append(due)
-    if engagement.contract is not None:
-        found += _lane_instants(engagement, engagement.contract)
+    contract = engagement.contract
+    if contract is not None and (engagement.tabled is not None or contract.asked):
+        found += _lane_instants(engagement, contract)
     asked = _asked(engagement)
     if asked is not None:
         first = shift(asked[1], REPEAT_SECONDS[0])
@@ -481,7 +488,7 @@ def _instants(engagement: Engagement, after: Instant) -> list[Instant]:
         found.append(shift(since, PUT_AWAY_SECONDS + 1))
     if offer is None or state in ENDED:
         return found
-    if engagement.contract is None:
+    if contract is None:
         found.append(shift(offer.valid_until, 1))
         if engagement.in_doubt:
             found.append(shift(offer.valid_until, offer.terms.seal_grace_seconds + 1))
