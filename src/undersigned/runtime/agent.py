@@ -760,18 +760,18 @@ class Agent:
 
     def happened(self, conversation: Conversation, event: Event) -> None:
         """Hands an event to whoever watches; who does not read loses the oldest. What was refused has consequences."""
+        engagement = conversation.engagement
         if event.code and event.message is not None:
-            refused = self.intake.refused(conversation.engagement.peer, event.code, notice=event.message.notice)
+            refused = self.intake.refused(engagement.peer, event.code, notice=event.message.notice)
             self.spawn(refused, f"refused {event.code}")
-        contract = conversation.engagement.contract
+        contract = engagement.contract
         if contract is not None:
-            sealed = event.type == "Seal" and contract.in_force_by is None
-            if sealed and conversation.engagement.role == "provider":
+            if event.type == "Seal" and contract.in_force_by is None and engagement.role == "provider":
                 self.bookings.seen(conversation)
-            self._gates.setdefault(contract.digest, conversation.id)
+            self._gates.setdefault(contract.digest, engagement.id)
         if event.kind == "received" and event.type in ("Offer", "Acceptance", "Closing"):
-            self.witness.follow(conversation.engagement.peer)
-        if event.kind == "over" or conversation.engagement.state in ENDED:
+            self.witness.follow(engagement.peer)
+        if event.kind == "over" or engagement.state in ENDED:
             self.subcontracts.noticed(conversation.id)
         if self._watchers:
             self._told(event)

@@ -59,14 +59,15 @@ class SystemClock:
         self._read_wall, self._read_steady = wall, steady
         self._wall, self._steady = wall(), steady()
         self._leapt_at: float | None = None
-        self._second = -1
+        self._second = self._until = -1
+        """The second that was given last, and until when that needs no other look."""
         self._last: Instant = ""
 
     def now(self) -> Instant:
         """The present instant, UTC; never earlier than one given before."""
         wall = self._read_wall()
         # It is asked for several times per message, and the text changes once a second.
-        if self._second <= wall < self._second + 1 and self._leapt_at is None:
+        if self._second <= wall < self._until:
             return self._last
         steady = self._read_steady()
         expected = self._wall + (steady - self._steady)
@@ -82,6 +83,7 @@ class SystemClock:
         if int(wall) > self._second:
             self._second = int(wall)
             self._last = max(self._last, format_instant(datetime.fromtimestamp(self._second, UTC)))
+        self._until = self._second + 1 if self._leapt_at is None else -1
         return self._last
 
     def hold(self, instant: Instant) -> None:

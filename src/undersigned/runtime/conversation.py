@@ -540,15 +540,15 @@ class Conversation(Remembered):
                 item.done.set_exception(error)
 
     def _set_timer(self) -> None:
+        now = self.shell.clock.now()
         of, due = self._due
         if of is not self.engagement:
-            due = wake_at(self.engagement, self.shell.clock.now())
+            due = wake_at(self.engagement, now)
         if self._timer is not None:
             if due is not None and self._rings_at <= due:
                 return  # it wakes early enough, and then the next one is set
             self._timer.cancel()
             self._timer = None
-        now = self.shell.clock.now()
         if due is not None and due <= now:
             due = wake_at(self.engagement, now)
         rests_at = None if self.resting else self._rests_at()
@@ -565,7 +565,7 @@ class Conversation(Remembered):
 
     async def _turn(self, items: list[Arrived | Asked], greets: bool) -> None:
         places = self._places + len(self._lazy)
-        turn = Turn(self.engagement, self.shell.clock.now(), places=places, stored=self._stored)
+        turn = Turn(self.engagement, self.engagement, self.shell.clock.now(), places, self._stored)
         turn.over = self.over  # what came during the last turn opens nothing again
         if greets:
             await self._reconnect(turn)
@@ -592,7 +592,7 @@ class Conversation(Remembered):
             if turn.leaves and isinstance(effect, Owe):
                 # The seal states the place of the leaf, so the leaf is stored first.
                 await self._commit(turn)
-                turn = Turn(self.engagement, self.shell.clock.now(), places=self._places, stored=self._stored)
+                turn = Turn(self.engagement, self.engagement, self.shell.clock.now(), self._places, self._stored)
             turn.served.add(effect.key)
             if self.forgot and isinstance(effect, Owe | Reserve | Free | Missed | Finished):
                 await self._read_back()
@@ -856,20 +856,20 @@ class Conversation(Remembered):
         engagement = turn.engagement
         of = MESSAGE_TYPES[said.type]
         own = len(engagement.sent)
-        envelope: dict[str, Any] = {
-            "id": fresh_urn(),
-            "engagement": engagement.id,
-            "sender": identity.did,
-            "recipient": engagement.peer,
-            "role": engagement.role,
-            "sequence": own if of.notice else own + 1,
-            "previous": engagement.sent[-1] if engagement.sent else None,
-            "seen": engagement.got[-1] if engagement.got else None,
-        }
-        body = {name: value for name, value in said.body.items() if value is not None}
+        body: dict[str, Any] = said.body
         if of in (Offer, Acceptance):
-            body["head"] = await self.shell.log_head(engagement.peer)
-        message = of(**envelope, **body)
+            body = {**body, "head": await self.shell.log_head(engagement.peer)}
+        message = of(
+            id=fresh_urn(),
+            engagement=engagement.id,
+            sender=identity.did,
+            recipient=engagement.peer,
+            role=engagement.role,
+            sequence=own if of.notice else own + 1,
+            previous=engagement.sent[-1] if engagement.sent else None,
+            seen=engagement.got[-1] if engagement.got else None,
+            **body,
+        )
         unsigned = draft(
             message,
             method=identity.method,
@@ -970,7 +970,8 @@ class Conversation(Remembered):
         self._mark = self.snapshot()
         if turn.leaves and self.head is not None:
             self.leaf = turn.leaves[-1], self.head.leaves[-1]
-        self._documents |= turn.documents
+        if turn.documents:
+            self._documents |= turn.documents
         if turn.notices:
             self._heard |= turn.notices
         self._served |= turn.served

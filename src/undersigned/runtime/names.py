@@ -7,7 +7,8 @@ from typing import Final
 
 __all__ = ["fresh_urn"]
 
-_VARIANT: Final = "89ab"
+_VARIANT: Final = dict(zip("0123456789abcdef", 4 * "89ab", strict=True))
+"""Of a random digit its last two bits, with those before them that the variant has."""
 
 
 def fresh_urn() -> str:
@@ -16,5 +17,5 @@ def fresh_urn() -> str:
     Source: RFC 9562, section 5.4
     """
     digits = urandom(16).hex()
-    variant = _VARIANT[int(digits[16], 16) & 3]
+    variant = _VARIANT[digits[16]]
     return f"urn:uuid:{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

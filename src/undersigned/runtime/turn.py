@@ -117,42 +117,41 @@ class Booked(msgspec.Struct, frozen=True, gc=False):
 NOTHING_BOOKED: Final = Booked()
 
 
-class Turn:
+class Turn(msgspec.Struct):
     """What one turn changes, until it is committed."""
 
-    def __init__(self, engagement: Engagement, now: Instant, *, places: int, stored: tuple[int, int] | None) -> None:
-        """Its rows come behind `places` rows of the journal, those not stored yet among them; `stored` is the position
-        that the ledger holds, None while it holds nothing.
-        """
-        self.before = engagement
-        self.engagement = engagement
-        self.now = now
-        """When it began: all that is recorded in it is recorded then."""
-        self.places = places
-        self.stored = stored
-        self.rows: list[Row] = []
-        self.outbox: list[Digest] = []
-        self.receipted: list[Digest] = []
-        self.evidence: list[Blob] = []
-        self.leaves: list[bytes] = []
-        self.seen: list[Stated] = []
-        self.reserve: list[Reservation] = []
-        self.settle: list[Settlement] = []
-        self.release: list[str] = []
-        self.later: list[str] = []
-        """Reservations in a file shared with others, to be given back once it is stored."""
-        self.sends: list[bytes] = []
-        self.events: list[Event] = []
-        self.done: list[asyncio.Future[None]] = []
-        self.documents: set[Digest] = set()
-        """DID documents among the evidence."""
-        self.notices: set[Digest] = set()
-        """Those of the peer."""
-        self.served: set[str] = set()
-        """Keys of the effects served in it; they count once it is stored."""
-        self.over = False
-        self.durable = False
-        """Whether anything in it has to be on disk before this side goes on."""
+    before: Engagement
+    """As it was when it began."""
+    engagement: Engagement
+    now: Instant
+    """When it began: all that is recorded in it is recorded then."""
+    places: int
+    """Rows of the journal that its own come behind, those not stored yet among them."""
+    stored: tuple[int, int] | None
+    """The position that the ledger holds, None while it holds nothing."""
+    rows: list[Row] = []
+    outbox: list[Digest] = []
+    receipted: list[Digest] = []
+    evidence: list[Blob] = []
+    leaves: list[bytes] = []
+    seen: list[Stated] = []
+    reserve: list[Reservation] = []
+    settle: list[Settlement] = []
+    release: list[str] = []
+    later: list[str] = []
+    """Reservations in a file shared with others, to be given back once it is stored."""
+    sends: list[bytes] = []
+    events: list[Event] = []
+    done: list[asyncio.Future[None]] = []
+    documents: set[Digest] = set()
+    """DID documents among the evidence."""
+    notices: set[Digest] = set()
+    """Those of the peer."""
+    served: set[str] = set()
+    """Keys of the effects served in it; they count once it is stored."""
+    over: bool = False
+    durable: bool = False
+    """Whether anything in it has to be on disk before this side goes on."""
 
     def message(self, kind: Literal["sent", "received"], message: VerifiedMessage) -> None:
         """Adds the row of a message."""
