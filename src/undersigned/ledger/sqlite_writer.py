@@ -427,11 +427,11 @@ class Writer(threading.Thread):
         db.execute("COMMIT")
         self._adopt(stage)
         self.counters.groups += db.total_changes > before
-        for write, outcome in zip(writes, outcomes, strict=True):
-            if isinstance(outcome, LedgerConflict):
-                self.counters.conflicts += 1
-            elif isinstance(write, Commit) and isinstance(outcome, Committed):
+        for outcome in outcomes:
+            if isinstance(outcome, Committed):
                 self.counters.commits += 1
+            elif isinstance(outcome, LedgerConflict):
+                self.counters.conflicts += 1
         return outcomes
 
     def _apply(self, db: sqlite3.Connection, stage: Stage, write: Write) -> Outcome:
@@ -507,7 +507,7 @@ class Writer(threading.Thread):
         for blob in commit.evidence:
             stage.blobs[blob.digest] = blob.raw
             stage.evidence.append((id, blob.digest, blob.kind, blob.name, seal(id, blob.digest, blob.kind, blob.name)))
-        return Committed(tuple([self._append(db, stage, name, leaf) for leaf in commit.leaves]))
+        return Committed(self._append(db, stage, name, commit.leaves) if commit.leaves else ())
 
     def _seen_of(self, db: sqlite3.Connection, stage: Stage, log: str) -> Seen | None:
         return stage.seen.get(log) or self._seen.get(log) or read_seen(db, log)
@@ -524,24 +524,26 @@ class Writer(threading.Thread):
         leaves = dict(db.execute("SELECT hash, id FROM leaf WHERE engagement = ?", (id,)).fetchall())
         return EngagementHead(id, own, peer, length, at, live, msgspec.json.decode(outbox, type=Outbox), leaves)
 
-    def _append(self, db: sqlite3.Connection, stage: Stage, name: str, data: bytes) -> int:
-        value, head = leaf_hash(data), stage.heads[name]
+    def _append(self, db: sqlite3.Connection, stage: Stage, name: str, leaves: Sequence[bytes]) -> tuple[int, ...]:
+        head, places = stage.heads[name], list[int]()
         added = stage.leaf_index.setdefault(name, {})
-        known = added.get(value, head.leaves.get(value))
-        if known is None and self._nameless:
-            known = find_leaf(db, 0, value)
-        if known is not None:
-            return known
-        if stage.frontier is None:
-            stage.frontier = self._frontier.copy()
-        index = added[value] = stage.frontier.size
-        inner = b""
-        for level, at, node in stage.frontier.append(value):
-            stage.nodes[level, at] = node
-            if level:
-                inner += node
-        stage.leaves.append((index, head.id, value, inner, data))
-        return index
+        for data in leaves:
+            value = leaf_hash(data)
+            known = added.get(value, head.leaves.get(value))
+            if known is None and self._nameless:
+                known = find_leaf(db, 0, value)
+            if known is None:
+                if stage.frontier is None:
+                    stage.frontier = self._frontier.copy()
+                known = added[value] = stage.frontier.size
+                inner = b""
+                for level, at, node in stage.frontier.append(value):
+                    stage.nodes[level, at] = node
+                    if level:
+                        inner += node
+                stage.leaves.append((known, head.id, value, inner, data))
+            places.append(known)
+        return tuple(places)
 
     def _keep_checkpoint(self, db: sqlite3.Connection, stage: Stage, signed: SignedHead) -> None:
         stored = node_source(db)

@@ -64,7 +64,7 @@ class Frontier:
     @classmethod
     def load(cls, size: int, node: NodeSource) -> Frontier:
         """The frontier of a stored tree of `size` leaves."""
-        return cls(size, (node(level, index) for level, index in _subtrees(0, size)))
+        return cls(size, _roots(0, size, node))
 
     def append(self, leaf: bytes) -> list[tuple[int, int, bytes]]:
         """Add a leaf hash; returns each node completed by it as (level, index, hash), the leaf itself first."""
@@ -224,16 +224,20 @@ def _split(count: int) -> int:
     return 1 << ((count - 1).bit_length() - 1)
 
 
-def _subtrees(low: int, high: int) -> Iterable[tuple[int, int]]:
-    """Complete subtrees covering leaves `low` to `high` - 1, left to right; `low` is aligned to the range's split."""
+def _roots(low: int, high: int, node: NodeSource) -> list[bytes]:
+    """Roots of the complete subtrees covering leaves `low` to `high` - 1, left to right; `low` is aligned to the
+    range's split.
+    """
+    roots: list[bytes] = []
     while low < high:
         level = (high - low).bit_length() - 1
-        yield level, low >> level
+        roots.append(node(level, low >> level))
         low += 1 << level
+    return roots
 
 
 def _range_root(low: int, high: int, node: NodeSource) -> bytes:
-    return _fold([node(level, index) for level, index in _subtrees(low, high)])
+    return _fold(_roots(low, high, node))
 
 
 def _fold(roots: Sequence[bytes]) -> bytes:
