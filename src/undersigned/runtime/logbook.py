@@ -164,10 +164,10 @@ async def logged(ledger: Ledger, engagement: EngagementId) -> tuple[Logged, ...]
     return tuple(found)
 
 
-def stated_in(message: Message, read: Checkpoint | None = None) -> Stated | None:
+def stated_in(message: Message, read: tuple[str, Checkpoint] | None = None) -> Stated | None:
     """The head of its sender's log that a message states, under the message's own proof; None if it states none.
 
-    `read` is what the note in it says, if the caller has it already.
+    `read` is the note in it and what that says, if the caller has it already.
     """
     if isinstance(message, Offer | Acceptance) and message.head is not None:
         at, size, root = message.head.at, message.head.size, digest_hash(message.head.root)
@@ -176,8 +176,11 @@ def stated_in(message: Message, read: Checkpoint | None = None) -> Stated | None
         at = message.checkpoint_at if isinstance(message, Closing) else None
         if at is None and message.proof is not None:
             at = message.proof.created
-        note = read_multibase_note(message.checkpoint)
-        head = read or read_checkpoint(read_note(note).text)
+        if read is None:
+            note = read_multibase_note(message.checkpoint)
+            head = read_checkpoint(read_note(note).text)
+        else:
+            note, head = read
         size, root = head.size, head.root
     else:
         return None

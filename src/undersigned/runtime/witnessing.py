@@ -152,11 +152,12 @@ class CrossWitness:
         if not isinstance(message, Closing):
             return stated_in(message)
         try:
-            head = verified_note(read_multibase_note(message.checkpoint), peer, self._agent.clock.now())
+            note = read_multibase_note(message.checkpoint)
+            head = verified_note(note, peer, self._agent.clock.now())
         except LogProofError as exc:
             exc.path = "/checkpoint"
             raise
-        return stated_in(message, head)
+        return stated_in(message, (note, head))
 
     async def _ours(self, note: str, peer: DidDocument) -> None:
         keys = log_keys(peer, self._agent.clock.now())

@@ -233,8 +233,10 @@ class Worker:
                     beaten = loop.time()
         finally:
             agent.unlisten(events)
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            if running.cancel():
+                await asyncio.gather(running, return_exceptions=True)
+            elif not running.cancelled():
+                running.exception()  # whoever wanted it has it
 
     def _left(self, engagement: Engagement) -> float:
         """Seconds until the next `Delivery` is due, as the contract stands now."""
