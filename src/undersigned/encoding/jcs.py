@@ -22,7 +22,7 @@ from undersigned.errors import FormatError
 __all__ = ["canonicalize", "write_canonical"]
 
 _encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
-
+_TEXT: Final = {str}
 
 write_canonical: Final = msgspec.json.Encoder(order="sorted").encode
 """RFC 8785 form of what a strict reader gave, or will read, and of structs with such a schema: without floats, unsafe
@@ -40,7 +40,13 @@ def canonicalize(value: JsonValue) -> bytes:
     """
     try:
         written = _encode_sorted(value)
-        if _is_flat(written, value) or _comes_back(written, value) or _is_common(value):
+        if written.isascii():
+            # An object of texts alone, as the options of a proof are, needs no second look.
+            if isinstance(value, dict) and {*map(type, value), *map(type, value.values())} == _TEXT:
+                return written
+            if _comes_back(written, value):
+                return written
+        if _is_common(value):
             return written
         return rfc8785.dumps(value)  # pyright: ignore[reportArgumentType] its own alias of the same shape
     except (rfc8785.IntegerDomainError, rfc8785.FloatDomainError) as exc:
@@ -53,17 +59,10 @@ def canonicalize(value: JsonValue) -> bytes:
         raise FormatError("bad_json", f"expected a JSON value: {exc}") from exc
 
 
-def _is_flat(written: bytes, value: JsonValue) -> bool:
-    """Whether this is an object of texts alone, as the options of a proof are."""
-    if not isinstance(value, dict) or not written.isascii():
-        return False
-    return {*map(type, value), *map(type, value.values())} == {str}
-
-
 def _comes_back(written: bytes, value: object) -> bool:
     """Whether this ASCII text without a float or an unsafe integer reads back as `value`."""
     try:
-        return written.isascii() and not has_long_number(written) and decode_integers(written) == value
+        return not has_long_number(written) and decode_integers(written) == value
     except msgspec.MsgspecError:
         return False
 

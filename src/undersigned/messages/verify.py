@@ -122,7 +122,7 @@ def _check_times(proof: Proof, now: Instant) -> None:
     if seconds_between(proof.created, proof.expires) > MAX_PROOF_SECONDS:
         text = f"expected at most {MAX_PROOF_SECONDS} s after {proof.created}; came {proof.expires}"
         raise _proved("proof_expired", text, "/proof/expires", ProofError)
-    if seconds_between(now, proof.created) > MAX_SKEW_SECONDS:
+    if proof.created > now and seconds_between(now, proof.created) > MAX_SKEW_SECONDS:
         text = f"expected at most {MAX_SKEW_SECONDS} s after {now}; came {proof.created}"
         raise _proved("proof_from_future", text, "/proof/created", ProofError)
     if proof.expires < now:
