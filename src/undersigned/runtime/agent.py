@@ -876,6 +876,9 @@ class Agent:
             return self.own
         if self.organisation is not None and did == self.organisation.id:
             return self.organisation
+        known = self.gatherer.remembered(did, max_age_seconds)
+        if known is not None and known.document is not None:
+            return known.document
         return await self.gatherer.document(did, max_age_seconds)
 
     async def documents_of(self, dids: Iterable[Did], max_age_seconds: float = USUAL_SECONDS) -> dict[Did, DidDocument]:

@@ -346,18 +346,18 @@ class Gatherer:
         *,
         whole: bool = False,
     ) -> Answer:
-        """The answer; of one that is not 200 no more than its beginning, unless `whole` says so."""
+        """The answer; if `whole` says so, with its headers, and all of one that is not 200, too."""
         session = self._open_session()
         async with (
             self._lookups,
             session.request(method, url, allow_redirects=False, headers=headers, data=body) as response,
         ):
-            fields = {name.lower(): value for name, value in response.headers.items()}
+            fields = {name.lower(): value for name, value in response.headers.items()} if whole else {}
             if response.status != 200 and not whole:
                 return Answer(response.status, fields, await response.content.read(256))
             _plain(response, url)
             read = bytearray()
-            async for chunk in response.content.iter_chunked(_READ_BYTES):
+            while chunk := await response.content.readany():
                 read += chunk
                 if len(read) > limit:
                     raise ResolutionError("did_unresolvable", f"{url} is longer than {limit} bytes", unfit=True)
