@@ -72,6 +72,7 @@ class DocumentName(NamedTuple):
     sequence: int
 
     @classmethod
+    @lru_cache(maxsize=256)
     def parse(cls, identifier: str) -> DocumentName:
         """The parts of a document's id.
 

@@ -65,7 +65,7 @@ def prepare(
     suite = registry.get(str(config.get("cryptosuite")))
     if suite is None or kind not in suite.kinds:
         raise ProofError("suite_not_allowed", f"expected a suite for {kind}; came {config.get('cryptosuite')}")
-    previous = previous_proofs(config)
+    previous = previous_proofs(config) if "previousProof" in config else ()
     content = secured(document, previous)
     return suite.hash(
         content, _options(document, config, suite), kind, jcs=None if previous else jcs, contexts=contexts

@@ -94,7 +94,14 @@ class WireRule(
 
 
 class WireScope(
-    Struct, frozen=True, kw_only=True, gc=False, rename="camel", forbid_unknown_fields=True, omit_defaults=True
+    Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    rename="camel",
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    cache_hash=True,
 ):
     """What the provider may do (`odrl:Set`): nothing that no grant allows or a prohibition names."""
 

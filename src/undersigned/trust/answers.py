@@ -90,7 +90,7 @@ class Asked(NamedTuple):
     """The party itself, and the organisations that it says it belongs to."""
 
 
-class Answers(Struct, frozen=True, kw_only=True):
+class Answers(Struct, frozen=True, kw_only=True, cache_hash=True):
     """The answers, in any order. What is not among them was not answered, and counts as no."""
 
     authority: tuple[Authority, ...] = ()

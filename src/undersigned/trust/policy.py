@@ -52,7 +52,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=128)]
 Score = Annotated[str, Meta(pattern=r"^(0|1|0\.[0-9]{0,8}[1-9])(?!\n)$")]
 
 
-class Stake(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class Stake(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, cache_hash=True):
     """What is at stake while there are no terms yet: what the work is, and the price thought of."""
 
     capability: Name
