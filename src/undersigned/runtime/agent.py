@@ -574,7 +574,7 @@ class Agent:
                     leaf = self.papers.check_acceptance(
                         conversation.tabled_json(), conversation.tabled(), body.contract_proof, document
                     )
-                    if tabled is not None and self.clock.now() <= tabled.valid_until:
+                    if tabled is not None and now <= tabled.valid_until:
                         return leaf, ()
                 case Seal() if engagement.contract is not None:
                     return self.changes.leaf(conversation), ()
@@ -585,7 +585,7 @@ class Agent:
                     leaf = self.papers.check_acceptance(offered, read, body.contract_proof, document)
                     live = engagement.offer
                     # A late acceptance makes no contract, so it gets no leaf.
-                    if live is not None and self.clock.now() <= live.valid_until:
+                    if live is not None and now <= live.valid_until:
                         return leaf, ()
                 case Seal():
                     return _leaf(conversation), ()

@@ -540,15 +540,15 @@ class Conversation(Remembered):
                 item.done.set_exception(error)
 
     def _set_timer(self) -> None:
-        now = self.shell.clock.now()
         of, due = self._due
         if of is not self.engagement:
-            due = wake_at(self.engagement, now)
+            due = wake_at(self.engagement, self.shell.clock.now())
         if self._timer is not None:
             if due is not None and self._rings_at <= due:
                 return  # it wakes early enough, and then the next one is set
             self._timer.cancel()
             self._timer = None
+        now = self.shell.clock.now()
         if due is not None and due <= now:
             due = wake_at(self.engagement, now)
         rests_at = None if self.resting else self._rests_at()

@@ -222,7 +222,7 @@ class Job:
         """
         most = min(MAX_WHOLE_BYTES, self._agent.max_artifact_bytes)
         try:
-            async with self._fetched(name, most, hold_bytes=most) as incoming:
+            async with await self._fetched(name, most, hold_bytes=most) as incoming:
                 return incoming.whole()
         except FormatError as error:
             if error.code == "too_large" and most < self._agent.max_artifact_bytes:
@@ -241,19 +241,19 @@ class Job:
             ScopeError, VerificationError, TransportError: As `read`.
             FormatError: `too_large`: it is more than `max_bytes` in the table `[artifacts]` of the settings.
         """
-        async with self._fetched(name, self._agent.max_artifact_bytes, hold_bytes=0) as incoming:
+        async with await self._fetched(name, self._agent.max_artifact_bytes, hold_bytes=0) as incoming:
             yield await incoming.file()
 
-    @asynccontextmanager
-    async def _fetched(self, name: str, max_bytes: int, *, hold_bytes: int) -> AsyncGenerator[Incoming]:
-        """An input, whole, that is kept in no store."""
+    async def _fetched(self, name: str, max_bytes: int, *, hold_bytes: int) -> Incoming:
+        """An input, whole, that is kept in no store: `async with` it."""
         item = self.input(name)
         if item.uri is None:
             raise FormatError("schema_violation", f"the hirer did not say where input {name!r} is")
         most = await self._bytes_left(item.uri, max_bytes)
-        async with self._agent.artifacts.receive(
+        incoming = self._agent.artifacts.receive(
             max_bytes=max_bytes if most is None else most, digest=item.digest, hold_bytes=hold_bytes
-        ) as incoming:
+        )
+        try:
             # How many there are is known when they are here. Until then all are booked that there may be.
             amounts = {} if most is None else {"bytes": str(most)}
             permit = await self._permit(Action(name=ARTIFACT_READ, target=item.uri, amounts=amounts))
@@ -263,7 +263,10 @@ class Job:
             else:
                 # At once: what was reserved too much is wanted elsewhere.
                 await self._agent.gate.settle(permit, {"bytes": str(incoming.size)})
-            yield incoming
+        except BaseException:
+            await incoming.discard()
+            raise
+        return incoming
 
     async def _bytes_left(self, uri: str, max_bytes: int) -> int | None:
         """How many bytes of what may be read there are left by the contract; None if it does not count them."""
