@@ -67,9 +67,10 @@ def prepare(
         raise ProofError("suite_not_allowed", f"expected a suite for {kind}; came {config.get('cryptosuite')}")
     previous = previous_proofs(config) if "previousProof" in config else ()
     content = secured(document, previous)
-    return suite.hash(
-        content, _options(document, config, suite), kind, jcs=None if previous else jcs, contexts=contexts
-    )
+    # The proofs of the JCS suites repeat the document's contexts.
+    carried = suite.carries_context and "@context" in document
+    options = {**config, "@context": document["@context"]} if carried else config
+    return suite.hash(content, options, kind, jcs=None if previous else jcs, contexts=contexts)
 
 
 def make_proof(
@@ -79,7 +80,11 @@ def make_proof(
     suite = registry.get(str(config.get("cryptosuite")))
     if suite is None:
         raise ProofError("suite_not_allowed", f"expected a known suite; came {config.get('cryptosuite')}")
-    return {**_options(document, config, suite), "proofValue": multibase_encode("z", signature)}
+    made = dict(config)
+    if suite.carries_context and "@context" in document:
+        made["@context"] = document["@context"]
+    made["proofValue"] = multibase_encode("z", signature)
+    return made
 
 
 def signs_json(suite: str, *, registry: Registry = CRYPTOSUITES) -> bool:
@@ -161,7 +166,7 @@ def proofs_of(document: Document) -> list[Any]:
     return cast("list[Any]", proof) if isinstance(proof, list) else [proof]
 
 
-def secured(document: Document, previous: Sequence[str] = ()) -> JsonObject:
+def secured(document: Document, previous: Sequence[str] = ()) -> Document:
     """What a proof covers: the document without its proofs, but with those that the proof builds on.
 
     Raises:
@@ -169,6 +174,8 @@ def secured(document: Document, previous: Sequence[str] = ()) -> JsonObject:
 
     Source: W3C Verifiable Credential Data Integrity 1.0, section 4.2 (Add Proof Set/Chain)
     """
+    if not previous and "proof" not in document and isinstance(document, dict):
+        return document
     content = dict(document)
     content.pop("proof", None)
     if not previous:
@@ -268,10 +275,3 @@ def verify_signature(
     del options["proofValue"]
     public.verify(signature, suite.hash(content, options, public.kind, jcs=jcs, contexts=contexts), low_s=low_s)
     return public
-
-
-def _options(document: Document, config: Document, suite: Cryptosuite) -> JsonObject:
-    """The options as they are hashed and written: those of the JCS suites repeat the document's contexts."""
-    if not suite.carries_context or "@context" not in document:
-        return dict(config)
-    return {**config, "@context": document["@context"]}
