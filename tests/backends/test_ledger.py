@@ -642,6 +642,7 @@ async def test_every_leaf_is_proved_in_every_tree_after_it(ledger: Ledger, again
     ledger = await again(ledger)
     assert await ledger.tree_size() == len(leaves)
     assert await ledger.root() == heads[-1].root
+    assert await ledger.head() == heads[-1]
     for at, leaf in enumerate(leaves):
         assert await ledger.leaves(at, 1) == (leaf,)
         assert await ledger.index_of(engagement(at), leaf_hash(leaf)) == at

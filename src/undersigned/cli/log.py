@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from undersigned.encoding import Digest, JsonObject
 from undersigned.errors import ConfigurationError
-from undersigned.ledger import Head, Ledger, Stated, open_ledger
+from undersigned.ledger import Ledger, Stated, open_ledger
 from undersigned.runtime import Gatherer, SystemClock
 from undersigned.runtime.files import read_file
 from undersigned.runtime.forks import fork_document
@@ -79,8 +79,7 @@ async def ledger_prove(out: Out, engagement: str, digest: str | None, home: str 
     opened = out.home(home)
     store = await reading(opened)
     try:
-        size = await store.tree_size()
-        head = Head(size, await store.root(size))
+        head = await store.head()
         note = await noted(store, opened.configuration.did, opened.log_key(), head)
         shown = 0
         name = await engagement_named(store, engagement)
@@ -89,12 +88,12 @@ async def ledger_prove(out: Out, engagement: str, digest: str | None, home: str 
             if digest not in (None, one.digest) or index is None:
                 continue  # without an index: of a time when this had no leaf
             shown += 1
-            proof = await store.inclusion(index, size)
+            proof = await store.inclusion(index, head.size)
             out.value({**proof_of(one, index, proof.path, note), "at": one.at})
             out.line(f"{index:8} {one.at:20} {one.what:12} {one.digest}")
         if not shown and digest is not None:
             raise ConfigurationError("not_found", f"nothing of digest {digest[:100]!a} stands in the log")
-        out.line(f"under {counted(size, 'leaf', 'leaves')}, root {head.root.hex()}", style="dim")
+        out.line(f"under {counted(head.size, 'leaf', 'leaves')}, root {head.root.hex()}", style="dim")
     finally:
         await store.close()
 

@@ -44,8 +44,7 @@ class LogFiles:
     async def _checkpoint(self) -> str:
         """The newest signed head, with what witnesses signed of it; signed once, however many ask."""
         ledger = self._peer.ledger
-        size = await ledger.tree_size()
-        head = Head(size, await ledger.root(size))
+        head = await ledger.head()
         cosigned = self._peer.witnesses.note_of(head)
         if cosigned is not None:
             return cosigned

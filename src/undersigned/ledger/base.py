@@ -336,6 +336,10 @@ class Ledger(Protocol):
         """
         ...
 
+    async def head(self) -> Head:
+        """Size and root of the tree, both of one moment."""
+        ...
+
     async def leaves(self, start: int, count: int) -> tuple[bytes, ...]:
         """Data of up to `count` leaves from `start` on."""
         ...

@@ -254,6 +254,11 @@ class MemoryLedger:
         self._open()
         return root_at(self._size(size), self._node)
 
+    async def head(self) -> Head:
+        """See `Ledger.head`."""
+        self._open()
+        return Head(self._frontier.size, self._frontier.root)
+
     async def leaves(self, start: int, count: int) -> tuple[bytes, ...]:
         """See `Ledger.leaves`."""
         self._open()

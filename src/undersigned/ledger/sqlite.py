@@ -376,6 +376,15 @@ class SqliteLedger:
             return head.root
         return await self._glance(lambda db: root_at(_size(db, size, head), self._nodes(db)))
 
+    async def head(self) -> Head:
+        """See `Ledger.head`."""
+
+        def query(db: sqlite3.Connection) -> Head:
+            size = _tree_size(db)
+            return Head(size, root_at(size, node_source(db)))
+
+        return self._head() or await self._read(query)
+
     async def leaves(self, start: int, count: int) -> tuple[bytes, ...]:
         """See `Ledger.leaves`."""
         sql = "SELECT data FROM leaf WHERE id >= ? AND id < ? ORDER BY id"

@@ -130,8 +130,7 @@ class Audited(msgspec.Struct, frozen=True):
 async def noted(ledger: Ledger, own: Did, key: Signer, head: Head | None = None) -> str:
     """A signed checkpoint of the log at `head`, or as it stands."""
     if head is None:
-        size = await ledger.tree_size()
-        head = Head(size, await ledger.root(size))
+        head = await ledger.head()
     text = checkpoint_text(own, head.size, head.root)
     return signed_note(text, own, key.public_key, await key.sign(text))
 

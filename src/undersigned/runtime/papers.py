@@ -238,9 +238,8 @@ class Papers:
         contract = engagement.contract
         if contract is None:
             raise LocalProtocolError("wrong_state", "there is no contract to close")
-        size = await self._ledger.tree_size()
+        head = await self._ledger.head()
         at = self._clock.now()
-        head = Head(size, await self._ledger.root(size))
         note = await self.checkpoint(head)
         return Say(
             "Closing",

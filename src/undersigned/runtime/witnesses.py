@@ -223,8 +223,7 @@ class Witnesses:
         if not self._witnesses:
             return ()
         # An empty log too: it may have been another.
-        size = await self._ledger.tree_size()
-        head = Head(size, await self._ledger.root(size))
+        head = await self._ledger.head()
         note = await noted(self._ledger, self._own, self._key, head)
         early = TimedOut("timeout", "it had not answered when this side was ended")
         answers.update((one, Cosigned(one, error=early)) for one in self._witnesses)
@@ -233,7 +232,7 @@ class Witnesses:
             await asyncio.gather(*(self._ask(one, head, note, seconds[one], answers) for one in self._witnesses))
         finally:
             lines = "".join(one.line for one in answers.values())
-            if lines and (self._newest is None or self._newest[0].size <= size):
+            if lines and (self._newest is None or self._newest[0].size <= head.size):
                 self._newest = head, note + lines
         return tuple(answers.values())
 

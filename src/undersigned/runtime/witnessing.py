@@ -230,12 +230,10 @@ class CrossWitness:
 
     async def head(self, peer: Did) -> LogHead:
         """Our log as it stands, and that it continues what `peer` was told before."""
-        ledger = self._agent.ledger
-        size = await ledger.tree_size()
+        head = await self._agent.ledger.head()
         at = self._agent.clock.now()  # at once: of what is stated later, none is smaller
-        root = await ledger.root(size)
-        consistency = await self.told(peer, Head(size, root))
-        return LogHead(at=at, size=size, root=digest_from_hash(root), consistency=consistency)
+        consistency = await self.told(peer, head)
+        return LogHead(at=at, size=head.size, root=digest_from_hash(head.root), consistency=consistency)
 
     async def told(self, peer: Did, head: Head) -> Consistency | None:
         """The proof that our log at `head` continues what `peer` was told before; None if that is not known."""
