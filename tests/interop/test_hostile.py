@@ -110,9 +110,12 @@ async def websocket(handler: Handler) -> AsyncIterator[str]:
 
 
 async def against(
-    url: str, told: Callable[[dict[str, Any]], None] = lambda _: None, did: Did = SOMEBODY
+    url: str,
+    told: Callable[[dict[str, Any]], None] = lambda _: None,
+    did: Did = SOMEBODY,
+    limits: Limits = HURRIED,
 ) -> tuple[Result, ...]:
-    async with Stage(Subject(url=url, did=did, local=True), seed="x", limits=HURRIED) as stage:
+    async with Stage(Subject(url=url, did=did, local=True), seed="x", limits=limits) as stage:
         return await play_all(stage, chosen("provider"), told=told)
 
 
@@ -131,7 +134,8 @@ async def test_what_is_no_websocket(handler: Handler) -> None:
 )
 async def test_a_websocket_that_proves_nothing(handler: Handler) -> None:
     async with websocket(handler) as url:
-        results = await against(url)
+        # A flood is read until the connection is closed, by the loop that makes it: that takes seconds.
+        results = await against(url, limits=replace(HURRIED, scenario=30.0))
     assert {one.outcome for one in results} == {"given up"}
     (detail,) = {one.detail.split(":")[0] for one in results}
     assert detail in ("the connection was not proved", "no connection")
