@@ -637,9 +637,12 @@ class Agent:
         finally:
             self.kept_inputs.drop(conversation.id)
 
-    def stored(self, evidence: Sequence[Blob]) -> None:
+    def stored(self, engagement: Engagement, evidence: Sequence[Blob]) -> None:
         """See `Shell.stored`."""
-        self.kept_inputs.stored(evidence)
+        if evidence:
+            self.kept_inputs.stored(evidence)
+        if engagement.contract is not None:
+            self._gates.setdefault(engagement.contract.digest, engagement.id)
 
     async def book(
         self, conversation: Conversation, engagement: Engagement, effect: Reserve | Free | Finished
@@ -765,10 +768,9 @@ class Agent:
             refused = self.intake.refused(engagement.peer, event.code, notice=event.message.notice)
             self.spawn(refused, f"refused {event.code}")
         contract = engagement.contract
-        if contract is not None:
-            if event.type == "Seal" and contract.in_force_by is None and engagement.role == "provider":
-                self.bookings.seen(conversation)
-            self._gates.setdefault(contract.digest, engagement.id)
+        sealed = event.type == "Seal" and contract is not None and contract.in_force_by is None
+        if sealed and engagement.role == "provider":
+            self.bookings.seen(conversation)
         if event.kind == "received" and event.type in ("Offer", "Acceptance", "Closing"):
             self.witness.follow(engagement.peer)
         if event.kind == "over" or engagement.state in ENDED:

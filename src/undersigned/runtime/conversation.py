@@ -109,6 +109,7 @@ REST_SECONDS = 5
 """So long nothing happens in a negotiation until it is laid to rest."""
 STATING = (Offer, Acceptance, Seal, Closing)
 """Moves that state the log of who says them."""
+STATING_TYPES = frozenset(move.__name__ for move in STATING)
 NOTHING: frozenset[str] = frozenset()
 """One for all: each empty set takes as much as a set of four."""
 LATE_SECONDS = 5
@@ -202,8 +203,8 @@ class Shell(Protocol):
         """Says to a hire under this contract what was said to the contract."""
         ...
 
-    def stored(self, evidence: Sequence[Blob]) -> None:
-        """Hears what evidence is on disk now."""
+    def stored(self, engagement: Engagement, evidence: Sequence[Blob]) -> None:
+        """Hears what is on disk now, before anything is sent that follows from it."""
         ...
 
     def happened(self, conversation: Conversation, event: Event) -> None:
@@ -441,6 +442,8 @@ class Conversation(Remembered):
                         await self._wake
                     finally:
                         self._wake = None
+        if self._timer is not None:
+            self._timer.cancel()  # or it would hold all this until it rings
         self._fail(self._inbox, self._ended())
 
     def _rouse(self) -> None:
@@ -523,6 +526,7 @@ class Conversation(Remembered):
             if summary is None:
                 return
             await self._load(summary)
+            self.shell.stored(self.engagement, ())
         except LedgerError as error:
             _log.error("the store cannot be read", engagement=self.id, error=str(error))
             await asyncio.sleep(RETRY_SECONDS)  # until then every commit is refused for its position
@@ -589,8 +593,8 @@ class Conversation(Remembered):
                     break
             else:
                 break
-            if turn.leaves and isinstance(effect, Owe):
-                # The seal states the place of the leaf, so the leaf is stored first.
+            if turn.leaves and isinstance(effect, Owe) and not STATING_TYPES.isdisjoint(effect.moves):
+                # A seal states the place of the leaf, and a closing a log with it: so the leaf is stored first.
                 await self._commit(turn)
                 turn = Turn(self.engagement, self.engagement, self.shell.clock.now(), self._places, self._stored)
             turn.served.add(effect.key)
@@ -954,8 +958,7 @@ class Conversation(Remembered):
             except LedgerError:
                 self._settled[:0] = settled
                 raise
-            if turn.evidence:
-                self.shell.stored(turn.evidence)
+            self.shell.stored(turn.engagement, turn.evidence)
             self._due = turn.engagement, commit.summary.wake_at
             if turn.engagement.contract is not None:
                 self._sign_kept = turn.engagement.contract.heard_at or ""
