@@ -12,8 +12,9 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final, cast
 
 from msgspec import Struct
@@ -123,6 +124,9 @@ class StatusList(Struct, frozen=True, kw_only=True):
         if not 0 <= index < 8 * len(self.bits):
             raise _invalid(f"expected an index below {8 * len(self.bits)}; came {index}")
         return bool(self.bits[index >> 3] & (0x80 >> (index & 7)))
+
+
+NONE_KNOWN: Final[Mapping[str, StatusList]] = MappingProxyType({})
 
 
 class ClearStatus(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -371,7 +375,7 @@ def check_status(credential: Credential, lists: Mapping[str, StatusList], now: I
     digests: list[Digest] = []
     verified: list[Instant] = []
     documents: list[Digest] = []
-    for found in _looked_up(credential, lists, lambda _: now):
+    for found in _looked_up(credential, lists, now):
         digests.append(found.credential.digest)
         verified.append(found.verified)
         if found.by is not None:
@@ -396,28 +400,32 @@ def check_last_known(
 
     Source: protocol-spec/19-trace.md, section 19.5
     """
-    _looked_up(credential, {**known, **lists}, lambda found: now if found.url in lists else found.verified)
+    _looked_up(credential, lists, now, known)
 
 
 def _looked_up(
-    credential: Credential, lists: Mapping[str, StatusList], at: Callable[[StatusList], Instant]
+    credential: Credential, lists: Mapping[str, StatusList], now: Instant, known: Mapping[str, StatusList] = NONE_KNOWN
 ) -> list[StatusList]:
-    """The lists that it names, in which it is clear, each valid `at` its time; as `check_status`."""
+    """The lists that it names, in which it is clear, each valid `now`, or, of the last `known`, when it was verified;
+    as `check_status`.
+    """
     looked: list[StatusList] = []
     entries = status_entries(credential)
     for entry in entries:
-        found = lists.get(entry.url)
+        found, at = lists.get(entry.url), now
+        if found is None and (found := known.get(entry.url)) is not None:
+            at = found.verified
         if found is None:
             raise _unavailable(f"the list {entry.url} was not consulted")
         if found.issuer != credential.issuer:
             raise _unavailable(f"expected a list of {credential.issuer}; came one of {found.issuer}")
-        if not found.credential.valid_at(now := at(found)):
+        if not found.credential.valid_at(at):
             ends = found.credential.valid_until
-            raise _unavailable(f"the list {entry.url} is valid until {ends}; it is {now}")
+            raise _unavailable(f"the list {entry.url} is valid until {ends}; it is {at}")
         looked.append(found)
     # All lists were there before one is believed: "revoked" by one does not hide that another is missing.
     told = [found.speaks_against(entry) for found, entry in zip(looked, entries, strict=True)]
-    for entry, is_set in zip(entries, told, strict=True):
+    for entry, found, is_set in zip(entries, looked, told, strict=True):
         if is_set:
             word = "suspended" if entry.purpose == "suspension" else "revoked"
             raise CredentialError(
@@ -425,7 +433,7 @@ def _looked_up(
                 f"{word} by {credential.issuer}: place {entry.index} of {entry.url}",
                 purpose=entry.purpose,
                 credential=credential.digest,
-                evidence=lists[entry.url].credential,
+                evidence=found.credential,
             )
     return looked
 

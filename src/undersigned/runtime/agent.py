@@ -649,7 +649,8 @@ class Agent:
     ) -> Booked:
         """See `Shell.book`."""
         booked = await self.bookings.book(conversation, engagement, effect)
-        return booked.beside(self.subcontracts.shares.book(conversation, engagement, effect))
+        above = self.subcontracts.shares.book(conversation, engagement, effect)
+        return booked if above is None else booked.beside(above)
 
     async def give_back(self, ids: Sequence[str]) -> None:
         """See `Shell.give_back`."""

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from undersigned.credentials import ClearStatus, Credential, StatusList, check_status, read_credential
 from undersigned.did import DidDocument
-from undersigned.encoding import Digest, Instant, canonicalize
+from undersigned.encoding import Did, Digest, Instant, canonicalize
 from undersigned.errors import CredentialError, LedgerError, LedgerUnavailable, LocalProtocolError, UndersignedError
 from undersigned.ledger import Admitted, TrustStore
 from undersigned.proof import proofs_of
@@ -135,6 +135,8 @@ class Beliefs:
         self._looked = False
         """Whether it was looked at in this round of the event loop."""
         self._kept: dict[Subject, Answer] = {}
+        self._settled: dict[Asked, Answers] = {}
+        """All of a decision's, where no link or accusation that they stand on has a status."""
         self._statusful: dict[Digest, Credential | None] = {}
         """The credentials of links, where they have a status."""
         self.asks_registries = bool(agent.home.registries)
@@ -175,6 +177,10 @@ class Beliefs:
         Raises:
             LocalProtocolError: `store_unavailable`, `store_corrupt`: the graph cannot be read.
         """
+        self._follow_in_round()
+        known = self._settled.get(asked)
+        if known is not None and known.standing(self.anchors, self._at) is known:
+            return known, ()
         unknown: dict[Digest, str] = {}
         suspended: set[Digest] = set()
         heard: set[Digest] = set()
@@ -184,10 +190,13 @@ class Beliefs:
             without = {*unknown, *suspended}
             answers = Answers.given(asked, partial(self._answer, without=without) if without else self._answer)
             against = _against(answers)
-            open_ = [
-                one for one in self._links(answers, against) if one.digest not in clear and one.digest not in heard
-            ]
+            links = self._links(answers, against)
+            open_ = [one for one in links if one.digest not in clear and one.digest not in heard]
             if not open_:
+                if not links and not without:
+                    if len(self._settled) >= MAX_KEPT:
+                        self._forget()
+                    self._settled[asked] = answers
                 return _explained(answers, unknown) if unknown else answers, tuple(clear.values())
             lists = await asyncio.gather(
                 *(self._agent.statuses.lists([one], max_age_seconds=max_age_seconds) for one in open_),
@@ -242,20 +251,20 @@ class Beliefs:
         return [found for digest in sorted(digests) if (found := self._statusful.get(digest)) is not None]
 
     async def consult(self, asked: Iterable[Shown]) -> None:
-        """Asks the trust registries about issuers whom the graph alone does not entitle. What they do not answer is no
+        """Asks our trust registries about issuers whom the graph alone does not entitle. What they do not answer is no
         edge (HIRE-REG-04).
 
         Raises:
             ConfigurationError: `key_unavailable`, the token for one cannot be read.
         """
-        for shown in asked if self.asks_registries else ():
+        for shown in asked:
             if shown not in self._registered and self.authority(shown).entitled:
                 continue
             word = await self._registries.word(shown.issuer, shown.credential_type, shown.capability)
             for failure in word.failures:
                 _log.info("a trust registry did not answer", error=failure.message)
             if word.edges != self._registered.pop(shown, ()):
-                self._kept.pop(shown, None)
+                self._forget()
             if word.edges:
                 self._registered[shown] = word.edges
             while len(self._registered) > MAX_KEPT:
@@ -301,9 +310,14 @@ class Beliefs:
         if without:
             return found
         if len(self._kept) >= MAX_KEPT:
-            self._kept.clear()
+            self._forget()
         self._kept[about] = found
         return found
+
+    def _forget(self) -> None:
+        """Has all asked anew."""
+        self._kept.clear()
+        self._settled.clear()
 
     def _bad(self) -> set[Digest]:
         """Edges that are not written yet as what they are."""
@@ -319,13 +333,13 @@ class Beliefs:
                 with suppress(LedgerUnavailable):  # somebody writes it, and has done this
                     TrustStore(self._agent.home.trust).close()  # a file of an earlier release is brought up to date
                 self._store = TrustStore(self._agent.home.trust, read_only=True)
-                self._kept.clear()
+                self._forget()
             state = self._store.state
         except LedgerError as error:
             raise self._unreadable(error) from error
         if state != self._state:
             self._state = state
-            self._kept.clear()
+            self._forget()
 
     def _follow_in_round(self) -> None:
         """As `_follow`, once in a round of the event loop: whatever follows from a change of the graph by somebody else
@@ -345,13 +359,13 @@ class Beliefs:
 
     # -- learning
 
-    async def learn(self, credentials: Iterable[Credential], *, now: bool = False) -> None:
-        """Takes the edges of credentials that are verified, can count, and are clear now.
+    async def learn(self, credentials: Iterable[Credential], *, holder: Did, now: bool = False) -> None:
+        """Takes the edges of credentials that are verified, can count, are clear now, and are not its `holder`'s own.
 
         They are asked about with the next write, which is made soon; or `now`, if what is asked next depends on it.
         """
         for one in credentials:
-            if one.digest in self._known:
+            if one.digest in self._known or one.issuer == holder:
                 continue
             try:
                 document = await self._agent.document_of(one.issuer, DOCUMENT_SECONDS)
@@ -374,7 +388,7 @@ class Beliefs:
         self._statuses[credential] = status
         self._known.pop(credential, None)
         self._waiting.pop(credential, None)
-        self._kept.clear()
+        self._forget()
         self._write_soon()
 
     def _write_soon(self) -> None:

@@ -423,10 +423,14 @@ class Gatherer:
         assert history is not None  # noqa: S101  (its method keeps one)
         return history
 
-    def log_of(self, document: DidDocument) -> tuple[tuple[Fetched, bytes], ...]:
-        """The files that a document with a history was resolved from, while it is remembered; else nothing."""
-        known = self._documents.get(document.id)
-        return known.log if known is not None and known.log and known.document == document else ()
+    def logs_of(self, documents: Iterable[DidDocument]) -> list[tuple[Fetched, bytes]]:
+        """The files that documents with a history were resolved from, while they are remembered; else nothing."""
+        found: list[tuple[Fetched, bytes]] = []
+        for document in documents:
+            known = self._documents.get(document.id)
+            if known is not None and known.log and known.document == document:
+                found += known.log
+        return found
 
     def remembered(self, did: Did, max_age_seconds: float) -> Known | None:
         """What was fetched of `did` at most `max_age_seconds` ago, and may still be used; nothing is waited for."""

@@ -88,14 +88,14 @@ class Meeting:
     async def request(self, stake: Stake) -> PresentationRequest:
         """What we ask to be shown: exactly what our policy demands where this is at stake."""
         nobody = VerifiedPresentation(holder="", engagement="", credentials=(), digest="")
-        asked = self._asked(nobody, stake)._replace(reputation=(), accused=())
+        asked = msgspec.structs.replace(self._asked(nobody, stake), reputation=(), accused=())
         answers, _ = await self.beliefs.settled(asked, max_age_seconds=FRESH_SECONDS)
         return PresentationRequest(needs=tuple(map(_need, needs(self.policy, stake, answers))))
 
     def _asked(self, shown: VerifiedPresentation, stake: Stake | None) -> Asked:
         """What the graph is asked. Registries answer about an issuer and list none, so whoever is not listed may do."""
         asked = asked_about(shown, self.policy, stake)
-        return asked._replace(entitled=()) if self.beliefs.asks_registries else asked
+        return msgspec.structs.replace(asked, entitled=()) if self.beliefs.asks_registries else asked
 
     async def present(self, engagement: Engagement, asked: PresentationRequest, *, challenge: Digest) -> JsonObject:
         """A presentation that answers `asked` with the fewest credentials that do."""
@@ -164,22 +164,27 @@ class Meeting:
         else:
             shown = await self._verify(engagement, message.presentation, message.answers)
         asked = self._asked(shown, Stake.of(terms) if terms is not None else stake)
-        await self.beliefs.consult(asked.authority)
+        if self.beliefs.asks_registries:
+            await self.beliefs.consult(asked.authority)
         rated = bool(asked.reputation)
         counted = self._counted(shown.credentials, engagement.peer, rated=rated)
         lists = await self._agent.statuses.lists(counted, max_age_seconds=status_age_seconds)
         now = self._agent.clock.now()
-        with_status = [one for one in counted if one.has_status]
-        clear = [self.beliefs.looked_up(one, lists, now) for one in with_status]
-        await self.beliefs.learn([one for one in counted if one.issuer != engagement.peer], now=rated)
+        clear = [self.beliefs.looked_up(one, lists, now) for one in counted if one.has_status]
+        await self.beliefs.learn(counted, holder=engagement.peer, now=rated)
         answers, links = await self.beliefs.settled(asked, max_age_seconds=status_age_seconds)
         if (later := self._agent.clock.now()) != now:  # answers and lists have to stand at one time
-            now, clear = later, [self.beliefs.looked_up(one, lists, later) for one in with_status]
+            now = later
+            clear = [self.beliefs.looked_up(one, lists, now) for one in counted if one.has_status]
         consulted = [*lists.values()]
         for link in links:
             clear.append(link.status)
             consulted += link.lists.values()
-        logs = [file for document in shown.by for file in self._agent.gatherer.log_of(document)]
+        documents = [*shown.by]
+        for listed in consulted:
+            if listed.by is not None:
+                documents.append(listed.by)
+        logs = self._agent.gatherer.logs_of(shown.by)
         decision = evaluate(
             shown,
             self.beliefs.anchors,
@@ -197,8 +202,8 @@ class Meeting:
             anchors=self.beliefs.anchors,
             answers=answers,
             terms=terms if decision.outcome != "allow" else None,
-            links=[link.credential for link in links],
-            documents=[*shown.by, *[one.by for one in consulted if one.by is not None]],
+            links=[link.credential for link in links] if links else (),
+            documents=documents,
             lists=consulted,
             logs=logs if decision.inputs.logs else (),
         )
@@ -254,8 +259,9 @@ class Meeting:
         relied = self.relied(conversation, OTHER[engagement.role])
         stake = Stake.of(conversation.offered().terms)
         shown = VerifiedPresentation(holder=engagement.peer, engagement=engagement.id, credentials=relied, digest="")
-        asked = asked_about(shown, self.policy, stake)._replace(entitled=(), reputation=())
-        await self.beliefs.consult(asked.authority)
+        asked = msgspec.structs.replace(asked_about(shown, self.policy, stake), entitled=(), reputation=())
+        if self.beliefs.asks_registries:
+            await self.beliefs.consult(asked.authority)
         answers, _ = await self.beliefs.settled(asked, max_age_seconds=MAX_TTL_SECONDS)
 
         def stands(credential: Credential, type: str) -> bool:

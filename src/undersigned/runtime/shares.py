@@ -81,11 +81,13 @@ class Shares:
                 if compare_amounts(amount, most) > 0:
                     raise ScopeError("scope_exceeded", f"{key}: {amount} are used or held for hires, it allows {most}")
 
-    def book(self, conversation: Conversation, engagement: Engagement, effect: Reserve | Free | Finished) -> Booked:
-        """What is to be written with the turn that does this."""
+    def book(
+        self, conversation: Conversation, engagement: Engagement, effect: Reserve | Free | Finished
+    ) -> Booked | None:
+        """What is to be written with the turn that does this; None for what is no subcontract."""
         within = self.within(conversation)
         if within is None:
-            return NOTHING_BOOKED
+            return None
         match effect:
             case Reserve():
                 return Booked(reserve=self._reservations(conversation, engagement, within, effect))

@@ -6,7 +6,7 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.8; protocol-spec/12-tru
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import cached_property
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -51,7 +51,7 @@ class Anchor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
         return self.depth if self.types and self.capabilities else ANY
 
 
-class Anchors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cache_hash=True):
+class Anchors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """All anchors; nobody else is believed about anything without a chain from one of them."""
 
     anchors: tuple[Anchor, ...] = ()
@@ -73,10 +73,10 @@ class Anchors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cac
         except FormatError as exc:
             raise ConfigurationError("bad_configuration", f"anchor{exc.path}: {exc.message}") from exc
 
-    @property
+    @cached_property
     def digest(self) -> Digest:
         """Names these anchors in decisions that were made by them."""
-        return _digest(self)
+        return digest_bytes(canonical_bytes(self))
 
     def with_anchors(self, more: Iterable[Anchor]) -> Anchors:
         """These and `more`, each once, in an order that does not depend on how they came."""
@@ -96,8 +96,3 @@ class Anchors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cac
     ) -> tuple[Did, ...]:
         """Who is believed about this type; sorted."""
         return tuple(sorted({one.issuer for one in self.anchors if one.covers(credential_type, capability, now)}))
-
-
-@lru_cache(maxsize=64)
-def _digest(anchors: Anchors) -> Digest:
-    return digest_bytes(canonical_bytes(anchors))

@@ -12,8 +12,8 @@ Source: protocol-spec/12-trust.md, section 12.8
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any, NamedTuple, TypeAlias
+from functools import cached_property, lru_cache
+from typing import Any, TypeAlias
 
 from msgspec import Struct
 
@@ -24,7 +24,7 @@ from undersigned.trust.anchors import Anchors
 from undersigned.trust.authority import Authority, Entitled, authority, entitled
 from undersigned.trust.edge import KINDS, MAX_DEPTH
 from undersigned.trust.graph import Question, Reader, answer
-from undersigned.trust.policy import Policy, Stake
+from undersigned.trust.policy import Demand, Policy, Stake
 from undersigned.trust.reliance import Shown, shown_in
 from undersigned.trust.reputation import Reputation, reputation
 from undersigned.trust.viewpoint import Viewpoint
@@ -78,7 +78,7 @@ Subject: TypeAlias = Shown | Claimed | Rated | Suspected
 Answer: TypeAlias = Authority | Entitled | Reputation | Accused
 
 
-class Asked(NamedTuple):
+class Asked(Struct, frozen=True):
     """The questions of one decision, each once."""
 
     authority: tuple[Shown, ...]
@@ -90,7 +90,7 @@ class Asked(NamedTuple):
     """The party itself, and the organisations that it says it belongs to."""
 
 
-class Answers(Struct, frozen=True, kw_only=True, cache_hash=True):
+class Answers(Struct, frozen=True, kw_only=True, dict=True):
     """The answers, in any order. What is not among them was not answered, and counts as no."""
 
     authority: tuple[Authority, ...] = ()
@@ -113,14 +113,24 @@ class Answers(Struct, frozen=True, kw_only=True, cache_hash=True):
             accused=tuple(map(ask, asked.accused)),
         )
 
-    @property
+    @cached_property
     def digest(self) -> Digest:
         """Names these answers in decisions that were made by them."""
-        return _digest(self)
+        return digest_bytes(canonical_bytes(self))
+
+    @cached_property
+    def _span(self) -> tuple[frozenset[Digest], Instant, Instant | None]:
+        """The anchors that gave them, and from when until when all stand: "" is ever since, and None has no end."""
+        every: tuple[Answer, ...] = (*self.authority, *self.entitled, *self.reputation, *self.accused)
+        ends = [one.until for one in every if one.until is not None]
+        by = frozenset([one.anchors for one in every])
+        return by, max([one.at for one in every], default=""), min(ends, default=None)
 
     def standing(self, anchors: Anchors, now: Instant) -> Answers:
         """Those that these anchors gave, and that nothing has begun or ended since (HIRE-TRU-12)."""
-        given_by = anchors.digest
+        given_by, (by, since, until) = anchors.digest, self._span
+        if by <= {given_by} and since <= now and (until is None or now <= until):
+            return self
 
         def stands(one: Answer) -> bool:
             return one.anchors == given_by and one.at <= now and (one.until is None or now <= one.until)
@@ -169,11 +179,6 @@ class Answers(Struct, frozen=True, kw_only=True, cache_hash=True):
         return None
 
 
-@lru_cache(maxsize=64)
-def _digest(answers: Answers) -> Digest:
-    return digest_bytes(canonical_bytes(answers))
-
-
 def question_of(about: Subject, view: Viewpoint) -> Question[Answer]:
     """Asks one of the questions of a decision."""
     if isinstance(about, Suspected):
@@ -190,24 +195,28 @@ def asked_about(presented: VerifiedPresentation, policy: Policy, stake: Stake | 
 
     Source: protocol-spec/12-trust.md, section 12.8
     """
+    demands, claims, rated = _sought(policy, stake)
     shown: dict[Shown, None] = {}
-    for demand in policy.asked(stake):
+    for demand in demands:
         for credential in presented.credentials:
             if demand.type in credential.types and credential.issuer != presented.holder:
                 shown[shown_in(credential, demand.type)] = None
-    rated = policy.rates(stake)
     return Asked(
         authority=tuple(shown),
-        entitled=_listable(policy, stake),
+        entitled=claims,
         reputation=(Rated(presented.holder, None if stake is None else stake.capability),) if rated else (),
         accused=tuple(map(Suspected, parties_of(presented))),
     )
 
 
 @lru_cache(maxsize=256)
-def _listable(policy: Policy, stake: Stake | None) -> tuple[Claimed, ...]:
-    claims = [Claimed(one.type, one.capability, one.max_links) for one in policy.asked(stake)]
-    return tuple(dict.fromkeys(one for one in claims if one.listable))
+def _sought(policy: Policy, stake: Stake | None) -> tuple[tuple[Demand, ...], tuple[Claimed, ...], bool]:
+    """What a policy asks to be shown, the claims in it of which it can be listed who may make them, and whether it
+    rates a party.
+    """
+    demands = policy.asked(stake)
+    claims = [Claimed(one.type, one.capability, one.max_links) for one in demands]
+    return demands, tuple(dict.fromkeys(one for one in claims if one.listable)), policy.rates(stake)
 
 
 def parties_of(presented: VerifiedPresentation) -> tuple[Did, ...]:

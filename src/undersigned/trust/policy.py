@@ -20,7 +20,7 @@ Source: protocol-spec/02-identity-and-keys.md, section 2.8; protocol-spec/12-tru
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -105,7 +105,9 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
         return compare_amounts(price.amount, self.above) > 0
 
 
-class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, cache_hash=True):
+class Policy(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, cache_hash=True, dict=True
+):
     """What has to be so; each field is one clause, and decisions name it."""
 
     name: Name = "default"
@@ -198,15 +200,10 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
         """Whether there are terms that it puts to people."""
         return self.ask or self.ask_above is not None or self.two_above is not None
 
-    @property
+    @cached_property
     def digest(self) -> Digest:
         """Names this policy in contracts and decisions."""
-        return _digest(self)
-
-
-@lru_cache(maxsize=64)
-def _digest(policy: Policy) -> Digest:
-    return digest_bytes(canonical_bytes(policy))
+        return digest_bytes(canonical_bytes(self))
 
 
 # All this is asked several times in each negotiation.

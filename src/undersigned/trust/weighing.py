@@ -5,8 +5,10 @@ Source: protocol-spec/12-trust.md, sections 12.8 and 12.9
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import NamedTuple, TypeAlias
+from collections.abc import Collection
+from typing import TypeAlias
+
+from msgspec import Struct
 
 from undersigned.credentials import ClearStatus, Credential, VerifiedPresentation, cleared
 from undersigned.encoding import Did, Instant, parse_duration
@@ -38,7 +40,7 @@ __all__ = [
 Weighed: TypeAlias = tuple[Reason, Needed | None]
 
 
-class Given(NamedTuple):
+class Given(Struct, frozen=True):
     """What everything is weighed with."""
 
     presented: VerifiedPresentation
@@ -106,7 +108,7 @@ def weigh_credentials(given: Given) -> tuple[list[Weighed], tuple[Ground, ...]]:
                     shown = shown_in(credential, demand.type)
                     answer = given.answers.about(shown)
                     grounds[_ground(credential, shown, answer)] = None
-                flaws = list(_flaws(credential, demand, given, answer))
+                flaws = _flaws(credential, demand, given, answer)
                 enough = enough or not flaws
                 own = credential.issuer == given.presented.holder
                 found.append(", ".join([f"{demand.type} by {'its holder' if own else credential.issuer}", *flaws]))
@@ -124,8 +126,8 @@ def weigh_reputation(given: Given) -> tuple[list[Weighed], tuple[Rating, ...]]:
     weighed: list[Weighed] = []
     ratings: dict[Rating, None] = {}
     about = Rated(given.presented.holder, None if given.stake is None else given.stake.capability)
-    for rule in given.policy.rules(given.stake):
-        if rule.min_reputation is None:
+    for rule in given.policy.rule:
+        if rule.min_reputation is None or not rule.covers(given.stake, given.policy.currency):
             continue
         found = given.answers.of_party(about)
         units = 0 if found is None else found.units
@@ -159,29 +161,31 @@ def needs(policy: Policy, stake: Stake | None, answers: Answers) -> tuple[Needed
     return tuple(dict.fromkeys(wanted))
 
 
-def _flaws(credential: Credential, demand: Demand, given: Given, answer: Authority | None) -> Iterable[str]:
+def _flaws(credential: Credential, demand: Demand, given: Given, answer: Authority | None) -> list[str]:
     """Why a credential of the type is not what is demanded; nothing if it is."""
+    flaws: list[str] = []
     if not (credential.valid_at(given.now) and cleared(credential, given.statuses, given.now)):
-        yield "not valid"
+        flaws.append("not valid")
     if demand.capability is not None and shown_in(credential, demand.type).capability != demand.capability:
-        yield "about something else"
+        flaws.append("about something else")
     if demand.issuers and credential.issuer not in demand.issuers:
-        yield "not one of the issuers asked for"
+        flaws.append("not one of the issuers asked for")
     if demand.max_age is not None and credential.age_seconds(given.now) > parse_duration(demand.max_age):
-        yield f"older than {demand.max_age}"
+        flaws.append(f"older than {demand.max_age}")
     # An anchor that vouches for itself is self-issued like anybody else.
     if credential.issuer == given.presented.holder:
         if not given.policy.allow_self_issued:
-            yield "self-issued"
+            flaws.append("self-issued")
     elif answer is None or not answer.entitled:
-        yield "whom our anchors do not entitle"
+        flaws.append("whom our anchors do not entitle")
     else:
         refused = given.policy.refuse
         chains = [path.edges for path in answer.paths if not (refused and _passes(path.edges, refused))]
         if not chains:
-            yield "entitled only through somebody who is refused"
+            flaws.append("entitled only through somebody who is refused")
         elif min(map(len, chains)) > demand.max_links:
-            yield f"{min(map(len, chains))} links from an anchor"
+            flaws.append(f"{min(map(len, chains))} links from an anchor")
+    return flaws
 
 
 def _passes(chain: tuple[Edge, ...], refused: Collection[Did]) -> bool:
@@ -193,7 +197,7 @@ def counts(credential: Credential, demand: Demand, given: Given) -> bool:
     answer = None
     if credential.issuer != given.presented.holder:
         answer = given.answers.about(shown_in(credential, demand.type))
-    return not list(_flaws(credential, demand, given, answer))
+    return not _flaws(credential, demand, given, answer)
 
 
 def need_of(demand: Demand, answers: Answers) -> Needed:
