@@ -68,7 +68,11 @@ def verify_message(
     # Steps 1 to 4: a suite that both agreed on; the purpose of the type, as what proves who speaks does not bind to a
     # contract; the key; the signature. All that follows is told, for its sender has proved to be itself.
     options: JsonObject = to_builtins(proof)
-    suite = verify_options(options, context=message.context, purpose=message.purpose, suites=suites)
+    suite = verify_options(options, context=message.context, purpose=message.purpose, suites=suites, times=False)
+    # Instants of a message were read by its schema, and compare as text.
+    if proof.created > proof.expires:
+        text = f"expected created before expires; came {proof.created} and {proof.expires}"
+        raise ProofError("proof_invalid", text, path="/proof")
     content = {} if suite.signs_json else received.content
     signer = verify_signature(content, options, suite, key=key, purpose=message.purpose, jcs=received.canonical)
     # Step 5: made not too far ahead, and still good.
@@ -118,7 +122,7 @@ def problem_path_told(error: UndersignedError) -> str | None:
 
 
 def _check_times(proof: Proof, now: Instant) -> None:
-    # Both ends are inclusive. That `expires` is not before `created` was seen with the signature.
+    # Both ends are inclusive. That `expires` is not before `created` was seen before the signature.
     if seconds_between(proof.created, proof.expires) > MAX_PROOF_SECONDS:
         text = f"expected at most {MAX_PROOF_SECONDS} s after {proof.created}; came {proof.expires}"
         raise _proved("proof_expired", text, "/proof/expires", ProofError)
