@@ -244,10 +244,10 @@ def _replacements(tape: Tape) -> dict[Any, Callable[..., Any]]:
         tape.add("decode", raw, raw, foreign=raw)
         return decode_canonical(raw, *limits)
 
-    def read(raw: bytes, room: int = 0) -> Any:
+    def read(raw: bytes, *more: Any) -> Any:
         tape.add("decode", raw, raw, foreign=raw)
         tape.add("convert", None, raw)
-        return read_canonical(raw, room)
+        return read_canonical(raw, *more)
 
     def converted(value: Any, type: Any, **options: Any) -> Any:
         tape.add("convert", None, (str(type), _sorted(value)))

@@ -107,9 +107,11 @@ def recorded_message(raw: bytes) -> VerifiedMessage:
     return VerifiedMessage(message=received.message, digest=received.digest, raw=raw)
 
 
-def read_canonical(raw: bytes, room: int = 0) -> Message | None:
+def read_canonical(raw: bytes, room: int = 0, said: Message | None = None) -> Message | None:
     """The message in these bytes, with or without a proof, if they are seen to be its canonical form and within every
     limit with `room` bytes more; None says only that they are not seen to be.
+
+    `said` is the message that was written to make them, if that is known: then it is compared, and not written again.
     """
     size = len(raw) + room
     # What is larger than this may hold a member that is too large.
@@ -117,7 +119,7 @@ def read_canonical(raw: bytes, room: int = 0) -> Message | None:
         return None
     try:
         message: Message = _decode(raw)
-        if _write(message) != raw:
+        if _write(message) != raw if said is None else message != said:
             return None
     except (MsgspecError, UndersignedError, UnicodeError, RecursionError, ValueError):
         return None  # The steps find out what is wrong, and where.

@@ -59,7 +59,7 @@ def draft(message: Message, method: DidUrl, suite: str, kind: Kind, created: Ins
     except (MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as exc:
         raise FormatError("bad_json", f"expected a message of JSON values: {exc}") from exc
     room = len(method) + _PROOF_ROOM
-    checked = read_canonical(canonical, room)
+    checked = read_canonical(canonical, room, unsigned)
     if checked is None:
         checked = read_message(cast("dict[str, Any]", decode_json(canonical)), len(canonical) + room)
     config = proof_config(suite, method, message.purpose, created, expires)

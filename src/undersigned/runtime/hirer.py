@@ -69,7 +69,7 @@ class HirerSide:
                 "task": Task(
                     kind=order.task, summary=order.summary, inputs=tuple(item.digest for item in order.inputs)
                 ),
-                "scope_sketch": msgspec.to_builtins(order.scope),
+                "scope_sketch": order.scope,
                 "versions": ("1.0",),
                 "suites": offered,
                 "extensions": (),

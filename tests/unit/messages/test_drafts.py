@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from msgspec import to_builtins
 from msgspec.structs import replace
 
 from message_examples import HIRER, NOW, conversation, sign, verify
@@ -16,7 +17,7 @@ from undersigned.did import did_key, document_from
 from undersigned.encoding import canonicalize, decode_json_canonical, shift
 from undersigned.errors import FormatError, ProofError
 from undersigned.keys import public_key_from_raw
-from undersigned.messages import Offer, Start, draft, redraft
+from undersigned.messages import Offer, Presentation, Start, draft, redraft
 
 LATER = shift(NOW, 3600)
 
@@ -78,6 +79,24 @@ def test_what_no_peer_would_take_is_not_signed(changes: dict[str, object], code:
     with pytest.raises(FormatError) as caught:
         draft(replace(_start(), **changes), HIRER.method, "eddsa-jcs-2022", "Ed25519", NOW, LATER)
     assert caught.value.code == code
+
+
+def test_a_name_that_would_be_written_twice_is_not_signed() -> None:
+    """A decoder keeps one of the two, so what it gives is not what was to be said."""
+    said = next(said.message for said in conversation().values() if isinstance(said.message, Presentation))
+    twice = replace(said, proof=None, presentation={**said.presentation, "1": "one", 1: "other"})
+    with pytest.raises(FormatError) as caught:
+        draft(twice, HIRER.method, "eddsa-jcs-2022", "Ed25519", NOW, LATER)
+    assert caught.value.code == "bad_json"
+
+
+def test_what_is_said_in_other_types_of_memory_is_the_same_message() -> None:
+    """Lists and objects in place of tuples and structs read as what the schema makes of them."""
+    for said in conversation().values():
+        config = (HIRER.method, "eddsa-jcs-2022", "Ed25519", NOW, LATER)
+        plain = {name: to_builtins(getattr(said.message, name)) for name in said.message.__struct_fields__}
+        loose = replace(said.message, **{**plain, "proof": None})
+        assert draft(loose, *config).message == draft(said.message, *config).message
 
 
 def test_what_is_too_large_is_not_signed() -> None:
