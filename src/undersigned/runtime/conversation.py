@@ -602,7 +602,14 @@ class Conversation(Remembered):
                 await self._read_back()
             match effect:
                 case Owe():
-                    await self._do_owed(turn, effect)
+                    try:
+                        await self._do_owed(turn, effect)
+                    except (LedgerError, ScopeError):
+                        raise
+                    except Exception:
+                        turn.served.discard(effect.key)
+                        await self._commit(turn)  # whatever keeps us from an answer, what came is stored
+                        raise
                 case Acknowledge(of=of):
                     await self._say(turn, Say("Receipt", {"of": of, "received_at": turn.now}))
                 case Repeat(digest=digest):

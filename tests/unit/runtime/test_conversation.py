@@ -189,6 +189,25 @@ def test_what_failed_for_a_defect_is_told_and_stops_nothing(open_world: Open) ->
     world.until("closed", conversation.id)
 
 
+def test_what_came_is_stored_though_it_cannot_be_answered(open_world: Open) -> None:
+    """HIRE-CHN-03: a key that cannot be used for a while keeps a start from being said, and not the seal before it from
+    being recorded when it came.
+    """
+    world = open_world(held=True)
+    name = world.begin(opening="3 EUR").id
+    world.until("accepted-by-hirer", name, world.hirer)
+    identity = world.hirer.identity
+
+    async def locked(_: bytes) -> bytes:
+        raise UndersignedError("internal", "the key is locked")
+
+    world.hirer.identity = replace(identity, sign=locked)
+    world.until("sealed", name, world.hirer)
+    assert story(world.hirer, name)[-1] == "Seal"
+    world.hirer.identity = identity
+    world.until("closed", name)
+
+
 # --- restarts
 
 
