@@ -104,8 +104,9 @@ def make_statement(artifacts: Mapping[str, Digest], predicate: Predicate) -> byt
         "predicateType": type(predicate).PREDICATE_TYPE,
         "predicate": from_struct(predicate),
     }
-    to_struct(statement, Statement)
-    return canonicalize(statement)
+    written = canonicalize(statement)
+    to_struct(statement, Statement, text=written)
+    return written
 
 
 def verify_statement(
@@ -164,7 +165,7 @@ def verify_statement(
             f"no such kind of claim is taken: {statement.predicate_type!r:.200}",
             path="/predicateType",
         )
-    predicate = to_struct(statement.predicate, of, "/predicate")
+    predicate = to_struct(statement.predicate, of, "/predicate", text=verified.payload)
 
     # Step 6: policy. A key speaks for the party whose it is, and for no other builder or verifier.
     if predicate.attester != attester:
@@ -261,7 +262,7 @@ def _read(verified: VerifiedPayload) -> Statement:
     if not isinstance(document, dict):
         raise FormatError("schema_violation", "expected a statement; came another JSON value")
     check_count(document)
-    return to_struct(document, Statement)
+    return to_struct(document, Statement, text=verified.payload)
 
 
 def check_count(statement: JsonObject) -> None:

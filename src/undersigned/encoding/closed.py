@@ -25,17 +25,18 @@ _STEP: Final = re.compile(r"\.([^.\[\]`]+)|\[([0-9]+|\.\.\.)\]")
 _MAX_SHOWN: Final = 300  # The text may quote the peer, and an error must not grow with its cause.
 
 
-def to_struct(value: object, of: type[T], path: str = "") -> T:
+def to_struct(value: object, of: type[T], path: str = "", *, text: bytes | None = None) -> T:
     """The JSON value as an `of`; `path`, a JSON pointer, is where the value itself stands.
 
-    `null` is refused everywhere: in memory None means that a member is absent, and absent has one spelling.
+    `null` is refused everywhere: in memory None means that a member is absent, and absent has one spelling. `text` is
+    JSON that the value is read from or was written to, alone or inside another, if the caller has it.
 
     Raises:
         FormatError: `unknown_term`: a member that the struct does not define; `schema_violation`: anything else.
 
     Source: protocol-spec/04-envelope-and-digests.md, section 4.2
     """
-    if _may_hold_null(value) and (null := _null(value)) is not None:
+    if (b"null" in text if text is not None else _may_hold_null(value)) and (null := _null(value)) is not None:
         raise FormatError("schema_violation", "expected a value or no member; came null", path=path + null)
     try:
         return convert(value, of)

@@ -36,6 +36,16 @@ def test_round_trip():
     assert from_struct(struct) == value
 
 
+def test_a_text_at_hand_is_looked_at_for_null():
+    """It may hold more than the value: only a null in the value itself counts."""
+    within = b'{"other":null,"value":{"price":"1"}}'
+    assert to_struct({"price": "1"}, Whole, text=within).price == "1"
+    assert to_struct({"price": "1"}, Whole, text=b'{"price":"1"}').price == "1"
+    with pytest.raises(FormatError) as caught:
+        to_struct({"price": None}, Whole, text=b'{"price":null}')
+    assert (caught.value.code, caught.value.path) == ("schema_violation", "/price")
+
+
 @pytest.mark.parametrize(
     ("value", "code", "path"),
     [
