@@ -146,10 +146,11 @@ def verify_countersigned(
     suites: Collection[str] | None = None,
     jcs: bytes | None = None,
     read: Document | None = None,
+    strict: bool = False,
 ) -> Document:
     """The document that both signed, the offerer first; not a contract before it is sealed.
 
-    `jcs` and `read` as for `verify_offered`.
+    `jcs` and `read` as for `verify_offered`; `strict` says that document and proofs come of messages.
 
     Raises:
         As `verify_offered`; `proof_invalid` also if one party is missing, signs twice, signs with the other's key, or a
@@ -165,7 +166,17 @@ def verify_countersigned(
     proofs = proofs_of(document)
     for place, (role, proof) in enumerate(zip((offerer, acceptor), proofs, strict=False)):
         _check_method(proof, read, role, f"/proof/{place}")
-    verify_proof_set(document, key=keys, purpose=PURPOSE, required=signers, chain=True, now=now, suites=suites, jcs=jcs)
+    verify_proof_set(
+        document,
+        key=keys,
+        purpose=PURPOSE,
+        required=signers,
+        chain=True,
+        now=now,
+        suites=suites,
+        jcs=jcs,
+        strict=strict,
+    )
     return read
 
 

@@ -32,6 +32,7 @@ from undersigned.encoding import (
     parse_instant,
     read_moment,
     shift,
+    write_canonical,
 )
 from undersigned.errors import CredentialError, FormatError
 from undersigned.jsonld import CONTEXTS, HIRE_CONTEXT, Contexts
@@ -130,12 +131,17 @@ class Credential(Struct, frozen=True, kw_only=True, eq=False):
 
 
 def read_credential(
-    document: Mapping[str, Any], *, contexts: Contexts = CONTEXTS, of: JwsKind = CREDENTIAL_JWT
+    document: Mapping[str, Any],
+    *,
+    contexts: Contexts = CONTEXTS,
+    of: JwsKind = CREDENTIAL_JWT,
+    strict: bool = False,
 ) -> Credential:
     """The credential in this JSON object, once it has the shape of one. Nothing in it is verified yet.
 
     An `EnvelopedVerifiableCredential` is opened, and what it holds is read. `of` is `LIST_JWT` where a status list is
-    expected, which may be larger.
+    expected, which may be larger. `strict` says that it came in a message, so that its canonical form is written
+    without a second look.
 
     Raises:
         FormatError: `too_large`: more than `of` allows; `context_not_allowed`: a context that is inline or not among
@@ -148,7 +154,7 @@ def read_credential(
     if is_enveloped(document, of):
         return _opened(open_envelope(document, of), contexts, of)
     # Step 1: size, before anything is looked at.
-    canonical = canonicalize(document)
+    canonical = write_canonical(document) if strict else canonicalize(document)
     if len(canonical) > of.max_payload:
         raise FormatError("too_large", f"expected at most {of.max_payload} bytes; came {len(canonical)}")
     if contexts is CONTEXTS and len(canonical) <= MAX_REMEMBERED_BYTES:

@@ -41,6 +41,7 @@ from undersigned.encoding import (
     canonicalize,
     digest_bytes,
     shift,
+    write_canonical,
 )
 from undersigned.errors import CredentialError, FormatError, ProofError, UndersignedError
 from undersigned.jsonld import CONTEXTS, Contexts
@@ -98,6 +99,8 @@ class ShownPresentation(NamedTuple):
     content: Mapping[str, Any]
     """Its members: of an enveloped one, what its text says."""
     jws: Jws | None
+    unproved: bytes | None = None
+    """Canonical form without its proof, where it came in a message."""
 
     @property
     def parties(self) -> tuple[Did, ...]:
@@ -114,8 +117,12 @@ class ShownPresentation(NamedTuple):
         return named if isinstance(named, str) else ""
 
 
-def read_presentation(presentation: Mapping[str, Any], *, contexts: Contexts = CONTEXTS) -> ShownPresentation:
+def read_presentation(
+    presentation: Mapping[str, Any], *, contexts: Contexts = CONTEXTS, strict: bool = False
+) -> ShownPresentation:
     """The presentation in this JSON object, once its sizes and shape are right; nothing in it is verified.
+
+    `strict` says that it came in a message, so that its canonical form is written without a second look.
 
     Raises:
         FormatError: `too_large`: more than 16 credentials, one above 64 KiB, all above 128 KiB, or more than 8 issuers.
@@ -133,7 +140,7 @@ def read_presentation(presentation: Mapping[str, Any], *, contexts: Contexts = C
     embedded = cast("list[Any]", listed)
     if len(embedded) > MAX_CREDENTIALS:
         raise FormatError("too_large", f"expected at most {MAX_CREDENTIALS} credentials; came {len(embedded)}")
-    canonical = canonicalize(presentation)
+    canonical = write_canonical(presentation) if strict else canonicalize(presentation)
     if len(canonical) > MAX_PRESENTATION_BYTES:
         raise FormatError("too_large", f"expected at most {MAX_PRESENTATION_BYTES} bytes; came {len(canonical)}")
     if jws is None:
@@ -148,11 +155,13 @@ def read_presentation(presentation: Mapping[str, Any], *, contexts: Contexts = C
     for place, document in enumerate(embedded):
         if not isinstance(document, dict):
             raise wrong(f"/verifiableCredential/{place}", "a credential", document)
-        credentials.append(read_credential(cast("JsonObject", document), contexts=contexts))
+        credentials.append(read_credential(cast("JsonObject", document), contexts=contexts, strict=strict))
     issuers = {credential.issuer for credential in credentials} - {holder}
     if len(issuers) > MAX_ISSUERS:
         raise FormatError("too_large", f"expected at most {MAX_ISSUERS} issuers; came {len(issuers)}")
-    return ShownPresentation(presentation, holder, tuple(credentials), digest_bytes(canonical), content, jws)
+    bare = {name: value for name, value in presentation.items() if name != "proof"}
+    unproved = write_canonical(bare) if strict else None
+    return ShownPresentation(presentation, holder, tuple(credentials), digest_bytes(canonical), content, jws, unproved)
 
 
 def open_presentation(presentation: Mapping[str, Any]) -> Jws:
@@ -384,6 +393,7 @@ def verify_shown(
             challenge=challenge,
             domain=domain,
             suites=suites,
+            jcs=shown.unproved,
             contexts=contexts,
             low_s=low_s,
         )

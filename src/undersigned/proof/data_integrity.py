@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
-from undersigned.encoding import DidUrl, Instant, JsonObject, multibase_decode, multibase_encode
+from undersigned.encoding import DidUrl, Instant, JsonObject, multibase_decode, multibase_encode, write_canonical
 from undersigned.errors import FormatError, ProofError
 from undersigned.jsonld import CONTEXTS, Contexts
 from undersigned.keys import PublicKey
@@ -49,13 +49,15 @@ def prepare(
     kind: Kind,
     *,
     jcs: bytes | None = None,
+    strict: bool = False,
     contexts: Contexts = CONTEXTS,
     registry: Registry = CRYPTOSUITES,
 ) -> bytes:
     """The bytes to be signed for a proof with these options on `document`.
 
     Proofs the document has already are left out, but those that `previousProof` names: they are signed too.
-    `jcs` is the canonical JSON of the document without proofs, if the caller has it.
+    `jcs` is the canonical JSON of the document without proofs, if the caller has it. `strict` says that the document is
+    as a reader of messages gives it, so that its form with those proofs is written without a second look.
 
     Raises:
         ProofError: `suite_not_allowed`: no such suite, or not for this kind of key; `proof_invalid`: `previousProof`
@@ -70,7 +72,9 @@ def prepare(
     # The proofs of the JCS suites repeat the document's contexts.
     carried = suite.carries_context and "@context" in document
     options = {**config, "@context": document["@context"]} if carried else config
-    return suite.hash(content, options, kind, jcs=None if previous else jcs, contexts=contexts)
+    if previous:
+        jcs = write_canonical(content) if strict else None
+    return suite.hash(content, options, kind, jcs=jcs, contexts=contexts)
 
 
 def make_proof(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from undersigned.encoding import Did, Instant, JsonObject
+from undersigned.encoding import Did, Instant, JsonObject, write_canonical
 from undersigned.errors import ProofError
 from undersigned.jsonld import CONTEXTS, Contexts
 from undersigned.keys import PublicKey
@@ -39,6 +39,7 @@ def verify_proof_set(
     now: Instant | None = None,
     suites: Collection[str] | None = None,
     jcs: bytes | None = None,
+    strict: bool = False,
     contexts: Contexts = CONTEXTS,
     registry: Registry = CRYPTOSUITES,
     low_s: bool = True,
@@ -46,7 +47,8 @@ def verify_proof_set(
     """The document as given, once each of `required` is known to have signed it exactly once and nobody else has.
 
     `required` are the DIDs of the signers; in a chain in the order in which they signed, which is the order of the
-    proofs. `jcs` is the canonical JSON of the document without its proofs, if the caller has it.
+    proofs. `jcs` is the canonical JSON of the document without its proofs, if the caller has it; `strict` is as of
+    `prepare`.
 
     Raises:
         ProofError: As `verify_proof`; `proof_invalid` also if a signer is missing, signs twice or is not required, if
@@ -90,6 +92,7 @@ def verify_proof_set(
             path=path,
         )
         content = secured(document, previous)
+        chained = write_canonical(content) if strict and previous else None
         keys.add(
             verify_signature(
                 content,
@@ -97,7 +100,7 @@ def verify_proof_set(
                 suite,
                 key=key,
                 purpose=purpose,
-                jcs=None if previous else jcs,
+                jcs=chained if previous else jcs,
                 contexts=contexts,
                 low_s=low_s,
                 path=path,

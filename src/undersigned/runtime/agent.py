@@ -21,7 +21,7 @@ import structlog
 
 from undersigned.contract import Price, Terms, countersigned, same_terms
 from undersigned.did import DidDocument
-from undersigned.encoding import Did, Digest, EngagementId, Instant, parse_duration, shift
+from undersigned.encoding import Did, Digest, EngagementId, Instant, parse_duration, shift, write_canonical
 from undersigned.errors import (
     ConfigurationError,
     LocalProtocolError,
@@ -1061,4 +1061,5 @@ def load_handler(name: str) -> Handler:
 def _leaf(conversation: Conversation) -> bytes:
     """The leaf of the live offer's contract, made of the one acceptance that was recorded."""
     acceptance = conversation.last("Acceptance", Acceptance)
-    return contract_leaf(countersigned(conversation.offered_json(), acceptance.contract_proof))
+    document = countersigned(conversation.offered_json(), acceptance.contract_proof)
+    return contract_leaf(document, jcs=write_canonical(document))

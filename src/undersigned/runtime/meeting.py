@@ -374,7 +374,7 @@ class Meeting:
         """Verifies it anew, now; or as of when it is about to be recorded, `before` issuers were asked for their keys:
         whoever looks at the record later knows that time alone.
         """
-        read = read_presentation(presentation)
+        read = read_presentation(presentation, strict=True)
         check_presented(read.credentials)
         documents = await self._documents(engagement, read, recorded=before is None)
         digests = {did: document.raw_digest for did, document in documents.items()}

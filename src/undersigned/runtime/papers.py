@@ -45,6 +45,7 @@ from undersigned.encoding import (
     base64url_encode,
     from_struct,
     shift,
+    write_canonical,
 )
 from undersigned.errors import LocalProtocolError, VerificationError
 from undersigned.keys import PublicKey
@@ -180,7 +181,7 @@ class Papers:
         """An `Acceptance` of the live offer, whose `document` it is, with the second signature."""
         identity, live = self._identity, _live(engagement)
         config = acceptance_config(document, self._suite(engagement), identity.method, self._clock.now())
-        signature = await identity.sign(prepare(document, config, identity.kind))
+        signature = await identity.sign(prepare(document, config, identity.kind, strict=True))
         return Say(
             "Acceptance",
             {
@@ -315,8 +316,9 @@ class Papers:
             now=self._clock.now(),
             jcs=canonical_document(read),
             read=read,
+            strict=True,
         )
-        return contract_leaf(document)
+        return contract_leaf(document, jcs=write_canonical(document))
 
     def check_ruling(self, ruling: Mapping[str, Any], arbiter: Did, document: DidDocument) -> ArbiterRuling:
         """The ruling, once it is the arbiter's; `document` is its DID document.

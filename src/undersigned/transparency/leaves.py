@@ -45,8 +45,10 @@ LOGGED_MOVES: Final = frozenset(
 """Types of the moves of both sides that have a leaf: what binds, what was made and judged, and what ended it."""
 
 
-def contract_leaf(document: Mapping[str, JsonValue]) -> bytes:
+def contract_leaf(document: Mapping[str, JsonValue], *, jcs: bytes | None = None) -> bytes:
     """Leaf data of a contract, amendment or release: label and SHA-256 of its JCS form, both proofs included.
+
+    `jcs` is that form, if the caller has it.
 
     Raises:
         LogProofError: The document does not carry a list of at least two proofs; half a contract has no leaf.
@@ -58,7 +60,7 @@ def contract_leaf(document: Mapping[str, JsonValue]) -> bytes:
         raise LogProofError(
             "log_proof_invalid", "a contract has a leaf once both parties' proofs are in its proof list"
         )
-    return CONTRACT_LABEL + sha256(canonicalize(document)).digest()
+    return CONTRACT_LABEL + sha256(canonicalize(document) if jcs is None else jcs).digest()
 
 
 def move_leaf(raw: bytes) -> bytes:

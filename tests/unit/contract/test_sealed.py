@@ -26,8 +26,9 @@ from undersigned.contract import (
     verify_offered,
     verify_sealed,
 )
-from undersigned.encoding import digest_bytes, digest_of, from_struct
+from undersigned.encoding import digest_bytes, digest_of, from_struct, shift
 from undersigned.errors import ContractError, ProofError, VerificationError
+from undersigned.proof import prepare
 
 KEYS = keys_of(HIRER, PROVIDER, STRANGER)
 SUITES = ("eddsa-jcs-2022", "eddsa-rdfc-2022")
@@ -55,6 +56,19 @@ def test_an_offer_has_one_proof_and_an_acceptance_two() -> None:
         with pytest.raises(ProofError) as caught:
             verify(wrong, keys=KEYS)
         assert caught.value.code == "proof_invalid"
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_what_came_in_messages_is_signed_and_verified_the_same(suite: str) -> None:
+    first = offered(suite=suite)
+    config = acceptance_config(first, suite, PROVIDER.method, NOW)
+    assert prepare(first, config, "Ed25519", strict=True) == prepare(first, config, "Ed25519")
+    assert verify_countersigned(accepted(suite=suite), keys=KEYS, strict=True).id == document().id
+    again = HIRER.proof(from_struct(document()), offer_config(suite, HIRER.method, shift(NOW, 1), PROOF_ID))
+    other = {**first, "proof": [again, *accepted(suite=suite)["proof"][1:]]}
+    with pytest.raises(ProofError, match="signature") as caught:
+        verify_countersigned(other, keys=KEYS, strict=True)
+    assert caught.value.code == "proof_invalid"
 
 
 def test_the_digest_stays_what_it_was_when_offered() -> None:

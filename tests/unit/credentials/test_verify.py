@@ -11,6 +11,7 @@ from undersigned.credentials import (
     issuers_of,
     membership,
     presentation_config,
+    read_presentation,
     status_entry,
     verify_credential,
     verify_presentation,
@@ -76,16 +77,18 @@ def shown(
     return signer.prove(document | changes, config | {"proofPurpose": purpose})
 
 
+EXPECTED: dict[str, Any] = {
+    "challenge": CHALLENGE,
+    "domain": VERIFIER.did,
+    "holder": AGENT.did,
+    "engagement": ENGAGEMENT,
+    "documents": DOCUMENTS,
+    "now": NOW,
+}
+
+
 def verify(presentation: JsonObject, **changes: Any):
-    fields: dict[str, Any] = {
-        "challenge": CHALLENGE,
-        "domain": VERIFIER.did,
-        "holder": AGENT.did,
-        "engagement": ENGAGEMENT,
-        "documents": DOCUMENTS,
-        "now": NOW,
-    }
-    return verify_presentation(presentation, **(fields | changes))
+    return verify_presentation(presentation, **(EXPECTED | changes))
 
 
 def refused(presentation: JsonObject, **changes: Any) -> str:
@@ -120,6 +123,16 @@ def test_a_presentation_of_each_suite_verifies(issuer: Party, suite: str) -> Non
         ("verifiableCredential", credentials[1:]),
     ):
         assert refused(presentation | {name: value}, holder=holder.did) == "proof_invalid"
+
+
+def test_what_came_in_a_message_reads_the_same() -> None:
+    presentation = shown(issued(), issued(EC, suite="ecdsa-jcs-2019"))
+    read = read_presentation(presentation, strict=True)
+    assert read._replace(unproved=None) == read_presentation(presentation)
+    assert verify_presentation(read, **EXPECTED) == verify(presentation)
+    edited = read_presentation({**presentation, "id": "urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b03"}, strict=True)
+    with pytest.raises(ProofError, match="signature"):
+        verify_presentation(edited, **EXPECTED)
 
 
 def test_there_may_be_nothing_to_show() -> None:

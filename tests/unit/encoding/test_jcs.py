@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import json
 
 import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undersigned.encoding import canonicalize
+from undersigned.encoding import canonicalize, decode_json, write_canonical
 from undersigned.errors import FormatError
 
 text = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
@@ -28,6 +29,22 @@ values = st.recursive(
 @given(values)
 def test_equal_to_rfc8785(value: object):
     assert canonicalize(value) == rfc8785.dumps(value)
+
+
+@given(values | st.integers() | st.dictionaries(text, st.integers()), st.booleans())
+def test_what_a_reader_of_messages_gives_needs_no_second_look(value: object, escaped: bool):
+    """`write_canonical` writes the same of it, whatever came."""
+    try:
+        read = decode_json(json.dumps(value, ensure_ascii=escaped).encode())
+    except FormatError:
+        return
+    assert write_canonical(read) == canonicalize(read) == rfc8785.dumps(value)
+
+
+@pytest.mark.parametrize("value", ["\u00e9\U0001f600", {"a": ["\u20ac", {"B": 2**53 - 1, "b": True}]}, [-1, '"\\'], {}])
+def test_a_reader_of_messages_gives_such_values(value: object):
+    """So that the test above compares something."""
+    assert write_canonical(decode_json(json.dumps(value).encode())) == rfc8785.dumps(value)
 
 
 @pytest.mark.parametrize(
