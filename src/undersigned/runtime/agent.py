@@ -189,6 +189,8 @@ class Agent:
         self.reviewers: dict[str, Reviewer] = {}
         """How a hirer checks what it gets, by kind of task or by engagement."""
         self.conversations: dict[EngagementId, Conversation] = {}
+        self.contracts: dict[Digest, Conversation] = {}
+        """Those of the conversations that are under a contract, by its digest."""
         self.base_url = (configuration.listen.url or "").rstrip("/")
         """Where others reach our public listener; known once it listens."""
         self.fetcher: Fetcher | None = None
@@ -214,7 +216,6 @@ class Agent:
         self._tasks: set[asyncio.Task[None]] = set()
         self._urls: dict[EngagementId, str] = {}
         """Where the order of an engagement says that its provider listens."""
-        self._gates: dict[Digest, EngagementId] = {}
         self._resumed = asyncio.Event()
         """Set once every engagement that is not over goes on."""
         self.intake = Intake(self)
@@ -298,7 +299,7 @@ class Agent:
         self.bookings.resume()
         await self.subcontracts.resume()
         self._resumed.set()
-        for peer in {one.engagement.peer for one in self.conversations.values() if one.engagement.contract is not None}:
+        for peer in {one.engagement.peer for one in self.contracts.values()}:
             self.presences.lost(peer)  # until it is there again
         self.spawn(self.orders.run(), "orders for contracts")  # once the contracts are there
         self.spawn(self.status_watch.run(), "status watch")
@@ -503,9 +504,8 @@ class Agent:
         """The contracts of a task that we do and that are not over."""
         return [
             conversation
-            for conversation in self.conversations.values()
+            for conversation in self.contracts.values()
             if conversation.engagement.role == "provider"
-            and conversation.engagement.contract is not None
             and conversation.engagement.state not in ("closing", "closed")
             and conversation.offered().terms.task.kind == task
         ]
@@ -641,8 +641,9 @@ class Agent:
         """See `Shell.stored`."""
         if evidence:
             self.kept_inputs.stored(evidence)
-        if engagement.contract is not None:
-            self._gates.setdefault(engagement.contract.digest, engagement.id)
+        contract = engagement.contract
+        if contract is not None and contract.digest not in self.contracts and engagement.id in self.conversations:
+            self.contracts[contract.digest] = self.conversations[engagement.id]
 
     async def book(
         self, conversation: Conversation, engagement: Engagement, effect: Reserve | Free | Finished
@@ -814,6 +815,7 @@ class Agent:
         self._urls.pop(conversation.id, None)
         contract = conversation.engagement.contract
         if contract is not None:
+            self.contracts.pop(contract.digest, None)
             self.gate.forget(contract.digest)
         self.meeting.forget(conversation.id)
         self.renewals.forget(conversation.id)
@@ -841,8 +843,7 @@ class Agent:
 
     def conversation_of(self, contract: Digest) -> Conversation | None:
         """The engagement of a contract that is not over."""
-        found = self._gates.get(contract)
-        return self.conversations.get(found) if found is not None else None
+        return self.contracts.get(contract)
 
     async def admit(
         self, conversation: Conversation, action: Action, *, headers: Mapping[str, str] | None = None
@@ -997,7 +998,7 @@ class Agent:
                 self._urls[conversation.id] = url
         contract = conversation.engagement.contract
         if contract is not None:
-            self._gates[contract.digest] = conversation.id
+            self.contracts[contract.digest] = conversation
         conversation.start()
         if conversation.engagement.sent or conversation.engagement.got:
             self._dial(conversation.engagement.peer)

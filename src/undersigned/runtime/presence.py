@@ -70,8 +70,8 @@ class Presences:
     def _under_contract(self, peer: Did) -> list[Conversation]:
         return [
             one
-            for one in self._agent.conversations.values()
-            if one.engagement.peer == peer and one.engagement.contract is not None and one.engagement.state not in ENDED
+            for one in self._agent.contracts.values()
+            if one.engagement.peer == peer and one.engagement.state not in ENDED
         ]
 
     @staticmethod

@@ -99,9 +99,9 @@ class Renewals:
         renews under its contracts with us.
         """
         peer, read = engagement.peer, None
-        for conversation in tuple(self._agent.conversations.values()):
+        for conversation in tuple(self._agent.contracts.values()):
             running = conversation.engagement
-            if running.peer != peer or running.contract is None or running.state not in RENEWABLE:
+            if running.peer != peer or running.state not in RENEWABLE:
                 continue
             if engagement.role == running.role == "hirer":
                 # The provider has judged it, and answered.
@@ -148,8 +148,7 @@ class Renewals:
     def under_contract(self, peer: Did) -> bool:
         """Whether a contract with `peer` runs: then it may come to show what it holds, however busy we are."""
         return any(
-            one.engagement.peer == peer and one.engagement.state in RENEWABLE
-            for one in self._agent.conversations.values()
+            one.engagement.peer == peer and one.engagement.state in RENEWABLE for one in self._agent.contracts.values()
         )
 
     async def ask(self, conversation: Conversation, *, last: bool = False) -> None:
