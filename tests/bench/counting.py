@@ -270,10 +270,10 @@ def _replacements(tape: Tape) -> dict[Any, Callable[..., Any]]:
             tape.add("base58", data, data)
         return multibase_encode(prefix, data)
 
-    def decoded(text: str, **options: Any) -> bytes:
+    def decoded(text: str, allowed: str = "zu") -> bytes:
         if text[:1] == "z":
             tape.add("base58", text, text)
-        return multibase_decode(text, **options)
+        return multibase_decode(text, allowed)
 
     convert, decode_canonical = msgspec.convert, strict_json.decode_json_canonical
     return {
