@@ -91,6 +91,7 @@ _PARAMETERS: Final = frozenset({"created", "expires", "nonce", "keyid", "alg", "
 _COMPONENT_PARAMETERS: Final = frozenset({"name", "key", "bs", "sf", "req"})
 _NAMED: Final = frozenset({"name"})
 _NOTHING: Final = frozenset[str]()
+_NO_PARAMETERS: Final[Mapping[str, str | bool]] = {}
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 Headers = tuple[tuple[str, str], ...]
@@ -241,15 +242,18 @@ def signature_base(message: Request | Response, components: Sequence[str | Compo
 
 def _base(message: Request | Response, parts: Sequence[Component], written: str) -> bytes:
     """`written` is the inner list of components and parameters."""
-    identifiers = [_identifier(part) for part in parts]
-    if len(set(identifiers)) < len(identifiers):
-        raise FormatError("schema_violation", f"a component is covered twice: {' '.join(identifiers)}")
-    values = [_value(message, part) for part in parts]
+    values: dict[str, str] = {}
+    lines = ""
+    for part in parts:
+        identifier = _identifier(part)
+        if identifier in values:
+            raise FormatError("schema_violation", f"a component is covered twice: {identifier}")
+        value = values[identifier] = _value(message, part)
+        lines += f"{identifier}: {value}\n"
     # A line break in a value would let one component be read as two.
-    if _VALUE.fullmatch("".join(values)) is None:
-        raise FormatError("schema_violation", f"a value holds a control character, of {' '.join(identifiers)}")
-    lines = [f"{identifier}: {value}\n" for identifier, value in zip(identifiers, values, strict=True)]
-    return f'{"".join(lines)}"@signature-params": {written}'.encode("latin-1")
+    if _VALUE.fullmatch("".join(values.values())) is None:
+        raise FormatError("schema_violation", f"a value holds a control character, of {' '.join(values)}")
+    return f'{lines}"@signature-params": {written}'.encode("latin-1")
 
 
 def claimed_key(request: Request) -> DidUrl:
@@ -321,7 +325,7 @@ def verify_request(
     if contract and _DIGEST.fullmatch(contract) is None:
         raise ProofError("proof_invalid", "Hire-Contract is not a digest")
     moment = format_instant(datetime.fromtimestamp(created, UTC))
-    return VerifiedRequest(keyid, contract, moment, nonce, tuple(part.name for part in components))
+    return VerifiedRequest(keyid, contract, moment, nonce, tuple([part.name for part in components]))
 
 
 class Signature(NamedTuple):
@@ -528,14 +532,15 @@ def _fields(headers: Headers) -> Mapping[str, str]:
 
 def _value(message: Request | Response, part: Component) -> str:
     """The value of one component (RFC 9421, sections 2.1 and 2.2)."""
-    parameters = dict(part.parameters)
-    unknown = set(parameters) - _COMPONENT_PARAMETERS
-    if unknown:
-        raise FormatError("schema_violation", f"parameters not known: {', '.join(sorted(unknown))}")
-    if "req" in parameters:
-        if not isinstance(message, Response) or message.request is None:
-            raise FormatError("schema_violation", "req is for responses")
-        message = message.request
+    parameters = _NO_PARAMETERS
+    if part.parameters:
+        parameters = dict(part.parameters)
+        if unknown := parameters.keys() - _COMPONENT_PARAMETERS:
+            raise FormatError("schema_violation", f"parameters not known: {', '.join(sorted(unknown))}")
+        if "req" in parameters:
+            if not isinstance(message, Response) or message.request is None:
+                raise FormatError("schema_violation", "req is for responses")
+            message = message.request
     if part.name.startswith("@"):
         return _derived(message, part.name, parameters)
     if _NAME.fullmatch(part.name) is None or "name" in parameters:
@@ -561,7 +566,8 @@ def _value(message: Request | Response, part: Component) -> str:
 
 
 def _derived(message: Request | Response, name: str, parameters: Mapping[str, str | bool]) -> str:
-    if frozenset(parameters) - {"req"} != (_NAMED if name == "@query-param" else _NOTHING):
+    own = parameters.keys() - {"req"} if parameters else _NOTHING
+    if own != (_NAMED if name == "@query-param" else _NOTHING):
         raise FormatError("schema_violation", f"{name} has parameters that it does not take")
     if isinstance(message, Response):
         if name == "@status":

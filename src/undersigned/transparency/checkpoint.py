@@ -165,7 +165,7 @@ def read_note(note: str) -> Note:
     if len(lines) > MAX_SIGNATURES:
         raise LogProofError("log_proof_invalid", f"a note has at most {MAX_SIGNATURES} signatures")
     _check_characters(note)
-    return Note(text.encode(), tuple(_signature_line(line) for line in lines))
+    return Note(text.encode(), tuple([_signature_line(line) for line in lines]))
 
 
 def verify_note(note: str, key: NoteKey, name: str | None = None) -> Checkpoint:
