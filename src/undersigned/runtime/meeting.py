@@ -308,9 +308,9 @@ class Meeting:
         key = conversation.id, role
         found = self._relied.get(key)
         if found is None:
-            verified = self._shown.get(conversation.id) if role != conversation.engagement.role else None
-            if verified is not None and verified.presentation is not None:
-                found = verified.presentation.credentials
+            verified = self.verified(conversation.id) if role != conversation.engagement.role else None
+            if verified is not None:
+                found = verified.credentials
             else:
                 shown = conversation.last("Presentation", Presentation, role).presentation
                 found = read_presentation(shown).credentials
@@ -318,6 +318,11 @@ class Meeting:
                 found = standing(conversation, found)
             self._relied[key] = found
         return found
+
+    def verified(self, engagement: EngagementId) -> VerifiedPresentation | None:
+        """What the other side showed in an engagement, as it was verified last; None if that was let go of."""
+        known = self._shown.get(engagement)
+        return None if known is None else known.presentation
 
     def renewed(self, conversation: Conversation) -> None:
         """What the other side showed was renewed: it is read again when it is asked for."""

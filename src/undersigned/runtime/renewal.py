@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 import structlog
 
-from undersigned.credentials import Credential, ShownPresentation, read_credential, read_presentation, renews
+from undersigned.credentials import (
+    Credential,
+    ShownPresentation,
+    VerifiedPresentation,
+    read_credential,
+    read_presentation,
+    renews,
+)
 from undersigned.encoding import Did, Digest, EngagementId, Instant, seconds_between, shift
 from undersigned.errors import UndersignedError
 from undersigned.messages import Presentation
@@ -110,13 +117,17 @@ class Renewals:
                     one.digest for one in self._agent.meeting.relied(beside, "hirer")
                 )
             try:
-                read = read or read_presentation(shown.presentation)
+                read = read or self._agent.meeting.verified(engagement.id) or read_presentation(shown.presentation)
                 await self._take(conversation, engagement, shown, read)
             except UndersignedError as error:
                 _log.warning("nothing was renewed", engagement=conversation.id, error=str(error))
 
     async def _take(
-        self, conversation: Conversation, engagement: Engagement, shown: Presentation, read: ShownPresentation
+        self,
+        conversation: Conversation,
+        engagement: Engagement,
+        shown: Presentation,
+        read: ShownPresentation | VerifiedPresentation,
     ) -> None:
         meeting, role = self._agent.meeting, OTHER[conversation.engagement.role]
         before = {one.renews: one for one in stand_ins(conversation)}

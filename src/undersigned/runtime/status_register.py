@@ -289,10 +289,10 @@ class StatusRegister:
             return None
         number = int(named[1])
         with self._reading() as store:
-            if store.execute("SELECT 1 FROM issued WHERE list = ? LIMIT 1", (number,)).fetchone() is None:
-                return None
             if (raw := self._current(store, number, now)) is not None:
                 return raw
+            if store.execute("SELECT 1 FROM issued WHERE list = ? LIMIT 1", (number,)).fetchone() is None:
+                return None
         with self._writing() as store:
             # Another process may have signed it in the meantime.
             return self._current(store, number, now) or self._sign_list(store, number, now)
@@ -301,18 +301,15 @@ class StatusRegister:
 
     def _current(self, store: sqlite3.Connection, number: int, now: Instant) -> bytes | None:
         """The list as it was signed last, if nothing was withdrawn since and most of its time is left."""
-        row = store.execute("SELECT revoked, signed, raw FROM lists WHERE number = ?", (number,)).fetchone()
+        row = store.execute(
+            "SELECT signed, raw FROM lists WHERE number = ?"
+            " AND revoked = (SELECT count(*) FROM issued WHERE list = number AND revoked IS NOT NULL)",
+            (number,),
+        ).fetchone()
         if row is None:
             return None
-        revoked, signed, raw = row
-        if not signed <= now <= shift(signed, LIST_SECONDS // 2):
-            return None
-        (withdrawn,) = store.execute(
-            "SELECT count(*) FROM issued WHERE list = ? AND revoked IS NOT NULL", (number,)
-        ).fetchone()
-        if revoked != withdrawn:
-            return None
-        return raw
+        signed, raw = row
+        return raw if signed <= now <= shift(signed, LIST_SECONDS // 2) else None
 
     def _sign_list(self, store: sqlite3.Connection, number: int, now: Instant) -> bytes:
         bits = bytearray(MIN_LIST_BITS // 8)

@@ -141,7 +141,9 @@ class Worker:
         try:
             await self._work(conversation, effect)
         finally:
-            self.at_work -= Counter((conversation.id,))
+            self.at_work[conversation.id] -= 1
+            if not self.at_work[conversation.id]:
+                del self.at_work[conversation.id]
 
     async def stopped(self, conversation: Conversation, engagement: Engagement) -> Say | None:
         """The `Delivery` after a `Cancel` where no work is under way: it never began, or ended with a crash."""
