@@ -202,7 +202,8 @@ def _is_seen_plain(raw: bytes, commas: int, value: object, limits: Limits, ascii
 
 def has_long_number(raw: bytes) -> bool:
     """Whether sixteen digits follow each other: without, every integer in it is safe."""
-    return b"0000000000000000" in raw.translate(_DIGITS)
+    # Of sixteen digits in a row every fourth is one, which tells most texts apart and reads a quarter of them.
+    return b"0000" in raw[::4].translate(_DIGITS) and b"0000000000000000" in raw.translate(_DIGITS)
 
 
 def _is_plain(value: object, limits: Limits, check_names: bool) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import msgspec
 import pytest
@@ -19,7 +20,7 @@ from undersigned.encoding import (
     decode_json,
     decode_json_canonical,
 )
-from undersigned.encoding.strict_json import _check_depth, _read_slowly
+from undersigned.encoding.strict_json import _check_depth, _read_slowly, has_long_number
 from undersigned.errors import FormatError
 
 SMALL = Limits(max_bytes=1000, max_depth=3, max_members=3, max_items=4, max_string=10)
@@ -323,3 +324,15 @@ def test_depth_check_is_never_below_what_a_parser_reaches(raw: bytes):
     if reached:
         with pytest.raises(FormatError, match=f"got {reached}$"):
             _check_depth(raw, reached - 1)
+
+
+@given(st.lists(st.binary(max_size=3) | st.text("0123456789", max_size=40).map(str.encode), max_size=8).map(b"".join))
+def test_sixteen_digits_in_a_row_are_found_wherever_they_begin(raw: bytes):
+    assert has_long_number(raw) == bool(re.search(b"[0-9]{16}", raw))
+
+
+@pytest.mark.parametrize("before", range(8))
+@pytest.mark.parametrize("digits", [15, 16, 17])
+def test_fifteen_digits_are_not_sixteen(before: int, digits: int):
+    raw = b"x" * before + b"9" * digits + b"x" * 5
+    assert has_long_number(raw) == (digits >= 16)
