@@ -275,10 +275,16 @@ class Beliefs:
         self._follow()
         return cast("Authority", self._answer(shown))
 
-    def counting(self, credentials: Iterable[Credential], *, rated: bool) -> tuple[Credential, ...]:
-        """Those that can count, read as any of their types; `rated`: for a reputation, too."""
+    def counting(self, credentials: Iterable[Credential], *, holder: Did, rated: bool) -> tuple[Credential, ...]:
+        """Those that can count and are not their holder's own, read as any of their types; `rated`: for a reputation,
+        too.
+        """
         self._follow_in_round()
-        return tuple([one for one in credentials if self._believed(one) or (rated and self._heard(one))])
+        found: list[Credential] = []
+        for one in credentials:
+            if one.issuer != holder and (self._believed(one) or (rated and self._heard(one))):
+                found.append(one)
+        return tuple(found)
 
     def _believed(self, credential: Credential) -> bool:
         for type in credential.types:

@@ -293,8 +293,7 @@ class Meeting:
         """Those that can count for us; `rated`: for a reputation too. What a stranger wrote about itself must not make
         us ask anybody: whoever names a list in it would choose whom we call.
         """
-        theirs = [one for one in credentials if one.issuer != holder]
-        counting = self.beliefs.counting(theirs, rated=rated)
+        counting = self.beliefs.counting(credentials, holder=holder, rated=rated)
         if not self.policy.allow_self_issued:
             return counting
         return (*counting, *[one for one in credentials if one.issuer == holder])
