@@ -36,7 +36,7 @@ def to_struct(value: object, of: type[T], path: str = "", *, text: bytes | None 
 
     Source: protocol-spec/04-envelope-and-digests.md, section 4.2
     """
-    if (b"null" in text if text is not None else _may_hold_null(value)) and (null := _null(value)) is not None:
+    if (_may_hold_null(value) if text is None else text.find(b"null") >= 0) and (null := _null(value)) is not None:
         raise FormatError("schema_violation", "expected a value or no member; came null", path=path + null)
     try:
         return convert(value, of)
@@ -62,7 +62,7 @@ def from_struct(struct: object) -> dict[str, Any]:
 def _may_hold_null(value: object) -> bool:
     """False if there is no null in it. Writing it and looking at the text takes a fraction of a walk."""
     try:
-        return b"null" in encode(value)
+        return encode(value).find(b"null") >= 0  # not `in`, which takes it for a number first
     except (TypeError, ValueError, OverflowError, RecursionError):
         return True
 
