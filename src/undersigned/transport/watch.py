@@ -83,45 +83,42 @@ class Watch:
             data, self._header = self._header + data, b""
             size = len(data)
         while at < size:
-            if self._payload:
-                step = min(self._payload, size - at)
-                self._payload -= step
-                at += step
-                if self._payload:
+            payload = self._payload
+            if not payload:
+                # A whole header or nothing: two bytes, an extended length, a mask.
+                if size - at < 2:
+                    self._header = data[at:]
                     break
-                finished = finished or self._fragments == 0
-                continue
-            # A whole header or nothing: two bytes, an extended length, a mask.
-            if size - at < 2:
-                self._header = data[at:]
-                break
-            first, second = data[at], data[at + 1]
-            short = second & 0x7F
-            extended = 0 if short < 126 else 2 if short == 126 else 8
-            header = 2 + extended + (4 if second & 0x80 else 0)
-            if size - at < header:
-                self._header = data[at:]
-                break
-            if second & 0x80 != self._masked:
-                return self._stop(1002, "bad_request")
-            opcode = first & 0x0F
-            if opcode == _BINARY:
-                return self._stop(1003, "bad_request")
-            if opcode < _FIRST_CONTROL:
-                # Unknown opcodes, and continuations of nothing, are the parser's to refuse; here they count as frames.
-                self._fragments += 1
-                if self._fragments > self._limits.max_fragments:
-                    return self._stop(1008, "too_large")
-            self._payload = int.from_bytes(data[at + 2 : at + 2 + extended]) if extended else short
-            if opcode < _FIRST_CONTROL:
-                self._message_bytes += self._payload
-                if self._message_bytes > self.max_message_bytes:
-                    return self._stop(1009, "too_large")
-                if first & 0x80:
-                    self._fragments = self._message_bytes = 0
-            at += header
-            if not self._payload:
-                finished = finished or (self._fragments == 0 and opcode < _FIRST_CONTROL)
+                first, second = data[at], data[at + 1]
+                payload = second & 0x7F
+                extended = 0 if payload < 126 else 2 if payload == 126 else 8
+                header = 2 + extended + (4 if second & 0x80 else 0)
+                if size - at < header:
+                    self._header = data[at:]
+                    break
+                if second & 0x80 != self._masked:
+                    return self._stop(1002, "bad_request")
+                opcode = first & 0x0F
+                if opcode == _BINARY:
+                    return self._stop(1003, "bad_request")
+                if extended:
+                    payload = int.from_bytes(data[at + 2 : at + 2 + extended])
+                if opcode < _FIRST_CONTROL:
+                    # Unknown opcodes, and continuations of nothing, are the parser's to refuse; here they count as
+                    # frames.
+                    self._fragments += 1
+                    if self._fragments > self._limits.max_fragments:
+                        return self._stop(1008, "too_large")
+                    self._message_bytes += payload
+                    if self._message_bytes > self.max_message_bytes:
+                        return self._stop(1009, "too_large")
+                    if first & 0x80:
+                        self._fragments = self._message_bytes = 0
+                at += header
+            step = min(payload, size - at)
+            at += step
+            self._payload = payload - step
+            finished = finished or (step == payload and self._fragments == 0)
         if finished and self._message_timer is not None:
             self._message_timer.cancel()
             self._message_timer = None
