@@ -105,17 +105,17 @@ def _of_contract(engagement: Engagement) -> tuple[Wait, ...]:
     found: list[Wait] = []
     if state == "sealed":
         found.append(Wait("start", PROVIDER, deadlines.start, "Terminate", "deadline"))
-    if state == "working":
+    elif state == "working":
         found.append(Wait("finish", HIRER, contract.due or deadlines.finish, "Terminate", "deadline"))
         silence = HEARTBEATS_MISSED * parse_duration(deadlines.heartbeat)
         found.append(Wait("heartbeat", HIRER, shift(silent_from(contract, since), silence), "Terminate", "deadline"))
-    if state == "suspended" and contract.suspended_until is not None:
+    elif state == "suspended" and contract.suspended_until is not None:
         found.append(Wait("suspension", PROVIDER, contract.suspended_until, "Terminate", "deadline"))
-    if state == "disputed" and contract.ruling_by is not None:
+    elif state == "disputed" and contract.ruling_by is not None:
         found += [Wait("ruling", role, contract.ruling_by, "Terminate", "no_ruling") for role in (HIRER, PROVIDER)]
-    if state == "cancelling":
+    elif state == "cancelling":
         found.append(Wait("windDown", HIRER, contract.due or deadlines.finish, "Terminate", "deadline"))
-    if state == "delivered":
+    elif state == "delivered":
         ends = shift(since, parse_duration(deadlines.review))
         found.append(Wait("review", PROVIDER, ends, "Closing", "silence"))
     if state in PERFORMED:

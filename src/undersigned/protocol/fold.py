@@ -349,7 +349,7 @@ def _chain(case: Case, row: Row | None) -> Changes:
         "unanswered_since": engagement.unanswered_since or at,
         "answer_follows": engagement.answer_follows and follows,
         "peer_saw": seen,
-        "crossing": tuple([own for own in engagement.crossing if own.sequence > seen]),
+        "crossing": tuple([own for own in engagement.crossing if own.sequence > seen]) if case.crossed else (),
         "peer_view": goes_on(_peer_view(engagement, seen), step),
         "before": None,
     }

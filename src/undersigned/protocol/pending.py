@@ -66,16 +66,16 @@ def pending(engagement: Engagement, now: Instant) -> tuple[Effect, ...]:
     """
     at = now if engagement.last_at is None else max(now, engagement.last_at)
     state, contract = engagement.state, engagement.contract
-    working = contract if state == "working" else None
     found: list[Effect | None] = []
     # This is asked at every step, and most states can owe only a few of these: the others are not gone into.
     if contract is not None and contract.children:
         found += _cascades(engagement, contract)
     if engagement.offer is not None or engagement.reserved or state == "committed":
         found += _reservations(engagement, at)
-    if working is not None and engagement.role == PROVIDER:
-        found.append(_work(engagement, working, at))
-    if state not in ENDED:
+    if state == "working" and contract is not None and engagement.role == PROVIDER:
+        found.append(_work(engagement, contract, at))
+    ended = state in ENDED
+    if not ended:
         found.append(_owes(engagement, at))
     if engagement.tabled is not None:
         found.append(_lane_owes(engagement, engagement.tabled, at))
@@ -85,12 +85,12 @@ def pending(engagement: Engagement, now: Instant) -> tuple[Effect, ...]:
         found.append(_receipts(engagement, at))
     if engagement.unreceipted or engagement.in_doubt:
         found.append(_repeats(engagement, at))
-    if working is not None and engagement.role == HIRER:
+    if state == "working" and engagement.role == HIRER:
         found.append(_missed(engagement, at))
-    if state in ENDED or state == "closing":
+    if ended or state == "closing":
         found.append(_finished(engagement, at))
-    effects, done = filter(None, found), engagement.done
-    return tuple([effect for effect in effects if effect.key not in done] if done else effects)
+    effects, done = tuple(filter(None, found)), engagement.done
+    return tuple([effect for effect in effects if effect.key not in done]) if done else effects
 
 
 def wake_at(engagement: Engagement, now: Instant | None = None) -> Instant | None:
@@ -154,6 +154,9 @@ _WHY: Final = {
 
 def _holders(engagement: Engagement) -> tuple[Role, ...]:
     state, talks, contract = engagement.state, engagement.talks, engagement.contract
+    owner = _OWNERS.get(state)
+    if owner is not None:
+        return owner
     if state == "-":
         return (HIRER,)
     if state == "ready" and talks is not None:
@@ -162,7 +165,7 @@ def _holders(engagement: Engagement) -> tuple[Role, ...]:
         return (HIRER, PROVIDER)
     if state == "closing" and contract is not None:
         return tuple([role for role in ROLES if role not in contract.closed_by])
-    return _OWNERS.get(state, ())
+    return ()
 
 
 _OWNERS: Final[dict[str, tuple[Role, ...]]] = {
