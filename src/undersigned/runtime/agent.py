@@ -765,17 +765,17 @@ class Agent:
 
     def happened(self, conversation: Conversation, event: Event) -> None:
         """Hands an event to whoever watches; who does not read loses the oldest. What was refused has consequences."""
-        engagement = conversation.engagement
+        engagement, type = conversation.engagement, event.type
         if event.code and event.message is not None:
             refused = self.intake.refused(engagement.peer, event.code, notice=event.message.notice)
             self.spawn(refused, f"refused {event.code}")
-        contract = engagement.contract
-        sealed = event.type == "Seal" and contract is not None and contract.in_force_by is None
-        if sealed and engagement.role == "provider":
-            self.bookings.seen(conversation)
-        if event.kind == "received" and event.type in ("Offer", "Acceptance", "Closing"):
+        if type == "Seal":
+            contract = engagement.contract
+            if engagement.role == "provider" and contract is not None and contract.in_force_by is None:
+                self.bookings.seen(conversation)
+        elif type in ("Offer", "Acceptance", "Closing") and event.kind == "received":
             self.witness.follow(engagement.peer)
-        if event.kind == "over" or engagement.state in ENDED:
+        if engagement.state in ENDED or event.kind == "over":
             self.subcontracts.noticed(conversation.id)
         if self._watchers:
             self._told(event)
