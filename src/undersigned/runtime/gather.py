@@ -15,11 +15,12 @@ import re
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from ssl import SSLContext
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
@@ -98,7 +99,7 @@ class Body(NamedTuple):
     """Which of its bytes comes first: 0, unless another was asked for and the server could."""
     total: int | None
     """How many bytes it has in all, as the server says; None if it does not."""
-    chunks: AsyncGenerator[bytes]
+    chunks: AsyncIterator[bytes]
     """The bytes from there on, as they come."""
 
 
@@ -237,8 +238,7 @@ class Gatherer:
             url, timeout_seconds, lambda target: self._ask(method, target, max_bytes, headers, body, whole=True)
         )
 
-    @asynccontextmanager
-    async def open(
+    def open(
         self,
         url: str,
         *,
@@ -246,7 +246,7 @@ class Gatherer:
         timeout_seconds: float,
         start: int = 0,
         headers: tuple[tuple[str, str], ...] = (),
-    ) -> AsyncGenerator[Body]:
+    ) -> AbstractAsyncContextManager[Body]:
         """The body at `url`, from byte `start` on if the server can; nobody holds more of it than a few chunks.
         `timeout_seconds` are for the answer to begin, and then for each 64 KiB to come.
 
@@ -254,66 +254,18 @@ class Gatherer:
             FormatError: `too_large`: the server says that it is more than `max_bytes`; whoever reads the chunks counts.
             ResolutionError: As `fetch`; while chunks are read, with `cut` in `detail`.
         """
-        target, seconds = self._checked(url), timeout_seconds
+        target = self._checked(url)
         asked = (*headers, ("Range", f"bytes={start}-")) if start else headers
+        ask = partial(self._open_session().get, target, allow_redirects=False, headers=asked)
         # Whoever waits for a slow host takes no place from the others.
-        async with self._place_at(target.raw_authority), self._transfers:
-            response: ClientResponse | None = None
-            try:
-                try:
-                    async with asyncio.timeout(seconds):
-                        response = await self._open_session().get(target, allow_redirects=False, headers=asked)
-                        begins, total = await self._begun(response, url, start)
-                except _FAILURES as exc:
-                    raise _failed(exc, url, seconds) from exc
-                if total is not None and total > max_bytes:
-                    raise FormatError("too_large", f"expected at most {max_bytes} bytes; {url} has {total}")
-                yield Body(begins, total, self._chunks(response, url, seconds))
-            finally:
-                if response is not None:
-                    response.close()  # of what was read to its end, the connection was given back before
+        places = self._place_at(target.raw_authority), self._transfers
+        return _Transfer(ask, places, url, start, max_bytes, timeout_seconds)
 
     def _place_at(self, host: str) -> asyncio.Semaphore:
         places = self._transfers_from.get(host)
         if places is None:
             places = self._transfers_from[host] = asyncio.Semaphore(self.limits.transfers_per_host)
         return places
-
-    @staticmethod
-    async def _begun(response: ClientResponse, url: str, start: int) -> tuple[int, int | None]:
-        """Where the body of an answer begins, and how long the whole is, if it is one that was asked for."""
-        if response.status not in (200, 206):
-            told = _told(await response.content.read(256))
-            text = f"{url} answered {response.status} {told}"
-            raise ResolutionError("did_unresolvable", text, status=response.status, told=told)
-        _plain(response, url)
-        if response.status == 200:
-            return 0, response.content_length
-        found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
-        if not start or found is None or int(found[1]) != start:
-            raise ResolutionError("did_unresolvable", f"{url} answered with a part that was not asked for")
-        return start, int(found[2])
-
-    async def _chunks(self, response: ClientResponse, url: str, seconds: float) -> AsyncGenerator[bytes]:
-        loop = asyncio.get_running_loop()
-        left, came = seconds, 0
-        while not response.content.at_eof():  # of what is small nothing is waited for after its first chunk
-            try:
-                chunk = response.content.read_nowait()
-                if not chunk:
-                    began = loop.time()
-                    async with asyncio.timeout(left):
-                        chunk = await response.content.readany()
-                    # What the reader does in between is not the server's time.
-                    left -= loop.time() - began
-            except _FAILURES as exc:
-                raise _failed(exc, url, seconds, cut=True) from exc
-            if not chunk:
-                return
-            came += len(chunk)
-            if came >= _WINDOW_BYTES:
-                left, came = seconds, 0
-            yield chunk
 
     async def _bounded(self, url: str, seconds: float, ask: Callable[[URL], Awaitable[Answer]]) -> Answer:
         target = self._checked(url)
@@ -557,6 +509,94 @@ class Gatherer:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+class _Transfer:
+    """What `Gatherer.open` gives: a body from its request to its last chunk. Not made of generators, since the event
+    loop keeps a record of each that is begun.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[], Awaitable[ClientResponse]],
+        places: Iterable[asyncio.Semaphore],
+        url: str,
+        start: int,
+        max_bytes: int,
+        seconds: float,
+    ) -> None:
+        """`ask` sends the request, once there is one of each of `places`."""
+        self._ask, self._places = ask, places
+        self._url, self._start, self._max_bytes, self._seconds = url, start, max_bytes, seconds
+        self._left, self._came = seconds, 0
+        self._taken: list[asyncio.Semaphore] = []
+        self._response: ClientResponse | None = None
+
+    async def __aenter__(self) -> Body:
+        try:
+            for places in self._places:
+                await places.acquire()
+                self._taken.append(places)
+            try:
+                async with asyncio.timeout(self._seconds):
+                    self._response = await self._ask()
+                    begins, total = await self._begun(self._response)
+            except _FAILURES as exc:
+                raise _failed(exc, self._url, self._seconds) from exc
+            if total is not None and total > self._max_bytes:
+                raise FormatError("too_large", f"expected at most {self._max_bytes} bytes; {self._url} has {total}")
+        except BaseException:
+            self._end()
+            raise
+        return Body(begins, total, self)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        if self._response is not None:
+            self._response.close()  # of what was read to its end, the connection was given back before
+        while self._taken:
+            self._taken.pop().release()
+
+    async def _begun(self, response: ClientResponse) -> tuple[int, int | None]:
+        """Where the body of an answer begins, and how long the whole is, if it is one that was asked for."""
+        if response.status not in (200, 206):
+            told = _told(await response.content.read(256))
+            text = f"{self._url} answered {response.status} {told}"
+            raise ResolutionError("did_unresolvable", text, status=response.status, told=told)
+        _plain(response, self._url)
+        if response.status == 200:
+            return 0, response.content_length
+        found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if not self._start or found is None or int(found[1]) != self._start:
+            raise ResolutionError("did_unresolvable", f"{self._url} answered with a part that was not asked for")
+        return self._start, int(found[2])
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        response = self._response
+        if response is None or response.content.at_eof():
+            raise StopAsyncIteration  # of what is small nothing is waited for after its first chunk
+        try:
+            chunk = response.content.read_nowait()
+            if not chunk:
+                loop = asyncio.get_running_loop()
+                began = loop.time()
+                async with asyncio.timeout(self._left):
+                    chunk = await response.content.readany()
+                # What the reader does in between is not the server's time.
+                self._left -= loop.time() - began
+        except _FAILURES as exc:
+            raise _failed(exc, self._url, self._seconds, cut=True) from exc
+        if not chunk:
+            raise StopAsyncIteration
+        self._came += len(chunk)
+        if self._came >= _WINDOW_BYTES:
+            self._left, self._came = self._seconds, 0
+        return chunk
 
 
 def _plain(response: ClientResponse, url: object) -> None:

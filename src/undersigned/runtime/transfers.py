@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
@@ -76,13 +76,10 @@ async def transfer(fetcher: Fetcher, url: str, contract: Digest, incoming: Incom
     while True:
         before = incoming.size
         try:
-            async with (
-                await fetcher(url, contract, before, incoming.max_bytes) as body,
-                aclosing(body.chunks) as chunks,
-            ):
+            async with await fetcher(url, contract, before, incoming.max_bytes) as body:
                 if body.start != before:
                     await incoming.restart()
-                async for chunk in chunks:
+                async for chunk in body.chunks:
                     await incoming.add(chunk)
                     meter.at(incoming.size, body.total)
             return
