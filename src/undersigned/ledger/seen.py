@@ -107,14 +107,13 @@ class Seen(Struct, frozen=True, kw_only=True):
 
 def saw(before: Seen | None, said: Stated) -> Seen:
     """After a head that contradicts none of those held."""
-    seen = before or Seen()
-    kept = replace(said, continues=())
-    if seen.agreed is None:
-        return replace(seen, agreed=kept)
-    head = said.head
-    agreed = seen.agreed.head
-    if head in (agreed, _EMPTY) or any(one.head == head for one in seen.open):
+    seen, head = before or Seen(), said.head
+    agreed = None if seen.agreed is None else seen.agreed.head
+    if agreed is not None and (head in (agreed, _EMPTY) or any(one.head == head for one in seen.open)):
         return seen
+    kept = replace(said, continues=())
+    if agreed is None:
+        return replace(seen, agreed=kept)
     open = tuple(one for one in seen.open if one.head not in said.continues)
     if agreed.size == 0 or agreed in said.continues:
         return replace(seen, agreed=kept, open=open)

@@ -141,10 +141,11 @@ class CrossWitness:
         if seen is not None and seen.agreed is not None and seen.agreed.head in said.continues:
             said = replace(said, continues=(seen.agreed.head, *line))
         after = saw(seen, said)
-        if after is not seen and after.agreed is not None and after.agreed.head == said.head:
-            line.appendleft(said.head)
-            keep(self._line, peer.id, line)
-        keep(self._seen, peer.id, after)
+        if after is not seen:
+            keep(self._seen, peer.id, after)
+            if after.agreed is not None and after.agreed.head == said.head:
+                line.appendleft(said.head)
+                keep(self._line, peer.id, line)
         return said
 
     def _said(self, message: Offer | Acceptance | Seal | Closing, peer: DidDocument) -> Stated | None:
