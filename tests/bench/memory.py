@@ -17,7 +17,7 @@ __all__ = ["idle_negotiations"]
 
 TARGET_BYTES = 8 * 1024
 WARM = 20
-CACHED = 150
+CACHED = 300
 """So many fill the caches of bounded size, which no negotiation holds."""
 TOP = 25
 

@@ -168,11 +168,11 @@ def essentials(document: Document) -> Essentials | None:
     )
 
 
-def _clauses(terms: Terms) -> frozenset[str]:
+def _clauses(terms: Terms) -> tuple[str, ...]:
     scope = terms.scope
-    found = {rule.id.rpartition("#")[2] for rule in (*scope.grants, *scope.prohibitions, *scope.obligations)}
-    found.update([member for member, value in zip(_MEMBERS, astuple(terms), strict=True) if value is not None])
-    return frozenset(found)
+    rules = [rule.id.rpartition("#")[2] for rule in (*scope.grants, *scope.prohibitions, *scope.obligations)]
+    members = [member for member, value in zip(_MEMBERS, astuple(terms), strict=True) if value is not None]
+    return tuple(rules + members)
 
 
 _MEMBERS: Final = Terms.__struct_encode_fields__

@@ -73,7 +73,7 @@ class Essentials(Struct, frozen=True, gc=False, kw_only=True):
     inputs: tuple[Digest, ...]
     criteria: tuple[str, ...]
     """Ids of the acceptance criteria of all deliverables."""
-    clauses: frozenset[str] = frozenset()
+    clauses: tuple[str, ...] = ()
     """What can be broken: ids of the clauses of the scope, and names of the members of the terms."""
     cure_seconds: int = 0
     """Least time that a `Breach` leaves."""

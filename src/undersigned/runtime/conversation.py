@@ -227,6 +227,41 @@ class Conversation(Remembered):
     the moves said is left to the journal. Whatever comes, from outside or by time, starts the task again.
     """
 
+    __slots__ = (
+        "_called",
+        "_documents",
+        "_due",
+        "_heard",
+        "_inbox",
+        "_lazy",
+        "_lazy_receipts",
+        "_live",
+        "_loop",
+        "_mark",
+        "_places",
+        "_reconnected",
+        "_rings_at",
+        "_served",
+        "_settled",
+        "_sign_kept",
+        "_stored",
+        "_taken",
+        "_task",
+        "_timer",
+        "_trying",
+        "_wake",
+        "distrusted",
+        "doubts",
+        "forgot",
+        "full",
+        "head",
+        "id",
+        "leaf",
+        "over",
+        "resting",
+        "shell",
+    )
+
     def __init__(self, shell: Shell, engagement: Engagement) -> None:
         """An engagement of which nothing is stored yet."""
         super().__init__(engagement)
@@ -237,7 +272,7 @@ class Conversation(Remembered):
         """What the last commit made."""
         self.leaf: tuple[bytes, int] | None = None
         """The last leaf of a contract that this process put into the log, and its place there."""
-        self.doubts: frozenset[str] = frozenset()
+        self.doubts: frozenset[str] = NOTHING
         """Codes of faults that came without a signature."""
         self.distrusted = False
         """Whether the peer says that our ledger has two histories: it is told no more of it until the next start."""
@@ -251,7 +286,7 @@ class Conversation(Remembered):
         self._mark = self.snapshot()
         """What was remembered when the last turn was stored."""
         self._trying = b""
-        """The first row of the last commit tried."""
+        """The first row of the commit that is under way, or failed last."""
         self._places = 0
         self._stored: tuple[int, int] | None = None
         """The position that the ledger holds."""
@@ -471,7 +506,7 @@ class Conversation(Remembered):
         return rests_at is not None and rests_at <= self.shell.clock.now() and not self._called
 
     def _rest(self) -> None:
-        """Lets go of the task and of all that the journal gives again. What is not stored yet stays here."""
+        """Lets go of the task and of all that the journal gives again."""
         self.resting = self.forgot = True
         self._task = None
         self.forget()
@@ -636,6 +671,8 @@ class Conversation(Remembered):
             turn.over = True  # what should have opened it was refused
         elif not self._live and not turn.durable:
             turn.over = True  # it was over before, and has answered what came
+        if self._lazy and not items and not greets and self._idle():
+            turn.durable = True  # it is laid to rest, and no next turn is near
         await self._commit(turn)
         if self.over:
             self.shell.finished(self)
@@ -965,6 +1002,7 @@ class Conversation(Remembered):
             except LedgerError:
                 self._settled[:0] = settled
                 raise
+            self._trying = b""
             self.shell.stored(turn.engagement, turn.evidence)
             self._due = turn.engagement, commit.summary.wake_at
             if turn.engagement.contract is not None:

@@ -21,6 +21,8 @@ Kept: TypeAlias = frozenset[tuple[str, Digest]]
 """Facts that go into the evidence pack: name and digest."""
 Snapshot: TypeAlias = tuple[dict[tuple[str, str], Message], dict[tuple[str, int], Document], dict[str, str], Kept]
 
+NONE_PACKED: Final[Kept] = frozenset()
+
 PACKED: Final = frozenset({"decision", "refused-action"})
 """Names of facts that go into the evidence pack."""
 
@@ -31,11 +33,13 @@ class Remembered:
     What is held is replaced and never changed in place, so that what was held before can be gone back to.
     """
 
+    __slots__ = ("_found", "_json", "_last", "_offers", "engagement", "facts", "packed")
+
     def __init__(self, engagement: Engagement) -> None:
         self.engagement = engagement
         self.facts: dict[str, str] = {}
         """The last value of each fact noted."""
-        self.packed: Kept = frozenset()
+        self.packed: Kept = NONE_PACKED
         """Decisions and refused actions that were noted."""
         self._last: dict[tuple[str, str], Message] = {}
         self._offers: dict[tuple[str, int], Document] = {}
@@ -144,7 +148,7 @@ class Remembered:
 
     def forget(self) -> None:
         """Drops what the journal holds as well, to be recalled from there."""
-        self._last, self._offers, self.facts, self.packed = {}, {}, {}, frozenset()
+        self._last, self._offers, self.facts, self.packed = {}, {}, {}, NONE_PACKED
         self._found, self._json = None, NO_JSON
 
     def recall(self, moves: list[Message], facts: dict[str, str], packed: Kept) -> None:

@@ -404,13 +404,13 @@ def test_a_look_at_a_healthy_contract_takes_no_turn(
     world, _ = working(open_world)
     node: Node = world.nodes[number]
     held, asked = node.the(), [0]
-    ask = held.ask
+    ask = Conversation.ask
 
-    async def counted(make: Any) -> None:
+    async def counted(conversation: Conversation, make: Any) -> None:
         asked[0] += 1
-        await ask(make)
+        await ask(conversation, make)
 
-    monkeypatch.setattr(held, "ask", counted)
+    monkeypatch.setattr(Conversation, "ask", counted)
     stored = len(moves(node, held.id))
     for _ in range(3):
         world.run(node.status_watch.look(held), 1)
