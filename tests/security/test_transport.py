@@ -28,7 +28,8 @@ from undersigned.errors import Closed, ProofError, TransportError, UndersignedEr
 from undersigned.transport import Budget, Channel, ChannelLimits, Watch, admit, connect
 
 LIMITS = ChannelLimits(local=True, max_message_bytes=64 * 1024, message_seconds=0.3, close_seconds=0.3, proof_seconds=2)
-LISTENING = ListenerLimits(channel=LIMITS, head_seconds=0.5)
+LISTENING = ListenerLimits(channel=LIMITS, head_seconds=5)
+HURRIED = ListenerLimits(channel=LIMITS, head_seconds=0.5)
 BIG = os.urandom(24 * 1024 * 1024)
 DIGEST = digest_bytes(b"artifact")
 
@@ -188,7 +189,7 @@ async def goes_on(serving: Served) -> None:
 
 
 async def test_sc_76_a_slow_handshake_is_ended_and_honest_peers_connect() -> None:
-    async with served() as serving:
+    async with served(HURRIED) as serving:
         streams = [await raw(serving) for _ in range(20)]
 
         async def dribble(writer: asyncio.StreamWriter) -> None:
@@ -209,13 +210,13 @@ async def test_sc_76_a_slow_handshake_is_ended_and_honest_peers_connect() -> Non
 
 
 async def test_sc_76_a_silent_connection_is_ended() -> None:
-    async with served() as serving:
+    async with served(HURRIED) as serving:
         reader, _ = await raw(serving)
         assert await ended(reader) == b""
 
 
 async def test_sc_76_a_kept_alive_connection_is_ended_too() -> None:
-    async with served() as serving:
+    async with served(HURRIED) as serving:
         reader, writer = await raw(serving)
         writer.write(b"GET /.well-known/did.json HTTP/1.1\r\nHost: localhost\r\n\r\nGET /.well-kn")
         answer = await ended(reader)
