@@ -500,7 +500,8 @@ class Incoming:
                 self._writing.exception()  # whoever waited for it has it, or gave up
             self._writing = None
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # what is kept of it was synced before
+                self._file.close()
             self._file = None
         if self._path is not None:
             with suppress(OSError):  # where the folder is away, it is swept later

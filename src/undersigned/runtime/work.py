@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -581,8 +582,10 @@ class _Transfers:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for incoming in self._begun.values():
-            await incoming.discard()
+        # What one cannot be discarded for, such as a second stop, keeps none of the others.
+        async with AsyncExitStack() as stack:
+            for incoming in self._begun.values():
+                stack.push_async_callback(incoming.discard)
 
     async def fetch(self, peer: Did, uri: str | None, digest: Digest, most: int, tell: Tell) -> None:
         """Has an artifact in the store, unless it is there already (HIRE-ATT-11). What is damaged there is replaced.

@@ -9,6 +9,7 @@ import threading
 import tracemalloc
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from undersigned.encoding import digest_bytes
 from undersigned.errors import FormatError, LedgerUnavailable, UndersignedError, VerificationError
 from undersigned.runtime import SMALL_BYTES, ArtifactStore, Contents
 from undersigned.runtime.artifacts import PIECE_BYTES, RECENT_BYTES, STALE_SECONDS, Incoming
+from undersigned.runtime.work import _Transfers
 
 DATA = b"what was made"
 LARGE = bytes(range(256)) * (SMALL_BYTES // 64)
@@ -273,6 +275,57 @@ async def test_the_end_of_a_file_that_was_changed_is_not_given(change: Any, star
 async def test_reading_goes_on_from_any_byte(start: int, store: ArtifactStore) -> None:
     kept = await store.put_chunks(in_chunks(LARGE), max_bytes=len(LARGE))
     assert await read(store, kept.digest, start) == LARGE[start:]
+
+
+async def test_a_file_that_cannot_be_closed_is_removed_all_the_same(store: ArtifactStore) -> None:
+    async with store.receive(max_bytes=len(LARGE), hold_bytes=0) as incoming:
+        await incoming.add(DATA)
+        await incoming.add(DATA)
+        assert incoming._file is not None
+        os.close(incoming._file.fileno())  # from now on the system has a word against every use of it
+    assert files(store) == []
+
+
+async def test_what_a_review_fetched_is_discarded_although_one_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever stops a review a second time, while it waits for the thread that writes, stops no more than that wait."""
+    store, append, begun, go = ArtifactStore(tmp_path), Incoming._append, asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def slowly(self: Incoming, data: bytearray) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        go.wait(10)
+        append(self, data)
+
+    class Fetching:
+        artifacts = store
+
+        async def fetch_into(self, _url: str, _contract: str, incoming: Incoming, _tell: object) -> None:
+            for _ in range(2):  # the second finds no room in memory, and makes or lengthens a file
+                await incoming.add(LARGE[:SMALL_BYTES])
+            raise UndersignedError("unresolvable", "the line was cut")
+
+    async def review() -> None:
+        async with _Transfers(Fetching(), "contract") as transfers:
+            for name in ("first", "slow", "last", "slow"):
+                with suppress(UndersignedError):
+                    await transfers.fetch("did:web:p", name, digest_bytes(name.encode()), 2 * len(LARGE), print)
+                if name == "last":
+                    monkeypatch.setattr(Incoming, "_append", slowly)
+
+    reviewing = asyncio.create_task(review())
+    try:
+        await asyncio.wait_for(begun.wait(), 10)
+        assert len(files(store)) == 3
+        for _ in range(2):
+            reviewing.cancel()
+            await asyncio.sleep(0.05)
+        with pytest.raises(asyncio.CancelledError):
+            await reviewing
+        assert len(files(store)) == 1, "that one is still written to, and is swept later"
+    finally:
+        go.set()
 
 
 async def test_what_is_small_costs_one_thread_and_two_syncs(
