@@ -284,7 +284,7 @@ def _spelled_digests() -> None:
         received = real(raw)
         if codec.read_canonical(raw) is not None:
             return received
-        return SignedMessage(message=received.message, digest=digest_bytes(raw), raw=raw, canonical=received.canonical)
+        return msgspec.structs.replace(received, digest=digest_bytes(raw))
 
     intake.decode_message = decode
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any, Final, NoReturn, Union, cast
 
 from msgspec import MsgspecError, ValidationError, convert
@@ -21,7 +22,7 @@ from msgspec.structs import replace
 from undersigned.encoding import (
     canonicalize,
     decode_json,
-    digest_bytes,
+    digest_from_hash,
     in_words,
     no_float,
     seen_plain,
@@ -83,18 +84,21 @@ def decode_message(raw: bytes) -> SignedMessage:
     message = read_canonical(raw)
     if message is not None and message.proof is not None:
         canonical = write_canonical(replace(message, proof=None))
-        return SignedMessage(message=message, digest=digest_bytes(canonical), raw=raw, canonical=canonical)
-    # Step 1: size and strict JSON, before anything is looked at.
-    content = _parse(raw)
-    # Step 2: a proof is there. Whether it holds is asked later; an empty list of proofs would hold always.
-    if not content.get("proof"):
-        raise ProofError("proof_missing", "expected one Data Integrity proof; came none", path="/proof")
-    # Steps 3 to 5: version, type and context; sizes; the closed schema.
-    message = read_message(content, len(raw))
+    else:
+        # Step 1: size and strict JSON, before anything is looked at.
+        content = _parse(raw)
+        # Step 2: a proof is there. Whether it holds is asked later; an empty list of proofs would hold always.
+        if not content.get("proof"):
+            raise ProofError("proof_missing", "expected one Data Integrity proof; came none", path="/proof")
+        # Steps 3 to 5: version, type and context; sizes; the closed schema.
+        message = read_message(content, len(raw))
+        del content["proof"]
+        canonical = write_canonical(content)
     # Step 6: the digest, over the canonical form without the proof.
-    del content["proof"]
-    canonical = write_canonical(content)
-    return SignedMessage(message=message, digest=digest_bytes(canonical), raw=raw, canonical=canonical)
+    hashed = sha256(canonical).digest()
+    return SignedMessage(
+        message=message, digest=digest_from_hash(hashed), raw=raw, canonical=canonical, canonical_sha256=hashed
+    )
 
 
 def recorded_message(raw: bytes) -> VerifiedMessage:

@@ -8,13 +8,14 @@ Source: protocol-spec/04-envelope-and-digests.md, section 4.5
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any, Final, cast
 
 from msgspec import MsgspecError, Struct
 from msgspec.json import decode
 from msgspec.structs import replace
 
-from undersigned.encoding import DidUrl, Digest, Instant, JsonObject, decode_json, digest_bytes, write_canonical
+from undersigned.encoding import DidUrl, Digest, Instant, JsonObject, decode_json, digest_from_hash, write_canonical
 from undersigned.errors import FormatError
 from undersigned.messages.base import CONTEXT, Message, Proof
 from undersigned.messages.codec import read_canonical, read_message
@@ -65,10 +66,11 @@ def draft(message: Message, method: DidUrl, suite: str, kind: Kind, created: Ins
     config = proof_config(suite, method, message.purpose, created, expires)
     # A suite that signs canonical JSON needs no more than that.
     content = _CONTEXT if signs_json(suite) else decode(canonical)
+    hashed = sha256(canonical).digest()
     return Draft(
         message=checked,
-        digest=digest_bytes(canonical),
-        to_sign=prepare(content, config, kind, jcs=canonical),
+        digest=digest_from_hash(hashed),
+        to_sign=prepare(content, config, kind, jcs=canonical, jcs_sha256=hashed),
         config=config,
     )
 

@@ -29,6 +29,8 @@ class SignedMessage(Struct, frozen=True, gc=False, kw_only=True, eq=False):
     """The bytes as they came."""
     canonical: bytes
     """JCS of the message without its proof, which the digest covers."""
+    canonical_sha256: bytes
+    """The hash that `digest` writes."""
 
     @property
     def content(self) -> JsonObject:

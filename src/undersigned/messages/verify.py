@@ -74,7 +74,15 @@ def verify_message(
         text = f"expected created before expires; came {proof.created} and {proof.expires}"
         raise ProofError("proof_invalid", text, path="/proof")
     content = {} if suite.signs_json else received.content
-    signer = verify_signature(content, options, suite, key=key, purpose=message.purpose, jcs=received.canonical)
+    signer = verify_signature(
+        content,
+        options,
+        suite,
+        key=key,
+        purpose=message.purpose,
+        jcs=received.canonical,
+        jcs_sha256=received.canonical_sha256,
+    )
     # Step 5: made not too far ahead, and still good.
     _check_times(proof, now)
     # Step 6: it is for us.

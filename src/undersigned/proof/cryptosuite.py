@@ -58,13 +58,14 @@ class Cryptosuite(Protocol):
         kind: Kind,
         *,
         jcs: bytes | None = None,
+        jcs_sha256: bytes | None = None,
         contexts: Contexts = CONTEXTS,
     ) -> bytes:
         """The bytes that the key signs: hash of the options, then hash of the document.
 
         `document` has no proof of its own (in a chain: the proofs it builds on); `config` is the proof without
-        `proofValue`. `jcs` is the document's canonical JSON if the caller has it already; a suite that has no use for
-        it ignores it. `contexts` serves the RDF suites.
+        `proofValue`. `jcs` is the document's canonical JSON if the caller has it already, and `jcs_sha256` the SHA-256
+        of that; a suite that has no use for them ignores them. `contexts` serves the RDF suites.
 
         Raises:
             FormatError: The document has no canonical form in this suite: `unknown_term`, `context_not_allowed`,

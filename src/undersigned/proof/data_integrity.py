@@ -49,6 +49,7 @@ def prepare(
     kind: Kind,
     *,
     jcs: bytes | None = None,
+    jcs_sha256: bytes | None = None,
     strict: bool = False,
     contexts: Contexts = CONTEXTS,
     registry: Registry = CRYPTOSUITES,
@@ -56,8 +57,9 @@ def prepare(
     """The bytes to be signed for a proof with these options on `document`.
 
     Proofs the document has already are left out, but those that `previousProof` names: they are signed too.
-    `jcs` is the canonical JSON of the document without proofs, if the caller has it. `strict` says that the document is
-    as a reader of messages gives it, so that its form with those proofs is written without a second look.
+    `jcs` is the canonical JSON of the document without proofs, if the caller has it, and `jcs_sha256` the SHA-256 of
+    that. `strict` says that the document is as a reader of messages gives it, so that its form with those proofs is
+    written without a second look.
 
     Raises:
         ProofError: `suite_not_allowed`: no such suite, or not for this kind of key; `proof_invalid`: `previousProof`
@@ -73,8 +75,8 @@ def prepare(
     carried = suite.carries_context and "@context" in document
     options = {**config, "@context": document["@context"]} if carried else config
     if previous:
-        jcs = write_canonical(content) if strict else None
-    return suite.hash(content, options, kind, jcs=jcs, contexts=contexts)
+        jcs, jcs_sha256 = write_canonical(content) if strict else None, None
+    return suite.hash(content, options, kind, jcs=jcs, jcs_sha256=jcs_sha256, contexts=contexts)
 
 
 def make_proof(
@@ -248,11 +250,12 @@ def verify_signature(
     key: KeyLookup,
     purpose: str,
     jcs: bytes | None = None,
+    jcs_sha256: bytes | None = None,
     contexts: Contexts = CONTEXTS,
     low_s: bool = True,
     path: str = "/proof",
 ) -> PublicKey:
-    """The key that signed `content` under these options.
+    """The key that signed `content` under these options. `jcs` and `jcs_sha256` are as `Cryptosuite.hash` takes them.
 
     Raises:
         ProofError: `suite_not_allowed`: the key is of another kind; `proof_invalid`: the signature does not hold.
@@ -281,5 +284,6 @@ def verify_signature(
     # Step 8: the signature.
     options = dict(proof)
     del options["proofValue"]
-    public.verify(signature, suite.hash(content, options, public.kind, jcs=jcs, contexts=contexts), low_s=low_s)
+    hashed = suite.hash(content, options, public.kind, jcs=jcs, jcs_sha256=jcs_sha256, contexts=contexts)
+    public.verify(signature, hashed, low_s=low_s)
     return public

@@ -118,7 +118,16 @@ def test_a_registry_of_ones_own() -> None:
     class Salted:
         name, kinds, carries_context = "x-salted", ("Ed25519",), False
 
-        def hash(self, document: Any, config: Any, kind: Any, *, jcs: Any = None, contexts: Any = None) -> bytes:
+        def hash(
+            self,
+            document: Any,
+            config: Any,
+            kind: Any,
+            *,
+            jcs: Any = None,
+            jcs_sha256: Any = None,
+            contexts: Any = None,
+        ) -> bytes:
             return b"salt" + canonicalize(document)
 
     registry = {**CRYPTOSUITES, "x-salted": Salted()}

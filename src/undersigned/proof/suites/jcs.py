@@ -33,12 +33,15 @@ class JcsSuite(NamedTuple):
         kind: Kind,
         *,
         jcs: bytes | None = None,
+        jcs_sha256: bytes | None = None,
         contexts: Contexts = CONTEXTS,
     ) -> bytes:
         """See `Cryptosuite.hash`."""
         digest = sha384 if kind == "P-384" else sha256
-        content = canonicalize(document) if jcs is None else jcs
-        return digest(canonicalize(config)).digest() + digest(content).digest()
+        hashed = jcs_sha256 if digest is sha256 else None
+        if hashed is None:
+            hashed = digest(canonicalize(document) if jcs is None else jcs).digest()
+        return digest(canonicalize(config)).digest() + hashed
 
 
 EDDSA_JCS_2022: Final = JcsSuite("eddsa-jcs-2022", ("Ed25519",))

@@ -34,6 +34,7 @@ class RdfcSuite(NamedTuple):
         kind: Kind,
         *,
         jcs: bytes | None = None,
+        jcs_sha256: bytes | None = None,
         contexts: Contexts = CONTEXTS,
     ) -> bytes:
         """See `Cryptosuite.hash`."""
