@@ -222,7 +222,13 @@ async def test_sc_61_a_list_that_is_not_to_be_had(name: str, tmp_path: Path) -> 
     """
     async with AsyncExitStack() as stack:
         world, host = await failing(stack, tmp_path)
-        world.globex.strategy = Before(lambda: FAILURES[name](host))
+        world.clock.held = now = world.clock.now()
+
+        def fails() -> None:
+            FAILURES[name](host)
+            world.clock.held = shift(now, 299)  # the offer is at its end: there is no time to ask again
+
+        world.globex.strategy = Before(fails)
         assert await refused(world) == "status_unavailable"
         ((who, move),) = await said(world.globex, "Withdraw")
         assert (who, move.reason) == (world.acme.identity.did, "status_unavailable")
@@ -233,6 +239,27 @@ async def test_sc_61_a_list_that_is_not_to_be_had(name: str, tmp_path: Path) -> 
         assert await refused(world) == "status_unavailable"
         assert len(await said(world.globex, "Acceptance")) == 1
         assert world.acme.links.connected(world.globex.identity.did)
+
+
+@pytest.mark.parametrize("name", ["down", "times out", "500", "expired"])
+@pytest.mark.parametrize("revoked", [False, True])
+async def test_sc_61_a_list_that_is_back_is_asked_before_the_seal(name: str, revoked: bool, tmp_path: Path) -> None:
+    """HIRE-NEG-14. It cannot be had when the acceptance comes, and soon after it can: then what it says counts."""
+    async with AsyncExitStack() as stack:
+        world, host = await failing(stack, tmp_path)
+        world.globex.strategy = Before(lambda: FAILURES[name](host))
+        hiring = asyncio.create_task(refused(world) if revoked else hire(world))
+        events = world.acme.listen()
+        while (event := await asyncio.wait_for(events.get(), 10)).kind != "refused":
+            pass
+        assert (event.type, event.code) == ("Seal", "status_unavailable")
+        if revoked:
+            host.places.add(PLACE)
+        host.body, host.status, host.hangs = None, "200 OK", False
+        if name == "down":
+            await host.up()
+        found = await asyncio.wait_for(hiring, 20)
+        assert found == "revoked" if isinstance(found, str) else found.contract is not None
 
 
 async def test_sc_61_it_is_back_and_who_is_revoked_is_told_apart(tmp_path: Path) -> None:

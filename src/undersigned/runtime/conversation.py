@@ -118,6 +118,9 @@ SIGNS_KEPT = 4
 """As many signs of life are stored in one heartbeat."""
 RETRY_SECONDS = 1.0
 """Between attempts while the store does not take anything."""
+SHORTEST_WAIT_SECONDS = 2
+LONGEST_WAIT_SECONDS = 60
+"""Between attempts to seal while what has to be looked up before cannot be had."""
 
 
 class Arrived(msgspec.Struct, frozen=True):
@@ -716,6 +719,8 @@ class Conversation(Remembered):
         if "Seal" in owed.moves:
             # An acceptance is answered in any case, and only by what the offerer cannot help (HIRE-NEG-16).
             unchecked = isinstance(error, ResolutionError) or error.code.startswith("status_")
+            if unchecked and error.retryable and live is not None and self._asks_again(turn, owed, live.valid_until):
+                return None
             reason = "status_unavailable" if unchecked else "revoked"
         elif error.code in ("revoked", "status_unavailable", "policy_denied"):
             reason = error.code
@@ -727,6 +732,23 @@ class Conversation(Remembered):
         if isinstance(error, Declined):
             return Say("Withdraw", {**body, "needed": error.needed}, facts=error.facts, evidence=error.evidence)
         return Say("Withdraw", body)
+
+    def _asks_again(self, turn: Turn, owed: Owe, by: Instant) -> bool:
+        """Has this decided anew in a while, if that is by `by`: the other side holds what it promised until then, and
+        somewhat longer, in which the answer arrives. Each wait is as long as all before it.
+        """
+        now = self.shell.clock.now()
+        waited = seconds_between(turn.engagement.last_at or now, now)
+        pause = min(max(waited, SHORTEST_WAIT_SECONDS), LONGEST_WAIT_SECONDS)
+        if shift(now, pause) > by:
+            return False
+
+        def again() -> None:
+            self._served -= {owed.key}
+            self._rouse()
+
+        self._loop.call_later(pause, again)
+        return True
 
     # ------------------------------------------------------------------ receiving
 

@@ -16,7 +16,7 @@ from runtimes import FIRST_LINE, KeptLedger, Node, World, facts, folded, last, m
 from undersigned.credentials import Accusation, read_credential
 from undersigned.did import DidDocument
 from undersigned.encoding import Digest, EngagementId, canonicalize, digest_bytes, shift
-from undersigned.errors import LocalProtocolError, ScopeError, UndersignedError
+from undersigned.errors import CredentialError, LocalProtocolError, ScopeError, UndersignedError
 from undersigned.ledger import Commit, Committed, Draw, Reservation
 from undersigned.messages import (
     Acceptance,
@@ -597,6 +597,70 @@ def test_nobody_in_doubt_is_let_go_by_time(open_world: Open) -> None:
     assert {m.type for m in mine} <= {"Acceptance", "Receipt"}
     with pytest.raises(LocalProtocolError):
         world.run(world.provider.the(name).ask(lambda _: Say("Withdraw", {"reason": "changed"})), 5)
+
+
+def looked_up(world: World, node: Node, away_seconds: float, then: UndersignedError | None = None) -> list[float]:
+    """From the acceptance on nothing that `node` has to look up can be had, for so long; then it can, or `then` is what
+    it says. When it was asked for, in seconds.
+    """
+    lists, since, asked = node.statuses.lists, world.loop.time(), list[float]()
+
+    async def away(credentials: Any, *, max_age_seconds: float) -> Any:
+        asked.append(world.loop.time() - since)
+        if asked[-1] < away_seconds:
+            raise CredentialError("status_unavailable", "the status list was not had")
+        if then is not None:
+            raise then
+        return await lists(credentials, max_age_seconds=max_age_seconds)
+
+    node.statuses.lists = away  # type: ignore[method-assign]
+    return asked
+
+
+@pytest.mark.parametrize("side", [0, 1], ids=["hirer", "provider"])
+@pytest.mark.parametrize("rests", [False, True], ids=["awake", "restarted"])
+def test_a_seal_waits_for_what_cannot_be_looked_up_for_a_moment(rests: bool, side: int, open_world: Open) -> None:
+    """HIRE-NEG-04, HIRE-NEG-14: nothing is signed meanwhile, and the hire goes on by itself once it can be."""
+    world = open_world(held=True)
+    name = world.begin(opening="5 EUR" if side == 0 else "3 EUR").id
+    world.until("accepted-by-provider" if side == 0 else "accepted-by-hirer", name, world.nodes[1 - side])
+    asked = looked_up(world, world.nodes[side], 40)
+    while world.next_parcel():
+        pass
+    world.settle(20)
+    assert folded(world.nodes[side], name).state.startswith("accepted-by-")
+    assert 3 <= len(asked) <= 6
+    if rests:
+        world.restart(world.nodes[side])
+        asked = looked_up(world, world.nodes[side], 20)
+    while world.next_parcel():
+        pass
+    assert "Seal" not in story(world.nodes[side], name)
+    world.settle(60)
+    assert "Seal" in story(world.nodes[side], name)
+    world.until("closed", name)
+
+
+@pytest.mark.parametrize("side", [0, 1], ids=["hirer", "provider"])
+def test_a_seal_is_given_up_before_the_offer_ends(side: int, open_world: Open) -> None:
+    """HIRE-NEG-16: whoever accepted is told in the time for which it holds what it promised; and once it can be looked
+    up and is a no, at once."""
+    for away, reason in ((1e9, "status_unavailable"), (30, "revoked")):
+        world = open_world(held=True)
+        name = world.begin(opening="5 EUR" if side == 0 else "3 EUR").id
+        world.until("accepted-by-provider" if side == 0 else "accepted-by-hirer", name, world.nodes[1 - side])
+        node, no = world.nodes[side], CredentialError("revoked", "withdrawn")
+        asked = looked_up(world, node, away, no)
+        while world.next_parcel():
+            pass
+        world.settle(GRACE_SECONDS)
+        held = folded(node, name)
+        assert held.offer is not None
+        (said,) = [row for row in moves(node, name) if row.type == "Withdraw"]
+        assert last(node, name, Withdraw).reason == reason
+        assert said.at <= held.offer.valid_until
+        assert len(asked) < 20, "who has to say it is not asked all the time"
+        world.until("withdrawn", name)
 
 
 def test_work_is_owed_with_a_key_from_the_acceptance_on(open_world: Open) -> None:
