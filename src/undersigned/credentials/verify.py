@@ -155,7 +155,10 @@ def read_presentation(
     for place, document in enumerate(embedded):
         if not isinstance(document, dict):
             raise wrong(f"/verifiableCredential/{place}", "a credential", document)
-        credentials.append(read_credential(cast("JsonObject", document), contexts=contexts, strict=strict))
+        # The reader of messages saw an envelope as one text, and not what is in it.
+        credentials.append(
+            read_credential(cast("JsonObject", document), contexts=contexts, strict=strict and jws is None)
+        )
     issuers = {credential.issuer for credential in credentials} - {holder}
     if len(issuers) > MAX_ISSUERS:
         raise FormatError("too_large", f"expected at most {MAX_ISSUERS} issuers; came {len(issuers)}")

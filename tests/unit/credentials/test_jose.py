@@ -22,6 +22,7 @@ from undersigned.credentials import (
     membership,
     presentation_config,
     presentation_jwt,
+    read_presentation,
     verify_credential,
     verify_presentation,
 )
@@ -350,6 +351,16 @@ def turned_away(presentation: JsonObject, **options: Any) -> str:
     with pytest.raises(UndersignedError) as caught:
         answered(presentation, **options)
     return caught.value.code
+
+
+def test_what_is_in_an_envelope_no_reader_of_messages_has_seen() -> None:
+    """With numbers and names that no message has, a credential has the one canonical form all the same."""
+    subject = {"id": AGENT.did, "share": 2.0, "\U0001f600": 1, "\ufb33": 2}
+    credential = unsigned() | {"credentialSubject": subject}
+    shown = shown_jwt(credential | {"proof": {"type": "DataIntegrityProof"}})
+    strict, read = read_presentation(shown, strict=True), read_presentation(shown)
+    assert [one.digest for one in strict.credentials] == [one.digest for one in read.credentials]
+    assert strict.digest == read.digest
 
 
 @pytest.mark.parametrize("kind", KINDS)
