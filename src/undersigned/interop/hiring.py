@@ -68,7 +68,8 @@ class Hiring(Player):
         made = engagement_id(who.did, stage.subject.did, self._nonce)
         super().__init__(scene, who, line, HIRER, made)
         content = f"{stage.subject.content.decode()}{made}\n".encode()
-        self.input, self._input_url, self._may_read = stage.serve(content)
+        # What was asked for before a suspension is not given after it (HIRE-LIF-03).
+        self.input, self._input_url, self._may_read = stage.serve(content, lambda: self.state != "suspended")
 
     def allow(self) -> None:
         """Lets the input be read."""

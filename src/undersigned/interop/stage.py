@@ -130,7 +130,7 @@ class Stage:
         self._reached_at = reached_at.rstrip("/") if reached_at is not None else None
         self.met_at: str | None = None
         """What a hirer is told to dial, if that is not our own listener: a wire with faults."""
-        self.served: dict[Digest, tuple[bytes, asyncio.Event]] = {}
+        self.served: dict[Digest, tuple[bytes, asyncio.Event, Callable[[], bool]]] = {}
         """What we serve, and whether it may be read already."""
         self.asked: set[Digest] = set()
         """What of that was asked for."""
@@ -213,10 +213,10 @@ class Stage:
         self.published[who.path] = who
         return who
 
-    def serve(self, data: bytes) -> tuple[Digest, str, asyncio.Event]:
-        """Serves `data` from now on, once the event is set; its digest and URL."""
+    def serve(self, data: bytes, authority: Callable[[], bool] = lambda: True) -> tuple[Digest, str, asyncio.Event]:
+        """Serves `data` from now on, once the event is set, to whoever has `authority` then; its digest and URL."""
         digest, may = digest_bytes(data), asyncio.Event()
-        self.served[digest] = (data, may)
+        self.served[digest] = (data, may, authority)
         return digest, f"{self.origin}/artifacts/{digest}", may
 
     def status_at(self, name: str, scenario: str) -> JsonObject:
@@ -234,12 +234,14 @@ class Stage:
         found = self.served.get(request.digest)
         if found is None:
             return ArtifactResponse(status=404, code="not_found")
-        data, may = found
+        data, may, authority = found
         try:
             async with asyncio.timeout(self.limits.scenario):
                 await may.wait()
         except TimeoutError:
             return ArtifactResponse(status=503, code="timeout")
+        if not authority():
+            return ArtifactResponse(status=403, code="contract_expired")
         return ArtifactResponse(status=200, body=data)
 
     @property
