@@ -213,6 +213,8 @@ class Agent:
         self._handlers = dict(handlers or {})
         self._watchers: dict[EngagementId | None, list[Hears]] = {}
         """Who hears events, by engagement; None: of all."""
+        self._followed: dict[Hears, list[EngagementId | None]] = {}
+        """What each of them hears of."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._urls: dict[EngagementId, str] = {}
         """Where the order of an engagement says that its provider listens."""
@@ -475,14 +477,15 @@ class Agent:
     def follow(self, engagement: EngagementId | None, hears: Hears) -> None:
         """Tells what happens from now on where it happens, until `unfollow`."""
         self._watchers.setdefault(engagement, []).append(hears)
+        self._followed.setdefault(hears, []).append(engagement)
 
     def unfollow(self, hears: Hears) -> None:
         """Tells it nothing more."""
-        for wanted, watchers in list(self._watchers.items()):
-            if hears in watchers:
-                watchers.remove(hears)
-                if not watchers:
-                    del self._watchers[wanted]
+        for engagement in self._followed.pop(hears, ()):
+            watchers = self._watchers[engagement]
+            watchers.remove(hears)
+            if not watchers:
+                del self._watchers[engagement]
 
     async def cancel(self, conversation: Conversation, reason: str = "no_longer_needed") -> None:
         """Ends an engagement from the hirer's side, as far as the tables allow it now.
