@@ -63,6 +63,7 @@ from undersigned.messages import (
 from undersigned.proof import first_suite
 from undersigned.protocol import (
     ENDED,
+    REPEAT_SECONDS,
     START,
     Acknowledge,
     Cascade,
@@ -234,6 +235,7 @@ class Conversation(Remembered):
         "_called",
         "_documents",
         "_due",
+        "_failed",
         "_heard",
         "_inbox",
         "_lazy",
@@ -315,6 +317,8 @@ class Conversation(Remembered):
         """When the provider was last heard of, as far as that is stored."""
         self._live = True
         """Whether the ledger holds it as not over."""
+        self._failed = 0
+        """How many turns in a row broke off, the last one among them."""
         self._task: asyncio.Task[None] | None = None
 
     @classmethod
@@ -464,7 +468,10 @@ class Conversation(Remembered):
                 _log.exception("a turn failed", engagement=self.id)
                 self._undo([], greets)
                 self._fail(items, exc if isinstance(exc, UndersignedError) else UndersignedError("internal", repr(exc)))
+                self._failed += 1
                 await asyncio.sleep(RETRY_SECONDS)
+            else:
+                self._failed = 0
             self._taken = None
             for item in items:
                 if isinstance(item, Asked) and not item.done.done():
@@ -585,6 +592,11 @@ class Conversation(Remembered):
         of, due = self._due
         if of is not self.engagement:
             due = wake_at(self.engagement, self.shell.clock.now())
+        if self._failed:
+            # What came is stored, and has its receipt: nobody says it again to have us try again.
+            again = REPEAT_SECONDS[min(self._failed, len(REPEAT_SECONDS)) - 1]
+            at = shift(self.shell.clock.now(), again)
+            due = at if due is None or at < due else due
         if self._timer is not None:
             if due is not None and self._rings_at <= due:
                 return  # it wakes early enough, and then the next one is set

@@ -208,6 +208,33 @@ def test_what_came_is_stored_though_it_cannot_be_answered(open_world: Open) -> N
     world.until("closed", name)
 
 
+def test_what_is_stored_and_could_not_be_answered_is_tried_again(open_world: Open) -> None:
+    """The peer has its receipt and says nothing again, so a trouble of ours that passes must not last until the offer
+    has expired.
+    """
+    world = open_world(held=True)
+    name = world.begin(opening="3 EUR").id
+    world.until("offered-by-hirer", name, world.hirer)
+    decide, tries = world.provider.decide, list[str]()
+
+    async def broken(*_: Any) -> Say | None:
+        tries.append(world.clock.now())
+        raise OSError("no descriptors left")
+
+    world.provider.decide = broken  # type: ignore[method-assign]
+    for _ in range(90):
+        if not world.next_parcel():
+            world.settle(1)
+    assert story(world.provider, name)[-1] == "Offer"
+    assert len(tries) < 12
+    offered = last(world.hirer, name, Offer)
+    world.provider.decide = decide  # type: ignore[method-assign]
+    world.until("closed", name)
+    assert [row.type for row in moves(world.provider, name)].count("Offer") == 2
+    answered = [row.at for row in moves(world.provider, name) if row.type == "Offer"][1]
+    assert answered < offered.valid_until
+
+
 # --- restarts
 
 
