@@ -223,7 +223,9 @@ class Hire:
     def _hear_trouble(self, event: Event) -> None:
         if event.kind == "problem" and isinstance(event.message, Problem):
             self._refused = event.message
-        conversation = self._peer.conversations[event.engagement]
+        conversation = self._peer.conversations.get(event.engagement)
+        if conversation is None:
+            return  # it was put away, and answers what came too late
         found = unresolved(event) if conversation.engagement.offer is None else None
         if found is not None:
             # It is shown again and again. The issuer gets as long to come back as the peer to answer at first.

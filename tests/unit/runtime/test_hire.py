@@ -10,7 +10,7 @@ import pytest
 
 from runtimes import World
 from undersigned.errors import CredentialError, PolicyError, TransportError
-from undersigned.runtime import Event, Hire, HireResult, Order
+from undersigned.runtime import Conversation, Event, Hire, HireResult, Order
 
 Open = Callable[..., World]
 
@@ -33,7 +33,13 @@ def hired(world: World, **options: Any) -> tuple[Hire, asyncio.Task[HireResult]]
 def unchecked(world: World) -> None:
     """Our hirer cannot check what the provider shows, because an issuer does not resolve."""
     conversation = world.hirer.the()
-    event = Event(
+    world.loop.call_soon(world.hirer.happened, conversation, refused(world, conversation))
+    world.settle()
+
+
+def refused(world: World, conversation: Conversation) -> Event:
+    """That its presentation could not be checked."""
+    return Event(
         engagement=conversation.id,
         kind="refused",
         type="Presentation",
@@ -42,8 +48,6 @@ def unchecked(world: World) -> None:
         detail="did_unresolvable: no such host",
         code="did_unresolvable",
     )
-    world.loop.call_soon(world.hirer.happened, conversation, event)
-    world.settle()
 
 
 async def all_of(hire: Hire) -> list[Event]:
@@ -145,6 +149,21 @@ def test_the_last_receipt_is_waited_for_and_not_for_ever(open_world: Open) -> No
     assert not ours.over
     with pytest.raises(PolicyError, match="we withdrew"):
         task.result()
+
+
+def test_what_was_put_away_and_refuses_what_came_too_late_is_heard_too(open_world: Open) -> None:
+    """A hire is told in the middle of a turn, so it raises nothing: a subcontract that is taken up again may be of an
+    engagement that was put away just now.
+    """
+    world = open_world(held=True)
+    hire, task = hired(world)
+    world.settle()
+    conversation = world.hirer.the()
+    del world.hirer.conversations[conversation.id]
+    world.hirer.happened(conversation, refused(world, conversation))
+    assert not task.done()
+    assert hire.engagement == conversation.id
+    world.hirer.conversations[conversation.id] = conversation
 
 
 def test_nothing_is_heard_of_what_nobody_waits_for_any_more(open_world: Open) -> None:
