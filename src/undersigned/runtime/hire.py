@@ -186,10 +186,11 @@ class Hire:
         if conversation.engagement.state not in ENDED:  # it may have been over before anybody asked
             self._set_timer(self._peer.reach_seconds, partial(self._give_up, conversation))
             await self._ended.wait()
+        if self._in_vain is not None:
+            await self._peer.cancel(conversation, "no_longer_needed")
         if self._over is not None:
             await self._over(conversation)
         if self._in_vain is not None:
-            await self._peer.cancel(conversation, "no_longer_needed")
             tried = f"tried for {self._peer.reach_seconds:g} s, then withdrawn: nothing binds"
             raise type(self._in_vain)(self._in_vain.code, f"{self._in_vain.message}; {tried}")
         if self._unclosed is not None and not conversation.said("Review", "hirer"):

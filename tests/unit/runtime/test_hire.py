@@ -86,6 +86,25 @@ def test_who_does_not_answer_is_given_up(open_world: Open) -> None:
     assert world.hirer.said()[-1] == "Withdraw"
 
 
+def test_what_is_given_up_has_ended_before_that_is_waited_for(open_world: Open) -> None:
+    world = open_world(held=True)
+    wanted, states = world.order(), list[str]()
+
+    async def order() -> Order:
+        return wanted
+
+    async def over(conversation: Conversation) -> None:
+        states.append(conversation.engagement.state)
+
+    async def result() -> HireResult:
+        return await Hire(world.hirer, order(), None, over=over)
+
+    task = world.loop.create_task(result())
+    world.settle(31)
+    assert isinstance(task.exception(), TransportError)
+    assert states == ["withdrawn"]
+
+
 def test_who_was_not_reached_is_told_why(open_world: Open) -> None:
     world = open_world(held=True)
     _, task = hired(world)
