@@ -126,6 +126,23 @@ async def full_disk(path: str, _: int) -> None:
     await ledger.close()
 
 
+async def opened_full(path: str, left: int) -> None:
+    """A ledger is opened for the first time where no more than so many bytes are left, and again once there is room."""
+    folder = Path(path.removeprefix("sqlite://")).parent
+    fill(folder / "filler")
+    os.truncate(folder / "filler", (folder / "filler").stat().st_size - left)
+    try:
+        await (await open_ledger(path)).close()
+        refused = "opened"
+    except UndersignedError as exc:
+        refused = exc.code
+    say(refused=refused, files=sorted(file.name for file in folder.iterdir()))
+    (folder / "filler").unlink()
+    ledger = await open_ledger(path)
+    say(after=await code_of(ledger, move(NAME, 1)), ok=(await ledger.check()).ok)
+    await ledger.close()
+
+
 if __name__ == "__main__":
     _, scenario, url, *rest = sys.argv
     asyncio.run(globals()[scenario](url, int(rest[0]) if rest else 0))

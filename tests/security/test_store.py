@@ -178,6 +178,18 @@ def test_sc87_a_full_disk_refuses_new_work_and_keeps_the_rest(tmp_path: Path) ->
     assert freed == {"after": ["written"] * 2, "ready": True, "ok": True}
 
 
+@pytest.mark.parametrize("left", [0, 4096, 16_384, 65_536, 131_072, 200_000])
+def test_sc87_a_ledger_that_finds_no_room_at_first_leaves_nothing_half_made(tmp_path: Path, left: int) -> None:
+    """It is not taken for one afterwards, and the same process opens it once there is room."""
+    if not small_volumes():
+        pytest.skip("a small volume needs Linux with user namespaces")
+    _, (refused, after) = child("opened_full", tmp_path / "ledger.db", left, volume="4m")
+    assert refused["refused"] in ("store_full", "store_unavailable")
+    assert refused["refused"] == "store_full" or left, "a lock that cannot be written says why"
+    assert refused["files"] == ["filler", "ledger.db.lock"]
+    assert after == {"after": "written", "ok": True}
+
+
 # SC-88: bit flips
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import os
 import sqlite3
 import sys
@@ -48,6 +49,9 @@ BUSY_MILLISECONDS: Final = 5000
 STATEMENTS: Final = 512
 """Statements that a connection keeps prepared; an INSERT is another one for each number of rows."""
 _OPENING: Final = threading.Lock()
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+"""What a file system says on which a file has one name only."""
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def connect(path: Path, *, writing: bool) -> sqlite3.Connection:
@@ -57,11 +61,7 @@ def connect(path: Path, *, writing: bool) -> sqlite3.Connection:
         LedgerError: `ledger_diverged`, the head beside it says that there was a database, and there is none.
         LedgerUnavailable: It cannot be opened, or SQLite did not take WAL or synchronous=FULL.
     """
-    head = path.with_name(path.name + ".head")
-    if head.exists() and not path.exists():
-        raise LedgerError(
-            "ledger_diverged", f"{path} is gone, and {head.name} beside it says that it held a log: put it back"
-        )
+    _require_not_gone(path)
     if writing:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     db = open_database(path, making=writing)
@@ -78,6 +78,14 @@ def connect(path: Path, *, writing: bool) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _require_not_gone(path: Path) -> None:
+    head = path.with_name(path.name + ".head")
+    if head.exists() and not path.exists():
+        raise LedgerError(
+            "ledger_diverged", f"{path} is gone, and {head.name} beside it says that it held a log: put it back"
+        )
 
 
 def open_database(path: Path, *, making: bool) -> sqlite3.Connection:
@@ -203,15 +211,19 @@ def create_empty(path: Path) -> None:
     """An empty database, in place whole or not at all; one that somebody else put there meanwhile stays.
 
     Raises:
+        LedgerError: `ledger_diverged`, as `connect`.
         LedgerUnavailable: It cannot be written.
     """
+    _require_not_gone(path)
     draft = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
     try:
         bring_up_to_date(draft)
         with suppress(FileExistsError):
             os.link(draft, path)
     except OSError as exc:
-        raise translated(exc) from exc
+        if exc.errno not in _NO_LINKS:
+            raise translated(exc) from exc
+        bring_up_to_date(path)
     finally:
         for suffix in ("", "-wal", "-shm"):
             draft.with_name(draft.name + suffix).unlink(missing_ok=True)
@@ -249,7 +261,7 @@ def translated(exc: BaseException, what: str = "the ledger") -> LedgerError:
     code = getattr(exc, "sqlite_errorcode", 0)
     primary = code & 0xFF
     name = getattr(exc, "sqlite_errorname", type(exc).__name__)
-    if primary == sqlite3.SQLITE_FULL:
+    if primary == sqlite3.SQLITE_FULL or getattr(exc, "errno", None) in _NO_ROOM:
         return LedgerUnavailable("store_full", f"no room for {what}: {exc}")
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return LedgerError("store_corrupt", f"the file of {what} is damaged ({name}): {exc}")
@@ -277,8 +289,12 @@ class Lock:
             os.close(self._file)
             who = f"process {holder}" if holder else "another process"
             raise LedgerUnavailable("store_unavailable", f"{who} writes this ledger: {path}", pid=holder) from exc
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        except OSError:
+            os.close(self._file)  # or this process would keep itself out from now on
+            raise
 
     def release(self) -> None:
         """Let others write."""

@@ -36,7 +36,16 @@ from undersigned.ledger import usage as limits
 from undersigned.ledger.base import Commit, Committed, Counters, Reservation, Settlement
 from undersigned.ledger.chain import check_commit, first_link, link
 from undersigned.ledger.seen import Head, Seen, saw
-from undersigned.ledger.sqlite_file import HeadFile, Lock, Spare, connect, disk_trouble, prepare, translated
+from undersigned.ledger.sqlite_file import (
+    HeadFile,
+    Lock,
+    Spare,
+    connect,
+    create_empty,
+    disk_trouble,
+    prepare,
+    translated,
+)
 from undersigned.ledger.sqlite_rows import (
     RESERVATION,
     USAGE,
@@ -225,7 +234,10 @@ class Writer(threading.Thread):
         """Open the ledger, then write groups until told to stop."""
         lock = None
         try:
-            lock = None if self._beside else Lock(self._path.with_name(self._path.name + ".lock"))
+            if not self._beside:
+                lock = Lock(self._path.with_name(self._path.name + ".lock"))
+                if not self._path.exists():
+                    create_empty(self._path)  # whole or not at all, also where the disk is full
             self._open()
         except Exception as exc:
             if lock is not None:

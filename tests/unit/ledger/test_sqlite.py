@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sqlite3
 import stat
@@ -224,6 +225,17 @@ async def test_books_of_an_older_release_are_brought_up_to_date_by_whoever_comes
     again = await open_ledger(f"sqlite://{path}")
     assert (await again.check()).ok
     await again.close()
+
+
+async def test_a_ledger_is_made_where_a_file_has_one_name_only(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", no_links)
+    opened = await open_ledger(f"sqlite://{path}")
+    assert (await opened.check()).ok
+    await opened.close()
+    assert [file.name for file in path.parent.iterdir() if file.name.startswith(".")] == []
 
 
 async def test_what_another_process_brought_up_to_date_is_not_done_again(
