@@ -81,7 +81,7 @@ from .gate import Gate, Permit
 from .gather import Gatherer
 from .hirer import HirerSide
 from .home import Home
-from .intake import FRESH_SECONDS, USUAL_SECONDS, Intake
+from .intake import USUAL_SECONDS, Intake
 from .job import Fields, Handler, Sent
 from .kept import KeptInputs
 from .links import Links
@@ -707,7 +707,6 @@ class Agent:
         if live is None:
             raise LocalProtocolError("wrong_state", "there is no offer to seal")
         self.subcontracts.require(conversation, conversation.offered(engagement).terms)
-        await self.document_of(engagement.peer, max_age_seconds=FRESH_SECONDS)
         decision = await self.meeting.recheck(conversation, engagement, conversation.offered(engagement).terms)
         leaf, index = conversation.leaf or (_leaf(conversation), None)
         cosignatures = await self.witness.cosignatures(engagement.peer)

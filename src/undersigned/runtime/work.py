@@ -251,7 +251,7 @@ class Worker:
 
     async def _delivery(self, engagement: Engagement, job: Job, outcome: str) -> Say:
         agent, now = self._agent, self._agent.clock.now()
-        usage = await agent.gate.usage(job.contract)
+        usage, document, task = await agent.gate.usage(job.contract), job.document, job.task
         artifacts = {artifact.name: artifact.digest for artifact in job.artifacts}
         inputs = {item.name: item.digest for item in job.inputs}
         statements: list[JsonObject] = []
@@ -273,27 +273,27 @@ class Worker:
                     contract=job.contract,
                     engagement=engagement.id,
                     provider=own,
-                    task=job.task,
+                    task=task,
                     inputs=inputs,
                     actions=job.actions,
                     usage=tuple(UsageLine(clause=u.clause, unit=u.unit, amount=u.amount) for u in usage),
                     started_on=job.started,
                     finished_on=now,
-                    policies=job.document.terms.policies,
+                    policies=document.terms.policies,
                     subcontracts=hired,
                 ),
                 provenance(
                     contract=job.contract,
                     clauses=tuple(action.clause for action in job.actions if action.allowed),
                     provider=own,
-                    task=job.task,
+                    task=task,
                     inputs=inputs,
                     invocation_id=f"{engagement.id}:{job.round}",
                     started_on=job.started,
                     finished_on=now,
                 ),
             )
-            if agent.identity.method not in (named := job.document.methods.provider):
+            if agent.identity.method not in (named := document.methods.provider):
                 _log.error("the contract names another key", engagement=engagement.id, named=named)
             about = {"contract": job.contract} if outcome == "failed" else artifacts
             told = predicates[:1] if outcome == "failed" else predicates
@@ -346,7 +346,8 @@ class Worker:
         """The `Review`; None if the verdict is somebody else's, whom the terms name."""
         agent, now = self._agent, self._agent.clock.now()
         engagement = conversation.engagement
-        wanted = {item.name for item in document.terms.deliverables}
+        wanted = {item.name: item.max_bytes for item in document.terms.deliverables}
+        delivered = {artifact.name: artifact.digest for artifact in delivery.artifacts}
         failed: UndersignedError | None = None
         statements: tuple[Digest, ...] = ()
         met: Mapping[str, bool] = {}
@@ -354,16 +355,15 @@ class Worker:
         try:
             if delivery.outcome != "complete":
                 raise PolicyError("upstream_failed", f"the provider did not finish: the delivery is {delivery.outcome}")
-            if len({item.name for item in delivery.artifacts}) < len(delivery.artifacts):
+            if len(delivered) < len(delivery.artifacts):
                 raise VerificationError("digest_mismatch", "two artifacts of the delivery have one name")
-            limits = {item.name: item.max_bytes for item in document.terms.deliverables}
             for artifact in delivery.artifacts:
-                most = limits.get(artifact.name) or agent.max_artifact_bytes
+                most = wanted.get(artifact.name) or agent.max_artifact_bytes
                 tell = agent.tells(conversation, artifact.name, artifact.digest)
                 await transfers.fetch(engagement.peer, artifact.uri, artifact.digest, most, tell)
                 _log.info("artifact kept", engagement=conversation.id, name=artifact.name, digest=artifact.digest)
-            artifacts = await Contents.of(agent.artifacts, {item.name: item.digest for item in delivery.artifacts})
-            if missing := wanted - artifacts.keys():
+            artifacts = await Contents.of(agent.artifacts, delivered)
+            if missing := wanted.keys() - delivered.keys():
                 raise VerificationError("digest_mismatch", f"not delivered: {', '.join(sorted(missing))}")
             provider = await agent.document_of(engagement.peer)
             published, named = provider.keys("assertionMethod", now=now), document.methods.provider
@@ -408,9 +408,8 @@ class Worker:
             statements=statements,
             time_verified=now,
         )
-        named = {artifact.name: artifact.digest for artifact in delivery.artifacts}
         # A statement has a subject; when nothing was delivered it is about the contract itself.
-        statement = await agent.papers.stated(named or {"contract": delivery.contract}, predicate)
+        statement = await agent.papers.stated(delivered or {"contract": delivery.contract}, predicate)
         return _reviewed(engagement, document, delivery, passed, criteria, statement, failed, facts=reasons)
 
     async def judged(self, conversation: Conversation, statement: JsonObject) -> Say:
@@ -535,8 +534,7 @@ class Worker:
     ) -> tuple[tuple[Blob, ...], bool]:
         """Whether a statement accepts a delivery, once it is that of `named`, or else of the `hirer`."""
         agent, now = self._agent, self._agent.clock.now()
-        own = await agent.document_of(agent.identity.did)
-        parties = [own]
+        parties = [agent.own]
         if named is not None:
             judge = await agent.document_of(named, max_age_seconds=FRESH_SECONDS)
             parties.append(hirer or await agent.document_of(engagement.peer))
