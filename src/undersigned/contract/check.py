@@ -168,11 +168,14 @@ def check_terms(terms: Terms) -> None:
     """Returns if terms that nobody has read yet, such as those just drafted, can stand in a document.
 
     Raises:
-        FormatError: `schema_violation`, with the JSON pointer of the part that cannot; `too_large`.
+        FormatError: `schema_violation`, with the JSON pointer of the part that cannot; `bad_unicode`; `too_large`.
 
     Source: protocol-spec/07-contract.md, section 7.2
     """
-    written = write_canonical(terms)
+    try:
+        written = write_canonical(terms)
+    except UnicodeError as exc:
+        raise FormatError("bad_unicode", "expected text without lone surrogates") from exc
     try:
         read = decode(written, type=Terms) if terms.scope.extensions is None else None
     except ValidationError:

@@ -211,6 +211,15 @@ def test_a_known_task_has_its_criteria(open_world: Any) -> None:
     assert order.sbom == "CycloneDX 1.6"
 
 
+def test_text_that_nobody_can_write_is_refused(open_world: Any) -> None:
+    """A lone surrogate is what a shell makes of bytes that are no UTF-8."""
+    world: World = open_world()
+    with pytest.raises(ConfigurationError, match="without lone surrogates") as refused:
+        world.begin(world.order(summary="the caf\udce9"))
+    assert refused.value.code == "bad_configuration"
+    assert not world.hirer.conversations
+
+
 def test_hiring_oneself_is_refused(open_world: Any) -> None:
     """HIRE-NEG-05's spirit before a first message: both parties would be one."""
     world: World = open_world()
