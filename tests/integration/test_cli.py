@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import signal
+import socket
 import time
 import tomllib
 import zipfile
@@ -373,6 +374,23 @@ def test_a_second_process_on_the_same_folder_is_told(companies: Companies) -> No
         assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
         assert "running there already" in ran.error["message"]
         assert time.monotonic() - began < 20
+
+
+def test_a_port_that_was_taken_meanwhile_is_told_with_the_way_out(tmp_path: Path) -> None:
+    """It was free when the folder was made: a file is changed, or, where the DID names it, whoever has it is ended."""
+    settings = tmp_path / "chosen" / "undersigned.toml"
+    assert run("init", str(tmp_path / "chosen"), "--local").code == 0
+    assert run("init", str(tmp_path / "named"), "--local", "--port", str(free_ports(1)[0])).code == 0
+    port = {name: Home(tmp_path / name).configuration.listen.port for name in ("chosen", "named")}
+    said = {"chosen": f"name another port under [listen] in {settings}", "named": f"%3A{port['named']} names this port"}
+    for name, way_out in said.items():
+        with socket.create_server(("127.0.0.1", port[name])):
+            ran = run("serve", "--home", str(tmp_path / name), "--json")
+        assert (ran.code, ran.error["code"]) == (2, "bad_configuration")
+        assert way_out in ran.error["message"]
+    settings.write_text(settings.read_text().replace(str(port["chosen"]), str(free_ports(1)[0])))
+    with socket.create_server(("127.0.0.1", port["chosen"])), serving(tmp_path / "chosen"):
+        pass
 
 
 def test_an_interrupted_hire_is_exit_code_130_and_goes_on_later(companies: Companies) -> None:

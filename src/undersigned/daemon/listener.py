@@ -89,7 +89,7 @@ class PublicListener:
     `documents` gives what is published at a path, or None, and `log` what is below `/ledger/`. `accept` is run for each
     new channel and its return ends the channel; it begins with `admit`. `artifacts` decides on and answers requests for
     artifacts; without it there are none. With `ssl` everything is served over TLS, without it in the clear: for
-    loopback, or behind a proxy.
+    loopback, or behind a proxy. `otherwise` tells people what to do where the port is taken by something else.
     """
 
     def __init__(
@@ -103,8 +103,10 @@ class PublicListener:
         log: Callable[[str], Awaitable[Document | None]] | None = None,
         limits: ListenerLimits | None = None,
         ssl: SSLContext | None = None,
+        otherwise: str = "",
     ) -> None:
         self.host = host
+        self._otherwise = otherwise
         self.limits = limits or ListenerLimits()
         self._port = port
         self._documents = documents
@@ -161,6 +163,7 @@ class PublicListener:
         except OSError as exc:
             self._close_sockets()
             taken = "; is this peer, or another one, running there already?" if exc.errno == EADDRINUSE else ""
+            taken += f" {self._otherwise}" if taken and self._otherwise else ""
             raise ConfigurationError(
                 "bad_configuration", f"cannot listen on {self.host}:{self._port}: {exc.strerror or exc}{taken}"
             ) from exc

@@ -160,6 +160,7 @@ class Peer(Agent):
             artifacts=self._door.answer,
             log=LogFiles(self).answer,
             limits=limits,
+            otherwise=self._otherwise(part),
         )
         self._open = asyncio.Event()
         await self._listener.start()
@@ -179,6 +180,13 @@ class Peer(Agent):
         # Whoever waits for this goes on at the next turn of the loop: what the application says it offers, right
         # after this returned, is offered to the first who came.
         self._open.set()
+
+    def _otherwise(self, part: ListenPart) -> str:
+        """What to do where something else listens at our port."""
+        did = self.home.configuration.did
+        if f"localhost%3A{part.port}" in did.split(":"):  # whoever looks it up dials this port
+            return f"If not, end what listens there: {did} names this port, and with another it would be another DID"
+        return f"If not, name another port under [listen] in {self.home.path / 'undersigned.toml'}"
 
     async def _accept(self, channel: Channel) -> None:
         await self._open.wait()
