@@ -375,24 +375,26 @@ class ArtifactStore:
 
     def _write(self, digest: Digest, data: bytes) -> None:
         path = self._path(digest)
-        try:
+        # Nearly always there is nothing, and to be told so by opening it takes longer.
+        if os.path.lexists(path):
             # What is there already may be damaged, or a link; then it is replaced.
-            if digest_bytes(_read(path)) == digest:
-                return
-        except OSError:
-            if not os.path.isdir(self.folder):
-                self.folder.mkdir(parents=True, exist_ok=True)
-        beside = _fresh(self.scratch)
+            with suppress(OSError):
+                if digest_bytes(_read(path)) == digest:
+                    return
+        elif not os.path.isdir(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        beside = f"{self.scratch}/{_part()}"
         try:
             with open(beside, "xb", buffering=0, opener=_private) as file:
                 _write_all(file, data)
                 os.fsync(file)
             self._rename(beside, path)
         except BaseException:
-            beside.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(beside)
             raise
 
-    def _rename(self, whole: Path, path: str) -> None:
+    def _rename(self, whole: Path | str, path: str) -> None:
         """Puts a file that is on disk in its place."""
         os.replace(whole, path)
         # A new name survives a power cut only once its folder is on disk, too.
@@ -677,7 +679,12 @@ def unwritten(folder: Path, exc: OSError) -> LedgerUnavailable:
 
 
 def _fresh(folder: Path) -> Path:
-    return folder / f".{secrets.token_hex(16)}.part"
+    return folder / _part()
+
+
+def _part() -> str:
+    """The name of a file on its way."""
+    return f".{secrets.token_hex(16)}.part"
 
 
 def _write_all(file: BinaryIO, data: bytes | bytearray) -> None:
