@@ -284,10 +284,7 @@ class ArtifactStore:
             finally:
                 beside.unlink(missing_ok=True)
 
-        try:
-            await asyncio.to_thread(written)
-        except OSError as exc:
-            raise unwritten(self.folder, exc) from exc
+        await self._writes(written)
 
     def sweep(self) -> None:
         """Removes what a process that was killed left on its way; nothing that anybody still writes to."""
@@ -298,8 +295,11 @@ class ArtifactStore:
                     path.unlink()
 
     async def _keep(self, digest: Digest, data: bytes) -> None:
+        await self._writes(self._write, digest, data)
+
+    async def _writes(self, write: Callable[..., None], *given: object) -> None:
         try:
-            await asyncio.to_thread(self._write, digest, data)
+            await asyncio.to_thread(write, *given)
         except OSError as exc:
             raise unwritten(self.folder, exc) from exc
 
@@ -318,10 +318,7 @@ class ArtifactStore:
                 os.close(descriptor)
             self._rename(path, self._path(digest))
 
-        try:
-            await asyncio.to_thread(published)
-        except OSError as exc:
-            raise unwritten(self.folder, exc) from exc
+        await self._writes(published)
 
     async def _whole(self, digest: Digest) -> bytes:
         return await asyncio.to_thread(self._read, digest)
