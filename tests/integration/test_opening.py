@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 
 from integration.hires import REPORT, summarise, two_homes
 from undersigned import Peer
@@ -33,3 +34,40 @@ async def test_whoever_comes_while_a_peer_is_opened_finds_what_it_offers(
             provider.offers("summary", price="4.00 EUR", delivers="summary.txt")(summarise)
             result = await orders[0]
             assert result["summary.txt"] == REPORT.split(b"\n", 1)[0]
+
+
+async def test_what_is_fetched_of_a_peer_that_is_being_opened_is_no_verdict_on_it(tmp_path: Path) -> None:
+    """Before its engagements are there it does not say that there is none: honest work would be rejected for that."""
+    provides, hires = await two_homes(tmp_path)
+    provider = Peer.open(provides)
+    provider.offers("summary", price="4.00 EUR", delivers="summary.txt")(summarise)
+    async with Peer.open(hires) as hirer, provider:
+        order = hirer.hire(provider.own.id, task="summary", inputs={"report": REPORT}, price="5 EUR")
+        done = asyncio.ensure_future(order)
+        async for event in order:
+            if (event.kind, event.type) == ("received", "Delivery"):
+                provider._open.clear()  # as while it starts
+                provider.conversations, there = {}, provider.conversations
+                break
+        await asyncio.sleep(0.5)
+        assert not done.done()
+        provider.conversations = there
+        provider._open.set()
+        result = await done
+        assert result["summary.txt"] == REPORT.split(b"\n", 1)[0]
+
+
+async def test_a_log_that_is_not_open_yet_is_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks hears that, and nothing is taken for a defect."""
+    provides, _ = await two_homes(tmp_path)
+    provider = Peer.open(provides)
+    statuses: list[int] = []
+
+    async def is_asked() -> None:
+        async with ClientSession() as session, session.get(f"{provider.base_url}/ledger/checkpoint") as answer:
+            statuses.append(answer.status)
+
+    monkeypatch.setattr(provider, "_start_control", is_asked)
+    async with provider:
+        await is_asked()
+    assert statuses == [503, 200]

@@ -272,7 +272,9 @@ class PublicListener:
             return error_response(400, exc.code)
         except asyncio.CancelledError:
             raise
-        except Exception:
+        except Exception as exc:
+            if isinstance(exc, UndersignedError) and exc.code == "overloaded":
+                return error_response(503, exc.code)
             _log.exception("a request was not answered", path=request.raw_path[:200])
             return error_response(500, "internal")
         if document is None:

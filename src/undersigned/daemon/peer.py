@@ -21,7 +21,7 @@ import msgspec
 from undersigned.bridges.http_signatures import Request, Response
 from undersigned.contract import Settlement
 from undersigned.encoding import Did, Digest, canonicalize, digest_bytes
-from undersigned.errors import ConfigurationError
+from undersigned.errors import ConfigurationError, UndersignedError
 from undersigned.protocol import Strategy
 from undersigned.runtime import (
     LIST_TTL_SECONDS,
@@ -47,7 +47,7 @@ from undersigned.transport import Channel
 
 from .control import ControlListener
 from .gate_desk import GateDesk
-from .listener import Document, ListenerLimits, PublicListener
+from .listener import ArtifactRequest, ArtifactResponse, Document, ListenerLimits, PublicListener
 from .log_files import LogFiles
 from .serving import ArtifactDoor, check_answer, signed_headers
 from .vc_api import VcApi
@@ -142,6 +142,7 @@ class Peer(Agent):
 
     async def _begin(self, part: ListenPart) -> None:
         """The rest of `start`."""
+        self._log_files = LogFiles(self)
         self._linkage = LinkageDesk(self.home, self.own, self.organisation)
         self.fetcher = self._fetch_signed
         self.request_signer = self._sign_request
@@ -157,8 +158,8 @@ class Peer(Agent):
             part.port,
             documents=self._document,
             accept=self._accept,
-            artifacts=self._door.answer,
-            log=LogFiles(self).answer,
+            artifacts=self._artifact,
+            log=self._log_file,
             limits=limits,
             otherwise=self._otherwise(part),
         )
@@ -191,6 +192,18 @@ class Peer(Agent):
     async def _accept(self, channel: Channel) -> None:
         await self._open.wait()
         await self.links.accept(channel)
+
+    async def _artifact(self, asked: ArtifactRequest) -> ArtifactResponse:
+        # While engagements are not all there, to say that there is none would be a verdict: of a hirer about what was
+        # delivered, or of a provider about its input. That it may be tried again is none.
+        if not self._open.is_set():
+            return ArtifactResponse(503, code="overloaded")
+        return await self._door.answer(asked)
+
+    async def _log_file(self, path: str) -> Document | None:
+        if self._ledger is None or not self._resumed.is_set():
+            raise UndersignedError("overloaded", "the log is not open")
+        return await self._log_files.answer(path)
 
     async def _start_control(self) -> None:
         part = self._near(self.control or self.home.configuration.control)

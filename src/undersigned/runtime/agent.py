@@ -219,6 +219,9 @@ class Agent:
         self._urls: dict[EngagementId, str] = {}
         """Where the order of an engagement says that its provider listens."""
         self._resumed = asyncio.Event()
+        self._closing = False
+        self.waits: set[Callable[[], None]] = set()
+        """Hear it when this side closes, since nothing that they wait for will happen then."""
         """Set once every engagement that is not over goes on."""
         self.intake = Intake(self)
         self.presences = Presences(self)
@@ -255,6 +258,7 @@ class Agent:
             LedgerError, LocalProtocolError: The ledger, the trust graph or the store of artifacts cannot be opened, or
                 is damaged.
         """
+        self._closing = False
         await asyncio.to_thread(self.artifacts.sweep)
         await self.artifacts.check()
         self._ledger = await open_ledger(self._ledger_url, ledgers=self._ledgers)
@@ -333,12 +337,17 @@ class Agent:
             LedgerError: `ledger_diverged`, once all is closed: a witness holds another history of our log, and the next
                 start will be refused.
         """
+        self._closing = True
+        for closes in tuple(self.waits):
+            closes()
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for conversation in tuple(self.conversations.values()):
             await conversation.stop()
         await self.links.close()
+        for conversation in tuple(self.conversations.values()):
+            await conversation.stop()  # those that were begun by others until the last connection was closed
         try:
             if self._ledger is not None:
                 await self._show_last()
@@ -435,7 +444,7 @@ class Agent:
 
         Raises:
             ConfigurationError: `bad_configuration`: no contract can be made of the order.
-            LocalProtocolError: `self_dealing`.
+            LocalProtocolError: `self_dealing`; `connection_closed`: this side is closing.
             LogProofError: `ledger_diverged`: the provider signed two histories of its log.
             VerificationError: `wrong_negotiation`: what the order continues is no withdrawal of these two.
         """
@@ -443,6 +452,8 @@ class Agent:
         engagement_id, inquiry = await self.hirer.begin(order)
         if before is not None:
             await before(engagement_id)
+        if self._closing:  # nobody would ever end what begins now
+            raise LocalProtocolError("connection_closed", "this side is closing")
         if order.url is not None:
             self._urls[engagement_id] = order.url
         if hears is not None:

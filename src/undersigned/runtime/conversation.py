@@ -249,6 +249,7 @@ class Conversation(Remembered):
         "_served",
         "_settled",
         "_sign_kept",
+        "_stopped",
         "_stored",
         "_taken",
         "_task",
@@ -300,6 +301,8 @@ class Conversation(Remembered):
         """What the turn that is under way took from the inbox; None while none is."""
         self._called = False
         """Whether something came since the last turn began."""
+        self._stopped = False
+        """Whether this side is closing, so that no turn is to come."""
         self._wake: asyncio.Future[None] | None = None
         """What the task waits for, while it does."""
         self._timer: asyncio.TimerHandle | None = None
@@ -367,10 +370,12 @@ class Conversation(Remembered):
         """Has the conversation say something, and returns when it is stored.
 
         Raises:
-            LocalProtocolError: It is not legal now, or the engagement is over.
+            LocalProtocolError: It is not legal now, the engagement is over, or this side is closing.
         """
         if self.over:
             raise self._ended()
+        if self._stopped:
+            raise _closes()
         done: asyncio.Future[None] = self._loop.create_future()
         self.post(Asked(make, done))
         await done
@@ -379,9 +384,9 @@ class Conversation(Remembered):
         """Returns once the turn that is under way is stored, and all that came before.
 
         Raises:
-            LocalProtocolError: The engagement is over.
+            LocalProtocolError: The engagement is over, or this side is closing.
         """
-        if self._taken is None or self._inbox:
+        if self._taken is None or self._inbox or self._stopped:
             await self.ask(lambda _: None)
             return
         done: asyncio.Future[None] = self._loop.create_future()
@@ -409,13 +414,11 @@ class Conversation(Remembered):
 
     async def stop(self) -> None:
         """Ends the task, once what was being committed is; nothing else is said. Whoever asked hears so."""
-        task, self._task, self.resting = self._task, None, False
+        task, self._task, self.resting, self._stopped = self._task, None, False, True
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        self._fail(
-            [*(self._taken or ()), *self._inbox], LocalProtocolError("connection_closed", "this side is closing")
-        )
+        self._fail([*(self._taken or ()), *self._inbox], _closes())
         if self._timer is not None:
             self._timer.cancel()
 
@@ -1068,6 +1071,10 @@ class Conversation(Remembered):
                 done.set_result(None)
         for event in turn.events:
             self.shell.happened(self, event)
+
+
+def _closes() -> LocalProtocolError:
+    return LocalProtocolError("connection_closed", "this side is closing")
 
 
 def _tells(before: Engagement, after: Engagement) -> bool:

@@ -12,6 +12,7 @@ import msgspec
 from undersigned.encoding import Did, Digest, EngagementId
 from undersigned.errors import (
     CredentialError,
+    LocalProtocolError,
     LogProofError,
     PolicyError,
     TransportError,
@@ -110,7 +111,7 @@ class Hire:
         self._approve = approve
         self._task: asyncio.Task[HireResult] | None = None
         self._events: Unread[Event | None] = Unread()
-        """For whoever iterates; None: there are no more."""
+        """For whoever iterates; None, which stays for whoever comes later: there are no more."""
         self._ended = asyncio.Event()
         """Set once nothing is waited for any more."""
         self._timer: asyncio.TimerHandle | None = None
@@ -131,6 +132,10 @@ class Hire:
         """Why the books will not be closed by both."""
         self._ends = False
         """Whether the engagement has ended, and only what is still told of it is waited for."""
+        self._closed = False
+        """Whether this side closes before there is an end."""
+        self._called_off: str | None = None
+        """Why it was cancelled, if that was before its engagement was there."""
 
     @property
     def decision(self) -> Decision | None:
@@ -147,12 +152,17 @@ class Hire:
             if event is None:
                 break
             yield event
-        if task.done() and task.exception() is None:
-            return
+        self._events.put_nowait(None)
+        if not task.cancelled():
+            task.exception()  # its end was told: whoever iterates need not await it as well
 
     async def cancel(self, reason: str = "no_longer_needed") -> None:
-        """Withdraws before there is a contract; afterwards orders the provider to stop and hand over what there is."""
-        if self.engagement is not None:
+        """Withdraws before there is a contract; afterwards orders the provider to stop and hand over what there is.
+        Before anybody was asked, nobody is.
+        """
+        if self.engagement is None:
+            self._called_off = reason
+        else:
             conversation = self._peer.conversations.get(self.engagement)
             if conversation is not None:
                 await self._peer.cancel(conversation, reason)
@@ -164,16 +174,22 @@ class Hire:
 
     async def _run(self) -> HireResult:
         peer = self._peer
+        peer.waits.add(self._close)
         try:
             order = await self._order
+            if self._called_off is not None:
+                raise PolicyError("policy_denied", f"it was cancelled before anybody was asked: {self._called_off}")
             conversation = await self._begin(order, self._hear)
             self.engagement = conversation.id
             if self._review is not None:
                 peer.reviewers[conversation.id] = self._review
             if self._approve is not None:
                 peer.changes.answers.by[conversation.id] = self._approve
+            if self._called_off is not None:
+                await self.cancel(self._called_off)
             return await self._follow(conversation)
         finally:
+            peer.waits.discard(self._close)
             peer.unfollow(self._hear)
             if self._timer is not None:
                 self._timer.cancel()
@@ -186,6 +202,8 @@ class Hire:
         if conversation.engagement.state not in ENDED:  # it may have been over before anybody asked
             self._set_timer(self._peer.reach_seconds, partial(self._give_up, conversation))
             await self._ended.wait()
+        if self._closed:
+            raise LocalProtocolError("connection_closed", "this side is closing; the hire goes on when it runs again")
         if self._in_vain is not None:
             await self._peer.cancel(conversation, "no_longer_needed")
         if self._over is not None:
@@ -196,6 +214,12 @@ class Hire:
         if self._unclosed is not None and not conversation.said("Review", "hirer"):
             raise self._unclosed
         return await self._result(conversation)
+
+    def _close(self) -> None:
+        """From now on there are no events: our side closes."""
+        if not self._ended.is_set():
+            self._closed = True
+            self._ended.set()
 
     def _hear(self, event: Event) -> None:
         """Hears an event where it is told, so that the task of this hire is woken only by what decides it."""

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from runtimes import World
-from undersigned.errors import CredentialError, PolicyError, TransportError
+from undersigned.errors import CredentialError, LocalProtocolError, PolicyError, TransportError
 from undersigned.runtime import Conversation, Event, Hire, HireResult, Order
+from undersigned.runtime.turn import Hears
 
 Open = Callable[..., World]
 
@@ -205,3 +206,68 @@ def test_nothing_is_heard_of_what_nobody_waits_for_any_more(open_world: Open) ->
     world.run(world.hirer.cancel(world.hirer.the()))
     assert world.hirer.said()[-1] == "Withdraw"
     assert len(heard) == until_then
+
+
+def test_who_iterates_later_or_beside_another_is_told_that_there_is_no_more(open_world: Open) -> None:
+    world = open_world()
+    hire, task = hired(world)
+    both = [world.loop.create_task(all_of(hire)) for _ in range(2)]
+    world.settle(5)
+    assert task.done()
+    assert sum(len(one.result()) for one in both) == len(world.hirer.events)
+    assert world.run(all_of(hire)) == []
+
+
+def test_who_iterates_is_not_cancelled_with_who_waits(open_world: Open) -> None:
+    world = open_world(held=True)
+    hire, task = hired(world)
+    listening = world.loop.create_task(all_of(hire))
+    world.settle()
+    task.cancel()
+    world.settle()
+    assert listening.result()
+
+
+def test_what_is_cancelled_before_it_begins_asks_nobody(open_world: Open) -> None:
+    world = open_world()
+    hire, task = hired(world)
+    world.run(hire.cancel())
+    world.settle(5)
+    with pytest.raises(PolicyError, match="cancelled before anybody was asked: no_longer_needed"):
+        task.result()
+    assert not world.hirer.events
+
+
+def test_what_is_cancelled_while_it_begins_is_withdrawn(open_world: Open) -> None:
+    world = open_world()
+    hire, task = hired(world)
+    begin = hire._begin
+
+    async def late(order: Order, hears: Hears) -> Conversation:
+        await hire.cancel()
+        return await begin(order, hears)
+
+    hire._begin = late
+    world.settle(5)
+    with pytest.raises(PolicyError, match="we withdrew"):
+        task.result()
+    assert world.hirer.said() == ["Inquiry", "Withdraw"]
+
+
+@pytest.mark.parametrize("seconds", [0, 1])
+def test_a_hire_ends_when_its_side_closes(open_world: Open, seconds: int) -> None:
+    """What was begun goes on at the next start; what was not is not begun."""
+    world = open_world(held=True)
+    hire, task = hired(world)
+    listening = world.loop.create_task(all_of(hire))
+    if seconds:
+        world.settle(seconds)
+    world.run(world.hirer.close())
+    world.settle(5)
+    with pytest.raises(LocalProtocolError) as caught:
+        task.result()
+    assert caught.value.code in ("connection_closed", "store_unavailable")
+    assert listening.done()
+    for conversation in list(world.hirer.conversations.values()):
+        with pytest.raises(LocalProtocolError, match="this side is closing"):
+            world.run(conversation.ask(lambda _: None))
