@@ -692,6 +692,9 @@ class Conversation(Remembered):
         if self._lazy and not items and not greets and self._idle():
             turn.durable = True  # it is laid to rest, and no next turn is near
         await self._commit(turn)
+        if self.engagement.state == START and self.engagement.role == "provider":
+            # What came meanwhile may be what opens it: then it is not put away before that is answered.
+            self.over = not any(isinstance(item, Arrived) for item in self._inbox)
         if self.over:
             self.shell.finished(self)
 

@@ -208,6 +208,33 @@ def test_what_came_is_stored_though_it_cannot_be_answered(open_world: Open) -> N
     world.until("closed", name)
 
 
+def test_an_inquiry_that_comes_again_while_it_is_refused_opens_an_engagement(open_world: Open) -> None:
+    """One that is looked after: its deadlines count, and it goes on after a restart."""
+    world = open_world(held=True)
+    name = world.begin(opening="3 EUR").id
+    check, asked = world.provider.check, list[str]()
+
+    async def busy(*received: Any) -> Any:
+        asked.append(name)
+        if len(asked) == 1:
+            await asyncio.sleep(1)
+            raise UndersignedError("overloaded", "later")
+        return await check(*received)
+
+    world.provider.check = busy  # type: ignore[method-assign]
+    parcel = world.network.sent[0]
+    for _ in range(2):
+        world.deliver(parcel.raw, parcel.sender, parcel.recipient)
+        world.settle(0.2)
+    world.settle(3)
+    assert story(world.provider, name) == ["Inquiry", "Profile"]
+    summary = world.provider.kept.summary_of(name)
+    assert summary is not None
+    assert summary.live
+    assert name in world.provider.conversations
+    world.until("closed", name)
+
+
 def test_what_is_stored_and_could_not_be_answered_is_tried_again(open_world: Open) -> None:
     """The peer has its receipt and says nothing again, so a trouble of ours that passes must not last until the offer
     has expired.
