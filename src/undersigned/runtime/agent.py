@@ -824,6 +824,8 @@ class Agent:
 
     def finished(self, conversation: Conversation) -> None:
         """Puts an engagement away; the ledger keeps it."""
+        if self.conversations.get(conversation.id, conversation) is not conversation:
+            return  # it was put away before, and what came since then has another one at work
         self.conversations.pop(conversation.id, None)
         self._urls.pop(conversation.id, None)
         contract = conversation.engagement.contract

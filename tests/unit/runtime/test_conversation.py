@@ -32,7 +32,7 @@ from undersigned.messages import (
 )
 from undersigned.proof import CRYPTOSUITES
 from undersigned.protocol import OTHER, pending
-from undersigned.runtime import Job, Say, equivocation_proof, proved
+from undersigned.runtime import Conversation, Job, Say, equivocation_proof, proved
 from undersigned.runtime.intake import MAX_INBOX
 from undersigned.runtime.job import run_handler
 from undersigned.runtime.work import Reviewed, contracts_to_deliver
@@ -233,6 +233,23 @@ def test_an_inquiry_that_comes_again_while_it_is_refused_opens_an_engagement(ope
     assert summary.live
     assert name in world.provider.conversations
     world.until("closed", name)
+
+
+def test_what_is_put_away_twice_takes_no_other_with_it(open_world: Open) -> None:
+    """What came during the last turn is answered after it was put away; until then more may have come."""
+    world = open_world(held=True)
+    begun = world.begin(opening="3 EUR")
+    world.until("sealed", begun.id, world.provider)
+    seen = world.provider.the(begun.id)
+    summary = world.provider.kept.summary_of(begun.id)
+    assert summary is not None
+    assert summary.contract is not None
+    world.provider.finished(seen)
+    again = world.run(Conversation.stored(world.provider, summary))
+    world.provider.conversations[begun.id] = world.provider.contracts[summary.contract] = again
+    world.provider.finished(seen)
+    assert world.provider.conversations[begun.id] is again
+    assert world.provider.conversation_of(summary.contract) is again
 
 
 def test_what_is_stored_and_could_not_be_answered_is_tried_again(open_world: Open) -> None:
