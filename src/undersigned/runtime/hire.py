@@ -170,7 +170,12 @@ class Hire:
     def _started(self) -> asyncio.Task[HireResult]:
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="hire")
+            self._task.add_done_callback(self._done)
         return self._task
+
+    def _done(self, task: asyncio.Task[HireResult]) -> None:
+        if self._closed and not task.cancelled():
+            task.exception()  # whoever closes need not wait for what ends with it
 
     async def _run(self) -> HireResult:
         peer = self._peer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -271,3 +272,28 @@ def test_a_hire_ends_when_its_side_closes(open_world: Open, seconds: int) -> Non
     for conversation in list(world.hirer.conversations.values()):
         with pytest.raises(LocalProtocolError, match="this side is closing"):
             world.run(conversation.ask(lambda _: None))
+
+
+def test_a_hire_that_nobody_waits_for_ends_with_its_side_without_a_word(open_world: Open) -> None:
+    """Who is interrupted closes its side, and does not come back to the hire."""
+    world = open_world(held=True)
+    wanted = world.order()
+    told: list[dict[str, Any]] = []
+    world.loop.set_exception_handler(lambda _, context: told.append(context))
+
+    async def order() -> Order:
+        return wanted
+
+    async def interrupted() -> asyncio.Task[HireResult]:
+        hire = Hire(world.hirer, order(), None)
+        async for _ in hire:
+            break
+        return hire._started()
+
+    task = world.run(interrupted())
+    world.run(world.hirer.close())
+    world.settle(1)
+    assert task.done()
+    del task
+    gc.collect()
+    assert told == []
