@@ -77,6 +77,32 @@ def test_its_engagement_is_known_with_the_first_event(open_world: Open) -> None:
     assert world.run(first()).engagement == hire.engagement
 
 
+def test_what_was_put_away_before_anybody_asked_is_not_waited_for(open_world: Open) -> None:
+    """Also where the other side never closed its books: it stays in `closing`, and nothing is told of it any more."""
+    world = open_world(held=True)
+    name = world.begin().id
+    world.until("closing", name, world.hirer)
+    world.cut = True
+    world.settle(10 * 24 * 3600)
+    assert name not in world.hirer.conversations
+    summary = world.hirer.kept.summary_of(name)
+    assert summary is not None
+    assert summary.state == "closing"
+
+    async def again(_order: Order, _hears: Hears) -> Conversation:
+        return await Conversation.stored(world.hirer, summary)
+
+    wanted = world.order()
+
+    async def order() -> Order:
+        return wanted
+
+    async def result() -> HireResult:
+        return await Hire(world.hirer, order(), None, begin=again)
+
+    assert world.run(result(), 5).price == "4 EUR"
+
+
 def test_who_does_not_answer_is_given_up(open_world: Open) -> None:
     world = open_world(held=True)
     _, task = hired(world)
