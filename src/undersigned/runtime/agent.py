@@ -219,10 +219,10 @@ class Agent:
         self._urls: dict[EngagementId, str] = {}
         """Where the order of an engagement says that its provider listens."""
         self._resumed = asyncio.Event()
+        """Set once every engagement that is not over goes on."""
         self._closing = False
         self.waits: set[Callable[[], None]] = set()
         """Hear it when this side closes, since nothing that they wait for will happen then."""
-        """Set once every engagement that is not over goes on."""
         self.intake = Intake(self)
         self.presences = Presences(self)
         self.links = Links(
