@@ -204,8 +204,8 @@ class Hire:
             self._events.put_nowait(None)
 
     async def _follow(self, conversation: Conversation) -> HireResult:
-        put_away = conversation.id not in self._peer.conversations  # which may be so before it has ended
-        if not put_away and conversation.engagement.state not in ENDED:  # it was over before anybody asked
+        # It may have been over before anybody asked, or been put away with open books: then nothing more is told of it.
+        if conversation.id in self._peer.conversations and conversation.engagement.state not in ENDED:
             self._set_timer(self._peer.reach_seconds, partial(self._give_up, conversation))
             await self._ended.wait()
         if self._closed:
