@@ -63,7 +63,6 @@ from undersigned.messages import (
 from undersigned.proof import first_suite
 from undersigned.protocol import (
     ENDED,
-    REPEAT_SECONDS,
     START,
     Acknowledge,
     Cascade,
@@ -73,11 +72,13 @@ from undersigned.protocol import (
     Free,
     Missed,
     Noted,
+    Offered,
     Owe,
     Received,
     Repeat,
     Reserve,
     Sent,
+    Tabled,
     Work,
     apply,
     begin,
@@ -119,9 +120,9 @@ SIGNS_KEPT = 4
 """As many signs of life are stored in one heartbeat."""
 RETRY_SECONDS = 1.0
 """Between attempts while the store does not take anything."""
-SHORTEST_WAIT_SECONDS = 2
-LONGEST_WAIT_SECONDS = 60
-"""Between attempts to seal while what has to be looked up before cannot be had."""
+SHORTEST_PAUSE_SECONDS = 2
+LONGEST_PAUSE_SECONDS = 60
+"""Between attempts at what cannot be done for a moment. Each is as long as all before it."""
 
 
 class Arrived(msgspec.Struct, frozen=True):
@@ -233,10 +234,10 @@ class Conversation(Remembered):
 
     # They are more than instances share a table for, and without it each would hold 1.3 KB of its own.
     __slots__ = (
+        "_again_at",
         "_called",
         "_documents",
         "_due",
-        "_failed",
         "_heard",
         "_inbox",
         "_lazy",
@@ -245,6 +246,7 @@ class Conversation(Remembered):
         "_loop",
         "_mark",
         "_places",
+        "_postponed",
         "_reconnected",
         "_rings_at",
         "_served",
@@ -321,8 +323,10 @@ class Conversation(Remembered):
         """When the provider was last heard of, as far as that is stored."""
         self._live = True
         """Whether the ledger holds it as not over."""
-        self._failed = 0
-        """How many turns in a row broke off, the last one among them."""
+        self._again_at: Instant = ""
+        """When to try again what could not be done; empty if there is nothing of it."""
+        self._postponed: frozenset[str] = NOTHING
+        """The effects that wait for it, as if they were served."""
         self._task: asyncio.Task[None] | None = None
 
     @classmethod
@@ -472,10 +476,9 @@ class Conversation(Remembered):
                 _log.exception("a turn failed", engagement=self.id)
                 self._undo([], greets)
                 self._fail(items, exc if isinstance(exc, UndersignedError) else UndersignedError("internal", repr(exc)))
-                self._failed += 1
+                # What came is stored, and has its receipt: nobody says it again to have us try again.
+                self._try_again(self._next_attempt(self.engagement))
                 await asyncio.sleep(RETRY_SECONDS)
-            else:
-                self._failed = 0
             self._taken = None
             for item in items:
                 if isinstance(item, Asked) and not item.done.done():
@@ -596,13 +599,10 @@ class Conversation(Remembered):
         of, due = self._due
         if of is not self.engagement:
             due = wake_at(self.engagement, self.shell.clock.now())
-        if self._failed:
-            # What came is stored, and has its receipt: nobody says it again to have us try again.
-            again = REPEAT_SECONDS[min(self._failed, len(REPEAT_SECONDS)) - 1]
-            at = shift(self.shell.clock.now(), again)
-            due = at if due is None or at < due else due
+        again = self._again_at
         if self._timer is not None:
-            if due is not None and self._rings_at <= due:
+            first = again if again and (due is None or again < due) else due
+            if first is not None and self._rings_at <= first:
                 return  # it wakes early enough, and then the next one is set
             self._timer.cancel()
             self._timer = None
@@ -610,8 +610,7 @@ class Conversation(Remembered):
         if due is not None and due <= now:
             due = wake_at(self.engagement, now)
         rests_at = None if self.resting else self._rests_at()
-        if rests_at is not None and (due is None or rests_at < due):
-            due = rests_at
+        due = min([at for at in (due, rests_at, again) if at], default=None)
         if due is not None:
             self._rings_at = due
             delay = max(0.05, seconds_between(now, due))
@@ -621,10 +620,24 @@ class Conversation(Remembered):
         self._timer = None
         self._rouse()
 
+    def _next_attempt(self, engagement: Engagement) -> Instant:
+        """When to try again what this side owes since the last move and could not do now."""
+        now = self.shell.clock.now()
+        waited = seconds_between(engagement.last_at or now, now)
+        return shift(now, min(max(waited, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS))
+
+    def _try_again(self, at: Instant, *keys: str) -> None:
+        """Has a turn made by `at`, at which the effects of these keys are served anew."""
+        self._again_at = min(at, self._again_at or at)
+        self._postponed |= {*keys}
+
     async def _turn(self, items: list[Arrived | Asked], greets: bool) -> None:
         places = self._places + len(self._lazy)
         turn = Turn(self.engagement, self.engagement, self.shell.clock.now(), places, self._stored)
         turn.over = self.over  # what came during the last turn opens nothing again
+        if self._again_at and turn.now >= self._again_at:
+            self._served -= self._postponed
+            self._again_at, self._postponed = "", NOTHING
         if greets:
             await self._reconnect(turn)
         if self.forgot and not all(isinstance(item, Arrived) and item.message.message.notice for item in items):
@@ -729,17 +742,19 @@ class Conversation(Remembered):
             await self._say(turn, instead)
 
     def _undecided(self, turn: Turn, owed: Owe, error: UndersignedError) -> Say | None:
-        """The `Withdraw` for what could not be decided, or None where there is nothing to withdraw from."""
-        _log.warning("no decision", engagement=self.id, moves=owed.moves, error=str(error))
+        """The `Withdraw` for what could not be decided; None where it is decided later, or there is nothing to end."""
+        live = turn.engagement.offer if owed.about is None else turn.engagement.tabled
+        again = self._later(turn.engagement, owed, live) if error.retryable else None
+        _log.warning("no decision", engagement=self.id, moves=owed.moves, error=str(error), again=again)
         turn.event("refused", owed.moves[0], detail=str(error), code=error.code)
+        if again is not None:
+            self._try_again(again, owed.key)
+            return None
         if "Withdraw" not in owed.moves:
             return None
-        live = turn.engagement.offer if owed.about is None else turn.engagement.tabled
         if "Seal" in owed.moves:
             # An acceptance is answered in any case, and only by what the offerer cannot help (HIRE-NEG-16).
-            unchecked = isinstance(error, ResolutionError) or error.code.startswith("status_")
-            if unchecked and error.retryable and live is not None and self._asks_again(turn, owed, live.valid_until):
-                return None
+            unchecked = error.retryable or isinstance(error, ResolutionError) or error.code.startswith("status_")
             reason = "status_unavailable" if unchecked else "revoked"
         elif error.code in ("revoked", "status_unavailable", "policy_denied"):
             reason = error.code
@@ -752,22 +767,15 @@ class Conversation(Remembered):
             return Say("Withdraw", {**body, "needed": error.needed}, facts=error.facts, evidence=error.evidence)
         return Say("Withdraw", body)
 
-    def _asks_again(self, turn: Turn, owed: Owe, by: Instant) -> bool:
-        """Has this decided anew in a while, if that is by `by`: the other side holds what it promised until then, and
-        somewhat longer, in which the answer arrives. Each wait is as long as all before it.
-        """
-        now = self.shell.clock.now()
-        waited = seconds_between(turn.engagement.last_at or now, now)
-        pause = min(max(waited, SHORTEST_WAIT_SECONDS), LONGEST_WAIT_SECONDS)
-        if shift(now, pause) > by:
-            return False
-
-        def again() -> None:
-            self._served -= {owed.key}
-            self._rouse()
-
-        self._loop.call_later(pause, again)
-        return True
+    def _later(self, engagement: Engagement, owed: Owe, live: Offered | Tabled | None) -> Instant | None:
+        """When to decide anew what is owed; None if it is not waited for."""
+        by = owed.by
+        if "Seal" in owed.moves and live is not None:
+            by = live.valid_until  # who accepted holds what it promised until then, and somewhat longer
+        elif "Withdraw" in owed.moves:
+            return None  # nobody is bound, and whoever hires may begin anew
+        again = self._next_attempt(engagement)
+        return again if by is None or again <= by else None
 
     # ------------------------------------------------------------------ receiving
 

@@ -208,6 +208,30 @@ def test_what_came_is_stored_though_it_cannot_be_answered(open_world: Open) -> N
     world.until("closed", name)
 
 
+def test_what_has_no_other_way_out_is_decided_again(open_world: Open) -> None:
+    """Books that cannot be closed while whoever pays is away: nobody ends that by saying something else."""
+    world = open_world(held=True)
+    name = world.begin(opening="3 EUR").id
+    world.until("working", name, world.hirer)
+    word, since, asked = world.hirer.settlements.word, world.loop.time(), list[float]()
+
+    async def away(*about: Any) -> Any:
+        asked.append(world.loop.time() - since)
+        if asked[-1] < 20:
+            raise UndersignedError("unreachable", "later")
+        return await word(*about)
+
+    world.hirer.settlements.word = away  # type: ignore[method-assign]
+    while world.next_parcel():
+        pass
+    world.settle(10)
+    assert story(world.hirer, name).count("Closing") == 1, "the provider's"
+    world.settle(60)
+    assert story(world.hirer, name).count("Closing") == 2
+    assert 3 <= len(asked) <= 8, asked
+    world.until("closed", name)
+
+
 def test_an_inquiry_that_comes_again_while_it_is_refused_opens_an_engagement(open_world: Open) -> None:
     """One that is looked after: its deadlines count, and it goes on after a restart."""
     world = open_world(held=True)
@@ -670,16 +694,22 @@ def test_nobody_in_doubt_is_let_go_by_time(open_world: Open) -> None:
         world.run(world.provider.the(name).ask(lambda _: Say("Withdraw", {"reason": "changed"})), 5)
 
 
-def looked_up(world: World, node: Node, away_seconds: float, then: UndersignedError | None = None) -> list[float]:
+def looked_up(
+    world: World,
+    node: Node,
+    away_seconds: float,
+    then: UndersignedError | None = None,
+    code: str = "status_unavailable",
+) -> list[float]:
     """From the acceptance on nothing that `node` has to look up can be had, for so long; then it can, or `then` is what
-    it says. When it was asked for, in seconds.
+    it says. When it was asked for, in seconds. `code` is that of what cannot be had.
     """
     lists, since, asked = node.statuses.lists, world.loop.time(), list[float]()
 
     async def away(credentials: Any, *, max_age_seconds: float) -> Any:
         asked.append(world.loop.time() - since)
         if asked[-1] < away_seconds:
-            raise CredentialError("status_unavailable", "the status list was not had")
+            raise UndersignedError(code, "it was not had")
         if then is not None:
             raise then
         return await lists(credentials, max_age_seconds=max_age_seconds)
@@ -712,8 +742,9 @@ def test_a_seal_waits_for_what_cannot_be_looked_up_for_a_moment(rests: bool, sid
     world.until("closed", name)
 
 
+@pytest.mark.parametrize("code", ["status_unavailable", "registry_unavailable", "unreachable"])
 @pytest.mark.parametrize("side", [0, 1], ids=["hirer", "provider"])
-def test_a_seal_is_given_up_before_the_offer_ends(side: int, open_world: Open) -> None:
+def test_a_seal_is_given_up_before_the_offer_ends(side: int, code: str, open_world: Open) -> None:
     """HIRE-NEG-16: whoever accepted is told in the time for which it holds what it promised; and once it can be looked
     up and is a no, at once."""
     for away, reason in ((1e9, "status_unavailable"), (30, "revoked")):
@@ -721,7 +752,7 @@ def test_a_seal_is_given_up_before_the_offer_ends(side: int, open_world: Open) -
         name = world.begin(opening="5 EUR" if side == 0 else "3 EUR").id
         world.until("accepted-by-provider" if side == 0 else "accepted-by-hirer", name, world.nodes[1 - side])
         node, no = world.nodes[side], CredentialError("revoked", "withdrawn")
-        asked = looked_up(world, node, away, no)
+        asked = looked_up(world, node, away, no, code)
         while world.next_parcel():
             pass
         world.settle(GRACE_SECONDS)
