@@ -17,9 +17,9 @@ import pytest
 import pytest_asyncio
 
 from issuing import edge, issued
-from security.wire_attacker import Attacker, Hiring, Line, refused
+from security.wire_attacker import Attacker, Hiring, Line, refused, until
 from security.wire_world import GUILD, World, _homes
-from status_host import PLACE, status_host
+from status_host import PLACE, StatusHost, status_host
 from undersigned.credentials import (
     AccreditedBy,
     Accusation,
@@ -32,7 +32,7 @@ from undersigned.credentials import (
 )
 from undersigned.encoding import Instant, JsonObject, canonicalize, digest_bytes, shift
 from undersigned.ledger import Admitted, TrustStore
-from undersigned.messages import Withdraw
+from undersigned.messages import Seal, Withdraw
 from undersigned.runtime import Home, recorded_decisions, replay_decision
 from undersigned.testing import Actor
 from undersigned.trust import edge_of
@@ -169,23 +169,58 @@ async def test_sc_74_the_only_path_ends_though_an_answer_is_kept(world: World, h
         world.clock.held = None
 
 
+async def import_link(world: World, host: StatusHost, lab: Actor, file: Path) -> None:
+    """The issuer whose list is at `host` lets `lab` say who does idle work."""
+    link = claim_credential(
+        Authority(id=lab.did, may_attest="idle", depth=0),
+        id=lab.message_id(),
+        issuer=host.issuer,
+        valid_from=shift(host.now, -60),
+        valid_until=shift(host.now, 3600),
+    )
+    signed = host.signed({**link, "credentialStatus": status_entry(host.url, PLACE)})
+    await asyncio.to_thread(file.write_bytes, canonicalize(signed))
+    ran = await asyncio.to_thread(run, "trust", "import", file, "--home", world.globex.home.path, "--json")
+    assert ran.code == 0, ran
+
+
+@pytest.mark.parametrize("then", ["back", "withdrawn", "away"])
+async def test_sc_61_a_link_whose_list_is_away_when_a_seal_is_due(world: World, tmp_path: Path, then: str) -> None:
+    """HIRE-NEG-04, HIRE-NEG-14, HIRE-NEG-16: nothing is sealed without it, and nobody is called revoked who is not."""
+    now, lab, who = world.clock.now(), Actor(f"a lab: {then}"), Attacker(f"whose lab's list is {then}")
+    async with status_host(world.acme.home, now, ttl_seconds=0) as host:
+        await import_link(world, host, lab, tmp_path / "link.json")
+        hiring = await shows(world, who, (lab, AccreditedBy(id=who.did, accredited_for="idle")), task="idle")
+        await hiring.hear("Presentation")
+        await hiring.up_to("offered-by-provider", "3")
+        await host.down()
+        if then == "away":
+            world.clock.held = shift(hiring.party.engagement.offer.valid_until, -1)
+        try:
+            await hiring.say(hiring.next_move())
+            if then != "away":
+                conversation = world.globex.conversations[hiring.id]
+                await until(lambda: conversation.engagement.state == "accepted-by-hirer")
+                await until(lambda: conversation._again_at)
+                if then == "withdrawn":
+                    host.places.add(PLACE)
+                await host.up()
+            said = await hiring.hear("Seal", "Withdraw")
+        finally:
+            world.clock.held = None
+        if then == "back":
+            assert isinstance(said, Seal)
+        else:
+            assert isinstance(said, Withdraw)
+            assert said.reason == ("revoked" if then == "withdrawn" else "status_unavailable")
+
+
 async def test_sc_74_a_link_that_its_issuer_withdraws(world: World, tmp_path: Path) -> None:
     """HIRE-TRU-24, HIRE-TRU-18: it was imported long ago; its list is asked, and a list that is away is no."""
     now, lab, who = world.clock.now(), Actor("a lab of Acme's"), Attacker("accredited by a lab of Acme's")
     shown = (lab, AccreditedBy(id=who.did, accredited_for="idle"))
     async with status_host(world.acme.home, now, ttl_seconds=0) as host:
-        link = claim_credential(
-            Authority(id=lab.did, may_attest="idle", depth=0),
-            id=lab.message_id(),
-            issuer=host.issuer,
-            valid_from=shift(now, -60),
-            valid_until=shift(now, 3600),
-        )
-        file = tmp_path / "link.json"
-        file.write_bytes(canonicalize(host.signed({**link, "credentialStatus": status_entry(host.url, PLACE)})))
-        ran = await asyncio.to_thread(run, "trust", "import", file, "--home", world.globex.home.path, "--json")
-        assert ran.code == 0, ran
-
+        await import_link(world, host, lab, tmp_path / "link.json")
         hiring = await shows(world, who, shown, task="idle")
         await hiring.hear("Presentation")
         (decision,) = await decisions(world, hiring)

@@ -116,6 +116,15 @@ class ClearLink(NamedTuple):
     """By URL."""
 
 
+class Settled(NamedTuple):
+    """Answers, and what they stand on."""
+
+    answers: Answers
+    links: tuple[ClearLink, ...] = ()
+    away: bool = False
+    """Whether the list of something that may change them could not be had now."""
+
+
 class Beliefs:
     """Anchors are read once, so what is added or removed counts from the next start on; the graph is followed.
 
@@ -167,7 +176,7 @@ class Beliefs:
 
     # -- asking
 
-    async def settled(self, asked: Asked, *, max_age_seconds: float) -> tuple[Answers, tuple[ClearLink, ...]]:
+    async def settled(self, asked: Asked, *, max_age_seconds: float) -> Settled:
         """The answers, once the status of each link and accusation that they stand on was looked up in lists at most so
         old.
 
@@ -180,7 +189,8 @@ class Beliefs:
         self._follow_in_round()
         known = self._settled.get(asked)
         if known is not None and known.standing(self.anchors, self._at) is known:
-            return known, ()
+            return Settled(known)
+        away = False
         unknown: dict[Digest, str] = {}
         suspended: set[Digest] = set()
         heard: set[Digest] = set()
@@ -197,7 +207,7 @@ class Beliefs:
                     if len(self._settled) >= MAX_KEPT:
                         self._forget()
                     self._settled[asked] = answers
-                return _explained(answers, unknown) if unknown else answers, tuple(clear.values())
+                return Settled(_explained(answers, unknown) if unknown else answers, tuple(clear.values()), away)
             lists = await asyncio.gather(
                 *(self._agent.statuses.lists([one], max_age_seconds=max_age_seconds) for one in open_),
                 return_exceptions=True,
@@ -210,13 +220,14 @@ class Beliefs:
                     status = self.looked_up(one, found, now, accusation=one.digest in against)
                     clear[one.digest] = ClearLink(status, one, found)
                 except CredentialError as error:
+                    away = away or error.retryable
                     if one.digest not in against:
                         unknown[one.digest] = f"{one.types[0]} by {one.issuer}: {error.message}"
                     elif withdrawn_as(error) == "suspended":
                         suspended.add(one.digest)
                     else:
                         heard.add(one.digest)  # as long as nobody can tell that it was withdrawn
-        return Answers(), ()
+        return Settled(Answers())
 
     def looked_up(
         self, credential: Credential, lists: Mapping[str, StatusList], now: Instant, *, accusation: bool = False
@@ -250,18 +261,20 @@ class Beliefs:
                 self._statusful[digest] = read_credential(msgspec.json.decode(raw)) if raw is not None else None
         return [found for digest in sorted(digests) if (found := self._statusful.get(digest)) is not None]
 
-    async def consult(self, asked: Iterable[Shown]) -> None:
+    async def consult(self, asked: Iterable[Shown]) -> bool:
         """Asks our trust registries about issuers whom the graph alone does not entitle. What they do not answer is no
-        edge (HIRE-REG-04).
+        edge (HIRE-REG-04). Returns whether there was such.
 
         Raises:
             ConfigurationError: `key_unavailable`, the token for one cannot be read.
         """
+        away = False
         for shown in asked:
             if shown not in self._registered and self.authority(shown).entitled:
                 continue
             word = await self._registries.word(shown.issuer, shown.credential_type, shown.capability)
             for failure in word.failures:
+                away = True
                 _log.info("a trust registry did not answer", error=failure.message)
             if word.edges != self._registered.pop(shown, ()):
                 self._forget()
@@ -269,6 +282,7 @@ class Beliefs:
                 self._registered[shown] = word.edges
             while len(self._registered) > MAX_KEPT:
                 del self._registered[next(iter(self._registered))]
+        return away
 
     def authority(self, shown: Shown) -> Authority:
         """Whether the issuer of a claim is entitled to it, and by which paths."""

@@ -89,7 +89,7 @@ class Meeting:
         """What we ask to be shown: exactly what our policy demands where this is at stake."""
         nobody = VerifiedPresentation(holder="", engagement="", credentials=(), digest="")
         asked = msgspec.structs.replace(self._asked(nobody, stake), reputation=(), accused=())
-        answers, _ = await self.beliefs.settled(asked, max_age_seconds=FRESH_SECONDS)
+        answers = (await self.beliefs.settled(asked, max_age_seconds=FRESH_SECONDS)).answers
         return PresentationRequest(needs=tuple(map(_need, needs(self.policy, stake, answers))))
 
     def _asked(self, shown: VerifiedPresentation, stake: Stake | None) -> Asked:
@@ -145,7 +145,6 @@ class Meeting:
         terms: Terms | None = None,
         *,
         stake: Stake | None = None,
-        status_age_seconds: float = FRESH_SECONDS,
     ) -> Decision:
         """Whether we work with the peer where this is at `stake` and, with `terms`, whether we bind ourselves to these.
 
@@ -154,6 +153,18 @@ class Meeting:
         Raises:
             VerificationError, ResolutionError, FormatError: A credential does not hold, or could not be checked.
         """
+        decision, _ = await self._evaluate(engagement, message, terms, stake, FRESH_SECONDS)
+        return decision
+
+    async def _evaluate(
+        self,
+        engagement: Engagement,
+        message: Presentation,
+        terms: Terms | None,
+        stake: Stake | None,
+        status_age_seconds: float,
+    ) -> tuple[Decision, bool]:
+        """As `evaluate`, and whether something that may speak for the peer could not be looked up."""
         known = self._shown.get(engagement.id)
         if (
             known is not None
@@ -164,15 +175,14 @@ class Meeting:
         else:
             shown = await self._verify(engagement, message.presentation, message.answers)
         asked = self._asked(shown, Stake.of(terms) if terms is not None else stake)
-        if self.beliefs.asks_registries:
-            await self.beliefs.consult(asked.authority)
+        away = self.beliefs.asks_registries and await self.beliefs.consult(asked.authority)
         rated = bool(asked.reputation)
         counted = self._counted(shown.credentials, engagement.peer, rated=rated)
         lists = await self._agent.statuses.lists(counted, max_age_seconds=status_age_seconds)
         now = self._agent.clock.now()
         clear = [self.beliefs.looked_up(one, lists, now) for one in counted if one.has_status]
         await self.beliefs.learn(counted, holder=engagement.peer, now=rated)
-        answers, links = await self.beliefs.settled(asked, max_age_seconds=status_age_seconds)
+        answers, links, unsure = await self.beliefs.settled(asked, max_age_seconds=status_age_seconds)
         if (later := self._agent.clock.now()) != now:  # answers and lists have to stand at one time
             now = later
             clear = [self.beliefs.looked_up(one, lists, now) for one in counted if one.has_status]
@@ -207,7 +217,7 @@ class Meeting:
             lists=consulted,
             logs=logs if decision.inputs.logs else (),
         )
-        return decision
+        return decision, away or unsure
 
     async def recheck(
         self,
@@ -229,12 +239,12 @@ class Meeting:
         shown = conversation.last("Presentation", Presentation, OTHER[engagement.role])
         # Status is asked for anew: a list that we fetched a second ago may be the one before the revocation (SC-60).
         status_age_seconds = FRESH_SECONDS if offering else 0.0
-        decision = await self.evaluate(engagement, shown, terms, status_age_seconds=status_age_seconds)
+        decision, away = await self._evaluate(engagement, shown, terms, None, status_age_seconds)
         if decision.outcome == "ask":
             await self._agent.approvals.require(conversation, engagement, terms, decision)
         elif decision.outcome != "allow":
             needed = tuple(map(_need, decision.needed)) or None
-            raise Declined(decision.explain(), needed=needed, facts=recorded(decision))
+            raise Declined(decision.explain(), needed=needed, facts=recorded(decision), away=away)
         return decision
 
     def let_go(self, engagement: EngagementId) -> None:
@@ -262,7 +272,7 @@ class Meeting:
         asked = msgspec.structs.replace(asked_about(shown, self.policy, stake), entitled=(), reputation=())
         if self.beliefs.asks_registries:
             await self.beliefs.consult(asked.authority)
-        answers, _ = await self.beliefs.settled(asked, max_age_seconds=MAX_TTL_SECONDS)
+        answers = (await self.beliefs.settled(asked, max_age_seconds=MAX_TTL_SECONDS)).answers
 
         def stands(credential: Credential, type: str) -> bool:
             if credential.issuer == engagement.peer:
