@@ -17,7 +17,6 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from functools import partial
 from ssl import SSLContext
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Self
@@ -187,6 +186,7 @@ class Gatherer:
         self._documents_bytes = 0
         self._under_way: dict[Did, asyncio.Task[Known]] = {}
         self._session: ClientSession | None = None
+        self._closed = False
         self._lookups = asyncio.Semaphore(self.limits.connections)
         self._transfers = asyncio.Semaphore(self.limits.transfers)
         self._transfers_from: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
@@ -256,7 +256,10 @@ class Gatherer:
         """
         target = self._checked(url)
         asked = (*headers, ("Range", f"bytes={start}-")) if start else headers
-        ask = partial(self._open_session().get, target, allow_redirects=False, headers=asked)
+
+        def ask() -> Awaitable[ClientResponse]:
+            return self._open_session().get(target, allow_redirects=False, headers=asked)
+
         # Whoever waits for a slow host takes no place from the others.
         places = self._place_at(target.raw_authority), self._transfers
         return _Transfer(ask, places, url, start, max_bytes, timeout_seconds)
@@ -316,6 +319,8 @@ class Gatherer:
             return Answer(response.status, fields, bytes(read))
 
     def _open_session(self) -> ClientSession:
+        if self._closed:
+            raise ResolutionError("did_unresolvable", "this side is closing, and fetches nothing more")
         if self._session is None:
             self._session = ClientSession(
                 connector=TCPConnector(
@@ -502,6 +507,7 @@ class Gatherer:
 
     async def close(self) -> None:
         """Ends what is under way. Afterwards only what is remembered is given."""
+        self._closed = True
         tasks = tuple(self._under_way.values())
         for task in tasks:
             task.cancel()

@@ -586,6 +586,22 @@ async def test_closing_ends_what_is_under_way() -> None:
             await waiting
 
 
+async def test_what_is_asked_for_after_closing_is_not_fetched() -> None:
+    """Neither by who comes then, nor by who waited for a place until then."""
+    async with site() as here:
+        gatherer = Gatherer(local=True, limits=GathererLimits(transfers_per_host=1))
+        here.serves(b"{}")
+        async with gatherer.open(here.url(), max_bytes=10, timeout_seconds=10):
+            waiting = asyncio.create_task(_opened(gatherer, here.url()))
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            await gatherer.close()
+        await refused(waiting, "did_unresolvable")
+        await refused(gatherer.fetch(here.url(), max_bytes=10), "did_unresolvable")
+        await refused(_opened(gatherer, here.url()), "did_unresolvable")
+        assert len(here.requests) == 1
+
+
 # --- histories ------------------------------------------------------------------------------------------------------
 
 
