@@ -12,6 +12,7 @@ from undersigned.runtime.approvals import (
 )
 from undersigned.runtime.artifacts import MAX_WHOLE_BYTES, SMALL_BYTES, ArtifactStore, Contents, Stored
 from undersigned.runtime.beliefs import Beliefs, admission, viewpoint, withdrawn_as
+from undersigned.runtime.bodies import Body
 from undersigned.runtime.changes import Changes
 from undersigned.runtime.clock import Clock, ClockHeld, SystemClock
 from undersigned.runtime.contract_orders import ACTS, Answered, ContractOrder, leave_order, take_back
@@ -29,7 +30,7 @@ from undersigned.runtime.establishments import Imported, import_establishment
 from undersigned.runtime.export import ABSENT, Absent, export_pack, left_out
 from undersigned.runtime.files import NO_ROOM, open_file, read_file, whole_file, write_whole
 from undersigned.runtime.gate import Gate, Permit, Refusal, Resolver
-from undersigned.runtime.gather import Answer, Body, Gatherer, GathererLimits
+from undersigned.runtime.gather import Answer, Gatherer, GathererLimits
 from undersigned.runtime.guard import current_job, guard
 from undersigned.runtime.hire import Hire, HireResult, needed_text, unresolved
 from undersigned.runtime.hirer import asked_by, delivered_by

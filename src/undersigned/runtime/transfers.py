@@ -20,7 +20,7 @@ from undersigned.encoding import Digest
 from undersigned.errors import ResolutionError, ScopeError
 
 from .artifacts import SMALL_BYTES, Incoming
-from .gather import Body
+from .bodies import Body
 
 __all__ = ["Fetcher", "Meter", "Tell", "transfer", "untold"]
 
