@@ -76,7 +76,7 @@ from .changes import Changes
 from .clock import Clock, SystemClock
 from .continuing import continued
 from .contract_orders import ContractOrders
-from .conversation import Conversation
+from .conversation import Conversation, closing_error
 from .gate import Gate, Permit
 from .gather import Gatherer
 from .hirer import HirerSide
@@ -453,7 +453,7 @@ class Agent:
         if before is not None:
             await before(engagement_id)
         if self._closing:  # nobody would ever end what begins now
-            raise LocalProtocolError("connection_closed", "this side is closing")
+            raise closing_error()
         if order.url is not None:
             self._urls[engagement_id] = order.url
         if hears is not None:

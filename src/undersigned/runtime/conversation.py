@@ -96,7 +96,7 @@ from .names import fresh_urn
 from .remembered import Remembered
 from .turn import Booked, Declined, Event, Say, Turn, load_engagement
 
-__all__ = ["Arrived", "Asked", "Conversation", "Shell"]
+__all__ = ["Arrived", "Asked", "Conversation", "Shell", "closing_error"]
 
 _log = structlog.get_logger()
 M = TypeVar("M", bound=Message)
@@ -380,7 +380,7 @@ class Conversation(Remembered):
         if self.over:
             raise self._ended()
         if self._stopped:
-            raise _closes()
+            raise closing_error()
         done: asyncio.Future[None] = self._loop.create_future()
         self.post(Asked(make, done))
         await done
@@ -423,7 +423,7 @@ class Conversation(Remembered):
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        self._fail([*(self._taken or ()), *self._inbox], _closes())
+        self._fail([*(self._taken or ()), *self._inbox], closing_error())
         if self._timer is not None:
             self._timer.cancel()
 
@@ -1085,7 +1085,8 @@ class Conversation(Remembered):
             self.shell.happened(self, event)
 
 
-def _closes() -> LocalProtocolError:
+def closing_error() -> LocalProtocolError:
+    """What is said to whoever begins something on a side that is closing."""
     return LocalProtocolError("connection_closed", "this side is closing")
 
 
