@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from integration.hires import REPORT, assert_one_contract_or_none, summarise, two_homes, until
 from undersigned.daemon import HireResult, Peer
 from undersigned.did import make_document
@@ -38,6 +40,9 @@ class Companies:
         self.globex = Peer.open(globex, clock=self._clock)
         self.globex.offers("summary", price="4.00 EUR", delivers="summary.txt")(summarise)
         self.acme = Peer.open(acme, clock=self._clock)
+        for peer in (self.globex, self.acme):
+            # Where time is hurried, what is fetched still takes as long as it does.
+            peer.gatherer.limits = replace(peer.gatherer.limits, seconds=60.0)
         await self._open.enter_async_context(self.globex)
         await self._open.enter_async_context(self.acme)
         return self

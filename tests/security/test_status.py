@@ -236,7 +236,9 @@ async def test_sc_61_a_list_that_is_not_to_be_had(name: str, tmp_path: Path) -> 
         # It fails still, and this time before there is an offer; what was fetched once does not count for ever.
         world.globex.strategy = None
         world.acme.statuses._kept.clear()
-        assert await refused(world) == "status_unavailable"
+        with pytest.raises(UndersignedError, match=r"we withdrew: status_unavailable; \S") as caught, quiet_logs():
+            await hire(world)
+        assert caught.value.code == "status_unavailable"
         assert len(await said(world.globex, "Acceptance")) == 1
         assert world.acme.links.connected(world.globex.identity.did)
 

@@ -259,6 +259,7 @@ class Agent:
                 is damaged.
         """
         self._closing = False
+        self.gatherer.reopen()
         await asyncio.to_thread(self.artifacts.sweep)
         await self.artifacts.check()
         self._ledger = await open_ledger(self._ledger_url, ledgers=self._ledgers)

@@ -490,8 +490,12 @@ class Gatherer:
             # Somebody may have stopped waiting; asking for the exception keeps the loop from reporting it as lost.
             done.exception()
 
+    def reopen(self) -> None:
+        """After `close`, lets it fetch again."""
+        self._closed = False
+
     async def close(self) -> None:
-        """Ends what is under way. Afterwards only what is remembered is given."""
+        """Ends what is under way. Afterwards only what is remembered is given, until it is opened again."""
         self._closed = True
         tasks = tuple(self._under_way.values())
         for task in tasks:

@@ -121,6 +121,8 @@ class Hire:
         self._decided: str | None = None
         """The decision that was noted last, as it was noted."""
         self._trouble: Event | None = None
+        self._unchecked = ""
+        """What could not be looked up for what was to be decided last."""
         """Why we could not decide, if it was a store of our own, or the log of the provider."""
         self._refused: Problem | None = None
         """The last message of ours that the provider refused, as it said so."""
@@ -236,6 +238,9 @@ class Hire:
             event.code == _DIVERGED or (event.message is None and event.code.startswith("store_"))
         ):
             self._trouble = event
+        if event.kind == "refused" and event.message is None:
+            code = event.code
+            self._unchecked = event.detail.removeprefix(f"{code}: ") if code == "status_unavailable" else ""
         if event.kind == "over":
             self._ends = True
             self._ended.set()
@@ -293,7 +298,7 @@ class Hire:
                     f"of its {self._trouble.type}: {told}" if self._trouble.message else f"we could not decide: {told}"
                 )
                 raise PolicyError(code, f"we withdrew, because {told}", engagement=engagement.id)
-            raise self._withdrawn(conversation, self._refused)
+            raise self._withdrawn(conversation, self._refused, self._unchecked)
         if not conversation.said("Review", "hirer"):
             ends = ", ".join(f"{e.basis} {e.detail}".strip() for e in contract.endings) or engagement.state
             raise PolicyError("upstream_failed", f"the contract ended without a review: {ends}")
@@ -327,7 +332,7 @@ class Hire:
         )
 
     @staticmethod
-    def _withdrawn(conversation: Conversation, refused: Problem | None) -> UndersignedError:
+    def _withdrawn(conversation: Conversation, refused: Problem | None, unchecked: str) -> UndersignedError:
         for role in ("provider", "hirer"):
             if conversation.said("Withdraw", role):
                 withdraw = conversation.last("Withdraw", Withdraw, role)
@@ -343,6 +348,8 @@ class Hire:
                 if role == "hirer" and conversation.said("Offer", "provider"):
                     price = conversation.offered().terms.price
                     asked += f"; its last offer was {price.amount} {price.currency}"
+                if role == "hirer" and unchecked:
+                    asked += f"; {unchecked}"
                 engagement = conversation.engagement
                 return PolicyError(
                     code,

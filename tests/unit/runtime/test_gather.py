@@ -600,6 +600,9 @@ async def test_what_is_asked_for_after_closing_is_not_fetched() -> None:
         await refused(gatherer.fetch(here.url(), max_bytes=10), "did_unresolvable")
         await refused(_opened(gatherer, here.url()), "did_unresolvable")
         assert len(here.requests) == 1
+        gatherer.reopen()
+        assert await _opened(gatherer, here.url()) == 2
+        await gatherer.close()
 
 
 # --- histories ------------------------------------------------------------------------------------------------------
