@@ -87,8 +87,11 @@ async def test_one_place_is_sold_once_by_three_processes_with_kills(tmp_path: Pa
             async def hire(number: int) -> PolicyError | None:
                 """What it was refused with; None for the one that works."""
                 error = await attempt(number)
-                while error is not None and error.code == "status_unavailable":
-                    error = await attempt(number)  # the other side was away when its list was asked for
+                for _ in range(20):
+                    if error is None or error.code != "status_unavailable":
+                        break
+                    await asyncio.sleep(1)  # the other side was away when its list was asked for
+                    error = await attempt(number)
                 return error
 
             async def attempt(number: int) -> PolicyError | None:

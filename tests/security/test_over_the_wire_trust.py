@@ -31,6 +31,7 @@ from undersigned.credentials import (
     status_entry,
 )
 from undersigned.encoding import Instant, JsonObject, canonicalize, digest_bytes, shift
+from undersigned.errors import CredentialError
 from undersigned.ledger import Admitted, TrustStore
 from undersigned.messages import Seal, Withdraw
 from undersigned.runtime import Home, recorded_decisions, replay_decision
@@ -184,7 +185,7 @@ async def import_link(world: World, host: StatusHost, lab: Actor, file: Path) ->
     assert ran.code == 0, ran
 
 
-@pytest.mark.parametrize("then", ["back", "withdrawn", "away"])
+@pytest.mark.parametrize("then", ["back", "withdrawn", "away", "no list"])
 async def test_sc_61_a_link_whose_list_is_away_when_a_seal_is_due(world: World, tmp_path: Path, then: str) -> None:
     """HIRE-NEG-04, HIRE-NEG-14, HIRE-NEG-16: nothing is sealed without it, and nobody is called revoked who is not."""
     now, lab, who = world.clock.now(), Actor(f"a lab: {then}"), Attacker(f"whose lab's list is {then}")
@@ -193,12 +194,15 @@ async def test_sc_61_a_link_whose_list_is_away_when_a_seal_is_due(world: World, 
         hiring = await shows(world, who, (lab, AccreditedBy(id=who.did, accredited_for="idle")), task="idle")
         await hiring.hear("Presentation")
         await hiring.up_to("offered-by-provider", "3")
-        await host.down()
-        if then == "away":
-            world.clock.held = shift(hiring.party.engagement.offer.valid_until, -1)
+        if then == "no list":
+            host.body = b"<html>"
+        else:
+            await host.down()
+        if then in ("away", "no list"):
+            world.clock.held = hiring.party.engagement.offer.valid_until
         try:
             await hiring.say(hiring.next_move())
-            if then != "away":
+            if world.clock.held is None:
                 conversation = world.globex.conversations[hiring.id]
                 await until(lambda: conversation.engagement.state == "accepted-by-hirer")
                 await until(lambda: conversation._again_at)
@@ -210,6 +214,11 @@ async def test_sc_61_a_link_whose_list_is_away_when_a_seal_is_due(world: World, 
             world.clock.held = None
         if then == "back":
             assert isinstance(said, Seal)
+            # Under the contract, too: the gate refuses, and nobody is told that it is not believed any more.
+            await host.down()
+            with pytest.raises(CredentialError) as caught:
+                await world.globex.meeting.stands(world.globex.conversations[hiring.id])
+            assert caught.value.code == "status_unavailable"
         else:
             assert isinstance(said, Withdraw)
             assert said.reason == ("revoked" if then == "withdrawn" else "status_unavailable")

@@ -226,7 +226,7 @@ async def test_sc_61_a_list_that_is_not_to_be_had(name: str, tmp_path: Path) -> 
 
         def fails() -> None:
             FAILURES[name](host)
-            world.clock.held = shift(now, 299)  # the offer is at its end: there is no time to ask again
+            world.clock.held = shift(now, 300)  # the offer is at its end: there is no time to ask again
 
         world.globex.strategy = Before(fails)
         assert await refused(world) == "status_unavailable"

@@ -122,7 +122,7 @@ class Settled(NamedTuple):
     answers: Answers
     links: tuple[ClearLink, ...] = ()
     away: bool = False
-    """Whether the list of something that may change them could not be had now."""
+    """Whether something that may change them could not be looked up now."""
 
 
 class Beliefs:
@@ -220,14 +220,14 @@ class Beliefs:
                     status = self.looked_up(one, found, now, accusation=one.digest in against)
                     clear[one.digest] = ClearLink(status, one, found)
                 except CredentialError as error:
-                    away = away or error.retryable
+                    away = away or withdrawn_as(error) is None
                     if one.digest not in against:
                         unknown[one.digest] = f"{one.types[0]} by {one.issuer}: {error.message}"
                     elif withdrawn_as(error) == "suspended":
                         suspended.add(one.digest)
                     else:
                         heard.add(one.digest)  # as long as nobody can tell that it was withdrawn
-        return Settled(Answers())
+        return Settled(Answers(), away=True)
 
     def looked_up(
         self, credential: Credential, lists: Mapping[str, StatusList], now: Instant, *, accusation: bool = False

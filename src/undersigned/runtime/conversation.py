@@ -36,9 +36,10 @@ from undersigned.errors import (
     LedgerError,
     LocalProtocolError,
     LogProofError,
-    ResolutionError,
+    PolicyError,
     ScopeError,
     UndersignedError,
+    VerificationError,
 )
 from undersigned.ledger import Blob, Committed, Ledger, Row, Settlement, Stated, Summary
 from undersigned.messages import (
@@ -238,6 +239,7 @@ class Conversation(Remembered):
         "_called",
         "_documents",
         "_due",
+        "_fails_since",
         "_heard",
         "_inbox",
         "_lazy",
@@ -327,6 +329,8 @@ class Conversation(Remembered):
         """When to try again what could not be done; empty if there is nothing of it."""
         self._postponed: frozenset[str] = NOTHING
         """The effects that wait for it, as if they were served."""
+        self._fails_since: Instant = ""
+        """When the first attempt failed of those that wait."""
         self._task: asyncio.Task[None] | None = None
 
     @classmethod
@@ -477,8 +481,11 @@ class Conversation(Remembered):
                 self._undo([], greets)
                 self._fail(items, exc if isinstance(exc, UndersignedError) else UndersignedError("internal", repr(exc)))
                 # What came is stored, and has its receipt: nobody says it again to have us try again.
-                self._try_again(self._next_attempt(self.engagement))
+                self._try_again(self._next_attempt())
                 await asyncio.sleep(RETRY_SECONDS)
+            else:
+                if not self._again_at:
+                    self._fails_since = ""
             self._taken = None
             for item in items:
                 if isinstance(item, Asked) and not item.done.done():
@@ -620,10 +627,11 @@ class Conversation(Remembered):
         self._timer = None
         self._rouse()
 
-    def _next_attempt(self, engagement: Engagement) -> Instant:
-        """When to try again what this side owes since the last move and could not do now."""
+    def _next_attempt(self) -> Instant:
+        """When to try again what could not be done now. While the clock stands still, that does not come."""
         now = self.shell.clock.now()
-        waited = seconds_between(engagement.last_at or now, now)
+        self._fails_since = self._fails_since or now
+        waited = seconds_between(self._fails_since, now)
         return shift(now, min(max(waited, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS))
 
     def _try_again(self, at: Instant, *keys: str) -> None:
@@ -744,7 +752,7 @@ class Conversation(Remembered):
     def _undecided(self, turn: Turn, owed: Owe, error: UndersignedError) -> Say | None:
         """The `Withdraw` for what could not be decided; None where it is decided later, or there is nothing to end."""
         live = turn.engagement.offer if owed.about is None else turn.engagement.tabled
-        again = self._later(turn.engagement, owed, live) if error.retryable else None
+        again = self._later(owed, live, error)
         _log.warning("no decision", engagement=self.id, moves=owed.moves, error=str(error), again=again)
         turn.event("refused", owed.moves[0], detail=str(error), code=error.code)
         if again is not None:
@@ -754,8 +762,10 @@ class Conversation(Remembered):
             return None
         if "Seal" in owed.moves:
             # An acceptance is answered in any case, and only by what the offerer cannot help (HIRE-NEG-16).
-            unchecked = error.retryable or isinstance(error, ResolutionError) or error.code.startswith("status_")
-            reason = "status_unavailable" if unchecked else "revoked"
+            no = isinstance(error, VerificationError | PolicyError | ScopeError) and not error.code.startswith(
+                "status_"
+            )
+            reason = "revoked" if no and not error.retryable else "status_unavailable"
         elif error.code in ("revoked", "status_unavailable", "policy_denied"):
             reason = error.code
         elif error.code == "status_invalid":
@@ -767,15 +777,15 @@ class Conversation(Remembered):
             return Say("Withdraw", {**body, "needed": error.needed}, facts=error.facts, evidence=error.evidence)
         return Say("Withdraw", body)
 
-    def _later(self, engagement: Engagement, owed: Owe, live: Offered | Tabled | None) -> Instant | None:
-        """When to decide anew what is owed; None if it is not waited for."""
-        by = owed.by
-        if "Seal" in owed.moves and live is not None:
-            by = live.valid_until  # who accepted holds what it promised until then, and somewhat longer
-        elif "Withdraw" in owed.moves:
-            return None  # nobody is bound, and whoever hires may begin anew
-        again = self._next_attempt(engagement)
-        return again if by is None or again <= by else None
+    def _later(self, owed: Owe, live: Offered | Tabled | None, error: UndersignedError) -> Instant | None:
+        """When to decide anew what is owed; None if a `Withdraw` says now that it is not decided."""
+        if "Withdraw" not in owed.moves:
+            return self._next_attempt()  # nothing else can be said, and only what others do makes an end of it
+        if "Seal" not in owed.moves or live is None or not error.retryable:
+            return None
+        # Who accepted holds what it promised until then, and somewhat longer, in which the answer arrives.
+        by = live.valid_until
+        return min(self._next_attempt(), by) if self.shell.clock.now() < by else None
 
     # ------------------------------------------------------------------ receiving
 

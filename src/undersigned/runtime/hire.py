@@ -121,9 +121,9 @@ class Hire:
         self._decided: str | None = None
         """The decision that was noted last, as it was noted."""
         self._trouble: Event | None = None
-        self._unchecked = ""
-        """What could not be looked up for what was to be decided last."""
         """Why we could not decide, if it was a store of our own, or the log of the provider."""
+        self._undecided = ""
+        """What kept us from deciding, when that was tried last."""
         self._refused: Problem | None = None
         """The last message of ours that the provider refused, as it said so."""
         self._stuck: CredentialError | None = None
@@ -238,9 +238,10 @@ class Hire:
             event.code == _DIVERGED or (event.message is None and event.code.startswith("store_"))
         ):
             self._trouble = event
-        if event.kind == "refused" and event.message is None:
-            code = event.code
-            self._unchecked = event.detail.removeprefix(f"{code}: ") if code == "status_unavailable" else ""
+        elif event.kind == "refused" and event.message is None:
+            self._undecided = event.detail.removeprefix(f"{event.code}: ")
+            if self._trouble is not None and self._trouble.code != _DIVERGED:
+                self._trouble = None  # it could be stored after all
         if event.kind == "over":
             self._ends = True
             self._ended.set()
@@ -298,7 +299,7 @@ class Hire:
                     f"of its {self._trouble.type}: {told}" if self._trouble.message else f"we could not decide: {told}"
                 )
                 raise PolicyError(code, f"we withdrew, because {told}", engagement=engagement.id)
-            raise self._withdrawn(conversation, self._refused, self._unchecked)
+            raise self._withdrawn(conversation, self._refused, self._undecided)
         if not conversation.said("Review", "hirer"):
             ends = ", ".join(f"{e.basis} {e.detail}".strip() for e in contract.endings) or engagement.state
             raise PolicyError("upstream_failed", f"the contract ended without a review: {ends}")
@@ -332,7 +333,7 @@ class Hire:
         )
 
     @staticmethod
-    def _withdrawn(conversation: Conversation, refused: Problem | None, unchecked: str) -> UndersignedError:
+    def _withdrawn(conversation: Conversation, refused: Problem | None, undecided: str) -> UndersignedError:
         for role in ("provider", "hirer"):
             if conversation.said("Withdraw", role):
                 withdraw = conversation.last("Withdraw", Withdraw, role)
@@ -348,8 +349,8 @@ class Hire:
                 if role == "hirer" and conversation.said("Offer", "provider"):
                     price = conversation.offered().terms.price
                     asked += f"; its last offer was {price.amount} {price.currency}"
-                if role == "hirer" and unchecked:
-                    asked += f"; {unchecked}"
+                if role == "hirer" and withdraw.reason == "status_unavailable" and undecided:
+                    asked += f"; {undecided}"
                 engagement = conversation.engagement
                 return PolicyError(
                     code,

@@ -60,6 +60,8 @@ FRESH_SECONDS = 300
 """How old the DID document of an issuer may be, and a status list when we only look whether to go on."""
 MAX_TTL_SECONDS = 86_400.0
 """Longest that a status list is relied on while a contract runs; its own time is shorter."""
+_LOOKED_UP = ("credential", "reputation", "not_accused")
+"""Needs that a list or a registry, once it can be had, may show to be met: of who is accused only if nobody does."""
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -244,7 +246,9 @@ class Meeting:
             await self._agent.approvals.require(conversation, engagement, terms, decision)
         elif decision.outcome != "allow":
             needed = tuple(map(_need, decision.needed)) or None
-            raise Declined(decision.explain(), needed=needed, facts=recorded(decision), away=away)
+            raise Declined(
+                decision.explain(), needed=needed, facts=recorded(decision), away=away and _may_turn(decision)
+            )
         return decision
 
     def let_go(self, engagement: EngagementId) -> None:
@@ -270,9 +274,8 @@ class Meeting:
         stake = Stake.of(conversation.offered().terms)
         shown = VerifiedPresentation(holder=engagement.peer, engagement=engagement.id, credentials=relied, digest="")
         asked = msgspec.structs.replace(asked_about(shown, self.policy, stake), entitled=(), reputation=())
-        if self.beliefs.asks_registries:
-            await self.beliefs.consult(asked.authority)
-        answers = (await self.beliefs.settled(asked, max_age_seconds=MAX_TTL_SECONDS)).answers
+        away = self.beliefs.asks_registries and await self.beliefs.consult(asked.authority)
+        answers, _, unsure = await self.beliefs.settled(asked, max_age_seconds=MAX_TTL_SECONDS)
 
         def stands(credential: Credential, type: str) -> bool:
             if credential.issuer == engagement.peer:
@@ -286,6 +289,8 @@ class Meeting:
             raise CredentialError("policy_denied", text, accused=True)
         for _, demand in self.policy.demands(stake):
             if not any(demand.type in one.types and stands(one, demand.type) for one in relied):
+                if away or unsure:
+                    raise CredentialError("status_unavailable", f"who may say {demand.type} could not be looked up")
                 raise CredentialError("policy_denied", f"no {demand.type} that was shown is believed any more")
         credentials = self._counted(relied, engagement.peer)
         lists = await self._agent.statuses.lists(credentials, max_age_seconds=MAX_TTL_SECONDS)
@@ -421,6 +426,12 @@ def declined(decision: Decision, offer: Digest | None = None) -> Say:
         {"reason": "policy_denied", "needed": tuple(map(_need, decision.needed)) or None, "offer": offer},
         facts=recorded(decision),
     )
+
+
+def _may_turn(decision: Decision) -> bool:
+    """Whether a no can become a yes by what is looked up later; where it has another reason, it stays one."""
+    needed = {need.code for need in decision.needed}
+    return bool(needed) and not decision.accusations and needed.issubset(_LOOKED_UP)
 
 
 def _need(need: Needed) -> Need:

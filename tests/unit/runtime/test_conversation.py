@@ -15,8 +15,16 @@ from issuing import issued
 from runtimes import FIRST_LINE, KeptLedger, Node, World, facts, folded, last, messages, moves
 from undersigned.credentials import Accusation, read_credential
 from undersigned.did import DidDocument
-from undersigned.encoding import Digest, EngagementId, canonicalize, digest_bytes, shift
-from undersigned.errors import CredentialError, LocalProtocolError, ScopeError, UndersignedError
+from undersigned.encoding import (
+    Digest,
+    EngagementId,
+    canonicalize,
+    digest_bytes,
+    parse_duration,
+    seconds_between,
+    shift,
+)
+from undersigned.errors import ConfigurationError, CredentialError, LocalProtocolError, ScopeError, UndersignedError
 from undersigned.ledger import Commit, Committed, Draw, Reservation
 from undersigned.messages import (
     Acceptance,
@@ -230,6 +238,83 @@ def test_what_has_no_other_way_out_is_decided_again(open_world: Open) -> None:
     assert story(world.hirer, name).count("Closing") == 2
     assert 3 <= len(asked) <= 8, asked
     world.until("closed", name)
+
+
+@pytest.mark.parametrize(("side", "deadline"), [("hirer", "close"), ("provider", "review")])
+def test_a_closing_is_owed_beyond_its_time(side: str, deadline: str, open_world: Open) -> None:
+    """Nothing ends that debt but the closing, however late payment can be asked for again."""
+    world = open_world(held=True)
+    name = world.begin(opening="3 EUR").id
+    world.until("working" if side == "hirer" else "delivered", name, world.nodes[side == "provider"])
+    node, offer = world.nodes[side == "provider"], folded(world.provider, name).offer
+    assert offer is not None
+    late = parse_duration(getattr(offer.terms.deadlines, deadline)) + 30
+    word, since, asked = node.settlements.word, world.loop.time(), list[float]()
+
+    async def away(*about: Any) -> Any:
+        asked.append(world.loop.time() - since)
+        if asked[-1] < late:
+            raise UndersignedError("unreachable", "later")
+        return await word(*about)
+
+    node.settlements.word = away  # type: ignore[method-assign]
+    if side == "hirer":
+        while world.next_parcel():
+            pass
+    world.settle(late + 400)
+    assert any(row.type == "Closing" and row.sender == node.did for row in moves(node, name))
+
+
+def test_who_repeats_its_acceptance_does_not_have_us_look_up_more_often(open_world: Open) -> None:
+    """The pauses are counted from the first attempt, and not from what the other side says."""
+    world = open_world(held=True)
+    name = world.begin(opening="3 EUR").id
+    world.until("accepted-by-hirer", name, world.hirer)
+    asked = looked_up(world, world.provider, 1e9)
+    while world.next_parcel():
+        pass
+    raw = next(row.raw for row in moves(world.hirer, name) if row.type == "Acceptance")
+    for _ in range(310):
+        world.deliver(raw, world.hirer.did, world.provider.did)
+        world.settle(1)
+    assert last(world.provider, name, Withdraw).reason == "status_unavailable"
+    assert 8 <= len(asked) <= 12, asked
+
+
+def test_a_seal_that_waits_over_a_restart_is_asked_for_soon(open_world: Open) -> None:
+    """However long ago the acceptance came: whoever starts anew begins with short pauses."""
+    world = open_world(held=True)
+    name = world.begin(opening="3 EUR").id
+    world.until("accepted-by-hirer", name, world.hirer)
+    looked_up(world, world.provider, 1e9)
+    while world.next_parcel():
+        pass
+    world.settle(130)
+    world.run(world.provider.close(), 1)
+    offer = folded(world.provider, name).offer
+    assert offer is not None
+    world.settle(seconds_between(world.clock.now(), offer.valid_until) - 45)
+    asked = looked_up(world, world.restart(world.provider), 3)
+    world.settle(10)
+    assert "Seal" in story(world.provider, name)
+    assert len(asked) <= 3, asked
+
+
+def test_nobody_is_called_revoked_for_a_defect_of_ours(open_world: Open) -> None:
+    """HIRE-NEG-16: a token for a registry that cannot be read says nothing of whoever accepted."""
+    world = open_world(held=True)
+    name = world.begin(opening="3 EUR").id
+    world.until("accepted-by-hirer", name, world.hirer)
+
+    async def consult(_: Any) -> bool:
+        raise ConfigurationError("key_unavailable", "the token of the registry cannot be read")
+
+    beliefs = world.provider.meeting.beliefs
+    beliefs.asks_registries, beliefs.consult = True, consult  # type: ignore[method-assign]
+    while world.next_parcel():
+        pass
+    world.settle(5)
+    assert last(world.provider, name, Withdraw).reason == "status_unavailable"
 
 
 def test_an_inquiry_that_comes_again_while_it_is_refused_opens_an_engagement(open_world: Open) -> None:
