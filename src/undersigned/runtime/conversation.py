@@ -32,14 +32,14 @@ from undersigned.encoding import (
 )
 from undersigned.errors import (
     CODES,
+    CredentialError,
     LedgerConflict,
     LedgerError,
     LocalProtocolError,
     LogProofError,
-    PolicyError,
+    ProofError,
     ScopeError,
     UndersignedError,
-    VerificationError,
 )
 from undersigned.ledger import Blob, Committed, Ledger, Row, Settlement, Stated, Summary
 from undersigned.messages import (
@@ -123,7 +123,9 @@ RETRY_SECONDS = 1.0
 """Between attempts while the store does not take anything."""
 SHORTEST_PAUSE_SECONDS = 2
 LONGEST_PAUSE_SECONDS = 60
-"""Between attempts at what cannot be done for a moment. Each is as long as all before it."""
+"""Between attempts at what cannot be done for a moment. Each is as long as all before it together, up to that."""
+LOOK_SECONDS = 10
+"""So long before an offer ends, and what it held is free, its owner looks a last time whether to seal."""
 
 
 class Arrived(msgspec.Struct, frozen=True):
@@ -762,9 +764,8 @@ class Conversation(Remembered):
             return None
         if "Seal" in owed.moves:
             # An acceptance is answered in any case, and only by what the offerer cannot help (HIRE-NEG-16).
-            no = isinstance(error, VerificationError | PolicyError | ScopeError) and not error.code.startswith(
-                "status_"
-            )
+            # `revoked` is believed by whoever reads it, so it is said of a no about the other side alone.
+            no = isinstance(error, Declined | CredentialError | ProofError) and not error.code.startswith("status_")
             reason = "revoked" if no and not error.retryable else "status_unavailable"
         elif error.code in ("revoked", "status_unavailable", "policy_denied"):
             reason = error.code
@@ -778,14 +779,15 @@ class Conversation(Remembered):
         return Say("Withdraw", body)
 
     def _later(self, owed: Owe, live: Offered | Tabled | None, error: UndersignedError) -> Instant | None:
-        """When to decide anew what is owed; None if a `Withdraw` says now that it is not decided."""
+        """When to decide anew what is owed; None if it is not, and a `Withdraw` says so where there is one."""
+        if not error.retryable:
+            return None
         if "Withdraw" not in owed.moves:
             return self._next_attempt()  # nothing else can be said, and only what others do makes an end of it
-        if "Seal" not in owed.moves or live is None or not error.retryable:
+        if "Seal" not in owed.moves or live is None:
             return None
-        # Who accepted holds what it promised until then, and somewhat longer, in which the answer arrives.
-        by = live.valid_until
-        return min(self._next_attempt(), by) if self.shell.clock.now() < by else None
+        last = shift(live.valid_until, -LOOK_SECONDS)
+        return min(self._next_attempt(), last) if self.shell.clock.now() < last else None
 
     # ------------------------------------------------------------------ receiving
 

@@ -276,6 +276,8 @@ class Meeting:
         asked = msgspec.structs.replace(asked_about(shown, self.policy, stake), entitled=(), reputation=())
         away = self.beliefs.asks_registries and await self.beliefs.consult(asked.authority)
         answers, _, unsure = await self.beliefs.settled(asked, max_age_seconds=MAX_TTL_SECONDS)
+        unsure = unsure or away
+        unchecked = ""  # said last: what is withdrawn for sure is withdrawn whatever else cannot be looked up
 
         def stands(credential: Credential, type: str) -> bool:
             if credential.issuer == engagement.peer:
@@ -285,14 +287,16 @@ class Meeting:
 
         clear = {one.party for one in answers.accused if one.verdict == "no"}
         if not clear.issuperset(parties_of(shown)):
-            text = f"{engagement.peer}, or its organisation, is accused now"
-            raise CredentialError("policy_denied", text, accused=True)
+            if not unsure or any(one.dissent for one in answers.accused):
+                text = f"{engagement.peer}, or its organisation, is accused now"
+                raise CredentialError("policy_denied", text, accused=True)
+            unchecked = f"whether {engagement.peer}, or its organisation, is accused could not be looked up"
         for _, demand in self.policy.demands(stake):
             if not any(demand.type in one.types and stands(one, demand.type) for one in relied):
-                if away or unsure:
-                    raise CredentialError("status_unavailable", f"who may say {demand.type} could not be looked up")
-                raise CredentialError("policy_denied", f"no {demand.type} that was shown is believed any more")
-        credentials = self._counted(relied, engagement.peer)
+                if not unsure:
+                    raise CredentialError("policy_denied", f"no {demand.type} that was shown is believed any more")
+                unchecked = f"who may say {demand.type} could not be looked up"
+        credentials = relied if unchecked else self._counted(relied, engagement.peer)
         lists = await self._agent.statuses.lists(credentials, max_age_seconds=MAX_TTL_SECONDS)
         now = self._agent.clock.now()
         for one in credentials:
@@ -301,6 +305,8 @@ class Meeting:
                 raise CredentialError(
                     "policy_denied", f"valid until {one.valid_until}; it is {now}", credential=one.digest
                 )
+        if unchecked:
+            raise CredentialError("status_unavailable", unchecked)
 
     def _counted(
         self, credentials: tuple[Credential, ...], holder: Did, *, rated: bool = False

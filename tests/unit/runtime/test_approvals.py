@@ -217,7 +217,7 @@ def test_an_acceptance_is_answered_though_people_would_have_to_be_asked(worlds: 
     assert "Acceptance" in world.provider.said()
     assert "Seal" not in node.said()
     assert ended(world, hire.id) == ("withdrawn", "withdrawn")
-    assert last(world.provider, hire.id, Withdraw).reason == "revoked"
+    assert last(world.provider, hire.id, Withdraw).reason == "status_unavailable", "nobody is revoked"
 
 
 def test_without_anybody_to_ask_the_answer_is_no(worlds: Worlds) -> None:

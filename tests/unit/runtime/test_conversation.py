@@ -300,6 +300,74 @@ def test_a_seal_that_waits_over_a_restart_is_asked_for_soon(open_world: Open) ->
     assert len(asked) <= 3, asked
 
 
+def test_what_failed_before_and_was_mended_lengthens_no_pause(open_world: Open) -> None:
+    """Each begins with short pauses anew."""
+    world = open_world(held=True)
+    name = world.begin(opening="3 EUR").id
+    world.until("accepted-by-hirer", name, world.hirer)
+    asked = looked_up(world, world.provider, 40)
+    while world.next_parcel():
+        pass
+    world.settle(70)
+    assert "Seal" in story(world.provider, name)
+    assert len(asked) > 3
+    identity, tried = world.provider.identity, list[float]()
+
+    async def locked(raw: bytes) -> bytes:
+        tried.append(world.loop.time())
+        if len(tried) < 3:
+            raise UndersignedError("internal", "the key is locked")
+        return await identity.sign(raw)
+
+    world.provider.identity = replace(identity, sign=locked)
+    world.until("closed", name)
+    assert tried[1] - tried[0] < 5, tried
+
+
+def test_the_last_look_before_a_seal_leaves_it_its_time(open_world: Open) -> None:
+    """HIRE-NEG-14: what comes back only then is seen, and the seal is said before what is held for it is free."""
+    world = open_world(held=True)
+    name = world.begin(opening="3 EUR").id
+    world.until("accepted-by-hirer", name, world.hirer)
+    offer = folded(world.provider, name).offer
+    assert offer is not None
+    left = seconds_between(world.clock.now(), offer.valid_until)
+    asked = looked_up(world, world.provider, left - 12)
+    while world.next_parcel():
+        pass
+    world.settle(left + 5)
+    (seal,) = [row for row in moves(world.provider, name) if row.type == "Seal"]
+    assert seal.at < offer.valid_until
+    assert any(left - 12 <= at <= left - 9 for at in asked), asked
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_what_is_revoked_ends_though_something_else_is_away(away: bool, open_world: Open) -> None:
+    """HIRE-STA-09: whoever keeps one accreditor's list down keeps nobody's contract alive."""
+    world = open_world(held=True)
+    name = world.begin(opening="3 EUR").id
+    world.until("working", name, world.hirer)
+    meeting = world.hirer.meeting
+    settled = meeting.beliefs.settled
+
+    async def unsettled(asked: Any, *, max_age_seconds: float) -> Any:
+        found = await settled(asked, max_age_seconds=max_age_seconds)
+        return found._replace(answers=replace(found.answers, authority=()), away=True) if away else found
+
+    async def lists(credentials: Any, **_: Any) -> Any:
+        raise CredentialError("revoked", "by its issuer", credential=credentials[0].digest)
+
+    meeting.beliefs.settled = unsettled  # type: ignore[method-assign]
+    if away:
+        with pytest.raises(CredentialError) as caught:
+            world.run(meeting.stands(world.hirer.the(name)), 5)
+        assert caught.value.code == "status_unavailable"
+    world.hirer.statuses.lists = lists  # type: ignore[method-assign]
+    with pytest.raises(CredentialError) as caught:
+        world.run(meeting.stands(world.hirer.the(name)), 5)
+    assert caught.value.code == "revoked"
+
+
 def test_nobody_is_called_revoked_for_a_defect_of_ours(open_world: Open) -> None:
     """HIRE-NEG-16: a token for a registry that cannot be read says nothing of whoever accepted."""
     world = open_world(held=True)

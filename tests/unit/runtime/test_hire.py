@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from runtimes import World
-from undersigned.errors import CredentialError, LocalProtocolError, PolicyError, TransportError
+from undersigned.errors import CredentialError, LocalProtocolError, PolicyError, TransportError, UndersignedError
 from undersigned.runtime import Conversation, Event, Hire, HireResult, Order
 from undersigned.runtime.turn import Hears
 
@@ -50,6 +50,35 @@ def refused(world: World, conversation: Conversation) -> Event:
         detail="did_unresolvable: no such host",
         code="did_unresolvable",
     )
+
+
+@pytest.mark.parametrize("code", ["status_unavailable", "registry_unavailable", "did_unresolvable"])
+def test_who_hires_is_told_what_could_not_be_looked_up(code: str, open_world: Open) -> None:
+    """And not what had kept us from deciding before that: a store that could be read again."""
+    world = open_world(held=True)
+    _, result = hired(world, opening="5 EUR")
+    world.settle(0)
+    name = next(iter(world.hirer.conversations))
+    world.until("accepted-by-provider", name, world.provider)
+    asked: list[str] = []
+
+    async def away(*_: Any, **__: Any) -> Any:
+        asked.append(code)
+        if len(asked) == 1:
+            raise LocalProtocolError("store_unavailable", "the trust graph cannot be read")
+        raise UndersignedError(code, "it was not had")
+
+    world.hirer.statuses.lists = away  # type: ignore[method-assign]
+    while world.next_parcel():
+        pass
+    world.settle(500)
+    while world.next_parcel():
+        pass
+    world.settle(10)
+    error = result.exception()
+    assert isinstance(error, PolicyError)
+    assert error.code == "status_unavailable"
+    assert "it was not had" in str(error)
 
 
 async def all_of(hire: Hire) -> list[Event]:
