@@ -368,6 +368,30 @@ def test_what_is_revoked_ends_though_something_else_is_away(away: bool, open_wor
     assert caught.value.code == "revoked"
 
 
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_no_that_stays_one_is_said_at_once(refused: bool, open_world: Open) -> None:
+    """HIRE-NEG-16: whatever is away beside it; what may turn is waited for."""
+    world = open_world(held=True)
+    name = world.begin(opening="3 EUR").id
+    world.until("accepted-by-hirer", name, world.hirer)
+    meeting = world.provider.meeting
+    settled = meeting.beliefs.settled
+
+    async def unsettled(asked: Any, *, max_age_seconds: float) -> Any:
+        found = await settled(asked, max_age_seconds=max_age_seconds)
+        return found._replace(answers=replace(found.answers, authority=()), away=True)
+
+    meeting.beliefs.settled = unsettled  # type: ignore[method-assign]
+    if refused:
+        meeting.policy = replace(meeting.policy, currency="EUR", min_price="99")
+    while world.next_parcel():
+        pass
+    world.settle(5)
+    assert ("Withdraw" in story(world.provider, name)) == refused
+    if refused:
+        assert last(world.provider, name, Withdraw).reason == "revoked"
+
+
 def test_nobody_is_called_revoked_for_a_defect_of_ours(open_world: Open) -> None:
     """HIRE-NEG-16: a token for a registry that cannot be read says nothing of whoever accepted."""
     world = open_world(held=True)
