@@ -9,10 +9,12 @@ Source: protocol-spec/09-errors.md
 
 from __future__ import annotations
 
+import errno
 from typing import Final, Literal, NamedTuple
 
 __all__ = [
     "CODES",
+    "NO_ROOM",
     "Closed",
     "Code",
     "ConfigurationError",
@@ -151,6 +153,10 @@ CODES: Final[dict[str, Code]] = {
     "evidence_invalid": Code("evidence", False, 4, "never", "the evidence does not prove what it claims"),
     "internal": Code("internal", False, 1, "never", "a defect of ours"),
 }
+
+
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Numbers of an `OSError` that say that there is no room for what is written: `store_full`."""
 
 
 class UndersignedError(Exception):

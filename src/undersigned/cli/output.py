@@ -26,9 +26,9 @@ from rich.console import Console
 from rich.text import Text
 
 from undersigned.encoding import EngagementId
-from undersigned.errors import ConfigurationError, LedgerUnavailable, UndersignedError
+from undersigned.errors import NO_ROOM, ConfigurationError, LedgerUnavailable, UndersignedError
 from undersigned.ledger import Ledger, open_ledger
-from undersigned.runtime import NO_ROOM, Home
+from undersigned.runtime import Home
 
 __all__ = [
     "HOME_OPTION",

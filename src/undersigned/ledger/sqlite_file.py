@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from undersigned.errors import LedgerConflict, LedgerError, LedgerUnavailable
+from undersigned.errors import NO_ROOM, LedgerConflict, LedgerError, LedgerUnavailable
 from undersigned.ledger.seen import Head, Seen, Stated
 
 __all__ = [
@@ -51,7 +51,6 @@ STATEMENTS: Final = 512
 _OPENING: Final = threading.Lock()
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 """What a file system says on which a file has one name only."""
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def connect(path: Path, *, writing: bool) -> sqlite3.Connection:
@@ -261,7 +260,7 @@ def translated(exc: BaseException, what: str = "the ledger") -> LedgerError:
     code = getattr(exc, "sqlite_errorcode", 0)
     primary = code & 0xFF
     name = getattr(exc, "sqlite_errorname", type(exc).__name__)
-    if primary == sqlite3.SQLITE_FULL or getattr(exc, "errno", None) in _NO_ROOM:
+    if primary == sqlite3.SQLITE_FULL or getattr(exc, "errno", None) in NO_ROOM:
         return LedgerUnavailable("store_full", f"no room for {what}: {exc}")
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return LedgerError("store_corrupt", f"the file of {what} is damaged ({name}): {exc}")

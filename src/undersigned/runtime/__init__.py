@@ -28,7 +28,7 @@ from undersigned.runtime.decisions import (
 )
 from undersigned.runtime.establishments import Imported, import_establishment
 from undersigned.runtime.export import ABSENT, Absent, export_pack, left_out
-from undersigned.runtime.files import NO_ROOM, open_file, read_file, whole_file, write_whole
+from undersigned.runtime.files import open_file, read_file, whole_file, write_whole
 from undersigned.runtime.gate import Gate, Permit, Refusal, Resolver
 from undersigned.runtime.gather import Answer, Gatherer, GathererLimits
 from undersigned.runtime.guard import current_job, guard
@@ -96,7 +96,6 @@ __all__ = [
     "GATE_TOKEN",
     "LIST_TTL_SECONDS",
     "MAX_WHOLE_BYTES",
-    "NO_ROOM",
     "SBOM_FORMATS",
     "SMALL_BYTES",
     "SPAWN_BATCH",

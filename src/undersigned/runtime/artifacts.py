@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, Protocol
 
 from undersigned.encoding import Digest, digest_bytes, digest_from_hex, digest_hex
-from undersigned.errors import FormatError, LedgerError, LedgerUnavailable, UndersignedError, VerificationError
+from undersigned.errors import NO_ROOM, FormatError, LedgerError, LedgerUnavailable, UndersignedError, VerificationError
 
-from .files import NO_ROOM, open_file
+from .files import open_file
 
 __all__ = [
     "MAX_WHOLE_BYTES",

@@ -15,12 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
-__all__ = ["MAX_FILE_BYTES", "NO_ROOM", "open_file", "read_file", "whole_file", "write_whole"]
+__all__ = ["MAX_FILE_BYTES", "open_file", "read_file", "whole_file", "write_whole"]
 
 MAX_FILE_BYTES: Final = 1 << 20
 """Most that a file holds where nothing else is said."""
-NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""What a system says where there is no room for what is written."""
 _AT_ONCE: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 
 

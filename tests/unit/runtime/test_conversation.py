@@ -341,6 +341,18 @@ def test_the_last_look_before_a_seal_leaves_it_its_time(open_world: Open) -> Non
     assert any(left - 12 <= at <= left - 9 for at in asked), asked
 
 
+def unsure(node: Node) -> None:
+    """From now on what speaks for the other side cannot be looked up."""
+    beliefs = node.meeting.beliefs
+    settled = beliefs.settled
+
+    async def unsettled(asked: Any, *, max_age_seconds: float) -> Any:
+        found = await settled(asked, max_age_seconds=max_age_seconds)
+        return found._replace(answers=replace(found.answers, authority=()), away=True)
+
+    beliefs.settled = unsettled  # type: ignore[method-assign]
+
+
 @pytest.mark.parametrize("away", [False, True])
 def test_what_is_revoked_ends_though_something_else_is_away(away: bool, open_world: Open) -> None:
     """HIRE-STA-09: whoever keeps one accreditor's list down keeps nobody's contract alive."""
@@ -348,17 +360,12 @@ def test_what_is_revoked_ends_though_something_else_is_away(away: bool, open_wor
     name = world.begin(opening="3 EUR").id
     world.until("working", name, world.hirer)
     meeting = world.hirer.meeting
-    settled = meeting.beliefs.settled
-
-    async def unsettled(asked: Any, *, max_age_seconds: float) -> Any:
-        found = await settled(asked, max_age_seconds=max_age_seconds)
-        return found._replace(answers=replace(found.answers, authority=()), away=True) if away else found
 
     async def lists(credentials: Any, **_: Any) -> Any:
         raise CredentialError("revoked", "by its issuer", credential=credentials[0].digest)
 
-    meeting.beliefs.settled = unsettled  # type: ignore[method-assign]
     if away:
+        unsure(world.hirer)
         with pytest.raises(CredentialError) as caught:
             world.run(meeting.stands(world.hirer.the(name)), 5)
         assert caught.value.code == "status_unavailable"
@@ -375,13 +382,7 @@ def test_a_no_that_stays_one_is_said_at_once(refused: bool, open_world: Open) ->
     name = world.begin(opening="3 EUR").id
     world.until("accepted-by-hirer", name, world.hirer)
     meeting = world.provider.meeting
-    settled = meeting.beliefs.settled
-
-    async def unsettled(asked: Any, *, max_age_seconds: float) -> Any:
-        found = await settled(asked, max_age_seconds=max_age_seconds)
-        return found._replace(answers=replace(found.answers, authority=()), away=True)
-
-    meeting.beliefs.settled = unsettled  # type: ignore[method-assign]
+    unsure(world.provider)
     if refused:
         meeting.policy = replace(meeting.policy, currency="EUR", min_price="99")
     while world.next_parcel():
