@@ -164,14 +164,16 @@ def _needed_writes(writes: Sequence[Op]) -> Iterator[Op]:
     what is sent before it leaves. Notices and facts go with the next. One more for each booking of an action, which has
     to be there before the action is taken; settling it can go with the next turn, as can a signed checkpoint.
     """
-    before = ""
+    before: dict[str, str] = {}
     for op in writes:
         if isinstance(op.payload, Commit):
             moves = [row for row in op.payload.rows if row.sequence is not None]
             answers = bool(moves) and all(row.kind == "sent" for row in moves)
-            if moves and not (answers and before and before not in _TAKES_TIME | _LOGGED_FIRST):
+            asked = before.get(op.payload.engagement, "")
+            if moves and not (answers and asked and asked not in _TAKES_TIME | _LOGGED_FIRST):
                 yield op
-            before = moves[-1].type if moves and moves[-1].kind == "received" else ""
+            received = moves and moves[-1].kind == "received"
+            before[op.payload.engagement] = moves[-1].type if received else ""
         elif type(op.payload).__name__ == "Reservation":
             yield op
 

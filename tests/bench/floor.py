@@ -13,12 +13,13 @@ import queue
 import sqlite3
 import tempfile
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import rfc8785
@@ -39,6 +40,10 @@ __all__ = ["Floor", "rows_of"]
 _decode = msgspec.json.Decoder().decode
 _sorted = msgspec.json.Encoder(order="sorted").encode
 _LARGEST = 2**53
+PLANS = 64
+"""Hires of the floor that differ in what they do; after that it is the same again."""
+Step: TypeAlias = tuple[str, str, Any]
+"""What is to be done: how, for which side, with what."""
 
 
 def canonical(value: Any) -> bytes:
@@ -130,17 +135,35 @@ class Store(threading.Thread):
                 future.set_result(None)
 
 
+def _planned(steps: Sequence[tuple[str, Step]], often: Mapping[str, float]) -> Iterator[list[Step]]:
+    """What one hire after the other does: `steps` by kind, of each kind as many as `often` says on average."""
+    rates = {kind: often[kind] / count for kind, count in Counter(kind for kind, _ in steps).items()}
+    due = dict.fromkeys(rates, 0.5)
+    while True:
+        plan: list[Step] = []
+        for kind, step in steps:
+            due[kind] += rates[kind]
+            while due[kind] >= 1:
+                due[kind] -= 1
+                plan.append(step)
+        yield plan
+
+
 class Floor:
     """Plays a tape. Enter it, run `hires` as often as wanted, leave it."""
 
-    def __init__(self, ops: Sequence[Op], folder: Path, *, keep_alive: bool) -> None:
-        """`keep_alive`: HTTP requests share connections, as the product's do."""
+    def __init__(self, ops: Sequence[Op], often: Mapping[str, float], folder: Path, *, keep_alive: bool) -> None:
+        """`ops` is what one hire did. `often` says how often a hire does each kind where many are under way, who do
+        some of it together: as often it is done here. `keep_alive`: HTTP requests share connections, as the product's
+        do.
+        """
         _, self._secret = crypto_sign_seed_keypair(os.urandom(32))
         self._folder = folder
         self._keep_alive = keep_alive
         self._arriving: dict[str, deque[asyncio.Future[None]]] = {HIRER: deque(), PROVIDER: deque()}
         self._bodies: dict[str, bytes] = {}
-        self._steps = [step for op in ops if (step := self._step(op)) is not None]
+        steps = [(op.kind, step) for op in ops if (step := self._step(op)) is not None]
+        self._plans = list(islice(_planned(steps, often), PLANS))
 
     async def __aenter__(self) -> Floor:
         loop = asyncio.get_running_loop()
@@ -183,7 +206,7 @@ class Floor:
 
     async def _hire(self, number: int, accepted: web.WebSocketResponse) -> None:
         loop = asyncio.get_running_loop()
-        for kind, side, what in self._steps:
+        for kind, side, what in self._plans[number % PLANS]:
             if kind == "do":
                 what()
             elif kind == "send":
@@ -204,7 +227,7 @@ class Floor:
             else:
                 await asyncio.to_thread(self._keep, what)
 
-    def _step(self, op: Op) -> tuple[str, str, Any] | None:
+    def _step(self, op: Op) -> Step | None:
         """What to do for an operation; None for what a floor has no use for."""
         payload = op.payload
         do: Callable[[], Any]

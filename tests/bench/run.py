@@ -1,7 +1,8 @@
 """`make bench`: how fast two companies hire each other, beside the floor measured in the same run.
 
 Both companies run in this process, on one core: real loopback sockets, two SQLite ledgers that sync at every commit.
-The floor (`floor.py`) does again what one of these hires was counted to do (`counting.py`), with nothing around it.
+The floor (`floor.py`) does again what one of these hires was counted to do (`counting.py`), with nothing around it, and
+as often as so many hires at once do it, who share some of it.
 Hires and floors take turns, and what is reported are medians over the rounds, so a busy machine disturbs the
 milliseconds and hardly the ratios. Nothing here passes or fails.
 
@@ -28,11 +29,12 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Coroutine
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -50,6 +52,8 @@ from bench.spawn import show_spawn
 from bench.trust_graph import show_trust
 
 SUITES = ("eddsa-jcs-2022", "eddsa-rdfc-2022")
+FILES = 100
+"""That many are made to see what one costs."""
 PER_MESSAGE = ("sign", "verify", "jcs", "options", "parts", "quads", "option-quads", "decode", "convert", "sha256")
 
 
@@ -117,7 +121,7 @@ def main() -> None:
     report: dict[str, Any] = {"versions": versions(options.loop), "suites": {}}
     if not options.json:
         print("  ".join(f"{name} {version}" for name, version in report["versions"].items()), flush=True)
-    # One folder for all: files that were just deleted make new ones dearer on some file systems, for minutes.
+    # One folder for all: see `cost_of_a_file`.
     with tempfile.TemporaryDirectory(dir=options.folder, ignore_cleanup_errors=True) as everything:
         for suite in options.suite or SUITES:
             folder = Path(everything) / suite
@@ -137,6 +141,19 @@ def main() -> None:
                     show_sites(tape)
     if options.json:
         print(json.dumps(report, indent=2))
+
+
+def cost_of_a_file(folder: Path) -> float:
+    """CPU in ms to make an empty file.
+
+    Where thousands of files were deleted in the last minutes, as a run of this does at its end, ext4 passes over the
+    places of all of them to find one for a new file: it takes twenty times as long, in hires and floors alike, and the
+    ratio means less.
+    """
+    started = time.process_time_ns()
+    for number in range(FILES):
+        (folder / str(number)).touch(exist_ok=False)
+    return (time.process_time_ns() - started) / FILES / 1e6
 
 
 def keep_to(cores: int) -> None:
@@ -200,11 +217,31 @@ def versions(loop: str) -> dict[str, str]:
     }
 
 
-async def counted(pair: Pair) -> Tape:
-    """What one hire does, on a connection that is open, between parties that know each other."""
+async def counted(pair: Pair, hires: int = 1) -> Tape:
+    """What so many hires at once do, on connections that are open, between parties that know each other."""
     with counting() as tape:
-        await pair.hires(1, 1)
+        await pair.hires(hires, hires)
     return tape
+
+
+class Counts(NamedTuple):
+    """How often each kind is done in a hire where many are under way."""
+
+    done: dict[str, float]
+    needed: dict[str, float]
+    rows: float
+    """Of the durable writes."""
+
+
+async def averages(pair: Pair, at_once: int) -> Counts:
+    """Averages over so many hires at once."""
+    tape = await counted(pair, at_once)
+
+    def each(counts: Counter[str]) -> dict[str, float]:
+        return {kind: counts[kind] / at_once for kind in KINDS}
+
+    rows = sum(len(rows_of(op.payload)) for op in tape.ops if op.kind == "write")
+    return Counts(each(tape.done()), each(tape.needed()), rows / at_once)
 
 
 async def measured(
@@ -212,15 +249,17 @@ async def measured(
 ) -> tuple[dict[str, Any], Tape]:
     """The report of one suite."""
     rounds: dict[str, list[dict[str, float]]] = {"hire": [], "floor": [], "least": []}
+    (folder / "files").mkdir()
+    file_ms = cost_of_a_file(folder / "files")
     async with two_peers(folder, suite) as pair:
         progress.begin(f"{suite}: first hires")
         await pair.hires(options.at_once + 2, options.at_once, progress.step)
-        tape = await counted(pair)
+        tape, counts = await counted(pair), await averages(pair, options.at_once)
         for name in ("floor", "least"):
             (folder / name).mkdir()
         async with (
-            Floor(tape.ops, folder / "floor", keep_alive=True) as floor,
-            Floor(tape.needed_ops(), folder / "least", keep_alive=True) as least,
+            Floor(tape.ops, counts.done, folder / "floor", keep_alive=True) as floor,
+            Floor(tape.needed_ops(), counts.needed, folder / "least", keep_alive=True) as least,
         ):
             loads: dict[str, Load] = {"hire": pair, "floor": floor, "least": least}
             for load in (floor, least):
@@ -232,7 +271,7 @@ async def measured(
         progress.end()
         commits = pair.acme.ledger.counters.commits + pair.globex.ledger.counters.commits
         groups = pair.acme.ledger.counters.groups + pair.globex.ledger.counters.groups
-    return report_of(rounds, tape, options, commits / groups), tape
+    return {**report_of(rounds, tape, counts, options, commits / groups), "cpu_ms_per_file": file_ms}, tape
 
 
 async def timed(load: Load, hires: int, at_once: int, progress: Progress) -> dict[str, float]:
@@ -247,7 +286,11 @@ async def timed(load: Load, hires: int, at_once: int, progress: Progress) -> dic
 
 
 def report_of(
-    rounds: dict[str, list[dict[str, float]]], tape: Tape, options: argparse.Namespace, commits_per_sync: float
+    rounds: dict[str, list[dict[str, float]]],
+    tape: Tape,
+    counts: Counts,
+    options: argparse.Namespace,
+    commits_per_sync: float,
 ) -> dict[str, Any]:
     """Medians, ratios by round, and counts."""
 
@@ -257,8 +300,7 @@ def report_of(
     def ratios(name: str) -> list[float]:
         return [hire["cpu_ms"] / floor["cpu_ms"] for hire, floor in zip(rounds["hire"], rounds[name], strict=True)]
 
-    done, needed = tape.done(), tape.needed()
-    messages = done["send"]
+    messages = counts.done["send"]
     return {
         "rounds": options.rounds,
         "hires": options.hires,
@@ -279,8 +321,8 @@ def report_of(
         "messages": messages,
         "types": {side: tape.sent(side) for side in (HIRER, PROVIDER)},
         "bytes": {side: tape.bytes_sent(side) for side in (HIRER, PROVIDER)},
-        "rows": sum(len(rows_of(op.payload)) for op in tape.ops if op.kind == "write"),
-        "counts": {KINDS[kind]: {"needed": needed[kind], "done": done[kind]} for kind in KINDS},
+        "rows": counts.rows,
+        "counts": {name: {"needed": counts.needed[kind], "done": counts.done[kind]} for kind, name in KINDS.items()},
     }
 
 
@@ -288,6 +330,7 @@ def show(suite: str, report: dict[str, Any], options: argparse.Namespace) -> Non
     """The report for people."""
     ratios = report["ratios"]
     least = report["least_ratios"]
+    title = f"counted in {report['at_once']} hires at once, for each"
     print(
         f"\n{suite}: {report['rounds']} rounds of {report['hires']} hires, {report['at_once']} at once,"
         f" {options.loop}; milliseconds and ratios are each the median of the rounds\n"
@@ -302,19 +345,21 @@ def show(suite: str, report: dict[str, Any], options: argparse.Namespace) -> Non
         f" times that ({min(least):.2f} to {max(least):.2f})\n"
         f"  (the floor does again, with nothing around it, what stands below as done; 'needed' leaves out what one\n"
         f"  side does to the same bytes twice, or to what it wrote itself; '<' marks where more was done)\n"
-        f"\n  counted in one hire                            needed     done   done per message"
+        f"  an empty file made here {report['cpu_ms_per_file']:8.2f} ms   (0.4 where a run has just deleted its files:"
+        " wait, or name a --folder)\n"
+        f"\n  {title:<44} needed     done   done per message"
     )
     for kind, name in KINDS.items():
         count = report["counts"][name]
         if count["done"] or kind == "general":
             each = f"{count['done'] / report['messages']:10.1f}" if kind in PER_MESSAGE else ""
             more = "  <" if count["done"] > count["needed"] else ""
-            print(f"    {name:<42} {count['needed']:8} {count['done']:8} {each:>10}{more}")
+            print(f"    {name:<42} {count['needed']:8.1f} {count['done']:8.1f} {each:>10}{more}")
     sizes = report["bytes"]
     print(
         f"    bytes of messages: {sizes[HIRER]} to the provider, {sizes[PROVIDER]} to the hirer\n"
         f"    messages: hirer {' '.join(report['types'][HIRER])}; provider {' '.join(report['types'][PROVIDER])}\n"
-        f"    rows in the durable writes, those of indexes and of the tree's nodes left out: {report['rows']}\n"
+        f"    rows in the durable writes, those of indexes and of the tree's nodes left out: {report['rows']:.1f}\n"
         f"    commits in one sync, on average: {report['commits_per_sync']:.2f}",
         flush=True,
     )
