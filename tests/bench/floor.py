@@ -30,7 +30,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from undersigned.encoding import multibase_decode, multibase_encode
 from undersigned.jsonld import compiled_quads
 from undersigned.ledger import Commit
-from undersigned.ledger.sqlite_writer import GATHER_ROUNDS, MAX_GROUP
+from undersigned.ledger.sqlite_writer import GATHER_ROUNDS, MAX_GROUP, SeenChange
 
 from .counting import Op
 from .pair import HIRER, PROVIDER
@@ -295,6 +295,8 @@ class Floor:
 
 def rows_of(write: Any) -> list[bytes]:
     """What a durable write puts on disk: what it was given, in as many rows, without seals, nodes and indexes."""
+    if isinstance(write, SeenChange):
+        return [write.log.encode()]  # what becomes of it is known in the transaction only
     if not isinstance(write, Commit):
         return [msgspec.json.encode(write)]
     evidence = (blob.raw for blob in write.evidence if blob.kind != "did-document")
