@@ -51,7 +51,7 @@ KINDS = {
 }
 """What is counted, in the order of the report."""
 
-_CARRIERS = ("/encoding/", "/keys/", "/proof/", "/jsonld/", "/runtime/signers.py")
+_CARRIERS = ("encoding/", "keys/", "proof/", "jsonld/", "runtime/signers.py")
 """What only carries out what others want."""
 _SOURCE = str(Path(undersigned.daemon.__file__).parent.parent) + "/"
 _sorted = msgspec.json.Encoder(order="sorted").encode
@@ -191,8 +191,9 @@ def _site() -> str:
     while frame is not None:
         name = frame.f_code.co_filename
         if name.startswith(_SOURCE):
-            last = f"{name.removeprefix(_SOURCE)}:{frame.f_lineno} {frame.f_code.co_name}"
-            if not any(carrier in name for carrier in _CARRIERS):
+            name = name.removeprefix(_SOURCE)
+            last = f"{name}:{frame.f_lineno} {frame.f_code.co_name}"
+            if not name.startswith(_CARRIERS):
                 return last
         frame = frame.f_back
     return last or "(a thread)"
