@@ -149,8 +149,9 @@ def read_jws(text: str, of: JwsKind) -> Jws:
     return Jws(text=text, algorithm=algorithm, method=method, payload=_object(parts[1], of.max_payload, "payload"))
 
 
-def verify_jws(signed: Jws, key: PublicKey) -> None:
-    """Return if `key` signed it. Of ECDSA both values of s are taken, as JOSE has it.
+def verify_jws(signed: Jws, key: PublicKey, *, remember: bool = False) -> None:
+    """Return if `key` signed it. Of ECDSA both values of s are taken, as JOSE has it. `remember` is as of
+    `verify_proof`.
 
     Raises:
         ProofError: `suite_not_allowed`: a key of another kind than the algorithm's; `proof_invalid`.
@@ -160,7 +161,8 @@ def verify_jws(signed: Jws, key: PublicKey) -> None:
     if key.kind != JOSE_ALGORITHMS[signed.algorithm]:
         raise ProofError("suite_not_allowed", f"expected a key for {signed.algorithm}; came {key.kind}")
     to_sign, _, signature = signed.text.rpartition(".")
-    key.verify(base64url_decode(signature), to_sign.encode(), low_s=False)
+    verify = key.verify_remembering if remember else key.verify
+    verify(base64url_decode(signature), to_sign.encode(), low_s=False)
 
 
 def _object(part: str, max_bytes: int, name: str) -> JsonObject:

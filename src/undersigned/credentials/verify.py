@@ -425,7 +425,7 @@ def _verify(
     # The signature first: what only does not count here and now is recorded, and has to be its issuer's all the same.
     key = _key_of(credential.issuer, documents, now)
     if credential.jws is not None:
-        verify_signed_text(credential.jws, key, "assertionMethod", now, suites)
+        verify_signed_text(credential.jws, key, "assertionMethod", now, suites, remember=True)
     else:
         verify_proof(
             credential.json,
@@ -436,6 +436,7 @@ def _verify(
             contexts=contexts,
             # Credentials are documents of others, whose standard allows both values of s.
             low_s=False,
+            remember=True,
         )
     if not CLAIMS.keys().isdisjoint(credential.types):
         read_claim(credential)  # of ours, so closed
@@ -448,9 +449,16 @@ def _verify(
 
 
 def verify_signed_text(
-    signed: Jws, key: KeyLookup, purpose: str, now: Instant, suites: Collection[str] | None = None
+    signed: Jws,
+    key: KeyLookup,
+    purpose: str,
+    now: Instant,
+    suites: Collection[str] | None = None,
+    *,
+    remember: bool = False,
 ) -> None:
-    """Return if the key that `kid` names signed it by `now`, and may sign for this purpose.
+    """Return if the key that `kid` names signed it by `now`, and may sign for this purpose. `remember` is as of
+    `verify_proof`.
 
     Raises:
         ProofError: As `verify_jws`; `suite_not_allowed`: an algorithm that is not among `suites`, if there are any;
@@ -464,7 +472,7 @@ def verify_signed_text(
     made = numeric_date(signed.payload, "iat")
     if made is not None and made > shift(now, MAX_SKEW_SECONDS):
         raise ProofError("proof_from_future", f"expected at most {MAX_SKEW_SECONDS} s after {now}; came {made}")
-    verify_jws(signed, key(signed.method, purpose))
+    verify_jws(signed, key(signed.method, purpose), remember=remember)
 
 
 def verify_answer(signed: Jws, challenge: str | None, domain: str | None, now: Instant) -> None:

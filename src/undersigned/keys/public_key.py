@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from undersigned.encoding import JsonObject, JsonValue
 from undersigned.errors import VerificationError
@@ -27,6 +27,9 @@ __all__ = [
     "public_key_from_pem",
     "public_key_from_raw",
 ]
+
+MAX_REMEMBERED_BYTES: Final = 2048
+"""Signatures over more are verified each time. A proof signs at most 96 bytes, a membership as a JWT about 900."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,19 @@ class PublicKey:
             plain = ecdsa.from_asn1(self.kind, signature) if asn1 else signature
             ecdsa.verify(self.kind, self._loaded, plain, data, low_s=low_s)
 
+    def verify_remembering(self, signature: bytes, data: bytes, *, low_s: bool = True) -> None:
+        """As `verify`, for what is shown again and again, such as a credential: that it held is remembered, by value.
+
+        Messages are signed once each, and would only push out what repeats.
+
+        Raises:
+            ProofError: `proof_invalid`.
+        """
+        if len(data) > MAX_REMEMBERED_BYTES:
+            self.verify(signature, data, low_s=low_s)
+        else:
+            _held(self, signature, data, low_s)
+
     @property
     def multikey(self) -> str:
         """As Multikey text (`z6Mk…`, `zDn…`, `z82…`)."""
@@ -78,6 +94,12 @@ class PublicKey:
     def jwk(self) -> JsonObject:
         """As a JWK with the required members only."""
         return write_jwk(self.kind, self.raw)
+
+
+@lru_cache(maxsize=1024)
+def _held(key: PublicKey, signature: bytes, data: bytes, low_s: bool) -> None:
+    """What raises is not remembered: only what held."""
+    key.verify(signature, data, low_s=low_s)
 
 
 @lru_cache(maxsize=4096)

@@ -121,13 +121,15 @@ def verify_proof(
     contexts: Contexts = CONTEXTS,
     registry: Registry = CRYPTOSUITES,
     low_s: bool = True,
+    remember: bool = False,
 ) -> JsonObject:
     """The document as given, once its one proof is known to hold.
 
     `suites` are those allowed here (all of `registry` if None). `challenge` and `domain` must be the proof's exactly,
     and a proof that has one where none is expected is refused: it answers somebody else. `jcs` is the canonical JSON
     of the document without its proof, if the caller has it. `low_s` may be turned off for documents of others, whose
-    standard allows both values of an ECDSA signature.
+    standard allows both values of an ECDSA signature. `remember` is for a document that is shown again and again: its
+    signature is verified once, all else each time.
 
     Raises:
         ProofError: `proof_missing`, `suite_not_allowed`, `proof_purpose_mismatch`, `challenge_mismatch`,
@@ -156,7 +158,17 @@ def verify_proof(
         registry=registry,
     )
     # Steps 6 to 8: the key and the signature.
-    verify_signature(secured(document), proof, suite, key=key, purpose=purpose, jcs=jcs, contexts=contexts, low_s=low_s)
+    verify_signature(
+        secured(document),
+        proof,
+        suite,
+        key=key,
+        purpose=purpose,
+        jcs=jcs,
+        contexts=contexts,
+        low_s=low_s,
+        remember=remember,
+    )
     return document if isinstance(document, dict) else dict(document)
 
 
@@ -253,9 +265,11 @@ def verify_signature(
     jcs_sha256: bytes | None = None,
     contexts: Contexts = CONTEXTS,
     low_s: bool = True,
+    remember: bool = False,
     path: str = "/proof",
 ) -> PublicKey:
-    """The key that signed `content` under these options. `jcs` and `jcs_sha256` are as `Cryptosuite.hash` takes them.
+    """The key that signed `content` under these options. `jcs` and `jcs_sha256` are as `Cryptosuite.hash` takes them,
+    `remember` is as of `verify_proof`.
 
     Raises:
         ProofError: `suite_not_allowed`: the key is of another kind; `proof_invalid`: the signature does not hold.
@@ -285,5 +299,6 @@ def verify_signature(
     options = dict(proof)
     del options["proofValue"]
     hashed = suite.hash(content, options, public.kind, jcs=jcs, jcs_sha256=jcs_sha256, contexts=contexts)
-    public.verify(signature, hashed, low_s=low_s)
+    verify = public.verify_remembering if remember else public.verify
+    verify(signature, hashed, low_s=low_s)
     return public

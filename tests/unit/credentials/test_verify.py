@@ -8,6 +8,8 @@ from undersigned.credentials import (
     build_presentation,
     check_status,
     credential_config,
+    credential_jwt,
+    enveloped_credential,
     issuers_of,
     membership,
     presentation_config,
@@ -16,9 +18,11 @@ from undersigned.credentials import (
     verify_credential,
     verify_presentation,
 )
-from undersigned.encoding import JsonObject, digest_bytes
+from undersigned.did import DidDocument
+from undersigned.encoding import JsonObject, canonicalize, digest_bytes
 from undersigned.errors import CredentialError, FormatError, ProofError, UndersignedError
 from undersigned.jsonld import document_quads
+from undersigned.keys import PublicKey
 
 ORGANISATION, AGENT, VERIFIER, STRANGER = Party("acme-org"), Party("acme"), Party("globex"), Party("mallory")
 EC, EC_384 = Party("acme-org", "P-256"), Party("acme-org", "P-384")
@@ -360,6 +364,47 @@ def test_an_issuer_without_a_document_is_not_believed() -> None:
     with pytest.raises(CredentialError) as caught:
         verify_credential(issued(), documents={}, now=NOW)
     assert caught.value.code == "did_unresolvable"
+
+
+@pytest.mark.parametrize("form", ["proof", "text"])
+def test_a_credential_that_comes_again_costs_no_signature_and_is_judged_anew(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time, its status, the issuer's document and the suites count each time, as the first time."""
+    done: list[bytes] = []
+    really = PublicKey.verify
+
+    def counted(self: PublicKey, signature: bytes, data: bytes, **options: bool) -> None:
+        done.append(signature)
+        really(self, signature, data, **options)
+
+    monkeypatch.setattr(PublicKey, "verify", counted)
+    # No other test makes this one, so that nobody remembers it.
+    changes: JsonObject = {"id": "urn:uuid:9d0f9e1e-9a1a-4f0a-8f43-2f6f4a1f7b05", "validUntil": "2026-11-30T00:00:00Z"}
+    credential, suite = issued(**changes), "eddsa-jcs-2022"
+    if form == "text":
+        unsigned = {name: value for name, value in credential.items() if name != "proof"}
+        draft = credential_jwt(unsigned, ORGANISATION.method, ORGANISATION.kind, NOW)
+        credential, suite = enveloped_credential(draft.signed(ORGANISATION.sign(draft.to_sign))), "Ed25519"
+    for _ in range(3):
+        verify_credential(credential, documents=DOCUMENTS, now=NOW, suites=[suite])
+    assert len(done) == 1
+    (method,), known = ORGANISATION.document.json["verificationMethod"], ORGANISATION.document.json
+    unlisted = DidDocument(ORGANISATION.did, canonicalize(known | {"assertionMethod": []}))
+    exchanged = method | {"publicKeyMultibase": STRANGER.key.multikey}
+    renewed = DidDocument(ORGANISATION.did, canonicalize(known | {"verificationMethod": [exchanged]}))
+    for wrong, code in (
+        ({"now": "2026-11-30T00:00:01Z"}, "policy_denied"),
+        ({"now": "2026-11-24T00:00:00Z"}, "proof_from_future"),
+        ({"suites": ["ES256", "ecdsa-jcs-2019"]}, "suite_not_allowed"),
+        ({"documents": {}}, "did_unresolvable"),
+        ({"documents": {ORGANISATION.did: unlisted}}, "key_not_authorized"),
+        ({"documents": {ORGANISATION.did: renewed}}, "proof_invalid"),
+    ):
+        with pytest.raises(UndersignedError) as caught:
+            verify_credential(credential, **({"documents": DOCUMENTS, "now": NOW} | wrong))
+        assert caught.value.code == code
+    assert len(done) == 2, "the same name has another key now, for which nothing is remembered"
 
 
 def test_suites_are_those_agreed() -> None:

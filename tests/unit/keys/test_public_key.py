@@ -14,7 +14,13 @@ from nacl.signing import SigningKey
 
 from undersigned.encoding import base64url_decode, base64url_encode, multibase_encode, multicodec_encode
 from undersigned.errors import ProofError, VerificationError
-from undersigned.keys import PublicKey, public_key_from_jwk, public_key_from_multikey, public_key_from_raw
+from undersigned.keys import (
+    PublicKey,
+    public_key,
+    public_key_from_jwk,
+    public_key_from_multikey,
+    public_key_from_raw,
+)
 
 P = 2**255 - 19
 SEED = SigningKey(bytes(range(32)))
@@ -124,6 +130,82 @@ def test_ecdsa_edges(name: str):
             with pytest.raises(ProofError) as caught:
                 key.verify(signature, b"data", low_s=low_s)
             assert caught.value.code == "proof_invalid"
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What signatures were worked out for, with nothing remembered at first."""
+    signed: list[bytes] = []
+    really = PublicKey.verify
+
+    def verify(self: PublicKey, signature: bytes, data: bytes, **options: bool) -> None:
+        signed.append(data)
+        really(self, signature, data, **options)
+
+    monkeypatch.setattr(PublicKey, "verify", verify)
+    public_key._held.cache_clear()
+    return signed
+
+
+def test_a_signature_that_held_is_remembered(done: list[bytes]):
+    signature = SEED.sign(b"data").signature
+    for _ in range(3):
+        # Other objects of equal value, as a second copy of a document gives them.
+        PublicKey(EDWARDS.kind, bytes(bytearray(EDWARDS.raw))).verify_remembering(bytes(bytearray(signature)), b"data")
+    assert done == [b"data"]
+
+
+def test_a_signature_that_did_not_hold_is_never_remembered(done: list[bytes]):
+    """Neither before nor after the right one: a wrong signature, other bytes, another key."""
+    signature, other = SEED.sign(b"data").signature, SigningKey(bytes(32))
+    stranger = public_key_from_raw("Ed25519", bytes(other.verify_key))
+    wrong = [
+        (EDWARDS, signature[:-1] + bytes([signature[-1] ^ 1]), b"data"),
+        (EDWARDS, signature + b"\0", b"data"),
+        (EDWARDS, signature, b"Data"),
+        (stranger, signature, b"data"),
+    ]
+    for _ in range(2):
+        for key, claimed, data in wrong:
+            with pytest.raises(ProofError) as caught:
+                key.verify_remembering(claimed, data)
+            assert caught.value.code == "proof_invalid"
+        EDWARDS.verify_remembering(signature, b"data")
+    assert len(done) == 2 * len(wrong) + 1
+    # Nor where one signature and its bytes are cut at another place: what is remembered is not their sum.
+    with pytest.raises(ProofError):
+        EDWARDS.verify_remembering(signature[:-1], signature[-1:] + b"data")
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_what_is_remembered_of_one_rule_says_nothing_of_another(name: str, done: list[bytes]):
+    """The higher form of s, which a credential may have and a message may not."""
+    key, size, order = nist_key(name), CURVES[name][2], CURVES[name][0].group_order
+    r, s = ecdsa(name, b"data")
+    higher = r.to_bytes(size, "big") + max(s, order - s).to_bytes(size, "big")
+    key.verify_remembering(higher, b"data", low_s=False)
+    with pytest.raises(ProofError):
+        key.verify_remembering(higher, b"data")
+    key.verify_remembering(higher, b"data", low_s=False)
+    assert done == [b"data"] * 2
+
+
+def test_what_is_remembered_has_a_bound(done: list[bytes]):
+    """Long texts are verified each time, and of short ones the oldest is forgotten."""
+    most = public_key.MAX_REMEMBERED_BYTES
+    for data in (bytes(most), bytes(most + 1)):
+        for _ in range(2):
+            EDWARDS.verify_remembering(SEED.sign(data).signature, data)
+    assert [len(data) for data in done] == [most, most + 1, most + 1]
+    limit = public_key._held.cache_info().maxsize
+    assert limit is not None
+    for number in range(limit):
+        data = number.to_bytes(8, "big")
+        EDWARDS.verify_remembering(SEED.sign(data).signature, data)
+    assert public_key._held.cache_info().currsize == limit
+    done.clear()
+    EDWARDS.verify_remembering(SEED.sign(bytes(most)).signature, bytes(most))
+    assert done == [bytes(most)]
 
 
 def test_one_kind_does_not_pass_for_another():
