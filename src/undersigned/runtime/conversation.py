@@ -643,7 +643,7 @@ class Conversation(Remembered):
 
     async def _turn(self, items: list[Arrived | Asked], greets: bool) -> None:
         places = self._places + len(self._lazy)
-        turn = Turn(self.engagement, self.engagement, self.shell.clock.now(), places, self._stored)
+        turn = Turn(self.engagement, self.shell.clock.now(), places, self._stored)
         turn.over = self.over  # what came during the last turn opens nothing again
         if self._again_at and turn.now >= self._again_at:
             self._served -= self._postponed
@@ -673,7 +673,7 @@ class Conversation(Remembered):
             if turn.leaves and isinstance(effect, Owe) and not STATING_TYPES.isdisjoint(effect.moves):
                 # A seal states the place of the leaf, and a closing a log with it: so the leaf is stored first.
                 await self._commit(turn)
-                turn = Turn(self.engagement, self.engagement, self.shell.clock.now(), self._places, self._stored)
+                turn = Turn(self.engagement, self.shell.clock.now(), self._places, self._stored)
             turn.served.add(effect.key)
             if self.forgot and isinstance(effect, Owe | Reserve | Free | Missed | Finished):
                 await self._read_back()
@@ -843,8 +843,9 @@ class Conversation(Remembered):
             # What the peer lacks goes to it, oldest first.
             turn.sends.extend([await self._fresh(waiting.raw) for waiting in await self._unreceipted(turn)])
         turn.event("problem" if body.type == "Problem" else "received", body.type, message=body)
-        if len(turn.engagement.sent) < len(before.sent):
-            await self._taken_back(turn, before.sent[len(turn.engagement.sent)])
+        if freed := before.sent[len(turn.engagement.sent) :]:
+            turn.freed.extend(freed)
+            await self._taken_back(turn, freed[0])
 
     def _is_new_sign(self, engagement: Engagement) -> bool:
         """Whether a sign of life is to be known after a crash too, and to who reads the ledger; not each of many is."""

@@ -129,8 +129,6 @@ NOTHING_BOOKED: Final = Booked()
 class Turn(msgspec.Struct):
     """What one turn changes, until it is committed."""
 
-    before: Engagement
-    """As it was when it began."""
     engagement: Engagement
     now: Instant
     """When it began: all that is recorded in it is recorded then."""
@@ -141,6 +139,8 @@ class Turn(msgspec.Struct):
     rows: list[Row] = []
     outbox: list[Digest] = []
     receipted: list[Digest] = []
+    freed: list[Digest] = []
+    """Own moves that the peer refused for good: each keeps its row and gives up its place (rule N9)."""
     evidence: list[Blob] = []
     leaves: list[bytes] = []
     seen: list[Stated] = []
@@ -252,8 +252,7 @@ class Turn(msgspec.Struct):
             ),
             outbox=tuple(self.outbox),
             receipted=(*receipted, *self.receipted),
-            # N9: a move that the peer refused for good keeps its row and gives up its place.
-            freed=_freed(self.before.sent, engagement.sent),
+            freed=tuple(self.freed),
             evidence=tuple(self.evidence),
             seen=tuple(self.seen),
             # Contracts last: a `Seal` states the place of the last leaf.
@@ -323,8 +322,3 @@ def entry_of(row: Row) -> Entry:
         return Noted(row.type, row.raw.decode(), row.at)
     message = recorded_message(row.raw)
     return Sent(message, row.at) if row.kind == "sent" else Received(message, row.at)
-
-
-def _freed(before: tuple[Digest, ...], after: tuple[Digest, ...]) -> tuple[Digest, ...]:
-    """Own moves that stood in the chain before and no longer do."""
-    return () if after[: len(before)] == before else tuple(digest for digest in before if digest not in after)
