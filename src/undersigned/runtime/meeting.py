@@ -246,9 +246,8 @@ class Meeting:
             await self._agent.approvals.require(conversation, engagement, terms, decision)
         elif decision.outcome != "allow":
             needed = tuple(map(_need, decision.needed)) or None
-            raise Declined(
-                decision.explain(), needed=needed, facts=recorded(decision), away=away and _may_turn(decision)
-            )
+            later = away and _may_turn(decision)
+            raise Declined(decision.explain(), needed=needed, facts=recorded(decision), retryable=later)
         return decision
 
     def let_go(self, engagement: EngagementId) -> None:

@@ -52,20 +52,19 @@ class Declined(PolicyError):
     """A decision that is no yes: what would change it, for the `Withdraw`, and the decision as facts."""
 
     def __init__(
-        self, message: str, *, needed: tuple[Need, ...] | None, facts: tuple[tuple[str, str], ...], away: bool
+        self, message: str, *, needed: tuple[Need, ...] | None, facts: tuple[tuple[str, str], ...], retryable: bool
     ) -> None:
         super().__init__("policy_denied", message)
         self.needed = needed
         self.facts = facts
-        self.away = away
-        """Whether it may be a yes once what could not be looked up is there again."""
         self.evidence: tuple[Blob, ...] = ()
         """What the decision was made from, as far as it is not stored yet."""
+        self._retryable = retryable
 
     @property
     def retryable(self) -> bool:
-        """Whether the decision is to be made again later."""
-        return self.away
+        """Whether it may be a yes once what could not be looked up is there again."""
+        return self._retryable
 
 
 class Transfer(msgspec.Struct, frozen=True, gc=False):
