@@ -120,10 +120,8 @@ class Hire:
         """Known once the `Inquiry` is stored."""
         self._decided: str | None = None
         """The decision that was noted last, as it was noted."""
-        self._trouble: Event | None = None
-        """Why we could not decide, if it was a store of our own, or the log of the provider."""
-        self._undecided = ""
-        """What kept us from deciding, when that was tried last."""
+        self._undecided: Event | None = None
+        """What kept us from deciding, when that was tried last; the log of the provider, once it was that."""
         self._refused: Problem | None = None
         """The last message of ours that the provider refused, as it said so."""
         self._stuck: CredentialError | None = None
@@ -234,14 +232,10 @@ class Hire:
         self._events.put_nowait(event)
         if event.kind == "noted" and event.type == "decision":
             self._decided = event.detail
-        if event.kind == "refused" and (
-            event.code == _DIVERGED or (event.message is None and event.code.startswith("store_"))
-        ):
-            self._trouble = event
-        elif event.kind == "refused" and event.message is None:
-            self._undecided = event.detail.removeprefix(f"{event.code}: ")
-            if self._trouble is not None and self._trouble.code != _DIVERGED:
-                self._trouble = None  # it could be stored after all
+        if event.kind == "refused" and (event.code == _DIVERGED or event.message is None):
+            diverged = self._undecided is not None and self._undecided.code == _DIVERGED
+            if event.code == _DIVERGED or not diverged:
+                self._undecided = event
         if event.kind == "over":
             self._ends = True
             self._ended.set()
@@ -292,14 +286,13 @@ class Hire:
         engagement = conversation.engagement
         contract = engagement.contract
         if contract is None:
-            if self._trouble is not None and conversation.said("Withdraw", "hirer"):
-                code = self._trouble.code
-                told = self._trouble.detail.removeprefix(f"{code}: ")
-                told = (
-                    f"of its {self._trouble.type}: {told}" if self._trouble.message else f"we could not decide: {told}"
-                )
-                raise PolicyError(code, f"we withdrew, because {told}", engagement=engagement.id)
-            raise self._withdrawn(conversation, self._refused, self._undecided)
+            last, told = self._undecided, ""
+            if last is not None and conversation.said("Withdraw", "hirer"):
+                told = last.detail.removeprefix(f"{last.code}: ")
+                if last.code == _DIVERGED or last.code.startswith("store_"):
+                    why = f"of its {last.type}" if last.message else "we could not decide"
+                    raise PolicyError(last.code, f"we withdrew, because {why}: {told}", engagement=engagement.id)
+            raise self._withdrawn(conversation, self._refused, told)
         if not conversation.said("Review", "hirer"):
             ends = ", ".join(f"{e.basis} {e.detail}".strip() for e in contract.endings) or engagement.state
             raise PolicyError("upstream_failed", f"the contract ended without a review: {ends}")
