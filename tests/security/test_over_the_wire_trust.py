@@ -205,7 +205,7 @@ async def test_sc_61_a_link_whose_list_is_away_when_a_seal_is_due(world: World, 
             if world.clock.held is None:
                 conversation = world.globex.conversations[hiring.id]
                 await until(lambda: conversation.engagement.state == "accepted-by-hirer")
-                await until(lambda: conversation._again_at)
+                await until(lambda: conversation._alarm.again_at)
                 if then == "withdrawn":
                     host.places.add(PLACE)
                 await host.up()

@@ -17,7 +17,7 @@ from undersigned.runtime.changes import Changes
 from undersigned.runtime.clock import Clock, ClockHeld, SystemClock
 from undersigned.runtime.contract_orders import ACTS, Answered, ContractOrder, leave_order, take_back
 from undersigned.runtime.control import CONTROL_TOKEN, GATE_TOKEN, ControlPart, control_token
-from undersigned.runtime.conversation import Arrived, Conversation, Shell
+from undersigned.runtime.conversation import Arrived, Conversation
 from undersigned.runtime.decisions import (
     InForce,
     RecordedDecision,
@@ -76,6 +76,7 @@ from undersigned.runtime.registry_part import RegistryPart, read_token
 from undersigned.runtime.reliance import open_engagements
 from undersigned.runtime.requests import Approves, Wanted, open_requests
 from undersigned.runtime.settlement import awaited
+from undersigned.runtime.shell import Shell
 from undersigned.runtime.signers import PrivateKey, Signer, generate_key, open_key, seal_key
 from undersigned.runtime.status_keeper import StatusKeeper
 from undersigned.runtime.status_register import LIST_TTL_SECONDS, Issued, Said, StatusRegister

@@ -13,41 +13,20 @@ Source: protocol-spec/05-negotiation.md and 10-security.md, "Order of storing an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import structlog
 
 from undersigned.did import DidDocument
-from undersigned.encoding import (
-    Did,
-    Digest,
-    EngagementId,
-    Instant,
-    digest_bytes,
-    parse_duration,
-    seconds_between,
-    shift,
-)
-from undersigned.errors import (
-    CODES,
-    CredentialError,
-    LedgerConflict,
-    LedgerError,
-    LocalProtocolError,
-    LogProofError,
-    ProofError,
-    ScopeError,
-    UndersignedError,
-)
-from undersigned.ledger import Blob, Committed, Ledger, Row, Settlement, Stated, Summary
+from undersigned.encoding import Digest, EngagementId, Instant, digest_bytes, parse_duration, seconds_between, shift
+from undersigned.errors import LedgerConflict, LedgerError, LocalProtocolError, ScopeError, UndersignedError
+from undersigned.ledger import Blob, Committed, Row, Settlement, Summary
 from undersigned.messages import (
     MESSAGE_TYPES,
     Acceptance,
     Closing,
-    LogHead,
-    Message,
     Offer,
     Problem,
     Progress,
@@ -56,12 +35,7 @@ from undersigned.messages import (
     Seal,
     Sync,
     VerifiedMessage,
-    draft,
-    problem_path_told,
-    recorded_message,
-    redraft,
 )
-from undersigned.proof import first_suite
 from undersigned.protocol import (
     ENDED,
     START,
@@ -90,22 +64,19 @@ from undersigned.protocol import (
     position,
     wake_at,
 )
-from undersigned.transport import Identity
 
-from .clock import Clock
+from .alarm import Alarm
 from .names import fresh_urn
+from .outgoing import renew_proof, sign_message
 from .remembered import Remembered
-from .turn import Booked, Declined, Event, Say, Turn, load_engagement
+from .shell import Shell
+from .told import told_of_decision, told_of_message
+from .turn import Say, Turn, load_engagement
 
-__all__ = ["Arrived", "Asked", "Conversation", "Shell", "closing_error"]
+__all__ = ["Arrived", "Asked", "Conversation", "closing_error"]
 
 _log = structlog.get_logger()
-M = TypeVar("M", bound=Message)
 
-PROOF_SECONDS = 3600
-"""How long the proof of a message is good for; the same content can be signed again after that."""
-MAX_PROBLEM_BYTES = 2048
-"""A message longer than that is longer than any refusal of it, so that may say which place is meant."""
 MAX_LAZY = 64
 """Notices that are kept back for the next commit. A peer that repeats itself gets its receipts; they are not kept."""
 REST_SECONDS = 5
@@ -121,9 +92,6 @@ SIGNS_KEPT = 4
 """As many signs of life are stored in one heartbeat."""
 RETRY_SECONDS = 1.0
 """Between attempts while the store does not take anything."""
-SHORTEST_PAUSE_SECONDS = 2
-LONGEST_PAUSE_SECONDS = 60
-"""Between attempts at what cannot be done for a moment. Each is as long as all before it together, up to that."""
 LOOK_SECONDS = 10
 """So long before an offer ends, and what it held is free, its owner looks a last time whether to seal."""
 
@@ -143,91 +111,6 @@ class Asked(msgspec.Struct, frozen=True):
     done: asyncio.Future[None]
 
 
-class Shell(Protocol):
-    """What a conversation needs from the peer that runs it."""
-
-    clock: Clock
-    identity: Identity
-    own: DidDocument
-
-    @property
-    def ledger(self) -> Ledger:
-        """The open store."""
-        ...
-
-    secret: bytes
-    """The ledger's own, which salts the leaves of decisions."""
-
-    async def deliver(self, peer: Did, raw: bytes) -> bool:
-        """Sends bytes to a proved connection of `peer`, if there is one."""
-        ...
-
-    async def check(
-        self, conversation: Conversation, message: VerifiedMessage, document: DidDocument, now: Instant
-    ) -> tuple[bytes | None, tuple[Blob, ...]]:
-        """Verifies what a received move carries, before it is folded and recorded as of `now`; returns a leaf for the
-        log and evidence.
-
-        Raises:
-            UndersignedError: It does not hold; the move is refused and not recorded.
-        """
-        ...
-
-    async def watched(self, move: Offer | Acceptance | Seal | Closing, document: DidDocument) -> Stated | None:
-        """What a received move says of its sender's log, held against what was seen of it before.
-
-        Raises:
-            LogProofError: It contradicts that, or does not hold.
-        """
-        ...
-
-    async def log_head(self, peer: Did) -> LogHead:
-        """Our log as it stands, for a message to `peer`."""
-        ...
-
-    async def decide(self, conversation: Conversation, engagement: Engagement, owed: Owe) -> Say | None:
-        """What this side says now, or None to wait."""
-        ...
-
-    def work(self, conversation: Conversation, work: Work) -> None:
-        """Begins or resumes the work of a contract."""
-        ...
-
-    async def book(
-        self, conversation: Conversation, engagement: Engagement, effect: Reserve | Free | Finished
-    ) -> Booked:
-        """What an offer, acceptance or contract takes of what this side promises at most, gives back, or has spent.
-
-        Raises:
-            ScopeError: There is not so much left.
-        """
-        ...
-
-    async def give_back(self, ids: Sequence[str]) -> None:
-        """Gives back what is not in the ledger, now that the ledger holds why."""
-        ...
-
-    def cascade(self, conversation: Conversation, effect: Cascade) -> None:
-        """Says to a hire under this contract what was said to the contract."""
-        ...
-
-    def stored(self, engagement: Engagement, evidence: Sequence[Blob]) -> None:
-        """Hears what is on disk now, before anything is sent that follows from it."""
-        ...
-
-    def happened(self, conversation: Conversation, event: Event) -> None:
-        """Tells whoever watches."""
-        ...
-
-    def rests(self, conversation: Conversation) -> None:
-        """Nothing happens in the negotiation; what the journal gives again need not be kept for it."""
-        ...
-
-    def finished(self, conversation: Conversation) -> None:
-        """The engagement can be put away."""
-        ...
-
-
 class Conversation(Remembered):
     """One engagement and its task.
 
@@ -237,11 +120,10 @@ class Conversation(Remembered):
 
     # They are more than instances share a table for, and without it each would hold 1.3 KB of its own.
     __slots__ = (
-        "_again_at",
+        "_alarm",
         "_called",
         "_documents",
         "_due",
-        "_fails_since",
         "_heard",
         "_inbox",
         "_lazy",
@@ -250,9 +132,7 @@ class Conversation(Remembered):
         "_loop",
         "_mark",
         "_places",
-        "_postponed",
         "_reconnected",
-        "_rings_at",
         "_served",
         "_settled",
         "_sign_kept",
@@ -260,7 +140,6 @@ class Conversation(Remembered):
         "_stored",
         "_taken",
         "_task",
-        "_timer",
         "_trying",
         "_wake",
         "distrusted",
@@ -312,8 +191,7 @@ class Conversation(Remembered):
         """Whether this side is closing, so that no turn is to come."""
         self._wake: asyncio.Future[None] | None = None
         """What the task waits for, while it does."""
-        self._timer: asyncio.TimerHandle | None = None
-        self._rings_at: Instant = ""
+        self._alarm = Alarm(self._loop)
         self._due: tuple[Engagement | None, Instant | None] = (None, None)
         """What the last commit said of when to look again, and for which state."""
         self._served: frozenset[str] = NOTHING
@@ -327,12 +205,6 @@ class Conversation(Remembered):
         """When the provider was last heard of, as far as that is stored."""
         self._live = True
         """Whether the ledger holds it as not over."""
-        self._again_at: Instant = ""
-        """When to try again what could not be done; empty if there is nothing of it."""
-        self._postponed: frozenset[str] = NOTHING
-        """The effects that wait for it, as if they were served."""
-        self._fails_since: Instant = ""
-        """When the first attempt failed of those that wait."""
         self._task: asyncio.Task[None] | None = None
 
     @classmethod
@@ -430,8 +302,7 @@ class Conversation(Remembered):
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         self._fail([*(self._taken or ()), *self._inbox], closing_error())
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.cancel()
 
     @property
     def waiting(self) -> int:
@@ -483,11 +354,11 @@ class Conversation(Remembered):
                 self._undo([], greets)
                 self._fail(items, exc if isinstance(exc, UndersignedError) else UndersignedError("internal", repr(exc)))
                 # What came is stored, and has its receipt: nobody says it again to have us try again.
-                self._try_again(self._next_attempt())
+                self._alarm.put_off(self._alarm.next_attempt(self.shell.clock.now()))
                 await asyncio.sleep(RETRY_SECONDS)
             else:
-                if not self._again_at:
-                    self._fails_since = ""
+                if not self._alarm.again_at:
+                    self._alarm.fails_since = ""
             self._taken = None
             for item in items:
                 if isinstance(item, Asked) and not item.done.done():
@@ -496,15 +367,14 @@ class Conversation(Remembered):
                 if not items and not greets and self._idle():
                     self._rest()
                     return
-                self._set_timer()
+                self._set_alarm()
                 if not self._called:
                     self._wake = self._loop.create_future()
                     try:
                         await self._wake
                     finally:
                         self._wake = None
-        if self._timer is not None:
-            self._timer.cancel()  # or it would hold all this until it rings
+        self._alarm.cancel()  # or it would hold all this until it rings
         self._fail(self._inbox, self._ended())
 
     def _rouse(self) -> None:
@@ -512,9 +382,7 @@ class Conversation(Remembered):
         self._called = True
         if self.resting:
             self.resting = False
-            if self._timer is not None:
-                self._timer.cancel()  # it knows nothing of the next rest
-                self._timer = None
+            self._alarm.cancel()  # it knows nothing of the next rest
             self.start()
         elif self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
@@ -544,7 +412,7 @@ class Conversation(Remembered):
         asked = pending(self.engagement, self.shell.clock.now())
         self._served = frozenset(effect.key for effect in asked if effect.key in self._served) or NOTHING
         self.shell.rests(self)
-        self._set_timer()
+        self._set_alarm()
 
     async def _read_back(self) -> None:
         """Before anything asks what was said: it is read from the journal, where it was left.
@@ -604,50 +472,25 @@ class Conversation(Remembered):
             if isinstance(item, Asked) and not item.done.done():
                 item.done.set_exception(error)
 
-    def _set_timer(self) -> None:
+    def _set_alarm(self) -> None:
+        """Has the next turn made once something is due, unless the alarm rings early enough to be set then."""
         of, due = self._due
         if of is not self.engagement:
             due = wake_at(self.engagement, self.shell.clock.now())
-        again = self._again_at
-        if self._timer is not None:
-            first = again if again and (due is None or again < due) else due
-            if first is not None and self._rings_at <= first:
-                return  # it wakes early enough, and then the next one is set
-            self._timer.cancel()
-            self._timer = None
+        if self._alarm.rings_by(due):
+            return
         now = self.shell.clock.now()
         if due is not None and due <= now:
             due = wake_at(self.engagement, now)
-        rests_at = None if self.resting else self._rests_at()
-        due = min([at for at in (due, rests_at, again) if at], default=None)
-        if due is not None:
-            self._rings_at = due
-            delay = max(0.05, seconds_between(now, due))
-            self._timer = self._loop.call_later(delay, self._ring)
-
-    def _ring(self) -> None:
-        self._timer = None
-        self._rouse()
-
-    def _next_attempt(self) -> Instant:
-        """When to try again what could not be done now. While the clock stands still, that does not come."""
-        now = self.shell.clock.now()
-        self._fails_since = self._fails_since or now
-        waited = seconds_between(self._fails_since, now)
-        return shift(now, min(max(waited, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS))
-
-    def _try_again(self, at: Instant, *keys: str) -> None:
-        """Has a turn made by `at`, at which the effects of these keys are served anew."""
-        self._again_at = min(at, self._again_at or at)
-        self._postponed |= {*keys}
+        self._alarm.set(now, self._rouse, due, None if self.resting else self._rests_at())
 
     async def _turn(self, items: list[Arrived | Asked], greets: bool) -> None:
         places = self._places + len(self._lazy)
         turn = Turn(self.engagement, self.shell.clock.now(), places, self._stored)
         turn.over = self.over  # what came during the last turn opens nothing again
-        if self._again_at and turn.now >= self._again_at:
-            self._served -= self._postponed
-            self._again_at, self._postponed = "", NOTHING
+        alarm = self._alarm
+        if alarm.again_at and turn.now >= alarm.again_at:
+            self._served -= alarm.take_up()
         if greets:
             await self._reconnect(turn)
         if self.forgot and not all(isinstance(item, Arrived) and item.message.message.notice for item in items):
@@ -657,7 +500,7 @@ class Conversation(Remembered):
                 await self._receive(turn, item)
             else:
                 await self._say_asked(turn, item)
-        if turn.now > self._rings_at:
+        if turn.now > alarm.rings_at:
             self._note_absence(turn)
         asked: Engagement | None = None
         effects: tuple[Effect, ...] = ()
@@ -726,7 +569,8 @@ class Conversation(Remembered):
         """After a start, or when nothing was done here for a while, what the provider said meanwhile may still be under
         way: only from now on does silence count (HIRE-LIF-24).
         """
-        away = not self._rings_at or turn.now > shift(self._rings_at, LATE_SECONDS)
+        rings_at = self._alarm.rings_at
+        away = not rings_at or turn.now > shift(rings_at, LATE_SECONDS)
         beat = missed_since(turn.engagement) if away else None
         if beat is not None and turn.now >= beat[1]:
             turn.fact(self.shell.identity.did, "listening", turn.now)
@@ -758,36 +602,23 @@ class Conversation(Remembered):
         _log.warning("no decision", engagement=self.id, moves=owed.moves, error=str(error), again=again)
         turn.event("refused", owed.moves[0], detail=str(error), code=error.code)
         if again is not None:
-            self._try_again(again, owed.key)
+            self._alarm.put_off(again, owed.key)
             return None
         if "Withdraw" not in owed.moves:
             return None
-        if "Seal" in owed.moves:
-            # An acceptance is answered in any case, and only by what the offerer cannot help (HIRE-NEG-16).
-            # `revoked` is believed by whoever reads it, so it is said of a no about the other side alone.
-            no = isinstance(error, Declined | CredentialError | ProofError) and not error.code.startswith("status_")
-            reason = "revoked" if no and not error.retryable else "status_unavailable"
-        elif error.code in ("revoked", "status_unavailable", "policy_denied"):
-            reason = error.code
-        elif error.code == "status_invalid":
-            reason = "status_unavailable"
-        else:
-            reason = "decision_failed"
-        body = {"reason": reason, "offer": live.digest if live is not None else None}
-        if isinstance(error, Declined):
-            return Say("Withdraw", {**body, "needed": error.needed}, facts=error.facts, evidence=error.evidence)
-        return Say("Withdraw", body)
+        return told_of_decision(owed, live.digest if live is not None else None, error)
 
     def _later(self, owed: Owe, live: Offered | Tabled | None, error: UndersignedError) -> Instant | None:
         """When to decide anew what is owed; None if it is not, and a `Withdraw` says so where there is one."""
         if not error.retryable:
             return None
+        now = self.shell.clock.now()
         if "Withdraw" not in owed.moves:
-            return self._next_attempt()  # nothing else can be said, and only what others do makes an end of it
+            return self._alarm.next_attempt(now)  # nothing else can be said, and only what others do makes an end of it
         if "Seal" not in owed.moves or live is None:
             return None
         last = shift(live.valid_until, -LOOK_SECONDS)
-        return min(self._next_attempt(), last) if self.shell.clock.now() < last else None
+        return min(self._alarm.next_attempt(now), last) if now < last else None
 
     # ------------------------------------------------------------------ receiving
 
@@ -919,24 +750,8 @@ class Conversation(Remembered):
             self.note("fork", item.message.digest)
         if body.notice:
             return
-        code = error.code if error.row.told != "never" else "decision_failed"
-        row = CODES[code]
-        problem: dict[str, Any] = {
-            "of": item.message.digest,
-            "code": code,
-            "class_": row.family,
-            "retryable": row.retryable,
-            "final": not row.retryable and body.type not in ("Acceptance", "Seal"),
-        }
-        if len(item.message.raw) > MAX_PROBLEM_BYTES and (path := problem_path_told(error)):
-            problem["path"] = path
-        await self._say(turn, Say("Problem", problem))
-        # An acceptance that will never do is answered with the end of it.
-        # If its sender has seen a move that we do not have, it may be our store that went back: then we end nothing.
-        rewritten = error.code == "ledger_diverged" and isinstance(error, LogProofError)
-        if body.type == "Acceptance" and (error.code == "terms_mismatch" or rewritten):
-            reason = "decision_failed" if rewritten else error.code
-            await self._say(turn, Say("Withdraw", {"reason": reason, "offer": getattr(body, "offer", None)}))
+        for said in told_of_message(item.message, error):
+            await self._say(turn, said)
 
     # ------------------------------------------------------------------ saying
 
@@ -980,15 +795,7 @@ class Conversation(Remembered):
             seen=engagement.got[-1] if engagement.got else None,
             **body,
         )
-        unsigned = draft(
-            message,
-            method=identity.method,
-            suite=self._suite(engagement),
-            kind=identity.kind,
-            created=now,
-            expires=shift(now, PROOF_SECONDS),
-        )
-        signed = unsigned.signed(await identity.sign(unsigned.to_sign))
+        signed = await sign_message(message, identity, engagement.talks, now)
         self._note(turn, said, Sent(signed, turn.now))
         self.remember(signed.message)
         turn.sends.append(signed.raw)
@@ -1020,13 +827,6 @@ class Conversation(Remembered):
         turn.engagement = after
         turn.evidence.extend(said.evidence)
 
-    def _suite(self, engagement: Engagement) -> str:
-        """What was agreed on; before that what was offered, as the `Profile` will choose it."""
-        talks, identity = engagement.talks, self.shell.identity
-        if talks is None or talks.suite:
-            return identity.suite if talks is None else talks.suite
-        return first_suite(talks.offered_suites, identity.kind) or identity.suite
-
     async def _repeat(self, turn: Turn, digest: Digest) -> None:
         """Sends an own move again. An acceptance is repeated though it has its receipt: that is no answer (rule N4)."""
         for row in await self.shell.ledger.rows(self.id):
@@ -1034,22 +834,7 @@ class Conversation(Remembered):
                 turn.sends.append(await self._fresh(row.raw))
 
     async def _fresh(self, raw: bytes) -> bytes:
-        """The stored bytes; if their proof is past its end, the same content with a new one (rule C9)."""
-        message, now = recorded_message(raw), self.shell.clock.now()
-        proof = message.message.proof
-        if proof is not None and proof.expires > now:
-            return raw
-        identity = self.shell.identity
-        suite = proof.cryptosuite if proof is not None else identity.suite
-        again = redraft(
-            message,
-            method=identity.method,
-            suite=suite,
-            kind=identity.kind,
-            created=now,
-            expires=shift(now, PROOF_SECONDS),
-        )
-        return again.signed(await identity.sign(again.to_sign)).raw
+        return await renew_proof(raw, self.shell.identity, self.shell.clock.now())
 
     # ------------------------------------------------------------------ storing
 

@@ -1099,7 +1099,7 @@ def test_a_profile_is_signed_in_a_suite_that_was_offered(
     world.hirer.identity = replace(world.hirer.identity, suite=suite)
     assert world.provider.identity.suite != suite
     if not kept:
-        monkeypatch.setattr("undersigned.runtime.conversation.first_suite", lambda names, kind: None)
+        monkeypatch.setattr("undersigned.runtime.outgoing.first_suite", lambda names, kind: None)
     name = world.begin().id
     if kept:
         over(world, name)

@@ -1,0 +1,51 @@
+"""Own messages as they leave: signed, and with a new proof where the one they were stored with is past its end."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from undersigned.encoding import Instant, shift
+from undersigned.messages import Message, VerifiedMessage, draft, recorded_message, redraft
+from undersigned.proof import first_suite
+from undersigned.protocol import Talks
+from undersigned.transport import Identity
+
+__all__ = ["renew_proof", "sign_message"]
+
+PROOF_SECONDS: Final = 3600
+"""How long the proof of a message is good for; the same content can be signed again after that."""
+
+
+async def sign_message(message: Message, identity: Identity, talks: Talks | None, now: Instant) -> VerifiedMessage:
+    """The message with our proof, by the suite that was agreed on; before that by the one of those that were offered
+    which the `Profile` will choose.
+    """
+    suite = identity.suite
+    if talks is not None:
+        suite = talks.suite or first_suite(talks.offered_suites, identity.kind) or suite
+    unsigned = draft(
+        message,
+        method=identity.method,
+        suite=suite,
+        kind=identity.kind,
+        created=now,
+        expires=shift(now, PROOF_SECONDS),
+    )
+    return unsigned.signed(await identity.sign(unsigned.to_sign))
+
+
+async def renew_proof(raw: bytes, identity: Identity, now: Instant) -> bytes:
+    """The stored bytes; if their proof is past its end, the same content with a new one (rule C9)."""
+    message = recorded_message(raw)
+    proof = message.message.proof
+    if proof is not None and proof.expires > now:
+        return raw
+    again = redraft(
+        message,
+        method=identity.method,
+        suite=proof.cryptosuite if proof is not None else identity.suite,
+        kind=identity.kind,
+        created=now,
+        expires=shift(now, PROOF_SECONDS),
+    )
+    return again.signed(await identity.sign(again.to_sign)).raw
