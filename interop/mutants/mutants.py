@@ -34,6 +34,7 @@ from undersigned.runtime import (
     hirer,
     intake,
     meeting,
+    outgoing,
     papers,
     provider,
     status_keeper,
@@ -831,18 +832,9 @@ def _answers_anew() -> None:
         from undersigned.runtime.names import fresh_urn
 
         rows = [row for row in await self.shell.ledger.rows(self.id) if row.kind == "sent" and row.sequence is not None]
-        last = conversation.recorded_message(rows[-1].raw)
+        last = outgoing.recorded_message(rows[-1].raw)
         again = msgspec.structs.replace(last.message, id=fresh_urn(), proof=None)
-        identity = self.shell.identity
-        drafted = conversation.draft(
-            again,
-            method=identity.method,
-            suite=identity.suite,
-            kind=identity.kind,
-            created=turn_.now,
-            expires=conversation.shift(turn_.now, 600),
-        )
-        turn_.sends.append(drafted.signed(await identity.sign(drafted.to_sign)).raw)
+        turn_.sends.append((await outgoing.sign_message(again, self.shell.identity, None, turn_.now)).raw)
 
     conversation.Conversation._answer_repeat = answer
 
@@ -975,8 +967,8 @@ def _shortens_suites() -> None:
 def _own_suite() -> None:
     unguarded("echoes_and_picks")
     provider.first_suite = lambda *_: "eddsa-jcs-2022"
-    real = conversation.first_suite
-    conversation.first_suite = lambda offered, kind: real(offered, kind) or "eddsa-jcs-2022"
+    real = outgoing.first_suite
+    outgoing.first_suite = lambda offered, kind: real(offered, kind) or "eddsa-jcs-2022"
 
 
 @mutant("speaks any version", "HIRE-VER-03", "version-not-spoken")
@@ -986,7 +978,8 @@ def _speaks_any() -> None:
 
 @mutant("does not sign in the suite that it chose", "HIRE-PRF-02", "suite-rdfc")
 def _other_suite() -> None:
-    conversation.Conversation._suite = lambda self, engagement: self.shell.identity.suite
+    real = conversation.sign_message
+    conversation.sign_message = lambda message, identity, talks, now: real(message, identity, None, now)
 
 
 @mutant(
